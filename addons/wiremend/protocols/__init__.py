@@ -1,0 +1,1 @@
+"""What each wire protocol says is legal: tables, terminal events, error forms. Facts only."""

@@ -1,0 +1,260 @@
+"""What a provider's error is, in whatever shape it came, and the HTTP status it stands for.
+
+The shapes are those on record: native envelopes, an envelope inside a 200 stream,
+bare `{code, message}` objects of gateways, JSON inside a message string.
+Whether something is an error is decided on parsed data, never on a substring.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+UNKNOWN_STATUS = 502
+
+STATUS_BY_NAME: Mapping[str, int] = {
+    # Anthropic: https://docs.anthropic.com/en/api/errors
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+    # OpenAI: https://platform.openai.com/docs/guides/error-codes
+    "invalid_api_key": 401,
+    "context_length_exceeded": 400,
+    "model_not_found": 404,
+    "rate_limit_exceeded": 429,
+    "too_many_requests": 429,
+    "insufficient_quota": 429,
+    "usage_limit_reached": 429,
+    "usage_not_included": 403,
+    "server_error": 500,
+    "internal_error": 500,
+    "internalerror": 500,
+    "internal_server_error": 500,
+    "server_is_overloaded": 503,
+    "service_unavailable_error": 503,
+    "service_unavailable": 503,
+    "slow_down": 503,
+    "upstream_error": 502,
+    "bad_gateway": 502,
+    "network_error": 502,
+    # Google: https://cloud.google.com/apis/design/errors
+    "invalid_argument": 400,
+    "failed_precondition": 400,
+    "out_of_range": 400,
+    "unauthenticated": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "aborted": 409,
+    "already_exists": 409,
+    "resource_exhausted": 429,
+    "cancelled": 499,
+    "internal": 500,
+    "unknown": 500,
+    "data_loss": 500,
+    "unimplemented": 501,
+    "unavailable": 503,
+    "deadline_exceeded": 504,
+}
+
+RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+
+FINAL_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "usage_limit_reached",
+        "usage_not_included",
+        "context_length_exceeded",
+        "billing_hard_limit_reached",
+    }
+)
+"""Codes that the same request will meet again, whatever their status says."""
+
+_TRY_AGAIN = re.compile(r"try again in\s*(\d+(?:\.\d+)?)\s*(ms|s)", re.IGNORECASE)
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s\Z")
+_UNWRAP_LEVELS = 3
+_BARE_KEYS = frozenset(
+    [
+        "code",
+        "msg",
+        "message",
+        "request_id",
+        "requestid",
+        "success",
+        "status",
+        "type",
+        "param",
+        "detail",
+        "timestamp",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderError:
+    """An error as the provider meant it, whatever envelope it came in."""
+
+    status: int
+    """The HTTP status it stands for."""
+    type: str = ""
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+    retry_after_seconds: float | None = None
+    param: str | None = None
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed when it is sent again."""
+        return self.status in RETRYABLE_STATUS and self.code.lower() not in FINAL_CODES
+
+    def with_message(self, message: str) -> "ProviderError":
+        """The same error with another text."""
+        return replace(self, message=message)
+
+
+def read_error(value: Any) -> ProviderError | None:
+    """The error that a parsed event or body reports, or None when it reports none.
+
+    `"error": null` is no error, nor is an `error` key deeper than the top level.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]  # Gemini wraps its error in the array it began
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("error")
+    if isinstance(inner, str) and inner:
+        return make_error(message=inner, request_id=_request_id(value))
+    if isinstance(inner, dict) and not inner.keys().isdisjoint(
+        ("code", "message", "type", "status", "msg")
+    ):
+        return error_from(inner, request_id=_request_id(value))
+    if value.get("type") == "error":
+        return error_from(value, request_id=_request_id(value))
+    if _is_bare_error(value):
+        return error_from(value, request_id=_request_id(value))
+    return None
+
+
+def error_from(fields: Mapping[str, Any], request_id: str = "") -> ProviderError:
+    """The error described by the fields of an error object (code, type, status, message …)."""
+    message = fields.get("message")
+    if message is None:
+        message = fields.get("msg", fields.get("detail"))
+    metadata = fields.get("metadata")
+    if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
+        message = f"{message}: {metadata['raw']}" if message else metadata["raw"]
+    error_type = fields.get("type")
+    error = make_error(
+        code=_text(fields.get("code")),
+        status=fields.get("status"),
+        type="" if error_type == "error" else _text(error_type),
+        message=_text(message),
+        request_id=request_id or _request_id(fields),
+        retry_after_seconds=_retry_delay(fields.get("details")),
+        param=fields["param"] if isinstance(fields.get("param"), str) else None,
+    )
+    return _unwrapped(error)
+
+
+def make_error(
+    *,
+    code: str = "",
+    status: Any = None,
+    type: str = "",
+    message: str = "",
+    request_id: str = "",
+    retry_after_seconds: float | None = None,
+    param: str | None = None,
+) -> ProviderError:
+    """An error with the status that its own code, status and type stand for, in that order."""
+    if isinstance(status, str) and not type:
+        type = status
+    if retry_after_seconds is None and (match := _TRY_AGAIN.search(message)):
+        unit = 0.001 if match[2].lower() == "ms" else 1.0
+        retry_after_seconds = float(match[1]) * unit
+    return ProviderError(
+        status=_status_of(code, status, type),
+        type=type,
+        code="" if code.isdigit() else code,
+        message=message,
+        request_id=request_id,
+        retry_after_seconds=retry_after_seconds,
+        param=param,
+    )
+
+
+def _status_of(*names: Any) -> int:
+    for name in names:
+        number = int(name) if isinstance(name, str) and name.isdigit() else name
+        if isinstance(number, int) and 400 <= number <= 599:
+            return number
+    for name in names:
+        if isinstance(name, str) and name.lower() in STATUS_BY_NAME:
+            return STATUS_BY_NAME[name.lower()]
+    return UNKNOWN_STATUS
+
+
+def _is_bare_error(value: Mapping[str, Any]) -> bool:
+    """`{code, message}` and nothing that any protocol's event would hold."""
+    keys = {key.lower() for key in value}
+    if keys == {"detail"}:
+        return isinstance(value.get("detail"), str)
+    said = value.get("message", value.get("msg"))
+    code = value.get("code")
+    return (
+        keys <= _BARE_KEYS
+        and isinstance(said, str)
+        and isinstance(code, (str, int))
+        and not isinstance(code, bool)
+    )
+
+
+def _unwrapped(error: ProviderError) -> ProviderError:
+    """Take the inner error out of a message that is itself JSON, a few levels deep."""
+    for _ in range(_UNWRAP_LEVELS):
+        if not error.message.lstrip().startswith("{"):
+            break
+        try:
+            inner = read_error(orjson.loads(error.message))
+        except orjson.JSONDecodeError:
+            break
+        if inner is None or not inner.message:
+            break
+        error = ProviderError(
+            status=inner.status if error.status == UNKNOWN_STATUS else error.status,
+            type=inner.type or error.type,
+            code=inner.code or error.code,
+            message=inner.message,
+            request_id=error.request_id or inner.request_id,
+            retry_after_seconds=error.retry_after_seconds or inner.retry_after_seconds,
+            param=inner.param or error.param,
+        )
+    return error
+
+
+def _retry_delay(details: Any) -> float | None:
+    """Google's RetryInfo: `{"retryDelay": "34s"}`."""
+    for detail in details if isinstance(details, list) else ():
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and (match := _SECONDS.match(delay)):
+            return float(match[1])
+    return None
+
+
+def _request_id(value: Mapping[str, Any]) -> str:
+    return _text(value.get("request_id") or value.get("requestId"))
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return ""
+    return value if isinstance(value, str) else str(value)

@@ -1,0 +1,147 @@
+"""One attempt's event stream from bytes to mended events, and the rules on framing itself.
+
+The same path serves the live proxy and the offline checker.
+"""
+
+import orjson
+
+from wiremend import sse
+from wiremend.protocols.errors import ProviderError, make_error
+from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.mending import Kind, Mended, Mender
+
+_ALL = ("anthropic-messages", "chat-completions", "responses", "gemini")
+
+REPAIR_FAILED = Rule(
+    code="S001",
+    name="repair-failed",
+    finds="A rule failed on this stream: a fault of ours, not of the traffic.",
+    hurts="The stream would break where it was fine.",
+    mends="From there on the stream passes as it comes.",
+    protocols=_ALL,
+)
+NO_FINAL_BLANK_LINE = Rule(
+    code="S002",
+    name="no-final-blank-line",
+    finds="The last event is whole but the blank line that ends it is missing.",
+    hurts="A client that follows the SSE standard discards the event, often the terminal one.",
+    mends="The missing line end is added.",
+    protocols=_ALL,
+    before='data: {"done":true}\n',
+    after='data: {"done":true}\n\n',
+)
+CUT_EVENT = Rule(
+    code="S003",
+    name="cut-event",
+    finds="The stream ends inside an event.",
+    hurts="Clients try to parse half a JSON object: `Unexpected end of JSON input`.",
+    mends="The fragment is withheld; whether the stream was complete is decided without it.",
+    protocols=_ALL,
+    before='data: {"type":"content_block_del',
+)
+EVENT_TOO_LARGE = Rule(
+    code="S004",
+    name="event-too-large",
+    finds="One event is larger than 16 MiB.",
+    hurts="A proxy or client that keeps it whole runs out of memory.",
+    mends="The stream ends in the protocol's error.",
+    protocols=_ALL,
+)
+RULES = (REPAIR_FAILED, NO_FINAL_BLANK_LINE, CUT_EVENT, EVENT_TOO_LARGE)
+
+
+class StreamRepair:
+    """Feed it the body's bytes; take what each event became. It never raises."""
+
+    def __init__(self, mender: Mender) -> None:
+        self._mender = mender
+        self._decoder = mender.decoder()
+        self._events = 0
+        self._gave_up = False
+
+    def feed(self, data: bytes) -> list[Mended]:
+        """What the events completed by `data` became, in order."""
+        if self._gave_up:
+            return [Mended(data, Kind.CONTENT)]
+        try:
+            events = self._decoder.feed(data)
+        except sse.EventTooLarge as too_large:
+            return [self._too_large(too_large)]
+        return [self._mend(event) for event in events]
+
+    def end(self) -> list[Mended]:
+        """What the last bytes became, and the verdict on the whole: TERMINAL or ERROR comes last."""
+        if self._gave_up:
+            return [Mended(b"", Kind.TERMINAL)]
+        mended: list[Mended] = []
+        for event in self._decoder.end():
+            mended.append(self._mend_last(event))
+        if not mended or mended[-1].kind not in (Kind.TERMINAL, Kind.ERROR):
+            mended.append(self._guarded_end())
+        return mended
+
+    def fail(self, error: ProviderError) -> bytes:
+        """The bytes that end the stream in this error; empty when nothing sensible can be written."""
+        if self._gave_up:
+            return b""
+        try:
+            return self._mender.fail(error)
+        except Exception:
+            return b""
+
+    def _mend(self, event: sse.Event) -> Mended:
+        self._events += 1
+        if self._gave_up:
+            return Mended(event.raw, Kind.CONTENT)
+        try:
+            return self._mender.feed(event)
+        except Exception as exception:
+            self._gave_up = True
+            found = f"{type(exception).__name__} in the rules"
+            finding = Finding(
+                REPAIR_FAILED.code, f"event {self._events}", found, "passed on from here"
+            )
+            return Mended(event.raw, Kind.CONTENT, [finding])
+
+    def _mend_last(self, event: sse.Event) -> Mended:
+        where = f"event {self._events + 1}"
+        if event.data is None:
+            self._events += 1
+            return Mended(event.raw, Kind.IDLE)
+        completed = event.raw + (b"\n" if event.raw.endswith((b"\n", b"\r")) else b"\n\n")
+        if not self._is_whole(event.data):
+            finding = Finding(
+                CUT_EVENT.code, where, f"{len(event.raw)} bytes of an unfinished event", "withheld"
+            )
+            return Mended(b"", Kind.IDLE, [finding])
+        mended = self._mend(sse.Event(completed, event.type, event.data))
+        mended.findings.append(
+            Finding(NO_FINAL_BLANK_LINE.code, where, "no blank line at the end", "added")
+        )
+        return mended
+
+    def _is_whole(self, data: bytes) -> bool:
+        if data == b"[DONE]":
+            return True
+        try:
+            orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return False
+        return True
+
+    def _guarded_end(self) -> Mended:
+        try:
+            return self._mender.end()
+        except Exception as exception:
+            self._gave_up = True
+            found = f"{type(exception).__name__} in the rules"
+            return Mended(
+                b"", Kind.TERMINAL, [Finding(REPAIR_FAILED.code, "end", found, "passed on")]
+            )
+
+    def _too_large(self, too_large: sse.EventTooLarge) -> Mended:
+        error = make_error(status=502, type="api_error", message=f"upstream sent {too_large}")
+        finding = Finding(
+            EVENT_TOO_LARGE.code, f"event {self._events + 1}", str(too_large), "ended in an error"
+        )
+        return Mended(self.fail(error), Kind.ERROR, [finding], error)
