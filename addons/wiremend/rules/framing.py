@@ -59,6 +59,11 @@ class StreamRepair:
         self._events = 0
         self._gave_up = False
 
+    @property
+    def gave_up(self) -> bool:
+        """A rule failed: the stream passes as it comes, event boundaries unknown."""
+        return self._gave_up
+
     def feed(self, data: bytes) -> list[Mended]:
         """What the events completed by `data` became, in order."""
         if self._gave_up:

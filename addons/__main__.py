@@ -1,0 +1,35 @@
+"""The suite, in the order its hooks run. `mitmdump -s addons/` loads this file.
+
+A call passes through it from top to bottom: recognised and configured, its request mended,
+carried upstream as often as needed while its response is mended, and explained.
+"""
+
+import sys
+from pathlib import Path
+
+# mitmproxy keeps imported modules when it reloads this file: forget ours, so that edits count.
+_here = str(Path(__file__).resolve().parent)
+for _name, _module in list(sys.modules.items()):
+    if str(getattr(_module, "__file__", None) or "").startswith(_here + "/"):
+        del sys.modules[_name]
+
+from answer_fire_and_forget import AnswerFireAndForget  # noqa: E402 - after forgetting
+from explain_flows import ExplainFlows  # noqa: E402
+from intercept_providers import InterceptProviders  # noqa: E402
+from load_configuration import suite_of  # noqa: E402
+from raise_wrapped_errors import RaiseWrappedErrors  # noqa: E402
+from repair_streams import RepairStreams  # noqa: E402
+from retry_upstream import RetryUpstream  # noqa: E402
+from rewrite_models import RewriteModels  # noqa: E402
+from sanitize_tools import SanitizeTools  # noqa: E402
+
+addons = suite_of(
+    InterceptProviders,
+    RewriteModels,
+    SanitizeTools,
+    AnswerFireAndForget,
+    RepairStreams,
+    RaiseWrappedErrors,
+    RetryUpstream,
+    ExplainFlows,
+)

@@ -1,0 +1,48 @@
+"""Opens the TLS of providers and of nobody else; refuses WebSockets on model paths."""
+
+from load_configuration import suite_of
+from mitmproxy import http, tls
+from mitmproxy.proxy import layer, layers
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.mode_specs import ReverseMode
+from wiremend.calls import is_websocket_upgrade
+from wiremend.config.current import CurrentConfig
+
+
+class InterceptProviders:
+    """Everything that is no provider is tunnelled, byte for byte."""
+
+    name = "wiremend.intercept_providers"
+
+    def __init__(self, current: CurrentConfig) -> None:
+        self.current = current
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        """Leave the TLS of other hosts alone."""
+        if isinstance(data.context.client.proxy_mode, ReverseMode):
+            return
+        address = data.context.server.address
+        names = [name for name in (data.client_hello.sni, address and address[0]) if name]
+        if not any(self.current.intercepted.matches(name) for name in names):
+            data.ignore_connection = True
+
+    def next_layer(self, data: layer.NextLayer) -> None:
+        """Leave what other hosts speak inside a CONNECT tunnel alone, whatever it is."""
+        context = data.context
+        if data.layer or not isinstance(context.layers[-1], http_layers.HttpStream):
+            return
+        if not context.server.address or data.data_client()[:1] == b"\x16":
+            return  # TLS: decided by its client hello
+        if not self.current.intercepted.matches(context.server.address[0]):
+            data.layer = layers.TCPLayer(context, ignore=True)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Answer a WebSocket upgrade with 426: Codex then falls back to HTTP at once."""
+        if flow.response or flow.error or self.current.config.intercept.websocket == "pass":
+            return
+        request = flow.request
+        if is_websocket_upgrade(request.method, request.path, dict(request.headers)):
+            flow.response = http.Response.make(426, b"", {"upgrade": "HTTP/1.1"})
+
+
+addons = suite_of(InterceptProviders)

@@ -1,0 +1,99 @@
+"""Reads wiremend.toml for the other addons, at the start and whenever it changes."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+from wiremend.config import ConfigError
+from wiremend.config.current import CurrentConfig
+from wiremend.engine.stream_layer import Seam
+
+WATCH_SECONDS = 1.0
+
+logger = logging.getLogger("wiremend")
+
+
+class LoadConfiguration:
+    """Owns the option, the file and the seam; the others only look at the current configuration."""
+
+    def __init__(self, current: CurrentConfig, name: str) -> None:
+        self.name = f"wiremend.load_configuration {name}".strip()
+        self.current = current
+        self.seam: Seam | None = None
+        self.watcher: asyncio.Task[None] | None = None
+        self.is_running = False
+
+    def load(self, loader: Loader) -> None:
+        """Declare the option, put the seam in place, and keep to loopback unless told otherwise."""
+        loader.add_option(
+            "wiremend_config", str, "", "The configuration file; without it ./wiremend.toml."
+        )
+        seam = Seam()
+        try:
+            seam.install()
+        except RuntimeError as reason:
+            logger.error(str(reason))
+            return
+        self.seam = seam
+        if not ctx.options.listen_host:
+            ctx.options.update(listen_host="127.0.0.1")
+        # Failing to connect must reach the call, not the CONNECT request before it.
+        ctx.options.update(connection_strategy="lazy")
+
+    def configure(self, updated: set[str]) -> None:
+        """Read the file that the option names. A bad one stops the start, and later changes nothing."""
+        if "wiremend_config" not in updated:
+            return
+        try:
+            self.current.read(ctx.options.wiremend_config, Path.cwd())
+        except ConfigError as problems:
+            if self.is_running:
+                raise exceptions.OptionsError(str(problems)) from None
+            logger.error(str(problems))
+        else:
+            logger.debug("wiremend: configuration from %s", self.current.source)
+
+    def running(self) -> None:
+        """Watch the file from now on."""
+        self.is_running = True
+        self.watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    def done(self) -> None:
+        """Undo what `load` did; and when a reload leaves nothing in our place, end the process."""
+        if self.watcher is not None:
+            self.watcher.cancel()
+        if self.seam is not None:
+            self.seam.remove()
+        if self.is_running and not ctx.master.should_exit.is_set():
+            ctx.master.event_loop.call_soon(_end_if_nothing_took_over)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                changed = self.current.reread_if_changed()
+            except ConfigError as problems:
+                logger.warning("%s\nwiremend: the configuration in force is kept.", problems)
+            else:
+                if changed:
+                    logger.info("wiremend: %s reloaded", self.current.source)
+
+
+def _end_if_nothing_took_over() -> None:
+    """Traffic that passes unmended without a word is worse than a proxy that is gone."""
+    if any(name.startswith("wiremend.") for name in ctx.master.addons.lookup):
+        return
+    logger.error("wiremend failed to reload; ending, so that no traffic passes unmended.")
+    sys.exit(1)
+
+
+def suite_of(*shells: Callable[[CurrentConfig], Any]) -> list[Any]:
+    """These shells, behind what each of them needs: one configuration, and the seam."""
+    current = CurrentConfig()
+    names = "" if len(shells) > 1 else shells[0].__name__
+    return [LoadConfiguration(current, names), *(shell(current) for shell in shells)]

@@ -1,0 +1,28 @@
+"""Response: an event stream that the protocol's grammar accepts, whatever upstream sent."""
+
+from load_configuration import suite_of
+from wiremend.config.current import CurrentConfig
+from wiremend.engine.stream_layer import PlannedCall
+
+
+class RepairStreams:
+    """Mends events and bodies, keeps silent streams alive, and ends stalled ones."""
+
+    name = "wiremend.repair_streams"
+
+    def __init__(self, current: CurrentConfig) -> None:
+        self.current = current
+
+    def wiremend_call(self, planned: PlannedCall) -> None:
+        """Ask for repair, and for a body that can be read."""
+        if planned.plan.protocol is None:
+            return
+        planned.plan.repair = True
+        planned.plan.timeouts = self.current.timeouts
+        planned.plan.heartbeat = self.current.heartbeat
+        headers = planned.flow.request.headers
+        if "accept-encoding" in headers:
+            headers["accept-encoding"] = "identity"
+
+
+addons = suite_of(RepairStreams)

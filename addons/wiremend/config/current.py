@@ -1,0 +1,75 @@
+"""The configuration in force, and what follows from it; replaced whole when the file changes."""
+
+from pathlib import Path
+
+from wiremend.calls import InterceptedHosts
+from wiremend.config import Config, find_config, load_config
+from wiremend.engine.call_machine import Heartbeat, Timeouts
+from wiremend.engine.retry import RetryPolicy
+from wiremend.rules.catalogue import catalogue
+from wiremend.rules.fire_and_forget import FireAndForget
+
+
+class CurrentConfig:
+    """What the addons look at for each call. A failed read changes nothing."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._option = ""
+        self._directory = Path()
+        self._apply(Config())
+
+    @property
+    def source(self) -> str:
+        """Where it came from, for people."""
+        return str(self._path) if self._path else "built-in defaults"
+
+    def read(self, option: str, directory: Path) -> None:
+        """Read the file named by the option, else `wiremend.toml` in the directory, else nothing.
+
+        Raises ConfigError, whose text says what is wrong where.
+        """
+        path = find_config(option, directory)
+        stamp = _stamp_of(path)
+        config = load_config(path)
+        self._path, self._stamp = path, stamp
+        self._option, self._directory = option, directory
+        self._apply(config)
+
+    def reread_if_changed(self) -> bool:
+        """Read again if the file was changed, came or went since; True if it was read.
+
+        Raises ConfigError once for each change that is wrong.
+        """
+        path = find_config("", self._directory) if not self._option else self._path
+        stamp = _stamp_of(path)
+        if (path, stamp) == (self._path, self._stamp):
+            return False
+        self._path, self._stamp = path, stamp
+        self.read(self._option, self._directory)
+        return True
+
+    def _apply(self, config: Config) -> None:
+        self.config = config
+        self.disabled = config.disabled_codes([rule.code for rule in catalogue()])
+        provider_hosts = [p.host for p in config.providers.values()]
+        self.intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+        self.fire_and_forget = FireAndForget(config.fire_and_forget.paths)
+        self.timeouts = Timeouts(**config.timeouts.model_dump())
+        self.heartbeat = Heartbeat(config.heartbeat.after, config.heartbeat.interval)
+        self.retry = RetryPolicy(
+            attempts=config.retry.attempts,
+            backoff_initial_seconds=config.retry.backoff_initial,
+            backoff_max_seconds=config.retry.backoff_max,
+            max_elapsed_seconds=config.retry.max_elapsed,
+            retry_after_max_seconds=config.retry.retry_after_max,
+        )
+
+
+def _stamp_of(path: Path | None) -> tuple[int, int] | None:
+    try:
+        status = path.stat() if path else None
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size) if status else None

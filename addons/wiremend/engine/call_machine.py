@@ -1,0 +1,816 @@
+"""The life of one call, from its request to the last byte of its response.
+
+Theory of operation. Two things change independently: what the upstream attempt does,
+and what the client has been shown. `attempt` runs
+
+    CONNECTING -> WAITING -> READING -> DRAINING
+         \\______________________/
+                  failed -> BACKING_OFF -> CONNECTING ...
+
+and `shown` only ever moves down this table:
+
+    shown     the client has            an attempt fails           design's name
+    -------   -----------------------   ------------------------   -------------
+    NOTHING   not a byte                try again; HTTP error      waiting, held
+    HEAD      200 and keep-alives       try again; error event     kept alive
+    CONTENT   content                   error event                flowing
+    DONE      the whole response        ignored                    done
+
+The machine hears what happened and when (seconds of any steady clock) and answers with
+actions. It knows no socket, no mitmproxy and no clock.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import orjson
+
+from wiremend.engine.actions import (
+    AbandonAttempt,
+    Action,
+    CutResponse,
+    FinishResponse,
+    Head,
+    Note,
+    ReleaseAttempt,
+    Respond,
+    ShowBody,
+    ShowHead,
+    StartAttempt,
+    WakeAt,
+)
+from wiremend.engine.answers import (
+    error_response,
+    html_error,
+    is_html,
+    request_id_of,
+    with_some_message,
+)
+from wiremend.engine.content_coding import Decoder, UndecodableBody, decoder_for
+from wiremend.engine.menders import make_mender, mend_body
+from wiremend.engine.retry import RetryPolicy, read_retry_after
+from wiremend.protocols.errors import (
+    RETRYABLE_STATUS,
+    ProviderError,
+    make_error,
+    read_error,
+)
+from wiremend.protocols.names import WireProtocol
+from wiremend.rules import errors, transport
+from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.framing import StreamRepair
+from wiremend.rules.mending import Kind, Mended, Mender, StreamContext
+
+HELD_LIMIT_BYTES = 1024 * 1024
+"""A Responses preamble echoes the whole instructions, twice. Past this, stop holding."""
+BODY_LIMIT_BYTES = 64 * 1024 * 1024
+"""A buffered body larger than this is passed on as it comes."""
+DRAIN_SECONDS = 1.0
+"""How long a finished response's connection may take to come clean, to be used again."""
+LONGEST_SLEEP_SECONDS = 10.0
+"""A wake-up keeps the machine in memory, so none is asked for further ahead than this."""
+FREE_RETRIES = 2
+"""How often a stale connection is replaced for nothing."""
+KEEP_ALIVE = b"\n"
+"""A blank line dispatches nothing: the one keep-alive that every client measured accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits in seconds; 0 means none. Each binds one attempt, `total` the whole call."""
+
+    connect: float = 10.0
+    first_byte: float = 300.0
+    answer: float = 900.0
+    idle: float = 120.0
+    progress: float = 600.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Keep-alives toward the client: after so many silent seconds, then every so many. 0: never."""
+
+    after: float = 15.0
+    interval: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """What a machine must know of its call, and what it may do to it."""
+
+    protocol: WireProtocol
+    host: str
+    """The provider, as errors name it."""
+    streaming: bool
+    context: StreamContext = field(default_factory=StreamContext)
+    raise_errors: bool = True
+    """Turn errors inside a 200 into HTTP errors."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """How one attempt ended."""
+
+    number: int
+    outcome: str
+    seconds: float
+    wait_seconds: float | None = None
+
+
+class Attempt(Enum):
+    """What upstream is doing."""
+
+    CONNECTING = auto()
+    WAITING = auto()
+    READING = auto()
+    BACKING_OFF = auto()
+    DRAINING = auto()
+    OVER = auto()
+
+
+class Shown(Enum):
+    """What the client has been shown."""
+
+    NOTHING = auto()
+    HEAD = auto()
+    CONTENT = auto()
+    DONE = auto()
+
+
+class Reading(Enum):
+    """How the body of the current response is treated."""
+
+    STREAM = auto()
+    """Events are mended one by one and forwarded at once."""
+    WHOLE = auto()
+    """Collected, looked at, then forwarded."""
+    UNTOUCHED = auto()
+    """Forwarded as it comes."""
+
+
+class CallMachine:
+    """One call. Every method takes the time in seconds first and returns actions, in order."""
+
+    def __init__(
+        self,
+        settings: CallSettings,
+        *,
+        random: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.findings: list[Finding] = []
+        self.attempts: list[AttemptRecord] = []
+        self.outcome = ""
+        self._random = random
+        self._wall_clock = wall_clock
+        self._attempt = Attempt.OVER
+        self._shown = Shown.NOTHING
+        self._number = 0
+        self._free_retries = 0
+        self._started = 0.0
+        self._last_shown = 0.0
+        self._wake_at: float | None = None
+        self._resume_at = 0.0
+        self._begin_attempt_state(0.0)
+
+    def __repr__(self) -> str:
+        return (
+            f"CallMachine({self._attempt.name}, shown={self._shown.name}, attempt={self._number})"
+        )
+
+    @property
+    def over(self) -> bool:
+        """The client has its response, or is gone, and upstream is let go."""
+        return self._attempt is Attempt.OVER and self._number > 0
+
+    @property
+    def answered(self) -> bool:
+        """The client has its whole response, or is gone."""
+        return self._shown is Shown.DONE
+
+    @property
+    def in_background(self) -> bool:
+        """Never: a model call ends with its client."""
+        return False
+
+    # What happened
+
+    def start(self, now: float) -> list[Action]:
+        """The request is complete."""
+        self._started = self._last_shown = now
+        return self._scheduled(now, self._start_attempt(now, fresh=False))
+
+    def connected(self, now: float, *, reused: bool) -> list[Action]:
+        """The request goes out, over a fresh or a kept-alive connection."""
+        if self._attempt is not Attempt.CONNECTING:
+            return []
+        self._attempt = Attempt.WAITING
+        self._reused = reused
+        self._request_sent = self._last_byte = self._last_progress = now
+        return self._scheduled(now, [])
+
+    def head(self, now: float, head: Head) -> list[Action]:
+        """The head of the response arrived."""
+        if self._attempt is not Attempt.WAITING:
+            return []
+        self._attempt = Attempt.READING
+        self._last_byte = self._last_progress = now
+        self._head = head
+        self._reading = self._how_to_read(head)
+        actions: list[Action] = []
+        if self._reading is Reading.UNTOUCHED:
+            self._show_head(now, actions, head)
+        elif self._reading is Reading.STREAM:
+            self._stream_begins()
+        return self._scheduled(now, actions)
+
+    def body(self, now: float, data: bytes) -> list[Action]:
+        """Bytes of the response's body arrived, as they were on the wire."""
+        if self._attempt is not Attempt.READING:
+            return []
+        self._last_byte = now
+        actions: list[Action] = []
+        if self._reading is Reading.UNTOUCHED:
+            self._show(now, actions, data)
+            return self._scheduled(now, actions)
+        try:
+            data = self._decoder.decode(data) if self._decoder else data
+        except UndecodableBody as reason:
+            self._fail_undecodable(now, actions, reason)
+            return self._scheduled(now, actions)
+        if self._reading is Reading.STREAM:
+            self._read_events(now, actions, data)
+        else:
+            self._collect(now, actions, data)
+        return self._scheduled(now, actions)
+
+    def body_end(self, now: float) -> list[Action]:
+        """The response ended as its framing says it should."""
+        actions: list[Action] = []
+        if self._attempt is Attempt.DRAINING:
+            self._attempt = Attempt.OVER
+            actions.append(ReleaseAttempt())
+        elif self._attempt is Attempt.READING:
+            self._upstream_ended = True
+            if self._reading is Reading.UNTOUCHED:
+                actions.append(FinishResponse())
+                self._finish(now, actions, "ok")
+            elif self._reading is Reading.STREAM:
+                self._take(now, actions, self._repair_end())
+            else:
+                self._look_at_body(now, actions)
+        return self._scheduled(now, actions)
+
+    def attempt_failed(self, now: float, reason: str) -> list[Action]:
+        """Connecting failed, or the connection was reset or closed too early."""
+        actions: list[Action] = []
+        if self._attempt is Attempt.DRAINING:
+            self._attempt = Attempt.OVER
+            actions.append(ReleaseAttempt())
+        elif self._attempt is Attempt.CONNECTING:
+            self._upstream_ended = True
+            self._fail(now, actions, transport.CONNECT_FAILED, self._transport_error(reason))
+        elif self._attempt is Attempt.WAITING:
+            self._upstream_ended = True
+            if self._reused and self._free_retries < FREE_RETRIES:
+                self._replace_stale_connection(now, actions, reason)
+            else:
+                self._fail(now, actions, transport.CONNECTION_LOST, self._transport_error(reason))
+        elif self._attempt is Attempt.READING:
+            self._upstream_ended = True
+            self._fail(now, actions, transport.CONNECTION_LOST, self._transport_error(reason))
+        return self._scheduled(now, actions)
+
+    def client_gone(self, now: float) -> list[Action]:
+        """The client closed its connection or reset its stream. Nothing is to be sent to it."""
+        actions: list[Action] = []
+        if self._attempt is Attempt.OVER:
+            return actions
+        if not self._upstream_ended:
+            actions.append(AbandonAttempt())
+        if self._shown is not Shown.DONE:
+            self.outcome = "cancelled by client"
+            self._record(now, "cancelled by client")
+            actions.append(Note(f"{self._name()}: cancelled by client", warning=False))
+        self._attempt = Attempt.OVER
+        self._shown = Shown.DONE
+        return actions
+
+    def wake(self, now: float) -> list[Action]:
+        """Time has passed."""
+        if self._attempt is Attempt.OVER:
+            return []
+        if self._wake_at is not None and now >= self._wake_at - 0.001:
+            self._wake_at = None
+        actions: list[Action] = []
+        if self._attempt is Attempt.DRAINING:
+            if now >= self._drain_until:
+                self._attempt = Attempt.OVER
+                actions.append(AbandonAttempt())
+        elif self._attempt is Attempt.BACKING_OFF and now >= self._resume_at:
+            actions += self._start_attempt(now, fresh=True)
+        else:
+            limit = self._passed_limit(now)
+            if limit is not None:
+                error = self._timeout_error(*limit)
+                self._fail(now, actions, transport.TIMED_OUT, error, final=limit[0] == "total")
+        self._beat(now, actions)
+        return self._scheduled(now, actions)
+
+    def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
+        """A fault of ours: from here on the response passes as it comes, `data` first."""
+        actions: list[Action] = []
+        if self._attempt is not Attempt.READING or self._head is None:
+            return actions
+        if self._shown is Shown.NOTHING:
+            self._show_head(now, actions, self._head)
+        waiting = b"".join(self._held) or bytes(self._collected)
+        self._held.clear()
+        self._collected.clear()
+        self._reading = Reading.UNTOUCHED
+        self._show(now, actions, waiting + data)
+        return self._scheduled(now, actions)
+
+    # Attempts
+
+    def _begin_attempt_state(self, now: float) -> None:
+        self._attempt_started = now
+        self._request_sent = self._last_byte = self._last_progress = now
+        self._reused = False
+        self._upstream_ended = False
+        self._head: Head | None = None
+        self._reading = Reading.UNTOUCHED
+        self._decoder: Decoder | None = None
+        self._repair: StreamRepair | None = None
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._collected = bytearray()
+        self._drain_until = 0.0
+        self._body_is_whole = False
+        self._verdict_given = False
+
+    def _start_attempt(self, now: float, *, fresh: bool) -> list[Action]:
+        self._number += 1
+        self._begin_attempt_state(now)
+        self._attempt = Attempt.CONNECTING
+        return [StartAttempt(self._number, fresh)]
+
+    def _replace_stale_connection(self, now: float, actions: list[Action], reason: str) -> None:
+        self._free_retries += 1
+        self._find(transport.STALE_CONNECTION, reason, "sent again at once")
+        self._number -= 1
+        actions += self._start_attempt(now, fresh=True)
+
+    def _fail(
+        self,
+        now: float,
+        actions: list[Action],
+        rule: Rule,
+        error: ProviderError,
+        *,
+        final: bool = False,
+    ) -> None:
+        """The current attempt failed: try again, or tell the client."""
+        if not self._upstream_ended:
+            actions.append(AbandonAttempt())
+            self._upstream_ended = True
+        told = error.message or error.code or error.type or f"status {error.status}"
+        if self._shown in (Shown.NOTHING, Shown.HEAD):
+            decision = self.settings.retry.decide(
+                error,
+                attempts_made=self._number,
+                elapsed_seconds=now - self._started,
+                random=self._random,
+            )
+            if decision.wait_seconds is not None and not final:
+                self._record(now, told, decision.wait_seconds)
+                done = f"trying again in {decision.wait_seconds:.2f} s"
+                self._find(rule, told, done)
+                self._attempt = Attempt.BACKING_OFF
+                self._resume_at = now + decision.wait_seconds
+                return
+            self._find(rule, told, f"gave up: {decision.reason}")
+        else:
+            self._find(rule, told, "ended in the protocol's error")
+        self._record(now, told)
+        self._tell_client(now, actions, error)
+
+    def _tell_client(self, now: float, actions: list[Action], error: ProviderError) -> None:
+        """End the response in this error, in the form that still fits."""
+        if self._shown is Shown.NOTHING:
+            answer = self._final_answer(error)
+            actions.append(answer)
+            self._finish(now, actions, f"error {answer.head.status}")
+            return
+        if self._reading is Reading.UNTOUCHED and self._shown is Shown.CONTENT:
+            actions.append(CutResponse(error.message))
+            self._finish(now, actions, "cut")
+            return
+        error = with_some_message(error, host=self.settings.host, attempts=self._number)
+        ending = self._error_ending(error)
+        if ending:
+            self._show(now, actions, ending)
+            actions.append(FinishResponse())
+        else:
+            actions.append(CutResponse(error.message))
+        self._finish(now, actions, f"error {error.status} in the stream")
+
+    def _final_answer(self, error: ProviderError) -> Respond:
+        passed_on = self._upstream_answer()
+        if passed_on is not None:
+            return passed_on
+        return error_response(
+            self.settings.protocol,
+            error,
+            host=self.settings.host,
+            attempts=self._number,
+            head=self._head,
+        )
+
+    def _upstream_answer(self) -> Respond | None:
+        """The provider's own HTTP error, if that is what failed and a client can read it."""
+        if self._head is None or self._head.status < 400 or self._reading is not Reading.WHOLE:
+            return None
+        body = bytes(self._collected)
+        if is_html(self._head, body) or not body.strip() or not self._body_is_whole:
+            return None
+        return Respond(self._decoded_head(self._head, body), body)
+
+    def _error_ending(self, error: ProviderError) -> bytes:
+        if self._shown is Shown.HEAD or self._repair is None:
+            # Only keep-alives were sent: the events of the failed attempt were never seen.
+            return StreamRepair(self._make_mender()).fail(error)
+        if not self._verdict_given:
+            self._verdict_given = True
+            verdict = self._repair.end()
+            self._note_findings(verdict)
+            if verdict[-1].kind is Kind.TERMINAL:
+                return b"".join(mended.data for mended in verdict)
+        return self._repair.fail(error)
+
+    def _finish(self, now: float, actions: list[Action], outcome: str) -> None:
+        self._shown = Shown.DONE
+        self.outcome = outcome
+        if len(self.attempts) < self._number:
+            self._record(now, outcome)
+        if self._upstream_ended:
+            self._attempt = Attempt.OVER
+            actions.append(ReleaseAttempt())
+        else:
+            self._attempt = Attempt.DRAINING
+            self._drain_until = now + DRAIN_SECONDS
+
+    # Reading a response
+
+    def _how_to_read(self, head: Head) -> Reading:
+        if head.status < 200 or 300 <= head.status < 400:
+            return Reading.UNTOUCHED
+        try:
+            self._decoder = decoder_for(head.get(b"content-encoding"))
+        except UndecodableBody:
+            return Reading.UNTOUCHED
+        content_type = head.get(b"content-type").lower()
+        is_success = head.status < 300
+        if is_success and "text/event-stream" in content_type:
+            return Reading.STREAM
+        if is_success and self.settings.streaming:
+            if self.settings.context.array and "html" not in content_type:
+                return Reading.STREAM
+            if not content_type or content_type.startswith(("text/plain", "application/octet")):
+                return Reading.STREAM  # gateways that forget the type
+        return Reading.WHOLE
+
+    def _make_mender(self) -> Mender:
+        return make_mender(self.settings.protocol, self.settings.context)
+
+    def _stream_begins(self) -> None:
+        self._repair = StreamRepair(self._make_mender())
+
+    def _read_events(self, now: float, actions: list[Action], data: bytes) -> None:
+        assert self._repair is not None
+        self._take(now, actions, self._repair.feed(data))
+
+    def _repair_end(self) -> list[Mended]:
+        assert self._repair is not None
+        self._verdict_given = True
+        return self._repair.end()
+
+    def _take(self, now: float, actions: list[Action], mended: Sequence[Mended]) -> None:
+        """Show what may be shown, in one write, and act on how the stream stands."""
+        ready: list[bytes] = []
+        for one in mended:
+            self.findings += one.findings
+            if one.kind is not Kind.IDLE:
+                self._last_progress = now
+            if one.kind is Kind.ERROR and self._may_still_fail():
+                assert one.error is not None
+                rule = transport.EARLY_END if self._upstream_ended else errors.WRAPPED_ERROR
+                self._fail(now, actions, rule, self._placed(one.error))
+                return
+            if one.kind in (Kind.IDLE, Kind.PREAMBLE) and self._holding():
+                self._hold(one.data)
+                if self._held_bytes <= HELD_LIMIT_BYTES:
+                    continue
+                one = Mended(b"", Kind.CONTENT)
+            ready += self._held
+            ready.append(one.data)
+            self._held.clear()
+            self._held_bytes = 0
+            if one.kind in (Kind.CONTENT, Kind.TERMINAL, Kind.ERROR):
+                self._show(now, actions, b"".join(ready))
+                ready.clear()
+            if one.kind is Kind.TERMINAL:
+                actions.append(FinishResponse())
+                self._finish(now, actions, "ok")
+                return
+            if one.kind is Kind.ERROR:
+                self._end_in_error(now, actions, one)
+                return
+        self._show(now, actions, b"".join(ready))
+
+    def _end_in_error(self, now: float, actions: list[Action], one: Mended) -> None:
+        assert one.error is not None
+        rule = transport.EARLY_END if self._upstream_ended else errors.ERROR_MID_STREAM
+        self._find(rule, one.error.message or one.error.type, "ended in the protocol's error")
+        actions.append(FinishResponse())
+        if not self._upstream_ended:
+            actions.append(AbandonAttempt())
+            self._upstream_ended = True
+        self._finish(now, actions, f"error {one.error.status} in the stream")
+
+    def _holding(self) -> bool:
+        return self._may_still_fail() and (
+            self.settings.raise_errors or self.settings.retry.attempts > 1
+        )
+
+    def _may_still_fail(self) -> bool:
+        return self._shown in (Shown.NOTHING, Shown.HEAD)
+
+    def _hold(self, data: bytes) -> None:
+        if data:
+            self._held.append(data)
+            self._held_bytes += len(data)
+
+    def _collect(self, now: float, actions: list[Action], data: bytes) -> None:
+        self._collected += data
+        if len(self._collected) <= BODY_LIMIT_BYTES:
+            return
+        assert self._head is not None
+        collected = bytes(self._collected)
+        self._collected.clear()
+        self._reading = Reading.UNTOUCHED
+        if self._decoder is not None:
+            head = self._head.without((b"content-encoding", b"content-length"))
+        else:
+            head = self._head
+        self._show_head(now, actions, head)
+        self._show(now, actions, collected)
+
+    def _look_at_body(self, now: float, actions: list[Action]) -> None:
+        """The whole body is here: an answer, or an error in one of its disguises."""
+        assert self._head is not None
+        head, body = self._head, bytes(self._collected)
+        self._body_is_whole = True
+        host = self.settings.host
+        if is_html(head, body) and self.settings.raise_errors:
+            self._fail(now, actions, errors.WEB_PAGE, self._placed(html_error(head, body, host)))
+        elif head.status >= 400:
+            self._look_at_error(now, actions, head, body)
+        else:
+            self._look_at_success(now, actions, head, body)
+
+    def _look_at_error(
+        self, now: float, actions: list[Action], head: Head, body: bytes
+    ) -> None:
+        error = self._placed(_error_of_status(head, body))
+        if head.status in RETRYABLE_STATUS or not body.strip():
+            self._fail(now, actions, transport.RETRYABLE_STATUS, error)
+            return
+        self._record(now, f"status {head.status}")
+        self._tell_client(now, actions, error)
+
+    def _look_at_success(
+        self, now: float, actions: list[Action], head: Head, body: bytes
+    ) -> None:
+        mended = mend_body(self.settings.protocol, body, self.settings.context)
+        if mended.error is not None and self.settings.raise_errors:
+            self.findings += mended.findings
+            rule = errors.NOT_A_STREAM if self.settings.streaming else errors.ERROR_IN_BODY
+            self._fail(now, actions, rule, self._placed(mended.error))
+            return
+        if mended.error is None:
+            self.findings += mended.findings
+            body = mended.data
+        if self._shown is Shown.HEAD:
+            error = make_error(
+                status=502, type="api_error", message=f"{self.settings.host} sent no event stream."
+            )
+            self._fail(now, actions, errors.NOT_A_STREAM, error)
+            return
+        actions.append(Respond(self._decoded_head(head, body), body))
+        self._finish(now, actions, "ok")
+
+    def _fail_undecodable(
+        self, now: float, actions: list[Action], reason: UndecodableBody
+    ) -> None:
+        error = make_error(
+            status=502,
+            type="api_error",
+            message=f"{self.settings.host} sent a body that cannot be decoded: {reason}",
+        )
+        self._fail(now, actions, transport.CONNECTION_LOST, error)
+
+    # Showing
+
+    def _show_head(self, now: float, actions: list[Action], head: Head) -> None:
+        actions.append(ShowHead(head))
+        self._shown = Shown.CONTENT if self._reading is Reading.UNTOUCHED else Shown.HEAD
+        self._last_shown = now
+
+    def _show(self, now: float, actions: list[Action], data: bytes) -> None:
+        if not data:
+            return
+        if self._shown is Shown.NOTHING:
+            self._show_head(now, actions, self._stream_head())
+        self._shown = Shown.CONTENT
+        self._last_shown = now
+        actions.append(ShowBody(data))
+
+    def _stream_head(self) -> Head:
+        """The head of an event stream: upstream's own, less what mending makes untrue."""
+        if self._head is not None and self._reading is Reading.STREAM:
+            gone = [b"content-length"]
+            if self._decoder is not None:
+                gone.append(b"content-encoding")
+            return self._head.without(gone)
+        content_type = (
+            b"application/json" if self.settings.context.array else b"text/event-stream"
+        )
+        return Head(200, ((b"content-type", content_type), (b"cache-control", b"no-cache")))
+
+    def _decoded_head(self, head: Head, body: bytes) -> Head:
+        """A buffered response's head with its length put right."""
+        names = (b"content-length", b"transfer-encoding")
+        if self._decoder is None:
+            untouched = head.get(b"content-length") == str(len(body))
+            if untouched:
+                return head
+        else:
+            names += (b"content-encoding",)
+        fields = (*head.without(names).fields, (b"content-length", b"%d" % len(body)))
+        return Head(head.status, fields)
+
+    def _beat(self, now: float, actions: list[Action]) -> None:
+        due = self._next_beat()
+        if due is None or now < due:
+            return
+        if self._shown is Shown.NOTHING:
+            actions.append(ShowHead(self._stream_head()))
+            self._shown = Shown.HEAD
+        self._last_shown = now
+        actions.append(ShowBody(KEEP_ALIVE))
+
+    def _next_beat(self) -> float | None:
+        heartbeat = self.settings.heartbeat
+        if not self.settings.streaming or not heartbeat.after or self._shown is Shown.DONE:
+            return None
+        if self._attempt is Attempt.OVER:
+            return None
+        if self._reading is Reading.UNTOUCHED and self._attempt is Attempt.READING:
+            return None
+        if self._reading is Reading.WHOLE and self._shown is Shown.NOTHING:
+            return None  # an answer with its own status is on its way
+        if self._repair is not None and self._repair.gave_up:
+            return None
+        if self._shown is Shown.NOTHING:
+            return self._last_shown + heartbeat.after
+        return self._last_shown + (heartbeat.interval or heartbeat.after)
+
+    # Time
+
+    def _limits(self) -> list[tuple[str, float, float]]:
+        """The limits in force: name, seconds, and since when."""
+        timeouts = self.settings.timeouts
+        limits = [("total", timeouts.total, self._started)]
+        if self._attempt is Attempt.CONNECTING:
+            limits.append(("connect", timeouts.connect, self._attempt_started))
+        elif self._attempt in (Attempt.WAITING, Attempt.READING):
+            if not self.settings.streaming:
+                limits.append(("answer", timeouts.answer, self._request_sent))
+            elif self._attempt is Attempt.WAITING:
+                limits.append(("first_byte", timeouts.first_byte, self._request_sent))
+            if self._attempt is Attempt.READING:
+                limits.append(("idle", timeouts.idle, self._last_byte))
+                if self._reading is Reading.STREAM:
+                    limits.append(("progress", timeouts.progress, self._last_progress))
+        return [limit for limit in limits if limit[1] > 0]
+
+    def _passed_limit(self, now: float) -> tuple[str, float] | None:
+        passed = [
+            (since + seconds, name, seconds)
+            for name, seconds, since in self._limits()
+            if now >= since + seconds
+        ]
+        if not passed:
+            return None
+        _, name, seconds = min(passed)
+        return name, seconds
+
+    def _scheduled(self, now: float, actions: list[Action]) -> list[Action]:
+        """The same actions, and a wake-up for whatever is due next."""
+        if self._attempt is Attempt.OVER:
+            return actions
+        due = [now + LONGEST_SLEEP_SECONDS]
+        if self._attempt is Attempt.DRAINING:
+            due.append(self._drain_until)
+        elif self._attempt is Attempt.BACKING_OFF:
+            due.append(self._resume_at)
+        else:
+            due += [since + seconds for _, seconds, since in self._limits()]
+        if (beat := self._next_beat()) is not None:
+            due.append(beat)
+        when = max(now, min(due))
+        if self._wake_at is None or when < self._wake_at - 0.001:
+            self._wake_at = when
+            actions.append(WakeAt(when))
+        return actions
+
+    # Words
+
+    def _transport_error(self, reason: str) -> ProviderError:
+        moment = {
+            Attempt.CONNECTING: "could not be connected to",
+            Attempt.WAITING: "closed the connection before answering",
+        }.get(self._attempt, "closed the connection before its response was complete")
+        return make_error(
+            status=502, type="api_error", message=f"{self.settings.host} {moment}: {reason}"
+        )
+
+    def _timeout_error(self, name: str, seconds: float) -> ProviderError:
+        missing = {
+            "connect": "did not accept a connection",
+            "first_byte": "sent no first byte",
+            "answer": "sent no complete answer",
+            "idle": "sent nothing more",
+            "progress": "sent no content, only keep-alives,",
+            "total": "did not finish",
+        }[name]
+        return make_error(
+            status=504,
+            type="timeout_error",
+            message=f"{self.settings.host} {missing} within {seconds:g} s (limit: {name}).",
+        )
+
+    def _placed(self, error: ProviderError) -> ProviderError:
+        """The error with the request id and the wait that the head's headers name."""
+        if self._head is None:
+            return error
+        wait = read_retry_after(self._head, self._wall_clock())
+        return ProviderError(
+            status=error.status,
+            type=error.type,
+            code=error.code,
+            message=error.message,
+            request_id=error.request_id or request_id_of(self._head),
+            retry_after_seconds=wait if wait is not None else error.retry_after_seconds,
+            param=error.param,
+        )
+
+    def _record(self, now: float, outcome: str, wait_seconds: float | None = None) -> None:
+        seconds = now - self._attempt_started
+        self.attempts.append(AttemptRecord(self._number, outcome, seconds, wait_seconds))
+
+    def _find(self, rule: Rule, found: str, done: str) -> None:
+        self.findings.append(Finding(rule.code, f"attempt {self._number}", found, done))
+
+    def _note_findings(self, mended: Sequence[Mended]) -> None:
+        for one in mended:
+            self.findings += one.findings
+
+    def _name(self) -> str:
+        return f"{self.settings.protocol} call to {self.settings.host}"
+
+
+def _error_of_status(head: Head, body: bytes) -> ProviderError:
+    try:
+        error = read_error(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        error = None
+    if error is None:
+        text = body[:500].decode("utf-8", "replace").strip()
+        error = make_error(status=head.status, message=text)
+    return ProviderError(
+        status=head.status,
+        type=error.type,
+        code=error.code,
+        message=error.message,
+        request_id=error.request_id,
+        retry_after_seconds=error.retry_after_seconds,
+        param=error.param,
+    )

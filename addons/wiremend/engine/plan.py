@@ -1,0 +1,78 @@
+"""What shall be done with one request: filled in by the addons, turned into a machine once."""
+
+import random
+import time
+from dataclasses import dataclass, field
+
+from wiremend.calls import RequestFacts
+from wiremend.engine.acknowledgement import Acknowledgement
+from wiremend.engine.call_machine import CallMachine, CallSettings, Heartbeat, Timeouts
+from wiremend.engine.machine import Machine
+from wiremend.engine.retry import RetryPolicy
+from wiremend.protocols.names import WireProtocol
+from wiremend.rules.mending import StreamContext
+
+ONE_ATTEMPT = RetryPolicy(attempts=1)
+
+
+@dataclass
+class CallPlan:
+    """One request that is about to go upstream. With nothing filled in it goes as it always did."""
+
+    host: str
+    protocol: WireProtocol | None = None
+    """The protocol it was recognised as; None when it is no model call."""
+    facts: RequestFacts | None = None
+    client: str = ""
+    """The client's family; see `calls.client_family`."""
+    shown_model: str | None = None
+    """The model name that the response must bear."""
+    repair: bool = False
+    """Mend events and bodies."""
+    raise_errors: bool = False
+    """Turn errors inside a 200 into HTTP errors."""
+    retry: RetryPolicy | None = None
+    """Try again when an attempt fails."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    heartbeat: Heartbeat = field(default_factory=lambda: Heartbeat(after=0.0))
+    disabled: frozenset[str] = frozenset()
+    """Codes of the rules that are off."""
+    mending_codes: frozenset[str] = frozenset()
+    """Codes of the rules that mend what is shown; all are off unless `repair`."""
+    acknowledge_after_seconds: float | None = None
+    """Answer 204 as soon as upstream's 2xx head arrives, or after so many seconds."""
+
+    def machine(self) -> Machine | None:
+        """The machine that carries the request, or None for mitmproxy's own way."""
+        if self.acknowledge_after_seconds is not None:
+            return Acknowledgement(
+                host=self.host,
+                ack_after_seconds=self.acknowledge_after_seconds,
+                limit_seconds=self.timeouts.answer,
+            )
+        if self.protocol is None or self.facts is None:
+            return None
+        if not (self.repair or self.raise_errors or self.retry):
+            return None
+        return CallMachine(self._settings(), random=random.random, wall_clock=time.time)
+
+    def _settings(self) -> CallSettings:
+        assert self.protocol is not None
+        assert self.facts is not None
+        return CallSettings(
+            protocol=self.protocol,
+            host=self.host,
+            streaming=self.facts.streaming,
+            context=StreamContext(
+                client=self.client,
+                shown_model=self.shown_model,
+                model=self.shown_model or self.facts.model,
+                tool_names=self.facts.tool_names,
+                disabled=self.disabled if self.repair else self.disabled | self.mending_codes,
+                array=self.facts.array,
+            ),
+            raise_errors=self.raise_errors,
+            retry=self.retry or ONE_ATTEMPT,
+            timeouts=self.timeouts,
+            heartbeat=self.heartbeat,
+        )

@@ -1,0 +1,550 @@
+"""The seam: the one place that touches what mitmproxy does not document.
+
+mitmproxy shows a response head to the client as soon as it may stream, and gives a flow up
+as soon as upstream fails. So calls are carried here, one layer further in: `MendedHttpStream`
+takes over from mitmproxy's `HttpStream` at the moment it would connect upstream, lets a
+machine decide, and turns its actions into mitmproxy's commands. Everything else keeps to the
+original code path.
+
+What it relies on (mitmproxy 12.2, `mitmproxy/proxy/layers/http/__init__.py`); each has a
+contract test in `tests/engine/test_stream_layer.py`:
+
+1. `HttpStream.make_server_connection` is called once, after the `request` hook, when no addon
+   answered; returning False stops the original code.
+2. `HttpLayer.make_stream` looks `HttpStream` up by its name in the module.
+3. `HttpLayer.streams` maps stream ids to layers, and events for an unknown id are dropped.
+   Each attempt gets a stream id of its own (negative, so never the client's), and late events
+   of an abandoned attempt go nowhere; HTTP/1 and HTTP/2 clients take any integer.
+4. A command whose `blocking` is a layer does not pause its sender, and its reply is routed back
+   by `HttpLayer.command_sources`. So connecting does not make the stream deaf.
+5. `HttpLayer.get_connection(..., reuse=False)` opens a fresh connection.
+6. `RequestProtocolError` sent upstream closes an HTTP/1 connection and resets one HTTP/2 stream.
+7. `RequestWakeup` comes back as `Wakeup` to the layer that asked.
+8. A `StartHook` of ours is awaited like a built-in one and takes exactly one argument.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from logging import INFO, WARNING
+from typing import Any
+
+from mitmproxy import flow as mitmproxy_flow
+from mitmproxy import hooks, http, version
+from mitmproxy.connection import Connection
+from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    ErrorCode,
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
+    HttpErrorHook,
+    HttpLayer,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
+    HttpStream,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    SendHttp,
+)
+
+from wiremend.engine.actions import (
+    AbandonAttempt,
+    Action,
+    CutResponse,
+    FinishResponse,
+    Head,
+    Note,
+    ReleaseAttempt,
+    Respond,
+    ShowBody,
+    ShowHead,
+    StartAttempt,
+    WakeAt,
+)
+from wiremend.calls import client_family, read_request, recognise
+from wiremend.engine.machine import Machine
+from wiremend.engine.plan import CallPlan
+
+TESTED_VERSION = "12.2."
+SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
+"""A response longer than this is not kept for mitmweb."""
+
+Commands = layer.CommandGenerator[None]
+
+# A reload of this module defines the hook anew; without this mitmproxy warns of a conflict.
+hooks.all_hooks.pop("wiremend_call", None)
+
+
+@dataclass
+class PlannedCall:
+    """A request that is about to go upstream, and what shall be done with it."""
+
+    flow: http.HTTPFlow
+    plan: CallPlan
+
+
+@dataclass
+class WiremendCallHook(commands.StartHook):
+    """`wiremend_call(planned)`: each addon fills its part of the plan in."""
+
+    planned: PlannedCall
+
+
+@dataclass
+class GetAttemptConnection(GetHttpConnection):
+    """A connection for one attempt; never a kept-alive one when `fresh`."""
+
+    fresh: bool = False
+
+    __hash__ = GetHttpConnection.__hash__
+
+
+@dataclass
+class _Connections:
+    """What one HttpLayer's calls do with its upstream connections."""
+
+    used: set[str] = field(default_factory=set)
+    """Ids of connections that carried an attempt: the next one there is a reuse."""
+    draining: dict[Connection, "MendedHttpStream"] = field(default_factory=dict)
+    """Connections whose response the client already has, but whose end has not come."""
+    background: set["MendedHttpStream"] = field(default_factory=set)
+    """Answered calls that go on upstream: the client's leaving must not end them."""
+    close_when_done: commands.CloseConnection | None = None
+    next_attempt_id: int = -1
+
+
+def _connections_of(http_layer: HttpLayer) -> _Connections:
+    connections: _Connections = http_layer.__dict__.setdefault("wiremend", _Connections())
+    return connections
+
+
+class MendedHttpStream(HttpStream):
+    """An HttpStream whose calls are carried by a machine."""
+
+    machine: Machine | None = None
+
+    def __init__(self, context: Any, stream_id: int) -> None:
+        super().__init__(context, stream_id)
+        self._connecting: GetAttemptConnection | None = None
+        self._attempt_id: int | None = None
+        self._connection: Connection | None = None
+        self._upstream_response: http.Response | None = None
+        self._shown = bytearray()
+        self._keep_shown = True
+        self._finished = False
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.machine is None else f"MendedHttpStream({self.machine})"
+
+    @property
+    def _http_layer(self) -> HttpLayer:
+        parent = self.context.layers[self.context.layers.index(self) - 1]
+        assert isinstance(parent, HttpLayer)
+        return parent
+
+    # From mitmproxy to the machine
+
+    def make_server_connection(self) -> layer.CommandGenerator[bool]:
+        """Ask the addons whether a machine carries this request; else go the original way."""
+        if self.flow.request.stream or self.flow.is_replay:
+            return (yield from super().make_server_connection())
+        planned = PlannedCall(self.flow, plan_of(self.flow))
+        yield WiremendCallHook(planned)
+        machine = planned.plan.machine()
+        if machine is None:
+            return (yield from super().make_server_connection())
+        self.machine = machine
+        yield from self._ask(self.machine.start)
+        return False
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if self.machine is None:
+            if not isinstance(event, events.Wakeup):
+                yield from super()._handle_event(event)
+        elif isinstance(event, events.Wakeup):
+            yield from self._ask(self.machine.wake)
+        elif isinstance(event, GetHttpConnectionCompleted):
+            yield from self._connection_ready(event)
+        elif isinstance(event, RequestProtocolError):
+            yield from self._client_gone()
+        elif getattr(event, "stream_id", None) != self._attempt_id:
+            pass  # of an attempt that was given up
+        elif isinstance(event, ResponseHeaders):
+            yield from self._head_arrived(event.response)
+        elif isinstance(event, ResponseData):
+            yield from self._ask(self.machine.body, event.data)
+        elif isinstance(event, ResponseEndOfMessage):
+            yield from self._ask(self.machine.body_end)
+        elif isinstance(event, ResponseProtocolError):
+            yield from self._ask(self.machine.attempt_failed, event.message)
+
+    def _head_arrived(self, response: http.Response) -> Commands:
+        assert self.machine is not None
+        if self.context.options.validate_inbound_headers and response.status_code != 204:
+            try:
+                validate_headers(response)
+            except ValueError as reason:
+                yield from self._abandon_attempt()
+                yield from self._ask(self.machine.attempt_failed, f"invalid response: {reason}")
+                return
+        self._upstream_response = response
+        head = Head(response.status_code, response.headers.fields)
+        yield from self._ask(self.machine.head, head)
+
+    def _connection_ready(self, event: GetHttpConnectionCompleted) -> Commands:
+        assert self.machine is not None
+        if event.command is not self._connecting:
+            return  # of an attempt that was given up while it connected
+        self._connecting = None
+        connection, error = event.reply
+        if connection is None:
+            yield from self._ask(self.machine.attempt_failed, error or "unknown error")
+            return
+        self.context.server = self.flow.server_conn = connection  # type: ignore[assignment]
+        self._connection = connection
+        connections = _connections_of(self._http_layer)
+        reused = connection.id in connections.used
+        connections.used.add(connection.id)
+        self._attempt_id = connections.next_attempt_id
+        connections.next_attempt_id -= 1
+        self._http_layer.streams[self._attempt_id] = self
+        yield from self._ask(self.machine.connected, reused=reused)
+        yield from self._send_request(self._attempt_id, connection)
+
+    def _send_request(self, attempt_id: int, connection: Connection) -> Commands:
+        request = self.flow.request
+        content = request.raw_content
+        ends_with_head = not (content or request.trailers)
+        yield SendHttp(RequestHeaders(attempt_id, request, ends_with_head), connection)
+        if content:
+            yield SendHttp(RequestData(attempt_id, content), connection)
+        yield SendHttp(RequestEndOfMessage(attempt_id), connection)
+
+    def _client_gone(self) -> Commands:
+        assert self.machine is not None
+        answered = self.machine.answered
+        yield from self._ask(self.machine.client_gone)
+        if not answered and not self._finished:
+            self._finished = True
+            self._describe()
+            self.flow.error = mitmproxy_flow.Error("cancelled by client")
+            yield HttpErrorHook(self.flow)
+            self.flow.live = False
+            yield DropStream(self.stream_id)
+
+    def _ask(self, question: Callable[..., list[Action]], *args: Any, **kwargs: Any) -> Commands:
+        """Put a question to the machine and carry its actions out. A fault of ours is contained."""
+        assert self.machine is not None
+        try:
+            actions = question(time.monotonic(), *args, **kwargs)
+        except Exception as fault:
+            yield commands.Log(
+                f"wiremend: internal fault ({type(fault).__name__}: {fault}); "
+                "this response passes as it comes",
+                WARNING,
+            )
+            data = args[0] if args and isinstance(args[0], bytes) else b""
+            actions = self.machine.stop_mending(time.monotonic(), data)
+        for action in actions:
+            if self._killed() and isinstance(action, _TOWARD_CLIENT):
+                continue
+            yield from self._carry_out(action)
+
+    # From the machine to mitmproxy
+
+    def _carry_out(self, action: Action) -> Commands:
+        match action:
+            case ShowBody(data):
+                yield from self._show_body(data)
+            case ShowHead(head):
+                yield from self._show_head(head)
+            case WakeAt(when):
+                yield commands.RequestWakeup(max(0.0, when - time.monotonic()))
+            case StartAttempt(_, fresh):
+                yield from self._start_attempt(fresh=fresh)
+            case AbandonAttempt():
+                yield from self._abandon_attempt()
+            case ReleaseAttempt():
+                yield from self._release_attempt()
+            case FinishResponse():
+                yield from self._finish_response()
+            case Respond(head, body):
+                yield from self._respond(head, body)
+            case CutResponse(reason):
+                yield from self._cut_response(reason)
+            case Note(text, warning):
+                yield commands.Log(f"wiremend: {text}", WARNING if warning else INFO)
+
+    def _start_attempt(self, *, fresh: bool) -> Commands:
+        request = self.flow.request
+        command = GetAttemptConnection(
+            (request.host, request.port),
+            request.scheme == "https",
+            self.flow.server_conn.via,
+            self.flow.server_conn.transport_protocol,
+            fresh=fresh,
+        )
+        command.blocking = self
+        self._connecting = command
+        self._upstream_response = None
+        yield command
+
+    def _abandon_attempt(self) -> Commands:
+        if self._connecting is not None:
+            waiting = self._http_layer.waiting_for_establishment
+            pending = [c for c, queue in waiting.items() if queue == [self._connecting]]
+            self._connecting = None
+            for connection in pending:
+                yield commands.CloseConnection(connection)
+        if self._attempt_id is not None and self._connection is not None:
+            error = RequestProtocolError(self._attempt_id, "given up", ErrorCode.CANCEL)
+            connection = self._connection
+            self._forget_attempt()
+            yield SendHttp(error, connection)
+        yield from self._leave()
+
+    def _release_attempt(self) -> Commands:
+        self._forget_attempt()
+        yield from self._leave()
+
+    def _forget_attempt(self) -> None:
+        if self._attempt_id is not None:
+            self._http_layer.streams.pop(self._attempt_id, None)
+            self._attempt_id = None
+        if self._connection is not None:
+            _connections_of(self._http_layer).draining.pop(self._connection, None)
+            self._connection = None
+
+    def _leave(self) -> Commands:
+        """After the last of upstream: nothing refers to this stream any more."""
+        if self.machine is not None and self.machine.over and self._finished:
+            _connections_of(self._http_layer).background.discard(self)
+            yield DropStream(self.stream_id)
+
+    def stop_draining(self) -> Commands:
+        """Another request wants this stream's connection: give up waiting for its end."""
+        if self._attempt_id is not None and self._connection is not None:
+            error = RequestProtocolError(self._attempt_id, "no longer needed", ErrorCode.CANCEL)
+            connection = self._connection
+            self._forget_attempt()
+            handler = self._http_layer.connections[connection]
+            yield from self._http_layer.event_to_child(handler, error)
+
+    def _show_head(self, head: Head) -> Commands:
+        self.flow.response = self._response(head)
+        if self._needs_chunks(self.flow.response):
+            self.flow.response.headers["transfer-encoding"] = "chunked"
+        yield HttpResponseHeadersHook(self.flow)
+        if self._killed():
+            yield from self._end_killed()
+            return
+        self.flow.response.stream = True
+        yield SendHttp(
+            ResponseHeaders(self.stream_id, self.flow.response, False), self.context.client
+        )
+
+    def _show_body(self, data: bytes) -> Commands:
+        if self._keep_shown:
+            self._shown += data
+            if len(self._shown) > SHOWN_LIMIT_BYTES:
+                self._keep_shown = False
+                self._shown.clear()
+        yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+
+    def _finish_response(self) -> Commands:
+        assert self.flow.response is not None
+        self._finished = True
+        self.flow.response.timestamp_end = time.time()
+        if self._keep_shown:
+            self.flow.response.data.content = bytes(self._shown)
+        self._shown.clear()
+        self._describe()
+        yield HttpResponseHook(self.flow)
+        yield from self._end_of_message()
+
+    def _respond(self, head: Head, body: bytes) -> Commands:
+        self._finished = True
+        self.flow.response = self._response(head)
+        self.flow.response.data.content = body
+        self.flow.response.timestamp_end = time.time()
+        self._describe()
+        yield HttpResponseHeadersHook(self.flow)
+        yield HttpResponseHook(self.flow)
+        if self._killed():
+            yield from self._end_killed()
+            return
+        content = self.flow.response.raw_content
+        yield SendHttp(
+            ResponseHeaders(self.stream_id, self.flow.response, not content), self.context.client
+        )
+        if content:
+            yield SendHttp(ResponseData(self.stream_id, content), self.context.client)
+        yield from self._end_of_message()
+
+    def _cut_response(self, reason: str) -> Commands:
+        self._finished = True
+        self._describe()
+        self.flow.error = mitmproxy_flow.Error(reason)
+        yield HttpErrorHook(self.flow)
+        yield SendHttp(
+            ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR),
+            self.context.client,
+        )
+        self.flow.live = False
+
+    def _killed(self) -> bool:
+        error = self.flow.error
+        return error is not None and error.msg == mitmproxy_flow.Error.KILLED_MESSAGE
+
+    def _end_killed(self) -> Commands:
+        """Somebody killed the flow in mitmweb, or an addon did."""
+        assert self.machine is not None
+        self._finished = True
+        yield from self._ask(self.machine.client_gone)
+        yield HttpErrorHook(self.flow)
+        yield SendHttp(
+            ResponseProtocolError(self.stream_id, "killed", ErrorCode.KILL), self.context.client
+        )
+        self.flow.live = False
+
+    def _end_of_message(self) -> Commands:
+        assert self.machine is not None
+        self.flow.live = False
+        connections = _connections_of(self._http_layer)
+        if self._connection is not None and self._attempt_id is not None and not self.machine.over:
+            connections.draining[self._connection] = self
+        if self.machine.in_background:
+            connections.draining = {c: s for c, s in connections.draining.items() if s is not self}
+            connections.background.add(self)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+
+    def _response(self, head: Head) -> http.Response:
+        """mitmproxy's response object for this head: upstream's own where it is the same."""
+        response = self._upstream_response
+        if response is not None and response.status_code == head.status:
+            response = response.copy()
+            response.headers = http.Headers(head.fields)
+            if not response.is_http2:
+                response.http_version = "HTTP/1.1"
+            return response
+        return http.Response(
+            http_version=b"HTTP/1.1",
+            status_code=head.status,
+            reason=http.status_codes.RESPONSES.get(head.status, "").encode(),
+            headers=http.Headers(head.fields),
+            content=None,
+            trailers=None,
+            timestamp_start=time.time(),
+            timestamp_end=None,
+        )
+
+    def _needs_chunks(self, response: http.Response) -> bool:
+        """Without a length, only chunks tell an HTTP/1.1 client a whole body from a cut one."""
+        return (
+            self.flow.request.http_version == "HTTP/1.1"
+            and "content-length" not in response.headers
+            and response.status_code not in (204, 304)
+        )
+
+    def _describe(self) -> None:
+        """Leave what was done with the flow: plain data, so that it can be saved."""
+        assert self.machine is not None
+        self.flow.metadata["wiremend"] = {
+            **self.flow.metadata.get("wiremend", {}),
+            "outcome": self.machine.outcome,
+            "response_findings": [finding.as_dict() for finding in self.machine.findings],
+        }
+
+
+_TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
+
+
+def plan_of(flow: http.HTTPFlow) -> CallPlan:
+    """An empty plan for this request: what it is, and nothing to be done with it."""
+    request = flow.request
+    known = flow.metadata.get("wiremend", {})
+    plan = CallPlan(
+        host=request.pretty_host,
+        protocol=recognise(request.method, request.path, request.headers.get("content-type", "")),
+        client=client_family(dict(request.headers)),
+        shown_model=known.get("shown_model"),
+    )
+    if plan.protocol is not None:
+        plan.facts = read_request(plan.protocol, request.path, request.get_content() or b"")
+    return plan
+
+
+class Seam:
+    """Puts the layer in place and takes it back. A second one on top changes nothing."""
+
+    _installed = 0
+
+    def install(self) -> None:
+        """Raises RuntimeError on a mitmproxy version that this was not tested with."""
+        if not version.VERSION.startswith(TESTED_VERSION):
+            raise RuntimeError(
+                f"wiremend works with mitmproxy {TESTED_VERSION}x, "
+                f"this is {version.VERSION}: install the tested version."
+            )
+        Seam._installed += 1
+        if Seam._installed > 1:
+            return
+        Seam._original_get_connection = HttpLayer.get_connection
+        Seam._original_handle_event = HttpLayer._handle_event
+        http_layers.HttpStream = MendedHttpStream  # type: ignore[misc]
+        HttpLayer.get_connection = self._get_connection()  # type: ignore[method-assign]
+        HttpLayer._handle_event = self._handle_event()  # type: ignore[method-assign]
+
+    def remove(self) -> None:
+        """Put the originals back; calls under way keep the layer they began with."""
+        Seam._installed -= 1
+        if Seam._installed:
+            return
+        http_layers.HttpStream = HttpStream  # type: ignore[misc]
+        HttpLayer.get_connection = self._original_get_connection  # type: ignore[method-assign]
+        HttpLayer._handle_event = self._original_handle_event  # type: ignore[method-assign]
+
+    def _get_connection(self) -> Callable[..., Commands]:
+        original = self._original_get_connection
+
+        def get_connection(
+            http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool = True
+        ) -> Commands:
+            connections = _connections_of(http_layer)
+            for connection, stream in list(connections.draining.items()):
+                if event.connection_spec_matches(connection) and connection.alpn != b"h2":
+                    yield from stream.stop_draining()
+            if connections.background or getattr(event, "fresh", False):
+                reuse = False
+            yield from original(http_layer, event, reuse=reuse)
+
+        return get_connection
+
+    def _handle_event(self) -> Callable[..., Commands]:
+        original = self._original_handle_event
+
+        def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
+            connections = _connections_of(http_layer)
+            for command in original(http_layer, event):
+                if (
+                    connections.background
+                    and isinstance(command, commands.CloseConnection)
+                    and command.connection is http_layer.context.client
+                ):
+                    connections.close_when_done = command
+                else:
+                    yield command
+            if connections.close_when_done is not None and not connections.background:
+                command, connections.close_when_done = connections.close_when_done, None
+                yield command
+
+        return handle_event
