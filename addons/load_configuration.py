@@ -46,7 +46,7 @@ class LoadConfiguration:
         ctx.options.update(connection_strategy="lazy")
 
     def configure(self, updated: set[str]) -> None:
-        """Read the file that the option names. A bad one stops the start, and later changes nothing."""
+        """Read the file that the option names. A bad one stops the start; later it changes nothing."""
         if "wiremend_config" not in updated:
             return
         try:

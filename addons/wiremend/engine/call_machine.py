@@ -585,9 +585,7 @@ class CallMachine:
         else:
             self._look_at_success(now, actions, head, body)
 
-    def _look_at_error(
-        self, now: float, actions: list[Action], head: Head, body: bytes
-    ) -> None:
+    def _look_at_error(self, now: float, actions: list[Action], head: Head, body: bytes) -> None:
         error = self._placed(_error_of_status(head, body))
         if head.status in RETRYABLE_STATUS or not body.strip():
             self._fail(now, actions, transport.RETRYABLE_STATUS, error)
@@ -595,9 +593,7 @@ class CallMachine:
         self._record(now, f"status {head.status}")
         self._tell_client(now, actions, error)
 
-    def _look_at_success(
-        self, now: float, actions: list[Action], head: Head, body: bytes
-    ) -> None:
+    def _look_at_success(self, now: float, actions: list[Action], head: Head, body: bytes) -> None:
         mended = mend_body(self.settings.protocol, body, self.settings.context)
         if mended.error is not None and self.settings.raise_errors:
             self.findings += mended.findings
@@ -616,9 +612,7 @@ class CallMachine:
         actions.append(Respond(self._decoded_head(head, body), body))
         self._finish(now, actions, "ok")
 
-    def _fail_undecodable(
-        self, now: float, actions: list[Action], reason: UndecodableBody
-    ) -> None:
+    def _fail_undecodable(self, now: float, actions: list[Action], reason: UndecodableBody) -> None:
         error = make_error(
             status=502,
             type="api_error",
@@ -649,9 +643,7 @@ class CallMachine:
             if self._decoder is not None:
                 gone.append(b"content-encoding")
             return self._head.without(gone)
-        content_type = (
-            b"application/json" if self.settings.context.array else b"text/event-stream"
-        )
+        content_type = b"application/json" if self.settings.context.array else b"text/event-stream"
         return Head(200, ((b"content-type", content_type), (b"cache-control", b"no-cache")))
 
     def _decoded_head(self, head: Head, body: bytes) -> Head:

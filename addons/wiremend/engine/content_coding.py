@@ -27,7 +27,6 @@ class _Zlib:
     def __init__(self, window_bits: int) -> None:
         self._window_bits = window_bits
         self._inflater = zlib.decompressobj(window_bits)
-        self._first = True
 
     def decode(self, data: bytes) -> bytes:
         decoded = b""
@@ -37,16 +36,27 @@ class _Zlib:
             try:
                 decoded += self._inflater.decompress(data)
             except zlib.error as error:
-                if not (self._first and self._window_bits == zlib.MAX_WBITS):
-                    raise UndecodableBody(str(error)) from error
-                # Some servers send raw deflate data under the name "deflate".
-                self._window_bits = -zlib.MAX_WBITS
-                self._inflater = zlib.decompressobj(self._window_bits)
-                self._first = False
-                continue
-            self._first = False
+                raise UndecodableBody(str(error)) from error
             data = self._inflater.unused_data
         return decoded
+
+
+class _Deflate:
+    """`deflate` means zlib's format; some servers send it without zlib's two-byte header."""
+
+    def __init__(self) -> None:
+        self._start = b""
+        self._zlib: _Zlib | None = None
+
+    def decode(self, data: bytes) -> bytes:
+        if self._zlib is None:
+            self._start += data
+            if len(self._start) < 2:
+                return b""
+            has_header = self._start[0] & 15 == 8 and int.from_bytes(self._start[:2]) % 31 == 0
+            self._zlib = _Zlib(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
+            data = self._start
+        return self._zlib.decode(data)
 
 
 class _Brotli:
@@ -80,7 +90,7 @@ class _Zstandard:
 _DECODERS: dict[str, Callable[[], Decoder]] = {
     "gzip": lambda: _Zlib(16 + zlib.MAX_WBITS),
     "x-gzip": lambda: _Zlib(16 + zlib.MAX_WBITS),
-    "deflate": lambda: _Zlib(zlib.MAX_WBITS),
+    "deflate": _Deflate,
     "br": _Brotli,
     "zstd": _Zstandard,
 }

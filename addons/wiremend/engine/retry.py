@@ -45,7 +45,7 @@ class RetryPolicy:
         elapsed_seconds: float,
         random: Callable[[], float],
     ) -> "Decision":
-        """What follows an attempt that ended in `error`, `elapsed_seconds` after the first began."""
+        """What follows an attempt that failed `elapsed_seconds` after the first one began."""
         if not error.retryable:
             return Decision(None, "the same request would fail again")
         if attempts_made >= self.attempts:

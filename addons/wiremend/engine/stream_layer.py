@@ -56,6 +56,7 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
+from wiremend.calls import client_family, read_request, recognise
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -70,7 +71,6 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
-from wiremend.calls import client_family, read_request, recognise
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import CallPlan
 

@@ -75,7 +75,7 @@ class StreamRepair:
         return [self._mend(event) for event in events]
 
     def end(self) -> list[Mended]:
-        """What the last bytes became, and the verdict on the whole: TERMINAL or ERROR comes last."""
+        """What the last bytes became; the verdict on the whole, TERMINAL or ERROR, comes last."""
         if self._gave_up:
             return [Mended(b"", Kind.TERMINAL)]
         mended: list[Mended] = []
@@ -86,7 +86,7 @@ class StreamRepair:
         return mended
 
     def fail(self, error: ProviderError) -> bytes:
-        """The bytes that end the stream in this error; empty when nothing sensible can be written."""
+        """The bytes that end the stream in this error; empty when none can be written."""
         if self._gave_up:
             return b""
         try:

@@ -63,9 +63,13 @@ class StreamContext:
 class Decoder(Protocol):
     """Bytes to events; see `wiremend.sse.Decoder`."""
 
-    def feed(self, data: bytes) -> list[Event]: ...
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that `data` completes. Raises `sse.EventTooLarge`."""
+        ...
 
-    def end(self) -> list[Event]: ...
+    def end(self) -> list[Event]:
+        """What was left unfinished when the stream ended."""
+        ...
 
 
 class Mender(Protocol):

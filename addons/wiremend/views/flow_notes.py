@@ -37,8 +37,8 @@ def summary(flow: http.HTTPFlow) -> str:
     """One line: what was asked of whom, how it ended, which rules applied how often."""
     notes = flow.metadata.get(METADATA_KEY, {})
     counts = Counter(finding.code for finding in findings_of(flow))
-    codes = " ".join(
-        code if times == 1 else f"{code}×{times}" for code, times in sorted(counts.items())
+    codes = ", ".join(
+        code if times == 1 else f"{code} ({times} times)" for code, times in sorted(counts.items())
     )
     path = flow.request.path.split("?")[0]
     parts = [f"{flow.request.pretty_host}{path}", notes.get("outcome", ""), codes]

@@ -1,0 +1,564 @@
+"""A call's life as a conversation: what happened, and what the machine says to do.
+
+Wake-ups are left out of the comparisons: `wake_at` holds the nearest one asked for.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from wiremend.engine.actions import (
+    AbandonAttempt,
+    Action,
+    CutResponse,
+    FinishResponse,
+    Head,
+    ReleaseAttempt,
+    Respond,
+    ShowBody,
+    ShowHead,
+    StartAttempt,
+    WakeAt,
+)
+from wiremend.engine.call_machine import (
+    HELD_LIMIT_BYTES,
+    CallMachine,
+    CallSettings,
+    Heartbeat,
+    Timeouts,
+)
+from wiremend.engine.retry import RetryPolicy
+from wiremend.protocols.names import WireProtocol
+from wiremend.rules.mending import StreamContext
+
+SSE = Head(200, ((b"content-type", b"text/event-stream"), (b"request-id", b"req_1")))
+JSON = Head(200, ((b"content-type", b"application/json"),))
+WRAPPED = b'data: {"error":{"code":"","message":"","type":"server_error"},"request_id":""}\n\n'
+
+
+def event(kind: str, rest: str = "") -> bytes:
+    return f'event: {kind}\ndata: {{"type":"{kind}"{rest}}}\n\n'.encode()
+
+
+MESSAGE_START = event(
+    "message_start",
+    ',"message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],'
+    '"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":1}}',
+)
+PING = event("ping")
+BLOCK_START = event("content_block_start", ',"index":0,"content_block":{"type":"text","text":""}')
+DELTA = event("content_block_delta", ',"index":0,"delta":{"type":"text_delta","text":"Hi"}')
+BLOCK_STOP = event("content_block_stop", ',"index":0')
+MESSAGE_DELTA = event(
+    "message_delta",
+    ',"delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":2}',
+)
+MESSAGE_STOP = event("message_stop")
+REST = BLOCK_START + DELTA + BLOCK_STOP + MESSAGE_DELTA + MESSAGE_STOP
+GOOD = MESSAGE_START + PING + REST
+GOOD_JSON = (
+    b'{"id":"msg_1","type":"message","role":"assistant","model":"m","content":'
+    b'[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,'
+    b'"usage":{"input_tokens":3,"output_tokens":2}}'
+)
+
+
+class Conversation:
+    """One machine; each method says what happened when and returns what it wants done."""
+
+    def __init__(self, **settings: Any) -> None:
+        values: dict[str, Any] = {
+            "protocol": WireProtocol.ANTHROPIC_MESSAGES,
+            "host": "api.anthropic.com",
+            "streaming": True,
+            "context": StreamContext(model="m"),
+            "retry": RetryPolicy(attempts=3, backoff_initial_seconds=1.0),
+            "heartbeat": Heartbeat(after=0.0),
+        }
+        self.machine = CallMachine(
+            CallSettings(**{**values, **settings}), random=lambda: 1.0, wall_clock=lambda: 0.0
+        )
+        self.wake_at = float("inf")
+
+    def __getattr__(self, name: str) -> Callable[..., list[Action]]:
+        def happened(now: float, *args: Any, **kwargs: Any) -> list[Action]:
+            actions = getattr(self.machine, name)(now, *args, **kwargs)
+            wakes = [action.when for action in actions if isinstance(action, WakeAt)]
+            if now >= self.wake_at:
+                self.wake_at = float("inf")
+            self.wake_at = min([self.wake_at, *wakes])
+            return [action for action in actions if not isinstance(action, WakeAt)]
+
+        return happened
+
+    def begin(self, now: float = 0.0, head: Head | None = SSE) -> None:
+        """The call has started and is connected; the head came, if there is one."""
+        assert self.start(now) == [StartAttempt(1, fresh=False)]
+        assert self.connected(now, reused=False) == []
+        if head is not None:
+            assert self.head(now, head) == []
+
+    def again(self, now: float, head: Head | None = SSE) -> None:
+        """The backoff is over and the next attempt is connected."""
+        [action] = self.wake(now)
+        assert isinstance(action, StartAttempt)
+        assert action.fresh
+        self.connected(now, reused=False)
+        if head is not None:
+            self.head(now, head)
+
+    @property
+    def codes(self) -> list[str]:
+        return [finding.code for finding in self.machine.findings]
+
+
+def the_response(actions: list[Action]) -> Respond:
+    [response] = [action for action in actions if isinstance(action, Respond)]
+    return response
+
+
+def test_a_healthy_stream_is_shown_as_it_comes() -> None:
+    call = Conversation()
+    call.begin()
+    assert call.body(1, MESSAGE_START) == []
+    assert call.body(2, PING) == []
+    assert call.body(3, BLOCK_START) == [
+        ShowHead(SSE),
+        ShowBody(MESSAGE_START + PING + BLOCK_START),
+    ]
+    assert call.body(4, DELTA) == [ShowBody(DELTA)]
+    assert call.body(5, BLOCK_STOP + MESSAGE_DELTA) == [ShowBody(BLOCK_STOP + MESSAGE_DELTA)]
+    assert call.body(6, MESSAGE_STOP) == [ShowBody(MESSAGE_STOP), FinishResponse()]
+    assert call.body_end(6.1) == [ReleaseAttempt()]
+    assert (call.machine.outcome, call.codes) == ("ok", [])
+
+
+def test_one_read_is_one_write() -> None:
+    call = Conversation()
+    call.begin()
+    assert call.body(1, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
+
+
+def test_a_server_that_holds_the_socket_open_after_the_end_is_let_go() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, GOOD)
+    assert call.wake(call.wake_at) == [AbandonAttempt()]
+    assert call.machine.over
+
+
+def test_a_reset_after_the_end_is_nobodys_business() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, GOOD)
+    assert call.attempt_failed(1.1, "reset") == [ReleaseAttempt()]
+    assert call.codes == []
+
+
+@pytest.mark.parametrize(
+    ("shown_before", "failure"),
+    [
+        pytest.param(b"", ("attempt_failed", "reset"), id="reset after the head"),
+        pytest.param(MESSAGE_START + PING, ("attempt_failed", "reset"), id="reset in the preamble"),
+        pytest.param(MESSAGE_START, ("body_end",), id="clean end in the preamble"),
+        pytest.param(b"", ("body_end",), id="empty body"),
+        pytest.param(b"", ("body", WRAPPED), id="wrapped error first"),
+        pytest.param(b": hi\n\n", ("body", WRAPPED), id="wrapped error behind a comment"),
+        pytest.param(b"data: {}\n\n", ("body", WRAPPED), id="wrapped error behind an empty frame"),
+        pytest.param(MESSAGE_START, ("body", WRAPPED), id="wrapped error in the preamble"),
+    ],
+)
+def test_a_failure_before_content_is_retried_and_its_preamble_thrown_away(
+    shown_before: bytes, failure: tuple[Any, ...]
+) -> None:
+    call = Conversation()
+    call.begin()
+    assert call.body(1, shown_before) == []
+    what, *args = failure
+    assert getattr(call, what)(2, *args) in ([], [AbandonAttempt()])
+    assert call.wake_at == pytest.approx(3.0)
+    call.again(3)
+    assert call.body(4, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
+    assert len(call.codes) == 1
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_failure_before_the_head_is_retried(streaming: bool) -> None:
+    call = Conversation(streaming=streaming)
+    call.begin(head=None)
+    assert call.attempt_failed(0.5, "Connection reset") == []
+    call.again(1.5, head=None)
+    assert call.attempt_failed(1.6, "Connection reset") == []
+    call.again(3.6, SSE if streaming else JSON)
+    if streaming:
+        assert FinishResponse() in call.body(4, GOOD)
+    else:
+        assert call.body(4, GOOD_JSON) == []
+        assert the_response(call.body_end(4)).body == GOOD_JSON
+    assert call.codes == ["R002", "R002"]
+
+
+def test_a_refused_connection_is_retried() -> None:
+    call = Conversation()
+    call.start(0)
+    assert call.attempt_failed(0.1, "Connection refused") == []
+    call.again(1.1)
+    assert FinishResponse() in call.body(2, GOOD)
+    assert call.codes == ["R001"]
+
+
+def test_a_stale_connection_is_replaced_at_once_and_for_nothing() -> None:
+    call = Conversation(retry=RetryPolicy(attempts=1))
+    call.start(0)
+    call.connected(0, reused=True)
+    assert call.attempt_failed(0.1, "closed") == [StartAttempt(1, fresh=True)]
+    call.connected(0.2, reused=False)
+    call.head(0.3, SSE)
+    assert FinishResponse() in call.body(0.4, GOOD)
+    assert call.codes == ["R006"]
+
+
+def test_when_all_attempts_are_made_the_error_becomes_an_http_error() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, WRAPPED)
+    call.again(2)
+    call.body(2, WRAPPED)
+    call.again(4)
+    actions = call.body(4, WRAPPED)
+    response = the_response(actions)
+    assert actions == [AbandonAttempt(), response, ReleaseAttempt()]
+    assert response.head.status == 500
+    assert response.head.get(b"content-type") == "application/json"
+    assert response.head.get(b"request-id") == "req_1"
+    assert response.head.get(b"x-should-retry") == "true"
+    assert (
+        b"api.anthropic.com reported server_error without a message (3 attempts)" in response.body
+    )
+    assert call.codes == ["E001", "E001", "E001"]
+
+
+def test_a_native_error_first_keeps_its_type_and_text() -> None:
+    call = Conversation(retry=RetryPolicy(attempts=1))
+    call.begin()
+    told = event("error", ',"error":{"type":"overloaded_error","message":"Overloaded"}')
+    response = the_response(call.body(1, told))
+    assert response.head.status == 529
+    assert b'"overloaded_error"' in response.body
+    assert b'"Overloaded"' in response.body
+
+
+def test_after_content_the_error_ends_the_stream() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA)
+    [shown, finish, abandon, release] = call.body(2, WRAPPED)
+    assert isinstance(shown, ShowBody)
+    assert b"event: error" in shown.data
+    assert (finish, abandon, release) == (FinishResponse(), AbandonAttempt(), ReleaseAttempt())
+    assert call.machine.over
+
+
+def test_after_content_a_reset_ends_the_stream_in_an_error() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA)
+    [shown, finish, release] = call.attempt_failed(2, "Connection reset")
+    assert isinstance(shown, ShowBody)
+    assert shown.data.count(b"event: error") == 1
+    assert b"Connection reset" in shown.data
+    assert (finish, release) == (FinishResponse(), ReleaseAttempt())
+
+
+def test_a_reset_between_the_stop_reason_and_the_end_loses_nothing() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, GOOD.removesuffix(MESSAGE_STOP))
+    [shown, finish, _] = call.attempt_failed(2, "Connection reset")
+    assert shown == ShowBody(MESSAGE_STOP)
+    assert finish == FinishResponse()
+
+
+def test_a_retryable_status_is_retried_and_then_passed_on_untouched() -> None:
+    call = Conversation(retry=RetryPolicy(attempts=2, backoff_initial_seconds=1.0))
+    body = b'{ "type":"error", "error": {"type":"overloaded_error","message":"Overloaded"} }'
+    busy = Head(529, ((b"content-type", b"application/json"), (b"content-length", b"79")))
+    call.begin(head=busy)
+    call.body(1, body)
+    assert call.body_end(1) == []
+    call.again(2, busy)
+    call.body(2, body)
+    assert call.body_end(2) == [Respond(busy, body), ReleaseAttempt()]
+    assert call.codes == ["R005", "R005"]
+
+
+def test_retry_after_is_obeyed() -> None:
+    call = Conversation()
+    call.begin(head=Head(429, ((b"content-type", b"application/json"), (b"retry-after", b"7"))))
+    call.body(1, b'{"error":{"type":"rate_limit_error","message":"slow"}}')
+    call.body_end(1)
+    assert call.wake_at == pytest.approx(8.0)
+
+
+def test_a_bad_request_is_passed_on_at_once() -> None:
+    call = Conversation()
+    body = b'{"type":"error","error":{"type":"invalid_request_error","message":"no"}}'
+    bad = Head(400, ((b"content-type", b"application/json"), (b"content-length", b"72")))
+    call.begin(head=bad)
+    call.body(1, body)
+    assert call.body_end(1) == [Respond(bad, body), ReleaseAttempt()]
+    assert call.codes == []
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_web_page_becomes_an_error_with_the_same_status(streaming: bool) -> None:
+    call = Conversation(streaming=streaming, retry=RetryPolicy(attempts=1))
+    call.begin(head=Head(524, ((b"content-type", b"text/html"), (b"cf-ray", b"8f-AMS"))))
+    call.body(1, b"<!DOCTYPE html><title>A timeout\n occurred</title>")
+    response = the_response(call.body_end(1))
+    assert response.head.status == 524
+    assert response.head.get(b"request-id") == "8f-AMS"
+    assert b"web page: A timeout occurred (HTTP 524)" in response.body
+    assert call.codes == ["E004"]
+
+
+def test_an_error_in_a_200_body_becomes_its_status() -> None:
+    call = Conversation(streaming=False, retry=RetryPolicy(attempts=1))
+    call.begin(head=JSON)
+    call.body(1, b'{"error":{"message":"Provider returned error","code":429}}')
+    response = the_response(call.body_end(1))
+    assert response.head.status == 429
+    assert b"Provider returned error" in response.body
+    assert call.codes == ["E003"]
+
+
+def test_a_healthy_body_keeps_its_bytes_and_head() -> None:
+    call = Conversation(streaming=False)
+    length = b"%d" % len(GOOD_JSON)
+    head = Head(200, ((b"content-type", b"application/json"), (b"Content-Length", length)))
+    call.begin(head=head)
+    call.body(1, GOOD_JSON[:50])
+    call.body(2, GOOD_JSON[50:])
+    assert call.body_end(3) == [Respond(head, GOOD_JSON), ReleaseAttempt()]
+
+
+def test_a_redirect_is_not_looked_at() -> None:
+    call = Conversation()
+    moved = Head(307, ((b"location", b"https://elsewhere"),))
+    call.begin(head=None)
+    assert call.head(0, moved) == [ShowHead(moved)]
+    assert call.body(1, b"over there") == [ShowBody(b"over there")]
+    assert call.body_end(1) == [FinishResponse(), ReleaseAttempt()]
+
+
+def test_an_unknown_coding_is_passed_on_untouched() -> None:
+    call = Conversation()
+    coded = Head(200, ((b"content-type", b"text/event-stream"), (b"content-encoding", b"lzma")))
+    call.begin(head=None)
+    assert call.head(0, coded) == [ShowHead(coded)]
+    assert call.body(1, b"\x00\x01") == [ShowBody(b"\x00\x01")]
+
+
+def test_what_passes_untouched_and_breaks_off_is_cut_not_ended() -> None:
+    call = Conversation()
+    call.begin(head=None)
+    call.head(0, Head(307, ()))
+    call.body(1, b"over")
+    actions = call.attempt_failed(2, "reset")
+    assert isinstance(actions[0], CutResponse)
+
+
+def test_a_huge_preamble_is_shown_before_it_fills_the_memory() -> None:
+    call = Conversation()
+    call.begin()
+    big = MESSAGE_START.replace(b'"id":"msg_1"', b'"id":"%s"' % (b"x" * HELD_LIMIT_BYTES))
+    assert call.body(1, big) == [ShowHead(SSE), ShowBody(big)]
+
+
+# Keep-alives
+
+PATIENT = Heartbeat(after=15.0, interval=10.0)
+
+
+def test_a_silent_stream_is_kept_alive_and_still_retried() -> None:
+    call = Conversation(heartbeat=PATIENT)
+    call.begin()
+    call.body(1, MESSAGE_START)
+    assert call.wake(15) == [ShowHead(SSE), ShowBody(b"\n")]
+    assert call.wake(25) == [ShowBody(b"\n")]
+    call.attempt_failed(26, "reset")
+    call.again(27)
+    assert call.body(28, GOOD) == [ShowBody(GOOD), FinishResponse()]
+
+
+def test_keep_alives_begin_before_upstream_answers() -> None:
+    call = Conversation(heartbeat=PATIENT)
+    call.begin(head=None)
+    [head, beat] = call.wake(15)
+    assert isinstance(head, ShowHead)
+    assert head.head.get(b"content-type") == "text/event-stream"
+    assert beat == ShowBody(b"\n")
+
+
+def test_once_kept_alive_an_http_error_becomes_an_error_event() -> None:
+    call = Conversation(heartbeat=PATIENT, retry=RetryPolicy(attempts=1))
+    call.begin(head=None)
+    call.wake(15)
+    call.head(16, Head(400, ((b"content-type", b"application/json"),)))
+    call.body(16, b'{"error":{"type":"invalid_request_error","message":"prompt is too long"}}')
+    [shown, finish, release] = call.body_end(16)
+    assert isinstance(shown, ShowBody)
+    assert shown.data.startswith(b"event: error\n")
+    assert b"prompt is too long" in shown.data
+    assert (finish, release) == (FinishResponse(), ReleaseAttempt())
+
+
+def test_a_silence_in_mid_stream_is_kept_alive_between_events_only() -> None:
+    call = Conversation(heartbeat=PATIENT)
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA[:20])
+    assert call.wake(16) == [ShowBody(b"\n")]
+    assert call.body(17, DELTA[20:]) == [ShowBody(DELTA)]
+
+
+def test_a_call_that_does_not_stream_is_never_kept_alive() -> None:
+    call = Conversation(streaming=False, heartbeat=PATIENT)
+    call.begin(head=None)
+    assert call.wake(15) == []
+    assert call.wake(500) == []
+
+
+# Timeouts
+
+LIMITS = Timeouts(connect=10, first_byte=20, answer=30, idle=40, progress=50, total=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("connect", 10), ("first_byte", 20), ("answer", 30), ("idle", 40), ("progress", 50)],
+)
+def test_each_limit_ends_its_attempt_and_is_named(name: str, seconds: float) -> None:
+    call = Conversation(timeouts=LIMITS, streaming=name != "answer", retry=RetryPolicy(attempts=1))
+    call.start(0)
+    last = 0.0
+    if name != "connect":
+        call.connected(0, reused=False)
+    if name in ("idle", "progress"):
+        call.head(0, SSE)
+    if name == "progress":
+        while last + 30 < seconds:
+            last += 30
+            assert call.body(last, PING) == []
+    assert call.wake(seconds - 0.1) == []
+    response = the_response(call.wake(seconds))
+    assert response.head.status == 504
+    assert f"within {seconds} s (limit: {name})".encode() in response.body
+    assert call.codes == ["R004"]
+
+
+def test_a_stall_in_mid_stream_ends_in_the_protocols_error() -> None:
+    call = Conversation(timeouts=LIMITS)
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA)
+    [abandon, shown, finish, release] = call.wake(41)
+    assert isinstance(shown, ShowBody)
+    assert b"event: error" in shown.data
+    assert (abandon, finish, release) == (AbandonAttempt(), FinishResponse(), ReleaseAttempt())
+
+
+def test_a_slow_stream_that_moves_is_never_cut() -> None:
+    call = Conversation(timeouts=LIMITS)
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START)
+    for minute in range(1, 500):
+        assert call.wake(minute * 39) == []
+        assert call.body(minute * 39 + 0.5, DELTA) == [ShowBody(DELTA)]
+
+
+def test_the_optional_total_is_not_retried() -> None:
+    call = Conversation(timeouts=Timeouts(total=5.0))
+    call.begin()
+    assert the_response(call.wake(5)).head.status == 504
+
+
+def test_a_timed_out_attempt_is_made_again() -> None:
+    call = Conversation(timeouts=LIMITS)
+    call.begin(head=None)
+    assert call.wake(20) == [AbandonAttempt()]
+    call.again(21)
+    assert FinishResponse() in call.body(22, GOOD)
+
+
+# The client leaves
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param("connecting", [AbandonAttempt()], id="while connecting"),
+        pytest.param("waiting", [AbandonAttempt()], id="while waiting for the head"),
+        pytest.param("held", [AbandonAttempt()], id="while held"),
+        pytest.param("backoff", [], id="in a backoff"),
+        pytest.param("flowing", [AbandonAttempt()], id="while content flows"),
+    ],
+)
+def test_a_client_that_leaves_ends_everything(state: str, expected: list[Action]) -> None:
+    call = Conversation()
+    call.start(0)
+    if state != "connecting":
+        call.connected(0, reused=False)
+    if state in ("held", "backoff", "flowing"):
+        call.head(0, SSE)
+        call.body(0, MESSAGE_START)
+    if state == "backoff":
+        call.attempt_failed(1, "reset")
+    if state == "flowing":
+        call.body(1, BLOCK_START)
+    actions = call.client_gone(1.5)
+    assert actions[: len(expected)] == expected
+    assert call.machine.outcome == "cancelled by client"
+    assert call.machine.over
+    assert call.wake(100) == []
+    assert call.body(100, GOOD) == []
+    assert "R007" not in call.codes
+
+
+# Codings
+
+
+def test_a_coded_stream_is_decoded_and_its_head_put_right() -> None:
+    import gzip
+
+    call = Conversation()
+    fields = ((b"content-encoding", b"gzip"), (b"content-length", b"99"))
+    call.begin(head=Head(200, SSE.fields + fields))
+    coded = gzip.compress(GOOD)
+    assert call.body(1, coded[:10]) == []
+    assert call.body(2, coded[10:]) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
+
+
+def test_a_coded_body_is_decoded_and_its_length_put_right() -> None:
+    import brotli
+
+    call = Conversation(streaming=False)
+    call.begin(head=Head(200, (*JSON.fields, (b"content-encoding", b"br"))))
+    call.body(1, brotli.compress(GOOD_JSON))
+    response = the_response(call.body_end(1))
+    assert response.body == GOOD_JSON
+    assert response.head.get(b"content-encoding") == ""
+    assert response.head.get(b"content-length") == str(len(GOOD_JSON))
+
+
+# Faults of ours
+
+
+def test_a_fault_of_ours_passes_the_response_on_as_it_comes() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, MESSAGE_START)
+    assert call.stop_mending(2, BLOCK_START) == [
+        ShowHead(SSE),
+        ShowBody(MESSAGE_START + BLOCK_START),
+    ]
+    assert call.body(3, b"anything") == [ShowBody(b"anything")]
+    assert call.body_end(4) == [FinishResponse(), ReleaseAttempt()]

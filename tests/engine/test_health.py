@@ -1,0 +1,95 @@
+"""Budgets and breakers, by an injected clock."""
+
+from wiremend.engine.health import CircuitBreaker, HealthLimits, ProviderHealth, RetryBudget
+
+LIMITS = HealthLimits(
+    retry_share=0.2,
+    retry_floor=3.0,
+    refill_seconds=60.0,
+    failures=2,
+    pause_seconds=10.0,
+    pause_max_seconds=30.0,
+)
+
+
+def opened(now: float = 0.0) -> CircuitBreaker:
+    breaker = CircuitBreaker(LIMITS)
+    breaker.failed(now)
+    breaker.failed(now)
+    return breaker
+
+
+def test_a_budget_allows_its_floor_and_no_more() -> None:
+    budget = RetryBudget(LIMITS)
+    assert [budget.take(0.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_budget_grows_by_a_fifth_of_the_calls() -> None:
+    budget = RetryBudget(LIMITS)
+    for _ in range(3):
+        budget.take(0.0)
+    for _ in range(4):
+        budget.call_started(0.0)
+    assert not budget.take(0.0)
+    budget.call_started(0.0)
+    budget.call_started(0.0)
+    assert budget.take(0.0)
+
+
+def test_a_budget_fills_up_with_time_but_not_beyond_its_floor() -> None:
+    budget = RetryBudget(LIMITS)
+    for _ in range(3):
+        budget.take(0.0)
+    assert not budget.take(19.0)
+    assert budget.take(21.0)
+    assert [budget.take(10_000.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_breaker_opens_on_failures_in_a_row_only() -> None:
+    breaker = CircuitBreaker(LIMITS)
+    breaker.failed(0.0)
+    breaker.succeeded()
+    breaker.failed(0.0)
+    assert breaker.refused_for(0.0) is None
+    breaker.failed(1.0)
+    assert breaker.refused_for(2.0) == 9.0
+
+
+def test_an_open_breaker_lets_one_probe_through_after_its_pause() -> None:
+    breaker = opened()
+    assert breaker.refused_for(10.0) is None
+    assert breaker.refused_for(10.0) == 10.0
+    breaker.succeeded()
+    assert breaker.refused_for(10.1) is None
+
+
+def test_a_probe_that_fails_opens_it_again_for_twice_as_long() -> None:
+    breaker = opened()
+    breaker.refused_for(10.0)
+    breaker.failed(11.0)
+    assert breaker.refused_for(11.0) == 20.0
+    breaker.refused_for(31.0)
+    breaker.failed(31.0)
+    assert breaker.refused_for(31.0) == 30.0
+
+
+def test_a_probe_whose_client_leaves_lets_the_next_one_through() -> None:
+    breaker = opened()
+    breaker.refused_for(10.0)
+    breaker.abandoned()
+    assert breaker.refused_for(10.0) is None
+
+
+def test_a_client_that_leaves_counts_as_no_failure() -> None:
+    breaker = CircuitBreaker(LIMITS)
+    breaker.failed(0.0)
+    breaker.abandoned()
+    assert breaker.refused_for(0.0) is None
+
+
+def test_models_share_a_providers_budget_but_not_its_breaker() -> None:
+    health = ProviderHealth(LIMITS)
+    one, other = health.of("api.example.com", "a"), health.of("api.example.com", "b")
+    assert one.budget is other.budget
+    assert one.breaker is not other.breaker
+    assert health.of("api.example.com", "a").breaker is one.breaker
