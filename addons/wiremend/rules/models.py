@@ -1,0 +1,118 @@
+"""Which model a request asks for, and asking for another one by editing only those bytes.
+
+Three protocols name the model in the body's top-level `model`; Gemini names it in the URL.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Protocol
+from urllib.parse import quote, unquote
+
+import orjson
+
+from wiremend.json_spans import Edits, parse
+from wiremend.protocols.names import WireProtocol
+from wiremend.rules.finding import Finding, Rule
+
+MODEL_ROUTED = Rule(
+    code="M001",
+    name="model-routed",
+    finds="The request asks for a model that the configuration maps to another one.",
+    hurts="The provider does not serve the model that the client insists on, or charges more.",
+    mends="Only the bytes of the model's name change; the response keeps the name asked for.",
+    protocols=tuple(WireProtocol),
+    seen=("routatic/proxy#44", "routatic/proxy#131"),
+    before='{"model":"claude-haiku-4-5","messages":[]}',
+    after='{"model":"minimax-m3","messages":[]}',
+)
+RULES = (MODEL_ROUTED,)
+
+_IN_PATH = re.compile(
+    r"(?P<before>[^?]*/)"
+    r"(?P<name>(?:models|tunedModels)/[^?]+?)"
+    r"(?P<after>(?::|%3[Aa])[A-Za-z]+(?:\?.*)?)",
+    re.DOTALL,
+)
+"""`…/models/MODEL:method`; Vertex puts `publishers/google/` in front, gateways whatever they like.
+
+https://ai.google.dev/api/generate-content, https://cloud.google.com/vertex-ai (REST reference)
+"""
+_COLLECTIONS = ("models/", "tunedModels/")
+
+
+class ModelPattern(Protocol):
+    """Anything with a glob on model names."""
+
+    @property
+    def match(self) -> str:
+        """The glob: `*`, `?` and `[…]`."""
+        ...
+
+
+@dataclass(slots=True)
+class RewrittenRequest:
+    """What a request became; `path` and `body` are the same objects where nothing changed."""
+
+    path: str
+    """The URL's path with its query, as it stands on the request line."""
+    body: bytes
+    findings: list[Finding] = field(default_factory=list)
+
+
+def requested_model(protocol: str, path: str, body: bytes) -> str | None:
+    """The model that a request names, or None if it names none that can be read.
+
+    A Gemini name comes without `models/`, but with `tunedModels/`. Gemini requests whose URL
+    names no model are read like the others (Code Assist: `/v1internal:generateContent`).
+    """
+    if protocol == WireProtocol.GEMINI and (match := _IN_PATH.fullmatch(path)):
+        return unquote(match["name"]).removeprefix("models/")
+    return _model_in_body(body)
+
+
+def rewrite_model(protocol: str, path: str, body: bytes, model: str) -> RewrittenRequest:
+    """The request, asking for `model`; untouched if it names no model that can be read."""
+    rewritten = RewrittenRequest(path, body)
+    if protocol == WireProtocol.GEMINI and (match := _IN_PATH.fullmatch(path)):
+        name = model if model.startswith(_COLLECTIONS) else f"models/{model}"
+        if unquote(match["name"]) != name:
+            asked = unquote(match["name"]).removeprefix("models/")
+            rewritten.path = match["before"] + quote(name, safe="/@") + match["after"]
+            rewritten.findings.append(_routed("path", asked, model))
+        return rewritten
+    asked_in_body = _model_in_body(body)
+    if asked_in_body is None or asked_in_body == model:
+        return rewritten
+    edits = Edits(body)
+    edits.replace(("model",), orjson.dumps(model))
+    rewritten.body = edits.apply()
+    rewritten.findings.append(_routed("model", asked_in_body, model))
+    return rewritten
+
+
+def match_model[Pattern: ModelPattern](model: str, patterns: Sequence[Pattern]) -> Pattern | None:
+    """The first pattern whose glob matches the whole name, in any case; None if none does.
+
+    A pattern that equals the name matches even if it holds brackets (`claude-opus-4-8[1m]`).
+    """
+    name = model.lower()
+    for pattern in patterns:
+        glob = pattern.match.lower()
+        if name == glob or fnmatchcase(name, glob):
+            return pattern
+    return None
+
+
+def _model_in_body(body: bytes) -> str | None:
+    try:
+        value = parse(body)
+    except ValueError:
+        return None
+    model = value.get("model") if isinstance(value, dict) else None
+    return model if isinstance(model, str) else None
+
+
+def _routed(where: str, asked: str, model: str) -> Finding:
+    return Finding(MODEL_ROUTED.code, where, f"asks for {asked!r}", f"asked for {model!r}")
