@@ -11,7 +11,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from wiremend.config import ConfigError
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.stream_layer import Seam
+from wiremend.engine.stream_layer import LoopbackListener, Seam
 
 WATCH_SECONDS = 1.0
 
@@ -40,8 +40,9 @@ class LoadConfiguration:
             logger.error(str(reason))
             return
         self.seam = seam
-        if not ctx.options.listen_host:
-            ctx.options.update(listen_host="127.0.0.1")
+        self.listener = LoopbackListener(ctx.master)
+        if not self.is_running:
+            self.listener.hold()
         # Failing to connect must reach the call, not the CONNECT request before it.
         ctx.options.update(connection_strategy="lazy")
 
@@ -61,6 +62,8 @@ class LoadConfiguration:
     def running(self) -> None:
         """Watch the file from now on."""
         self.is_running = True
+        if self.seam is not None:
+            self.listener.listen()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
 
     def done(self) -> None:

@@ -27,6 +27,7 @@ from wiremend.engine.call_machine import (
     Heartbeat,
     Timeouts,
 )
+from wiremend.engine.health import HealthLimits, ProviderHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.mending import StreamContext
@@ -520,7 +521,51 @@ def test_a_client_that_leaves_ends_everything(state: str, expected: list[Action]
     assert call.machine.over
     assert call.wake(100) == []
     assert call.body(100, GOOD) == []
-    assert "R007" not in call.codes
+
+
+# A provider that is down
+
+
+def test_calls_that_fail_in_a_row_open_the_breaker_and_one_probe_closes_it() -> None:
+    health = ProviderHealth(HealthLimits(failures=2, pause_seconds=10.0)).of("host", "m")
+    once = RetryPolicy(attempts=1)
+    for now in (0, 1):
+        call = Conversation(retry=once, health=health)
+        call.begin(now, head=None)
+        call.attempt_failed(now, "reset")
+    refused = Conversation(retry=once, health=health)
+    response = the_response(refused.start(2))
+    assert response.head.status == 503
+    assert response.head.get(b"retry-after") == "9"
+    assert refused.codes == ["R007"]
+    assert refused.machine.over
+    probe = Conversation(retry=once, health=health)
+    probe.begin(11)
+    assert the_response(Conversation(retry=once, health=health).start(11)).head.status == 503
+    probe.body(12, GOOD)
+    Conversation(retry=once, health=health).begin(12)
+
+
+def test_neither_a_bad_request_nor_a_client_that_leaves_opens_the_breaker() -> None:
+    health = ProviderHealth(HealthLimits(failures=1)).of("host", "m")
+    rejected = Conversation(health=health)
+    rejected.begin(0, Head(400, ((b"content-type", b"application/json"),)))
+    rejected.body(0, b'{"error":{"type":"invalid_request_error","message":"no"}}')
+    rejected.body_end(0)
+    cancelled = Conversation(health=health)
+    cancelled.begin(1)
+    cancelled.client_gone(1)
+    Conversation(health=health).begin(2)
+
+
+def test_an_empty_retry_budget_leaves_one_attempt() -> None:
+    health = ProviderHealth(HealthLimits(retry_floor=1.0, retry_share=0.0)).of("host", "m")
+    first = Conversation(health=health)
+    first.begin(0, head=None)
+    assert first.attempt_failed(0, "reset") == []
+    second = Conversation(health=health)
+    second.begin(0, head=None)
+    assert the_response(second.attempt_failed(0, "reset")).head.status == 502
 
 
 # Codings

@@ -48,6 +48,7 @@ from wiremend.engine.answers import (
     with_some_message,
 )
 from wiremend.engine.content_coding import Decoder, UndecodableBody, decoder_for
+from wiremend.engine.health import CallHealth
 from wiremend.engine.menders import make_mender, mend_body
 from wiremend.engine.retry import RetryPolicy, read_retry_after
 from wiremend.protocols.errors import (
@@ -108,6 +109,8 @@ class CallSettings:
     raise_errors: bool = True
     """Turn errors inside a 200 into HTTP errors."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    health: CallHealth | None = None
+    """The provider's retry budget and circuit breaker; None: neither."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
 
@@ -204,6 +207,13 @@ class CallMachine:
     def start(self, now: float) -> list[Action]:
         """The request is complete."""
         self._started = self._last_shown = now
+        actions: list[Action] = []
+        if (health := self.settings.health) is not None:
+            health.budget.call_started(now)
+            refused_seconds = health.breaker.refused_for(now)
+            if refused_seconds is not None:
+                self._refuse(now, actions, refused_seconds)
+                return actions
         return self._scheduled(now, self._start_attempt(now, fresh=False))
 
     def connected(self, now: float, *, reused: bool) -> list[Action]:
@@ -259,6 +269,7 @@ class CallMachine:
         elif self._attempt is Attempt.READING:
             self._upstream_ended = True
             if self._reading is Reading.UNTOUCHED:
+                self._judge(now, None)
                 actions.append(FinishResponse())
                 self._finish(now, actions, "ok")
             elif self._reading is Reading.STREAM:
@@ -297,6 +308,7 @@ class CallMachine:
         if self._shown is not Shown.DONE:
             self.outcome = "cancelled by client"
             self._record(now, "cancelled by client")
+            self._judge(now, None)
             actions.append(Note(f"{self._name()}: cancelled by client", warning=False))
         self._attempt = Attempt.OVER
         self._shown = Shown.DONE
@@ -388,7 +400,7 @@ class CallMachine:
                 elapsed_seconds=now - self._started,
                 random=self._random,
             )
-            if decision.wait_seconds is not None and not final:
+            if decision.wait_seconds is not None and not final and self._may_spend(now):
                 self._record(now, told, decision.wait_seconds)
                 done = f"trying again in {decision.wait_seconds:.2f} s"
                 self._find(rule, told, done)
@@ -401,8 +413,41 @@ class CallMachine:
         self._record(now, told)
         self._tell_client(now, actions, error)
 
+    def _may_spend(self, now: float) -> bool:
+        return self.settings.health is None or self.settings.health.budget.take(now)
+
+    def _judge(self, now: float, status: int | None) -> None:
+        """Tell the breaker of the end: an error's status, 0 for none, None for no verdict."""
+        if self.settings.health is None:
+            return
+        breaker = self.settings.health.breaker
+        if status == 0:
+            breaker.succeeded()
+        elif status is None or status < 500:
+            breaker.abandoned()
+        else:
+            breaker.failed(now)
+
+    def _refuse(self, now: float, actions: list[Action], seconds: float) -> None:
+        """The breaker is open: nothing is sent upstream."""
+        self._upstream_ended = True
+        self._number = 1
+        host = self.settings.host
+        error = make_error(
+            status=503,
+            type="overloaded_error",
+            message=f"{host} failed several calls in a row; it is asked again in {seconds:.0f} s.",
+            retry_after_seconds=seconds,
+        )
+        self._find(transport.REFUSED, "the circuit breaker is open", "nothing was sent")
+        actions.append(
+            error_response(self.settings.protocol, error, host=host, attempts=0, head=None)
+        )
+        self._finish(now, actions, "error 503")
+
     def _tell_client(self, now: float, actions: list[Action], error: ProviderError) -> None:
         """End the response in this error, in the form that still fits."""
+        self._judge(now, error.status)
         if self._shown is Shown.NOTHING:
             answer = self._final_answer(error)
             actions.append(answer)
@@ -504,40 +549,43 @@ class CallMachine:
     def _take(self, now: float, actions: list[Action], mended: Sequence[Mended]) -> None:
         """Show what may be shown, in one write, and act on how the stream stands."""
         ready: list[bytes] = []
+        last = Kind.IDLE
+        committed = not self._holding()
         for one in mended:
             self.findings += one.findings
-            if one.kind is not Kind.IDLE:
+            last = one.kind
+            if last is not Kind.IDLE:
                 self._last_progress = now
-            if one.kind is Kind.ERROR and self._may_still_fail():
+            if last is Kind.ERROR and self._holding():
                 assert one.error is not None
                 rule = transport.EARLY_END if self._upstream_ended else errors.WRAPPED_ERROR
                 self._fail(now, actions, rule, self._placed(one.error))
                 return
-            if one.kind in (Kind.IDLE, Kind.PREAMBLE) and self._holding():
+            if not committed and last in (Kind.IDLE, Kind.PREAMBLE):
                 self._hold(one.data)
-                if self._held_bytes <= HELD_LIMIT_BYTES:
-                    continue
-                one = Mended(b"", Kind.CONTENT)
-            ready += self._held
-            ready.append(one.data)
-            self._held.clear()
-            self._held_bytes = 0
-            if one.kind in (Kind.CONTENT, Kind.TERMINAL, Kind.ERROR):
-                self._show(now, actions, b"".join(ready))
-                ready.clear()
-            if one.kind is Kind.TERMINAL:
-                actions.append(FinishResponse())
-                self._finish(now, actions, "ok")
-                return
-            if one.kind is Kind.ERROR:
-                self._end_in_error(now, actions, one)
-                return
-        self._show(now, actions, b"".join(ready))
+                committed = self._held_bytes > HELD_LIMIT_BYTES
+            else:
+                committed = True
+                ready.append(one.data)
+            if last in (Kind.TERMINAL, Kind.ERROR):
+                break
+        if not committed:
+            return
+        self._show(now, actions, b"".join([*self._held, *ready]))
+        self._held.clear()
+        self._held_bytes = 0
+        if last is Kind.TERMINAL:
+            self._judge(now, 0)
+            actions.append(FinishResponse())
+            self._finish(now, actions, "ok")
+        elif last is Kind.ERROR:
+            self._end_in_error(now, actions, one)
 
     def _end_in_error(self, now: float, actions: list[Action], one: Mended) -> None:
         assert one.error is not None
         rule = transport.EARLY_END if self._upstream_ended else errors.ERROR_MID_STREAM
         self._find(rule, one.error.message or one.error.type, "ended in the protocol's error")
+        self._judge(now, one.error.status)
         actions.append(FinishResponse())
         if not self._upstream_ended:
             actions.append(AbandonAttempt())
@@ -545,12 +593,10 @@ class CallMachine:
         self._finish(now, actions, f"error {one.error.status} in the stream")
 
     def _holding(self) -> bool:
-        return self._may_still_fail() and (
+        """Whether a failure could still be hidden, so that showing anything must wait."""
+        return self._shown in (Shown.NOTHING, Shown.HEAD) and (
             self.settings.raise_errors or self.settings.retry.attempts > 1
         )
-
-    def _may_still_fail(self) -> bool:
-        return self._shown in (Shown.NOTHING, Shown.HEAD)
 
     def _hold(self, data: bytes) -> None:
         if data:
@@ -609,6 +655,7 @@ class CallMachine:
             )
             self._fail(now, actions, errors.NOT_A_STREAM, error)
             return
+        self._judge(now, 0)
         actions.append(Respond(self._decoded_head(head, body), body))
         self._finish(now, actions, "ok")
 

@@ -21,8 +21,12 @@ contract test in `tests/engine/test_stream_layer.py`:
 6. `RequestProtocolError` sent upstream closes an HTTP/1 connection and resets one HTTP/2 stream.
 7. `RequestWakeup` comes back as `Wakeup` to the layer that asked.
 8. A `StartHook` of ours is awaited like a built-in one and takes exactly one argument.
+9. Scripts load while the task `setup_servers` is about to bind: one step too late for an option
+   that names the address, so that task is cancelled and its work done once scripts are loaded.
 """
 
+import asyncio
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,6 +36,7 @@ from typing import Any
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import hooks, http, version
 from mitmproxy.connection import Connection
+from mitmproxy.master import Master
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as http_layers
@@ -486,8 +491,6 @@ def plan_of(flow: http.HTTPFlow) -> CallPlan:
 class Seam:
     """Puts the layer in place and takes it back. A second one on top changes nothing."""
 
-    _installed = 0
-
     def install(self) -> None:
         """Raises RuntimeError on a mitmproxy version that this was not tested with."""
         if not version.VERSION.startswith(TESTED_VERSION):
@@ -495,56 +498,94 @@ class Seam:
                 f"wiremend works with mitmproxy {TESTED_VERSION}x, "
                 f"this is {version.VERSION}: install the tested version."
             )
-        Seam._installed += 1
-        if Seam._installed > 1:
-            return
-        Seam._original_get_connection = HttpLayer.get_connection
-        Seam._original_handle_event = HttpLayer._handle_event
-        http_layers.HttpStream = MendedHttpStream  # type: ignore[misc]
-        HttpLayer.get_connection = self._get_connection()  # type: ignore[method-assign]
-        HttpLayer._handle_event = self._handle_event()  # type: ignore[method-assign]
+        self._stream = http_layers.HttpStream
+        self._get_connection = HttpLayer.get_connection
+        self._handle_event = HttpLayer._handle_event
+        self._is_second = hasattr(http_layers.HttpStream, "machine")
+        if not self._is_second:
+            http_layers.HttpStream = MendedHttpStream  # type: ignore[misc]
+            HttpLayer.get_connection = _mended_get_connection(  # type: ignore[method-assign]
+                HttpLayer.get_connection
+            )
+            HttpLayer._handle_event = _mended_handle_event(  # type: ignore[method-assign]
+                HttpLayer._handle_event
+            )
 
     def remove(self) -> None:
-        """Put the originals back; calls under way keep the layer they began with."""
-        Seam._installed -= 1
-        if Seam._installed:
+        """Put back what was there before; calls under way keep the layer they began with."""
+        if not self._is_second:
+            http_layers.HttpStream = self._stream  # type: ignore[misc]
+            HttpLayer.get_connection = self._get_connection  # type: ignore[method-assign]
+            HttpLayer._handle_event = self._handle_event  # type: ignore[method-assign]
+
+
+class LoopbackListener:
+    """Makes mitmproxy listen on 127.0.0.1 when nobody named an address (it would take all)."""
+
+    def __init__(self, master: Master) -> None:
+        self._master = master
+        self._pending = False
+
+    def hold(self) -> None:
+        """While scripts load: choose the address, and stop servers from binding to another."""
+        if self._master.options.listen_host:
             return
-        http_layers.HttpStream = HttpStream  # type: ignore[misc]
-        HttpLayer.get_connection = self._original_get_connection  # type: ignore[method-assign]
-        HttpLayer._handle_event = self._original_handle_event  # type: ignore[method-assign]
+        self._master.options.update(listen_host="127.0.0.1")
+        for task in asyncio.all_tasks():
+            if task.get_name() == "setup_servers":
+                task.cancel()
+                self._pending = True
 
-    def _get_connection(self) -> Callable[..., Commands]:
-        original = self._original_get_connection
+    def listen(self) -> None:
+        """Once scripts are loaded: start the servers that were held. A failure ends the process."""
+        if self._pending:
+            self._pending = False
+            self._task = asyncio.get_running_loop().create_task(self._start_servers())
 
-        def get_connection(
-            http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool = True
-        ) -> Commands:
-            connections = _connections_of(http_layer)
-            for connection, stream in list(connections.draining.items()):
-                if event.connection_spec_matches(connection) and connection.alpn != b"h2":
-                    yield from stream.stop_draining()
-            if connections.background or getattr(event, "fresh", False):
-                reuse = False
-            yield from original(http_layer, event, reuse=reuse)
+    async def _start_servers(self) -> None:
+        proxyserver: Any = self._master.addons.get("proxyserver")
+        proxyserver.servers._instances = {}
+        if not await proxyserver.setup_servers():
+            # Not from within a task: its exception would be logged with a traceback.
+            self._master.event_loop.call_soon(sys.exit, 1)
 
-        return get_connection
 
-    def _handle_event(self) -> Callable[..., Commands]:
-        original = self._original_handle_event
+def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., Commands]:
+    """Never hand out a connection whose last response has not ended, nor a used one when fresh."""
 
-        def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
-            connections = _connections_of(http_layer)
-            for command in original(http_layer, event):
-                if (
-                    connections.background
-                    and isinstance(command, commands.CloseConnection)
-                    and command.connection is http_layer.context.client
-                ):
-                    connections.close_when_done = command
-                else:
-                    yield command
-            if connections.close_when_done is not None and not connections.background:
-                command, connections.close_when_done = connections.close_when_done, None
+    def get_connection(
+        http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool = True
+    ) -> Commands:
+        connections = _connections_of(http_layer)
+        for connection, stream in list(connections.draining.items()):
+            if event.connection_spec_matches(connection) and connection.alpn != b"h2":
+                yield from stream.stop_draining()
+        if connections.background or getattr(event, "fresh", False):
+            reuse = False
+        yield from original(http_layer, event, reuse=reuse)
+
+    return get_connection
+
+
+def _mended_handle_event(original: Callable[..., Commands]) -> Callable[..., Commands]:
+    """Keep a client's connection, when it leaves, until its background calls are done.
+
+    mitmproxy closes every upstream connection of a client together with the client's own.
+    """
+
+    def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
+        connections = _connections_of(http_layer)
+        for command in original(http_layer, event):
+            if (
+                connections.background
+                and isinstance(command, commands.CloseConnection)
+                and command.connection is http_layer.context.client
+            ):
+                connections.close_when_done = command
+            else:
                 yield command
+        if connections.close_when_done is not None and not connections.background:
+            command, connections.close_when_done = connections.close_when_done, None
+            yield command
 
-        return handle_event
+    return handle_event

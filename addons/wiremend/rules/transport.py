@@ -56,12 +56,12 @@ STALE_CONNECTION = Rule(
     mends="It is sent again at once over a fresh connection; it counts as no failure.",
     protocols=_ALL,
 )
-GAVE_UP = Rule(
+REFUSED = Rule(
     code="R007",
-    name="gave-up",
-    finds="Every attempt failed, or another one would not help.",
-    hurts="Without a clear error the agent hangs or misreads what happened.",
-    mends="The client gets one error in its own protocol that says what happened.",
+    name="refused",
+    finds="The provider failed several calls in a row, so its circuit breaker is open.",
+    hurts="Agents that retry on their own hammer a provider that is down: 30 calls in 24 s.",
+    mends="The call is answered 503 with `retry-after`; one call probes after a pause.",
     protocols=_ALL,
 )
 RULES = (
@@ -71,5 +71,5 @@ RULES = (
     TIMED_OUT,
     RETRYABLE_STATUS,
     STALE_CONNECTION,
-    GAVE_UP,
+    REFUSED,
 )
