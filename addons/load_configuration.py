@@ -47,7 +47,7 @@ class LoadConfiguration:
         ctx.options.update(connection_strategy="lazy")
 
     def configure(self, updated: set[str]) -> None:
-        """Read the file that the option names. A bad one stops the start; later it changes nothing."""
+        """Read the file that the option names. A bad one stops the start but no running proxy."""
         if "wiremend_config" not in updated:
             return
         try:

@@ -1,0 +1,269 @@
+"""The contract with mitmproxy's HTTP layer, behaviour by behaviour."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mitmproxy import version
+from mitmproxy.connection import ConnectionState
+from mitmproxy.proxy.layers import http as http_layers
+from wiremend.engine.call_machine import CallMachine, Heartbeat
+from wiremend.engine.retry import RetryPolicy
+from wiremend.engine.stream_layer import MendedHttpStream, PlannedCall, Seam
+
+from engine.playbook import Playbook, playing
+from engine.test_call_machine import BLOCK_START, DELTA, GOOD, MESSAGE_START
+
+BODY = b'{"model":"m","stream":true}'
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+
+
+def call(path: bytes = b"/v1/messages", body: bytes = BODY) -> bytes:
+    return (
+        b"POST http://api.example.com%s HTTP/1.1\r\nhost: api.example.com\r\n"
+        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (path, len(body), body)
+    )
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def plan_everything(planned: PlannedCall) -> None:
+    planned.plan.repair = planned.plan.raise_errors = True
+    planned.plan.retry = RetryPolicy(attempts=3, backoff_initial_seconds=0.0)
+
+
+def acknowledge(planned: PlannedCall) -> None:
+    planned.plan.acknowledge_after_seconds = 0.0
+
+
+@pytest.fixture
+def book() -> Iterator[Playbook]:
+    with playing(plan_everything) as playbook:
+        yield playbook
+
+
+def test_a_call_takes_one_flow_and_every_hook_once(book: Playbook) -> None:
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    assert book.shown == HEAD + chunk(GOOD) + LAST
+    assert book.hooks == [
+        "requestheaders",
+        "request",
+        "wiremend_call",
+        "responseheaders",
+        "response",
+    ]
+    assert book.flows[0].response.content == GOOD
+    assert not book.flows[0].live
+
+
+def test_a_retry_sends_identical_bytes_over_a_fresh_connection(book: Playbook) -> None:
+    book.client_sends(call())
+    book.closes(book.servers[0])
+    book.wake()
+    book.server_sends(HEAD + chunk(MESSAGE_START))
+    book.closes(book.servers[1])
+    book.wake()
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    first, second, third = (book.sent[server] for server in book.servers)
+    assert first.endswith(BODY)
+    assert first == second == third
+    assert book.shown == HEAD + chunk(GOOD) + LAST
+
+
+def test_a_refused_connection_is_tried_again_and_its_error_is_not_remembered(
+    book: Playbook,
+) -> None:
+    book.refuse_connections = 2
+    book.client_sends(call())
+    book.wake()
+    book.wake()
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    assert len(book.servers) == 3
+    assert book.shown == HEAD + chunk(GOOD) + LAST
+
+
+def test_connecting_does_not_make_the_stream_deaf(book: Playbook) -> None:
+    """Timers and the client's leaving are heard while a connection is still being made."""
+    book.hold_connections = True
+    book.client_sends(call())
+    book.closes(book.client)
+    assert book.servers[0].error == "connection cancelled"
+    assert book.flows[0].error.msg == "cancelled by client"
+    assert "error" in book.hooks
+
+
+def test_late_events_of_an_abandoned_attempt_go_nowhere(book: Playbook) -> None:
+    book.client_sends(call())
+    wrapped = b'data: {"error":{"type":"server_error","message":""}}\n\n'
+    book.server_sends(HEAD + chunk(wrapped))
+    assert book.servers[0].state is ConnectionState.CLOSED
+    book.wake()
+    assert len(book.servers) == 2
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    assert book.shown == HEAD + chunk(GOOD) + LAST
+
+
+@pytest.mark.parametrize("flowing", [False, True])
+def test_a_client_that_leaves_closes_upstream_at_once(book: Playbook, flowing: bool) -> None:
+    book.client_sends(call())
+    if flowing:
+        book.server_sends(HEAD + chunk(MESSAGE_START + BLOCK_START))
+    book.closes(book.client)
+    assert book.servers[0].state is ConnectionState.CLOSED
+    assert book.flows[0].error.msg == "cancelled by client"
+    book.wake()
+    assert len(book.servers) == 1
+
+
+def test_a_clean_connection_is_used_again(book: Playbook) -> None:
+    for _ in range(2):
+        book.client_sends(call())
+        book.server_sends(HEAD + chunk(GOOD) + LAST)
+    assert len(book.servers) == 1
+    assert book.shown == (HEAD + chunk(GOOD) + LAST) * 2
+
+
+def test_a_stale_connection_is_replaced_without_waiting(book: Playbook) -> None:
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    book.client_sends(call())
+    book.closes(book.servers[0])
+    assert len(book.servers) == 2
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    assert book.shown == (HEAD + chunk(GOOD) + LAST) * 2
+
+
+def test_a_response_is_complete_at_its_terminal_event_whatever_upstream_does(
+    book: Playbook,
+) -> None:
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(GOOD))
+    assert book.shown == HEAD + chunk(GOOD) + LAST
+    book.client_sends(call())
+    assert book.servers[0].state is ConnectionState.CLOSED
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    assert book.shown == (HEAD + chunk(GOOD) + LAST) * 2
+
+
+def test_a_request_that_is_no_call_goes_the_original_way(book: Playbook) -> None:
+    answer = b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno"
+    book.client_sends(call(b"/v1/files"))
+    book.server_sends(answer)
+    assert book.shown == answer
+    assert not isinstance(book.layer.streams.get(1), CallMachine)
+    assert "wiremend" not in book.flows[0].metadata
+
+
+def test_one_read_is_one_write_to_the_client(book: Playbook) -> None:
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(MESSAGE_START) + chunk(BLOCK_START))
+    before = book.shown
+    book.server_sends(chunk(DELTA + DELTA))
+    assert book.shown[len(before) :] == chunk(DELTA + DELTA)
+
+
+def test_what_was_found_is_left_with_the_flow_as_plain_data(book: Playbook) -> None:
+    book.client_sends(call())
+    book.closes(book.servers[0])
+    book.wake()
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    notes = book.flows[0].metadata["wiremend"]
+    assert notes["outcome"] == "ok"
+    assert [finding["code"] for finding in notes["response_findings"]] == ["R002"]
+
+
+def test_a_fault_of_ours_passes_the_response_on(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("on purpose")
+
+    book.client_sends(call())
+    book.server_sends(HEAD)
+    monkeypatch.setattr(CallMachine, "body", broken)
+    book.server_sends(chunk(GOOD))
+    monkeypatch.undo()
+    book.server_sends(LAST)
+    assert book.shown == HEAD + chunk(GOOD) + LAST
+    assert any("internal fault (ZeroDivisionError" in line for line in book.logs)
+
+
+def test_an_invalid_response_head_is_refused_as_mitmproxy_does(book: Playbook) -> None:
+    """Two lengths would let a response be smuggled; the attempt counts as failed."""
+    book.client_sends(call())
+    book.server_sends(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n")
+    book.wake()
+    assert len(book.servers) == 2
+
+
+def test_a_kept_alive_stream_is_retried_in_the_same_response() -> None:
+    def plan(planned: PlannedCall) -> None:
+        plan_everything(planned)
+        planned.plan.heartbeat = Heartbeat(after=0.0001, interval=0.0001)
+
+    with playing(plan) as book:
+        book.client_sends(call())
+        book.wake()
+        assert book.shown.endswith(b"\r\n\r\n" + chunk(b"\n"))
+        book.closes(book.servers[0])
+        book.wake()
+        book.server_sends(HEAD + chunk(GOOD) + LAST)
+        assert book.shown.startswith(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream")
+        assert book.shown.endswith(chunk(GOOD) + LAST)
+
+
+# Fire and forget
+
+
+def test_an_acknowledgement_is_complete_and_bodiless() -> None:
+    with playing(acknowledge) as book:
+        book.client_sends(call(b"/session/1/prompt_async"))
+        book.server_sends(b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n")
+        assert book.shown == b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+def test_an_acknowledged_call_goes_on_after_its_client_left() -> None:
+    with playing(acknowledge) as book:
+        book.client_sends(call(b"/session/1/prompt_async"))
+        book.wake()
+        assert book.shown == b"HTTP/1.1 204 No Content\r\n\r\n"
+        book.closes(book.client)
+        assert book.client.state is not ConnectionState.CLOSED
+        assert book.servers[0].state is ConnectionState.OPEN
+        book.server_sends(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n")
+        assert book.client.state is ConnectionState.CLOSED
+        assert any("failed after its 204: status 500" in line for line in book.logs)
+
+
+def test_the_next_request_does_not_meet_a_call_in_the_background() -> None:
+    with playing(acknowledge) as book:
+        book.client_sends(call(b"/session/1/prompt_async"))
+        book.wake()
+        book.client_sends(call(b"/session/2/prompt_async"))
+        assert len(book.servers) == 2
+        assert book.servers[0].state is ConnectionState.OPEN
+
+
+# Installing
+
+
+def test_the_seam_is_put_in_place_and_taken_back_whole() -> None:
+    before = (http_layers.HttpStream, http_layers.HttpLayer.get_connection)
+    first, second = Seam(), Seam()
+    first.install()
+    second.install()
+    assert http_layers.HttpStream is MendedHttpStream
+    second.remove()
+    assert http_layers.HttpStream is MendedHttpStream
+    first.remove()
+    assert (http_layers.HttpStream, http_layers.HttpLayer.get_connection) == before
+
+
+def test_an_untested_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version, "VERSION", "13.0.0")
+    with pytest.raises(RuntimeError, match=r"works with mitmproxy 12\.2\.x, this is 13\.0\.0"):
+        Seam().install()
