@@ -1,0 +1,73 @@
+"""A mitmproxy script: chosen host names lead to ports on loopback, every other name is refused.
+
+Clients keep their default base URLs and mitmproxy its own connection handling,
+yet nothing leaves the machine. Loaded with `-s` beside the suite under test.
+
+WIREMEND_TEST_HOSTS     JSON, host name -> port on 127.0.0.1.
+WIREMEND_TEST_REFUSALS  A file that holds "COUNT PORT": the next COUNT connections go to that
+                        port, where nothing listens, and meet a real ECONNREFUSED.
+WIREMEND_TEST_ALPN      JSON list: the protocols offered to servers, whatever the client offered.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import connection
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class AnswerFromLoopback:
+    """Replaces name resolution on the proxy's event loop."""
+
+    name = "traffic.answer_from_loopback"
+
+    def __init__(self) -> None:
+        self._ports: dict[str, int] = json.loads(os.environ.get("WIREMEND_TEST_HOSTS", "{}"))
+        self._refusals = Path(os.environ.get("WIREMEND_TEST_REFUSALS", os.devnull))
+        self._alpn = [name.encode() for name in json.loads(os.environ["WIREMEND_TEST_ALPN"])]
+        self._loop: Any = None
+
+    def running(self) -> None:
+        """Take over the loop's `getaddrinfo`."""
+        self._loop = asyncio.get_running_loop()
+        self._resolve = self._loop.getaddrinfo
+        self._loop.getaddrinfo = self._getaddrinfo
+
+    def done(self) -> None:
+        """Give it back."""
+        if self._loop is not None:
+            del self._loop.getaddrinfo
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Let the provider choose its HTTP version, as far as this proxy is told to offer it."""
+        server = data.server
+        if isinstance(server, connection.Server) and server.tls and self._alpn:
+            server.alpn_offers = self._alpn
+
+    async def _getaddrinfo(self, host: Any, port: Any, **options: Any) -> list[Any]:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name in _LOCAL:
+            return list(await self._resolve(host, port, **options))
+        if name not in self._ports:
+            raise socket.gaierror(socket.EAI_NONAME, f"{name} is not part of this test")
+        port = self._refusing_port() or self._ports[name]
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
+
+    def _refusing_port(self) -> int:
+        try:
+            count, port = map(int, self._refusals.read_text().split())
+        except (OSError, ValueError):
+            return 0
+        if not count:
+            return 0
+        self._refusals.write_text(f"{count - 1} {port}")
+        return port
+
+
+addons = [AnswerFromLoopback()]

@@ -1,0 +1,586 @@
+"""The clients: the official SDKs as users set them up, and raw ones that see every byte.
+
+The SDKs know nothing of the tests but HTTPS_PROXY, SSL_CERT_FILE and a key; their base URLs
+are their own. Their retries are off, so that what is mended was mended by the proxy.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import ssl
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h11
+from wiremend.protocols.names import WireProtocol
+
+from . import good
+from .proxy import KEY, Proxy
+
+_LIMIT_SECONDS = 20.0
+_PROMPT = "Say hello."
+
+
+@dataclass
+class Outcome:
+    """What a call came to, as the program that made it sees it."""
+
+    text: str = ""
+    """All the text it was given, also by a stream that failed later."""
+    tool_calls: tuple[tuple[str, Any], ...] = ()
+    finished: bool = False
+    """Whether the answer came with its stop reason, or the protocol's word for completion."""
+    error_class: str = ""
+    status: int | None = None
+    message: str = ""
+    request_id: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Complete and without an error."""
+        return self.finished and not self.error_class
+
+
+@contextlib.contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """These environment variables, and no other that would send an SDK elsewhere."""
+    before = dict(os.environ)
+    for name in before:
+        if name.upper().endswith(("_PROXY", "_API_KEY", "_BASE_URL")):
+            del os.environ[name]
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def behind(proxy: Proxy, trusted: Path | None = None) -> dict[str, str]:
+    """What a user exports: the proxy, and its certificate."""
+    return {
+        "HTTPS_PROXY": proxy.url,
+        "SSL_CERT_FILE": str(trusted or proxy.ca_file),
+        "ANTHROPIC_API_KEY": KEY,
+        "OPENAI_API_KEY": KEY,
+        "GEMINI_API_KEY": KEY,
+    }
+
+
+def complete(
+    protocol: WireProtocol,
+    stream: bool,
+    *,
+    tools: Sequence[Mapping[str, Any]] = (),
+    timeout_seconds: float = _LIMIT_SECONDS,
+) -> Outcome:
+    """Make one small call with the protocol's official SDK, in the environment as it is.
+
+    `tools` are given to the SDK as they are.
+    """
+    outcome = Outcome()
+    try:
+        _SDK_CALLS[protocol, stream](outcome, [dict(tool) for tool in tools], timeout_seconds)
+    except Warning:
+        raise  # an error in tests, and nothing that a provider did
+    except Exception as error:
+        outcome.error_class = type(error).__name__
+        outcome.status = getattr(error, "status_code", None) or getattr(error, "code", None)
+        outcome.message = getattr(error, "message", None) or str(error)
+        outcome.request_id = getattr(error, "request_id", None)
+    return outcome
+
+
+def _offered(tools: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"tools": tools} if tools else {}
+
+
+def _arguments(text: str) -> Any:
+    return json.loads(text) if text else {}
+
+
+def _call_anthropic(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) -> None:
+    import anthropic
+
+    with anthropic.Anthropic(max_retries=0, timeout=timeout) as client:
+        message: Any = client.messages.create(
+            model=good.MODELS[good.ANTHROPIC],
+            max_tokens=64,
+            messages=[{"role": "user", "content": _PROMPT}],
+            **_offered(tools),  # type: ignore[arg-type]
+        )
+    outcome.text = "".join(block.text for block in message.content if block.type == "text")
+    _take_anthropic(outcome, message)
+
+
+def _stream_anthropic(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) -> None:
+    import anthropic
+
+    with (
+        anthropic.Anthropic(max_retries=0, timeout=timeout) as client,
+        client.messages.stream(
+            model=good.MODELS[good.ANTHROPIC],
+            max_tokens=64,
+            messages=[{"role": "user", "content": _PROMPT}],
+            **_offered(tools),  # type: ignore[arg-type]
+        ) as events,
+    ):
+        for event in events:
+            if event.type == "text":
+                outcome.text += event.text
+        _take_anthropic(outcome, events.get_final_message())
+
+
+def _take_anthropic(outcome: Outcome, message: Any) -> None:
+    calls = [block for block in message.content if block.type == "tool_use"]
+    outcome.tool_calls = tuple((block.name, block.input) for block in calls)
+    outcome.finished = message.stop_reason is not None
+
+
+def _call_chat(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) -> None:
+    import openai
+
+    with openai.OpenAI(max_retries=0, timeout=timeout) as client:
+        completion: Any = client.chat.completions.create(
+            model=good.MODELS[good.CHAT],
+            messages=[{"role": "user", "content": _PROMPT}],
+            **_offered(tools),  # type: ignore[arg-type]
+        )
+    choice = completion.choices[0]
+    outcome.text = choice.message.content or ""
+    outcome.tool_calls = tuple(
+        (call.function.name, _arguments(call.function.arguments))
+        for call in choice.message.tool_calls or ()
+    )
+    outcome.finished = choice.finish_reason is not None
+
+
+def _stream_chat(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) -> None:
+    import openai
+
+    calls: dict[int, list[str]] = {}
+    with openai.OpenAI(max_retries=0, timeout=timeout) as client:
+        chunks: Any = client.chat.completions.create(
+            model=good.MODELS[good.CHAT],
+            messages=[{"role": "user", "content": _PROMPT}],
+            stream=True,
+            **_offered(tools),  # type: ignore[arg-type]
+        )
+        with chunks:
+            for chunk in chunks:
+                for choice in chunk.choices or ():
+                    outcome.text += choice.delta.content or ""
+                    for call in choice.delta.tool_calls or ():
+                        name_and_text = calls.setdefault(call.index, ["", ""])
+                        name_and_text[0] += call.function.name or ""
+                        name_and_text[1] += call.function.arguments or ""
+                    outcome.finished |= choice.finish_reason is not None
+    outcome.tool_calls = tuple((name, _arguments(text)) for name, text in calls.values())
+
+
+def _call_responses(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) -> None:
+    import openai
+
+    with openai.OpenAI(max_retries=0, timeout=timeout) as client:
+        response: Any = client.responses.create(
+            model=good.MODELS[good.RESPONSES],
+            input=_PROMPT,
+            **_offered(tools),  # type: ignore[arg-type]
+        )
+    outcome.text = response.output_text
+    _take_response(outcome, response)
+
+
+def _stream_responses(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) -> None:
+    import openai
+
+    with openai.OpenAI(max_retries=0, timeout=timeout) as client:
+        events: Any = client.responses.create(
+            model=good.MODELS[good.RESPONSES],
+            input=_PROMPT,
+            stream=True,
+            **_offered(tools),  # type: ignore[arg-type]
+        )
+        with events:
+            for event in events:
+                if event.type == "response.output_text.delta":
+                    outcome.text += event.delta
+                elif event.type == "response.completed":
+                    _take_response(outcome, event.response)
+                elif event.type == "response.failed":  # the SDK raises nothing here
+                    outcome.error_class = "response.failed"
+                    outcome.message = event.response.error.message
+
+
+def _take_response(outcome: Outcome, response: Any) -> None:
+    calls = [item for item in response.output if item.type == "function_call"]
+    outcome.tool_calls = tuple((item.name, _arguments(item.arguments)) for item in calls)
+    outcome.finished = response.status == "completed"
+
+
+def _gemini_options(
+    tools: list[dict[str, Any]], timeout: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    declared = {"tools": [{"function_declarations": tools}]} if tools else {}
+    return {"http_options": {"timeout": int(timeout * 1000)}}, {"config": declared or None}
+
+
+def _call_gemini(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) -> None:
+    from google import genai
+
+    client_options, call_options = _gemini_options(tools, timeout)
+    with genai.Client(**client_options) as client:
+        response: Any = client.models.generate_content(
+            model=good.MODELS[good.GEMINI], contents=_PROMPT, **call_options
+        )
+    _take_gemini(outcome, response)
+
+
+def _stream_gemini(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) -> None:
+    from google import genai
+
+    client_options, call_options = _gemini_options(tools, timeout)
+    with genai.Client(**client_options) as client:
+        for response in client.models.generate_content_stream(
+            model=good.MODELS[good.GEMINI], contents=_PROMPT, **call_options
+        ):
+            _take_gemini(outcome, response)
+
+
+def _take_gemini(outcome: Outcome, response: Any) -> None:
+    for candidate in response.candidates or ():
+        for part in (candidate.content and candidate.content.parts) or ():
+            outcome.text += part.text or ""
+            if part.function_call:
+                call = (part.function_call.name, part.function_call.args)
+                outcome.tool_calls = (*outcome.tool_calls, call)
+        outcome.finished |= candidate.finish_reason is not None
+
+
+_SDK_CALLS: dict[
+    tuple[WireProtocol, bool], Callable[[Outcome, list[dict[str, Any]], float], None]
+] = {
+    (good.ANTHROPIC, False): _call_anthropic,
+    (good.ANTHROPIC, True): _stream_anthropic,
+    (good.CHAT, False): _call_chat,
+    (good.CHAT, True): _stream_chat,
+    (good.RESPONSES, False): _call_responses,
+    (good.RESPONSES, True): _stream_responses,
+    (good.GEMINI, False): _call_gemini,
+    (good.GEMINI, True): _stream_gemini,
+}
+
+
+# Raw clients.
+
+
+@dataclass
+class RawResponse:
+    """A response to the last byte, and how it ended."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    ended: str
+    """`complete`, `closed` (too early), `reset`, `stream reset` or `timeout`."""
+
+    def header(self, name: str) -> str | None:
+        """The value of a header."""
+        wanted = name.lower().encode()
+        return next((v.decode() for n, v in self.headers if n.lower() == wanted), None)
+
+
+class RawCall(ABC):
+    """One request over a connection of its own; read the answer piece by piece, or leave.
+
+    `through` is the proxy; with `tunnel` the request goes through a CONNECT and TLS to
+    `host`, without it (reverse mode) in the clear to the proxy itself.
+    """
+
+    def __init__(
+        self,
+        through: Proxy,
+        host: str,
+        *,
+        tunnel: bool = True,
+        trusted: Path | None = None,
+        timeout_seconds: float = _LIMIT_SECONDS,
+    ) -> None:
+        self.host = host
+        self._socket: socket.socket = socket.create_connection(
+            ("127.0.0.1", through.port), timeout_seconds
+        )
+        self.certificate = b""
+        """The certificate that the client was shown, in DER."""
+        try:
+            if tunnel:
+                self._connect(trusted or through.ca_file)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    alpn: Sequence[str] = ()
+
+    def _connect(self, trusted: Path) -> None:
+        authority = f"{self.host}:443"
+        self._socket.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            data = self._socket.recv(1)  # not a byte of what follows
+            if not data:
+                raise ConnectionError("the proxy closed during CONNECT")
+            answer += data
+        if b" 200 " not in answer.split(b"\r\n")[0]:
+            raise ConnectionError(answer.decode())
+        context = ssl.create_default_context(cafile=trusted)
+        context.set_alpn_protocols(list(self.alpn))
+        self._socket = context.wrap_socket(
+            self._socket, server_hostname=self.host, suppress_ragged_eofs=False
+        )
+        certificate = self._socket.getpeercert(True)
+        assert isinstance(certificate, bytes)
+        self.certificate = certificate
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        type: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str] = {}, body: bytes = b""
+    ) -> None:
+        """Send the request whole."""
+
+    @abstractmethod
+    def response(self) -> RawResponse:
+        """Read to the end, whatever it is."""
+
+    @abstractmethod
+    def head(self) -> int:
+        """Wait for the response's head, and return its status."""
+
+    @abstractmethod
+    def read_until(self, text: bytes) -> bytes:
+        """Read until the body so far contains this. Raises AssertionError when it ends first."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Give this request up: a reset stream in HTTP/2, a closed connection in HTTP/1.1."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def reset(self) -> None:
+        """Reset the connection: a TCP RST."""
+        linger = struct.pack("ii", 1, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._socket.close()
+
+    def _receive(self) -> tuple[bytes, str]:
+        """Bytes, or how the connection ended."""
+        try:
+            data = self._socket.recv(65536)
+        except TimeoutError:
+            return b"", "timeout"
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return b"", "closed"
+        except ConnectionError:
+            return b"", "reset"
+        return data, "" if data else "closed"
+
+
+class Http1Call(RawCall):
+    """HTTP/1.1, by h11."""
+
+    alpn = ("http/1.1",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self._http = h11.Connection(h11.CLIENT)
+        self._head: h11.Response | None = None
+        self._body = bytearray()
+        self._ended = ""
+
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str] = {}, body: bytes = b""
+    ) -> None:
+        if self._ended == "complete":  # the next request on the same connection
+            self._fresh()
+        fields = {"host": self.host, **headers}
+        if body or method == "POST":
+            fields["content-length"] = str(len(body))
+        request = h11.Request(method=method, target=path, headers=list(fields.items()))
+        data = self._http.send(request)
+        if body:
+            data = (data or b"") + (self._http.send(h11.Data(body)) or b"")
+        end = self._http.send(h11.EndOfMessage()) or b""
+        self._socket.sendall((data or b"") + end)
+
+    def head(self) -> int:
+        while self._head is None and not self._ended:
+            self._step()
+        assert self._head is not None, f"no head: {self._ended}"
+        return self._head.status_code
+
+    def read_until(self, text: bytes) -> bytes:
+        while text not in self._body:
+            assert not self._ended, f"{self._ended} after {bytes(self._body)!r}"
+            self._step()
+        return bytes(self._body)
+
+    def response(self) -> RawResponse:
+        while not self._ended:
+            self._step()
+        status = self._head.status_code if self._head else 0
+        headers = tuple(self._head.headers.raw_items()) if self._head else ()
+        return RawResponse(status, headers, bytes(self._body), self._ended)
+
+    def cancel(self) -> None:
+        self.close()
+
+    def _step(self) -> None:
+        try:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                data, ended = self._receive()
+                if ended in ("reset", "timeout"):
+                    self._ended = ended
+                    return
+                self._http.receive_data(data)
+                return
+        except h11.RemoteProtocolError:
+            self._ended = "closed"
+            return
+        if isinstance(event, h11.Response):
+            self._head = event
+        elif isinstance(event, h11.Data):
+            self._body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            self._ended = "complete"
+        elif isinstance(event, h11.ConnectionClosed):
+            self._ended = "closed"
+
+
+class Http2Call(RawCall):
+    """HTTP/2, by h2. `send` may be called again for more streams; `stream` selects one."""
+
+    alpn = ("h2",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        config = h2.config.H2Configuration(client_side=True, header_encoding=False)
+        self._http = h2.connection.H2Connection(config)
+        self._http.initiate_connection()
+        self.stream = 0
+        self._heads: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
+        self._bodies: dict[int, bytearray] = {}
+        self._ends: dict[int, str] = {}
+        self._ended = ""
+
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str] = {}, body: bytes = b""
+    ) -> None:
+        self.stream = self._http.get_next_available_stream_id()
+        pseudo = {":method": method, ":scheme": "https", ":authority": self.host, ":path": path}
+        fields = [*pseudo.items(), *((name.lower(), value) for name, value in headers.items())]
+        if body:
+            fields.append(("content-length", str(len(body))))
+        self._http.send_headers(self.stream, fields, end_stream=not body)
+        if body:
+            assert len(body) <= self._http.local_flow_control_window(self.stream)
+            size = self._http.max_outbound_frame_size
+            for start in range(0, len(body), size):
+                last = start + size >= len(body)
+                self._http.send_data(self.stream, body[start : start + size], end_stream=last)
+        self._socket.sendall(self._http.data_to_send())
+        self._bodies[self.stream] = bytearray()
+
+    def head(self) -> int:
+        while self.stream not in self._heads and not self._end():
+            self._step()
+        assert self.stream in self._heads, f"no head: {self._end()}"
+        return int(dict(self._heads[self.stream])[b":status"])
+
+    def read_until(self, text: bytes) -> bytes:
+        body = self._bodies[self.stream]
+        while text not in body:
+            assert not self._end(), f"{self._end()} after {bytes(body)!r}"
+            self._step()
+        return bytes(body)
+
+    def response(self) -> RawResponse:
+        while not self._end():
+            self._step()
+        head = self._heads.get(self.stream, ((b":status", b"0"),))
+        headers = tuple((name, value) for name, value in head if not name.startswith(b":"))
+        status = int(dict(head)[b":status"])
+        return RawResponse(status, headers, bytes(self._bodies[self.stream]), self._end())
+
+    def cancel(self) -> None:
+        self._http.reset_stream(self.stream, h2.errors.ErrorCodes.CANCEL)
+        self._socket.sendall(self._http.data_to_send())
+
+    def _end(self) -> str:
+        return self._ends.get(self.stream, "") or self._ended
+
+    def _step(self) -> None:
+        data, ended = self._receive()
+        if ended:
+            self._ended = ended
+            return
+        for event in self._http.receive_data(data):
+            if isinstance(event, h2.events.ResponseReceived):
+                self._heads[event.stream_id] = tuple(event.headers)  # type: ignore[arg-type]
+            elif isinstance(event, h2.events.DataReceived):
+                self._bodies[event.stream_id] += event.data
+                self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.StreamEnded):
+                self._ends[event.stream_id] = "complete"
+            elif isinstance(event, h2.events.StreamReset):
+                self._ends[event.stream_id] = "stream reset"
+            elif isinstance(event, h2.events.ConnectionTerminated):
+                self._ended = "closed"
+        self._socket.sendall(self._http.data_to_send())
+
+
+HTTP_VERSIONS: dict[str, type[RawCall]] = {"HTTP/1.1": Http1Call, "HTTP/2": Http2Call}
+
+
+def model_call(
+    proxy: Proxy,
+    protocol: WireProtocol,
+    stream: bool,
+    *,
+    http_version: str = "HTTP/1.1",
+    headers: Mapping[str, str] = {},
+    body: bytes | None = None,
+    **options: Any,
+) -> RawCall:
+    """A small model call by a raw client, sent and not yet read. `options` as for RawCall."""
+    call = HTTP_VERSIONS[http_version](proxy, good.HOSTS[protocol], **options)
+    if body is None:
+        body = json.dumps(good.request_body(protocol, stream)).encode()
+    fields = {"content-type": "application/json", "authorization": f"Bearer {KEY}", **headers}
+    call.send("POST", good.PATHS[protocol, stream], fields, body)
+    return call
