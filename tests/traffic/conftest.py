@@ -1,6 +1,5 @@
 """One authority, provider, origin and proxy for the whole run; a clean script for each test."""
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -108,5 +107,4 @@ def _checked(proxy: Proxy) -> Iterator[Proxy]:
     start = len(proxy.lines)
     with clients.environment(clients.behind(proxy)):
         yield proxy
-        gc.collect()  # an SDK's leaked socket belongs to the test that leaked it
     proxy.assert_log_is_clean(start)

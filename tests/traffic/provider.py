@@ -294,6 +294,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._socket = transport.get_extra_info("socket")  # a closed transport forgets it
         self.provider._open.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -324,9 +325,8 @@ class _Connection(asyncio.Protocol):
     async def sent(self) -> None:
         """Wait until the peer's kernel has every byte; a reset would destroy what it has not."""
         await self._writable.wait()
-        transport_socket = self.transport.get_extra_info("socket")
-        while not self.gone.is_set():
-            unsent = fcntl.ioctl(transport_socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        while not self.gone.is_set() and self._socket.fileno() >= 0:
+            unsent = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
             if not self.transport.get_write_buffer_size() and not struct.unpack("i", unsent)[0]:
                 return
             await asyncio.sleep(0.0005)  # the kernel has no event for this
@@ -349,9 +349,9 @@ class _Connection(asyncio.Protocol):
         await self.gone.wait()
 
     def _copy_of_socket(self) -> socket.socket:
-        if self.gone.is_set():
+        if self._socket.fileno() < 0:
             raise PeerGone
-        return socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno()))
+        return socket.socket(fileno=os.dup(self._socket.fileno()))
 
     @staticmethod
     def _send_fin(connected: socket.socket) -> None:
@@ -366,9 +366,8 @@ class _Connection(asyncio.Protocol):
     def drop(self) -> None:
         """RST, without waiting."""
         self._closing = True
-        transport_socket = self.transport.get_extra_info("socket")
-        if not self.gone.is_set() and transport_socket.fileno() >= 0:
-            transport_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        if self._socket.fileno() >= 0:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.abort()
 
 
