@@ -1,0 +1,308 @@
+"""The dialects of JSON Schema that providers accept for a tool's parameters, and a checker.
+
+A dialect is a row of data. `violations` says in words where a schema leaves a dialect; an empty
+list means that the provider accepts it, as far as is known. Converting is `schema_conversion`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+type Schema = dict[str, Any]
+
+TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+COMPOSITION = ("allOf", "anyOf", "oneOf")
+
+SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+"""Keywords that hold schemas by name."""
+SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+"""Keywords that hold a list of schemas."""
+SCHEMA_VALUES = frozenset(
+    {"items", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else"}
+)
+"""Keywords that hold one schema."""
+
+_DESCRIBING = frozenset({"type", "title", "description", "default", "enum", "format"})
+_BOUNDS = frozenset(
+    {"minimum", "maximum", "minLength", "maxLength", "pattern", "minItems", "maxItems"}
+)
+_STRICT_KEYWORDS = (
+    _DESCRIBING - {"default"}
+    | _BOUNDS - {"minLength", "maxLength"}
+    | {"const", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+    | {"properties", "required", "additionalProperties", "items", "anyOf", "$ref", "$defs"}
+)
+_GEMINI_KEYWORDS = (
+    _DESCRIBING
+    | _BOUNDS
+    | {"properties", "required", "items", "anyOf", "nullable", "example", "propertyOrdering"}
+    | {"minProperties", "maxProperties"}
+)
+_MOONSHOT_KEYWORDS = (
+    _DESCRIBING | _BOUNDS | {"properties", "required", "additionalProperties", "items", "anyOf"}
+)
+GEMINI_FORMATS = frozenset({"enum", "date-time", "float", "double", "int32", "int64"})
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a provider's schemas may say, and what they must."""
+
+    name: str
+    nested: bool = True
+    """Whether anything below the root is looked at."""
+    keywords: frozenset[str] | None = None
+    """The only keywords allowed; None allows all."""
+    references: bool = True
+    root_composition: bool = False
+    """Whether anyOf, oneOf and allOf may stand at the root."""
+    booleans: bool = True
+    """Whether `true` and `false` are schemas."""
+    type_lists: bool = True
+    types_required: bool = False
+    """Every schema says its type; one with anyOf says it in the branches only."""
+    items_required: bool = False
+    properties_required: bool = False
+    known_required: bool = False
+    """`required` may name declared properties only."""
+    closed: bool = False
+    """Every object lists all its properties as required and allows no others."""
+    string_enums: bool = False
+    upper_case_types: bool = False
+    formats: frozenset[str] | None = None
+
+    def allows(self, keyword: str) -> bool:
+        """Whether the dialect knows the keyword."""
+        return self.keywords is None or keyword in self.keywords
+
+
+PLAIN = Dialect("plain", nested=False, root_composition=True)
+"""An object with properties at the root: what `rules.tool_schemas` mends."""
+OPENAI = Dialect("openai", items_required=True, properties_required=True)
+"""`array schema missing items`, `object schema missing properties` (openai/codex#1289)."""
+OPENAI_STRICT = Dialect(
+    "openai-strict",
+    keywords=_STRICT_KEYWORDS,
+    booleans=False,
+    items_required=True,
+    properties_required=True,
+    known_required=True,
+    closed=True,
+)
+"""https://platform.openai.com/docs/guides/structured-outputs (supported schemas)"""
+ANTHROPIC = Dialect("anthropic")
+"""Draft 2020-12 without composition at the root (anomalyco/opencode#35516, openclaw#29416)."""
+GEMINI = Dialect(
+    "gemini",
+    keywords=_GEMINI_KEYWORDS,
+    references=False,
+    booleans=False,
+    type_lists=False,
+    types_required=True,
+    items_required=True,
+    known_required=True,
+    string_enums=True,
+    upper_case_types=True,
+    formats=GEMINI_FORMATS,
+)
+"""https://ai.google.dev/api/caching#Schema (router-for-me/CLIProxyAPI#97, cline/cline#7339)"""
+MOONSHOT = Dialect(
+    "moonshot",
+    keywords=_MOONSHOT_KEYWORDS,
+    references=False,
+    booleans=False,
+    type_lists=False,
+    types_required=True,
+    items_required=True,
+    known_required=True,
+)
+"""`not a valid moonshot flavored json schema` (MoonshotAI/kimi-cli#2531, #2061)."""
+
+DIALECTS = {
+    dialect.name: dialect for dialect in (PLAIN, OPENAI, OPENAI_STRICT, ANTHROPIC, GEMINI, MOONSHOT)
+}
+
+
+def violations(schema: Any, dialect: Dialect) -> list[str]:
+    """Where and how a tool's parameter schema leaves the dialect; empty if it does not."""
+    if not isinstance(schema, dict):
+        return ["root: not an object"]
+    return [
+        *_root_violations(schema, dialect),
+        *(_violations(schema, schema, "root", dialect) if dialect.nested else ()),
+    ]
+
+
+def resolve(root: Schema, reference: Any) -> Any:
+    """What a local `$ref` points to; None if it is not local or points nowhere."""
+    if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
+        return None
+    value: Any = root
+    for step in unquote(reference[2:]).split("/") if len(reference) > 1 else ():
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value if isinstance(value, dict | bool) else None
+
+
+def is_well_formed(keyword: str, value: Any) -> bool:
+    """Whether a keyword has a value of the kind that draft 2020-12 demands, seen from outside."""
+    if keyword in SCHEMA_MAPS:
+        return isinstance(value, dict)
+    if keyword in SCHEMA_LISTS:
+        return isinstance(value, list) and bool(value)
+    if keyword in SCHEMA_VALUES:
+        return isinstance(value, dict | bool)
+    check = _FORMS.get(keyword)
+    return check is None or check(value)
+
+
+def types_of(schema: Schema) -> tuple[str, ...]:
+    """The declared types in lower case; empty if none or malformed."""
+    declared = schema.get("type")
+    listed = declared if isinstance(declared, list) else [declared]
+    return tuple(name.lower() for name in listed if isinstance(name, str))
+
+
+def _root_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
+    composed = [name for name in COMPOSITION if name in schema]
+    referring = "$ref" in schema and dialect.references
+    if (
+        types_of(schema) != ("object",)
+        or isinstance(schema["type"], list)
+        or (schema["type"] != "object" and not dialect.upper_case_types)
+    ):
+        yield "root: type is not object"
+    if not dialect.root_composition:
+        yield from (f"root: {name} at the top level" for name in composed)
+    if composed and dialect.root_composition:
+        return
+    if not isinstance(schema.get("properties"), dict) and not referring:
+        yield "root: no properties"
+
+
+def _violations(schema: Any, root: Schema, path: str, dialect: Dialect) -> Iterator[str]:
+    if isinstance(schema, bool) and dialect.booleans:
+        return
+    if not isinstance(schema, dict):
+        yield f"{path}: not an object"
+        return
+    for keyword, value in schema.items():
+        if not dialect.allows(keyword):
+            yield f"{path}: unknown keyword {keyword}"
+        elif not is_well_formed(keyword, value):
+            yield f"{path}: malformed {keyword}"
+    yield from (f"{path}: {what}" for what in _own_violations(schema, dialect))
+    if "$ref" in schema and resolve(root, schema["$ref"]) is None:
+        yield f"{path}: $ref points nowhere"
+    for step, child in children(schema):
+        yield from _violations(child, root, f"{path}.{step}", dialect)
+
+
+def children(schema: Schema) -> Iterator[tuple[str, Any]]:
+    """The schemas inside a schema, each with its step in a path."""
+    for keyword, value in schema.items():
+        if keyword in SCHEMA_MAPS and isinstance(value, dict):
+            yield from ((f"{keyword}.{name}", child) for name, child in value.items())
+        elif keyword in SCHEMA_LISTS and isinstance(value, list):
+            yield from ((f"{keyword}[{index}]", child) for index, child in enumerate(value))
+        elif keyword == "additionalProperties" and isinstance(value, bool):
+            continue
+        elif keyword in SCHEMA_VALUES and isinstance(value, dict | bool):
+            yield keyword, value
+
+
+def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
+    types = types_of(schema)
+    declared = schema.get("properties")
+    properties = declared if isinstance(declared, dict) else {}
+    wanted = schema.get("required")
+    listed = wanted if isinstance(wanted, list) else []
+    required = [name for name in listed if isinstance(name, str)]
+    declared_type = schema.get("type")
+    if isinstance(declared_type, list) and not dialect.type_lists:
+        yield "a list of types"
+    is_upper = isinstance(declared_type, str) and declared_type not in TYPES
+    if is_upper and not dialect.upper_case_types:
+        yield "unknown type"
+    if dialect.types_required:
+        if "type" in schema and "anyOf" in schema:
+            yield "type beside anyOf"
+        if "type" not in schema and "anyOf" not in schema:
+            yield "type is not defined"
+    if dialect.items_required and "array" in types and "items" not in schema:
+        yield "array schema missing items"
+    if dialect.properties_required and "object" in types and "properties" not in schema:
+        yield "object schema missing properties"
+    if dialect.known_required:
+        yield from (
+            f"required {name!r} is no property" for name in required if name not in properties
+        )
+    if dialect.closed and ("object" in types or properties):
+        if schema.get("additionalProperties") is not False:
+            yield "additionalProperties is not false"
+        yield from (f"{name!r} is not required" for name in properties if name not in required)
+    if dialect.string_enums and "enum" in schema:
+        values = schema["enum"] if isinstance(schema["enum"], list) else []
+        if types != ("string",) or not all(isinstance(value, str) and value for value in values):
+            yield "enum of other values than strings"
+    named = schema.get("format")
+    if dialect.formats is not None and isinstance(named, str) and named not in dialect.formats:
+        yield f"format {named!r}"
+
+
+def _is_type(value: Any) -> bool:
+    names = value if isinstance(value, list) else [value]
+    return (
+        bool(names)
+        and all(isinstance(name, str) and name.lower() in TYPES for name in names)
+        and len(set(names)) == len(names)
+        and (not isinstance(value, list) or all(name in TYPES for name in names))
+    )
+
+
+def _is_names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(name, str) for name in value)
+        and len(set(value)) == len(value)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_FORMS: dict[str, Callable[[Any], bool]] = {
+    "type": _is_type,
+    "required": _is_names,
+    "enum": lambda value: isinstance(value, list) and bool(value),
+    **dict.fromkeys(
+        ("title", "description", "format", "pattern", "$ref", "$id", "$schema"), _is_text
+    ),
+    **dict.fromkeys(
+        ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+        _is_number,
+    ),
+    "multipleOf": lambda value: _is_number(value) and value > 0,
+    **dict.fromkeys(
+        ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+        _is_count,
+    ),
+    "uniqueItems": lambda value: isinstance(value, bool),
+    "nullable": lambda value: isinstance(value, bool),
+}
+"""The form of each keyword's value, by draft 2020-12; other keywords may hold anything."""
