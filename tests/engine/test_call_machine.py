@@ -25,9 +25,10 @@ from wiremend.engine.call_machine import (
     CallMachine,
     CallSettings,
     Heartbeat,
+    Target,
     Timeouts,
 )
-from wiremend.engine.health import HealthLimits, ProviderHealth
+from wiremend.engine.health import CallHealth, HealthLimits, ProviderHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.mending import StreamContext
@@ -70,7 +71,7 @@ class Conversation:
     def __init__(self, **settings: Any) -> None:
         values: dict[str, Any] = {
             "protocol": WireProtocol.ANTHROPIC_MESSAGES,
-            "host": "api.anthropic.com",
+            "targets": (Target("api.anthropic.com", "m"),),
             "streaming": True,
             "context": StreamContext(model="m"),
             "retry": RetryPolicy(attempts=3, backoff_initial_seconds=1.0),
@@ -526,46 +527,141 @@ def test_a_client_that_leaves_ends_everything(state: str, expected: list[Action]
 # A provider that is down
 
 
+def watched(health: CallHealth) -> tuple[Target, ...]:
+    return (Target("api.anthropic.com", "m", health),)
+
+
 def test_calls_that_fail_in_a_row_open_the_breaker_and_one_probe_closes_it() -> None:
     health = ProviderHealth(HealthLimits(failures=2, pause_seconds=10.0)).of("host", "m")
     once = RetryPolicy(attempts=1)
     for now in (0, 1):
-        call = Conversation(retry=once, health=health)
+        call = Conversation(retry=once, targets=watched(health))
         call.begin(now, head=None)
         call.attempt_failed(now, "reset")
-    refused = Conversation(retry=once, health=health)
+    refused = Conversation(retry=once, targets=watched(health))
     response = the_response(refused.start(2))
     assert response.head.status == 503
     assert response.head.get(b"retry-after") == "9"
     assert refused.codes == ["R007"]
     assert refused.machine.over
-    probe = Conversation(retry=once, health=health)
+    probe = Conversation(retry=once, targets=watched(health))
     probe.begin(11)
-    assert the_response(Conversation(retry=once, health=health).start(11)).head.status == 503
+    assert (
+        the_response(Conversation(retry=once, targets=watched(health)).start(11)).head.status == 503
+    )
     probe.body(12, GOOD)
-    Conversation(retry=once, health=health).begin(12)
+    Conversation(retry=once, targets=watched(health)).begin(12)
 
 
 def test_neither_a_bad_request_nor_a_client_that_leaves_opens_the_breaker() -> None:
     health = ProviderHealth(HealthLimits(failures=1)).of("host", "m")
-    rejected = Conversation(health=health)
+    rejected = Conversation(targets=watched(health))
     rejected.begin(0, Head(400, ((b"content-type", b"application/json"),)))
     rejected.body(0, b'{"error":{"type":"invalid_request_error","message":"no"}}')
     rejected.body_end(0)
-    cancelled = Conversation(health=health)
+    cancelled = Conversation(targets=watched(health))
     cancelled.begin(1)
     cancelled.client_gone(1)
-    Conversation(health=health).begin(2)
+    Conversation(targets=watched(health)).begin(2)
 
 
 def test_an_empty_retry_budget_leaves_one_attempt() -> None:
     health = ProviderHealth(HealthLimits(retry_floor=1.0, retry_share=0.0)).of("host", "m")
-    first = Conversation(health=health)
+    first = Conversation(targets=watched(health))
     first.begin(0, head=None)
     assert first.attempt_failed(0, "reset") == []
-    second = Conversation(health=health)
+    second = Conversation(targets=watched(health))
     second.begin(0, head=None)
     assert the_response(second.attempt_failed(0, "reset")).head.status == 502
+
+
+# Fallback
+
+HERE = Target("api.anthropic.com", "claude")
+THERE = Target("opencode.ai", "minimax-m3")
+THIRD = Target("opencode.ai", "qwen3.7-plus")
+ONCE = RetryPolicy(attempts=1)
+
+
+def answered(status: int, body: bytes) -> tuple[Head, bytes]:
+    return Head(status, ((b"content-type", b"application/json"),)), body
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(529, b'{"error":{"type":"overloaded_error","message":"x"}}', id="exhausted"),
+        pytest.param(
+            404, b'{"error":{"type":"not_found_error","message":"model: claude"}}', id="unknown"
+        ),
+        pytest.param(
+            400, b'{"error":{"message":"Model claude is not supported"}}', id="unknown, as a 400"
+        ),
+        pytest.param(
+            429, b'{"error":{"code":"insufficient_quota","message":"x"}}', id="quota used up"
+        ),
+        pytest.param(401, b'{"error":{"message":"bad key"}}', id="a key that does not work"),
+    ],
+)
+def test_what_one_model_cannot_do_the_next_one_is_asked(status: int, body: bytes) -> None:
+    call = Conversation(retry=ONCE, targets=(HERE, THERE))
+    call.begin(head=None)
+    call.head(0, Head(status, ((b"content-type", b"application/json"),)))
+    call.body(0, body)
+    assert call.body_end(1) == [StartAttempt(2, fresh=False, target=1)]
+    call.connected(1, reused=False)
+    call.head(1, SSE)
+    assert FinishResponse() in call.body(2, GOOD)
+    assert "M003" in call.codes
+
+
+def test_a_request_that_is_wrong_is_wrong_everywhere() -> None:
+    call = Conversation(retry=ONCE, targets=(HERE, THERE))
+    call.begin(head=Head(400, ((b"content-type", b"application/json"),)))
+    call.body(0, b'{"error":{"type":"invalid_request_error","message":"prompt is too long"}}')
+    assert the_response(call.body_end(1)).head.status == 400
+
+
+def test_each_model_gets_its_own_attempts() -> None:
+    call = Conversation(retry=RetryPolicy(attempts=2), targets=(HERE, THERE))
+    call.begin(head=None)
+    call.attempt_failed(0, "reset")
+    call.again(10, head=None)
+    assert call.attempt_failed(10, "reset") == [StartAttempt(3, fresh=False, target=1)]
+    call.connected(10, reused=False)
+    call.attempt_failed(10, "reset")
+    assert call.wake(20) == [StartAttempt(4, fresh=True, target=1)]
+
+
+def test_a_refused_key_stops_its_provider_for_the_call() -> None:
+    call = Conversation(retry=ONCE, targets=(THERE, THIRD, HERE))
+    call.begin(head=Head(403, ((b"content-type", b"application/json"),)))
+    call.body(0, b'{"error":{"message":"no"}}')
+    assert call.body_end(1) == [StartAttempt(2, fresh=False, target=2)]
+
+
+def test_an_open_breaker_sends_the_call_to_the_next_model() -> None:
+    health = ProviderHealth(HealthLimits(failures=1)).of("api.anthropic.com", "claude")
+    health.breaker.failed(0)
+    call = Conversation(targets=(Target("api.anthropic.com", "claude", health), THERE))
+    assert call.start(1) == [StartAttempt(1, fresh=False, target=1)]
+
+
+def test_the_last_error_names_every_try() -> None:
+    call = Conversation(retry=ONCE, targets=(HERE, THERE))
+    call.begin(head=None)
+    call.attempt_failed(2, "Connection reset")
+    call.connected(2, reused=False)
+    call.head(2, Head(529, ((b"content-type", b"application/json"),)))
+    call.body(2, b'{"error":{"type":"overloaded_error","message":"Overloaded"}}')
+    response = the_response(call.body_end(3))
+    assert response.head.status == 529
+    assert b'"overloaded_error"' in response.body
+    for said in (
+        b"Overloaded Tried claude at api.anthropic.com: ",
+        b"Connection reset (2.0 s); minimax-m3 at opencode.ai: Overloaded (1.0 s).",
+    ):
+        assert said in response.body
 
 
 # Codings

@@ -20,6 +20,7 @@ The machine hears what happened and when (seconds of any steady clock) and answe
 actions. It knows no socket, no mitmproxy and no clock.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -58,7 +59,7 @@ from wiremend.protocols.errors import (
     read_error,
 )
 from wiremend.protocols.names import WireProtocol
-from wiremend.rules import errors, transport
+from wiremend.rules import errors, routing, transport
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.framing import StreamRepair
 from wiremend.rules.mending import Kind, Mended, Mender, StreamContext
@@ -73,6 +74,18 @@ LONGEST_SLEEP_SECONDS = 10.0
 """A wake-up keeps the machine in memory, so none is asked for further ahead than this."""
 FREE_RETRIES = 2
 """How often a stale connection is replaced for nothing."""
+QUOTA_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "usage_limit_reached",
+        "usage_not_included",
+        "billing_hard_limit_reached",
+    }
+)
+_UNKNOWN_MODEL = re.compile(
+    r"\bmodel\b.{0,80}\b(?:not found|does not exist|not supported|unknown|no access)",
+    re.IGNORECASE,
+)
 KEEP_ALIVE = b"\n"
 """A blank line dispatches nothing: the one keep-alive that every client measured accepts."""
 
@@ -98,19 +111,28 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """One provider and model that a call may be sent to."""
+
+    provider: str
+    """As errors name it."""
+    model: str = ""
+    health: CallHealth | None = None
+    """Its retry budget and circuit breaker; None: neither."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallSettings:
     """What a machine must know of its call, and what it may do to it."""
 
     protocol: WireProtocol
-    host: str
-    """The provider, as errors name it."""
+    targets: tuple[Target, ...]
+    """The first choice, then the fallbacks."""
     streaming: bool
     context: StreamContext = field(default_factory=StreamContext)
     raise_errors: bool = True
     """Turn errors inside a 200 into HTTP errors."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    health: CallHealth | None = None
-    """The provider's retry budget and circuit breaker; None: neither."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
 
@@ -120,6 +142,8 @@ class AttemptRecord:
     """How one attempt ended."""
 
     number: int
+    provider: str
+    model: str
     outcome: str
     seconds: float
     wait_seconds: float | None = None
@@ -175,6 +199,10 @@ class CallMachine:
         self._attempt = Attempt.OVER
         self._shown = Shown.NOTHING
         self._number = 0
+        self._target_number = 0
+        self._tries_here = 0
+        self._stopped_providers: set[str] = set()
+        self._refused_seconds = 0.0
         self._free_retries = 0
         self._started = 0.0
         self._last_shown = 0.0
@@ -208,13 +236,9 @@ class CallMachine:
         """The request is complete."""
         self._started = self._last_shown = now
         actions: list[Action] = []
-        if (health := self.settings.health) is not None:
-            health.budget.call_started(now)
-            refused_seconds = health.breaker.refused_for(now)
-            if refused_seconds is not None:
-                self._refuse(now, actions, refused_seconds)
-                return actions
-        return self._scheduled(now, self._start_attempt(now, fresh=False))
+        if not self._enter_target(now, actions, 0):
+            self._refuse(now, actions)
+        return self._scheduled(now, actions)
 
     def connected(self, now: float, *, reused: bool) -> list[Action]:
         """The request goes out, over a fresh or a kept-alive connection."""
@@ -369,14 +393,16 @@ class CallMachine:
 
     def _start_attempt(self, now: float, *, fresh: bool) -> list[Action]:
         self._number += 1
+        self._tries_here += 1
         self._begin_attempt_state(now)
         self._attempt = Attempt.CONNECTING
-        return [StartAttempt(self._number, fresh)]
+        return [StartAttempt(self._number, fresh, self._target_number)]
 
     def _replace_stale_connection(self, now: float, actions: list[Action], reason: str) -> None:
         self._free_retries += 1
         self._find(transport.STALE_CONNECTION, reason, "sent again at once")
         self._number -= 1
+        self._tries_here -= 1
         actions += self._start_attempt(now, fresh=True)
 
     def _fail(
@@ -396,7 +422,7 @@ class CallMachine:
         if self._shown in (Shown.NOTHING, Shown.HEAD):
             decision = self.settings.retry.decide(
                 error,
-                attempts_made=self._number,
+                attempts_made=self._tries_here,
                 elapsed_seconds=now - self._started,
                 random=self._random,
             )
@@ -410,17 +436,74 @@ class CallMachine:
             self._find(rule, told, f"gave up: {decision.reason}")
         else:
             self._find(rule, told, "ended in the protocol's error")
+        self._give_up(now, actions, error, told)
+
+    def _give_up(self, now: float, actions: list[Action], error: ProviderError, told: str) -> None:
+        """The current target failed for good: ask the next one, or tell the client."""
         self._record(now, told)
-        self._tell_client(now, actions, error)
+        self._judge(now, error.status)
+        if self._shown in (Shown.NOTHING, Shown.HEAD) and self._falls_back(error):
+            failed = self._target
+            if self._enter_target(now, actions, self._target_number + 1):
+                found = f"{failed.model or 'the call'} failed at {failed.provider}: {told}"
+                done = f"asked {self._target.model} at {self._target.provider}"
+                self._find(routing.FELL_BACK, found, done)
+                return
+        self._tell_client(now, actions, self._with_tries(error))
+
+    def _falls_back(self, error: ProviderError) -> bool:
+        """Whether another model could do what this one could not."""
+        if error.status in (401, 403):
+            self._stopped_providers.add(self._target.provider)
+            return True
+        if error.retryable or error.status in (402, 404) or error.code.lower() in QUOTA_CODES:
+            return True
+        return _UNKNOWN_MODEL.search(error.message) is not None
+
+    def _enter_target(self, now: float, actions: list[Action], first: int) -> bool:
+        """Start on the first target from `first` on that may be asked; False if there is none."""
+        for number in range(first, len(self.settings.targets)):
+            target = self.settings.targets[number]
+            if target.provider in self._stopped_providers:
+                continue
+            if target.health is not None:
+                target.health.budget.call_started(now)
+                refused_seconds = target.health.breaker.refused_for(now)
+                if refused_seconds is not None:
+                    self._refused_seconds = refused_seconds
+                    found = f"{target.provider} {target.model}: the circuit breaker is open"
+                    self._find(transport.REFUSED, found, "nothing was sent")
+                    continue
+            self._target_number = number
+            self._tries_here = 0
+            actions += self._start_attempt(now, fresh=False)
+            return True
+        return False
+
+    @property
+    def _target(self) -> Target:
+        return self.settings.targets[self._target_number]
+
+    def _with_tries(self, error: ProviderError) -> ProviderError:
+        """After a fallback the error names every try; the provider's own words come first."""
+        if self._target_number == 0:
+            return error
+        said = with_some_message(error, host=self._target.provider, attempts=self._tries_here)
+        tries = "; ".join(
+            f"{record.model} at {record.provider}: {record.outcome} ({record.seconds:.1f} s)"
+            for record in self.attempts
+        )
+        return error.with_message(f"{said.message} Tried {tries}.")
 
     def _may_spend(self, now: float) -> bool:
-        return self.settings.health is None or self.settings.health.budget.take(now)
+        health = self._target.health
+        return health is None or health.budget.take(now)
 
     def _judge(self, now: float, status: int | None) -> None:
         """Tell the breaker of the end: an error's status, 0 for none, None for no verdict."""
-        if self.settings.health is None:
+        if self._target.health is None:
             return
-        breaker = self.settings.health.breaker
+        breaker = self._target.health.breaker
         if status == 0:
             breaker.succeeded()
         elif status is None or status < 500:
@@ -428,18 +511,17 @@ class CallMachine:
         else:
             breaker.failed(now)
 
-    def _refuse(self, now: float, actions: list[Action], seconds: float) -> None:
-        """The breaker is open: nothing is sent upstream."""
+    def _refuse(self, now: float, actions: list[Action]) -> None:
+        """Every breaker is open: nothing is sent upstream."""
         self._upstream_ended = True
         self._number = 1
-        host = self.settings.host
+        host, seconds = self._target.provider, self._refused_seconds
         error = make_error(
             status=503,
             type="overloaded_error",
             message=f"{host} failed several calls in a row; it is asked again in {seconds:.0f} s.",
             retry_after_seconds=seconds,
         )
-        self._find(transport.REFUSED, "the circuit breaker is open", "nothing was sent")
         actions.append(
             error_response(self.settings.protocol, error, host=host, attempts=0, head=None)
         )
@@ -447,7 +529,6 @@ class CallMachine:
 
     def _tell_client(self, now: float, actions: list[Action], error: ProviderError) -> None:
         """End the response in this error, in the form that still fits."""
-        self._judge(now, error.status)
         if self._shown is Shown.NOTHING:
             answer = self._final_answer(error)
             actions.append(answer)
@@ -457,7 +538,7 @@ class CallMachine:
             actions.append(CutResponse(error.message))
             self._finish(now, actions, "cut")
             return
-        error = with_some_message(error, host=self.settings.host, attempts=self._number)
+        error = with_some_message(error, host=self._target.provider, attempts=self._number)
         ending = self._error_ending(error)
         if ending:
             self._show(now, actions, ending)
@@ -473,7 +554,7 @@ class CallMachine:
         return error_response(
             self.settings.protocol,
             error,
-            host=self.settings.host,
+            host=self._target.provider,
             attempts=self._number,
             head=self._head,
         )
@@ -482,6 +563,8 @@ class CallMachine:
         """The provider's own HTTP error, if that is what failed and a client can read it."""
         if self._head is None or self._head.status < 400 or self._reading is not Reading.WHOLE:
             return None
+        if self._target_number > 0:
+            return None  # the client is told of every try instead
         body = bytes(self._collected)
         if is_html(self._head, body) or not body.strip() or not self._body_is_whole:
             return None
@@ -623,7 +706,7 @@ class CallMachine:
         assert self._head is not None
         head, body = self._head, bytes(self._collected)
         self._body_is_whole = True
-        host = self.settings.host
+        host = self._target.provider
         if is_html(head, body) and self.settings.raise_errors:
             self._fail(now, actions, errors.WEB_PAGE, self._placed(html_error(head, body, host)))
         elif head.status >= 400:
@@ -636,8 +719,7 @@ class CallMachine:
         if head.status in RETRYABLE_STATUS or not body.strip():
             self._fail(now, actions, transport.RETRYABLE_STATUS, error)
             return
-        self._record(now, f"status {head.status}")
-        self._tell_client(now, actions, error)
+        self._give_up(now, actions, error, f"status {head.status}")
 
     def _look_at_success(self, now: float, actions: list[Action], head: Head, body: bytes) -> None:
         mended = mend_body(self.settings.protocol, body, self.settings.context)
@@ -651,7 +733,9 @@ class CallMachine:
             body = mended.data
         if self._shown is Shown.HEAD:
             error = make_error(
-                status=502, type="api_error", message=f"{self.settings.host} sent no event stream."
+                status=502,
+                type="api_error",
+                message=f"{self._target.provider} sent no event stream.",
             )
             self._fail(now, actions, errors.NOT_A_STREAM, error)
             return
@@ -663,7 +747,7 @@ class CallMachine:
         error = make_error(
             status=502,
             type="api_error",
-            message=f"{self.settings.host} sent a body that cannot be decoded: {reason}",
+            message=f"{self._target.provider} sent a body that cannot be decoded: {reason}",
         )
         self._fail(now, actions, transport.CONNECTION_LOST, error)
 
@@ -788,7 +872,7 @@ class CallMachine:
             Attempt.WAITING: "closed the connection before answering",
         }.get(self._attempt, "closed the connection before its response was complete")
         return make_error(
-            status=502, type="api_error", message=f"{self.settings.host} {moment}: {reason}"
+            status=502, type="api_error", message=f"{self._target.provider} {moment}: {reason}"
         )
 
     def _timeout_error(self, name: str, seconds: float) -> ProviderError:
@@ -803,7 +887,7 @@ class CallMachine:
         return make_error(
             status=504,
             type="timeout_error",
-            message=f"{self.settings.host} {missing} within {seconds:g} s (limit: {name}).",
+            message=f"{self._target.provider} {missing} within {seconds:g} s (limit: {name}).",
         )
 
     def _placed(self, error: ProviderError) -> ProviderError:
@@ -823,7 +907,16 @@ class CallMachine:
 
     def _record(self, now: float, outcome: str, wait_seconds: float | None = None) -> None:
         seconds = now - self._attempt_started
-        self.attempts.append(AttemptRecord(self._number, outcome, seconds, wait_seconds))
+        self.attempts.append(
+            AttemptRecord(
+                self._number,
+                self._target.provider,
+                self._target.model,
+                outcome,
+                seconds,
+                wait_seconds,
+            )
+        )
 
     def _find(self, rule: Rule, found: str, done: str) -> None:
         self.findings.append(Finding(rule.code, f"attempt {self._number}", found, done))
@@ -833,7 +926,7 @@ class CallMachine:
             self.findings += one.findings
 
     def _name(self) -> str:
-        return f"{self.settings.protocol} call to {self.settings.host}"
+        return f"{self.settings.protocol} call to {self._target.provider}"
 
 
 def _error_of_status(head: Head, body: bytes) -> ProviderError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from wiremend.calls import RequestFacts
 from wiremend.engine.acknowledgement import Acknowledgement
-from wiremend.engine.call_machine import CallMachine, CallSettings, Heartbeat, Timeouts
+from wiremend.engine.call_machine import CallMachine, CallSettings, Heartbeat, Target, Timeouts
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.names import WireProtocol
@@ -39,6 +39,8 @@ class CallPlan:
     """Codes of the rules that are off."""
     mending_codes: frozenset[str] = frozenset()
     """Codes of the rules that mend what is shown; all are off unless `repair`."""
+    targets: tuple[Target, ...] = ()
+    """Where the call may be sent, first choice first; empty: where its client sent it."""
     acknowledge_after_seconds: float | None = None
     """Answer 204 as soon as upstream's 2xx head arrives, or after so many seconds."""
 
@@ -61,7 +63,7 @@ class CallPlan:
         assert self.facts is not None
         return CallSettings(
             protocol=self.protocol,
-            host=self.host,
+            targets=self.targets or (Target(self.host, self.facts.model),),
             streaming=self.facts.streaming,
             context=StreamContext(
                 client=self.client,
