@@ -9,10 +9,12 @@ import pytest
 from traffic import clients, good
 from traffic.certificates import Authority
 from traffic.provider import ScriptedProvider
-from traffic.proxy import STREAM_RESPONSES, Proxy
+from traffic.proxy import LIFT_LIMITS, STREAM_RESPONSES, SUITE, Proxy
 
 ORIGIN_HOST = "registry.example.org"
 """A host that is no model provider."""
+
+SHARED = (SUITE, LIFT_LIMITS)
 
 ATTEMPTS = 4
 QUICK_RETRIES = f"""
@@ -99,8 +101,8 @@ def plain_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
 
 @pytest.fixture
 def proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
-    """`mitmdump -s addons/` with short backoffs."""
-    yield from _checked(start_proxy(configuration=QUICK_RETRIES))
+    """`mitmdump -s addons/` with short backoffs, its budget and breaker lifted."""
+    yield from _checked(start_proxy(scripts=SHARED, configuration=QUICK_RETRIES))
 
 
 def _checked(proxy: Proxy) -> Iterator[Proxy]:

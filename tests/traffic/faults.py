@@ -20,6 +20,8 @@ from . import good
 from .exchange import Exchange, Framing, Headers, Reply, Step
 
 EVENT_STREAM: Headers = (("content-type", "text/event-stream; charset=utf-8"),)
+MadeFor = Callable[[WireProtocol], Reply]
+
 JSON: Headers = (("content-type", "application/json"),)
 
 WRAPPED_ERROR = (

@@ -63,6 +63,7 @@ class ScriptedProvider:
 
     def __init__(self, leaf: Leaf, directory: Path, alpn: Sequence[str] = ("http/1.1",)) -> None:
         self.alpn = tuple(alpn)
+        self.certificate = leaf.der
         self.received: list[Received] = []
         self.connections = 0
         """How many connections were accepted since the last `clear`."""

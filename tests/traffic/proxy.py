@@ -20,6 +20,8 @@ SUITE = str(REPOSITORY / "addons") + os.sep
 """`-s addons/`, as typed."""
 STREAM_RESPONSES = str(Path(__file__).with_name("stream_responses.py"))
 """A proxy that mends nothing: the baseline."""
+LIFT_LIMITS = str(Path(__file__).with_name("lift_limits.py"))
+"""No retry budget and no circuit breaker, for tests that share a proxy."""
 _ANSWER_FROM_LOOPBACK = str(Path(__file__).with_name("answer_from_loopback.py"))
 
 KEY = "sk-test-DO-NOT-LOG-4c5bd8e1"

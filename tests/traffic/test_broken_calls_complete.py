@@ -1,0 +1,269 @@
+"""Real SDKs complete their calls through `mitmdump -s addons/`, whatever the provider does.
+
+The SDKs' own retries are off. What is asserted is what a user sees: the answer or the SDK's
+own error, and how often the provider was asked.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from wiremend.protocols.names import WireProtocol
+
+from traffic import faults, good
+from traffic.clients import complete, model_call
+from traffic.conftest import ATTEMPTS
+from traffic.exchange import ConnectionFault, Framing, Reply, Script
+from traffic.provider import ScriptedProvider
+from traffic.proxy import Proxy
+
+every_protocol = pytest.mark.parametrize("protocol", good.PROTOCOLS)
+every_kind = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+
+MadeFor = Callable[[WireProtocol], Script]
+
+
+def same_bytes(provider: ScriptedProvider) -> bool:
+    """Whether every request reached the provider with the same bytes."""
+    requests = [(r.method, r.path, r.headers, r.body) for r in provider.received]
+    return all(request == requests[0] for request in requests)
+
+
+def reset_after_json_head() -> Reply:
+    """The head of a JSON answer, then a reset before its body."""
+    headers = (*faults.JSON, ("content-length", "200"))
+    return Reply("reset after head", (faults.head(200, headers, Framing.LENGTH), faults.reset))
+
+
+def reset_inside_json(protocol: WireProtocol) -> Reply:
+    """Half of a JSON answer, then a reset."""
+    body = good.json_body(protocol)
+    headers = (*faults.JSON, ("content-length", str(len(body))))
+    half = faults.chunks([body[: len(body) // 2]])
+    return Reply("reset in body", (faults.head(200, headers, Framing.LENGTH), half, faults.reset))
+
+
+BROKEN: dict[str, MadeFor] = {
+    "reset before head": lambda p: faults.reset_before_head(),
+    "close before head": lambda p: faults.close_before_head(),
+    "cut before head": lambda p: faults.cut_before_head(),
+    "refused": lambda p: ConnectionFault.REFUSE,
+    "TLS failure": lambda p: ConnectionFault.TLS_FAILURE,
+    "reset on accept": lambda p: ConnectionFault.RESET,
+    "429 with Retry-After": faults.rate_limited,
+    "503": faults.unavailable,
+    "529": faults.overloaded,
+    "HTML 524": lambda p: faults.html_524(),
+    "error inside 200": faults.error_inside_200,
+}
+BROKEN_STREAMS: dict[str, MadeFor] = {
+    "reset after head": faults.reset_after_head,
+    "close after head": faults.close_after_head,
+    "empty stream": lambda p: faults.empty_stream(),
+    **{
+        f"wrapped error after {name}": lambda p, name=name: faults.wrapped_error_first(p, name)  # type: ignore[misc]
+        for name in faults.PRECEDING
+    },
+}
+BROKEN_BODIES: dict[str, MadeFor] = {
+    "reset after head": lambda p: reset_after_json_head(),
+    "reset in body": reset_inside_json,
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
+@every_kind
+@every_protocol
+def test_a_call_that_fails_twice_completes(
+    proxy: Proxy,
+    provider: ScriptedProvider,
+    protocol: WireProtocol,
+    stream: bool,
+    fault: MadeFor,
+) -> None:
+    provider.script([fault(protocol), fault(protocol), faults.none(protocol, stream)])
+    outcome = complete(protocol, stream)
+    assert (outcome.text, outcome.finished, outcome.error_class) == (good.TEXT, True, "")
+    assert same_bytes(provider)
+
+
+@pytest.mark.parametrize("fault", BROKEN_STREAMS.values(), ids=BROKEN_STREAMS)
+@every_protocol
+def test_a_stream_that_fails_twice_before_its_content_completes(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: MadeFor
+) -> None:
+    provider.script([fault(protocol), fault(protocol), faults.none(protocol)])
+    outcome = complete(protocol, True)
+    assert (outcome.text, outcome.finished, outcome.error_class) == (good.TEXT, True, "")
+    assert (len(provider.received), same_bytes(provider)) == (3, True)
+
+
+@pytest.mark.parametrize("fault", BROKEN_BODIES.values(), ids=BROKEN_BODIES)
+@every_protocol
+def test_a_json_answer_that_breaks_twice_completes(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: MadeFor
+) -> None:
+    provider.script([fault(protocol), fault(protocol), faults.none(protocol, False)])
+    outcome = complete(protocol, False)
+    assert (outcome.text, outcome.finished, outcome.error_class) == (good.TEXT, True, "")
+    assert (len(provider.received), same_bytes(provider)) == (3, True)
+
+
+@every_protocol
+def test_a_tool_call_arrives_whole_after_two_failures(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol
+) -> None:
+    reset = faults.reset_after_head(protocol)
+    provider.script([reset, reset, faults.streamed(good.tool_stream(protocol).events)])
+    outcome = complete(protocol, True)
+    assert (outcome.tool_calls, outcome.succeeded) == (good.TOOL_CALLS, True)
+
+
+def test_refused_connections_were_real(proxy: Proxy, provider: ScriptedProvider) -> None:
+    refuse = ConnectionFault.REFUSE
+    provider.script([refuse, refuse, faults.none(good.ANTHROPIC)])
+    assert complete(good.ANTHROPIC, True).succeeded
+    assert (provider.refused, provider.connections) == (2, 1)
+
+
+@pytest.mark.parametrize("first", [1, 2, 7])
+def test_content_blocks_are_numbered_from_0(
+    proxy: Proxy, provider: ScriptedProvider, first: int
+) -> None:
+    provider.script([faults.streamed(good.stream_with_blocks_from_index(first).events)])
+    outcome = complete(good.ANTHROPIC, True)
+    assert (outcome.text, outcome.succeeded) == (good.TEXT, True)
+
+
+REQUEST_ID = "req_from_the_provider"
+SDK_ERROR = {
+    # protocol: the class that the SDK raises for status 500, and whether it shows a request id
+    good.ANTHROPIC: ("InternalServerError", True),
+    good.CHAT: ("InternalServerError", True),
+    good.RESPONSES: ("InternalServerError", True),
+    good.GEMINI: ("ServerError", False),
+}
+
+
+@pytest.mark.parametrize("preceded_by", faults.PRECEDING)
+@every_protocol
+def test_a_wrapped_error_that_persists_becomes_the_sdks_own_error(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, preceded_by: str
+) -> None:
+    events = faults.PRECEDING[preceded_by](protocol)
+    headers = (*faults.EVENT_STREAM, ("request-id", REQUEST_ID), ("x-request-id", REQUEST_ID))
+    error = b"data: " + faults.WRAPPED_ERROR + b"\n\n"
+    provider.script([faults.streamed((*events, error), headers)])
+    outcome = complete(protocol, True)
+    error_class, shows_request_id = SDK_ERROR[protocol]
+    assert (outcome.error_class, outcome.status, outcome.text) == (error_class, 500, "")
+    assert good.HOSTS[protocol] in outcome.message
+    assert outcome.request_id == (REQUEST_ID if shows_request_id else None)
+    assert (len(provider.received), same_bytes(provider)) == (ATTEMPTS, True)
+
+
+LASTING: dict[str, tuple[MadeFor, int]] = {
+    "429 with Retry-After": (faults.rate_limited, 429),
+    "503": (faults.unavailable, 503),
+    "529": (faults.overloaded, 529),
+    "HTML 524": (lambda p: faults.html_524(), 524),
+    "error inside 200": (faults.error_inside_200, 500),
+}
+
+
+@pytest.mark.parametrize(("fault", "status"), LASTING.values(), ids=LASTING)
+@every_kind
+@every_protocol
+def test_an_error_that_persists_keeps_its_status(
+    proxy: Proxy,
+    provider: ScriptedProvider,
+    protocol: WireProtocol,
+    stream: bool,
+    fault: MadeFor,
+    status: int,
+) -> None:
+    provider.script([fault(protocol)])
+    outcome = complete(protocol, stream)
+    assert (outcome.status, outcome.text) == (status, "")
+    assert outcome.message
+    assert "<html" not in outcome.message
+    assert (len(provider.received), same_bytes(provider)) == (ATTEMPTS, True)
+
+
+@pytest.mark.parametrize("fault", ["reset before head", "refused", "TLS failure"])
+@every_kind
+@every_protocol
+def test_a_connection_that_keeps_failing_becomes_the_sdks_own_error(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, stream: bool, fault: str
+) -> None:
+    provider.script([BROKEN[fault](protocol)])
+    outcome = complete(protocol, stream)
+    error_class, _ = SDK_ERROR[protocol]
+    assert (outcome.error_class, outcome.status) == (error_class, 502)
+    assert good.HOSTS[protocol] in outcome.message
+    assert provider.refused + provider.connections == ATTEMPTS
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 413])
+@every_protocol
+def test_an_error_that_is_the_requests_own_fault_is_passed_on_at_once(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, code: int
+) -> None:
+    error = faults.native_error(protocol, code, "invalid_request_error", "prompt is too long")
+    provider.script([faults.status(code, error)])
+    outcome = complete(protocol, True)
+    assert (outcome.status, len(provider.received)) == (code, 1)
+    assert "prompt is too long" in outcome.message
+
+
+MID_STREAM: dict[str, MadeFor] = {
+    "reset": faults.reset_mid_stream,
+    "close": faults.close_mid_stream,
+    "no terminal event": faults.cut_without_terminal_event,
+    "wrapped error": faults.wrapped_error_mid_stream,
+}
+
+
+@pytest.mark.parametrize("fault", MID_STREAM.values(), ids=MID_STREAM)
+@every_protocol
+def test_a_failure_mid_stream_is_the_sdks_own_error_and_no_text_comes_twice(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: MadeFor
+) -> None:
+    provider.script([fault(protocol), faults.none(protocol)])
+    outcome = complete(protocol, True)
+    assert outcome.error_class in ("APIError", "response.failed", *dict(SDK_ERROR.values()))
+    assert outcome.message
+    assert good.TEXT.startswith(outcome.text)
+    assert len(provider.received) == 1
+
+
+@pytest.mark.parametrize("fault", MID_STREAM.values(), ids=MID_STREAM)
+@every_protocol
+def test_a_failure_mid_stream_ends_the_body_properly_after_what_was_shown(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: MadeFor
+) -> None:
+    provider.script([fault(protocol)])
+    with model_call(proxy, protocol, True) as call:
+        response = call.response()
+    assert (response.status, response.ended) == (200, "complete")
+    assert response.body.startswith(good.text_stream(protocol).events[0])
+
+
+AFTER_THE_END: dict[str, Callable[[WireProtocol], Reply]] = {
+    "held open": faults.hold_open_after_end,
+    "reset": faults.reset_after_end,
+}
+
+
+@pytest.mark.parametrize("fault", AFTER_THE_END.values(), ids=AFTER_THE_END)
+@every_protocol
+def test_a_stream_is_complete_with_its_terminal_event(
+    proxy: Proxy,
+    provider: ScriptedProvider,
+    protocol: WireProtocol,
+    fault: Callable[[WireProtocol], Reply],
+) -> None:
+    provider.script([fault(protocol)])
+    with model_call(proxy, protocol, True) as call:
+        response = call.response()
+    assert (response.body, response.ended) == (good.text_stream(protocol).data, "complete")
+    assert len(provider.received) == 1

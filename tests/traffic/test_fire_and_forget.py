@@ -1,0 +1,102 @@
+"""POST to a fire-and-forget path: a complete, bodiless 204 as soon as upstream says 2xx."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from traffic import clients, faults, good
+from traffic.clients import Http1Call
+from traffic.conftest import QUICK_RETRIES, SHARED
+from traffic.exchange import Framing, Reply
+from traffic.provider import ScriptedProvider
+from traffic.proxy import Proxy
+
+HOST = good.HOSTS[good.ANTHROPIC]
+PATH = "/session/ses_1/prompt_async"
+BODY = b'{"parts": [{"type": "text", "text": "hi"}]}'
+
+
+@pytest.fixture
+def impatient_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
+    """A proxy that waits only briefly for upstream's own status."""
+    configuration = QUICK_RETRIES + "[fire_and_forget]\nack_after = 0.2\n"
+    proxy = start_proxy(scripts=SHARED, configuration=configuration)
+    start = len(proxy.lines)
+    yield proxy
+    proxy.assert_log_is_clean(start)
+
+
+def prompt(proxy: Proxy, http_version: str = "HTTP/1.1") -> clients.RawCall:
+    """The call, sent."""
+    call = clients.HTTP_VERSIONS[http_version](proxy, HOST)
+    call.send("POST", PATH, {"content-type": "application/json"}, BODY)
+    return call
+
+
+ACCEPTED = {
+    "204": faults.bodiless_204(),
+    "chunked 204": faults.chunked_204(),
+    "chunked 204 without an end": faults.stalled_chunked_204(),
+    "chunked 204, then reset": Reply("", (faults.head(204, ()), faults.reset)),
+    "200 with a body": faults.whole(b"{}"),
+    "200 without an end": Reply("", (faults.head(200, faults.JSON), faults.stall)),
+    "202 cut": Reply("", (faults.head(202, faults.JSON), faults.cut)),
+}
+
+
+@pytest.mark.parametrize("http_version", clients.HTTP_VERSIONS)
+@pytest.mark.parametrize("reply", ACCEPTED.values(), ids=ACCEPTED)
+def test_the_client_gets_a_complete_204_however_upstreams_body_behaves(
+    proxy: Proxy, provider: ScriptedProvider, reply: Reply, http_version: str
+) -> None:
+    provider.script([reply])
+    with prompt(proxy, http_version) as call:
+        response = call.response()
+    assert (response.status, response.body, response.ended) == (204, b"", "complete")
+    assert response.header("transfer-encoding") is None
+    assert [request.body for request in provider.received] == [BODY]
+
+
+@pytest.mark.parametrize("code", [400, 401, 404, 409, 500, 503])
+def test_upstreams_refusal_is_passed_on(
+    proxy: Proxy, provider: ScriptedProvider, code: int
+) -> None:
+    provider.script([faults.status(code, {"name": "NotFoundError"})])
+    with prompt(proxy) as call:
+        response = call.response()
+    assert (response.status, response.body) == (code, b'{"name": "NotFoundError"}')
+
+
+def test_without_a_head_in_time_the_client_gets_204_and_the_call_goes_on(
+    impatient_proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    head = faults.head(204, (), Framing.NONE)
+    provider.script([Reply("204 when told", (faults.stall, head))])
+    with prompt(impatient_proxy) as call:
+        response = call.response()
+        assert (response.status, response.body, response.ended) == (204, b"", "complete")
+        [received] = provider.received
+        assert not received.closed.is_set()
+    assert not received.wait_until_closed(0.3)  # the client has left, the call is carried on
+    provider.release()
+    assert received.wait_until_finished()
+
+
+def test_a_failure_after_the_204_is_logged(
+    impatient_proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    start = len(impatient_proxy.lines)
+    provider.script([Reply("500 when told", (faults.stall, *faults.status(500, {}).steps))])
+    with prompt(impatient_proxy) as call:
+        assert call.response().status == 204
+    provider.release()
+    impatient_proxy.wait_for_line(r"F\d{3}.*500|500.*F\d{3}|prompt_async.*500", start=start)
+
+
+def test_other_methods_and_paths_are_left_alone(proxy: Proxy, provider: ScriptedProvider) -> None:
+    provider.script([faults.whole(b"{}")])
+    for method, path in (("GET", PATH), ("POST", "/session/ses_1/message")):
+        with Http1Call(proxy, HOST) as call:
+            call.send(method, path, {}, b"{}" if method == "POST" else b"")
+            response = call.response()
+        assert (response.status, response.body) == (200, b"{}")
