@@ -24,7 +24,7 @@ from traffic import clients, faults, good  # noqa: E402 - found through the line
 from traffic.certificates import Authority  # noqa: E402
 from traffic.exchange import Received, Reply, Script  # noqa: E402
 from traffic.provider import ScriptedProvider  # noqa: E402
-from traffic.proxy import Proxy, ProxyFailed  # noqa: E402
+from traffic.proxy import KEY, Proxy, ProxyFailed  # noqa: E402
 from wiremend.protocols.names import WireProtocol  # noqa: E402
 
 CONFIGURATION = "[retry]\nbackoff_initial = 0.05\nbackoff_max = 0.2\n"
@@ -175,8 +175,8 @@ def run(directory: Path) -> list[tuple[Scenario, clients.Outcome, clients.Outcom
         address = f"https://localhost:{provider.port}"
         directly = {
             "SSL_CERT_FILE": str(authority.file),
-            "ANTHROPIC_API_KEY": clients.KEY,
-            "OPENAI_API_KEY": clients.KEY,
+            "ANTHROPIC_API_KEY": KEY,
+            "OPENAI_API_KEY": KEY,
             "ANTHROPIC_BASE_URL": address,
             "OPENAI_BASE_URL": f"{address}/v1",
         }
@@ -231,7 +231,9 @@ def main() -> int:
     except (ProxyFailed, RuntimeError) as problem:
         _say(f"the demo could not run: {problem}")
         return 1
-    rows = [("the provider", "client", "without wiremend", "with wiremend", "asked")]
+    rows: list[tuple[str, ...]] = [
+        ("the provider", "client", "without wiremend", "with wiremend", "asked")
+    ]
     for scenario, before, after, requests in results:
         sdk = SDK[scenario.protocol]
         times = f"{requests} x"

@@ -117,7 +117,7 @@ def _call_anthropic(outcome: Outcome, tools: list[dict[str, Any]], timeout: floa
             model=good.MODELS[good.ANTHROPIC],
             max_tokens=64,
             messages=[{"role": "user", "content": _PROMPT}],
-            **_offered(tools),  # type: ignore[arg-type]
+            **_offered(tools),
         )
     outcome.text = "".join(block.text for block in message.content if block.type == "text")
     _take_anthropic(outcome, message)
@@ -132,7 +132,7 @@ def _stream_anthropic(outcome: Outcome, tools: list[dict[str, Any]], timeout: fl
             model=good.MODELS[good.ANTHROPIC],
             max_tokens=64,
             messages=[{"role": "user", "content": _PROMPT}],
-            **_offered(tools),  # type: ignore[arg-type]
+            **_offered(tools),
         ) as events,
     ):
         for event in events:
@@ -154,7 +154,7 @@ def _call_chat(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) ->
         completion: Any = client.chat.completions.create(
             model=good.MODELS[good.CHAT],
             messages=[{"role": "user", "content": _PROMPT}],
-            **_offered(tools),  # type: ignore[arg-type]
+            **_offered(tools),
         )
     choice = completion.choices[0]
     outcome.text = choice.message.content or ""
@@ -174,7 +174,7 @@ def _stream_chat(outcome: Outcome, tools: list[dict[str, Any]], timeout: float) 
             model=good.MODELS[good.CHAT],
             messages=[{"role": "user", "content": _PROMPT}],
             stream=True,
-            **_offered(tools),  # type: ignore[arg-type]
+            **_offered(tools),
         )
         with chunks:
             for chunk in chunks:
@@ -195,7 +195,7 @@ def _call_responses(outcome: Outcome, tools: list[dict[str, Any]], timeout: floa
         response: Any = client.responses.create(
             model=good.MODELS[good.RESPONSES],
             input=_PROMPT,
-            **_offered(tools),  # type: ignore[arg-type]
+            **_offered(tools),
         )
     outcome.text = response.output_text
     _take_response(outcome, response)
@@ -209,7 +209,7 @@ def _stream_responses(outcome: Outcome, tools: list[dict[str, Any]], timeout: fl
             model=good.MODELS[good.RESPONSES],
             input=_PROMPT,
             stream=True,
-            **_offered(tools),  # type: ignore[arg-type]
+            **_offered(tools),
         )
         with events:
             for event in events:
@@ -551,7 +551,7 @@ class Http2Call(RawCall):
             return
         for event in self._http.receive_data(data):
             if isinstance(event, h2.events.ResponseReceived):
-                self._heads[event.stream_id] = tuple(event.headers)  # type: ignore[arg-type]
+                self._heads[event.stream_id] = tuple(event.headers)
             elif isinstance(event, h2.events.DataReceived):
                 self._bodies[event.stream_id] += event.data
                 self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

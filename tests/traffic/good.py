@@ -171,7 +171,9 @@ def _chat_event(choices: list[dict[str, Any]], **fields: Any) -> bytes:
 
 def _chat_stream(deltas: list[dict[str, Any]], finish_reason: str) -> tuple[bytes, ...]:
     role = {"role": "assistant", "content": None}
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in [role, *deltas]]
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": delta, "finish_reason": None} for delta in [role, *deltas]
+    ]
     choices.append({"index": 0, "delta": {}, "finish_reason": finish_reason})
     return (*(_chat_event([choice]) for choice in choices), b"data: [DONE]\n\n")
 

@@ -222,7 +222,7 @@ class ScriptedProvider:
         self._skip(ConnectionFault.REFUSE)  # this connection came through: those are used up
         if not self._script or not isinstance(self._script[0], ConnectionFault):
             return None
-        fault = cast(ConnectionFault, self._script[0])
+        fault = self._script[0]
         if len(self._script) > 1:
             self._script.popleft()
         self._arm()

@@ -9,6 +9,7 @@ from traffic import clients, faults, good
 from traffic.certificates import Authority
 from traffic.clients import Http1Call, complete, model_call
 from traffic.conftest import ORIGIN_HOST
+from traffic.exchange import Reply
 from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
@@ -88,7 +89,7 @@ def test_a_stream_flows_while_it_is_made(proxy: Proxy, provider: ScriptedProvide
         faults.chunks(stream.events[half:]),
         faults.end,
     )
-    provider.script([faults.Reply("two halves", steps)])
+    provider.script([Reply("two halves", steps)])
     with model_call(proxy, good.ANTHROPIC, True) as call:
         call.read_until(stream.events[half - 1])
         provider.release()

@@ -10,7 +10,7 @@ from traffic.clients import complete, model_call
 from traffic.conftest import ATTEMPTS, QUICK_RETRIES, SHARED
 from traffic.exchange import ConnectionFault, Reply, Script
 from traffic.provider import ScriptedProvider
-from traffic.proxy import Proxy
+from traffic.proxy import KEY, Proxy
 
 ANTHROPIC = good.ANTHROPIC
 ALPN = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
@@ -97,7 +97,7 @@ def reverse_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
         arguments=("--mode", "reverse:https://api.anthropic.com"),
     )
     start = len(proxy.lines)
-    values = {"ANTHROPIC_BASE_URL": proxy.url, "ANTHROPIC_API_KEY": clients.KEY}
+    values = {"ANTHROPIC_BASE_URL": proxy.url, "ANTHROPIC_API_KEY": KEY}
     with clients.environment(values):
         yield proxy
     proxy.assert_log_is_clean(start)

@@ -1,0 +1,95 @@
+"""Models and tools: what reaches the provider through `mitmdump -s addons/`."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from wiremend.protocols.names import WireProtocol
+
+from traffic import clients, faults, good
+from traffic.clients import complete, model_call
+from traffic.conftest import QUICK_RETRIES, SHARED
+from traffic.exchange import Received, Reply
+from traffic.provider import ScriptedProvider
+from traffic.proxy import Proxy
+
+OTHER_MODEL = "minimax-m3"
+MODELS = "".join(
+    f'[[models]]\nmatch = "{name.upper()}"\nmodel = "{OTHER_MODEL}"\n'
+    for name in dict.fromkeys(good.MODELS.values())
+)
+
+every_protocol = pytest.mark.parametrize("protocol", good.PROTOCOLS)
+
+
+@pytest.fixture
+def other_model_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
+    """A proxy that sends every call to another model."""
+    proxy = start_proxy(scripts=SHARED, configuration=QUICK_RETRIES + MODELS)
+    start = len(proxy.lines)
+    with clients.environment(clients.behind(proxy)):
+        yield proxy
+    proxy.assert_log_is_clean(start)
+
+
+def as_other(protocol: WireProtocol, data: bytes) -> bytes:
+    """The same bytes with the other model's name."""
+    return data.replace(good.MODELS[protocol].encode(), OTHER_MODEL.encode())
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+@every_protocol
+def test_a_call_goes_to_another_model_and_the_answer_names_the_one_asked_for(
+    other_model_proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, stream: bool
+) -> None:
+    if stream:
+        expected = good.text_stream(protocol).data
+        provider.script([faults.streamed([as_other(protocol, expected)])])
+    else:
+        expected = good.json_body(protocol)
+        provider.script([faults.whole(as_other(protocol, expected))])
+    body = json.dumps(good.request_body(protocol, stream), indent=3).encode()
+    with model_call(other_model_proxy, protocol, stream, body=body) as call:
+        response = call.response()
+    assert response.body == expected
+    [received] = provider.received
+    assert received.body == as_other(protocol, body)
+    assert received.path == as_other(protocol, good.PATHS[protocol, stream].encode()).decode()
+
+
+TOOLS: dict[WireProtocol, dict[str, Any]] = {
+    good.ANTHROPIC: {"name": "list_files", "input_schema": {}},
+    good.CHAT: {"type": "function", "function": {"name": "list_files", "parameters": {}}},
+    good.RESPONSES: {"type": "function", "name": "list_files", "parameters": {}, "strict": False},
+}
+
+
+def schema_of(tool: Mapping[str, Any]) -> Any:
+    """Where a tool holds its schema, in any protocol."""
+    holder = tool.get("function", tool)
+    return holder.get("input_schema", holder.get("parameters"))
+
+
+def refusing_empty_schemas(protocol: WireProtocol) -> Callable[[Received], Reply]:
+    """A provider that insists on `type: object`, as most do."""
+
+    def reply(received: Received) -> Reply:
+        schema = schema_of(received.json()["tools"][0])
+        if isinstance(schema, dict) and str(schema.get("type")).lower() == "object":
+            return faults.none(protocol)
+        error = faults.native_error(protocol, 400, "invalid_request_error", "type: Field required")
+        return faults.status(400, error)
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    "protocol", [protocol for protocol in good.PROTOCOLS if protocol is not good.GEMINI]
+)
+def test_an_empty_tool_schema_is_filled_in_before_the_provider_sees_it(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol
+) -> None:
+    provider.script([refusing_empty_schemas(protocol)])
+    outcome = complete(protocol, True, tools=[TOOLS[protocol]])
+    assert (outcome.text, outcome.error_class) == (good.TEXT, "")
