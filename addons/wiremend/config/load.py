@@ -1,66 +1,97 @@
-"""From a TOML file to a Config, or to one error that says everything that is wrong with it."""
+"""From a TOML file to a Config, or to one error that says everything that is wrong with it.
 
-import difflib
+The messages are ours, and never hold a secret: values below `[providers]` are not quoted.
+"""
+
+import datetime
 import os
 import re
 import tomllib
-import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from wiremend.config.model import Config
+from wiremend.config.model import HEADINGS, SECTIONS, Config, did_you_mean
 
 FILE_NAME = "wiremend.toml"
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_CREDENTIAL_HEADER = re.compile(r"authorization|key|token|cookie|secret", re.IGNORECASE)
+
+Place = tuple[str | int, ...]
+"""The keys and list positions that lead to a value."""
+
+_TOML_ERROR = re.compile(
+    r"(?P<text>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)\Z",
+    re.DOTALL,
+)
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_CREDENTIAL_HEADER = re.compile(r"auth|key|token|cookie|secret|credential", re.IGNORECASE)
+_NOT_HERE = (
+    "'${...}' is read only in providers.*.api_key and in headers that carry a credential; "
+    "write the value itself"
+)
 _EXPECTED: Mapping[str, str] = {
-    "bool_type": "true or false",
     "string_type": "a string",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
-    "float_type": "a number of seconds",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than_equal": "{le:g} or less",
+    "literal_error": "{expected}",
     "tuple_type": "a list",
     "dict_type": "a table",
+    "mapping_type": "a table",
     "model_type": "a table",
-    "model_attributes_type": "a table",
-    "finite_number": "a finite number",
 }
+"""Kinds of pydantic's errors, in our words; a test meets each of them."""
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "true or false"),
+    (str, "a string"),
+    ((int, float), "a number"),
+    (list, "a list"),
+    (dict, "a table"),
+    ((datetime.date, datetime.time), "a date or time"),
+)
+_SHOWN_CHARACTERS = 60
+_DEEPEST = 8
+"""Nothing that is allowed stands deeper than this in the file."""
 
 
 class ConfigError(Exception):
-    """What is wrong with a configuration: one line per problem, each with file and key."""
+    """What is wrong with a configuration: one line per problem, each with its file and key."""
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+        self.source = source
+        self.problems = tuple(problems)
 
 
 def find_config(option: str, directory: Path) -> Path | None:
     """The file that the option names, else `wiremend.toml` in the directory if it is there.
 
-    Raises ConfigError when the option names no readable file.
+    A relative path in the option starts at the directory. Raises ConfigError when the option
+    names nothing that exists.
     """
-    if option:
-        path = Path(option).expanduser()
-        if not path.exists():
-            raise ConfigError(f"{option}: no such file (wiremend_config)")
+    path = directory / os.path.expanduser(option or FILE_NAME)
+    if os.path.lexists(path):  # a link to nowhere is a mistake to report, not no file
         return path
-    path = directory / FILE_NAME
-    return path if path.exists() else None
+    if option:
+        raise ConfigError(option, ["no such file (option wiremend_config)"])
+    return None
 
 
 def load_config(path: Path | None, known_codes: Iterable[str] | None = None) -> Config:
-    """The configuration in a file, or the built-in defaults without one. Raises ConfigError."""
+    """The configuration in a file, or the built-in defaults without one.
+
+    `known_codes` are the codes of all rules; with them, `rules.disable` may name no other.
+    Raises ConfigError.
+    """
     if path is None:
         return Config()
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path.name}: not a text file in UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"{path.name}: cannot be read: {error.strerror}") from None
-    return parse_config(text, path.name, os.environ, known_codes)
+    return parse_config(_read(path), path.name, os.environ, known_codes)
 
 
 def parse_config(
@@ -70,148 +101,160 @@ def parse_config(
     known_codes: Iterable[str] | None = None,
 ) -> Config:
     """The configuration in a TOML text. `source` names it in errors. Raises ConfigError."""
+    misplaced: dict[Place, str] = {}
+    values = _parse_toml(text.removeprefix("\ufeff"), source)
+    values = _filled_in(values, (), environ, misplaced)
+    context = {"known_codes": None if known_codes is None else frozenset(known_codes)}
+    errors: list[ErrorDetails] = []
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: {error}") from None
-    problems: list[str] = []
-    values = _filled_in(values, (), environ, problems)
-    config = None
-    try:
-        config = Config.model_validate(values)
-    except ValidationError as error:
-        problems += [_said(details, values) for details in error.errors()]
-    if config is not None and known_codes is not None:
-        problems += _unknown_codes(config, list(known_codes))
-    if config is None or problems:
-        raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
+        config = Config.model_validate(values, context=context)
+    except ValidationError as invalid:
+        errors = invalid.errors()
+    unknown = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
+    for place in [*misplaced]:
+        if any(place[: len(above)] == above for above in unknown):
+            del misplaced[place]  # what stands under an unknown key is of no interest
+    problems = [*misplaced.items()]
+    problems += [(error["loc"], _say(error)) for error in errors if error["loc"] not in misplaced]
+    if problems:
+        raise ConfigError(source, [f"{_dotted(place)}: {text}" for place, text in problems])
     return config
 
 
+def _read(path: Path) -> str:
+    """The text of a file; errors are raised outside `except`, so that they carry no content."""
+    try:
+        data = path.read_bytes()
+    except IsADirectoryError:
+        problem = "is a directory, not a file"
+    except FileNotFoundError:
+        problem = "no such file"
+    except OSError as error:
+        problem = f"cannot be read: {(error.strerror or 'unknown reason').lower()}"
+    else:
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            problem = f"line {data.count(b'\n', 0, error.start) + 1}: is not UTF-8"
+    raise ConfigError(path.name, [problem])
+
+
+def _parse_toml(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problem = _say_syntax(str(error), text)
+    except RecursionError:
+        problem = "is nested too deeply"
+    except ValueError:  # an integer of thousands of digits
+        problem = "holds a number that is too long"
+    raise ConfigError(source, [problem])
+
+
+def _say_syntax(message: str, text: str) -> str:
+    match = _TOML_ERROR.match(message)
+    if match is None:
+        return message
+    said = match["text"][:1].lower() + match["text"][1:]
+    if match["line"] is None:
+        return f"line {text.rstrip().count('\n') + 1}: {said} (at the end of the file)"
+    return f"line {match['line']}: {said} (column {match['column']})"
+
+
 def _filled_in(
-    value: Any, path: tuple[str, ...], environ: Mapping[str, str], problems: list[str]
+    value: Any, place: Place, environ: Mapping[str, str], problems: dict[Place, str]
 ) -> Any:
     """The same values with `${NAME}` replaced in secrets, and complained about elsewhere."""
+    if len(place) > _DEEPEST:
+        return value
     if isinstance(value, dict):
         return {
-            key: _filled_in(inner, (*path, key), environ, problems) for key, inner in value.items()
+            key: _filled_in(inner, (*place, key), environ, problems) for key, inner in value.items()
         }
     if isinstance(value, list):
         return [
-            _filled_in(inner, (*path, str(number)), environ, problems)
+            _filled_in(inner, (*place, number), environ, problems)
             for number, inner in enumerate(value)
         ]
     if not isinstance(value, str) or "${" not in value:
         return value
-    where = _dotted(path)
-    if not _is_secret(path):
-        problems.append(
-            f"{where}: ${{…}} is filled in only in secrets "
-            "(providers.*.api_key, and headers that carry a credential)"
-        )
+    wrong = _wrong_variable(value, environ) if _takes_variables(place) else _NOT_HERE
+    if wrong:
+        problems[place] = wrong
         return value
-
-    def fill(match: re.Match[str]) -> str:
-        name = match[1]
-        if not _NAME.match(name):
-            problems.append(f"{where}: '${{…}}' must name an environment variable")
-        elif name not in environ:
-            problems.append(f"{where}: the environment variable {name} is not set")
-        elif not environ[name].strip():
-            problems.append(f"{where}: the environment variable {name} is empty")
-        return environ.get(name, "").strip()
-
-    return _VARIABLE.sub(fill, value)
+    return _VARIABLE.sub(lambda match: environ[match[1]].strip(), value)
 
 
-def _is_secret(path: tuple[str, ...]) -> bool:
-    match path:
+def _wrong_variable(text: str, environ: Mapping[str, str]) -> str:
+    """What is wrong with the first variable of a secret that cannot be filled in, if any."""
+    if "${" in _VARIABLE.sub("", text):
+        return "expected '${NAME}' with the name of an environment variable"
+    for name in _VARIABLE.findall(text):
+        if name not in environ:
+            return f"the environment variable {name} is not set"
+        if not environ[name].strip():
+            return f"the environment variable {name} is empty"
+    return ""
+
+
+def _takes_variables(place: Place) -> bool:
+    match place:
         case ("providers", _, "api_key"):
             return True
-        case ("providers", _, "headers", name):
+        case ("providers", _, "headers", str(name)):
             return _CREDENTIAL_HEADER.search(name) is not None
     return False
 
 
-def _said(details: ErrorDetails, values: Any) -> str:
-    """One problem in our words: the key, what is wrong, what to do. Never a secret's value."""
-    path = tuple(str(part) for part in details["loc"])
-    where = _dotted(path)
-    kind = details["type"]
+def _say(error: ErrorDetails) -> str:
+    """One of pydantic's errors in our words: what is wrong, and what should be there."""
+    place, kind, context = error["loc"], error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"{where}: unknown key{_nearest(path)}"
+        return f"unknown key{_nearest(place)}"
     if kind == "missing":
-        return f"{where}: missing"
+        return "is missing"
     if kind == "value_error":
-        message = str(details["ctx"]["error"])
-        return f"{where}: {message}" if where else message
-    context = details.get("ctx", {})
-    got = "" if _is_secret(path) else f", got {_shown(values, path)}"
-    if kind == "literal_error":
-        return f"{where}: expected {context['expected']}{got}"
-    if kind == "greater_than_equal":
-        return f"{where}: expected {context['ge']:g} or more{got}"
-    if kind == "less_than_equal":
-        return f"{where}: expected {context['le']:g} or less{got}"
-    expected = _EXPECTED.get(kind)
-    return f"{where}: expected {expected}{got}" if expected else f"{where}: {details['msg']}{got}"
+        return str(context["error"])
+    if kind == "wiremend":
+        return str(context["text"])
+    expected = _EXPECTED.get(kind, "another value").format(**context)
+    if len(place) == 1 and place[0] in SECTIONS:
+        heading = HEADINGS[str(place[0])]
+        expected = f"tables {heading}" if place[0] == "models" else f"a table {heading}"
+    got = _kind(error["input"]) if place[0] == "providers" else _shown(error["input"])
+    return f"expected {expected}, got {got}"
 
 
-def _shown(values: Any, path: tuple[str, ...]) -> str:
-    for part in path:
-        if isinstance(values, list) and part.isdigit() and int(part) < len(values):
-            values = values[int(part)]
-        elif isinstance(values, dict) and part in values:
-            values = values[part]
+def _nearest(place: Place) -> str:
+    """What was probably meant: this key in its own section, or one of the keys that fit here."""
+    section, key = str(place[0]), str(place[-1])
+    here = list(SECTIONS[section].model_fields if len(place) > 1 else SECTIONS)
+    at_home = [HEADINGS[name] for name, model in SECTIONS.items() if key in model.model_fields]
+    if at_home:
+        return f"; it belongs in {' or '.join(at_home)}"
+    return did_you_mean(key, here) or f"; the keys here are {', '.join(here)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        text = repr(value)
+        return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+    return _kind(value)
+
+
+def _kind(value: Any) -> str:
+    return next((name for kinds, name in _KINDS if isinstance(value, kinds)), "something else")
+
+
+def _dotted(place: Place) -> str:
+    """The place as people write it: `models[0].match`, `providers."a b".api_key`."""
+    dotted = ""
+    for part in place:
+        if isinstance(part, int):
+            dotted += f"[{part}]"
         else:
-            return "something else"
-    if isinstance(values, dict | list):
-        return "a table" if isinstance(values, dict) else "a list"
-    return {True: "true", False: "false"}[values] if isinstance(values, bool) else repr(values)
-
-
-def _nearest(path: tuple[str, ...]) -> str:
-    """What was probably meant: a key of this section, or this key in its own section."""
-    *section, key = path
-    near = difflib.get_close_matches(key, _keys_at(tuple(section)), n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    for name, field in Config.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel) and key in inner.model_fields:
-            return f"; it belongs in [{name}]"
-    known = ", ".join(sorted(_keys_at(tuple(section))))
-    return f"; known here: {known}" if known else ""
-
-
-def _keys_at(section: tuple[str, ...]) -> list[str]:
-    """The keys that may stand in a section of the file."""
-    model: Any = Config
-    for part in section:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(part)
-            model = field.annotation if field else None
-        else:
-            inner = [one for one in typing.get_args(model) if isinstance(one, type)]
-            model = next((one for one in inner if issubclass(one, BaseModel)), None)
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return list(model.model_fields)
-    return []
-
-
-def _unknown_codes(config: Config, known: list[str]) -> list[str]:
-    return [
-        f"rules.disable: no rule's code begins with {code!r}"
-        for code in config.rules.disable
-        if not any(one.startswith(code) for one in known)
-    ]
-
-
-def _dotted(path: tuple[str, ...]) -> str:
-    dotted = ".".join(path)
-    return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", dotted)
-
-
-def reveal(secret: SecretStr) -> str:
-    """A secret's value, for the request that it belongs to."""
-    return secret.get_secret_value()
+            dotted += "." if dotted else ""
+            dotted += part if _BARE_KEY.match(part) else f'"{part}"'
+    return dotted

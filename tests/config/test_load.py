@@ -1,0 +1,582 @@
+"""From text to Config or to an error: every message, and no secret in any of them."""
+
+import traceback
+from pathlib import Path
+
+import pytest
+from wiremend.config import Config, ConfigError, find_config, load_config, parse_config
+
+SECRET = "sk-do-not-show-7f3a"
+ENVIRONMENT = {"KEY": SECRET, "EMPTY": "", "TWO_LINES": f"{SECRET}\nx: y", "PADDED": f"{SECRET}\n"}
+CODES = ("S001", "S101", "M001", "T001")
+ROUTED = '[providers.p]\nbase_url = "https://a.example"\n'
+NOT_HERE = (
+    "'${...}' is read only in providers.*.api_key and in headers that carry a credential; "
+    "write the value itself"
+)
+NO_PATH = "expected a path such as '/*/prompt_async', without query, got"
+NO_HOST = "expected a host glob such as '*.example.com', without scheme, port or path, got"
+NO_ADDRESS = "providers.p.base_url: expected an address such as 'https://api.example.com'"
+
+
+def parse(text: str) -> Config:
+    return parse_config(text, "wiremend.toml", ENVIRONMENT, CODES)
+
+
+def problems_of(text: str) -> list[str]:
+    """What is said about a text, each line without the file's name."""
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in shown
+    assert "pydantic" not in str(caught.value).lower()
+    assert caught.value.__context__ is None
+    lines = str(caught.value).split("\n")
+    assert all(line.startswith("wiremend.toml: ") for line in lines)
+    return [line.removeprefix("wiremend.toml: ") for line in lines]
+
+
+def provider(lines: str) -> str:
+    return f'[providers.p]\nbase_url = "https://a.example"\n{lines}\n'
+
+
+def base_url(address: str) -> str:
+    return f"[providers.p]\nbase_url = '{address}'\n"
+
+
+def route(lines: str) -> str:
+    return f"[[models]]\n{lines}\n"
+
+
+WRONG = {
+    # Keys that do not exist
+    "a misspelled key": (
+        "[retry]\natempts = 3",
+        "retry.atempts: unknown key; did you mean 'attempts'?",
+    ),
+    "a key in capitals": (
+        "[retry]\nATTEMPTS = 3",
+        "retry.ATTEMPTS: unknown key; did you mean 'attempts'?",
+    ),
+    "a key with hyphens": (
+        "[timeouts]\nfirst-byte = 3",
+        "timeouts.first-byte: unknown key; did you mean 'first_byte'?",
+    ),
+    "a misspelled section": (
+        "[retries]\nattempts = 3",
+        "retries: unknown key; did you mean 'retry'?",
+    ),
+    "a key of another section": (
+        "[retry]\nidle = 3",
+        "retry.idle: unknown key; it belongs in [timeouts]",
+    ),
+    "a section's key at the top": (
+        "attempts = 3",
+        "attempts: unknown key; it belongs in [retry]",
+    ),
+    "a list entry's key at the top": (
+        'fallback = ["x"]',
+        "fallback: unknown key; it belongs in [[models]]",
+    ),
+    "a provider's key in a route": (
+        route(f'match = "*"\napi_key = "{SECRET}"'),
+        "models[0].api_key: unknown key; it belongs in [providers.NAME]",
+    ),
+    "a misspelled key of a route": (
+        route('match = "*"\nfalback = ["x"]'),
+        "models[0].falback: unknown key; did you mean 'fallback'?",
+    ),
+    "a misspelled secret": (
+        provider(f'apikey = "{SECRET}"'),
+        "providers.p.apikey: unknown key; did you mean 'api_key'?",
+    ),
+    "a misspelled secret with a variable": (
+        provider('apikey = "${KEY}"'),
+        "providers.p.apikey: unknown key; did you mean 'api_key'?",
+    ),
+    "a key like no other": (
+        "[heartbeat]\nzzz = 1",
+        "heartbeat.zzz: unknown key; the keys here are after, interval",
+    ),
+    "an unknown section with a variable in it": (
+        '[zzz]\nx = "${KEY}"',
+        "zzz: unknown key; the keys here are intercept, retry, timeouts, heartbeat, rules, "
+        "models, providers, fire_and_forget, shutdown",
+    ),
+    "a provider's name that needs quotes": (
+        '[providers."a b"]\nbase_url = "https://a.example"\nkey = 1',
+        "providers.\"a b\".key: unknown key; did you mean 'api_key'?",
+    ),
+    # Types
+    "a number as a section": ("retry = 5", "retry: expected a table [retry], got 5"),
+    "a list as a section": (
+        "[[retry]]\nattempts = 1",
+        "retry: expected a table [retry], got a list",
+    ),
+    "routes with single brackets": (
+        '[models]\nmatch = "*"',
+        "models: expected tables [[models]], got a table",
+    ),
+    "a route that is a string": ('models = ["x"]', "models[0]: expected a table, got 'x'"),
+    "providers that are a string": (
+        f'providers = "{SECRET}"',
+        "providers: expected a table [providers.NAME], got a string",
+    ),
+    "a provider that is a string": (
+        f'[providers]\np = "{SECRET}"',
+        "providers.p: expected a table, got a string",
+    ),
+    "true as a number of seconds": (
+        "[timeouts]\nconnect = true",
+        "timeouts.connect: expected a number, got true",
+    ),
+    "true as a whole number": (
+        "[retry]\nattempts = true",
+        "retry.attempts: expected a whole number, got true",
+    ),
+    "a number in quotes": (
+        '[timeouts]\nconnect = "10"',
+        "timeouts.connect: expected a number, got '10'",
+    ),
+    "a date as a number": (
+        "[timeouts]\nconnect = 2026-01-01",
+        "timeouts.connect: expected a number, got a date or time",
+    ),
+    "a fraction of an attempt": (
+        "[retry]\nattempts = 2.5",
+        "retry.attempts: expected a whole number, got 2.5",
+    ),
+    "attempts as a round fraction": (
+        "[retry]\nattempts = 3.0",
+        "retry.attempts: expected a whole number, got 3.0",
+    ),
+    "one host instead of a list": (
+        '[intercept]\nhosts = "a.example"',
+        "intercept.hosts: expected a list, got 'a.example'",
+    ),
+    "a host that is a number": (
+        "[intercept]\nhosts = [1]",
+        "intercept.hosts[0]: expected a string, got 1",
+    ),
+    "a key that is a number": (
+        provider("api_key = 5"),
+        "providers.p.api_key: expected a string, got a number",
+    ),
+    "headers that are a list": (
+        provider(f'headers = ["{SECRET}"]'),
+        "providers.p.headers: expected a table, got a list",
+    ),
+    "a header that is a list": (
+        provider(f'headers = {{ authorization = ["{SECRET}"] }}'),
+        "providers.p.headers.authorization: expected a string, got a list",
+    ),
+    "a long value is cut": (
+        f'[timeouts]\nidle = "{"a" * 100}"',
+        f"timeouts.idle: expected a number, got '{'a' * 59}...",
+    ),
+    "a number larger than any float": (
+        f"[timeouts]\nidle = {'1' * 400}",
+        f"timeouts.idle: expected a number, got {'1' * 60}...",
+    ),
+    # Bounds
+    "no attempt": ("[retry]\nattempts = 0", "retry.attempts: expected 1 or more, got 0"),
+    "too many attempts": (
+        "[retry]\nattempts = 21",
+        "retry.attempts: expected 20 or less, got 21",
+    ),
+    "a negative time": (
+        "[timeouts]\nidle = -0.5",
+        "timeouts.idle: expected 0 or more, got -0.5",
+    ),
+    "an endless time": (
+        "[timeouts]\nidle = inf",
+        "timeouts.idle: expected a finite number, got inf",
+    ),
+    "a time that is no number": (
+        "[shutdown]\ngrace = nan",
+        "shutdown.grace: expected a finite number, got nan",
+    ),
+    "backoffs in the wrong order": (
+        "[retry]\nbackoff_initial = 9\nbackoff_max = 2.5",
+        "retry.backoff_initial: expected backoff_max (2.5) or less, got 9",
+    ),
+    "a first backoff above the default maximum": (
+        "[retry]\nbackoff_initial = 9",
+        "retry.backoff_initial: expected backoff_max (8) or less, got 9",
+    ),
+    "a maximum below the default first backoff": (
+        "[retry]\nbackoff_max = 0.1",
+        "retry.backoff_max: expected backoff_initial (0.5) or more, got 0.1",
+    ),
+    "a choice that is none": (
+        '[intercept]\nwebsocket = "deny"',
+        "intercept.websocket: expected 'refuse' or 'pass', got 'deny'",
+    ),
+    "a choice of the wrong type": (
+        "[intercept]\nwebsocket = [1]",
+        "intercept.websocket: expected 'refuse' or 'pass', got a list",
+    ),
+    "a way to stream that is none": (
+        route('match = "*"\nstream = "fast"'),
+        "models[0].stream: expected 'live', 'guarded' or 'buffered', got 'fast'",
+    ),
+    # Hosts, paths, addresses
+    "a host with a scheme": (
+        '[intercept]\nhosts = ["a.example", "https://b.example"]',
+        f"intercept.hosts[1]: {NO_HOST} 'https://b.example'",
+    ),
+    "a host with a port": (
+        '[intercept]\nhosts = ["a.example:443"]',
+        f"intercept.hosts[0]: {NO_HOST} 'a.example:443'",
+    ),
+    "an empty host": ('[intercept]\nhosts = [""]', f"intercept.hosts[0]: {NO_HOST} ''"),
+    "a path without a slash": (
+        '[fire_and_forget]\npaths = ["x"]',
+        f"fire_and_forget.paths[0]: {NO_PATH} 'x'",
+    ),
+    "a path with a query": (
+        '[fire_and_forget]\npaths = ["/x?y"]',
+        f"fire_and_forget.paths[0]: {NO_PATH} '/x?y'",
+    ),
+    "an address without a scheme": (base_url("a.example/zen"), NO_ADDRESS),
+    "an address of another scheme": (base_url(f"ftp://u:{SECRET}@a.example"), NO_ADDRESS),
+    "an address without a host": (base_url("https:///zen"), NO_ADDRESS),
+    "an address with half an IPv6 host": (base_url("http://[::1"), NO_ADDRESS),
+    "an address with a space": (base_url("https://a.example/a b"), NO_ADDRESS),
+    "an address with a port of letters": (base_url("https://a.example:x"), NO_ADDRESS),
+    "an empty address": (base_url(""), NO_ADDRESS),
+    "an address with a query": (
+        base_url(f"https://a.example/?key={SECRET}"),
+        "providers.p.base_url: expected no query; the key belongs in api_key",
+    ),
+    "an address with a fragment": (
+        base_url("https://a.example/#x"),
+        "providers.p.base_url: expected no query; the key belongs in api_key",
+    ),
+    "an address with a user": (
+        base_url(f"https://u:{SECRET}@a.example"),
+        "providers.p.base_url: expected no user before the host; the key belongs in api_key",
+    ),
+    "a provider without an address": (
+        "[providers.p]",
+        "providers.p.base_url: is missing",
+    ),
+    # Routes
+    "a route without a match": (route('model = "x"'), "models[0].match: is missing"),
+    "an empty match": (
+        route('match = " "'),
+        "models[0].match: expected a glob such as 'claude-haiku-*', got an empty string",
+    ),
+    "an empty model": (
+        route('match = "*"\nmodel = ""'),
+        "models[0].model: expected a name, got an empty string",
+    ),
+    "an empty fallback": (
+        route('match = "*"\nfallback = ["x", ""]'),
+        "models[0].fallback[1]: expected a name, got an empty string",
+    ),
+    "a fallback twice": (
+        route('match = "*"\nfallback = ["x", "y", "x"]'),
+        "models[0].fallback: 'x' stands there twice",
+    ),
+    "a fallback to the model itself": (
+        route('match = "*"\nmodel = "x"\nfallback = ["y", "x"]'),
+        "models[0].fallback: 'x' is what `model` asks for",
+    ),
+    "a provider that is not there": (
+        ROUTED.replace("providers.p", "providers.opencode-go")
+        + route('match = "a"')
+        + route('match = "b"\nprovider = "opencode-og"'),
+        "models[1].provider: there is no [providers.opencode-og]; did you mean 'opencode-go'?",
+    ),
+    "a provider where there is none": (
+        route('match = "b"\nprovider = "x"'),
+        "models[0].provider: there is no [providers.x]",
+    ),
+    # Rules
+    "a rule by its name": (
+        '[rules]\ndisable = ["S101", "cut-event"]',
+        "rules.disable[1]: expected a rule's code or its beginning ('S101', 'S1'), got 'cut-event'",
+    ),
+    "an empty code, which would disable all": (
+        '[rules]\ndisable = [""]',
+        "rules.disable[0]: expected a rule's code or its beginning ('S101', 'S1'), got ''",
+    ),
+    "an unknown code": (
+        '[rules]\ndisable = ["S1", "S102"]',
+        "rules.disable[1]: there is no rule 'S102'; did you mean 'S101'?",
+    ),
+    "an unknown family": (
+        '[rules]\ndisable = ["X"]',
+        "rules.disable[0]: there is no rule 'X'",
+    ),
+    # Secrets and variables
+    "a variable that is not set": (
+        provider('api_key = "${OPENCODE_API_KEY}"'),
+        "providers.p.api_key: the environment variable OPENCODE_API_KEY is not set",
+    ),
+    "a variable that is empty": (
+        provider('api_key = "${EMPTY}"'),
+        "providers.p.api_key: the environment variable EMPTY is empty",
+    ),
+    "a variable that is not closed": (
+        provider('api_key = "${KEY"'),
+        "providers.p.api_key: expected '${NAME}' with the name of an environment variable",
+    ),
+    "a variable with a default": (
+        provider('api_key = "${KEY:-x}"'),
+        "providers.p.api_key: expected '${NAME}' with the name of an environment variable",
+    ),
+    "a variable in a plain header": (
+        provider('headers = { user-agent = "${KEY}" }'),
+        f"providers.p.headers.user-agent: {NOT_HERE}",
+    ),
+    "a variable in an address": (base_url("${KEY}"), f"providers.p.base_url: {NOT_HERE}"),
+    "a variable in a model": (
+        route('match = "*"\nmodel = "${MODEL}"'),
+        f"models[0].model: {NOT_HERE}",
+    ),
+    "a variable in a list": (
+        '[intercept]\nhosts = ["${HOST}"]',
+        f"intercept.hosts[0]: {NOT_HERE}",
+    ),
+    "a variable as a number": (
+        '[timeouts]\nidle = "${IDLE}"',
+        f"timeouts.idle: {NOT_HERE}",
+    ),
+    "a variable as a provider's name": (
+        route('match = "*"\nprovider = "${P}"'),
+        f"models[0].provider: {NOT_HERE}",
+    ),
+    "a key with a line break": (
+        provider('api_key = "${TWO_LINES}"'),
+        "providers.p.api_key: expected printable ASCII without spaces",
+    ),
+    "a header with a line break": (
+        provider('headers = { x-api-key = "${TWO_LINES}" }'),
+        "providers.p.headers.x-api-key: expected one line without control characters",
+    ),
+    "a header's name with a space": (
+        provider(f'headers = {{ "x y" = "{SECRET}" }}'),
+        'providers.p.headers."x y": is no name for a header',
+    ),
+    "a header that frames the message": (
+        provider('headers = { Content-Length = "5" }'),
+        "providers.p.headers.Content-Length: the proxy sets this header itself",
+    ),
+    # TOML itself
+    "a value without quotes": (
+        "[retry]\n\nattempts = many\n",
+        "line 3: invalid value (column 12)",
+    ),
+    "a key without a value": (
+        "[retry]\nattempts\n",
+        "line 2: expected '=' after a key in a key/value pair (column 9)",
+    ),
+    "a table twice": (
+        "[retry]\n[retry]\n",
+        "line 2: cannot declare ('retry',) twice (column 7)",
+    ),
+    "a text that ends too soon": (
+        "[retry]\nattempts = ",
+        "line 2: invalid value (at the end of the file)",
+    ),
+    "a secret without quotes": (
+        provider(f"api_key = {SECRET}"),
+        "line 3: invalid value (column 11)",
+    ),
+    "a number without end": (
+        f"[retry]\nattempts = {'1' * 5000}",
+        "holds a number that is too long",
+    ),
+    "a key without end": (
+        f"retry.attempts.{'x.' * 1000}x = 1",
+        "retry.attempts: expected a whole number, got a table",
+    ),
+    "lists without end": (f"x = {'[' * 100_000}", "is nested too deeply"),
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), WRONG.values(), ids=WRONG.keys())
+def test_a_mistake_is_named_with_its_key_and_what_should_be_there(text: str, problem: str) -> None:
+    assert problems_of(text) == [problem]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    text = (
+        "[retry]\nattempts = 0\natempts = 1\n[timeouts]\nidle = -1\n"
+        '[[models]]\nmodel = "x"\n'
+        "[providers.p]\nbase_url = 'x'\napi_key = '${A}'\n"
+        "headers = { a-key = '${B}', cookie = '${C}', HOST = 'x', A = '1', a = '2' }\n"
+    )
+    assert sorted(problems_of(text)) == [
+        "models[0].match: is missing",
+        "providers.p.api_key: the environment variable A is not set",
+        "providers.p.base_url: expected an address such as 'https://api.example.com'",
+        "providers.p.headers.A: stands there twice",
+        "providers.p.headers.HOST: the proxy sets this header itself",
+        "providers.p.headers.a-key: the environment variable B is not set",
+        "providers.p.headers.a: stands there twice",
+        "providers.p.headers.cookie: the environment variable C is not set",
+        "retry.atempts: unknown key; did you mean 'attempts'?",
+        "retry.attempts: expected 1 or more, got 0",
+        "timeouts.idle: expected 0 or more, got -1",
+    ]
+
+
+RIGHT_SECRETS = {
+    "the key": ('api_key = "${KEY}"', SECRET),
+    "within other text": ('headers = { authorization = "Bearer ${KEY}" }', f"Bearer {SECRET}"),
+    "twice": ('headers = { cookie = "a=${KEY}; b=${KEY}" }', f"a={SECRET}; b={SECRET}"),
+    "in a gateway's own header": ('headers = { CF-AIG-Authorization = "${KEY}" }', SECRET),
+    "less the line break at its end": ('api_key = "${PADDED}"', SECRET),
+    "as it stands": (f'api_key = "{SECRET}"', SECRET),
+    "with a dollar": ('api_key = "a$b{c}$KEY"', "a$b{c}$KEY"),
+}
+
+
+@pytest.mark.parametrize(("line", "value"), RIGHT_SECRETS.values(), ids=RIGHT_SECRETS.keys())
+def test_a_secret_is_filled_in_from_the_environment(line: str, value: str) -> None:
+    found = parse(provider(line)).providers["p"]
+    secret = next(iter(found.headers.values()), found.api_key)
+    assert secret.get_secret_value() == value
+
+
+def test_what_a_variable_holds_is_not_read_again() -> None:
+    config = parse_config(provider('api_key = "${A}"'), "x", {"A": "${B}", "B": "no"})
+    assert config.providers["p"].api_key.get_secret_value() == "${B}"
+
+
+def test_codes_are_checked_only_against_a_list() -> None:
+    config = parse_config('[rules]\ndisable = ["S999"]', "x", {})
+    assert config.rules.disable == ("S999",)
+
+
+EMPTY = {
+    "an empty file": b"",
+    "blank lines": b"\n\r\n \n",
+    "a comment without line end": b"# nothing",
+    "only a byte order mark": b"\xef\xbb\xbf",
+    "an empty section": b"[retry]\n",
+    "an empty list of routes": b"models = []",
+}
+
+
+@pytest.mark.parametrize("data", EMPTY.values(), ids=EMPTY.keys())
+def test_a_file_that_says_nothing_means_the_defaults(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "wiremend.toml"
+    path.write_bytes(data)
+    assert load_config(path) == Config()
+
+
+def test_no_file_means_the_defaults() -> None:
+    assert load_config(None) == Config()
+
+
+def test_a_file_is_read_with_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "wiremend.toml"
+    path.write_bytes(b"\xef\xbb\xbf[retry]\r\nattempts = 7\r\n")
+    assert load_config(path).retry.attempts == 7
+
+
+def test_a_file_takes_its_secrets_from_the_process_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "wiremend.toml"
+    path.write_text(provider('api_key = "${WIREMEND_TEST_KEY}"'))
+    monkeypatch.setenv("WIREMEND_TEST_KEY", SECRET)
+    assert load_config(path).providers["p"].api_key.get_secret_value() == SECRET
+
+
+UNREADABLE = {
+    "Latin-1": (b'[retry]\n# caf\xe9 "' + SECRET.encode(), "team.toml: line 2: is not UTF-8"),
+    "UTF-16 of a Windows shell": (
+        "[retry]".encode("utf-16"),
+        "team.toml: line 1: is not UTF-8",
+    ),
+    "a NUL": (b"a = 1\x00", "team.toml: line 1: "),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_file_that_is_no_text_is_refused(data: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "team.toml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(message)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__context__ is None
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "wiremend.toml").mkdir()
+    path = find_config("", tmp_path)
+    with pytest.raises(ConfigError, match=r"^wiremend\.toml: is a directory, not a file$"):
+        load_config(path)
+
+
+def test_a_file_that_may_not_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    message = r"^wiremend\.toml: cannot be read: permission denied$"
+    with pytest.raises(ConfigError, match=message):
+        load_config(Path("wiremend.toml"))
+
+
+def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^gone\.toml: no such file$"):
+        load_config(tmp_path / "gone.toml")
+
+
+def test_without_option_or_file_there_is_none(tmp_path: Path) -> None:
+    assert find_config("", tmp_path) is None
+
+
+def test_the_file_in_the_directory_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "wiremend.toml"
+    path.touch()
+    assert find_config("", tmp_path) == path
+
+
+def test_a_link_to_nowhere_is_found_so_that_it_is_complained_about(tmp_path: Path) -> None:
+    path = tmp_path / "wiremend.toml"
+    path.symlink_to(tmp_path / "gone")
+    assert find_config("", tmp_path) == path
+    with pytest.raises(ConfigError, match=r"^wiremend\.toml: no such file$"):
+        load_config(path)
+
+
+def test_the_option_goes_before_the_file_in_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "wiremend.toml").touch()
+    (tmp_path / "team.toml").touch()
+    assert find_config("team.toml", tmp_path) == tmp_path / "team.toml"
+    assert find_config(str(tmp_path / "team.toml"), Path("/")) == tmp_path / "team.toml"
+
+
+def test_a_tilde_in_the_option_is_the_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "team.toml").touch()
+    assert find_config("~/team.toml", Path("/")) == tmp_path / "team.toml"
+
+
+@pytest.mark.parametrize("option", ["gone.toml", "~nobody-of-this-name/x.toml", "a\0b"])
+def test_an_option_that_names_no_file_is_refused(option: str, tmp_path: Path) -> None:
+    (tmp_path / "wiremend.toml").touch()
+    with pytest.raises(ConfigError) as caught:
+        find_config(option, tmp_path)
+    assert str(caught.value) == f"{option}: no such file (option wiremend_config)"
+
+
+def test_an_error_gives_its_problems_one_by_one() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse("[retry]\nattempts = 0\nbackoff_max = -1")
+    assert caught.value.source == "wiremend.toml"
+    assert caught.value.problems == (
+        "retry.attempts: expected 1 or more, got 0",
+        "retry.backoff_max: expected 0 or more, got -1",
+    )

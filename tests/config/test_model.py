@@ -1,0 +1,205 @@
+"""The keys of the configuration: defaults, what is accepted, and what never shows."""
+
+import pickle
+import tomllib
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from wiremend.config import Config, ModelRoute, Provider, parse_config
+from wiremend.config.model import HEADINGS, SECTIONS, did_you_mean
+
+SECRET = "sk-do-not-show-7f3a"
+
+DEFAULTS = """
+[intercept]
+hosts = []
+websocket = "refuse"
+
+[retry]
+attempts = 4
+backoff_initial = 0.5
+backoff_max = 8.0
+max_elapsed = 120.0
+retry_after_max = 60.0
+
+[timeouts]
+connect = 10.0
+first_byte = 300.0
+answer = 900.0
+idle = 120.0
+progress = 600.0
+total = 0.0
+
+[heartbeat]
+after = 15.0
+interval = 15.0
+
+[rules]
+disable = []
+
+[fire_and_forget]
+paths = ["/session/*/prompt_async", "/*/prompt_async"]
+ack_after = 5.0
+
+[shutdown]
+grace = 30.0
+"""
+
+FULL = """
+[[models]]
+match = "claude-haiku-*"
+model = "minimax-m3"
+provider = "opencode-go"
+fallback = ["qwen3.7-plus"]
+stream = "buffered"
+
+[[models]]
+match = "*"
+
+[providers.opencode-go]
+base_url = "https://opencode.ai/zen/go"
+api_key = "${OPENCODE_API_KEY}"
+headers = { "user-agent" = "opencode/1.0" }
+"""
+
+
+def test_the_documented_defaults_are_the_defaults() -> None:
+    documented = tomllib.loads(DEFAULTS)
+    assert parse_config(DEFAULTS, "x", {}) == Config()
+    assert Config().model_dump(mode="json") == documented | {"models": [], "providers": {}}
+
+
+def test_routes_and_providers_are_read_as_written() -> None:
+    config = parse_config(FULL, "x", {"OPENCODE_API_KEY": SECRET})
+    assert config.models == (
+        ModelRoute(
+            match="claude-haiku-*",
+            model="minimax-m3",
+            provider="opencode-go",
+            fallback=("qwen3.7-plus",),
+            stream="buffered",
+        ),
+        ModelRoute(match="*", model=None, provider=None, fallback=(), stream="live"),
+    )
+    provider = config.providers["opencode-go"]
+    assert provider.base_url == "https://opencode.ai/zen/go"
+    assert provider.api_key.get_secret_value() == SECRET
+    assert provider.headers["user-agent"].get_secret_value() == "opencode/1.0"
+
+
+def test_a_provider_may_be_without_a_key() -> None:
+    assert not Provider.model_validate({"base_url": "http://a"}).api_key.get_secret_value()
+
+
+HOSTS = {
+    "https://opencode.ai/zen/go": "opencode.ai",
+    "https://API.Example.com/": "api.example.com",
+    "http://127.0.0.1:8080/v1": "127.0.0.1",
+    "http://[::1]:8080": "::1",
+    "http://localhost": "localhost",
+}
+
+
+@pytest.mark.parametrize(("address", "host"), HOSTS.items())
+def test_a_provider_knows_its_host(address: str, host: str) -> None:
+    assert Provider.model_validate({"base_url": address}).host == host
+
+
+ACCEPTED = {
+    "a whole number of seconds": "[timeouts]\nidle = 7",
+    "no waiting at all": "[retry]\nbackoff_initial = 0\nbackoff_max = 0",
+    "equal backoffs": "[retry]\nbackoff_initial = 3\nbackoff_max = 3",
+    "the fewest attempts": "[retry]\nattempts = 1",
+    "the most attempts": "[retry]\nattempts = 20",
+    "globs and addresses as hosts": (
+        '[intercept]\nhosts = ["a.example", "*.b.example", "10.0.0.?", "::1", "*"]'
+    ),
+    "no fire and forget": "[fire_and_forget]\npaths = []",
+    "the same model under two routes": '[[models]]\nmatch = "a"\n[[models]]\nmatch = "a"',
+    "brackets in a match": '[[models]]\nmatch = "claude-opus-4-8[1m]"',
+    "a header in Latin letters": (
+        '[providers.p]\nbase_url = "https://a"\nheaders = { x-title = "Café\\t1" }'
+    ),
+}
+
+
+@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_sensible_values_are_accepted(text: str) -> None:
+    assert parse_config(text, "x", {}, known_codes=[]) != Config()
+
+
+CODES = ("M001", "S001", "S101", "S102", "T001")
+DISABLED = {
+    "nothing": ([], set()),
+    "a code": (["S101"], {"S101"}),
+    "a beginning": (["S1"], {"S101", "S102"}),
+    "a family": (["S"], {"S001", "S101", "S102"}),
+    "several that overlap": (["S10", "S101", "M"], {"M001", "S101", "S102"}),
+    "none that exists": (["X"], set()),
+}
+
+
+@pytest.mark.parametrize(("disable", "codes"), DISABLED.values(), ids=DISABLED.keys())
+def test_beginnings_of_codes_disable_all_that_begin_so(disable: list[str], codes: set[str]) -> None:
+    config = Config.model_validate({"rules": {"disable": disable}})
+    assert config.disabled_codes(CODES) == codes
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Config().retry.attempts = 5  # type: ignore[misc]
+
+
+def test_secrets_do_not_show() -> None:
+    headers = {"authorization": f"Bearer {SECRET}", "user-agent": SECRET}
+    provider = {"base_url": "https://a.example", "api_key": SECRET, "headers": headers}
+    config = Config.model_validate({"providers": {"p": provider}})
+    for shown in (
+        repr(config),
+        str(config),
+        repr(config.model_dump()),
+        config.model_dump_json(),
+        repr(config.providers["p"].headers),
+    ):
+        assert SECRET not in shown
+    assert SECRET.encode() in pickle.dumps(config)  # it is there all the same
+
+
+def test_a_bare_error_of_a_model_holds_no_secret() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate({"providers": {"p": {"base_url": SECRET, "api_key": SECRET + "\n"}}})
+    assert SECRET not in str(caught.value)
+
+
+def test_every_section_is_known_by_name_and_heading() -> None:
+    assert list(SECTIONS) == list(HEADINGS) == list(Config.model_fields)
+    assert {HEADINGS["retry"], HEADINGS["models"], HEADINGS["providers"]} == {
+        "[retry]",
+        "[[models]]",
+        "[providers.NAME]",
+    }
+
+
+KEYS = [(model, key) for model in SECTIONS.values() for key in model.model_fields]
+
+
+@pytest.mark.parametrize(("model", "key"), KEYS, ids=[f"{m.__name__}.{k}" for m, k in KEYS])
+def test_every_key_says_what_it_is(model: type[BaseModel], key: str) -> None:
+    field = model.model_fields[key]
+    assert field.description
+    if field.annotation is float:
+        assert "econds" in field.description or "same" in field.description
+
+
+NEAREST = {
+    ("atempts", ("attempts", "idle")): "; did you mean 'attempts'?",
+    ("s101", ("S101",)): "; did you mean 'S101'?",
+    ("zzz", ("attempts",)): "",
+    ("x", ()): "",
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), NEAREST.items())
+def test_the_nearest_is_suggested(arguments: tuple[str, tuple[str, ...]], said: str) -> None:
+    text, known = arguments
+    assert did_you_mean(text, known) == said
