@@ -5,22 +5,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import orjson
 
 from wiremend.protocols.names import WireProtocol
 
 PROVIDER_HOSTS: tuple[str, ...] = (
+    # The vendors of the agents' own models
     "api.anthropic.com",
     "api.openai.com",
-    "chatgpt.com",
+    "*.api.openai.com",  # regions: eu.api.openai.com
+    "chatgpt.com",  # Codex with an account; only its …/codex/responses is a call
     "generativelanguage.googleapis.com",
     "aiplatform.googleapis.com",
     "*-aiplatform.googleapis.com",
-    "cloudcode-pa.googleapis.com",
+    "aiplatform.*.rep.googleapis.com",
+    "cloudcode-pa.googleapis.com",  # Gemini CLI with an account
+    # Gateways to many models
     "opencode.ai",
     "openrouter.ai",
+    "ai-gateway.vercel.sh",
+    "gateway.ai.cloudflare.com",
+    "router.huggingface.co",
+    "router.requesty.ai",
+    "models.github.ai",
+    "models.inference.ai.azure.com",
+    "api.githubcopilot.com",
+    "*.githubcopilot.com",
+    # Clouds
+    "*.openai.azure.com",
+    "*.cognitiveservices.azure.com",
+    "*.services.ai.azure.com",
+    "*.models.ai.azure.com",
+    "bedrock-runtime.*.amazonaws.com",
+    "bedrock-mantle.*.api.aws",
+    # Vendors
+    "api.x.ai",
+    "api.mistral.ai",
+    "codestral.mistral.ai",
+    "api.cohere.com",
+    "api.perplexity.ai",
     "api.deepseek.com",
     "api.moonshot.ai",
     "api.moonshot.cn",
@@ -29,34 +54,34 @@ PROVIDER_HOSTS: tuple[str, ...] = (
     "open.bigmodel.cn",
     "api.minimax.io",
     "api.minimaxi.com",
-    "dashscope.aliyuncs.com",
-    "dashscope-intl.aliyuncs.com",
-    "coding-intl.dashscope.aliyuncs.com",
+    "dashscope*.aliyuncs.com",
+    "*.dashscope.aliyuncs.com",
     "portal.qwen.ai",
-    "api.x.ai",
-    "api.mistral.ai",
-    "codestral.mistral.ai",
+    "ark.*.volces.com",
+    "api.stepfun.com",
+    "api.hunyuan.cloud.tencent.com",
+    "qianfan.baidubce.com",
+    "api.xiaomimimo.com",
+    "api.longcat.chat",
+    "api.inceptionlabs.ai",
+    # Hosts of open models
     "api.groq.com",
     "api.cerebras.ai",
     "api.together.xyz",
     "api.fireworks.ai",
     "api.deepinfra.com",
-    "integrate.api.nvidia.com",
-    "api.perplexity.ai",
-    "api.cohere.com",
+    "api.sambanova.ai",
     "api.novita.ai",
+    "api.hyperbolic.xyz",
     "api.siliconflow.cn",
     "api.siliconflow.com",
-    "*.openai.azure.com",
-    "*.services.ai.azure.com",
-    "bedrock-runtime.*.amazonaws.com",
-    "bedrock-mantle.*.api.aws",
-    "api.githubcopilot.com",
-    "*.githubcopilot.com",
-    "models.github.ai",
-    "ai-gateway.vercel.sh",
-    "gateway.ai.cloudflare.com",
-    "router.huggingface.co",
+    "api.synthetic.new",
+    "api.venice.ai",
+    "api.studio.nebius.com",
+    "api.tokenfactory.nebius.com",
+    "inference.baseten.co",
+    "integrate.api.nvidia.com",
+    "llm.chutes.ai",
 )
 """Hosts whose TLS is opened, as globs. Everything else is tunnelled."""
 
@@ -67,7 +92,8 @@ _ENDPOINTS: tuple[tuple[re.Pattern[str], WireProtocol], ...] = (
     (re.compile(r"(?::|%3a)(?:streamG|g)enerateContent\Z", re.IGNORECASE), WireProtocol.GEMINI),
 )
 _STREAMING_METHOD = re.compile(r"(?::|%3a)streamGenerateContent\Z", re.IGNORECASE)
-_GEMINI_MODEL = re.compile(r"(?:models|tunedModels)/([^/]+?)(?::|%3a)[a-z]+\Z", re.IGNORECASE)
+_GEMINI_MODEL = re.compile(r".*/(?:models/|(?=tunedModels/))([^?]+?)(?::|%3[Aa])[A-Za-z]+\Z")
+"""The name comes without `models/`, but with `tunedModels/`."""
 _CLIENTS: tuple[tuple[str, str], ...] = (
     ("claude-cli/", "claude-code"),
     ("opencode/", "opencode"),
@@ -77,10 +103,14 @@ _CLIENTS: tuple[tuple[str, str], ...] = (
 
 
 class InterceptedHosts:
-    """The hosts whose TLS is opened: the built-in providers and what the configuration adds."""
+    """The hosts whose TLS is opened: the built-in providers and what the configuration adds.
+
+    In a glob `*` stands for anything, dots included.
+    """
 
     def __init__(self, more: Sequence[str] = ()) -> None:
-        self.globs: tuple[str, ...] = (*PROVIDER_HOSTS, *(glob.lower() for glob in more))
+        every = (*PROVIDER_HOSTS, *(glob.lower() for glob in more))
+        self.globs: tuple[str, ...] = tuple(dict.fromkeys(every))
 
     def matches(self, host: str) -> bool:
         """Whether this host name, with or without a port, is one of them."""
@@ -127,19 +157,21 @@ def read_request(protocol: WireProtocol, path: str, body: bytes) -> RequestFacts
         request = None
     valid = isinstance(request, dict)
     fields: Mapping[str, Any] = request if isinstance(request, dict) else {}
+    model = fields.get("model")
+    model = model if isinstance(model, str) else ""
     if protocol is WireProtocol.GEMINI:
         streaming = _STREAMING_METHOD.search(endpoint) is not None
         match = _GEMINI_MODEL.search(endpoint)
+        inner = fields.get("request")  # Code Assist wraps it: /v1internal:generateContent
         return RequestFacts(
-            model=match[1] if match else "",
+            model=unquote(match[1]) if match else model,
             streaming=streaming,
-            tool_names=_gemini_tool_names(fields),
+            tool_names=_gemini_tool_names(inner if isinstance(inner, dict) else fields),
             array=streaming and "sse" not in parse_qs(query).get("alt", []),
             valid=valid,
         )
-    model = fields.get("model")
     return RequestFacts(
-        model=model if isinstance(model, str) else "",
+        model=model,
         streaming=fields.get("stream") is True,
         tool_names=_tool_names(fields),
         valid=valid,
@@ -177,12 +209,14 @@ def _without_port(host: str) -> str:
 
 
 def _tool_names(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of `tools`, of the tools inside a namespace (Codex), and of the older `functions`."""
     names: list[str] = []
-    for tool in _dicts(fields.get("tools")):
-        function = tool.get("function")
-        name = function.get("name") if isinstance(function, dict) else tool.get("name")
-        if isinstance(name, str) and name:
-            names.append(name)
+    for tool in (*_dicts(fields.get("tools")), *_dicts(fields.get("functions"))):
+        for one in (tool, *_dicts(tool.get("tools"))):
+            inner = one.get("function", one.get("custom"))
+            name = inner.get("name") if isinstance(inner, dict) else one.get("name")
+            if isinstance(name, str) and name:
+                names.append(name)
     return tuple(names)
 
 
