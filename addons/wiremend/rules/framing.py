@@ -58,6 +58,7 @@ class StreamRepair:
         self._decoder = mender.decoder()
         self._events = 0
         self._gave_up = False
+        self._verdict: Mended | None = None
 
     @property
     def gave_up(self) -> bool:
@@ -78,6 +79,8 @@ class StreamRepair:
         """What the last bytes became; the verdict on the whole, TERMINAL or ERROR, comes last."""
         if self._gave_up:
             return [Mended(b"", Kind.TERMINAL)]
+        if self._verdict is not None:
+            return [Mended(b"", self._verdict.kind, error=self._verdict.error)]
         mended: list[Mended] = []
         for event in self._decoder.end():
             mended.append(self._mend_last(event))
@@ -99,7 +102,10 @@ class StreamRepair:
         if self._gave_up:
             return Mended(event.raw, Kind.CONTENT)
         try:
-            return self._mender.feed(event)
+            mended = self._mender.feed(event)
+            if mended.kind in (Kind.TERMINAL, Kind.ERROR):
+                self._verdict = mended
+            return mended
         except Exception as exception:
             self._gave_up = True
             found = f"{type(exception).__name__} in the rules"

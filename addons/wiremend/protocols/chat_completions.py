@@ -1,0 +1,144 @@
+"""OpenAI Chat Completions: what a legal chunk stream and a native error look like.
+
+Theory of operation (https://platform.openai.com/docs/api-reference/chat-streaming). A stream
+is a row of chunks without `event:` lines, then `data: [DONE]`. Each chunk holds choices by
+index; a choice's deltas add up to its message, and its last one bears a finish reason. A tool
+call is opened by a fragment with index, id, type and name; later fragments of that index add
+to its arguments. Calls are numbered from 0; their fragments may be interleaved. A chunk
+without choices carries usage. Providers add fields of their own (`reasoning_content` …).
+"""
+
+from typing import Any
+
+import orjson
+
+from wiremend import sse
+from wiremend.protocols.errors import ProviderError
+from wiremend.protocols.openai_errors import error_envelope, error_type
+
+__all__ = ["error_envelope", "error_type"]
+
+DONE = b"[DONE]"
+CHUNK = "chat.completion.chunk"
+CHUNK_KEYS = frozenset({"choices", "usage", "object", "system_fingerprint", "created"})
+"""An object with one of these is a chunk, however incomplete."""
+CONTENT_KEYS = ("content", "refusal", "reasoning_content", "reasoning", "reasoning_details")
+"""Where providers put what the model says."""
+WHOLE_REASONS = frozenset({"stop", "tool_calls", "function_call"})
+"""Finish reasons after which a tool's JSON must be complete."""
+ERROR_REASONS = frozenset({"error", "network_error"})
+"""Finish reasons that report a failure (OpenRouter, gateways)."""
+
+
+def error_event(error: ProviderError) -> bytes:
+    """The chunk that ends a stream in an error; SDKs raise on it and read no further."""
+    return sse.encode(error_envelope(error))
+
+
+class Grammar:
+    """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
+
+    def __init__(self) -> None:
+        self._ended = False
+        self._chunks = 0
+        self._finished: set[int] = set()
+        self._choices: set[int] = set()
+        self._calls: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def feed(self, event: sse.Event) -> list[str]:
+        """The violations of one event."""
+        if event.data is None:
+            return []
+        if self._ended:
+            return ["an event after the end"]
+        if event.data == DONE:
+            self._ended = True
+            unfinished = self._choices - self._finished
+            return (
+                [f"[DONE] without a finish reason for {sorted(unfinished)}"] if unfinished else []
+            )
+        try:
+            chunk = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            return ["data that is not JSON"]
+        if not isinstance(chunk, dict):
+            return ["data that is no object"]
+        if isinstance(chunk.get("error"), dict):
+            self._ended = True
+            return [] if chunk["error"].get("message") else ["an error without a message"]
+        choices = chunk.get("choices")
+        if not isinstance(choices, list):
+            return ["a chunk without choices"]
+        problems = [] if chunk.get("object") == CHUNK else ["a chunk without its object name"]
+        self._chunks += 1
+        for choice in choices:
+            problems += self._choice(choice)
+        return problems
+
+    def end(self) -> list[str]:
+        """The violations of a stream that ends here."""
+        return [] if self._ended else ["the end without [DONE] or error"]
+
+    def _choice(self, choice: Any) -> list[str]:
+        if not isinstance(choice, dict) or not isinstance(choice.get("delta"), dict):
+            return ["a choice without a delta"]
+        number, delta, reason = choice.get("index"), choice["delta"], choice.get("finish_reason")
+        if not isinstance(number, int):
+            return ["a choice without an index"]
+        self._choices.add(number)
+        problems = []
+        if delta.get("role") is not None and delta["role"] != "assistant":
+            problems.append(f"role {delta['role']!r}")
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else []:
+            problems += self._call(number, call)
+        if reason is not None:
+            problems += self._finish(number, reason)
+        return problems
+
+    def _call(self, choice: int, call: Any) -> list[str]:
+        if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
+            return ["a tool call without a function"]
+        index, function = call.get("index"), call["function"]
+        if not isinstance(index, int) or isinstance(index, bool):
+            return [f"a tool call with index {index!r}"]
+        known = self._calls.get((choice, index))
+        problems = []
+        if known is None:
+            due = sum(1 for one, _ in self._calls if one == choice)
+            if index != due:
+                problems.append(f"tool call {index} where {due} is due")
+            if not (call.get("id") and call.get("type") and function.get("name")):
+                problems.append("a tool call that opens without id, type or name")
+            known = self._calls[choice, index] = {"id": call.get("id"), "arguments": ""}
+        elif call.get("id") and call["id"] != known["id"]:
+            problems.append("a new id under an old index")
+        arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, str):
+            return [*problems, "arguments that are no string"]
+        known["arguments"] += arguments or ""
+        return problems
+
+    def _finish(self, choice: int, reason: Any) -> list[str]:
+        problems = []
+        if not isinstance(reason, str) or not reason or reason in ERROR_REASONS:
+            problems.append(f"finish reason {reason!r}")
+        if choice in self._finished:
+            problems.append("a second finish reason")
+        self._finished.add(choice)
+        calls = [call for (one, _), call in self._calls.items() if one == choice]
+        if calls and reason == "stop":
+            problems.append("stop with tool calls")
+        if not calls and reason == "tool_calls":
+            problems.append("tool_calls without a call")
+        if reason in WHOLE_REASONS:
+            problems += ["arguments that are not JSON" for call in calls if not _is_json(call)]
+        return problems
+
+
+def _is_json(call: dict[str, Any]) -> bool:
+    try:
+        orjson.loads(call["arguments"])
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -1,0 +1,113 @@
+"""Mends a whole Anthropic message: the answer to a call that does not stream."""
+
+from typing import Any
+
+import orjson
+
+from wiremend.protocols.errors import make_error, read_error
+from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.mending import MendedBody, StreamContext
+
+_P = ("anthropic-messages",)
+
+CONTENT_NULL = Rule(
+    "S151",
+    "content-null",
+    "A message's `content` is null or missing.",
+    "SDKs iterate over it: TypeError.",
+    "An empty list is filled in.",
+    _P,
+)
+TOOL_INPUT_NOT_AN_OBJECT = Rule(
+    "S152",
+    "tool-input-not-an-object",
+    "A tool call's `input` is JSON text or null instead of an object.",
+    "The tool is called with a string, or schema validation fails.",
+    "Text that holds an object becomes it, null becomes {}.",
+    _P,
+)
+BODY_STOP_REASON = Rule(
+    "S153",
+    "body-stop-reason",
+    "`end_turn` or nothing although a tool is called, or `tool_use` although none is.",
+    "The agent stops silently, or waits for a call that is not there.",
+    "The reason follows the content; `max_tokens`, `refusal` and others are never touched.",
+    _P,
+    ("anomalyco/opencode#20719",),
+)
+RULES = (CONTENT_NULL, TOOL_INPUT_NOT_AN_OBJECT, BODY_STOP_REASON)
+
+
+def mend_body(body: bytes, context: StreamContext) -> MendedBody:
+    """What a 2xx body becomes; `error` is set when it is one, or is no message at all."""
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        what = "an empty body" if not body.strip() else "a body that is not JSON"
+        return MendedBody(
+            body,
+            error=make_error(status=502, type="api_error", message=f"The provider sent {what}."),
+        )
+    is_message = isinstance(message, dict) and message.get("type") == "message"
+    error = None if is_message and not message.get("error") else read_error(message)
+    if error is not None:
+        return MendedBody(body, error=error)
+    if not isinstance(message, dict) or not is_message:
+        return MendedBody(body)
+    findings: list[Finding] = []
+
+    def find(rule: Rule, where: str, found: str, done: str) -> bool:
+        if rule.code in context.disabled:
+            return False
+        findings.append(Finding(rule.code, where, found, done))
+        return True
+
+    content = message.get("content")
+    if not isinstance(content, list):
+        if content is None and find(CONTENT_NULL, "content", "null", "[]"):
+            message["content"] = content = []
+        else:
+            return MendedBody(body)
+    for number, block in enumerate(content):
+        if isinstance(block, dict) and block.get("type") == "tool_use":
+            given = block.get("input")
+            better = _as_object(given)
+            if better is not given and find(
+                TOOL_INPUT_NOT_AN_OBJECT, f"content[{number}].input", type(given).__name__, "object"
+            ):
+                block["input"] = better
+    _mend_stop_reason(message, content, find)
+    renamed = _rename(message, context.shown_model)
+    return MendedBody(orjson.dumps(message) if findings or renamed else body, findings)
+
+
+def _mend_stop_reason(message: dict[str, Any], content: list[Any], find: Any) -> None:
+    kinds = [block.get("type") for block in content if isinstance(block, dict)]
+    reason = message.get("stop_reason")
+    better = None
+    if "tool_use" in kinds and reason in (None, "", "end_turn", "stop"):
+        better = "tool_use"
+    elif reason == "tool_use" and not any("tool_use" in str(kind) for kind in kinds):
+        better = "end_turn"
+    if better and find(BODY_STOP_REASON, "stop_reason", repr(reason), repr(better)):
+        message["stop_reason"] = better
+
+
+def _as_object(value: Any) -> Any:
+    """The object that stands for a tool's input; the same object when nothing is to be done."""
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        try:
+            parsed = orjson.loads(value or "{}")
+        except orjson.JSONDecodeError:
+            return value
+        return parsed if isinstance(parsed, dict) else value
+    return value
+
+
+def _rename(message: dict[str, Any], shown_model: str | None) -> bool:
+    if shown_model is None or message.get("model") == shown_model:
+        return False
+    message["model"] = shown_model
+    return True

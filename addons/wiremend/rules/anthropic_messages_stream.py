@@ -1,0 +1,567 @@
+"""Mends an Anthropic Messages event stream, event by event.
+
+Blocks are shown one after the other. A block that starts while a tool's JSON is unfinished
+waits, with its events, until that tool is closed; everything else goes out as it comes.
+What the rules are called and why they exist stands in anthropic_messages_rules.py.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from wiremend import sse
+from wiremend.protocols.anthropic_messages import (
+    BLOCK_BY_DELTA,
+    DELTAS_BY_BLOCK,
+    EMPTY_BLOCKS,
+    STREAM_EVENTS,
+    TOOL_BLOCKS,
+    error_event,
+    error_type,
+)
+from wiremend.protocols.errors import ProviderError, make_error, read_error
+from wiremend.rules import anthropic_messages_rules as rules
+from wiremend.rules.anthropic_messages_rules import RULES
+from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.mending import Kind, Mended, StreamContext
+
+__all__ = ["RULES", "AnthropicMender"]
+
+Data = dict[str, Any]
+_KINDS: Mapping[str, Kind] = {
+    "ping": Kind.IDLE,
+    "message_start": Kind.PREAMBLE,
+    "message_stop": Kind.TERMINAL,
+}
+_PROMOTED = frozenset({"end_turn", "stop"})
+
+
+@dataclass(slots=True, eq=False)
+class _Block:
+    """One content block; `waiting` holds its events while it may not be shown."""
+
+    kind: str
+    identity: Any = None
+    number: int = -1
+    is_closed: bool = False
+    tool_json: bytearray = field(default_factory=bytearray)
+    waiting: list[tuple[sse.Event | None, Data, bool]] = field(default_factory=list)
+
+    @property
+    def has_whole_json(self) -> bool:
+        return bool(self.tool_json) and _parses(bytes(self.tool_json))
+
+
+class _Unmendable(Exception):
+    """Content is lost: the stream must end in the protocol's error."""
+
+    def __init__(self, error: ProviderError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class AnthropicMender:
+    """One attempt's stream; see `wiremend.rules.mending.Mender`."""
+
+    def __init__(self, context: StreamContext) -> None:
+        self._context = context
+        self._is_off = context.disabled.issuperset(rule.code for rule in RULES)
+        self._events = 0
+        self._out: list[bytes] = []
+        self._findings: list[Finding] = []
+        self._began = False
+        self._current: _Block | None = None
+        self._waiting: list[_Block] = []
+        self._by_source: dict[Any, _Block] = {}
+        self._next_number = 0
+        self._called_tool = False
+        self._has_stop_reason = False
+        self._without_reason: tuple[sse.Event, Data] | None = None
+        self._verdict: Kind | None = None
+        self._handlers: Mapping[str, Callable[[sse.Event, Data, bool], None]] = {
+            "message_start": self._message_start,
+            "content_block_start": self._block_start,
+            "content_block_delta": self._block_delta,
+            "content_block_stop": self._block_stop,
+            "message_delta": self._message_delta,
+            "message_stop": self._message_stop,
+        }
+
+    def __repr__(self) -> str:
+        return f"AnthropicMender(event={self._events}, blocks={self._next_number})"
+
+    def decoder(self) -> sse.Decoder:
+        """Server-sent events."""
+        return sse.Decoder()
+
+    def feed(self, event: sse.Event) -> Mended:
+        """What one event becomes."""
+        self._events += 1
+        self._out, self._findings = [], []
+        if event.data is None:
+            return Mended(b"" if self._verdict else event.raw, Kind.IDLE)
+        if self._verdict is not None:
+            self._find(rules.AFTER_THE_END, _start_of(event.data), "dropped")
+            return self._mended(Kind.IDLE)
+        try:
+            return self._feed_data(event, event.data)
+        except _Unmendable as unmendable:
+            return self._failed(unmendable.error)
+
+    def end(self) -> Mended:
+        """The missing `message_stop` where the turn is complete, else the protocol's error."""
+        self._out, self._findings = [], []
+        if self._verdict is Kind.TERMINAL:
+            return Mended(b"", Kind.TERMINAL)
+        if self._has_stop_reason:
+            self._find(rules.MESSAGE_STOP_MISSING, "the end after the stop reason", "added")
+            self._send(None, {"type": "message_stop"})
+            self._verdict = Kind.TERMINAL
+            return self._mended(Kind.TERMINAL)
+        missing = "before its stop reason" if self._began else "before its first event"
+        return self._failed(
+            make_error(status=502, type="api_error", message=f"The stream ended {missing}.")
+        )
+
+    def fail(self, error: ProviderError) -> bytes:
+        """The event that ends the stream in this error."""
+        self._verdict = Kind.ERROR
+        return error_event(_worded(error))
+
+    # Reading an event
+
+    def _feed_data(self, event: sse.Event, raw: bytes) -> Mended:
+        try:
+            data = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return self._not_json(raw)
+        kind = data.get("type") if isinstance(data, dict) else None
+        if kind not in STREAM_EVENTS or kind == "error":
+            error = read_error(data)
+            if error is not None:
+                return self._reported(event, data, error)
+        if isinstance(data, dict) and kind is None and event.type in STREAM_EVENTS:
+            kind = data["type"] = event.type
+            self._find(rules.EVENT_LINE, "no type in the data", f"{kind} added")
+            return self._dispatch(event, data, kind, changed=True)
+        if not isinstance(kind, str):
+            if not self._find(rules.FOREIGN_FRAME, _start_of(raw), "dropped"):
+                return Mended(event.raw, Kind.IDLE)
+            return self._mended(Kind.IDLE)
+        return self._dispatch(event, data, kind, changed=False)
+
+    def _dispatch(self, event: sse.Event, data: Data, kind: str, *, changed: bool) -> Mended:
+        handler = self._handlers.get(kind)
+        if handler is None or self._is_off:
+            self._watch(data, kind)
+            self._send(event, data, changed)
+        else:
+            handler(event, data, changed)
+        return self._mended(_KINDS.get(kind, Kind.CONTENT))
+
+    def _watch(self, data: Data, kind: str) -> None:
+        """With every rule off, only know how far the stream is."""
+        if kind == "message_start":
+            self._began = True
+        elif kind == "message_stop":
+            self._verdict = Kind.TERMINAL
+        elif kind == "message_delta":
+            delta = data.get("delta")
+            self._has_stop_reason = bool(isinstance(delta, dict) and delta.get("stop_reason"))
+
+    def _not_json(self, raw: bytes) -> Mended:
+        if raw.strip() == b"[DONE]":
+            self._find(rules.AFTER_THE_END, "[DONE]", "dropped")
+            return self._mended(Kind.IDLE)
+        if raw.lstrip()[:1] in (b"{", b"[", b'"'):
+            self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error")
+            message = "The provider sent an event that is not valid JSON."
+            return self._failed(make_error(status=502, type="api_error", message=message))
+        self._find(rules.FOREIGN_FRAME, _start_of(raw) or "an empty frame", "dropped")
+        return self._mended(Kind.IDLE)
+
+    def _reported(self, event: sse.Event, data: Data, error: ProviderError) -> Mended:
+        self._verdict = Kind.ERROR
+        is_native = (
+            event.type == "error"
+            and data.get("type") == "error"
+            and isinstance(data.get("error"), dict)
+            and bool(data["error"].get("message"))
+        )
+        ending = event.raw if is_native else self.fail(error)
+        return Mended(ending, Kind.ERROR, self._findings, error)
+
+    # The events
+
+    def _message_start(self, event: sse.Event, data: Data, changed: bool) -> None:
+        if self._began and self._find(rules.MESSAGE_START_REPEATED, "a second one", "dropped"):
+            return
+        self._began = True
+        message = data.get("message")
+        if not isinstance(message, dict):
+            message = data["message"] = {}
+        missing: Data = {
+            key: value for key, value in _EMPTY_MESSAGE.items() if not _has(message, key)
+        }
+        if missing and self._find(
+            rules.MESSAGE_START_INCOMPLETE, f"no {', '.join(missing)}", "filled in"
+        ):
+            if "id" in missing:
+                missing["id"] = "msg_unknown"
+            if "model" in missing:
+                missing["model"] = self._context.model
+            message |= missing
+            changed = True
+        shown = self._context.shown_model
+        if shown is not None and message.get("model") != shown:
+            message["model"] = shown
+            changed = True
+        self._send(event, data, changed)
+
+    def _block_start(self, event: sse.Event, data: Data, changed: bool) -> None:
+        if self._too_late():
+            return
+        self._ensure_began()
+        source, block = _source(data), data.get("content_block")
+        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+            self._find(rules.BLOCK_INCOMPLETE, "no content_block", "left to its first delta")
+            return
+        if self._is_repeated(source, block) and self._find(
+            rules.BLOCK_START_REPEATED, f"block {source!r} again", "dropped"
+        ):
+            return
+        identity = block.get("id")
+        changed = self._complete_block(block) or changed
+        self._open(_Block(block["type"], identity), source, event, data, changed)
+
+    def _is_repeated(self, source: Any, block: Data) -> bool:
+        """The same block again, not another one under an index that was used before."""
+        known = self._by_source.get(source)
+        if known is None or known.is_closed or known.kind != block["type"]:
+            return False
+        return not block.get("id") or not known.identity or block["id"] == known.identity
+
+    def _block_delta(self, event: sse.Event, data: Data, changed: bool) -> None:
+        if self._too_late():
+            return
+        delta = data.get("delta")
+        if not isinstance(delta, dict) or not isinstance(delta.get("type"), str):
+            self._find(rules.FOREIGN_FRAME, "a delta without a type", "dropped")
+            return
+        self._ensure_began()
+        if isinstance(delta.get("partial_json"), dict | list):
+            self._find(rules.TOOL_INPUT_AS_OBJECT, "an object", "written as text")
+            delta["partial_json"] = orjson.dumps(delta["partial_json"]).decode()
+            changed = True
+        block = self._block_for(data, delta)
+        if block is not None:
+            self._place(block, event, data, changed)
+
+    def _block_for(self, data: Data, delta: Data) -> _Block | None:
+        """The block that a delta belongs to, started if need be; None when it is dropped."""
+        source, kind = _source(data), delta["type"]
+        known = self._by_source.get(source) if source is not None else self._current
+        if known is not None and not known.is_closed:
+            if kind not in BLOCK_BY_DELTA or kind in DELTAS_BY_BLOCK.get(known.kind, (kind,)):
+                return known
+            if kind == "input_json_delta":
+                raise self._lost(f"{kind} in a {known.kind} block, the tool's name is unknown")
+            self._find(rules.DELTA_DOES_NOT_FIT, f"{kind} in a {known.kind} block", "moved")
+            return self._start_for(source, kind)
+        current = self._current
+        if known is None and current is not None and kind in DELTAS_BY_BLOCK.get(current.kind, ()):
+            self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "of the open one")
+            return current
+        if kind == "input_json_delta" and delta.get("partial_json"):
+            raise self._lost(f"{kind} of block {source!r}, which is not open")
+        if kind not in BLOCK_BY_DELTA or BLOCK_BY_DELTA[kind] not in EMPTY_BLOCKS:
+            self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "dropped")
+            return None
+        if kind in ("signature_delta", "citations_delta"):
+            self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "dropped")
+            return None
+        self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "started")
+        return self._start_for(source, kind)
+
+    def _start_for(self, source: Any, delta_kind: str) -> _Block:
+        block = _Block(BLOCK_BY_DELTA[delta_kind])
+        start: Data = {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": dict(EMPTY_BLOCKS[block.kind]),
+        }
+        self._open(block, source, None, start, changed=True)
+        return block
+
+    def _block_stop(self, event: sse.Event, data: Data, changed: bool) -> None:
+        if self._too_late():
+            return
+        source = _source(data)
+        block = self._by_source.get(source) if source is not None else self._current
+        if block is None or block.is_closed:
+            self._find(rules.STOP_WITHOUT_START, f"block {source!r}", "dropped")
+            return
+        self._place(block, event, data, changed)
+
+    def _message_delta(self, event: sse.Event, data: Data, changed: bool) -> None:
+        self._ensure_began()
+        if self._has_stop_reason:
+            self._find(rules.MESSAGE_DELTA_REPEATED, "a second one", "dropped")
+            return
+        self._close_everything()
+        delta = data.get("delta")
+        reason = delta.get("stop_reason") if isinstance(delta, dict) else None
+        if not reason:
+            # Whether the message is over shows with the next event.
+            self._without_reason = (event, data)
+            return
+        self._finish(event, data, changed)
+
+    def _message_stop(self, event: sse.Event, data: Data, changed: bool) -> None:
+        if not self._began:
+            raise _Unmendable(
+                make_error(status=502, type="api_error", message="The provider sent no content.")
+            )
+        self._close_everything()
+        if not self._has_stop_reason:
+            reason = "tool_use" if self._called_tool else "end_turn"
+            self._find(rules.STOP_REASON_MISSING, "message_stop without one", reason)
+            given = self._without_reason
+            last: Data = given[1] if given else {"type": "message_delta"}
+            delta = last.get("delta")
+            last["delta"] = {
+                "stop_sequence": None,
+                **(delta if isinstance(delta, dict) else {}),
+                "stop_reason": reason,
+            }
+            self._finish(given[0] if given else None, last, True)
+        self._send(event, data, changed)
+        self._verdict = Kind.TERMINAL
+
+    def _finish(self, event: sse.Event | None, data: Data, changed: bool) -> None:
+        """Show the one `message_delta`, its reason and usage put right."""
+        self._has_stop_reason = True
+        delta = data["delta"]
+        reason = delta["stop_reason"]
+        any_tool = any(block.kind in TOOL_BLOCKS for block in self._by_source.values())
+        better = None
+        if self._called_tool and reason in _PROMOTED:
+            better = "tool_use"
+        elif reason == "tool_use" and not any_tool:
+            better = "end_turn"
+        if better and self._find(rules.STOP_REASON_CONTRADICTS, repr(reason), repr(better)):
+            delta["stop_reason"] = better
+            changed = True
+        if not isinstance(data.get("usage"), dict):
+            given = self._without_reason[1].get("usage") if self._without_reason else None
+            if self._find(rules.USAGE_MISSING, "none", "filled in"):
+                data["usage"] = given if isinstance(given, dict) else {"output_tokens": 0}
+                changed = True
+        self._send(event, data, changed)
+
+    # Blocks
+
+    def _open(
+        self, block: _Block, source: Any, event: sse.Event | None, data: Data, changed: bool
+    ) -> None:
+        """Start a block now, or let it wait for an unfinished tool."""
+        self._by_source[source] = block
+        current = self._current
+        if current is not None:
+            done = "the open one closed"
+            if current.kind in TOOL_BLOCKS and not current.has_whole_json:
+                done = "kept until the open one is closed"
+            self._find(rules.BLOCKS_OVERLAP, f"block {source!r} inside another", done)
+            if current.kind in TOOL_BLOCKS and not current.has_whole_json:
+                block.waiting.append((event, data, changed))
+                self._waiting.append(block)
+                return
+            self._close(current, None, {"type": "content_block_stop", "index": 0}, changed=True)
+        self._show_start(block, event, data, changed)
+
+    def _show_start(
+        self, block: _Block, event: sse.Event | None, data: Data, changed: bool
+    ) -> None:
+        self._current = block
+        block.number = self._next_number
+        self._next_number += 1
+        self._called_tool = self._called_tool or block.kind == "tool_use"
+        self._send_numbered(block, event, data, changed)
+
+    def _place(self, block: _Block, event: sse.Event | None, data: Data, changed: bool) -> None:
+        """Show a delta or a stop of a block, or keep it with a block that waits."""
+        if block is not self._current:
+            block.waiting.append((event, data, changed))
+        elif data["type"] == "content_block_stop":
+            self._close(block, event, data, changed)
+        else:
+            if data["delta"]["type"] == "input_json_delta":
+                block.tool_json += str(data["delta"].get("partial_json") or "").encode()
+            self._send_numbered(block, event, data, changed)
+
+    def _close(self, block: _Block, event: sse.Event | None, data: Data, changed: bool) -> None:
+        if block.kind in TOOL_BLOCKS and block.tool_json and not block.has_whole_json:
+            self._find(
+                rules.TOOL_INPUT_BROKEN, _start_of(bytes(block.tool_json)), "ended in an error"
+            )
+            message = "The provider's tool call ended inside its JSON arguments."
+            raise _Unmendable(make_error(status=502, type="api_error", message=message))
+        block.is_closed = True
+        self._current = None
+        self._send_numbered(block, event, data, changed)
+        if self._waiting:
+            following = self._waiting.pop(0)
+            (start, *rest) = following.waiting
+            following.waiting = []
+            self._show_start(following, *start)
+            for held in rest:
+                self._place(following, *held)
+
+    def _close_everything(self) -> None:
+        while self._current is not None:
+            self._find(rules.BLOCK_LEFT_OPEN, f"block {self._current.number}", "stopped")
+            stop = {"type": "content_block_stop", "index": 0}
+            self._close(self._current, None, stop, changed=True)
+
+    def _complete_block(self, block: Data) -> bool:
+        """Fill in what a starting block lacks; True if anything changed."""
+        missing: Data = {}
+        kind = block["type"]
+        if kind in EMPTY_BLOCKS:
+            text = "text" if kind == "text" else "thinking"
+            if not isinstance(block.get(text), str):
+                missing[text] = ""
+        elif kind == "tool_use":
+            if not block.get("id"):
+                missing["id"] = f"toolu_{self._events:08d}"
+            if not str(block.get("name") or "").strip():
+                if len(self._context.tool_names) != 1:
+                    raise self._lost("a tool call without a name")
+                missing["name"] = self._context.tool_names[0]
+            if block.get("input") is None:
+                missing["input"] = {}
+        if missing and self._find(rules.BLOCK_INCOMPLETE, f"no {', '.join(missing)}", "filled in"):
+            block |= missing
+            return True
+        return False
+
+    def _too_late(self) -> bool:
+        return self._has_stop_reason and self._find(
+            rules.BLOCK_AFTER_STOP_REASON, "a block's event", "dropped"
+        )
+
+    def _ensure_began(self) -> None:
+        if not self._began:
+            self._began = True
+            self._find(rules.MESSAGE_START_MISSING, "no message_start", "added")
+            model = self._context.shown_model or self._context.model
+            message = {**_EMPTY_MESSAGE, "id": "msg_unknown", "model": model}
+            self._send(None, {"type": "message_start", "message": message})
+
+    # Writing
+
+    def _send_numbered(
+        self, block: _Block, event: sse.Event | None, data: Data, changed: bool
+    ) -> None:
+        index = data.get("index")
+        if index != block.number or isinstance(index, bool | float):
+            if event is not None and not self._find(
+                rules.BLOCK_INDEX, f"block {index!r}", f"block {block.number}"
+            ):
+                self._send(event, data, changed)
+                return
+            data["index"] = block.number
+            changed = True
+        self._send(event, data, changed)
+
+    def _send(self, event: sse.Event | None, data: Data, changed: bool = True) -> None:
+        kind = data["type"]
+        if event is None:
+            self._out.append(sse.encode(orjson.dumps(data), kind))
+        elif event.type != kind and self._find(
+            rules.EVENT_LINE, f"{event.type!r} over {kind!r}", "written from the data"
+        ):
+            raw = orjson.dumps(data) if changed else event.data
+            self._out.append(sse.encode(raw or b"", kind))
+        elif changed:
+            self._out.append(sse.with_data(event, orjson.dumps(data)))
+        else:
+            self._out.append(event.raw)
+
+    def _find(self, rule: Rule, found: str, done: str) -> bool:
+        """Note a finding; False when the rule is switched off."""
+        if rule.code in self._context.disabled:
+            return False
+        self._findings.append(Finding(rule.code, f"event {self._events}", found, done))
+        return True
+
+    def _mended(self, kind: Kind) -> Mended:
+        return Mended(b"".join(self._out), kind, self._findings)
+
+    def _lost(self, what: str) -> _Unmendable:
+        self._find(rules.DELTA_WITHOUT_START, what, "ended in an error")
+        message = f"The provider sent {what}."
+        return _Unmendable(make_error(status=502, type="api_error", message=message))
+
+    def _failed(self, error: ProviderError) -> Mended:
+        self._out.append(self.fail(error))
+        return Mended(b"".join(self._out), Kind.ERROR, self._findings, error)
+
+
+_EMPTY_MESSAGE: Mapping[str, Any] = {
+    "id": "",
+    "type": "message",
+    "role": "assistant",
+    "model": "",
+    "content": [],
+    "stop_reason": None,
+    "stop_sequence": None,
+    "usage": {"input_tokens": 0, "output_tokens": 0},
+}
+
+
+def _has(message: Data, key: str) -> bool:
+    """Whether a field is there in a form that schemas accept."""
+    value = message.get(key)
+    match key:
+        case "stop_reason":
+            return key in message and value != ""
+        case "stop_sequence":
+            return True
+        case "content":
+            return isinstance(value, list)
+        case "usage":
+            return isinstance(value, dict)
+        case "id" | "model":
+            return isinstance(value, str)
+        case _:
+            return bool(value == _EMPTY_MESSAGE[key])
+
+
+def _source(data: Data) -> Any:
+    """The index as a key: the same for 1 and "1"; None for none."""
+    index = data.get("index")
+    if isinstance(index, str) and index.isdigit():
+        return int(index)
+    return index if isinstance(index, int | str) and not isinstance(index, bool) else None
+
+
+def _parses(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _start_of(raw: bytes) -> str:
+    text = raw[:60].decode("utf-8", "replace")
+    return text + "…" if len(raw) > 60 else text
+
+
+def _worded(error: ProviderError) -> ProviderError:
+    if error.message.strip():
+        return error
+    return error.with_message(f"The provider reported {error_type(error)} without a message.")

@@ -1,0 +1,115 @@
+"""Mends a whole chat completion: the answer to a call that does not stream."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from wiremend.protocols.chat_completions import ERROR_REASONS
+from wiremend.protocols.errors import error_from, make_error, read_error
+from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.mending import MendedBody, StreamContext
+
+_P = ("chat-completions",)
+
+BODY_FINISH_REASON = Rule(
+    "S251",
+    "body-finish-reason",
+    "`stop` or nothing although tools are called, or `tool_calls` although none is.",
+    "The agent stops silently, or waits for a call that is not there.",
+    "The reason follows the message; `length`, `content_filter` and others are never touched.",
+    _P,
+    ("anomalyco/opencode#20719",),
+)
+BODY_ARGUMENTS = Rule(
+    "S252",
+    "body-arguments",
+    "A call's arguments are an object, null or empty instead of JSON text.",
+    "SDKs expect a string and parse it.",
+    "They become JSON text; nothing becomes `{}`.",
+    _P,
+)
+BODY_CALL_INCOMPLETE = Rule(
+    "S253",
+    "body-call-incomplete",
+    "A call lacks its id or type.",
+    "Schemas refuse the message; the result cannot be matched to its call.",
+    "They are filled in.",
+    _P,
+)
+RULES = (BODY_FINISH_REASON, BODY_ARGUMENTS, BODY_CALL_INCOMPLETE)
+
+Find = Callable[[Rule, str, str, str], bool]
+Data = dict[str, Any]
+
+
+def mend_body(body: bytes, context: StreamContext) -> MendedBody:
+    """What a 2xx body becomes; `error` is set when it is one, or is no JSON at all."""
+    try:
+        completion = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        what = "an empty body" if not body.strip() else "a body that is not JSON"
+        message = f"The provider sent {what}."
+        return MendedBody(body, error=make_error(status=502, type="server_error", message=message))
+    error = read_error(completion)
+    if error is not None:
+        return MendedBody(body, error=error)
+    if not isinstance(completion, dict):
+        return MendedBody(body)
+    findings: list[Finding] = []
+
+    def find(rule: Rule, where: str, found: str, done: str) -> bool:
+        if rule.code in context.disabled:
+            return False
+        findings.append(Finding(rule.code, where, found, done))
+        return True
+
+    for number, choice in enumerate(_dicts(completion.get("choices"))):
+        if choice.get("finish_reason") in ERROR_REASONS:
+            given = choice.get("error")
+            failed = error_from(given if isinstance(given, dict) else {})
+            return MendedBody(body, error=failed)
+        _mend_choice(choice, f"choices[{number}]", find)
+    shown = context.shown_model
+    renamed = shown is not None and completion.get("model") not in (None, shown)
+    if renamed:
+        completion["model"] = shown
+    return MendedBody(orjson.dumps(completion) if findings or renamed else body, findings)
+
+
+def _mend_choice(choice: Data, where: str, find: Find) -> None:
+    message = choice.get("message")
+    calls = _dicts(message.get("tool_calls")) if isinstance(message, dict) else []
+    for number, call in enumerate(calls):
+        _mend_call(call, number, f"{where}.message.tool_calls[{number}]", find)
+    reason = choice.get("finish_reason")
+    better = None
+    if calls and reason in (None, "", "stop"):
+        better = "tool_calls"
+    elif not calls and reason == "tool_calls":
+        better = "stop"
+    if better and find(BODY_FINISH_REASON, f"{where}.finish_reason", repr(reason), repr(better)):
+        choice["finish_reason"] = better
+
+
+def _mend_call(call: Data, number: int, where: str, find: Find) -> None:
+    missing: Data = {}
+    if not call.get("id"):
+        missing["id"] = f"call_{number}"
+    if not call.get("type"):
+        missing["type"] = "function"
+    if missing and find(BODY_CALL_INCOMPLETE, where, f"no {', '.join(missing)}", "filled in"):
+        call |= missing
+    function = call.get("function")
+    if not isinstance(function, dict):
+        return
+    arguments = function.get("arguments")
+    if isinstance(arguments, str) and arguments:
+        return
+    better = orjson.dumps(arguments).decode() if isinstance(arguments, dict | list) else "{}"
+    if find(BODY_ARGUMENTS, f"{where}.function.arguments", type(arguments).__name__, "JSON text"):
+        function["arguments"] = better
+
+
+def _dicts(value: Any) -> list[Data]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
