@@ -29,7 +29,7 @@ _ADDRESS = re.compile(r"https?://\S+\Z")
 
 @cache
 def catalogue() -> tuple[Rule, ...]:
-    """Every rule that there is, by code. Raises ValueError when two rules share a code or name."""
+    """Every rule that there is, by code. Raises ValueError when two share a code."""
     found: list[Rule] = []
     for module in pkgutil.iter_modules(rules_package.__path__, f"{rules_package.__name__}."):
         if module.name != __name__:
@@ -40,19 +40,16 @@ def catalogue() -> tuple[Rule, ...]:
 def collect(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """The rules sorted by code, each once, however often it is passed on by other modules.
 
-    Raises ValueError for a code of the wrong form, and when two rules share a code or name.
+    Raises ValueError for a code of the wrong form, and when two rules share a code.
     """
     each = sorted(dict.fromkeys(rules), key=lambda rule: (rule.code, rule.name))
     by_code: dict[str, Rule] = {}
-    by_name: dict[str, Rule] = {}
     for rule in each:
         if not _CODE.match(rule.code) or rule.code[0] not in FAMILIES:
             raise ValueError(f"{rule.code!r} ({rule.name}) is no code for a rule")
         if other := by_code.get(rule.code):
             raise ValueError(f"two rules have the code {rule.code}: {other.name}, {rule.name}")
-        if other := by_name.get(rule.name):
-            raise ValueError(f"two rules have the name {rule.name}: {other.code}, {rule.code}")
-        by_code[rule.code] = by_name[rule.name] = rule
+        by_code[rule.code] = rule
     return tuple(each)
 
 
