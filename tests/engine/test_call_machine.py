@@ -181,7 +181,7 @@ def test_a_failure_before_content_is_retried_and_its_preamble_thrown_away(
     assert call.wake_at == pytest.approx(3.0)
     call.again(3)
     assert call.body(4, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
-    assert len(call.codes) == 1
+    assert len([code for code in call.codes if code[0] in "ER"]) == 1
 
 
 @pytest.mark.parametrize("streaming", [True, False])

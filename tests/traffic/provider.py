@@ -276,7 +276,8 @@ class ScriptedProvider:
         try:
             await reply.play(exchange)
         except PeerGone:
-            pass
+            if not exchange.connection.leaving:
+                exchange.peer_left()
         finally:
             exchange.received.finished.set()
             exchange.over()
@@ -291,7 +292,8 @@ class _Connection(asyncio.Protocol):
         self.gone = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
-        self._closing = False
+        self.leaving = False
+        """Whether the end of the connection is this side's doing."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -304,7 +306,7 @@ class _Connection(asyncio.Protocol):
         self._writable.set()
         for exchange in self.exchanges():
             exchange.gone.set()
-            if not self._closing:
+            if not self.leaving:
                 exchange.peer_left()
 
     @abstractmethod
@@ -318,7 +320,7 @@ class _Connection(asyncio.Protocol):
         self._writable.set()
 
     async def write(self, data: bytes) -> None:
-        if self.gone.is_set() or self._closing:
+        if self.gone.is_set() or self.leaving:
             raise PeerGone
         self.transport.write(data)
         await self.sent()
@@ -335,7 +337,7 @@ class _Connection(asyncio.Protocol):
 
     async def finish(self) -> None:
         """TLS close_notify, then FIN."""
-        self._closing = True
+        self.leaving = True
         copy = self._copy_of_socket()
         self.transport.close()
         with copy:  # asyncio would wait for the peer's close_notify before it sends the FIN
@@ -344,7 +346,7 @@ class _Connection(asyncio.Protocol):
 
     async def cut(self) -> None:
         """FIN alone."""
-        self._closing = True
+        self.leaving = True
         with self._copy_of_socket() as copy:
             self._send_fin(copy)
         await self.gone.wait()
@@ -366,7 +368,7 @@ class _Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """RST, without waiting."""
-        self._closing = True
+        self.leaving = True
         if self._socket.fileno() >= 0:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.abort()
@@ -430,7 +432,7 @@ class _Http1Connection(_Connection):
 
     def read(self) -> None:
         """Take the next request, unless one is being answered."""
-        while self.exchange is None and not self._closing:
+        while self.exchange is None and not self.leaving:
             event = self._reader.next_event()
             if event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
                 return
@@ -537,7 +539,7 @@ class _Http2Connection(_Connection):
     def flush(self) -> None:
         """Hand over what h2 wants to say."""
         data = self.h2.data_to_send()
-        if data and not self._closing:
+        if data and not self.leaving:
             self.transport.write(data)
 
     def data_received(self, data: bytes) -> None:

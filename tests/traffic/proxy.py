@@ -154,10 +154,16 @@ class Proxy:
         self._reader.start()
         try:
             match = self.wait_for_line(_LISTENING.pattern, _START_LIMIT_SECONDS)
+            self._assert_scripts_loaded()
         except ProxyFailed:
             self.stop()
             raise
         self.host, self.port = match["host"], int(match["port"])
+
+    def _assert_scripts_loaded(self) -> None:
+        # mitmdump listens for a moment even when a script failed to load.
+        if any("error in script" in line for line in self.lines):
+            raise ProxyFailed("a script did not load:\n" + "\n".join(self.lines))
 
     def terminate(self) -> None:
         """Send SIGTERM and do not wait."""

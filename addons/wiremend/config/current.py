@@ -32,7 +32,7 @@ class CurrentConfig:
         """
         path = find_config(option, directory)
         stamp = _stamp_of(path)
-        config = load_config(path)
+        config = load_config(path, known_codes=[rule.code for rule in catalogue()])
         self._path, self._stamp = path, stamp
         self._option, self._directory = option, directory
         self._apply(config)

@@ -72,7 +72,8 @@ class GeminiMender:
         """TERMINAL where every candidate has its finish reason, else the protocol's error."""
         self._findings = []
         if self._is_blocked or (self._finished and self._open <= self._finished):
-            closing = b"]" if self._is_array_open and not self._is_array_closed else b""
+            is_cut = self._context.array and not self._is_array_closed
+            closing = b"]" if is_cut else b""
             self._is_array_closed = True
             return Mended(closing, Kind.TERMINAL)
         missing = "before its finish reason" if self._began else "before its first event"
