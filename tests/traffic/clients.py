@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 import struct
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -317,6 +318,7 @@ class RawCall(ABC):
         timeout_seconds: float = _LIMIT_SECONDS,
     ) -> None:
         self.host = host
+        self._deadline = time.monotonic() + timeout_seconds
         self._socket: socket.socket = socket.create_connection(
             ("127.0.0.1", through.port), timeout_seconds
         )
@@ -395,7 +397,8 @@ class RawCall(ABC):
         self._socket.close()
 
     def _receive(self) -> tuple[bytes, str]:
-        """Bytes, or how the connection ended."""
+        """Bytes, or how the connection ended; keep-alives do not put the deadline off."""
+        self._socket.settimeout(max(0.01, self._deadline - time.monotonic()))
         try:
             data = self._socket.recv(65536)
         except TimeoutError:

@@ -75,7 +75,9 @@ class Proxy:
         self._environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.upper().endswith("_PROXY") and not name.upper().endswith("_API_KEY")
+            # mitmproxy behaves a little differently when it believes that pytest runs it.
+            if not name.upper().startswith("PYTEST_")
+            and not name.upper().endswith(("_PROXY", "_API_KEY"))
         }
         self._environment |= {
             "PYTHONUNBUFFERED": "1",
