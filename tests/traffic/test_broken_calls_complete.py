@@ -12,7 +12,7 @@ from wiremend.protocols.names import WireProtocol
 from traffic import faults, good
 from traffic.clients import complete, model_call
 from traffic.conftest import ATTEMPTS
-from traffic.exchange import ConnectionFault, Framing, Reply, Script
+from traffic.exchange import ConnectionFault, Framing, Reply, Script, Step
 from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
@@ -262,7 +262,7 @@ AFTER_THE_END: dict[str, Callable[[WireProtocol], Reply]] = {
 
 
 @pytest.mark.parametrize("fault", AFTER_THE_END.values(), ids=AFTER_THE_END)
-@every_protocol
+@pytest.mark.parametrize("protocol", [p for p in good.PROTOCOLS if p is not good.GEMINI])
 def test_a_stream_is_complete_with_its_terminal_event(
     proxy: Proxy,
     provider: ScriptedProvider,
@@ -274,3 +274,24 @@ def test_a_stream_is_complete_with_its_terminal_event(
         response = call.response()
     assert (response.body, response.ended) == (good.text_stream(protocol).data, "complete")
     assert len(provider.received) == 1
+
+
+WITHOUT_TERMINAL_EVENT = {
+    # All but the terminal event; Gemini has none, its last event bears the finish reason.
+    good.ANTHROPIC: 1,
+    good.CHAT: 1,
+    good.GEMINI: 0,
+}
+ENDS = {"clean end": faults.end, "close": faults.close, "reset": faults.reset}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("protocol", WITHOUT_TERMINAL_EVENT)
+def test_a_stream_that_gave_its_stop_reason_is_completed_however_it_ends(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, end: Step
+) -> None:
+    stream = good.text_stream(protocol)
+    count = len(stream.events) - WITHOUT_TERMINAL_EVENT[protocol]
+    provider.script([faults.broken(stream, count, end)])
+    outcome = complete(protocol, True)
+    assert (outcome.text, outcome.finished, outcome.error_class) == (good.TEXT, True, "")
