@@ -281,6 +281,14 @@ def test_a_reset_between_the_stop_reason_and_the_end_loses_nothing() -> None:
     assert finish == FinishResponse()
 
 
+def test_a_whole_answer_does_not_wait_for_ever_for_the_end_of_its_stream() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, GOOD.removesuffix(MESSAGE_STOP))
+    assert call.wake_at == pytest.approx(6.0)
+    assert call.wake(6) == [ShowBody(MESSAGE_STOP), FinishResponse()]
+
+
 def test_a_retryable_status_is_retried_and_then_passed_on_untouched() -> None:
     call = Conversation(retry=RetryPolicy(attempts=2, backoff_initial_seconds=1.0))
     body = b'{ "type":"error", "error": {"type":"overloaded_error","message":"Overloaded"} }'

@@ -70,6 +70,8 @@ BODY_LIMIT_BYTES = 64 * 1024 * 1024
 """A buffered body larger than this is passed on as it comes."""
 DRAIN_SECONDS = 1.0
 """How long a finished response's connection may take to come clean, to be used again."""
+TAIL_SECONDS = 5.0
+"""How long, after its stop reason, a silent stream may take to end (usage may still come)."""
 LONGEST_SLEEP_SECONDS = 10.0
 """A wake-up keeps the machine in memory, so none is asked for further ahead than this."""
 FREE_RETRIES = 2
@@ -351,6 +353,8 @@ class CallMachine:
                 actions.append(AbandonAttempt())
         elif self._attempt is Attempt.BACKING_OFF and now >= self._resume_at:
             actions += self._start_attempt(now, fresh=True)
+        elif self._is_tail_overdue(now):
+            self._take(now, actions, self._repair_end())
         else:
             limit = self._passed_limit(now)
             if limit is not None:
@@ -539,13 +543,15 @@ class CallMachine:
             self._finish(now, actions, "cut")
             return
         error = with_some_message(error, host=self._target.provider, attempts=self._number)
-        ending = self._error_ending(error)
-        if ending:
+        outcome = f"error {error.status} in the stream"
+        if self._completed_after_all(now, actions):
+            outcome = "ok"
+        elif ending := self._error_ending(error):
             self._show(now, actions, ending)
             actions.append(FinishResponse())
         else:
             actions.append(CutResponse(error.message))
-        self._finish(now, actions, f"error {error.status} in the stream")
+        self._finish(now, actions, outcome)
 
     def _final_answer(self, error: ProviderError) -> Respond:
         passed_on = self._upstream_answer()
@@ -574,13 +580,20 @@ class CallMachine:
         if self._shown is Shown.HEAD or self._repair is None:
             # Only keep-alives were sent: the events of the failed attempt were never seen.
             return StreamRepair(self._make_mender()).fail(error)
-        if not self._verdict_given:
-            self._verdict_given = True
-            verdict = self._repair.end()
-            self._note_findings(verdict)
-            if verdict[-1].kind is Kind.TERMINAL:
-                return b"".join(mended.data for mended in verdict)
         return self._repair.fail(error)
+
+    def _completed_after_all(self, now: float, actions: list[Action]) -> bool:
+        """Whether everything but the stream's end had come, which is then written."""
+        if self._shown is not Shown.CONTENT or self._repair is None or self._verdict_given:
+            return False
+        self._verdict_given = True
+        verdict = self._repair.end()
+        if verdict[-1].kind is not Kind.TERMINAL or self._repair.gave_up:
+            return False
+        self._note_findings(verdict)
+        self._show(now, actions, b"".join(mended.data for mended in verdict))
+        actions.append(FinishResponse())
+        return True
 
     def _finish(self, now: float, actions: list[Action], outcome: str) -> None:
         self._shown = Shown.DONE
@@ -834,6 +847,18 @@ class CallMachine:
                     limits.append(("progress", timeouts.progress, self._last_progress))
         return [limit for limit in limits if limit[1] > 0]
 
+    def _tail_due(self) -> float | None:
+        """When a whole answer stops waiting for the end of its stream."""
+        if self._attempt is not Attempt.READING or self._shown is not Shown.CONTENT:
+            return None
+        if self._repair is None or not self._repair.complete:
+            return None
+        return self._last_byte + TAIL_SECONDS
+
+    def _is_tail_overdue(self, now: float) -> bool:
+        due = self._tail_due()
+        return due is not None and now >= due
+
     def _passed_limit(self, now: float) -> tuple[str, float] | None:
         passed = [
             (since + seconds, name, seconds)
@@ -856,6 +881,8 @@ class CallMachine:
             due.append(self._resume_at)
         else:
             due += [since + seconds for _, seconds, since in self._limits()]
+            if (tail := self._tail_due()) is not None:
+                due.append(tail)
         if (beat := self._next_beat()) is not None:
             due.append(beat)
         when = max(now, min(due))

@@ -534,7 +534,7 @@ class LoopbackListener:
         for task in asyncio.all_tasks():
             if task.get_name() == "setup_servers":
                 task.cancel()
-                self._pending = True
+        self._pending = True
 
     def listen(self) -> None:
         """Once scripts are loaded: start the servers that were held. A failure ends the process."""
@@ -544,6 +544,8 @@ class LoopbackListener:
 
     async def _start_servers(self) -> None:
         proxyserver: Any = self._master.addons.get("proxyserver")
+        if proxyserver.listen_addrs():  # it was faster, and took all addresses
+            await proxyserver.servers.update([])
         proxyserver.servers._instances = {}
         if not await proxyserver.setup_servers():
             # Not from within a task: its exception would be logged with a traceback.

@@ -92,6 +92,11 @@ class AnthropicMender:
     def __repr__(self) -> str:
         return f"AnthropicMender(event={self._events}, blocks={self._next_number})"
 
+    @property
+    def complete(self) -> bool:
+        """The stop reason came."""
+        return self._has_stop_reason
+
     def decoder(self) -> sse.Decoder:
         """Server-sent events."""
         return sse.Decoder()

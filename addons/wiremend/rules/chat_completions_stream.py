@@ -75,6 +75,11 @@ class ChatMender:
     def __repr__(self) -> str:
         return f"ChatMender(event={self._events}, choices={list(self._choices)})"
 
+    @property
+    def complete(self) -> bool:
+        """Every choice has its finish reason."""
+        return bool(self._choices) and all(one.finish_reason for one in self._choices.values())
+
     def decoder(self) -> sse.Decoder:
         """Server-sent events."""
         return sse.Decoder()
@@ -100,7 +105,7 @@ class ChatMender:
         self._findings = []
         if self._verdict is Kind.TERMINAL:
             return Mended(b"", Kind.TERMINAL)
-        if self._choices and all(one.finish_reason for one in self._choices.values()):
+        if self.complete:
             self._verdict = Kind.TERMINAL
             if not self._find(rules.DONE_MISSING, "the end after the finish reason", "added"):
                 return Mended(b"", Kind.TERMINAL)

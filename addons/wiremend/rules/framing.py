@@ -65,6 +65,11 @@ class StreamRepair:
         """A rule failed: the stream passes as it comes, event boundaries unknown."""
         return self._gave_up
 
+    @property
+    def complete(self) -> bool:
+        """The answer is whole: its stop reason came, and only the stream's end may be missing."""
+        return not self._gave_up and self._mender.complete
+
     def feed(self, data: bytes) -> list[Mended]:
         """What the events completed by `data` became, in order."""
         if self._gave_up:

@@ -50,6 +50,11 @@ class GeminiMender:
     def __repr__(self) -> str:
         return f"GeminiMender(event={self._events}, finished={sorted(self._finished)})"
 
+    @property
+    def complete(self) -> bool:
+        """Every candidate has its finish reason, or the prompt was refused."""
+        return self._is_blocked or bool(self._finished and self._open <= self._finished)
+
     def decoder(self) -> Decoder:
         """Server-sent events, or the elements of one JSON array."""
         return ArrayDecoder() if self._context.array else sse.Decoder()
@@ -71,7 +76,7 @@ class GeminiMender:
     def end(self) -> Mended:
         """TERMINAL where every candidate has its finish reason, else the protocol's error."""
         self._findings = []
-        if self._is_blocked or (self._finished and self._open <= self._finished):
+        if self.complete:
             is_cut = self._context.array and not self._is_array_closed
             closing = b"]" if is_cut else b""
             self._is_array_closed = True

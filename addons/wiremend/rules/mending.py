@@ -79,6 +79,11 @@ class Mender(Protocol):
         """A fresh decoder for the stream's framing."""
         ...
 
+    @property
+    def complete(self) -> bool:
+        """The answer is whole: its stop reason came, and only the stream's end may be missing."""
+        ...
+
     def feed(self, event: Event) -> Mended:
         """What a complete event becomes. Never raises on any event."""
         ...

@@ -75,6 +75,11 @@ class ResponsesMender:
     def __repr__(self) -> str:
         return f"ResponsesMender(event={self._events}, items={len(self._items)})"
 
+    @property
+    def complete(self) -> bool:
+        """Never before the terminal event: another item may begin at any time."""
+        return False
+
     def decoder(self) -> sse.Decoder:
         """Server-sent events."""
         return sse.Decoder()
