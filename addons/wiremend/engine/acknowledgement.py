@@ -26,7 +26,7 @@ from wiremend.engine.actions import (
 )
 from wiremend.engine.call_machine import DRAIN_SECONDS, LONGEST_SLEEP_SECONDS
 from wiremend.rules import fire_and_forget
-from wiremend.rules.finding import Finding
+from wiremend.rules.finding import Finding, Rule
 
 NO_CONTENT = Respond(Head(204), b"")
 
@@ -163,7 +163,7 @@ class Acknowledgement:
         self._find(fire_and_forget.LATE_FAILURE, reason, "logged; the client already had its 204")
         return Note(f"fire-and-forget call to {self._host} failed after its 204: {reason}")
 
-    def _find(self, rule: fire_and_forget.Rule, found: str, done: str) -> None:
+    def _find(self, rule: Rule, found: str, done: str) -> None:
         self.findings.append(Finding(rule.code, "response", found, done))
 
     def _next_wake(self, now: float) -> WakeAt:

@@ -210,6 +210,10 @@ class CallMachine:
         self._last_shown = 0.0
         self._wake_at: float | None = None
         self._resume_at = 0.0
+        self._head: Head | None = None
+        self._decoder: Decoder | None = None
+        self._repair: StreamRepair | None = None
+        self._held: list[bytes] = []
         self._begin_attempt_state(0.0)
 
     def __repr__(self) -> str:
@@ -384,11 +388,11 @@ class CallMachine:
         self._request_sent = self._last_byte = self._last_progress = now
         self._reused = False
         self._upstream_ended = False
-        self._head: Head | None = None
+        self._head = None
         self._reading = Reading.UNTOUCHED
-        self._decoder: Decoder | None = None
-        self._repair: StreamRepair | None = None
-        self._held: list[bytes] = []
+        self._decoder = None
+        self._repair = None
+        self._held = []
         self._held_bytes = 0
         self._collected = bytearray()
         self._drain_until = 0.0
@@ -792,7 +796,7 @@ class CallMachine:
 
     def _decoded_head(self, head: Head, body: bytes) -> Head:
         """A buffered response's head with its length put right."""
-        names = (b"content-length", b"transfer-encoding")
+        names: tuple[bytes, ...] = (b"content-length", b"transfer-encoding")
         if self._decoder is None:
             untouched = head.get(b"content-length") == str(len(body))
             if untouched:

@@ -37,19 +37,20 @@ from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import hooks, http, version
 from mitmproxy.connection import Connection
 from mitmproxy.master import Master
+from mitmproxy.net.http import status_codes
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import (
     DropStream,
-    ErrorCode,
     GetHttpConnection,
     GetHttpConnectionCompleted,
-    HttpErrorHook,
     HttpLayer,
-    HttpResponseHeadersHook,
-    HttpResponseHook,
     HttpStream,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
@@ -58,7 +59,11 @@ from mitmproxy.proxy.layers.http import (
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
-    SendHttp,
+)
+from mitmproxy.proxy.layers.http._hooks import (
+    HttpErrorHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
 )
 
 from wiremend.calls import client_family, read_request, recognise
@@ -98,7 +103,7 @@ class PlannedCall:
 
 
 @dataclass
-class WiremendCallHook(commands.StartHook):
+class WiremendCallHook(commands.StartHook):  # type: ignore[no-untyped-call] # mitmproxy has no types here
     """`wiremend_call(planned)`: each addon fills its part of the plan in."""
 
     planned: PlannedCall
@@ -148,7 +153,7 @@ class MendedHttpStream(HttpStream):
         self._finished = False
 
     def __repr__(self) -> str:
-        return super().__repr__() if self.machine is None else f"MendedHttpStream({self.machine})"
+        return super().__repr__() if self.machine is None else f"MendedHttpStream({self.machine})"  # type: ignore[no-untyped-call] # mitmproxy has no types here
 
     @property
     def _http_layer(self) -> HttpLayer:
@@ -298,7 +303,7 @@ class MendedHttpStream(HttpStream):
             self.flow.server_conn.transport_protocol,
             fresh=fresh,
         )
-        command.blocking = self
+        command.blocking = self  # type: ignore[assignment] # point 4 above
         self._connecting = command
         self._upstream_response = None
         yield command
@@ -444,7 +449,7 @@ class MendedHttpStream(HttpStream):
         return http.Response(
             http_version=b"HTTP/1.1",
             status_code=head.status,
-            reason=http.status_codes.RESPONSES.get(head.status, "").encode(),
+            reason=status_codes.RESPONSES.get(head.status, "").encode(),
             headers=http.Headers(head.fields),
             content=None,
             trailers=None,
@@ -530,7 +535,7 @@ class LoopbackListener:
         """While scripts load: choose the address, and stop servers from binding to another."""
         if self._master.options.listen_host:
             return
-        self._master.options.update(listen_host="127.0.0.1")
+        self._master.options.update(listen_host="127.0.0.1")  # type: ignore[no-untyped-call] # mitmproxy has no types here
         for task in asyncio.all_tasks():
             if task.get_name() == "setup_servers":
                 task.cancel()
@@ -543,7 +548,7 @@ class LoopbackListener:
             self._task = asyncio.get_running_loop().create_task(self._start_servers())
 
     async def _start_servers(self) -> None:
-        proxyserver: Any = self._master.addons.get("proxyserver")
+        proxyserver: Any = self._master.addons.get("proxyserver")  # type: ignore[no-untyped-call] # mitmproxy has no types here
         if proxyserver.listen_addrs():  # it was faster, and took all addresses
             await proxyserver.servers.update([])
         proxyserver.servers._instances = {}
