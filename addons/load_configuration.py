@@ -98,5 +98,8 @@ def _end_if_nothing_took_over() -> None:
 def suite_of(*shells: Callable[[CurrentConfig], Any]) -> list[Any]:
     """These shells, behind what each of them needs: one configuration, and the seam."""
     current = CurrentConfig()
-    names = "" if len(shells) > 1 else shells[0].__name__
+    names = shells[0].__name__ if len(shells) == 1 else ""
     return [LoadConfiguration(current, names), *(shell(current) for shell in shells)]
+
+
+addons = suite_of()

@@ -1,0 +1,165 @@
+"""How the suite loads, reloads and refuses, in mitmdump and mitmweb."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from traffic import clients, faults, good
+from traffic.certificates import Authority
+from traffic.clients import complete
+from traffic.provider import ScriptedProvider
+from traffic.proxy import REPOSITORY, Proxy
+
+ADDONS = REPOSITORY / "addons"
+SHELLS = sorted(path.name for path in ADDONS.glob("*.py"))
+ANTHROPIC = good.ANTHROPIC
+
+
+def run(
+    tool: str, directory: Path, *arguments: str, script: Path = ADDONS / "__main__.py"
+) -> tuple[int, str]:
+    """A proxy that is expected to end by itself: its status, and all it printed."""
+    environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / tool),
+            "--listen-port",
+            "0",
+            "-s",
+            str(script),
+            "--set",
+            f"confdir={directory / 'confdir'}",
+            *arguments,
+        ],
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_each_shell_loads_alone(shell: str, start_proxy: Callable[..., Proxy]) -> None:
+    proxy = start_proxy(scripts=(str(ADDONS / shell),), arguments=("--listen-host", "127.0.0.1"))
+    assert proxy.port
+
+
+def test_shells_combine_without_the_suite(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider
+) -> None:
+    scripts = (str(ADDONS / "retry_upstream.py"), str(ADDONS / "raise_wrapped_errors.py"))
+    proxy = start_proxy(
+        scripts=scripts,
+        arguments=("--listen-host", "127.0.0.1"),
+        configuration="[retry]\nattempts = 2\nbackoff_initial = 0.01\n",
+    )
+    provider.script([faults.reset_before_head(), faults.none(ANTHROPIC)])
+    with clients.environment(clients.behind(proxy)):
+        assert complete(ANTHROPIC, True).text == good.TEXT
+    assert len(provider.received) == 2
+
+
+@pytest.mark.parametrize("tool", ["mitmdump", "mitmweb"])
+def test_a_bad_configuration_ends_the_start_with_one_clear_line(tool: str, tmp_path: Path) -> None:
+    (tmp_path / "wiremend.toml").write_text("[retry]\natempts = 3\n")
+    web = ("--no-web-open-browser", "--web-port", "0") if tool == "mitmweb" else ()
+    status, printed = run(tool, tmp_path, *web)
+    assert status == 1
+    assert "wiremend.toml: retry.atempts: unknown key; did you mean 'attempts'?" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_configuration_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
+    status, printed = run("mitmdump", tmp_path, "--set", "wiremend_config=team.toml")
+    assert status == 1
+    assert "team.toml: no such file" in printed
+    assert "Traceback" not in printed
+
+
+def test_an_unknown_rule_code_ends_the_start(tmp_path: Path) -> None:
+    (tmp_path / "wiremend.toml").write_text('[rules]\ndisable = ["S999"]\n')
+    status, printed = run("mitmdump", tmp_path)
+    assert status == 1
+    assert "rules.disable" in printed
+    assert "S999" in printed
+
+
+def test_a_port_in_use_ends_the_start(tmp_path: Path, provider: ScriptedProvider) -> None:
+    status, printed = run("mitmdump", tmp_path, "--listen-port", str(provider.port))
+    assert status == 1
+    assert "address already in use" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_suite_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
+    """mitmproxy alone carries on without an addon that failed (mitmproxy#5029)."""
+    script = tmp_path / "broken.py"
+    script.write_text("import load_configuration_that_is_not_there\n")
+    status, _ = run("mitmdump", tmp_path, script=script)
+    assert status == 1
+
+
+def test_a_changed_configuration_is_read_without_a_restart(
+    authority: Authority, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    hosts = {good.HOSTS[ANTHROPIC]: provider.port}
+    once = "[retry]\nattempts = 1\n"
+    twice = "[retry]\nattempts = 2\nbackoff_initial = 0.01\n"
+    with (
+        Proxy(tmp_path, authority, hosts, configuration=once) as proxy,
+        clients.environment(clients.behind(proxy)),
+    ):
+        provider.script([faults.reset_before_head(), faults.none(ANTHROPIC)])
+        assert complete(ANTHROPIC, True).status == 502
+        proxy.configuration_file.write_text(twice)
+        proxy.wait_for_line(r"wiremend\.toml reloaded", 10)
+        provider.script([faults.reset_before_head(), faults.none(ANTHROPIC)])
+        assert complete(ANTHROPIC, True).text == good.TEXT
+        start = len(proxy.lines)
+        proxy.configuration_file.write_text("[retry]\nattempts = 0\n")
+        proxy.wait_for_line("configuration in force is kept", 10, start)
+        assert any("attempts: expected" in line for line in proxy.lines[start:])
+        provider.script([faults.reset_before_head(), faults.none(ANTHROPIC)])
+        assert complete(ANTHROPIC, True).text == good.TEXT
+
+
+def test_a_suite_that_is_reloaded_mends_again_and_one_that_breaks_ends_the_process(
+    authority: Authority, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    copy = tmp_path / "addons"
+    subprocess.run(["cp", "-r", str(ADDONS), str(copy)], check=True)
+    entry = copy / "__main__.py"
+    hosts = {good.HOSTS[ANTHROPIC]: provider.port}
+    quick = "[retry]\nbackoff_initial = 0.01\n"
+    proxy = Proxy(
+        tmp_path / "run",
+        authority,
+        hosts,
+        configuration=quick,
+        scripts=(str(entry),),
+        arguments=("--listen-host", "127.0.0.1"),
+    )
+    proxy.start()
+    try:
+        with clients.environment(clients.behind(proxy)):
+            text = entry.read_text()
+            for _ in range(2):
+                start = len(proxy.lines)
+                entry.write_text(text + "\n")
+                os.utime(entry, (entry.stat().st_atime, entry.stat().st_mtime + len(proxy.lines)))
+                proxy.wait_for_line("Loading script", 10, start)
+                provider.script([faults.reset_before_head(), faults.none(ANTHROPIC)])
+                assert complete(ANTHROPIC, True).text == good.TEXT
+        entry.write_text("this is no Python\n")
+        os.utime(entry, (entry.stat().st_atime, entry.stat().st_mtime + 1000))
+        assert proxy.wait(15) == 1
+        proxy.wait_for_line("no traffic passes unmended", 5)
+    finally:
+        proxy.stop()
