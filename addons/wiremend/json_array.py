@@ -1,13 +1,21 @@
 """A JSON array that is streamed in pieces, element by element: Gemini without `alt=sse`.
 
 Lossless like `wiremend.sse`: joining the `raw` of all events gives back the bytes that came in.
-An element's `raw` begins with the bracket, comma and white space before it; what follows the
-last element is an event without data.
+An element's `raw` begins with the bracket, comma and white space before it; its `data` is the
+element alone. The closing bracket is an event without data, and so is whatever follows it.
+Punctuation is reported, not judged; the elements are delimited, not validated.
 """
+
+import re
 
 from wiremend.sse import EVENT_LIMIT_BYTES, Event, EventTooLarge
 
-_BETWEEN = b" \t\r\n,["
+_BEFORE_ARRAY = re.compile(rb"[ \t\r\n,]*+\[?+")
+_BETWEEN = re.compile(rb"[ \t\r\n,]*+")
+_NEXT_MARK = re.compile(rb'["{}\[\]]')
+_STRING_REST = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_SCALAR_END = re.compile(rb"[ \t\r\n,\]]")
+_QUOTE, _OPENING, _ARRAY_END = ord('"'), frozenset(b"{["), ord("]")
 
 
 class ArrayDecoder:
@@ -16,65 +24,100 @@ class ArrayDecoder:
     def __init__(self, limit_bytes: int = EVENT_LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._buffer = bytearray()
-        self._at = 0
+        self._position = 0  # everything before it has been looked at
+        self._is_open = False
+        self._is_closed = False
+        self._begin_element()
+
+    def _begin_element(self) -> None:
         self._start: int | None = None
         self._depth = 0
         self._in_string = False
-        self._is_escaped = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """The elements that `data` completes. Raises EventTooLarge past the limit."""
+        """The elements that `data` completes, in order.
+
+        Raises EventTooLarge when an unfinished element passes the limit.
+        """
         self._buffer += data
         events: list[Event] = []
-        while self._at < len(self._buffer):
-            byte = self._buffer[self._at]
-            self._at += 1
-            if self._start is None and byte in _BETWEEN:
-                continue
-            if self._start is None and byte == 0x5D:  # the array ends
-                events.append(Event(raw=self._take()))
-                continue
+        while self._position < len(self._buffer) and not self._is_closed:
             if self._start is None:
-                self._start = self._at - 1
-            if self._step(byte):
+                self._find_start(events)
+            elif self._find_end():
                 start = self._start
-                raw = self._take()
+                raw = self._take(self._position)
                 events.append(Event(raw=raw, data=raw[start:]))
+        if self._is_closed and self._buffer:
+            events.append(Event(raw=self._take(len(self._buffer))))
         if len(self._buffer) > self._limit_bytes:
             raise EventTooLarge(self._limit_bytes)
         return events
 
     def end(self) -> list[Event]:
-        """What was left unfinished: at most one event."""
-        start, raw = self._start, self._take()
+        """What was left unfinished: at most one event; its data is the fragment."""
+        start, raw = self._start, self._take(len(self._buffer))
         if not raw:
             return []
-        data = raw[start:] if start is not None else None
-        return [Event(raw=raw, data=data, complete=False)]
+        data = raw[start:] if start is not None else b""
+        return [Event(raw=raw, data=data if raw.strip() else None, complete=False)]
 
-    def _step(self, byte: int) -> bool:
-        """One byte inside an element; True when it is the element's last."""
+    def _find_start(self, events: list[Event]) -> None:
+        """Move on between elements: past punctuation, to the next element or the array's end."""
+        was_open = self._is_open
+        found = (_BETWEEN if was_open else _BEFORE_ARRAY).match(self._buffer, self._position)
+        assert found is not None  # both match nothing at all
+        self._position = found.end()
+        self._is_open = was_open or found[0].endswith(b"[")
+        if self._position == len(self._buffer) or self._is_open != was_open:
+            return
+        if self._buffer[self._position] == _ARRAY_END:
+            self._is_closed = True
+            events.append(Event(raw=self._take(self._position + 1)))
+        else:
+            self._is_open = True
+            self._start = self._position
+
+    def _find_end(self) -> bool:
+        """Move on inside an element; True at its end."""
         if self._in_string:
-            if self._is_escaped:
-                self._is_escaped = False
-            elif byte == 0x5C:
-                self._is_escaped = True
-            elif byte == 0x22:
-                self._in_string = False
+            return self._leave_string()
+        assert self._start is not None
+        if self._depth == 0 and self._buffer[self._start] not in b'"{[':
+            return self._leave_scalar()
+        found = _NEXT_MARK.search(self._buffer, self._position)
+        if found is None:
+            self._position = len(self._buffer)
             return False
-        if byte == 0x22:
+        self._position = found.end()
+        mark = self._buffer[found.start()]
+        if mark == _QUOTE:
             self._in_string = True
-        elif byte in b"{[":
+        elif mark in _OPENING:
             self._depth += 1
-        elif byte in b"}]":
+        else:
             self._depth -= 1
-            return self._depth <= 0
+            return self._depth == 0
         return False
 
-    def _take(self) -> bytes:
-        raw = bytes(self._buffer[: self._at])
-        del self._buffer[: self._at]
-        self._at = 0
-        self._start = None
-        self._depth = 0
+    def _leave_string(self) -> bool:
+        found = _STRING_REST.match(self._buffer, self._position)
+        assert found is not None  # it matches nothing at all
+        self._position = found.end()
+        if self._position == len(self._buffer) or self._buffer[self._position] != _QUOTE:
+            return False
+        self._position += 1
+        self._in_string = False
+        return self._depth == 0
+
+    def _leave_scalar(self) -> bool:
+        found = _SCALAR_END.search(self._buffer, self._position)
+        self._position = found.start() if found else len(self._buffer)
+        return found is not None
+
+    def _take(self, end: int) -> bytes:
+        raw = bytes(self._buffer[:end])
+        del self._buffer[:end]
+        self._position = 0
+        self._begin_element()
         return raw

@@ -13,7 +13,9 @@ EVENT_LIMIT_BYTES = 16 * 1024 * 1024
 """One event larger than this ends the stream: nothing that grows without limit is kept."""
 
 _LINE_END = re.compile(rb"(?>\r\n|\n|\r)")
-_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_BLANK_LINE = re.compile(rb"\r\r|(?>\r\n|\n)(?>\r\n|\n|\r)")
+"""What ends an event. Two CR end it at once, so that streams with CR alone are not delayed;
+a LF after them is a blank line of its own, which dispatches nothing."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -42,6 +44,24 @@ class Event:
     """False for the bytes left over when the stream ended without a blank line."""
 
 
+def split_lines(raw: bytes) -> list[bytes]:
+    """The lines of an event, each with its line end; joined they are `raw` again."""
+    lines: list[bytes] = []
+    start = 0
+    for match in _LINE_END.finditer(raw):
+        lines.append(raw[start : match.end()])
+        start = match.end()
+    if start < len(raw):
+        lines.append(raw[start:])
+    return lines
+
+
+def read_field(line: bytes) -> tuple[bytes, bytes]:
+    """The name and value of a line without its line end; a comment's name is empty."""
+    name, _, value = line.partition(b":")
+    return name, value[1:] if value[:1] == b" " else value
+
+
 def encode(data: bytes, type: str = "") -> bytes:
     """One event with this payload, LF line ends; `data` may hold several lines."""
     head = b"event: " + type.encode() + b"\n" if type else b""
@@ -54,12 +74,12 @@ def with_data(event: Event, data: bytes) -> bytes:
 
     `data` must be a single line. An event without a data line gets one before its blank line.
     """
-    lines = _split_keeping_ends(event.raw)
+    lines = split_lines(event.raw)
     end = _end_of(lines[0]) or b"\n" if lines else b"\n"
     out: list[bytes] = []
     placed = False
     for line in lines:
-        name, _ = _field(_without_mark(line.rstrip(b"\r\n")))
+        name, _ = read_field(_without_mark(line.rstrip(b"\r\n")))
         if name == b"data":
             if not placed:
                 out.append(b"data: " + data + (_end_of(line) or end))
@@ -103,7 +123,7 @@ class Decoder:
                 match = _LINE_END.match(buffer, start)
             else:
                 match = _BLANK_LINE.search(buffer, max(start, search_from))
-            if match is None:
+            if match is None or self._may_go_on(match):
                 break
             events.append(self._parse(bytes(buffer[start : match.end()])))
             start = match.end()
@@ -123,8 +143,12 @@ class Decoder:
         if not rest:
             return []
         event = self._parse(rest)
-        event.complete = False
+        event.complete = rest == b"\r" or rest.endswith(b"\n\r")
         return [event]
+
+    def _may_go_on(self, match: re.Match[bytes]) -> bool:
+        """Whether the CR at the buffer's end may be half a CRLF, which a chunk's end has cut."""
+        return match.end() == len(self._buffer) and match[0] in (b"\r", b"\n\r", b"\r\n\r")
 
     def _parse(self, raw: bytes) -> Event:
         text = raw
@@ -134,7 +158,7 @@ class Decoder:
         type = b""
         data: list[bytes] = []
         for line in _LINE_END.split(text):
-            name, value = _field(line)
+            name, value = read_field(line)
             if name == b"data":
                 data.append(value)
             elif name == b"event":
@@ -146,24 +170,8 @@ class Decoder:
         )
 
 
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    name, _, value = line.partition(b":")
-    return name, value[1:] if value[:1] == b" " else value
-
-
 def _without_mark(text: bytes) -> bytes:
     return text[3:] if text.startswith(_BYTE_ORDER_MARK) else text
-
-
-def _split_keeping_ends(raw: bytes) -> list[bytes]:
-    lines: list[bytes] = []
-    start = 0
-    for match in _LINE_END.finditer(raw):
-        lines.append(raw[start : match.end()])
-        start = match.end()
-    if start < len(raw):
-        lines.append(raw[start:])
-    return lines
 
 
 def _end_of(line: bytes) -> bytes:

@@ -3,29 +3,34 @@
 A response is the same object as a stream's event, so the rules are the stream's.
 """
 
-import orjson
-
 from wiremend.protocols.errors import make_error, read_error
+from wiremend.rules import gemini_rules as rules
 from wiremend.rules.finding import Finding, Rule
-from wiremend.rules.gemini_stream import Unmendable, mend_response, rename
+from wiremend.rules.gemini_response import (
+    ContentLost,
+    ResponseMender,
+    is_response,
+    parse,
+    renamed,
+    serialized,
+    unwrapped,
+)
+from wiremend.rules.gemini_rules import RULES
 from wiremend.rules.mending import MendedBody, StreamContext
 
-RULES: tuple[Rule, ...] = ()
+__all__ = ["RULES", "mend_body"]
 
 
 def mend_body(body: bytes, context: StreamContext) -> MendedBody:
     """What a 2xx body becomes; `error` is set when it is one, or is no JSON at all."""
     try:
-        response = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        value = parse(body)
+    except ValueError:
         what = "an empty body" if not body.strip() else "a body that is not JSON"
-        message = f"The provider sent {what}."
-        return MendedBody(body, error=make_error(status=502, type="UNAVAILABLE", message=message))
-    error = read_error(response)
+        return _failed(body, [], f"The provider sent {what}.")
+    error = read_error(value)
     if error is not None:
         return MendedBody(body, error=error)
-    if not isinstance(response, dict):
-        return MendedBody(body)
     findings: list[Finding] = []
 
     def find(rule: Rule, found: str, done: str) -> bool:
@@ -34,10 +39,20 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
         findings.append(Finding(rule.code, "body", found, done))
         return True
 
+    is_changed = False
+    if isinstance(value, list) and len(value) == 1 and is_response(value[0]) and not context.array:
+        is_changed = find(rules.RESPONSE_IN_A_LIST, "a list of 1", "the list was taken off")
+        value = value[0] if is_changed else value
+    if not is_response(value):
+        return MendedBody(body, findings)
     try:
-        changed = mend_response(response, context, find)
-    except Unmendable as unmendable:
-        error = make_error(status=502, type="UNAVAILABLE", message=str(unmendable))
-        return MendedBody(body, findings, error)
-    changed = rename(response, context.shown_model) or changed
-    return MendedBody(orjson.dumps(response) if changed else body, findings)
+        is_changed = ResponseMender(context.tool_names, find).mend(unwrapped(value)) or is_changed
+    except ContentLost as lost:
+        return _failed(body, findings, str(lost))
+    data = serialized(value) if is_changed else body
+    return MendedBody(renamed(data, value, context.shown_model), findings)
+
+
+def _failed(body: bytes, findings: list[Finding], message: str) -> MendedBody:
+    error = make_error(status=502, type="UNAVAILABLE", message=message)
+    return MendedBody(body, findings, error)

@@ -1,34 +1,53 @@
 """Mends a Gemini stream of either framing, event by event.
 
-What the rules are called and why they exist stands in gemini_rules.py.
+What the rules are called and why they exist stands in gemini_rules.py; what is done to one
+response object, in gemini_response.py. Here are the two framings, the errors, and the question
+whether the stream is complete.
 """
 
+import re
 from typing import Any
-
-import orjson
 
 from wiremend import sse
 from wiremend.json_array import ArrayDecoder
 from wiremend.protocols.errors import ProviderError, make_error, read_error
-from wiremend.protocols.gemini import (
-    CONTENT_KEYS,
-    RESPONSE_KEYS,
-    error_envelope,
-    error_event,
-    error_name,
-)
+from wiremend.protocols.gemini import BARE_CANDIDATE_KEYS, error_envelope, error_event
 from wiremend.rules import gemini_rules as rules
 from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.gemini_response import (
+    ContentLost,
+    Response,
+    ResponseMender,
+    candidates_of,
+    is_response,
+    parse,
+    renamed,
+    serialized,
+    unwrapped,
+)
 from wiremend.rules.gemini_rules import RULES
 from wiremend.rules.mending import Decoder, Kind, Mended, StreamContext
 
-__all__ = ["RULES", "GeminiMender", "mend_response"]
+__all__ = ["RULES", "GeminiMender"]
 
-Data = dict[str, Any]
+_DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
+_JAVASCRIPT_LINE = re.compile(
+    rb"data: (?:[^\r\n\xe2]|\xe2(?!\x80[\xa8\xa9]))*+(?:\n\n|\r\r|\r\n\r\n)"
+)
+"""What `/^\\s*data: (.*)(?:\\n\\n|\\r\\r|\\r\\n\\r\\n)/` matches whole, Gemini CLI's parser."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Unmendable(Exception):
-    """Content is lost: the stream must end in the protocol's error."""
+class EventDecoder(sse.Decoder):
+    """Server-sent events, and JSON that stands there bare: so Google's servers write an error."""
+
+    def feed(self, data: bytes) -> list[sse.Event]:
+        """The events that `data` completes; see `sse.Decoder.feed`."""
+        return [_with_bare_json(event) for event in super().feed(data)]
+
+    def end(self) -> list[sse.Event]:
+        """What was left without a blank line; see `sse.Decoder.end`."""
+        return [_with_bare_json(event) for event in super().end()]
 
 
 class GeminiMender:
@@ -36,134 +55,238 @@ class GeminiMender:
 
     def __init__(self, context: StreamContext) -> None:
         self._context = context
-        self._is_off = context.disabled.issuperset(rule.code for rule in RULES)
+        self._responses = ResponseMender(context.tool_names, self._find)
         self._events = 0
         self._findings: list[Finding] = []
-        self._began = False
-        self._is_array_open = False
-        self._is_array_closed = False
-        self._open: set[int] = set()
+        self._has_begun = False
+        self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._is_blocked = False
-        self._failed_already = False
+        self._error: ProviderError | None = None
+        # The array: elements that came, elements that were passed on, and its end, which is
+        # withheld until the verdict: nothing can be added behind it.
+        self._elements = 0
+        self._shown = 0
+        self._closing = b""
 
     def __repr__(self) -> str:
-        return f"GeminiMender(event={self._events}, finished={sorted(self._finished)})"
+        begun, finished = sorted(self._begun), sorted(self._finished)
+        return f"GeminiMender(event={self._events}, begun={begun}, finished={finished})"
 
     @property
     def complete(self) -> bool:
         """Every candidate has its finish reason, or the prompt was refused."""
-        return self._is_blocked or bool(self._finished and self._open <= self._finished)
+        if self._error is not None:
+            return False
+        return self._is_blocked or (bool(self._finished) and self._begun <= self._finished)
 
     def decoder(self) -> Decoder:
-        """Server-sent events, or the elements of one JSON array."""
-        return ArrayDecoder() if self._context.array else sse.Decoder()
+        """A decoder of server-sent events, or of one JSON array's elements."""
+        return ArrayDecoder() if self._context.array else EventDecoder()
 
     def feed(self, event: sse.Event) -> Mended:
         """What one event becomes."""
         self._events += 1
         self._findings = []
+        if self._error is not None:
+            if event.data is not None:
+                self._find(rules.AFTER_THE_END, _start_of(event.data), "dropped")
+            return Mended(b"", Kind.IDLE, self._findings)
         if event.data is None:
             return self._without_data(event)
-        if self._failed_already:
-            self._find(rules.AFTER_THE_END, _start_of(event.data), "dropped")
-            return Mended(b"", Kind.IDLE, self._findings)
-        try:
-            return self._feed_data(event, event.data)
-        except Unmendable as unmendable:
-            return self._failed(str(unmendable))
+        if self._context.array:
+            self._elements += 1
+        else:
+            event = self._on_data_lines(event, event.data)
+        return self._with_data(event, event.data or b"")
 
     def end(self) -> Mended:
-        """TERMINAL where every candidate has its finish reason, else the protocol's error."""
+        """TERMINAL when every candidate has its finish reason, else the protocol's error."""
         self._findings = []
+        if self._error is not None:
+            return Mended(b"", Kind.ERROR, error=self._error)
         if self.complete:
-            is_cut = self._context.array and not self._is_array_closed
-            closing = b"]" if is_cut else b""
-            self._is_array_closed = True
-            return Mended(closing, Kind.TERMINAL)
-        missing = "before its finish reason" if self._began else "before its first event"
-        if self._began:
-            self._find(rules.FINISH_REASON_MISSING, "the end without one", "ended in an error")
-        return self._failed(f"The stream ended {missing}.")
+            closing = self._closing
+            if self._context.array and not closing:
+                is_on = self._find(rules.ARRAY_PUNCTUATION, "the array is not closed", "closed")
+                closing = b"]" if is_on else b""
+            return Mended(closing, Kind.TERMINAL, self._findings)
+        if not self._has_begun:
+            return self._ended_in_error("The stream ended before its first event.")
+        return self._ended_in_error(
+            "The stream ended before its finish reason.",
+            rules.FINISH_REASON_MISSING,
+            "the end without a finish reason",
+        )
 
     def fail(self, error: ProviderError) -> bytes:
-        """The bytes that end the stream in this error, whichever its framing."""
-        self._failed_already = True
-        if not error.message.strip():
-            said = f"The provider reported {error_name(error)} without a message."
-            error = error.with_message(said)
+        """The bytes that end the stream in this error, in its framing."""
         if not self._context.array:
             return error_event(error)
-        before = b",\r\n" if self._began else (b"" if self._is_array_open else b"[")
-        return before + error_envelope(error) + b"]"
+        return (b",\r\n" if self._shown else b"[") + error_envelope(error) + b"]"
 
-    # Reading an event
+    # The framing
 
     def _without_data(self, event: sse.Event) -> Mended:
-        if self._context.array:
-            self._is_array_closed = self._is_array_closed or b"]" in event.raw
-            self._is_array_open = self._is_array_open or b"[" in event.raw
-            return Mended(b"" if self._failed_already else event.raw, Kind.IDLE)
-        if b":" in event.raw and self._find(rules.COMMENT, _start_of(event.raw), "a blank line"):
-            return Mended(b"\n", Kind.IDLE, self._findings)
-        return Mended(b"" if self._failed_already else event.raw, Kind.IDLE)
-
-    def _feed_data(self, event: sse.Event, raw: bytes) -> Mended:
-        self._is_array_open = True
-        try:
-            data = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            if raw.lstrip()[:1] == b"{":
-                self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error")
-                return self._failed("The provider sent an event that is not valid JSON.")
-            return self._foreign(event, raw)
-        error = read_error(data)
-        if error is not None:
-            return self._reported(event, data, error)
-        if not isinstance(data, dict) or data.keys().isdisjoint(RESPONSE_KEYS):
-            return self._foreign(event, raw)
-        self._began = True
-        response = data["response"] if isinstance(data.get("response"), dict) else data
-        changed = False if self._is_off else mend_response(response, self._context, self._find)
-        changed = rename(response, self._context.shown_model) or changed
-        self._note(response)
-        kind = Kind.IDLE if response.keys().isdisjoint(CONTENT_KEYS) else Kind.CONTENT
-        return Mended(self._written(event, data) if changed else event.raw, kind, self._findings)
-
-    def _written(self, event: sse.Event, data: Data) -> bytes:
         if not self._context.array:
-            return sse.with_data(event, orjson.dumps(data))
-        before = event.raw[: len(event.raw) - len(event.data or b"")]
-        return before + orjson.dumps(data)
+            return Mended(self._data_lines_of(event.raw), Kind.IDLE, self._findings)
+        if not self._closing and b"]" not in event.raw:
+            return Mended(event.raw, Kind.IDLE)
+        is_late = self._closing and event.raw.strip()
+        if is_late and self._find(rules.AFTER_THE_END, _start_of(event.raw), "dropped"):
+            return Mended(b"", Kind.IDLE, self._findings)
+        self._closing += event.raw
+        return Mended(b"", Kind.IDLE)
 
-    def _note(self, response: Data) -> None:
+    def _on_data_lines(self, event: sse.Event, data: bytes) -> sse.Event:
+        """The same event on lines that the official SDKs read."""
+        raw = event.raw
+        if not _DATA_LINES.fullmatch(raw):
+            if _is_bare_json(raw):
+                is_on = self._find(rules.OTHER_LINES, _start_of(raw), "put on data lines")
+                raw = sse.encode(data) if is_on else raw
+            else:
+                raw = self._data_lines_of(raw)
+        is_unread = self._context.client == "gemini-cli" and not _JAVASCRIPT_LINE.fullmatch(raw)
+        if is_unread and self._find(rules.SEVERAL_LINES, _start_of(data), "put on one line"):
+            data = self._on_one_line(data)
+            raw = sse.encode(data)
+        return event if raw is event.raw else sse.Event(raw, event.type, data)
+
+    def _data_lines_of(self, raw: bytes) -> bytes:
+        """The data lines and the blank line of an event, less the lines that rules drop."""
+        kept: list[bytes] = []
+        for line in sse.split_lines(raw):
+            text = line.removeprefix(_BYTE_ORDER_MARK)
+            content = text.rstrip(b"\r\n")
+            name, value = sse.read_field(content)
+            if not content or line.startswith(b"data: "):
+                kept.append(text)
+            elif text.startswith(b":"):
+                if not self._find(rules.COMMENT, _start_of(content), "dropped"):
+                    kept.append(line)
+            elif name != b"data":
+                if not self._find(rules.OTHER_LINES, _start_of(content), "dropped"):
+                    kept.append(line)
+            elif self._find(rules.OTHER_LINES, _start_of(content), "`data: ` put first"):
+                kept.append(b"data: " + value + text[len(content) :])
+            else:
+                kept.append(line)
+        return b"".join(kept)
+
+    def _on_one_line(self, data: bytes) -> bytes:
+        """The same JSON text on one line, as far as this client needs it; line ends are space."""
+        data = data.replace(b"\n", b" ")
+        if self._context.client == "gemini-cli":
+            data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+        return data
+
+    def _written(self, event: sse.Event, texts: list[bytes]) -> bytes:
+        """The event's bytes with these JSON texts in place of its data; none drops it."""
+        if self._context.array:
+            return b"".join(self._placed(event, text) for text in texts)
+        if texts == [event.data]:
+            return event.raw
+        lines = [self._on_one_line(text) for text in texts]
+        if len(lines) == 1:
+            return sse.with_data(event, lines[0])
+        return b"".join(sse.encode(line) for line in lines)
+
+    def _placed(self, event: sse.Event, text: bytes) -> bytes:
+        """One element with the bracket or comma that its place in the array asks for."""
+        before = event.raw[: len(event.raw) - len(event.data or b"")]
+        is_first = self._shown == 0
+        self._shown += 1
+        came = before.strip()
+        if came != (b"[" if self._elements == 1 else b","):
+            if not self._find(rules.ARRAY_PUNCTUATION, f"{came!r} before an element", "mended"):
+                return before + text
+        elif came == (b"[" if is_first else b","):
+            return before + text
+        return (b"[" if is_first else b",\r\n") + text
+
+    # What the data says
+
+    def _with_data(self, event: sse.Event, data: bytes) -> Mended:
+        text = data.strip()
+        if not text:
+            return self._dropped(event, rules.EMPTY_FRAME, "no data")
+        if text == b"[DONE]":
+            return self._dropped(event, rules.DONE_MARKER, "[DONE]")
+        try:
+            value = parse(data)
+        except ValueError:
+            if text[:1] not in (b"{", b"["):
+                return self._dropped(event, rules.FOREIGN_FRAME, _start_of(text))
+            return self._ended_in_error(
+                "The provider sent an event that is not valid JSON.",
+                rules.BROKEN_EVENT,
+                _start_of(text),
+            )
+        error = read_error(value)
+        if error is not None:
+            return self._reported(event, value, error)
+        if value == {}:
+            return Mended(self._written(event, [data]), Kind.IDLE, self._findings)
+        values = value if isinstance(value, list) else [value]
+        if not values or not all(is_response(one) for one in values):
+            return self._dropped(event, rules.FOREIGN_FRAME, _start_of(text))
+        if values is value and not self._find(
+            rules.RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
+        ):
+            return Mended(self._written(event, [data]), Kind.CONTENT, self._findings)
+        try:
+            return self._mended(event, values, data if values is not value else None)
+        except ContentLost as lost:
+            return self._ended_in_error(str(lost))
+
+    def _mended(self, event: sse.Event, values: list[Response], data: bytes | None) -> Mended:
+        """The event with its responses mended; `data` is the JSON text of the only one."""
+        self._has_begun = True
+        kind = Kind.IDLE
+        texts: list[bytes] = []
+        for value in values:
+            response = unwrapped(value)
+            is_changed = self._responses.mend(response)
+            self._note(response)
+            text = serialized(value) if is_changed or data is None else data
+            texts.append(renamed(text, value, self._context.shown_model))
+            if kind is not Kind.CONTENT:
+                kind = _kind_of(response)
+        return Mended(self._written(event, texts), kind, self._findings)
+
+    def _note(self, response: Response) -> None:
         feedback = response.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._is_blocked = True
-        for candidate in _dicts(response.get("candidates")):
-            index = candidate.get("index", 0)
+        for candidate in candidates_of(response):
+            index = candidate.get("index")
             index = index if isinstance(index, int) else 0
-            self._open.add(index)
+            self._begun.add(index)
             if candidate.get("finishReason"):
                 self._finished.add(index)
 
-    def _foreign(self, event: sse.Event, raw: bytes) -> Mended:
-        found = _start_of(raw) or "an empty frame"
-        if self._context.array or not self._find(rules.FOREIGN_FRAME, found, "dropped"):
-            return Mended(event.raw, Kind.IDLE, self._findings)
-        return Mended(b"", Kind.IDLE, self._findings)
+    def _dropped(self, event: sse.Event, rule: Rule, found: str) -> Mended:
+        if self._find(rule, found, "dropped"):
+            return Mended(b"", Kind.IDLE, self._findings)
+        return Mended(self._written(event, [event.data or b""]), Kind.IDLE, self._findings)
 
-    def _reported(self, event: sse.Event, data: Any, error: ProviderError) -> Mended:
-        inner = data.get("error") if isinstance(data, dict) else None
-        is_native = (
-            isinstance(inner, dict)
-            and isinstance(inner.get("code"), int)
-            and bool(str(inner.get("message") or "").strip())
-        )
-        ending = self.fail(error)
-        if is_native:
-            ending = event.raw + (b"]" if self._context.array else b"")
+    # Errors
+
+    def _reported(self, event: sse.Event, value: Any, error: ProviderError) -> Mended:
+        self._error = error
+        if _is_native(value):
+            ending = self._written(event, [event.data or b""])
+            ending += b"]" if self._context.array else b""
+        else:
+            ending = self.fail(error)
         return Mended(ending, Kind.ERROR, self._findings, error)
+
+    def _ended_in_error(self, message: str, rule: Rule | None = None, found: str = "") -> Mended:
+        if rule is not None:
+            self._find(rule, found, "ended in an error")
+        self._error = make_error(status=502, type="UNAVAILABLE", message=message)
+        return Mended(self.fail(self._error), Kind.ERROR, self._findings, self._error)
 
     def _find(self, rule: Rule, found: str, done: str) -> bool:
         """Note a finding; False when the rule is switched off."""
@@ -172,86 +295,44 @@ class GeminiMender:
         self._findings.append(Finding(rule.code, f"event {self._events}", found, done))
         return True
 
-    def _failed(self, message: str) -> Mended:
-        error = make_error(status=502, type="UNAVAILABLE", message=message)
-        return Mended(self.fail(error), Kind.ERROR, self._findings, error)
+
+def _kind_of(response: Response) -> Kind:
+    """Metadata is idle, a candidate that has nothing yet is preamble, the rest is content."""
+    feedback = response.get("promptFeedback")
+    if isinstance(feedback, dict) and feedback.get("blockReason"):
+        return Kind.CONTENT
+    if not response.get("candidates"):
+        return Kind.IDLE
+    is_bare = all(_is_bare(candidate) for candidate in candidates_of(response))
+    return Kind.PREAMBLE if is_bare else Kind.CONTENT
 
 
-def mend_response(response: Data, context: StreamContext, find: Any) -> bool:
-    """Put one response object right in place, a stream's or a whole one; True if it changed.
-
-    `find(rule, found, done)` notes a finding and says whether the rule is on. Raises Unmendable.
-    """
-    changed = False
-    is_null = "candidates" in response and response["candidates"] is None
-    if is_null and find(rules.CONTENT_NULL, "candidates: null", "removed"):
-        del response["candidates"]
-        changed = True
-    for candidate in _dicts(response.get("candidates")):
-        if "finishReason" in candidate and not candidate["finishReason"]:
-            given = repr(candidate["finishReason"])
-            if find(rules.FINISH_REASON_EMPTY, given, "removed"):
-                del candidate["finishReason"]
-                changed = True
-        content = candidate.get("content")
-        if isinstance(content, dict):
-            changed = _mend_content(content, context, find) or changed
-    return changed
+def _is_bare(candidate: Response) -> bool:
+    content = candidate.get("content", {})
+    return (
+        candidate.keys() <= BARE_CANDIDATE_KEYS
+        and isinstance(content, dict)
+        and content.get("parts", []) in ([], [{"text": ""}])
+    )
 
 
-def _mend_content(content: Data, context: StreamContext, find: Any) -> bool:
-    changed = False
-    if "parts" in content and not isinstance(content["parts"], list):
-        given = content["parts"]
-        if given is None and find(rules.CONTENT_NULL, "parts: null", "removed"):
-            del content["parts"]
-            changed = True
-        elif isinstance(given, dict) and find(rules.CONTENT_NULL, "one part", "a list of one"):
-            content["parts"] = [given]
-            changed = True
-    for part in _dicts(content.get("parts")):
-        call = part.get("functionCall")
-        if isinstance(call, dict):
-            changed = _mend_call(call, context, find) or changed
-    return changed
-
-
-def _mend_call(call: Data, context: StreamContext, find: Any) -> bool:
-    changed = False
-    if not str(call.get("name") or "").strip():
-        if len(context.tool_names) != 1:
-            find(rules.CALL_WITHOUT_NAME, "no name", "ended in an error")
-            raise Unmendable("The provider called a function without naming it.")
-        if find(rules.CALL_WITHOUT_NAME, "no name", context.tool_names[0]):
-            call["name"] = context.tool_names[0]
-            changed = True
-    if "args" not in call or isinstance(call["args"], dict):
-        return changed
-    better: Any = {}
-    if isinstance(call["args"], str) and call["args"].strip():
-        try:
-            better = orjson.loads(call["args"])
-        except orjson.JSONDecodeError:
-            better = None
-    if not isinstance(better, dict):
-        find(rules.ARGS_NOT_AN_OBJECT, repr(call["args"])[:60], "ended in an error")
-        raise Unmendable("The provider's function call ended inside its JSON arguments.")
-    if find(rules.ARGS_NOT_AN_OBJECT, type(call["args"]).__name__, "an object"):
-        call["args"] = better
-        changed = True
-    return changed
-
-
-def rename(response: Data, shown_model: str | None) -> bool:
-    """Let a response name the model that was asked for; True if it changed."""
-    if shown_model is None or response.get("modelVersion") in (None, shown_model):
+def _is_native(value: Any) -> bool:
+    """`{"error": {"code", "message", ...}}`, the key first: python-genai looks at the text."""
+    inner = value.get("error") if isinstance(value, dict) else None
+    if not isinstance(inner, dict) or next(iter(value)) != "error":
         return False
-    response["modelVersion"] = shown_model
-    return True
+    code, message = inner.get("code"), inner.get("message")
+    return type(code) is int and isinstance(message, str) and bool(message.strip())
 
 
-def _dicts(value: Any) -> list[Data]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+def _is_bare_json(raw: bytes) -> bool:
+    return raw.removeprefix(_BYTE_ORDER_MARK).lstrip()[:1] in (b"{", b"[")
+
+
+def _with_bare_json(event: sse.Event) -> sse.Event:
+    if event.data is None and _is_bare_json(event.raw):
+        event.data = event.raw.removeprefix(_BYTE_ORDER_MARK).strip()
+    return event
 
 
 def _start_of(raw: bytes) -> str:
