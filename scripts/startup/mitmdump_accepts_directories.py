@@ -1,0 +1,39 @@
+"""Lets `mitmdump -s addons/` mean `addons/__main__.py`, as `python addons/` would.
+
+Installed with the project and run once at each start of this environment's Python; in every
+program but mitmproxy's it does nothing. mitmproxy itself refuses a directory (its issue #4112).
+"""
+
+import os
+import sys
+
+_PROGRAMS = {"mitmdump", "mitmproxy", "mitmweb"}
+
+
+def main() -> None:
+    """Change this process's arguments, if it is one of mitmproxy's programs."""
+    arguments = getattr(sys, "argv", None) or [""]
+    program = os.path.splitext(os.path.basename(arguments[0]))[0]
+    if program in _PROGRAMS:
+        sys.argv[1:] = with_entry_files(arguments[1:])
+
+
+def with_entry_files(arguments: list[str]) -> list[str]:
+    """The arguments with each script directory replaced by the `__main__.py` in it."""
+    replaced = []
+    is_script = False
+    for argument in arguments:
+        if is_script:
+            argument = _entry_file(argument)
+        elif argument.startswith("--scripts="):
+            argument = "--scripts=" + _entry_file(argument[len("--scripts=") :])
+        elif argument.startswith("-s") and len(argument) > 2:
+            argument = "-s" + _entry_file(argument[2:])
+        is_script = not is_script and argument in ("-s", "--scripts")
+        replaced.append(argument)
+    return replaced
+
+
+def _entry_file(script: str) -> str:
+    entry = os.path.join(os.path.expanduser(script), "__main__.py")
+    return entry if os.path.isfile(entry) else script
