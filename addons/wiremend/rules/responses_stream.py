@@ -1,58 +1,45 @@
 """Mends a Responses event stream, event by event.
 
-What the rules are called and why they exist stands in responses_rules.py.
+What the rules are called and why they exist stands in responses_rules.py. This file reads the
+events and minds the response as a whole; responses_item_events.py minds its output items.
 """
 
-from dataclasses import dataclass, field, replace
 from typing import Any
-
-import orjson
 
 from wiremend import sse
 from wiremend.protocols.errors import ProviderError, error_from, make_error, read_error
 from wiremend.protocols.responses import (
-    ARGUMENTS_DELTA,
-    ARGUMENTS_DONE,
     COMPLETE,
-    ITEM_ADDED,
-    ITEM_DONE,
-    PART_ADDED,
-    PART_DELTAS,
-    PART_DONE,
+    COMPLETED,
+    CREATED,
+    FAILED,
+    KEEPALIVES,
+    LIFECYCLE,
     PREAMBLE,
-    TEXT_DELTA,
-    TEXT_DONE,
+    UNFINISHED,
     UNNUMBERED,
     USAGE_COUNTS,
-    error_code,
-    error_type,
-    failed_event,
+    USAGE_DETAILS,
+    error_event,
+    is_count,
+    response_object,
 )
 from wiremend.rules import responses_rules as rules
-from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.finding import Rule
 from wiremend.rules.mending import Kind, Mended, StreamContext
+from wiremend.rules.responses_item_events import Fate, ItemEvents
+from wiremend.rules.responses_items import Data
 from wiremend.rules.responses_rules import RULES
+from wiremend.rules.responses_writing import Unmendable, Writer, from_json, start_of
 
 __all__ = ["RULES", "ResponsesMender"]
 
-Data = dict[str, Any]
-_CARRIED = ("name", "call_id", "id")
-
-
-@dataclass(slots=True, eq=False)
-class _Item:
-    """One output item as far as it was streamed."""
-
-    number: int
-    added: Data
-    done: Data | None = None
-    arguments: str = ""
-    text_by_part: dict[int, str] = field(default_factory=dict)
-    open_parts: set[int] = field(default_factory=set)
-
-
-class _Unmendable(Exception):
-    """Content is lost: the stream must end in the protocol's error."""
+_OWN_FIELDS = frozenset(
+    {"delta", "item", "item_id", "output_index", "content_index", "summary_index", "part"}
+)
+"""Data with one of these was an event of this protocol, even when its type is gone."""
+_CHAT_COUNTS = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+"""Chat Completions' names, which gateways leave in place."""
 
 
 class ResponsesMender:
@@ -60,25 +47,18 @@ class ResponsesMender:
 
     def __init__(self, context: StreamContext) -> None:
         self._context = context
-        self._is_off = context.disabled.issuperset(rule.code for rule in RULES)
-        self._events = 0
-        self._number = -1
-        self._out: list[bytes] = []
-        self._findings: list[Finding] = []
+        self._writer = Writer(context)
+        self._item_events = ItemEvents(context, self._writer)
+        self._items = self._item_events.items
         self._began = False
         self._response: Data = {}
-        self._items: list[_Item] = []
-        self._by_id: dict[str, _Item] = {}
-        self._by_source: dict[int, _Item] = {}
+        """The response object as far as the client has seen it."""
         self._verdict: Kind | None = None
+        self._error: ProviderError | None = None
 
     def __repr__(self) -> str:
-        return f"ResponsesMender(event={self._events}, items={len(self._items)})"
-
-    @property
-    def complete(self) -> bool:
-        """Never before the terminal event: another item may begin at any time."""
-        return False
+        state = self._verdict.value if self._verdict else "open"
+        return f"ResponsesMender({state}, event={self._writer.events}, items={len(self._items)})"
 
     def decoder(self) -> sse.Decoder:
         """Server-sent events."""
@@ -86,431 +66,332 @@ class ResponsesMender:
 
     def feed(self, event: sse.Event) -> Mended:
         """What one event becomes."""
-        self._events += 1
-        self._out, self._findings = [], []
+        self._writer.events += 1
+        self._writer.start()
         if event.data is None:
             return Mended(b"" if self._verdict else event.raw, Kind.IDLE)
         if self._verdict is not None:
-            self._find(rules.AFTER_THE_END, _start_of(event.data), "dropped")
-            return self._mended(Kind.IDLE)
+            self._writer.find(rules.AFTER_THE_END, start_of(event.data), "dropped")
+            return self._writer.mended(Kind.IDLE)
         try:
             return self._feed_data(event, event.data)
-        except _Unmendable as unmendable:
+        except Unmendable as unmendable:
             return self._failed(str(unmendable))
 
     def end(self) -> Mended:
-        """`response.completed` where every item is done, else the protocol's error."""
-        self._out, self._findings = [], []
-        if self._verdict is Kind.TERMINAL:
-            return Mended(b"", Kind.TERMINAL)
-        is_whole = bool(self._items) and all(item.done is not None for item in self._items)
-        if is_whole and self._find(rules.COMPLETED_MISSING, "the end after the last item", "added"):
-            response = {**self._response, "status": "completed", "output": self._output()}
-            response.setdefault("usage", None)
-            self._send(None, {"type": "response.completed", "response": response})
-            self._verdict = Kind.TERMINAL
-            return self._mended(Kind.TERMINAL)
-        missing = "before its terminal event" if self._began else "before its first event"
-        return self._failed(f"The stream ended {missing}.")
+        """`response.completed` where every item is whole, else the protocol's error."""
+        self._writer.start()
+        if self._verdict is not None:
+            return Mended(b"", self._verdict, error=self._error)
+        try:
+            if self._item_events.is_whole and self._writer.find(
+                rules.COMPLETED_MISSING, "the end after the last item", f"{COMPLETED} added"
+            ):
+                return self._complete_at_end()
+        except Unmendable as unmendable:
+            return self._failed(str(unmendable))
+        if not self._began:
+            return self._failed("The stream ended before its first event.")
+        return self._failed(f"The stream ended before its terminal event ({COMPLETED}).")
 
     def fail(self, error: ProviderError) -> bytes:
-        """`response.failed`: the one error that every client reads."""
-        self._verdict = Kind.ERROR
-        if not error.message.strip():
-            said = f"The provider reported {error.code or error_type(error)} without a message."
-            error = error.with_message(said)
-        wait = error.retry_after_seconds
-        is_limit = error_code(error) == "rate_limit_exceeded" and wait is not None
-        if is_limit and "try again in" not in error.message.lower():
-            # Codex takes its delay from these words.
-            error = replace(error, message=f"{error.message} Please try again in {wait:g}s.")
-        shown = {key: self._response[key] for key in self._response if key != "instructions"}
-        return failed_event(error, {**shown, "output": self._output()}, self._number + 1)
+        """`response.failed`, after `response.created` if the client has not had that."""
+        if self._verdict is Kind.TERMINAL:
+            return b""
+        self._verdict, self._error = Kind.ERROR, error
+        self._writer.start()
+        if not self._began:
+            self._begin({})
+        self._write_failed(error)
+        return b"".join(self._writer.out)
 
     # Reading an event
 
     def _feed_data(self, event: sse.Event, raw: bytes) -> Mended:
+        if raw.strip() in (b"", b"{}"):
+            return self._without(event, rules.EMPTY_FRAME, "nothing in it")
         try:
-            data = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            if raw.lstrip()[:1] in (b"{", b'"'):
-                self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error")
-                return self._failed("The provider sent an event that is not valid JSON.")
-            self._find(rules.FOREIGN_FRAME, _start_of(raw) or "an empty frame", "dropped")
-            return self._mended(Kind.IDLE)
+            data = from_json(raw)
+        except ValueError:
+            return self._not_json(event, raw)
         kind = data.get("type") if isinstance(data, dict) else None
-        error = self._error_in(data, kind)
+        kind = kind if isinstance(kind, str) and kind else None
+        error = _error_in(event, data, kind)
         if error is not None:
-            return self._reported(event, data, error)
-        if not isinstance(kind, str):
-            if not self._find(rules.FOREIGN_FRAME, _start_of(raw), "dropped"):
-                return Mended(event.raw, Kind.IDLE)
-            return self._mended(Kind.IDLE)
-        if kind == "keepalive":
-            if not self._find(rules.KEEPALIVE_FRAME, _start_of(raw), "a blank line"):
-                return Mended(event.raw, Kind.IDLE)
-            return Mended(b"\n", Kind.IDLE, self._findings)
+            return self._reported(event, data if isinstance(data, dict) else {}, kind, error)
+        if not isinstance(data, dict):
+            return self._without(event, rules.FOREIGN_FRAME, start_of(raw))
+        if kind is None and event.type.startswith("response."):
+            self._writer.change(rules.TYPE_MISSING, "data without a type", event.type)
+            kind = event.type
+            data["type"] = kind
+        if kind is None:
+            if data.keys() & _OWN_FIELDS:
+                message = "The provider sent an event without a type."
+                self._writer.lose(rules.BROKEN_EVENT, "an event without a type", message)
+            return self._without(event, rules.FOREIGN_FRAME, start_of(raw))
+        if kind in KEEPALIVES:
+            return self._without(event, rules.KEEPALIVE_FRAME, start_of(raw), b"\n")
         if kind in UNNUMBERED:
-            return Mended(event.raw, Kind.PREAMBLE if kind in PREAMBLE else Kind.IDLE)
+            return Mended(event.raw, Kind.PREAMBLE)
+        if not kind.startswith("response."):
+            return Mended(event.raw, Kind.CONTENT)
         return self._known(event, data, kind)
 
-    def _error_in(self, data: Any, kind: Any) -> ProviderError | None:
-        if kind == "response.failed":
-            response = data.get("response")
-            error = response.get("error") if isinstance(response, dict) else None
-            return error_from(error if isinstance(error, dict) else {})
-        if isinstance(kind, str) and kind != "error" and not data.get("error"):
-            return None
-        if isinstance(kind, str) and "." in kind:
-            return None  # an event of its own, whatever its fields are called
-        return read_error(data)
+    def _not_json(self, event: sse.Event, raw: bytes) -> Mended:
+        if event.type == "error":
+            text = raw.decode("utf-8", "replace").strip()
+            return self._reported(event, {}, None, make_error(message=text))
+        if raw.lstrip()[:1] in (b"{", b'"') or event.type.startswith("response."):
+            message = "The provider sent an event that is not valid JSON."
+            self._writer.lose(rules.BROKEN_EVENT, start_of(raw), message)
+        return self._without(event, rules.FOREIGN_FRAME, start_of(raw))
 
-    def _reported(self, event: sse.Event, data: Data, error: ProviderError) -> Mended:
-        kind = data.get("type") if isinstance(data, dict) else None
-        is_native = bool(error.message.strip()) and (
-            kind == "response.failed"
-            or (kind == "error" and data.get("message") and self._context.client != "codex")
-        )
-        if is_native and not self._number_wrong(data):
-            self._verdict = Kind.ERROR
-            return Mended(event.raw, Kind.ERROR, self._findings, error)
-        return Mended(self.fail(error), Kind.ERROR, self._findings, error)
+    def _without(self, event: sse.Event, rule: Rule, found: str, instead: bytes = b"") -> Mended:
+        done = "a blank line" if instead else "dropped"
+        is_on = self._writer.find(rule, found, done)
+        return Mended(instead if is_on else event.raw, Kind.IDLE, self._writer.findings)
 
     def _known(self, event: sse.Event, data: Data, kind: str) -> Mended:
-        changed = self._rename(data)
-        response = data.get("response")
-        if isinstance(response, dict) and (kind in PREAMBLE or kind in COMPLETE):
-            self._response = {**self._response, **response}
         if kind in COMPLETE:
-            return self._complete(event, data, changed)
-        if kind == "response.created":
-            if self._began and self._find(rules.CREATED_REPEATED, "a second one", "dropped"):
-                return self._mended(Kind.IDLE)
-            self._began = True
-        elif kind not in PREAMBLE:
-            self._ensure_began()
-        if kind not in PREAMBLE and not self._is_off:
-            moved = self._item_event(data, kind)
-            if moved is None:
-                return self._mended(Kind.CONTENT)
-            changed = moved or changed
-        self._send(event, data, changed)
-        return self._mended(Kind.PREAMBLE if kind in PREAMBLE else Kind.CONTENT)
-
-    def _rename(self, data: Data) -> bool:
-        shown, response = self._context.shown_model, data.get("response")
-        if (
-            shown is None
-            or not isinstance(response, dict)
-            or response.get("model") in (None, shown)
-        ):
-            return False
-        response["model"] = shown
-        return True
-
-    def _ensure_began(self) -> None:
-        if not self._began:
-            self._began = True
-            if self._find(rules.CREATED_MISSING, "no response.created", "added"):
-                model = self._context.shown_model or self._context.model
-                self._response = {
-                    "id": "resp_unknown",
-                    "object": "response",
-                    "created_at": 0,
-                    "model": model,
-                    "status": "in_progress",
-                    "output": [],
-                    "parallel_tool_calls": True,
-                    "tool_choice": "auto",
-                    "tools": [],
-                    **self._response,
-                }
-                self._send(None, {"type": "response.created", "response": self._response})
-
-    # Items
-
-    def _item_event(self, data: Data, kind: str) -> bool | None:
-        """Place an event with its item; True if it was changed, None if it is dropped."""
-        if kind == ITEM_ADDED:
-            return self._item_added(data)
-        if "output_index" not in data and "item_id" not in data and kind != ITEM_DONE:
-            return False
-        item = self._item_of(data)
-        if item is None:
-            item = self._add_missing(data, kind)
-        elif item.done is not None and self._find(rules.ITEM_OVER, kind, "dropped"):
-            return None
-        changed = self._number_item(data, item)
-        if kind == PART_ADDED:
-            item.text_by_part.setdefault(_index(data), "")
-            item.open_parts.add(_index(data))
-        elif kind == PART_DONE:
-            item.open_parts.discard(_index(data))
-        elif kind in PART_DELTAS:
-            self._ensure_part(item, data, kind)
-            if kind == TEXT_DELTA:
-                item.text_by_part[_index(data)] += _text(data.get("delta"))
-        elif kind == ARGUMENTS_DELTA:
-            if isinstance(data.get("delta"), dict | list):
-                data["delta"] = self._as_text(data["delta"])
-                changed = True
-            item.arguments += _text(data.get("delta"))
-        elif kind == ARGUMENTS_DONE:
-            changed = self._mend_arguments(data, item) or changed
-        elif kind == ITEM_DONE:
-            changed = self._item_done(data, item) or changed
-        return changed
-
-    def _item_added(self, data: Data) -> bool:
-        added = data.get("item")
-        item = _Item(len(self._items), added if isinstance(added, dict) else {})
-        source = data.get("output_index")
-        self._items.append(item)
-        if isinstance(source, int):
-            self._by_source[source] = item
-        if isinstance(item.added.get("id"), str):
-            self._by_id[item.added["id"]] = item
-        item.arguments = _text(item.added.get("arguments"))
-        return self._number_item(data, item)
-
-    def _item_of(self, data: Data) -> _Item | None:
-        item = data.get("item")
-        identity = data.get("item_id") or (item.get("id") if isinstance(item, dict) else None)
-        if isinstance(identity, str) and identity in self._by_id:
-            return self._by_id[identity]
-        source = data.get("output_index")
-        return self._by_source.get(source) if isinstance(source, int) else None
-
-    def _number_item(self, data: Data, item: _Item) -> bool:
-        index = data.get("output_index")
-        is_right = index == item.number and not isinstance(index, bool)
-        if is_right or not self._find(
-            rules.OUTPUT_INDEX, f"output_index {index!r}", str(item.number)
-        ):
-            return False
-        data["output_index"] = item.number
-        return True
-
-    def _add_missing(self, data: Data, kind: str) -> _Item:
-        """Write the item that an event belongs to: what it holds tells what it is."""
-        whole = data.get("item")
-        if kind == ITEM_DONE and isinstance(whole, dict):
-            added = {**whole, "status": "in_progress"}
-            if whole.get("type") == "message":
-                added["content"] = []
-        elif kind in PART_DELTAS or kind in (PART_ADDED, PART_DONE):
-            added = {"type": "message", "role": "assistant", "status": "in_progress", "content": []}
+            self._complete(data, kind)
+            self._writer.send(event, data, kind)
+            self._verdict = Kind.TERMINAL
+            return self._writer.mended(Kind.TERMINAL)
+        if kind in LIFECYCLE:
+            fate = self._lifecycle(data, kind)
         else:
-            self._find(rules.ITEM_NOT_ADDED, kind, "ended in an error")
-            raise _Unmendable(f"The provider sent {kind} of an item that it never began.")
-        identity = data.get("item_id") or added.get("id") or f"msg_{self._events}"
-        added["id"] = identity
-        self._find(rules.ITEM_NOT_ADDED, kind, f"{added.get('type')} added")
-        source = data.get("output_index")
-        event = {"type": ITEM_ADDED, "output_index": source, "item": added}
-        self._item_added(event)
-        event["output_index"] = self._items[-1].number
-        self._send(None, event)
-        return self._items[-1]
+            self._ensure_began(data)
+            fate = self._item_events.feed(data, kind)
+        if fate is Fate.SENT:
+            self._writer.send(event, data, kind)
+            return self._writer.mended(Kind.PREAMBLE if kind in PREAMBLE else Kind.CONTENT)
+        if self._items.any_shown and self._writer.out:
+            return self._writer.mended(Kind.CONTENT)
+        # What is withheld is progress all the same, but it can still be taken back.
+        is_idle = fate is Fate.DROPPED and not self._writer.out
+        return self._writer.mended(Kind.IDLE if is_idle else Kind.PREAMBLE)
 
-    def _ensure_part(self, item: _Item, data: Data, kind: str) -> None:
-        index = _index(data)
-        if index in item.text_by_part:
-            return
-        item.text_by_part[index] = ""
-        item.open_parts.add(index)
-        if self._find(rules.ITEM_NOT_ADDED, f"{kind} of part {index}", "part added"):
-            is_refusal = "refusal" in kind
-            part = (
-                {"type": "refusal", "refusal": ""}
-                if is_refusal
-                else {"type": "output_text", "text": "", "annotations": []}
-            )
-            self._send(None, self._part_event(PART_ADDED, item, index, part=part))
+    # Errors
 
-    def _part_event(self, kind: str, item: _Item, index: int, **fields: Any) -> Data:
-        return {
-            "type": kind,
-            "item_id": item.added.get("id", ""),
-            "output_index": item.number,
-            "content_index": index,
-            **fields,
-        }
-
-    def _mend_arguments(self, data: Data, item: _Item) -> bool:
-        given = data.get("arguments")
-        if isinstance(given, str) and given:
-            item.arguments = given
-            return False
-        better = self._as_text(given) if isinstance(given, dict | list) else item.arguments or "{}"
-        if better == given:
-            return False
-        self._find(rules.ARGUMENTS_AS_OBJECT, f"arguments {type(given).__name__}", "text")
-        item.arguments = data["arguments"] = better
-        return True
-
-    def _item_done(self, data: Data, item: _Item) -> bool:
-        done = data.get("item")
-        changed = False
-        if not isinstance(done, dict):
-            done = data["item"] = {**item.added}
-            changed = True
-        if done.get("type") == "function_call":
-            changed = self._complete_call(done, item) or changed
-        item.done = done
-        return changed
-
-    def _complete_call(self, done: Data, item: _Item) -> bool:
-        missing = {
-            key: item.added[key] for key in _CARRIED if not done.get(key) and item.added.get(key)
-        }
-        arguments = done.get("arguments")
-        if isinstance(arguments, dict | list):
-            missing["arguments"] = self._as_text(arguments)
-        elif not arguments:
-            missing["arguments"] = item.arguments or "{}"
-        if not (done.get("name") or missing.get("name")):
-            if len(self._context.tool_names) != 1:
-                self._find(rules.ITEM_INCOMPLETE, "a call without a name", "ended in an error")
-                raise _Unmendable("The provider called a tool without naming it.")
-            missing["name"] = self._context.tool_names[0]
-        if not (done.get("call_id") or missing.get("call_id")):
-            missing["call_id"] = f"call_{self._events}"
-        if not _parses(missing.get("arguments", arguments)):
-            self._find(rules.ARGUMENTS_BROKEN, str(arguments)[:60], "ended in an error")
-            raise _Unmendable("The provider's tool call ended inside its JSON arguments.")
-        if not missing or not self._find(
-            rules.ITEM_INCOMPLETE, f"no {', '.join(missing)}", "carried over"
-        ):
-            return False
-        done |= missing
-        return True
-
-    def _as_text(self, value: Any) -> str:
-        self._find(rules.ARGUMENTS_AS_OBJECT, "an object", "written as text")
-        return orjson.dumps(value).decode()
-
-    # The end
-
-    def _complete(self, event: sse.Event, data: Data, changed: bool) -> Mended:
-        self._ensure_began()
-        response = data.get("response")
-        if not isinstance(response, dict):
-            response = data["response"] = {**self._response, "status": "completed"}
-            changed = True
-        if not self._is_off:
-            if data["type"] == "response.completed":
-                self._settle_items()
-            done = self._output()
-            if len(response.get("output") or []) < len(done) and self._find(
-                rules.OUTPUT_MISSING,
-                f"{len(response.get('output') or [])} of {len(done)}",
-                "rebuilt",
-            ):
-                response["output"] = done
-                changed = True
-            changed = self._mend_usage(response) or changed
-        self._send(event, data, changed)
-        self._verdict = Kind.TERMINAL
-        return self._mended(Kind.TERMINAL)
-
-    def _settle_items(self) -> None:
-        """Before a response completes: every item is done."""
-        for item in self._items:
-            if item.done is not None:
-                continue
-            self._find(rules.ITEM_NOT_DONE, f"item {item.number}", "done added")
-            done = {**item.added, "status": "completed"}
-            if done.get("type") == "message":
-                done["content"] = self._close_parts(item)
-            if done.get("type") == "function_call":
-                done["arguments"] = item.arguments
-                self._complete_call(done, item)
-            item.done = done
-            self._send(None, {"type": ITEM_DONE, "output_index": item.number, "item": done})
-
-    def _close_parts(self, item: _Item) -> list[Data]:
-        parts: list[Data] = []
-        for index, text in sorted(item.text_by_part.items()):
-            part = {"type": "output_text", "text": text, "annotations": []}
-            parts.append(part)
-            if index in item.open_parts:
-                self._send(None, self._part_event(TEXT_DONE, item, index, text=text, logprobs=[]))
-                self._send(None, self._part_event(PART_DONE, item, index, part=part))
-        return parts
-
-    def _mend_usage(self, response: Data) -> bool:
-        usage = response.get("usage")
-        if not isinstance(usage, dict):
-            return False
-        missing = {key: 0 for key in USAGE_COUNTS if not isinstance(usage.get(key), int)}
-        if not missing or not self._find(
-            rules.USAGE_INCOMPLETE, f"no {', '.join(missing)}", "filled in"
-        ):
-            return False
-        usage |= missing
-        if "total_tokens" in missing:
-            usage["total_tokens"] = usage["input_tokens"] + usage["output_tokens"]
-        return True
-
-    def _output(self) -> list[Data]:
-        return [item.done for item in self._items if item.done is not None]
-
-    # Writing
-
-    def _number_wrong(self, data: Data) -> bool:
-        number = data.get("sequence_number")
-        return not isinstance(number, int) or isinstance(number, bool) or number <= self._number
-
-    def _send(self, event: sse.Event | None, data: Data, changed: bool = True) -> None:
-        given = data.get("sequence_number")
-        if self._number_wrong(data) and (
-            event is None
-            or self._find(rules.SEQUENCE_NUMBER, f"number {given!r}", str(self._number + 1))
-        ):
-            data["sequence_number"] = self._number + 1
-            changed = True
-        number = data.get("sequence_number")
-        if isinstance(number, int) and number > self._number:
-            self._number = number
-        if event is None:
-            self._out.append(sse.encode(orjson.dumps(data), data["type"]))
+    def _reported(
+        self, event: sse.Event, data: Data, kind: str | None, error: ProviderError
+    ) -> Mended:
+        if kind == FAILED and error.message.strip() and error.code:
+            self._ensure_began(data)
+            self._mend_response(data, kind)
+            self._writer.send(event, data, kind)
+        elif kind == "error" and self._context.client != "codex" and _says_why(data):
+            self._writer.send(event, data, kind)
         else:
-            self._out.append(sse.with_data(event, orjson.dumps(data)) if changed else event.raw)
-
-    def _find(self, rule: Rule, found: str, done: str) -> bool:
-        """Note a finding; False when the rule is switched off."""
-        if rule.code in self._context.disabled:
-            return False
-        self._findings.append(Finding(rule.code, f"event {self._events}", found, done))
-        return True
-
-    def _mended(self, kind: Kind) -> Mended:
-        return Mended(b"".join(self._out), kind, self._findings)
+            if not self._began:
+                self._begin({})
+            self._write_failed(error)
+        self._verdict, self._error = Kind.ERROR, error
+        return Mended(b"".join(self._writer.out), Kind.ERROR, self._writer.findings, error)
 
     def _failed(self, message: str) -> Mended:
         error = make_error(status=502, type="server_error", message=message)
-        self._out.append(self.fail(error))
-        return Mended(b"".join(self._out), Kind.ERROR, self._findings, error)
+        if not self._began:
+            self._begin({})
+        self._write_failed(error)
+        self._verdict, self._error = Kind.ERROR, error
+        return Mended(b"".join(self._writer.out), Kind.ERROR, self._writer.findings, error)
+
+    def _write_failed(self, error: ProviderError) -> None:
+        # The instructions are long, and the client wrote them.
+        shown = {key: self._response[key] for key in self._response if key != "instructions"}
+        shown["output"] = self._items.done()
+        self._writer.number += 1
+        before_output = not self._items.any_shown
+        self._writer.out.append(
+            error_event(error, shown, self._writer.number, before_output=before_output)
+        )
+
+    # The response object
+
+    def _lifecycle(self, data: Data, kind: str) -> Fate:
+        if kind != CREATED:
+            self._ensure_began(data)
+        elif self._began and self._writer.find(rules.CREATED_REPEATED, "a second one", "dropped"):
+            return Fate.DROPPED
+        self._began = True
+        self._mend_response(data, kind)
+        return Fate.SENT
+
+    def _ensure_began(self, data: Data) -> None:
+        if not self._began and self._writer.find(rules.CREATED_MISSING, f"no {CREATED}", "added"):
+            self._begin(data)
+        self._began = True
+
+    def _begin(self, data: Data) -> None:
+        """Write `response.created` from what the first event tells."""
+        self._began = True
+        told = data.get("response")
+        told = told if isinstance(told, dict) else {}
+        known = {
+            key: told[key]
+            for key, types in (("id", str), ("created_at", (int, float)), ("model", str))
+            if told.get(key) and isinstance(told[key], types)
+        }
+        self._response = response_object({"model": self._context.model, **known})
+        if self._context.shown_model is not None:
+            self._response["model"] = self._context.shown_model
+        self._item_events.response_id = self._response["id"]
+        self._writer.write({"type": CREATED, "response": self._response})
+
+    def _mend_response(self, data: Data, kind: str) -> None:
+        """Mend the response object in an event, and remember it."""
+        given = data.get("response")
+        response = given if isinstance(given, dict) else {}
+        known = self._response
+        missing: Data = {}
+        identity = response.get("id")
+        if not isinstance(identity, str) or not identity:
+            missing["id"] = known.get("id") or "resp_unknown"
+        elif known.get("id", identity) != identity:
+            missing["id"] = known["id"]
+        if kind == CREATED and not isinstance(response.get("created_at"), int | float):
+            missing["created_at"] = 0
+        if kind == CREATED and not isinstance(response.get("model"), str):
+            missing["model"] = self._context.model
+        status = response.get("status")
+        if kind in COMPLETE and (not isinstance(status, str) or status in UNFINISHED):
+            missing["status"] = kind.removeprefix("response.")
+        if missing and self._writer.change(
+            rules.RESPONSE_INCOMPLETE, f"{kind}: {', '.join(missing)}", "filled in"
+        ):
+            if not response:
+                response = {key: known[key] for key in known if key not in ("output", "usage")}
+            response = data["response"] = {**response, **missing}
+        shown = self._context.shown_model
+        if shown is not None and response.get("model") not in (None, shown):
+            response["model"] = shown
+            self._writer.changed = True
+        self._response = {**known, **response}
+        self._item_events.response_id = str(self._response.get("id"))
+
+    # The end
+
+    def _complete(self, data: Data, kind: str) -> None:
+        """Make the terminal event say what was streamed, and the stream what it says."""
+        self._ensure_began(data)
+        self._mend_response(data, kind)
+        response = data.get("response")
+        if not isinstance(response, dict):
+            return
+        given = response.get("output")
+        output = [
+            entry for entry in (given if isinstance(given, list) else []) if isinstance(entry, dict)
+        ]
+        if kind == COMPLETED:
+            if output and not len(self._items):
+                self._item_events.stream(output)
+            self._item_events.settle(output)
+        self._mend_output(response, output, kind)
+        self._mend_usage(response)
+
+    def _complete_at_end(self) -> Mended:
+        self._item_events.settle([])
+        response: Data = {**self._response, "status": "completed", "output": self._items.done()}
+        if response.get("usage") is None:
+            response["usage"] = None if self._context.client == "codex" else no_usage()
+        self._writer.write({"type": COMPLETED, "response": response})
+        self._verdict = Kind.TERMINAL
+        return self._writer.mended(Kind.TERMINAL)
+
+    def _mend_output(self, response: Data, output: list[Data], kind: str) -> None:
+        streamed = self._items.done()
+        if kind != COMPLETED:
+            streamed += self._items.unfinished()
+        if len(output) < len(streamed):
+            found = f"{len(output)} of {len(streamed)} items"
+            if self._writer.change(rules.OUTPUT_MISSING, found, "rebuilt"):
+                response["output"] = streamed
+            return
+        if response.get("output") != output and self._writer.change(
+            rules.OUTPUT_MISSING, "no list of items", f"a list of {len(output)}"
+        ):
+            response["output"] = output
+        self._item_events.mend_output(output)
+
+    def _mend_usage(self, response: Data) -> None:
+        usage = response.get("usage")
+        better = mended_usage(usage)
+        if better is None and self._context.client == "opencode":
+            better = no_usage()
+        if better != usage and self._writer.change(
+            rules.USAGE_INCOMPLETE, f"usage {start_of(repr(usage).encode())}", "filled in"
+        ):
+            response["usage"] = better
 
 
-def _index(data: Data) -> int:
-    index = data.get("content_index")
-    return index if isinstance(index, int) else 0
+def mended_usage(usage: Any) -> Data | None:
+    """The usage with all its counts as integers; None if it counts nothing."""
+    if not isinstance(usage, dict):
+        return None
+    counts = {key: _count(usage.get(key)) for key in USAGE_COUNTS}
+    for key, chat_key in _CHAT_COUNTS.items():
+        if counts[key] is None:
+            counts[key] = _count(usage.get(chat_key))
+    read, written, total = counts.values()
+    if read is None and written is None and total is None:
+        return None
+    if read is None:
+        read = max(0, total - written) if total is not None and written is not None else 0
+    if written is None:
+        written = max(0, total - read) if total is not None else 0
+    total = read + written if total is None else total
+    better = usage | dict(zip(USAGE_COUNTS, (read, written, total), strict=True))
+    for key, count in USAGE_DETAILS.items():
+        details = usage.get(key)
+        if isinstance(details, dict):
+            better[key] = details | {count: _count(details.get(count)) or 0}
+        elif details is not None:
+            better[key] = {count: 0}
+    return better
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def no_usage() -> Data:
+    """Usage that counts nothing, for clients that skip a terminal event without any.
+
+    Codex takes none as unknown, and is given none.
+    """
+    counts: Data = dict.fromkeys(USAGE_COUNTS, 0)
+    return counts | {key: {count: 0} for key, count in USAGE_DETAILS.items()}
 
 
-def _parses(text: Any) -> bool:
-    try:
-        orjson.loads(text)
-    except (orjson.JSONDecodeError, TypeError):
-        return False
-    return True
+def _count(value: Any) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if is_count(value) else None
 
 
-def _start_of(raw: bytes) -> str:
-    text = raw[:60].decode("utf-8", "replace")
-    return text + "…" if len(raw) > 60 else text
+def _error_in(event: sse.Event, data: Any, kind: str | None) -> ProviderError | None:
+    """The error that an event reports. A field called `error` in an event is none by itself."""
+    response = data.get("response") if isinstance(data, dict) else None
+    inner = response.get("error") if isinstance(response, dict) else None
+    if kind == FAILED or (
+        kind in COMPLETE
+        and isinstance(response, dict)
+        and response.get("status") == "failed"
+        and isinstance(inner, dict)
+    ):
+        inner = inner or data.get("error")
+        if isinstance(inner, str):
+            return make_error(message=inner)
+        return error_from(inner if isinstance(inner, dict) else {})
+    if kind == "response.error":
+        return read_error(data) or error_from(data)
+    if kind is not None and kind != "error" and ("." in kind or not data.get("error")):
+        return None
+    error = read_error(data)
+    if error is None and event.type == "error":
+        error = error_from(data if isinstance(data, dict) else {})
+    return error
+
+
+def _says_why(data: Data) -> bool:
+    nested = data.get("error")
+    said = data.get("message") or (nested.get("message") if isinstance(nested, dict) else None)
+    return isinstance(said, str) and bool(said.strip())
