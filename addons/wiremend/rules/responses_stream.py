@@ -18,10 +18,7 @@ from wiremend.protocols.responses import (
     PREAMBLE,
     UNFINISHED,
     UNNUMBERED,
-    USAGE_COUNTS,
-    USAGE_DETAILS,
     error_event,
-    is_count,
     response_object,
 )
 from wiremend.rules import responses_rules as rules
@@ -30,6 +27,7 @@ from wiremend.rules.mending import Kind, Mended, StreamContext
 from wiremend.rules.responses_item_events import Fate, ItemEvents
 from wiremend.rules.responses_items import Data
 from wiremend.rules.responses_rules import RULES
+from wiremend.rules.responses_usage import mended_usage, no_usage
 from wiremend.rules.responses_writing import Unmendable, Writer, from_json, start_of
 
 __all__ = ["RULES", "ResponsesMender"]
@@ -38,8 +36,6 @@ _OWN_FIELDS = frozenset(
     {"delta", "item", "item_id", "output_index", "content_index", "summary_index", "part"}
 )
 """Data with one of these was an event of this protocol, even when its type is gone."""
-_CHAT_COUNTS = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
-"""Chat Completions' names, which gateways leave in place."""
 
 
 class ResponsesMender:
@@ -324,47 +320,6 @@ class ResponsesMender:
             rules.USAGE_INCOMPLETE, f"usage {start_of(repr(usage).encode())}", "filled in"
         ):
             response["usage"] = better
-
-
-def mended_usage(usage: Any) -> Data | None:
-    """The usage with all its counts as integers; None if it counts nothing."""
-    if not isinstance(usage, dict):
-        return None
-    counts = {key: _count(usage.get(key)) for key in USAGE_COUNTS}
-    for key, chat_key in _CHAT_COUNTS.items():
-        if counts[key] is None:
-            counts[key] = _count(usage.get(chat_key))
-    read, written, total = counts.values()
-    if read is None and written is None and total is None:
-        return None
-    if read is None:
-        read = max(0, total - written) if total is not None and written is not None else 0
-    if written is None:
-        written = max(0, total - read) if total is not None else 0
-    total = read + written if total is None else total
-    better = usage | dict(zip(USAGE_COUNTS, (read, written, total), strict=True))
-    for key, count in USAGE_DETAILS.items():
-        details = usage.get(key)
-        if isinstance(details, dict):
-            better[key] = details | {count: _count(details.get(count)) or 0}
-        elif details is not None:
-            better[key] = {count: 0}
-    return better
-
-
-def no_usage() -> Data:
-    """Usage that counts nothing, for clients that skip a terminal event without any.
-
-    Codex takes none as unknown, and is given none.
-    """
-    counts: Data = dict.fromkeys(USAGE_COUNTS, 0)
-    return counts | {key: {count: 0} for key, count in USAGE_DETAILS.items()}
-
-
-def _count(value: Any) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if is_count(value) else None
 
 
 def _error_in(event: sse.Event, data: Any, kind: str | None) -> ProviderError | None:
