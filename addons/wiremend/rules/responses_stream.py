@@ -56,6 +56,11 @@ class ResponsesMender:
         state = self._verdict.value if self._verdict else "open"
         return f"ResponsesMender({state}, event={self._writer.events}, items={len(self._items)})"
 
+    @property
+    def complete(self) -> bool:
+        """Never before the terminal event: another item may begin at any time."""
+        return False
+
     def decoder(self) -> sse.Decoder:
         """Server-sent events."""
         return sse.Decoder()
