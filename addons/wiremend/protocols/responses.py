@@ -120,6 +120,11 @@ ITEM_FIELDS: Mapping[str, Mapping[str, type]] = {
     "reasoning": {"id": str, "summary": list},
     "function_call": {"id": str, "call_id": str, "name": str, "arguments": str},
     "custom_tool_call": {"id": str, "call_id": str, "name": str, "input": str},
+    "mcp_call": {"id": str},
+    "code_interpreter_call": {"id": str},
+    "web_search_call": {"id": str},
+    "file_search_call": {"id": str},
+    "image_generation_call": {"id": str},
 }
 """Fields that an item must have when it is added and when it is done, by the item's type."""
 CALL_TEXT: Mapping[str, str] = {"function_call": "arguments", "custom_tool_call": "input"}

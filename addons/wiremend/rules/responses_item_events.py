@@ -234,7 +234,7 @@ class ItemEvents:
             return self._context.tool_names[0]
         if key == "call_id" and _has(given, "id"):
             return given["id"]
-        prefix = "call" if key == "call_id" else given["type"]
+        prefix = key if key == "call_id" else given["type"]
         return new_id(prefix, self.response_id, item.ordinal)
 
     def _write_arguments_as_text(self, given: Data, *, is_done: bool) -> None:

@@ -23,6 +23,12 @@ _ID_PREFIXES = {
     "reasoning": "rs",
     "function_call": "fc",
     "custom_tool_call": "ctc",
+    "mcp_call": "mcp",
+    "code_interpreter_call": "ci",
+    "web_search_call": "ws",
+    "file_search_call": "fs",
+    "image_generation_call": "ig",
+    "call_id": "call",
 }
 
 
@@ -245,7 +251,7 @@ class Items:
 
 
 def new_id(type: str, response_id: str, ordinal: int) -> str:
-    """An id for an item that has none: the same for the same stream."""
+    """An id for an item of this type that has none: the same for the same stream."""
     return f"{_ID_PREFIXES.get(type, 'item')}_{response_id.removeprefix('resp_')}_{ordinal}"
 
 

@@ -1,0 +1,357 @@
+"""Responses streams made by hypothesis: valid ones with every feature, and broken ones.
+
+Each strategy yields a list of bytes, one per event, its blank line included.
+"""
+
+import copy
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+type Json = dict[str, Any]
+
+_text = st.text(st.characters(codec="utf-8"), max_size=12)
+_value = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | _text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_text, inner, max_size=3),
+)
+_tool = st.sampled_from(["read_file", "exec", "mcp__notion__search"])
+_line_end = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"])
+_HOSTED = {
+    "web_search_call": (
+        ("in_progress", "searching", "completed"),
+        {"action": {"type": "search", "query": "weather"}},
+    ),
+    "file_search_call": (("in_progress", "searching", "completed"), {"queries": [], "results": []}),
+    "image_generation_call": (("in_progress", "generating", "completed"), {"result": "aGk="}),
+    "mcp_list_tools": (("in_progress", "completed"), {"server_label": "docs", "tools": []}),
+    "an_item_of_tomorrow": (("dreaming",), {"dream": [1, 2.5, None]}),
+}
+
+
+@st.composite
+def _fragments(draw: st.DrawFn, text: str) -> list[str]:
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
+    return [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+
+def _in(item: Json, kind: str, **fields: Any) -> Json:
+    return {"type": f"response.{kind}", "item_id": item["id"], "output_index": None, **fields}
+
+
+@st.composite
+def _message(draw: st.DrawFn, number: int) -> tuple[list[Json], Json]:
+    item: Json = {"id": f"msg_{number}", "type": "message", "status": "completed"}
+    item |= {"role": "assistant", "content": []}
+    steps: list[Json] = [
+        {"type": "response.output_item.added", "output_index": None}
+        | {"item": item | {"status": "in_progress", "content": []}}
+    ]
+    for index in range(draw(st.integers(0, 2))):
+        at = {"content_index": index}
+        text = draw(_text)
+        if draw(st.integers(0, 4)) == 0:
+            part: Json = {"type": "refusal", "refusal": text}
+            name, key, more = "refusal", "refusal", {}
+        else:
+            part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+            name, key, more = "output_text", "text", {"logprobs": []}
+        steps.append(_in(item, "content_part.added", **at, part=part | {key: ""}))
+        for fragment in draw(_fragments(text)):
+            steps.append(_in(item, f"{name}.delta", **at, delta=fragment, **more))
+        if name == "output_text" and draw(st.booleans()):
+            annotation = {"type": "url_citation", "url": "https://example.com", "title": "A page"}
+            annotation |= {"start_index": 0, "end_index": len(text)}
+            part = part | {"annotations": [annotation]}
+            steps.append(
+                _in(item, "output_text.annotation.added", **at)
+                | {"annotation_index": 0, "annotation": annotation}
+            )
+        steps.append(_in(item, f"{name}.done", **at, **{key: text}, **more))
+        steps.append(_in(item, "content_part.done", **at, part=part))
+        item["content"] = [*item["content"], part]
+    return steps, item
+
+
+@st.composite
+def _reasoning(draw: st.DrawFn, number: int) -> tuple[list[Json], Json]:
+    item: Json = {"id": f"rs_{number}", "type": "reasoning", "summary": []}
+    if draw(st.booleans()):
+        item["encrypted_content"] = "gAAAAAB"
+    steps: list[Json] = [
+        {"type": "response.output_item.added", "output_index": None, "item": copy.deepcopy(item)}
+    ]
+    for index in range(draw(st.integers(0, 2))):
+        at, text = {"summary_index": index}, draw(_text)
+        part = {"type": "summary_text", "text": text}
+        steps.append(_in(item, "reasoning_summary_part.added", **at, part=part | {"text": ""}))
+        for fragment in draw(_fragments(text)):
+            steps.append(_in(item, "reasoning_summary_text.delta", **at, delta=fragment))
+        steps.append(_in(item, "reasoning_summary_text.done", **at, text=text))
+        steps.append(_in(item, "reasoning_summary_part.done", **at, part=part))
+        item["summary"].append(part)
+    if draw(st.booleans()):
+        at = {"content_index": 0}
+        steps.append(_in(item, "reasoning_text.delta", **at, delta="hm"))
+        steps.append(_in(item, "reasoning_text.done", **at, text="hm"))
+        item["content"] = [{"type": "reasoning_text", "text": "hm"}]
+    return steps, item
+
+
+@st.composite
+def _call(draw: st.DrawFn, number: int) -> tuple[list[Json], Json]:
+    kind = draw(st.sampled_from(["function_call", "custom_tool_call", "mcp_call"]))
+    key = "input" if kind == "custom_tool_call" else "arguments"
+    name = {"custom_tool_call": "custom_tool_call_input", "mcp_call": "mcp_call_arguments"}.get(
+        kind, "function_call_arguments"
+    )
+    is_cut = kind == "function_call" and draw(st.integers(0, 9)) == 0
+    if key == "input":
+        text = draw(_text)
+    else:
+        text = json.dumps(draw(st.dictionaries(_text, _value, max_size=3)))
+        text = text[: len(text) // 2] if is_cut else text
+    item: Json = {"id": f"fc_{number}", "type": kind, "name": draw(_tool), key: text}
+    if kind != "mcp_call":
+        item["call_id"] = f"call_{number}"
+    else:
+        item |= {"server_label": "docs", "output": "ok", "error": None}
+    item["status"] = "incomplete" if is_cut else "completed"
+    steps: list[Json] = [
+        {"type": "response.output_item.added", "output_index": None}
+        | {"item": item | {"status": "in_progress", key: ""}}
+    ]
+    for fragment in draw(_fragments(text)):
+        steps.append(_in(item, f"{name}.delta", delta=fragment))
+    if not is_cut:
+        steps.append(_in(item, f"{name}.done", **{key: text}))
+    return steps, item
+
+
+@st.composite
+def _hosted(draw: st.DrawFn, number: int) -> tuple[list[Json], Json]:
+    kind = draw(st.sampled_from(sorted(_HOSTED)))
+    stages, fields = _HOSTED[kind]
+    item: Json = {"id": f"ws_{number}", "type": kind, "status": "completed", **fields}
+    steps: list[Json] = [
+        {"type": "response.output_item.added", "output_index": None}
+        | {"item": {"id": item["id"], "type": kind, "status": "in_progress"}}
+    ]
+    steps += [_in(item, f"{kind}.{stage}") for stage in stages]
+    return steps, item
+
+
+@st.composite
+def _code(draw: st.DrawFn, number: int) -> tuple[list[Json], Json]:
+    code = draw(_text)
+    item: Json = {"id": f"ci_{number}", "type": "code_interpreter_call", "status": "completed"}
+    item |= {"code": code, "container_id": "cntr_1", "outputs": None}
+    name = "code_interpreter_call_code"
+    steps: list[Json] = [
+        {"type": "response.output_item.added", "output_index": None}
+        | {"item": item | {"status": "in_progress", "code": ""}},
+        _in(item, "code_interpreter_call.in_progress"),
+        *(_in(item, f"{name}.delta", delta=text) for text in draw(_fragments(code))),
+        _in(item, f"{name}.done", code=code),
+        _in(item, "code_interpreter_call.interpreting"),
+        _in(item, "code_interpreter_call.completed"),
+    ]
+    return steps, item
+
+
+@st.composite
+def _items(draw: st.DrawFn) -> tuple[list[Json], list[Json]]:
+    """The steps of all items, one after the other or overlapping, and the items as they end."""
+    kinds = st.sampled_from([_message, _message, _reasoning, _call, _call, _hosted, _code])
+    count = draw(st.integers(0, 4))
+    queues: list[list[Json]] = []
+    output: list[Json] = []
+    for number in range(count):
+        steps, item = draw(draw(kinds)(number))
+        steps.append({"type": "response.output_item.done", "output_index": None, "item": item})
+        queues.append([step | {"output_index": number} for step in steps])
+        output.append(item)
+    if not draw(st.booleans()):
+        return [step for steps in queues for step in steps], output
+    mixed: list[Json] = [steps.pop(0) for steps in queues]
+    while queues := [steps for steps in queues if steps]:
+        mixed.append(draw(st.sampled_from(queues)).pop(0))
+    return mixed, output
+
+
+@st.composite
+def _ending(draw: st.DrawFn, base: Json, output: list[Json]) -> Json:
+    kind = draw(st.sampled_from(["completed"] * 5 + ["incomplete", "failed", "error"]))
+    if kind == "error":
+        return {"type": "error", "code": "server_error", "message": "Sorry.", "param": None}
+    response = base | {"status": kind, "output": output}
+    if kind == "failed":
+        response["error"] = {"code": draw(st.sampled_from(["server_error", "rate_limit_exceeded"]))}
+        response["error"]["message"] = "Sorry."
+        return {"type": "response.failed", "response": response}
+    if kind == "incomplete":
+        response["incomplete_details"] = {"reason": "max_output_tokens"}
+    if draw(st.integers(0, 5)):
+        response["usage"] = {
+            "input_tokens": 10,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": 5,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 15,
+        }
+    return {"type": f"response.{kind}", "response": response}
+
+
+@st.composite
+def valid_steps(draw: st.DrawFn) -> list[Json]:
+    """The data of a valid stream's events."""
+    base: Json = {
+        "id": draw(st.sampled_from(["resp_1", "5f3b7a52-2a5b-4c1e-9d53-6f0d1c9a7b11"])),
+        "object": "response",
+        "created_at": draw(st.sampled_from([1760000000, 1760000000.25])),
+        "status": "in_progress",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": draw(st.none() | _text),
+        "model": "gpt-5",
+        "output": [],
+        "usage": None,
+        "metadata": {},
+    }
+    steps: list[Json] = [{"type": "response.created", "response": base}]
+    if draw(st.booleans()):
+        steps.append({"type": "response.queued", "response": base | {"status": "queued"}})
+    if draw(st.booleans()):
+        steps.append({"type": "response.in_progress", "response": base})
+    middle, output = draw(_items())
+    ending = draw(_ending(base, output))
+    if draw(st.booleans()):
+        middle.insert(len(middle) // 2, {"type": "response.a_thing_of_tomorrow", "thing": 1})
+    steps += [*middle, ending]
+    number = -1
+    for place, step in enumerate(steps):
+        number += draw(st.sampled_from([1, 1, 1, 7]))
+        steps[place] = {"type": step["type"], "sequence_number": number, **step}
+    for step in draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    {"type": "codex.rate_limits", "primary": {"used_percent": 3}},
+                    {"type": "response.metadata", "metadata": {}},
+                ]
+            ),
+            max_size=2,
+        )
+    ):
+        steps.insert(draw(st.integers(0, len(steps) - 1)), step)
+    return steps
+
+
+def as_event(data: Json, end: str = "\n", type: str | None = None) -> bytes:
+    """One event; its `event:` line names its type, another, or (empty) nothing."""
+    name = data.get("type") if type is None else type
+    head = f"event: {name}{end}" if name else ""
+    return f"{head}data: {json.dumps(data)}{end}{end}".encode()
+
+
+@st.composite
+def valid_streams(draw: st.DrawFn) -> list[bytes]:
+    """Streams that must pass byte for byte."""
+    end = draw(_line_end)
+    events = [as_event(step, end) for step in draw(valid_steps())]
+    for junk in draw(st.lists(st.sampled_from([": ping\n\n", "\n", "id: 5\n\n"]), max_size=2)):
+        events.insert(draw(st.integers(0, len(events) - 1)), junk.encode())
+    if draw(st.booleans()):
+        compact = [event.replace(b'": ', b'":') for event in events[:1]]
+        events[:1] = compact
+    return events
+
+
+_JUNK = [
+    b"data:\n\n",
+    b"data: {}\n\n",
+    b": comment\n\n",
+    b"\n",
+    b'data: {"type":"keepalive","sequence_number":3}\n\n',
+    b'data: {"type":"ping","cost":"0.01"}\n\n',
+    b'data: {"tool":"search_files","label":"*","status":"running"}\n\n',
+    b'data: {"type":"response.output_text.delta","del\n\n',
+    b"data: [DONE]\n\n",
+    b"data: nonsense\n\n",
+    b'data: {"error":{"code":"","message":"","type":"server_error"},"request_id":""}\n\n',
+    b'event: error\ndata: {"type":"error","error":{"type":"server_error","message":"No."}}\n\n',
+    b"event: error\ndata: upstream went away\n\n",
+    b'data: {"code":"InternalError","message":"peer closed connection","request_id":"1"}\n\n',
+    b'data: {"type":"message_start","message":{}}\n\n',
+    b'event: message\ndata: {"id":"chatcmpl-1","choices":[]}\n\n',
+]
+_WRONG = st.sampled_from(
+    [None, "", 0, 1, -1, 7, 2.5, True, [], {}, [None], {"a": 1}, "x", "in_progress", 2**70]
+)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of all members, a few levels deep."""
+    found: list[tuple[Any, ...]] = []
+    if len(path) < 5:
+        members = value.items() if isinstance(value, dict) else ()
+        members = enumerate(value) if isinstance(value, list) else members
+        for key, inner in members:
+            found += [(*path, key), *_places(inner, (*path, key))]
+    return found
+
+
+def _break_field(draw: st.DrawFn, step: Json) -> None:
+    path = draw(st.sampled_from(_places(step)))
+    holder: Any = step
+    for key in path[:-1]:
+        holder = holder[key]
+    if draw(st.booleans()) and isinstance(holder, dict):
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = draw(_WRONG)
+
+
+@st.composite
+def mutated_streams(draw: st.DrawFn) -> list[bytes]:
+    """Streams with one to four things wrong."""
+    steps = copy.deepcopy(draw(valid_steps()))
+    for _ in range(draw(st.integers(1, 4))):
+        if not steps:
+            break
+        place = draw(st.integers(0, len(steps) - 1))
+        match draw(st.integers(0, 6)):
+            case 0:
+                del steps[place]
+            case 1:
+                steps.insert(place, copy.deepcopy(steps[place]))
+            case 2:
+                other = draw(st.integers(0, len(steps) - 1))
+                steps[place], steps[other] = steps[other], steps[place]
+            case 3:
+                for key in ("output_index", "sequence_number", "content_index", "item_id"):
+                    if draw(st.booleans()):
+                        wrong = draw(_WRONG)
+                        for step in steps:
+                            if key in step:
+                                step[key] = wrong
+            case 4:
+                key = draw(st.sampled_from(["item_id", "sequence_number", "output_index", "id"]))
+                for step in steps:
+                    step.pop(key, None)
+                    if isinstance(step.get("item"), dict):
+                        step["item"].pop(key, None)
+            case 5:
+                del steps[place:]
+            case _:
+                if steps[place]:
+                    _break_field(draw, steps[place])
+    line = draw(st.sampled_from([None, None, None, "", "message", "response.completed"]))
+    events = [as_event(step, "\n", line) for step in steps]
+    for junk in draw(st.lists(st.sampled_from(_JUNK), max_size=2)):
+        events.insert(draw(st.integers(0, len(events))), junk)
+    if events and b"data: " in events[-1] and draw(st.integers(0, 5)) == 0:
+        start = events[-1].index(b"data: ") + len("data: ")
+        events[-1] = events[-1][: draw(st.integers(start, len(events[-1])))]
+    return events
