@@ -1,0 +1,116 @@
+"""Rules of the house that no linter knows: who may import whom, and what files may be called."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = ROOT / "addons" / "wiremend"
+SHELLS = sorted((ROOT / "addons").glob("*.py"))
+MODULES = sorted(LIBRARY.rglob("*.py"))
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "sse": set(),
+    "json_spans": set(),
+    "json_array": {"sse"},
+    "authority": set(),
+    "protocols": {"sse", "json_spans", "json_array"},
+    "rules": {"sse", "json_spans", "json_array", "protocols"},
+    "calls": {"protocols", "json_spans", "rules"},
+    "config": {"protocols", "rules", "calls", "engine"},
+    "engine": {"sse", "json_spans", "protocols", "rules", "calls"},
+    "views": {"sse", "protocols", "rules", "calls", "engine"},
+}
+"""Each part of the library, and the parts below it."""
+MAY_KNOW_MITMPROXY = {"engine/stream_layer.py", "views/flow_notes.py"}
+KNOW_NO_WORLD = {"mitmproxy", "asyncio", "socket", "logging", "threading", "subprocess"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_imports_run_down_only(path: Path) -> None:
+    part = part_of(path)
+    for name in imports(path):
+        if name.startswith("wiremend.") and part != "__init__":
+            imported = name.split(".")[1]
+            assert imported == part or imported in MAY_IMPORT[part], f"{part} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_the_core_knows_no_mitmproxy_and_no_world(path: Path) -> None:
+    if path.relative_to(LIBRARY).as_posix() in MAY_KNOW_MITMPROXY:
+        return
+    known = {name.split(".")[0] for name in imports(path)}
+    assert not known & KNOW_NO_WORLD
+
+
+@pytest.mark.parametrize("name", ["anthropic_messages", "chat_completions", "responses", "gemini"])
+def test_protocols_do_not_know_each_other(name: str) -> None:
+    others = {"anthropic_messages", "chat_completions", "responses", "gemini"} - {name}
+    for imported in imports(LIBRARY / "protocols" / f"{name}.py"):
+        assert imported.rsplit(".", 1)[-1] not in others
+
+
+def test_no_shell_hides_a_standard_module() -> None:
+    names = {path.stem for path in SHELLS} | {"wiremend"}
+    assert not names & set(sys.stdlib_module_names)
+
+
+def test_shells_hold_their_class_and_nothing_else() -> None:
+    for path in SHELLS:
+        if path.stem in ("__main__", "load_configuration"):
+            continue
+        classes = [
+            node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
+        ]
+        assert len(classes) == 1, path.name
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+def test_no_file_is_named_for_nothing() -> None:
+    empty = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+    assert not [path for path in tracked() if path.stem in empty]
+
+
+def test_the_top_level_holds_what_it_should() -> None:
+    allowed = {
+        "addons",
+        "tests",
+        "scripts",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+    }
+    top = {path.relative_to(ROOT).parts[0] for path in tracked()}
+    assert {name for name in top if not name.startswith(".")} <= allowed
+
+
+def test_no_file_names_a_package_registry() -> None:
+    hosts = [b"pypi" + b".org", b"pythonhosted" + b".org", b"registry.npmjs" + b".org/"]
+    for path in tracked():
+        if path.is_file() and path.suffix not in (".sse",):
+            data = path.read_bytes()
+            assert not [host for host in hosts if host in data], path
