@@ -67,7 +67,8 @@ class ItemEvents:
         if kind in ITEM_EVENTS:
             return self._inside(data, kind, ITEM_EVENTS[kind])
         if "output_index" in data:
-            item = self.items.owner(data, ())
+            # The progress of a hosted tool, or an event of tomorrow: `response.TYPE.STAGE`.
+            item = self.items.owner(data, (kind.split(".")[1],))
             if item is not None and item.number is not None:
                 self._mend_index(data, item)
         return Fate.SENT
@@ -167,7 +168,8 @@ class ItemEvents:
             ):
                 return Fate.SENT
             whole = item.snapshot("completed")
-            given = data["item"] = {**whole, **given, "type": item.type} if given else whole
+            given = data["item"] = whole | (given if isinstance(given, dict) else {})
+            given["type"] = item.type
         if item is None:
             if not self._writer.find(rules.ITEM_NOT_ADDED, f"a done {given['type']}", "added"):
                 return Fate.SENT

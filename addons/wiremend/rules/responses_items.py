@@ -156,8 +156,8 @@ class Items:
 
     def __init__(self) -> None:
         self.all: list[Item] = []
-        self._by_id: dict[str, Item] = {}
-        self._by_source: dict[int, Item] = {}
+        self._by_key: dict[tuple[str | int, str], Item] = {}
+        """By id or the provider's index, and by type: broken streams use one for several items."""
         self._shown = 0
 
     def __len__(self) -> int:
@@ -173,14 +173,14 @@ class Items:
         item = Item(added, len(self.all), source)
         self.all.append(item)
         if is_count(source):
-            self._by_source[source] = item
+            self._by_key[source, item.type] = item
         self.name(item)
         return item
 
     def name(self, item: Item) -> None:
         """Let the item be found by its id."""
         if item.id:
-            self._by_id[item.id] = item
+            self._by_key[item.id, item.type] = item
 
     def show(self, item: Item) -> int:
         """Give the item the next index that the client expects."""
@@ -190,32 +190,38 @@ class Items:
 
     def twin(self, given: Data, source: Any) -> Item | None:
         """The open item that this one, which is being added, repeats."""
-        identity = given.get("id")
-        item = self._by_id.get(identity) if isinstance(identity, str) else None
+        identity, types = given.get("id"), (given["type"],)
+        item = self._find(identity, types) if isinstance(identity, str) else None
         if item is None and not identity and is_count(source):
-            item = self._by_source.get(source)
+            item = self._find(source, types)
             if item is not None and not item.is_untouched:
                 return None
         if item is None or item.done is not None or item.source != source:
             return None
-        same = all(item.added.get(key) == given.get(key) for key in ("type", "call_id"))
-        return item if same else None
+        return item if item.added.get("call_id") == given.get("call_id") else None
 
     def owner(self, data: Data, types: tuple[str, ...]) -> Item | None:
         """The item of one of these types (of any, if none is given) that an event means."""
         inner = data.get("item")
         identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
         source = data.get("output_index")
-        by_id = self._by_id.get(identity) if isinstance(identity, str) else None
-        if by_id is not None and _fits(by_id, types):
+        by_id = self._find(identity, types) if isinstance(identity, str) else None
+        if by_id is not None:
             return by_id
-        by_source = self._by_source.get(source) if is_count(source) else None
-        if by_source is not None and _fits(by_source, types):
+        by_source = self._find(source, types) if is_count(source) else None
+        if by_source is not None:
             return by_source if by_source.done is None or not identity else None
         if identity or is_count(source):
             return None
-        fitting = [item for item in self.all if item.done is None and _fits(item, types)]
+        fitting = [
+            item for item in self.all if item.done is None and (not types or item.type in types)
+        ]
         return fitting[0] if len(fitting) == 1 else None
+
+    def _find(self, key: str | int, types: tuple[str, ...]) -> Item | None:
+        known = types or tuple({item.type for item in self.all})
+        found = [item for type in known if (item := self._by_key.get((key, type)))]
+        return max(found, key=lambda item: item.ordinal, default=None)
 
     def final_of(self, item: Item, output: list[Data]) -> Data | None:
         """The item as the terminal event's output shows it, if it surely does."""
@@ -265,7 +271,3 @@ def shell_of(final: Data) -> Data:
     if key := CALL_TEXT.get(str(final.get("type"))):
         shell[key] = ""
     return shell
-
-
-def _fits(item: Item, types: tuple[str, ...]) -> bool:
-    return not types or item.type in types
