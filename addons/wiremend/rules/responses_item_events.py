@@ -173,7 +173,7 @@ class ItemEvents:
         if item is None:
             if not self._writer.find(rules.ITEM_NOT_ADDED, f"a done {given['type']}", "added"):
                 return Fate.SENT
-            item = self.items.add(shell_of(given), data.get("output_index"))
+            item = self.items.add(shell_of(given), data.get("output_index"), is_ours=True)
         self._finish(given, item)
         self._show(item, shell_of(given))
         self._mend_index(data, item)
@@ -255,10 +255,23 @@ class ItemEvents:
             given[key] = better
 
     def mend_output(self, output: list[Data]) -> None:
-        """Write calls in the terminal event's output as the items' own events have them."""
-        for entry in output:
-            if isinstance(entry.get("type"), str):
-                self._write_arguments_as_text(entry, is_done=entry.get("status") != "incomplete")
+        """Write items in the terminal event's output as their own events have them."""
+        streamed = self.items.done()
+        for number, entry in enumerate(output):
+            if not isinstance(entry.get("type"), str):
+                continue
+            self._write_arguments_as_text(entry, is_done=entry.get("status") != "incomplete")
+            own = streamed[number] if number < len(streamed) else {}
+            for key in ("id", "call_id", "name"):
+                if (
+                    own.get("type") == entry["type"]
+                    and _has(own, key)
+                    and not _has(entry, key)
+                    and self._writer.change(
+                        rules.ITEM_INCOMPLETE, f"output[{number}] lacks {key}", "filled in"
+                    )
+                ):
+                    entry[key] = own[key]
 
     def _show(self, item: Item, shell: Data) -> None:
         """Write the item's beginning, unless the client has had that."""
@@ -322,7 +335,7 @@ class ItemEvents:
         added: Data = {"type": type}
         if _has(data, "item_id"):
             added["id"] = data["item_id"]
-        item = self.items.add(added, data.get("output_index"))
+        item = self.items.add(added, data.get("output_index"), is_ours=True)
         if type in ("message", "reasoning"):
             if type == "message":
                 added["status"] = "in_progress"

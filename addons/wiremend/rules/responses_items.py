@@ -73,6 +73,8 @@ class Item:
     """The `output_index` that the provider gave it."""
     number: int | None = None
     """The `output_index` that the client knows; None while it is withheld."""
+    is_ours: bool = False
+    """Whether its beginning was written because the provider's had not come."""
     done: Data | None = None
     fragments: list[str] = field(default_factory=list)
     whole: str | None = None
@@ -168,9 +170,9 @@ class Items:
         """Whether the client knows of any."""
         return self._shown > 0
 
-    def add(self, added: Data, source: Any) -> Item:
+    def add(self, added: Data, source: Any, *, is_ours: bool = False) -> Item:
         """Remember a new item; it takes over the index, and the id, from any older one."""
-        item = Item(added, len(self.all), source)
+        item = Item(added, len(self.all), source, is_ours=is_ours)
         self.all.append(item)
         if is_count(source):
             self._by_key[source, item.type] = item
@@ -189,14 +191,14 @@ class Items:
         return item.number
 
     def twin(self, given: Data, source: Any) -> Item | None:
-        """The open item that this one, which is being added, repeats."""
+        """The item that this one, which is being added, repeats: an open one, or one of ours."""
         identity, types = given.get("id"), (given["type"],)
         item = self._find(identity, types) if isinstance(identity, str) else None
         if item is None and not identity and is_count(source):
             item = self._find(source, types)
             if item is not None and not item.is_untouched:
                 return None
-        if item is None or item.done is not None or item.source != source:
+        if item is None or item.source != source or (item.done is not None and not item.is_ours):
             return None
         return item if item.added.get("call_id") == given.get("call_id") else None
 
