@@ -42,12 +42,15 @@ class ArrayDecoder:
         self._buffer += data
         events: list[Event] = []
         while self._position < len(self._buffer) and not self._is_closed:
+            was_at = self._position
             if self._start is None:
                 self._find_start(events)
             elif self._find_end():
                 start = self._start
                 raw = self._take(self._position)
                 events.append(Event(raw=raw, data=raw[start:]))
+            elif self._position == was_at:
+                break  # an escape sequence is cut by the chunk's end
         if self._is_closed and self._buffer:
             events.append(Event(raw=self._take(len(self._buffer))))
         if len(self._buffer) > self._limit_bytes:

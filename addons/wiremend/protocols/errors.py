@@ -5,12 +5,11 @@ bare `{code, message}` objects of gateways, JSON inside a message string.
 Whether something is an error is decided on parsed data, never on a substring.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-
-import orjson
 
 UNKNOWN_STATUS = 502
 
@@ -37,7 +36,6 @@ STATUS_BY_NAME: Mapping[str, int] = {
     "usage_not_included": 403,
     "server_error": 500,
     "internal_error": 500,
-    "internalerror": 500,
     "internal_server_error": 500,
     "server_is_overloaded": 503,
     "service_unavailable_error": 503,
@@ -46,6 +44,17 @@ STATUS_BY_NAME: Mapping[str, int] = {
     "upstream_error": 502,
     "bad_gateway": 502,
     "network_error": 502,
+    # Gateways: names of HTTP statuses and of SDK exceptions, DashScope's throttling
+    "bad_request": 400,
+    "bad_request_error": 400,
+    "unauthorized": 401,
+    "payment_required": 402,
+    "forbidden": 403,
+    "permission_denied_error": 403,
+    "request_timeout": 408,
+    "throttling": 429,
+    "quota_exceeded": 429,
+    "gateway_timeout": 504,
     # Google: https://cloud.google.com/apis/design/errors
     "invalid_argument": 400,
     "failed_precondition": 400,
@@ -78,9 +87,14 @@ FINAL_CODES = frozenset(
 )
 """Codes that the same request will meet again, whatever their status says."""
 
-_TRY_AGAIN = re.compile(r"try again in\s*(\d+(?:\.\d+)?)\s*(ms|s)", re.IGNORECASE)
+_TRY_AGAIN = re.compile(
+    r"try again in\s*(?:(\d+)h)?(?:(\d+)m(?!s))?(\d+(?:\.\d+)?)\s*(ms|s)", re.IGNORECASE
+)
+_NUMBER = re.compile(r"[45]\d\d\Z")
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)s\Z")
 _UNWRAP_LEVELS = 3
+_UNKNOWN_SHAPE_CHARACTERS = 500
 _BARE_KEYS = frozenset(
     [
         "code",
@@ -96,6 +110,8 @@ _BARE_KEYS = frozenset(
         "timestamp",
     ]
 )
+_FINE = frozenset(["0", "200", "ok", "success"])
+"""Codes with which gateways say that nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +130,8 @@ class ProviderError:
     @property
     def retryable(self) -> bool:
         """Whether the same request may succeed when it is sent again."""
-        return self.status in RETRYABLE_STATUS and self.code.lower() not in FINAL_CODES
+        names = {self.code.lower(), self.type.lower()}
+        return self.status in RETRYABLE_STATUS and FINAL_CODES.isdisjoint(names)
 
     def with_message(self, message: str) -> "ProviderError":
         """The same error with another text."""
@@ -131,38 +148,37 @@ def read_error(value: Any) -> ProviderError | None:
     if not isinstance(value, dict):
         return None
     inner = value.get("error")
-    if isinstance(inner, str) and inner:
-        return make_error(message=inner, request_id=_request_id(value))
-    if isinstance(inner, dict) and not inner.keys().isdisjoint(
-        ("code", "message", "type", "status", "msg")
-    ):
+    if isinstance(inner, dict) and inner:
         return error_from(inner, request_id=_request_id(value))
-    if value.get("type") == "error":
-        return error_from(value, request_id=_request_id(value))
-    if _is_bare_error(value):
-        return error_from(value, request_id=_request_id(value))
-    return None
+    if isinstance(inner, str) and inner.strip():
+        return _error_of_text(value, inner)
+    is_flagged = bool(inner) and not isinstance(inner, str)  # `"error": true`
+    is_named = value.get("type") == "error" or value.get("object") == "error"
+    return error_from(value) if is_flagged or is_named or _is_bare_error(value) else None
 
 
 def error_from(fields: Mapping[str, Any], request_id: str = "") -> ProviderError:
     """The error described by the fields of an error object (code, type, status, message …)."""
-    message = fields.get("message")
-    if message is None:
-        message = fields.get("msg", fields.get("detail"))
-    metadata = fields.get("metadata")
-    if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
-        message = f"{message}: {metadata['raw']}" if message else metadata["raw"]
-    error_type = fields.get("type")
+    message = _message(fields)
+    error_type = _text(fields.get("type"))
+    code = _text(fields.get("code"))
+    status = fields.get("status") or fields.get("statusCode")
+    told = bool(message or code or error_type or status)
+    if not told:
+        nested = fields.get("error")
+        if isinstance(nested, dict) and nested:
+            return error_from(nested, request_id)
+        message = json.dumps(dict(fields))[:_UNKNOWN_SHAPE_CHARACTERS]
     error = make_error(
-        code=_text(fields.get("code")),
-        status=fields.get("status"),
-        type="" if error_type == "error" else _text(error_type),
-        message=_text(message),
+        code=code,
+        status=status,
+        type="" if error_type == "error" else error_type,
+        message=message,
         request_id=request_id or _request_id(fields),
         retry_after_seconds=_retry_delay(fields.get("details")),
         param=fields["param"] if isinstance(fields.get("param"), str) else None,
     )
-    return _unwrapped(error)
+    return _unwrapped(error) if told else error
 
 
 def make_error(
@@ -179,8 +195,9 @@ def make_error(
     if isinstance(status, str) and not type:
         type = status
     if retry_after_seconds is None and (match := _TRY_AGAIN.search(message)):
-        unit = 0.001 if match[2].lower() == "ms" else 1.0
-        retry_after_seconds = float(match[1]) * unit
+        hours, minutes, number, unit = match.groups()
+        seconds = float(number) / (1000 if unit.lower() == "ms" else 1)
+        retry_after_seconds = int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds
     return ProviderError(
         status=_status_of(code, status, type),
         type=type,
@@ -192,52 +209,95 @@ def make_error(
     )
 
 
+def _error_of_text(value: Mapping[str, Any], text: str) -> ProviderError:
+    """`"error"` holds a text: the message, or the status' name where a message stands beside it."""
+    name = _snake_case(text)
+    error = make_error(
+        code=_text(value.get("code")),
+        status=value.get("status") or value.get("statusCode"),
+        type=name if name in STATUS_BY_NAME else "",
+        message=_message(value) or _text(text),
+        request_id=_request_id(value),
+    )
+    return _unwrapped(error)
+
+
 def _status_of(*names: Any) -> int:
     for name in names:
-        number = int(name) if isinstance(name, str) and name.isdigit() else name
+        number = int(name) if isinstance(name, str) and _NUMBER.match(name) else name
         if isinstance(number, int) and 400 <= number <= 599:
             return number
     for name in names:
-        if isinstance(name, str) and name.lower() in STATUS_BY_NAME:
-            return STATUS_BY_NAME[name.lower()]
+        if isinstance(name, str) and (status := STATUS_BY_NAME.get(_snake_case(name))):
+            return status
     return UNKNOWN_STATUS
+
+
+def _snake_case(name: str) -> str:
+    """`InternalServerError`, `Too Many Requests` and `RESOURCE_EXHAUSTED` in one spelling."""
+    words = re.split(r"[\s_-]+", _WORD_START.sub("_", name.strip()))
+    return "_".join(words).lower()
 
 
 def _is_bare_error(value: Mapping[str, Any]) -> bool:
     """`{code, message}` and nothing that any protocol's event would hold."""
     keys = {key.lower() for key in value}
     if keys == {"detail"}:
-        return isinstance(value.get("detail"), str)
-    said = value.get("message", value.get("msg"))
+        return bool(_message(value))
+    if not keys <= _BARE_KEYS or not isinstance(value.get("message", value.get("msg")), str):
+        return False
+    if value.get("success") is False:
+        return True
     code = value.get("code")
-    return (
-        keys <= _BARE_KEYS
-        and isinstance(said, str)
-        and isinstance(code, (str, int))
-        and not isinstance(code, bool)
-    )
+    return isinstance(code, str | int) and not isinstance(code, bool) and _text(code) not in _FINE
+
+
+def _message(fields: Mapping[str, Any]) -> str:
+    """What the error says, with the words of the provider behind a gateway."""
+    said: Any = next((fields[key] for key in ("message", "msg", "detail") if fields.get(key)), "")
+    if isinstance(said, list | dict):
+        said = json.dumps(said)
+    message = _text(said)
+    metadata = fields.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if not isinstance(raw, str) or not raw.strip():
+        return message
+    inner = _unwrapped(ProviderError(status=UNKNOWN_STATUS, message=raw)).message
+    return f"{message}: {inner}" if message else inner
 
 
 def _unwrapped(error: ProviderError) -> ProviderError:
     """Take the inner error out of a message that is itself JSON, a few levels deep."""
     for _ in range(_UNWRAP_LEVELS):
-        if not error.message.lstrip().startswith("{"):
+        text = error.message.lstrip()
+        if not text.startswith(("{", "[")):
             break
         try:
-            inner = read_error(orjson.loads(error.message))
-        except orjson.JSONDecodeError:
+            value, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):
             break
+        inner = _inner_error(value)
         if inner is None or not inner.message:
             break
         error = ProviderError(
             status=inner.status if error.status == UNKNOWN_STATUS else error.status,
             type=inner.type or error.type,
             code=inner.code or error.code,
-            message=inner.message,
+            message=inner.message + text[end:].rstrip(),
             request_id=error.request_id or inner.request_id,
             retry_after_seconds=error.retry_after_seconds or inner.retry_after_seconds,
             param=inner.param or error.param,
         )
+    return error
+
+
+def _inner_error(value: Any) -> ProviderError | None:
+    """Inside a message `{"message": ...}` alone is an error, too, and so is a list of them."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    error = read_error(value)
+    if error is None and isinstance(value, dict) and _message(value):
+        error = error_from(value)
     return error
 
 
@@ -257,4 +317,7 @@ def _request_id(value: Mapping[str, Any]) -> str:
 def _text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return ""
-    return value if isinstance(value, str) else str(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = value if isinstance(value, str) else str(value)
+    return text.encode("utf-8", "replace").decode()  # half an emoji cannot be written again

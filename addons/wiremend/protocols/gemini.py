@@ -175,9 +175,10 @@ class Grammar:
             return [*problems, "data that is not JSON"]
         if not isinstance(data, dict):
             return [*problems, "data that is no object"]
-        if "error" in data:
+        error = data.get("error")
+        if error and not (isinstance(error, str) and error.isspace()):
             self._failed = True
-            return problems + self._error(data["error"])
+            return problems + self._error(error)
         if data and data.keys().isdisjoint(RESPONSE_KEYS):
             return [*problems, "data that is no response"]
         return problems + self._response(data)

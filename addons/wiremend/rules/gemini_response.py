@@ -200,7 +200,8 @@ class ResponseMender:
             with suppress(ValueError):
                 better = json_spans.parse(given.encode("utf-8", "surrogatepass"))
         if not isinstance(better, dict):
-            self._lose(rules.ARGS_NOT_AN_OBJECT, f"args {given!r}"[:80])
+            what = "broken JSON text" if isinstance(given, str) else _kind(given)
+            self._lose(rules.ARGS_NOT_AN_OBJECT, f"args is {what}")
         elif self._changes(rules.ARGS_NOT_AN_OBJECT, f"args is {_kind(given)}", "an object"):
             call["args"] = better
 

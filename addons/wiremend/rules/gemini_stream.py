@@ -46,8 +46,17 @@ class EventDecoder(sse.Decoder):
         return [_with_bare_json(event) for event in super().feed(data)]
 
     def end(self) -> list[sse.Event]:
-        """What was left without a blank line; see `sse.Decoder.end`."""
-        return [_with_bare_json(event) for event in super().end()]
+        """What was left without a blank line; see `sse.Decoder.end`.
+
+        Half a line is data, too, if of no use: nothing may be glued to it. Half a CRLF is whole.
+        """
+        events = [_with_bare_json(event) for event in super().end()]
+        for event in events:
+            if event.data is None and event.raw.strip(b"\r\n"):
+                event.data = b""
+            if not event.complete and event.raw.endswith(b"\r"):
+                event.raw += b"\n"
+        return events
 
 
 class GeminiMender:
@@ -68,6 +77,7 @@ class GeminiMender:
         self._elements = 0
         self._shown = 0
         self._closing = b""
+        self._is_past_array = False
 
     def __repr__(self) -> str:
         begun, finished = sorted(self._begun), sorted(self._finished)
@@ -90,7 +100,7 @@ class GeminiMender:
         self._findings = []
         if self._error is not None:
             if event.data is not None:
-                self._find(rules.AFTER_THE_END, _start_of(event.data), "dropped")
+                self._find(rules.AFTER_THE_END, f"{len(event.data)} bytes", "dropped")
             return Mended(b"", Kind.IDLE, self._findings)
         if event.data is None:
             return self._without_data(event)
@@ -132,23 +142,37 @@ class GeminiMender:
             return Mended(self._data_lines_of(event.raw), Kind.IDLE, self._findings)
         if not self._closing and b"]" not in event.raw:
             return Mended(event.raw, Kind.IDLE)
-        is_late = self._closing and event.raw.strip()
-        if is_late and self._find(rules.AFTER_THE_END, _start_of(event.raw), "dropped"):
-            return Mended(b"", Kind.IDLE, self._findings)
-        self._closing += event.raw
-        return Mended(b"", Kind.IDLE)
+        if self._closing:
+            return self._after_the_array(event.raw)
+        self._closing = event.raw
+        if self._elements and event.raw.strip() != b"]":
+            found = f"{event.raw.strip()!r} at the end"
+            if self._find(rules.ARRAY_PUNCTUATION, found, "mended"):
+                self._closing = b"]"
+        return Mended(b"", Kind.IDLE, self._findings)
+
+    def _after_the_array(self, raw: bytes) -> Mended:
+        """White space stays; from the first other byte on nothing does. Found once."""
+        text = raw.lstrip()
+        if not self._is_past_array:
+            self._closing += raw[: len(raw) - len(text)]
+            if text and self._find(rules.AFTER_THE_END, "text after the array", "dropped"):
+                self._is_past_array = True
+            else:
+                self._closing += text
+        return Mended(b"", Kind.IDLE, self._findings)
 
     def _on_data_lines(self, event: sse.Event, data: bytes) -> sse.Event:
         """The same event on lines that the official SDKs read."""
         raw = event.raw
         if not _DATA_LINES.fullmatch(raw):
             if _is_bare_json(raw):
-                is_on = self._find(rules.OTHER_LINES, _start_of(raw), "put on data lines")
+                is_on = self._find(rules.OTHER_LINES, "bare JSON", "put on data lines")
                 raw = sse.encode(data) if is_on else raw
             else:
                 raw = self._data_lines_of(raw)
         is_unread = self._context.client == "gemini-cli" and not _JAVASCRIPT_LINE.fullmatch(raw)
-        if is_unread and self._find(rules.SEVERAL_LINES, _start_of(data), "put on one line"):
+        if is_unread and self._find(rules.SEVERAL_LINES, "several lines", "put on one"):
             data = self._on_one_line(data)
             raw = sse.encode(data)
         return event if raw is event.raw else sse.Event(raw, event.type, data)
@@ -163,12 +187,13 @@ class GeminiMender:
             if not content or line.startswith(b"data: "):
                 kept.append(text)
             elif text.startswith(b":"):
-                if not self._find(rules.COMMENT, _start_of(content), "dropped"):
+                if not self._find(rules.COMMENT, f"{len(content)} bytes", "dropped"):
                     kept.append(line)
             elif name != b"data":
-                if not self._find(rules.OTHER_LINES, _start_of(content), "dropped"):
+                found = f"a line `{name[:20].decode('utf-8', 'replace')}:`"
+                if not self._find(rules.OTHER_LINES, found, "dropped"):
                     kept.append(line)
-            elif self._find(rules.OTHER_LINES, _start_of(content), "`data: ` put first"):
+            elif self._find(rules.OTHER_LINES, "`data:` without its space", "`data: `"):
                 kept.append(b"data: " + value + text[len(content) :])
             else:
                 kept.append(line)
@@ -217,11 +242,11 @@ class GeminiMender:
             value = parse(data)
         except ValueError:
             if text[:1] not in (b"{", b"["):
-                return self._dropped(event, rules.FOREIGN_FRAME, _start_of(text))
+                return self._dropped(event, rules.FOREIGN_FRAME, f"{len(text)} bytes of text")
             return self._ended_in_error(
                 "The provider sent an event that is not valid JSON.",
                 rules.BROKEN_EVENT,
-                _start_of(text),
+                f"{len(text)} bytes that do not parse",
             )
         error = read_error(value)
         if error is not None:
@@ -230,7 +255,7 @@ class GeminiMender:
             return Mended(self._written(event, [data]), Kind.IDLE, self._findings)
         values = value if isinstance(value, list) else [value]
         if not values or not all(is_response(one) for one in values):
-            return self._dropped(event, rules.FOREIGN_FRAME, _start_of(text))
+            return self._dropped(event, rules.FOREIGN_FRAME, _what(value))
         if values is value and not self._find(
             rules.RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
         ):
@@ -275,7 +300,7 @@ class GeminiMender:
 
     def _reported(self, event: sse.Event, value: Any, error: ProviderError) -> Mended:
         self._error = error
-        if _is_native(value):
+        if _is_native(value, error):
             ending = self._written(event, [event.data or b""])
             ending += b"]" if self._context.array else b""
         else:
@@ -316,13 +341,18 @@ def _is_bare(candidate: Response) -> bool:
     )
 
 
-def _is_native(value: Any) -> bool:
+def _is_native(value: Any, error: ProviderError) -> bool:
     """`{"error": {"code", "message", ...}}`, the key first: python-genai looks at the text."""
     inner = value.get("error") if isinstance(value, dict) else None
     if not isinstance(inner, dict) or next(iter(value)) != "error":
         return False
     code, message = inner.get("code"), inner.get("message")
-    return type(code) is int and isinstance(message, str) and bool(message.strip())
+    return (
+        type(code) is int
+        and 400 <= code < 600
+        and message == error.message
+        and bool(message.strip())
+    )
 
 
 def _is_bare_json(raw: bytes) -> bool:
@@ -335,6 +365,8 @@ def _with_bare_json(event: sse.Event) -> sse.Event:
     return event
 
 
-def _start_of(raw: bytes) -> str:
-    text = raw[:60].decode("utf-8", "replace")
-    return text + "…" if len(raw) > 60 else text
+def _what(value: Any) -> str:
+    """What a foreign value is, without what it says."""
+    if not isinstance(value, dict):
+        return f"a {type(value).__name__}"
+    return "an object with " + ", ".join(sorted(value)[:5])[:80]
