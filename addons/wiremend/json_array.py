@@ -37,7 +37,7 @@ class ArrayDecoder:
     def feed(self, data: bytes) -> list[Event]:
         """The elements that `data` completes, in order.
 
-        Raises EventTooLarge when an unfinished element passes the limit.
+        Raises EventTooLarge when an unfinished element passes the limit, after those before it.
         """
         self._buffer += data
         events: list[Event] = []
@@ -53,7 +53,7 @@ class ArrayDecoder:
                 break  # an escape sequence is cut by the chunk's end
         if self._is_closed and self._buffer:
             events.append(Event(raw=self._take(len(self._buffer))))
-        if len(self._buffer) > self._limit_bytes:
+        if not events and len(self._buffer) > self._limit_bytes:
             raise EventTooLarge(self._limit_bytes)
         return events
 

@@ -111,7 +111,7 @@ class Decoder:
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes, in order.
 
-        Raises EventTooLarge when an unfinished event passes the limit.
+        Raises EventTooLarge when an unfinished event passes the limit, after those before it.
         """
         buffer = self._buffer
         buffer += data
@@ -131,7 +131,7 @@ class Decoder:
             del buffer[:start]
         # A line end of up to three bytes may be cut by the chunk's end.
         self._searched = max(0, len(buffer) - 3)
-        if len(buffer) > self._limit_bytes:
+        if not events and len(buffer) > self._limit_bytes:
             raise EventTooLarge(self._limit_bytes)
         return events
 

@@ -167,8 +167,9 @@ class GeminiMender:
         raw = event.raw
         if not _DATA_LINES.fullmatch(raw):
             if _is_bare_json(raw):
-                is_on = self._find(rules.OTHER_LINES, "bare JSON", "put on data lines")
-                raw = sse.encode(data) if is_on else raw
+                if self._find(rules.OTHER_LINES, "bare JSON", "put on a data line"):
+                    data = b" ".join(data.splitlines())
+                    raw = sse.encode(data)
             else:
                 raw = self._data_lines_of(raw)
         is_unread = self._context.client == "gemini-cli" and not _JAVASCRIPT_LINE.fullmatch(raw)
