@@ -35,6 +35,14 @@ BLOCK_BY_DELTA: Mapping[str, str] = {
 }
 """Which block a delta of a known type belongs to."""
 
+TEXT_BY_DELTA: Mapping[str, str] = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "input_json_delta": "partial_json",
+}
+"""Where a delta of a known type holds its string."""
+
 TOOL_BLOCKS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 """Blocks whose deltas are pieces of one JSON object."""
 
@@ -184,6 +192,8 @@ class Grammar:
             return ["a delta without a type"]
         problems = [] if data.get("index") == index else [f"a delta of block {data.get('index')!r}"]
         if delta["type"] in BLOCK_BY_DELTA and kind in DELTAS_BY_BLOCK:
+            if not isinstance(delta.get(TEXT_BY_DELTA.get(delta["type"], "type")), str):
+                problems.append(f"{delta['type']} without its text")
             if delta["type"] not in DELTAS_BY_BLOCK[kind]:
                 problems.append(f"{delta['type']} in a {kind} block")
             elif delta["type"] == "input_json_delta":

@@ -200,12 +200,12 @@ BLOCK_AFTER_STOP_REASON = Rule(
     "It is dropped.",
     _P,
 )
-TOOL_INPUT_AS_OBJECT = Rule(
+DELTA_TEXT = Rule(
     "S123",
-    "tool-input-as-object",
-    "`partial_json` is an object instead of a piece of JSON text.",
+    "delta-text",
+    "A delta's text is null or missing, or `partial_json` is an object instead of JSON text.",
     "SDKs concatenate strings: TypeError, or `[object Object]`.",
-    "It becomes the object's JSON text.",
+    "Nothing becomes an empty string, an object its JSON text.",
     _P,
 )
 RULES = (
@@ -231,5 +231,5 @@ RULES = (
     FOREIGN_FRAME,
     BROKEN_EVENT,
     BLOCK_AFTER_STOP_REASON,
-    TOOL_INPUT_AS_OBJECT,
+    DELTA_TEXT,
 )

@@ -17,6 +17,7 @@ from wiremend.protocols.anthropic_messages import (
     DELTAS_BY_BLOCK,
     EMPTY_BLOCKS,
     STREAM_EVENTS,
+    TEXT_BY_DELTA,
     TOOL_BLOCKS,
     error_event,
     error_type,
@@ -143,6 +144,7 @@ class AnthropicMender:
         except orjson.JSONDecodeError:
             return self._not_json(raw)
         kind = data.get("type") if isinstance(data, dict) else None
+        kind = kind if isinstance(kind, str) else None
         if kind not in STREAM_EVENTS or kind == "error":
             error = read_error(data)
             if error is not None:
@@ -256,9 +258,12 @@ class AnthropicMender:
             self._find(rules.FOREIGN_FRAME, "a delta without a type", "dropped")
             return
         self._ensure_began()
-        if isinstance(delta.get("partial_json"), dict | list):
-            self._find(rules.TOOL_INPUT_AS_OBJECT, "an object", "written as text")
-            delta["partial_json"] = orjson.dumps(delta["partial_json"]).decode()
+        text = TEXT_BY_DELTA.get(delta["type"])
+        if text is not None and not isinstance(delta.get(text), str):
+            given = delta.get(text)
+            is_json = text == "partial_json" and isinstance(given, dict | list)
+            delta[text] = orjson.dumps(given).decode() if is_json else ""
+            self._find(rules.DELTA_TEXT, f"{text}: {type(given).__name__}", "written as text")
             changed = True
         block = self._block_for(data, delta)
         if block is not None:
@@ -318,7 +323,7 @@ class AnthropicMender:
         self._close_everything()
         delta = data.get("delta")
         reason = delta.get("stop_reason") if isinstance(delta, dict) else None
-        if not reason:
+        if not isinstance(reason, str) or not reason:
             # Whether the message is over shows with the next event.
             self._without_reason = (event, data)
             return
@@ -373,16 +378,14 @@ class AnthropicMender:
     ) -> None:
         """Start a block now, or let it wait for an unfinished tool."""
         self._by_source[source] = block
-        current = self._current
-        if current is not None:
-            done = "the open one closed"
+        while (current := self._current) is not None:  # closing one may show one that waited
+            found = f"block {source!r} inside another"
             if current.kind in TOOL_BLOCKS and not current.has_whole_json:
-                done = "kept until the open one is closed"
-            self._find(rules.BLOCKS_OVERLAP, f"block {source!r} inside another", done)
-            if current.kind in TOOL_BLOCKS and not current.has_whole_json:
+                self._find(rules.BLOCKS_OVERLAP, found, "kept until the open one is closed")
                 block.waiting.append((event, data, changed))
                 self._waiting.append(block)
                 return
+            self._find(rules.BLOCKS_OVERLAP, found, "the open one closed")
             self._close(current, None, {"type": "content_block_stop", "index": 0}, changed=True)
         self._show_start(block, event, data, changed)
 

@@ -65,7 +65,8 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
         return True
 
     for number, choice in enumerate(_dicts(completion.get("choices"))):
-        if choice.get("finish_reason") in ERROR_REASONS:
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason in ERROR_REASONS:
             given = choice.get("error")
             failed = error_from(given if isinstance(given, dict) else {})
             return MendedBody(body, error=failed)

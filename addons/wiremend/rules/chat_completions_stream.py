@@ -34,7 +34,8 @@ Data = dict[str, Any]
 class _Call:
     """One tool call; without a name its fragments wait."""
 
-    number: int
+    number: int = -1
+    """Given when it is shown."""
     identity: str = ""
     name: str = ""
     arguments: str = ""
@@ -53,6 +54,7 @@ class _Choice:
     calls: list[_Call] = field(default_factory=list)
     by_source: dict[Any, _Call] = field(default_factory=dict)
     finish_reason: str | None = None
+    shown_calls: int = 0
 
 
 class _Unmendable(Exception):
@@ -146,7 +148,7 @@ class ChatMender:
             return read_error(chunk)
         for choice in _dicts(chunk["choices"]):
             reason = choice.get("finish_reason")
-            if reason in ERROR_REASONS:
+            if isinstance(reason, str) and reason in ERROR_REASONS:
                 inner = choice.get("error")
                 if isinstance(inner, dict):
                     return error_from(inner)
@@ -176,8 +178,9 @@ class ChatMender:
 
     def _complete_chunk(self, chunk: Data) -> None:
         filled: Data = {}
-        if not isinstance(chunk.get("choices"), list):
-            filled["choices"] = []
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or len(choices) != len(_dicts(choices)):
+            filled["choices"] = _dicts(choices)
         if chunk.get("object") != CHUNK:
             filled["object"] = CHUNK
         created = chunk.get("created")
@@ -270,13 +273,14 @@ class ChatMender:
             function = fragment.get("function")
             if not isinstance(function, dict):
                 function = {}
-            if isinstance(function.get("arguments"), dict | list) and self._find(
-                rules.ARGUMENTS_AS_OBJECT, "an object", "written as text"
+            given = function.get("arguments")
+            if not isinstance(given, str | None) and self._find(
+                rules.ARGUMENTS_AS_OBJECT, type(given).__name__, "written as text"
             ):
-                function["arguments"] = orjson.dumps(function["arguments"]).decode()
+                function["arguments"] = orjson.dumps(given).decode()
                 self._changed = True
             call = self._call_of(choice, fragment, function)
-            mended = self._mend_fragment(call, fragment, function)
+            mended = self._mend_fragment(choice, call, fragment, function)
             if mended is not None:
                 shown.append(mended)
         if len(shown) != len(delta["tool_calls"]):
@@ -304,13 +308,29 @@ class ChatMender:
             self._find(rules.ORPHAN_FRAGMENT, f"index {source!r}", f"of call {last.number}")
             choice.by_source[source] = last
             return last
-        call = _Call(len(choice.calls))
+        call = _Call()
         choice.calls.append(call)
         choice.by_source[source] = call
         return call
 
-    def _mend_fragment(self, call: _Call, fragment: Data, function: Data) -> Data | None:
+    def _mend_fragment(
+        self, choice: _Choice, call: _Call, fragment: Data, function: Data
+    ) -> Data | None:
         """The fragment as it is shown; None while its call waits for a name."""
+        arguments = _text(function.get("arguments"))
+        if not call.is_shown:
+            call.identity = call.identity or _text(fragment.get("id"))
+            call.name = call.name or _text(function.get("name"))
+            if not call.name.strip():
+                call.arguments += arguments
+                self._find(rules.CALL_NAME_LATE, "a call without a name", "waits for it")
+                return None
+            self._open(choice, call, fragment, function, arguments)
+        else:
+            call.arguments += arguments
+            if fragment.get("function") is not function:
+                fragment["function"] = {"arguments": ""}
+                self._changed = True
         index = fragment.get("index")
         is_right = index == call.number and not isinstance(index, bool | float)
         if not is_right and self._find(
@@ -318,24 +338,15 @@ class ChatMender:
         ):
             fragment["index"] = call.number
             self._changed = True
-        arguments = _text(function.get("arguments"))
-        if call.is_shown:
-            call.arguments += arguments
-            if fragment.get("function") is not function:
-                fragment["function"] = {"arguments": ""}
-                self._changed = True
-            return fragment
-        call.identity = call.identity or _text(fragment.get("id"))
-        call.name = call.name or _text(function.get("name"))
-        if not call.name.strip():
-            call.arguments += arguments
-            self._find(rules.CALL_NAME_LATE, "a call without a name", "waits for it")
-            return None
-        return self._open(call, fragment, function, arguments)
+        return fragment
 
-    def _open(self, call: _Call, fragment: Data, function: Data, arguments: str) -> Data:
-        """The fragment that opens a call, whole, with what waited."""
+    def _open(
+        self, choice: _Choice, call: _Call, fragment: Data, function: Data, arguments: str
+    ) -> None:
+        """Make the fragment that opens a call whole, with what waited."""
         call.is_shown = True
+        call.number = choice.shown_calls
+        choice.shown_calls += 1
         held, call.arguments = call.arguments, call.arguments + arguments
         missing: Data = {}
         if not _text(fragment.get("id")):
@@ -350,25 +361,26 @@ class ChatMender:
         if missing and self._find(rules.CALL_INCOMPLETE, f"no {', '.join(missing)}", "filled in"):
             fragment |= missing
             self._changed = True
-        return fragment
 
     def _settle_calls(self, choice: _Choice) -> list[bytes]:
         """Before a choice finishes well: every call has a name and whole arguments."""
         added: list[bytes] = []
         for call in choice.calls:
-            fragment: Data = {"index": call.number}
             if not call.is_shown:
                 if len(self._context.tool_names) != 1:
                     self._find(rules.CALL_NAME_LATE, "no name to the end", "ended in an error")
                     raise _Unmendable("The provider called a tool without naming it.")
                 call.name = self._context.tool_names[0]
                 self._find(rules.CALL_NAME_LATE, "no name to the end", repr(call.name))
-                added.append(self._extra(choice, self._open(call, fragment, {}, "")))
-                fragment = {"index": call.number}
+                opening: Data = {}
+                self._open(choice, call, opening, {}, "")
+                opening["index"] = call.number
+                added.append(self._extra(choice, opening))
             if not call.arguments.strip():
                 if self._find(rules.ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
                     call.arguments = "{}"
-                    added.append(self._extra(choice, {**fragment, "function": {"arguments": "{}"}}))
+                    fragment = {"index": call.number, "function": {"arguments": "{}"}}
+                    added.append(self._extra(choice, fragment))
             elif not call.is_whole:
                 self._find(
                     rules.ARGUMENTS_BROKEN, _start_of(call.arguments.encode()), "ended in an error"

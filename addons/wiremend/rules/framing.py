@@ -123,7 +123,9 @@ class StreamRepair:
         where = f"event {self._events + 1}"
         if event.data is None:
             self._events += 1
-            return Mended(event.raw, Kind.IDLE)
+            # Half a line must not run into what may follow; an array's end is no line.
+            is_blank = not event.raw.strip(b" \t\r\n[],")
+            return Mended(event.raw if is_blank else b"", Kind.IDLE)
         completed = event.raw + (b"\n" if event.raw.endswith((b"\n", b"\r")) else b"\n\n")
         if not self._is_whole(event.data):
             finding = Finding(

@@ -1,0 +1,76 @@
+"""Chat Completions streams made by hypothesis: valid ones with every feature, and broken ones."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from strategies.mutations import Json, compact, mutated
+
+DONE = b"data: [DONE]\n\n"
+_text = st.text(st.characters(codec="utf-8"), max_size=12)
+_arguments = st.dictionaries(_text, st.integers() | _text | st.none(), max_size=3)
+
+
+@st.composite
+def _calls(draw: st.DrawFn) -> list[Json]:
+    """Fragments of parallel calls: each opened in order, their arguments interleaved."""
+    opened: list[Json] = []
+    rest: list[Json] = []
+    for index in range(draw(st.integers(1, 3))):
+        text = compact(draw(_arguments))
+        cut = draw(st.integers(0, len(text)))
+        function = {"name": draw(st.sampled_from(["read", "exec"])), "arguments": text[:cut]}
+        call = {"index": index, "id": f"call_{index}", "type": "function", "function": function}
+        opened.append(call)
+        if text[cut:]:
+            rest.append({"index": index, "function": {"arguments": text[cut:]}})
+    return opened + draw(st.permutations(rest))
+
+
+@st.composite
+def valid_chunks(draw: st.DrawFn) -> list[Json]:
+    """A valid stream, chunk by chunk, without its `[DONE]`."""
+    base: Json = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1}
+    base |= {"model": "gpt", "system_fingerprint": None}
+    deltas: list[Json] = [{"role": "assistant", "content": ""}]
+    key = draw(st.sampled_from(["reasoning_content", "reasoning", "refusal", "content"]))
+    deltas += [{key: text} for text in draw(st.lists(_text, max_size=3))]
+    deltas += [{"content": text} for text in draw(st.lists(_text, max_size=3))]
+    reason = draw(st.sampled_from(["stop", "length", "content_filter"]))
+    if draw(st.booleans()):
+        deltas += [{"tool_calls": [fragment]} for fragment in draw(_calls())]
+        reason = draw(st.sampled_from(["tool_calls", "tool_calls", "length"]))
+    chunks = [_chunk(base, delta, None) for delta in deltas]
+    chunks.append(_chunk(base, {}, reason))
+    if draw(st.booleans()):
+        usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+        chunks = [chunk | {"usage": None} for chunk in chunks]
+        chunks.append(base | {"choices": [], "usage": usage})
+    return chunks
+
+
+def _chunk(base: Json, delta: Json, reason: str | None) -> Json:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+    return base | {"choices": [choice]}
+
+
+def encode(chunk: Any, end: str = "\n") -> bytes:
+    """One chunk on the wire."""
+    return f"data: {compact(chunk)}{end}{end}".encode()
+
+
+@st.composite
+def valid_streams(draw: st.DrawFn) -> list[bytes]:
+    """A valid stream, one event an entry."""
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    written = [encode(chunk, end) for chunk in draw(valid_chunks())]
+    if draw(st.booleans()):
+        written.insert(draw(st.integers(0, len(written))), b": OPENROUTER PROCESSING\n\n")
+    return [*written, DONE]
+
+
+@st.composite
+def mutated_streams(draw: st.DrawFn) -> list[bytes]:
+    """A stream with something wrong in it."""
+    broken = draw(mutated(draw(valid_chunks()), encode))
+    return broken + [DONE] * draw(st.sampled_from([0, 1, 1, 1, 2]))
