@@ -191,18 +191,11 @@ def client_error(error: ProviderError, *, before_output: bool) -> ProviderError:
     Codex takes its delay from "try again in Ns" under the code `rate_limit_exceeded`, and gives
     up on an overloaded server, which before any output is better asked again.
     """
-    if before_output and error.code in _OVERLOADED:
-        wait = error.retry_after_seconds
-        error = replace(
-            error,
-            code="rate_limit_exceeded",
-            retry_after_seconds=_OVERLOADED_WAIT_SECONDS if wait is None else wait,
-        )
-    code = error_code(error)
-    message = error.message
+    message, wait, code = error.message, error.retry_after_seconds, error_code(error)
     if not message.strip():
         message = f"The provider reported {error.code or error_type(error)} without a message."
-    wait = error.retry_after_seconds
+    if before_output and code in _OVERLOADED:
+        code, wait = "rate_limit_exceeded", _OVERLOADED_WAIT_SECONDS if wait is None else wait
     is_limit = code == "rate_limit_exceeded" and wait is not None
     if is_limit and "try again in" not in message.lower():
         message = f"{message} Please try again in {wait:g}s."
@@ -361,6 +354,8 @@ class Grammar:
             return ["an item that is done as another type"]
         open_item.is_done = True
         problems = _field_problems(item)
+        if open_item.grown and not item.get(open_item.grown):
+            problems.append(f"a done item without the {open_item.grown} that was streamed")
         status = item.get("status")
         if item["type"] in WITH_STATUS and (not isinstance(status, str) or status in UNFINISHED):
             problems.append(f"an item that is done with the status {status!r}")
@@ -382,9 +377,14 @@ class Grammar:
             problems.append(f"{kind} without an item id")
         if belongs.text and not isinstance(data.get(belongs.text), str):
             problems.append(f"{kind} without {belongs.text}")
+        elif belongs.is_delta and data[belongs.text]:
+            item.grown = _GROWING.get(belongs.part or item.type, item.grown)
         if belongs.family is not None:
             problems += item.part_event(data, kind, belongs, belongs.family)
         return problems
+
+
+_GROWING = {"output_text": "content", "refusal": "content", "summary_text": "summary", **CALL_TEXT}
 
 
 class _OpenItem:
@@ -393,6 +393,8 @@ class _OpenItem:
     def __init__(self, type: str) -> None:
         self.type = type
         self.is_done = False
+        self.grown = ""
+        """The field that must not be empty in the end, for something was streamed into it."""
         self._parts: dict[PartFamily, list[str | None]] = {CONTENT: [], SUMMARY: []}
         """The types of its parts, by number; None when done."""
 

@@ -72,7 +72,8 @@ class ResponsesMender:
         if event.data is None:
             return Mended(b"" if self._verdict else event.raw, Kind.IDLE)
         if self._verdict is not None:
-            self._writer.find(rules.AFTER_THE_END, start_of(event.data), "dropped")
+            # Switched off or not: nothing may follow the end.
+            self._writer.find(rules.AFTER_THE_END, start_of(event.data), "dropped", once="")
             return self._writer.mended(Kind.IDLE)
         try:
             return self._feed_data(event, event.data)

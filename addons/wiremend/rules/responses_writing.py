@@ -43,27 +43,25 @@ class Writer:
         """Forget the last event's bytes and findings."""
         self.out, self.findings, self.changed = [], [], False
 
-    def find(self, rule: Rule, found: str, done: str) -> bool:
-        """Note a finding; False when the rule is switched off."""
+    def find(self, rule: Rule, found: str, done: str, once: str | None = None) -> bool:
+        """Note a finding; False when the rule is switched off.
+
+        What is wrong with every event is noted once: `once` names what it is wrong with.
+        """
         if rule.code in self._context.disabled:
             return False
+        if once is not None:
+            if (rule.code, once) in self._once:
+                return True
+            self._once.add((rule.code, once))
         self.findings.append(Finding(rule.code, f"event {self.events}", found, done))
         return True
 
     def change(self, rule: Rule, found: str, done: str, once: str | None = None) -> bool:
-        """The same for a rule that changes the current event.
-
-        What is wrong with every event is noted once: `once` names what it is wrong with.
-        """
-        if once is not None and (rule.code, once) in self._once:
-            self.changed = True
-            return True
-        if not self.find(rule, found, done):
-            return False
-        if once is not None:
-            self._once.add((rule.code, once))
-        self.changed = True
-        return True
+        """The same for a rule that changes the current event."""
+        is_on = self.find(rule, found, done, once)
+        self.changed = self.changed or is_on
+        return is_on
 
     def lose(self, rule: Rule, found: str, message: str) -> NoReturn:
         """Note that content is lost, which no switch turns off. Raises Unmendable."""
