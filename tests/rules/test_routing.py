@@ -2,13 +2,34 @@
 
 import pytest
 from wiremend.protocols.names import WireProtocol
-from wiremend.rules.routing import redirect, without_credentials
+from wiremend.rules.routing import (
+    Headers,
+    OutgoingRequest,
+    ProviderAddress,
+    route,
+    without_credentials,
+)
+from wiremend.rules.routing import redirect as redirect_request
 
 ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
 CHAT = WireProtocol.CHAT_COMPLETIONS
 RESPONSES = WireProtocol.RESPONSES
 GEMINI = WireProtocol.GEMINI
 SECRET = "sk-client-secret"
+
+
+def redirect(
+    protocol: WireProtocol,
+    path: str,
+    headers: Headers,
+    *,
+    base_url: str,
+    api_key: str,
+    extra_headers: dict[str, str],
+) -> OutgoingRequest:
+    own = OutgoingRequest("own", "m", "https", "own.example.com", 443, path, headers, b"{}")
+    there = ProviderAddress("there", base_url, api_key, extra_headers)
+    return redirect_request(protocol, own, there)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +144,7 @@ def test_the_client_keeps_its_credentials(
         api_key="theirs",
         extra_headers={},
     )
-    assert SECRET not in repr(there)
+    assert SECRET not in repr((there.path, there.headers, there.body))
     assert expected in there.headers
     assert ("anthropic-version", "2023-06-01") in there.headers
 
@@ -166,3 +187,59 @@ def test_configured_headers_replace_the_clients() -> None:
 )
 def test_without_credentials(query: str, expected: str) -> None:
     assert without_credentials(query) == expected
+
+
+PROVIDERS = {
+    "go": ProviderAddress("go", "https://opencode.ai/zen/go", "key-go", {"x-session": "go-only"}),
+    "or": ProviderAddress("or", "https://openrouter.ai/api/v1", "key-or"),
+}
+OWN = OutgoingRequest(
+    "api.anthropic.com",
+    "claude-haiku",
+    "https",
+    "api.anthropic.com",
+    443,
+    "/v1/messages",
+    (("host", "api.anthropic.com"), ("x-api-key", SECRET)),
+    b'{ "model" : "claude-haiku", "max_tokens": 1 }',
+)
+
+
+def test_a_route_names_every_place_with_its_own_key_and_model() -> None:
+    routed = route(
+        ANTHROPIC,
+        OWN,
+        model="minimax-m3",
+        provider="go",
+        fallback=["qwen", "or/kimi-k3", "moonshot/kimi"],
+        providers=PROVIDERS,
+    )
+    assert [(r.provider, r.model, r.host) for r in routed] == [
+        ("go", "minimax-m3", "opencode.ai"),
+        ("go", "qwen", "opencode.ai"),
+        ("or", "kimi-k3", "openrouter.ai"),
+        ("go", "moonshot/kimi", "opencode.ai"),
+    ]
+    assert [dict(r.headers)["x-api-key"] for r in routed] == [
+        "key-go",
+        "key-go",
+        "key-or",
+        "key-go",
+    ]
+    assert routed[2].body == b'{ "model" : "kimi-k3", "max_tokens": 1 }'
+    assert "x-session" not in dict(routed[2].headers)
+    assert SECRET not in repr([(r.headers, r.path, r.body) for r in routed])
+
+
+def test_a_route_without_a_provider_stays_with_the_clients_own() -> None:
+    routed = route(
+        ANTHROPIC, OWN, model="claude-haiku", provider=None, fallback=["x"], providers={}
+    )
+    assert routed[0] == OWN
+    assert (routed[1].host, dict(routed[1].headers)["x-api-key"]) == ("api.anthropic.com", SECRET)
+
+
+def test_no_secret_shows_in_a_repr() -> None:
+    routed = route(ANTHROPIC, OWN, model="m", provider="go", fallback=[], providers=PROVIDERS)
+    assert "key-go" not in repr((routed, PROVIDERS))
+    assert SECRET not in repr(OWN)

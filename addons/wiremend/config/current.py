@@ -8,6 +8,7 @@ from wiremend.engine.call_machine import Heartbeat, Timeouts
 from wiremend.engine.retry import RetryPolicy
 from wiremend.rules.catalogue import catalogue
 from wiremend.rules.fire_and_forget import FireAndForget
+from wiremend.rules.routing import ProviderAddress
 
 
 class CurrentConfig:
@@ -53,6 +54,15 @@ class CurrentConfig:
     def _apply(self, config: Config) -> None:
         self.config = config
         self.disabled = config.disabled_codes([rule.code for rule in catalogue()])
+        self.providers = {
+            name: ProviderAddress(
+                name,
+                provider.base_url,
+                provider.api_key.get_secret_value(),
+                {header: value.get_secret_value() for header, value in provider.headers.items()},
+            )
+            for name, provider in config.providers.items()
+        }
         provider_hosts = [p.host for p in config.providers.values()]
         self.intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
         self.fire_and_forget = FireAndForget(config.fire_and_forget.paths)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from wiremend.calls import RequestFacts
 from wiremend.engine.acknowledgement import Acknowledgement
 from wiremend.engine.call_machine import CallMachine, CallSettings, Heartbeat, Target, Timeouts
+from wiremend.engine.health import ProviderHealth
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.mending import StreamContext
+from wiremend.rules.routing import OutgoingRequest
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 
@@ -39,8 +41,10 @@ class CallPlan:
     """Codes of the rules that are off."""
     mending_codes: frozenset[str] = frozenset()
     """Codes of the rules that mend what is shown; all are off unless `repair`."""
-    targets: tuple[Target, ...] = ()
+    requests: tuple[OutgoingRequest, ...] = ()
     """Where the call may be sent, first choice first; empty: where its client sent it."""
+    health: ProviderHealth | None = None
+    """Budgets and breakers to heed."""
     acknowledge_after_seconds: float | None = None
     """Answer 204 as soon as upstream's 2xx head arrives, or after so many seconds."""
 
@@ -54,16 +58,25 @@ class CallPlan:
             )
         if self.protocol is None or self.facts is None:
             return None
-        if not (self.repair or self.raise_errors or self.retry):
+        if not (self.repair or self.raise_errors or self.retry or self.requests):
             return None
         return CallMachine(self._settings(), random=random.random, wall_clock=time.time)
+
+    def _targets(self) -> tuple[Target, ...]:
+        model = self.facts.model if self.facts else ""
+        places = [(one.provider, one.model) for one in self.requests] or [(self.host, model)]
+        health = self.health
+        return tuple(
+            Target(provider, model, health.of(provider, model) if health else None)
+            for provider, model in places
+        )
 
     def _settings(self) -> CallSettings:
         assert self.protocol is not None
         assert self.facts is not None
         return CallSettings(
             protocol=self.protocol,
-            targets=self.targets or (Target(self.host, self.facts.model),),
+            targets=self._targets(),
             streaming=self.facts.streaming,
             context=StreamContext(
                 client=self.client,

@@ -83,6 +83,7 @@ from wiremend.engine.actions import (
 )
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import CallPlan
+from wiremend.rules.routing import OutgoingRequest
 
 TESTED_VERSION = "12.2."
 SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
@@ -148,6 +149,8 @@ class MendedHttpStream(HttpStream):
         self._attempt_id: int | None = None
         self._connection: Connection | None = None
         self._upstream_response: http.Response | None = None
+        self._requests: tuple[OutgoingRequest, ...] = ()
+        self._sent_to: OutgoingRequest | None = None
         self._shown = bytearray()
         self._keep_shown = True
         self._finished = False
@@ -173,6 +176,7 @@ class MendedHttpStream(HttpStream):
         if machine is None:
             return (yield from super().make_server_connection())
         self.machine = machine
+        self._requests = planned.plan.requests
         yield from self._ask(self.machine.start)
         return False
 
@@ -279,7 +283,8 @@ class MendedHttpStream(HttpStream):
                 yield from self._show_head(head)
             case WakeAt(when):
                 yield commands.RequestWakeup(max(0.0, when - time.monotonic()))
-            case StartAttempt(_, fresh):
+            case StartAttempt(_, fresh, target):
+                self._address(target)
                 yield from self._start_attempt(fresh=fresh)
             case AbandonAttempt():
                 yield from self._abandon_attempt()
@@ -293,6 +298,25 @@ class MendedHttpStream(HttpStream):
                 yield from self._cut_response(reason)
             case Note(text, warning):
                 yield commands.Log(f"wiremend: {text}", WARNING if warning else INFO)
+
+    def _address(self, target: int) -> None:
+        """Make the flow's request the one that goes to this target."""
+        if not self._requests:
+            return
+        outgoing, request = self._requests[target], self.flow.request
+        if outgoing is self._sent_to:
+            return
+        self._sent_to = outgoing
+        fields = [(name.encode(), value.encode()) for name, value in outgoing.headers]
+        if request.is_http2:
+            fields = [field for field in fields if field[0].lower() != b"host"]
+        request.headers = http.Headers(fields)
+        request.path = outgoing.path
+        request.scheme = outgoing.scheme
+        request.host = outgoing.host
+        request.port = outgoing.port
+        if request.get_content(strict=False) != outgoing.body:
+            request.content = outgoing.body
 
     def _start_attempt(self, *, fresh: bool) -> Commands:
         request = self.flow.request

@@ -4,12 +4,13 @@ The client's credentials belong to the provider that it addressed and never trav
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.finding import Rule
+from wiremend.rules.models import rewrite_model
 
 PROVIDER_ROUTED = Rule(
     code="M002",
@@ -60,55 +61,88 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a request goes, and with which headers."""
+class ProviderAddress:
+    """A configured provider: where it is, and what it wants to see."""
 
+    name: str
+    base_url: str
+    api_key: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRequest:
+    """A request as it shall leave: one of the places that a call may be sent to."""
+
+    provider: str
+    """As errors name it."""
+    model: str
     scheme: str
     host: str
     port: int
     path: str
     """With its query."""
-    headers: Headers
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 def redirect(
-    protocol: WireProtocol,
-    path: str,
-    headers: Headers,
-    *,
-    base_url: str,
-    api_key: str,
-    extra_headers: Mapping[str, str],
-) -> Destination:
-    """The same request, addressed to the provider at `base_url` with that provider's key.
+    protocol: WireProtocol, request: OutgoingRequest, provider: ProviderAddress
+) -> OutgoingRequest:
+    """The same request, addressed to another provider with that provider's key.
 
-    `path` is the request's own, query included. What a base URL ends in is kept: a version
-    (`…/api/v1`) replaces the request's, anything else (`…/zen/go`) goes before it.
+    What a base URL ends in is kept: a version (`…/api/v1`) replaces the request's, anything else
+    (`…/zen/go`) goes before it.
     """
-    url = urlsplit(base_url)
+    url = urlsplit(provider.base_url)
     assert url.hostname is not None
     scheme = url.scheme.lower()
-    kept = [
-        (name, value)
-        for name, value in headers
-        if name.lower() not in CREDENTIAL_HEADERS and name.lower() != "host"
-    ]
-    if api_key:
-        name, form = _KEY_HEADER[protocol]
-        kept.append((name, form.format(api_key)))
-    for name, value in extra_headers.items():
-        kept = [(kept_name, v) for kept_name, v in kept if kept_name.lower() != name.lower()]
-        kept.append((name, value))
-    port = url.port or (443 if scheme == "https" else 80)
-    is_default = port == (443 if scheme == "https" else 80)
-    authority = url.hostname if is_default else f"{url.hostname}:{port}"
-    return Destination(
+    replaced = {name.lower() for name in provider.headers} | {"host"} | CREDENTIAL_HEADERS
+    kept = [(name, value) for name, value in request.headers if name.lower() not in replaced]
+    key_header, form = _KEY_HEADER[protocol]
+    if provider.api_key and key_header not in {name.lower() for name in provider.headers}:
+        kept.append((key_header, form.format(provider.api_key)))
+    kept += provider.headers.items()
+    default_port = 443 if scheme == "https" else 80
+    port = url.port or default_port
+    authority = url.hostname if port == default_port else f"{url.hostname}:{port}"
+    return replace(
+        request,
+        provider=provider.name,
         scheme=scheme,
         host=url.hostname,
         port=port,
-        path=_join(url.path.rstrip("/"), path),
+        path=_join(url.path.rstrip("/"), request.path),
         headers=(("host", authority), *kept),
     )
+
+
+def route(
+    protocol: WireProtocol,
+    request: OutgoingRequest,
+    *,
+    model: str,
+    provider: str | None,
+    fallback: Sequence[str],
+    providers: Mapping[str, ProviderAddress],
+) -> list[OutgoingRequest]:
+    """Everywhere a call may be sent, first choice first. `request` is the client's own.
+
+    A fallback `PROVIDER/MODEL` with a configured provider's name goes there; any other is a model
+    of the route's provider.
+    """
+    routed = []
+    for name in (model, *fallback):
+        there, _, rest = name.partition("/")
+        where = provider
+        if name is not model and rest and there in providers:
+            where, name = there, rest
+        rewritten = rewrite_model(protocol, request.path, request.body, name)
+        outgoing = replace(request, model=name, path=rewritten.path, body=rewritten.body)
+        if where is not None:
+            outgoing = redirect(protocol, outgoing, providers[where])
+        routed.append(outgoing)
+    return routed
 
 
 def without_credentials(query: str) -> str:

@@ -1,0 +1,119 @@
+"""`[[models]]` with providers and fallbacks: who is asked, with whose key, for which model."""
+
+from collections.abc import Callable
+
+import pytest
+from wiremend.protocols.names import WireProtocol
+
+from traffic import clients, faults, good
+from traffic.clients import complete, model_call
+from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
+from traffic.provider import ScriptedProvider
+from traffic.proxy import KEY, Proxy
+
+OTHER_KEY = "sk-test-DO-NOT-LOG-other-provider"
+CONFIGURATION = f"""{QUICK_RETRIES}
+[[models]]
+match = "*"
+model = "kimi-k3"
+provider = "other"
+
+[providers.other]
+base_url = "https://{ORIGIN_HOST}/zen/go"
+api_key = "${{OTHER_API_KEY}}"
+headers = {{ user-agent = "opencode/1.0" }}
+"""
+FALLBACK = f"""{QUICK_RETRIES}
+[[models]]
+match = "*"
+fallback = ["other/kimi-k3"]
+
+[providers.other]
+base_url = "https://{ORIGIN_HOST}"
+api_key = "${{OTHER_API_KEY}}"
+"""
+PROTOCOLS = [pytest.param(protocol, id=str(protocol)) for protocol in WireProtocol]
+
+
+def started(start_proxy: Callable[..., Proxy], configuration: str) -> Proxy:
+    return start_proxy(
+        scripts=SHARED, configuration=configuration, environment={"OTHER_API_KEY": OTHER_KEY}
+    )
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_routed_call_arrives_with_the_other_providers_key_and_without_the_clients(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    protocol: WireProtocol,
+) -> None:
+    proxy = started(start_proxy, CONFIGURATION)
+    origin.script([faults.none(protocol)])
+    with clients.environment(clients.behind(proxy)):
+        assert complete(protocol, True).text == good.TEXT
+    [received] = origin.received
+    everything = repr((received.path, received.headers, received.body))
+    assert KEY not in everything
+    assert OTHER_KEY in everything
+    assert received.path.startswith("/zen/go/v1")
+    assert received.header("host") == ORIGIN_HOST
+    assert received.header("user-agent") == "opencode/1.0"
+    assert "kimi-k3" in received.path + received.body.decode()
+    assert provider.received == []
+
+
+@pytest.mark.parametrize("http_version", ["HTTP/1.1", "HTTP/2"])
+def test_the_response_names_the_model_that_was_asked_for(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider, http_version: str
+) -> None:
+    proxy = started(start_proxy, CONFIGURATION)
+    origin.script([faults.none(good.ANTHROPIC)])
+    with model_call(proxy, good.ANTHROPIC, True, http_version=http_version) as call:
+        response = call.response()
+    asked = good.request_body(good.ANTHROPIC, True)["model"]
+    assert f'"{asked}"'.encode() in response.body
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("fault", ["overloaded", "refused key", "unknown model"])
+def test_what_one_provider_cannot_do_the_next_is_asked(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    protocol: WireProtocol,
+    fault: str,
+) -> None:
+    reply = {
+        "overloaded": faults.overloaded(protocol),
+        "refused key": faults.status(
+            401, faults.native_error(protocol, 401, "authentication_error", "bad key")
+        ),
+        "unknown model": faults.status(
+            404, faults.native_error(protocol, 404, "not_found_error", "no such model")
+        ),
+    }[fault]
+    provider.script([reply])
+    origin.script([faults.none(protocol)])
+    proxy = started(start_proxy, FALLBACK)
+    with clients.environment(clients.behind(proxy)):
+        assert complete(protocol, True).text == good.TEXT
+    assert len(provider.received) == (4 if fault == "overloaded" else 1)
+    [received] = origin.received
+    everything = repr((received.path, received.headers, received.body))
+    assert KEY not in everything
+    assert OTHER_KEY not in repr([(r.path, r.headers, r.body) for r in provider.received])
+
+
+def test_when_every_provider_fails_the_error_names_every_try(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider, origin: ScriptedProvider
+) -> None:
+    provider.script([faults.reset_before_head()])
+    origin.script([faults.overloaded(good.ANTHROPIC)])
+    proxy = started(start_proxy, FALLBACK)
+    with clients.environment(clients.behind(proxy)):
+        outcome = complete(good.ANTHROPIC, True)
+    assert outcome.status == 529
+    assert outcome.message is not None
+    assert "at api.anthropic.com" in outcome.message
+    assert "kimi-k3 at other" in outcome.message
