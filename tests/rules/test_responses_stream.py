@@ -52,7 +52,8 @@ def violations(stream: bytes) -> list[str]:
 
 def chunkings(stream: bytes) -> list[list[bytes]]:
     uneven = [7, 1, 64, 3, 500, 2]
-    chunks, start = [], 0
+    chunks: list[bytes] = []
+    start = 0
     while start < len(stream):
         size = uneven[len(chunks) % len(uneven)]
         chunks.append(stream[start : start + size])

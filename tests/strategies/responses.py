@@ -5,6 +5,7 @@ Each strategy yields a list of bytes, one per event, its blank line included.
 
 import copy
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ _value = st.recursive(
 )
 _tool = st.sampled_from(["read_file", "exec", "mcp__notion__search"])
 _line_end = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"])
-_HOSTED = {
+_HOSTED: dict[str, tuple[tuple[str, ...], Json]] = {
     "web_search_call": (
         ("in_progress", "searching", "completed"),
         {"action": {"type": "search", "query": "weather"}},
@@ -48,6 +49,7 @@ def _message(draw: st.DrawFn, number: int) -> tuple[list[Json], Json]:
         {"type": "response.output_item.added", "output_index": None}
         | {"item": item | {"status": "in_progress", "content": []}}
     ]
+    more: Json
     for index in range(draw(st.integers(0, 2))):
         at = {"content_index": index}
         text = draw(_text)
@@ -61,7 +63,11 @@ def _message(draw: st.DrawFn, number: int) -> tuple[list[Json], Json]:
         for fragment in draw(_fragments(text)):
             steps.append(_in(item, f"{name}.delta", **at, delta=fragment, **more))
         if name == "output_text" and draw(st.booleans()):
-            annotation = {"type": "url_citation", "url": "https://example.com", "title": "A page"}
+            annotation: Json = {
+                "type": "url_citation",
+                "url": "https://example.com",
+                "title": "A page",
+            }
             annotation |= {"start_index": 0, "end_index": len(text)}
             part = part | {"annotations": [annotation]}
             steps.append(
@@ -295,7 +301,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of all members, a few levels deep."""
     found: list[tuple[Any, ...]] = []
     if len(path) < 5:
-        members = value.items() if isinstance(value, dict) else ()
+        members: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else ()
         members = enumerate(value) if isinstance(value, list) else members
         for key, inner in members:
             found += [(*path, key), *_places(inner, (*path, key))]

@@ -86,7 +86,9 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
         return MendedBody(body, error=read_error(response))
     if response.get("status") == "failed":
         given = response.get("error")
-        return MendedBody(body, error=error_from(given if isinstance(given, dict) else {}))
+        return MendedBody(
+            body, error=error_from(given) if isinstance(given, dict) else make_error()
+        )
     if response.get("error") and response.get("status") not in ("completed", "incomplete"):
         return MendedBody(body, error=read_error(response))
     return _BodyMender(context).mend(body, response)

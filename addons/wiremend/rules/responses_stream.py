@@ -341,14 +341,14 @@ def _error_in(event: sse.Event, data: Any, kind: str | None) -> ProviderError | 
         inner = inner or data.get("error")
         if isinstance(inner, str):
             return make_error(message=inner)
-        return error_from(inner if isinstance(inner, dict) else {})
+        return error_from(inner) if isinstance(inner, dict) and inner else make_error()
     if kind == "response.error":
         return read_error(data) or error_from(data)
     if kind is not None and kind != "error" and ("." in kind or not data.get("error")):
         return None
     error = read_error(data)
     if error is None and event.type == "error":
-        error = error_from(data if isinstance(data, dict) else {})
+        error = error_from(data) if isinstance(data, dict) and data else make_error()
     return error
 
 
