@@ -326,6 +326,7 @@ def test_a_native_error_keeps_its_bytes(line: bytes) -> None:
         (b'{"error":{"code":503,"message":" "}}', (503, " ")),
         (b'{"error":"overloaded"}', (502, "overloaded")),
         (b'[{"error":{"code":500,"message":"m"}}]', (500, "m")),
+        (b'[{"candidates":[]},{"error":{"code":500,"message":"m"}}]', (500, "m")),
         (b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}', (529, "m")),
         (b'{"code":"InternalError","message":"m","request_id":"r"}', (500, "m")),
     ],

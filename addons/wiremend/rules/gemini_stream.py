@@ -249,12 +249,12 @@ class GeminiMender:
                 rules.BROKEN_EVENT,
                 f"{len(text)} bytes that do not parse",
             )
-        error = read_error(value)
+        values = value if isinstance(value, list) else [value]
+        error = next(filter(None, map(read_error, values)), None)
         if error is not None:
             return self._reported(event, value, error)
         if value == {}:
             return Mended(self._written(event, [data]), Kind.IDLE, self._findings)
-        values = value if isinstance(value, list) else [value]
         if not values or not all(is_response(one) for one in values):
             return self._dropped(event, rules.FOREIGN_FRAME, _what(value))
         if values is value and not self._find(
