@@ -15,6 +15,7 @@ for _name, _module in list(sys.modules.items()):
 
 from answer_fire_and_forget import AnswerFireAndForget  # noqa: E402 - after forgetting
 from explain_flows import ExplainFlows  # noqa: E402
+from finish_calls import FinishCalls  # noqa: E402
 from intercept_providers import InterceptProviders  # noqa: E402
 from load_configuration import suite_of  # noqa: E402
 from raise_wrapped_errors import RaiseWrappedErrors  # noqa: E402
@@ -25,6 +26,7 @@ from sanitize_tools import SanitizeTools  # noqa: E402
 
 addons = suite_of(
     InterceptProviders,
+    FinishCalls,
     RewriteModels,
     SanitizeTools,
     AnswerFireAndForget,

@@ -39,13 +39,16 @@ class RewriteModels:
             notes_of(flow)["shown_model"] = model
 
     def wiremend_call(self, planned: PlannedCall) -> None:
-        """Say where the call may be sent, if that is not just where its client sent it."""
+        """Say where the call may be sent, and when its content is shown."""
         plan, request = planned.plan, planned.flow.request
         if plan.protocol is None or plan.facts is None:
             return
         asked = plan.shown_model or plan.facts.model
         entry = self._entry_for(asked)
-        if entry is None or not (entry.provider or entry.fallback):
+        if entry is None:
+            return
+        plan.showing = entry.stream
+        if not (entry.provider or entry.fallback):
             return
         own = OutgoingRequest(
             provider=plan.host,

@@ -385,6 +385,41 @@ def test_a_huge_preamble_is_shown_before_it_fills_the_memory() -> None:
     assert call.body(1, big) == [ShowHead(SSE), ShowBody(big)]
 
 
+# Guarded and buffered streams
+
+
+def test_a_guarded_stream_survives_an_early_failure_in_its_content() -> None:
+    call = Conversation(showing="guarded")
+    call.begin()
+    assert call.body(1, MESSAGE_START + BLOCK_START + DELTA) == []
+    assert call.attempt_failed(2, "reset") == []
+    call.again(3)
+    assert call.body(4, MESSAGE_START + BLOCK_START + DELTA) == []
+    assert call.wake_at == pytest.approx(7.0)
+    shown = ShowBody(MESSAGE_START + BLOCK_START + DELTA)
+    assert call.wake(7) == [ShowHead(SSE), shown]
+    assert call.body(8, DELTA) == [ShowBody(DELTA)]
+
+
+def test_a_guarded_stream_is_shown_once_enough_of_it_came() -> None:
+    call = Conversation(showing="guarded")
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START)
+    long = DELTA.replace(b"Hi", b"x" * 5000)
+    assert call.body(1.1, long) == []
+    assert call.body(1.2, DELTA)[0] == ShowHead(SSE)
+
+
+def test_a_buffered_stream_is_shown_when_it_is_complete() -> None:
+    call = Conversation(showing="buffered", heartbeat=Heartbeat(after=15, interval=15))
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA)
+    assert call.wake(15) == [ShowHead(SSE), ShowBody(b"\n")]
+    assert call.attempt_failed(16, "reset") == []
+    call.again(17)
+    assert call.body(18, GOOD) == [ShowBody(GOOD), FinishResponse()]
+
+
 # Keep-alives
 
 PATIENT = Heartbeat(after=15.0, interval=10.0)

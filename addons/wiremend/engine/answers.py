@@ -45,6 +45,17 @@ def error_response(
     return Respond(Head(status, tuple(fields)), body)
 
 
+def stopping_response(protocol: WireProtocol) -> Respond:
+    """What a call gets that comes while the proxy stops."""
+    error = make_error(
+        status=503,
+        type="overloaded_error",
+        message="wiremend is stopping; try again.",
+        retry_after_seconds=1.0,
+    )
+    return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+
+
 def with_some_message(error: ProviderError, *, host: str, attempts: int) -> ProviderError:
     """The same error, its message never empty (OpenCode reads an empty one as no error)."""
     if error.message.strip():

@@ -24,6 +24,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Literal
 
 import orjson
 
@@ -74,6 +75,9 @@ TAIL_SECONDS = 5.0
 """How long, after its stop reason, a silent stream may take to end (usage may still come)."""
 LONGEST_SLEEP_SECONDS = 10.0
 """A wake-up keeps the machine in memory, so none is asked for further ahead than this."""
+GUARDED_BYTES = 4096
+GUARDED_SECONDS = 3.0
+"""How much content, and how long, a guarded stream holds back."""
 FREE_RETRIES = 2
 """How often a stale connection is replaced for nothing."""
 QUOTA_CODES = frozenset(
@@ -132,6 +136,8 @@ class CallSettings:
     """The first choice, then the fallbacks."""
     streaming: bool
     context: StreamContext = field(default_factory=StreamContext)
+    showing: Literal["live", "guarded", "buffered"] = "live"
+    """When content is shown: at once, after its beginning proved good, or when it is complete."""
     raise_errors: bool = True
     """Turn errors inside a 200 into HTTP errors."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -357,6 +363,8 @@ class CallMachine:
                 actions.append(AbandonAttempt())
         elif self._attempt is Attempt.BACKING_OFF and now >= self._resume_at:
             actions += self._start_attempt(now, fresh=True)
+        elif (guard := self._guard_due()) is not None and now >= guard:
+            self._show_held(now, actions)
         elif self._is_tail_overdue(now):
             self._take(now, actions, self._repair_end())
         else:
@@ -394,6 +402,7 @@ class CallMachine:
         self._repair = None
         self._held = []
         self._held_bytes = 0
+        self._guarded_since: float | None = None
         self._collected = bytearray()
         self._drain_until = 0.0
         self._body_is_whole = False
@@ -661,9 +670,9 @@ class CallMachine:
                 rule = transport.EARLY_END if self._upstream_ended else errors.WRAPPED_ERROR
                 self._fail(now, actions, rule, self._placed(one.error))
                 return
-            if not committed and last in (Kind.IDLE, Kind.PREAMBLE):
+            if not committed and self._is_held(now, last):
                 self._hold(one.data)
-                committed = self._held_bytes > HELD_LIMIT_BYTES
+                committed = self._held_bytes > self._held_limit()
             else:
                 committed = True
                 ready.append(one.data)
@@ -671,9 +680,7 @@ class CallMachine:
                 break
         if not committed:
             return
-        self._show(now, actions, b"".join([*self._held, *ready]))
-        self._held.clear()
-        self._held_bytes = 0
+        self._show_held(now, actions, ready)
         if last is Kind.TERMINAL:
             self._judge(now, 0)
             actions.append(FinishResponse())
@@ -697,6 +704,33 @@ class CallMachine:
         return self._shown in (Shown.NOTHING, Shown.HEAD) and (
             self.settings.raise_errors or self.settings.retry.attempts > 1
         )
+
+    def _is_held(self, now: float, kind: Kind) -> bool:
+        """Whether an event of this kind is withheld for now."""
+        if kind in (Kind.IDLE, Kind.PREAMBLE):
+            return True
+        if kind is not Kind.CONTENT or self.settings.showing == "live":
+            return False
+        if self._guarded_since is None:
+            self._guarded_since = now
+        if self.settings.showing == "buffered":
+            return True
+        return self._held_bytes < GUARDED_BYTES and now < self._guarded_since + GUARDED_SECONDS
+
+    def _held_limit(self) -> int:
+        return BODY_LIMIT_BYTES if self.settings.showing == "buffered" else HELD_LIMIT_BYTES
+
+    def _show_held(self, now: float, actions: list[Action], more: Sequence[bytes] = ()) -> None:
+        self._show(now, actions, b"".join([*self._held, *more]))
+        self._held.clear()
+        self._held_bytes = 0
+
+    def _guard_due(self) -> float | None:
+        """When a guarded stream that is still held back is shown."""
+        is_guarded = self.settings.showing == "guarded" and self._attempt is Attempt.READING
+        if not is_guarded or self._guarded_since is None or not self._held:
+            return None
+        return self._guarded_since + GUARDED_SECONDS
 
     def _hold(self, data: bytes) -> None:
         if data:
@@ -853,7 +887,8 @@ class CallMachine:
 
     def _tail_due(self) -> float | None:
         """When a whole answer stops waiting for the end of its stream."""
-        if self._attempt is not Attempt.READING or self._shown is not Shown.CONTENT:
+        has_content = self._shown is Shown.CONTENT or self._guarded_since is not None
+        if self._attempt is not Attempt.READING or not has_content:
             return None
         if self._repair is None or not self._repair.complete:
             return None
@@ -885,8 +920,7 @@ class CallMachine:
             due.append(self._resume_at)
         else:
             due += [since + seconds for _, seconds, since in self._limits()]
-            if (tail := self._tail_due()) is not None:
-                due.append(tail)
+            due += [when for when in (self._tail_due(), self._guard_due()) if when is not None]
         if (beat := self._next_beat()) is not None:
             due.append(beat)
         when = max(now, min(due))

@@ -3,6 +3,7 @@
 import random
 import time
 from dataclasses import dataclass, field
+from typing import Literal
 
 from wiremend.calls import RequestFacts
 from wiremend.engine.acknowledgement import Acknowledgement
@@ -29,6 +30,8 @@ class CallPlan:
     """The client's family; see `calls.client_family`."""
     shown_model: str | None = None
     """The model name that the response must bear."""
+    showing: Literal["live", "guarded", "buffered"] = "live"
+    """When content is shown; see `CallSettings`."""
     repair: bool = False
     """Mend events and bodies."""
     raise_errors: bool = False
@@ -86,6 +89,7 @@ class CallPlan:
                 disabled=self.disabled if self.repair else self.disabled | self.mending_codes,
                 array=self.facts.array,
             ),
+            showing=self.showing,
             raise_errors=self.raise_errors,
             retry=self.retry or ONE_ATTEMPT,
             timeouts=self.timeouts,

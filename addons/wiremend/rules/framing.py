@@ -126,7 +126,8 @@ class StreamRepair:
             # Half a line must not run into what may follow; an array's end is no line.
             is_blank = not event.raw.strip(b" \t\r\n[],")
             return Mended(event.raw if is_blank else b"", Kind.IDLE)
-        completed = event.raw + (b"\n" if event.raw.endswith((b"\n", b"\r")) else b"\n\n")
+        end = next((end for end in (b"\r\n", b"\n", b"\r") if event.raw.endswith(end)), b"\n\n")
+        completed = event.raw + end
         if not self._is_whole(event.data):
             finding = Finding(
                 CUT_EVENT.code, where, f"{len(event.raw)} bytes of an unfinished event", "withheld"

@@ -1,0 +1,82 @@
+"""On SIGTERM: calls under way may finish, new ones are refused with 503, then the proxy stops."""
+
+import asyncio
+import logging
+import signal
+
+from load_configuration import suite_of
+from mitmproxy import ctx, http
+from wiremend.calls import recognise
+from wiremend.config.current import CurrentConfig
+from wiremend.engine.answers import stopping_response
+from wiremend.engine.stream_layer import PlannedCall
+
+logger = logging.getLogger("wiremend")
+
+
+class FinishCalls:
+    """Stops at once on a second SIGTERM, or when the grace period of `[shutdown]` is over."""
+
+    name = "wiremend.finish_calls"
+
+    def __init__(self, current: CurrentConfig) -> None:
+        self.current = current
+        self.under_way: set[str] = set()
+        self.is_stopping = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def running(self) -> None:
+        """Take mitmproxy's place at SIGTERM."""
+        self.loop = asyncio.get_running_loop()
+        try:
+            self.loop.add_signal_handler(signal.SIGTERM, self._stop)
+        except (NotImplementedError, RuntimeError):
+            self.loop = None  # no such signals here: mitmproxy's own way
+
+    def done(self) -> None:
+        """Leave SIGTERM to mitmproxy again."""
+        if self.loop is not None and not self.loop.is_closed():
+            self.loop.add_signal_handler(signal.SIGTERM, ctx.master.shutdown)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Refuse a new call."""
+        if flow.response or flow.error or not self.is_stopping:
+            return
+        request = flow.request
+        protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
+        if protocol is not None:
+            answer = stopping_response(protocol)
+            flow.response = http.Response.make(
+                answer.head.status, answer.body, http.Headers(answer.head.fields)
+            )
+
+    def wiremend_call(self, planned: PlannedCall) -> None:
+        """A call begins."""
+        if planned.plan.protocol is not None:
+            self.under_way.add(planned.flow.id)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """A call is complete."""
+        self._ended(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """A call was given up or cancelled."""
+        self._ended(flow)
+
+    def _ended(self, flow: http.HTTPFlow) -> None:
+        self.under_way.discard(flow.id)
+        if self.is_stopping and not self.under_way and self.loop is not None:
+            # The last bytes are written after this hook.
+            self.loop.call_later(0.1, ctx.master.shutdown)
+
+    def _stop(self) -> None:
+        grace = self.current.config.shutdown.grace
+        if self.is_stopping or not self.under_way or not grace or self.loop is None:
+            ctx.master.shutdown()
+            return
+        self.is_stopping = True
+        logger.info("wiremend: stopping; %d calls may finish", len(self.under_way))
+        self.loop.call_later(grace, ctx.master.shutdown)
+
+
+addons = suite_of(FinishCalls)
