@@ -477,6 +477,46 @@ def test_an_event_line_is_mended_without_touching_other_lines() -> None:
     )
 
 
+def test_ids_that_change_with_every_event_are_left_alone() -> None:
+    part = {"output_index": 0, "content_index": 0}
+    item = {"id": "a", "type": "message", "role": "assistant", "content": []}
+    text = {"type": "output_text", "text": "Hi", "annotations": []}
+    done = item | {"id": "f", "status": "completed", "content": [text]}
+    stream = stream_of(
+        CREATED,
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **part, "item_id": "b"}
+        | {"part": text | {"text": ""}},
+        {"type": "response.output_text.delta", **part, "item_id": "c", "delta": "Hi"},
+        {"type": "response.output_text.done", **part, "item_id": "d", "text": "Hi"},
+        {"type": "response.content_part.done", **part, "item_id": "e", "part": text},
+        {"type": "response.output_item.done", "output_index": 0, "item": done},
+        {
+            "type": "response.completed",
+            "response": response("completed", output=[done | {"id": "g"}]),
+        },
+    )
+    mended = mend([stream])
+    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+
+
+def test_fragments_under_another_calls_name_are_dropped_for_the_call_repeats_them() -> None:
+    call = CALL | {"type": "custom_tool_call", "input": "ls"}
+    fragment = {"type": "response.function_call_arguments.delta", "item_id": "fc_1"}
+    end = {"type": "response.completed", "response": response("completed", output=[call])}
+    stream = stream_of(
+        CREATED,
+        ADDED | {"item": call | {"input": ""}},
+        fragment | {"output_index": 0, "delta": "ls"},
+        DONE | {"item": call},
+        end,
+    )
+    mended = mend([stream])
+    assert codes_of(mended) == ["S304"]
+    assert b"arguments.delta" not in bytes_of(mended)
+    assert last_data(bytes_of(mended))["response"]["output"] == [call]
+
+
 @pytest.mark.parametrize("code", sorted(ALL_CODES))
 def test_a_rule_that_is_switched_off_is_silent(code: str) -> None:
     for path in BROKEN:

@@ -316,7 +316,7 @@ def _break_field(draw: st.DrawFn, step: Json) -> None:
     if draw(st.booleans()) and isinstance(holder, dict):
         del holder[path[-1]]
     else:
-        holder[path[-1]] = draw(_WRONG)
+        holder[path[-1]] = copy.deepcopy(draw(_WRONG))
 
 
 @st.composite
@@ -338,10 +338,10 @@ def mutated_streams(draw: st.DrawFn) -> list[bytes]:
             case 3:
                 for key in ("output_index", "sequence_number", "content_index", "item_id"):
                     if draw(st.booleans()):
-                        wrong = draw(_WRONG)
+                        wrong = copy.deepcopy(draw(_WRONG))
                         for step in steps:
                             if key in step:
-                                step[key] = wrong
+                                step[key] = copy.deepcopy(wrong)
             case 4:
                 key = draw(st.sampled_from(["item_id", "sequence_number", "output_index", "id"]))
                 for step in steps:

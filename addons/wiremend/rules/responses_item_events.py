@@ -25,7 +25,7 @@ from wiremend.protocols.responses import CONTENT as CONTENT_PARTS
 from wiremend.rules import responses_rules as rules
 from wiremend.rules.finding import Rule
 from wiremend.rules.mending import StreamContext
-from wiremend.rules.responses_items import Data, Item, Items, Part, new_id, shell_of
+from wiremend.rules.responses_items import PARTED, Data, Item, Items, Part, new_id, shell_of
 from wiremend.rules.responses_writing import Writer, is_json, start_of, to_json
 
 _TEXT_DONE = {
@@ -298,6 +298,11 @@ class ItemEvents:
 
     def _inside(self, data: Data, kind: str, belongs: ItemEvent) -> Fate:
         item = self.items.owner(data, belongs.items)
+        if item is None and belongs.family is None:
+            other = self.items.owner(data, ())
+            if other is not None and other.type not in PARTED:
+                # What the call passes comes again when it is done.
+                return self._drop(rules.ITEM_NOT_ADDED, f"{kind} of a {other.type}")
         if item is None:
             done = f"{belongs.items[0]} added or awaited"
             if not self._writer.find(rules.ITEM_NOT_ADDED, kind, done):
@@ -336,7 +341,7 @@ class ItemEvents:
         if _has(data, "item_id"):
             added["id"] = data["item_id"]
         item = self.items.add(added, data.get("output_index"), is_ours=True)
-        if type in ("message", "reasoning"):
+        if type in PARTED:
             if type == "message":
                 added["status"] = "in_progress"
             for key in ITEM_FIELDS[type]:

@@ -17,7 +17,8 @@ from wiremend.protocols.responses import (
 )
 
 Data = dict[str, Any]
-_LISTS = {"message": ("content", CONTENT), "reasoning": ("summary", SUMMARY)}
+PARTED = {"message": ("content", CONTENT), "reasoning": ("summary", SUMMARY)}
+"""Items that have parts: the field that lists them, and how they are framed."""
 _ID_PREFIXES = {
     "message": "msg",
     "reasoning": "rs",
@@ -116,7 +117,7 @@ class Item:
 
     def streamed(self, key: str) -> list[Data]:
         """The parts that were streamed for this list of the item."""
-        name, family = _LISTS.get(self.type, ("", CONTENT))
+        name, family = PARTED.get(self.type, ("", CONTENT))
         return [part.final() for part in self.parts.get(family, ())] if name == key else []
 
     def snapshot(self, status: str) -> Data:
@@ -268,8 +269,8 @@ def shell_of(final: Data) -> Data:
     shell = dict(final)
     if "status" in shell:
         shell["status"] = "in_progress"
-    if final.get("type") in _LISTS:
-        shell[_LISTS[final["type"]][0]] = []
+    if final.get("type") in PARTED:
+        shell[PARTED[final["type"]][0]] = []
     if key := CALL_TEXT.get(str(final.get("type"))):
         shell[key] = ""
     return shell
