@@ -9,7 +9,7 @@ from mitmproxy import ctx, http
 from wiremend.calls import recognise
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.answers import stopping_response
-from wiremend.engine.stream_layer import PlannedCall
+from wiremend.engine.stream_layer import PlannedCall, close_client_connections
 
 logger = logging.getLogger("wiremend")
 
@@ -67,16 +67,20 @@ class FinishCalls:
         self.under_way.discard(flow.id)
         if self.is_stopping and not self.under_way and self.loop is not None:
             # The last bytes are written after this hook.
-            self.loop.call_later(0.1, ctx.master.shutdown)
+            self.loop.call_later(0.1, self._shut_down)
 
     def _stop(self) -> None:
         grace = self.current.config.shutdown.grace
         if self.is_stopping or not self.under_way or not grace or self.loop is None:
-            ctx.master.shutdown()
+            self._shut_down()
             return
         self.is_stopping = True
         logger.info("wiremend: stopping; %d calls may finish", len(self.under_way))
-        self.loop.call_later(grace, ctx.master.shutdown)
+        self.loop.call_later(grace, self._shut_down)
+
+    def _shut_down(self) -> None:
+        close_client_connections(ctx.master)
+        ctx.master.event_loop.call_later(0.1, ctx.master.shutdown)
 
 
 addons = suite_of(FinishCalls)

@@ -21,8 +21,9 @@ contract test in `tests/engine/test_stream_layer.py`:
 6. `RequestProtocolError` sent upstream closes an HTTP/1 connection and resets one HTTP/2 stream.
 7. `RequestWakeup` comes back as `Wakeup` to the layer that asked.
 8. A `StartHook` of ours is awaited like a built-in one and takes exactly one argument.
-9. Scripts load while the task `setup_servers` is about to bind: one step too late for an option
-   that names the address, so that task is cancelled and its work done once scripts are loaded.
+9. `Proxyserver.connections` holds the clients' connections, each with a task that reads from it.
+10. Scripts load while the task `setup_servers` is about to bind: one step too late for an option
+    that names the address, so that task is cancelled and its work done once scripts are loaded.
 """
 
 import asyncio
@@ -579,6 +580,19 @@ class LoopbackListener:
         if not await proxyserver.setup_servers():
             # Not from within a task: its exception would be logged with a traceback.
             self._master.event_loop.call_soon(sys.exit, 1)
+
+
+def close_client_connections(master: Master) -> None:
+    """End every client's connection as if it had timed out.
+
+    mitmproxy leaves them to the end of the event loop, where Python 3.12 prints a traceback for
+    each.
+    """
+    proxyserver: Any = master.addons.get("proxyserver")  # type: ignore[no-untyped-call]
+    for connection in list(proxyserver.connections.values()):
+        transport = connection.transports.get(connection.client)
+        if transport is not None and transport.handler is not None:
+            transport.handler.cancel("the proxy stops")
 
 
 def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., Commands]:
