@@ -7,7 +7,8 @@ import pytest
 from mitmproxy import version
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy.layers import http as http_layers
-from wiremend.engine.call_machine import CallMachine, Heartbeat
+from wiremend.engine.call_machine import CallMachine
+from wiremend.engine.call_settings import Heartbeat
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.stream_layer import MendedHttpStream, PlannedCall, Seam
 

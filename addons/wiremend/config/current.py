@@ -4,7 +4,7 @@ from pathlib import Path
 
 from wiremend.calls import InterceptedHosts
 from wiremend.config import Config, find_config, load_config
-from wiremend.engine.call_machine import Heartbeat, Timeouts
+from wiremend.engine.call_settings import Heartbeat, Timeouts
 from wiremend.engine.retry import RetryPolicy
 from wiremend.rules.catalogue import catalogue
 from wiremend.rules.fire_and_forget import FireAndForget

@@ -22,11 +22,7 @@ actions. It knows no socket, no mitmproxy and no clock.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Literal
-
-import orjson
 
 from wiremend.engine.actions import (
     AbandonAttempt,
@@ -42,28 +38,22 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
-from wiremend.engine.answers import (
-    error_response,
-    html_error,
-    is_html,
-    request_id_of,
-    with_some_message,
-)
+from wiremend.engine.answers import error_response, html_error, is_html, with_some_message
+from wiremend.engine.call_settings import AttemptRecord, CallSettings, Target
 from wiremend.engine.content_coding import Decoder, UndecodableBody, decoder_for
-from wiremend.engine.health import CallHealth
-from wiremend.engine.menders import make_mender, mend_body
-from wiremend.engine.retry import RetryPolicy, read_retry_after
-from wiremend.protocols.errors import (
-    RETRYABLE_STATUS,
-    ProviderError,
-    make_error,
-    read_error,
+from wiremend.engine.failures import (
+    connect_error,
+    error_of_status,
+    lost_error,
+    placed,
+    timeout_error,
 )
-from wiremend.protocols.names import WireProtocol
+from wiremend.engine.menders import make_mender, mend_body
+from wiremend.protocols.errors import RETRYABLE_STATUS, ProviderError, make_error
 from wiremend.rules import errors, routing, transport
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.framing import StreamRepair
-from wiremend.rules.mending import Kind, Mended, Mender, StreamContext
+from wiremend.rules.mending import Kind, Mended, Mender
 
 HELD_LIMIT_BYTES = 1024 * 1024
 """A Responses preamble echoes the whole instructions, twice. Past this, stop holding."""
@@ -94,67 +84,6 @@ _UNKNOWN_MODEL = re.compile(
 )
 KEEP_ALIVE = b"\n"
 """A blank line dispatches nothing: the one keep-alive that every client measured accepts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Limits in seconds; 0 means none. Each binds one attempt, `total` the whole call."""
-
-    connect: float = 10.0
-    first_byte: float = 300.0
-    answer: float = 900.0
-    idle: float = 120.0
-    progress: float = 600.0
-    total: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """Keep-alives toward the client: after so many silent seconds, then every so many. 0: never."""
-
-    after: float = 15.0
-    interval: float = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One provider and model that a call may be sent to."""
-
-    provider: str
-    """As errors name it."""
-    model: str = ""
-    health: CallHealth | None = None
-    """Its retry budget and circuit breaker; None: neither."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallSettings:
-    """What a machine must know of its call, and what it may do to it."""
-
-    protocol: WireProtocol
-    targets: tuple[Target, ...]
-    """The first choice, then the fallbacks."""
-    streaming: bool
-    context: StreamContext = field(default_factory=StreamContext)
-    showing: Literal["live", "guarded", "buffered"] = "live"
-    """When content is shown: at once, after its beginning proved good, or when it is complete."""
-    raise_errors: bool = True
-    """Turn errors inside a 200 into HTTP errors."""
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    heartbeat: Heartbeat = field(default_factory=Heartbeat)
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
-    """How one attempt ended."""
-
-    number: int
-    provider: str
-    model: str
-    outcome: str
-    seconds: float
-    wait_seconds: float | None = None
 
 
 class Attempt(Enum):
@@ -322,16 +251,17 @@ class CallMachine:
             actions.append(ReleaseAttempt())
         elif self._attempt is Attempt.CONNECTING:
             self._upstream_ended = True
-            self._fail(now, actions, transport.CONNECT_FAILED, self._transport_error(reason))
+            error = connect_error(self._target.provider, reason)
+            self._fail(now, actions, transport.CONNECT_FAILED, error)
         elif self._attempt is Attempt.WAITING:
             self._upstream_ended = True
             if self._reused and self._free_retries < FREE_RETRIES:
                 self._replace_stale_connection(now, actions, reason)
             else:
-                self._fail(now, actions, transport.CONNECTION_LOST, self._transport_error(reason))
+                self._fail(now, actions, transport.CONNECTION_LOST, self._lost_error(reason))
         elif self._attempt is Attempt.READING:
             self._upstream_ended = True
-            self._fail(now, actions, transport.CONNECTION_LOST, self._transport_error(reason))
+            self._fail(now, actions, transport.CONNECTION_LOST, self._lost_error(reason))
         return self._scheduled(now, actions)
 
     def client_gone(self, now: float) -> list[Action]:
@@ -370,7 +300,7 @@ class CallMachine:
         else:
             limit = self._passed_limit(now)
             if limit is not None:
-                error = self._timeout_error(*limit)
+                error = timeout_error(self._target.provider, *limit)
                 self._fail(now, actions, transport.TIMED_OUT, error, final=limit[0] == "total")
         self._beat(now, actions)
         return self._scheduled(now, actions)
@@ -766,7 +696,7 @@ class CallMachine:
             self._look_at_success(now, actions, head, body)
 
     def _look_at_error(self, now: float, actions: list[Action], head: Head, body: bytes) -> None:
-        error = self._placed(_error_of_status(head, body))
+        error = self._placed(error_of_status(head, body))
         if head.status in RETRYABLE_STATUS or not body.strip():
             self._fail(now, actions, transport.RETRYABLE_STATUS, error)
             return
@@ -929,46 +859,14 @@ class CallMachine:
             actions.append(WakeAt(when))
         return actions
 
-    # Words
-
-    def _transport_error(self, reason: str) -> ProviderError:
-        moment = {
-            Attempt.CONNECTING: "could not be connected to",
-            Attempt.WAITING: "closed the connection before answering",
-        }.get(self._attempt, "closed the connection before its response was complete")
-        return make_error(
-            status=502, type="api_error", message=f"{self._target.provider} {moment}: {reason}"
-        )
-
-    def _timeout_error(self, name: str, seconds: float) -> ProviderError:
-        missing = {
-            "connect": "did not accept a connection",
-            "first_byte": "sent no first byte",
-            "answer": "sent no complete answer",
-            "idle": "sent nothing more",
-            "progress": "sent no content, only keep-alives,",
-            "total": "did not finish",
-        }[name]
-        return make_error(
-            status=504,
-            type="timeout_error",
-            message=f"{self._target.provider} {missing} within {seconds:g} s (limit: {name}).",
-        )
+    def _lost_error(self, reason: str) -> ProviderError:
+        had_answered = self._attempt is Attempt.READING
+        return lost_error(self._target.provider, reason, had_answered=had_answered)
 
     def _placed(self, error: ProviderError) -> ProviderError:
-        """The error with the request id and the wait that the head's headers name."""
-        if self._head is None:
-            return error
-        wait = read_retry_after(self._head, self._wall_clock())
-        return ProviderError(
-            status=error.status,
-            type=error.type,
-            code=error.code,
-            message=error.message,
-            request_id=error.request_id or request_id_of(self._head),
-            retry_after_seconds=wait if wait is not None else error.retry_after_seconds,
-            param=error.param,
-        )
+        return placed(error, self._head, self._wall_clock())
+
+    # Telling
 
     def _record(self, now: float, outcome: str, wait_seconds: float | None = None) -> None:
         seconds = now - self._attempt_started
@@ -992,22 +890,3 @@ class CallMachine:
 
     def _name(self) -> str:
         return f"{self.settings.protocol} call to {self._target.provider}"
-
-
-def _error_of_status(head: Head, body: bytes) -> ProviderError:
-    try:
-        error = read_error(orjson.loads(body))
-    except orjson.JSONDecodeError:
-        error = None
-    if error is None:
-        text = body[:500].decode("utf-8", "replace").strip()
-        error = make_error(status=head.status, message=text)
-    return ProviderError(
-        status=head.status,
-        type=error.type,
-        code=error.code,
-        message=error.message,
-        request_id=error.request_id,
-        retry_after_seconds=error.retry_after_seconds,
-        param=error.param,
-    )

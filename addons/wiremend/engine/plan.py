@@ -7,7 +7,8 @@ from typing import Literal
 
 from wiremend.calls import RequestFacts
 from wiremend.engine.acknowledgement import Acknowledgement
-from wiremend.engine.call_machine import CallMachine, CallSettings, Heartbeat, Target, Timeouts
+from wiremend.engine.call_machine import CallMachine
+from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeouts
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy

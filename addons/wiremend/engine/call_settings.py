@@ -1,0 +1,70 @@
+"""What a machine must know of its call, and what it may do to it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wiremend.engine.health import CallHealth
+from wiremend.engine.retry import RetryPolicy
+from wiremend.protocols.names import WireProtocol
+from wiremend.rules.mending import StreamContext
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits in seconds; 0 means none. Each binds one attempt, `total` the whole call."""
+
+    connect: float = 10.0
+    first_byte: float = 300.0
+    answer: float = 900.0
+    idle: float = 120.0
+    progress: float = 600.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Keep-alives toward the client: after so many silent seconds, then every so many. 0: never."""
+
+    after: float = 15.0
+    interval: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One provider and model that a call may be sent to."""
+
+    provider: str
+    """As errors name it."""
+    model: str = ""
+    health: CallHealth | None = None
+    """Its retry budget and circuit breaker; None: neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """What a machine must know of its call, and what it may do to it."""
+
+    protocol: WireProtocol
+    targets: tuple[Target, ...]
+    """The first choice, then the fallbacks."""
+    streaming: bool
+    context: StreamContext = field(default_factory=StreamContext)
+    showing: Literal["live", "guarded", "buffered"] = "live"
+    """When content is shown: at once, after its beginning proved good, or when it is complete."""
+    raise_errors: bool = True
+    """Turn errors inside a 200 into HTTP errors."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """How one attempt ended."""
+
+    number: int
+    provider: str
+    model: str
+    outcome: str
+    seconds: float
+    wait_seconds: float | None = None
