@@ -296,8 +296,8 @@ class ResponsesMender:
     def _complete_at_end(self) -> Mended:
         self._item_events.settle([])
         response: Data = {**self._response, "status": "completed", "output": self._items.done()}
-        if response.get("usage") is None:
-            response["usage"] = None if self._context.client == "codex" else no_usage()
+        nothing = None if self._context.client == "codex" else no_usage()
+        response["usage"] = mended_usage(response.get("usage")) or nothing
         self._writer.write({"type": COMPLETED, "response": response})
         self._verdict = Kind.TERMINAL
         return self._writer.mended(Kind.TERMINAL)
