@@ -78,6 +78,7 @@ class AnthropicMender:
         self._by_source: dict[Any, _Block] = {}
         self._next_number = 0
         self._called_tool = False
+        self._used_tool = False
         self._has_stop_reason = False
         self._without_reason: tuple[sse.Event, Data] | None = None
         self._verdict: Kind | None = None
@@ -355,11 +356,10 @@ class AnthropicMender:
         self._has_stop_reason = True
         delta = data["delta"]
         reason = delta["stop_reason"]
-        any_tool = any(block.kind in TOOL_BLOCKS for block in self._by_source.values())
         better = None
         if self._called_tool and reason in _PROMOTED:
             better = "tool_use"
-        elif reason == "tool_use" and not any_tool:
+        elif reason == "tool_use" and not self._used_tool:
             better = "end_turn"
         if better and self._find(rules.STOP_REASON_CONTRADICTS, repr(reason), repr(better)):
             delta["stop_reason"] = better
@@ -396,6 +396,7 @@ class AnthropicMender:
         block.number = self._next_number
         self._next_number += 1
         self._called_tool = self._called_tool or block.kind == "tool_use"
+        self._used_tool = self._used_tool or block.kind in TOOL_BLOCKS
         self._send_numbered(block, event, data, changed)
 
     def _place(self, block: _Block, event: sse.Event | None, data: Data, changed: bool) -> None:
@@ -446,7 +447,7 @@ class AnthropicMender:
                 missing["id"] = f"toolu_{self._events:08d}"
             if not str(block.get("name") or "").strip():
                 if len(self._context.tool_names) != 1:
-                    raise self._lost("a tool call without a name")
+                    raise self._lost("a tool call without a name", rules.BLOCK_INCOMPLETE)
                 missing["name"] = self._context.tool_names[0]
             if block.get("input") is None:
                 missing["input"] = {}
@@ -508,8 +509,8 @@ class AnthropicMender:
     def _mended(self, kind: Kind) -> Mended:
         return Mended(b"".join(self._out), kind, self._findings)
 
-    def _lost(self, what: str) -> _Unmendable:
-        self._find(rules.DELTA_WITHOUT_START, what, "ended in an error")
+    def _lost(self, what: str, rule: Rule = rules.DELTA_WITHOUT_START) -> _Unmendable:
+        self._find(rule, what, "ended in an error")
         message = f"The provider sent {what}."
         return _Unmendable(make_error(status=502, type="api_error", message=message))
 

@@ -1,0 +1,88 @@
+"""Every stream of the corpus, in every chunking: clean ones pass, broken ones become valid."""
+
+import random
+from pathlib import Path
+
+import pytest
+from wiremend import sse
+from wiremend.protocols import anthropic_messages, chat_completions
+from wiremend.rules.anthropic_messages_stream import AnthropicMender
+from wiremend.rules.chat_completions_stream import ChatMender
+from wiremend.rules.framing import StreamRepair
+from wiremend.rules.mending import Kind, Mended, StreamContext
+
+CORPUS = Path(__file__).parent / "corpus"
+PROTOCOLS = {
+    "anthropic_messages": (AnthropicMender, anthropic_messages),
+    "chat_completions": (ChatMender, chat_completions),
+}
+"""Those of Gemini and Responses are run by their menders' own tests."""
+CLEAN = [path for name in PROTOCOLS for path in sorted((CORPUS / name / "clean").glob("*.sse"))]
+BROKEN = [
+    path
+    for name in PROTOCOLS
+    for path in sorted((CORPUS / name / "broken").glob("*.sse"))
+    if ".mended" not in path.suffixes
+]
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parts[-3]}-{path.stem}"
+
+
+def chunkings(data: bytes) -> dict[str, list[bytes]]:
+    at_random = random.Random(len(data))
+    cuts = sorted(at_random.sample(range(len(data)), min(9, len(data))))
+    return {
+        "whole": [data],
+        "byte by byte": [bytes([byte]) for byte in data],
+        "at random": [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)],
+    }
+
+
+def mend(path: Path, chunks: list[bytes]) -> tuple[bytes, list[str]]:
+    make, _ = PROTOCOLS[path.parts[-3]]
+    repair = StreamRepair(make(StreamContext(model="claude-sonnet-4-5", tool_names=("a", "b"))))
+    mended: list[Mended] = []
+    for chunk in chunks:
+        mended += repair.feed(chunk)
+    if not {one.kind for one in mended} & {Kind.TERMINAL, Kind.ERROR}:
+        mended += repair.end()
+    codes = [finding.code for one in mended for finding in one.findings]
+    return b"".join(one.data for one in mended), codes
+
+
+def violations(path: Path, data: bytes) -> list[str]:
+    grammar = PROTOCOLS[path.parts[-3]][1].Grammar()
+    found = [problem for event in sse.Decoder().feed(data) for problem in grammar.feed(event)]
+    return found + grammar.end()
+
+
+@pytest.mark.parametrize("path", CLEAN, ids=name_of)
+def test_a_clean_stream_is_valid_and_passes_byte_for_byte(path: Path) -> None:
+    data = path.read_bytes()
+    assert violations(path, data) == []
+    for name, chunks in chunkings(data).items():
+        assert mend(path, chunks) == (data, []), name
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=name_of)
+def test_a_broken_stream_becomes_what_stands_beside_it(path: Path) -> None:
+    mended = path.with_suffix(".mended.sse").read_bytes()
+    codes = path.with_suffix(".findings").read_text().split()
+    for name, chunks in chunkings(path.read_bytes()).items():
+        assert mend(path, chunks) == (mended, codes), name
+    assert violations(path, mended) == []
+    assert mend(path, [mended]) == (mended, [])
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_rule_of_a_stream_has_a_file(name: str) -> None:
+    found = {
+        code
+        for path in (CORPUS / name / "broken").glob("*.findings")
+        for code in path.read_text().split()
+    }
+    make, _ = PROTOCOLS[name]
+    module = __import__(make.__module__, fromlist=["RULES"])
+    assert {rule.code for rule in module.RULES} <= found
