@@ -6,8 +6,9 @@ from wiremend.calls import recognise
 from wiremend.config import ModelRoute
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.stream_layer import PlannedCall
+from wiremend.rules.finding import Finding
 from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model, rewrite_model
-from wiremend.rules.routing import OutgoingRequest, route
+from wiremend.rules.routing import PROVIDER_ROUTED, OutgoingRequest, route
 from wiremend.views.flow_notes import note_request_findings, notes_of
 
 
@@ -60,6 +61,12 @@ class RewriteModels:
             headers=tuple(request.headers.items(multi=True)),
             body=request.get_content(strict=False) or b"",
         )
+        if entry.provider:
+            found = f"{asked!r}, sent to {plan.host}"
+            done = f"sent to {entry.provider} instead, with its key"
+            note_request_findings(
+                planned.flow, [Finding(PROVIDER_ROUTED.code, "request", found, done)]
+            )
         plan.shown_model = asked
         plan.requests = tuple(
             route(

@@ -152,3 +152,9 @@ def test_a_rule_is_shown_like_this() -> None:
 def test_a_rule_without_examples_has_no_empty_parts() -> None:
     page = render_page([Rule("E901", "bare", "A.", "B.", "C.", ())])
     assert page.endswith("- **Finds:** A.\n- **Hurts:** B.\n- **Mends:** C.\n")
+
+
+def test_the_page_in_the_repository_is_the_one_the_rules_make() -> None:
+    """When this fails, run `scripts/rules`."""
+    page = Path(__file__).resolve().parents[2] / "addons" / "RULES.md"
+    assert page.read_text() == render_page(catalogue())
