@@ -157,4 +157,4 @@ def test_a_rule_without_examples_has_no_empty_parts() -> None:
 def test_the_page_in_the_repository_is_the_one_the_rules_make() -> None:
     """When this fails, run `scripts/rules`."""
     page = Path(__file__).resolve().parents[2] / "addons" / "RULES.md"
-    assert page.read_text() == render_page(catalogue())
+    assert page.read_bytes() == render_page(catalogue()).encode()
