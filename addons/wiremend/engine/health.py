@@ -24,8 +24,8 @@ class HealthLimits:
     """In this time an empty budget fills up to the floor by itself."""
     failures: int = 5
     """Calls that must fail in a row, all their attempts made, to open the breaker."""
-    pause_seconds: float = 10.0
-    pause_max_seconds: float = 120.0
+    pause_seconds: float = 5.0
+    pause_max_seconds: float = 30.0
 
 
 class RetryBudget:
