@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from wiremend import sse
+from wiremend.json_spans import parse
 from wiremend.protocols.errors import ProviderError
 
 DELTAS_BY_BLOCK: Mapping[str, frozenset[str]] = {
@@ -123,8 +124,8 @@ class Grammar:
         if self._ended:
             return ["an event after the end"]
         try:
-            data = orjson.loads(event.data)
-        except orjson.JSONDecodeError:
+            data = parse(event.data)
+        except ValueError:
             return ["data that is not JSON"]
         kind = data.get("type") if isinstance(data, dict) else None
         if not isinstance(kind, str):

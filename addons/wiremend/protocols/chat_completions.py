@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from wiremend import sse
+from wiremend.json_spans import parse
 from wiremend.protocols.errors import ProviderError
 from wiremend.protocols.openai_errors import error_envelope, error_type
 
@@ -43,6 +44,7 @@ class Grammar:
         self._chunks = 0
         self._finished: set[int] = set()
         self._choices: set[int] = set()
+        self._function_called: set[int] = set()
         self._calls: dict[tuple[int, int], dict[str, Any]] = {}
 
     def feed(self, event: sse.Event) -> list[str]:
@@ -58,8 +60,8 @@ class Grammar:
                 [f"[DONE] without a finish reason for {sorted(unfinished)}"] if unfinished else []
             )
         try:
-            chunk = orjson.loads(event.data)
-        except orjson.JSONDecodeError:
+            chunk = parse(event.data)
+        except ValueError:
             return ["data that is not JSON"]
         if not isinstance(chunk, dict):
             return ["data that is no object"]
@@ -89,6 +91,8 @@ class Grammar:
         problems = []
         if delta.get("role") is not None and delta["role"] != "assistant":
             problems.append(f"role {delta['role']!r}")
+        if isinstance(delta.get("function_call"), dict):
+            self._function_called.add(number)
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else []:
             problems += self._call(number, call)
@@ -97,6 +101,12 @@ class Grammar:
         return problems
 
     def _call(self, choice: int, call: Any) -> list[str]:
+        if isinstance(call, dict) and (
+            isinstance(call.get("custom"), dict) or call.get("type") == "custom"
+        ):
+            key = (choice, call.get("index", -1))
+            self._calls.setdefault(key, {"id": call.get("id"), "arguments": "{}"})
+            return []
         if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
             return ["a tool call without a function"]
         index, function = call.get("index"), call["function"]
@@ -129,7 +139,7 @@ class Grammar:
         calls = [call for (one, _), call in self._calls.items() if one == choice]
         if calls and reason == "stop":
             problems.append("stop with tool calls")
-        if not calls and reason == "tool_calls":
+        if not calls and choice not in self._function_called and reason == "tool_calls":
             problems.append("tool_calls without a call")
         if reason in WHOLE_REASONS:
             problems += ["arguments that are not JSON" for call in calls if not _is_json(call)]

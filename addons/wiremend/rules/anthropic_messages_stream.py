@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from wiremend import sse
+from wiremend.json_spans import parse
 from wiremend.protocols.anthropic_messages import (
     BLOCK_BY_DELTA,
     DELTAS_BY_BLOCK,
@@ -141,8 +142,8 @@ class AnthropicMender:
 
     def _feed_data(self, event: sse.Event, raw: bytes) -> Mended:
         try:
-            data = orjson.loads(raw)
-        except orjson.JSONDecodeError:
+            data = parse(raw)
+        except ValueError:
             return self._not_json(raw)
         kind = data.get("type") if isinstance(data, dict) else None
         kind = kind if isinstance(kind, str) else None
@@ -559,8 +560,8 @@ def _source(data: Data) -> Any:
 
 def _parses(text: bytes) -> bool:
     try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
+        parse(text)
+    except ValueError:
         return False
     return True
 

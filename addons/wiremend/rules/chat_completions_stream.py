@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from wiremend import sse
+from wiremend.json_spans import parse
 from wiremend.protocols.chat_completions import (
     CHUNK,
     CHUNK_KEYS,
@@ -45,6 +46,10 @@ class _Call:
     def is_whole(self) -> bool:
         return _parses(self.arguments)
 
+    def is_over_at(self, name: str) -> bool:
+        """Whether a fragment with this name cannot belong to it."""
+        return self.is_whole or bool(self.name and self.name != name and not self.arguments)
+
 
 @dataclass(slots=True, eq=False)
 class _Choice:
@@ -55,6 +60,16 @@ class _Choice:
     by_source: dict[Any, _Call] = field(default_factory=dict)
     finish_reason: str | None = None
     shown_calls: int = 0
+    has_content: bool = False
+    has_other_calls: bool = False
+    """Custom tools, or the `function_call` of old: passed as they come."""
+
+    @property
+    def is_complete(self) -> bool:
+        """It has its finish reason, and no call that came after it is cut."""
+        if self.finish_reason not in WHOLE_REASONS:
+            return bool(self.finish_reason)
+        return all(call.is_shown and call.is_whole for call in self.calls)
 
 
 class _Unmendable(Exception):
@@ -80,7 +95,7 @@ class ChatMender:
     @property
     def complete(self) -> bool:
         """Every choice has its finish reason."""
-        return bool(self._choices) and all(one.finish_reason for one in self._choices.values())
+        return bool(self._choices) and all(one.is_complete for one in self._choices.values())
 
     def decoder(self) -> sse.Decoder:
         """Server-sent events."""
@@ -127,8 +142,8 @@ class ChatMender:
 
     def _feed_data(self, event: sse.Event, raw: bytes) -> Mended:
         try:
-            chunk = orjson.loads(raw)
-        except orjson.JSONDecodeError:
+            chunk = parse(raw)
+        except ValueError:
             if raw.lstrip()[:1] in (b"{", b"[", b'"'):
                 self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error")
                 return self._failed("The provider sent a chunk that is not valid JSON.")
@@ -222,6 +237,8 @@ class ChatMender:
         unknown = set(delta) - {"role", "tool_calls", *CONTENT_KEYS}
         if any(delta[key] not in (None, "", [], {}) for key in unknown):
             kind = Kind.CONTENT
+        choice.has_other_calls |= isinstance(delta.get("function_call"), dict)
+        choice.has_content |= kind is Kind.CONTENT
         if data.get("finish_reason") is not None and self._mend_finish(choice, data, before):
             kind = Kind.CONTENT
         return kind
@@ -253,9 +270,10 @@ class ChatMender:
         better = None
         if reason == "stop" and choice.calls:
             better = "tool_calls"
-        elif reason == "tool_calls" and not choice.calls:
+        elif reason == "tool_calls" and not (choice.calls or choice.has_other_calls):
             better = "stop"
         if reason in WHOLE_REASONS:
+            self._fill_arguments(choice, data)
             before += self._settle_calls(choice)
         if better and self._find(rules.FINISH_REASON_CONTRADICTS, repr(reason), repr(better)):
             data["finish_reason"] = better
@@ -264,11 +282,28 @@ class ChatMender:
 
     # Tool calls
 
+    def _fill_arguments(self, choice: _Choice, data: Data) -> None:
+        """Where a call without arguments stands in the finishing chunk itself."""
+        delta = data.get("delta")
+        for fragment in _dicts(delta.get("tool_calls")) if isinstance(delta, dict) else []:
+            call = next((one for one in choice.calls if one.number == fragment.get("index")), None)
+            function = fragment.get("function")
+            if call is None or call.arguments.strip() or not isinstance(function, dict):
+                continue
+            if self._find(rules.ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
+                call.arguments = function["arguments"] = "{}"
+                self._changed = True
+
     def _mend_calls(self, choice: _Choice, delta: Data) -> None:
         shown: list[Any] = []
         for fragment in delta["tool_calls"]:
             if not isinstance(fragment, dict):
                 self._find(rules.CALL_INCOMPLETE, _start_of(orjson.dumps(fragment)), "dropped")
+                continue
+            if isinstance(fragment.get("custom"), dict) or fragment.get("type") == "custom":
+                choice.has_other_calls = True
+                choice.shown_calls += bool(fragment.get("id"))
+                shown.append(fragment)
                 continue
             function = fragment.get("function")
             if not isinstance(function, dict):
@@ -297,7 +332,7 @@ class ChatMender:
         last = choice.calls[-1] if choice.calls else None
         if source is None and identity:
             known = next((call for call in choice.calls if call.identity == identity), None)
-        elif source is None and not (name and (last is None or last.is_whole)):
+        elif source is None and not (name and (last is None or last.is_over_at(name))):
             known = last
         if known is not None and not _is_another(known, identity, name):
             return known
@@ -405,7 +440,11 @@ class ChatMender:
             return self._failed("The provider sent no content.")
         added: list[bytes] = []
         for choice in self._choices.values():
+            if choice.finish_reason in WHOLE_REASONS and not self._is_off:
+                added += self._settle_calls(choice)
             if choice.finish_reason is None and not self._is_off:
+                if not (choice.has_content or choice.has_other_calls):
+                    return self._failed("The provider sent no content.")
                 reason = "tool_calls" if choice.calls else "stop"
                 self._find(rules.FINISH_REASON_MISSING, "[DONE] without one", repr(reason))
                 added += self._settle_calls(choice)
@@ -468,8 +507,8 @@ def _dicts(value: Any) -> list[Data]:
 
 def _parses(text: str) -> bool:
     try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
+        parse(text.encode("utf-8", "surrogatepass"))
+    except ValueError:
         return False
     return True
 

@@ -3,9 +3,8 @@
 The same path serves the live proxy and the offline checker.
 """
 
-import orjson
-
 from wiremend import sse
+from wiremend.json_spans import parse
 from wiremend.protocols.errors import ProviderError, make_error
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import Kind, Mended, Mender
@@ -143,8 +142,8 @@ class StreamRepair:
         if data == b"[DONE]":
             return True
         try:
-            orjson.loads(data)
-        except orjson.JSONDecodeError:
+            parse(data)
+        except ValueError:
             return False
         return True
 
