@@ -20,9 +20,10 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
-from wiremend.engine.call_machine import HELD_LIMIT_BYTES, CallMachine
+from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeouts
 from wiremend.engine.health import CallHealth, HealthLimits, ProviderHealth
+from wiremend.engine.reading import HELD_LIMIT_BYTES
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.mending import StreamContext

@@ -20,7 +20,6 @@ The machine hears what happened and when (seconds of any steady clock) and answe
 actions. It knows no socket, no mitmproxy and no clock.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
@@ -40,7 +39,7 @@ from wiremend.engine.actions import (
 )
 from wiremend.engine.answers import error_response, html_error, is_html, with_some_message
 from wiremend.engine.call_settings import AttemptRecord, CallSettings, Target
-from wiremend.engine.content_coding import Decoder, UndecodableBody, decoder_for
+from wiremend.engine.content_coding import UndecodableBody
 from wiremend.engine.failures import (
     connect_error,
     error_of_status,
@@ -48,40 +47,22 @@ from wiremend.engine.failures import (
     placed,
     timeout_error,
 )
-from wiremend.engine.menders import make_mender, mend_body
+from wiremend.engine.menders import mend_body
+from wiremend.engine.reading import Reading, ResponseReading
+from wiremend.engine.target_choice import TargetChoice
 from wiremend.protocols.errors import RETRYABLE_STATUS, ProviderError, make_error
 from wiremend.rules import errors, routing, transport
 from wiremend.rules.finding import Finding, Rule
-from wiremend.rules.framing import StreamRepair
-from wiremend.rules.mending import Kind, Mended, Mender
+from wiremend.rules.mending import Kind, Mended
 
-HELD_LIMIT_BYTES = 1024 * 1024
-"""A Responses preamble echoes the whole instructions, twice. Past this, stop holding."""
-BODY_LIMIT_BYTES = 64 * 1024 * 1024
-"""A buffered body larger than this is passed on as it comes."""
 DRAIN_SECONDS = 1.0
 """How long a finished response's connection may take to come clean, to be used again."""
 TAIL_SECONDS = 5.0
 """How long, after its stop reason, a silent stream may take to end (usage may still come)."""
 LONGEST_SLEEP_SECONDS = 10.0
 """A wake-up keeps the machine in memory, so none is asked for further ahead than this."""
-GUARDED_BYTES = 4096
-GUARDED_SECONDS = 3.0
-"""How much content, and how long, a guarded stream holds back."""
 FREE_RETRIES = 2
 """How often a stale connection is replaced for nothing."""
-QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "usage_limit_reached",
-        "usage_not_included",
-        "billing_hard_limit_reached",
-    }
-)
-_UNKNOWN_MODEL = re.compile(
-    r"\bmodel\b.{0,80}\b(?:not found|does not exist|not supported|unknown|no access)",
-    re.IGNORECASE,
-)
 KEEP_ALIVE = b"\n"
 """A blank line dispatches nothing: the one keep-alive that every client measured accepts."""
 
@@ -106,17 +87,6 @@ class Shown(Enum):
     DONE = auto()
 
 
-class Reading(Enum):
-    """How the body of the current response is treated."""
-
-    STREAM = auto()
-    """Events are mended one by one and forwarded at once."""
-    WHOLE = auto()
-    """Collected, looked at, then forwarded."""
-    UNTOUCHED = auto()
-    """Forwarded as it comes."""
-
-
 class CallMachine:
     """One call. Every method takes the time in seconds first and returns actions, in order."""
 
@@ -136,19 +106,13 @@ class CallMachine:
         self._attempt = Attempt.OVER
         self._shown = Shown.NOTHING
         self._number = 0
-        self._target_number = 0
+        self._choice = TargetChoice(settings.targets)
         self._tries_here = 0
-        self._stopped_providers: set[str] = set()
-        self._refused_seconds = 0.0
         self._free_retries = 0
         self._started = 0.0
         self._last_shown = 0.0
         self._wake_at: float | None = None
         self._resume_at = 0.0
-        self._head: Head | None = None
-        self._decoder: Decoder | None = None
-        self._repair: StreamRepair | None = None
-        self._held: list[bytes] = []
         self._begin_attempt_state(0.0)
 
     def __repr__(self) -> str:
@@ -177,7 +141,7 @@ class CallMachine:
         """The request is complete."""
         self._started = self._last_shown = now
         actions: list[Action] = []
-        if not self._enter_target(now, actions, 0):
+        if not self._enter_target(now, actions):
             self._refuse(now, actions)
         return self._scheduled(now, actions)
 
@@ -196,13 +160,10 @@ class CallMachine:
             return []
         self._attempt = Attempt.READING
         self._last_byte = self._last_progress = now
-        self._head = head
-        self._reading = self._how_to_read(head)
+        self._response.begin(head)
         actions: list[Action] = []
-        if self._reading is Reading.UNTOUCHED:
+        if self._response.how is Reading.UNTOUCHED:
             self._show_head(now, actions, head)
-        elif self._reading is Reading.STREAM:
-            self._stream_begins()
         return self._scheduled(now, actions)
 
     def body(self, now: float, data: bytes) -> list[Action]:
@@ -211,16 +172,16 @@ class CallMachine:
             return []
         self._last_byte = now
         actions: list[Action] = []
-        if self._reading is Reading.UNTOUCHED:
+        if self._response.how is Reading.UNTOUCHED:
             self._show(now, actions, data)
             return self._scheduled(now, actions)
         try:
-            data = self._decoder.decode(data) if self._decoder else data
+            data = self._response.decode(data)
         except UndecodableBody as reason:
             self._fail_undecodable(now, actions, reason)
             return self._scheduled(now, actions)
-        if self._reading is Reading.STREAM:
-            self._read_events(now, actions, data)
+        if self._response.how is Reading.STREAM:
+            self._take(now, actions, self._response.read_events(data))
         else:
             self._collect(now, actions, data)
         return self._scheduled(now, actions)
@@ -233,12 +194,12 @@ class CallMachine:
             actions.append(ReleaseAttempt())
         elif self._attempt is Attempt.READING:
             self._upstream_ended = True
-            if self._reading is Reading.UNTOUCHED:
-                self._judge(now, None)
+            if self._response.how is Reading.UNTOUCHED:
+                self._choice.judge(now, None)
                 actions.append(FinishResponse())
                 self._finish(now, actions, "ok")
-            elif self._reading is Reading.STREAM:
-                self._take(now, actions, self._repair_end())
+            elif self._response.how is Reading.STREAM:
+                self._take(now, actions, self._response.end_stream())
             else:
                 self._look_at_body(now, actions)
         return self._scheduled(now, actions)
@@ -274,7 +235,7 @@ class CallMachine:
         if self._shown is not Shown.DONE:
             self.outcome = "cancelled by client"
             self._record(now, "cancelled by client")
-            self._judge(now, None)
+            self._choice.judge(now, None)
             actions.append(Note(f"{self._name()}: cancelled by client", warning=False))
         self._attempt = Attempt.OVER
         self._shown = Shown.DONE
@@ -296,7 +257,7 @@ class CallMachine:
         elif (guard := self._guard_due()) is not None and now >= guard:
             self._show_held(now, actions)
         elif self._is_tail_overdue(now):
-            self._take(now, actions, self._repair_end())
+            self._take(now, actions, self._response.end_stream())
         else:
             limit = self._passed_limit(now)
             if limit is not None:
@@ -308,15 +269,12 @@ class CallMachine:
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
         """A fault of ours: from here on the response passes as it comes, `data` first."""
         actions: list[Action] = []
-        if self._attempt is not Attempt.READING or self._head is None:
+        head = self._response.head
+        if self._attempt is not Attempt.READING or head is None:
             return actions
         if self._shown is Shown.NOTHING:
-            self._show_head(now, actions, self._head)
-        waiting = b"".join(self._held) or bytes(self._collected)
-        self._held.clear()
-        self._collected.clear()
-        self._reading = Reading.UNTOUCHED
-        self._show(now, actions, waiting + data)
+            self._show_head(now, actions, head)
+        self._show(now, actions, self._response.pass_on() + data)
         return self._scheduled(now, actions)
 
     # Attempts
@@ -326,24 +284,15 @@ class CallMachine:
         self._request_sent = self._last_byte = self._last_progress = now
         self._reused = False
         self._upstream_ended = False
-        self._head = None
-        self._reading = Reading.UNTOUCHED
-        self._decoder = None
-        self._repair = None
-        self._held = []
-        self._held_bytes = 0
-        self._guarded_since: float | None = None
-        self._collected = bytearray()
+        self._response = ResponseReading(self.settings)
         self._drain_until = 0.0
-        self._body_is_whole = False
-        self._verdict_given = False
 
     def _start_attempt(self, now: float, *, fresh: bool) -> list[Action]:
         self._number += 1
         self._tries_here += 1
         self._begin_attempt_state(now)
         self._attempt = Attempt.CONNECTING
-        return [StartAttempt(self._number, fresh, self._target_number)]
+        return [StartAttempt(self._number, fresh, self._choice.number)]
 
     def _replace_stale_connection(self, now: float, actions: list[Action], reason: str) -> None:
         self._free_retries += 1
@@ -373,7 +322,7 @@ class CallMachine:
                 elapsed_seconds=now - self._started,
                 random=self._random,
             )
-            if decision.wait_seconds is not None and not final and self._may_spend(now):
+            if decision.wait_seconds is not None and not final and self._choice.may_retry(now):
                 self._record(now, told, decision.wait_seconds)
                 done = f"trying again in {decision.wait_seconds:.2f} s"
                 self._find(rule, told, done)
@@ -388,52 +337,34 @@ class CallMachine:
     def _give_up(self, now: float, actions: list[Action], error: ProviderError, told: str) -> None:
         """The current target failed for good: ask the next one, or tell the client."""
         self._record(now, told)
-        self._judge(now, error.status)
-        if self._shown in (Shown.NOTHING, Shown.HEAD) and self._falls_back(error):
+        self._choice.judge(now, error.status)
+        if self._shown in (Shown.NOTHING, Shown.HEAD) and self._choice.may_fall_back(error):
             failed = self._target
-            if self._enter_target(now, actions, self._target_number + 1):
+            if self._enter_target(now, actions):
                 found = f"{failed.model or 'the call'} failed at {failed.provider}: {told}"
                 done = f"asked {self._target.model} at {self._target.provider}"
                 self._find(routing.FELL_BACK, found, done)
                 return
         self._tell_client(now, actions, self._with_tries(error))
 
-    def _falls_back(self, error: ProviderError) -> bool:
-        """Whether another model could do what this one could not."""
-        if error.status in (401, 403):
-            self._stopped_providers.add(self._target.provider)
-            return True
-        if error.retryable or error.status in (402, 404) or error.code.lower() in QUOTA_CODES:
-            return True
-        return _UNKNOWN_MODEL.search(error.message) is not None
-
-    def _enter_target(self, now: float, actions: list[Action], first: int) -> bool:
-        """Start on the first target from `first` on that may be asked; False if there is none."""
-        for number in range(first, len(self.settings.targets)):
-            target = self.settings.targets[number]
-            if target.provider in self._stopped_providers:
-                continue
-            if target.health is not None:
-                target.health.budget.call_started(now)
-                refused_seconds = target.health.breaker.refused_for(now)
-                if refused_seconds is not None:
-                    self._refused_seconds = refused_seconds
-                    found = f"{target.provider} {target.model}: the circuit breaker is open"
-                    self._find(transport.REFUSED, found, "nothing was sent")
-                    continue
-            self._target_number = number
+    def _enter_target(self, now: float, actions: list[Action]) -> bool:
+        """Start on the next target that may be asked; False if there is none."""
+        found_one, refused = self._choice.move_on(now)
+        for target in refused:
+            found = f"{target.provider} {target.model}: the circuit breaker is open"
+            self._find(transport.REFUSED, found, "nothing was sent")
+        if found_one:
             self._tries_here = 0
             actions += self._start_attempt(now, fresh=False)
-            return True
-        return False
+        return found_one
 
     @property
     def _target(self) -> Target:
-        return self.settings.targets[self._target_number]
+        return self._choice.target
 
     def _with_tries(self, error: ProviderError) -> ProviderError:
         """After a fallback the error names every try; the provider's own words come first."""
-        if self._target_number == 0:
+        if self._choice.number == 0:
             return error
         said = with_some_message(error, host=self._target.provider, attempts=self._tries_here)
         tries = "; ".join(
@@ -442,27 +373,11 @@ class CallMachine:
         )
         return error.with_message(f"{said.message} Tried {tries}.")
 
-    def _may_spend(self, now: float) -> bool:
-        health = self._target.health
-        return health is None or health.budget.take(now)
-
-    def _judge(self, now: float, status: int | None) -> None:
-        """Tell the breaker of the end: an error's status, 0 for none, None for no verdict."""
-        if self._target.health is None:
-            return
-        breaker = self._target.health.breaker
-        if status == 0:
-            breaker.succeeded()
-        elif status is None or status < 500:
-            breaker.abandoned()
-        else:
-            breaker.failed(now)
-
     def _refuse(self, now: float, actions: list[Action]) -> None:
         """Every breaker is open: nothing is sent upstream."""
         self._upstream_ended = True
         self._number = 1
-        host, seconds = self._target.provider, self._refused_seconds
+        host, seconds = self._target.provider, self._choice.refused_seconds
         error = make_error(
             status=503,
             type="overloaded_error",
@@ -481,7 +396,7 @@ class CallMachine:
             actions.append(answer)
             self._finish(now, actions, f"error {answer.head.status}")
             return
-        if self._reading is Reading.UNTOUCHED and self._shown is Shown.CONTENT:
+        if self._response.how is Reading.UNTOUCHED and self._shown is Shown.CONTENT:
             actions.append(CutResponse(error.message))
             self._finish(now, actions, "cut")
             return
@@ -497,41 +412,27 @@ class CallMachine:
         self._finish(now, actions, outcome)
 
     def _final_answer(self, error: ProviderError) -> Respond:
-        passed_on = self._upstream_answer()
-        if passed_on is not None:
-            return passed_on
+        own = self._response.own_error()
+        if own is not None and self._choice.number == 0:
+            return own  # after a fallback the client is told of every try instead
         return error_response(
             self.settings.protocol,
             error,
             host=self._target.provider,
             attempts=self._number,
-            head=self._head,
+            head=self._response.head,
         )
 
-    def _upstream_answer(self) -> Respond | None:
-        """The provider's own HTTP error, if that is what failed and a client can read it."""
-        if self._head is None or self._head.status < 400 or self._reading is not Reading.WHOLE:
-            return None
-        if self._target_number > 0:
-            return None  # the client is told of every try instead
-        body = bytes(self._collected)
-        if is_html(self._head, body) or not body.strip() or not self._body_is_whole:
-            return None
-        return Respond(self._decoded_head(self._head, body), body)
-
     def _error_ending(self, error: ProviderError) -> bytes:
-        if self._shown is Shown.HEAD or self._repair is None:
+        if self._shown is Shown.HEAD:
             # Only keep-alives were sent: the events of the failed attempt were never seen.
-            return StreamRepair(self._make_mender()).fail(error)
-        return self._repair.fail(error)
+            return self._response.fresh_repair().fail(error)
+        return self._response.fail_stream(error)
 
     def _completed_after_all(self, now: float, actions: list[Action]) -> bool:
         """Whether everything but the stream's end had come, which is then written."""
-        if self._shown is not Shown.CONTENT or self._repair is None or self._verdict_given:
-            return False
-        self._verdict_given = True
-        verdict = self._repair.end()
-        if verdict[-1].kind is not Kind.TERMINAL or self._repair.gave_up:
+        verdict = self._response.missing_end() if self._shown is Shown.CONTENT else []
+        if not verdict:
             return False
         self._note_findings(verdict)
         self._show(now, actions, b"".join(mended.data for mended in verdict))
@@ -552,39 +453,6 @@ class CallMachine:
 
     # Reading a response
 
-    def _how_to_read(self, head: Head) -> Reading:
-        if head.status < 200 or 300 <= head.status < 400:
-            return Reading.UNTOUCHED
-        try:
-            self._decoder = decoder_for(head.get(b"content-encoding"))
-        except UndecodableBody:
-            return Reading.UNTOUCHED
-        content_type = head.get(b"content-type").lower()
-        is_success = head.status < 300
-        if is_success and "text/event-stream" in content_type:
-            return Reading.STREAM
-        if is_success and self.settings.streaming:
-            if self.settings.context.array and "html" not in content_type:
-                return Reading.STREAM
-            if not content_type or content_type.startswith(("text/plain", "application/octet")):
-                return Reading.STREAM  # gateways that forget the type
-        return Reading.WHOLE
-
-    def _make_mender(self) -> Mender:
-        return make_mender(self.settings.protocol, self.settings.context)
-
-    def _stream_begins(self) -> None:
-        self._repair = StreamRepair(self._make_mender())
-
-    def _read_events(self, now: float, actions: list[Action], data: bytes) -> None:
-        assert self._repair is not None
-        self._take(now, actions, self._repair.feed(data))
-
-    def _repair_end(self) -> list[Mended]:
-        assert self._repair is not None
-        self._verdict_given = True
-        return self._repair.end()
-
     def _take(self, now: float, actions: list[Action], mended: Sequence[Mended]) -> None:
         """Show what may be shown, in one write, and act on how the stream stands."""
         ready: list[bytes] = []
@@ -600,9 +468,9 @@ class CallMachine:
                 rule = transport.EARLY_END if self._upstream_ended else errors.WRAPPED_ERROR
                 self._fail(now, actions, rule, self._placed(one.error))
                 return
-            if not committed and self._is_held(now, last):
-                self._hold(one.data)
-                committed = self._held_bytes > self._held_limit()
+            if not committed and self._response.is_held(now, last):
+                self._response.hold(one.data)
+                committed = self._response.holds_too_much
             else:
                 committed = True
                 ready.append(one.data)
@@ -612,7 +480,7 @@ class CallMachine:
             return
         self._show_held(now, actions, ready)
         if last is Kind.TERMINAL:
-            self._judge(now, 0)
+            self._choice.judge(now, 0)
             actions.append(FinishResponse())
             self._finish(now, actions, "ok")
         elif last is Kind.ERROR:
@@ -622,7 +490,7 @@ class CallMachine:
         assert one.error is not None
         rule = transport.EARLY_END if self._upstream_ended else errors.ERROR_MID_STREAM
         self._find(rule, one.error.message or one.error.type, "ended in the protocol's error")
-        self._judge(now, one.error.status)
+        self._choice.judge(now, one.error.status)
         actions.append(FinishResponse())
         if not self._upstream_ended:
             actions.append(AbandonAttempt())
@@ -635,58 +503,26 @@ class CallMachine:
             self.settings.raise_errors or self.settings.retry.attempts > 1
         )
 
-    def _is_held(self, now: float, kind: Kind) -> bool:
-        """Whether an event of this kind is withheld for now."""
-        if kind in (Kind.IDLE, Kind.PREAMBLE):
-            return True
-        if kind is not Kind.CONTENT or self.settings.showing == "live":
-            return False
-        if self._guarded_since is None:
-            self._guarded_since = now
-        if self.settings.showing == "buffered":
-            return True
-        return self._held_bytes < GUARDED_BYTES and now < self._guarded_since + GUARDED_SECONDS
-
-    def _held_limit(self) -> int:
-        return BODY_LIMIT_BYTES if self.settings.showing == "buffered" else HELD_LIMIT_BYTES
-
     def _show_held(self, now: float, actions: list[Action], more: Sequence[bytes] = ()) -> None:
-        self._show(now, actions, b"".join([*self._held, *more]))
-        self._held.clear()
-        self._held_bytes = 0
+        self._show(now, actions, self._response.take_held() + b"".join(more))
 
     def _guard_due(self) -> float | None:
-        """When a guarded stream that is still held back is shown."""
-        is_guarded = self.settings.showing == "guarded" and self._attempt is Attempt.READING
-        if not is_guarded or self._guarded_since is None or not self._held:
-            return None
-        return self._guarded_since + GUARDED_SECONDS
-
-    def _hold(self, data: bytes) -> None:
-        if data:
-            self._held.append(data)
-            self._held_bytes += len(data)
+        return self._response.guard_due() if self._attempt is Attempt.READING else None
 
     def _collect(self, now: float, actions: list[Action], data: bytes) -> None:
-        self._collected += data
-        if len(self._collected) <= BODY_LIMIT_BYTES:
+        response = self._response
+        if response.collect(data):
             return
-        assert self._head is not None
-        collected = bytes(self._collected)
-        self._collected.clear()
-        self._reading = Reading.UNTOUCHED
-        if self._decoder is not None:
-            head = self._head.without((b"content-encoding", b"content-length"))
-        else:
-            head = self._head
-        self._show_head(now, actions, head)
+        assert response.head is not None
+        collected = response.pass_on()
+        self._show_head(now, actions, response.decoded_head(response.head))
         self._show(now, actions, collected)
 
     def _look_at_body(self, now: float, actions: list[Action]) -> None:
         """The whole body is here: an answer, or an error in one of its disguises."""
-        assert self._head is not None
-        head, body = self._head, bytes(self._collected)
-        self._body_is_whole = True
+        head, body = self._response.head, self._response.collected
+        assert head is not None
+        self._response.body_is_whole = True
         host = self._target.provider
         if is_html(head, body) and self.settings.raise_errors:
             self._fail(now, actions, errors.WEB_PAGE, self._placed(html_error(head, body, host)))
@@ -720,8 +556,8 @@ class CallMachine:
             )
             self._fail(now, actions, errors.NOT_A_STREAM, error)
             return
-        self._judge(now, 0)
-        actions.append(Respond(self._decoded_head(head, body), body))
+        self._choice.judge(now, 0)
+        actions.append(Respond(self._response.whole_head(head, body), body))
         self._finish(now, actions, "ok")
 
     def _fail_undecodable(self, now: float, actions: list[Action], reason: UndecodableBody) -> None:
@@ -736,46 +572,24 @@ class CallMachine:
 
     def _show_head(self, now: float, actions: list[Action], head: Head) -> None:
         actions.append(ShowHead(head))
-        self._shown = Shown.CONTENT if self._reading is Reading.UNTOUCHED else Shown.HEAD
+        self._shown = Shown.CONTENT if self._response.how is Reading.UNTOUCHED else Shown.HEAD
         self._last_shown = now
 
     def _show(self, now: float, actions: list[Action], data: bytes) -> None:
         if not data:
             return
         if self._shown is Shown.NOTHING:
-            self._show_head(now, actions, self._stream_head())
+            self._show_head(now, actions, self._response.stream_head())
         self._shown = Shown.CONTENT
         self._last_shown = now
         actions.append(ShowBody(data))
-
-    def _stream_head(self) -> Head:
-        """The head of an event stream: upstream's own, less what mending makes untrue."""
-        if self._head is not None and self._reading is Reading.STREAM:
-            gone = [b"content-length"]
-            if self._decoder is not None:
-                gone.append(b"content-encoding")
-            return self._head.without(gone)
-        content_type = b"application/json" if self.settings.context.array else b"text/event-stream"
-        return Head(200, ((b"content-type", content_type), (b"cache-control", b"no-cache")))
-
-    def _decoded_head(self, head: Head, body: bytes) -> Head:
-        """A buffered response's head with its length put right."""
-        names: tuple[bytes, ...] = (b"content-length", b"transfer-encoding")
-        if self._decoder is None:
-            untouched = head.get(b"content-length") == str(len(body))
-            if untouched:
-                return head
-        else:
-            names += (b"content-encoding",)
-        fields = (*head.without(names).fields, (b"content-length", b"%d" % len(body)))
-        return Head(head.status, fields)
 
     def _beat(self, now: float, actions: list[Action]) -> None:
         due = self._next_beat()
         if due is None or now < due:
             return
         if self._shown is Shown.NOTHING:
-            actions.append(ShowHead(self._stream_head()))
+            actions.append(ShowHead(self._response.stream_head()))
             self._shown = Shown.HEAD
         self._last_shown = now
         actions.append(ShowBody(KEEP_ALIVE))
@@ -786,11 +600,11 @@ class CallMachine:
             return None
         if self._attempt is Attempt.OVER:
             return None
-        if self._reading is Reading.UNTOUCHED and self._attempt is Attempt.READING:
+        if self._response.how is Reading.UNTOUCHED and self._attempt is Attempt.READING:
             return None
-        if self._reading is Reading.WHOLE and self._shown is Shown.NOTHING:
+        if self._response.how is Reading.WHOLE and self._shown is Shown.NOTHING:
             return None  # an answer with its own status is on its way
-        if self._repair is not None and self._repair.gave_up:
+        if not self._response.at_event_boundary:
             return None
         if self._shown is Shown.NOTHING:
             return self._last_shown + heartbeat.after
@@ -811,16 +625,16 @@ class CallMachine:
                 limits.append(("first_byte", timeouts.first_byte, self._request_sent))
             if self._attempt is Attempt.READING:
                 limits.append(("idle", timeouts.idle, self._last_byte))
-                if self._reading is Reading.STREAM:
+                if self._response.how is Reading.STREAM:
                     limits.append(("progress", timeouts.progress, self._last_progress))
         return [limit for limit in limits if limit[1] > 0]
 
     def _tail_due(self) -> float | None:
         """When a whole answer stops waiting for the end of its stream."""
-        has_content = self._shown is Shown.CONTENT or self._guarded_since is not None
+        has_content = self._shown is Shown.CONTENT or self._response.guarded_since is not None
         if self._attempt is not Attempt.READING or not has_content:
             return None
-        if self._repair is None or not self._repair.complete:
+        if not self._response.only_end_is_missing:
             return None
         return self._last_byte + TAIL_SECONDS
 
@@ -864,7 +678,7 @@ class CallMachine:
         return lost_error(self._target.provider, reason, had_answered=had_answered)
 
     def _placed(self, error: ProviderError) -> ProviderError:
-        return placed(error, self._head, self._wall_clock())
+        return placed(error, self._response.head, self._wall_clock())
 
     # Telling
 
