@@ -332,6 +332,14 @@ CLIENTS = {
         "codex",
     ),
     "Gemini CLI": ({"user-agent": "GeminiCLI/0.61.0/gemini-3-pro (linux; x64)"}, "gemini-cli"),
+    "Google's SDK in Python": (
+        {"user-agent": "my-agent/1", "x-goog-api-client": "google-genai-sdk/3.4.0 gl-python/3.13"},
+        "python-genai",
+    ),
+    "Google's SDK in JavaScript": (
+        {"x-goog-api-client": "google-genai-sdk/1.30.0 gl-node/v20.20.2"},
+        "",
+    ),
     "the name of a header in other letters": ({"User-Agent": "claude-cli/2"}, "claude-code"),
     "an SDK": ({"user-agent": "Anthropic/Python 2.11.0"}, ""),
     "an agent that speaks of another": ({"user-agent": "my-proxy for claude-cli/2"}, ""),

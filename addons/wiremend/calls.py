@@ -100,6 +100,8 @@ _CLIENTS: tuple[tuple[str, str], ...] = (
     ("codex", "codex"),
     ("geminicli/", "gemini-cli"),
 )
+_PYTHON_GENAI = re.compile(r"google-genai-sdk/\S+ gl-python/")
+"""Agents put their own name into the user agent, but leave this header alone."""
 
 
 class InterceptedHosts:
@@ -179,12 +181,15 @@ def read_request(protocol: WireProtocol, path: str, body: bytes) -> RequestFacts
 
 
 def client_family(headers: Mapping[str, str]) -> str:
-    """Which agent sent this: claude-code, opencode, codex, gemini-cli, or empty."""
+    """Who sent this: claude-code, opencode, codex, gemini-cli, python-genai, or empty."""
     known = {name.lower(): value.lower() for name, value in headers.items()}
     if known.get("originator", "").startswith("codex"):
         return "codex"
     agent = known.get("user-agent", "")
-    return next((family for start, family in _CLIENTS if agent.startswith(start)), "")
+    for start, family in _CLIENTS:
+        if agent.startswith(start):
+            return family
+    return "python-genai" if _PYTHON_GENAI.match(known.get("x-goog-api-client", "")) else ""
 
 
 def is_websocket_upgrade(method: str, path: str, headers: Mapping[str, str]) -> bool:

@@ -24,7 +24,8 @@ each_broken = pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.name
 
 
 def context_of(path: Path) -> StreamContext:
-    client = "gemini-cli" if path.name.startswith("gemini-cli-") else ""
+    clients = ("gemini-cli", "python-genai")
+    client = next((client for client in clients if path.name.startswith(client)), "")
     return StreamContext(client=client, array=path.suffix == ".json")
 
 
@@ -114,7 +115,7 @@ def test_a_valid_array_is_left_alone(pieces: list[bytes], data: st.DataObject) -
     assert codes_of(mended) == []
 
 
-@given(mutated_streams(), st.sampled_from(["", "gemini-cli"]), st.data())
+@given(mutated_streams(), st.sampled_from(["", "gemini-cli", "python-genai"]), st.data())
 def test_whatever_comes_what_goes_is_valid(
     events: list[bytes], client: str, data: st.DataObject
 ) -> None:

@@ -153,14 +153,15 @@ EMPTY_FRAME = Rule(
 SEVERAL_LINES = Rule(
     code="S413",
     name="data-on-several-lines",
-    finds="An event for Gemini CLI whose data is more than one line to JavaScript.",
+    finds="An event whose data is more than one line to the client that reads it.",
     hurts=(
-        'Its parser reads one line up to two equal line ends: "Incomplete JSON segment at the '
-        'end"; U+2028 and U+2029 end a line there too.'
+        'Gemini CLI reads one line up to two equal line ends ("Incomplete JSON segment at the '
+        'end"), and U+2028 and U+2029 end a line in JavaScript; python-genai ends one at U+0085 '
+        'too ("Failed to parse response as JSON").'
     ),
-    mends="The data is put on one line, both characters are escaped.",
+    mends="For these two the data is put on one line, and the characters are escaped.",
     protocols=_GEMINI,
-    seen=(_CLI,),
+    seen=(_CLI, _PYTHON),
     before='data: {"candidates":\ndata: [{"index":0}]}\n\n',
     after='data: {"candidates": [{"index":0}]}\n\n',
 )

@@ -6,6 +6,7 @@ whether the stream is complete.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from wiremend import sse
@@ -31,10 +32,16 @@ from wiremend.rules.mending import Decoder, Kind, Mended, StreamContext
 __all__ = ["RULES", "GeminiMender"]
 
 _DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
-_JAVASCRIPT_LINE = re.compile(
-    rb"data: (?:[^\r\n\xe2]|\xe2(?!\x80[\xa8\xa9]))*+(?:\n\n|\r\r|\r\n\r\n)"
-)
-"""What `/^\\s*data: (.*)(?:\\n\\n|\\r\\r|\\r\\n\\r\\n)/` matches whole, Gemini CLI's parser."""
+_READ_BY_CLIENT: Mapping[str, re.Pattern[bytes]] = {
+    "gemini-cli": re.compile(
+        rb"data: (?:[^\r\n\xe2]|\xe2(?!\x80[\xa8\xa9]))*+(?:\n\n|\r\r|\r\n\r\n)"
+    ),
+    "python-genai": re.compile(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),
+}
+"""Which events a client's parser reads: in JavaScript, what `/^\\s*data: (.*)(?:\\n\\n|\\r\\r|
+\\r\\n\\r\\n)/` matches whole; in Python, whose lines end as for `str.splitlines`, what has none of
+the line ends that JSON allows in text."""
+_LINE_ENDS_IN_TEXT = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -172,8 +179,12 @@ class GeminiMender:
                     raw = sse.encode(data)
             else:
                 raw = self._data_lines_of(raw)
-        is_unread = self._context.client == "gemini-cli" and not _JAVASCRIPT_LINE.fullmatch(raw)
-        if is_unread and self._find(rules.SEVERAL_LINES, "several lines", "put on one"):
+        is_read = _READ_BY_CLIENT.get(self._context.client)
+        if (
+            is_read
+            and not is_read.fullmatch(raw)
+            and self._find(rules.SEVERAL_LINES, "several lines", "put on one")
+        ):
             data = self._on_one_line(data)
             raw = sse.encode(data)
         return event if raw is event.raw else sse.Event(raw, event.type, data)
@@ -203,8 +214,9 @@ class GeminiMender:
     def _on_one_line(self, data: bytes) -> bytes:
         """The same JSON text on one line, as far as this client needs it; line ends are space."""
         data = data.replace(b"\n", b" ")
-        if self._context.client == "gemini-cli":
-            data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+        if self._context.client in _READ_BY_CLIENT:
+            for character, escaped in _LINE_ENDS_IN_TEXT.items():
+                data = data.replace(character.encode(), escaped)
         return data
 
     def _written(self, event: sse.Event, texts: list[bytes]) -> bytes:

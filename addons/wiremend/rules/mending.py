@@ -47,7 +47,7 @@ class StreamContext:
     """What a mender may know of the call besides its stream."""
 
     client: str = ""
-    """The client's family: claude-code, opencode, codex, gemini-cli, or empty."""
+    """The client's family; see `calls.client_family`."""
     shown_model: str | None = None
     """The model name that the response must bear; None leaves it alone."""
     model: str = ""
