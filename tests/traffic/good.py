@@ -96,6 +96,11 @@ def json_body(protocol: WireProtocol) -> bytes:
     return json.dumps(_JSON_BODIES[protocol]()).encode()
 
 
+def json_tool_body(protocol: WireProtocol) -> bytes:
+    """The answer to a call that does not stream: one tool call."""
+    return json.dumps(_JSON_TOOL_BODIES[protocol]()).encode()
+
+
 def stream_with_blocks_from_index(first: int) -> Stream:
     """An Anthropic text stream whose content blocks are numbered from `first`."""
     good = text_stream(ANTHROPIC)
@@ -158,6 +163,11 @@ def _anthropic_json() -> dict[str, Any]:
     return _anthropic_message(content=content, stop_reason="end_turn")
 
 
+def _anthropic_tool_json() -> dict[str, Any]:
+    block = {"type": "tool_use", "id": "toolu_01Test", "name": TOOL_NAME, "input": TOOL_ARGUMENTS}
+    return _anthropic_message(content=[block], stop_reason="tool_use")
+
+
 def _chat_event(choices: list[dict[str, Any]], **fields: Any) -> bytes:
     chunk = {
         "id": "chatcmpl-test",
@@ -201,6 +211,14 @@ def _chat_json() -> dict[str, Any]:
         "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
         "usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16},
     }
+
+
+def _chat_tool_json() -> dict[str, Any]:
+    function = {"name": TOOL_NAME, "arguments": "".join(TOOL_FRAGMENTS)}
+    call = {"id": "call_test", "type": "function", "function": function}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls", "logprobs": None}
+    return _chat_json() | {"choices": [choice]}
 
 
 def _response(status: str, output: list[dict[str, Any]]) -> dict[str, Any]:
@@ -269,16 +287,20 @@ def _responses_text() -> Stream:
     return Stream(events, TEXT, (), {"preamble": 2, "mid_content": 6, "end": len(events)})
 
 
-def _responses_tool() -> Stream:
-    arguments = "".join(TOOL_FRAGMENTS)
-    item = {
+def _responses_call() -> dict[str, Any]:
+    return {
         "id": "fc_test",
         "type": "function_call",
         "status": "completed",
         "call_id": "call_test",
         "name": TOOL_NAME,
-        "arguments": arguments,
+        "arguments": "".join(TOOL_FRAGMENTS),
     }
+
+
+def _responses_tool() -> Stream:
+    item = _responses_call()
+    arguments = item["arguments"]
     inner: list[tuple[str, dict[str, Any]]] = [
         *(("response.function_call_arguments.delta", {"delta": part}) for part in TOOL_FRAGMENTS),
         ("response.function_call_arguments.done", {"name": TOOL_NAME, "arguments": arguments}),
@@ -297,6 +319,10 @@ def _responses_json() -> dict[str, Any]:
         "total_tokens": 16,
     }
     return _response("completed", [_responses_message()]) | {"usage": usage}
+
+
+def _responses_tool_json() -> dict[str, Any]:
+    return _responses_json() | {"output": [_responses_call()]}
 
 
 def _gemini_answer(parts: list[dict[str, Any]], finish_reason: str = "") -> dict[str, Any]:
@@ -339,6 +365,10 @@ def _gemini_json() -> dict[str, Any]:
     return _gemini_answer([{"text": TEXT}], "STOP")
 
 
+def _gemini_tool_json() -> dict[str, Any]:
+    return _gemini_answer([{"functionCall": {"name": TOOL_NAME, "args": TOOL_ARGUMENTS}}], "STOP")
+
+
 _TEXT_STREAMS = {
     ANTHROPIC: _anthropic_text,
     CHAT: _chat_text,
@@ -356,4 +386,10 @@ _JSON_BODIES = {
     CHAT: _chat_json,
     RESPONSES: _responses_json,
     GEMINI: _gemini_json,
+}
+_JSON_TOOL_BODIES = {
+    ANTHROPIC: _anthropic_tool_json,
+    CHAT: _chat_tool_json,
+    RESPONSES: _responses_tool_json,
+    GEMINI: _gemini_tool_json,
 }

@@ -1,0 +1,198 @@
+"""Every fault at every place of every kind of call, and what its client must see of it.
+
+A cell's provider fails twice in the same way, and answers well from the third request on.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from wiremend.protocols.names import WireProtocol
+
+from . import faults, good
+from .exchange import ConnectionFault, Framing, Reply, Script, Step
+
+HTTP_VERSIONS = ("HTTP/1.1", "HTTP/2")
+PLACES = ("before head", "after head", "preamble", "mid-text", "mid-tool-JSON", "after terminal")
+
+
+class Sees(Enum):
+    """What the client sees, and how often upstream was called."""
+
+    ANSWER_OF_THIRD = ("the whole answer", 3)
+    """The failures stay invisible."""
+    ANSWER_OF_FIRST = ("the whole answer", 1)
+    """It had come whole."""
+    ERROR_OF_FIRST = ("a part of the answer, then the protocol's error", 1)
+    """Content had been shown, so that nothing can be tried again."""
+
+    @property
+    def calls(self) -> int:
+        """How often upstream was called."""
+        return self.value[1]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the matrix."""
+
+    fault: str
+    place: str
+    protocol: WireProtocol
+    stream: bool
+    http_version: str
+
+    def __str__(self) -> str:
+        kind = "stream" if self.stream else "json"
+        return f"{self.fault}, {self.place}, {self.protocol}, {kind}, {self.http_version}"
+
+    @property
+    def calls_a_tool(self) -> bool:
+        """Whether the answer is a tool call."""
+        return self.place == "mid-tool-JSON"
+
+    @property
+    def good_stream(self) -> good.Stream:
+        """The stream that is broken, or what its client should assemble."""
+        kind = good.tool_stream if self.calls_a_tool else good.text_stream
+        return kind(self.protocol)
+
+    @property
+    def good_body(self) -> bytes:
+        """The JSON answer that is broken."""
+        return (good.json_tool_body if self.calls_a_tool else good.json_body)(self.protocol)
+
+    def script(self) -> list[Script]:
+        """What the provider does with the requests of this cell."""
+        fault = FAULTS[self.fault]
+        broken = fault.make(self)
+        if self.stream:
+            answer = faults.streamed(self.good_stream.events)
+        else:
+            answer = faults.whole(self.good_body)
+        return [broken, broken, answer]
+
+    def impossible(self) -> str:
+        """Why there is no such thing; empty if there is."""
+        if not self.stream and self.place == "preamble":
+            return "a JSON answer has no preamble"
+        if not self.stream and self.place == "after terminal":
+            return "the last byte of a JSON answer is its end"
+        if self.protocol is good.GEMINI and self.stream and self.place == "preamble":
+            return "Gemini's first event bears content"
+        if self.protocol is good.GEMINI and self.stream and self.place == "mid-tool-JSON":
+            return "Gemini writes a call's arguments whole, in one event"
+        return FAULTS[self.fault].impossible(self)
+
+    def sees(self) -> Sees:
+        """What must be seen."""
+        if not self.stream or self.place in ("before head", "after head", "preamble"):
+            return Sees.ANSWER_OF_THIRD
+        if self.place == "after terminal":
+            return Sees.ANSWER_OF_FIRST
+        return Sees.ERROR_OF_FIRST
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to fail."""
+
+    make: Callable[[Cell], Script]
+    impossible: Callable[[Cell], str]
+
+
+def _only_before_head(reason: str) -> Callable[[Cell], str]:
+    return lambda cell: "" if cell.place == "before head" else reason
+
+
+def _anywhere(cell: Cell) -> str:
+    return ""
+
+
+def _wrapped_where(cell: Cell) -> str:
+    if cell.place == "before head":
+        return "a wrapped error is part of a body"
+    if not cell.stream and cell.place != "after head":
+        return "a JSON answer is an error or an answer, not both"
+    if cell.protocol is good.GEMINI and cell.place == "after terminal":
+        return "Gemini has no terminal event for an error to follow"
+    return ""
+
+
+def _broken_at_place(cell: Cell, step: Step) -> Reply:
+    name = f"{cell.fault} {cell.place}"
+    if cell.place == "before head":
+        return Reply(name, (step,))
+    if not cell.stream:
+        return _broken_body(cell, step)
+    stream = cell.good_stream
+    place = {"mid-text": "mid_content", "mid-tool-JSON": "mid_content", "after terminal": "end"}
+    count = 0
+    if cell.place != "after head":
+        count = stream.places[place.get(cell.place, cell.place)]
+    return faults.broken(stream, count, step, name)
+
+
+def _broken_body(cell: Cell, step: Step) -> Reply:
+    body = cell.good_body
+    sent = b"" if cell.place == "after head" else body[: len(body) // 2]
+    headers = (*faults.JSON, ("content-length", str(len(body))))
+    head = faults.head(200, headers, Framing.LENGTH)
+    return Reply(f"{cell.fault} {cell.place}", (head, faults.chunks([sent]), step))
+
+
+def _by_version(http1: Step, http2: Step) -> Callable[[Cell], Script]:
+    steps = {"HTTP/1.1": http1, "HTTP/2": http2}
+    return lambda cell: _broken_at_place(cell, steps[cell.http_version])
+
+
+def _wrapped(cell: Cell) -> Script:
+    if not cell.stream:
+        return faults.whole(faults.WRAPPED_ERROR)
+
+    async def step(exchange: faults.Exchange) -> None:
+        await exchange.body(b"data: " + faults.WRAPPED_ERROR + b"\n\n")
+        await exchange.end()
+
+    return _broken_at_place(cell, step)
+
+
+def _answers(make: Callable[[WireProtocol], Reply], what: str) -> Fault:
+    return Fault(lambda cell: make(cell.protocol), _only_before_head(f"{what} is the head"))
+
+
+def _fails_to_connect(fault: ConnectionFault) -> Fault:
+    return Fault(lambda cell: fault, _only_before_head("there is no connection to answer on"))
+
+
+FAULTS: Mapping[str, Fault] = {
+    "refused": _fails_to_connect(ConnectionFault.REFUSE),
+    "TLS failure": _fails_to_connect(ConnectionFault.TLS_FAILURE),
+    "RST": Fault(_by_version(faults.reset, faults.reset_stream()), _anywhere),
+    "FIN": Fault(_by_version(faults.close, faults.close), _anywhere),
+    "early end": Fault(
+        _by_version(faults.end, faults.end),
+        lambda cell: (
+            "a body ends only after its head"
+            if cell.place == "before head"
+            else "the proper end"
+            if cell.place == "after terminal"
+            else ""
+        ),
+    ),
+    "stall": Fault(_by_version(faults.stall, faults.stall), _anywhere),
+    "wrapped error": Fault(_wrapped, _wrapped_where),
+    "429 with Retry-After": _answers(faults.rate_limited, "a status"),
+    "503": _answers(faults.unavailable, "a status"),
+    "529": _answers(faults.overloaded, "a status"),
+    "HTML 524": _answers(lambda protocol: faults.html_524(), "a status"),
+}
+
+CELLS = tuple(
+    Cell(fault, place, protocol, stream, http_version)
+    for fault, place, protocol, stream, http_version in itertools.product(
+        FAULTS, PLACES, good.PROTOCOLS, (True, False), HTTP_VERSIONS
+    )
+)
+POSSIBLE = tuple(cell for cell in CELLS if not cell.impossible())

@@ -1,0 +1,131 @@
+"""The fault matrix, run through a real `mitmdump -s addons/`; the table is fault_matrix.py.
+
+Cells run side by side, because a stall takes its timeout; each cell is then a test of its own.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from traffic.assembled import Answer, read_answer
+from traffic.clients import RawResponse, model_call
+from traffic.conftest import QUICK_RETRIES, SHARED
+from traffic.exchange import ConnectionFault, Received
+from traffic.fault_matrix import CELLS, FAULTS, HTTP_VERSIONS, POSSIBLE, Cell, Sees
+from traffic.provider import ScriptedProvider
+from traffic.proxy import Proxy
+
+AT_ONCE = 64
+TIMEOUTS = """
+[timeouts]
+first_byte = 3.0
+answer = 3.0
+idle = 3.0
+"""
+"""Long enough for a busy machine, and nobody waits for them one after the other."""
+ALPN = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What became of one cell."""
+
+    response: RawResponse
+    received: tuple[Received, ...]
+    failed_connections: int = 0
+
+    @property
+    def calls(self) -> int:
+        """How often the provider was called."""
+        return len(self.received) + self.failed_connections
+
+
+@pytest.fixture(scope="module")
+def seen(
+    start_proxy: Callable[..., Proxy], shared_provider: ScriptedProvider
+) -> Iterator[Mapping[Cell, Seen]]:
+    """Every possible cell, run once."""
+    proxy = start_proxy(scripts=SHARED, configuration=QUICK_RETRIES + TIMEOUTS)
+    results: dict[Cell, Seen] = {}
+    for http_version in HTTP_VERSIONS:
+        shared_provider.clear()
+        shared_provider.alpn = ALPN[http_version]
+        cells = [cell for cell in POSSIBLE if cell.http_version == http_version]
+        alone = [cell for cell in cells if isinstance(cell.script()[0], ConnectionFault)]
+        together = [cell for cell in cells if cell not in alone]
+        for cell in together:
+            shared_provider.script(cell.script(), when=_is_of(cell))
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            responses = list(threads.map(lambda cell: _call(proxy, cell), together))
+        for cell, response in zip(together, responses, strict=True):
+            requests = tuple(filter(_is_of(cell), shared_provider.received))
+            results[cell] = Seen(response, requests)
+        for cell in alone:
+            results[cell] = _run_alone(proxy, shared_provider, cell)
+    shared_provider.clear()
+    yield results
+    proxy.assert_log_is_clean()
+
+
+def _is_of(cell: Cell) -> Callable[[Received], bool]:
+    name = str(cell)
+    return lambda received: received.header("x-cell") == name
+
+
+def _call(proxy: Proxy, cell: Cell) -> RawResponse:
+    with model_call(
+        proxy,
+        cell.protocol,
+        cell.stream,
+        http_version=cell.http_version,
+        headers={"x-cell": str(cell)},
+        timeout_seconds=60.0,
+    ) as call:
+        return call.response()
+
+
+def _run_alone(proxy: Proxy, provider: ScriptedProvider, cell: Cell) -> Seen:
+    """Connection faults know no request, so that such a cell has the provider to itself."""
+    provider.clear()
+    provider.script(cell.script())
+    response = _call(proxy, cell)
+    failed = provider.refused + provider.connections - 1
+    return Seen(response, tuple(provider.received), failed)
+
+
+def _understood(cell: Cell, response: RawResponse) -> Answer:
+    return read_answer(cell.protocol, response.body, stream=cell.stream)
+
+
+@pytest.mark.parametrize("cell", POSSIBLE, ids=str)
+def test_cell(seen: Mapping[Cell, Seen], cell: Cell) -> None:
+    response, expected = seen[cell].response, cell.sees()
+    answer = _understood(cell, response)
+    assert (response.status, response.ended) == (200, "complete")
+    assert seen[cell].calls == expected.calls
+    if expected is Sees.ERROR_OF_FIRST:
+        assert answer.error
+        assert not answer.finished
+        assert cell.good_stream.text.startswith(answer.text)
+    else:
+        whole = cell.good_stream
+        assert (answer.error, answer.finished) == ("", True)
+        assert (answer.text, answer.tool_calls) == (whole.text, whole.tool_calls)
+
+
+@pytest.mark.parametrize("cell", POSSIBLE, ids=str)
+def test_every_attempt_of_a_cell_sends_the_same_bytes(
+    seen: Mapping[Cell, Seen], cell: Cell
+) -> None:
+    sent = {(r.method, r.path, r.headers, r.body) for r in seen[cell].received}
+    assert len(sent) == 1
+
+
+def test_every_cell_is_either_possible_or_says_why_not() -> None:
+    kinds = Counter(cell.fault for cell in POSSIBLE)
+    assert set(kinds) == set(FAULTS)
+    assert len(CELLS) == 11 * 6 * 4 * 2 * 2
+    assert all(cell.impossible() for cell in CELLS if cell not in POSSIBLE)
