@@ -49,7 +49,7 @@ def read_answer(protocol: WireProtocol, body: bytes, *, stream: bool) -> Answer:
             _EVENTS[protocol](answer, event)
         return answer
     parsed = json.loads(body)
-    if "error" in parsed and parsed["error"]:
+    if parsed.get("error"):
         answer.error = parsed["error"]["message"]
     else:
         _BODIES[protocol](answer, parsed)

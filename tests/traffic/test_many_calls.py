@@ -1,0 +1,138 @@
+"""A thousand calls, a hundred at a time, one in five of them broken: none hangs, none is lost."""
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from traffic.assembled import read_answer
+from traffic.clients import RawResponse, model_call
+from traffic.conftest import QUICK_RETRIES, SHARED
+from traffic.exchange import ConnectionFault, Received, Reply
+from traffic.fault_matrix import POSSIBLE, Cell
+from traffic.provider import ScriptedProvider
+from traffic.proxy import Proxy
+
+CALLS = 1000
+WARM_UP_CALLS = 300
+"""Certificates are made, modules loaded, the allocator has its arenas."""
+AT_ONCE = 100
+BROKEN_SHARE = 0.2
+TIMEOUTS = """
+[timeouts]
+first_byte = 5.0
+answer = 5.0
+idle = 5.0
+"""
+CELLS = [cell for cell in POSSIBLE if not isinstance(cell.script()[0], ConnectionFault)]
+
+
+class Crowd:
+    """Calls with a number each; some of them are to meet a fault."""
+
+    def __init__(self, calls: int, seed: int) -> None:
+        chance = random.Random(seed)
+        self.cells = [chance.choice(CELLS) for _ in range(calls)]
+        self.broken = [chance.random() < BROKEN_SHARE for _ in range(calls)]
+        self._attempts = [0] * calls
+
+    def reply(self, received: Received) -> Reply:
+        """The next reply of the call that this request belongs to."""
+        number = int(received.header("x-call"))
+        script = self.cells[number].script()
+        attempt = min(self._attempts[number], len(script) - 1) if self.broken[number] else -1
+        self._attempts[number] += 1
+        reply = script[attempt]
+        assert isinstance(reply, Reply)
+        return reply
+
+
+@pytest.fixture
+def crowded_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
+    proxy = start_proxy(scripts=SHARED, configuration=QUICK_RETRIES + TIMEOUTS)
+    start = len(proxy.lines)
+    yield proxy
+    proxy.assert_log_is_clean(start)
+
+
+def call(proxy: Proxy, number: int, cell: Cell) -> RawResponse:
+    with model_call(
+        proxy,
+        cell.protocol,
+        cell.stream,
+        http_version=cell.http_version,
+        headers={"x-call": str(number)},
+        timeout_seconds=120.0,
+    ) as raw:
+        return raw.response()
+
+
+def is_whole_or_says_why_not(cell: Cell, response: RawResponse) -> bool:
+    """The script's content, each word once; or a part of it and the protocol's error."""
+    if response.ended != "complete":
+        return False
+    answer = read_answer(cell.protocol, response.body, stream=cell.stream)
+    expected = cell.good_stream
+    if answer.error:
+        return expected.text.startswith(answer.text)
+    return (answer.finished, answer.text, answer.tool_calls) == (
+        True,
+        expected.text,
+        expected.tool_calls,
+    )
+
+
+def run(proxy: Proxy, provider: ScriptedProvider, *, calls: int, seed: int) -> list[str]:
+    """The calls that hung, or whose client was told something wrong."""
+    crowd = Crowd(calls, seed)
+    provider.clear()
+    provider.script([crowd.reply])
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        responses = threads.map(lambda n: call(proxy, n, crowd.cells[n]), range(calls))
+        return [
+            f"{number}: {cell}: {response}"
+            for number, (cell, response) in enumerate(zip(crowd.cells, responses, strict=True))
+            if not is_whole_or_says_why_not(cell, response)
+        ]
+
+
+def resident_bytes(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def open_sockets(pid: int) -> int:
+    count = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            count += os.readlink(descriptor).startswith("socket:")
+        except FileNotFoundError:
+            continue
+    return count
+
+
+def settled_sockets(pid: int, wanted: int) -> int:
+    """How many sockets are open, once they are down to `wanted` or ten seconds are over."""
+    deadline = time.monotonic() + 10.0
+    while (count := open_sockets(pid)) > wanted and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return count
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_a_thousand_calls_leave_nothing_behind(
+    crowded_proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    pid = crowded_proxy.pid
+    provider.alpn = ("h2", "http/1.1")
+    sockets = open_sockets(pid)
+    assert run(crowded_proxy, provider, calls=WARM_UP_CALLS, seed=1) == []
+    assert settled_sockets(pid, sockets) == sockets
+    before = resident_bytes(pid)
+    assert run(crowded_proxy, provider, calls=CALLS, seed=2) == []
+    assert settled_sockets(pid, sockets) == sockets
+    assert resident_bytes(pid) <= before * 1.1
