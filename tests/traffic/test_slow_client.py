@@ -1,0 +1,58 @@
+"""A client that reads slowly slows its provider down; nothing piles up in the proxy."""
+
+import pytest
+from wiremend.protocols.names import WireProtocol
+
+from traffic import faults, good
+from traffic.clients import HTTP_VERSIONS, model_call
+from traffic.exchange import Exchange, Reply
+from traffic.provider import ScriptedProvider
+from traffic.proxy import Proxy
+
+MEBIBYTE = 1024 * 1024
+SIZE = 24 * MEBIBYTE
+EVENTS_AT_ONCE = 32
+"""After each write the provider waits for the acknowledgement, which takes its time."""
+IN_FLIGHT = 12 * MEBIBYTE
+"""What kernels, TLS and asyncio may hold on the way, both sides together."""
+ALPN = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
+
+
+class Counted:
+    """A good stream whose middle is repeated until it is large; counts what was sent."""
+
+    def __init__(self, protocol: WireProtocol) -> None:
+        stream = good.text_stream(protocol)
+        middle = stream.places["mid_content"]
+        delta = stream.events[middle - 1].replace(b"wide world", b"wide world" * 6400)
+        self.events = [
+            *stream.events[: middle - 1],
+            *[delta] * (SIZE // len(delta)),
+            *stream.events[middle:],
+        ]
+        self.sent_bytes = 0
+
+    async def step(self, exchange: Exchange) -> None:
+        """Send the events as fast as they are taken."""
+        for start in range(0, len(self.events), EVENTS_AT_ONCE):
+            data = b"".join(self.events[start : start + EVENTS_AT_ONCE])
+            await exchange.body(data)
+            self.sent_bytes += len(data)
+
+
+@pytest.mark.parametrize("http_version", HTTP_VERSIONS)
+def test_a_provider_is_read_no_faster_than_its_client_reads(
+    proxy: Proxy, provider: ScriptedProvider, http_version: str
+) -> None:
+    provider.alpn = ALPN[http_version]
+    stream = Counted(good.ANTHROPIC)
+    provider.script([Reply("large", (faults.head(), stream.step, faults.end))])
+    with model_call(
+        proxy, good.ANTHROPIC, True, http_version=http_version, timeout_seconds=60.0
+    ) as call:
+        [received] = provider.wait_for_requests(1)
+        assert not received.wait_until_finished(3.0)
+        assert stream.sent_bytes < IN_FLIGHT
+        response = call.response()
+    assert response.ended == "complete"
+    assert response.body == b"".join(stream.events)
