@@ -77,8 +77,11 @@ def with_openai_chat(stream: bytes) -> Transcript:
             choice = events.get_final_completion().choices[0]
         except openai.LengthFinishReasonError:  # how this SDK says `length`
             choice = events.current_completion_snapshot.choices[0]
-    said = Transcript(text=choice.message.content or "", reason=choice.finish_reason)
-    for call in choice.message.tool_calls or ():
+    message = choice.message
+    said = Transcript(text=message.content or "", reason=choice.finish_reason)
+    said.refusal = message.refusal or ""
+    said.reasoning = getattr(message, "reasoning_content", "")
+    for call in message.tool_calls or ():
         said.calls.append((call.function.name, read_arguments(call.function.arguments)))
     return said
 
@@ -94,8 +97,14 @@ def with_openai_responses(stream: bytes) -> Transcript:
             match event.type:
                 case "response.output_text.delta":
                     said.text += event.delta
+                case "response.refusal.delta":
+                    said.refusal += event.delta
+                case "response.reasoning_summary_text.delta":
+                    said.reasoning += event.delta
                 case "response.output_item.done" if event.item.type == "function_call":
                     said.calls.append((event.item.name, read_arguments(event.item.arguments)))
+                case "response.output_item.done" if event.item.type == "custom_tool_call":
+                    said.calls.append((event.item.name, event.item.input))
                 case "response.incomplete":
                     said.reason = event.response.status
                 case "response.completed":

@@ -32,8 +32,9 @@ class Transcript:
     """One answer, as far as every client shows it."""
 
     text: str = ""
+    refusal: str = ""
     reasoning: str = ""
-    calls: list[tuple[str, Any]] = field(default_factory=list)
+    calls: list[tuple[str | None, Any]] = field(default_factory=list)
     """Name and arguments of each call of a tool of the client's; text where it is no JSON."""
     reason: str | None = None
     """The stop reason, in the protocol's own words."""
@@ -47,11 +48,6 @@ def read_arguments(text: str) -> Any:
         return json.loads(text) if text else {}
     except ValueError:
         return text
-
-
-def whole(text: str) -> str:
-    """The text with halves of one character, which came in two events, put together."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _events(stream: bytes) -> Iterator[dict[str, Any]]:
@@ -86,7 +82,7 @@ def read_anthropic(stream: bytes) -> Transcript:
 
 
 def read_chat(stream: bytes) -> Transcript:
-    """The content, tool calls and finish reason of the first choice."""
+    """The content, reasoning, tool calls and finish reason of the only choice."""
     said = Transcript()
     calls: dict[int, list[str]] = {}
     for chunk in _events(stream):
@@ -94,6 +90,8 @@ def read_chat(stream: bytes) -> Transcript:
         for choice in chunk.get("choices", ()):
             delta = choice["delta"]
             said.text += delta.get("content") or ""
+            said.refusal += delta.get("refusal") or ""
+            said.reasoning += delta.get("reasoning_content") or ""
             said.reason = choice["finish_reason"] or said.reason
             for call in delta.get("tool_calls") or ():
                 name_and_text = calls.setdefault(call["index"], ["", ""])
@@ -105,15 +103,22 @@ def read_chat(stream: bytes) -> Transcript:
 
 
 def read_responses(stream: bytes) -> Transcript:
-    """The output text and function calls of the items as they were done, and the status."""
+    """The text and reasoning that was streamed, the calls that were done, and the status."""
     said = Transcript()
     for event in _events(stream):
         match event["type"]:
             case "response.output_text.delta":
                 said.text += event["delta"]
-            case "response.output_item.done" if event["item"]["type"] == "function_call":
+            case "response.refusal.delta":
+                said.refusal += event["delta"]
+            case "response.reasoning_summary_text.delta":
+                said.reasoning += event["delta"]
+            case "response.output_item.done":
                 item = event["item"]
-                said.calls.append((item["name"], read_arguments(item["arguments"])))
+                if item["type"] == "function_call":
+                    said.calls.append((item["name"], read_arguments(item["arguments"])))
+                elif item["type"] == "custom_tool_call":
+                    said.calls.append((item["name"], item["input"]))
             case "response.completed" | "response.incomplete":
                 said.reason = event["response"]["status"]
             case "response.failed" | "error":
