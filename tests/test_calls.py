@@ -336,6 +336,11 @@ CLIENTS = {
         {"user-agent": "my-agent/1", "x-goog-api-client": "google-genai-sdk/3.4.0 gl-python/3.13"},
         "python-genai",
     ),
+    "OpenAI's SDK in Python": (
+        {"user-agent": "my-agent/1", "x-stainless-lang": "python"},
+        "openai-python",
+    ),
+    "OpenAI's SDK in JavaScript": ({"x-stainless-lang": "js"}, ""),
     "Google's SDK in JavaScript": (
         {"x-goog-api-client": "google-genai-sdk/1.30.0 gl-node/v20.20.2"},
         "",

@@ -100,8 +100,11 @@ _CLIENTS: tuple[tuple[str, str], ...] = (
     ("codex", "codex"),
     ("geminicli/", "gemini-cli"),
 )
-_PYTHON_GENAI = re.compile(r"google-genai-sdk/\S+ gl-python/")
-"""Agents put their own name into the user agent, but leave this header alone."""
+_SDKS: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("x-goog-api-client", re.compile(r"google-genai-sdk/\S+ gl-python/"), "python-genai"),
+    ("x-stainless-lang", re.compile(r"python\Z"), "openai-python"),
+)
+"""Agents put their own name into the user agent, but leave these headers alone."""
 
 
 class InterceptedHosts:
@@ -181,7 +184,11 @@ def read_request(protocol: WireProtocol, path: str, body: bytes) -> RequestFacts
 
 
 def client_family(headers: Mapping[str, str]) -> str:
-    """Who sent this: claude-code, opencode, codex, gemini-cli, python-genai, or empty."""
+    """Who sent this, as far as rules care: an agent, else the SDK it is made with, else empty.
+
+    claude-code, opencode, codex, gemini-cli; openai-python (Anthropic's has the same header, and
+    other streams), python-genai.
+    """
     known = {name.lower(): value.lower() for name, value in headers.items()}
     if known.get("originator", "").startswith("codex"):
         return "codex"
@@ -189,7 +196,10 @@ def client_family(headers: Mapping[str, str]) -> str:
     for start, family in _CLIENTS:
         if agent.startswith(start):
             return family
-    return "python-genai" if _PYTHON_GENAI.match(known.get("x-goog-api-client", "")) else ""
+    for header, pattern, family in _SDKS:
+        if pattern.match(known.get(header, "")):
+            return family
+    return ""
 
 
 def is_websocket_upgrade(method: str, path: str, headers: Mapping[str, str]) -> bool:

@@ -4,7 +4,6 @@ Each SDK is the real one; only its HTTP transport is ours. It answers as the pro
 file's bytes, mended for the client that the request's headers show.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -29,7 +28,7 @@ HEAD = {"content-type": "text/event-stream"}
 def as_sent(protocol: WireProtocol, stream: bytes, headers: Mapping[str, str]) -> bytes:
     """The stream as the proxy sends it to this client."""
     context = StreamContext(client=client_family(headers))
-    repair = StreamRepair(make_mender(protocol, context))
+    repair = StreamRepair(make_mender(protocol, context), context)
     return b"".join(one.data for one in [*repair.feed(stream), *repair.end()])
 
 
@@ -158,10 +157,6 @@ KNOWN_REFUSALS: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("openai-chat", "clean/custom-tool-call"): (
         AttributeError,
         "`stream()` assembles no custom tools: it fails where it would log so",
-    ),
-    ("openai-responses", "clean/comments-ids-and-crlf"): (
-        json.JSONDecodeError,
-        "after an `id:` line every blank line is an event to it, whose empty data it parses",
     ),
     ("openai-responses", "clean/codex-backend-metadata"): (
         RuntimeError,

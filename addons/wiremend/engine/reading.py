@@ -85,7 +85,8 @@ class ResponseReading:
 
     def fresh_repair(self) -> StreamRepair:
         """A repair for a stream of this call of which nothing was seen."""
-        return StreamRepair(make_mender(self._settings.protocol, self._settings.context))
+        context = self._settings.context
+        return StreamRepair(make_mender(self._settings.protocol, context), context)
 
     @property
     def at_event_boundary(self) -> bool:

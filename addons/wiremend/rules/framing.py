@@ -3,11 +3,13 @@
 The same path serves the live proxy and the offline checker.
 """
 
+import re
+
 from wiremend import sse
 from wiremend.json_spans import parse
 from wiremend.protocols.errors import ProviderError, make_error
 from wiremend.rules.finding import Finding, Rule
-from wiremend.rules.mending import Kind, Mended, Mender
+from wiremend.rules.mending import Kind, Mended, Mender, StreamContext
 
 _ALL = ("anthropic-messages", "chat-completions", "responses", "gemini")
 
@@ -46,14 +48,35 @@ EVENT_TOO_LARGE = Rule(
     mends="The stream ends in the protocol's error.",
     protocols=_ALL,
 )
-RULES = (REPAIR_FAILED, NO_FINAL_BLANK_LINE, CUT_EVENT, EVENT_TOO_LARGE)
+FIELDS_WITHOUT_DATA = Rule(
+    code="S005",
+    name="fields-without-data",
+    finds="For openai-python: `id:` or `retry:` lines, or an `event:` line without data.",
+    hurts=(
+        "That SDK takes each for an event and parses its empty data (`JSONDecodeError: Expecting "
+        "value`); after one `id:` line, every blank line too, keep-alives included."
+    ),
+    mends="The lines are dropped: none means anything in these protocols.",
+    protocols=("chat-completions", "responses"),
+    seen=("openai/openai-python 3.52.0",),
+    before='retry: 3000\n\nid: 1\ndata: {"choices":[…]}\n\n',
+    after='\ndata: {"choices":[…]}\n\n',
+)
+RULES = (REPAIR_FAILED, NO_FINAL_BLANK_LINE, CUT_EVENT, EVENT_TOO_LARGE, FIELDS_WITHOUT_DATA)
+
+_ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
 class StreamRepair:
     """Feed it the body's bytes; take what each event became. It never raises."""
 
-    def __init__(self, mender: Mender) -> None:
+    def __init__(self, mender: Mender, context: StreamContext | None = None) -> None:
         self._mender = mender
+        self._drops_fields = (
+            context is not None
+            and context.client == "openai-python"
+            and FIELDS_WITHOUT_DATA.code not in context.disabled
+        )
         self._decoder = mender.decoder()
         self._events = 0
         self._gave_up = False
@@ -106,7 +129,17 @@ class StreamRepair:
         if self._gave_up:
             return Mended(event.raw, Kind.CONTENT)
         try:
-            mended = self._mender.feed(event)
+            whole = self._without_fields(event) if self._drops_fields else event
+            mended = self._mender.feed(whole)
+            if whole is not event:
+                mended.findings.append(
+                    Finding(
+                        FIELDS_WITHOUT_DATA.code,
+                        f"event {self._events}",
+                        "lines that are no data",
+                        "dropped",
+                    )
+                )
             if mended.kind in (Kind.TERMINAL, Kind.ERROR):
                 self._verdict = mended
             return mended
@@ -117,6 +150,15 @@ class StreamRepair:
                 REPAIR_FAILED.code, f"event {self._events}", found, "passed on from here"
             )
             return Mended(event.raw, Kind.CONTENT, [finding])
+
+    def _without_fields(self, event: sse.Event) -> sse.Event:
+        """The event without the lines that make an event of nothing to openai-python."""
+        dropped = {b"id", b"retry"} if event.data is not None else {b"id", b"retry", b"event"}
+        if event.data is not None and not _ID_OR_RETRY.search(event.raw):
+            return event
+        lines = sse.split_lines(event.raw)
+        kept = [one for one in lines if sse.read_field(one.rstrip(b"\r\n"))[0] not in dropped]
+        return event if kept == lines else sse.Event(b"".join(kept), event.type, event.data)
 
     def _mend_last(self, event: sse.Event) -> Mended:
         where = f"event {self._events + 1}"
