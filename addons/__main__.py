@@ -19,6 +19,7 @@ from finish_calls import FinishCalls  # noqa: E402
 from intercept_providers import InterceptProviders  # noqa: E402
 from load_configuration import suite_of  # noqa: E402
 from raise_wrapped_errors import RaiseWrappedErrors  # noqa: E402
+from redact_secrets import RedactSecrets  # noqa: E402
 from repair_streams import RepairStreams  # noqa: E402
 from retry_upstream import RetryUpstream  # noqa: E402
 from rewrite_models import RewriteModels  # noqa: E402
@@ -33,5 +34,6 @@ addons = suite_of(
     RepairStreams,
     RaiseWrappedErrors,
     RetryUpstream,
+    RedactSecrets,
     ExplainFlows,
 )

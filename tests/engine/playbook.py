@@ -26,6 +26,8 @@ class Playbook:
         self.sent: dict[Connection, bytes] = {self.client: b""}
         self.servers: list[Server] = []
         self.hooks: list[str] = []
+        self.at_hook: dict[str, Callable[[Any], None]] = {}
+        """What an addon does at a hook: its name, and what is called with the flow."""
         self.logs: list[str] = []
         self.flows: list[Any] = []
         self.timers: list[commands.RequestWakeup] = []
@@ -86,6 +88,8 @@ class Playbook:
                 self.hooks.append(command.name)
                 if command.name == "requestheaders":
                     self.flows.append(command.args()[0])
+                if action := self.at_hook.get(command.name):
+                    action(command.args()[0])
                 if command.blocking:
                     self.hear(events.HookCompleted(command))
             case commands.RequestWakeup():

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mitmproxy import version
+from mitmproxy import http, version
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy.layers import http as http_layers
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import Heartbeat
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.stream_layer import MendedHttpStream, PlannedCall, Seam
+from wiremend.views.concealed_flows import conceal
 
 from engine.playbook import Playbook, playing
 from engine.test_call_machine import BLOCK_START, DELTA, GOOD, MESSAGE_START
@@ -247,6 +248,71 @@ def test_the_next_request_does_not_meet_a_call_in_the_background() -> None:
         book.client_sends(call(b"/session/2/prompt_async"))
         assert len(book.servers) == 2
         assert book.servers[0].state is ConnectionState.OPEN
+
+
+# What a flow shows, and what is on the wire
+
+SECRET = b"sk-secret-0123456789"
+COOKIE = b"set-cookie: sid=" + SECRET + b"\r\n"
+ANSWER = b"HTTP/1.1 400 No\r\nx-first: 1\r\n" + COOKIE + b"content-length: %d\r\n\r\n%s"
+REFUSAL = ANSWER % (len(SECRET) + 4, b"bad " + SECRET)
+
+
+def with_key(request: bytes) -> bytes:
+    return request.replace(b"\r\n", b"\r\nx-api-key: " + SECRET + b"\r\n", 1)
+
+
+def concealing(flow: http.HTTPFlow) -> None:
+    conceal(flow, {SECRET.decode()})
+
+
+def conceal_early(planned: PlannedCall) -> None:
+    plan_everything(planned)
+    planned.conceal = concealing
+
+
+@pytest.mark.parametrize("path", [b"/v1/messages?key=", b"/v1/files?key="])
+def test_a_flow_hides_what_both_peers_get(path: bytes) -> None:
+    with playing(conceal_early) as book:
+        book.at_hook["response"] = concealing
+        book.client_sends(with_key(call(path + SECRET)))
+        if b"messages" in path:
+            assert SECRET.decode() not in repr(book.flows[0].get_state())
+        book.server_sends(REFUSAL)
+        assert book.sent[book.servers[0]].count(SECRET) == 2
+        assert book.shown == REFUSAL
+        assert SECRET.decode() not in repr(book.flows[0].get_state())
+        assert book.flows[0].response.content == b"bad REDACTED"
+
+
+def test_a_retry_carries_the_key_that_the_flow_does_not_show() -> None:
+    with playing(conceal_early) as book:
+        book.client_sends(with_key(call()))
+        book.closes(book.servers[0])
+        book.wake()
+        assert book.sent[book.servers[0]] == book.sent[book.servers[1]]
+        assert SECRET in book.sent[book.servers[1]]
+
+
+def test_what_another_addon_changes_after_the_concealment_still_counts(book: Playbook) -> None:
+    def conceal_and_change(flow: http.HTTPFlow) -> None:
+        concealing(flow)
+        flow.response.headers["x-first"] = "2"
+        flow.response.content = b"changed"
+
+    book.at_hook["response"] = conceal_and_change
+    book.client_sends(call(b"/v1/files"))
+    book.server_sends(REFUSAL)
+    expected = (ANSWER % (7, b"changed")).replace(b"x-first: 1", b"x-first: 2")
+    assert book.shown == expected
+
+
+def test_an_edit_cannot_be_reverted_to_what_it_hid(book: Playbook) -> None:
+    book.at_hook["request"] = lambda flow: flow.backup()
+    book.at_hook["response"] = concealing
+    book.client_sends(with_key(call(b"/v1/files")))
+    book.server_sends(REFUSAL)
+    assert SECRET.decode() not in repr(book.flows[0].get_state())
 
 
 # Installing

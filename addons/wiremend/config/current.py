@@ -4,11 +4,15 @@ from pathlib import Path
 
 from wiremend.calls import InterceptedHosts
 from wiremend.config import Config, find_config, load_config
+from wiremend.config.key_files import named_key_files
 from wiremend.engine.call_settings import Heartbeat, Timeouts
 from wiremend.engine.retry import RetryPolicy
 from wiremend.rules.catalogue import catalogue
 from wiremend.rules.fire_and_forget import FireAndForget
 from wiremend.rules.routing import ProviderAddress
+from wiremend.rules.secrets import secret_values
+
+_Stamp = tuple[int, int, int] | None
 
 
 class CurrentConfig:
@@ -16,7 +20,8 @@ class CurrentConfig:
 
     def __init__(self) -> None:
         self._path: Path | None = None
-        self._stamp: tuple[int, int] | None = None
+        self._files: tuple[Path, ...] = ()
+        self._stamps: list[_Stamp] = []
         self._option = ""
         self._directory = Path()
         self._apply(Config())
@@ -32,22 +37,23 @@ class CurrentConfig:
         Raises ConfigError, whose text says what is wrong where.
         """
         path = find_config(option, directory)
-        stamp = _stamp_of(path)
+        files = _files_of(path)
+        stamps = _stamps_of(files)
         config = load_config(path, known_codes=[rule.code for rule in catalogue()])
-        self._path, self._stamp = path, stamp
+        self._path, self._files, self._stamps = path, files, stamps
         self._option, self._directory = option, directory
         self._apply(config)
 
     def reread_if_changed(self) -> bool:
-        """Read again if the file was changed, came or went since; True if it was read.
+        """Read again if a file was changed, came or went since; True if it was read.
 
         Raises ConfigError once for each change that is wrong.
         """
         path = find_config("", self._directory) if not self._option else self._path
-        stamp = _stamp_of(path)
-        if (path, stamp) == (self._path, self._stamp):
+        if path == self._path and _stamps_of(self._files) == self._stamps:
             return False
-        self._path, self._stamp = path, stamp
+        self._path, self._files = path, _files_of(path)
+        self._stamps = _stamps_of(self._files)
         self.read(self._option, self._directory)
         return True
 
@@ -63,6 +69,12 @@ class CurrentConfig:
             )
             for name, provider in config.providers.items()
         }
+        self.secrets = frozenset[str]().union(
+            *(
+                secret_values([*address.headers.items(), ("x-api-key", address.api_key)])
+                for address in self.providers.values()
+            )
+        )
         provider_hosts = [p.host for p in config.providers.values()]
         self.intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
         self.fire_and_forget = FireAndForget(config.fire_and_forget.paths)
@@ -77,9 +89,19 @@ class CurrentConfig:
         )
 
 
-def _stamp_of(path: Path | None) -> tuple[int, int] | None:
+def _files_of(path: Path | None) -> tuple[Path, ...]:
+    """The files that make up a configuration: its own, and those with keys."""
+    return (path, *named_key_files(path)) if path else ()
+
+
+def _stamps_of(files: tuple[Path, ...]) -> list[_Stamp]:
+    return [_stamp_of(file) for file in files]
+
+
+def _stamp_of(path: Path) -> _Stamp:
+    """What changes with a file: its time, size and mode; None while it is not there."""
     try:
-        status = path.stat() if path else None
+        status = path.stat()
     except OSError:
         return None
-    return (status.st_mtime_ns, status.st_size) if status else None
+    return status.st_mtime_ns, status.st_size, status.st_mode

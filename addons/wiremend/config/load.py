@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from wiremend.config.key_files import key_file_path, read_key_file
 from wiremend.config.model import HEADINGS, SECTIONS, Config, did_you_mean
 
 FILE_NAME = "wiremend.toml"
@@ -91,7 +92,7 @@ def load_config(path: Path | None, known_codes: Iterable[str] | None = None) -> 
     """
     if path is None:
         return Config()
-    return parse_config(_read(path), path.name, os.environ, known_codes)
+    return parse_config(_read(path), path.name, os.environ, known_codes, path.parent)
 
 
 def parse_config(
@@ -99,11 +100,16 @@ def parse_config(
     source: str,
     environ: Mapping[str, str],
     known_codes: Iterable[str] | None = None,
+    directory: Path = Path(),
 ) -> Config:
-    """The configuration in a TOML text. `source` names it in errors. Raises ConfigError."""
+    """The configuration in a TOML text. `source` names it in errors. Raises ConfigError.
+
+    Relative names of key files start at `directory`.
+    """
     misplaced: dict[Place, str] = {}
     values = _parse_toml(text.removeprefix("\ufeff"), source)
     values = _filled_in(values, (), environ, misplaced)
+    _fill_in_key_files(values, directory, misplaced)
     context = {"known_codes": None if known_codes is None else frozenset(known_codes)}
     errors: list[ErrorDetails] = []
     try:
@@ -195,6 +201,23 @@ def _wrong_variable(text: str, environ: Mapping[str, str]) -> str:
         if not environ[name].strip():
             return f"the environment variable {name} is empty"
     return ""
+
+
+def _fill_in_key_files(values: dict[str, Any], directory: Path, problems: dict[Place, str]) -> None:
+    """Put each provider's key where it would stand without a file; complain about bad files."""
+    providers = values.get("providers")
+    for name, provider in providers.items() if isinstance(providers, dict) else ():
+        file = provider.get("api_key_file") if isinstance(provider, dict) else None
+        if not isinstance(file, str) or not file.strip():
+            continue  # the model says what is wrong with it
+        place = ("providers", name, "api_key_file")
+        if provider.get("api_key"):
+            problems[place] = "stands beside api_key; one of them is enough"
+        elif "${" not in file:
+            try:
+                provider["api_key"] = read_key_file(key_file_path(file, directory))
+            except ValueError as wrong:
+                problems[place] = str(wrong)
 
 
 def _takes_variables(place: Place) -> bool:

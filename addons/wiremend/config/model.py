@@ -257,6 +257,9 @@ class Provider(Section):
     """Where it is: what comes before the request's own path."""
     api_key: Annotated[SecretStr, AfterValidator(_a_key)] = SecretStr("")
     """Its key; `${NAME}` in it is the environment variable NAME."""
+    api_key_file: Annotated[str, AfterValidator(_a_name)] | None = None
+    """A file that holds the key and nothing else, readable by its owner alone; in place of
+    `api_key`. A relative path starts at the configuration's directory."""
     headers: Mapping[str, SecretStr] = {}
     """Headers that replace the client's; `${NAME}` is read in those that carry a credential."""
 

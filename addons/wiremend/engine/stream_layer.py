@@ -22,7 +22,10 @@ contract test in `tests/engine/test_stream_layer.py`:
 7. `RequestWakeup` comes back as `Wakeup` to the layer that asked.
 8. A `StartHook` of ours is awaited like a built-in one and takes exactly one argument.
 9. `Proxyserver.connections` holds the clients' connections, each with a task that reads from it.
-10. Scripts load while the task `setup_servers` is about to bind: one step too late for an option
+10. A response that an addon may still edit in the `response` hook goes out after it, in one
+    `ResponseHeaders` event, which is serialised at once; so a copy may go out in its place.
+11. `Flow._backup` is what a person's edit in mitmweb can be reverted to, and is saved.
+12. Scripts load while the task `setup_servers` is about to bind: one step too late for an option
     that names the address, so that task is cancelled and its work done once scripts are loaded.
 """
 
@@ -102,6 +105,8 @@ class PlannedCall:
 
     flow: http.HTTPFlow
     plan: CallPlan
+    conceal: Callable[[http.HTTPFlow], None] | None = None
+    """Takes the secrets out of the flow; what goes upstream keeps them."""
 
 
 @dataclass
@@ -143,6 +148,8 @@ class MendedHttpStream(HttpStream):
     """An HttpStream whose calls are carried by a machine."""
 
     machine: Machine | None = None
+    _request: http.Request
+    """What goes upstream, once there is a machine; the flow shows it without its secrets."""
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
@@ -150,6 +157,7 @@ class MendedHttpStream(HttpStream):
         self._attempt_id: int | None = None
         self._connection: Connection | None = None
         self._upstream_response: http.Response | None = None
+        self._conceal: Callable[[http.HTTPFlow], None] | None = None
         self._requests: tuple[OutgoingRequest, ...] = ()
         self._sent_to: OutgoingRequest | None = None
         self._shown = bytearray()
@@ -178,8 +186,31 @@ class MendedHttpStream(HttpStream):
             return (yield from super().make_server_connection())
         self.machine = machine
         self._requests = planned.plan.requests
+        self._request = self.flow.request.copy()
+        self._conceal = planned.conceal
+        self._show_request()
         yield from self._ask(self.machine.start)
         return False
+
+    def send_response(self, already_streamed: bool = False) -> Commands:
+        """The original way, but for what the flow shall not show and the client shall get."""
+        original = super().send_response(already_streamed)
+        reply: Any = None
+        while True:
+            try:
+                command = original.send(reply)
+            except StopIteration:
+                return
+            if isinstance(command, SendHttp):
+                self._put_back(command.event)
+            reply = yield command
+
+    def _put_back(self, event: Any) -> None:
+        assert self.flow.response is not None
+        if isinstance(event, ResponseHeaders):
+            event.response = response_on_the_wire(self.flow.response)
+        elif isinstance(event, ResponseData):
+            event.data = response_on_the_wire(self.flow.response).raw_content or b""
 
     def _handle_event(self, event: events.Event) -> Commands:
         if self.machine is None:
@@ -236,7 +267,7 @@ class MendedHttpStream(HttpStream):
         yield from self._send_request(self._attempt_id, connection)
 
     def _send_request(self, attempt_id: int, connection: Connection) -> Commands:
-        request = self.flow.request
+        request = self._request
         content = request.raw_content
         ends_with_head = not (content or request.trailers)
         yield SendHttp(RequestHeaders(attempt_id, request, ends_with_head), connection)
@@ -301,10 +332,10 @@ class MendedHttpStream(HttpStream):
                 yield commands.Log(f"wiremend: {text}", WARNING if warning else INFO)
 
     def _address(self, target: int) -> None:
-        """Make the flow's request the one that goes to this target."""
+        """Make the request the one that goes to this target, and show it in the flow."""
         if not self._requests:
             return
-        outgoing, request = self._requests[target], self.flow.request
+        outgoing, request = self._requests[target], self._request
         if outgoing is self._sent_to:
             return
         self._sent_to = outgoing
@@ -318,9 +349,16 @@ class MendedHttpStream(HttpStream):
         request.port = outgoing.port
         if request.get_content(strict=False) != outgoing.body:
             request.content = outgoing.body
+        self._show_request()
+
+    def _show_request(self) -> None:
+        """Let the flow hold the request as it goes upstream, less its secrets."""
+        self.flow.request = self._request.copy()
+        if self._conceal is not None:
+            self._conceal(self.flow)
 
     def _start_attempt(self, *, fresh: bool) -> Commands:
-        request = self.flow.request
+        request = self._request
         command = GetAttemptConnection(
             (request.host, request.port),
             request.scheme == "https",
@@ -417,10 +455,9 @@ class MendedHttpStream(HttpStream):
         if self._killed():
             yield from self._end_killed()
             return
-        content = self.flow.response.raw_content
-        yield SendHttp(
-            ResponseHeaders(self.stream_id, self.flow.response, not content), self.context.client
-        )
+        response = response_on_the_wire(self.flow.response)
+        content = response.raw_content
+        yield SendHttp(ResponseHeaders(self.stream_id, response, not content), self.context.client)
         if content:
             yield SendHttp(ResponseData(self.stream_id, content), self.context.client)
         yield from self._end_of_message()
@@ -516,6 +553,58 @@ def plan_of(flow: http.HTTPFlow) -> CallPlan:
     if plan.protocol is not None:
         plan.facts = read_request(plan.protocol, request.path, request.get_content() or b"")
     return plan
+
+
+@dataclass
+class _Hidden:
+    """What a response has on the wire where its flow shows something else."""
+
+    fields: list[tuple[bytes, bytes, bytes]]
+    """Name, value shown, value on the wire; in the order of the head."""
+    content: tuple[bytes | None, bytes | None]
+    """The content shown, and the content on the wire."""
+
+
+def show_response_as(
+    response: http.Response, fields: list[tuple[bytes, bytes]], content: bytes | None
+) -> None:
+    """Let a flow show these headers and this content; its client gets what was there before.
+
+    `fields` has the same names in the same order. What another addon changes later does count.
+    """
+    before, original = response.headers.fields, response.raw_content
+    pairs = zip(before, fields, strict=True)
+    hidden = [(name, shown, value) for (name, value), (_, shown) in pairs if shown != value]
+    if not hidden and content is original:
+        return
+    response.__dict__["wiremend"] = _Hidden(hidden, (content, original))
+    response.headers = http.Headers(fields)
+    response.data.content = content
+
+
+def response_on_the_wire(response: http.Response) -> http.Response:
+    """The response as its client shall get it; the same object where nothing is hidden."""
+    hidden: _Hidden | None = response.__dict__.get("wiremend")
+    if hidden is None:
+        return response
+    on_the_wire = response.copy()
+    originals = list(hidden.fields)
+    fields = []
+    for name, value in response.headers.fields:
+        found = next((one for one in originals if one[:2] == (name, value)), None)
+        if found is not None:
+            originals.remove(found)
+        fields.append((name, found[2] if found else value))
+    on_the_wire.headers = http.Headers(fields)
+    shown, original = hidden.content
+    if response.raw_content is shown:
+        on_the_wire.data.content = original
+    return on_the_wire
+
+
+def forget_backup(flow: http.HTTPFlow) -> None:
+    """Drop what a person's edit could be reverted to."""
+    flow._backup = None
 
 
 class Seam:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.finding import Rule
 from wiremend.rules.models import rewrite_model
+from wiremend.rules.secrets import is_secret_header, is_secret_parameter
 
 PROVIDER_ROUTED = Rule(
     code="M002",
@@ -29,23 +30,6 @@ FELL_BACK = Rule(
     protocols=tuple(WireProtocol),
 )
 RULES = (PROVIDER_ROUTED, FELL_BACK)
-
-CREDENTIAL_HEADERS = frozenset(
-    {
-        "authorization",
-        "proxy-authorization",
-        "x-api-key",
-        "api-key",
-        "x-goog-api-key",
-        "x-goog-user-project",
-        "cookie",
-        "chatgpt-account-id",
-        "openai-organization",
-        "openai-project",
-    }
-)
-CREDENTIAL_QUERY_KEYS = frozenset({"key", "api_key", "api-key", "access_token", "token"})
-"""`key=` is Gemini's (https://ai.google.dev/api); the others are gateways'."""
 
 _KEY_HEADER: Mapping[WireProtocol, tuple[str, str]] = {
     WireProtocol.ANTHROPIC_MESSAGES: ("x-api-key", "{}"),
@@ -97,8 +81,12 @@ def redirect(
     url = urlsplit(provider.base_url)
     assert url.hostname is not None
     scheme = url.scheme.lower()
-    replaced = {name.lower() for name in provider.headers} | {"host"} | CREDENTIAL_HEADERS
-    kept = [(name, value) for name, value in request.headers if name.lower() not in replaced]
+    replaced = {name.lower() for name in provider.headers} | {"host"}
+    kept = [
+        (name, value)
+        for name, value in request.headers
+        if name.lower() not in replaced and not is_secret_header(name)
+    ]
     key_header, form = _KEY_HEADER[protocol]
     if provider.api_key and key_header not in {name.lower() for name in provider.headers}:
         kept.append((key_header, form.format(provider.api_key)))
@@ -148,9 +136,7 @@ def route(
 def without_credentials(query: str) -> str:
     """A query string less the parameters that are credentials; the rest keeps its bytes."""
     parts = query.split("&") if query else []
-    return "&".join(
-        part for part in parts if part.split("=")[0].lower() not in CREDENTIAL_QUERY_KEYS
-    )
+    return "&".join(part for part in parts if not is_secret_parameter(part.split("=")[0]))
 
 
 def _join(base_path: str, path: str) -> str:

@@ -1,0 +1,56 @@
+"""Shown, logged, saved: without keys, tokens and cookies. What goes upstream keeps them."""
+
+from load_configuration import suite_of
+from mitmproxy import ctx, http
+from wiremend.config.current import CurrentConfig
+from wiremend.engine.stream_layer import PlannedCall
+from wiremend.views.concealed_flows import conceal, conceal_request, secrets_of
+
+
+class RedactSecrets:
+    """Comes before mitmproxy's own addons that print, save and export flows."""
+
+    name = "wiremend.redact_secrets"
+
+    def __init__(self, current: CurrentConfig) -> None:
+        self.current = current
+        self.live: dict[str, http.HTTPFlow] = {}
+        self.secrets: dict[str, frozenset[str]] = {}
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """A flow begins; it may still be live when the proxy ends, and is saved then."""
+        self.live[flow.id] = flow
+
+    def wiremend_call(self, planned: PlannedCall) -> None:
+        """A call is shown without its secrets from the start."""
+        planned.conceal = self._conceal_request
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """A flow is complete, its request long sent."""
+        self._conceal(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """A flow was given up or cancelled."""
+        self._conceal(flow)
+
+    def done(self) -> None:
+        """At the proxy's end, before mitmproxy saves what is still live."""
+        if ctx.master.should_exit.is_set():
+            for flow in list(self.live.values()):
+                self._conceal(flow)
+
+    def _conceal_request(self, flow: http.HTTPFlow) -> None:
+        conceal_request(flow, self._secrets(flow))
+
+    def _conceal(self, flow: http.HTTPFlow) -> None:
+        conceal(flow, self._secrets(flow))
+        self.live.pop(flow.id, None)
+        self.secrets.pop(flow.id, None)
+
+    def _secrets(self, flow: http.HTTPFlow) -> frozenset[str]:
+        known = self.secrets.get(flow.id, frozenset())
+        self.secrets[flow.id] = known | secrets_of(flow) | self.current.secrets
+        return self.secrets[flow.id]
+
+
+addons = suite_of(RedactSecrets)

@@ -1,0 +1,54 @@
+"""Reading a key from a file that nobody else can read.
+
+The messages name the file and say what to do; they never hold what is in it.
+"""
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+
+_LIMIT_BYTES = 16 * 1024
+
+
+def key_file_path(name: str, directory: Path) -> Path:
+    """Where a key file is: `~` is the home directory, a relative name starts at `directory`."""
+    return directory / os.path.expanduser(name)
+
+
+def named_key_files(configuration: Path) -> list[Path]:
+    """The key files that a configuration names, whether they or it can be used or not."""
+    try:
+        providers = tomllib.loads(configuration.read_text("utf-8-sig")).get("providers")
+    except (OSError, ValueError, RecursionError):
+        return []
+    entries = providers.values() if isinstance(providers, dict) else ()
+    names = [one.get("api_key_file") for one in entries if isinstance(one, dict)]
+    return [key_file_path(one, configuration.parent) for one in names if isinstance(one, str)]
+
+
+def read_key_file(path: Path) -> str:
+    """The key in a file, without the space around it. Raises ValueError with what is wrong."""
+    try:
+        # O_NONBLOCK: a pipe without a writer must not stop the start.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            problem = _problem(os.fstat(file.fileno()), path)
+            data = b"" if problem else file.read(_LIMIT_BYTES + 1)
+    except OSError as error:
+        problem, data = f"{str(path)!r} cannot be read: {(error.strerror or '').lower()}", b""
+    if problem:
+        raise ValueError(problem)
+    if not data.strip():
+        raise ValueError(f"{str(path)!r} is empty")
+    if len(data) > _LIMIT_BYTES or not data.isascii() or len(data.split()) > 1:
+        raise ValueError(f"{str(path)!r} holds more than a key: expected one line of ASCII")
+    return data.decode().strip()
+
+
+def _problem(status: os.stat_result, path: Path) -> str:
+    if not stat.S_ISREG(status.st_mode):
+        return f"{str(path)!r} is no regular file"
+    mode = stat.S_IMODE(status.st_mode)
+    if os.name != "nt" and mode & 0o077:
+        return f"{str(path)!r} is open to others (mode {mode:04o}); run: chmod 600 {path}"
+    return ""

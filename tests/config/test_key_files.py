@@ -1,0 +1,138 @@
+"""Keys in files: who may read them, what may stand in them, and when they are read again."""
+
+import os
+from pathlib import Path
+
+import pytest
+from wiremend.config import ConfigError, load_config
+from wiremend.config.current import CurrentConfig
+from wiremend.config.key_files import read_key_file
+
+KEY = "sk-only-in-the-file"
+
+
+def key_file(directory: Path, data: bytes = KEY.encode() + b"\n", mode: int = 0o600) -> Path:
+    path = directory / "key"
+    path.write_bytes(data)
+    path.chmod(mode)
+    return path
+
+
+def configuration(directory: Path, provider: str = "api_key_file = 'key'") -> Path:
+    path = directory / "wiremend.toml"
+    path.write_text(f"[providers.go]\nbase_url = 'https://opencode.ai/zen/go'\n{provider}\n")
+    return path
+
+
+@pytest.mark.parametrize("data", [KEY.encode(), f"{KEY}\n".encode(), f" {KEY}\r\n".encode()])
+def test_the_space_around_a_key_does_not_count(data: bytes, tmp_path: Path) -> None:
+    assert read_key_file(key_file(tmp_path, data)) == KEY
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such modes")
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o660, 0o777])
+def test_a_file_that_is_open_to_others_is_refused_with_what_to_do(
+    mode: int, tmp_path: Path
+) -> None:
+    path = key_file(tmp_path, mode=mode)
+    with pytest.raises(ValueError, match=r"is open to others") as refused:
+        read_key_file(path)
+    assert f"mode {mode:04o}" in str(refused.value)
+    assert f"chmod 600 {path}" in str(refused.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such modes")
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_file_of_its_owner_alone_is_read(mode: int, tmp_path: Path) -> None:
+    assert read_key_file(key_file(tmp_path, mode=mode)) == KEY
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"sk-1 sk-2", "holds more than a key"),
+        (b"sk-1\nsk-2\n", "holds more than a key"),
+        ("schlüssel".encode(), "holds more than a key"),
+        (b"k" * 20_000, "holds more than a key"),
+    ],
+)
+def test_what_is_no_key_is_refused_and_not_quoted(
+    data: bytes, problem: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=problem) as refused:
+        read_key_file(key_file(tmp_path, data))
+    for word in data.split():
+        assert word.decode() not in str(refused.value).replace(str(tmp_path), "")
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is no regular file|cannot be read"):
+        read_key_file(tmp_path)
+    with pytest.raises(ValueError, match="cannot be read: no such file"):
+        read_key_file(tmp_path / "missing")
+
+
+def test_a_provider_takes_its_key_from_the_file_beside_the_configuration(tmp_path: Path) -> None:
+    key_file(tmp_path)
+    config = load_config(configuration(tmp_path))
+    assert config.providers["go"].api_key.get_secret_value() == KEY
+    assert KEY not in repr(config)
+
+
+def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    key_file(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    config = load_config(configuration(elsewhere, "api_key_file = '~/key'"))
+    assert config.providers["go"].api_key.get_secret_value() == KEY
+
+
+@pytest.mark.parametrize(
+    ("provider", "problem"),
+    [
+        ("api_key_file = 'missing'", "providers.go.api_key_file: "),
+        ("api_key_file = ''", "providers.go.api_key_file: expected a name, got an empty string"),
+        ("api_key_file = 5", "providers.go.api_key_file: expected a string, got a number"),
+        ("api_key_file = '${HOME}/key'", "providers.go.api_key_file: '${...}' is read only in"),
+        ("api_key = 'k'\napi_key_file = 'key'", "providers.go.api_key_file: stands beside api_key"),
+    ],
+)
+def test_mistakes_name_the_key(provider: str, problem: str, tmp_path: Path) -> None:
+    key_file(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        load_config(configuration(tmp_path, provider))
+    [told] = refused.value.problems
+    assert problem in told
+
+
+def test_a_new_key_is_read_when_the_file_changes(tmp_path: Path) -> None:
+    path = key_file(tmp_path)
+    configuration(tmp_path)
+    current = CurrentConfig()
+    current.read("", tmp_path)
+    assert not current.reread_if_changed()
+    path.write_bytes(b"sk-the-longer-new-key\n")
+    assert current.reread_if_changed()
+    assert current.providers["go"].api_key == "sk-the-longer-new-key"
+    assert "sk-the-longer-new-key" in current.secrets
+
+
+def test_a_key_file_that_went_bad_keeps_the_key_in_force_until_it_is_put_right(
+    tmp_path: Path,
+) -> None:
+    path = key_file(tmp_path)
+    configuration(tmp_path)
+    current = CurrentConfig()
+    current.read("", tmp_path)
+    path.unlink()
+    with pytest.raises(ConfigError, match="no such file"):
+        current.reread_if_changed()
+    assert not current.reread_if_changed()
+    assert current.providers["go"].api_key == KEY
+    key_file(tmp_path, b"sk-the-next-one")
+    assert current.reread_if_changed()
+    assert current.providers["go"].api_key == "sk-the-next-one"

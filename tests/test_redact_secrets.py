@@ -1,0 +1,37 @@
+"""The shell that conceals flows: what mitmproxy saves at its end is concealed, too."""
+
+from mitmproxy.test import taddons, tflow
+from redact_secrets import RedactSecrets
+from wiremend.config.current import CurrentConfig
+
+KEY = "sk-secret-0123456789"
+
+
+def test_a_flow_that_is_live_when_the_proxy_ends_is_concealed() -> None:
+    shell = RedactSecrets(CurrentConfig())
+    flow = tflow.tflow()
+    flow.request.headers["x-api-key"] = KEY
+    with taddons.context() as addons:
+        shell.request(flow)
+        addons.master.should_exit.set()
+        shell.done()
+    assert KEY not in repr(flow.get_state())
+
+
+def test_a_flow_that_is_live_when_scripts_are_reloaded_keeps_its_key() -> None:
+    shell = RedactSecrets(CurrentConfig())
+    flow = tflow.tflow()
+    flow.request.headers["x-api-key"] = KEY
+    with taddons.context():
+        shell.request(flow)
+        shell.done()
+    assert flow.request.headers["x-api-key"] == KEY
+
+
+def test_nothing_is_kept_of_a_flow_that_is_over() -> None:
+    shell = RedactSecrets(CurrentConfig())
+    flow = tflow.tflow(resp=True)
+    shell.request(flow)
+    shell.response(flow)
+    assert not shell.live
+    assert not shell.secrets
