@@ -3,9 +3,6 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from strategies.gemini import chunked, mutated_arrays, mutated_streams, valid_arrays, valid_streams
 from wiremend import sse
 from wiremend.json_array import ArrayDecoder
 from wiremend.protocols.errors import ProviderError, make_error
@@ -95,64 +92,6 @@ def test_every_broken_stream_breaks_something() -> None:
         findings = path.with_suffix(".findings").read_text()
         mended = path.with_suffix(f".mended{path.suffix}").read_bytes()
         assert findings or mended != path.read_bytes(), path.name
-
-
-@given(valid_streams(), st.data())
-def test_a_valid_stream_is_left_alone(events: list[bytes], data: st.DataObject) -> None:
-    whole = b"".join(events)
-    assert violations(whole) == []
-    mended = mend(data.draw(chunked(whole)), StreamContext())
-    assert text_of(mended) == whole
-    assert codes_of(mended) == []
-
-
-@given(valid_arrays(), st.data())
-def test_a_valid_array_is_left_alone(pieces: list[bytes], data: st.DataObject) -> None:
-    whole = b"".join(pieces)
-    assert violations(whole, array=True) == []
-    mended = mend(data.draw(chunked(whole)), StreamContext(array=True))
-    assert text_of(mended) == whole
-    assert codes_of(mended) == []
-
-
-@given(mutated_streams(), st.sampled_from(["", "gemini-cli", "python-genai"]), st.data())
-def test_whatever_comes_what_goes_is_valid(
-    events: list[bytes], client: str, data: st.DataObject
-) -> None:
-    whole = b"".join(events)
-    context = StreamContext(client=client)
-    mended = text_of(mend([whole], context))
-    assert violations(mended) == []
-    assert text_of(mend(data.draw(chunked(whole)), context)) == mended
-    again = mend([mended], context)
-    assert (text_of(again), codes_of(again)) == (mended, [])
-
-
-@given(mutated_arrays(), st.data())
-def test_whatever_array_comes_what_goes_is_valid(pieces: list[bytes], data: st.DataObject) -> None:
-    whole = b"".join(pieces)
-    context = StreamContext(array=True)
-    mended = text_of(mend([whole], context))
-    assert violations(mended, array=True) == []
-    assert text_of(mend(data.draw(chunked(whole)), context)) == mended
-    again = mend([mended], context)
-    assert (text_of(again), codes_of(again)) == (mended, [])
-
-
-@given(mutated_streams(), st.booleans(), st.integers(0, 400))
-def test_a_failure_at_any_moment_ends_validly(
-    events: list[bytes], array: bool, length: int
-) -> None:
-    repair = StreamRepair(GeminiMender(StreamContext(array=array)))
-    mended = repair.feed(b"".join(events)[:length])
-    if any(one.kind is Kind.ERROR for one in mended):
-        return
-    assert violations(text_of(mended) + repair.fail(FAILURE), array) == []
-
-
-@given(st.binary(max_size=200), st.booleans())
-def test_no_bytes_are_too_odd(data: bytes, array: bool) -> None:
-    assert violations(text_of(mend([data], StreamContext(array=array))), array) == []
 
 
 FAILURE = make_error(status=502, message="the connection was reset")

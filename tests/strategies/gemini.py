@@ -253,10 +253,3 @@ def mutated_arrays(draw: st.DrawFn) -> list[bytes]:
     pieces = [b"," + json.dumps(one).encode() for one in responses]
     pieces = [b"[" + piece[1:] if at == 0 else piece for at, piece in enumerate(pieces)]
     return _mutated_pieces(draw, [*pieces, b"]"], _FOREIGN_PIECES)
-
-
-@st.composite
-def chunked(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """The bytes in chunks of any sizes."""
-    cuts = draw(st.lists(st.integers(0, len(data)), max_size=8).map(sorted))
-    return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
