@@ -24,6 +24,7 @@ class Playbook:
         self.client.state = ConnectionState.OPEN
         self.plan = plan
         self.sent: dict[Connection, bytes] = {self.client: b""}
+        self.writes: list[tuple[Connection, bytes]] = []
         self.servers: list[Server] = []
         self.hooks: list[str] = []
         self.at_hook: dict[str, Callable[[Any], None]] = {}
@@ -70,6 +71,7 @@ class Playbook:
         match command:
             case commands.SendData(connection=connection, data=data):
                 self.sent[connection] += data
+                self.writes.append((connection, data))
             case commands.OpenConnection():
                 assert isinstance(command.connection, Server)
                 self.servers.append(command.connection)

@@ -62,6 +62,27 @@ def test_a_call_takes_one_flow_and_every_hook_once(book: Playbook) -> None:
     assert not book.flows[0].live
 
 
+def test_what_one_read_brought_leaves_in_one_write(book: Playbook) -> None:
+    """However many chunks it was, and the request too."""
+    book.client_sends(call())
+    [request] = book.writes
+    assert request == (book.servers[0], book.sent[book.servers[0]])
+    events = [event + b"\n\n" for event in GOOD.split(b"\n\n")[:-1]]
+    middle = len(events) - 1
+    book.server_sends(HEAD + b"".join(chunk(event) for event in events[:middle]))
+    assert book.writes[1:] == [(book.client, HEAD + chunk(b"".join(events[:middle])))]
+    book.server_sends(chunk(events[middle]) + LAST)
+    assert book.writes[2:] == [(book.client, chunk(events[middle])), (book.client, LAST)]
+
+
+def test_bytes_before_a_reset_in_the_same_read_are_not_lost(book: Playbook) -> None:
+    book.client_sends(call())
+    broken_chunk = b"not a length\r\n"
+    book.server_sends(HEAD + chunk(MESSAGE_START + BLOCK_START + DELTA) + broken_chunk)
+    assert DELTA in book.shown
+    assert b"event: error" in book.shown
+
+
 def test_a_retry_sends_identical_bytes_over_a_fresh_connection(book: Playbook) -> None:
     book.client_sends(call())
     book.closes(book.servers[0])

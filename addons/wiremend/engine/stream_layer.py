@@ -27,6 +27,8 @@ contract test in `tests/engine/test_stream_layer.py`:
 11. `Flow._backup` is what a person's edit in mitmweb can be reverted to, and is saved.
 12. Scripts load while the task `setup_servers` is about to bind: one step too late for an option
     that names the address, so that task is cancelled and its work done once scripts are loaded.
+11. `HttpLayer._handle_event` gets one `DataReceived` for each network read and hands everything
+    that was in it to the streams before it returns; each `SendData` is one write.
 """
 
 import asyncio
@@ -126,6 +128,11 @@ class GetAttemptConnection(GetHttpConnection):
 
 
 @dataclass
+class ReadOver(events.Event):
+    """Everything that one network read brought has been handed out."""
+
+
+@dataclass
 class _Connections:
     """What one HttpLayer's calls do with its upstream connections."""
 
@@ -137,6 +144,8 @@ class _Connections:
     """Answered calls that go on upstream: the client's leaving must not end them."""
     close_when_done: commands.CloseConnection | None = None
     next_attempt_id: int = -1
+    reading: list["MendedHttpStream"] | None = None
+    """While one network read is looked at: the streams that got bytes of it."""
 
 
 def _connections_of(http_layer: HttpLayer) -> _Connections:
@@ -160,6 +169,7 @@ class MendedHttpStream(HttpStream):
         self._conceal: Callable[[http.HTTPFlow], None] | None = None
         self._requests: tuple[OutgoingRequest, ...] = ()
         self._sent_to: OutgoingRequest | None = None
+        self._read: list[bytes] = []
         self._shown = bytearray()
         self._keep_shown = True
         self._finished = False
@@ -218,6 +228,8 @@ class MendedHttpStream(HttpStream):
                 yield from super()._handle_event(event)
         elif isinstance(event, events.Wakeup):
             yield from self._ask(self.machine.wake)
+        elif isinstance(event, ReadOver):
+            yield from self._look_at_read()
         elif isinstance(event, GetHttpConnectionCompleted):
             yield from self._connection_ready(event)
         elif isinstance(event, RequestProtocolError):
@@ -227,11 +239,31 @@ class MendedHttpStream(HttpStream):
         elif isinstance(event, ResponseHeaders):
             yield from self._head_arrived(event.response)
         elif isinstance(event, ResponseData):
-            yield from self._ask(self.machine.body, event.data)
+            yield from self._body_arrived(event.data)
         elif isinstance(event, ResponseEndOfMessage):
+            yield from self._look_at_read()
             yield from self._ask(self.machine.body_end)
         elif isinstance(event, ResponseProtocolError):
+            yield from self._look_at_read()
             yield from self._ask(self.machine.attempt_failed, event.message)
+
+    def _body_arrived(self, data: bytes) -> Commands:
+        """One of the chunks of a network read: all are looked at together, at its end."""
+        assert self.machine is not None
+        reading = _connections_of(self._http_layer).reading
+        if reading is None:
+            yield from self._ask(self.machine.body, data)
+            return
+        if not self._read:
+            reading.append(self)
+        self._read.append(data)
+
+    def _look_at_read(self) -> Commands:
+        assert self.machine is not None
+        if self._read:
+            data = b"".join(self._read)
+            self._read.clear()
+            yield from self._ask(self.machine.body, data)
 
     def _head_arrived(self, response: http.Response) -> Commands:
         assert self.machine is not None
@@ -390,6 +422,7 @@ class MendedHttpStream(HttpStream):
         yield from self._leave()
 
     def _forget_attempt(self) -> None:
+        self._read.clear()
         if self._attempt_id is not None:
             self._http_layer.streams.pop(self._attempt_id, None)
             self._attempt_id = None
@@ -702,24 +735,62 @@ def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., C
 
 
 def _mended_handle_event(original: Callable[..., Commands]) -> Callable[..., Commands]:
-    """Keep a client's connection, when it leaves, until its background calls are done.
+    """One read, one look, one write; and background calls outlive their client's connection.
 
-    mitmproxy closes every upstream connection of a client together with the client's own.
+    mitmproxy makes an event of every chunk and a write of every piece, and closes all upstream
+    connections of a client together with the client's own.
     """
 
     def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
+        yield from _in_one_write(_with_background(http_layer, _in_one_look(http_layer, event)))
+
+    def _in_one_look(http_layer: HttpLayer, event: events.Event) -> Commands:
         connections = _connections_of(http_layer)
-        for command in original(http_layer, event):
-            if (
-                connections.background
-                and isinstance(command, commands.CloseConnection)
-                and command.connection is http_layer.context.client
-            ):
-                connections.close_when_done = command
-            else:
-                yield command
-        if connections.close_when_done is not None and not connections.background:
-            command, connections.close_when_done = connections.close_when_done, None
-            yield command
+        outer = connections.reading
+        reading: list[MendedHttpStream] | None = None
+        if isinstance(event, events.DataReceived):
+            reading = []
+        connections.reading = reading
+        yield from original(http_layer, event)
+        connections.reading = outer
+        for stream in reading or ():
+            yield from http_layer.event_to_child(stream, ReadOver())
 
     return handle_event
+
+
+def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
+    """The same commands; a client's end waits for its background calls."""
+    connections = _connections_of(http_layer)
+    for command in source:
+        if (
+            connections.background
+            and isinstance(command, commands.CloseConnection)
+            and command.connection is http_layer.context.client
+        ):
+            connections.close_when_done = command
+        else:
+            yield command
+    if connections.close_when_done is not None and not connections.background:
+        command, connections.close_when_done = connections.close_when_done, None
+        yield command
+
+
+def _in_one_write(source: Commands) -> Commands:
+    """The same commands; bytes that follow each other to one connection leave together."""
+    waiting: commands.SendData | None = None
+    for command in source:
+        if type(command) is not commands.SendData:
+            if waiting is not None:
+                yield waiting
+                waiting = None
+            yield command
+        elif waiting is None:
+            waiting = command
+        elif waiting.connection is command.connection:
+            waiting.data += command.data
+        else:
+            yield waiting
+            waiting = command
+    if waiting is not None:
+        yield waiting
