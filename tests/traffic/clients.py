@@ -84,12 +84,14 @@ def complete(
     *,
     tools: Sequence[Mapping[str, Any]] = (),
     timeout_seconds: float = _LIMIT_SECONDS,
+    outcome: Outcome | None = None,
 ) -> Outcome:
     """Make one small call with the protocol's official SDK, in the environment as it is.
 
-    `tools` are given to the SDK as they are.
+    `tools` are given to the SDK as they are. `outcome` can be watched while the call goes on.
     """
-    outcome = Outcome()
+    if outcome is None:
+        outcome = Outcome()
     try:
         _SDK_CALLS[protocol, stream](outcome, [dict(tool) for tool in tools], timeout_seconds)
     except Warning:

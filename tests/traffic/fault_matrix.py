@@ -63,10 +63,29 @@ class Cell:
         """The JSON answer that is broken."""
         return (good.json_tool_body if self.calls_a_tool else good.json_body)(self.protocol)
 
-    def script(self) -> list[Script]:
-        """What the provider does with the requests of this cell."""
+    @property
+    def shown_before_fault(self) -> bytes:
+        """The last of what the client is shown before the fault; empty if that is nothing."""
+        if self.sees() is Sees.ANSWER_OF_THIRD:
+            return b""
+        return self.good_stream.events[self.events_before_fault - 1]
+
+    @property
+    def events_before_fault(self) -> int:
+        """How many events of the good stream are sent before the fault."""
+        places = self.good_stream.places
+        return {
+            "after head": 0,
+            "preamble": places.get("preamble", 0),
+            "mid-text": places["mid_content"],
+            "mid-tool-JSON": places["mid_content"],
+            "after terminal": places["end"],
+        }[self.place]
+
+    def script(self, gate: Step = faults.pass_on) -> list[Script]:
+        """What the provider does with the requests of this cell; `gate` comes before the fault."""
         fault = FAULTS[self.fault]
-        broken = fault.make(self)
+        broken = fault.make(self, gate)
         if self.stream:
             answer = faults.streamed(self.good_stream.events)
         else:
@@ -98,7 +117,7 @@ class Cell:
 class Fault:
     """One way to fail."""
 
-    make: Callable[[Cell], Script]
+    make: Callable[[Cell, Step], Script]
     impossible: Callable[[Cell], str]
 
 
@@ -120,18 +139,13 @@ def _wrapped_where(cell: Cell) -> str:
     return ""
 
 
-def _broken_at_place(cell: Cell, step: Step) -> Reply:
+def _broken_at_place(cell: Cell, gate: Step, step: Step) -> Reply:
     name = f"{cell.fault} {cell.place}"
     if cell.place == "before head":
         return Reply(name, (step,))
     if not cell.stream:
         return _broken_body(cell, step)
-    stream = cell.good_stream
-    place = {"mid-text": "mid_content", "mid-tool-JSON": "mid_content", "after terminal": "end"}
-    count = 0
-    if cell.place != "after head":
-        count = stream.places[place.get(cell.place, cell.place)]
-    return faults.broken(stream, count, step, name)
+    return faults.broken(cell.good_stream, cell.events_before_fault, gate, step, name=name)
 
 
 def _broken_body(cell: Cell, step: Step) -> Reply:
@@ -142,28 +156,23 @@ def _broken_body(cell: Cell, step: Step) -> Reply:
     return Reply(f"{cell.fault} {cell.place}", (head, faults.chunks([sent]), step))
 
 
-def _by_version(http1: Step, http2: Step) -> Callable[[Cell], Script]:
+def _by_version(http1: Step, http2: Step) -> Callable[[Cell, Step], Script]:
     steps = {"HTTP/1.1": http1, "HTTP/2": http2}
-    return lambda cell: _broken_at_place(cell, steps[cell.http_version])
+    return lambda cell, gate: _broken_at_place(cell, gate, steps[cell.http_version])
 
 
-def _wrapped(cell: Cell) -> Script:
+def _wrapped(cell: Cell, gate: Step) -> Script:
     if not cell.stream:
         return faults.whole(faults.WRAPPED_ERROR)
-
-    async def step(exchange: faults.Exchange) -> None:
-        await exchange.body(b"data: " + faults.WRAPPED_ERROR + b"\n\n")
-        await exchange.end()
-
-    return _broken_at_place(cell, step)
+    return _broken_at_place(cell, gate, faults.wrapped_error)
 
 
 def _answers(make: Callable[[WireProtocol], Reply], what: str) -> Fault:
-    return Fault(lambda cell: make(cell.protocol), _only_before_head(f"{what} is the head"))
+    return Fault(lambda cell, _: make(cell.protocol), _only_before_head(f"{what} is the head"))
 
 
 def _fails_to_connect(fault: ConnectionFault) -> Fault:
-    return Fault(lambda cell: fault, _only_before_head("there is no connection to answer on"))
+    return Fault(lambda cell, _: fault, _only_before_head("there is no connection to answer on"))
 
 
 FAULTS: Mapping[str, Fault] = {

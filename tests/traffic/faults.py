@@ -28,6 +28,8 @@ WRAPPED_ERROR = (
     b'{"error":{"code":"","message":"","type":"server_error"},"request_id":""}'  # opencode#21979
 )
 
+_PATIENCE_SECONDS, _PATIENCE_STEPS = 30.0, 6000
+
 NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8
 """HTTP/2 error codes."""
 
@@ -67,9 +69,19 @@ def raw(data: bytes) -> Step:
     return step
 
 
+async def wrapped_error(exchange: Exchange) -> None:
+    """An error object in place of an event, then the proper end of the body."""
+    await exchange.body(b"data: " + WRAPPED_ERROR + b"\n\n")
+    await exchange.end()
+
+
 async def end(exchange: Exchange) -> None:
     """The proper end of the body; the connection stays open for the next request."""
     await exchange.end()
+
+
+async def pass_on(exchange: Exchange) -> None:
+    """Nothing: go on with the next step."""
 
 
 async def stall(exchange: Exchange) -> None:
@@ -106,6 +118,21 @@ def go_away(code: int = NO_ERROR, last_stream: int | None = 0) -> Step:
 
     async def step(exchange: Exchange) -> None:
         await exchange.go_away(code, last_stream)
+
+    return step
+
+
+def once(condition: Callable[[], bool]) -> Step:
+    """Go on once the test sees this: so that what was sent before has reached the client.
+
+    The proxy shows nothing of a read that also brings a failure which it can hide.
+    """
+
+    async def step(exchange: Exchange) -> None:
+        for _ in range(_PATIENCE_STEPS):
+            if condition():
+                return
+            await asyncio.sleep(_PATIENCE_SECONDS / _PATIENCE_STEPS)
 
     return step
 
@@ -224,55 +251,55 @@ def error_inside_200(protocol: WireProtocol) -> Reply:
 def broken(
     stream: good.Stream,
     after: int,
-    fault: Step,
+    *fault: Step,
     name: str = "broken stream",
     headers: Headers = EVENT_STREAM,
 ) -> Reply:
-    """The head, the first `after` events of a good stream, then the fault."""
-    return Reply(name, (head(headers=headers), chunks(stream.events[:after]), fault))
+    """The head, the first `after` events of a good stream, then the steps of the fault."""
+    return Reply(name, (head(headers=headers), chunks(stream.events[:after]), *fault))
 
 
 def reset_after_head(protocol: WireProtocol) -> Reply:
     """The 200 head, then a reset: the client believed that the call had begun."""
-    return broken(good.text_stream(protocol), 0, reset, "reset after head")
+    return broken(good.text_stream(protocol), 0, reset, name="reset after head")
 
 
 def close_after_head(protocol: WireProtocol) -> Reply:
     """The 200 head, then a FIN in the middle of the chunked body."""
-    return broken(good.text_stream(protocol), 0, close, "close after head")
+    return broken(good.text_stream(protocol), 0, close, name="close after head")
 
 
 def stall_after_head(protocol: WireProtocol) -> Reply:
     """The 200 head, then nothing."""
-    return broken(good.text_stream(protocol), 0, stall, "stall after head")
+    return broken(good.text_stream(protocol), 0, stall, name="stall after head")
 
 
 def reset_mid_stream(protocol: WireProtocol, after: int | None = None) -> Reply:
     """Some content, then a reset."""
     stream = good.text_stream(protocol)
     count = stream.places["mid_content"] if after is None else after
-    return broken(stream, count, reset, "reset mid-stream")
+    return broken(stream, count, reset, name="reset mid-stream")
 
 
 def close_mid_stream(protocol: WireProtocol, after: int | None = None) -> Reply:
     """Some content, then a FIN: "incomplete chunked read"."""
     stream = good.text_stream(protocol)
     count = stream.places["mid_content"] if after is None else after
-    return broken(stream, count, close, "close mid-stream")
+    return broken(stream, count, close, name="close mid-stream")
 
 
 def stall_mid_stream(protocol: WireProtocol, after: int | None = None) -> Reply:
     """Some content, then nothing: the one fault on which every measured agent hung."""
     stream = good.text_stream(protocol)
     count = stream.places["mid_content"] if after is None else after
-    return broken(stream, count, stall, "stall mid-stream")
+    return broken(stream, count, stall, name="stall mid-stream")
 
 
 def cut_without_terminal_event(protocol: WireProtocol, after: int | None = None) -> Reply:
     """Some content, then a proper end of the body, but no terminal event."""
     stream = good.text_stream(protocol)
     count = stream.places["mid_content"] if after is None else after
-    return broken(stream, count, end, "cut without terminal event")
+    return broken(stream, count, end, name="cut without terminal event")
 
 
 def empty_stream() -> Reply:
@@ -307,20 +334,19 @@ def wrapped_error_mid_stream(protocol: WireProtocol, after: int | None = None) -
     """Some content, then an error object in place of an event, then a proper end."""
     stream = good.text_stream(protocol)
     count = stream.places["mid_content"] if after is None else after
-    events = (*stream.events[:count], b"data: " + WRAPPED_ERROR + b"\n\n")
-    return Reply("wrapped error mid-stream", (head(), chunks(events), end))
+    return broken(stream, count, wrapped_error, name="wrapped error mid-stream")
 
 
 def hold_open_after_end(protocol: WireProtocol) -> Reply:
     """Every event, the terminal one included, then silence in place of the body's end."""
     stream = good.text_stream(protocol)
-    return broken(stream, len(stream.events), stall, "held open after the terminal event")
+    return broken(stream, len(stream.events), stall, name="held open after the terminal event")
 
 
 def reset_after_end(protocol: WireProtocol) -> Reply:
     """Every event, the terminal one included, then a reset in place of the body's end."""
     stream = good.text_stream(protocol)
-    return broken(stream, len(stream.events), reset, "reset after the terminal event")
+    return broken(stream, len(stream.events), reset, name="reset after the terminal event")
 
 
 # Odd but legal, or illegal but common, ways of writing a body.
@@ -391,7 +417,9 @@ def stream_reset_before_head() -> Reply:
 def stream_reset_mid_stream(protocol: WireProtocol) -> Reply:
     """Some content, then RST_STREAM."""
     stream = good.text_stream(protocol)
-    return broken(stream, stream.places["mid_content"], reset_stream(), "stream reset mid-stream")
+    return broken(
+        stream, stream.places["mid_content"], reset_stream(), name="stream reset mid-stream"
+    )
 
 
 def go_away_before_head() -> Reply:

@@ -10,7 +10,7 @@ import pytest
 from wiremend.protocols.names import WireProtocol
 
 from traffic import faults, good
-from traffic.clients import complete, model_call
+from traffic.clients import Outcome, complete, model_call
 from traffic.conftest import ATTEMPTS
 from traffic.exchange import ConnectionFault, Framing, Reply, Script, Step
 from traffic.provider import ScriptedProvider
@@ -222,21 +222,29 @@ ERROR_MID_STREAM = {
     good.RESPONSES: "response.failed",
     good.GEMINI: "ServerError",
 }
-MID_STREAM: dict[str, MadeFor] = {
-    "reset": faults.reset_mid_stream,
-    "close": faults.close_mid_stream,
-    "no terminal event": faults.cut_without_terminal_event,
-    "wrapped error": faults.wrapped_error_mid_stream,
+MID_STREAM: dict[str, Step] = {
+    "reset": faults.reset,
+    "close": faults.close,
+    "no terminal event": faults.end,
+    "wrapped error": faults.wrapped_error,
 }
+
+
+def broken_mid_stream(protocol: WireProtocol, *fault: Step) -> Reply:
+    """Half of the text, then the fault."""
+    stream = good.text_stream(protocol)
+    return faults.broken(stream, stream.places["mid_content"], *fault)
 
 
 @pytest.mark.parametrize("fault", MID_STREAM.values(), ids=MID_STREAM)
 @every_protocol
 def test_a_failure_mid_stream_is_the_sdks_own_error_and_no_text_comes_twice(
-    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: MadeFor
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: Step
 ) -> None:
-    provider.script([fault(protocol), faults.none(protocol)])
-    outcome = complete(protocol, True)
+    outcome = Outcome()
+    text_was_read = faults.once(lambda: bool(outcome.text))
+    provider.script([broken_mid_stream(protocol, text_was_read, fault), faults.none(protocol)])
+    complete(protocol, True, outcome=outcome)
     assert outcome.error_class == ERROR_MID_STREAM[protocol]
     assert outcome.message
     assert good.TEXT.startswith(outcome.text)
@@ -246,13 +254,30 @@ def test_a_failure_mid_stream_is_the_sdks_own_error_and_no_text_comes_twice(
 @pytest.mark.parametrize("fault", MID_STREAM.values(), ids=MID_STREAM)
 @every_protocol
 def test_a_failure_mid_stream_ends_the_body_properly_after_what_was_shown(
-    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: MadeFor
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: Step
 ) -> None:
-    provider.script([fault(protocol)])
+    provider.script([broken_mid_stream(protocol, faults.stall, fault)])
+    first = good.text_stream(protocol).events[0]
     with model_call(proxy, protocol, True) as call:
+        call.read_until(first)
+        provider.release()
         response = call.response()
     assert (response.status, response.ended) == (200, "complete")
-    assert response.body.startswith(good.text_stream(protocol).events[0])
+    assert response.body.startswith(first)
+
+
+@pytest.mark.parametrize("fault", MID_STREAM.values(), ids=MID_STREAM)
+@every_protocol
+def test_a_failure_that_comes_before_any_content_could_be_shown_stays_invisible(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: Step
+) -> None:
+    """However many events were read together with it: the client sees one answer, or one error."""
+    provider.script([broken_mid_stream(protocol, fault), faults.none(protocol)])
+    outcome = complete(protocol, True)
+    if len(provider.received) == 1:
+        assert outcome.error_class == ERROR_MID_STREAM[protocol]
+    else:
+        assert (outcome.text, outcome.succeeded) == (good.TEXT, True)
 
 
 AFTER_THE_END: dict[str, Callable[[WireProtocol], Reply]] = {

@@ -3,13 +3,16 @@
 Cells run side by side, because a stall takes its timeout; each cell is then a test of its own.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 
 import pytest
 
+from traffic import faults
 from traffic.assembled import Answer, read_answer
 from traffic.clients import RawResponse, model_call
 from traffic.conftest import QUICK_RETRIES, SHARED
@@ -56,10 +59,12 @@ def seen(
         cells = [cell for cell in POSSIBLE if cell.http_version == http_version]
         alone = [cell for cell in cells if isinstance(cell.script()[0], ConnectionFault)]
         together = [cell for cell in cells if cell not in alone]
+        shown = {cell: threading.Event() for cell in together}
         for cell in together:
-            shared_provider.script(cell.script(), when=_is_of(cell))
+            script = cell.script(gate=faults.once(shown[cell].is_set))
+            shared_provider.script(script, when=_is_of(cell))
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            responses = list(threads.map(lambda cell: _call(proxy, cell), together))
+            responses = list(threads.map(_call, repeat(proxy), together, shown.values()))
         for cell, response in zip(together, responses, strict=True):
             requests = tuple(filter(_is_of(cell), shared_provider.received))
             results[cell] = Seen(response, requests)
@@ -75,7 +80,10 @@ def _is_of(cell: Cell) -> Callable[[Received], bool]:
     return lambda received: received.header("x-cell") == name
 
 
-def _call(proxy: Proxy, cell: Cell) -> RawResponse:
+def _call(proxy: Proxy, cell: Cell, shown: threading.Event) -> RawResponse:
+    """Make the call; `shown` is set when the client has what comes before the fault."""
+    if not cell.shown_before_fault:
+        shown.set()
     with model_call(
         proxy,
         cell.protocol,
@@ -84,6 +92,9 @@ def _call(proxy: Proxy, cell: Cell) -> RawResponse:
         headers={"x-cell": str(cell)},
         timeout_seconds=60.0,
     ) as call:
+        if not shown.is_set():
+            call.read_until(cell.shown_before_fault)
+            shown.set()
         return call.response()
 
 
@@ -91,7 +102,7 @@ def _run_alone(proxy: Proxy, provider: ScriptedProvider, cell: Cell) -> Seen:
     """Connection faults know no request, so that such a cell has the provider to itself."""
     provider.clear()
     provider.script(cell.script())
-    response = _call(proxy, cell)
+    response = _call(proxy, cell, threading.Event())
     failed = provider.refused + provider.connections - 1
     return Seen(response, tuple(provider.received), failed)
 
