@@ -591,6 +591,18 @@ def test_calls_that_fail_in_a_row_open_the_breaker_and_one_probe_closes_it() -> 
     Conversation(retry=once, targets=watched(health)).begin(12)
 
 
+def test_a_probe_need_not_be_over_to_let_other_calls_go() -> None:
+    health = ProviderHealth(HealthLimits(failures=1, pause_seconds=10.0)).of("host", "m")
+    health.breaker.failed(0.0)
+    probe = Conversation(targets=watched(health))
+    probe.begin(10)
+    probe.body(11, MESSAGE_START)
+    refused = Conversation(targets=watched(health))
+    assert the_response(refused.start(12)).head.status == 503
+    probe.body(13, BLOCK_START + DELTA)
+    Conversation(targets=watched(health)).begin(13)
+
+
 def test_neither_a_bad_request_nor_a_client_that_leaves_opens_the_breaker() -> None:
     health = ProviderHealth(HealthLimits(failures=1)).of("host", "m")
     rejected = Conversation(targets=watched(health))

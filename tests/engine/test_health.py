@@ -63,6 +63,22 @@ def test_an_open_breaker_lets_one_probe_through_after_its_pause() -> None:
     assert breaker.refused_for(10.1) is None
 
 
+def test_a_probes_first_content_lets_others_go_although_it_is_not_over() -> None:
+    breaker = opened()
+    breaker.refused_for(10.0)
+    breaker.answered()
+    assert [breaker.refused_for(10.1), breaker.refused_for(10.1)] == [None, None]
+
+
+def test_content_alone_does_not_make_good_for_failures() -> None:
+    """A provider that breaks every stream in the middle sends content too."""
+    breaker = CircuitBreaker(LIMITS)
+    for _ in range(2):
+        breaker.answered()
+        breaker.failed(0.0)
+    assert breaker.refused_for(0.0) is not None
+
+
 def test_a_probe_that_fails_opens_it_again_for_twice_as_long() -> None:
     breaker = opened()
     breaker.refused_for(10.0)
@@ -93,3 +109,14 @@ def test_models_share_a_providers_budget_but_not_its_breaker() -> None:
     assert one.budget is other.budget
     assert one.breaker is not other.breaker
     assert health.of("api.example.com", "a").breaker is one.breaker
+
+
+def test_only_so_many_models_are_remembered() -> None:
+    """Clients may ask for any number of names; the oldest is forgotten."""
+    health = ProviderHealth(LIMITS)
+    first = health.of("api.example.com", "0").breaker
+    for number in range(1, 1000):
+        health.of("api.example.com", str(number))
+    assert health.of("api.example.com", "0").breaker is first
+    health.of("api.example.com", "1000")
+    assert health.of("api.example.com", "0").breaker is not first

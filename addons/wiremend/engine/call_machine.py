@@ -580,7 +580,9 @@ class CallMachine:
             return
         if self._shown is Shown.NOTHING:
             self._show_head(now, actions, self._response.stream_head())
-        self._shown = Shown.CONTENT
+        if self._shown is not Shown.CONTENT:
+            self._shown = Shown.CONTENT
+            self._choice.answered()
         self._last_shown = now
         actions.append(ShowBody(data))
 

@@ -2,7 +2,8 @@
 
     closed     calls go through; failed ones in a row are counted
     open       calls are refused until the pause is over; each opening doubles the pause
-    half-open  one call goes through as a probe; its outcome closes or opens the breaker again
+    half-open  one call goes through as a probe; its first content, or its end, closes the breaker,
+               its failure opens it again
 
 Only real failures count: not the client's leaving, not an error that is the request's own
 fault. The clock comes in as an argument, in seconds.
@@ -10,6 +11,7 @@ fault. The clock comes in as an argument, in seconds.
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,13 @@ class CircuitBreaker:
         self._probing = True
         return None
 
+    def answered(self) -> None:
+        """Content came: a probe need not be over (it may take minutes) to let others go too."""
+        if self._probing:
+            self._failures = 0
+            self._open_until = None
+            self._probing = False
+
     def succeeded(self) -> None:
         """A call came to a good end."""
         self._failures = self._openings = 0
@@ -98,6 +107,10 @@ class CircuitBreaker:
         self._probing = False
 
 
+_REMEMBERED = 1000
+"""Providers, and models, whose past is kept; clients may ask for any number of names."""
+
+
 @dataclass
 class ProviderHealth:
     """All budgets and breakers of one proxy."""
@@ -111,6 +124,8 @@ class ProviderHealth:
         budget = self._budgets.setdefault(provider, RetryBudget(self.limits))
         key = (provider, model)
         breaker = self._breakers.setdefault(key, CircuitBreaker(self.limits))
+        _forget_oldest(self._budgets)
+        _forget_oldest(self._breakers)
         return CallHealth(budget, breaker)
 
 
@@ -120,3 +135,8 @@ class CallHealth:
 
     budget: RetryBudget
     breaker: CircuitBreaker
+
+
+def _forget_oldest[Key](known: dict[Key, Any]) -> None:
+    if len(known) > _REMEMBERED:
+        known.pop(next(iter(known)))

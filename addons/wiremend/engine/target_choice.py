@@ -70,6 +70,11 @@ class TargetChoice:
         health = self.target.health
         return health is None or health.budget.take(now)
 
+    def answered(self) -> None:
+        """Tell the breaker that content came."""
+        if self.target.health is not None:
+            self.target.health.breaker.answered()
+
     def judge(self, now: float, status: int | None) -> None:
         """Tell the breaker of the end: an error's status, 0 for none, None for no verdict."""
         if self.target.health is None:
