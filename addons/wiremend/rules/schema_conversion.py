@@ -4,7 +4,7 @@ A schema that is accepted is returned as it is. Otherwise meaning is kept as far
 say it; a constraint that it cannot say moves into the description, where a model still reads it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from wiremend.rules.schema_dialects import (
     is_well_formed,
     resolve,
     types_of,
+    unions_of_objects,
     violations,
 )
 
@@ -80,10 +81,13 @@ class _Conversion:
             root: Schema = self._node({**flat, "type": "object"}, active, is_root=True)
         else:
             root = dict(self._root)
+            if self._dialect.root_unions and not unions_of_objects(root):
+                root = self._folded(*self._opened(root, (), inline=True, merge=False))
             if types_of(root) != ("object",) or isinstance(root["type"], list):
                 root = {"type": "object", **root, **{"type": "object"}}
             root["type"] = "object"
-        composed = self._dialect.root_composition and any(name in root for name in COMPOSITION)
+        composable = self._dialect.root_composition or self._dialect.root_unions
+        composed = composable and any(name in root for name in COMPOSITION)
         if not composed and not isinstance(root.get("properties"), dict):
             root["properties"] = {}
         return root
@@ -216,6 +220,12 @@ class _Conversion:
         dialect = self._dialect
         if dialect.types_required:
             node = _with_type(node)
+        if dialect.branch_types_required and "anyOf" in node:
+            node["anyOf"] = [
+                branch
+                for alternative in node["anyOf"]
+                for branch in self._typed_branches(alternative)
+            ]
         if dialect.string_enums and "enum" in node:
             node = _with_string_enum(node)
         types = types_of(node)
@@ -231,6 +241,18 @@ class _Conversion:
         if dialect.closed and ("object" in types or properties):
             node = _closed(node)
         return node
+
+    def _typed_branches(self, branch: Any) -> Iterator[Schema]:
+        """An alternative that says its type; several where it is itself a choice without one."""
+        node, _ = self._opened(branch, (), inline=False, merge=True)
+        if "type" in node or "$ref" in node:
+            yield node
+            return
+        alternatives = [*_list(node.pop("anyOf", None)), *_list(node.pop("oneOf", None))]
+        if not alternatives:
+            yield _with_type(node)
+        for alternative in alternatives:
+            yield from self._typed_branches(_merged(dict(alternative), node))
 
 
 def _sound(node: Schema, *, tuples: bool) -> Schema:
@@ -266,7 +288,7 @@ def _with_type(node: Schema) -> Schema:
         return node
     if "type" in node:
         return node
-    values = node.get("enum", ())
+    values = node.get("enum", [node["const"]] if "const" in node else ())
     named = {_TYPE_NAMES.get(type(value)) for value in values}
     inferred = next((_TYPE_BY_KEYWORD[key] for key in node if key in _TYPE_BY_KEYWORD), None)
     only = named.pop() if len(named) == 1 else None

@@ -57,11 +57,15 @@ class Dialect:
     references: bool = True
     root_composition: bool = False
     """Whether anyOf, oneOf and allOf may stand at the root."""
+    root_unions: bool = False
+    """Whether anyOf and oneOf may stand there if every branch is an object in plain sight."""
     booleans: bool = True
     """Whether `true` and `false` are schemas."""
     type_lists: bool = True
     types_required: bool = False
     """Every schema says its type; one with anyOf says it in the branches only."""
+    branch_types_required: bool = False
+    """Every branch of anyOf says its type."""
     items_required: bool = False
     properties_required: bool = False
     known_required: bool = False
@@ -107,6 +111,10 @@ GEMINI = Dialect(
     formats=GEMINI_FORMATS,
 )
 """https://ai.google.dev/api/caching#Schema (router-for-me/CLIProxyAPI#97, cline/cline#7339)"""
+DEEPSEEK = Dialect("deepseek", root_composition=True, branch_types_required=True)
+"""``field `anyOf`: missing field `type` `` (can1357/oh-my-pi#2270)."""
+XAI = Dialect("xai", nested=False, root_unions=True)
+"""`root schema is an anyOf/oneOf union with a non-object branch` (lidge-jun/opencodex#122)."""
 MOONSHOT = Dialect(
     "moonshot",
     keywords=_MOONSHOT_KEYWORDS,
@@ -120,7 +128,8 @@ MOONSHOT = Dialect(
 """`not a valid moonshot flavored json schema` (MoonshotAI/kimi-cli#2531, #2061)."""
 
 DIALECTS = {
-    dialect.name: dialect for dialect in (PLAIN, OPENAI, OPENAI_STRICT, ANTHROPIC, GEMINI, MOONSHOT)
+    dialect.name: dialect
+    for dialect in (PLAIN, OPENAI, OPENAI_STRICT, ANTHROPIC, GEMINI, DEEPSEEK, XAI, MOONSHOT)
 }
 
 
@@ -178,12 +187,25 @@ def _root_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
         or (schema["type"] != "object" and not dialect.upper_case_types)
     ):
         yield "root: type is not object"
-    if not dialect.root_composition:
+    if dialect.root_unions and not unions_of_objects(schema):
+        yield "root: a union with a branch that is no object"
+    elif not dialect.root_composition and not dialect.root_unions:
         yield from (f"root: {name} at the top level" for name in composed)
-    if composed and dialect.root_composition:
+    elif composed:
         return
     if not isinstance(schema.get("properties"), dict) and not referring:
         yield "root: no properties"
+
+
+def unions_of_objects(schema: Schema) -> bool:
+    """Whether every branch of the root's anyOf and oneOf says that it is an object."""
+    unions = [schema[keyword] for keyword in ("anyOf", "oneOf") if keyword in schema]
+    return all(
+        isinstance(union, list)
+        and union
+        and all(isinstance(branch, dict) and branch.get("type") == "object" for branch in union)
+        for union in unions
+    )
 
 
 def _violations(schema: Any, root: Schema, path: str, dialect: Dialect) -> Iterator[str]:
@@ -235,6 +257,8 @@ def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
             yield "type beside anyOf"
         if "type" not in schema and "anyOf" not in schema:
             yield "type is not defined"
+    if dialect.branch_types_required and not all(map(_says_its_type, _branches(schema))):
+        yield "a branch of anyOf does not say its type"
     if dialect.items_required and "array" in types and "items" not in schema:
         yield "array schema missing items"
     if dialect.properties_required and "object" in types and "properties" not in schema:
@@ -254,6 +278,15 @@ def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
     named = schema.get("format")
     if dialect.formats is not None and isinstance(named, str) and named not in dialect.formats:
         yield f"format {named!r}"
+
+
+def _branches(schema: Schema) -> list[Any]:
+    branches = schema.get("anyOf")
+    return branches if isinstance(branches, list) else []
+
+
+def _says_its_type(branch: Any) -> bool:
+    return isinstance(branch, dict) and ("type" in branch or "$ref" in branch)
 
 
 def _is_type(value: Any) -> bool:
