@@ -14,9 +14,11 @@ for _name, _module in list(sys.modules.items()):
         del sys.modules[_name]
 
 from answer_fire_and_forget import AnswerFireAndForget  # noqa: E402 - after forgetting
+from count_tokens import CountTokens  # noqa: E402
 from explain_flows import ExplainFlows  # noqa: E402
 from finish_calls import FinishCalls  # noqa: E402
 from intercept_providers import InterceptProviders  # noqa: E402
+from list_models import ListModels  # noqa: E402
 from load_configuration import suite_of  # noqa: E402
 from raise_wrapped_errors import RaiseWrappedErrors  # noqa: E402
 from redact_secrets import RedactSecrets  # noqa: E402
@@ -29,6 +31,8 @@ addons = suite_of(
     InterceptProviders,
     FinishCalls,
     RewriteModels,
+    CountTokens,
+    ListModels,
     SanitizeTools,
     AnswerFireAndForget,
     RepairStreams,

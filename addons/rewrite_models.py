@@ -1,14 +1,17 @@
 """Request: another model, or another provider, where `[[models]]` says so."""
 
+from collections.abc import Mapping
+
 from load_configuration import suite_of
 from mitmproxy import http
-from wiremend.calls import recognise
+from wiremend.calls import read_request, recognise
 from wiremend.config import ModelRoute
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.stream_layer import PlannedCall
+from wiremend.rules.call_shape import shape_of
 from wiremend.rules.finding import Finding
 from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model, rewrite_model
-from wiremend.rules.routing import PROVIDER_ROUTED, OutgoingRequest, route
+from wiremend.rules.routing import PROVIDER_ROUTED, OutgoingRequest, ProviderAddress, route
 from wiremend.views.flow_notes import note_request_findings, notes_of
 
 
@@ -19,17 +22,29 @@ class RewriteModels:
 
     def __init__(self, current: CurrentConfig) -> None:
         self.current = current
+        self.chosen: dict[str, tuple[ModelRoute, Mapping[str, ProviderAddress]]] = {}
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Put the routed model's name in the body, or in Gemini's URL."""
+        """Choose the route, once; put its model's name in the body, or in Gemini's URL."""
         request = flow.request
-        if flow.response or flow.error:
+        if flow.response or flow.error or MODEL_ROUTED.code in self.current.disabled:
             return
         protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
         body = request.get_content(strict=False) or b""
         model = requested_model(protocol, request.path, body) if protocol else None
-        entry = self._entry_for(model)
-        if protocol is None or model is None or entry is None or entry.model in (None, model):
+        if protocol is None or not model:
+            return
+        entry = match_model(
+            model,
+            self.current.config.models,
+            lambda: shape_of(
+                protocol, body, streaming=read_request(protocol, request.path, body).streaming
+            ),
+        )
+        if entry is None:
+            return
+        self.chosen[flow.id] = entry, self.current.providers
+        if entry.model in (None, model):
             return
         rewritten = rewrite_model(protocol, request.path, body, entry.model)
         request.path = rewritten.path
@@ -45,9 +60,9 @@ class RewriteModels:
         if plan.protocol is None or plan.facts is None:
             return
         asked = plan.shown_model or plan.facts.model
-        entry = self._entry_for(asked)
-        if entry is None:
+        if planned.flow.id not in self.chosen:
             return
+        entry, providers = self.chosen.pop(planned.flow.id)
         plan.showing = entry.stream
         if not (entry.provider or entry.fallback):
             return
@@ -75,14 +90,17 @@ class RewriteModels:
                 model=entry.model or asked,
                 provider=entry.provider,
                 fallback=entry.fallback,
-                providers=self.current.providers,
+                providers=providers,
             )
         )
 
-    def _entry_for(self, model: str | None) -> ModelRoute | None:
-        if not model or MODEL_ROUTED.code in self.current.disabled:
-            return None
-        return match_model(model, self.current.config.models)
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Somebody else answered before the call was planned."""
+        self.chosen.pop(flow.id, None)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """The call ended before it was planned."""
+        self.chosen.pop(flow.id, None)
 
 
 addons = suite_of(RewriteModels)

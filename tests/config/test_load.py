@@ -364,6 +364,27 @@ WRONG = {
         provider('headers = { Content-Length = "5" }'),
         "providers.p.headers.Content-Length: the proxy sets this header itself",
     ),
+    "a condition that is none": (
+        route('match = "*"\nwhen = { straeming = true }'),
+        "models[0].when.straeming: unknown key; did you mean 'streaming'?",
+    ),
+    "a condition that is nothing like one": (
+        route('match = "*"\nwhen = { colour = 1 }'),
+        "models[0].when.colour: unknown key; the keys here are "
+        "streaming, tools_min, input_tokens_over, has_images, thinking",
+    ),
+    "a condition of another kind": (
+        route('match = "*"\nwhen = { thinking = 1 }'),
+        "models[0].when.thinking: expected true or false, got 1",
+    ),
+    "a condition that always holds": (
+        route('match = "*"\nwhen = { tools_min = 0 }'),
+        "models[0].when.tools_min: expected 1 or more, got 0",
+    ),
+    "a condition that is no table": (
+        route('match = "*"\nwhen = true'),
+        "models[0].when: expected a table, got true",
+    ),
     # TOML itself
     "a value without quotes": (
         "[retry]\n\nattempts = many\n",

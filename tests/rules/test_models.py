@@ -6,6 +6,8 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wiremend.config.model import When
+from wiremend.rules.call_shape import CallShape
 from wiremend.rules.models import RULES, match_model, requested_model, rewrite_model
 
 IN_BODY = ("anthropic-messages", "chat-completions", "responses")
@@ -206,6 +208,7 @@ def test_code_assist_names_the_model_in_the_body() -> None:
 @dataclass(frozen=True)
 class Route:
     match: str
+    when: When | None = None
 
 
 @pytest.mark.parametrize(
@@ -229,6 +232,32 @@ def test_the_first_pattern_that_matches_the_whole_name_wins(
     routes = [Route(glob) for glob in globs]
     found = match_model(model, routes)
     assert found is (None if expected is None else routes[expected])
+
+
+def test_a_condition_must_hold_besides_the_name() -> None:
+    routes = [
+        Route("claude-haiku-*", When(thinking=True)),
+        Route("claude-*", When(input_tokens_over=100)),
+        Route("*"),
+    ]
+    large, small = CallShape(input_tokens=101, thinking=True), CallShape(input_tokens=100)
+    assert match_model("claude-opus-5", routes, lambda: large) is routes[1]
+    assert match_model("claude-opus-5", routes, lambda: small) is routes[2]
+    assert match_model("claude-haiku-5", routes, lambda: large) is routes[0]
+
+
+def test_a_call_is_looked_at_only_when_a_condition_asks_and_once() -> None:
+    asked: list[int] = []
+
+    def shape() -> CallShape:
+        asked.append(1)
+        return CallShape()
+
+    plain = [Route("gpt-*", When(streaming=True)), Route("*")]
+    match_model("claude-opus-5", plain, shape)
+    assert asked == []
+    match_model("gpt-5", [Route("*", When(streaming=True)), *plain], shape)
+    assert asked == [1]
 
 
 def test_the_example_of_the_rule_is_true() -> None:

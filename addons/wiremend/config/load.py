@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from wiremend.config.key_files import key_file_path, read_key_file
-from wiremend.config.model import HEADINGS, SECTIONS, Config, did_you_mean
+from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config, did_you_mean
 
 FILE_NAME = "wiremend.toml"
 
@@ -35,6 +35,7 @@ _NOT_HERE = (
 )
 _EXPECTED: Mapping[str, str] = {
     "string_type": "a string",
+    "bool_type": "true or false",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -251,6 +252,10 @@ def _say(error: ErrorDetails) -> str:
 def _nearest(place: Place) -> str:
     """What was probably meant: this key in its own section, or one of the keys that fit here."""
     section, key = str(place[0]), str(place[-1])
+    within = TABLES_WITHIN.get((section, str(place[-2]))) if len(place) > 1 else None
+    if within is not None:
+        here = list(within.model_fields)
+        return did_you_mean(key, here) or f"; the keys here are {', '.join(here)}"
     here = list(SECTIONS[section].model_fields if len(place) > 1 else SECTIONS)
     at_home = [HEADINGS[name] for name, model in SECTIONS.items() if key in model.model_fields]
     if at_home:

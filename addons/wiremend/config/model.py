@@ -18,12 +18,15 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StrictBool,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from wiremend.rules.call_shape import CallShape
 
 _CODE = re.compile(r"[A-Z]\d{0,3}\Z")
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
@@ -224,11 +227,38 @@ class Rules(Section):
         return disable
 
 
+class When(Section):
+    """`when` of `[[models]]`: all that is said must hold."""
+
+    streaming: StrictBool | None = None
+    """The call streams, or does not."""
+    tools_min: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """At least so many tools are offered."""
+    input_tokens_over: Annotated[int, Field(strict=True, ge=0)] | None = None
+    """The input has more tokens than this, estimated as bytes of text over four."""
+    has_images: StrictBool | None = None
+    """There is an image anywhere in the conversation, or none."""
+    thinking: StrictBool | None = None
+    """Thinking or reasoning is asked for, or not."""
+
+    def accepts(self, shape: CallShape) -> bool:
+        """Whether a call of this shape is meant."""
+        return (
+            self.streaming in (None, shape.streaming)
+            and (self.tools_min is None or shape.tools >= self.tools_min)
+            and (self.input_tokens_over is None or shape.input_tokens > self.input_tokens_over)
+            and self.has_images in (None, shape.has_images)
+            and self.thinking in (None, shape.thinking)
+        )
+
+
 class ModelRoute(Section):
     """`[[models]]`: what is done with a requested model. The first entry that matches counts."""
 
     match: Annotated[str, AfterValidator(_a_model_glob)]
     """A glob on the requested model, upper and lower case alike."""
+    when: When | None = None
+    """What the call must look like besides; without it any call is meant."""
     model: Name | None = None
     """The model to ask for instead; without it the requested one."""
     provider: Name | None = None
@@ -352,6 +382,8 @@ SECTIONS: Mapping[str, type[Section]] = {
     "shutdown": Shutdown,
 }
 """What stands under each top-level key."""
+TABLES_WITHIN: Mapping[tuple[str, str], type[Section]] = {("models", "when"): When}
+"""Tables inside an entry of these: the section, and the key that holds the table."""
 
 HEADINGS: Mapping[str, str] = {
     name: {"models": "[[models]]", "providers": "[providers.NAME]"}.get(name, f"[{name}]")

@@ -367,20 +367,11 @@ class MendedHttpStream(HttpStream):
         """Make the request the one that goes to this target, and show it in the flow."""
         if not self._requests:
             return
-        outgoing, request = self._requests[target], self._request
+        outgoing = self._requests[target]
         if outgoing is self._sent_to:
             return
         self._sent_to = outgoing
-        fields = [(name.encode(), value.encode()) for name, value in outgoing.headers]
-        if request.is_http2:
-            fields = [field for field in fields if field[0].lower() != b"host"]
-        request.headers = http.Headers(fields)
-        request.path = outgoing.path
-        request.scheme = outgoing.scheme
-        request.host = outgoing.host
-        request.port = outgoing.port
-        if request.get_content(strict=False) != outgoing.body:
-            request.content = outgoing.body
+        address_request(self._request, outgoing)
         self._show_request()
 
     def _show_request(self) -> None:
@@ -586,6 +577,20 @@ def plan_of(flow: http.HTTPFlow) -> CallPlan:
     if plan.protocol is not None:
         plan.facts = read_request(plan.protocol, request.path, request.get_content() or b"")
     return plan
+
+
+def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
+    """Make a request that has not left yet the one that shall go out."""
+    fields = [(name.encode(), value.encode()) for name, value in outgoing.headers]
+    if request.is_http2:
+        fields = [field for field in fields if field[0].lower() != b"host"]
+    request.headers = http.Headers(fields)
+    request.path = outgoing.path
+    request.scheme = outgoing.scheme
+    request.host = outgoing.host
+    request.port = outgoing.port
+    if request.get_content(strict=False) != outgoing.body:
+        request.content = outgoing.body
 
 
 @dataclass

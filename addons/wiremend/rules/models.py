@@ -4,7 +4,7 @@ Three protocols name the model in the body's top-level `model`; Gemini names it 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Protocol
@@ -14,6 +14,7 @@ import orjson
 
 from wiremend.json_spans import Edits, parse
 from wiremend.protocols.names import WireProtocol
+from wiremend.rules.call_shape import CallShape, ShapeCondition
 from wiremend.rules.finding import Finding, Rule
 
 MODEL_ROUTED = Rule(
@@ -43,11 +44,16 @@ _COLLECTIONS = ("models/", "tunedModels/")
 
 
 class ModelPattern(Protocol):
-    """Anything with a glob on model names."""
+    """Anything with a glob on model names, and perhaps a condition on the call's shape."""
 
     @property
     def match(self) -> str:
         """The glob: `*`, `?` and `[…]`."""
+        ...
+
+    @property
+    def when(self) -> ShapeCondition | None:
+        """Which shapes are meant; None: all."""
         ...
 
 
@@ -92,15 +98,24 @@ def rewrite_model(protocol: str, path: str, body: bytes, model: str) -> Rewritte
     return rewritten
 
 
-def match_model[Pattern: ModelPattern](model: str, patterns: Sequence[Pattern]) -> Pattern | None:
-    """The first pattern whose glob matches the whole name, in any case; None if none does.
+def match_model[Pattern: ModelPattern](
+    model: str, patterns: Sequence[Pattern], shape: Callable[[], CallShape] = CallShape
+) -> Pattern | None:
+    """The first pattern whose glob and condition match, in any case; None if none does.
 
     A pattern that equals the name matches even if it holds brackets (`claude-opus-4-8[1m]`).
+    `shape` is asked only where a condition depends on it, at most once.
     """
     name = model.lower()
+    known: CallShape | None = None
     for pattern in patterns:
         glob = pattern.match.lower()
-        if name == glob or fnmatchcase(name, glob):
+        if name != glob and not fnmatchcase(name, glob):
+            continue
+        if pattern.when is None:
+            return pattern
+        known = known or shape()
+        if pattern.when.accepts(known):
             return pattern
     return None
 

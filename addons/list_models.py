@@ -1,0 +1,51 @@
+"""Response: a list of models that also holds the names which `[[models]]` routes."""
+
+from load_configuration import suite_of
+from mitmproxy import http
+from wiremend.config.current import CurrentConfig
+from wiremend.rules.model_lists import (
+    ROUTED_NAMES_LISTED,
+    RoutedName,
+    extend_model_list,
+    is_literal,
+    is_model_list,
+)
+from wiremend.views.flow_notes import note_request_findings
+
+
+class ListModels:
+    """So that clients' pickers offer them."""
+
+    name = "wiremend.list_models"
+
+    def __init__(self, current: CurrentConfig) -> None:
+        self.current = current
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Add the names at the end of the list; leave errors and other bodies alone."""
+        request, response = flow.request, flow.response
+        if flow.error or response is None or response.status_code != 200 or response.stream:
+            return
+        routed = self._routed()
+        if not routed or not is_model_list(request.method, request.path):
+            return
+        if not self.current.intercepted.matches(request.pretty_host):
+            return
+        body = response.get_content(strict=False)
+        extended = extend_model_list(body, routed) if body else None
+        if extended is not None and extended.findings:
+            response.decode(strict=False)
+            response.content = extended.body
+            note_request_findings(flow, extended.findings)
+
+    def _routed(self) -> list[RoutedName]:
+        if ROUTED_NAMES_LISTED.code in self.current.disabled:
+            return []
+        return [
+            RoutedName(entry.match, None if entry.provider else entry.model)
+            for entry in self.current.config.models
+            if is_literal(entry.match) and (entry.provider or entry.model)
+        ]
+
+
+addons = suite_of(ListModels)
