@@ -16,10 +16,11 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 MAY_IMPORT: dict[str, set[str]] = {
     "sse": set(),
     "json_spans": set(),
+    "json_text": set(),
     "json_array": {"sse"},
     "authority": set(),
-    "protocols": {"sse", "json_spans", "json_array"},
-    "rules": {"sse", "json_spans", "json_array", "protocols"},
+    "protocols": {"sse", "json_spans", "json_text", "json_array"},
+    "rules": {"sse", "json_spans", "json_text", "json_array", "protocols"},
     "calls": {"protocols", "json_spans", "rules"},
     "config": {"protocols", "rules", "calls", "engine"},
     "engine": {"sse", "json_spans", "protocols", "rules", "calls"},

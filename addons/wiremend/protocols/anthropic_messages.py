@@ -13,8 +13,7 @@ from typing import Any
 
 import orjson
 
-from wiremend import sse
-from wiremend.json_spans import parse
+from wiremend import json_text, sse
 from wiremend.protocols.errors import ProviderError
 
 DELTAS_BY_BLOCK: Mapping[str, frozenset[str]] = {
@@ -112,7 +111,7 @@ class Grammar:
     def __init__(self) -> None:
         self._began = False
         self._open: tuple[int, str] | None = None
-        self._tool_json = b""
+        self._tool_json = ""
         self._next_index = 0
         self._has_stop_reason = False
         self._ended = False
@@ -124,7 +123,7 @@ class Grammar:
         if self._ended:
             return ["an event after the end"]
         try:
-            data = parse(event.data)
+            data = json_text.read(event.data)
         except ValueError:
             return ["data that is not JSON"]
         kind = data.get("type") if isinstance(data, dict) else None
@@ -135,8 +134,9 @@ class Grammar:
             return problems
         if kind == "error":
             self._ended = True
-            message = data.get("error", {}).get("message")
-            return problems if message else [*problems, "an error without a message"]
+            error = data.get("error")
+            says_why = isinstance(error, dict) and bool(error.get("message"))
+            return problems if says_why else [*problems, "an error without a message"]
         if kind == "message_start":
             return problems + self._message_start(data)
         if not self._began:
@@ -180,7 +180,7 @@ class Grammar:
         if block["type"] == "tool_use" and not (block.get("id") and block.get("name")):
             problems.append("a tool_use block without id or name")
         self._open = (self._next_index, block["type"])
-        self._tool_json = b""
+        self._tool_json = ""
         self._next_index += 1
         return problems
 
@@ -198,7 +198,7 @@ class Grammar:
             if delta["type"] not in DELTAS_BY_BLOCK[kind]:
                 problems.append(f"{delta['type']} in a {kind} block")
             elif delta["type"] == "input_json_delta":
-                self._tool_json += str(delta.get("partial_json", "")).encode()
+                self._tool_json += str(delta.get("partial_json", ""))
         return problems
 
     def _block_stop(self, data: dict[str, Any]) -> list[str]:
@@ -209,8 +209,8 @@ class Grammar:
         problems = [] if data.get("index") == index else [f"a stop of block {data.get('index')!r}"]
         if kind in TOOL_BLOCKS and self._tool_json:
             try:
-                orjson.loads(self._tool_json)
-            except orjson.JSONDecodeError:
+                json_text.read(self._tool_json)
+            except ValueError:
                 problems.append("a tool block that stops inside its JSON")
         return problems
 

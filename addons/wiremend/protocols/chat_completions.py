@@ -10,10 +10,7 @@ without choices carries usage. Providers add fields of their own (`reasoning_con
 
 from typing import Any
 
-import orjson
-
-from wiremend import sse
-from wiremend.json_spans import parse
+from wiremend import json_text, sse
 from wiremend.protocols.errors import ProviderError
 from wiremend.protocols.openai_errors import error_envelope, error_type
 
@@ -60,7 +57,7 @@ class Grammar:
                 [f"[DONE] without a finish reason for {sorted(unfinished)}"] if unfinished else []
             )
         try:
-            chunk = parse(event.data)
+            chunk = json_text.read(event.data)
         except ValueError:
             return ["data that is not JSON"]
         if not isinstance(chunk, dict):
@@ -141,14 +138,14 @@ class Grammar:
             problems.append("stop with tool calls")
         if not calls and choice not in self._function_called and reason == "tool_calls":
             problems.append("tool_calls without a call")
-        if reason in WHOLE_REASONS:
+        if isinstance(reason, str) and reason in WHOLE_REASONS:
             problems += ["arguments that are not JSON" for call in calls if not _is_json(call)]
         return problems
 
 
 def _is_json(call: dict[str, Any]) -> bool:
     try:
-        orjson.loads(call["arguments"])
-    except orjson.JSONDecodeError:
+        json_text.read(call["arguments"])
+    except ValueError:
         return False
     return True

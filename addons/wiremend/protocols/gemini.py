@@ -17,14 +17,13 @@ function and says `willContinue`, the following ones have no name but `partialAr
 last one says `willContinue` no more.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from wiremend import sse
+from wiremend import json_text, sse
 from wiremend.protocols.errors import ProviderError
 
 RESPONSE_KEYS = frozenset(
@@ -170,7 +169,7 @@ class Grammar:
         if self._failed:
             return [*problems, "an event after an error"]
         try:
-            data = json.loads(event.data.decode("utf-8", "replace"))
+            data = json_text.read(event.data)
         except ValueError:
             return [*problems, "data that is not JSON"]
         if not isinstance(data, dict):

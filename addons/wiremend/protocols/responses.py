@@ -24,7 +24,7 @@ from typing import Any, TypeGuard
 
 import orjson
 
-from wiremend import sse
+from wiremend import json_text, sse
 from wiremend.protocols.errors import ProviderError
 from wiremend.protocols.openai_errors import error_envelope, error_type
 
@@ -240,8 +240,8 @@ class Grammar:
         if self._ended:
             return ["an event after the end"]
         try:
-            data = orjson.loads(event.data)
-        except orjson.JSONDecodeError:
+            data = json_text.read(event.data)
+        except ValueError:
             return ["data that is not JSON"]
         kind = data.get("type") if isinstance(data, dict) else None
         if not isinstance(kind, str):
@@ -361,8 +361,8 @@ class Grammar:
             problems.append(f"an item that is done with the status {status!r}")
         if item["type"] == "function_call" and status != "incomplete":
             try:
-                orjson.loads(item.get("arguments", ""))
-            except (orjson.JSONDecodeError, TypeError):
+                json_text.read(item.get("arguments", ""))
+            except (ValueError, TypeError):
                 problems.append("arguments that are not JSON")
         return problems
 

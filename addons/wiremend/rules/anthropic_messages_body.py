@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import orjson
-
+from wiremend import json_text
 from wiremend.protocols.errors import make_error, read_error
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import MendedBody, StreamContext
@@ -41,8 +40,8 @@ RULES = (CONTENT_NULL, TOOL_INPUT_NOT_AN_OBJECT, BODY_STOP_REASON)
 def mend_body(body: bytes, context: StreamContext) -> MendedBody:
     """What a 2xx body becomes; `error` is set when it is one, or is no message at all."""
     try:
-        message = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        message = json_text.read(body)
+    except ValueError:
         what = "an empty body" if not body.strip() else "a body that is not JSON"
         return MendedBody(
             body,
@@ -78,7 +77,7 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
                 block["input"] = better
     _mend_stop_reason(message, content, find)
     renamed = _rename(message, context.shown_model)
-    return MendedBody(orjson.dumps(message) if findings or renamed else body, findings)
+    return MendedBody(json_text.write(message) if findings or renamed else body, findings)
 
 
 def _mend_stop_reason(message: dict[str, Any], content: list[Any], find: Any) -> None:
@@ -99,8 +98,8 @@ def _as_object(value: Any) -> Any:
         return {}
     if isinstance(value, str):
         try:
-            parsed = orjson.loads(value or "{}")
-        except orjson.JSONDecodeError:
+            parsed = json_text.read(value or "{}")
+        except ValueError:
             return value
         return parsed if isinstance(parsed, dict) else value
     return value

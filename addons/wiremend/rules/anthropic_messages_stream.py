@@ -9,10 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
-from wiremend import sse
-from wiremend.json_spans import parse
+from wiremend import json_text, sse
 from wiremend.protocols.anthropic_messages import (
     BLOCK_BY_DELTA,
     DELTAS_BY_BLOCK,
@@ -142,7 +139,7 @@ class AnthropicMender:
 
     def _feed_data(self, event: sse.Event, raw: bytes) -> Mended:
         try:
-            data = parse(raw)
+            data = json_text.read(raw)
         except ValueError:
             return self._not_json(raw)
         kind = data.get("type") if isinstance(data, dict) else None
@@ -154,6 +151,9 @@ class AnthropicMender:
         if isinstance(data, dict) and kind is None and event.type in STREAM_EVENTS:
             kind = data["type"] = event.type
             self._find(rules.EVENT_LINE, "no type in the data", f"{kind} added")
+            error = read_error(data) if kind == "error" else None
+            if error is not None:
+                return self._reported(event, data, error)
             return self._dispatch(event, data, kind, changed=True)
         if not isinstance(kind, str):
             if not self._find(rules.FOREIGN_FRAME, _start_of(raw), "dropped"):
@@ -264,7 +264,7 @@ class AnthropicMender:
         if text is not None and not isinstance(delta.get(text), str):
             given = delta.get(text)
             is_json = text == "partial_json" and isinstance(given, dict | list)
-            delta[text] = orjson.dumps(given).decode() if is_json else ""
+            delta[text] = json_text.write(given).decode() if is_json else ""
             self._find(rules.DELTA_TEXT, f"{text}: {type(given).__name__}", "written as text")
             changed = True
         block = self._block_for(data, delta)
@@ -408,7 +408,7 @@ class AnthropicMender:
             self._close(block, event, data, changed)
         else:
             if data["delta"]["type"] == "input_json_delta":
-                block.tool_json += str(data["delta"].get("partial_json") or "").encode()
+                block.tool_json += _bytes_of(data["delta"].get("partial_json"))
             self._send_numbered(block, event, data, changed)
 
     def _close(self, block: _Block, event: sse.Event | None, data: Data, changed: bool) -> None:
@@ -489,14 +489,14 @@ class AnthropicMender:
     def _send(self, event: sse.Event | None, data: Data, changed: bool = True) -> None:
         kind = data["type"]
         if event is None:
-            self._out.append(sse.encode(orjson.dumps(data), kind))
+            self._out.append(sse.encode(json_text.write(data), kind))
         elif event.type != kind and self._find(
             rules.EVENT_LINE, f"{event.type!r} over {kind!r}", "written from the data"
         ):
-            raw = orjson.dumps(data) if changed else event.data
+            raw = json_text.write(data) if changed else event.data
             self._out.append(sse.encode(raw or b"", kind))
         elif changed:
-            self._out.append(sse.with_data(event, orjson.dumps(data)))
+            self._out.append(sse.with_data(event, json_text.write(data)))
         else:
             self._out.append(event.raw)
 
@@ -558,9 +558,14 @@ def _source(data: Data) -> Any:
     return index if isinstance(index, int | str) and not isinstance(index, bool) else None
 
 
+def _bytes_of(text: Any) -> bytes:
+    """The text's bytes; half of a character counts too, its other half may be yet to come."""
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
+
+
 def _parses(text: bytes) -> bool:
     try:
-        parse(text)
+        json_text.read(text.decode("utf-8", "surrogatepass"))
     except ValueError:
         return False
     return True

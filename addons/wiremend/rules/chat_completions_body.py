@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
+from wiremend import json_text
 from wiremend.protocols.chat_completions import ERROR_REASONS
 from wiremend.protocols.errors import error_from, make_error, read_error
 from wiremend.rules.finding import Finding, Rule
@@ -46,8 +45,8 @@ Data = dict[str, Any]
 def mend_body(body: bytes, context: StreamContext) -> MendedBody:
     """What a 2xx body becomes; `error` is set when it is one, or is no JSON at all."""
     try:
-        completion = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        completion = json_text.read(body)
+    except ValueError:
         what = "an empty body" if not body.strip() else "a body that is not JSON"
         message = f"The provider sent {what}."
         return MendedBody(body, error=make_error(status=502, type="server_error", message=message))
@@ -75,7 +74,7 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
     renamed = shown is not None and completion.get("model") not in (None, shown)
     if renamed:
         completion["model"] = shown
-    return MendedBody(orjson.dumps(completion) if findings or renamed else body, findings)
+    return MendedBody(json_text.write(completion) if findings or renamed else body, findings)
 
 
 def _mend_choice(choice: Data, where: str, find: Find) -> None:
@@ -107,7 +106,7 @@ def _mend_call(call: Data, number: int, where: str, find: Find) -> None:
     arguments = function.get("arguments")
     if isinstance(arguments, str) and arguments:
         return
-    better = orjson.dumps(arguments).decode() if isinstance(arguments, dict | list) else "{}"
+    better = json_text.write(arguments).decode() if isinstance(arguments, dict | list) else "{}"
     if find(BODY_ARGUMENTS, f"{where}.function.arguments", type(arguments).__name__, "JSON text"):
         function["arguments"] = better
 

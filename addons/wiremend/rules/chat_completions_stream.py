@@ -6,10 +6,7 @@ What the rules are called and why they exist stands in chat_completions_rules.py
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
-from wiremend import sse
-from wiremend.json_spans import parse
+from wiremend import json_text, sse
 from wiremend.protocols.chat_completions import (
     CHUNK,
     CHUNK_KEYS,
@@ -142,7 +139,7 @@ class ChatMender:
 
     def _feed_data(self, event: sse.Event, raw: bytes) -> Mended:
         try:
-            chunk = parse(raw)
+            chunk = json_text.read(raw)
         except ValueError:
             if raw.lstrip()[:1] in (b"{", b"[", b'"'):
                 self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error")
@@ -188,7 +185,7 @@ class ChatMender:
         self._last = {
             key: chunk[key] for key in ("id", "object", "created", "model") if key in chunk
         }
-        raw = sse.with_data(event, orjson.dumps(chunk)) if self._changed else event.raw
+        raw = sse.with_data(event, json_text.write(chunk)) if self._changed else event.raw
         return Mended(b"".join([*before, raw]), kind, self._findings)
 
     def _complete_chunk(self, chunk: Data) -> None:
@@ -298,7 +295,7 @@ class ChatMender:
         shown: list[Any] = []
         for fragment in delta["tool_calls"]:
             if not isinstance(fragment, dict):
-                self._find(rules.CALL_INCOMPLETE, _start_of(orjson.dumps(fragment)), "dropped")
+                self._find(rules.CALL_INCOMPLETE, _start_of(json_text.write(fragment)), "dropped")
                 continue
             if isinstance(fragment.get("custom"), dict) or fragment.get("type") == "custom":
                 choice.has_other_calls = True
@@ -312,7 +309,7 @@ class ChatMender:
             if not isinstance(given, str | None) and self._find(
                 rules.ARGUMENTS_AS_OBJECT, type(given).__name__, "written as text"
             ):
-                function["arguments"] = orjson.dumps(given).decode()
+                function["arguments"] = json_text.write(given).decode()
                 self._changed = True
             call = self._call_of(choice, fragment, function)
             mended = self._mend_fragment(choice, call, fragment, function)
@@ -418,7 +415,9 @@ class ChatMender:
                     added.append(self._extra(choice, fragment))
             elif not call.is_whole:
                 self._find(
-                    rules.ARGUMENTS_BROKEN, _start_of(call.arguments.encode()), "ended in an error"
+                    rules.ARGUMENTS_BROKEN,
+                    _start_of(call.arguments.encode("utf-8", "replace")),
+                    "ended in an error",
                 )
                 raise _Unmendable("The provider's tool call ended inside its JSON arguments.")
         return added
@@ -431,7 +430,7 @@ class ChatMender:
     def _extra_chunk(self, choice: _Choice, delta: Data, reason: str | None) -> bytes:
         data = {"index": choice.number, "delta": delta, "finish_reason": reason}
         chunk = {"object": CHUNK, **self._last, "choices": [data]}
-        return sse.encode(orjson.dumps(chunk))
+        return sse.encode(json_text.write(chunk))
 
     # The end
 
@@ -507,7 +506,7 @@ def _dicts(value: Any) -> list[Data]:
 
 def _parses(text: str) -> bool:
     try:
-        parse(text.encode("utf-8", "surrogatepass"))
+        json_text.read(text)
     except ValueError:
         return False
     return True

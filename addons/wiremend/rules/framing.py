@@ -5,8 +5,7 @@ The same path serves the live proxy and the offline checker.
 
 import re
 
-from wiremend import sse
-from wiremend.json_spans import parse
+from wiremend import json_text, sse
 from wiremend.protocols.errors import ProviderError, make_error
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import Kind, Mended, Mender, StreamContext
@@ -184,7 +183,7 @@ class StreamRepair:
         if data == b"[DONE]":
             return True
         try:
-            parse(data)
+            json_text.read(data)
         except ValueError:
             return False
         return True

@@ -3,6 +3,7 @@
 A response is the same object as a stream's event, so the rules are the stream's.
 """
 
+from wiremend import json_text
 from wiremend.protocols.errors import make_error, read_error
 from wiremend.rules import gemini_rules as rules
 from wiremend.rules.finding import Finding, Rule
@@ -10,9 +11,7 @@ from wiremend.rules.gemini_response import (
     ContentLost,
     ResponseMender,
     is_response,
-    parse,
     renamed,
-    serialized,
     unwrapped,
 )
 from wiremend.rules.gemini_rules import RULES
@@ -24,7 +23,7 @@ __all__ = ["RULES", "mend_body"]
 def mend_body(body: bytes, context: StreamContext) -> MendedBody:
     """What a 2xx body becomes; `error` is set when it is one, or is no JSON at all."""
     try:
-        value = parse(body)
+        value = json_text.read(body)
     except ValueError:
         what = "an empty body" if not body.strip() else "a body that is not JSON"
         return _failed(body, [], f"The provider sent {what}.")
@@ -49,7 +48,7 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
         is_changed = ResponseMender(context.tool_names, find).mend(unwrapped(value)) or is_changed
     except ContentLost as lost:
         return _failed(body, findings, str(lost))
-    data = serialized(value) if is_changed else body
+    data = json_text.write(value) if is_changed else body
     return MendedBody(renamed(data, value, context.shown_model), findings)
 
 

@@ -1,13 +1,12 @@
 """Mends one Gemini response object: an event of a stream, or the whole answer."""
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import orjson
 
-from wiremend import json_spans
+from wiremend import json_spans, json_text
 from wiremend.protocols.gemini import (
     FINISH_REASON_BY_NUMBER,
     FINISH_REASONS,
@@ -26,26 +25,6 @@ _LOST = "ended in an error"
 
 class ContentLost(Exception):
     """What the response says cannot be read: the call must end in the protocol's error."""
-
-
-def parse(data: bytes) -> Any:
-    """The JSON value. Invalid UTF-8 is read as clients read it. Raises ValueError."""
-    try:
-        return json_spans.parse(data)
-    except ValueError:
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            return json_spans.parse(data.decode("utf-8", "replace").encode())
-        raise
-
-
-def serialized(value: Response) -> bytes:
-    """The value as compact JSON."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # a lone surrogate, an integer beyond 64 bit
-        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def is_response(value: Any) -> bool:
@@ -92,6 +71,8 @@ class ResponseMender:
         self._is_changed = False
         if "candidates" in response:
             self._mend_list(response, "candidates")
+            if response and response.keys().isdisjoint(RESPONSE_KEYS):
+                response["candidates"] = []  # its only key that says what it is
             self._mend_indices(candidates_of(response))
         for candidate in candidates_of(response):
             self._mend_candidate(candidate)
@@ -198,7 +179,7 @@ class ResponseMender:
             better = {}
         elif isinstance(given, str):
             with suppress(ValueError):
-                better = json_spans.parse(given.encode("utf-8", "surrogatepass"))
+                better = json_text.read(given)
         if not isinstance(better, dict):
             what = "broken JSON text" if isinstance(given, str) else _kind(given)
             self._lose(rules.ARGS_NOT_AN_OBJECT, f"args is {what}")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend import sse
+from wiremend import json_text, sse
 from wiremend.json_array import ArrayDecoder
 from wiremend.protocols.errors import ProviderError, make_error, read_error
 from wiremend.protocols.gemini import BARE_CANDIDATE_KEYS, error_envelope, error_event
@@ -21,9 +21,7 @@ from wiremend.rules.gemini_response import (
     ResponseMender,
     candidates_of,
     is_response,
-    parse,
     renamed,
-    serialized,
     unwrapped,
 )
 from wiremend.rules.gemini_rules import RULES
@@ -252,7 +250,7 @@ class GeminiMender:
         if text == b"[DONE]":
             return self._dropped(event, rules.DONE_MARKER, "[DONE]")
         try:
-            value = parse(data)
+            value = json_text.read(data)
         except ValueError:
             if text[:1] not in (b"{", b"["):
                 return self._dropped(event, rules.FOREIGN_FRAME, f"{len(text)} bytes of text")
@@ -287,7 +285,7 @@ class GeminiMender:
             response = unwrapped(value)
             is_changed = self._responses.mend(response)
             self._note(response)
-            text = serialized(value) if is_changed or data is None else data
+            text = json_text.write(value) if is_changed or data is None else data
             texts.append(renamed(text, value, self._context.shown_model))
             if kind is not Kind.CONTENT:
                 kind = _kind_of(response)

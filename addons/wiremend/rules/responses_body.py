@@ -4,13 +4,14 @@ from typing import Any
 
 import orjson
 
+from wiremend import json_text
 from wiremend.protocols.errors import error_from, make_error, read_error
 from wiremend.protocols.responses import CALL_TEXT, ITEM_FIELDS, WITH_STATUS
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import MendedBody, StreamContext
 from wiremend.rules.responses_items import new_id
 from wiremend.rules.responses_usage import mended_usage
-from wiremend.rules.responses_writing import from_json, is_json, start_of, to_json
+from wiremend.rules.responses_writing import is_json, start_of
 
 _P = ("responses",)
 
@@ -77,7 +78,7 @@ RULES = (
 def mend_body(body: bytes, context: StreamContext) -> MendedBody:
     """What a 2xx body becomes; `error` is set when it is one, or is no JSON at all."""
     try:
-        response = from_json(body)
+        response = json_text.read(body)
     except ValueError:
         what = f"a body that is no JSON: {start_of(body)!r}" if body.strip() else "an empty body"
         message = f"The provider sent {what}."
@@ -130,7 +131,7 @@ class _BodyMender:
         if renamed:
             response["model"] = shown
         changed = bool(self._findings) or renamed
-        return MendedBody(to_json(response) if changed else body, self._findings)
+        return MendedBody(json_text.write(response) if changed else body, self._findings)
 
     def _fill(self, item: dict[str, Any], where: str, identity: str) -> None:
         for key, type in ITEM_FIELDS.get(item["type"], {}).items():

@@ -3,6 +3,7 @@
 from enum import Enum, auto
 from typing import Any
 
+from wiremend import json_text
 from wiremend.protocols.responses import (
     ANSWERS,
     CALL_TEXT,
@@ -26,7 +27,7 @@ from wiremend.rules import responses_rules as rules
 from wiremend.rules.finding import Rule
 from wiremend.rules.mending import StreamContext
 from wiremend.rules.responses_items import PARTED, Data, Item, Items, Part, new_id, shell_of
-from wiremend.rules.responses_writing import Writer, is_json, start_of, to_json
+from wiremend.rules.responses_writing import Writer, is_json, start_of
 
 _TEXT_DONE = {
     "output_text": TEXT_DONE,
@@ -248,9 +249,9 @@ class ItemEvents:
         if isinstance(value, str):
             better = value or nothing
         else:
-            better = to_json(value).decode() if value else nothing
+            better = json_text.write(value).decode() if value else nothing
         if value != better and self._writer.change(
-            rules.ARGUMENTS_AS_OBJECT, f"{key}: {start_of(to_json(value))}", "text"
+            rules.ARGUMENTS_AS_OBJECT, f"{key}: {start_of(json_text.write(value))}", "text"
         ):
             given[key] = better
 
@@ -356,7 +357,7 @@ class ItemEvents:
             return True
         if isinstance(value, dict | list) and holds_arguments:
             if self._writer.change(rules.ARGUMENTS_AS_OBJECT, f"{belongs.text} of {kind}", "text"):
-                data[belongs.text] = to_json(value).decode()
+                data[belongs.text] = json_text.write(value).decode()
         elif not belongs.is_delta:
             streamed = holder.text or ("{}" if kind == _ARGUMENTS_DONE else "")
             rule = rules.ARGUMENTS_AS_OBJECT if holds_arguments else rules.TEXT_TYPE
@@ -366,7 +367,7 @@ class ItemEvents:
             return not self._writer.find(rules.TEXT_TYPE, "a delta of nothing", "dropped")
         else:
             message = f"The provider sent {kind} with a delta that is no text."
-            self._writer.lose(rules.TEXT_TYPE, start_of(to_json(value)), message)
+            self._writer.lose(rules.TEXT_TYPE, start_of(json_text.write(value)), message)
         return True
 
     def _find_part(

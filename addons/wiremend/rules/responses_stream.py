@@ -6,7 +6,7 @@ events and minds the response as a whole; responses_item_events.py minds its out
 
 from typing import Any
 
-from wiremend import sse
+from wiremend import json_text, sse
 from wiremend.protocols.errors import ProviderError, error_from, make_error, read_error
 from wiremend.protocols.responses import (
     COMPLETE,
@@ -28,7 +28,7 @@ from wiremend.rules.responses_item_events import Fate, ItemEvents
 from wiremend.rules.responses_items import Data
 from wiremend.rules.responses_rules import RULES
 from wiremend.rules.responses_usage import mended_usage, no_usage
-from wiremend.rules.responses_writing import Unmendable, Writer, from_json, start_of
+from wiremend.rules.responses_writing import Unmendable, Writer, start_of
 
 __all__ = ["RULES", "ResponsesMender"]
 
@@ -113,7 +113,7 @@ class ResponsesMender:
         if raw.strip() in (b"", b"{}"):
             return self._without(event, rules.EMPTY_FRAME, "nothing in it")
         try:
-            data = from_json(raw)
+            data = json_text.read(raw)
         except ValueError:
             return self._not_json(event, raw)
         kind = data.get("type") if isinstance(data, dict) else None

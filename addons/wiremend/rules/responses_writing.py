@@ -1,12 +1,9 @@
 """Writes what becomes of a Responses stream: findings, sequence numbers, event lines, bytes."""
 
-import json
 import re
 from typing import Any, NoReturn
 
-import orjson
-
-from wiremend import sse
+from wiremend import json_text, sse
 from wiremend.protocols.responses import is_count
 from wiremend.rules import responses_rules as rules
 from wiremend.rules.finding import Finding, Rule
@@ -77,13 +74,15 @@ class Writer:
             was_changed, said = self.changed, repr(event.type) if event.type else "none"
             wrong_line = self.change(rules.EVENT_LINE, f"event line {said}", kind, once="")
             self.changed = was_changed
-        raw = sse.with_data(event, to_json(data)) if self.changed else event.raw
+        raw = sse.with_data(event, json_text.write(data)) if self.changed else event.raw
         self.out.append(_with_event_line(raw, kind) if wrong_line else raw)
 
     def write(self, data: dict[str, Any]) -> None:
         """Write an event of our own."""
         self.number += 1
-        self.out.append(sse.encode(to_json({**data, "sequence_number": self.number}), data["type"]))
+        self.out.append(
+            sse.encode(json_text.write({**data, "sequence_number": self.number}), data["type"])
+        )
 
     def mended(self, kind: Kind) -> Mended:
         """What the current event became."""
@@ -109,35 +108,12 @@ class Writer:
         self.number = given
 
 
-def from_json(raw: bytes) -> Any:
-    """A JSON value, read as leniently as JavaScript does. Raises ValueError.
-
-    orjson refuses lone surrogates and invalid UTF-8, which clients accept.
-    """
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return json.loads(raw.decode("utf-8", "replace"), parse_constant=_refuse)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def to_json(value: Any) -> bytes:
-    """The value as JSON on one line."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        return json.dumps(value, separators=(",", ":")).encode()
-
-
 def is_json(text: Any) -> bool:
     """Whether the value is a string that holds JSON."""
     if not isinstance(text, str):
         return False
     try:
-        from_json(text.encode("utf-8", "surrogatepass"))
+        json_text.read(text)
     except ValueError:
         return False
     return True

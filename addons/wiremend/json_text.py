@@ -1,0 +1,38 @@
+"""JSON text to values and back, as leniently as clients read it.
+
+orjson is strict: it refuses lone surrogates and invalid UTF-8 in text, and cannot write integers
+beyond 64 bits or deep nesting. Clients take all of that, so no stream may fail over it.
+"""
+
+import json
+from typing import Any
+
+import orjson
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+def read(text: bytes | str) -> Any:
+    """The value. Raises ValueError when no client could read it either."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace").removeprefix(_BYTE_ORDER_MARK)
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError as too_deep:
+        raise ValueError("nested too deeply") from too_deep
+
+
+def write(value: Any) -> bytes:
+    """The value as JSON on one line, without white space."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,86 @@
+"""The kinds of event streams: who mends each, and who judges what came out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from wiremend import sse
+from wiremend.engine.menders import make_mender
+from wiremend.json_array import ArrayDecoder
+from wiremend.protocols import anthropic_messages, chat_completions, gemini, responses
+from wiremend.protocols.names import WireProtocol
+from wiremend.rules.framing import StreamRepair
+from wiremend.rules.mending import Decoder, Kind, Mended, StreamContext
+
+
+@dataclass(frozen=True)
+class Framing:
+    """One kind of stream."""
+
+    protocol: WireProtocol
+    grammar: Callable[[], Any]
+    clients: tuple[str, ...]
+    """The client families for which rules differ; empty stands for all others."""
+    array: bool = False
+
+    def context(self, **fields: Any) -> StreamContext:
+        """What the mender knows of a call with such a stream."""
+        return StreamContext(**{"model": "m", "array": self.array, **fields})
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder for such a stream."""
+        return ArrayDecoder() if self.array else sse.Decoder()
+
+    def repair(self, context: StreamContext) -> StreamRepair:
+        """A fresh repair for such a stream."""
+        return StreamRepair(make_mender(self.protocol, context), context)
+
+    def mend(self, chunks: list[bytes], context: StreamContext) -> list[Mended]:
+        """What a client would be shown, once upstream closed."""
+        repair = self.repair(context)
+        mended = [one for chunk in chunks for one in repair.feed(chunk)]
+        mended += repair.end()
+        assert not repair.gave_up, [str(f) for one in mended for f in one.findings]
+        assert mended[-1].kind in (Kind.TERMINAL, Kind.ERROR)
+        assert all((one.kind is Kind.ERROR) == (one.error is not None) for one in mended)
+        return mended
+
+    def violations(self, stream: bytes) -> list[str]:
+        """What is illegal in the stream, by the protocol's grammar."""
+        grammar, decoder = self.grammar(), self.decoder()
+        events = [*decoder.feed(stream), *decoder.end()]
+        return [problem for event in events for problem in grammar.feed(event)] + grammar.end()
+
+
+FRAMINGS = {
+    "anthropic": Framing(
+        WireProtocol.ANTHROPIC_MESSAGES,
+        anthropic_messages.Grammar,
+        ("", "claude-code", "opencode"),
+    ),
+    "chat": Framing(
+        WireProtocol.CHAT_COMPLETIONS,
+        chat_completions.Grammar,
+        ("", "opencode", "openai-python"),
+    ),
+    "responses": Framing(
+        WireProtocol.RESPONSES,
+        responses.Grammar,
+        ("", "codex", "opencode", "openai-python"),
+    ),
+    "gemini": Framing(WireProtocol.GEMINI, gemini.Grammar, ("", "gemini-cli", "python-genai")),
+    "gemini-array": Framing(
+        WireProtocol.GEMINI, partial(gemini.Grammar, True), ("", "gemini-cli"), array=True
+    ),
+}
+
+
+def bytes_of(mended: list[Mended]) -> bytes:
+    """What the client is shown."""
+    return b"".join(one.data for one in mended)
+
+
+def codes_of(mended: list[Mended]) -> list[str]:
+    """The rules that found something, in order."""
+    return [finding.code for one in mended for finding in one.findings]

@@ -1,0 +1,198 @@
+"""What is fuzzed: each target takes any bytes, and raises when a promise is broken.
+
+`scripts/fuzz` drives them with a coverage-guided fuzzer, test_targets.py with their seeds.
+"""
+
+import json
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+
+from framings import FRAMINGS, Framing, bytes_of, codes_of
+from wiremend import sse
+from wiremend.engine.menders import mend_body
+from wiremend.json_array import ArrayDecoder
+from wiremend.json_spans import Edits, Spans, items, members, parse, root_span
+from wiremend.protocols.names import WireProtocol
+from wiremend.rules.mending import Decoder, StreamContext
+
+CORPUS = Path(__file__).parent.parent / "corpus"
+FOUND = Path(__file__).parent / "found"
+"""Inputs that broke a promise once, by target."""
+
+_FOLDERS = {
+    "anthropic": "anthropic_messages",
+    "chat": "chat_completions",
+    "responses": "responses",
+    "gemini": "gemini",
+    "gemini-array": "gemini",
+}
+_TOOL_NAMES = [(), ("read",), ("read", "exec")]
+
+
+def _by(data: bytes) -> Random:
+    """Chance that is the same whenever these bytes come again."""
+    return Random(zlib.crc32(data))
+
+
+def chunked(data: bytes) -> list[bytes]:
+    """The bytes in a few chunks, cut at random."""
+    chance = _by(data)
+    cuts = sorted(chance.randint(0, len(data)) for _ in range(chance.randint(0, 8)))
+    return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+
+def decode(make: Callable[[], Decoder], data: bytes) -> None:
+    """Whatever the chunks, the same data comes out, and no byte is lost."""
+    said = []
+    for chunks in ([data], chunked(data)):
+        decoder = make()
+        events = [event for chunk in chunks for event in decoder.feed(chunk)] + decoder.end()
+        assert b"".join(event.raw for event in events) == data
+        said.append([event for event in events if event.data is not None])
+    assert said[0] == said[1]
+
+
+def rewrite_events(data: bytes) -> None:
+    """An event's payload can be replaced, and is then read back."""
+    for event in sse.Decoder().feed(data):
+        decoder = sse.Decoder()
+        rewritten = [*decoder.feed(sse.with_data(event, b"{}")), *decoder.end()]
+        assert [(one.data, one.complete) for one in rewritten] == [(b"{}", True)]
+
+
+def judge(framing: Framing, data: bytes) -> None:
+    """A grammar has a verdict on everything."""
+    framing.violations(data)
+
+
+def mend(framing: Framing, data: bytes) -> None:
+    """What comes out is valid, whatever the chunks, and stays as it is when mended again."""
+    chance = _by(data)
+    context = framing.context(
+        client=chance.choice(framing.clients), tool_names=chance.choice(_TOOL_NAMES)
+    )
+    mended = framing.mend([data], context)
+    out = bytes_of(mended)
+    assert framing.violations(out) == []
+    assert bytes_of(framing.mend(chunked(data), context)) == out
+    again = framing.mend([out], context)
+    assert (bytes_of(again), codes_of(again)) == (out, [])
+
+
+def mend_whole(protocol: WireProtocol, data: bytes) -> None:
+    """A body without an error is JSON, and stays as it is when mended again."""
+    context = StreamContext(model="m", tool_names=_by(data).choice(_TOOL_NAMES))
+    mended = mend_body(protocol, data, context)
+    if mended.error is None:
+        parse(mended.data.decode("utf-8", "replace").encode())  # as clients read it
+        again = mend_body(protocol, mended.data, context)
+        assert (again.data, again.findings, again.error) == (mended.data, [], None)
+
+
+def locate(data: bytes) -> None:
+    """In JSON every value is found where it stands, and its removal leaves JSON."""
+    try:
+        parse(data)
+    except ValueError:
+        return
+    span = root_span(data)
+    parse(data[span.start : span.end])
+    opening = data[span.start : span.start + 1]
+    spans = Spans(data)
+    steps: list[str | int] = []
+    if opening == b"{":
+        steps += [member.key for member in members(data, span)]
+    elif opening == b"[":
+        steps += range(len(list(items(data, span))))
+    for step in steps:
+        found = spans.span((step,))
+        assert found is not None
+        parse(data[found.start : found.end])
+        edits = Edits(data)
+        edits.remove((step,))
+        parse(edits.apply())
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "sse": partial(decode, sse.Decoder),
+    "sse-rewritten": rewrite_events,
+    "json-array": partial(decode, ArrayDecoder),
+    "json-spans": locate,
+    **{f"grammar-{name}": partial(judge, framing) for name, framing in FRAMINGS.items()},
+    **{f"stream-{name}": partial(mend, framing) for name, framing in FRAMINGS.items()},
+    **{f"body-{protocol}": partial(mend_whole, protocol) for protocol in WireProtocol},
+}
+
+
+def seeds(target: str) -> list[bytes]:
+    """Where to start from: the corpus, and what was found before."""
+    kind, _, name = target.partition("-")
+    found = [path.read_bytes() for path in sorted((FOUND / target).glob("*"))]
+    if kind in ("grammar", "stream"):
+        suffix = "json" if name == "gemini-array" else "sse"
+        files = sorted((CORPUS / _FOLDERS[name]).glob(f"*/*.{suffix}"))
+        return [path.read_bytes() for path in files] + found
+    if kind == "body":
+        return _BODIES[WireProtocol(name)] + found
+    if target == "json-array":
+        return [path.read_bytes() for path in sorted((CORPUS / "gemini").glob("*/*.json"))] + found
+    streams = [path.read_bytes() for path in sorted(CORPUS.glob("*/clean/*.sse"))]
+    if target == "json-spans":
+        events = [event for stream in streams for event in sse.Decoder().feed(stream)]
+        return sorted({event.data for event in events if event.data}) + found
+    return streams + found
+
+
+def _body(**fields: object) -> bytes:
+    return json.dumps(fields).encode()
+
+
+def _data_in(folder: str) -> list[bytes]:
+    streams = [path.read_bytes() for path in sorted((CORPUS / folder).glob("*/*.sse"))]
+    events = [event for stream in streams for event in sse.Decoder().feed(stream)]
+    return sorted({event.data for event in events if event.data})
+
+
+_CALL = {"id": "call_1", "type": "function", "function": {"name": "read", "arguments": "{}"}}
+_BODIES = {
+    WireProtocol.ANTHROPIC_MESSAGES: [
+        _body(
+            id="msg_1",
+            type="message",
+            role="assistant",
+            model="claude",
+            content=[
+                {"type": "text", "text": "Hi"},
+                {"type": "tool_use", "id": "toolu_1", "name": "read", "input": {"path": "a"}},
+            ],
+            stop_reason="tool_use",
+            stop_sequence=None,
+            usage={"input_tokens": 1, "output_tokens": 2},
+        )
+    ],
+    WireProtocol.CHAT_COMPLETIONS: [
+        _body(
+            id="chatcmpl-1",
+            object="chat.completion",
+            created=1,
+            model="gpt",
+            choices=[
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": "Hi", "tool_calls": [_CALL]},
+                    "finish_reason": "tool_calls",
+                }
+            ],
+            usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+        )
+    ],
+    WireProtocol.RESPONSES: [
+        json.dumps(json.loads(data)["response"]).encode()
+        for data in _data_in("responses")
+        if data.startswith(b'{"type":"response.completed"') and b'"response":{' in data
+    ],
+    WireProtocol.GEMINI: _data_in("gemini"),
+}
