@@ -495,9 +495,10 @@ def _text(value: Any) -> str:
 
 def _integer(value: Any) -> int:
     try:
-        return int(float(value))
+        number = int(float(value))
     except (TypeError, ValueError, OverflowError):
         return 0
+    return number if -(2**63) <= number < 2**63 else 0
 
 
 def _dicts(value: Any) -> list[Data]:

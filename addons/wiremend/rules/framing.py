@@ -6,6 +6,7 @@ The same path serves the live proxy and the offline checker.
 import re
 
 from wiremend import json_text, sse
+from wiremend.json_array import ArrayDecoder
 from wiremend.protocols.errors import ProviderError, make_error
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import Kind, Mended, Mender, StreamContext
@@ -163,9 +164,10 @@ class StreamRepair:
         where = f"event {self._events + 1}"
         if event.data is None:
             self._events += 1
-            # Half a line must not run into what may follow; an array's end is no line.
-            is_blank = not event.raw.strip(b" \t\r\n[],")
-            return Mended(event.raw if is_blank else b"", Kind.IDLE)
+            # Half a line must not run into what may follow; an array has no lines.
+            is_array = isinstance(self._decoder, ArrayDecoder)
+            rest = event.raw.strip(b" \t\r\n[]," if is_array else b"\r\n")
+            return Mended(b"" if rest else event.raw, Kind.IDLE)
         end = next((end for end in (b"\r\n", b"\n", b"\r") if event.raw.endswith(end)), b"\n\n")
         completed = event.raw + end
         if not self._is_whole(event.data):
