@@ -1,4 +1,8 @@
-"""What a failed attempt is called: the error that a client may get to read."""
+"""What a failed attempt is called: the error that a client may get to read.
+
+Clients read these texts, too: OpenCode tries an error event of Anthropic again only when its
+text has words such as "connection lost", "connection error" or "request timeout".
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,18 +26,19 @@ _MISSING_BY_LIMIT: Mapping[str, str] = {
 
 def connect_error(host: str, reason: str) -> ProviderError:
     """The provider could not be connected to."""
-    return _transport_error(f"{host} could not be connected to: {reason}")
+    return _transport_error(f"Connection error: {host} could not be connected to: {reason}")
 
 
 def lost_error(host: str, reason: str, *, had_answered: bool) -> ProviderError:
     """The connection was reset, or closed too early."""
     moment = "before its response was complete" if had_answered else "before answering"
-    return _transport_error(f"{host} closed the connection {moment}: {reason}")
+    return _transport_error(f"Connection lost: {host} closed it {moment}: {reason}")
 
 
 def timeout_error(host: str, limit: str, seconds: float) -> ProviderError:
     """A limit of `[timeouts]` passed; the error names it and its seconds."""
-    message = f"{host} {_MISSING_BY_LIMIT[limit]} within {seconds:g} s (limit: {limit})."
+    missing = f"{_MISSING_BY_LIMIT[limit]} within {seconds:g} s (limit: {limit})"
+    message = f"Request timeout: {host} {missing}."
     return make_error(status=504, type="timeout_error", message=message)
 
 

@@ -126,9 +126,9 @@ class AnthropicMender:
             self._verdict = Kind.TERMINAL
             return self._mended(Kind.TERMINAL)
         missing = "before its stop reason" if self._began else "before its first event"
-        return self._failed(
-            make_error(status=502, type="api_error", message=f"The stream ended {missing}.")
-        )
+        # OpenCode tries again when it reads "connection lost".
+        message = f"Connection lost: the stream ended {missing}."
+        return self._failed(make_error(status=502, type="api_error", message=message))
 
     def fail(self, error: ProviderError) -> bytes:
         """The event that ends the stream in this error."""
