@@ -11,7 +11,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from wiremend.config import ConfigError
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.stream_layer import LoopbackListener, Seam
+from wiremend.engine.stream_layer import LoopbackListener, PlannedCall, Seam
 
 WATCH_SECONDS = 1.0
 
@@ -65,6 +65,11 @@ class LoadConfiguration:
         if self.seam is not None:
             self.listener.listen()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    def wiremend_call(self, planned: PlannedCall) -> None:
+        """Say which rules are off; unless a shell asks for repair, all that mend streams are."""
+        planned.plan.disabled = self.current.disabled
+        planned.plan.mending_codes = self.current.mending_codes
 
     def done(self) -> None:
         """Undo what `load` did; and when a reload leaves nothing in our place, end the process."""

@@ -7,11 +7,11 @@ from mitmproxy import http
 from wiremend.calls import read_request, recognise
 from wiremend.config import ModelRoute
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.stream_layer import PlannedCall
+from wiremend.engine.stream_layer import PlannedCall, outgoing_of
 from wiremend.rules.call_shape import shape_of
 from wiremend.rules.finding import Finding
 from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model, rewrite_model
-from wiremend.rules.routing import PROVIDER_ROUTED, OutgoingRequest, ProviderAddress, route
+from wiremend.rules.routing import PROVIDER_ROUTED, ProviderAddress, route
 from wiremend.views.flow_notes import note_request_findings, notes_of
 
 
@@ -66,16 +66,7 @@ class RewriteModels:
         plan.showing = entry.stream
         if not (entry.provider or entry.fallback):
             return
-        own = OutgoingRequest(
-            provider=plan.host,
-            model=plan.facts.model,
-            scheme=request.scheme,
-            host=request.host,
-            port=request.port,
-            path=request.path,
-            headers=tuple(request.headers.items(multi=True)),
-            body=request.get_content(strict=False) or b"",
-        )
+        own = outgoing_of(request, plan.host, plan.facts.model)
         if entry.provider:
             found = f"{asked!r}, sent to {plan.host}"
             done = f"sent to {entry.provider} instead, with its key"

@@ -1,34 +1,54 @@
-"""Request: tool definitions that providers accept."""
+"""Request: tools and fields as the target accepts them, and learning from what it refuses."""
+
+import logging
 
 from load_configuration import suite_of
-from mitmproxy import http
-from wiremend.calls import recognise
+from mitmproxy import command
 from wiremend.config.current import CurrentConfig
-from wiremend.rules.tools import sanitize_tools
+from wiremend.engine.stream_layer import PlannedCall, address_request, outgoing_of
+from wiremend.rules.fitted_requests import FittedRequests
+from wiremend.rules.lessons import LessonBook, as_toml
+from wiremend.rules.targets import traits_of
 from wiremend.views.flow_notes import note_request_findings
+
+logger = logging.getLogger("wiremend")
 
 
 class SanitizeTools:
-    """Mends empty and malformed schemas; a valid one keeps its bytes."""
+    """A request that its target accepts keeps its bytes."""
 
     name = "wiremend.sanitize_tools"
 
     def __init__(self, current: CurrentConfig) -> None:
         self.current = current
+        self.book = LessonBook()
 
-    def request(self, flow: http.HTTPFlow) -> None:
-        """Edit the spans of the request's tools that need it."""
-        request = flow.request
-        if flow.response or flow.error:
+    def wiremend_call(self, planned: PlannedCall) -> None:
+        """Fit the request to each target that it may be sent to."""
+        plan, request = planned.plan, planned.flow.request
+        if plan.protocol is None or plan.facts is None:
             return
-        protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
-        if protocol is None:
-            return
-        body = request.get_content(strict=False) or b""
-        sanitized = sanitize_tools(protocol, body, disabled=self.current.disabled)
-        if sanitized.body is not body:
-            request.content = sanitized.body
-        note_request_findings(flow, sanitized.findings)
+        self.book.give(self.current.lessons)
+        plan.fitted = FittedRequests(plan.protocol, self.book, self.current.disabled)
+        own = outgoing_of(request, plan.host, plan.facts.model)
+        for outgoing in plan.requests or (own,):
+            dialect = self.current.dialect_of(outgoing.provider, outgoing.host)
+            traits = traits_of(plan.protocol, outgoing.host, outgoing.model, dialect=dialect)
+            plan.fitted.add(outgoing, traits)
+        first = plan.fitted.at(0)
+        note_request_findings(planned.flow, first.findings)
+        if not plan.requests and first.request is not own:
+            address_request(request, first.request)
+
+    @command.command("wiremend.lessons")
+    def lessons(self) -> str:
+        """What was learnt from rejections, as configuration."""
+        return as_toml(self.book.learnt)
+
+    def done(self) -> None:
+        """Say what was learnt, so that the next proxy can be told."""
+        if self.book.learnt:
+            logger.info("wiremend: learnt from rejections:\n%s", as_toml(self.book.learnt))
 
 
 addons = suite_of(SanitizeTools)

@@ -66,7 +66,11 @@ headers = { "user-agent" = "opencode/1.0" }
 def test_the_documented_defaults_are_the_defaults() -> None:
     documented = tomllib.loads(DEFAULTS)
     assert parse_config(DEFAULTS, "x", {}) == Config()
-    assert Config().model_dump(mode="json") == documented | {"models": [], "providers": {}}
+    assert Config().model_dump(mode="json") == documented | {
+        "models": [],
+        "lessons": [],
+        "providers": {},
+    }
 
 
 def test_routes_and_providers_are_read_as_written() -> None:

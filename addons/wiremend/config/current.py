@@ -9,6 +9,7 @@ from wiremend.engine.call_settings import Heartbeat, Timeouts
 from wiremend.engine.retry import RetryPolicy
 from wiremend.rules.catalogue import catalogue
 from wiremend.rules.fire_and_forget import FireAndForget
+from wiremend.rules.lessons import Lesson, PlacedLesson
 from wiremend.rules.routing import ProviderAddress
 from wiremend.rules.secrets import secret_values
 
@@ -57,9 +58,23 @@ class CurrentConfig:
         self.read(self._option, self._directory)
         return True
 
+    def dialect_of(self, provider: str, host: str) -> str | None:
+        """The dialect that the configuration names for this provider, or for one at this host."""
+        named = self.config.providers.get(provider)
+        if named is not None and named.schema_dialect is not None:
+            return named.schema_dialect
+        at_host = (one for one in self.config.providers.values() if one.host == host)
+        return next((one.schema_dialect for one in at_host if one.schema_dialect), None)
+
     def _apply(self, config: Config) -> None:
         self.config = config
-        self.disabled = config.disabled_codes([rule.code for rule in catalogue()])
+        codes = [rule.code for rule in catalogue()]
+        self.disabled = config.disabled_codes(codes)
+        self.mending_codes = frozenset(code for code in codes if code.startswith("S"))
+        self.lessons = tuple(
+            PlacedLesson(one.provider, one.model, Lesson(one.kind, value=one.value, tool=one.tool))
+            for one in config.lessons
+        )
         self.providers = {
             name: ProviderAddress(
                 name,

@@ -27,6 +27,9 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wiremend.rules.call_shape import CallShape
+from wiremend.rules.lessons import LessonKind
+from wiremend.rules.schema_dialects import DIALECTS
+from wiremend.rules.tool_names import NAMES_BY_DIALECT
 
 _CODE = re.compile(r"[A-Z]\d{0,3}\Z")
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
@@ -71,6 +74,13 @@ def _a_host_glob(text: str) -> str:
             "expected a host glob such as '*.example.com', "
             f"without scheme, port or path, got {text!r}"
         )
+    return text
+
+
+def _a_dialect(text: str) -> str:
+    if text not in DIALECTS:
+        known = ", ".join(DIALECTS)
+        raise ValueError(f"expected one of {known}, got {text!r}{did_you_mean(text, DIALECTS)}")
     return text
 
 
@@ -290,6 +300,9 @@ class Provider(Section):
     api_key_file: Annotated[str, AfterValidator(_a_name)] | None = None
     """A file that holds the key and nothing else, readable by its owner alone; in place of
     `api_key`. A relative path starts at the configuration's directory."""
+    schema_dialect: Annotated[str, AfterValidator(_a_dialect)] | None = None
+    """What its tools' schemas must be written in: "plain" leaves them alone; without it, what is
+    known of the host and model decides."""
     headers: Mapping[str, SecretStr] = {}
     """Headers that replace the client's; `${NAME}` is read in those that carry a credential."""
 
@@ -315,6 +328,35 @@ class Provider(Section):
                 problems.append(((name,), "expected one line without control characters"))
         _refuse(*problems)
         return headers
+
+
+class LearntLesson(Section):
+    """`[[lessons]]`: what a provider is known to refuse; `wiremend.lessons` writes them."""
+
+    provider: Name
+    """The name of a `[providers]` entry, or a host."""
+    kind: LessonKind
+    """What is done about it."""
+    model: Name = "*"
+    """A glob on the model, upper and lower case alike."""
+    value: str = ""
+    """The dialect, the value of the header, or the path of the field."""
+    tool: str = ""
+    """The tool, as the client calls it; without it every tool."""
+
+    @model_validator(mode="after")
+    def _value_fits_kind(self) -> "LearntLesson":
+        known: Mapping[str, Iterable[str]] = {
+            "schema-dialect": DIALECTS,
+            "tool-names": NAMES_BY_DIALECT,
+        }
+        names = known.get(self.kind)
+        if names is not None and self.value not in names:
+            hint = did_you_mean(self.value, names)
+            _refuse((("value",), f"expected one of {', '.join(names)}, got {self.value!r}{hint}"))
+        if self.kind in ("beta", "field") and not self.value:
+            _refuse((("value",), f"is needed for the kind {self.kind!r}"))
+        return self
 
 
 class FireAndForget(Section):
@@ -345,6 +387,7 @@ class Config(Section):
     heartbeat: Heartbeat = Heartbeat()
     rules: Rules = Rules()
     models: tuple[ModelRoute, ...] = ()
+    lessons: tuple[LearntLesson, ...] = ()
     providers: Mapping[str, Provider] = {}
     fire_and_forget: FireAndForget = FireAndForget()
     shutdown: Shutdown = Shutdown()
@@ -377,6 +420,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "heartbeat": Heartbeat,
     "rules": Rules,
     "models": ModelRoute,
+    "lessons": LearntLesson,
     "providers": Provider,
     "fire_and_forget": FireAndForget,
     "shutdown": Shutdown,
@@ -386,7 +430,9 @@ TABLES_WITHIN: Mapping[tuple[str, str], type[Section]] = {("models", "when"): Wh
 """Tables inside an entry of these: the section, and the key that holds the table."""
 
 HEADINGS: Mapping[str, str] = {
-    name: {"models": "[[models]]", "providers": "[providers.NAME]"}.get(name, f"[{name}]")
+    name: {"models": "[[models]]", "lessons": "[[lessons]]", "providers": "[providers.NAME]"}.get(
+        name, f"[{name}]"
+    )
     for name in SECTIONS
 }
 """How each of them is written in the file."""

@@ -3,8 +3,12 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
 
 from wiremend.engine.actions import Head, Respond
+from wiremend.json_spans import Edits, Path, parse
 from wiremend.protocols import anthropic_messages, chat_completions, gemini, responses
 from wiremend.protocols.errors import ProviderError, make_error
 from wiremend.protocols.names import WireProtocol
@@ -16,6 +20,14 @@ _ENVELOPES: Mapping[WireProtocol, Callable[[ProviderError], bytes]] = {
     WireProtocol.GEMINI: gemini.error_envelope,
 }
 _REQUEST_ID_HEADERS = (b"request-id", b"x-request-id", b"cf-ray")
+_MESSAGE_PATHS: tuple[Path, ...] = (
+    ("error", "message"),
+    (0, "error", "message"),
+    ("error",),
+    ("message",),
+    ("detail",),
+)
+"""Where error bodies say what is wrong; Gemini may wrap its own in the array it began."""
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _CLIENT_CLOSED_REQUEST = 499
 
@@ -63,6 +75,32 @@ def with_some_message(error: ProviderError, *, host: str, attempts: int) -> Prov
     name = error.code or error.type or f"an error (status {error.status})"
     tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
     return error.with_message(f"{host} reported {name} without a message ({tries}).")
+
+
+def with_explained_message(body: bytes, explain: Callable[[str], str]) -> bytes:
+    """An error body whose message became `explain(message)`; every other byte stays.
+
+    A message that is JSON itself is left alone: clients parse it.
+    """
+    try:
+        value = parse(body)
+    except ValueError:
+        return body
+    for path in _MESSAGE_PATHS:
+        message: Any = value
+        for step in path:
+            if isinstance(step, int):
+                message = message[step] if isinstance(message, list) and message else None
+            else:
+                message = message.get(step) if isinstance(message, dict) else None
+        if isinstance(message, str) and not message.lstrip().startswith(("{", "[")):
+            explained = explain(message)
+            if explained == message:
+                return body
+            edits = Edits(body)
+            edits.replace(path, orjson.dumps(explained))
+            return edits.apply()
+    return body
 
 
 def request_id_of(head: Head | None) -> str:

@@ -37,7 +37,13 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
-from wiremend.engine.answers import error_response, html_error, is_html, with_some_message
+from wiremend.engine.answers import (
+    error_response,
+    html_error,
+    is_html,
+    with_explained_message,
+    with_some_message,
+)
 from wiremend.engine.call_settings import AttemptRecord, CallSettings, Target
 from wiremend.engine.content_coding import UndecodableBody
 from wiremend.engine.failures import (
@@ -53,6 +59,7 @@ from wiremend.engine.target_choice import TargetChoice
 from wiremend.protocols.errors import RETRYABLE_STATUS, ProviderError, make_error
 from wiremend.rules import errors, routing, transport
 from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.fitted_requests import TOOL_NAMED
 from wiremend.rules.mending import Kind, Mended
 
 DRAIN_SECONDS = 1.0
@@ -162,6 +169,9 @@ class CallMachine:
         self._last_byte = self._last_progress = now
         self._response.begin(head)
         actions: list[Action] = []
+        if self.settings.fitted is not None and 200 <= head.status < 300:
+            for lesson in self.settings.fitted.accepted(self._choice.number):
+                actions.append(Note(f"{self._name()}: learnt {lesson}", warning=False))
         if self._response.how is Reading.UNTOUCHED:
             self._show_head(now, actions, head)
         return self._scheduled(now, actions)
@@ -284,7 +294,7 @@ class CallMachine:
         self._request_sent = self._last_byte = self._last_progress = now
         self._reused = False
         self._upstream_ended = False
-        self._response = ResponseReading(self.settings)
+        self._response = ResponseReading(self.settings, self._choice.number)
         self._drain_until = 0.0
 
     def _start_attempt(self, now: float, *, fresh: bool) -> list[Action]:
@@ -315,6 +325,8 @@ class CallMachine:
             actions.append(AbandonAttempt())
             self._upstream_ended = True
         told = error.message or error.code or error.type or f"status {error.status}"
+        if self._amended(now, actions, error):
+            return
         if self._shown in (Shown.NOTHING, Shown.HEAD):
             decision = self.settings.retry.decide(
                 error,
@@ -333,6 +345,19 @@ class CallMachine:
         else:
             self._find(rule, told, "ended in the protocol's error")
         self._give_up(now, actions, error, told)
+
+    def _amended(self, now: float, actions: list[Action], error: ProviderError) -> bool:
+        """Whether the provider refused the request and it was changed: then it is sent again."""
+        if self.settings.fitted is None or self._shown not in (Shown.NOTHING, Shown.HEAD):
+            return False
+        findings = self.settings.fitted.amend(self._choice.number, error)
+        if not findings:
+            return False
+        self.findings += findings
+        self._record(now, f"refused: {error.message}", 0.0)
+        self._tries_here -= 1
+        actions += self._start_attempt(now, fresh=True)
+        return True
 
     def _give_up(self, now: float, actions: list[Action], error: ProviderError, told: str) -> None:
         """The current target failed for good: ask the next one, or tell the client."""
@@ -355,6 +380,8 @@ class CallMachine:
             self._find(transport.REFUSED, found, "nothing was sent")
         if found_one:
             self._tries_here = 0
+            if self.settings.fitted is not None and self._choice.number:
+                self.findings += self.settings.fitted.at(self._choice.number).findings
             actions += self._start_attempt(now, fresh=False)
         return found_one
 
@@ -400,6 +427,7 @@ class CallMachine:
             actions.append(CutResponse(error.message))
             self._finish(now, actions, "cut")
             return
+        error = error.with_message(self._explained(error.message))
         error = with_some_message(error, host=self._target.provider, attempts=self._number)
         outcome = f"error {error.status} in the stream"
         if self._completed_after_all(now, actions):
@@ -414,7 +442,10 @@ class CallMachine:
     def _final_answer(self, error: ProviderError) -> Respond:
         own = self._response.own_error()
         if own is not None and self._choice.number == 0:
-            return own  # after a fallback the client is told of every try instead
+            # After a fallback the client is told of every try instead.
+            body = with_explained_message(own.body, self._explained)
+            return Respond(self._response.whole_head(own.head, body), body)
+        error = error.with_message(self._explained(error.message))
         return error_response(
             self.settings.protocol,
             error,
@@ -422,6 +453,15 @@ class CallMachine:
             attempts=self._number,
             head=self._response.head,
         )
+
+    def _explained(self, message: str) -> str:
+        """The message of an error; behind it, which tools it means."""
+        if self.settings.fitted is None:
+            return message
+        explained = self.settings.fitted.explain(self._choice.number, message)
+        if explained != message:
+            self._find(TOOL_NAMED, message, "tools named")
+        return explained
 
     def _error_ending(self, error: ProviderError) -> bytes:
         if self._shown is Shown.HEAD:
@@ -536,10 +576,11 @@ class CallMachine:
         if head.status in RETRYABLE_STATUS or not body.strip():
             self._fail(now, actions, transport.RETRYABLE_STATUS, error)
             return
-        self._give_up(now, actions, error, f"status {head.status}")
+        if not self._amended(now, actions, error):
+            self._give_up(now, actions, error, f"status {head.status}")
 
     def _look_at_success(self, now: float, actions: list[Action], head: Head, body: bytes) -> None:
-        mended = mend_body(self.settings.protocol, body, self.settings.context)
+        mended = mend_body(self.settings.protocol, body, self._response.context)
         if mended.error is not None and self.settings.raise_errors:
             self.findings += mended.findings
             rule = errors.NOT_A_STREAM if self.settings.streaming else errors.ERROR_IN_BODY

@@ -1,11 +1,12 @@
 """What a machine must know of its call, and what it may do to it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from wiremend.engine.health import CallHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.names import WireProtocol
+from wiremend.rules.fitted_requests import FittedRequests
 from wiremend.rules.mending import StreamContext
 
 
@@ -49,6 +50,8 @@ class CallSettings:
     """The first choice, then the fallbacks."""
     streaming: bool
     context: StreamContext = field(default_factory=StreamContext)
+    fitted: FittedRequests | None = None
+    """What goes to each target, to be changed when it is rejected; None: it is what it is."""
     showing: Literal["live", "guarded", "buffered"] = "live"
     """When content is shown: at once, after its beginning proved good, or when it is complete."""
     raise_errors: bool = True
@@ -56,6 +59,11 @@ class CallSettings:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeouts: Timeouts = field(default_factory=Timeouts)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
+
+    def context_at(self, target: int) -> StreamContext:
+        """What a mender may know of the call at this target, as its request is now."""
+        renamed = self.fitted.at(target).renamed if self.fitted else {}
+        return replace(self.context, renamed=renamed) if renamed else self.context
 
 
 @dataclass(frozen=True, slots=True)

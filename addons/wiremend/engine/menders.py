@@ -14,6 +14,7 @@ from wiremend.rules import (
     responses_stream,
 )
 from wiremend.rules.mending import MendedBody, Mender, StreamContext
+from wiremend.rules.naming_back import NamingBack, name_back
 
 _STREAMS: Mapping[WireProtocol, Callable[[StreamContext], Mender]] = {
     WireProtocol.ANTHROPIC_MESSAGES: anthropic_messages_stream.AnthropicMender,
@@ -31,9 +32,11 @@ _BODIES: Mapping[WireProtocol, Callable[[bytes, StreamContext], MendedBody]] = {
 
 def make_mender(protocol: WireProtocol, context: StreamContext) -> Mender:
     """A fresh mender for one attempt's event stream."""
-    return _STREAMS[protocol](context)
+    mender = _STREAMS[protocol](context)
+    return NamingBack(mender, context.renamed) if context.renamed else mender
 
 
 def mend_body(protocol: WireProtocol, body: bytes, context: StreamContext) -> MendedBody:
     """What a buffered 2xx body becomes."""
-    return _BODIES[protocol](body, context)
+    named = name_back(body, context.renamed) if context.renamed else body
+    return _BODIES[protocol](named, context)

@@ -13,6 +13,7 @@ from wiremend.engine.health import ProviderHealth
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.names import WireProtocol
+from wiremend.rules.fitted_requests import FittedRequests
 from wiremend.rules.mending import StreamContext
 from wiremend.rules.routing import OutgoingRequest
 
@@ -47,6 +48,8 @@ class CallPlan:
     """Codes of the rules that mend what is shown; all are off unless `repair`."""
     requests: tuple[OutgoingRequest, ...] = ()
     """Where the call may be sent, first choice first; empty: where its client sent it."""
+    fitted: FittedRequests | None = None
+    """The same requests (or the client's own) as each target accepts them."""
     health: ProviderHealth | None = None
     """Budgets and breakers to heed."""
     acknowledge_after_seconds: float | None = None
@@ -62,9 +65,15 @@ class CallPlan:
             )
         if self.protocol is None or self.facts is None:
             return None
-        if not (self.repair or self.raise_errors or self.retry or self.requests):
+        if not (self.repair or self.raise_errors or self.retry or self.requests or self.fitted):
             return None
         return CallMachine(self._settings(), random=random.random, wall_clock=time.time)
+
+    def request_for(self, target: int) -> OutgoingRequest | None:
+        """What goes to this target now; None: the client's request, as it stands in the flow."""
+        if self.fitted is not None and (self.requests or self.fitted.is_amended(target)):
+            return self.fitted.at(target).request
+        return self.requests[target] if self.requests else None
 
     def _targets(self) -> tuple[Target, ...]:
         model = self.facts.model if self.facts else ""
@@ -90,6 +99,7 @@ class CallPlan:
                 disabled=self.disabled if self.repair else self.disabled | self.mending_codes,
                 array=self.facts.array,
             ),
+            fitted=self.fitted,
             showing=self.showing,
             raise_errors=self.raise_errors,
             retry=self.retry or ONE_ATTEMPT,

@@ -38,7 +38,8 @@ class Reading(Enum):
 class ResponseReading:
     """Starts before the head; `begin` takes it, `decode` and the rest take the body."""
 
-    def __init__(self, settings: CallSettings) -> None:
+    def __init__(self, settings: CallSettings, target: int = 0) -> None:
+        self.context = settings.context_at(target)
         self.how = Reading.UNTOUCHED
         self.head: Head | None = None
         self.body_is_whole = False
@@ -71,7 +72,7 @@ class ResponseReading:
         if is_success and "text/event-stream" in content_type:
             return Reading.STREAM
         if is_success and self._settings.streaming:
-            if self._settings.context.array and "html" not in content_type:
+            if self.context.array and "html" not in content_type:
                 return Reading.STREAM
             if not content_type or content_type.startswith(("text/plain", "application/octet")):
                 return Reading.STREAM  # gateways that forget the type
@@ -85,8 +86,7 @@ class ResponseReading:
 
     def fresh_repair(self) -> StreamRepair:
         """A repair for a stream of this call of which nothing was seen."""
-        context = self._settings.context
-        return StreamRepair(make_mender(self._settings.protocol, context), context)
+        return StreamRepair(make_mender(self._settings.protocol, self.context), self.context)
 
     @property
     def at_event_boundary(self) -> bool:
@@ -192,7 +192,7 @@ class ResponseReading:
         """The head of an event stream: upstream's own, less what mending makes untrue."""
         if self.head is not None and self.how is Reading.STREAM:
             return self.decoded_head(self.head).without((b"content-length",))
-        is_array = self._settings.context.array
+        is_array = self.context.array
         content_type = b"application/json" if is_array else b"text/event-stream"
         return Head(200, ((b"content-type", content_type), (b"cache-control", b"no-cache")))
 

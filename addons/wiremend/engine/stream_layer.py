@@ -167,7 +167,7 @@ class MendedHttpStream(HttpStream):
         self._connection: Connection | None = None
         self._upstream_response: http.Response | None = None
         self._conceal: Callable[[http.HTTPFlow], None] | None = None
-        self._requests: tuple[OutgoingRequest, ...] = ()
+        self._plan: CallPlan | None = None
         self._sent_to: OutgoingRequest | None = None
         self._read: list[bytes] = []
         self._shown = bytearray()
@@ -195,7 +195,7 @@ class MendedHttpStream(HttpStream):
         if machine is None:
             return (yield from super().make_server_connection())
         self.machine = machine
-        self._requests = planned.plan.requests
+        self._plan = planned.plan
         self._request = self.flow.request.copy()
         self._conceal = planned.conceal
         self._show_request()
@@ -365,10 +365,8 @@ class MendedHttpStream(HttpStream):
 
     def _address(self, target: int) -> None:
         """Make the request the one that goes to this target, and show it in the flow."""
-        if not self._requests:
-            return
-        outgoing = self._requests[target]
-        if outgoing is self._sent_to:
+        outgoing = self._plan.request_for(target) if self._plan else None
+        if outgoing is None or outgoing is self._sent_to:
             return
         self._sent_to = outgoing
         address_request(self._request, outgoing)
@@ -577,6 +575,20 @@ def plan_of(flow: http.HTTPFlow) -> CallPlan:
     if plan.protocol is not None:
         plan.facts = read_request(plan.protocol, request.path, request.get_content() or b"")
     return plan
+
+
+def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingRequest:
+    """A request as its client wrote it, to be changed for where it shall go."""
+    return OutgoingRequest(
+        provider=provider,
+        model=model,
+        scheme=request.scheme,
+        host=request.host,
+        port=request.port,
+        path=request.path,
+        headers=tuple(request.headers.items(multi=True)),  # type: ignore[no-untyped-call] # mitmproxy has no types here
+        body=request.get_content(strict=False) or b"",
+    )
 
 
 def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:

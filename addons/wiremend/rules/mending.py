@@ -6,8 +6,10 @@ to the call; `end` is asked when upstream closed cleanly; `fail` is asked for th
 that end the stream in the protocol's own error.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Protocol
 
 from wiremend.protocols.errors import ProviderError
@@ -56,6 +58,8 @@ class StreamContext:
     """The names of the tools that the request offers."""
     disabled: frozenset[str] = frozenset()
     """Codes of rules that are switched off."""
+    renamed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The client's name of each tool that went under another one."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
 

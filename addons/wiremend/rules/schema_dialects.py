@@ -126,10 +126,20 @@ MOONSHOT = Dialect(
     known_required=True,
 )
 """`not a valid moonshot flavored json schema` (MoonshotAI/kimi-cli#2531, #2061)."""
+BASIC = Dialect(
+    "basic",
+    keywords=_MOONSHOT_KEYWORDS,
+    references=False,
+    booleans=False,
+    items_required=True,
+    properties_required=True,
+    known_required=True,
+)
+"""What all of them read: for a tool that was refused for a reason nobody can name."""
 
 DIALECTS = {
     dialect.name: dialect
-    for dialect in (PLAIN, OPENAI, OPENAI_STRICT, ANTHROPIC, GEMINI, DEEPSEEK, XAI, MOONSHOT)
+    for dialect in (PLAIN, OPENAI, OPENAI_STRICT, ANTHROPIC, GEMINI, DEEPSEEK, XAI, MOONSHOT, BASIC)
 }
 
 

@@ -30,6 +30,8 @@ class TargetTraits:
     """The dialect of its tools' schemas: a name in `schema_dialects.DIALECTS`."""
     names: NameLimit | None = None
     """What a tool may be called; None: anything."""
+    unique_names: bool = False
+    """No two tools may have one name."""
     strip_custom_type: bool = False
     """Tools must come without `"type":"custom"`."""
     refused_betas: tuple[str, ...] = ()
@@ -63,11 +65,16 @@ TARGETS: tuple[TargetRow, ...] = (
         ("api.anthropic.com",),
         ("claude-*",),
         _ANTHROPIC,
-        TargetTraits("anthropic", NAMES_BY_DIALECT["anthropic"]),
+        TargetTraits("anthropic", NAMES_BY_DIALECT["anthropic"], unique_names=True),
         "`input_schema does not support oneOf, allOf, or anyOf at the top level`; "
         "`It must match JSON Schema draft 2020-12`; `String should match pattern "
-        "'^[a-zA-Z0-9_-]{1,128}$'`",
-        ("anomalyco/opencode#35516", "openclaw/openclaw#29416", "home-assistant/core#147760"),
+        "'^[a-zA-Z0-9_-]{1,128}$'`; `tools: Tool names must be unique`",
+        (
+            "anomalyco/opencode#35516",
+            "openclaw/openclaw#29416",
+            "home-assistant/core#147760",
+            "anthropics/claude-code#10687",
+        ),
     ),
     TargetRow(
         ("api.openai.com", "*.api.openai.com", "chatgpt.com"),
@@ -88,10 +95,16 @@ TARGETS: tuple[TargetRow, ...] = (
         ),
         ("gemini-*",),
         _GEMINI,
-        TargetTraits("gemini", NAMES_BY_DIALECT["gemini"]),
+        TargetTraits("gemini", NAMES_BY_DIALECT["gemini"], unique_names=True),
         "`Unknown name \"$schema\" at 'tools[0].function_declarations[0].parameters': Cannot find "
-        "field`; `Must start with a letter or an underscore`",
-        ("router-for-me/CLIProxyAPI#97", "cline/cline#7339", "kaitranntt/ccs#25"),
+        "field`; `Must start with a letter or an underscore`; `Duplicate "
+        "function declaration found`",
+        (
+            "router-for-me/CLIProxyAPI#97",
+            "cline/cline#7339",
+            "kaitranntt/ccs#25",
+            "tridz-dev/huf#341",
+        ),
     ),
     TargetRow(
         ("api.deepseek.com",),

@@ -7,7 +7,7 @@ names the tool alike, and provider-side prompt caches keep hitting.
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _HASH_CHARACTERS = 8
@@ -34,8 +34,11 @@ class NameLimit:
         """The name, if the target takes it; else the nearest one that it takes."""
         if self.takes(name):
             return name
-        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-        ending = "_" + digest[:_HASH_CHARACTERS]
+        return self.distinct(name, name.encode("utf-8", "surrogatepass"))
+
+    def distinct(self, name: str, of: bytes) -> str:
+        """A name like this one that the target takes, ending in a piece of the hash of `of`."""
+        ending = "_" + hashlib.sha256(of).hexdigest()[:_HASH_CHARACTERS]
         cleaned = re.sub(f"[^{self.others}]", "_", name)
         if not re.match(f"[{self.first}]", cleaned):
             cleaned = "t" + cleaned
@@ -60,8 +63,3 @@ NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
     "moonshot": NameLimit("a-zA-Z", _WORD),
 }
 """What the providers behind a dialect take."""
-
-
-def renamings(names: Iterable[str], limit: NameLimit) -> dict[str, str]:
-    """The new name of each name that the target does not take."""
-    return {name: fitted for name in names if (fitted := limit.fit(name)) != name}

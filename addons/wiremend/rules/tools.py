@@ -103,10 +103,10 @@ def sanitize_tools(
         request = parse(body)
     except ValueError:
         return SanitizedRequest(body)
-    if not isinstance(request, dict) or protocol not in _CLIENT_TOOLS:
+    if not isinstance(request, dict):
         return SanitizedRequest(body)
     mending = RequestMending(protocol, Edits(body), disabled)
-    tools = list(_CLIENT_TOOLS[protocol](request))
+    tools = list(client_tools(protocol, request))
     removed = _drop_nameless(mending, request, tools)
     for tool in tools:
         if any(tool.entry[:depth] in removed for depth in range(1, len(tool.entry) + 1)):
@@ -122,6 +122,12 @@ def sanitize_tools(
 
 
 # Which tools a request offers
+
+
+def client_tools(protocol: str, request: dict[str, Any]) -> Iterator[ClientTool]:
+    """The tools of a parsed request that the client runs, in order."""
+    offered = _CLIENT_TOOLS.get(protocol)
+    return offered(request) if offered else iter(())
 
 
 def _anthropic_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
@@ -201,7 +207,7 @@ def _drop_nameless(
     if not removed:
         return removed
     remaining = [tool for tool in tools if tool.entry not in removed]
-    removed |= _emptied(request, removed)
+    removed |= emptied(request, removed)
     if mending.protocol == WireProtocol.GEMINI:
         removed |= _gemini_choice(mending, request, bool(remaining))
     else:
@@ -209,7 +215,7 @@ def _drop_nameless(
     return removed
 
 
-def _emptied(request: dict[str, Any], removed: set[Path]) -> set[Path]:
+def emptied(request: dict[str, Any], removed: set[Path]) -> set[Path]:
     """The entries of `tools` that go because nothing is left in them."""
     emptied: set[Path] = set()
     for parent in {path[:-1] for path in removed if len(path) > 2}:
