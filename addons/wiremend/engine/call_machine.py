@@ -362,7 +362,7 @@ class CallMachine:
     def _give_up(self, now: float, actions: list[Action], error: ProviderError, told: str) -> None:
         """The current target failed for good: ask the next one, or tell the client."""
         self._record(now, told)
-        self._choice.judge(now, error.status)
+        self._choice.judge(now, error.status, told)
         if self._shown in (Shown.NOTHING, Shown.HEAD) and self._choice.may_fall_back(error):
             failed = self._target
             if self._enter_target(now, actions):
@@ -401,15 +401,20 @@ class CallMachine:
         return error.with_message(f"{said.message} Tried {tries}.")
 
     def _refuse(self, now: float, actions: list[Action]) -> None:
-        """Every breaker is open: nothing is sent upstream."""
+        """Every breaker is open: nothing is sent upstream.
+
+        No Retry-After: Codex would wait for it before each of its 30 tries, five minutes in all,
+        where its own backoff gives up after half a minute.
+        """
         self._upstream_ended = True
         self._number = 1
         host, seconds = self._target.provider, self._choice.refused_seconds
+        last = f" Last: {self._choice.last_failure}" if self._choice.last_failure else ""
         error = make_error(
             status=503,
             type="overloaded_error",
-            message=f"{host} failed several calls in a row; it is asked again in {seconds:.0f} s.",
-            retry_after_seconds=seconds,
+            message=f"{host} failed several calls in a row and is asked again in {seconds:.0f} s."
+            + last,
         )
         actions.append(
             error_response(self.settings.protocol, error, host=host, attempts=0, head=None)
@@ -529,8 +534,9 @@ class CallMachine:
     def _end_in_error(self, now: float, actions: list[Action], one: Mended) -> None:
         assert one.error is not None
         rule = transport.EARLY_END if self._upstream_ended else errors.ERROR_MID_STREAM
-        self._find(rule, one.error.message or one.error.type, "ended in the protocol's error")
-        self._choice.judge(now, one.error.status)
+        told = one.error.message or one.error.type
+        self._find(rule, told, "ended in the protocol's error")
+        self._choice.judge(now, one.error.status, told)
         actions.append(FinishResponse())
         if not self._upstream_ended:
             actions.append(AbandonAttempt())

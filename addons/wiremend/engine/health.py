@@ -27,7 +27,7 @@ class HealthLimits:
     failures: int = 5
     """Calls that must fail in a row, all their attempts made, to open the breaker."""
     pause_seconds: float = 5.0
-    pause_max_seconds: float = 30.0
+    pause_max_seconds: float = 10.0
 
 
 class RetryBudget:
@@ -63,6 +63,8 @@ class CircuitBreaker:
     """One per provider and model."""
 
     def __init__(self, limits: HealthLimits) -> None:
+        self.last_failure = ""
+        """What the last failed call came to."""
         self._limits = limits
         self._failures = 0
         self._openings = 0
@@ -93,8 +95,9 @@ class CircuitBreaker:
         self._open_until = None
         self._probing = False
 
-    def failed(self, now: float) -> None:
-        """A call failed, all its attempts made."""
+    def failed(self, now: float, told: str = "") -> None:
+        """A call failed, all its attempts made; `told` says how."""
+        self.last_failure = told
         self._failures += 1
         if self._probing or self._failures >= self._limits.failures:
             pause = self._limits.pause_seconds * 2.0 ** min(self._openings, 30)

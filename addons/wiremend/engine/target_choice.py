@@ -28,6 +28,8 @@ class TargetChoice:
         """The target that is asked now."""
         self.refused_seconds = 0.0
         """How long the last breaker that was met stays open."""
+        self.last_failure = ""
+        """What opened it."""
         self._targets = targets
         self._next = 0
         self._stopped_providers: set[str] = set()
@@ -50,6 +52,7 @@ class TargetChoice:
                 seconds = target.health.breaker.refused_for(now)
                 if seconds is not None:
                     self.refused_seconds = seconds
+                    self.last_failure = target.health.breaker.last_failure
                     refused.append(target)
                     continue
             self.number = number
@@ -75,8 +78,8 @@ class TargetChoice:
         if self.target.health is not None:
             self.target.health.breaker.answered()
 
-    def judge(self, now: float, status: int | None) -> None:
-        """Tell the breaker of the end: an error's status, 0 for none, None for no verdict."""
+    def judge(self, now: float, status: int | None, told: str = "") -> None:
+        """Tell the breaker of the end: an error's status and message; 0: none; None: no verdict."""
         if self.target.health is None:
             return
         breaker = self.target.health.breaker
@@ -85,4 +88,4 @@ class TargetChoice:
         elif status is None or status < 500:
             breaker.abandoned()
         else:
-            breaker.failed(now)
+            breaker.failed(now, told)
