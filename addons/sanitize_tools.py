@@ -1,6 +1,7 @@
-"""Request: tools and fields as the target accepts them, and learning from what it refuses."""
+"""Request: tools, messages and fields as the target accepts them, and learning from refusals."""
 
 import logging
+from dataclasses import replace
 
 from load_configuration import suite_of
 from mitmproxy import command
@@ -8,6 +9,7 @@ from wiremend.config.current import CurrentConfig
 from wiremend.engine.stream_layer import PlannedCall, address_request, outgoing_of
 from wiremend.rules.fitted_requests import FittedRequests
 from wiremend.rules.lessons import LessonBook, as_toml
+from wiremend.rules.message_targets import message_traits_of
 from wiremend.rules.targets import traits_of
 from wiremend.views.flow_notes import note_request_findings
 
@@ -34,7 +36,15 @@ class SanitizeTools:
         for outgoing in plan.requests or (own,):
             dialect = self.current.dialect_of(outgoing.provider, outgoing.host)
             traits = traits_of(plan.protocol, outgoing.host, outgoing.model, dialect=dialect)
-            plan.fitted.add(outgoing, traits)
+            configured = self.current.address_of(outgoing.provider, outgoing.host)
+            messages = message_traits_of(
+                plan.protocol,
+                outgoing.host,
+                outgoing.model,
+                opted=configured.message_rules if configured else None,
+                max_output_tokens=configured.max_output_tokens if configured else None,
+            )
+            plan.fitted.add(outgoing, replace(traits, messages=messages))
         first = plan.fitted.at(0)
         note_request_findings(planned.flow, first.findings)
         if not plan.requests and first.request is not own:

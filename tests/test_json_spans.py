@@ -247,6 +247,42 @@ def test_a_path_that_does_not_exist_cannot_be_edited() -> None:
         Edits(b"[1]").replace((1,), b"2")
 
 
+@pytest.mark.parametrize(
+    ("body", "index", "expected"),
+    [
+        (b"[ 1 , 2 ]", 0, b"[ 9,1 , 2 ]"),
+        (b"[ 1 , 2 ]", 1, b"[ 1,9 , 2 ]"),
+        (b"[ 1 , 2 ]", 2, b"[ 1 , 2,9 ]"),
+        (b"[ 1 , 2 ]", 7, b"[ 1 , 2,9 ]"),
+        (b"[ ]", 0, b"[9 ]"),
+    ],
+)
+def test_an_item_is_inserted_before_another_or_at_the_end(
+    body: bytes, index: int, expected: bytes
+) -> None:
+    edits = Edits(body)
+    edits.insert_item((), index, b"9")
+    assert edits.apply() == expected
+
+
+@pytest.mark.parametrize(("gone", "expected"), [(0, b"[9,2,3]"), (1, b"[9,1,3]"), (2, b"[9,1,2]")])
+def test_an_item_is_inserted_while_another_goes(gone: int, expected: bytes) -> None:
+    edits = Edits(b"[1,2,3]")
+    edits.insert_item((), 0, b"9")
+    edits.remove((gone,))
+    assert edits.apply() == expected
+
+
+def test_a_member_is_renamed_and_its_duplicates_with_it() -> None:
+    edits = Edits(b'{ "a" : 1.0e0, "b": 2, "\\u0061":3}')
+    edits.rename(("a",), 'c"')
+    assert edits.apply() == b'{ "c\\"" : 1.0e0, "b": 2, "c\\"":3}'
+
+
+def test_a_value_is_read_as_it_stands() -> None:
+    assert Edits(b'{"a":[1, "\\u00e9" ]}').text(("a", 1)) == b'"\\u00e9"'
+
+
 def test_edits_that_overlap_are_refused() -> None:
     with pytest.raises(ValueError, match="overlap"):
         splice(b"abcdef", [Edit(0, 3, b""), Edit(2, 4, b"")])

@@ -217,6 +217,33 @@ class Edits:
         end = self._existing(path).end
         self._edits.append(Edit(end, end, b"," + member))
 
+    def insert_item(self, path: Path, index: int, text: bytes) -> None:
+        """The array at `path` gains `text` (one item, or several) before the item at `index`.
+
+        An index behind the last item appends. Where a first item is inserted, not all of the
+        array's own may be removed.
+        """
+        own = self._spans.items(path)
+        if not own:
+            start = self._existing(path).start + 1
+            self._edits.append(Edit(start, start, text))
+        elif index == 0:
+            self._edits.append(Edit(own[0].start, own[0].start, text + b","))
+        else:
+            end = own[min(index, len(own)) - 1].end
+            self._edits.append(Edit(end, end, b"," + text))
+
+    def rename(self, path: Path, key: str) -> None:
+        """The member at `path` gets another key; its value keeps its bytes."""
+        for member in self._spans.members(path[:-1]):
+            if member.key == path[-1]:
+                self._edits.append(Edit(*member.key_span, json.dumps(key).encode()))
+
+    def text(self, path: Path) -> bytes:
+        """The value at `path` as it stands in the text."""
+        span = self._existing(path)
+        return self._spans.body[span.start : span.end]
+
     def apply(self) -> bytes:
         """The edited text; the very same object when there is nothing to do."""
         edits = list(self._edits)

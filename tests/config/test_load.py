@@ -364,6 +364,14 @@ WRONG = {
         provider('headers = { Content-Length = "5" }'),
         "providers.p.headers.Content-Length: the proxy sets this header itself",
     ),
+    "a rule that is not about messages": (
+        provider('message_rules = ["S1"]'),
+        "providers.p.message_rules[0]: there is no rule on messages (Q...) 'S1'",
+    ),
+    "a limit that is none": (
+        provider("max_output_tokens = 0"),
+        "providers.p.max_output_tokens: expected 1 or more, got a number",
+    ),
     "a condition that is none": (
         route('match = "*"\nwhen = { straeming = true }'),
         "models[0].when.straeming: unknown key; did you mean 'streaming'?",

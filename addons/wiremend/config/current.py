@@ -10,6 +10,7 @@ from wiremend.engine.retry import RetryPolicy
 from wiremend.rules.catalogue import catalogue
 from wiremend.rules.fire_and_forget import FireAndForget
 from wiremend.rules.lessons import Lesson, PlacedLesson
+from wiremend.rules.message_rules import MESSAGE_CODES
 from wiremend.rules.routing import ProviderAddress
 from wiremend.rules.secrets import secret_values
 
@@ -66,6 +67,14 @@ class CurrentConfig:
         at_host = (one for one in self.config.providers.values() if one.host == host)
         return next((one.schema_dialect for one in at_host if one.schema_dialect), None)
 
+    def address_of(self, provider: str, host: str) -> ProviderAddress | None:
+        """The configured provider of this name, else one at this host."""
+        named = self.providers.get(provider)
+        at_host = (
+            self.providers[n] for n, one in self.config.providers.items() if one.host == host
+        )
+        return named or next(at_host, None)
+
     def _apply(self, config: Config) -> None:
         self.config = config
         codes = [rule.code for rule in catalogue()]
@@ -81,6 +90,8 @@ class CurrentConfig:
                 provider.base_url,
                 provider.api_key.get_secret_value(),
                 {header: value.get_secret_value() for header, value in provider.headers.items()},
+                _message_codes(provider.message_rules),
+                provider.max_output_tokens,
             )
             for name, provider in config.providers.items()
         }
@@ -102,6 +113,13 @@ class CurrentConfig:
             max_elapsed_seconds=config.retry.max_elapsed,
             retry_after_max_seconds=config.retry.retry_after_max,
         )
+
+
+def _message_codes(opted: tuple[str, ...] | None) -> frozenset[str] | None:
+    """The codes that a provider's `message_rules` stand for."""
+    if opted is None:
+        return None
+    return frozenset(code for code in MESSAGE_CODES if code.startswith(opted))
 
 
 def _files_of(path: Path | None) -> tuple[Path, ...]:

@@ -143,6 +143,20 @@ def _refuse(*problems: tuple[tuple[str | int, ...], str]) -> None:
         )
 
 
+def _refuse_unknown_codes(
+    codes: Iterable[str], known: Iterable[str] | None, what: str = "rule"
+) -> None:
+    """Raise for each code that no known one begins with, at its place in its list."""
+    if known is not None:
+        _refuse(
+            *(
+                ((number,), f"there is no {what} {code!r}{did_you_mean(code, sorted(known))}")
+                for number, code in enumerate(codes)
+                if not any(one.startswith(code) for one in known)
+            )
+        )
+
+
 Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Name = Annotated[str, AfterValidator(_a_name)]
 
@@ -225,15 +239,7 @@ class Rules(Section):
     @classmethod
     def _are_known(cls, disable: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Against the `known_codes` of the validation's context, if it has any."""
-        known: frozenset[str] | None = (info.context or {}).get("known_codes")
-        if known is not None:
-            _refuse(
-                *(
-                    ((number,), f"there is no rule {code!r}{did_you_mean(code, sorted(known))}")
-                    for number, code in enumerate(disable)
-                    if not any(one.startswith(code) for one in known)
-                )
-            )
+        _refuse_unknown_codes(disable, (info.context or {}).get("known_codes"))
         return disable
 
 
@@ -306,10 +312,26 @@ class Provider(Section):
     headers: Mapping[str, SecretStr] = {}
     """Headers that replace the client's; `${NAME}` is read in those that carry a credential."""
 
+    message_rules: tuple[Annotated[str, AfterValidator(_a_code)], ...] | None = None
+    """Codes, or their beginnings, of the Q rules that are on for it; without it, those that it is
+    known to need."""
+    max_output_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
+    """Tokens: a call that allows more output is lowered to this."""
+
     @property
     def host(self) -> str:
         """The host name in its address."""
         return urlsplit(self.base_url).hostname or ""
+
+    @field_validator("message_rules")
+    @classmethod
+    def _are_about_messages(
+        cls, codes: tuple[str, ...] | None, info: ValidationInfo
+    ) -> tuple[str, ...] | None:
+        known = (info.context or {}).get("known_codes")
+        about = None if known is None else [code for code in known if code.startswith("Q")]
+        _refuse_unknown_codes(codes or (), about, "rule on messages (Q...)")
+        return codes
 
     @field_validator("headers")
     @classmethod

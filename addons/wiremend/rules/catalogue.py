@@ -15,6 +15,7 @@ from wiremend.rules.finding import Rule
 FAMILIES = {
     "M": "Models",
     "T": "Tools and their schemas",
+    "Q": "Requests' messages and parameters",
     "S": "The grammar of streams",
     "E": "Errors",
     "R": "Transport",

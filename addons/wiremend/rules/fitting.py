@@ -1,8 +1,9 @@
 """One request as one target accepts it: what is known of the target, applied in order.
 
 Every repair that depends on the target is a step here: the plain repairs of tools, their
-dialect and names, header values and fields that were refused. A step takes a body and gives one
-back, the same object where it changed nothing; so an accepted request keeps every byte.
+dialect and names, messages and parameters, header values and fields that were refused. A step
+takes a body and gives one back, the same object where it changed nothing; so an accepted request
+keeps every byte.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -14,6 +15,7 @@ from wiremend.protocols.names import WireProtocol
 from wiremend.rules.body_fields import drop_fields
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.lessons import ABOUT_TOOLS, Lesson
+from wiremend.rules.message_mending import mend_messages
 from wiremend.rules.routing import Headers, OutgoingRequest
 from wiremend.rules.targets import TargetTraits
 from wiremend.rules.tool_dialects import FittedTools, fit_tools
@@ -74,6 +76,10 @@ def fit_request(
         fitted = _fit_tools(protocol, plain.body, traits, by_kind, disabled)
         body, renamed = fitted.body, fitted.renamed
         findings += plain.findings + fitted.findings
+    if "as-is" not in by_kind:
+        mended = mend_messages(protocol, body, traits.messages, disabled=disabled)
+        body = mended.body
+        findings += mended.findings
     if refused := [lesson.value for lesson in by_kind.get("field", ())]:
         body, dropped = drop_fields(body, refused, disabled=disabled)
         findings += dropped

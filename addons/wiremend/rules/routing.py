@@ -52,6 +52,9 @@ class ProviderAddress:
     base_url: str
     api_key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    message_rules: frozenset[str] | None = None
+    """Codes of the rules on messages that are on for it; None: those of the table."""
+    max_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ What a provider says no to later is learnt from its rejection (`wiremend.rules.r
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from wiremend.protocols.names import WireProtocol
+from wiremend.rules.message_traits import MessageTraits
 from wiremend.rules.tool_names import NAMES_BY_DIALECT, NameLimit
 
 _ANTHROPIC = frozenset({WireProtocol.ANTHROPIC_MESSAGES})
@@ -36,6 +37,8 @@ class TargetTraits:
     """Tools must come without `"type":"custom"`."""
     refused_betas: tuple[str, ...] = ()
     """Values of the `anthropic-beta` header that must not be sent, as globs."""
+    messages: MessageTraits = field(default_factory=MessageTraits)
+    """What its messages and parameters must heed; see `message_targets`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,54 @@
+"""Responses: calls and their outputs are items of one list, paired by `call_id`.
+
+What the provider keeps itself (`previous_response_id`, `conversation`, item references) may hold
+the other half of a pair: then no output is judged.
+
+https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wiremend.rules import message_rules as rules
+from wiremend.rules.message_traits import NO_RESULT, MessageTraits, json_text, objects
+from wiremend.rules.tool_schemas import RequestMending
+
+OUTPUT_OF: Mapping[str, str] = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+}
+"""The calls that the client's own tools get, and the type of what answers them."""
+
+
+def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Drop outputs without a call, and second outputs of one call."""
+    items = list(objects(request.get("input"), ("input",)))
+    if request.get("previous_response_id") or request.get("conversation"):
+        return
+    if any(item.get("type") == "item_reference" for _, item in items):
+        return
+    unanswered = {(OUTPUT_OF.get(str(i.get("type"))), i.get("call_id")) for _, i in items}
+    for path, item in items:
+        kind, call_id = item.get("type"), item.get("call_id")
+        if kind not in OUTPUT_OF.values() or not isinstance(call_id, str):
+            continue
+        if (kind, call_id) in unanswered:
+            unanswered.remove((kind, call_id))
+        elif mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{call_id!r}", "dropped"):
+            mending.edits.remove(path)
+
+
+def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Answer each call without an output, right behind it."""
+    items = list(objects(request.get("input"), ("input",)))
+    answered = {(item.get("type"), item.get("call_id")) for _, item in items}
+    for path, item in items:
+        kind, call_id = OUTPUT_OF.get(str(item.get("type"))), item.get("call_id")
+        if kind is None or not isinstance(call_id, str) or (kind, call_id) in answered:
+            continue
+        answered.add((kind, call_id))
+        if mending.finds(rules.CALL_WITHOUT_RESULT, path, f"{call_id!r}", "an output was added"):
+            output = {"type": kind, "call_id": call_id, "output": NO_RESULT}
+            index = path[1]
+            assert isinstance(index, int)
+            mending.edits.insert_item(("input",), index + 1, json_text(output))
