@@ -21,7 +21,7 @@ def read(text: bytes | str) -> Any:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace").removeprefix(_BYTE_ORDER_MARK)
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_int=_integer)
     except RecursionError as too_deep:
         raise ValueError("nested too deeply") from too_deep
 
@@ -32,6 +32,12 @@ def write(value: Any) -> bytes:
         return orjson.dumps(value)
     except TypeError:
         return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _integer(text: str) -> int | float:
+    """What orjson makes of it: beyond 64 bits it is a float."""
+    number = int(text) if len(text) < 21 else 2**64
+    return number if -(2**63) <= number < 2**64 else float(text)
 
 
 def _refuse(constant: str) -> Any:

@@ -75,7 +75,7 @@ def with_data(event: Event, data: bytes) -> bytes:
     `data` must be a single line. An event without a data line gets one before its blank line.
     """
     lines = split_lines(event.raw)
-    end = _end_of(lines[0]) or b"\n" if lines else b"\n"
+    end = _end_of(lines[-1]) or b"\n" if lines else b"\n"
     out: list[bytes] = []
     placed = False
     for line in lines:

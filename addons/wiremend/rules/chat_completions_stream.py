@@ -444,7 +444,7 @@ class ChatMender:
             if choice.finish_reason is None and not self._is_off:
                 if not (choice.has_content or choice.has_other_calls):
                     return self._failed("The provider sent no content.")
-                reason = "tool_calls" if choice.calls else "stop"
+                reason = "tool_calls" if choice.calls or choice.has_other_calls else "stop"
                 self._find(rules.FINISH_REASON_MISSING, "[DONE] without one", repr(reason))
                 added += self._settle_calls(choice)
                 choice.finish_reason = reason

@@ -191,7 +191,7 @@ class GeminiMender:
         """The data lines and the blank line of an event, less the lines that rules drop."""
         kept: list[bytes] = []
         for line in sse.split_lines(raw):
-            text = line.removeprefix(_BYTE_ORDER_MARK)
+            text = line.removeprefix(_BYTE_ORDER_MARK) if self._events == 1 else line
             content = text.rstrip(b"\r\n")
             name, value = sse.read_field(content)
             if not content or line.startswith(b"data: "):
