@@ -5,10 +5,12 @@ beyond 64 bits or deep nesting. Clients take all of that, so no stream may fail 
 """
 
 import json
+import sys
 from typing import Any
 
 import orjson
 
+_LARGEST = sys.float_info.max
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -21,7 +23,7 @@ def read(text: bytes | str) -> Any:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace").removeprefix(_BYTE_ORDER_MARK)
     try:
-        return json.loads(text, parse_constant=_refuse, parse_int=_integer)
+        return json.loads(text, parse_constant=_refuse, parse_int=_integer, parse_float=_float)
     except RecursionError as too_deep:
         raise ValueError("nested too deeply") from too_deep
 
@@ -37,7 +39,12 @@ def write(value: Any) -> bytes:
 def _integer(text: str) -> int | float:
     """What orjson makes of it: beyond 64 bits it is a float."""
     number = int(text) if len(text) < 21 else 2**64
-    return number if -(2**63) <= number < 2**64 else float(text)
+    return number if -(2**63) <= number < 2**64 else _float(text)
+
+
+def _float(text: str) -> float:
+    """The nearest number that JSON can write, for there is no infinity in it."""
+    return max(-_LARGEST, min(float(text), _LARGEST))
 
 
 def _refuse(constant: str) -> Any:

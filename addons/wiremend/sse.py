@@ -7,6 +7,7 @@ This module knows nothing of JSON, protocols or HTTP.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 EVENT_LIMIT_BYTES = 16 * 1024 * 1024
@@ -56,6 +57,14 @@ def split_lines(raw: bytes) -> list[bytes]:
     return lines
 
 
+def join_lines(lines: Iterable[bytes]) -> bytes:
+    """The bytes of lines that were not all neighbours: no CR and LF of two of them become one."""
+    joined = bytearray()
+    for line in lines:
+        joined += b"\r" if line == b"\n" and joined.endswith(b"\r") else line
+    return bytes(joined)
+
+
 def read_field(line: bytes) -> tuple[bytes, bytes]:
     """The name and value of a line without its line end; a comment's name is empty."""
     name, _, value = line.partition(b":")
@@ -91,7 +100,7 @@ def with_data(event: Event, data: bytes) -> bytes:
             out.append(line)
     if not placed:
         out.append(b"data: " + data + end)
-    return b"".join(out)
+    return join_lines(out)
 
 
 class Decoder:

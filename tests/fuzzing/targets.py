@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from framings import FRAMINGS, Framing, bytes_of
-from wiremend import sse
+from wiremend import json_text, sse
 from wiremend.engine.menders import mend_body
 from wiremend.json_array import ArrayDecoder
 from wiremend.json_spans import Edits, Spans, items, members, parse, root_span
@@ -86,7 +86,7 @@ def mend_whole(protocol: WireProtocol, data: bytes) -> None:
     context = StreamContext(model="m", tool_names=_by(data).choice(_TOOL_NAMES))
     mended = mend_body(protocol, data, context)
     if mended.error is None:
-        parse(mended.data.decode("utf-8", "replace").encode())  # as clients read it
+        json_text.read(mended.data)
         again = mend_body(protocol, mended.data, context)
         assert (again.data, again.findings, again.error) == (mended.data, [], None)
 

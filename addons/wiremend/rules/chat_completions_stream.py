@@ -350,6 +350,11 @@ class ChatMender:
     ) -> Data | None:
         """The fragment as it is shown; None while its call waits for a name."""
         arguments = _text(function.get("arguments"))
+        if not isinstance(fragment.get("id"), str | None) and self._find(
+            rules.CALL_INCOMPLETE, "an id that is no text", "removed"
+        ):
+            del fragment["id"]
+            self._changed = True
         if not call.is_shown:
             call.identity = call.identity or _text(fragment.get("id"))
             call.name = call.name or _text(function.get("name"))

@@ -158,7 +158,7 @@ class StreamRepair:
             return event
         lines = sse.split_lines(event.raw)
         kept = [one for one in lines if sse.read_field(one.rstrip(b"\r\n"))[0] not in dropped]
-        return event if kept == lines else sse.Event(b"".join(kept), event.type, event.data)
+        return event if kept == lines else sse.Event(sse.join_lines(kept), event.type, event.data)
 
     def _mend_last(self, event: sse.Event) -> Mended:
         where = f"event {self._events + 1}"

@@ -207,7 +207,7 @@ class GeminiMender:
                 kept.append(b"data: " + value + text[len(content) :])
             else:
                 kept.append(line)
-        return b"".join(kept)
+        return sse.join_lines(kept)
 
     def _on_one_line(self, data: bytes) -> bytes:
         """The same JSON text on one line, as far as this client needs it; line ends are space."""

@@ -125,8 +125,10 @@ class ResponsesMender:
             return self._without(event, rules.FOREIGN_FRAME, start_of(raw))
         if kind is None and event.type.startswith("response."):
             self._writer.change(rules.TYPE_MISSING, "data without a type", event.type)
-            kind = event.type
-            data["type"] = kind
+            kind = data["type"] = event.type
+            error = _error_in(event, data, kind)
+            if error is not None:
+                return self._reported(event, data, kind, error)
         if kind is None:
             if data.keys() & _OWN_FIELDS:
                 message = "The provider sent an event without a type."
