@@ -58,6 +58,7 @@ class _Choice:
     finish_reason: str | None = None
     shown_calls: int = 0
     has_content: bool = False
+    has_custom_calls: bool = False
     has_other_calls: bool = False
     """Custom tools, or the `function_call` of old: passed as they come."""
 
@@ -265,7 +266,7 @@ class ChatMender:
         if self._is_off:
             return True
         better = None
-        if reason == "stop" and choice.calls:
+        if reason == "stop" and (choice.calls or choice.has_custom_calls):
             better = "tool_calls"
         elif reason == "tool_calls" and not (choice.calls or choice.has_other_calls):
             better = "stop"
@@ -298,7 +299,7 @@ class ChatMender:
                 self._find(rules.CALL_INCOMPLETE, _start_of(json_text.write(fragment)), "dropped")
                 continue
             if isinstance(fragment.get("custom"), dict) or fragment.get("type") == "custom":
-                choice.has_other_calls = True
+                choice.has_other_calls = choice.has_custom_calls = True
                 choice.shown_calls += bool(fragment.get("id"))
                 shown.append(fragment)
                 continue

@@ -190,8 +190,9 @@ class GeminiMender:
     def _data_lines_of(self, raw: bytes) -> bytes:
         """The data lines and the blank line of an event, less the lines that rules drop."""
         kept: list[bytes] = []
-        for line in sse.split_lines(raw):
-            text = line.removeprefix(_BYTE_ORDER_MARK) if self._events == 1 else line
+        for number, line in enumerate(sse.split_lines(raw)):
+            is_first = number == 0 and self._events == 1
+            text = line.removeprefix(_BYTE_ORDER_MARK) if is_first else line
             content = text.rstrip(b"\r\n")
             name, value = sse.read_field(content)
             if not content or line.startswith(b"data: "):

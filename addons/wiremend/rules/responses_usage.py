@@ -45,6 +45,6 @@ def no_usage() -> Data:
 
 
 def _count(value: Any) -> int | None:
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)
     return value if is_count(value) else None
