@@ -101,8 +101,11 @@ class Grammar:
         if isinstance(call, dict) and (
             isinstance(call.get("custom"), dict) or call.get("type") == "custom"
         ):
-            key = (choice, call.get("index", -1))
-            self._calls.setdefault(key, {"id": call.get("id"), "arguments": "{}"})
+            index = call.get("index")
+            key = (choice, index if isinstance(index, int) else -1)
+            if call.get("id"):
+                self._calls.setdefault(key, {"id": call["id"], "arguments": "{}"})
+            self._function_called.add(choice)
             return []
         if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
             return ["a tool call without a function"]

@@ -108,6 +108,21 @@ ITEM_EVENTS: Mapping[str, ItemEvent] = {
 }
 """What belongs where. The progress events of hosted tools carry nothing and may come any time."""
 
+_ITEM_BY_PART: Mapping[str, str] = {
+    "output_text": "message",
+    "refusal": "message",
+    "reasoning_text": "reasoning",
+}
+
+
+def owners(data: Mapping[str, Any], belongs: ItemEvent) -> tuple[str, ...]:
+    """The types of item that the event may belong to, by the part that it bears if it bears one."""
+    part = data.get("part")
+    type = part.get("type") if isinstance(part, dict) else None
+    item = _ITEM_BY_PART.get(type) if isinstance(type, str) else None
+    return (item,) if item in belongs.items else belongs.items
+
+
 PART_TEXT: Mapping[str, str] = {
     "output_text": "text",
     "refusal": "refusal",
@@ -371,7 +386,7 @@ class Grammar:
         if isinstance(item, str):
             return [item]
         problems = []
-        if item.type not in belongs.items:
+        if item.type not in owners(data, belongs):
             problems.append(f"{kind} of a {item.type}")
         if not isinstance(data.get("item_id"), str) or not data["item_id"]:
             problems.append(f"{kind} without an item id")

@@ -21,6 +21,7 @@ from wiremend.protocols.responses import (
     ItemEvent,
     PartFamily,
     is_count,
+    owners,
 )
 from wiremend.protocols.responses import CONTENT as CONTENT_PARTS
 from wiremend.rules import responses_rules as rules
@@ -298,14 +299,14 @@ class ItemEvents:
     # Events inside an item
 
     def _inside(self, data: Data, kind: str, belongs: ItemEvent) -> Fate:
-        item = self.items.owner(data, belongs.items)
+        item = self.items.owner(data, owners(data, belongs))
         if item is None and belongs.family is None:
             other = self.items.owner(data, ())
             if other is not None and other.type not in PARTED:
                 # What the call passes comes again when it is done.
                 return self._drop(rules.ITEM_NOT_ADDED, f"{kind} of a {other.type}")
         if item is None:
-            done = f"{belongs.items[0]} added or awaited"
+            done = f"{owners(data, belongs)[0]} added or awaited"
             if not self._writer.find(rules.ITEM_NOT_ADDED, kind, done):
                 return Fate.SENT
             item = self._add_unseen(data, belongs)
@@ -335,9 +336,7 @@ class ItemEvents:
 
     def _add_unseen(self, data: Data, belongs: ItemEvent) -> Item:
         """The item that an event belongs to; a call waits for the name that its end will tell."""
-        part = data.get("part")
-        is_reasoning = isinstance(part, dict) and part.get("type") == "reasoning_text"
-        type = "reasoning" if is_reasoning else belongs.items[0]
+        type = owners(data, belongs)[0]
         added: Data = {"type": type}
         if _has(data, "item_id"):
             added["id"] = data["item_id"]

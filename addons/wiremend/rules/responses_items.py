@@ -208,10 +208,12 @@ class Items:
         inner = data.get("item")
         identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
         source = data.get("output_index")
+        by_source = self._find(source, types) if is_count(source) else None
+        if by_source is not None and by_source.id == identity:
+            return by_source  # broken streams also use one id for several items
         by_id = self._find(identity, types) if isinstance(identity, str) else None
         if by_id is not None:
             return by_id
-        by_source = self._find(source, types) if is_count(source) else None
         if by_source is not None:
             return by_source if by_source.done is None or not identity else None
         if identity or is_count(source):
