@@ -106,3 +106,18 @@ def test_a_routed_call_gets_what_its_provider_needs(
     assert received["messages"][2] == ORPHAN[2]
     assert received["messages"][1]["content"][0]["id"] != "toolu.1"
     assert received["max_tokens"] == 32
+
+
+def test_a_mended_history_that_is_refused_goes_as_the_client_wrote_it(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider
+) -> None:
+    # A proxy of its own: it learns to leave this model's requests alone.
+    proxy = start_proxy(configuration=f"{QUICK_RETRIES}# refused\n")
+    refusal = faults.native_error(ANTHROPIC, 400, "invalid_request_error", "something else")
+    provider.script([faults.status(400, refusal), faults.none(ANTHROPIC)])
+    body = body_of(ANTHROPIC, [*ORPHAN, {"role": "assistant", "content": "Well: "}])
+    with model_call(proxy, ANTHROPIC, True, body=body) as call:
+        assert call.response().status == 200
+    mended, original = provider.received
+    assert mended.body != body
+    assert original.body == body
