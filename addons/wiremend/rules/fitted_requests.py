@@ -81,6 +81,8 @@ class _Sending:
     lessons: tuple[Lesson, ...]
     fitted: FittedRequest | None = None
     """None until it is asked for: a fallback may never be."""
+    tried: set[Lesson] = field(default_factory=set)
+    """So that nothing is tried twice."""
     on_trial: tuple[Lesson, ...] = ()
     amendments: int = 0
     original_tried: bool = False
@@ -100,7 +102,7 @@ class FittedRequests:
         """The next target, and what is known of it."""
         places = dict.fromkeys((request.provider, request.host))
         lessons = tuple(lesson for place in places for lesson in self.book.of(place, request.model))
-        self._sendings.append(_Sending(request, traits, lessons))
+        self._sendings.append(_Sending(request, traits, lessons, tried=set(lessons)))
 
     def at(self, target: int) -> FittedRequest:
         """What goes to this target now, and what was done for that."""
@@ -154,9 +156,10 @@ class FittedRequests:
             return []
         lessons = read_rejection(error, self._offered(sending))
         for stricter in (lessons, tuple(map(_stricter, lessons))):
-            new = [lesson for lesson in stricter if lesson not in sending.lessons]
+            new = [lesson for lesson in stricter if lesson not in sending.tried]
             if not new:
                 continue
+            sending.tried.update(new)
             known = tuple(one for one in sending.lessons if not _is_replaced(one, new))
             fitted = self._fit(sending, (*known, *new))
             now, then = fitted.request, self._fitted(sending).request

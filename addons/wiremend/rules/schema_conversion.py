@@ -252,7 +252,7 @@ class _Conversion:
         if not alternatives:
             yield _with_type(node)
         for alternative in alternatives:
-            yield from self._typed_branches(_merged(dict(alternative), node))
+            yield from self._typed_branches(_merged(_map(alternative), node))
 
 
 def _sound(node: Schema, *, tuples: bool) -> Schema:

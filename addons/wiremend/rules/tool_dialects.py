@@ -230,17 +230,17 @@ class _Naming:
 
     def without_repetitions(self, tools: list[ClientTool]) -> set[Path]:
         """What is dropped of tools whose name came before; others get a name of their own."""
-        first: dict[str, dict[str, Any] | None] = dict.fromkeys(self._names_of_server_tools())
+        known: dict[str, list[Any]] = {name: [] for name in self._names_of_server_tools()}
         removed: set[Path] = set()
         for tool in tools:
             name = tool.fields.get("name")
             if not isinstance(name, str):
                 continue
-            if name not in first:
-                first[name] = tool.fields
+            if name not in known:
+                known[name] = [tool.fields]
                 continue
             path = (*tool.owner, "name")
-            if first[name] == tool.fields:
+            if tool.fields in known[name]:
                 if self._mending.finds(NAME_TWICE, path, f"{name!r} came before", "dropped"):
                     removed.add(tool.entry)
                 continue
@@ -250,6 +250,7 @@ class _Naming:
                 NAME_TWICE, path, f"{name!r} is another tool's", f"sent as {new!r}"
             ):
                 self._own[path] = new
+                known[name].append(tool.fields)
         return removed | emptied(self._request, removed) if removed else removed
 
     def _names_of_server_tools(self) -> list[str]:

@@ -1,0 +1,145 @@
+"""A request that the provider refuses: changed, sent again at once, and what the client sees."""
+
+import json
+
+import pytest
+from wiremend.engine.actions import (
+    Action,
+    FinishResponse,
+    Head,
+    Note,
+    ShowBody,
+    ShowHead,
+    StartAttempt,
+)
+from wiremend.engine.call_settings import Target
+from wiremend.engine.retry import RetryPolicy
+from wiremend.protocols.names import WireProtocol
+from wiremend.rules.fitted_requests import FittedRequests
+from wiremend.rules.routing import OutgoingRequest
+from wiremend.rules.targets import TargetTraits
+from wiremend.rules.tool_names import NAMES_BY_DIALECT
+
+from engine.test_call_machine import GOOD, JSON, PING, SSE, Conversation, the_response
+
+REFUSED = Head(400, ((b"content-type", b"application/json"),))
+FIELD = "context_management: Extra inputs are not permitted"
+SCHEMA = "tools.0.custom.input_schema: JSON schema is invalid."
+FINE = {"type": "object", "properties": {}}
+
+
+def error(message: str, **fields: str) -> bytes:
+    inner = {"type": "invalid_request_error", "message": message}
+    return json.dumps({"type": "error", "error": inner, **fields}).encode()
+
+
+ERROR_EVENT = b"event: error\ndata: " + error(FIELD) + b"\n\n"
+
+
+def fitted(*targets: str, name: str = "mcp__notion__create") -> FittedRequests:
+    body = json.dumps(
+        {"context_management": {}, "tools": [{"name": name, "input_schema": FINE}]}
+    ).encode()
+    requests = FittedRequests(WireProtocol.ANTHROPIC_MESSAGES)
+    traits = TargetTraits(names=NAMES_BY_DIALECT["anthropic"])
+    for target in targets or ("api.anthropic.com",):
+        outgoing = OutgoingRequest(target, "m", "https", target, 443, "/v1/messages", (), body)
+        requests.add(outgoing, traits)
+    return requests
+
+
+def refuse(call: Conversation, message: str, now: float = 1.0) -> list[Action]:
+    assert call.head(now, REFUSED) == []
+    assert call.body(now, error(message)) == []
+    return call.body_end(now)
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_refused_request_is_changed_and_sent_again_at_once(attempts: int) -> None:
+    requests = fitted()
+    call = Conversation(fitted=requests, retry=RetryPolicy(attempts=attempts))
+    call.begin(head=None)
+    assert refuse(call, FIELD) == [StartAttempt(2, fresh=True)]
+    assert b"context_management" not in requests.at(0).request.body
+    call.connected(2, reused=False)
+    learnt = "anthropic-messages call to api.anthropic.com: learnt field context_management"
+    assert call.head(2, SSE) == [Note(learnt, warning=False)]
+    assert call.body(3, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
+    assert call.codes == ["T301"]
+    assert [one.lesson.value for one in requests.book.learnt] == ["context_management"]
+
+
+def test_a_changed_request_has_all_its_tries_before_it() -> None:
+    call = Conversation(fitted=fitted(), retry=RetryPolicy(attempts=2))
+    call.begin(head=None)
+    refuse(call, FIELD)
+    call.connected(2, reused=False)
+    call.attempt_failed(2, "reset")
+    call.again(99)
+    assert call.body(99, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
+
+
+def test_a_refusal_inside_a_200_is_learnt_from_too() -> None:
+    call = Conversation(fitted=fitted(), streaming=False)
+    call.begin(head=JSON)
+    call.body(1, error(FIELD))
+    assert call.body_end(1) == [StartAttempt(2, fresh=True)]
+    stream = Conversation(fitted=fitted())
+    stream.begin()
+    assert StartAttempt(2, fresh=True) in stream.body(1, PING + ERROR_EVENT)
+
+
+def test_a_refusal_that_teaches_nothing_reaches_the_client_with_the_tool_named() -> None:
+    call = Conversation(fitted=fitted())
+    call.begin(head=None)
+    response = the_response(refuse(call, SCHEMA))
+    named = f'{SCHEMA} (tools.0 is tool "mcp__notion__create" (MCP server "notion"))'
+    assert json.loads(response.body)["error"]["message"] == named
+    assert response.head.get(b"content-length") == str(len(response.body))
+    assert call.codes == ["E006"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("prompt is too long: 203000 tokens > 200000 maximum", id="no tool meant"),
+        pytest.param(
+            '{"message":"tools.0.custom.name: bad"}', id="JSON inside, which clients parse"
+        ),
+    ],
+)
+def test_an_error_that_means_no_tool_keeps_its_bytes(message: str) -> None:
+    call = Conversation(fitted=fitted())
+    call.begin(head=None)
+    assert the_response(refuse(call, message)).body == error(message)
+
+
+def test_each_target_gets_its_own_request_and_its_names_come_back() -> None:
+    requests = fitted("here", "there", name="a.b")
+    sent = next(iter(requests.at(1).renamed))
+    here, there = Target("here", "m"), Target("there", "m")
+    call = Conversation(
+        fitted=requests, retry=RetryPolicy(attempts=1), targets=(here, there), streaming=False
+    )
+    call.begin(head=None)
+    assert call.attempt_failed(1, "reset") == [StartAttempt(2, fresh=False, target=1)]
+    assert "T005" in call.codes
+    call.connected(1, reused=False)
+    call.head(1, JSON)
+    answer = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m",
+        "content": [{"type": "tool_use", "id": "t", "name": sent, "input": {"name": sent}}],
+        "stop_reason": "tool_use", "stop_sequence": None,
+        "usage": {"input_tokens": 3, "output_tokens": 2},
+    }  # fmt: skip
+    call.body(1, json.dumps(answer).encode())
+    response = json.loads(the_response(call.body_end(1)).body)
+    answer["content"] = [{"type": "tool_use", "id": "t", "name": "a.b", "input": {"name": sent}}]
+    assert response == answer
+
+
+def test_nothing_is_sent_again_once_content_was_shown() -> None:
+    call = Conversation(fitted=fitted())
+    call.begin()
+    call.body(1, GOOD[: GOOD.index(b"event: content_block_stop")])
+    assert not [one for one in call.body(2, ERROR_EVENT) if isinstance(one, StartAttempt)]

@@ -1,0 +1,255 @@
+"""Tools that one provider refuses: what it gets instead, and what the SDK sees of that: nothing."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from wiremend.protocols.names import WireProtocol
+
+from traffic import clients, faults, good
+from traffic.clients import complete, model_call
+from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
+from traffic.exchange import Received, Reply
+from traffic.provider import ScriptedProvider
+from traffic.proxy import Proxy
+
+PROTOCOLS = [pytest.param(protocol, id=str(protocol)) for protocol in WireProtocol]
+MODES = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+OBJECT = {"type": "object", "properties": {"city": {"type": "string"}}}
+
+
+@contextmanager
+def a_proxy_of_its_own(
+    start_proxy: Callable[..., Proxy], name: str, configuration: str = ""
+) -> Iterator[Proxy]:
+    """One that has learnt nothing yet."""
+    proxy = start_proxy(scripts=SHARED, configuration=f"# {name}\n{QUICK_RETRIES}{configuration}")
+    start = len(proxy.lines)
+    with clients.environment(clients.behind(proxy)):
+        yield proxy
+    proxy.assert_log_is_clean(start)
+
+
+def a_tool(protocol: WireProtocol, name: str, schema: dict[str, Any] = OBJECT) -> dict[str, Any]:
+    """A tool as the protocol's SDK takes it."""
+    if protocol is good.ANTHROPIC:
+        return {"name": name, "input_schema": schema}
+    function = {"name": name, "parameters": schema}
+    if protocol is good.CHAT:
+        return {"type": "function", "function": function}
+    return function if protocol is good.GEMINI else {"type": "function", **function}
+
+
+def names_of(protocol: WireProtocol, received: Received) -> list[str]:
+    tools = received.json()["tools"]
+    if protocol is good.GEMINI:
+        tools = tools[0]["functionDeclarations"]
+    return [tool.get("function", tool)["name"] for tool in tools]
+
+
+def calling_by_its_name(protocol: WireProtocol, stream: bool) -> Callable[[Received], Reply]:
+    """A provider that refuses a name it does not take, and calls a tool by the name it got."""
+
+    def reply(received: Received) -> Reply:
+        [name] = names_of(protocol, received)
+        if "/" in name or len(name) > (128 if protocol is good.ANTHROPIC else 64):
+            return faults.status(400, faults.native_error(protocol, 400, "bad_request", "name"))
+        old, new = f'"{good.TOOL_NAME}"'.encode(), f'"{name}"'.encode()
+        if stream:
+            return faults.streamed(
+                [one.replace(old, new) for one in good.tool_stream(protocol).events]
+            )
+        return faults.whole(good.json_tool_body(protocol).replace(old, new))
+
+    return reply
+
+
+@MODES
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_tool_goes_under_a_name_that_is_taken_and_the_sdk_gets_its_own_back(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, stream: bool
+) -> None:
+    name = "mcp__weather__" + "forecast/" * 7
+    provider.script([calling_by_its_name(protocol, stream)])
+    outcome = complete(protocol, stream, tools=[a_tool(protocol, name)])
+    assert (outcome.tool_calls, outcome.error_class) == (((name, good.TOOL_ARGUMENTS),), "")
+    assert len(provider.received) == 1
+
+
+REFUSED = (
+    "tools.1.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12 "
+    "(https://json-schema.org/draft/2020-12)."
+)
+REGEX = {"type": "object", "properties": {}, "patternProperties": {"^(.*)$": {}}}
+
+
+def refusing_patterns(received: Received) -> Reply:
+    """Anthropic's words for a schema that its validator cannot read."""
+    for tool in received.json()["tools"]:
+        if "patternProperties" in tool["input_schema"]:
+            error = faults.native_error(good.ANTHROPIC, 400, "invalid_request_error", REFUSED)
+            return faults.status(400, error)
+    return faults.none(good.ANTHROPIC)
+
+
+def test_a_refused_tool_is_mended_once_and_from_then_on(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider
+) -> None:
+    tools = [
+        a_tool(good.ANTHROPIC, "Bash"),
+        a_tool(good.ANTHROPIC, "mcp__notion__create", REGEX),
+        a_tool(good.ANTHROPIC, "Read"),
+    ]
+    provider.script([refusing_patterns])
+    with a_proxy_of_its_own(start_proxy, "refused tool") as proxy:
+        for _ in range(2):
+            outcome = complete(good.ANTHROPIC, True, tools=tools)
+            assert (outcome.text, outcome.error_class) == (good.TEXT, "")
+        proxy.wait_for_line("learnt schema-dialect basic for tool 'mcp__notion__create'")
+    first, second, third = (received.json() for received in provider.received)
+    assert first["tools"] == tools
+    mended = {"name": "mcp__notion__create", "input_schema": {"type": "object", "properties": {}}}
+    assert second == {**first, "tools": [tools[0], mended, tools[2]]}
+    assert third == second
+
+
+BETA = (
+    "Unexpected value(s) `prompt-caching-scope-2026-01-05` for the `anthropic-beta` header. Please "
+    "consult our documentation at docs.anthropic.com or try again without the header."
+)
+
+
+def refusing_a_beta(received: Received) -> Reply:
+    if "prompt-caching-scope" in received.header("anthropic-beta"):
+        error = faults.native_error(good.ANTHROPIC, 400, "invalid_request_error", BETA)
+        return faults.status(400, error)
+    return faults.none(good.ANTHROPIC)
+
+
+@pytest.mark.parametrize("http_version", ["HTTP/1.1", "HTTP/2"])
+def test_a_refused_beta_is_dropped_and_nothing_else(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider, http_version: str
+) -> None:
+    betas = "claude-code-20250219,prompt-caching-scope-2026-01-05"
+    provider.script([refusing_a_beta])
+    with (
+        a_proxy_of_its_own(start_proxy, f"beta {http_version}") as proxy,
+        model_call(
+            proxy,
+            good.ANTHROPIC,
+            True,
+            http_version=http_version,
+            headers={"anthropic-beta": betas, "accept-encoding": "gzip"},
+        ) as call,
+    ):
+        assert call.response().status == 200
+    first, second = provider.received
+    assert first.header("anthropic-beta") == betas
+    assert second.header("anthropic-beta") == "claude-code-20250219"
+    unchanged = [
+        {name.lower(): value for name, value in received.headers if b"beta" not in name.lower()}
+        for received in (first, second)
+    ]
+    assert unchanged[0] == unchanged[1]
+    assert (first.path, first.body) == (second.path, second.body)
+
+
+def refusing_additions(received: Received) -> Reply:
+    """A provider to which the repair of a tool is the fault (llama.cpp wants no parameters)."""
+    if "parameters" in received.json()["tools"][0]["function"]:
+        return faults.status(400, faults.native_error(good.CHAT, 400, "bad_request", "no"))
+    return faults.none(good.CHAT)
+
+
+def test_a_request_that_is_refused_since_it_was_changed_goes_as_its_client_wrote_it(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider
+) -> None:
+    tool = {"type": "function", "function": {"name": "list"}}
+    provider.script([refusing_additions])
+    with a_proxy_of_its_own(start_proxy, "original"):
+        for _ in range(2):
+            assert complete(good.CHAT, True, tools=[tool]).text == good.TEXT
+    assert [received.json()["tools"] == [tool] for received in provider.received] == [
+        False,
+        True,
+        True,
+    ]
+
+
+def test_an_error_that_stays_names_the_tool_and_its_server(
+    proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    message = "tools.0.custom.input_schema: I do not like it."
+    error = faults.native_error(good.ANTHROPIC, 400, "invalid_request_error", message)
+    provider.script([faults.status(400, error)])
+    tools = [a_tool(good.ANTHROPIC, "mcp__notion__create")]
+    outcome = complete(good.ANTHROPIC, False, tools=tools)
+    assert outcome.status == 400
+    assert message in str(outcome.message)
+    assert 'tools.0 is tool "mcp__notion__create" (MCP server "notion")' in str(outcome.message)
+
+
+ROUTED = f"""
+[[models]]
+match = "*"
+fallback = ["other/kimi-k3"]
+
+[providers.other]
+base_url = "https://{ORIGIN_HOST}"
+schema_dialect = "moonshot"
+
+[[lessons]]
+provider = "api.openai.com"
+kind = "schema-dialect"
+value = "basic"
+tool = "second"
+"""
+
+
+def test_each_target_gets_its_own_body(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider, origin: ScriptedProvider
+) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": ["string", "null"], "const": "v"}}}
+    provider.script([faults.reset_before_head()])
+    origin.script([faults.none(good.CHAT)])
+    tools = [a_tool(good.CHAT, name, schema) for name in ("first", "second")]
+    with a_proxy_of_its_own(start_proxy, "routed", ROUTED):
+        assert complete(good.CHAT, True, tools=tools).text == good.TEXT
+    here = [tool["function"]["parameters"] for tool in provider.received[0].json()["tools"]]
+    [received] = origin.received
+    there = [tool["function"]["parameters"] for tool in received.json()["tools"]]
+    assert here[0] == schema
+    assert here[1] == {
+        "type": "object",
+        "properties": {"a": {"type": ["string", "null"], "enum": ["v"]}},
+    }
+    assert there[0] == there[1]
+    assert "anyOf" in there[0]["properties"]["a"]
+
+
+@pytest.mark.parametrize(("size", "count"), [(85_000, 9), (1_000_000, 100)])
+def test_a_large_request_goes_through_with_only_the_named_spans_changed(
+    proxy: Proxy, provider: ScriptedProvider, size: int, count: int
+) -> None:
+    """As large as a coding agent's: 9 tools in 85 KB, 100 tools in 1 MB."""
+    padding = "\\u00e9 \\/ " * (size // (count * 10))
+    bad = '{"type" : "object","oneOf":[{"type":"object","properties":{"n":{"type":"string"}}}]}'
+    mended = '{"type":"object","properties":{"n":{"type":"string"}}}'
+    fine = '{"type" : "object", "properties":{"n":{"minimum":1.50}}}'
+    tool = '{"name":"mcp__s__tNUMBER", "description":"PADDING","input_schema":SCHEMA}'
+    tools = [
+        tool.replace("NUMBER", str(number))
+        .replace("PADDING", padding)
+        .replace("SCHEMA", "BAD" if number % 7 == 3 else fine)
+        for number in range(count)
+    ]
+    body = json.dumps(good.request_body(good.ANTHROPIC, False), indent=2)
+    body = body[:-2] + ', "tools":[' + ", ".join(tools) + "]\n}"
+    assert len(body) > size * 0.8
+    provider.script([faults.none(good.ANTHROPIC, stream=False)])
+    sent = body.replace("BAD", bad).encode()
+    with model_call(proxy, good.ANTHROPIC, False, body=sent) as call:
+        assert call.response().body == good.json_body(good.ANTHROPIC)
+    assert provider.received[0].body == body.replace("BAD", mended).encode()
