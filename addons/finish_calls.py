@@ -26,17 +26,21 @@ class FinishCalls:
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def running(self) -> None:
-        """Take mitmproxy's place at SIGTERM."""
+        """Take mitmproxy's place at SIGTERM, and at Ctrl-C where it would not ask first."""
         self.loop = asyncio.get_running_loop()
         try:
             self.loop.add_signal_handler(signal.SIGTERM, self._stop)
+            if not hasattr(ctx.master, "prompt_for_exit"):
+                self.loop.add_signal_handler(signal.SIGINT, self._shut_down)
         except (NotImplementedError, RuntimeError):
             self.loop = None  # no such signals here: mitmproxy's own way
 
     def done(self) -> None:
-        """Leave SIGTERM to mitmproxy again."""
+        """Leave the signals to mitmproxy again."""
         if self.loop is not None and not self.loop.is_closed():
             self.loop.add_signal_handler(signal.SIGTERM, ctx.master.shutdown)
+            if not hasattr(ctx.master, "prompt_for_exit"):
+                self.loop.add_signal_handler(signal.SIGINT, ctx.master.shutdown)
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Refuse a new call."""

@@ -1,5 +1,7 @@
 """The shell that conceals flows: what mitmproxy saves at its end is concealed, too."""
 
+import pytest
+from mitmproxy.addons.export import Export
 from mitmproxy.test import taddons, tflow
 from redact_secrets import RedactSecrets
 from wiremend.config.current import CurrentConfig
@@ -26,6 +28,20 @@ def test_a_flow_that_is_live_when_scripts_are_reloaded_keeps_its_key() -> None:
         shell.request(flow)
         shell.done()
     assert flow.request.headers["x-api-key"] == KEY
+
+
+@pytest.mark.parametrize("form", Export().formats())
+def test_no_export_of_a_flow_that_is_over_holds_its_key(form: str) -> None:
+    shell = RedactSecrets(CurrentConfig())
+    flow = tflow.tflow(resp=True)
+    flow.request.headers["authorization"] = f"Bearer {KEY}"
+    flow.request.path = f"/v1beta/models?key={KEY}"
+    flow.response.headers["set-cookie"] = f"sid={KEY}"
+    with taddons.context(exporter := Export()):
+        assert KEY in exporter.export_str(form, flow)
+        shell.request(flow)
+        shell.response(flow)
+        assert KEY not in exporter.export_str(form, flow)
 
 
 def test_nothing_is_kept_of_a_flow_that_is_over() -> None:

@@ -129,6 +129,10 @@ ANTHROPIC_PAIRS = {
             },
         ],
     ),
+    "instructions between call and result": (
+        [ASK, call("a"), {"role": "system", "content": "Be brief."}, results("a")],
+        [ASK, call("a"), {"role": "system", "content": "Be brief."}, results("a")],
+    ),
     "the provider's own calls": (
         [ASK, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "srvtoolu_1"}]}],
         [ASK, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "srvtoolu_1"}]}],
@@ -228,6 +232,10 @@ RESPONSES_PAIRS = {
     "a call that is referred to": (
         {"input": [{"type": "item_reference"}, item("x", "function_call_output", output="ok")]},
         {"input": [{"type": "item_reference"}, item("x", "function_call_output", output="ok")]},
+    ),
+    "a call that was compacted": (
+        {"input": [{"type": "compaction"}, item("x", "function_call_output", output="ok")]},
+        {"input": [{"type": "compaction"}, item("x", "function_call_output", output="ok")]},
     ),
     "a string as input": ({"input": "Hello"}, {"input": "Hello"}),
 }

@@ -1,5 +1,7 @@
 """SIGTERM: calls under way finish, new ones are refused, then the process ends with 0."""
 
+import os
+import signal
 from pathlib import Path
 
 from traffic import faults, good
@@ -69,4 +71,18 @@ def test_a_stream_that_does_not_finish_is_cut_after_the_grace_period(
     ):
         running.read_until(b"content_block_delta")
         proxy.terminate()
+        assert proxy.wait(10) == 0
+
+
+def test_ctrl_c_ends_running_calls_at_once_and_without_a_traceback(
+    authority: Authority, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    provider.script([faults.stall_mid_stream(ANTHROPIC)])
+    hosts = {good.HOSTS[ANTHROPIC]: provider.port}
+    with (
+        Proxy(tmp_path, authority, hosts) as proxy,
+        model_call(proxy, ANTHROPIC, True) as running,
+    ):
+        running.read_until(b"content_block_delta")
+        os.kill(proxy.pid, signal.SIGINT)
         assert proxy.wait(10) == 0

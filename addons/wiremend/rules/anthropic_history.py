@@ -57,6 +57,8 @@ def turns_of(request: dict[str, Any]) -> list[Turn]:
     for path, message in objects(request.get("messages"), ("messages",)):
         role, index = str(message.get("role")), path[1]
         assert isinstance(index, int)
+        if role not in ("user", "assistant"):
+            continue  # instructions in between answer nothing
         if not turns or turns[-1].role != role:
             turns.append(Turn(role, []))
         turns[-1].messages.append((index, message))

@@ -18,6 +18,8 @@ OUTPUT_OF: Mapping[str, str] = {
     "custom_tool_call": "custom_tool_call_output",
 }
 """The calls that the client's own tools get, and the type of what answers them."""
+_HOLDING_OTHERS = ("item_reference", "compaction")
+"""Items that stand for items which the request does not show."""
 
 
 def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
@@ -25,7 +27,7 @@ def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: Mes
     items = list(objects(request.get("input"), ("input",)))
     if request.get("previous_response_id") or request.get("conversation"):
         return
-    if any(item.get("type") == "item_reference" for _, item in items):
+    if any(str(item.get("type")).startswith(_HOLDING_OTHERS) for _, item in items):
         return
     unanswered = {(OUTPUT_OF.get(str(i.get("type"))), i.get("call_id")) for _, i in items}
     for path, item in items:
