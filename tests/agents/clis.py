@@ -1,0 +1,121 @@
+"""The agents: how each is started, and what keeps it quiet and offline.
+
+Base URLs are their own; of the test they know no more than what runs.py gives to all of them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from traffic import good
+from traffic.exchange import Received
+from traffic.proxy import KEY
+from wiremend.protocols.names import WireProtocol
+
+
+@dataclass(frozen=True, eq=False)
+class Agent:
+    """One agent on one of its providers."""
+
+    name: str
+    protocol: WireProtocol
+    model: str
+    """The model of its turns; a call for another one is a side call (titles, summaries)."""
+    command: tuple[str, ...]
+    """The program and what it is told; the prompt is added."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What it finds in its home: path -> text."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_call(self, received: Received) -> bool:
+        """Whether this is a call to the model of its turns."""
+        return _is_model_call(received) and _model(received) == self.model
+
+    def is_streaming_call(self, received: Received) -> bool:
+        """The same, with a stream for an answer."""
+        return self.is_call(received) and streams(received)
+
+    def is_side_call(self, received: Received) -> bool:
+        """Whether this is a call to any other model."""
+        return _is_model_call(received) and _model(received) != self.model
+
+
+def _is_model_call(received: Received) -> bool:
+    path = received.path.split("?")[0]
+    ends = ("/v1/messages", "/v1/responses", "enerateContent")
+    return received.method == "POST" and path.endswith(ends)
+
+
+def _model(received: Received) -> str:
+    path = received.path.split("?")[0]
+    if path.endswith("enerateContent"):
+        return path.rsplit("/", 1)[1].split(":")[0]
+    return str(received.json().get("model"))
+
+
+def streams(received: Received) -> bool:
+    """Whether this model call asks for a stream."""
+    return "streamGenerateContent" in received.path or bool(received.json().get("stream"))
+
+
+_OPENCODE = {
+    ".config/opencode/opencode.json": json.dumps({"autoupdate": False, "share": "disabled"})
+}
+_GEMINI = {
+    ".gemini/settings.json": json.dumps(
+        {
+            "security": {"auth": {"selectedType": "gemini-api-key"}},
+            "privacy": {"usageStatisticsEnabled": False},
+            "general": {"enableAutoUpdate": False},
+        }
+    )
+}
+
+CLAUDE_CODE = Agent(
+    "Claude Code",
+    good.ANTHROPIC,
+    "claude-sonnet-4-5",
+    ("claude", "--model", "claude-sonnet-4-5", "-p"),
+    {
+        "ANTHROPIC_API_KEY": KEY,
+        "DISABLE_TELEMETRY": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+        "IS_SANDBOX": "1",
+    },
+)
+OPENCODE = Agent(
+    "OpenCode",
+    good.ANTHROPIC,
+    "claude-sonnet-4-5",
+    ("opencode", "run", "-m", "anthropic/claude-sonnet-4-5"),
+    {"ANTHROPIC_API_KEY": KEY},
+    _OPENCODE,
+)
+OPENCODE_ON_OPENAI = Agent(
+    "OpenCode on OpenAI",
+    good.RESPONSES,
+    "gpt-5.1",
+    ("opencode", "run", "-m", "openai/gpt-5.1"),
+    {"OPENAI_API_KEY": KEY},
+    _OPENCODE,
+)
+CODEX = Agent(
+    "Codex",
+    good.RESPONSES,
+    "gpt-5.1",
+    ("codex", "exec", "--skip-git-repo-check", "-m", "gpt-5.1"),
+    {"OPENAI_API_KEY": KEY},
+)
+GEMINI_CLI = Agent(
+    "Gemini CLI",
+    good.GEMINI,
+    "gemini-2.5-pro",
+    ("gemini", "--skip-trust", "-m", "gemini-2.5-pro", "-p"),
+    {"GEMINI_API_KEY": KEY},
+    _GEMINI,
+)
+AGENTS = (CLAUDE_CODE, OPENCODE, OPENCODE_ON_OPENAI, CODEX, GEMINI_CLI)

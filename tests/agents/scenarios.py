@@ -1,0 +1,79 @@
+"""What the provider does to an agent: its answers to the streaming calls of one turn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from traffic import faults, good
+from traffic.exchange import Reply
+from wiremend.protocols.names import WireProtocol
+
+TWICE: dict[str, faults.MadeFor] = {
+    "wrapped error first": faults.wrapped_error_first,
+    "reset after the head": faults.reset_after_head,
+    "reset before the head": lambda protocol: faults.reset_before_head(),
+    "HTML 524": lambda protocol: faults.html_524(),
+}
+"""Faults that come before any content: the proxy tries again, and the agent sees none of it."""
+
+ONCE: dict[str, faults.MadeFor] = {
+    "wrapped error mid-stream": faults.wrapped_error_mid_stream,
+    "reset mid-stream": faults.reset_mid_stream,
+    "end without terminal event": faults.cut_without_terminal_event,
+    "stall mid-stream": faults.stall_mid_stream,
+    "stall after the head": faults.stall_after_head,
+}
+"""Faults that the agent has to get over by itself, and a stall behind keep-alives."""
+
+SILENCE_SECONDS = 1.5
+"""Longer than the heartbeat of CONFIGURATION, shorter than its idle limit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """The answers come one after another; the last one is repeated."""
+
+    name: str
+    replies: Callable[[WireProtocol], list[Reply]]
+    calls: int = 1
+    """How many calls reach the provider until it answers well."""
+    protocols: tuple[WireProtocol, ...] = good.PROTOCOLS
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def always(name: str, fault: faults.MadeFor) -> Scenario:
+    """The same answer, whenever the agent asks."""
+    return Scenario(name, lambda protocol: [fault(protocol)])
+
+
+def then_good(name: str, fault: faults.MadeFor, times: int) -> Scenario:
+    """The fault so many times, then the good answer."""
+    return Scenario(
+        name, lambda protocol: [fault(protocol)] * times + [faults.none(protocol)], times + 1
+    )
+
+
+def slow(protocol: WireProtocol, place: str) -> Reply:
+    """A good stream with a silence at this place."""
+    stream = good.text_stream(protocol)
+    count = stream.places.get(place, 0)
+    rest = faults.chunks(stream.events[count:])
+    return faults.broken(stream, count, faults.drip(SILENCE_SECONDS), rest, faults.end)
+
+
+def blocks_from_one(protocol: WireProtocol) -> Reply:
+    """Content blocks numbered from 1."""
+    return faults.streamed(good.stream_with_blocks_from_index(1).events)
+
+
+PASSING = (
+    always("nothing wrong", faults.none),
+    *(then_good(f"{name}, twice", fault, 2) for name, fault in TWICE.items()),
+    *(then_good(f"{name}, once", fault, 1) for name, fault in ONCE.items()),
+    Scenario("first block has index 1", lambda p: [blocks_from_one(p)], 1, (good.ANTHROPIC,)),
+    always("slow first event", lambda protocol: slow(protocol, "start")),
+    always("silence mid-stream", lambda protocol: slow(protocol, "mid_content")),
+)
+
+LASTING = tuple(always(name, fault) for name, fault in (TWICE | ONCE).items())
