@@ -30,6 +30,12 @@ from wiremend.rules.mending import StreamContext
 from wiremend.rules.responses_items import PARTED, Data, Item, Items, Part, new_id, shell_of
 from wiremend.rules.responses_writing import Writer, is_json, start_of
 
+_DELTAS = {
+    belongs.items[0]: kind
+    for kind, belongs in ITEM_EVENTS.items()
+    if belongs.is_delta and belongs.family is None
+}
+"""What the fragments of a call come in, by its item's type."""
 _TEXT_DONE = {
     "output_text": TEXT_DONE,
     "refusal": REFUSAL_DONE,
@@ -134,11 +140,16 @@ class ItemEvents:
         given, source = data.get("item"), data.get("output_index")
         if not isinstance(given, dict) or not isinstance(given.get("type"), str):
             return self._drop(rules.ITEM_INCOMPLETE, "an added item without a type")
-        if self.items.twin(given, source) is not None and self._writer.find(
+        twin = self.items.twin(given, source)
+        if twin is not None and twin.number is None:
+            item = twin  # it waited for this, some of its parts came first
+            item.added = given
+        elif twin is not None and self._writer.find(
             rules.ITEM_REPEATED, f"a second {given['type']}", "dropped"
         ):
             return Fate.DROPPED
-        item = self.items.add(given, source)
+        else:
+            item = self.items.add(given, source)
         if (
             given["type"] in CALL_TEXT
             and not _has(given, "name")
@@ -150,6 +161,10 @@ class ItemEvents:
             return Fate.WITHHELD
         self._fill(given, item)
         self._write_arguments_as_text(given, is_done=False)
+        if item.fragments:
+            self._show(item, given)
+            self._write_inside(item, _DELTAS[item.type], delta="".join(item.fragments))
+            return Fate.DROPPED
         self.items.name(item)
         self.items.show(item)
         self._mend_index(data, item)

@@ -201,7 +201,8 @@ class Items:
                 return None
         if item is None or item.source != source or (item.done is not None and not item.is_ours):
             return None
-        return item if item.added.get("call_id") == given.get("call_id") else None
+        known = item.added.get("call_id")
+        return item if known == given.get("call_id") or item.number is None else None
 
     def owner(self, data: Data, types: tuple[str, ...]) -> Item | None:
         """The item of one of these types (of any, if none is given) that an event means."""
