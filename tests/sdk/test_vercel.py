@@ -50,11 +50,9 @@ READ_OTHERWISE = {
         calls=[("write_file", {"path": "a.txt"})], reason="STOP"
     ),
     ("google", "clean/two-candidates"): Transcript(text="Red..", reason="STOP"),
-    ("openai-chat", "broken/openrouter-error-chunk"): Transcript(reason="error"),
 }
 """What it makes of others: an event that ends in CR is lost when nothing follows; arguments that
-come in parts are put together; the text of all candidates is run together; and a chunk that has
-choices beside its error is no error, but has no honest finish reason either."""
+come in parts are put together; and the text of all candidates is run together."""
 
 
 def missing() -> str | None:

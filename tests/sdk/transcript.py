@@ -86,7 +86,7 @@ def read_chat(stream: bytes) -> Transcript:
     said = Transcript()
     calls: dict[int, list[str]] = {}
     for chunk in _events(stream):
-        said.failed |= "error" in chunk
+        said.failed |= bool(chunk.get("error"))
         for choice in chunk.get("choices", ()):
             delta = choice["delta"]
             said.text += delta.get("content") or ""
@@ -130,7 +130,7 @@ def read_gemini(stream: bytes) -> Transcript:
     """The text, thoughts and function calls of the first candidate."""
     said = Transcript()
     for chunk in _events(stream):
-        said.failed |= "error" in chunk
+        said.failed |= bool(chunk.get("error"))
         feedback = chunk.get("promptFeedback") or {}
         said.reason = feedback.get("blockReason", said.reason)
         for candidate in chunk.get("candidates") or ():

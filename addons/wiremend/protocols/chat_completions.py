@@ -8,10 +8,11 @@ to its arguments. Calls are numbered from 0; their fragments may be interleaved.
 without choices carries usage. Providers add fields of their own (`reasoning_content` …).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from wiremend import json_text, sse
-from wiremend.protocols.errors import ProviderError
+from wiremend.protocols.errors import ProviderError, error_from, make_error, read_error
 from wiremend.protocols.openai_errors import error_envelope, error_type
 
 __all__ = ["error_envelope", "error_type"]
@@ -24,13 +25,63 @@ CONTENT_KEYS = ("content", "refusal", "reasoning_content", "reasoning", "reasoni
 """Where providers put what the model says."""
 WHOLE_REASONS = frozenset({"stop", "tool_calls", "function_call"})
 """Finish reasons after which a tool's JSON must be complete."""
-ERROR_REASONS = frozenset({"error", "network_error"})
-"""Finish reasons that report a failure (OpenRouter, gateways)."""
+ERROR_REASONS: Mapping[str, int] = {
+    "error": 502,
+    "network_error": 502,
+    "insufficient_system_resource": 503,
+}
+"""Finish reasons that report a failure, and the status they stand for: OpenRouter, gateways,
+DeepSeek (https://api-docs.deepseek.com/api/create-chat-completion)."""
+_BASE_STATUS: Mapping[int, int] = {
+    1000: 500,
+    1001: 504,
+    1002: 429,
+    1004: 401,
+    1008: 402,
+    1013: 500,
+    1024: 500,
+    1033: 500,
+    1039: 429,
+    2013: 400,
+    2049: 401,
+}
+"""MiniMax's `base_resp.status_code` (https://platform.minimax.io/docs/api-reference/errorcode)."""
 
 
 def error_event(error: ProviderError) -> bytes:
     """The chunk that ends a stream in an error; SDKs raise on it and read no further."""
     return sse.encode(error_envelope(error))
+
+
+def error_in(value: Any) -> ProviderError | None:
+    """The error in a parsed chunk or completion, in any of its shapes; None if there is none."""
+    if not isinstance(value, dict):
+        return read_error(value)
+    if value.get("error") or "choices" not in value:
+        error = read_error(value)
+        if error is not None:
+            return error
+    base = value.get("base_resp")
+    if isinstance(base, dict) and isinstance(base.get("status_code"), int) and base["status_code"]:
+        code = base["status_code"]
+        said = str(base.get("status_msg") or "").strip()
+        message = f"{said or 'The provider reported an error'} ({code})"
+        return make_error(status=_BASE_STATUS.get(code, 502), message=message)
+    choices = value.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        reason = choice.get("finish_reason") if isinstance(choice, dict) else None
+        if isinstance(reason, str) and reason in ERROR_REASONS:
+            return _error_of_choice(choice, reason)
+    return None
+
+
+def _error_of_choice(choice: dict[str, Any], reason: str) -> ProviderError:
+    inner = choice.get("error")
+    if isinstance(inner, dict) and inner:
+        return error_from(inner)
+    native = str(choice.get("native_finish_reason") or reason)
+    message = f"The provider gave up: finish reason {native!r}."
+    return make_error(status=ERROR_REASONS[reason], type="server_error", message=message)
 
 
 class Grammar:
@@ -39,7 +90,8 @@ class Grammar:
     def __init__(self) -> None:
         self._ended = False
         self._chunks = 0
-        self._finished: set[int] = set()
+        self._finished: dict[int, int] = {}
+        """How many calls a choice had when it finished."""
         self._choices: set[int] = set()
         self._function_called: set[int] = set()
         self._calls: dict[tuple[int, int], dict[str, Any]] = {}
@@ -52,7 +104,7 @@ class Grammar:
             return ["an event after the end"]
         if event.data == DONE:
             self._ended = True
-            unfinished = self._choices - self._finished
+            unfinished = self._choices - self._finished.keys()
             return (
                 [f"[DONE] without a finish reason for {sorted(unfinished)}"] if unfinished else []
             )
@@ -64,11 +116,15 @@ class Grammar:
             return ["data that is no object"]
         if isinstance(chunk.get("error"), dict):
             self._ended = True
+            if "choices" in chunk:
+                return ["an error beside choices"]
             return [] if chunk["error"].get("message") else ["an error without a message"]
         choices = chunk.get("choices")
         if not isinstance(choices, list):
             return ["a chunk without choices"]
         problems = [] if chunk.get("object") == CHUNK else ["a chunk without its object name"]
+        if "error" in chunk:
+            problems.append("an error that is none")
         self._chunks += 1
         for choice in choices:
             problems += self._choice(choice)
@@ -104,7 +160,7 @@ class Grammar:
             index = call.get("index")
             key = (choice, index if isinstance(index, int) else -1)
             if call.get("id"):
-                self._calls.setdefault(key, {"id": call["id"], "arguments": "{}"})
+                self._calls.setdefault(key, {"name": None, "arguments": "{}"})
             self._function_called.add(choice)
             return []
         if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
@@ -120,9 +176,11 @@ class Grammar:
                 problems.append(f"tool call {index} where {due} is due")
             if not (call.get("id") and call.get("type") and function.get("name")):
                 problems.append("a tool call that opens without id, type or name")
-            known = self._calls[choice, index] = {"id": call.get("id"), "arguments": ""}
-        elif call.get("id") and call["id"] != known["id"]:
-            problems.append("a new id under an old index")
+            known = self._calls[choice, index] = {"name": function.get("name"), "arguments": ""}
+        elif call.get("id"):
+            problems.append("an id under an old index")
+        elif function.get("name") and function["name"] == known["name"]:
+            problems.append("a name that is said twice")
         arguments = function.get("arguments")
         if arguments is not None and not isinstance(arguments, str):
             return [*problems, "arguments that are no string"]
@@ -133,10 +191,10 @@ class Grammar:
         problems = []
         if not isinstance(reason, str) or not reason or reason in ERROR_REASONS:
             problems.append(f"finish reason {reason!r}")
-        if choice in self._finished:
-            problems.append("a second finish reason")
-        self._finished.add(choice)
         calls = [call for (one, _), call in self._calls.items() if one == choice]
+        if self._finished.get(choice) == len(calls):
+            problems.append("a second finish reason")
+        self._finished[choice] = len(calls)
         if calls and reason == "stop":
             problems.append("stop with tool calls")
         if not calls and choice not in self._function_called and reason == "tool_calls":

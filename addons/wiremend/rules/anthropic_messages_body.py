@@ -6,6 +6,7 @@ from wiremend import json_text
 from wiremend.protocols.errors import make_error, read_error
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import MendedBody, StreamContext
+from wiremend.rules.renaming import with_model
 
 _P = ("anthropic-messages",)
 
@@ -76,8 +77,8 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
             ):
                 block["input"] = better
     _mend_stop_reason(message, content, find)
-    renamed = _rename(message, context.shown_model)
-    return MendedBody(json_text.write(message) if findings or renamed else body, findings)
+    mended = json_text.write(message) if findings else body
+    return MendedBody(with_model(mended, ("model",), context.shown_model), findings)
 
 
 def _mend_stop_reason(message: dict[str, Any], content: list[Any], find: Any) -> None:
@@ -103,10 +104,3 @@ def _as_object(value: Any) -> Any:
             return value
         return parsed if isinstance(parsed, dict) else value
     return value
-
-
-def _rename(message: dict[str, Any], shown_model: str | None) -> bool:
-    if shown_model is None or message.get("model") == shown_model:
-        return False
-    message["model"] = shown_model
-    return True

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from wiremend import json_text
-from wiremend.protocols.chat_completions import ERROR_REASONS
-from wiremend.protocols.errors import error_from, make_error, read_error
+from wiremend.protocols.chat_completions import error_in
+from wiremend.protocols.errors import make_error
+from wiremend.rules.chat_completions_calls import made_up_id
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import MendedBody, StreamContext
+from wiremend.rules.renaming import with_model
 
 _P = ("chat-completions",)
 
@@ -50,11 +52,14 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
         what = "an empty body" if not body.strip() else "a body that is not JSON"
         message = f"The provider sent {what}."
         return MendedBody(body, error=make_error(status=502, type="server_error", message=message))
-    error = read_error(completion)
+    error = error_in(completion)
     if error is not None:
         return MendedBody(body, error=error)
     if not isinstance(completion, dict):
         return MendedBody(body)
+    if _says_nothing(completion):
+        message = "The provider sent a completion without choices."
+        return MendedBody(body, error=make_error(status=502, type="server_error", message=message))
     findings: list[Finding] = []
 
     def find(rule: Rule, where: str, found: str, done: str) -> bool:
@@ -64,24 +69,24 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
         return True
 
     for number, choice in enumerate(_dicts(completion.get("choices"))):
-        reason = choice.get("finish_reason")
-        if isinstance(reason, str) and reason in ERROR_REASONS:
-            given = choice.get("error")
-            failed = error_from(given if isinstance(given, dict) else {})
-            return MendedBody(body, error=failed)
-        _mend_choice(choice, f"choices[{number}]", find)
-    shown = context.shown_model
-    renamed = shown is not None and completion.get("model") not in (None, shown)
-    if renamed:
-        completion["model"] = shown
-    return MendedBody(json_text.write(completion) if findings or renamed else body, findings)
+        _mend_choice(choice, f"choices[{number}]", str(completion.get("id")), find)
+    mended = json_text.write(completion) if findings else body
+    return MendedBody(with_model(mended, ("model",), context.shown_model), findings)
 
 
-def _mend_choice(choice: Data, where: str, find: Find) -> None:
+def _says_nothing(completion: Data) -> bool:
+    """No choices, and no usage that would prove an answer."""
+    if "choices" not in completion or completion["choices"]:
+        return False
+    usage = completion.get("usage")
+    return not (isinstance(usage, dict) and usage.get("completion_tokens"))
+
+
+def _mend_choice(choice: Data, where: str, answer_id: str, find: Find) -> None:
     message = choice.get("message")
     calls = _dicts(message.get("tool_calls")) if isinstance(message, dict) else []
     for number, call in enumerate(calls):
-        _mend_call(call, number, f"{where}.message.tool_calls[{number}]", find)
+        _mend_call(call, f"{where}.message.tool_calls[{number}]", answer_id, number, find)
     reason = choice.get("finish_reason")
     better = None
     if calls and reason in (None, "", "stop"):
@@ -92,10 +97,10 @@ def _mend_choice(choice: Data, where: str, find: Find) -> None:
         choice["finish_reason"] = better
 
 
-def _mend_call(call: Data, number: int, where: str, find: Find) -> None:
+def _mend_call(call: Data, where: str, answer_id: str, number: int, find: Find) -> None:
     missing: Data = {}
     if not call.get("id"):
-        missing["id"] = f"call_{number}"
+        missing["id"] = made_up_id(answer_id, number)
     if not call.get("type"):
         missing["type"] = "function"
     if missing and find(BODY_CALL_INCOMPLETE, where, f"no {', '.join(missing)}", "filled in"):

@@ -96,7 +96,7 @@ FINISH_REASON_MISSING = Rule(
 FINISH_REASON_REPEATED = Rule(
     "S211",
     "finish-reason-repeated",
-    "A choice has a second finish reason.",
+    "A choice has a second finish reason although no call came since the first.",
     "A second end: duplicated tool calls, or `stop` over `tool_calls`.",
     "It becomes null.",
     _P,
@@ -104,9 +104,9 @@ FINISH_REASON_REPEATED = Rule(
 DONE_MISSING = Rule(
     "S212",
     "done-missing",
-    "The stream ends after its finish reason without `[DONE]`.",
-    "Some clients wait, or report a cut stream.",
-    "The answer is complete: it is added.",
+    "The stream ends after its finish reason without `[DONE]`, or with blanks around it.",
+    "Some clients wait, or report a cut stream; `[DONE] ` is parsed as JSON.",
+    "The answer is complete: it is added, or written as it should be.",
     _P,
 )
 AFTER_THE_END = Rule(
@@ -121,7 +121,8 @@ AFTER_THE_END = Rule(
 CHUNK_INCOMPLETE = Rule(
     "S214",
     "chunk-incomplete",
-    "`choices`, `delta`, `object` or a choice's index is missing or null; `created` is no integer.",
+    "`choices`, `delta` (or `message` in its place), `object` or an index is missing or null, or "
+    "`created` is no integer.",
     "Zod, serde and pydantic schemas refuse the chunk.",
     "They are filled in.",
     _P,
@@ -153,6 +154,23 @@ BROKEN_EVENT = Rule(
     "Content is lost: the stream ends in the protocol's error.",
     _P,
 )
+CALL_REPEATED = Rule(
+    "S218",
+    "tool-call-repeated",
+    "A call's later fragments bear its id and name again, or a new id each.",
+    "openai-python joins them: a tool `get_weatherget_weather` that nobody has.",
+    "The first fragment has them, later ones do not.",
+    _P,
+    ("openai/openai-python#3246",),
+)
+ERROR_NULL = Rule(
+    "S219",
+    "error-null",
+    'A chunk says `"error": null` beside its choices.',
+    "@ai-sdk/openai-compatible takes every chunk with that key for an error, and drops its text.",
+    "The key is removed.",
+    _P,
+)
 RULES = (
     CALL_INDEX,
     CALL_INCOMPLETE,
@@ -171,4 +189,6 @@ RULES = (
     ROLE_EMPTY,
     FOREIGN_FRAME,
     BROKEN_EVENT,
+    CALL_REPEATED,
+    ERROR_NULL,
 )

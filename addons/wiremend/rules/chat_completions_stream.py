@@ -3,7 +3,7 @@
 What the rules are called and why they exist stands in chat_completions_rules.py.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from wiremend import json_text, sse
@@ -12,16 +12,18 @@ from wiremend.protocols.chat_completions import (
     CHUNK_KEYS,
     CONTENT_KEYS,
     DONE,
-    ERROR_REASONS,
     WHOLE_REASONS,
     error_event,
+    error_in,
     error_type,
 )
-from wiremend.protocols.errors import ProviderError, error_from, make_error, read_error
+from wiremend.protocols.errors import ProviderError, make_error
 from wiremend.rules import chat_completions_rules as rules
+from wiremend.rules.chat_completions_calls import ToolCalls, Unmendable
 from wiremend.rules.chat_completions_rules import RULES
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import Kind, Mended, StreamContext
+from wiremend.rules.renaming import with_model
 
 __all__ = ["RULES", "ChatMender"]
 
@@ -29,49 +31,26 @@ Data = dict[str, Any]
 
 
 @dataclass(slots=True, eq=False)
-class _Call:
-    """One tool call; without a name its fragments wait."""
-
-    number: int = -1
-    """Given when it is shown."""
-    identity: str = ""
-    name: str = ""
-    arguments: str = ""
-    is_shown: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        return _parses(self.arguments)
-
-    def is_over_at(self, name: str) -> bool:
-        """Whether a fragment with this name cannot belong to it."""
-        return self.is_whole or bool(self.name and self.name != name and not self.arguments)
-
-
-@dataclass(slots=True, eq=False)
 class _Choice:
     """What is known of one choice."""
 
     number: int
-    calls: list[_Call] = field(default_factory=list)
-    by_source: dict[Any, _Call] = field(default_factory=dict)
+    calls: ToolCalls
     finish_reason: str | None = None
-    shown_calls: int = 0
+    calls_at_finish: int = 0
     has_content: bool = False
-    has_custom_calls: bool = False
-    has_other_calls: bool = False
-    """Custom tools, or the `function_call` of old: passed as they come."""
+
+    @property
+    def has_late_calls(self) -> bool:
+        """Calls came after the finish reason that did not know of them."""
+        return self.finish_reason == "stop" and self.calls.shown > self.calls_at_finish
 
     @property
     def is_complete(self) -> bool:
         """It has its finish reason, and no call that came after it is cut."""
         if self.finish_reason not in WHOLE_REASONS:
             return bool(self.finish_reason)
-        return all(call.is_shown and call.is_whole for call in self.calls)
-
-
-class _Unmendable(Exception):
-    """Content is lost: the stream must end in the protocol's error."""
+        return self.calls.are_whole
 
 
 class ChatMender:
@@ -112,7 +91,7 @@ class ChatMender:
             if event.data.strip() == DONE:
                 return self._done(event)
             return self._feed_data(event, event.data)
-        except _Unmendable as unmendable:
+        except Unmendable as unmendable:
             return self._failed(str(unmendable))
 
     def end(self) -> Mended:
@@ -122,9 +101,13 @@ class ChatMender:
             return Mended(b"", Kind.TERMINAL)
         if self.complete:
             self._verdict = Kind.TERMINAL
-            if not self._find(rules.DONE_MISSING, "the end after the finish reason", "added"):
-                return Mended(b"", Kind.TERMINAL)
-            return Mended(sse.encode(DONE), Kind.TERMINAL, self._findings)
+            added: list[bytes] = []
+            for choice in self._choices.values():
+                if choice.has_late_calls and not self._is_off:
+                    added += self._correct_reason(choice)
+            if self._find(rules.DONE_MISSING, "the end after the finish reason", "added"):
+                added.append(sse.encode(DONE))
+            return Mended(b"".join(added), Kind.TERMINAL, self._findings)
         missing = "before its finish reason" if self._choices else "before its first chunk"
         return self._failed(f"The stream ended {missing}.")
 
@@ -146,7 +129,7 @@ class ChatMender:
                 self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error")
                 return self._failed("The provider sent a chunk that is not valid JSON.")
             return self._foreign(event, raw)
-        error = self._error_in(chunk)
+        error = error_in(chunk)
         if error is not None:
             self._verdict = Kind.ERROR
             is_native = isinstance(chunk, dict) and _is_native_error(chunk)
@@ -155,19 +138,6 @@ class ChatMender:
         if not isinstance(chunk, dict) or chunk.keys().isdisjoint(CHUNK_KEYS):
             return self._foreign(event, raw)
         return self._chunk(event, chunk)
-
-    def _error_in(self, chunk: Any) -> ProviderError | None:
-        if not isinstance(chunk, dict) or chunk.get("error") or "choices" not in chunk:
-            return read_error(chunk)
-        for choice in _dicts(chunk["choices"]):
-            reason = choice.get("finish_reason")
-            if isinstance(reason, str) and reason in ERROR_REASONS:
-                inner = choice.get("error")
-                if isinstance(inner, dict):
-                    return error_from(inner)
-                native = str(choice.get("native_finish_reason") or reason)
-                return make_error(status=502, type="server_error", message=f"upstream: {native}")
-        return None
 
     def _foreign(self, event: sse.Event, raw: bytes) -> Mended:
         if not self._find(rules.FOREIGN_FRAME, _start_of(raw) or "an empty frame", "dropped"):
@@ -178,16 +148,22 @@ class ChatMender:
         self._changed = False
         before: list[bytes] = []
         self._complete_chunk(chunk)
-        kind = Kind.IDLE
-        for choice in _dicts(chunk["choices"]):
-            kind = _later(kind, self._choice(choice, before))
-        if chunk.get("usage"):
-            kind = Kind.CONTENT
         self._last = {
             key: chunk[key] for key in ("id", "object", "created", "model") if key in chunk
         }
-        raw = sse.with_data(event, json_text.write(chunk)) if self._changed else event.raw
+        kind = Kind.IDLE
+        for choice in _dicts(chunk["choices"]):
+            kind = _later(kind, self._choice(choice, before))
+        if chunk.get("usage") and any(one.has_content for one in self._choices.values()):
+            kind = Kind.CONTENT
+        raw = self._written(event, chunk)
         return Mended(b"".join([*before, raw]), kind, self._findings)
+
+    def _written(self, event: sse.Event, chunk: Data) -> bytes:
+        assert event.data is not None
+        data = json_text.write(chunk) if self._changed else event.data
+        data = with_model(data, ("model",), self._context.shown_model)
+        return event.raw if data is event.data else sse.with_data(event, data)
 
     def _complete_chunk(self, chunk: Data) -> None:
         filled: Data = {}
@@ -199,15 +175,15 @@ class ChatMender:
         created = chunk.get("created")
         if created is not None and (isinstance(created, bool) or not isinstance(created, int)):
             filled["created"] = _integer(created)
+        is_null = "error" in chunk and not chunk["error"]
+        if is_null and self._find(rules.ERROR_NULL, repr(chunk["error"]), "removed"):
+            del chunk["error"]
+            self._changed = True
         if filled and (
             self._find(rules.CHUNK_INCOMPLETE, f"no {', '.join(filled)}", "filled in")
             or "choices" in filled
         ):
             chunk |= filled
-            self._changed = True
-        shown = self._context.shown_model
-        if shown is not None and "model" in chunk and chunk["model"] != shown:
-            chunk["model"] = shown
             self._changed = True
 
     # A choice
@@ -219,13 +195,11 @@ class ChatMender:
             if self._find(rules.CHUNK_INCOMPLETE, "a choice without an index", "0"):
                 data["index"] = 0
                 self._changed = True
-        choice = self._choices.setdefault(number, _Choice(number))
-        delta = data.get("delta")
-        if not isinstance(delta, dict):
-            delta = {}
-            if self._find(rules.CHUNK_INCOMPLETE, "a choice without a delta", "filled in"):
-                data["delta"] = delta
-                self._changed = True
+        choice = self._choices.get(number)
+        if choice is None:
+            calls = ToolCalls(self._find, self._context.tool_names)
+            choice = self._choices[number] = _Choice(number, calls)
+        delta = self._delta_of(data)
         self._mend_role(delta)
         kind = Kind.CONTENT if any(delta.get(key) for key in CONTENT_KEYS) else Kind.PREAMBLE
         if isinstance(delta.get("tool_calls"), list) and delta["tool_calls"]:
@@ -235,11 +209,39 @@ class ChatMender:
         unknown = set(delta) - {"role", "tool_calls", *CONTENT_KEYS}
         if any(delta[key] not in (None, "", [], {}) for key in unknown):
             kind = Kind.CONTENT
-        choice.has_other_calls |= isinstance(delta.get("function_call"), dict)
+        choice.calls.has_others |= isinstance(delta.get("function_call"), dict)
         choice.has_content |= kind is Kind.CONTENT
         if data.get("finish_reason") is not None and self._mend_finish(choice, data, before):
             kind = Kind.CONTENT
         return kind
+
+    def _delta_of(self, data: Data) -> Data:
+        delta = data.get("delta")
+        if isinstance(delta, dict):
+            return delta
+        message = data.get("message")
+        has_message = isinstance(message, dict)
+        found = "a message in place of a delta" if has_message else "a choice without a delta"
+        delta = message if isinstance(message, dict) else {}
+        if self._find(rules.CHUNK_INCOMPLETE, found, "filled in"):
+            data["delta"] = delta
+            if has_message:
+                del data["message"]
+            self._changed = True
+        return delta
+
+    def _mend_calls(self, choice: _Choice, delta: Data) -> None:
+        shown, changed = choice.calls.mend(delta["tool_calls"], self._stream_id())
+        if not changed:
+            return
+        self._changed = True
+        if shown:
+            delta["tool_calls"] = shown
+        else:
+            del delta["tool_calls"]
+
+    def _stream_id(self) -> str:
+        return f"{self._last.get('id')} {self._last.get('created')}"
 
     def _mend_role(self, delta: Data) -> None:
         role = delta.get("role")
@@ -257,186 +259,42 @@ class ChatMender:
                 data["finish_reason"] = None
                 self._changed = True
             return False
-        if choice.finish_reason is not None:
+        if choice.finish_reason is not None and not choice.has_late_calls:
             if self._find(rules.FINISH_REASON_REPEATED, repr(reason), "null"):
                 data["finish_reason"] = None
                 self._changed = True
             return True
         choice.finish_reason = reason
+        choice.calls_at_finish = choice.calls.shown
         if self._is_off:
             return True
-        better = None
-        if reason == "stop" and (choice.calls or choice.has_custom_calls):
-            better = "tool_calls"
-        elif reason == "tool_calls" and not (choice.calls or choice.has_other_calls):
-            better = "stop"
         if reason in WHOLE_REASONS:
-            self._fill_arguments(choice, data)
-            before += self._settle_calls(choice)
+            self._settle(choice, data, before)
+        better = None
+        if reason == "stop" and choice.calls:
+            better = "tool_calls"
+        elif reason == "tool_calls" and not (choice.calls or choice.calls.has_others):
+            better = "stop"
         if better and self._find(rules.FINISH_REASON_CONTRADICTS, repr(reason), repr(better)):
-            data["finish_reason"] = better
+            choice.finish_reason = data["finish_reason"] = better
             self._changed = True
         return True
 
-    # Tool calls
+    def _settle(self, choice: _Choice, data: Data, before: list[bytes]) -> None:
+        """Give the calls what they lack, in the finishing chunk itself or in chunks before it."""
+        fragments = data["delta"].get("tool_calls") if isinstance(data.get("delta"), dict) else None
+        if isinstance(fragments, list):
+            self._changed |= choice.calls.fill_empty(fragments)
+        before += self._settled(choice)
 
-    def _fill_arguments(self, choice: _Choice, data: Data) -> None:
-        """Where a call without arguments stands in the finishing chunk itself."""
-        delta = data.get("delta")
-        for fragment in _dicts(delta.get("tool_calls")) if isinstance(delta, dict) else []:
-            call = next((one for one in choice.calls if one.number == fragment.get("index")), None)
-            function = fragment.get("function")
-            if call is None or call.arguments.strip() or not isinstance(function, dict):
-                continue
-            if self._find(rules.ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
-                call.arguments = function["arguments"] = "{}"
-                self._changed = True
-
-    def _mend_calls(self, choice: _Choice, delta: Data) -> None:
-        shown: list[Any] = []
-        for fragment in delta["tool_calls"]:
-            if not isinstance(fragment, dict):
-                self._find(rules.CALL_INCOMPLETE, _start_of(json_text.write(fragment)), "dropped")
-                continue
-            if isinstance(fragment.get("custom"), dict) or fragment.get("type") == "custom":
-                choice.has_other_calls = choice.has_custom_calls = True
-                choice.shown_calls += bool(fragment.get("id"))
-                shown.append(fragment)
-                continue
-            function = fragment.get("function")
-            if not isinstance(function, dict):
-                function = {}
-            given = function.get("arguments")
-            if not isinstance(given, str | None) and self._find(
-                rules.ARGUMENTS_AS_OBJECT, type(given).__name__, "written as text"
-            ):
-                function["arguments"] = json_text.write(given).decode()
-                self._changed = True
-            call = self._call_of(choice, fragment, function)
-            mended = self._mend_fragment(choice, call, fragment, function)
-            if mended is not None:
-                shown.append(mended)
-        if len(shown) != len(delta["tool_calls"]):
-            delta["tool_calls"] = shown
-            self._changed = True
-            if not shown:
-                del delta["tool_calls"]
-
-    def _call_of(self, choice: _Choice, fragment: Data, function: Data) -> _Call:
-        """The call that a fragment belongs to: an open one, or a new one."""
-        source = _source(fragment.get("index"))
-        identity, name = _text(fragment.get("id")), _text(function.get("name"))
-        known = choice.by_source.get(source) if source is not None else None
-        last = choice.calls[-1] if choice.calls else None
-        if source is None and identity:
-            known = next((call for call in choice.calls if call.identity == identity), None)
-        elif source is None and not (name and (last is None or last.is_over_at(name))):
-            known = last
-        if known is not None and not _is_another(known, identity, name):
-            return known
-        if known is None and not identity and not name:
-            if last is None:
-                self._find(rules.ORPHAN_FRAGMENT, "arguments of no call", "ended in an error")
-                raise _Unmendable("The provider sent arguments of a tool call that never began.")
-            self._find(rules.ORPHAN_FRAGMENT, f"index {source!r}", f"of call {last.number}")
-            choice.by_source[source] = last
-            return last
-        call = _Call()
-        choice.calls.append(call)
-        choice.by_source[source] = call
-        return call
-
-    def _mend_fragment(
-        self, choice: _Choice, call: _Call, fragment: Data, function: Data
-    ) -> Data | None:
-        """The fragment as it is shown; None while its call waits for a name."""
-        arguments = _text(function.get("arguments"))
-        if not isinstance(fragment.get("id"), str | None) and self._find(
-            rules.CALL_INCOMPLETE, "an id that is no text", "removed"
-        ):
-            del fragment["id"]
-            self._changed = True
-        if not call.is_shown:
-            call.identity = call.identity or _text(fragment.get("id"))
-            call.name = call.name or _text(function.get("name"))
-            if not call.name.strip():
-                call.arguments += arguments
-                self._find(rules.CALL_NAME_LATE, "a call without a name", "waits for it")
-                return None
-            self._open(choice, call, fragment, function, arguments)
-        else:
-            call.arguments += arguments
-            if fragment.get("function") is not function:
-                fragment["function"] = {"arguments": ""}
-                self._changed = True
-        index = fragment.get("index")
-        is_right = index == call.number and not isinstance(index, bool | float)
-        if not is_right and self._find(
-            rules.CALL_INDEX, f"index {index!r}", f"index {call.number}"
-        ):
-            fragment["index"] = call.number
-            self._changed = True
-        return fragment
-
-    def _open(
-        self, choice: _Choice, call: _Call, fragment: Data, function: Data, arguments: str
-    ) -> None:
-        """Make the fragment that opens a call whole, with what waited."""
-        call.is_shown = True
-        call.number = choice.shown_calls
-        choice.shown_calls += 1
-        held, call.arguments = call.arguments, call.arguments + arguments
-        missing: Data = {}
-        if not _text(fragment.get("id")):
-            call.identity = call.identity or f"call_{self._events}_{call.number}"
-            missing["id"] = call.identity
-        if not _text(fragment.get("type")):
-            missing["type"] = "function"
-        if not isinstance(function.get("arguments"), str) or held:
-            missing["function"] = {**function, "name": call.name, "arguments": held + arguments}
-        elif function.get("name") != call.name:
-            missing["function"] = {**function, "name": call.name}
-        if missing and self._find(rules.CALL_INCOMPLETE, f"no {', '.join(missing)}", "filled in"):
-            fragment |= missing
-            self._changed = True
-
-    def _settle_calls(self, choice: _Choice) -> list[bytes]:
-        """Before a choice finishes well: every call has a name and whole arguments."""
-        added: list[bytes] = []
-        for call in choice.calls:
-            if not call.is_shown:
-                if len(self._context.tool_names) != 1:
-                    self._find(rules.CALL_NAME_LATE, "no name to the end", "ended in an error")
-                    raise _Unmendable("The provider called a tool without naming it.")
-                call.name = self._context.tool_names[0]
-                self._find(rules.CALL_NAME_LATE, "no name to the end", repr(call.name))
-                opening: Data = {}
-                self._open(choice, call, opening, {}, "")
-                opening["index"] = call.number
-                added.append(self._extra(choice, opening))
-            if not call.arguments.strip():
-                if self._find(rules.ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
-                    call.arguments = "{}"
-                    fragment = {"index": call.number, "function": {"arguments": "{}"}}
-                    added.append(self._extra(choice, fragment))
-            elif not call.is_whole:
-                self._find(
-                    rules.ARGUMENTS_BROKEN,
-                    _start_of(call.arguments.encode("utf-8", "replace")),
-                    "ended in an error",
-                )
-                raise _Unmendable("The provider's tool call ended inside its JSON arguments.")
-        return added
-
-    def _extra(self, choice: _Choice, fragment: Data) -> bytes:
-        """A chunk of ours with one fragment of a call."""
-        delta = {"tool_calls": [fragment]}
-        return self._extra_chunk(choice, delta, None)
+    def _settled(self, choice: _Choice) -> list[bytes]:
+        lacking = choice.calls.settle(self._stream_id())
+        return [self._extra_chunk(choice, {"tool_calls": [one]}, None) for one in lacking]
 
     def _extra_chunk(self, choice: _Choice, delta: Data, reason: str | None) -> bytes:
         data = {"index": choice.number, "delta": delta, "finish_reason": reason}
-        chunk = {"object": CHUNK, **self._last, "choices": [data]}
-        return sse.encode(json_text.write(chunk))
+        chunk = json_text.write({"object": CHUNK, **self._last, "choices": [data]})
+        return sse.encode(with_model(chunk, ("model",), self._context.shown_model))
 
     # The end
 
@@ -444,19 +302,34 @@ class ChatMender:
         if not self._choices:
             return self._failed("The provider sent no content.")
         added: list[bytes] = []
-        for choice in self._choices.values():
-            if choice.finish_reason in WHOLE_REASONS and not self._is_off:
-                added += self._settle_calls(choice)
-            if choice.finish_reason is None and not self._is_off:
-                if not (choice.has_content or choice.has_other_calls):
+        for choice in self._choices.values() if not self._is_off else ():
+            if choice.finish_reason is None:
+                if not (choice.has_content or choice.calls.has_others):
                     return self._failed("The provider sent no content.")
-                reason = "tool_calls" if choice.calls or choice.has_other_calls else "stop"
-                self._find(rules.FINISH_REASON_MISSING, "[DONE] without one", repr(reason))
-                added += self._settle_calls(choice)
-                choice.finish_reason = reason
-                added.append(self._extra_chunk(choice, {}, reason))
+                added += self._finish_at_last(choice)
+            elif choice.finish_reason in WHOLE_REASONS:
+                added += self._settled(choice)
+                if choice.has_late_calls:
+                    added += self._correct_reason(choice)
         self._verdict = Kind.TERMINAL
-        return Mended(b"".join([*added, event.raw]), Kind.TERMINAL, self._findings)
+        done = event.raw
+        if event.data != DONE and self._find(rules.DONE_MISSING, repr(event.data), "[DONE]"):
+            done = sse.with_data(event, DONE)
+        return Mended(b"".join([*added, done]), Kind.TERMINAL, self._findings)
+
+    def _finish_at_last(self, choice: _Choice) -> list[bytes]:
+        reason = "tool_calls" if choice.calls or choice.calls.has_others else "stop"
+        if not self._find(rules.FINISH_REASON_MISSING, "[DONE] without one", repr(reason)):
+            return []
+        choice.finish_reason = reason
+        return [*self._settled(choice), self._extra_chunk(choice, {}, reason)]
+
+    def _correct_reason(self, choice: _Choice) -> list[bytes]:
+        """A reason that was right when it came, before a late call."""
+        if not self._find(rules.FINISH_REASON_CONTRADICTS, "'stop', then a call", "'tool_calls'"):
+            return []
+        choice.finish_reason = "tool_calls"
+        return [self._extra_chunk(choice, {}, "tool_calls")]
 
     def _failed(self, message: str) -> Mended:
         error = make_error(status=502, type="server_error", message=message)
@@ -470,33 +343,16 @@ class ChatMender:
         return True
 
 
-def _is_another(known: _Call, identity: str, name: str) -> bool:
-    """Whether a fragment under a known index opens another call."""
-    if identity and known.identity and identity != known.identity:
-        return True
-    if identity and identity == known.identity:
-        return False
-    return bool(name and known.name and known.is_shown and known.is_whole and not identity)
-
-
 def _is_native_error(chunk: Data) -> bool:
+    """An SDK that takes every object with `choices` for a chunk would not see the error."""
     error = chunk.get("error")
-    return isinstance(error, dict) and bool(str(error.get("message") or "").strip())
+    has_message = isinstance(error, dict) and bool(str(error.get("message") or "").strip())
+    return has_message and "choices" not in chunk
 
 
 def _later(kind: Kind, other: Kind) -> Kind:
     order = (Kind.IDLE, Kind.PREAMBLE, Kind.CONTENT)
     return max(kind, other, key=order.index)
-
-
-def _source(index: Any) -> Any:
-    if isinstance(index, str) and index.isdigit():
-        return int(index)
-    return index if isinstance(index, int) and not isinstance(index, bool) else None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _integer(value: Any) -> int:
@@ -509,14 +365,6 @@ def _integer(value: Any) -> int:
 
 def _dicts(value: Any) -> list[Data]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _parses(text: str) -> bool:
-    try:
-        json_text.read(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _start_of(raw: bytes) -> str:

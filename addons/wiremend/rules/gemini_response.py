@@ -4,9 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import orjson
-
-from wiremend import json_spans, json_text
+from wiremend import json_text
 from wiremend.protocols.gemini import (
     FINISH_REASON_BY_NUMBER,
     FINISH_REASONS,
@@ -15,6 +13,7 @@ from wiremend.protocols.gemini import (
 )
 from wiremend.rules import gemini_rules as rules
 from wiremend.rules.finding import Rule
+from wiremend.rules.renaming import with_model
 
 type Response = dict[str, Any]
 type Find = Callable[[Rule, str, str], bool]
@@ -46,15 +45,8 @@ def candidates_of(response: Response) -> list[Response]:
 
 def renamed(text: bytes, value: Response, shown_model: str | None) -> bytes:
     """The JSON text of `value` with only its model's name replaced, if it bears another one."""
-    inner = unwrapped(value)
-    given = inner.get("modelVersion")
-    if shown_model is None or not isinstance(given, str) or given == shown_model:
-        return text
-    path = ("modelVersion",) if inner is value else ("response", "modelVersion")
-    span = json_spans.value_span(text, path)
-    if span is None:
-        return text
-    return text[: span.start] + orjson.dumps(shown_model) + text[span.end :]
+    path = ("modelVersion",) if unwrapped(value) is value else ("response", "modelVersion")
+    return with_model(text, path, shown_model)
 
 
 class ResponseMender:

@@ -9,6 +9,7 @@ from wiremend.protocols.errors import error_from, make_error, read_error
 from wiremend.protocols.responses import CALL_TEXT, ITEM_FIELDS, WITH_STATUS
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import MendedBody, StreamContext
+from wiremend.rules.renaming import with_model
 from wiremend.rules.responses_items import new_id
 from wiremend.rules.responses_usage import mended_usage
 from wiremend.rules.responses_writing import is_json, start_of
@@ -126,12 +127,9 @@ class _BodyMender:
             BODY_USAGE, "usage", "counts missing", "filled in"
         ):
             response["usage"] = usage
+        mended = json_text.write(response) if self._findings else body
         shown = self._context.shown_model
-        renamed = shown is not None and response.get("model") not in (None, shown)
-        if renamed:
-            response["model"] = shown
-        changed = bool(self._findings) or renamed
-        return MendedBody(json_text.write(response) if changed else body, self._findings)
+        return MendedBody(with_model(mended, ("model",), shown), self._findings)
 
     def _fill(self, item: dict[str, Any], where: str, identity: str) -> None:
         for key, type in ITEM_FIELDS.get(item["type"], {}).items():
