@@ -69,11 +69,14 @@ REJECTIONS = [
      "Invalid schema for function 'ls': schema must have type 'object' and not have "
      "'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level.",
      [schema("openai", "ls")]),
-    ("OpenAI strict", CHAT,
-     "Invalid schema for function 'x': In context=(), 'additionalProperties' is required to be "
-     "supplied and to be false.",
+    ("bman654/clodex#203", RESPONSES,
+     "Invalid schema for function 'x': '^[^\\p{Cc}]*$' is not a 'regex'.",
+     [schema("openai", "x")]),
+    ("bytedance/trae-agent#173", CHAT,
+     "Invalid schema for function 'x': In context=('properties', 'value'), 'additionalProperties' "
+     "is required to be supplied and to be false.",
      [schema("openai-strict", "x")]),
-    ("OpenAI strict", RESPONSES,
+    ("kevinwatt/mysql-mcp#5", RESPONSES,
      "Invalid schema for function 'x': In context=(), 'required' is required to be supplied and to "
      "be an array including every key in properties. Missing 'n'.",
      [schema("openai-strict", "x")]),
@@ -109,6 +112,14 @@ REJECTIONS = [
      "GenerateContentRequest.tools[0].function_declarations[2].parameters.properties[n].enum: only "
      "allowed for STRING type",
      [schema("gemini", "x")]),
+    ("pizza-bot-app/pizza-bot#62", GEMINI,
+     "Invalid JSON payload received. Unknown name \"exclusiveMinimum\" at 'tools[0]."
+     "function_declarations[6].parameters.properties[3].value.any_of[0]': Cannot find field.",
+     [schema("gemini", "HassStartTimer")]),
+    ("anomalyco/opencode#12295", CHAT,
+     "Schema.ref 'QuestionOption' was set alongside unsupported fields. If a schema node has "
+     "Schema.ref set, then only description and default can be set alongside it",
+     [schema("gemini")]),
     ("google-gemini/gemini-cli#6704", GEMINI,
      f"* GenerateContentRequest.tools[0].function_declarations[2].name: {_GEMINI_NAME}",
      [Lesson("tool-names", "gemini")]),

@@ -90,12 +90,13 @@ _PATTERNS = (
     # kind of lesson, its value (empty: what the pattern calls `value`), the message
     _row("schema-dialect", "anthropic", _POINTER + r"\.custom\.input_schema: input_schema does"),
     _row("schema-dialect", "anthropic", _POINTER + r"\.custom\.input_schema: JSON schema is inv"),
-    _row("schema-dialect", "openai-strict", _FUNCTION + r": In context=[^']*'(?:additionalProp"
+    _row("schema-dialect", "openai-strict", _FUNCTION + r": In context=\(.*?\), '(?:additionalProp"
          r"erties|required)' is required to be supplied"),
-    _row("schema-dialect", "openai-strict", _FUNCTION + r": In context=\([^)]*\), '\w+' is not "
+    _row("schema-dialect", "openai-strict", _FUNCTION + r": In context=\(.*?\), '\w+' is not "
          r"permitted"),
     _row("schema-dialect", "openai", _FUNCTION),
     _row("schema-dialect", "gemini", _DECLARATION + r"\.(?:parameters|response)\b"),
+    _row("schema-dialect", "gemini", r"(?:Schema\.|\$)ref '[^']*' was set alongside unsupported"),
     _row("schema-dialect", "xai", r"(?:\A|\s)(?P<tool>[^\s:]+):\s+tool parameter root must be"),
     _row("schema-dialect", "deepseek", r"invalid tool parameters schema\s*:"),
     _row("schema-dialect", "moonshot", r"moonshot flavou?red json schema|<At path '"),

@@ -83,8 +83,8 @@ class Dialect:
 
 PLAIN = Dialect("plain", nested=False, root_composition=True)
 """An object with properties at the root: what `rules.tool_schemas` mends."""
-OPENAI = Dialect("openai", items_required=True, properties_required=True)
-"""`array schema missing items`, `object schema missing properties` (openai/codex#1289)."""
+OPENAI = Dialect("openai", items_required=True)
+"""`array schema missing items` (openai/codex#1289); properties are missed at the root only."""
 OPENAI_STRICT = Dialect(
     "openai-strict",
     keywords=_STRICT_KEYWORDS,
@@ -128,14 +128,17 @@ MOONSHOT = Dialect(
 """`not a valid moonshot flavored json schema` (MoonshotAI/kimi-cli#2531, #2061)."""
 BASIC = Dialect(
     "basic",
-    keywords=_MOONSHOT_KEYWORDS,
+    keywords=_MOONSHOT_KEYWORDS - {"pattern", "format"},
     references=False,
     booleans=False,
     items_required=True,
     properties_required=True,
     known_required=True,
 )
-"""What all of them read: for a tool that was refused for a reason nobody can name."""
+"""What all of them read: for a tool that was refused for a reason nobody can name.
+
+Expressions and formats go too: `'…' is not a 'regex'` (bman654/clodex#203).
+"""
 
 DIALECTS = {
     dialect.name: dialect
