@@ -42,14 +42,16 @@ def install() -> Path:
 def _run_npm(home: Path) -> None:
     if not shutil.which("npm"):
         raise NotInstalled(f"the agents are installed with npm: {_NODE}")
-    home.mkdir(parents=True, exist_ok=True)
-    shutil.copy(_WANTED, home)
     try:
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copy(_WANTED, home)
         done = subprocess.run(
             _INSTALL, cwd=home, capture_output=True, text=True, timeout=_LIMIT_SECONDS
         )
     except subprocess.TimeoutExpired:
         raise NotInstalled(f"npm install took more than {_LIMIT_SECONDS:g} s in {home}") from None
+    except OSError as error:
+        raise NotInstalled(f"{home}: {error.strerror}; XDG_CACHE_HOME chooses its place") from None
     if done.returncode:
         raise NotInstalled(f"npm install failed in {home}:\n{done.stderr.strip()}")
 

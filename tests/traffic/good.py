@@ -109,6 +109,13 @@ def stream_with_blocks_from_index(first: int) -> Stream:
     return Stream(events, good.text, good.tool_calls, good.places)
 
 
+def stream_that_calls(name: str, arguments: Mapping[str, Any]) -> Stream:
+    """An Anthropic stream that calls this tool."""
+    block = {"type": "tool_use", "id": "toolu_01Test", "name": name, "input": {}}
+    delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
+    return Stream(_anthropic_stream(block, [delta], "tool_use"), "", ((name, arguments),))
+
+
 def _anthropic_event(type: str, **fields: Any) -> bytes:
     data = json.dumps({"type": type, **fields})
     return f"event: {type}\ndata: {data}\n\n".encode()
