@@ -579,7 +579,9 @@ def test_calls_that_fail_in_a_row_open_the_breaker_and_one_probe_closes_it() -> 
     refused = Conversation(retry=once, targets=watched(health))
     response = the_response(refused.start(2))
     assert response.head.status == 503
-    assert b"is asked again in 9 s. Last: Connection lost: api.anthropic.com closed" in response.body
+    assert (
+        b"is asked again in 9 s. Last: Connection lost: api.anthropic.com closed" in response.body
+    )
     assert response.head.get(b"retry-after") == ""
     assert refused.codes == ["R007"]
     assert refused.machine.over
