@@ -69,6 +69,26 @@ def test_a_refused_request_is_changed_and_sent_again_at_once(attempts: int) -> N
     assert [one.lesson.value for one in requests.book.learnt] == ["context_management"]
 
 
+INNER = error(FIELD).decode()
+WRAPPED = {
+    "by OpenRouter": {
+        "error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": INNER}}
+    },
+    "as JSON in the message": {"error": {"message": INNER, "type": "None", "code": "400"}},
+    "as the error itself": {"code": "invalid-argument", "error": FIELD},
+    "in a list": [{"error": {"code": 400, "message": FIELD, "status": "INVALID_ARGUMENT"}}],
+}
+
+
+@pytest.mark.parametrize("body", WRAPPED.values(), ids=WRAPPED.keys())
+def test_a_refusal_is_understood_in_any_wrapping(body: object) -> None:
+    call = Conversation(fitted=fitted())
+    call.begin(head=None)
+    call.head(1, REFUSED)
+    call.body(1, json.dumps(body).encode())
+    assert call.body_end(1) == [StartAttempt(2, fresh=True)]
+
+
 def test_a_changed_request_has_all_its_tries_before_it() -> None:
     call = Conversation(fitted=fitted(), retry=RetryPolicy(attempts=2))
     call.begin(head=None)

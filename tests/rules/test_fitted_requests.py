@@ -149,6 +149,16 @@ def test_headers_and_fields_are_learnt_alike() -> None:
     assert requests.accepted(0) == (Lesson("beta", "b-1"), Lesson("field", "context_management"))
 
 
+def test_a_fault_of_ours_sends_the_request_as_the_client_wrote_it() -> None:
+    outgoing = request(tool("x", UNION))
+    requests = FittedRequests(ANTHROPIC)
+    requests.add(outgoing, traits_of(ANTHROPIC, "api.anthropic.com", "m"))
+    requests.disabled = None  # type: ignore[assignment] # makes any rule fail
+    fitted = requests.at(0)
+    assert fitted.request is outgoing
+    assert [finding.code for finding in fitted.findings] == ["T305"]
+
+
 @pytest.mark.parametrize("code", ["T301", "T302"])
 def test_a_rule_that_is_off_learns_nothing(code: str) -> None:
     requests = sending(request(tool("x", {})), disabled={"T301", "T302"} - {code})

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies.schemas import SCHEMAS
+from strategies.tool_requests import tool_requests
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.fitting import FittedRequest, fit_request
 from wiremend.rules.lessons import Lesson
@@ -286,6 +287,33 @@ def test_a_rule_that_is_off_changes_nothing(
     assert [one.code for one in fit(ANTHROPIC, body, dialect, *lessons).findings] == [code]
     fitted = fit(ANTHROPIC, body, dialect, *lessons, disabled={code})
     assert (fitted.request.body, fitted.findings) == (body.encode(), ())
+
+
+_LESSONS = st.sampled_from(
+    [
+        Lesson("schema-dialect", "basic", "Bash"),
+        Lesson("tool-names", "moonshot"),
+        Lesson("custom-type"),
+        Lesson("field", "tools.*.custom.description"),
+        Lesson("field", "messages.*.content.*.tool_use.cache_control"),
+        Lesson("as-is"),
+    ]
+)
+
+
+@settings(deadline=None)
+@given(tool_requests(), st.sampled_from(sorted(DIALECTS)), st.lists(_LESSONS, max_size=2))
+def test_any_request_stays_valid_is_fitted_once_and_changes_only_with_a_finding(
+    case: tuple[str, bytes], dialect: str, lessons: list[Lesson]
+) -> None:
+    protocol, body = WireProtocol(case[0]), case[1]
+    request = outgoing(body)
+    first = fit_request(protocol, request, traits(dialect), lessons)
+    orjson.loads(first.request.body)
+    assert (first.request is request) == (not first.findings)
+    second = fit_request(protocol, first.request, traits(dialect), lessons)
+    assert second.request is first.request
+    assert second.findings == ()
 
 
 _NAMES = st.sampled_from(["a", "b.c", "21st", "mcp__x__" + "y" * 130, "日本", "web search", "a"])

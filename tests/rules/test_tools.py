@@ -7,6 +7,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies.tool_requests import ROOT_SCHEMAS, function_tools, tool_requests
 from wiremend.json_spans import value_span
 from wiremend.rules.tool_schemas import SCHEMA_RULES, where
 from wiremend.rules.tools import RULES, sanitize_tools
@@ -484,102 +485,8 @@ def test_the_example_of_each_schema_rule_is_true(rule: Any) -> None:
     assert sanitize_tools(ANTHROPIC, body.encode()).body.decode() == expected
 
 
-_SMALL = st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["", " ", "object", "a"])
-_SCHEMAS = st.one_of(
-    _SMALL,
-    st.just('{"type":"object"}'),
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "type": st.sampled_from(["object", "OBJECT", "string", ["object", "null"], None, 3]),
-            "properties": st.sampled_from([{}, [], None, {"a": {"type": "string"}}]),
-            "anyOf": st.just([{}]),
-            "required": st.just(["a"]),
-        },
-    ),
-    st.lists(_SMALL, max_size=1),
-)
-_NAMES = st.sampled_from(["", "  ", None, "Bash", "Read", 7])
-
-
-def _function(schema_key: str) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries(
-        {},
-        optional={
-            "name": _NAMES,
-            schema_key: _SCHEMAS,
-            "type": st.sampled_from(["custom", "function", "other", None]),
-            "description": st.just("d"),
-        },
-    )
-
-
-_ANTHROPIC_TOOLS = _function("input_schema")
-_CHAT_TOOLS = st.one_of(
-    _function("parameters"),
-    st.builds(
-        lambda function, kind: {"type": kind, kind: function},
-        _function("parameters"),
-        st.sampled_from(["function", "custom"]),
-    ),
-)
-_RESPONSES_TOOLS = st.one_of(
-    _function("parameters"),
-    st.builds(
-        lambda tools: {"type": "namespace", "name": "n", "tools": tools},
-        st.lists(_function("parameters"), max_size=2),
-    ),
-)
-_GEMINI_TOOLS = st.dictionaries(
-    st.sampled_from(["functionDeclarations", "function_declarations", "googleSearch"]),
-    st.lists(_function("parameters"), max_size=3),
-)
-_CHOICES = st.one_of(
-    st.sampled_from(["auto", "required"]),
-    st.builds(lambda kind, name: {"type": kind, "name": name, kind: {"name": name}},
-              st.sampled_from(["tool", "function", "custom", "any"]), _NAMES),
-    st.builds(lambda tools: {"type": "allowed_tools", "mode": "auto", "tools": tools},
-              st.lists(_function("x"), max_size=3)),
-    st.builds(lambda tools: {"type": "allowed_tools", "allowed_tools": {"tools": tools}},
-              st.lists(_CHAT_TOOLS, max_size=3)),
-)  # fmt: skip
-
-
-@st.composite
-def _requests(draw: st.DrawFn) -> tuple[str, bytes]:
-    protocol = draw(st.sampled_from(PROTOCOLS))
-    tools = {
-        ANTHROPIC: _ANTHROPIC_TOOLS,
-        CHAT: _CHAT_TOOLS,
-        RESPONSES: _RESPONSES_TOOLS,
-        GEMINI: _GEMINI_TOOLS,
-    }[protocol]
-    request = draw(
-        st.fixed_dictionaries(
-            {"model": st.just("m")},
-            optional={
-                "tools": st.lists(tools | _SMALL, max_size=4),
-                "functions": st.lists(_function("parameters"), max_size=2),
-                "tool_choice": _CHOICES,
-                "function_call": st.builds(lambda name: {"name": name}, _NAMES),
-                "parallel_tool_calls": st.booleans(),
-                "toolConfig": st.fixed_dictionaries(
-                    {},
-                    optional={
-                        "functionCallingConfig": st.fixed_dictionaries(
-                            {"mode": st.sampled_from(["ANY", "AUTO"])},
-                            optional={"allowedFunctionNames": st.lists(_NAMES, max_size=2)},
-                        )
-                    },
-                ),
-            },
-        )
-    )
-    return protocol, json.dumps(request, indent=draw(st.sampled_from([None, 1]))).encode()
-
-
 @given(
-    _requests(),
+    tool_requests(),
     st.frozensets(st.sampled_from([rule.code for rule in RULES]), max_size=3),
     st.booleans(),
 )
@@ -605,7 +512,7 @@ def _accepted(protocol: str, function: dict[str, Any], key: str) -> bool:
     return "type" in schema and ("anyOf" in schema or isinstance(schema.get("properties"), dict))
 
 
-@given(st.lists(_function("input_schema"), min_size=1, max_size=4))
+@given(st.lists(function_tools("input_schema"), min_size=1, max_size=4))
 def test_every_client_tool_that_is_left_has_a_name_and_an_object_schema(
     tools: list[dict[str, Any]],
 ) -> None:
@@ -616,7 +523,7 @@ def test_every_client_tool_that_is_left_has_a_name_and_an_object_schema(
             assert _accepted(ANTHROPIC, tool, "input_schema")
 
 
-@given(_SCHEMAS, st.sampled_from(PROTOCOLS))
+@given(ROOT_SCHEMAS, st.sampled_from(PROTOCOLS))
 def test_with_its_span_cut_out_the_body_is_identical(schema: Any, protocol: str) -> None:
     body = request_with(protocol, json.dumps(schema))
     mended = sanitize_tools(protocol, body).body

@@ -59,7 +59,15 @@ TOOL_NAMED = Rule(
     after='tools.78.custom.input_schema: JSON schema is invalid (tools.78 is tool "mcp__notion__c'
     'reate" (MCP server "notion"))',
 )
-RULES = (LEARNT, ORIGINAL_SENT, TOOL_NAMED)
+FITTING_FAILED = Rule(
+    code="T305",
+    name="fitting-failed",
+    finds="A rule failed on this request: a fault of ours, not of the request.",
+    hurts="The call would fail where the provider might have taken it.",
+    mends="The request is sent as the client wrote it.",
+    protocols=_ALL,
+)
+RULES = (LEARNT, ORIGINAL_SENT, TOOL_NAMED, FITTING_FAILED)
 
 AMENDMENTS_LIMIT = 4
 """How often one request to one target is changed: providers name one bad tool at a time."""
@@ -141,9 +149,16 @@ class FittedRequests:
         return sending.fitted
 
     def _fit(self, sending: _Sending, lessons: Sequence[Lesson]) -> FittedRequest:
-        return fit_request(
-            self.protocol, sending.original, sending.traits, lessons, disabled=self.disabled
-        )
+        original = sending.original
+        try:
+            return fit_request(
+                self.protocol, original, sending.traits, lessons, disabled=self.disabled
+            )
+        except Exception as fault:
+            found = f"{type(fault).__name__} in the rules"
+            return FittedRequest(
+                original, (Finding(FITTING_FAILED.code, "request", found, "passed on"),)
+            )
 
     def _offered(self, sending: _Sending) -> OfferedTools:
         fitted = self._fitted(sending)

@@ -216,7 +216,7 @@ class _Naming:
         if new == name:
             return
         if path not in self._own:
-            self._mending.finds(NAME_NOT_TAKEN, path, f"{name!r} is not taken", f"sent as {new!r}")
+            self._find_not_taken(path, name, new)
         self._replace(path, name, new)
 
     def name_mentions(self) -> None:
@@ -226,6 +226,8 @@ class _Naming:
         for path, name in tool_mentions(self._mending.protocol, self._request):
             new = self._fitted(name)
             if new != name:
+                if new not in self.renamed:
+                    self._find_not_taken(path, name, new)
                 self._replace(path, name, new)
 
     def without_repetitions(self, tools: list[ClientTool]) -> set[Path]:
@@ -268,7 +270,10 @@ class _Naming:
         ]
 
     def _fitted(self, name: str) -> str:
-        return self._limit.fit(name) if self._limit is not None and name else name
+        return self._limit.fit(name) if self._limit is not None and name.strip() else name
+
+    def _find_not_taken(self, path: Path, name: str, new: str) -> None:
+        self._mending.finds(NAME_NOT_TAKEN, path, f"{name!r} is not taken", f"sent as {new!r}")
 
     def _replace(self, path: Path, name: str, new: str) -> None:
         self._mending.edits.replace(path, to_json(new))
