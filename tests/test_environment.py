@@ -1,0 +1,108 @@
+"""scripts/environment, with a Python that only pretends to install."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = "bash cat chmod cksum cp dirname grep ls mkdir rm sed sort".split()
+"""All that it may need of a system, besides a Python: what macOS has too, so no flock."""
+PYTHON = f"""#!/bin/bash
+case "$*" in
+*fcntl*) exec {sys.executable} "$@" ;;
+*python_version*) echo 3.1x ;;
+"-m venv "*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; cp "$0" "$3/bin/mitmdump"; echo "$0" ;;
+esac
+"""
+"""It prints its own path for each .venv that it makes."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout, and all that is on PATH, in folders of their own."""
+    root = tmp_path / "checkout"
+    for name in ("pyproject.toml", "scripts/constraints.txt", "scripts/environment"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes((ROOT / name).read_bytes())
+    (root / "scripts" / "startup").mkdir()
+    (root / "scripts" / "startup" / "mitmdump_hook.py").touch()
+    (tmp_path / "bin").mkdir()
+    for tool in TOOLS:
+        found = next(
+            Path(folder, tool) for folder in ("/bin", "/usr/bin") if Path(folder, tool).exists()
+        )
+        (tmp_path / "bin" / tool).symlink_to(found)
+    return root
+
+
+def add_python(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(PYTHON)
+    path.chmod(0o755)
+
+
+def start(checkout: Path) -> "subprocess.Popen[str]":
+    home = checkout.parent
+    return subprocess.Popen(
+        ["/bin/bash", str(checkout / "scripts" / "environment")],
+        env={"PATH": str(home / "bin"), "HOME": str(home), "LC_ALL": "C"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """What it printed, and what it said."""
+    try:
+        return process.communicate(timeout=30)
+    finally:
+        process.kill()
+
+
+def made(process: "subprocess.Popen[str]") -> list[str]:
+    """The Pythons that made a .venv."""
+    printed, said = finish(process)
+    assert process.returncode == 0, said
+    return printed.split()
+
+
+def test_a_lock_that_a_dead_process_left_holds_nobody_up(checkout: Path) -> None:
+    add_python(checkout.parent / "bin" / "python3")
+    (checkout / ".venv.lock").touch()
+    assert len(made(start(checkout))) == 1
+    assert made(start(checkout)) == []
+
+
+def test_of_two_at_once_one_makes_it_and_the_other_finds_it_done(checkout: Path) -> None:
+    add_python(checkout.parent / "bin" / "python3")
+    both = [start(checkout) for _ in range(2)]
+    assert sorted(len(made(process)) for process in both) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("installed", "chosen"),
+    [
+        (("3.12.9", "3.13.2", "3.14.0"), "3.13.2"),
+        (("3.13.9", "3.13.10", "3.13.2"), "3.13.10"),
+        (("3.12.9", "3.12.10", "3.14.1"), "3.14.1"),
+        (("3.11.7", "3.12.9", "3.12.10", "3.15.0"), "3.12.10"),
+        (("3.13.5t", "3.13-dev", "3.12.1"), "3.12.1"),
+    ],
+)
+def test_of_pyenvs_versions_the_best_is_taken(
+    installed: tuple[str, ...], chosen: str, checkout: Path
+) -> None:
+    versions = checkout.parent / ".pyenv" / "versions"
+    for version in installed:
+        add_python(versions / version / "bin" / "python3")
+    assert made(start(checkout)) == [str(versions / chosen / "bin" / "python3")]
+
+
+def test_without_a_python_it_says_what_to_install(checkout: Path) -> None:
+    process = start(checkout)
+    _, said = finish(process)
+    assert process.returncode == 1
+    assert "install one, for example with 'pyenv install 3.13'" in said
