@@ -1,5 +1,6 @@
 """scripts/environment, with a Python that only pretends to install."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = "bash cat chmod cksum cp dirname grep ls mkdir rm sed sort".split()
+TOOLS = re.findall(r"\S+", "bash cat chmod cksum cp dirname grep ls mkdir rm sed sort")
 """All that it may need of a system, besides a Python: what macOS has too, so no flock."""
 PYTHON = f"""#!/bin/bash
 case "$*" in
