@@ -1,10 +1,18 @@
 """What StreamRepair does whatever the protocol: fields of no meaning, and bounds on memory."""
 
+import gc
+import sys
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+
 import pytest
+from framings import FRAMINGS
 from wiremend.engine.menders import make_mender
 from wiremend.protocols.names import WireProtocol
-from wiremend.rules.framing import StreamRepair
-from wiremend.rules.mending import StreamContext
+from wiremend.rules.chat_completions_stream import ChatMender
+from wiremend.rules.framing import FINDINGS_LIMIT, StreamRepair
+from wiremend.rules.mending import Kind, Mended, StreamContext
+from wiremend.sse import EVENT_LIMIT_BYTES, Event
 
 PYTHON = StreamContext(client="openai-python")
 CHUNK = b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}'
@@ -49,3 +57,116 @@ def test_for_others_they_are_left_alone(event: bytes, context: StreamContext) ->
     repair = StreamRepair(make_mender(WireProtocol.CHAT_COMPLETIONS, context), context)
     (mended,) = repair.feed(event)
     assert (mended.data, mended.findings) == (event, [])
+
+
+# Nothing grows without limit
+
+
+def repair_of(name: str, **limits: int) -> StreamRepair:
+    framing = FRAMINGS[name]
+    context = framing.context()
+    return StreamRepair(make_mender(framing.protocol, context), context, **limits)
+
+
+def kept_bytes(root: object) -> int:
+    """How much memory an object and all that only instances refer to from it take."""
+    seen: dict[int, object] = {}
+    waiting = [root]
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in seen and not isinstance(one, type | ModuleType | FunctionType):
+            seen[id(one)] = one
+            waiting += gc.get_referents(one)
+    return sum(map(sys.getsizeof, seen.values()))
+
+
+@pytest.mark.parametrize(
+    ("name", "piece"),
+    [
+        ("anthropic", b"x" * 262_144),
+        ("chat", (b"data: " + b"x" * 1_000 + b"\n") * 256),
+        ("gemini-array", b'["' + b"x" * 262_144 + b'\\"'),
+    ],
+    ids=["an endless line", "endless lines", "an endless string"],
+)
+def test_an_event_without_an_end_ends_the_stream_and_is_let_go(name: str, piece: bytes) -> None:
+    repair = repair_of(name)
+    fed = 0
+    mended: list[Mended] = []
+    while not any(one.kind is Kind.ERROR for one in mended):
+        assert fed <= EVENT_LIMIT_BYTES + len(piece)
+        mended = repair.feed(piece)
+        fed += len(piece)
+    assert mended[-1].findings[0].code == "S004"
+    assert repair.feed(piece + b'"]\n\ndata: {}\n\n') == []
+    assert repair.end()[-1].error == mended[-1].error
+    assert kept_bytes(repair) < 1_000_000
+
+
+def a_block_after_the_other(number: int) -> bytes:
+    return (
+        b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,'
+        b'"content_block":{"type":"tool_use","id":"toolu_%d","name":"read","input":{}}}\n\n'
+    ) % (number, number)
+
+
+def a_choice_after_the_other(number: int) -> bytes:
+    return (
+        b'data: {"object":"chat.completion.chunk","choices":[{"index":%d,'
+        b'"delta":{"content":"x"},"finish_reason":null}]}\n\n'
+    ) % number
+
+
+def an_item_after_the_other(number: int) -> bytes:
+    return (
+        b"event: response.output_item.added\n"
+        b'data: {"type":"response.output_item.added","sequence_number":%d,"output_index":%d,'
+        b'"item":{"id":"m%d","type":"message","role":"assistant","content":[]}}\n\n'
+    ) % (number, number, number)
+
+
+def a_candidate_after_the_other(number: int) -> bytes:
+    return b'data: {"candidates":[{"content":{"parts":[{"text":"x"}]},"index":%d}]}\n\n' % number
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("anthropic", a_block_after_the_other),
+        ("chat", a_choice_after_the_other),
+        ("responses", an_item_after_the_other),
+        ("gemini", a_candidate_after_the_other),
+    ],
+)
+def test_a_stream_without_an_end_passes_from_a_limit_on_and_is_not_kept(
+    name: str, event: Callable[[int], bytes]
+) -> None:
+    repair = repair_of(name, limit_bytes=50_000)
+    number = 0
+    while not repair.gave_up:
+        (*_, last) = repair.feed(event(number))
+        number += 1
+        assert number < 1_000
+    assert [finding.code for finding in last.findings] == ["S006"]
+    kept = kept_bytes(repair)
+    rest = [event(number + more) for more in range(1_000)]
+    assert [one.data for data in rest for one in repair.feed(data)] == rest
+    assert kept_bytes(repair) == kept
+
+
+def test_what_is_wrong_with_every_event_is_not_told_for_ever() -> None:
+    repair = repair_of("gemini")
+    told = [one for _ in range(5_000) for one in repair.feed(b": keep-alive\n\n")]
+    assert sum(len(one.findings) for one in told) == FINDINGS_LIMIT
+    assert {one.data for one in told} == {b"\n"}
+
+
+def test_a_repair_that_gives_up_loses_no_byte_of_an_unfinished_event() -> None:
+    class Failing(ChatMender):
+        def feed(self, event: Event) -> Mended:
+            raise ValueError
+
+    repair = StreamRepair(Failing(StreamContext()))
+    stream = b"data: 1\n\ndata: 2\n\ndata: 3\n\n"
+    mended = repair.feed(stream[:12]) + repair.feed(stream[12:]) + repair.end()
+    assert b"".join(one.data for one in mended) == stream

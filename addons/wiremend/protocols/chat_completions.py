@@ -114,11 +114,12 @@ class Grammar:
             return ["data that is not JSON"]
         if not isinstance(chunk, dict):
             return ["data that is no object"]
-        if isinstance(chunk.get("error"), dict):
+        error = chunk.get("error")
+        if isinstance(error, dict) and error:
             self._ended = True
             if "choices" in chunk:
                 return ["an error beside choices"]
-            return [] if chunk["error"].get("message") else ["an error without a message"]
+            return [] if error.get("message") else ["an error without a message"]
         choices = chunk.get("choices")
         if not isinstance(choices, list):
             return ["a chunk without choices"]

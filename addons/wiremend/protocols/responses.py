@@ -336,7 +336,9 @@ class Grammar:
                 if not item.is_done
             ]
         output = response.get("output")
-        if not isinstance(output, list) or not all(isinstance(item, dict) for item in output):
+        if not isinstance(output, list) or not all(
+            isinstance(item, dict) and isinstance(item.get("type"), str) for item in output
+        ):
             return [*problems, "output that is no list of items"]
         if len(output) < sum(item.is_done for item in self._items):
             problems.append("output without the items that were streamed")

@@ -143,7 +143,7 @@ class AnthropicMender:
         except ValueError:
             return self._not_json(raw)
         kind = data.get("type") if isinstance(data, dict) else None
-        kind = kind if isinstance(kind, str) else None
+        kind = kind if isinstance(kind, str) and kind.isprintable() else None
         if kind not in STREAM_EVENTS or kind == "error":
             error = read_error(data)
             if error is not None:

@@ -62,7 +62,27 @@ FIELDS_WITHOUT_DATA = Rule(
     before='retry: 3000\n\nid: 1\ndata: {"choices":[…]}\n\n',
     after='\ndata: {"choices":[…]}\n\n',
 )
-RULES = (REPAIR_FAILED, NO_FINAL_BLANK_LINE, CUT_EVENT, EVENT_TOO_LARGE, FIELDS_WITHOUT_DATA)
+STREAM_TOO_LONG = Rule(
+    code="S006",
+    name="stream-too-long",
+    finds="More than 256 MiB came in one stream.",
+    hurts="What is kept of it to judge its end (arguments, open blocks) would grow without limit.",
+    mends="From there on the stream passes as it comes, and nothing more is kept.",
+    protocols=_ALL,
+)
+RULES = (
+    REPAIR_FAILED,
+    NO_FINAL_BLANK_LINE,
+    CUT_EVENT,
+    EVENT_TOO_LARGE,
+    FIELDS_WITHOUT_DATA,
+    STREAM_TOO_LONG,
+)
+
+STREAM_LIMIT_BYTES = 256 * 1024 * 1024
+"""What is kept of a stream is less than came of it."""
+FINDINGS_LIMIT = 1000
+"""What is wrong with every event of a stream is not told for ever."""
 
 _ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
@@ -70,8 +90,16 @@ _ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 class StreamRepair:
     """Feed it the body's bytes; take what each event became. It never raises."""
 
-    def __init__(self, mender: Mender, context: StreamContext | None = None) -> None:
+    def __init__(
+        self,
+        mender: Mender,
+        context: StreamContext | None = None,
+        limit_bytes: int = STREAM_LIMIT_BYTES,
+    ) -> None:
         self._mender = mender
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
+        self._findings = 0
         self._drops_fields = (
             context is not None
             and context.client == "openai-python"
@@ -80,11 +108,12 @@ class StreamRepair:
         self._decoder = mender.decoder()
         self._events = 0
         self._gave_up = False
+        self._is_cut = False
         self._verdict: Mended | None = None
 
     @property
     def gave_up(self) -> bool:
-        """A rule failed: the stream passes as it comes, event boundaries unknown."""
+        """Mending ended before the stream: it passes as it comes, event boundaries unknown."""
         return self._gave_up
 
     @property
@@ -96,11 +125,19 @@ class StreamRepair:
         """What the events completed by `data` became, in order."""
         if self._gave_up:
             return [Mended(data, Kind.CONTENT)]
+        if self._is_cut:
+            return []
+        self._bytes += len(data)
         try:
             events = self._decoder.feed(data)
         except sse.EventTooLarge as too_large:
             return [self._too_large(too_large)]
-        return [self._mend(event) for event in events]
+        mended = [self._mend(event) for event in events]
+        if self._bytes > self._limit_bytes and not self._gave_up:
+            mended.append(self._too_long())
+        if self._gave_up:  # what comes next follows on these bytes
+            mended += [Mended(event.raw, Kind.CONTENT) for event in self._decoder.end()]
+        return mended
 
     def end(self) -> list[Mended]:
         """What the last bytes became; the verdict on the whole, TERMINAL or ERROR, comes last."""
@@ -142,6 +179,9 @@ class StreamRepair:
                 )
             if mended.kind in (Kind.TERMINAL, Kind.ERROR):
                 self._verdict = mended
+            self._findings += len(mended.findings)
+            if self._findings > FINDINGS_LIMIT:
+                mended.findings.clear()
             return mended
         except Exception as exception:
             self._gave_up = True
@@ -161,6 +201,8 @@ class StreamRepair:
         return event if kept == lines else sse.Event(sse.join_lines(kept), event.type, event.data)
 
     def _mend_last(self, event: sse.Event) -> Mended:
+        if event.complete:
+            return self._mend(event)
         where = f"event {self._events + 1}"
         if event.data is None:
             self._events += 1
@@ -205,4 +247,15 @@ class StreamRepair:
         finding = Finding(
             EVENT_TOO_LARGE.code, f"event {self._events + 1}", str(too_large), "ended in an error"
         )
-        return Mended(self.fail(error), Kind.ERROR, [finding], error)
+        self._decoder.end()
+        self._is_cut = True
+        self._verdict = Mended(self.fail(error), Kind.ERROR, [finding], error)
+        return self._verdict
+
+    def _too_long(self) -> Mended:
+        self._gave_up = True
+        found = f"more than {self._limit_bytes} bytes"
+        finding = Finding(
+            STREAM_TOO_LONG.code, f"event {self._events}", found, "passed on from here"
+        )
+        return Mended(b"", Kind.CONTENT, [finding])

@@ -117,7 +117,7 @@ class ResponsesMender:
         except ValueError:
             return self._not_json(event, raw)
         kind = data.get("type") if isinstance(data, dict) else None
-        kind = kind if isinstance(kind, str) and kind else None
+        kind = kind if isinstance(kind, str) and kind and kind.isprintable() else None
         error = _error_in(event, data, kind)
         if error is not None:
             return self._reported(event, data if isinstance(data, dict) else {}, kind, error)
@@ -286,7 +286,9 @@ class ResponsesMender:
             return
         given = response.get("output")
         output = [
-            entry for entry in (given if isinstance(given, list) else []) if isinstance(entry, dict)
+            entry
+            for entry in (given if isinstance(given, list) else [])
+            if isinstance(entry, dict) and isinstance(entry.get("type"), str)
         ]
         if kind == COMPLETED:
             if output and not len(self._items):
