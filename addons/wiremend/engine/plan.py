@@ -1,7 +1,6 @@
 """What shall be done with one request: filled in by the addons, turned into a machine once."""
 
-import random
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -55,8 +54,13 @@ class CallPlan:
     acknowledge_after_seconds: float | None = None
     """Answer 204 as soon as upstream's 2xx head arrives, or after so many seconds."""
 
-    def machine(self) -> Machine | None:
-        """The machine that carries the request, or None for mitmproxy's own way."""
+    def machine(
+        self, *, random: Callable[[], float], wall_clock: Callable[[], float]
+    ) -> Machine | None:
+        """The machine that carries the request, or None for mitmproxy's own way.
+
+        `random` gives numbers from 0 to below 1, `wall_clock` seconds since the epoch.
+        """
         if self.acknowledge_after_seconds is not None:
             return Acknowledgement(
                 host=self.host,
@@ -67,7 +71,7 @@ class CallPlan:
             return None
         if not (self.repair or self.raise_errors or self.retry or self.requests or self.fitted):
             return None
-        return CallMachine(self._settings(), random=random.random, wall_clock=time.time)
+        return CallMachine(self._settings(), random=random, wall_clock=wall_clock)
 
     def request_for(self, target: int) -> OutgoingRequest | None:
         """What goes to this target now; None: the client's request, as it stands in the flow."""

@@ -32,6 +32,7 @@ contract test in `tests/engine/test_stream_layer.py`:
 """
 
 import asyncio
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -191,7 +192,7 @@ class MendedHttpStream(HttpStream):
             return (yield from super().make_server_connection())
         planned = PlannedCall(self.flow, plan_of(self.flow))
         yield WiremendCallHook(planned)
-        machine = planned.plan.machine()
+        machine = planned.plan.machine(random=random.random, wall_clock=time.time)
         if machine is None:
             return (yield from super().make_server_connection())
         self.machine = machine
