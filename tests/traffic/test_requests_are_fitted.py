@@ -13,7 +13,7 @@ from traffic.clients import complete, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
 from traffic.exchange import Received, Reply
 from traffic.provider import ScriptedProvider
-from traffic.proxy import Proxy
+from traffic.proxy import SUITE, Proxy
 
 PROTOCOLS = [pytest.param(protocol, id=str(protocol)) for protocol in WireProtocol]
 MODES = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
@@ -78,6 +78,17 @@ def test_a_tool_goes_under_a_name_that_is_taken_and_the_sdk_gets_its_own_back(
     assert len(provider.received) == 1
 
 
+@MODES
+def test_the_shell_alone_does_it_too_and_mends_nothing_else(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider, stream: bool
+) -> None:
+    proxy = start_proxy(scripts=(SUITE + "sanitize_tools.py",))
+    provider.script([calling_by_its_name(good.CHAT, stream)])
+    with clients.environment(clients.behind(proxy)):
+        outcome = complete(good.CHAT, stream, tools=[a_tool(good.CHAT, "a/b")])
+    assert outcome.tool_calls == (("a/b", good.TOOL_ARGUMENTS),)
+
+
 REFUSED = (
     "tools.1.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12 "
     "(https://json-schema.org/draft/2020-12)."
@@ -134,6 +145,7 @@ def test_a_refused_beta_is_dropped_and_nothing_else(
 ) -> None:
     betas = "claude-code-20250219,prompt-caching-scope-2026-01-05"
     provider.script([refusing_a_beta])
+    provider.alpn = ("h2",) if http_version == "HTTP/2" else ("http/1.1",)
     with (
         a_proxy_of_its_own(start_proxy, f"beta {http_version}") as proxy,
         model_call(
