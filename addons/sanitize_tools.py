@@ -50,7 +50,7 @@ class SanitizeTools:
         if not plan.requests and first.request is not own:
             address_request(request, first.request)
 
-    @command.command("wiremend.lessons")
+    @command.command("wiremend.lessons")  # type: ignore[untyped-decorator]
     def lessons(self) -> str:
         """What was learnt from rejections, as configuration."""
         return as_toml(self.book.learnt)

@@ -50,7 +50,8 @@ class Framing:
         """What is illegal in the stream, by the protocol's grammar."""
         grammar, decoder = self.grammar(), self.decoder()
         events = [*decoder.feed(stream), *decoder.end()]
-        return [problem for event in events for problem in grammar.feed(event)] + grammar.end()
+        found = (problem for event in events for problem in grammar.feed(event))
+        return [*found, *grammar.end()]
 
 
 FRAMINGS = {

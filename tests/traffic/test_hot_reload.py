@@ -134,8 +134,13 @@ def test_rules_change_for_the_next_call_only(
     reload(proxy, QUICK_RETRIES)
     broken = good.stream_with_blocks_from_index(1)
     half = broken.places["mid_content"]
-    steps = (faults.head(), faults.chunks(broken.events[:half]), faults.stall)
-    steps += (faults.chunks(broken.events[half:]), faults.end)
+    steps = (
+        faults.head(),
+        faults.chunks(broken.events[:half]),
+        faults.stall,
+        faults.chunks(broken.events[half:]),
+        faults.end,
+    )
     provider.script([Reply("broken and paused", steps), faults.streamed(broken.events)])
     with model_call(proxy, ANTHROPIC, True) as running:
         running.read_until(b"content_block_delta")

@@ -15,7 +15,7 @@ from traffic import faults, good
 from traffic.certificates import Authority
 from traffic.clients import HTTP_VERSIONS, RawResponse, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES
-from traffic.exchange import Received
+from traffic.exchange import Received, Reply
 from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
@@ -96,7 +96,7 @@ def key_file(directory: Path) -> None:
     path.chmod(0o600)
 
 
-def echoing(protocol: WireProtocol, status: int) -> faults.Reply:
+def echoing(protocol: WireProtocol, status: int) -> Reply:
     """A provider that repeats the key that it refuses, in its message and in a header."""
     key = CLIENT_KEYS[protocol]
     said = faults.native_error(protocol, status, "authentication_error", f"bad key {key}")

@@ -113,7 +113,7 @@ class PlannedCall:
 
 
 @dataclass
-class WiremendCallHook(commands.StartHook):  # type: ignore[no-untyped-call] # mitmproxy has no types here
+class WiremendCallHook(commands.StartHook):
     """`wiremend_call(planned)`: each addon fills its part of the plan in."""
 
     planned: PlannedCall
@@ -176,7 +176,7 @@ class MendedHttpStream(HttpStream):
         self._finished = False
 
     def __repr__(self) -> str:
-        return super().__repr__() if self.machine is None else f"MendedHttpStream({self.machine})"  # type: ignore[no-untyped-call] # mitmproxy has no types here
+        return super().__repr__() if self.machine is None else f"MendedHttpStream({self.machine})"  # type: ignore[no-untyped-call]
 
     @property
     def _http_layer(self) -> HttpLayer:
@@ -587,7 +587,7 @@ def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingReq
         host=request.host,
         port=request.port,
         path=request.path,
-        headers=tuple(request.headers.items(multi=True)),  # type: ignore[no-untyped-call] # mitmproxy has no types here
+        headers=tuple(request.headers.items(multi=True)),
         body=request.get_content(strict=False) or b"",
     )
 
@@ -700,7 +700,7 @@ class LoopbackListener:
         """While scripts load: choose the address, and stop servers from binding to another."""
         if self._master.options.listen_host:
             return
-        self._master.options.update(listen_host="127.0.0.1")  # type: ignore[no-untyped-call] # mitmproxy has no types here
+        self._master.options.update(listen_host="127.0.0.1")
         for task in asyncio.all_tasks():
             if task.get_name() == "setup_servers":
                 task.cancel()
@@ -713,7 +713,7 @@ class LoopbackListener:
             self._task = asyncio.get_running_loop().create_task(self._start_servers())
 
     async def _start_servers(self) -> None:
-        proxyserver: Any = self._master.addons.get("proxyserver")  # type: ignore[no-untyped-call] # mitmproxy has no types here
+        proxyserver: Any = self._master.addons.get("proxyserver")
         if proxyserver.listen_addrs():  # it was faster, and took all addresses
             await proxyserver.servers.update([])
         proxyserver.servers._instances = {}
@@ -728,7 +728,7 @@ def close_client_connections(master: Master) -> None:
     mitmproxy leaves them to the end of the event loop, where Python 3.12 prints a traceback for
     each.
     """
-    proxyserver: Any = master.addons.get("proxyserver")  # type: ignore[no-untyped-call]
+    proxyserver: Any = master.addons.get("proxyserver")
     for connection in list(proxyserver.connections.values()):
         transport = connection.transports.get(connection.client)
         if transport is not None and transport.handler is not None:
