@@ -90,6 +90,7 @@ _PATTERNS = (
     # kind of lesson, its value (empty: what the pattern calls `value`), the message
     _row("schema-dialect", "anthropic", _POINTER + r"\.custom\.input_schema: input_schema does"),
     _row("schema-dialect", "anthropic", _POINTER + r"\.custom\.input_schema: JSON schema is inv"),
+    _row("schema-dialect", "anthropic", _POINTER + r"\.custom\.input_schema\.properties: Property"),
     _row("schema-dialect", "openai-strict", _FUNCTION + r": In context=\(.*?\), '(?:additionalProp"
          r"erties|required)' is required to be supplied"),
     _row("schema-dialect", "openai-strict", _FUNCTION + r": In context=\(.*?\), '\w+' is not "

@@ -21,6 +21,7 @@ from wiremend.rules.schema_dialects import (
     resolve,
     types_of,
     unions_of_objects,
+    unreadable_keys,
     violations,
 )
 
@@ -90,7 +91,7 @@ class _Conversion:
         composed = composable and any(name in root for name in COMPOSITION)
         if not composed and not isinstance(root.get("properties"), dict):
             root["properties"] = {}
-        return root
+        return _without_unreadable(root, self._dialect)
 
     def _opened(
         self, schema: Any, active: tuple[str, ...], *, inline: bool, merge: bool
@@ -253,6 +254,21 @@ class _Conversion:
             yield _with_type(node)
         for alternative in alternatives:
             yield from self._typed_branches(_merged(_map(alternative), node))
+
+
+def _without_unreadable(root: Schema, dialect: Dialect) -> Schema:
+    """The root without the properties whose names the dialect does not take; it says which."""
+    gone = unreadable_keys(root, dialect)
+    if not gone:
+        return root
+    kept = {name: child for name, child in root["properties"].items() if name not in gone}
+    root = {**root, "properties": kept}
+    if "required" in root:
+        root["required"] = [name for name in root["required"] if name not in gone]
+    told = ", ".join(gone)
+    if len(told) <= _SPOKEN_LIMIT_BYTES:
+        root["description"] = _sentence(root, f"Cannot be given: {told}.")
+    return root
 
 
 def _sound(node: Schema, *, tuples: bool) -> Schema:

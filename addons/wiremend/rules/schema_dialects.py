@@ -4,6 +4,7 @@ A dialect is a row of data. `violations` says in words where a schema leaves a d
 list means that the provider accepts it, as far as is known. Converting is `schema_conversion`.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,8 @@ class Dialect:
     """Whether anyOf, oneOf and allOf may stand at the root."""
     root_unions: bool = False
     """Whether anyOf and oneOf may stand there if every branch is an object in plain sight."""
+    root_keys: str = ""
+    """What the root's properties may be called, as a regular expression; empty: anything."""
     booleans: bool = True
     """Whether `true` and `false` are schemas."""
     type_lists: bool = True
@@ -95,8 +98,12 @@ OPENAI_STRICT = Dialect(
     closed=True,
 )
 """https://platform.openai.com/docs/guides/structured-outputs (supported schemas)"""
-ANTHROPIC = Dialect("anthropic")
-"""Draft 2020-12 without composition at the root (anomalyco/opencode#35516, openclaw#29416)."""
+ANTHROPIC = Dialect("anthropic", root_keys=r"[a-zA-Z0-9_.-]{1,64}\Z")
+"""Draft 2020-12 without composition at the root (anomalyco/opencode#35516, openclaw#29416).
+
+`Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'` (anthropics/claude-code#79418): only
+the root's are looked at.
+"""
 GEMINI = Dialect(
     "gemini",
     keywords=_GEMINI_KEYWORDS,
@@ -200,6 +207,7 @@ def _root_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
         or (schema["type"] != "object" and not dialect.upper_case_types)
     ):
         yield "root: type is not object"
+    yield from (f"root: property key {key!r}" for key in unreadable_keys(schema, dialect))
     if dialect.root_unions and not unions_of_objects(schema):
         yield "root: a union with a branch that is no object"
     elif not dialect.root_composition and not dialect.root_unions:
@@ -208,6 +216,14 @@ def _root_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
         return
     if not isinstance(schema.get("properties"), dict) and not referring:
         yield "root: no properties"
+
+
+def unreadable_keys(schema: Schema, dialect: Dialect) -> list[str]:
+    """The root's properties whose names the dialect does not take."""
+    properties = schema.get("properties")
+    if not dialect.root_keys or not isinstance(properties, dict):
+        return []
+    return [key for key in properties if not re.match(dialect.root_keys, key)]
 
 
 def unions_of_objects(schema: Schema) -> bool:

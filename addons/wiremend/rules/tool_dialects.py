@@ -55,7 +55,7 @@ DIALECT_RULES: Mapping[str, Rule] = {
         3,
         "anthropic",
         "`input_schema does not support oneOf, allOf, or anyOf at the top level`",
-        ("anomalyco/opencode#35516", "openclaw/openclaw#29416"),
+        ("anomalyco/opencode#35516", "openclaw/openclaw#29416", "anthropics/claude-code#79418"),
     ),
     "gemini": _dialect_rule(
         4,
