@@ -285,7 +285,12 @@ class ChatMender:
         fragments = data["delta"].get("tool_calls") if isinstance(data.get("delta"), dict) else None
         if isinstance(fragments, list):
             self._changed |= choice.calls.fill_empty(fragments)
-        before += self._settled(choice)
+        lacking = self._settled(choice)
+        if lacking and fragments:  # their numbers come before those of the calls that waited
+            before.append(self._extra_chunk(choice, data["delta"], None))
+            data["delta"] = {}
+            self._changed = True
+        before += lacking
 
     def _settled(self, choice: _Choice) -> list[bytes]:
         lacking = choice.calls.settle(self._stream_id())
