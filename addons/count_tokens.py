@@ -3,7 +3,6 @@
 from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.stream_layer import address_request
 from wiremend.rules.call_shape import shape_of
 from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model
 from wiremend.rules.routing import OutgoingRequest, redirect
@@ -14,6 +13,7 @@ from wiremend.rules.token_counts import (
     recognise_count,
     rewrite_counted_model,
 )
+from wiremend.seam.flows import address_request
 from wiremend.views.flow_notes import note_request_findings
 
 

@@ -9,7 +9,8 @@ from mitmproxy import ctx, http
 from wiremend.calls import recognise
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.answers import stopping_response
-from wiremend.engine.stream_layer import PlannedCall, close_client_connections
+from wiremend.seam.servers import close_client_connections
+from wiremend.seam.stream_layer import PlannedCall
 
 logger = logging.getLogger("wiremend")
 

@@ -11,7 +11,9 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from wiremend.config import ConfigError
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.stream_layer import LoopbackListener, PlannedCall, Seam
+from wiremend.seam.installation import Seam
+from wiremend.seam.servers import LoopbackListener
+from wiremend.seam.stream_layer import PlannedCall
 
 WATCH_SECONDS = 1.0
 

@@ -2,7 +2,7 @@
 
 from load_configuration import suite_of
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.stream_layer import PlannedCall
+from wiremend.seam.stream_layer import PlannedCall
 
 
 class RaiseWrappedErrors:

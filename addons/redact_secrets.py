@@ -3,7 +3,7 @@
 from load_configuration import suite_of
 from mitmproxy import ctx, http
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.stream_layer import PlannedCall
+from wiremend.seam.stream_layer import PlannedCall
 from wiremend.views.concealed_flows import conceal, conceal_request, secrets_of
 
 

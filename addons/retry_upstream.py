@@ -3,7 +3,7 @@
 from load_configuration import suite_of
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.health import ProviderHealth
-from wiremend.engine.stream_layer import PlannedCall
+from wiremend.seam.stream_layer import PlannedCall
 
 
 class RetryUpstream:

@@ -7,11 +7,12 @@ from mitmproxy import http
 from wiremend.calls import read_request, recognise
 from wiremend.config import ModelRoute
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.stream_layer import PlannedCall, outgoing_of
 from wiremend.rules.call_shape import shape_of
 from wiremend.rules.finding import Finding
 from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model, rewrite_model
 from wiremend.rules.routing import PROVIDER_ROUTED, ProviderAddress, route
+from wiremend.seam.flows import outgoing_of
+from wiremend.seam.stream_layer import PlannedCall
 from wiremend.views.flow_notes import note_request_findings, notes_of
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from load_configuration import suite_of
 from mitmproxy import command
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.stream_layer import PlannedCall, address_request, outgoing_of
 from wiremend.rules.fitted_requests import FittedRequests
 from wiremend.rules.lessons import LessonBook, as_toml
 from wiremend.rules.message_targets import message_traits_of
 from wiremend.rules.targets import traits_of
+from wiremend.seam.flows import address_request, outgoing_of
+from wiremend.seam.stream_layer import PlannedCall
 from wiremend.views.flow_notes import note_request_findings
 
 logger = logging.getLogger("wiremend")

@@ -1,1 +1,1 @@
-"""The life of a call: attempts, holding, keep-alives, endings. Pure, but for stream_layer.py."""
+"""The life of a call: attempts, holding, keep-alives, endings."""

@@ -2,7 +2,7 @@
 
 mitmproxy's own addons look at the very flow that the connection works with. Requests have left
 when a flow is complete, and calls of ours keep a request of their own from the start; what a
-response must not show is put back for its client (`engine.stream_layer`).
+response must not show is put back for its client (`seam.flows`).
 """
 
 from collections.abc import Set
@@ -10,7 +10,6 @@ from typing import Any
 
 from mitmproxy import http
 
-from wiremend.engine.stream_layer import forget_backup, show_response_as
 from wiremend.rules.secrets import (
     masked,
     masked_bytes,
@@ -18,6 +17,7 @@ from wiremend.rules.secrets import (
     redacted_value,
     secret_values,
 )
+from wiremend.seam.flows import forget_backup, show_response_as
 from wiremend.views.flow_notes import METADATA_KEY
 
 

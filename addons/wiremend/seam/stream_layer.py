@@ -1,56 +1,20 @@
-"""The seam: the one place that touches what mitmproxy does not document.
+"""One call in mitmproxy's HTTP stack: its events go to a machine, whose actions go to it."""
 
-mitmproxy shows a response head to the client as soon as it may stream, and gives a flow up
-as soon as upstream fails. So calls are carried here, one layer further in: `MendedHttpStream`
-takes over from mitmproxy's `HttpStream` at the moment it would connect upstream, lets a
-machine decide, and turns its actions into mitmproxy's commands. Everything else keeps to the
-original code path.
-
-What it relies on (mitmproxy 12.2, `mitmproxy/proxy/layers/http/__init__.py`); each has a
-contract test in `tests/engine/test_stream_layer.py`:
-
-1. `HttpStream.make_server_connection` is called once, after the `request` hook, when no addon
-   answered; returning False stops the original code.
-2. `HttpLayer.make_stream` looks `HttpStream` up by its name in the module.
-3. `HttpLayer.streams` maps stream ids to layers, and events for an unknown id are dropped.
-   Each attempt gets a stream id of its own (negative, so never the client's), and late events
-   of an abandoned attempt go nowhere; HTTP/1 and HTTP/2 clients take any integer.
-4. A command whose `blocking` is a layer does not pause its sender, and its reply is routed back
-   by `HttpLayer.command_sources`. So connecting does not make the stream deaf.
-5. `HttpLayer.get_connection(..., reuse=False)` opens a fresh connection.
-6. `RequestProtocolError` sent upstream closes an HTTP/1 connection and resets one HTTP/2 stream.
-7. `RequestWakeup` comes back as `Wakeup` to the layer that asked.
-8. A `StartHook` of ours is awaited like a built-in one and takes exactly one argument.
-9. `Proxyserver.connections` holds the clients' connections, each with a task that reads from it.
-10. A response that an addon may still edit in the `response` hook goes out after it, in one
-    `ResponseHeaders` event, which is serialised at once; so a copy may go out in its place.
-11. `Flow._backup` is what a person's edit in mitmweb can be reverted to, and is saved.
-12. Scripts load while the task `setup_servers` is about to bind: one step too late for an option
-    that names the address, so that task is cancelled and its work done once scripts are loaded.
-11. `HttpLayer._handle_event` gets one `DataReceived` for each network read and hands everything
-    that was in it to the streams before it returns; each `SendData` is one write.
-"""
-
-import asyncio
 import random
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from logging import INFO, WARNING
 from typing import Any
 
 from mitmproxy import flow as mitmproxy_flow
-from mitmproxy import hooks, http, version
+from mitmproxy import hooks, http
 from mitmproxy.connection import Connection
-from mitmproxy.master import Master
 from mitmproxy.net.http import status_codes
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import (
     DropStream,
-    GetHttpConnection,
     GetHttpConnectionCompleted,
     HttpLayer,
     HttpStream,
@@ -91,12 +55,11 @@ from wiremend.engine.actions import (
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import CallPlan
 from wiremend.rules.routing import OutgoingRequest
+from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
+from wiremend.seam.flows import address_request, response_on_the_wire
 
-TESTED_VERSION = "12.2."
 SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
 """A response longer than this is not kept for mitmweb."""
-
-Commands = layer.CommandGenerator[None]
 
 # A reload of this module defines the hook anew; without this mitmproxy warns of a conflict.
 hooks.all_hooks.pop("wiremend_call", None)
@@ -117,41 +80,6 @@ class WiremendCallHook(commands.StartHook):
     """`wiremend_call(planned)`: each addon fills its part of the plan in."""
 
     planned: PlannedCall
-
-
-@dataclass
-class GetAttemptConnection(GetHttpConnection):
-    """A connection for one attempt; never a kept-alive one when `fresh`."""
-
-    fresh: bool = False
-
-    __hash__ = GetHttpConnection.__hash__
-
-
-@dataclass
-class ReadOver(events.Event):
-    """Everything that one network read brought has been handed out."""
-
-
-@dataclass
-class _Connections:
-    """What one HttpLayer's calls do with its upstream connections."""
-
-    used: set[str] = field(default_factory=set)
-    """Ids of connections that carried an attempt: the next one there is a reuse."""
-    draining: dict[Connection, "MendedHttpStream"] = field(default_factory=dict)
-    """Connections whose response the client already has, but whose end has not come."""
-    background: set["MendedHttpStream"] = field(default_factory=set)
-    """Answered calls that go on upstream: the client's leaving must not end them."""
-    close_when_done: commands.CloseConnection | None = None
-    next_attempt_id: int = -1
-    reading: list["MendedHttpStream"] | None = None
-    """While one network read is looked at: the streams that got bytes of it."""
-
-
-def _connections_of(http_layer: HttpLayer) -> _Connections:
-    connections: _Connections = http_layer.__dict__.setdefault("wiremend", _Connections())
-    return connections
 
 
 class MendedHttpStream(HttpStream):
@@ -251,7 +179,7 @@ class MendedHttpStream(HttpStream):
     def _body_arrived(self, data: bytes) -> Commands:
         """One of the chunks of a network read: all are looked at together, at its end."""
         assert self.machine is not None
-        reading = _connections_of(self._http_layer).reading
+        reading = connections_of(self._http_layer).reading
         if reading is None:
             yield from self._ask(self.machine.body, data)
             return
@@ -290,7 +218,7 @@ class MendedHttpStream(HttpStream):
             return
         self.context.server = self.flow.server_conn = connection  # type: ignore[assignment]
         self._connection = connection
-        connections = _connections_of(self._http_layer)
+        connections = connections_of(self._http_layer)
         reused = connection.id in connections.used
         connections.used.add(connection.id)
         self._attempt_id = connections.next_attempt_id
@@ -417,13 +345,13 @@ class MendedHttpStream(HttpStream):
             self._http_layer.streams.pop(self._attempt_id, None)
             self._attempt_id = None
         if self._connection is not None:
-            _connections_of(self._http_layer).draining.pop(self._connection, None)
+            connections_of(self._http_layer).draining.pop(self._connection, None)
             self._connection = None
 
     def _leave(self) -> Commands:
         """After the last of upstream: nothing refers to this stream any more."""
         if self.machine is not None and self.machine.over and self._finished:
-            _connections_of(self._http_layer).background.discard(self)
+            connections_of(self._http_layer).background.discard(self)
             yield DropStream(self.stream_id)
 
     def stop_draining(self) -> Commands:
@@ -514,7 +442,7 @@ class MendedHttpStream(HttpStream):
     def _end_of_message(self) -> Commands:
         assert self.machine is not None
         self.flow.live = False
-        connections = _connections_of(self._http_layer)
+        connections = connections_of(self._http_layer)
         if self._connection is not None and self._attempt_id is not None and not self.machine.over:
             connections.draining[self._connection] = self
         if self.machine.in_background:
@@ -576,239 +504,3 @@ def plan_of(flow: http.HTTPFlow) -> CallPlan:
     if plan.protocol is not None:
         plan.facts = read_request(plan.protocol, request.path, request.get_content() or b"")
     return plan
-
-
-def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingRequest:
-    """A request as its client wrote it, to be changed for where it shall go."""
-    return OutgoingRequest(
-        provider=provider,
-        model=model,
-        scheme=request.scheme,
-        host=request.host,
-        port=request.port,
-        path=request.path,
-        headers=tuple(request.headers.items(multi=True)),
-        body=request.get_content(strict=False) or b"",
-    )
-
-
-def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
-    """Make a request that has not left yet the one that shall go out."""
-    fields = [(name.encode(), value.encode()) for name, value in outgoing.headers]
-    if request.is_http2:
-        fields = [field for field in fields if field[0].lower() != b"host"]
-    request.headers = http.Headers(fields)
-    request.path = outgoing.path
-    request.scheme = outgoing.scheme
-    request.host = outgoing.host
-    request.port = outgoing.port
-    if request.get_content(strict=False) != outgoing.body:
-        request.content = outgoing.body
-
-
-@dataclass
-class _Hidden:
-    """What a response has on the wire where its flow shows something else."""
-
-    fields: list[tuple[bytes, bytes, bytes]]
-    """Name, value shown, value on the wire; in the order of the head."""
-    content: tuple[bytes | None, bytes | None]
-    """The content shown, and the content on the wire."""
-
-
-def show_response_as(
-    response: http.Response, fields: list[tuple[bytes, bytes]], content: bytes | None
-) -> None:
-    """Let a flow show these headers and this content; its client gets what was there before.
-
-    `fields` has the same names in the same order. What another addon changes later does count.
-    """
-    before, original = response.headers.fields, response.raw_content
-    pairs = zip(before, fields, strict=True)
-    hidden = [(name, shown, value) for (name, value), (_, shown) in pairs if shown != value]
-    if not hidden and content is original:
-        return
-    response.__dict__["wiremend"] = _Hidden(hidden, (content, original))
-    response.headers = http.Headers(fields)
-    response.data.content = content
-
-
-def response_on_the_wire(response: http.Response) -> http.Response:
-    """The response as its client shall get it; the same object where nothing is hidden."""
-    hidden: _Hidden | None = response.__dict__.get("wiremend")
-    if hidden is None:
-        return response
-    on_the_wire = response.copy()
-    originals = list(hidden.fields)
-    fields = []
-    for name, value in response.headers.fields:
-        found = next((one for one in originals if one[:2] == (name, value)), None)
-        if found is not None:
-            originals.remove(found)
-        fields.append((name, found[2] if found else value))
-    on_the_wire.headers = http.Headers(fields)
-    shown, original = hidden.content
-    if response.raw_content is shown:
-        on_the_wire.data.content = original
-    return on_the_wire
-
-
-def forget_backup(flow: http.HTTPFlow) -> None:
-    """Drop what a person's edit could be reverted to."""
-    flow._backup = None
-
-
-class Seam:
-    """Puts the layer in place and takes it back. A second one on top changes nothing."""
-
-    def install(self) -> None:
-        """Raises RuntimeError on a mitmproxy version that this was not tested with."""
-        if not version.VERSION.startswith(TESTED_VERSION):
-            raise RuntimeError(
-                f"wiremend works with mitmproxy {TESTED_VERSION}x, "
-                f"this is {version.VERSION}: install the tested version."
-            )
-        self._stream = http_layers.HttpStream
-        self._get_connection = HttpLayer.get_connection
-        self._handle_event = HttpLayer._handle_event
-        self._is_second = hasattr(http_layers.HttpStream, "machine")
-        if not self._is_second:
-            http_layers.HttpStream = MendedHttpStream  # type: ignore[misc]
-            HttpLayer.get_connection = _mended_get_connection(  # type: ignore[method-assign]
-                HttpLayer.get_connection
-            )
-            HttpLayer._handle_event = _mended_handle_event(  # type: ignore[method-assign]
-                HttpLayer._handle_event
-            )
-
-    def remove(self) -> None:
-        """Put back what was there before; calls under way keep the layer they began with."""
-        if not self._is_second:
-            http_layers.HttpStream = self._stream  # type: ignore[misc]
-            HttpLayer.get_connection = self._get_connection  # type: ignore[method-assign]
-            HttpLayer._handle_event = self._handle_event  # type: ignore[method-assign]
-
-
-class LoopbackListener:
-    """Makes mitmproxy listen on 127.0.0.1 when nobody named an address (it would take all)."""
-
-    def __init__(self, master: Master) -> None:
-        self._master = master
-        self._pending = False
-
-    def hold(self) -> None:
-        """While scripts load: choose the address, and stop servers from binding to another."""
-        if self._master.options.listen_host:
-            return
-        self._master.options.update(listen_host="127.0.0.1")
-        for task in asyncio.all_tasks():
-            if task.get_name() == "setup_servers":
-                task.cancel()
-        self._pending = True
-
-    def listen(self) -> None:
-        """Once scripts are loaded: start the servers that were held. A failure ends the process."""
-        if self._pending:
-            self._pending = False
-            self._task = asyncio.get_running_loop().create_task(self._start_servers())
-
-    async def _start_servers(self) -> None:
-        proxyserver: Any = self._master.addons.get("proxyserver")
-        if proxyserver.listen_addrs():  # it was faster, and took all addresses
-            await proxyserver.servers.update([])
-        proxyserver.servers._instances = {}
-        if not await proxyserver.setup_servers():
-            # Not from within a task: its exception would be logged with a traceback.
-            self._master.event_loop.call_soon(sys.exit, 1)
-
-
-def close_client_connections(master: Master) -> None:
-    """End every client's connection as if it had timed out.
-
-    mitmproxy leaves them to the end of the event loop, where Python 3.12 prints a traceback for
-    each.
-    """
-    proxyserver: Any = master.addons.get("proxyserver")
-    for connection in list(proxyserver.connections.values()):
-        transport = connection.transports.get(connection.client)
-        if transport is not None and transport.handler is not None:
-            transport.handler.cancel("the proxy stops")
-
-
-def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., Commands]:
-    """Never hand out a connection whose last response has not ended, nor a used one when fresh."""
-
-    def get_connection(
-        http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool = True
-    ) -> Commands:
-        connections = _connections_of(http_layer)
-        for connection, stream in list(connections.draining.items()):
-            if event.connection_spec_matches(connection) and connection.alpn != b"h2":
-                yield from stream.stop_draining()
-        if connections.background or getattr(event, "fresh", False):
-            reuse = False
-        yield from original(http_layer, event, reuse=reuse)
-
-    return get_connection
-
-
-def _mended_handle_event(original: Callable[..., Commands]) -> Callable[..., Commands]:
-    """One read, one look, one write; and background calls outlive their client's connection.
-
-    mitmproxy makes an event of every chunk and a write of every piece, and closes all upstream
-    connections of a client together with the client's own.
-    """
-
-    def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
-        yield from _in_one_write(_with_background(http_layer, _in_one_look(http_layer, event)))
-
-    def _in_one_look(http_layer: HttpLayer, event: events.Event) -> Commands:
-        connections = _connections_of(http_layer)
-        outer = connections.reading
-        reading: list[MendedHttpStream] | None = None
-        if isinstance(event, events.DataReceived):
-            reading = []
-        connections.reading = reading
-        yield from original(http_layer, event)
-        connections.reading = outer
-        for stream in reading or ():
-            yield from http_layer.event_to_child(stream, ReadOver())
-
-    return handle_event
-
-
-def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
-    """The same commands; a client's end waits for its background calls."""
-    connections = _connections_of(http_layer)
-    for command in source:
-        if (
-            connections.background
-            and isinstance(command, commands.CloseConnection)
-            and command.connection is http_layer.context.client
-        ):
-            connections.close_when_done = command
-        else:
-            yield command
-    if connections.close_when_done is not None and not connections.background:
-        command, connections.close_when_done = connections.close_when_done, None
-        yield command
-
-
-def _in_one_write(source: Commands) -> Commands:
-    """The same commands; bytes that follow each other to one connection leave together."""
-    waiting: commands.SendData | None = None
-    for command in source:
-        if type(command) is not commands.SendData:
-            if waiting is not None:
-                yield waiting
-                waiting = None
-            yield command
-        elif waiting is None:
-            waiting = command
-        elif waiting.connection is command.connection:
-            waiting.data += command.data
-        else:
-            yield waiting
-            waiting = command
-    if waiting is not None:
-        yield waiting

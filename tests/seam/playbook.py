@@ -9,7 +9,8 @@ from mitmproxy.connection import Client, Connection, ConnectionState, Server
 from mitmproxy.proxy import commands, context, events
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.test import taddons
-from wiremend.engine.stream_layer import PlannedCall, Seam, WiremendCallHook
+from wiremend.seam.installation import Seam
+from wiremend.seam.stream_layer import PlannedCall, WiremendCallHook
 
 Plan = Callable[[PlannedCall], None]
 

@@ -4,17 +4,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from engine.test_call_machine import BLOCK_START, DELTA, GOOD, MESSAGE_START
 from mitmproxy import http, version
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy.layers import http as http_layers
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import Heartbeat
 from wiremend.engine.retry import RetryPolicy
-from wiremend.engine.stream_layer import MendedHttpStream, PlannedCall, Seam
+from wiremend.seam.installation import Seam
+from wiremend.seam.stream_layer import MendedHttpStream, PlannedCall
 from wiremend.views.concealed_flows import conceal
 
-from engine.playbook import Playbook, playing
-from engine.test_call_machine import BLOCK_START, DELTA, GOOD, MESSAGE_START
+from seam.playbook import Playbook, playing
 
 BODY = b'{"model":"m","stream":true}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -1,0 +1,37 @@
+"""The seam: the one place that touches what mitmproxy does not document.
+
+mitmproxy shows a response head to the client as soon as it may stream, and gives a flow up
+as soon as upstream fails. So calls are carried here, one layer further in:
+
+    stream_layer.py   one call: `MendedHttpStream` takes over from mitmproxy's `HttpStream` at the
+                      moment it would connect upstream, lets a machine decide, and turns its
+                      actions into mitmproxy's commands
+    connections.py    what the calls of one client connection share
+    installation.py   puts it all in place, and takes it back
+    flows.py          requests and responses: what they show, and what is on the wire
+    servers.py        what the proxy itself listens on
+
+Everything else keeps to the original code path. What it relies on (mitmproxy 12.2,
+`mitmproxy/proxy/layers/http/__init__.py`); each has a contract test in `tests/seam`:
+
+1. `HttpStream.make_server_connection` is called once, after the `request` hook, when no addon
+   answered; returning False stops the original code.
+2. `HttpLayer.make_stream` looks `HttpStream` up by its name in the module.
+3. `HttpLayer.streams` maps stream ids to layers, and events for an unknown id are dropped.
+   Each attempt gets a stream id of its own (negative, so never the client's), and late events
+   of an abandoned attempt go nowhere; HTTP/1 and HTTP/2 clients take any integer.
+4. A command whose `blocking` is a layer does not pause its sender, and its reply is routed back
+   by `HttpLayer.command_sources`. So connecting does not make the stream deaf.
+5. `HttpLayer.get_connection(..., reuse=False)` opens a fresh connection.
+6. `RequestProtocolError` sent upstream closes an HTTP/1 connection and resets one HTTP/2 stream.
+7. `RequestWakeup` comes back as `Wakeup` to the layer that asked.
+8. A `StartHook` of ours is awaited like a built-in one and takes exactly one argument.
+9. `Proxyserver.connections` holds the clients' connections, each with a task that reads from it.
+10. A response that an addon may still edit in the `response` hook goes out after it, in one
+    `ResponseHeaders` event, which is serialised at once; so a copy may go out in its place.
+11. `Flow._backup` is what a person's edit in mitmweb can be reverted to, and is saved.
+12. Scripts load while the task `setup_servers` is about to bind: one step too late for an option
+    that names the address, so that task is cancelled and its work done once scripts are loaded.
+13. `HttpLayer._handle_event` gets one `DataReceived` for each network read and hands everything
+    that was in it to the streams before it returns; each `SendData` is one write.
+"""
