@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anthropic
-import httpx
 import httpx2
 import openai
 import pytest
@@ -19,6 +18,11 @@ from wiremend.engine.menders import make_mender
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.framing import StreamRepair
 from wiremend.rules.mending import StreamContext
+
+try:
+    import httpx as google_http  # google-genai 2, on Python 3.12
+except ImportError:
+    import httpx2 as google_http  # google-genai 3
 
 from .transcript import READERS, Transcript, name_of, read_arguments, streams
 
@@ -116,11 +120,11 @@ def with_openai_responses(stream: bytes) -> Transcript:
 
 
 def with_google_genai(stream: bytes) -> Transcript:
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: google_http.Request) -> google_http.Response:
         body = as_sent(WireProtocol.GEMINI, stream, request.headers)
-        return httpx.Response(200, headers=HEAD, content=body)
+        return google_http.Response(200, headers=HEAD, content=body)
 
-    transport = httpx.Client(transport=httpx.MockTransport(answer))
+    transport = google_http.Client(transport=google_http.MockTransport(answer))
     options = genai.types.HttpOptions(httpx_client=transport)
     said = Transcript()
     with genai.Client(api_key="none", http_options=options) as client:
