@@ -76,7 +76,7 @@ class ItemEvents:
             return self._inside(data, kind, ITEM_EVENTS[kind])
         if "output_index" in data:
             # The progress of a hosted tool, or an event of tomorrow: `response.TYPE.STAGE`.
-            item = self.items.owner(data, (kind.split(".")[1],))
+            item = self.items.owner(data, (kind.split(".")[1],), is_shown=True)
             if item is not None and item.number is not None:
                 self._mend_index(data, item)
         return Fate.SENT

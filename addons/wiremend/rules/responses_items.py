@@ -204,8 +204,11 @@ class Items:
         known = item.added.get("call_id")
         return item if known == given.get("call_id") or item.number is None else None
 
-    def owner(self, data: Data, types: tuple[str, ...]) -> Item | None:
-        """The item of one of these types (of any, if none is given) that an event means."""
+    def owner(self, data: Data, types: tuple[str, ...], *, is_shown: bool = False) -> Item | None:
+        """The item of one of these types (of any, if none is given) that an event means.
+
+        With `is_shown`, an event that names no item means none that the client does not know of.
+        """
         inner = data.get("item")
         identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
         source = data.get("output_index")
@@ -220,7 +223,11 @@ class Items:
         if identity or is_count(source):
             return None
         fitting = [
-            item for item in self.all if item.done is None and (not types or item.type in types)
+            item
+            for item in self.all
+            if item.done is None
+            and (not types or item.type in types)
+            and not (is_shown and item.number is None)
         ]
         return fitting[0] if len(fitting) == 1 else None
 
