@@ -8,7 +8,7 @@ import pytest
 from agents.installation import NotInstalled, install
 from agents.runs import Cell, Run, Runner
 
-AT_A_TIME = 4
+AT_A_TIME = 8
 """Agents wait most of the time."""
 
 
@@ -26,7 +26,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 @pytest.fixture(scope="session")
 def played(runner: Runner, request: pytest.FixtureRequest) -> Iterator[Callable[[Cell], Run]]:
     """The run of a cell. All chosen cells are begun at once, the longest first."""
-    chosen = [item.callspec.params.get("cell") for item in request.session.items if _has_cell(item)]
+    chosen = {_cell(item): None for item in request.session.items if _cell(item)}
     cells = sorted(chosen, key=lambda cell: -cell.limit_seconds)
     pool = ThreadPoolExecutor(AT_A_TIME)
     runs: dict[Cell, Future[Run]] = {cell: pool.submit(runner.play, cell) for cell in cells}
@@ -35,5 +35,5 @@ def played(runner: Runner, request: pytest.FixtureRequest) -> Iterator[Callable[
     pool.shutdown(cancel_futures=True)
 
 
-def _has_cell(item: pytest.Item) -> bool:
-    return "cell" in getattr(getattr(item, "callspec", None), "params", {})
+def _cell(item: pytest.Item) -> Cell | None:
+    return getattr(item, "callspec", None) and item.callspec.params.get("cell")

@@ -18,22 +18,22 @@ from traffic.proxy import Proxy
 from agents.clis import Agent, streams
 from agents.scenarios import Scenario
 
-CONFIGURATION = """
+_CONFIGURATION = """
 [retry]
 attempts = 4
 backoff_initial = 0.05
 backoff_max = 0.2
 
 [timeouts]
-idle = 2.5
+idle = 3.0
 
 [heartbeat]
-after = 0.5
-interval = 0.5
+after = {heartbeat}
+interval = {heartbeat}
 """
 PROMPT = "say hi"
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TERM")
+_KEPT = ("PATH", "LANG", "LC_ALL", "TERM")
 _SYSTEM_ROOTS = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -43,11 +43,14 @@ _SYSTEM_ROOTS = (
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One agent in one scenario, and how many seconds it may take."""
+    """One agent in one scenario."""
 
     agent: Agent
     scenario: Scenario
     limit_seconds: float
+    """How long the turn may take."""
+    heartbeat_seconds: float
+    """The silence after which the proxy keeps a stream alive."""
 
     def __str__(self) -> str:
         return f"{self.agent}: {self.scenario}"
@@ -117,7 +120,7 @@ class Runner:
                 directory / "proxy",
                 self.authority,
                 dict.fromkeys(good.HOSTS.values(), provider.port),
-                configuration=CONFIGURATION,
+                configuration=_CONFIGURATION.format(heartbeat=cell.heartbeat_seconds),
                 refusals_file=provider.refusals_file,
             ) as proxy:
                 run = self.turn(agent, proxy, directory, cell.limit_seconds)
@@ -190,6 +193,7 @@ def _environment(agent: Agent, proxy: Proxy, home: Path) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in _KEPT if name in os.environ},
         "HOME": str(home),
+        "TMPDIR": str(home),  # Gemini CLI leaves reports there
         "HTTPS_PROXY": proxy.url,
         "SSL_CERT_FILE": str(home / "bundle.pem"),
         "NODE_EXTRA_CA_CERTS": str(proxy.ca_file),

@@ -24,8 +24,8 @@ ONCE: dict[str, faults.MadeFor] = {
 }
 """Faults that the agent has to get over by itself, and a stall behind keep-alives."""
 
-SILENCE_SECONDS = 1.5
-"""Longer than the heartbeat of CONFIGURATION, shorter than its idle limit."""
+HEARTBEAT_SECONDS = 0.5
+SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +77,4 @@ PASSING = (
 )
 
 LASTING = tuple(always(name, fault) for name, fault in (TWICE | ONCE).items())
+"""Nothing but the fault, for streams; other calls are answered well."""

@@ -76,7 +76,7 @@ def test_a_routed_claude_code_completes_a_turn_with_a_tool(runner: Runner) -> No
                 ("--allowedTools", "Bash(tee:*)"),
             )
         asked, kept = list(other.received), list(own.received)
-    assert (run.status, run.stdout.strip()) == (0, good.TEXT), run
+    assert (run.status, run.stdout.strip()) == (0, good.TEXT), str(run)
     turns = [received for received in asked if streams(received)]
     assert [received.path.split("?")[0] for received in turns] == ["/anthropic/v1/messages"] * 2
     assert [len(tool_results(received)) for received in turns] == [0, 1]
