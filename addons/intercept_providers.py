@@ -5,6 +5,7 @@ from mitmproxy import http, tls
 from mitmproxy.proxy import layer, layers
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.mode_specs import ReverseMode
+from wiremend.authority import NAME_OF_ADDRESSES
 from wiremend.calls import is_websocket_upgrade
 from wiremend.config.current import CurrentConfig
 
@@ -25,6 +26,8 @@ class InterceptProviders:
         names = [name for name in (data.client_hello.sni, address and address[0]) if name]
         if not any(self.current.intercepted.matches(name) for name in names):
             data.ignore_connection = True
+        elif not data.client_hello.sni:
+            data.context.client.sni = NAME_OF_ADDRESSES
 
     def next_layer(self, data: layer.NextLayer) -> None:
         """Leave what other hosts speak inside a CONNECT tunnel alone, whatever it is."""

@@ -17,7 +17,10 @@ sys.path.insert(0, str(ROOT / "addons"))
 
 from wiremend.authority import (  # noqa: E402 - found through the line above
     CERTIFICATE_FILE,
+    certificates_in,
     make_authority,
+    system_roots,
+    unlimited,
     write_bundle,
 )
 from wiremend.calls import InterceptedHosts  # noqa: E402
@@ -63,7 +66,14 @@ def main(arguments: list[str]) -> int:
     directory = state_directory()
     if make_authority(directory, hosts.globs, datetime.datetime.now(datetime.UTC)):
         print(f"wiremend: made a new CA in {directory}", file=sys.stderr)
-    bundle = write_bundle(directory)
+    if limitless := unlimited(hosts.globs):
+        print(
+            f"wiremend: warning: the CA in {directory} may sign for every host on earth, because "
+            f"[intercept] hosts has {', '.join(map(repr, limitless))}; name domains to limit it",
+            file=sys.stderr,
+        )
+    own = (directory / CERTIFICATE_FILE).read_bytes()
+    bundle = write_bundle(directory / "bundle.pem", [*certificates_in(system_roots()), own])
     tool = "mitmweb" if options.web else "mitmdump"
     proxy = [
         str(Path(sys.executable).parent / tool),

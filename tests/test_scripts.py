@@ -78,3 +78,11 @@ def test_a_command_gets_proxy_and_trust_and_its_status_is_passed_on(tmp_path: Pa
 def test_a_command_that_a_signal_ends(tmp_path: Path) -> None:
     code = f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"
     assert run(tmp_path, "--", sys.executable, "-c", code).returncode == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize(("hosts", "warned"), [('"*"', True), ('"llm.example.com"', False)])
+def test_a_ca_without_limits_is_warned_of(hosts: str, warned: bool, tmp_path: Path) -> None:
+    (tmp_path / "wiremend.toml").write_text(f"[intercept]\nhosts = [{hosts}]\n")
+    done = run(tmp_path, "--", "true")
+    assert done.returncode == 0
+    assert ("may sign for every host on earth" in done.stderr) == warned
