@@ -1,16 +1,22 @@
 """Every rule is documented, has a code of its own, and stands on the page."""
 
 import importlib
+import importlib.util
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from wiremend import rules as rules_package
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules import fire_and_forget, framing
 from wiremend.rules.catalogue import FAMILIES, catalogue, collect, render_page
 from wiremend.rules.finding import Rule
+from wiremend.rules.schema_conversion import convert_schema
+from wiremend.rules.schema_dialects import DIALECTS
+from wiremend.rules.tool_dialects import DIALECT_RULES
 
 RULE = Rule(
     code="S901",
@@ -154,7 +160,35 @@ def test_a_rule_without_examples_has_no_empty_parts() -> None:
     assert page.endswith("- **Finds:** A.\n- **Hurts:** B.\n- **Mends:** C.\n")
 
 
-def test_the_page_in_the_repository_is_the_one_the_rules_make() -> None:
+@pytest.fixture(scope="module")
+def generator() -> Any:
+    """scripts/rules.py."""
+    path = Path(__file__).resolve().parents[2] / "scripts" / "rules.py"
+    spec = importlib.util.spec_from_file_location("rules_page", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_in_the_repository_is_the_one_the_rules_make(generator: Any) -> None:
     """When this fails, run `scripts/rules`."""
-    page = Path(__file__).resolve().parents[2] / "addons" / "RULES.md"
-    assert page.read_bytes() == render_page(catalogue()).encode()
+    assert generator.PAGE.read_bytes() == generator.page().encode()
+
+
+WITHOUT_EXAMPLE = re.compile(r"R\d+|F00[23]|M00[235]|E00[25]|S00[146]|Q103|Q204|T30[25]")
+"""Rules on what happened, and not on bytes that could be shown."""
+
+
+@each_rule
+def test_a_rule_that_mends_bytes_shows_them_before_and_after(rule: Rule, generator: Any) -> None:
+    if not WITHOUT_EXAMPLE.fullmatch(rule.code):
+        assert rule.before or dict(generator.corpus_examples())[rule.code][0]
+
+
+@pytest.mark.parametrize("dialect", DIALECT_RULES)
+def test_a_dialects_example_is_what_its_conversion_makes(dialect: str) -> None:
+    rule = DIALECT_RULES[dialect]
+    converted = convert_schema(orjson.loads(rule.before), DIALECTS[dialect])
+    assert orjson.dumps(converted).decode() == rule.after

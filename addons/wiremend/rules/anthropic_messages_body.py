@@ -17,6 +17,9 @@ CONTENT_NULL = Rule(
     "SDKs iterate over it: TypeError.",
     "An empty list is filled in.",
     _P,
+    (),
+    '{"type":"message","content":null}',
+    '{"type":"message","content":[]}',
 )
 TOOL_INPUT_NOT_AN_OBJECT = Rule(
     "S152",
@@ -25,6 +28,9 @@ TOOL_INPUT_NOT_AN_OBJECT = Rule(
     "The tool is called with a string, or schema validation fails.",
     "Text that holds an object becomes it, null becomes {}.",
     _P,
+    (),
+    '{"type":"tool_use","id":"t1","name":"f","input":"{\\"p\\":1}"}',
+    '{"type":"tool_use","id":"t1","name":"f","input":{"p":1}}',
 )
 BODY_STOP_REASON = Rule(
     "S153",
@@ -34,6 +40,8 @@ BODY_STOP_REASON = Rule(
     "The reason follows the content; `max_tokens`, `refusal` and others are never touched.",
     _P,
     ("anomalyco/opencode#20719",),
+    '{"content":[{"type":"tool_use",…}],"stop_reason":"end_turn"}',
+    '{"content":[{"type":"tool_use",…}],"stop_reason":"tool_use"}',
 )
 RULES = (CONTENT_NULL, TOOL_INPUT_NOT_AN_OBJECT, BODY_STOP_REASON)
 

@@ -21,6 +21,8 @@ BODY_FINISH_REASON = Rule(
     "The reason follows the message; `length`, `content_filter` and others are never touched.",
     _P,
     ("anomalyco/opencode#20719",),
+    '{"message":{"tool_calls":[{…}]},"finish_reason":"stop"}',
+    '{"message":{"tool_calls":[{…}]},"finish_reason":"tool_calls"}',
 )
 BODY_ARGUMENTS = Rule(
     "S252",
@@ -29,6 +31,9 @@ BODY_ARGUMENTS = Rule(
     "SDKs expect a string and parse it.",
     "They become JSON text; nothing becomes `{}`.",
     _P,
+    (),
+    '{"function":{"name":"f","arguments":{"p":1}}}',
+    '{"function":{"name":"f","arguments":"{\\"p\\":1}"}}',
 )
 BODY_CALL_INCOMPLETE = Rule(
     "S253",
@@ -37,6 +42,9 @@ BODY_CALL_INCOMPLETE = Rule(
     "Schemas refuse the message; the result cannot be matched to its call.",
     "They are filled in.",
     _P,
+    (),
+    '{"function":{"name":"f","arguments":"{}"}}',
+    '{"function":{"name":"f","arguments":"{}"},"id":"call_…","type":"function"}',
 )
 RULES = (BODY_FINISH_REASON, BODY_ARGUMENTS, BODY_CALL_INCOMPLETE)
 

@@ -26,7 +26,9 @@ _NEAREST = "The schema becomes the nearest one that is accepted; what cannot be 
 _SHOWN_VIOLATIONS = 3
 
 
-def _dialect_rule(number: int, dialect: str, hurts: str, seen: tuple[str, ...]) -> Rule:
+def _dialect_rule(
+    number: int, dialect: str, hurts: str, seen: tuple[str, ...], before: str, after: str
+) -> Rule:
     return Rule(
         code=f"T20{number}",
         name=f"{dialect}-dialect",
@@ -35,6 +37,8 @@ def _dialect_rule(number: int, dialect: str, hurts: str, seen: tuple[str, ...]) 
         mends=_NEAREST,
         protocols=_ALL,
         seen=seen,
+        before=before,
+        after=after,
     )
 
 
@@ -44,45 +48,67 @@ DIALECT_RULES: Mapping[str, Rule] = {
         "openai",
         "`array schema missing items`, `object schema missing properties`",
         ("openai/codex#1289", "nspady/google-calendar-mcp#39"),
+        '{"type":"object","properties":{"paths":{"type":"array"}}}',
+        '{"type":"object","properties":{"paths":{"type":"array","items":{"type":"string"}}}}',
     ),
     "openai-strict": _dialect_rule(
         2,
         "openai-strict",
         "`'additionalProperties' is required to be supplied and to be false`",
         ("https://platform.openai.com/docs/guides/structured-outputs",),
+        '{"type":"object","properties":{"path":{"type":"string"}}}',
+        '{"type":"object","properties":{"path":{"type":["string","null"]}},"required":["path"],'
+        '"additionalProperties":false}',
     ),
     "anthropic": _dialect_rule(
         3,
         "anthropic",
         "`input_schema does not support oneOf, allOf, or anyOf at the top level`",
         ("anomalyco/opencode#35516", "openclaw/openclaw#29416", "anthropics/claude-code#79418"),
+        '{"anyOf":[{"required":["a"]}],"type":"object","properties":{"a":{"type":"string"}}}',
+        '{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}',
     ),
     "gemini": _dialect_rule(
         4,
         "gemini",
         "`Unknown name \"$schema\" at 'tools[0].function_declarations[0].parameters'`",
         ("router-for-me/CLIProxyAPI#97", "cline/cline#7339"),
+        '{"$schema":"http://json-schema.org/draft-07/schema#","type":"object",'
+        '"properties":{"path":{"type":["string","null"]}},"additionalProperties":false}',
+        '{"type":"object","properties":{"path":{"nullable":true,"type":"string"}}}',
     ),
     "deepseek": _dialect_rule(
-        5, "deepseek", "``field `anyOf`: missing field `type` ``", ("can1357/oh-my-pi#2270",)
+        5,
+        "deepseek",
+        "``field `anyOf`: missing field `type` ``",
+        ("can1357/oh-my-pi#2270",),
+        '{"type":"object","properties":{"a":{"anyOf":[{"minLength":1},{"type":"null"}]}}}',
+        '{"type":"object","properties":{"a":{"anyOf":[{"type":"string","minLength":1},'
+        '{"type":"null"}]}}}',
     ),
     "xai": _dialect_rule(
         6,
         "xai",
         "`root schema is an anyOf/oneOf union with a non-object branch`",
         ("lidge-jun/opencodex#122",),
+        '{"anyOf":[{"type":"object","properties":{"a":{"type":"string"}}},{"type":"null"}]}',
+        '{"type":"object","properties":{"a":{"type":"string"}}}',
     ),
     "moonshot": _dialect_rule(
         7,
         "moonshot",
         "`not a valid moonshot flavored json schema`",
         ("MoonshotAI/kimi-cli#2531", "MoonshotAI/kimi-cli#2061"),
+        '{"type":"object","properties":{"task":{"description":"What to do."}}}',
+        '{"type":"object","properties":{"task":{"type":"string","description":"What to do."}}}',
     ),
     "basic": _dialect_rule(
         8,
         "basic",
         "the reason differs, and this is what every target reads",
         ("sgl-project/sglang#35242",),
+        '{"type":"object","properties":{"a":{"type":"string","pattern":"^x"}}}',
+        '{"type":"object","properties":{"a":{"type":"string","description":"pattern: \\"^x\\"."}}}',
     ),
 }
 NAME_NOT_TAKEN = Rule(
