@@ -19,6 +19,7 @@ from wiremend.rules.schema_dialects import (
     Schema,
     is_well_formed,
     resolve,
+    says_object,
     types_of,
     unions_of_objects,
     unreadable_keys,
@@ -239,7 +240,7 @@ class _Conversion:
         properties = node.get("properties", {})
         if dialect.known_required and "required" in node:
             node["required"] = [name for name in node["required"] if name in properties]
-        if dialect.closed and ("object" in types or properties):
+        if dialect.closed and says_object(node):
             node = _closed(node)
         return node
 

@@ -46,6 +46,9 @@ _MOONSHOT_KEYWORDS = (
 GEMINI_FORMATS = frozenset({"enum", "date-time", "float", "double", "int32", "int64"})
 
 
+_OBJECT_KEYWORDS = frozenset({"properties", "additionalProperties"})
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What a provider's schemas may say, and what they must."""
@@ -198,6 +201,11 @@ def types_of(schema: Schema) -> tuple[str, ...]:
     return tuple(name.lower() for name in listed if isinstance(name, str))
 
 
+def says_object(schema: Schema) -> bool:
+    """Whether a schema is for objects, by its type or by what it says of properties."""
+    return "object" in types_of(schema) or not _OBJECT_KEYWORDS.isdisjoint(schema)
+
+
 def _root_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
     composed = [name for name in COMPOSITION if name in schema]
     referring = "$ref" in schema and dialect.references
@@ -296,7 +304,7 @@ def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
         yield from (
             f"required {name!r} is no property" for name in required if name not in properties
         )
-    if dialect.closed and ("object" in types or properties):
+    if dialect.closed and says_object(schema):
         if schema.get("additionalProperties") is not False:
             yield "additionalProperties is not false"
         yield from (f"{name!r} is not required" for name in properties if name not in required)
