@@ -24,7 +24,9 @@ from wiremend.protocols.errors import ProviderError, make_error, read_error
 from wiremend.rules import anthropic_messages_rules as rules
 from wiremend.rules.anthropic_messages_rules import RULES
 from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.made_up_ids import made_up_id
 from wiremend.rules.mending import Kind, Mended, StreamContext
+from wiremend.rules.renaming import with_model
 
 __all__ = ["RULES", "AnthropicMender"]
 
@@ -35,6 +37,8 @@ _KINDS: Mapping[str, Kind] = {
     "message_stop": Kind.TERMINAL,
 }
 _PROMOTED = frozenset({"end_turn", "stop"})
+_STARTING_DELTAS = frozenset({"text_delta", "thinking_delta"})
+"""A block that these belong to can be started without knowing more of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +51,10 @@ class _Block:
     is_closed: bool = False
     tool_json: bytearray = field(default_factory=bytearray)
     waiting: list[tuple[sse.Event | None, Data, bool]] = field(default_factory=list)
+
+    @property
+    def is_shown(self) -> bool:
+        return self.number >= 0
 
     @property
     def has_whole_json(self) -> bool:
@@ -66,11 +74,11 @@ class AnthropicMender:
 
     def __init__(self, context: StreamContext) -> None:
         self._context = context
-        self._is_off = context.disabled.issuperset(rule.code for rule in RULES)
         self._events = 0
         self._out: list[bytes] = []
         self._findings: list[Finding] = []
         self._began = False
+        self._answer = ""
         self._current: _Block | None = None
         self._waiting: list[_Block] = []
         self._by_source: dict[Any, _Block] = {}
@@ -108,8 +116,7 @@ class AnthropicMender:
         if event.data is None:
             return Mended(b"" if self._verdict else event.raw, Kind.IDLE)
         if self._verdict is not None:
-            self._find(rules.AFTER_THE_END, _start_of(event.data), "dropped")
-            return self._mended(Kind.IDLE)
+            return self._dropped(rules.AFTER_THE_END, event, _start_of(event.data))
         try:
             return self._feed_data(event, event.data)
         except _Unmendable as unmendable:
@@ -121,8 +128,8 @@ class AnthropicMender:
         if self._verdict is Kind.TERMINAL:
             return Mended(b"", Kind.TERMINAL)
         if self._has_stop_reason:
-            self._find(rules.MESSAGE_STOP_MISSING, "the end after the stop reason", "added")
-            self._send(None, {"type": "message_stop"})
+            if self._find(rules.MESSAGE_STOP_MISSING, "the end after the stop reason", "added"):
+                self._send(None, {"type": "message_stop"})
             self._verdict = Kind.TERMINAL
             return self._mended(Kind.TERMINAL)
         missing = "before its stop reason" if self._began else "before its first event"
@@ -141,7 +148,7 @@ class AnthropicMender:
         try:
             data = json_text.read(raw)
         except ValueError:
-            return self._not_json(raw)
+            return self._not_json(event, raw)
         kind = data.get("type") if isinstance(data, dict) else None
         kind = kind if isinstance(kind, str) and kind.isprintable() else None
         if kind not in STREAM_EVENTS or kind == "error":
@@ -150,46 +157,33 @@ class AnthropicMender:
                 return self._reported(event, data, error)
         if isinstance(data, dict) and kind is None and event.type in STREAM_EVENTS:
             kind = data["type"] = event.type
-            self._find(rules.EVENT_LINE, "no type in the data", f"{kind} added")
+            changed = self._find(rules.EVENT_LINE, "no type in the data", f"{kind} added")
             error = read_error(data) if kind == "error" else None
             if error is not None:
                 return self._reported(event, data, error)
-            return self._dispatch(event, data, kind, changed=True)
+            return self._dispatch(event, data, kind, changed=changed)
         if not isinstance(kind, str):
-            if not self._find(rules.FOREIGN_FRAME, _start_of(raw), "dropped"):
-                return Mended(event.raw, Kind.IDLE)
-            return self._mended(Kind.IDLE)
+            return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw))
         return self._dispatch(event, data, kind, changed=False)
 
     def _dispatch(self, event: sse.Event, data: Data, kind: str, *, changed: bool) -> Mended:
-        handler = self._handlers.get(kind)
-        if handler is None or self._is_off:
-            self._watch(data, kind)
-            self._send(event, data, changed)
-        else:
-            handler(event, data, changed)
+        handler = self._handlers.get(kind, self._send)
+        handler(event, data, changed)
         return self._mended(_KINDS.get(kind, Kind.CONTENT))
 
-    def _watch(self, data: Data, kind: str) -> None:
-        """With every rule off, only know how far the stream is."""
-        if kind == "message_start":
-            self._began = True
-        elif kind == "message_stop":
-            self._verdict = Kind.TERMINAL
-        elif kind == "message_delta":
-            delta = data.get("delta")
-            self._has_stop_reason = bool(isinstance(delta, dict) and delta.get("stop_reason"))
-
-    def _not_json(self, raw: bytes) -> Mended:
+    def _not_json(self, event: sse.Event, raw: bytes) -> Mended:
         if raw.strip() == b"[DONE]":
-            self._find(rules.AFTER_THE_END, "[DONE]", "dropped")
-            return self._mended(Kind.IDLE)
-        if raw.lstrip()[:1] in (b"{", b"[", b'"'):
-            self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error")
-            message = "The provider sent an event that is not valid JSON."
-            return self._failed(make_error(status=502, type="api_error", message=message))
-        self._find(rules.FOREIGN_FRAME, _start_of(raw) or "an empty frame", "dropped")
-        return self._mended(Kind.IDLE)
+            return self._dropped(rules.AFTER_THE_END, event, "[DONE]")
+        if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
+            return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw) or "an empty frame")
+        if not self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error"):
+            return Mended(event.raw, Kind.CONTENT)
+        message = "The provider sent an event that is not valid JSON."
+        return self._failed(make_error(status=502, type="api_error", message=message))
+
+    def _dropped(self, rule: Rule, event: sse.Event, found: str) -> Mended:
+        raw = b"" if self._find(rule, found, "dropped") else event.raw
+        return Mended(raw, Kind.IDLE, self._findings)
 
     def _reported(self, event: sse.Event, data: Data, error: ProviderError) -> Mended:
         self._verdict = Kind.ERROR
@@ -223,10 +217,13 @@ class AnthropicMender:
                 missing["model"] = self._context.model
             message |= missing
             changed = True
+        self._answer = f"{message.get('id')} {message.get('usage')}"
         shown = self._context.shown_model
-        if shown is not None and message.get("model") != shown:
+        if changed and shown is not None:
             message["model"] = shown
-            changed = True
+        elif event.data is not None:
+            renamed = with_model(event.data, ("message", "model"), shown)
+            event = sse.Event(sse.with_data(event, renamed), event.type, renamed)
         self._send(event, data, changed)
 
     def _block_start(self, event: sse.Event, data: Data, changed: bool) -> None:
@@ -235,63 +232,76 @@ class AnthropicMender:
         self._ensure_began()
         source, block = _source(data), data.get("content_block")
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-            self._find(rules.BLOCK_INCOMPLETE, "no content_block", "left to its first delta")
+            done = "left to its first delta"
+            if not self._find(rules.BLOCK_INCOMPLETE, "no content_block", done):
+                self._open(_Block("unknown"), source, event, data, changed)
             return
-        if self._is_repeated(source, block) and self._find(
-            rules.BLOCK_START_REPEATED, f"block {source!r} again", "dropped"
-        ):
+        known = self._repeated(source, block)
+        if known is not None:
+            if not self._find(rules.BLOCK_START_REPEATED, f"block {source!r} again", "dropped"):
+                self._place(known, event, data, changed)
             return
         identity = block.get("id")
         changed = self._complete_block(block) or changed
         self._open(_Block(block["type"], identity), source, event, data, changed)
 
-    def _is_repeated(self, source: Any, block: Data) -> bool:
-        """The same block again, not another one under an index that was used before."""
+    def _repeated(self, source: Any, block: Data) -> _Block | None:
+        """The open block that is started again; None for a new one under an index used before."""
         known = self._by_source.get(source)
         if known is None or known.is_closed or known.kind != block["type"]:
-            return False
-        return not block.get("id") or not known.identity or block["id"] == known.identity
+            return None
+        is_same = not block.get("id") or not known.identity or block["id"] == known.identity
+        return known if is_same else None
 
     def _block_delta(self, event: sse.Event, data: Data, changed: bool) -> None:
         if self._too_late():
             return
         delta = data.get("delta")
         if not isinstance(delta, dict) or not isinstance(delta.get("type"), str):
-            self._find(rules.FOREIGN_FRAME, "a delta without a type", "dropped")
+            if not self._find(rules.FOREIGN_FRAME, "a delta without a type", "dropped"):
+                self._send(event, data, changed)
             return
         self._ensure_began()
         text = TEXT_BY_DELTA.get(delta["type"])
         if text is not None and not isinstance(delta.get(text), str):
             given = delta.get(text)
             is_json = text == "partial_json" and isinstance(given, dict | list)
-            delta[text] = json_text.write(given).decode() if is_json else ""
-            self._find(rules.DELTA_TEXT, f"{text}: {type(given).__name__}", "written as text")
-            changed = True
-        block = self._block_for(data, delta)
+            if self._find(rules.DELTA_TEXT, f"{text}: {type(given).__name__}", "written as text"):
+                delta[text] = json_text.write(given).decode() if is_json else ""
+                changed = True
+        known = self._known(_source(data))
+        if known is None and not self._is_on(rules.DELTA_WITHOUT_START):
+            self._send(event, data, changed)
+            return
+        block = self._block_for(known, _source(data), delta)
         if block is not None:
             self._place(block, event, data, changed)
 
-    def _block_for(self, data: Data, delta: Data) -> _Block | None:
-        """The block that a delta belongs to, started if need be; None when it is dropped."""
-        source, kind = _source(data), delta["type"]
+    def _known(self, source: Any) -> _Block | None:
+        """The block under this index, or the one that is shown; None if it is not open."""
         known = self._by_source.get(source) if source is not None else self._current
-        if known is not None and not known.is_closed:
-            if kind not in BLOCK_BY_DELTA or kind in DELTAS_BY_BLOCK.get(known.kind, (kind,)):
+        return known if known is not None and not known.is_closed else None
+
+    def _block_for(self, known: _Block | None, source: Any, delta: Data) -> _Block | None:
+        """The block that a delta belongs to, started if need be; None when it is dropped."""
+        kind = delta["type"]
+        if known is not None:
+            fits = kind not in BLOCK_BY_DELTA or kind in DELTAS_BY_BLOCK.get(known.kind, (kind,))
+            if fits or not self._is_on(rules.DELTA_DOES_NOT_FIT):
                 return known
             if kind == "input_json_delta":
-                raise self._lost(f"{kind} in a {known.kind} block, the tool's name is unknown")
+                what = f"{kind} in a {known.kind} block, the tool's name is unknown"
+                raise self._lost(what, rules.DELTA_DOES_NOT_FIT)
             self._find(rules.DELTA_DOES_NOT_FIT, f"{kind} in a {known.kind} block", "moved")
             return self._start_for(source, kind)
-        current = self._current
-        if known is None and current is not None and kind in DELTAS_BY_BLOCK.get(current.kind, ()):
+        is_new, current = source not in self._by_source, self._current
+        if is_new and current is not None and kind in DELTAS_BY_BLOCK.get(current.kind, ()):
             self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "of the open one")
             return current
         if kind == "input_json_delta" and delta.get("partial_json"):
-            raise self._lost(f"{kind} of block {source!r}, which is not open")
-        if kind not in BLOCK_BY_DELTA or BLOCK_BY_DELTA[kind] not in EMPTY_BLOCKS:
-            self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "dropped")
-            return None
-        if kind in ("signature_delta", "citations_delta"):
+            what = f"{kind} of block {source!r}, which is not open"
+            raise self._lost(what, rules.DELTA_WITHOUT_START)
+        if kind not in _STARTING_DELTAS:
             self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "dropped")
             return None
         self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "started")
@@ -311,21 +321,26 @@ class AnthropicMender:
         if self._too_late():
             return
         source = _source(data)
-        block = self._by_source.get(source) if source is not None else self._current
-        if block is None or block.is_closed:
-            self._find(rules.STOP_WITHOUT_START, f"block {source!r}", "dropped")
+        block = self._known(source)
+        if block is None:
+            if not self._find(rules.STOP_WITHOUT_START, f"block {source!r}", "dropped"):
+                self._send(event, data, changed)
             return
         self._place(block, event, data, changed)
 
     def _message_delta(self, event: sse.Event, data: Data, changed: bool) -> None:
         self._ensure_began()
         if self._has_stop_reason:
-            self._find(rules.MESSAGE_DELTA_REPEATED, "a second one", "dropped")
+            if not self._find(rules.MESSAGE_DELTA_REPEATED, "a second one", "dropped"):
+                self._send(event, data, changed)
             return
         self._close_everything()
         delta = data.get("delta")
         reason = delta.get("stop_reason") if isinstance(delta, dict) else None
         if not isinstance(reason, str) or not reason:
+            if not self._is_on(rules.STOP_REASON_MISSING):
+                self._send(event, data, changed)
+                return
             # Whether the message is over shows with the next event.
             self._without_reason = (event, data)
             return
@@ -337,9 +352,10 @@ class AnthropicMender:
                 make_error(status=502, type="api_error", message="The provider sent no content.")
             )
         self._close_everything()
-        if not self._has_stop_reason:
-            reason = "tool_use" if self._called_tool else "end_turn"
-            self._find(rules.STOP_REASON_MISSING, "message_stop without one", reason)
+        reason = "tool_use" if self._called_tool else "end_turn"
+        if not self._has_stop_reason and self._find(
+            rules.STOP_REASON_MISSING, "message_stop without one", reason
+        ):
             given = self._without_reason
             last: Data = given[1] if given else {"type": "message_delta"}
             delta = last.get("delta")
@@ -381,6 +397,8 @@ class AnthropicMender:
         self._by_source[source] = block
         while (current := self._current) is not None:  # closing one may show one that waited
             found = f"block {source!r} inside another"
+            if not self._is_on(rules.BLOCKS_OVERLAP):
+                break
             if current.kind in TOOL_BLOCKS and not current.has_whole_json:
                 self._find(rules.BLOCKS_OVERLAP, found, "kept until the open one is closed")
                 block.waiting.append((event, data, changed))
@@ -402,25 +420,31 @@ class AnthropicMender:
 
     def _place(self, block: _Block, event: sse.Event | None, data: Data, changed: bool) -> None:
         """Show a delta or a stop of a block, or keep it with a block that waits."""
-        if block is not self._current:
+        if not block.is_shown:
             block.waiting.append((event, data, changed))
         elif data["type"] == "content_block_stop":
             self._close(block, event, data, changed)
         else:
-            if data["delta"]["type"] == "input_json_delta":
+            delta = data.get("delta")
+            if delta and delta["type"] == "input_json_delta":
                 block.tool_json += _bytes_of(data["delta"].get("partial_json"))
             self._send_numbered(block, event, data, changed)
 
     def _close(self, block: _Block, event: sse.Event | None, data: Data, changed: bool) -> None:
-        if block.kind in TOOL_BLOCKS and block.tool_json and not block.has_whole_json:
-            self._find(
-                rules.TOOL_INPUT_BROKEN, _start_of(bytes(block.tool_json)), "ended in an error"
-            )
+        is_cut = block.kind in TOOL_BLOCKS and block.tool_json and not block.has_whole_json
+        if is_cut and self._find(
+            rules.TOOL_INPUT_BROKEN, _start_of(bytes(block.tool_json)), "ended in an error"
+        ):
             message = "The provider's tool call ended inside its JSON arguments."
             raise _Unmendable(make_error(status=502, type="api_error", message=message))
         block.is_closed = True
-        self._current = None
         self._send_numbered(block, event, data, changed)
+        if block is self._current:
+            self._show_next()
+
+    def _show_next(self) -> None:
+        """Nothing is open any more: the block that waited longest begins."""
+        self._current = None
         if self._waiting:
             following = self._waiting.pop(0)
             (start, *rest) = following.waiting
@@ -431,9 +455,11 @@ class AnthropicMender:
 
     def _close_everything(self) -> None:
         while self._current is not None:
-            self._find(rules.BLOCK_LEFT_OPEN, f"block {self._current.number}", "stopped")
-            stop = {"type": "content_block_stop", "index": 0}
-            self._close(self._current, None, stop, changed=True)
+            if self._find(rules.BLOCK_LEFT_OPEN, f"block {self._current.number}", "stopped"):
+                stop = {"type": "content_block_stop", "index": 0}
+                self._close(self._current, None, stop, changed=True)
+            else:
+                self._show_next()
 
     def _complete_block(self, block: Data) -> bool:
         """Fill in what a starting block lacks; True if anything changed."""
@@ -445,11 +471,12 @@ class AnthropicMender:
                 missing[text] = ""
         elif kind == "tool_use":
             if not block.get("id"):
-                missing["id"] = f"toolu_{self._events:08d}"
+                missing["id"] = made_up_id("toolu", self._answer, self._next_number)
             if not str(block.get("name") or "").strip():
-                if len(self._context.tool_names) != 1:
+                if len(self._context.tool_names) == 1:
+                    missing["name"] = self._context.tool_names[0]
+                elif self._is_on(rules.BLOCK_INCOMPLETE):
                     raise self._lost("a tool call without a name", rules.BLOCK_INCOMPLETE)
-                missing["name"] = self._context.tool_names[0]
             if block.get("input") is None:
                 missing["input"] = {}
         if missing and self._find(rules.BLOCK_INCOMPLETE, f"no {', '.join(missing)}", "filled in"):
@@ -465,7 +492,8 @@ class AnthropicMender:
     def _ensure_began(self) -> None:
         if not self._began:
             self._began = True
-            self._find(rules.MESSAGE_START_MISSING, "no message_start", "added")
+            if not self._find(rules.MESSAGE_START_MISSING, "no message_start", "added"):
+                return
             model = self._context.shown_model or self._context.model
             message = {**_EMPTY_MESSAGE, "id": "msg_unknown", "model": model}
             self._send(None, {"type": "message_start", "message": message})
@@ -500,9 +528,12 @@ class AnthropicMender:
         else:
             self._out.append(event.raw)
 
+    def _is_on(self, rule: Rule) -> bool:
+        return rule.code not in self._context.disabled
+
     def _find(self, rule: Rule, found: str, done: str) -> bool:
         """Note a finding; False when the rule is switched off."""
-        if rule.code in self._context.disabled:
+        if not self._is_on(rule):
             return False
         self._findings.append(Finding(rule.code, f"event {self._events}", found, done))
         return True
@@ -510,7 +541,7 @@ class AnthropicMender:
     def _mended(self, kind: Kind) -> Mended:
         return Mended(b"".join(self._out), kind, self._findings)
 
-    def _lost(self, what: str, rule: Rule = rules.DELTA_WITHOUT_START) -> _Unmendable:
+    def _lost(self, what: str, rule: Rule) -> _Unmendable:
         self._find(rule, what, "ended in an error")
         message = f"The provider sent {what}."
         return _Unmendable(make_error(status=502, type="api_error", message=message))

@@ -6,8 +6,8 @@ from typing import Any
 from wiremend import json_text
 from wiremend.protocols.chat_completions import error_in
 from wiremend.protocols.errors import make_error
-from wiremend.rules.chat_completions_calls import made_up_id
 from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.made_up_ids import made_up_id
 from wiremend.rules.mending import MendedBody, StreamContext
 from wiremend.rules.renaming import with_model
 
@@ -108,7 +108,7 @@ def _mend_choice(choice: Data, where: str, answer_id: str, find: Find) -> None:
 def _mend_call(call: Data, where: str, answer_id: str, number: int, find: Find) -> None:
     missing: Data = {}
     if not call.get("id"):
-        missing["id"] = made_up_id(answer_id, number)
+        missing["id"] = made_up_id("call", answer_id, number)
     if not call.get("type"):
         missing["type"] = "function"
     if missing and find(BODY_CALL_INCOMPLETE, where, f"no {', '.join(missing)}", "filled in"):

@@ -4,7 +4,6 @@ Which call a fragment belongs to is told, in a good stream, by its index alone. 
 name, and whether the arguments so far are whole have their say too; see S201 to S207 and S218.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from wiremend import json_text
 from wiremend.rules import chat_completions_rules as rules
 from wiremend.rules.finding import Rule
+from wiremend.rules.made_up_ids import made_up_id
 
 Data = dict[str, Any]
 Find = Callable[[Rule, str, str], bool]
@@ -149,8 +149,9 @@ class ToolCalls:
                 if self._find(rules.ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
                     call.add("{}")
                     added.append({"index": call.number, "function": {"arguments": "{}"}})
-            elif not call.is_whole:
-                self._find(rules.ARGUMENTS_BROKEN, call.arguments[:60], "ended in an error")
+            elif not call.is_whole and self._find(
+                rules.ARGUMENTS_BROKEN, call.arguments[:60], "ended in an error"
+            ):
                 raise Unmendable("The provider's tool call ended inside its JSON arguments.")
         return added
 
@@ -159,15 +160,19 @@ class ToolCalls:
     def _mend_one(self, fragment: Data, stream_id: str) -> tuple[Data | None, bool]:
         given = fragment.get("function")
         function: Data = given if isinstance(given, dict) else {}
-        changed = self._write_arguments(function)
+        arguments = _json_of(function.get("arguments"))
+        changed = self._write_arguments(function, arguments)
         if not isinstance(fragment.get("id"), str | None) and self._find(
             rules.CALL_INCOMPLETE, "an id that is no text", "removed"
         ):
             del fragment["id"]
             changed = True
-        call = self._call_of(fragment, function)
-        arguments = _text(function.get("arguments"))
         identity = _text(fragment.get("id"))
+        call = self._call_of(fragment, identity, _text(function.get("name")), arguments)
+        if call is None:
+            if self._calls:  # so that it may become whole
+                self._calls[-1].add(arguments)
+            return fragment, changed
         if call.is_shown:
             changed |= self._continue(call, fragment, function)
             call.add(arguments)
@@ -190,25 +195,22 @@ class ToolCalls:
             changed = True
         return fragment, changed
 
-    def _write_arguments(self, function: Data) -> bool:
+    def _write_arguments(self, function: Data, arguments: str) -> bool:
         given = function.get("arguments")
         if isinstance(given, str | None) or not self._find(
             rules.ARGUMENTS_AS_OBJECT, type(given).__name__, "written as text"
         ):
             return False
-        function["arguments"] = json_text.write(given).decode()
+        function["arguments"] = arguments
         return True
 
-    def _call_of(self, fragment: Data, function: Data) -> _Call:
-        """The call that a fragment belongs to: an open one, or a new one."""
+    def _call_of(self, fragment: Data, identity: str, name: str, arguments: str) -> _Call | None:
+        """The call that a fragment belongs to: an open one, or a new one; None if unknown."""
         source = _source(fragment.get("index"))
-        identity, name = _text(fragment.get("id")), _text(function.get("name"))
         known = self._candidate(source, identity)
         if known is None and not identity and not name:
-            known = self._last_for_orphan(source)
-        if known is not None and not known.ends_before(
-            identity, name, _text(function.get("arguments"))
-        ):
+            return self._last_for_orphan(source)
+        if known is not None and not known.ends_before(identity, name, arguments):
             return known
         call = _Call(source)
         self._calls.append(call)
@@ -226,11 +228,12 @@ class ToolCalls:
         return self._calls[-1] if self._calls else None
 
     def _last_for_orphan(self, source: Any) -> _Call | None:
-        if not self._calls:
-            self._find(rules.ORPHAN_FRAGMENT, "arguments of no call", "ended in an error")
+        last = self._calls[-1] if self._calls else None
+        done = f"of call {last.number}" if last else "ended in an error"
+        if not self._find(rules.ORPHAN_FRAGMENT, f"index {source!r}", done):
+            return None
+        if last is None:
             raise Unmendable("The provider sent arguments of a tool call that never began.")
-        last = self._calls[-1]
-        self._find(rules.ORPHAN_FRAGMENT, f"index {source!r}", f"of call {last.number}")
         self._by_source[source] = last
         return last
 
@@ -245,11 +248,12 @@ class ToolCalls:
         call.add(held + arguments)
         missing: Data = {}
         if not _text(fragment.get("id")):
-            missing["id"] = next(iter(call.identities), "") or made_up_id(stream_id, call.number)
+            known = next(iter(call.identities), "")
+            missing["id"] = known or made_up_id("call", stream_id, call.number)
             call.identities.add(missing["id"])
         if not _text(fragment.get("type")):
             missing["type"] = "function"
-        if not isinstance(function.get("arguments"), str) or held:
+        if function.get("arguments") is None or held:
             missing["function"] = {**function, "name": call.name, "arguments": held + arguments}
         elif function.get("name") != call.name:
             missing["function"] = {**function, "name": call.name}
@@ -296,16 +300,16 @@ class ToolCalls:
             self._shown += 1
 
 
-def made_up_id(stream_id: str, number: int) -> str:
-    """An id that no other turn of a conversation has, and the same stream always gets."""
-    digest = hashlib.blake2s(f"{stream_id} {number}".encode("utf-8", "replace"), digest_size=12)
-    return f"call_{digest.hexdigest()}"
-
-
 def _source(index: Any) -> Any:
     if isinstance(index, str) and index.isdigit():
         return int(index)
     return index if isinstance(index, int) and not isinstance(index, bool) else None
+
+
+def _json_of(arguments: Any) -> str:
+    if arguments is None:
+        return ""
+    return arguments if isinstance(arguments, str) else json_text.write(arguments).decode()
 
 
 def _text(value: Any) -> str:

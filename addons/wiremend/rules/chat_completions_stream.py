@@ -58,7 +58,6 @@ class ChatMender:
 
     def __init__(self, context: StreamContext) -> None:
         self._context = context
-        self._is_off = context.disabled.issuperset(rule.code for rule in RULES)
         self._events = 0
         self._findings: list[Finding] = []
         self._changed = False
@@ -85,8 +84,7 @@ class ChatMender:
         if event.data is None:
             return Mended(b"" if self._verdict else event.raw, Kind.IDLE)
         if self._verdict is not None:
-            self._find(rules.AFTER_THE_END, _start_of(event.data), "dropped")
-            return Mended(b"", Kind.IDLE, self._findings)
+            return self._dropped(rules.AFTER_THE_END, event, _start_of(event.data))
         try:
             if event.data.strip() == DONE:
                 return self._done(event)
@@ -103,7 +101,7 @@ class ChatMender:
             self._verdict = Kind.TERMINAL
             added: list[bytes] = []
             for choice in self._choices.values():
-                if choice.has_late_calls and not self._is_off:
+                if choice.has_late_calls:
                     added += self._correct_reason(choice)
             if self._find(rules.DONE_MISSING, "the end after the finish reason", "added"):
                 added.append(sse.encode(DONE))
@@ -125,10 +123,11 @@ class ChatMender:
         try:
             chunk = json_text.read(raw)
         except ValueError:
-            if raw.lstrip()[:1] in (b"{", b"[", b'"'):
-                self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error")
-                return self._failed("The provider sent a chunk that is not valid JSON.")
-            return self._foreign(event, raw)
+            if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
+                return self._foreign(event, raw)
+            if not self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error"):
+                return Mended(event.raw, Kind.CONTENT)
+            return self._failed("The provider sent a chunk that is not valid JSON.")
         error = error_in(chunk)
         if error is not None:
             self._verdict = Kind.ERROR
@@ -140,9 +139,11 @@ class ChatMender:
         return self._chunk(event, chunk)
 
     def _foreign(self, event: sse.Event, raw: bytes) -> Mended:
-        if not self._find(rules.FOREIGN_FRAME, _start_of(raw) or "an empty frame", "dropped"):
-            return Mended(event.raw, Kind.IDLE)
-        return Mended(b"", Kind.IDLE, self._findings)
+        return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw) or "an empty frame")
+
+    def _dropped(self, rule: Rule, event: sse.Event, found: str) -> Mended:
+        kept = b"" if self._find(rule, found, "dropped") else event.raw
+        return Mended(kept, Kind.IDLE, self._findings)
 
     def _chunk(self, event: sse.Event, chunk: Data) -> Mended:
         self._changed = False
@@ -152,7 +153,7 @@ class ChatMender:
             key: chunk[key] for key in ("id", "object", "created", "model") if key in chunk
         }
         kind = Kind.IDLE
-        for choice in _dicts(chunk["choices"]):
+        for choice in _dicts(chunk.get("choices")):
             kind = _later(kind, self._choice(choice, before))
         if chunk.get("usage") and any(one.has_content for one in self._choices.values()):
             kind = Kind.CONTENT
@@ -179,10 +180,7 @@ class ChatMender:
         if is_null and self._find(rules.ERROR_NULL, repr(chunk["error"]), "removed"):
             del chunk["error"]
             self._changed = True
-        if filled and (
-            self._find(rules.CHUNK_INCOMPLETE, f"no {', '.join(filled)}", "filled in")
-            or "choices" in filled
-        ):
+        if filled and self._find(rules.CHUNK_INCOMPLETE, f"no {', '.join(filled)}", "filled in"):
             chunk |= filled
             self._changed = True
 
@@ -204,8 +202,7 @@ class ChatMender:
         kind = Kind.CONTENT if any(delta.get(key) for key in CONTENT_KEYS) else Kind.PREAMBLE
         if isinstance(delta.get("tool_calls"), list) and delta["tool_calls"]:
             kind = Kind.CONTENT
-            if not self._is_off:
-                self._mend_calls(choice, delta)
+            self._mend_calls(choice, delta)
         unknown = set(delta) - {"role", "tool_calls", *CONTENT_KEYS}
         if any(delta[key] not in (None, "", [], {}) for key in unknown):
             kind = Kind.CONTENT
@@ -266,8 +263,6 @@ class ChatMender:
             return True
         choice.finish_reason = reason
         choice.calls_at_finish = choice.calls.shown
-        if self._is_off:
-            return True
         if reason in WHOLE_REASONS:
             self._settle(choice, data, before)
         better = None
@@ -307,7 +302,7 @@ class ChatMender:
         if not self._choices:
             return self._failed("The provider sent no content.")
         added: list[bytes] = []
-        for choice in self._choices.values() if not self._is_off else ():
+        for choice in self._choices.values():
             if choice.finish_reason is None:
                 if not (choice.has_content or choice.calls.has_others):
                     return self._failed("The provider sent no content.")
