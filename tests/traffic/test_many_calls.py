@@ -20,6 +20,8 @@ from traffic.proxy import Proxy
 CALLS = 1000
 WARM_UP_CALLS = 300
 """Certificates are made, modules loaded, the allocator has its arenas."""
+ROUNDS = 3
+"""What leaks grows in each of them; a round that met the allocator's peak is not the last."""
 AT_ONCE = 100
 BROKEN_SHARE = 0.2
 TIMEOUTS = """
@@ -53,7 +55,11 @@ class Crowd:
 
 @pytest.fixture
 def crowded_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
-    proxy = start_proxy(scripts=SHARED, configuration=QUICK_RETRIES + TIMEOUTS)
+    proxy = start_proxy(
+        scripts=SHARED,
+        configuration=QUICK_RETRIES + TIMEOUTS,
+        environment={"MALLOC_ARENA_MAX": "1"},
+    )
     start = len(proxy.lines)
     yield proxy
     proxy.assert_log_is_clean(start)
@@ -132,7 +138,12 @@ def test_a_thousand_calls_leave_nothing_behind(
     sockets = open_sockets(pid)
     assert run(crowded_proxy, provider, calls=WARM_UP_CALLS, seed=1) == []
     assert settled_sockets(pid, sockets) == sockets
-    before = resident_bytes(pid)
-    assert run(crowded_proxy, provider, calls=CALLS, seed=2) == []
-    assert settled_sockets(pid, sockets) == sockets
-    assert resident_bytes(pid) <= before * 1.1
+    grown = []
+    for seed in range(2, 2 + ROUNDS):
+        before = resident_bytes(pid)
+        assert run(crowded_proxy, provider, calls=CALLS, seed=seed) == []
+        assert settled_sockets(pid, sockets) == sockets
+        grown.append(resident_bytes(pid) / before)
+        if grown[-1] <= 1.1:
+            break
+    assert grown[-1] <= 1.1, grown
