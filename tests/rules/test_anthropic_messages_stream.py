@@ -305,6 +305,37 @@ def test_lost_content_ends_in_the_native_error(stream: bytes, said: str) -> None
     assert ANTHROPIC.violations(bytes_of(mended)) == []
 
 
+CUT = [start(0, tool(1)), delta(0, partial_json='{"p":"a')]
+
+
+@pytest.mark.parametrize("reason", ["max_tokens", "refusal", "model_context_window_exceeded"])
+def test_a_tool_cut_by_what_the_stop_reason_says_is_no_loss(reason: str) -> None:
+    stream = whole(*CUT, stop(0), {"type": "ping"}, reason=reason)
+    mended = mend(stream)
+    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+    unstopped = mend(whole(*CUT, reason=reason))
+    assert bytes_of(unstopped) == whole(*CUT, stop(0), reason=reason)
+    assert codes_of(unstopped) == ["S111"]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        *([stop(0), message_delta(one)] for one in ("tool_use", "end_turn", "pause_turn", "stop")),
+        [stop(0), message_delta(None), MESSAGE_STOP],
+        [stop(0), MESSAGE_STOP],
+        [stop(0), {"type": "ping"}],
+        [stop(0), start(1, TEXT), delta(1, text="Hi")],
+        [stop(0), delta(0, partial_json='"}')],
+        [start(1, tool(2)), stop(1), stop(0), message_delta("max_tokens")],
+    ],
+)
+def test_a_tool_cut_for_no_reason_is_never_shown_as_stopped(events: list[Json]) -> None:
+    mended = mend(stream_of(MESSAGE_START, *CUT, *events))
+    assert bytes_of(mended).startswith(stream_of(MESSAGE_START, *CUT) + b"event: error\n")
+    assert ANTHROPIC.violations(bytes_of(mended)) == []
+
+
 def test_a_tool_without_a_name_is_the_only_one_that_there_is() -> None:
     stream = whole(start(0, tool(1, name=" ")), stop(0), reason="tool_use")
     assert shown(bytes_of(mend(stream, tool_names=("read",))))[1] == start(0, tool(1))

@@ -169,6 +169,13 @@ KNOWN_REFUSALS: dict[tuple[str, str], tuple[type[Exception], str]] = {
 }
 """Legal streams that an SDK does not read, and that no rule could mend without loss."""
 
+READ_OTHERWISE = {
+    ("anthropic", "clean/max-tokens-inside-a-tool"): Transcript(
+        calls=[("get_weather", {})], reason="max_tokens"
+    ),
+}
+"""What an SDK makes of others: of arguments that are cut, the fields that are whole."""
+
 
 def each(refused: bool) -> list[pytest.param]:
     return [
@@ -185,7 +192,7 @@ def each(refused: bool) -> list[pytest.param]:
 def test_an_sdk_assembles_what_the_stream_says_or_raises_its_error(sdk: str, path: Path) -> None:
     folder, assemble, api_error = SDKS[sdk]
     stream = path.read_bytes()
-    expected = READERS[folder](stream)
+    expected = READ_OTHERWISE.get((sdk, name_of(path))) or READERS[folder](stream)
     try:
         said = assemble(stream)
     except api_error:

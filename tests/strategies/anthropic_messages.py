@@ -71,7 +71,11 @@ def valid_events(draw: st.DrawFn) -> list[Json]:
         events.append({"type": "content_block_stop", "index": index})
     reasons = ["max_tokens", "refusal", "pause_turn"]
     reasons.append("tool_use" if "tool_use" in kinds else "end_turn")
-    delta = {"stop_reason": draw(st.sampled_from(reasons)), "stop_sequence": None}
+    reason = draw(st.sampled_from(reasons))
+    is_piece = len(events) > 1 and events[-2].get("delta", {}).get("type") == "input_json_delta"
+    if is_piece and reason in ("max_tokens", "refusal") and draw(st.booleans()):
+        del events[-2]  # the limit, or a classifier, may cut a tool's JSON anywhere
+    delta = {"stop_reason": reason, "stop_sequence": None}
     events.append({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 9}})
     for _ in range(draw(st.integers(0, 2))):
         extra = draw(st.sampled_from([{"type": "ping"}, {"type": "event_of_tomorrow", "x": [1]}]))

@@ -46,6 +46,10 @@ TEXT_BY_DELTA: Mapping[str, str] = {
 TOOL_BLOCKS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 """Blocks whose deltas are pieces of one JSON object."""
 
+WHOLE_REASONS = frozenset({"tool_use", "end_turn", "stop_sequence", "pause_turn"})
+"""Stop reasons after which a tool's JSON must be complete. After others (`max_tokens`, `refusal`,
+`model_context_window_exceeded`) the last block may stop anywhere: anthropic-sdk-python#794."""
+
 EMPTY_BLOCKS: Mapping[str, Mapping[str, Any]] = {
     "text": {"type": "text", "text": ""},
     "thinking": {"type": "thinking", "thinking": "", "signature": ""},
@@ -112,6 +116,7 @@ class Grammar:
         self._began = False
         self._open: tuple[int, str] | None = None
         self._tool_json = ""
+        self._is_cut = False
         self._next_index = 0
         self._has_stop_reason = False
         self._ended = False
@@ -175,6 +180,8 @@ class Grammar:
             problems.append("a block inside a block")
         if self._has_stop_reason:
             problems.append("a block after the stop reason")
+        if self._is_cut:
+            problems.append("a block after a tool block that stops inside its JSON")
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
             return [*problems, "a block without a type"]
         if block["type"] == "tool_use" and not (block.get("id") and block.get("name")):
@@ -211,7 +218,7 @@ class Grammar:
             try:
                 json_text.read(self._tool_json)
             except ValueError:
-                problems.append("a tool block that stops inside its JSON")
+                self._is_cut = True
         return problems
 
     def _message_delta(self, data: dict[str, Any]) -> list[str]:
@@ -220,8 +227,11 @@ class Grammar:
             problems.append("a second message_delta")
         self._has_stop_reason = True
         delta = data.get("delta")
-        if not isinstance(delta, dict) or not delta.get("stop_reason"):
+        reason = delta.get("stop_reason") if isinstance(delta, dict) else None
+        if not reason:
             problems.append("message_delta without a stop reason")
+        if self._is_cut and (not isinstance(reason, str) or reason in WHOLE_REASONS):
+            problems.append(f"{reason} after a tool block that stops inside its JSON")
         if not isinstance(data.get("usage"), dict):
             problems.append("message_delta without usage")
         return problems

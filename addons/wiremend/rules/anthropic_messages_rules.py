@@ -115,9 +115,10 @@ BLOCK_INCOMPLETE = Rule(
 TOOL_INPUT_BROKEN = Rule(
     "S113",
     "tool-input-broken",
-    "A tool's JSON is broken or ends early.",
+    "A tool's JSON is broken or ends early although the stop reason does not account for it.",
     "An older SDK resolves half a message, and the tool runs with truncated arguments.",
-    "Content is lost: the stream ends in the protocol's error, the block is not closed.",
+    "Content is lost: the stream ends in the protocol's error, the block is not closed. A last "
+    "tool cut by `max_tokens` or `refusal` passes.",
     _P,
     ("BerriAI/litellm#32159", "anthropics/anthropic-sdk-typescript#920"),
 )

@@ -1,7 +1,9 @@
 """Mends an Anthropic Messages event stream, event by event.
 
 Blocks are shown one after the other. A block that starts while a tool's JSON is unfinished
-waits, with its events, until that tool is closed; everything else goes out as it comes.
+waits, with its events, until that tool is closed. The stop of a tool inside its JSON waits, with
+all that follows, for the stop reason, which alone can say that this is no loss. Everything else
+goes out as it comes.
 What the rules are called and why they exist stands in anthropic_messages_rules.py.
 """
 
@@ -17,6 +19,7 @@ from wiremend.protocols.anthropic_messages import (
     STREAM_EVENTS,
     TEXT_BY_DELTA,
     TOOL_BLOCKS,
+    WHOLE_REASONS,
     error_event,
     error_type,
 )
@@ -87,6 +90,10 @@ class AnthropicMender:
         self._used_tool = False
         self._has_stop_reason = False
         self._without_reason: tuple[sse.Event, Data] | None = None
+        self._cut: _Block | None = None
+        """A tool that was stopped inside its JSON."""
+        self._kept: list[bytes] = []
+        """What came since then."""
         self._verdict: Kind | None = None
         self._handlers: Mapping[str, Callable[[sse.Event, Data, bool], None]] = {
             "message_start": self._message_start,
@@ -114,7 +121,8 @@ class AnthropicMender:
         self._events += 1
         self._out, self._findings = [], []
         if event.data is None:
-            return Mended(b"" if self._verdict else event.raw, Kind.IDLE)
+            is_late = self._verdict is not None and self._is_on(rules.AFTER_THE_END)
+            return Mended(b"" if is_late else self._passed(event.raw), Kind.IDLE)
         if self._verdict is not None:
             return self._dropped(rules.AFTER_THE_END, event, _start_of(event.data))
         try:
@@ -177,12 +185,12 @@ class AnthropicMender:
         if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
             return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw) or "an empty frame")
         if not self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error"):
-            return Mended(event.raw, Kind.CONTENT)
+            return Mended(self._passed(event.raw), Kind.CONTENT)
         message = "The provider sent an event that is not valid JSON."
         return self._failed(make_error(status=502, type="api_error", message=message))
 
     def _dropped(self, rule: Rule, event: sse.Event, found: str) -> Mended:
-        raw = b"" if self._find(rule, found, "dropped") else event.raw
+        raw = b"" if self._find(rule, found, "dropped") else self._passed(event.raw)
         return Mended(raw, Kind.IDLE, self._findings)
 
     def _reported(self, event: sse.Event, data: Data, error: ProviderError) -> Mended:
@@ -334,9 +342,9 @@ class AnthropicMender:
             if not self._find(rules.MESSAGE_DELTA_REPEATED, "a second one", "dropped"):
                 self._send(event, data, changed)
             return
-        self._close_everything()
         delta = data.get("delta")
         reason = delta.get("stop_reason") if isinstance(delta, dict) else None
+        self._close_everything(reason)
         if not isinstance(reason, str) or not reason:
             if not self._is_on(rules.STOP_REASON_MISSING):
                 self._send(event, data, changed)
@@ -351,7 +359,7 @@ class AnthropicMender:
             raise _Unmendable(
                 make_error(status=502, type="api_error", message="The provider sent no content.")
             )
-        self._close_everything()
+        self._close_everything(None)
         reason = "tool_use" if self._called_tool else "end_turn"
         if not self._has_stop_reason and self._find(
             rules.STOP_REASON_MISSING, "message_stop without one", reason
@@ -432,11 +440,10 @@ class AnthropicMender:
 
     def _close(self, block: _Block, event: sse.Event | None, data: Data, changed: bool) -> None:
         is_cut = block.kind in TOOL_BLOCKS and block.tool_json and not block.has_whole_json
-        if is_cut and self._find(
-            rules.TOOL_INPUT_BROKEN, _start_of(bytes(block.tool_json)), "ended in an error"
-        ):
-            message = "The provider's tool call ended inside its JSON arguments."
-            raise _Unmendable(make_error(status=502, type="api_error", message=message))
+        if is_cut and self._is_on(rules.TOOL_INPUT_BROKEN):
+            if self._waiting:
+                raise self._cut_short(block)
+            self._cut = block
         block.is_closed = True
         self._send_numbered(block, event, data, changed)
         if block is self._current:
@@ -453,13 +460,25 @@ class AnthropicMender:
             for held in rest:
                 self._place(following, *held)
 
-    def _close_everything(self) -> None:
+    def _close_everything(self, reason: Any) -> None:
+        """Stop what is open before a message ends for this reason, if any was given."""
         while self._current is not None:
             if self._find(rules.BLOCK_LEFT_OPEN, f"block {self._current.number}", "stopped"):
                 stop = {"type": "content_block_stop", "index": 0}
                 self._close(self._current, None, stop, changed=True)
             else:
                 self._show_next()
+        if self._cut is not None:
+            if not isinstance(reason, str) or not reason or reason in WHOLE_REASONS | _PROMOTED:
+                raise self._cut_short(self._cut)
+            self._cut = None
+            self._out += self._kept
+            self._kept = []
+
+    def _cut_short(self, block: _Block) -> _Unmendable:
+        self._find(rules.TOOL_INPUT_BROKEN, _start_of(bytes(block.tool_json)), "ended in an error")
+        message = "The provider's tool call ended inside its JSON arguments."
+        return _Unmendable(make_error(status=502, type="api_error", message=message))
 
     def _complete_block(self, block: Data) -> bool:
         """Fill in what a starting block lacks; True if anything changed."""
@@ -485,6 +504,8 @@ class AnthropicMender:
         return False
 
     def _too_late(self) -> bool:
+        if self._cut is not None:
+            raise self._cut_short(self._cut)
         return self._has_stop_reason and self._find(
             rules.BLOCK_AFTER_STOP_REASON, "a block's event", "dropped"
         )
@@ -516,17 +537,25 @@ class AnthropicMender:
 
     def _send(self, event: sse.Event | None, data: Data, changed: bool = True) -> None:
         kind = data["type"]
+        out = self._out if self._cut is None else self._kept
         if event is None:
-            self._out.append(sse.encode(json_text.write(data), kind))
+            out.append(sse.encode(json_text.write(data), kind))
         elif event.type != kind and self._find(
             rules.EVENT_LINE, f"{event.type!r} over {kind!r}", "written from the data"
         ):
             raw = json_text.write(data) if changed else event.data
-            self._out.append(sse.encode(raw or b"", kind))
+            out.append(sse.encode(raw or b"", kind))
         elif changed:
-            self._out.append(sse.with_data(event, json_text.write(data)))
+            out.append(sse.with_data(event, json_text.write(data)))
         else:
-            self._out.append(event.raw)
+            out.append(event.raw)
+
+    def _passed(self, raw: bytes) -> bytes:
+        """The bytes of an event that is shown as it came, now or later."""
+        if self._cut is None:
+            return raw
+        self._kept.append(raw)
+        return b""
 
     def _is_on(self, rule: Rule) -> bool:
         return rule.code not in self._context.disabled

@@ -82,7 +82,8 @@ class ChatMender:
         self._events += 1
         self._findings = []
         if event.data is None:
-            return Mended(b"" if self._verdict else event.raw, Kind.IDLE)
+            is_late = self._verdict and rules.AFTER_THE_END.code not in self._context.disabled
+            return Mended(b"" if is_late else event.raw, Kind.IDLE)
         if self._verdict is not None:
             return self._dropped(rules.AFTER_THE_END, event, _start_of(event.data))
         try:
