@@ -169,6 +169,26 @@ ORDERS: dict[str, tuple[list[Json], list[Json], list[str]]] = {
         ],
         ["S109", *["S105"] * 3],
     ),
+    "deltas of two blocks under one index, each to its own": (
+        [
+            start(0, tool(1)),
+            delta(0, partial_json='{"a"'),
+            start(0, TEXT),
+            delta(0, text="Hi"),
+            delta(0, partial_json=":1}"),
+            stop(0),
+        ],
+        [
+            start(0, tool(1)),
+            delta(0, partial_json='{"a"'),
+            delta(0, partial_json=":1}"),
+            stop(0),
+            start(1, TEXT),
+            delta(1, text="Hi"),
+            stop(1),
+        ],
+        ["S109", "S108", "S111", "S105", "S105", "S105"],
+    ),
     "thinking that was never stopped": (
         [start(0, THINKING), delta(0, thinking="Hm"), start(1, TEXT), delta(1, text="Hi"), stop(1)],
         [

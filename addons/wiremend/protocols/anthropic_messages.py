@@ -69,6 +69,13 @@ STREAM_EVENTS = frozenset(
     }
 )
 
+KEEPALIVES = frozenset({"keepalive"})
+"""What gateways send in place of `ping`."""
+
+START_COUNTS = ("input_tokens", "output_tokens")
+DELTA_COUNTS = ("output_tokens",)
+"""The counts that usage always has at the start of a message, and at its end."""
+
 _TYPE_BY_STATUS: Mapping[int, str] = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -109,6 +116,11 @@ def error_event(error: ProviderError) -> bytes:
     return sse.encode(error_envelope(error), "error")
 
 
+def is_count(value: Any) -> bool:
+    """Whether a value can stand for a number of tokens."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 class Grammar:
     """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
 
@@ -134,6 +146,8 @@ class Grammar:
         kind = data.get("type") if isinstance(data, dict) else None
         if not isinstance(kind, str):
             return ["data without a type"]
+        if kind in KEEPALIVES:
+            return ["a keepalive frame"]
         problems = [] if event.type == kind else [f"event line {event.type!r} over {kind!r}"]
         if kind not in STREAM_EVENTS or kind == "ping":
             return problems
@@ -165,7 +179,7 @@ class Grammar:
         message = data.get("message")
         if not isinstance(message, dict):
             return [*problems, "message_start without a message"]
-        if not isinstance(message.get("usage"), dict):
+        if not _counts(message.get("usage"), START_COUNTS):
             problems.append("message_start without usage")
         if not isinstance(message.get("content"), list):
             problems.append("message_start without content")
@@ -232,7 +246,7 @@ class Grammar:
             problems.append("message_delta without a stop reason")
         if self._is_cut and (not isinstance(reason, str) or reason in WHOLE_REASONS):
             problems.append(f"{reason} after a tool block that stops inside its JSON")
-        if not isinstance(data.get("usage"), dict):
+        if not _counts(data.get("usage"), DELTA_COUNTS):
             problems.append("message_delta without usage")
         return problems
 
@@ -242,3 +256,7 @@ class Grammar:
             problems.append("message_stop without a stop reason")
         self._ended = True
         return problems
+
+
+def _counts(usage: Any, counts: tuple[str, ...]) -> bool:
+    return isinstance(usage, dict) and all(is_count(usage.get(key)) for key in counts)

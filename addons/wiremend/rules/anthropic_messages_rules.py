@@ -34,7 +34,7 @@ MESSAGE_START_REPEATED = Rule(
 MESSAGE_START_INCOMPLETE = Rule(
     "S104",
     "message-start-incomplete",
-    '`message_start` lacks usage or content, or has an empty stop reason (`""`).',
+    '`message_start` lacks content, usage or a count in it, or its stop reason is `""`.',
     "Zod and serde schemas refuse it: AttributeError, `invalid_union`.",
     "Zero usage, empty content, a null stop reason and a role are filled in.",
     _P,
@@ -74,7 +74,7 @@ DELTA_DOES_NOT_FIT = Rule(
     "delta-does-not-fit",
     "A delta's kind does not fit its block: thinking inside text, one index for everything.",
     "`Mismatched content block type content_block_delta thinking`.",
-    "The block is closed and one of the delta's kind is started.",
+    "It goes to the open block of that index that it fits, else one of its kind is started.",
     _P,
     ("router-for-me/CLIProxyAPI#539",),
 )
@@ -153,8 +153,8 @@ STOP_REASON_CONTRADICTS = Rule(
 USAGE_MISSING = Rule(
     "S117",
     "usage-missing",
-    "`message_delta` has no usage, or null.",
-    "AttributeError in SDKs; the context meter fails.",
+    "`message_delta` has no usage, null, or usage without a number of output tokens.",
+    "AttributeError in SDKs; schemas refuse it; the context meter fails.",
     "Zero output tokens are filled in.",
     _P,
 )
@@ -209,6 +209,18 @@ DELTA_TEXT = Rule(
     "Nothing becomes an empty string, an object its JSON text.",
     _P,
 )
+KEEPALIVE_FRAME = Rule(
+    "S124",
+    "keepalive-frame",
+    '`{"type":"keepalive"}` frames of gateways that speak several protocols.',
+    "Strict schemas refuse the type; taken for content, it would end the time for invisible "
+    "retries, and hide a stall.",
+    "A blank line takes its place.",
+    _P,
+    ("openai/openai-node#1964",),
+    'data: {"type":"keepalive","sequence_number":5}',
+    "(a blank line)",
+)
 RULES = (
     EVENT_LINE,
     MESSAGE_START_MISSING,
@@ -233,4 +245,5 @@ RULES = (
     BROKEN_EVENT,
     BLOCK_AFTER_STOP_REASON,
     DELTA_TEXT,
+    KEEPALIVE_FRAME,
 )

@@ -7,7 +7,7 @@ goes out as it comes.
 What the rules are called and why they exist stands in anthropic_messages_rules.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from wiremend.protocols.anthropic_messages import (
     BLOCK_BY_DELTA,
     DELTAS_BY_BLOCK,
     EMPTY_BLOCKS,
+    KEEPALIVES,
     STREAM_EVENTS,
     TEXT_BY_DELTA,
     TOOL_BLOCKS,
@@ -25,6 +26,7 @@ from wiremend.protocols.anthropic_messages import (
 )
 from wiremend.protocols.errors import ProviderError, make_error, read_error
 from wiremend.rules import anthropic_messages_rules as rules
+from wiremend.rules.anthropic_messages_fields import EMPTY_MESSAGE, final_usage, missing_fields
 from wiremend.rules.anthropic_messages_rules import RULES
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.made_up_ids import made_up_id
@@ -50,8 +52,10 @@ class _Block:
 
     kind: str
     identity: Any = None
+    source: Any = None
+    """The index that it came under."""
     number: int = -1
-    is_closed: bool = False
+    is_stopped: bool = False
     tool_json: bytearray = field(default_factory=bytearray)
     waiting: list[tuple[sse.Event | None, Data, bool]] = field(default_factory=list)
 
@@ -172,6 +176,8 @@ class AnthropicMender:
             return self._dispatch(event, data, kind, changed=changed)
         if not isinstance(kind, str):
             return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw))
+        if kind in KEEPALIVES and self._find(rules.KEEPALIVE_FRAME, _start_of(raw), "a blank line"):
+            return Mended(self._passed(b"\n"), Kind.IDLE, self._findings)
         return self._dispatch(event, data, kind, changed=False)
 
     def _dispatch(self, event: sse.Event, data: Data, kind: str, *, changed: bool) -> Mended:
@@ -213,9 +219,7 @@ class AnthropicMender:
         message = data.get("message")
         if not isinstance(message, dict):
             message = data["message"] = {}
-        missing: Data = {
-            key: value for key, value in _EMPTY_MESSAGE.items() if not _has(message, key)
-        }
+        missing = missing_fields(message)
         if missing and self._find(
             rules.MESSAGE_START_INCOMPLETE, f"no {', '.join(missing)}", "filled in"
         ):
@@ -256,7 +260,7 @@ class AnthropicMender:
     def _repeated(self, source: Any, block: Data) -> _Block | None:
         """The open block that is started again; None for a new one under an index used before."""
         known = self._by_source.get(source)
-        if known is None or known.is_closed or known.kind != block["type"]:
+        if known is None or known.is_stopped or known.kind != block["type"]:
             return None
         is_same = not block.get("id") or not known.identity or block["id"] == known.identity
         return known if is_same else None
@@ -288,7 +292,15 @@ class AnthropicMender:
     def _known(self, source: Any) -> _Block | None:
         """The block under this index, or the one that is shown; None if it is not open."""
         known = self._by_source.get(source) if source is not None else self._current
-        return known if known is not None and not known.is_closed else None
+        if known is not None and not known.is_stopped:
+            return known
+        return next(self._open_under(source), None)
+
+    def _open_under(self, source: Any) -> Iterator[_Block]:
+        """The blocks under this index that are not stopped: the shown one, then those that wait."""
+        for block in (self._current, *self._waiting):
+            if block is not None and block.source == source and not block.is_stopped:
+                yield block
 
     def _block_for(self, known: _Block | None, source: Any, delta: Data) -> _Block | None:
         """The block that a delta belongs to, started if need be; None when it is dropped."""
@@ -297,6 +309,11 @@ class AnthropicMender:
             fits = kind not in BLOCK_BY_DELTA or kind in DELTAS_BY_BLOCK.get(known.kind, (kind,))
             if fits or not self._is_on(rules.DELTA_DOES_NOT_FIT):
                 return known
+            for block in self._open_under(source):
+                if kind in DELTAS_BY_BLOCK.get(block.kind, ()):
+                    found = f"{kind} under the index of a {known.kind} block"
+                    self._find(rules.DELTA_DOES_NOT_FIT, found, f"of the {block.kind} block")
+                    return block
             if kind == "input_json_delta":
                 what = f"{kind} in a {known.kind} block, the tool's name is unknown"
                 raise self._lost(what, rules.DELTA_DOES_NOT_FIT)
@@ -355,7 +372,8 @@ class AnthropicMender:
         self._finish(event, data, changed)
 
     def _message_stop(self, event: sse.Event, data: Data, changed: bool) -> None:
-        if not self._began:
+        is_empty = not (self._has_stop_reason or self._next_number)
+        if not self._began or (is_empty and self._is_on(rules.STOP_REASON_MISSING)):
             raise _Unmendable(
                 make_error(status=502, type="api_error", message="The provider sent no content.")
             )
@@ -389,11 +407,13 @@ class AnthropicMender:
         if better and self._find(rules.STOP_REASON_CONTRADICTS, repr(reason), repr(better)):
             delta["stop_reason"] = better
             changed = True
-        if not isinstance(data.get("usage"), dict):
-            given = self._without_reason[1].get("usage") if self._without_reason else None
-            if self._find(rules.USAGE_MISSING, "none", "filled in"):
-                data["usage"] = given if isinstance(given, dict) else {"output_tokens": 0}
-                changed = True
+        before = self._without_reason[1].get("usage") if self._without_reason else None
+        usage = final_usage(data.get("usage"), before)
+        if usage is not data.get("usage") and self._find(
+            rules.USAGE_MISSING, _start_of(repr(data.get("usage")).encode()), "filled in"
+        ):
+            data["usage"] = usage
+            changed = True
         self._send(event, data, changed)
 
     # Blocks
@@ -403,6 +423,7 @@ class AnthropicMender:
     ) -> None:
         """Start a block now, or let it wait for an unfinished tool."""
         self._by_source[source] = block
+        block.source = source
         while (current := self._current) is not None:  # closing one may show one that waited
             found = f"block {source!r} inside another"
             if not self._is_on(rules.BLOCKS_OVERLAP):
@@ -430,6 +451,7 @@ class AnthropicMender:
         """Show a delta or a stop of a block, or keep it with a block that waits."""
         if not block.is_shown:
             block.waiting.append((event, data, changed))
+            block.is_stopped = data["type"] == "content_block_stop"
         elif data["type"] == "content_block_stop":
             self._close(block, event, data, changed)
         else:
@@ -444,7 +466,7 @@ class AnthropicMender:
             if self._waiting:
                 raise self._cut_short(block)
             self._cut = block
-        block.is_closed = True
+        block.is_stopped = True
         self._send_numbered(block, event, data, changed)
         if block is self._current:
             self._show_next()
@@ -516,7 +538,7 @@ class AnthropicMender:
             if not self._find(rules.MESSAGE_START_MISSING, "no message_start", "added"):
                 return
             model = self._context.shown_model or self._context.model
-            message = {**_EMPTY_MESSAGE, "id": "msg_unknown", "model": model}
+            message = {**EMPTY_MESSAGE, "id": "msg_unknown", "model": model}
             self._send(None, {"type": "message_start", "message": message})
 
     # Writing
@@ -578,36 +600,6 @@ class AnthropicMender:
     def _failed(self, error: ProviderError) -> Mended:
         self._out.append(self.fail(error))
         return Mended(b"".join(self._out), Kind.ERROR, self._findings, error)
-
-
-_EMPTY_MESSAGE: Mapping[str, Any] = {
-    "id": "",
-    "type": "message",
-    "role": "assistant",
-    "model": "",
-    "content": [],
-    "stop_reason": None,
-    "stop_sequence": None,
-    "usage": {"input_tokens": 0, "output_tokens": 0},
-}
-
-
-def _has(message: Data, key: str) -> bool:
-    """Whether a field is there in a form that schemas accept."""
-    value = message.get(key)
-    match key:
-        case "stop_reason":
-            return key in message and value != ""
-        case "stop_sequence":
-            return True
-        case "content":
-            return isinstance(value, list)
-        case "usage":
-            return isinstance(value, dict)
-        case "id" | "model":
-            return isinstance(value, str)
-        case _:
-            return bool(value == _EMPTY_MESSAGE[key])
 
 
 def _source(data: Data) -> Any:
