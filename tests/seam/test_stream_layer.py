@@ -76,6 +76,16 @@ def test_what_one_read_brought_leaves_in_one_write(book: Playbook) -> None:
     assert book.writes[2:] == [(book.client, chunk(events[middle])), (book.client, LAST)]
 
 
+def test_an_interim_response_is_not_the_response(book: Playbook) -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"
+    book.client_sends(call())
+    for part in (interim[:20], interim[20:] + b"HTTP/1.1 102 Processing\r\n\r\n" + HEAD[:9]):
+        book.server_sends(part)
+        assert book.shown == b""
+    book.server_sends(HEAD[9:] + chunk(GOOD) + LAST)
+    assert book.shown == HEAD + chunk(GOOD) + LAST
+
+
 def test_bytes_before_a_reset_in_the_same_read_are_not_lost(book: Playbook) -> None:
     book.client_sends(call())
     broken_chunk = b"not a length\r\n"

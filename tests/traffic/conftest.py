@@ -43,6 +43,7 @@ def shared_provider(
 def provider(shared_provider: ScriptedProvider) -> Iterator[ScriptedProvider]:
     shared_provider.clear()
     shared_provider.alpn = ("http/1.1",)
+    shared_provider.streams_at_once = 0
     yield shared_provider
     shared_provider.clear()
 

@@ -110,6 +110,10 @@ class Exchange(ABC):
     async def go_away(self, code: int, last_stream: int | None) -> None:
         """HTTP/2 only: GOAWAY with this error code, then the end of the connection."""
 
+    @abstractmethod
+    async def say_farewell(self, *, processed: bool) -> None:
+        """HTTP/2 only: GOAWAY that lets earlier requests finish, and this one if `processed`."""
+
 
 Step = Callable[[Exchange], Awaitable[None]]
 

@@ -122,6 +122,24 @@ def go_away(code: int = NO_ERROR, last_stream: int | None = 0) -> Step:
     return step
 
 
+def farewell(*, processed: bool) -> Step:
+    """HTTP/2 GOAWAY of a server that stops: what runs may finish, this request if `processed`."""
+
+    async def step(exchange: Exchange) -> None:
+        await exchange.say_farewell(processed=processed)
+
+    return step
+
+
+def interim(status: int = 103) -> Step:
+    """A head before the response's own: RFC 9110, 15.2."""
+
+    async def step(exchange: Exchange) -> None:
+        await exchange.informational(status, (("link", "</style.css>; rel=preload"),))
+
+    return step
+
+
 def once(condition: Callable[[], bool]) -> Step:
     """Go on once the test sees this: so that what was sent before has reached the client.
 

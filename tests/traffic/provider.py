@@ -24,7 +24,9 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 import h11
+from hyperframe.frame import GoAwayFrame
 
 from .certificates import Leaf
 from .exchange import (
@@ -63,6 +65,8 @@ class ScriptedProvider:
 
     def __init__(self, leaf: Leaf, directory: Path, alpn: Sequence[str] = ("http/1.1",)) -> None:
         self.alpn = tuple(alpn)
+        self.streams_at_once = 0
+        """The limit that an HTTP/2 connection announces; 0 for h2's own."""
         self.certificate = leaf.der
         self.received: list[Received] = []
         self.connections = 0
@@ -500,6 +504,9 @@ class _Http1Exchange(_Exchange):
     async def go_away(self, code: int, last_stream: int | None) -> None:
         raise NotImplementedError("HTTP/1.1 has no GOAWAY")
 
+    async def say_farewell(self, *, processed: bool) -> None:
+        raise NotImplementedError("HTTP/1.1 has no GOAWAY")
+
     def over(self) -> None:
         self.connection.exchange = None
         self.connection.read()
@@ -531,6 +538,9 @@ class _Http2Connection(_Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.h2.initiate_connection()
+        if self.provider.streams_at_once:
+            limit = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
+            self.h2.update_settings({limit: self.provider.streams_at_once})
         self.flush()
 
     def exchanges(self) -> "list[_Exchange]":
@@ -562,6 +572,9 @@ class _Http2Connection(_Connection):
                 self._requests.pop(event.stream_id, None)
                 if exchange := self.streams.get(event.stream_id):
                     exchange.peer_left()
+            elif isinstance(event, h2.events.ConnectionTerminated):
+                for running in self.exchanges():
+                    running.peer_left()
         self.window_opened.set()
         self.flush()
 
@@ -647,6 +660,11 @@ class _Http2Exchange(_Exchange):
         self.connection.h2.close_connection(code, last_stream_id=last_stream)
         await self._flush()
         await self.connection.finish()
+
+    async def say_farewell(self, *, processed: bool) -> None:
+        last = self._stream_id if processed else self._stream_id - 2
+        # h2 would send nothing more.
+        await self.connection.write(GoAwayFrame(0, last_stream_id=last).serialize())
 
     def over(self) -> None:
         self.connection.streams.pop(self._stream_id, None)

@@ -1,5 +1,6 @@
 """`[[models]]` with providers and fallbacks: who is asked, with whose key, for which model."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -103,6 +104,23 @@ def test_what_one_provider_cannot_do_the_next_is_asked(
     everything = repr((received.path, received.headers, received.body))
     assert KEY not in everything
     assert OTHER_KEY not in repr([(r.path, r.headers, r.body) for r in provider.received])
+
+
+@pytest.mark.parametrize("upstream", [("http/1.1",), ("h2",)], ids=["HTTP/1.1", "HTTP/2"])
+def test_a_model_that_is_gone_gives_way_to_another_at_the_same_provider(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider, upstream: tuple[str, ...]
+) -> None:
+    provider.alpn = upstream
+    missing = faults.native_error(good.ANTHROPIC, 404, "not_found_error", "no such model")
+    provider.script([faults.status(404, missing), faults.none(good.ANTHROPIC)])
+    other_model = '[[models]]\nmatch = "*"\nfallback = ["claude-sonnet-5"]\n'
+    proxy = start_proxy(scripts=SHARED, configuration=f"{QUICK_RETRIES}\n{other_model}")
+    with model_call(proxy, good.ANTHROPIC, True) as call:
+        assert call.response().body
+    assert [json.loads(received.body)["model"] for received in provider.received] == [
+        good.request_body(good.ANTHROPIC, True)["model"],
+        "claude-sonnet-5",
+    ]
 
 
 def test_when_every_provider_fails_the_error_names_every_try(

@@ -6,7 +6,9 @@ as soon as upstream fails. So calls are carried here, one layer further in:
     stream_layer.py   one call: `MendedHttpStream` takes over from mitmproxy's `HttpStream` at the
                       moment it would connect upstream, lets a machine decide, and turns its
                       actions into mitmproxy's commands
+    upstream.py       the HTTP clients, less what makes them lose a call
     connections.py    what the calls of one client connection share
+    sockets.py        what opens and reads those connections
     installation.py   puts it all in place, and takes it back
     flows.py          requests and responses: what they show, and what is on the wire
     servers.py        what the proxy itself listens on
@@ -34,4 +36,10 @@ Everything else keeps to the original code path. What it relies on (mitmproxy 12
     that names the address, so that task is cancelled and its work done once scripts are loaded.
 13. `HttpLayer._handle_event` gets one `DataReceived` for each network read and hands everything
     that was in it to the streams before it returns; each `SendData` is one write.
+14. `Http1Client` and `Http2Client` are looked up by their names in the module. HTTP/1's reads
+    interim responses as final; HTTP/2's keeps requests beyond the server's stream limit in
+    `stream_queue`, drops them when the connection closes, and closes it at every GOAWAY.
+15. A `ConnectionHandler` opens as many connections to one host as its `max_conns` allows, and a
+    further one waits. Its `handle_connection` takes a connection out of `transports` once its end
+    was told, and is cancelled when a write to that connection fails.
 """

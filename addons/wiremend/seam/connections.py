@@ -20,11 +20,19 @@ class Draining(Protocol):
 
 @dataclass
 class GetAttemptConnection(GetHttpConnection):
-    """A connection for one attempt; never a kept-alive one when `fresh`."""
+    """A connection for one attempt."""
 
-    fresh: bool = False
+    instead_of: Connection | None = None
+    """The one that the attempt before failed on: neither this call nor a new one is to meet it."""
 
-    __hash__ = GetHttpConnection.__hash__
+    # Two calls that want the same are still two; mitmproxy compares them by what they want.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+@dataclass
+class LastRequestSent(events.Event):
+    """An HTTP/2 connection gets no more requests: it is to close when what runs there is over."""
 
 
 @dataclass
@@ -44,6 +52,8 @@ class Connections:
     """Answered calls that go on upstream: the client's leaving must not end them."""
     close_when_done: commands.CloseConnection | None = None
     next_attempt_id: int = -1
+    leaving: set[Connection] = field(default_factory=set)
+    """Connections that get no more requests, but whose running ones may finish."""
     reading: list[HttpStream] | None = None
     """While one network read is looked at: the streams that got bytes of it."""
 

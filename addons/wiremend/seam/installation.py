@@ -1,14 +1,26 @@
-"""Puts the seam in place: a stream class of ours, and two methods of mitmproxy's HttpLayer."""
+"""Puts the seam in place: classes and methods of mitmproxy's, each replaced by a mended one."""
 
 from collections.abc import Callable
+from typing import Any
 
 from mitmproxy import version
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http._http1 import Http1Client
+from mitmproxy.proxy.server import ConnectionHandler
 
-from wiremend.seam.connections import Commands, ReadOver, connections_of
+from wiremend.seam.connections import (
+    Commands,
+    GetAttemptConnection,
+    LastRequestSent,
+    ReadOver,
+    connections_of,
+)
+from wiremend.seam.sockets import with_every_end_told, with_more_connections
 from wiremend.seam.stream_layer import MendedHttpStream
+from wiremend.seam.upstream import MendedHttp1Client, MendedHttp2Client
 
 TESTED_VERSION = "12.2."
 
@@ -23,29 +35,35 @@ class Seam:
                 f"wiremend works with mitmproxy {TESTED_VERSION}x, "
                 f"this is {version.VERSION}: install the tested version."
             )
-        self._stream = http_layers.HttpStream
-        self._get_connection = HttpLayer.get_connection
-        self._handle_event = HttpLayer._handle_event
-        self._is_second = hasattr(http_layers.HttpStream, "machine")
-        if not self._is_second:
-            http_layers.HttpStream = MendedHttpStream  # type: ignore[misc]
-            HttpLayer.get_connection = _mended_get_connection(  # type: ignore[method-assign]
-                HttpLayer.get_connection
-            )
-            HttpLayer._handle_event = _mended_handle_event(  # type: ignore[method-assign]
-                HttpLayer._handle_event
-            )
+        self._originals: list[tuple[object, str, Any]] = []
+        if hasattr(http_layers.HttpStream, "machine"):
+            return
+        for owner, name, mended in _replacements():
+            original = getattr(owner, name)
+            self._originals.append((owner, name, original))
+            setattr(owner, name, mended(original))
 
     def remove(self) -> None:
         """Put back what was there before; calls under way keep the layer they began with."""
-        if not self._is_second:
-            http_layers.HttpStream = self._stream  # type: ignore[misc]
-            HttpLayer.get_connection = self._get_connection  # type: ignore[method-assign]
-            HttpLayer._handle_event = self._handle_event  # type: ignore[method-assign]
+        for owner, name, original in self._originals:
+            setattr(owner, name, original)
+
+
+def _replacements() -> list[tuple[object, str, Callable[[Any], Any]]]:
+    """What is replaced where, and what makes the new one of the one that was there."""
+    return [
+        (http_layers, "HttpStream", lambda _: MendedHttpStream),
+        (http_layers, "Http1Client", lambda _: MendedHttp1Client),
+        (http_layers, "Http2Client", lambda _: MendedHttp2Client),
+        (HttpLayer, "get_connection", _mended_get_connection),
+        (HttpLayer, "_handle_event", _mended_handle_event),
+        (ConnectionHandler, "__init__", with_more_connections),
+        (ConnectionHandler, "handle_connection", with_every_end_told),
+    ]
 
 
 def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., Commands]:
-    """Never hand out a connection whose last response has not ended, nor a used one when fresh."""
+    """Hand out only connections that are good for another request."""
 
     def get_connection(
         http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool = True
@@ -54,11 +72,53 @@ def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., C
         for connection, stream in list(connections.draining.items()):
             if event.connection_spec_matches(connection) and connection.alpn != b"h2":
                 yield from stream.stop_draining()
-        if connections.background or getattr(event, "fresh", False):
+        if isinstance(event, GetAttemptConnection) and event.instead_of is not None:
+            yield from _retire(http_layer, event.instead_of)
+        if connections.background or not _puts_usable_first(http_layer, event):
             reuse = False
         yield from original(http_layer, event, reuse=reuse)
 
     return get_connection
+
+
+def _retire(http_layer: HttpLayer, connection: Connection) -> Commands:
+    """Send no more requests there; other calls that run on an HTTP/2 connection go on."""
+    if connection.connected and connection.alpn == b"h2" and connection in http_layer.connections:
+        connections_of(http_layer).leaving.add(connection)
+        handler = http_layer.connections[connection]
+        yield from http_layer.event_to_child(handler, LastRequestSent())
+
+
+def _puts_usable_first(http_layer: HttpLayer, event: GetHttpConnection) -> bool:
+    """Move connections that a request must not meet behind the others; whether others are left.
+
+    mitmproxy takes the first one that leads to the right place.
+    """
+    connections, leaving = http_layer.connections, connections_of(http_layer).leaving
+    leaving &= {connection for connection in leaving if connection.connected}
+    found = [connection for connection in connections if event.connection_spec_matches(connection)]
+    instead_of = getattr(event, "instead_of", None)
+    usable = {
+        connection
+        for connection in found
+        if connection in http_layer.waiting_for_establishment
+        or (
+            connection.connected
+            and connection is not instead_of
+            and connection not in leaving
+            and not _is_busy(http_layer, connection)
+        )
+    }
+    for connection in found:
+        if connection not in usable:
+            connections[connection] = connections.pop(connection)
+    return bool(usable)
+
+
+def _is_busy(http_layer: HttpLayer, connection: Connection) -> bool:
+    """Whether an HTTP/1 connection's last response has not ended, or is just about to."""
+    protocol = http_layer.connections[connection].context.layers[-1]
+    return isinstance(protocol, Http1Client) and protocol.request is not None
 
 
 def _mended_handle_event(original: Callable[..., Commands]) -> Callable[..., Commands]:

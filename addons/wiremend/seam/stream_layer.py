@@ -314,7 +314,7 @@ class MendedHttpStream(HttpStream):
             request.scheme == "https",
             self.flow.server_conn.via,
             self.flow.server_conn.transport_protocol,
-            fresh=fresh,
+            instead_of=self.flow.server_conn if fresh else None,
         )
         command.blocking = self  # type: ignore[assignment] # point 4 above
         self._connecting = command

@@ -1,0 +1,132 @@
+"""mitmproxy's HTTP clients, less the ways in which they lose a call that could be answered."""
+
+import re
+
+from h2.connection import ConnectionState
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, Event, StreamReset
+from h2.exceptions import InvalidBodyLengthError
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame
+from mitmproxy.proxy import events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestProtocolError,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._http1 import Http1Client
+from mitmproxy.proxy.layers.http._http2 import Http2Client
+from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
+
+from wiremend.seam.connections import Commands, LastRequestSent, connections_of
+
+_INTERIM_HEAD = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
+
+
+class MendedHttp1Client(Http1Client):
+    """Reads an interim response (100, 102, 103: RFC 9110, 15.2) and goes on to the response."""
+
+    def read_headers(self, event: events.ConnectionEvent) -> Commands:
+        """The same, once what is only an interim head is taken away."""
+        while self.request and _INTERIM_HEAD.match(bytes(self.buf)):
+            if self.buf.maybe_extract_lines() is None:
+                break
+        yield from super().read_headers(event)
+
+
+class MendedHttp2Client(Http2Client):
+    """Forgets no request that waits for a free stream, and lets a GOAWAY finish what runs."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.h2_conn = _GracefulConnection(self.h2_conf)
+        self.h2_conn.local_settings.enable_push = 0
+        self.h2_conn.local_settings.acknowledge()
+        self._depth = 0
+        self._leaving = False
+        self._unsent: list[tuple[int, str]] = []
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestProtocolError) and event.stream_id in self.stream_queue:
+            # Given up before it was sent: mitmproxy would send it, and then reset it.
+            del self.stream_queue[event.stream_id]
+            return
+        self._depth += 1
+        if isinstance(event, LastRequestSent):
+            self._leaving = True
+        else:
+            yield from super()._handle_event(event)
+        self._depth -= 1
+        if not self._depth:  # an event may lead to others here, while it is still looked at
+            yield from self._settle()
+
+    def _settle(self) -> Commands:
+        if self._leaving and not self.h2_conn.open_outbound_streams:
+            self._leaving = False
+            self.streams.clear()
+            yield from self.close_connection("no longer needed")
+        unsent, self._unsent = self._unsent, []
+        for stream_id, reason in unsent:
+            yield ReceiveHttp(_failed(stream_id, reason))
+
+    def handle_h2_event(self, event: Event) -> CommandGenerator[bool]:
+        """The same, but for a GOAWAY that says that nothing is wrong."""
+        if isinstance(event, ConnectionTerminated) and event.error_code == ErrorCodes.NO_ERROR:
+            yield from self._let_streams_finish(event.last_stream_id or 0)
+            return False
+        return (yield from super().handle_h2_event(event))
+
+    def _let_streams_finish(self, last_stream_id: int) -> Commands:
+        """A graceful shutdown (RFC 9113, 6.8): later streams were not and will not be processed."""
+        reason = "the server closes the connection and did not process this request"
+        self._leaving = True
+        http_layer = next(n for n in reversed(self.context.layers) if isinstance(n, HttpLayer))
+        connections_of(http_layer).leaving.add(self.conn)
+        self._take_queue(reason)
+        for stream_id in [number for number in self.streams if number > last_stream_id]:
+            del self.streams[stream_id]
+            if self.h2_conn.state_machine.state is not ConnectionState.CLOSED:
+                self.h2_conn.reset_stream(stream_id, ErrorCodes.CANCEL)
+            yield ReceiveHttp(_failed(stream_id, reason))
+
+    def close_connection(self, msg: str) -> Commands:
+        """The same; what still waits for a free stream is told, too."""
+        self._take_queue(msg)
+        yield from super().close_connection(msg)
+
+    def _take_queue(self, reason: str) -> None:
+        self._unsent += [(stream_id, reason) for stream_id in self.stream_queue]
+        self.stream_queue.clear()
+
+
+def _failed(stream_id: int, reason: str) -> ResponseProtocolError:
+    return ResponseProtocolError(stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR)
+
+
+class _GracefulConnection(BufferedH2Connection):
+    """h2 ends a connection where only some of its streams are concerned."""
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        """Go on after a GOAWAY that says that nothing is wrong."""
+        state, outgoing = self.state_machine.state, self._data_to_send
+        received = super()._receive_goaway_frame(frame)
+        if frame.error_code == ErrorCodes.NO_ERROR and state is ConnectionState.CLIENT_OPEN:
+            self.state_machine.state, self._data_to_send = state, outgoing
+        return received
+
+    def _receive_data_frame(self, frame: DataFrame) -> tuple[list[Frame], list[Event]]:
+        """A body of the wrong length is an error of its stream alone (RFC 9113, 8.1.1)."""
+        try:
+            return super()._receive_data_frame(frame)
+        except InvalidBodyLengthError:
+            self.reset_stream(frame.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            return [], [
+                StreamReset(
+                    stream_id=frame.stream_id,
+                    error_code=ErrorCodes.PROTOCOL_ERROR,
+                    remote_reset=False,
+                )
+            ]

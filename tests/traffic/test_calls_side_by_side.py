@@ -1,0 +1,276 @@
+"""Many calls over one connection: what happens to one does not happen to the others."""
+
+import json
+import random
+import threading
+from collections import Counter
+
+import pytest
+
+from traffic import faults, good
+from traffic.assembled import read_answer
+from traffic.clients import Http2Call, RawResponse, model_call
+from traffic.exchange import ConnectionFault, Framing, Received, Reply
+from traffic.fault_matrix import POSSIBLE, Cell
+from traffic.provider import ScriptedProvider
+from traffic.proxy import KEY, Proxy
+
+ANTHROPIC = good.ANTHROPIC
+UPSTREAM = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
+STREAMS = 30
+GOOD = good.text_stream(ANTHROPIC)
+
+
+def send(call: Http2Call, number: int, *, stream: bool = True) -> int:
+    """One more call over this connection; its stream."""
+    headers = {
+        "content-type": "application/json",
+        "authorization": f"Bearer {KEY}",
+        "x-call": str(number),
+    }
+    body = json.dumps(good.request_body(ANTHROPIC, stream)).encode()
+    call.send("POST", good.PATHS[ANTHROPIC, stream], headers, body)
+    return call.stream
+
+
+def call_elsewhere(proxy: Proxy) -> None:
+    """A whole call over a connection of its own."""
+    with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
+        assert response(call, send(call, 9)).body == GOOD.data
+
+
+def response(call: Http2Call, stream: int) -> RawResponse:
+    call.stream = stream
+    return call.response()
+
+
+def number_of(received: Received) -> int:
+    return int(received.header("x-call"))
+
+
+def cells(http_version: str) -> list[Cell]:
+    """Those that no timeout has to end."""
+    return [
+        cell
+        for cell in POSSIBLE
+        if cell.protocol is ANTHROPIC
+        and cell.http_version == http_version
+        and cell.fault != "stall"
+        and (cell.fault, cell.stream, http_version) != ("early end", False, "HTTP/1.1")
+        and not isinstance(cell.script()[0], ConnectionFault)
+    ]
+
+
+def is_whole_or_says_why_not(cell: Cell, raw: RawResponse) -> bool:
+    if raw.ended != "complete":
+        return False
+    answer = read_answer(ANTHROPIC, raw.body, stream=cell.stream and raw.status == 200)
+    expected = cell.good_stream
+    if answer.error:
+        return expected.text.startswith(answer.text)
+    return (answer.finished, answer.text, answer.tool_calls) == (
+        True,
+        expected.text,
+        expected.tool_calls,
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("http_version", UPSTREAM)
+def test_broken_calls_do_not_hurt_each_other(
+    proxy: Proxy, provider: ScriptedProvider, http_version: str, seed: int
+) -> None:
+    provider.alpn = UPSTREAM[http_version]
+    chosen = random.Random(seed).choices(cells(http_version), k=STREAMS)
+    attempts: Counter[int] = Counter()
+
+    def reply(received: Received) -> Reply:
+        number = number_of(received)
+        script = chosen[number].script()
+        attempts[number] += 1
+        step = script[min(attempts[number], len(script)) - 1]
+        assert isinstance(step, Reply)
+        return step
+
+    provider.script([reply])
+    with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
+        streams = [send(call, number, stream=chosen[number].stream) for number in range(STREAMS)]
+        responses = [response(call, stream) for stream in streams]
+    wrong = {
+        str(cell): raw
+        for cell, raw in zip(chosen, responses, strict=True)
+        if not is_whole_or_says_why_not(cell, raw)
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("calls", [2, 12])
+def test_connections_that_are_reset_together_are_all_noticed(
+    proxy: Proxy, provider: ScriptedProvider, calls: int
+) -> None:
+    attempts: Counter[int] = Counter()
+
+    def reply(received: Received) -> Reply:
+        attempts[number_of(received)] += 1
+        first = attempts[number_of(received)] == 1
+        return faults.reset_before_head() if first else faults.none(ANTHROPIC)
+
+    provider.script([reply])
+    with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
+        streams = [send(call, number) for number in range(calls)]
+        assert [response(call, stream).body for stream in streams] == [GOOD.data] * calls
+
+
+@pytest.mark.parametrize("http_version", UPSTREAM)
+def test_a_call_does_not_wait_for_those_that_run(
+    proxy: Proxy, provider: ScriptedProvider, http_version: str
+) -> None:
+    """mitmproxy opens no more than five connections to a host for one client."""
+    provider.alpn = UPSTREAM[http_version]
+    go_on = threading.Event()
+    head = (faults.head(), faults.chunks(GOOD.events[:4]))
+    slow = Reply("slow", (*head, faults.once(go_on.is_set), faults.chunks(GOOD.events[4:])))
+    slow = Reply("slow", (*slow.steps, faults.end))
+    provider.script([lambda received: slow if number_of(received) < 8 else faults.none(ANTHROPIC)])
+    with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
+        running = [send(call, number) for number in range(8)]
+        for stream in running:
+            call.stream = stream
+            call.read_until(GOOD.events[3])
+        assert response(call, send(call, 8)).body == GOOD.data
+        go_on.set()
+        assert [response(call, stream).body for stream in running] == [GOOD.data] * 8
+
+
+def test_retries_do_not_use_connections_up(proxy: Proxy, provider: ScriptedProvider) -> None:
+    """Each of them asks for another connection than the one that its call failed on."""
+    provider.alpn = ("h2",)
+    script = [faults.overloaded(ANTHROPIC), faults.none(ANTHROPIC)]
+    with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
+        for number in range(12):
+            provider.script(script)
+            assert response(call, send(call, number)).body == GOOD.data
+            assert provider.open_connections <= 2
+            first, second = provider.received[-2:]
+            assert first.connection != second.connection
+
+
+def test_a_server_that_says_goodbye_may_finish_what_runs(
+    proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    provider.alpn = ("h2",)
+    go_on = threading.Event()
+    running = Reply(
+        "farewell in the middle",
+        (
+            faults.head(),
+            faults.chunks(GOOD.events[:4]),
+            faults.once(go_on.is_set),
+            faults.farewell(processed=True),
+            faults.chunks(GOOD.events[4:]),
+            faults.end,
+        ),
+    )
+    refused = Reply("farewell at once", (faults.farewell(processed=False),))
+    attempts: Counter[int] = Counter()
+
+    def reply(received: Received) -> Reply:
+        number = number_of(received)
+        attempts[number] += 1
+        return (running, refused)[number] if attempts[number] == 1 else faults.none(ANTHROPIC)
+
+    provider.script([reply])
+    with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
+        first = send(call, 0)
+        call.read_until(GOOD.events[3])
+        assert response(call, send(call, 1)).body == GOOD.data
+        go_on.set()
+        assert response(call, first).body == GOOD.data
+    assert attempts == {0: 1, 1: 2}
+    first_there, refused_there, retried = (one.connection for one in provider.received)
+    assert first_there == refused_there != retried
+
+
+def test_what_waits_for_a_free_stream_is_neither_forgotten_nor_sent_after_its_end(
+    proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    provider.alpn = ("h2",)
+    provider.streams_at_once = 1
+    go_on = threading.Event()
+    broken = Reply(
+        "reset once others wait",
+        (
+            faults.head(),
+            faults.chunks(GOOD.events[:4]),
+            faults.once(go_on.is_set),
+            faults.reset,
+        ),
+    )
+    attempts: Counter[int] = Counter()
+
+    def reply(received: Received) -> Reply:
+        attempts[number_of(received)] += 1
+        return broken if number_of(received) == 0 else faults.none(ANTHROPIC)
+
+    provider.script([reply])
+    with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
+        first = send(call, 0)
+        call.read_until(GOOD.events[3])
+        given_up, waiting = send(call, 1), send(call, 2)
+        call_elsewhere(proxy)  # so that the proxy has had its time with what came before
+        call.stream = given_up
+        call.cancel()
+        call_elsewhere(proxy)
+        go_on.set()
+        assert read_answer(ANTHROPIC, response(call, first).body, stream=True).error
+        assert response(call, waiting).body == GOOD.data
+    assert attempts == {0: 1, 2: 1, 9: 2}
+
+
+@pytest.mark.parametrize("http_version", UPSTREAM)
+def test_an_interim_response_is_not_the_response(
+    proxy: Proxy, provider: ScriptedProvider, http_version: str
+) -> None:
+    provider.alpn = UPSTREAM[http_version]
+    steps = (faults.interim(), faults.interim(102), *faults.none(ANTHROPIC).steps)
+    provider.script([Reply("103, 102, 200", steps)])
+    with model_call(proxy, ANTHROPIC, True, http_version=http_version) as call:
+        raw = call.response()
+    assert (raw.status, raw.body, len(provider.received)) == (200, GOOD.data, 1)
+
+
+def test_a_body_of_the_wrong_length_ends_its_own_call_alone(
+    proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    """RFC 9113, 8.1.1; h2 ends the connection."""
+    provider.alpn = ("h2",)
+    go_on = threading.Event()
+    head = (faults.head(), faults.chunks(GOOD.events[:4]))
+    slow = Reply("slow", (*head, faults.once(go_on.is_set), faults.chunks(GOOD.events[4:])))
+    slow = Reply("slow", (*slow.steps, faults.end))
+    short = Reply(
+        "too short",
+        (
+            faults.head(200, (*faults.JSON, ("content-length", "1000")), Framing.LENGTH),
+            faults.chunks([b'{"type":"message"']),
+            faults.end,
+        ),
+    )
+    attempts: Counter[int] = Counter()
+
+    def reply(received: Received) -> Reply:
+        number = number_of(received)
+        attempts[number] += 1
+        if number == 0:
+            return slow
+        return short if attempts[number] == 1 else faults.none(ANTHROPIC, False)
+
+    provider.script([reply])
+    with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
+        first = send(call, 0)
+        call.read_until(GOOD.events[3])
+        whole = response(call, send(call, 1, stream=False))
+        assert read_answer(ANTHROPIC, whole.body, stream=False).text == good.TEXT
+        go_on.set()
+        assert response(call, first).body == GOOD.data
+    assert attempts == {0: 1, 1: 2}
