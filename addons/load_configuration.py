@@ -21,7 +21,7 @@ logger = logging.getLogger("wiremend")
 
 
 class LoadConfiguration:
-    """Owns the option, the file and the seam; the others only look at the current configuration."""
+    """Owns options, file and seam; the others only look at the current configuration."""
 
     def __init__(self, current: CurrentConfig, name: str) -> None:
         self.name = f"wiremend.load_configuration {name}".strip()
@@ -31,9 +31,15 @@ class LoadConfiguration:
         self.is_running = False
 
     def load(self, loader: Loader) -> None:
-        """Declare the option, put the seam in place, and keep to loopback unless told otherwise."""
+        """Declare options, put the seam in place, and keep to loopback unless told otherwise."""
         loader.add_option(
             "wiremend_config", str, "", "The configuration file; without it ./wiremend.toml."
+        )
+        loader.add_option(
+            "wiremend_no_proxy",
+            str,
+            "",
+            "Hosts that upstream mode reaches without the upstream proxy, as in NO_PROXY.",
         )
         seam = Seam()
         try:

@@ -3,14 +3,23 @@
 import argparse
 import contextlib
 import datetime
+import fcntl
+import hashlib
+import itertools
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
+
+from outgoing_proxy import mitmproxy_arguments
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "addons"))
@@ -28,20 +37,14 @@ from wiremend.config import ConfigError, find_config, load_config  # noqa: E402
 from wiremend.rules.catalogue import catalogue  # noqa: E402
 
 FIRST_PORT = 8080
-USAGE = """scripts/run [options]                  start the proxy
-       scripts/run [options] -- COMMAND ...   run one command behind it
-       scripts/run --demo                     see what it does; no key, no network"""
-EPILOGUE = """
-HTTPS_PROXY and the trust in the proxy's CA are set for COMMAND alone, and its exit status is
-passed on. The CA is kept in $XDG_STATE_HOME/wiremend (by default ~/.local/state/wiremend), its key
-readable by you only; name constraints limit it to the intercepted hosts.
-
-examples:
-  scripts/run -- claude -p "hello"
-  scripts/run --web --port 9000
-  scripts/run --config team.toml -- codex exec "hello"
-"""
-_LISTENING = re.compile(r"listening at (?:https?://)?\S*?:(\d+)")
+USAGE = """scripts/run [--port N] [--config FILE] [--web] [-- COMMAND ...]
+       scripts/run --help"""
+REPLACING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE")
+"""Name the only certificates that a program trusts."""
+ADDING = "NODE_EXTRA_CA_CERTS"
+"""Names some that it trusts beside others."""
+_LISTENING = re.compile(r"HTTP\(S\) proxy.* listening at \S*?:(\d+)")
+_WEB_LISTENING = re.compile(r"Web server listening at (\S+)")
 
 
 def main(arguments: list[str]) -> int:
@@ -53,6 +56,8 @@ def main(arguments: list[str]) -> int:
         if not command:
             parser().error("a command must follow --")
     options = parser().parse_args(arguments)
+    if options.demo:
+        os.execv(sys.executable, [sys.executable, str(ROOT / "scripts" / "demo.py")])
     try:
         option = str(options.config or "")
         config = load_config(
@@ -63,6 +68,11 @@ def main(arguments: list[str]) -> int:
         return 1
     provider_hosts = [provider.host for provider in config.providers.values()]
     hosts = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+    try:
+        outgoing = mitmproxy_arguments(os.environ)
+    except ValueError as problem:
+        print(f"scripts/run: {problem}", file=sys.stderr)
+        return 1
     directory = state_directory()
     if make_authority(directory, hosts.globs, datetime.datetime.now(datetime.UTC)):
         print(f"wiremend: made a new CA in {directory}", file=sys.stderr)
@@ -72,38 +82,37 @@ def main(arguments: list[str]) -> int:
             f"[intercept] hosts has {', '.join(map(repr, limitless))}; name domains to limit it",
             file=sys.stderr,
         )
-    own = (directory / CERTIFICATE_FILE).read_bytes()
-    bundle = write_bundle(directory / "bundle.pem", [*certificates_in(system_roots()), own])
-    tool = "mitmweb" if options.web else "mitmdump"
+    trust = trusted_files(directory, os.environ)
+    number = options.port or (0 if command else free_port(FIRST_PORT))
     proxy = [
-        str(Path(sys.executable).parent / tool),
-        "-s",
-        str(ROOT / "addons" / "__main__.py"),
-        "--set",
-        f"confdir={directory}",
+        str(Path(sys.executable).parent / ("mitmweb" if options.web else "mitmdump")),
+        *("-s", str(ROOT / "addons" / "__main__.py")),
+        *("--listen-port", str(number)),
+        *("--set", f"confdir={directory}"),
+        # What the user trusts: a company's proxy may sign with a CA of its own.
+        *("--set", f"ssl_verify_upstream_trusted_ca={trust['SSL_CERT_FILE']}"),
+        *outgoing,
     ]
     if options.config:
         proxy += ["--set", f"wiremend_config={options.config.resolve()}"]
+    if options.web:
+        proxy += ["--web-port", str(free_port(max(FIRST_PORT, number) + 1))]
     if command:
-        return run_behind(proxy, options.port, command, directory, bundle)
-    return run_alone(proxy, options.port or free_port(FIRST_PORT), directory, bundle)
+        if options.web:
+            proxy += ["--set", "web_open_browser=false"]  # its page is printed instead
+        return run_behind(proxy, command, trust, directory, web=options.web)
+    return run_alone(proxy, clients_environment(number, trust))
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options before `--`."""
+    """The options before `--`; `scripts/run` itself answers --help."""
     made = argparse.ArgumentParser(
-        prog="scripts/run",
-        usage=USAGE,
-        epilog=EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        prog="scripts/run", usage=USAGE, add_help=False, allow_abbrev=False
     )
-    made.add_argument(
-        "--port", type=port, metavar="N", help=f"listen there (default: {FIRST_PORT} or the next)"
-    )
-    made.add_argument("--config", type=Path, metavar="FILE", help="instead of ./wiremend.toml")
-    made.add_argument("--web", action="store_true", help="mitmweb instead of mitmdump")
-    made.add_argument("--demo", action="store_true", help="an unreliable provider, before/after")
+    made.add_argument("--port", type=port)
+    made.add_argument("--config", type=Path)
+    made.add_argument("--web", action="store_true")
+    made.add_argument("--demo", action="store_true")
     return made
 
 
@@ -131,101 +140,145 @@ def free_port(first: int) -> int:
     raise SystemExit("wiremend: no free port on 127.0.0.1")
 
 
-def environment(proxy_port: int, directory: Path, bundle: Path) -> dict[str, str]:
+def trusted_files(directory: Path, users: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make clients trust the proxy's CA beside what they trust already.
+
+    `bundle.pem` holds the system's roots and the CA. Where the user's own environment names a
+    file, the variable gets a copy of that file with the CA.
+    """
+    own = (directory / CERTIFICATE_FILE).read_bytes()
+    bundle = write_bundle(directory / "bundle.pem", [*certificates_in(system_roots()), own])
+
+    def with_own(name: str, file: str, otherwise: Path) -> str:
+        try:
+            certificates = certificates_in(Path(file)) if file else []
+        except OSError as problem:
+            print(f"wiremend: warning: {name} is not used: {problem}", file=sys.stderr)
+            certificates = []
+        if not certificates:
+            return str(otherwise)
+        code = hashlib.sha256(os.path.abspath(file).encode()).hexdigest()[:8]
+        return str(write_bundle(directory / f"bundle-{code}.pem", [*certificates, own]))
+
+    roots = with_own("SSL_CERT_FILE", users.get("SSL_CERT_FILE", ""), bundle)
+    trust = {name: with_own(name, users.get(name, ""), Path(roots)) for name in REPLACING[1:]}
+    extra = with_own(ADDING, users.get(ADDING, ""), directory / CERTIFICATE_FILE)
+    return {REPLACING[0]: roots, **trust, ADDING: extra}
+
+
+def clients_environment(proxy_port: int, trust: Mapping[str, str]) -> dict[str, str]:
     """What a client needs to go through the proxy and to trust it."""
-    certificate = str(directory / CERTIFICATE_FILE)
     address = f"http://127.0.0.1:{proxy_port}"
-    return {
-        "HTTPS_PROXY": address,
-        "https_proxy": address,
-        "SSL_CERT_FILE": str(bundle),
-        "CODEX_CA_CERTIFICATE": str(bundle),
-        "NODE_EXTRA_CA_CERTS": certificate,
-    }
+    return {"HTTPS_PROXY": address, "https_proxy": address, **trust}
 
 
-def run_alone(proxy: list[str], proxy_port: int, directory: Path, bundle: Path) -> int:
+def run_alone(proxy: list[str], environment: Mapping[str, str]) -> int:
     """The proxy in the foreground, its use explained first."""
-    print(f"wiremend: listening on 127.0.0.1:{proxy_port}; in another terminal:\n")
-    for name, value in environment(proxy_port, directory, bundle).items():
+    print(f"wiremend: the proxy is {environment['HTTPS_PROXY']}; in another terminal:\n")
+    for name, value in environment.items():
         if name.isupper():
-            print(f"  export {name}={value}")
+            print(f"  export {name}={shlex.quote(value)}")
     print("\nand start your agent there. Or run one command: scripts/run -- COMMAND\n", flush=True)
-    os.execv(proxy[0], [*proxy, "--listen-port", str(proxy_port)])
+    os.execv(proxy[0], proxy)
+
+
+class EndingSignals:
+    """Signals that end a program: sent on to the process that this one waits for."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._process: subprocess.Popen[str] | None = None
+        self._in_foreground = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._receive)
+
+    def send_to(self, process: "subprocess.Popen[str]", *, in_foreground: bool) -> None:
+        """From now on, and what came already. In the foreground the terminal sends Ctrl-C."""
+        self._process = process
+        self._in_foreground = in_foreground
+        if self.received:
+            self._receive(self.received, None)
+
+    def _receive(self, number: int, _: object) -> None:
+        self.received = number
+        if self._process is not None and not (number == signal.SIGINT and self._in_foreground):
+            self._process.send_signal(number)
 
 
 def run_behind(
-    proxy: list[str], proxy_port: int | None, command: list[str], directory: Path, bundle: Path
+    proxy: list[str], command: list[str], trust: Mapping[str, str], directory: Path, *, web: bool
 ) -> int:
     """One command behind a proxy of its own; the command's exit status."""
     program = shutil.which(command[0])
     if program is None:
         print(f"scripts/run: {command[0]}: no such command", file=sys.stderr)
         return 127
-    log_path = directory / "proxy.log"
-    with log_path.open("w+") as log:
-        process = subprocess.Popen(
-            [*proxy, "--listen-port", str(proxy_port or 0)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            # Ctrl-C is for the command; the proxy ends after it.
-            start_new_session=True,
-        )
+    log = own_log(directory)
+    signals = EndingSignals()
+    process = subprocess.Popen(
+        proxy,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # Ctrl-C is for the command; the proxy ends after it.
+        start_new_session=True,
+    )
+    try:
+        signals.send_to(process, in_foreground=False)
+        listening = wait_until_listening(process, log, web=web)
+        if signals.received:
+            return 128 + signals.received
+        if listening is None:
+            log.seek(0)
+            print(f"scripts/run: the proxy did not start:\n{log.read()}", file=sys.stderr)
+            return 1
+        threading.Thread(target=log.writelines, args=(process.stdout,), daemon=True).start()
+        environment = {**os.environ, **clients_environment(listening, trust)}
+        child = subprocess.Popen([program, *command[1:]], env=environment, text=True)
+        signals.send_to(child, in_foreground=True)
+        status = child.wait()
+        if process.poll() is not None:
+            print(f"scripts/run: the proxy ended early; its log: {log.name}", file=sys.stderr)
+        return 128 - status if status < 0 else status
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def own_log(directory: Path) -> TextIO:
+    """The first of proxy.log, proxy-2.log, ... that no other run writes to, emptied."""
+    for number in itertools.count(1):
+        log = (directory / (f"proxy-{number}.log" if number > 1 else "proxy.log")).open("a+", 1)
         try:
-            listening = wait_until_listening(process, log)
-            if listening is None:
-                print(
-                    f"scripts/run: the proxy did not start:\n{log_path.read_text()}",
-                    file=sys.stderr,
-                )
-                return 1
-            return run_child(
-                [program, *command[1:]], environment(listening, directory, bundle), process, log
-            )
-        finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.close()
+        else:
+            log.truncate(0)
+            return log
+    raise AssertionError("the numbers do not end")
 
 
-def wait_until_listening(process: "subprocess.Popen[str]", log: "object") -> int | None:
-    """The port, once the proxy says that it listens; None if it ends before."""
+def wait_until_listening(process: "subprocess.Popen[str]", log: TextIO, *, web: bool) -> int | None:
+    """The proxy's port, once it listens, and mitmweb's page too; None if it ends before."""
     assert process.stdout is not None
+    port = page = None
     for line in process.stdout:
-        print(line, end="", file=log, flush=True)  # type: ignore[call-overload]
+        print(line, end="", file=log)
         if match := _LISTENING.search(line):
-            return int(match[1])
+            port = int(match[1])
+        if match := _WEB_LISTENING.search(line):
+            page = match[1]
+            print(f"wiremend: mitmweb is at {page}", file=sys.stderr)
+        if port and (page or not web):
+            return port
     return None
-
-
-def run_child(
-    command: list[str],
-    additions: dict[str, str],
-    process: "subprocess.Popen[str]",
-    log: "object",
-) -> int:
-    """Run the command to its end while the proxy's log is written to its file."""
-    import threading
-
-    def copy() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", file=log, flush=True)  # type: ignore[call-overload]
-
-    threading.Thread(target=copy, daemon=True).start()
-    child = subprocess.Popen(command, env={**os.environ, **additions})
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: child.send_signal(received))
-    # The terminal sends Ctrl-C to the child too, which decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    status = child.wait()
-    return 128 - status if status < 0 else status
 
 
 if __name__ == "__main__":

@@ -1,22 +1,42 @@
-"""scripts/run as a user types it."""
+"""The scripts as a user types them."""
 
+import importlib.util
 import os
+import re
+import select
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from traffic.certificates import Authority
 
 ROOT = Path(__file__).resolve().parents[1]
+LAUNCH = str(ROOT / "scripts" / "launch.py")
+SCRIPTS = [
+    path.name for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and not path.suffix
+]
+_OF_THE_MACHINE = re.compile(r"(?i).*_proxy|.*PYTEST.*|.*_CA_(BUNDLE|CERT).*|SSL_CERT_FILE")
 
 
-def run(directory: Path, *arguments: str, text: str = "") -> "subprocess.CompletedProcess[str]":
-    environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+def environment(directory: Path, additions: Mapping[str, str]) -> dict[str, str]:
+    """This machine's, without what the tests are about."""
+    kept = {name: value for name, value in os.environ.items() if not _OF_THE_MACHINE.match(name)}
+    return kept | {"XDG_STATE_HOME": str(directory / "state"), **additions}
+
+
+def run(
+    directory: Path, *arguments: str, text: str = "", **additions: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "launch.py"), *arguments],
+        [sys.executable, LAUNCH, *arguments],
         cwd=directory,
-        env=environment | {"XDG_STATE_HOME": str(directory / "state"), "NO_PROXY": "intra.net"},
+        env=environment(directory, additions),
         input=text,
         capture_output=True,
         text=True,
@@ -24,10 +44,22 @@ def run(directory: Path, *arguments: str, text: str = "") -> "subprocess.Complet
     )
 
 
-def test_help_shows_what_to_type(tmp_path: Path) -> None:
-    done = run(tmp_path, "--help")
-    assert done.returncode == 0
-    assert 'scripts/run -- claude -p "hello"' in done.stdout
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_is_answered_without_setting_anything_up(name: str, tmp_path: Path) -> None:
+    scripts = tmp_path / "scripts"
+    shutil.copytree(ROOT / "scripts", scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    if name != "environment":
+        (scripts / "environment").write_text("exit 9\n")
+    done = subprocess.run(
+        ["/bin/bash", str(scripts / name), "--help"],
+        env={"PATH": "/bin:/usr/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: scripts/{name}")
+    assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
 
 
 @pytest.mark.parametrize(
@@ -64,14 +96,12 @@ def test_a_command_gets_proxy_and_trust_and_its_status_is_passed_on(tmp_path: Pa
         "import os, socket, sys\n"
         "port = int(os.environ['HTTPS_PROXY'].rsplit(':', 1)[1])\n"
         "socket.create_connection(('127.0.0.1', port)).close()\n"
-        "for name in ('SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS', 'CODEX_CA_CERTIFICATE'):\n"
-        "    assert 'BEGIN CERTIFICATE' in open(os.environ[name]).read(), name\n"
         "assert os.environ['https_proxy'] == os.environ['HTTPS_PROXY']\n"
         "assert os.environ['NO_PROXY'] == 'intra.net'\n"
         "print('read', sys.stdin.read())\n"
         "sys.exit(7)\n"
     )
-    done = run(tmp_path, "--", sys.executable, "-c", code, text="this")
+    done = run(tmp_path, "--", sys.executable, "-c", code, text="this", NO_PROXY="intra.net")
     assert (done.returncode, done.stdout) == (7, "read this\n"), done.stderr
 
 
@@ -80,9 +110,188 @@ def test_a_command_that_a_signal_ends(tmp_path: Path) -> None:
     assert run(tmp_path, "--", sys.executable, "-c", code).returncode == 128 + signal.SIGKILL
 
 
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", ENDING_SIGNALS, ids=lambda number: number.name)
+def test_a_signal_during_the_start_leaves_no_proxy_behind(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "alive")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal, sys\n"
+        "if any(argument.endswith('/mitmdump') for argument in sys.orig_argv):\n"
+        f"    alive = open({str(tmp_path / 'alive')!r}, 'w', buffering=1)\n"
+        "    print('started', file=alive)\n"
+        "    signal.pause()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, LAUNCH, "--", "true"],
+        cwd=tmp_path,
+        env=environment(tmp_path, {"PYTHONPATH": str(tmp_path)}),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with (tmp_path / "alive").open("rb", buffering=0) as alive:
+        assert alive.readline() == b"started\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        ended, _, _ = select.select([alive], [], [], 10)  # its end of the pipe is closed with it
+    assert ended
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("options", [(), ("--web",)], ids=["mitmdump", "mitmweb"])
+def test_two_at_once_have_a_log_and_ports_each(options: tuple[str, ...], tmp_path: Path) -> None:
+    again = [sys.executable, LAUNCH, *options, "--", "true"]
+    for _ in range(2):
+        done = run(tmp_path, *options, "--", *again)
+        assert done.returncode == 0, done.stderr
+    logs = sorted((tmp_path / "state" / "wiremend").glob("*.log"))
+    assert [log.name for log in logs] == ["proxy-2.log", "proxy.log"]
+    listening = [re.findall(r"HTTP\(S\) proxy(.*) listening at", log.read_text()) for log in logs]
+    assert listening == [[" (upstream mode)"], [""]]
+
+
+def test_a_command_beside_mitmweb_gets_the_proxys_port_and_its_page_is_named(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import os, socket\n"
+        "port = int(os.environ['HTTPS_PROXY'].rsplit(':', 1)[1])\n"
+        "with socket.create_connection(('127.0.0.1', port)) as proxy:\n"
+        "    proxy.sendall(b'CONNECT example.invalid:443 HTTP/1.1\\r\\n\\r\\n')\n"
+        "    print(proxy.recv(100).split(b'\\r\\n')[0].decode())\n"
+    )
+    done = run(tmp_path, "--web", "--", sys.executable, "-c", code)
+    assert (done.returncode, done.stdout) == (0, "HTTP/1.1 200 Connection established\n")
+    assert re.search(r"mitmweb is at http://127\.0\.0\.1:\d+/\?token=", done.stderr)
+
+
+PRINT_TRUST = (
+    "import os\n"
+    "for name in ('SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE',\n"
+    "             'CODEX_CA_CERTIFICATE', 'NODE_EXTRA_CA_CERTS'):\n"
+    "    own = open(os.environ['XDG_STATE_HOME'] + '/wiremend/mitmproxy-ca-cert.pem').read()\n"
+    "    company = open('company/authority.pem').read()\n"
+    "    trusted = open(os.environ[name]).read()\n"
+    "    assert own.strip() in trusted, name\n"
+    "    if company.strip() in trusted: print(name)\n"
+)
+EVERY_ONE = "SSL_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE CODEX_CA_CERTIFICATE"
+
+
+@pytest.mark.parametrize(
+    ("named", "holding"),
+    [
+        ("", ""),
+        ("SSL_CERT_FILE", EVERY_ONE),
+        ("REQUESTS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"),
+        ("CODEX_CA_CERTIFICATE", "CODEX_CA_CERTIFICATE"),
+        ("NODE_EXTRA_CA_CERTS", "NODE_EXTRA_CA_CERTS"),
+    ],
+)
+def test_the_users_own_certificates_stay_trusted(named: str, holding: str, tmp_path: Path) -> None:
+    Authority(tmp_path / "company")
+    additions = {named: "company/authority.pem"} if named else {}
+    done = run(tmp_path, "--", sys.executable, "-c", PRINT_TRUST, **additions)
+    assert (done.returncode, done.stdout.split()) == (0, holding.split()), done.stderr
+
+
+def test_certificates_that_cannot_be_read_are_named_and_do_not_stop_the_start(
+    tmp_path: Path,
+) -> None:
+    done = run(tmp_path, "--", "true", REQUESTS_CA_BUNDLE="gone.pem")
+    assert done.returncode == 0
+    assert "REQUESTS_CA_BUNDLE is not used: [Errno 2] No such file" in done.stderr
+
+
 @pytest.mark.parametrize(("hosts", "warned"), [('"*"', True), ('"llm.example.com"', False)])
 def test_a_ca_without_limits_is_warned_of(hosts: str, warned: bool, tmp_path: Path) -> None:
     (tmp_path / "wiremend.toml").write_text(f"[intercept]\nhosts = [{hosts}]\n")
     done = run(tmp_path, "--", "true")
     assert done.returncode == 0
     assert ("may sign for every host on earth" in done.stderr) == warned
+
+
+def mitmproxy_arguments(named: Mapping[str, str]) -> list[str]:
+    path = ROOT / "scripts" / "outgoing_proxy.py"
+    spec = importlib.util.spec_from_file_location("outgoing_proxy", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    arguments: list[str] = module.mitmproxy_arguments(named)
+    return arguments
+
+
+@pytest.mark.parametrize(
+    ("named", "mode"),
+    [
+        ({"HTTPS_PROXY": "http://proxy.example.com:3128"}, "http://proxy.example.com:3128"),
+        ({"https_proxy": "proxy.example.com:3128"}, "http://proxy.example.com:3128"),
+        ({"HTTPS_PROXY": "http://somebody:secret@proxy/"}, "http://proxy:80"),
+        ({"HTTPS_PROXY": "https://proxy"}, "https://proxy:443"),
+        ({"ALL_PROXY": "http://[::1]:8080"}, "http://[::1]:8080"),
+        ({"https_proxy": "http://a:1", "HTTPS_PROXY": "http://b:2"}, "http://a:1"),
+    ],
+)
+def test_the_way_out_is_the_proxy_that_the_environment_names(
+    named: dict[str, str], mode: str
+) -> None:
+    arguments = mitmproxy_arguments(named)
+    assert arguments[arguments.index("--mode") + 1] == f"upstream:{mode}"
+    assert "secret" not in str(arguments)
+
+
+@pytest.mark.parametrize(
+    "named", [{}, {"HTTPS_PROXY": ""}, {"HTTPS_PROXY": "http://proxy", "NO_PROXY": "*"}]
+)
+def test_without_a_proxy_the_way_out_is_direct(named: dict[str, str]) -> None:
+    assert mitmproxy_arguments(named) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("socks5://proxy:1080", "ALL_PROXY: socks5:// is no HTTP proxy"),
+        ("http://proxy:99999", "ALL_PROXY: expected a port from 1 to 65535"),
+        ("http://:3128", "ALL_PROXY: expected an address like http://proxy.example.com:3128"),
+    ],
+)
+def test_a_way_out_that_cannot_be_used_is_refused(value: str, said: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "--", "true", ALL_PROXY=value)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"scripts/run: {said}")
+
+
+def test_what_a_command_asks_for_leaves_through_the_users_proxy(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    def serve(company: socket.socket) -> None:
+        connection, _ = company.accept()
+        with connection:
+            while b"\r\n\r\n" not in b"".join(asked):
+                asked.append(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhello from the origin")
+
+    code = (
+        "import os, socket\n"
+        "port = int(os.environ['HTTPS_PROXY'].rsplit(':', 1)[1])\n"
+        "with socket.create_connection(('127.0.0.1', port)) as proxy:\n"
+        "    proxy.sendall(b'CONNECT example.invalid:443 HTTP/1.1\\r\\n\\r\\n')\n"
+        "    assert b' 200 ' in proxy.recv(100)\n"
+        "    proxy.sendall(b'hello')\n"
+        "    print(proxy.recv(100).decode())\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as company:
+        thread = threading.Thread(target=serve, args=(company,), daemon=True)
+        thread.start()
+        named = f"http://somebody:p%40ss@127.0.0.1:{company.getsockname()[1]}"
+        done = run(tmp_path, "--", sys.executable, "-c", code, HTTPS_PROXY=named)
+        assert (done.returncode, done.stdout) == (0, "hello from the origin\n"), done.stderr
+        thread.join()
+    head = b"".join(asked).lower()
+    assert head.startswith(b"connect example.invalid:443 ")
+    assert b"proxy-authorization: basic c29tzwjvzhk6cebzcw==" in head

@@ -7,10 +7,10 @@ from wiremend.protocols.names import WireProtocol
 
 from traffic import clients, faults, good
 from traffic.clients import complete, model_call
-from traffic.conftest import ATTEMPTS, QUICK_RETRIES, SHARED
+from traffic.conftest import ATTEMPTS, ORIGIN_HOST, QUICK_RETRIES, SHARED
 from traffic.exchange import ConnectionFault, Reply, Script
 from traffic.provider import ScriptedProvider
-from traffic.proxy import KEY, Proxy
+from traffic.proxy import KEY, REPOSITORY, Proxy
 
 ANTHROPIC = good.ANTHROPIC
 ALPN = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
@@ -138,6 +138,50 @@ def test_upstream_proxy_mode_mends_too(
     outcome = complete(ANTHROPIC, True)
     assert (outcome.text, outcome.error_class) == (good.TEXT, "")
     company.wait_for_line("server connect api.anthropic.com", start=start)
+
+
+PAST_THE_COMPANY = f"""{QUICK_RETRIES}
+[[models]]
+match = "*"
+provider = "inside"
+fallback = ["outside/kimi-k3"]
+
+[providers.inside]
+base_url = "https://{ORIGIN_HOST}"
+
+[providers.outside]
+base_url = "https://api.anthropic.com"
+"""
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "is_past"), [("localhost", False), (f"localhost,{ORIGIN_HOST}", True)]
+)
+def test_each_attempt_goes_through_the_company_or_past_it(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    no_proxy: str,
+    is_past: bool,
+) -> None:
+    company = start_proxy(
+        scripts=(), arguments=("--ignore-hosts", ".*", "--proxyauth", "somebody:p@ss")
+    )
+    proxy = start_proxy(
+        scripts=(*SHARED, str(REPOSITORY / "scripts" / "outgoing_proxy.py")),
+        configuration=PAST_THE_COMPANY,
+        arguments=("--mode", f"upstream:{company.url}", "--set", f"wiremend_no_proxy={no_proxy}"),
+        environment={"HTTPS_PROXY": company.url.replace("://", "://somebody:p%40ss@")},
+    )
+    start = len(company.lines)
+    origin.script([faults.overloaded(ANTHROPIC)])
+    provider.script([faults.none(ANTHROPIC)])
+    with clients.environment(clients.behind(proxy)):
+        assert complete(ANTHROPIC, True).text == good.TEXT
+    assert len(origin.received) == ATTEMPTS
+    company.wait_for_line("server connect api.anthropic.com", start=start)
+    went_through = any(f"server connect {ORIGIN_HOST}" in line for line in company.lines[start:])
+    assert went_through != is_past
 
 
 UNFINISHED: dict[str, tuple[Callable[[WireProtocol], Reply], bool]] = {

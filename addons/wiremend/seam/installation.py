@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from mitmproxy import version
 from mitmproxy.connection import Connection
@@ -63,12 +64,19 @@ def _replacements() -> list[tuple[object, str, Callable[[Any], Any]]]:
 
 
 def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., Commands]:
-    """Hand out only connections that are good for another request."""
+    """Hand out only connections that are good for another request.
+
+    In upstream mode, go past the proxy to the hosts of the option `wiremend_no_proxy`.
+    """
 
     def get_connection(
         http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool = True
     ) -> Commands:
         connections = connections_of(http_layer)
+        if event.via and proxy_bypass_environment(
+            event.address[0], {"no": http_layer.context.options.wiremend_no_proxy}
+        ):
+            event.via = None
         for connection, stream in list(connections.draining.items()):
             if event.connection_spec_matches(connection) and connection.alpn != b"h2":
                 yield from stream.stop_draining()

@@ -12,6 +12,7 @@ from mitmproxy import hooks, http
 from mitmproxy.connection import Connection
 from mitmproxy.net.http import status_codes
 from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
     DropStream,
@@ -98,6 +99,7 @@ class MendedHttpStream(HttpStream):
         self._conceal: Callable[[http.HTTPFlow], None] | None = None
         self._plan: CallPlan | None = None
         self._sent_to: OutgoingRequest | None = None
+        self._via: ServerSpec | None = None
         self._read: list[bytes] = []
         self._shown = bytearray()
         self._keep_shown = True
@@ -127,6 +129,7 @@ class MendedHttpStream(HttpStream):
         self._plan = planned.plan
         self._request = self.flow.request.copy()
         self._conceal = planned.conceal
+        self._via = self.flow.server_conn.via
         self._show_request()
         yield from self._ask(self.machine.start)
         return False
@@ -312,7 +315,7 @@ class MendedHttpStream(HttpStream):
         command = GetAttemptConnection(
             (request.host, request.port),
             request.scheme == "https",
-            self.flow.server_conn.via,
+            self._via,  # the flow's connection may have gone past the upstream proxy
             self.flow.server_conn.transport_protocol,
             instead_of=self.flow.server_conn if fresh else None,
         )
