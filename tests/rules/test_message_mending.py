@@ -237,6 +237,22 @@ RESPONSES_PAIRS = {
         {"input": [{"type": "compaction"}, item("x", "function_call_output", output="ok")]},
         {"input": [{"type": "compaction"}, item("x", "function_call_output", output="ok")]},
     ),
+    "Codex's own shell, answered like a function": (
+        {"input": [item("a", "local_shell_call"), item("a", "function_call_output", output="ok")]},
+        {"input": [item("a", "local_shell_call"), item("a", "function_call_output", output="ok")]},
+    ),
+    "an id that is used again": (
+        {"input": [item("a"), item("a", "function_call_output", output="1")] * 2},
+        {"input": [item("a"), item("a", "function_call_output", output="1")] * 2},
+    ),
+    "an output twice": (
+        {"input": [item("a"), *[item("a", "function_call_output", output="1")] * 2]},
+        {"input": [item("a"), item("a", "function_call_output", output="1")]},
+    ),
+    "types and ids that are no strings": (
+        {"input": [{"type": []}, {"type": "function_call", "call_id": {}}]},
+        {"input": [{"type": []}, {"type": "function_call", "call_id": {}}]},
+    ),
     "a string as input": ({"input": "Hello"}, {"input": "Hello"}),
 }
 

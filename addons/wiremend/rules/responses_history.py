@@ -6,6 +6,7 @@ the other half of a pair: then no output is judged.
 https://platform.openai.com/docs/api-reference/responses/create
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,13 +30,19 @@ def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: Mes
         return
     if any(str(item.get("type")).startswith(_HOLDING_OTHERS) for _, item in items):
         return
-    unanswered = {(OUTPUT_OF.get(str(i.get("type"))), i.get("call_id")) for _, i in items}
+    unanswered: Counter[tuple[str | None, str]] = Counter()
+    for _, item in items:
+        kind, call_id = str(item.get("type")), item.get("call_id")
+        if isinstance(call_id, str) and not kind.endswith("_output"):
+            unanswered[OUTPUT_OF.get(kind), call_id] += 1
     for path, item in items:
-        kind, call_id = item.get("type"), item.get("call_id")
+        kind, call_id = str(item.get("type")), item.get("call_id")
         if kind not in OUTPUT_OF.values() or not isinstance(call_id, str):
             continue
-        if (kind, call_id) in unanswered:
-            unanswered.remove((kind, call_id))
+        # None: Codex answers its `local_shell_call` with a function's output
+        calls = [call for call in ((kind, call_id), (None, call_id)) if unanswered[call]]
+        if calls:
+            unanswered[calls[0]] -= 1
         elif mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{call_id!r}", "dropped"):
             mending.edits.remove(path)
 
@@ -43,7 +50,7 @@ def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: Mes
 def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
     """Answer each call without an output, right behind it."""
     items = list(objects(request.get("input"), ("input",)))
-    answered = {(item.get("type"), item.get("call_id")) for _, item in items}
+    answered = {(str(item.get("type")), str(item.get("call_id"))) for _, item in items}
     for path, item in items:
         kind, call_id = OUTPUT_OF.get(str(item.get("type"))), item.get("call_id")
         if kind is None or not isinstance(call_id, str) or (kind, call_id) in answered:
