@@ -184,6 +184,14 @@ CHAT_PAIRS = {
         [chat_call("a"), chat_result("a"), ASK, chat_call("a"), chat_result("a")],
         [chat_call("a"), chat_result("a"), ASK, chat_call("a"), chat_result("a")],
     ),
+    "an id that is used again after a call without result": (
+        [chat_call("a"), ASK, chat_call("a"), chat_result("a")],
+        [chat_call("a"), chat_result("a", NO_RESULT), ASK, chat_call("a"), chat_result("a")],
+    ),
+    "one id for two calls": (
+        [chat_call("a", "a"), chat_result("a", "1"), chat_result("a", "2"), ASK],
+        [chat_call("a", "a"), chat_result("a", "1"), chat_result("a", "2"), ASK],
+    ),
     "nothing wrong": (
         [ASK, chat_call("a", "b"), chat_result("b"), chat_result("a"), ASK],
         [ASK, chat_call("a", "b"), chat_result("b"), chat_result("a"), ASK],

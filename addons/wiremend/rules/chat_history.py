@@ -5,6 +5,7 @@ An assistant message with `tool_calls` is followed at once by one `tool` message
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,15 +52,15 @@ def call_ids_of(message: dict[str, Any]) -> list[str]:
 
 def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
     """Drop results whose call does not stand before them, and second results of one call."""
-    unanswered: set[str] = set()
+    unanswered: dict[str, int] = {}
     for path, message in objects(request.get("messages"), ("messages",)):
         if message.get("role") == "assistant":
-            unanswered.update(call_ids_of(message))
+            unanswered.update(Counter(call_ids_of(message)))
         call_id = message.get("tool_call_id")
         if message.get("role") != "tool" or not isinstance(call_id, str):
             continue
-        if call_id in unanswered:
-            unanswered.remove(call_id)
+        if unanswered.get(call_id):
+            unanswered[call_id] -= 1
         elif mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{call_id!r}", "dropped"):
             mending.edits.remove(path)
 
@@ -71,17 +72,22 @@ def put_results_first(mending: RequestMending, request: dict[str, Any], _: Messa
     for path, message in objects(messages, ("messages",)):
         index, call_id = path[1], str(message.get("tool_call_id"))
         assert isinstance(index, int)
-        if message.get("role") != "tool":
+        if message.get("role") != "tool" or _is_in_place(exchanges, index, call_id):
             continue
-        for exchange in exchanges:
-            is_late = index >= exchange.end and call_id in exchange.calls
-            if is_late and call_id not in exchange.answered:
+        for exchange in reversed(exchanges):
+            is_earlier = exchange.end <= index and call_id in exchange.calls
+            if is_earlier and call_id not in exchange.answered:
                 if mending.finds(rules.RESULTS_NOT_FIRST, path, f"{call_id!r}", "moved"):
                     exchange.answered.add(call_id)
                     text = mending.edits.text(path)
                     mending.edits.insert_item(("messages",), exchange.end, text)
                     mending.edits.remove(path)
                 break
+
+
+def _is_in_place(exchanges: list[Exchange], index: int, call_id: str) -> bool:
+    """Whether a result follows its own call, though an earlier call may have the same id."""
+    return any(one.index < index < one.end and call_id in one.calls for one in exchanges)
 
 
 def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:

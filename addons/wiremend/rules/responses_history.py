@@ -31,7 +31,7 @@ def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: Mes
     if any(str(item.get("type")).startswith(_HOLDING_OTHERS) for _, item in items):
         return
     unanswered: Counter[tuple[str | None, str]] = Counter()
-    for _, item in items:
+    for _path, item in items:
         kind, call_id = str(item.get("type")), item.get("call_id")
         if isinstance(call_id, str) and not kind.endswith("_output"):
             unanswered[OUTPUT_OF.get(kind), call_id] += 1
