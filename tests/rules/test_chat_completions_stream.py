@@ -33,6 +33,11 @@ def chunk(delta: Any = ..., reason: Any = None, **fields: Any) -> Json:
     return BASE | {"choices": [] if delta is ... else [choice]} | fields
 
 
+def finished(reason: str | None, **fields: Any) -> Json:
+    """A chunk whose choice has fields beside its finish reason."""
+    return BASE | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason, **fields}]}
+
+
 def call(arguments: str | None = "", index: Any = 0, **fields: Any) -> Json:
     """A delta with a fragment of a call."""
     function = {"arguments": arguments}
@@ -98,6 +103,15 @@ CALLED = chunk({}, "tool_calls")
         (b'data: {"half":\n\n', Kind.ERROR),
         (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
         (encode(chunk({}, "error")), Kind.ERROR),
+        (encode(chunk({}, "network-error")), Kind.ERROR),
+        (encode(finished("stop", native_finish_reason="network_error")), Kind.ERROR),
+        (encode(finished("stop", native_finish_reason="STOP")), Kind.CONTENT),
+        (encode(finished(None, native_finish_reason=None)), Kind.PREAMBLE),
+        (encode(STOP | {"x_groq": {"error": "It fell over."}}), Kind.ERROR),
+        (encode(STOP | {"x_groq": {"id": "req_1", "usage": USAGE}}), Kind.CONTENT),
+        (b'event: error\ndata: {"message":"boom"}\n\n', Kind.ERROR),
+        (b"event: error\ndata: boom\n\n", Kind.ERROR),
+        (b"event: message\n" + encode(HI), Kind.CONTENT),
         (encode(BASE | {"choices": None, "base_resp": {"status_code": 1002}}), Kind.ERROR),
     ],
 )

@@ -32,6 +32,8 @@ ERROR_REASONS: Mapping[str, int] = {
 }
 """Finish reasons that report a failure, and the status they stand for: OpenRouter, gateways,
 DeepSeek (https://api-docs.deepseek.com/api/create-chat-completion)."""
+REASON_KEYS = ("native_finish_reason", "finish_reason")
+"""OpenRouter may say `stop` over a failure that only its first one tells."""
 _BASE_STATUS: Mapping[int, int] = {
     1000: 500,
     1001: 504,
@@ -67,11 +69,33 @@ def error_in(value: Any) -> ProviderError | None:
         said = str(base.get("status_msg") or "").strip()
         message = f"{said or 'The provider reported an error'} ({code})"
         return make_error(status=_BASE_STATUS.get(code, 502), message=message)
+    if said := groq_error(value):
+        return make_error(status=502, type="server_error", message=said)
     choices = value.get("choices")
     for choice in choices if isinstance(choices, list) else ():
-        reason = choice.get("finish_reason") if isinstance(choice, dict) else None
-        if isinstance(reason, str) and reason in ERROR_REASONS:
+        reason = error_reason(choice) if isinstance(choice, dict) else None
+        if reason is not None:
             return _error_of_choice(choice, reason)
+    return None
+
+
+def groq_error(chunk: Mapping[str, Any]) -> str:
+    """Why Groq stopped the stream early, beside a finish reason; empty if it did not.
+
+    https://github.com/groq/groq-python, `ChatCompletionChunk.x_groq.error`.
+    """
+    own = chunk.get("x_groq")
+    said = own.get("error") if isinstance(own, dict) else None
+    return said.strip() if isinstance(said, str) else ""
+
+
+def error_reason(choice: Mapping[str, Any]) -> str | None:
+    """The failure that a choice's finish reasons report, as `ERROR_REASONS` spells it, or None."""
+    for key in REASON_KEYS:
+        given = choice.get(key)
+        reason = given.lower().replace("-", "_") if isinstance(given, str) else ""
+        if reason in ERROR_REASONS:
+            return reason
     return None
 
 
@@ -126,6 +150,8 @@ class Grammar:
         problems = [] if chunk.get("object") == CHUNK else ["a chunk without its object name"]
         if "error" in chunk:
             problems.append("an error that is none")
+        if groq_error(chunk):
+            problems.append("an error under x_groq")
         self._chunks += 1
         for choice in choices:
             problems += self._choice(choice)
@@ -142,7 +168,8 @@ class Grammar:
         if not isinstance(number, int):
             return ["a choice without an index"]
         self._choices.add(number)
-        problems = []
+        failure = error_reason(choice)
+        problems = [] if failure is None else [f"a finish reason that is a failure: {failure}"]
         if delta.get("role") is not None and delta["role"] != "assistant":
             problems.append(f"role {delta['role']!r}")
         if isinstance(delta.get("function_call"), dict):
@@ -190,7 +217,7 @@ class Grammar:
 
     def _finish(self, choice: int, reason: Any) -> list[str]:
         problems = []
-        if not isinstance(reason, str) or not reason or reason in ERROR_REASONS:
+        if not isinstance(reason, str) or not reason:
             problems.append(f"finish reason {reason!r}")
         calls = [call for (one, _), call in self._calls.items() if one == choice]
         if self._finished.get(choice) == len(calls):

@@ -89,7 +89,8 @@ FINISH_REASON_MISSING = Rule(
     "finish-reason-missing",
     "`[DONE]` comes without a finish reason.",
     "The message is never closed, or read as cut.",
-    "`tool_calls` or `stop`, by what was sent; the provider did say that it is done.",
+    "`tool_calls` or `stop`, by what was sent; the provider did say that it is done. After text "
+    "that is no JSON, which may have told of a failure: error.",
     _P,
     ("router-for-me/CLIProxyAPI#4745",),
 )

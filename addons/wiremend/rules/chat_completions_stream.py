@@ -17,7 +17,7 @@ from wiremend.protocols.chat_completions import (
     error_in,
     error_type,
 )
-from wiremend.protocols.errors import ProviderError, make_error
+from wiremend.protocols.errors import ProviderError, error_from, make_error
 from wiremend.rules import chat_completions_rules as rules
 from wiremend.rules.chat_completions_calls import ToolCalls, Unmendable
 from wiremend.rules.chat_completions_rules import RULES
@@ -63,6 +63,8 @@ class ChatMender:
         self._changed = False
         self._choices: dict[int, _Choice] = {}
         self._last: Data = {}
+        self._has_unread = False
+        """Text came that is no JSON: it may have told of a failure."""
         self._verdict: Kind | None = None
 
     def __repr__(self) -> str:
@@ -124,20 +126,27 @@ class ChatMender:
         try:
             chunk = json_text.read(raw)
         except ValueError:
+            if event.type == "error":
+                return self._reported(event, None, make_error(message=_text_of(raw)))
             if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
+                self._has_unread |= bool(raw.strip())
                 return self._foreign(event, raw)
             if not self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error"):
                 return Mended(event.raw, Kind.CONTENT)
             return self._failed("The provider sent a chunk that is not valid JSON.")
+        is_chunk = isinstance(chunk, dict) and not chunk.keys().isdisjoint(CHUNK_KEYS)
         error = error_in(chunk)
+        if error is None and event.type == "error" and not is_chunk:
+            error = error_from(chunk if isinstance(chunk, dict) else {"message": chunk})
         if error is not None:
-            self._verdict = Kind.ERROR
-            is_native = isinstance(chunk, dict) and _is_native_error(chunk)
-            ending = event.raw if is_native else self.fail(error)
-            return Mended(ending, Kind.ERROR, self._findings, error)
-        if not isinstance(chunk, dict) or chunk.keys().isdisjoint(CHUNK_KEYS):
-            return self._foreign(event, raw)
-        return self._chunk(event, chunk)
+            return self._reported(event, chunk, error)
+        return self._chunk(event, chunk) if is_chunk else self._foreign(event, raw)
+
+    def _reported(self, event: sse.Event, chunk: Any, error: ProviderError) -> Mended:
+        self._verdict = Kind.ERROR
+        is_native = isinstance(chunk, dict) and _is_native_error(chunk)
+        ending = event.raw if is_native else self.fail(error)
+        return Mended(ending, Kind.ERROR, self._findings, error)
 
     def _foreign(self, event: sse.Event, raw: bytes) -> Mended:
         return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw) or "an empty frame")
@@ -307,6 +316,8 @@ class ChatMender:
             if choice.finish_reason is None:
                 if not (choice.has_content or choice.calls.has_others):
                     return self._failed("The provider sent no content.")
+                if self._has_unread:
+                    return self._failed("The provider sent text that is no chunk, and then ended.")
                 added += self._finish_at_last(choice)
             elif choice.finish_reason in WHOLE_REASONS:
                 added += self._settled(choice)
@@ -366,6 +377,10 @@ def _integer(value: Any) -> int:
 
 def _dicts(value: Any) -> list[Data]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _text_of(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace").strip()
 
 
 def _start_of(raw: bytes) -> str:
