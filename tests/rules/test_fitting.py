@@ -68,6 +68,15 @@ SPANS = [
      '"properties":{"a":{"type":"STRING","const":"v"}},"additionalProperties":false}}]}]}',
      '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"type":"object",'
      '"properties":{"a":{"type":"string","enum":["v"]}}}}]}]}'),
+    ("Gemini's words, wrapped by Code Assist", GEMINI, "gemini",
+     '{"model":"m","project":"p","request":{"tools":[{"functionDeclarations":[{"name":""},'
+     '{"name":"x","parameters":{"$schema":"s","type":"object","properties":{}}}]}],"n":1.50}}',
+     '{"model":"m","project":"p","request":{"tools":[{"functionDeclarations":['
+     '{"name":"x","parameters":{"type":"object","properties":{}}}]}],"n":1.50}}'),
+    ("no function left, wrapped by Code Assist", GEMINI, "gemini",
+     '{"request":{"tools":[{"functionDeclarations":[{"name":""}]},{"googleSearch":{}}],'
+     '"toolConfig":{"functionCallingConfig":{"mode":"ANY"}},"contents":[]}}',
+     '{"request":{"tools":[{"googleSearch":{}}],"contents":[]}}'),
     ("full JSON Schema stays", GEMINI, "gemini",
      '{"tools":[{"functionDeclarations":[{"name":"x","parametersJsonSchema":{"$schema":"s"}}]}]}',
      '{"tools":[{"functionDeclarations":[{"name":"x","parametersJsonSchema":{"$schema":"s"}}]}]}'),
@@ -134,6 +143,11 @@ NAMED = [
      '{"tools":[{"functionDeclarations":[{"name":"N"}]}],"toolConfig":{"functionCallingConfig":'
      '{"mode":"ANY","allowedFunctionNames":["N"]}},"contents":[{"parts":[{"functionCall":{"name":'
      '"N","args":{"name":"K"}}}]},{"parts":[{"functionResponse":{"name":"N","response":{}}}]}]}'),
+    ("Code Assist", GEMINI,
+     '{"request":{"tools":[{"functionDeclarations":[{"name":"N"}]}],"toolConfig":'
+     '{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["N"]}},"contents":[{"parts":'
+     '[{"functionCall":{"name":"N","args":{"name":"K"}}}]},{"parts":[{"functionResponse":'
+     '{"name":"N","response":{}}}]}]}}'),
 ]  # fmt: skip
 
 

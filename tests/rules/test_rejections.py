@@ -284,6 +284,19 @@ def test_a_tool_that_goes_under_another_name_is_called_as_its_client_calls_it() 
     assert explanation(error.message, tools) == ('a_b_123 is tool "mcp__s__a.b" (MCP server "s")')
 
 
+def test_a_tool_that_code_assist_refuses_is_found_inside_the_wrapper() -> None:
+    functions = {"functionDeclarations": [{"name": "Bash"}, {"name": "ls"}]}
+    body = json.dumps({"model": "m", "request": {"tools": [{"googleSearch": {}}, functions]}})
+    tools = OfferedTools(GEMINI, body.encode(), lambda name: name)
+    message = (
+        'Invalid JSON payload received. Unknown name "$schema" at \'request.tools[1].'
+        "function_declarations[1].parameters': Cannot find field."
+    )
+    assert read_rejection(make_error(status=400, message=message), tools) == (
+        schema("gemini", "ls"),
+    )
+
+
 def test_a_body_that_is_no_json_offers_no_tools() -> None:
     for body in (b"", b"{", b"[]", b'{"tools":5}'):
         assert OfferedTools(ANTHROPIC, body, str).tools == []

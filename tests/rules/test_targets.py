@@ -17,6 +17,7 @@ DIALECT_OF = [
     (RESPONSES, "chatgpt.com", "gpt-5-codex", "openai"),
     (GEMINI, "generativelanguage.googleapis.com", "gemini-3-flash", "gemini"),
     (GEMINI, "us-central1-aiplatform.googleapis.com", "gemini-3-flash", "gemini"),
+    (GEMINI, "cloudcode-pa.googleapis.com", "gemini-3-pro-preview", "gemini"),
     (GEMINI, "opencode.ai", "gemini-3-flash", "gemini"),
     (CHAT, "generativelanguage.googleapis.com", "gemini-3-flash", "plain"),
     (CHAT, "api.deepseek.com", "deepseek-chat", "deepseek"),

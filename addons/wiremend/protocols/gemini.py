@@ -105,6 +105,12 @@ _NAMES = frozenset(NAME_BY_STATUS.values()) | {
 _TYPE_URL = "type.googleapis.com/google.rpc."
 
 
+def request_path(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where the request stands in a parsed body: Code Assist wraps it, other hosts do not."""
+    is_plain = "contents" in body or "tools" in body
+    return ("request",) if isinstance(body.get("request"), dict) and not is_plain else ()
+
+
 def error_name(error: ProviderError) -> str:
     """Google's name for the error: its own where it has one, else by its status."""
     if error.type in _NAMES:

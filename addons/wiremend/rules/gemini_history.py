@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wiremend.json_spans import Path
+from wiremend.protocols import gemini
 from wiremend.rules import message_rules as rules
 from wiremend.rules.message_traits import (
     NO_CONTENT,
@@ -44,10 +45,9 @@ class Turn:
 
 def turns_of(request: dict[str, Any]) -> list[Turn]:
     """The conversation, turn by turn."""
-    inner = request.get("request")
-    path: Path = ("contents",)
-    if isinstance(inner, dict) and "contents" not in request:
-        request, path = inner, ("request", "contents")
+    path: Path = (*gemini.request_path(request), "contents")
+    if len(path) > 1:
+        request = request["request"]
     turns: list[Turn] = []
     for content_path, content in objects(request.get("contents"), path):
         is_model = content.get("role") == "model"

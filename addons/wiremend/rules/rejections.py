@@ -207,8 +207,9 @@ def _offered(
     for number, tool in enumerate(client_tools(protocol, request)):
         name = tool.fields.get("name")
         if isinstance(name, str):
-            index, last = tool.entry[1], tool.entry[-1]
-            declaration = last if protocol is WireProtocol.GEMINI else number
+            is_gemini = protocol is WireProtocol.GEMINI
+            index = tool.entry[-3 if is_gemini else 1]
+            declaration = tool.entry[-1] if is_gemini else number
             assert isinstance(index, int)
             assert isinstance(declaration, int)
             yield OfferedTool(client_name(name), name, index, declaration)

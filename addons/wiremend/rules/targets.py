@@ -95,6 +95,7 @@ TARGETS: tuple[TargetRow, ...] = (
             "aiplatform.googleapis.com",
             "*-aiplatform.googleapis.com",
             "aiplatform.*.rep.googleapis.com",
+            "cloudcode-pa.googleapis.com",
         ),
         ("gemini-*",),
         _GEMINI,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wiremend.json_spans import Path
+from wiremend.protocols import gemini
 from wiremend.protocols.names import WireProtocol
 
 type Mention = tuple[Path, str]
@@ -57,12 +58,13 @@ def _responses(request: Mapping[str, Any]) -> Iterator[Mention]:
 
 
 def _gemini(request: Mapping[str, Any]) -> Iterator[Mention]:
-    for path, part in _entries(request, "contents", "*", "parts", "*"):
+    wrapper = gemini.request_path(request)
+    for path, part in _entries(request, *wrapper, "contents", "*", "parts", "*"):
         for key in _GEMINI_PARTS & part.keys():
             yield from _named(request, (*path, key), "name")
     for outer in ("toolConfig", "tool_config"):
         for inner in ("functionCallingConfig", "function_calling_config"):
-            for path, calling in _entries(request, outer, inner):
+            for path, calling in _entries(request, *wrapper, outer, inner):
                 for key in ("allowedFunctionNames", "allowed_function_names"):
                     names = calling.get(key)
                     for index, name in enumerate(names if isinstance(names, list) else ()):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wiremend.json_spans import Edits, Path, parse
+from wiremend.protocols import gemini
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.tool_schemas import SCHEMA_RULES, RequestMending, mend_schema
@@ -162,7 +163,7 @@ def _responses_tools(request: dict[str, Any], path: Path = ()) -> Iterator[Clien
 
 
 def _gemini_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
-    for entry, _ in _objects(request, ("tools",)):
+    for entry, _ in _objects(request, (*gemini.request_path(request), "tools")):
         for key in _DECLARATIONS:
             for declaration, function in _objects(request, (*entry, key)):
                 in_json_schema = any(function.get(name) is not None for name in _JSON_SCHEMA)
@@ -304,15 +305,16 @@ def _gemini_choice(
     """Gemini: `tools` and the calling mode go when no function is left; names that went, too."""
     gone: set[Path] = set()
     for name in ("toolConfig", "tool_config"):
+        parent = (*gemini.request_path(request), name)
         for inner in ("functionCallingConfig", "function_calling_config"):
-            config = _value(request, (name, inner))
+            path = (*parent, inner)
+            config = _value(request, path)
             if not isinstance(config, dict):
                 continue
-            path = (name, inner)
             if functions_remain:
                 gone |= _mend_allowed_names(mending, path, config)
             elif mending.finds(NO_TOOLS_LEFT, path, "no function left", "removed"):
-                gone.add(path if len(request[name]) > 1 else (name,))
+                gone.add(path if len(_value(request, parent)) > 1 else parent)
     return gone
 
 
