@@ -48,6 +48,16 @@ CONVERTED = [
      _object({}, additionalProperties=_STRING)),
     ("openai", "schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf' at the top",
      {"type": "object", "oneOf": [_object({"a": _STRING})]}, _object({"a": _STRING})),
+    ("anthropic", "input_schema does not support oneOf, allOf, or anyOf at the top level",
+     {"type": "object", "anyOf": [_object({"a": _STRING}),
+                                  _object({"b": {"$ref": "#/anyOf/0/properties/a"}})]},
+     _object({"a": _STRING, "b": _STRING})),
+    ("openai", "In context=('properties', 'b'), array schema missing items",
+     _object({"a": {"$ref": "#/properties/b/items/0"}, "b": {"type": "array", "items": [_STRING]}}),
+     _object({"a": _STRING, "b": {"type": "array", "items": _STRING}})),
+    ("openai-strict", "'definitions' is not permitted",
+     _object({"a": {"$ref": "#/definitions/A"}}, required=["a"], definitions={"A": _STRING}),
+     _object({"a": _STRING}, required=["a"], additionalProperties=False)),
     ("basic", "'^\\p{L}+$' is not a 'regex'",
      _object({"a": {"type": "string", "pattern": "^\\p{L}+$", "format": "uri"}}),
      _object({"a": {"type": "string",
@@ -146,6 +156,15 @@ def test_references_that_multiply_do_not_grow_without_end() -> None:
     converted = convert_schema(schema, DIALECTS["gemini"])
     assert violations(converted, DIALECTS["gemini"]) == []
     assert len(str(converted)) < 1_000_000
+
+
+def test_a_schema_whose_references_multiply_at_its_root_still_is_an_object() -> None:
+    layers = {
+        f"d{layer}": {"oneOf": [{"$ref": f"#/$defs/d{layer + 1}"}] * 8} for layer in range(12)
+    }
+    schema = {"oneOf": [{"$ref": "#/$defs/d0"}], "$defs": {**layers, "d12": _object({})}}
+    for name in ("openai", "anthropic", "gemini"):
+        assert violations(convert_schema(schema, DIALECTS[name]), DIALECTS[name]) == []
 
 
 def test_a_schema_nested_too_deeply_is_left_alone() -> None:

@@ -5,6 +5,7 @@ say it; a constraint that it cannot say moves into the description, where a mode
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -64,7 +65,13 @@ def convert_schema(schema: Any, dialect: Dialect) -> Schema:
     """
     root: Schema = schema if isinstance(schema, dict) else {}
     try:
-        return root if not violations(schema, dialect) else _Conversion(root, dialect).convert()
+        if not violations(schema, dialect):
+            return root
+        converted = _Conversion(root, dialect).convert()
+        if dialect.references and violations(converted, dialect):
+            # some of the references pointed into what was folded or moved
+            converted = _Conversion(root, replace(dialect, references=False)).convert()
+        return converted
     except RecursionError:
         return root
 
@@ -135,7 +142,7 @@ class _Conversion:
         dialect = self._dialect
         if isinstance(schema, bool) and dialect.booleans and not is_root:
             return schema
-        if not self._within():
+        if not self._within() and not is_root:
             schema = {}
         inline, merge = not dialect.references, not dialect.allows("allOf")
         node, active = self._opened(schema, active, inline=inline, merge=merge or is_root)
@@ -326,7 +333,7 @@ _TYPE_NAMES: dict[type, str] = {
 def _with_string_enum(node: Schema) -> Schema:
     values = node["enum"]
     texts = [value for value in values if isinstance(value, str) and value]
-    others = [value for value in values if value is not None and value not in texts]
+    others = [one for one in values if one is not None and not (isinstance(one, str) and one)]
     if types_of(node) == ("string",) and texts and not others:
         return {**node, "enum": texts}
     return _spoken(node, ["enum"])
