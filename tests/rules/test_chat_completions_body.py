@@ -11,6 +11,8 @@ FINE = (
 )
 CALL = b'{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}'
 
+CUT = CALL.replace(b'"{}"', b'"{\\"p\\":"')
+
 
 def calling(call: bytes, reason: bytes = b'"tool_calls"') -> bytes:
     message = b'{"role":"assistant","content":null,"tool_calls":[%s]}' % call
@@ -24,6 +26,9 @@ def calling(call: bytes, reason: bytes = b'"tool_calls"') -> bytes:
         b" " + FINE + b"\n",
         calling(CALL),
         calling(CALL, b'"length"'),
+        calling(CUT, b'"length"'),
+        calling(CUT, b'"content_filter"'),
+        FINE.replace(b'"stop"', b'"of_tomorrow"'),
         FINE.replace(b'"n":1e3', b'"error":null,"base_resp":{"status_code":0}'),
         b'{"choices":[],"usage":{"completion_tokens":4}}',
         b'{"data":[]}',
@@ -45,6 +50,10 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
     "stop with a call": (calling(CALL, b'"stop"'), calling(CALL), ["S251"]),
     "no reason with a call": (calling(CALL, b"null"), calling(CALL), ["S251"]),
     "tool_calls without a call": (calling(b""), calling(b"", b'"stop"'), ["S251"]),
+    "tool_use with a call": (calling(CALL, b'"tool_use"'), calling(CALL), ["S251"]),
+    "end_turn with a call": (calling(CALL, b'"end_turn"'), calling(CALL), ["S251"]),
+    "MAX_TOKENS": (calling(CUT, b'"MAX_TOKENS"'), calling(CUT, b'"length"'), ["S251"]),
+    "end_turn": (calling(b"", b'"end_turn"'), calling(b"", b'"stop"'), ["S251"]),
     "arguments as an object": (calling(CALL.replace(b'"{}"', b"{}")), calling(CALL), ["S252"]),
     "arguments null": (calling(CALL.replace(b'"{}"', b"null")), calling(CALL), ["S252"]),
     "no type": (calling(CALL.replace(b'"type":"function",', b"")), calling(CALL), ["S253"]),
@@ -83,3 +92,13 @@ def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: st
     assert error is not None
     assert error.status == status
     assert said in error.message
+
+
+@pytest.mark.parametrize("reason", [b'"tool_calls"', b'"stop"', b'"tool_use"', b"null"])
+def test_a_call_that_is_cut_is_an_error_where_all_is_said_to_be_well(reason: bytes) -> None:
+    body = calling(CUT, reason)
+    mended = mend_body(body, StreamContext())
+    assert mended.error is not None
+    assert (mended.error.status, mended.findings[-1].code) == (502, "S254")
+    off = StreamContext(disabled=frozenset({"S254"}))
+    assert mend_body(body, off).error is None

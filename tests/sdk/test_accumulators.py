@@ -78,7 +78,8 @@ def with_openai_chat(stream: bytes) -> Transcript:
     ):
         try:
             choice = events.get_final_completion().choices[0]
-        except openai.LengthFinishReasonError:  # how this SDK says `length`
+        except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError):
+            # how this SDK says `length` and `content_filter`
             choice = events.current_completion_snapshot.choices[0]
     message = choice.message
     said = Transcript(text=message.content or "", reason=choice.finish_reason)

@@ -44,15 +44,18 @@ UNREAD = {
 }
 """Legal streams that the SDK refuses, with which error, and why no rule mends them."""
 
+_BOTH_CHOICES = Transcript(text="AB", calls=[("b", {})], reason="tool_calls")
 READ_OTHERWISE = {
     ("google", "clean/carriage-returns"): Transcript(),
     ("google", "clean/streamed-function-arguments"): Transcript(
         calls=[("write_file", {"path": "a.txt"})], reason="STOP"
     ),
     ("google", "clean/two-candidates"): Transcript(text="Red..", reason="STOP"),
+    ("openai-chat", "clean/two-choices"): _BOTH_CHOICES,
+    ("openai-compatible", "clean/two-choices"): _BOTH_CHOICES,
 }
 """What it makes of others: an event that ends in CR is lost when nothing follows; arguments that
-come in parts are put together; and the text of all candidates is run together."""
+come in parts are put together; and what all candidates or choices say is run together."""
 
 
 def missing() -> str | None:

@@ -82,12 +82,14 @@ def read_anthropic(stream: bytes) -> Transcript:
 
 
 def read_chat(stream: bytes) -> Transcript:
-    """The content, reasoning, tool calls and finish reason of the only choice."""
+    """The content, reasoning, tool calls and finish reason of the first choice."""
     said = Transcript()
     calls: dict[int, list[str]] = {}
     for chunk in _events(stream):
         said.failed |= bool(chunk.get("error"))
         for choice in chunk.get("choices", ()):
+            if choice["index"] != 0:
+                continue
             delta = choice["delta"]
             said.text += delta.get("content") or ""
             said.refusal += delta.get("refusal") or ""

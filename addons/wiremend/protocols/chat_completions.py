@@ -23,6 +23,15 @@ CHUNK_KEYS = frozenset({"choices", "usage", "object", "system_fingerprint", "cre
 """An object with one of these is a chunk, however incomplete."""
 CONTENT_KEYS = ("content", "refusal", "reasoning_content", "reasoning", "reasoning_details")
 """Where providers put what the model says."""
+FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+"""Names on record; an unknown one is legal too."""
+FOREIGN_REASONS: Mapping[str, str] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+}
+"""What gateways leave of Anthropic's stop reasons, and its name here."""
 WHOLE_REASONS = frozenset({"stop", "tool_calls", "function_call"})
 """Finish reasons after which a tool's JSON must be complete."""
 ERROR_REASONS: Mapping[str, int] = {
@@ -77,6 +86,20 @@ def error_in(value: Any) -> ProviderError | None:
         if reason is not None:
             return _error_of_choice(choice, reason)
     return None
+
+
+def is_filter_result(chunk: Mapping[str, Any]) -> bool:
+    """What Azure says of the prompt before its first choice: `object` and `id` are empty there.
+
+    https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter-annotations
+    """
+    return chunk.get("object") == "" and chunk.get("choices") == []
+
+
+def finish_reason_of(given: str) -> str:
+    """The name that a finish reason has in this protocol; an unknown one stays as it is."""
+    name = given.lower()
+    return FOREIGN_REASONS.get(name, name if name in FINISH_REASONS else given)
 
 
 def groq_error(chunk: Mapping[str, Any]) -> str:
@@ -147,7 +170,8 @@ class Grammar:
         choices = chunk.get("choices")
         if not isinstance(choices, list):
             return ["a chunk without choices"]
-        problems = [] if chunk.get("object") == CHUNK else ["a chunk without its object name"]
+        is_named = chunk.get("object") == CHUNK or is_filter_result(chunk)
+        problems = [] if is_named else ["a chunk without its object name"]
         if "error" in chunk:
             problems.append("an error that is none")
         if groq_error(chunk):
@@ -217,7 +241,7 @@ class Grammar:
 
     def _finish(self, choice: int, reason: Any) -> list[str]:
         problems = []
-        if not isinstance(reason, str) or not reason:
+        if not isinstance(reason, str) or not reason or finish_reason_of(reason) != reason:
             problems.append(f"finish reason {reason!r}")
         calls = [call for (one, _), call in self._calls.items() if one == choice]
         if self._finished.get(choice) == len(calls):

@@ -1,10 +1,10 @@
 """Mends a whole chat completion: the answer to a call that does not stream."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wiremend import json_text
-from wiremend.protocols.chat_completions import error_in
+from wiremend.protocols.chat_completions import WHOLE_REASONS, error_in, finish_reason_of
 from wiremend.protocols.errors import make_error
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.made_up_ids import made_up_id
@@ -16,7 +16,8 @@ _P = ("chat-completions",)
 BODY_FINISH_REASON = Rule(
     "S251",
     "body-finish-reason",
-    "`stop` or nothing although tools are called, or `tool_calls` although none is.",
+    "`stop` or nothing although tools are called, `tool_calls` although none is, or another "
+    "protocol's name (`tool_use`, `end_turn`, `max_tokens`).",
     "The agent stops silently, or waits for a call that is not there.",
     "The reason follows the message; `length`, `content_filter` and others are never touched.",
     _P,
@@ -46,7 +47,18 @@ BODY_CALL_INCOMPLETE = Rule(
     '{"function":{"name":"f","arguments":"{}"}}',
     '{"function":{"name":"f","arguments":"{}"},"id":"call_…","type":"function"}',
 )
-RULES = (BODY_FINISH_REASON, BODY_ARGUMENTS, BODY_CALL_INCOMPLETE)
+BODY_ARGUMENTS_BROKEN = Rule(
+    "S254",
+    "body-arguments-broken",
+    "A call's arguments are broken or truncated although the finish reason says all is well.",
+    "The tool runs with half its arguments, or the agent stops.",
+    "Content is lost: an HTTP error.",
+    _P,
+    (),
+    '{"message":{"tool_calls":[{"function":{"name":"f","arguments":"{\\"p\\":"}}]},…}',
+    '{"error":{"message":"The provider\'s tool call ended inside its JSON arguments.",…}}',
+)
+RULES = (BODY_FINISH_REASON, BODY_ARGUMENTS, BODY_CALL_INCOMPLETE, BODY_ARGUMENTS_BROKEN)
 
 Find = Callable[[Rule, str, str, str], bool]
 Data = dict[str, Any]
@@ -77,7 +89,13 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
         return True
 
     for number, choice in enumerate(_dicts(completion.get("choices"))):
-        _mend_choice(choice, f"choices[{number}]", str(completion.get("id")), find)
+        where = f"choices[{number}]"
+        _mend_choice(choice, where, str(completion.get("id")), find)
+        for broken in _broken_arguments(choice):
+            if find(BODY_ARGUMENTS_BROKEN, where, broken[-60:], "an error"):
+                message = "The provider's tool call ended inside its JSON arguments."
+                error = make_error(status=502, type="server_error", message=message)
+                return MendedBody(body, findings, error)
     mended = json_text.write(completion) if findings else body
     return MendedBody(with_model(mended, ("model",), context.shown_model), findings)
 
@@ -96,12 +114,14 @@ def _mend_choice(choice: Data, where: str, answer_id: str, find: Find) -> None:
     for number, call in enumerate(calls):
         _mend_call(call, f"{where}.message.tool_calls[{number}]", answer_id, number, find)
     reason = choice.get("finish_reason")
-    better = None
-    if calls and reason in (None, "", "stop"):
+    better = finish_reason_of(reason) if isinstance(reason, str) else reason
+    if calls and better in (None, "", "stop"):
         better = "tool_calls"
-    elif not calls and reason == "tool_calls":
+    elif not calls and better == "tool_calls":
         better = "stop"
-    if better and find(BODY_FINISH_REASON, f"{where}.finish_reason", repr(reason), repr(better)):
+    if better != reason and find(
+        BODY_FINISH_REASON, f"{where}.finish_reason", repr(reason), repr(better)
+    ):
         choice["finish_reason"] = better
 
 
@@ -122,6 +142,22 @@ def _mend_call(call: Data, where: str, answer_id: str, number: int, find: Find) 
     better = json_text.write(arguments).decode() if isinstance(arguments, dict | list) else "{}"
     if find(BODY_ARGUMENTS, f"{where}.function.arguments", type(arguments).__name__, "JSON text"):
         function["arguments"] = better
+
+
+def _broken_arguments(choice: Data) -> Iterator[str]:
+    """Arguments that are no JSON although the choice is said to be whole."""
+    reason, message = choice.get("finish_reason"), choice.get("message")
+    if not isinstance(reason, str) or reason not in WHOLE_REASONS or not isinstance(message, dict):
+        return
+    for call in _dicts(message.get("tool_calls")):
+        function = call.get("function")
+        arguments = function.get("arguments") if isinstance(function, dict) else None
+        if not isinstance(arguments, str) or not arguments:
+            continue
+        try:
+            json_text.read(arguments)
+        except ValueError:
+            yield arguments
 
 
 def _dicts(value: Any) -> list[Data]:

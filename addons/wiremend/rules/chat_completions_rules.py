@@ -172,6 +172,17 @@ ERROR_NULL = Rule(
     "The key is removed.",
     _P,
 )
+FINISH_REASON_FOREIGN = Rule(
+    "S220",
+    "finish-reason-foreign",
+    "A finish reason has its name from another protocol (`tool_use`, `end_turn`, `max_tokens`), or "
+    "is written in capitals.",
+    "Clients do not know it: the agent stops after its first call, or goes on after its last word, "
+    "and a cut answer looks whole.",
+    "It gets this protocol's name.",
+    _P,
+    ("aws-samples/bedrock-access-gateway#11", "Tencent/WeKnora#1868"),
+)
 RULES = (
     CALL_INDEX,
     CALL_INCOMPLETE,
@@ -192,4 +203,5 @@ RULES = (
     BROKEN_EVENT,
     CALL_REPEATED,
     ERROR_NULL,
+    FINISH_REASON_FOREIGN,
 )

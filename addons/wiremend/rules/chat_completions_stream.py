@@ -16,6 +16,8 @@ from wiremend.protocols.chat_completions import (
     error_event,
     error_in,
     error_type,
+    finish_reason_of,
+    is_filter_result,
 )
 from wiremend.protocols.errors import ProviderError, error_from, make_error
 from wiremend.rules import chat_completions_rules as rules
@@ -181,7 +183,7 @@ class ChatMender:
         choices = chunk.get("choices")
         if not isinstance(choices, list) or len(choices) != len(_dicts(choices)):
             filled["choices"] = _dicts(choices)
-        if chunk.get("object") != CHUNK:
+        if chunk.get("object") != CHUNK and not is_filter_result(chunk):
             filled["object"] = CHUNK
         created = chunk.get("created")
         if created is not None and (isinstance(created, bool) or not isinstance(created, int)):
@@ -271,6 +273,10 @@ class ChatMender:
                 data["finish_reason"] = None
                 self._changed = True
             return True
+        known = finish_reason_of(reason)
+        if known != reason and self._find(rules.FINISH_REASON_FOREIGN, repr(reason), repr(known)):
+            reason = data["finish_reason"] = known
+            self._changed = True
         choice.finish_reason = reason
         choice.calls_at_finish = choice.calls.shown
         if reason in WHOLE_REASONS:
