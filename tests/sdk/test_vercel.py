@@ -44,7 +44,7 @@ UNREAD = {
 }
 """Legal streams that the SDK refuses, with which error, and why no rule mends them."""
 
-_BOTH_CHOICES = Transcript(text="AB", calls=[("b", {})], reason="tool_calls")
+_BOTH_CHOICES = Transcript(text="AB", reason="tool_calls")
 READ_OTHERWISE = {
     ("google", "clean/carriage-returns"): Transcript(),
     ("google", "clean/streamed-function-arguments"): Transcript(
@@ -53,9 +53,13 @@ READ_OTHERWISE = {
     ("google", "clean/two-candidates"): Transcript(text="Red..", reason="STOP"),
     ("openai-chat", "clean/two-choices"): _BOTH_CHOICES,
     ("openai-compatible", "clean/two-choices"): _BOTH_CHOICES,
+    ("openai-compatible", "clean/openrouter-reasoning-details"): Transcript(
+        text="42", reasoning="Hm.", reason="stop"
+    ),
 }
 """What it makes of others: an event that ends in CR is lost when nothing follows; arguments that
-come in parts are put together; and what all candidates or choices say is run together."""
+come in parts are put together; what all candidates or choices say is run together (a tool that the
+first one does not call is not offered here); `reasoning` is read like `reasoning_content`."""
 
 
 def missing() -> str | None:
