@@ -290,3 +290,16 @@ def test_edits_that_overlap_are_refused() -> None:
 
 def test_edits_apply_in_any_order() -> None:
     assert splice(b"abcdef", [Edit(4, 6, b"Z"), Edit(0, 1, b"A"), Edit(0, 0, b">")]) == b">AbcdZ"
+
+
+def test_a_value_is_found_at_any_depth_that_is_parsed() -> None:
+    path: Path = ("a",) * 1000
+    text = b'{"a":' * 1000 + b"1" + b"}" * 1000
+    parse(text)
+    assert locate(text, path) == (5000, 5001)
+
+
+@pytest.mark.parametrize("ending", [b"1", b'"\\u00e9"'])
+def test_text_that_nests_too_deeply_is_refused_with_escapes_and_without(ending: bytes) -> None:
+    with pytest.raises(ValueError, match="depth"):
+        parse(b'{"a":' * 2000 + ending + b"}" * 2000)

@@ -76,8 +76,9 @@ def parse(body: bytes) -> Any:
     text = body.removeprefix(_BOM)
     try:
         return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        if rb"\u" not in text:
+    except orjson.JSONDecodeError as refused:
+        # spans of text that nests deeper would take time by the square of its depth
+        if rb"\u" not in text or refused.msg.startswith("depth limit"):
             raise
     try:
         return json.loads(text.decode(), parse_constant=_refuse)
@@ -140,7 +141,19 @@ class Spans:
         self._items: dict[Path, list[Span]] = {}
 
     def span(self, path: Path) -> Span | None:
-        """The span of the value at `path`, or None where there is none."""
+        """The span of the value at `path`, or None where there is none. Any depth is fine."""
+        known = len(path)
+        while known and path[:known] not in self._located:
+            known -= 1
+        found = self._in_parent(path[:known])
+        for depth in range(known + 1, len(path) + 1):
+            if found is None:
+                return None
+            found = self._in_parent(path[:depth])
+        return found
+
+    def _in_parent(self, path: Path) -> Span | None:
+        """The span at `path`, whose parent is located."""
         if path in self._located:
             return self._located[path]
         if not path:

@@ -208,6 +208,12 @@ def test_the_answer_calls_tools_as_the_client_does(answer: str) -> None:
     assert name_back(sent.encode(), {SENT: LONG}).decode() == named.replace("K", SENT)
 
 
+def test_an_answer_that_nests_deeply_is_named_back() -> None:
+    nested = '{"a":' * 900 + '{"name":"S"}' + "}" * 900
+    answer = nested.replace("S", SENT).encode()
+    assert name_back(answer, {SENT: LONG}) == nested.replace("S", LONG).encode()
+
+
 HEADERS = (
     ("x-api-key", "k"),
     ("anthropic-beta", "a-2025-01-01,b-2025-01-01"),

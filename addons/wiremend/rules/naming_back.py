@@ -83,13 +83,16 @@ class NamingBack:
         return sse.Event(raw, event.type, data, event.complete)
 
 
-def _names(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _names(item, (*path, index))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key == "name" and isinstance(item, str):
-                yield (*path, key), item
-            elif key not in _OPAQUE:
-                yield from _names(item, (*path, key))
+def _names(value: Any) -> Iterator[tuple[Path, str]]:
+    """Every `name` outside what is a tool's own. No recursion: an answer may nest deeply."""
+    waiting: list[tuple[Path, Any]] = [((), value)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += (((*path, index), item) for index, item in enumerate(value))
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if key == "name" and isinstance(item, str):
+                    yield (*path, key), item
+                elif key not in _OPAQUE:
+                    waiting.append(((*path, key), item))
