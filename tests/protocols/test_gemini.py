@@ -122,6 +122,10 @@ LEGAL = {
         b'[{"functionCall":{"name":"f","willContinue":true}},'
         b'{"functionCall":{"partialArgs":[],"willContinue":true}},{"functionCall":{}}]'
     ),
+    "max tokens inside a call": events(
+        b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","willContinue":true}}]}}]}',
+        b'{"candidates":[{"finishReason":"MAX_TOKENS"}]}',
+    ),
     "an unknown part": one(b'[{"new":1},{}]'),
     "Code Assist's wrapper": events(b'{"response":' + END + b',"traceId":"t"}'),
     "data on two lines": b'data: {"candidates":\ndata: [{"finishReason":"STOP"}]}\n\n',
@@ -160,6 +164,10 @@ ILLEGAL = {
     "text: number": (one(b'[{"text":1}]'), "text that is no string"),
     "a call: list": (one(b'[{"functionCall":[]}]'), "a function call that is no object"),
     "a call without name": (one(b'[{"functionCall":{}}]'), "a function call without a name"),
+    "stop inside a call": (
+        one(b'[{"functionCall":{"name":"f","willContinue":true}}]'),
+        "STOP inside a function call",
+    ),
     "args: text": (
         one(b'[{"functionCall":{"name":"f","args":"{}"}}]'),
         "function call args that are no object",

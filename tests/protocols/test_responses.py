@@ -64,6 +64,7 @@ def completed(*output: Json, **fields: Any) -> Json:
         [CREATED, {"type": "error", "error": {"message": "No."}}],
         [{"type": "codex.rate_limits"}, CREATED, {"type": "of.tomorrow"}, COMPLETED],
         [CREATED, {"type": "response.of_tomorrow", "output_index": 9}, COMPLETED],
+        [{"type": "response.of_tomorrow"}, CREATED, COMPLETED],
     ],
 )
 def test_a_legal_stream_has_no_violations(steps: list[Json]) -> None:

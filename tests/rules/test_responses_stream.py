@@ -1,6 +1,7 @@
 """Responses streams: the valid pass untouched, the broken come out valid or as an error."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -372,6 +373,16 @@ def test_a_terminal_event_of_ours_counts_nothing(client: str, shown: int | None)
             | {"content": [], "phase": "commentary"},
             False,
         ),
+        (
+            {"id": "m", "type": "message", "role": "assistant", "status": "completed"}
+            | {"content": [{"type": "output_text", "text": "Hi", "annotations": []}]},
+            True,
+        ),
+        (
+            {"id": "m", "type": "message", "role": "assistant", "status": "completed"}
+            | {"content": []},
+            False,
+        ),
         ({"id": "w", "type": "web_search_call", "status": "completed"}, False),
     ],
 )
@@ -380,6 +391,38 @@ def test_a_stream_is_completed_only_after_an_item_that_can_be_the_last(
 ) -> None:
     stream = stream_of(CREATED, ADDED | {"item": item}, DONE | {"item": item})
     assert (mend([stream])[-1].kind is Kind.TERMINAL) == is_whole
+
+
+def test_a_message_that_is_done_as_incomplete_is_no_whole_answer() -> None:
+    part = {"type": "output_text", "text": "Hi", "annotations": []}
+    at = {"item_id": "m", "output_index": 0, "content_index": 0}
+    message = {"id": "m", "type": "message", "role": "assistant", "content": []}
+    cut = message | {"status": "incomplete", "content": [part]}
+    stream = stream_of(
+        CREATED,
+        ADDED | {"item": message},
+        {"type": "response.content_part.added", **at, "part": part | {"text": ""}},
+        {"type": "response.output_text.delta", **at, "delta": "Hi"},
+        {"type": "response.content_part.done", **at, "part": part},
+        DONE | {"item": cut},
+    )
+    mended = mend([stream])
+    assert mended[-1].kind is Kind.ERROR
+    assert bytes_of(mended).startswith(stream)
+
+
+def test_an_event_of_tomorrow_may_come_before_the_response_is_created() -> None:
+    stream = (CORPUS / "clean" / "text.sse").read_bytes()
+    early = as_event({"type": "response.of_tomorrow", "sequence_number": 0})
+    numbered = re.sub(
+        rb'"sequence_number":(\d+)',
+        lambda found: b'"sequence_number":%d' % (int(found[1]) + 1),
+        stream,
+    )
+    assert numbered != stream
+    mended = mend([early + numbered])
+    assert (bytes_of(mended), codes_of(mended)) == (early + numbered, [])
+    assert violations(early + numbered) == []
 
 
 def test_lone_surrogates_and_invalid_utf_8_pass_as_clients_read_them() -> None:

@@ -69,6 +69,8 @@ FINISH_REASONS = frozenset(
     }
 )
 """Names on record; an unknown one is legal too."""
+WHOLE_REASON = "STOP"
+"""After it, every function call must be complete."""
 UNSET_FINISH_REASON = "FINISH_REASON_UNSPECIFIED"
 """The default of the enumeration: the model has not stopped."""
 FINISH_REASON_BY_NUMBER: Mapping[int, str] = {
@@ -256,7 +258,10 @@ class Grammar:
         parts = content.get("parts", [])
         if not isinstance(parts, list):
             return [*problems, "parts that are no list"]
-        return problems + [problem for part in parts for problem in self._part(part, index)]
+        problems += [problem for part in parts for problem in self._part(part, index)]
+        if candidate.get("finishReason") == WHOLE_REASON and index in self._calling:
+            problems.append(f"{WHOLE_REASON} inside a function call")
+        return problems
 
     def _is_reason(self, reason: Any) -> bool:
         if not isinstance(reason, str) or reason.strip() in ("", UNSET_FINISH_REASON):

@@ -41,6 +41,11 @@ UNNUMBERED = frozenset({"codex.rate_limits", "response.metadata"})
 """Events that bear no sequence number."""
 KEEPALIVES = frozenset({"keepalive", "ping"})
 
+OWN_FIELDS = frozenset(
+    {"delta", "item", "item_id", "output_index", "content_index", "summary_index", "part"}
+)
+"""Data with one of these is about an output item, whatever its type says."""
+
 ITEM_ADDED, ITEM_DONE = "response.output_item.added", "response.output_item.done"
 TEXT_DELTA, TEXT_DONE = "response.output_text.delta", "response.output_text.done"
 REFUSAL_DELTA, REFUSAL_DONE = "response.refusal.delta", "response.refusal.done"
@@ -272,7 +277,7 @@ class Grammar:
             return problems + ([] if _error_says_why(data) else ["an error without a message"])
         if kind in LIFECYCLE or kind in COMPLETE or kind == FAILED:
             return problems + self._response(data, kind)
-        if self._id is None:
+        if self._id is None and not data.keys().isdisjoint(OWN_FIELDS):
             problems.append(f"{kind} before {CREATED}")
         if kind == ITEM_ADDED:
             return problems + self._added(data)

@@ -10,6 +10,7 @@ from wiremend.protocols.gemini import (
     FINISH_REASONS,
     RESPONSE_KEYS,
     UNSET_FINISH_REASON,
+    WHOLE_REASON,
 )
 from wiremend.rules import gemini_rules as rules
 from wiremend.rules.finding import Rule
@@ -68,6 +69,9 @@ class ResponseMender:
             self._mend_indices(candidates_of(response))
         for candidate in candidates_of(response):
             self._mend_candidate(candidate)
+            goes_on = (_index(candidate) or 0) in self._calling
+            if goes_on and candidate.get("finishReason") == WHOLE_REASON:
+                self._lose(rules.STREAMED_ARGUMENTS_CUT, "a function call that goes on at STOP")
         return self._is_changed
 
     def _mend_list(self, owner: Response, key: str) -> None:

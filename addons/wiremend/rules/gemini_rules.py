@@ -207,6 +207,15 @@ ARRAY_PUNCTUATION = Rule(
     before='[{"candidates":[…]}\n{"candidates":[…]}',
     after='[{"candidates":[…]},\r\n{"candidates":[…]}]',
 )
+STREAMED_ARGUMENTS_CUT = Rule(
+    code="S418",
+    name="streamed-arguments-cut",
+    finds="A function call is to go on (`willContinue`), but its candidate says `STOP`.",
+    hurts="The tool runs with half its arguments, or the call is lost.",
+    mends="Content is lost, so the stream ends in the protocol's error.",
+    protocols=_GEMINI,
+    after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
+)
 RULES = (
     COMMENT,
     FINISH_REASON_EMPTY,
@@ -225,4 +234,5 @@ RULES = (
     CANDIDATE_INDEX,
     RESPONSE_IN_A_LIST,
     ARRAY_PUNCTUATION,
+    STREAMED_ARGUMENTS_CUT,
 )

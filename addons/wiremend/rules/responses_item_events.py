@@ -85,11 +85,13 @@ class ItemEvents:
     def is_whole(self) -> bool:
         """Whether the items can be a whole answer, though no terminal event said so."""
         if not self.items.all or not all(
-            item.is_whole or (item.done is not None and item.done.get("status") != "incomplete")
+            item.is_whole if item.done is None else item.done.get("status") != "incomplete"
             for item in self.items.all
         ):
             return False
         last = self.items.all[-1]
+        if last.type == "message" and last.done is not None and not last.done.get("content"):
+            return False
         return last.type in ANSWERS and last.added.get("phase") != "commentary"
 
     def stream(self, output: list[Data]) -> None:

@@ -13,8 +13,10 @@ from wiremend.protocols.responses import (
     COMPLETED,
     CREATED,
     FAILED,
+    ITEM_EVENTS,
     KEEPALIVES,
     LIFECYCLE,
+    OWN_FIELDS,
     PREAMBLE,
     UNFINISHED,
     UNNUMBERED,
@@ -31,11 +33,6 @@ from wiremend.rules.responses_usage import mended_usage, no_usage
 from wiremend.rules.responses_writing import Unmendable, Writer, start_of
 
 __all__ = ["RULES", "ResponsesMender"]
-
-_OWN_FIELDS = frozenset(
-    {"delta", "item", "item_id", "output_index", "content_index", "summary_index", "part"}
-)
-"""Data with one of these was an event of this protocol, even when its type is gone."""
 
 
 class ResponsesMender:
@@ -130,7 +127,7 @@ class ResponsesMender:
             if error is not None:
                 return self._reported(event, data, kind, error)
         if kind is None:
-            if data.keys() & _OWN_FIELDS:
+            if data.keys() & OWN_FIELDS:
                 message = "The provider sent an event without a type."
                 self._writer.lose(rules.BROKEN_EVENT, "an event without a type", message)
             return self._without(event, rules.FOREIGN_FRAME, start_of(raw))
@@ -165,7 +162,8 @@ class ResponsesMender:
         if kind in LIFECYCLE:
             fate = self._lifecycle(data, kind)
         else:
-            self._ensure_began(data)
+            if kind in ITEM_EVENTS or data.keys() & OWN_FIELDS:
+                self._ensure_began(data)  # an event of tomorrow may well come first
             fate = self._item_events.feed(data, kind)
         if fate is Fate.SENT:
             self._writer.send(event, data, kind)
