@@ -124,6 +124,15 @@ REJECTIONS = [
      "Schema.ref 'QuestionOption' was set alongside unsupported fields. If a schema node has "
      "Schema.ref set, then only description and default can be set alongside it",
      [schema("gemini")]),
+    ("google-gemini/gemini-cli#2282", GEMINI,
+     "Unable to submit request because `ls` functionDeclaration `parameters.data.meta.width` "
+     "schema didn't specify the schema type field. Learn more: https://cloud.google.com/vertex-ai/"
+     "generative-ai/docs/multimodal/function-calling",
+     [schema("gemini", "ls")]),
+    ("earendil-works/pi#5822", CHAT,
+     "Error from provider: Conflict in schema definitions for key 'if'. Previous: {'required': "
+     "['expand']}, New: {'required': ['collect']}",
+     [schema("moonshot")]),
     ("google-gemini/gemini-cli#6704", GEMINI,
      f"* GenerateContentRequest.tools[0].function_declarations[2].name: {_GEMINI_NAME}",
      [Lesson("tool-names", "gemini")]),

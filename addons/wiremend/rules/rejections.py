@@ -97,10 +97,13 @@ _PATTERNS = (
          r"permitted"),
     _row("schema-dialect", "openai", _FUNCTION),
     _row("schema-dialect", "gemini", _DECLARATION + r"\.(?:parameters|response)\b"),
+    _row("schema-dialect", "gemini", r"`(?P<tool>[^`]+)` functionDeclaration `(?:parameters|respons"
+         r"e)\b"),
     _row("schema-dialect", "gemini", r"(?:Schema\.|\$)ref '[^']*' was set alongside unsupported"),
     _row("schema-dialect", "xai", r"(?:\A|\s)(?P<tool>[^\s:]+):\s+tool parameter root must be"),
     _row("schema-dialect", "deepseek", r"invalid tool parameters schema\s*:"),
-    _row("schema-dialect", "moonshot", r"moonshot flavou?red json schema|<At path '"),
+    _row("schema-dialect", "moonshot", r"moonshot flavou?red json schema|<At path '"
+         r"|Conflict in schema definitions for key '"),
     _row("schema-dialect", "basic", r"\bTool (?P<index>\d+) function has invalid 'parameters'"),
     _row("schema-dialect", "basic", _POINTER + r"\.(?:\S*\.)?(?:input_schema|parameters)\b(?!\.?"
          r"\S*: Extra inputs)"),
