@@ -495,6 +495,74 @@ def test_without_thinking_no_reasoning_is_filled_in() -> None:
     assert mend(CHAT, request, {"Q104"}) == request
 
 
+def test_deepseek_gets_reasoning_with_every_answer_once_there_was_a_call() -> None:
+    kept = {**said("b"), "reasoning_content": "Hm."}
+    request = {"messages": [ASK, chat_call("a"), chat_result("a"), said("a"), kept]}
+    space = {"reasoning_content": " "}
+    assert mend(CHAT, request, {"Q106"}) == {
+        "messages": [
+            ASK,
+            {**chat_call("a"), **space},
+            chat_result("a"),
+            {**said("a"), **space},
+            kept,
+        ]
+    }
+    for untouched in (
+        {"messages": [ASK, said("a")]},
+        {"messages": [chat_call("a")], "thinking": {"type": "disabled"}},
+    ):
+        assert mend(CHAT, untouched, {"Q106"}) == untouched
+
+
+SPOKEN = {"role": "user", "parts": [{"text": "Hello"}]}
+UNSIGNED = {"thoughtSignature": "skip_thought_signature_validator"}
+
+
+def calling(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "model", "parts": [{"functionCall": {"name": "f"}, **part} for part in parts]}
+
+
+SIGNATURES = {
+    "a call that nobody signed": ([SPOKEN, calling({})], [SPOKEN, calling(UNSIGNED)]),
+    "parallel calls": ([SPOKEN, calling({}, {})], [SPOKEN, calling(UNSIGNED, {})]),
+    "parallel calls, signed as Gemini does": (
+        [SPOKEN, calling({"thoughtSignature": "s"}, {})],
+        [SPOKEN, calling({"thoughtSignature": "s"}, {})],
+    ),
+    "the other spelling": (
+        [SPOKEN, calling({"thought_signature": "s"})],
+        [SPOKEN, calling({"thought_signature": "s"})],
+    ),
+    "an empty signature": (
+        [SPOKEN, calling({"thoughtSignature": ""})],
+        [SPOKEN, calling(UNSIGNED)],
+    ),
+    "every step since the user spoke": (
+        [SPOKEN, calling({}), answer("f"), calling({"thoughtSignature": "s"}), answer("f")],
+        [SPOKEN, calling(UNSIGNED), answer("f"), calling({"thoughtSignature": "s"}), answer("f")],
+    ),
+    "what was before, Gemini does not look at": (
+        [SPOKEN, calling({}), answer("f"), SPOKEN],
+        [SPOKEN, calling({}), answer("f"), SPOKEN],
+    ),
+    "nobody spoke": ([calling({})], [calling({})]),
+    "parts that are none": (
+        [SPOKEN, {"role": "model", "parts": [None, {"text": 5}]}, {"role": "user", "parts": 5}],
+        [SPOKEN, {"role": "model", "parts": [None, {"text": 5}]}, {"role": "user", "parts": 5}],
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), SIGNATURES.values(), ids=SIGNATURES.keys())
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_gemini_learns_that_a_call_is_not_signed(before: Any, after: Any, wrapped: bool) -> None:
+    request, expected = {"contents": before}, {"contents": after}
+    if wrapped:
+        request, expected = {"request": request}, {"request": expected}
+    assert mend(GEMINI, request, {"Q107"}) == expected
+
+
 def thought(signature: str) -> dict[str, Any]:
     return {"type": "thinking", "thinking": "Hm.", "signature": signature}
 

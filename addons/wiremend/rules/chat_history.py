@@ -6,11 +6,13 @@ https://platform.openai.com/docs/api-reference/chat/create
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from wiremend.json_spans import Path
 from wiremend.rules import message_rules as rules
+from wiremend.rules.finding import Rule
 from wiremend.rules.message_traits import NO_RESULT, MessageTraits, is_blank, json_text, objects
 from wiremend.rules.tool_schemas import RequestMending
 
@@ -120,17 +122,35 @@ def drop_empty_messages(mending: RequestMending, request: dict[str, Any], _: Mes
             mending.edits.remove(path)
 
 
-def fill_reasoning(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def fill_reasoning_of_calls(
+    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+) -> None:
     """Give messages with calls some `reasoning_content`, unless thinking is switched off."""
+    _fill_reasoning(mending, request, rules.REASONING_MISSING, call_ids_of)
+
+
+def fill_all_reasoning(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Give all the assistant's messages some, if one has calls and thinking is not switched off."""
+    messages = objects(request.get("messages"), ())
+    if any(call_ids_of(message) for _path, message in messages):
+        _fill_reasoning(mending, request, rules.REASONING_NOT_PASSED_BACK, lambda _message: True)
+
+
+def _fill_reasoning(
+    mending: RequestMending,
+    request: dict[str, Any],
+    rule: Rule,
+    is_meant: Callable[[dict[str, Any]], object],
+) -> None:
     thinking = request.get("thinking")
     if isinstance(thinking, dict) and thinking.get("type") == "disabled":
         return
     for path, message in objects(request.get("messages"), ("messages",)):
-        if message.get("role") != "assistant" or not call_ids_of(message):
+        if message.get("role") != "assistant" or not is_meant(message):
             continue
         if message.get("reasoning_content"):
             continue
-        if not mending.finds(rules.REASONING_MISSING, path, "no reasoning_content", "a space"):
+        if not mending.finds(rule, path, "no reasoning_content", "a space"):
             continue
         if "reasoning_content" in message:
             mending.edits.replace((*path, "reasoning_content"), b'" "')

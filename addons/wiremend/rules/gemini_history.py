@@ -25,6 +25,9 @@ from wiremend.rules.tool_schemas import RequestMending
 
 _CALLS = ("functionCall", "function_call")
 _RESPONSES = ("functionResponse", "function_response")
+_SIGNATURES = ("thoughtSignature", "thought_signature")
+_UNSIGNED = b'"skip_thought_signature_validator"'
+"""https://ai.google.dev/gemini-api/docs/thought-signatures (FAQ)"""
 
 
 @dataclass(slots=True)
@@ -34,13 +37,17 @@ class Turn:
     is_model: bool
     contents: list[tuple[Path, dict[str, Any]]]
 
+    def all_parts(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Every part, with its path."""
+        for path, content in self.contents:
+            yield from objects(content.get("parts"), (*path, "parts"))
+
     def parts(self, keys: tuple[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]:
         """What stands under one of these keys in a part, with the part's path."""
-        for path, content in self.contents:
-            for part_path, part in objects(content.get("parts"), (*path, "parts")):
-                found = part.get(keys[0], part.get(keys[1]))
-                if isinstance(found, dict):
-                    yield part_path, found
+        for path, part in self.all_parts():
+            found = part.get(keys[0], part.get(keys[1]))
+            if isinstance(found, dict):
+                yield path, found
 
 
 def turns_of(request: dict[str, Any]) -> list[Turn]:
@@ -132,6 +139,32 @@ def drop_empty_messages(mending: RequestMending, request: dict[str, Any], _: Mes
                 rules.EMPTY_MESSAGE, path, "no parts", "said so"
             ):
                 mending.edits.replace((*path, "parts"), json_text([{"text": NO_CONTENT}]))
+
+
+def mark_unsigned_calls(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Say of calls since the user spoke last that nobody signed them, as Gemini CLI does.
+
+    Of parallel calls Gemini signs the first only.
+    """
+    turns = turns_of(request)
+    spoken = [number for number, turn in enumerate(turns) if not turn.is_model and _speaks(turn)]
+    for turn in turns[spoken[-1] :] if spoken else ():
+        calls = [call for call in turn.all_parts() if any(key in call[1] for key in _CALLS)]
+        if not turn.is_model or not calls:
+            continue
+        path, part = calls[0]
+        if any(part.get(key) for key in _SIGNATURES):
+            continue
+        if mending.finds(rules.THOUGHT_SIGNATURE_MISSING, path, "not signed", "marked as such"):
+            kept = next((key for key in _SIGNATURES if key in part), None)
+            if kept is not None:
+                mending.edits.replace((*path, kept), _UNSIGNED)
+            else:
+                mending.edits.append(path, b'"thoughtSignature":' + _UNSIGNED)
+
+
+def _speaks(turn: Turn) -> bool:
+    return any(isinstance(part.get("text"), str) and part["text"] for _, part in turn.all_parts())
 
 
 def _take(calls: list[dict[str, Any]], response: dict[str, Any]) -> bool:

@@ -47,7 +47,8 @@ _MENDS: Mapping[str, tuple[tuple[Rule, Mend], ...]] = {
         (rules.RESULTS_NOT_FIRST, chat_history.put_results_first),
         (rules.CALL_WITHOUT_RESULT, chat_history.add_missing_results),
         (rules.EMPTY_MESSAGE, chat_history.drop_empty_messages),
-        (rules.REASONING_MISSING, chat_history.fill_reasoning),
+        (rules.REASONING_MISSING, chat_history.fill_reasoning_of_calls),
+        (rules.REASONING_NOT_PASSED_BACK, chat_history.fill_all_reasoning),
         (rules.CALL_ID, request_parameters.fit_call_ids),
         (rules.SAMPLING_PAIR, request_parameters.drop_sampling_pair),
         (rules.SAMPLING_REFUSED, request_parameters.drop_refused_sampling),
@@ -66,6 +67,7 @@ _MENDS: Mapping[str, tuple[tuple[Rule, Mend], ...]] = {
         (rules.RESULT_WITHOUT_CALL, gemini_history.drop_orphan_results),
         (rules.CALL_WITHOUT_RESULT, gemini_history.add_missing_results),
         (rules.EMPTY_MESSAGE, gemini_history.drop_empty_messages),
+        (rules.THOUGHT_SIGNATURE_MISSING, gemini_history.mark_unsigned_calls),
         (rules.TOKEN_LIMIT, request_parameters.lower_token_limit),
     ),
 }

@@ -202,6 +202,37 @@ FOREIGN_THINKING = Rule(
     after='{"messages":[{"role":"assistant","content":[{"type":"text","text":"Hello"}]},'
     '{"role":"user","content":"Go on."}]}',
 )
+REASONING_NOT_PASSED_BACK = Rule(
+    code="Q106",
+    name="reasoning-not-passed-back",
+    finds="A conversation with tool calls has an assistant message without `reasoning_content`, "
+    "or with an empty one.",
+    hurts="DeepSeek, from V4 on: ``The `reasoning_content` in the thinking mode must be passed "
+    "back to the API``.",
+    mends="It becomes a single space, which is taken; not where thinking is switched off.",
+    protocols=(_CHAT,),
+    seen=("NousResearch/hermes-agent#18263", "openclaw/openclaw#73417", "earendil-works/pi#3636"),
+    before='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":"Hm."},'
+    '{"role":"tool","tool_call_id":"c","content":"ok"},{"role":"assistant","content":"Done."}]}',
+    after='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":"Hm."},'
+    '{"role":"tool","tool_call_id":"c","content":"ok"},{"role":"assistant","content":"Done.",'
+    '"reasoning_content":" "}]}',
+)
+THOUGHT_SIGNATURE_MISSING = Rule(
+    code="Q107",
+    name="thought-signature-missing",
+    finds="Since the user spoke last, a turn of the model has a first function call without "
+    "`thoughtSignature`: another model's, or lost by the client.",
+    hurts="Gemini 3: `Function call is missing a thought_signature in functionCall parts`.",
+    mends="It gets `skip_thought_signature_validator`, which Google documents for calls that it "
+    "did not sign. Signatures are never made up.",
+    protocols=(_GEMINI,),
+    seen=("vercel/ai#15550", "musistudio/claude-code-router#1431", "envoyproxy/ai-gateway#2366"),
+    before='{"contents":[{"role":"user","parts":[{"text":"Hello"}]},{"role":"model","parts":'
+    '[{"functionCall":{"name":"now"}}]}]}',
+    after='{"contents":[{"role":"user","parts":[{"text":"Hello"}]},{"role":"model","parts":'
+    '[{"functionCall":{"name":"now"},"thoughtSignature":"skip_thought_signature_validator"}]}]}',
+)
 SAMPLING_PAIR = Rule(
     code="Q201",
     name="sampling-pair",
@@ -258,6 +289,8 @@ RULES = (
     CALL_ID,
     REASONING_MISSING,
     FOREIGN_THINKING,
+    REASONING_NOT_PASSED_BACK,
+    THOUGHT_SIGNATURE_MISSING,
     SAMPLING_PAIR,
     SAMPLING_REFUSED,
     TOKEN_LIMIT_NAME,

@@ -18,9 +18,18 @@ _CHAT = frozenset({WireProtocol.CHAT_COMPLETIONS})
 _RESPONSES = frozenset({WireProtocol.RESPONSES})
 _GEMINI = frozenset({WireProtocol.GEMINI})
 _OPENAI_HOSTS = ("api.openai.com", "*.api.openai.com", "*.openai.azure.com", "*.githubcopilot.com")
+_GOOGLE_HOSTS = (
+    "generativelanguage.googleapis.com",
+    "aiplatform.googleapis.com",
+    "*-aiplatform.googleapis.com",
+    "aiplatform.*.rep.googleapis.com",
+    "cloudcode-pa.googleapis.com",
+)
 _GATEWAYS = ("opencode.ai", "openrouter.ai")
 _PAIRS = (rules.CALL_WITHOUT_RESULT, rules.RESULT_WITHOUT_CALL, rules.RESULTS_NOT_FIRST)
 _CLAUDE = ("claude-*",)
+_DEEPSEEK_THAT_WANTS_REASONING = ("deepseek-v[4-9]*",)
+_GEMINI_THAT_SIGNS = ("gemini-[3-9]*",)
 _CLAUDE_WITH_ONE_SAMPLING = (
     "claude-opus-4-1*",
     "claude-opus-4.1*",
@@ -121,13 +130,16 @@ MESSAGE_TARGETS: tuple[MessageRow, ...] = (
     ),
     MessageRow(
         _GEMINI,
-        (
-            "generativelanguage.googleapis.com",
-            "aiplatform.googleapis.com",
-            "*-aiplatform.googleapis.com",
-            "aiplatform.*.rep.googleapis.com",
-            "cloudcode-pa.googleapis.com",
-        ),
+        _GOOGLE_HOSTS,
+        (rules.THOUGHT_SIGNATURE_MISSING,),
+        "`Function call is missing a thought_signature in functionCall parts`; Gemini 2 signs "
+        "nothing that it wants back",
+        models=_GEMINI_THAT_SIGNS,
+        at_gateways=_GEMINI_THAT_SIGNS,
+    ),
+    MessageRow(
+        _GEMINI,
+        _GOOGLE_HOSTS,
         (
             rules.CALL_WITHOUT_RESULT,
             rules.RESULT_WITHOUT_CALL,
@@ -144,6 +156,15 @@ MESSAGE_TARGETS: tuple[MessageRow, ...] = (
         _PAIRS,
         "`insufficient tool messages following tool_calls message` (agno-agi/agno#3105)",
         at_gateways=("deepseek-*",),
+    ),
+    MessageRow(
+        _CHAT,
+        ("api.deepseek.com",),
+        (rules.REASONING_NOT_PASSED_BACK,),
+        "``The `reasoning_content` in the thinking mode must be passed back to the API``; earlier "
+        "models refuse it",
+        models=_DEEPSEEK_THAT_WANTS_REASONING,
+        at_gateways=_DEEPSEEK_THAT_WANTS_REASONING,
     ),
     MessageRow(
         _CHAT,
