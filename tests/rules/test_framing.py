@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 
 import pytest
-from framings import FRAMINGS
+from framings import FRAMINGS, bytes_of
 from wiremend.engine.menders import make_mender
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.chat_completions_stream import ChatMender
@@ -57,6 +57,44 @@ def test_for_others_they_are_left_alone(event: bytes, context: StreamContext) ->
     repair = StreamRepair(make_mender(WireProtocol.CHAT_COMPLETIONS, context), context)
     (mended,) = repair.feed(event)
     assert (mended.data, mended.findings) == (event, [])
+
+
+# An error that was promised to be a stream
+
+BARE = {
+    "an envelope": (b'{"error":{"type":"rate_limit_error","message":"Slow down"}}', 429),
+    "an envelope and a blank line": (b'{"error":{"code":401,"message":"No key"}}\r\n\r\n', 401),
+    "on several lines": (b'{\n  "code": 500,\n  "msg": "NOT_FOUND",\n  "success": false\n}\n', 500),
+    "after a byte order mark": (b'\xef\xbb\xbf{"error":"Upstream died"}', 502),
+}
+SHOWN = {
+    "anthropic": b"",
+    "chat": b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":'
+    b'[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n',
+    "responses": b"",
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize(("body", "status"), BARE.values(), ids=BARE)
+def test_a_json_error_in_place_of_events_keeps_its_status_and_its_words(
+    name: str, body: bytes, status: int
+) -> None:
+    framing = FRAMINGS[name]
+    for stream in (body, SHOWN[name] + body):
+        for chunks in ([stream], [stream[at : at + 1] for at in range(len(stream))]):
+            mended = framing.mend(chunks, framing.context())
+            error = mended[-1].error
+            assert error is not None
+            assert error.status == status
+            assert error.message.encode() in bytes_of(mended)
+            assert framing.violations(bytes_of(mended)) == []
+
+
+@pytest.mark.parametrize("body", [b'{"error":null}\n\n', b'{"id":1}\n\n', b"{\n\n", b"[1]\n\n"])
+def test_other_json_in_place_of_events_is_left_alone(body: bytes) -> None:
+    framing = FRAMINGS["chat"]
+    assert framing.mend([body], framing.context())[0] == Mended(body, Kind.IDLE)
 
 
 # Nothing grows without limit

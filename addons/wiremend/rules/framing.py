@@ -7,7 +7,7 @@ import re
 
 from wiremend import json_text, sse
 from wiremend.json_array import ArrayDecoder
-from wiremend.protocols.errors import ProviderError, make_error
+from wiremend.protocols.errors import ProviderError, make_error, read_error
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import Kind, Mended, Mender, StreamContext
 
@@ -84,6 +84,7 @@ STREAM_LIMIT_BYTES = 256 * 1024 * 1024
 FINDINGS_LIMIT = 1000
 """What is wrong with every event of a stream is not told for ever."""
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
@@ -166,9 +167,10 @@ class StreamRepair:
         if self._gave_up:
             return Mended(event.raw, Kind.CONTENT)
         try:
-            whole = self._without_fields(event) if self._drops_fields else event
+            told = _bare_error(event) or event
+            whole = self._without_fields(told) if self._drops_fields else told
             mended = self._mender.feed(whole)
-            if whole is not event:
+            if whole is not told:
                 mended.findings.append(
                     Finding(
                         FIELDS_WITHOUT_DATA.code,
@@ -204,6 +206,8 @@ class StreamRepair:
         if event.complete:
             return self._mend(event)
         where = f"event {self._events + 1}"
+        if _bare_error(event) is not None:
+            return self._mend(event)
         if event.data is None:
             self._events += 1
             # Half a line must not run into what may follow; an array has no lines.
@@ -259,3 +263,19 @@ class StreamRepair:
             STREAM_TOO_LONG.code, f"event {self._events}", found, "passed on from here"
         )
         return Mended(b"", Kind.CONTENT, [finding])
+
+
+def _bare_error(event: sse.Event) -> sse.Event | None:
+    """The error that stands there as bare JSON, put on a data line; None for all other events.
+
+    So a gateway answers that promised a stream, or no type at all, and then failed.
+    """
+    text = event.raw.removeprefix(_BYTE_ORDER_MARK).strip() if event.data is None else b""
+    if text[:1] != b"{":
+        return None
+    try:
+        error = read_error(json_text.read(text))
+    except ValueError:
+        return None
+    data = b" ".join(text.splitlines())
+    return None if error is None else sse.Event(sse.encode(data), "", data)
