@@ -270,6 +270,62 @@ def test_every_call_of_responses_has_its_output(before: Any, after: Any) -> None
     assert mend(RESPONSES, before, {"Q001", "Q002"}) == after
 
 
+def reasoning(number: int) -> dict[str, Any]:
+    return {"type": "reasoning", "id": f"rs_{number}", "summary": []}
+
+
+SAYS = {"type": "message", "role": "assistant", "content": []}
+OUTPUT = item("a", "function_call_output", output="ok")
+REASONING = {
+    "before the user's words": ([ASK, reasoning(1), ASK], [ASK, ASK]),
+    "at the end, several": ([ASK, reasoning(1), reasoning(2)], [ASK]),
+    "before an output": ([item("a"), reasoning(1), OUTPUT], [item("a"), OUTPUT]),
+    "before a call": (
+        [reasoning(1), reasoning(2), item("a"), OUTPUT],
+        [reasoning(1), reasoning(2), item("a"), OUTPUT],
+    ),
+    "before an answer": ([reasoning(1), SAYS, ASK], [reasoning(1), SAYS, ASK]),
+    "before a call of the provider's": (
+        [reasoning(1), {"type": "web_search_call", "id": "ws_1"}, ASK],
+        [reasoning(1), {"type": "web_search_call", "id": "ws_1"}, ASK],
+    ),
+    "without an id nothing can be missed": (
+        [{"type": "reasoning", "summary": []}, ASK],
+        [{"type": "reasoning", "summary": []}, ASK],
+    ),
+    "nothing but reasoning": ([reasoning(1)], [reasoning(1)]),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), REASONING.values(), ids=REASONING.keys())
+def test_reasoning_of_responses_leads_to_something(before: Any, after: Any) -> None:
+    assert mend(RESPONSES, {"input": before}, {"Q108"}) == {"input": after}
+    kept = {"previous_response_id": "r", "input": before}
+    assert mend(RESPONSES, kept, {"Q108"}) == kept
+
+
+def test_what_the_system_says_in_between_the_user_says() -> None:
+    system = {
+        "role": "system",
+        "content": [{**text("Be brief."), "cache_control": {}}, text("So.")],
+    }
+    said_so = "<system-reminder>\n{}\n</system-reminder>"
+    assert mend(ANTHROPIC, {"messages": [ASK, system]}, {"Q109"}) == {
+        "messages": [
+            ASK,
+            {
+                "role": "user",
+                "content": [
+                    {**text(said_so.format("Be brief.")), "cache_control": {}},
+                    text(said_so.format("So.")),
+                ],
+            },
+        ]
+    }
+    without = {"messages": [{"role": "system"}, {"role": "system", "content": None}]}
+    assert mend(ANTHROPIC, without, {"Q109"}) == without
+
+
 def model(*names: str, **ids: str) -> dict[str, Any]:
     calls = [{"functionCall": {"name": name}} for name in names]
     calls += [{"functionCall": {"name": name, "id": one}} for name, one in ids.items()]

@@ -26,7 +26,7 @@ ANTHROPICS_OWN = PAIRS | {"Q004", "Q005", "Q006", "Q007", "Q102", "Q103", "Q105"
         (ANTHROPIC, "openrouter.ai", "anthropic/claude-haiku-4.5", ANTHROPICS_OWN | {"Q201"}),
         (ANTHROPIC, "opencode.ai", "kimi-k3", set()),
         (ANTHROPIC, "api.moonshot.ai", "kimi-k3", set()),
-        (ANTHROPIC, "api.minimax.io", "MiniMax-M3", {"Q002"}),
+        (ANTHROPIC, "api.minimax.io", "MiniMax-M3", {"Q002", "Q109"}),
         (CHAT, "api.openai.com", "gpt-4o", PAIRS | {"Q103"}),
         (CHAT, "api.openai.com", "gpt-5", PAIRS | {"Q103", "Q202", "Q203"}),
         (CHAT, "api.openai.com", "gpt-5.2", PAIRS | {"Q103", "Q203"}),
@@ -41,7 +41,7 @@ ANTHROPICS_OWN = PAIRS | {"Q004", "Q005", "Q006", "Q007", "Q102", "Q103", "Q105"
         (CHAT, "opencode.ai", "DeepSeek-V4-flash", PAIRS | {"Q106"}),
         (CHAT, "api.groq.com", "llama-4", set()),
         (CHAT, "localhost", "gpt-5", set()),
-        (RESPONSES, "api.openai.com", "gpt-5.2-codex", {"Q001", "Q002", "Q103"}),
+        (RESPONSES, "api.openai.com", "gpt-5.2-codex", {"Q001", "Q002", "Q103", "Q108"}),
         (RESPONSES, "chatgpt.com", "gpt-5.2-codex", {"Q001", "Q002", "Q103"}),
         (
             GEMINI,

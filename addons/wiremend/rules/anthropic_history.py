@@ -25,6 +25,7 @@ from wiremend.rules.message_traits import (
 from wiremend.rules.tool_schemas import RequestMending
 
 _THINKING = ("thinking", "redacted_thinking")
+_REMINDER_OPENS, _REMINDER_CLOSES = "<system-reminder>\n", "\n</system-reminder>"
 _SHORTEST_SIGNATURE = 64
 _SIGNATURE = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+")
@@ -197,6 +198,25 @@ def trim_trailing_space(mending: RequestMending, request: dict[str, Any], _: Mes
         return
     if mending.finds(rules.TRAILING_SPACE, place, "ends in white space", "trimmed"):
         mending.edits.replace(place, json_text(text.rstrip()))
+
+
+def say_system_as_user(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Let the user say what a system message in between says, marked as Claude Code marks it."""
+    for path, message in objects(request.get("messages"), ("messages",)):
+        content = message.get("content")
+        if message.get("role") != "system" or not isinstance(content, str | list):
+            continue
+        if not mending.finds(rules.SYSTEM_IN_MESSAGES, path, "role system", "now user"):
+            continue
+        mending.edits.replace((*path, "role"), b'"user"')
+        place: Path = (*path, "content")
+        if isinstance(content, str):
+            mending.edits.replace(place, json_text(_REMINDER_OPENS + content + _REMINDER_CLOSES))
+            continue
+        for block_path, block in objects(content, place):
+            if block.get("type") == "text" and isinstance(block.get("text"), str):
+                told = _REMINDER_OPENS + block["text"] + _REMINDER_CLOSES
+                mending.edits.replace((*block_path, "text"), json_text(told))
 
 
 def strip_thinking_cache_control(

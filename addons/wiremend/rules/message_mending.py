@@ -26,6 +26,7 @@ Mend = Callable[[RequestMending, dict[str, Any], MessageTraits], None]
 
 _MENDS: Mapping[str, tuple[tuple[Rule, Mend], ...]] = {
     WireProtocol.ANTHROPIC_MESSAGES: (
+        (rules.SYSTEM_IN_MESSAGES, anthropic_history.say_system_as_user),
         (rules.FOREIGN_THINKING, anthropic_history.drop_foreign_thinking),
         (rules.THINKING_CACHE_CONTROL, anthropic_history.strip_thinking_cache_control),
         (rules.CACHE_CONTROL, request_parameters.strip_cache_control),
@@ -56,6 +57,7 @@ _MENDS: Mapping[str, tuple[tuple[Rule, Mend], ...]] = {
         (rules.TOKEN_LIMIT, request_parameters.lower_token_limit),
     ),
     WireProtocol.RESPONSES: (
+        (rules.ORPHAN_REASONING, responses_history.drop_orphan_reasoning),
         (rules.RESULT_WITHOUT_CALL, responses_history.drop_orphan_results),
         (rules.CALL_WITHOUT_RESULT, responses_history.add_missing_results),
         (rules.CALL_ID, request_parameters.fit_call_ids),

@@ -233,6 +233,33 @@ THOUGHT_SIGNATURE_MISSING = Rule(
     after='{"contents":[{"role":"user","parts":[{"text":"Hello"}]},{"role":"model","parts":'
     '[{"functionCall":{"name":"now"},"thoughtSignature":"skip_thought_signature_validator"}]}]}',
 )
+ORPHAN_REASONING = Rule(
+    code="Q108",
+    name="orphan-reasoning",
+    finds="A reasoning item with an id is followed by nothing that it can have led to: the answer "
+    "was interrupted, or the client lost it.",
+    hurts="OpenAI: `Item 'rs_...' of type 'reasoning' was provided without its required following "
+    "item`, every turn from then on.",
+    mends="It is dropped; what the provider keeps itself is left alone.",
+    protocols=(_RESPONSES,),
+    seen=("vercel/ai#7099", "continuedev/continue#8933", "openclaw/openclaw#18632"),
+    before='{"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user",'
+    '"content":"Go on."}]}',
+    after='{"input":[{"role":"user","content":"Go on."}]}',
+)
+SYSTEM_IN_MESSAGES = Rule(
+    code="Q109",
+    name="system-in-messages",
+    finds="A message in the conversation has the role `system`, as Claude Code sends it.",
+    hurts="MiniMax: `chat content has invalid message role: system (2013)`.",
+    mends="It becomes the user's, in `<system-reminder>` tags.",
+    protocols=(_ANTHROPIC,),
+    seen=("MiniMax-AI/MiniMax-M2.7#43", "codexu/note-gen#918"),
+    before='{"messages":[{"role":"user","content":"Hello"},{"role":"system","content":"Be brief."}'
+    "]}",
+    after='{"messages":[{"role":"user","content":"Hello"},{"role":"user","content":"'
+    '<system-reminder>\\nBe brief.\\n</system-reminder>"}]}',
+)
 SAMPLING_PAIR = Rule(
     code="Q201",
     name="sampling-pair",
@@ -291,6 +318,8 @@ RULES = (
     FOREIGN_THINKING,
     REASONING_NOT_PASSED_BACK,
     THOUGHT_SIGNATURE_MISSING,
+    ORPHAN_REASONING,
+    SYSTEM_IN_MESSAGES,
     SAMPLING_PAIR,
     SAMPLING_REFUSED,
     TOKEN_LIMIT_NAME,

@@ -122,6 +122,13 @@ MESSAGE_TARGETS: tuple[MessageRow, ...] = (
     ),
     MessageRow(
         _RESPONSES,
+        _OPENAI_HOSTS,
+        (rules.ORPHAN_REASONING,),
+        "`Item 'rs_...' of type 'reasoning' was provided without its required following item`; "
+        "unheard of where nothing is stored (chatgpt.com)",
+    ),
+    MessageRow(
+        _RESPONSES,
         (*_OPENAI_HOSTS, "chatgpt.com"),
         (rules.CALL_WITHOUT_RESULT, rules.RESULT_WITHOUT_CALL, rules.CALL_ID),
         "`No tool call found for function call output with call_id`; "
@@ -177,8 +184,9 @@ MESSAGE_TARGETS: tuple[MessageRow, ...] = (
     MessageRow(
         _ANTHROPIC,
         ("api.minimax.io", "api.minimaxi.com"),
-        (rules.RESULT_WITHOUT_CALL,),
-        "`tool result's tool id(…) not found (2013)` (MiniMax-AI/MiniMax-M2#76)",
+        (rules.RESULT_WITHOUT_CALL, rules.SYSTEM_IN_MESSAGES),
+        "`tool result's tool id(…) not found (2013)` (MiniMax-AI/MiniMax-M2#76); "
+        "`chat content has invalid message role: system (2013)`",
         at_gateways=("minimax-*",),
     ),
     MessageRow(

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from wiremend.json_spans import Path
 from wiremend.rules import message_rules as rules
 from wiremend.rules.message_traits import NO_RESULT, MessageTraits, json_text, objects
 from wiremend.rules.tool_schemas import RequestMending
@@ -44,6 +45,26 @@ def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: Mes
         if calls:
             unanswered[calls[0]] -= 1
         elif mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{call_id!r}", "dropped"):
+            mending.edits.remove(path)
+
+
+def drop_orphan_reasoning(
+    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+) -> None:
+    """Drop reasoning that the user's words, an output or nothing follows."""
+    items = list(objects(request.get("input"), ("input",)))
+    if request.get("previous_response_id") or request.get("conversation"):
+        return
+    orphans: list[Path] = []
+    leads_on = False
+    for path, item in reversed(items):
+        if item.get("type") != "reasoning":
+            kind, role = str(item.get("type")), item.get("role")
+            leads_on = not kind.endswith("_output") and role in (None, "assistant")
+        elif not leads_on and isinstance(item.get("id"), str):
+            orphans.append(path)
+    for path in orphans if len(orphans) < len(items) else ():
+        if mending.finds(rules.ORPHAN_REASONING, path, "nothing follows it", "dropped"):
             mending.edits.remove(path)
 
 
