@@ -187,8 +187,9 @@ def each(refused: bool) -> list[pytest.param]:
     ]
 
 
-# python-genai says so of names newer than itself
+# python-genai and openai-python say so of names newer than themselves
 @pytest.mark.filterwarnings("ignore:A_NEW_REASON is not a valid FinishReason:UserWarning")
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
 @pytest.mark.parametrize(("sdk", "path"), each(refused=False))
 def test_an_sdk_assembles_what_the_stream_says_or_raises_its_error(sdk: str, path: Path) -> None:
     folder, assemble, api_error = SDKS[sdk]

@@ -50,16 +50,23 @@ READ_OTHERWISE = {
     ("google", "clean/streamed-function-arguments"): Transcript(
         calls=[("write_file", {"path": "a.txt"})], reason="STOP"
     ),
+    ("google", "clean/max-tokens-inside-a-streamed-call"): Transcript(reason="MAX_TOKENS"),
     ("google", "clean/two-candidates"): Transcript(text="Red..", reason="STOP"),
     ("openai-chat", "clean/two-choices"): _BOTH_CHOICES,
     ("openai-compatible", "clean/two-choices"): _BOTH_CHOICES,
     ("openai-compatible", "clean/openrouter-reasoning-details"): Transcript(
         text="42", reasoning="Hm.", reason="stop"
     ),
+    ("openai-responses", "clean/incomplete-content-filter"): Transcript(
+        text="Hel", reason="content_filter"
+    ),
+    ("openai-responses", "clean/apply-patch-call"): Transcript(reason="tool-calls"),
 }
 """What it makes of others: an event that ends in CR is lost when nothing follows; arguments that
-come in parts are put together; what all candidates or choices say is run together (a tool that the
-first one does not call is not offered here); `reasoning` is read like `reasoning_content`."""
+come in parts are put together, and dropped if they never end; what all candidates or choices say is
+run together (a tool that the first one does not call is not offered here); `reasoning` is read like
+`reasoning_content`; the reason of an incomplete response is its own; an `apply_patch_call` waits
+for its output."""
 
 
 def missing() -> str | None:
