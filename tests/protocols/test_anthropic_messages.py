@@ -116,6 +116,7 @@ LEGAL: dict[str, list[Json | bytes]] = {
         END,
     ],
     "an event of tomorrow": [BEGIN, {"type": "of_tomorrow"}, finish(), END],
+    "a reason of tomorrow": [BEGIN, finish("of_tomorrow"), END],
     "comments": [b": x\n\n", BEGIN, b"\n", finish(), END],
 }
 ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
@@ -227,6 +228,9 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
     ),
     "a second reason": ([BEGIN, finish(), finish(), END], "a second message_delta"),
     "a reason of null": ([BEGIN, finish(None), END], "message_delta without a stop reason"),
+    "another protocol's reason": ([BEGIN, finish("tool_calls"), END], "stop reason 'tool_calls'"),
+    "a reason in capitals": ([BEGIN, finish("END_TURN"), END], "stop reason 'END_TURN'"),
+    "a failure as the reason": ([BEGIN, finish("error"), END], "stop reason 'error'"),
     "no usage at the end": (
         [BEGIN, finish(usage=None), END],
         "message_delta without usage",

@@ -6,6 +6,7 @@ from wiremend.rules.anthropic_messages_body import RULES, mend_body
 from wiremend.rules.mending import StreamContext
 
 CALL = b'{"type":"tool_use","id":"toolu_1","name":"f","input":{"p":1}}'
+CUT = CALL.replace(b'{"p":1}', b'"{\\"p\\":"')
 
 
 def message(content: bytes, reason: bytes = b'"end_turn"') -> bytes:
@@ -27,6 +28,7 @@ FINE = message(b'[{"type":"text","text":"Hi \\u00e9"}]')
         message(b"[]"),
         message(b"[%s]" % CALL, b'"tool_use"'),
         message(b"[%s]" % CALL, b'"max_tokens"'),
+        message(b"[%s]" % CUT, b'"max_tokens"'),
         message(b'[{"type":"server_tool_use","id":"s","name":"w","input":{}}]', b'"pause_turn"'),
         message(b'[{"type":"made_up"}]', b'"refusal"'),
         b'{"input_tokens":7}',
@@ -64,6 +66,12 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
         message(b"[%s]" % CALL, b'"tool_use"'),
         ["S153"],
     ),
+    "tool_calls with a call": (
+        message(b"[%s]" % CALL, b'"tool_calls"'),
+        message(b"[%s]" % CALL, b'"tool_use"'),
+        ["S153"],
+    ),
+    "length": (message(b"[]", b'"length"'), message(b"[]", b'"max_tokens"'), ["S153"]),
     "tool_use without a call": (message(b"[]", b'"tool_use"'), message(b"[]"), ["S153"]),
 }
 
@@ -92,3 +100,13 @@ def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: st
     assert error is not None
     assert error.status == status
     assert said in error.message
+
+
+@pytest.mark.parametrize("reason", [b'"tool_use"', b'"end_turn"', b'"tool_calls"', b"null"])
+def test_a_call_that_is_cut_is_an_error_where_all_is_said_to_be_well(reason: bytes) -> None:
+    body = message(b"[%s]" % CUT, reason)
+    mended = mend_body(body, StreamContext())
+    assert mended.error is not None
+    assert (mended.error.status, mended.findings[-1].code) == (502, "S154")
+    off = StreamContext(disabled=frozenset({"S154"}))
+    assert mend_body(body, off).error is None

@@ -381,7 +381,13 @@ def test_made_up_ids_differ_between_answers_and_calls_and_not_between_attempts()
 
 REASONS: dict[str, tuple[list[Json], Any, str, list[str]]] = {
     "end_turn after a call": (CALL, "end_turn", "tool_use", ["S116"]),
-    "stop after a call": (CALL, "stop", "tool_use", ["S116"]),
+    "stop after a call": (CALL, "stop", "tool_use", ["S125", "S116"]),
+    "tool_calls after a call": (CALL, "tool_calls", "tool_use", ["S125"]),
+    "TOOL_USE after a call": (CALL, "TOOL_USE", "tool_use", ["S125"]),
+    "tool_calls without a call": (SAID, "tool_calls", "end_turn", ["S125", "S116"]),
+    "stop": (SAID, "stop", "end_turn", ["S125"]),
+    "length": (SAID, "length", "max_tokens", ["S125"]),
+    "one of tomorrow": (SAID, "of_tomorrow", "of_tomorrow", []),
     "max_tokens after a call": (CALL, "max_tokens", "max_tokens", []),
     "refusal after a call": (CALL, "refusal", "refusal", []),
     "pause_turn after a call": (CALL, "pause_turn", "pause_turn", []),

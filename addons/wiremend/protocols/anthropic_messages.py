@@ -50,6 +50,19 @@ WHOLE_REASONS = frozenset({"tool_use", "end_turn", "stop_sequence", "pause_turn"
 """Stop reasons after which a tool's JSON must be complete. After others (`max_tokens`, `refusal`,
 `model_context_window_exceeded`) the last block may stop anywhere: anthropic-sdk-python#794."""
 
+STOP_REASONS = WHOLE_REASONS | {"max_tokens", "refusal", "model_context_window_exceeded"}
+"""Names on record; an unknown one is legal too."""
+FOREIGN_REASONS: Mapping[str, str] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+"""What gateways leave of Chat Completions' finish reasons, and its name here."""
+ERROR_REASONS: Mapping[str, int] = {"error": 500, "network_error": 502}
+"""Finish reasons of gateways that report a failure, and the status they stand for."""
+
 EMPTY_BLOCKS: Mapping[str, Mapping[str, Any]] = {
     "text": {"type": "text", "text": ""},
     "thinking": {"type": "thinking", "thinking": "", "signature": ""},
@@ -114,6 +127,12 @@ def error_envelope(error: ProviderError) -> bytes:
 def error_event(error: ProviderError) -> bytes:
     """The event that ends a stream in an error."""
     return sse.encode(error_envelope(error), "error")
+
+
+def stop_reason_of(given: str) -> str:
+    """The name that a stop reason has in this protocol; an unknown one stays as it is."""
+    name = given.lower()
+    return FOREIGN_REASONS.get(name, name if name in STOP_REASONS else given)
 
 
 def is_count(value: Any) -> bool:
@@ -244,6 +263,10 @@ class Grammar:
         reason = delta.get("stop_reason") if isinstance(delta, dict) else None
         if not reason:
             problems.append("message_delta without a stop reason")
+        elif isinstance(reason, str) and (
+            reason in ERROR_REASONS or stop_reason_of(reason) != reason
+        ):
+            problems.append(f"stop reason {reason!r}")
         if self._is_cut and (not isinstance(reason, str) or reason in WHOLE_REASONS):
             problems.append(f"{reason} after a tool block that stops inside its JSON")
         if not _counts(data.get("usage"), DELTA_COUNTS):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from wiremend import json_text
+from wiremend.protocols.anthropic_messages import WHOLE_REASONS, stop_reason_of
 from wiremend.protocols.errors import make_error, read_error
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.mending import MendedBody, StreamContext
@@ -35,7 +36,8 @@ TOOL_INPUT_NOT_AN_OBJECT = Rule(
 BODY_STOP_REASON = Rule(
     "S153",
     "body-stop-reason",
-    "`end_turn` or nothing although a tool is called, or `tool_use` although none is.",
+    "`end_turn` or nothing although a tool is called, `tool_use` although none is, or another "
+    "protocol's name (`tool_calls`, `stop`, `length`).",
     "The agent stops silently, or waits for a call that is not there.",
     "The reason follows the content; `max_tokens`, `refusal` and others are never touched.",
     _P,
@@ -43,7 +45,19 @@ BODY_STOP_REASON = Rule(
     '{"content":[{"type":"tool_use",…}],"stop_reason":"end_turn"}',
     '{"content":[{"type":"tool_use",…}],"stop_reason":"tool_use"}',
 )
-RULES = (CONTENT_NULL, TOOL_INPUT_NOT_AN_OBJECT, BODY_STOP_REASON)
+BODY_TOOL_INPUT_BROKEN = Rule(
+    "S154",
+    "body-tool-input-broken",
+    "A tool call's `input` is JSON text that is broken or ends early although the stop reason says "
+    "that all is well.",
+    "The tool is called with a piece of text.",
+    "Content is lost: an HTTP error.",
+    _P,
+    (),
+    '{"content":[{"type":"tool_use","name":"f","input":"{\\"p\\":"}],"stop_reason":"tool_use"}',
+    '{"type":"error","error":{"type":"api_error","message":"The provider\'s tool call ended …"}}',
+)
+RULES = (CONTENT_NULL, TOOL_INPUT_NOT_AN_OBJECT, BODY_STOP_REASON, BODY_TOOL_INPUT_BROKEN)
 
 
 def mend_body(body: bytes, context: StreamContext) -> MendedBody:
@@ -85,6 +99,13 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
             ):
                 block["input"] = better
     _mend_stop_reason(message, content, find)
+    for number, block in enumerate(content):
+        if _is_cut(block, message.get("stop_reason")) and find(
+            BODY_TOOL_INPUT_BROKEN, f"content[{number}].input", block["input"][-60:], "an error"
+        ):
+            text = "The provider's tool call ended inside its JSON arguments."
+            error = make_error(status=502, type="api_error", message=text)
+            return MendedBody(body, findings, error)
     mended = json_text.write(message) if findings else body
     return MendedBody(with_model(mended, ("model",), context.shown_model), findings)
 
@@ -92,13 +113,19 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
 def _mend_stop_reason(message: dict[str, Any], content: list[Any], find: Any) -> None:
     kinds = [block.get("type") for block in content if isinstance(block, dict)]
     reason = message.get("stop_reason")
-    better = None
-    if "tool_use" in kinds and reason in (None, "", "end_turn", "stop"):
+    better = stop_reason_of(reason) if isinstance(reason, str) else reason
+    if "tool_use" in kinds and better in (None, "", "end_turn"):
         better = "tool_use"
-    elif reason == "tool_use" and not any("tool_use" in str(kind) for kind in kinds):
+    elif better == "tool_use" and not any("tool_use" in str(kind) for kind in kinds):
         better = "end_turn"
-    if better and find(BODY_STOP_REASON, "stop_reason", repr(reason), repr(better)):
+    if better != reason and find(BODY_STOP_REASON, "stop_reason", repr(reason), repr(better)):
         message["stop_reason"] = better
+
+
+def _is_cut(block: Any, reason: Any) -> bool:
+    """Whether a tool's input is text that holds no object, though all is said to be well."""
+    is_tool = isinstance(block, dict) and block.get("type") == "tool_use"
+    return is_tool and isinstance(block.get("input"), str) and reason in WHOLE_REASONS
 
 
 def _as_object(value: Any) -> Any:

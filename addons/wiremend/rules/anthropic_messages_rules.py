@@ -221,6 +221,15 @@ KEEPALIVE_FRAME = Rule(
     'data: {"type":"keepalive","sequence_number":5}',
     "(a blank line)",
 )
+STOP_REASON_FOREIGN = Rule(
+    "S125",
+    "stop-reason-foreign",
+    "A stop reason has its name from Chat Completions (`tool_calls`, `stop`, `length`), or is "
+    "written in capitals.",
+    "Clients do not know it: the tool is not run, or a cut answer is taken for a whole one.",
+    "It gets this protocol's name.",
+    _P,
+)
 RULES = (
     EVENT_LINE,
     MESSAGE_START_MISSING,
@@ -246,4 +255,5 @@ RULES = (
     BLOCK_AFTER_STOP_REASON,
     DELTA_TEXT,
     KEEPALIVE_FRAME,
+    STOP_REASON_FOREIGN,
 )

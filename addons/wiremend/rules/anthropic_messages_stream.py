@@ -16,6 +16,7 @@ from wiremend.protocols.anthropic_messages import (
     BLOCK_BY_DELTA,
     DELTAS_BY_BLOCK,
     EMPTY_BLOCKS,
+    ERROR_REASONS,
     KEEPALIVES,
     STREAM_EVENTS,
     TEXT_BY_DELTA,
@@ -23,6 +24,7 @@ from wiremend.protocols.anthropic_messages import (
     WHOLE_REASONS,
     error_event,
     error_type,
+    stop_reason_of,
 )
 from wiremend.protocols.errors import ProviderError, make_error, read_error
 from wiremend.rules import anthropic_messages_rules as rules
@@ -93,6 +95,8 @@ class AnthropicMender:
         self._called_tool = False
         self._used_tool = False
         self._has_stop_reason = False
+        self._has_unread = False
+        """Text came that is no JSON: it may have told of a failure."""
         self._without_reason: tuple[sse.Event, Data] | None = None
         self._cut: _Block | None = None
         """A tool that was stopped inside its JSON."""
@@ -188,7 +192,10 @@ class AnthropicMender:
     def _not_json(self, event: sse.Event, raw: bytes) -> Mended:
         if raw.strip() == b"[DONE]":
             return self._dropped(rules.AFTER_THE_END, event, "[DONE]")
+        if event.type == "error":
+            return self._reported(event, {}, make_error(message=_text_of(raw)))
         if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
+            self._has_unread |= bool(raw.strip())
             return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw) or "an empty frame")
         if not self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error"):
             return Mended(self._passed(event.raw), Kind.CONTENT)
@@ -361,6 +368,13 @@ class AnthropicMender:
             return
         delta = data.get("delta")
         reason = delta.get("stop_reason") if isinstance(delta, dict) else None
+        if isinstance(delta, dict) and isinstance(reason, str):
+            if reason in ERROR_REASONS:
+                raise _Unmendable(_error_of_reason(reason))
+            known = stop_reason_of(reason)
+            if known != reason and self._find(rules.STOP_REASON_FOREIGN, repr(reason), repr(known)):
+                reason = delta["stop_reason"] = known
+                changed = True
         self._close_everything(reason)
         if not isinstance(reason, str) or not reason:
             if not self._is_on(rules.STOP_REASON_MISSING):
@@ -377,6 +391,11 @@ class AnthropicMender:
             raise _Unmendable(
                 make_error(status=502, type="api_error", message="The provider sent no content.")
             )
+        if self._has_unread and not self._has_stop_reason:
+            message = (
+                "The provider sent text that is no event, and then ended without a stop reason."
+            )
+            raise _Unmendable(make_error(status=502, type="api_error", message=message))
         self._close_everything(None)
         reason = "tool_use" if self._called_tool else "end_turn"
         if not self._has_stop_reason and self._find(
@@ -621,6 +640,15 @@ def _parses(text: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _error_of_reason(reason: str) -> ProviderError:
+    message = f"The provider gave up: stop reason {reason!r}."
+    return make_error(status=ERROR_REASONS[reason], type="api_error", message=message)
+
+
+def _text_of(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace").strip()
 
 
 def _start_of(raw: bytes) -> str:
