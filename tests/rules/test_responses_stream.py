@@ -393,6 +393,15 @@ def test_a_stream_is_completed_only_after_an_item_that_can_be_the_last(
     assert (mend([stream])[-1].kind is Kind.TERMINAL) == is_whole
 
 
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [(b"[DONE]", Kind.TERMINAL), (b" ", Kind.TERMINAL), (b"upstream timed out", Kind.ERROR)],
+)
+def test_text_that_may_tell_of_a_failure_completes_no_stream(data: bytes, kind: Kind) -> None:
+    whole = stream_of(CREATED, ADDED | {"item": CALL}, DONE | {"item": CALL})
+    assert mend([whole + b"data: " + data + b"\n\n"])[-1].kind is kind
+
+
 def test_a_message_that_is_done_as_incomplete_is_no_whole_answer() -> None:
     part = {"type": "output_text", "text": "Hi", "annotations": []}
     at = {"item_id": "m", "output_index": 0, "content_index": 0}

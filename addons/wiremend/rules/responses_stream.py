@@ -44,6 +44,8 @@ class ResponsesMender:
         self._item_events = ItemEvents(context, self._writer)
         self._items = self._item_events.items
         self._began = False
+        self._has_unread = False
+        """Text came that is no JSON: it may have told of a failure."""
         self._response: Data = {}
         """The response object as far as the client has seen it."""
         self._verdict: Kind | None = None
@@ -83,7 +85,8 @@ class ResponsesMender:
         if self._verdict is not None:
             return Mended(b"", self._verdict, error=self._error)
         try:
-            if self._item_events.is_whole and self._writer.find(
+            is_whole = self._item_events.is_whole and not self._has_unread
+            if is_whole and self._writer.find(
                 rules.COMPLETED_MISSING, "the end after the last item", f"{COMPLETED} added"
             ):
                 return self._complete_at_end()
@@ -146,6 +149,7 @@ class ResponsesMender:
         if raw.lstrip()[:1] in (b"{", b'"') or event.type.startswith("response."):
             message = "The provider sent an event that is not valid JSON."
             self._writer.lose(rules.BROKEN_EVENT, start_of(raw), message)
+        self._has_unread |= raw.strip() != b"[DONE]"
         return self._without(event, rules.FOREIGN_FRAME, start_of(raw))
 
     def _without(self, event: sse.Event, rule: Rule, found: str, instead: bytes = b"") -> Mended:
