@@ -9,8 +9,30 @@ from hypothesis import strategies as st
 type Json = dict[str, Any]
 
 JUNK = st.sampled_from([None, "", 0, 1, 7, -1, True, 1.5, "1", "x", [], {}, [None], {"a": 1}, "{"])
+REASONS = st.sampled_from(
+    [
+        "stop",
+        "STOP",
+        "end_turn",
+        "tool_use",
+        "tool_calls",
+        "length",
+        "max_tokens",
+        "MAX_TOKENS",
+        "error",
+        "network-error",
+        "completed",
+        "incomplete",
+        "of_tomorrow",
+    ]
+)
+"""What the protocols, and gateways between them, call the end of an answer."""
+REASON_KEYS = ("finish_reason", "native_finish_reason", "stop_reason", "finishReason", "status")
 FOREIGN = st.sampled_from(
     [
+        b"event: error\ndata: upstream timed out\n\n",
+        b'event: error\ndata: {"message":"upstream timed out"}\n\n',
+        b'{"error":{"type":"rate_limit_error","message":"slow down"}}\n\n',
         b": keep-alive\n\n",
         b"\n",
         b"data: {}\n\n",
@@ -51,11 +73,15 @@ def with_a_wrong_field(draw: st.DrawFn, event: Json) -> Json:
     paths = places(broken)
     if not paths:
         return broken
-    *parents, last = draw(st.sampled_from(paths))
+    reasons = [path for path in paths if path[-1] in REASON_KEYS]
+    is_reason = bool(reasons) and draw(st.booleans())
+    *parents, last = draw(st.sampled_from(reasons if is_reason else paths))
     inner: Any = broken
     for key in parents:
         inner = inner[key]
-    if draw(st.booleans()) and isinstance(inner, dict):
+    if is_reason:
+        inner[draw(st.sampled_from([last, last, "native_finish_reason"]))] = draw(REASONS)
+    elif draw(st.booleans()) and isinstance(inner, dict):
         del inner[last]
     else:
         inner[last] = draw(JUNK)
