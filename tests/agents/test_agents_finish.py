@@ -66,7 +66,7 @@ ENDS: dict[str, tuple[tuple[End, ...], str]] = {
     "wrapped error first": ((_S, _S, _S, _S, _S), "server_error"),
     "reset after the head": ((_R, _R, _R, _S, _R), "Connection lost"),
     "reset before the head": ((_R, _R, _R, _S, _R), "Connection lost"),
-    "HTML 524": ((_A, _R, _R, _S, _R), "HTTP 524"),
+    "HTML 524": ((_R, _R, _R, _S, _R), "HTTP 524"),
     "stall after the head": ((_A, _R, _R, _S, _R), "limit: idle"),
     "wrapped error mid-stream": ((_A, _R, _R, _S, _Z), "server_error"),
     "reset mid-stream": ((_A, _R, _R, _S, _Z), "Connection lost"),

@@ -65,6 +65,8 @@ class Exchange(ABC):
     """The provider's side of one request. Every method raises PeerGone when nobody listens."""
 
     received: Received
+    stream = 0
+    """The number of the HTTP/2 stream."""
 
     @abstractmethod
     async def informational(self, status: int, headers: Headers) -> None:

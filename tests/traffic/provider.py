@@ -603,7 +603,7 @@ class _Http2Exchange(_Exchange):
 
     def __init__(self, connection: _Http2Connection, received: Received, stream_id: int) -> None:
         super().__init__(connection, received)
-        self._stream_id = stream_id
+        self.stream = stream_id
 
     async def _flush(self) -> None:
         if self.gone.is_set():
@@ -622,7 +622,7 @@ class _Http2Exchange(_Exchange):
         if self.gone.is_set():
             raise PeerGone
         fields = [(":status", str(status)), *headers]
-        self.connection.h2.send_headers(self._stream_id, fields, end_stream=end)
+        self.connection.h2.send_headers(self.stream, fields, end_stream=end)
         await self._flush()
 
     async def body(self, data: bytes) -> None:
@@ -631,7 +631,7 @@ class _Http2Exchange(_Exchange):
             if self.gone.is_set() or connection.gone.is_set():
                 raise PeerGone
             connection.window_opened.clear()
-            window = connection.h2.local_flow_control_window(self._stream_id)
+            window = connection.h2.local_flow_control_window(self.stream)
             size = min(len(data), window, connection.h2.max_outbound_frame_size)
             if size <= 0:
                 opened = asyncio.ensure_future(connection.window_opened.wait())
@@ -640,20 +640,20 @@ class _Http2Exchange(_Exchange):
                 opened.cancel()
                 gone.cancel()
                 continue
-            connection.h2.send_data(self._stream_id, data[:size])
+            connection.h2.send_data(self.stream, data[:size])
             data = data[size:]
             await self._flush()
 
     async def end(self) -> None:
         if self.gone.is_set():
             raise PeerGone
-        self.connection.h2.end_stream(self._stream_id)
+        self.connection.h2.end_stream(self.stream)
         await self._flush()
 
     async def reset_stream(self, code: int) -> None:
         if self.gone.is_set():
             raise PeerGone
-        self.connection.h2.reset_stream(self._stream_id, code)
+        self.connection.h2.reset_stream(self.stream, code)
         await self._flush()
 
     async def go_away(self, code: int, last_stream: int | None) -> None:
@@ -662,12 +662,12 @@ class _Http2Exchange(_Exchange):
         await self.connection.finish()
 
     async def say_farewell(self, *, processed: bool) -> None:
-        last = self._stream_id if processed else self._stream_id - 2
+        last = self.stream if processed else self.stream - 2
         # h2 would send nothing more.
         await self.connection.write(GoAwayFrame(0, last_stream_id=last).serialize())
 
     def over(self) -> None:
-        self.connection.streams.pop(self._stream_id, None)
+        self.connection.streams.pop(self.stream, None)
 
 
 class _NegotiatedConnection(_Connection):

@@ -88,7 +88,7 @@ class MendedHttp2Client(Http2Client):
         self._take_queue(reason)
         for stream_id in [number for number in self.streams if number > last_stream_id]:
             del self.streams[stream_id]
-            if self.h2_conn.state_machine.state is not ConnectionState.CLOSED:
+            if not self.is_closed(stream_id):
                 self.h2_conn.reset_stream(stream_id, ErrorCodes.CANCEL)
             yield ReceiveHttp(_failed(stream_id, reason))
 
