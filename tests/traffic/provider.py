@@ -332,7 +332,7 @@ class _Connection(asyncio.Protocol):
     async def sent(self) -> None:
         """Wait until the peer's kernel has every byte; a reset would destroy what it has not."""
         await self._writable.wait()
-        while not self.gone.is_set() and self._socket.fileno() >= 0:
+        while not (self.gone.is_set() or self.transport.is_closing()):
             unsent = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
             if not self.transport.get_write_buffer_size() and not struct.unpack("i", unsent)[0]:
                 return
