@@ -41,5 +41,6 @@ Everything else keeps to the original code path. What it relies on (mitmproxy 12
     `stream_queue`, drops them when the connection closes, and closes it at every GOAWAY.
 15. A `ConnectionHandler` opens as many connections to one host as its `max_conns` allows, and a
     further one waits. Its `handle_connection` takes a connection out of `transports` once its end
-    was told, and is cancelled when a write to that connection fails.
+    was told, and is cancelled when a write to that connection fails. Its `open_connection` raises
+    AssertionError for a connection that has no peer any more.
 """

@@ -19,7 +19,11 @@ from wiremend.seam.connections import (
     ReadOver,
     connections_of,
 )
-from wiremend.seam.sockets import with_every_end_told, with_more_connections
+from wiremend.seam.sockets import (
+    with_every_end_told,
+    with_every_outcome_told,
+    with_more_connections,
+)
 from wiremend.seam.stream_layer import MendedHttpStream
 from wiremend.seam.upstream import MendedHttp1Client, MendedHttp2Client
 
@@ -59,6 +63,7 @@ def _replacements() -> list[tuple[object, str, Callable[[Any], Any]]]:
         (HttpLayer, "get_connection", _mended_get_connection),
         (HttpLayer, "_handle_event", _mended_handle_event),
         (ConnectionHandler, "__init__", with_more_connections),
+        (ConnectionHandler, "open_connection", with_every_outcome_told),
         (ConnectionHandler, "handle_connection", with_every_end_told),
     ]
 

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from mitmproxy.connection import Connection, ConnectionState
-from mitmproxy.proxy import events
+from mitmproxy.proxy.commands import OpenConnection
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.events import ConnectionClosed, Event, OpenConnectionCompleted
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils.asyncio_utils import create_task
 
@@ -24,6 +25,28 @@ def with_more_connections(original: Callable[..., None]) -> Callable[..., None]:
     return __init__
 
 
+def with_every_outcome_told(
+    original: Callable[..., Awaitable[None]],
+) -> Callable[..., Awaitable[None]]:
+    """Tell, too, that a connection failed which was reset while it was being set up.
+
+    Such a one has no peer any more: mitmproxy asserts that it has, and its task dies unheard.
+    """
+
+    async def open_connection(handler: ConnectionHandler, command: OpenConnection) -> None:
+        connection = command.connection
+        try:
+            await original(handler, command)
+        except (AssertionError, asyncio.CancelledError) as reason:
+            if connection in handler.transports and connection.error is None:
+                connection.error = "connection reset by peer"
+                _end(handler, connection, OpenConnectionCompleted(command, connection.error))
+            if isinstance(reason, asyncio.CancelledError):
+                raise
+
+    return open_connection
+
+
 def with_every_end_told(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     """Tell of a connection's end, too, when its task was cancelled while it waited for its turn.
 
@@ -34,17 +57,22 @@ def with_every_end_told(original: Callable[..., Awaitable[None]]) -> Callable[..
         try:
             await original(handler, connection)
         except asyncio.CancelledError:
-            transport = handler.transports.pop(connection, None)
-            if transport is not None:  # it goes away after its end was told
-                connection.state = ConnectionState.CLOSED
-                create_task(  # not awaited here, where it may be cancelled once more
-                    handler.server_event(events.ConnectionClosed(connection)),
-                    name="connection closed",
-                    keep_ref=True,
-                    client=handler.client.peername,
-                )
-                if transport.writer is not None:
-                    transport.writer.close()
+            if connection in handler.transports:  # it goes away after its end was told
+                _end(handler, connection, ConnectionClosed(connection))
             raise
 
     return handle_connection
+
+
+def _end(handler: ConnectionHandler, connection: Connection, event: Event) -> None:
+    """Close the connection, and tell of it in a task of its own: this one may be cancelled."""
+    transport = handler.transports.pop(connection)
+    connection.state = ConnectionState.CLOSED
+    create_task(
+        handler.server_event(event),
+        name="connection closed",
+        keep_ref=True,
+        client=handler.client.peername,
+    )
+    if transport.writer is not None:
+        transport.writer.close()
