@@ -91,6 +91,13 @@ def test_a_json_error_in_place_of_events_keeps_its_status_and_its_words(
             assert framing.violations(bytes_of(mended)) == []
 
 
+@pytest.mark.parametrize("at", range(26))
+def test_what_follows_an_array_means_the_same_in_any_chunks(at: int) -> None:
+    framing, stream = FRAMINGS["gemini-array"], b']{"error":{"message":"x"}}'
+    mended = framing.mend([stream[:at], stream[at:]], framing.context())
+    assert bytes_of(mended) == bytes_of(framing.mend([stream], framing.context()))
+
+
 @pytest.mark.parametrize("body", [b'{"error":null}\n\n', b'{"id":1}\n\n', b"{\n\n", b"[1]\n\n"])
 def test_other_json_in_place_of_events_is_left_alone(body: bytes) -> None:
     framing = FRAMINGS["chat"]

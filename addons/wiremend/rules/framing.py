@@ -107,6 +107,7 @@ class StreamRepair:
             and FIELDS_WITHOUT_DATA.code not in context.disabled
         )
         self._decoder = mender.decoder()
+        self._is_array = isinstance(self._decoder, ArrayDecoder)
         self._events = 0
         self._gave_up = False
         self._is_cut = False
@@ -167,7 +168,7 @@ class StreamRepair:
         if self._gave_up:
             return Mended(event.raw, Kind.CONTENT)
         try:
-            told = _bare_error(event) or event
+            told = self._bare_error(event) or event
             whole = self._without_fields(told) if self._drops_fields else told
             mended = self._mender.feed(whole)
             if whole is not told:
@@ -206,13 +207,12 @@ class StreamRepair:
         if event.complete:
             return self._mend(event)
         where = f"event {self._events + 1}"
-        if _bare_error(event) is not None:
+        if self._bare_error(event) is not None:
             return self._mend(event)
         if event.data is None:
             self._events += 1
             # Half a line must not run into what may follow; an array has no lines.
-            is_array = isinstance(self._decoder, ArrayDecoder)
-            rest = event.raw.strip(b" \t\r\n[]," if is_array else b"\r\n")
+            rest = event.raw.strip(b" \t\r\n[]," if self._is_array else b"\r\n")
             return Mended(b"" if rest else event.raw, Kind.IDLE)
         end = next((end for end in (b"\r\n", b"\n", b"\r") if event.raw.endswith(end)), b"\n\n")
         completed = event.raw + end
@@ -226,6 +226,24 @@ class StreamRepair:
             Finding(NO_FINAL_BLANK_LINE.code, where, "no blank line at the end", "added")
         )
         return mended
+
+    def _bare_error(self, event: sse.Event) -> sse.Event | None:
+        """The error that stands there as bare JSON, put on a data line; None for all other events.
+
+        So a gateway answers that promised a stream, or no type at all, and then failed. In an array
+        it is an element like others.
+        """
+        if self._is_array or event.data is not None:
+            return None
+        text = event.raw.removeprefix(_BYTE_ORDER_MARK).strip()
+        if text[:1] != b"{":
+            return None
+        try:
+            error = read_error(json_text.read(text))
+        except ValueError:
+            return None
+        data = b" ".join(text.splitlines())
+        return None if error is None else sse.Event(sse.encode(data), "", data)
 
     def _is_whole(self, data: bytes) -> bool:
         if data == b"[DONE]":
@@ -263,19 +281,3 @@ class StreamRepair:
             STREAM_TOO_LONG.code, f"event {self._events}", found, "passed on from here"
         )
         return Mended(b"", Kind.CONTENT, [finding])
-
-
-def _bare_error(event: sse.Event) -> sse.Event | None:
-    """The error that stands there as bare JSON, put on a data line; None for all other events.
-
-    So a gateway answers that promised a stream, or no type at all, and then failed.
-    """
-    text = event.raw.removeprefix(_BYTE_ORDER_MARK).strip() if event.data is None else b""
-    if text[:1] != b"{":
-        return None
-    try:
-        error = read_error(json_text.read(text))
-    except ValueError:
-        return None
-    data = b" ".join(text.splitlines())
-    return None if error is None else sse.Event(sse.encode(data), "", data)
