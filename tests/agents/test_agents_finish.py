@@ -18,6 +18,8 @@ LASTING_HEARTBEAT_SECONDS = 5.0
 """Longer than all attempts of a call, stalls apart: the agent gets an HTTP error, not an event."""
 INTERNALS = ("Traceback (most recent call last)", "[object Object]", "<html", "<!DOCTYPE")
 """What no agent shows to its user when it gets its answer."""
+CODEX_SAYS_OF_A_500 = "currently experiencing high demand"
+"""Instead of the provider's words; of the breaker's 503 it shows them. Which is last, varies."""
 MOST_CALLS = 48
 """That a turn may cost a provider which never recovers: twelve calls with all their attempts."""
 
@@ -98,7 +100,7 @@ def test_a_fault_without_end_comes_to_an_end(
         assert run.stdout.strip().endswith(good.TEXT), str(run)
     elif end is End.STOPS:
         assert run.status not in (0, None), str(run)
-        assert words in run.text, str(run)
+        assert words in run.text or CODEX_SAYS_OF_A_500 in run.text, str(run)
         # Gemini CLI dumps its stack and an [object Object] after the message, whatever went wrong.
         if cell.agent is not GEMINI_CLI:
             assert not [text for text in INTERNALS if text in run.text], str(run)
