@@ -61,7 +61,8 @@ def join_lines(lines: Iterable[bytes]) -> bytes:
     """The bytes of lines that were not all neighbours: no CR and LF of two of them become one."""
     joined = bytearray()
     for line in lines:
-        joined += b"\r" if line == b"\n" and joined.endswith(b"\r") else line
+        is_blank = line in (b"\n", b"\r\n")
+        joined += b"\r" if is_blank and joined.endswith(b"\r") else line
     return bytes(joined)
 
 
