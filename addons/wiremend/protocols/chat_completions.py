@@ -211,7 +211,7 @@ class Grammar:
         ):
             index = call.get("index")
             key = (choice, index if isinstance(index, int) else -1)
-            if call.get("id"):
+            if call.get("id") and isinstance(call["id"], str):
                 self._calls.setdefault(key, {"name": None, "arguments": "{}"})
             self._function_called.add(choice)
             return []

@@ -88,7 +88,8 @@ class ToolCalls:
         self._by_source: dict[Any, _Call] = {}
         self._shown = 0
         self._has_custom = False
-        self._custom_ids: set[str] = set()
+        self._custom: dict[Any, tuple[str, int]] = {}
+        """Id and number of the custom tool's call that is open under an index."""
 
     def __bool__(self) -> bool:
         return bool(self._calls) or self._has_custom
@@ -115,7 +116,7 @@ class ToolCalls:
                 shown.append(fragment)
                 continue
             if isinstance(fragment.get("custom"), dict) or fragment.get("type") == "custom":
-                self._note_custom(fragment)
+                changed |= self._mend_custom(fragment)
                 shown.append(fragment)
                 continue
             became, differs = self._mend_one(fragment, stream_id)
@@ -292,12 +293,21 @@ class ToolCalls:
         opening["index"] = call.number
         return opening
 
-    def _note_custom(self, fragment: Data) -> None:
+    def _mend_custom(self, fragment: Data) -> bool:
+        """Number the call of a custom tool; whether that changed the fragment."""
         self.has_others = self._has_custom = True
-        identity = _text(fragment.get("id"))
-        if identity and identity not in self._custom_ids:
-            self._custom_ids.add(identity)
+        index, identity = fragment.get("index"), _text(fragment.get("id"))
+        source = _source(index)
+        known = self._custom.get(source)
+        if identity and (known is None or known[0] != identity):
+            known = self._custom[source] = identity, self._shown
             self._shown += 1
+        if known is None or (index == known[1] and not isinstance(index, bool | float)):
+            return False
+        if not self._find(rules.CALL_INDEX, f"index {index!r}", f"index {known[1]}"):
+            return False
+        fragment["index"] = known[1]
+        return True
 
 
 def _source(index: Any) -> Any:

@@ -183,7 +183,7 @@ class ResponsesMender:
     def _reported(
         self, event: sse.Event, data: Data, kind: str | None, error: ProviderError
     ) -> Mended:
-        if kind == FAILED and error.message.strip() and error.code:
+        if kind == FAILED and _is_told(data):
             self._ensure_began(data)
             self._mend_response(data, kind)
             self._writer.send(event, data, kind)
@@ -356,6 +356,14 @@ def _error_in(event: sse.Event, data: Any, kind: str | None) -> ProviderError | 
     if error is None and event.type == "error":
         error = error_from(data) if isinstance(data, dict) and data else make_error()
     return error
+
+
+def _is_told(failed: Data) -> bool:
+    """Whether `response.failed` has the code and the message that clients show."""
+    response = failed.get("response")
+    error = response.get("error") if isinstance(response, dict) else None
+    told = [error.get(key) for key in ("code", "message")] if isinstance(error, dict) else [None]
+    return all(isinstance(one, str) and one.strip() for one in told)
 
 
 def _says_why(data: Data) -> bool:
