@@ -124,8 +124,9 @@ def _mend_stop_reason(message: dict[str, Any], content: list[Any], find: Any) ->
 
 def _is_cut(block: Any, reason: Any) -> bool:
     """Whether a tool's input is text that holds no object, though all is said to be well."""
-    is_tool = isinstance(block, dict) and block.get("type") == "tool_use"
-    return is_tool and isinstance(block.get("input"), str) and reason in WHOLE_REASONS
+    if not isinstance(reason, str) or reason not in WHOLE_REASONS or not isinstance(block, dict):
+        return False
+    return block.get("type") == "tool_use" and isinstance(block.get("input"), str)
 
 
 def _as_object(value: Any) -> Any:
