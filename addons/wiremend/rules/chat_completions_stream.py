@@ -161,9 +161,9 @@ class ChatMender:
         self._changed = False
         before: list[bytes] = []
         self._complete_chunk(chunk)
-        self._last = {
-            key: chunk[key] for key in ("id", "object", "created", "model") if key in chunk
-        }
+        for key in ("id", "object", "created", "model"):
+            if chunk.get(key):  # Azure's first chunk has them, but empty
+                self._last[key] = chunk[key]
         kind = Kind.IDLE
         for choice in _dicts(chunk.get("choices")):
             kind = _later(kind, self._choice(choice, before))
