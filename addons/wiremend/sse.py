@@ -17,7 +17,7 @@ _LINE_END = re.compile(rb"(?>\r\n|\n|\r)")
 _BLANK_LINE = re.compile(rb"\r\r|(?>\r\n|\n)(?>\r\n|\n|\r)")
 """What ends an event. Two CR end it at once, so that streams with CR alone are not delayed;
 a LF after them is a blank line of its own, which dispatches nothing."""
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventTooLarge(Exception):
@@ -181,7 +181,7 @@ class Decoder:
 
 
 def _without_mark(text: bytes) -> bytes:
-    return text[3:] if text.startswith(_BYTE_ORDER_MARK) else text
+    return text[3:] if text.startswith(BYTE_ORDER_MARK) else text
 
 
 def _end_of(line: bytes) -> bytes:

@@ -55,6 +55,7 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
     "MAX_TOKENS": (calling(CUT, b'"MAX_TOKENS"'), calling(CUT, b'"length"'), ["S251"]),
     "end_turn": (calling(b"", b'"end_turn"'), calling(b"", b'"stop"'), ["S251"]),
     "arguments as an object": (calling(CALL.replace(b'"{}"', b"{}")), calling(CALL), ["S252"]),
+    "arguments of white space": (calling(CALL.replace(b'"{}"', b'" "')), calling(CALL), ["S252"]),
     "arguments null": (calling(CALL.replace(b'"{}"', b"null")), calling(CALL), ["S252"]),
     "no type": (calling(CALL.replace(b'"type":"function",', b"")), calling(CALL), ["S253"]),
 }

@@ -135,7 +135,7 @@ def _as_object(value: Any) -> Any:
         return {}
     if isinstance(value, str):
         try:
-            parsed = json_text.read(value or "{}")
+            parsed = json_text.read(value if value.strip() else "{}")
         except ValueError:
             return value
         return parsed if isinstance(parsed, dict) else value

@@ -30,7 +30,7 @@ from wiremend.protocols.errors import ProviderError, make_error, read_error
 from wiremend.rules import anthropic_messages_rules as rules
 from wiremend.rules.anthropic_messages_fields import EMPTY_MESSAGE, final_usage, missing_fields
 from wiremend.rules.anthropic_messages_rules import RULES
-from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.finding import Finding, Rule, start_of
 from wiremend.rules.made_up_ids import made_up_id
 from wiremend.rules.mending import Kind, Mended, StreamContext
 from wiremend.rules.renaming import with_model
@@ -132,7 +132,7 @@ class AnthropicMender:
             is_late = self._verdict is not None and self._is_on(rules.AFTER_THE_END)
             return Mended(b"" if is_late else self._passed(event.raw), Kind.IDLE)
         if self._verdict is not None:
-            return self._dropped(rules.AFTER_THE_END, event, _start_of(event.data))
+            return self._dropped(rules.AFTER_THE_END, event, start_of(event.data))
         try:
             return self._feed_data(event, event.data)
         except _Unmendable as unmendable:
@@ -179,8 +179,8 @@ class AnthropicMender:
                 return self._reported(event, data, error)
             return self._dispatch(event, data, kind, changed=changed)
         if not isinstance(kind, str):
-            return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw))
-        if kind in KEEPALIVES and self._find(rules.KEEPALIVE_FRAME, _start_of(raw), "a blank line"):
+            return self._dropped(rules.FOREIGN_FRAME, event, start_of(raw))
+        if kind in KEEPALIVES and self._find(rules.KEEPALIVE_FRAME, start_of(raw), "a blank line"):
             return Mended(self._passed(b"\n"), Kind.IDLE, self._findings)
         return self._dispatch(event, data, kind, changed=False)
 
@@ -193,11 +193,12 @@ class AnthropicMender:
         if raw.strip() == b"[DONE]":
             return self._dropped(rules.AFTER_THE_END, event, "[DONE]")
         if event.type == "error":
-            return self._reported(event, {}, make_error(message=_text_of(raw)))
+            said = raw.decode("utf-8", "replace").strip()
+            return self._reported(event, {}, make_error(message=said))
         if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
             self._has_unread |= bool(raw.strip())
-            return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw) or "an empty frame")
-        if not self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error"):
+            return self._dropped(rules.FOREIGN_FRAME, event, start_of(raw) or "an empty frame")
+        if not self._find(rules.BROKEN_EVENT, start_of(raw), "ended in an error"):
             return Mended(self._passed(event.raw), Kind.CONTENT)
         message = "The provider sent an event that is not valid JSON."
         return self._failed(make_error(status=502, type="api_error", message=message))
@@ -429,7 +430,7 @@ class AnthropicMender:
         before = self._without_reason[1].get("usage") if self._without_reason else None
         usage = final_usage(data.get("usage"), before)
         if usage is not data.get("usage") and self._find(
-            rules.USAGE_MISSING, _start_of(repr(data.get("usage")).encode()), "filled in"
+            rules.USAGE_MISSING, start_of(repr(data.get("usage")).encode()), "filled in"
         ):
             data["usage"] = usage
             changed = True
@@ -517,7 +518,7 @@ class AnthropicMender:
             self._kept = []
 
     def _cut_short(self, block: _Block) -> _Unmendable:
-        self._find(rules.TOOL_INPUT_BROKEN, _start_of(bytes(block.tool_json)), "ended in an error")
+        self._find(rules.TOOL_INPUT_BROKEN, start_of(bytes(block.tool_json)), "ended in an error")
         message = "The provider's tool call ended inside its JSON arguments."
         return _Unmendable(make_error(status=502, type="api_error", message=message))
 
@@ -645,15 +646,6 @@ def _parses(text: bytes) -> bool:
 def _error_of_reason(reason: str) -> ProviderError:
     message = f"The provider gave up: stop reason {reason!r}."
     return make_error(status=ERROR_REASONS[reason], type="api_error", message=message)
-
-
-def _text_of(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace").strip()
-
-
-def _start_of(raw: bytes) -> str:
-    text = raw[:60].decode("utf-8", "replace")
-    return text + "…" if len(raw) > 60 else text
 
 
 def _worded(error: ProviderError) -> ProviderError:

@@ -137,7 +137,7 @@ def _mend_call(call: Data, where: str, answer_id: str, number: int, find: Find) 
     if not isinstance(function, dict):
         return
     arguments = function.get("arguments")
-    if isinstance(arguments, str) and arguments:
+    if isinstance(arguments, str) and arguments.strip():
         return
     better = json_text.write(arguments).decode() if isinstance(arguments, dict | list) else "{}"
     if find(BODY_ARGUMENTS, f"{where}.function.arguments", type(arguments).__name__, "JSON text"):
@@ -152,7 +152,7 @@ def _broken_arguments(choice: Data) -> Iterator[str]:
     for call in _dicts(message.get("tool_calls")):
         function = call.get("function")
         arguments = function.get("arguments") if isinstance(function, dict) else None
-        if not isinstance(arguments, str) or not arguments:
+        if not isinstance(arguments, str) or not arguments.strip():
             continue
         try:
             json_text.read(arguments)

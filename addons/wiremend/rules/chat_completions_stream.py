@@ -23,7 +23,7 @@ from wiremend.protocols.errors import ProviderError, error_from, make_error
 from wiremend.rules import chat_completions_rules as rules
 from wiremend.rules.chat_completions_calls import ToolCalls, Unmendable
 from wiremend.rules.chat_completions_rules import RULES
-from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.finding import Finding, Rule, start_of
 from wiremend.rules.mending import Kind, Mended, StreamContext
 from wiremend.rules.renaming import with_model
 
@@ -89,7 +89,7 @@ class ChatMender:
             is_late = self._verdict and rules.AFTER_THE_END.code not in self._context.disabled
             return Mended(b"" if is_late else event.raw, Kind.IDLE)
         if self._verdict is not None:
-            return self._dropped(rules.AFTER_THE_END, event, _start_of(event.data))
+            return self._dropped(rules.AFTER_THE_END, event, start_of(event.data))
         try:
             if event.data.strip() == DONE:
                 return self._done(event)
@@ -129,11 +129,12 @@ class ChatMender:
             chunk = json_text.read(raw)
         except ValueError:
             if event.type == "error":
-                return self._reported(event, None, make_error(message=_text_of(raw)))
+                said = raw.decode("utf-8", "replace").strip()
+                return self._reported(event, None, make_error(message=said))
             if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
                 self._has_unread |= bool(raw.strip())
                 return self._foreign(event, raw)
-            if not self._find(rules.BROKEN_EVENT, _start_of(raw), "ended in an error"):
+            if not self._find(rules.BROKEN_EVENT, start_of(raw), "ended in an error"):
                 return Mended(event.raw, Kind.CONTENT)
             return self._failed("The provider sent a chunk that is not valid JSON.")
         is_chunk = isinstance(chunk, dict) and not chunk.keys().isdisjoint(CHUNK_KEYS)
@@ -151,7 +152,7 @@ class ChatMender:
         return Mended(ending, Kind.ERROR, self._findings, error)
 
     def _foreign(self, event: sse.Event, raw: bytes) -> Mended:
-        return self._dropped(rules.FOREIGN_FRAME, event, _start_of(raw) or "an empty frame")
+        return self._dropped(rules.FOREIGN_FRAME, event, start_of(raw) or "an empty frame")
 
     def _dropped(self, rule: Rule, event: sse.Event, found: str) -> Mended:
         kept = b"" if self._find(rule, found, "dropped") else event.raw
@@ -383,12 +384,3 @@ def _integer(value: Any) -> int:
 
 def _dicts(value: Any) -> list[Data]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _text_of(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace").strip()
-
-
-def _start_of(raw: bytes) -> str:
-    text = raw[:60].decode("utf-8", "replace")
-    return text + "…" if len(raw) > 60 else text

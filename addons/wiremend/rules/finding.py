@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+SHOWN_BYTES = 60
+"""How much of what was found a finding quotes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -23,6 +26,12 @@ class Rule:
     """Where it was seen: issue numbers, pages."""
     before: str = ""
     after: str = ""
+
+
+def start_of(raw: bytes) -> str:
+    """The first bytes, as a finding quotes them."""
+    text = raw[:SHOWN_BYTES].decode("utf-8", "replace")
+    return text + "…" if len(raw) > SHOWN_BYTES else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,6 @@ STREAM_LIMIT_BYTES = 256 * 1024 * 1024
 FINDINGS_LIMIT = 1000
 """What is wrong with every event of a stream is not told for ever."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
@@ -235,7 +234,7 @@ class StreamRepair:
         """
         if self._is_array or event.data is not None:
             return None
-        text = event.raw.removeprefix(_BYTE_ORDER_MARK).strip()
+        text = event.raw.removeprefix(sse.BYTE_ORDER_MARK).strip()
         if text[:1] != b"{":
             return None
         try:

@@ -40,7 +40,6 @@ _READ_BY_CLIENT: Mapping[str, re.Pattern[bytes]] = {
 \\r\\n\\r\\n)/` matches whole; in Python, whose lines end as for `str.splitlines`, what has none of
 the line ends that JSON allows in text."""
 _LINE_ENDS_IN_TEXT = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventDecoder(sse.Decoder):
@@ -192,7 +191,7 @@ class GeminiMender:
         kept: list[bytes] = []
         for number, line in enumerate(sse.split_lines(raw)):
             is_first = number == 0 and self._events == 1
-            text = line.removeprefix(_BYTE_ORDER_MARK) if is_first else line
+            text = line.removeprefix(sse.BYTE_ORDER_MARK) if is_first else line
             content = text.rstrip(b"\r\n")
             name, value = sse.read_field(content)
             if not content or line.startswith(b"data: "):
@@ -368,12 +367,12 @@ def _is_native(value: Any, error: ProviderError) -> bool:
 
 
 def _is_bare_json(raw: bytes) -> bool:
-    return raw.removeprefix(_BYTE_ORDER_MARK).lstrip()[:1] in (b"{", b"[")
+    return raw.removeprefix(sse.BYTE_ORDER_MARK).lstrip()[:1] in (b"{", b"[")
 
 
 def _with_bare_json(event: sse.Event) -> sse.Event:
     if event.data is None and _is_bare_json(event.raw):
-        event.data = event.raw.removeprefix(_BYTE_ORDER_MARK).strip()
+        event.data = event.raw.removeprefix(sse.BYTE_ORDER_MARK).strip()
     return event
 
 

@@ -12,20 +12,13 @@ from wiremend.protocols.names import WireProtocol
 from wiremend.rules import message_rules as rules
 from wiremend.rules.finding import Rule
 from wiremend.rules.message_traits import CallIdLimit, MessageTraits
+from wiremend.rules.targets import GATEWAYS, GOOGLE_HOSTS
 
 _ANTHROPIC = frozenset({WireProtocol.ANTHROPIC_MESSAGES})
 _CHAT = frozenset({WireProtocol.CHAT_COMPLETIONS})
 _RESPONSES = frozenset({WireProtocol.RESPONSES})
 _GEMINI = frozenset({WireProtocol.GEMINI})
 _OPENAI_HOSTS = ("api.openai.com", "*.api.openai.com", "*.openai.azure.com", "*.githubcopilot.com")
-_GOOGLE_HOSTS = (
-    "generativelanguage.googleapis.com",
-    "aiplatform.googleapis.com",
-    "*-aiplatform.googleapis.com",
-    "aiplatform.*.rep.googleapis.com",
-    "cloudcode-pa.googleapis.com",
-)
-_GATEWAYS = ("opencode.ai", "openrouter.ai")
 _PAIRS = (rules.CALL_WITHOUT_RESULT, rules.RESULT_WITHOUT_CALL, rules.RESULTS_NOT_FIRST)
 _CLAUDE = ("claude-*",)
 _DEEPSEEK_THAT_WANTS_REASONING = ("deepseek-v[4-9]*",)
@@ -59,7 +52,7 @@ class MessageRow:
         name = model.rpartition("/")[2]
         return protocol in self.protocols and (
             (_matches(host, self.hosts) and _matches(name, self.models))
-            or (_matches(host, _GATEWAYS) and _matches(name, self.at_gateways))
+            or (_matches(host, GATEWAYS) and _matches(name, self.at_gateways))
         )
 
 
@@ -137,7 +130,7 @@ MESSAGE_TARGETS: tuple[MessageRow, ...] = (
     ),
     MessageRow(
         _GEMINI,
-        _GOOGLE_HOSTS,
+        GOOGLE_HOSTS,
         (rules.THOUGHT_SIGNATURE_MISSING,),
         "`Function call is missing a thought_signature in functionCall parts`; Gemini 2 signs "
         "nothing that it wants back",
@@ -146,7 +139,7 @@ MESSAGE_TARGETS: tuple[MessageRow, ...] = (
     ),
     MessageRow(
         _GEMINI,
-        _GOOGLE_HOSTS,
+        GOOGLE_HOSTS,
         (
             rules.CALL_WITHOUT_RESULT,
             rules.RESULT_WITHOUT_CALL,

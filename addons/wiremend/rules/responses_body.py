@@ -7,12 +7,12 @@ import orjson
 from wiremend import json_text
 from wiremend.protocols.errors import error_from, make_error, read_error
 from wiremend.protocols.responses import CALL_TEXT, ITEM_FIELDS, WITH_STATUS
-from wiremend.rules.finding import Finding, Rule
+from wiremend.rules.finding import Finding, Rule, start_of
 from wiremend.rules.mending import MendedBody, StreamContext
 from wiremend.rules.renaming import with_model
 from wiremend.rules.responses_items import new_id
 from wiremend.rules.responses_usage import mended_usage
-from wiremend.rules.responses_writing import is_json, start_of
+from wiremend.rules.responses_writing import is_json
 
 _P = ("responses",)
 

@@ -25,10 +25,10 @@ from wiremend.protocols.responses import (
 )
 from wiremend.protocols.responses import CONTENT as CONTENT_PARTS
 from wiremend.rules import responses_rules as rules
-from wiremend.rules.finding import Rule
+from wiremend.rules.finding import Rule, start_of
 from wiremend.rules.mending import StreamContext
 from wiremend.rules.responses_items import PARTED, Data, Item, Items, Part, new_id, shell_of
-from wiremend.rules.responses_writing import Writer, is_json, start_of
+from wiremend.rules.responses_writing import Writer, is_json
 
 _DELTAS = {
     belongs.items[0]: kind

@@ -24,13 +24,13 @@ from wiremend.protocols.responses import (
     response_object,
 )
 from wiremend.rules import responses_rules as rules
-from wiremend.rules.finding import Rule
+from wiremend.rules.finding import Rule, start_of
 from wiremend.rules.mending import Kind, Mended, StreamContext
 from wiremend.rules.responses_item_events import Fate, ItemEvents
 from wiremend.rules.responses_items import Data
 from wiremend.rules.responses_rules import RULES
 from wiremend.rules.responses_usage import mended_usage, no_usage
-from wiremend.rules.responses_writing import Unmendable, Writer, start_of
+from wiremend.rules.responses_writing import Unmendable, Writer
 
 __all__ = ["RULES", "ResponsesMender"]
 

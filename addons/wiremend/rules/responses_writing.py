@@ -13,7 +13,6 @@ _START_OF_LINE = rb"(\A(?:\xef\xbb\xbf)?|(?<=[\r\n]))"
 _EVENT_LINE = re.compile(_START_OF_LINE + rb"event(?::[^\r\n]*)?(?:\r\n|\n|\r)")
 _DATA_LINE = re.compile(_START_OF_LINE + rb"(?=data[:\r\n])")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_SHOWN_BYTES = 60
 
 
 class Unmendable(Exception):
@@ -117,12 +116,6 @@ def is_json(text: Any) -> bool:
     except ValueError:
         return False
     return True
-
-
-def start_of(raw: bytes) -> str:
-    """The first bytes, as they are shown in a finding."""
-    text = raw[:_SHOWN_BYTES].decode("utf-8", "replace")
-    return text + "…" if len(raw) > _SHOWN_BYTES else text
 
 
 def _with_event_line(raw: bytes, kind: str) -> bytes:

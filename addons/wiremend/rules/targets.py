@@ -19,6 +19,14 @@ _OPENAI = frozenset({WireProtocol.CHAT_COMPLETIONS, WireProtocol.RESPONSES})
 _GEMINI = frozenset({WireProtocol.GEMINI})
 _ALL = frozenset(WireProtocol)
 
+GOOGLE_HOSTS = (
+    "generativelanguage.googleapis.com",
+    "aiplatform.googleapis.com",
+    "*-aiplatform.googleapis.com",
+    "aiplatform.*.rep.googleapis.com",
+    "cloudcode-pa.googleapis.com",
+)
+"""Google's own, with a key, at Vertex, and behind Gemini CLI's login (Code Assist)."""
 GATEWAYS = ("opencode.ai", "openrouter.ai")
 """Hosts that pass a call on to the model's own vendor: there the model decides."""
 
@@ -90,13 +98,7 @@ TARGETS: tuple[TargetRow, ...] = (
         ("openai/codex#1289", "nspady/google-calendar-mcp#39", "nanbingxyz/5ire#403"),
     ),
     TargetRow(
-        (
-            "generativelanguage.googleapis.com",
-            "aiplatform.googleapis.com",
-            "*-aiplatform.googleapis.com",
-            "aiplatform.*.rep.googleapis.com",
-            "cloudcode-pa.googleapis.com",
-        ),
+        GOOGLE_HOSTS,
         ("gemini-*",),
         _GEMINI,
         TargetTraits("gemini", NAMES_BY_DIALECT["gemini"], unique_names=True),

@@ -85,9 +85,10 @@ def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., C
         for connection, stream in list(connections.draining.items()):
             if event.connection_spec_matches(connection) and connection.alpn != b"h2":
                 yield from stream.stop_draining()
-        if isinstance(event, GetAttemptConnection) and event.instead_of is not None:
-            yield from _retire(http_layer, event.instead_of)
-        if connections.background or not _puts_usable_first(http_layer, event):
+        instead_of = event.instead_of if isinstance(event, GetAttemptConnection) else None
+        if instead_of is not None:
+            yield from _retire(http_layer, instead_of)
+        if connections.background or not _puts_usable_first(http_layer, event, instead_of):
             reuse = False
         yield from original(http_layer, event, reuse=reuse)
 
@@ -102,7 +103,9 @@ def _retire(http_layer: HttpLayer, connection: Connection) -> Commands:
         yield from http_layer.event_to_child(handler, LastRequestSent())
 
 
-def _puts_usable_first(http_layer: HttpLayer, event: GetHttpConnection) -> bool:
+def _puts_usable_first(
+    http_layer: HttpLayer, event: GetHttpConnection, instead_of: Connection | None
+) -> bool:
     """Move connections that a request must not meet behind the others; whether others are left.
 
     mitmproxy takes the first one that leads to the right place.
@@ -110,7 +113,6 @@ def _puts_usable_first(http_layer: HttpLayer, event: GetHttpConnection) -> bool:
     connections, leaving = http_layer.connections, connections_of(http_layer).leaving
     leaving &= {connection for connection in leaving if connection.connected}
     found = [connection for connection in connections if event.connection_spec_matches(connection)]
-    instead_of = getattr(event, "instead_of", None)
     usable = {
         connection
         for connection in found
