@@ -58,7 +58,10 @@ def split_lines(raw: bytes) -> list[bytes]:
 
 
 def join_lines(lines: Iterable[bytes]) -> bytes:
-    """The bytes of lines that were not all neighbours: no CR and LF of two of them become one."""
+    """The bytes of lines that were not all neighbours.
+
+    No CR and LF of two of them become one: a blank line after a CR is written as a CR.
+    """
     joined = bytearray()
     for line in lines:
         is_blank = line in (b"\n", b"\r\n")

@@ -51,6 +51,11 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
         message(b"[%s]" % CALL, b'"tool_use"'),
         ["S152"],
     ),
+    "input as white space": (
+        message(b"[%s]" % CALL.replace(b'{"p":1}', b'" "'), b'"tool_use"'),
+        message(b"[%s]" % CALL.replace(b'{"p":1}', b"{}"), b'"tool_use"'),
+        ["S152"],
+    ),
     "input null": (
         message(b"[%s]" % CALL.replace(b'{"p":1}', b"null"), b'"tool_use"'),
         message(b"[%s]" % CALL.replace(b'{"p":1}', b"{}"), b'"tool_use"'),

@@ -1,6 +1,5 @@
 """Many calls over one connection: what happens to one does not happen to the others."""
 
-import json
 import random
 import threading
 from collections import Counter
@@ -9,11 +8,12 @@ import pytest
 
 from traffic import faults, good
 from traffic.assembled import read_answer
-from traffic.clients import Http2Call, RawResponse, model_call
+from traffic.clients import Http2Call, model_call
 from traffic.exchange import ConnectionFault, Framing, Received, Reply
 from traffic.fault_matrix import POSSIBLE, Cell
+from traffic.numbered_calls import is_whole_or_says_why_not, number_of, response, send
 from traffic.provider import ScriptedProvider
-from traffic.proxy import KEY, Proxy
+from traffic.proxy import Proxy
 
 ANTHROPIC = good.ANTHROPIC
 UPSTREAM = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
@@ -21,31 +21,10 @@ STREAMS = 30
 GOOD = good.text_stream(ANTHROPIC)
 
 
-def send(call: Http2Call, number: int, *, stream: bool = True) -> int:
-    """One more call over this connection; its stream."""
-    headers = {
-        "content-type": "application/json",
-        "authorization": f"Bearer {KEY}",
-        "x-call": str(number),
-    }
-    body = json.dumps(good.request_body(ANTHROPIC, stream)).encode()
-    call.send("POST", good.PATHS[ANTHROPIC, stream], headers, body)
-    return call.stream
-
-
 def call_elsewhere(proxy: Proxy) -> None:
     """A whole call over a connection of its own."""
     with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
         assert response(call, send(call, 9)).body == GOOD.data
-
-
-def response(call: Http2Call, stream: int) -> RawResponse:
-    call.stream = stream
-    return call.response()
-
-
-def number_of(received: Received) -> int:
-    return int(received.header("x-call"))
 
 
 def cells(http_version: str) -> list[Cell]:
@@ -59,20 +38,6 @@ def cells(http_version: str) -> list[Cell]:
         and (cell.fault, cell.stream, http_version) != ("early end", False, "HTTP/1.1")
         and not isinstance(cell.script()[0], ConnectionFault)
     ]
-
-
-def is_whole_or_says_why_not(cell: Cell, raw: RawResponse) -> bool:
-    if raw.ended != "complete":
-        return False
-    answer = read_answer(ANTHROPIC, raw.body, stream=cell.stream and raw.status == 200)
-    expected = cell.good_stream
-    if answer.error:
-        return expected.text.startswith(answer.text)
-    return (answer.finished, answer.text, answer.tool_calls) == (
-        True,
-        expected.text,
-        expected.tool_calls,
-    )
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from traffic.assembled import read_answer
 from traffic.clients import RawResponse, model_call
 from traffic.conftest import QUICK_RETRIES, SHARED
 from traffic.exchange import ConnectionFault, Received, Reply
 from traffic.fault_matrix import POSSIBLE, Cell
+from traffic.numbered_calls import NUMBER, is_whole_or_says_why_not, number_of
 from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
@@ -44,7 +44,7 @@ class Crowd:
 
     def reply(self, received: Received) -> Reply:
         """The next reply of the call that this request belongs to."""
-        number = int(received.header("x-call"))
+        number = number_of(received)
         script = self.cells[number].script()
         attempt = min(self._attempts[number], len(script) - 1) if self.broken[number] else -1
         self._attempts[number] += 1
@@ -71,25 +71,10 @@ def call(proxy: Proxy, number: int, cell: Cell) -> RawResponse:
         cell.protocol,
         cell.stream,
         http_version=cell.http_version,
-        headers={"x-call": str(number)},
+        headers={NUMBER: str(number)},
         timeout_seconds=120.0,
     ) as raw:
         return raw.response()
-
-
-def is_whole_or_says_why_not(cell: Cell, response: RawResponse) -> bool:
-    """The script's content, each word once; or a part of it and the protocol's error."""
-    if response.ended != "complete":
-        return False
-    answer = read_answer(cell.protocol, response.body, stream=cell.stream)
-    expected = cell.good_stream
-    if answer.error:
-        return expected.text.startswith(answer.text)
-    return (answer.finished, answer.text, answer.tool_calls) == (
-        True,
-        expected.text,
-        expected.tool_calls,
-    )
 
 
 def run(proxy: Proxy, provider: ScriptedProvider, *, calls: int, seed: int) -> list[str]:

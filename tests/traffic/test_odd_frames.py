@@ -25,10 +25,12 @@ from traffic import faults, good
 from traffic.assembled import read_answer
 from traffic.clients import Http2Call
 from traffic.exchange import Exchange, Received, Reply, Step
+from traffic.numbered_calls import number_of, response, send
 from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
-from traffic.test_calls_side_by_side import ANTHROPIC, GOOD, number_of, response, send
 
+ANTHROPIC = good.ANTHROPIC
+GOOD = good.text_stream(ANTHROPIC)
 CALLS = 10
 OK_HEAD = b"\x88"
 """HPACK for `:status: 200`."""
