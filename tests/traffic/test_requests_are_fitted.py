@@ -9,11 +9,12 @@ import pytest
 from wiremend.protocols.names import WireProtocol
 
 from traffic import clients, faults, good
-from traffic.clients import complete, model_call
+from traffic.assembled import events
+from traffic.clients import Http1Call, complete, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
 from traffic.exchange import Received, Reply
 from traffic.provider import ScriptedProvider
-from traffic.proxy import SUITE, Proxy
+from traffic.proxy import KEY, SUITE, Proxy
 
 PROTOCOLS = [pytest.param(protocol, id=str(protocol)) for protocol in WireProtocol]
 MODES = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
@@ -64,6 +65,38 @@ def calling_by_its_name(protocol: WireProtocol, stream: bool) -> Callable[[Recei
         return faults.whole(good.json_tool_body(protocol).replace(old, new))
 
     return reply
+
+
+def test_a_request_that_code_assist_wraps_is_fitted_and_its_wrapped_answer_named_back(
+    proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    """What Gemini CLI sends with a Google login."""
+    name = "mcp__weather__" + "forecast/" * 7
+    tools = [{"functionDeclarations": [a_tool(good.GEMINI, name, {**OBJECT, "$schema": "x"})]}]
+    inner = {**good.request_body(good.GEMINI, True), "tools": tools}
+    asked = {"model": "gemini-3-pro", "request": inner}
+
+    def reply(received: Received) -> Reply:
+        [declared] = received.json()["request"]["tools"][0]["functionDeclarations"]
+        assert (declared["parameters"], "/" in declared["name"]) == (OBJECT, False)
+        part = {"functionCall": {"name": declared["name"], "args": good.TOOL_ARGUMENTS}}
+        candidate = {
+            "index": 0,
+            "content": {"role": "model", "parts": [part]},
+            "finishReason": "STOP",
+        }
+        answer = json.dumps({"response": {"candidates": [candidate]}})
+        return faults.streamed([f"data: {answer}\r\n\r\n".encode()])
+
+    provider.script([reply])
+    path = "/v1internal:streamGenerateContent?alt=sse"
+    with Http1Call(proxy, good.HOSTS[good.GEMINI]) as call:
+        fields = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+        call.send("POST", path, fields, json.dumps(asked).encode())
+        raw = call.response()
+    [event] = events(raw.body)
+    [part] = event["response"]["candidates"][0]["content"]["parts"]
+    assert part["functionCall"] == {"name": name, "args": good.TOOL_ARGUMENTS}
 
 
 @MODES
