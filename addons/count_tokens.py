@@ -3,10 +3,12 @@
 from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config.current import CurrentConfig
-from wiremend.rules.call_shape import shape_of
-from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model
-from wiremend.rules.routing import OutgoingRequest, redirect
-from wiremend.rules.token_counts import (
+from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.routing.match import match_model
+from wiremend.routing.model_name import MODEL_ROUTED, requested_model
+from wiremend.routing.providers import redirect
+from wiremend.routing.shape import shape_of
+from wiremend.routing.token_counts import (
     CANNOT_COUNT,
     COUNT_ESTIMATED,
     estimated_answer,
@@ -14,7 +16,7 @@ from wiremend.rules.token_counts import (
     rewrite_counted_model,
 )
 from wiremend.seam.flows import address_request
-from wiremend.views.flow_notes import note_request_findings
+from wiremend.views.flow_findings import note_request_findings
 
 
 class CountTokens:

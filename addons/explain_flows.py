@@ -5,7 +5,7 @@ import logging
 from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config.current import CurrentConfig
-from wiremend.views.flow_notes import MARKER_FAILED, MARKER_MENDED, explain, findings_of, summary
+from wiremend.views.flow_findings import MARKER_FAILED, MARKER_MENDED, explain, findings_of, summary
 
 logger = logging.getLogger("wiremend")
 

@@ -6,10 +6,10 @@ import signal
 
 from load_configuration import suite_of
 from mitmproxy import ctx, http
-from wiremend.calls import recognise
 from wiremend.config.current import CurrentConfig
-from wiremend.engine.answers import stopping_response
-from wiremend.seam.servers import close_client_connections
+from wiremend.engine.error_responses import stopping_response
+from wiremend.protocols.recognition import recognise
+from wiremend.seam.listener import close_client_connections
 from wiremend.seam.stream_layer import PlannedCall
 
 logger = logging.getLogger("wiremend")

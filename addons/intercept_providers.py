@@ -5,9 +5,9 @@ from mitmproxy import http, tls
 from mitmproxy.proxy import layer, layers
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.mode_specs import ReverseMode
-from wiremend.authority import NAME_OF_ADDRESSES
-from wiremend.calls import is_websocket_upgrade
 from wiremend.config.current import CurrentConfig
+from wiremend.launch.authority import NAME_OF_ADDRESSES
+from wiremend.protocols.recognition import is_websocket_upgrade
 
 
 class InterceptProviders:

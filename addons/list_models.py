@@ -3,14 +3,14 @@
 from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config.current import CurrentConfig
-from wiremend.rules.model_lists import (
+from wiremend.routing.model_lists import (
     ROUTED_NAMES_LISTED,
     RoutedName,
     extend_model_list,
     is_literal,
     is_model_list,
 )
-from wiremend.views.flow_notes import note_request_findings
+from wiremend.views.flow_findings import note_request_findings
 
 
 class ListModels:

@@ -12,7 +12,7 @@ from mitmproxy.addonmanager import Loader
 from wiremend.config import ConfigError
 from wiremend.config.current import CurrentConfig
 from wiremend.seam.installation import Seam
-from wiremend.seam.servers import LoopbackListener
+from wiremend.seam.listener import LoopbackListener
 from wiremend.seam.stream_layer import PlannedCall
 
 WATCH_SECONDS = 1.0

@@ -4,7 +4,7 @@ from load_configuration import suite_of
 from mitmproxy import ctx, http
 from wiremend.config.current import CurrentConfig
 from wiremend.seam.stream_layer import PlannedCall
-from wiremend.views.concealed_flows import conceal, conceal_request, secrets_of
+from wiremend.views.redaction import conceal, conceal_request, secrets_of
 
 
 class RedactSecrets:

@@ -4,16 +4,17 @@ from collections.abc import Mapping
 
 from load_configuration import suite_of
 from mitmproxy import http
-from wiremend.calls import read_request, recognise
 from wiremend.config import ModelRoute
 from wiremend.config.current import CurrentConfig
-from wiremend.rules.call_shape import shape_of
-from wiremend.rules.finding import Finding
-from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model, rewrite_model
-from wiremend.rules.routing import PROVIDER_ROUTED, ProviderAddress, route
+from wiremend.protocols.recognition import read_request, recognise
+from wiremend.routing.match import match_model
+from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
+from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route
+from wiremend.routing.shape import shape_of
+from wiremend.rules.rule import Finding
 from wiremend.seam.flows import outgoing_of
 from wiremend.seam.stream_layer import PlannedCall
-from wiremend.views.flow_notes import note_request_findings, notes_of
+from wiremend.views.flow_findings import note_request_findings, notes_of
 
 
 class RewriteModels:

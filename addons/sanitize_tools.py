@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from load_configuration import suite_of
 from mitmproxy import command
+from wiremend.adapt.lessons import LessonBook, as_toml
+from wiremend.adapt.rejection_recovery import FittedRequests
 from wiremend.config.current import CurrentConfig
-from wiremend.rules.fitted_requests import FittedRequests
-from wiremend.rules.lessons import LessonBook, as_toml
-from wiremend.rules.message_targets import message_traits_of
-from wiremend.rules.targets import traits_of
 from wiremend.seam.flows import address_request, outgoing_of
 from wiremend.seam.stream_layer import PlannedCall
-from wiremend.views.flow_notes import note_request_findings
+from wiremend.targets.message_rows import message_traits_of
+from wiremend.targets.rows import traits_of
+from wiremend.views.flow_findings import note_request_findings
 
 logger = logging.getLogger("wiremend")
 

@@ -24,7 +24,9 @@ from outgoing_proxy import mitmproxy_arguments
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "addons"))
 
-from wiremend.authority import (  # noqa: E402 - found through the line above
+from wiremend.catalogue import catalogue  # noqa: E402
+from wiremend.config import ConfigError, find_config, load_config  # noqa: E402
+from wiremend.launch.authority import (  # noqa: E402
     CERTIFICATE_FILE,
     certificates_in,
     make_authority,
@@ -32,9 +34,7 @@ from wiremend.authority import (  # noqa: E402 - found through the line above
     unlimited,
     write_bundle,
 )
-from wiremend.calls import InterceptedHosts  # noqa: E402
-from wiremend.config import ConfigError, find_config, load_config  # noqa: E402
-from wiremend.rules.catalogue import catalogue  # noqa: E402
+from wiremend.targets.hosts import InterceptedHosts  # noqa: E402
 
 FIRST_PORT = 8080
 USAGE = """scripts/run [--port N] [--config FILE] [--web] [-- COMMAND ...]

@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "addons"))
 
-from wiremend.rules.catalogue import catalogue, render_page  # noqa: E402 - found by the line above
-from wiremend.rules.finding import Rule  # noqa: E402
+from wiremend.catalogue import catalogue, render_page  # noqa: E402 - found by the line above
+from wiremend.rules.rule import Rule  # noqa: E402
 
 PAGE = ROOT / "addons" / "RULES.md"
 CORPUS = ROOT / "tests" / "corpus"

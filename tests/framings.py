@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wiremend import sse
 from wiremend.engine.menders import make_mender
-from wiremend.json_array import ArrayDecoder
-from wiremend.protocols import anthropic_messages, chat_completions, gemini, responses
-from wiremend.protocols.names import WireProtocol
-from wiremend.rules.framing import StreamRepair
-from wiremend.rules.mending import Decoder, Kind, Mended, StreamContext
+from wiremend.protocols.anthropic import grammar as anthropic_messages
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.repairer import Decoder, Kind, Mended, StreamContext
+from wiremend.protocols.chat import grammar as chat_completions
+from wiremend.protocols.gemini import grammar as gemini
+from wiremend.protocols.responses import grammar as responses
+from wiremend.repair.stream import StreamRepair
+from wiremend.text import sse
+from wiremend.text.json_array import ArrayDecoder
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ import random
 from pathlib import Path
 
 import pytest
-from wiremend import sse
-from wiremend.protocols import anthropic_messages, chat_completions
-from wiremend.rules.anthropic_messages_stream import AnthropicMender
-from wiremend.rules.chat_completions_stream import ChatMender
-from wiremend.rules.framing import StreamRepair
-from wiremend.rules.mending import Kind, Mended, StreamContext
+from wiremend.protocols.anthropic import grammar as anthropic_messages
+from wiremend.protocols.anthropic.stream import AnthropicMender
+from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.chat import grammar as chat_completions
+from wiremend.protocols.chat.stream import ChatMender
+from wiremend.repair.stream import StreamRepair
+from wiremend.text import sse
 
 CORPUS = Path(__file__).parent / "corpus"
 PROTOCOLS = {

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 import sanitize_tools
 from mitmproxy.test import taddons
+from wiremend.adapt.lessons import Lesson
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import parse_config
-from wiremend.rules.lessons import Lesson
 
 
 @pytest.fixture

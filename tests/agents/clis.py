@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from traffic import good
 from traffic.exchange import Received
 from traffic.proxy import KEY
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 
 @dataclass(frozen=True, eq=False)

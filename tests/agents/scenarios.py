@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from traffic import faults, good
 from traffic.exchange import Reply
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 TWICE: dict[str, faults.MadeFor] = {
     "wrapped error first": faults.wrapped_error_first,

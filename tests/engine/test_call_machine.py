@@ -23,10 +23,10 @@ from wiremend.engine.actions import (
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeouts
 from wiremend.engine.health import CallHealth, HealthLimits, ProviderHealth
-from wiremend.engine.reading import HELD_LIMIT_BYTES
+from wiremend.engine.response_reader import HELD_LIMIT_BYTES
 from wiremend.engine.retry import RetryPolicy
-from wiremend.protocols.names import WireProtocol
-from wiremend.rules.mending import StreamContext
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.repairer import StreamContext
 
 SSE = Head(200, ((b"content-type", b"text/event-stream"), (b"request-id", b"req_1")))
 JSON = Head(200, ((b"content-type", b"application/json"),))

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from wiremend.adapt.rejection_recovery import FittedRequests
 from wiremend.engine.actions import (
     Action,
     FinishResponse,
@@ -14,11 +15,10 @@ from wiremend.engine.actions import (
 )
 from wiremend.engine.call_settings import Target
 from wiremend.engine.retry import RetryPolicy
-from wiremend.protocols.names import WireProtocol
-from wiremend.rules.fitted_requests import FittedRequests
-from wiremend.rules.routing import OutgoingRequest
-from wiremend.rules.targets import TargetTraits
-from wiremend.rules.tool_names import NAMES_BY_DIALECT
+from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.traits import TargetTraits
 
 from engine.test_call_machine import GOOD, JSON, PING, SSE, Conversation, the_response
 

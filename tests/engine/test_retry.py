@@ -3,7 +3,7 @@
 import pytest
 from wiremend.engine.actions import Head
 from wiremend.engine.retry import RetryPolicy, read_retry_after
-from wiremend.protocols.errors import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError, make_error
 
 POLICY = RetryPolicy(
     attempts=4,

@@ -11,12 +11,12 @@ from pathlib import Path
 from random import Random
 
 from framings import FRAMINGS, Framing, bytes_of
-from wiremend import json_text, sse
 from wiremend.engine.menders import mend_body
-from wiremend.json_array import ArrayDecoder
-from wiremend.json_spans import Edits, Spans, items, members, parse, root_span
-from wiremend.protocols.names import WireProtocol
-from wiremend.rules.mending import Decoder, StreamContext
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.repairer import Decoder, StreamContext
+from wiremend.text import json_value, sse
+from wiremend.text.json_array import ArrayDecoder
+from wiremend.text.json_edits import Edits, Spans, items, members, parse, root_span
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 FOUND = Path(__file__).parent / "found"
@@ -86,7 +86,7 @@ def mend_whole(protocol: WireProtocol, data: bytes) -> None:
     context = StreamContext(model="m", tool_names=_by(data).choice(_TOOL_NAMES))
     mended = mend_body(protocol, data, context)
     if mended.error is None:
-        json_text.read(mended.data)
+        json_value.read(mended.data)
         again = mend_body(protocol, mended.data, context)
         assert (again.data, again.findings, again.error) == (mended.data, [], None)
 

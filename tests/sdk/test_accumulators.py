@@ -13,11 +13,11 @@ import openai
 import pytest
 from google import genai
 from google.genai import errors as genai_errors
-from wiremend.calls import client_family
+from wiremend.clients import client_family
 from wiremend.engine.menders import make_mender
-from wiremend.protocols.names import WireProtocol
-from wiremend.rules.framing import StreamRepair
-from wiremend.rules.mending import StreamContext
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.repair.stream import StreamRepair
 
 try:
     import httpx as google_http  # google-genai 2, on Python 3.12

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wiremend import sse
+from wiremend.text import sse
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 

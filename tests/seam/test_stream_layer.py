@@ -13,7 +13,7 @@ from wiremend.engine.call_settings import Heartbeat
 from wiremend.engine.retry import RetryPolicy
 from wiremend.seam.installation import Seam
 from wiremend.seam.stream_layer import MendedHttpStream, PlannedCall
-from wiremend.views.concealed_flows import conceal
+from wiremend.views.redaction import conceal
 
 from seam.playbook import Playbook, playing
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from hypothesis import strategies as st
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 PROTOCOLS = tuple(WireProtocol)
 ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS

@@ -23,7 +23,7 @@ import h2.connection
 import h2.errors
 import h2.events
 import h11
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from . import good
 from .proxy import KEY, Proxy

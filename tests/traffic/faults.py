@@ -14,7 +14,7 @@ from typing import Any
 
 import brotli
 import zstandard
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from . import good
 from .exchange import Exchange, Framing, Headers, Reply, Step

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
 CHAT = WireProtocol.CHAT_COMPLETIONS

@@ -7,7 +7,7 @@ own error, and how often the provider was asked.
 from collections.abc import Callable
 
 import pytest
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from traffic import faults, good
 from traffic.clients import Outcome, complete, model_call

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from traffic import clients, faults, good
 from traffic.clients import Http1Call, complete, model_call

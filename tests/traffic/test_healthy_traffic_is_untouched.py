@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from traffic import clients, faults, good
 from traffic.certificates import Authority

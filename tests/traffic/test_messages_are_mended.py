@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from traffic import faults, good
 from traffic.clients import model_call

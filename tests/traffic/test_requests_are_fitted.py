@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from traffic import clients, faults, good
 from traffic.assembled import events

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from wiremend.protocols.names import WireProtocol
-from wiremend.sse import Decoder
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.text.sse import Decoder
 
 from traffic import clients, faults, good
 from traffic.clients import complete, model_call

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from traffic import clients, faults, good
 from traffic.clients import complete, model_call

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from mitmproxy import http
 from mitmproxy.io import FlowReader
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from traffic import faults, good
 from traffic.certificates import Authority

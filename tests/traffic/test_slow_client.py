@@ -1,7 +1,7 @@
 """A client that reads slowly slows its provider down; nothing piles up in the proxy."""
 
 import pytest
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from traffic import faults, good
 from traffic.clients import HTTP_VERSIONS, model_call

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from wiremend.protocols.names import WireProtocol
+from wiremend.protocols.base.names import WireProtocol
 
 from traffic import clients, faults, good
 from traffic.clients import complete, model_call

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from wiremend.calls import InterceptedHosts
+from wiremend.adapt.lessons import Lesson, PlacedLesson
+from wiremend.catalogue import catalogue
 from wiremend.config import Config, find_config, load_config
 from wiremend.config.key_files import named_key_files
 from wiremend.engine.call_settings import Heartbeat, Timeouts
 from wiremend.engine.retry import RetryPolicy
-from wiremend.rules.catalogue import catalogue
-from wiremend.rules.fire_and_forget import FireAndForget
-from wiremend.rules.lessons import Lesson, PlacedLesson
-from wiremend.rules.message_rules import MESSAGE_CODES
-from wiremend.rules.routing import ProviderAddress
-from wiremend.rules.secrets import secret_values
+from wiremend.protocols.base.request_rules import MESSAGE_CODES
+from wiremend.routing.fire_and_forget import FireAndForget
+from wiremend.routing.providers import ProviderAddress
+from wiremend.secrets import secret_values
+from wiremend.targets.hosts import InterceptedHosts
 
 _Stamp = tuple[int, int, int] | None
 

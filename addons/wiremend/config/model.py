@@ -26,10 +26,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from wiremend.rules.call_shape import CallShape
-from wiremend.rules.lessons import LessonKind
-from wiremend.rules.schema_dialects import DIALECTS
-from wiremend.rules.tool_names import NAMES_BY_DIALECT
+from wiremend.adapt.lessons import LessonKind
+from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
+from wiremend.routing.shape import CallShape
 
 _CODE = re.compile(r"[A-Z]\d{0,3}\Z")
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")

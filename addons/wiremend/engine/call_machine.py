@@ -23,6 +23,7 @@ actions. It knows no socket, no mitmproxy and no clock.
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
+from wiremend.adapt.rejection_recovery import TOOL_NAMED
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -37,30 +38,31 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
-from wiremend.engine.answers import (
+from wiremend.engine.call_settings import AttemptRecord, CallSettings, Target
+from wiremend.engine.error_responses import (
     error_response,
     html_error,
     is_html,
     with_explained_message,
     with_some_message,
 )
-from wiremend.engine.call_settings import AttemptRecord, CallSettings, Target
-from wiremend.engine.content_coding import UndecodableBody
-from wiremend.engine.failures import (
+from wiremend.engine.fallback import TargetChoice
+from wiremend.engine.menders import mend_body
+from wiremend.engine.response_reader import Reading, ResponseReading
+from wiremend.engine.transport_errors import (
     connect_error,
     error_of_status,
     lost_error,
     placed,
     timeout_error,
 )
-from wiremend.engine.menders import mend_body
-from wiremend.engine.reading import Reading, ResponseReading
-from wiremend.engine.target_choice import TargetChoice
-from wiremend.protocols.errors import RETRYABLE_STATUS, ProviderError, make_error
-from wiremend.rules import errors, routing, transport
-from wiremend.rules.finding import Finding, Rule
-from wiremend.rules.fitted_requests import TOOL_NAMED
-from wiremend.rules.mending import Kind, Mended
+from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError, make_error
+from wiremend.protocols.base.repairer import Kind, Mended
+from wiremend.routing import providers as routing
+from wiremend.rules import transport
+from wiremend.rules import wrapped_errors as errors
+from wiremend.rules.rule import Finding, Rule
+from wiremend.text.content_coding import UndecodableBody
 
 DRAIN_SECONDS = 1.0
 """How long a finished response's connection may take to come clean, to be used again."""

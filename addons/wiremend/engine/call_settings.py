@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from wiremend.adapt.rejection_recovery import FittedRequests
 from wiremend.engine.health import CallHealth
 from wiremend.engine.retry import RetryPolicy
-from wiremend.protocols.names import WireProtocol
-from wiremend.rules.fitted_requests import FittedRequests
-from wiremend.rules.mending import StreamContext
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.repairer import StreamContext
 
 
 @dataclass(frozen=True, slots=True)

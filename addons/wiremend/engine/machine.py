@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from wiremend.engine.actions import Action, Head
-from wiremend.rules.finding import Finding
+from wiremend.rules.rule import Finding
 
 
 class Machine(Protocol):

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
-from wiremend.protocols.names import WireProtocol
-from wiremend.rules import (
-    anthropic_messages_body,
-    anthropic_messages_stream,
-    chat_completions_body,
-    chat_completions_stream,
-    gemini_body,
-    gemini_stream,
-    responses_body,
-    responses_stream,
-)
-from wiremend.rules.mending import MendedBody, Mender, StreamContext
-from wiremend.rules.naming_back import NamingBack, name_back
+from wiremend.protocols.anthropic import body as anthropic_messages_body
+from wiremend.protocols.anthropic import stream as anthropic_messages_stream
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.repairer import MendedBody, Mender, StreamContext
+from wiremend.protocols.chat import body as chat_completions_body
+from wiremend.protocols.chat import stream as chat_completions_stream
+from wiremend.protocols.gemini import body as gemini_body
+from wiremend.protocols.gemini import stream as gemini_stream
+from wiremend.protocols.responses import body as responses_body
+from wiremend.protocols.responses import stream as responses_stream
+from wiremend.repair.tool_names import NamingBack, name_back
 
 _STREAMS: Mapping[WireProtocol, Callable[[StreamContext], Mender]] = {
     WireProtocol.ANTHROPIC_MESSAGES: anthropic_messages_stream.AnthropicMender,

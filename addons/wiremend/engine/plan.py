@@ -4,17 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wiremend.calls import RequestFacts
-from wiremend.engine.acknowledgement import Acknowledgement
+from wiremend.adapt.rejection_recovery import FittedRequests
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeouts
+from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
-from wiremend.protocols.names import WireProtocol
-from wiremend.rules.fitted_requests import FittedRequests
-from wiremend.rules.mending import StreamContext
-from wiremend.rules.routing import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.recognition import RequestFacts
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 

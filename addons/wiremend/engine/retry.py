@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wiremend.engine.actions import Head
-from wiremend.protocols.errors import ProviderError
+from wiremend.protocols.base.provider_error import ProviderError
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?\Z")
 _RESET_HEADERS = (

@@ -1,6 +1,6 @@
 """R: what goes wrong between the bytes: connections, statuses, waits."""
 
-from wiremend.rules.finding import Rule
+from wiremend.rules.rule import Rule
 
 _ALL = ("anthropic-messages", "chat-completions", "responses", "gemini")
 _MENDS = "The attempt is made again, within the bounds of `[retry]`, while nothing was shown."

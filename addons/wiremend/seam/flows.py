@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
-from wiremend.rules.routing import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest
 
 
 def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingRequest:

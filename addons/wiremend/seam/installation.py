@@ -12,6 +12,11 @@ from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.server import ConnectionHandler
 
+from wiremend.seam.connection_handler import (
+    with_every_end_told,
+    with_every_outcome_told,
+    with_more_connections,
+)
 from wiremend.seam.connections import (
     Commands,
     GetAttemptConnection,
@@ -19,13 +24,8 @@ from wiremend.seam.connections import (
     ReadOver,
     connections_of,
 )
-from wiremend.seam.sockets import (
-    with_every_end_told,
-    with_every_outcome_told,
-    with_more_connections,
-)
+from wiremend.seam.http_clients import MendedHttp1Client, MendedHttp2Client
 from wiremend.seam.stream_layer import MendedHttpStream
-from wiremend.seam.upstream import MendedHttp1Client, MendedHttp2Client
 
 TESTED_VERSION = "12.2."
 

@@ -38,7 +38,7 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from wiremend.calls import client_family, read_request, recognise
+from wiremend.clients import client_family
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -55,7 +55,8 @@ from wiremend.engine.actions import (
 )
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import CallPlan
-from wiremend.rules.routing import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.recognition import read_request, recognise
 from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
 from wiremend.seam.flows import address_request, response_on_the_wire
 

@@ -1,0 +1,71 @@
+"""Fields that a target refuses, by the path that its rejection names: found and dropped.
+
+A path is written with dots: `messages.*.content.*.thinking.cache_control`. `*` stands for every
+item of a list; a step that no key has is the `type` of the object it stands in, as pydantic
+names the member of a union.
+"""
+
+from collections.abc import Iterable, Iterator, Set
+from typing import Any
+
+from wiremend.protocols.base.document import where
+from wiremend.rules.rule import Finding, Rule
+from wiremend.text.json_edits import Edits, Path, parse
+
+FIELD_REFUSED = Rule(
+    code="T303",
+    name="field-refused",
+    finds="The request holds a field that this target refused before.",
+    hurts="The whole request is refused: `context_management: Extra inputs are not permitted`.",
+    mends="The field is dropped, for this provider and model only.",
+    protocols=("anthropic-messages", "chat-completions", "responses", "gemini"),
+    seen=("anthropics/claude-code#21612", "Wei-Shaw/sub2api#225"),
+    before='{"model":"m","context_management":{"edits":[]},"messages":[…]}',
+    after='{"model":"m","messages":[…]}',
+)
+RULES = (FIELD_REFUSED,)
+
+ESSENTIAL_FIELDS = frozenset(
+    {
+        *("model", "messages", "input", "contents", "system", "instructions", "stream", "tools"),
+        *("role", "content", "parts", "type", "text", "id", "call_id", "tool_use_id", "name"),
+        *("tool_call_id", "tool_calls", "function", "arguments", "input_schema", "parameters"),
+        *("properties", "max_tokens", "tool_choice"),
+    }
+)
+"""Without these a request says something else; they are never dropped."""
+
+
+def drop_fields(
+    body: bytes, fields: Iterable[str], *, disabled: Set[str] = frozenset()
+) -> tuple[bytes, list[Finding]]:
+    """The body without these fields, and what was dropped; the same object if it has none."""
+    try:
+        request = parse(body)
+    except ValueError:
+        return body, []
+    if FIELD_REFUSED.code in disabled:
+        return body, []
+    edits, findings = Edits(body), []
+    found = {path for field in fields for path in _places(request, field.split("."))}
+    for path in sorted(found, key=str):
+        if not any(path[:depth] in found for depth in range(1, len(path))):
+            edits.remove(path)
+            findings.append(Finding(FIELD_REFUSED.code, where(path), "was refused", "dropped"))
+    return edits.apply(), findings
+
+
+def _places(value: Any, steps: list[str], path: Path = ()) -> Iterator[Path]:
+    step, rest = steps[0], steps[1:]
+    if isinstance(value, list):
+        if step == "*" and rest:
+            for index, item in enumerate(value):
+                yield from _places(item, rest, (*path, index))
+    elif isinstance(value, dict):
+        if step in value:
+            if rest:
+                yield from _places(value[step], rest, (*path, step))
+            elif step not in ESSENTIAL_FIELDS:
+                yield (*path, step)
+        elif rest and step == value.get("type", "custom"):
+            yield from _places(value, rest, path)

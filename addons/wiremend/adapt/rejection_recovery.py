@@ -1,0 +1,214 @@
+"""What goes to each of a call's targets, and what is done about it when it is rejected.
+
+Each target gets the request fitted to what is known of it. A rejection that names something is
+learnt from: just that is mended and the request goes once more; when it is accepted, the lesson
+is remembered. If it teaches nothing and the request had been changed, it goes as the client wrote
+it, once. So a repair that has become wrong overnight costs a round trip, never the call.
+"""
+
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field, replace
+
+from wiremend.adapt.lessons import Lesson, LessonBook
+from wiremend.adapt.passes import FittedRequest, fit_request
+from wiremend.adapt.rejections import REJECTING_STATUS, OfferedTools, explanation, read_rejection
+from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.base.traits import TargetTraits
+from wiremend.rules.rule import Finding, Rule
+
+_ALL = tuple(WireProtocol)
+
+LEARNT = Rule(
+    code="T301",
+    name="learnt-from-rejection",
+    finds="A provider refuses the request and names the tool, field or header value.",
+    hurts="Every turn fails until the user finds the culprit among a hundred tools.",
+    mends="Just that is mended and the request sent once more, while nothing was shown; once it is "
+    "accepted, the lesson is remembered for that provider and model (`wiremend.lessons`).",
+    protocols=_ALL,
+    seen=("MoonshotAI/kimi-code#1610", "anomalyco/opencode#47543", "anthropics/claude-code#70563"),
+    before="HTTP 400, tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or "
+    "anyOf at the top level",
+    after="HTTP 200",
+)
+ORIGINAL_SENT = Rule(
+    code="T302",
+    name="original-sent",
+    finds="A provider refuses a request that was changed here, for a reason that teaches nothing.",
+    hurts="A repair that was right yesterday may be what it refuses today.",
+    mends="The request is sent once more, as the client wrote it.",
+    protocols=_ALL,
+)
+TOOL_NAMED = Rule(
+    code="E006",
+    name="tool-named-in-error",
+    finds="An error that reaches the client names a tool by its place in the request only.",
+    hurts="Users count to `tools.78` by hand to find the MCP server they must switch off.",
+    mends="The tool's name and MCP server are put behind the provider's own words.",
+    protocols=_ALL,
+    seen=("mobile-next/mobile-mcp#344", "anthropics/claude-code#7365"),
+    before="tools.78.custom.input_schema: JSON schema is invalid",
+    after='tools.78.custom.input_schema: JSON schema is invalid (tools.78 is tool "mcp__notion__c'
+    'reate" (MCP server "notion"))',
+)
+FITTING_FAILED = Rule(
+    code="T305",
+    name="fitting-failed",
+    finds="A rule failed on this request: a fault of ours, not of the request.",
+    hurts="The call would fail where the provider might have taken it.",
+    mends="The request is sent as the client wrote it.",
+    protocols=_ALL,
+)
+RULES = (LEARNT, ORIGINAL_SENT, TOOL_NAMED, FITTING_FAILED)
+
+AMENDMENTS_LIMIT = 4
+"""How often one request to one target is changed: providers name one bad tool at a time."""
+
+_NOT_OUR_DOING = re.compile(
+    r"prompt is too long|context.?(?:length|window)|maximum context|too many tokens|credit|quota"
+    r"|billing|api.?key|array too long|maximum tools|more than \d+ tools|number of items",
+    re.IGNORECASE,
+)
+"""Reasons for which the client's own request would be refused, too."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """One target: what the client wrote, what goes there, and what is being tried."""
+
+    original: OutgoingRequest
+    traits: TargetTraits
+    lessons: tuple[Lesson, ...]
+    fitted: FittedRequest | None = None
+    """None until it is asked for: a fallback may never be."""
+    tried: set[Lesson] = field(default_factory=set)
+    """So that nothing is tried twice."""
+    on_trial: tuple[Lesson, ...] = ()
+    amendments: int = 0
+    original_tried: bool = False
+
+
+@dataclass
+class FittedRequests:
+    """One call's requests. Targets are numbered as in the plan: 0 is the first choice."""
+
+    protocol: WireProtocol
+    book: LessonBook = field(default_factory=LessonBook)
+    disabled: Set[str] = frozenset()
+    """Codes of the rules that are off."""
+    _sendings: list[_Sending] = field(default_factory=list)
+
+    def add(self, request: OutgoingRequest, traits: TargetTraits) -> None:
+        """The next target, and what is known of it."""
+        places = dict.fromkeys((request.provider, request.host))
+        lessons = tuple(lesson for place in places for lesson in self.book.of(place, request.model))
+        self._sendings.append(_Sending(request, traits, lessons, tried=set(lessons)))
+
+    def at(self, target: int) -> FittedRequest:
+        """What goes to this target now, and what was done for that."""
+        return self._fitted(self._sendings[target])
+
+    def is_amended(self, target: int) -> bool:
+        """Whether a rejection changed the request since it was fitted first."""
+        return self._sendings[target].amendments > 0
+
+    def amend(self, target: int, error: ProviderError) -> list[Finding]:
+        """Change the request after this rejection; empty if there is nothing to change."""
+        sending = self._sendings[target]
+        if error.status not in REJECTING_STATUS or sending.amendments >= AMENDMENTS_LIMIT:
+            return []
+        findings = self._with_lessons(sending, error) or self._as_the_client_wrote(sending, error)
+        sending.amendments += bool(findings)
+        return findings
+
+    def accepted(self, target: int) -> tuple[Lesson, ...]:
+        """The target took the request: what was on trial is learnt, and returned."""
+        sending = self._sendings[target]
+        learnt, sending.on_trial = sending.on_trial, ()
+        self.book.learn(sending.original.provider, sending.original.model, learnt)
+        return learnt
+
+    def explain(self, target: int, message: str) -> str:
+        """The message, and behind it which tools it means; the same if it names none by place."""
+        if TOOL_NAMED.code in self.disabled:
+            return message
+        meant = explanation(message, self._offered(self._sendings[target]))
+        return f"{message} ({meant})" if meant else message
+
+    def _fitted(self, sending: _Sending) -> FittedRequest:
+        if sending.fitted is None:
+            sending.fitted = self._fit(sending, sending.lessons)
+        return sending.fitted
+
+    def _fit(self, sending: _Sending, lessons: Sequence[Lesson]) -> FittedRequest:
+        original = sending.original
+        try:
+            return fit_request(
+                self.protocol, original, sending.traits, lessons, disabled=self.disabled
+            )
+        except Exception as fault:
+            found = f"{type(fault).__name__} in the rules"
+            return FittedRequest(
+                original, (Finding(FITTING_FAILED.code, "request", found, "passed on"),)
+            )
+
+    def _offered(self, sending: _Sending) -> OfferedTools:
+        fitted = self._fitted(sending)
+        return OfferedTools(
+            self.protocol, fitted.request.body, lambda name: fitted.renamed.get(name, name)
+        )
+
+    def _with_lessons(self, sending: _Sending, error: ProviderError) -> list[Finding]:
+        if LEARNT.code in self.disabled or sending.original_tried:
+            return []
+        lessons = read_rejection(error, self._offered(sending))
+        for stricter in (lessons, tuple(map(_stricter, lessons))):
+            new = [lesson for lesson in stricter if lesson not in sending.tried]
+            if not new:
+                continue
+            sending.tried.update(new)
+            known = tuple(one for one in sending.lessons if not _is_replaced(one, new))
+            fitted = self._fit(sending, (*known, *new))
+            now, then = fitted.request, self._fitted(sending).request
+            if (now.body, now.headers) == (then.body, then.headers):
+                continue
+            sending.lessons, sending.fitted = (*known, *new), fitted
+            sending.on_trial = (
+                *(one for one in sending.on_trial if not _is_replaced(one, new)),
+                *new,
+            )
+            done = "sent once more: " + ", ".join(map(str, new))
+            return [Finding(LEARNT.code, "request", _short(error.message), done)]
+        return []
+
+    def _as_the_client_wrote(self, sending: _Sending, error: ProviderError) -> list[Finding]:
+        is_changed = self._fitted(sending).request is not sending.original
+        if ORIGINAL_SENT.code in self.disabled or sending.original_tried or not is_changed:
+            return []
+        if _NOT_OUR_DOING.search(f"{error.message} {error.code} {error.type}"):
+            return []
+        sending.original_tried = True
+        sending.fitted = FittedRequest(sending.original)
+        sending.on_trial = (Lesson("as-is"),)
+        found = f"refused after a change: {_short(error.message)}"
+        return [Finding(ORIGINAL_SENT.code, "request", found, "sent as the client wrote it")]
+
+
+def _stricter(lesson: Lesson) -> Lesson:
+    """For a schema that was already in the dialect that the message suggests."""
+    return replace(lesson, value="basic") if lesson.kind == "schema-dialect" else lesson
+
+
+def _is_replaced(lesson: Lesson, new: Sequence[Lesson]) -> bool:
+    one_of_its_kind = ("schema-dialect", "tool-names")
+    return any(
+        (lesson.kind, lesson.tool) == (one.kind, one.tool) and one.kind in one_of_its_kind
+        for one in new
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,0 +1,442 @@
+"""JSON Schema to the nearest schema that a dialect accepts.
+
+A schema that is accepted is returned as it is. Otherwise meaning is kept as far as the dialect can
+say it; a constraint that it cannot say moves into the description, where a model still reads it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from wiremend.adapt.schema_dialects import (
+    COMPOSITION,
+    SCHEMA_LISTS,
+    SCHEMA_MAPS,
+    SCHEMA_VALUES,
+    TYPES,
+    Dialect,
+    Schema,
+    is_well_formed,
+    resolve,
+    says_object,
+    types_of,
+    unions_of_objects,
+    unreadable_keys,
+    violations,
+)
+
+_NODE_LIMIT = 5_000
+"""Schemas written per tool: references multiply, and a hostile schema must not grow without end."""
+_TYPE_BY_KEYWORD = {
+    "properties": "object",
+    "additionalProperties": "object",
+    "required": "object",
+    "minProperties": "object",
+    "maxProperties": "object",
+    "items": "array",
+    "minItems": "array",
+    "maxItems": "array",
+    "minLength": "string",
+    "maxLength": "string",
+    "pattern": "string",
+    "format": "string",
+    "minimum": "number",
+    "maximum": "number",
+}
+"""What a schema without a type must be about."""
+_SPOKEN = frozenset(
+    {
+        "const", "enum", "format", "pattern", "minimum", "maximum", "exclusiveMinimum",
+        "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems",
+        "uniqueItems", "minProperties", "maxProperties", "default",
+    }
+)  # fmt: skip
+"""Keywords that go into the description when the dialect does not know them."""
+_SPOKEN_LIMIT_BYTES = 200
+
+
+def convert_schema(schema: Any, dialect: Dialect) -> Schema:
+    """A tool's parameter schema as the dialect accepts it; the very same object if it does already.
+
+    Anything is taken: what is no object becomes the schema of a tool without parameters. A schema
+    nested too deeply to walk is left to the provider.
+    """
+    root: Schema = schema if isinstance(schema, dict) else {}
+    try:
+        if not violations(schema, dialect):
+            return root
+        converted = _Conversion(root, dialect).convert()
+        if dialect.references and violations(converted, dialect):
+            # some of the references pointed into what was folded or moved
+            converted = _Conversion(root, replace(dialect, references=False)).convert()
+        return converted
+    except RecursionError:
+        return root
+
+
+class _Conversion:
+    def __init__(self, root: Schema, dialect: Dialect) -> None:
+        self._root = root
+        self._dialect = dialect
+        self._nodes = 0
+
+    def convert(self) -> Schema:
+        if self._dialect.nested:
+            flat, active = self._opened(self._root, (), inline=True, merge=True)
+            if not self._dialect.root_composition:
+                flat = self._folded(flat, active)
+            root: Schema = self._node({**flat, "type": "object"}, active, is_root=True)
+        else:
+            root = dict(self._root)
+            if self._dialect.root_unions and not unions_of_objects(root):
+                root = self._folded(*self._opened(root, (), inline=True, merge=False))
+            if types_of(root) != ("object",) or isinstance(root["type"], list):
+                root = {"type": "object", **root, **{"type": "object"}}
+            root["type"] = "object"
+        composable = self._dialect.root_composition or self._dialect.root_unions
+        composed = composable and any(name in root for name in COMPOSITION)
+        if not composed and not isinstance(root.get("properties"), dict):
+            root["properties"] = {}
+        return _without_unreadable(root, self._dialect)
+
+    def _opened(
+        self, schema: Any, active: tuple[str, ...], *, inline: bool, merge: bool
+    ) -> tuple[Schema, tuple[str, ...]]:
+        """A schema with its references and allOf merged in, and the references followed."""
+        node = dict(schema) if isinstance(schema, dict) else {}
+        while True:
+            if "$ref" in node and (inline or resolve(self._root, node["$ref"]) is None):
+                reference = node.pop("$ref")
+                target = resolve(self._root, reference)
+                if isinstance(target, dict) and reference not in active and self._within():
+                    active = (*active, reference)
+                    node = {**target, **node}
+            elif merge and "allOf" in node:
+                for branch in _list(node.pop("allOf")):
+                    if isinstance(branch, dict) and self._within():
+                        opened, active = self._opened(branch, active, inline=True, merge=True)
+                        node = _merged(node, opened)
+            else:
+                return node, active
+
+    def _within(self) -> bool:
+        self._nodes += 1
+        return self._nodes <= _NODE_LIMIT
+
+    def _folded(self, node: Schema, active: tuple[str, ...]) -> Schema:
+        """The root's alternatives as one object with all their properties."""
+        for keyword in ("anyOf", "oneOf"):
+            if keyword not in node:
+                continue
+            folded = []
+            for branch in _list(node.pop(keyword)):
+                if isinstance(branch, dict) and self._within():
+                    opened, followed = self._opened(branch, active, inline=True, merge=True)
+                    folded.append(self._folded(opened, followed))
+            node = _with_alternatives(node, folded)
+        return node
+
+    def _node(self, schema: Any, active: tuple[str, ...], *, is_root: bool = False) -> Any:
+        dialect = self._dialect
+        if isinstance(schema, bool) and dialect.booleans and not is_root:
+            return schema
+        if not self._within() and not is_root:
+            schema = {}
+        inline, merge = not dialect.references, not dialect.allows("allOf")
+        node, active = self._opened(schema, active, inline=inline, merge=merge or is_root)
+        node = self._with_known_keywords(self._with_sound_keywords(node))
+        node, active = self._with_single_types(node, active)
+        for keyword, value in list(node.items()):
+            if keyword in SCHEMA_MAPS:
+                node[keyword] = {name: self._node(child, active) for name, child in value.items()}
+            elif keyword in SCHEMA_LISTS:
+                node[keyword] = [self._node(child, active) for child in value]
+            elif keyword in SCHEMA_VALUES and not (
+                keyword == "additionalProperties" and isinstance(value, bool)
+            ):
+                node[keyword] = self._node(value, active)
+        return self._completed(node, is_root)
+
+    def _with_sound_keywords(self, node: Schema) -> Schema:
+        tuples = self._dialect.allows("prefixItems") and not self._dialect.items_required
+        return _sound(node, tuples=tuples)
+
+    def _with_known_keywords(self, node: Schema) -> Schema:
+        """`const` as enum, `oneOf` as anyOf; the rest that is unknown is spoken or dropped."""
+        allows = self._dialect.allows
+        if "const" in node and not allows("const"):
+            node.setdefault("enum", [node.pop("const")])
+        if "oneOf" in node and not allows("oneOf"):
+            alternatives = node.pop("oneOf")
+            node.setdefault("anyOf", alternatives)
+        unknown = [keyword for keyword in node if not allows(keyword)]
+        formats = self._dialect.formats
+        if formats is not None and node.get("format", "enum") not in formats:
+            unknown.append("format")
+        return _spoken(node, unknown)
+
+    def _with_single_types(
+        self, node: Schema, active: tuple[str, ...]
+    ) -> tuple[Schema, tuple[str, ...]]:
+        """A list of types as alternatives; beside null, as `nullable` where the dialect has it."""
+        if self._dialect.type_lists or not isinstance(node.get("type"), list):
+            return self._with_nullable(node, active)
+        types = list(types_of(node))
+        del node["type"]
+        if self._dialect.allows("nullable") and "null" in types and len(types) > 1:
+            types.remove("null")
+            node["nullable"] = True
+        if len(types) == 1:
+            node["type"] = types[0]
+        if len(types) == 1 or "anyOf" in node:
+            return self._with_nullable(node, active)
+        shared = {
+            key: value
+            for key, value in node.items()
+            if key in ("title", "description", "default", "nullable")
+        }
+        rest = {key: value for key, value in node.items() if key not in shared}
+        alternatives = [{"type": name, **_about(name, rest)} for name in types]
+        return {**shared, "anyOf": alternatives}, active
+
+    def _with_nullable(
+        self, node: Schema, active: tuple[str, ...]
+    ) -> tuple[Schema, tuple[str, ...]]:
+        """Gemini: `anyOf` with null is the alternative itself, nullable."""
+        if not self._dialect.allows("nullable") or self._dialect.keywords is None:
+            return node, active
+        branches = node.get("anyOf", [])
+        others = [
+            branch
+            for branch in branches
+            if not (isinstance(branch, dict) and types_of(branch) == ("null",))
+        ]
+        if len(others) == len(branches) or not others:
+            return node, active
+        node["nullable"] = True
+        if len(others) > 1:
+            return {**node, "anyOf": others}, active
+        del node["anyOf"]
+        inline = not self._dialect.references
+        only, active = self._opened(others[0], active, inline=inline, merge=True)
+        merged = self._with_sound_keywords(_merged(node, only))
+        return self._with_single_types(self._with_known_keywords(merged), active)
+
+    def _completed(self, node: Schema, is_root: bool) -> Schema:
+        """What the dialect demands and the schema does not say."""
+        dialect = self._dialect
+        if dialect.types_required:
+            node = _with_type(node)
+        if dialect.branch_types_required and "anyOf" in node:
+            node["anyOf"] = [
+                branch
+                for alternative in node["anyOf"]
+                for branch in self._typed_branches(alternative)
+            ]
+        if dialect.string_enums and "enum" in node:
+            node = _with_string_enum(node)
+        types = types_of(node)
+        if dialect.items_required and "array" in types and "items" not in node:
+            node["items"] = {"type": "string"}
+        if dialect.properties_required and "object" in types and "properties" not in node:
+            node["properties"] = {}
+        if is_root:
+            node.setdefault("properties", {})
+        properties = node.get("properties", {})
+        if dialect.known_required and "required" in node:
+            node["required"] = [name for name in node["required"] if name in properties]
+        if dialect.closed and says_object(node):
+            node = _closed(node)
+        return node
+
+    def _typed_branches(self, branch: Any) -> Iterator[Schema]:
+        """An alternative that says its type; several where it is itself a choice without one."""
+        node, _ = self._opened(branch, (), inline=False, merge=True)
+        if "type" in node or "$ref" in node:
+            yield node
+            return
+        alternatives = [*_list(node.pop("anyOf", None)), *_list(node.pop("oneOf", None))]
+        if not alternatives:
+            yield _with_type(node)
+        for alternative in alternatives:
+            yield from self._typed_branches(_merged(_map(alternative), node))
+
+
+def _without_unreadable(root: Schema, dialect: Dialect) -> Schema:
+    """The root without the properties whose names the dialect does not take; it says which."""
+    gone = unreadable_keys(root, dialect)
+    if not gone:
+        return root
+    kept = {name: child for name, child in root["properties"].items() if name not in gone}
+    root = {**root, "properties": kept}
+    if "required" in root:
+        root["required"] = [name for name in root["required"] if name not in gone]
+    told = ", ".join(gone)
+    if len(told) <= _SPOKEN_LIMIT_BYTES:
+        root["description"] = _sentence(root, f"Cannot be given: {told}.")
+    return root
+
+
+def _sound(node: Schema, *, tuples: bool) -> Schema:
+    """Forms of older drafts in today's words; what is malformed is dropped."""
+    for bound in ("Minimum", "Maximum"):
+        if isinstance(node.get(f"exclusive{bound}"), bool):
+            is_exclusive = node.pop(f"exclusive{bound}")
+            if is_exclusive and bound.lower() in node:
+                node[f"exclusive{bound}"] = node.pop(bound.lower())
+    if isinstance(node.get("items"), list):
+        listed = node.pop("items")
+        if listed and tuples:
+            node["prefixItems"] = listed
+        elif listed:
+            node["items"] = listed[0] if len(listed) == 1 else {"anyOf": listed}
+    if isinstance(node.get("required"), list):
+        node["required"] = list(dict.fromkeys(_names(node["required"])))
+    if isinstance(node.get("type"), list):
+        known = [name for name in node["type"] if isinstance(name, str) and name.lower() in TYPES]
+        node["type"] = list(dict.fromkeys(name.lower() for name in known))
+    elif isinstance(node.get("type"), str):
+        node["type"] = node["type"].lower()
+    return {key: value for key, value in node.items() if is_well_formed(key, value)}
+
+
+def _with_type(node: Schema) -> Schema:
+    """The type where none is said; with alternatives, the branches say it."""
+    if "anyOf" in node:
+        declared = node.pop("type", None)
+        for branch in node["anyOf"]:
+            if declared and "type" not in branch and "anyOf" not in branch:
+                branch["type"] = declared
+        return node
+    if "type" in node:
+        return node
+    values = node.get("enum", [node["const"]] if "const" in node else ())
+    named = {_TYPE_NAMES.get(type(value)) for value in values}
+    inferred = next((_TYPE_BY_KEYWORD[key] for key in node if key in _TYPE_BY_KEYWORD), None)
+    only = named.pop() if len(named) == 1 else None
+    return {"type": only or inferred or ("string" if node else "object"), **node}
+
+
+_TYPE_NAMES: dict[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    dict: "object",
+    list: "array",
+    type(None): "null",
+}
+
+
+def _with_string_enum(node: Schema) -> Schema:
+    values = node["enum"]
+    texts = [value for value in values if isinstance(value, str) and value]
+    others = [one for one in values if one is not None and not (isinstance(one, str) and one)]
+    if types_of(node) == ("string",) and texts and not others:
+        return {**node, "enum": texts}
+    return _spoken(node, ["enum"])
+
+
+def _closed(node: Schema) -> Schema:
+    """All properties required, none beside them; those that were optional may be null."""
+    required = node.get("required", [])
+    properties = {
+        name: child if name in required else _or_null(child)
+        for name, child in node.get("properties", {}).items()
+    }
+    return {
+        **node,
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _or_null(schema: Schema) -> Schema:
+    types = types_of(schema)
+    if "null" in types or not schema:
+        return schema
+    if types and "enum" not in schema and "const" not in schema:
+        return {**schema, "type": [*types, "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _with_alternatives(node: Schema, branches: list[Schema]) -> Schema:
+    if not branches:
+        return node
+    properties: dict[str, Any] = {}
+    for branch in branches:
+        for name, child in _map(branch.get("properties")).items():
+            if name in properties and properties[name] != child:
+                child = {"anyOf": [*_alternatives(properties[name]), child]}
+            properties[name] = child
+    properties |= _map(node.get("properties"))
+    sets = [_names(branch.get("required")) for branch in branches]
+    shared = [name for name in sets[0] if all(name in names for names in sets)]
+    required = list(dict.fromkeys((*_names(node.get("required")), *shared)))
+    node = {**node, "properties": properties, **({"required": required} if required else {})}
+    if len(branches) > 1 and any(set(names) != set(shared) for names in sets):
+        choice = " or ".join("(" + ", ".join(names) + ")" for names in sets)
+        node["description"] = _sentence(node, f"Give {choice}.")
+    return node
+
+
+def _alternatives(schema: Any) -> list[Any]:
+    return schema["anyOf"] if isinstance(schema, dict) and schema.keys() == {"anyOf"} else [schema]
+
+
+def _merged(node: Schema, other: Schema) -> Schema:
+    """Both schemas at once, as far as one can say it: `node` wins where they differ."""
+    merged = {**other, **node}
+    for keyword in SCHEMA_MAPS & other.keys() & node.keys():
+        merged[keyword] = {**_map(other[keyword]), **_map(node[keyword])}
+    for keyword in ("required", "allOf"):
+        if keyword in other and keyword in node:
+            both = (*_list(node[keyword]), *_list(other[keyword]))
+            merged[keyword] = [item for i, item in enumerate(both) if item not in both[:i]]
+    return merged
+
+
+def _about(name: str, rest: Schema) -> Schema:
+    """The keywords that say something about values of this type."""
+    kept = {}
+    for key, value in rest.items():
+        about = _TYPE_BY_KEYWORD.get(key)
+        if key == "enum":
+            value = [item for item in value if _TYPE_NAMES.get(type(item)) == name]
+            if not value:
+                continue
+        if about in (None, name) or (about == "number" and name == "integer"):
+            kept[key] = value
+    return kept
+
+
+def _spoken(node: Schema, keywords: Iterable[str]) -> Schema:
+    """The schema without these keywords, its description saying what short ones said."""
+    gone = list(keywords)
+    kept = {key: value for key, value in node.items() if key not in gone}
+    for key in gone:
+        if key in _SPOKEN and key in node:
+            text = orjson.dumps(node[key]).decode()
+            if len(text) <= _SPOKEN_LIMIT_BYTES:
+                kept["description"] = _sentence(kept, f"{key}: {text}.")
+    return kept
+
+
+def _sentence(node: Schema, sentence: str) -> str:
+    said = node.get("description")
+    return f"{said} {sentence}" if isinstance(said, str) and said else sentence
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _names(value: Any) -> list[str]:
+    return [name for name in _list(value) if isinstance(name, str)]
+
+
+def _map(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

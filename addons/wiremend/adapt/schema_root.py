@@ -1,0 +1,220 @@
+"""The root of a tool's parameter schema: an object with properties, as every target expects.
+
+Only the root is looked at, and only the bytes that are wrong change: numbers, key order and
+space elsewhere stay as they are. What a dialect of JSON Schema cannot say is not settled here.
+"""
+
+from typing import Any
+
+import orjson
+
+from wiremend.protocols.base.document import RequestMending, where
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.rules.rule import Finding, Rule
+from wiremend.text.json_edits import Edits, Path, parse
+
+_ALL = tuple(WireProtocol)
+_NO_PARAMETERS = b'{"type":"object","properties":{},"additionalProperties":false}'
+_NO_PARAMETERS_GEMINI = b'{"type":"object","properties":{}}'
+"""Gemini knows no `additionalProperties`: `Unknown name "additionalProperties"`."""
+
+SCHEMA_MISSING = Rule(
+    code="T101",
+    name="schema-missing",
+    finds="A tool has no parameter schema, or null.",
+    hurts="Anthropic and Responses demand one; MiniMax: `function name or parameters is empty`.",
+    mends="The schema of a tool without parameters is added. Gemini allows none at all: kept.",
+    protocols=_ALL,
+    seen=("routatic/proxy#80", "QwenLM/qwen-code#11834"),
+    before='{"name":"now"}',
+    after='{"name":"now","input_schema":'
+    '{"type":"object","properties":{},"additionalProperties":false}}',
+)
+SCHEMA_EMPTY = Rule(
+    code="T102",
+    name="schema-empty",
+    finds="A tool's parameter schema is `{}`.",
+    hurts="Providers refuse a schema without a type: `parameters schema should be of type OBJECT`.",
+    mends="It becomes the schema of a tool without parameters.",
+    protocols=_ALL,
+    seen=("routatic/proxy#80", "diegosouzapw/OmniRoute#3360"),
+    before='{"name":"now","input_schema":{ }}',
+    after='{"name":"now","input_schema":'
+    '{"type":"object","properties":{},"additionalProperties":false}}',
+)
+SCHEMA_NOT_AN_OBJECT = Rule(
+    code="T103",
+    name="schema-not-an-object",
+    finds="A tool's parameter schema is a string, a number, a list or a boolean.",
+    hurts="Every provider refuses the whole request.",
+    mends="A string that holds a JSON object becomes that object; all else, no parameters.",
+    protocols=_ALL,
+    seen=("routatic/proxy#80",),
+    before='{"name":"now","input_schema":"{invalid"}',
+    after='{"name":"now","input_schema":'
+    '{"type":"object","properties":{},"additionalProperties":false}}',
+)
+TYPE_MISSING = Rule(
+    code="T104",
+    name="schema-type-missing",
+    finds="A tool's parameter schema has no `type` at its root, or null.",
+    hurts="Anthropic, Moonshot and Gemini refuse it; MiniMax-M3 and MiMo then answer with the "
+    "arguments as one string.",
+    mends='`"type":"object"` is added.',
+    protocols=_ALL,
+    seen=("routatic/proxy#80", "MiMo-Code#1371", "googleapis/python-genai#981"),
+    before='{"properties":{"query":{"type":"string"}}}',
+    after='{"type":"object","properties":{"query":{"type":"string"}}}',
+)
+TYPE_NOT_OBJECT = Rule(
+    code="T105",
+    name="schema-type-not-object",
+    finds="A tool's parameter schema has another root type than object, or a list of types.",
+    hurts="Arguments are an object; others are refused: `schema must be … of type object`.",
+    mends='The type becomes `"object"`. Beside anyOf, oneOf, allOf or $ref it is left alone.',
+    protocols=_ALL,
+    seen=("routatic/proxy#80",),
+    before='{"type":["object","null"],"properties":{}}',
+    after='{"type":"object","properties":{}}',
+)
+PROPERTIES_MISSING = Rule(
+    code="T106",
+    name="schema-properties-missing",
+    finds="A tool's parameter schema is an object without `properties`.",
+    hurts="OpenAI and its likes refuse it: `object schema missing properties`.",
+    mends='`"properties":{}` is added; not beside anyOf, oneOf, allOf or $ref.',
+    protocols=_ALL,
+    seen=("routatic/proxy#80", "openai/codex#1289"),
+    before='{"type":"object"}',
+    after='{"type":"object","properties":{}}',
+)
+PROPERTIES_NOT_AN_OBJECT = Rule(
+    code="T107",
+    name="schema-properties-not-an-object",
+    finds="The `properties` of a tool's parameter schema are a list, null or a scalar.",
+    hurts="Every provider refuses it; PHP clients write an empty object as `[]`.",
+    mends="They become `{}`.",
+    protocols=_ALL,
+    seen=("routatic/proxy#80",),
+    before='{"type":"object","properties":[]}',
+    after='{"type":"object","properties":{}}',
+)
+SCHEMA_RULES = (
+    SCHEMA_MISSING,
+    SCHEMA_EMPTY,
+    SCHEMA_NOT_AN_OBJECT,
+    TYPE_MISSING,
+    TYPE_NOT_OBJECT,
+    PROPERTIES_MISSING,
+    PROPERTIES_NOT_AN_OBJECT,
+)
+
+_COMPOSITION = frozenset({"anyOf", "oneOf", "allOf", "$ref", "$dynamicRef"})
+
+
+def mend_schema(mending: RequestMending, owner: Path, fields: dict[str, Any], key: str) -> None:
+    """Mend the schema under `key` in the object at `owner`, whose parsed members are `fields`."""
+    path = (*owner, key)
+    if fields.get(key) is None:
+        _mend_missing(mending, owner, fields, key)
+        return
+    schema = fields[key]
+    if isinstance(schema, dict):
+        _mend_object(mending, path, schema)
+    elif isinstance(schema, str) and (unwrapped := _object_in(schema)) is not None:
+        if mending.finds(SCHEMA_NOT_AN_OBJECT, path, "JSON in a string", "taken out of it"):
+            mending.edits.replace(path, _mended_text(mending, path, *unwrapped))
+    elif mending.finds(SCHEMA_NOT_AN_OBJECT, path, f"is {_shown(schema)}", "now no parameters"):
+        mending.edits.replace(path, _no_parameters(mending))
+
+
+def _mend_missing(mending: RequestMending, owner: Path, fields: dict[str, Any], key: str) -> None:
+    if mending.protocol == WireProtocol.GEMINI and key not in fields:
+        return
+    path = (*owner, key)
+    if not mending.finds(SCHEMA_MISSING, path, "null" if key in fields else "absent", "added"):
+        return
+    if key in fields:
+        mending.edits.replace(path, _no_parameters(mending))
+    else:
+        mending.edits.append(owner, orjson.dumps(key) + b":" + _no_parameters(mending))
+
+
+def _mend_object(mending: RequestMending, path: Path, schema: dict[str, Any]) -> None:
+    if not schema:
+        if mending.finds(SCHEMA_EMPTY, path, "{}", "now no parameters"):
+            mending.edits.replace(path, _no_parameters(mending))
+        return
+    composed = not _COMPOSITION.isdisjoint(schema)
+    _mend_type(mending, path, schema, composed)
+    if not composed:
+        _mend_properties(mending, path, schema)
+
+
+def _mend_type(mending: RequestMending, path: Path, schema: dict[str, Any], composed: bool) -> None:
+    declared = schema.get("type")
+    if _is_object_type(mending.protocol, declared):
+        return
+    if "type" not in schema:
+        if mending.finds(TYPE_MISSING, path, "no type", '"type":"object" added'):
+            mending.edits.prepend(path, b'"type":"object"')
+    elif declared is None:
+        if mending.finds(TYPE_MISSING, path, "type is null", 'now "object"'):
+            mending.edits.replace((*path, "type"), b'"object"')
+    elif not composed and mending.finds(
+        TYPE_NOT_OBJECT, path, f"type is {_shown(declared)}", 'now "object"'
+    ):
+        mending.edits.replace((*path, "type"), b'"object"')
+
+
+def _mend_properties(mending: RequestMending, path: Path, schema: dict[str, Any]) -> None:
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        return
+    if "properties" in schema:
+        found = f"properties are {_shown(properties)}"
+        if mending.finds(PROPERTIES_NOT_AN_OBJECT, path, found, "now {}"):
+            mending.edits.replace((*path, "properties"), b"{}")
+    elif mending.finds(PROPERTIES_MISSING, path, "no properties", '"properties":{} added'):
+        if "type" in schema:
+            mending.edits.insert_after((*path, "type"), b'"properties":{}')
+        else:
+            mending.edits.prepend(path, b'"properties":{}')
+
+
+def _object_in(text: str) -> tuple[bytes, dict[str, Any]] | None:
+    """The JSON object that a string holds, as bytes and parsed; None if it holds none."""
+    try:
+        encoded = text.strip("\ufeff \t\r\n").encode()
+        value = parse(encoded)
+    except ValueError:
+        return None
+    return (encoded, value) if isinstance(value, dict) else None
+
+
+def _mended_text(mending: RequestMending, path: Path, text: bytes, schema: dict[str, Any]) -> bytes:
+    inner = RequestMending(mending.protocol, Edits(text), mending.disabled)
+    _mend_object(inner, (), schema)
+    mending.findings += (
+        Finding(finding.code, where(path), finding.found, finding.done)
+        for finding in inner.findings
+    )
+    return inner.edits.apply()
+
+
+def _is_object_type(protocol: str, declared: Any) -> bool:
+    """Gemini's own type names are upper case; it takes both."""
+    if protocol == WireProtocol.GEMINI:
+        return isinstance(declared, str) and declared.lower() == "object"
+    return bool(declared == "object")
+
+
+def _no_parameters(mending: RequestMending) -> bytes:
+    is_gemini = mending.protocol == WireProtocol.GEMINI
+    return _NO_PARAMETERS_GEMINI if is_gemini else _NO_PARAMETERS
+
+
+def _shown(value: Any) -> str:
+    """Enough of a value to recognise it in a log line."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

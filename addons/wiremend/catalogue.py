@@ -1,0 +1,124 @@
+"""All rules in one list, and the page that shows them.
+
+A rule is a `Rule` constant in the module that implements it; nothing else registers it.
+"""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+import wiremend
+from wiremend.rules.rule import Rule
+
+FAMILIES = {
+    "M": "Models",
+    "T": "Tools and their schemas",
+    "Q": "Requests' messages and parameters",
+    "S": "The grammar of streams",
+    "E": "Errors",
+    "R": "Transport",
+    "F": "Fire and forget",
+}
+"""What a code's letter stands for, in the order of a call's life."""
+
+_PACKAGES = ("rules", "protocols", "repair", "adapt", "routing", "engine")
+"""The packages whose modules hold rules."""
+_CODE = re.compile(r"[A-Z]\d{3}\Z")
+_ISSUE = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)\Z")
+_ADDRESS = re.compile(r"https?://\S+\Z")
+
+
+@cache
+def catalogue() -> tuple[Rule, ...]:
+    """Every rule that there is, by code. Raises ValueError when two share a code."""
+    found: list[Rule] = []
+    for package in _PACKAGES:
+        folders = [f"{folder}/{package}" for folder in wiremend.__path__]
+        for module in pkgutil.walk_packages(folders, f"wiremend.{package}."):
+            for constant in vars(importlib.import_module(module.name)).values():
+                found += _rules_in(constant)
+    return collect(found)
+
+
+def _rules_in(constant: object) -> list[Rule]:
+    """The rule that a module's constant is, or those in a tuple or mapping of rules."""
+    if isinstance(constant, Mapping):
+        constant = tuple(constant.values())
+    members = constant if isinstance(constant, tuple) else (constant,)
+    return [member for member in members if isinstance(member, Rule)]
+
+
+def collect(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules sorted by code, each once, however often it is passed on by other modules.
+
+    Raises ValueError for a code of the wrong form, and when two rules share a code.
+    """
+    each = sorted(dict.fromkeys(rules), key=lambda rule: (rule.code, rule.name))
+    by_code: dict[str, Rule] = {}
+    for rule in each:
+        if not _CODE.match(rule.code) or rule.code[0] not in FAMILIES:
+            raise ValueError(f"{rule.code!r} ({rule.name}) is no code for a rule")
+        if other := by_code.get(rule.code):
+            raise ValueError(f"two rules have the code {rule.code}: {other.name}, {rule.name}")
+        by_code[rule.code] = rule
+    return tuple(each)
+
+
+def render_page(rules: Iterable[Rule]) -> str:
+    """The rules as a page of Markdown: a table of all by family, then each in full."""
+    every = tuple(rules)
+    parts = [
+        "# Rules",
+        "",
+        "Generated from the code: change the rule, not this page. "
+        'A code, or its beginning, switches rules off: `[rules] disable = ["S1"]`.',
+        "",
+    ]
+    for letter, title in FAMILIES.items():
+        family = [rule for rule in every if rule.code.startswith(letter)]
+        if family:
+            parts += [f"## {letter}: {title}", "", "| code | name | finds |", "|---|---|---|"]
+            parts += [_row(rule) for rule in family]
+            parts.append("")
+            for rule in family:
+                parts += _section(rule)
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _row(rule: Rule) -> str:
+    finds = rule.finds.replace("|", "\\|")
+    return f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {finds} |"
+
+
+def _section(rule: Rule) -> list[str]:
+    lines = [
+        f"### {rule.code} {rule.name}",
+        "",
+        f"- **Finds:** {rule.finds}",
+        f"- **Hurts:** {rule.hurts}",
+        f"- **Mends:** {rule.mends}",
+    ]
+    if rule.protocols:
+        lines.append(f"- **Protocols:** {', '.join(rule.protocols)}")
+    if rule.seen:
+        lines.append(f"- **Seen:** {', '.join(_linked(source) for source in rule.seen)}")
+    lines.append("")
+    for title, text in (("Before", rule.before), ("After", rule.after)):
+        if text:
+            lines += [f"{title}:", "", *_fenced(text), ""]
+    return lines
+
+
+def _fenced(text: str) -> list[str]:
+    """A block that shows the text as it is, whatever backticks it holds."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}text", text.removesuffix("\n"), fence]
+
+
+def _linked(source: str) -> str:
+    if issue := _ISSUE.match(source):
+        return f"[{source}](https://github.com/{issue[1]}/issues/{issue[2]})"
+    return f"<{source}>" if _ADDRESS.match(source) else source

@@ -1,0 +1,138 @@
+"""The whole responses that the proxy writes itself: errors in the client's own protocol."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from wiremend.engine.actions import Head, Respond
+from wiremend.protocols.anthropic import grammar as anthropic_messages
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.chat import grammar as chat_completions
+from wiremend.protocols.gemini import grammar as gemini
+from wiremend.protocols.responses import grammar as responses
+from wiremend.text.json_edits import Edits, Path, parse
+
+_ENVELOPES: Mapping[WireProtocol, Callable[[ProviderError], bytes]] = {
+    WireProtocol.ANTHROPIC_MESSAGES: anthropic_messages.error_envelope,
+    WireProtocol.CHAT_COMPLETIONS: chat_completions.error_envelope,
+    WireProtocol.RESPONSES: responses.error_envelope,
+    WireProtocol.GEMINI: gemini.error_envelope,
+}
+_REQUEST_ID_HEADERS = (b"request-id", b"x-request-id", b"cf-ray")
+_MESSAGE_PATHS: tuple[Path, ...] = (
+    ("error", "message"),
+    (0, "error", "message"),
+    ("error",),
+    ("message",),
+    ("detail",),
+)
+"""Where error bodies say what is wrong; Gemini may wrap its own in the array it began."""
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_CLIENT_CLOSED_REQUEST = 499
+
+
+def error_response(
+    protocol: WireProtocol, error: ProviderError, *, host: str, attempts: int, head: Head | None
+) -> Respond:
+    """An HTTP error that says what `error` says, in the protocol's native envelope.
+
+    `head` is the last upstream head, if any: its request id is kept. An empty message gets
+    one that names the host and the number of attempts.
+    """
+    error = with_some_message(error, host=host, attempts=attempts)
+    status = error.status if error.status != _CLIENT_CLOSED_REQUEST else 502
+    body = _ENVELOPES[protocol](error)
+    fields = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-should-retry", b"true" if error.retryable else b"false"),
+    ]
+    request_id = error.request_id or request_id_of(head)
+    if request_id:
+        fields.append((b"request-id", _header_value(request_id)))
+        fields.append((b"x-request-id", _header_value(request_id)))
+    if error.retry_after_seconds is not None:
+        fields.append((b"retry-after", b"%d" % math.ceil(error.retry_after_seconds)))
+    return Respond(Head(status, tuple(fields)), body)
+
+
+def stopping_response(protocol: WireProtocol) -> Respond:
+    """What a call gets that comes while the proxy stops."""
+    error = make_error(
+        status=503,
+        type="overloaded_error",
+        message="wiremend is stopping; try again.",
+        retry_after_seconds=1.0,
+    )
+    return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+
+
+def with_some_message(error: ProviderError, *, host: str, attempts: int) -> ProviderError:
+    """The same error, its message never empty (OpenCode reads an empty one as no error)."""
+    if error.message.strip():
+        return error
+    name = error.code or error.type or f"an error (status {error.status})"
+    tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    return error.with_message(f"{host} reported {name} without a message ({tries}).")
+
+
+def with_explained_message(body: bytes, explain: Callable[[str], str]) -> bytes:
+    """An error body whose message became `explain(message)`; every other byte stays.
+
+    A message that is JSON itself is left alone: clients parse it.
+    """
+    try:
+        value = parse(body)
+    except ValueError:
+        return body
+    for path in _MESSAGE_PATHS:
+        message: Any = value
+        for step in path:
+            if isinstance(step, int):
+                message = message[step] if isinstance(message, list) and message else None
+            else:
+                message = message.get(step) if isinstance(message, dict) else None
+        if isinstance(message, str) and not message.lstrip().startswith(("{", "[")):
+            explained = explain(message)
+            if explained == message:
+                return body
+            edits = Edits(body)
+            edits.replace(path, orjson.dumps(explained))
+            return edits.apply()
+    return body
+
+
+def request_id_of(head: Head | None) -> str:
+    """The request id in a head's headers, or an empty string."""
+    if head is None:
+        return ""
+    return next((value for name in _REQUEST_ID_HEADERS if (value := head.get(name))), "")
+
+
+def is_html(head: Head, body: bytes) -> bool:
+    """Whether a body is a web page, whatever its content type says."""
+    start = body[:512].lstrip().lower()
+    if start.startswith((b"{", b"[")):
+        return False
+    return "html" in head.get(b"content-type").lower() or start.startswith(
+        (b"<!doctype html", b"<html")
+    )
+
+
+def html_error(head: Head, body: bytes, host: str) -> ProviderError:
+    """The error that an edge proxy's web page stands for: its status, its title."""
+    title = _TITLE.search(body[:65536].decode("utf-8", "replace"))
+    said = f": {' '.join(title[1].split())}" if title and title[1].strip() else ""
+    return make_error(
+        status=head.status if head.status >= 400 else 502,
+        message=f"{host} answered with a web page{said} (HTTP {head.status}).",
+        request_id=request_id_of(head),
+    )
+
+
+def _header_value(text: str) -> bytes:
+    return re.sub(r"[^\x21-\x7e]", "", text)[:256].encode("ascii")

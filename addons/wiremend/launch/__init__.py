@@ -1,0 +1,1 @@
+"""A child process behind the proxy: certificate authority, environment, processes."""

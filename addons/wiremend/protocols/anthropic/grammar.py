@@ -1,0 +1,285 @@
+"""Anthropic Messages: what a legal event stream and a native error look like.
+
+Theory of operation (https://docs.anthropic.com/en/api/messages-streaming). A stream is one
+message: `message_start`, then content blocks one after the other, each numbered from 0 and
+framed by `content_block_start` and `content_block_stop` with deltas of its own kind between,
+then one `message_delta` that bears the stop reason, then `message_stop`. `ping` may come
+anywhere, `error` ends the stream at any point. Each event's `event:` line repeats its type.
+Unknown event, block and delta types are legal: the API adds them without notice.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.text import json_value, sse
+
+DELTAS_BY_BLOCK: Mapping[str, frozenset[str]] = {
+    "text": frozenset({"text_delta", "citations_delta"}),
+    "thinking": frozenset({"thinking_delta", "signature_delta"}),
+    "redacted_thinking": frozenset(),
+    "tool_use": frozenset({"input_json_delta"}),
+    "server_tool_use": frozenset({"input_json_delta"}),
+    "mcp_tool_use": frozenset({"input_json_delta"}),
+}
+"""Which deltas a block of a known type may have."""
+
+BLOCK_BY_DELTA: Mapping[str, str] = {
+    "text_delta": "text",
+    "citations_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "thinking",
+    "input_json_delta": "tool_use",
+}
+"""Which block a delta of a known type belongs to."""
+
+TEXT_BY_DELTA: Mapping[str, str] = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "input_json_delta": "partial_json",
+}
+"""Where a delta of a known type holds its string."""
+
+TOOL_BLOCKS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+"""Blocks whose deltas are pieces of one JSON object."""
+
+WHOLE_REASONS = frozenset({"tool_use", "end_turn", "stop_sequence", "pause_turn"})
+"""Stop reasons after which a tool's JSON must be complete. After others (`max_tokens`, `refusal`,
+`model_context_window_exceeded`) the last block may stop anywhere: anthropic-sdk-python#794."""
+
+STOP_REASONS = WHOLE_REASONS | {"max_tokens", "refusal", "model_context_window_exceeded"}
+"""Names on record; an unknown one is legal too."""
+FOREIGN_REASONS: Mapping[str, str] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+"""What gateways leave of Chat Completions' finish reasons, and its name here."""
+ERROR_REASONS: Mapping[str, int] = {"error": 500, "network_error": 502}
+"""Finish reasons of gateways that report a failure, and the status they stand for."""
+
+EMPTY_BLOCKS: Mapping[str, Mapping[str, Any]] = {
+    "text": {"type": "text", "text": ""},
+    "thinking": {"type": "thinking", "thinking": "", "signature": ""},
+}
+"""How a block begins of which only the deltas came."""
+
+STREAM_EVENTS = frozenset(
+    {
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "ping",
+        "error",
+    }
+)
+
+KEEPALIVES = frozenset({"keepalive"})
+"""What gateways send in place of `ping`."""
+
+START_COUNTS = ("input_tokens", "output_tokens")
+DELTA_COUNTS = ("output_tokens",)
+"""The counts that usage always has at the start of a message, and at its end."""
+
+_TYPE_BY_STATUS: Mapping[int, str] = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""https://docs.anthropic.com/en/api/errors"""
+
+
+def error_type(error: ProviderError) -> str:
+    """The error's own type where it has one, else the one its status stands for."""
+    if error.type:
+        return error.type
+    if error.status in _TYPE_BY_STATUS:
+        return _TYPE_BY_STATUS[error.status]
+    return "invalid_request_error" if error.status < 500 else "api_error"
+
+
+def error_envelope(error: ProviderError) -> bytes:
+    """The body of an HTTP error."""
+    fields: dict[str, Any] = {"type": error_type(error), "message": error.message}
+    if error.code:
+        fields["code"] = error.code
+    envelope: dict[str, Any] = {"type": "error", "error": fields}
+    if error.request_id:
+        envelope["request_id"] = error.request_id
+    return orjson.dumps(envelope)
+
+
+def error_event(error: ProviderError) -> bytes:
+    """The event that ends a stream in an error."""
+    return sse.encode(error_envelope(error), "error")
+
+
+def stop_reason_of(given: str) -> str:
+    """The name that a stop reason has in this protocol; an unknown one stays as it is."""
+    name = given.lower()
+    return FOREIGN_REASONS.get(name, name if name in STOP_REASONS else given)
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value can stand for a number of tokens."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Grammar:
+    """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
+
+    def __init__(self) -> None:
+        self._began = False
+        self._open: tuple[int, str] | None = None
+        self._tool_json = ""
+        self._is_cut = False
+        self._next_index = 0
+        self._has_stop_reason = False
+        self._ended = False
+
+    def feed(self, event: sse.Event) -> list[str]:
+        """The violations of one event."""
+        if event.data is None:
+            return []
+        if self._ended:
+            return ["an event after the end"]
+        try:
+            data = json_value.read(event.data)
+        except ValueError:
+            return ["data that is not JSON"]
+        kind = data.get("type") if isinstance(data, dict) else None
+        if not isinstance(kind, str):
+            return ["data without a type"]
+        if kind in KEEPALIVES:
+            return ["a keepalive frame"]
+        problems = [] if event.type == kind else [f"event line {event.type!r} over {kind!r}"]
+        if kind not in STREAM_EVENTS or kind == "ping":
+            return problems
+        if kind == "error":
+            self._ended = True
+            error = data.get("error")
+            says_why = isinstance(error, dict) and bool(error.get("message"))
+            return problems if says_why else [*problems, "an error without a message"]
+        if kind == "message_start":
+            return problems + self._message_start(data)
+        if not self._began:
+            return [*problems, f"{kind} before message_start"]
+        handler = {
+            "content_block_start": self._block_start,
+            "content_block_delta": self._block_delta,
+            "content_block_stop": self._block_stop,
+            "message_delta": self._message_delta,
+            "message_stop": self._message_stop,
+        }[kind]
+        return problems + handler(data)
+
+    def end(self) -> list[str]:
+        """The violations of a stream that ends here."""
+        return [] if self._ended else ["the end without message_stop or error"]
+
+    def _message_start(self, data: dict[str, Any]) -> list[str]:
+        problems = ["a second message_start"] if self._began else []
+        self._began = True
+        message = data.get("message")
+        if not isinstance(message, dict):
+            return [*problems, "message_start without a message"]
+        if not _counts(message.get("usage"), START_COUNTS):
+            problems.append("message_start without usage")
+        if not isinstance(message.get("content"), list):
+            problems.append("message_start without content")
+        return problems
+
+    def _block_start(self, data: dict[str, Any]) -> list[str]:
+        problems = []
+        index, block = data.get("index"), data.get("content_block")
+        if index != self._next_index or isinstance(index, bool):
+            problems.append(f"block {index!r} where {self._next_index} is due")
+        if self._open is not None:
+            problems.append("a block inside a block")
+        if self._has_stop_reason:
+            problems.append("a block after the stop reason")
+        if self._is_cut:
+            problems.append("a block after a tool block that stops inside its JSON")
+        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+            return [*problems, "a block without a type"]
+        if block["type"] == "tool_use" and not (block.get("id") and block.get("name")):
+            problems.append("a tool_use block without id or name")
+        self._open = (self._next_index, block["type"])
+        self._tool_json = ""
+        self._next_index += 1
+        return problems
+
+    def _block_delta(self, data: dict[str, Any]) -> list[str]:
+        if self._open is None:
+            return ["a delta outside a block"]
+        index, kind = self._open
+        delta = data.get("delta")
+        if not isinstance(delta, dict) or not isinstance(delta.get("type"), str):
+            return ["a delta without a type"]
+        problems = [] if data.get("index") == index else [f"a delta of block {data.get('index')!r}"]
+        if delta["type"] in BLOCK_BY_DELTA and kind in DELTAS_BY_BLOCK:
+            if not isinstance(delta.get(TEXT_BY_DELTA.get(delta["type"], "type")), str):
+                problems.append(f"{delta['type']} without its text")
+            if delta["type"] not in DELTAS_BY_BLOCK[kind]:
+                problems.append(f"{delta['type']} in a {kind} block")
+            elif delta["type"] == "input_json_delta":
+                self._tool_json += str(delta.get("partial_json", ""))
+        return problems
+
+    def _block_stop(self, data: dict[str, Any]) -> list[str]:
+        if self._open is None:
+            return ["a stop outside a block"]
+        index, kind = self._open
+        self._open = None
+        problems = [] if data.get("index") == index else [f"a stop of block {data.get('index')!r}"]
+        if kind in TOOL_BLOCKS and self._tool_json:
+            try:
+                json_value.read(self._tool_json)
+            except ValueError:
+                self._is_cut = True
+        return problems
+
+    def _message_delta(self, data: dict[str, Any]) -> list[str]:
+        problems = ["message_delta inside a block"] if self._open is not None else []
+        if self._has_stop_reason:
+            problems.append("a second message_delta")
+        self._has_stop_reason = True
+        delta = data.get("delta")
+        reason = delta.get("stop_reason") if isinstance(delta, dict) else None
+        if not reason:
+            problems.append("message_delta without a stop reason")
+        elif isinstance(reason, str) and (
+            reason in ERROR_REASONS or stop_reason_of(reason) != reason
+        ):
+            problems.append(f"stop reason {reason!r}")
+        if self._is_cut and (not isinstance(reason, str) or reason in WHOLE_REASONS):
+            problems.append(f"{reason} after a tool block that stops inside its JSON")
+        if not _counts(data.get("usage"), DELTA_COUNTS):
+            problems.append("message_delta without usage")
+        return problems
+
+    def _message_stop(self, data: dict[str, Any]) -> list[str]:
+        problems = ["message_stop inside a block"] if self._open is not None else []
+        if not self._has_stop_reason:
+            problems.append("message_stop without a stop reason")
+        self._ended = True
+        return problems
+
+
+def _counts(usage: Any, counts: tuple[str, ...]) -> bool:
+    return isinstance(usage, dict) and all(is_count(usage.get(key)) for key in counts)

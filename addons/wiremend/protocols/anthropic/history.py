@@ -1,0 +1,305 @@
+"""Anthropic Messages: what its API insists on in the messages of a request.
+
+Consecutive messages of one role count as one turn, as they do for the API. A turn of the
+assistant with calls is answered by the user's next turn, results first.
+
+https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/implement-tool-use
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from wiremend.protocols.base import request_rules as rules
+from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.traits import NO_CONTENT, NO_RESULT, RESULT_DROPPED, MessageTraits
+from wiremend.text import json_value
+from wiremend.text.json_edits import Path
+from wiremend.text.json_value import is_blank, objects
+
+_THINKING = ("thinking", "redacted_thinking")
+_REMINDER_OPENS, _REMINDER_CLOSES = "<system-reminder>\n", "\n</system-reminder>"
+_SHORTEST_SIGNATURE = 64
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+")
+
+
+@dataclass(slots=True)
+class Turn:
+    """Messages in a row of one role."""
+
+    role: str
+    messages: list[tuple[int, dict[str, Any]]]
+
+    def blocks(self, kind: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The content blocks of one type, each with its path."""
+        for index, message in self.messages:
+            for path, block in objects(message.get("content"), ("messages", index, "content")):
+                if block.get("type") == kind:
+                    yield path, block
+
+    @property
+    def calls(self) -> dict[str, None]:
+        """The ids of the calls to the client's tools, in order."""
+        ids = (block.get("id") for _, block in self.blocks("tool_use"))
+        return dict.fromkeys(one for one in ids if isinstance(one, str))
+
+
+def turns_of(request: dict[str, Any]) -> list[Turn]:
+    """The conversation, turn by turn."""
+    turns: list[Turn] = []
+    for path, message in objects(request.get("messages"), ("messages",)):
+        role, index = str(message.get("role")), path[1]
+        assert isinstance(index, int)
+        if role not in ("user", "assistant"):
+            continue  # instructions in between answer nothing
+        if not turns or turns[-1].role != role:
+            turns.append(Turn(role, []))
+        turns[-1].messages.append((index, message))
+    return turns
+
+
+def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Drop results without a call in the turn before, and second results of one call."""
+    open_calls: dict[str, None] = {}
+    for turn in turns_of(request):
+        gone: dict[int, list[Path]] = {}
+        for path, block in turn.blocks("tool_result"):
+            call_id = block.get("tool_use_id")
+            if turn.role != "user" or not isinstance(call_id, str):
+                continue
+            if call_id in open_calls:
+                del open_calls[call_id]
+            elif mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{call_id!r}", "dropped"):
+                gone.setdefault(int(path[1]), []).append(path)
+        for index, message in turn.messages:
+            dropped = gone.get(index, [])
+            if dropped and len(dropped) == len(message["content"]):
+                told = [{"type": "text", "text": RESULT_DROPPED}]
+                mending.edits.replace(("messages", index, "content"), json_value.write(told))
+                continue
+            for path in dropped:
+                mending.edits.remove(path)
+        open_calls = turn.calls if turn.role == "assistant" else {}
+
+
+def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Answer each call that the next turn leaves open with an error."""
+    turns = turns_of(request)
+    for number, turn in enumerate(turns):
+        calls = turn.calls if turn.role == "assistant" else {}
+        following = turns[number + 1] if number + 1 < len(turns) else None
+        answering = following if following is not None and following.role == "user" else None
+        for _path, block in answering.blocks("tool_result") if answering else ():
+            calls.pop(str(block.get("tool_use_id")), None)
+        where: Path = ("messages", turn.messages[-1][0])
+        missing = [
+            {"type": "tool_result", "tool_use_id": one, "is_error": True, "content": NO_RESULT}
+            for one in calls
+            if mending.finds(rules.CALL_WITHOUT_RESULT, where, f"{one!r}", "an error was added")
+        ]
+        if not missing:
+            continue
+        results = b",".join(json_value.write(one) for one in missing)
+        if answering is None:
+            message = b'{"role":"user","content":[' + results + b"]}"
+            mending.edits.insert_item(("messages",), turn.messages[-1][0] + 1, message)
+            continue
+        index, message_after = answering.messages[0]
+        path: Path = ("messages", index, "content")
+        if isinstance(message_after.get("content"), list):
+            mending.edits.insert_item(path, 0, results)
+        elif isinstance(message_after.get("content"), str):
+            text = _as_blocks(mending, path, message_after["content"])
+            mending.edits.replace(path, b"[" + b",".join([results, *text]) + b"]")
+
+
+def put_results_first(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Move the results of a turn in front of everything else in it."""
+    calls: dict[str, None] = {}
+    for turn in turns_of(request):
+        if turn.role == "user" and calls and _has_late_results(turn):
+            path: Path = ("messages", turn.messages[0][0], "content")
+            if mending.finds(rules.RESULTS_NOT_FIRST, path, "results come late", "moved first"):
+                _move_results(mending, turn)
+        calls = turn.calls if turn.role == "assistant" else {}
+
+
+def drop_empty_text(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Drop text blocks that say nothing."""
+    for turn in turns_of(request):
+        for path, block in turn.blocks("text"):
+            if is_blank(block.get("text")) and mending.finds(
+                rules.EMPTY_TEXT, path, "no text", "dropped"
+            ):
+                mending.edits.remove(path)
+
+
+def drop_empty_system(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Drop an empty system prompt, or its empty blocks."""
+    system = request.get("system")
+    empty = [
+        path
+        for path, block in objects(system, ("system",))
+        if block.get("type") == "text" and is_blank(block.get("text"))
+    ]
+    is_whole = bool(empty) and len(empty) == len(system or ())
+    if (is_whole or is_blank(system)) and len(request) > 1:
+        if mending.finds(rules.EMPTY_SYSTEM, ("system",), "no text", "dropped"):
+            mending.edits.remove(("system",))
+        return
+    for path in empty:
+        if mending.finds(rules.EMPTY_SYSTEM, path, "no text", "dropped"):
+            mending.edits.remove(path)
+
+
+def drop_empty_messages(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Drop the assistant's messages without content, and say so in the user's.
+
+    The last message may be an empty one of the assistant's.
+    """
+    messages = list(objects(request.get("messages"), ("messages",)))
+    for path, message in messages:
+        content = message.get("content")
+        if content != [] and not is_blank(content):
+            continue
+        is_last = path == messages[-1][0]
+        if message.get("role") == "assistant" and not (is_last and not content):
+            if len(messages) > 1 and mending.finds(
+                rules.EMPTY_MESSAGE, path, "no content", "dropped"
+            ):
+                mending.edits.remove(path)
+        elif message.get("role") == "user" and mending.finds(
+            rules.EMPTY_MESSAGE, path, "no content", "said so"
+        ):
+            mending.edits.replace((*path, "content"), json_value.write(NO_CONTENT))
+
+
+def trim_trailing_space(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Take the white space off the end of a prefilled answer."""
+    messages = list(objects(request.get("messages"), ("messages",)))
+    while len(messages) > 1 and messages[-1][1].get("content") in ("", []):
+        messages.pop()
+    if not messages or messages[-1][1].get("role") != "assistant":
+        return
+    path, message = messages[-1]
+    place: Path = (*path, "content")
+    text = message.get("content")
+    if isinstance(text, list) and text and isinstance(text[-1], dict):
+        place, text = (*place, len(text) - 1, "text"), text[-1].get("text")
+    if not isinstance(text, str) or is_blank(text) or text == text.rstrip():
+        return
+    if mending.finds(rules.TRAILING_SPACE, place, "ends in white space", "trimmed"):
+        mending.edits.replace(place, json_value.write(text.rstrip()))
+
+
+def say_system_as_user(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Let the user say what a system message in between says, marked as Claude Code marks it."""
+    for path, message in objects(request.get("messages"), ("messages",)):
+        content = message.get("content")
+        if message.get("role") != "system" or not isinstance(content, str | list):
+            continue
+        if not mending.finds(rules.SYSTEM_IN_MESSAGES, path, "role system", "now user"):
+            continue
+        mending.edits.replace((*path, "role"), b'"user"')
+        place: Path = (*path, "content")
+        if isinstance(content, str):
+            mending.edits.replace(
+                place, json_value.write(_REMINDER_OPENS + content + _REMINDER_CLOSES)
+            )
+            continue
+        for block_path, block in objects(content, place):
+            if block.get("type") == "text" and isinstance(block.get("text"), str):
+                told = _REMINDER_OPENS + block["text"] + _REMINDER_CLOSES
+                mending.edits.replace((*block_path, "text"), json_value.write(told))
+
+
+def strip_thinking_cache_control(
+    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+) -> None:
+    """Thinking blocks are cached with what follows them, and bear no mark of their own."""
+    for turn in turns_of(request):
+        for kind in _THINKING:
+            for path, block in turn.blocks(kind):
+                if "cache_control" in block and mending.finds(
+                    rules.THINKING_CACHE_CONTROL, path, "cache_control", "removed"
+                ):
+                    mending.edits.remove((*path, "cache_control"))
+
+
+def drop_foreign_thinking(
+    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+) -> None:
+    """Drop thinking that Anthropic did not sign; without it, a tool call goes on unthinking."""
+    turns = turns_of(request)
+    assistants = [turn for turn in turns if turn.role == "assistant"]
+    for turn in assistants:
+        dropped = [
+            path
+            for path, block in turn.blocks("thinking")
+            if _is_foreign(block.get("signature"))
+            and mending.finds(rules.FOREIGN_THINKING, path, "another's signature", "dropped")
+        ]
+        for path in dropped:
+            mending.edits.remove(path)
+        thinking = request.get("thinking")
+        if (
+            dropped
+            and turn is assistants[-1]
+            and turn.calls
+            and isinstance(thinking, dict)
+            and thinking.get("type") != "disabled"
+        ):
+            mending.finds(rules.FOREIGN_THINKING, ("thinking",), "on", "off for this call")
+            mending.edits.replace(("thinking",), b'{"type":"disabled"}')
+
+
+def _is_foreign(signature: Any) -> bool:
+    """Whether Anthropic cannot have made this: its signatures are long and in base64."""
+    if not isinstance(signature, str) or len(signature) < _SHORTEST_SIGNATURE:
+        return True
+    return not _SIGNATURE.fullmatch(signature) or bool(_HEXADECIMAL.fullmatch(signature))
+
+
+def _has_late_results(turn: Turn) -> bool:
+    seen_other = False
+    for _, message in turn.messages:
+        content = message.get("content")
+        if isinstance(content, str):
+            seen_other = True
+        for _, block in objects(content, ()):
+            if block.get("type") != "tool_result":
+                seen_other = True
+            elif seen_other:
+                return True
+    return False
+
+
+def _move_results(mending: RequestMending, turn: Turn) -> None:
+    first, _ = turn.messages[0]
+    results = [mending.edits.text(path) for path, _ in turn.blocks("tool_result")]
+    for index, message in turn.messages:
+        path: Path = ("messages", index, "content")
+        content = message.get("content")
+        if isinstance(content, list):
+            rest = [
+                mending.edits.text((*path, number))
+                for number, block in enumerate(content)
+                if not (isinstance(block, dict) and block.get("type") == "tool_result")
+            ]
+        else:
+            rest = _as_blocks(mending, path, content)
+        if index == first:
+            mending.edits.replace(path, b"[" + b",".join([*results, *rest]) + b"]")
+        elif not rest and content:
+            mending.edits.remove(("messages", index))
+        elif isinstance(content, list) and len(rest) < len(content):
+            mending.edits.replace(path, b"[" + b",".join(rest) + b"]")
+
+
+def _as_blocks(mending: RequestMending, path: Path, content: Any) -> list[bytes]:
+    """Content that is a string, as blocks; its bytes stay."""
+    if not isinstance(content, str) or is_blank(content):
+        return []
+    return [b'{"type":"text","text":' + mending.edits.text(path) + b"}"]

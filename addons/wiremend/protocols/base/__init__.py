@@ -1,0 +1,1 @@
+"""What every protocol provides, and what the protocols share."""

@@ -1,0 +1,46 @@
+"""OpenAI's HTTP error, the same for Chat Completions and Responses.
+
+https://platform.openai.com/docs/guides/error-codes
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from wiremend.protocols.base.provider_error import ProviderError
+
+_TYPE_BY_STATUS: Mapping[int, str] = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    503: "service_unavailable_error",
+    504: "timeout_error",
+    529: "service_unavailable_error",
+}
+
+
+def error_type(error: ProviderError) -> str:
+    """The error's own type where it has one, else the one its status stands for."""
+    if error.type:
+        return error.type
+    if error.status in _TYPE_BY_STATUS:
+        return _TYPE_BY_STATUS[error.status]
+    return "invalid_request_error" if error.status < 500 else "server_error"
+
+
+def error_envelope(error: ProviderError) -> bytes:
+    """The body of an HTTP error."""
+    envelope: dict[str, Any] = {
+        "error": {
+            "message": error.message,
+            "type": error_type(error),
+            "param": error.param,
+            "code": error.code or None,
+        }
+    }
+    if error.request_id:
+        envelope["request_id"] = error.request_id
+    return orjson.dumps(envelope)

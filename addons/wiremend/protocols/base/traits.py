@@ -1,0 +1,71 @@
+"""What a target insists on in messages and parameters, and what the mends of messages share."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+from wiremend.protocols.base.name_limits import NameLimit
+
+NO_RESULT = "The tool call has no result: it was interrupted."
+RESULT_DROPPED = "(a tool result was dropped: its call is not in the conversation)"
+NO_CONTENT = "(no content)"
+
+_ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class CallIdLimit:
+    """Which ids of tool calls a target takes."""
+
+    characters: str = "a-zA-Z0-9_-"
+    """As inside a regular expression's brackets; letters and digits are always among them."""
+    longest: int = 64
+    exact: bool = False
+    """No other length than the longest."""
+
+    def takes(self, call_id: str) -> bool:
+        """Whether the target takes this id as it is."""
+        shortest = self.longest if self.exact else 1
+        return (
+            re.fullmatch(f"[{self.characters}]{{{shortest},{self.longest}}}", call_id) is not None
+        )
+
+    def fit(self, call_id: str) -> str:
+        """The id, if the target takes it; else one made from it, always the same."""
+        if self.takes(call_id):
+            return call_id
+        digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).digest()
+        number = int.from_bytes(digest)
+        letters = []
+        for _ in range(min(self.longest, 24)):
+            number, rest = divmod(number, len(_ID_ALPHABET))
+            letters.append(_ID_ALPHABET[rest])
+        return "".join(letters)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTraits:
+    """What is mended for a target, and the limits that some rules need."""
+
+    rules: frozenset[str] = frozenset()
+    """Codes of the rules that are on."""
+    call_ids: CallIdLimit = CallIdLimit(longest=40)
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTraits:
+    """What a request must heed so that a target accepts it."""
+
+    dialect: str = "plain"
+    """The dialect of its tools' schemas: a name in `schema_dialects.DIALECTS`."""
+    names: NameLimit | None = None
+    """What a tool may be called; None: anything."""
+    unique_names: bool = False
+    """No two tools may have one name."""
+    strip_custom_type: bool = False
+    """Tools must come without `"type":"custom"`."""
+    refused_betas: tuple[str, ...] = ()
+    """Values of the `anthropic-beta` header that must not be sent, as globs."""
+    messages: MessageTraits = field(default_factory=MessageTraits)
+    """What its messages and parameters must heed; see `message_targets`."""

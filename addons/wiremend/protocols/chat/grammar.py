@@ -1,0 +1,264 @@
+"""OpenAI Chat Completions: what a legal chunk stream and a native error look like.
+
+Theory of operation (https://platform.openai.com/docs/api-reference/chat-streaming). A stream
+is a row of chunks without `event:` lines, then `data: [DONE]`. Each chunk holds choices by
+index; a choice's deltas add up to its message, and its last one bears a finish reason. A tool
+call is opened by a fragment with index, id, type and name; later fragments of that index add
+to its arguments. Calls are numbered from 0; their fragments may be interleaved. A chunk
+without choices carries usage. Providers add fields of their own (`reasoning_content` …).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from wiremend.protocols.base.openai_errors import error_envelope, error_type
+from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
+from wiremend.text import json_value, sse
+
+__all__ = ["error_envelope", "error_type"]
+
+DONE = b"[DONE]"
+CHUNK = "chat.completion.chunk"
+CHUNK_KEYS = frozenset({"choices", "usage", "object", "system_fingerprint", "created"})
+"""An object with one of these is a chunk, however incomplete."""
+CONTENT_KEYS = ("content", "refusal", "reasoning_content", "reasoning", "reasoning_details")
+"""Where providers put what the model says."""
+FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+"""Names on record; an unknown one is legal too."""
+FOREIGN_REASONS: Mapping[str, str] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+}
+"""What gateways leave of Anthropic's stop reasons, and its name here."""
+WHOLE_REASONS = frozenset({"stop", "tool_calls", "function_call"})
+"""Finish reasons after which a tool's JSON must be complete."""
+ERROR_REASONS: Mapping[str, int] = {
+    "error": 502,
+    "network_error": 502,
+    "insufficient_system_resource": 503,
+}
+"""Finish reasons that report a failure, and the status they stand for: OpenRouter, gateways,
+DeepSeek (https://api-docs.deepseek.com/api/create-chat-completion)."""
+REASON_KEYS = ("native_finish_reason", "finish_reason")
+"""OpenRouter may say `stop` over a failure that only its first one tells."""
+_BASE_STATUS: Mapping[int, int] = {
+    1000: 500,
+    1001: 504,
+    1002: 429,
+    1004: 401,
+    1008: 402,
+    1013: 500,
+    1024: 500,
+    1033: 500,
+    1039: 429,
+    2013: 400,
+    2049: 401,
+}
+"""MiniMax's `base_resp.status_code` (https://platform.minimax.io/docs/api-reference/errorcode)."""
+
+
+def error_event(error: ProviderError) -> bytes:
+    """The chunk that ends a stream in an error; SDKs raise on it and read no further."""
+    return sse.encode(error_envelope(error))
+
+
+def error_in(value: Any) -> ProviderError | None:
+    """The error in a parsed chunk or completion, in any of its shapes; None if there is none."""
+    if not isinstance(value, dict):
+        return read_error(value)
+    if value.get("error") or "choices" not in value:
+        error = read_error(value)
+        if error is not None:
+            return error
+    base = value.get("base_resp")
+    if isinstance(base, dict) and isinstance(base.get("status_code"), int) and base["status_code"]:
+        code = base["status_code"]
+        said = str(base.get("status_msg") or "").strip()
+        message = f"{said or 'The provider reported an error'} ({code})"
+        return make_error(status=_BASE_STATUS.get(code, 502), message=message)
+    if said := groq_error(value):
+        return make_error(status=502, type="server_error", message=said)
+    choices = value.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        reason = error_reason(choice) if isinstance(choice, dict) else None
+        if reason is not None:
+            return _error_of_choice(choice, reason)
+    return None
+
+
+def is_filter_result(chunk: Mapping[str, Any]) -> bool:
+    """What Azure says of the prompt before its first choice: `object` and `id` are empty there.
+
+    https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter-annotations
+    """
+    return chunk.get("object") == "" and chunk.get("choices") == []
+
+
+def finish_reason_of(given: str) -> str:
+    """The name that a finish reason has in this protocol; an unknown one stays as it is."""
+    name = given.lower()
+    return FOREIGN_REASONS.get(name, name if name in FINISH_REASONS else given)
+
+
+def groq_error(chunk: Mapping[str, Any]) -> str:
+    """Why Groq stopped the stream early, beside a finish reason; empty if it did not.
+
+    https://github.com/groq/groq-python, `ChatCompletionChunk.x_groq.error`.
+    """
+    own = chunk.get("x_groq")
+    said = own.get("error") if isinstance(own, dict) else None
+    return said.strip() if isinstance(said, str) else ""
+
+
+def error_reason(choice: Mapping[str, Any]) -> str | None:
+    """The failure that a choice's finish reasons report, as `ERROR_REASONS` spells it, or None."""
+    for key in REASON_KEYS:
+        given = choice.get(key)
+        reason = given.lower().replace("-", "_") if isinstance(given, str) else ""
+        if reason in ERROR_REASONS:
+            return reason
+    return None
+
+
+def _error_of_choice(choice: dict[str, Any], reason: str) -> ProviderError:
+    inner = choice.get("error")
+    if isinstance(inner, dict) and inner:
+        return error_from(inner)
+    native = str(choice.get("native_finish_reason") or reason)
+    message = f"The provider gave up: finish reason {native!r}."
+    return make_error(status=ERROR_REASONS[reason], type="server_error", message=message)
+
+
+class Grammar:
+    """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
+
+    def __init__(self) -> None:
+        self._ended = False
+        self._chunks = 0
+        self._finished: dict[int, int] = {}
+        """How many calls a choice had when it finished."""
+        self._choices: set[int] = set()
+        self._function_called: set[int] = set()
+        self._calls: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def feed(self, event: sse.Event) -> list[str]:
+        """The violations of one event."""
+        if event.data is None:
+            return []
+        if self._ended:
+            return ["an event after the end"]
+        if event.data == DONE:
+            self._ended = True
+            unfinished = self._choices - self._finished.keys()
+            return (
+                [f"[DONE] without a finish reason for {sorted(unfinished)}"] if unfinished else []
+            )
+        try:
+            chunk = json_value.read(event.data)
+        except ValueError:
+            return ["data that is not JSON"]
+        if not isinstance(chunk, dict):
+            return ["data that is no object"]
+        error = chunk.get("error")
+        if isinstance(error, dict) and error:
+            self._ended = True
+            if "choices" in chunk:
+                return ["an error beside choices"]
+            return [] if error.get("message") else ["an error without a message"]
+        choices = chunk.get("choices")
+        if not isinstance(choices, list):
+            return ["a chunk without choices"]
+        is_named = chunk.get("object") == CHUNK or is_filter_result(chunk)
+        problems = [] if is_named else ["a chunk without its object name"]
+        if "error" in chunk:
+            problems.append("an error that is none")
+        if groq_error(chunk):
+            problems.append("an error under x_groq")
+        self._chunks += 1
+        for choice in choices:
+            problems += self._choice(choice)
+        return problems
+
+    def end(self) -> list[str]:
+        """The violations of a stream that ends here."""
+        return [] if self._ended else ["the end without [DONE] or error"]
+
+    def _choice(self, choice: Any) -> list[str]:
+        if not isinstance(choice, dict) or not isinstance(choice.get("delta"), dict):
+            return ["a choice without a delta"]
+        number, delta, reason = choice.get("index"), choice["delta"], choice.get("finish_reason")
+        if not isinstance(number, int):
+            return ["a choice without an index"]
+        self._choices.add(number)
+        failure = error_reason(choice)
+        problems = [] if failure is None else [f"a finish reason that is a failure: {failure}"]
+        if delta.get("role") is not None and delta["role"] != "assistant":
+            problems.append(f"role {delta['role']!r}")
+        if isinstance(delta.get("function_call"), dict):
+            self._function_called.add(number)
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else []:
+            problems += self._call(number, call)
+        if reason is not None:
+            problems += self._finish(number, reason)
+        return problems
+
+    def _call(self, choice: int, call: Any) -> list[str]:
+        if isinstance(call, dict) and (
+            isinstance(call.get("custom"), dict) or call.get("type") == "custom"
+        ):
+            index = call.get("index")
+            key = (choice, index if isinstance(index, int) else -1)
+            if call.get("id") and isinstance(call["id"], str):
+                self._calls.setdefault(key, {"name": None, "arguments": "{}"})
+            self._function_called.add(choice)
+            return []
+        if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
+            return ["a tool call without a function"]
+        index, function = call.get("index"), call["function"]
+        if not isinstance(index, int) or isinstance(index, bool):
+            return [f"a tool call with index {index!r}"]
+        known = self._calls.get((choice, index))
+        problems = []
+        if known is None:
+            due = sum(1 for one, _ in self._calls if one == choice)
+            if index != due:
+                problems.append(f"tool call {index} where {due} is due")
+            if not (call.get("id") and call.get("type") and function.get("name")):
+                problems.append("a tool call that opens without id, type or name")
+            known = self._calls[choice, index] = {"name": function.get("name"), "arguments": ""}
+        elif call.get("id"):
+            problems.append("an id under an old index")
+        elif function.get("name") and function["name"] == known["name"]:
+            problems.append("a name that is said twice")
+        arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, str):
+            return [*problems, "arguments that are no string"]
+        known["arguments"] += arguments or ""
+        return problems
+
+    def _finish(self, choice: int, reason: Any) -> list[str]:
+        problems = []
+        if not isinstance(reason, str) or not reason or finish_reason_of(reason) != reason:
+            problems.append(f"finish reason {reason!r}")
+        calls = [call for (one, _), call in self._calls.items() if one == choice]
+        if self._finished.get(choice) == len(calls):
+            problems.append("a second finish reason")
+        self._finished[choice] = len(calls)
+        if calls and reason == "stop":
+            problems.append("stop with tool calls")
+        if not calls and choice not in self._function_called and reason == "tool_calls":
+            problems.append("tool_calls without a call")
+        if isinstance(reason, str) and reason in WHOLE_REASONS:
+            problems += ["arguments that are not JSON" for call in calls if not _is_json(call)]
+        return problems
+
+
+def _is_json(call: dict[str, Any]) -> bool:
+    try:
+        json_value.read(call["arguments"])
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Gemini: `POST …:generateContent` and `…:streamGenerateContent`."""

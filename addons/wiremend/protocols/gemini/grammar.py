@@ -1,0 +1,291 @@
+"""Gemini generateContent: what a legal stream and a native error look like.
+
+Theory of operation (https://ai.google.dev/api/generate-content). Every event is a whole
+`GenerateContentResponse`; the parts of its candidates add up, text by text. There are no typed
+events and no terminal event: a candidate's last event bears its `finishReason`, events with
+nothing but metadata may follow, then upstream closes. A prompt that is refused gets
+`promptFeedback.blockReason` and no candidates. The Code Assist endpoint wraps each response in
+`{"response": ...}`.
+
+Two framings carry the same objects. With `alt=sse` they are server-sent events, one
+`data: ` line each; the official SDKs are no SSE parsers and refuse every other line
+(python-genai 3.4 run, js-genai as bundled in Gemini CLI 0.61 read). Without it they are the
+elements of one JSON array.
+
+A function call comes whole, except with Vertex's streamed arguments: the first event names the
+function and says `willContinue`, the following ones have no name but `partialArgs`, and the
+last one says `willContinue` no more.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.text import json_value, sse
+
+RESPONSE_KEYS = frozenset(
+    {
+        "candidates",
+        "promptFeedback",
+        "usageMetadata",
+        "modelVersion",
+        "responseId",
+        "createTime",
+        "modelStatus",
+        "automaticFunctionCallingHistory",
+        "response",
+        "traceId",
+    }
+)
+"""An object with one of these is a response (`response` is Code Assist's wrapper)."""
+
+BARE_CANDIDATE_KEYS = frozenset({"content", "index"})
+"""A candidate with nothing else, and no parts, says only that it exists."""
+
+FINISH_REASONS = frozenset(
+    {
+        "STOP",
+        "MAX_TOKENS",
+        "SAFETY",
+        "RECITATION",
+        "LANGUAGE",
+        "OTHER",
+        "BLOCKLIST",
+        "PROHIBITED_CONTENT",
+        "SPII",
+        "MALFORMED_FUNCTION_CALL",
+        "IMAGE_SAFETY",
+        "IMAGE_PROHIBITED_CONTENT",
+        "IMAGE_OTHER",
+        "NO_IMAGE",
+        "IMAGE_RECITATION",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MISSING_THOUGHT_SIGNATURE",
+        "MALFORMED_RESPONSE",
+    }
+)
+"""Names on record; an unknown one is legal too."""
+WHOLE_REASON = "STOP"
+"""After it, every function call must be complete."""
+UNSET_FINISH_REASON = "FINISH_REASON_UNSPECIFIED"
+"""The default of the enumeration: the model has not stopped."""
+FINISH_REASON_BY_NUMBER: Mapping[int, str] = {
+    1: "STOP",
+    2: "MAX_TOKENS",
+    3: "SAFETY",
+    4: "RECITATION",
+    5: "OTHER",
+}
+"""The enumeration's numbers, as far as the Gemini API and Vertex AI agree on them."""
+
+NAME_BY_STATUS: Mapping[int, str] = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+"""https://cloud.google.com/apis/design/errors"""
+_NAMES = frozenset(NAME_BY_STATUS.values()) | {
+    "FAILED_PRECONDITION",
+    "OUT_OF_RANGE",
+    "ALREADY_EXISTS",
+    "UNKNOWN",
+    "DATA_LOSS",
+}
+_TYPE_URL = "type.googleapis.com/google.rpc."
+
+
+def request_path(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where the request stands in a parsed body: Code Assist wraps it, other hosts do not."""
+    is_plain = "contents" in body or "tools" in body
+    return ("request",) if isinstance(body.get("request"), dict) and not is_plain else ()
+
+
+def error_name(error: ProviderError) -> str:
+    """Google's name for the error: its own where it has one, else by its status."""
+    if error.type in _NAMES:
+        return error.type
+    if error.status in NAME_BY_STATUS:
+        return NAME_BY_STATUS[error.status]
+    return "INVALID_ARGUMENT" if error.status < 500 else "UNAVAILABLE"
+
+
+def error_envelope(error: ProviderError) -> bytes:
+    """The body of an HTTP error: `{"error": {"code", "message", "status", "details"?}}`."""
+    name = error_name(error)
+    details: list[dict[str, Any]] = []
+    reason = error.code or (error.type if error.type != name else "")
+    if reason:
+        details.append({"@type": f"{_TYPE_URL}ErrorInfo", "reason": reason})
+    if error.request_id:
+        details.append({"@type": f"{_TYPE_URL}RequestInfo", "requestId": error.request_id})
+    if error.retry_after_seconds is not None:
+        delay = f"{error.retry_after_seconds:g}s"
+        details.append({"@type": f"{_TYPE_URL}RetryInfo", "retryDelay": delay})
+    fields: dict[str, Any] = {
+        "code": error.status,
+        "message": error.message.strip() or f"The provider reported {name} without a message.",
+        "status": name,
+    }
+    if details:
+        fields["details"] = details
+    return orjson.dumps({"error": fields})
+
+
+def error_event(error: ProviderError) -> bytes:
+    """The event that ends a server-sent stream in an error: a data line with the envelope."""
+    return sse.encode(error_envelope(error))
+
+
+_DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
+_BLANK_LINES = re.compile(rb"[\r\n]*")
+
+
+class Grammar:
+    """Says what is illegal in a stream; shares nothing with the mender but the tables above.
+
+    `array` is for the events of a `json_array.ArrayDecoder`: a stream without `alt=sse`.
+    """
+
+    def __init__(self, array: bool = False) -> None:
+        self._array = array
+        self._elements = 0
+        self._is_closed = False
+        self._failed = False
+        self._blocked = False
+        self._begun: set[int] = set()
+        self._finished: set[int] = set()
+        self._calling: set[int] = set()
+
+    def feed(self, event: sse.Event) -> list[str]:
+        """The violations of one event; none when it is legal."""
+        problems = self._punctuation(event) if self._array else self._lines(event)
+        if event.data is None:
+            return problems
+        if self._failed:
+            return [*problems, "an event after an error"]
+        try:
+            data = json_value.read(event.data)
+        except ValueError:
+            return [*problems, "data that is not JSON"]
+        if not isinstance(data, dict):
+            return [*problems, "data that is no object"]
+        error = data.get("error")
+        if error and not (isinstance(error, str) and error.isspace()):
+            self._failed = True
+            return problems + self._error(error)
+        if data and data.keys().isdisjoint(RESPONSE_KEYS):
+            return [*problems, "data that is no response"]
+        return problems + self._response(data)
+
+    def end(self) -> list[str]:
+        """The violations of a stream that ends here."""
+        problems = ["the array is not closed"] if self._array and not self._is_closed else []
+        if self._failed or self._blocked:
+            return problems
+        if not self._finished:
+            return [*problems, "the end without a finish reason"]
+        unfinished = sorted(self._begun - self._finished)
+        return problems + [f"candidate {one} without a finish reason" for one in unfinished]
+
+    def _lines(self, event: sse.Event) -> list[str]:
+        legal = _BLANK_LINES if event.data is None else _DATA_LINES
+        return [] if legal.fullmatch(event.raw) else ["a line other than `data: `"]
+
+    def _punctuation(self, event: sse.Event) -> list[str]:
+        if self._is_closed:
+            return ["text after the array"] if event.raw.strip() else []
+        if event.data is None:
+            self._is_closed = event.raw.strip() == b"]" and self._elements > 0
+            return [] if self._is_closed or not event.raw.strip() else ["misplaced punctuation"]
+        before = event.raw[: len(event.raw) - len(event.data)].strip()
+        self._elements += 1
+        expected = b"[" if self._elements == 1 else b","
+        return [] if before == expected else [f"{before!r} before an element"]
+
+    def _error(self, error: Any) -> list[str]:
+        if not isinstance(error, dict):
+            return ["an error that is no object"]
+        problems = []
+        if not isinstance(error.get("code"), int):
+            problems.append("an error without a numeric code")
+        if not isinstance(error.get("message"), str) or not error["message"].strip():
+            problems.append("an error without a message")
+        return problems
+
+    def _response(self, data: dict[str, Any]) -> list[str]:
+        response = data["response"] if isinstance(data.get("response"), dict) else data
+        feedback = response.get("promptFeedback")
+        if isinstance(feedback, dict) and feedback.get("blockReason"):
+            self._blocked = True
+        candidates = response.get("candidates", [])
+        if not isinstance(candidates, list):
+            return ["candidates that are no list"]
+        problems = [problem for one in candidates for problem in self._candidate(one)]
+        indices = [one.get("index") or 0 for one in candidates if isinstance(one, dict)]
+        if len(indices) != len({repr(index) for index in indices}):
+            problems.append("two candidates with one index")
+        return problems
+
+    def _candidate(self, candidate: Any) -> list[str]:
+        if not isinstance(candidate, dict):
+            return ["a candidate that is no object"]
+        index = candidate.get("index") or 0
+        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
+            return [f"index {index!r}"]
+        self._begun.add(index)
+        problems = []
+        if "finishReason" in candidate:
+            reason = candidate["finishReason"]
+            if not self._is_reason(reason):
+                problems.append(f"finish reason {reason!r}")
+            self._finished.add(index)
+        content = candidate.get("content", {})
+        if not isinstance(content, dict):
+            return [*problems, "content that is no object"]
+        parts = content.get("parts", [])
+        if not isinstance(parts, list):
+            return [*problems, "parts that are no list"]
+        problems += [problem for part in parts for problem in self._part(part, index)]
+        if candidate.get("finishReason") == WHOLE_REASON and index in self._calling:
+            problems.append(f"{WHOLE_REASON} inside a function call")
+        return problems
+
+    def _is_reason(self, reason: Any) -> bool:
+        if not isinstance(reason, str) or reason.strip() in ("", UNSET_FINISH_REASON):
+            return False
+        return reason in FINISH_REASONS or reason.upper() not in FINISH_REASONS
+
+    def _part(self, part: Any, index: int) -> list[str]:
+        if not isinstance(part, dict):
+            return ["a part that is no object"]
+        problems = []
+        if not isinstance(part.get("text", ""), str | None):
+            problems.append("text that is no string")
+        call = part.get("functionCall")
+        if call is None:
+            return problems
+        if not isinstance(call, dict):
+            return [*problems, "a function call that is no object"]
+        name = call.get("name")
+        if not (isinstance(name, str) and name.strip()) and (index not in self._calling or name):
+            problems.append("a function call without a name")
+        if not isinstance(call.get("args", {}), dict):
+            problems.append("function call args that are no object")
+        if call.get("willContinue") is True:
+            self._calling.add(index)
+        else:
+            self._calling.discard(index)
+        return problems

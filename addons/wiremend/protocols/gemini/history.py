@@ -1,0 +1,179 @@
+"""Gemini: a turn with function calls is answered by a turn with as many responses.
+
+Calls and responses are paired by `id` where they have one, else by name and order. Code Assist
+wraps the request; both spellings of a key are read.
+
+https://ai.google.dev/gemini-api/docs/function-calling
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from wiremend.protocols.base import request_rules as rules
+from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.traits import NO_CONTENT, NO_RESULT, RESULT_DROPPED, MessageTraits
+from wiremend.protocols.gemini import grammar as gemini
+from wiremend.text import json_value
+from wiremend.text.json_edits import Path
+from wiremend.text.json_value import objects
+
+_CALLS = ("functionCall", "function_call")
+_RESPONSES = ("functionResponse", "function_response")
+_SIGNATURES = ("thoughtSignature", "thought_signature")
+_UNSIGNED = b'"skip_thought_signature_validator"'
+"""https://ai.google.dev/gemini-api/docs/thought-signatures (FAQ)"""
+
+
+@dataclass(slots=True)
+class Turn:
+    """Contents in a row of the model, or of anybody else."""
+
+    is_model: bool
+    contents: list[tuple[Path, dict[str, Any]]]
+
+    def all_parts(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Every part, with its path."""
+        for path, content in self.contents:
+            yield from objects(content.get("parts"), (*path, "parts"))
+
+    def parts(self, keys: tuple[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """What stands under one of these keys in a part, with the part's path."""
+        for path, part in self.all_parts():
+            found = part.get(keys[0], part.get(keys[1]))
+            if isinstance(found, dict):
+                yield path, found
+
+
+def turns_of(request: dict[str, Any]) -> list[Turn]:
+    """The conversation, turn by turn."""
+    path: Path = (*gemini.request_path(request), "contents")
+    if len(path) > 1:
+        request = request["request"]
+    turns: list[Turn] = []
+    for content_path, content in objects(request.get("contents"), path):
+        is_model = content.get("role") == "model"
+        if not turns or turns[-1].is_model != is_model:
+            turns.append(Turn(is_model, []))
+        turns[-1].contents.append((content_path, content))
+    return turns
+
+
+def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Drop responses that answer no call of the turn before."""
+    calls: list[dict[str, Any]] = []
+    for turn in turns_of(request):
+        gone: dict[Path, list[Path]] = {}
+        for path, response in turn.parts(_RESPONSES) if not turn.is_model else ():
+            if _take(calls, response):
+                continue
+            name = str(response.get("name"))
+            if mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{name!r}", "dropped"):
+                gone.setdefault(path[:-1], []).append(path)
+        for path, content in turn.contents:
+            removed = gone.get((*path, "parts"), [])
+            if removed and len(removed) == len(content["parts"]):
+                mending.edits.replace(
+                    (*path, "parts"), json_value.write([{"text": RESULT_DROPPED}])
+                )
+                continue
+            for part_path in removed:
+                mending.edits.remove(part_path)
+        calls = [call for _, call in turn.parts(_CALLS)] if turn.is_model else []
+
+
+def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Answer each call that the next turn leaves open with an error."""
+    turns = turns_of(request)
+    for number, turn in enumerate(turns):
+        calls = [call for _, call in turn.parts(_CALLS)] if turn.is_model else []
+        answering = turns[number + 1] if number + 1 < len(turns) else None
+        for _path, response in answering.parts(_RESPONSES) if answering else ():
+            _take(calls, response)
+        last = turn.contents[-1][0]
+        missing = [
+            json_value.write(_error_for(call))
+            for call in calls
+            if mending.finds(
+                rules.CALL_WITHOUT_RESULT, last, f"{call.get('name')!r}", "an error was added"
+            )
+        ]
+        if not missing:
+            continue
+        parts = b",".join(missing)
+        first = answering.contents[0] if answering else None
+        if first is not None and isinstance(first[1].get("parts"), list):
+            mending.edits.insert_item((*first[0], "parts"), 0, parts)
+        else:
+            index = last[-1]
+            assert isinstance(index, int)
+            content = b'{"role":"user","parts":[' + parts + b"]}"
+            mending.edits.insert_item(last[:-1], index + 1, content)
+
+
+def drop_empty_text(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Drop parts without anything in them; a signature alone is something."""
+    for turn in turns_of(request):
+        for path, content in turn.contents:
+            for part_path, part in objects(content.get("parts"), (*path, "parts")):
+                if part in ({}, {"text": ""}) and mending.finds(
+                    rules.EMPTY_TEXT, part_path, "no text", "dropped"
+                ):
+                    mending.edits.remove(part_path)
+
+
+def drop_empty_messages(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Drop the model's contents without parts, and say so in others."""
+    turns = turns_of(request)
+    for turn in turns:
+        for path, content in turn.contents:
+            if content.get("parts", []) != []:
+                continue
+            if turn.is_model and len(turns) > 1:
+                if mending.finds(rules.EMPTY_MESSAGE, path, "no parts", "dropped"):
+                    mending.edits.remove(path)
+            elif "parts" in content and mending.finds(
+                rules.EMPTY_MESSAGE, path, "no parts", "said so"
+            ):
+                mending.edits.replace((*path, "parts"), json_value.write([{"text": NO_CONTENT}]))
+
+
+def mark_unsigned_calls(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Say of calls since the user spoke last that nobody signed them, as Gemini CLI does.
+
+    Of parallel calls Gemini signs the first only.
+    """
+    turns = turns_of(request)
+    spoken = [number for number, turn in enumerate(turns) if not turn.is_model and _speaks(turn)]
+    for turn in turns[spoken[-1] :] if spoken else ():
+        calls = [call for call in turn.all_parts() if any(key in call[1] for key in _CALLS)]
+        if not turn.is_model or not calls:
+            continue
+        path, part = calls[0]
+        if any(part.get(key) for key in _SIGNATURES):
+            continue
+        if mending.finds(rules.THOUGHT_SIGNATURE_MISSING, path, "not signed", "marked as such"):
+            kept = next((key for key in _SIGNATURES if key in part), None)
+            if kept is not None:
+                mending.edits.replace((*path, kept), _UNSIGNED)
+            else:
+                mending.edits.append(path, b'"thoughtSignature":' + _UNSIGNED)
+
+
+def _speaks(turn: Turn) -> bool:
+    return any(isinstance(part.get("text"), str) and part["text"] for _, part in turn.all_parts())
+
+
+def _take(calls: list[dict[str, Any]], response: dict[str, Any]) -> bool:
+    """Take the call that a response answers off the list; False if there is none."""
+    for call in calls:
+        ids = call.get("id"), response.get("id")
+        if (ids[0] == ids[1]) if all(ids) else (call.get("name") == response.get("name")):
+            calls.remove(call)
+            return True
+    return False
+
+
+def _error_for(call: dict[str, Any]) -> dict[str, Any]:
+    named = {key: call[key] for key in ("id", "name") if key in call}
+    return {"functionResponse": {**named, "response": {"error": NO_RESULT}}}

@@ -1,0 +1,474 @@
+"""OpenAI Responses: what a legal event stream and a native error look like.
+
+Theory of operation (https://platform.openai.com/docs/api-reference/responses-streaming). The
+stream builds one response object. `response.created` shows it empty. Its output is a list of
+items, each framed by `response.output_item.added` and `response.output_item.done` and numbered
+by `output_index` from 0. A message holds content parts, a reasoning item holds summary parts,
+both framed likewise and numbered by `content_index` and `summary_index`. Deltas between add up
+to what the `done` events repeat. Items may overlap. `response.completed`, `response.incomplete`
+or `response.failed` shows the whole response again and ends the stream; `error` ends it too,
+but Codex reads only `response.failed`. Every event names its type twice, in its `event:` line
+and in its data, and bears a growing `sequence_number`: gaps are legal, repeats are not.
+Unknown events, item types and fields are legal.
+
+What the clients need beyond that. The official SDKs raise unless `response.created` comes
+first, its id comes back in the end, and every item was added before it grows. Codex takes items
+only from `response.output_item.done` and reads all three counts of `usage` as integers. The
+Vercel AI SDK skips events that lack the ids below, a call that is done without the status
+`completed`, and a terminal event without usage (which OpenCode then asks for again).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
+
+import orjson
+
+from wiremend.protocols.base.openai_errors import error_envelope, error_type
+from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.text import json_value, sse
+
+__all__ = ["error_envelope", "error_type"]
+
+CREATED = "response.created"
+LIFECYCLE = frozenset({CREATED, "response.queued", "response.in_progress"})
+PREAMBLE = LIFECYCLE | {"response.metadata", "codex.rate_limits"}
+"""Events that say nothing of the answer; an allow-list."""
+COMPLETED = "response.completed"
+COMPLETE = frozenset({COMPLETED, "response.incomplete"})
+FAILED = "response.failed"
+UNNUMBERED = frozenset({"codex.rate_limits", "response.metadata"})
+"""Events that bear no sequence number."""
+KEEPALIVES = frozenset({"keepalive", "ping"})
+
+OWN_FIELDS = frozenset(
+    {"delta", "item", "item_id", "output_index", "content_index", "summary_index", "part"}
+)
+"""Data with one of these is about an output item, whatever its type says."""
+
+ITEM_ADDED, ITEM_DONE = "response.output_item.added", "response.output_item.done"
+TEXT_DELTA, TEXT_DONE = "response.output_text.delta", "response.output_text.done"
+REFUSAL_DELTA, REFUSAL_DONE = "response.refusal.delta", "response.refusal.done"
+SUMMARY_DELTA = "response.reasoning_summary_text.delta"
+SUMMARY_DONE = "response.reasoning_summary_text.done"
+
+
+@dataclass(frozen=True, slots=True)
+class PartFamily:
+    """How the parts of an item are framed and numbered."""
+
+    added: str
+    done: str
+    index: str
+    """The field that numbers them."""
+
+
+CONTENT = PartFamily("response.content_part.added", "response.content_part.done", "content_index")
+SUMMARY = PartFamily(
+    "response.reasoning_summary_part.added", "response.reasoning_summary_part.done", "summary_index"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemEvent:
+    """An event that belongs to an output item of one of these types."""
+
+    items: tuple[str, ...]
+    text: str = ""
+    """The field that holds text, if it holds any."""
+    family: PartFamily | None = None
+    part: str = ""
+    """The type of the part that it belongs to, if it must belong to one."""
+    is_delta: bool = False
+    """Whether `text` adds to what came before; else it repeats the whole."""
+
+
+_REASONING_TEXT = ItemEvent(("reasoning",), "text", CONTENT)
+ITEM_EVENTS: Mapping[str, ItemEvent] = {
+    CONTENT.added: ItemEvent(("message", "reasoning"), "", CONTENT),
+    CONTENT.done: ItemEvent(("message", "reasoning"), "", CONTENT),
+    TEXT_DELTA: ItemEvent(("message",), "delta", CONTENT, "output_text", True),
+    TEXT_DONE: ItemEvent(("message",), "text", CONTENT, "output_text"),
+    "response.output_text.annotation.added": ItemEvent(("message",), "", CONTENT, "output_text"),
+    REFUSAL_DELTA: ItemEvent(("message",), "delta", CONTENT, "refusal", True),
+    REFUSAL_DONE: ItemEvent(("message",), "refusal", CONTENT, "refusal"),
+    SUMMARY.added: ItemEvent(("reasoning",), "", SUMMARY),
+    SUMMARY.done: ItemEvent(("reasoning",), "", SUMMARY),
+    SUMMARY_DELTA: ItemEvent(("reasoning",), "delta", SUMMARY, "summary_text", True),
+    SUMMARY_DONE: ItemEvent(("reasoning",), "text", SUMMARY, "summary_text"),
+    "response.reasoning_text.delta": replace(_REASONING_TEXT, text="delta", is_delta=True),
+    "response.reasoning_text.done": _REASONING_TEXT,
+    "response.function_call_arguments.delta": ItemEvent(("function_call",), "delta", is_delta=True),
+    "response.function_call_arguments.done": ItemEvent(("function_call",), "arguments"),
+    "response.mcp_call_arguments.delta": ItemEvent(("mcp_call",), "delta", is_delta=True),
+    "response.mcp_call_arguments.done": ItemEvent(("mcp_call",), "arguments"),
+    "response.custom_tool_call_input.delta": ItemEvent(
+        ("custom_tool_call",), "delta", is_delta=True
+    ),
+    "response.custom_tool_call_input.done": ItemEvent(("custom_tool_call",), "input"),
+    "response.code_interpreter_call_code.delta": ItemEvent(
+        ("code_interpreter_call",), "delta", is_delta=True
+    ),
+    "response.code_interpreter_call_code.done": ItemEvent(("code_interpreter_call",), "code"),
+}
+"""What belongs where. The progress events of hosted tools carry nothing and may come any time."""
+
+_ITEM_BY_PART: Mapping[str, str] = {
+    "output_text": "message",
+    "refusal": "message",
+    "reasoning_text": "reasoning",
+}
+
+
+def owners(data: Mapping[str, Any], belongs: ItemEvent) -> tuple[str, ...]:
+    """The types of item that the event may belong to, by the part that it bears if it bears one."""
+    part = data.get("part")
+    type = part.get("type") if isinstance(part, dict) else None
+    item = _ITEM_BY_PART.get(type) if isinstance(type, str) else None
+    return (item,) if item in belongs.items else belongs.items
+
+
+PART_TEXT: Mapping[str, str] = {
+    "output_text": "text",
+    "refusal": "refusal",
+    "summary_text": "text",
+    "reasoning_text": "text",
+}
+"""The field that holds a part's text, by the part's type."""
+ITEM_FIELDS: Mapping[str, Mapping[str, type]] = {
+    "message": {"id": str, "role": str, "content": list},
+    "reasoning": {"id": str, "summary": list},
+    "function_call": {"id": str, "call_id": str, "name": str, "arguments": str},
+    "custom_tool_call": {"id": str, "call_id": str, "name": str, "input": str},
+    "mcp_call": {"id": str},
+    "code_interpreter_call": {"id": str},
+    "web_search_call": {"id": str},
+    "file_search_call": {"id": str},
+    "image_generation_call": {"id": str},
+}
+"""Fields that an item must have when it is added and when it is done, by the item's type."""
+CALL_TEXT: Mapping[str, str] = {"function_call": "arguments", "custom_tool_call": "input"}
+"""Calls that the client answers, and the field that holds what they pass."""
+MAY_BE_EMPTY = frozenset({"arguments", "input"})
+WITH_STATUS = frozenset({"message", "function_call"})
+"""Items that are done with a status other than the following ones."""
+UNFINISHED = frozenset({"in_progress", "queued"})
+ANSWERS = frozenset(
+    {
+        "message",
+        "function_call",
+        "custom_tool_call",
+        "local_shell_call",
+        "shell_call",
+        "apply_patch_call",
+        "computer_call",
+        "mcp_approval_request",
+        "image_generation_call",
+    }
+)
+"""Items that may be the last one of a whole answer."""
+USAGE_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
+USAGE_DETAILS: Mapping[str, str] = {
+    "input_tokens_details": "cached_tokens",
+    "output_tokens_details": "reasoning_tokens",
+}
+"""Codex requires all of these as integers where their object is there at all."""
+
+_CODE_BY_STATUS: Mapping[int, str] = {429: "rate_limit_exceeded"}
+_OVERLOADED = frozenset({"server_is_overloaded", "slow_down"})
+_OVERLOADED_WAIT_SECONDS = 2.0
+
+
+def is_count(value: Any) -> TypeGuard[int]:
+    """A JSON integer; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def response_object(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A response object with everything that the SDKs require; `fields` overrides it."""
+    return {
+        "id": "resp_unknown",
+        "object": "response",
+        "created_at": 0,
+        "model": "",
+        "status": "in_progress",
+        "output": [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        **fields,
+    }
+
+
+def error_code(error: ProviderError) -> str:
+    """The code of `response.failed`: the error's own, else one that every client retries."""
+    return error.code or _CODE_BY_STATUS.get(error.status, "server_error")
+
+
+def client_error(error: ProviderError, *, before_output: bool) -> ProviderError:
+    """The error in the words that clients act on: code and message are never empty.
+
+    Codex takes its delay from "try again in Ns" under the code `rate_limit_exceeded`, and gives
+    up on an overloaded server, which before any output is better asked again.
+    """
+    message, wait, code = error.message, error.retry_after_seconds, error_code(error)
+    if not message.strip():
+        message = f"The provider reported {error.code or error_type(error)} without a message."
+    if before_output and code in _OVERLOADED:
+        code, wait = "rate_limit_exceeded", _OVERLOADED_WAIT_SECONDS if wait is None else wait
+    is_limit = code == "rate_limit_exceeded" and wait is not None
+    if is_limit and "try again in" not in message.lower():
+        message = f"{message} Please try again in {wait:g}s."
+    return replace(error, code=code, message=message)
+
+
+def error_event(
+    error: ProviderError,
+    response: Mapping[str, Any],
+    sequence_number: int,
+    *,
+    before_output: bool = False,
+) -> bytes:
+    """`response.failed`, the one error that every client reads.
+
+    `response` is the response object as far as it is known.
+    """
+    told = client_error(error, before_output=before_output)
+    failed = {
+        **response_object(response),
+        "status": "failed",
+        "error": {"code": told.code, "message": told.message},
+        "incomplete_details": None,
+    }
+    event = {"type": FAILED, "sequence_number": sequence_number, "response": failed}
+    return sse.encode(orjson.dumps(event), FAILED)
+
+
+class Grammar:
+    """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
+
+    def __init__(self) -> None:
+        self._ended = False
+        self._number = -1
+        self._id: str | None = None
+        self._items: list[_OpenItem] = []
+
+    def feed(self, event: sse.Event) -> list[str]:
+        """The violations of one event."""
+        if event.data is None:
+            return []
+        if self._ended:
+            return ["an event after the end"]
+        try:
+            data = json_value.read(event.data)
+        except ValueError:
+            return ["data that is not JSON"]
+        kind = data.get("type") if isinstance(data, dict) else None
+        if not isinstance(kind, str):
+            return ["data without a type"]
+        if kind in KEEPALIVES:
+            return ["a keepalive frame"]
+        if kind in UNNUMBERED or not (kind.startswith("response.") or kind == "error"):
+            return []
+        problems = [] if event.type == kind else [f"event line {event.type!r} over {kind}"]
+        problems += self._sequence(data)
+        if kind == "error":
+            self._ended = True
+            return problems + ([] if _error_says_why(data) else ["an error without a message"])
+        if kind in LIFECYCLE or kind in COMPLETE or kind == FAILED:
+            return problems + self._response(data, kind)
+        if self._id is None and not data.keys().isdisjoint(OWN_FIELDS):
+            problems.append(f"{kind} before {CREATED}")
+        if kind == ITEM_ADDED:
+            return problems + self._added(data)
+        if kind == ITEM_DONE:
+            return problems + self._done(data)
+        if kind in ITEM_EVENTS:
+            return problems + self._item_event(data, kind, ITEM_EVENTS[kind])
+        return problems
+
+    def end(self) -> list[str]:
+        """The violations of a stream that ends here."""
+        return [] if self._ended else ["the end without a terminal event"]
+
+    def _sequence(self, data: dict[str, Any]) -> list[str]:
+        number = data.get("sequence_number")
+        if not is_count(number):
+            return ["an event without a sequence number"]
+        if number <= self._number:
+            return [f"sequence number {number} after {self._number}"]
+        self._number = number
+        return []
+
+    def _response(self, data: dict[str, Any], kind: str) -> list[str]:
+        response = data.get("response")
+        if not isinstance(response, dict):
+            response = {}
+        problems = []
+        identity = response.get("id")
+        if not isinstance(identity, str) or not identity:
+            problems.append(f"{kind} without a response id")
+        elif self._id is not None and identity != self._id:
+            problems.append(f"response id {identity} after {self._id}")
+        if kind == CREATED:
+            if self._id is not None:
+                problems.append(f"a second {CREATED}")
+            created_at = response.get("created_at")
+            if not isinstance(created_at, int | float) or not isinstance(
+                response.get("model"), str
+            ):
+                problems.append(f"{CREATED} without time or model")
+            self._id = identity if isinstance(identity, str) else ""
+        elif self._id is None:
+            problems.append(f"{kind} before {CREATED}")
+        if kind in COMPLETE or kind == FAILED:
+            self._ended = True
+            problems += self._whole(response, kind)
+        return problems
+
+    def _whole(self, response: dict[str, Any], kind: str) -> list[str]:
+        if kind == FAILED:
+            error = response.get("error")
+            told = isinstance(error, dict) and error.get("message") and error.get("code")
+            return [] if told else [f"{FAILED} without code and message"]
+        problems = []
+        if not isinstance(response.get("status"), str) or response["status"] in UNFINISHED:
+            problems.append(f"{kind} with the status {response.get('status')!r}")
+        if kind == COMPLETED:
+            problems += [
+                f"item {number} is not done"
+                for number, item in enumerate(self._items)
+                if not item.is_done
+            ]
+        output = response.get("output")
+        if not isinstance(output, list) or not all(
+            isinstance(item, dict) and isinstance(item.get("type"), str) for item in output
+        ):
+            return [*problems, "output that is no list of items"]
+        if len(output) < sum(item.is_done for item in self._items):
+            problems.append("output without the items that were streamed")
+        if kind == COMPLETED and output and not self._items:
+            problems.append("output whose items were never streamed")
+        return problems + _usage_problems(response.get("usage"))
+
+    def _added(self, data: dict[str, Any]) -> list[str]:
+        index, item = data.get("output_index"), data.get("item")
+        if not isinstance(item, dict) or not isinstance(item.get("type"), str):
+            return ["an added item without a type"]
+        problems = []
+        if not is_count(index) or index != len(self._items):
+            problems.append(f"item {index!r} instead of {len(self._items)}")
+        self._items.append(_OpenItem(item["type"]))
+        return problems + _field_problems(item)
+
+    def _open_item(self, data: dict[str, Any], what: str) -> "_OpenItem | str":
+        index = data.get("output_index")
+        if not is_count(index) or not 0 <= index < len(self._items):
+            return f"{what} of item {index!r}, which was not added"
+        item = self._items[index]
+        return f"{what} of item {index}, which is done" if item.is_done else item
+
+    def _done(self, data: dict[str, Any]) -> list[str]:
+        open_item, item = self._open_item(data, ITEM_DONE), data.get("item")
+        if isinstance(open_item, str):
+            return [open_item]
+        if not isinstance(item, dict) or item.get("type") != open_item.type:
+            return ["an item that is done as another type"]
+        open_item.is_done = True
+        problems = _field_problems(item)
+        if open_item.grown and not item.get(open_item.grown):
+            problems.append(f"a done item without the {open_item.grown} that was streamed")
+        status = item.get("status")
+        if item["type"] in WITH_STATUS and (not isinstance(status, str) or status in UNFINISHED):
+            problems.append(f"an item that is done with the status {status!r}")
+        if item["type"] == "function_call" and status != "incomplete":
+            try:
+                json_value.read(item.get("arguments", ""))
+            except (ValueError, TypeError):
+                problems.append("arguments that are not JSON")
+        return problems
+
+    def _item_event(self, data: dict[str, Any], kind: str, belongs: ItemEvent) -> list[str]:
+        item = self._open_item(data, kind)
+        if isinstance(item, str):
+            return [item]
+        problems = []
+        if item.type not in owners(data, belongs):
+            problems.append(f"{kind} of a {item.type}")
+        if not isinstance(data.get("item_id"), str) or not data["item_id"]:
+            problems.append(f"{kind} without an item id")
+        if belongs.text and not isinstance(data.get(belongs.text), str):
+            problems.append(f"{kind} without {belongs.text}")
+        elif belongs.is_delta and data[belongs.text]:
+            item.grown = _GROWING.get(belongs.part or item.type, item.grown)
+        if belongs.family is not None:
+            problems += item.part_event(data, kind, belongs, belongs.family)
+        return problems
+
+
+_GROWING = {"output_text": "content", "refusal": "content", "summary_text": "summary", **CALL_TEXT}
+
+
+class _OpenItem:
+    """One item in the grammar's eyes."""
+
+    def __init__(self, type: str) -> None:
+        self.type = type
+        self.is_done = False
+        self.grown = ""
+        """The field that must not be empty in the end, for something was streamed into it."""
+        self._parts: dict[PartFamily, list[str | None]] = {CONTENT: [], SUMMARY: []}
+        """The types of its parts, by number; None when done."""
+
+    def part_event(
+        self, data: dict[str, Any], kind: str, belongs: ItemEvent, family: PartFamily
+    ) -> list[str]:
+        parts, index = self._parts[family], data.get(family.index)
+        if not is_count(index):
+            return [f"{kind} without {family.index}"]
+        if kind == family.added:
+            part = data.get("part")
+            type = part.get("type") if isinstance(part, dict) else None
+            wrong = [] if index == len(parts) else [f"part {index} instead of {len(parts)}"]
+            parts.append(type if isinstance(type, str) else "")
+            return wrong if isinstance(type, str) else [*wrong, "a part without a type"]
+        if kind != family.done and not belongs.part:
+            return []
+        if not 0 <= index < len(parts):
+            return [f"{kind} of part {index}, which was not added"]
+        if parts[index] is None:
+            return [f"{kind} of part {index}, which is done"]
+        if kind == family.done:
+            parts[index] = None
+            return [] if isinstance(data.get("part"), dict) else ["a part that is done as nothing"]
+        if parts[index] != belongs.part:
+            return [f"{kind} of a part of type {parts[index]}"]
+        return []
+
+
+def _field_problems(item: dict[str, Any]) -> list[str]:
+    fields = ITEM_FIELDS.get(item["type"], {})
+    return [
+        f"{item['type']} without {key}"
+        for key, type in fields.items()
+        if not isinstance(item.get(key), type)
+        or (type is str and not item[key] and key not in MAY_BE_EMPTY)
+    ]
+
+
+def _usage_problems(usage: Any) -> list[str]:
+    if usage is None:
+        return []
+    if not isinstance(usage, dict):
+        return ["usage that is no object"]
+    problems = [f"usage without {key}" for key in USAGE_COUNTS if not is_count(usage.get(key))]
+    for key, count in USAGE_DETAILS.items():
+        details = usage.get(key)
+        if details is not None and not (isinstance(details, dict) and is_count(details.get(count))):
+            problems.append(f"usage with {key} without {count}")
+    return problems
+
+
+def _error_says_why(data: dict[str, Any]) -> bool:
+    nested = data.get("error")
+    return bool(data.get("message") or (isinstance(nested, dict) and nested.get("message")))

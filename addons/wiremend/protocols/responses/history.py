@@ -1,0 +1,86 @@
+"""Responses: calls and their outputs are items of one list, paired by `call_id`.
+
+What the provider keeps itself (`previous_response_id`, `conversation`, item references) may hold
+the other half of a pair: then no output is judged.
+
+https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from wiremend.protocols.base import request_rules as rules
+from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.traits import NO_RESULT, MessageTraits
+from wiremend.text import json_value
+from wiremend.text.json_edits import Path
+from wiremend.text.json_value import objects
+
+OUTPUT_OF: Mapping[str, str] = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+}
+"""The calls that the client's own tools get, and the type of what answers them."""
+_HOLDING_OTHERS = ("item_reference", "compaction")
+"""Items that stand for items which the request does not show."""
+
+
+def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Drop outputs without a call, and second outputs of one call."""
+    items = list(objects(request.get("input"), ("input",)))
+    if request.get("previous_response_id") or request.get("conversation"):
+        return
+    if any(str(item.get("type")).startswith(_HOLDING_OTHERS) for _, item in items):
+        return
+    unanswered: Counter[tuple[str | None, str]] = Counter()
+    for _path, item in items:
+        kind, call_id = str(item.get("type")), item.get("call_id")
+        if isinstance(call_id, str) and not kind.endswith("_output"):
+            unanswered[OUTPUT_OF.get(kind), call_id] += 1
+    for path, item in items:
+        kind, call_id = str(item.get("type")), item.get("call_id")
+        if kind not in OUTPUT_OF.values() or not isinstance(call_id, str):
+            continue
+        # None: Codex answers its `local_shell_call` with a function's output
+        calls = [call for call in ((kind, call_id), (None, call_id)) if unanswered[call]]
+        if calls:
+            unanswered[calls[0]] -= 1
+        elif mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{call_id!r}", "dropped"):
+            mending.edits.remove(path)
+
+
+def drop_orphan_reasoning(
+    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+) -> None:
+    """Drop reasoning that the user's words, an output or nothing follows."""
+    items = list(objects(request.get("input"), ("input",)))
+    if request.get("previous_response_id") or request.get("conversation"):
+        return
+    orphans: list[Path] = []
+    leads_on = False
+    for path, item in reversed(items):
+        if item.get("type") != "reasoning":
+            kind, role = str(item.get("type")), item.get("role")
+            leads_on = not kind.endswith("_output") and role in (None, "assistant")
+        elif not leads_on and isinstance(item.get("id"), str):
+            orphans.append(path)
+    for path in orphans if len(orphans) < len(items) else ():
+        if mending.finds(rules.ORPHAN_REASONING, path, "nothing follows it", "dropped"):
+            mending.edits.remove(path)
+
+
+def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+    """Answer each call without an output, right behind it."""
+    items = list(objects(request.get("input"), ("input",)))
+    answered = {(str(item.get("type")), str(item.get("call_id"))) for _, item in items}
+    for path, item in items:
+        kind, call_id = OUTPUT_OF.get(str(item.get("type"))), item.get("call_id")
+        if kind is None or not isinstance(call_id, str) or (kind, call_id) in answered:
+            continue
+        answered.add((kind, call_id))
+        if mending.finds(rules.CALL_WITHOUT_RESULT, path, f"{call_id!r}", "an output was added"):
+            output = {"type": kind, "call_id": call_id, "output": NO_RESULT}
+            index = path[1]
+            assert isinstance(index, int)
+            mending.edits.insert_item(("input",), index + 1, json_value.write(output))

@@ -1,0 +1,50 @@
+"""The token counts of a response, as Codex and the SDKs require them."""
+
+from typing import Any
+
+from wiremend.protocols.responses.grammar import USAGE_COUNTS, USAGE_DETAILS, is_count
+
+Data = dict[str, Any]
+_CHAT_COUNTS = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+"""Chat Completions' names, which gateways leave in place."""
+
+
+def mended_usage(usage: Any) -> Data | None:
+    """The usage with all its counts as integers; None if it counts nothing."""
+    if not isinstance(usage, dict):
+        return None
+    counts = {key: _count(usage.get(key)) for key in USAGE_COUNTS}
+    for key, chat_key in _CHAT_COUNTS.items():
+        if counts[key] is None:
+            counts[key] = _count(usage.get(chat_key))
+    read, written, total = counts.values()
+    if read is None and written is None and total is None:
+        return None
+    if read is None:
+        read = max(0, total - written) if total is not None and written is not None else 0
+    if written is None:
+        written = max(0, total - read) if total is not None else 0
+    total = read + written if total is None else total
+    better = usage | dict(zip(USAGE_COUNTS, (read, written, total), strict=True))
+    for key, count in USAGE_DETAILS.items():
+        details = usage.get(key)
+        if isinstance(details, dict):
+            better[key] = details | {count: _count(details.get(count)) or 0}
+        elif details is not None:
+            better[key] = {count: 0}
+    return better
+
+
+def no_usage() -> Data:
+    """Usage that counts nothing, for clients that skip a terminal event without any.
+
+    Codex takes none as unknown, and is given none.
+    """
+    counts: Data = dict.fromkeys(USAGE_COUNTS, 0)
+    return counts | {key: {count: 0} for key, count in USAGE_DETAILS.items()}
+
+
+def _count(value: Any) -> int | None:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    return value if is_count(value) else None

@@ -1,0 +1,129 @@
+"""Writes what becomes of a Responses stream: findings, sequence numbers, event lines, bytes."""
+
+import re
+from typing import Any, NoReturn
+
+from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.responses import rules
+from wiremend.protocols.responses.grammar import is_count
+from wiremend.rules.rule import Finding, Rule
+from wiremend.text import json_value, sse
+
+_START_OF_LINE = rb"(\A(?:\xef\xbb\xbf)?|(?<=[\r\n]))"
+_EVENT_LINE = re.compile(_START_OF_LINE + rb"event(?::[^\r\n]*)?(?:\r\n|\n|\r)")
+_DATA_LINE = re.compile(_START_OF_LINE + rb"(?=data[:\r\n])")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+class Unmendable(Exception):
+    """Content is lost: the stream must end in the protocol's error, which says this."""
+
+
+class Writer:
+    """What one event becomes; `start` begins the next one."""
+
+    def __init__(self, context: StreamContext) -> None:
+        self._context = context
+        self._source_number = -1
+        self._once: set[tuple[str, str]] = set()
+        self.number = -1
+        """The last sequence number that the client has seen."""
+        self.events = 0
+        """How many events came so far."""
+        self.changed = False
+        """Whether the current event must be written anew."""
+        self.out: list[bytes] = []
+        self.findings: list[Finding] = []
+
+    def start(self) -> None:
+        """Forget the last event's bytes and findings."""
+        self.out, self.findings, self.changed = [], [], False
+
+    def find(self, rule: Rule, found: str, done: str, once: str | None = None) -> bool:
+        """Note a finding; False when the rule is switched off.
+
+        What is wrong with every event is noted once: `once` names what it is wrong with.
+        """
+        if rule.code in self._context.disabled:
+            return False
+        if once is not None:
+            if (rule.code, once) in self._once:
+                return True
+            self._once.add((rule.code, once))
+        self.findings.append(Finding(rule.code, f"event {self.events}", found, done))
+        return True
+
+    def change(self, rule: Rule, found: str, done: str, once: str | None = None) -> bool:
+        """The same for a rule that changes the current event."""
+        is_on = self.find(rule, found, done, once)
+        self.changed = self.changed or is_on
+        return is_on
+
+    def lose(self, rule: Rule, found: str, message: str) -> NoReturn:
+        """Note that content is lost, which no switch turns off. Raises Unmendable."""
+        self.find(rule, found, "ended in an error")
+        raise Unmendable(message)
+
+    def send(self, event: sse.Event, data: dict[str, Any], kind: str) -> None:
+        """Forward an event: its own bytes, or `data` in its place if it was changed."""
+        self._number_given(data)
+        wrong_line = event.type != kind
+        if wrong_line:
+            # The data stays as it is for this one.
+            was_changed, said = self.changed, repr(event.type) if event.type else "none"
+            wrong_line = self.change(rules.EVENT_LINE, f"event line {said}", kind, once="")
+            self.changed = was_changed
+        raw = sse.with_data(event, json_value.write(data)) if self.changed else event.raw
+        self.out.append(_with_event_line(raw, kind) if wrong_line else raw)
+
+    def write(self, data: dict[str, Any]) -> None:
+        """Write an event of our own."""
+        self.number += 1
+        self.out.append(
+            sse.encode(json_value.write({**data, "sequence_number": self.number}), data["type"])
+        )
+
+    def mended(self, kind: Kind) -> Mended:
+        """What the current event became."""
+        return Mended(b"".join(self.out), kind, self.findings)
+
+    def _number_given(self, data: dict[str, Any]) -> None:
+        given = data.get("sequence_number")
+        if is_count(given) and given > self._source_number:
+            self._source_number = given
+        elif not self.change(
+            rules.SEQUENCE_NUMBER,
+            f"sequence_number {given!r}",
+            "numbered",
+            once="missing" if given is None else "wrong",
+        ):
+            return
+        else:
+            given = None
+        if given is None or given <= self.number:
+            # Also when the provider's number is sound, but events were written before it.
+            given = data["sequence_number"] = self.number + 1
+            self.changed = True
+        self.number = given
+
+
+def is_json(text: Any) -> bool:
+    """Whether the value is a string that holds JSON."""
+    if not isinstance(text, str):
+        return False
+    try:
+        json_value.read(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_event_line(raw: bytes, kind: str) -> bytes:
+    bare = _EVENT_LINE.sub(rb"\1", raw)
+    end = _LINE_END.search(bare)
+    line = b"event: " + kind.encode() + (end[0] if end else b"\n")
+    return _DATA_LINE.sub(lambda match: match[1] + line, bare, count=1)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")

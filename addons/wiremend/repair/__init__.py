@@ -1,0 +1,1 @@
+"""Responses: from what the provider sent to what the client's grammar accepts."""

@@ -1,0 +1,97 @@
+"""Tools that went under another name, called by the client's name again in the answer.
+
+The names that targets got end in a hash (`wiremend.protocols.base.name_limits`), so an
+event that does not hold one of them is not even parsed, and keeps its bytes.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.base.repairer import Decoder, Mended, Mender
+from wiremend.text import json_value, sse
+from wiremend.text.json_edits import Edits, Path, parse
+
+_OPAQUE = frozenset(
+    {
+        "input",
+        "args",
+        "arguments",
+        "parameters",
+        "input_schema",
+        "properties",
+        "parametersJsonSchema",
+    }
+)
+"""What a call is given, and what a tool takes, is the tool's own, whatever it is called."""
+
+
+def name_back(data: bytes, renamed: Mapping[str, str]) -> bytes:
+    """The JSON text with each `name` that was changed as the client knows it; else the same."""
+    if not any(name.encode() in data for name in renamed):
+        return data
+    try:
+        value = parse(data)
+    except ValueError:
+        return data
+    edits = Edits(data)
+    for path, name in _names(value):
+        if name in renamed:
+            edits.replace(path, json_value.write(renamed[name]))
+    return edits.apply()
+
+
+class NamingBack:
+    """A mender before which every event gets the client's names back."""
+
+    def __init__(self, mender: Mender, renamed: Mapping[str, str]) -> None:
+        self._mender = mender
+        self._renamed = renamed
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder for the stream's framing."""
+        return self._mender.decoder()
+
+    @property
+    def complete(self) -> bool:
+        """The answer is whole: its stop reason came, and only the stream's end may be missing."""
+        return self._mender.complete
+
+    def feed(self, event: sse.Event) -> Mended:
+        """What a complete event becomes. Never raises on any event."""
+        return self._mender.feed(self._named_back(event))
+
+    def end(self) -> Mended:
+        """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
+        return self._mender.end()
+
+    def fail(self, error: ProviderError) -> bytes:
+        """The bytes that end the stream in this error, given what was fed."""
+        return self._mender.fail(error)
+
+    def _named_back(self, event: sse.Event) -> sse.Event:
+        if event.data is None:
+            return event
+        data = name_back(event.data, self._renamed)
+        if data is event.data:
+            return event
+        if event.data in event.raw:
+            raw = event.raw.replace(event.data, data, 1)
+        else:  # several data lines
+            raw = sse.encode(data, event.type)
+        return sse.Event(raw, event.type, data, event.complete)
+
+
+def _names(value: Any) -> Iterator[tuple[Path, str]]:
+    """Every `name` outside what is a tool's own. No recursion: an answer may nest deeply."""
+    waiting: list[tuple[Path, Any]] = [((), value)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += (((*path, index), item) for index, item in enumerate(value))
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if key == "name" and isinstance(item, str):
+                    yield (*path, key), item
+                elif key not in _OPAQUE:
+                    waiting.append(((*path, key), item))

@@ -1,0 +1,1 @@
+"""Which target a call goes to."""

@@ -1,0 +1,54 @@
+"""F: endpoints that nobody waits on, whose answer never ends (anomalyco/opencode#16180)."""
+
+import re
+from collections.abc import Sequence
+
+from wiremend.rules.rule import Rule
+
+_SEEN = ("anomalyco/opencode#16180",)
+
+ACKNOWLEDGED_BY_STATUS = Rule(
+    code="F001",
+    name="acknowledged-by-status",
+    finds="A fire-and-forget endpoint answers with a 2xx head.",
+    hurts="Its 204 comes as a stream that never ends; an edge proxy turns that into a 524.",
+    mends="The client gets a complete, bodiless 204 at once.",
+    protocols=(),
+    seen=_SEEN,
+    before="HTTP/1.1 204 No Content, transfer-encoding: chunked, and no end",
+    after="HTTP/1.1 204 No Content",
+)
+ACKNOWLEDGED_AFTER_WAIT = Rule(
+    code="F002",
+    name="acknowledged-after-wait",
+    finds="A fire-and-forget endpoint sends no head within `ack_after`.",
+    hurts="The client waits although nothing in the answer matters to it.",
+    mends="The client gets a 204; the call is carried to its end in the background.",
+    protocols=(),
+    seen=_SEEN,
+)
+LATE_FAILURE = Rule(
+    code="F003",
+    name="late-failure",
+    finds="A fire-and-forget call fails after its client got a 204.",
+    hurts="Nobody would know.",
+    mends="Nothing can be: it is logged, and marked on the flow.",
+    protocols=(),
+)
+RULES = (ACKNOWLEDGED_BY_STATUS, ACKNOWLEDGED_AFTER_WAIT, LATE_FAILURE)
+
+
+class FireAndForget:
+    """The paths of `[fire_and_forget]`: `*` stands for anything within one path segment."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._patterns = [
+            re.compile("[^/]*".join(re.escape(part) for part in path.split("*"))) for path in paths
+        ]
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request is one; a query does not matter."""
+        endpoint = path.split("?", 1)[0]
+        return method.upper() == "POST" and any(
+            pattern.fullmatch(endpoint) for pattern in self._patterns
+        )

@@ -1,0 +1,181 @@
+"""The list of models that a provider answers with, and adding the names that routes answer to.
+
+A list is recognised by its form alone: Anthropic's page (`has_more`), OpenAI's `list`, or
+Gemini's `models`. Only bytes at the end of the array (and Anthropic's `last_id`) change.
+
+https://docs.anthropic.com/en/api/models-list, https://ai.google.dev/api/models,
+https://platform.openai.com/docs/api-reference/models/list
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.rules.rule import Finding, Rule
+from wiremend.text.json_edits import Edit, Path, Spans, parse, splice
+
+ROUTED_NAMES_LISTED = Rule(
+    code="M004",
+    name="routed-names-listed",
+    finds="A list of models lacks names that `[[models]]` routes.",
+    hurts="A client's model picker offers only what the provider lists.",
+    mends="The names are added at the end of the list; an error and any other body stay untouched.",
+    protocols=tuple(WireProtocol),
+    seen=("anthropics/claude-code#55794", "raine/claude-code-proxy#60"),
+    before='{"object":"list","data":[]}',
+    after='{"object":"list","data":[{"id":"kimi-k3","object":"model","created":0,'
+    '"owned_by":"wiremend"}]}',
+)
+RULES = (ROUTED_NAMES_LISTED,)
+
+_PATH = re.compile(r"/models/?\Z")
+_GLOB = re.compile(r"[*?\[\]]")
+_CONTEXT_SUFFIX = "[1m]"
+"""Claude Code's mark for a larger context is no glob."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedName:
+    """A name that clients may ask for."""
+
+    name: str
+    model: str | None = None
+    """What the client's own provider is asked for instead; None: another provider serves it."""
+
+
+@dataclass(slots=True)
+class ExtendedList:
+    """What a response's body became; the same object where nothing changed."""
+
+    body: bytes
+    findings: list[Finding] = field(default_factory=list)
+
+
+def is_model_list(method: str, path: str) -> bool:
+    """Whether a request asks for a list of models; `path` may carry a query."""
+    return method.upper() == "GET" and _PATH.search(path.split("?", 1)[0]) is not None
+
+
+def is_literal(match: str) -> bool:
+    """Whether a route's `match` is one model's name rather than a glob."""
+    return not _GLOB.search(match.removesuffix(_CONTEXT_SUFFIX))
+
+
+def extend_model_list(body: bytes, routed: Sequence[RoutedName]) -> ExtendedList:
+    """The last page of a list with the names that it lacks; anything else as it is.
+
+    A name that the client's own provider shall serve is added only if that provider lists the
+    model that is asked for in its place.
+    """
+    extended = ExtendedList(body)
+    try:
+        answer = parse(body)
+    except ValueError:
+        return extended
+    form = next((one for one in _FORMS if isinstance(answer, dict) and one.fits(answer)), None)
+    if form is None:
+        return extended
+    listed = {str(one.get(form.id_key, "")).lower() for one in answer[form.list_key]}
+    added: list[str] = []
+    for one in routed:
+        is_served = one.model is None or form.listed_as(one.model).lower() in listed
+        if is_served and form.listed_as(one.name).lower() not in listed:
+            listed.add(form.listed_as(one.name).lower())
+            added.append(one.name)
+    if not added:
+        return extended
+    edits = _appended(body, (form.list_key,), [orjson.dumps(form.entry(name)) for name in added])
+    last = Spans(body).span(("last_id",))
+    if last is not None:
+        edits.append(Edit(*last, orjson.dumps(added[-1])))
+    extended.body = splice(body, edits)
+    extended.findings.append(
+        Finding(ROUTED_NAMES_LISTED.code, form.list_key, "lacks routed names", _told(added))
+    )
+    return extended
+
+
+def _appended(body: bytes, path: Path, entries: list[bytes]) -> list[Edit]:
+    spans = Spans(body)
+    items, array = spans.items(path), spans.span(path)
+    assert array is not None
+    added = b",".join(entries)
+    if items:
+        return [Edit(items[-1].end, items[-1].end, b"," + added)]
+    return [Edit(array.start + 1, array.start + 1, added)]
+
+
+def _told(names: list[str]) -> str:
+    return f"added {', '.join(repr(name) for name in names)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How one protocol lists its models."""
+
+    list_key: str
+    id_key: str
+    is_list: Callable[[Mapping[str, Any]], bool]
+    entry: Callable[[str], dict[str, Any]]
+    listed_as: Callable[[str], str] = str
+
+    def fits(self, answer: Mapping[str, Any]) -> bool:
+        models = answer.get(self.list_key)
+        return (
+            isinstance(models, list)
+            and all(isinstance(one, dict) and self.id_key in one for one in models)
+            and self.is_list(answer)
+        )
+
+
+def _anthropic_entry(name: str) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": "1970-01-01T00:00:00Z",
+    }
+
+
+def _openai_entry(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "wiremend"}
+
+
+def _gemini_entry(name: str) -> dict[str, Any]:
+    return {
+        "name": _gemini_name(name),
+        "displayName": name,
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
+    }
+
+
+def _gemini_name(name: str) -> str:
+    return name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
+
+
+def _is_gemini_list(answer: Mapping[str, Any]) -> bool:
+    """Codex's own list is called `models`, too, but its entries have no such names."""
+    names = [str(one["name"]) for one in answer["models"]]
+    return bool(names) and all(name.startswith("models/") for name in names)
+
+
+_FORMS = (
+    _Form(
+        "data",
+        "id",
+        lambda answer: answer.get("has_more") is False,  # further pages: those come later
+        _anthropic_entry,
+    ),
+    _Form("data", "id", lambda answer: answer.get("object") == "list", _openai_entry),
+    _Form(
+        "models",
+        "name",
+        lambda answer: not answer.get("nextPageToken") and _is_gemini_list(answer),
+        _gemini_entry,
+        _gemini_name,
+    ),
+)

@@ -1,0 +1,138 @@
+"""Sending a call to another provider of the same protocol: address, path, credentials.
+
+The client's credentials belong to the provider that it addressed and never travel further.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.routing.model_name import rewrite_model
+from wiremend.rules.rule import Rule
+from wiremend.secrets import is_secret_header, is_secret_parameter
+
+PROVIDER_ROUTED = Rule(
+    code="M002",
+    name="provider-routed",
+    finds="The configuration sends the requested model to another provider.",
+    hurts="The client's own key would leak to a provider that it does not belong to.",
+    mends="Address, path and credentials change together; the client's credentials stay behind.",
+    protocols=tuple(WireProtocol),
+)
+FELL_BACK = Rule(
+    code="M003",
+    name="fell-back",
+    finds="A model failed for good: attempts exhausted, breaker open, unknown, or quota used up.",
+    hurts="The turn is lost although another model could have done it.",
+    mends="The next model of the route's `fallback` is asked, while nothing was shown.",
+    protocols=tuple(WireProtocol),
+)
+RULES = (PROVIDER_ROUTED, FELL_BACK)
+
+_KEY_HEADER: Mapping[WireProtocol, tuple[str, str]] = {
+    WireProtocol.ANTHROPIC_MESSAGES: ("x-api-key", "{}"),
+    WireProtocol.CHAT_COMPLETIONS: ("authorization", "Bearer {}"),
+    WireProtocol.RESPONSES: ("authorization", "Bearer {}"),
+    WireProtocol.GEMINI: ("x-goog-api-key", "{}"),
+}
+_VERSIONED = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?(?=/)")
+_ENDS_IN_VERSION = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?\Z")
+_ENDPOINT = re.compile(r"/(?:messages|chat/completions|responses|models/[^?]*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAddress:
+    """A configured provider: where it is, and what it wants to see."""
+
+    name: str
+    base_url: str
+    api_key: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    message_rules: frozenset[str] | None = None
+    """Codes of the rules on messages that are on for it; None: those of the table."""
+    max_output_tokens: int | None = None
+
+
+def redirect(
+    protocol: WireProtocol, request: OutgoingRequest, provider: ProviderAddress
+) -> OutgoingRequest:
+    """The same request, addressed to another provider with that provider's key.
+
+    What a base URL ends in is kept: a version (`…/api/v1`) replaces the request's, anything else
+    (`…/zen/go`) goes before it.
+    """
+    url = urlsplit(provider.base_url)
+    assert url.hostname is not None
+    scheme = url.scheme.lower()
+    replaced = {name.lower() for name in provider.headers} | {"host"}
+    kept = [
+        (name, value)
+        for name, value in request.headers
+        if name.lower() not in replaced and not is_secret_header(name)
+    ]
+    key_header, form = _KEY_HEADER[protocol]
+    if provider.api_key and key_header not in {name.lower() for name in provider.headers}:
+        kept.append((key_header, form.format(provider.api_key)))
+    kept += provider.headers.items()
+    default_port = 443 if scheme == "https" else 80
+    port = url.port or default_port
+    authority = url.hostname if port == default_port else f"{url.hostname}:{port}"
+    return replace(
+        request,
+        provider=provider.name,
+        scheme=scheme,
+        host=url.hostname,
+        port=port,
+        path=_join(url.path.rstrip("/"), request.path),
+        headers=(("host", authority), *kept),
+    )
+
+
+def route(
+    protocol: WireProtocol,
+    request: OutgoingRequest,
+    *,
+    model: str,
+    provider: str | None,
+    fallback: Sequence[str],
+    providers: Mapping[str, ProviderAddress],
+) -> list[OutgoingRequest]:
+    """Everywhere a call may be sent, first choice first. `request` is the client's own.
+
+    A fallback `PROVIDER/MODEL` with a configured provider's name goes there; any other is a model
+    of the route's provider.
+    """
+    routed = []
+    for name in (model, *fallback):
+        there, _, rest = name.partition("/")
+        where = provider
+        if name is not model and rest and there in providers:
+            where, name = there, rest
+        rewritten = rewrite_model(protocol, request.path, request.body, name)
+        outgoing = replace(request, model=name, path=rewritten.path, body=rewritten.body)
+        if where is not None:
+            outgoing = redirect(protocol, outgoing, providers[where])
+        routed.append(outgoing)
+    return routed
+
+
+def without_credentials(query: str) -> str:
+    """A query string less the parameters that are credentials; the rest keeps its bytes."""
+    parts = query.split("&") if query else []
+    return "&".join(part for part in parts if not is_secret_parameter(part.split("=")[0]))
+
+
+def _join(base_path: str, path: str) -> str:
+    endpoint, _, query = path.partition("?")
+    versions = list(_VERSIONED.finditer(endpoint))
+    if versions:
+        last = versions[-1]
+        start = last.end() if _ENDS_IN_VERSION.search(base_path) else last.start()
+    else:
+        unversioned = _ENDPOINT.search(endpoint)
+        start = unversioned.start() if unversioned else 0
+    query = without_credentials(query)
+    return base_path + endpoint[start:] + (f"?{query}" if query else "")

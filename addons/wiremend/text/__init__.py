@@ -1,0 +1,1 @@
+"""Bytes and their framings; no module here depends on a protocol."""

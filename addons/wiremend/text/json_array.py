@@ -1,0 +1,127 @@
+"""A JSON array that is streamed in pieces, element by element: Gemini without `alt=sse`.
+
+Lossless like `wiremend.text.sse`: joining the `raw` of all events gives back the bytes that came
+in.
+An element's `raw` begins with the bracket, comma and white space before it; its `data` is the
+element alone. The closing bracket is an event without data, and so is whatever follows it.
+Punctuation is reported, not judged; the elements are delimited, not validated.
+"""
+
+import re
+
+from wiremend.text.sse import EVENT_LIMIT_BYTES, Event, EventTooLarge
+
+_BEFORE_ARRAY = re.compile(rb"[ \t\r\n,]*+\[?+")
+_BETWEEN = re.compile(rb"[ \t\r\n,]*+")
+_NEXT_MARK = re.compile(rb'["{}\[\]]')
+_STRING_REST = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_SCALAR_END = re.compile(rb"[ \t\r\n,\]]")
+_QUOTE, _OPENING, _ARRAY_END = ord('"'), frozenset(b"{["), ord("]")
+
+
+class ArrayDecoder:
+    """Feed it bytes in any chunks; take the array's elements as soon as each is complete."""
+
+    def __init__(self, limit_bytes: int = EVENT_LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._buffer = bytearray()
+        self._position = 0  # everything before it has been looked at
+        self._is_open = False
+        self._is_closed = False
+        self._begin_element()
+
+    def _begin_element(self) -> None:
+        self._start: int | None = None
+        self._depth = 0
+        self._in_string = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The elements that `data` completes, in order.
+
+        Raises EventTooLarge when an unfinished element passes the limit, after those before it.
+        """
+        self._buffer += data
+        events: list[Event] = []
+        while self._position < len(self._buffer) and not self._is_closed:
+            was_at = self._position
+            if self._start is None:
+                self._find_start(events)
+            elif self._find_end():
+                start = self._start
+                raw = self._take(self._position)
+                events.append(Event(raw=raw, data=raw[start:]))
+            elif self._position == was_at:
+                break  # an escape sequence is cut by the chunk's end
+        if self._is_closed and self._buffer:
+            events.append(Event(raw=self._take(len(self._buffer))))
+        if not events and len(self._buffer) > self._limit_bytes:
+            raise EventTooLarge(self._limit_bytes)
+        return events
+
+    def end(self) -> list[Event]:
+        """What was left unfinished: at most one event; its data is the fragment."""
+        start, raw = self._start, self._take(len(self._buffer))
+        if not raw:
+            return []
+        data = raw[start:] if start is not None else b""
+        return [Event(raw=raw, data=data if raw.strip() else None, complete=False)]
+
+    def _find_start(self, events: list[Event]) -> None:
+        """Move on between elements: past punctuation, to the next element or the array's end."""
+        was_open = self._is_open
+        found = (_BETWEEN if was_open else _BEFORE_ARRAY).match(self._buffer, self._position)
+        assert found is not None  # both match nothing at all
+        self._position = found.end()
+        self._is_open = was_open or found[0].endswith(b"[")
+        if self._position == len(self._buffer) or self._is_open != was_open:
+            return
+        if self._buffer[self._position] == _ARRAY_END:
+            self._is_closed = True
+            events.append(Event(raw=self._take(self._position + 1)))
+        else:
+            self._is_open = True
+            self._start = self._position
+
+    def _find_end(self) -> bool:
+        """Move on inside an element; True at its end."""
+        if self._in_string:
+            return self._leave_string()
+        assert self._start is not None
+        if self._depth == 0 and self._buffer[self._start] not in b'"{[':
+            return self._leave_scalar()
+        found = _NEXT_MARK.search(self._buffer, self._position)
+        if found is None:
+            self._position = len(self._buffer)
+            return False
+        self._position = found.end()
+        mark = self._buffer[found.start()]
+        if mark == _QUOTE:
+            self._in_string = True
+        elif mark in _OPENING:
+            self._depth += 1
+        else:
+            self._depth -= 1
+            return self._depth == 0
+        return False
+
+    def _leave_string(self) -> bool:
+        found = _STRING_REST.match(self._buffer, self._position)
+        assert found is not None  # it matches nothing at all
+        self._position = found.end()
+        if self._position == len(self._buffer) or self._buffer[self._position] != _QUOTE:
+            return False
+        self._position += 1
+        self._in_string = False
+        return self._depth == 0
+
+    def _leave_scalar(self) -> bool:
+        found = _SCALAR_END.search(self._buffer, self._position)
+        self._position = found.start() if found else len(self._buffer)
+        return found is not None
+
+    def _take(self, end: int) -> bytes:
+        raw = bytes(self._buffer[:end])
+        del self._buffer[:end]
+        self._position = 0
+        self._begin_element()
+        return raw

@@ -1,0 +1,69 @@
+"""Taking the secrets out of a flow before anything is printed, saved or exported from it.
+
+mitmproxy's own addons look at the very flow that the connection works with. Requests have left
+when a flow is complete, and calls of ours keep a request of their own from the start; what a
+response must not show is put back for its client (`seam.flows`).
+"""
+
+from collections.abc import Set
+from typing import Any
+
+from mitmproxy import http
+
+from wiremend.seam.flows import forget_backup, show_response_as
+from wiremend.secrets import masked, masked_bytes, redacted_path, redacted_value, secret_values
+from wiremend.views.flow_findings import METADATA_KEY
+
+
+def secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
+    """The credentials that this request carries, in all their forms."""
+    request = flow.request
+    fields = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in request.headers.fields]
+    return secret_values(fields, request.path)
+
+
+def conceal_request(flow: http.HTTPFlow, values: Set[str]) -> None:
+    """Redact credentials by name, and these values wherever they stand."""
+    request = flow.request
+    request.headers = http.Headers(_concealed(request.headers.fields, values))
+    request.path = masked(redacted_path(request.path), values)
+    if request.raw_content:
+        request.data.content = masked_bytes(request.raw_content, values)
+    forget_backup(flow)
+
+
+def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
+    """The same for the whole flow: request, response, error and what was noted with it."""
+    conceal_request(flow, values)
+    response = flow.response
+    if response is not None:
+        content = response.raw_content
+        show_response_as(
+            response,
+            _concealed(response.headers.fields, values),
+            masked_bytes(content, values) if content else content,
+        )
+    if flow.error is not None:
+        flow.error.msg = masked(flow.error.msg, values)
+    if METADATA_KEY in flow.metadata:
+        flow.metadata[METADATA_KEY] = _masked_notes(flow.metadata[METADATA_KEY], values)
+
+
+def _concealed(
+    fields: tuple[tuple[bytes, bytes], ...], values: Set[str]
+) -> list[tuple[bytes, bytes]]:
+    concealed = []
+    for name, value in fields:
+        shown = redacted_value(name.decode("latin-1"), value.decode("latin-1"))
+        concealed.append((name, masked_bytes(shown.encode("latin-1"), values)))
+    return concealed
+
+
+def _masked_notes(notes: Any, values: Set[str]) -> Any:
+    if isinstance(notes, str):
+        return masked(notes, values)
+    if isinstance(notes, list):
+        return [_masked_notes(one, values) for one in notes]
+    if isinstance(notes, dict):
+        return {name: _masked_notes(one, values) for name, one in notes.items()}
+    return notes

@@ -1,0 +1,825 @@
+"""Messages and parameters as targets want them: each rule as a table, then the laws for all."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wiremend.adapt.history import mend_messages
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.request_rules import MESSAGE_CODES, RULES
+from wiremend.protocols.base.traits import NO_CONTENT, NO_RESULT, RESULT_DROPPED, CallIdLimit
+from wiremend.protocols.base.traits import MessageTraits as Traits
+
+ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
+CHAT = WireProtocol.CHAT_COMPLETIONS
+RESPONSES = WireProtocol.RESPONSES
+GEMINI = WireProtocol.GEMINI
+
+SIGNED = "EqQBCgIYAhIM" + "x" * 100
+
+
+def mend(
+    protocol: WireProtocol, request: Any, codes: set[str] | frozenset[str], **limits: Any
+) -> Any:
+    body = json.dumps(request).encode()
+    traits = Traits(frozenset(codes), **limits)
+    mended = mend_messages(protocol, body, traits)
+    assert {finding.code for finding in mended.findings} <= codes
+    assert (mended.body is body) is (not mended.findings)
+    again = mend_messages(protocol, mended.body, traits)
+    assert again.body is mended.body, "not idempotent"
+    return json.loads(mended.body)
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule.before], ids=lambda rule: rule.code
+)
+def test_the_example_of_each_rule_is_true(rule: Any) -> None:
+    traits = Traits(frozenset({rule.code}))
+    mended = mend_messages(rule.protocols[0], rule.before.encode(), traits)
+    assert mended.body.decode() == rule.after
+    assert [finding.code for finding in mended.findings] == [rule.code]
+
+
+def call(*ids: str) -> dict[str, Any]:
+    return {
+        "role": "assistant",
+        "content": [{"type": "tool_use", "id": one, "name": "Bash", "input": {}} for one in ids],
+    }
+
+
+def results(*ids: str, text: str = "") -> dict[str, Any]:
+    blocks = [{"type": "tool_result", "tool_use_id": one, "content": "ok"} for one in ids]
+    return {"role": "user", "content": blocks + ([{"type": "text", "text": text}] if text else [])}
+
+
+def error(call_id: str) -> dict[str, Any]:
+    return {
+        "type": "tool_result",
+        "tool_use_id": call_id,
+        "is_error": True,
+        "content": NO_RESULT,
+    }
+
+
+ASK = {"role": "user", "content": "Hello"}
+DROPPED = [{"type": "text", "text": RESULT_DROPPED}]
+
+ANTHROPIC_PAIRS = {
+    "a call without its result": (
+        [ASK, call("a", "b"), results("b")],
+        [ASK, call("a", "b"), {"role": "user", "content": [error("a"), *results("b")["content"]]}],
+    ),
+    "a call and then a string": (
+        [ASK, call("a"), {"role": "user", "content": "Go on."}],
+        [
+            ASK,
+            call("a"),
+            {"role": "user", "content": [error("a"), {"type": "text", "text": "Go on."}]},
+        ],
+    ),
+    "a call at the end": (
+        [ASK, call("a")],
+        [ASK, call("a"), {"role": "user", "content": [error("a")]}],
+    ),
+    "results in two messages": (
+        [ASK, call("a", "b"), results("a"), results("b")],
+        [ASK, call("a", "b"), results("a"), results("b")],
+    ),
+    "calls in two messages": (
+        [ASK, call("a"), call("b"), results("a", "b")],
+        [ASK, call("a"), call("b"), results("a", "b")],
+    ),
+    "a result without a call": (
+        [ASK, call("a"), results("a", "x")],
+        [ASK, call("a"), results("a")],
+    ),
+    "nothing but a result without a call": (
+        [results("x"), {"role": "assistant", "content": "Hello"}],
+        [{"role": "user", "content": DROPPED}, {"role": "assistant", "content": "Hello"}],
+    ),
+    "a result a turn too late": (
+        [ASK, call("a"), ASK, {"role": "assistant", "content": "So?"}, results("a")],
+        [
+            ASK,
+            call("a"),
+            {"role": "user", "content": [error("a"), {"type": "text", "text": "Hello"}]},
+            {"role": "assistant", "content": "So?"},
+            {"role": "user", "content": DROPPED},
+        ],
+    ),
+    "a result twice": (
+        [ASK, call("a"), results("a", "a")],
+        [ASK, call("a"), results("a")],
+    ),
+    "text before the result": (
+        [ASK, call("a"), {"role": "user", "content": results("a", text="t")["content"][::-1]}],
+        [ASK, call("a"), results("a", text="t")],
+    ),
+    "the result in the second message of the turn": (
+        [ASK, call("a"), ASK, results("a")],
+        [
+            ASK,
+            call("a"),
+            {
+                "role": "user",
+                "content": [*results("a")["content"], {"type": "text", "text": "Hello"}],
+            },
+        ],
+    ),
+    "instructions between call and result": (
+        [ASK, call("a"), {"role": "system", "content": "Be brief."}, results("a")],
+        [ASK, call("a"), {"role": "system", "content": "Be brief."}, results("a")],
+    ),
+    "the provider's own calls": (
+        [ASK, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "srvtoolu_1"}]}],
+        [ASK, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "srvtoolu_1"}]}],
+    ),
+    "nothing wrong": (
+        [ASK, call("a"), results("a", text="and"), {"role": "assistant", "content": "Done."}],
+        [ASK, call("a"), results("a", text="and"), {"role": "assistant", "content": "Done."}],
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), ANTHROPIC_PAIRS.values(), ids=ANTHROPIC_PAIRS.keys())
+def test_every_call_of_anthropic_messages_has_its_result(before: Any, after: Any) -> None:
+    codes = {"Q001", "Q002", "Q003"}
+    assert mend(ANTHROPIC, {"messages": before}, codes) == {"messages": after}
+
+
+def chat_call(*ids: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": None, "tool_calls": [{"id": one} for one in ids]}
+
+
+def chat_result(call_id: str, text: str = "ok") -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": text}
+
+
+CHAT_PAIRS = {
+    "a call without its result": (
+        [ASK, chat_call("a", "b"), chat_result("b"), ASK],
+        [ASK, chat_call("a", "b"), chat_result("b"), chat_result("a", NO_RESULT), ASK],
+    ),
+    "a call at the end": (
+        [ASK, chat_call("a")],
+        [ASK, chat_call("a"), chat_result("a", NO_RESULT)],
+    ),
+    "a result that comes late": (
+        [chat_call("a", "b"), chat_result("b"), ASK, chat_result("a")],
+        [chat_call("a", "b"), chat_result("b"), chat_result("a"), ASK],
+    ),
+    "a result without a call": ([chat_result("x"), ASK], [ASK]),
+    "a result before its call": (
+        [chat_result("a"), chat_call("a"), chat_result("a")],
+        [chat_call("a"), chat_result("a")],
+    ),
+    "a result twice": (
+        [chat_call("a"), chat_result("a"), chat_result("a"), ASK],
+        [chat_call("a"), chat_result("a"), ASK],
+    ),
+    "an id that is used again": (
+        [chat_call("a"), chat_result("a"), ASK, chat_call("a"), chat_result("a")],
+        [chat_call("a"), chat_result("a"), ASK, chat_call("a"), chat_result("a")],
+    ),
+    "an id that is used again after a call without result": (
+        [chat_call("a"), ASK, chat_call("a"), chat_result("a")],
+        [chat_call("a"), chat_result("a", NO_RESULT), ASK, chat_call("a"), chat_result("a")],
+    ),
+    "one id for two calls": (
+        [chat_call("a", "a"), chat_result("a", "1"), chat_result("a", "2"), ASK],
+        [chat_call("a", "a"), chat_result("a", "1"), chat_result("a", "2"), ASK],
+    ),
+    "nothing wrong": (
+        [ASK, chat_call("a", "b"), chat_result("b"), chat_result("a"), ASK],
+        [ASK, chat_call("a", "b"), chat_result("b"), chat_result("a"), ASK],
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), CHAT_PAIRS.values(), ids=CHAT_PAIRS.keys())
+def test_every_call_of_chat_completions_has_its_result(before: Any, after: Any) -> None:
+    codes = {"Q001", "Q002", "Q003"}
+    assert mend(CHAT, {"messages": before}, codes) == {"messages": after}
+
+
+def item(call_id: str, kind: str = "function_call", **fields: Any) -> dict[str, Any]:
+    return {"type": kind, "call_id": call_id, **fields}
+
+
+RESPONSES_PAIRS = {
+    "a call without its output": (
+        {"input": [item("a"), {"role": "user", "content": "Go on."}]},
+        {
+            "input": [
+                item("a"),
+                item("a", "function_call_output", output=NO_RESULT),
+                {"role": "user", "content": "Go on."},
+            ]
+        },
+    ),
+    "an output without its call": (
+        {"input": [item("x", "function_call_output", output="ok"), {"role": "user"}]},
+        {"input": [{"role": "user"}]},
+    ),
+    "a custom call without its output": (
+        {"input": [item("a", "custom_tool_call")]},
+        {
+            "input": [
+                item("a", "custom_tool_call"),
+                item("a", "custom_tool_call_output", output=NO_RESULT),
+            ]
+        },
+    ),
+    "a call that the provider keeps": (
+        {"previous_response_id": "r", "input": [item("x", "function_call_output", output="ok")]},
+        {"previous_response_id": "r", "input": [item("x", "function_call_output", output="ok")]},
+    ),
+    "a call that is referred to": (
+        {"input": [{"type": "item_reference"}, item("x", "function_call_output", output="ok")]},
+        {"input": [{"type": "item_reference"}, item("x", "function_call_output", output="ok")]},
+    ),
+    "a call that was compacted": (
+        {"input": [{"type": "compaction"}, item("x", "function_call_output", output="ok")]},
+        {"input": [{"type": "compaction"}, item("x", "function_call_output", output="ok")]},
+    ),
+    "Codex's own shell, answered like a function": (
+        {"input": [item("a", "local_shell_call"), item("a", "function_call_output", output="ok")]},
+        {"input": [item("a", "local_shell_call"), item("a", "function_call_output", output="ok")]},
+    ),
+    "an id that is used again": (
+        {"input": [item("a"), item("a", "function_call_output", output="1")] * 2},
+        {"input": [item("a"), item("a", "function_call_output", output="1")] * 2},
+    ),
+    "an output twice": (
+        {"input": [item("a"), *[item("a", "function_call_output", output="1")] * 2]},
+        {"input": [item("a"), item("a", "function_call_output", output="1")]},
+    ),
+    "types and ids that are no strings": (
+        {"input": [{"type": []}, {"type": "function_call", "call_id": {}}]},
+        {"input": [{"type": []}, {"type": "function_call", "call_id": {}}]},
+    ),
+    "a string as input": ({"input": "Hello"}, {"input": "Hello"}),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), RESPONSES_PAIRS.values(), ids=RESPONSES_PAIRS.keys())
+def test_every_call_of_responses_has_its_output(before: Any, after: Any) -> None:
+    assert mend(RESPONSES, before, {"Q001", "Q002"}) == after
+
+
+def reasoning(number: int) -> dict[str, Any]:
+    return {"type": "reasoning", "id": f"rs_{number}", "summary": []}
+
+
+SAYS = {"type": "message", "role": "assistant", "content": []}
+OUTPUT = item("a", "function_call_output", output="ok")
+REASONING = {
+    "before the user's words": ([ASK, reasoning(1), ASK], [ASK, ASK]),
+    "at the end, several": ([ASK, reasoning(1), reasoning(2)], [ASK]),
+    "before an output": ([item("a"), reasoning(1), OUTPUT], [item("a"), OUTPUT]),
+    "before a call": (
+        [reasoning(1), reasoning(2), item("a"), OUTPUT],
+        [reasoning(1), reasoning(2), item("a"), OUTPUT],
+    ),
+    "before an answer": ([reasoning(1), SAYS, ASK], [reasoning(1), SAYS, ASK]),
+    "before a call of the provider's": (
+        [reasoning(1), {"type": "web_search_call", "id": "ws_1"}, ASK],
+        [reasoning(1), {"type": "web_search_call", "id": "ws_1"}, ASK],
+    ),
+    "without an id nothing can be missed": (
+        [{"type": "reasoning", "summary": []}, ASK],
+        [{"type": "reasoning", "summary": []}, ASK],
+    ),
+    "nothing but reasoning": ([reasoning(1)], [reasoning(1)]),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), REASONING.values(), ids=REASONING.keys())
+def test_reasoning_of_responses_leads_to_something(before: Any, after: Any) -> None:
+    assert mend(RESPONSES, {"input": before}, {"Q108"}) == {"input": after}
+    kept = {"previous_response_id": "r", "input": before}
+    assert mend(RESPONSES, kept, {"Q108"}) == kept
+
+
+def test_what_the_system_says_in_between_the_user_says() -> None:
+    system = {
+        "role": "system",
+        "content": [{**text("Be brief."), "cache_control": {}}, text("So.")],
+    }
+    said_so = "<system-reminder>\n{}\n</system-reminder>"
+    assert mend(ANTHROPIC, {"messages": [ASK, system]}, {"Q109"}) == {
+        "messages": [
+            ASK,
+            {
+                "role": "user",
+                "content": [
+                    {**text(said_so.format("Be brief.")), "cache_control": {}},
+                    text(said_so.format("So.")),
+                ],
+            },
+        ]
+    }
+    without = {"messages": [{"role": "system"}, {"role": "system", "content": None}]}
+    assert mend(ANTHROPIC, without, {"Q109"}) == without
+
+
+def model(*names: str, **ids: str) -> dict[str, Any]:
+    calls = [{"functionCall": {"name": name}} for name in names]
+    calls += [{"functionCall": {"name": name, "id": one}} for name, one in ids.items()]
+    return {"role": "model", "parts": calls}
+
+
+def answer(*names: str, **ids: str) -> dict[str, Any]:
+    parts = [{"functionResponse": {"name": name, "response": {}}} for name in names]
+    parts += [
+        {"functionResponse": {"name": name, "id": one, "response": {}}} for name, one in ids.items()
+    ]
+    return {"role": "user", "parts": parts}
+
+
+def lost(name: str, **id: str) -> dict[str, Any]:
+    return {"functionResponse": {**id, "name": name, "response": {"error": NO_RESULT}}}
+
+
+GEMINI_PAIRS = {
+    "a call without its response": (
+        [model("f", "g"), answer("g")],
+        [model("f", "g"), {"role": "user", "parts": [lost("f"), *answer("g")["parts"]]}],
+    ),
+    "the same function twice, answered once": (
+        [model("f", "f"), answer("f")],
+        [model("f", "f"), {"role": "user", "parts": [lost("f"), *answer("f")["parts"]]}],
+    ),
+    "calls with ids": (
+        [model(f="1", g="2"), answer(g="2")],
+        [
+            model(f="1", g="2"),
+            {"role": "user", "parts": [lost("f", id="1"), *answer(g="2")["parts"]]},
+        ],
+    ),
+    "a call at the end": ([model("f")], [model("f"), {"role": "user", "parts": [lost("f")]}]),
+    "a response without its call": (
+        [model("f"), answer("f", "x")],
+        [model("f"), answer("f")],
+    ),
+    "nothing but a response without its call": (
+        [answer("x")],
+        [{"role": "user", "parts": [{"text": RESULT_DROPPED}]}],
+    ),
+    "responses under a role of their own": (
+        [model("f"), {**answer("f"), "role": "function"}],
+        [model("f"), {**answer("f"), "role": "function"}],
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), GEMINI_PAIRS.values(), ids=GEMINI_PAIRS.keys())
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_every_call_of_gemini_has_its_response(before: Any, after: Any, wrapped: bool) -> None:
+    request, expected = {"contents": before}, {"contents": after}
+    if wrapped:
+        request, expected = {"request": request}, {"request": expected}
+    assert mend(GEMINI, request, {"Q001", "Q002"}) == expected
+
+
+def text(value: str) -> dict[str, Any]:
+    return {"type": "text", "text": value}
+
+
+def said(content: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": content}
+
+
+EMPTY = {
+    "an empty block": ([ASK, said([text(" \n"), text("a")])], [ASK, said([text("a")])]),
+    "nothing but an empty block": ([ASK, said([text("")]), ASK], [ASK, ASK]),
+    "an empty string": ([ASK, said(""), ASK], [ASK, ASK]),
+    "an empty question": (
+        [{"role": "user", "content": []}],
+        [{"role": "user", "content": NO_CONTENT}],
+    ),
+    "a blank question": (
+        [{"role": "user", "content": " "}],
+        [{"role": "user", "content": NO_CONTENT}],
+    ),
+    "an empty last message of the assistant's": ([ASK, said([])], [ASK, said([])]),
+    "a blank last message of the assistant's": ([ASK, said(" ")], [ASK]),
+    "space at the end of a prefilled answer": (
+        [ASK, said([text("a"), text("b \n")])],
+        [ASK, said([text("a"), text("b")])],
+    ),
+    "space at the end of an earlier answer": ([ASK, said("a "), ASK], [ASK, said("a "), ASK]),
+    "empty text in a result": (
+        [ASK, call("a"), {"role": "user", "content": [{**error("a"), "content": [text("")]}]}],
+        [ASK, call("a"), {"role": "user", "content": [{**error("a"), "content": [text("")]}]}],
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), EMPTY.values(), ids=EMPTY.keys())
+def test_anthropic_messages_say_something(before: Any, after: Any) -> None:
+    assert mend(ANTHROPIC, {"messages": before}, {"Q004", "Q005", "Q006"}) == {"messages": after}
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [("", None), ([], []), ([text("")], None), ([text("a"), text(" ")], [text("a")]), ("a", "a")],
+)
+def test_a_system_prompt_says_something(system: Any, expected: Any) -> None:
+    mended = mend(ANTHROPIC, {"system": system, "messages": []}, {"Q007"})
+    assert mended.get("system") == expected
+
+
+def test_gemini_parts_and_contents_hold_something() -> None:
+    kept = {"text": "", "thoughtSignature": "s"}
+    request = {
+        "contents": [
+            {"role": "user", "parts": [{"text": ""}, {"text": "a"}, {}]},
+            {"role": "model", "parts": [{"text": ""}]},
+            {"role": "model", "parts": [kept]},
+            {"role": "user", "parts": []},
+        ]
+    }
+    assert mend(GEMINI, request, {"Q004", "Q005"}) == {
+        "contents": [
+            {"role": "user", "parts": [{"text": "a"}]},
+            {"role": "model", "parts": [kept]},
+            {"role": "user", "parts": [{"text": NO_CONTENT}]},
+        ]
+    }
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+def test_every_mark_for_the_cache_goes_and_schemas_keep_theirs() -> None:
+    schema = {"properties": {"cache_control": {"type": "string"}}}
+    tool = {"name": "a", "input_schema": schema}
+    function = {"type": "function", "function": {"name": "a", "parameters": schema}}
+    arguments = {"type": "tool_use", "id": "a", "name": "a", "input": MARK}
+    request = {
+        **MARK,
+        "system": [{**text("a"), **MARK}],
+        "tools": [{**tool, **MARK}, {**function, **MARK}],
+        "messages": [
+            {**said([{**text("a"), **MARK}, {**arguments, **MARK}]), **MARK},
+            {"role": "user", "content": [{**error("a"), "content": [{**text("b"), **MARK}]}]},
+        ],
+    }
+    expected = {
+        "system": [text("a")],
+        "tools": [tool, function],
+        "messages": [
+            said([text("a"), arguments]),
+            {"role": "user", "content": [{**error("a"), "content": [text("b")]}]},
+        ],
+    }
+    for protocol in (ANTHROPIC, CHAT):
+        assert mend(protocol, request, {"Q101"}) == expected
+
+
+def test_thinking_bears_no_mark_and_its_neighbours_keep_theirs() -> None:
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": SIGNED}
+    request = {"messages": [said([{**thinking, **MARK}, {**text("a"), **MARK}])]}
+    assert mend(ANTHROPIC, request, {"Q102"}) == {
+        "messages": [said([thinking, {**text("a"), **MARK}])]
+    }
+
+
+IDS = [
+    (CallIdLimit(), "toolu_01-a", True),
+    (CallIdLimit(), "functions.Bash:0", False),
+    (CallIdLimit(), "a" * 65, False),
+    (CallIdLimit(), "", False),
+    (CallIdLimit(), "a\n", False),
+    (CallIdLimit("a-zA-Z0-9", 9, exact=True), "a1B2c3D4e", True),
+    (CallIdLimit("a-zA-Z0-9", 9, exact=True), "short", False),
+    (CallIdLimit("a-zA-Z0-9", 9, exact=True), "call_0123", False),
+    (CallIdLimit(r"\x20-\x7e", 40), "functions.Bash:0", True),
+]
+
+
+@pytest.mark.parametrize(("limit", "call_id", "taken"), IDS)
+def test_an_id_that_is_taken_stays_and_any_other_gets_one_that_is(
+    limit: CallIdLimit, call_id: str, taken: bool
+) -> None:
+    assert limit.takes(call_id) is taken
+    assert (limit.fit(call_id) == call_id) is taken
+    assert limit.takes(limit.fit(call_id))
+    assert limit.fit(call_id) == limit.fit(call_id)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "request_body", "ids"),
+    [
+        (ANTHROPIC, {"messages": [call("a.b"), results("a.b")]}, 2),
+        (CHAT, {"messages": [chat_call("a.b"), chat_result("a.b")]}, 2),
+        (RESPONSES, {"input": [item("a.b"), item("a.b", "function_call_output")]}, 2),
+        (RESPONSES, {"previous_response_id": "r", "input": [item("a.b")]}, 0),
+    ],
+)
+def test_a_call_and_its_result_get_the_same_id(
+    protocol: WireProtocol, request_body: Any, ids: int
+) -> None:
+    limit = CallIdLimit("a-zA-Z0-9", 9, exact=True)
+    mended = json.dumps(mend(protocol, request_body, {"Q103"}, call_ids=limit))
+    assert mended.count(limit.fit("a.b")) == ids
+    assert ("a.b" in mended) is (ids == 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, " "),
+        ({"reasoning_content": ""}, " "),
+        ({"reasoning_content": None}, " "),
+        ({"reasoning_content": "Hm."}, "Hm."),
+    ],
+)
+def test_kimi_gets_some_reasoning_with_every_call(fields: Any, expected: str) -> None:
+    request = {"messages": [{**chat_call("a"), **fields}, said("no call")]}
+    mended = mend(CHAT, request, {"Q104"})
+    assert mended["messages"][0]["reasoning_content"] == expected
+    assert mended["messages"][1] == said("no call")
+
+
+def test_without_thinking_no_reasoning_is_filled_in() -> None:
+    request = {"thinking": {"type": "disabled"}, "messages": [chat_call("a")]}
+    assert mend(CHAT, request, {"Q104"}) == request
+
+
+def test_deepseek_gets_reasoning_with_every_answer_once_there_was_a_call() -> None:
+    kept = {**said("b"), "reasoning_content": "Hm."}
+    request = {"messages": [ASK, chat_call("a"), chat_result("a"), said("a"), kept]}
+    space = {"reasoning_content": " "}
+    assert mend(CHAT, request, {"Q106"}) == {
+        "messages": [
+            ASK,
+            {**chat_call("a"), **space},
+            chat_result("a"),
+            {**said("a"), **space},
+            kept,
+        ]
+    }
+    for untouched in (
+        {"messages": [ASK, said("a")]},
+        {"messages": [chat_call("a")], "thinking": {"type": "disabled"}},
+    ):
+        assert mend(CHAT, untouched, {"Q106"}) == untouched
+
+
+SPOKEN = {"role": "user", "parts": [{"text": "Hello"}]}
+UNSIGNED = {"thoughtSignature": "skip_thought_signature_validator"}
+
+
+def calling(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"role": "model", "parts": [{"functionCall": {"name": "f"}, **part} for part in parts]}
+
+
+SIGNATURES = {
+    "a call that nobody signed": ([SPOKEN, calling({})], [SPOKEN, calling(UNSIGNED)]),
+    "parallel calls": ([SPOKEN, calling({}, {})], [SPOKEN, calling(UNSIGNED, {})]),
+    "parallel calls, signed as Gemini does": (
+        [SPOKEN, calling({"thoughtSignature": "s"}, {})],
+        [SPOKEN, calling({"thoughtSignature": "s"}, {})],
+    ),
+    "the other spelling": (
+        [SPOKEN, calling({"thought_signature": "s"})],
+        [SPOKEN, calling({"thought_signature": "s"})],
+    ),
+    "an empty signature": (
+        [SPOKEN, calling({"thoughtSignature": ""})],
+        [SPOKEN, calling(UNSIGNED)],
+    ),
+    "every step since the user spoke": (
+        [SPOKEN, calling({}), answer("f"), calling({"thoughtSignature": "s"}), answer("f")],
+        [SPOKEN, calling(UNSIGNED), answer("f"), calling({"thoughtSignature": "s"}), answer("f")],
+    ),
+    "what was before, Gemini does not look at": (
+        [SPOKEN, calling({}), answer("f"), SPOKEN],
+        [SPOKEN, calling({}), answer("f"), SPOKEN],
+    ),
+    "nobody spoke": ([calling({})], [calling({})]),
+    "parts that are none": (
+        [SPOKEN, {"role": "model", "parts": [None, {"text": 5}]}, {"role": "user", "parts": 5}],
+        [SPOKEN, {"role": "model", "parts": [None, {"text": 5}]}, {"role": "user", "parts": 5}],
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), SIGNATURES.values(), ids=SIGNATURES.keys())
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_gemini_learns_that_a_call_is_not_signed(before: Any, after: Any, wrapped: bool) -> None:
+    request, expected = {"contents": before}, {"contents": after}
+    if wrapped:
+        request, expected = {"request": request}, {"request": expected}
+    assert mend(GEMINI, request, {"Q107"}) == expected
+
+
+def thought(signature: str) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": "Hm.", "signature": signature}
+
+
+@pytest.mark.parametrize(
+    ("signature", "kept"),
+    [
+        (SIGNED, True),
+        ("EqQB" + "a+/" * 40 + "==", True),
+        ("", False),
+        ("proxy-thinking-placeholder", False),
+        ("0f" * 32, False),
+        ("c1a1d2e3-4f56-7890-abcd-ef0123456789-c1a1d2e3-4f56-7890-abcd-ef0123456789", False),
+    ],
+)
+def test_thinking_that_anthropic_did_not_sign_is_dropped(signature: str, kept: bool) -> None:
+    request = {"messages": [said([thought(signature), text("a")]), ASK]}
+    mended = mend(ANTHROPIC, request, {"Q105"})
+    assert (len(mended["messages"][0]["content"]) == 2) is kept
+
+
+def test_a_call_whose_thinking_was_dropped_goes_on_without_thinking() -> None:
+    on = {"type": "enabled", "budget_tokens": 1024}
+    calling = said([thought(""), *call("a")["content"]])
+    mended = mend(ANTHROPIC, {"thinking": on, "messages": [calling, results("a")]}, {"Q105"})
+    assert mended == {"thinking": {"type": "disabled"}, "messages": [call("a"), results("a")]}
+
+
+def test_after_the_call_is_over_thinking_stays_on() -> None:
+    on = {"type": "enabled", "budget_tokens": 1024}
+    calling = said([thought(""), *call("a")["content"]])
+    messages = [calling, results("a"), said([thought(SIGNED), text("Done.")]), ASK]
+    mended = mend(ANTHROPIC, {"thinking": on, "messages": messages}, {"Q105"})
+    assert mended["thinking"] == on
+    assert mended["messages"][0] == call("a")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "code", "request_body", "expected"),
+    [
+        (ANTHROPIC, "Q201", {"temperature": 1, "top_p": 0.9}, {"temperature": 1}),
+        (ANTHROPIC, "Q201", {"temperature": None, "top_p": 1}, {"temperature": None, "top_p": 1}),
+        (ANTHROPIC, "Q201", {"top_p": 0.9}, {"top_p": 0.9}),
+        (CHAT, "Q202", {"model": "m", "temperature": 0.2}, {"model": "m"}),
+        (CHAT, "Q202", {"model": "m", "temperature": 1}, {"model": "m", "temperature": 1}),
+        (CHAT, "Q203", {"max_tokens": 5}, {"max_completion_tokens": 5}),
+        (
+            CHAT,
+            "Q203",
+            {"max_tokens": 5, "max_completion_tokens": 6},
+            {"max_completion_tokens": 6},
+        ),
+        (CHAT, "Q203", {"max_completion_tokens": 6}, {"max_completion_tokens": 6}),
+        (CHAT, "Q204", {"max_tokens": 9000}, {"max_tokens": 8192}),
+        (CHAT, "Q204", {"max_tokens": 8192}, {"max_tokens": 8192}),
+        (RESPONSES, "Q204", {"max_output_tokens": 9000}, {"max_output_tokens": 8192}),
+        (
+            GEMINI,
+            "Q204",
+            {"generationConfig": {"maxOutputTokens": 9000}},
+            {"generationConfig": {"maxOutputTokens": 8192}},
+        ),
+        (
+            ANTHROPIC,
+            "Q204",
+            {"max_tokens": 64000, "thinking": {"type": "enabled", "budget_tokens": 63999}},
+            {"max_tokens": 8192, "thinking": {"type": "enabled", "budget_tokens": 8191}},
+        ),
+        (CHAT, "Q204", {"max_tokens": "many"}, {"max_tokens": "many"}),
+    ],
+)
+def test_parameters_are_what_the_target_takes(
+    protocol: WireProtocol, code: str, request_body: Any, expected: Any
+) -> None:
+    assert mend(protocol, request_body, {code}, max_output_tokens=8192) == expected
+
+
+def test_nothing_else_moves() -> None:
+    body = (
+        b'{ "n": 1.0e0, "messages" : [\n {"role":"user","content":"\\u00e9 \\ud83d"} ,'
+        b'{"role":"assistant","content":[ ]},{"role":"user" , "content":"x"}\t] }'
+    )
+    mended = mend_messages(ANTHROPIC, body, Traits(frozenset({"Q005"})))
+    assert mended.body == body.replace(b' ,{"role":"assistant","content":[ ]}', b"")
+
+
+@pytest.mark.parametrize("protocol", WireProtocol, ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"messages":7,"input":{},"contents":null,"system":3,"tools":"x"}',
+        b'{"messages":[7,null,{"role":7,"content":7}],"input":[7,{}],"contents":[{"parts":7}]}',
+        b'{"messages":[{"role":"assistant","tool_calls":[7,{"id":7}],"content":[7,{"type":7}]}]}',
+    ],
+)
+def test_what_is_no_request_passes_untouched(protocol: WireProtocol, body: bytes) -> None:
+    traits = Traits(MESSAGE_CODES, max_output_tokens=1)
+    assert mend_messages(protocol, body, traits).body is body
+
+
+def test_a_rule_that_is_off_does_nothing() -> None:
+    body = json.dumps({"messages": [ASK, call("a")]}).encode()
+    traits = Traits(MESSAGE_CODES)
+    assert mend_messages(ANTHROPIC, body, Traits()).body is body
+    assert mend_messages(ANTHROPIC, body, traits, disabled=MESSAGE_CODES).body is body
+
+
+# Any history at all
+
+ids = st.sampled_from(["a", "b", "call.1"])
+anthropic_blocks = st.one_of(
+    st.builds(text, st.sampled_from(["", " ", "Hello", "end "])),
+    ids.map(lambda one: call(one)["content"][0]),
+    ids.map(lambda one: results(one)["content"][0]),
+    st.sampled_from(["", SIGNED]).map(thought),
+)
+anthropic_messages = st.lists(
+    st.one_of(
+        st.builds(
+            lambda role, content: {"role": role, "content": content},
+            st.sampled_from(["user", "assistant"]),
+            st.one_of(st.sampled_from(["", " ", "Hello "]), st.lists(anthropic_blocks, max_size=4)),
+        )
+    ),
+    max_size=6,
+)
+chat_messages = st.lists(
+    st.one_of(
+        st.just(ASK),
+        st.just(said("")),
+        st.lists(ids, min_size=1, max_size=2, unique=True).map(lambda some: chat_call(*some)),
+        ids.map(chat_result),
+    ),
+    max_size=8,
+)
+
+
+def assert_anthropic_accepts(messages: list[Any]) -> None:
+    """The checks of the API that the rules are about."""
+    turns: list[tuple[str, list[Any]]] = []
+    for number, message in enumerate(messages):
+        role, content = message["role"], message["content"]
+        blocks = [text(content)] if isinstance(content, str) else content
+        is_last = number == len(messages) - 1
+        assert blocks or (is_last and role == "assistant")
+        for block in blocks:
+            is_optional = is_last and role == "assistant" and content == ""
+            assert block["type"] != "text" or block["text"].strip() or is_optional
+        if turns and turns[-1][0] == role:
+            turns[-1][1].extend(blocks)
+        else:
+            turns.append((role, list(blocks)))
+    if messages and messages[-1]["role"] == "assistant" and turns[-1][1]:
+        last = turns[-1][1][-1]
+        assert last["type"] != "text" or last["text"] == last["text"].rstrip()
+    for number, (role, blocks) in enumerate(turns):
+        if role != "assistant":
+            continue
+        calls = {block["id"] for block in blocks if block["type"] == "tool_use"}
+        following = turns[number + 1][1] if number + 1 < len(turns) else []
+        kinds = [block["type"] == "tool_result" for block in following]
+        answered = [block["tool_use_id"] for block in following if block["type"] == "tool_result"]
+        assert set(answered) == calls
+        assert len(answered) == len(calls)
+        assert not calls or kinds == sorted(kinds, reverse=True)
+
+
+PAIRS_AND_CONTENT = frozenset({"Q001", "Q002", "Q003", "Q004", "Q005", "Q006", "Q105"})
+
+
+@given(anthropic_messages.filter(lambda some: any(one["role"] == "user" for one in some)))
+def test_any_anthropic_history_becomes_one_that_is_accepted(messages: list[Any]) -> None:
+    messages = [
+        {
+            **one,
+            "content": one["content"]
+            if isinstance(one["content"], str)
+            else [
+                block
+                for block in one["content"]
+                if (block["type"] == "tool_result") <= (one["role"] == "user")
+                and (block["type"] in ("tool_use", "thinking")) <= (one["role"] == "assistant")
+            ],
+        }
+        for one in messages
+    ]
+    mended = mend(ANTHROPIC, {"messages": messages}, PAIRS_AND_CONTENT)
+    assert_anthropic_accepts(mended["messages"])
+
+
+@given(chat_messages)
+def test_any_chat_history_becomes_one_that_is_accepted(messages: list[Any]) -> None:
+    mended = mend(CHAT, {"messages": messages}, {"Q001", "Q002", "Q003", "Q005"})["messages"]
+    expected: list[str] = []
+    for message in mended:
+        if message["role"] == "tool":
+            expected.remove(message["tool_call_id"])
+        else:
+            assert not expected
+            expected = [one["id"] for one in message.get("tool_calls", ())]
+    assert not expected

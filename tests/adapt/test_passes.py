@@ -1,0 +1,358 @@
+"""One request for one target: bytes in, bytes out, and what was said about it."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies.schemas import SCHEMAS
+from strategies.tool_requests import tool_requests
+from wiremend.adapt.lessons import Lesson
+from wiremend.adapt.passes import FittedRequest, fit_request
+from wiremend.adapt.schema_dialects import DIALECTS, violations
+from wiremend.adapt.tool_list import client_tools
+from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.traits import TargetTraits
+from wiremend.repair.tool_names import name_back
+
+ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
+RESPONSES, GEMINI = WireProtocol.RESPONSES, WireProtocol.GEMINI
+
+
+def outgoing(body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> OutgoingRequest:
+    return OutgoingRequest("p", "m", "https", "p.example", 443, "/v1/messages", headers, body)
+
+
+def traits(dialect: str) -> TargetTraits:
+    return TargetTraits(dialect, NAMES_BY_DIALECT.get(dialect), unique_names=True)
+
+
+def fit(
+    protocol: WireProtocol, body: str | bytes, dialect: str, *lessons: Lesson, **options: Any
+) -> FittedRequest:
+    data = body.encode() if isinstance(body, str) else body
+    return fit_request(protocol, outgoing(data), traits(dialect), lessons, **options)
+
+
+TOOL = '"type":"object","properties":{"a":{"type":"array"}}'
+MENDED = '{"type":"object","properties":{"a":{"type":"array","items":{"type":"string"}}}}'
+
+SPANS = [
+    # case, protocol, dialect, before, after; everything else keeps its bytes, spaces included
+    ("only the schema that leaves the dialect", CHAT, "openai",
+     '{ "tools":[ {"type":"function","function":{"name":"x","parameters": {' + TOOL + '} }},\n'
+     '{"type":"function","function":{"name":"y","parameters":{ "type" :"object",'
+     '"properties":{}}}}],"n":1.50,"s":"\\u00e9"}',
+     '{ "tools":[ {"type":"function","function":{"name":"x","parameters": ' + MENDED + ' }},\n'
+     '{"type":"function","function":{"name":"y","parameters":{ "type" :"object",'
+     '"properties":{}}}}],"n":1.50,"s":"\\u00e9"}'),
+    ("a strict tool", RESPONSES, "openai",
+     '{"tools":[{"type":"function","name":"x","strict":true,"parameters":'
+     '{"type":"object","properties":{}}}]}',
+     '{"tools":[{"type":"function","name":"x","strict":true,"parameters":'
+     '{"type":"object","properties":{},"required":[],"additionalProperties":false}}]}'),
+    ("an alternative at the root", ANTHROPIC, "anthropic",
+     '{"tools":[{"name":"x","input_schema":{"oneOf":[{"type":"object","properties":{"a":'
+     '{"type":"string"}}}],"type":"object"}}]}',
+     '{"tools":[{"name":"x","input_schema":{"type":"object","properties":{"a":'
+     '{"type":"string"}}}}]}'),
+    ("the plain repairs come first", ANTHROPIC, "anthropic",
+     '{"tools":[{"name":""},{"name":"x","input_schema":null}]}',
+     '{"tools":[{"name":"x","input_schema":'
+     '{"type":"object","properties":{},"additionalProperties":false}}]}'),
+    ("Gemini's words", GEMINI, "gemini",
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"type":"OBJECT",'
+     '"properties":{"a":{"type":"STRING","const":"v"}},"additionalProperties":false}}]}]}',
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"type":"object",'
+     '"properties":{"a":{"type":"string","enum":["v"]}}}}]}]}'),
+    ("Gemini's words, wrapped by Code Assist", GEMINI, "gemini",
+     '{"model":"m","project":"p","request":{"tools":[{"functionDeclarations":[{"name":""},'
+     '{"name":"x","parameters":{"$schema":"s","type":"object","properties":{}}}]}],"n":1.50}}',
+     '{"model":"m","project":"p","request":{"tools":[{"functionDeclarations":['
+     '{"name":"x","parameters":{"type":"object","properties":{}}}]}],"n":1.50}}'),
+    ("no function left, wrapped by Code Assist", GEMINI, "gemini",
+     '{"request":{"tools":[{"functionDeclarations":[{"name":""}]},{"googleSearch":{}}],'
+     '"toolConfig":{"functionCallingConfig":{"mode":"ANY"}},"contents":[]}}',
+     '{"request":{"tools":[{"googleSearch":{}}],"contents":[]}}'),
+    ("full JSON Schema stays", GEMINI, "gemini",
+     '{"tools":[{"functionDeclarations":[{"name":"x","parametersJsonSchema":{"$schema":"s"}}]}]}',
+     '{"tools":[{"functionDeclarations":[{"name":"x","parametersJsonSchema":{"$schema":"s"}}]}]}'),
+    ("a repetition", ANTHROPIC, "anthropic",
+     '{"tools":[{"name":"x","input_schema":{"type":"object","properties":{}}}, '
+     '{"name":"x","input_schema":{"type":"object","properties":{}}}]}',
+     '{"tools":[{"name":"x","input_schema":{"type":"object","properties":{}}}]}'),
+    ("a repetition in an entry of its own", GEMINI, "gemini",
+     '{"tools":[{"functionDeclarations":[{"name":"x"}]},{"functionDeclarations":[{"name":"x"}]}]}',
+     '{"tools":[{"functionDeclarations":[{"name":"x"}]}]}'),
+    ("tools of the server", ANTHROPIC, "anthropic",
+     '{"tools":[{"type":"web_search_20250305","name":"web_search"}]}',
+     '{"tools":[{"type":"web_search_20250305","name":"web_search"}]}'),
+    ("no JSON", ANTHROPIC, "anthropic", "{no", "{no"),
+    ("no object", ANTHROPIC, "anthropic", "[]", "[]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("protocol", "dialect", "before", "after"), [pytest.param(*r[1:], id=r[0]) for r in SPANS]
+)
+def test_only_what_the_target_refuses_changes(
+    protocol: WireProtocol, dialect: str, before: str, after: str
+) -> None:
+    fitted = fit(protocol, before, dialect)
+    assert fitted.request.body.decode() == after
+    assert fit(protocol, after, dialect).request.body == after.encode()
+    assert bool(fitted.findings) == (before != after)
+
+
+LONG = "mcp__server__" + "x" * 60 + ".read"
+SENT = NAMES_BY_DIALECT["openai"].fit(LONG)
+
+NAMED = [
+    # case, protocol, a body with the client's name where its tools are named
+    ("Anthropic", ANTHROPIC,
+     '{"tools":[{"name":"N","input_schema":{"type":"object","properties":{}}}],"tool_choice":'
+     '{"type":"tool","name":"N"},"messages":[{"role":"assistant","content":[{"type":"tool_use",'
+     '"id":"t","name":"N","input":{"name":"K"}}]},{"role":"user","content":[{"type":"tool_result",'
+     '"tool_use_id":"t","content":[{"type":"tool_reference","tool_name":"N"}]}]}]}'),
+    ("Chat", CHAT,
+     '{"tools":[{"type":"function","function":{"name":"N","parameters":{"type":"object",'
+     '"properties":{}}}}],"tool_choice":{"type":"function","function":{"name":"N"}},"messages":'
+     '[{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"N",'
+     '"arguments":"{\\"name\\":\\"K\\"}"}}]},{"role":"tool","tool_call_id":"c","name":"N",'
+     '"content":"K"}]}'),
+    ("Chat, older", CHAT,
+     '{"functions":[{"name":"N","parameters":{"type":"object","properties":{}}}],"function_call":'
+     '{"name":"N"},"messages":[{"role":"assistant","function_call":{"name":"N","arguments":"{}"}},'
+     '{"role":"function","name":"N","content":""}]}'),
+    ("Chat, allowed tools", CHAT,
+     '{"tools":[{"type":"custom","custom":{"name":"N"}}],"tool_choice":{"type":"allowed_tools",'
+     '"allowed_tools":{"mode":"auto","tools":[{"type":"function","function":{"name":"N"}}]}},'
+     '"messages":[{"role":"user","name":"K","content":"K"}]}'),
+    ("Responses", RESPONSES,
+     '{"tools":[{"type":"function","name":"N","parameters":{"type":"object","properties":{}}},'
+     '{"type":"namespace","name":"K","tools":[{"type":"custom","name":"N"}]}],"tool_choice":'
+     '{"type":"function","name":"N"},"input":[{"type":"function_call","call_id":"c","name":"N",'
+     '"arguments":"{}"},{"type":"custom_tool_call","call_id":"d","name":"N","input":"K"}]}'),
+    ("Responses, allowed tools", RESPONSES,
+     '{"tools":[{"type":"custom","name":"N"}],"tool_choice":{"type":"allowed_tools","mode":"auto",'
+     '"tools":[{"type":"custom","name":"N"},{"type":"mcp","name":"K"}]},"input":"K"}'),
+    ("Gemini", GEMINI,
+     '{"tools":[{"functionDeclarations":[{"name":"N"}]}],"toolConfig":{"functionCallingConfig":'
+     '{"mode":"ANY","allowedFunctionNames":["N"]}},"contents":[{"parts":[{"functionCall":{"name":'
+     '"N","args":{"name":"K"}}}]},{"parts":[{"functionResponse":{"name":"N","response":{}}}]}]}'),
+    ("Code Assist", GEMINI,
+     '{"request":{"tools":[{"functionDeclarations":[{"name":"N"}]}],"toolConfig":'
+     '{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["N"]}},"contents":[{"parts":'
+     '[{"functionCall":{"name":"N","args":{"name":"K"}}}]},{"parts":[{"functionResponse":'
+     '{"name":"N","response":{}}}]}]}}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("protocol", "body"), [pytest.param(*row[1:], id=row[0]) for row in NAMED])
+def test_a_name_that_is_not_taken_changes_wherever_a_tool_is_named(
+    protocol: WireProtocol, body: str
+) -> None:
+    before = body.replace('"N"', f'"{LONG}"').replace("K", LONG)
+    after = body.replace('"N"', f'"{SENT}"').replace("K", LONG)
+    fitted = fit_request(
+        protocol, outgoing(before.encode()), TargetTraits(names=NAMES_BY_DIALECT["openai"])
+    )
+    assert fitted.request.body.decode() == after
+    assert fitted.renamed == {SENT: LONG}
+    assert {finding.code for finding in fitted.findings} == {"T005"}
+
+
+def test_what_a_tool_of_the_server_is_called_stays() -> None:
+    body = (
+        '{"tools":[{"name":"web_search","input_schema":{"type":"object","properties":{}}},'
+        '{"type":"web_search_20250305","name":"web_search"}],"messages":[{"role":"assistant",'
+        '"content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}}]}]}'
+    )
+    fitted = fit(ANTHROPIC, body, "anthropic")
+    [(sent, name)] = fitted.renamed.items()
+    assert name == "web_search"
+    expected = body.replace('{"name":"web_search","input', f'{{"name":"{sent}","input', 1)
+    assert fitted.request.body.decode() == expected
+
+
+def test_two_different_tools_of_one_name_are_both_kept() -> None:
+    tool = '{"name":"search","description":"%s","input_schema":{"type":"object","properties":{}}}'
+    body = f'{{"tools":[{tool % "Jira"},{tool % "Intercom"}]}}'
+    fitted = fit(ANTHROPIC, body, "anthropic")
+    names = [one["name"] for one in orjson.loads(fitted.request.body)["tools"]]
+    assert names[0] == "search"
+    assert fitted.renamed == {names[1]: "search"}
+    assert fit(ANTHROPIC, body, "anthropic").request.body == fitted.request.body
+
+
+ANSWERS = [
+    # protocol, an answer with the sent name S and the same in places that are the model's own
+    '{"content":[{"type":"tool_use","id":"t","name":"S","input":{"name":"K"}}]}',
+    '{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"S","arguments":"K"}}]}}]}',
+    '{"response":{"output":[{"type":"function_call","name":"S","arguments":"{\\"name\\":\\"K\\"}"}'
+    '],"tools":[{"type":"function","name":"S"}]}}',
+    '{"candidates":[{"content":{"parts":[{"functionCall":{"name":"S","args":{"name":"K"}}}]}}]}',
+    '{"content":[{"type":"text","text":"S"},{"name":"other"}]}',
+    '{"x":1}',
+    "[DONE]",
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_the_answer_calls_tools_as_the_client_does(answer: str) -> None:
+    sent = answer.replace('"S"', f'"{SENT}"').replace("K", SENT)
+    named = answer.replace('"name":"S"', f'"name":"{LONG}"').replace('"S"', f'"{SENT}"')
+    assert name_back(sent.encode(), {SENT: LONG}).decode() == named.replace("K", SENT)
+
+
+def test_an_answer_that_nests_deeply_is_named_back() -> None:
+    nested = '{"a":' * 900 + '{"name":"S"}' + "}" * 900
+    answer = nested.replace("S", SENT).encode()
+    assert name_back(answer, {SENT: LONG}) == nested.replace("S", LONG).encode()
+
+
+HEADERS = (
+    ("x-api-key", "k"),
+    ("anthropic-beta", "a-2025-01-01,b-2025-01-01"),
+    ("Anthropic-Beta", "c-2025-01-01"),
+)
+BETAS = [
+    # refused, what is left
+    (("b-2025-01-01",), (HEADERS[0], ("anthropic-beta", "a-2025-01-01"), HEADERS[2])),
+    (("c-*",), HEADERS[:2]),
+    (("a-*", "b-*", "c-*"), HEADERS[:1]),
+    (("d-2025-01-01",), HEADERS),
+]
+
+
+@pytest.mark.parametrize(("refused", "left"), BETAS)
+def test_refused_betas_are_not_sent(refused: tuple[str, ...], left: object) -> None:
+    request = outgoing(b"{}", HEADERS)
+    lessons = [Lesson("beta", beta) for beta in refused]
+    fitted = fit_request(ANTHROPIC, request, TargetTraits(), lessons)
+    assert fitted.request.headers == left
+    assert (fitted.request is request) == (left == HEADERS)
+    assert fit_request(ANTHROPIC, request, TargetTraits(refused_betas=refused)) == fitted
+
+
+FIELDS = [
+    # the field's path, before, after
+    ("context_management", '{"a":1, "context_management":{"edits":[]}}', '{"a":1}'),
+    ("messages.*.content.*.thinking.cache_control",
+     '{"messages":[{"content":[{"type":"thinking","cache_control":{}},{"type":"text","cache_control"'
+     ':{}}]},{"content":"x"}]}',
+     '{"messages":[{"content":[{"type":"thinking"},{"type":"text","cache_control"'
+     ':{}}]},{"content":"x"}]}'),
+    ("messages.*.cache_control", '{"messages":[{"role":"user","cache_control":{}}]}',
+     '{"messages":[{"role":"user"}]}'),
+    ("tools.*.custom.eager_input_streaming",
+     '{"tools":[{"name":"x","eager_input_streaming":true,"input_schema":{"type":"object","properties":{}}},'
+     '{"type":"bash_1","name":"y","eager_input_streaming":true}]}',
+     '{"tools":[{"name":"x","input_schema":{"type":"object","properties":{}}},'
+     '{"type":"bash_1","name":"y","eager_input_streaming":true}]}'),
+    ("system.*.cache_control.ephemeral.scope",
+     '{"system":[{"type":"text","cache_control":{"type":"ephemeral","scope":"global"}}]}',
+     '{"system":[{"type":"text","cache_control":{"type":"ephemeral"}}]}'),
+    ("messages", '{"messages":[]}', '{"messages":[]}'),
+    ("tools.*.name", '{"tools":[{"type":"bash_1","name":"y"}]}',
+     '{"tools":[{"type":"bash_1","name":"y"}]}'),
+    ("a.b.c", '{"a":[{"b":{"c":1}}]}', '{"a":[{"b":{"c":1}}]}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "before", "after"), FIELDS)
+def test_refused_fields_are_dropped_and_essential_ones_never(
+    field: str, before: str, after: str
+) -> None:
+    request = outgoing(before.encode())
+    fitted = fit_request(ANTHROPIC, request, TargetTraits(), [Lesson("field", field)])
+    assert fitted.request.body.decode() == after
+    assert (fitted.request is request) == (before == after)
+
+
+def test_a_lesson_about_one_tool_leaves_the_others() -> None:
+    tool = '{"name":"%s","input_schema":{"type":"object","properties":{"a":true}}}'
+    body = f'{{"tools":[{tool % "x"},{tool % "y"}]}}'
+    fitted = fit(ANTHROPIC, body, "plain", Lesson("schema-dialect", "moonshot", "y"))
+    expected = body[::-1].replace("eurt", '}"tcejbo":"epyt"{', 1)[::-1]
+    assert fitted.request.body.decode() == expected
+
+
+def test_after_as_is_tools_are_not_touched() -> None:
+    body = '{"tools":[{"name":"x.y","input_schema":{}}]}'
+    assert fit(ANTHROPIC, body, "anthropic", Lesson("as-is")).request.body == body.encode()
+    later = fit(ANTHROPIC, body, "anthropic", Lesson("as-is"), Lesson("custom-type"))
+    assert later.request.body != body.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "dialect", "lessons", "code"),
+    [
+        ('{"tools":[{"name":"x","input_schema":{"anyOf":[],"type":"object"}}]}', "anthropic", (),
+         "T203"),
+        ('{"tools":[{"name":"x.y","input_schema":{"type":"object","properties":{}}}]}',
+         "anthropic", (), "T005"),
+        ('{"tools":[{"name":"x","input_schema":{"type":"object","properties":{}}},'
+         '{"name":"x","input_schema":{"type":"object","properties":{}}}]}', "anthropic", (),
+         "T006"),
+        ('{"a":1,"b":1}', "plain", (Lesson("field", "a"),), "T303"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_is_off_changes_nothing(
+    body: str, dialect: str, lessons: tuple[Lesson, ...], code: str
+) -> None:
+    assert [one.code for one in fit(ANTHROPIC, body, dialect, *lessons).findings] == [code]
+    fitted = fit(ANTHROPIC, body, dialect, *lessons, disabled={code})
+    assert (fitted.request.body, fitted.findings) == (body.encode(), ())
+
+
+_LESSONS = st.sampled_from(
+    [
+        Lesson("schema-dialect", "basic", "Bash"),
+        Lesson("tool-names", "moonshot"),
+        Lesson("custom-type"),
+        Lesson("field", "tools.*.custom.description"),
+        Lesson("field", "messages.*.content.*.tool_use.cache_control"),
+        Lesson("as-is"),
+    ]
+)
+
+
+@settings(deadline=None)
+@given(tool_requests(), st.sampled_from(sorted(DIALECTS)), st.lists(_LESSONS, max_size=2))
+def test_any_request_stays_valid_is_fitted_once_and_changes_only_with_a_finding(
+    case: tuple[str, bytes], dialect: str, lessons: list[Lesson]
+) -> None:
+    protocol, body = WireProtocol(case[0]), case[1]
+    request = outgoing(body)
+    first = fit_request(protocol, request, traits(dialect), lessons)
+    orjson.loads(first.request.body)
+    assert (first.request is request) == (not first.findings)
+    second = fit_request(protocol, first.request, traits(dialect), lessons)
+    assert second.request is first.request
+    assert second.findings == ()
+
+
+_NAMES = st.sampled_from(["a", "b.c", "21st", "mcp__x__" + "y" * 130, "日本", "web search", "a"])
+
+
+@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != "plain"])
+@settings(deadline=None, max_examples=25)
+@given(tools=st.lists(st.tuples(_NAMES, SCHEMAS), max_size=4))
+def test_any_tools_become_ones_that_the_target_takes_and_then_stay(
+    dialect: str, tools: list[tuple[str, Any]]
+) -> None:
+    offered = [{"name": name, "input_schema": schema} for name, schema in tools]
+    fitted = fit(ANTHROPIC, orjson.dumps({"tools": offered}), dialect)
+    request = orjson.loads(fitted.request.body)
+    limit = NAMES_BY_DIALECT.get(dialect)
+    names = [tool.fields["name"] for tool in client_tools(ANTHROPIC, request)]
+    for tool in client_tools(ANTHROPIC, request):
+        assert violations(tool.fields["input_schema"], DIALECTS[dialect]) == []
+        assert limit is None or limit.takes(tool.fields["name"])
+    assert len(set(names)) == len(names)
+    assert {fitted.renamed.get(name, name) for name in names} == {name for name, _ in tools}
+    assert fit(ANTHROPIC, fitted.request.body, dialect).request.body == fitted.request.body

@@ -1,0 +1,240 @@
+"""Learning from a rejection, told as a conversation: refused, changed, accepted, remembered."""
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+from wiremend.adapt.lessons import LESSONS_LIMIT, Lesson, LessonBook, PlacedLesson, as_toml
+from wiremend.adapt.rejection_recovery import AMENDMENTS_LIMIT, FittedRequests
+from wiremend.config.load import parse_config
+from wiremend.config.model import LearntLesson
+from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.base.traits import TargetTraits
+from wiremend.rules.rule import Finding
+from wiremend.targets.rows import traits_of
+
+ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
+REGEX = {"type": "object", "properties": {"a": {}}, "patternProperties": {"^(.*)$": {}}}
+UNION = {"type": "object", "anyOf": [{"type": "object", "properties": {"a": {"type": "string"}}}]}
+FINE = {"type": "object", "properties": {}}
+BETA = (("anthropic-beta", "b-1,b-2"),)
+
+
+def tool(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "input_schema": schema}
+
+
+def request(*tools: dict[str, Any], **fields: Any) -> OutgoingRequest:
+    body = json.dumps({"model": "m", "tools": tools, **fields}).encode()
+    return OutgoingRequest("p", "m", "https", "p.example", 443, "/v1/messages", BETA, body)
+
+
+def sending(
+    outgoing: OutgoingRequest,
+    book: LessonBook | None = None,
+    traits: TargetTraits = TargetTraits(),  # noqa: B008 - frozen
+    **options: Any,
+) -> FittedRequests:
+    requests = FittedRequests(ANTHROPIC, book or LessonBook(), **options)
+    requests.add(outgoing, traits)
+    return requests
+
+
+def refuse(requests: FittedRequests, message: str, status: int = 400) -> list[Finding]:
+    return requests.amend(0, make_error(status=status, message=message))
+
+
+def sent_tools(requests: FittedRequests) -> list[Any]:
+    tools: list[Any] = json.loads(requests.at(0).request.body)["tools"]
+    return tools
+
+
+def test_a_refused_tool_is_mended_the_others_stay_and_the_lesson_is_remembered() -> None:
+    book = LessonBook()
+    requests = sending(request(tool("x", UNION), tool("y", UNION)), book)
+    assert sent_tools(requests) == [tool("x", UNION), tool("y", UNION)]
+    [finding] = refuse(requests, "tools.1.custom.input_schema: input_schema does not support oneOf")
+    assert (finding.code, finding.done) == (
+        "T301",
+        "sent once more: schema-dialect anthropic for tool 'y'",
+    )
+    [x, y] = sent_tools(requests)
+    assert x == tool("x", UNION)
+    assert y == tool("y", {"type": "object", "properties": {"a": {"type": "string"}}})
+    assert book.learnt == ()
+    assert requests.accepted(0) == (Lesson("schema-dialect", "anthropic", "y"),)
+    assert requests.accepted(0) == ()
+    later = sending(request(tool("z", UNION), tool("y", UNION)), book)
+    assert [one["input_schema"] == UNION for one in sent_tools(later)] == [True, False]
+    elsewhere = sending(request(tool("y", UNION)), book)
+    assert elsewhere.at(0).request.provider == "p"
+
+
+def test_a_lesson_is_for_one_provider_and_model() -> None:
+    book = LessonBook()
+    book.learn("p", "m", [Lesson("field", "a")])
+    assert book.of("p", "m") == (Lesson("field", "a"),)
+    assert book.of("p", "other") == book.of("other", "m") == ()
+
+
+def test_tools_that_are_refused_one_by_one_are_mended_one_by_one() -> None:
+    requests = sending(request(*(tool(f"t{n}", UNION) for n in range(AMENDMENTS_LIMIT + 1))))
+    for number in range(AMENDMENTS_LIMIT):
+        message = f"tools.{number}.custom.input_schema: input_schema does not support oneOf"
+        assert [one.code for one in refuse(requests, message)] == ["T301"]
+    assert (
+        refuse(requests, f"tools.{AMENDMENTS_LIMIT}.custom.input_schema: input_schema does") == []
+    )
+    assert len(requests.accepted(0)) == AMENDMENTS_LIMIT
+
+
+def test_a_schema_that_is_in_its_dialect_and_still_refused_becomes_a_plainer_one() -> None:
+    requests = sending(
+        request(tool("x", REGEX)), traits=traits_of(ANTHROPIC, "api.anthropic.com", "m")
+    )
+    message = "tools.0.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft"
+    [finding] = refuse(requests, message)
+    assert finding.done == "sent once more: schema-dialect basic for tool 'x'"
+    assert sent_tools(requests) == [tool("x", {"type": "object", "properties": {"a": {}}})]
+    assert refuse(requests, message)[0].code == "T302"
+
+
+def test_a_rejection_that_teaches_nothing_sends_the_original_once() -> None:
+    book = LessonBook()
+    requests = sending(request(tool("x", {})), book)
+    assert sent_tools(requests) != [tool("x", {})]
+    [finding] = refuse(requests, "the tools are not to my taste")
+    assert (finding.code, sent_tools(requests)) == ("T302", [tool("x", {})])
+    assert requests.accepted(0) == (Lesson("as-is"),)
+    assert sent_tools(sending(request(tool("x", {})), book)) == [tool("x", {})]
+    assert refuse(requests, "the tools are not to my taste") == []
+
+
+def test_after_the_original_was_tried_nothing_else_is() -> None:
+    requests = sending(request(tool("x", {}), tool("y", UNION)))
+    refuse(requests, "no")
+    assert (
+        refuse(requests, "tools.1.custom.input_schema: input_schema does not support oneOf") == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("prompt is too long: 203000 tokens > 200000 maximum", 400),
+        ("Your credit balance is too low", 400),
+        ("Invalid 'tools': array too long. Expected an array with maximum length 128", 400),
+        ("no", 401),
+        ("no", 500),
+    ],
+)
+def test_what_the_original_would_meet_too_is_not_tried_again(message: str, status: int) -> None:
+    assert refuse(sending(request(tool("x", {}))), message, status) == []
+
+
+def test_an_unchanged_request_that_is_refused_is_not_sent_again() -> None:
+    assert refuse(sending(request(tool("x", FINE))), "no") == []
+
+
+def test_headers_and_fields_are_learnt_alike() -> None:
+    book = LessonBook()
+    requests = sending(request(context_management={}, messages=[]), book)
+    refuse(requests, "Unexpected value(s) `b-1` for the `anthropic-beta` header.")
+    assert requests.at(0).request.headers == (("anthropic-beta", "b-2"),)
+    refuse(requests, "context_management: Extra inputs are not permitted")
+    assert requests.at(0).request.headers == (("anthropic-beta", "b-2"),)
+    assert b"context_management" not in requests.at(0).request.body
+    assert requests.accepted(0) == (Lesson("beta", "b-1"), Lesson("field", "context_management"))
+
+
+def test_a_fault_of_ours_sends_the_request_as_the_client_wrote_it() -> None:
+    outgoing = request(tool("x", UNION))
+    requests = FittedRequests(ANTHROPIC)
+    requests.add(outgoing, traits_of(ANTHROPIC, "api.anthropic.com", "m"))
+    requests.disabled = None  # type: ignore[assignment] # makes any rule fail
+    fitted = requests.at(0)
+    assert fitted.request is outgoing
+    assert [finding.code for finding in fitted.findings] == ["T305"]
+
+
+@pytest.mark.parametrize("code", ["T301", "T302"])
+def test_a_rule_that_is_off_learns_nothing(code: str) -> None:
+    requests = sending(request(tool("x", {})), disabled={"T301", "T302"} - {code})
+    found = refuse(requests, "Unexpected value(s) `b-1` for the `anthropic-beta` header.")
+    assert [one.code for one in found] == [code]
+
+
+def test_an_error_names_the_tool_as_the_client_knows_it() -> None:
+    requests = sending(
+        request(tool("mcp__s__a.b", FINE)), traits=traits_of(ANTHROPIC, "api.anthropic.com", "m")
+    )
+    message = "tools.0.custom.input_schema: bad"
+    expected = f'{message} (tools.0 is tool "mcp__s__a.b" (MCP server "s"))'
+    assert requests.explain(0, message) == expected
+    assert requests.explain(0, "overloaded") == "overloaded"
+    off = sending(request(tool("x", FINE)), disabled={"E006"})
+    assert off.explain(0, message) == message
+
+
+def test_the_last_word_on_a_targets_tools_counts() -> None:
+    book = LessonBook()
+    book.learn("p", "m", [Lesson("schema-dialect", "basic", "x"), Lesson("field", "a")])
+    book.learn("p", "m", [Lesson("as-is")])
+    assert book.of("p", "m") == (Lesson("field", "a"), Lesson("as-is"))
+    book.learn("p", "m", [Lesson("unique-names")])
+    assert book.of("p", "m") == (Lesson("field", "a"), Lesson("unique-names"))
+
+
+def test_the_book_is_bounded() -> None:
+    book = LessonBook()
+    for number in range(LESSONS_LIMIT + 10):
+        book.learn("p", "m", [Lesson("field", f"f{number}")])
+    assert len(book.learnt) == LESSONS_LIMIT
+    assert book.learnt[0].lesson.value == "f10"
+
+
+LESSONS = [
+    PlacedLesson(
+        "api.kimi.com", "kimi-k3", Lesson("schema-dialect", "moonshot", 'a "b"\n\\ \x7f é')
+    ),
+    PlacedLesson("go", "*", Lesson("beta", "b-1")),
+    PlacedLesson("go", "m[1m]", Lesson("unique-names")),
+]
+
+
+def test_lessons_are_written_as_configuration_and_read_again() -> None:
+    text = as_toml(LESSONS)
+    assert len(tomllib.loads(text)["lessons"]) == 3
+    read = parse_config(text, "x", {}).lessons
+    assert [
+        PlacedLesson(one.provider, one.model, Lesson(one.kind, one.value, one.tool)) for one in read
+    ] == LESSONS
+    assert as_toml([]) == ""
+
+
+def test_lessons_of_the_configuration_are_heeded_and_replaced() -> None:
+    book = LessonBook()
+    book.give(LESSONS)
+    assert book.of("go", "anything") == (Lesson("beta", "b-1"),)
+    assert book.of("go", "M[1m]") == (Lesson("beta", "b-1"),)
+    assert book.of("go", "m[1m]") == (Lesson("beta", "b-1"), Lesson("unique-names"))
+    assert book.learnt == ()
+    book.give(())
+    assert book.of("go", "m[1m]") == ()
+
+
+@pytest.mark.parametrize(
+    ("lesson", "complaint"),
+    [
+        ({"kind": "schema-dialect", "value": "gemni"}, "did you mean 'gemini'"),
+        ({"kind": "tool-names", "value": "x"}, "expected one of"),
+        ({"kind": "field"}, "is needed for the kind 'field'"),
+        ({"kind": "other"}, "schema-dialect"),
+    ],
+)
+def test_a_lesson_that_makes_no_sense_is_refused(lesson: dict[str, str], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        LearntLesson.model_validate({"provider": "p", **lesson})

@@ -1,0 +1,188 @@
+"""Any schema becomes one that the dialect accepts; one that it accepts stays."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from strategies.schemas import SCHEMAS
+from wiremend.adapt.schema_conversion import convert_schema
+from wiremend.adapt.schema_dialects import DIALECTS, violations
+
+
+def _object(properties: dict[str, Any], **keywords: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, **keywords}
+
+
+_STRING = {"type": "string"}
+_A_B = {"A": _object({"b": {"$ref": "#/$defs/B"}}), "B": {"type": "integer"}}
+
+# dialect, what a provider says of it, the schema, the nearest one
+CONVERTED = [
+    ("anthropic", "input_schema does not support oneOf, allOf, or anyOf at the top level",
+     {"type": "object", "anyOf": [_object({"a": _STRING}, required=["a"]),
+                                  _object({"b": _STRING}, required=["b"])]},
+     _object({"a": _STRING, "b": _STRING}, description="Give (a) or (b).")),
+    ("anthropic", "input_schema does not support oneOf, allOf, or anyOf at the top level",
+     {"allOf": [_object({"a": _STRING}, required=["a"]), _object({"b": _STRING})]},
+     _object({"a": _STRING, "b": _STRING}, required=["a"])),
+    ("anthropic", "It must match JSON Schema draft 2020-12",
+     _object({"n": {"type": "number", "minimum": 0, "exclusiveMinimum": True}}),
+     _object({"n": {"type": "number", "exclusiveMinimum": 0}})),
+    ("anthropic", "It must match JSON Schema draft 2020-12",
+     _object({"p": {"type": "array", "items": [_STRING, {"type": "integer"}]}}),
+     _object({"p": {"type": "array", "prefixItems": [_STRING, {"type": "integer"}]}})),
+    ("anthropic", "It must match JSON Schema draft 2020-12",
+     _object({"e": {"type": "string", "enum": []}, "f": {"type": "string", "required": True}}),
+     _object({"e": _STRING, "f": _STRING})),
+    ("anthropic", "Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'",
+     _object({"filter[id]": _STRING, "a": _object({"$top": _STRING})},
+             required=["a", "filter[id]"]),
+     _object({"a": _object({"$top": _STRING})}, required=["a"],
+             description="Cannot be given: filter[id].")),
+    ("openai", "In context=('properties', 'y'), array schema missing items",
+     _object({"y": {"type": "array"}}),
+     _object({"y": {"type": "array", "items": _STRING}})),
+    ("openai", "In context=(), object schema missing properties",
+     {"type": "object", "additionalProperties": _STRING},
+     _object({}, additionalProperties=_STRING)),
+    ("openai", "schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf' at the top",
+     {"type": "object", "oneOf": [_object({"a": _STRING})]}, _object({"a": _STRING})),
+    ("anthropic", "input_schema does not support oneOf, allOf, or anyOf at the top level",
+     {"type": "object", "anyOf": [_object({"a": _STRING}),
+                                  _object({"b": {"$ref": "#/anyOf/0/properties/a"}})]},
+     _object({"a": _STRING, "b": _STRING})),
+    ("openai", "In context=('properties', 'b'), array schema missing items",
+     _object({"a": {"$ref": "#/properties/b/items/0"}, "b": {"type": "array", "items": [_STRING]}}),
+     _object({"a": _STRING, "b": {"type": "array", "items": _STRING}})),
+    ("openai-strict", "'definitions' is not permitted",
+     _object({"a": {"$ref": "#/definitions/A"}}, required=["a"], definitions={"A": _STRING}),
+     _object({"a": _STRING}, required=["a"], additionalProperties=False)),
+    ("basic", "'^\\p{L}+$' is not a 'regex'",
+     _object({"a": {"type": "string", "pattern": "^\\p{L}+$", "format": "uri"}}),
+     _object({"a": {"type": "string",
+                    "description": 'pattern: "^\\\\p{L}+$". format: "uri".'}})),
+    ("openai-strict", "'required' is required to be an array including every key",
+     _object({"a": _STRING, "n": {"type": "integer"}}, required=["a"]),
+     _object({"a": _STRING, "n": {"type": ["integer", "null"]}}, required=["a", "n"],
+             additionalProperties=False)),
+    ("openai-strict", "'oneOf' is not permitted",
+     _object({"a": {"oneOf": [_STRING, {"type": "null"}]}}, required=["a"]),
+     _object({"a": {"anyOf": [_STRING, {"type": "null"}]}}, required=["a"],
+             additionalProperties=False)),
+    ("gemini", 'Unknown name "$schema"', {"$schema": "x", **_object({"a": _STRING})},
+     _object({"a": _STRING})),
+    ("gemini", 'Unknown name "additionalProperties"',
+     _object({"title": _STRING, "properties": _object({}, additionalProperties=False)},
+             additionalProperties=False),
+     _object({"title": _STRING, "properties": _object({})})),
+    ("gemini", 'Unknown name "const"', _object({"k": {"const": "x"}}),
+     _object({"k": {"type": "string", "enum": ["x"]}})),
+    ("gemini", 'Unknown name "exclusiveMinimum"',
+     _object({"n": {"type": "integer", "description": "Count.", "exclusiveMinimum": 0}}),
+     _object({"n": {"type": "integer", "description": "Count. exclusiveMinimum: 0."}})),
+    ("gemini", "Proto field is not repeating, cannot start list",
+     _object({"a": {"type": ["string", "null"], "description": "d"}}),
+     _object({"a": {"type": "string", "description": "d", "nullable": True}})),
+    ("gemini", "Proto field is not repeating, cannot start list",
+     _object({"a": {"type": ["string", "integer"], "minLength": 1}}),
+     _object({"a": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}})),
+    ("gemini", "enum: only allowed for STRING type",
+     _object({"n": {"type": "integer", "enum": [1, 2]}}),
+     _object({"n": {"type": "integer", "description": "enum: [1,2]."}})),
+    ("gemini", "only 'enum' and 'date-time' are supported for STRING type",
+     _object({"u": {"type": "string", "format": "uri"}}),
+     _object({"u": {"type": "string", "description": 'format: "uri".'}})),
+    ("gemini", "parameters.properties[x].items: missing field",
+     _object({"x": {"type": "array"}}), _object({"x": {"type": "array", "items": _STRING}})),
+    ("gemini", "ref allows only description and default",
+     _object({"m": {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]}}, **{"$defs": _A_B}),
+     _object({"m": _object({"b": {"type": "integer"}}, nullable=True)})),
+    ("gemini", "parameters.required[0]: property is not defined",
+     _object({"a": _STRING}, required=["z"]), _object({"a": _STRING}, required=[])),
+    ("moonshot", "when using anyOf, type should be defined in anyOf items instead of the parent",
+     _object({"a": {"type": "string", "anyOf": [{"minLength": 1}, {"type": "null"}]}}),
+     _object({"a": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}]}})),
+    ("moonshot", "property schema for 'outputSchema' must be an object",
+     _object({"outputSchema": True}), _object({"outputSchema": {"type": "object"}})),
+    ("moonshot", "conflicting keywords found after $ref expansion: description",
+     _object({"a": {"$ref": "#/$defs/B", "description": "mine"}},
+             **{"$defs": {"B": {"type": "string", "description": "theirs"}}}),
+     _object({"a": {"type": "string", "description": "mine"}})),
+    ("moonshot", "required property 'codecType' is not defined in properties",
+     _object({"a": _STRING}, required=["a", "codecType"]), _object({"a": _STRING}, required=["a"])),
+    ("moonshot", "<At path 'properties.task': type is not defined>",
+     _object({"task": {"description": "d"}}),
+     _object({"task": {"type": "string", "description": "d"}})),
+    ("deepseek", "Invalid tool parameters schema : field `anyOf`: missing field `type`",
+     _object({"a": {"anyOf": [{"anyOf": [_STRING, {"const": 1}]}, {"type": "null"}]}}),
+     _object({"a": {"anyOf": [_STRING, {"type": "integer", "const": 1}, {"type": "null"}]}})),
+    ("xai", "root schema is an anyOf/oneOf union with a non-object branch",
+     {"oneOf": [{"$ref": "#/$defs/A"}, {"oneOf": [_object({"c": {"$ref": "#/$defs/B"}})]}],
+      "$defs": _A_B},
+     _object({"b": {"$ref": "#/$defs/B"}, "c": {"$ref": "#/$defs/B"}}, **{"$defs": _A_B})),
+    ("plain", "parameters is empty", None, _object({})),
+    ("plain", "type: \"object\"", {"properties": {"a": {"const": 1}}},
+     _object({"a": {"const": 1}})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "expected"),
+    [pytest.param(row[0], *row[2:], id=f"{row[0]}: {row[1]}") for row in CONVERTED],
+)
+def test_a_schema_that_was_rejected_is_converted(
+    name: str, schema: Any, expected: dict[str, Any]
+) -> None:
+    dialect = DIALECTS[name]
+    assert violations(schema, dialect) != []
+    assert convert_schema(schema, dialect) == expected
+    assert violations(expected, dialect) == []
+
+
+@pytest.mark.parametrize("name", ["gemini", "moonshot"])
+def test_recursion_is_cut_where_references_cannot_be_said(name: str) -> None:
+    tree = _object({"child": {"$ref": "#/$defs/T"}})
+    converted = convert_schema({"$ref": "#/$defs/T", "$defs": {"T": tree}}, DIALECTS[name])
+    assert converted == _object({"child": {"type": "object"}})
+
+
+def test_references_that_multiply_do_not_grow_without_end() -> None:
+    doubling = {
+        f"d{level}": _object({side: {"$ref": f"#/$defs/d{level + 1}"} for side in ("a", "b")})
+        for level in range(30)
+    }
+    schema = _object({"x": {"$ref": "#/$defs/d0"}}, **{"$defs": {**doubling, "d30": _STRING}})
+    converted = convert_schema(schema, DIALECTS["gemini"])
+    assert violations(converted, DIALECTS["gemini"]) == []
+    assert len(str(converted)) < 1_000_000
+
+
+def test_a_schema_whose_references_multiply_at_its_root_still_is_an_object() -> None:
+    layers = {
+        f"d{layer}": {"oneOf": [{"$ref": f"#/$defs/d{layer + 1}"}] * 8} for layer in range(12)
+    }
+    schema = {"oneOf": [{"$ref": "#/$defs/d0"}], "$defs": {**layers, "d12": _object({})}}
+    for name in ("openai", "anthropic", "gemini"):
+        assert violations(convert_schema(schema, DIALECTS[name]), DIALECTS[name]) == []
+
+
+def test_a_schema_nested_too_deeply_is_left_alone() -> None:
+    schema: dict[str, Any] = _STRING
+    for _ in range(3000):
+        schema = {"items": schema}
+    assert convert_schema(schema, DIALECTS["gemini"]) is schema
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@settings(deadline=None)
+@given(schema=SCHEMAS)
+def test_any_schema_becomes_one_that_is_accepted_and_then_stays(name: str, schema: Any) -> None:
+    dialect = DIALECTS[name]
+    before = copy.deepcopy(schema)
+    converted = convert_schema(schema, dialect)
+    assert violations(converted, dialect) == []
+    assert schema == before
+    assert convert_schema(converted, dialect) is converted
+    if isinstance(schema, dict) and not violations(schema, dialect):
+        assert converted is schema

@@ -1,0 +1,109 @@
+"""What we write, held against rules that others wrote: the meta-schema of draft 2020-12, OpenAI's
+rules for structured outputs, and the Google SDK's own definition of Gemini's schemas."""
+
+from typing import Any
+
+import pydantic
+import pytest
+from google.genai import types
+from hypothesis import given, settings
+from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from strategies.schemas import SCHEMAS
+from wiremend.adapt.schema_conversion import convert_schema
+from wiremend.adapt.schema_dialects import DIALECTS, GEMINI
+
+WORDED = ("anthropic", "openai", "openai-strict", "deepseek", "moonshot", "basic")
+"""The dialects whose every word is one of draft 2020-12."""
+
+STRICT = Draft202012Validator(
+    {
+        "$defs": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "properties": {"additionalProperties": {"$ref": "#/$defs/schema"}},
+                    "$defs": {"additionalProperties": {"$ref": "#/$defs/schema"}},
+                    "items": {"$ref": "#/$defs/schema"},
+                    "anyOf": {"items": {"$ref": "#/$defs/schema"}},
+                    "additionalProperties": {"const": False},
+                },
+                "propertyNames": {
+                    "not": {"enum": ["oneOf", "allOf", "not", "if", "then", "else"]},
+                },
+                "dependentRequired": {"properties": ["required", "additionalProperties"]},
+            }
+        },
+        "$ref": "#/$defs/schema",
+        "required": ["type", "properties"],
+        "properties": {"type": {"const": "object"}, "anyOf": False},
+    }
+)
+"""https://platform.openai.com/docs/guides/structured-outputs (supported schemas)"""
+
+
+@pytest.mark.parametrize("dialect", WORDED)
+@settings(deadline=None, max_examples=50)
+@given(schema=SCHEMAS)
+def test_any_schema_becomes_one_of_draft_2020_12(dialect: str, schema: Any) -> None:
+    Draft202012Validator.check_schema(convert_schema(schema, DIALECTS[dialect]))
+
+
+@settings(deadline=None, max_examples=50)
+@given(schema=SCHEMAS)
+def test_any_schema_becomes_one_that_structured_outputs_take(schema: Any) -> None:
+    converted = convert_schema(schema, DIALECTS["openai-strict"])
+    STRICT.validate(converted)
+    for part in _objects(converted):
+        assert set(part["required"]) == set(part["properties"])
+
+
+def _objects(schema: Any) -> list[dict[str, Any]]:
+    """The schemas with properties, wherever they stand."""
+    found = [schema] if isinstance(schema.get("properties"), dict) else []
+    inner = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
+    inner += schema.get("anyOf", []) + ([schema["items"]] if "items" in schema else [])
+    return [*found, *(one for part in inner for one in _objects(part))]
+
+
+@pytest.mark.parametrize(
+    ("schema", "check"),
+    [
+        ({"minimum": 0, "exclusiveMinimum": True}, Draft202012Validator.check_schema),
+        ({"type": "array", "items": [{}]}, Draft202012Validator.check_schema),
+        ({"type": "object", "properties": {}}, STRICT.validate),
+        ({"type": "object", "properties": {}, "required": [], "oneOf": [{}]}, STRICT.validate),
+    ],
+)
+def test_the_rules_refuse_what_the_providers_do(schema: Any, check: Any) -> None:
+    with pytest.raises((SchemaError, ValidationError)):
+        check(schema)
+
+
+def upper_types(schema: Any) -> Any:
+    """The SDK knows types by their own names only; the API takes both."""
+    if isinstance(schema, list):
+        return [upper_types(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value.upper()
+        if key == "type" and isinstance(value, str)
+        else {name: upper_types(one) for name, one in value.items()}
+        if key == "properties"
+        else upper_types(value)
+        if key in ("items", "anyOf")
+        else value
+        for key, value in schema.items()
+    }
+
+
+@settings(deadline=None, max_examples=50)
+@given(schema=SCHEMAS)
+def test_any_schema_becomes_one_that_the_sdk_knows(schema: Any) -> None:
+    types.Schema.model_validate(upper_types(convert_schema(schema, GEMINI)))
+
+
+@pytest.mark.parametrize("key", ["$schema", "patternProperties", "const", "oneOf"])
+def test_the_sdk_refuses_what_the_provider_does(key: str) -> None:
+    with pytest.raises(pydantic.ValidationError):
+        types.Schema.model_validate({"type": "OBJECT", key: "x"})

@@ -1,0 +1,141 @@
+"""What is made of a response's head, and what is kept of its body."""
+
+import gzip
+
+import pytest
+from wiremend.engine.actions import Head
+from wiremend.engine.call_settings import CallSettings, Target
+from wiremend.engine.response_reader import (
+    GUARDED_BYTES,
+    HELD_LIMIT_BYTES,
+    Reading,
+    ResponseReading,
+)
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.repairer import Kind, StreamContext
+
+SSE, JSON, TEXT = b"text/event-stream; charset=utf-8", b"application/json", b"text/plain"
+
+
+def head(status: int, content_type: bytes = b"", **headers: bytes) -> Head:
+    fields = [(name.replace("_", "-").encode(), value) for name, value in headers.items()]
+    if content_type:
+        fields.append((b"content-type", content_type))
+    return Head(status, tuple(fields))
+
+
+def reading(
+    *, streaming: bool = True, array: bool = False, showing: str = "live"
+) -> ResponseReading:
+    return ResponseReading(
+        CallSettings(
+            protocol=WireProtocol.GEMINI if array else WireProtocol.ANTHROPIC_MESSAGES,
+            targets=(Target("api.example.com"),),
+            streaming=streaming,
+            context=StreamContext(array=array),
+            showing=showing,  # type: ignore[arg-type]
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("arrived", "streaming", "array", "expected"),
+    [
+        pytest.param(head(200, SSE), True, False, Reading.STREAM, id="an event stream"),
+        pytest.param(head(200, SSE), False, False, Reading.STREAM, id="one nobody asked for"),
+        pytest.param(head(200, JSON), True, False, Reading.WHOLE, id="JSON to a streaming call"),
+        pytest.param(head(200, JSON), True, True, Reading.STREAM, id="Gemini's array"),
+        pytest.param(head(200), True, False, Reading.STREAM, id="no content type"),
+        pytest.param(head(200, TEXT), True, False, Reading.STREAM, id="plain text"),
+        pytest.param(head(200), False, False, Reading.WHOLE, id="no type, no stream wanted"),
+        pytest.param(head(503, SSE), True, False, Reading.WHOLE, id="an error"),
+        pytest.param(head(307), True, False, Reading.UNTOUCHED, id="a redirect"),
+        pytest.param(
+            head(200, SSE, content_encoding=b"compress"), True, False, Reading.UNTOUCHED, id="coded"
+        ),
+    ],
+)
+def test_how_a_body_is_read(arrived: Head, streaming: bool, array: bool, expected: Reading) -> None:
+    response = reading(streaming=streaming, array=array)
+    response.begin(arrived)
+    assert response.how is expected
+
+
+def test_a_coded_body_is_decoded_and_its_head_put_right() -> None:
+    response = reading(streaming=False)
+    coded = gzip.compress(b"{}")
+    length = str(len(coded)).encode()
+    response.begin(head(200, JSON, content_encoding=b"gzip", content_length=length, x_a=b"b"))
+    assert response.decode(coded) == b"{}"
+    assert response.head is not None
+    assert response.whole_head(response.head, b"{}") == Head(
+        200, ((b"x-a", b"b"), (b"content-type", JSON), (b"content-length", b"2"))
+    )
+
+
+def test_an_untouched_body_keeps_its_head() -> None:
+    response = reading(streaming=False)
+    arrived = head(200, JSON, content_length=b"2")
+    response.begin(arrived)
+    assert response.whole_head(arrived, b"{}") is arrived
+
+
+@pytest.mark.parametrize(
+    ("showing", "kind", "held"),
+    [
+        ("live", Kind.IDLE, True),
+        ("live", Kind.PREAMBLE, True),
+        ("live", Kind.CONTENT, False),
+        ("live", Kind.TERMINAL, False),
+        ("guarded", Kind.CONTENT, True),
+        ("buffered", Kind.CONTENT, True),
+        ("buffered", Kind.TERMINAL, False),
+    ],
+)
+def test_what_is_held_back(showing: str, kind: Kind, held: bool) -> None:
+    assert reading(showing=showing).is_held(0.0, kind) is held
+
+
+def test_a_guarded_stream_is_shown_after_enough_bytes_or_seconds() -> None:
+    by_size, by_time = reading(showing="guarded"), reading(showing="guarded")
+    for response in (by_size, by_time):
+        assert response.is_held(10.0, Kind.CONTENT)
+        response.hold(b"x")
+        assert response.guard_due() == 13.0
+    by_size.hold(b"x" * GUARDED_BYTES)
+    assert not by_size.is_held(10.0, Kind.CONTENT)
+    assert not by_time.is_held(13.0, Kind.CONTENT)
+
+
+@pytest.mark.parametrize(("showing", "too_much"), [("live", True), ("buffered", False)])
+def test_holding_has_its_bound(showing: str, too_much: bool) -> None:
+    response = reading(showing=showing)
+    response.hold(b"x" * HELD_LIMIT_BYTES)
+    assert not response.holds_too_much
+    response.hold(b"x")
+    assert response.holds_too_much is too_much
+    assert len(response.take_held()) == HELD_LIMIT_BYTES + 1
+    assert response.take_held() == b""
+
+
+@pytest.mark.parametrize(
+    ("arrived", "body", "whole", "passed_on"),
+    [
+        pytest.param(head(400, JSON), b'{"error":{}}', True, True, id="an error in JSON"),
+        pytest.param(head(400, JSON), b'{"error":{}}', False, False, id="cut"),
+        pytest.param(head(524, b"text/html"), b"<html></html>", True, False, id="a web page"),
+        pytest.param(head(500), b" ", True, False, id="empty"),
+        pytest.param(head(200, JSON), b"{}", True, False, id="no error"),
+    ],
+)
+def test_only_an_error_that_a_client_can_read_is_passed_on(
+    arrived: Head, body: bytes, whole: bool, passed_on: bool
+) -> None:
+    response = reading()
+    response.begin(arrived)
+    response.collect(body)
+    response.body_is_whole = whole
+    answer = response.own_error()
+    assert (answer is not None) is passed_on
+    if answer is not None:
+        assert answer.body == body

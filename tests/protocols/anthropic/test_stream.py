@@ -1,0 +1,524 @@
+"""Anthropic Messages streams, one case at a time; the corpus and the two laws are run elsewhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from framings import FRAMINGS, bytes_of, codes_of
+from hypothesis import given
+from strategies.anthropic_messages import encode, mutated_streams
+from wiremend.protocols.anthropic.stream import RULES, AnthropicMender
+from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.text import sse
+
+Json = dict[str, Any]
+
+ANTHROPIC = FRAMINGS["anthropic"]
+ALL_CODES = frozenset(rule.code for rule in RULES)
+CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "anthropic_messages"
+BROKEN = sorted((CORPUS / "broken").glob("*.findings"))
+
+MESSAGE: Json = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude",
+    "content": [],
+    "stop_reason": None,
+    "stop_sequence": None,
+    "usage": {"input_tokens": 9, "output_tokens": 1},
+}
+MESSAGE_START: Json = {"type": "message_start", "message": MESSAGE}
+MESSAGE_STOP: Json = {"type": "message_stop"}
+TEXT: Json = {"type": "text", "text": ""}
+THINKING: Json = {"type": "thinking", "thinking": "", "signature": ""}
+
+
+def tool(number: int, name: str = "read") -> Json:
+    return {"type": "tool_use", "id": f"toolu_{number}", "name": name, "input": {}}
+
+
+def start(index: Any, block: Any) -> Json:
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def delta(index: Any, **fields: Any) -> Json:
+    kinds = {"text": "text_delta", "partial_json": "input_json_delta", "thinking": "thinking_delta"}
+    kind = next(kinds[key] for key in fields)
+    return {"type": "content_block_delta", "index": index, "delta": {"type": kind, **fields}}
+
+
+def stop(index: Any) -> Json:
+    return {"type": "content_block_stop", "index": index}
+
+
+def message_delta(reason: Any, **usage: Any) -> Json:
+    inner = {"stop_reason": reason, "stop_sequence": None}
+    return {"type": "message_delta", "delta": inner, "usage": usage or {"output_tokens": 9}}
+
+
+def stream_of(*events: Json) -> bytes:
+    return b"".join(encode(event) for event in events)
+
+
+def whole(*events: Json, reason: Any = "end_turn") -> bytes:
+    return stream_of(MESSAGE_START, *events, message_delta(reason), MESSAGE_STOP)
+
+
+def mend(stream: bytes, **fields: Any) -> list[Mended]:
+    return ANTHROPIC.mend([stream], ANTHROPIC.context(**fields))
+
+
+def shown(stream: bytes) -> list[Json]:
+    """The events of a stream that was mended."""
+    return [json.loads(one.data) for one in sse.Decoder().feed(stream) if one.data]
+
+
+CALL = [start(0, tool(1)), delta(0, partial_json='{"p":1}'), stop(0)]
+SAID = [start(0, TEXT), delta(0, text="Hi"), stop(0)]
+
+
+# What an event means
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (b"\n", Kind.IDLE),
+        (b": comment\n\n", Kind.IDLE),
+        (b"data:\n\n", Kind.IDLE),
+        (b"data: {}\n\n", Kind.IDLE),
+        (b"data: [DONE]\n\n", Kind.IDLE),
+        (b'data: {"tool":"search_files","status":"running"}\n\n', Kind.IDLE),
+        (encode({"type": "ping"}), Kind.IDLE),
+        (encode(MESSAGE_START), Kind.PREAMBLE),
+        (encode(start(0, TEXT)), Kind.CONTENT),
+        (encode({"type": "event_of_tomorrow"}), Kind.CONTENT),
+        (encode(message_delta("end_turn")), Kind.CONTENT),
+        (b'data: {"half":\n\n', Kind.ERROR),
+        (encode({"type": "error", "error": {"type": "overloaded_error"}}), Kind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
+        (b'data: {"code":"InternalError","message":"closed","request_id":"1"}\n\n', Kind.ERROR),
+    ],
+)
+def test_an_event_means_this_to_the_call(event: bytes, kind: Kind) -> None:
+    mended = mend(event)[0]
+    assert mended.kind is kind
+    assert (mended.error is not None) == (kind is Kind.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("events", "complete"),
+    [
+        ([], False),
+        ([MESSAGE_START, *SAID], False),
+        ([MESSAGE_START, *SAID, message_delta(None)], False),
+        ([MESSAGE_START, *SAID, message_delta("end_turn")], True),
+        ([MESSAGE_START, *CALL, message_delta("tool_use"), MESSAGE_STOP], True),
+    ],
+)
+def test_an_answer_is_complete_with_its_stop_reason(events: list[Json], complete: bool) -> None:
+    repair = ANTHROPIC.repair(StreamContext())
+    repair.feed(stream_of(*events))
+    assert repair.complete is complete
+
+
+def test_text_may_speak_of_errors() -> None:
+    error = '{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
+    unknown = {"type": "event_of_tomorrow", "error": None}
+    stream = whole(start(0, TEXT), delta(0, text=error), stop(0), unknown)
+    mended = mend(stream)
+    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+
+
+# Blocks
+
+ORDERS: dict[str, tuple[list[Json], list[Json], list[str]]] = {
+    "the first block is number 1": (
+        [start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
+        [start(0, tool(1)), delta(0, partial_json="{}"), stop(0)],
+        ["S105"] * 3,
+    ),
+    "every block is number 0": (
+        [*SAID, start(0, tool(1)), delta(0, partial_json="{}"), stop(0)],
+        [*SAID, start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
+        ["S105"] * 3,
+    ),
+    "numbers with a gap": (
+        [*SAID, start(4, tool(1)), delta(4, partial_json="{}"), stop(4)],
+        [*SAID, start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
+        ["S105"] * 3,
+    ),
+    "text after a tool call, under the index of the open tool": (
+        [
+            start(0, tool(1)),
+            delta(0, partial_json="{}"),
+            start(0, TEXT),
+            delta(0, text="Hi"),
+            stop(0),
+        ],
+        [
+            start(0, tool(1)),
+            delta(0, partial_json="{}"),
+            stop(0),
+            start(1, TEXT),
+            delta(1, text="Hi"),
+            stop(1),
+        ],
+        ["S109", *["S105"] * 3],
+    ),
+    "deltas of two blocks under one index, each to its own": (
+        [
+            start(0, tool(1)),
+            delta(0, partial_json='{"a"'),
+            start(0, TEXT),
+            delta(0, text="Hi"),
+            delta(0, partial_json=":1}"),
+            stop(0),
+        ],
+        [
+            start(0, tool(1)),
+            delta(0, partial_json='{"a"'),
+            delta(0, partial_json=":1}"),
+            stop(0),
+            start(1, TEXT),
+            delta(1, text="Hi"),
+            stop(1),
+        ],
+        ["S109", "S108", "S111", "S105", "S105", "S105"],
+    ),
+    "thinking that was never stopped": (
+        [start(0, THINKING), delta(0, thinking="Hm"), start(1, TEXT), delta(1, text="Hi"), stop(1)],
+        [
+            start(0, THINKING),
+            delta(0, thinking="Hm"),
+            stop(0),
+            start(1, TEXT),
+            delta(1, text="Hi"),
+            stop(1),
+        ],
+        ["S109"],
+    ),
+    "two tools side by side": (
+        [
+            start(0, tool(1)),
+            delta(0, partial_json='{"a"'),
+            start(1, tool(2)),
+            delta(1, partial_json='{"b"'),
+            delta(0, partial_json=":1}"),
+            delta(1, partial_json=":2}"),
+            stop(0),
+            stop(1),
+        ],
+        [
+            start(0, tool(1)),
+            delta(0, partial_json='{"a"'),
+            delta(0, partial_json=":1}"),
+            stop(0),
+            start(1, tool(2)),
+            delta(1, partial_json='{"b"'),
+            delta(1, partial_json=":2}"),
+            stop(1),
+        ],
+        ["S109"],
+    ),
+    "a late stop of a block that is closed": (
+        [*SAID, start(1, tool(1)), delta(1, partial_json="{}"), stop(0), stop(1)],
+        [*SAID, start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
+        ["S110"],
+    ),
+    "a start for each of a tool's deltas": (
+        [
+            start(0, tool(1)),
+            delta(0, partial_json='{"p"'),
+            start(0, tool(1)),
+            delta(0, partial_json=":1}"),
+            stop(0),
+        ],
+        [start(0, tool(1)), delta(0, partial_json='{"p"'), delta(0, partial_json=":1}"), stop(0)],
+        ["S106"],
+    ),
+    "text that never started": (
+        [delta(0, text="Hi"), stop(0)],
+        [start(0, TEXT), delta(0, text="Hi"), stop(0)],
+        ["S107"],
+    ),
+    "thinking in a text block": (
+        [start(0, TEXT), delta(0, text="Hi"), delta(0, thinking="Hm"), stop(0)],
+        [
+            start(0, TEXT),
+            delta(0, text="Hi"),
+            stop(0),
+            start(1, THINKING),
+            delta(1, thinking="Hm"),
+            stop(1),
+        ],
+        ["S108", "S109", "S105", "S105"],
+    ),
+    "a tool's input as an object": (
+        [start(0, tool(1)), delta(0, partial_json={"p": 1}), stop(0)],
+        [start(0, tool(1)), delta(0, partial_json='{"p":1}'), stop(0)],
+        ["S123"],
+    ),
+    "a tool without input": (
+        [start(0, tool(1)), stop(0)],
+        [start(0, tool(1)), stop(0)],
+        [],
+    ),
+    "a block of tomorrow": (
+        [start(0, {"type": "block_of_tomorrow"}), stop(0)],
+        [start(0, {"type": "block_of_tomorrow"}), stop(0)],
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("came", "became", "codes"), ORDERS.values(), ids=ORDERS)
+def test_blocks_are_shown_one_after_the_other(
+    came: list[Json], became: list[Json], codes: list[str]
+) -> None:
+    calls = any("tool_use" in json.dumps(event) for event in came)
+    reason = "tool_use" if calls else "end_turn"
+    mended = mend(whole(*came, reason=reason))
+    assert shown(bytes_of(mended)) == shown(whole(*became, reason=reason))
+    assert codes_of(mended) == codes
+    assert ANTHROPIC.violations(bytes_of(mended)) == []
+
+
+LOST: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "before its first event"),
+    "a cut text": (stream_of(MESSAGE_START, start(0, TEXT), delta(0, text="Hi")), "stop reason"),
+    "a tool that stops inside its JSON": (
+        whole(start(0, tool(1)), delta(0, partial_json='{"p"'), stop(0)),
+        "inside its JSON arguments",
+    ),
+    "a tool that never stops inside its JSON": (
+        whole(start(0, tool(1)), delta(0, partial_json='{"p"')),
+        "inside its JSON arguments",
+    ),
+    "a tool's delta without a start": (
+        whole(delta(0, partial_json="{}")),
+        "input_json_delta of block 0, which is not open",
+    ),
+    "a tool's delta in a text block": (
+        whole(start(0, TEXT), delta(0, partial_json="{}")),
+        "input_json_delta in a text block",
+    ),
+    "a tool without a name": (whole(start(0, tool(1, name=""))), "a tool call without a name"),
+    "a message_stop alone": (stream_of(MESSAGE_STOP), "no content"),
+    "JSON that is cut": (
+        stream_of(MESSAGE_START) + b'event: ping\ndata: {"type":\n\n',
+        "not valid JSON",
+    ),
+}
+
+
+@pytest.mark.parametrize(("stream", "said"), LOST.values(), ids=LOST)
+def test_lost_content_ends_in_the_native_error(stream: bytes, said: str) -> None:
+    mended = mend(stream)
+    ended = next(one for one in mended if one.kind is Kind.ERROR)
+    assert ended.error is not None
+    assert (ended.error.status, said in ended.error.message) == (502, True)
+    assert shown(bytes_of(mended))[-1]["error"]["type"] == "api_error"
+    assert ANTHROPIC.violations(bytes_of(mended)) == []
+
+
+CUT = [start(0, tool(1)), delta(0, partial_json='{"p":"a')]
+
+
+@pytest.mark.parametrize("reason", ["max_tokens", "refusal", "model_context_window_exceeded"])
+def test_a_tool_cut_by_what_the_stop_reason_says_is_no_loss(reason: str) -> None:
+    stream = whole(*CUT, stop(0), {"type": "ping"}, reason=reason)
+    mended = mend(stream)
+    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+    unstopped = mend(whole(*CUT, reason=reason))
+    assert bytes_of(unstopped) == whole(*CUT, stop(0), reason=reason)
+    assert codes_of(unstopped) == ["S111"]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        *([stop(0), message_delta(one)] for one in ("tool_use", "end_turn", "pause_turn", "stop")),
+        [stop(0), message_delta(None), MESSAGE_STOP],
+        [stop(0), MESSAGE_STOP],
+        [stop(0), {"type": "ping"}],
+        [stop(0), start(1, TEXT), delta(1, text="Hi")],
+        [stop(0), delta(0, partial_json='"}')],
+        [start(1, tool(2)), stop(1), stop(0), message_delta("max_tokens")],
+    ],
+)
+def test_a_tool_cut_for_no_reason_is_never_shown_as_stopped(events: list[Json]) -> None:
+    mended = mend(stream_of(MESSAGE_START, *CUT, *events))
+    assert bytes_of(mended).startswith(stream_of(MESSAGE_START, *CUT) + b"event: error\n")
+    assert ANTHROPIC.violations(bytes_of(mended)) == []
+
+
+def test_a_tool_without_a_name_is_the_only_one_that_there_is() -> None:
+    stream = whole(start(0, tool(1, name=" ")), stop(0), reason="tool_use")
+    assert shown(bytes_of(mend(stream, tool_names=("read",))))[1] == start(0, tool(1))
+
+
+def test_made_up_ids_differ_between_answers_and_calls_and_not_between_attempts() -> None:
+    def made_up(**fields: Any) -> list[str]:
+        nameless = [{key: tool(1)[key] for key in ("type", "name", "input")}]
+        blocks = [start(0, *nameless), stop(0), start(1, *nameless), stop(1)]
+        first = MESSAGE_START | {"message": MESSAGE | fields}
+        events = [first, *blocks, message_delta("tool_use"), MESSAGE_STOP]
+        mended = shown(bytes_of(mend(stream_of(*events))))
+        return [one["content_block"]["id"] for one in mended if "content_block" in one]
+
+    first, second = made_up(), made_up(id="msg_2")
+    without = [made_up(id=None, usage={"input_tokens": n, "output_tokens": 1}) for n in (7, 8)]
+    assert first == made_up()
+    assert len({*first, *second, *without[0], *without[1]}) == 8
+    assert all(one.startswith("toolu_") for one in first)
+
+
+# The stop reason
+
+REASONS: dict[str, tuple[list[Json], Any, str, list[str]]] = {
+    "end_turn after a call": (CALL, "end_turn", "tool_use", ["S116"]),
+    "stop after a call": (CALL, "stop", "tool_use", ["S125", "S116"]),
+    "tool_calls after a call": (CALL, "tool_calls", "tool_use", ["S125"]),
+    "TOOL_USE after a call": (CALL, "TOOL_USE", "tool_use", ["S125"]),
+    "tool_calls without a call": (SAID, "tool_calls", "end_turn", ["S125", "S116"]),
+    "stop": (SAID, "stop", "end_turn", ["S125"]),
+    "length": (SAID, "length", "max_tokens", ["S125"]),
+    "one of tomorrow": (SAID, "of_tomorrow", "of_tomorrow", []),
+    "max_tokens after a call": (CALL, "max_tokens", "max_tokens", []),
+    "refusal after a call": (CALL, "refusal", "refusal", []),
+    "pause_turn after a call": (CALL, "pause_turn", "pause_turn", []),
+    "tool_use without a call": (SAID, "tool_use", "end_turn", ["S116"]),
+    "stop_sequence": (SAID, "stop_sequence", "stop_sequence", []),
+    "null after text": (SAID, None, "end_turn", ["S114"]),
+    "empty after text": (SAID, "", "end_turn", ["S114"]),
+    "null after a call": (CALL, None, "tool_use", ["S114"]),
+}
+
+
+@pytest.mark.parametrize(("blocks", "reason", "shows", "codes"), REASONS.values(), ids=REASONS)
+def test_the_stop_reason_follows_the_blocks(
+    blocks: list[Json], reason: Any, shows: str, codes: list[str]
+) -> None:
+    mended = mend(whole(*blocks, reason=reason))
+    assert shown(bytes_of(mended))[-2] == message_delta(shows)
+    assert codes_of(mended) == codes
+
+
+def test_two_stop_reasons_become_the_first() -> None:
+    events = [*CALL, message_delta("tool_use"), message_delta("end_turn", output_tokens=3)]
+    mended = mend(stream_of(MESSAGE_START, *events, MESSAGE_STOP))
+    assert bytes_of(mended) == whole(*CALL, reason="tool_use")
+    assert codes_of(mended) == ["S115"]
+
+
+def test_a_message_delta_with_usage_before_the_reason_is_one_with_it() -> None:
+    events = [*CALL, message_delta(None, output_tokens=3), message_delta("tool_use")]
+    mended = mend(stream_of(MESSAGE_START, *events, MESSAGE_STOP))
+    assert bytes_of(mended) == whole(*CALL, reason="tool_use")
+
+
+# The shown model
+
+
+def test_the_shown_model_is_the_only_thing_that_changes() -> None:
+    stream = whole(*SAID).replace(b'"model":"claude"', b'"model" : "cl\\u0061ude"')
+    mended = mend(stream, shown_model="mine")
+    assert bytes_of(mended) == stream.replace(b'"cl\\u0061ude"', b'"mine"')
+    assert codes_of(mended) == []
+    assert bytes_of(mend(whole(*SAID), shown_model="claude")) == whole(*SAID)
+
+
+@pytest.mark.parametrize(
+    "events", [SAID, [MESSAGE_START | {"message": MESSAGE | {"model": None}}, *SAID]]
+)
+def test_a_beginning_that_is_written_bears_the_shown_model(events: list[Json]) -> None:
+    stream = stream_of(*events, message_delta("end_turn"), MESSAGE_STOP)
+    assert shown(bytes_of(mend(stream, shown_model="mine")))[0]["message"]["model"] == "mine"
+
+
+# Errors
+
+ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "type", "message"),
+    [
+        (ERROR, 529, "overloaded_error", "Overloaded"),
+        ({"error": {"type": "rate_limit_error", "message": "Slow."}}, 429, "rate_limit_error", "S"),
+        (
+            {"code": "InternalError", "message": "peer closed", "request_id": "1"},
+            500,
+            "api",
+            "peer",
+        ),
+        ({"error": {"code": "", "message": "", "type": "server_error"}}, 500, "server_error", "w"),
+        ({"type": "error", "message": "No."}, 502, "api_error", "No."),
+    ],
+)
+def test_an_error_in_any_shape_becomes_the_native_event(
+    event: Json, status: int, type: str, message: str
+) -> None:
+    mended = mend(stream_of(MESSAGE_START, event))
+    error = mended[1].error
+    assert error is not None
+    assert error.status == status
+    last = shown(bytes_of(mended))[-1]
+    assert (last["type"], type in last["error"]["type"]) == ("error", True)
+    assert message in last["error"]["message"]
+
+
+def test_a_native_error_keeps_its_bytes() -> None:
+    stream = stream_of(MESSAGE_START, ERROR).replace(b'"Overloaded"', b' "Overlo\\u0061ded"')
+    mended = mend(stream)
+    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+
+
+def test_a_failure_can_be_told_at_any_point() -> None:
+    failure = make_error(status=504, message="no byte for 120 s")
+    for events in ([], [MESSAGE_START], [MESSAGE_START, start(0, tool(1))]):
+        repair = ANTHROPIC.repair(StreamContext())
+        before = bytes_of(repair.feed(stream_of(*events)))
+        told = before + repair.fail(failure)
+        assert ANTHROPIC.violations(told) == []
+        assert shown(told)[-1]["error"] == {
+            "type": "timeout_error",
+            "message": "no byte for 120 s",
+        }
+
+
+def test_an_error_without_words_is_given_some() -> None:
+    said = shown(AnthropicMender(StreamContext()).fail(ProviderError(529, message=" ")))
+    expected = "The provider reported overloaded_error without a message."
+    assert said[0]["error"]["message"] == expected
+
+
+# Rules that are off
+
+
+def off(stream: bytes, codes: frozenset[str]) -> None:
+    """The stream passes as it came, up to its error; unless other rules have found something."""
+    mended = mend(stream, disabled=codes)
+    assert codes.isdisjoint(codes_of(mended))
+    errors = [number for number, one in enumerate(mended) if one.kind is Kind.ERROR]
+    shows = bytes_of(mended[: errors[0]] if errors else mended)
+    if not codes_of(mended):
+        assert stream.startswith(shows)
+        assert shows == stream or errors
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
+def test_a_broken_stream_passes_as_it_came_where_its_rules_are_off(path: Path) -> None:
+    stream = path.with_suffix(".sse").read_bytes()
+    off(stream, ALL_CODES.intersection(path.read_text().split()))
+    off(stream, ALL_CODES)
+
+
+@given(stream=mutated_streams())
+def test_no_stream_changes_where_all_rules_are_off(stream: list[bytes]) -> None:
+    events = b"".join(stream)
+    off(events[: events.rfind(b"\n\n") + 2], ALL_CODES)

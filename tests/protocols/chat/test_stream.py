@@ -1,0 +1,460 @@
+"""Chat Completions streams, one case at a time; the corpus and the two laws are run elsewhere.
+
+Which call a fragment belongs to has a table of its own in test_chat_completions_calls.py.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from framings import FRAMINGS, bytes_of, codes_of
+from hypothesis import given
+from strategies.chat_completions import DONE, encode, mutated_streams
+from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.chat.stream import RULES, ChatMender
+from wiremend.text import sse
+
+Json = dict[str, Any]
+
+CHAT = FRAMINGS["chat"]
+ALL_CODES = frozenset(rule.code for rule in RULES)
+CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "chat_completions"
+BROKEN = sorted((CORPUS / "broken").glob("*.findings"))
+
+BASE: Json = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt"}
+USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+
+
+def chunk(delta: Any = ..., reason: Any = None, **fields: Any) -> Json:
+    """A chunk with one choice, or with none."""
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return BASE | {"choices": [] if delta is ... else [choice]} | fields
+
+
+def finished(reason: str | None, **fields: Any) -> Json:
+    """A chunk whose choice has fields beside its finish reason."""
+    return BASE | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason, **fields}]}
+
+
+def call(arguments: str | None = "", index: Any = 0, **fields: Any) -> Json:
+    """A delta with a fragment of a call."""
+    function = {"arguments": arguments}
+    if "name" in fields:
+        function = {"name": fields.pop("name"), **function}
+        fields = {"id": f"call_{index}", "type": "function", **fields}
+    return {"tool_calls": [{"index": index, **fields, "function": function}]}
+
+
+def stream_of(*chunks: Json) -> bytes:
+    return b"".join(encode(one) for one in chunks)
+
+
+def mend(stream: bytes, **fields: Any) -> list[Mended]:
+    return CHAT.mend([stream], CHAT.context(**fields))
+
+
+def shown(stream: bytes) -> list[Json]:
+    """The chunks of a stream that was mended."""
+    data = [event.data for event in sse.Decoder().feed(stream)]
+    return [json.loads(one) for one in data if one and one != b"[DONE]"]
+
+
+def reasons(stream: bytes) -> list[str]:
+    """The finish reasons that a client sees, in order."""
+    choices = [choice for one in shown(stream) for choice in one.get("choices", ())]
+    return [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
+
+
+ROLE = chunk({"role": "assistant", "content": ""})
+HI = chunk({"content": "Hi"})
+STOP = chunk({}, "stop")
+CALL = chunk(call("{}", name="read"))
+CALLED = chunk({}, "tool_calls")
+
+
+# What an event means
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (b"\n", Kind.IDLE),
+        (b": OPENROUTER PROCESSING\n\n", Kind.IDLE),
+        (b"data:\n\n", Kind.IDLE),
+        (b"data: {}\n\n", Kind.IDLE),
+        (b'data: {"tool":"search_files","status":"running"}\n\n', Kind.IDLE),
+        (encode(chunk()), Kind.IDLE),
+        (encode(chunk(usage=USAGE)), Kind.IDLE),
+        (encode(ROLE), Kind.PREAMBLE),
+        (encode(ROLE | {"usage": USAGE}), Kind.PREAMBLE),
+        (encode(chunk({"role": "assistant", "content": None, "tool_calls": []})), Kind.PREAMBLE),
+        (encode(chunk({"audio": None})), Kind.PREAMBLE),
+        (encode(HI), Kind.CONTENT),
+        (encode(chunk({"reasoning_content": "Hm"})), Kind.CONTENT),
+        (encode(chunk({"reasoning": "Hm"})), Kind.CONTENT),
+        (encode(chunk({"refusal": "No."})), Kind.CONTENT),
+        (encode(chunk({"audio": {"id": "a"}})), Kind.CONTENT),
+        (encode(CALL), Kind.CONTENT),
+        (encode(STOP), Kind.CONTENT),
+        (encode(HI) + encode(STOP) + DONE, Kind.CONTENT),
+        (DONE, Kind.ERROR),
+        (b'data: {"half":\n\n', Kind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
+        (encode(chunk({}, "error")), Kind.ERROR),
+        (encode(chunk({}, "network-error")), Kind.ERROR),
+        (encode(finished("stop", native_finish_reason="network_error")), Kind.ERROR),
+        (encode(finished("stop", native_finish_reason="STOP")), Kind.CONTENT),
+        (encode(finished(None, native_finish_reason=None)), Kind.PREAMBLE),
+        (encode(STOP | {"x_groq": {"error": "It fell over."}}), Kind.ERROR),
+        (encode(STOP | {"x_groq": {"id": "req_1", "usage": USAGE}}), Kind.CONTENT),
+        (b'event: error\ndata: {"message":"boom"}\n\n', Kind.ERROR),
+        (b"event: error\ndata: boom\n\n", Kind.ERROR),
+        (b"event: message\n" + encode(HI), Kind.CONTENT),
+        (encode(BASE | {"choices": None, "base_resp": {"status_code": 1002}}), Kind.ERROR),
+    ],
+)
+def test_an_event_means_this_to_the_call(event: bytes, kind: Kind) -> None:
+    mended = mend(event)[0]
+    assert mended.kind is kind
+    assert (mended.error is not None) == (kind is Kind.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "complete"),
+    [
+        ([], False),
+        ([ROLE, HI], False),
+        ([ROLE, HI, STOP], True),
+        ([ROLE, HI, chunk({}, "")], False),
+        ([ROLE, CALL, CALLED], True),
+        ([ROLE, chunk(call('{"p"', name="read")), chunk({}, "length")], True),
+        ([ROLE, STOP, chunk(call('{"p"', name="read"))], False),
+        ([ROLE, STOP, CALL], True),
+        ([STOP, BASE | {"choices": [{"index": 1, "delta": {}, "finish_reason": None}]}], False),
+    ],
+)
+def test_an_answer_is_complete_with_every_choice_s_finish_reason(
+    chunks: list[Json], complete: bool
+) -> None:
+    repair = CHAT.repair(StreamContext())
+    repair.feed(stream_of(*chunks))
+    assert repair.complete is complete
+
+
+def test_text_may_speak_of_errors() -> None:
+    said = chunk({"content": '{"error":{"message":"boom","type":"server_error"}}'})
+    stream = stream_of(ROLE, said, STOP) + DONE
+    mended = mend(stream)
+    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+
+
+# The finish reason
+
+ENDINGS: dict[str, tuple[list[Json], list[str], list[str]]] = {
+    "stop": ([HI, STOP], ["stop"], []),
+    "length in a call": ([chunk(call('{"p"', name="read")), chunk({}, "length")], ["length"], []),
+    "content_filter": ([HI, chunk({}, "content_filter")], ["content_filter"], []),
+    "stop after a call": ([CALL, STOP], ["tool_calls"], ["S208"]),
+    "stop with the call": ([chunk(call("{}", name="read"), "stop")], ["tool_calls"], ["S208"]),
+    "tool_calls without a call": ([HI, CALLED], ["stop"], ["S208"]),
+    "tool_calls after a function_call of old": (
+        [chunk({"function_call": {"name": "f", "arguments": "{}"}}), CALLED],
+        ["tool_calls"],
+        [],
+    ),
+    "an empty one in each chunk": ([chunk({"content": "Hi"}, ""), STOP], ["stop"], ["S209"]),
+    "end_turn": ([HI, chunk({}, "end_turn")], ["stop"], ["S220"]),
+    "STOP": ([HI, chunk({}, "STOP")], ["stop"], ["S220"]),
+    "tool_use after a call": ([CALL, chunk({}, "tool_use")], ["tool_calls"], ["S220"]),
+    "STOP after a call": ([CALL, chunk({}, "STOP")], ["tool_calls"], ["S220", "S208"]),
+    "tool_use without a call": ([HI, chunk({}, "tool_use")], ["stop"], ["S220", "S208"]),
+    "MAX_TOKENS in a call": (
+        [chunk(call('{"p"', name="read")), chunk({}, "MAX_TOKENS")],
+        ["length"],
+        ["S220"],
+    ),
+    "one of tomorrow": ([HI, chunk({}, "of_tomorrow")], ["of_tomorrow"], []),
+    "none": ([HI], ["stop"], ["S210"]),
+    "none after a call": ([CALL], ["tool_calls"], ["S210"]),
+    "twice": ([HI, STOP, STOP], ["stop"], ["S211"]),
+    "stop after tool_calls": ([CALL, CALLED, STOP], ["tool_calls"], ["S211"]),
+    "stop, a late call, tool_calls": ([HI, STOP, CALL, CALLED], ["stop", "tool_calls"], []),
+    "stop, a late call, stop": ([HI, STOP, CALL, STOP], ["stop", "tool_calls"], ["S208"]),
+    "stop, a late call": ([HI, STOP, CALL], ["stop", "tool_calls"], ["S208"]),
+}
+
+
+@pytest.mark.parametrize(("chunks", "sees", "codes"), ENDINGS.values(), ids=ENDINGS)
+def test_the_finish_reason_follows_the_calls(
+    chunks: list[Json], sees: list[str], codes: list[str]
+) -> None:
+    mended = mend(stream_of(ROLE, *chunks) + DONE)
+    assert reasons(bytes_of(mended)) == sees
+    assert codes_of(mended) == codes
+    assert CHAT.violations(bytes_of(mended)) == []
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_a_missing_done_is_added_after_the_finish_reason(reason: str) -> None:
+    stream = stream_of(ROLE, HI, chunk({}, reason))
+    mended = mend(stream)
+    assert (bytes_of(mended), codes_of(mended)) == (stream + DONE, ["S212"])
+
+
+@pytest.mark.parametrize(
+    "done", [b"data: [DONE] \n\n", b"data:[DONE]  \r\n\r\n", b"data:  [DONE]\n\n"]
+)
+def test_blanks_around_done_are_taken_off(done: bytes) -> None:
+    mended = mend(stream_of(ROLE, HI, STOP) + done)
+    last = sse.Decoder().feed(bytes_of(mended))[-1]
+    assert (last.data, codes_of(mended)) == (b"[DONE]", ["S212"])
+
+
+# Chunks
+
+CHUNKS: dict[str, tuple[Json, Json, list[str]]] = {
+    "no object": (
+        {key: HI[key] for key in HI if key != "object"},
+        HI,
+        ["S214"],
+    ),
+    "another object": (HI | {"object": "chat.completion"}, HI, ["S214"]),
+    "created as a float": (HI | {"created": 1.0}, HI, ["S214"]),
+    "created as text": (HI | {"created": "1"}, HI, ["S214"]),
+    "choices null beside usage": (
+        chunk(usage=USAGE) | {"choices": None},
+        chunk(usage=USAGE),
+        ["S214"],
+    ),
+    "a delta null": (chunk(None), chunk({}), ["S214"]),
+    "a message for the delta": (
+        BASE | {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": None}]},
+        HI,
+        ["S214"],
+    ),
+    "a message beside the delta": (
+        BASE | {"choices": [HI["choices"][0] | {"message": {"content": "Hi"}}]},
+        BASE | {"choices": [HI["choices"][0] | {"message": {"content": "Hi"}}]},
+        [],
+    ),
+    "no index": (BASE | {"choices": [{"delta": {}, "finish_reason": None}]}, chunk({}), ["S214"]),
+    "an empty role": (
+        chunk({"role": "", "content": "Hi"}),
+        chunk({"role": "assistant", "content": "Hi"}),
+        ["S215"],
+    ),
+    "the role null": (
+        chunk({"role": None, "content": "Hi"}),
+        chunk({"role": None, "content": "Hi"}),
+        [],
+    ),
+    "an error of null": (HI | {"error": None}, HI, ["S219"]),
+    "MiniMax's base_resp of 0": (
+        HI | {"base_resp": {"status_code": 0, "status_msg": ""}},
+        HI | {"base_resp": {"status_code": 0, "status_msg": ""}},
+        [],
+    ),
+    "fields of tomorrow": (HI | {"tomorrow": [1]}, HI | {"tomorrow": [1]}, []),
+}
+
+
+@pytest.mark.parametrize(("came", "became", "codes"), CHUNKS.values(), ids=CHUNKS)
+def test_a_chunk_is_made_whole(came: Json, became: Json, codes: list[str]) -> None:
+    stream = stream_of(ROLE, HI, came, STOP) + DONE
+    mended = mend(stream)
+    assert shown(bytes_of(mended)) == [ROLE, HI, became, STOP]
+    assert codes_of(mended) == codes
+    if not codes:
+        assert bytes_of(mended) == stream
+
+
+def test_a_chunk_beside_a_mended_one_keeps_its_bytes() -> None:
+    odd = encode(HI).replace(b'"Hi"', b' "\\u0048i"')
+    mended = mend(encode(ROLE) + odd + encode(chunk(None)) + odd + encode(STOP) + DONE)
+    assert bytes_of(mended).count(odd) == 2
+
+
+def test_the_shown_model_is_the_only_thing_that_changes() -> None:
+    stream = (stream_of(ROLE, HI, STOP, chunk(usage=USAGE)) + DONE).replace(b'"Hi"', b' "\\u0048i"')
+    mended = mend(stream, shown_model="mine")
+    assert bytes_of(mended) == stream.replace(b'"gpt"', b'"mine"')
+    assert codes_of(mended) == []
+    assert bytes_of(mend(stream, shown_model="gpt")) == stream
+
+
+def test_a_chunk_that_is_written_bears_the_shown_model() -> None:
+    stream = stream_of(ROLE, chunk(call("", name="read")), CALLED) + DONE
+    mended = mend(stream, shown_model="mine")
+    assert codes_of(mended) == ["S206"]
+    assert {one["model"] for one in shown(bytes_of(mended))} == {"mine"}
+
+
+# Calls
+
+
+def test_a_call_that_waited_for_its_name_is_shown_before_the_finish_reason() -> None:
+    late = chunk(call("{}", id="call_1"))
+    mended = mend(stream_of(ROLE, late, CALLED) + DONE, tool_names=("read",))
+    opened = shown(bytes_of(mended))[-2]["choices"][0]["delta"]["tool_calls"]
+    function = {"name": "read", "arguments": "{}"}
+    assert opened == [{"id": "call_1", "type": "function", "function": function, "index": 0}]
+    assert reasons(bytes_of(mended)) == ["tool_calls"]
+
+
+def test_the_calls_of_two_choices_have_nothing_to_do_with_each_other() -> None:
+    other = {"index": 1, "delta": call("{}", name="read"), "finish_reason": None}
+    last = {"index": 1, "delta": {}, "finish_reason": "tool_calls"}
+    stream = stream_of(ROLE, CALL, BASE | {"choices": [other]}, CALLED, BASE | {"choices": [last]})
+    mended = mend(stream + DONE)
+    assert (bytes_of(mended), codes_of(mended)) == (stream + DONE, [])
+
+
+LOST: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "before its first chunk"),
+    "a cut text": (stream_of(ROLE, HI), "before its finish reason"),
+    "[DONE] alone": (DONE, "sent no content"),
+    "[DONE] after a role": (stream_of(ROLE) + DONE, "sent no content"),
+    "usage alone": (stream_of(chunk(usage=USAGE)) + DONE, "sent no content"),
+    "cut arguments": (
+        stream_of(ROLE, chunk(call('{"p"', name="read")), CALLED) + DONE,
+        "inside its JSON arguments",
+    ),
+    "a late call that is cut": (
+        stream_of(ROLE, STOP, chunk(call('{"p"', name="read"))) + DONE,
+        "inside its JSON arguments",
+    ),
+    "a call that nobody named": (
+        stream_of(ROLE, chunk(call("{}", id="call_1")), CALLED) + DONE,
+        "without naming it",
+    ),
+    "arguments of no call": (stream_of(ROLE, chunk(call("{}")), CALLED) + DONE, "never began"),
+    "JSON that is cut": (encode(ROLE) + b'data: {"id":"chatcmpl-1\n\n', "not valid JSON"),
+}
+
+
+@pytest.mark.parametrize(("stream", "said"), LOST.values(), ids=LOST)
+def test_lost_content_ends_in_the_native_error(stream: bytes, said: str) -> None:
+    mended = mend(stream)
+    ended = next(one for one in mended if one.kind is Kind.ERROR)
+    assert ended.error is not None
+    assert (ended.error.status, said in ended.error.message) == (502, True)
+    assert shown(bytes_of(mended))[-1]["error"]["type"] == "server_error"
+    assert CHAT.violations(bytes_of(mended)) == []
+
+
+# Errors
+
+ERRORS: dict[str, tuple[Json, int, str]] = {
+    "OpenRouter's, beside a choice": (
+        chunk({"content": ""}, "error", error={"code": 502, "message": "Provider disconnected"}),
+        502,
+        "Provider disconnected",
+    ),
+    "OpenRouter's, beside no choice": (
+        chunk(error={"code": 429, "message": "m", "metadata": {"raw": "rate-limited upstream"}}),
+        429,
+        "m: rate-limited upstream",
+    ),
+    "finish reason error": (chunk({}, "error"), 502, "finish reason 'error'"),
+    "finish reason network_error": (
+        chunk({}, "network_error"),
+        502,
+        "finish reason 'network_error'",
+    ),
+    "a native finish reason beside error": (
+        BASE
+        | {
+            "choices": [
+                {
+                    "index": 0,
+                    "delta": {},
+                    "finish_reason": "error",
+                    "native_finish_reason": "MALFORMED",
+                }
+            ]
+        },
+        502,
+        "finish reason 'MALFORMED'",
+    ),
+    "DeepSeek's overload": (
+        chunk({}, "insufficient_system_resource"),
+        503,
+        "insufficient_system_resource",
+    ),
+    "MiniMax's base_resp": (
+        BASE | {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}},
+        429,
+        "rate limit (1002)",
+    ),
+    "no words": ({"error": {"code": "", "message": "", "type": "server_error"}}, 500, "server_err"),
+    "neither type nor envelope": ({"code": "InternalError", "message": "closed"}, 500, "closed"),
+}
+
+
+@pytest.mark.parametrize(("error", "status", "said"), ERRORS.values(), ids=ERRORS)
+def test_an_error_in_any_shape_becomes_the_bare_envelope(
+    error: Json, status: int, said: str
+) -> None:
+    mended = mend(stream_of(ROLE, error))
+    assert mended[1].error is not None
+    assert (mended[1].error.status, mended[1].error.retryable) == (status, True)
+    last = shown(bytes_of(mended))[-1]
+    assert last.keys() <= {"error", "request_id"}
+    assert said in last["error"]["message"]
+
+
+def test_a_native_error_keeps_its_bytes() -> None:
+    stream = encode(ROLE) + b'data: {"error": {"message":"B\\u0075sy.","type":"server_error"}}\n\n'
+    mended = mend(stream)
+    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+
+
+def test_a_failure_can_be_told_at_any_point() -> None:
+    failure = make_error(status=504, message="no byte for 120 s")
+    for chunks in ([], [ROLE], [ROLE, chunk(call('{"p"', name="read"))], [ROLE, STOP]):
+        repair = CHAT.repair(StreamContext())
+        told = bytes_of(repair.feed(stream_of(*chunks))) + repair.fail(failure)
+        assert CHAT.violations(told) == []
+        assert shown(told)[-1]["error"]["message"] == "no byte for 120 s"
+
+
+def test_an_error_without_words_is_given_some() -> None:
+    said = shown(ChatMender(StreamContext()).fail(ProviderError(429, message=" ")))
+    expected = "The provider reported rate_limit_error without a message."
+    assert said[0]["error"]["message"] == expected
+
+
+# Rules that are off
+
+
+def off(stream: bytes, codes: frozenset[str]) -> None:
+    """The stream passes as it came, up to its error; unless other rules have found something."""
+    mended = mend(stream, disabled=codes)
+    assert codes.isdisjoint(codes_of(mended))
+    errors = [number for number, one in enumerate(mended) if one.kind is Kind.ERROR]
+    shows = bytes_of(mended[: errors[0]] if errors else mended)
+    if not codes_of(mended):
+        assert stream.startswith(shows)
+        assert shows == stream or errors
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
+def test_a_broken_stream_passes_as_it_came_where_its_rules_are_off(path: Path) -> None:
+    stream = path.with_suffix(".sse").read_bytes()
+    off(stream, ALL_CODES.intersection(path.read_text().split()))
+    off(stream, ALL_CODES)
+
+
+@given(stream=mutated_streams())
+def test_no_stream_changes_where_all_rules_are_off(stream: list[bytes]) -> None:
+    events = b"".join(stream)
+    off(events[: events.rfind(b"\n\n") + 2], ALL_CODES)
+
+
+def test_arguments_pass_as_an_object_where_that_rule_is_off() -> None:
+    arguments: Any = {"p": 1}
+    stream = stream_of(ROLE, chunk(call(arguments, name="read")), CALLED) + DONE
+    mended = mend(stream, disabled=frozenset({"S205"}))
+    assert (bytes_of(mended), codes_of(mended)) == (stream, [])

@@ -1,0 +1,300 @@
+"""Gemini streams: clean ones pass byte for byte, broken ones come out valid, in any chunking."""
+
+from pathlib import Path
+
+import pytest
+from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.gemini.grammar import Grammar
+from wiremend.protocols.gemini.stream import RULES, GeminiMender
+from wiremend.repair.stream import StreamRepair
+from wiremend.text import sse
+from wiremend.text.json_array import ArrayDecoder
+
+CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "gemini"
+CLEAN = sorted(path for path in (CORPUS / "clean").iterdir())
+BROKEN = sorted(path for path in (CORPUS / "broken").iterdir() if path.suffix != ".findings")
+BROKEN = [path for path in BROKEN if ".mended" not in path.suffixes]
+
+each_clean = pytest.mark.parametrize("path", CLEAN, ids=lambda path: path.name)
+each_broken = pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.name)
+
+
+def context_of(path: Path) -> StreamContext:
+    clients = ("gemini-cli", "python-genai")
+    client = next((client for client in clients if path.name.startswith(client)), "")
+    return StreamContext(client=client, array=path.suffix == ".json")
+
+
+def mend(chunks: list[bytes], context: StreamContext) -> list[Mended]:
+    repair = StreamRepair(GeminiMender(context))
+    mended = [one for chunk in chunks for one in repair.feed(chunk)]
+    mended += repair.end()
+    assert not repair.gave_up
+    return mended
+
+
+def text_of(mended: list[Mended]) -> bytes:
+    return b"".join(one.data for one in mended)
+
+
+def codes_of(mended: list[Mended]) -> list[str]:
+    return [finding.code for one in mended for finding in one.findings]
+
+
+def violations(data: bytes, array: bool = False) -> list[str]:
+    grammar = Grammar(array)
+    decoder = ArrayDecoder() if array else sse.Decoder()
+    events = [*decoder.feed(data), *decoder.end()]
+    return [problem for event in events for problem in grammar.feed(event)] + grammar.end()
+
+
+def chunkings(data: bytes) -> list[list[bytes]]:
+    return [
+        [data],
+        [data[at : at + 1] for at in range(len(data))],
+        [data[at : at + 7] for at in range(0, len(data), 7)],
+    ]
+
+
+@each_clean
+def test_a_clean_stream_passes_byte_for_byte(path: Path) -> None:
+    data = path.read_bytes()
+    assert violations(data, context_of(path).array) == []
+    for chunks in chunkings(data):
+        mended = mend(chunks, context_of(path))
+        assert text_of(mended) == data
+        assert codes_of(mended) == []
+        assert mended[-1].kind is (Kind.ERROR if "error" in path.name else Kind.TERMINAL)
+
+
+@each_broken
+def test_a_broken_stream_is_mended_as_its_file_says(path: Path) -> None:
+    data = path.read_bytes()
+    expected = path.with_suffix(f".mended{path.suffix}").read_bytes()
+    findings = path.with_suffix(".findings").read_text().split()
+    for chunks in chunkings(data):
+        mended = mend(chunks, context_of(path))
+        assert text_of(mended) == expected
+        assert codes_of(mended) == findings
+    assert violations(expected, context_of(path).array) == []
+    again = mend([expected], context_of(path))
+    assert (text_of(again), codes_of(again)) == (expected, [])
+
+
+def test_every_rule_has_a_broken_stream() -> None:
+    shown = {code for path in BROKEN for code in path.with_suffix(".findings").read_text().split()}
+    assert {rule.code for rule in RULES} <= shown
+
+
+def test_every_broken_stream_breaks_something() -> None:
+    for path in BROKEN:
+        findings = path.with_suffix(".findings").read_text()
+        mended = path.with_suffix(f".mended{path.suffix}").read_bytes()
+        assert findings or mended != path.read_bytes(), path.name
+
+
+FAILURE = make_error(status=502, message="the connection was reset")
+FAILED = b'{"error":{"code":502,"message":"the connection was reset","status":"UNAVAILABLE"}}'
+CONTENT = b'{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}],"modelVersion":"gemini-3-pro"}'
+LAST = b'{"candidates":[{"finishReason":"STOP"}]}'
+
+
+@pytest.mark.parametrize(
+    ("array", "before", "ending"),
+    [
+        (False, b"", b"data: " + FAILED + b"\n\n"),
+        (False, b"data: " + CONTENT + b"\n\n", b"data: " + FAILED + b"\n\n"),
+        (False, b"data: " + CONTENT + b"\n\ndata: {", b"data: " + FAILED + b"\n\n"),
+        (True, b"", b"[" + FAILED + b"]"),
+        (True, b"[", b"[" + FAILED + b"]"),
+        (True, b'[{"tool":1}', b"[" + FAILED + b"]"),
+        (True, b"[" + CONTENT, b",\r\n" + FAILED + b"]"),
+        (True, b"[" + CONTENT + b",", b",\r\n" + FAILED + b"]"),
+        (True, b"[" + CONTENT + b"\n]", b",\r\n" + FAILED + b"]"),
+    ],
+)
+def test_a_transport_failure_ends_the_stream_in_the_native_error(
+    array: bool, before: bytes, ending: bytes
+) -> None:
+    repair = StreamRepair(GeminiMender(StreamContext(array=array)))
+    repair.feed(before)
+    assert repair.fail(FAILURE) == ending
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\n", Kind.IDLE),
+        (b": keep-alive\n\n", Kind.IDLE),
+        (b"data: {}\n\n", Kind.IDLE),
+        (b"data: \n\n", Kind.IDLE),
+        (b"data: [DONE]\n\n", Kind.IDLE),
+        (b'data: {"usageMetadata":{}}\n\n', Kind.IDLE),
+        (b'data: {"candidates":[],"modelVersion":"x"}\n\n', Kind.IDLE),
+        (b'data: {"promptFeedback":{"safetyRatings":[]}}\n\n', Kind.IDLE),
+        (b'data: {"candidates":[{"content":{"role":"model"},"index":0}]}\n\n', Kind.PREAMBLE),
+        (b'data: {"candidates":[{"content":{"parts":[{"text":""}]}}]}\n\n', Kind.PREAMBLE),
+        (b'data: {"candidates":[{"groundingMetadata":{}}]}\n\n', Kind.CONTENT),
+        (b"data: " + CONTENT + b"\n\n", Kind.CONTENT),
+        (b"data: " + LAST + b"\n\n", Kind.CONTENT),
+        (b'data: {"promptFeedback":{"blockReason":"SAFETY"}}\n\n', Kind.CONTENT),
+        (b'data: {"response":{"usageMetadata":{}},"traceId":"t"}\n\n', Kind.IDLE),
+        (b'data: {"error":{"code":503,"message":"m"}}\n\n', Kind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
+    ],
+)
+def test_an_event_means_this_to_the_call(data: bytes, kind: Kind) -> None:
+    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(data)
+    assert mended.kind is kind
+    assert (mended.error is not None) == (kind is Kind.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("events", "complete"),
+    [
+        (b"", False),
+        (b"data: " + CONTENT + b"\n\n", False),
+        (b"data: " + CONTENT + b"\n\ndata: " + LAST + b"\n\n", True),
+        (b'data: {"promptFeedback":{"blockReason":"SAFETY"}}\n\n', True),
+        (b"data: " + LAST + b'\n\ndata: {"error":{"code":503,"message":"m"}}\n\n', False),
+        (b'data: {"candidates":[{"finishReason":"STOP"},{"index":1}]}\n\n', False),
+    ],
+)
+def test_an_answer_is_complete_with_the_last_finish_reason(events: bytes, complete: bool) -> None:
+    repair = StreamRepair(GeminiMender(StreamContext()))
+    repair.feed(events)
+    assert repair.complete is complete
+
+
+@pytest.mark.parametrize(
+    ("chunk", "shown"),
+    [
+        (b'{ "modelVersion" : "m" , "x": 1.50 }', b'{ "modelVersion" : "asked" , "x": 1.50 }'),
+        (b'{"response":{"modelVersion":"m"}}', b'{"response":{"modelVersion":"asked"}}'),
+        (b'{"modelVersion":"asked","y":[]}', b'{"modelVersion":"asked","y":[]}'),
+        (b'{"modelVersion":null}', b'{"modelVersion":null}'),
+        (b'{"usageMetadata":{"modelVersion":"m"}}', b'{"usageMetadata":{"modelVersion":"m"}}'),
+    ],
+)
+@pytest.mark.parametrize("array", [False, True])
+def test_the_model_asked_for_is_the_model_shown_and_no_other_byte_moves(
+    chunk: bytes, shown: bytes, array: bool
+) -> None:
+    def framed(data: bytes) -> bytes:
+        both = (b"[" + data + b",\n", LAST, b"]") if array else (b"data: " + data + b"\n\n",)
+        return b"".join(both) + (b"" if array else b"data: " + LAST + b"\n\n")
+
+    mended = mend([framed(chunk)], StreamContext(shown_model="asked", array=array))
+    assert text_of(mended) == framed(shown)
+    assert codes_of(mended) == []
+
+
+@each_broken
+def test_a_rule_that_is_switched_off_finds_nothing(path: Path) -> None:
+    disabled = frozenset(rule.code for rule in RULES)
+    context = StreamContext(disabled=disabled, array=path.suffix == ".json")
+    mended = mend([path.read_bytes()], context)
+    assert disabled.isdisjoint(codes_of(mended))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b": keep-alive\n\n",
+        b"event: x\nid: 1\ndata:" + LAST + b"\n\n",
+        b'data: {"candidates":{"finishReason":""}}\n\n',
+        b'data: {"candidates":[{"content":"text"}]}\n\n',
+        b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"args":"{"}}]}}]}\n\n',
+        b"data: [DONE]\n\n",
+        b"data: \n\n",
+        b'data: {"tool":1}\n\n',
+        b"data: [" + LAST + b"]\n\n",
+        b'{"candidates":[]}\n\n',
+    ],
+)
+def test_with_its_rule_off_an_event_passes_as_it_came(data: bytes) -> None:
+    disabled = frozenset(rule.code for rule in RULES)
+    repair = StreamRepair(GeminiMender(StreamContext(disabled=disabled)))
+    assert text_of(repair.feed(data)) == data
+
+
+def test_errors_are_found_with_every_rule_off() -> None:
+    disabled = frozenset(rule.code for rule in RULES)
+    cut = mend([b"data: " + CONTENT + b"\n\n"], StreamContext(disabled=disabled))
+    broken = mend([b"data: {\n\n"], StreamContext(disabled=disabled))
+    assert (cut[-1].kind, broken[-1].kind) == (Kind.ERROR, Kind.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("tool_names", "name"),
+    [(("read",), b'"read"'), (("read", "write"), None), ((), None)],
+)
+def test_a_call_without_name_means_the_only_tool_or_none(
+    tool_names: tuple[str, ...], name: bytes | None
+) -> None:
+    call = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":%s}}]}}]}'
+    mended = StreamRepair(GeminiMender(StreamContext(tool_names=tool_names))).feed(
+        b"data: " + call % b'""' + b"\n\n"
+    )
+    assert codes_of(mended) == ["S405"]
+    if name is None:
+        assert mended[0].kind is Kind.ERROR
+    else:
+        assert text_of(mended) == b"data: " + call % name + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}',
+        b'{"error":{"code":400,"message":"No {\\"x\\"","status":"INVALID_ARGUMENT","details":[]}}',
+    ],
+)
+def test_a_native_error_keeps_its_bytes(line: bytes) -> None:
+    data = b"data: " + line + b"\r\n\r\n"
+    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(data)
+    assert (mended.data, mended.kind) == (data, Kind.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b'{"request_id":"r","error":{"code":503,"message":"m"}}', (503, "m")),
+        (b'{"error":{"code":"429","message":"m"}}', (429, "m")),
+        (b'{"error":{"code":14,"message":"m","status":"UNAVAILABLE"}}', (503, "m")),
+        (b'{"error":{"code":503,"message":" "}}', (503, " ")),
+        (b'{"error":"overloaded"}', (502, "overloaded")),
+        (b'[{"error":{"code":500,"message":"m"}}]', (500, "m")),
+        (b'[{"candidates":[]},{"error":{"code":500,"message":"m"}}]', (500, "m")),
+        (b'{"type":"error","error":{"type":"overloaded_error","message":"m"}}', (529, "m")),
+        (b'{"code":"InternalError","message":"m","request_id":"r"}', (500, "m")),
+    ],
+)
+def test_an_error_in_another_shape_becomes_the_native_one(
+    line: bytes, error: tuple[int, str]
+) -> None:
+    data = b"data: " + line + b"\n\n"
+    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(data)
+    assert isinstance(mended.error, ProviderError)
+    assert (mended.error.status, mended.error.message) == error
+    assert mended.data != data
+    assert violations(mended.data) == []
+
+
+def test_after_an_error_blank_lines_and_comments_go_without_a_word() -> None:
+    repair = StreamRepair(GeminiMender(StreamContext()))
+    repair.feed(b'data: {"error":{"code":503,"message":"m"}}\n\n')
+    after = repair.feed(b"\n: bye\n\ndata: {}\n\n")
+    assert [(one.data, one.kind) for one in after] == [(b"", Kind.IDLE)] * 3
+    assert codes_of(after) == ["S409"]
+
+
+def test_an_event_that_changes_keeps_its_other_values() -> None:
+    event = (
+        b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":'
+        b'"{\\"n\\":12345678901234567890123,\\"half\\":\\"\\\\ud83d\\"}"}}]}}]}\n\n'
+    )
+    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(event)
+    assert b'"half":"\\ud83d"' in mended.data
+    assert b'"name":"f"' in mended.data

@@ -1,0 +1,197 @@
+"""Whole Responses objects: the valid pass byte for byte, the broken are mended or are errors."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies.responses import valid_steps
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.responses.body import RULES, mend_body
+
+CALL = {
+    "id": "fc_1",
+    "type": "function_call",
+    "status": "completed",
+    "name": "read",
+    "call_id": "call_1",
+    "arguments": '{"path":"a.txt"}',
+}
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "status": "completed",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": "Hi \u2713", "annotations": []}],
+}
+REASONING = {"id": "rs_1", "type": "reasoning", "summary": []}
+CUSTOM = {"id": "c", "type": "custom_tool_call", "call_id": "call_2", "name": "patch", "input": ""}
+CONTEXT = StreamContext()
+
+
+def body_of(*output: Any, **fields: Any) -> bytes:
+    response = {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-5"}
+    response |= {"status": "completed", "error": None, "output": list(output), "usage": None}
+    return json.dumps(response | fields).encode()
+
+
+def without(item: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if key not in keys}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        body_of(MESSAGE),
+        body_of(REASONING, CALL),
+        body_of(CUSTOM),
+        body_of(),
+        body_of(status="queued"),
+        body_of(CALL | {"status": "incomplete", "arguments": '{"pa'}, status="incomplete"),
+        body_of(CALL | {"arguments": '{"pa'}, status="incomplete"),
+        body_of({"type": "an_item_of_tomorrow"}, {"id": "ws_1", "type": "web_search_call"}),
+        body_of(MESSAGE, usage={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}),
+        b'  {"object":"response.input_tokens","input_tokens":11}\n',
+        b'{"object":"list","data":[]}',
+        b"[1,2]",
+    ],
+)
+def test_what_is_fine_passes_byte_for_byte(body: bytes) -> None:
+    mended = mend_body(body, CONTEXT)
+    assert (mended.data, mended.findings, mended.error) == (body, [], None)
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes", "codes"),
+    [
+        (body_of(output=None), body_of(), ["S351"]),
+        (body_of(MESSAGE | {"content": None}), body_of(MESSAGE | {"content": []}), ["S351"]),
+        (body_of(without(REASONING, "summary")), body_of(REASONING), ["S351"]),
+        (body_of(CALL | {"arguments": {"path": "a.txt"}}), body_of(CALL), ["S352"]),
+        (body_of(CALL | {"arguments": None}), body_of(CALL | {"arguments": "{}"}), ["S352"]),
+        (body_of(CALL | {"arguments": ""}), body_of(CALL | {"arguments": "{}"}), ["S352"]),
+        (body_of(CUSTOM | {"input": None}), body_of(CUSTOM), ["S352"]),
+        (body_of(without(CALL, "status")), body_of(CALL), ["S354"]),
+        (body_of(without(CALL, "call_id")), body_of(CALL | {"call_id": "fc_1"}), ["S354"]),
+        (
+            body_of(without(MESSAGE, "id", "role")),
+            body_of(MESSAGE | {"id": "msg_1_0"}),
+            ["S354", "S354"],
+        ),
+        (
+            body_of(usage={"input_tokens": 1, "output_tokens": 2}),
+            body_of(usage={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}),
+            ["S355"],
+        ),
+    ],
+)
+def test_what_is_broken_is_mended(given: bytes, becomes: bytes, codes: list[str]) -> None:
+    mended = mend_body(given, CONTEXT)
+    assert json.loads(mended.data) == json.loads(becomes)
+    assert [finding.code for finding in mended.findings] == codes
+    assert mended.error is None
+    again = mend_body(mended.data, CONTEXT)
+    assert (again.data, again.findings) == (mended.data, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b"", 502, "The provider sent an empty body."),
+        (b" \n", 502, "The provider sent an empty body."),
+        (b"<html>", 502, "The provider sent a body that is no JSON: '<html>'."),
+        (b'{"object":"resp', 502, 'The provider sent a body that is no JSON: \'{"object":"resp\'.'),
+        (b'{"error":{"message":"No.","type":"server_error"}}', 500, "No."),
+        (b'{"code":500,"msg":"404 NOT_FOUND","success":false}', 500, "404 NOT_FOUND"),
+        (
+            b'{"error":{"message":"Provider returned error","code":429,'
+            b'"metadata":{"raw":"rate-limited upstream"}}}',
+            429,
+            "Provider returned error: rate-limited upstream",
+        ),
+        (body_of(status="failed", error={"code": "server_error", "message": "No."}), 500, "No."),
+        (body_of(status="failed"), 502, ""),
+        (body_of(status=None, error={"code": "rate_limit_exceeded", "message": "x"}), 429, "x"),
+        (
+            body_of(CALL | {"arguments": '{"pa'}),
+            502,
+            "The provider's tool call has no name, or broken JSON arguments.",
+        ),
+        (
+            body_of(without(CALL, "name")),
+            502,
+            "The provider's tool call has no name, or broken JSON arguments.",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_an_error(body: bytes, status: int, message: str) -> None:
+    error = mend_body(body, CONTEXT).error
+    assert error is not None
+    assert (error.status, error.message) == (status, message)
+
+
+def test_a_call_without_name_takes_the_only_one_that_there_is() -> None:
+    mended = mend_body(body_of(without(CALL, "name")), StreamContext(tool_names=("read",)))
+    assert json.loads(mended.data)["output"] == [CALL]
+
+
+def test_the_shown_model_stands_in_the_body() -> None:
+    mended = mend_body(body_of(MESSAGE), StreamContext(shown_model="gpt-4"))
+    assert json.loads(mended.data) == json.loads(body_of(MESSAGE, model="gpt-4"))
+    assert mended.findings == []
+    same = mend_body(body_of(MESSAGE), StreamContext(shown_model="gpt-5"))
+    assert same.data == body_of(MESSAGE)
+
+
+@pytest.mark.parametrize("code", [rule.code for rule in RULES])
+def test_a_rule_that_is_switched_off_changes_nothing(code: str) -> None:
+    broken = {
+        "S351": body_of(output=None),
+        "S352": body_of(CALL | {"arguments": None}),
+        "S353": body_of(CALL | {"arguments": '{"pa'}),
+        "S354": body_of(without(MESSAGE, "role")),
+        "S355": body_of(usage={"input_tokens": 1, "output_tokens": 2}),
+    }[code]
+    mended = mend_body(broken, StreamContext(disabled=frozenset({code})))
+    assert (mended.data, mended.findings) == (broken, [])
+    assert (mended.error is None) == (code != "S353")  # errors are found all the same
+
+
+@given(valid_steps())
+def test_what_a_valid_stream_ends_with_is_a_valid_body(steps: list[dict[str, Any]]) -> None:
+    response = steps[-1].get("response", {})
+    body = json.dumps(response).encode()
+    mended = mend_body(body, CONTEXT)
+    assert (mended.data, mended.findings) == (body, [])
+    assert (mended.error is None) == (response.get("status") != "failed")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "object",
+                        "output",
+                        "type",
+                        "id",
+                        "name",
+                        "status",
+                        "arguments",
+                        "content",
+                        "usage",
+                    ]
+                ),
+                inner | st.sampled_from(["response", "function_call", "message", "failed"]),
+                max_size=6,
+            )
+        ),
+    )
+)
+def test_no_body_makes_a_rule_fail(value: Any) -> None:
+    mended = mend_body(json.dumps(value).encode(), CONTEXT)
+    assert mended.error is not None or json.loads(mended.data) is not Ellipsis

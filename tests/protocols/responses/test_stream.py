@@ -1,0 +1,530 @@
+"""Responses streams: the valid pass untouched, the broken come out valid or as an error."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from strategies.responses import as_event
+from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.responses.grammar import Grammar
+from wiremend.protocols.responses.stream import RULES, ResponsesMender
+from wiremend.repair.stream import StreamRepair
+from wiremend.text import sse
+
+CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "responses"
+CLEAN = sorted((CORPUS / "clean").glob("*.sse"))
+BROKEN = sorted(
+    path for path in (CORPUS / "broken").glob("*.sse") if not path.name.endswith(".mended.sse")
+)
+ALL_CODES = frozenset(rule.code for rule in RULES)
+
+each_clean = pytest.mark.parametrize("path", CLEAN, ids=lambda path: path.stem)
+each_broken = pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
+
+
+def mend(chunks: list[bytes], context: StreamContext | None = None) -> list[Mended]:
+    repair = StreamRepair(ResponsesMender(context or StreamContext()))
+    mended = [one for chunk in chunks for one in repair.feed(chunk)]
+    return mended + repair.end()
+
+
+def bytes_of(mended: list[Mended]) -> bytes:
+    return b"".join(one.data for one in mended)
+
+
+def codes_of(mended: list[Mended]) -> list[str]:
+    return [finding.code for one in mended for finding in one.findings]
+
+
+def violations(stream: bytes) -> list[str]:
+    grammar, decoder = Grammar(), sse.Decoder()
+    events = decoder.feed(stream) + decoder.end()
+    return [problem for event in events for problem in grammar.feed(event)] + grammar.end()
+
+
+def chunkings(stream: bytes) -> list[list[bytes]]:
+    uneven = [7, 1, 64, 3, 500, 2]
+    chunks: list[bytes] = []
+    start = 0
+    while start < len(stream):
+        size = uneven[len(chunks) % len(uneven)]
+        chunks.append(stream[start : start + size])
+        start += size
+    return [[stream], [stream[at : at + 1] for at in range(len(stream))], chunks]
+
+
+def read(path: Path, suffix: str) -> bytes:
+    return path.with_name(path.stem + suffix).read_bytes()
+
+
+@each_clean
+def test_a_clean_stream_is_valid_and_passes_byte_for_byte_in_any_chunks(path: Path) -> None:
+    stream = path.read_bytes()
+    assert violations(stream) == []
+    for chunks in chunkings(stream):
+        mended = mend(chunks)
+        assert bytes_of(mended) == stream
+        assert codes_of(mended) == []
+
+
+@each_broken
+def test_a_broken_stream_comes_out_as_the_file_beside_it_in_any_chunks(path: Path) -> None:
+    for chunks in chunkings(path.read_bytes()):
+        mended = mend(chunks)
+        assert bytes_of(mended).decode() == read(path, ".mended.sse").decode()
+        assert codes_of(mended) == read(path, ".findings").decode().split()
+
+
+@each_broken
+def test_a_mended_stream_is_valid_and_needs_no_further_mending(path: Path) -> None:
+    stream = read(path, ".mended.sse")
+    assert violations(stream) == []
+    again = mend([stream])
+    assert bytes_of(again) == stream
+    assert codes_of(again) == []
+
+
+@each_broken
+def test_the_grammar_sees_what_is_broken(path: Path) -> None:
+    assert violations(path.read_bytes()) != []
+
+
+def test_every_rule_has_a_broken_stream() -> None:
+    shown = {code for path in BROKEN for code in read(path, ".findings").decode().split()}
+    assert shown == ALL_CODES
+
+
+# One case at a time
+
+
+def stream_of(*steps: dict[str, Any]) -> bytes:
+    return b"".join(
+        as_event({"type": step["type"], "sequence_number": number, **step})
+        for number, step in enumerate(steps)
+    )
+
+
+def response(status: str = "in_progress", **fields: Any) -> dict[str, Any]:
+    base = {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-5"}
+    return {**base, "status": status, "output": [], **fields}
+
+
+CREATED = {"type": "response.created", "response": response()}
+CALL = {
+    "id": "fc_1",
+    "type": "function_call",
+    "status": "completed",
+    "name": "read",
+    "call_id": "call_1",
+    "arguments": "{}",
+}
+ADDED = {"type": "response.output_item.added", "output_index": 0, "item": CALL | {"arguments": ""}}
+DONE = {"type": "response.output_item.done", "output_index": 0, "item": CALL}
+USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+
+
+def last_data(stream: bytes) -> dict[str, Any]:
+    data = [event.data for event in sse.Decoder().feed(stream) if event.data]
+    last: dict[str, Any] = json.loads(data[-1])
+    return last
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (b": comment\n\n", Kind.IDLE),
+        (b"\n", Kind.IDLE),
+        (b"data:\n\n", Kind.IDLE),
+        (b"data: {}\n\n", Kind.IDLE),
+        (b'data: {"type":"keepalive","sequence_number":1}\n\n', Kind.IDLE),
+        (as_event({"type": "response.metadata"}), Kind.PREAMBLE),
+        (as_event({"type": "codex.rate_limits"}), Kind.PREAMBLE),
+        (stream_of(CREATED), Kind.PREAMBLE),
+        (
+            as_event({"type": "response.queued", "response": response("queued")}),
+            Kind.PREAMBLE,
+        ),
+        (as_event({"type": "response.in_progress", "response": response()}), Kind.PREAMBLE),
+        (as_event(ADDED), Kind.CONTENT),
+        (as_event({"type": "of.tomorrow"}), Kind.CONTENT),
+        (
+            as_event({"type": "response.completed", "response": response("completed")}),
+            Kind.TERMINAL,
+        ),
+        (
+            as_event({"type": "response.incomplete", "response": response("incomplete")}),
+            Kind.TERMINAL,
+        ),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
+        (b'event: error\ndata: {"type":"error","message":"No."}\n\n', Kind.ERROR),
+    ],
+)
+def test_an_event_means_this_to_the_call(event: bytes, kind: Kind) -> None:
+    mended = mend([event])[0]
+    assert mended.kind is kind
+
+
+def test_text_may_speak_of_errors() -> None:
+    part = {"item_id": "m", "output_index": 0, "content_index": 0}
+    error = '{"error":{"message":"boom","type":"server_error"}}'
+    item = {"id": "m", "type": "message", "role": "assistant", "content": []}
+    empty = {"type": "output_text", "text": "", "annotations": []}
+    stream = stream_of(
+        CREATED,
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **part, "part": empty},
+        {"type": "response.output_text.delta", **part, "delta": error},
+        {"type": "response.an_event_of_tomorrow", "error": {"message": "boom"}},
+    )
+    mended = mend([stream])[:-1]
+    assert bytes_of(mended) == stream
+    assert {one.kind for one in mended[1:]} == {Kind.CONTENT}
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "code"),
+    [
+        ({"error": {"code": "", "message": "", "type": "server_error"}}, 500, ""),
+        (
+            {"type": "error", "code": "insufficient_quota", "message": "x"},
+            429,
+            "insufficient_quota",
+        ),
+        (
+            {"type": "error", "error": {"code": "server_is_overloaded", "message": "x"}},
+            503,
+            "server_is_overloaded",
+        ),
+        (
+            {
+                "type": "response.failed",
+                "response": response(
+                    "failed", error={"code": "context_length_exceeded", "message": "Too long."}
+                ),
+            },
+            400,
+            "context_length_exceeded",
+        ),
+        ({"code": 429, "msg": "slow"}, 429, ""),
+    ],
+)
+def test_an_error_is_read_with_its_status_and_code(
+    event: dict[str, Any], status: int, code: str
+) -> None:
+    error = mend([as_event(event)])[0].error
+    assert error is not None
+    assert (error.status, error.code) == (status, code)
+
+
+def test_an_error_event_stays_as_it_is_but_for_codex_which_ignores_it() -> None:
+    stream = stream_of(CREATED, {"type": "error", "code": "server_error", "message": "Sorry."})
+    assert bytes_of(mend([stream], StreamContext(client="opencode"))) == stream
+    told = last_data(bytes_of(mend([stream], StreamContext(client="codex"))))
+    assert told["type"] == "response.failed"
+    assert told["response"]["error"] == {"code": "server_error", "message": "Sorry."}
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "context_length_exceeded"])
+def test_codes_that_clients_act_on_are_kept(code: str) -> None:
+    error = {"type": "error", "code": code, "message": "No."}
+    told = last_data(bytes_of(mend([stream_of(CREATED, error)], StreamContext(client="codex"))))
+    assert told["response"]["error"] == {"code": code, "message": "No."}
+
+
+def test_codex_is_told_how_long_to_wait() -> None:
+    mender = ResponsesMender(StreamContext(client="codex"))
+    error = make_error(status=429, message="Too fast.")
+    told = last_data(mender.fail(make_error(status=429, message="Too fast. Try again in 3s")))
+    assert told["response"]["error"]["message"] == "Too fast. Try again in 3s"
+    wait = last_data(ResponsesMender(StreamContext()).fail(error))["response"]["error"]
+    assert wait == {"code": "rate_limit_exceeded", "message": "Too fast."}
+    overloaded = make_error(code="slow_down", message="Busy.")
+    before = last_data(ResponsesMender(StreamContext()).fail(overloaded))["response"]["error"]
+    assert before == {
+        "code": "rate_limit_exceeded",
+        "message": "Busy. Please try again in 2s.",
+    }
+
+
+def test_an_overloaded_server_keeps_its_code_once_there_was_output() -> None:
+    mender = ResponsesMender(StreamContext())
+    for event in sse.Decoder().feed(stream_of(CREATED, ADDED)):
+        mender.feed(event)
+    told = last_data(mender.fail(make_error(code="slow_down", message="Busy.")))
+    assert told["response"]["error"] == {"code": "slow_down", "message": "Busy."}
+
+
+def test_the_error_of_a_stream_that_never_began_brings_its_own_beginning() -> None:
+    ending = ResponsesMender(StreamContext(model="gpt-5")).fail(make_error(message="gone"))
+    assert violations(ending) == []
+    assert ending.startswith(b"event: response.created\n")
+
+
+def test_a_failure_after_the_terminal_event_says_nothing() -> None:
+    mender = ResponsesMender(StreamContext())
+    for event in sse.Decoder().feed(
+        stream_of(CREATED, {"type": "response.completed", "response": response("completed")})
+    ):
+        mender.feed(event)
+    assert mender.fail(make_error(message="gone")) == b""
+    assert mender.end().kind is Kind.TERMINAL
+
+
+def test_an_error_can_be_put_better_after_the_end_was_judged() -> None:
+    mender = ResponsesMender(StreamContext())
+    for event in sse.Decoder().feed(stream_of(CREATED, ADDED)):
+        mender.feed(event)
+    verdict = mender.end()
+    assert verdict.kind is Kind.ERROR
+    assert verdict.error is not None
+    assert verdict.error.status == 502
+    ending = mender.fail(make_error(message="reset by peer"))
+    assert last_data(ending)["response"]["error"]["message"] == "reset by peer"
+
+
+def test_nothing_at_all_is_an_error() -> None:
+    (verdict,) = mend([])
+    assert verdict.error is not None
+    assert verdict.error.status == 502
+    assert "before its first event" in verdict.error.message
+
+
+def test_blank_lines_and_comments_after_the_end_are_dropped_without_a_word() -> None:
+    whole = stream_of(CREATED, {"type": "response.completed", "response": response("completed")})
+    mended = mend([whole + b"\n: bye\n\n"])
+    assert bytes_of(mended) == whole
+    assert codes_of(mended) == []
+
+
+def test_the_shown_model_stands_wherever_the_response_does() -> None:
+    stream = stream_of(
+        CREATED,
+        {"type": "response.in_progress", "response": response()},
+        ADDED,
+        DONE,
+        {"type": "response.completed", "response": response("completed", output=[CALL])},
+    )
+    mended = mend([stream], StreamContext(shown_model="gpt-4"))
+    assert bytes_of(mended).count(b'"model":"gpt-4"') == 3
+    assert b"gpt-5" not in bytes_of(mended)
+    assert codes_of(mended) == []
+    untouched = [event for event in stream.split(b"\n\n") if b"output_item" in event]
+    assert all(event in bytes_of(mended) for event in untouched)
+    assert bytes_of(mend([stream], StreamContext(shown_model="gpt-5"))) == stream
+
+
+def test_a_call_without_name_takes_the_only_one_that_there_is() -> None:
+    nameless = {key: CALL[key] for key in CALL if key != "name"}
+    stream = stream_of(
+        CREATED,
+        ADDED | {"item": nameless | {"arguments": ""}},
+        DONE | {"item": nameless},
+        {"type": "response.completed", "response": response("completed", output=[])},
+    )
+    mended = bytes_of(mend([stream], StreamContext(tool_names=("read",))))
+    assert last_data(mended)["response"]["output"] == [nameless | {"name": "read"}]
+    assert mend([stream], StreamContext(tool_names=("a", "b")))[-1].kind is Kind.ERROR
+
+
+def test_a_withheld_call_can_still_be_tried_again() -> None:
+    stream = stream_of(CREATED, ADDED | {"item": CALL | {"name": ""}})
+    mended = mend([stream])[1]
+    assert (mended.data, mended.kind) == (b"", Kind.PREAMBLE)
+
+
+@pytest.mark.parametrize(
+    ("client", "given", "shown"),
+    [
+        ("", None, None),
+        ("codex", None, None),
+        ("opencode", None, 0),
+        ("", {"total_tokens": 3, "output_tokens": 2}, 3),
+        ("codex", {}, None),
+        ("opencode", {}, 0),
+        ("", USAGE, 3),
+    ],
+)
+def test_usage_is_what_the_client_can_read(client: str, given: Any, shown: int | None) -> None:
+    end = {"type": "response.completed", "response": response("completed", usage=given)}
+    mended = bytes_of(mend([stream_of(CREATED, end)], StreamContext(client=client)))
+    usage = last_data(mended)["response"]["usage"]
+    assert (usage and usage["total_tokens"]) == shown
+
+
+@pytest.mark.parametrize(("client", "shown"), [("", 0), ("codex", None)])
+def test_a_terminal_event_of_ours_counts_nothing(client: str, shown: int | None) -> None:
+    mended = bytes_of(mend([stream_of(CREATED, ADDED, DONE)], StreamContext(client=client)))
+    told = last_data(mended)
+    assert told["type"] == "response.completed"
+    assert (told["response"]["usage"] and told["response"]["usage"]["total_tokens"]) == shown
+
+
+@pytest.mark.parametrize(
+    ("item", "is_whole"),
+    [
+        (CALL, True),
+        (CALL | {"status": "incomplete"}, False),
+        ({"id": "r", "type": "reasoning", "summary": []}, False),
+        (
+            {"id": "m", "type": "message", "role": "assistant", "status": "completed"}
+            | {"content": [], "phase": "commentary"},
+            False,
+        ),
+        (
+            {"id": "m", "type": "message", "role": "assistant", "status": "completed"}
+            | {"content": [{"type": "output_text", "text": "Hi", "annotations": []}]},
+            True,
+        ),
+        (
+            {"id": "m", "type": "message", "role": "assistant", "status": "completed"}
+            | {"content": []},
+            False,
+        ),
+        ({"id": "w", "type": "web_search_call", "status": "completed"}, False),
+    ],
+)
+def test_a_stream_is_completed_only_after_an_item_that_can_be_the_last(
+    item: dict[str, Any], is_whole: bool
+) -> None:
+    stream = stream_of(CREATED, ADDED | {"item": item}, DONE | {"item": item})
+    assert (mend([stream])[-1].kind is Kind.TERMINAL) == is_whole
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [(b"[DONE]", Kind.TERMINAL), (b" ", Kind.TERMINAL), (b"upstream timed out", Kind.ERROR)],
+)
+def test_text_that_may_tell_of_a_failure_completes_no_stream(data: bytes, kind: Kind) -> None:
+    whole = stream_of(CREATED, ADDED | {"item": CALL}, DONE | {"item": CALL})
+    assert mend([whole + b"data: " + data + b"\n\n"])[-1].kind is kind
+
+
+def test_a_message_that_is_done_as_incomplete_is_no_whole_answer() -> None:
+    part = {"type": "output_text", "text": "Hi", "annotations": []}
+    at = {"item_id": "m", "output_index": 0, "content_index": 0}
+    message = {"id": "m", "type": "message", "role": "assistant", "content": []}
+    cut = message | {"status": "incomplete", "content": [part]}
+    stream = stream_of(
+        CREATED,
+        ADDED | {"item": message},
+        {"type": "response.content_part.added", **at, "part": part | {"text": ""}},
+        {"type": "response.output_text.delta", **at, "delta": "Hi"},
+        {"type": "response.content_part.done", **at, "part": part},
+        DONE | {"item": cut},
+    )
+    mended = mend([stream])
+    assert mended[-1].kind is Kind.ERROR
+    assert bytes_of(mended).startswith(stream)
+
+
+def test_an_event_of_tomorrow_may_come_before_the_response_is_created() -> None:
+    stream = (CORPUS / "clean" / "text.sse").read_bytes()
+    early = as_event({"type": "response.of_tomorrow", "sequence_number": 0})
+    numbered = re.sub(
+        rb'"sequence_number":(\d+)',
+        lambda found: b'"sequence_number":%d' % (int(found[1]) + 1),
+        stream,
+    )
+    assert numbered != stream
+    mended = mend([early + numbered])
+    assert (bytes_of(mended), codes_of(mended)) == (early + numbered, [])
+    assert violations(early + numbered) == []
+
+
+def test_lone_surrogates_and_invalid_utf_8_pass_as_clients_read_them() -> None:
+    events = stream_of(CREATED) + (
+        b"event: response.a_thing\n"
+        b'data: {"type":"response.a_thing","sequence_number":1,"a":"\\ud83d","b":"\xff"}\n\n'
+    )
+    assert bytes_of(mend([events])[:-1]) == events
+
+
+def test_an_event_that_must_change_keeps_what_orjson_cannot_write() -> None:
+    event = b'event: response.a_thing\ndata: {"type":"response.a_thing","a":"\\ud83d"}\n\n'
+    mended = bytes_of(mend([stream_of(CREATED) + event])[:-1])
+    assert mended.endswith(
+        b'data: {"type":"response.a_thing","a":"\\ud83d","sequence_number":1}\n\n'
+    )
+
+
+def test_an_event_line_is_mended_without_touching_other_lines() -> None:
+    data = b'{"type":"response.a_thing","sequence_number":1}'
+    event = b"id: 7\r\nevent: message\r\n: note\r\ndata:" + data + b"\r\n\r\n"
+    mended = mend([stream_of(CREATED), event])
+    assert mended[1].data == (
+        b"id: 7\r\n: note\r\nevent: response.a_thing\r\ndata:" + data + b"\r\n\r\n"
+    )
+
+
+def test_ids_that_change_with_every_event_are_left_alone() -> None:
+    part = {"output_index": 0, "content_index": 0}
+    item = {"id": "a", "type": "message", "role": "assistant", "content": []}
+    text = {"type": "output_text", "text": "Hi", "annotations": []}
+    done = item | {"id": "f", "status": "completed", "content": [text]}
+    stream = stream_of(
+        CREATED,
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **part, "item_id": "b"}
+        | {"part": text | {"text": ""}},
+        {"type": "response.output_text.delta", **part, "item_id": "c", "delta": "Hi"},
+        {"type": "response.output_text.done", **part, "item_id": "d", "text": "Hi"},
+        {"type": "response.content_part.done", **part, "item_id": "e", "part": text},
+        {"type": "response.output_item.done", "output_index": 0, "item": done},
+        {
+            "type": "response.completed",
+            "response": response("completed", output=[done | {"id": "g"}]),
+        },
+    )
+    mended = mend([stream])
+    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+
+
+def test_fragments_under_another_calls_name_are_dropped_for_the_call_repeats_them() -> None:
+    call = CALL | {"type": "custom_tool_call", "input": "ls"}
+    fragment = {"type": "response.function_call_arguments.delta", "item_id": "fc_1"}
+    end = {"type": "response.completed", "response": response("completed", output=[call])}
+    stream = stream_of(
+        CREATED,
+        ADDED | {"item": call | {"input": ""}},
+        fragment | {"output_index": 0, "delta": "ls"},
+        DONE | {"item": call},
+        end,
+    )
+    mended = mend([stream])
+    assert codes_of(mended) == ["S304"]
+    assert b"arguments.delta" not in bytes_of(mended)
+    assert last_data(bytes_of(mended))["response"]["output"] == [call]
+
+
+@pytest.mark.parametrize("code", sorted(ALL_CODES))
+def test_a_rule_that_is_switched_off_is_silent(code: str) -> None:
+    for path in BROKEN:
+        mended = mend([path.read_bytes()], StreamContext(disabled=frozenset({code})))
+        assert code not in codes_of(mended)
+
+
+def test_errors_are_found_with_every_rule_switched_off() -> None:
+    off = StreamContext(disabled=ALL_CODES)
+    for name in ("wrapped-error-first", "arguments-truncated", "cut-inside-text", "broken-json"):
+        stream = (CORPUS / "broken" / f"{name}.sse").read_bytes()
+        assert Kind.ERROR in [one.kind for one in mend([stream], off)]
+    for name in ("sequence-numbers-missing", "item-added-twice", "keepalive-frame"):
+        stream = (CORPUS / "broken" / f"{name}.sse").read_bytes()
+        assert bytes_of(mend([stream], off)) == stream
+
+
+def test_a_long_text_is_mended_in_linear_time() -> None:
+    part = {"item_id": "m", "output_index": 0, "content_index": 0}
+    deltas = [{"type": "response.output_text.delta", **part, "delta": "x" * 50}] * 5000
+    stream = stream_of(CREATED, *deltas)
+    mended = mend([stream])
+    assert bytes_of(mended).count(b"response.output_text.delta") == 2 * 5000
+
+
+def test_the_mender_says_where_it_is() -> None:
+    mender = ResponsesMender(StreamContext())
+    mender.feed(sse.Event(b"\n"))
+    assert repr(mender) == "ResponsesMender(open, event=1, items=0)"

@@ -1,0 +1,240 @@
+"""Another provider: address, path and credentials change together."""
+
+import pytest
+from wiremend.protocols.base.document import Headers, OutgoingRequest
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.routing.providers import ProviderAddress, route, without_credentials
+from wiremend.routing.providers import redirect as redirect_request
+
+ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
+CHAT = WireProtocol.CHAT_COMPLETIONS
+RESPONSES = WireProtocol.RESPONSES
+GEMINI = WireProtocol.GEMINI
+SECRET = "sk-client-secret"
+
+
+def redirect(
+    protocol: WireProtocol,
+    path: str,
+    headers: Headers,
+    *,
+    base_url: str,
+    api_key: str,
+    extra_headers: dict[str, str],
+) -> OutgoingRequest:
+    own = OutgoingRequest("own", "m", "https", "own.example.com", 443, path, headers, b"{}")
+    there = ProviderAddress("there", base_url, api_key, extra_headers)
+    return redirect_request(protocol, own, there)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "path", "base_url", "expected"),
+    [
+        pytest.param(
+            ANTHROPIC,
+            "/v1/messages?beta=true",
+            "https://opencode.ai/zen/go",
+            "/zen/go/v1/messages?beta=true",
+            id="a base without a version keeps the request's",
+        ),
+        pytest.param(
+            ANTHROPIC,
+            "/v1/messages",
+            "https://opencode.ai/zen/go/v1/",
+            "/zen/go/v1/messages",
+            id="a version is not said twice",
+        ),
+        pytest.param(
+            CHAT,
+            "/v1/chat/completions",
+            "https://openrouter.ai/api/v1",
+            "/api/v1/chat/completions",
+            id="OpenAI's habit",
+        ),
+        pytest.param(
+            CHAT,
+            "/v1/chat/completions",
+            "https://open.bigmodel.cn/api/paas/v4",
+            "/api/paas/v4/chat/completions",
+            id="another version",
+        ),
+        pytest.param(
+            CHAT,
+            "/zen/go/v1/chat/completions",
+            "https://api.deepseek.com",
+            "/v1/chat/completions",
+            id="the first provider's prefix stays behind",
+        ),
+        pytest.param(
+            RESPONSES,
+            "/backend-api/codex/responses",
+            "https://api.openai.com/v1",
+            "/v1/responses",
+            id="a path without a version",
+        ),
+        pytest.param(
+            GEMINI,
+            "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse&key=AIza",
+            "https://gateway.example.com/google",
+            "/google/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse",
+            id="the key in the query stays behind",
+        ),
+    ],
+)
+def test_paths(protocol: WireProtocol, path: str, base_url: str, expected: str) -> None:
+    there = redirect(protocol, path, (), base_url=base_url, api_key="k", extra_headers={})
+    assert there.path == expected
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        ("https://api.example.com", ("https", "api.example.com", 443, "api.example.com")),
+        (
+            "https://api.example.com:8443",
+            ("https", "api.example.com", 8443, "api.example.com:8443"),
+        ),
+        ("http://127.0.0.1:11434/v1", ("http", "127.0.0.1", 11434, "127.0.0.1:11434")),
+    ],
+)
+def test_addresses(base_url: str, expected: tuple[str, str, int, str]) -> None:
+    there = redirect(
+        CHAT,
+        "/v1/chat/completions",
+        (("Host", "old"),),
+        base_url=base_url,
+        api_key="k",
+        extra_headers={},
+    )
+    host = dict(there.headers)["host"]
+    assert (there.scheme, there.host, there.port, host) == expected
+    assert [name for name, _ in there.headers if name.lower() == "host"] == ["host"]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        (ANTHROPIC, ("x-api-key", "theirs")),
+        (CHAT, ("authorization", "Bearer theirs")),
+        (RESPONSES, ("authorization", "Bearer theirs")),
+        (GEMINI, ("x-goog-api-key", "theirs")),
+    ],
+)
+def test_the_client_keeps_its_credentials(
+    protocol: WireProtocol, expected: tuple[str, str]
+) -> None:
+    headers = (
+        ("Authorization", f"Bearer {SECRET}"),
+        ("X-Api-Key", SECRET),
+        ("x-goog-api-key", SECRET),
+        ("Cookie", f"session={SECRET}"),
+        ("anthropic-version", "2023-06-01"),
+    )
+    path = f"/v1/messages?key={SECRET}&beta=true"
+    there = redirect(
+        protocol,
+        path,
+        headers,
+        base_url="https://b.example.com",
+        api_key="theirs",
+        extra_headers={},
+    )
+    assert SECRET not in repr((there.path, there.headers, there.body))
+    assert expected in there.headers
+    assert ("anthropic-version", "2023-06-01") in there.headers
+
+
+def test_a_provider_without_a_key_gets_none() -> None:
+    there = redirect(
+        CHAT,
+        "/v1/chat/completions",
+        (("authorization", f"Bearer {SECRET}"),),
+        base_url="http://127.0.0.1:11434",
+        api_key="",
+        extra_headers={},
+    )
+    assert "authorization" not in dict(there.headers)
+
+
+def test_configured_headers_replace_the_clients() -> None:
+    there = redirect(
+        CHAT,
+        "/v1/chat/completions",
+        (("User-Agent", "claude-cli/2"),),
+        base_url="https://opencode.ai/zen/go",
+        api_key="k",
+        extra_headers={"user-agent": "opencode/1.0"},
+    )
+    assert [value for name, value in there.headers if name.lower() == "user-agent"] == [
+        "opencode/1.0"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ""),
+        ("alt=sse", "alt=sse"),
+        ("key=abc", ""),
+        ("alt=sse&key=abc&x=%20", "alt=sse&x=%20"),
+        ("KEY=abc&monkey=1", "monkey=1"),
+    ],
+)
+def test_without_credentials(query: str, expected: str) -> None:
+    assert without_credentials(query) == expected
+
+
+PROVIDERS = {
+    "go": ProviderAddress("go", "https://opencode.ai/zen/go", "key-go", {"x-session": "go-only"}),
+    "or": ProviderAddress("or", "https://openrouter.ai/api/v1", "key-or"),
+}
+OWN = OutgoingRequest(
+    "api.anthropic.com",
+    "claude-haiku",
+    "https",
+    "api.anthropic.com",
+    443,
+    "/v1/messages",
+    (("host", "api.anthropic.com"), ("x-api-key", SECRET)),
+    b'{ "model" : "claude-haiku", "max_tokens": 1 }',
+)
+
+
+def test_a_route_names_every_place_with_its_own_key_and_model() -> None:
+    routed = route(
+        ANTHROPIC,
+        OWN,
+        model="minimax-m3",
+        provider="go",
+        fallback=["qwen", "or/kimi-k3", "moonshot/kimi"],
+        providers=PROVIDERS,
+    )
+    assert [(r.provider, r.model, r.host) for r in routed] == [
+        ("go", "minimax-m3", "opencode.ai"),
+        ("go", "qwen", "opencode.ai"),
+        ("or", "kimi-k3", "openrouter.ai"),
+        ("go", "moonshot/kimi", "opencode.ai"),
+    ]
+    assert [dict(r.headers)["x-api-key"] for r in routed] == [
+        "key-go",
+        "key-go",
+        "key-or",
+        "key-go",
+    ]
+    assert routed[2].body == b'{ "model" : "kimi-k3", "max_tokens": 1 }'
+    assert "x-session" not in dict(routed[2].headers)
+    assert SECRET not in repr([(r.headers, r.path, r.body) for r in routed])
+
+
+def test_a_route_without_a_provider_stays_with_the_clients_own() -> None:
+    routed = route(
+        ANTHROPIC, OWN, model="claude-haiku", provider=None, fallback=["x"], providers={}
+    )
+    assert routed[0] == OWN
+    assert (routed[1].host, dict(routed[1].headers)["x-api-key"]) == ("api.anthropic.com", SECRET)
+
+
+def test_no_secret_shows_in_a_repr() -> None:
+    routed = route(ANTHROPIC, OWN, model="m", provider="go", fallback=[], providers=PROVIDERS)
+    assert "key-go" not in repr((routed, PROVIDERS))
+    assert SECRET not in repr(OWN)

@@ -1,0 +1,88 @@
+"""Counting tokens: recognised, rewritten, and estimated where a provider cannot."""
+
+import json
+
+import pytest
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.routing.token_counts import estimated_answer, recognise_count, rewrite_counted_model
+
+ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
+RESPONSES = WireProtocol.RESPONSES
+GEMINI = WireProtocol.GEMINI
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("POST", "/v1/messages/count_tokens?beta=true", ANTHROPIC),
+        ("POST", "/anthropic/v1/messages/count_tokens", ANTHROPIC),
+        ("POST", "/v1/responses/input_tokens", RESPONSES),
+        ("POST", "/v1beta/models/gemini-3-pro:countTokens?key=k", GEMINI),
+        ("POST", "/v1internal:countTokens", GEMINI),
+        ("GET", "/v1/messages/count_tokens", None),
+        ("POST", "/v1/messages", None),
+        ("POST", "/v1/messages/batches", None),
+    ],
+)
+def test_a_count_is_asked_for_by_path(
+    method: str, path: str, expected: WireProtocol | None
+) -> None:
+    assert recognise_count(method, path) is expected
+
+
+@pytest.mark.parametrize(
+    ("protocol", "path", "body", "new_path", "new_body"),
+    [
+        pytest.param(
+            ANTHROPIC,
+            "/v1/messages/count_tokens",
+            '{"model": "claude-opus-5", "messages": []}',
+            "/v1/messages/count_tokens",
+            '{"model": "kimi-k3", "messages": []}',
+            id="Anthropic",
+        ),
+        pytest.param(
+            GEMINI,
+            "/v1beta/models/gemini-3-pro:countTokens?key=k",
+            '{"generateContentRequest": {"model": "models/gemini-3-pro", "contents": []}}',
+            "/v1beta/models/kimi-k3:countTokens?key=k",
+            '{"generateContentRequest": {"model": "models/kimi-k3", "contents": []}}',
+            id="Gemini, named twice",
+        ),
+        pytest.param(
+            GEMINI,
+            "/v1beta/models/gemini-3-pro:countTokens",
+            '{"contents": []}',
+            "/v1beta/models/kimi-k3:countTokens",
+            '{"contents": []}',
+            id="Gemini, named in the path",
+        ),
+    ],
+)
+def test_another_model_is_counted_for_by_editing_only_its_name(
+    protocol: WireProtocol, path: str, body: str, new_path: str, new_body: str
+) -> None:
+    rewritten = rewrite_counted_model(protocol, path, body.encode(), "kimi-k3")
+    assert (rewritten.path, rewritten.body.decode()) == (new_path, new_body)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "least", "answer"),
+    [
+        (ANTHROPIC, {"messages": [{"role": "user", "content": "x" * 4000}]}, 1000, "input_tokens"),
+        (RESPONSES, {"input": "x" * 4000}, 1000, "input_tokens"),
+        (GEMINI, {"contents": [{"parts": [{"text": "x" * 4000}]}]}, 1000, "totalTokens"),
+        (
+            GEMINI,
+            {"generateContentRequest": {"contents": [{"parts": [{"text": "x" * 4000}]}]}},
+            1000,
+            "totalTokens",
+        ),
+    ],
+)
+def test_an_estimate_comes_in_the_protocols_own_form(
+    protocol: WireProtocol, body: object, least: int, answer: str
+) -> None:
+    data, finding = estimated_answer(protocol, json.dumps(body).encode())
+    assert least <= json.loads(data)[answer] < least + 30
+    assert finding.code == "M005"

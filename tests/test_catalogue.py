@@ -1,0 +1,198 @@
+"""Every rule is documented, has a code of its own, and stands on the page."""
+
+import importlib
+import importlib.util
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from wiremend.adapt import tool_list
+from wiremend.adapt.schema_conversion import convert_schema
+from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.adapt.schemas import DIALECT_RULES
+from wiremend.catalogue import FAMILIES, catalogue, collect, render_page
+from wiremend.protocols.base import request_rules as history_rules
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.chat import body as chat_body
+from wiremend.repair import stream as framing
+from wiremend.routing import fire_and_forget
+from wiremend.rules import transport
+from wiremend.rules.rule import Rule
+
+RULE = Rule(
+    code="S901",
+    name="made-up",
+    finds="Two | bars.",
+    hurts="A client.",
+    mends="One bar.",
+    protocols=("responses", "gemini"),
+    seen=("anomalyco/opencode#21979", "https://example.com/a", "a provider"),
+    before="data: ```\n\n",
+    after="data: x\n",
+)
+
+each_rule = pytest.mark.parametrize("rule", catalogue(), ids=lambda rule: rule.code)
+
+
+@each_rule
+def test_a_rule_says_in_sentences_what_it_finds_what_that_hurts_and_what_is_done(
+    rule: Rule,
+) -> None:
+    for sentence in (rule.finds, rule.hurts, rule.mends):
+        assert re.fullmatch(r"\S.*\S", sentence)  # one line, no white space around it
+        assert sentence.endswith((".", "`", '"'))
+
+
+@each_rule
+def test_a_rule_has_a_short_name_in_kebab_case(rule: Rule) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
+    assert len(rule.name) <= 40
+
+
+@each_rule
+def test_a_rule_is_about_known_protocols(rule: Rule) -> None:
+    assert set(rule.protocols) <= set(WireProtocol)
+    assert len(set(rule.protocols)) == len(rule.protocols)
+
+
+@each_rule
+def test_a_rule_stands_on_the_page_with_all_it_says(rule: Rule) -> None:
+    page = render_page(catalogue())
+    assert page.count(f"### {rule.code} {rule.name}\n") == 1
+    for text in (rule.finds, rule.hurts, rule.mends, rule.before, rule.after, *rule.seen):
+        assert text.removesuffix("\n") in page
+
+
+def test_the_rules_are_sorted_and_their_codes_unique() -> None:
+    codes = [rule.code for rule in catalogue()]
+    assert codes == sorted(set(codes))
+
+
+def test_the_rules_of_every_module_are_there() -> None:
+    modules = (framing, tool_list, history_rules, fire_and_forget, transport, chat_body)
+    for module in modules:
+        ours = {value for value in vars(module).values() if isinstance(value, Rule)}
+        assert ours
+        assert ours <= set(catalogue()), f"{module.__name__} has a rule that is not listed"
+
+
+def test_a_rule_that_another_module_passes_on_counts_once() -> None:
+    assert collect([RULE, RULE, replace(RULE)]) == (RULE,)
+
+
+def test_two_protocols_may_have_a_rule_of_one_name_each() -> None:
+    other = replace(RULE, code="S902")
+    assert collect([other, RULE]) == (RULE, other)
+
+
+def test_rules_come_out_by_code() -> None:
+    first = replace(RULE, code="M001", name="other")
+    assert collect([RULE, first]) == (first, RULE)
+
+
+CLASHES = {
+    "a code twice": (
+        {"name": "other"},
+        "two rules have the code S901: made-up, other",
+    ),
+    "a code without family": (
+        {"code": "X901", "name": "other"},
+        "'X901' (other) is no code for a rule",
+    ),
+    "a code too short": (
+        {"code": "S91", "name": "other"},
+        "'S91' (other) is no code for a rule",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), CLASHES.values(), ids=CLASHES.keys())
+def test_rules_that_clash_are_refused(change: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        collect([RULE, replace(RULE, **change)])  # type: ignore[arg-type]
+
+
+def test_the_page_is_the_same_each_time() -> None:
+    assert render_page(catalogue()) == render_page(list(catalogue()))
+
+
+def test_the_page_has_its_families_in_order() -> None:
+    page = render_page(catalogue())
+    titles = [f"## {letter}: {title}" for letter, title in FAMILIES.items()]
+    assert [line for line in page.splitlines() if line.startswith("## ")] == titles
+
+
+def test_a_rule_is_shown_like_this() -> None:
+    page = render_page([RULE])
+    assert page.partition("## S: ")[2] == (
+        "The grammar of streams\n"
+        "\n"
+        "| code | name | finds |\n"
+        "|---|---|---|\n"
+        "| [S901](#s901-made-up) | made-up | Two \\| bars. |\n"
+        "\n"
+        "### S901 made-up\n"
+        "\n"
+        "- **Finds:** Two | bars.\n"
+        "- **Hurts:** A client.\n"
+        "- **Mends:** One bar.\n"
+        "- **Protocols:** responses, gemini\n"
+        "- **Seen:** [anomalyco/opencode#21979]"
+        "(https://github.com/anomalyco/opencode/issues/21979), "
+        "<https://example.com/a>, a provider\n"
+        "\n"
+        "Before:\n"
+        "\n"
+        "````text\n"
+        "data: ```\n"
+        "\n"
+        "````\n"
+        "\n"
+        "After:\n"
+        "\n"
+        "```text\n"
+        "data: x\n"
+        "```\n"
+    )
+
+
+def test_a_rule_without_examples_has_no_empty_parts() -> None:
+    page = render_page([Rule("E901", "bare", "A.", "B.", "C.", ())])
+    assert page.endswith("- **Finds:** A.\n- **Hurts:** B.\n- **Mends:** C.\n")
+
+
+@pytest.fixture(scope="module")
+def generator() -> Any:
+    """scripts/rules.py."""
+    path = Path(__file__).resolve().parents[1] / "scripts" / "rules.py"
+    spec = importlib.util.spec_from_file_location("rules_page", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_in_the_repository_is_the_one_the_rules_make(generator: Any) -> None:
+    """When this fails, run `scripts/rules`."""
+    assert generator.PAGE.read_bytes() == generator.page().encode()
+
+
+WITHOUT_EXAMPLE = re.compile(r"R\d+|F00[23]|M00[235]|E00[25]|S00[146]|Q103|Q204|T30[25]")
+"""Rules on what happened, and not on bytes that could be shown."""
+
+
+@each_rule
+def test_a_rule_that_mends_bytes_shows_them_before_and_after(rule: Rule, generator: Any) -> None:
+    if not WITHOUT_EXAMPLE.fullmatch(rule.code):
+        assert rule.before or dict(generator.corpus_examples())[rule.code][0]
+
+
+@pytest.mark.parametrize("dialect", DIALECT_RULES)
+def test_a_dialects_example_is_what_its_conversion_makes(dialect: str) -> None:
+    rule = DIALECT_RULES[dialect]
+    converted = convert_schema(orjson.loads(rule.before), DIALECTS[dialect])
+    assert orjson.dumps(converted).decode() == rule.after

@@ -1,0 +1,134 @@
+"""What of a message may be read by people, and what may not."""
+
+import pytest
+from wiremend.secrets import (
+    is_secret_header,
+    is_secret_parameter,
+    masked,
+    masked_bytes,
+    redacted_path,
+    redacted_value,
+    secret_values,
+)
+
+KEY = "sk-ant-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Authorization", True),
+        ("proxy-authorization", True),
+        ("x-api-key", True),
+        ("X-Goog-Api-Key", True),
+        ("api-key", True),
+        ("cookie", True),
+        ("Set-Cookie", True),
+        ("ChatGPT-Account-ID", True),
+        ("x-portkey-api-key", True),
+        ("helicone-auth", True),
+        ("cf-aig-authorization", True),
+        ("ocp-apim-subscription-key", True),
+        ("x-amz-security-token", True),
+        ("content-type", False),
+        ("user-agent", False),
+        ("idempotency-key", False),
+        ("sec-websocket-key", False),
+        ("anthropic-ratelimit-tokens-remaining", False),
+        ("x-ratelimit-limit-tokens", False),
+        ("author", False),
+        ("monkey", False),
+    ],
+)
+def test_headers_are_secret_by_their_names(name: str, expected: bool) -> None:
+    assert is_secret_header(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("key", True),
+        ("KEY", True),
+        ("%6bey", True),
+        ("api_key", True),
+        ("access_token", True),
+        ("X-Goog-Signature", True),
+        ("alt", False),
+        ("pageToken", False),
+        ("monkey", False),
+    ],
+)
+def test_parameters_are_secret_by_their_names(name: str, expected: bool) -> None:
+    assert is_secret_parameter(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("authorization", f"Bearer {KEY}", "Bearer REDACTED"),
+        ("Authorization", f"bearer  {KEY}", "bearer  REDACTED"),
+        ("authorization", "Basic dTpw", "Basic REDACTED"),
+        ("x-api-key", KEY, "REDACTED"),
+        ("cookie", "a=1; b=2", "REDACTED"),
+        ("x-api-key", "", ""),
+        ("user-agent", "claude-cli/2.0", "claude-cli/2.0"),
+    ],
+)
+def test_a_redacted_header_keeps_its_scheme_and_nothing_else(
+    name: str, value: str, expected: str
+) -> None:
+    assert redacted_value(name, value) == expected
+    assert redacted_value(name, expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/messages", "/v1/messages"),
+        ("/v1/messages?beta=true", "/v1/messages?beta=true"),
+        (f"/x:generateContent?key={KEY}", "/x:generateContent?key=REDACTED"),
+        (f"/x?alt=sse&KEY={KEY}&x=%20", "/x?alt=sse&KEY=REDACTED&x=%20"),
+        (f"/x?%6bey={KEY}", "/x?%6bey=REDACTED"),
+        ("/x?key", "/x?key"),
+        ("/x?key=", "/x?key="),
+        ("/x?", "/x?"),
+        ("/x?key=a&key=b", "/x?key=REDACTED&key=REDACTED"),
+    ],
+)
+def test_a_redacted_path_keeps_every_other_byte(path: str, expected: str) -> None:
+    assert redacted_path(path) == expected
+    assert redacted_path(expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "path", "expected"),
+    [
+        ([("authorization", f"Bearer {KEY}")], "", {KEY}),
+        ([("x-api-key", KEY)], "", {KEY}),
+        ([("authorization", "Basic dXNlcjpzZWNyZXQtcGFzcw==")], "", {"secret-pass"}),
+        ([("cookie", "a=first-value; b=second-value")], "", {"first-value", "second-value"}),
+        ([("set-cookie", "sid=abcdefghi; path=/; HttpOnly")], "", {"abcdefghi"}),
+        ([], "/x?key=abc%2Fdefgh&alt=sse", {"abc%2Fdefgh", "abc/defgh"}),
+        ([("x-api-key", "key+with/marks")], "", {"key+with/marks", "key%2Bwith%2Fmarks"}),
+    ],
+)
+def test_secrets_are_known_in_every_form(
+    fields: list[tuple[str, str]], path: str, expected: set[str]
+) -> None:
+    assert expected <= secret_values(fields, path)
+
+
+@pytest.mark.parametrize("value", ["short", "REDACTED", "Bearer REDACTED"])
+def test_what_would_be_found_everywhere_is_no_secret(value: str) -> None:
+    assert secret_values([("x-api-key", value), ("authorization", value)]) == frozenset()
+
+
+def test_masking_takes_the_longest_value_first() -> None:
+    values = {"sk-12345678", "sk-12345678-and-more"}
+    assert masked("a sk-12345678-and-more b", values) == "a REDACTED b"
+    assert masked_bytes(b"a sk-12345678-and-more b", values) == b"a REDACTED b"
+
+
+def test_what_holds_no_secret_stays_the_same_object() -> None:
+    data = b"nothing to hide"
+    assert masked_bytes(data, {KEY}) is data

@@ -1,0 +1,121 @@
+"""A JSON array in pieces: element by element, in any chunking, no byte lost."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wiremend.text.json_array import ArrayDecoder
+from wiremend.text.sse import Event, EventTooLarge
+
+
+def decode(*chunks: bytes) -> list[Event]:
+    decoder = ArrayDecoder()
+    return [event for chunk in chunks for event in decoder.feed(chunk)] + decoder.end()
+
+
+def byte_by_byte(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+CASES: dict[str, tuple[bytes, list[tuple[bytes, bytes | None]]]] = {
+    "nothing": (b"", []),
+    "empty": (b"[]", [(b"[]", None)]),
+    "one": (b'[{"a":1}]', [(b'[{"a":1}', b'{"a":1}'), (b"]", None)]),
+    "two": (
+        b'[{"a":1},\r\n{"b":2}\r\n]',
+        [(b'[{"a":1}', b'{"a":1}'), (b',\r\n{"b":2}', b'{"b":2}'), (b"\r\n]", None)],
+    ),
+    "brackets and braces in strings": (
+        b'[{"a":"]},{["},{"b":"[\\"}"}]',
+        [
+            (b'[{"a":"]},{["}', b'{"a":"]},{["}'),
+            (b',{"b":"[\\"}"}', b'{"b":"[\\"}"}'),
+            (b"]", None),
+        ],
+    ),
+    "a backslash at a string's end": (
+        b'[{"a":"\\\\"},{}]',
+        [(b'[{"a":"\\\\"}', b'{"a":"\\\\"}'), (b",{}", b"{}"), (b"]", None)],
+    ),
+    "nested": (b'[{"a":[{}]}]', [(b'[{"a":[{}]}', b'{"a":[{}]}'), (b"]", None)]),
+    "lists": (b"[[1],[]]", [(b"[[1]", b"[1]"), (b",[]", b"[]"), (b"]", None)]),
+    "scalars": (
+        b'[1, null ,"]"]',
+        [(b"[1", b"1"), (b", null", b"null"), (b' ,"]"', b'"]"'), (b"]", None)],
+    ),
+    "no brackets": (b"{} {}", [(b"{}", b"{}"), (b" {}", b"{}")]),
+    "a stray bracket": (b"]", [(b"]", None)]),
+    "white space alone": (b" \n", [(b" \n", None)]),
+    "cut before an element": (b"[{},", [(b"[{}", b"{}"), (b",", b"")]),
+    "cut in an element": (b'[{"a":"x', [(b'[{"a":"x', b'{"a":"x')]),
+    "cut in an escape": (b'["\\', [(b'["\\', b'"\\')]),
+    "cut in a scalar": (b"[tru", [(b"[tru", b"tru")]),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), CASES.values(), ids=CASES.keys())
+def test_elements_come_with_what_stands_before_them(
+    data: bytes, expected: list[tuple[bytes, bytes | None]]
+) -> None:
+    for chunks in ([data], byte_by_byte(data)):
+        assert [(event.raw, event.data) for event in decode(*chunks)] == expected
+
+
+def test_an_element_comes_with_its_last_byte() -> None:
+    decoder = ArrayDecoder()
+    assert decoder.feed(b'[{"a":1') == []
+    assert [event.data for event in decoder.feed(b"}")] == [b'{"a":1}']
+    assert decoder.end() == []
+
+
+def test_what_is_left_over_is_not_complete() -> None:
+    (event,) = decode(b'[{"a"')
+    assert not event.complete
+
+
+@given(st.binary(max_size=60), st.integers(0, 60))
+def test_no_byte_is_lost_wherever_it_is_cut(data: bytes, cut: int) -> None:
+    assert b"".join(event.raw for event in decode(data[:cut], data[cut:])) == data
+
+
+_mark = st.sampled_from([b"[", b"]", b"{", b"}", b",", b'"', b"\\", b" ", b"\n", b"1", b"a"])
+
+
+@given(st.lists(_mark, max_size=40).map(b"".join))
+def test_chunks_do_not_change_what_is_found(data: bytes) -> None:
+    def found(*chunks: bytes) -> list[bytes | None]:
+        return [event.data for event in decode(*chunks) if event.data is not None]
+
+    assert found(*byte_by_byte(data)) == found(data)
+    assert b"".join(event.raw for event in decode(*byte_by_byte(data))) == data
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(st.lists(_json, max_size=5), st.sampled_from([None, 1]), st.integers(0, 200))
+def test_the_elements_are_those_of_the_array(
+    values: list[object], indent: int | None, cut: int
+) -> None:
+    data = json.dumps(values, indent=indent).encode()
+    events = decode(data[:cut], data[cut:])
+    assert [json.loads(event.data) for event in events if event.data is not None] == values
+
+
+@pytest.mark.parametrize(
+    ("start", "filler"), [(b'[{"a":"', b"x"), (b"[{", b"["), (b"[1", b"1"), (b"[ ", b" ")]
+)
+def test_an_element_past_the_limit_is_refused(start: bytes, filler: bytes) -> None:
+    decoder = ArrayDecoder(limit_bytes=100)
+    assert decoder.feed(start + filler * 90) == []
+    with pytest.raises(EventTooLarge, match="100 bytes"):
+        decoder.feed(filler * 11)
+
+
+def test_many_elements_may_be_larger_together() -> None:
+    decoder = ArrayDecoder(limit_bytes=100)
+    assert len(decoder.feed(b"[" + b'{"a":"xxxxxxxxxx"},' * 50)) == 50
