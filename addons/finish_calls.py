@@ -8,7 +8,7 @@ from load_configuration import suite_of
 from mitmproxy import ctx, http
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.error_responses import stopping_response
-from wiremend.protocols.recognition import recognise
+from wiremend.protocols.registry import recognise
 from wiremend.seam.listener import close_client_connections
 from wiremend.seam.stream_layer import PlannedCall
 

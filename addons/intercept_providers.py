@@ -7,7 +7,7 @@ from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.mode_specs import ReverseMode
 from wiremend.config.current import CurrentConfig
 from wiremend.launch.authority import NAME_OF_ADDRESSES
-from wiremend.protocols.recognition import is_websocket_upgrade
+from wiremend.protocols.registry import is_websocket_upgrade
 
 
 class InterceptProviders:

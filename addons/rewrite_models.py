@@ -6,7 +6,7 @@ from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config import ModelRoute
 from wiremend.config.current import CurrentConfig
-from wiremend.protocols.recognition import read_request, recognise
+from wiremend.protocols.registry import read_request, recognise
 from wiremend.routing.match import match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
 from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route

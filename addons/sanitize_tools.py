@@ -36,10 +36,10 @@ class SanitizeTools:
         own = outgoing_of(request, plan.host, plan.facts.model)
         for outgoing in plan.requests or (own,):
             dialect = self.current.dialect_of(outgoing.provider, outgoing.host)
-            traits = traits_of(plan.protocol, outgoing.host, outgoing.model, dialect=dialect)
+            traits = traits_of(plan.protocol.name, outgoing.host, outgoing.model, dialect=dialect)
             configured = self.current.address_of(outgoing.provider, outgoing.host)
             messages = message_traits_of(
-                plan.protocol,
+                plan.protocol.name,
                 outgoing.host,
                 outgoing.model,
                 opted=configured.message_rules if configured else None,

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wiremend.engine.menders import make_mender
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.anthropic import grammar as anthropic_messages
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import Decoder, Kind, Mended, StreamContext
+from wiremend.protocols.chat import CHAT
 from wiremend.protocols.chat import grammar as chat_completions
+from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.gemini import grammar as gemini
+from wiremend.protocols.responses import RESPONSES
 from wiremend.protocols.responses import grammar as responses
-from wiremend.repair.stream import StreamRepair
+from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.text import sse
 from wiremend.text.json_array import ArrayDecoder
 
@@ -21,7 +24,7 @@ from wiremend.text.json_array import ArrayDecoder
 class Framing:
     """One kind of stream."""
 
-    protocol: WireProtocol
+    protocol: Protocol
     grammar: Callable[[], Any]
     clients: tuple[str, ...]
     """The client families for which rules differ; empty stands for all others."""
@@ -37,7 +40,7 @@ class Framing:
 
     def repair(self, context: StreamContext) -> StreamRepair:
         """A fresh repair for such a stream."""
-        return StreamRepair(make_mender(self.protocol, context), context)
+        return stream_repair(self.protocol, context)
 
     def mend(self, chunks: list[bytes], context: StreamContext) -> list[Mended]:
         """What a client would be shown, once upstream closed."""
@@ -59,24 +62,22 @@ class Framing:
 
 FRAMINGS = {
     "anthropic": Framing(
-        WireProtocol.ANTHROPIC_MESSAGES,
+        ANTHROPIC,
         anthropic_messages.Grammar,
         ("", "claude-code", "opencode"),
     ),
     "chat": Framing(
-        WireProtocol.CHAT_COMPLETIONS,
+        CHAT,
         chat_completions.Grammar,
         ("", "opencode", "openai-python"),
     ),
     "responses": Framing(
-        WireProtocol.RESPONSES,
+        RESPONSES,
         responses.Grammar,
         ("", "codex", "opencode", "openai-python"),
     ),
-    "gemini": Framing(WireProtocol.GEMINI, gemini.Grammar, ("", "gemini-cli", "python-genai")),
-    "gemini-array": Framing(
-        WireProtocol.GEMINI, partial(gemini.Grammar, True), ("", "gemini-cli"), array=True
-    ),
+    "gemini": Framing(GEMINI, gemini.Grammar, ("", "gemini-cli", "python-genai")),
+    "gemini-array": Framing(GEMINI, partial(gemini.Grammar, True), ("", "gemini-cli"), array=True),
 }
 
 

@@ -14,12 +14,12 @@ from wiremend.adapt.schema_conversion import convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS
 from wiremend.adapt.schemas import DIALECT_RULES
 from wiremend.catalogue import FAMILIES, catalogue, collect, render_page
+from wiremend.engine import transport_rules as transport
 from wiremend.protocols.base import request_rules as history_rules
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.chat import body as chat_body
 from wiremend.repair import stream as framing
 from wiremend.routing import fire_and_forget
-from wiremend.rules import transport
 from wiremend.rules.rule import Rule
 
 RULE = Rule(

@@ -7,22 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wiremend.adapt.history import mend_messages
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.request_rules import MESSAGE_CODES, RULES
 from wiremend.protocols.base.traits import NO_CONTENT, NO_RESULT, RESULT_DROPPED, CallIdLimit
 from wiremend.protocols.base.traits import MessageTraits as Traits
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.registry import PROTOCOLS
+from wiremend.protocols.responses import RESPONSES
 
-ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
-CHAT = WireProtocol.CHAT_COMPLETIONS
-RESPONSES = WireProtocol.RESPONSES
-GEMINI = WireProtocol.GEMINI
+ANTHROPIC = ANTHROPIC
+CHAT = CHAT
+RESPONSES = RESPONSES
+GEMINI = GEMINI
 
 SIGNED = "EqQBCgIYAhIM" + "x" * 100
 
 
-def mend(
-    protocol: WireProtocol, request: Any, codes: set[str] | frozenset[str], **limits: Any
-) -> Any:
+def mend(protocol: Protocol, request: Any, codes: set[str] | frozenset[str], **limits: Any) -> Any:
     body = json.dumps(request).encode()
     traits = Traits(frozenset(codes), **limits)
     mended = mend_messages(protocol, body, traits)
@@ -38,7 +42,7 @@ def mend(
 )
 def test_the_example_of_each_rule_is_true(rule: Any) -> None:
     traits = Traits(frozenset({rule.code}))
-    mended = mend_messages(rule.protocols[0], rule.before.encode(), traits)
+    mended = mend_messages(PROTOCOLS[WireProtocol(rule.protocols[0])], rule.before.encode(), traits)
     assert mended.body.decode() == rule.after
     assert [finding.code for finding in mended.findings] == [rule.code]
 
@@ -522,7 +526,7 @@ def test_an_id_that_is_taken_stays_and_any_other_gets_one_that_is(
     ],
 )
 def test_a_call_and_its_result_get_the_same_id(
-    protocol: WireProtocol, request_body: Any, ids: int
+    protocol: Protocol, request_body: Any, ids: int
 ) -> None:
     limit = CallIdLimit("a-zA-Z0-9", 9, exact=True)
     mended = json.dumps(mend(protocol, request_body, {"Q103"}, call_ids=limit))
@@ -691,7 +695,7 @@ def test_after_the_call_is_over_thinking_stays_on() -> None:
     ],
 )
 def test_parameters_are_what_the_target_takes(
-    protocol: WireProtocol, code: str, request_body: Any, expected: Any
+    protocol: Protocol, code: str, request_body: Any, expected: Any
 ) -> None:
     assert mend(protocol, request_body, {code}, max_output_tokens=8192) == expected
 
@@ -705,7 +709,7 @@ def test_nothing_else_moves() -> None:
     assert mended.body == body.replace(b' ,{"role":"assistant","content":[ ]}', b"")
 
 
-@pytest.mark.parametrize("protocol", WireProtocol, ids=str)
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
 @pytest.mark.parametrize(
     "body",
     [
@@ -717,7 +721,7 @@ def test_nothing_else_moves() -> None:
         b'{"messages":[{"role":"assistant","tool_calls":[7,{"id":7}],"content":[7,{"type":7}]}]}',
     ],
 )
-def test_what_is_no_request_passes_untouched(protocol: WireProtocol, body: bytes) -> None:
+def test_what_is_no_request_passes_untouched(protocol: Protocol, body: bytes) -> None:
     traits = Traits(MESSAGE_CODES, max_output_tokens=1)
     assert mend_messages(protocol, body, traits).body is body
 

@@ -11,15 +11,18 @@ from strategies.tool_requests import tool_requests
 from wiremend.adapt.lessons import Lesson
 from wiremend.adapt.passes import FittedRequest, fit_request
 from wiremend.adapt.schema_dialects import DIALECTS, violations
-from wiremend.adapt.tool_list import client_tools
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.traits import TargetTraits
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.responses import RESPONSES
 from wiremend.repair.tool_names import name_back
 
-ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
-RESPONSES, GEMINI = WireProtocol.RESPONSES, WireProtocol.GEMINI
+ANTHROPIC, CHAT = ANTHROPIC, CHAT
+RESPONSES, GEMINI = RESPONSES, GEMINI
 
 
 def outgoing(body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> OutgoingRequest:
@@ -31,7 +34,7 @@ def traits(dialect: str) -> TargetTraits:
 
 
 def fit(
-    protocol: WireProtocol, body: str | bytes, dialect: str, *lessons: Lesson, **options: Any
+    protocol: Protocol, body: str | bytes, dialect: str, *lessons: Lesson, **options: Any
 ) -> FittedRequest:
     data = body.encode() if isinstance(body, str) else body
     return fit_request(protocol, outgoing(data), traits(dialect), lessons, **options)
@@ -99,7 +102,7 @@ SPANS = [
     ("protocol", "dialect", "before", "after"), [pytest.param(*r[1:], id=r[0]) for r in SPANS]
 )
 def test_only_what_the_target_refuses_changes(
-    protocol: WireProtocol, dialect: str, before: str, after: str
+    protocol: Protocol, dialect: str, before: str, after: str
 ) -> None:
     fitted = fit(protocol, before, dialect)
     assert fitted.request.body.decode() == after
@@ -153,7 +156,7 @@ NAMED = [
 
 @pytest.mark.parametrize(("protocol", "body"), [pytest.param(*row[1:], id=row[0]) for row in NAMED])
 def test_a_name_that_is_not_taken_changes_wherever_a_tool_is_named(
-    protocol: WireProtocol, body: str
+    protocol: Protocol, body: str
 ) -> None:
     before = body.replace('"N"', f'"{LONG}"').replace("K", LONG)
     after = body.replace('"N"', f'"{SENT}"').replace("K", LONG)
@@ -324,9 +327,9 @@ _LESSONS = st.sampled_from(
 @settings(deadline=None)
 @given(tool_requests(), st.sampled_from(sorted(DIALECTS)), st.lists(_LESSONS, max_size=2))
 def test_any_request_stays_valid_is_fitted_once_and_changes_only_with_a_finding(
-    case: tuple[str, bytes], dialect: str, lessons: list[Lesson]
+    case: tuple[Protocol, bytes], dialect: str, lessons: list[Lesson]
 ) -> None:
-    protocol, body = WireProtocol(case[0]), case[1]
+    protocol, body = case[0], case[1]
     request = outgoing(body)
     first = fit_request(protocol, request, traits(dialect), lessons)
     orjson.loads(first.request.body)
@@ -349,8 +352,8 @@ def test_any_tools_become_ones_that_the_target_takes_and_then_stay(
     fitted = fit(ANTHROPIC, orjson.dumps({"tools": offered}), dialect)
     request = orjson.loads(fitted.request.body)
     limit = NAMES_BY_DIALECT.get(dialect)
-    names = [tool.fields["name"] for tool in client_tools(ANTHROPIC, request)]
-    for tool in client_tools(ANTHROPIC, request):
+    names = [tool.fields["name"] for tool in ANTHROPIC.client_tools(request)]
+    for tool in ANTHROPIC.client_tools(request):
         assert violations(tool.fields["input_schema"], DIALECTS[dialect]) == []
         assert limit is None or limit.takes(tool.fields["name"])
     assert len(set(names)) == len(names)

@@ -9,14 +9,14 @@ from wiremend.adapt.lessons import LESSONS_LIMIT, Lesson, LessonBook, PlacedLess
 from wiremend.adapt.rejection_recovery import AMENDMENTS_LIMIT, FittedRequests
 from wiremend.config.load import parse_config
 from wiremend.config.model import LearntLesson
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import OutgoingRequest
-from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Finding
 from wiremend.targets.rows import traits_of
 
-ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
+ANTHROPIC = ANTHROPIC
 REGEX = {"type": "object", "properties": {"a": {}}, "patternProperties": {"^(.*)$": {}}}
 UNION = {"type": "object", "anyOf": [{"type": "object", "properties": {"a": {"type": "string"}}}]}
 FINE = {"type": "object", "properties": {}}

@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 from wiremend.adapt.lessons import Lesson
 from wiremend.adapt.rejections import OfferedTools, explanation, read_rejection
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.responses import RESPONSES
 
-ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
-RESPONSES, GEMINI = WireProtocol.RESPONSES, WireProtocol.GEMINI
+ANTHROPIC, CHAT = ANTHROPIC, CHAT
+RESPONSES, GEMINI = RESPONSES, GEMINI
 
 NAMES = [
     "Bash",
@@ -23,7 +27,7 @@ NAMES = [
 ]
 
 
-def offered(protocol: WireProtocol, names: list[str] = NAMES) -> OfferedTools:
+def offered(protocol: Protocol, names: list[str] = NAMES) -> OfferedTools:
     tools: list[dict[str, Any]]
     if protocol is ANTHROPIC:
         tools = [{"name": name, "input_schema": {}} for name in names]
@@ -238,7 +242,7 @@ REJECTIONS = [
     [pytest.param(*row[1:], id=f"{row[0]}: {row[2][:60]}") for row in REJECTIONS],
 )
 def test_a_rejection_teaches_what_it_names(
-    protocol: WireProtocol, message: str, lessons: list[Lesson]
+    protocol: Protocol, message: str, lessons: list[Lesson]
 ) -> None:
     error = make_error(status=400, type="invalid_request_error", message=message)
     assert read_rejection(error, offered(protocol)) == tuple(lessons)
@@ -280,7 +284,7 @@ EXPLAINED = [
     [pytest.param(*row[1:], id=row[0]) for row in EXPLAINED],
 )
 def test_an_error_says_which_tools_it_means(
-    protocol: WireProtocol, message: str, expected: str
+    protocol: Protocol, message: str, expected: str
 ) -> None:
     assert explanation(message, offered(protocol)) == expected
 

@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 from strategies.tool_requests import ROOT_SCHEMAS, function_tools, tool_requests
 from wiremend.adapt.schema_root import SCHEMA_RULES
 from wiremend.adapt.tool_list import RULES, sanitize_tools
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import where
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.responses import RESPONSES
 from wiremend.text.json_edits import value_span
 
-ANTHROPIC, CHAT, RESPONSES, GEMINI = (
-    "anthropic-messages",
-    "chat-completions",
-    "responses",
-    "gemini",
-)
 PROTOCOLS = (ANTHROPIC, CHAT, RESPONSES, GEMINI)
 D = '{"type":"object","properties":{},"additionalProperties":false}'
 D_GEMINI = '{"type":"object","properties":{}}'
@@ -38,15 +37,15 @@ SCHEMA_PATH = {
 FRAME = '{ "model":"m", "tools" : [%s], "z": 1.50, "a":"\\u003c" }'
 
 
-def request_with(protocol: str, schema: str) -> bytes:
+def request_with(protocol: Protocol, schema: str) -> bytes:
     return (FRAME % (TOOL[protocol] % schema)).encode()
 
 
-def no_parameters(protocol: str) -> str:
+def no_parameters(protocol: Protocol) -> str:
     return D_GEMINI if protocol == GEMINI else D
 
 
-def codes(protocol: str, body: bytes) -> list[str]:
+def codes(protocol: Protocol, body: bytes) -> list[str]:
     return [finding.code for finding in sanitize_tools(protocol, body).findings]
 
 
@@ -182,10 +181,10 @@ VALID = [
 ]
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 @pytest.mark.parametrize(("schema", "expected", "found"), MENDED)
 def test_a_schema_is_mended_and_no_other_byte_moves(
-    protocol: str, schema: str, expected: str | None, found: list[str]
+    protocol: Protocol, schema: str, expected: str | None, found: list[str]
 ) -> None:
     body = request_with(protocol, schema)
     sanitized = sanitize_tools(protocol, body)
@@ -200,9 +199,9 @@ def test_a_schema_is_mended_and_no_other_byte_moves(
     assert again.findings == []
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 @pytest.mark.parametrize("schema", VALID)
-def test_a_valid_schema_keeps_its_bytes(protocol: str, schema: str) -> None:
+def test_a_valid_schema_keeps_its_bytes(protocol: Protocol, schema: str) -> None:
     body = request_with(protocol, schema)
     sanitized = sanitize_tools(protocol, body)
     assert sanitized.body is body
@@ -249,7 +248,7 @@ def test_a_valid_schema_keeps_its_bytes(protocol: str, schema: str) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_not_ours_to_mend_is_untouched(protocol: str, body: bytes) -> None:
+def test_what_is_not_ours_to_mend_is_untouched(protocol: Protocol, body: bytes) -> None:
     sanitized = sanitize_tools(protocol, body)
     assert sanitized.body is body
     assert sanitized.findings == []
@@ -279,7 +278,7 @@ def test_what_is_not_ours_to_mend_is_untouched(protocol: str, body: bytes) -> No
         ),
     ],
 )  # fmt: skip
-def test_an_absent_schema_is_added(protocol: str, body: str, expected: str) -> None:
+def test_an_absent_schema_is_added(protocol: Protocol, body: str, expected: str) -> None:
     """FillsEmptySchema."""
     sanitized = sanitize_tools(protocol, body.encode())
     assert sanitized.body.decode() == expected % D
@@ -405,7 +404,7 @@ def _spelled_out(text: str) -> bytes:
 
 @pytest.mark.parametrize(("protocol", "text", "expected"), DROPPED)
 def test_a_nameless_tool_is_dropped_with_all_that_depends_on_it(
-    protocol: str, text: str, expected: str
+    protocol: Protocol, text: str, expected: str
 ) -> None:
     sanitized = sanitize_tools(protocol, _spelled_out(text))
     assert sanitized.body == _spelled_out(expected)
@@ -492,7 +491,7 @@ def test_the_example_of_each_schema_rule_is_true(rule: Any) -> None:
     st.booleans(),
 )
 def test_any_request_stays_valid_is_mended_once_and_changes_only_with_a_finding(
-    case: tuple[str, bytes], disabled: frozenset[str], strip: bool
+    case: tuple[Protocol, bytes], disabled: frozenset[str], strip: bool
 ) -> None:
     protocol, body = case
     first = sanitize_tools(protocol, body, disabled=disabled, strip_custom_type=strip)
@@ -504,7 +503,7 @@ def test_any_request_stays_valid_is_mended_once_and_changes_only_with_a_finding(
     assert second.findings == []
 
 
-def _accepted(protocol: str, function: dict[str, Any], key: str) -> bool:
+def _accepted(protocol: Protocol, function: dict[str, Any], key: str) -> bool:
     schema = function.get(key)
     if protocol == GEMINI and key not in function:
         return True
@@ -525,7 +524,7 @@ def test_every_client_tool_that_is_left_has_a_name_and_an_object_schema(
 
 
 @given(ROOT_SCHEMAS, st.sampled_from(PROTOCOLS))
-def test_with_its_span_cut_out_the_body_is_identical(schema: Any, protocol: str) -> None:
+def test_with_its_span_cut_out_the_body_is_identical(schema: Any, protocol: Protocol) -> None:
     body = request_with(protocol, json.dumps(schema))
     mended = sanitize_tools(protocol, body).body
     before = value_span(body, SCHEMA_PATH[protocol])

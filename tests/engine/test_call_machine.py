@@ -25,7 +25,7 @@ from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeo
 from wiremend.engine.health import CallHealth, HealthLimits, ProviderHealth
 from wiremend.engine.response_reader import HELD_LIMIT_BYTES
 from wiremend.engine.retry import RetryPolicy
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.repairer import StreamContext
 
 SSE = Head(200, ((b"content-type", b"text/event-stream"), (b"request-id", b"req_1")))
@@ -65,7 +65,7 @@ class Conversation:
 
     def __init__(self, **settings: Any) -> None:
         values: dict[str, Any] = {
-            "protocol": WireProtocol.ANTHROPIC_MESSAGES,
+            "protocol": ANTHROPIC,
             "targets": (Target("api.anthropic.com", "m"),),
             "streaming": True,
             "context": StreamContext(model="m"),

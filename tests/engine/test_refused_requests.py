@@ -15,9 +15,9 @@ from wiremend.engine.actions import (
 )
 from wiremend.engine.call_settings import Target
 from wiremend.engine.retry import RetryPolicy
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
-from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import TargetTraits
 
 from engine.test_call_machine import GOOD, JSON, PING, SSE, Conversation, the_response
@@ -40,7 +40,7 @@ def fitted(*targets: str, name: str = "mcp__notion__create") -> FittedRequests:
     body = json.dumps(
         {"context_management": {}, "tools": [{"name": name, "input_schema": FINE}]}
     ).encode()
-    requests = FittedRequests(WireProtocol.ANTHROPIC_MESSAGES)
+    requests = FittedRequests(ANTHROPIC)
     traits = TargetTraits(names=NAMES_BY_DIALECT["anthropic"])
     for target in targets or ("api.anthropic.com",):
         outgoing = OutgoingRequest(target, "m", "https", target, 443, "/v1/messages", (), body)

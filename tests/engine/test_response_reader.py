@@ -11,8 +11,9 @@ from wiremend.engine.response_reader import (
     Reading,
     ResponseReading,
 )
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.repairer import Kind, StreamContext
+from wiremend.protocols.gemini import GEMINI
 
 SSE, JSON, TEXT = b"text/event-stream; charset=utf-8", b"application/json", b"text/plain"
 
@@ -29,7 +30,7 @@ def reading(
 ) -> ResponseReading:
     return ResponseReading(
         CallSettings(
-            protocol=WireProtocol.GEMINI if array else WireProtocol.ANTHROPIC_MESSAGES,
+            protocol=GEMINI if array else ANTHROPIC,
             targets=(Target("api.example.com"),),
             streaming=streaming,
             context=StreamContext(array=array),

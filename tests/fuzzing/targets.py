@@ -11,9 +11,15 @@ from pathlib import Path
 from random import Random
 
 from framings import FRAMINGS, Framing, bytes_of
-from wiremend.engine.menders import mend_body
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import Decoder, StreamContext
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.registry import PROTOCOLS
+from wiremend.protocols.responses import RESPONSES
+from wiremend.repair.stream import repair_body
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder
 from wiremend.text.json_edits import Edits, Spans, items, members, parse, root_span
@@ -81,13 +87,13 @@ def mend(framing: Framing, data: bytes) -> None:
     assert bytes_of(framing.mend([out], context)) == out
 
 
-def mend_whole(protocol: WireProtocol, data: bytes) -> None:
+def mend_whole(protocol: Protocol, data: bytes) -> None:
     """A body without an error is JSON, and stays as it is when mended again."""
     context = StreamContext(model="m", tool_names=_by(data).choice(_TOOL_NAMES))
-    mended = mend_body(protocol, data, context)
+    mended = repair_body(protocol, data, context)
     if mended.error is None:
         json_value.read(mended.data)
-        again = mend_body(protocol, mended.data, context)
+        again = repair_body(protocol, mended.data, context)
         assert (again.data, again.findings, again.error) == (mended.data, [], None)
 
 
@@ -122,7 +128,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "json-spans": locate,
     **{f"grammar-{name}": partial(judge, framing) for name, framing in FRAMINGS.items()},
     **{f"stream-{name}": partial(mend, framing) for name, framing in FRAMINGS.items()},
-    **{f"body-{protocol}": partial(mend_whole, protocol) for protocol in WireProtocol},
+    **{f"body-{protocol}": partial(mend_whole, protocol) for protocol in PROTOCOLS.values()},
 }
 
 
@@ -135,7 +141,7 @@ def seeds(target: str) -> list[bytes]:
         files = sorted((CORPUS / _FOLDERS[name]).glob(f"*/*.{suffix}"))
         return [path.read_bytes() for path in files] + found
     if kind == "body":
-        return _BODIES[WireProtocol(name)] + found
+        return _BODIES[PROTOCOLS[WireProtocol(name)]] + found
     if target == "json-array":
         return [path.read_bytes() for path in sorted((CORPUS / "gemini").glob("*/*.json"))] + found
     streams = [path.read_bytes() for path in sorted(CORPUS.glob("*/clean/*.sse"))]
@@ -157,7 +163,7 @@ def _data_in(folder: str) -> list[bytes]:
 
 _CALL = {"id": "call_1", "type": "function", "function": {"name": "read", "arguments": "{}"}}
 _BODIES = {
-    WireProtocol.ANTHROPIC_MESSAGES: [
+    ANTHROPIC: [
         _body(
             id="msg_1",
             type="message",
@@ -172,7 +178,7 @@ _BODIES = {
             usage={"input_tokens": 1, "output_tokens": 2},
         )
     ],
-    WireProtocol.CHAT_COMPLETIONS: [
+    CHAT: [
         _body(
             id="chatcmpl-1",
             object="chat.completion",
@@ -188,10 +194,10 @@ _BODIES = {
             usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
         )
     ],
-    WireProtocol.RESPONSES: [
+    RESPONSES: [
         json.dumps(json.loads(data)["response"]).encode()
         for data in _data_in("responses")
         if data.startswith(b'{"type":"response.completed"') and b'"response":{' in data
     ],
-    WireProtocol.GEMINI: _data_in("gemini"),
+    GEMINI: _data_in("gemini"),
 }

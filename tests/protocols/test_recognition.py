@@ -2,19 +2,23 @@
 
 import pytest
 from wiremend.clients import client_family
-from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.recognition import (
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.registry import (
     RequestFacts,
     is_websocket_upgrade,
     read_request,
     recognise,
 )
+from wiremend.protocols.responses import RESPONSES
 from wiremend.targets.hosts import PROVIDER_HOSTS, InterceptedHosts
 
-MESSAGES = WireProtocol.ANTHROPIC_MESSAGES
-CHAT = WireProtocol.CHAT_COMPLETIONS
-RESPONSES = WireProtocol.RESPONSES
-GEMINI = WireProtocol.GEMINI
+MESSAGES = ANTHROPIC
+CHAT = CHAT
+RESPONSES = RESPONSES
+GEMINI = GEMINI
 
 PROVIDERS = [
     "api.anthropic.com",
@@ -127,7 +131,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize(("path", "protocol"), CALLS.items())
-def test_a_call_is_recognised_by_the_end_of_its_path(path: str, protocol: WireProtocol) -> None:
+def test_a_call_is_recognised_by_the_end_of_its_path(path: str, protocol: Protocol) -> None:
     assert recognise("POST", path, "application/json") is protocol
 
 
@@ -291,7 +295,7 @@ REQUESTS = {
     ("protocol", "path", "body", "expected"), REQUESTS.values(), ids=REQUESTS.keys()
 )
 def test_a_request_is_read(
-    protocol: WireProtocol, path: str, body: bytes, expected: RequestFacts
+    protocol: Protocol, path: str, body: bytes, expected: RequestFacts
 ) -> None:
     assert read_request(protocol, path, body) == expected
 
@@ -312,7 +316,7 @@ BAD_BODIES = {
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 @pytest.mark.parametrize("protocol", [MESSAGES, CHAT, RESPONSES])
-def test_a_body_that_is_no_object_is_not_valid(protocol: WireProtocol, body: bytes) -> None:
+def test_a_body_that_is_no_object_is_not_valid(protocol: Protocol, body: bytes) -> None:
     assert read_request(protocol, "/", body) == facts("", valid=False)
 
 

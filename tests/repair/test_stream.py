@@ -7,11 +7,10 @@ from types import FunctionType, ModuleType
 
 import pytest
 from framings import FRAMINGS, bytes_of
-from wiremend.engine.menders import make_mender
-from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.chat import CHAT
 from wiremend.protocols.chat.stream import ChatMender
-from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair
+from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair, stream_repair
 from wiremend.text.sse import EVENT_LIMIT_BYTES, Event
 
 PYTHON = StreamContext(client="openai-python")
@@ -42,7 +41,7 @@ FIELDS = {
 def test_lines_that_openai_python_takes_for_events_are_dropped(
     event: bytes, shown: bytes, codes: list[str]
 ) -> None:
-    repair = StreamRepair(make_mender(WireProtocol.CHAT_COMPLETIONS, PYTHON), PYTHON)
+    repair = stream_repair(CHAT, PYTHON)
     (mended,) = repair.feed(event)
     assert (mended.data, [finding.code for finding in mended.findings]) == (shown, codes)
 
@@ -54,7 +53,7 @@ def test_lines_that_openai_python_takes_for_events_are_dropped(
 )
 @pytest.mark.parametrize("event", [row[0] for row in FIELDS.values()], ids=FIELDS.keys())
 def test_for_others_they_are_left_alone(event: bytes, context: StreamContext) -> None:
-    repair = StreamRepair(make_mender(WireProtocol.CHAT_COMPLETIONS, context), context)
+    repair = stream_repair(CHAT, context)
     (mended,) = repair.feed(event)
     assert (mended.data, mended.findings) == (event, [])
 
@@ -110,7 +109,7 @@ def test_other_json_in_place_of_events_is_left_alone(body: bytes) -> None:
 def repair_of(name: str, **limits: int) -> StreamRepair:
     framing = FRAMINGS[name]
     context = framing.context()
-    return StreamRepair(make_mender(framing.protocol, context), context, **limits)
+    return StreamRepair(framing.protocol.make_repairer(context), context, **limits)
 
 
 def kept_bytes(root: object) -> int:

@@ -7,12 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wiremend.config.model import When
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.responses import RESPONSES
 from wiremend.routing.match import match_model
 from wiremend.routing.model_name import RULES, requested_model, rewrite_model
 from wiremend.routing.shape import CallShape
 
-IN_BODY = ("anthropic-messages", "chat-completions", "responses")
-GEMINI = "gemini"
+IN_BODY = (ANTHROPIC, CHAT, RESPONSES)
 
 UNTOUCHED_BODIES = [
     pytest.param(b'{"stream":true,"messages":[]}', id="no model"),
@@ -69,9 +73,9 @@ REWRITTEN_BODIES = [
 ]
 
 
-@pytest.mark.parametrize("protocol", IN_BODY)
+@pytest.mark.parametrize("protocol", IN_BODY, ids=str)
 @pytest.mark.parametrize("body", UNTOUCHED_BODIES)
-def test_a_body_without_a_readable_model_is_untouched(protocol: str, body: bytes) -> None:
+def test_a_body_without_a_readable_model_is_untouched(protocol: Protocol, body: bytes) -> None:
     assert requested_model(protocol, "/v1/messages", body) is None
     rewritten = rewrite_model(protocol, "/v1/messages", body, "minimax-m3")
     assert rewritten.body is body
@@ -79,9 +83,11 @@ def test_a_body_without_a_readable_model_is_untouched(protocol: str, body: bytes
     assert rewritten.findings == []
 
 
-@pytest.mark.parametrize("protocol", IN_BODY)
+@pytest.mark.parametrize("protocol", IN_BODY, ids=str)
 @pytest.mark.parametrize(("body", "expected"), REWRITTEN_BODIES)
-def test_only_the_bytes_of_the_model_change(protocol: str, body: bytes, expected: bytes) -> None:
+def test_only_the_bytes_of_the_model_change(
+    protocol: Protocol, body: bytes, expected: bytes
+) -> None:
     assert requested_model(protocol, "/v1/x", body) == "claude-opus-4-8"
     rewritten = rewrite_model(protocol, "/v1/x", body, "minimax-m3")
     assert rewritten.body == expected
@@ -96,7 +102,7 @@ def test_only_the_bytes_of_the_model_change(protocol: str, body: bytes, expected
 @given(st.text(), st.text())
 def test_any_name_is_written_as_valid_json(asked: str, model: str) -> None:
     body = orjson.dumps({"model": asked, "x": 1})
-    rewritten = rewrite_model("responses", "/v1/responses", body, model)
+    rewritten = rewrite_model(RESPONSES, "/v1/responses", body, model)
     assert orjson.loads(rewritten.body) == {"model": model, "x": 1}
 
 
@@ -263,5 +269,5 @@ def test_a_call_is_looked_at_only_when_a_condition_asks_and_once() -> None:
 
 def test_the_example_of_the_rule_is_true() -> None:
     [rule] = RULES
-    rewritten = rewrite_model("anthropic-messages", "/", rule.before.encode(), "minimax-m3")
+    rewritten = rewrite_model(ANTHROPIC, "/", rule.before.encode(), "minimax-m3")
     assert rewritten.body.decode() == rule.after

@@ -1,20 +1,24 @@
 """Another provider: address, path and credentials change together."""
 
 import pytest
+from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import Headers, OutgoingRequest
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.responses import RESPONSES
 from wiremend.routing.providers import ProviderAddress, route, without_credentials
 from wiremend.routing.providers import redirect as redirect_request
 
-ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
-CHAT = WireProtocol.CHAT_COMPLETIONS
-RESPONSES = WireProtocol.RESPONSES
-GEMINI = WireProtocol.GEMINI
+ANTHROPIC = ANTHROPIC
+CHAT = CHAT
+RESPONSES = RESPONSES
+GEMINI = GEMINI
 SECRET = "sk-client-secret"
 
 
 def redirect(
-    protocol: WireProtocol,
+    protocol: Protocol,
     path: str,
     headers: Headers,
     *,
@@ -81,7 +85,7 @@ def redirect(
         ),
     ],
 )
-def test_paths(protocol: WireProtocol, path: str, base_url: str, expected: str) -> None:
+def test_paths(protocol: Protocol, path: str, base_url: str, expected: str) -> None:
     there = redirect(protocol, path, (), base_url=base_url, api_key="k", extra_headers={})
     assert there.path == expected
 
@@ -120,9 +124,7 @@ def test_addresses(base_url: str, expected: tuple[str, str, int, str]) -> None:
         (GEMINI, ("x-goog-api-key", "theirs")),
     ],
 )
-def test_the_client_keeps_its_credentials(
-    protocol: WireProtocol, expected: tuple[str, str]
-) -> None:
+def test_the_client_keeps_its_credentials(protocol: Protocol, expected: tuple[str, str]) -> None:
     headers = (
         ("Authorization", f"Bearer {SECRET}"),
         ("X-Api-Key", SECRET),

@@ -5,22 +5,27 @@ from typing import Any
 
 import pytest
 from wiremend.config.model import When
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.registry import PROTOCOLS
+from wiremend.protocols.responses import RESPONSES
 from wiremend.routing.shape import CallShape, shape_of
 
-ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
-CHAT = WireProtocol.CHAT_COMPLETIONS
-RESPONSES = WireProtocol.RESPONSES
-GEMINI = WireProtocol.GEMINI
+ANTHROPIC = ANTHROPIC
+CHAT = CHAT
+RESPONSES = RESPONSES
+GEMINI = GEMINI
 
 BASE64 = "iVBORw0KGgo" * 1000
 
 
-def shape(protocol: WireProtocol, request: Any) -> CallShape:
+def shape(protocol: Protocol, request: Any) -> CallShape:
     return shape_of(protocol, json.dumps(request).encode(), streaming=False)
 
 
-def image(protocol: WireProtocol) -> dict[str, Any]:
+def image(protocol: Protocol) -> dict[str, Any]:
     url = f"data:image/png;base64,{BASE64}"
     source = {"type": "base64", "media_type": "image/png", "data": BASE64}
     return {
@@ -41,8 +46,8 @@ def image(protocol: WireProtocol) -> dict[str, Any]:
     }[protocol]
 
 
-@pytest.mark.parametrize("protocol", WireProtocol, ids=str)
-def test_an_image_counts_as_one_and_its_bytes_do_not_count(protocol: WireProtocol) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+def test_an_image_counts_as_one_and_its_bytes_do_not_count(protocol: Protocol) -> None:
     found = shape(protocol, image(protocol))
     assert found.has_images
     assert 1500 <= found.input_tokens < 1550
@@ -62,7 +67,7 @@ def test_an_image_in_a_tool_result_is_an_image() -> None:
         (GEMINI, {"contents": [{"parts": [{"fileData": {"mimeType": "application/pdf"}}]}]}),
     ],
 )
-def test_what_only_speaks_of_images_has_none(protocol: WireProtocol, request_body: Any) -> None:
+def test_what_only_speaks_of_images_has_none(protocol: Protocol, request_body: Any) -> None:
     assert not shape(protocol, request_body).has_images
 
 
@@ -80,7 +85,7 @@ def test_what_only_speaks_of_images_has_none(protocol: WireProtocol, request_bod
         (CHAT, {}, 0),
     ],
 )
-def test_tools_are_counted(protocol: WireProtocol, request_body: Any, tools: int) -> None:
+def test_tools_are_counted(protocol: Protocol, request_body: Any, tools: int) -> None:
     assert shape(protocol, request_body).tools == tools
 
 
@@ -109,7 +114,7 @@ def test_tools_are_counted(protocol: WireProtocol, request_body: Any, tools: int
     ],
 )  # fmt: skip
 def test_thinking_is_what_the_request_asks_for(
-    protocol: WireProtocol, request_body: Any, thinking: bool
+    protocol: Protocol, request_body: Any, thinking: bool
 ) -> None:
     assert shape(protocol, request_body).thinking is thinking
 
@@ -131,8 +136,8 @@ def test_tokens_are_bytes_of_text_over_four(request_body: Any, least: int, most:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"7", b"{", b'{"messages":null,"tools":3,"thinking":"x","reasoning":[]}']
 )
-@pytest.mark.parametrize("protocol", WireProtocol, ids=str)
-def test_any_body_has_some_shape(protocol: WireProtocol, body: bytes) -> None:
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+def test_any_body_has_some_shape(protocol: Protocol, body: bytes) -> None:
     assert shape_of(protocol, body, streaming=True).streaming
 
 

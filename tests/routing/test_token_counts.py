@@ -3,12 +3,15 @@
 import json
 
 import pytest
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.responses import RESPONSES
 from wiremend.routing.token_counts import estimated_answer, recognise_count, rewrite_counted_model
 
-ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
-RESPONSES = WireProtocol.RESPONSES
-GEMINI = WireProtocol.GEMINI
+ANTHROPIC = ANTHROPIC
+RESPONSES = RESPONSES
+GEMINI = GEMINI
 
 
 @pytest.mark.parametrize(
@@ -24,9 +27,7 @@ GEMINI = WireProtocol.GEMINI
         ("POST", "/v1/messages/batches", None),
     ],
 )
-def test_a_count_is_asked_for_by_path(
-    method: str, path: str, expected: WireProtocol | None
-) -> None:
+def test_a_count_is_asked_for_by_path(method: str, path: str, expected: Protocol | None) -> None:
     assert recognise_count(method, path) is expected
 
 
@@ -60,7 +61,7 @@ def test_a_count_is_asked_for_by_path(
     ],
 )
 def test_another_model_is_counted_for_by_editing_only_its_name(
-    protocol: WireProtocol, path: str, body: str, new_path: str, new_body: str
+    protocol: Protocol, path: str, body: str, new_path: str, new_body: str
 ) -> None:
     rewritten = rewrite_counted_model(protocol, path, body.encode(), "kimi-k3")
     assert (rewritten.path, rewritten.body.decode()) == (new_path, new_body)
@@ -81,7 +82,7 @@ def test_another_model_is_counted_for_by_editing_only_its_name(
     ],
 )
 def test_an_estimate_comes_in_the_protocols_own_form(
-    protocol: WireProtocol, body: object, least: int, answer: str
+    protocol: Protocol, body: object, least: int, answer: str
 ) -> None:
     data, finding = estimated_answer(protocol, json.dumps(body).encode())
     assert least <= json.loads(data)[answer] < least + 30

@@ -14,10 +14,13 @@ import pytest
 from google import genai
 from google.genai import errors as genai_errors
 from wiremend.clients import client_family
-from wiremend.engine.menders import make_mender
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.repair.stream import StreamRepair
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.responses import RESPONSES
+from wiremend.repair.stream import stream_repair
 
 try:
     import httpx as google_http  # google-genai 2, on Python 3.12
@@ -29,14 +32,14 @@ from .transcript import READERS, Transcript, name_of, read_arguments, streams
 HEAD = {"content-type": "text/event-stream"}
 
 
-def as_sent(protocol: WireProtocol, stream: bytes, headers: Mapping[str, str]) -> bytes:
+def as_sent(protocol: Protocol, stream: bytes, headers: Mapping[str, str]) -> bytes:
     """The stream as the proxy sends it to this client."""
     context = StreamContext(client=client_family(headers))
-    repair = StreamRepair(make_mender(protocol, context), context)
+    repair = stream_repair(protocol, context)
     return b"".join(one.data for one in [*repair.feed(stream), *repair.end()])
 
 
-def http_client(protocol: WireProtocol, stream: bytes) -> httpx2.Client:
+def http_client(protocol: Protocol, stream: bytes) -> httpx2.Client:
     """What the SDKs of Anthropic and OpenAI send their requests with."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -47,7 +50,7 @@ def http_client(protocol: WireProtocol, stream: bytes) -> httpx2.Client:
 
 
 def with_anthropic(stream: bytes) -> Transcript:
-    transport = http_client(WireProtocol.ANTHROPIC_MESSAGES, stream)
+    transport = http_client(ANTHROPIC, stream)
     with (
         anthropic.Anthropic(api_key="none", max_retries=0, http_client=transport) as client,
         client.messages.stream(
@@ -69,7 +72,7 @@ def with_anthropic(stream: bytes) -> Transcript:
 
 
 def with_openai_chat(stream: bytes) -> Transcript:
-    transport = http_client(WireProtocol.CHAT_COMPLETIONS, stream)
+    transport = http_client(CHAT, stream)
     with (
         openai.OpenAI(api_key="none", max_retries=0, http_client=transport) as client,
         client.chat.completions.stream(
@@ -91,7 +94,7 @@ def with_openai_chat(stream: bytes) -> Transcript:
 
 
 def with_openai_responses(stream: bytes) -> Transcript:
-    transport = http_client(WireProtocol.RESPONSES, stream)
+    transport = http_client(RESPONSES, stream)
     said = Transcript()
     with (
         openai.OpenAI(api_key="none", max_retries=0, http_client=transport) as client,
@@ -122,7 +125,7 @@ def with_openai_responses(stream: bytes) -> Transcript:
 
 def with_google_genai(stream: bytes) -> Transcript:
     def answer(request: google_http.Request) -> google_http.Response:
-        body = as_sent(WireProtocol.GEMINI, stream, request.headers)
+        body = as_sent(GEMINI, stream, request.headers)
         return google_http.Response(200, headers=HEAD, content=body)
 
     transport = google_http.Client(transport=google_http.MockTransport(answer))

@@ -4,11 +4,15 @@ import json
 from typing import Any
 
 from hypothesis import strategies as st
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.responses import RESPONSES
 
-PROTOCOLS = tuple(WireProtocol)
-ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
-RESPONSES, GEMINI = WireProtocol.RESPONSES, WireProtocol.GEMINI
+PROTOCOLS = (ANTHROPIC, CHAT, RESPONSES, GEMINI)
+ANTHROPIC, CHAT = ANTHROPIC, CHAT
+RESPONSES, GEMINI = RESPONSES, GEMINI
 
 _SMALL = st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["", " ", "object", "a"])
 ROOT_SCHEMAS = st.one_of(
@@ -92,7 +96,7 @@ _CONTENTS = st.builds(
 
 
 @st.composite
-def tool_requests(draw: st.DrawFn) -> tuple[str, bytes]:
+def tool_requests(draw: st.DrawFn) -> tuple[Protocol, bytes]:
     protocol = draw(st.sampled_from(PROTOCOLS))
     tools = {
         ANTHROPIC: _ANTHROPIC_TOOLS,

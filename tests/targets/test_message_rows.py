@@ -1,9 +1,9 @@
 """Who needs which rules on messages: what is known, what is opted in, and nothing else."""
 
 import pytest
-from wiremend.adapt import history as message_mending
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.request_rules import RULES
+from wiremend.protocols.registry import PROTOCOLS
 from wiremend.targets.message_rows import MESSAGE_TARGETS, message_traits_of
 
 ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
@@ -90,9 +90,9 @@ def test_ids_are_limited_as_the_target_limits_them(
 
 def test_every_rule_is_done_in_each_protocol_that_it_names() -> None:
     done = {
-        (protocol, rule.code)
-        for protocol, mends in message_mending._MENDS.items()
-        for rule, _ in mends
+        (protocol.name, rule.code)
+        for protocol in PROTOCOLS.values()
+        for rule, _ in protocol.history_passes
     }
     assert done == {(protocol, rule.code) for rule in RULES for protocol in rule.protocols}
 

@@ -19,6 +19,7 @@ from wiremend.adapt.tool_list import sanitize_tools
 from wiremend.protocols.base.document import Headers, OutgoingRequest
 from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Finding, Rule
 
@@ -51,7 +52,7 @@ class FittedRequest:
 
 
 def fit_request(
-    protocol: WireProtocol,
+    protocol: Protocol,
     request: OutgoingRequest,
     traits: TargetTraits,
     lessons: Sequence[Lesson] = (),
@@ -94,7 +95,7 @@ def fit_request(
 
 
 def _fit_tools(
-    protocol: WireProtocol,
+    protocol: Protocol,
     body: bytes,
     traits: TargetTraits,
     lessons: Mapping[str, Sequence[Lesson]],

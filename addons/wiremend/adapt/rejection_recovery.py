@@ -15,6 +15,7 @@ from wiremend.adapt.passes import FittedRequest, fit_request
 from wiremend.adapt.rejections import REJECTING_STATUS, OfferedTools, explanation, read_rejection
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Finding, Rule
@@ -95,7 +96,7 @@ class _Sending:
 class FittedRequests:
     """One call's requests. Targets are numbered as in the plan: 0 is the first choice."""
 
-    protocol: WireProtocol
+    protocol: Protocol
     book: LessonBook = field(default_factory=LessonBook)
     disabled: Set[str] = frozenset()
     """Codes of the rules that are off."""

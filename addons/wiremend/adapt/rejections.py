@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wiremend.adapt.lessons import Lesson, LessonKind
-from wiremend.adapt.tool_list import client_tools
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.text.json_edits import parse
 
@@ -33,6 +32,8 @@ class OfferedTool:
     """Its place in the request's list of tools."""
     declaration: int
     """Its place among Gemini's declarations in that entry; else its place among all functions."""
+    is_grouped: bool
+    """Whether the entry contains several declarations, as in Gemini."""
 
     @property
     def told(self) -> str:
@@ -44,10 +45,7 @@ class OfferedTool:
 class OfferedTools:
     """The tools of a request as it was sent, found again by what an error says of them."""
 
-    def __init__(
-        self, protocol: WireProtocol, body: bytes, client_name: Callable[[str], str]
-    ) -> None:
-        self._protocol = protocol
+    def __init__(self, protocol: Protocol, body: bytes, client_name: Callable[[str], str]) -> None:
         self.tools = list(_offered(protocol, body, client_name))
 
     def at(self, index: str | None, declaration: str | None) -> OfferedTool | None:
@@ -57,15 +55,14 @@ class OfferedTools:
         """
         if declaration is None:
             found = (tool for tool in self.tools if str(tool.index) == index)
-        elif self._protocol is WireProtocol.GEMINI:
+        else:
             entry = index or "0"
             found = (
                 tool
                 for tool in self.tools
-                if (str(tool.index), str(tool.declaration)) == (entry, declaration)
+                if str(tool.declaration) == declaration
+                and (not tool.is_grouped or str(tool.index) == entry)
             )
-        else:
-            found = (tool for tool in self.tools if str(tool.declaration) == declaration)
         return next(found, None)
 
     def named(self, name: str) -> OfferedTool | None:
@@ -199,7 +196,7 @@ def _counted(tools: Sequence[OfferedTool]) -> str:
 
 
 def _offered(
-    protocol: WireProtocol, body: bytes, client_name: Callable[[str], str]
+    protocol: Protocol, body: bytes, client_name: Callable[[str], str]
 ) -> Iterator[OfferedTool]:
     try:
         request = parse(body)
@@ -207,12 +204,11 @@ def _offered(
         return
     if not isinstance(request, dict):
         return
-    for number, tool in enumerate(client_tools(protocol, request)):
+    for number, tool in enumerate(protocol.client_tools(request)):
         name = tool.fields.get("name")
         if isinstance(name, str):
-            is_gemini = protocol is WireProtocol.GEMINI
-            index = tool.entry[-3 if is_gemini else 1]
-            declaration = tool.entry[-1] if is_gemini else number
+            index = tool.entry[-3 if tool.is_grouped else 1]
+            declaration = tool.entry[-1] if tool.is_grouped else number
             assert isinstance(index, int)
             assert isinstance(declaration, int)
-            yield OfferedTool(client_name(name), name, index, declaration)
+            yield OfferedTool(client_name(name), name, index, declaration, tool.is_grouped)

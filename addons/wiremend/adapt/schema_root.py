@@ -10,13 +10,11 @@ import orjson
 
 from wiremend.protocols.base.document import RequestMending, where
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.tools import SchemaForm
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.json_edits import Edits, Path, parse
 
 _ALL = tuple(WireProtocol)
-_NO_PARAMETERS = b'{"type":"object","properties":{},"additionalProperties":false}'
-_NO_PARAMETERS_GEMINI = b'{"type":"object","properties":{}}'
-"""Gemini knows no `additionalProperties`: `Unknown name "additionalProperties"`."""
 
 SCHEMA_MISSING = Rule(
     code="T101",
@@ -112,48 +110,57 @@ SCHEMA_RULES = (
 _COMPOSITION = frozenset({"anyOf", "oneOf", "allOf", "$ref", "$dynamicRef"})
 
 
-def mend_schema(mending: RequestMending, owner: Path, fields: dict[str, Any], key: str) -> None:
+def mend_schema(
+    mending: RequestMending, form: SchemaForm, owner: Path, fields: dict[str, Any], key: str
+) -> None:
     """Mend the schema under `key` in the object at `owner`, whose parsed members are `fields`."""
     path = (*owner, key)
     if fields.get(key) is None:
-        _mend_missing(mending, owner, fields, key)
+        _mend_missing(mending, form, owner, fields, key)
         return
     schema = fields[key]
     if isinstance(schema, dict):
-        _mend_object(mending, path, schema)
+        _mend_object(mending, form, path, schema)
     elif isinstance(schema, str) and (unwrapped := _object_in(schema)) is not None:
         if mending.finds(SCHEMA_NOT_AN_OBJECT, path, "JSON in a string", "taken out of it"):
-            mending.edits.replace(path, _mended_text(mending, path, *unwrapped))
+            mending.edits.replace(path, _mended_text(mending, form, path, *unwrapped))
     elif mending.finds(SCHEMA_NOT_AN_OBJECT, path, f"is {_shown(schema)}", "now no parameters"):
-        mending.edits.replace(path, _no_parameters(mending))
+        mending.edits.replace(path, form.no_parameters)
 
 
-def _mend_missing(mending: RequestMending, owner: Path, fields: dict[str, Any], key: str) -> None:
-    if mending.protocol == WireProtocol.GEMINI and key not in fields:
+def _mend_missing(
+    mending: RequestMending, form: SchemaForm, owner: Path, fields: dict[str, Any], key: str
+) -> None:
+    if form.may_be_absent and key not in fields:
         return
     path = (*owner, key)
     if not mending.finds(SCHEMA_MISSING, path, "null" if key in fields else "absent", "added"):
         return
     if key in fields:
-        mending.edits.replace(path, _no_parameters(mending))
+        mending.edits.replace(path, form.no_parameters)
     else:
-        mending.edits.append(owner, orjson.dumps(key) + b":" + _no_parameters(mending))
+        mending.edits.append(owner, orjson.dumps(key) + b":" + form.no_parameters)
 
 
-def _mend_object(mending: RequestMending, path: Path, schema: dict[str, Any]) -> None:
+def _mend_object(
+    mending: RequestMending, form: SchemaForm, path: Path, schema: dict[str, Any]
+) -> None:
     if not schema:
         if mending.finds(SCHEMA_EMPTY, path, "{}", "now no parameters"):
-            mending.edits.replace(path, _no_parameters(mending))
+            mending.edits.replace(path, form.no_parameters)
         return
     composed = not _COMPOSITION.isdisjoint(schema)
-    _mend_type(mending, path, schema, composed)
+    _mend_type(mending, form, path, schema)
     if not composed:
         _mend_properties(mending, path, schema)
 
 
-def _mend_type(mending: RequestMending, path: Path, schema: dict[str, Any], composed: bool) -> None:
+def _mend_type(
+    mending: RequestMending, form: SchemaForm, path: Path, schema: dict[str, Any]
+) -> None:
     declared = schema.get("type")
-    if _is_object_type(mending.protocol, declared):
+    composed = not _COMPOSITION.isdisjoint(schema)
+    if _is_object_type(form, declared):
         return
     if "type" not in schema:
         if mending.finds(TYPE_MISSING, path, "no type", '"type":"object" added'):
@@ -192,9 +199,11 @@ def _object_in(text: str) -> tuple[bytes, dict[str, Any]] | None:
     return (encoded, value) if isinstance(value, dict) else None
 
 
-def _mended_text(mending: RequestMending, path: Path, text: bytes, schema: dict[str, Any]) -> bytes:
-    inner = RequestMending(mending.protocol, Edits(text), mending.disabled)
-    _mend_object(inner, (), schema)
+def _mended_text(
+    mending: RequestMending, form: SchemaForm, path: Path, text: bytes, schema: dict[str, Any]
+) -> bytes:
+    inner = RequestMending(Edits(text), mending.disabled)
+    _mend_object(inner, form, (), schema)
     mending.findings += (
         Finding(finding.code, where(path), finding.found, finding.done)
         for finding in inner.findings
@@ -202,16 +211,10 @@ def _mended_text(mending: RequestMending, path: Path, text: bytes, schema: dict[
     return inner.edits.apply()
 
 
-def _is_object_type(protocol: str, declared: Any) -> bool:
-    """Gemini's own type names are upper case; it takes both."""
-    if protocol == WireProtocol.GEMINI:
-        return isinstance(declared, str) and declared.lower() == "object"
+def _is_object_type(form: SchemaForm, declared: Any) -> bool:
+    if isinstance(declared, str) and not form.type_case_matters:
+        declared = declared.lower()
     return bool(declared == "object")
-
-
-def _no_parameters(mending: RequestMending) -> bytes:
-    is_gemini = mending.protocol == WireProtocol.GEMINI
-    return _NO_PARAMETERS_GEMINI if is_gemini else _NO_PARAMETERS
 
 
 def _shown(value: Any) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 
 from wiremend.adapt.schema_conversion import convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS, Dialect, violations
-from wiremend.adapt.tool_list import ClientTool, client_tools, emptied
-from wiremend.adapt.tool_mentions import tool_mentions
+from wiremend.adapt.tool_list import emptied
 from wiremend.protocols.base.document import RequestMending
 from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT, NameLimit
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.tools import ClientTool
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path, parse
@@ -149,7 +150,7 @@ class FittedTools:
 
 
 def fit_tools(
-    protocol: str,
+    protocol: Protocol,
     body: bytes,
     dialect_of: Callable[[str], str],
     *,
@@ -168,9 +169,9 @@ def fit_tools(
         return FittedTools(body)
     if not isinstance(request, dict):
         return FittedTools(body)
-    mending = RequestMending(protocol, Edits(body), disabled)
-    naming = _Naming(mending, request, names)
-    tools = list(client_tools(protocol, request))
+    mending = RequestMending(Edits(body), disabled)
+    naming = _Naming(protocol, mending, request, names)
+    tools = list(protocol.client_tools(request))
     removed = naming.without_repetitions(tools) if unique else set()
     for tool in tools:
         if any(tool.entry[:depth] in removed for depth in range(1, len(tool.entry) + 1)):
@@ -214,8 +215,13 @@ class _Naming:
     """The names of one request on their way: which are kept, and what the others become."""
 
     def __init__(
-        self, mending: RequestMending, request: dict[str, Any], limit: NameLimit | None
+        self,
+        protocol: Protocol,
+        mending: RequestMending,
+        request: dict[str, Any],
+        limit: NameLimit | None,
     ) -> None:
+        self._protocol = protocol
         self.renamed: dict[str, str] = {}
         self._mending = mending
         self._request = request
@@ -239,7 +245,7 @@ class _Naming:
         """The choice and the history name tools as they are offered."""
         if self._limit is None:
             return
-        for path, name in tool_mentions(self._mending.protocol, self._request):
+        for path, name in self._protocol.tool_mentions(self._request):
             new = self._fitted(name)
             if new != name:
                 if new not in self.renamed:
@@ -248,7 +254,9 @@ class _Naming:
 
     def without_repetitions(self, tools: list[ClientTool]) -> set[Path]:
         """What is dropped of tools whose name came before; others get a name of their own."""
-        known: dict[str, list[Any]] = {name: [] for name in self._names_of_server_tools()}
+        known: dict[str, list[Any]] = {
+            name: [] for name in self._protocol.server_tool_names(self._request)
+        }
         removed: set[Path] = set()
         for tool in tools:
             name = tool.fields.get("name")
@@ -270,20 +278,6 @@ class _Naming:
                 self._own[path] = new
                 known[name].append(tool.fields)
         return removed | emptied(self._request, removed) if removed else removed
-
-    def _names_of_server_tools(self) -> list[str]:
-        offered = self._request.get("tools")
-        if self._mending.protocol != WireProtocol.ANTHROPIC_MESSAGES or not isinstance(
-            offered, list
-        ):
-            return []
-        return [
-            tool["name"]
-            for tool in offered
-            if isinstance(tool, dict)
-            and tool.get("type") not in (None, "custom")
-            and isinstance(tool.get("name"), str)
-        ]
 
     def _fitted(self, name: str) -> str:
         return self._limit.fit(name) if self._limit is not None and name.strip() else name

@@ -4,14 +4,15 @@ The request is parsed once; a request whose tools are all in order is returned a
 bytes. Otherwise the edits are located and only their bytes change (`wiremend.text.json_edits`).
 """
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from wiremend.adapt.schema_root import SCHEMA_RULES, mend_schema
 from wiremend.protocols.base.document import RequestMending
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.gemini import grammar as gemini
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.tools import ChoiceOfMode, ChoiceOfOne, ClientTool, value_at
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.json_edits import Edits, Path, parse
 
@@ -71,27 +72,8 @@ class SanitizedRequest:
     findings: list[Finding] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientTool:
-    """A tool that the client runs: the one kind whose name and schema are the client's."""
-
-    entry: Path
-    """The entry in the list of tools."""
-    owner: Path
-    """The object that holds name and schema: the entry itself, or one inside it."""
-    fields: dict[str, Any]
-    """That object, parsed."""
-    schema_key: str | None
-    """None where the kind of tool has no schema."""
-
-    @property
-    def is_nameless(self) -> bool:
-        """Whether there is no name to call it by. A number as name is left to the provider."""
-        return _is_blank(self.fields.get("name"))
-
-
 def sanitize_tools(
-    protocol: str,
+    protocol: Protocol,
     body: bytes,
     *,
     disabled: Set[str] = frozenset(),
@@ -107,87 +89,25 @@ def sanitize_tools(
         return SanitizedRequest(body)
     if not isinstance(request, dict):
         return SanitizedRequest(body)
-    mending = RequestMending(protocol, Edits(body), disabled)
-    tools = list(client_tools(protocol, request))
-    removed = _drop_nameless(mending, request, tools)
+    mending = RequestMending(Edits(body), disabled)
+    tools = list(protocol.client_tools(request))
+    removed = _drop_nameless(protocol, mending, request, tools)
     for tool in tools:
         if any(tool.entry[:depth] in removed for depth in range(1, len(tool.entry) + 1)):
             continue
-        if strip_custom_type:
+        if strip_custom_type and protocol.name in CUSTOM_TYPE.protocols:
             _strip_custom_type(mending, tool)
         if tool.schema_key is not None:
-            mend_schema(mending, tool.owner, tool.fields, tool.schema_key)
+            mend_schema(mending, protocol.schema_form, tool.owner, tool.fields, tool.schema_key)
     for path in removed:
         if not any(path[:depth] in removed for depth in range(1, len(path))):
             mending.edits.remove(path)
     return SanitizedRequest(mending.edits.apply(), mending.findings)
 
 
-# Which tools a request offers
-
-
-def client_tools(protocol: str, request: dict[str, Any]) -> Iterator[ClientTool]:
-    """The tools of a parsed request that the client runs, in order."""
-    offered = _CLIENT_TOOLS.get(protocol)
-    return offered(request) if offered else iter(())
-
-
-def _anthropic_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
-    """Tools of other types (`web_search_…`, `bash_…`) are the server's or fixed."""
-    for entry, tool in _objects(request, ("tools",)):
-        if tool.get("type") in (None, "custom"):
-            yield ClientTool(entry, entry, tool, "input_schema")
-
-
-def _chat_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
-    for entry, tool in _objects(request, ("tools",)):
-        kind = "function" if tool.get("type") is None else tool["type"]
-        inner = tool.get(kind) if kind in ("function", "custom") else None
-        if isinstance(inner, dict):
-            schema_key = "parameters" if kind == "function" else None
-            yield ClientTool(entry, (*entry, kind), inner, schema_key)
-        elif tool.keys() == {"type"} and kind == "function":
-            yield ClientTool(entry, entry, tool, None)
-    for entry, function in _objects(request, ("functions",)):
-        yield ClientTool(entry, entry, function, "parameters")
-
-
-def _responses_tools(request: dict[str, Any], path: Path = ()) -> Iterator[ClientTool]:
-    for entry, tool in _objects(request, (*path, "tools")):
-        kind = tool.get("type")
-        if kind == "function" and not isinstance(tool.get("function"), dict):
-            yield ClientTool(entry, entry, tool, "parameters")
-        elif kind == "custom":
-            yield ClientTool(entry, entry, tool, None)
-        elif kind == "namespace" and not path:
-            yield from _responses_tools(request, entry)
-
-
-def _gemini_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
-    for entry, _ in _objects(request, (*gemini.request_path(request), "tools")):
-        for key in _DECLARATIONS:
-            for declaration, function in _objects(request, (*entry, key)):
-                in_json_schema = any(function.get(name) is not None for name in _JSON_SCHEMA)
-                schema_key = None if in_json_schema else "parameters"
-                yield ClientTool(declaration, declaration, function, schema_key)
-
-
-_DECLARATIONS = ("functionDeclarations", "function_declarations")
-_JSON_SCHEMA = ("parametersJsonSchema", "parameters_json_schema")
-"""Full JSON Schema in place of `parameters`; the two exclude each other."""
-
-_CLIENT_TOOLS: dict[str, Callable[[dict[str, Any]], Iterator[ClientTool]]] = {
-    WireProtocol.ANTHROPIC_MESSAGES: _anthropic_tools,
-    WireProtocol.CHAT_COMPLETIONS: _chat_tools,
-    WireProtocol.RESPONSES: _responses_tools,
-    WireProtocol.GEMINI: _gemini_tools,
-}
-
-
 def _strip_custom_type(mending: RequestMending, tool: ClientTool) -> None:
-    is_custom = mending.protocol in CUSTOM_TYPE.protocols and tool.fields.get("type") == "custom"
     if (
-        is_custom
+        tool.fields.get("type") == "custom"
         and len(tool.fields) > 1
         and mending.finds(CUSTOM_TYPE, tool.entry, '"type":"custom"', "removed")
     ):
@@ -198,7 +118,7 @@ def _strip_custom_type(mending: RequestMending, tool: ClientTool) -> None:
 
 
 def _drop_nameless(
-    mending: RequestMending, request: dict[str, Any], tools: list[ClientTool]
+    protocol: Protocol, mending: RequestMending, request: dict[str, Any], tools: list[ClientTool]
 ) -> set[Path]:
     """The paths that go: nameless tools, lists left empty, choices left without a tool."""
     removed = {
@@ -210,10 +130,11 @@ def _drop_nameless(
         return removed
     remaining = [tool for tool in tools if tool.entry not in removed]
     removed |= emptied(request, removed)
-    if mending.protocol == WireProtocol.GEMINI:
-        removed |= _gemini_choice(mending, request, bool(remaining))
-    else:
-        removed |= _choice(mending, request, removed)
+    match protocol.tool_choice:
+        case ChoiceOfOne() as form:
+            removed |= _choice(form, mending, request, removed)
+        case ChoiceOfMode() as form:
+            removed |= _mode(form.configs(request), mending, request, bool(remaining))
     return removed
 
 
@@ -231,15 +152,17 @@ def emptied(request: dict[str, Any], removed: set[Path]) -> set[Path]:
     return emptied
 
 
-def _choice(mending: RequestMending, request: dict[str, Any], removed: set[Path]) -> set[Path]:
-    """Anthropic, Chat and Responses: what goes at the top level; a choice that stays is mended."""
+def _choice(
+    form: ChoiceOfOne, mending: RequestMending, request: dict[str, Any], removed: set[Path]
+) -> set[Path]:
+    """What goes at the top level; a choice that stays is mended."""
     gone: set[Path] = set()
     for offer, choice, companions in _CHOICES:
         if not any(path[0] == offer for path in removed):
             continue
         if _all_removed(request, (offer,), removed):
             names = (choice, *companions)
-            if mending.protocol != WireProtocol.ANTHROPIC_MESSAGES:
+            if not form.may_offer_none:
                 names = (offer, *names)
             found = [name for name in names if name in request]
             if found and mending.finds(
@@ -247,7 +170,7 @@ def _choice(mending: RequestMending, request: dict[str, Any], removed: set[Path]
             ):
                 gone |= {(name,) for name in found}
         elif isinstance(request.get(choice), dict):
-            gone |= _mend_choice(mending, (choice,), request[choice])
+            gone |= _mend_choice(form, mending, (choice,), request[choice])
     return gone
 
 
@@ -257,25 +180,20 @@ _CHOICES = (
 )
 """The list of tools, the choice among them, and what is refused without them."""
 
-_NAMING_CHOICES: dict[str, tuple[str | None, ...]] = {
-    WireProtocol.ANTHROPIC_MESSAGES: ("tool",),
-    WireProtocol.CHAT_COMPLETIONS: ("function", "custom", None),
-    WireProtocol.RESPONSES: ("function", "custom"),
-}
-"""The types of choices that name one tool; the legacy `function_call` has none."""
 
-
-def _mend_choice(mending: RequestMending, path: Path, choice: dict[str, Any]) -> set[Path]:
+def _mend_choice(
+    form: ChoiceOfOne, mending: RequestMending, path: Path, choice: dict[str, Any]
+) -> set[Path]:
     kind = choice.get("type")
     if kind == "allowed_tools":
         return _mend_allowed(mending, path, choice)
     inner = choice.get(kind) if isinstance(kind, str) else None
     named = inner if isinstance(inner, dict) else choice
-    if kind not in _NAMING_CHOICES[mending.protocol] or not _is_blank(named.get("name")):
+    if kind not in form.kinds or not _is_blank(named.get("name")):
         return set()
     if not mending.finds(CHOICE_OF_DROPPED_TOOL, path, "names a dropped tool", "now auto"):
         return set()
-    if mending.protocol != WireProtocol.ANTHROPIC_MESSAGES:
+    if not form.auto_is_object:
         mending.edits.replace(path, b'"auto"')
         return set()
     mending.edits.replace((*path, "type"), b'"auto"')
@@ -300,22 +218,22 @@ def _mend_allowed(mending: RequestMending, path: Path, choice: dict[str, Any]) -
     return set()
 
 
-def _gemini_choice(
-    mending: RequestMending, request: dict[str, Any], functions_remain: bool
+def _mode(
+    configs: Iterable[Path],
+    mending: RequestMending,
+    request: dict[str, Any],
+    functions_remain: bool,
 ) -> set[Path]:
-    """Gemini: `tools` and the calling mode go when no function is left; names that went, too."""
+    """`tools` and the calling mode go when no function is left; names that went, too."""
     gone: set[Path] = set()
-    for name in ("toolConfig", "tool_config"):
-        parent = (*gemini.request_path(request), name)
-        for inner in ("functionCallingConfig", "function_calling_config"):
-            path = (*parent, inner)
-            config = _value(request, path)
-            if not isinstance(config, dict):
-                continue
-            if functions_remain:
-                gone |= _mend_allowed_names(mending, path, config)
-            elif mending.finds(NO_TOOLS_LEFT, path, "no function left", "removed"):
-                gone.add(path if len(_value(request, parent)) > 1 else parent)
+    for path in configs:
+        config, parent = value_at(request, path), path[:-1]
+        if not isinstance(config, dict):
+            continue
+        if functions_remain:
+            gone |= _mend_allowed_names(mending, path, config)
+        elif mending.finds(NO_TOOLS_LEFT, path, "no function left", "removed"):
+            gone.add(path if len(value_at(request, parent)) > 1 else parent)
     return gone
 
 
@@ -341,24 +259,8 @@ def _mend_allowed_names(mending: RequestMending, path: Path, config: dict[str, A
 # Looking into parsed JSON
 
 
-def _objects(request: dict[str, Any], path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    entries = _value(request, path)
-    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        if isinstance(entry, dict):
-            yield (*path, index), entry
-
-
-def _value(request: Any, path: Path) -> Any:
-    for step in path:
-        if isinstance(step, int):
-            request = request[step]
-        else:
-            request = request.get(step) if isinstance(request, dict) else None
-    return request
-
-
 def _all_removed(request: dict[str, Any], path: Path, removed: set[Path]) -> bool:
-    container = _value(request, path)
+    container = value_at(request, path)
     steps = range(len(container)) if isinstance(container, list) else container
     return all((*path, step) in removed for step in steps)
 

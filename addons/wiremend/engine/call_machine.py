@@ -24,6 +24,8 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from wiremend.adapt.rejection_recovery import TOOL_NAMED
+from wiremend.engine import transport_rules as transport
+from wiremend.engine import wrapped_errors as errors
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -47,7 +49,6 @@ from wiremend.engine.error_responses import (
     with_some_message,
 )
 from wiremend.engine.fallback import TargetChoice
-from wiremend.engine.menders import mend_body
 from wiremend.engine.response_reader import Reading, ResponseReading
 from wiremend.engine.transport_errors import (
     connect_error,
@@ -58,9 +59,8 @@ from wiremend.engine.transport_errors import (
 )
 from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError, make_error
 from wiremend.protocols.base.repairer import Kind, Mended
+from wiremend.repair.stream import repair_body
 from wiremend.routing import providers as routing
-from wiremend.rules import transport
-from wiremend.rules import wrapped_errors as errors
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.content_coding import UndecodableBody
 
@@ -588,7 +588,7 @@ class CallMachine:
             self._give_up(now, actions, error, f"status {head.status}")
 
     def _look_at_success(self, now: float, actions: list[Action], head: Head, body: bytes) -> None:
-        mended = mend_body(self.settings.protocol, body, self._response.context)
+        mended = repair_body(self.settings.protocol, body, self._response.context)
         if mended.error is not None and self.settings.raise_errors:
             self.findings += mended.findings
             rule = errors.NOT_A_STREAM if self.settings.streaming else errors.ERROR_IN_BODY

@@ -6,7 +6,7 @@ from typing import Literal
 from wiremend.adapt.rejection_recovery import FittedRequests
 from wiremend.engine.health import CallHealth
 from wiremend.engine.retry import RetryPolicy
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
 
 
@@ -45,7 +45,7 @@ class Target:
 class CallSettings:
     """What a machine must know of its call, and what it may do to it."""
 
-    protocol: WireProtocol
+    protocol: Protocol
     targets: tuple[Target, ...]
     """The first choice, then the fallbacks."""
     streaming: bool

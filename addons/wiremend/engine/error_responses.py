@@ -2,26 +2,16 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from wiremend.engine.actions import Head, Respond
-from wiremend.protocols.anthropic import grammar as anthropic_messages
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.chat import grammar as chat_completions
-from wiremend.protocols.gemini import grammar as gemini
-from wiremend.protocols.responses import grammar as responses
 from wiremend.text.json_edits import Edits, Path, parse
 
-_ENVELOPES: Mapping[WireProtocol, Callable[[ProviderError], bytes]] = {
-    WireProtocol.ANTHROPIC_MESSAGES: anthropic_messages.error_envelope,
-    WireProtocol.CHAT_COMPLETIONS: chat_completions.error_envelope,
-    WireProtocol.RESPONSES: responses.error_envelope,
-    WireProtocol.GEMINI: gemini.error_envelope,
-}
 _REQUEST_ID_HEADERS = (b"request-id", b"x-request-id", b"cf-ray")
 _MESSAGE_PATHS: tuple[Path, ...] = (
     ("error", "message"),
@@ -36,7 +26,7 @@ _CLIENT_CLOSED_REQUEST = 499
 
 
 def error_response(
-    protocol: WireProtocol, error: ProviderError, *, host: str, attempts: int, head: Head | None
+    protocol: Protocol, error: ProviderError, *, host: str, attempts: int, head: Head | None
 ) -> Respond:
     """An HTTP error that says what `error` says, in the protocol's native envelope.
 
@@ -45,7 +35,7 @@ def error_response(
     """
     error = with_some_message(error, host=host, attempts=attempts)
     status = error.status if error.status != _CLIENT_CLOSED_REQUEST else 502
-    body = _ENVELOPES[protocol](error)
+    body = protocol.error_body(error)
     fields = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
@@ -60,7 +50,7 @@ def error_response(
     return Respond(Head(status, tuple(fields)), body)
 
 
-def stopping_response(protocol: WireProtocol) -> Respond:
+def stopping_response(protocol: Protocol) -> Respond:
     """What a call gets that comes while the proxy stops."""
     error = make_error(
         status=503,

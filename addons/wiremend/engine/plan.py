@@ -12,9 +12,8 @@ from wiremend.engine.health import ProviderHealth
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.base.document import OutgoingRequest
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol, RequestFacts
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.recognition import RequestFacts
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 
@@ -24,7 +23,7 @@ class CallPlan:
     """One request that is about to go upstream. With nothing filled in it goes as it always did."""
 
     host: str
-    protocol: WireProtocol | None = None
+    protocol: Protocol | None = None
     """The protocol it was recognised as; None when it is no model call."""
     facts: RequestFacts | None = None
     client: str = ""

@@ -9,10 +9,9 @@ from enum import Enum, auto
 from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call_settings import CallSettings
 from wiremend.engine.error_responses import is_html
-from wiremend.engine.menders import make_mender
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Kind, Mended
-from wiremend.repair.stream import StreamRepair
+from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
 
 HELD_LIMIT_BYTES = 1024 * 1024
@@ -86,7 +85,7 @@ class ResponseReading:
 
     def fresh_repair(self) -> StreamRepair:
         """A repair for a stream of this call of which nothing was seen."""
-        return StreamRepair(make_mender(self._settings.protocol, self.context), self.context)
+        return stream_repair(self._settings.protocol, self.context)
 
     @property
     def at_event_boundary(self) -> bool:

@@ -5,13 +5,16 @@ The same path serves the live proxy and the offline checker.
 
 import re
 
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
-from wiremend.protocols.base.repairer import Kind, Mended, Mender, StreamContext
+from wiremend.protocols.base.repairer import Kind, Mended, MendedBody, Mender, StreamContext
+from wiremend.repair.tool_names import NamingBack, name_back
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder
 
-_ALL = ("anthropic-messages", "chat-completions", "responses", "gemini")
+_ALL = tuple(WireProtocol)
 
 REPAIR_FAILED = Rule(
     code="S001",
@@ -280,3 +283,17 @@ class StreamRepair:
             STREAM_TOO_LONG.code, f"event {self._events}", found, "passed on from here"
         )
         return Mended(b"", Kind.CONTENT, [finding])
+
+
+def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
+    """A fresh repair for one attempt's event stream."""
+    mender = protocol.make_repairer(context)
+    if context.renamed:
+        mender = NamingBack(mender, context.renamed)
+    return StreamRepair(mender, context)
+
+
+def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> MendedBody:
+    """What a buffered 2xx body becomes."""
+    named = name_back(body, context.renamed) if context.renamed else body
+    return protocol.repair_body(named, context)

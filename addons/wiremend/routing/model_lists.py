@@ -2,19 +2,18 @@
 
 A list is recognised by its form alone: Anthropic's page (`has_more`), OpenAI's `list`, or
 Gemini's `models`. Only bytes at the end of the array (and Anthropic's `last_id`) change.
-
-https://docs.anthropic.com/en/api/models-list, https://ai.google.dev/api/models,
-https://platform.openai.com/docs/api-reference/models/list
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import ModelList
+from wiremend.protocols.registry import PROTOCOLS
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.json_edits import Edit, Path, Spans, parse, splice
 
@@ -76,7 +75,7 @@ def extend_model_list(body: bytes, routed: Sequence[RoutedName]) -> ExtendedList
         answer = parse(body)
     except ValueError:
         return extended
-    form = next((one for one in _FORMS if isinstance(answer, dict) and one.fits(answer)), None)
+    form = _form_of(answer)
     if form is None:
         return extended
     listed = {str(one.get(form.id_key, "")).lower() for one in answer[form.list_key]}
@@ -113,69 +112,17 @@ def _told(names: list[str]) -> str:
     return f"added {', '.join(repr(name) for name in names)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """How one protocol lists its models."""
-
-    list_key: str
-    id_key: str
-    is_list: Callable[[Mapping[str, Any]], bool]
-    entry: Callable[[str], dict[str, Any]]
-    listed_as: Callable[[str], str] = str
-
-    def fits(self, answer: Mapping[str, Any]) -> bool:
-        models = answer.get(self.list_key)
-        return (
+def _form_of(answer: Any) -> ModelList | None:
+    """How this list is written; None if it is no list, or not the last page of one."""
+    if not isinstance(answer, dict):
+        return None
+    for protocol in PROTOCOLS.values():
+        form = protocol.model_list
+        models = answer.get(form.list_key)
+        if (
             isinstance(models, list)
-            and all(isinstance(one, dict) and self.id_key in one for one in models)
-            and self.is_list(answer)
-        )
-
-
-def _anthropic_entry(name: str) -> dict[str, Any]:
-    return {
-        "type": "model",
-        "id": name,
-        "display_name": name,
-        "created_at": "1970-01-01T00:00:00Z",
-    }
-
-
-def _openai_entry(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "wiremend"}
-
-
-def _gemini_entry(name: str) -> dict[str, Any]:
-    return {
-        "name": _gemini_name(name),
-        "displayName": name,
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
-    }
-
-
-def _gemini_name(name: str) -> str:
-    return name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
-
-
-def _is_gemini_list(answer: Mapping[str, Any]) -> bool:
-    """Codex's own list is called `models`, too, but its entries have no such names."""
-    names = [str(one["name"]) for one in answer["models"]]
-    return bool(names) and all(name.startswith("models/") for name in names)
-
-
-_FORMS = (
-    _Form(
-        "data",
-        "id",
-        lambda answer: answer.get("has_more") is False,  # further pages: those come later
-        _anthropic_entry,
-    ),
-    _Form("data", "id", lambda answer: answer.get("object") == "list", _openai_entry),
-    _Form(
-        "models",
-        "name",
-        lambda answer: not answer.get("nextPageToken") and _is_gemini_list(answer),
-        _gemini_entry,
-        _gemini_name,
-    ),
-)
+            and all(isinstance(model, dict) and form.id_key in model for model in models)
+            and form.is_last_page(answer)
+        ):
+            return form
+    return None

@@ -3,13 +3,12 @@
 Three protocols name the model in the body's top-level `model`; Gemini names it in the URL.
 """
 
-import re
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote
 
 import orjson
 
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.json_edits import Edits, parse
 
@@ -26,18 +25,6 @@ MODEL_ROUTED = Rule(
 )
 RULES = (MODEL_ROUTED,)
 
-_IN_PATH = re.compile(
-    r"(?P<before>[^?]*/)"
-    r"(?P<name>(?:models|tunedModels)/[^?]+?)"
-    r"(?P<after>(?::|%3[Aa])[A-Za-z]+(?:\?.*)?)",
-    re.DOTALL,
-)
-"""`…/models/MODEL:method`; Vertex puts `publishers/google/` in front, gateways whatever they like.
-
-https://ai.google.dev/api/generate-content, https://cloud.google.com/vertex-ai (REST reference)
-"""
-_COLLECTIONS = ("models/", "tunedModels/")
-
 
 @dataclass(slots=True)
 class RewrittenRequest:
@@ -49,26 +36,25 @@ class RewrittenRequest:
     findings: list[Finding] = field(default_factory=list)
 
 
-def requested_model(protocol: str, path: str, body: bytes) -> str | None:
+def requested_model(protocol: Protocol, path: str, body: bytes) -> str | None:
     """The model that a request names, or None if it names none that can be read.
 
     A Gemini name comes without `models/`, but with `tunedModels/`. Gemini requests whose URL
     names no model are read like the others (Code Assist: `/v1internal:generateContent`).
     """
-    if protocol == WireProtocol.GEMINI and (match := _IN_PATH.fullmatch(path)):
-        return unquote(match["name"]).removeprefix("models/")
-    return _model_in_body(body)
+    in_path = protocol.model_in_path.read(path) if protocol.model_in_path else None
+    return in_path if in_path is not None else _model_in_body(body)
 
 
-def rewrite_model(protocol: str, path: str, body: bytes, model: str) -> RewrittenRequest:
+def rewrite_model(protocol: Protocol, path: str, body: bytes, model: str) -> RewrittenRequest:
     """The request, asking for `model`; untouched if it names no model that can be read."""
     rewritten = RewrittenRequest(path, body)
-    if protocol == WireProtocol.GEMINI and (match := _IN_PATH.fullmatch(path)):
-        name = model if model.startswith(_COLLECTIONS) else f"models/{model}"
-        if unquote(match["name"]) != name:
-            asked = unquote(match["name"]).removeprefix("models/")
-            rewritten.path = match["before"] + quote(name, safe="/@") + match["after"]
-            rewritten.findings.append(_routed("path", asked, model))
+    place = protocol.model_in_path
+    asked_in_path = place.read(path) if place else None
+    if place is not None and asked_in_path is not None:
+        rewritten.path = place.write(path, model)
+        if rewritten.path is not path:
+            rewritten.findings.append(_routed("path", asked_in_path, model))
         return rewritten
     asked_in_body = _model_in_body(body)
     if asked_in_body is None or asked_in_body == model:

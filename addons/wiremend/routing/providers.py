@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.routing.model_name import rewrite_model
 from wiremend.rules.rule import Rule
 from wiremend.secrets import is_secret_header, is_secret_parameter
@@ -32,15 +33,8 @@ FELL_BACK = Rule(
 )
 RULES = (PROVIDER_ROUTED, FELL_BACK)
 
-_KEY_HEADER: Mapping[WireProtocol, tuple[str, str]] = {
-    WireProtocol.ANTHROPIC_MESSAGES: ("x-api-key", "{}"),
-    WireProtocol.CHAT_COMPLETIONS: ("authorization", "Bearer {}"),
-    WireProtocol.RESPONSES: ("authorization", "Bearer {}"),
-    WireProtocol.GEMINI: ("x-goog-api-key", "{}"),
-}
 _VERSIONED = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?(?=/)")
 _ENDS_IN_VERSION = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?\Z")
-_ENDPOINT = re.compile(r"/(?:messages|chat/completions|responses|models/[^?]*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,7 @@ class ProviderAddress:
 
 
 def redirect(
-    protocol: WireProtocol, request: OutgoingRequest, provider: ProviderAddress
+    protocol: Protocol, request: OutgoingRequest, provider: ProviderAddress
 ) -> OutgoingRequest:
     """The same request, addressed to another provider with that provider's key.
 
@@ -73,9 +67,9 @@ def redirect(
         for name, value in request.headers
         if name.lower() not in replaced and not is_secret_header(name)
     ]
-    key_header, form = _KEY_HEADER[protocol]
-    if provider.api_key and key_header not in {name.lower() for name in provider.headers}:
-        kept.append((key_header, form.format(provider.api_key)))
+    key = protocol.key_header
+    if provider.api_key and key.name not in {name.lower() for name in provider.headers}:
+        kept.append((key.name, key.value(provider.api_key)))
     kept += provider.headers.items()
     default_port = 443 if scheme == "https" else 80
     port = url.port or default_port
@@ -86,13 +80,13 @@ def redirect(
         scheme=scheme,
         host=url.hostname,
         port=port,
-        path=_join(url.path.rstrip("/"), request.path),
+        path=_join(protocol, url.path.rstrip("/"), request.path),
         headers=(("host", authority), *kept),
     )
 
 
 def route(
-    protocol: WireProtocol,
+    protocol: Protocol,
     request: OutgoingRequest,
     *,
     model: str,
@@ -125,14 +119,14 @@ def without_credentials(query: str) -> str:
     return "&".join(part for part in parts if not is_secret_parameter(part.split("=")[0]))
 
 
-def _join(base_path: str, path: str) -> str:
+def _join(protocol: Protocol, base_path: str, path: str) -> str:
     endpoint, _, query = path.partition("?")
     versions = list(_VERSIONED.finditer(endpoint))
     if versions:
         last = versions[-1]
         start = last.end() if _ENDS_IN_VERSION.search(base_path) else last.start()
     else:
-        unversioned = _ENDPOINT.search(endpoint)
+        unversioned = protocol.endpoints.unversioned.search(endpoint)
         start = unversioned.start() if unversioned else 0
     query = without_credentials(query)
     return base_path + endpoint[start:] + (f"?{query}" if query else "")

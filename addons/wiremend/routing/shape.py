@@ -6,9 +6,10 @@ image or for media a different meaning.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+from typing import Protocol as Interface
 
-from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.text.json_edits import parse
 
 BYTES_PER_TOKEN = 4
@@ -47,7 +48,7 @@ class CallShape:
     """Thinking or reasoning is asked for; a model's own default is not known here."""
 
 
-class ShapeCondition(Protocol):
+class ShapeCondition(Interface):
     """Anything that accepts some shapes."""
 
     def accepts(self, shape: CallShape) -> bool:
@@ -55,7 +56,7 @@ class ShapeCondition(Protocol):
         ...
 
 
-def shape_of(protocol: str, body: bytes, *, streaming: bool) -> CallShape:
+def shape_of(protocol: Protocol, body: bytes, *, streaming: bool) -> CallShape:
     """The shape of a request; a body that is no JSON object has none.
 
     `streaming` is the caller's: Gemini says it in the URL.
@@ -66,10 +67,9 @@ def shape_of(protocol: str, body: bytes, *, streaming: bool) -> CallShape:
         return CallShape(streaming=streaming)
     if not isinstance(request, dict):
         return CallShape(streaming=streaming)
-    if protocol == WireProtocol.GEMINI:
-        for wrapper in ("request", "generateContentRequest"):  # Code Assist; countTokens
-            if isinstance(request.get(wrapper), dict):
-                request = request[wrapper]
+    for wrapper in protocol.request_wrappers:
+        if isinstance(request.get(wrapper), dict):
+            request = request[wrapper]
     walk = _Walk()
     walk.take(request)
     return CallShape(

@@ -1,11 +1,10 @@
 """Counting tokens before a call: recognising it, and answering where a provider cannot."""
 
-import re
-from collections.abc import Callable, Mapping
-
 import orjson
 
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.registry import PROTOCOLS
 from wiremend.routing.model_name import RewrittenRequest, rewrite_model
 from wiremend.routing.shape import shape_of
 from wiremend.rules.rule import Finding, Rule
@@ -29,62 +28,49 @@ RULES = (COUNT_ESTIMATED,)
 CANNOT_COUNT = frozenset({404, 405, 501})
 """Statuses that say that there is no such endpoint."""
 
-_ENDPOINTS: tuple[tuple[re.Pattern[str], WireProtocol], ...] = (
-    (re.compile(r"/v1/messages/count_tokens/?\Z"), WireProtocol.ANTHROPIC_MESSAGES),
-    (re.compile(r"/responses/input_tokens/?\Z"), WireProtocol.RESPONSES),
-    (re.compile(r"(?::|%3a)countTokens\Z", re.IGNORECASE), WireProtocol.GEMINI),
-)
-"""https://docs.anthropic.com/en/api/messages-count-tokens, https://ai.google.dev/api/tokens,
-https://platform.openai.com/docs/api-reference/responses/input-tokens
-"""
-_ANSWERS: Mapping[WireProtocol, Callable[[int], dict[str, int | str]]] = {
-    WireProtocol.ANTHROPIC_MESSAGES: lambda count: {"input_tokens": count},
-    WireProtocol.RESPONSES: lambda count: {
-        "object": "response.input_tokens",
-        "input_tokens": count,
-    },
-    WireProtocol.GEMINI: lambda count: {"totalTokens": count},
-}
-_WRAPPER = "generateContentRequest"
-"""Gemini: the whole request to count, its model named a second time."""
 
-
-def recognise_count(method: str, path: str) -> WireProtocol | None:
+def recognise_count(method: str, path: str) -> Protocol | None:
     """The protocol whose tokens a request asks to count, or None; `path` may carry a query."""
     if method.upper() != "POST":
         return None
     endpoint = path.split("?", 1)[0]
-    return next((named for pattern, named in _ENDPOINTS if pattern.search(endpoint)), None)
+    for protocol in PROTOCOLS.values():
+        pattern = protocol.endpoints.count
+        if pattern is not None and pattern.search(endpoint):
+            return protocol
+    return None
 
 
 def rewrite_counted_model(
-    protocol: WireProtocol, path: str, body: bytes, model: str
+    protocol: Protocol, path: str, body: bytes, model: str
 ) -> RewrittenRequest:
     """The same request for another model's count."""
     rewritten = rewrite_model(protocol, path, body, model)
-    if protocol is WireProtocol.GEMINI and rewritten.findings:
-        rewritten.body = _renamed_inside(body, model)
+    wrapper = protocol.token_count.inner_request if protocol.token_count else None
+    if wrapper is not None and rewritten.findings:
+        rewritten.body = _renamed_inside(body, wrapper, model)
     return rewritten
 
 
-def estimated_answer(protocol: WireProtocol, body: bytes) -> tuple[bytes, Finding]:
+def estimated_answer(protocol: Protocol, body: bytes) -> tuple[bytes, Finding]:
     """A count in the protocol's own form; `body` is the request's."""
+    assert protocol.token_count is not None, "recognise_count returns no other"
     count = shape_of(protocol, body, streaming=False).input_tokens
     finding = Finding(
         COUNT_ESTIMATED.code, "response", "the provider cannot count", f"estimated {count} tokens"
     )
-    return orjson.dumps(_ANSWERS[protocol](count)), finding
+    return orjson.dumps(protocol.token_count.answer(count)), finding
 
 
-def _renamed_inside(body: bytes, model: str) -> bytes:
+def _renamed_inside(body: bytes, wrapper: str, model: str) -> bytes:
     try:
         request = parse(body)
     except ValueError:
         return body
-    inner = request.get(_WRAPPER) if isinstance(request, dict) else None
+    inner = request.get(wrapper) if isinstance(request, dict) else None
     if not isinstance(inner, dict) or not isinstance(inner.get("model"), str):
         return body
     edits = Edits(body)
     name = model if "/" in model else f"models/{model}"
-    edits.replace((_WRAPPER, "model"), orjson.dumps(name))
+    edits.replace((wrapper, "model"), orjson.dumps(name))
     return edits.apply()

@@ -56,7 +56,7 @@ from wiremend.engine.actions import (
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import CallPlan
 from wiremend.protocols.base.document import OutgoingRequest
-from wiremend.protocols.recognition import read_request, recognise
+from wiremend.protocols.registry import read_request, recognise
 from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
 from wiremend.seam.flows import address_request, response_on_the_wire
 

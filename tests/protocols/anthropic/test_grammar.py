@@ -4,13 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from wiremend.protocols.anthropic.grammar import (
-    BLOCK_BY_DELTA,
-    DELTAS_BY_BLOCK,
-    Grammar,
-    error_event,
-    error_type,
-)
+from wiremend.protocols.anthropic.errors import error_event, error_type
+from wiremend.protocols.anthropic.grammar import BLOCK_BY_DELTA, DELTAS_BY_BLOCK, Grammar
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.text import sse
 

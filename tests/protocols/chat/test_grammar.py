@@ -5,13 +5,11 @@ from typing import Any
 
 import pytest
 from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.chat.errors import ERROR_REASONS, error_event, error_in
 from wiremend.protocols.chat.grammar import (
-    ERROR_REASONS,
     FINISH_REASONS,
     FOREIGN_REASONS,
     Grammar,
-    error_event,
-    error_in,
     finish_reason_of,
 )
 from wiremend.text import sse

@@ -3,13 +3,8 @@
 import orjson
 import pytest
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.gemini.grammar import (
-    FINISH_REASON_BY_NUMBER,
-    FINISH_REASONS,
-    Grammar,
-    error_envelope,
-    error_event,
-)
+from wiremend.protocols.gemini.errors import error_envelope, error_event
+from wiremend.protocols.gemini.grammar import FINISH_REASON_BY_NUMBER, FINISH_REASONS, Grammar
 from wiremend.text import sse
 from wiremend.text.json_array import ArrayDecoder
 

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from strategies.responses import as_event, valid_streams
+from wiremend.protocols.base.openai_errors import error_envelope
 from wiremend.protocols.base.provider_error import make_error
-from wiremend.protocols.responses.grammar import Grammar, client_error, error_envelope, error_event
+from wiremend.protocols.responses.errors import client_error, error_event
+from wiremend.protocols.responses.grammar import Grammar
 from wiremend.text import sse
 
 Json = dict[str, Any]

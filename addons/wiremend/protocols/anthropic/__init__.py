@@ -1,1 +1,30 @@
 """Anthropic Messages: `POST /v1/messages`."""
+
+from wiremend.protocols.anthropic import errors, request
+from wiremend.protocols.anthropic.body import mend_body
+from wiremend.protocols.anthropic.grammar import Grammar
+from wiremend.protocols.anthropic.history import HISTORY_PASSES
+from wiremend.protocols.anthropic.stream import AnthropicMender
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
+
+ANTHROPIC = Protocol(
+    name=WireProtocol.ANTHROPIC_MESSAGES,
+    endpoints=request.ENDPOINTS,
+    key_header=request.KEY_HEADER,
+    token_count=request.TOKEN_COUNT,
+    model_list=request.MODEL_LIST,
+    model_in_path=None,
+    read_request=request.read_request,
+    request_wrappers=(),
+    client_tools=request.client_tools,
+    server_tool_names=request.server_tool_names,
+    tool_mentions=request.tool_mentions,
+    tool_choice=request.TOOL_CHOICE,
+    schema_form=request.SCHEMA_FORM,
+    history_passes=HISTORY_PASSES,
+    make_repairer=AnthropicMender,
+    repair_body=mend_body,
+    make_grammar=lambda _: Grammar(),
+    error_body=errors.error_envelope,
+)

@@ -11,9 +11,7 @@ Unknown event, block and delta types are legal: the API adds them without notice
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.anthropic.errors import ERROR_REASONS
 from wiremend.text import json_value, sse
 
 DELTAS_BY_BLOCK: Mapping[str, frozenset[str]] = {
@@ -60,8 +58,6 @@ FOREIGN_REASONS: Mapping[str, str] = {
     "content_filter": "refusal",
 }
 """What gateways leave of Chat Completions' finish reasons, and its name here."""
-ERROR_REASONS: Mapping[str, int] = {"error": 500, "network_error": 502}
-"""Finish reasons of gateways that report a failure, and the status they stand for."""
 
 EMPTY_BLOCKS: Mapping[str, Mapping[str, Any]] = {
     "text": {"type": "text", "text": ""},
@@ -88,45 +84,6 @@ KEEPALIVES = frozenset({"keepalive"})
 START_COUNTS = ("input_tokens", "output_tokens")
 DELTA_COUNTS = ("output_tokens",)
 """The counts that usage always has at the start of a message, and at its end."""
-
-_TYPE_BY_STATUS: Mapping[int, str] = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
-"""https://docs.anthropic.com/en/api/errors"""
-
-
-def error_type(error: ProviderError) -> str:
-    """The error's own type where it has one, else the one its status stands for."""
-    if error.type:
-        return error.type
-    if error.status in _TYPE_BY_STATUS:
-        return _TYPE_BY_STATUS[error.status]
-    return "invalid_request_error" if error.status < 500 else "api_error"
-
-
-def error_envelope(error: ProviderError) -> bytes:
-    """The body of an HTTP error."""
-    fields: dict[str, Any] = {"type": error_type(error), "message": error.message}
-    if error.code:
-        fields["code"] = error.code
-    envelope: dict[str, Any] = {"type": "error", "error": fields}
-    if error.request_id:
-        envelope["request_id"] = error.request_id
-    return orjson.dumps(envelope)
-
-
-def error_event(error: ProviderError) -> bytes:
-    """The event that ends a stream in an error."""
-    return sse.encode(error_envelope(error), "error")
 
 
 def stop_reason_of(given: str) -> str:

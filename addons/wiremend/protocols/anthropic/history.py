@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from wiremend.protocols.anthropic.request import TOKEN_LIMITS, call_ids
+from wiremend.protocols.base import parameters
 from wiremend.protocols.base import request_rules as rules
 from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.traits import NO_CONTENT, NO_RESULT, RESULT_DROPPED, MessageTraits
+from wiremend.rules.rule import Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import is_blank, objects
@@ -303,3 +307,24 @@ def _as_blocks(mending: RequestMending, path: Path, content: Any) -> list[bytes]
     if not isinstance(content, str) or is_blank(content):
         return []
     return [b'{"type":"text","text":' + mending.edits.text(path) + b"}"]
+
+
+HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
+    (rules.SYSTEM_IN_MESSAGES, say_system_as_user),
+    (rules.FOREIGN_THINKING, drop_foreign_thinking),
+    (rules.THINKING_CACHE_CONTROL, strip_thinking_cache_control),
+    (rules.CACHE_CONTROL, parameters.strip_cache_control),
+    (rules.EMPTY_SYSTEM, drop_empty_system),
+    (rules.EMPTY_TEXT, drop_empty_text),
+    (rules.EMPTY_MESSAGE, drop_empty_messages),
+    (rules.RESULT_WITHOUT_CALL, drop_orphan_results),
+    (rules.CALL_WITHOUT_RESULT, add_missing_results),
+    (rules.RESULTS_NOT_FIRST, put_results_first),
+    (rules.EMPTY_MESSAGE, drop_empty_messages),
+    (rules.TRAILING_SPACE, trim_trailing_space),
+    (rules.CALL_ID, parameters.fit_call_ids(call_ids)),
+    (rules.SAMPLING_PAIR, parameters.drop_sampling_pair),
+    (rules.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+)
+"""Order counts: what empties a message comes before what looks for empty ones, and a message
+that may be empty at the end may not be once a result was added behind it."""

@@ -12,18 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wiremend.protocols.anthropic import rules
+from wiremend.protocols.anthropic.errors import ERROR_REASONS, error_event, error_type
 from wiremend.protocols.anthropic.grammar import (
     BLOCK_BY_DELTA,
     DELTAS_BY_BLOCK,
     EMPTY_BLOCKS,
-    ERROR_REASONS,
     KEEPALIVES,
     STREAM_EVENTS,
     TEXT_BY_DELTA,
     TOOL_BLOCKS,
     WHOLE_REASONS,
-    error_event,
-    error_type,
     stop_reason_of,
 )
 from wiremend.protocols.anthropic.rules import RULES

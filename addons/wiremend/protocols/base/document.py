@@ -11,7 +11,6 @@ from wiremend.text.json_edits import Edits, Path
 class RequestMending:
     """One request body on its way: what is to change, what was found, what is not wanted."""
 
-    protocol: str
     edits: Edits
     disabled: Set[str] = frozenset()
     findings: list[Finding] = field(default_factory=list)

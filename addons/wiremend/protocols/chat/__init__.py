@@ -1,1 +1,31 @@
 """OpenAI Chat Completions: `POST /v1/chat/completions`."""
+
+from wiremend.protocols.base import openai_errors, openai_requests
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.chat import request
+from wiremend.protocols.chat.body import mend_body
+from wiremend.protocols.chat.grammar import Grammar
+from wiremend.protocols.chat.history import HISTORY_PASSES
+from wiremend.protocols.chat.stream import ChatMender
+
+CHAT = Protocol(
+    name=WireProtocol.CHAT_COMPLETIONS,
+    endpoints=request.ENDPOINTS,
+    key_header=openai_requests.KEY_HEADER,
+    token_count=None,
+    model_list=openai_requests.MODEL_LIST,
+    model_in_path=None,
+    read_request=request.read_request,
+    request_wrappers=(),
+    client_tools=request.client_tools,
+    server_tool_names=request.server_tool_names,
+    tool_mentions=request.tool_mentions,
+    tool_choice=request.TOOL_CHOICE,
+    schema_form=openai_requests.SCHEMA_FORM,
+    history_passes=HISTORY_PASSES,
+    make_repairer=ChatMender,
+    repair_body=mend_body,
+    make_grammar=lambda _: Grammar(),
+    error_body=openai_errors.error_envelope,
+)

@@ -7,7 +7,8 @@ from wiremend.protocols.base.generated_ids import made_up_id
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.repairer import MendedBody, StreamContext
-from wiremend.protocols.chat.grammar import WHOLE_REASONS, error_in, finish_reason_of
+from wiremend.protocols.chat.errors import error_in
+from wiremend.protocols.chat.grammar import WHOLE_REASONS, finish_reason_of
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text import json_value
 

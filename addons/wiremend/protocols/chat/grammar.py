@@ -11,11 +11,8 @@ without choices carries usage. Providers add fields of their own (`reasoning_con
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.protocols.base.openai_errors import error_envelope, error_type
-from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
+from wiremend.protocols.chat.errors import error_reason, groq_error
 from wiremend.text import json_value, sse
-
-__all__ = ["error_envelope", "error_type"]
 
 DONE = b"[DONE]"
 CHUNK = "chat.completion.chunk"
@@ -34,58 +31,6 @@ FOREIGN_REASONS: Mapping[str, str] = {
 """What gateways leave of Anthropic's stop reasons, and its name here."""
 WHOLE_REASONS = frozenset({"stop", "tool_calls", "function_call"})
 """Finish reasons after which a tool's JSON must be complete."""
-ERROR_REASONS: Mapping[str, int] = {
-    "error": 502,
-    "network_error": 502,
-    "insufficient_system_resource": 503,
-}
-"""Finish reasons that report a failure, and the status they stand for: OpenRouter, gateways,
-DeepSeek (https://api-docs.deepseek.com/api/create-chat-completion)."""
-REASON_KEYS = ("native_finish_reason", "finish_reason")
-"""OpenRouter may say `stop` over a failure that only its first one tells."""
-_BASE_STATUS: Mapping[int, int] = {
-    1000: 500,
-    1001: 504,
-    1002: 429,
-    1004: 401,
-    1008: 402,
-    1013: 500,
-    1024: 500,
-    1033: 500,
-    1039: 429,
-    2013: 400,
-    2049: 401,
-}
-"""MiniMax's `base_resp.status_code` (https://platform.minimax.io/docs/api-reference/errorcode)."""
-
-
-def error_event(error: ProviderError) -> bytes:
-    """The chunk that ends a stream in an error; SDKs raise on it and read no further."""
-    return sse.encode(error_envelope(error))
-
-
-def error_in(value: Any) -> ProviderError | None:
-    """The error in a parsed chunk or completion, in any of its shapes; None if there is none."""
-    if not isinstance(value, dict):
-        return read_error(value)
-    if value.get("error") or "choices" not in value:
-        error = read_error(value)
-        if error is not None:
-            return error
-    base = value.get("base_resp")
-    if isinstance(base, dict) and isinstance(base.get("status_code"), int) and base["status_code"]:
-        code = base["status_code"]
-        said = str(base.get("status_msg") or "").strip()
-        message = f"{said or 'The provider reported an error'} ({code})"
-        return make_error(status=_BASE_STATUS.get(code, 502), message=message)
-    if said := groq_error(value):
-        return make_error(status=502, type="server_error", message=said)
-    choices = value.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        reason = error_reason(choice) if isinstance(choice, dict) else None
-        if reason is not None:
-            return _error_of_choice(choice, reason)
-    return None
 
 
 def is_filter_result(chunk: Mapping[str, Any]) -> bool:
@@ -100,35 +45,6 @@ def finish_reason_of(given: str) -> str:
     """The name that a finish reason has in this protocol; an unknown one stays as it is."""
     name = given.lower()
     return FOREIGN_REASONS.get(name, name if name in FINISH_REASONS else given)
-
-
-def groq_error(chunk: Mapping[str, Any]) -> str:
-    """Why Groq stopped the stream early, beside a finish reason; empty if it did not.
-
-    https://github.com/groq/groq-python, `ChatCompletionChunk.x_groq.error`.
-    """
-    own = chunk.get("x_groq")
-    said = own.get("error") if isinstance(own, dict) else None
-    return said.strip() if isinstance(said, str) else ""
-
-
-def error_reason(choice: Mapping[str, Any]) -> str | None:
-    """The failure that a choice's finish reasons report, as `ERROR_REASONS` spells it, or None."""
-    for key in REASON_KEYS:
-        given = choice.get(key)
-        reason = given.lower().replace("-", "_") if isinstance(given, str) else ""
-        if reason in ERROR_REASONS:
-            return reason
-    return None
-
-
-def _error_of_choice(choice: dict[str, Any], reason: str) -> ProviderError:
-    inner = choice.get("error")
-    if isinstance(inner, dict) and inner:
-        return error_from(inner)
-    native = str(choice.get("native_finish_reason") or reason)
-    message = f"The provider gave up: finish reason {native!r}."
-    return make_error(status=ERROR_REASONS[reason], type="server_error", message=message)
 
 
 class Grammar:

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from wiremend.protocols.base import parameters
 from wiremend.protocols.base import request_rules as rules
 from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.traits import NO_RESULT, MessageTraits
+from wiremend.protocols.chat.request import TOKEN_LIMITS, call_ids
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Path
@@ -158,3 +161,21 @@ def _fill_reasoning(
             mending.edits.replace((*path, "reasoning_content"), b'" "')
         else:
             mending.edits.append(path, b'"reasoning_content":" "')
+
+
+HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
+    (rules.CACHE_CONTROL, parameters.strip_cache_control),
+    (rules.RESULT_WITHOUT_CALL, drop_orphan_results),
+    (rules.RESULTS_NOT_FIRST, put_results_first),
+    (rules.CALL_WITHOUT_RESULT, add_missing_results),
+    (rules.EMPTY_MESSAGE, drop_empty_messages),
+    (rules.REASONING_MISSING, fill_reasoning_of_calls),
+    (rules.REASONING_NOT_PASSED_BACK, fill_all_reasoning),
+    (rules.CALL_ID, parameters.fit_call_ids(call_ids)),
+    (rules.SAMPLING_PAIR, parameters.drop_sampling_pair),
+    (rules.SAMPLING_REFUSED, parameters.drop_refused_sampling),
+    (rules.TOKEN_LIMIT_NAME, parameters.rename_token_limit),
+    (rules.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+)
+"""Order counts: what empties a message comes before what looks for empty ones, and a message
+that may be empty at the end may not be once a result was added behind it."""

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from wiremend.protocols.base.model_name import with_model
+from wiremend.protocols.base.openai_errors import error_type
 from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.chat import rules
+from wiremend.protocols.chat.errors import error_event, error_in
 from wiremend.protocols.chat.grammar import (
     CHUNK,
     CHUNK_KEYS,
     CONTENT_KEYS,
     DONE,
     WHOLE_REASONS,
-    error_event,
-    error_in,
-    error_type,
     finish_reason_of,
     is_filter_result,
 )

@@ -1,1 +1,30 @@
 """Gemini: `POST …:generateContent` and `…:streamGenerateContent`."""
+
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.gemini import errors, request
+from wiremend.protocols.gemini.body import mend_body
+from wiremend.protocols.gemini.grammar import Grammar
+from wiremend.protocols.gemini.history import HISTORY_PASSES
+from wiremend.protocols.gemini.stream import GeminiMender
+
+GEMINI = Protocol(
+    name=WireProtocol.GEMINI,
+    endpoints=request.ENDPOINTS,
+    key_header=request.KEY_HEADER,
+    token_count=request.TOKEN_COUNT,
+    model_list=request.MODEL_LIST,
+    model_in_path=request.ModelOfPath(),
+    read_request=request.read_request,
+    request_wrappers=request.REQUEST_WRAPPERS,
+    client_tools=request.client_tools,
+    server_tool_names=request.server_tool_names,
+    tool_mentions=request.tool_mentions,
+    tool_choice=request.TOOL_CHOICE,
+    schema_form=request.SCHEMA_FORM,
+    history_passes=HISTORY_PASSES,
+    make_repairer=GeminiMender,
+    repair_body=mend_body,
+    make_grammar=lambda context: Grammar(context.array),
+    error_body=errors.error_envelope,
+)

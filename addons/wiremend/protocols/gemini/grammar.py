@@ -21,9 +21,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.text import json_value, sse
 
 RESPONSE_KEYS = frozenset(
@@ -81,72 +78,6 @@ FINISH_REASON_BY_NUMBER: Mapping[int, str] = {
     5: "OTHER",
 }
 """The enumeration's numbers, as far as the Gemini API and Vertex AI agree on them."""
-
-NAME_BY_STATUS: Mapping[int, str] = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    408: "DEADLINE_EXCEEDED",
-    409: "ABORTED",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
-"""https://cloud.google.com/apis/design/errors"""
-_NAMES = frozenset(NAME_BY_STATUS.values()) | {
-    "FAILED_PRECONDITION",
-    "OUT_OF_RANGE",
-    "ALREADY_EXISTS",
-    "UNKNOWN",
-    "DATA_LOSS",
-}
-_TYPE_URL = "type.googleapis.com/google.rpc."
-
-
-def request_path(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the request stands in a parsed body: Code Assist wraps it, other hosts do not."""
-    is_plain = "contents" in body or "tools" in body
-    return ("request",) if isinstance(body.get("request"), dict) and not is_plain else ()
-
-
-def error_name(error: ProviderError) -> str:
-    """Google's name for the error: its own where it has one, else by its status."""
-    if error.type in _NAMES:
-        return error.type
-    if error.status in NAME_BY_STATUS:
-        return NAME_BY_STATUS[error.status]
-    return "INVALID_ARGUMENT" if error.status < 500 else "UNAVAILABLE"
-
-
-def error_envelope(error: ProviderError) -> bytes:
-    """The body of an HTTP error: `{"error": {"code", "message", "status", "details"?}}`."""
-    name = error_name(error)
-    details: list[dict[str, Any]] = []
-    reason = error.code or (error.type if error.type != name else "")
-    if reason:
-        details.append({"@type": f"{_TYPE_URL}ErrorInfo", "reason": reason})
-    if error.request_id:
-        details.append({"@type": f"{_TYPE_URL}RequestInfo", "requestId": error.request_id})
-    if error.retry_after_seconds is not None:
-        delay = f"{error.retry_after_seconds:g}s"
-        details.append({"@type": f"{_TYPE_URL}RetryInfo", "retryDelay": delay})
-    fields: dict[str, Any] = {
-        "code": error.status,
-        "message": error.message.strip() or f"The provider reported {name} without a message.",
-        "status": name,
-    }
-    if details:
-        fields["details"] = details
-    return orjson.dumps({"error": fields})
-
-
-def error_event(error: ProviderError) -> bytes:
-    """The event that ends a server-sent stream in an error: a data line with the envelope."""
-    return sse.encode(error_envelope(error))
 
 
 _DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")

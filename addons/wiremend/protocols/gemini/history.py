@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from wiremend.protocols.base import parameters
 from wiremend.protocols.base import request_rules as rules
 from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.traits import NO_CONTENT, NO_RESULT, RESULT_DROPPED, MessageTraits
-from wiremend.protocols.gemini import grammar as gemini
+from wiremend.protocols.gemini.request import TOKEN_LIMITS, request_path
+from wiremend.rules.rule import Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import objects
@@ -47,7 +50,7 @@ class Turn:
 
 def turns_of(request: dict[str, Any]) -> list[Turn]:
     """The conversation, turn by turn."""
-    path: Path = (*gemini.request_path(request), "contents")
+    path: Path = (*request_path(request), "contents")
     if len(path) > 1:
         request = request["request"]
     turns: list[Turn] = []
@@ -177,3 +180,15 @@ def _take(calls: list[dict[str, Any]], response: dict[str, Any]) -> bool:
 def _error_for(call: dict[str, Any]) -> dict[str, Any]:
     named = {key: call[key] for key in ("id", "name") if key in call}
     return {"functionResponse": {**named, "response": {"error": NO_RESULT}}}
+
+
+HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
+    (rules.EMPTY_TEXT, drop_empty_text),
+    (rules.RESULT_WITHOUT_CALL, drop_orphan_results),
+    (rules.CALL_WITHOUT_RESULT, add_missing_results),
+    (rules.EMPTY_MESSAGE, drop_empty_messages),
+    (rules.THOUGHT_SIGNATURE_MISSING, mark_unsigned_calls),
+    (rules.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+)
+"""Order counts: what empties a message comes before what looks for empty ones, and a message
+that may be empty at the end may not be once a result was added behind it."""

@@ -12,7 +12,8 @@ from typing import Any
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
 from wiremend.protocols.base.repairer import Decoder, Kind, Mended, StreamContext
 from wiremend.protocols.gemini import rules
-from wiremend.protocols.gemini.grammar import BARE_CANDIDATE_KEYS, error_envelope, error_event
+from wiremend.protocols.gemini.errors import error_envelope, error_event
+from wiremend.protocols.gemini.grammar import BARE_CANDIDATE_KEYS
 from wiremend.protocols.gemini.response import (
     ContentLost,
     Response,

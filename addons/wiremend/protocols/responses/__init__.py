@@ -1,1 +1,31 @@
 """OpenAI Responses: `POST /v1/responses`."""
+
+from wiremend.protocols.base import openai_errors, openai_requests
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.responses import request
+from wiremend.protocols.responses.body import mend_body
+from wiremend.protocols.responses.grammar import Grammar
+from wiremend.protocols.responses.history import HISTORY_PASSES
+from wiremend.protocols.responses.stream import ResponsesMender
+
+RESPONSES = Protocol(
+    name=WireProtocol.RESPONSES,
+    endpoints=request.ENDPOINTS,
+    key_header=openai_requests.KEY_HEADER,
+    token_count=request.TOKEN_COUNT,
+    model_list=openai_requests.MODEL_LIST,
+    model_in_path=None,
+    read_request=request.read_request,
+    request_wrappers=(),
+    client_tools=request.client_tools,
+    server_tool_names=request.server_tool_names,
+    tool_mentions=request.tool_mentions,
+    tool_choice=request.TOOL_CHOICE,
+    schema_form=openai_requests.SCHEMA_FORM,
+    history_passes=HISTORY_PASSES,
+    make_repairer=ResponsesMender,
+    repair_body=mend_body,
+    make_grammar=lambda _: Grammar(),
+    error_body=openai_errors.error_envelope,
+)

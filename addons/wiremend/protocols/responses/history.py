@@ -10,9 +10,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from wiremend.protocols.base import parameters
 from wiremend.protocols.base import request_rules as rules
 from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.traits import NO_RESULT, MessageTraits
+from wiremend.protocols.responses.request import TOKEN_LIMITS, call_ids
+from wiremend.rules.rule import Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import objects
@@ -84,3 +88,14 @@ def add_missing_results(mending: RequestMending, request: dict[str, Any], _: Mes
             index = path[1]
             assert isinstance(index, int)
             mending.edits.insert_item(("input",), index + 1, json_value.write(output))
+
+
+HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
+    (rules.ORPHAN_REASONING, drop_orphan_reasoning),
+    (rules.RESULT_WITHOUT_CALL, drop_orphan_results),
+    (rules.CALL_WITHOUT_RESULT, add_missing_results),
+    (rules.CALL_ID, parameters.fit_call_ids(call_ids)),
+    (rules.SAMPLING_REFUSED, parameters.drop_refused_sampling),
+    (rules.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+)
+"""In order."""

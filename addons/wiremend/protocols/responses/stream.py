@@ -9,6 +9,7 @@ from typing import Any
 from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.responses import rules
+from wiremend.protocols.responses.errors import error_event, response_object
 from wiremend.protocols.responses.grammar import (
     COMPLETE,
     COMPLETED,
@@ -21,8 +22,6 @@ from wiremend.protocols.responses.grammar import (
     PREAMBLE,
     UNFINISHED,
     UNNUMBERED,
-    error_event,
-    response_object,
 )
 from wiremend.protocols.responses.item_events import Fate, ItemEvents
 from wiremend.protocols.responses.items import Data

@@ -1,8 +1,9 @@
 """E: errors that a provider reports where a client does not look for them."""
 
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.rules.rule import Rule
 
-_ALL = ("anthropic-messages", "chat-completions", "responses", "gemini")
+_ALL = tuple(WireProtocol)
 
 WRAPPED_ERROR = Rule(
     code="E001",

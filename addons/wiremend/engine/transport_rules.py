@@ -1,8 +1,9 @@
 """R: what goes wrong between the bytes: connections, statuses, waits."""
 
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.rules.rule import Rule
 
-_ALL = ("anthropic-messages", "chat-completions", "responses", "gemini")
+_ALL = tuple(WireProtocol)
 _MENDS = "The attempt is made again, within the bounds of `[retry]`, while nothing was shown."
 
 CONNECT_FAILED = Rule(

@@ -1,0 +1,88 @@
+"""What a Messages request contains: facts, tools, references to tools, ids, limits.
+
+https://docs.anthropic.com/en/api/messages
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wiremend.protocols.base.facts import facts_of_body
+from wiremend.protocols.base.protocol import Endpoints, KeyHeader, ModelList, TokenCount
+from wiremend.protocols.base.tools import (
+    ChoiceOfOne,
+    ClientTool,
+    Mention,
+    SchemaForm,
+    mention_at,
+    mention_in,
+    objects_along,
+    objects_at,
+)
+from wiremend.text.json_edits import Path
+from wiremend.text.json_value import objects
+
+ENDPOINTS = Endpoints(
+    call=re.compile(r"/v1/messages/?\Z"),
+    unversioned=re.compile(r"/messages\Z"),
+    # https://docs.anthropic.com/en/api/messages-count-tokens
+    count=re.compile(r"/v1/messages/count_tokens/?\Z"),
+)
+KEY_HEADER = KeyHeader("x-api-key")
+TOKEN_COUNT = TokenCount(answer=lambda count: {"input_tokens": count})
+TOOL_CHOICE = ChoiceOfOne(("tool",), auto_is_object=True, may_offer_none=True)
+SCHEMA_FORM = SchemaForm(b'{"type":"object","properties":{},"additionalProperties":false}')
+TOKEN_LIMITS: tuple[Path, ...] = (("max_tokens",),)
+_ID_KEYS: Mapping[str, str] = {"tool_use": "id", "tool_result": "tool_use_id"}
+
+read_request = facts_of_body
+
+
+def client_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
+    """Tools of other types (`web_search_…`, `bash_…`) are the server's or fixed."""
+    for entry, tool in objects_at(request, ("tools",)):
+        if tool.get("type") in (None, "custom"):
+            yield ClientTool(entry, entry, tool, "input_schema")
+
+
+def server_tool_names(request: dict[str, Any]) -> list[str]:
+    """The names of the tools that have a type of their own."""
+    return [
+        tool["name"]
+        for _, tool in objects_at(request, ("tools",))
+        if tool.get("type") not in (None, "custom") and isinstance(tool.get("name"), str)
+    ]
+
+
+def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
+    """`server_tool_use`, and what else the provider runs, is not the client's to name."""
+    yield from mention_at(request, ("tool_choice",))
+    for path, block in objects_along(request, "messages", "*", "content", "*"):
+        if block.get("type") == "tool_use":
+            yield from mention_in(path, block)
+        elif block.get("type") == "tool_result":
+            for inner, reference in objects_along(block, "content", "*"):
+                if reference.get("type") == "tool_reference":
+                    yield from mention_in((*path, *inner), reference, "tool_name")
+
+
+def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
+    """Ids of the provider's own tools (`srvtoolu_…`) have a form of their own."""
+    for path, message in objects(request.get("messages"), ("messages",)):
+        for block_path, block in objects(message.get("content"), (*path, "content")):
+            key = _ID_KEYS.get(str(block.get("type")))
+            if key is not None and key in block:
+                yield (*block_path, key), block[key]
+
+
+def _entry(name: str) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": "1970-01-01T00:00:00Z",
+    }
+
+
+# https://docs.anthropic.com/en/api/models-list
+MODEL_LIST = ModelList("data", "id", lambda answer: answer.get("has_more") is False, _entry)

@@ -1,0 +1,75 @@
+"""What a Chat Completions request contains: facts, tools, references to tools, ids, limits.
+
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wiremend.protocols.base.facts import facts_of_body
+from wiremend.protocols.base.protocol import Endpoints
+from wiremend.protocols.base.tools import (
+    ChoiceOfOne,
+    ClientTool,
+    Mention,
+    mention_at,
+    mention_in,
+    objects_along,
+    objects_at,
+)
+from wiremend.text.json_edits import Path
+from wiremend.text.json_value import objects
+
+ENDPOINTS = Endpoints(
+    call=re.compile(r"/chat/completions/?\Z"),
+    unversioned=re.compile(r"/chat/completions\Z"),
+)
+TOOL_CHOICE = ChoiceOfOne(("function", "custom", None))
+TOKEN_LIMITS: tuple[Path, ...] = (("max_tokens",), ("max_completion_tokens",))
+
+read_request = facts_of_body
+
+
+def client_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
+    """Functions and custom tools of `tools`, then the older `functions`."""
+    for entry, tool in objects_at(request, ("tools",)):
+        kind = "function" if tool.get("type") is None else tool["type"]
+        inner = tool.get(kind) if kind in ("function", "custom") else None
+        if isinstance(inner, dict):
+            schema_key = "parameters" if kind == "function" else None
+            yield ClientTool(entry, (*entry, kind), inner, schema_key)
+        elif tool.keys() == {"type"} and kind == "function":
+            yield ClientTool(entry, entry, tool, None)
+    for entry, function in objects_at(request, ("functions",)):
+        yield ClientTool(entry, entry, function, "parameters")
+
+
+def server_tool_names(_: dict[str, Any]) -> list[str]:
+    """Tools that the provider runs have no name here."""
+    return []
+
+
+def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
+    """The choice among tools, calls, and their results."""
+    for choice in (("tool_choice", "function"), ("tool_choice", "custom"), ("function_call",)):
+        yield from mention_at(request, choice)
+    for path, _ in objects_along(request, "tool_choice", "allowed_tools", "tools", "*"):
+        yield from mention_at(request, (*path, "function"))
+    for path, message in objects_along(request, "messages", "*"):
+        if message.get("role") in ("tool", "function"):
+            yield from mention_in(path, message)
+        yield from mention_at(request, (*path, "function_call"))
+    for path, _ in objects_along(request, "messages", "*", "tool_calls", "*"):
+        yield from mention_at(request, (*path, "function"))
+        yield from mention_at(request, (*path, "custom"))
+
+
+def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
+    """The ids of calls, and of the results that answer them."""
+    for path, message in objects(request.get("messages"), ("messages",)):
+        for call_path, call in objects(message.get("tool_calls"), (*path, "tool_calls")):
+            if "id" in call:
+                yield (*call_path, "id"), call["id"]
+        if message.get("role") == "tool" and "tool_call_id" in message:
+            yield (*path, "tool_call_id"), message["tool_call_id"]

@@ -1,0 +1,196 @@
+"""What a Gemini request contains: facts, tools, references to tools, limits.
+
+https://ai.google.dev/api/generate-content
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote
+
+from wiremend.protocols.base.facts import dicts_in, model_in
+from wiremend.protocols.base.protocol import (
+    Endpoints,
+    KeyHeader,
+    ModelList,
+    RequestFacts,
+    TokenCount,
+)
+from wiremend.protocols.base.tools import (
+    ChoiceOfMode,
+    ClientTool,
+    Mention,
+    SchemaForm,
+    mention_at,
+    objects_along,
+    objects_at,
+    value_at,
+)
+from wiremend.text.json_edits import Path
+
+ENDPOINTS = Endpoints(
+    call=re.compile(r"(?::|%3a)(?:streamG|g)enerateContent\Z", re.IGNORECASE),
+    unversioned=re.compile(r"/models/[^?]*\Z"),
+    # https://ai.google.dev/api/tokens
+    count=re.compile(r"(?::|%3a)countTokens\Z", re.IGNORECASE),
+)
+KEY_HEADER = KeyHeader("x-goog-api-key")
+TOKEN_COUNT = TokenCount(
+    answer=lambda count: {"totalTokens": count}, inner_request="generateContentRequest"
+)
+REQUEST_WRAPPERS = ("request", "generateContentRequest")
+"""Code Assist's, and the one of countTokens."""
+SCHEMA_FORM = SchemaForm(
+    # `Unknown name "additionalProperties"`
+    b'{"type":"object","properties":{}}',
+    may_be_absent=True,
+    type_case_matters=False,
+)
+TOKEN_LIMITS: tuple[Path, ...] = (
+    ("generationConfig", "maxOutputTokens"),
+    ("generation_config", "max_output_tokens"),
+    ("request", "generationConfig", "maxOutputTokens"),
+)
+
+_STREAMING_METHOD = re.compile(r"(?::|%3a)streamGenerateContent\Z", re.IGNORECASE)
+_DECLARATIONS = ("functionDeclarations", "function_declarations")
+_JSON_SCHEMA = ("parametersJsonSchema", "parameters_json_schema")
+"""Full JSON Schema in place of `parameters`; the two exclude each other."""
+_PARTS = ("functionCall", "function_call", "functionResponse", "function_response")
+_ALLOWED_NAMES = ("allowedFunctionNames", "allowed_function_names")
+_IN_PATH = re.compile(
+    r"(?P<before>[^?]*/)"
+    r"(?P<name>(?:models|tunedModels)/[^?]+?)"
+    r"(?P<after>(?::|%3[Aa])[A-Za-z]+(?:\?.*)?)",
+    re.DOTALL,
+)
+"""`…/models/MODEL:method`; Vertex puts `publishers/google/` in front, gateways other prefixes.
+
+https://ai.google.dev/api/generate-content, https://cloud.google.com/vertex-ai (REST reference)
+"""
+_COLLECTIONS = ("models/", "tunedModels/")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOfPath:
+    """The model in the URL: read without `models/`, but with `tunedModels/`."""
+
+    def read(self, path: str) -> str | None:
+        """The model that this path (with its query) names; None if it names none."""
+        match = _IN_PATH.fullmatch(path)
+        return unquote(match["name"]).removeprefix("models/") if match else None
+
+    def write(self, path: str, model: str) -> str:
+        """The path, naming `model`; the very same string if it already does."""
+        match = _IN_PATH.fullmatch(path)
+        name = model if model.startswith(_COLLECTIONS) else f"models/{model}"
+        if match is None or unquote(match["name"]) == name:
+            return path
+        return match["before"] + quote(name, safe="/@") + match["after"]
+
+
+def read_request(path: str, fields: Mapping[str, Any] | None) -> RequestFacts:
+    """The facts of a request: model and streaming are in its path, tools in its body.
+
+    `path` contains the query, `fields` is the parsed body, None when it is not a JSON object.
+    """
+    endpoint, _, query = path.partition("?")
+    streaming = _STREAMING_METHOD.search(endpoint) is not None
+    body = fields or {}
+    inner = body.get("request")  # Code Assist wraps it: /v1internal:generateContent
+    return RequestFacts(
+        model=ModelOfPath().read(endpoint) or model_in(body),
+        streaming=streaming,
+        tool_names=_tool_names(inner if isinstance(inner, dict) else body),
+        array=streaming and "sse" not in parse_qs(query).get("alt", []),
+        valid=fields is not None,
+    )
+
+
+def client_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
+    """The function declarations of every entry."""
+    for entry, _ in objects_at(request, (*request_path(request), "tools")):
+        for key in _DECLARATIONS:
+            for declaration, function in objects_at(request, (*entry, key)):
+                in_json_schema = any(function.get(name) is not None for name in _JSON_SCHEMA)
+                yield ClientTool(
+                    declaration,
+                    declaration,
+                    function,
+                    None if in_json_schema else "parameters",
+                    is_grouped=True,
+                )
+
+
+def server_tool_names(_: dict[str, Any]) -> list[str]:
+    """Tools that the provider runs have no name here."""
+    return []
+
+
+def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
+    """Calls, their responses, and the names that the calling mode allows."""
+    wrapper = request_path(request)
+    for path, part in objects_along(request, *wrapper, "contents", "*", "parts", "*"):
+        for key in _PARTS:
+            if key in part:
+                yield from mention_at(request, (*path, key))
+    for path in _mode_configs(request):
+        calling = value_at(request, path)
+        for key in _ALLOWED_NAMES:
+            names = calling.get(key) if isinstance(calling, dict) else None
+            for index, name in enumerate(names if isinstance(names, list) else ()):
+                if isinstance(name, str):
+                    yield (*path, key, index), name
+
+
+def _mode_configs(request: Mapping[str, Any]) -> tuple[Path, ...]:
+    wrapper = request_path(request)
+    return tuple(
+        (*wrapper, outer, inner)
+        for outer in ("toolConfig", "tool_config")
+        for inner in ("functionCallingConfig", "function_calling_config")
+    )
+
+
+TOOL_CHOICE = ChoiceOfMode(_mode_configs)
+
+
+def _tool_names(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    names: list[str] = []
+    for tool in dicts_in(fields.get("tools")):
+        for key in _DECLARATIONS:
+            for function in dicts_in(tool.get(key)):
+                name = function.get("name")
+                if isinstance(name, str) and name:
+                    names.append(name)
+    return tuple(names)
+
+
+def _listed_as(name: str) -> str:
+    return name if name.startswith(_COLLECTIONS) else f"models/{name}"
+
+
+def _entry(name: str) -> dict[str, Any]:
+    return {
+        "name": _listed_as(name),
+        "displayName": name,
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
+    }
+
+
+def _is_last_page(answer: Mapping[str, Any]) -> bool:
+    """Codex's own list is called `models`, too, but its entries have no such names."""
+    names = [str(entry["name"]) for entry in answer["models"]]
+    is_gemini = bool(names) and all(name.startswith("models/") for name in names)
+    return is_gemini and not answer.get("nextPageToken")
+
+
+# https://ai.google.dev/api/models
+MODEL_LIST = ModelList("models", "name", _is_last_page, _entry, _listed_as)
+
+
+def request_path(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where the request stands in a parsed body: Code Assist wraps it, other hosts do not."""
+    is_plain = "contents" in body or "tools" in body
+    return ("request",) if isinstance(body.get("request"), dict) and not is_plain else ()

@@ -1,0 +1,74 @@
+"""What a Responses request contains: facts, tools, references to tools, ids, limits.
+
+https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wiremend.protocols.base.facts import facts_of_body
+from wiremend.protocols.base.protocol import Endpoints, TokenCount
+from wiremend.protocols.base.tools import (
+    ChoiceOfOne,
+    ClientTool,
+    Mention,
+    mention_in,
+    objects_along,
+    objects_at,
+)
+from wiremend.text.json_edits import Path
+from wiremend.text.json_value import objects
+
+ENDPOINTS = Endpoints(
+    call=re.compile(r"/responses/?\Z"),
+    unversioned=re.compile(r"/responses\Z"),
+    # https://platform.openai.com/docs/api-reference/responses/input-tokens
+    count=re.compile(r"/responses/input_tokens/?\Z"),
+)
+TOKEN_COUNT = TokenCount(
+    answer=lambda count: {"object": "response.input_tokens", "input_tokens": count}
+)
+TOOL_CHOICE = ChoiceOfOne(("function", "custom"))
+TOKEN_LIMITS: tuple[Path, ...] = (("max_output_tokens",),)
+
+read_request = facts_of_body
+
+
+def client_tools(request: dict[str, Any], path: Path = ()) -> Iterator[ClientTool]:
+    """Functions and custom tools, also those inside a namespace (Codex)."""
+    for entry, tool in objects_at(request, (*path, "tools")):
+        kind = tool.get("type")
+        if kind == "function" and not isinstance(tool.get("function"), dict):
+            yield ClientTool(entry, entry, tool, "parameters")
+        elif kind == "custom":
+            yield ClientTool(entry, entry, tool, None)
+        elif kind == "namespace" and not path:
+            yield from client_tools(request, entry)
+
+
+def server_tool_names(_: dict[str, Any]) -> list[str]:
+    """Tools that the provider runs have no name here."""
+    return []
+
+
+def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
+    """The choice among tools, and calls."""
+    for path, choice in objects_along(request, "tool_choice"):
+        if choice.get("type") in ("function", "custom"):
+            yield from mention_in(path, choice)
+    for path, allowed in objects_along(request, "tool_choice", "tools", "*"):
+        if allowed.get("type") in ("function", "custom"):
+            yield from mention_in(path, allowed)
+    for path, item in objects_along(request, "input", "*"):
+        if item.get("type") in ("function_call", "custom_tool_call"):
+            yield from mention_in(path, item)
+
+
+def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
+    """None where the provider keeps a part of the history, which would miss its other half."""
+    if request.get("previous_response_id") or request.get("conversation"):
+        return
+    for path, item in objects(request.get("input"), ("input",)):
+        if "call_id" in item:
+            yield (*path, "call_id"), item["call_id"]
