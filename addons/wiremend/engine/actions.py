@@ -89,7 +89,7 @@ class WakeAt:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class LogLine:
     """One line for the log."""
 
     text: str
@@ -106,5 +106,5 @@ Action = (
     | CutResponse
     | Respond
     | WakeAt
-    | Note
+    | LogLine
 )

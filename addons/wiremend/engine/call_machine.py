@@ -30,7 +30,7 @@ from wiremend.engine.actions import (
     CutResponse,
     FinishResponse,
     Head,
-    Note,
+    LogLine,
     ReleaseAttempt,
     Respond,
     ShowBody,
@@ -48,13 +48,13 @@ from wiremend.engine.error_responses import (
 )
 from wiremend.engine.fallback import TargetChoice
 from wiremend.engine.menders import mend_body
-from wiremend.engine.response_reader import Reading, ResponseReading
+from wiremend.engine.response_reader import BodyMode, ResponseReading
 from wiremend.engine.transport_errors import (
     connect_error,
     error_of_status,
     lost_error,
-    placed,
     timeout_error,
+    with_response_metadata,
 )
 from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError, make_error
 from wiremend.protocols.base.repairer import Kind, Mended
@@ -173,8 +173,8 @@ class CallMachine:
         actions: list[Action] = []
         if self.settings.fitted is not None and 200 <= head.status < 300:
             for lesson in self.settings.fitted.accepted(self._choice.number):
-                actions.append(Note(f"{self._name()}: learnt {lesson}", warning=False))
-        if self._response.how is Reading.UNTOUCHED:
+                actions.append(LogLine(f"{self._name()}: learnt {lesson}", warning=False))
+        if self._response.mode is BodyMode.UNTOUCHED:
             self._show_head(now, actions, head)
         return self._scheduled(now, actions)
 
@@ -184,7 +184,7 @@ class CallMachine:
             return []
         self._last_byte = now
         actions: list[Action] = []
-        if self._response.how is Reading.UNTOUCHED:
+        if self._response.mode is BodyMode.UNTOUCHED:
             self._show(now, actions, data)
             return self._scheduled(now, actions)
         try:
@@ -192,7 +192,7 @@ class CallMachine:
         except UndecodableBody as reason:
             self._fail_undecodable(now, actions, reason)
             return self._scheduled(now, actions)
-        if self._response.how is Reading.STREAM:
+        if self._response.mode is BodyMode.STREAM:
             self._take(now, actions, self._response.read_events(data))
         else:
             self._collect(now, actions, data)
@@ -206,11 +206,11 @@ class CallMachine:
             actions.append(ReleaseAttempt())
         elif self._attempt is Attempt.READING:
             self._upstream_ended = True
-            if self._response.how is Reading.UNTOUCHED:
-                self._choice.judge(now, None)
+            if self._response.mode is BodyMode.UNTOUCHED:
+                self._choice.inconclusive()
                 actions.append(FinishResponse())
                 self._finish(now, actions, "ok")
-            elif self._response.how is Reading.STREAM:
+            elif self._response.mode is BodyMode.STREAM:
                 self._take(now, actions, self._response.end_stream())
             else:
                 self._look_at_body(now, actions)
@@ -247,8 +247,8 @@ class CallMachine:
         if self._shown is not Shown.DONE:
             self.outcome = "cancelled by client"
             self._record(now, "cancelled by client")
-            self._choice.judge(now, None)
-            actions.append(Note(f"{self._name()}: cancelled by client", warning=False))
+            self._choice.inconclusive()
+            actions.append(LogLine(f"{self._name()}: cancelled by client", warning=False))
         self._attempt = Attempt.OVER
         self._shown = Shown.DONE
         return actions
@@ -336,7 +336,7 @@ class CallMachine:
                 elapsed_seconds=now - self._started,
                 random=self._random,
             )
-            if decision.wait_seconds is not None and not final and self._choice.may_retry(now):
+            if decision.wait_seconds is not None and not final and self._choice.take_retry(now):
                 self._record(now, told, decision.wait_seconds)
                 done = f"trying again in {decision.wait_seconds:.2f} s"
                 self._find(rule, told, done)
@@ -364,8 +364,8 @@ class CallMachine:
     def _give_up(self, now: float, actions: list[Action], error: ProviderError, told: str) -> None:
         """The current target failed for good: ask the next one, or tell the client."""
         self._record(now, told)
-        self._choice.judge(now, error.status, told)
-        if self._shown in (Shown.NOTHING, Shown.HEAD) and self._choice.may_fall_back(error):
+        self._choice.failed(now, error.status, told)
+        if self._shown in (Shown.NOTHING, Shown.HEAD) and self._choice.prepare_fallback(error):
             failed = self._target
             if self._enter_target(now, actions):
                 found = f"{failed.model or 'the call'} failed at {failed.provider}: {told}"
@@ -430,7 +430,7 @@ class CallMachine:
             actions.append(answer)
             self._finish(now, actions, f"error {answer.head.status}")
             return
-        if self._response.how is Reading.UNTOUCHED and self._shown is Shown.CONTENT:
+        if self._response.mode is BodyMode.UNTOUCHED and self._shown is Shown.CONTENT:
             actions.append(CutResponse(error.message))
             self._finish(now, actions, "cut")
             return
@@ -513,8 +513,10 @@ class CallMachine:
             if last is Kind.ERROR and self._holding():
                 assert one.error is not None
                 rule = transport.EARLY_END if self._upstream_ended else errors.WRAPPED_ERROR
-                self._fail(now, actions, rule, self._placed(one.error))
+                self._fail(now, actions, rule, self._with_metadata(one.error))
                 return
+            if not committed and last is Kind.CONTENT:
+                self._response.start_guard(now)
             if not committed and self._response.is_held(now, last):
                 self._response.hold(one.data)
                 committed = self._response.holds_too_much
@@ -527,7 +529,7 @@ class CallMachine:
             return
         self._show_held(now, actions, ready)
         if last is Kind.TERMINAL:
-            self._choice.judge(now, 0)
+            self._choice.succeeded()
             actions.append(FinishResponse())
             self._finish(now, actions, "ok")
         elif last is Kind.ERROR:
@@ -538,7 +540,7 @@ class CallMachine:
         rule = transport.EARLY_END if self._upstream_ended else errors.ERROR_MID_STREAM
         told = one.error.message or one.error.type
         self._find(rule, told, "ended in the protocol's error")
-        self._choice.judge(now, one.error.status, told)
+        self._choice.failed(now, one.error.status, told)
         actions.append(FinishResponse())
         if not self._upstream_ended:
             actions.append(AbandonAttempt())
@@ -573,14 +575,16 @@ class CallMachine:
         self._response.body_is_whole = True
         host = self._target.provider
         if is_html(head, body) and self.settings.raise_errors:
-            self._fail(now, actions, errors.WEB_PAGE, self._placed(html_error(head, body, host)))
+            self._fail(
+                now, actions, errors.WEB_PAGE, self._with_metadata(html_error(head, body, host))
+            )
         elif head.status >= 400:
             self._look_at_error(now, actions, head, body)
         else:
             self._look_at_success(now, actions, head, body)
 
     def _look_at_error(self, now: float, actions: list[Action], head: Head, body: bytes) -> None:
-        error = self._placed(error_of_status(head, body))
+        error = self._with_metadata(error_of_status(head, body))
         if head.status in RETRYABLE_STATUS or not body.strip():
             self._fail(now, actions, transport.RETRYABLE_STATUS, error)
             return
@@ -592,7 +596,7 @@ class CallMachine:
         if mended.error is not None and self.settings.raise_errors:
             self.findings += mended.findings
             rule = errors.NOT_A_STREAM if self.settings.streaming else errors.ERROR_IN_BODY
-            self._fail(now, actions, rule, self._placed(mended.error))
+            self._fail(now, actions, rule, self._with_metadata(mended.error))
             return
         if mended.error is None:
             self.findings += mended.findings
@@ -605,7 +609,7 @@ class CallMachine:
             )
             self._fail(now, actions, errors.NOT_A_STREAM, error)
             return
-        self._choice.judge(now, 0)
+        self._choice.succeeded()
         actions.append(Respond(self._response.whole_head(head, body), body))
         self._finish(now, actions, "ok")
 
@@ -621,7 +625,7 @@ class CallMachine:
 
     def _show_head(self, now: float, actions: list[Action], head: Head) -> None:
         actions.append(ShowHead(head))
-        self._shown = Shown.CONTENT if self._response.how is Reading.UNTOUCHED else Shown.HEAD
+        self._shown = Shown.CONTENT if self._response.mode is BodyMode.UNTOUCHED else Shown.HEAD
         self._last_shown = now
 
     def _show(self, now: float, actions: list[Action], data: bytes) -> None:
@@ -651,9 +655,9 @@ class CallMachine:
             return None
         if self._attempt is Attempt.OVER:
             return None
-        if self._response.how is Reading.UNTOUCHED and self._attempt is Attempt.READING:
+        if self._response.mode is BodyMode.UNTOUCHED and self._attempt is Attempt.READING:
             return None
-        if self._response.how is Reading.WHOLE and self._shown is Shown.NOTHING:
+        if self._response.mode is BodyMode.WHOLE and self._shown is Shown.NOTHING:
             return None  # an answer with its own status is on its way
         if not self._response.at_event_boundary:
             return None
@@ -676,7 +680,7 @@ class CallMachine:
                 limits.append(("first_byte", timeouts.first_byte, self._request_sent))
             if self._attempt is Attempt.READING:
                 limits.append(("idle", timeouts.idle, self._last_byte))
-                if self._response.how is Reading.STREAM:
+                if self._response.mode is BodyMode.STREAM:
                     limits.append(("progress", timeouts.progress, self._last_progress))
         return [limit for limit in limits if limit[1] > 0]
 
@@ -728,8 +732,8 @@ class CallMachine:
         had_answered = self._attempt is Attempt.READING
         return lost_error(self._target.provider, reason, had_answered=had_answered)
 
-    def _placed(self, error: ProviderError) -> ProviderError:
-        return placed(error, self._response.head, self._wall_clock())
+    def _with_metadata(self, error: ProviderError) -> ProviderError:
+        return with_response_metadata(error, self._response.head, self._wall_clock())
 
     # Telling
 

@@ -16,7 +16,7 @@ from wiremend.engine.actions import (
     CutResponse,
     FinishResponse,
     Head,
-    Note,
+    LogLine,
     ReleaseAttempt,
     Respond,
     ShowBody,
@@ -159,9 +159,9 @@ class Acknowledgement:
         if self._status:
             self._give_up_at = now + DRAIN_SECONDS
 
-    def _late_failure(self, reason: str) -> Note:
+    def _late_failure(self, reason: str) -> LogLine:
         self._find(fire_and_forget.LATE_FAILURE, reason, "logged; the client already had its 204")
-        return Note(f"fire-and-forget call to {self._host} failed after its 204: {reason}")
+        return LogLine(f"fire-and-forget call to {self._host} failed after its 204: {reason}")
 
     def _find(self, rule: Rule, found: str, done: str) -> None:
         self.findings.append(Finding(rule.code, "response", found, done))

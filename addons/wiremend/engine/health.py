@@ -71,7 +71,7 @@ class CircuitBreaker:
         self._open_until: float | None = None
         self._probing = False
 
-    def refused_for(self, now: float) -> float | None:
+    def admit(self, now: float) -> float | None:
         """Seconds until a call may be tried, or None when one may go now (and is counted on)."""
         if self._open_until is None:
             return None

@@ -24,7 +24,7 @@ GUARDED_SECONDS = 3.0
 """How much content, and how long, a guarded stream holds back."""
 
 
-class Reading(Enum):
+class BodyMode(Enum):
     """How the body of a response is treated."""
 
     STREAM = auto()
@@ -40,7 +40,7 @@ class ResponseReading:
 
     def __init__(self, settings: CallSettings, target: int = 0) -> None:
         self.context = settings.context_at(target)
-        self.how = Reading.UNTOUCHED
+        self.mode = BodyMode.UNTOUCHED
         self.head: Head | None = None
         self.body_is_whole = False
         self.guarded_since: float | None = None
@@ -56,27 +56,27 @@ class ResponseReading:
     def begin(self, head: Head) -> None:
         """The head arrived: decide how the body is read."""
         self.head = head
-        self.how = self._how_to_read(head)
-        if self.how is Reading.STREAM:
+        self.mode = self._mode_for(head)
+        if self.mode is BodyMode.STREAM:
             self._repair = self.fresh_repair()
 
-    def _how_to_read(self, head: Head) -> Reading:
+    def _mode_for(self, head: Head) -> BodyMode:
         if head.status < 200 or 300 <= head.status < 400:
-            return Reading.UNTOUCHED
+            return BodyMode.UNTOUCHED
         try:
             self._decoder = decoder_for(head.get(b"content-encoding"))
         except UndecodableBody:
-            return Reading.UNTOUCHED
+            return BodyMode.UNTOUCHED
         content_type = head.get(b"content-type").lower()
         is_success = head.status < 300
         if is_success and "text/event-stream" in content_type:
-            return Reading.STREAM
+            return BodyMode.STREAM
         if is_success and self._settings.streaming:
             if self.context.array and "html" not in content_type:
-                return Reading.STREAM
+                return BodyMode.STREAM
             if not content_type or content_type.startswith(("text/plain", "application/octet")):
-                return Reading.STREAM  # gateways that forget the type
-        return Reading.WHOLE
+                return BodyMode.STREAM  # gateways that forget the type
+        return BodyMode.WHOLE
 
     def decode(self, data: bytes) -> bytes:
         """The body's bytes without their content coding. Raises UndecodableBody."""
@@ -124,11 +124,6 @@ class ResponseReading:
 
     # What is held back
 
-    @property
-    def holds_back(self) -> bool:
-        """Whether anything waits to be shown."""
-        return bool(self._held)
-
     def hold(self, data: bytes) -> None:
         """Keep bytes of the stream back."""
         if data:
@@ -148,15 +143,18 @@ class ResponseReading:
         is_buffered = self._settings.showing == "buffered"
         return self._held_bytes > (BODY_LIMIT_BYTES if is_buffered else HELD_LIMIT_BYTES)
 
+    def start_guard(self, now: float) -> None:
+        """Note when the first content arrived, unless content is shown live."""
+        if self._settings.showing != "live" and self.guarded_since is None:
+            self.guarded_since = now
+
     def is_held(self, now: float, kind: Kind) -> bool:
-        """Whether an event of this kind is withheld for now."""
+        """Whether an event of this kind is withheld at this time."""
         if kind in (Kind.IDLE, Kind.PREAMBLE):
             return True
         if kind is not Kind.CONTENT or self._settings.showing == "live":
             return False
-        if self.guarded_since is None:
-            self.guarded_since = now
-        if self._settings.showing == "buffered":
+        if self._settings.showing == "buffered" or self.guarded_since is None:
             return True
         return self._held_bytes < GUARDED_BYTES and now < self.guarded_since + GUARDED_SECONDS
 
@@ -183,14 +181,14 @@ class ResponseReading:
         """From here on the body passes as it comes; what was kept of it comes first."""
         kept = self.take_held() or self.collected
         self._collected.clear()
-        self.how = Reading.UNTOUCHED
+        self.mode = BodyMode.UNTOUCHED
         return kept
 
     # Heads for what is shown
 
     def stream_head(self) -> Head:
         """The head of an event stream: upstream's own, less what mending makes untrue."""
-        if self.head is not None and self.how is Reading.STREAM:
+        if self.head is not None and self.mode is BodyMode.STREAM:
             return self.decoded_head(self.head).without((b"content-length",))
         is_array = self.context.array
         content_type = b"application/json" if is_array else b"text/event-stream"
@@ -212,7 +210,7 @@ class ResponseReading:
 
     def own_error(self) -> Respond | None:
         """The provider's own HTTP error, if that is what came and a client can read it."""
-        if self.head is None or self.head.status < 400 or self.how is not Reading.WHOLE:
+        if self.head is None or self.head.status < 400 or self.mode is not BodyMode.WHOLE:
             return None
         body = self.collected
         if is_html(self.head, body) or not body.strip() or not self.body_is_whole:

@@ -42,7 +42,9 @@ def timeout_error(host: str, limit: str, seconds: float) -> ProviderError:
     return make_error(status=504, type="timeout_error", message=message)
 
 
-def placed(error: ProviderError, head: Head | None, wall_clock_seconds: float) -> ProviderError:
+def with_response_metadata(
+    error: ProviderError, head: Head | None, wall_clock_seconds: float
+) -> ProviderError:
     """The error with the request id and the wait that the response's head names."""
     if head is None:
         return error
