@@ -64,15 +64,3 @@ class CallSettings:
         """What a mender may know of the call at this target, as its request is now."""
         renamed = self.fitted.at(target).renamed if self.fitted else {}
         return replace(self.context, renamed=renamed) if renamed else self.context
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
-    """How one attempt ended."""
-
-    number: int
-    provider: str
-    model: str
-    outcome: str
-    seconds: float
-    wait_seconds: float | None = None

@@ -4,6 +4,8 @@ It decides nothing about the call: `call_machine` asks it what the bytes became,
 of them the client may see.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from wiremend.engine.actions import Head, Respond
@@ -13,6 +15,7 @@ from wiremend.engine.menders import make_mender
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Kind, Mended
 from wiremend.repair.stream import StreamRepair
+from wiremend.rules.rule import Finding
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
 
 HELD_LIMIT_BYTES = 1024 * 1024
@@ -33,6 +36,20 @@ class BodyMode(Enum):
     """Collected, looked at, then forwarded."""
     UNTOUCHED = auto()
     """Forwarded as it comes."""
+
+
+@dataclass(slots=True)
+class StreamRead:
+    """What the events of one network read amount to."""
+
+    shows: bool
+    """Whether the client is sent something now: what was held back, then `ready`."""
+    ready: bytes = b""
+    has_progress: bool = False
+    """Whether any event was more than a keep-alive."""
+    end: Mended | None = None
+    """The event of kind TERMINAL or ERROR that ends the stream; later ones were dropped."""
+    findings: list[Finding] = field(default_factory=list)
 
 
 class ResponseReading:
@@ -121,6 +138,34 @@ class ResponseReading:
     def fail_stream(self, error: ProviderError) -> bytes:
         """The bytes that end the stream in this error; empty when none can be written."""
         return (self._repair or self.fresh_repair()).fail(error)
+
+    def sort(self, now: float, mended: Sequence[Mended], *, holding: bool) -> StreamRead:
+        """Divide events into those that are shown now and those that are held back.
+
+        `holding` says whether a failure could still be hidden from the client. If it could and the
+        stream ends in an error, nothing of this read is ready: the attempt will be retried.
+        """
+        read = StreamRead(shows=not holding)
+        ready: list[bytes] = []
+        for event in mended:
+            read.findings += event.findings
+            read.has_progress = read.has_progress or event.kind is not Kind.IDLE
+            if event.kind in (Kind.TERMINAL, Kind.ERROR):
+                read.end = event
+            if event.kind is Kind.ERROR and holding:
+                return read
+            if not read.shows and event.kind is Kind.CONTENT:
+                self.start_guard(now)
+            if not read.shows and self.is_held(now, event.kind):
+                self.hold(event.data)
+                read.shows = self.holds_too_much
+            else:
+                read.shows = True
+                ready.append(event.data)
+            if read.end is not None:
+                break
+        read.ready = b"".join(ready)
+        return read
 
     # What is held back
 

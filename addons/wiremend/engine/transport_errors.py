@@ -42,6 +42,32 @@ def timeout_error(host: str, limit: str, seconds: float) -> ProviderError:
     return make_error(status=504, type="timeout_error", message=message)
 
 
+def unreadable_error(host: str, reason: str) -> ProviderError:
+    """The response body has a content coding that cannot be decoded, or is broken."""
+    return _transport_error(f"{host} sent a body that cannot be decoded: {reason}")
+
+
+def not_a_stream_error(host: str) -> ProviderError:
+    """The client was already sent the head of an event stream."""
+    return _transport_error(f"{host} sent no event stream.")
+
+
+def internal_error() -> ProviderError:
+    """A bug in this proxy ended the call."""
+    return _transport_error("wiremend: internal error")
+
+
+def refused_error(host: str, seconds: float, last_failure: str) -> ProviderError:
+    """The provider's circuit breaker stays open for these seconds.
+
+    It has no Retry-After: Codex would wait for it before each of its 30 tries, five minutes in
+    all, where its own backoff gives up after half a minute.
+    """
+    last = f" Last: {last_failure}" if last_failure else ""
+    message = f"{host} failed several calls in a row and is asked again in {seconds:.0f} s.{last}"
+    return make_error(status=503, type="overloaded_error", message=message)
+
+
 def with_response_metadata(
     error: ProviderError, head: Head | None, wall_clock_seconds: float
 ) -> ProviderError:
