@@ -224,7 +224,7 @@ class CallMachine:
             for lesson in self.settings.fitted.accepted(self._choice.number):
                 actions.append(LogLine(f"{self._name()}: learnt {lesson}", warning=False))
         if self._response.mode is BodyMode.UNTOUCHED:
-            self._show_head(now, actions, head)
+            self._pass_on(now, actions, head)
         return self._scheduled(now, actions)
 
     def body(self, now: float, data: bytes) -> list[Action]:
@@ -418,9 +418,18 @@ class CallMachine:
             self._take(now, actions, response.read_events(decoded))
         elif not response.collect(decoded):
             assert response.head is not None
-            collected = response.pass_on()
-            self._show_head(now, actions, response.decoded_head(response.head))
-            self._show(now, actions, collected)
+            self._pass_on(now, actions, response.decoded_head(response.head), response.pass_on())
+
+    def _pass_on(
+        self, now: float, actions: list[Action], head: Head, collected: bytes = b""
+    ) -> None:
+        """Forward a response that is not understood, unless the client expects a stream by now."""
+        if self._client.shown is Shown.HEAD:
+            error = not_a_stream_error(self._target.provider)
+            self._fail(now, actions, Failure(error, errors.NOT_A_STREAM))
+            return
+        self._show_head(now, actions, head)
+        self._show(now, actions, collected)
 
     def _take(self, now: float, actions: list[Action], mended: Sequence[Mended]) -> None:
         """Show what may be shown, in one write, and act on the end of the stream."""

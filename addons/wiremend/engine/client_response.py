@@ -48,7 +48,9 @@ class ClientResponse:
     def show_head(
         self, now: float, actions: list[Action], head: Head, response: ResponseReading
     ) -> None:
-        """Send the response head. An untouched body counts as content from its head on."""
+        """Send the response head, once. An untouched body counts as content from its head on."""
+        if self.shown is not Shown.NOTHING:
+            raise IllegalMove(self.shown, Shown.HEAD)
         actions.append(ShowHead(head))
         is_untouched = response.mode is BodyMode.UNTOUCHED
         self._advance(Shown.CONTENT if is_untouched else Shown.HEAD)
