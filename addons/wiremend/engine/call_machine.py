@@ -241,7 +241,7 @@ class CallMachine:
         return self._scheduled(now, actions)
 
     def body_end(self, now: float) -> list[Action]:
-        """The response ended as its framing says it should."""
+        """The response ended completely, according to its framing."""
         actions: list[Action] = []
         if self._state is AttemptState.DRAINING:
             self._end_draining(actions, ReleaseAttempt())

@@ -146,7 +146,7 @@ class Deadlines:
     def request_wake(self, now: float, *others: float | None) -> float | None:
         """Return when to wake the machine, or None if an earlier wake-up is pending.
 
-        `others` are deadlines that depend on the response; None stands for one that is not set.
+        `others` are deadlines that depend on the response; None means not set.
         """
         due = [now + LONGEST_SLEEP_SECONDS]
         due += [since + self._limits[name] for name, since in self._running.items()]

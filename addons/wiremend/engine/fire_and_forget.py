@@ -111,7 +111,7 @@ class Acknowledgement:
         return [ShowBody(data)] if self._phase is Phase.PASSING else []
 
     def body_end(self, now: float) -> list[Action]:
-        """The response ended as its framing says it should."""
+        """The response ended completely, according to its framing."""
         self._end_attempt(now, f"status {self._status}")
         actions: list[Action] = [FinishResponse()] if self._phase is Phase.PASSING else []
         if self._phase is Phase.PASSING:

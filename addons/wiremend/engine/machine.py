@@ -1,4 +1,4 @@
-"""The interface between the seam and whatever carries one call through.
+"""The interface between the seam and the machine that carries out one call.
 
 `call_machine` implements it for model calls, `fire_and_forget` for calls without an answer.
 """
@@ -24,7 +24,7 @@ class IllegalMove(Exception):
 
 
 class Machine(Protocol):
-    """Carries one call.
+    """Carries out one call.
 
     Each method that takes `now` reports an event and returns the actions to perform, in order.
     `now` is in seconds of one monotonic clock. An event that no longer matters has no effect.
@@ -61,7 +61,7 @@ class Machine(Protocol):
     def connected(self, now: float, *, reused: bool) -> list[Action]:
         """The connection is established and the request goes out.
 
-        `reused` says that the connection has carried a request before.
+        `reused`: the connection has carried a request before.
         """
         ...
 
@@ -74,7 +74,7 @@ class Machine(Protocol):
         ...
 
     def body_end(self, now: float) -> list[Action]:
-        """The response ended as its framing says it should."""
+        """The response ended completely, according to its framing."""
         ...
 
     def attempt_failed(self, now: float, reason: str) -> list[Action]:

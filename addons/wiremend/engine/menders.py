@@ -1,4 +1,4 @@
-"""Which mender serves which protocol."""
+"""The stream repairer and the body repair of each protocol."""
 
 from collections.abc import Callable, Mapping
 
@@ -29,12 +29,12 @@ _BODIES: Mapping[WireProtocol, Callable[[bytes, StreamContext], MendedBody]] = {
 
 
 def make_mender(protocol: WireProtocol, context: StreamContext) -> Mender:
-    """A fresh mender for one attempt's event stream."""
+    """Return a new repairer for the event stream of one attempt."""
     mender = _STREAMS[protocol](context)
     return NamingBack(mender, context.renamed) if context.renamed else mender
 
 
 def mend_body(protocol: WireProtocol, body: bytes, context: StreamContext) -> MendedBody:
-    """What a buffered 2xx body becomes."""
+    """Return a complete 2xx body, repaired, or the error that it reports."""
     named = name_back(body, context.renamed) if context.renamed else body
     return _BODIES[protocol](named, context)

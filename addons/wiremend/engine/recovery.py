@@ -26,7 +26,7 @@ class NextStep(Enum):
     ENTER_TARGET = auto()
     """Start the first attempt at the target that is now the current one."""
     GIVE_UP = auto()
-    """Tell the client."""
+    """End the response to the client in the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Recovery:
         return Decision(NextStep.SEND_AGAIN, [finding])
 
     def after_failure(self, now: float, failure: Failure, *, is_hidden: bool) -> Decision:
-        """Decide what follows; `is_hidden` says that the client can be kept from noticing."""
+        """Decide what follows; `is_hidden`: the client has been sent nothing of it."""
         if not is_hidden:
             findings = self._findings(failure, "ended in the protocol's error")
             return self._give_up(now, failure, findings, may_fall_back=False)

@@ -1,7 +1,7 @@
-"""What a failed attempt is called: the error that a client may get to read.
+"""The errors of failed attempts, as the client may receive them.
 
-Clients read these texts, too: OpenCode tries an error event of Anthropic again only when its
-text has words such as "connection lost", "connection error" or "request timeout".
+Clients match these messages: OpenCode retries an Anthropic error event only if its message
+contains words such as "connection lost", "connection error" or "request timeout".
 """
 
 from collections.abc import Mapping
@@ -25,18 +25,18 @@ _MISSING_BY_LIMIT: Mapping[str, str] = {
 
 
 def connect_error(host: str, reason: str) -> ProviderError:
-    """The provider could not be connected to."""
+    """No connection to the provider could be established."""
     return _transport_error(f"Connection error: {host} could not be connected to: {reason}")
 
 
 def lost_error(host: str, reason: str, *, had_answered: bool) -> ProviderError:
-    """The connection was reset, or closed too early."""
+    """The connection was reset, or closed too early; `had_answered`: after the response head."""
     moment = "before its response was complete" if had_answered else "before answering"
     return _transport_error(f"Connection lost: {host} closed it {moment}: {reason}")
 
 
 def timeout_error(host: str, limit: str, seconds: float) -> ProviderError:
-    """A limit of `[timeouts]` passed; the error names it and its seconds."""
+    """A limit of `[timeouts]` passed; the message contains its name and its seconds."""
     missing = f"{_MISSING_BY_LIMIT[limit]} within {seconds:g} s (limit: {limit})"
     message = f"Request timeout: {host} {missing}."
     return make_error(status=504, type="timeout_error", message=message)
@@ -71,7 +71,7 @@ def refused_error(host: str, seconds: float, last_failure: str) -> ProviderError
 def with_response_metadata(
     error: ProviderError, head: Head | None, wall_clock_seconds: float
 ) -> ProviderError:
-    """The error with the request id and the wait that the response's head names."""
+    """Return the error with the request id and the retry wait of the response head, if any."""
     if head is None:
         return error
     wait = read_retry_after(head, wall_clock_seconds)
@@ -83,7 +83,7 @@ def with_response_metadata(
 
 
 def error_of_status(head: Head, body: bytes) -> ProviderError:
-    """The error that an HTTP error response reports; its status is the response's."""
+    """Return the error in the body of an HTTP error response, with the response's status."""
     try:
         error = read_error(orjson.loads(body))
     except orjson.JSONDecodeError:
