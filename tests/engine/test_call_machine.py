@@ -453,6 +453,23 @@ def test_once_kept_alive_an_http_error_becomes_an_error_event() -> None:
     assert (finish, release) == (FinishResponse(), ReleaseAttempt())
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(Head(307, ((b"location", b"https://elsewhere"),)), id="redirect"),
+        pytest.param(Head(200, (*SSE.fields, (b"content-encoding", b"lzma"))), id="unknown coding"),
+    ],
+)
+def test_once_kept_alive_a_response_that_cannot_be_read_is_no_second_head(head: Head) -> None:
+    call = Conversation(heartbeat=PATIENT, retry=RetryPolicy(attempts=1))
+    call.begin(head=None)
+    call.wake(15)
+    [abandon, shown, finish, release] = call.head(16, head)
+    assert isinstance(shown, ShowBody)
+    assert shown.data.startswith(b"event: error\n")
+    assert (abandon, finish, release) == (AbandonAttempt(), FinishResponse(), ReleaseAttempt())
+
+
 def test_a_silence_in_mid_stream_is_kept_alive_between_events_only() -> None:
     call = Conversation(heartbeat=PATIENT)
     call.begin()

@@ -1,5 +1,7 @@
 """Who is asked next."""
 
+from collections.abc import Callable
+
 import pytest
 from wiremend.engine.call_settings import Target
 from wiremend.engine.fallback import TargetChoice
@@ -41,7 +43,7 @@ def test_an_open_breaker_is_passed_over_and_named() -> None:
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_provider_that_refuses_the_key_is_not_asked_for_another_model(status: int) -> None:
     asked = choice("a", "a", "b")
-    assert asked.may_fall_back(make_error(status=status))
+    assert asked.prepare_fallback(make_error(status=status))
     asked.move_on(0.0)
     assert asked.target.provider == "b"
 
@@ -63,19 +65,31 @@ def test_a_provider_that_refuses_the_key_is_not_asked_for_another_model(status: 
 def test_only_what_another_target_may_do_better_falls_back(
     error: ProviderError, expected: bool
 ) -> None:
-    assert choice("a", "b").may_fall_back(error) is expected
+    assert choice("a", "b").prepare_fallback(error) is expected
 
 
 def test_retries_come_out_of_the_providers_budget() -> None:
     asked = choice("a", health=ProviderHealth(ONE_FAILURE))
-    assert [asked.may_retry(0.0), asked.may_retry(0.0)] == [True, False]
-    assert choice("a").may_retry(0.0)
+    assert [asked.take_retry(0.0), asked.take_retry(0.0)] == [True, False]
+    assert choice("a").take_retry(0.0)
 
 
-@pytest.mark.parametrize(
-    ("status", "opens"), [(0, False), (None, False), (404, False), (500, True), (529, True)]
-)
-def test_only_a_real_failure_counts_against_the_provider(status: int | None, opens: bool) -> None:
+@pytest.mark.parametrize(("status", "opens"), [(404, False), (500, True), (529, True)])
+def test_only_a_providers_own_failure_counts_against_it(status: int, opens: bool) -> None:
     health = ProviderHealth(ONE_FAILURE)
-    choice("a", health=health).judge(0.0, status)
-    assert (health.of("a", "model-0").breaker.refused_for(1.0) is not None) is opens
+    choice("a", health=health).failed(0.0, status, "reason")
+    assert (health.of("a", "model-0").breaker.admit(1.0) is not None) is opens
+
+
+@pytest.mark.parametrize("report", [TargetChoice.succeeded, TargetChoice.inconclusive])
+def test_a_probe_without_a_failure_lets_the_next_call_through(
+    report: Callable[[TargetChoice], None],
+) -> None:
+    health = ProviderHealth(ONE_FAILURE)
+    breaker = health.of("a", "model-0").breaker
+    breaker.failed(0.0)
+    asked = TargetChoice((Target("a", "model-0", health.of("a", "model-0")),))
+    assert asked.move_on(10.0) == (True, [])
+    assert breaker.admit(10.0) is not None
+    report(asked)
+    assert breaker.admit(10.0) is None

@@ -50,24 +50,24 @@ def test_a_breaker_opens_on_failures_in_a_row_only() -> None:
     breaker.failed(0.0)
     breaker.succeeded()
     breaker.failed(0.0)
-    assert breaker.refused_for(0.0) is None
+    assert breaker.admit(0.0) is None
     breaker.failed(1.0)
-    assert breaker.refused_for(2.0) == 9.0
+    assert breaker.admit(2.0) == 9.0
 
 
 def test_an_open_breaker_lets_one_probe_through_after_its_pause() -> None:
     breaker = opened()
-    assert breaker.refused_for(10.0) is None
-    assert breaker.refused_for(10.0) == 10.0
+    assert breaker.admit(10.0) is None
+    assert breaker.admit(10.0) == 10.0
     breaker.succeeded()
-    assert breaker.refused_for(10.1) is None
+    assert breaker.admit(10.1) is None
 
 
 def test_a_probes_first_content_lets_others_go_although_it_is_not_over() -> None:
     breaker = opened()
-    breaker.refused_for(10.0)
+    breaker.admit(10.0)
     breaker.answered()
-    assert [breaker.refused_for(10.1), breaker.refused_for(10.1)] == [None, None]
+    assert [breaker.admit(10.1), breaker.admit(10.1)] == [None, None]
 
 
 def test_content_alone_does_not_make_good_for_failures() -> None:
@@ -76,31 +76,31 @@ def test_content_alone_does_not_make_good_for_failures() -> None:
     for _ in range(2):
         breaker.answered()
         breaker.failed(0.0)
-    assert breaker.refused_for(0.0) is not None
+    assert breaker.admit(0.0) is not None
 
 
 def test_a_probe_that_fails_opens_it_again_for_twice_as_long() -> None:
     breaker = opened()
-    breaker.refused_for(10.0)
+    breaker.admit(10.0)
     breaker.failed(11.0)
-    assert breaker.refused_for(11.0) == 20.0
-    breaker.refused_for(31.0)
+    assert breaker.admit(11.0) == 20.0
+    breaker.admit(31.0)
     breaker.failed(31.0)
-    assert breaker.refused_for(31.0) == 30.0
+    assert breaker.admit(31.0) == 30.0
 
 
 def test_a_probe_whose_client_leaves_lets_the_next_one_through() -> None:
     breaker = opened()
-    breaker.refused_for(10.0)
+    breaker.admit(10.0)
     breaker.abandoned()
-    assert breaker.refused_for(10.0) is None
+    assert breaker.admit(10.0) is None
 
 
 def test_a_client_that_leaves_counts_as_no_failure() -> None:
     breaker = CircuitBreaker(LIMITS)
     breaker.failed(0.0)
     breaker.abandoned()
-    assert breaker.refused_for(0.0) is None
+    assert breaker.admit(0.0) is None
 
 
 def test_models_share_a_providers_budget_but_not_its_breaker() -> None:

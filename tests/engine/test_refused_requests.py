@@ -8,7 +8,7 @@ from wiremend.engine.actions import (
     Action,
     FinishResponse,
     Head,
-    Note,
+    LogLine,
     ShowBody,
     ShowHead,
     StartAttempt,
@@ -63,7 +63,7 @@ def test_a_refused_request_is_changed_and_sent_again_at_once(attempts: int) -> N
     assert b"context_management" not in requests.at(0).request.body
     call.connected(2, reused=False)
     learnt = "anthropic-messages call to api.anthropic.com: learnt field context_management"
-    assert call.head(2, SSE) == [Note(learnt, warning=False)]
+    assert call.head(2, SSE) == [LogLine(learnt, warning=False)]
     assert call.body(3, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
     assert call.codes == ["T301"]
     assert [one.lesson.value for one in requests.book.learnt] == ["context_management"]

@@ -8,7 +8,7 @@ from wiremend.engine.call_settings import CallSettings, Target
 from wiremend.engine.response_reader import (
     GUARDED_BYTES,
     HELD_LIMIT_BYTES,
-    Reading,
+    BodyMode,
     ResponseReading,
 )
 from wiremend.protocols.anthropic import ANTHROPIC
@@ -42,24 +42,30 @@ def reading(
 @pytest.mark.parametrize(
     ("arrived", "streaming", "array", "expected"),
     [
-        pytest.param(head(200, SSE), True, False, Reading.STREAM, id="an event stream"),
-        pytest.param(head(200, SSE), False, False, Reading.STREAM, id="one nobody asked for"),
-        pytest.param(head(200, JSON), True, False, Reading.WHOLE, id="JSON to a streaming call"),
-        pytest.param(head(200, JSON), True, True, Reading.STREAM, id="Gemini's array"),
-        pytest.param(head(200), True, False, Reading.STREAM, id="no content type"),
-        pytest.param(head(200, TEXT), True, False, Reading.STREAM, id="plain text"),
-        pytest.param(head(200), False, False, Reading.WHOLE, id="no type, no stream wanted"),
-        pytest.param(head(503, SSE), True, False, Reading.WHOLE, id="an error"),
-        pytest.param(head(307), True, False, Reading.UNTOUCHED, id="a redirect"),
+        pytest.param(head(200, SSE), True, False, BodyMode.STREAM, id="an event stream"),
+        pytest.param(head(200, SSE), False, False, BodyMode.STREAM, id="one nobody asked for"),
+        pytest.param(head(200, JSON), True, False, BodyMode.WHOLE, id="JSON to a streaming call"),
+        pytest.param(head(200, JSON), True, True, BodyMode.STREAM, id="Gemini's array"),
+        pytest.param(head(200), True, False, BodyMode.STREAM, id="no content type"),
+        pytest.param(head(200, TEXT), True, False, BodyMode.STREAM, id="plain text"),
+        pytest.param(head(200), False, False, BodyMode.WHOLE, id="no type, no stream wanted"),
+        pytest.param(head(503, SSE), True, False, BodyMode.WHOLE, id="an error"),
+        pytest.param(head(307), True, False, BodyMode.UNTOUCHED, id="a redirect"),
         pytest.param(
-            head(200, SSE, content_encoding=b"compress"), True, False, Reading.UNTOUCHED, id="coded"
+            head(200, SSE, content_encoding=b"compress"),
+            True,
+            False,
+            BodyMode.UNTOUCHED,
+            id="coded",
         ),
     ],
 )
-def test_how_a_body_is_read(arrived: Head, streaming: bool, array: bool, expected: Reading) -> None:
+def test_how_a_body_is_read(
+    arrived: Head, streaming: bool, array: bool, expected: BodyMode
+) -> None:
     response = reading(streaming=streaming, array=array)
     response.begin(arrived)
-    assert response.how is expected
+    assert response.mode is expected
 
 
 def test_a_coded_body_is_decoded_and_its_head_put_right() -> None:
@@ -100,6 +106,7 @@ def test_what_is_held_back(showing: str, kind: Kind, held: bool) -> None:
 def test_a_guarded_stream_is_shown_after_enough_bytes_or_seconds() -> None:
     by_size, by_time = reading(showing="guarded"), reading(showing="guarded")
     for response in (by_size, by_time):
+        response.start_guard(10.0)
         assert response.is_held(10.0, Kind.CONTENT)
         response.hold(b"x")
         assert response.guard_due() == 13.0

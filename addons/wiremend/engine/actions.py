@@ -1,4 +1,4 @@
-"""What the machines of the engine tell the seam to do, and what they hear of upstream."""
+"""The actions that a machine returns for the seam to perform, and the response heads it reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A response head: status and header fields as they stand on the wire."""
+    """A response head: status and header fields, in the order and spelling of the wire."""
 
     status: int
     fields: Fields = ()
 
     def get(self, name: bytes) -> str:
-        """The first value of a header, or an empty string; `name` in lower case."""
+        """Return the first value of a header, or an empty string; `name` is in lower case."""
         for key, value in self.fields:
             if key.lower() == name:
                 return value.decode("latin-1").strip()
         return ""
 
     def without(self, names: Sequence[bytes]) -> "Head":
-        """The same head less the headers of these lower-case names."""
+        """Return the head without the headers of these lower-case names."""
         kept = tuple(field for field in self.fields if field[0].lower() not in names)
         return Head(self.status, kept)
 
@@ -32,24 +32,24 @@ class StartAttempt:
 
     number: int
     fresh: bool
-    """Not over a kept-alive connection."""
+    """Whether a new connection is required; a kept-alive one must not be used."""
     target: int = 0
-    """Which of the call's targets: 0 is the first choice, others are fallbacks."""
+    """Index of the target: 0 is the first choice, the others are fallbacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbandonAttempt:
-    """Give the attempt up: close its connection, or reset its HTTP/2 stream."""
+    """Abort the attempt: close its connection, or reset its HTTP/2 stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseAttempt:
-    """The attempt is over and its connection is clean."""
+    """The attempt has ended; its connection can be reused unless it was lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShowHead:
-    """Send the client the head of a response whose body follows in pieces."""
+    """Send the client the head of a response; the body follows in `ShowBody` actions."""
 
     head: Head
 
@@ -63,12 +63,12 @@ class ShowBody:
 
 @dataclass(frozen=True, slots=True)
 class FinishResponse:
-    """The response whose head was shown is complete."""
+    """End the response body normally."""
 
 
 @dataclass(frozen=True, slots=True)
 class CutResponse:
-    """The response whose head was shown cannot be completed: break the client's stream."""
+    """Abort the response to the client, so that it is not taken for a complete one."""
 
     reason: str
 
@@ -83,14 +83,14 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class WakeAt:
-    """Call `wake` at this time, in seconds of the machine's clock."""
+    """Call `wake` at this time, in monotonic seconds."""
 
     when: float
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """One line for the log."""
+class LogLine:
+    """Write one line to the log."""
 
     text: str
     warning: bool = True
@@ -106,5 +106,5 @@ Action = (
     | CutResponse
     | Respond
     | WakeAt
-    | Note
+    | LogLine
 )

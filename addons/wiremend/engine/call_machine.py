@@ -1,103 +1,140 @@
-"""The life of one call, from its request to the last byte of its response.
+"""The life of one model call, from its complete request to the last byte of its response.
 
-Theory of operation. Two things change independently: what the upstream attempt does,
-and what the client has been shown. `attempt` runs
+Theory of operation. Two things change independently: what the current upstream attempt does
+(`AttemptState`, moved by `TRANSITIONS` below), and what the client has been sent (`Shown`, in
+`client_response`, which only moves forward). A failed attempt is made again, at the same target
+or the next one, while the client has been sent nothing that would have to be taken back.
 
-    CONNECTING -> WAITING -> READING -> DRAINING
-         \\______________________/
-                  failed -> BACKING_OFF -> CONNECTING ...
+Rule 1: everything that moves an attempt is in this file, and `_move` is the only place that
+changes the state. An event that is not in the table raises `IllegalMove`. The collaborators
+compute: `Deadlines` what is due, `ResponseReading` what the bytes mean, `TargetChoice` which
+target is next, `Recovery` what follows a failure, `Endings` how an error is written.
 
-and `shown` only ever moves down this table:
+Rule 2: the machine has no socket, no clock and no mitmproxy. It receives events with the time in
+monotonic seconds, and returns actions.
 
-    shown     the client has            an attempt fails           design's name
-    -------   -----------------------   ------------------------   -------------
-    NOTHING   not a byte                try again; HTTP error      waiting, held
-    HEAD      200 and keep-alives       try again; error event     kept alive
-    CONTENT   content                   error event                flowing
-    DONE      the whole response        ignored                    done
-
-The machine hears what happened and when (seconds of any steady clock) and answers with
-actions. It knows no socket, no mitmproxy and no clock.
+Rule 3: an event that comes too late, from an attempt that is over, has no effect.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 
-from wiremend.adapt.rejection_recovery import TOOL_NAMED
 from wiremend.engine import transport_rules as transport
 from wiremend.engine import wrapped_errors as errors
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
-    CutResponse,
     FinishResponse,
     Head,
-    Note,
+    LogLine,
     ReleaseAttempt,
     Respond,
-    ShowBody,
-    ShowHead,
     StartAttempt,
     WakeAt,
 )
-from wiremend.engine.call_settings import AttemptRecord, CallSettings, Target
-from wiremend.engine.error_responses import (
-    error_response,
-    html_error,
-    is_html,
-    with_explained_message,
-    with_some_message,
+from wiremend.engine.attempts import (
+    AttemptLog,
+    AttemptOutcome,
+    AttemptRecord,
 )
+from wiremend.engine.body_verdict import judge_body
+from wiremend.engine.call_settings import CallSettings, Target
+from wiremend.engine.client_response import ClientResponse, Shown
+from wiremend.engine.deadlines import Deadlines
+from wiremend.engine.endings import Ending, Endings
 from wiremend.engine.fallback import TargetChoice
-from wiremend.engine.response_reader import Reading, ResponseReading
+from wiremend.engine.machine import IllegalMove
+from wiremend.engine.recovery import Decision, Failure, NextStep, Recovery
+from wiremend.engine.response_reader import BodyMode, ResponseReading
 from wiremend.engine.transport_errors import (
     connect_error,
-    error_of_status,
     lost_error,
-    placed,
+    not_a_stream_error,
     timeout_error,
+    unreadable_error,
+    with_response_metadata,
 )
-from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Mended
-from wiremend.repair.stream import repair_body
-from wiremend.routing import providers as routing
+from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.base.repairer import Mended
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.content_coding import UndecodableBody
 
-DRAIN_SECONDS = 1.0
-"""How long a finished response's connection may take to come clean, to be used again."""
-TAIL_SECONDS = 5.0
-"""How long, after its stop reason, a silent stream may take to end (usage may still come)."""
-LONGEST_SLEEP_SECONDS = 10.0
-"""A wake-up keeps the machine in memory, so none is asked for further ahead than this."""
-FREE_RETRIES = 2
-"""How often a stale connection is replaced for nothing."""
-KEEP_ALIVE = b"\n"
-"""A blank line dispatches nothing: the one keep-alive that every client measured accepts."""
 
+class AttemptState(Enum):
+    """What the current attempt does."""
 
-class Attempt(Enum):
-    """What upstream is doing."""
-
+    NEW = auto()
+    """No attempt has been started."""
     CONNECTING = auto()
+    """A connection was requested."""
     WAITING = auto()
+    """The request was sent; the response head has not arrived."""
     READING = auto()
+    """The response body arrives."""
+    ENDED = auto()
+    """Upstream is done with the attempt; what follows is decided within the same event."""
     BACKING_OFF = auto()
+    """The next attempt starts when the backoff is over."""
     DRAINING = auto()
+    """The client is answered; upstream has yet to end its body."""
     OVER = auto()
+    """Nothing more happens."""
 
 
-class Shown(Enum):
-    """What the client has been shown."""
+class AttemptEvent(Enum):
+    """What moves an attempt from one state to another."""
 
-    NOTHING = auto()
-    HEAD = auto()
-    CONTENT = auto()
-    DONE = auto()
+    STARTED = auto()
+    """A connection was requested for a new attempt."""
+    CONNECTED = auto()
+    """The connection is established."""
+    HEAD_RECEIVED = auto()
+    """The response head arrived."""
+    UPSTREAM_ENDED = auto()
+    """The response ended, the connection was lost, or the machine abandoned the attempt."""
+    BACKOFF_STARTED = auto()
+    """The attempt failed and will be made again."""
+    RESPONSE_COMPLETED = auto()
+    """The client has a whole response, or an error."""
+    CLIENT_LEFT = auto()
+    """The client closed its connection or reset its stream."""
+
+
+TRANSITIONS: Mapping[tuple[AttemptState, AttemptEvent], AttemptState] = {
+    (AttemptState.NEW, AttemptEvent.STARTED): AttemptState.CONNECTING,
+    (AttemptState.NEW, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,  # breakers are open
+    (AttemptState.NEW, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
+    (AttemptState.CONNECTING, AttemptEvent.CONNECTED): AttemptState.WAITING,
+    (AttemptState.CONNECTING, AttemptEvent.UPSTREAM_ENDED): AttemptState.ENDED,
+    (AttemptState.CONNECTING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
+    (AttemptState.WAITING, AttemptEvent.HEAD_RECEIVED): AttemptState.READING,
+    (AttemptState.WAITING, AttemptEvent.UPSTREAM_ENDED): AttemptState.ENDED,
+    (AttemptState.WAITING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
+    (AttemptState.READING, AttemptEvent.UPSTREAM_ENDED): AttemptState.ENDED,
+    (AttemptState.READING, AttemptEvent.RESPONSE_COMPLETED): AttemptState.DRAINING,
+    (AttemptState.READING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
+    (AttemptState.ENDED, AttemptEvent.STARTED): AttemptState.CONNECTING,  # at once, without backoff
+    (AttemptState.ENDED, AttemptEvent.BACKOFF_STARTED): AttemptState.BACKING_OFF,
+    (AttemptState.ENDED, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,
+    (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,  # after an internal fault
+    (AttemptState.BACKING_OFF, AttemptEvent.STARTED): AttemptState.CONNECTING,
+    (AttemptState.BACKING_OFF, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,  # total limit
+    (AttemptState.BACKING_OFF, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
+    (AttemptState.DRAINING, AttemptEvent.UPSTREAM_ENDED): AttemptState.OVER,
+    (AttemptState.DRAINING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
+}
+"""Every legal move; any other raises `IllegalMove`."""
+
+_UPSTREAM_IS_OPEN = frozenset(
+    state for state, event in TRANSITIONS if event is AttemptEvent.UPSTREAM_ENDED
+)
 
 
 class CallMachine:
-    """One call. Every method takes the time in seconds first and returns actions, in order."""
+    """Implements `engine.machine.Machine` for one model call.
+
+    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch.
+    """
 
     def __init__(
         self,
@@ -108,109 +145,113 @@ class CallMachine:
     ) -> None:
         self.settings = settings
         self.findings: list[Finding] = []
-        self.attempts: list[AttemptRecord] = []
         self.outcome = ""
-        self._random = random
         self._wall_clock = wall_clock
-        self._attempt = Attempt.OVER
-        self._shown = Shown.NOTHING
-        self._number = 0
+        self._state = AttemptState.NEW
+        self._deadlines = Deadlines(
+            settings.timeouts, settings.heartbeat, streaming=settings.streaming
+        )
+        self._client = ClientResponse(self._deadlines)
         self._choice = TargetChoice(settings.targets)
-        self._tries_here = 0
-        self._free_retries = 0
-        self._started = 0.0
-        self._last_shown = 0.0
-        self._wake_at: float | None = None
-        self._resume_at = 0.0
-        self._begin_attempt_state(0.0)
+        self._log = AttemptLog()
+        self._recovery = Recovery(settings, self._choice, self._log, random)
+        self._endings = Endings(settings, self._choice, self._log)
+        self._response = ResponseReading(settings)
+        self._reused = False
 
     def __repr__(self) -> str:
-        return (
-            f"CallMachine({self._attempt.name}, shown={self._shown.name}, attempt={self._number})"
-        )
+        state, shown, number = self._state.name, self._client.shown.name, self._log.number
+        return f"CallMachine({state}, shown={shown}, attempt={number})"
 
     @property
     def over(self) -> bool:
-        """The client has its response, or is gone, and upstream is let go."""
-        return self._attempt is Attempt.OVER and self._number > 0
+        """The client has its response, or is gone, and upstream is released."""
+        return self._state is AttemptState.OVER
 
     @property
     def answered(self) -> bool:
         """The client has its whole response, or is gone."""
-        return self._shown is Shown.DONE
+        return self._client.shown is Shown.DONE
 
     @property
     def in_background(self) -> bool:
         """Never: a model call ends with its client."""
         return False
 
-    # What happened
+    @property
+    def attempts(self) -> tuple[AttemptRecord, ...]:
+        """The attempts that have ended, in order."""
+        return self._log.records
+
+    def _move(self, event: AttemptEvent) -> None:
+        """Change the attempt's state. Raises IllegalMove."""
+        following = TRANSITIONS.get((self._state, event))
+        if following is None:
+            raise IllegalMove(self._state, event)
+        self._state = following
+
+    # Events
 
     def start(self, now: float) -> list[Action]:
         """The request is complete."""
-        self._started = self._last_shown = now
+        self._deadlines.call_started(now)
         actions: list[Action] = []
-        if not self._enter_target(now, actions):
-            self._refuse(now, actions)
+        decision = self._recovery.start(now)
+        self._proceed(now, actions, decision)
+        if decision.step is NextStep.GIVE_UP:
+            self._tell_client(now, actions, self._endings.refusal())
         return self._scheduled(now, actions)
 
     def connected(self, now: float, *, reused: bool) -> list[Action]:
         """The request goes out, over a fresh or a kept-alive connection."""
-        if self._attempt is not Attempt.CONNECTING:
+        if self._state is not AttemptState.CONNECTING:
             return []
-        self._attempt = Attempt.WAITING
+        self._move(AttemptEvent.CONNECTED)
         self._reused = reused
-        self._request_sent = self._last_byte = self._last_progress = now
+        self._deadlines.request_sent(now)
         return self._scheduled(now, [])
 
     def head(self, now: float, head: Head) -> list[Action]:
         """The head of the response arrived."""
-        if self._attempt is not Attempt.WAITING:
+        if self._state is not AttemptState.WAITING:
             return []
-        self._attempt = Attempt.READING
-        self._last_byte = self._last_progress = now
+        self._move(AttemptEvent.HEAD_RECEIVED)
         self._response.begin(head)
+        is_event_stream = self._response.mode is BodyMode.STREAM
+        self._deadlines.head_received(now, is_event_stream=is_event_stream)
         actions: list[Action] = []
         if self.settings.fitted is not None and 200 <= head.status < 300:
             for lesson in self.settings.fitted.accepted(self._choice.number):
-                actions.append(Note(f"{self._name()}: learnt {lesson}", warning=False))
-        if self._response.how is Reading.UNTOUCHED:
-            self._show_head(now, actions, head)
+                actions.append(LogLine(f"{self._name()}: learnt {lesson}", warning=False))
+        if self._response.mode is BodyMode.UNTOUCHED:
+            self._pass_on(now, actions, head)
         return self._scheduled(now, actions)
 
     def body(self, now: float, data: bytes) -> list[Action]:
-        """Bytes of the response's body arrived, as they were on the wire."""
-        if self._attempt is not Attempt.READING:
+        """Bytes of the response body arrived, with their content coding."""
+        if self._state is not AttemptState.READING:
             return []
-        self._last_byte = now
+        self._deadlines.bytes_received(now)
         actions: list[Action] = []
-        if self._response.how is Reading.UNTOUCHED:
-            self._show(now, actions, data)
-            return self._scheduled(now, actions)
         try:
-            data = self._response.decode(data)
+            self._read(now, actions, data)
         except UndecodableBody as reason:
-            self._fail_undecodable(now, actions, reason)
-            return self._scheduled(now, actions)
-        if self._response.how is Reading.STREAM:
-            self._take(now, actions, self._response.read_events(data))
-        else:
-            self._collect(now, actions, data)
+            error = unreadable_error(self._target.provider, str(reason))
+            self._fail(now, actions, Failure(error, transport.CONNECTION_LOST))
         return self._scheduled(now, actions)
 
     def body_end(self, now: float) -> list[Action]:
-        """The response ended as its framing says it should."""
+        """The response ended completely, according to its framing."""
         actions: list[Action] = []
-        if self._attempt is Attempt.DRAINING:
-            self._attempt = Attempt.OVER
-            actions.append(ReleaseAttempt())
-        elif self._attempt is Attempt.READING:
-            self._upstream_ended = True
-            if self._response.how is Reading.UNTOUCHED:
-                self._choice.judge(now, None)
+        if self._state is AttemptState.DRAINING:
+            self._end_draining(actions, ReleaseAttempt())
+        elif self._state is AttemptState.READING:
+            self._end_upstream()
+            if self._response.mode is BodyMode.UNTOUCHED:
+                self._choice.inconclusive()
                 actions.append(FinishResponse())
-                self._finish(now, actions, "ok")
-            elif self._response.how is Reading.STREAM:
+                self._succeed(now, actions)
+            elif self._response.mode is BodyMode.STREAM:
                 self._take(now, actions, self._response.end_stream())
             else:
                 self._look_at_body(now, actions)
@@ -219,539 +260,295 @@ class CallMachine:
     def attempt_failed(self, now: float, reason: str) -> list[Action]:
         """Connecting failed, or the connection was reset or closed too early."""
         actions: list[Action] = []
-        if self._attempt is Attempt.DRAINING:
-            self._attempt = Attempt.OVER
-            actions.append(ReleaseAttempt())
-        elif self._attempt is Attempt.CONNECTING:
-            self._upstream_ended = True
-            error = connect_error(self._target.provider, reason)
-            self._fail(now, actions, transport.CONNECT_FAILED, error)
-        elif self._attempt is Attempt.WAITING:
-            self._upstream_ended = True
-            if self._reused and self._free_retries < FREE_RETRIES:
-                self._replace_stale_connection(now, actions, reason)
+        host, state = self._target.provider, self._state
+        if state is AttemptState.DRAINING:
+            self._end_draining(actions, ReleaseAttempt())
+        elif state is AttemptState.CONNECTING:
+            self._end_upstream()
+            self._fail(now, actions, Failure(connect_error(host, reason), transport.CONNECT_FAILED))
+        elif state in (AttemptState.WAITING, AttemptState.READING):
+            self._end_upstream()
+            is_waiting = state is AttemptState.WAITING
+            decision = None
+            if is_waiting and self._reused:
+                decision = self._recovery.after_stale_connection(now, reason)
+            if decision is not None:
+                self._proceed(now, actions, decision)
             else:
-                self._fail(now, actions, transport.CONNECTION_LOST, self._lost_error(reason))
-        elif self._attempt is Attempt.READING:
-            self._upstream_ended = True
-            self._fail(now, actions, transport.CONNECTION_LOST, self._lost_error(reason))
+                error = lost_error(host, reason, had_answered=not is_waiting)
+                self._fail(now, actions, Failure(error, transport.CONNECTION_LOST))
         return self._scheduled(now, actions)
 
     def client_gone(self, now: float) -> list[Action]:
         """The client closed its connection or reset its stream. Nothing is to be sent to it."""
         actions: list[Action] = []
-        if self._attempt is Attempt.OVER:
+        if self._state is AttemptState.OVER:
             return actions
-        if not self._upstream_ended:
+        if self._state in _UPSTREAM_IS_OPEN:
             actions.append(AbandonAttempt())
-        if self._shown is not Shown.DONE:
+        self._move(AttemptEvent.CLIENT_LEFT)
+        if not self.answered:
             self.outcome = "cancelled by client"
-            self._record(now, "cancelled by client")
-            self._choice.judge(now, None)
-            actions.append(Note(f"{self._name()}: cancelled by client", warning=False))
-        self._attempt = Attempt.OVER
-        self._shown = Shown.DONE
+            self._log.end(now, AttemptOutcome.CANCELLED, self.outcome)
+            self._choice.inconclusive()
+            actions.append(LogLine(f"{self._name()}: cancelled by client", warning=False))
+        self._client.complete()
         return actions
 
     def wake(self, now: float) -> list[Action]:
         """Time has passed."""
-        if self._attempt is Attempt.OVER:
+        if self._state is AttemptState.OVER:
             return []
-        if self._wake_at is not None and now >= self._wake_at - 0.001:
-            self._wake_at = None
+        self._deadlines.woken(now)
         actions: list[Action] = []
-        if self._attempt is Attempt.DRAINING:
-            if now >= self._drain_until:
-                self._attempt = Attempt.OVER
-                actions.append(AbandonAttempt())
-        elif self._attempt is Attempt.BACKING_OFF and now >= self._resume_at:
-            actions += self._start_attempt(now, fresh=True)
-        elif (guard := self._guard_due()) is not None and now >= guard:
+        if self._state is AttemptState.DRAINING:
+            if self._deadlines.is_pause_over(now):
+                self._end_draining(actions, AbandonAttempt())
+        elif self._state is AttemptState.BACKING_OFF and self._deadlines.is_pause_over(now):
+            self._start_attempt(now, actions, fresh=True)
+        elif _is_due(self._guard_due(), now):
             self._show_held(now, actions)
-        elif self._is_tail_overdue(now):
+        elif _is_due(self._tail_due(), now):
             self._take(now, actions, self._response.end_stream())
-        else:
-            limit = self._passed_limit(now)
-            if limit is not None:
-                error = timeout_error(self._target.provider, *limit)
-                self._fail(now, actions, transport.TIMED_OUT, error, final=limit[0] == "total")
-        self._beat(now, actions)
+        elif (limit := self._deadlines.passed_limit(now)) is not None:
+            error = timeout_error(self._target.provider, limit.name, limit.seconds)
+            is_final = limit.name == "total"
+            self._fail(now, actions, Failure(error, transport.TIMED_OUT, is_final))
+        if _is_due(self._beat_due(), now):
+            self._client.beat(now, actions, self._response)
         return self._scheduled(now, actions)
 
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
-        """A fault of ours: from here on the response passes as it comes, `data` first."""
+        """After an internal fault: forward the rest of the response unchanged, `data` first."""
         actions: list[Action] = []
         head = self._response.head
-        if self._attempt is not Attempt.READING or head is None:
-            return actions
-        if self._shown is Shown.NOTHING:
-            self._show_head(now, actions, head)
-        self._show(now, actions, self._response.pass_on() + data)
+        if self._state is AttemptState.ENDED:
+            self._tell_client(now, actions, self._endings.after_fault(self._client.shown))
+        elif self._state is AttemptState.READING and head is not None:
+            self._deadlines.stop_watching_progress()
+            if self._client.shown is Shown.NOTHING:
+                self._show_head(now, actions, head)
+            self._show(now, actions, self._response.pass_on() + data)
         return self._scheduled(now, actions)
 
     # Attempts
 
-    def _begin_attempt_state(self, now: float) -> None:
-        self._attempt_started = now
-        self._request_sent = self._last_byte = self._last_progress = now
+    def _start_attempt(self, now: float, actions: list[Action], *, fresh: bool) -> None:
+        self._move(AttemptEvent.STARTED)
         self._reused = False
-        self._upstream_ended = False
         self._response = ResponseReading(self.settings, self._choice.number)
-        self._drain_until = 0.0
+        self._deadlines.attempt_started(now)
+        self._log.start(now, self._target.provider, self._target.model)
+        actions.append(StartAttempt(self._log.number, fresh, self._choice.number))
 
-    def _start_attempt(self, now: float, *, fresh: bool) -> list[Action]:
-        self._number += 1
-        self._tries_here += 1
-        self._begin_attempt_state(now)
-        self._attempt = Attempt.CONNECTING
-        return [StartAttempt(self._number, fresh, self._choice.number)]
+    def _end_upstream(self) -> None:
+        self._move(AttemptEvent.UPSTREAM_ENDED)
+        self._deadlines.attempt_ended()
 
-    def _replace_stale_connection(self, now: float, actions: list[Action], reason: str) -> None:
-        self._free_retries += 1
-        self._find(transport.STALE_CONNECTION, reason, "sent again at once")
-        self._number -= 1
-        self._tries_here -= 1
-        actions += self._start_attempt(now, fresh=True)
-
-    def _fail(
-        self,
-        now: float,
-        actions: list[Action],
-        rule: Rule,
-        error: ProviderError,
-        *,
-        final: bool = False,
-    ) -> None:
-        """The current attempt failed: try again, or tell the client."""
-        if not self._upstream_ended:
+    def _abandon(self, actions: list[Action]) -> None:
+        """Give the attempt up if upstream has not ended it."""
+        if self._state in _UPSTREAM_IS_OPEN:
             actions.append(AbandonAttempt())
-            self._upstream_ended = True
-        told = error.message or error.code or error.type or f"status {error.status}"
-        if self._amended(now, actions, error):
-            return
-        if self._shown in (Shown.NOTHING, Shown.HEAD):
-            decision = self.settings.retry.decide(
-                error,
-                attempts_made=self._tries_here,
-                elapsed_seconds=now - self._started,
-                random=self._random,
-            )
-            if decision.wait_seconds is not None and not final and self._choice.may_retry(now):
-                self._record(now, told, decision.wait_seconds)
-                done = f"trying again in {decision.wait_seconds:.2f} s"
-                self._find(rule, told, done)
-                self._attempt = Attempt.BACKING_OFF
-                self._resume_at = now + decision.wait_seconds
-                return
-            self._find(rule, told, f"gave up: {decision.reason}")
-        else:
-            self._find(rule, told, "ended in the protocol's error")
-        self._give_up(now, actions, error, told)
+            self._end_upstream()
 
-    def _amended(self, now: float, actions: list[Action], error: ProviderError) -> bool:
-        """Whether the provider refused the request and it was changed: then it is sent again."""
-        if self.settings.fitted is None or self._shown not in (Shown.NOTHING, Shown.HEAD):
-            return False
-        findings = self.settings.fitted.amend(self._choice.number, error)
-        if not findings:
-            return False
-        self.findings += findings
-        self._record(now, f"refused: {error.message}", 0.0)
-        self._tries_here -= 1
-        actions += self._start_attempt(now, fresh=True)
-        return True
+    def _end_draining(self, actions: list[Action], action: Action) -> None:
+        self._end_upstream()
+        actions.append(action)
 
-    def _give_up(self, now: float, actions: list[Action], error: ProviderError, told: str) -> None:
-        """The current target failed for good: ask the next one, or tell the client."""
-        self._record(now, told)
-        self._choice.judge(now, error.status, told)
-        if self._shown in (Shown.NOTHING, Shown.HEAD) and self._choice.may_fall_back(error):
-            failed = self._target
-            if self._enter_target(now, actions):
-                found = f"{failed.model or 'the call'} failed at {failed.provider}: {told}"
-                done = f"asked {self._target.model} at {self._target.provider}"
-                self._find(routing.FELL_BACK, found, done)
-                return
-        self._tell_client(now, actions, self._with_tries(error))
+    def _fail(self, now: float, actions: list[Action], failure: Failure) -> None:
+        """The current attempt failed: do what follows from that."""
+        self._abandon(actions)
+        is_hidden = self._client.shown.allows_retry
+        decision = self._recovery.after_failure(now, failure, is_hidden=is_hidden)
+        self._proceed(now, actions, decision)
+        if decision.step is NextStep.GIVE_UP:
+            ending = self._endings.ending(failure.error, self._client.shown, self._response)
+            self._tell_client(now, actions, ending)
 
-    def _enter_target(self, now: float, actions: list[Action]) -> bool:
-        """Start on the next target that may be asked; False if there is none."""
-        found_one, refused = self._choice.move_on(now)
-        for target in refused:
-            found = f"{target.provider} {target.model}: the circuit breaker is open"
-            self._find(transport.REFUSED, found, "nothing was sent")
-        if found_one:
-            self._tries_here = 0
-            if self.settings.fitted is not None and self._choice.number:
-                self.findings += self.settings.fitted.at(self._choice.number).findings
-            actions += self._start_attempt(now, fresh=False)
-        return found_one
+    def _proceed(self, now: float, actions: list[Action], decision: Decision) -> None:
+        """Start the attempt that was decided on, or the backoff before it."""
+        self.findings += decision.findings
+        if decision.step is NextStep.BACK_OFF:
+            self._move(AttemptEvent.BACKOFF_STARTED)
+            self._deadlines.back_off_until(now + decision.wait_seconds)
+        elif decision.step is not NextStep.GIVE_UP:
+            is_fresh = decision.step is NextStep.SEND_AGAIN
+            self._start_attempt(now, actions, fresh=is_fresh)
 
     @property
     def _target(self) -> Target:
         return self._choice.target
 
-    def _with_tries(self, error: ProviderError) -> ProviderError:
-        """After a fallback the error names every try; the provider's own words come first."""
-        if self._choice.number == 0:
-            return error
-        said = with_some_message(error, host=self._target.provider, attempts=self._tries_here)
-        tries = "; ".join(
-            f"{record.model} at {record.provider}: {record.outcome} ({record.seconds:.1f} s)"
-            for record in self.attempts
-        )
-        return error.with_message(f"{said.message} Tried {tries}.")
+    # Ending a response
 
-    def _refuse(self, now: float, actions: list[Action]) -> None:
-        """Every breaker is open: nothing is sent upstream.
-
-        No Retry-After: Codex would wait for it before each of its 30 tries, five minutes in all,
-        where its own backoff gives up after half a minute.
-        """
-        self._upstream_ended = True
-        self._number = 1
-        host, seconds = self._target.provider, self._choice.refused_seconds
-        last = f" Last: {self._choice.last_failure}" if self._choice.last_failure else ""
-        error = make_error(
-            status=503,
-            type="overloaded_error",
-            message=f"{host} failed several calls in a row and is asked again in {seconds:.0f} s."
-            + last,
-        )
-        actions.append(
-            error_response(self.settings.protocol, error, host=host, attempts=0, head=None)
-        )
-        self._finish(now, actions, "error 503")
-
-    def _tell_client(self, now: float, actions: list[Action], error: ProviderError) -> None:
-        """End the response in this error, in the form that still fits."""
-        if self._shown is Shown.NOTHING:
-            answer = self._final_answer(error)
-            actions.append(answer)
-            self._finish(now, actions, f"error {answer.head.status}")
-            return
-        if self._response.how is Reading.UNTOUCHED and self._shown is Shown.CONTENT:
-            actions.append(CutResponse(error.message))
-            self._finish(now, actions, "cut")
-            return
-        error = error.with_message(self._explained(error.message))
-        error = with_some_message(error, host=self._target.provider, attempts=self._number)
-        outcome = f"error {error.status} in the stream"
-        if self._completed_after_all(now, actions):
-            outcome = "ok"
-        elif ending := self._error_ending(error):
-            self._show(now, actions, ending)
-            actions.append(FinishResponse())
+    def _tell_client(self, now: float, actions: list[Action], ending: Ending) -> None:
+        self.findings += ending.findings
+        self._show(now, actions, ending.data)
+        actions.append(ending.action)
+        if ending.is_success:
+            self._succeed(now, actions)
         else:
-            actions.append(CutResponse(error.message))
-        self._finish(now, actions, outcome)
+            self._finish(now, actions, ending.outcome)
 
-    def _final_answer(self, error: ProviderError) -> Respond:
-        own = self._response.own_error()
-        if own is not None and self._choice.number == 0:
-            # After a fallback the client is told of every try instead.
-            body = with_explained_message(own.body, self._explained)
-            return Respond(self._response.whole_head(own.head, body), body)
-        error = error.with_message(self._explained(error.message))
-        return error_response(
-            self.settings.protocol,
-            error,
-            host=self._target.provider,
-            attempts=self._number,
-            head=self._response.head,
-        )
-
-    def _explained(self, message: str) -> str:
-        """The message of an error; behind it, which tools it means."""
-        if self.settings.fitted is None:
-            return message
-        explained = self.settings.fitted.explain(self._choice.number, message)
-        if explained != message:
-            self._find(TOOL_NAMED, message, "tools named")
-        return explained
-
-    def _error_ending(self, error: ProviderError) -> bytes:
-        if self._shown is Shown.HEAD:
-            # Only keep-alives were sent: the events of the failed attempt were never seen.
-            return self._response.fresh_repair().fail(error)
-        return self._response.fail_stream(error)
-
-    def _completed_after_all(self, now: float, actions: list[Action]) -> bool:
-        """Whether everything but the stream's end had come, which is then written."""
-        verdict = self._response.missing_end() if self._shown is Shown.CONTENT else []
-        if not verdict:
-            return False
-        self._note_findings(verdict)
-        self._show(now, actions, b"".join(mended.data for mended in verdict))
-        actions.append(FinishResponse())
-        return True
+    def _succeed(self, now: float, actions: list[Action]) -> None:
+        self._log.end(now, AttemptOutcome.ANSWERED, "ok")
+        self._finish(now, actions, "ok")
 
     def _finish(self, now: float, actions: list[Action], outcome: str) -> None:
-        self._shown = Shown.DONE
+        """The response to the client is complete; upstream may have to be drained."""
+        self._client.complete()
         self.outcome = outcome
-        if len(self.attempts) < self._number:
-            self._record(now, outcome)
-        if self._upstream_ended:
-            self._attempt = Attempt.OVER
+        self._log.end(now, AttemptOutcome.FAILED, outcome)
+        self._move(AttemptEvent.RESPONSE_COMPLETED)
+        if self._state is AttemptState.OVER:
             actions.append(ReleaseAttempt())
         else:
-            self._attempt = Attempt.DRAINING
-            self._drain_until = now + DRAIN_SECONDS
+            self._deadlines.drain(now)
 
     # Reading a response
 
-    def _take(self, now: float, actions: list[Action], mended: Sequence[Mended]) -> None:
-        """Show what may be shown, in one write, and act on how the stream stands."""
-        ready: list[bytes] = []
-        last = Kind.IDLE
-        committed = not self._holding()
-        for one in mended:
-            self.findings += one.findings
-            last = one.kind
-            if last is not Kind.IDLE:
-                self._last_progress = now
-            if last is Kind.ERROR and self._holding():
-                assert one.error is not None
-                rule = transport.EARLY_END if self._upstream_ended else errors.WRAPPED_ERROR
-                self._fail(now, actions, rule, self._placed(one.error))
-                return
-            if not committed and self._response.is_held(now, last):
-                self._response.hold(one.data)
-                committed = self._response.holds_too_much
-            else:
-                committed = True
-                ready.append(one.data)
-            if last in (Kind.TERMINAL, Kind.ERROR):
-                break
-        if not committed:
+    def _read(self, now: float, actions: list[Action], data: bytes) -> None:
+        """Treat bytes of the body as its mode requires. Raises UndecodableBody."""
+        response = self._response
+        if response.mode is BodyMode.UNTOUCHED:
+            self._show(now, actions, data)
             return
-        self._show_held(now, actions, ready)
-        if last is Kind.TERMINAL:
-            self._choice.judge(now, 0)
+        decoded = response.decode(data)
+        if response.mode is BodyMode.STREAM:
+            self._take(now, actions, response.read_events(decoded))
+        elif not response.collect(decoded):
+            assert response.head is not None
+            self._pass_on(now, actions, response.decoded_head(response.head), response.pass_on())
+
+    def _pass_on(
+        self, now: float, actions: list[Action], head: Head, collected: bytes = b""
+    ) -> None:
+        """Forward a response that is not understood, unless the client expects a stream by now."""
+        if self._client.shown is Shown.HEAD:
+            error = not_a_stream_error(self._target.provider)
+            self._fail(now, actions, Failure(error, errors.NOT_A_STREAM))
+            return
+        self._show_head(now, actions, head)
+        self._show(now, actions, collected)
+
+    def _take(self, now: float, actions: list[Action], mended: Sequence[Mended]) -> None:
+        """Show what may be shown, in one write, and act on the end of the stream."""
+        is_holding = self._is_holding()
+        read = self._response.sort(now, mended, holding=is_holding)
+        self.findings += read.findings
+        if read.has_progress:
+            self._deadlines.content_received(now)
+        error = read.end.error if read.end is not None else None
+        if error is not None and is_holding:
+            self._fail(now, actions, Failure(self._with_metadata(error), self._stream_rule()))
+            return
+        if not read.shows:
+            return
+        self._show_held(now, actions, read.ready)
+        if error is not None:
+            self._end_in_error(now, actions, error)
+        elif read.end is not None:
+            self._choice.succeeded()
             actions.append(FinishResponse())
-            self._finish(now, actions, "ok")
-        elif last is Kind.ERROR:
-            self._end_in_error(now, actions, one)
+            self._succeed(now, actions)
 
-    def _end_in_error(self, now: float, actions: list[Action], one: Mended) -> None:
-        assert one.error is not None
-        rule = transport.EARLY_END if self._upstream_ended else errors.ERROR_MID_STREAM
-        told = one.error.message or one.error.type
-        self._find(rule, told, "ended in the protocol's error")
-        self._choice.judge(now, one.error.status, told)
+    def _end_in_error(self, now: float, actions: list[Action], error: ProviderError) -> None:
+        """Content was shown, and the error event behind it: the response is complete."""
+        message = error.message or error.type
+        self._find(self._stream_rule(), message, "ended in the protocol's error")
+        self._choice.failed(now, error.status, message)
         actions.append(FinishResponse())
-        if not self._upstream_ended:
-            actions.append(AbandonAttempt())
-            self._upstream_ended = True
-        self._finish(now, actions, f"error {one.error.status} in the stream")
+        self._abandon(actions)
+        self._finish(now, actions, f"error {error.status} in the stream")
 
-    def _holding(self) -> bool:
-        """Whether a failure could still be hidden, so that showing anything must wait."""
-        return self._shown in (Shown.NOTHING, Shown.HEAD) and (
+    def _stream_rule(self) -> Rule:
+        """Return the rule on an error in a stream: upstream ended too early, or reported it."""
+        if self._state is AttemptState.ENDED:
+            return transport.EARLY_END
+        return errors.WRAPPED_ERROR if self._is_holding() else errors.ERROR_MID_STREAM
+
+    def _is_holding(self) -> bool:
+        """Return whether showing anything must wait because a failure could still be hidden."""
+        return self._client.shown.allows_retry and (
             self.settings.raise_errors or self.settings.retry.attempts > 1
         )
 
-    def _show_held(self, now: float, actions: list[Action], more: Sequence[bytes] = ()) -> None:
-        self._show(now, actions, self._response.take_held() + b"".join(more))
-
-    def _guard_due(self) -> float | None:
-        return self._response.guard_due() if self._attempt is Attempt.READING else None
-
-    def _collect(self, now: float, actions: list[Action], data: bytes) -> None:
-        response = self._response
-        if response.collect(data):
-            return
-        assert response.head is not None
-        collected = response.pass_on()
-        self._show_head(now, actions, response.decoded_head(response.head))
-        self._show(now, actions, collected)
-
     def _look_at_body(self, now: float, actions: list[Action]) -> None:
-        """The whole body is here: an answer, or an error in one of its disguises."""
-        head, body = self._response.head, self._response.collected
-        assert head is not None
-        self._response.body_is_whole = True
-        host = self._target.provider
-        if is_html(head, body) and self.settings.raise_errors:
-            self._fail(now, actions, errors.WEB_PAGE, self._placed(html_error(head, body, host)))
-        elif head.status >= 400:
-            self._look_at_error(now, actions, head, body)
-        else:
-            self._look_at_success(now, actions, head, body)
-
-    def _look_at_error(self, now: float, actions: list[Action], head: Head, body: bytes) -> None:
-        error = self._placed(error_of_status(head, body))
-        if head.status in RETRYABLE_STATUS or not body.strip():
-            self._fail(now, actions, transport.RETRYABLE_STATUS, error)
-            return
-        if not self._amended(now, actions, error):
-            self._give_up(now, actions, error, f"status {head.status}")
-
-    def _look_at_success(self, now: float, actions: list[Action], head: Head, body: bytes) -> None:
-        mended = repair_body(self.settings.protocol, body, self._response.context)
-        if mended.error is not None and self.settings.raise_errors:
-            self.findings += mended.findings
-            rule = errors.NOT_A_STREAM if self.settings.streaming else errors.ERROR_IN_BODY
-            self._fail(now, actions, rule, self._placed(mended.error))
-            return
-        if mended.error is None:
-            self.findings += mended.findings
-            body = mended.data
-        if self._shown is Shown.HEAD:
-            error = make_error(
-                status=502,
-                type="api_error",
-                message=f"{self._target.provider} sent no event stream.",
-            )
-            self._fail(now, actions, errors.NOT_A_STREAM, error)
-            return
-        self._choice.judge(now, 0)
-        actions.append(Respond(self._response.whole_head(head, body), body))
-        self._finish(now, actions, "ok")
-
-    def _fail_undecodable(self, now: float, actions: list[Action], reason: UndecodableBody) -> None:
-        error = make_error(
-            status=502,
-            type="api_error",
-            message=f"{self._target.provider} sent a body that cannot be decoded: {reason}",
+        """The whole body is here: a result, or an error in one of its forms."""
+        response, host = self._response, self._target.provider
+        assert response.head is not None
+        response.body_is_whole = True
+        verdict = judge_body(
+            self.settings, response.head, response.collected, host=host, context=response.context
         )
-        self._fail(now, actions, transport.CONNECTION_LOST, error)
+        self.findings += verdict.findings
+        if verdict.error is not None:
+            error = self._with_metadata(verdict.error)
+            self._fail(now, actions, Failure(error, verdict.rule))
+        elif self._client.shown is Shown.HEAD:
+            self._fail(now, actions, Failure(not_a_stream_error(host), errors.NOT_A_STREAM))
+        else:
+            self._choice.succeeded()
+            head = response.whole_head(response.head, verdict.body)
+            actions.append(Respond(head, verdict.body))
+            self._succeed(now, actions)
+
+    def _with_metadata(self, error: ProviderError) -> ProviderError:
+        return with_response_metadata(error, self._response.head, self._wall_clock())
 
     # Showing
 
     def _show_head(self, now: float, actions: list[Action], head: Head) -> None:
-        actions.append(ShowHead(head))
-        self._shown = Shown.CONTENT if self._response.how is Reading.UNTOUCHED else Shown.HEAD
-        self._last_shown = now
+        self._client.show_head(now, actions, head, self._response)
 
     def _show(self, now: float, actions: list[Action], data: bytes) -> None:
-        if not data:
-            return
-        if self._shown is Shown.NOTHING:
-            self._show_head(now, actions, self._response.stream_head())
-        if self._shown is not Shown.CONTENT:
-            self._shown = Shown.CONTENT
+        if self._client.show(now, actions, data, self._response):
             self._choice.answered()
-        self._last_shown = now
-        actions.append(ShowBody(data))
 
-    def _beat(self, now: float, actions: list[Action]) -> None:
-        due = self._next_beat()
-        if due is None or now < due:
-            return
-        if self._shown is Shown.NOTHING:
-            actions.append(ShowHead(self._response.stream_head()))
-            self._shown = Shown.HEAD
-        self._last_shown = now
-        actions.append(ShowBody(KEEP_ALIVE))
-
-    def _next_beat(self) -> float | None:
-        heartbeat = self.settings.heartbeat
-        if not self.settings.streaming or not heartbeat.after or self._shown is Shown.DONE:
-            return None
-        if self._attempt is Attempt.OVER:
-            return None
-        if self._response.how is Reading.UNTOUCHED and self._attempt is Attempt.READING:
-            return None
-        if self._response.how is Reading.WHOLE and self._shown is Shown.NOTHING:
-            return None  # an answer with its own status is on its way
-        if not self._response.at_event_boundary:
-            return None
-        if self._shown is Shown.NOTHING:
-            return self._last_shown + heartbeat.after
-        return self._last_shown + (heartbeat.interval or heartbeat.after)
+    def _show_held(self, now: float, actions: list[Action], more: bytes = b"") -> None:
+        self._show(now, actions, self._response.take_held() + more)
 
     # Time
 
-    def _limits(self) -> list[tuple[str, float, float]]:
-        """The limits in force: name, seconds, and since when."""
-        timeouts = self.settings.timeouts
-        limits = [("total", timeouts.total, self._started)]
-        if self._attempt is Attempt.CONNECTING:
-            limits.append(("connect", timeouts.connect, self._attempt_started))
-        elif self._attempt in (Attempt.WAITING, Attempt.READING):
-            if not self.settings.streaming:
-                limits.append(("answer", timeouts.answer, self._request_sent))
-            elif self._attempt is Attempt.WAITING:
-                limits.append(("first_byte", timeouts.first_byte, self._request_sent))
-            if self._attempt is Attempt.READING:
-                limits.append(("idle", timeouts.idle, self._last_byte))
-                if self._response.how is Reading.STREAM:
-                    limits.append(("progress", timeouts.progress, self._last_progress))
-        return [limit for limit in limits if limit[1] > 0]
-
-    def _tail_due(self) -> float | None:
-        """When a whole answer stops waiting for the end of its stream."""
-        has_content = self._shown is Shown.CONTENT or self._response.guarded_since is not None
-        if self._attempt is not Attempt.READING or not has_content:
-            return None
-        if not self._response.only_end_is_missing:
-            return None
-        return self._last_byte + TAIL_SECONDS
-
-    def _is_tail_overdue(self, now: float) -> bool:
-        due = self._tail_due()
-        return due is not None and now >= due
-
-    def _passed_limit(self, now: float) -> tuple[str, float] | None:
-        passed = [
-            (since + seconds, name, seconds)
-            for name, seconds, since in self._limits()
-            if now >= since + seconds
-        ]
-        if not passed:
-            return None
-        _, name, seconds = min(passed)
-        return name, seconds
-
     def _scheduled(self, now: float, actions: list[Action]) -> list[Action]:
-        """The same actions, and a wake-up for whatever is due next."""
-        if self._attempt is Attempt.OVER:
+        """Return the actions, followed by a wake-up for what is due next."""
+        if self._state is AttemptState.OVER:
             return actions
-        due = [now + LONGEST_SLEEP_SECONDS]
-        if self._attempt is Attempt.DRAINING:
-            due.append(self._drain_until)
-        elif self._attempt is Attempt.BACKING_OFF:
-            due.append(self._resume_at)
-        else:
-            due += [since + seconds for _, seconds, since in self._limits()]
-            due += [when for when in (self._tail_due(), self._guard_due()) if when is not None]
-        if (beat := self._next_beat()) is not None:
-            due.append(beat)
-        when = max(now, min(due))
-        if self._wake_at is None or when < self._wake_at - 0.001:
-            self._wake_at = when
+        when = self._deadlines.request_wake(
+            now, self._guard_due(), self._tail_due(), self._beat_due()
+        )
+        if when is not None:
             actions.append(WakeAt(when))
         return actions
 
-    def _lost_error(self, reason: str) -> ProviderError:
-        had_answered = self._attempt is Attempt.READING
-        return lost_error(self._target.provider, reason, had_answered=had_answered)
+    def _guard_due(self) -> float | None:
+        """Return when a guarded stream is shown."""
+        return self._response.guard_due() if self._state is AttemptState.READING else None
 
-    def _placed(self, error: ProviderError) -> ProviderError:
-        return placed(error, self._response.head, self._wall_clock())
-
-    # Telling
-
-    def _record(self, now: float, outcome: str, wait_seconds: float | None = None) -> None:
-        seconds = now - self._attempt_started
-        self.attempts.append(
-            AttemptRecord(
-                self._number,
-                self._target.provider,
-                self._target.model,
-                outcome,
-                seconds,
-                wait_seconds,
-            )
+    def _tail_due(self) -> float | None:
+        """Return when a stream that lacks only its terminal event is completed."""
+        has_content = (
+            self._client.shown is Shown.CONTENT or self._response.guarded_since is not None
         )
+        if self._state is not AttemptState.READING or not has_content:
+            return None
+        return self._deadlines.tail_due if self._response.only_end_is_missing else None
+
+    def _beat_due(self) -> float | None:
+        """Return when the client is sent the next keep-alive."""
+        if not self.settings.streaming or self.over:
+            return None
+        is_reading = self._state is AttemptState.READING
+        return self._client.beat_due(self._response, is_reading=is_reading)
+
+    # Reporting
 
     def _find(self, rule: Rule, found: str, done: str) -> None:
-        self.findings.append(Finding(rule.code, f"attempt {self._number}", found, done))
-
-    def _note_findings(self, mended: Sequence[Mended]) -> None:
-        for one in mended:
-            self.findings += one.findings
+        self.findings.append(self._log.finding(rule, found, done))
 
     def _name(self) -> str:
         return f"{self.settings.protocol} call to {self._target.provider}"
+
+
+def _is_due(when: float | None, now: float) -> bool:
+    return when is not None and now >= when

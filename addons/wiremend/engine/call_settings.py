@@ -12,7 +12,10 @@ from wiremend.protocols.base.repairer import StreamContext
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits in seconds; 0 means none. Each binds one attempt, `total` the whole call."""
+    """Limits in seconds; 0 means no limit. `total` applies to the call, the others to an attempt.
+
+    `engine.deadlines` lists what each one measures.
+    """
 
     connect: float = 10.0
     first_byte: float = 300.0
@@ -24,7 +27,11 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Keep-alives toward the client: after so many silent seconds, then every so many. 0: never."""
+    """Keep-alives to a streaming client.
+
+    The first is sent after `after` seconds of silence (0: never), further ones every `interval`
+    seconds (0: every `after` seconds).
+    """
 
     after: float = 15.0
     interval: float = 15.0
@@ -64,15 +71,3 @@ class CallSettings:
         """What a mender may know of the call at this target, as its request is now."""
         renamed = self.fitted.at(target).renamed if self.fitted else {}
         return replace(self.context, renamed=renamed) if renamed else self.context
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
-    """How one attempt ended."""
-
-    number: int
-    provider: str
-    model: str
-    outcome: str
-    seconds: float
-    wait_seconds: float | None = None

@@ -1,4 +1,4 @@
-"""The whole responses that the proxy writes itself: errors in the client's own protocol."""
+"""HTTP error responses in the client's protocol, and reading errors from HTTP responses."""
 
 import math
 import re
@@ -20,7 +20,7 @@ _MESSAGE_PATHS: tuple[Path, ...] = (
     ("message",),
     ("detail",),
 )
-"""Where error bodies say what is wrong; Gemini may wrap its own in the array it began."""
+"""Where error bodies have their message; Gemini may wrap an error in the array it began."""
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _CLIENT_CLOSED_REQUEST = 499
 
@@ -28,10 +28,10 @@ _CLIENT_CLOSED_REQUEST = 499
 def error_response(
     protocol: Protocol, error: ProviderError, *, host: str, attempts: int, head: Head | None
 ) -> Respond:
-    """An HTTP error that says what `error` says, in the protocol's native envelope.
+    """Return an HTTP error with the protocol's native envelope.
 
-    `head` is the last upstream head, if any: its request id is kept. An empty message gets
-    one that names the host and the number of attempts.
+    `head` is the last upstream head, if any: its request id is kept. An empty message is replaced
+    by one with the host and the number of attempts.
     """
     error = with_some_message(error, host=host, attempts=attempts)
     status = error.status if error.status != _CLIENT_CLOSED_REQUEST else 502
@@ -51,7 +51,7 @@ def error_response(
 
 
 def stopping_response(protocol: Protocol) -> Respond:
-    """What a call gets that comes while the proxy stops."""
+    """Return the response to a call that arrives while the proxy shuts down."""
     error = make_error(
         status=503,
         type="overloaded_error",
@@ -62,7 +62,7 @@ def stopping_response(protocol: Protocol) -> Respond:
 
 
 def with_some_message(error: ProviderError, *, host: str, attempts: int) -> ProviderError:
-    """The same error, its message never empty (OpenCode reads an empty one as no error)."""
+    """Return the error with a message, because OpenCode takes an empty one for no error."""
     if error.message.strip():
         return error
     name = error.code or error.type or f"an error (status {error.status})"
@@ -71,9 +71,9 @@ def with_some_message(error: ProviderError, *, host: str, attempts: int) -> Prov
 
 
 def with_explained_message(body: bytes, explain: Callable[[str], str]) -> bytes:
-    """An error body whose message became `explain(message)`; every other byte stays.
+    """Return the error body with `explain(message)` as its message and no other byte changed.
 
-    A message that is JSON itself is left alone: clients parse it.
+    A message that is JSON itself is not changed, because clients parse it.
     """
     try:
         value = parse(body)
@@ -97,14 +97,14 @@ def with_explained_message(body: bytes, explain: Callable[[str], str]) -> bytes:
 
 
 def request_id_of(head: Head | None) -> str:
-    """The request id in a head's headers, or an empty string."""
+    """Return the request id in a head's headers, or an empty string."""
     if head is None:
         return ""
     return next((value for name in _REQUEST_ID_HEADERS if (value := head.get(name))), "")
 
 
 def is_html(head: Head, body: bytes) -> bool:
-    """Whether a body is a web page, whatever its content type says."""
+    """Return whether a body is a web page, by its content type or its first bytes."""
     start = body[:512].lstrip().lower()
     if start.startswith((b"{", b"[")):
         return False
@@ -114,12 +114,12 @@ def is_html(head: Head, body: bytes) -> bool:
 
 
 def html_error(head: Head, body: bytes, host: str) -> ProviderError:
-    """The error that an edge proxy's web page stands for: its status, its title."""
+    """Return an error with the status and the title of an edge proxy's web page."""
     title = _TITLE.search(body[:65536].decode("utf-8", "replace"))
-    said = f": {' '.join(title[1].split())}" if title and title[1].strip() else ""
+    title_text = f": {' '.join(title[1].split())}" if title and title[1].strip() else ""
     return make_error(
         status=head.status if head.status >= 400 else 502,
-        message=f"{host} answered with a web page{said} (HTTP {head.status}).",
+        message=f"{host} answered with a web page{title_text} (HTTP {head.status}).",
         request_id=request_id_of(head),
     )
 

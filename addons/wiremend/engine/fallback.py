@@ -1,4 +1,4 @@
-"""Which of a call's targets is asked: the first choice, then the fallbacks that may be asked."""
+"""Which of a call's targets is asked: the first choice, then the fallbacks, in order."""
 
 import re
 from collections.abc import Sequence
@@ -21,35 +21,41 @@ _UNKNOWN_MODEL = re.compile(
 
 
 class TargetChoice:
-    """Walks the targets once, in order; heeds their budgets and circuit breakers."""
+    """Goes through the targets once, in order, and applies their budgets and circuit breakers.
+
+    Times are monotonic seconds. A target without health has neither budget nor breaker.
+    """
 
     def __init__(self, targets: Sequence[Target]) -> None:
         self.number = 0
-        """The target that is asked now."""
+        """Index of the current target."""
         self.refused_seconds = 0.0
-        """How long the last breaker that was met stays open."""
+        """Seconds until the last breaker that refused the call lets one through."""
         self.last_failure = ""
-        """What opened it."""
+        """The failure that opened it."""
         self._targets = targets
         self._next = 0
-        self._stopped_providers: set[str] = set()
+        self._excluded_providers: set[str] = set()
 
     @property
     def target(self) -> Target:
-        """Who is asked now."""
+        """The current target."""
         return self._targets[self.number]
 
     def move_on(self, now: float) -> tuple[bool, list[Target]]:
-        """Go to the next target that may be asked: whether there is one, and who was refused."""
+        """Make the next target that admits the call the current one.
+
+        Returns whether there is one, and the targets whose breaker refused the call.
+        """
         refused = []
         while self._next < len(self._targets):
             number, self._next = self._next, self._next + 1
             target = self._targets[number]
-            if target.provider in self._stopped_providers:
+            if target.provider in self._excluded_providers:
                 continue
             if target.health is not None:
                 target.health.budget.call_started(now)
-                seconds = target.health.breaker.refused_for(now)
+                seconds = target.health.breaker.admit(now)
                 if seconds is not None:
                     self.refused_seconds = seconds
                     self.last_failure = target.health.breaker.last_failure
@@ -59,33 +65,46 @@ class TargetChoice:
             return True, refused
         return False, refused
 
-    def may_fall_back(self, error: ProviderError) -> bool:
-        """Whether another target could do what this one could not."""
+    def prepare_fallback(self, error: ProviderError) -> bool:
+        """Return whether another target may succeed where the current one failed.
+
+        A provider that refused the credentials (401, 403) is excluded for the rest of the call.
+        """
         if error.status in (401, 403):
-            self._stopped_providers.add(self.target.provider)
+            self._excluded_providers.add(self.target.provider)
             return True
         if error.retryable or error.status in (402, 404) or error.code.lower() in QUOTA_CODES:
             return True
         return _UNKNOWN_MODEL.search(error.message) is not None
 
-    def may_retry(self, now: float) -> bool:
-        """Take one retry from the provider's budget, if there is one."""
+    def take_retry(self, now: float) -> bool:
+        """Take one retry from the provider's budget; False if the budget is used up."""
         health = self.target.health
         return health is None or health.budget.take(now)
 
     def answered(self) -> None:
-        """Tell the breaker that content came."""
+        """Report to the breaker that content arrived."""
         if self.target.health is not None:
             self.target.health.breaker.answered()
 
-    def judge(self, now: float, status: int | None, told: str = "") -> None:
-        """Tell the breaker of the end: an error's status and message; 0: none; None: no verdict."""
+    def succeeded(self) -> None:
+        """Report to the breaker that the call was completed."""
+        if self.target.health is not None:
+            self.target.health.breaker.succeeded()
+
+    def failed(self, now: float, status: int, message: str) -> None:
+        """Report the final error at this target to the breaker.
+
+        An error below 500 is the request's fault and does not count against the provider.
+        """
         if self.target.health is None:
             return
-        breaker = self.target.health.breaker
-        if status == 0:
-            breaker.succeeded()
-        elif status is None or status < 500:
-            breaker.abandoned()
+        if status < 500:
+            self.target.health.breaker.abandoned()
         else:
-            breaker.failed(now, told)
+            self.target.health.breaker.failed(now, message)
+
+    def inconclusive(self) -> None:
+        """Report to the breaker that the call ended without showing the provider's condition."""
+        if self.target.health is not None:
+            self.target.health.breaker.abandoned()

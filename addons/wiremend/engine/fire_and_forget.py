@@ -1,11 +1,9 @@
-"""A fire-and-forget call: the client gets a complete, bodiless 204 as soon as it can be given.
+"""A fire-and-forget call: the client gets a complete 204 without a body as early as possible.
 
-    waiting      no head from upstream yet; after `ack_after` seconds the client gets 204
-    passing      upstream answered with an error: it is passed on
-    background   the client has its 204; upstream is carried to its end
-    over
-
-It answers the same questions as a CallMachine.
+WAITING      upstream has sent no head; after `ack_after_seconds` the client gets 204
+PASSING      upstream answered with something other than 2xx, which is forwarded
+BACKGROUND   the client has its 204; the upstream request is carried to its end
+OVER         nothing more happens
 """
 
 from enum import Enum, auto
@@ -16,7 +14,7 @@ from wiremend.engine.actions import (
     CutResponse,
     FinishResponse,
     Head,
-    Note,
+    LogLine,
     ReleaseAttempt,
     Respond,
     ShowBody,
@@ -24,7 +22,8 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
-from wiremend.engine.call_machine import DRAIN_SECONDS, LONGEST_SLEEP_SECONDS
+from wiremend.engine.attempts import AttemptLog, AttemptOutcome, AttemptRecord
+from wiremend.engine.deadlines import DRAIN_SECONDS, LONGEST_SLEEP_SECONDS
 from wiremend.routing import fire_and_forget
 from wiremend.rules.rule import Finding, Rule
 
@@ -32,7 +31,7 @@ NO_CONTENT = Respond(Head(204), b"")
 
 
 class Phase(Enum):
-    """Where a fire-and-forget call stands."""
+    """The state of a fire-and-forget call; see the table above."""
 
     WAITING = auto()
     PASSING = auto()
@@ -41,12 +40,16 @@ class Phase(Enum):
 
 
 class Acknowledgement:
-    """One fire-and-forget call. Times are seconds of any steady clock."""
+    """Implements `engine.machine.Machine` for one fire-and-forget call.
+
+    After `limit_seconds` the upstream request is abandoned; 0 means no limit.
+    """
 
     def __init__(self, *, host: str, ack_after_seconds: float, limit_seconds: float) -> None:
         self.findings: list[Finding] = []
         self.outcome = ""
         self._host = host
+        self._log = AttemptLog()
         self._ack_after_seconds = ack_after_seconds
         self._limit_seconds = limit_seconds
         self._phase = Phase.WAITING
@@ -59,31 +62,37 @@ class Acknowledgement:
 
     @property
     def over(self) -> bool:
-        """Upstream is let go."""
+        """Return whether upstream is released."""
         return self._phase is Phase.OVER
 
     @property
     def answered(self) -> bool:
-        """The client has its whole response."""
+        """Return whether the client has its whole response, or is gone."""
         return self._phase in (Phase.BACKGROUND, Phase.OVER)
 
     @property
     def in_background(self) -> bool:
-        """The client has its 204, and upstream's own answer is still to come."""
+        """Return whether the client has its 204 while the upstream request continues."""
         return self._phase is Phase.BACKGROUND
+
+    @property
+    def attempts(self) -> tuple[AttemptRecord, ...]:
+        """The one attempt, once it has ended."""
+        return self._log.records
 
     def start(self, now: float) -> list[Action]:
         """The request is complete."""
+        self._log.start(now, self._host)
         self._ack_at = now + self._ack_after_seconds
         self._give_up_at = now + self._limit_seconds if self._limit_seconds else float("inf")
         return [StartAttempt(1, fresh=False), self._next_wake(now)]
 
     def connected(self, now: float, *, reused: bool) -> list[Action]:
-        """The request goes out."""
+        """The connection is established and the request goes out."""
         return []
 
     def head(self, now: float, head: Head) -> list[Action]:
-        """Upstream's own verdict arrived."""
+        """The head of upstream's response arrived."""
         self._status = head.status
         if self._phase is Phase.WAITING and 200 <= head.status < 300:
             self._find(fire_and_forget.ACKNOWLEDGED_BY_STATUS, f"status {head.status}", "204")
@@ -98,11 +107,12 @@ class Acknowledgement:
         return [self._late_failure(f"status {head.status}")]
 
     def body(self, now: float, data: bytes) -> list[Action]:
-        """A piece of upstream's body: worth passing on only if it explains an error."""
+        """Bytes of the response body arrived; they are forwarded if the head was."""
         return [ShowBody(data)] if self._phase is Phase.PASSING else []
 
     def body_end(self, now: float) -> list[Action]:
-        """Upstream is done."""
+        """The response ended completely, according to its framing."""
+        self._end_attempt(now, f"status {self._status}")
         actions: list[Action] = [FinishResponse()] if self._phase is Phase.PASSING else []
         if self._phase is Phase.PASSING:
             self.outcome = f"error {self._status}"
@@ -110,7 +120,8 @@ class Acknowledgement:
         return [*actions, ReleaseAttempt()]
 
     def attempt_failed(self, now: float, reason: str) -> list[Action]:
-        """Upstream cannot be reached, or broke off."""
+        """Connecting failed, or the connection was reset or closed too early."""
+        self._end_attempt(now, reason)
         phase, self._phase = self._phase, Phase.OVER
         if phase is Phase.WAITING:
             self.outcome = "error 502"
@@ -123,13 +134,14 @@ class Acknowledgement:
         if phase is Phase.PASSING:
             return [CutResponse(reason), ReleaseAttempt()]
         if self._status:
-            return [ReleaseAttempt()]  # it had said yes; how its body ends does not matter
+            return [ReleaseAttempt()]  # the response was 2xx; how its body ends is irrelevant
         return [self._late_failure(reason), ReleaseAttempt()]
 
     def client_gone(self, now: float) -> list[Action]:
-        """The client left: before its answer that ends the call, afterwards it changes nothing."""
+        """The client left: that ends a call without an answer, and no other."""
         if self.answered:
             return []
+        self._log.end(now, AttemptOutcome.CANCELLED, "cancelled by client")
         self._phase = Phase.OVER
         self.outcome = "cancelled by client"
         return [AbandonAttempt()]
@@ -143,14 +155,14 @@ class Acknowledgement:
             return [NO_CONTENT, self._next_wake(now)]
         if self._phase is Phase.BACKGROUND and now >= self._give_up_at:
             self._phase = Phase.OVER
-            notes: list[Action] = []
-            if not self._status:
-                notes.append(self._late_failure(f"no answer within {self._limit_seconds:g} s"))
-            return [*notes, AbandonAttempt()]
+            reason = f"no answer within {self._limit_seconds:g} s"
+            self._end_attempt(now, reason)
+            lines = [] if self._status else [self._late_failure(reason)]
+            return [*lines, AbandonAttempt()]
         return [] if self._phase is Phase.OVER else [self._next_wake(now)]
 
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
-        """A fault of ours: give the call up cleanly."""
+        """A method raised: end the call as if upstream had failed."""
         return self.attempt_failed(now, "internal error")
 
     def _acknowledge(self, now: float, outcome: str) -> None:
@@ -159,9 +171,15 @@ class Acknowledgement:
         if self._status:
             self._give_up_at = now + DRAIN_SECONDS
 
-    def _late_failure(self, reason: str) -> Note:
+    def _end_attempt(self, now: float, reason: str) -> None:
+        if 0 < self._status < 400:
+            self._log.end(now, AttemptOutcome.ANSWERED, "ok")
+        else:
+            self._log.end(now, AttemptOutcome.FAILED, reason)
+
+    def _late_failure(self, reason: str) -> LogLine:
         self._find(fire_and_forget.LATE_FAILURE, reason, "logged; the client already had its 204")
-        return Note(f"fire-and-forget call to {self._host} failed after its 204: {reason}")
+        return LogLine(f"fire-and-forget call to {self._host} failed after its 204: {reason}")
 
     def _find(self, rule: Rule, found: str, done: str) -> None:
         self.findings.append(Finding(rule.code, "response", found, done))

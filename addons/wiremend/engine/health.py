@@ -1,12 +1,12 @@
-"""What keeps a broken provider from being hammered: a retry budget and a circuit breaker.
+"""A retry budget and a circuit breaker limit the load on a provider that fails.
 
-    closed     calls go through; failed ones in a row are counted
+    closed     calls are admitted; consecutive failures are counted
     open       calls are refused until the pause is over; each opening doubles the pause
-    half-open  one call goes through as a probe; its first content, or its end, closes the breaker,
-               its failure opens it again
+    half-open  one call is admitted as a probe; its first content or its success closes the
+               breaker, its failure opens it again
 
-Only real failures count: not the client's leaving, not an error that is the request's own
-fault. The clock comes in as an argument, in seconds.
+Only failures of the provider count: not a client that leaves, not an error that the request
+caused. `now` is in monotonic seconds.
 """
 
 from collections.abc import Hashable
@@ -16,22 +16,24 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class HealthLimits:
-    """When enough is enough."""
+    """The parameters of budgets and breakers."""
 
     retry_share: float = 0.2
-    """Retries that each call adds to its provider's budget."""
+    """Retries that each call adds to its provider's budget; a fraction."""
     retry_floor: float = 30.0
-    """Retries that a provider may have at once, however few calls there were."""
+    """The capacity of a budget, which is full at the start."""
     refill_seconds: float = 60.0
-    """In this time an empty budget fills up to the floor by itself."""
+    """Time in which an empty budget becomes full without any call."""
     failures: int = 5
-    """Calls that must fail in a row, all their attempts made, to open the breaker."""
+    """Consecutive calls that must fail, after all their attempts, to open the breaker."""
     pause_seconds: float = 5.0
+    """How long the breaker stays open the first time."""
     pause_max_seconds: float = 10.0
+    """The longest pause."""
 
 
 class RetryBudget:
-    """A bucket of retries per provider: calls and time fill it, retries empty it."""
+    """A token bucket of retries per provider, refilled by calls and by time."""
 
     def __init__(self, limits: HealthLimits) -> None:
         self._limits = limits
@@ -39,12 +41,12 @@ class RetryBudget:
         self._filled_at: float | None = None
 
     def call_started(self, now: float) -> None:
-        """A call adds its share."""
+        """Add the share of one call."""
         self._fill(now)
         self._left = min(self._limits.retry_floor, self._left + self._limits.retry_share)
 
     def take(self, now: float) -> bool:
-        """Take one retry out, if there is one."""
+        """Take one retry; False if there is none left."""
         self._fill(now)
         if self._left < 1:
             return False
@@ -60,19 +62,23 @@ class RetryBudget:
 
 
 class CircuitBreaker:
-    """One per provider and model."""
+    """The circuit breaker of one provider and model; see the states above."""
 
     def __init__(self, limits: HealthLimits) -> None:
         self.last_failure = ""
-        """What the last failed call came to."""
+        """The error message of the last failed call."""
         self._limits = limits
         self._failures = 0
         self._openings = 0
         self._open_until: float | None = None
         self._probing = False
 
-    def refused_for(self, now: float) -> float | None:
-        """Seconds until a call may be tried, or None when one may go now (and is counted on)."""
+    def admit(self, now: float) -> float | None:
+        """Admit one call, as the probe if the breaker was open, and return None.
+
+        If the call is refused, return the seconds until the next one may be admitted. An admitted
+        call must report its end: `succeeded`, `failed` or `abandoned`.
+        """
         if self._open_until is None:
             return None
         if now < self._open_until:
@@ -83,21 +89,21 @@ class CircuitBreaker:
         return None
 
     def answered(self) -> None:
-        """Content came: a probe need not be over (it may take minutes) to let others go too."""
+        """Content arrived: close the breaker without waiting minutes for the probe's end."""
         if self._probing:
             self._failures = 0
             self._open_until = None
             self._probing = False
 
     def succeeded(self) -> None:
-        """A call came to a good end."""
+        """A call was completed."""
         self._failures = self._openings = 0
         self._open_until = None
         self._probing = False
 
-    def failed(self, now: float, told: str = "") -> None:
-        """A call failed, all its attempts made; `told` says how."""
-        self.last_failure = told
+    def failed(self, now: float, message: str = "") -> None:
+        """A call failed after all its attempts; `message` is that of its error."""
+        self.last_failure = message
         self._failures += 1
         if self._probing or self._failures >= self._limits.failures:
             pause = self._limits.pause_seconds * 2.0 ** min(self._openings, 30)
@@ -106,24 +112,24 @@ class CircuitBreaker:
         self._probing = False
 
     def abandoned(self) -> None:
-        """A call ended without a verdict: the client left, or the request was at fault."""
+        """A call ended without evidence: the client left, or the request was at fault."""
         self._probing = False
 
 
 _REMEMBERED = 1000
-"""Providers, and models, whose past is kept; clients may ask for any number of names."""
+"""How many budgets, and breakers, are kept: clients can ask for any number of models."""
 
 
 @dataclass
 class ProviderHealth:
-    """All budgets and breakers of one proxy."""
+    """All budgets and breakers of one proxy; the oldest are dropped past a bound."""
 
     limits: HealthLimits = field(default_factory=HealthLimits)
     _budgets: dict[str, RetryBudget] = field(default_factory=dict)
     _breakers: dict[Hashable, CircuitBreaker] = field(default_factory=dict)
 
     def of(self, provider: str, model: str) -> "CallHealth":
-        """What a call to this provider and model has to heed."""
+        """Return the retry budget and circuit breaker of this provider and model."""
         budget = self._budgets.setdefault(provider, RetryBudget(self.limits))
         key = (provider, model)
         breaker = self._breakers.setdefault(key, CircuitBreaker(self.limits))

@@ -1,30 +1,57 @@
-"""What the seam asks of a machine that carries one call; see call_machine and acknowledgement."""
+"""The interface between the seam and the machine that carries out one call.
 
+`call_machine` implements it for model calls, `fire_and_forget` for calls without an answer.
+"""
+
+from enum import Enum
 from typing import Protocol
 
 from wiremend.engine.actions import Action, Head
+from wiremend.engine.attempts import AttemptRecord
 from wiremend.rules.rule import Finding
 
 
+class IllegalMove(Exception):
+    """A bug in a machine: an event that is not legal in the state in which it happened.
+
+    The seam contains it like any other fault of the engine.
+    """
+
+    def __init__(self, state: Enum, event: Enum) -> None:
+        super().__init__(f"{event.name} is not legal in {type(state).__name__}.{state.name}")
+        self.state = state
+        self.event = event
+
+
 class Machine(Protocol):
-    """Hears what happened and when, in seconds of one steady clock; says what to do, in order."""
+    """Carries out one call.
+
+    Each method that takes `now` reports an event and returns the actions to perform, in order.
+    `now` is in seconds of one monotonic clock. An event that no longer matters has no effect.
+    """
 
     findings: list[Finding]
     outcome: str
+    """How the call ended, in a few words; empty until then."""
+
+    @property
+    def attempts(self) -> tuple[AttemptRecord, ...]:
+        """The attempts that have ended, in order."""
+        ...
 
     @property
     def over(self) -> bool:
-        """Nothing more will come of it."""
+        """Return whether the client is answered or gone, and upstream is released."""
         ...
 
     @property
     def answered(self) -> bool:
-        """The client has its whole response, or is gone."""
+        """Return whether the client has its whole response, or is gone."""
         ...
 
     @property
     def in_background(self) -> bool:
-        """The client has its response, and upstream shall go on although the client leaves."""
+        """Return whether upstream continues after the client is answered, even if it leaves."""
         ...
 
     def start(self, now: float) -> list[Action]:
@@ -32,7 +59,10 @@ class Machine(Protocol):
         ...
 
     def connected(self, now: float, *, reused: bool) -> list[Action]:
-        """The request goes out, over a fresh or a kept-alive connection."""
+        """The connection is established and the request goes out.
+
+        `reused`: the connection has carried a request before.
+        """
         ...
 
     def head(self, now: float, head: Head) -> list[Action]:
@@ -40,11 +70,11 @@ class Machine(Protocol):
         ...
 
     def body(self, now: float, data: bytes) -> list[Action]:
-        """Bytes of the response's body arrived."""
+        """Bytes of the response body arrived, with their content coding."""
         ...
 
     def body_end(self, now: float) -> list[Action]:
-        """The response ended as its framing says it should."""
+        """The response ended completely, according to its framing."""
         ...
 
     def attempt_failed(self, now: float, reason: str) -> list[Action]:
@@ -52,7 +82,7 @@ class Machine(Protocol):
         ...
 
     def client_gone(self, now: float) -> list[Action]:
-        """The client went away."""
+        """The client closed its connection or reset its stream."""
         ...
 
     def wake(self, now: float) -> list[Action]:
@@ -60,5 +90,5 @@ class Machine(Protocol):
         ...
 
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
-        """A fault of ours: pass the response on as it comes, `data` first."""
+        """A method raised: forward the rest of the response unchanged, `data` first."""
         ...

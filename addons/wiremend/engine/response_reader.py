@@ -1,9 +1,11 @@
-"""The response of one attempt, as far as it was read: what it is, and what is kept of it.
+"""Reads the response of one attempt: its mode, its repaired events, and what is held back.
 
-It decides nothing about the call: `call_machine` asks it what the bytes became, and says what
-of them the client may see.
+It makes no decision about the call: `call_machine` passes it the bytes and decides what is sent
+to the client.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from wiremend.engine.actions import Head, Respond
@@ -12,38 +14,56 @@ from wiremend.engine.error_responses import is_html
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Kind, Mended
 from wiremend.repair.stream import StreamRepair, stream_repair
+from wiremend.rules.rule import Finding
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
 
 HELD_LIMIT_BYTES = 1024 * 1024
-"""A Responses preamble echoes the whole instructions, twice. Past this, stop holding."""
+"""Held bytes past this are sent: a Responses preamble echoes the whole instructions, twice."""
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
-"""A buffered body larger than this is passed on as it comes."""
+"""A buffered body larger than this is forwarded unread."""
 GUARDED_BYTES = 4096
 GUARDED_SECONDS = 3.0
-"""How much content, and how long, a guarded stream holds back."""
+"""How much content a guarded stream holds back, and for how long."""
 
 
-class Reading(Enum):
+class BodyMode(Enum):
     """How the body of a response is treated."""
 
     STREAM = auto()
-    """Events are mended one by one and forwarded at once."""
+    """Events are repaired one by one and forwarded at once."""
     WHOLE = auto()
-    """Collected, looked at, then forwarded."""
+    """Collected, judged, then forwarded."""
     UNTOUCHED = auto()
-    """Forwarded as it comes."""
+    """Forwarded unread."""
+
+
+@dataclass(slots=True)
+class StreamRead:
+    """What the events of one network read amount to."""
+
+    shows: bool
+    """Whether the client is sent something now: what was held back, then `ready`."""
+    ready: bytes = b""
+    has_progress: bool = False
+    """Whether any event was more than a keep-alive."""
+    end: Mended | None = None
+    """The event of kind TERMINAL or ERROR that ends the stream; later ones were dropped."""
+    findings: list[Finding] = field(default_factory=list)
 
 
 class ResponseReading:
-    """Starts before the head; `begin` takes it, `decode` and the rest take the body."""
+    """The response of one attempt. `begin` takes the head, the other methods the body.
+
+    Before the head arrives, the mode is UNTOUCHED and nothing is held.
+    """
 
     def __init__(self, settings: CallSettings, target: int = 0) -> None:
         self.context = settings.context_at(target)
-        self.how = Reading.UNTOUCHED
+        self.mode = BodyMode.UNTOUCHED
         self.head: Head | None = None
         self.body_is_whole = False
         self.guarded_since: float | None = None
-        """When a stream that is shown later had its first content."""
+        """When the first content of a guarded or buffered stream arrived."""
         self._settings = settings
         self._decoder: Decoder | None = None
         self._repair: StreamRepair | None = None
@@ -53,63 +73,63 @@ class ResponseReading:
         self._collected = bytearray()
 
     def begin(self, head: Head) -> None:
-        """The head arrived: decide how the body is read."""
+        """Take the head and choose the mode of the body."""
         self.head = head
-        self.how = self._how_to_read(head)
-        if self.how is Reading.STREAM:
+        self.mode = self._mode_for(head)
+        if self.mode is BodyMode.STREAM:
             self._repair = self.fresh_repair()
 
-    def _how_to_read(self, head: Head) -> Reading:
+    def _mode_for(self, head: Head) -> BodyMode:
         if head.status < 200 or 300 <= head.status < 400:
-            return Reading.UNTOUCHED
+            return BodyMode.UNTOUCHED
         try:
             self._decoder = decoder_for(head.get(b"content-encoding"))
         except UndecodableBody:
-            return Reading.UNTOUCHED
+            return BodyMode.UNTOUCHED
         content_type = head.get(b"content-type").lower()
         is_success = head.status < 300
         if is_success and "text/event-stream" in content_type:
-            return Reading.STREAM
+            return BodyMode.STREAM
         if is_success and self._settings.streaming:
             if self.context.array and "html" not in content_type:
-                return Reading.STREAM
+                return BodyMode.STREAM
             if not content_type or content_type.startswith(("text/plain", "application/octet")):
-                return Reading.STREAM  # gateways that forget the type
-        return Reading.WHOLE
+                return BodyMode.STREAM  # some gateways omit the type
+        return BodyMode.WHOLE
 
     def decode(self, data: bytes) -> bytes:
-        """The body's bytes without their content coding. Raises UndecodableBody."""
+        """Return bytes of the body without their content coding. Raises UndecodableBody."""
         return self._decoder.decode(data) if self._decoder else data
 
     # An event stream
 
     def fresh_repair(self) -> StreamRepair:
-        """A repair for a stream of this call of which nothing was seen."""
+        """Return the repair of a stream of this call that has received nothing."""
         return stream_repair(self._settings.protocol, self.context)
 
     @property
     def at_event_boundary(self) -> bool:
-        """Whether the client's stream may take a keep-alive now."""
+        """Return whether a keep-alive cannot fall inside an event."""
         return self._repair is None or not self._repair.gave_up
 
     @property
     def only_end_is_missing(self) -> bool:
-        """The answer is whole, but for the end of its stream."""
+        """Return whether the stop reason arrived and the terminal event did not."""
         return self._repair is not None and self._repair.complete
 
     def read_events(self, data: bytes) -> list[Mended]:
-        """What the events that these bytes complete became."""
+        """Return the repaired events that these bytes complete."""
         assert self._repair is not None
         return self._repair.feed(data)
 
     def end_stream(self) -> list[Mended]:
-        """The stream is over; the verdict on it comes last."""
+        """Return the last events; the final one is TERMINAL, or ERROR for an incomplete stream."""
         assert self._repair is not None
         self._verdict_given = True
         return self._repair.end()
 
     def missing_end(self) -> list[Mended]:
-        """The end of a stream that lacks nothing else; empty if it lacks more."""
+        """Return the end of a stream that lacks nothing else; empty if it lacks more."""
         if self._repair is None or self._verdict_given:
             return []
         verdict = self.end_stream()
@@ -118,24 +138,47 @@ class ResponseReading:
         return verdict
 
     def fail_stream(self, error: ProviderError) -> bytes:
-        """The bytes that end the stream in this error; empty when none can be written."""
+        """Return the bytes that end the stream in this error; empty if none can be written."""
         return (self._repair or self.fresh_repair()).fail(error)
+
+    def sort(self, now: float, mended: Sequence[Mended], *, holding: bool) -> StreamRead:
+        """Divide events into those that are shown now and those that are held back.
+
+        `holding`: a failure can still be hidden from the client. If it can and the
+        stream ends in an error, nothing of this read is ready: the attempt will be retried.
+        """
+        read = StreamRead(shows=not holding)
+        ready: list[bytes] = []
+        for event in mended:
+            read.findings += event.findings
+            read.has_progress = read.has_progress or event.kind is not Kind.IDLE
+            if event.kind in (Kind.TERMINAL, Kind.ERROR):
+                read.end = event
+            if event.kind is Kind.ERROR and holding:
+                return read
+            if not read.shows and event.kind is Kind.CONTENT:
+                self.start_guard(now)
+            if not read.shows and self.is_held(now, event.kind):
+                self.hold(event.data)
+                read.shows = self.holds_too_much
+            else:
+                read.shows = True
+                ready.append(event.data)
+            if read.end is not None:
+                break
+        read.ready = b"".join(ready)
+        return read
 
     # What is held back
 
-    @property
-    def holds_back(self) -> bool:
-        """Whether anything waits to be shown."""
-        return bool(self._held)
-
     def hold(self, data: bytes) -> None:
-        """Keep bytes of the stream back."""
+        """Hold back bytes of the stream."""
         if data:
             self._held.append(data)
             self._held_bytes += len(data)
 
     def take_held(self) -> bytes:
-        """What was held back, and is no more."""
+        """Remove and return what is held back."""
         held = b"".join(self._held)
         self._held.clear()
         self._held_bytes = 0
@@ -143,24 +186,27 @@ class ResponseReading:
 
     @property
     def holds_too_much(self) -> bool:
-        """Past the bound, holding stops."""
+        """Return whether more is held back than the limit allows."""
         is_buffered = self._settings.showing == "buffered"
         return self._held_bytes > (BODY_LIMIT_BYTES if is_buffered else HELD_LIMIT_BYTES)
 
+    def start_guard(self, now: float) -> None:
+        """Start the guard's time at the first content, unless content is shown live."""
+        if self._settings.showing != "live" and self.guarded_since is None:
+            self.guarded_since = now
+
     def is_held(self, now: float, kind: Kind) -> bool:
-        """Whether an event of this kind is withheld for now."""
+        """Return whether an event of this kind is held back at this time."""
         if kind in (Kind.IDLE, Kind.PREAMBLE):
             return True
         if kind is not Kind.CONTENT or self._settings.showing == "live":
             return False
-        if self.guarded_since is None:
-            self.guarded_since = now
-        if self._settings.showing == "buffered":
+        if self._settings.showing == "buffered" or self.guarded_since is None:
             return True
         return self._held_bytes < GUARDED_BYTES and now < self.guarded_since + GUARDED_SECONDS
 
     def guard_due(self) -> float | None:
-        """When a guarded stream that is still held back is shown."""
+        """Return when the held content of a guarded stream is shown; None if there is none."""
         is_guarded = self._settings.showing == "guarded"
         if not is_guarded or self.guarded_since is None or not self._held:
             return None
@@ -170,39 +216,39 @@ class ResponseReading:
 
     @property
     def collected(self) -> bytes:
-        """The body as far as it came, decoded."""
+        """Return the decoded body as far as it arrived."""
         return bytes(self._collected)
 
     def collect(self, data: bytes) -> bool:
-        """Keep a piece of the body; False when there is too much of it to be kept."""
+        """Append bytes to the collected body; return whether it is within the limit."""
         self._collected += data
         return len(self._collected) <= BODY_LIMIT_BYTES
 
     def pass_on(self) -> bytes:
-        """From here on the body passes as it comes; what was kept of it comes first."""
+        """Forward the rest of the body unread; return what was held or collected of it."""
         kept = self.take_held() or self.collected
         self._collected.clear()
-        self.how = Reading.UNTOUCHED
+        self.mode = BodyMode.UNTOUCHED
         return kept
 
     # Heads for what is shown
 
     def stream_head(self) -> Head:
-        """The head of an event stream: upstream's own, less what mending makes untrue."""
-        if self.head is not None and self.how is Reading.STREAM:
+        """Return the head of an event stream, without headers that repair invalidates."""
+        if self.head is not None and self.mode is BodyMode.STREAM:
             return self.decoded_head(self.head).without((b"content-length",))
         is_array = self.context.array
         content_type = b"application/json" if is_array else b"text/event-stream"
         return Head(200, ((b"content-type", content_type), (b"cache-control", b"no-cache")))
 
     def decoded_head(self, head: Head) -> Head:
-        """The head of a body that was decoded."""
+        """Return the head without the headers that decoding the body invalidates."""
         if self._decoder is None:
             return head
         return head.without((b"content-encoding", b"content-length"))
 
     def whole_head(self, head: Head, body: bytes) -> Head:
-        """A buffered response's head with its length put right."""
+        """Return the head of a buffered response with the length of `body`."""
         head = self.decoded_head(head)
         if head.get(b"content-length") == str(len(body)):
             return head
@@ -210,8 +256,8 @@ class ResponseReading:
         return Head(head.status, (*fields, (b"content-length", b"%d" % len(body))))
 
     def own_error(self) -> Respond | None:
-        """The provider's own HTTP error, if that is what came and a client can read it."""
-        if self.head is None or self.head.status < 400 or self.how is not Reading.WHOLE:
+        """Return the provider's HTTP error if it is complete and not a web page, else None."""
+        if self.head is None or self.head.status < 400 or self.mode is not BodyMode.WHOLE:
             return None
         body = self.collected
         if is_html(self.head, body) or not body.strip() or not self.body_is_whole:

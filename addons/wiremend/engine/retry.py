@@ -1,8 +1,8 @@
 """Whether a failed attempt is made again, and after how long.
 
-A retry is bounded by a count and by the time since the first attempt. The wait is
-exponential with full jitter (any time between nothing and the bound), or what the
-provider asked for, up to a cap. Clock and randomness come in as arguments.
+Retries are limited by a count and by the time since the first attempt. The backoff is exponential
+with full jitter: uniform between 0 and the ceiling. If the provider requests a longer wait, that
+is used, up to a cap.
 """
 
 import email.utils
@@ -26,16 +26,18 @@ _RESET_HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often, how long and how eagerly an attempt is made again."""
+    """The limits and the backoff of retries."""
 
     attempts: int = 4
-    """Tries per call, the first one included."""
+    """Attempts per target, the first one included."""
     backoff_initial_seconds: float = 0.5
+    """The ceiling of the first backoff; it doubles with each attempt."""
     backoff_max_seconds: float = 8.0
+    """The highest ceiling."""
     max_elapsed_seconds: float = 120.0
-    """No attempt starts later than this after the first one."""
+    """No retry starts later than this after the first attempt."""
     retry_after_max_seconds: float = 60.0
-    """A provider that asks for a longer wait gets its error passed on."""
+    """If the provider requests a longer wait, its error goes to the client."""
 
     def decide(
         self,
@@ -45,7 +47,11 @@ class RetryPolicy:
         elapsed_seconds: float,
         random: Callable[[], float],
     ) -> "Decision":
-        """What follows an attempt that failed `elapsed_seconds` after the first one began."""
+        """Decide on a retry after an attempt at a target that has made `attempts_made`.
+
+        `elapsed_seconds` is the time since the call started, `random` returns numbers from 0 to
+        below 1.
+        """
         if not error.retryable:
             return Decision(None, "the same request would fail again")
         if attempts_made >= self.attempts:
@@ -61,21 +67,22 @@ class RetryPolicy:
         return Decision(wait, "retryable")
 
     def backoff_seconds(self, attempts_made: int, random: Callable[[], float]) -> float:
-        """A time between nothing and `initial * 2^(attempts - 1)`, the latter at most `max`."""
+        """Return a time between 0 and `initial * 2^(attempts - 1)`, the latter at most `max`."""
         ceiling = self.backoff_initial_seconds * 2.0 ** min(attempts_made - 1, 30)
         return random() * min(self.backoff_max_seconds, ceiling)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Wait so long and try again, or (None) give up; and why."""
+    """Whether to retry, and why."""
 
     wait_seconds: float | None
+    """The backoff; None: give up."""
     reason: str
 
 
 def read_retry_after(head: Head, wall_clock_seconds: float) -> float | None:
-    """How long the provider asks to wait, from its headers; None when it does not say.
+    """Return the seconds that the response headers request to wait; None if they do not.
 
     `retry-after-ms`, then `retry-after` (seconds or an HTTP date), then the nearest
     rate-limit reset (a duration such as `6m0s`, epoch seconds, or an RFC 3339 time).
@@ -93,7 +100,7 @@ def read_retry_after(head: Head, wall_clock_seconds: float) -> float | None:
         else:
             return max(0.0, when.timestamp() - wall_clock_seconds)
     if head.status != 429:
-        return None  # rate-limit headers come with every answer
+        return None  # rate-limit headers are part of every response
     resets = [_reset_seconds(head.get(name), wall_clock_seconds) for name in _RESET_HEADERS]
     known = [seconds for seconds in resets if seconds is not None]
     return min(known) if known else None

@@ -1,7 +1,7 @@
-"""What a failed attempt is called: the error that a client may get to read.
+"""The errors of failed attempts, as the client may receive them.
 
-Clients read these texts, too: OpenCode tries an error event of Anthropic again only when its
-text has words such as "connection lost", "connection error" or "request timeout".
+Clients match these messages: OpenCode retries an Anthropic error event only if its message
+contains words such as "connection lost", "connection error" or "request timeout".
 """
 
 from collections.abc import Mapping
@@ -25,25 +25,53 @@ _MISSING_BY_LIMIT: Mapping[str, str] = {
 
 
 def connect_error(host: str, reason: str) -> ProviderError:
-    """The provider could not be connected to."""
+    """No connection to the provider could be established."""
     return _transport_error(f"Connection error: {host} could not be connected to: {reason}")
 
 
 def lost_error(host: str, reason: str, *, had_answered: bool) -> ProviderError:
-    """The connection was reset, or closed too early."""
+    """The connection was reset, or closed too early; `had_answered`: after the response head."""
     moment = "before its response was complete" if had_answered else "before answering"
     return _transport_error(f"Connection lost: {host} closed it {moment}: {reason}")
 
 
 def timeout_error(host: str, limit: str, seconds: float) -> ProviderError:
-    """A limit of `[timeouts]` passed; the error names it and its seconds."""
+    """A limit of `[timeouts]` passed; the message contains its name and its seconds."""
     missing = f"{_MISSING_BY_LIMIT[limit]} within {seconds:g} s (limit: {limit})"
     message = f"Request timeout: {host} {missing}."
     return make_error(status=504, type="timeout_error", message=message)
 
 
-def placed(error: ProviderError, head: Head | None, wall_clock_seconds: float) -> ProviderError:
-    """The error with the request id and the wait that the response's head names."""
+def unreadable_error(host: str, reason: str) -> ProviderError:
+    """The response body has a content coding that cannot be decoded, or is broken."""
+    return _transport_error(f"{host} sent a body that cannot be decoded: {reason}")
+
+
+def not_a_stream_error(host: str) -> ProviderError:
+    """The client was already sent the head of an event stream."""
+    return _transport_error(f"{host} sent no event stream.")
+
+
+def internal_error() -> ProviderError:
+    """A bug in this proxy ended the call."""
+    return _transport_error("wiremend: internal error")
+
+
+def refused_error(host: str, seconds: float, last_failure: str) -> ProviderError:
+    """The provider's circuit breaker stays open for these seconds.
+
+    It has no Retry-After: Codex would wait for it before each of its 30 tries, five minutes in
+    all, where its own backoff gives up after half a minute.
+    """
+    last = f" Last: {last_failure}" if last_failure else ""
+    message = f"{host} failed several calls in a row and is asked again in {seconds:.0f} s.{last}"
+    return make_error(status=503, type="overloaded_error", message=message)
+
+
+def with_response_metadata(
+    error: ProviderError, head: Head | None, wall_clock_seconds: float
+) -> ProviderError:
+    """Return the error with the request id and the retry wait of the response head, if any."""
     if head is None:
         return error
     wait = read_retry_after(head, wall_clock_seconds)
@@ -55,7 +83,7 @@ def placed(error: ProviderError, head: Head | None, wall_clock_seconds: float) -
 
 
 def error_of_status(head: Head, body: bytes) -> ProviderError:
-    """The error that an HTTP error response reports; its status is the response's."""
+    """Return the error in the body of an HTTP error response, with the response's status."""
     try:
         error = read_error(orjson.loads(body))
     except orjson.JSONDecodeError:

@@ -45,7 +45,7 @@ from wiremend.engine.actions import (
     CutResponse,
     FinishResponse,
     Head,
-    Note,
+    LogLine,
     ReleaseAttempt,
     Respond,
     ShowBody,
@@ -293,7 +293,7 @@ class MendedHttpStream(HttpStream):
                 yield from self._respond(head, body)
             case CutResponse(reason):
                 yield from self._cut_response(reason)
-            case Note(text, warning):
+            case LogLine(text, warning):
                 yield commands.Log(f"wiremend: {text}", WARNING if warning else INFO)
 
     def _address(self, target: int) -> None:

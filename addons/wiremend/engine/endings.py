@@ -1,0 +1,145 @@
+"""How a failed call ends for its client: the form of the error, and its words.
+
+The form depends on what the client has been sent (`Shown`):
+
+    shown     form of the error
+    -------   ----------------------------------------------------------------------------
+    NOTHING   an HTTP error: the provider's own if it is readable, else in its envelope
+    HEAD      the protocol's error event
+    CONTENT   the protocol's error event; a body that is not understood is broken off
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wiremend.adapt.rejection_recovery import TOOL_NAMED
+from wiremend.engine.actions import CutResponse, FinishResponse, Respond
+from wiremend.engine.attempts import AttemptLog, describe_attempts
+from wiremend.engine.call_settings import CallSettings
+from wiremend.engine.client_response import Shown
+from wiremend.engine.error_responses import (
+    error_response,
+    with_explained_message,
+    with_some_message,
+)
+from wiremend.engine.fallback import TargetChoice
+from wiremend.engine.response_reader import BodyMode, ResponseReading
+from wiremend.engine.transport_errors import internal_error, refused_error
+from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.rules.rule import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last bytes of a response, if any, and the action that ends it."""
+
+    action: Respond | FinishResponse | CutResponse
+    outcome: str
+    """For people: "ok", "error 502", "error 502 in the stream", "cut"."""
+    data: bytes = b""
+    findings: Sequence[Finding] = ()
+
+    @property
+    def is_success(self) -> bool:
+        """Return whether the client has a complete response without an error."""
+        return self.outcome == "ok"
+
+
+class Endings:
+    """Writes the endings of one call. It changes nothing but the response's repair state."""
+
+    def __init__(self, settings: CallSettings, choice: TargetChoice, log: AttemptLog) -> None:
+        self._settings = settings
+        self._choice = choice
+        self._log = log
+
+    def refusal(self) -> Ending:
+        """Return the HTTP error for a call that every circuit breaker refused."""
+        host = self._choice.target.provider
+        error = refused_error(host, self._choice.refused_seconds, self._choice.last_failure)
+        return _http_error(
+            error_response(self._settings.protocol, error, host=host, attempts=0, head=None)
+        )
+
+    def after_fault(self, shown: Shown) -> Ending:
+        """Return the ending after an internal fault, without what may have caused it."""
+        error = internal_error()
+        if shown is not Shown.NOTHING:
+            return Ending(CutResponse(error.message), "cut")
+        return _http_error(
+            error_response(
+                self._settings.protocol,
+                error,
+                host="wiremend",
+                attempts=self._log.number,
+                head=None,
+            )
+        )
+
+    def ending(self, error: ProviderError, shown: Shown, response: ResponseReading) -> Ending:
+        """Return how a response ends in this error, in the form that the client can receive."""
+        error = self._with_tries(error)
+        if shown is Shown.NOTHING:
+            return self._http_ending(error, response)
+        if shown is Shown.HEAD:
+            # Only keep-alives were sent: the events of the failed attempt were never seen.
+            return self._stream_ending(error, response.fresh_repair().fail)
+        if response.mode is BodyMode.UNTOUCHED:
+            return Ending(CutResponse(error.message), "cut")
+        if missing := response.missing_end():
+            data = b"".join(mended.data for mended in missing)
+            findings = [finding for mended in missing for finding in mended.findings]
+            return Ending(FinishResponse(), "ok", data, findings)
+        return self._stream_ending(error, response.fail_stream)
+
+    def _http_ending(self, error: ProviderError, response: ResponseReading) -> Ending:
+        own = response.own_error()
+        if own is not None and self._choice.number == 0:
+            # After a fallback the client gets an account of every attempt instead.
+            findings: list[Finding] = []
+            body = with_explained_message(own.body, lambda text: self._explain(text, findings))
+            return _http_error(Respond(response.whole_head(own.head, body), body), findings)
+        error, findings = self._explained(error)
+        answer = error_response(
+            self._settings.protocol,
+            error,
+            host=self._choice.target.provider,
+            attempts=self._log.number,
+            head=response.head,
+        )
+        return _http_error(answer, findings)
+
+    def _stream_ending(
+        self, error: ProviderError, fail: Callable[[ProviderError], bytes]
+    ) -> Ending:
+        error, findings = self._explained(error)
+        host, attempts = self._choice.target.provider, self._log.number
+        error = with_some_message(error, host=host, attempts=attempts)
+        data = fail(error)
+        action = FinishResponse() if data else CutResponse(error.message)
+        return Ending(action, f"error {error.status} in the stream", data, findings)
+
+    def _explained(self, error: ProviderError) -> tuple[ProviderError, list[Finding]]:
+        findings: list[Finding] = []
+        return error.with_message(self._explain(error.message, findings)), findings
+
+    def _explain(self, message: str, findings: list[Finding]) -> str:
+        """Return the message, followed by the names of the tools it refers to by index."""
+        if self._settings.fitted is None:
+            return message
+        explained = self._settings.fitted.explain(self._choice.number, message)
+        if explained != message:
+            findings.append(self._log.finding(TOOL_NAMED, message, "tools named"))
+        return explained
+
+    def _with_tries(self, error: ProviderError) -> ProviderError:
+        """After a fallback, append all attempts to the message of the provider's own error."""
+        if self._choice.number == 0:
+            return error
+        host, attempts = self._choice.target.provider, self._log.tries_here
+        message = with_some_message(error, host=host, attempts=attempts).message
+        return error.with_message(f"{message} {describe_attempts(self._log.records)}")
+
+
+def _http_error(answer: Respond, findings: Sequence[Finding] = ()) -> Ending:
+    return Ending(answer, f"error {answer.head.status}", findings=findings)

@@ -1,0 +1,165 @@
+"""What follows a failed attempt: a changed request, a retry, another target, or the end."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from wiremend.engine import transport_rules as transport
+from wiremend.engine.attempts import AttemptLog, AttemptOutcome
+from wiremend.engine.call_settings import CallSettings
+from wiremend.engine.fallback import TargetChoice
+from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.routing import providers as routing
+from wiremend.rules.rule import Finding, Rule
+
+FREE_RETRIES = 2
+"""How often a stale connection is replaced without counting as an attempt."""
+
+
+class NextStep(Enum):
+    """What the machine does next."""
+
+    SEND_AGAIN = auto()
+    """Start another attempt at the same target, at once and over a new connection."""
+    BACK_OFF = auto()
+    """Start another attempt at the same target after a wait."""
+    ENTER_TARGET = auto()
+    """Start the first attempt at the target that is now the current one."""
+    GIVE_UP = auto()
+    """End the response to the client in the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The next step, and what was found on the way to it."""
+
+    step: NextStep
+    findings: Sequence[Finding] = ()
+    wait_seconds: float = 0.0
+    """How long to back off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed attempt."""
+
+    error: ProviderError
+    rule: Rule | None = None
+    """The rule that found it; None: the provider rejected the request, so a retry is no use."""
+    is_final: bool = False
+    """Whether a retry is ruled out for another reason."""
+
+    @property
+    def message(self) -> str:
+        """The failure in a few words, never empty."""
+        error = self.error
+        if self.rule is None:
+            return f"status {error.status}"
+        return error.message or error.code or error.type or f"status {error.status}"
+
+
+class Recovery:
+    """Decides what follows each failure of one call.
+
+    It uses up retry budgets, changes rejected requests, selects targets and keeps the attempt
+    log; the machine starts the attempts. Times are monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        settings: CallSettings,
+        choice: TargetChoice,
+        log: AttemptLog,
+        random: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._choice = choice
+        self._log = log
+        self._random = random
+        self._started = 0.0
+        self._free_retries = 0
+
+    def start(self, now: float) -> Decision:
+        """Select the first target; GIVE_UP if every circuit breaker refuses the call."""
+        self._started = now
+        return self._enter_target(now)
+
+    def after_stale_connection(self, now: float, reason: str) -> Decision | None:
+        """A reused connection was closed before the response; None if that happened too often."""
+        if self._free_retries >= FREE_RETRIES:
+            return None
+        self._free_retries += 1
+        self._log.end(now, AttemptOutcome.STALE, reason)
+        finding = self._log.finding(transport.STALE_CONNECTION, reason, "sent again at once")
+        return Decision(NextStep.SEND_AGAIN, [finding])
+
+    def after_failure(self, now: float, failure: Failure, *, is_hidden: bool) -> Decision:
+        """Decide what follows; `is_hidden`: the client has been sent nothing of it."""
+        if not is_hidden:
+            findings = self._findings(failure, "ended in the protocol's error")
+            return self._give_up(now, failure, findings, may_fall_back=False)
+        if amendments := self._amend(failure.error):
+            self._log.end(now, AttemptOutcome.REJECTED, f"refused: {failure.error.message}")
+            return Decision(NextStep.SEND_AGAIN, amendments)
+        if failure.rule is None:
+            return self._give_up(now, failure, [], may_fall_back=True)
+        retry = self._settings.retry.decide(
+            failure.error,
+            attempts_made=self._log.tries_here,
+            elapsed_seconds=now - self._started,
+            random=self._random,
+        )
+        wait = retry.wait_seconds
+        if wait is None or failure.is_final or not self._choice.take_retry(now):
+            findings = self._findings(failure, f"gave up: {retry.reason}")
+            return self._give_up(now, failure, findings, may_fall_back=True)
+        findings = self._findings(failure, f"trying again in {wait:.2f} s")
+        self._log.end(now, AttemptOutcome.FAILED, failure.message)
+        return Decision(NextStep.BACK_OFF, findings, wait)
+
+    def _amend(self, error: ProviderError) -> list[Finding]:
+        """Change a request that the provider rejected; empty if it stays as it is."""
+        if self._settings.fitted is None:
+            return []
+        return self._settings.fitted.amend(self._choice.number, error)
+
+    def _give_up(
+        self, now: float, failure: Failure, findings: list[Finding], *, may_fall_back: bool
+    ) -> Decision:
+        """The current target failed for good: select the next one, if there is one."""
+        failed = self._choice.target
+        self._log.end(now, AttemptOutcome.FAILED, failure.message)
+        self._choice.failed(now, failure.error.status, failure.message)
+        if not may_fall_back or not self._choice.prepare_fallback(failure.error):
+            return Decision(NextStep.GIVE_UP, findings)
+        decision = self._enter_target(now)
+        findings += decision.findings
+        if decision.step is NextStep.ENTER_TARGET:
+            chosen = self._choice.target
+            found = f"{failed.model or 'the call'} failed at {failed.provider}: {failure.message}"
+            done = f"asked {chosen.model} at {chosen.provider}"
+            findings.append(self._log.finding(routing.FELL_BACK, found, done, ahead=1))
+        return Decision(decision.step, findings)
+
+    def _enter_target(self, now: float) -> Decision:
+        """Select the next target whose circuit breaker admits the call."""
+        found_one, refused = self._choice.move_on(now)
+        findings = [
+            self._log.finding(
+                transport.REFUSED,
+                f"{target.provider} {target.model}: the circuit breaker is open",
+                "nothing was sent",
+            )
+            for target in refused
+        ]
+        if not found_one:
+            return Decision(NextStep.GIVE_UP, findings)
+        self._log.enter_target()
+        if self._settings.fitted is not None and self._choice.number:
+            findings += self._settings.fitted.at(self._choice.number).findings
+        return Decision(NextStep.ENTER_TARGET, findings)
+
+    def _findings(self, failure: Failure, done: str) -> list[Finding]:
+        if failure.rule is None:
+            return []
+        return [self._log.finding(failure.rule, failure.message, done)]

@@ -1,0 +1,259 @@
+"""Whatever happens, and in whatever order, a call moves along its table and ends once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wiremend.engine.actions import (
+    Action,
+    CutResponse,
+    FinishResponse,
+    Head,
+    Respond,
+    ShowBody,
+    ShowHead,
+    StartAttempt,
+)
+from wiremend.engine.call_machine import TRANSITIONS, AttemptEvent, AttemptState, CallMachine
+from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeouts
+from wiremend.engine.health import HealthLimits, ProviderHealth
+from wiremend.engine.machine import IllegalMove
+from wiremend.engine.retry import RetryPolicy
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.repairer import StreamContext
+
+from engine.test_call_machine import (
+    BLOCK_START,
+    DELTA,
+    GOOD,
+    GOOD_JSON,
+    JSON,
+    MESSAGE_START,
+    MESSAGE_STOP,
+    PING,
+    SSE,
+    WRAPPED,
+)
+from engine.test_refused_requests import FIELD, REFUSED, error, fitted
+
+Move = tuple[AttemptState, AttemptEvent]
+
+
+class RecordingMachine(CallMachine):
+    """A call machine that keeps the moves it was asked for."""
+
+    def __init__(self, settings: CallSettings) -> None:
+        self.moves: list[Move] = []
+        super().__init__(settings, random=lambda: 0.5, wall_clock=lambda: 0.0)
+
+    def _move(self, event: AttemptEvent) -> None:
+        self.moves.append((self._state, event))
+        super()._move(event)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A method of the machine, what it is given, and how many seconds pass before."""
+
+    method: str
+    arguments: tuple[Any, ...] = ()
+    keywords: tuple[tuple[str, Any], ...] = ()
+    seconds: float = 0.0
+
+
+HEADS = (
+    SSE,
+    JSON,
+    REFUSED,
+    Head(429, ((b"content-type", b"application/json"), (b"retry-after", b"500"))),
+    Head(503, ((b"content-type", b"text/html"),)),
+    Head(307, ()),
+    Head(200, ((b"content-type", b"text/event-stream"), (b"content-encoding", b"gzip"))),
+)
+BODIES = (
+    MESSAGE_START,
+    PING,
+    BLOCK_START + DELTA,
+    DELTA[:20],
+    GOOD,
+    GOOD.removesuffix(MESSAGE_STOP),
+    WRAPPED,
+    GOOD_JSON,
+    error(FIELD),
+    b"",
+)
+
+
+def _step(method: str, *arguments: Any, seconds: float = 0.0, **keywords: Any) -> Step:
+    return Step(method, arguments, tuple(keywords.items()), seconds)
+
+
+STEPS = (
+    _step("connected", reused=False),
+    _step("connected", reused=True),
+    *(_step("head", head, seconds=0.5) for head in HEADS),
+    *(_step("body", data, seconds=0.1) for data in BODIES),
+    _step("body_end"),
+    _step("attempt_failed", "reset", seconds=1.0),
+    _step("client_gone"),
+    *(_step("wake", seconds=seconds) for seconds in (0.0, 1.0, 6.0, 16.0, 70.0)),
+    _step("stop_mending", b"x"),
+)
+
+
+def settings_of(random: Random) -> CallSettings:
+    streaming = random.random() < 0.7
+    health = ProviderHealth(HealthLimits(failures=1, retry_floor=2.0))
+    if random.random() < 0.1:
+        health.of("api.anthropic.com", "m").breaker.failed(100.0)
+    targets = [Target("api.anthropic.com", "m", health.of("api.anthropic.com", "m"))]
+    if random.random() < 0.5:
+        targets.append(Target("opencode.ai", "minimax-m3"))
+    return CallSettings(
+        protocol=ANTHROPIC,
+        targets=tuple(targets),
+        streaming=streaming,
+        context=StreamContext(model="m"),
+        fitted=fitted(*(target.provider for target in targets)) if random.random() < 0.4 else None,
+        showing=random.choice(("live", "guarded", "buffered")),
+        raise_errors=random.random() < 0.8,
+        retry=RetryPolicy(attempts=random.choice((1, 2, 4)), backoff_initial_seconds=20.0),
+        timeouts=Timeouts(
+            connect=60, first_byte=60, answer=60, idle=60, progress=65, total=random.choice((0, 30))
+        ),
+        heartbeat=Heartbeat(after=random.choice((0.0, 15.0))),
+    )
+
+
+def walk(machine: RecordingMachine, steps: Sequence[Step]) -> list[Action]:
+    now = 100.0
+    actions = machine.start(now)
+    for step in steps:
+        now += step.seconds
+        actions += getattr(machine, step.method)(now, *step.arguments, **dict(step.keywords))
+    return actions
+
+
+def check(machine: RecordingMachine, actions: Sequence[Action]) -> None:
+    """The client gets one response at most; each attempt is started, ended and recorded once."""
+    sent = [a for a in actions if isinstance(a, ShowHead | ShowBody | FinishResponse | Respond)]
+    ends = [a for a in actions if isinstance(a, FinishResponse | Respond | CutResponse)]
+    assert len(ends) <= 1
+    assert sum(isinstance(action, ShowHead) for action in sent) <= 1
+    if sent and not isinstance(sent[0], Respond):
+        assert isinstance(sent[0], ShowHead)
+    if ends:
+        after_the_end = actions[actions.index(ends[0]) + 1 :]
+        assert not any(isinstance(action, ShowHead | ShowBody) for action in after_the_end)
+        assert machine.answered
+    started = [action.number for action in actions if isinstance(action, StartAttempt)]
+    recorded = [record.number for record in machine.attempts]
+    assert recorded == started[: len(recorded)]
+    if machine.answered:
+        assert recorded == started
+
+
+@given(seed=st.integers(0, 10_000), steps=st.lists(st.sampled_from(STEPS), max_size=30))
+def test_no_order_of_events_is_illegal(seed: int, steps: list[Step]) -> None:
+    machine = RecordingMachine(settings_of(Random(seed)))
+    check(machine, walk(machine, steps))
+
+
+LIKELY = {
+    AttemptState.CONNECTING: ("connected",) * 4 + ("attempt_failed", "wake", "client_gone"),
+    AttemptState.WAITING: ("head",) * 4 + ("attempt_failed", "wake", "client_gone"),
+    AttemptState.READING: ("body",) * 4 + ("body_end", "attempt_failed", "wake", "client_gone"),
+    AttemptState.BACKING_OFF: ("wake",) * 4 + ("client_gone",),
+    AttemptState.DRAINING: ("body_end", "attempt_failed", "wake", "client_gone"),
+}
+"""A walk of events that fit the state comes further than one of any events."""
+
+
+def test_every_move_of_the_table_is_made() -> None:
+    seen: set[Move] = set()
+    for seed in range(1500):
+        random = Random(seed)
+        machine = RecordingMachine(settings_of(random))
+        now = 100.0
+        actions = machine.start(now)
+        for _ in range(12):
+            methods = LIKELY.get(machine._state)
+            if methods is None:
+                break
+            method = random.choice(methods)
+            step = random.choice([step for step in STEPS if step.method == method])
+            now += step.seconds
+            actions += getattr(machine, method)(now, *step.arguments, **dict(step.keywords))
+        check(machine, actions)
+        seen.update(machine.moves)
+    outside = {
+        (AttemptState.NEW, AttemptEvent.CLIENT_LEFT),
+        (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT),
+    }
+    assert seen == set(TRANSITIONS) - outside
+
+
+def test_a_client_may_leave_before_the_first_attempt() -> None:
+    machine = RecordingMachine(settings_of(Random(1)))
+    machine.client_gone(0.0)
+    assert machine.over
+    assert (machine.outcome, machine.attempts) == ("cancelled by client", ())
+
+
+class BrokenRequests:
+    """Requests whose rules have a bug."""
+
+    def at(self, target: int) -> Any:
+        return fitted().at(0)
+
+    def accepted(self, target: int) -> tuple[()]:
+        return ()
+
+    def amend(self, target: int, error: Exception) -> Any:
+        raise RuntimeError("a bug")
+
+
+def broken(*, streaming: bool = True) -> RecordingMachine:
+    machine = RecordingMachine(
+        CallSettings(
+            protocol=ANTHROPIC,
+            targets=(Target("api.anthropic.com", "m"),),
+            streaming=streaming,
+            fitted=BrokenRequests(),  # type: ignore[arg-type]
+            retry=RetryPolicy(attempts=1),
+        )
+    )
+    walk(machine, [_step("connected", reused=False), _step("head", SSE)])
+    with pytest.raises(RuntimeError):
+        machine.body_end(101.0)
+    return machine
+
+
+def test_a_fault_after_upstream_ended_ends_the_call_at_once() -> None:
+    machine = broken()
+    response = next(a for a in machine.stop_mending(101.0) if isinstance(a, Respond))
+    assert response.head.status == 502
+    assert b"internal error" in response.body
+    assert machine.over
+
+
+def test_a_client_may_leave_after_a_fault() -> None:
+    machine = broken()
+    machine.client_gone(101.0)
+    assert machine.moves[-1] == (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT)
+    assert machine.over
+
+
+def test_a_move_outside_the_table_names_state_and_event() -> None:
+    machine = RecordingMachine(settings_of(Random(1)))
+    with pytest.raises(IllegalMove, match=r"^CONNECTED is not legal in AttemptState\.NEW$"):
+        machine._move(AttemptEvent.CONNECTED)
+
+
+@pytest.mark.parametrize("event", AttemptEvent)
+def test_nothing_moves_a_call_that_is_over(event: AttemptEvent) -> None:
+    assert (AttemptState.OVER, event) not in TRANSITIONS
