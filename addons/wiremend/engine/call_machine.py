@@ -61,6 +61,7 @@ from wiremend.rules import errors, routing, transport
 from wiremend.rules.finding import Finding, Rule
 from wiremend.rules.fitted_requests import TOOL_NAMED
 from wiremend.rules.mending import Kind, Mended
+from wiremend.sse import BYTE_ORDER_MARK
 
 DRAIN_SECONDS = 1.0
 """How long a finished response's connection may take to come clean, to be used again."""
@@ -623,6 +624,9 @@ class CallMachine:
         self._last_shown = now
 
     def _show(self, now: float, actions: list[Action], data: bytes) -> None:
+        if self._shown is Shown.HEAD:
+            # Behind a keep-alive, clients would read a byte order mark as part of a field's name.
+            data = data.removeprefix(BYTE_ORDER_MARK)
         if not data:
             return
         if self._shown is Shown.NOTHING:

@@ -33,7 +33,9 @@ _BODIES: Mapping[WireProtocol, Callable[[bytes, StreamContext], MendedBody]] = {
 def make_mender(protocol: WireProtocol, context: StreamContext) -> Mender:
     """A fresh mender for one attempt's event stream."""
     mender = _STREAMS[protocol](context)
-    return NamingBack(mender, context.renamed) if context.renamed else mender
+    if not context.renamed:
+        return mender
+    return NamingBack(mender, context.renamed, is_array=context.array)
 
 
 def mend_body(protocol: WireProtocol, body: bytes, context: StreamContext) -> MendedBody:

@@ -7,7 +7,7 @@ hold one of them is not even parsed, and keeps its bytes.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wiremend import sse
+from wiremend import json_array, sse
 from wiremend.json_spans import Edits, Path, parse
 from wiremend.protocols.errors import ProviderError
 from wiremend.rules.mending import Decoder, Mended, Mender
@@ -45,9 +45,12 @@ def name_back(data: bytes, renamed: Mapping[str, str]) -> bytes:
 class NamingBack:
     """A mender before which every event gets the client's names back."""
 
-    def __init__(self, mender: Mender, renamed: Mapping[str, str]) -> None:
+    def __init__(
+        self, mender: Mender, renamed: Mapping[str, str], *, is_array: bool = False
+    ) -> None:
         self._mender = mender
         self._renamed = renamed
+        self._is_array = is_array
 
     def decoder(self) -> Decoder:
         """A fresh decoder for the stream's framing."""
@@ -76,11 +79,8 @@ class NamingBack:
         data = name_back(event.data, self._renamed)
         if data is event.data:
             return event
-        if event.data in event.raw:
-            raw = event.raw.replace(event.data, data, 1)
-        else:  # several data lines
-            raw = sse.encode(data, event.type)
-        return sse.Event(raw, event.type, data, event.complete)
+        write = json_array.with_data if self._is_array else sse.with_data
+        return sse.Event(write(event, data), event.type, data, event.complete)
 
 
 def _names(value: Any) -> Iterator[tuple[Path, str]]:
