@@ -60,9 +60,10 @@ def rewrite_events(data: bytes) -> None:
     for event in sse.Decoder().feed(data):
         if event.raw == sse.BYTE_ORDER_MARK:
             continue
-        decoder = sse.Decoder()
-        rewritten = [*decoder.feed(sse.with_data(event, b"{}")), *decoder.end()]
-        assert [(one.data, one.complete) for one in rewritten] == [(b"{}", True)]
+        for written, read in ((b"{}", b"{}"), (b"{\r\n\r1\n}", b"{\n\n1\n}")):
+            decoder = sse.Decoder()
+            rewritten = [*decoder.feed(sse.with_data(event, written)), *decoder.end()]
+            assert [(one.data, one.complete) for one in rewritten] == [(read, True)]
 
 
 def judge(framing: Framing, data: bytes) -> None:
