@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from framings import FRAMINGS, bytes_of, codes_of
@@ -15,6 +16,7 @@ from strategies import chat_completions as chat_streams
 from strategies import gemini as gemini_streams
 from strategies import responses as responses_streams
 from strategies.mutations import chunked
+from strategies.wire import ALL, BYTE_ORDER_MARK, MODEL, lines_of, values_of
 from wiremend.catalogue import catalogue
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.repairer import Kind
@@ -36,15 +38,129 @@ FAILURE = make_error(status=502, message="the connection was reset")
 each_framing = pytest.mark.parametrize("name", STREAMS)
 
 
+def renamed_model(stream: bytes, model: str) -> bytes:
+    """The stream with another model's name in place of its own, however that is written."""
+    name = MODEL.encode()
+    for written in (name, name.replace(b"/", b"\\/")):
+        stream = stream.replace(b'"%s"' % written, b'"%s"' % model.encode())
+    return stream
+
+
 @each_framing
 @given(data=st.data())
 def test_a_valid_stream_passes_byte_for_byte_in_any_chunks(name: str, data: st.DataObject) -> None:
     framing = FRAMINGS[name]
     stream = b"".join(data.draw(STREAMS[name][0]()))
     assert framing.violations(stream) == []
-    mended = framing.mend(data.draw(chunked(stream)), framing.context())
+    context = framing.context(shown_model=data.draw(st.sampled_from([None, MODEL])))
+    mended = framing.mend(data.draw(chunked(stream)), context)
     assert bytes_of(mended) == stream
     assert codes_of(mended) == []
+
+
+@each_framing
+@given(data=st.data())
+def test_restored_names_change_nothing_else(name: str, data: st.DataObject) -> None:
+    framing = FRAMINGS[name]
+    stream = b"".join(data.draw(STREAMS[name][0]()))
+    model = data.draw(st.sampled_from([None, MODEL, "shown"]))
+    tools = data.draw(st.sampled_from([{}, {"read": "the_client_s"}, {"of_another_call": "read"}]))
+    context = framing.context(shown_model=model, renamed=tools)
+    expected = stream if model in (None, MODEL) else renamed_model(stream, model)
+    for wire_name, own_name in tools.items():
+        expected = expected.replace(b'"%s"' % wire_name.encode(), b'"%s"' % own_name.encode())
+    mended = framing.mend(data.draw(chunked(stream)), context)
+    assert bytes_of(mended) == expected
+    assert codes_of(mended) == []
+
+
+@pytest.mark.parametrize("name", ["chat", "responses"])
+@given(data=st.data())
+def test_openai_python_gets_no_lines_that_it_cannot_read(name: str, data: st.DataObject) -> None:
+    """What the rule drops for that SDK, and nothing else."""
+    framing = FRAMINGS[name]
+    events = data.draw(STREAMS[name][0]())
+    context = framing.context(client="openai-python")
+    mended = framing.mend(data.draw(chunked(b"".join(events))), context)
+    expected = b"".join(map(for_openai_python, as_received(events)))
+    assert bytes_of(mended) == expected
+    found = {"S005"} if expected != b"".join(events) else set()
+    assert set(codes_of(mended)) == found
+
+
+def for_openai_python(event: bytes) -> bytes:
+    """The event without `id` and `retry` lines, and without its type if it has no data."""
+    mark = BYTE_ORDER_MARK if event.startswith(BYTE_ORDER_MARK) else b""
+    lines = lines_of(event.removeprefix(mark))
+    dropped = {b"id", b"retry"}
+    if all(line.partition(b":")[0] != b"data" for line, _ in lines):
+        dropped.add(b"event")
+    return mark + rejoined([one for one in lines if one[0].partition(b":")[0] not in dropped])
+
+
+def as_received(events: list[bytes]) -> list[bytes]:
+    """The events with each blank line whole: CR behind a line, and LF behind that, is CRLF."""
+    received: list[bytes] = []
+    for event in events:
+        if event == b"\n" and received and received[-1].endswith(b"\n\r"):
+            received[-1] += event
+        else:
+            received.append(event)
+    return received
+
+
+def rejoined(lines: list[tuple[bytes, bytes]]) -> bytes:
+    """The lines of an event again; where a CR came before its blank line, that is a CR, too."""
+    written = b""
+    for line, end in lines:
+        written += b"\r" if not line and written.endswith(b"\r") else line + end
+    return written
+
+
+@given(data=st.data())
+def test_gemini_gets_data_lines_alone(data: st.DataObject) -> None:
+    """What the rules drop for Google's SDKs, and nothing else."""
+    framing = FRAMINGS["gemini"]
+    events = data.draw(gemini_streams.valid_streams(ALL))
+    stream = b"".join(events)
+    model = data.draw(st.sampled_from([None, MODEL, "shown"]))
+    mended = framing.mend(data.draw(chunked(stream)), framing.context(shown_model=model))
+    expected = b"".join(map(for_gemini, as_received(events)))
+    if model == "shown":
+        expected = renamed_model(expected, model)
+    assert bytes_of(mended) == expected
+    is_changed = expected != stream if model != "shown" else None
+    codes = set(codes_of(mended))
+    assert codes <= {"S401", "S410"}
+    assert is_changed is None or bool(codes) == is_changed
+    assert framing.violations(expected) == []
+
+
+def for_gemini(event: bytes) -> bytes:
+    """The event's data lines, each with a space after its colon, and its blank line."""
+    kept = []
+    for line, end in lines_of(event.removeprefix(BYTE_ORDER_MARK)):
+        name, _, value = line.partition(b":")
+        if not line:
+            kept.append((line, end))
+        elif name == b"data":
+            kept.append((b"data: " + value.removeprefix(b" "), end))
+    return rejoined(kept)
+
+
+@pytest.mark.parametrize("client", ["gemini-cli", "python-genai"])
+@given(data=st.data())
+def test_google_s_clients_are_told_the_same(client: str, data: st.DataObject) -> None:
+    framing = FRAMINGS["gemini"]
+    stream = b"".join(data.draw(gemini_streams.valid_streams(ALL)))
+    model = data.draw(st.sampled_from([None, MODEL, "shown"]))
+    context = framing.context(client=client, shown_model=model)
+    mended = framing.mend(data.draw(chunked(stream)), context)
+    out = bytes_of(mended)
+    expected = stream if model != "shown" else renamed_model(stream, model)
+    assert [one for _, one in values_of(out)] == [one for _, one in values_of(expected)]
+    assert set(codes_of(mended)) <= {"S401", "S410", "S413"}
+    assert framing.violations(out) == []
 
 
 @each_framing
@@ -59,14 +175,15 @@ def test_whatever_comes_in_what_goes_out_is_valid_and_stays_as_it_is(
     context = framing.context(
         client=data.draw(st.sampled_from(framing.clients)),
         tool_names=data.draw(TOOLS),
-        shown_model=data.draw(st.sampled_from([None, None, "shown"])),
+        shown_model=data.draw(st.sampled_from([None, None, MODEL, "shown"])),
+        renamed=data.draw(st.sampled_from([{}, {}, {"read": "the_client_s"}])),
     )
     mended = framing.mend([stream], context)
     out = bytes_of(mended)
     assert framing.violations(out) == [], out.decode("utf-8", "replace")
     in_chunks = framing.mend(data.draw(chunked(stream)), context)
     assert (bytes_of(in_chunks), codes_of(in_chunks)) == (out, codes_of(mended))
-    again = framing.mend([out], context)
+    again = framing.mend([out], replace(context, renamed={}))
     assert (bytes_of(again), codes_of(again)) == (out, [])
 
 

@@ -431,6 +431,20 @@ def test_a_silent_stream_is_kept_alive_and_still_retried() -> None:
     assert call.body(28, GOOD) == [ShowBody(GOOD), FinishResponse()]
 
 
+@pytest.mark.parametrize("cut", [0, 2, 3, 10])
+def test_a_byte_order_mark_is_shown_at_the_start_of_the_body_alone(cut: int) -> None:
+    stream = b"\xef\xbb\xbf" + GOOD
+    call = Conversation(heartbeat=PATIENT)
+    call.begin()
+    call.body(1, stream[:cut])
+    assert call.body(2, stream[cut:])[:2] == [ShowHead(SSE), ShowBody(stream)]
+    call = Conversation(heartbeat=PATIENT)
+    call.begin()
+    call.body(1, stream[:cut])
+    assert call.wake(15) == [ShowHead(SSE), ShowBody(b"\n")]
+    assert call.body(16, stream[cut:])[0] == ShowBody(GOOD)
+
+
 def test_keep_alives_begin_before_upstream_answers() -> None:
     call = Conversation(heartbeat=PATIENT)
     call.begin(head=None)

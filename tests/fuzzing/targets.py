@@ -64,9 +64,12 @@ def decode(make: Callable[[], Decoder], data: bytes) -> None:
 def rewrite_events(data: bytes) -> None:
     """An event's payload can be replaced, and is then read back."""
     for event in sse.Decoder().feed(data):
-        decoder = sse.Decoder()
-        rewritten = [*decoder.feed(sse.with_data(event, b"{}")), *decoder.end()]
-        assert [(one.data, one.complete) for one in rewritten] == [(b"{}", True)]
+        if event.raw == sse.BYTE_ORDER_MARK:
+            continue
+        for written, read in ((b"{}", b"{}"), (b"{\r\n\r1\n}", b"{\n\n1\n}")):
+            decoder = sse.Decoder()
+            rewritten = [*decoder.feed(sse.with_data(event, written)), *decoder.end()]
+            assert [(one.data, one.complete) for one in rewritten] == [(read, True)]
 
 
 def judge(framing: Framing, data: bytes) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from strategies.mutations import Json, compact, mutated
+from strategies.wire import ALL, MODEL, Style, plain, styles
 
 _text = st.text(st.characters(codec="utf-8"), max_size=12)
 _arguments = st.dictionaries(_text, st.integers() | _text | st.none(), max_size=3)
@@ -60,7 +61,7 @@ def _json_deltas(draw: st.DrawFn) -> list[Json]:
 def valid_events(draw: st.DrawFn) -> list[Json]:
     """A valid stream, event by event."""
     usage = {"input_tokens": draw(st.integers(0, 10**6)), "output_tokens": 1}
-    message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude"}
+    message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL}
     message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
     events: list[Json] = [{"type": "message_start", "message": message}]
     kinds: list[str] = []
@@ -84,25 +85,26 @@ def valid_events(draw: st.DrawFn) -> list[Json]:
     return events
 
 
-def encode(event: Any, end: str = "\n") -> bytes:
+def write(style: Style, event: Any) -> bytes:
     """One event on the wire."""
     kind = event.get("type") if isinstance(event, dict) else None
-    head = f"event: {kind}{end}" if isinstance(kind, str) and "\n" not in kind else ""
-    return f"{head}data: {compact(event)}{end}{end}".encode()
+    is_type = isinstance(kind, str) and "\n" not in kind
+    return style.event(style.json(event), kind if is_type else "")
+
+
+def encode(event: Any) -> bytes:
+    """One event as Anthropic writes it."""
+    return write(plain(), event)
 
 
 @st.composite
-def valid_streams(draw: st.DrawFn) -> list[bytes]:
-    """A valid stream, one event an entry."""
-    end = draw(st.sampled_from(["\n", "\r\n"]))
-    written = [encode(event, end) for event in draw(valid_events())]
-    if draw(st.booleans()):
-        at = draw(st.integers(0, len(written) - 1))
-        written.insert(at, draw(st.sampled_from([b": comment\n\n", b"\n"])))
-    return written
+def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = ALL) -> list[bytes]:
+    """A valid stream in any form that the standard allows."""
+    style = draw(styles(allowed))
+    return style.stream([write(style, event) for event in draw(valid_events())])
 
 
 @st.composite
 def mutated_streams(draw: st.DrawFn) -> list[bytes]:
     """A stream with something wrong in it."""
-    return draw(mutated(draw(valid_events()), encode))
+    return draw(mutated(draw(valid_events()), write))

@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from strategies.mutations import Json, compact, mutated
+from strategies.wire import ALL, MODEL, Style, plain, styles
 
 DONE = b"data: [DONE]\n\n"
 _text = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -31,7 +32,7 @@ def _calls(draw: st.DrawFn) -> list[Json]:
 def valid_chunks(draw: st.DrawFn) -> list[Json]:
     """A valid stream, chunk by chunk, without its `[DONE]`."""
     base: Json = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1}
-    base |= {"model": "gpt", "system_fingerprint": None}
+    base |= {"model": MODEL, "system_fingerprint": None}
     deltas: list[Json] = [{"role": "assistant", "content": ""}]
     key = draw(st.sampled_from(["reasoning_content", "reasoning", "refusal", "content"]))
     deltas += [{key: text} for text in draw(st.lists(_text, max_size=3))]
@@ -54,23 +55,26 @@ def _chunk(base: Json, delta: Json, reason: str | None) -> Json:
     return base | {"choices": [choice]}
 
 
-def encode(chunk: Any, end: str = "\n") -> bytes:
+def write(style: Style, chunk: Any) -> bytes:
     """One chunk on the wire."""
-    return f"data: {compact(chunk)}{end}{end}".encode()
+    return style.event(style.json(chunk), "message" if style.has("type anywhere") else "")
+
+
+def encode(chunk: Any) -> bytes:
+    """One chunk as OpenAI writes it."""
+    return write(plain(), chunk)
 
 
 @st.composite
-def valid_streams(draw: st.DrawFn) -> list[bytes]:
-    """A valid stream, one event an entry."""
-    end = draw(st.sampled_from(["\n", "\r\n"]))
-    written = [encode(chunk, end) for chunk in draw(valid_chunks())]
-    if draw(st.booleans()):
-        written.insert(draw(st.integers(0, len(written))), b": OPENROUTER PROCESSING\n\n")
-    return [*written, DONE]
+def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = ALL) -> list[bytes]:
+    """A valid stream in any form that the standard allows."""
+    style = draw(styles(allowed))
+    written = [write(style, chunk) for chunk in draw(valid_chunks())]
+    return style.stream([*written, style.event(b"[DONE]")])
 
 
 @st.composite
 def mutated_streams(draw: st.DrawFn) -> list[bytes]:
     """A stream with something wrong in it."""
-    broken = draw(mutated(draw(valid_chunks()), encode))
+    broken = draw(mutated(draw(valid_chunks()), write))
     return broken + [DONE] * draw(st.sampled_from([0, 1, 1, 1, 2]))

@@ -9,6 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from strategies.wire import GEMINI, MODEL, Style, styles
+
 type Json = dict[str, Any]
 
 _text = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -27,7 +29,6 @@ _signature = st.just({"thoughtSignature": "CiQB0e2Kb3kq3p9vQ8mX1w=="}) | st.just
 _reason = st.sampled_from(
     ["STOP", "MAX_TOKENS", "SAFETY", "MALFORMED_FUNCTION_CALL", "OTHER", "A_NEW_REASON"]
 )
-_line_end = st.sampled_from([b"\r\n", b"\n", b"\r"])
 
 
 @st.composite
@@ -54,7 +55,7 @@ def _parts(draw: st.DrawFn) -> list[Json]:
 def _responses(draw: st.DrawFn) -> list[Json]:
     """The responses of one valid stream."""
     if draw(st.integers(0, 9)) == 0:
-        return [{"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "gemini-3-pro"}]
+        return [{"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": MODEL}]
     count = draw(st.sampled_from([1, 1, 1, 2, 3]))
     responses: list[Json] = []
     for index in range(count):
@@ -65,10 +66,12 @@ def _responses(draw: st.DrawFn) -> list[Json]:
     together = draw(st.booleans())
     last = [{**_candidate(draw, index), "finishReason": draw(_reason)} for index in range(count)]
     responses += [{"candidates": last}] if together else [{"candidates": [one]} for one in last]
-    metadata = {"usageMetadata": {"promptTokenCount": 3}, "modelVersion": "gemini-3-pro"}
+    metadata = {"usageMetadata": {"promptTokenCount": 3}, "modelVersion": MODEL}
     for response in responses:
         response.update(draw(st.sampled_from([{}, metadata, {"responseId": "abc"}])))
-    for extra in draw(st.lists(st.sampled_from([metadata, {"modelVersion": "x"}, {}]), max_size=2)):
+    for extra in draw(
+        st.lists(st.sampled_from([metadata, {"modelVersion": MODEL}, {}]), max_size=2)
+    ):
         responses.insert(draw(st.integers(0, len(responses))), dict(extra))
     if draw(st.integers(0, 5)) == 0:
         responses = [{"response": response, "traceId": "t"} for response in responses]
@@ -97,24 +100,22 @@ def _streamed_call(index: int) -> list[Json]:
     return [{"candidates": [{"content": {"parts": one}, "index": index}]} for one in parts]
 
 
-def _data_lines(draw: st.DrawFn, value: Any) -> bytes:
-    end = draw(_line_end)
-    indent = draw(st.sampled_from([None, None, None, 1]))
-    text = json.dumps(value, ensure_ascii=draw(st.booleans()), indent=indent)
-    lines = text.encode().split(b"\n")
-    return b"".join(b"data: " + line + end for line in lines) + end
+def write(style: Style, value: Any) -> bytes:
+    """One response on the wire."""
+    return style.event(style.json(value), "message" if style.has("type anywhere") else "")
 
 
 @st.composite
-def valid_streams(draw: st.DrawFn) -> list[bytes]:
-    """Streams with `alt=sse` that are legal and complete."""
-    events = [_data_lines(draw, response) for response in draw(_responses())]
+def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = GEMINI) -> list[bytes]:
+    """Streams with `alt=sse` that are complete, and legal on lines that Google's SDKs read."""
+    style = draw(styles(allowed))
+    events = [write(style, response) for response in draw(_responses())]
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
         events.insert(draw(st.integers(0, len(events))), draw(st.sampled_from([b"\n", b"\r\n"])))
     if draw(st.integers(0, 9)) == 0:
         error = {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}
-        events = [*events[: draw(st.integers(0, len(events)))], _data_lines(draw, {"error": error})]
-    return events
+        events = [*events[: draw(st.integers(0, len(events)))], write(style, {"error": error})]
+    return style.stream(events)
 
 
 @st.composite
@@ -243,7 +244,9 @@ def _mutated_pieces(
 def mutated_streams(draw: st.DrawFn) -> list[bytes]:
     """Streams with `alt=sse` with a few things wrong in them."""
     responses = _mutated_responses(draw, draw(_responses()))
-    return _mutated_pieces(draw, [_data_lines(draw, one) for one in responses], _FOREIGN)
+    style = draw(styles())
+    events = [write(style, one) for one in responses]
+    return style.stream(_mutated_pieces(draw, events, _FOREIGN))
 
 
 @st.composite

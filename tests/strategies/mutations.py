@@ -6,6 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from strategies.wire import Write, styles
+
 type Json = dict[str, Any]
 
 JUNK = st.sampled_from([None, "", 0, 1, 7, -1, True, 1.5, "1", "x", [], {}, [None], {"a": 1}, "{"])
@@ -89,9 +91,10 @@ def with_a_wrong_field(draw: st.DrawFn, event: Json) -> Json:
 
 
 @st.composite
-def mutated(draw: st.DrawFn, events: list[Json], encode: Any) -> list[bytes]:
-    """A broken stream made of a valid one's events; `encode` writes one as bytes."""
+def mutated(draw: st.DrawFn, events: list[Json], write: Write) -> list[bytes]:
+    """A broken stream made of a valid one's events, in any form that the standard allows."""
     events = list(events)
+    style = draw(styles())
     for _ in range(draw(st.integers(1, 4))):
         if not events:
             break
@@ -108,12 +111,12 @@ def mutated(draw: st.DrawFn, events: list[Json], encode: Any) -> list[bytes]:
                 events[at] = draw(with_a_wrong_field(events[at]))
             case "cut":
                 del events[at:]
-    written = [encode(event) for event in events]
+    written = [write(style, event) for event in events]
     if draw(st.integers(0, 2)) == 0:
         written.insert(draw(st.integers(0, len(written))), draw(FOREIGN))
     if written and draw(st.integers(0, 4)) == 0:
         written[-1] = written[-1][: draw(st.integers(0, len(written[-1])))]
-    return written
+    return style.stream(written)
 
 
 @st.composite

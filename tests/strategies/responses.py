@@ -10,6 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from strategies.wire import ALL, MODEL, Style, styles
+
 type Json = dict[str, Any]
 
 _text = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -18,7 +20,6 @@ _value = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_text, inner, max_size=3),
 )
 _tool = st.sampled_from(["read_file", "exec", "mcp__notion__search"])
-_line_end = st.sampled_from(["\n", "\n", "\n", "\r\n", "\r"])
 _HOSTED: dict[str, tuple[tuple[str, ...], Json]] = {
     "web_search_call": (
         ("in_progress", "searching", "completed"),
@@ -220,7 +221,7 @@ def valid_steps(draw: st.DrawFn) -> list[Json]:
         "error": None,
         "incomplete_details": None,
         "instructions": draw(st.none() | _text),
-        "model": "gpt-5",
+        "model": MODEL,
         "output": [],
         "usage": None,
         "metadata": {},
@@ -261,17 +262,17 @@ def as_event(data: Json, end: str = "\n", type: str | None = None) -> bytes:
     return f"{head}data: {json.dumps(data)}{end}{end}".encode()
 
 
+def write(style: Style, data: Json, type: str | None = None) -> bytes:
+    """One event; its `event:` line names its type, another, or (empty) nothing."""
+    name = data.get("type") if type is None else type
+    return style.event(style.json(data), name if isinstance(name, str) else "")
+
+
 @st.composite
-def valid_streams(draw: st.DrawFn) -> list[bytes]:
-    """Streams that must pass byte for byte."""
-    end = draw(_line_end)
-    events = [as_event(step, end) for step in draw(valid_steps())]
-    for junk in draw(st.lists(st.sampled_from([": ping\n\n", "\n", "id: 5\n\n"]), max_size=2)):
-        events.insert(draw(st.integers(0, len(events) - 1)), junk.encode())
-    if draw(st.booleans()):
-        compact = [event.replace(b'": ', b'":') for event in events[:1]]
-        events[:1] = compact
-    return events
+def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = ALL) -> list[bytes]:
+    """Valid streams in any form that the standard allows."""
+    style = draw(styles(allowed))
+    return style.stream([write(style, step) for step in draw(valid_steps())])
 
 
 _JUNK = [
@@ -354,10 +355,10 @@ def mutated_streams(draw: st.DrawFn) -> list[bytes]:
                 if steps[place]:
                     _break_field(draw, steps[place])
     line = draw(st.sampled_from([None, None, None, "", "message", "response.completed"]))
-    events = [as_event(step, "\n", line) for step in steps]
+    style = draw(styles())
+    events = [write(style, step, line) for step in steps]
     for junk in draw(st.lists(st.sampled_from(_JUNK), max_size=2)):
         events.insert(draw(st.integers(0, len(events))), junk)
-    if events and b"data: " in events[-1] and draw(st.integers(0, 5)) == 0:
-        start = events[-1].index(b"data: ") + len("data: ")
-        events[-1] = events[-1][: draw(st.integers(start, len(events[-1])))]
-    return events
+    if events and draw(st.integers(0, 5)) == 0:
+        events[-1] = events[-1][: draw(st.integers(0, len(events[-1])))]
+    return style.stream(events)

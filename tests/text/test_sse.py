@@ -90,11 +90,27 @@ CASES: dict[str, tuple[bytes, list[Read]]] = {
     ),
     "a byte order mark": (
         b"\xef\xbb\xbfdata: a\n\ndata: b\n\n",
-        [(b"\xef\xbb\xbfdata: a\n\n", "", b"a", True), (b"data: b\n\n", "", b"b", True)],
+        [
+            (b"\xef\xbb\xbf", "", None, True),
+            (b"data: a\n\n", "", b"a", True),
+            (b"data: b\n\n", "", b"b", True),
+        ],
     ),
     "a byte order mark later is text": (
         b"data: a\n\n\xef\xbb\xbfdata: b\n\n",
         [(b"data: a\n\n", "", b"a", True), (b"\xef\xbb\xbfdata: b\n\n", "", None, True)],
+    ),
+    "a second byte order mark is text": (
+        b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n",
+        [
+            (b"\xef\xbb\xbf", "", None, True),
+            (b"\xef\xbb\xbfdata: a\n\n", "", None, True),
+        ],
+    ),
+    "half a byte order mark": (b"\xef\xbb", [(b"\xef\xbb", "", None, False)]),
+    "what begins like a byte order mark": (
+        b"\xef\xbbdata: a\n\n",
+        [(b"\xef\xbbdata: a\n\n", "", None, True)],
     ),
     "no final blank line": (b"data: a\n", [(b"data: a\n", "", b"a", False)]),
     "no final line end": (b"data: a", [(b"data: a", "", b"a", False)]),
@@ -246,49 +262,128 @@ def test_an_event_is_written_and_read_back(data: bytes, type: str, raw: bytes) -
     assert read(raw) == [(raw, type, data, True)]
 
 
-@given(st.binary(max_size=60).filter(lambda data: b"\r" not in data))
+@given(_bytes)
 def test_whatever_is_written_is_read_back(data: bytes) -> None:
-    (event,) = decode(encode(data, "x"))
-    assert (event.data, event.type) == (data, "x")
+    assert read(encode(data, "x")) == [(encode(data, "x"), "x", as_read(data), True)]
+
+
+def as_read(data: bytes) -> bytes:
+    """Data as it is read back: the standard has one line end in it, LF."""
+    return re.sub(rb"\r\n|\r", b"\n", data)
 
 
 REPLACED = {
-    "LF": (b"data: a\n\n", b"data: NEW\n\n"),
-    "CRLF": (b"data: a\r\n\r\n", b"data: NEW\r\n\r\n"),
-    "CR": (b"data: a\r\r", b"data: NEW\r\r"),
+    "LF": (b"data: a\n\n", b"NEW", b"data: NEW\n\n"),
+    "CRLF": (b"data: a\r\n\r\n", b"NEW", b"data: NEW\r\n\r\n"),
+    "CR": (b"data: a\r\r", b"NEW", b"data: NEW\r\r"),
     "other lines stay": (
-        b": c\nevent: x\ndata: a\nid: 1\n\n",
-        b": c\nevent: x\ndata: NEW\nid: 1\n\n",
+        b": c\nevent: x\ndata: a\nid: 1\nretry:5\nfoo\n\n",
+        b"NEW",
+        b": c\nevent: x\ndata: NEW\nid: 1\nretry:5\nfoo\n\n",
     ),
     "several lines become one": (
         b"data: a\r\nid: 1\r\ndata: b\r\n\r\n",
+        b"NEW",
         b"data: NEW\r\nid: 1\r\n\r\n",
     ),
-    "no space": (b"data:a\n\n", b"data: NEW\n\n"),
-    "no data": (b"event: x\r\n\r\n", b"event: x\r\ndata: NEW\r\n\r\n"),
-    "no blank line": (b"data: a\n", b"data: NEW\n"),
-    "no line end": (b"data: a", b"data: NEW\n"),
-    "a byte order mark": (b"\xef\xbb\xbfdata: a\n\n", b"data: NEW\n\n"),
-    "a byte order mark on another line": (
-        b"\xef\xbb\xbfevent: x\ndata: a\n\n",
-        b"\xef\xbb\xbfevent: x\ndata: NEW\n\n",
+    "one line becomes several": (
+        b"data: a\r\nid: 1\r\n\r\n",
+        b"{\n}\r\n\r",
+        b"data: {\r\ndata: }\r\ndata: \r\ndata: \r\nid: 1\r\n\r\n",
     ),
-    "a field that begins like data": (b"data2: a\ndata: a\n\n", b"data2: a\ndata: NEW\n\n"),
+    "each line of as many in its place": (
+        b"data:{\r\nid: 1\ndata: a\r: c\rdata:}\n\n",
+        b"{\nNEW\n}",
+        b"data:{\r\nid: 1\ndata: NEW\r: c\rdata:}\n\n",
+    ),
+    "no space": (b"data:a\n\n", b"NEW", b"data:NEW\n\n"),
+    "no space, and a value that begins with one": (b"data:a\n\n", b" b", b"data:  b\n\n"),
+    "no colon": (b"data\n\n", b"NEW", b"data: NEW\n\n"),
+    "an empty value": (b"data: a\n\n", b"", b"data: \n\n"),
+    "no data": (b"event: x\r\n\r\n", b"NEW", b"event: x\r\ndata: NEW\r\n\r\n"),
+    "no data, several lines": (b"id: 1\n\n", b"a\nb", b"id: 1\ndata: a\ndata: b\n\n"),
+    "no blank line": (b"data: a\n", b"NEW", b"data: NEW\n"),
+    "no line end": (b"data: a", b"NEW", b"data: NEW\n"),
+    "no line end, several lines": (b"data: a", b"b\nc", b"data: b\ndata: c\n"),
+    "no line end, no data": (b"event: x", b"NEW", b"event: x\ndata: NEW\n"),
+    "a CR before another blank line": (b"data: a\rid: 1\n\n", b"NEW", b"data: NEW\rid: 1\n\n"),
+    "a field that begins like data": (
+        b"data2: a\ndata: a\n\n",
+        b"NEW",
+        b"data2: a\ndata: NEW\n\n",
+    ),
+    "data that a comment quotes": (b": a\ndata: a\n\n", b"NEW", b": a\ndata: NEW\n\n"),
 }
 
 
-@pytest.mark.parametrize(("raw", "expected"), REPLACED.values(), ids=REPLACED.keys())
-def test_data_is_replaced_and_nothing_else(raw: bytes, expected: bytes) -> None:
+@pytest.mark.parametrize(("raw", "data", "expected"), REPLACED.values(), ids=REPLACED.keys())
+def test_data_is_replaced_and_nothing_else(raw: bytes, data: bytes, expected: bytes) -> None:
     (event,) = decode(raw)
-    assert with_data(event, b"NEW") == expected
+    assert with_data(event, data) == expected
+
+
+RETYPED = {
+    "another type": (b"id: 1\nevent:a\r\ndata:x\n\n", b"id: 1\nevent: NEW\r\ndata:x\n\n"),
+    "no type": (b"id: 1\r\ndata:x\r\n\r\n", b"id: 1\r\nevent: NEW\r\ndata:x\r\n\r\n"),
+    "several types": (b"event: a\ndata: x\nevent: b\n\n", b"event: NEW\ndata: x\n\n"),
+    "a type after the data": (b"data: x\revent\r\r", b"data: x\revent: NEW\r\r"),
+    "a type with an empty name": (b"event: a\nevent\ndata: x\n\n", b"event: NEW\ndata: x\n\n"),
+    "the type it has": (b"data:x\revent:NEW\n\n", b"data:x\revent:NEW\n\n"),
+    "no data": (b": c\r\r", b": c\revent: NEW\r\r"),
+    "several data lines": (
+        b"data: x\n: c\ndata:y\n\n",
+        b"event: NEW\ndata: x\n: c\ndata:y\n\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("raw", "expected"), RETYPED.values(), ids=RETYPED.keys())
+def test_a_type_is_replaced_and_nothing_else(raw: bytes, expected: bytes) -> None:
+    (event,) = decode(raw)
+    data = event.data
+    assert (with_data(event, data, "NEW") if data is not None else _typed(event)) == expected
+
+
+def _typed(event: Event) -> bytes:
+    return with_data(Event(event.raw, event.type, b""), b"", "NEW")
+
+
+@pytest.mark.parametrize("type", ["a\nb", "a\r", "\n"])
+def test_a_type_with_a_line_end_is_refused(type: str) -> None:
+    with pytest.raises(ValueError, match="has a line end"):
+        encode(b"x", type)
+    with pytest.raises(ValueError, match="has a line end"):
+        with_data(Event(b"data: x\n\n", "", b"x"), b"x", type)
+
+
+@given(_bytes, _bytes, st.none() | st.sampled_from(["", "x", " y"]))
+def test_replaced_data_is_read_back(stream: bytes, data: bytes, type: str | None) -> None:
+    for event in decode(stream):
+        if event.complete and event.data is not None:
+            again = [one for one in decode(with_data(event, data, type)) if one.data is not None]
+            expected = event.type if type is None else type
+            assert [(one.data, one.type) for one in again] == [(as_read(data), expected)]
 
 
 @given(_bytes)
-def test_replaced_data_is_read_back(data: bytes) -> None:
-    for event in decode(data):
+def test_an_event_with_equal_data_keeps_its_bytes(stream: bytes) -> None:
+    for event in decode(stream):
+        if event.data is not None:
+            assert with_data(event, event.data) == event.raw
+            assert with_data(event, event.data, event.type) == event.raw
+
+
+@given(_bytes, _bytes)
+def test_other_lines_keep_their_bytes(stream: bytes, data: bytes) -> None:
+    for event in decode(stream):
         if event.complete and event.data is not None:
-            again = [one for one in decode(with_data(event, b"NEW")) if one.data is not None]
-            assert [(one.data, one.type) for one in again] == [(b"NEW", event.type)]
+            assert others(with_data(event, data)) == others(event.raw)
+
+
+def others(raw: bytes) -> list[bytes]:
+    """The lines of an event but for its data lines and its blank line."""
+    lines = sse.split_lines(raw)[:-1]
+    return [line for line in lines if re.match(rb"data[:\r\n]", line) is None]
 
 
 @given(_bytes)

@@ -1,8 +1,10 @@
 """Do no harm: what is valid comes out of `mitmdump -s addons/` byte for byte."""
 
+import json
 import random
 
 import pytest
+from strategies import wire
 from wiremend.protocols.base.names import WireProtocol
 
 from traffic import clients, faults, good
@@ -42,6 +44,31 @@ def test_a_valid_stream_keeps_its_bytes_in_any_chunks(
     for seed in range(3):
         provider.script([faults.streamed(cut_at_random(data, seed))])
         with model_call(proxy, protocol, True, http_version=client_version) as call:
+            response = call.response()
+        assert (response.status, response.ended) == (200, "complete")
+        assert response.body == data, f"seed {seed}"
+
+
+def in_another_form(stream: bytes, style: wire.Style) -> bytes:
+    """The same events, as the SSE standard also lets them be written."""
+    events = []
+    for type, data in wire.events_of(stream):
+        text = data if data == b"[DONE]" else style.json(json.loads(data))
+        events.append(style.event(text, type))
+    return b"".join(style.stream(events))
+
+
+@pytest.mark.parametrize("ends", [(b"\n",), (b"\r\n",), (b"\r",), wire.LINE_ENDS], ids=repr)
+@every_protocol
+def test_a_valid_stream_keeps_its_bytes_in_any_form(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, ends: tuple[bytes, ...]
+) -> None:
+    features = wire.GEMINI if protocol is good.GEMINI else wire.ALL
+    for seed, make in enumerate(STREAMS.values()):
+        style = wire.Style(features, ends, random.Random(seed))
+        data = in_another_form(make(protocol).data, style)
+        provider.script([faults.streamed(cut_at_random(data, seed))])
+        with model_call(proxy, protocol, True) as call:
             response = call.response()
         assert (response.status, response.ended) == (200, "complete")
         assert response.body == data, f"seed {seed}"

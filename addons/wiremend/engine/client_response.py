@@ -16,6 +16,7 @@ from wiremend.engine.actions import Action, Head, ShowBody, ShowHead
 from wiremend.engine.deadlines import Deadlines
 from wiremend.engine.machine import IllegalMove
 from wiremend.engine.response_reader import BodyMode, ResponseReading
+from wiremend.text.sse import BYTE_ORDER_MARK
 
 KEEP_ALIVE = b"\n"
 """A blank line dispatches nothing: the one keep-alive that every client measured accepts."""
@@ -60,6 +61,9 @@ class ClientResponse:
         self, now: float, actions: list[Action], data: bytes, response: ResponseReading
     ) -> bool:
         """Send bytes of the body, behind the head; return whether they are the first content."""
+        if self.shown is Shown.HEAD:
+            # Behind a keep-alive, clients would read a byte order mark as part of a field's name.
+            data = data.removeprefix(BYTE_ORDER_MARK)
         if not data:
             return False
         if self.shown is Shown.NOTHING:

@@ -237,15 +237,19 @@ class StreamRepair:
         """
         if self._is_array or event.data is not None:
             return None
-        text = event.raw.removeprefix(sse.BYTE_ORDER_MARK).strip()
+        text = event.raw.strip()
         if text[:1] != b"{":
             return None
         try:
             error = read_error(json_value.read(text))
         except ValueError:
             return None
+        if error is None:
+            return None
         data = b" ".join(text.splitlines())
-        return None if error is None else sse.Event(sse.encode(data), "", data)
+        # After the end it is dropped, or passes as it came where that rule is off.
+        raw = sse.encode(data) if self._verdict is None else event.raw
+        return sse.Event(raw, "", data)
 
     def _is_whole(self, data: bytes) -> bool:
         if data == b"[DONE]":
@@ -289,7 +293,7 @@ def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
     """A fresh repair for one attempt's event stream."""
     mender = protocol.make_repairer(context)
     if context.renamed:
-        mender = NamingBack(mender, context.renamed)
+        mender = NamingBack(mender, context.renamed, is_array=context.array)
     return StreamRepair(mender, context)
 
 

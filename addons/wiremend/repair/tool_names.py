@@ -9,7 +9,7 @@ from typing import Any
 
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Decoder, Mended, Mender
-from wiremend.text import json_value, sse
+from wiremend.text import json_array, json_value, sse
 from wiremend.text.json_edits import Edits, Path, parse
 
 _OPAQUE = frozenset(
@@ -44,9 +44,12 @@ def name_back(data: bytes, renamed: Mapping[str, str]) -> bytes:
 class NamingBack:
     """A mender before which every event gets the client's names back."""
 
-    def __init__(self, mender: Mender, renamed: Mapping[str, str]) -> None:
+    def __init__(
+        self, mender: Mender, renamed: Mapping[str, str], *, is_array: bool = False
+    ) -> None:
         self._mender = mender
         self._renamed = renamed
+        self._is_array = is_array
 
     def decoder(self) -> Decoder:
         """A fresh decoder for the stream's framing."""
@@ -75,11 +78,8 @@ class NamingBack:
         data = name_back(event.data, self._renamed)
         if data is event.data:
             return event
-        if event.data in event.raw:
-            raw = event.raw.replace(event.data, data, 1)
-        else:  # several data lines
-            raw = sse.encode(data, event.type)
-        return sse.Event(raw, event.type, data, event.complete)
+        write = json_array.with_data if self._is_array else sse.with_data
+        return sse.Event(write(event, data), event.type, data, event.complete)
 
 
 def _names(value: Any) -> Iterator[tuple[Path, str]]:

@@ -19,6 +19,11 @@ _SCALAR_END = re.compile(rb"[ \t\r\n,\]]")
 _QUOTE, _OPENING, _ARRAY_END = ord('"'), frozenset(b"{["), ord("]")
 
 
+def with_data(event: Event, data: bytes) -> bytes:
+    """The event's bytes with another element; what stands before the element is kept."""
+    return event.raw[: len(event.raw) - len(event.data or b"")] + data
+
+
 class ArrayDecoder:
     """Feed it bytes in any chunks; take the array's elements as soon as each is complete."""
 

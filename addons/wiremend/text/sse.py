@@ -18,6 +18,7 @@ _BLANK_LINE = re.compile(rb"\r\r|(?>\r\n|\n)(?>\r\n|\n|\r)")
 """What ends an event. Two CR end it at once, so that streams with CR alone are not delayed;
 a LF after them is a blank line of its own, which dispatches nothing."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Allowed once, as the first bytes of a stream; later it is text."""
 
 
 class EventTooLarge(Exception):
@@ -32,7 +33,9 @@ class EventTooLarge(Exception):
 class Event:
     """One event as it stood on the wire.
 
-    A lone blank line, and a block of comments, are events too: without data.
+    A lone blank line, a block of comments, and the byte order mark at the start of a stream are
+    events too: without data. The mark is an event of its own so that what a mender writes before
+    the first event comes after the mark.
     """
 
     raw: bytes
@@ -76,35 +79,92 @@ def read_field(line: bytes) -> tuple[bytes, bytes]:
 
 
 def encode(data: bytes, type: str = "") -> bytes:
-    """One event with this payload, LF line ends; `data` may hold several lines."""
-    head = b"event: " + type.encode() + b"\n" if type else b""
+    """One event with this payload and LF line ends; each line of `data` gets a `data:` line.
+
+    A CR or CRLF in `data` is read back as LF. Raises ValueError if `type` has a line end.
+    """
+    head = _type_line(type, b"\n") if type else b""
     lines = b"".join(b"data: " + line + b"\n" for line in _LINE_END.split(data))
     return head + lines + b"\n"
 
 
-def with_data(event: Event, data: bytes) -> bytes:
-    """The event's bytes with its payload replaced and every other line kept.
+def with_data(event: Event, data: bytes, type: str | None = None) -> bytes:
+    """The event's bytes with other data, and with another type if `type` is given.
 
-    `data` must be a single line. An event without a data line gets one before its blank line.
+    Equal data and an equal type give `event.raw`. Otherwise every line whose value is the same
+    keeps its bytes, and a new value is written with the line end, and with or without the space,
+    of the line that it replaces. Each line of `data` gets a `data:` line; a CR or CRLF in it is
+    read back as LF. What an event lacks, a data line or an `event:` line, is added.
+    Raises ValueError if `type` has a line end.
     """
+    is_retyped = type is not None and type != event.type
+    if data == event.data and not is_retyped:
+        return event.raw
     lines = split_lines(event.raw)
-    end = _end_of(lines[-1]) or b"\n" if lines else b"\n"
-    out: list[bytes] = []
-    placed = False
-    for line in lines:
-        name, _ = read_field(_without_mark(line.rstrip(b"\r\n")))
-        if name == b"data":
-            if not placed:
-                out.append(b"data: " + data + (_end_of(line) or end))
-                placed = True
-        elif not line.rstrip(b"\r\n") and not placed:
-            out.append(b"data: " + data + end + line)
-            placed = True
-        else:
-            out.append(line)
-    if not placed:
-        out.append(b"data: " + data + end)
-    return join_lines(out)
+    end = (_end_of(lines[0]) if lines else b"") or b"\n"
+    if lines and not _end_of(lines[-1]):
+        lines[-1] += end
+    if data != event.data:
+        lines = _with_values(lines, _LINE_END.split(data), end)
+    if type is not None and is_retyped:
+        lines = _with_type(lines, type, end)
+    return join_lines(lines)
+
+
+def _with_values(lines: list[bytes], values: list[bytes], end: bytes) -> list[bytes]:
+    """The lines of an event with these values in its data lines."""
+    places = _places_of(b"data", lines)
+    if not places:
+        at = _end_of_fields(lines)
+        return [*lines[:at], *(b"data: " + value + end for value in values), *lines[at:]]
+    if len(places) == len(values):
+        replaced = {
+            at: [_with_value(lines[at], one)] for at, one in zip(places, values, strict=True)
+        }
+    else:
+        first = lines[places[0]]
+        replaced = {at: [] for at in places}
+        replaced[places[0]] = [_with_value(first, value) for value in values]
+    return [one for at, line in enumerate(lines) for one in replaced.get(at, [line])]
+
+
+def _with_value(line: bytes, value: bytes) -> bytes:
+    """A data line with another value."""
+    text = line.rstrip(b"\r\n")
+    if read_field(text)[1] == value:
+        return line
+    has_space = not text.startswith(b"data:") or text.startswith(b"data: ")
+    # Readers strip one space, so a value that begins with one needs another before it.
+    name = b"data: " if has_space or value.startswith(b" ") else b"data:"
+    return name + value + _end_of(line)
+
+
+def _with_type(lines: list[bytes], type: str, end: bytes) -> list[bytes]:
+    """The lines of an event with one `event:` line, where its first one or its data was."""
+    places = _places_of(b"event", lines)
+    if places:
+        at, end = places[0], _end_of(lines[places[0]])
+    else:
+        at = (*_places_of(b"data", lines), _end_of_fields(lines))[0]
+    after = [line for place, line in enumerate(lines[at:], at) if place not in places]
+    return [*lines[:at], _type_line(type, end), *after]
+
+
+def _type_line(type: str, end: bytes) -> bytes:
+    name = type.encode()
+    if _LINE_END.search(name):
+        raise ValueError(f"event type {type!r} has a line end")
+    return b"event: " + name + end
+
+
+def _places_of(name: bytes, lines: list[bytes]) -> list[int]:
+    return [at for at, line in enumerate(lines) if read_field(line.rstrip(b"\r\n"))[0] == name]
+
+
+def _end_of_fields(lines: list[bytes]) -> int:
+    """The place of the blank line that ends an event, or the end where it is missing."""
+    is_ended = bool(lines) and not lines[-1].rstrip(b"\r\n")
+    return len(lines) - is_ended
 
 
 class Decoder:
@@ -129,9 +189,9 @@ class Decoder:
         buffer = self._buffer
         buffer += data
         events: list[Event] = []
-        start = 0
+        start = self._read_mark(events)
         search_from = self._searched
-        while start < len(buffer):
+        while start < len(buffer) and not self._at_start:
             if buffer[start] in b"\r\n":
                 match = _LINE_END.match(buffer, start)
             else:
@@ -159,18 +219,25 @@ class Decoder:
         event.complete = rest == b"\r" or rest.endswith(b"\n\r")
         return [event]
 
+    def _read_mark(self, events: list[Event]) -> int:
+        """Add the byte order mark to `events` if the stream begins with one; return its size."""
+        if not self._at_start:
+            return 0
+        buffer = self._buffer
+        has_mark = buffer.startswith(BYTE_ORDER_MARK)
+        self._at_start = not has_mark and BYTE_ORDER_MARK.startswith(buffer)
+        if has_mark:
+            events.append(Event(raw=BYTE_ORDER_MARK))
+        return len(BYTE_ORDER_MARK) if has_mark else 0
+
     def _may_go_on(self, match: re.Match[bytes]) -> bool:
         """Whether the CR at the buffer's end may be half a CRLF, which a chunk's end has cut."""
         return match.end() == len(self._buffer) and match[0] in (b"\r", b"\n\r", b"\r\n\r")
 
     def _parse(self, raw: bytes) -> Event:
-        text = raw
-        if self._at_start:
-            self._at_start = False
-            text = _without_mark(raw)
         type = b""
         data: list[bytes] = []
-        for line in _LINE_END.split(text):
+        for line in _LINE_END.split(raw):
             name, value = read_field(line)
             if name == b"data":
                 data.append(value)
@@ -181,10 +248,6 @@ class Decoder:
             type=type.decode("utf-8", "replace"),
             data=b"\n".join(data) if data else None,
         )
-
-
-def _without_mark(text: bytes) -> bytes:
-    return text[3:] if text.startswith(BYTE_ORDER_MARK) else text
 
 
 def _end_of(line: bytes) -> bytes:

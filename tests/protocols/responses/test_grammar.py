@@ -173,8 +173,8 @@ def test_the_event_line_must_agree_and_data_must_parse() -> None:
 
 @given(valid_streams())
 def test_the_generated_streams_are_legal(events: list[bytes]) -> None:
-    grammar = Grammar()
-    for event in sse.Decoder().feed(b"".join(events)):
+    grammar, decoder = Grammar(), sse.Decoder()
+    for event in [*decoder.feed(b"".join(events)), *decoder.end()]:
         assert grammar.feed(event) == []
     assert grammar.end() == []
 

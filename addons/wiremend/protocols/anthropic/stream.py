@@ -583,8 +583,8 @@ class AnthropicMender:
         elif event.type != kind and self._find(
             rules.EVENT_LINE, f"{event.type!r} over {kind!r}", "written from the data"
         ):
-            raw = json_value.write(data) if changed else event.data
-            out.append(sse.encode(raw or b"", kind))
+            text = json_value.write(data) if changed else event.data or b""
+            out.append(sse.with_data(event, text, kind))
         elif changed:
             out.append(sse.with_data(event, json_value.write(data)))
         else:

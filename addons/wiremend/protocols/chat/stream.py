@@ -176,7 +176,7 @@ class ChatMender:
         assert event.data is not None
         data = json_value.write(chunk) if self._changed else event.data
         data = with_model(data, ("model",), self._context.shown_model)
-        return event.raw if data is event.data else sse.with_data(event, data)
+        return sse.with_data(event, data)
 
     def _complete_chunk(self, chunk: Data) -> None:
         filled: Data = {}

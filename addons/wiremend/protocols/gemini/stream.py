@@ -190,14 +190,15 @@ class GeminiMender:
     def _data_lines_of(self, raw: bytes) -> bytes:
         """The data lines and the blank line of an event, less the lines that rules drop."""
         kept: list[bytes] = []
-        for number, line in enumerate(sse.split_lines(raw)):
-            is_first = number == 0 and self._events == 1
-            text = line.removeprefix(sse.BYTE_ORDER_MARK) if is_first else line
-            content = text.rstrip(b"\r\n")
+        for line in sse.split_lines(raw):
+            content = line.rstrip(b"\r\n")
             name, value = sse.read_field(content)
             if not content or line.startswith(b"data: "):
-                kept.append(text)
-            elif text.startswith(b":"):
+                kept.append(line)
+            elif line == sse.BYTE_ORDER_MARK:
+                if not self._find(rules.OTHER_LINES, "a byte order mark", "dropped"):
+                    kept.append(line)
+            elif line.startswith(b":"):
                 if not self._find(rules.COMMENT, f"{len(content)} bytes", "dropped"):
                     kept.append(line)
             elif name != b"data":
@@ -205,17 +206,16 @@ class GeminiMender:
                 if not self._find(rules.OTHER_LINES, found, "dropped"):
                     kept.append(line)
             elif self._find(rules.OTHER_LINES, "`data:` without its space", "`data: `"):
-                kept.append(b"data: " + value + text[len(content) :])
+                kept.append(b"data: " + value + line[len(content) :])
             else:
                 kept.append(line)
         return sse.join_lines(kept)
 
     def _on_one_line(self, data: bytes) -> bytes:
-        """The same JSON text on one line, as far as this client needs it; line ends are space."""
+        """The same JSON text on one line, whatever a client takes for a line end."""
         data = data.replace(b"\n", b" ")
-        if self._context.client in _READ_BY_CLIENT:
-            for character, escaped in _LINE_ENDS_IN_TEXT.items():
-                data = data.replace(character.encode(), escaped)
+        for character, escaped in _LINE_ENDS_IN_TEXT.items():
+            data = data.replace(character.encode(), escaped)
         return data
 
     def _written(self, event: sse.Event, texts: list[bytes]) -> bytes:
@@ -224,10 +224,17 @@ class GeminiMender:
             return b"".join(self._placed(event, text) for text in texts)
         if texts == [event.data]:
             return event.raw
-        lines = [self._on_one_line(text) for text in texts]
-        if len(lines) == 1:
-            return sse.with_data(event, lines[0])
-        return b"".join(sse.encode(line) for line in lines)
+        if len(texts) == 1:
+            return self._readable(event, texts[0])
+        return b"".join(sse.encode(self._on_one_line(text)) for text in texts)
+
+    def _readable(self, event: sse.Event, text: bytes) -> bytes:
+        """The event's bytes with this JSON text, on one line if the client needs that."""
+        raw = sse.with_data(event, text)
+        is_read = _READ_BY_CLIENT.get(self._context.client)
+        if is_read is None or is_read.fullmatch(raw):
+            return raw
+        return sse.with_data(event, self._on_one_line(text))
 
     def _placed(self, event: sse.Event, text: bytes) -> bytes:
         """One element with the bracket or comma that its place in the array asks for."""
@@ -368,12 +375,12 @@ def _is_native(value: Any, error: ProviderError) -> bool:
 
 
 def _is_bare_json(raw: bytes) -> bool:
-    return raw.removeprefix(sse.BYTE_ORDER_MARK).lstrip()[:1] in (b"{", b"[")
+    return raw.lstrip()[:1] in (b"{", b"[")
 
 
 def _with_bare_json(event: sse.Event) -> sse.Event:
     if event.data is None and _is_bare_json(event.raw):
-        event.data = event.raw.removeprefix(sse.BYTE_ORDER_MARK).strip()
+        event.data = event.raw.strip()
     return event
 
 

@@ -271,8 +271,9 @@ class ResponsesMender:
             response = data["response"] = {**response, **missing}
         shown = self._context.shown_model
         if shown is not None and response.get("model") not in (None, shown):
+            # The writer replaces a name in the text; what is no name takes writing the event.
+            self._writer.changed |= not isinstance(response["model"], str)
             response["model"] = shown
-            self._writer.changed = True
         self._response = {**known, **response}
         self._item_events.response_id = str(self._response.get("id"))
 

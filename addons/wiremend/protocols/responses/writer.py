@@ -1,18 +1,13 @@
 """Writes what becomes of a Responses stream: findings, sequence numbers, event lines, bytes."""
 
-import re
 from typing import Any, NoReturn
 
+from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.responses import rules
 from wiremend.protocols.responses.grammar import is_count
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text import json_value, sse
-
-_START_OF_LINE = rb"(\A(?:\xef\xbb\xbf)?|(?<=[\r\n]))"
-_EVENT_LINE = re.compile(_START_OF_LINE + rb"event(?::[^\r\n]*)?(?:\r\n|\n|\r)")
-_DATA_LINE = re.compile(_START_OF_LINE + rb"(?=data[:\r\n])")
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class Unmendable(Exception):
@@ -73,8 +68,15 @@ class Writer:
             was_changed, said = self.changed, repr(event.type) if event.type else "none"
             wrong_line = self.change(rules.EVENT_LINE, f"event line {said}", kind, once="")
             self.changed = was_changed
-        raw = sse.with_data(event, json_value.write(data)) if self.changed else event.raw
-        self.out.append(_with_event_line(raw, kind) if wrong_line else raw)
+        self.out.append(sse.with_data(event, self._text(event, data), kind if wrong_line else None))
+
+    def _text(self, event: sse.Event, data: dict[str, Any]) -> bytes:
+        """The JSON text of `data`; unless that changed, the event's own with the shown model."""
+        if self.changed or event.data is None:
+            return json_value.write(data)
+        if "response" not in data:
+            return event.data
+        return with_model(event.data, ("response", "model"), self._context.shown_model)
 
     def write(self, data: dict[str, Any]) -> None:
         """Write an event of our own."""
@@ -116,13 +118,6 @@ def is_json(text: Any) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _with_event_line(raw: bytes, kind: str) -> bytes:
-    bare = _EVENT_LINE.sub(rb"\1", raw)
-    end = _LINE_END.search(bare)
-    line = b"event: " + kind.encode() + (end[0] if end else b"\n")
-    return _DATA_LINE.sub(lambda match: match[1] + line, bare, count=1)
 
 
 def _refuse(constant: str) -> Any:
