@@ -82,6 +82,8 @@ def run_behind(
 def _started(proxy: list[str]) -> Iterator[Process]:
     process = subprocess.Popen(
         proxy,
+        # Without it the line with the port stays in the proxy's buffer.
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
