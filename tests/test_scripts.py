@@ -22,7 +22,7 @@ RUN = (sys.executable, "-P", "-m", "wiremend", "run")
 SCRIPTS = [
     path.name for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and not path.suffix
 ]
-_OF_THE_MACHINE = re.compile(r"(?i).*_proxy|PYTHON.*|.*PYTEST.*|.*_CA_(BUNDLE|CERT).*|SSL_CERT_FILE")
+_OF_THE_MACHINE = re.compile(r"(?i).*_proxy|PY(THON|TEST).*|.*_CA_(BUNDLE|CERT).*|SSL_CERT_FILE")
 
 
 def environment(directory: Path, additions: Mapping[str, str]) -> dict[str, str]:
