@@ -7,10 +7,12 @@ carried upstream as often as needed while its response is mended, and explained.
 import sys
 from pathlib import Path
 
-# mitmproxy keeps imported modules when it reloads this file: forget ours, so that edits count.
+# mitmproxy keeps imported modules when it reloads this file: drop ours, so that a reload picks up
+# edits. The library is beside this file in a checkout, and elsewhere in an installed wheel.
 _here = str(Path(__file__).resolve().parent)
 for _name, _module in list(sys.modules.items()):
-    if str(getattr(_module, "__file__", None) or "").startswith(_here + "/"):
+    _is_beside = str(getattr(_module, "__file__", None) or "").startswith(_here + "/")
+    if _is_beside or _name.partition(".")[0] == "wiremend":
         del sys.modules[_name]
 
 from answer_fire_and_forget import AnswerFireAndForget  # noqa: E402 - after forgetting

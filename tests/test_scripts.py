@@ -1,6 +1,5 @@
 """The scripts as a user types them."""
 
-import importlib.util
 import os
 import re
 import select
@@ -15,26 +14,30 @@ from pathlib import Path
 
 import pytest
 from traffic.certificates import Authority
+from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 
 ROOT = Path(__file__).resolve().parents[1]
-LAUNCH = str(ROOT / "scripts" / "launch.py")
+RUN = (sys.executable, "-P", "-m", "wiremend", "run")
+"""What scripts/run does once the environment is set up."""
 SCRIPTS = [
     path.name for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and not path.suffix
 ]
-_OF_THE_MACHINE = re.compile(r"(?i).*_proxy|.*PYTEST.*|.*_CA_(BUNDLE|CERT).*|SSL_CERT_FILE")
+_OF_THE_MACHINE = re.compile(r"(?i).*_proxy|PY(THON|TEST).*|.*_CA_(BUNDLE|CERT).*|SSL_CERT_FILE")
 
 
 def environment(directory: Path, additions: Mapping[str, str]) -> dict[str, str]:
-    """This machine's, without what the tests are about."""
+    """This machine's, without what the tests are about, and with this checkout's library."""
     kept = {name: value for name, value in os.environ.items() if not _OF_THE_MACHINE.match(name)}
-    return kept | {"XDG_STATE_HOME": str(directory / "state"), **additions}
+    path = [str(ROOT / "addons"), *filter(None, [additions.get("PYTHONPATH")])]
+    own = {"XDG_STATE_HOME": str(directory / "state")}
+    return {**kept, **own, **additions, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def run(
     directory: Path, *arguments: str, text: str = "", **additions: str
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, LAUNCH, *arguments],
+        [*RUN, *arguments],
         cwd=directory,
         env=environment(directory, additions),
         input=text,
@@ -126,7 +129,7 @@ def test_a_signal_during_the_start_leaves_no_proxy_behind(
         "    signal.pause()\n"
     )
     process = subprocess.Popen(
-        [sys.executable, LAUNCH, "--", "true"],
+        [*RUN, "--", "true"],
         cwd=tmp_path,
         env=environment(tmp_path, {"PYTHONPATH": str(tmp_path)}),
         stderr=subprocess.PIPE,
@@ -144,7 +147,7 @@ def test_a_signal_during_the_start_leaves_no_proxy_behind(
 
 @pytest.mark.parametrize("options", [(), ("--web",)], ids=["mitmdump", "mitmweb"])
 def test_two_at_once_have_a_log_and_ports_each(options: tuple[str, ...], tmp_path: Path) -> None:
-    again = [sys.executable, LAUNCH, *options, "--", "true"]
+    again = [*RUN, *options, "--", "true"]
     for _ in range(2):
         done = run(tmp_path, *options, "--", *again)
         assert done.returncode == 0, done.stderr
@@ -213,17 +216,6 @@ def test_a_ca_without_limits_is_warned_of(hosts: str, warned: bool, tmp_path: Pa
     done = run(tmp_path, "--", "true")
     assert done.returncode == 0
     assert ("may sign for every host on earth" in done.stderr) == warned
-
-
-def mitmproxy_arguments(named: Mapping[str, str]) -> list[str]:
-    path = ROOT / "scripts" / "outgoing_proxy.py"
-    spec = importlib.util.spec_from_file_location("outgoing_proxy", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    arguments: list[str] = module.mitmproxy_arguments(named)
-    return arguments
 
 
 @pytest.mark.parametrize(

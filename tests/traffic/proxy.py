@@ -43,7 +43,8 @@ class Proxy:
 
     `hosts` maps host names to ports on loopback; no other name is reachable. `configuration`
     is written to `wiremend.toml` in the proxy's working directory. `scripts` are given to
-    `-s`, by default the suite; `()` is plain mitmdump. `arguments` are added as typed.
+    `-s`, by default the suite; `()` is plain mitmdump. `arguments` are added as typed. `program` is
+    the mitmdump to run, by default that of this environment.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Proxy:
         upstream_alpn: Sequence[str] = ("h2", "http/1.1"),
         refusals_file: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        program: Path = Path(sys.executable).parent / "mitmdump",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -66,6 +68,7 @@ class Proxy:
         self.port = 0
         self._authority = authority
         self._arguments = list(arguments)
+        self._program = program
         self._scripts = [_loadable(script) for script in scripts]
         self._printed = threading.Condition()
         self._ended = False
@@ -129,9 +132,8 @@ class Proxy:
 
     def command(self) -> list[str]:
         """What is run."""
-        program = Path(sys.executable).parent / "mitmdump"
         scripts = [*self._scripts, _ANSWER_FROM_LOOPBACK]
-        command = [str(program), "--listen-port", "0"]
+        command = [str(self._program), "--listen-port", "0"]
         for script in scripts:
             command += ["-s", script]
         if not any(_is_suite(script) for script in self._scripts):

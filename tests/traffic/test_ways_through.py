@@ -168,7 +168,7 @@ def test_each_attempt_goes_through_the_company_or_past_it(
         scripts=(), arguments=("--ignore-hosts", ".*", "--proxyauth", "somebody:p@ss")
     )
     proxy = start_proxy(
-        scripts=(*SHARED, str(REPOSITORY / "scripts" / "outgoing_proxy.py")),
+        scripts=(*SHARED, str(REPOSITORY / "addons" / "authenticate_upstream.py")),
         configuration=PAST_THE_COMPANY,
         arguments=("--mode", f"upstream:{company.url}", "--set", f"wiremend_no_proxy={no_proxy}"),
         environment={"HTTPS_PROXY": company.url.replace("://", "://somebody:p%40ss@")},

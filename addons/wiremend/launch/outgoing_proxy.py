@@ -1,26 +1,26 @@
-"""The proxy that the user's own environment names: calls leave through it.
+"""The proxy that the user's own environment names. wiremend sends its calls through it.
 
-`scripts/run` gives its address and NO_PROXY to mitmproxy as options, and this file as a script: its
-password is read here again, since everybody on a machine can read a command line.
+The proxy's address and NO_PROXY become options of mitmproxy. The user name and password do not,
+since every user of a machine can read command lines: the shell `authenticate_upstream` reads them
+from the environment again.
 """
 
 import base64
-import os
 from collections.abc import Mapping
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from mitmproxy import http
+from wiremend.launch.shells import shells_directory
 
 NAMES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-"""The first one that says something counts, as with curl."""
+"""The first one that is not empty is used, as in curl."""
 _OWN_MACHINE = ("localhost", "127.0.0.1", "::1")
-"""No proxy elsewhere can reach these."""
+"""Not reachable through a proxy on another machine."""
 
 
 def mitmproxy_arguments(environment: Mapping[str, str]) -> list[str]:
-    """What makes mitmproxy leave through the proxy that is named; [] if none is.
+    """Arguments that make mitmproxy use the proxy of this environment; [] if it names none.
 
-    Raises ValueError, whose text says what is wrong, for one that mitmproxy cannot use.
+    Raises ValueError, with a message for the user, for a proxy that mitmproxy cannot use.
     """
     name, url = _named(environment)
     listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
@@ -36,19 +36,19 @@ def mitmproxy_arguments(environment: Mapping[str, str]) -> list[str]:
         raise ValueError(f"{name}: expected an address like http://proxy.example.com:3128")
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return [
-        *("-s", __file__),
+        *("-s", str(shells_directory() / "authenticate_upstream.py")),
         *("--mode", f"upstream:{url.scheme}://{host}:{port}"),
         *("--set", "wiremend_no_proxy=" + ",".join([*_OWN_MACHINE, listed])),
     ]
 
 
-def http_connect_upstream(flow: http.HTTPFlow) -> None:
-    """mitmproxy's hook: say to the proxy who asks, if its address does."""
-    _, url = _named(os.environ)
-    if url.username:
-        known = f"{unquote(url.username)}:{unquote(url.password or '')}"
-        coded = base64.b64encode(known.encode()).decode()
-        flow.request.headers["proxy-authorization"] = f"Basic {coded}"
+def proxy_authorization(environment: Mapping[str, str]) -> str | None:
+    """The `proxy-authorization` header for the proxy; None if its address has no user name."""
+    _, url = _named(environment)
+    if not url.username:
+        return None
+    credentials = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return "Basic " + base64.b64encode(credentials.encode()).decode()
 
 
 def _named(environment: Mapping[str, str]) -> tuple[str, SplitResult]:

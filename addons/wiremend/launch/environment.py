@@ -1,0 +1,52 @@
+"""The environment of a client: the proxy's address, and files of certificates to trust."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from wiremend.launch.authority import (
+    CERTIFICATE_FILE,
+    certificates_in,
+    system_roots,
+    write_bundle,
+)
+
+REPLACING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE")
+"""Variables with a file of certificates that replace a program's list of roots."""
+ADDING = "NODE_EXTRA_CA_CERTS"
+"""The variable with a file of certificates that are added to a program's roots."""
+
+
+def trusted_files(directory: Path, users: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make a client trust the proxy's CA and all that it trusts already.
+
+    `directory` contains the CA. The bundles are written into it: `bundle.pem` with the system's
+    roots and the CA, and for each file that the user's environment `users` names, a copy of that
+    file with the CA.
+    """
+    own = (directory / CERTIFICATE_FILE).read_bytes()
+    bundle = write_bundle(directory / "bundle.pem", [*certificates_in(system_roots()), own])
+
+    def with_own(name: str, file: str, otherwise: Path) -> str:
+        try:
+            certificates = certificates_in(Path(file)) if file else []
+        except OSError as problem:
+            print(f"wiremend: warning: {name} is not used: {problem}", file=sys.stderr)
+            certificates = []
+        if not certificates:
+            return str(otherwise)
+        code = hashlib.sha256(os.path.abspath(file).encode()).hexdigest()[:8]
+        return str(write_bundle(directory / f"bundle-{code}.pem", [*certificates, own]))
+
+    roots = with_own("SSL_CERT_FILE", users.get("SSL_CERT_FILE", ""), bundle)
+    trust = {name: with_own(name, users.get(name, ""), Path(roots)) for name in REPLACING[1:]}
+    extra = with_own(ADDING, users.get(ADDING, ""), directory / CERTIFICATE_FILE)
+    return {REPLACING[0]: roots, **trust, ADDING: extra}
+
+
+def clients_environment(proxy_port: int, trust: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a client needs to use the proxy and to trust it."""
+    address = f"http://127.0.0.1:{proxy_port}"
+    return {"HTTPS_PROXY": address, "https_proxy": address, **trust}

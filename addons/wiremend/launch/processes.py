@@ -1,0 +1,162 @@
+"""Processes: the proxy in the foreground, or one command with a proxy of its own."""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TextIO
+
+from wiremend.launch.environment import clients_environment
+
+Process = subprocess.Popen[str]
+
+_LISTENING = re.compile(r"HTTP\(S\) proxy.* listening at \S*?:(\d+)")
+_WEB_LISTENING = re.compile(r"Web server listening at (\S+)")
+_STOP_SECONDS = 10
+"""How long the proxy may take to end after SIGTERM."""
+
+
+def run_alone(program: str, proxy: list[str], environment: Mapping[str, str]) -> int:
+    """Print how clients use the proxy, then become the proxy. Does not return.
+
+    `program` is the name of this command in the text, `proxy` the proxy's command line, and
+    `environment` what its clients need.
+    """
+    print(f"wiremend: the proxy is {environment['HTTPS_PROXY']}; in another terminal:\n")
+    for name, value in environment.items():
+        if name.isupper():
+            print(f"  export {name}={shlex.quote(value)}")
+    print(f"\nand start your agent there. Or run one command: {program} -- COMMAND\n", flush=True)
+    os.execv(proxy[0], proxy)
+
+
+def run_behind(
+    program: str,
+    proxy: list[str],
+    command: list[str],
+    trust: Mapping[str, str],
+    directory: Path,
+    *,
+    web: bool,
+) -> int:
+    """Run a command behind a proxy of its own. Returns the command's exit status.
+
+    127 if there is no such command; 1 if the proxy does not start; 128 + n if signal n ends the
+    command, or this process before the command has started.
+    """
+    executable = shutil.which(command[0])
+    if executable is None:
+        print(f"{program}: {command[0]}: no such command", file=sys.stderr)
+        return 127
+    log = own_log(directory)
+    signals = EndingSignals()
+    with _started(proxy) as process:
+        signals.send_to(process, in_foreground=False)
+        listening = wait_until_listening(process, log, web=web)
+        if signals.received:
+            return 128 + signals.received
+        if listening is None:
+            log.seek(0)
+            print(f"{program}: the proxy did not start:\n{log.read()}", file=sys.stderr)
+            return 1
+        threading.Thread(target=log.writelines, args=(process.stdout,), daemon=True).start()
+        environment = {**os.environ, **clients_environment(listening, trust)}
+        child = subprocess.Popen([executable, *command[1:]], env=environment, text=True)
+        signals.send_to(child, in_foreground=True)
+        status = child.wait()
+        if process.poll() is not None:
+            print(f"{program}: the proxy ended early; its log: {log.name}", file=sys.stderr)
+        return 128 - status if status < 0 else status
+
+
+@contextlib.contextmanager
+def _started(proxy: list[str]) -> Iterator[Process]:
+    process = subprocess.Popen(
+        proxy,
+        # Without it the line with the port stays in the proxy's buffer.
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # Ctrl-C in the terminal reaches the command only; the proxy ends after it.
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+class EndingSignals:
+    """Passes SIGINT, SIGTERM and SIGHUP on to the process that this one waits for."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._process: Process | None = None
+        self._in_foreground = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._receive)
+
+    def send_to(self, process: Process, *, in_foreground: bool) -> None:
+        """Send signals to this process from now on, also one that was received before.
+
+        A process in the foreground gets no SIGINT from here: the terminal sends it Ctrl-C.
+        """
+        self._process = process
+        self._in_foreground = in_foreground
+        if self.received:
+            self._receive(self.received, None)
+
+    def _receive(self, number: int, _: object) -> None:
+        self.received = number
+        if self._process is not None and not (number == signal.SIGINT and self._in_foreground):
+            self._process.send_signal(number)
+
+
+def own_log(directory: Path) -> TextIO:
+    """Open and empty the first of proxy.log, proxy-2.log, ... that no other run has open."""
+    for number in itertools.count(1):
+        log = (directory / (f"proxy-{number}.log" if number > 1 else "proxy.log")).open("a+", 1)
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.close()
+        else:
+            log.truncate(0)
+            return log
+    raise AssertionError("itertools.count does not end")
+
+
+def wait_until_listening(process: Process, log: TextIO, *, web: bool) -> int | None:
+    """Copy the proxy's output to the log until it listens. Returns its port, or None if it ended.
+
+    With `web` it waits for mitmweb's page too, and prints the page's address.
+    """
+    assert process.stdout is not None
+    port = page = None
+    for line in process.stdout:
+        print(line, end="", file=log)
+        if match := _LISTENING.search(line):
+            port = int(match[1])
+        if match := _WEB_LISTENING.search(line):
+            page = match[1]
+            print(f"wiremend: mitmweb is at {page}", file=sys.stderr)
+        if port and (page or not web):
+            return port
+    return None

@@ -1,0 +1,198 @@
+"""The command `run`: start the proxy, or run one command behind it."""
+
+import argparse
+import contextlib
+import datetime
+import os
+import socket
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+from wiremend.catalogue import catalogue
+from wiremend.config.load import ConfigError, find_config, load_config
+from wiremend.launch.authority import make_authority, unlimited
+from wiremend.launch.environment import clients_environment, trusted_files
+from wiremend.launch.outgoing_proxy import mitmproxy_arguments
+from wiremend.launch.processes import run_alone, run_behind
+from wiremend.launch.shells import checkout_file, shells_directory
+from wiremend.targets.hosts import InterceptedHosts
+
+FIRST_PORT = 8080
+DEMO = "scripts/demo.py"
+"""Uses the tests' provider and clients, so only a checkout has it."""
+HELP = """usage: {program} [options]                  start the proxy
+       {program} [options] -- COMMAND ...   run one command behind it
+{demo}
+options:
+  --port N       listen there (the proxy alone: by default 8080 or the next free port)
+  --config FILE  instead of ./wiremend.toml
+  --web          mitmweb instead of mitmdump
+
+HTTPS_PROXY and the trust in the proxy's CA are set for COMMAND alone, and its exit status is
+passed on. If your own environment names a proxy or certificates, they are used too.
+
+In $XDG_STATE_HOME/wiremend (by default ~/.local/state/wiremend) are the CA, its key readable by
+you only and limited to the intercepted hosts, and proxy.log, the log of the last COMMAND's proxy.
+
+examples:
+  {program} -- claude -p "hello"
+  {program} --web --port 9000
+  {program} --config team.toml -- codex exec "hello"
+"""
+DEMO_HELP = "       {program} --demo                     see what it does; no key, no network\n"
+USAGE = """{program} [--port N] [--config FILE] [--web] [-- COMMAND ...]
+       {program} --help"""
+
+
+def main(program: str, arguments: list[str]) -> int:
+    """Run the command with these arguments. Returns the exit status.
+
+    `program` is the name of the command in messages. Without a COMMAND or with --demo this process
+    becomes another one.
+    """
+    options, command = parse(program, arguments)
+    if options.help:
+        print(help_text(program), end="")
+        return 0
+    if options.demo:
+        return run_demo(program)
+    try:
+        hosts = intercepted_hosts(options.config)
+        outgoing = mitmproxy_arguments(os.environ)
+    except ConfigError as problems:
+        print(problems, file=sys.stderr)
+        return 1
+    except ValueError as problem:
+        print(f"{program}: {problem}", file=sys.stderr)
+        return 1
+    directory = state_directory()
+    prepare_authority(directory, hosts.globs)
+    trust = trusted_files(directory, os.environ)
+    number = options.port or (0 if command else free_port(FIRST_PORT))
+    proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing]
+    if command:
+        if options.web:
+            proxy += ["--set", "web_open_browser=false"]  # its address is printed instead
+        return run_behind(program, proxy, command, trust, directory, web=options.web)
+    return run_alone(program, proxy, clients_environment(number, trust))
+
+
+def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options, and the command after `--`. Exits with status 2 on a wrong option."""
+    command: list[str] = []
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, command = arguments[:at], arguments[at + 1 :]
+        if not command:
+            parser(program).error("a command must follow --")
+    return parser(program).parse_args(arguments), command
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    """The options before `--`."""
+    made = argparse.ArgumentParser(
+        prog=program, usage=USAGE.format(program=program), add_help=False, allow_abbrev=False
+    )
+    made.add_argument("-h", "--help", action="store_true")
+    made.add_argument("--port", type=port)
+    made.add_argument("--config", type=Path)
+    made.add_argument("--web", action="store_true")
+    made.add_argument("--demo", action="store_true")
+    return made
+
+
+def port(text: str) -> int:
+    """A port number. Raises ValueError or ArgumentTypeError, which argparse reports."""
+    number = int(text)
+    if not 0 < number < 65536:
+        raise argparse.ArgumentTypeError(f"{number} is no port (1 to 65535)")
+    return number
+
+
+def help_text(program: str) -> str:
+    """The answer to --help."""
+    demo = DEMO_HELP if checkout_file(DEMO) else ""
+    return HELP.format(program=program, demo=demo.format(program=program))
+
+
+def run_demo(program: str) -> int:
+    """Become the demo. Returns only if there is none, with exit status 1."""
+    demo = checkout_file(DEMO)
+    if demo is None:
+        print(f"{program}: --demo needs a checkout of wiremend, with its tests", file=sys.stderr)
+        return 1
+    os.execv(sys.executable, [sys.executable, str(demo)])
+
+
+def intercepted_hosts(config_file: Path | None) -> InterceptedHosts:
+    """The hosts of the configuration that the proxy is going to read. Raises ConfigError."""
+    file = find_config(str(config_file or ""), Path.cwd())
+    config = load_config(file, known_codes=[rule.code for rule in catalogue()])
+    provider_hosts = [provider.host for provider in config.providers.values()]
+    return InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+
+
+def state_directory() -> Path:
+    """The directory of the CA and the logs."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "wiremend"
+
+
+def prepare_authority(directory: Path, globs: Iterable[str]) -> None:
+    """Put a CA for these host globs into the directory, and warn if it has no limits."""
+    globs = list(globs)
+    if make_authority(directory, globs, datetime.datetime.now(datetime.UTC)):
+        print(f"wiremend: made a new CA in {directory}", file=sys.stderr)
+    if limitless := unlimited(globs):
+        print(
+            f"wiremend: warning: the CA in {directory} may sign for every host on earth, because "
+            f"[intercept] hosts has {', '.join(map(repr, limitless))}; name domains to limit it",
+            file=sys.stderr,
+        )
+
+
+def free_port(first: int) -> int:
+    """The first free port of the twenty from `first` on, or else any free port."""
+    for number in [*range(first, first + 20), 0]:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", number))
+            return int(probe.getsockname()[1])
+    raise SystemExit("wiremend: no free port on 127.0.0.1")
+
+
+def proxy_command(
+    options: argparse.Namespace, number: int, directory: Path, trusted_file: str
+) -> list[str]:
+    """The command line of mitmdump or mitmweb with the suite, listening on port `number`.
+
+    `directory` contains the CA. `trusted_file` contains the roots that the user trusts: a company's
+    proxy may sign with a CA of its own.
+    """
+    command = [
+        mitmproxy_program("mitmweb" if options.web else "mitmdump"),
+        *("-s", str(shells_directory() / "__main__.py")),
+        *("--listen-port", str(number)),
+        *("--set", f"confdir={directory}"),
+        *("--set", f"ssl_verify_upstream_trusted_ca={trusted_file}"),
+    ]
+    if options.config:
+        command += ["--set", f"wiremend_config={options.config.resolve()}"]
+    if options.web:
+        command += ["--web-port", str(free_port(max(FIRST_PORT, number) + 1))]
+    return command
+
+
+def mitmproxy_program(name: str) -> str:
+    """The path of one of mitmproxy's programs in the environment of this Python.
+
+    Never one on PATH: it may belong to a Python without wiremend. Raises SystemExit, with a message
+    for the user, if there is none.
+    """
+    user = sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))
+    for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts")), Path(user)):
+        if (folder / name).is_file():
+            return str(folder / name)
+    raise SystemExit(f"wiremend: no {name} beside {sys.executable}; install mitmproxy there")
