@@ -32,12 +32,12 @@ from wiremend.authority import (  # noqa: E402 - found through the line above
     unlimited,
     write_bundle,
 )
-from wiremend.calls import InterceptedHosts  # noqa: E402
-from wiremend.config import ConfigError, find_config, load_config  # noqa: E402
-from wiremend.rules.catalogue import catalogue  # noqa: E402
+from wiremend.config import ConfigError  # noqa: E402
+from wiremend.config.current import CurrentConfig  # noqa: E402
+from wiremend.config.user_directories import state_directory  # noqa: E402
 
 FIRST_PORT = 8080
-USAGE = """scripts/run [--port N] [--config FILE] [--web] [-- COMMAND ...]
+USAGE = """scripts/run [--port N] [--config FILE] [--allow] [--web] [-- COMMAND ...]
        scripts/run --help"""
 REPLACING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE")
 """Name the only certificates that a program trusts."""
@@ -58,22 +58,19 @@ def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     if options.demo:
         os.execv(sys.executable, [sys.executable, str(ROOT / "scripts" / "demo.py")])
+    current = CurrentConfig()
     try:
-        option = str(options.config or "")
-        config = load_config(
-            find_config(option, Path.cwd()), known_codes=[rule.code for rule in catalogue()]
-        )
+        current.read(str(options.config or ""), Path.cwd(), allow=options.allow)
     except ConfigError as problems:
         print(problems, file=sys.stderr)
         return 1
-    provider_hosts = [provider.host for provider in config.providers.values()]
-    hosts = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+    hosts = current.intercepted
     try:
         outgoing = mitmproxy_arguments(os.environ)
     except ValueError as problem:
         print(f"scripts/run: {problem}", file=sys.stderr)
         return 1
-    directory = state_directory()
+    directory = state_directory(os.environ)
     if make_authority(directory, hosts.globs, datetime.datetime.now(datetime.UTC)):
         print(f"wiremend: made a new CA in {directory}", file=sys.stderr)
     if limitless := unlimited(hosts.globs):
@@ -100,6 +97,8 @@ def main(arguments: list[str]) -> int:
     if command:
         if options.web:
             proxy += ["--set", "web_open_browser=false"]  # its page is printed instead
+        if current.path:  # the proxy's own line goes to its log
+            print(f"wiremend: configuration from {current.source}", file=sys.stderr)
         return run_behind(proxy, command, trust, directory, web=options.web)
     return run_alone(proxy, clients_environment(number, trust))
 
@@ -111,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--port", type=port)
     made.add_argument("--config", type=Path)
+    made.add_argument("--allow", action="store_true")
     made.add_argument("--web", action="store_true")
     made.add_argument("--demo", action="store_true")
     return made
@@ -122,12 +122,6 @@ def port(text: str) -> int:
     if not 0 < number < 65536:
         raise argparse.ArgumentTypeError(f"{number} is no port (1 to 65535)")
     return number
-
-
-def state_directory() -> Path:
-    """Where the CA and the log are kept."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "wiremend"
 
 
 def free_port(first: int) -> int:
