@@ -9,8 +9,8 @@ from typing import Any
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
-from wiremend.config import ConfigError
 from wiremend.config.current import CurrentConfig
+from wiremend.config.load import ConfigError
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
 from wiremend.seam.stream_layer import PlannedCall
@@ -33,7 +33,18 @@ class LoadConfiguration:
     def load(self, loader: Loader) -> None:
         """Declare options, put the seam in place, and keep to loopback unless told otherwise."""
         loader.add_option(
-            "wiremend_config", str, "", "The configuration file; without it ./wiremend.toml."
+            "wiremend_config",
+            str,
+            "",
+            "The configuration file; without it ./wiremend.toml, if its content was allowed, "
+            "or the one in ~/.config/wiremend.",
+        )
+        loader.add_option(
+            "wiremend_allow",
+            bool,
+            False,
+            "Allow the present content of ./wiremend.toml, which may send calls and secrets to "
+            "the hosts that it names. It is recorded, so that later starts need not ask.",
         )
         loader.add_option(
             "wiremend_no_proxy",
@@ -55,17 +66,21 @@ class LoadConfiguration:
         ctx.options.update(connection_strategy="lazy")
 
     def configure(self, updated: set[str]) -> None:
-        """Read the file that the option names. A bad one stops the start but no running proxy."""
-        if "wiremend_config" not in updated:
+        """Read the configuration that the options select.
+
+        One that is wrong or not allowed stops the start but no running proxy.
+        """
+        if not updated & {"wiremend_config", "wiremend_allow"}:
             return
+        allow = ctx.options.wiremend_allow and "wiremend_allow" in updated
         try:
-            self.current.read(ctx.options.wiremend_config, Path.cwd())
+            self.current.read(ctx.options.wiremend_config, Path.cwd(), allow=allow)
         except ConfigError as problems:
             if self.is_running:
                 raise exceptions.OptionsError(str(problems)) from None
             logger.error(str(problems))
         else:
-            logger.debug("wiremend: configuration from %s", self.current.source)
+            logger.info("wiremend: configuration from %s", self.current.source)
 
     def running(self) -> None:
         """Watch the file from now on."""

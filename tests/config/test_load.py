@@ -4,7 +4,8 @@ import traceback
 from pathlib import Path
 
 import pytest
-from wiremend.config import Config, ConfigError, find_config, load_config, parse_config
+from wiremend.config.load import ConfigError, find_config, load_config, parse_config
+from wiremend.config.model import Config
 
 SECRET = "sk-do-not-show-7f3a"
 ENVIRONMENT = {"KEY": SECRET, "EMPTY": "", "TWO_LINES": f"{SECRET}\nx: y", "PADDED": f"{SECRET}\n"}
@@ -561,7 +562,27 @@ def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
 
 
 def test_without_option_or_file_there_is_none(tmp_path: Path) -> None:
-    assert find_config("", tmp_path) is None
+    assert find_config("", tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "config")}) is None
+
+
+@pytest.mark.parametrize("named", ["own", None, "", "relative"])
+def test_the_users_own_file_is_found_last(
+    named: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative XDG_CONFIG_HOME would lead into the working directory, so it is ignored."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    work = tmp_path / "work"
+    directories = [tmp_path / "own", tmp_path / "home" / ".config", work / "relative"]
+    for directory in directories:
+        (directory / "wiremend").mkdir(parents=True)
+        (directory / "wiremend" / "wiremend.toml").touch()
+    environ = {"own": {"XDG_CONFIG_HOME": str(tmp_path / "own")}, None: {}}.get(
+        named, {"XDG_CONFIG_HOME": str(named)}
+    )
+    expected = directories[0] if named == "own" else directories[1]
+    assert find_config("", work, environ) == expected / "wiremend" / "wiremend.toml"
+    (work / "wiremend.toml").touch()
+    assert find_config("", work, environ) == work / "wiremend.toml"
 
 
 def test_the_file_in_the_directory_is_found(tmp_path: Path) -> None:
