@@ -3,9 +3,10 @@
 from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config.current import CurrentConfig
+from wiremend.engine.answers import refused_key_response
 from wiremend.rules.call_shape import shape_of
 from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model
-from wiremend.rules.routing import OutgoingRequest, redirect
+from wiremend.rules.routing import OutgoingRequest, redirect, uses_key
 from wiremend.rules.token_counts import (
     CANNOT_COUNT,
     COUNT_ESTIMATED,
@@ -13,8 +14,8 @@ from wiremend.rules.token_counts import (
     recognise_count,
     rewrite_counted_model,
 )
-from wiremend.seam.flows import address_request
-from wiremend.views.flow_notes import note_request_findings
+from wiremend.seam.flows import address_request, answer
+from wiremend.views.flow_notes import note_refusal, note_request_findings
 
 
 class CountTokens:
@@ -43,6 +44,12 @@ class CountTokens:
         )
         if entry is None or not (entry.model or entry.provider):
             return
+        if uses_key(entry.provider, (), self.current.providers):
+            reason = self.current.key_refusal(request.headers.items(multi=True))
+            if reason is not None:
+                answer(flow, refused_key_response(protocol, reason))
+                note_refusal(flow, reason)
+                return
         asked = entry.model or model
         rewritten = rewrite_counted_model(protocol, request.path, body, asked)
         note_request_findings(flow, rewritten.findings)

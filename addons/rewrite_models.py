@@ -7,13 +7,14 @@ from mitmproxy import http
 from wiremend.calls import read_request, recognise
 from wiremend.config import ModelRoute
 from wiremend.config.current import CurrentConfig
+from wiremend.engine.answers import refused_key_response
 from wiremend.rules.call_shape import shape_of
 from wiremend.rules.finding import Finding
 from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model, rewrite_model
-from wiremend.rules.routing import PROVIDER_ROUTED, ProviderAddress, route
-from wiremend.seam.flows import outgoing_of
+from wiremend.rules.routing import PROVIDER_ROUTED, ProviderAddress, route, uses_key
+from wiremend.seam.flows import answer, outgoing_of
 from wiremend.seam.stream_layer import PlannedCall
-from wiremend.views.flow_notes import note_request_findings, notes_of
+from wiremend.views.flow_notes import note_refusal, note_request_findings, notes_of
 
 
 class RewriteModels:
@@ -44,6 +45,12 @@ class RewriteModels:
         )
         if entry is None:
             return
+        if uses_key(entry.provider, entry.fallback, self.current.providers):
+            reason = self.current.key_refusal(request.headers.items(multi=True))
+            if reason is not None:
+                answer(flow, refused_key_response(protocol, reason))
+                note_refusal(flow, reason)
+                return
         self.chosen[flow.id] = entry, self.current.providers
         if entry.model in (None, model):
             return

@@ -1,5 +1,6 @@
 """The configuration in force, and what follows from it; replaced whole when the file changes."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from wiremend.calls import InterceptedHosts
@@ -7,6 +8,7 @@ from wiremend.config import Config, find_config, load_config
 from wiremend.config.key_files import named_key_files
 from wiremend.engine.call_settings import Heartbeat, Timeouts
 from wiremend.engine.retry import RetryPolicy
+from wiremend.rules.access import key_refusal
 from wiremend.rules.catalogue import catalogue
 from wiremend.rules.fire_and_forget import FireAndForget
 from wiremend.rules.lessons import Lesson, PlacedLesson
@@ -75,6 +77,10 @@ class CurrentConfig:
         )
         return named or next(at_host, None)
 
+    def key_refusal(self, headers: Iterable[tuple[str, str]]) -> str | None:
+        """Why a request with these headers may not use a configured key; None if it may."""
+        return key_refusal(headers, self._origins)
+
     def _apply(self, config: Config) -> None:
         self.config = config
         codes = [rule.code for rule in catalogue()]
@@ -103,6 +109,7 @@ class CurrentConfig:
         )
         provider_hosts = [p.host for p in config.providers.values()]
         self.intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+        self._origins = frozenset(config.access.origins)
         self.fire_and_forget = FireAndForget(config.fire_and_forget.paths)
         self.timeouts = Timeouts(**config.timeouts.model_dump())
         self.heartbeat = Heartbeat(config.heartbeat.after, config.heartbeat.interval)

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from wiremend.config.key_files import key_file_path, read_key_file
 from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config, did_you_mean
+from wiremend.rules.secrets import may_hold_credential
 
 FILE_NAME = "wiremend.toml"
 
@@ -28,7 +29,6 @@ _TOML_ERROR = re.compile(
 )
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_CREDENTIAL_HEADER = re.compile(r"auth|key|token|cookie|secret|credential", re.IGNORECASE)
 _NOT_HERE = (
     "'${...}' is read only in providers.*.api_key and in headers that carry a credential; "
     "write the value itself"
@@ -226,7 +226,7 @@ def _takes_variables(place: Place) -> bool:
         case ("providers", _, "api_key"):
             return True
         case ("providers", _, "headers", str(name)):
-            return _CREDENTIAL_HEADER.search(name) is not None
+            return may_hold_credential(name)
     return False
 
 

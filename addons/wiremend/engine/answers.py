@@ -68,6 +68,12 @@ def stopping_response(protocol: WireProtocol) -> Respond:
     return error_response(protocol, error, host="wiremend", attempts=0, head=None)
 
 
+def refused_key_response(protocol: WireProtocol, reason: str) -> Respond:
+    """A 403 for a call that may not use the configured key that it is routed to."""
+    error = make_error(status=403, message=reason)
+    return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+
+
 def with_some_message(error: ProviderError, *, host: str, attempts: int) -> ProviderError:
     """The same error, its message never empty (OpenCode reads an empty one as no error)."""
     if error.message.strip():

@@ -11,7 +11,11 @@ from urllib.parse import urlsplit
 from wiremend.protocols.names import WireProtocol
 from wiremend.rules.finding import Rule
 from wiremend.rules.models import rewrite_model
-from wiremend.rules.secrets import is_secret_header, is_secret_parameter
+from wiremend.rules.secrets import (
+    is_secret_header,
+    is_secret_parameter,
+    may_hold_credential,
+)
 
 PROVIDER_ROUTED = Rule(
     code="M002",
@@ -55,6 +59,13 @@ class ProviderAddress:
     message_rules: frozenset[str] | None = None
     """Codes of the rules on messages that are on for it; None: those of the table."""
     max_output_tokens: int | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether calls to it carry a credential of the configuration."""
+        return bool(self.api_key) or any(
+            value and may_hold_credential(name) for name, value in self.headers.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +134,38 @@ def route(
     of the route's provider.
     """
     routed = []
-    for name in (model, *fallback):
-        there, _, rest = name.partition("/")
-        where = provider
-        if name is not model and rest and there in providers:
-            where, name = there, rest
+    for where, name in destinations(model, provider, fallback, providers):
         rewritten = rewrite_model(protocol, request.path, request.body, name)
         outgoing = replace(request, model=name, path=rewritten.path, body=rewritten.body)
         if where is not None:
             outgoing = redirect(protocol, outgoing, providers[where])
         routed.append(outgoing)
     return routed
+
+
+def destinations(
+    model: str,
+    provider: str | None,
+    fallback: Sequence[str],
+    providers: Mapping[str, ProviderAddress],
+) -> list[tuple[str | None, str]]:
+    """Provider and model of everywhere that `route` sends a call, first choice first.
+
+    The provider is None where the call stays with the one that its client addressed.
+    """
+    found = [(provider, model)]
+    for name in fallback:
+        there, _, rest = name.partition("/")
+        found.append((there, rest) if rest and there in providers else (provider, name))
+    return found
+
+
+def uses_key(
+    provider: str | None, fallback: Sequence[str], providers: Mapping[str, ProviderAddress]
+) -> bool:
+    """Whether a call that is routed like this can go out with a key of the configuration."""
+    found = destinations("", provider, fallback, providers)
+    return any(where is not None and providers[where].has_key for where, _ in found)
 
 
 def without_credentials(query: str) -> str:

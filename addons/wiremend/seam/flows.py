@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
+from wiremend.engine.actions import Respond
 from wiremend.rules.routing import OutgoingRequest
 
 
@@ -33,6 +34,14 @@ def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
     request.port = outgoing.port
     if request.get_content(strict=False) != outgoing.body:
         request.content = outgoing.body
+
+
+def answer(flow: http.HTTPFlow, respond: Respond) -> None:
+    """Answer a request in its provider's place; to be called before it goes upstream."""
+    flow.request.stream = False  # mitmproxy cannot stream a request that is answered already
+    flow.response = http.Response.make(
+        respond.head.status, respond.body, http.Headers(respond.head.fields)
+    )
 
 
 @dataclass
