@@ -44,6 +44,20 @@ def answer(flow: http.HTTPFlow, respond: Respond) -> None:
     )
 
 
+def mark_direct(request: http.Request) -> None:
+    """Record that this request is addressed to the forward proxy itself; see `is_direct`."""
+    request.__dict__["wiremend_direct"] = True
+
+
+def is_direct(request: http.Request) -> bool:
+    """Whether this request was sent to a forward proxy as if the proxy were the server.
+
+    By the `requestheaders` hook, mitmproxy has given such a request the destination in its Host
+    header, so that it looks like any other.
+    """
+    return "wiremend_direct" in request.__dict__
+
+
 @dataclass
 class _Hidden:
     """What a response has on the wire where its flow shows something else."""
