@@ -3,10 +3,11 @@
 from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config.current import CurrentConfig
+from wiremend.engine.error_responses import refused_key_response
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.routing.match import match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model
-from wiremend.routing.providers import redirect
+from wiremend.routing.providers import redirect, uses_key
 from wiremend.routing.shape import shape_of
 from wiremend.routing.token_counts import (
     CANNOT_COUNT,
@@ -15,8 +16,8 @@ from wiremend.routing.token_counts import (
     recognise_count,
     rewrite_counted_model,
 )
-from wiremend.seam.flows import address_request
-from wiremend.views.flow_findings import note_request_findings
+from wiremend.seam.flows import address_request, answer
+from wiremend.views.flow_findings import note_refusal, note_request_findings
 
 
 class CountTokens:
@@ -45,6 +46,12 @@ class CountTokens:
         )
         if entry is None or not (entry.model or entry.provider):
             return
+        if uses_key(entry.provider, (), self.current.providers):
+            reason = self.current.key_refusal(request.headers.items(multi=True))
+            if reason is not None:
+                answer(flow, refused_key_response(protocol, reason))
+                note_refusal(flow, reason)
+                return
         asked = entry.model or model
         rewritten = rewrite_counted_model(protocol, request.path, body, asked)
         note_request_findings(flow, rewritten.findings)

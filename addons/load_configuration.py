@@ -7,13 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mitmproxy import ctx, exceptions
+from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.utils import human
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
+from wiremend.engine.error_responses import direct_request_response
+from wiremend.protocols.registry import recognise
+from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
 from wiremend.seam.stream_layer import PlannedCall
+from wiremend.views.flow_findings import note_refusal
 
 WATCH_SECONDS = 1.0
 
@@ -88,6 +93,16 @@ class LoadConfiguration:
         if self.seam is not None:
             self.listener.listen()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Refuse a request for the forward proxy itself: any web page can send one."""
+        request = flow.request
+        if flow.response or flow.error or not is_direct(request):
+            return
+        protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
+        proxy = human.format_address(flow.client_conn.sockname)
+        answer(flow, direct_request_response(protocol, proxy))
+        note_refusal(flow, "It was sent to the proxy itself and not through it.")
 
     def wiremend_call(self, planned: PlannedCall) -> None:
         """Say which rules are off; unless a shell asks for repair, all that mend streams are."""

@@ -102,7 +102,7 @@ WRONG = {
     "an unknown section with a variable in it": (
         '[zzz]\nx = "${KEY}"',
         "zzz: unknown key; the keys here are intercept, retry, timeouts, heartbeat, rules, "
-        "models, lessons, providers, fire_and_forget, shutdown",
+        "models, lessons, providers, access, fire_and_forget, shutdown",
     ),
     "a provider's name that needs quotes": (
         '[providers."a b"]\nbase_url = "https://a.example"\nkey = 1',
@@ -393,6 +393,25 @@ WRONG = {
     "a condition that is no table": (
         route('match = "*"\nwhen = true'),
         "models[0].when: expected a table, got true",
+    ),
+    # Origins of web pages
+    "every origin": (
+        '[access]\norigins = ["https://app.example", "*"]',
+        "access.origins[1]: expected exact origins such as 'https://app.example'; "
+        "'*' would let every web page use the keys",
+    ),
+    "an origin with a path": (
+        '[access]\norigins = ["https://app.example/"]',
+        "access.origins[0]: expected an origin without path or wildcard, in ASCII, "
+        "got 'https://app.example/'; did you mean 'https://app.example'?",
+    ),
+    "an origin that is no list": (
+        '[access]\norigins = "https://app.example"',
+        "access.origins: expected a list, got 'https://app.example'",
+    ),
+    "a misspelled access": (
+        "[access]\norigin = []",
+        "access.origin: unknown key; did you mean 'origins'?",
     ),
     # TOML itself
     "a value without quotes": (

@@ -8,9 +8,13 @@ from engine.test_call_machine import BLOCK_START, DELTA, GOOD, MESSAGE_START
 from mitmproxy import http, version
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.mode_specs import ProxyMode
+from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import Heartbeat
 from wiremend.engine.retry import RetryPolicy
+from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.stream_layer import MendedHttpStream, PlannedCall
 from wiremend.views.redaction import conceal
@@ -61,6 +65,38 @@ def test_a_call_takes_one_flow_and_every_hook_once(book: Playbook) -> None:
     ]
     assert book.flows[0].response.content == GOOD
     assert not book.flows[0].live
+
+
+@pytest.mark.parametrize("mode", [HTTPMode.regular, HTTPMode.upstream, HTTPMode.transparent])
+@pytest.mark.parametrize(
+    ("target", "is_absolute"),
+    [(b"/v1/messages", False), (b"http://api.example.com/v1/messages", True), (b"*", False)],
+)
+def test_only_the_layer_sees_that_a_request_was_in_origin_form(
+    book: Playbook, mode: HTTPMode, target: bytes, is_absolute: bool
+) -> None:
+    """By the hook, mitmproxy has taken the destination from the Host header."""
+    book.layer.mode = mode
+    book.client.proxy_mode = ProxyMode.parse("regular")
+    book.layer.context.server.address = ("api.example.com", 80)
+    seen: list[tuple[str, str, bool]] = []
+    book.at_hook["requestheaders"] = lambda flow: seen.append(
+        (flow.request.host, flow.request.data.authority.decode(), is_direct(flow.request))
+    )
+    book.client_sends(b"OPTIONS %s HTTP/1.1\r\nhost: api.example.com\r\n\r\n" % target)
+    [(host, authority, direct)] = seen
+    assert host == "api.example.com"
+    assert direct is (not is_absolute and mode is not HTTPMode.transparent)
+    if mode is HTTPMode.regular:
+        assert authority == ""
+
+
+def test_the_body_of_a_refused_direct_request_is_not_kept(book: Playbook) -> None:
+    book.at_hook["requestheaders"] = lambda flow: answer(flow, Respond(Head(400), b"no"))
+    book.client_sends(call().replace(b"http://api.example.com", b""))
+    assert book.shown.startswith(b"HTTP/1.1 400 ")
+    assert book.flows[0].request.raw_content == b""
+    assert book.servers == []
 
 
 def test_what_one_read_brought_leaves_in_one_write(book: Playbook) -> None:

@@ -8,7 +8,7 @@ keeps the configuration in force.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from wiremend.config.model import Config
 from wiremend.engine.call_settings import Heartbeat, Timeouts
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.base.request_rules import MESSAGE_CODES
+from wiremend.routing.access import key_refusal
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.providers import ProviderAddress
 from wiremend.secrets import secret_values
@@ -190,6 +191,10 @@ class CurrentConfig:
         )
         return named or next(at_host, None)
 
+    def key_refusal(self, headers: Iterable[tuple[str, str]]) -> str | None:
+        """Why a request with these headers may not use a configured key; None if it may."""
+        return key_refusal(headers, self._origins)
+
     def _apply(self, config: Config) -> None:
         self.config = config
         self.disabled = config.disabled_codes(self._codes)
@@ -217,6 +222,7 @@ class CurrentConfig:
         )
         provider_hosts = [p.host for p in config.providers.values()]
         self.intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+        self._origins = frozenset(config.access.origins)
         self.fire_and_forget = FireAndForget(config.fire_and_forget.paths)
         self.timeouts = Timeouts(**config.timeouts.model_dump())
         self.heartbeat = Heartbeat(config.heartbeat.after, config.heartbeat.interval)

@@ -20,6 +20,7 @@ from wiremend.config.consent import VARIABLE
 from wiremend.config.key_files import key_file_path, read_key_file
 from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config, did_you_mean
 from wiremend.config.user_directories import config_directory
+from wiremend.secrets import may_hold_credential
 
 FILE_NAME = "wiremend.toml"
 
@@ -31,7 +32,6 @@ _TOML_ERROR = re.compile(
     re.DOTALL,
 )
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
-_CREDENTIAL_HEADER = re.compile(r"auth|key|token|cookie|secret|credential", re.IGNORECASE)
 _NOT_HERE = (
     "'${...}' is read only in providers.*.api_key and in headers that carry a credential; "
     "write the value itself"
@@ -280,7 +280,7 @@ def _takes_variables(place: Place) -> bool:
         case ("providers", _, "api_key"):
             return True
         case ("providers", _, "headers", str(name)):
-            return _CREDENTIAL_HEADER.search(name) is not None
+            return may_hold_credential(name)
     return False
 
 

@@ -43,4 +43,9 @@ Everything else keeps to the original code path. What it relies on (mitmproxy 12
     further one waits. Its `handle_connection` takes a connection out of `transports` once its end
     was told, and is cancelled when a write to that connection fails. Its `open_connection` raises
     AssertionError for a connection that has no peer any more.
+16. `HttpStream.state_wait_for_request_headers` of a forward proxy gets an HTTP/1 request in origin
+    form without a host, takes the host from its Host header, and empties `authority` of every
+    request before the `requestheaders` hook. `HttpLayer.mode` is `regular` or `upstream` only
+    outside of CONNECT tunnels. `state_consume_request_body` gets the body of a request that is not
+    streamed.
 """

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
+from wiremend.engine.actions import Respond
 from wiremend.protocols.base.document import OutgoingRequest
 
 
@@ -33,6 +34,28 @@ def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
     request.port = outgoing.port
     if request.get_content(strict=False) != outgoing.body:
         request.content = outgoing.body
+
+
+def answer(flow: http.HTTPFlow, respond: Respond) -> None:
+    """Answer a request in its provider's place; to be called before it goes upstream."""
+    flow.request.stream = False  # mitmproxy cannot stream a request that is answered already
+    flow.response = http.Response.make(
+        respond.head.status, respond.body, http.Headers(respond.head.fields)
+    )
+
+
+def mark_direct(request: http.Request) -> None:
+    """Record that this request is addressed to the forward proxy itself; see `is_direct`."""
+    request.__dict__["wiremend_direct"] = True
+
+
+def is_direct(request: http.Request) -> bool:
+    """Whether this request was sent to a forward proxy as if the proxy were the server.
+
+    By the `requestheaders` hook, mitmproxy has given such a request the destination in its Host
+    header, so that it looks like any other.
+    """
+    return "wiremend_direct" in request.__dict__
 
 
 @dataclass

@@ -18,6 +18,7 @@ from mitmproxy.proxy.layers.http import (
     DropStream,
     GetHttpConnectionCompleted,
     HttpLayer,
+    HTTPMode,
     HttpStream,
     SendHttp,
 )
@@ -58,7 +59,7 @@ from wiremend.engine.plan import CallPlan
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.registry import read_request, recognise
 from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
-from wiremend.seam.flows import address_request, response_on_the_wire
+from wiremend.seam.flows import address_request, is_direct, mark_direct, response_on_the_wire
 
 SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
 """A response longer than this is not kept for mitmweb."""
@@ -116,6 +117,27 @@ class MendedHttpStream(HttpStream):
         return parent
 
     # From mitmproxy to the machine
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
+        """Mark a request that is addressed to the forward proxy itself.
+
+        In HTTP/1 it is in origin form. An HTTP/2 request always has an authority; its scheme is
+        https only if that authority is the proxy, since clients send the https requests that they
+        want forwarded through CONNECT.
+        """
+        request = event.request
+        is_forward_proxy = self.mode in (HTTPMode.regular, HTTPMode.upstream)
+        if is_forward_proxy and request.method != "CONNECT" and not event.replay_flow:
+            is_multiplexed = request.is_http2 or request.is_http3
+            if request.scheme == "https" if is_multiplexed else not request.host:
+                mark_direct(request)
+        yield from super().state_wait_for_request_headers(event)
+
+    def state_consume_request_body(self, event: events.Event) -> Commands:
+        """Discard the body of a direct request that is refused: its size is not bounded."""
+        is_refused = is_direct(self.flow.request) and self.flow.response is not None
+        if not (is_refused and isinstance(event, RequestData)):
+            yield from super().state_consume_request_body(event)
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         """Ask the addons whether a machine carries this request; else go the original way."""
