@@ -65,12 +65,3 @@ REFUSED = Rule(
     mends="The call is answered 503 with `retry-after`; one call probes after a pause.",
     protocols=_ALL,
 )
-RULES = (
-    CONNECT_FAILED,
-    CONNECTION_LOST,
-    EARLY_END,
-    TIMED_OUT,
-    RETRYABLE_STATUS,
-    STALE_CONNECTION,
-    REFUSED,
-)

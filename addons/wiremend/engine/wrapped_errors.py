@@ -56,4 +56,3 @@ NOT_A_STREAM = Rule(
     protocols=_ALL,
     seen=("anomalyco/opencode#49414",),
 )
-RULES = (WRAPPED_ERROR, ERROR_MID_STREAM, ERROR_IN_BODY, WEB_PAGE, NOT_A_STREAM)

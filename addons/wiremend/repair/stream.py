@@ -73,14 +73,6 @@ STREAM_TOO_LONG = Rule(
     mends="From there on the stream passes as it comes, and nothing more is kept.",
     protocols=_ALL,
 )
-RULES = (
-    REPAIR_FAILED,
-    NO_FINAL_BLANK_LINE,
-    CUT_EVENT,
-    EVENT_TOO_LARGE,
-    FIELDS_WITHOUT_DATA,
-    STREAM_TOO_LONG,
-)
 
 STREAM_LIMIT_BYTES = 256 * 1024 * 1024
 """What is kept of a stream is less than came of it."""

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from framings import FRAMINGS, bytes_of, codes_of
 from hypothesis import given
+from rule_codes import codes_between
 from strategies.anthropic_messages import encode, mutated_streams
-from wiremend.protocols.anthropic.stream import RULES, AnthropicMender
+from wiremend.protocols.anthropic.stream import AnthropicMender
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.text import sse
@@ -16,7 +17,7 @@ from wiremend.text import sse
 Json = dict[str, Any]
 
 ANTHROPIC = FRAMINGS["anthropic"]
-ALL_CODES = frozenset(rule.code for rule in RULES)
+ALL_CODES = codes_between("S101", "S149")
 CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "anthropic_messages"
 BROKEN = sorted((CORPUS / "broken").glob("*.findings"))
 

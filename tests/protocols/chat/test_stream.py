@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 from framings import FRAMINGS, bytes_of, codes_of
 from hypothesis import given
+from rule_codes import codes_between
 from strategies.chat_completions import DONE, encode, mutated_streams
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
-from wiremend.protocols.chat.stream import RULES, ChatMender
+from wiremend.protocols.chat.stream import ChatMender
 from wiremend.text import sse
 
 Json = dict[str, Any]
 
 CHAT = FRAMINGS["chat"]
-ALL_CODES = frozenset(rule.code for rule in RULES)
+ALL_CODES = codes_between("S201", "S249")
 CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "chat_completions"
 BROKEN = sorted((CORPUS / "broken").glob("*.findings"))
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rule_codes import codes_between
 from strategies.responses import valid_steps
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.responses.body import RULES, mend_body
+from wiremend.protocols.responses.body import mend_body
 
 CALL = {
     "id": "fc_1",
@@ -100,8 +101,12 @@ def test_what_is_broken_is_mended(given: bytes, becomes: bytes, codes: list[str]
     [
         (b"", 502, "The provider sent an empty body."),
         (b" \n", 502, "The provider sent an empty body."),
-        (b"<html>", 502, "The provider sent a body that is no JSON: '<html>'."),
-        (b'{"object":"resp', 502, 'The provider sent a body that is no JSON: \'{"object":"resp\'.'),
+        (b"<html>", 502, "The provider sent a body that is not JSON: '<html>'."),
+        (
+            b'{"object":"resp',
+            502,
+            'The provider sent a body that is not JSON: \'{"object":"resp\'.',
+        ),
         (b'{"error":{"message":"No.","type":"server_error"}}', 500, "No."),
         (b'{"code":500,"msg":"404 NOT_FOUND","success":false}', 500, "404 NOT_FOUND"),
         (
@@ -144,7 +149,7 @@ def test_the_shown_model_stands_in_the_body() -> None:
     assert same.data == body_of(MESSAGE)
 
 
-@pytest.mark.parametrize("code", [rule.code for rule in RULES])
+@pytest.mark.parametrize("code", sorted(codes_between("S351", "S399")))
 def test_a_rule_that_is_switched_off_changes_nothing(code: str) -> None:
     broken = {
         "S351": body_of(output=None),
@@ -154,8 +159,7 @@ def test_a_rule_that_is_switched_off_changes_nothing(code: str) -> None:
         "S355": body_of(usage={"input_tokens": 1, "output_tokens": 2}),
     }[code]
     mended = mend_body(broken, StreamContext(disabled=frozenset({code})))
-    assert (mended.data, mended.findings) == (broken, [])
-    assert (mended.error is None) == (code != "S353")  # errors are found all the same
+    assert (mended.data, mended.findings, mended.error) == (broken, [], None)
 
 
 @given(valid_steps())

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rule_codes import codes_between
 from strategies.responses import as_event
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.responses.grammar import Grammar
-from wiremend.protocols.responses.rules import RULES
 from wiremend.protocols.responses.stream import ResponsesMender
 from wiremend.repair.stream import StreamRepair
 from wiremend.text import sse
@@ -20,7 +20,7 @@ CLEAN = sorted((CORPUS / "clean").glob("*.sse"))
 BROKEN = sorted(
     path for path in (CORPUS / "broken").glob("*.sse") if not path.name.endswith(".mended.sse")
 )
-ALL_CODES = frozenset(rule.code for rule in RULES)
+ALL_CODES = codes_between("S301", "S349")
 
 each_clean = pytest.mark.parametrize("path", CLEAN, ids=lambda path: path.stem)
 each_broken = pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
@@ -509,10 +509,15 @@ def test_a_rule_that_is_switched_off_is_silent(code: str) -> None:
 
 def test_errors_are_found_with_every_rule_switched_off() -> None:
     off = StreamContext(disabled=ALL_CODES)
-    for name in ("wrapped-error-first", "arguments-truncated", "cut-inside-text", "broken-json"):
+    for name in ("wrapped-error-first", "cut-inside-text"):
         stream = (CORPUS / "broken" / f"{name}.sse").read_bytes()
         assert Kind.ERROR in [one.kind for one in mend([stream], off)]
-    for name in ("sequence-numbers-missing", "item-added-twice", "keepalive-frame"):
+    for name in (
+        "sequence-numbers-missing",
+        "item-added-twice",
+        "keepalive-frame",
+        "arguments-truncated",
+    ):
         stream = (CORPUS / "broken" / f"{name}.sse").read_bytes()
         assert bytes_of(mend([stream], off)) == stream
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from wiremend.protocols.anthropic.errors import ERROR_REASONS
 from wiremend.text import json_value, sse
+from wiremend.text.json_value import is_number
 
 DELTAS_BY_BLOCK: Mapping[str, frozenset[str]] = {
     "text": frozenset({"text_delta", "citations_delta"}),
@@ -90,11 +91,6 @@ def stop_reason_of(given: str) -> str:
     """The name that a stop reason has in this protocol; an unknown one stays as it is."""
     name = given.lower()
     return FOREIGN_REASONS.get(name, name if name in STOP_REASONS else given)
-
-
-def is_count(value: Any) -> bool:
-    """Whether a value can stand for a number of tokens."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Grammar:
@@ -239,4 +235,4 @@ class Grammar:
 
 
 def _counts(usage: Any, counts: tuple[str, ...]) -> bool:
-    return isinstance(usage, dict) and all(is_count(usage.get(key)) for key in counts)
+    return isinstance(usage, dict) and all(is_number(usage.get(key)) for key in counts)

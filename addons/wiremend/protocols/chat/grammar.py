@@ -168,13 +168,9 @@ class Grammar:
         if not calls and choice not in self._function_called and reason == "tool_calls":
             problems.append("tool_calls without a call")
         if isinstance(reason, str) and reason in WHOLE_REASONS:
-            problems += ["arguments that are not JSON" for call in calls if not _is_json(call)]
+            problems += [
+                "arguments that are not JSON"
+                for call in calls
+                if not json_value.parses(call["arguments"])
+            ]
         return problems
-
-
-def _is_json(call: dict[str, Any]) -> bool:
-    try:
-        json_value.read(call["arguments"])
-    except ValueError:
-        return False
-    return True
