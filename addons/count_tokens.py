@@ -1,11 +1,13 @@
 """Token counts: asked of whom the call itself would go to, or estimated where that fails."""
 
+from dataclasses import replace
+
 from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config.current import CurrentConfig
 from wiremend.rules.call_shape import shape_of
 from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model
-from wiremend.rules.routing import OutgoingRequest, redirect
+from wiremend.rules.routing import redirect
 from wiremend.rules.token_counts import (
     CANNOT_COUNT,
     COUNT_ESTIMATED,
@@ -13,7 +15,7 @@ from wiremend.rules.token_counts import (
     recognise_count,
     rewrite_counted_model,
 )
-from wiremend.seam.flows import address_request
+from wiremend.seam.flows import address_request, body_of, outgoing_of
 from wiremend.views.flow_notes import note_request_findings
 
 
@@ -32,7 +34,7 @@ class CountTokens:
         protocol = recognise_count(request.method, request.path)
         if flow.response or flow.error or protocol is None:
             return
-        body = request.get_content(strict=False) or b""
+        body = body_of(request) or b""
         model = requested_model(protocol, request.path, body)
         if model is None or MODEL_ROUTED.code in self.current.disabled:
             return
@@ -46,16 +48,8 @@ class CountTokens:
         asked = entry.model or model
         rewritten = rewrite_counted_model(protocol, request.path, body, asked)
         note_request_findings(flow, rewritten.findings)
-        outgoing = OutgoingRequest(
-            request.pretty_host,
-            asked,
-            request.scheme,
-            request.host,
-            request.port,
-            rewritten.path,
-            tuple(request.headers.items(multi=True)),
-            rewritten.body,
-        )
+        own = outgoing_of(request, request.pretty_host, asked)
+        outgoing = replace(own, path=rewritten.path, body=rewritten.body)
         if entry.provider:
             outgoing = redirect(protocol, outgoing, self.current.providers[entry.provider])
         address_request(request, outgoing)
@@ -72,7 +66,7 @@ class CountTokens:
         if COUNT_ESTIMATED.code in self.current.disabled:
             return
         if response.status_code in CANNOT_COUNT:
-            answer, finding = estimated_answer(protocol, request.get_content(strict=False) or b"")
+            answer, finding = estimated_answer(protocol, body_of(request) or b"")
             flow.response = http.Response.make(200, answer, {"content-type": "application/json"})
             note_request_findings(flow, [finding])
 
