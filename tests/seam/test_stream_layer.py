@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from engine.test_call_machine import BLOCK_START, DELTA, GOOD, MESSAGE_START
 from mitmproxy import http, version
-from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.options import Options
+from mitmproxy.proxy import context, events
 from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers.http._http1 import Http1Server
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import Heartbeat
 from wiremend.engine.retry import RetryPolicy
@@ -248,6 +251,67 @@ def test_a_kept_alive_stream_is_retried_in_the_same_response() -> None:
         book.server_sends(HEAD + chunk(GOOD) + LAST)
         assert book.shown.startswith(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream")
         assert book.shown.endswith(chunk(GOOD) + LAST)
+
+
+# Trailers
+
+TRAILERS = b"0\r\nX-Note: 1\r\n\r\n"
+CHUNKED_CALL = b"POST http://api.example.com%s HTTP/1.1\r\ncontent-type: application/json\r\n%s\r\n"
+
+
+def chunked_call(path: bytes) -> bytes:
+    head = CHUNKED_CALL % (path, b"host: api.example.com\r\ntransfer-encoding: chunked\r\n")
+    return head + chunk(BODY) + TRAILERS
+
+
+def test_trailers_crash_plain_mitmproxy() -> None:
+    """When they no longer do, what is done about them here can go."""
+    reader = Http1Server(context.Context(Client(peername=None, sockname=None), Options()))
+    list(reader.handle_event(events.Start()))
+    request = events.DataReceived(reader.conn, chunked_call(b"/"))
+    with pytest.raises(NotImplementedError):
+        list(reader.handle_event(request))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/files"])
+def test_trailers_are_read_however_they_are_cut(book: Playbook, path: bytes, size: int) -> None:
+    for _ in range(2):
+        request = chunked_call(path)
+        for start in range(0, len(request), size):
+            book.client_sends(request[start : start + size])
+        response = HEAD + chunk(GOOD) + TRAILERS
+        for start in range(0, len(response), size):
+            book.server_sends(response[start : start + size])
+    [server] = book.servers
+    assert book.sent[server].endswith(chunk(BODY) + TRAILERS.lower())
+    assert book.sent[server].count(TRAILERS.lower()) == 2
+    is_call = path == b"/v1/messages"
+    assert book.shown.count(LAST if is_call else TRAILERS.lower()) == 2
+    assert book.shown.count(b"x-note") == (0 if is_call else 2)
+
+
+def test_a_request_behind_one_with_trailers_is_read(book: Playbook) -> None:
+    """The trailers of the first are not those of the second, which came in the same read."""
+    book.client_sends(chunked_call(b"/v1/files") + call(b"/v1/files"))
+    ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    book.server_sends(ok)
+    book.server_sends(ok)
+    assert book.shown == ok * 2
+    sent = b"".join(book.sent[server] for server in book.servers)
+    assert sent.count(b"x-note") == 1
+    assert book.flows[1].request.trailers is None
+
+
+def test_trailers_that_nobody_can_take_are_dropped(book: Playbook) -> None:
+    book.at_hook["response"] = lambda flow: setattr(
+        flow.response, "trailers", http.Headers([(b"x-note", b"1")])
+    )
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    for _ in range(2):
+        book.client_sends(call(b"/v1/files"))
+        book.server_sends(answer)
+    assert book.shown == answer * 2
 
 
 # Fire and forget

@@ -420,6 +420,10 @@ class RawCall(ABC):
         return data, "" if data else "closed"
 
 
+def _as_bytes(fields: Mapping[str, str | bytes]) -> list[tuple[bytes, bytes]]:
+    return [(n.encode(), v if isinstance(v, bytes) else v.encode()) for n, v in fields.items()]
+
+
 class Http1Call(RawCall):
     """HTTP/1.1, by h11."""
 
@@ -451,11 +455,11 @@ class Http1Call(RawCall):
             fields["transfer-encoding"] = "chunked"
         elif body or method == "POST":
             fields["content-length"] = str(len(body))
-        request = h11.Request(method=method, target=path, headers=list(fields.items()))
+        request = h11.Request(method=method, target=path, headers=_as_bytes(fields))
         data = self._http.send(request)
         if body:
             data = (data or b"") + (self._http.send(h11.Data(body)) or b"")
-        end = self._http.send(h11.EndOfMessage(headers=list(trailers.items()))) or b""
+        end = self._http.send(h11.EndOfMessage(headers=_as_bytes(trailers))) or b""
         self._socket.sendall((data or b"") + end)
 
     def head(self) -> int:

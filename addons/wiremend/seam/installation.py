@@ -19,6 +19,7 @@ from wiremend.seam.connections import (
     ReadOver,
     connections_of,
 )
+from wiremend.seam.http1_trailers import MendedHttp1Server
 from wiremend.seam.sockets import (
     with_every_end_told,
     with_every_outcome_told,
@@ -58,6 +59,7 @@ def _replacements() -> list[tuple[object, str, Callable[[Any], Any]]]:
     """What is replaced where, and what makes the new one of the one that was there."""
     return [
         (http_layers, "HttpStream", lambda _: MendedHttpStream),
+        (http_layers, "Http1Server", lambda _: MendedHttp1Server),
         (http_layers, "Http1Client", lambda _: MendedHttp1Client),
         (http_layers, "Http2Client", lambda _: MendedHttp2Client),
         (HttpLayer, "get_connection", _mended_get_connection),

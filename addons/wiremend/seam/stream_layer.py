@@ -27,6 +27,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
+    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -239,6 +240,8 @@ class MendedHttpStream(HttpStream):
         yield SendHttp(RequestHeaders(attempt_id, request, ends_with_head), connection)
         if content:
             yield SendHttp(RequestData(attempt_id, content), connection)
+        if request.trailers:
+            yield SendHttp(RequestTrailers(attempt_id, request.trailers), connection)
         yield SendHttp(RequestEndOfMessage(attempt_id), connection)
 
     def _client_gone(self) -> Commands:

@@ -16,18 +16,22 @@ from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestProtocolError,
     ResponseProtocolError,
+    ResponseTrailers,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 from wiremend.seam.connections import Commands, LastRequestSent, connections_of
+from wiremend.seam.http1_trailers import WithTrailers
 
 _INTERIM_HEAD = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
 
 
-class MendedHttp1Client(Http1Client):
+class MendedHttp1Client(WithTrailers, Http1Client):
     """Reads an interim response (100, 102, 103: RFC 9110, 15.2) and goes on to the response."""
+
+    ReceiveTrailers = ResponseTrailers
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """The same, once what is only an interim head is taken away."""
