@@ -11,6 +11,7 @@ from mitmproxy.options import Options
 from mitmproxy.proxy import context, events
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http._http1 import Http1Server
+from wiremend.engine.acknowledgement import Acknowledgement
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import Heartbeat
 from wiremend.engine.retry import RetryPolicy
@@ -213,12 +214,13 @@ def test_what_was_found_is_left_with_the_flow_as_plain_data(book: Playbook) -> N
     assert [finding["code"] for finding in notes["response_findings"]] == ["R002"]
 
 
+def broken(*_: Any, **__: Any) -> Any:
+    raise ZeroDivisionError("on purpose")
+
+
 def test_a_fault_of_ours_passes_the_response_on(
     book: Playbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any) -> Any:
-        raise ZeroDivisionError("on purpose")
-
     book.client_sends(call())
     book.server_sends(HEAD)
     monkeypatch.setattr(CallMachine, "body", broken)
@@ -344,6 +346,65 @@ def test_the_next_request_does_not_meet_a_call_in_the_background() -> None:
         book.client_sends(call(b"/session/2/prompt_async"))
         assert len(book.servers) == 2
         assert book.servers[0].state is ConnectionState.OPEN
+
+
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "is_clear"),
+    [
+        (NO_CONTENT, True),
+        (NO_CONTENT + b"Content-Length: 0\r\n", True),
+        (NO_CONTENT + CHUNKED, False),
+        (NO_CONTENT + b"Content-Length: 2\r\n", False),
+        (b"HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\n" + NO_CONTENT, True),
+        (b"HTTP/1.1 103 Early Hints\r\n" + CHUNKED + b"\r\n" + NO_CONTENT, False),
+    ],
+)
+def test_a_connection_is_not_used_again_if_more_may_come(head: bytes, is_clear: bool) -> None:
+    """A terminator or a body that comes late would be read as the next response."""
+    with playing(acknowledge) as book:
+        book.client_sends(call(b"/session/1/prompt_async"))
+        book.server_sends(head + b"\r\n")
+        assert book.shown == b"HTTP/1.1 204 No Content\r\n\r\n"
+        is_open = book.servers[0].state is ConnectionState.OPEN
+        assert is_open == is_clear
+        book.client_sends(call(b"/session/2/prompt_async"))
+        if is_open:
+            assert len(book.servers) == 1
+        else:
+            book.server_sends(LAST, number=0)
+        book.server_sends(NO_CONTENT + b"\r\n")
+        assert book.shown == b"HTTP/1.1 204 No Content\r\n\r\n" * 2
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_a_response_that_contradicts_itself_is_the_last_of_its_connection(
+    book: Playbook, status: bytes
+) -> None:
+    book.client_sends(call(b"/v1/files"))
+    book.server_sends(b"HTTP/1.1 " + status + b"\r\ncontent-length: 5\r\n\r\n")
+    answered = book.shown
+    assert answered.startswith(b"HTTP/1.1 " + status)
+    book.client_sends(call(b"/v1/files"))
+    book.server_sends(b"late!", number=0)
+    ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    book.server_sends(ok)
+    assert book.shown == answered + ok
+
+
+def test_a_fault_in_an_acknowledgement_closes_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with playing(acknowledge) as book:
+        book.client_sends(call(b"/session/1/prompt_async"))
+        monkeypatch.setattr(Acknowledgement, "head", broken)
+        book.server_sends(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+        monkeypatch.undo()
+        assert book.shown.startswith(b"HTTP/1.1 502 ")
+        assert book.servers[0].state is ConnectionState.CLOSED
 
 
 # What a flow shows, and what is on the wire
