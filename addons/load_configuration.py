@@ -13,7 +13,7 @@ from wiremend.config import ConfigError
 from wiremend.config.current import CurrentConfig
 from wiremend.seam.installation import Seam
 from wiremend.seam.servers import LoopbackListener
-from wiremend.seam.stream_layer import PlannedCall
+from wiremend.seam.stream_layer import PlannedCall, noting_faults
 
 WATCH_SECONDS = 1.0
 
@@ -112,7 +112,11 @@ def suite_of(*shells: Callable[[CurrentConfig], Any]) -> list[Any]:
     """These shells, behind what each of them needs: one configuration, and the seam."""
     current = CurrentConfig()
     names = shells[0].__name__ if len(shells) == 1 else ""
-    return [LoadConfiguration(current, names), *(shell(current) for shell in shells)]
+    suite = [LoadConfiguration(current, names), *(shell(current) for shell in shells)]
+    for addon in suite:
+        if plan := getattr(addon, "wiremend_call", None):
+            addon.wiremend_call = noting_faults(plan)
+    return suite
 
 
 addons = suite_of()

@@ -1,5 +1,6 @@
 """The contract with mitmproxy's HTTP layer, behaviour by behaviour."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,13 +11,15 @@ from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.options import Options
 from mitmproxy.proxy import context, events
 from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers.http._http1 import Http1Server
+from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from wiremend.engine.acknowledgement import Acknowledgement
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import Heartbeat
+from wiremend.engine.plan import CallPlan
 from wiremend.engine.retry import RetryPolicy
+from wiremend.seam import stream_layer
 from wiremend.seam.installation import Seam
-from wiremend.seam.stream_layer import MendedHttpStream, PlannedCall
+from wiremend.seam.stream_layer import MendedHttpStream, PlannedCall, noting_faults
 from wiremend.views.concealed_flows import conceal
 
 from seam.playbook import Playbook, playing
@@ -229,6 +232,135 @@ def test_a_fault_of_ours_passes_the_response_on(
     book.server_sends(LAST)
     assert book.shown == HEAD + chunk(GOOD) + LAST
     assert any("internal fault (ZeroDivisionError" in line for line in book.logs)
+
+
+AT_START: dict[str, tuple[object, str]] = {
+    "reading the request": (stream_layer, "read_request"),
+    "making the machine": (CallPlan, "machine"),
+    "starting": (CallMachine, "start"),
+    "addressing": (MendedHttpStream, "_address"),
+    "a connection is ready": (MendedHttpStream, "_send_request"),
+    "connected": (CallMachine, "connected"),
+}
+
+
+def assert_failed_at_once(book: Playbook) -> None:
+    assert book.shown.startswith(b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: application/json\r\n")
+    answer = json.loads(book.shown.partition(b"\r\n\r\n")[2])
+    assert (answer["type"], answer["error"]["type"]) == ("error", "api_error")
+    assert "ZeroDivisionError" in answer["error"]["message"]
+    assert any("internal fault (ZeroDivisionError in test_" in line for line in book.logs)
+    assert "on purpose" not in "".join(book.logs)
+    assert all(server.state is ConnectionState.CLOSED for server in book.servers)
+    assert book.hooks[-2:] == ["responseheaders", "response"]
+    assert not book.flows[0].live
+    assert book.layer.streams == {}
+
+
+def assert_next_call_works(book: Playbook) -> None:
+    before = book.shown
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    assert book.shown == before + HEAD + chunk(GOOD) + LAST
+
+
+@pytest.mark.parametrize(("owner", "name"), AT_START.values(), ids=AT_START)
+def test_a_fault_in_planning_ends_the_call_at_once(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> None:
+    monkeypatch.setattr(owner, name, broken)
+    book.client_sends(call())
+    monkeypatch.undo()
+    assert_failed_at_once(book)
+    assert_next_call_works(book)
+
+
+@pytest.mark.parametrize("part", ["an addon", "the requests", "the concealment"])
+def test_a_fault_in_what_an_addon_planned_ends_the_call_at_once(part: str) -> None:
+    def plan(planned: PlannedCall) -> None:
+        plan_everything(planned)
+        if b"broken" not in planned.flow.request.raw_content:
+            return
+        if part == "an addon":
+            noting_faults(broken)(planned)
+        elif part == "the requests":
+            planned.plan.request_for = broken  # type: ignore[method-assign]
+        else:
+            planned.conceal = broken
+
+    with playing(plan) as book:
+        book.client_sends(call(body=b'{"model":"broken","stream":true}'))
+        assert_failed_at_once(book)
+        assert_next_call_works(book)
+
+
+@pytest.mark.parametrize("name", ["wake", "attempt_failed", "_start_attempt"])
+def test_a_fault_between_attempts_ends_the_call_at_once(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    book.client_sends(call())
+    monkeypatch.setattr(CallMachine, name, broken)
+    book.closes(book.servers[0])
+    book.wake()
+    monkeypatch.undo()
+    assert_failed_at_once(book)
+    book.wake()
+    assert_next_call_works(book)
+
+
+@pytest.mark.parametrize("name", ["body_end", "attempt_failed", "wake"])
+def test_a_fault_behind_a_part_of_the_answer_cuts_it(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(MESSAGE_START + BLOCK_START))
+    shown = book.shown
+    monkeypatch.setattr(CallMachine, name, broken)
+    if name == "wake":
+        book.wake()
+    elif name == "body_end":
+        book.server_sends(LAST)
+    else:
+        book.closes(book.servers[0])
+    assert book.shown == shown
+    assert book.client.state is ConnectionState.CLOSED
+    assert book.servers[0].state is ConnectionState.CLOSED
+    assert "internal fault" in book.flows[0].error.msg
+    assert book.hooks[-1] == "error"
+    assert book.layer.streams == {}
+
+
+def test_a_fault_behind_the_answer_is_not_seen_by_the_client(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(GOOD))
+    monkeypatch.setattr(CallMachine, "body_end", broken)
+    book.server_sends(LAST)
+    monkeypatch.undo()
+    assert book.shown == HEAD + chunk(GOOD) + LAST
+    assert book.client.state is ConnectionState.OPEN
+    assert_next_call_works(book)
+
+
+def test_a_fault_in_planning_what_is_no_call_changes_nothing() -> None:
+    def plan(planned: PlannedCall) -> None:
+        planned.fault = ZeroDivisionError("on purpose")
+
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    with playing(plan) as book:
+        book.client_sends(call(b"/v1/files"))
+        book.server_sends(answer)
+        assert book.shown == answer
+
+
+def test_a_crash_of_mitmproxy_closes_the_clients_connection(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Http1Client, "send", broken)
+    with pytest.raises(ZeroDivisionError):
+        book.client_sends(call(b"/v1/files"))
+    assert book.client.state is ConnectionState.CLOSED
 
 
 def test_an_invalid_response_head_is_refused_as_mitmproxy_does(book: Playbook) -> None:
