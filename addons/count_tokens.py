@@ -1,12 +1,14 @@
 """Token counts: asked of whom the call itself would go to, or estimated where that fails."""
 
+from dataclasses import replace
+
 from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config.current import CurrentConfig
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.engine.error_responses import refused_key_response
 from wiremend.routing.match import match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model
-from wiremend.routing.providers import redirect
+from wiremend.routing.providers import redirect, uses_key
 from wiremend.routing.shape import shape_of
 from wiremend.routing.token_counts import (
     CANNOT_COUNT,
@@ -15,8 +17,8 @@ from wiremend.routing.token_counts import (
     recognise_count,
     rewrite_counted_model,
 )
-from wiremend.seam.flows import address_request
-from wiremend.views.flow_findings import note_request_findings
+from wiremend.seam.flows import address_request, answer, body_of, outgoing_of
+from wiremend.views.flow_findings import note_refusal, note_request_findings
 
 
 class CountTokens:
@@ -34,7 +36,7 @@ class CountTokens:
         protocol = recognise_count(request.method, request.path)
         if flow.response or flow.error or protocol is None:
             return
-        body = request.get_content(strict=False) or b""
+        body = body_of(request) or b""
         model = requested_model(protocol, request.path, body)
         if model is None or MODEL_ROUTED.code in self.current.disabled:
             return
@@ -45,19 +47,17 @@ class CountTokens:
         )
         if entry is None or not (entry.model or entry.provider):
             return
+        if uses_key(entry.provider, (), self.current.providers):
+            reason = self.current.key_refusal(request.headers.items(multi=True))
+            if reason is not None:
+                answer(flow, refused_key_response(protocol, reason))
+                note_refusal(flow, reason)
+                return
         asked = entry.model or model
         rewritten = rewrite_counted_model(protocol, request.path, body, asked)
         note_request_findings(flow, rewritten.findings)
-        outgoing = OutgoingRequest(
-            request.pretty_host,
-            asked,
-            request.scheme,
-            request.host,
-            request.port,
-            rewritten.path,
-            tuple(request.headers.items(multi=True)),
-            rewritten.body,
-        )
+        own = outgoing_of(request, request.pretty_host, asked)
+        outgoing = replace(own, path=rewritten.path, body=rewritten.body)
         if entry.provider:
             outgoing = redirect(protocol, outgoing, self.current.providers[entry.provider])
         address_request(request, outgoing)
@@ -74,7 +74,7 @@ class CountTokens:
         if COUNT_ESTIMATED.code in self.current.disabled:
             return
         if response.status_code in CANNOT_COUNT:
-            answer, finding = estimated_answer(protocol, request.get_content(strict=False) or b"")
+            answer, finding = estimated_answer(protocol, body_of(request) or b"")
             flow.response = http.Response.make(200, answer, {"content-type": "application/json"})
             note_request_findings(flow, [finding])
 

@@ -9,6 +9,7 @@ from mitmproxy import ctx, http
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.error_responses import stopping_response
 from wiremend.protocols.registry import recognise
+from wiremend.seam.flows import answer
 from wiremend.seam.listener import close_client_connections
 from wiremend.seam.stream_layer import PlannedCall
 
@@ -50,10 +51,7 @@ class FinishCalls:
         request = flow.request
         protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
         if protocol is not None:
-            answer = stopping_response(protocol)
-            flow.response = http.Response.make(
-                answer.head.status, answer.body, http.Headers(answer.head.fields)
-            )
+            answer(flow, stopping_response(protocol))
 
     def wiremend_call(self, planned: PlannedCall) -> None:
         """A call begins."""

@@ -7,13 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mitmproxy import ctx, exceptions
+from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
-from wiremend.config import ConfigError
+from mitmproxy.utils import human
 from wiremend.config.current import CurrentConfig
+from wiremend.config.load import ConfigError
+from wiremend.engine.error_responses import direct_request_response
+from wiremend.protocols.registry import recognise
+from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
-from wiremend.seam.stream_layer import PlannedCall
+from wiremend.seam.stream_layer import PlannedCall, noting_faults
+from wiremend.views.flow_findings import note_refusal
 
 WATCH_SECONDS = 1.0
 
@@ -33,7 +38,18 @@ class LoadConfiguration:
     def load(self, loader: Loader) -> None:
         """Declare options, put the seam in place, and keep to loopback unless told otherwise."""
         loader.add_option(
-            "wiremend_config", str, "", "The configuration file; without it ./wiremend.toml."
+            "wiremend_config",
+            str,
+            "",
+            "The configuration file; without it ./wiremend.toml, if its content was allowed, "
+            "or the one in ~/.config/wiremend.",
+        )
+        loader.add_option(
+            "wiremend_allow",
+            bool,
+            False,
+            "Allow the present content of ./wiremend.toml, which may send calls and secrets to "
+            "the hosts that it names. It is recorded, so that later starts need not ask.",
         )
         loader.add_option(
             "wiremend_no_proxy",
@@ -55,17 +71,21 @@ class LoadConfiguration:
         ctx.options.update(connection_strategy="lazy")
 
     def configure(self, updated: set[str]) -> None:
-        """Read the file that the option names. A bad one stops the start but no running proxy."""
-        if "wiremend_config" not in updated:
+        """Read the configuration that the options select.
+
+        One that is wrong or not allowed stops the start but no running proxy.
+        """
+        if not updated & {"wiremend_config", "wiremend_allow"}:
             return
+        allow = ctx.options.wiremend_allow and "wiremend_allow" in updated
         try:
-            self.current.read(ctx.options.wiremend_config, Path.cwd())
+            self.current.read(ctx.options.wiremend_config, Path.cwd(), allow=allow)
         except ConfigError as problems:
             if self.is_running:
                 raise exceptions.OptionsError(str(problems)) from None
             logger.error(str(problems))
         else:
-            logger.debug("wiremend: configuration from %s", self.current.source)
+            logger.info("wiremend: configuration from %s", self.current.source)
 
     def running(self) -> None:
         """Watch the file from now on."""
@@ -73,6 +93,16 @@ class LoadConfiguration:
         if self.seam is not None:
             self.listener.listen()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Refuse a request for the forward proxy itself: any web page can send one."""
+        request = flow.request
+        if flow.response or flow.error or not is_direct(request):
+            return
+        protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
+        proxy = human.format_address(flow.client_conn.sockname)
+        answer(flow, direct_request_response(protocol, proxy))
+        note_refusal(flow, "It was sent to the proxy itself and not through it.")
 
     def wiremend_call(self, planned: PlannedCall) -> None:
         """Say which rules are off; unless a shell asks for repair, all that mend streams are."""
@@ -112,7 +142,11 @@ def suite_of(*shells: Callable[[CurrentConfig], Any]) -> list[Any]:
     """These shells, behind what each of them needs: one configuration, and the seam."""
     current = CurrentConfig()
     names = shells[0].__name__ if len(shells) == 1 else ""
-    return [LoadConfiguration(current, names), *(shell(current) for shell in shells)]
+    suite = [LoadConfiguration(current, names), *(shell(current) for shell in shells)]
+    for addon in suite:
+        if plan := getattr(addon, "wiremend_call", None):
+            addon.wiremend_call = noting_faults(plan)
+    return suite
 
 
 addons = suite_of()

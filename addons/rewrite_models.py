@@ -4,17 +4,18 @@ from collections.abc import Mapping
 
 from load_configuration import suite_of
 from mitmproxy import http
-from wiremend.config import ModelRoute
 from wiremend.config.current import CurrentConfig
+from wiremend.config.model import ModelRoute
+from wiremend.engine.error_responses import refused_key_response
 from wiremend.protocols.registry import read_request, recognise
 from wiremend.routing.match import match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
-from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route
+from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route, uses_key
 from wiremend.routing.shape import shape_of
 from wiremend.rules.rule import Finding
-from wiremend.seam.flows import outgoing_of
+from wiremend.seam.flows import answer, body_of, outgoing_of, replace_content
 from wiremend.seam.stream_layer import PlannedCall
-from wiremend.views.flow_findings import note_request_findings, notes_of
+from wiremend.views.flow_findings import note_refusal, note_request_findings, notes_of
 
 
 class RewriteModels:
@@ -32,7 +33,7 @@ class RewriteModels:
         if flow.response or flow.error or MODEL_ROUTED.code in self.current.disabled:
             return
         protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
-        body = request.get_content(strict=False) or b""
+        body = body_of(request) or b""
         model = requested_model(protocol, request.path, body) if protocol else None
         if protocol is None or not model:
             return
@@ -45,13 +46,19 @@ class RewriteModels:
         )
         if entry is None:
             return
+        if uses_key(entry.provider, entry.fallback, self.current.providers):
+            reason = self.current.key_refusal(request.headers.items(multi=True))
+            if reason is not None:
+                answer(flow, refused_key_response(protocol, reason))
+                note_refusal(flow, reason)
+                return
         self.chosen[flow.id] = entry, self.current.providers
         if entry.model in (None, model):
             return
         rewritten = rewrite_model(protocol, request.path, body, entry.model)
         request.path = rewritten.path
         if rewritten.body is not body:
-            request.content = rewritten.body
+            replace_content(request, rewritten.body)
         note_request_findings(flow, rewritten.findings)
         if rewritten.findings:
             notes_of(flow)["shown_model"] = model

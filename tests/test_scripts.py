@@ -29,8 +29,8 @@ def environment(directory: Path, additions: Mapping[str, str]) -> dict[str, str]
     """This machine's, without what the tests are about, and with this checkout's library."""
     kept = {name: value for name, value in os.environ.items() if not _OF_THE_MACHINE.match(name)}
     path = [str(ROOT / "addons"), *filter(None, [additions.get("PYTHONPATH")])]
-    own = {"XDG_STATE_HOME": str(directory / "state")}
-    return {**kept, **own, **additions, "PYTHONPATH": os.pathsep.join(path)}
+    users = {f"XDG_{kind.upper()}_HOME": str(directory / kind) for kind in ("config", "state")}
+    return {**kept, **users, **additions, "PYTHONPATH": os.pathsep.join(path)}
 
 
 def run(
@@ -86,6 +86,43 @@ def test_a_bad_configuration_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "--", "true")
     assert done.returncode == 1
     assert "wiremend.toml: retry.attempts: expected 1 or more, got 0" in done.stderr
+
+
+ROUTED = """
+[intercept]
+hosts = ["*.example.org"]
+
+[providers.other]
+base_url = "https://llm.example.com/v1"
+api_key = "${WIREMEND_TEST_KEY}"
+"""
+
+
+def test_a_configuration_that_is_not_allowed_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "wiremend.toml").write_text(ROUTED)
+    done = run(tmp_path, "--", "touch", "started", WIREMEND_TEST_KEY="sk-of-the-environment")
+    assert (done.returncode, done.stdout) == (1, "")
+    for part in ("https://llm.example.com", "*.example.org", "WIREMEND_TEST_KEY", "--allow"):
+        assert part in done.stderr
+    assert "sk-of-the-environment" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wiremend.toml"]
+
+
+def test_a_configuration_is_allowed_once_and_named_at_each_start(tmp_path: Path) -> None:
+    path = tmp_path / "wiremend.toml"
+    path.write_text(ROUTED)
+    for options in (["--allow"], []):
+        done = run(tmp_path, *options, "--", "echo", "ran", WIREMEND_TEST_KEY="sk-1")
+        assert (done.returncode, done.stdout) == (0, "ran\n"), done.stderr
+        assert f"wiremend: configuration from {path}\n" in done.stderr
+    path.write_text(ROUTED + "#")
+    assert run(tmp_path, "--", "true", WIREMEND_TEST_KEY="sk-1").returncode == 1
+
+
+def test_a_configuration_that_is_named_needs_no_consent(tmp_path: Path) -> None:
+    (tmp_path / "wiremend.toml").write_text(ROUTED)
+    done = run(tmp_path, "--config", "wiremend.toml", "--", "true", WIREMEND_TEST_KEY="sk-1")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_command_that_is_not_there(tmp_path: Path) -> None:
@@ -212,8 +249,8 @@ def test_certificates_that_cannot_be_read_are_named_and_do_not_stop_the_start(
 
 @pytest.mark.parametrize(("hosts", "warned"), [('"*"', True), ('"llm.example.com"', False)])
 def test_a_ca_without_limits_is_warned_of(hosts: str, warned: bool, tmp_path: Path) -> None:
-    (tmp_path / "wiremend.toml").write_text(f"[intercept]\nhosts = [{hosts}]\n")
-    done = run(tmp_path, "--", "true")
+    (tmp_path / "team.toml").write_text(f"[intercept]\nhosts = [{hosts}]\n")
+    done = run(tmp_path, "--config", "team.toml", "--", "true")
     assert done.returncode == 0
     assert ("may sign for every host on earth" in done.stderr) == warned
 

@@ -38,6 +38,7 @@ _SECRET_NAME = re.compile(
 _NO_SECRETS = frozenset(
     {"idempotency-key", "x-idempotency-key", "sec-websocket-key", "prompt-cache-key"}
 )
+_CREDENTIAL_WORD = re.compile(r"auth|key|token|cookie|secret|credential", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:bearer|basic|token)\s+", re.IGNORECASE)
 _SHORTEST = 8
 """Shorter values are no keys, and would be found in any text."""
@@ -51,6 +52,11 @@ def is_secret_header(name: str) -> bool:
     if name in CREDENTIAL_HEADERS:
         return True
     return name not in _NO_SECRETS and _SECRET_NAME.search(name) is not None
+
+
+def may_hold_credential(name: str) -> bool:
+    """Whether a header of the configuration may carry a credential: a wider net, also by words."""
+    return is_secret_header(name) or _CREDENTIAL_WORD.search(name) is not None
 
 
 def is_secret_parameter(name: str) -> bool:
@@ -85,7 +91,7 @@ def secret_values(fields: Fields, path: str = "") -> frozenset[str]:
         name, _, value = part.partition("=")
         if is_secret_parameter(name):
             values |= {value, unquote(value)}
-    values |= {quote(value, safe="") for value in values}
+    values |= {quote(value, safe="", errors="surrogateescape") for value in values}
     return frozenset(v for v in values if len(v) >= _SHORTEST and REDACTED not in v)
 
 

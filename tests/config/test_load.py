@@ -4,7 +4,8 @@ import traceback
 from pathlib import Path
 
 import pytest
-from wiremend.config import Config, ConfigError, find_config, load_config, parse_config
+from wiremend.config.load import ConfigError, find_config, load_config, parse_config
+from wiremend.config.model import Config
 
 SECRET = "sk-do-not-show-7f3a"
 ENVIRONMENT = {"KEY": SECRET, "EMPTY": "", "TWO_LINES": f"{SECRET}\nx: y", "PADDED": f"{SECRET}\n"}
@@ -101,7 +102,7 @@ WRONG = {
     "an unknown section with a variable in it": (
         '[zzz]\nx = "${KEY}"',
         "zzz: unknown key; the keys here are intercept, retry, timeouts, heartbeat, rules, "
-        "models, lessons, providers, fire_and_forget, shutdown",
+        "models, lessons, providers, access, fire_and_forget, shutdown",
     ),
     "a provider's name that needs quotes": (
         '[providers."a b"]\nbase_url = "https://a.example"\nkey = 1',
@@ -393,6 +394,25 @@ WRONG = {
         route('match = "*"\nwhen = true'),
         "models[0].when: expected a table, got true",
     ),
+    # Origins of web pages
+    "every origin": (
+        '[access]\norigins = ["https://app.example", "*"]',
+        "access.origins[1]: expected exact origins such as 'https://app.example'; "
+        "'*' would let every web page use the keys",
+    ),
+    "an origin with a path": (
+        '[access]\norigins = ["https://app.example/"]',
+        "access.origins[0]: expected an origin without path or wildcard, in ASCII, "
+        "got 'https://app.example/'; did you mean 'https://app.example'?",
+    ),
+    "an origin that is no list": (
+        '[access]\norigins = "https://app.example"',
+        "access.origins: expected a list, got 'https://app.example'",
+    ),
+    "a misspelled access": (
+        "[access]\norigin = []",
+        "access.origin: unknown key; did you mean 'origins'?",
+    ),
     # TOML itself
     "a value without quotes": (
         "[retry]\n\nattempts = many\n",
@@ -561,7 +581,27 @@ def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
 
 
 def test_without_option_or_file_there_is_none(tmp_path: Path) -> None:
-    assert find_config("", tmp_path) is None
+    assert find_config("", tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "config")}) is None
+
+
+@pytest.mark.parametrize("named", ["own", None, "", "relative"])
+def test_the_users_own_file_is_found_last(
+    named: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative XDG_CONFIG_HOME would lead into the working directory, so it is ignored."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    work = tmp_path / "work"
+    directories = [tmp_path / "own", tmp_path / "home" / ".config", work / "relative"]
+    for directory in directories:
+        (directory / "wiremend").mkdir(parents=True)
+        (directory / "wiremend" / "wiremend.toml").touch()
+    environ = {"own": {"XDG_CONFIG_HOME": str(tmp_path / "own")}, None: {}}.get(
+        named, {"XDG_CONFIG_HOME": str(named)}
+    )
+    expected = directories[0] if named == "own" else directories[1]
+    assert find_config("", work, environ) == expected / "wiremend" / "wiremend.toml"
+    (work / "wiremend.toml").touch()
+    assert find_config("", work, environ) == work / "wiremend.toml"
 
 
 def test_the_file_in_the_directory_is_found(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import tomllib
 
 import pytest
 from pydantic import BaseModel, ValidationError
-from wiremend.config import Config, ModelRoute, Provider, parse_config
-from wiremend.config.model import HEADINGS, SECTIONS, did_you_mean
+from wiremend.config.load import parse_config
+from wiremend.config.model import HEADINGS, SECTIONS, Config, ModelRoute, Provider, did_you_mean
 
 SECRET = "sk-do-not-show-7f3a"
 
@@ -36,6 +36,9 @@ interval = 15.0
 
 [rules]
 disable = []
+
+[access]
+origins = []
 
 [fire_and_forget]
 paths = ["/session/*/prompt_async", "/*/prompt_async"]
@@ -118,6 +121,7 @@ ACCEPTED = {
     "globs and addresses as hosts": (
         '[intercept]\nhosts = ["a.example", "*.b.example", "10.0.0.?", "::1", "*"]'
     ),
+    "origins of pages": '[access]\norigins = ["https://app.example", "tauri://localhost"]',
     "no fire and forget": "[fire_and_forget]\npaths = []",
     "the same model under two routes": '[[models]]\nmatch = "a"\n[[models]]\nmatch = "a"',
     "brackets in a match": '[[models]]\nmatch = "claude-opus-4-8[1m]"',
@@ -130,6 +134,11 @@ ACCEPTED = {
 @pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_sensible_values_are_accepted(text: str) -> None:
     assert parse_config(text, "x", {}, known_codes=[]) != Config()
+
+
+def test_origins_are_kept_as_browsers_send_them() -> None:
+    config = parse_config('[access]\norigins = ["HTTPS://App.Example:443"]', "x", {})
+    assert config.access.origins == ("https://app.example",)
 
 
 CODES = ("M001", "S001", "S101", "S102", "T001")

@@ -7,13 +7,15 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
-from wiremend.routing.providers import ProviderAddress, route, without_credentials
+from wiremend.routing.providers import (
+    ProviderAddress,
+    destinations,
+    route,
+    uses_key,
+    without_credentials,
+)
 from wiremend.routing.providers import redirect as redirect_request
 
-ANTHROPIC = ANTHROPIC
-CHAT = CHAT
-RESPONSES = RESPONSES
-GEMINI = GEMINI
 SECRET = "sk-client-secret"
 
 
@@ -240,3 +242,57 @@ def test_no_secret_shows_in_a_repr() -> None:
     routed = route(ANTHROPIC, OWN, model="m", provider="go", fallback=[], providers=PROVIDERS)
     assert "key-go" not in repr((routed, PROVIDERS))
     assert SECRET not in repr(OWN)
+
+
+CONFIGURED = {
+    "keyed": ProviderAddress("keyed", "https://a.example", "sk-key-of-a"),
+    "keyless": ProviderAddress("keyless", "https://b.example", "", {"user-agent": "x"}),
+}
+
+
+def test_a_route_goes_to_its_model_then_to_its_fallbacks() -> None:
+    fallback = ("other", "keyed/model", "vendor/model", "keyed/", "keyed")
+    assert destinations("first", "keyless", fallback, CONFIGURED) == [
+        ("keyless", "first"),
+        ("keyless", "other"),
+        ("keyed", "model"),
+        ("keyless", "vendor/model"),
+        ("keyless", "keyed/"),
+        ("keyless", "keyed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("provider", "fallback", "uses"),
+    [
+        pytest.param(None, (), False, id="only another model"),
+        pytest.param("keyless", (), False, id="a provider without a key"),
+        pytest.param("keyed", (), True, id="a provider with a key"),
+        pytest.param("keyless", ("x", "keyed/y"), True, id="a fallback with a key"),
+        pytest.param(None, ("keyed/y",), True, id="a fallback after the client's own"),
+        pytest.param(None, ("vendor/y", "keyed"), False, id="models that only look like one"),
+    ],
+)
+def test_a_route_uses_a_key_if_any_of_its_providers_has_one(
+    provider: str | None, fallback: tuple[str, ...], uses: bool
+) -> None:
+    assert uses_key(provider, fallback, CONFIGURED) is uses
+
+
+@pytest.mark.parametrize(
+    ("api_key", "headers", "has_key"),
+    [
+        ("sk-key", {}, True),
+        ("", {"Authorization": "Bearer x"}, True),
+        ("", {"x-portkey-api-key": "x"}, True),
+        ("", {"cf-aig-authorization": "x"}, True),
+        ("", {"x-keyring": "x"}, True),
+        ("", {"authorization": ""}, False),
+        ("", {"user-agent": "opencode/1.0", "x-title": "wiremend"}, False),
+        ("", {}, False),
+    ],
+)
+def test_a_provider_has_a_key_in_its_setting_or_in_a_header(
+    api_key: str, headers: dict[str, str], has_key: bool
+) -> None:
+    assert ProviderAddress("p", "https://a.example", api_key, headers).has_key is has_key

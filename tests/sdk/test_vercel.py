@@ -5,18 +5,17 @@ It needs Node.js 18 and npm; its packages, pinned in vercel/package.json, are in
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from node_packages import why_not_installed
 
 from .transcript import READERS, Transcript, name_of, streams
 
 FOLDER = Path(__file__).parent / "vercel"
 NODE_MAJOR = 18
-INSTALL = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
 LIMIT_SECONDS = 300
 
 PROVIDERS = {
@@ -69,30 +68,10 @@ run together (a tool that the first one does not call is not offered here); `rea
 for its output."""
 
 
-def missing() -> str | None:
-    """Why the SDK cannot be run here, or None."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        return "node and npm are not installed"
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout
-    if int(version.lstrip("v").split(".")[0] or 0) < NODE_MAJOR:
-        return f"node is {version.strip()}, and {NODE_MAJOR} or later is needed"
-    wanted: dict[str, str] = json.loads((FOLDER / "package.json").read_text())["dependencies"]
-    if any(installed(name) != version for name, version in wanted.items()):
-        done = subprocess.run(INSTALL, cwd=FOLDER, capture_output=True, text=True)
-        if done.returncode:
-            return f"npm install failed in tests/sdk/vercel: {done.stderr.strip()[-300:]}"
-    return None
-
-
-def installed(package: str) -> str | None:
-    described = FOLDER / "node_modules" / package / "package.json"
-    return json.loads(described.read_text())["version"] if described.exists() else None
-
-
 @pytest.fixture(scope="module")
 def answers() -> dict[tuple[str, str], dict[str, Any]]:
     """What the SDK made of every stream, all read by one process."""
-    why_not = missing()
+    why_not = why_not_installed(FOLDER, NODE_MAJOR)
     if why_not and os.environ.get("CI"):
         pytest.fail(why_not)
     if why_not:

@@ -80,6 +80,15 @@ async def end(exchange: Exchange) -> None:
     await exchange.end()
 
 
+def end_with_trailers(trailers: Headers) -> Step:
+    """The proper end of the body, with trailers behind it."""
+
+    async def step(exchange: Exchange) -> None:
+        await exchange.end_with_trailers(trailers)
+
+    return step
+
+
 async def pass_on(exchange: Exchange) -> None:
     """Nothing: go on with the next step."""
 

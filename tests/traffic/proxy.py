@@ -42,9 +42,10 @@ class Proxy:
     """`mitmdump -s addons/` as a subprocess; use as a context manager.
 
     `hosts` maps host names to ports on loopback; no other name is reachable. `configuration`
-    is written to `wiremend.toml` in the proxy's working directory. `scripts` are given to
-    `-s`, by default the suite; `()` is plain mitmdump. `arguments` are added as typed. `program` is
-    the mitmdump to run, by default that of this environment.
+    is written to `wiremend.toml` in the proxy's working directory; the suite is given its name,
+    unless it is `discovered`. `scripts` are given to `-s`, by default the suite; `()` is plain
+    mitmdump. `arguments` are added as typed. `program` is the mitmdump to run, by default that of
+    this environment.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Proxy:
         hosts: Mapping[str, int],
         *,
         configuration: str = "",
+        discovered: bool = False,
         scripts: Sequence[str] = (SUITE,),
         arguments: Sequence[str] = (),
         upstream_alpn: Sequence[str] = ("h2", "http/1.1"),
@@ -73,6 +75,7 @@ class Proxy:
         self._printed = threading.Condition()
         self._ended = False
         self._process: subprocess.Popen[str] | None = None
+        self._names_configuration = bool(configuration) and not discovered
         if configuration:
             self.configuration_file.write_text(configuration)
         self._environment = {
@@ -84,6 +87,8 @@ class Proxy:
         }
         self._environment |= {
             "PYTHONUNBUFFERED": "1",
+            "XDG_CONFIG_HOME": str(directory / "config"),
+            "XDG_STATE_HOME": str(directory / "state"),
             "WIREMEND_TEST_HOSTS": json.dumps(dict(hosts)),
             "WIREMEND_TEST_ALPN": json.dumps(list(upstream_alpn)),
             "WIREMEND_TEST_REFUSALS": str(refusals_file or os.devnull),
@@ -138,6 +143,8 @@ class Proxy:
             command += ["-s", script]
         if not any(_is_suite(script) for script in self._scripts):
             command += ["--listen-host", "127.0.0.1", "--set", "connection_strategy=lazy"]
+        elif self._names_configuration:
+            command += ["--set", f"wiremend_config={self.configuration_file}"]
         command += ["--set", f"confdir={self.confdir}"]
         command += ["--set", f"ssl_verify_upstream_trusted_ca={self._authority.file}"]
         return command + self._arguments

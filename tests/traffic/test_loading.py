@@ -24,6 +24,7 @@ def run(
 ) -> tuple[int, str]:
     """A proxy that is expected to end by itself: its status, and all it printed."""
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    environment |= {"XDG_CONFIG_HOME": str(directory), "XDG_STATE_HOME": str(directory)}
     done = subprocess.run(
         [
             str(Path(sys.executable).parent / tool),

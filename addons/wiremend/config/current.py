@@ -1,14 +1,37 @@
-"""The configuration in force, and what follows from it; replaced whole when the file changes."""
+"""The configuration in force, and what follows from it; replaced whole when the file changes.
 
+Consent: `wiremend.toml` in the working directory is used only if its content was allowed, or if it
+reaches nothing (see `consent`). A file that the user named, and the user's own, need no consent.
+While the proxy runs, an edit of the file in force that reaches nothing new is taken and counts as
+allowed; any other edit is refused until its content is allowed. A file that vanishes or is emptied
+keeps the configuration in force.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wiremend.adapt.lessons import Lesson, PlacedLesson
 from wiremend.catalogue import catalogue
-from wiremend.config import Config, find_config, load_config
-from wiremend.config.key_files import named_key_files
+from wiremend.config.allowed_contents import AllowedContents, NotAllowed
+from wiremend.config.consent import Reach, key_files, reach
+from wiremend.config.key_files import key_file_path
+from wiremend.config.load import (
+    FILE_NAME,
+    ConfigError,
+    Document,
+    check_document,
+    config_of,
+    find_config,
+    read_document,
+)
+from wiremend.config.model import Config
 from wiremend.engine.call_settings import Heartbeat, Timeouts
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.base.request_rules import MESSAGE_CODES
+from wiremend.routing.access import key_refusal
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.providers import ProviderAddress
 from wiremend.secrets import secret_values
@@ -17,47 +40,140 @@ from wiremend.targets.hosts import InterceptedHosts
 _Stamp = tuple[int, int, int] | None
 
 
-class CurrentConfig:
-    """What the addons look at for each call. A failed read changes nothing."""
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """Where the configuration in force was looked for, and what was found."""
 
-    def __init__(self) -> None:
-        self._path: Path | None = None
-        self._files: tuple[Path, ...] = ()
-        self._stamps: list[_Stamp] = []
-        self._option = ""
-        self._directory = Path()
+    option: str = ""
+    directory: Path = Path()
+    path: Path | None = None
+    reach: Reach = frozenset()
+    """What it may reach by consent; empty for a file that needs none."""
+
+    def needs_consent(self, path: Path) -> bool:
+        return not self.option and path == self.directory / FILE_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """The file that discovery found, and the state of every file that decides what it means."""
+
+    found: Path | None = None
+    stamps: Mapping[Path, _Stamp] = field(default_factory=dict)
+
+    def including(self, *files: Path) -> "_Watch":
+        return replace(self, stamps={**self.stamps, **{file: _stamp_of(file) for file in files}})
+
+    def renewed(self, found: Path | None) -> "_Watch":
+        """The same files as they are now, with what discovery finds now."""
+        return _Watch(found).including(*self.stamps, *([found] if found else []))
+
+
+class CurrentConfig:
+    """What the addons look at for each call. A failed read changes nothing.
+
+    `environ` contains the variables for secrets and for the user's directories, by default those
+    of the process.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = os.environ if environ is None else environ
+        self._allowed = AllowedContents(self._environ)
+        self._codes = [rule.code for rule in catalogue()]
+        self._in_force = _InForce()
+        self._watch = _Watch()
+        self._changing: _Watch | None = None
         self._apply(Config())
+
+    @property
+    def path(self) -> Path | None:
+        """The file in force; None for the built-in defaults."""
+        return self._in_force.path
 
     @property
     def source(self) -> str:
         """Where it came from, for people."""
-        return str(self._path) if self._path else "built-in defaults"
+        return str(self.path) if self.path else "built-in defaults"
 
-    def read(self, option: str, directory: Path) -> None:
-        """Read the file named by the option, else `wiremend.toml` in the directory, else nothing.
+    def read(self, option: str, directory: Path, *, allow: bool = False) -> None:
+        """Read the file named by the option, else the first one that discovery finds, if any.
 
-        Raises ConfigError, whose text says what is wrong where.
+        `allow` is the user's consent to the present content of `wiremend.toml` in the directory.
+        Raises ConfigError, whose text lists what is wrong, and NotAllowed without consent.
         """
-        path = find_config(option, directory)
-        files = _files_of(path)
-        stamps = _stamps_of(files)
-        config = load_config(path, known_codes=[rule.code for rule in catalogue()])
-        self._path, self._files, self._stamps = path, files, stamps
-        self._option, self._directory = option, directory
-        self._apply(config)
+        found = find_config(option, directory, self._environ)
+        watch = self._watch
+        try:
+            self._take(found, _InForce(option, directory), allow=allow)
+        except ConfigError:
+            self._watch = watch
+            raise
 
     def reread_if_changed(self) -> bool:
         """Read again if a file was changed, came or went since; True if it was read.
 
-        Raises ConfigError once for each change that is wrong.
+        A change counts when two calls see the same state: an editor may empty a file before it
+        writes it. Raises ConfigError once for each change that is refused.
         """
-        path = find_config("", self._directory) if not self._option else self._path
-        if path == self._path and _stamps_of(self._files) == self._stamps:
+        found = self._watch.found
+        if not self._in_force.option:
+            found = find_config("", self._in_force.directory, self._environ)
+        now = self._watch.renewed(found)
+        if now == self._watch:
+            self._changing = None
             return False
-        self._path, self._files = path, _files_of(path)
-        self._stamps = _stamps_of(self._files)
-        self.read(self._option, self._directory)
+        if now != self._changing:
+            self._changing = now
+            return False
+        self._changing = None
+        self._watch = _Watch().renewed(found)
+        path = self._in_force.path
+        if path and not os.path.lexists(path):  # not a wish to go back to defaults
+            raise ConfigError(path.name, ["the file is gone"])
+        self._take(found, self._in_force)
         return True
+
+    def _take(self, found: Path | None, before: _InForce, *, allow: bool = False) -> None:
+        """Put the file in force if it is valid, and allowed or adds nothing to `before`.
+
+        The watch is renewed first, so that each change is read once.
+        """
+        self._watch = _Watch().renewed(found)
+        if found is None:
+            self._in_force = replace(before, path=None, reach=frozenset())
+            self._apply(Config())
+            return
+        document = read_document(found)
+        if found == before.path and not document.data.strip():
+            raise ConfigError(found.name, ["the file is empty"])
+        reached: Reach = frozenset()
+        if before.needs_consent(found):
+            check_document(document, self._codes)
+            reached = reach(document.values)
+            if not allow:
+                self._ask(document, reached, before)
+        keys = [key_file_path(name, found.parent) for name in key_files(document.values)]
+        self._watch = self._watch.including(*keys)
+        config = config_of(document, self._environ, self._codes)
+        if reached:
+            self._record(document, must_succeed=allow)
+        self._in_force = replace(before, path=found, reach=reached)
+        self._apply(config)
+
+    def _ask(self, document: Document, reached: Reach, before: _InForce) -> None:
+        """Raise NotAllowed if a document adds to what is in force and was not allowed."""
+        new = reached - before.reach
+        if not new or self._allowed.contains(document):
+            return
+        # Once the content is allowed elsewhere, its record appears.
+        self._watch = self._watch.including(self._allowed.record(document))
+        raise NotAllowed(document.path, new, is_running=before is self._in_force)
+
+    def _record(self, document: Document, *, must_succeed: bool) -> None:
+        """Record that a document is allowed; if that may fail, the next start asks for it."""
+        with suppress(*([] if must_succeed else [ConfigError])):
+            if not self._allowed.contains(document):
+                self._allowed.add(document)
 
     def dialect_of(self, provider: str, host: str) -> str | None:
         """The dialect that the configuration names for this provider, or for one at this host."""
@@ -75,11 +191,14 @@ class CurrentConfig:
         )
         return named or next(at_host, None)
 
+    def key_refusal(self, headers: Iterable[tuple[str, str]]) -> str | None:
+        """Why a request with these headers may not use a configured key; None if it may."""
+        return key_refusal(headers, self._origins)
+
     def _apply(self, config: Config) -> None:
         self.config = config
-        codes = [rule.code for rule in catalogue()]
-        self.disabled = config.disabled_codes(codes)
-        self.mending_codes = frozenset(code for code in codes if code.startswith("S"))
+        self.disabled = config.disabled_codes(self._codes)
+        self.mending_codes = frozenset(code for code in self._codes if code.startswith("S"))
         self.lessons = tuple(
             PlacedLesson(one.provider, one.model, Lesson(one.kind, value=one.value, tool=one.tool))
             for one in config.lessons
@@ -103,6 +222,7 @@ class CurrentConfig:
         )
         provider_hosts = [p.host for p in config.providers.values()]
         self.intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+        self._origins = frozenset(config.access.origins)
         self.fire_and_forget = FireAndForget(config.fire_and_forget.paths)
         self.timeouts = Timeouts(**config.timeouts.model_dump())
         self.heartbeat = Heartbeat(config.heartbeat.after, config.heartbeat.interval)
@@ -120,15 +240,6 @@ def _message_codes(opted: tuple[str, ...] | None) -> frozenset[str] | None:
     if opted is None:
         return None
     return frozenset(code for code in MESSAGE_CODES if code.startswith(opted))
-
-
-def _files_of(path: Path | None) -> tuple[Path, ...]:
-    """The files that make up a configuration: its own, and those with keys."""
-    return (path, *named_key_files(path)) if path else ()
-
-
-def _stamps_of(files: tuple[Path, ...]) -> list[_Stamp]:
-    return [_stamp_of(file) for file in files]
 
 
 def _stamp_of(path: Path) -> _Stamp:

@@ -5,7 +5,6 @@ The messages name the file and say what to do; they never hold what is in it.
 
 import os
 import stat
-import tomllib
 from pathlib import Path
 
 _LIMIT_BYTES = 16 * 1024
@@ -14,17 +13,6 @@ _LIMIT_BYTES = 16 * 1024
 def key_file_path(name: str, directory: Path) -> Path:
     """Where a key file is: `~` is the home directory, a relative name starts at `directory`."""
     return directory / os.path.expanduser(name)
-
-
-def named_key_files(configuration: Path) -> list[Path]:
-    """The key files that a configuration names, whether they or it can be used or not."""
-    try:
-        providers = tomllib.loads(configuration.read_text("utf-8-sig")).get("providers")
-    except (OSError, ValueError, RecursionError):
-        return []
-    entries = providers.values() if isinstance(providers, dict) else ()
-    names = [one.get("api_key_file") for one in entries if isinstance(one, dict)]
-    return [key_file_path(one, configuration.parent) for one in names if isinstance(one, str)]
 
 
 def read_key_file(path: Path) -> str:

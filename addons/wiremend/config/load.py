@@ -8,14 +8,19 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from wiremend.config.consent import VARIABLE
 from wiremend.config.key_files import key_file_path, read_key_file
 from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config, did_you_mean
+from wiremend.config.user_directories import config_directory
+from wiremend.secrets import may_hold_credential
 
 FILE_NAME = "wiremend.toml"
 
@@ -27,8 +32,6 @@ _TOML_ERROR = re.compile(
     re.DOTALL,
 )
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_CREDENTIAL_HEADER = re.compile(r"auth|key|token|cookie|secret|credential", re.IGNORECASE)
 _NOT_HERE = (
     "'${...}' is read only in providers.*.api_key and in headers that carry a credential; "
     "write the value itself"
@@ -71,17 +74,32 @@ class ConfigError(Exception):
         self.problems = tuple(problems)
 
 
-def find_config(option: str, directory: Path) -> Path | None:
-    """The file that the option names, else `wiremend.toml` in the directory if it is there.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A configuration file, read once: its bytes, and its TOML with `${NAME}` as written."""
 
-    A relative path in the option starts at the directory. Raises ConfigError when the option
-    names nothing that exists.
+    path: Path
+    data: bytes
+    values: Mapping[str, Any]
+
+
+def find_config(
+    option: str, directory: Path, environ: Mapping[str, str] | None = None
+) -> Path | None:
+    """The file that the option names, else `wiremend.toml` in the directory, else the user's own.
+
+    A relative path in the option starts at the directory. `environ` contains the XDG variables,
+    by default those of the process. Raises ConfigError when the option names nothing that exists.
     """
     path = directory / os.path.expanduser(option or FILE_NAME)
     if os.path.lexists(path):  # a link to nowhere is a mistake to report, not no file
         return path
     if option:
         raise ConfigError(option, ["no such file (option wiremend_config)"])
+    with suppress(RuntimeError):  # no home directory, no configuration in it
+        users = config_directory(os.environ if environ is None else environ) / FILE_NAME
+        if os.path.lexists(users):
+            return users
     return None
 
 
@@ -93,7 +111,7 @@ def load_config(path: Path | None, known_codes: Iterable[str] | None = None) -> 
     """
     if path is None:
         return Config()
-    return parse_config(_read(path), path.name, os.environ, known_codes, path.parent)
+    return config_of(read_document(path), os.environ, known_codes)
 
 
 def parse_config(
@@ -107,10 +125,42 @@ def parse_config(
 
     Relative names of key files start at `directory`.
     """
-    misplaced: dict[Place, str] = {}
     values = _parse_toml(text.removeprefix("\ufeff"), source)
+    misplaced: dict[Place, str] = {}
     values = _filled_in(values, (), environ, misplaced)
     _fill_in_key_files(values, directory, misplaced)
+    return _validated(values, source, misplaced, known_codes)
+
+
+def read_document(path: Path) -> Document:
+    """Read a file and parse its TOML, and nothing that it names. Raises ConfigError."""
+    data = _read(path)
+    return Document(path, data, _parse_toml(_text_of(data, path.name), path.name))
+
+
+def config_of(
+    document: Document, environ: Mapping[str, str], known_codes: Iterable[str] | None = None
+) -> Config:
+    """The configuration in a document, with its secrets. Raises ConfigError."""
+    text = _text_of(document.data, document.path.name)
+    return parse_config(text, document.path.name, environ, known_codes, document.path.parent)
+
+
+def check_document(document: Document, known_codes: Iterable[str] | None = None) -> None:
+    """Validate a document without reading any variable or key file. Raises ConfigError."""
+    misplaced: dict[Place, str] = {}
+    placeholders = dict.fromkeys(VARIABLE.findall(document.data.decode(errors="replace")), "x")
+    values = _filled_in(dict(document.values), (), placeholders, misplaced)
+    _validated(values, document.path.name, misplaced, known_codes)
+
+
+def _validated(
+    values: dict[str, Any],
+    source: str,
+    misplaced: dict[Place, str],
+    known_codes: Iterable[str] | None,
+) -> Config:
+    """The configuration with these values; `misplaced` are problems that were found before."""
     context = {"known_codes": None if known_codes is None else frozenset(known_codes)}
     errors: list[ErrorDetails] = []
     try:
@@ -128,22 +178,26 @@ def parse_config(
     return config
 
 
-def _read(path: Path) -> str:
-    """The text of a file; errors are raised outside `except`, so that they carry no content."""
+def _read(path: Path) -> bytes:
+    """The bytes of a file; errors are raised outside `except`, so that they carry no content."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except IsADirectoryError:
         problem = "is a directory, not a file"
     except FileNotFoundError:
         problem = "no such file"
     except OSError as error:
         problem = f"cannot be read: {(error.strerror or 'unknown reason').lower()}"
-    else:
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            problem = f"line {data.count(b'\n', 0, error.start) + 1}: is not UTF-8"
     raise ConfigError(path.name, [problem])
+
+
+def _text_of(data: bytes, source: str) -> str:
+    """The text in these bytes, without a byte order mark. Raises ConfigError, as `_read` does."""
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        problem = f"line {data.count(b'\n', 0, error.start) + 1}: is not UTF-8"
+    raise ConfigError(source, [problem])
 
 
 def _parse_toml(text: str, source: str) -> dict[str, Any]:
@@ -189,14 +243,14 @@ def _filled_in(
     if wrong:
         problems[place] = wrong
         return value
-    return _VARIABLE.sub(lambda match: environ[match[1]].strip(), value)
+    return VARIABLE.sub(lambda match: environ[match[1]].strip(), value)
 
 
 def _wrong_variable(text: str, environ: Mapping[str, str]) -> str:
     """What is wrong with the first variable of a secret that cannot be filled in, if any."""
-    if "${" in _VARIABLE.sub("", text):
+    if "${" in VARIABLE.sub("", text):
         return "expected '${NAME}' with the name of an environment variable"
-    for name in _VARIABLE.findall(text):
+    for name in VARIABLE.findall(text):
         if name not in environ:
             return f"the environment variable {name} is not set"
         if not environ[name].strip():
@@ -226,7 +280,7 @@ def _takes_variables(place: Place) -> bool:
         case ("providers", _, "api_key"):
             return True
         case ("providers", _, "headers", str(name)):
-            return _CREDENTIAL_HEADER.search(name) is not None
+            return may_hold_credential(name)
     return False
 
 

@@ -28,6 +28,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wiremend.adapt.lessons import LessonKind
 from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.routing.access import normalized_origin
 from wiremend.routing.shape import CallShape
 from wiremend.targets.registry import NAMES_BY_DIALECT
 
@@ -381,6 +382,16 @@ class LearntLesson(Section):
         return self
 
 
+class Access(Section):
+    """Which web pages may use the keys of the configuration."""
+
+    origins: tuple[Annotated[str, AfterValidator(normalized_origin)], ...] = ()
+    """Exact origins, such as "https://app.example", of web pages whose calls may be sent to a
+    provider with its configured key; a call from any other web page is answered with 403 instead.
+    There are no wildcards: "*" would let every page that the user opens spend the keys. "null" is
+    refused as well, since any page can send it from a sandboxed frame."""
+
+
 class FireAndForget(Section):
     """Paths that are answered 204 at once."""
 
@@ -411,6 +422,7 @@ class Config(Section):
     models: tuple[ModelRoute, ...] = ()
     lessons: tuple[LearntLesson, ...] = ()
     providers: Mapping[str, Provider] = {}
+    access: Access = Access()
     fire_and_forget: FireAndForget = FireAndForget()
     shutdown: Shutdown = Shutdown()
 
@@ -444,6 +456,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "models": ModelRoute,
     "lessons": LearntLesson,
     "providers": Provider,
+    "access": Access,
     "fire_and_forget": FireAndForget,
     "shutdown": Shutdown,
 }

@@ -61,6 +61,44 @@ def stopping_response(protocol: Protocol) -> Respond:
     return error_response(protocol, error, host="wiremend", attempts=0, head=None)
 
 
+def refused_key_response(protocol: Protocol, reason: str) -> Respond:
+    """A 403 for a call that may not use the configured key that it is routed to."""
+    error = make_error(status=403, message=reason)
+    return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+
+
+def direct_request_response(protocol: Protocol | None, proxy: str) -> Respond:
+    """A 400 for a request that is addressed to the forward proxy itself, at `HOST:PORT`.
+
+    Plain text if the request is no model call (`protocol` is None).
+    """
+    message = (
+        "This is a forward proxy, and the request was sent to it directly, as to a server. "
+        f"Set HTTPS_PROXY=http://{proxy} and leave the client's base URL as it is, "
+        "or start the proxy with --mode reverse:https://PROVIDER."
+    )
+    if protocol is None:
+        fields = ((b"content-type", b"text/plain; charset=utf-8"),)
+        return Respond(Head(400, fields), message.encode() + b"\n")
+    error = make_error(status=400, message=message)
+    return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+
+
+def fault_response(protocol: Protocol | None, fault: str) -> Respond:
+    """Return what a call gets that failed in the proxy itself.
+
+    `protocol` is None for a call in no model protocol. `fault` is the name of an exception.
+    """
+    message = f"wiremend failed on this call ({fault}); the proxy's log has the place."
+    error = make_error(status=502, type="api_error", message=message)
+    if protocol is not None:
+        return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+    body = orjson.dumps({"error": {"type": error.type, "message": message}})
+    length = b"%d" % len(body)
+    fields = ((b"content-type", b"application/json"), (b"content-length", length))
+    return Respond(Head(error.status, fields), body)
+
+
 def with_some_message(error: ProviderError, *, host: str, attempts: int) -> ProviderError:
     """Return the error with a message, because OpenCode takes an empty one for no error."""
     if error.message.strip():

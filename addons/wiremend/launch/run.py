@@ -10,14 +10,14 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-from wiremend.catalogue import catalogue
-from wiremend.config.load import ConfigError, find_config, load_config
+from wiremend.config.current import CurrentConfig
+from wiremend.config.load import ConfigError
+from wiremend.config.user_directories import state_directory
 from wiremend.launch.authority import make_authority, unlimited
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.launch.processes import run_alone, run_behind
 from wiremend.launch.shells import checkout_file, shells_directory
-from wiremend.targets.hosts import InterceptedHosts
 
 FIRST_PORT = 8080
 DEMO = "scripts/demo.py"
@@ -27,14 +27,17 @@ HELP = """usage: {program} [options]                  start the proxy
 {demo}
 options:
   --port N       listen there (the proxy alone: by default 8080 or the next free port)
-  --config FILE  instead of ./wiremend.toml
+  --config FILE  instead of ./wiremend.toml and of your own in ~/.config/wiremend
+  --allow        allow the present content of ./wiremend.toml, which may send calls and secrets to
+                 the hosts that it names; later starts use it until it changes
   --web          mitmweb instead of mitmdump
 
 HTTPS_PROXY and the trust in the proxy's CA are set for COMMAND alone, and its exit status is
 passed on. If your own environment names a proxy or certificates, they are used too.
 
 In $XDG_STATE_HOME/wiremend (by default ~/.local/state/wiremend) are the CA, its key readable by
-you only and limited to the intercepted hosts, and proxy.log, the log of the last COMMAND's proxy.
+you only and limited to the intercepted hosts, a record of what you allowed, and proxy.log, the
+log of the last COMMAND's proxy.
 
 examples:
   {program} -- claude -p "hello"
@@ -42,7 +45,7 @@ examples:
   {program} --config team.toml -- codex exec "hello"
 """
 DEMO_HELP = "       {program} --demo                     see what it does; no key, no network\n"
-USAGE = """{program} [--port N] [--config FILE] [--web] [-- COMMAND ...]
+USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [-- COMMAND ...]
        {program} --help"""
 
 
@@ -59,7 +62,7 @@ def main(program: str, arguments: list[str]) -> int:
     if options.demo:
         return run_demo(program)
     try:
-        hosts = intercepted_hosts(options.config)
+        current = configuration(options)
         outgoing = mitmproxy_arguments(os.environ)
     except ConfigError as problems:
         print(problems, file=sys.stderr)
@@ -67,14 +70,16 @@ def main(program: str, arguments: list[str]) -> int:
     except ValueError as problem:
         print(f"{program}: {problem}", file=sys.stderr)
         return 1
-    directory = state_directory()
-    prepare_authority(directory, hosts.globs)
+    directory = state_directory(os.environ)
+    prepare_authority(directory, current.intercepted.globs)
     trust = trusted_files(directory, os.environ)
     number = options.port or (0 if command else free_port(FIRST_PORT))
     proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing]
     if command:
         if options.web:
             proxy += ["--set", "web_open_browser=false"]  # its address is printed instead
+        if current.path:  # the proxy's own line goes to its log
+            print(f"wiremend: configuration from {current.source}", file=sys.stderr)
         return run_behind(program, proxy, command, trust, directory, web=options.web)
     return run_alone(program, proxy, clients_environment(number, trust))
 
@@ -98,6 +103,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     made.add_argument("-h", "--help", action="store_true")
     made.add_argument("--port", type=port)
     made.add_argument("--config", type=Path)
+    made.add_argument("--allow", action="store_true")
     made.add_argument("--web", action="store_true")
     made.add_argument("--demo", action="store_true")
     return made
@@ -126,18 +132,11 @@ def run_demo(program: str) -> int:
     os.execv(sys.executable, [sys.executable, str(demo)])
 
 
-def intercepted_hosts(config_file: Path | None) -> InterceptedHosts:
-    """The hosts of the configuration that the proxy is going to read. Raises ConfigError."""
-    file = find_config(str(config_file or ""), Path.cwd())
-    config = load_config(file, known_codes=[rule.code for rule in catalogue()])
-    provider_hosts = [provider.host for provider in config.providers.values()]
-    return InterceptedHosts([*provider_hosts, *config.intercept.hosts])
-
-
-def state_directory() -> Path:
-    """The directory of the CA and the logs."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "wiremend"
+def configuration(options: argparse.Namespace) -> CurrentConfig:
+    """The configuration that the proxy is going to read. Raises ConfigError."""
+    current = CurrentConfig()
+    current.read(str(options.config or ""), Path.cwd(), allow=options.allow)
+    return current
 
 
 def prepare_authority(directory: Path, globs: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.routing.model_name import rewrite_model
 from wiremend.rules.rule import Rule
-from wiremend.secrets import is_secret_header, is_secret_parameter
+from wiremend.secrets import is_secret_header, is_secret_parameter, may_hold_credential
 
 PROVIDER_ROUTED = Rule(
     code="M002",
@@ -48,6 +48,13 @@ class ProviderAddress:
     message_rules: frozenset[str] | None = None
     """Codes of the rules on messages that are on for it; None: those of the table."""
     max_output_tokens: int | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether calls to it carry a credential of the configuration."""
+        return bool(self.api_key) or any(
+            value and may_hold_credential(name) for name, value in self.headers.items()
+        )
 
 
 def redirect(
@@ -100,17 +107,38 @@ def route(
     of the route's provider.
     """
     routed = []
-    for name in (model, *fallback):
-        there, _, rest = name.partition("/")
-        where = provider
-        if name is not model and rest and there in providers:
-            where, name = there, rest
+    for where, name in destinations(model, provider, fallback, providers):
         rewritten = rewrite_model(protocol, request.path, request.body, name)
         outgoing = replace(request, model=name, path=rewritten.path, body=rewritten.body)
         if where is not None:
             outgoing = redirect(protocol, outgoing, providers[where])
         routed.append(outgoing)
     return routed
+
+
+def destinations(
+    model: str,
+    provider: str | None,
+    fallback: Sequence[str],
+    providers: Mapping[str, ProviderAddress],
+) -> list[tuple[str | None, str]]:
+    """Provider and model of everywhere that `route` sends a call, first choice first.
+
+    The provider is None where the call stays with the one that its client addressed.
+    """
+    found = [(provider, model)]
+    for name in fallback:
+        there, _, rest = name.partition("/")
+        found.append((there, rest) if rest and there in providers else (provider, name))
+    return found
+
+
+def uses_key(
+    provider: str | None, fallback: Sequence[str], providers: Mapping[str, ProviderAddress]
+) -> bool:
+    """Whether a call that is routed like this can go out with a key of the configuration."""
+    found = destinations("", provider, fallback, providers)
+    return any(where is not None and providers[where].has_key for where, _ in found)
 
 
 def without_credentials(query: str) -> str:

@@ -1,5 +1,6 @@
 """What was done to a call, kept with its flow as plain data so that it can be saved and shown."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from wiremend.rules.rule import Finding
 METADATA_KEY = "wiremend"
 MARKER_MENDED = ":wrench:"
 MARKER_FAILED = ":warning:"
+
+logger = logging.getLogger("wiremend")
 
 
 def notes_of(flow: http.HTTPFlow) -> dict[str, Any]:
@@ -24,6 +27,18 @@ def note_request_findings(flow: http.HTTPFlow, findings: Sequence[Finding]) -> N
     if findings:
         kept = notes_of(flow).setdefault("request_findings", [])
         kept += [finding.as_dict() for finding in findings]
+
+
+def note_refusal(flow: http.HTTPFlow, reason: str) -> None:
+    """Log a request that the proxy refused to forward, and mark its flow. `reason` is a sentence.
+
+    The client chose host and path, so they are escaped.
+    """
+    request = flow.request
+    place = ascii(f"{request.method} {request.pretty_host}{request.path.partition('?')[0]}")
+    flow.comment = reason
+    flow.marked = MARKER_FAILED
+    logger.warning("wiremend: refused %s: %s", place, reason)
 
 
 def findings_of(flow: http.HTTPFlow) -> list[Finding]:

@@ -1,0 +1,108 @@
+"""Which calls may use the keys of the configuration: none that a web page can have sent.
+
+A web page can reach a port on loopback. Browsers mark what its scripts, forms and frames send:
+every cross-origin request and every POST carries `Origin`, and requests to a trustworthy address
+such as 127.0.0.1 carry `Sec-Fetch-Site`, `Sec-Fetch-Dest` and `Sec-Fetch-Mode`. A script cannot
+remove or change these headers (https://fetch.spec.whatwg.org/#forbidden-request-header).
+
+`Sec-Fetch-Mode` alone identifies no browser: the `fetch` of Node.js sends it with every request,
+and sends none of the others.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Set
+
+BROWSER_HEADERS = ("origin", "sec-fetch-site", "sec-fetch-dest")
+
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?",
+    re.IGNORECASE,
+)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def key_refusal(headers: Iterable[tuple[str, str]], origins: Set[str]) -> str | None:
+    """Why a request with these headers may not use a configured key; None if it may.
+
+    `origins` are those that the configuration allows, as `normalized_origin` returns them.
+    """
+    found = [(name.lower(), value) for name, value in headers if name.lower() in BROWSER_HEADERS]
+    if not found:
+        return None
+    sent = [value for name, value in found if name == "origin"]
+    if sent and all(origin in origins for origin in sent):
+        return None
+    if not sent:
+        return (
+            f"The request carries {_title(found[0][0])}, as those of web pages do, so the proxy "
+            "does not use a configured key for it. Without an Origin header, no entry of "
+            "`[access] origins` can allow it."
+        )
+    shown = ", ".join(ascii(origin) for origin in sent)
+    refused = f"The request comes from a web page (Origin: {shown}), so the proxy does not use a "
+    refused += "configured key for it. "
+    try:
+        allowed = [normalized_origin(origin) for origin in sent]
+    except ValueError:
+        return refused + "`[access] origins` cannot allow this origin."
+    entries = ", ".join(f'"{origin}"' for origin in allowed)
+    return f"{refused}To allow this page, set `[access] origins = [{entries}]` in wiremend.toml."
+
+
+def normalized_origin(text: str) -> str:
+    """An origin in the form in which browsers send it: lower case, no default port.
+
+    Raises ValueError, whose text names what was expected, for anything but one exact origin.
+    """
+    if text == "*":
+        raise ValueError(
+            "expected exact origins such as 'https://app.example'; "
+            "'*' would let every web page use the keys"
+        )
+    if text == "null":
+        raise ValueError(
+            "'null' cannot be allowed: any web page can send it from a sandboxed frame"
+        )
+    if "@" in text:
+        raise ValueError("expected an origin such as 'https://app.example', without a user")
+    match = _ORIGIN.match(text)
+    if match is None:
+        raise ValueError(_no_origin(text))
+    scheme, host = match["scheme"].lower(), match["host"].lower()
+    port = int(match["port"]) if match["port"] else None
+    if host.startswith("["):
+        host = f"[{_ipv6(host[1:-1], text)}]"
+    if port is not None and not 0 < port < 65536:
+        raise ValueError(f"expected a port from 1 to 65535, got {text!r}")
+    if port == _DEFAULT_PORTS.get(scheme):
+        port = None
+    origin = f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
+    if match.end() != len(text):
+        hint = f"; did you mean {origin!r}?" if text[match.end()] in "/?#" else ""
+        raise ValueError(
+            f"expected an origin without path or wildcard, in ASCII, got {text!r}{hint}"
+        )
+    return origin
+
+
+def _ipv6(address: str, text: str) -> str:
+    try:
+        return ipaddress.IPv6Address(address).compressed
+    except ValueError:
+        raise ValueError(f"expected an IPv6 address in brackets, got {text!r}") from None
+
+
+def _no_origin(text: str) -> str:
+    expected = "expected an origin such as 'https://app.example'"
+    if "*" in text:
+        return f"{expected}; wildcards are not supported, got {text!r}"
+    if not text.isascii():
+        return f"{expected}, in ASCII as browsers send it (xn--...), got {text!r}"
+    if text and "://" not in text:
+        return f"{expected}, with its scheme, got {text!r}"
+    return f"{expected}, got {text!r}"
+
+
+def _title(name: str) -> str:
+    return "-".join(word.capitalize() for word in name.split("-"))
