@@ -10,7 +10,7 @@ from traffic import clients, faults, good
 from traffic.clients import complete, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
 from traffic.provider import ScriptedProvider
-from traffic.proxy import KEY, Proxy
+from traffic.proxy import KEY, SUITE, Proxy
 
 OTHER_KEY = "sk-test-DO-NOT-LOG-other-provider"
 CONFIGURATION = f"""{QUICK_RETRIES}
@@ -33,6 +33,13 @@ fallback = ["other/kimi-k3"]
 base_url = "https://{ORIGIN_HOST}"
 api_key = "${{OTHER_API_KEY}}"
 """
+REWRITE = SUITE + "rewrite_models.py"
+REPAIR = SUITE + "repair_streams.py"
+LOADED = {
+    "the suite": SHARED,
+    "repair last": (REWRITE, SUITE + "sanitize_tools.py", REPAIR),
+    "repair first": (REPAIR, REWRITE),
+}
 PROTOCOLS = [pytest.param(protocol, id=str(protocol)) for protocol in WireProtocol]
 
 
@@ -135,3 +142,35 @@ def test_when_every_provider_fails_the_error_names_every_try(
     assert outcome.message is not None
     assert "at api.anthropic.com" in outcome.message
     assert "kimi-k3 at other" in outcome.message
+
+
+@pytest.mark.parametrize("accepted", ["gzip, br, zstd", None])
+@pytest.mark.parametrize("http_version", ["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("loaded", LOADED)
+def test_every_target_is_asked_for_a_body_without_coding(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    loaded: str,
+    http_version: str,
+    accepted: str | None,
+) -> None:
+    """A route's first target and a fallback at another provider; a missing header stays so."""
+    proxy = start_proxy(
+        scripts=LOADED[loaded],
+        configuration=FALLBACK,
+        environment={"OTHER_API_KEY": OTHER_KEY},
+    )
+    missing = faults.native_error(good.ANTHROPIC, 404, "not_found_error", "no such model")
+    provider.script([faults.status(404, missing)])
+    origin.script([faults.none(good.ANTHROPIC)])
+    headers = {} if accepted is None else {"accept-encoding": accepted}
+    with model_call(
+        proxy, good.ANTHROPIC, True, http_version=http_version, headers=headers
+    ) as call:
+        assert call.response().status == 200
+    asked = [received.headers for received in (*provider.received, *origin.received)]
+    values = [
+        [value for name, value in fields if name.lower() == b"accept-encoding"] for fields in asked
+    ]
+    assert values == [[] if accepted is None else [b"identity"]] * 2

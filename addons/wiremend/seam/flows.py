@@ -35,6 +35,15 @@ def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
         request.content = outgoing.body
 
 
+def ask_for_identity(request: http.Request) -> None:
+    """Replace the content codings that a request accepts by `identity`.
+
+    Nothing is added to a request without `accept-encoding`: servers then send no coding.
+    """
+    if "accept-encoding" in request.headers:
+        request.headers["accept-encoding"] = "identity"
+
+
 @dataclass
 class _Hidden:
     """What a response has on the wire where its flow shows something else."""

@@ -57,7 +57,7 @@ from wiremend.engine.machine import Machine
 from wiremend.engine.plan import CallPlan
 from wiremend.rules.routing import OutgoingRequest
 from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
-from wiremend.seam.flows import address_request, response_on_the_wire
+from wiremend.seam.flows import address_request, ask_for_identity, response_on_the_wire
 
 SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
 """A response longer than this is not kept for mitmweb."""
@@ -130,7 +130,7 @@ class MendedHttpStream(HttpStream):
         self._request = self.flow.request.copy()
         self._conceal = planned.conceal
         self._via = self.flow.server_conn.via
-        self._show_request()
+        self._finish_request()
         yield from self._ask(self.machine.start)
         return False
 
@@ -302,6 +302,16 @@ class MendedHttpStream(HttpStream):
             return
         self._sent_to = outgoing
         address_request(self._request, outgoing)
+        self._finish_request()
+
+    def _finish_request(self) -> None:
+        """Ask for a body that can be read, whichever target is asked, and show the request.
+
+        This comes after all addons and after the choice of a target: both take the headers from
+        the client's request, which names the codings that the client can read.
+        """
+        if self._plan is not None and self._plan.repair:
+            ask_for_identity(self._request)
         self._show_request()
 
     def _show_request(self) -> None:
