@@ -6,6 +6,7 @@ Wake-ups are left out of the comparisons: `wake_at` holds the nearest one asked 
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from wiremend.engine.actions import (
     AbandonAttempt,
@@ -592,6 +593,61 @@ def test_calls_that_fail_in_a_row_open_the_breaker_and_one_probe_closes_it() -> 
     )
     probe.body(12, GOOD)
     Conversation(retry=once, targets=watched(health)).begin(12)
+
+
+RATE_LIMIT_MESSAGE = "Rate limited. Please try again in 20s."
+
+
+def fails_with_an_error(call: Conversation, text: str) -> None:
+    body = orjson.dumps({"error": {"type": "overloaded_error", "message": text}})
+    call.begin(head=Head(503, ((b"content-type", b"application/json"),)))
+    call.body(1, body)
+    call.body_end(1)
+
+
+def fails_with_a_web_page(call: Conversation, text: str) -> None:
+    call.begin(head=Head(503, ((b"content-type", b"text/html"),)))
+    call.body(1, f"<html><title>{text}</title></html>".encode())
+    call.body_end(1)
+
+
+def fails_with_a_lost_connection(call: Conversation, text: str) -> None:
+    call.begin(head=None)
+    call.attempt_failed(1, text)
+
+
+@pytest.mark.parametrize(
+    "fails", [fails_with_an_error, fails_with_a_web_page, fails_with_a_lost_connection]
+)
+@pytest.mark.parametrize("protocol", WireProtocol)
+def test_a_refusal_that_quotes_a_wait_does_not_ask_for_one(
+    protocol: WireProtocol, fails: Callable[[Conversation, str], None]
+) -> None:
+    health = ProviderHealth(HealthLimits(failures=1)).of("host", "m")
+    settings = {"protocol": protocol, "targets": watched(health)}
+    fails(Conversation(retry=RetryPolicy(attempts=1), **settings), RATE_LIMIT_MESSAGE)
+    refusal = the_response(Conversation(**settings).start(2))
+    assert refusal.head.status == 503
+    assert RATE_LIMIT_MESSAGE.encode() in refusal.body
+    assert refusal.head.get(b"retry-after") == ""
+    assert b"retryDelay" not in refusal.body
+
+
+def test_a_web_page_that_names_a_wait_does_not_ask_for_one() -> None:
+    call = Conversation(retry=RetryPolicy(attempts=1))
+    call.begin(head=Head(503, ((b"content-type", b"text/html"),)))
+    call.body(1, f"<html><title>{RATE_LIMIT_MESSAGE}</title></html>".encode())
+    response = the_response(call.body_end(1))
+    assert RATE_LIMIT_MESSAGE.encode() in response.body
+    assert response.head.get(b"retry-after") == ""
+
+
+def test_the_wait_in_a_wrapped_error_becomes_its_retry_after() -> None:
+    call = Conversation(retry=RetryPolicy(attempts=1))
+    call.begin()
+    error = {"error": {"type": "rate_limit_error", "message": RATE_LIMIT_MESSAGE}}
+    response = the_response(call.body(1, b"data: %s\n\n" % orjson.dumps(error)))
+    assert (response.head.status, response.head.get(b"retry-after")) == (429, "20")
 
 
 def test_a_probe_need_not_be_over_to_let_other_calls_go() -> None:

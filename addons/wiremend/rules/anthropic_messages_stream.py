@@ -26,7 +26,7 @@ from wiremend.protocols.anthropic_messages import (
     error_type,
     stop_reason_of,
 )
-from wiremend.protocols.errors import ProviderError, make_error, read_error
+from wiremend.protocols.errors import ProviderError, error_of_text, make_error, read_error
 from wiremend.rules import anthropic_messages_rules as rules
 from wiremend.rules.anthropic_messages_fields import EMPTY_MESSAGE, final_usage, missing_fields
 from wiremend.rules.anthropic_messages_rules import RULES
@@ -194,7 +194,7 @@ class AnthropicMender:
             return self._dropped(rules.AFTER_THE_END, event, "[DONE]")
         if event.type == "error":
             said = raw.decode("utf-8", "replace").strip()
-            return self._reported(event, {}, make_error(message=said))
+            return self._reported(event, {}, error_of_text(said))
         if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
             self._has_unread |= bool(raw.strip())
             return self._dropped(rules.FOREIGN_FRAME, event, start_of(raw) or "an empty frame")

@@ -19,7 +19,7 @@ from wiremend.protocols.chat_completions import (
     finish_reason_of,
     is_filter_result,
 )
-from wiremend.protocols.errors import ProviderError, error_from, make_error
+from wiremend.protocols.errors import ProviderError, error_from, error_of_text, make_error
 from wiremend.rules import chat_completions_rules as rules
 from wiremend.rules.chat_completions_calls import ToolCalls, Unmendable
 from wiremend.rules.chat_completions_rules import RULES
@@ -130,7 +130,7 @@ class ChatMender:
         except ValueError:
             if event.type == "error":
                 said = raw.decode("utf-8", "replace").strip()
-                return self._reported(event, None, make_error(message=said))
+                return self._reported(event, None, error_of_text(said))
             if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
                 self._has_unread |= bool(raw.strip())
                 return self._foreign(event, raw)
