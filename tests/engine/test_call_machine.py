@@ -3,11 +3,17 @@
 Wake-ups are left out of the comparisons: `wake_at` holds the nearest one asked for.
 """
 
+import gzip
+import random
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+import brotli
 import orjson
 import pytest
+import zstandard
+from wiremend.engine import reading
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -777,8 +783,6 @@ def test_the_last_error_names_every_try() -> None:
 
 
 def test_a_coded_stream_is_decoded_and_its_head_put_right() -> None:
-    import gzip
-
     call = Conversation()
     fields = ((b"content-encoding", b"gzip"), (b"content-length", b"99"))
     call.begin(head=Head(200, SSE.fields + fields))
@@ -788,8 +792,6 @@ def test_a_coded_stream_is_decoded_and_its_head_put_right() -> None:
 
 
 def test_a_coded_body_is_decoded_and_its_length_put_right() -> None:
-    import brotli
-
     call = Conversation(streaming=False)
     call.begin(head=Head(200, (*JSON.fields, (b"content-encoding", b"br"))))
     call.body(1, brotli.compress(GOOD_JSON))
@@ -799,7 +801,97 @@ def test_a_coded_body_is_decoded_and_its_length_put_right() -> None:
     assert response.head.get(b"content-length") == str(len(GOOD_JSON))
 
 
+CODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.compress,
+}
+EVERY_CODING = pytest.mark.parametrize("coding", CODERS)
+
+
+def in_coding(head: Head, coding: str) -> Head:
+    return Head(head.status, (*head.fields, (b"content-encoding", coding.encode())))
+
+
+@EVERY_CODING
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("protocol", WireProtocol)
+def test_a_body_that_expands_too_much_fails_as_often_as_attempts_are_made(
+    protocol: WireProtocol, streaming: bool, coding: str
+) -> None:
+    """And then becomes an error in the client's protocol: the answer cannot be used."""
+    call = Conversation(
+        protocol=protocol,
+        streaming=streaming,
+        retry=RetryPolicy(attempts=2, backoff_initial_seconds=1.0),
+    )
+    head, bomb = in_coding(SSE if streaming else JSON, coding), CODERS[coding](bytes(4_000_000))
+    call.begin(head=head)
+    assert call.body(1, bomb) == [AbandonAttempt()]
+    call.again(2, head)
+    response = the_response(call.body(2, bomb))
+    assert response.head.status == 502
+    message = orjson.loads(response.body)["error"]["message"]
+    reason = f"sent a body that cannot be decoded: content coding {coding!r} expands"
+    assert reason in message
+    assert "(limit: 100)" in message
+    assert call.machine.over
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_stream_that_expands_too_much_after_its_content_ends_in_the_protocols_error(
+    coding: str,
+) -> None:
+    call = Conversation()
+    call.begin(head=in_coding(SSE, coding))
+    assert ShowBody(MESSAGE_START + BLOCK_START + DELTA) in call.body(
+        1, CODERS[coding](MESSAGE_START + BLOCK_START + DELTA)
+    )
+    abandoned, shown, finished, released = call.body(2, CODERS[coding](bytes(4_000_000)))
+    assert (abandoned, finished, released) == (
+        AbandonAttempt(),
+        FinishResponse(),
+        ReleaseAttempt(),
+    )
+    assert isinstance(shown, ShowBody)
+    assert shown.data.startswith(b"event: error\n")
+
+
+@EVERY_CODING
+def test_a_coded_body_that_is_too_long_to_be_kept_is_decoded_to_its_end(
+    coding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BODY_LIMIT_BYTES", 1000)
+    body = random.Random(1).randbytes(20_000)
+    coded = CODERS[coding](body)
+    call = Conversation(streaming=False)
+    call.begin(head=in_coding(JSON, coding))
+    actions = [
+        action
+        for start in range(0, len(coded), 100)
+        for action in call.body(1 + start, coded[start : start + 100])
+    ]
+    assert actions[0] == ShowHead(JSON)
+    shown = [action.data for action in actions[1:] if isinstance(action, ShowBody)]
+    assert len(shown) == len(actions) - 1
+    assert b"".join(shown) == body
+    assert call.body_end(300_000) == [FinishResponse(), ReleaseAttempt()]
+
+
 # Faults of ours
+
+
+def test_an_internal_fault_cuts_a_coded_response() -> None:
+    """The decoder has consumed a part of it, so its rest could not be read."""
+    call = Conversation()
+    coded = gzip.compress(GOOD)
+    call.begin(head=in_coding(SSE, "gzip"))
+    call.body(1, coded[:40])
+    actions = call.stop_mending(2, coded[40:])
+    assert isinstance(actions[1], CutResponse)
+    assert [actions[0], *actions[2:]] == [AbandonAttempt(), ReleaseAttempt()]
+    assert call.machine.over
 
 
 def test_a_fault_of_ours_passes_the_response_on_as_it_comes() -> None:

@@ -182,15 +182,14 @@ class CallMachine:
             return []
         self._last_byte = now
         actions: list[Action] = []
-        if self._response.how is Reading.UNTOUCHED:
-            self._show(now, actions, data)
-            return self._scheduled(now, actions)
         try:
             data = self._response.decode(data)
         except UndecodableBody as reason:
             self._fail_undecodable(now, actions, reason)
             return self._scheduled(now, actions)
-        if self._response.how is Reading.STREAM:
+        if self._response.how is Reading.UNTOUCHED:
+            self._show(now, actions, data)
+        elif self._response.how is Reading.STREAM:
             self._take(now, actions, self._response.read_events(data))
         else:
             self._collect(now, actions, data)
@@ -277,10 +276,21 @@ class CallMachine:
         return self._scheduled(now, actions)
 
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
-        """A fault of ours: from here on the response passes as it comes, `data` first."""
+        """A fault of ours: from here on the response passes as it comes, `data` first.
+
+        A coded response is cut instead. The decoder may have consumed `data`, so that what follows
+        can be continued neither coded nor decoded.
+        """
         actions: list[Action] = []
         head = self._response.head
         if self._attempt is not Attempt.READING or head is None:
+            return actions
+        if self._response.is_coded:
+            if not self._upstream_ended:
+                actions.append(AbandonAttempt())
+                self._upstream_ended = True
+            actions.append(CutResponse("internal fault in a coded response"))
+            self._finish(now, actions, "cut")
             return actions
         if self._shown is Shown.NOTHING:
             self._show_head(now, actions, head)

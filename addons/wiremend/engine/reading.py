@@ -32,7 +32,7 @@ class Reading(Enum):
     WHOLE = auto()
     """Collected, looked at, then forwarded."""
     UNTOUCHED = auto()
-    """Forwarded as it comes."""
+    """Forwarded as it comes. A body that was collected before still loses its content coding."""
 
 
 class ResponseReading:
@@ -78,8 +78,16 @@ class ResponseReading:
                 return Reading.STREAM  # gateways that forget the type
         return Reading.WHOLE
 
+    @property
+    def is_coded(self) -> bool:
+        """Whether the body has a content coding that is undone here."""
+        return self._decoder is not None
+
     def decode(self, data: bytes) -> bytes:
-        """The body's bytes without their content coding. Raises UndecodableBody."""
+        """The body's bytes without their content coding. Raises UndecodableBody.
+
+        A few bytes may decode to a lot; see `Decoder.decode` for the limits.
+        """
         return self._decoder.decode(data) if self._decoder else data
 
     # An event stream
