@@ -13,7 +13,7 @@ from wiremend.rules.token_counts import (
     recognise_count,
     rewrite_counted_model,
 )
-from wiremend.seam.flows import address_request
+from wiremend.seam.flows import address_request, body_of
 from wiremend.views.flow_notes import note_request_findings
 
 
@@ -32,7 +32,7 @@ class CountTokens:
         protocol = recognise_count(request.method, request.path)
         if flow.response or flow.error or protocol is None:
             return
-        body = request.get_content(strict=False) or b""
+        body = body_of(request) or b""
         model = requested_model(protocol, request.path, body)
         if model is None or MODEL_ROUTED.code in self.current.disabled:
             return
@@ -72,7 +72,7 @@ class CountTokens:
         if COUNT_ESTIMATED.code in self.current.disabled:
             return
         if response.status_code in CANNOT_COUNT:
-            answer, finding = estimated_answer(protocol, request.get_content(strict=False) or b"")
+            answer, finding = estimated_answer(protocol, body_of(request) or b"")
             flow.response = http.Response.make(200, answer, {"content-type": "application/json"})
             note_request_findings(flow, [finding])
 

@@ -11,7 +11,7 @@ from wiremend.rules.call_shape import shape_of
 from wiremend.rules.finding import Finding
 from wiremend.rules.models import MODEL_ROUTED, match_model, requested_model, rewrite_model
 from wiremend.rules.routing import PROVIDER_ROUTED, ProviderAddress, route
-from wiremend.seam.flows import outgoing_of
+from wiremend.seam.flows import body_of, outgoing_of, replace_content
 from wiremend.seam.stream_layer import PlannedCall
 from wiremend.views.flow_notes import note_request_findings, notes_of
 
@@ -31,7 +31,7 @@ class RewriteModels:
         if flow.response or flow.error or MODEL_ROUTED.code in self.current.disabled:
             return
         protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
-        body = request.get_content(strict=False) or b""
+        body = body_of(request) or b""
         model = requested_model(protocol, request.path, body) if protocol else None
         if protocol is None or not model:
             return
@@ -50,7 +50,7 @@ class RewriteModels:
         rewritten = rewrite_model(protocol, request.path, body, entry.model)
         request.path = rewritten.path
         if rewritten.body is not body:
-            request.content = rewritten.body
+            replace_content(request, rewritten.body)
         note_request_findings(flow, rewritten.findings)
         if rewritten.findings:
             notes_of(flow)["shown_model"] = model

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from wiremend.engine.content_coding import decode_whole
 from wiremend.protocols.names import WireProtocol
 
 from traffic import clients, faults, good
@@ -174,3 +175,62 @@ def test_every_target_is_asked_for_a_body_without_coding(
         [value for name, value in fields if name.lower() == b"accept-encoding"] for fields in asked
     ]
     assert values == [[] if accepted is None else [b"identity"]] * 2
+
+
+@pytest.mark.parametrize("coding", faults.CODINGS)
+def test_a_coded_request_is_routed(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider, coding: str
+) -> None:
+    proxy = started(start_proxy, CONFIGURATION)
+    origin.script([faults.none(good.ANTHROPIC)])
+    asked = good.request_body(good.ANTHROPIC, True)
+    body = faults.encode(json.dumps(asked).encode(), coding)
+    headers = {"content-encoding": coding}
+    with model_call(proxy, good.ANTHROPIC, True, body=body, headers=headers) as call:
+        assert call.response().status == 200
+    [received] = origin.received
+    decoded = decode_whole(received.header("content-encoding"), received.body, 1_000_000)
+    assert json.loads(decoded) == {**asked, "model": "kimi-k3"}
+
+
+@pytest.mark.parametrize("coding", faults.CODINGS)
+def test_a_coded_request_arrives_at_every_fallback(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider, coding: str
+) -> None:
+    """Whatever was changed in it for the target before."""
+    models = ["claude-opus-5", "claude-sonnet-5", "claude-haiku-5"]
+    missing = faults.native_error(good.ANTHROPIC, 404, "not_found_error", "no such model")
+    provider.script([*[faults.status(404, missing)] * 2, faults.none(good.ANTHROPIC)])
+    route = f'[[models]]\nmatch = "*"\nmodel = "{models[0]}"\nfallback = {models[1:]}\n'
+    proxy = start_proxy(scripts=SHARED, configuration=f"{QUICK_RETRIES}\n{route}")
+    asked = good.request_body(good.ANTHROPIC, True)
+    body = faults.encode(json.dumps(asked).encode(), coding)
+    headers = {"content-encoding": coding}
+    with model_call(proxy, good.ANTHROPIC, True, body=body, headers=headers) as call:
+        assert call.response().status == 200
+    arrived = [
+        json.loads(decode_whole(one.header("content-encoding"), one.body, 1_000_000))
+        for one in provider.received
+    ]
+    assert arrived == [{**asked, "model": model} for model in models]
+
+
+@pytest.mark.parametrize("coding", faults.CODINGS)
+def test_a_request_that_expands_too_much_is_not_routed(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    coding: str,
+) -> None:
+    """It goes where its client sent it, with its client's key, byte for byte."""
+    proxy = started(start_proxy, CONFIGURATION)
+    provider.script([faults.none(good.ANTHROPIC)])
+    asked = json.dumps(good.request_body(good.ANTHROPIC, True)).encode()
+    body = faults.encode(asked + b" " * 16_000_000, coding)
+    headers = {"content-encoding": coding}
+    with model_call(proxy, good.ANTHROPIC, True, body=body, headers=headers) as call:
+        assert call.response().status == 200
+    [received] = provider.received
+    assert received.body == body
+    assert KEY in received.header("authorization")
+    assert origin.received == []

@@ -4,7 +4,34 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
+from wiremend.engine.content_coding import UndecodableBody, decode_whole
 from wiremend.rules.routing import OutgoingRequest
+
+DECODED_LIMIT_BYTES = 64 * 1024 * 1024
+"""A coded body that is longer than this when it is decoded is not read."""
+
+
+def body_of(message: http.Message) -> bytes | None:
+    """A request's or response's body without its content codings, empty if there is none.
+
+    None if it cannot be decoded: a coding is unknown, the body is not what the coding requires, or
+    it expands too much. mitmproxy's `get_content` has no limits, and takes every codec of Python's
+    for a content coding.
+    """
+    try:
+        return decode_whole(
+            message.headers.get("content-encoding", ""),
+            message.raw_content or b"",
+            DECODED_LIMIT_BYTES,
+        )
+    except UndecodableBody:
+        return None
+
+
+def replace_content(message: http.Message, body: bytes) -> None:
+    """Give a message this body, without a content coding, and set its headers accordingly."""
+    message.headers.pop("content-encoding", None)
+    message.content = body
 
 
 def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingRequest:
@@ -17,7 +44,7 @@ def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingReq
         port=request.port,
         path=request.path,
         headers=tuple(request.headers.items(multi=True)),
-        body=request.get_content(strict=False) or b"",
+        body=body_of(request) or b"",
     )
 
 
@@ -31,8 +58,9 @@ def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
     request.scheme = outgoing.scheme
     request.host = outgoing.host
     request.port = outgoing.port
-    if request.get_content(strict=False) != outgoing.body:
-        request.content = outgoing.body
+    content = body_of(request)
+    if content is not None and content != outgoing.body:
+        replace_content(request, outgoing.body)
 
 
 def ask_for_identity(request: http.Request) -> None:

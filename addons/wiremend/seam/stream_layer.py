@@ -57,7 +57,12 @@ from wiremend.engine.machine import Machine
 from wiremend.engine.plan import CallPlan
 from wiremend.rules.routing import OutgoingRequest
 from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
-from wiremend.seam.flows import address_request, ask_for_identity, response_on_the_wire
+from wiremend.seam.flows import (
+    address_request,
+    ask_for_identity,
+    body_of,
+    response_on_the_wire,
+)
 
 SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
 """A response longer than this is not kept for mitmweb."""
@@ -87,6 +92,8 @@ class MendedHttpStream(HttpStream):
     """An HttpStream whose calls are carried by a machine."""
 
     machine: Machine | None = None
+    _original: http.Request
+    """The request as it was planned: what each target's request is made from."""
     _request: http.Request
     """What goes upstream, once there is a machine; the flow shows it without its secrets."""
 
@@ -127,7 +134,7 @@ class MendedHttpStream(HttpStream):
             return (yield from super().make_server_connection())
         self.machine = machine
         self._plan = planned.plan
-        self._request = self.flow.request.copy()
+        self._original = self._request = self.flow.request.copy()
         self._conceal = planned.conceal
         self._via = self.flow.server_conn.via
         self._finish_request()
@@ -301,6 +308,7 @@ class MendedHttpStream(HttpStream):
         if outgoing is None or outgoing is self._sent_to:
             return
         self._sent_to = outgoing
+        self._request = self._original.copy()
         address_request(self._request, outgoing)
         self._finish_request()
 
@@ -515,5 +523,5 @@ def plan_of(flow: http.HTTPFlow) -> CallPlan:
         shown_model=known.get("shown_model"),
     )
     if plan.protocol is not None:
-        plan.facts = read_request(plan.protocol, request.path, request.get_content() or b"")
+        plan.facts = read_request(plan.protocol, request.path, body_of(request) or b"")
     return plan
