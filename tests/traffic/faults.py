@@ -406,6 +406,13 @@ def coded_json(protocol: WireProtocol, coding: str) -> Reply:
     return whole(encode(good.json_body(protocol), coding), (*JSON, ("content-encoding", coding)))
 
 
+def expanding(protocol: WireProtocol, coding: str, decoded_bytes: int) -> Reply:
+    """A stream that decodes to many more bytes than it has (Envoy's CVE-2022-29225)."""
+    headers = (*EVENT_STREAM, ("content-encoding", coding))
+    start = good.text_stream(protocol).events[0]
+    return streamed([encode(start + b" " * decoded_bytes, coding)], headers)
+
+
 CODINGS = ("gzip", "deflate", "br", "zstd")
 
 

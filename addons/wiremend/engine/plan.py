@@ -34,7 +34,7 @@ class CallPlan:
     showing: Literal["live", "guarded", "buffered"] = "live"
     """When content is shown; see `CallSettings`."""
     repair: bool = False
-    """Mend events and bodies."""
+    """Mend events and bodies; every target is asked for `accept-encoding: identity`."""
     raise_errors: bool = False
     """Turn errors inside a 200 into HTTP errors."""
     retry: RetryPolicy | None = None

@@ -6,18 +6,25 @@ from mitmproxy import http
 
 from wiremend.engine.actions import Respond
 from wiremend.protocols.base.document import OutgoingRequest
-from wiremend.text.content_coding import UndecodableBody, decoder_for
+from wiremend.text.content_coding import UndecodableBody, decode_whole
+
+DECODED_LIMIT_BYTES = 64 * 1024 * 1024
+"""A coded body that is longer than this when it is decoded is not read."""
 
 
 def body_of(message: http.Message) -> bytes | None:
-    """Return the decoded body, or None when its content-encoding is unknown or does not fit it.
+    """Return a message's body without its content codings, empty if it has none.
 
-    A message without a body has an empty one.
+    None if it cannot be decoded: a coding is unknown, the body is not what the coding requires, or
+    it expands too much. mitmproxy's `get_content` has no limits, and takes every codec of Python's
+    for a content coding.
     """
-    raw = message.raw_content or b""
     try:
-        decoder = decoder_for(message.headers.get("content-encoding", ""))
-        return raw if decoder is None else decoder.decode(raw)
+        return decode_whole(
+            message.headers.get("content-encoding", ""),
+            message.raw_content or b"",
+            DECODED_LIMIT_BYTES,
+        )
     except UndecodableBody:
         return None
 
@@ -91,6 +98,15 @@ def is_direct(request: http.Request) -> bool:
     header, so that it looks like any other.
     """
     return "wiremend_direct" in request.__dict__
+
+
+def ask_for_identity(request: http.Request) -> None:
+    """Replace the content codings that a request accepts by `identity`.
+
+    Nothing is added to a request without `accept-encoding`: servers then send no coding.
+    """
+    if "accept-encoding" in request.headers:
+        request.headers["accept-encoding"] = "identity"
 
 
 @dataclass

@@ -66,6 +66,7 @@ from wiremend.protocols.registry import read_request, recognise
 from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
 from wiremend.seam.flows import (
     address_request,
+    ask_for_identity,
     body_of,
     is_direct,
     mark_direct,
@@ -199,7 +200,7 @@ class MendedHttpStream(HttpStream):
         self._original = self._request = request.copy()
         self._conceal = planned.conceal
         self._via = self.flow.server_conn.via
-        self._show_request()
+        self._finish_request()
         yield from self._ask(machine.start)
 
     def _contained(self, source: Commands) -> Commands:
@@ -435,6 +436,16 @@ class MendedHttpStream(HttpStream):
         self._sent_to = outgoing
         self._request = self._original.copy()
         address_request(self._request, outgoing)
+        self._finish_request()
+
+    def _finish_request(self) -> None:
+        """Ask for a body that can be read, whichever target is asked, and show the request.
+
+        This comes after all addons and after the choice of a target: both take the headers from
+        the client's request, which names the codings that the client can read.
+        """
+        if self._plan is not None and self._plan.repair:
+            ask_for_identity(self._request)
         self._show_request()
 
     def _show_request(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from strategies.responses import as_event
 from wiremend.clients import traits_of_client
-from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.base.provider_error import error_of_text, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.responses.grammar import Grammar
 from wiremend.protocols.responses.rules import RULES
@@ -243,7 +243,7 @@ def test_codes_that_clients_act_on_are_kept(code: str) -> None:
 def test_codex_is_told_how_long_to_wait() -> None:
     mender = ResponsesMender(for_client("codex"))
     error = make_error(status=429, message="Too fast.")
-    told = last_data(mender.fail(make_error(status=429, message="Too fast. Try again in 3s")))
+    told = last_data(mender.fail(error_of_text("Too fast. Try again in 3s", status=429)))
     assert told["response"]["error"]["message"] == "Too fast. Try again in 3s"
     wait = last_data(ResponsesMender(StreamContext()).fail(error))["response"]["error"]
     assert wait == {"code": "rate_limit_exceeded", "message": "Too fast."}

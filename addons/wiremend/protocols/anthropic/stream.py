@@ -28,7 +28,12 @@ from wiremend.protocols.anthropic.rules import RULES
 from wiremend.protocols.anthropic.usage import EMPTY_MESSAGE, final_usage, missing_fields
 from wiremend.protocols.base.generated_ids import made_up_id
 from wiremend.protocols.base.model_name import with_model
-from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_of_text,
+    make_error,
+    read_error,
+)
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.rules.rule import Finding, Rule, start_of
 from wiremend.text import json_value, sse
@@ -192,7 +197,7 @@ class AnthropicMender:
             return self._dropped(rules.AFTER_THE_END, event, "[DONE]")
         if event.type == "error":
             said = raw.decode("utf-8", "replace").strip()
-            return self._reported(event, {}, make_error(message=said))
+            return self._reported(event, {}, error_of_text(said))
         if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
             self._has_unread |= bool(raw.strip())
             return self._dropped(rules.FOREIGN_FRAME, event, start_of(raw) or "an empty frame")

@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.openai_errors import error_envelope
-from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_from,
+    error_of_text,
+    make_error,
+    read_error,
+)
 from wiremend.targets.registry import STATUS_BY_CODE, STATUS_BY_FINISH_REASON
 from wiremend.text import sse
 
@@ -39,9 +45,9 @@ def error_in(value: Any) -> ProviderError | None:
         code = base["status_code"]
         said = str(base.get("status_msg") or "").strip()
         message = f"{said or 'The provider reported an error'} ({code})"
-        return make_error(status=STATUS_BY_CODE.get(code, 502), message=message)
+        return error_of_text(message, status=STATUS_BY_CODE.get(code, 502))
     if said := groq_error(value):
-        return make_error(status=502, type="server_error", message=said)
+        return error_of_text(said, status=502, type="server_error")
     choices = value.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         reason = error_reason(choice) if isinstance(choice, dict) else None

@@ -8,7 +8,12 @@ from typing import Any
 
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.openai_errors import error_type
-from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_from,
+    error_of_text,
+    make_error,
+)
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.chat import rules
 from wiremend.protocols.chat.errors import error_event, error_in
@@ -129,7 +134,7 @@ class ChatMender:
         except ValueError:
             if event.type == "error":
                 said = raw.decode("utf-8", "replace").strip()
-                return self._reported(event, None, make_error(message=said))
+                return self._reported(event, None, error_of_text(said))
             if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
                 self._has_unread |= bool(raw.strip())
                 return self._foreign(event, raw)

@@ -6,7 +6,13 @@ events and minds the response as a whole; responses_item_events.py minds its out
 
 from typing import Any
 
-from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_from,
+    error_of_text,
+    make_error,
+    read_error,
+)
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.responses import rules
 from wiremend.protocols.responses.errors import error_event, response_object
@@ -144,7 +150,7 @@ class ResponsesMender:
     def _not_json(self, event: sse.Event, raw: bytes) -> Mended:
         if event.type == "error":
             text = raw.decode("utf-8", "replace").strip()
-            return self._reported(event, {}, None, make_error(message=text))
+            return self._reported(event, {}, None, error_of_text(text))
         if raw.lstrip()[:1] in (b"{", b'"') or event.type.startswith("response."):
             message = "The provider sent an event that is not valid JSON."
             self._writer.lose(rules.BROKEN_EVENT, start_of(raw), message)
@@ -348,7 +354,7 @@ def _error_in(event: sse.Event, data: Any, kind: str | None) -> ProviderError | 
     ):
         inner = inner or data.get("error")
         if isinstance(inner, str):
-            return make_error(message=inner)
+            return error_of_text(inner)
         return error_from(inner) if isinstance(inner, dict) and inner else make_error()
     if kind == "response.error":
         return read_error(data) or error_from(data)
