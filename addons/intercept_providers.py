@@ -5,8 +5,7 @@ from mitmproxy import http, tls
 from mitmproxy.proxy import layer, layers
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.mode_specs import ReverseMode
-from wiremend.authority import NAME_OF_ADDRESSES
-from wiremend.calls import is_websocket_upgrade
+from wiremend.calls import NAME_OF_ADDRESSES, is_websocket_upgrade
 from wiremend.config.current import CurrentConfig
 
 

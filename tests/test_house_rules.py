@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "json_spans": set(),
     "json_text": set(),
     "json_array": {"sse"},
-    "authority": set(),
+    "authority": {"calls"},
     "protocols": {"sse", "json_spans", "json_text", "json_array"},
     "rules": {"sse", "json_spans", "json_text", "json_array", "protocols"},
     "calls": {"protocols", "json_spans", "rules"},
