@@ -1,6 +1,7 @@
 """The contract with mitmproxy's HTTP layer, behaviour by behaviour."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -655,7 +656,17 @@ def test_the_seam_is_put_in_place_and_taken_back_whole() -> None:
     assert (http_layers.HttpStream, http_layers.HttpLayer.get_connection) == before
 
 
-def test_an_untested_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(version, "VERSION", "13.0.0")
-    with pytest.raises(RuntimeError, match=r"works with mitmproxy 12\.2\.x, this is 13\.0\.0"):
+@pytest.mark.parametrize("untested", ["12.1.2", "12.20.0", "12.4.0", "13.0.0", "2.12.3"])
+def test_an_untested_version_is_refused(untested: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version, "VERSION", untested)
+    expected = f"works with mitmproxy 12.2 and 12.3, but this is mitmproxy {untested}: run pip"
+    with pytest.raises(RuntimeError, match=re.escape(expected)):
         Seam().install()
+
+
+@pytest.mark.parametrize("tested", ["12.2.0", "12.2.3", "12.3.1", "12.3.1 (+5, commit 0123456)"])
+def test_a_tested_version_is_accepted(tested: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version, "VERSION", tested)
+    seam = Seam()
+    seam.install()
+    seam.remove()

@@ -14,8 +14,9 @@ as soon as upstream fails. So calls are carried here, one layer further in:
     flows.py          requests and responses: what they show, and what is on the wire
     servers.py        what the proxy itself listens on
 
-Everything else keeps to the original code path. What it relies on (mitmproxy 12.2,
-`mitmproxy/proxy/layers/http/__init__.py`); each has a contract test in `tests/seam`:
+Everything else keeps to the original code path. What it relies on (mitmproxy 12.2 and 12.3,
+`mitmproxy/proxy/layers/http/__init__.py`); each has a contract test in `tests/seam`, which run
+with both versions (`scripts/test --mitmproxy 12.2` for the older one):
 
 1. `HttpStream.make_server_connection` is called once, after the `request` hook, when no addon
    answered; returning False stops the original code.

@@ -28,18 +28,23 @@ from wiremend.seam.http1_trailers import MendedHttp1Server
 from wiremend.seam.http_clients import MendedHttp1Client, MendedHttp2Client
 from wiremend.seam.stream_layer import MendedHttpStream
 
-TESTED_VERSION = "12.2."
+TESTED_VERSIONS = ("12.2", "12.3")
+"""Versions of mitmproxy, as MAJOR.MINOR. The seam's tests run with each of them."""
 
 
 class Seam:
     """Puts the layer in place and takes it back. A second one on top changes nothing."""
 
     def install(self) -> None:
-        """Raises RuntimeError on a mitmproxy version that this was not tested with."""
-        if not version.VERSION.startswith(TESTED_VERSION):
+        """Replace mitmproxy's classes and methods.
+
+        Raises RuntimeError if this version of mitmproxy is not one of `TESTED_VERSIONS`.
+        """
+        if ".".join(version.VERSION.split(".")[:2]) not in TESTED_VERSIONS:
             raise RuntimeError(
-                f"wiremend works with mitmproxy {TESTED_VERSION}x, "
-                f"this is {version.VERSION}: install the tested version."
+                f"wiremend works with mitmproxy {' and '.join(TESTED_VERSIONS)}, "
+                f"but this is mitmproxy {version.VERSION}: "
+                f'run pip install "mitmproxy=={TESTED_VERSIONS[-1]}.*"'
             )
         self._originals: list[tuple[object, str, Any]] = []
         if hasattr(http_layers.HttpStream, "machine"):

@@ -57,6 +57,14 @@ PROVIDER_HOSTS: tuple[str, ...] = (
 """Hosts whose TLS is intercepted, as globs. Everything else is tunnelled."""
 
 
+NAME_OF_ADDRESSES = "localhost"
+"""The name in the certificates of hosts that are addressed by IP address.
+
+With no name in the certificate, OpenSSL checks the common name, which is the address, as a name. A
+name constraint for addresses alone makes rustls refuse every certificate.
+"""
+
+
 class InterceptedHosts:
     """The hosts whose TLS is opened: the built-in providers and what the configuration adds.
 
