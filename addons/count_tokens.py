@@ -1,10 +1,11 @@
 """Token counts: asked of whom the call itself would go to, or estimated where that fails."""
 
+from dataclasses import replace
+
 from load_configuration import suite_of
 from mitmproxy import http
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.error_responses import refused_key_response
-from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.routing.match import match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model
 from wiremend.routing.providers import redirect, uses_key
@@ -16,7 +17,7 @@ from wiremend.routing.token_counts import (
     recognise_count,
     rewrite_counted_model,
 )
-from wiremend.seam.flows import address_request, answer
+from wiremend.seam.flows import address_request, answer, body_of, outgoing_of
 from wiremend.views.flow_findings import note_refusal, note_request_findings
 
 
@@ -35,7 +36,7 @@ class CountTokens:
         protocol = recognise_count(request.method, request.path)
         if flow.response or flow.error or protocol is None:
             return
-        body = request.get_content(strict=False) or b""
+        body = body_of(request) or b""
         model = requested_model(protocol, request.path, body)
         if model is None or MODEL_ROUTED.code in self.current.disabled:
             return
@@ -55,16 +56,8 @@ class CountTokens:
         asked = entry.model or model
         rewritten = rewrite_counted_model(protocol, request.path, body, asked)
         note_request_findings(flow, rewritten.findings)
-        outgoing = OutgoingRequest(
-            request.pretty_host,
-            asked,
-            request.scheme,
-            request.host,
-            request.port,
-            rewritten.path,
-            tuple(request.headers.items(multi=True)),
-            rewritten.body,
-        )
+        own = outgoing_of(request, request.pretty_host, asked)
+        outgoing = replace(own, path=rewritten.path, body=rewritten.body)
         if entry.provider:
             outgoing = redirect(protocol, outgoing, self.current.providers[entry.provider])
         address_request(request, outgoing)
@@ -81,7 +74,7 @@ class CountTokens:
         if COUNT_ESTIMATED.code in self.current.disabled:
             return
         if response.status_code in CANNOT_COUNT:
-            answer, finding = estimated_answer(protocol, request.get_content(strict=False) or b"")
+            answer, finding = estimated_answer(protocol, body_of(request) or b"")
             flow.response = http.Response.make(200, answer, {"content-type": "application/json"})
             note_request_findings(flow, [finding])
 

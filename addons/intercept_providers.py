@@ -6,8 +6,8 @@ from mitmproxy.proxy import layer, layers
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.mode_specs import ReverseMode
 from wiremend.config.current import CurrentConfig
-from wiremend.launch.authority import NAME_OF_ADDRESSES
 from wiremend.protocols.registry import is_websocket_upgrade
+from wiremend.targets.hosts import NAME_OF_ADDRESSES
 
 
 class InterceptProviders:

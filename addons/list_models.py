@@ -10,6 +10,7 @@ from wiremend.routing.model_lists import (
     is_literal,
     is_model_list,
 )
+from wiremend.seam.flows import body_of, replace_content
 from wiremend.views.flow_findings import note_request_findings
 
 
@@ -31,11 +32,10 @@ class ListModels:
             return
         if not self.current.intercepted.matches(request.pretty_host):
             return
-        body = response.get_content(strict=False)
+        body = body_of(response)
         extended = extend_model_list(body, routed) if body else None
         if extended is not None and extended.findings:
-            response.decode(strict=False)
-            response.content = extended.body
+            replace_content(response, extended.body)
             note_request_findings(flow, extended.findings)
 
     def _routed(self) -> list[RoutedName]:

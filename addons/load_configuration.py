@@ -17,7 +17,7 @@ from wiremend.protocols.registry import recognise
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
-from wiremend.seam.stream_layer import PlannedCall
+from wiremend.seam.stream_layer import PlannedCall, noting_faults
 from wiremend.views.flow_findings import note_refusal
 
 WATCH_SECONDS = 1.0
@@ -142,7 +142,11 @@ def suite_of(*shells: Callable[[CurrentConfig], Any]) -> list[Any]:
     """These shells, behind what each of them needs: one configuration, and the seam."""
     current = CurrentConfig()
     names = shells[0].__name__ if len(shells) == 1 else ""
-    return [LoadConfiguration(current, names), *(shell(current) for shell in shells)]
+    suite = [LoadConfiguration(current, names), *(shell(current) for shell in shells)]
+    for addon in suite:
+        if plan := getattr(addon, "wiremend_call", None):
+            addon.wiremend_call = noting_faults(plan)
+    return suite
 
 
 addons = suite_of()

@@ -14,15 +14,12 @@ class RepairStreams:
         self.current = current
 
     def wiremend_call(self, planned: PlannedCall) -> None:
-        """Ask for repair, and for a body that can be read."""
+        """Ask for repair."""
         if planned.plan.protocol is None:
             return
         planned.plan.repair = True
         planned.plan.timeouts = self.current.timeouts
         planned.plan.heartbeat = self.current.heartbeat
-        headers = planned.flow.request.headers
-        if "accept-encoding" in headers:
-            headers["accept-encoding"] = "identity"
 
 
 addons = suite_of(RepairStreams)

@@ -13,7 +13,7 @@ from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_m
 from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route, uses_key
 from wiremend.routing.shape import shape_of
 from wiremend.rules.rule import CallPlace, Finding
-from wiremend.seam.flows import answer, outgoing_of
+from wiremend.seam.flows import answer, body_of, outgoing_of, replace_content
 from wiremend.seam.stream_layer import PlannedCall
 from wiremend.views.flow_findings import note_refusal, note_request_findings, notes_of
 
@@ -33,7 +33,7 @@ class RewriteModels:
         if flow.response or flow.error or MODEL_ROUTED.code in self.current.disabled:
             return
         protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
-        body = request.get_content(strict=False) or b""
+        body = body_of(request) or b""
         model = requested_model(protocol, request.path, body) if protocol else None
         if protocol is None or not model:
             return
@@ -58,7 +58,7 @@ class RewriteModels:
         rewritten = rewrite_model(protocol, request.path, body, entry.model)
         request.path = rewritten.path
         if rewritten.body is not body:
-            request.content = rewritten.body
+            replace_content(request, rewritten.body)
         note_request_findings(flow, rewritten.findings)
         if rewritten.findings:
             notes_of(flow)["shown_model"] = model

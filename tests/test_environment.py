@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from wiremend.seam.installation import TESTED_VERSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
+LOCKS = ("constraints-12.2.txt", "constraints.txt")
 TOOLS = re.findall(r"\S+", "bash cat chmod cksum cp dirname grep ls mkdir rm sed sort")
 """All that it may need of a system, besides a Python: what macOS has too, so no flock."""
 PYTHON = f"""#!/bin/bash
@@ -24,7 +26,12 @@ esac
 def checkout(tmp_path: Path) -> Path:
     """A checkout, and all that is on PATH, in folders of their own."""
     root = tmp_path / "checkout"
-    for name in ("pyproject.toml", "scripts/constraints.txt", "scripts/environment"):
+    for name in (
+        "pyproject.toml",
+        "scripts/constraints.txt",
+        "scripts/constraints-12.2.txt",
+        "scripts/environment",
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes((ROOT / name).read_bytes())
     (root / "scripts" / "startup").mkdir()
@@ -44,10 +51,10 @@ def add_python(path: Path) -> None:
     path.chmod(0o755)
 
 
-def start(checkout: Path) -> "subprocess.Popen[str]":
+def start(checkout: Path, *arguments: str) -> "subprocess.Popen[str]":
     home = checkout.parent
     return subprocess.Popen(
-        ["/bin/bash", str(checkout / "scripts" / "environment")],
+        ["/bin/bash", str(checkout / "scripts" / "environment"), *arguments],
         env={"PATH": str(home / "bin"), "HOME": str(home), "LC_ALL": "C"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -100,6 +107,32 @@ def test_of_pyenvs_versions_the_best_is_taken(
     for version in installed:
         add_python(versions / version / "bin" / "python3")
     assert made(start(checkout)) == [str(versions / chosen / "bin" / "python3")]
+
+
+def test_the_older_mitmproxy_has_an_environment_and_a_lock_of_its_own(checkout: Path) -> None:
+    python = checkout.parent / "bin" / "python3"
+    add_python(python)
+    older = ("--mitmproxy", "12.2")
+    assert made(start(checkout, *older)) == [str(python)]
+    assert made(start(checkout)) == [str(python)]
+    assert made(start(checkout)) == made(start(checkout, *older)) == []
+    (checkout / "scripts" / "constraints-12.2.txt").write_text("changed\n")
+    assert made(start(checkout)) == []
+    assert made(start(checkout, *older)) == [str(python)]
+
+
+@pytest.mark.parametrize(("lock", "version"), zip(LOCKS, TESTED_VERSIONS, strict=True))
+def test_each_lock_holds_the_mitmproxy_that_it_is_for(lock: str, version: str) -> None:
+    pins = re.findall(r"^mitmproxy==(\S+)(.*)$", (ROOT / "scripts" / lock).read_text(), re.M)
+    assert [(re.match(r"\d+\.\d+", pin)[0], rest) for pin, rest in pins] == [(version, " \\")]
+
+
+def test_the_lock_is_complete() -> None:
+    """It is installed without a look at dependencies."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "check"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_without_a_python_it_says_what_to_install(checkout: Path) -> None:

@@ -3,11 +3,16 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from wiremend.seam.installation import TESTED_VERSIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "addons" / "wiremend"
@@ -132,6 +137,31 @@ def test_the_core_knows_no_mitmproxy_and_no_world(path: Path) -> None:
     known = {name.split(".")[0] for name in imports(path.read_text())}
     refused = {"mitmproxy"} if part_of(name_of(path)) in MAY_KNOW_THE_WORLD else THE_WORLD
     assert not known & refused
+
+
+def dependencies() -> dict[str, Requirement]:
+    """What an installation of wiremend brings along, by normalised name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    requirements = map(Requirement, project["dependencies"])
+    return {canonicalize_name(requirement.name): requirement for requirement in requirements}
+
+
+def test_what_library_and_shells_import_is_declared() -> None:
+    """A dependency of a dependency may go away: mitmproxy 12.3 no longer requires zstandard."""
+    own = {path.stem for path in SHELLS} | {"wiremend"}
+    imported = {
+        name.split(".")[0] for path in [*SHELLS, *MODULES] for name in imports(path.read_text())
+    }
+    others = imported - own - set(sys.stdlib_module_names)
+    distributions = packages_distributions()
+    needed = {canonicalize_name(distributions[name][0]) for name in others}
+    assert needed == set(dependencies())
+
+
+def test_the_versions_of_mitmproxy_that_install_are_those_that_start() -> None:
+    allowed = dependencies()["mitmproxy"].specifier
+    versions = [f"{major}.{minor}" for major in range(11, 14) for minor in range(12)]
+    assert tuple(one for one in versions if allowed.contains(f"{one}.1")) == TESTED_VERSIONS
 
 
 def test_no_shell_hides_a_standard_module() -> None:

@@ -65,6 +65,98 @@ def test_help_is_answered_without_setting_anything_up(name: str, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
 
 
+@pytest.fixture
+def small_checkout(tmp_path: Path) -> Path:
+    """A checkout with one module, and the tools of this environment."""
+    for folder in ("addons", "scripts", "tests/traffic"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "__init__.py").write_text('"""A package."""\n')
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    for name in ("pyproject.toml", "scripts/check-code", "scripts/fix-code"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    environment_script = tmp_path / "scripts" / "environment"
+    environment_script.write_text("#!/bin/bash\n")
+    environment_script.chmod(0o755)
+    return tmp_path
+
+
+def script(checkout: Path, name: str, *arguments: str) -> tuple[int, str]:
+    """Exit status and output of a script in that checkout."""
+    done = subprocess.run(
+        [str(checkout / "scripts" / name), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout
+
+
+UNUSED_IMPORT = "import os\n"
+BADLY_FORMATTED = "TEN  = 10\n"
+WRONG_TYPE = 'ONE: int = "1"\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (UNUSED_IMPORT, "F401"),
+        (BADLY_FORMATTED, "1 file would be reformatted"),
+        (WRONG_TYPE, "Incompatible types in assignment"),
+        ("", ""),
+    ],
+    ids=["lint", "format", "types", "nothing"],
+)
+def test_each_check_of_the_code_counts(code: str, said: str, small_checkout: Path) -> None:
+    module = small_checkout / "addons" / "module.py"
+    module.write_text(f'"""A module."""\n\n{code}'.rstrip() + "\n")
+    before = module.read_text()
+    status, output = script(small_checkout, "check-code")
+    assert status == bool(code), output
+    assert said in output
+    assert module.read_text() == before
+
+
+def test_all_checks_of_the_code_run_and_what_ruff_can_repair_is_repaired(
+    small_checkout: Path,
+) -> None:
+    module = small_checkout / "addons" / "module.py"
+    module.write_text(f'"""A module."""\n\n{UNUSED_IMPORT}{BADLY_FORMATTED}{WRONG_TYPE}')
+    status, output = script(small_checkout, "check-code")
+    assert status == 1
+    for said in ("F401", "1 file would be reformatted", "Incompatible types"):
+        assert said in output
+    assert script(small_checkout, "fix-code")[0] == 0
+    assert module.read_text() == f'"""A module."""\n\nTEN = 10\n{WRONG_TYPE}'
+
+
+def test_a_finding_that_ruff_cannot_repair_is_the_status_of_fix_code(small_checkout: Path) -> None:
+    (small_checkout / "addons" / "module.py").write_text("TEN  = 10\n")
+    status, output = script(small_checkout, "fix-code")
+    assert status == 1
+    assert "D100" in output  # no docstring
+    assert (small_checkout / "addons" / "module.py").read_text() == "TEN = 10\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("check-code", ("--fix",)),
+        ("fix-code", ("addons",)),
+        ("environment", ("--mitmproxy",)),
+        ("environment", ("--mitmproxy", "12.1")),
+        ("test", ("--mitmproxy", "12.3")),
+        ("pin", ("--upgrade",)),
+    ],
+)
+def test_arguments_that_a_script_does_not_take_are_refused(
+    name: str, arguments: tuple[str, ...]
+) -> None:
+    status, output = script(ROOT, name, *arguments)
+    assert status == 2
+    assert f"scripts/{name}" in output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

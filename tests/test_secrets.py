@@ -110,6 +110,7 @@ def test_a_redacted_path_keeps_every_other_byte(path: str, expected: str) -> Non
         ([("set-cookie", "sid=abcdefghi; path=/; HttpOnly")], "", {"abcdefghi"}),
         ([], "/x?key=abc%2Fdefgh&alt=sse", {"abc%2Fdefgh", "abc/defgh"}),
         ([("x-api-key", "key+with/marks")], "", {"key+with/marks", "key%2Bwith%2Fmarks"}),
+        ([], "/x?key=caf\udce9-1234", {"caf\udce9-1234", "caf%E9-1234"}),
     ],
 )
 def test_secrets_are_known_in_every_form(

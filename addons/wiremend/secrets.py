@@ -91,7 +91,7 @@ def secret_values(fields: Fields, path: str = "") -> frozenset[str]:
         name, _, value = part.partition("=")
         if is_secret_parameter(name):
             values |= {value, unquote(value)}
-    values |= {quote(value, safe="") for value in values}
+    values |= {quote(value, safe="", errors="surrogateescape") for value in values}
     return frozenset(v for v in values if len(v) >= _SHORTEST and REDACTED not in v)
 
 

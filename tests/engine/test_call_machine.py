@@ -3,10 +3,17 @@
 Wake-ups are left out of the comparisons: `wake_at` holds the nearest one asked for.
 """
 
+import gzip
+import random
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+import brotli
+import orjson
 import pytest
+import zstandard
+from wiremend.engine import response_reader as reading
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -26,7 +33,9 @@ from wiremend.engine.health import CallHealth, HealthLimits, ProviderHealth
 from wiremend.engine.response_reader import HELD_LIMIT_BYTES
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.registry import PROTOCOLS
 
 SSE = Head(200, ((b"content-type", b"text/event-stream"), (b"request-id", b"req_1")))
 JSON = Head(200, ((b"content-type", b"application/json"),))
@@ -625,6 +634,61 @@ def test_calls_that_fail_in_a_row_open_the_breaker_and_one_probe_closes_it() -> 
     Conversation(retry=once, targets=watched(health)).begin(12)
 
 
+RATE_LIMIT_MESSAGE = "Rate limited. Please try again in 20s."
+
+
+def fails_with_an_error(call: Conversation, text: str) -> None:
+    body = orjson.dumps({"error": {"type": "overloaded_error", "message": text}})
+    call.begin(head=Head(503, ((b"content-type", b"application/json"),)))
+    call.body(1, body)
+    call.body_end(1)
+
+
+def fails_with_a_web_page(call: Conversation, text: str) -> None:
+    call.begin(head=Head(503, ((b"content-type", b"text/html"),)))
+    call.body(1, f"<html><title>{text}</title></html>".encode())
+    call.body_end(1)
+
+
+def fails_with_a_lost_connection(call: Conversation, text: str) -> None:
+    call.begin(head=None)
+    call.attempt_failed(1, text)
+
+
+@pytest.mark.parametrize(
+    "fails", [fails_with_an_error, fails_with_a_web_page, fails_with_a_lost_connection]
+)
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+def test_a_refusal_that_quotes_a_wait_does_not_ask_for_one(
+    protocol: Protocol, fails: Callable[[Conversation, str], None]
+) -> None:
+    health = ProviderHealth(HealthLimits(failures=1)).of("host", "m")
+    settings = {"protocol": protocol, "targets": watched(health)}
+    fails(Conversation(retry=RetryPolicy(attempts=1), **settings), RATE_LIMIT_MESSAGE)
+    refusal = the_response(Conversation(**settings).start(2))
+    assert refusal.head.status == 503
+    assert RATE_LIMIT_MESSAGE.encode() in refusal.body
+    assert refusal.head.get(b"retry-after") == ""
+    assert b"retryDelay" not in refusal.body
+
+
+def test_a_web_page_that_names_a_wait_does_not_ask_for_one() -> None:
+    call = Conversation(retry=RetryPolicy(attempts=1))
+    call.begin(head=Head(503, ((b"content-type", b"text/html"),)))
+    call.body(1, f"<html><title>{RATE_LIMIT_MESSAGE}</title></html>".encode())
+    response = the_response(call.body_end(1))
+    assert RATE_LIMIT_MESSAGE.encode() in response.body
+    assert response.head.get(b"retry-after") == ""
+
+
+def test_the_wait_in_a_wrapped_error_becomes_its_retry_after() -> None:
+    call = Conversation(retry=RetryPolicy(attempts=1))
+    call.begin()
+    error = {"error": {"type": "rate_limit_error", "message": RATE_LIMIT_MESSAGE}}
+    response = the_response(call.body(1, b"data: %s\n\n" % orjson.dumps(error)))
+    assert (response.head.status, response.head.get(b"retry-after")) == (429, "20")
+
+
 def test_a_probe_need_not_be_over_to_let_other_calls_go() -> None:
     health = ProviderHealth(HealthLimits(failures=1, pause_seconds=10.0)).of("host", "m")
     health.breaker.failed(0.0)
@@ -752,8 +816,6 @@ def test_the_last_error_names_every_try() -> None:
 
 
 def test_a_coded_stream_is_decoded_and_its_head_put_right() -> None:
-    import gzip
-
     call = Conversation()
     fields = ((b"content-encoding", b"gzip"), (b"content-length", b"99"))
     call.begin(head=Head(200, SSE.fields + fields))
@@ -763,8 +825,6 @@ def test_a_coded_stream_is_decoded_and_its_head_put_right() -> None:
 
 
 def test_a_coded_body_is_decoded_and_its_length_put_right() -> None:
-    import brotli
-
     call = Conversation(streaming=False)
     call.begin(head=Head(200, (*JSON.fields, (b"content-encoding", b"br"))))
     call.body(1, brotli.compress(GOOD_JSON))
@@ -774,7 +834,107 @@ def test_a_coded_body_is_decoded_and_its_length_put_right() -> None:
     assert response.head.get(b"content-length") == str(len(GOOD_JSON))
 
 
+CODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.compress,
+}
+EVERY_CODING = pytest.mark.parametrize("coding", CODERS)
+
+
+def in_coding(head: Head, coding: str) -> Head:
+    return Head(head.status, (*head.fields, (b"content-encoding", coding.encode())))
+
+
+@EVERY_CODING
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+def test_a_body_that_expands_too_much_fails_as_often_as_attempts_are_made(
+    protocol: Protocol, streaming: bool, coding: str
+) -> None:
+    """And then becomes an error in the client's protocol: the answer cannot be used."""
+    call = Conversation(
+        protocol=protocol,
+        streaming=streaming,
+        retry=RetryPolicy(attempts=2, backoff_initial_seconds=1.0),
+    )
+    head, bomb = in_coding(SSE if streaming else JSON, coding), CODERS[coding](bytes(4_000_000))
+    call.begin(head=head)
+    assert call.body(1, bomb) == [AbandonAttempt()]
+    call.again(2, head)
+    response = the_response(call.body(2, bomb))
+    assert response.head.status == 502
+    message = orjson.loads(response.body)["error"]["message"]
+    reason = f"sent a body that cannot be decoded: content coding {coding!r} expands"
+    assert reason in message
+    assert "(limit: 100)" in message
+    assert call.machine.over
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_stream_that_expands_too_much_after_its_content_ends_in_the_protocols_error(
+    coding: str,
+) -> None:
+    call = Conversation()
+    call.begin(head=in_coding(SSE, coding))
+    assert ShowBody(MESSAGE_START + BLOCK_START + DELTA) in call.body(
+        1, CODERS[coding](MESSAGE_START + BLOCK_START + DELTA)
+    )
+    abandoned, shown, finished, released = call.body(2, CODERS[coding](bytes(4_000_000)))
+    assert (abandoned, finished, released) == (
+        AbandonAttempt(),
+        FinishResponse(),
+        ReleaseAttempt(),
+    )
+    assert isinstance(shown, ShowBody)
+    assert shown.data.startswith(b"event: error\n")
+
+
+@EVERY_CODING
+def test_a_coded_body_that_is_too_long_to_be_kept_is_decoded_to_its_end(
+    coding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BODY_LIMIT_BYTES", 1000)
+    body = random.Random(1).randbytes(20_000)
+    coded = CODERS[coding](body)
+    call = Conversation(streaming=False)
+    call.begin(head=in_coding(JSON, coding))
+    actions = [
+        action
+        for start in range(0, len(coded), 100)
+        for action in call.body(1 + start, coded[start : start + 100])
+    ]
+    assert actions[0] == ShowHead(JSON)
+    shown = [action.data for action in actions[1:] if isinstance(action, ShowBody)]
+    assert len(shown) == len(actions) - 1
+    assert b"".join(shown) == body
+    assert call.body_end(300_000) == [FinishResponse(), ReleaseAttempt()]
+
+
 # Faults of ours
+
+
+def test_an_internal_fault_ends_a_coded_response() -> None:
+    """The decoder has consumed a part of it, so its rest could not be read."""
+    call = Conversation()
+    coded = gzip.compress(GOOD)
+    call.begin(head=in_coding(SSE, "gzip"))
+    call.body(1, coded[:40])
+    actions = call.stop_mending(2, coded[40:])
+    assert isinstance(actions[0], AbandonAttempt)
+    assert isinstance(actions[1], Respond)
+    assert actions[1].head.status == 502
+
+
+def test_an_internal_fault_cuts_a_coded_response_that_was_shown() -> None:
+    call = Conversation()
+    call.begin(head=in_coding(SSE, "gzip"))
+    compressor = zlib.compressobj(wbits=31)
+    call.body(1, compressor.compress(GOOD[:-20]) + compressor.flush(zlib.Z_SYNC_FLUSH))
+    actions = call.stop_mending(2, compressor.compress(GOOD[-20:]) + compressor.flush())
+    assert isinstance(actions[0], AbandonAttempt)
+    assert isinstance(actions[1], CutResponse)
 
 
 def test_a_fault_of_ours_passes_the_response_on_as_it_comes() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from wiremend.engine.actions import Head
 from wiremend.engine.retry import RetryPolicy, read_retry_after
-from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError, error_from
 
 POLICY = RetryPolicy(
     attempts=4,
@@ -111,7 +111,7 @@ def test_read_retry_after(status: int, fields: dict[bytes, bytes], expected: flo
     assert seconds == (None if expected is None else pytest.approx(expected))
 
 
-def test_a_wait_named_in_the_message_is_read() -> None:
-    """Codex's providers write it there."""
-    said = make_error(code="rate_limit_exceeded", message="Please try again in 2.5s.")
+def test_a_wait_in_the_message_of_the_providers_error_is_waited_for() -> None:
+    """OpenAI writes it there, and Codex reads it."""
+    said = error_from({"code": "rate_limit_exceeded", "message": "Please try again in 2.5s."})
     assert (said.status, said.retry_after_seconds) == (429, 2.5)

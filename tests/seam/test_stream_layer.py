@@ -1,22 +1,30 @@
 """The contract with mitmproxy's HTTP layer, behaviour by behaviour."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from engine.test_call_machine import BLOCK_START, DELTA, GOOD, MESSAGE_START
 from mitmproxy import http, version
-from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.options import Options
+from mitmproxy.proxy import context, events
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.mode_specs import ProxyMode
 from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import Heartbeat
+from wiremend.engine.fire_and_forget import Acknowledgement
+from wiremend.engine.plan import CallPlan
 from wiremend.engine.retry import RetryPolicy
+from wiremend.seam import stream_layer
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
-from wiremend.seam.stream_layer import MendedHttpStream, PlannedCall
+from wiremend.seam.stream_layer import MendedHttpStream, PlannedCall, noting_faults
 from wiremend.views.redaction import conceal
 
 from seam.playbook import Playbook, playing
@@ -246,12 +254,13 @@ def test_what_was_found_is_left_with_the_flow_as_plain_data(book: Playbook) -> N
     assert [finding["code"] for finding in notes["response_findings"]] == ["R002"]
 
 
+def broken(*_: Any, **__: Any) -> Any:
+    raise ZeroDivisionError("on purpose")
+
+
 def test_a_fault_of_ours_passes_the_response_on(
     book: Playbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any) -> Any:
-        raise ZeroDivisionError("on purpose")
-
     book.client_sends(call())
     book.server_sends(HEAD)
     monkeypatch.setattr(CallMachine, "body", broken)
@@ -260,6 +269,135 @@ def test_a_fault_of_ours_passes_the_response_on(
     book.server_sends(LAST)
     assert book.shown == HEAD + chunk(GOOD) + LAST
     assert any("internal fault (ZeroDivisionError" in line for line in book.logs)
+
+
+AT_START: dict[str, tuple[object, str]] = {
+    "reading the request": (stream_layer, "read_request"),
+    "making the machine": (CallPlan, "machine"),
+    "starting": (CallMachine, "start"),
+    "addressing": (MendedHttpStream, "_address"),
+    "a connection is ready": (MendedHttpStream, "_send_request"),
+    "connected": (CallMachine, "connected"),
+}
+
+
+def assert_failed_at_once(book: Playbook) -> None:
+    assert book.shown.startswith(b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: application/json\r\n")
+    answer = json.loads(book.shown.partition(b"\r\n\r\n")[2])
+    assert (answer["type"], answer["error"]["type"]) == ("error", "api_error")
+    assert "ZeroDivisionError" in answer["error"]["message"]
+    assert any("internal fault (ZeroDivisionError in test_" in line for line in book.logs)
+    assert "on purpose" not in "".join(book.logs)
+    assert all(server.state is ConnectionState.CLOSED for server in book.servers)
+    assert book.hooks[-2:] == ["responseheaders", "response"]
+    assert not book.flows[0].live
+    assert book.layer.streams == {}
+
+
+def assert_next_call_works(book: Playbook) -> None:
+    before = book.shown
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
+    assert book.shown == before + HEAD + chunk(GOOD) + LAST
+
+
+@pytest.mark.parametrize(("owner", "name"), AT_START.values(), ids=AT_START)
+def test_a_fault_in_planning_ends_the_call_at_once(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> None:
+    monkeypatch.setattr(owner, name, broken)
+    book.client_sends(call())
+    monkeypatch.undo()
+    assert_failed_at_once(book)
+    assert_next_call_works(book)
+
+
+@pytest.mark.parametrize("part", ["an addon", "the requests", "the concealment"])
+def test_a_fault_in_what_an_addon_planned_ends_the_call_at_once(part: str) -> None:
+    def plan(planned: PlannedCall) -> None:
+        plan_everything(planned)
+        if b"broken" not in planned.flow.request.raw_content:
+            return
+        if part == "an addon":
+            noting_faults(broken)(planned)
+        elif part == "the requests":
+            planned.plan.request_for = broken  # type: ignore[method-assign]
+        else:
+            planned.conceal = broken
+
+    with playing(plan) as book:
+        book.client_sends(call(body=b'{"model":"broken","stream":true}'))
+        assert_failed_at_once(book)
+        assert_next_call_works(book)
+
+
+@pytest.mark.parametrize("name", ["wake", "attempt_failed", "_start_attempt"])
+def test_a_fault_between_attempts_ends_the_call_at_once(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    book.client_sends(call())
+    monkeypatch.setattr(CallMachine, name, broken)
+    book.closes(book.servers[0])
+    book.wake()
+    monkeypatch.undo()
+    assert_failed_at_once(book)
+    book.wake()
+    assert_next_call_works(book)
+
+
+@pytest.mark.parametrize("name", ["body_end", "attempt_failed", "wake"])
+def test_a_fault_behind_a_part_of_the_answer_cuts_it(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(MESSAGE_START + BLOCK_START))
+    shown = book.shown
+    monkeypatch.setattr(CallMachine, name, broken)
+    if name == "wake":
+        book.wake()
+    elif name == "body_end":
+        book.server_sends(LAST)
+    else:
+        book.closes(book.servers[0])
+    assert book.shown == shown
+    assert book.client.state is ConnectionState.CLOSED
+    assert book.servers[0].state is ConnectionState.CLOSED
+    assert "internal fault" in book.flows[0].error.msg
+    assert book.hooks[-1] == "error"
+    assert book.layer.streams == {}
+
+
+def test_a_fault_behind_the_answer_is_not_seen_by_the_client(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(GOOD))
+    monkeypatch.setattr(CallMachine, "body_end", broken)
+    book.server_sends(LAST)
+    monkeypatch.undo()
+    assert book.shown == HEAD + chunk(GOOD) + LAST
+    assert book.client.state is ConnectionState.OPEN
+    assert_next_call_works(book)
+
+
+def test_a_fault_in_planning_what_is_no_call_changes_nothing() -> None:
+    def plan(planned: PlannedCall) -> None:
+        planned.fault = ZeroDivisionError("on purpose")
+
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    with playing(plan) as book:
+        book.client_sends(call(b"/v1/files"))
+        book.server_sends(answer)
+        assert book.shown == answer
+
+
+def test_a_crash_of_mitmproxy_closes_the_clients_connection(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Http1Client, "send", broken)
+    with pytest.raises(ZeroDivisionError):
+        book.client_sends(call(b"/v1/files"))
+    assert book.client.state is ConnectionState.CLOSED
 
 
 def test_an_invalid_response_head_is_refused_as_mitmproxy_does(book: Playbook) -> None:
@@ -284,6 +422,67 @@ def test_a_kept_alive_stream_is_retried_in_the_same_response() -> None:
         book.server_sends(HEAD + chunk(GOOD) + LAST)
         assert book.shown.startswith(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream")
         assert book.shown.endswith(chunk(GOOD) + LAST)
+
+
+# Trailers
+
+TRAILERS = b"0\r\nX-Note: 1\r\n\r\n"
+CHUNKED_CALL = b"POST http://api.example.com%s HTTP/1.1\r\ncontent-type: application/json\r\n%s\r\n"
+
+
+def chunked_call(path: bytes) -> bytes:
+    head = CHUNKED_CALL % (path, b"host: api.example.com\r\ntransfer-encoding: chunked\r\n")
+    return head + chunk(BODY) + TRAILERS
+
+
+def test_trailers_crash_plain_mitmproxy() -> None:
+    """When they no longer do, what is done about them here can go."""
+    reader = Http1Server(context.Context(Client(peername=None, sockname=None), Options()))
+    list(reader.handle_event(events.Start()))
+    request = events.DataReceived(reader.conn, chunked_call(b"/"))
+    with pytest.raises(NotImplementedError):
+        list(reader.handle_event(request))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/files"])
+def test_trailers_are_read_however_they_are_cut(book: Playbook, path: bytes, size: int) -> None:
+    for _ in range(2):
+        request = chunked_call(path)
+        for start in range(0, len(request), size):
+            book.client_sends(request[start : start + size])
+        response = HEAD + chunk(GOOD) + TRAILERS
+        for start in range(0, len(response), size):
+            book.server_sends(response[start : start + size])
+    [server] = book.servers
+    assert book.sent[server].endswith(chunk(BODY) + TRAILERS.lower())
+    assert book.sent[server].count(TRAILERS.lower()) == 2
+    is_call = path == b"/v1/messages"
+    assert book.shown.count(LAST if is_call else TRAILERS.lower()) == 2
+    assert book.shown.count(b"x-note") == (0 if is_call else 2)
+
+
+def test_a_request_behind_one_with_trailers_is_read(book: Playbook) -> None:
+    """The trailers of the first are not those of the second, which came in the same read."""
+    book.client_sends(chunked_call(b"/v1/files") + call(b"/v1/files"))
+    ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    book.server_sends(ok)
+    book.server_sends(ok)
+    assert book.shown == ok * 2
+    sent = b"".join(book.sent[server] for server in book.servers)
+    assert sent.count(b"x-note") == 1
+    assert book.flows[1].request.trailers is None
+
+
+def test_trailers_that_nobody_can_take_are_dropped(book: Playbook) -> None:
+    book.at_hook["response"] = lambda flow: setattr(
+        flow.response, "trailers", http.Headers([(b"x-note", b"1")])
+    )
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    for _ in range(2):
+        book.client_sends(call(b"/v1/files"))
+        book.server_sends(answer)
+    assert book.shown == answer * 2
 
 
 # Fire and forget
@@ -316,6 +515,65 @@ def test_the_next_request_does_not_meet_a_call_in_the_background() -> None:
         book.client_sends(call(b"/session/2/prompt_async"))
         assert len(book.servers) == 2
         assert book.servers[0].state is ConnectionState.OPEN
+
+
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "is_clear"),
+    [
+        (NO_CONTENT, True),
+        (NO_CONTENT + b"Content-Length: 0\r\n", True),
+        (NO_CONTENT + CHUNKED, False),
+        (NO_CONTENT + b"Content-Length: 2\r\n", False),
+        (b"HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\n" + NO_CONTENT, True),
+        (b"HTTP/1.1 103 Early Hints\r\n" + CHUNKED + b"\r\n" + NO_CONTENT, False),
+    ],
+)
+def test_a_connection_is_not_used_again_if_more_may_come(head: bytes, is_clear: bool) -> None:
+    """A terminator or a body that comes late would be read as the next response."""
+    with playing(acknowledge) as book:
+        book.client_sends(call(b"/session/1/prompt_async"))
+        book.server_sends(head + b"\r\n")
+        assert book.shown == b"HTTP/1.1 204 No Content\r\n\r\n"
+        is_open = book.servers[0].state is ConnectionState.OPEN
+        assert is_open == is_clear
+        book.client_sends(call(b"/session/2/prompt_async"))
+        if is_open:
+            assert len(book.servers) == 1
+        else:
+            book.server_sends(LAST, number=0)
+        book.server_sends(NO_CONTENT + b"\r\n")
+        assert book.shown == b"HTTP/1.1 204 No Content\r\n\r\n" * 2
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_a_response_that_contradicts_itself_is_the_last_of_its_connection(
+    book: Playbook, status: bytes
+) -> None:
+    book.client_sends(call(b"/v1/files"))
+    book.server_sends(b"HTTP/1.1 " + status + b"\r\ncontent-length: 5\r\n\r\n")
+    answered = book.shown
+    assert answered.startswith(b"HTTP/1.1 " + status)
+    book.client_sends(call(b"/v1/files"))
+    book.server_sends(b"late!", number=0)
+    ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    book.server_sends(ok)
+    assert book.shown == answered + ok
+
+
+def test_a_fault_in_an_acknowledgement_closes_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with playing(acknowledge) as book:
+        book.client_sends(call(b"/session/1/prompt_async"))
+        monkeypatch.setattr(Acknowledgement, "head", broken)
+        book.server_sends(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+        monkeypatch.undo()
+        assert book.shown.startswith(b"HTTP/1.1 502 ")
+        assert book.servers[0].state is ConnectionState.CLOSED
 
 
 # What a flow shows, and what is on the wire
@@ -398,7 +656,17 @@ def test_the_seam_is_put_in_place_and_taken_back_whole() -> None:
     assert (http_layers.HttpStream, http_layers.HttpLayer.get_connection) == before
 
 
-def test_an_untested_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(version, "VERSION", "13.0.0")
-    with pytest.raises(RuntimeError, match=r"works with mitmproxy 12\.2\.x, this is 13\.0\.0"):
+@pytest.mark.parametrize("untested", ["12.1.2", "12.20.0", "12.4.0", "13.0.0", "2.12.3"])
+def test_an_untested_version_is_refused(untested: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version, "VERSION", untested)
+    expected = f"works with mitmproxy 12.2 and 12.3, but this is mitmproxy {untested}: run pip"
+    with pytest.raises(RuntimeError, match=re.escape(expected)):
         Seam().install()
+
+
+@pytest.mark.parametrize("tested", ["12.2.0", "12.2.3", "12.3.1", "12.3.1 (+5, commit 0123456)"])
+def test_a_tested_version_is_accepted(tested: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version, "VERSION", tested)
+    seam = Seam()
+    seam.install()
+    seam.remove()

@@ -1,12 +1,24 @@
-"""Coded bodies decode in any chunks."""
+"""Coded bodies decode in any chunks, and within bounds."""
 
 import gzip
+import random
+import tracemalloc
 import zlib
+from collections.abc import Callable, Iterable
 
 import brotli
 import pytest
 import zstandard
-from wiremend.text.content_coding import UndecodableBody, decoder_for
+from hypothesis import given
+from hypothesis import strategies as st
+from wiremend.text.content_coding import (
+    CODINGS_LIMIT,
+    RATIO_LIMIT,
+    UNLIMITED_BYTES,
+    UndecodableBody,
+    decode_whole,
+    decoder_for,
+)
 
 TEXT = b'data: {"type":"ping"}\n\n' * 50
 
@@ -14,6 +26,16 @@ TEXT = b'data: {"type":"ping"}\n\n' * 50
 def raw_deflate(data: bytes) -> bytes:
     compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush()
+
+
+def decoded(coding: str, parts: Iterable[bytes]) -> bytes:
+    decoder = decoder_for(coding)
+    assert decoder is not None
+    return b"".join(map(decoder.decode, parts))
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 CODED = {
@@ -30,11 +52,7 @@ CODED = {
 @pytest.mark.parametrize("coding", CODED)
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_decodes_in_chunks_of(coding: str, size: int) -> None:
-    decoder = decoder_for(coding)
-    assert decoder is not None
-    coded = CODED[coding]
-    pieces = [decoder.decode(coded[at : at + size]) for at in range(0, len(coded), size)]
-    assert b"".join(pieces) == TEXT
+    assert decoded(coding, cut(CODED[coding], size)) == TEXT
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
@@ -75,3 +93,161 @@ def test_a_body_that_is_not_coded_so_is_refused(coding: str) -> None:
     assert decoder is not None
     with pytest.raises(UndecodableBody):
         decoder.decode(b"<html>" * 100)
+
+
+# Bodies that are longer than the pieces in which they are decoded
+
+ENCODE: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda data: gzip.compress(data, mtime=0),
+    "deflate": zlib.compress,
+    "Deflate": raw_deflate,
+    "br": lambda data: brotli.compress(data, quality=5),
+    "zstd": zstandard.compress,
+}
+EVERY_CODING = pytest.mark.parametrize("coding", ENCODE)
+PIECES = [64 * 1024, 128 * 1024, 256 * 1024]
+CHANCE = random.Random(7)
+LONG = CHANCE.randbytes(300_000) + bytes(500_000) + bytes(CHANCE.choices(b"abcdef", k=600_000))
+
+
+@pytest.mark.parametrize("size", [1000, 16 * 1024 + 1, 65_535, 10_000_000])
+@EVERY_CODING
+def test_a_long_body_decodes_in_chunks_of(coding: str, size: int) -> None:
+    assert decoded(coding, cut(ENCODE[coding](LONG), size)) == LONG
+
+
+@pytest.mark.parametrize("length", [piece + more for piece in PIECES for more in (-1, 0, 1, 258)])
+@EVERY_CODING
+def test_a_body_as_long_as_a_piece_is_decoded_to_its_end(coding: str, length: int) -> None:
+    for data in (bytes(length), LONG[:length]):
+        assert decoded(coding, [ENCODE[coding](data)]) == data
+
+
+@given(
+    lengths=st.lists(st.integers(1, 140_000), min_size=1, max_size=5),
+    seed=st.integers(0, 2**32),
+    size=st.sampled_from([1, 100, 5000, 65_536, 1_000_000]),
+)
+def test_everything_flushed_comes_out_in_the_same_call(
+    lengths: list[int], seed: int, size: int
+) -> None:
+    """zstd keeps a block back when the output is full; the next call must not be needed for it."""
+    alphabet = random.Random(seed).randbytes(40)
+    deflater, writer = zlib.compressobj(), zstandard.ZstdCompressor().compressobj()
+    stream = brotli.Compressor(quality=1)
+    data, coded = b"", {"deflate": b"", "br": b"", "zstd": b""}
+    for length in lengths:
+        part = bytes(random.Random(seed + length).choices(alphabet, k=length))
+        data += part
+        coded["deflate"] += deflater.compress(part) + deflater.flush(zlib.Z_SYNC_FLUSH)
+        coded["br"] += stream.process(part) + stream.flush()
+        coded["zstd"] += writer.compress(part) + writer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    for coding, body in coded.items():
+        parts = cut(body, size) if size * 1000 > len(body) else [body]
+        assert decoded(coding, parts) == data
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_body_of_many_members_decodes(coding: str) -> None:
+    members = [b"", b"one", b"", LONG[:100_000], b"two"] * 20
+    body = b"".join(map(ENCODE[coding], members))
+    assert decoded(coding, [body]) == b"".join(members)
+
+
+# Bodies that expand too much
+
+BOMB_BYTES = 16 * 1024 * 1024
+BOMBS = {coding: encode(bytes(BOMB_BYTES)) for coding, encode in ENCODE.items()} | {
+    "gzip, br": brotli.compress(gzip.compress(bytes(BOMB_BYTES))),
+    "zstd, deflate, gzip": gzip.compress(zlib.compress(zstandard.compress(bytes(BOMB_BYTES)))),
+}
+PEAK_BYTES = 4 * UNLIMITED_BYTES
+"""What may have been decoded before, what one call may add, its copy, and a piece."""
+
+
+@pytest.mark.parametrize("size", [1, 1000, BOMB_BYTES], ids=["byte by byte", "in parts", "at once"])
+@pytest.mark.parametrize("coding", BOMBS)
+def test_a_body_that_expands_too_much_is_refused_before_it_is_built(coding: str, size: int) -> None:
+    parts = cut(BOMBS[coding], size)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UndecodableBody, match=r"ratio of \d+ \(limit: 100\)") as refused:
+            decoded(coding, parts)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert any(name in str(refused.value) for name in coding.lower().split(", "))
+    assert peak < PEAK_BYTES
+
+
+@EVERY_CODING
+def test_a_long_body_gives_no_credit_for_a_single_call(coding: str) -> None:
+    """Otherwise megabytes of incompressible data would allow hundreds of megabytes at once."""
+    start = CHANCE.randbytes(2 * UNLIMITED_BYTES)
+    body = ENCODE[coding](start + bytes(BOMB_BYTES))
+    decoder = decoder_for(coding)
+    assert decoder is not None
+    head = len(start)
+    assert decoder.decode(body[:head]).startswith(start[:UNLIMITED_BYTES])
+    with pytest.raises(UndecodableBody, match="limit: 100"):
+        decoder.decode(body[head:])
+
+
+@pytest.mark.parametrize("outer", ["gzip", "br"])
+def test_a_coding_is_limited_even_if_the_next_one_makes_nothing_of_its_output(outer: str) -> None:
+    def skipped(length: int) -> bytes:
+        return b"\x50\x2a\x4d\x18" + length.to_bytes(4, "little") + bytes(length)
+
+    assert decoded("zstd", [skipped(1000) + zstandard.compress(b"x")]) == b"x"
+    with pytest.raises(UndecodableBody, match=f"coding '{outer}' .* \\(limit: 100"):
+        decoded(f"zstd, {outer}", [ENCODE[outer](skipped(BOMB_BYTES))])
+
+
+@pytest.mark.parametrize("size", [1, BOMB_BYTES])
+@EVERY_CODING
+def test_a_short_body_may_expand_by_any_ratio(coding: str, size: int) -> None:
+    data = bytes(UNLIMITED_BYTES)
+    assert decoded(coding, cut(ENCODE[coding](data), size)) == data
+
+
+@EVERY_CODING
+def test_a_body_that_expands_within_the_limit_decodes(coding: str) -> None:
+    block = CHANCE.randbytes(2000)
+    data = b"".join(block[:1900] + CHANCE.randbytes(100) for _ in range(2000))
+    coded = ENCODE[coding](data)
+    assert 10 < len(data) / len(coded) < RATIO_LIMIT
+    for size in (1000, len(coded)):
+        assert decoded(coding, cut(coded, size)) == data
+
+
+def test_a_window_larger_than_http_allows_is_refused() -> None:
+    """A decoder would have to reserve it. RFC 9659 allows 8 MiB."""
+
+    def coded(window_log: int) -> bytes:
+        parameters = zstandard.ZstdCompressionParameters(window_log=window_log)
+        writer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        return writer.compress(TEXT) + writer.flush()
+
+    assert decoded("zstd", [coded(23)]) == TEXT
+    with pytest.raises(UndecodableBody, match="too much memory"):
+        decoded("zstd", [coded(24)])
+
+
+def test_codings_on_top_of_each_other_are_limited() -> None:
+    assert decoder_for(", ".join(["gzip"] * CODINGS_LIMIT)) is not None
+    with pytest.raises(UndecodableBody, match="6 content codings"):
+        decoder_for(", ".join(["gzip"] * 6))
+
+
+# Whole bodies
+
+
+@pytest.mark.parametrize("coding", CODED)
+def test_a_whole_body_decodes(coding: str) -> None:
+    assert decode_whole(coding, CODED[coding], len(TEXT)) == TEXT
+    with pytest.raises(UndecodableBody, match=f"more than {len(TEXT) - 1} bytes"):
+        decode_whole(coding, CODED[coding], len(TEXT) - 1)
+
+
+def test_a_whole_body_without_coding_has_no_limit() -> None:
+    assert decode_whole("", TEXT, 1) == TEXT

@@ -286,6 +286,8 @@ _SDK_CALLS: dict[
 
 # Raw clients.
 
+Fields = tuple[tuple[bytes, bytes], ...]
+
 
 @dataclass
 class RawResponse:
@@ -296,6 +298,7 @@ class RawResponse:
     body: bytes
     ended: str
     """`complete`, `closed` (too early), `reset`, `stream reset` or `timeout`."""
+    trailers: Fields = ()
 
     def header(self, name: str) -> str | None:
         """The value of a header."""
@@ -368,9 +371,14 @@ class RawCall(ABC):
 
     @abstractmethod
     def send(
-        self, method: str, path: str, headers: Mapping[str, str] = {}, body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str | bytes] = {},
+        body: bytes = b"",
+        trailers: Mapping[str, str | bytes] = {},
     ) -> None:
-        """Send the request whole."""
+        """Send the request whole; in HTTP/1.1 it is chunked if it has trailers."""
 
     @abstractmethod
     def response(self) -> RawResponse:
@@ -412,6 +420,10 @@ class RawCall(ABC):
         return data, "" if data else "closed"
 
 
+def _as_bytes(fields: Mapping[str, str | bytes]) -> list[tuple[bytes, bytes]]:
+    return [(n.encode(), v if isinstance(v, bytes) else v.encode()) for n, v in fields.items()]
+
+
 class Http1Call(RawCall):
     """HTTP/1.1, by h11."""
 
@@ -425,21 +437,29 @@ class Http1Call(RawCall):
         self._http = h11.Connection(h11.CLIENT)
         self._head: h11.Response | None = None
         self._body = bytearray()
+        self._trailers: Fields = ()
         self._ended = ""
 
     def send(
-        self, method: str, path: str, headers: Mapping[str, str] = {}, body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str | bytes] = {},
+        body: bytes = b"",
+        trailers: Mapping[str, str | bytes] = {},
     ) -> None:
         if self._ended == "complete":  # the next request on the same connection
             self._fresh()
-        fields = {"host": self.host, **headers}
-        if body or method == "POST":
+        fields: dict[str, str | bytes] = {"host": self.host, **headers}
+        if trailers:
+            fields["transfer-encoding"] = "chunked"
+        elif body or method == "POST":
             fields["content-length"] = str(len(body))
-        request = h11.Request(method=method, target=path, headers=list(fields.items()))
+        request = h11.Request(method=method, target=path, headers=_as_bytes(fields))
         data = self._http.send(request)
         if body:
             data = (data or b"") + (self._http.send(h11.Data(body)) or b"")
-        end = self._http.send(h11.EndOfMessage()) or b""
+        end = self._http.send(h11.EndOfMessage(headers=_as_bytes(trailers))) or b""
         self._socket.sendall((data or b"") + end)
 
     def head(self) -> int:
@@ -459,7 +479,7 @@ class Http1Call(RawCall):
             self._step()
         status = self._head.status_code if self._head else 0
         headers = tuple(self._head.headers.raw_items()) if self._head else ()
-        return RawResponse(status, headers, bytes(self._body), self._ended)
+        return RawResponse(status, headers, bytes(self._body), self._ended, self._trailers)
 
     def cancel(self) -> None:
         self.close()
@@ -482,6 +502,7 @@ class Http1Call(RawCall):
         elif isinstance(event, h11.Data):
             self._body += event.data
         elif isinstance(event, h11.EndOfMessage):
+            self._trailers = tuple(event.headers.raw_items())
             self._ended = "complete"
         elif isinstance(event, h11.ConnectionClosed):
             self._ended = "closed"
@@ -500,24 +521,32 @@ class Http2Call(RawCall):
         self.stream = 0
         self._heads: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
         self._bodies: dict[int, bytearray] = {}
+        self._trailers: dict[int, Fields] = {}
         self._ends: dict[int, str] = {}
         self._ended = ""
 
     def send(
-        self, method: str, path: str, headers: Mapping[str, str] = {}, body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str | bytes] = {},
+        body: bytes = b"",
+        trailers: Mapping[str, str | bytes] = {},
     ) -> None:
         self.stream = self._http.get_next_available_stream_id()
         pseudo = {":method": method, ":scheme": "https", ":authority": self.host, ":path": path}
         fields = [*pseudo.items(), *((name.lower(), value) for name, value in headers.items())]
         if body:
             fields.append(("content-length", str(len(body))))
-        self._http.send_headers(self.stream, fields, end_stream=not body)
+        self._http.send_headers(self.stream, fields, end_stream=not (body or trailers))
         if body:
             assert len(body) <= self._http.local_flow_control_window(self.stream)
             size = self._http.max_outbound_frame_size
             for start in range(0, len(body), size):
-                last = start + size >= len(body)
+                last = start + size >= len(body) and not trailers
                 self._http.send_data(self.stream, body[start : start + size], end_stream=last)
+        if trailers:
+            self._http.send_headers(self.stream, list(trailers.items()), end_stream=True)
         self._socket.sendall(self._http.data_to_send())
         self._bodies[self.stream] = bytearray()
 
@@ -540,7 +569,8 @@ class Http2Call(RawCall):
         head = self._heads.get(self.stream, ((b":status", b"0"),))
         headers = tuple((name, value) for name, value in head if not name.startswith(b":"))
         status = int(dict(head)[b":status"])
-        return RawResponse(status, headers, bytes(self._bodies[self.stream]), self._end())
+        body, trailers = bytes(self._bodies[self.stream]), self._trailers.get(self.stream, ())
+        return RawResponse(status, headers, body, self._end(), trailers)
 
     def cancel(self) -> None:
         self._http.reset_stream(self.stream, h2.errors.ErrorCodes.CANCEL)
@@ -557,6 +587,8 @@ class Http2Call(RawCall):
         for event in self._http.receive_data(data):
             if isinstance(event, h2.events.ResponseReceived):
                 self._heads[event.stream_id] = tuple(event.headers)
+            elif isinstance(event, h2.events.TrailersReceived):
+                self._trailers[event.stream_id] = tuple(event.headers)
             elif isinstance(event, h2.events.DataReceived):
                 self._bodies[event.stream_id] += event.data
                 self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -578,8 +610,9 @@ def model_call(
     stream: bool,
     *,
     http_version: str = "HTTP/1.1",
-    headers: Mapping[str, str] = {},
+    headers: Mapping[str, str | bytes] = {},
     body: bytes | None = None,
+    trailers: Mapping[str, str | bytes] = {},
     **options: Any,
 ) -> RawCall:
     """A small model call by a raw client, sent and not yet read. `options` as for RawCall."""
@@ -587,5 +620,5 @@ def model_call(
     if body is None:
         body = json.dumps(good.request_body(protocol, stream)).encode()
     fields = {"content-type": "application/json", "authorization": f"Bearer {KEY}", **headers}
-    call.send("POST", good.PATHS[protocol, stream], fields, body)
+    call.send("POST", good.PATHS[protocol, stream], fields, body, trailers)
     return call

@@ -29,6 +29,7 @@ class Received:
     """`HTTP/1.1` or `HTTP/2`."""
     closed: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
+    trailers: tuple[tuple[bytes, bytes], ...] = ()
 
     def header(self, name: str) -> str:
         """The value of a header, or an empty string."""
@@ -83,6 +84,10 @@ class Exchange(ABC):
     @abstractmethod
     async def end(self) -> None:
         """End the body properly."""
+
+    @abstractmethod
+    async def end_with_trailers(self, trailers: Headers) -> None:
+        """End the body properly, with trailers; in HTTP/1.1 it must be chunked."""
 
     @abstractmethod
     async def raw(self, data: bytes) -> None:

@@ -80,6 +80,15 @@ async def end(exchange: Exchange) -> None:
     await exchange.end()
 
 
+def end_with_trailers(trailers: Headers) -> Step:
+    """The proper end of the body, with trailers behind it."""
+
+    async def step(exchange: Exchange) -> None:
+        await exchange.end_with_trailers(trailers)
+
+    return step
+
+
 async def pass_on(exchange: Exchange) -> None:
     """Nothing: go on with the next step."""
 
@@ -395,6 +404,13 @@ def coded_stream(protocol: WireProtocol, coding: str, size: int = 64) -> Reply:
 def coded_json(protocol: WireProtocol, coding: str) -> Reply:
     """A good JSON body in a content coding."""
     return whole(encode(good.json_body(protocol), coding), (*JSON, ("content-encoding", coding)))
+
+
+def expanding(protocol: WireProtocol, coding: str, decoded_bytes: int) -> Reply:
+    """A stream that decodes to many more bytes than it has (Envoy's CVE-2022-29225)."""
+    headers = (*EVENT_STREAM, ("content-encoding", coding))
+    start = good.text_stream(protocol).events[0]
+    return streamed([encode(start + b" " * decoded_bytes, coding)], headers)
 
 
 CODINGS = ("gzip", "deflate", "br", "zstd")

@@ -445,9 +445,9 @@ class _Http1Connection(_Connection):
             elif isinstance(event, h11.Data):
                 self._body += event.data
             elif isinstance(event, h11.EndOfMessage):
-                self._answer()
+                self._answer(tuple(event.headers.raw_items()))
 
-    def _answer(self) -> None:
+    def _answer(self, trailers: tuple[tuple[bytes, bytes], ...]) -> None:
         assert self._request is not None
         received = Received(
             method=self._request.method.decode(),
@@ -456,6 +456,7 @@ class _Http1Connection(_Connection):
             body=bytes(self._body),
             connection=self.number,
             http_version="HTTP/1.1",
+            trailers=trailers,
         )
         # A fresh parser for each request: h11 would insist on a well-formed response first.
         rest, _ = self._reader.trailing_data
@@ -498,6 +499,11 @@ class _Http1Exchange(_Exchange):
         elif self._framing is Framing.CLOSE:
             await self.connection.finish()
 
+    async def end_with_trailers(self, trailers: Headers) -> None:
+        assert self._framing is Framing.CHUNKED
+        lines = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+        await self.connection.write(f"0\r\n{lines}\r\n".encode())
+
     async def reset_stream(self, code: int) -> None:
         raise NotImplementedError("HTTP/1.1 has no streams to reset")
 
@@ -533,6 +539,7 @@ class _Http2Connection(_Connection):
         self.h2 = h2.connection.H2Connection(config)
         self.streams: dict[int, _Http2Exchange] = {}
         self._requests: dict[int, tuple[list[tuple[bytes, bytes]], bytearray]] = {}
+        self._trailers: dict[int, tuple[tuple[bytes, bytes], ...]] = {}
         self.window_opened = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -566,6 +573,9 @@ class _Http2Connection(_Connection):
             elif isinstance(event, h2.events.DataReceived):
                 self._requests[event.stream_id][1].extend(event.data)
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.TrailersReceived):
+                trailers = cast(list[tuple[bytes, bytes]], list(event.headers))
+                self._trailers[event.stream_id] = tuple(trailers)
             elif isinstance(event, h2.events.StreamEnded):
                 self._answer(event.stream_id)
             elif isinstance(event, h2.events.StreamReset):
@@ -591,6 +601,7 @@ class _Http2Connection(_Connection):
             body=bytes(body),
             connection=self.number,
             http_version="HTTP/2",
+            trailers=self._trailers.pop(stream_id, ()),
         )
         exchange = _Http2Exchange(self, received, stream_id)
         self.streams[stream_id] = exchange
@@ -648,6 +659,12 @@ class _Http2Exchange(_Exchange):
         if self.gone.is_set():
             raise PeerGone
         self.connection.h2.end_stream(self.stream)
+        await self._flush()
+
+    async def end_with_trailers(self, trailers: Headers) -> None:
+        if self.gone.is_set():
+            raise PeerGone
+        self.connection.h2.send_headers(self.stream, trailers, end_stream=True)
         await self._flush()
 
     async def reset_stream(self, code: int) -> None:

@@ -4,7 +4,10 @@ The SDKs' own retries are off. What is asserted is what a user sees: the answer 
 own error, and how often the provider was asked.
 """
 
+import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
@@ -320,3 +323,28 @@ def test_a_stream_that_gave_its_stop_reason_is_completed_however_it_ends(
     provider.script([faults.broken(stream, count, end)])
     outcome = complete(protocol, True)
     assert (outcome.text, outcome.finished, outcome.error_class) == (good.TEXT, True, "")
+
+
+def peak_memory_bytes(proxy: Proxy) -> int:
+    """The most memory that the proxy ever had resident."""
+    status = Path(f"/proc/{proxy.pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+@pytest.mark.parametrize("coding", faults.CODINGS)
+def test_an_answer_that_expands_too_much_is_an_error_and_costs_little_memory(
+    proxy: Proxy, provider: ScriptedProvider, coding: str
+) -> None:
+    megabyte = 1024 * 1024
+    provider.script([faults.expanding(good.ANTHROPIC, coding, 100 * megabyte)])
+    before = peak_memory_bytes(proxy)
+    with model_call(proxy, good.ANTHROPIC, True) as call:
+        response = call.response()
+    assert response.status == 502
+    message = json.loads(response.body)["error"]["message"]
+    assert re.search(rf"content coding '{coding}' expands .* \(limit: 100\)", message)
+    assert len(provider.received) == ATTEMPTS
+    assert peak_memory_bytes(proxy) - before < 40 * megabyte

@@ -100,3 +100,21 @@ def test_other_methods_and_paths_are_left_alone(proxy: Proxy, provider: Scripted
             call.send(method, path, {}, b"{}" if method == "POST" else b"")
             response = call.response()
         assert (response.status, response.body) == (200, b"{}")
+
+
+@pytest.mark.parametrize(
+    "late", [b"0\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n", b"HTTP/1.1 500 Oops\r\n\r\n"]
+)
+def test_what_comes_late_behind_a_204_is_not_read_as_the_next_response(
+    proxy: Proxy, provider: ScriptedProvider, late: bytes
+) -> None:
+    head = faults.head(204, (), Framing.CHUNKED)
+    provider.script([Reply("late", (head, faults.stall, faults.raw(late))), faults.whole(b"{}")])
+    with prompt(proxy) as call:
+        assert call.response().status == 204
+        [first] = provider.received
+        assert first.wait_until_closed()
+        call.send("GET", "/session", {})
+        provider.release()
+        response = call.response()
+    assert (response.status, response.body) == (200, b"{}")

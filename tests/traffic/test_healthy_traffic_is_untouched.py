@@ -146,6 +146,21 @@ def test_a_coded_json_answer_is_understood(
 
 
 @pytest.mark.parametrize("coding", faults.CODINGS)
+def test_a_request_that_expands_too_much_keeps_its_bytes(
+    proxy: Proxy, provider: ScriptedProvider, coding: str
+) -> None:
+    """The provider decides about it, as it would without the proxy."""
+    request = json.dumps(good.request_body(good.ANTHROPIC, True)).encode()
+    body = faults.encode(request + b" " * 16_000_000, coding)
+    provider.script([faults.none(good.ANTHROPIC)])
+    headers = {"content-encoding": coding}
+    with model_call(proxy, good.ANTHROPIC, True, body=body, headers=headers) as call:
+        assert call.response().body == good.text_stream(good.ANTHROPIC).data
+    [received] = provider.received
+    assert (received.body, received.header("content-encoding")) == (body, coding)
+
+
+@pytest.mark.parametrize("coding", faults.CODINGS)
 def test_a_wrapped_error_is_found_in_a_coded_stream(
     proxy: Proxy, provider: ScriptedProvider, coding: str
 ) -> None:

@@ -191,6 +191,7 @@ def test_a_refused_beta_is_dropped_and_nothing_else(
     ):
         assert call.response().status == 200
     first, second = provider.received
+    assert first.header("accept-encoding") == "identity"
     assert first.header("anthropic-beta") == betas
     assert second.header("anthropic-beta") == "claude-code-20250219"
     unchanged = [

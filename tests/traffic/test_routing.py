@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.text.content_coding import decode_whole
 
 from traffic import clients, faults, good
 from traffic.clients import complete, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
 from traffic.provider import ScriptedProvider
-from traffic.proxy import KEY, Proxy
+from traffic.proxy import KEY, SUITE, Proxy
 
 OTHER_KEY = "sk-test-DO-NOT-LOG-other-provider"
 CONFIGURATION = f"""{QUICK_RETRIES}
@@ -33,6 +34,13 @@ fallback = ["other/kimi-k3"]
 base_url = "https://{ORIGIN_HOST}"
 api_key = "${{OTHER_API_KEY}}"
 """
+REWRITE = SUITE + "rewrite_models.py"
+REPAIR = SUITE + "repair_streams.py"
+LOADED = {
+    "the suite": SHARED,
+    "repair last": (REWRITE, SUITE + "sanitize_tools.py", REPAIR),
+    "repair first": (REPAIR, REWRITE),
+}
 PROTOCOLS = [pytest.param(protocol, id=str(protocol)) for protocol in WireProtocol]
 
 
@@ -135,3 +143,94 @@ def test_when_every_provider_fails_the_error_names_every_try(
     assert outcome.message is not None
     assert "at api.anthropic.com" in outcome.message
     assert "kimi-k3 at other" in outcome.message
+
+
+@pytest.mark.parametrize("accepted", ["gzip, br, zstd", None])
+@pytest.mark.parametrize("http_version", ["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("loaded", LOADED)
+def test_every_target_is_asked_for_a_body_without_coding(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    loaded: str,
+    http_version: str,
+    accepted: str | None,
+) -> None:
+    """A route's first target and a fallback at another provider; a missing header stays so."""
+    proxy = start_proxy(
+        scripts=LOADED[loaded],
+        configuration=FALLBACK,
+        environment={"OTHER_API_KEY": OTHER_KEY},
+    )
+    missing = faults.native_error(good.ANTHROPIC, 404, "not_found_error", "no such model")
+    provider.script([faults.status(404, missing)])
+    origin.script([faults.none(good.ANTHROPIC)])
+    headers = {} if accepted is None else {"accept-encoding": accepted}
+    with model_call(
+        proxy, good.ANTHROPIC, True, http_version=http_version, headers=headers
+    ) as call:
+        assert call.response().status == 200
+    asked = [received.headers for received in (*provider.received, *origin.received)]
+    values = [
+        [value for name, value in fields if name.lower() == b"accept-encoding"] for fields in asked
+    ]
+    assert values == [[] if accepted is None else [b"identity"]] * 2
+
+
+@pytest.mark.parametrize("coding", faults.CODINGS)
+def test_a_coded_request_is_routed(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider, coding: str
+) -> None:
+    proxy = started(start_proxy, CONFIGURATION)
+    origin.script([faults.none(good.ANTHROPIC)])
+    asked = good.request_body(good.ANTHROPIC, True)
+    body = faults.encode(json.dumps(asked).encode(), coding)
+    headers = {"content-encoding": coding}
+    with model_call(proxy, good.ANTHROPIC, True, body=body, headers=headers) as call:
+        assert call.response().status == 200
+    [received] = origin.received
+    decoded = decode_whole(received.header("content-encoding"), received.body, 1_000_000)
+    assert json.loads(decoded) == {**asked, "model": "kimi-k3"}
+
+
+@pytest.mark.parametrize("coding", faults.CODINGS)
+def test_a_coded_request_arrives_at_every_fallback(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider, coding: str
+) -> None:
+    """Whatever was changed in it for the target before."""
+    models = ["claude-opus-5", "claude-sonnet-5", "claude-haiku-5"]
+    missing = faults.native_error(good.ANTHROPIC, 404, "not_found_error", "no such model")
+    provider.script([*[faults.status(404, missing)] * 2, faults.none(good.ANTHROPIC)])
+    route = f'[[models]]\nmatch = "*"\nmodel = "{models[0]}"\nfallback = {models[1:]}\n'
+    proxy = start_proxy(scripts=SHARED, configuration=f"{QUICK_RETRIES}\n{route}")
+    asked = good.request_body(good.ANTHROPIC, True)
+    body = faults.encode(json.dumps(asked).encode(), coding)
+    headers = {"content-encoding": coding}
+    with model_call(proxy, good.ANTHROPIC, True, body=body, headers=headers) as call:
+        assert call.response().status == 200
+    arrived = [
+        json.loads(decode_whole(one.header("content-encoding"), one.body, 1_000_000))
+        for one in provider.received
+    ]
+    assert arrived == [{**asked, "model": model} for model in models]
+
+
+@pytest.mark.parametrize("coding", faults.CODINGS)
+def test_a_request_that_expands_too_much_is_not_routed(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    coding: str,
+) -> None:
+    """It goes where its client sent it, with its client's key, byte for byte."""
+    proxy = started(start_proxy, CONFIGURATION)
+    provider.script([faults.none(good.ANTHROPIC)])
+    asked = json.dumps(good.request_body(good.ANTHROPIC, True)).encode()
+    body = faults.encode(asked + b" " * 16_000_000, coding)
+    headers = {"content-encoding": coding}
+    with model_call(proxy, good.ANTHROPIC, True, body=body, headers=headers) as call:
+        assert call.response().status == 200
+    [received] = provider.received
+    assert received.body == body
+    assert KEY in received.header("authorization")
+    assert origin.received == []

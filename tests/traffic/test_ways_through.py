@@ -1,5 +1,6 @@
 """Every way through the proxy: HTTP/2 on either side, reverse and upstream mode, leaving early."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -243,3 +244,25 @@ def test_budget_and_breaker_keep_a_broken_provider_from_being_hammered(
         statuses = {complete(ANTHROPIC, True).status for _ in range(calls)}
     assert statuses == {503}
     assert len(provider.received) < calls * ATTEMPTS / 2
+
+
+FAILURES_IN_A_ROW = 5
+"""What opens a breaker."""
+
+
+def test_an_open_breaker_that_quotes_a_wait_does_not_ask_for_one(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider
+) -> None:
+    """The provider's own errors keep their wait; the refusals after them only quote it."""
+    proxy = start_proxy(configuration="[retry]\nattempts = 1\n")
+    message = "Overloaded. Please try again in 20s."
+    wrapped = faults.native_error(ANTHROPIC, 503, "overloaded_error", message)
+    provider.script([faults.streamed([b"data: " + json.dumps(wrapped).encode() + b"\n\n"])])
+    waits = []
+    for _ in range(FAILURES_IN_A_ROW + 1):
+        with model_call(proxy, ANTHROPIC, True) as call:
+            response = call.response()
+        assert message.encode() in response.body
+        waits.append((response.status, response.header("retry-after")))
+    assert waits == [*[(529, "20")] * FAILURES_IN_A_ROW, (503, None)]
+    assert len(provider.received) == FAILURES_IN_A_ROW

@@ -319,9 +319,15 @@ class CallMachine:
         return self._scheduled(now, actions)
 
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
-        """After an internal fault: forward the rest of the response unchanged, `data` first."""
+        """After an internal fault: forward the rest of the response unchanged, `data` first.
+
+        A coded response ends instead. The decoder may have consumed `data`, so what follows can
+        be continued neither coded nor decoded.
+        """
         actions: list[Action] = []
         head = self._response.head
+        if self._state is AttemptState.READING and self._response.is_coded:
+            self._abandon(actions)
         if self._state is AttemptState.ENDED:
             self._tell_client(now, actions, self._endings.after_fault(self._client.shown))
         elif self._state is AttemptState.READING and head is not None:
@@ -410,11 +416,10 @@ class CallMachine:
     def _read(self, now: float, actions: list[Action], data: bytes) -> None:
         """Treat bytes of the body as its mode requires. Raises UndecodableBody."""
         response = self._response
-        if response.mode is BodyMode.UNTOUCHED:
-            self._show(now, actions, data)
-            return
         decoded = response.decode(data)
-        if response.mode is BodyMode.STREAM:
+        if response.mode is BodyMode.UNTOUCHED:
+            self._show(now, actions, decoded)
+        elif response.mode is BodyMode.STREAM:
             self._take(now, actions, response.read_events(decoded))
         elif not response.collect(decoded):
             assert response.head is not None

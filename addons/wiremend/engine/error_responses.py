@@ -84,6 +84,21 @@ def direct_request_response(protocol: Protocol | None, proxy: str) -> Respond:
     return error_response(protocol, error, host="wiremend", attempts=0, head=None)
 
 
+def fault_response(protocol: Protocol | None, fault: str) -> Respond:
+    """Return what a call gets that failed in the proxy itself.
+
+    `protocol` is None for a call in no model protocol. `fault` is the name of an exception.
+    """
+    message = f"wiremend failed on this call ({fault}); the proxy's log has the place."
+    error = make_error(status=502, type="api_error", message=message)
+    if protocol is not None:
+        return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+    body = orjson.dumps({"error": {"type": error.type, "message": message}})
+    length = b"%d" % len(body)
+    fields = ((b"content-type", b"application/json"), (b"content-length", length))
+    return Respond(Head(error.status, fields), body)
+
+
 def with_some_message(error: ProviderError, *, host: str, attempts: int) -> ProviderError:
     """Return the error with a message, because OpenCode takes an empty one for no error."""
     if error.message.strip():

@@ -170,8 +170,8 @@ class Acknowledgement:
         return [] if self._phase is Phase.OVER else [self._next_wake(now)]
 
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
-        """A method raised: end the call as if upstream had failed."""
-        return self.attempt_failed(now, "internal error")
+        """After a fault in this code: end the call. What upstream still sends is not read."""
+        return [AbandonAttempt(), *self.attempt_failed(now, "internal error")]
 
     def _acknowledge(self, now: float, outcome: str) -> None:
         self._phase = Phase.BACKGROUND

@@ -97,8 +97,16 @@ class ResponseReading:
                 return BodyMode.STREAM  # some gateways omit the type
         return BodyMode.WHOLE
 
+    @property
+    def is_coded(self) -> bool:
+        """Return whether the body has a content coding that is undone here."""
+        return self._decoder is not None
+
     def decode(self, data: bytes) -> bytes:
-        """Return bytes of the body without their content coding. Raises UndecodableBody."""
+        """Return bytes of the body without their content coding. Raises UndecodableBody.
+
+        A few bytes may decode to a lot; see `Decoder.decode` for the limits.
+        """
         return self._decoder.decode(data) if self._decoder else data
 
     # An event stream

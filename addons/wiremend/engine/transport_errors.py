@@ -1,7 +1,7 @@
 """The errors of failed attempts, as the client may receive them.
 
-Clients match these messages: OpenCode retries an Anthropic error event only if its message
-contains words such as "connection lost", "connection error" or "request timeout".
+Clients match these messages: some retry only if they contain certain words
+(`ClientTraits.retried_words`).
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,12 @@ import orjson
 from wiremend.engine.actions import Head
 from wiremend.engine.error_responses import request_id_of
 from wiremend.engine.retry import read_retry_after
-from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_of_text,
+    make_error,
+    read_error,
+)
 
 _MISSING_BY_LIMIT: Mapping[str, str] = {
     "connect": "did not accept a connection",
@@ -90,7 +95,7 @@ def error_of_status(head: Head, body: bytes) -> ProviderError:
         error = None
     if error is None:
         text = body[:500].decode("utf-8", "replace").strip()
-        error = make_error(status=head.status, message=text)
+        error = error_of_text(text, status=head.status)
     return replace(error, status=head.status)
 
 

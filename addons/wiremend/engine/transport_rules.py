@@ -62,6 +62,7 @@ REFUSED = Rule(
     name="refused",
     finds="The provider failed several calls in a row, so its circuit breaker is open.",
     hurts="Agents that retry on their own hammer a provider that is down: 30 calls in 24 s.",
-    mends="The call is answered 503 with `retry-after`; one call probes after a pause.",
+    mends="The call is answered 503 without `retry-after`: Codex would wait that long before each "
+    "of its 30 tries. One call probes after a pause.",
     protocols=_ALL,
 )

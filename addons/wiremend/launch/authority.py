@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from wiremend.targets.hosts import NAME_OF_ADDRESSES
+
 KEY_FILE = "mitmproxy-ca.pem"
 """Key and certificate, as mitmproxy names them. The other file is made from this one."""
 CERTIFICATE_FILE = "mitmproxy-ca-cert.pem"
@@ -35,10 +37,6 @@ _SYSTEM_ROOTS = (
     "/etc/ssl/cert.pem",
 )
 _EVERY_ADDRESS = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
-NAME_OF_ADDRESSES = "localhost"
-"""Stands in the certificates of hosts without a name. In one without any, OpenSSL takes the common
-name, which is the address, for a name. And a name constraint that is an address makes rustls refuse
-all certificates."""
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -7,14 +7,16 @@ as soon as upstream fails. So calls are carried here, one layer further in:
                       moment it would connect upstream, lets a machine decide, and turns its
                       actions into mitmproxy's commands
     upstream.py       the HTTP clients, less what makes them lose a call
+    http1_trailers.py HTTP/1.1 with trailers, on both sides
     connections.py    what the calls of one client connection share
     sockets.py        what opens and reads those connections
     installation.py   puts it all in place, and takes it back
     flows.py          requests and responses: what they show, and what is on the wire
     servers.py        what the proxy itself listens on
 
-Everything else keeps to the original code path. What it relies on (mitmproxy 12.2,
-`mitmproxy/proxy/layers/http/__init__.py`); each has a contract test in `tests/seam`:
+Everything else keeps to the original code path. What it relies on (mitmproxy 12.2 and 12.3,
+`mitmproxy/proxy/layers/http/__init__.py`); each has a contract test in `tests/seam`, which run
+with both versions (`scripts/test --mitmproxy 12.2` for the older one):
 
 1. `HttpStream.make_server_connection` is called once, after the `request` hook, when no addon
    answered; returning False stops the original code.
@@ -48,4 +50,17 @@ Everything else keeps to the original code path. What it relies on (mitmproxy 12
     request before the `requestheaders` hook. `HttpLayer.mode` is `regular` or `upstream` only
     outside of CONNECT tunnels. `state_consume_request_body` gets the body of a request that is not
     streamed.
+17. `Http1Server` is looked up by its name in the module. `read_headers` sets `body_reader` and then
+    calls `read_body`, both looked up on the connection; at the end of a chunked body with trailers
+    `read_body` raises NotImplementedError. `send` writes the end of a chunked body as one
+    `SendData`, and asserts that it gets no trailers. `HttpStream` keeps trailers with the flow and
+    sends them before the end of the message.
+18. `Http1Connection.mark_done` sets `request` to None when both messages are over and the
+    connection may be used again.
+19. `Headers.items(multi=True)` has names and values in order, decoded as UTF-8 with
+    `surrogateescape`.
+20. An exception in a layer is logged and leaves the client's connection open; an exception in an
+    addon's hook is logged, and the hook completes.
+21. `HttpStream.send_response` sends the flow's response, calls the `response` hook and drops the
+    stream, also when it is called by `make_server_connection`, which then returns False.
 """

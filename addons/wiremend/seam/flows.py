@@ -6,10 +6,40 @@ from mitmproxy import http
 
 from wiremend.engine.actions import Respond
 from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.text.content_coding import UndecodableBody, decode_whole
+
+DECODED_LIMIT_BYTES = 64 * 1024 * 1024
+"""A coded body that is longer than this when it is decoded is not read."""
+
+
+def body_of(message: http.Message) -> bytes | None:
+    """Return a message's body without its content codings, empty if it has none.
+
+    None if it cannot be decoded: a coding is unknown, the body is not what the coding requires, or
+    it expands too much. mitmproxy's `get_content` has no limits, and takes every codec of Python's
+    for a content coding.
+    """
+    try:
+        return decode_whole(
+            message.headers.get("content-encoding", ""),
+            message.raw_content or b"",
+            DECODED_LIMIT_BYTES,
+        )
+    except UndecodableBody:
+        return None
+
+
+def replace_content(message: http.Message, body: bytes) -> None:
+    """Give a message this body, without a content coding, and set its headers accordingly."""
+    message.headers.pop("content-encoding", None)
+    message.content = body
 
 
 def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingRequest:
-    """A request as its client wrote it, to be changed for where it shall go."""
+    """Return a request as its client wrote it, for routing to change.
+
+    The body is empty when it cannot be decoded.
+    """
     return OutgoingRequest(
         provider=provider,
         model=model,
@@ -18,22 +48,34 @@ def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingReq
         port=request.port,
         path=request.path,
         headers=tuple(request.headers.items(multi=True)),
-        body=request.get_content(strict=False) or b"",
+        body=body_of(request) or b"",
     )
 
 
 def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
-    """Make a request that has not left yet the one that shall go out."""
-    fields = [(name.encode(), value.encode()) for name, value in outgoing.headers]
-    if request.is_http2:
-        fields = [field for field in fields if field[0].lower() != b"host"]
-    request.headers = http.Headers(fields)
+    """Change a client's request, in place, to the outgoing one.
+
+    An unchanged body keeps its bytes and its coding where the client addressed it; any other body
+    goes without a coding, which every server accepts. One that cannot be decoded is never changed.
+    Trailers are dropped: they may belong to the body or to the client's provider.
+    """
+    content = body_of(request)
+    destination = (outgoing.scheme, outgoing.host, outgoing.port)
+    is_elsewhere = destination != (request.scheme, request.host, request.port)
+    if is_elsewhere:
+        request.scheme, request.host, request.port = destination
     request.path = outgoing.path
-    request.scheme = outgoing.scheme
-    request.host = outgoing.host
-    request.port = outgoing.port
-    if request.get_content(strict=False) != outgoing.body:
-        request.content = outgoing.body
+    # mitmproxy decodes header fields in the same way, so this restores any bytes.
+    fields = [
+        (name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape"))
+        for name, value in outgoing.headers
+        if not (request.is_http2 and name.lower() == "host")
+    ]
+    request.headers = http.Headers(fields)
+    request.trailers = None
+    is_coded = "content-encoding" in request.headers
+    if content is not None and (content != outgoing.body or (is_elsewhere and is_coded)):
+        replace_content(request, outgoing.body)
 
 
 def answer(flow: http.HTTPFlow, respond: Respond) -> None:
@@ -56,6 +98,15 @@ def is_direct(request: http.Request) -> bool:
     header, so that it looks like any other.
     """
     return "wiremend_direct" in request.__dict__
+
+
+def ask_for_identity(request: http.Request) -> None:
+    """Replace the content codings that a request accepts by `identity`.
+
+    Nothing is added to a request without `accept-encoding`: servers then send no coding.
+    """
+    if "accept-encoding" in request.headers:
+        request.headers["accept-encoding"] = "identity"
 
 
 @dataclass

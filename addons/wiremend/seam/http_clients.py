@@ -1,13 +1,14 @@
 """mitmproxy's HTTP clients, less the ways in which they lose a call that could be answered."""
 
 import re
+from collections.abc import Iterable
 
 from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event, StreamReset
 from h2.exceptions import InvalidBodyLengthError
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame
-from mitmproxy.proxy import events
+from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpLayer
@@ -16,25 +17,57 @@ from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestProtocolError,
     ResponseProtocolError,
+    ResponseTrailers,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 from wiremend.seam.connections import Commands, LastRequestSent, connections_of
+from wiremend.seam.http1_trailers import WithTrailers
 
+_WITHOUT_BODY = (204, 304)
 _INTERIM_HEAD = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
 
 
-class MendedHttp1Client(Http1Client):
-    """Reads an interim response (100, 102, 103: RFC 9110, 15.2) and goes on to the response."""
+class MendedHttp1Client(WithTrailers, Http1Client):
+    """Reads interim responses (100, 102, 103: RFC 9110, 15.2) and goes on to the response.
+
+    A response with status 1xx, 204 or 304 has no body (RFC 9112, 6.3). If its head announces one,
+    the server may still send it, and mitmproxy would read it as the next response. So such a
+    connection is closed behind the response.
+    """
+
+    ReceiveTrailers = ResponseTrailers
+    _may_send_more = False
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
-        """The same, once what is only an interim head is taken away."""
+        """Do the same, behind interim heads."""
         while self.request and _INTERIM_HEAD.match(bytes(self.buf)):
-            if self.buf.maybe_extract_lines() is None:
+            lines = self.buf.maybe_extract_lines()
+            if lines is None:
                 break
+            fields = [bytes(line).partition(b":")[::2] for line in lines[1:]]
+            self._may_send_more |= _announces_body(fields)
         yield from super().read_headers(event)
+
+    def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
+        """Do the same, and close a connection whose response may have an unexpected body."""
+        head = self.response
+        if response and head is not None and head.status_code in _WITHOUT_BODY:
+            self._may_send_more |= _announces_body(head.headers.fields)
+        yield from super().mark_done(request=request, response=response)
+        if self._may_send_more and self.request is None and self.conn.connected:
+            self.state = self.done
+            yield commands.CloseConnection(self.conn)
+
+
+def _announces_body(fields: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(
+        name.lower() == b"transfer-encoding"
+        or (name.lower() == b"content-length" and value.strip() != b"0")
+        for name, value in fields
+    )
 
 
 class MendedHttp2Client(Http2Client):

@@ -24,21 +24,27 @@ from wiremend.seam.connections import (
     ReadOver,
     connections_of,
 )
+from wiremend.seam.http1_trailers import MendedHttp1Server
 from wiremend.seam.http_clients import MendedHttp1Client, MendedHttp2Client
 from wiremend.seam.stream_layer import MendedHttpStream
 
-TESTED_VERSION = "12.2."
+TESTED_VERSIONS = ("12.2", "12.3")
+"""Versions of mitmproxy, as MAJOR.MINOR. The seam's tests run with each of them."""
 
 
 class Seam:
     """Puts the layer in place and takes it back. A second one on top changes nothing."""
 
     def install(self) -> None:
-        """Raises RuntimeError on a mitmproxy version that this was not tested with."""
-        if not version.VERSION.startswith(TESTED_VERSION):
+        """Replace mitmproxy's classes and methods.
+
+        Raises RuntimeError if this version of mitmproxy is not one of `TESTED_VERSIONS`.
+        """
+        if ".".join(version.VERSION.split(".")[:2]) not in TESTED_VERSIONS:
             raise RuntimeError(
-                f"wiremend works with mitmproxy {TESTED_VERSION}x, "
-                f"this is {version.VERSION}: install the tested version."
+                f"wiremend works with mitmproxy {' and '.join(TESTED_VERSIONS)}, "
+                f"but this is mitmproxy {version.VERSION}: "
+                f'run pip install "mitmproxy=={TESTED_VERSIONS[-1]}.*"'
             )
         self._originals: list[tuple[object, str, Any]] = []
         if hasattr(http_layers.HttpStream, "machine"):
@@ -58,6 +64,7 @@ def _replacements() -> list[tuple[object, str, Callable[[Any], Any]]]:
     """What is replaced where, and what makes the new one of the one that was there."""
     return [
         (http_layers, "HttpStream", lambda _: MendedHttpStream),
+        (http_layers, "Http1Server", lambda _: MendedHttp1Server),
         (http_layers, "Http1Client", lambda _: MendedHttp1Client),
         (http_layers, "Http2Client", lambda _: MendedHttp2Client),
         (HttpLayer, "get_connection", _mended_get_connection),
@@ -140,11 +147,16 @@ def _mended_handle_event(original: Callable[..., Commands]) -> Callable[..., Com
     """One read, one look, one write; and background calls outlive their client's connection.
 
     mitmproxy makes an event of every chunk and a write of every piece, and closes all upstream
-    connections of a client together with the client's own.
+    connections of a client together with the client's own. When it crashes, it leaves the client
+    waiting; here the client's connection is closed.
     """
 
     def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
-        yield from _in_one_write(_with_background(http_layer, _in_one_look(http_layer, event)))
+        try:
+            yield from _in_one_write(_with_background(http_layer, _in_one_look(http_layer, event)))
+        except Exception:
+            yield commands.CloseConnection(http_layer.context.client)
+            raise
 
     def _in_one_look(http_layer: HttpLayer, event: events.Event) -> Commands:
         connections = connections_of(http_layer)
@@ -153,8 +165,10 @@ def _mended_handle_event(original: Callable[..., Commands]) -> Callable[..., Com
         if isinstance(event, events.DataReceived):
             reading = []
         connections.reading = reading
-        yield from original(http_layer, event)
-        connections.reading = outer
+        try:
+            yield from original(http_layer, event)
+        finally:
+            connections.reading = outer
         for stream in reading or ():
             yield from http_layer.event_to_child(stream, ReadOver())
 

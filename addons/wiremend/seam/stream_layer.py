@@ -2,9 +2,12 @@
 
 import random
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from logging import INFO, WARNING
+from pathlib import Path
 from typing import Any
 
 from mitmproxy import flow as mitmproxy_flow
@@ -28,6 +31,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
+    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -39,7 +43,7 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from wiremend.clients import client_family
+from wiremend.clients import client_of
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -54,12 +58,20 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
+from wiremend.engine.error_responses import fault_response
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import CallPlan
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.registry import read_request, recognise
 from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
-from wiremend.seam.flows import address_request, is_direct, mark_direct, response_on_the_wire
+from wiremend.seam.flows import (
+    address_request,
+    ask_for_identity,
+    body_of,
+    is_direct,
+    mark_direct,
+    response_on_the_wire,
+)
 
 SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
 """A response longer than this is not kept for mitmweb."""
@@ -76,6 +88,8 @@ class PlannedCall:
     plan: CallPlan
     conceal: Callable[[http.HTTPFlow], None] | None = None
     """Takes the secrets out of the flow; what goes upstream keeps them."""
+    fault: Exception | None = None
+    """What an addon raised while it filled in the plan: the call ends in an error."""
 
 
 @dataclass
@@ -85,10 +99,29 @@ class WiremendCallHook(commands.StartHook):
     planned: PlannedCall
 
 
+def noting_faults(step: Callable[[PlannedCall], None]) -> Callable[[PlannedCall], None]:
+    """Wrap an addon's `wiremend_call` so that a fault in it ends the call.
+
+    mitmproxy logs what an addon raises and goes on, here with half a plan: a routed call would go
+    where its client sent it.
+    """
+
+    @wraps(step)
+    def wiremend_call(planned: PlannedCall) -> None:
+        try:
+            step(planned)
+        except Exception as fault:
+            planned.fault = planned.fault or fault
+
+    return wiremend_call
+
+
 class MendedHttpStream(HttpStream):
     """An HttpStream whose calls are carried by a machine."""
 
     machine: Machine | None = None
+    _original: http.Request
+    """The request as it was planned: what each target's request is made from."""
     _request: http.Request
     """What goes upstream, once there is a machine; the flow shows it without its secrets."""
 
@@ -106,6 +139,9 @@ class MendedHttpStream(HttpStream):
         self._shown = bytearray()
         self._keep_shown = True
         self._finished = False
+        self._is_head_sent = False
+        self._is_end_sent = False
+        self._has_failed = False
 
     def __repr__(self) -> str:
         return super().__repr__() if self.machine is None else f"MendedHttpStream({self.machine})"  # type: ignore[no-untyped-call]
@@ -143,19 +179,81 @@ class MendedHttpStream(HttpStream):
         """Ask the addons whether a machine carries this request; else go the original way."""
         if self.flow.request.stream or self.flow.is_replay:
             return (yield from super().make_server_connection())
-        planned = PlannedCall(self.flow, plan_of(self.flow))
+        yield from self._contained(self._start_call())
+        if self.machine is not None or self._has_failed:
+            return False
+        return (yield from super().make_server_connection())
+
+    def _start_call(self) -> Commands:
+        """Plan the call and start its machine, unless the plan needs none."""
+        request = self.flow.request
+        plan = self._plan = recognised(request)
+        describe_call(plan, self.flow)
+        planned = PlannedCall(self.flow, plan)
         yield WiremendCallHook(planned)
-        machine = planned.plan.machine(random=random.random, wall_clock=time.time)
+        if planned.fault is not None:
+            raise planned.fault
+        machine = plan.machine(random=random.random, wall_clock=time.time)
         if machine is None:
-            return (yield from super().make_server_connection())
+            return
         self.machine = machine
-        self._plan = planned.plan
-        self._request = self.flow.request.copy()
+        self._original = self._request = request.copy()
         self._conceal = planned.conceal
         self._via = self.flow.server_conn.via
-        self._show_request()
-        yield from self._ask(self.machine.start)
-        return False
+        self._finish_request()
+        yield from self._ask(machine.start)
+
+    def _contained(self, source: Commands) -> Commands:
+        """Carry out these commands of a call; a fault in them ends it at once.
+
+        None of them may need a reply.
+        """
+        try:
+            for command in source:
+                if self._has_failed:
+                    return  # while this was suspended at the command before
+                if isinstance(command, SendHttp) and command.connection is self.context.client:
+                    self._is_head_sent |= isinstance(command.event, ResponseHeaders)
+                    self._is_end_sent |= isinstance(
+                        command.event, ResponseEndOfMessage | ResponseProtocolError
+                    )
+                yield command
+        except Exception as fault:
+            yield from self._end_in_fault(fault)
+
+    def _end_in_fault(self, fault: Exception) -> Commands:
+        """End the call in its protocol's error, or cut it when a part of it was sent."""
+        text = f"internal fault ({described(fault)})"
+        protocol = self._plan.protocol if self._plan else None
+        if self.machine is None and protocol is None:
+            yield commands.Log(f"wiremend: {text}; the request passes as it is", WARNING)
+            return
+        yield commands.Log(f"wiremend: {text}; the call ends in an error", WARNING)
+        self._has_failed = self._finished = True
+        yield from self._close_attempt()
+        connections_of(self._http_layer).background.discard(self)
+        self.flow.metadata["wiremend"] = {
+            **self.flow.metadata.get("wiremend", {}),
+            "outcome": "internal fault",
+        }
+        if self._is_end_sent:
+            yield DropStream(self.stream_id)
+        elif self._is_head_sent:
+            self.flow.error = mitmproxy_flow.Error(text)
+            yield HttpErrorHook(self.flow)
+            code = ErrorCode.GENERIC_SERVER_ERROR
+            error = ResponseProtocolError(self.stream_id, text, code)
+            yield SendHttp(error, self.context.client)
+            self.flow.live = False
+            yield DropStream(self.stream_id)
+        else:
+            answer = fault_response(protocol, type(fault).__name__)
+            self._upstream_response = None
+            self.flow.response = self._response(answer.head)
+            self.flow.response.data.content = answer.body
+            yield HttpResponseHeadersHook(self.flow)
+            if not (yield from self.check_killed(True)):
+                yield from self.send_response()
 
     def send_response(self, already_streamed: bool = False) -> Commands:
         """The original way, but for what the flow shall not show and the client shall get."""
@@ -178,10 +276,16 @@ class MendedHttpStream(HttpStream):
             event.data = response_on_the_wire(self.flow.response).raw_content or b""
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if self.machine is None:
-            if not isinstance(event, events.Wakeup):
-                yield from super()._handle_event(event)
-        elif isinstance(event, events.Wakeup):
+        if self._has_failed:
+            return
+        if self.machine is not None:
+            yield from self._contained(self._call_event(event))
+        elif not isinstance(event, events.Wakeup):
+            yield from super()._handle_event(event)
+
+    def _call_event(self, event: events.Event) -> Commands:
+        assert self.machine is not None
+        if isinstance(event, events.Wakeup):
             yield from self._ask(self.machine.wake)
         elif isinstance(event, ReadOver):
             yield from self._look_at_read()
@@ -260,6 +364,8 @@ class MendedHttpStream(HttpStream):
         yield SendHttp(RequestHeaders(attempt_id, request, ends_with_head), connection)
         if content:
             yield SendHttp(RequestData(attempt_id, content), connection)
+        if request.trailers:
+            yield SendHttp(RequestTrailers(attempt_id, request.trailers), connection)
         yield SendHttp(RequestEndOfMessage(attempt_id), connection)
 
     def _client_gone(self) -> Commands:
@@ -275,18 +381,22 @@ class MendedHttpStream(HttpStream):
             yield DropStream(self.stream_id)
 
     def _ask(self, question: Callable[..., list[Action]], *args: Any, **kwargs: Any) -> Commands:
-        """Put a question to the machine and carry its actions out. A fault of ours is contained."""
-        assert self.machine is not None
+        """Put a question to the machine and carry its actions out.
+
+        After a fault in reading a response, the rest of it passes as it comes.
+        """
+        machine = self.machine
+        assert machine is not None
         try:
             actions = question(time.monotonic(), *args, **kwargs)
         except Exception as fault:
-            yield commands.Log(
-                f"wiremend: internal fault ({type(fault).__name__}: {fault}); "
-                "this response passes as it comes",
-                WARNING,
-            )
             data = args[0] if args and isinstance(args[0], bytes) else b""
-            actions = self.machine.stop_mending(time.monotonic(), data)
+            is_reading = question in (machine.head, machine.body)
+            actions = machine.stop_mending(time.monotonic(), data) if is_reading else []
+            if not actions:
+                raise
+            text = f"internal fault ({described(fault)})"
+            yield commands.Log(f"wiremend: {text}; this response passes as it comes", WARNING)
         for action in actions:
             if self._killed() and isinstance(action, _TOWARD_CLIENT):
                 continue
@@ -324,7 +434,18 @@ class MendedHttpStream(HttpStream):
         if outgoing is None or outgoing is self._sent_to:
             return
         self._sent_to = outgoing
+        self._request = self._original.copy()
         address_request(self._request, outgoing)
+        self._finish_request()
+
+    def _finish_request(self) -> None:
+        """Ask for a body that can be read, whichever target is asked, and show the request.
+
+        This comes after all addons and after the choice of a target: both take the headers from
+        the client's request, which names the codings that the client can read.
+        """
+        if self._plan is not None and self._plan.repair:
+            ask_for_identity(self._request)
         self._show_request()
 
     def _show_request(self) -> None:
@@ -348,6 +469,10 @@ class MendedHttpStream(HttpStream):
         yield command
 
     def _abandon_attempt(self) -> Commands:
+        yield from self._close_attempt()
+        yield from self._leave()
+
+    def _close_attempt(self) -> Commands:
         if self._connecting is not None:
             waiting = self._http_layer.waiting_for_establishment
             pending = [c for c, queue in waiting.items() if queue == [self._connecting]]
@@ -359,7 +484,6 @@ class MendedHttpStream(HttpStream):
             connection = self._connection
             self._forget_attempt()
             yield SendHttp(error, connection)
-        yield from self._leave()
 
     def _release_attempt(self) -> Commands:
         self._forget_attempt()
@@ -517,16 +641,25 @@ class MendedHttpStream(HttpStream):
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
 
 
-def plan_of(flow: http.HTTPFlow) -> CallPlan:
-    """An empty plan for this request: what it is, and nothing to be done with it."""
-    request = flow.request
-    known = flow.metadata.get("wiremend", {})
-    plan = CallPlan(
-        host=request.pretty_host,
-        protocol=recognise(request.method, request.path, request.headers.get("content-type", "")),
-        client=client_family(dict(request.headers)),
-        shown_model=known.get("shown_model"),
+def described(fault: Exception) -> str:
+    """Return the type of an exception and its place, but not its text: that may hold secrets."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return type(fault).__name__ + place
+
+
+def recognised(request: http.Request) -> CallPlan:
+    """Return a plan that holds only what protocol this request is in, or that it is no call."""
+    content_type = request.headers.get("content-type", "")
+    return CallPlan(
+        host=request.pretty_host, protocol=recognise(request.method, request.path, content_type)
     )
+
+
+def describe_call(plan: CallPlan, flow: http.HTTPFlow) -> None:
+    """Fill in what this request is, and nothing yet that is to be done with it."""
+    request = flow.request
+    plan.client = client_of(dict(request.headers))
+    plan.shown_model = flow.metadata.get("wiremend", {}).get("shown_model")
     if plan.protocol is not None:
-        plan.facts = read_request(plan.protocol, request.path, request.get_content() or b"")
-    return plan
+        plan.facts = read_request(plan.protocol, request.path, body_of(request) or b"")

@@ -12,6 +12,7 @@ from wiremend.protocols.base.provider_error import (
     UNKNOWN_STATUS,
     ProviderError,
     error_from,
+    error_of_text,
     make_error,
     read_error,
 )
@@ -280,7 +281,16 @@ def test_a_name_means_the_same_in_any_case(name: str) -> None:
     ],
 )
 def test_the_wait_is_read_from_the_message(message: str, seconds: float | None) -> None:
-    assert make_error(message=message).retry_after_seconds == seconds
+    """In every shape in which a provider reports an error of its own."""
+    named = read_error({"error": "rate_limit_exceeded", "message": message})
+    nested = read_error({"error": {"message": message, "code": "rate_limit_exceeded"}})
+    shapes = [error_of_text(message), named, nested]
+    assert [error and error.retry_after_seconds for error in shapes] == [seconds] * 3
+
+
+def test_no_wait_is_read_from_a_message_that_quotes_a_provider() -> None:
+    quoting = make_error(status=503, message="Last: Rate limited. Please try again in 20s.")
+    assert quoting.retry_after_seconds is None
 
 
 @pytest.mark.parametrize(
@@ -301,9 +311,15 @@ def test_an_error_is_retryable_unless_it_would_come_again(fields: Fields, retrya
     assert make_error(**fields).retryable is retryable
 
 
-def test_a_given_wait_goes_before_the_message() -> None:
-    error = make_error(message="try again in 2s", retry_after_seconds=9.0)
+def test_a_wait_in_a_field_takes_precedence_over_one_in_the_message() -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "9s"}]
+    error = read_error({"error": {"message": "try again in 2s", "details": details}})
+    assert error is not None
     assert error.retry_after_seconds == 9.0
+
+
+def test_an_error_keeps_its_wait_under_another_message() -> None:
+    error = make_error(message="try again in 2s", retry_after_seconds=9.0)
     assert error.with_message("x") == make_error(message="x", retry_after_seconds=9.0)
 
 

@@ -185,7 +185,7 @@ class AnthropicMender(EventRepairer):
 
     @property
     def message_at_end(self) -> str:
-        """OpenCode tries again when it reads "connection lost"."""
+        """The message contains words that clients retry; see `ClientTraits.retried_words`."""
         missing = "its stop reason" if self._began else "its first event"
         return f"Connection lost: the stream ended before {missing}."
 

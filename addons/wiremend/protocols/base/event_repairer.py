@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.model_name import with_model
-from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError, error_of_text, make_error
 from wiremend.protocols.base.repairer import Decoder, Kind, Mended, StreamContext
 from wiremend.rules.rule import EventPlace, Rule, start_of
 from wiremend.text import json_value, sse
@@ -207,7 +207,7 @@ class EventRepairer(ABC):
         """What data that is not JSON means."""
         if event.type == "error":
             message = text.decode("utf-8", "replace").strip()
-            return self._report(event, None, "", make_error(message=message))
+            return self._report(event, None, "", error_of_text(message))
         if self.is_cut(event, text):
             message = f"The provider sent {self.event_name} that is not valid JSON."
             self._draft.lose(self.frames.broken_event, self.quote(event.data or b""), message)

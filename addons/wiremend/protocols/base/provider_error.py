@@ -151,7 +151,7 @@ def read_error(value: Any) -> ProviderError | None:
     if isinstance(inner, dict) and inner:
         return error_from(inner, request_id=_request_id(value))
     if isinstance(inner, str) and inner.strip():
-        return _error_of_text(value, inner)
+        return _error_named_in_text(value, inner)
     is_flagged = bool(inner) and not isinstance(inner, str)  # `"error": true`
     is_named = value.get("type") == "error" or value.get("object") == "error"
     return error_from(value) if is_flagged or is_named or _is_bare_error(value) else None
@@ -175,7 +175,7 @@ def error_from(fields: Mapping[str, Any], request_id: str = "") -> ProviderError
         type="" if error_type == "error" else error_type,
         message=message,
         request_id=request_id or _request_id(fields),
-        retry_after_seconds=_retry_delay(fields.get("details")),
+        retry_after_seconds=_retry_delay(fields.get("details"), message),
         param=fields["param"] if isinstance(fields.get("param"), str) else None,
     )
     return _unwrapped(error) if told else error
@@ -191,13 +191,13 @@ def make_error(
     retry_after_seconds: float | None = None,
     param: str | None = None,
 ) -> ProviderError:
-    """An error with the status that its own code, status and type stand for, in that order."""
+    """An error with the status that its own code, status and type stand for, in that order.
+
+    No wait is read from `message`, which may quote a provider. `error_from` and `error_of_text`
+    read the waits that a provider's own errors contain.
+    """
     if isinstance(status, str) and not type:
         type = status
-    if retry_after_seconds is None and (match := _TRY_AGAIN.search(message)):
-        hours, minutes, number, unit = match.groups()
-        seconds = float(number) / (1000 if unit.lower() == "ms" else 1)
-        retry_after_seconds = int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds
     return ProviderError(
         status=_status_of(code, status, type),
         type=type,
@@ -209,15 +209,34 @@ def make_error(
     )
 
 
-def _error_of_text(value: Mapping[str, Any], text: str) -> ProviderError:
+def error_of_text(text: str, *, status: int | None = None, type: str = "") -> ProviderError:
+    """The error that a provider reports in plain text, with the wait that the text contains."""
+    return make_error(
+        status=status, type=type, message=text, retry_after_seconds=wait_in_seconds(text)
+    )
+
+
+def wait_in_seconds(message: str) -> float | None:
+    """The wait in a provider's own message ("try again in 1m20s"), in seconds, or None."""
+    match = _TRY_AGAIN.search(message)
+    if match is None:
+        return None
+    hours, minutes, number, unit = match.groups()
+    seconds = float(number) / (1000 if unit.lower() == "ms" else 1)
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds
+
+
+def _error_named_in_text(value: Mapping[str, Any], text: str) -> ProviderError:
     """`"error"` holds a text: the message, or the status' name where a message stands beside it."""
     name = _snake_case(text)
+    message = _message(value) or _text(text)
     error = make_error(
         code=_text(value.get("code")),
         status=value.get("status") or value.get("statusCode"),
         type=name if name in STATUS_BY_NAME else "",
-        message=_message(value) or _text(text),
+        message=message,
         request_id=_request_id(value),
+        retry_after_seconds=wait_in_seconds(message),
     )
     return _unwrapped(error)
 
@@ -301,13 +320,13 @@ def _inner_error(value: Any) -> ProviderError | None:
     return error
 
 
-def _retry_delay(details: Any) -> float | None:
-    """Google's RetryInfo: `{"retryDelay": "34s"}`."""
+def _retry_delay(details: Any, message: str) -> float | None:
+    """Google's RetryInfo, `{"retryDelay": "34s"}`, else the wait in the message; in seconds."""
     for detail in details if isinstance(details, list) else ():
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and (match := _SECONDS.match(delay)):
             return float(match[1])
-    return None
+    return wait_in_seconds(message)
 
 
 def _request_id(value: Mapping[str, Any]) -> str:

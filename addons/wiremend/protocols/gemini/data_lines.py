@@ -1,8 +1,8 @@
 """Server-sent events as Google's SDKs read them: each event is one line `data: `."""
 
 import re
-from collections.abc import Mapping
 
+from wiremend.protocols.base.client_traits import ClientTraits
 from wiremend.protocols.base.draft import Draft
 from wiremend.rules.rule import Rule
 from wiremend.text import sse
@@ -56,15 +56,6 @@ SEVERAL_LINES = Rule(
 )
 
 _DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
-_READ_BY_CLIENT: Mapping[str, re.Pattern[bytes]] = {
-    "gemini-cli": re.compile(
-        rb"data: (?:[^\r\n\xe2]|\xe2(?!\x80[\xa8\xa9]))*+(?:\n\n|\r\r|\r\n\r\n)"
-    ),
-    "python-genai": re.compile(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),
-}
-"""Which events a client's parser reads: in JavaScript, what `/^\\s*data: (.*)(?:\\n\\n|\\r\\r|
-\\r\\n\\r\\n)/` matches whole; in Python, whose lines end as for `str.splitlines`, what has none of
-the line ends that JSON allows in text."""
 _LINE_ENDS_IN_TEXT = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
 
 
@@ -93,9 +84,9 @@ class EventDecoder(sse.Decoder):
 class DataLines:
     """Writes events of one stream as lines that the client reads."""
 
-    def __init__(self, draft: Draft, client: str) -> None:
+    def __init__(self, draft: Draft, client: ClientTraits) -> None:
         self._draft = draft
-        self._read_by_client = _READ_BY_CLIENT.get(client)
+        self._whole_event = client.whole_event
 
     def decoder(self) -> EventDecoder:
         """A fresh decoder."""
@@ -144,7 +135,7 @@ class DataLines:
         return b""
 
     def _is_read(self, raw: bytes) -> bool:
-        return self._read_by_client is None or bool(self._read_by_client.fullmatch(raw))
+        return self._whole_event is None or bool(self._whole_event.fullmatch(raw))
 
     def _data_lines_of(self, raw: bytes) -> bytes:
         """The data lines and the blank line of an event, without the lines that rules drop."""

@@ -133,7 +133,7 @@ class ResponseObject:
         """Fill in the counts of a terminal event."""
         usage = response.get("usage")
         replacement = repaired_usage(usage)
-        if replacement is None and self._context.client == "opencode":
+        if replacement is None and self._context.client.needs_usage:
             replacement = no_usage()
         if replacement != usage and self._draft.change(
             USAGE_INCOMPLETE, f"usage {start_of(repr(usage).encode())}", "filled in"
@@ -143,7 +143,7 @@ class ResponseObject:
     def completed(self, output: list[JsonObject]) -> JsonObject:
         """The `response.completed` that is missing, with these items."""
         response: JsonObject = {**self.fields, "status": "completed", "output": output}
-        nothing = None if self._context.client == "codex" else no_usage()
+        nothing = None if self._context.client.accepts_null_usage else no_usage()
         response["usage"] = repaired_usage(response.get("usage")) or nothing
         return {"type": COMPLETED, "response": response}
 

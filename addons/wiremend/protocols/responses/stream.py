@@ -6,7 +6,13 @@ The events of output items are handled in `item_events` and `inner_events`.
 from typing import Any, ClassVar
 
 from wiremend.protocols.base.event_repairer import DONE, EventRepairer, FrameRules
-from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_from,
+    error_of_text,
+    make_error,
+    read_error,
+)
 from wiremend.protocols.base.repairer import Kind, StreamContext
 from wiremend.protocols.responses.disposition import Disposition
 from wiremend.protocols.responses.errors import error_event
@@ -203,7 +209,7 @@ class ResponsesMender(EventRepairer):
         ):
             inner = inner or value.get("error")
             if isinstance(inner, str):
-                return make_error(message=inner)
+                return error_of_text(inner)
             return error_from(inner) if isinstance(inner, dict) and inner else make_error()
         if kind == "response.error":
             return read_error(value) or error_from(value)
@@ -216,11 +222,16 @@ class ResponsesMender(EventRepairer):
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
         """Keep an event that the client reads as an error."""
+        client = self._context.client
         if kind == FAILED and _has_code_and_message(value):
             self._ensure_began(value)
             self._response.repair(value, kind)
             self._send(event, value, kind)
-        elif kind == "error" and self._context.client != "codex" and _has_message(value):
+        elif (
+            kind == "error"
+            and _has_message(value)
+            and not self._context.client.reads_only_failed_event
+        ):
             self._send(event, value, kind)
         else:
             super().report_error(event, value, kind, error)

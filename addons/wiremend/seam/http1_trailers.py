@@ -1,0 +1,100 @@
+"""Trailers in HTTP/1.1, on both sides of the proxy: mitmproxy raises NotImplementedError for them.
+
+A chunked message may end in trailer fields (RFC 9112, 7.1.2). They are handed on as mitmproxy does
+with those of HTTP/2, and written behind a chunked body. A message that is not chunked has no
+place for them, so they are dropped there, as RFC 9110, 6.5.1 allows.
+"""
+
+import h11
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
+from mitmproxy.http import Headers
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    RequestEndOfMessage,
+    RequestTrailers,
+    ResponseEndOfMessage,
+    ResponseTrailers,
+)
+from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
+
+from wiremend.seam.connections import Commands
+from wiremend.secrets import is_secret_header
+
+_NO_TRAILERS = frozenset(
+    {
+        *(b"transfer-encoding", b"content-length", b"host", b"connection", b"keep-alive"),
+        *(b"te", b"trailer", b"upgrade", b"proxy-connection", b"expect"),
+        *(b"content-encoding", b"content-type", b"content-range"),
+    }
+)
+"""Fields about framing, routing and how to read the body: RFC 9110, 6.5.1 forbids them here."""
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+class _ChunkedReader(ChunkedReader):
+    """h11's reader, but keeps the trailers for itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._trailers: list[tuple[bytes, bytes]] = []
+
+    def __call__(self, buffer: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        """Return the next event; that of the message's end has no headers."""
+        event: h11.Data | h11.EndOfMessage | None = super().__call__(buffer)
+        if isinstance(event, h11.EndOfMessage) and event.headers:
+            self._trailers = [(name, value) for name, value in event.headers if _may_pass(name)]
+            return h11.EndOfMessage()
+        return event
+
+    def take_trailers(self) -> Headers | None:
+        """Return the trailers that may be handed on, once. Their names are in lower case."""
+        trailers, self._trailers = self._trailers, []
+        return Headers(trailers) if trailers else None
+
+
+def _may_pass(name: bytes) -> bool:
+    return name not in _NO_TRAILERS and not is_secret_header(name.decode("ascii"))
+
+
+class WithTrailers(Http1Connection):
+    """An HTTP/1.1 connection that reads trailers and writes them."""
+
+    ReceiveTrailers: type[RequestTrailers | ResponseTrailers]
+    _unsent: Headers | None = None
+
+    def read_body(self, event: events.Event) -> Commands:
+        """Do the same; trailers are an event of their own before the message's end."""
+        if type(self.body_reader) is ChunkedReader:  # it has read nothing yet
+            self.body_reader = _ChunkedReader()
+        reader = self.body_reader
+        for command in super().read_body(event):
+            if (
+                isinstance(command, ReceiveHttp)
+                and isinstance(command.event, self.ReceiveEndOfMessage)
+                and isinstance(reader, _ChunkedReader)
+                and (trailers := reader.take_trailers()) is not None
+            ):
+                yield ReceiveHttp(self.ReceiveTrailers(command.event.stream_id, trailers))
+            yield command
+
+    def send(self, event: HttpEvent) -> Commands:
+        """Do the same; trailers are written with the last chunk, if there are chunks."""
+        if isinstance(event, RequestTrailers | ResponseTrailers):
+            self._unsent = event.trailers
+            return
+        trailers: Headers | None = None
+        if isinstance(event, RequestEndOfMessage | ResponseEndOfMessage):
+            trailers, self._unsent = self._unsent, None
+        for command in super().send(event):
+            if trailers and isinstance(command, commands.SendData) and command.data == _LAST_CHUNK:
+                command.data = b"0\r\n" + bytes(trailers) + b"\r\n"
+                trailers = None
+            yield command
+
+
+class MendedHttp1Server(WithTrailers, Http1Server):
+    """Reads requests with trailers, and writes responses with them."""
+
+    ReceiveTrailers = RequestTrailers

@@ -1,0 +1,74 @@
+"""How a request is made the one that goes to a target."""
+
+import gzip
+from dataclasses import replace
+
+import pytest
+from mitmproxy import http
+from wiremend.seam.flows import address_request, body_of, outgoing_of
+
+FIELDS = (
+    (b"Host", b"api.example.com"),
+    (b"X-Title", b"caf\xe9"),
+    (b"x-TWICE", b"1"),
+    (b"X-Bytes", bytes(range(0x80, 0x100))),
+    (b"x-twice", "é".encode()),
+    (b"x-n\xe4me", b""),
+)
+
+
+def made(fields: tuple[tuple[bytes, bytes], ...], content: bytes) -> http.Request:
+    request = http.Request.make("POST", "https://api.example.com/v1/messages", content)
+    request.headers = http.Headers(fields)
+    request.trailers = http.Headers([(b"x-note", b"1")])
+    return request
+
+
+@pytest.mark.parametrize("host", ["api.example.com", "other.example.com"])
+def test_header_fields_keep_their_bytes_order_and_case(host: str) -> None:
+    request = made((*FIELDS, (b"Content-Length", b"2")), b"{}")
+    address_request(request, replace(outgoing_of(request, "p", "m"), host=host))
+    assert request.headers.fields == (*FIELDS, (b"Content-Length", b"2"))
+    assert request.host == host
+    assert request.trailers is None
+
+
+@pytest.mark.parametrize(
+    ("coding", "content"),
+    [("gzip", b"{}"), ("br", b"{}"), ("gzip, unknown", gzip.compress(b"{}")), ("utf-8", b"{}")],
+)
+def test_a_body_that_cannot_be_decoded_is_never_changed(coding: str, content: bytes) -> None:
+    fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
+    request = made(fields, content)
+    assert body_of(request) is None
+    outgoing = outgoing_of(request, "p", "m")
+    address_request(request, replace(outgoing, host="other.example.com", path="/other"))
+    assert request.raw_content == content
+    assert request.headers.fields == fields
+    assert request.path == "/other"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "identity, gzip", "gzip, gzip"])
+def test_a_coded_body_goes_plain_where_it_changes_or_to_another_host(coding: str) -> None:
+    content = gzip.compress(b"{}")
+    if coding == "gzip, gzip":
+        content = gzip.compress(content)
+    fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
+
+    same = made(fields, content)
+    address_request(same, outgoing_of(same, "p", "m"))
+    assert (same.raw_content, same.headers.fields) == (content, fields)
+
+    changed = made(fields, content)
+    address_request(changed, replace(outgoing_of(changed, "p", "m"), body=b'{"a":1}'))
+    assert (changed.raw_content, changed.headers.fields) == (
+        b'{"a":1}',
+        ((b"content-length", b"7"),),
+    )
+
+    elsewhere = made(fields, content)
+    address_request(elsewhere, replace(outgoing_of(elsewhere, "p", "m"), host="other.example.com"))
+    assert (elsewhere.raw_content, elsewhere.headers.fields) == (
+        b"{}",
+        ((b"content-length", b"2"),),
+    )

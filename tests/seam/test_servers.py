@@ -1,0 +1,29 @@
+"""The contract with the proxy's own listeners and its clients' connections, in a real mitmdump."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from traffic.certificates import Authority
+from traffic.proxy import SUITE, Proxy
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[Proxy]:
+    with Proxy(tmp_path, Authority(tmp_path / "authority"), {}, scripts=(SUITE,)) as running:
+        yield running
+
+
+def test_the_suite_listens_on_loopback_alone(proxy: Proxy) -> None:
+    assert proxy.host == "127.0.0.1"
+    assert sum("listening at" in line for line in proxy.lines) == 1
+
+
+def test_a_clients_connection_ends_with_the_proxy_and_without_a_traceback(proxy: Proxy) -> None:
+    with socket.create_connection((proxy.host, proxy.port), timeout=10) as client:
+        client.sendall(b"CONNECT example.invalid:443 HTTP/1.1\r\n\r\n")
+        assert b" 200 " in client.recv(1024)
+        proxy.terminate()
+        assert client.recv(1024) == b""
+    assert proxy.wait(10) == 0
