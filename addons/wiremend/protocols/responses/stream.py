@@ -222,16 +222,12 @@ class ResponsesMender(EventRepairer):
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
         """Keep an event that the client reads as an error."""
-        client = self._context.client
+        ignores_error_events = self._context.client.reads_only_failed_event
         if kind == FAILED and _has_code_and_message(value):
             self._ensure_began(value)
             self._response.repair(value, kind)
             self._send(event, value, kind)
-        elif (
-            kind == "error"
-            and _has_message(value)
-            and not self._context.client.reads_only_failed_event
-        ):
+        elif kind == "error" and _has_message(value) and not ignores_error_events:
             self._send(event, value, kind)
         else:
             super().report_error(event, value, kind, error)
