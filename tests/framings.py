@@ -32,7 +32,7 @@ class Framing:
     array: bool = False
 
     def context(self, **fields: Any) -> StreamContext:
-        """What the mender knows of a call with such a stream; `client` is the client's family."""
+        """What the repairer knows of a call with such a stream; `client` is the client's family."""
         family = fields.pop("client", "")
         known = {"model": "m", "array": self.array, "client": traits_of_client(family)}
         return StreamContext(**{**known, **fields})

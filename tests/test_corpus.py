@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 from rule_codes import codes_between
 from wiremend.protocols.anthropic import grammar as anthropic_messages
-from wiremend.protocols.anthropic.stream import AnthropicMender
+from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.chat import grammar as chat_completions
-from wiremend.protocols.chat.stream import ChatMender
+from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.repair.stream import StreamRepair
 from wiremend.text import sse
 
 CORPUS = Path(__file__).parent / "corpus"
 PROTOCOLS = {
-    "anthropic_messages": (AnthropicMender, anthropic_messages),
-    "chat_completions": (ChatMender, chat_completions),
+    "anthropic_messages": (AnthropicRepairer, anthropic_messages),
+    "chat_completions": (ChatRepairer, chat_completions),
 }
-"""Those of Gemini and Responses are run by their menders' own tests."""
+"""Those of Gemini and Responses are run by their repairers' own tests."""
 CODES = {"anthropic_messages": ("S101", "S149"), "chat_completions": ("S201", "S249")}
 CLEAN = [path for name in PROTOCOLS for path in sorted((CORPUS / name / "clean").glob("*.sse"))]
 BROKEN = [

@@ -10,7 +10,7 @@ from framings import FRAMINGS, bytes_of
 from wiremend.clients import traits_of_client
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.chat import CHAT
-from wiremend.protocols.chat.stream import ChatMender
+from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair, stream_repair
 from wiremend.text.sse import EVENT_LIMIT_BYTES, Event
 
@@ -211,7 +211,7 @@ def test_what_is_wrong_with_every_event_is_not_told_for_ever() -> None:
 
 
 def test_a_repair_that_gives_up_loses_no_byte_of_an_unfinished_event() -> None:
-    class Failing(ChatMender):
+    class Failing(ChatRepairer):
         def feed(self, event: Event) -> Mended:
             raise ValueError
 

@@ -68,6 +68,6 @@ class CallSettings:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
 
     def context_at(self, target: int) -> StreamContext:
-        """What a mender may know of the call at this target, as its request is now."""
+        """What a repairer may know of the call at this target, as its request is now."""
         renamed = self.fitted.at(target).renamed if self.fitted else {}
         return replace(self.context, renamed=renamed) if renamed else self.context

@@ -8,7 +8,7 @@ import re
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
-from wiremend.protocols.base.repairer import Kind, Mended, MendedBody, Mender, StreamContext
+from wiremend.protocols.base.repairer import Kind, Mended, MendedBody, Repairer, StreamContext
 from wiremend.repair.tool_names import NamingBack, name_back
 from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
@@ -87,11 +87,11 @@ class StreamRepair:
 
     def __init__(
         self,
-        mender: Mender,
+        repairer: Repairer,
         context: StreamContext | None = None,
         limit_bytes: int = STREAM_LIMIT_BYTES,
     ) -> None:
-        self._mender = mender
+        self._repairer = repairer
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._findings = 0
@@ -100,7 +100,7 @@ class StreamRepair:
             and context.client.reads_fields_as_events
             and FIELDS_WITHOUT_DATA.code not in context.disabled
         )
-        self._decoder = mender.decoder()
+        self._decoder = repairer.decoder()
         self._is_array = isinstance(self._decoder, ArrayDecoder)
         self._events = 0
         self._gave_up = False
@@ -115,7 +115,7 @@ class StreamRepair:
     @property
     def complete(self) -> bool:
         """The answer is whole: its stop reason came, and only the stream's end may be missing."""
-        return not self._gave_up and self._mender.complete
+        return not self._gave_up and self._repairer.complete
 
     def feed(self, data: bytes) -> list[Mended]:
         """What the events completed by `data` became, in order."""
@@ -153,7 +153,7 @@ class StreamRepair:
         if self._gave_up:
             return b""
         try:
-            return self._mender.fail(error)
+            return self._repairer.fail(error)
         except Exception:
             return b""
 
@@ -164,7 +164,7 @@ class StreamRepair:
         try:
             told = self._bare_error(event) or event
             whole = self._without_fields(told) if self._drops_fields else told
-            mended = self._mender.feed(whole)
+            mended = self._repairer.feed(whole)
             if whole is not told:
                 mended.findings.append(
                     Finding(
@@ -254,7 +254,7 @@ class StreamRepair:
 
     def _guarded_end(self) -> Mended:
         try:
-            return self._mender.end()
+            return self._repairer.end()
         except Exception as exception:
             self._gave_up = True
             found = f"{type(exception).__name__} in the rules"
@@ -285,10 +285,10 @@ class StreamRepair:
 
 def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
     """A fresh repair for one attempt's event stream."""
-    mender = protocol.make_repairer(context)
+    repairer = protocol.make_repairer(context)
     if context.renamed:
-        mender = NamingBack(mender, context.renamed, is_array=context.array)
-    return StreamRepair(mender, context)
+        repairer = NamingBack(repairer, context.renamed, is_array=context.array)
+    return StreamRepair(repairer, context)
 
 
 def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> MendedBody:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Decoder, Mended, Mender
+from wiremend.protocols.base.repairer import Decoder, Mended, Repairer
 from wiremend.text import json_array, json_value, sse
 from wiremend.text.json_edits import Edits, Path, parse
 
@@ -42,35 +42,35 @@ def name_back(data: bytes, renamed: Mapping[str, str]) -> bytes:
 
 
 class NamingBack:
-    """A mender before which every event gets the client's names back."""
+    """A repairer before which every event gets the client's names back."""
 
     def __init__(
-        self, mender: Mender, renamed: Mapping[str, str], *, is_array: bool = False
+        self, repairer: Repairer, renamed: Mapping[str, str], *, is_array: bool = False
     ) -> None:
-        self._mender = mender
+        self._repairer = repairer
         self._renamed = renamed
         self._is_array = is_array
 
     def decoder(self) -> Decoder:
         """A fresh decoder for the stream's framing."""
-        return self._mender.decoder()
+        return self._repairer.decoder()
 
     @property
     def complete(self) -> bool:
         """The answer is whole: its stop reason came, and only the stream's end may be missing."""
-        return self._mender.complete
+        return self._repairer.complete
 
     def feed(self, event: sse.Event) -> Mended:
         """What a complete event becomes. Never raises on any event."""
-        return self._mender.feed(self._named_back(event))
+        return self._repairer.feed(self._named_back(event))
 
     def end(self) -> Mended:
         """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
-        return self._mender.end()
+        return self._repairer.end()
 
     def fail(self, error: ProviderError) -> bytes:
         """The bytes that end the stream in this error, given what was fed."""
-        return self._mender.fail(error)
+        return self._repairer.fail(error)
 
     def _named_back(self, event: sse.Event) -> sse.Event:
         if event.data is None:

@@ -9,7 +9,7 @@ from framings import FRAMINGS, bytes_of, codes_of
 from hypothesis import given
 from rule_codes import codes_between
 from strategies.anthropic_messages import encode, mutated_streams
-from wiremend.protocols.anthropic.stream import AnthropicMender
+from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.text import sse
@@ -493,7 +493,7 @@ def test_a_failure_can_be_told_at_any_point() -> None:
 
 
 def test_an_error_without_words_is_given_some() -> None:
-    said = shown(AnthropicMender(StreamContext()).fail(ProviderError(529, message=" ")))
+    said = shown(AnthropicRepairer(StreamContext()).fail(ProviderError(529, message=" ")))
     expected = "The provider reported overloaded_error without a message."
     assert said[0]["error"]["message"] == expected
 

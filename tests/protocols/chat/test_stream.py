@@ -14,7 +14,7 @@ from rule_codes import codes_between
 from strategies.chat_completions import DONE, encode, mutated_streams
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
-from wiremend.protocols.chat.stream import ChatMender
+from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.text import sse
 
 Json = dict[str, Any]
@@ -422,7 +422,7 @@ def test_a_failure_can_be_told_at_any_point() -> None:
 
 
 def test_an_error_without_words_is_given_some() -> None:
-    said = shown(ChatMender(StreamContext()).fail(ProviderError(429, message=" ")))
+    said = shown(ChatRepairer(StreamContext()).fail(ProviderError(429, message=" ")))
     expected = "The provider reported rate_limit_error without a message."
     assert said[0]["error"]["message"] == expected
 

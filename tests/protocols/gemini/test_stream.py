@@ -8,7 +8,7 @@ from wiremend.clients import traits_of_client
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.gemini.grammar import Grammar
-from wiremend.protocols.gemini.stream import GeminiMender
+from wiremend.protocols.gemini.stream import GeminiRepairer
 from wiremend.repair.stream import StreamRepair
 from wiremend.text import sse
 from wiremend.text.json_array import ArrayDecoder
@@ -29,7 +29,7 @@ def context_of(path: Path) -> StreamContext:
 
 
 def mend(chunks: list[bytes], context: StreamContext) -> list[Mended]:
-    repair = StreamRepair(GeminiMender(context))
+    repair = StreamRepair(GeminiRepairer(context))
     mended = [one for chunk in chunks for one in repair.feed(chunk)]
     mended += repair.end()
     assert not repair.gave_up
@@ -119,7 +119,7 @@ LAST = b'{"candidates":[{"finishReason":"STOP"}]}'
 def test_a_transport_failure_ends_the_stream_in_the_native_error(
     array: bool, before: bytes, ending: bytes
 ) -> None:
-    repair = StreamRepair(GeminiMender(StreamContext(array=array)))
+    repair = StreamRepair(GeminiRepairer(StreamContext(array=array)))
     repair.feed(before)
     assert repair.fail(FAILURE) == ending
 
@@ -147,7 +147,7 @@ def test_a_transport_failure_ends_the_stream_in_the_native_error(
     ],
 )
 def test_an_event_means_this_to_the_call(data: bytes, kind: Kind) -> None:
-    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(data)
+    (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
     assert mended.kind is kind
     assert (mended.error is not None) == (kind is Kind.ERROR)
 
@@ -164,7 +164,7 @@ def test_an_event_means_this_to_the_call(data: bytes, kind: Kind) -> None:
     ],
 )
 def test_an_answer_is_complete_with_the_last_finish_reason(events: bytes, complete: bool) -> None:
-    repair = StreamRepair(GeminiMender(StreamContext()))
+    repair = StreamRepair(GeminiRepairer(StreamContext()))
     repair.feed(events)
     assert repair.complete is complete
 
@@ -218,7 +218,7 @@ def test_a_rule_that_is_switched_off_finds_nothing(path: Path) -> None:
 )
 def test_with_its_rule_off_an_event_passes_as_it_came(data: bytes) -> None:
     disabled = codes_between("S401", "S499")
-    repair = StreamRepair(GeminiMender(StreamContext(disabled=disabled)))
+    repair = StreamRepair(GeminiRepairer(StreamContext(disabled=disabled)))
     assert text_of(repair.feed(data)) == data
 
 
@@ -237,7 +237,7 @@ def test_a_call_without_name_means_the_only_tool_or_none(
     tool_names: tuple[str, ...], name: bytes | None
 ) -> None:
     call = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":%s}}]}}]}'
-    mended = StreamRepair(GeminiMender(StreamContext(tool_names=tool_names))).feed(
+    mended = StreamRepair(GeminiRepairer(StreamContext(tool_names=tool_names))).feed(
         b"data: " + call % b'""' + b"\n\n"
     )
     assert codes_of(mended) == ["S405"]
@@ -256,7 +256,7 @@ def test_a_call_without_name_means_the_only_tool_or_none(
 )
 def test_a_native_error_keeps_its_bytes(line: bytes) -> None:
     data = b"data: " + line + b"\r\n\r\n"
-    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(data)
+    (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
     assert (mended.data, mended.kind) == (data, Kind.ERROR)
 
 
@@ -278,7 +278,7 @@ def test_an_error_in_another_shape_becomes_the_native_one(
     line: bytes, error: tuple[int, str]
 ) -> None:
     data = b"data: " + line + b"\n\n"
-    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(data)
+    (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
     assert isinstance(mended.error, ProviderError)
     assert (mended.error.status, mended.error.message) == error
     assert mended.data != data
@@ -286,7 +286,7 @@ def test_an_error_in_another_shape_becomes_the_native_one(
 
 
 def test_after_an_error_blank_lines_and_comments_go_without_a_word() -> None:
-    repair = StreamRepair(GeminiMender(StreamContext()))
+    repair = StreamRepair(GeminiRepairer(StreamContext()))
     repair.feed(b'data: {"error":{"code":503,"message":"m"}}\n\n')
     after = repair.feed(b"\n: bye\n\ndata: {}\n\n")
     assert [(one.data, one.kind) for one in after] == [(b"", Kind.IDLE)] * 3
@@ -298,6 +298,6 @@ def test_an_event_that_changes_keeps_its_other_values() -> None:
         b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":'
         b'"{\\"n\\":12345678901234567890123,\\"half\\":\\"\\\\ud83d\\"}"}}]}}]}\n\n'
     )
-    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(event)
+    (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(event)
     assert b'"half":"\\ud83d"' in mended.data
     assert b'"name":"f"' in mended.data

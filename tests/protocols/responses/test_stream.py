@@ -12,7 +12,7 @@ from wiremend.clients import traits_of_client
 from wiremend.protocols.base.provider_error import error_of_text, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.responses.grammar import Grammar
-from wiremend.protocols.responses.stream import ResponsesMender
+from wiremend.protocols.responses.stream import ResponsesRepairer
 from wiremend.repair.stream import StreamRepair
 from wiremend.text import sse
 
@@ -32,7 +32,7 @@ def for_client(family: str) -> StreamContext:
 
 
 def mend(chunks: list[bytes], context: StreamContext | None = None) -> list[Mended]:
-    repair = StreamRepair(ResponsesMender(context or StreamContext()))
+    repair = StreamRepair(ResponsesRepairer(context or StreamContext()))
     mended = [one for chunk in chunks for one in repair.feed(chunk)]
     return mended + repair.end()
 
@@ -241,14 +241,14 @@ def test_codes_that_clients_act_on_are_kept(code: str) -> None:
 
 
 def test_codex_is_told_how_long_to_wait() -> None:
-    mender = ResponsesMender(for_client("codex"))
+    repairer = ResponsesRepairer(for_client("codex"))
     error = make_error(status=429, message="Too fast.")
-    told = last_data(mender.fail(error_of_text("Too fast. Try again in 3s", status=429)))
+    told = last_data(repairer.fail(error_of_text("Too fast. Try again in 3s", status=429)))
     assert told["response"]["error"]["message"] == "Too fast. Try again in 3s"
-    wait = last_data(ResponsesMender(StreamContext()).fail(error))["response"]["error"]
+    wait = last_data(ResponsesRepairer(StreamContext()).fail(error))["response"]["error"]
     assert wait == {"code": "rate_limit_exceeded", "message": "Too fast."}
     overloaded = make_error(code="slow_down", message="Busy.")
-    before = last_data(ResponsesMender(StreamContext()).fail(overloaded))["response"]["error"]
+    before = last_data(ResponsesRepairer(StreamContext()).fail(overloaded))["response"]["error"]
     assert before == {
         "code": "rate_limit_exceeded",
         "message": "Busy. Please try again in 2s.",
@@ -256,38 +256,38 @@ def test_codex_is_told_how_long_to_wait() -> None:
 
 
 def test_an_overloaded_server_keeps_its_code_once_there_was_output() -> None:
-    mender = ResponsesMender(StreamContext())
+    repairer = ResponsesRepairer(StreamContext())
     for event in sse.Decoder().feed(stream_of(CREATED, ADDED)):
-        mender.feed(event)
-    told = last_data(mender.fail(make_error(code="slow_down", message="Busy.")))
+        repairer.feed(event)
+    told = last_data(repairer.fail(make_error(code="slow_down", message="Busy.")))
     assert told["response"]["error"] == {"code": "slow_down", "message": "Busy."}
 
 
 def test_the_error_of_a_stream_that_never_began_brings_its_own_beginning() -> None:
-    ending = ResponsesMender(StreamContext(model="gpt-5")).fail(make_error(message="gone"))
+    ending = ResponsesRepairer(StreamContext(model="gpt-5")).fail(make_error(message="gone"))
     assert violations(ending) == []
     assert ending.startswith(b"event: response.created\n")
 
 
 def test_a_failure_after_the_terminal_event_says_nothing() -> None:
-    mender = ResponsesMender(StreamContext())
+    repairer = ResponsesRepairer(StreamContext())
     for event in sse.Decoder().feed(
         stream_of(CREATED, {"type": "response.completed", "response": response("completed")})
     ):
-        mender.feed(event)
-    assert mender.fail(make_error(message="gone")) == b""
-    assert mender.end().kind is Kind.TERMINAL
+        repairer.feed(event)
+    assert repairer.fail(make_error(message="gone")) == b""
+    assert repairer.end().kind is Kind.TERMINAL
 
 
 def test_an_error_can_be_put_better_after_the_end_was_judged() -> None:
-    mender = ResponsesMender(StreamContext())
+    repairer = ResponsesRepairer(StreamContext())
     for event in sse.Decoder().feed(stream_of(CREATED, ADDED)):
-        mender.feed(event)
-    verdict = mender.end()
+        repairer.feed(event)
+    verdict = repairer.end()
     assert verdict.kind is Kind.ERROR
     assert verdict.error is not None
     assert verdict.error.status == 502
-    ending = mender.fail(make_error(message="reset by peer"))
+    ending = repairer.fail(make_error(message="reset by peer"))
     assert last_data(ending)["response"]["error"]["message"] == "reset by peer"
 
 
@@ -536,6 +536,6 @@ def test_a_long_text_is_mended_in_linear_time() -> None:
 
 
 def test_the_mender_says_where_it_is() -> None:
-    mender = ResponsesMender(StreamContext())
-    mender.feed(sse.Event(b"\n"))
-    assert repr(mender) == "ResponsesMender(open, event=1, items=0)"
+    repairer = ResponsesRepairer(StreamContext())
+    repairer.feed(sse.Event(b"\n"))
+    assert repr(repairer) == "ResponsesRepairer(open, event=1, items=0)"

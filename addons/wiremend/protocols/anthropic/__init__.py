@@ -4,7 +4,7 @@ from wiremend.protocols.anthropic import errors, request
 from wiremend.protocols.anthropic.body import mend_body
 from wiremend.protocols.anthropic.grammar import Grammar
 from wiremend.protocols.anthropic.history import HISTORY_PASSES
-from wiremend.protocols.anthropic.stream import AnthropicMender
+from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 
@@ -23,7 +23,7 @@ ANTHROPIC = Protocol(
     tool_choice=request.TOOL_CHOICE,
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
-    make_repairer=AnthropicMender,
+    make_repairer=AnthropicRepairer,
     repair_body=mend_body,
     make_grammar=lambda _: Grammar(),
     error_body=errors.error_envelope,

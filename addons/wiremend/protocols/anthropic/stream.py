@@ -142,7 +142,7 @@ _KINDS: Mapping[str, Kind] = {
 }
 
 
-class AnthropicMender(EventRepairer):
+class AnthropicRepairer(EventRepairer):
     """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
 
     frames = FrameRules(
@@ -176,7 +176,7 @@ class AnthropicMender(EventRepairer):
         }
 
     def __repr__(self) -> str:
-        return f"AnthropicMender(event={self._events}, blocks={self._blocks.shown})"
+        return f"AnthropicRepairer(event={self._events}, blocks={self._blocks.shown})"
 
     @property
     def complete(self) -> bool:

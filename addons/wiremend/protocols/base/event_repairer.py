@@ -45,7 +45,7 @@ class FrameRules:
 
 
 class EventRepairer(ABC):
-    """One attempt's stream; implements `wiremend.protocols.base.repairer.Mender`."""
+    """One attempt's stream; implements `wiremend.protocols.base.repairer.Repairer`."""
 
     frames: ClassVar[FrameRules]
     error_type: ClassVar[str]

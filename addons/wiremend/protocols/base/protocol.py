@@ -9,7 +9,7 @@ from typing import Protocol as Interface
 from wiremend.protocols.base.document import RequestMending
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import MendedBody, Mender, StreamContext
+from wiremend.protocols.base.repairer import MendedBody, Repairer, StreamContext
 from wiremend.protocols.base.tools import (
     ChoiceOfMode,
     ChoiceOfOne,
@@ -139,7 +139,7 @@ class Protocol:
     """The passes over messages and parameters, in order, each with the rule that enables it."""
 
     # Responses
-    make_repairer: Callable[[StreamContext], Mender]
+    make_repairer: Callable[[StreamContext], Repairer]
     """A fresh repairer for one attempt's event stream."""
     repair_body: Callable[[bytes, StreamContext], MendedBody]
     """What a buffered 2xx body becomes."""

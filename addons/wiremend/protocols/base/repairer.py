@@ -1,6 +1,6 @@
-"""What the engine and a protocol's mender say to each other.
+"""What the engine and a protocol's repairer say to each other.
 
-A mender is one protocol's grammar at work on one attempt's event stream:
+A repairer is one protocol's grammar at work on one attempt's event stream:
 `feed` takes each event as it came and says which bytes stand for it and what it means
 to the call; `end` is asked when upstream closed cleanly; `fail` is asked for the bytes
 that end the stream in the protocol's own error.
@@ -47,7 +47,7 @@ class Mended:
 
 @dataclass(frozen=True, slots=True)
 class StreamContext:
-    """What a mender may know of the call besides its stream."""
+    """What a repairer may know of the call besides its stream."""
 
     client: ClientTraits = UNKNOWN_CLIENT
     """What is known about the client; see `wiremend.clients`."""
@@ -77,7 +77,7 @@ class Decoder(Protocol):
         ...
 
 
-class Mender(Protocol):
+class Repairer(Protocol):
     """One protocol's grammar at work on one event stream."""
 
     def decoder(self) -> Decoder:

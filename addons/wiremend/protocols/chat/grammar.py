@@ -48,7 +48,7 @@ def finish_reason_of(given: str) -> str:
 
 
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
+    """Says what is illegal in a stream; shares nothing with the repairer but the tables above."""
 
     def __init__(self) -> None:
         self._ended = False

@@ -57,7 +57,7 @@ BROKEN_EVENT = Rule(
 )
 
 
-class ChatMender(EventRepairer):
+class ChatRepairer(EventRepairer):
     """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
 
     frames = FrameRules(
@@ -76,7 +76,7 @@ class ChatMender(EventRepairer):
         self._choices: dict[int, Choice] = {}
 
     def __repr__(self) -> str:
-        return f"ChatMender(event={self._events}, choices={list(self._choices)})"
+        return f"ChatRepairer(event={self._events}, choices={list(self._choices)})"
 
     @property
     def complete(self) -> bool:

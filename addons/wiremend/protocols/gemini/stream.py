@@ -81,7 +81,7 @@ EMPTY_FRAME = Rule(
 )
 
 
-class GeminiMender(EventRepairer):
+class GeminiRepairer(EventRepairer):
     """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
 
     frames = FrameRules(
@@ -107,7 +107,7 @@ class GeminiMender(EventRepairer):
 
     def __repr__(self) -> str:
         begun, finished = sorted(self._begun), sorted(self._finished)
-        return f"GeminiMender(event={self._events}, begun={begun}, finished={finished})"
+        return f"GeminiRepairer(event={self._events}, begun={begun}, finished={finished})"
 
     @property
     def complete(self) -> bool:

@@ -171,7 +171,7 @@ USAGE_DETAILS: Mapping[str, str] = {
 
 
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
+    """Says what is illegal in a stream; shares nothing with the repairer but the tables above."""
 
     def __init__(self) -> None:
         self._ended = False

@@ -144,7 +144,7 @@ EMPTY_FRAME = Rule(
 )
 
 
-class ResponsesMender(EventRepairer):
+class ResponsesRepairer(EventRepairer):
     """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
 
     frames = FrameRules(
@@ -172,7 +172,7 @@ class ResponsesMender(EventRepairer):
 
     def __repr__(self) -> str:
         state = self._ended.value if self._ended else "open"
-        return f"ResponsesMender({state}, event={self._events}, items={len(self._items)})"
+        return f"ResponsesRepairer({state}, event={self._events}, items={len(self._items)})"
 
     @property
     def complete(self) -> bool:
