@@ -9,7 +9,7 @@ from wiremend.clients import traits_of_client
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.anthropic import grammar as anthropic_messages
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.repairer import Decoder, Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import Decoder, Kind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.chat import grammar as chat_completions
 from wiremend.protocols.gemini import GEMINI
@@ -45,7 +45,7 @@ class Framing:
         """A fresh repair for such a stream."""
         return stream_repair(self.protocol, context)
 
-    def mend(self, chunks: list[bytes], context: StreamContext) -> list[Mended]:
+    def mend(self, chunks: list[bytes], context: StreamContext) -> list[Repaired]:
         """What a client would be shown, once upstream closed."""
         repair = self.repair(context)
         mended = [one for chunk in chunks for one in repair.feed(chunk)]
@@ -84,11 +84,11 @@ FRAMINGS = {
 }
 
 
-def bytes_of(mended: list[Mended]) -> bytes:
+def bytes_of(mended: list[Repaired]) -> bytes:
     """What the client is shown."""
     return b"".join(one.data for one in mended)
 
 
-def codes_of(mended: list[Mended]) -> list[str]:
+def codes_of(mended: list[Repaired]) -> list[str]:
     """The rules that found something, in order."""
     return [finding.code for one in mended for finding in one.findings]

@@ -7,7 +7,7 @@ import pytest
 from rule_codes import codes_between
 from wiremend.protocols.anthropic import grammar as anthropic_messages
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
 from wiremend.protocols.chat import grammar as chat_completions
 from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.repair.stream import StreamRepair
@@ -46,7 +46,7 @@ def chunkings(data: bytes) -> dict[str, list[bytes]]:
 def mend(path: Path, chunks: list[bytes]) -> tuple[bytes, list[str]]:
     make, _ = PROTOCOLS[path.parts[-3]]
     repair = StreamRepair(make(StreamContext(model="claude-sonnet-4-5", tool_names=("a", "b"))))
-    mended: list[Mended] = []
+    mended: list[Repaired] = []
     for chunk in chunks:
         mended += repair.feed(chunk)
     if not {one.kind for one in mended} & {Kind.TERMINAL, Kind.ERROR}:

@@ -8,7 +8,7 @@ from types import FunctionType, ModuleType
 import pytest
 from framings import FRAMINGS, bytes_of
 from wiremend.clients import traits_of_client
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair, stream_repair
@@ -105,7 +105,7 @@ def test_what_follows_an_array_means_the_same_in_any_chunks(at: int) -> None:
 @pytest.mark.parametrize("body", [b'{"error":null}\n\n', b'{"id":1}\n\n', b"{\n\n", b"[1]\n\n"])
 def test_other_json_in_place_of_events_is_left_alone(body: bytes) -> None:
     framing = FRAMINGS["chat"]
-    assert framing.mend([body], framing.context())[0] == Mended(body, Kind.IDLE)
+    assert framing.mend([body], framing.context())[0] == Repaired(body, Kind.IDLE)
 
 
 # Nothing grows without limit
@@ -141,7 +141,7 @@ def kept_bytes(root: object) -> int:
 def test_an_event_without_an_end_ends_the_stream_and_is_let_go(name: str, piece: bytes) -> None:
     repair = repair_of(name)
     fed = 0
-    mended: list[Mended] = []
+    mended: list[Repaired] = []
     while not any(one.kind is Kind.ERROR for one in mended):
         assert fed <= EVENT_LIMIT_BYTES + len(piece)
         mended = repair.feed(piece)
@@ -212,7 +212,7 @@ def test_what_is_wrong_with_every_event_is_not_told_for_ever() -> None:
 
 def test_a_repair_that_gives_up_loses_no_byte_of_an_unfinished_event() -> None:
     class Failing(ChatRepairer):
-        def feed(self, event: Event) -> Mended:
+        def feed(self, event: Event) -> Repaired:
             raise ValueError
 
     repair = StreamRepair(Failing(StreamContext()))

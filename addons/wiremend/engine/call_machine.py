@@ -55,7 +55,7 @@ from wiremend.engine.transport_errors import (
     with_response_metadata,
 )
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Mended
+from wiremend.protocols.base.repairer import Repaired
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.content_coding import UndecodableBody
 
@@ -436,7 +436,7 @@ class CallMachine:
         self._show_head(now, actions, head)
         self._show(now, actions, collected)
 
-    def _take(self, now: float, actions: list[Action], mended: Sequence[Mended]) -> None:
+    def _take(self, now: float, actions: list[Action], mended: Sequence[Repaired]) -> None:
         """Show what may be shown, in one write, and act on the end of the stream."""
         is_holding = self._is_holding()
         read = self._response.sort(now, mended, holding=is_holding)

@@ -12,7 +12,7 @@ from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call_settings import CallSettings
 from wiremend.engine.error_responses import is_html
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Kind, Mended
+from wiremend.protocols.base.repairer import Kind, Repaired
 from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.rules.rule import Finding
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
@@ -46,7 +46,7 @@ class StreamRead:
     ready: bytes = b""
     has_progress: bool = False
     """Whether any event was more than a keep-alive."""
-    end: Mended | None = None
+    end: Repaired | None = None
     """The event of kind TERMINAL or ERROR that ends the stream; later ones were dropped."""
     findings: list[Finding] = field(default_factory=list)
 
@@ -125,18 +125,18 @@ class ResponseReading:
         """Return whether the stop reason arrived and the terminal event did not."""
         return self._repair is not None and self._repair.complete
 
-    def read_events(self, data: bytes) -> list[Mended]:
+    def read_events(self, data: bytes) -> list[Repaired]:
         """Return the repaired events that these bytes complete."""
         assert self._repair is not None
         return self._repair.feed(data)
 
-    def end_stream(self) -> list[Mended]:
+    def end_stream(self) -> list[Repaired]:
         """Return the last events; the final one is TERMINAL, or ERROR for an incomplete stream."""
         assert self._repair is not None
         self._verdict_given = True
         return self._repair.end()
 
-    def missing_end(self) -> list[Mended]:
+    def missing_end(self) -> list[Repaired]:
         """Return the end of a stream that lacks nothing else; empty if it lacks more."""
         if self._repair is None or self._verdict_given:
             return []
@@ -149,7 +149,7 @@ class ResponseReading:
         """Return the bytes that end the stream in this error; empty if none can be written."""
         return (self._repair or self.fresh_repair()).fail(error)
 
-    def sort(self, now: float, mended: Sequence[Mended], *, holding: bool) -> StreamRead:
+    def sort(self, now: float, mended: Sequence[Repaired], *, holding: bool) -> StreamRead:
         """Divide events into those that are shown now and those that are held back.
 
         `holding`: a failure can still be hidden from the client. If it can and the

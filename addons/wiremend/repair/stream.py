@@ -8,7 +8,7 @@ import re
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
-from wiremend.protocols.base.repairer import Kind, Mended, MendedBody, Repairer, StreamContext
+from wiremend.protocols.base.repairer import Kind, MendedBody, Repaired, Repairer, StreamContext
 from wiremend.repair.tool_names import NamingBack, name_back
 from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
@@ -105,7 +105,7 @@ class StreamRepair:
         self._events = 0
         self._gave_up = False
         self._is_cut = False
-        self._verdict: Mended | None = None
+        self._verdict: Repaired | None = None
 
     @property
     def gave_up(self) -> bool:
@@ -117,10 +117,10 @@ class StreamRepair:
         """The answer is whole: its stop reason came, and only the stream's end may be missing."""
         return not self._gave_up and self._repairer.complete
 
-    def feed(self, data: bytes) -> list[Mended]:
+    def feed(self, data: bytes) -> list[Repaired]:
         """What the events completed by `data` became, in order."""
         if self._gave_up:
-            return [Mended(data, Kind.CONTENT)]
+            return [Repaired(data, Kind.CONTENT)]
         if self._is_cut:
             return []
         self._bytes += len(data)
@@ -132,16 +132,16 @@ class StreamRepair:
         if self._bytes > self._limit_bytes and not self._gave_up:
             mended.append(self._too_long())
         if self._gave_up:  # what comes next follows on these bytes
-            mended += [Mended(event.raw, Kind.CONTENT) for event in self._decoder.end()]
+            mended += [Repaired(event.raw, Kind.CONTENT) for event in self._decoder.end()]
         return mended
 
-    def end(self) -> list[Mended]:
+    def end(self) -> list[Repaired]:
         """What the last bytes became; the verdict on the whole, TERMINAL or ERROR, comes last."""
         if self._gave_up:
-            return [Mended(b"", Kind.TERMINAL)]
+            return [Repaired(b"", Kind.TERMINAL)]
         if self._verdict is not None:
-            return [Mended(b"", self._verdict.kind, error=self._verdict.error)]
-        mended: list[Mended] = []
+            return [Repaired(b"", self._verdict.kind, error=self._verdict.error)]
+        mended: list[Repaired] = []
         for event in self._decoder.end():
             mended.append(self._mend_last(event))
         if not mended or mended[-1].kind not in (Kind.TERMINAL, Kind.ERROR):
@@ -157,10 +157,10 @@ class StreamRepair:
         except Exception:
             return b""
 
-    def _mend(self, event: sse.Event) -> Mended:
+    def _mend(self, event: sse.Event) -> Repaired:
         self._events += 1
         if self._gave_up:
-            return Mended(event.raw, Kind.CONTENT)
+            return Repaired(event.raw, Kind.CONTENT)
         try:
             told = self._bare_error(event) or event
             whole = self._without_fields(told) if self._drops_fields else told
@@ -186,7 +186,7 @@ class StreamRepair:
             finding = Finding(
                 REPAIR_FAILED.code, EventPlace(self._events), found, "passed on from here"
             )
-            return Mended(event.raw, Kind.CONTENT, [finding])
+            return Repaired(event.raw, Kind.CONTENT, [finding])
 
     def _without_fields(self, event: sse.Event) -> sse.Event:
         """The event without the lines that make an event of nothing to openai-python."""
@@ -197,7 +197,7 @@ class StreamRepair:
         kept = [one for one in lines if sse.read_field(one.rstrip(b"\r\n"))[0] not in dropped]
         return event if kept == lines else sse.Event(sse.join_lines(kept), event.type, event.data)
 
-    def _mend_last(self, event: sse.Event) -> Mended:
+    def _mend_last(self, event: sse.Event) -> Repaired:
         if event.complete:
             return self._mend(event)
         place = EventPlace(self._events + 1)
@@ -207,14 +207,14 @@ class StreamRepair:
             self._events += 1
             # Half a line must not run into what may follow; an array has no lines.
             rest = event.raw.strip(b" \t\r\n[]," if self._is_array else b"\r\n")
-            return Mended(b"" if rest else event.raw, Kind.IDLE)
+            return Repaired(b"" if rest else event.raw, Kind.IDLE)
         end = next((end for end in (b"\r\n", b"\n", b"\r") if event.raw.endswith(end)), b"\n\n")
         completed = event.raw + end
         if not self._is_whole(event.data):
             finding = Finding(
                 CUT_EVENT.code, place, f"{len(event.raw)} bytes of an unfinished event", "withheld"
             )
-            return Mended(b"", Kind.IDLE, [finding])
+            return Repaired(b"", Kind.IDLE, [finding])
         mended = self._mend(sse.Event(completed, event.type, event.data))
         mended.findings.append(
             Finding(NO_FINAL_BLANK_LINE.code, place, "no blank line at the end", "added")
@@ -252,35 +252,35 @@ class StreamRepair:
             return False
         return True
 
-    def _guarded_end(self) -> Mended:
+    def _guarded_end(self) -> Repaired:
         try:
             return self._repairer.end()
         except Exception as exception:
             self._gave_up = True
             found = f"{type(exception).__name__} in the rules"
-            return Mended(
+            return Repaired(
                 b"",
                 Kind.TERMINAL,
                 [Finding(REPAIR_FAILED.code, CallPlace.STREAM_END, found, "passed on")],
             )
 
-    def _too_large(self, too_large: sse.EventTooLarge) -> Mended:
+    def _too_large(self, too_large: sse.EventTooLarge) -> Repaired:
         error = make_error(status=502, type="api_error", message=f"upstream sent {too_large}")
         finding = Finding(
             EVENT_TOO_LARGE.code, EventPlace(self._events + 1), str(too_large), "ended in an error"
         )
         self._decoder.end()
         self._is_cut = True
-        self._verdict = Mended(self.fail(error), Kind.ERROR, [finding], error)
+        self._verdict = Repaired(self.fail(error), Kind.ERROR, [finding], error)
         return self._verdict
 
-    def _too_long(self) -> Mended:
+    def _too_long(self) -> Repaired:
         self._gave_up = True
         found = f"more than {self._limit_bytes} bytes"
         finding = Finding(
             STREAM_TOO_LONG.code, EventPlace(self._events), found, "passed on from here"
         )
-        return Mended(b"", Kind.CONTENT, [finding])
+        return Repaired(b"", Kind.CONTENT, [finding])
 
 
 def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Decoder, Mended, Repairer
+from wiremend.protocols.base.repairer import Decoder, Repaired, Repairer
 from wiremend.text import json_array, json_value, sse
 from wiremend.text.json_edits import Edits, Path, parse
 
@@ -60,11 +60,11 @@ class NamingBack:
         """The answer is whole: its stop reason came, and only the stream's end may be missing."""
         return self._repairer.complete
 
-    def feed(self, event: sse.Event) -> Mended:
+    def feed(self, event: sse.Event) -> Repaired:
         """What a complete event becomes. Never raises on any event."""
         return self._repairer.feed(self._named_back(event))
 
-    def end(self) -> Mended:
+    def end(self) -> Repaired:
         """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
         return self._repairer.end()
 

@@ -11,7 +11,7 @@ from rule_codes import codes_between
 from strategies.anthropic_messages import encode, mutated_streams
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
 from wiremend.text import sse
 
 Json = dict[str, Any]
@@ -68,7 +68,7 @@ def whole(*events: Json, reason: Any = "end_turn") -> bytes:
     return stream_of(MESSAGE_START, *events, message_delta(reason), MESSAGE_STOP)
 
 
-def mend(stream: bytes, **fields: Any) -> list[Mended]:
+def mend(stream: bytes, **fields: Any) -> list[Repaired]:
     return ANTHROPIC.mend([stream], ANTHROPIC.context(**fields))
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from rule_codes import codes_between
 from strategies.chat_completions import DONE, encode, mutated_streams
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
 from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.text import sse
 
@@ -52,7 +52,7 @@ def stream_of(*chunks: Json) -> bytes:
     return b"".join(encode(one) for one in chunks)
 
 
-def mend(stream: bytes, **fields: Any) -> list[Mended]:
+def mend(stream: bytes, **fields: Any) -> list[Repaired]:
     return CHAT.mend([stream], CHAT.context(**fields))
 
 

@@ -6,7 +6,7 @@ import pytest
 from rule_codes import codes_between
 from wiremend.clients import traits_of_client
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
 from wiremend.protocols.gemini.grammar import Grammar
 from wiremend.protocols.gemini.stream import GeminiRepairer
 from wiremend.repair.stream import StreamRepair
@@ -28,7 +28,7 @@ def context_of(path: Path) -> StreamContext:
     return StreamContext(client=traits_of_client(client), array=path.suffix == ".json")
 
 
-def mend(chunks: list[bytes], context: StreamContext) -> list[Mended]:
+def mend(chunks: list[bytes], context: StreamContext) -> list[Repaired]:
     repair = StreamRepair(GeminiRepairer(context))
     mended = [one for chunk in chunks for one in repair.feed(chunk)]
     mended += repair.end()
@@ -36,11 +36,11 @@ def mend(chunks: list[bytes], context: StreamContext) -> list[Mended]:
     return mended
 
 
-def text_of(mended: list[Mended]) -> bytes:
+def text_of(mended: list[Repaired]) -> bytes:
     return b"".join(one.data for one in mended)
 
 
-def codes_of(mended: list[Mended]) -> list[str]:
+def codes_of(mended: list[Repaired]) -> list[str]:
     return [finding.code for one in mended for finding in one.findings]
 
 

@@ -10,7 +10,7 @@ from rule_codes import codes_between
 from strategies.responses import as_event
 from wiremend.clients import traits_of_client
 from wiremend.protocols.base.provider_error import error_of_text, make_error
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
 from wiremend.protocols.responses.grammar import Grammar
 from wiremend.protocols.responses.stream import ResponsesRepairer
 from wiremend.repair.stream import StreamRepair
@@ -31,17 +31,17 @@ def for_client(family: str) -> StreamContext:
     return StreamContext(client=traits_of_client(family))
 
 
-def mend(chunks: list[bytes], context: StreamContext | None = None) -> list[Mended]:
+def mend(chunks: list[bytes], context: StreamContext | None = None) -> list[Repaired]:
     repair = StreamRepair(ResponsesRepairer(context or StreamContext()))
     mended = [one for chunk in chunks for one in repair.feed(chunk)]
     return mended + repair.end()
 
 
-def bytes_of(mended: list[Mended]) -> bytes:
+def bytes_of(mended: list[Repaired]) -> bytes:
     return b"".join(one.data for one in mended)
 
 
-def codes_of(mended: list[Mended]) -> list[str]:
+def codes_of(mended: list[Repaired]) -> list[str]:
     return [finding.code for one in mended for finding in one.findings]
 
 

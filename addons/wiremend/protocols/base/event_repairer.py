@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.provider_error import ProviderError, error_of_text, make_error
-from wiremend.protocols.base.repairer import Decoder, Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import Decoder, Kind, Repaired, StreamContext
 from wiremend.rules.rule import EventPlace, Rule, start_of
 from wiremend.text import json_value, sse
 from wiremend.text.json_edits import Path
@@ -142,7 +142,7 @@ class EventRepairer(ABC):
         """A fresh decoder for the stream's framing."""
         return sse.Decoder()
 
-    def feed(self, event: sse.Event) -> Mended:
+    def feed(self, event: sse.Event) -> Repaired:
         """What one event becomes."""
         self._events += 1
         self._draft.enter(EventPlace(self._events))
@@ -154,7 +154,7 @@ class EventRepairer(ABC):
             self._ended = kind
         return self._mended(kind)
 
-    def end(self) -> Mended:
+    def end(self) -> Repaired:
         """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
         self._draft.enter(EventPlace(self._events))
         if self._ended is not None:
@@ -292,11 +292,11 @@ class EventRepairer(ABC):
         path = self.model_path(value)
         return text if path is None else with_model(text, path, self._context.shown_model)
 
-    def _mended(self, kind: Kind) -> Mended:
+    def _mended(self, kind: Kind) -> Repaired:
         error = self._error if kind is Kind.ERROR else None
-        return Mended(b"".join(self._draft.out), kind, self._draft.findings, error)
+        return Repaired(b"".join(self._draft.out), kind, self._draft.findings, error)
 
-    def _end_in(self, error: ProviderError) -> Mended:
+    def _end_in(self, error: ProviderError) -> Repaired:
         self._draft.out.append(self.error_event(error))
         self._ended, self._error = Kind.ERROR, error
         return self._mended(Kind.ERROR)

@@ -34,7 +34,7 @@ class Kind(Enum):
 
 
 @dataclass(slots=True)
-class Mended:
+class Repaired:
     """What one event became."""
 
     data: bytes
@@ -89,11 +89,11 @@ class Repairer(Protocol):
         """The answer is whole: its stop reason came, and only the stream's end may be missing."""
         ...
 
-    def feed(self, event: Event) -> Mended:
+    def feed(self, event: Event) -> Repaired:
         """What a complete event becomes. Never raises on any event."""
         ...
 
-    def end(self) -> Mended:
+    def end(self) -> Repaired:
         """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
         ...
 
