@@ -8,7 +8,7 @@ import re
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
-from wiremend.protocols.base.repairer import Kind, MendedBody, Repaired, Repairer, StreamContext
+from wiremend.protocols.base.repairer import Kind, Repaired, RepairedBody, Repairer, StreamContext
 from wiremend.repair.tool_names import NamingBack, name_back
 from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
@@ -291,7 +291,7 @@ def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
     return StreamRepair(repairer, context)
 
 
-def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> MendedBody:
+def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> RepairedBody:
     """What a buffered 2xx body becomes."""
     named = name_back(body, context.renamed) if context.renamed else body
     return protocol.repair_body(named, context)

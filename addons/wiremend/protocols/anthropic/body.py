@@ -6,7 +6,7 @@ from wiremend.protocols.anthropic.grammar import WHOLE_REASONS, stop_reason_of
 from wiremend.protocols.base.body import BodyGrammar, repair_body
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.provider_error import ProviderError, read_error
-from wiremend.protocols.base.repairer import MendedBody, StreamContext
+from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.rules.rule import BodyPlace, Rule
 from wiremend.text import json_value
 from wiremend.text.json_value import JsonObject, dicts_in, objects
@@ -61,7 +61,7 @@ BODY_TOOL_INPUT_BROKEN = Rule(
 )
 
 
-def mend_body(body: bytes, context: StreamContext) -> MendedBody:
+def mend_body(body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
     return repair_body(_GRAMMAR, body, context)
 

@@ -7,7 +7,7 @@ from typing import Any
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import MendedBody, StreamContext
+from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.rules.rule import BodyPlace, start_of
 from wiremend.text import json_value
 from wiremend.text.json_edits import Path
@@ -30,7 +30,7 @@ class BodyGrammar:
     """The path of the model's name in a parsed body."""
 
 
-def repair_body(grammar: BodyGrammar, body: bytes, context: StreamContext) -> MendedBody:
+def repair_body(grammar: BodyGrammar, body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used.
 
     A body in which nothing is found keeps its bytes, except for the model's name.
@@ -39,20 +39,20 @@ def repair_body(grammar: BodyGrammar, body: bytes, context: StreamContext) -> Me
         value = json_value.read(body)
     except ValueError:
         what = f"a body that is not JSON: {start_of(body)!r}" if body.strip() else "an empty body"
-        return MendedBody(body, error=_error(grammar, ContentLost(f"The provider sent {what}.")))
+        return RepairedBody(body, error=_error(grammar, ContentLost(f"The provider sent {what}.")))
     error = grammar.error_in(value)
     if error is not None:
-        return MendedBody(body, error=error)
+        return RepairedBody(body, error=error)
     draft = Draft(context.disabled, BodyPlace())
     try:
         repaired = grammar.repair(value, context, draft)
     except ContentLost as lost:
-        return MendedBody(body, draft.findings, _error(grammar, lost))
+        return RepairedBody(body, draft.findings, _error(grammar, lost))
     if repaired is None:
-        return MendedBody(body, draft.findings)
+        return RepairedBody(body, draft.findings)
     text = json_value.write(repaired) if draft.findings else body
     path = grammar.model_path(repaired)
-    return MendedBody(with_model(text, path, context.shown_model), draft.findings)
+    return RepairedBody(with_model(text, path, context.shown_model), draft.findings)
 
 
 def _error(grammar: BodyGrammar, lost: ContentLost) -> ProviderError:

@@ -9,7 +9,7 @@ from typing import Protocol as Interface
 from wiremend.protocols.base.document import RequestMending
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import MendedBody, Repairer, StreamContext
+from wiremend.protocols.base.repairer import RepairedBody, Repairer, StreamContext
 from wiremend.protocols.base.tools import (
     ChoiceOfMode,
     ChoiceOfOne,
@@ -141,7 +141,7 @@ class Protocol:
     # Responses
     make_repairer: Callable[[StreamContext], Repairer]
     """A fresh repairer for one attempt's event stream."""
-    repair_body: Callable[[bytes, StreamContext], MendedBody]
+    repair_body: Callable[[bytes, StreamContext], RepairedBody]
     """What a buffered 2xx body becomes."""
     make_grammar: Callable[[StreamContext], Grammar]
     """A fresh grammar for one event stream."""

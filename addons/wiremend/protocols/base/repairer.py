@@ -103,7 +103,7 @@ class Repairer(Protocol):
 
 
 @dataclass(slots=True)
-class MendedBody:
+class RepairedBody:
     """What a buffered 2xx JSON body became."""
 
     data: bytes

@@ -6,7 +6,7 @@ from typing import Any
 from wiremend.protocols.base.body import BodyGrammar, repair_body
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.generated_ids import made_up_id
-from wiremend.protocols.base.repairer import MendedBody, StreamContext
+from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.chat.errors import error_in
 from wiremend.protocols.chat.grammar import WHOLE_REASONS, finish_reason_of
 from wiremend.rules.rule import BodyPlace, Rule
@@ -63,7 +63,7 @@ BODY_ARGUMENTS_BROKEN = Rule(
 )
 
 
-def mend_body(body: bytes, context: StreamContext) -> MendedBody:
+def mend_body(body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
     return repair_body(_GRAMMAR, body, context)
 

@@ -8,7 +8,7 @@ from typing import Any
 from wiremend.protocols.base.body import BodyGrammar, repair_body
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.provider_error import read_error
-from wiremend.protocols.base.repairer import MendedBody, StreamContext
+from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.gemini.response import (
     RESPONSE_IN_A_LIST,
     ResponseRepairer,
@@ -18,7 +18,7 @@ from wiremend.protocols.gemini.response import (
 )
 
 
-def mend_body(body: bytes, context: StreamContext) -> MendedBody:
+def mend_body(body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
     return repair_body(_GRAMMAR, body, context)
 

@@ -7,7 +7,7 @@ import orjson
 from wiremend.protocols.base.body import BodyGrammar, repair_body
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
-from wiremend.protocols.base.repairer import MendedBody, StreamContext
+from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, WITH_STATUS
 from wiremend.protocols.responses.items import new_id
 from wiremend.protocols.responses.usage import repaired_usage
@@ -70,7 +70,7 @@ BODY_USAGE = Rule(
 )
 
 
-def mend_body(body: bytes, context: StreamContext) -> MendedBody:
+def mend_body(body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
     return repair_body(_GRAMMAR, body, context)
 
