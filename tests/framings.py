@@ -9,7 +9,7 @@ from wiremend.clients import traits_of_client
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.anthropic import grammar as anthropic_messages
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.repairer import Decoder, Kind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import Decoder, EventKind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.chat import grammar as chat_completions
 from wiremend.protocols.gemini import GEMINI
@@ -51,8 +51,8 @@ class Framing:
         mended = [one for chunk in chunks for one in repair.feed(chunk)]
         mended += repair.end()
         assert not repair.gave_up, [str(f) for one in mended for f in one.findings]
-        assert mended[-1].kind in (Kind.TERMINAL, Kind.ERROR)
-        assert all((one.kind is Kind.ERROR) == (one.error is not None) for one in mended)
+        assert mended[-1].kind in (EventKind.TERMINAL, EventKind.ERROR)
+        assert all((one.kind is EventKind.ERROR) == (one.error is not None) for one in mended)
         return mended
 
     def violations(self, stream: bytes) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from rule_codes import codes_between
 from wiremend.protocols.anthropic import grammar as anthropic_messages
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
-from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.chat import grammar as chat_completions
 from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.repair.stream import StreamRepair
@@ -49,7 +49,7 @@ def mend(path: Path, chunks: list[bytes]) -> tuple[bytes, list[str]]:
     mended: list[Repaired] = []
     for chunk in chunks:
         mended += repair.feed(chunk)
-    if not {one.kind for one in mended} & {Kind.TERMINAL, Kind.ERROR}:
+    if not {one.kind for one in mended} & {EventKind.TERMINAL, EventKind.ERROR}:
         mended += repair.end()
     codes = [finding.code for one in mended for finding in one.findings]
     return b"".join(one.data for one in mended), codes

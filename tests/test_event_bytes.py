@@ -6,7 +6,7 @@ import pytest
 from framings import FRAMINGS, bytes_of, codes_of
 from strategies.wire import events_of, values_of
 from wiremend.catalogue import catalogue
-from wiremend.protocols.base.repairer import Kind
+from wiremend.protocols.base.repairer import EventKind
 
 MARK = b"\xef\xbb\xbf"
 ALL_CODES = frozenset(rule.code for rule in catalogue())
@@ -222,4 +222,4 @@ def test_a_bare_error_after_the_end_keeps_its_bytes_where_all_rules_are_off() ->
     stream = STARTED + BLOCK + STOPPED + b'{"error":{"type":"api_error","message":"late"}}\n\n'
     mended = framing.mend([stream], framing.context(disabled=ALL_CODES))
     assert bytes_of(mended) == stream
-    assert mended[-1].kind is Kind.TERMINAL
+    assert mended[-1].kind is EventKind.TERMINAL

@@ -19,7 +19,7 @@ from strategies.mutations import chunked
 from strategies.wire import ALL, BYTE_ORDER_MARK, MODEL, lines_of, values_of
 from wiremend.catalogue import catalogue
 from wiremend.protocols.base.provider_error import make_error
-from wiremend.protocols.base.repairer import Kind
+from wiremend.protocols.base.repairer import EventKind
 
 type Streams = Callable[[], st.SearchStrategy[list[bytes]]]
 
@@ -198,7 +198,7 @@ def test_a_stream_that_breaks_off_anywhere_ends_in_an_error_or_completed(
     whole = b"".join(events)
     repair = framing.repair(framing.context())
     shown = repair.feed(whole[: data.draw(st.integers(0, len(whole)))])
-    if not any(one.kind in (Kind.TERMINAL, Kind.ERROR) for one in shown):
+    if not any(one.kind in (EventKind.TERMINAL, EventKind.ERROR) for one in shown):
         ending = repair.fail(FAILURE)
         assert FAILURE.message.encode() in ending
         assert framing.violations(bytes_of(shown) + ending) == []

@@ -8,7 +8,7 @@ from types import FunctionType, ModuleType
 import pytest
 from framings import FRAMINGS, bytes_of
 from wiremend.clients import traits_of_client
-from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair, stream_repair
@@ -105,7 +105,7 @@ def test_what_follows_an_array_means_the_same_in_any_chunks(at: int) -> None:
 @pytest.mark.parametrize("body", [b'{"error":null}\n\n', b'{"id":1}\n\n', b"{\n\n", b"[1]\n\n"])
 def test_other_json_in_place_of_events_is_left_alone(body: bytes) -> None:
     framing = FRAMINGS["chat"]
-    assert framing.mend([body], framing.context())[0] == Repaired(body, Kind.IDLE)
+    assert framing.mend([body], framing.context())[0] == Repaired(body, EventKind.IDLE)
 
 
 # Nothing grows without limit
@@ -142,7 +142,7 @@ def test_an_event_without_an_end_ends_the_stream_and_is_let_go(name: str, piece:
     repair = repair_of(name)
     fed = 0
     mended: list[Repaired] = []
-    while not any(one.kind is Kind.ERROR for one in mended):
+    while not any(one.kind is EventKind.ERROR for one in mended):
         assert fed <= EVENT_LIMIT_BYTES + len(piece)
         mended = repair.feed(piece)
         fed += len(piece)

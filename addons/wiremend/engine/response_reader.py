@@ -12,7 +12,7 @@ from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call_settings import CallSettings
 from wiremend.engine.error_responses import is_html
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Kind, Repaired
+from wiremend.protocols.base.repairer import EventKind, Repaired
 from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.rules.rule import Finding
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
@@ -141,7 +141,7 @@ class ResponseReading:
         if self._repair is None or self._verdict_given:
             return []
         verdict = self.end_stream()
-        if verdict[-1].kind is not Kind.TERMINAL or self._repair.gave_up:
+        if verdict[-1].kind is not EventKind.TERMINAL or self._repair.gave_up:
             return []
         return verdict
 
@@ -159,12 +159,12 @@ class ResponseReading:
         ready: list[bytes] = []
         for event in mended:
             read.findings += event.findings
-            read.has_progress = read.has_progress or event.kind is not Kind.IDLE
-            if event.kind in (Kind.TERMINAL, Kind.ERROR):
+            read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
+            if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event
-            if event.kind is Kind.ERROR and holding:
+            if event.kind is EventKind.ERROR and holding:
                 return read
-            if not read.shows and event.kind is Kind.CONTENT:
+            if not read.shows and event.kind is EventKind.CONTENT:
                 self.start_guard(now)
             if not read.shows and self.is_held(now, event.kind):
                 self.hold(event.data)
@@ -203,11 +203,11 @@ class ResponseReading:
         if self._settings.showing != "live" and self.guarded_since is None:
             self.guarded_since = now
 
-    def is_held(self, now: float, kind: Kind) -> bool:
+    def is_held(self, now: float, kind: EventKind) -> bool:
         """Return whether an event of this kind is held back at this time."""
-        if kind in (Kind.IDLE, Kind.PREAMBLE):
+        if kind in (EventKind.IDLE, EventKind.PREAMBLE):
             return True
-        if kind is not Kind.CONTENT or self._settings.showing == "live":
+        if kind is not EventKind.CONTENT or self._settings.showing == "live":
             return False
         if self._settings.showing == "buffered" or self.guarded_since is None:
             return True

@@ -8,7 +8,13 @@ import re
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
-from wiremend.protocols.base.repairer import Kind, Repaired, RepairedBody, Repairer, StreamContext
+from wiremend.protocols.base.repairer import (
+    EventKind,
+    Repaired,
+    RepairedBody,
+    Repairer,
+    StreamContext,
+)
 from wiremend.repair.tool_names import NamingBack, name_back
 from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
@@ -120,7 +126,7 @@ class StreamRepair:
     def feed(self, data: bytes) -> list[Repaired]:
         """What the events completed by `data` became, in order."""
         if self._gave_up:
-            return [Repaired(data, Kind.CONTENT)]
+            return [Repaired(data, EventKind.CONTENT)]
         if self._is_cut:
             return []
         self._bytes += len(data)
@@ -132,19 +138,19 @@ class StreamRepair:
         if self._bytes > self._limit_bytes and not self._gave_up:
             mended.append(self._too_long())
         if self._gave_up:  # what comes next follows on these bytes
-            mended += [Repaired(event.raw, Kind.CONTENT) for event in self._decoder.end()]
+            mended += [Repaired(event.raw, EventKind.CONTENT) for event in self._decoder.end()]
         return mended
 
     def end(self) -> list[Repaired]:
         """What the last bytes became; the verdict on the whole, TERMINAL or ERROR, comes last."""
         if self._gave_up:
-            return [Repaired(b"", Kind.TERMINAL)]
+            return [Repaired(b"", EventKind.TERMINAL)]
         if self._verdict is not None:
             return [Repaired(b"", self._verdict.kind, error=self._verdict.error)]
         mended: list[Repaired] = []
         for event in self._decoder.end():
             mended.append(self._mend_last(event))
-        if not mended or mended[-1].kind not in (Kind.TERMINAL, Kind.ERROR):
+        if not mended or mended[-1].kind not in (EventKind.TERMINAL, EventKind.ERROR):
             mended.append(self._guarded_end())
         return mended
 
@@ -160,7 +166,7 @@ class StreamRepair:
     def _mend(self, event: sse.Event) -> Repaired:
         self._events += 1
         if self._gave_up:
-            return Repaired(event.raw, Kind.CONTENT)
+            return Repaired(event.raw, EventKind.CONTENT)
         try:
             told = self._bare_error(event) or event
             whole = self._without_fields(told) if self._drops_fields else told
@@ -174,7 +180,7 @@ class StreamRepair:
                         "dropped",
                     )
                 )
-            if mended.kind in (Kind.TERMINAL, Kind.ERROR):
+            if mended.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 self._verdict = mended
             self._findings += len(mended.findings)
             if self._findings > FINDINGS_LIMIT:
@@ -186,7 +192,7 @@ class StreamRepair:
             finding = Finding(
                 REPAIR_FAILED.code, EventPlace(self._events), found, "passed on from here"
             )
-            return Repaired(event.raw, Kind.CONTENT, [finding])
+            return Repaired(event.raw, EventKind.CONTENT, [finding])
 
     def _without_fields(self, event: sse.Event) -> sse.Event:
         """The event without the lines that make an event of nothing to openai-python."""
@@ -207,14 +213,14 @@ class StreamRepair:
             self._events += 1
             # Half a line must not run into what may follow; an array has no lines.
             rest = event.raw.strip(b" \t\r\n[]," if self._is_array else b"\r\n")
-            return Repaired(b"" if rest else event.raw, Kind.IDLE)
+            return Repaired(b"" if rest else event.raw, EventKind.IDLE)
         end = next((end for end in (b"\r\n", b"\n", b"\r") if event.raw.endswith(end)), b"\n\n")
         completed = event.raw + end
         if not self._is_whole(event.data):
             finding = Finding(
                 CUT_EVENT.code, place, f"{len(event.raw)} bytes of an unfinished event", "withheld"
             )
-            return Repaired(b"", Kind.IDLE, [finding])
+            return Repaired(b"", EventKind.IDLE, [finding])
         mended = self._mend(sse.Event(completed, event.type, event.data))
         mended.findings.append(
             Finding(NO_FINAL_BLANK_LINE.code, place, "no blank line at the end", "added")
@@ -260,7 +266,7 @@ class StreamRepair:
             found = f"{type(exception).__name__} in the rules"
             return Repaired(
                 b"",
-                Kind.TERMINAL,
+                EventKind.TERMINAL,
                 [Finding(REPAIR_FAILED.code, CallPlace.STREAM_END, found, "passed on")],
             )
 
@@ -271,7 +277,7 @@ class StreamRepair:
         )
         self._decoder.end()
         self._is_cut = True
-        self._verdict = Repaired(self.fail(error), Kind.ERROR, [finding], error)
+        self._verdict = Repaired(self.fail(error), EventKind.ERROR, [finding], error)
         return self._verdict
 
     def _too_long(self) -> Repaired:
@@ -280,7 +286,7 @@ class StreamRepair:
         finding = Finding(
             STREAM_TOO_LONG.code, EventPlace(self._events), found, "passed on from here"
         )
-        return Repaired(b"", Kind.CONTENT, [finding])
+        return Repaired(b"", EventKind.CONTENT, [finding])
 
 
 def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:

@@ -11,7 +11,7 @@ from rule_codes import codes_between
 from strategies.anthropic_messages import encode, mutated_streams
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.text import sse
 
 Json = dict[str, Any]
@@ -87,27 +87,30 @@ SAID = [start(0, TEXT), delta(0, text="Hi"), stop(0)]
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        (b"\n", Kind.IDLE),
-        (b": comment\n\n", Kind.IDLE),
-        (b"data:\n\n", Kind.IDLE),
-        (b"data: {}\n\n", Kind.IDLE),
-        (b"data: [DONE]\n\n", Kind.IDLE),
-        (b'data: {"tool":"search_files","status":"running"}\n\n', Kind.IDLE),
-        (encode({"type": "ping"}), Kind.IDLE),
-        (encode(MESSAGE_START), Kind.PREAMBLE),
-        (encode(start(0, TEXT)), Kind.CONTENT),
-        (encode({"type": "event_of_tomorrow"}), Kind.CONTENT),
-        (encode(message_delta("end_turn")), Kind.CONTENT),
-        (b'data: {"half":\n\n', Kind.ERROR),
-        (encode({"type": "error", "error": {"type": "overloaded_error"}}), Kind.ERROR),
-        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
-        (b'data: {"code":"InternalError","message":"closed","request_id":"1"}\n\n', Kind.ERROR),
+        (b"\n", EventKind.IDLE),
+        (b": comment\n\n", EventKind.IDLE),
+        (b"data:\n\n", EventKind.IDLE),
+        (b"data: {}\n\n", EventKind.IDLE),
+        (b"data: [DONE]\n\n", EventKind.IDLE),
+        (b'data: {"tool":"search_files","status":"running"}\n\n', EventKind.IDLE),
+        (encode({"type": "ping"}), EventKind.IDLE),
+        (encode(MESSAGE_START), EventKind.PREAMBLE),
+        (encode(start(0, TEXT)), EventKind.CONTENT),
+        (encode({"type": "event_of_tomorrow"}), EventKind.CONTENT),
+        (encode(message_delta("end_turn")), EventKind.CONTENT),
+        (b'data: {"half":\n\n', EventKind.ERROR),
+        (encode({"type": "error", "error": {"type": "overloaded_error"}}), EventKind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', EventKind.ERROR),
+        (
+            b'data: {"code":"InternalError","message":"closed","request_id":"1"}\n\n',
+            EventKind.ERROR,
+        ),
     ],
 )
-def test_an_event_means_this_to_the_call(event: bytes, kind: Kind) -> None:
+def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
     mended = mend(event)[0]
     assert mended.kind is kind
-    assert (mended.error is not None) == (kind is Kind.ERROR)
+    assert (mended.error is not None) == (kind is EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +322,7 @@ LOST: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize(("stream", "said"), LOST.values(), ids=LOST)
 def test_lost_content_ends_in_the_native_error(stream: bytes, said: str) -> None:
     mended = mend(stream)
-    ended = next(one for one in mended if one.kind is Kind.ERROR)
+    ended = next(one for one in mended if one.kind is EventKind.ERROR)
     assert ended.error is not None
     assert (ended.error.status, said in ended.error.message) == (502, True)
     assert shown(bytes_of(mended))[-1]["error"]["type"] == "api_error"
@@ -505,7 +508,7 @@ def off(stream: bytes, codes: frozenset[str]) -> None:
     """The stream passes as it came, up to its error; unless other rules have found something."""
     mended = mend(stream, disabled=codes)
     assert codes.isdisjoint(codes_of(mended))
-    errors = [number for number, one in enumerate(mended) if one.kind is Kind.ERROR]
+    errors = [number for number, one in enumerate(mended) if one.kind is EventKind.ERROR]
     shows = bytes_of(mended[: errors[0]] if errors else mended)
     if not codes_of(mended):
         assert stream.startswith(shows)

@@ -3,7 +3,7 @@
 import pytest
 from framings import FRAMINGS, Framing, bytes_of, codes_of
 from wiremend.protocols.base.provider_error import make_error
-from wiremend.protocols.base.repairer import Kind
+from wiremend.protocols.base.repairer import EventKind
 from wiremend.text import sse
 
 SERVER_SENT = {name: framing for name, framing in FRAMINGS.items() if not framing.array}
@@ -22,7 +22,9 @@ each_name = pytest.mark.parametrize("name", SERVER_SENT)
 FAILURE = make_error(status=503, type="server_error", message="It broke.")
 
 
-def feed(framing: Framing, stream: bytes, *disabled: str) -> tuple[bytes, list[Kind], list[str]]:
+def feed(
+    framing: Framing, stream: bytes, *disabled: str
+) -> tuple[bytes, list[EventKind], list[str]]:
     """What the client is shown of a stream that goes on, what it means, and what was found."""
     repair = framing.repair(framing.context(disabled=frozenset(disabled)))
     repaired = repair.feed(stream)
@@ -34,7 +36,7 @@ def test_what_follows_the_end_is_dropped(name: str) -> None:
     framing, code = SERVER_SENT[name], AFTER_THE_END[name]
     ended, _, found = feed(framing, ERROR)
     shown, kinds, codes = feed(framing, ERROR + LATE + BLANK)
-    assert (shown, kinds) == (ended, [Kind.ERROR, Kind.IDLE, Kind.IDLE])
+    assert (shown, kinds) == (ended, [EventKind.ERROR, EventKind.IDLE, EventKind.IDLE])
     assert codes == [*found, code]
 
 
@@ -44,37 +46,37 @@ def test_what_follows_the_end_stays_where_the_rule_is_off(name: str) -> None:
     ended, _, found = feed(framing, ERROR, code)
     shown, kinds, codes = feed(framing, ERROR + LATE + BLANK, code)
     assert shown == ended + LATE + BLANK
-    assert (kinds, codes) == ([Kind.ERROR, Kind.IDLE, Kind.IDLE], found)
+    assert (kinds, codes) == ([EventKind.ERROR, EventKind.IDLE, EventKind.IDLE], found)
 
 
 @each_name
 def test_a_broken_event_ends_the_stream(name: str) -> None:
     _, kinds, codes = feed(SERVER_SENT[name], BROKEN)
-    assert (kinds, codes) == ([Kind.ERROR], [BROKEN_EVENT[name]])
+    assert (kinds, codes) == ([EventKind.ERROR], [BROKEN_EVENT[name]])
 
 
 @each_name
 def test_a_broken_event_stays_where_the_rule_is_off(name: str) -> None:
     found = feed(SERVER_SENT[name], BROKEN, BROKEN_EVENT[name])
-    assert found == (BROKEN, [Kind.CONTENT], [])
+    assert found == (BROKEN, [EventKind.CONTENT], [])
 
 
 @each_name
 def test_text_is_dropped(name: str) -> None:
     found = feed(SERVER_SENT[name], TEXT)
-    assert found == (b"", [Kind.IDLE], [FOREIGN_FRAME[name]])
+    assert found == (b"", [EventKind.IDLE], [FOREIGN_FRAME[name]])
 
 
 @each_name
 def test_text_stays_where_the_rule_is_off(name: str) -> None:
-    assert feed(SERVER_SENT[name], TEXT, FOREIGN_FRAME[name]) == (TEXT, [Kind.IDLE], [])
+    assert feed(SERVER_SENT[name], TEXT, FOREIGN_FRAME[name]) == (TEXT, [EventKind.IDLE], [])
 
 
 @pytest.mark.parametrize("name", KEEPALIVE)
 def test_a_keepalive_becomes_a_blank_line_or_stays(name: str) -> None:
     frame = b'data: {"type":"keepalive"}\n\n'
-    assert feed(SERVER_SENT[name], frame) == (b"\n", [Kind.IDLE], [KEEPALIVE[name]])
-    assert feed(SERVER_SENT[name], frame, KEEPALIVE[name]) == (frame, [Kind.IDLE], [])
+    assert feed(SERVER_SENT[name], frame) == (b"\n", [EventKind.IDLE], [KEEPALIVE[name]])
+    assert feed(SERVER_SENT[name], frame, KEEPALIVE[name]) == (frame, [EventKind.IDLE], [])
 
 
 @each_name
@@ -82,7 +84,7 @@ def test_an_error_event_is_an_error_whatever_its_data(name: str) -> None:
     framing = SERVER_SENT[name]
     repair = framing.repair(framing.context())
     [reported] = repair.feed(b"event: error\ndata: It broke.\n\n")
-    assert reported.kind is Kind.ERROR
+    assert reported.kind is EventKind.ERROR
     assert reported.error is not None
     assert reported.error.message == "It broke."
 
@@ -94,12 +96,12 @@ def test_the_verdict_does_not_change_at_the_end(name: str) -> None:
     [event] = sse.Decoder().feed(ERROR)
     reported = repairer.feed(event)
     ended = repairer.end()
-    assert (ended.data, ended.kind, ended.error) == (b"", Kind.ERROR, reported.error)
+    assert (ended.data, ended.kind, ended.error) == (b"", EventKind.ERROR, reported.error)
 
 
 def test_nothing_is_added_to_a_stream_that_is_complete() -> None:
     framing = FRAMINGS["gemini-array"]
     repair = framing.repair(framing.context())
     repair.feed(b'[{"candidates":[{"finishReason":"STOP"}]}]')
-    assert repair.end()[-1].kind is Kind.TERMINAL
+    assert repair.end()[-1].kind is EventKind.TERMINAL
     assert repair.fail(FAILURE) == b""

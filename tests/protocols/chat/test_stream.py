@@ -13,7 +13,7 @@ from hypothesis import given
 from rule_codes import codes_between
 from strategies.chat_completions import DONE, encode, mutated_streams
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.text import sse
 
@@ -81,45 +81,48 @@ CALLED = chunk({}, "tool_calls")
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        (b"\n", Kind.IDLE),
-        (b": OPENROUTER PROCESSING\n\n", Kind.IDLE),
-        (b"data:\n\n", Kind.IDLE),
-        (b"data: {}\n\n", Kind.IDLE),
-        (b'data: {"tool":"search_files","status":"running"}\n\n', Kind.IDLE),
-        (encode(chunk()), Kind.IDLE),
-        (encode(chunk(usage=USAGE)), Kind.IDLE),
-        (encode(ROLE), Kind.PREAMBLE),
-        (encode(ROLE | {"usage": USAGE}), Kind.PREAMBLE),
-        (encode(chunk({"role": "assistant", "content": None, "tool_calls": []})), Kind.PREAMBLE),
-        (encode(chunk({"audio": None})), Kind.PREAMBLE),
-        (encode(HI), Kind.CONTENT),
-        (encode(chunk({"reasoning_content": "Hm"})), Kind.CONTENT),
-        (encode(chunk({"reasoning": "Hm"})), Kind.CONTENT),
-        (encode(chunk({"refusal": "No."})), Kind.CONTENT),
-        (encode(chunk({"audio": {"id": "a"}})), Kind.CONTENT),
-        (encode(CALL), Kind.CONTENT),
-        (encode(STOP), Kind.CONTENT),
-        (encode(HI) + encode(STOP) + DONE, Kind.CONTENT),
-        (DONE, Kind.ERROR),
-        (b'data: {"half":\n\n', Kind.ERROR),
-        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
-        (encode(chunk({}, "error")), Kind.ERROR),
-        (encode(chunk({}, "network-error")), Kind.ERROR),
-        (encode(finished("stop", native_finish_reason="network_error")), Kind.ERROR),
-        (encode(finished("stop", native_finish_reason="STOP")), Kind.CONTENT),
-        (encode(finished(None, native_finish_reason=None)), Kind.PREAMBLE),
-        (encode(STOP | {"x_groq": {"error": "It fell over."}}), Kind.ERROR),
-        (encode(STOP | {"x_groq": {"id": "req_1", "usage": USAGE}}), Kind.CONTENT),
-        (b'event: error\ndata: {"message":"boom"}\n\n', Kind.ERROR),
-        (b"event: error\ndata: boom\n\n", Kind.ERROR),
-        (b"event: message\n" + encode(HI), Kind.CONTENT),
-        (encode(BASE | {"choices": None, "base_resp": {"status_code": 1002}}), Kind.ERROR),
+        (b"\n", EventKind.IDLE),
+        (b": OPENROUTER PROCESSING\n\n", EventKind.IDLE),
+        (b"data:\n\n", EventKind.IDLE),
+        (b"data: {}\n\n", EventKind.IDLE),
+        (b'data: {"tool":"search_files","status":"running"}\n\n', EventKind.IDLE),
+        (encode(chunk()), EventKind.IDLE),
+        (encode(chunk(usage=USAGE)), EventKind.IDLE),
+        (encode(ROLE), EventKind.PREAMBLE),
+        (encode(ROLE | {"usage": USAGE}), EventKind.PREAMBLE),
+        (
+            encode(chunk({"role": "assistant", "content": None, "tool_calls": []})),
+            EventKind.PREAMBLE,
+        ),
+        (encode(chunk({"audio": None})), EventKind.PREAMBLE),
+        (encode(HI), EventKind.CONTENT),
+        (encode(chunk({"reasoning_content": "Hm"})), EventKind.CONTENT),
+        (encode(chunk({"reasoning": "Hm"})), EventKind.CONTENT),
+        (encode(chunk({"refusal": "No."})), EventKind.CONTENT),
+        (encode(chunk({"audio": {"id": "a"}})), EventKind.CONTENT),
+        (encode(CALL), EventKind.CONTENT),
+        (encode(STOP), EventKind.CONTENT),
+        (encode(HI) + encode(STOP) + DONE, EventKind.CONTENT),
+        (DONE, EventKind.ERROR),
+        (b'data: {"half":\n\n', EventKind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', EventKind.ERROR),
+        (encode(chunk({}, "error")), EventKind.ERROR),
+        (encode(chunk({}, "network-error")), EventKind.ERROR),
+        (encode(finished("stop", native_finish_reason="network_error")), EventKind.ERROR),
+        (encode(finished("stop", native_finish_reason="STOP")), EventKind.CONTENT),
+        (encode(finished(None, native_finish_reason=None)), EventKind.PREAMBLE),
+        (encode(STOP | {"x_groq": {"error": "It fell over."}}), EventKind.ERROR),
+        (encode(STOP | {"x_groq": {"id": "req_1", "usage": USAGE}}), EventKind.CONTENT),
+        (b'event: error\ndata: {"message":"boom"}\n\n', EventKind.ERROR),
+        (b"event: error\ndata: boom\n\n", EventKind.ERROR),
+        (b"event: message\n" + encode(HI), EventKind.CONTENT),
+        (encode(BASE | {"choices": None, "base_resp": {"status_code": 1002}}), EventKind.ERROR),
     ],
 )
-def test_an_event_means_this_to_the_call(event: bytes, kind: Kind) -> None:
+def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
     mended = mend(event)[0]
     assert mended.kind is kind
-    assert (mended.error is not None) == (kind is Kind.ERROR)
+    assert (mended.error is not None) == (kind is EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +341,7 @@ LOST: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize(("stream", "said"), LOST.values(), ids=LOST)
 def test_lost_content_ends_in_the_native_error(stream: bytes, said: str) -> None:
     mended = mend(stream)
-    ended = next(one for one in mended if one.kind is Kind.ERROR)
+    ended = next(one for one in mended if one.kind is EventKind.ERROR)
     assert ended.error is not None
     assert (ended.error.status, said in ended.error.message) == (502, True)
     assert shown(bytes_of(mended))[-1]["error"]["type"] == "server_error"
@@ -434,7 +437,7 @@ def off(stream: bytes, codes: frozenset[str]) -> None:
     """The stream passes as it came, up to its error; unless other rules have found something."""
     mended = mend(stream, disabled=codes)
     assert codes.isdisjoint(codes_of(mended))
-    errors = [number for number, one in enumerate(mended) if one.kind is Kind.ERROR]
+    errors = [number for number, one in enumerate(mended) if one.kind is EventKind.ERROR]
     shows = bytes_of(mended[: errors[0]] if errors else mended)
     if not codes_of(mended):
         assert stream.startswith(shows)

@@ -6,7 +6,7 @@ import pytest
 from rule_codes import codes_between
 from wiremend.clients import traits_of_client
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.gemini.grammar import Grammar
 from wiremend.protocols.gemini.stream import GeminiRepairer
 from wiremend.repair.stream import StreamRepair
@@ -67,7 +67,7 @@ def test_a_clean_stream_passes_byte_for_byte(path: Path) -> None:
         mended = mend(chunks, context_of(path))
         assert text_of(mended) == data
         assert codes_of(mended) == []
-        assert mended[-1].kind is (Kind.ERROR if "error" in path.name else Kind.TERMINAL)
+        assert mended[-1].kind is (EventKind.ERROR if "error" in path.name else EventKind.TERMINAL)
 
 
 @each_broken
@@ -127,29 +127,29 @@ def test_a_transport_failure_ends_the_stream_in_the_native_error(
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
-        (b"\n", Kind.IDLE),
-        (b": keep-alive\n\n", Kind.IDLE),
-        (b"data: {}\n\n", Kind.IDLE),
-        (b"data: \n\n", Kind.IDLE),
-        (b"data: [DONE]\n\n", Kind.IDLE),
-        (b'data: {"usageMetadata":{}}\n\n', Kind.IDLE),
-        (b'data: {"candidates":[],"modelVersion":"x"}\n\n', Kind.IDLE),
-        (b'data: {"promptFeedback":{"safetyRatings":[]}}\n\n', Kind.IDLE),
-        (b'data: {"candidates":[{"content":{"role":"model"},"index":0}]}\n\n', Kind.PREAMBLE),
-        (b'data: {"candidates":[{"content":{"parts":[{"text":""}]}}]}\n\n', Kind.PREAMBLE),
-        (b'data: {"candidates":[{"groundingMetadata":{}}]}\n\n', Kind.CONTENT),
-        (b"data: " + CONTENT + b"\n\n", Kind.CONTENT),
-        (b"data: " + LAST + b"\n\n", Kind.CONTENT),
-        (b'data: {"promptFeedback":{"blockReason":"SAFETY"}}\n\n', Kind.CONTENT),
-        (b'data: {"response":{"usageMetadata":{}},"traceId":"t"}\n\n', Kind.IDLE),
-        (b'data: {"error":{"code":503,"message":"m"}}\n\n', Kind.ERROR),
-        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
+        (b"\n", EventKind.IDLE),
+        (b": keep-alive\n\n", EventKind.IDLE),
+        (b"data: {}\n\n", EventKind.IDLE),
+        (b"data: \n\n", EventKind.IDLE),
+        (b"data: [DONE]\n\n", EventKind.IDLE),
+        (b'data: {"usageMetadata":{}}\n\n', EventKind.IDLE),
+        (b'data: {"candidates":[],"modelVersion":"x"}\n\n', EventKind.IDLE),
+        (b'data: {"promptFeedback":{"safetyRatings":[]}}\n\n', EventKind.IDLE),
+        (b'data: {"candidates":[{"content":{"role":"model"},"index":0}]}\n\n', EventKind.PREAMBLE),
+        (b'data: {"candidates":[{"content":{"parts":[{"text":""}]}}]}\n\n', EventKind.PREAMBLE),
+        (b'data: {"candidates":[{"groundingMetadata":{}}]}\n\n', EventKind.CONTENT),
+        (b"data: " + CONTENT + b"\n\n", EventKind.CONTENT),
+        (b"data: " + LAST + b"\n\n", EventKind.CONTENT),
+        (b'data: {"promptFeedback":{"blockReason":"SAFETY"}}\n\n', EventKind.CONTENT),
+        (b'data: {"response":{"usageMetadata":{}},"traceId":"t"}\n\n', EventKind.IDLE),
+        (b'data: {"error":{"code":503,"message":"m"}}\n\n', EventKind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', EventKind.ERROR),
     ],
 )
-def test_an_event_means_this_to_the_call(data: bytes, kind: Kind) -> None:
+def test_an_event_means_this_to_the_call(data: bytes, kind: EventKind) -> None:
     (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
     assert mended.kind is kind
-    assert (mended.error is not None) == (kind is Kind.ERROR)
+    assert (mended.error is not None) == (kind is EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_errors_are_found_with_every_rule_off() -> None:
     disabled = codes_between("S401", "S499")
     cut = mend([b"data: " + CONTENT + b"\n\n"], StreamContext(disabled=disabled))
     reported = mend([b'data: {"error":{"code":429}}\n\n'], StreamContext(disabled=disabled))
-    assert (cut[-1].kind, reported[-1].kind) == (Kind.ERROR, Kind.ERROR)
+    assert (cut[-1].kind, reported[-1].kind) == (EventKind.ERROR, EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_call_without_name_means_the_only_tool_or_none(
     )
     assert codes_of(mended) == ["S405"]
     if name is None:
-        assert mended[0].kind is Kind.ERROR
+        assert mended[0].kind is EventKind.ERROR
     else:
         assert text_of(mended) == b"data: " + call % name + b"\n\n"
 
@@ -257,7 +257,7 @@ def test_a_call_without_name_means_the_only_tool_or_none(
 def test_a_native_error_keeps_its_bytes(line: bytes) -> None:
     data = b"data: " + line + b"\r\n\r\n"
     (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
-    assert (mended.data, mended.kind) == (data, Kind.ERROR)
+    assert (mended.data, mended.kind) == (data, EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_after_an_error_blank_lines_and_comments_go_without_a_word() -> None:
     repair = StreamRepair(GeminiRepairer(StreamContext()))
     repair.feed(b'data: {"error":{"code":503,"message":"m"}}\n\n')
     after = repair.feed(b"\n: bye\n\ndata: {}\n\n")
-    assert [(one.data, one.kind) for one in after] == [(b"", Kind.IDLE)] * 3
+    assert [(one.data, one.kind) for one in after] == [(b"", EventKind.IDLE)] * 3
     assert codes_of(after) == ["S409"]
 
 

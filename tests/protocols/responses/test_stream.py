@@ -10,7 +10,7 @@ from rule_codes import codes_between
 from strategies.responses import as_event
 from wiremend.clients import traits_of_client
 from wiremend.protocols.base.provider_error import error_of_text, make_error
-from wiremend.protocols.base.repairer import Kind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.responses.grammar import Grammar
 from wiremend.protocols.responses.stream import ResponsesRepairer
 from wiremend.repair.stream import StreamRepair
@@ -141,34 +141,34 @@ def last_data(stream: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        (b": comment\n\n", Kind.IDLE),
-        (b"\n", Kind.IDLE),
-        (b"data:\n\n", Kind.IDLE),
-        (b"data: {}\n\n", Kind.IDLE),
-        (b'data: {"type":"keepalive","sequence_number":1}\n\n', Kind.IDLE),
-        (as_event({"type": "response.metadata"}), Kind.PREAMBLE),
-        (as_event({"type": "codex.rate_limits"}), Kind.PREAMBLE),
-        (stream_of(CREATED), Kind.PREAMBLE),
+        (b": comment\n\n", EventKind.IDLE),
+        (b"\n", EventKind.IDLE),
+        (b"data:\n\n", EventKind.IDLE),
+        (b"data: {}\n\n", EventKind.IDLE),
+        (b'data: {"type":"keepalive","sequence_number":1}\n\n', EventKind.IDLE),
+        (as_event({"type": "response.metadata"}), EventKind.PREAMBLE),
+        (as_event({"type": "codex.rate_limits"}), EventKind.PREAMBLE),
+        (stream_of(CREATED), EventKind.PREAMBLE),
         (
             as_event({"type": "response.queued", "response": response("queued")}),
-            Kind.PREAMBLE,
+            EventKind.PREAMBLE,
         ),
-        (as_event({"type": "response.in_progress", "response": response()}), Kind.PREAMBLE),
-        (as_event(ADDED), Kind.CONTENT),
-        (as_event({"type": "of.tomorrow"}), Kind.CONTENT),
+        (as_event({"type": "response.in_progress", "response": response()}), EventKind.PREAMBLE),
+        (as_event(ADDED), EventKind.CONTENT),
+        (as_event({"type": "of.tomorrow"}), EventKind.CONTENT),
         (
             as_event({"type": "response.completed", "response": response("completed")}),
-            Kind.TERMINAL,
+            EventKind.TERMINAL,
         ),
         (
             as_event({"type": "response.incomplete", "response": response("incomplete")}),
-            Kind.TERMINAL,
+            EventKind.TERMINAL,
         ),
-        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
-        (b'event: error\ndata: {"type":"error","message":"No."}\n\n', Kind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', EventKind.ERROR),
+        (b'event: error\ndata: {"type":"error","message":"No."}\n\n', EventKind.ERROR),
     ],
 )
-def test_an_event_means_this_to_the_call(event: bytes, kind: Kind) -> None:
+def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
     mended = mend([event])[0]
     assert mended.kind is kind
 
@@ -187,7 +187,7 @@ def test_text_may_speak_of_errors() -> None:
     )
     mended = mend([stream])[:-1]
     assert bytes_of(mended) == stream
-    assert {one.kind for one in mended[1:]} == {Kind.CONTENT}
+    assert {one.kind for one in mended[1:]} == {EventKind.CONTENT}
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_failure_after_the_terminal_event_says_nothing() -> None:
     ):
         repairer.feed(event)
     assert repairer.fail(make_error(message="gone")) == b""
-    assert repairer.end().kind is Kind.TERMINAL
+    assert repairer.end().kind is EventKind.TERMINAL
 
 
 def test_an_error_can_be_put_better_after_the_end_was_judged() -> None:
@@ -284,7 +284,7 @@ def test_an_error_can_be_put_better_after_the_end_was_judged() -> None:
     for event in sse.Decoder().feed(stream_of(CREATED, ADDED)):
         repairer.feed(event)
     verdict = repairer.end()
-    assert verdict.kind is Kind.ERROR
+    assert verdict.kind is EventKind.ERROR
     assert verdict.error is not None
     assert verdict.error.status == 502
     ending = repairer.fail(make_error(message="reset by peer"))
@@ -332,13 +332,13 @@ def test_a_call_without_name_takes_the_only_one_that_there_is() -> None:
     )
     mended = bytes_of(mend([stream], StreamContext(tool_names=("read",))))
     assert last_data(mended)["response"]["output"] == [nameless | {"name": "read"}]
-    assert mend([stream], StreamContext(tool_names=("a", "b")))[-1].kind is Kind.ERROR
+    assert mend([stream], StreamContext(tool_names=("a", "b")))[-1].kind is EventKind.ERROR
 
 
 def test_a_withheld_call_can_still_be_tried_again() -> None:
     stream = stream_of(CREATED, ADDED | {"item": CALL | {"name": ""}})
     mended = mend([stream])[1]
-    assert (mended.data, mended.kind) == (b"", Kind.PREAMBLE)
+    assert (mended.data, mended.kind) == (b"", EventKind.PREAMBLE)
 
 
 @pytest.mark.parametrize(
@@ -396,14 +396,18 @@ def test_a_stream_is_completed_only_after_an_item_that_can_be_the_last(
     item: dict[str, Any], is_whole: bool
 ) -> None:
     stream = stream_of(CREATED, ADDED | {"item": item}, DONE | {"item": item})
-    assert (mend([stream])[-1].kind is Kind.TERMINAL) == is_whole
+    assert (mend([stream])[-1].kind is EventKind.TERMINAL) == is_whole
 
 
 @pytest.mark.parametrize(
     ("data", "kind"),
-    [(b"[DONE]", Kind.TERMINAL), (b" ", Kind.TERMINAL), (b"upstream timed out", Kind.ERROR)],
+    [
+        (b"[DONE]", EventKind.TERMINAL),
+        (b" ", EventKind.TERMINAL),
+        (b"upstream timed out", EventKind.ERROR),
+    ],
 )
-def test_text_that_may_tell_of_a_failure_completes_no_stream(data: bytes, kind: Kind) -> None:
+def test_text_that_may_tell_of_a_failure_completes_no_stream(data: bytes, kind: EventKind) -> None:
     whole = stream_of(CREATED, ADDED | {"item": CALL}, DONE | {"item": CALL})
     assert mend([whole + b"data: " + data + b"\n\n"])[-1].kind is kind
 
@@ -422,7 +426,7 @@ def test_a_message_that_is_done_as_incomplete_is_no_whole_answer() -> None:
         DONE | {"item": cut},
     )
     mended = mend([stream])
-    assert mended[-1].kind is Kind.ERROR
+    assert mended[-1].kind is EventKind.ERROR
     assert bytes_of(mended).startswith(stream)
 
 
@@ -516,7 +520,7 @@ def test_errors_are_found_with_every_rule_switched_off() -> None:
     off = StreamContext(disabled=ALL_CODES)
     for name in ("wrapped-error-first", "cut-inside-text"):
         stream = (CORPUS / "broken" / f"{name}.sse").read_bytes()
-        assert Kind.ERROR in [one.kind for one in mend([stream], off)]
+        assert EventKind.ERROR in [one.kind for one in mend([stream], off)]
     for name in (
         "sequence-numbers-missing",
         "item-added-twice",

@@ -15,7 +15,7 @@ from wiremend.protocols.anthropic.usage import EMPTY_MESSAGE, fill_final_usage, 
 from wiremend.protocols.base.draft import ContentLost
 from wiremend.protocols.base.event_repairer import EventRepairer, FrameRules
 from wiremend.protocols.base.provider_error import ProviderError, read_error
-from wiremend.protocols.base.repairer import Kind, StreamContext
+from wiremend.protocols.base.repairer import EventKind, StreamContext
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_edits import Path
@@ -135,10 +135,10 @@ STOP_REASON_FOREIGN = Rule(
     _P,
 )
 
-_KINDS: Mapping[str, Kind] = {
-    "ping": Kind.IDLE,
-    "message_start": Kind.PREAMBLE,
-    "message_stop": Kind.TERMINAL,
+_KINDS: Mapping[str, EventKind] = {
+    "ping": EventKind.IDLE,
+    "message_start": EventKind.PREAMBLE,
+    "message_stop": EventKind.TERMINAL,
 }
 
 
@@ -234,13 +234,13 @@ class AnthropicRepairer(EventRepairer):
         """Write these bytes, or hold them with the blocks."""
         self._blocks.put(raw)
 
-    def dispatch(self, event: sse.Event, value: Any, kind: str) -> Kind:
+    def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Write what an event of the protocol becomes; drop one without a type."""
         if not kind:
             return self.foreign(event)
         handler = self._handlers.get(kind, self._send)
         handler(event, value, self._draft.changed)
-        return _KINDS.get(kind, Kind.CONTENT)
+        return _KINDS.get(kind, EventKind.CONTENT)
 
     # The message's beginning
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.provider_error import ProviderError, error_of_text, make_error
-from wiremend.protocols.base.repairer import Decoder, Kind, Repaired, StreamContext
+from wiremend.protocols.base.repairer import Decoder, EventKind, Repaired, StreamContext
 from wiremend.rules.rule import EventPlace, Rule, start_of
 from wiremend.text import json_value, sse
 from wiremend.text.json_edits import Path
@@ -58,7 +58,7 @@ class EventRepairer(ABC):
         self._events = 0
         self._has_unread = False
         """Text came that is not JSON. It may have reported a failure."""
-        self._ended: Kind | None = None
+        self._ended: EventKind | None = None
         """TERMINAL or ERROR once the stream is over for the client."""
         self._error: ProviderError | None = None
 
@@ -69,7 +69,7 @@ class EventRepairer(ABC):
         """The error that an event of this type reports; None if it reports none."""
 
     @abstractmethod
-    def dispatch(self, event: sse.Event, value: Any, kind: str) -> Kind:
+    def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Write what an event that is not an error becomes, and return what it means.
 
         TERMINAL ends the stream. `kind` is empty where the event has no type. Raises ContentLost.
@@ -132,7 +132,7 @@ class EventRepairer(ABC):
         """Write these bytes."""
         self._draft.out.append(raw)
 
-    def read_done(self, event: sse.Event) -> Kind:
+    def read_done(self, event: sse.Event) -> EventKind:
         """What a `[DONE]` marker means."""
         return self.drop(self.frames.done_marker, event, "[DONE]")
 
@@ -150,7 +150,7 @@ class EventRepairer(ABC):
             kind = self._read(event) if self._ended is None else self._drop_late(event)
         except ContentLost as lost:
             return self._end_in(self._error_of(lost))
-        if kind is Kind.TERMINAL:
+        if kind is EventKind.TERMINAL:
             self._ended = kind
         return self._mended(kind)
 
@@ -165,22 +165,22 @@ class EventRepairer(ABC):
             return self._end_in(self._error_of(lost))
         if not is_complete:
             return self._end_in(self._error_of(ContentLost(self.message_at_end)))
-        self._ended = Kind.TERMINAL
-        return self._mended(Kind.TERMINAL)
+        self._ended = EventKind.TERMINAL
+        return self._mended(EventKind.TERMINAL)
 
     def fail(self, error: ProviderError) -> bytes:
         """The bytes that end the stream in this error; empty if it is complete already."""
-        if self._ended is Kind.TERMINAL:
+        if self._ended is EventKind.TERMINAL:
             return b""
         self._draft.enter(EventPlace(self._events))
         return self._end_in(error).data
 
     # Reading an event
 
-    def _read(self, event: sse.Event) -> Kind:
+    def _read(self, event: sse.Event) -> EventKind:
         if event.data is None:
             self.pass_without_data(event)
-            return Kind.IDLE
+            return EventKind.IDLE
         event = self.framed(event)
         data = event.data or b""
         text = data.strip()
@@ -203,7 +203,7 @@ class EventRepairer(ABC):
             return self._replace_keepalive(event)
         return self.dispatch(event, value, kind)
 
-    def read_text(self, event: sse.Event, text: bytes) -> Kind:
+    def read_text(self, event: sse.Event, text: bytes) -> EventKind:
         """What data that is not JSON means."""
         if event.type == "error":
             message = text.decode("utf-8", "replace").strip()
@@ -212,22 +212,22 @@ class EventRepairer(ABC):
             message = f"The provider sent {self.event_name} that is not valid JSON."
             self._draft.lose(self.frames.broken_event, self.quote(event.data or b""), message)
             self.pass_event(event)
-            return Kind.CONTENT
+            return EventKind.CONTENT
         self._has_unread |= text not in (b"", DONE)
         return self.foreign(event)
 
-    def foreign(self, event: sse.Event, found: str = "") -> Kind:
+    def foreign(self, event: sse.Event, found: str = "") -> EventKind:
         """Drop an event that does not belong to the protocol."""
         found = found or self.quote(event.data or b"")
         return self.drop(self.frames.foreign_frame, event, found)
 
-    def drop(self, rule: Rule, event: sse.Event, found: str) -> Kind:
+    def drop(self, rule: Rule, event: sse.Event, found: str) -> EventKind:
         """Drop an event, unless the rule is disabled."""
         if not self._draft.note(rule, found, "dropped"):
             self.pass_event(event)
-        return Kind.IDLE
+        return EventKind.IDLE
 
-    def _drop_late(self, event: sse.Event) -> Kind:
+    def _drop_late(self, event: sse.Event) -> EventKind:
         """Drop what follows the end. What has no data is dropped without a finding."""
         rule = self.frames.after_the_end
         once = "" if self.frames.notes_once else None
@@ -237,9 +237,9 @@ class EventRepairer(ABC):
             is_on = self._draft.note(rule, self.quote(event.data), "dropped", once=once)
         if not is_on:
             self._draft.out.append(event.raw)
-        return Kind.IDLE
+        return EventKind.IDLE
 
-    def _replace_keepalive(self, event: sse.Event) -> Kind:
+    def _replace_keepalive(self, event: sse.Event) -> EventKind:
         rule = self.frames.keepalive_frame
         if rule is not None and self._draft.note(
             rule, self.quote(event.data or b""), "a blank line"
@@ -247,7 +247,7 @@ class EventRepairer(ABC):
             self.put(b"\n")
         else:
             self.pass_event(event)
-        return Kind.IDLE
+        return EventKind.IDLE
 
     def _type_in(self, value: Any) -> str:
         """The type in an event's data; empty without one that a client could read."""
@@ -263,10 +263,10 @@ class EventRepairer(ABC):
         value["type"] = event.type
         return True
 
-    def _report(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> Kind:
+    def _report(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> EventKind:
         self.report_error(event, value, kind, error)
-        self._ended, self._error = Kind.ERROR, error
-        return Kind.ERROR
+        self._ended, self._error = EventKind.ERROR, error
+        return EventKind.ERROR
 
     # Writing
 
@@ -292,14 +292,14 @@ class EventRepairer(ABC):
         path = self.model_path(value)
         return text if path is None else with_model(text, path, self._context.shown_model)
 
-    def _mended(self, kind: Kind) -> Repaired:
-        error = self._error if kind is Kind.ERROR else None
+    def _mended(self, kind: EventKind) -> Repaired:
+        error = self._error if kind is EventKind.ERROR else None
         return Repaired(b"".join(self._draft.out), kind, self._draft.findings, error)
 
     def _end_in(self, error: ProviderError) -> Repaired:
         self._draft.out.append(self.error_event(error))
-        self._ended, self._error = Kind.ERROR, error
-        return self._mended(Kind.ERROR)
+        self._ended, self._error = EventKind.ERROR, error
+        return self._mended(EventKind.ERROR)
 
     def _error_of(self, lost: ContentLost) -> ProviderError:
         return make_error(status=lost.status, type=self.error_type, message=lost.message)

@@ -18,7 +18,7 @@ from wiremend.rules.rule import Finding
 from wiremend.text.sse import Event
 
 
-class Kind(Enum):
+class EventKind(Enum):
     """What an event means to the life of a call."""
 
     IDLE = "idle"
@@ -39,7 +39,7 @@ class Repaired:
 
     data: bytes
     """The bytes to forward: the event's own, mended ones, several events, or nothing."""
-    kind: Kind
+    kind: EventKind
     findings: list[Finding] = field(default_factory=list)
     error: ProviderError | None = None
     """Set exactly when `kind` is ERROR. `data` then ends a stream whose content was shown."""

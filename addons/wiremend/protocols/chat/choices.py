@@ -1,7 +1,7 @@
 """The choices of a Chat Completions stream: their deltas and finish reasons."""
 
 from wiremend.protocols.base.draft import Draft
-from wiremend.protocols.base.repairer import Kind
+from wiremend.protocols.base.repairer import EventKind
 from wiremend.protocols.chat.chunks import CHUNK_INCOMPLETE, Chunks
 from wiremend.protocols.chat.grammar import CONTENT_KEYS, WHOLE_REASONS, finish_reason_of
 from wiremend.protocols.chat.tool_calls import ToolCalls
@@ -93,24 +93,26 @@ class Choice:
         """Content came, or a call of a kind that passes unchanged."""
         return self.has_content or self._calls.has_others
 
-    def feed(self, data: JsonObject, before: list[bytes]) -> Kind:
+    def feed(self, data: JsonObject, before: list[bytes]) -> EventKind:
         """Repair what a chunk contains of this choice, and return what it means.
 
         Chunks that must come first are added to `before`. Raises ContentLost.
         """
         delta = self._delta_of(data)
         self._write_role(delta)
-        kind = Kind.CONTENT if any(delta.get(key) for key in CONTENT_KEYS) else Kind.PREAMBLE
+        kind = (
+            EventKind.CONTENT if any(delta.get(key) for key in CONTENT_KEYS) else EventKind.PREAMBLE
+        )
         if isinstance(delta.get("tool_calls"), list) and delta["tool_calls"]:
-            kind = Kind.CONTENT
+            kind = EventKind.CONTENT
             self._write_calls(delta)
         unknown = set(delta) - {"role", "tool_calls", *CONTENT_KEYS}
         if any(delta[key] not in (None, "", [], {}) for key in unknown):
-            kind = Kind.CONTENT
+            kind = EventKind.CONTENT
         self._calls.has_others |= isinstance(delta.get("function_call"), dict)
-        self.has_content |= kind is Kind.CONTENT
+        self.has_content |= kind is EventKind.CONTENT
         if data.get("finish_reason") is not None and self._finish(data, before):
-            kind = Kind.CONTENT
+            kind = EventKind.CONTENT
         return kind
 
     def finish_at_done(self) -> list[bytes]:

@@ -9,7 +9,7 @@ from wiremend.protocols.base.draft import ContentLost
 from wiremend.protocols.base.event_repairer import DONE, EventRepairer, FrameRules
 from wiremend.protocols.base.openai_errors import error_type
 from wiremend.protocols.base.provider_error import ProviderError, error_from
-from wiremend.protocols.base.repairer import Kind, StreamContext
+from wiremend.protocols.base.repairer import EventKind, StreamContext
 from wiremend.protocols.chat.choices import Choice
 from wiremend.protocols.chat.chunks import CHUNK_INCOMPLETE, Chunks
 from wiremend.protocols.chat.errors import error_event, error_in
@@ -124,22 +124,22 @@ class ChatRepairer(EventRepairer):
         """Every chunk contains the model's name."""
         return ("model",)
 
-    def dispatch(self, event: sse.Event, value: Any, kind: str) -> Kind:
+    def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Write what a chunk becomes; drop what is none."""
         if not _is_chunk(value):
             return self.foreign(event)
         before: list[bytes] = []
         self._chunks.fill(value)
-        meaning = Kind.IDLE
+        meaning = EventKind.IDLE
         for data in dicts_in(value.get("choices")):
             meaning = _later(meaning, self._choice_of(data).feed(data, before))
         if value.get("usage") and any(choice.has_content for choice in self._choices.values()):
-            meaning = Kind.CONTENT
+            meaning = EventKind.CONTENT
         self._draft.out += before
         self.put(self.send(event, value, kind, changed=self._draft.changed))
         return meaning
 
-    def read_done(self, event: sse.Event) -> Kind:
+    def read_done(self, event: sse.Event) -> EventKind:
         """`[DONE]` ends the stream."""
         if not self._choices:
             raise ContentLost("The provider sent no content.")
@@ -157,7 +157,7 @@ class ChatRepairer(EventRepairer):
         if event.data != DONE and self._draft.note(DONE_MISSING, repr(event.data), "[DONE]"):
             done = sse.with_data(event, DONE)
         self.put(done)
-        return Kind.TERMINAL
+        return EventKind.TERMINAL
 
     def _choice_of(self, data: JsonObject) -> Choice:
         number = data.get("index")
@@ -183,6 +183,6 @@ def _is_native_error(chunk: JsonObject) -> bool:
     return has_message and "choices" not in chunk
 
 
-def _later(kind: Kind, other: Kind) -> Kind:
-    order = (Kind.IDLE, Kind.PREAMBLE, Kind.CONTENT)
+def _later(kind: EventKind, other: EventKind) -> EventKind:
+    order = (EventKind.IDLE, EventKind.PREAMBLE, EventKind.CONTENT)
     return max(kind, other, key=order.index)

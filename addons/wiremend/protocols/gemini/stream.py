@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from wiremend.protocols.base.event_repairer import EventRepairer, FrameRules
 from wiremend.protocols.base.provider_error import ProviderError, read_error
-from wiremend.protocols.base.repairer import Decoder, Kind, StreamContext
+from wiremend.protocols.base.repairer import Decoder, EventKind, StreamContext
 from wiremend.protocols.gemini.array import AFTER_THE_END, ArrayElements
 from wiremend.protocols.gemini.data_lines import DataLines
 from wiremend.protocols.gemini.errors import error_envelope
@@ -177,28 +177,28 @@ class GeminiRepairer(EventRepairer):
         """Write an event with its own data."""
         self.put(self._framing.written(event, [event.data or b""]))
 
-    def dispatch(self, event: sse.Event, value: Any, kind: str) -> Kind:
+    def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Write what the responses in an event become."""
         values = value if isinstance(value, list) else [value]
         if value == {}:
             self.pass_event(event)
-            return Kind.IDLE
+            return EventKind.IDLE
         if not values or not all(is_response(item) for item in values):
             return self.foreign(event, _what(value))
         if values is value and not self._draft.note(
             RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
         ):
             self.pass_event(event)
-            return Kind.CONTENT
+            return EventKind.CONTENT
         self._has_begun = True
-        meaning = Kind.IDLE
+        meaning = EventKind.IDLE
         texts: list[bytes] = []
         for item in values:
             response = unwrapped(item)
             is_changed = self._responses.repair(response)
             self._remember(response)
             texts.append(self.text_of(event, item, changed=is_changed or values is value))
-            if meaning is not Kind.CONTENT:
+            if meaning is not EventKind.CONTENT:
                 meaning = _kind_of(response)
         self.put(self._framing.written(event, texts))
         return meaning
@@ -216,15 +216,15 @@ class GeminiRepairer(EventRepairer):
                 self._finished.add(index)
 
 
-def _kind_of(response: JsonObject) -> Kind:
+def _kind_of(response: JsonObject) -> EventKind:
     """Metadata is idle, a candidate that has nothing yet is preamble, the rest is content."""
     feedback = response.get("promptFeedback")
     if isinstance(feedback, dict) and feedback.get("blockReason"):
-        return Kind.CONTENT
+        return EventKind.CONTENT
     if not response.get("candidates"):
-        return Kind.IDLE
+        return EventKind.IDLE
     is_bare = all(_is_bare(candidate) for candidate in candidates_of(response))
-    return Kind.PREAMBLE if is_bare else Kind.CONTENT
+    return EventKind.PREAMBLE if is_bare else EventKind.CONTENT
 
 
 def _is_bare(candidate: JsonObject) -> bool:

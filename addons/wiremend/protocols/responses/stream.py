@@ -13,7 +13,7 @@ from wiremend.protocols.base.provider_error import (
     make_error,
     read_error,
 )
-from wiremend.protocols.base.repairer import Kind, StreamContext
+from wiremend.protocols.base.repairer import EventKind, StreamContext
 from wiremend.protocols.responses.disposition import Disposition
 from wiremend.protocols.responses.errors import error_event
 from wiremend.protocols.responses.grammar import (
@@ -252,7 +252,7 @@ class ResponsesRepairer(EventRepairer):
         """Whether data that is not JSON is a broken event."""
         return text[:1] in (b"{", b'"') or self.names_an_event(event.type)
 
-    def read_done(self, event: sse.Event) -> Kind:
+    def read_done(self, event: sse.Event) -> EventKind:
         """`[DONE]` belongs to another protocol; it is no event, whatever its line claims."""
         if event.type == "error" or self.names_an_event(event.type):
             return self.read_text(event, DONE)
@@ -262,20 +262,20 @@ class ResponsesRepairer(EventRepairer):
         """Lifecycle events contain the model's name."""
         return ("response", "model") if "response" in value else None
 
-    def dispatch(self, event: sse.Event, value: Any, kind: str) -> Kind:
+    def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Write what an event of the protocol becomes; types that are not known pass."""
         if not kind:
             return self._read_untyped(event, value)
         if kind in UNNUMBERED:
             self.pass_event(event)
-            return Kind.PREAMBLE
+            return EventKind.PREAMBLE
         if not kind.startswith("response."):
             self.pass_event(event)
-            return Kind.CONTENT
+            return EventKind.CONTENT
         if kind in COMPLETE:
             self._complete(value, kind)
             self._send(event, value, kind)
-            return Kind.TERMINAL
+            return EventKind.TERMINAL
         if kind in LIFECYCLE:
             disposition = self._lifecycle(value, kind)
         else:
@@ -284,19 +284,19 @@ class ResponsesRepairer(EventRepairer):
             disposition = self._item_events.feed(value, kind)
         if disposition is Disposition.SENT:
             self._send(event, value, kind)
-            return Kind.PREAMBLE if kind in PREAMBLE else Kind.CONTENT
+            return EventKind.PREAMBLE if kind in PREAMBLE else EventKind.CONTENT
         if self._items.any_shown and self._draft.out:
-            return Kind.CONTENT
+            return EventKind.CONTENT
         # What is withheld is progress all the same, but it can still be taken back.
         is_idle = disposition is Disposition.DROPPED and not self._draft.out
-        return Kind.IDLE if is_idle else Kind.PREAMBLE
+        return EventKind.IDLE if is_idle else EventKind.PREAMBLE
 
-    def _read_untyped(self, event: sse.Event, value: Any) -> Kind:
+    def _read_untyped(self, event: sse.Event, value: Any) -> EventKind:
         if isinstance(value, dict) and value.keys() & OWN_FIELDS:
             what = "an event without a type"
             self._draft.lose(BROKEN_EVENT, what, f"The provider sent {what}.")
             self.pass_event(event)
-            return Kind.CONTENT
+            return EventKind.CONTENT
         return self.foreign(event)
 
     # The response as a whole
