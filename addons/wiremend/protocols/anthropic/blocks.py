@@ -11,7 +11,7 @@ from typing import Any
 
 from wiremend.protocols.anthropic.grammar import EMPTY_BLOCKS, TOOL_BLOCKS, WHOLE_REASONS
 from wiremend.protocols.base.draft import ContentLost, Draft
-from wiremend.protocols.base.generated_ids import made_up_id
+from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.rules.rule import Rule, start_of
 from wiremend.text.json_value import JsonObject, parses
@@ -321,7 +321,7 @@ class Blocks:
                 missing[text] = ""
         elif kind == "tool_use":
             if not block.get("id"):
-                missing["id"] = made_up_id("toolu", self.answer, self.shown)
+                missing["id"] = generated_id("toolu", self.answer, self.shown)
             if not str(block.get("name") or "").strip():
                 if len(self._tool_names) == 1:
                     missing["name"] = self._tool_names[0]

@@ -5,7 +5,7 @@ from typing import Any
 
 from wiremend.protocols.base.body import BodyGrammar, repair_body
 from wiremend.protocols.base.draft import ContentLost, Draft
-from wiremend.protocols.base.generated_ids import made_up_id
+from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.chat.errors import error_in
 from wiremend.protocols.chat.grammar import WHOLE_REASONS, finish_reason_of
@@ -120,7 +120,7 @@ def _repair_call(call: JsonObject, path: Path, answer_id: str, draft: Draft) -> 
     """Fill in a call; the last step of its path is its number."""
     missing: JsonObject = {}
     if not call.get("id"):
-        missing["id"] = made_up_id("call", answer_id, int(path[-1]))
+        missing["id"] = generated_id("call", answer_id, int(path[-1]))
     if not call.get("type"):
         missing["type"] = "function"
     if missing and draft.note_at(

@@ -7,7 +7,7 @@ name, and whether the arguments so far are complete JSON count as well.
 from typing import Any
 
 from wiremend.protocols.base.draft import ContentLost, Draft
-from wiremend.protocols.base.generated_ids import made_up_id
+from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.chat.tool_call import ToolCall
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value
@@ -270,7 +270,7 @@ class ToolCalls:
         missing: JsonObject = {}
         if not _text(fragment.get("id")):
             known = next(iter(call.identities), "")
-            missing["id"] = known or made_up_id("call", stream_id, call.number)
+            missing["id"] = known or generated_id("call", stream_id, call.number)
             call.identities.add(missing["id"])
         if not _text(fragment.get("type")):
             missing["type"] = "function"
