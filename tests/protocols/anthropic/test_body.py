@@ -3,7 +3,7 @@
 import orjson
 import pytest
 from rule_codes import codes_between
-from wiremend.protocols.anthropic.body import mend_body
+from wiremend.protocols.anthropic.body import repair_body
 from wiremend.protocols.base.repairer import StreamContext
 
 CALL = b'{"type":"tool_use","id":"toolu_1","name":"f","input":{"p":1}}'
@@ -36,12 +36,12 @@ FINE = message(b'[{"type":"text","text":"Hi \\u00e9"}]')
     ],
 )
 def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
-    mended = mend_body(body, StreamContext(shown_model="claude-opus-5"))
+    mended = repair_body(body, StreamContext(shown_model="claude-opus-5"))
     assert (mended.data, mended.findings, mended.error) == (body, [], None)
 
 
 def test_another_models_name_is_the_only_thing_that_changes() -> None:
-    mended = mend_body(FINE, StreamContext(shown_model="mine"))
+    mended = repair_body(FINE, StreamContext(shown_model="mine"))
     assert mended.data == FINE.replace(b'"claude-opus-5"', b'"mine"')
 
 
@@ -84,11 +84,11 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
 
 @pytest.mark.parametrize(("body", "expected", "codes"), MENDED.values(), ids=MENDED)
 def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
-    mended = mend_body(body, StreamContext())
+    mended = repair_body(body, StreamContext())
     assert orjson.loads(mended.data) == orjson.loads(expected)
     assert [finding.code for finding in mended.findings] == codes
     off = StreamContext(disabled=codes_between("S151", "S199"))
-    assert mend_body(body, off).data == body
+    assert repair_body(body, off).data == body
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str])
     ],
 )
 def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: str) -> None:
-    error = mend_body(body, StreamContext()).error
+    error = repair_body(body, StreamContext()).error
     assert error is not None
     assert error.status == status
     assert said in error.message
@@ -111,8 +111,8 @@ def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: st
 @pytest.mark.parametrize("reason", [b'"tool_use"', b'"end_turn"', b'"tool_calls"', b"null"])
 def test_a_call_that_is_cut_is_an_error_where_all_is_said_to_be_well(reason: bytes) -> None:
     body = message(b"[%s]" % CUT, reason)
-    mended = mend_body(body, StreamContext())
+    mended = repair_body(body, StreamContext())
     assert mended.error is not None
     assert (mended.error.status, mended.findings[-1].code) == (502, "S154")
     off = StreamContext(disabled=frozenset({"S154"}))
-    assert mend_body(body, off).error is None
+    assert repair_body(body, off).error is None

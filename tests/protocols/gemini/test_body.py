@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_codes import codes_between
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.gemini.body import mend_body
+from wiremend.protocols.gemini.body import repair_body
 
 FINE = (
     b'{"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"},'
@@ -37,7 +37,7 @@ def call(fields: bytes) -> bytes:
     ],
 )
 def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
-    mended = mend_body(body, StreamContext(shown_model="gemini-3-pro"))
+    mended = repair_body(body, StreamContext(shown_model="gemini-3-pro"))
     assert (mended.data, mended.findings, mended.error) == (body, [], None)
 
 
@@ -68,12 +68,12 @@ def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
 )
 def test_a_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
     context = StreamContext(tool_names=("only",))
-    mended = mend_body(body, context)
+    mended = repair_body(body, context)
     assert (mended.data, mended.error) == (expected, None)
     assert [finding.code for finding in mended.findings] == codes
-    again = mend_body(expected, context)
+    again = repair_body(expected, context)
     assert (again.data, again.findings) == (expected, [])
-    off = mend_body(body, StreamContext(disabled=codes_between("S401", "S499")))
+    off = repair_body(body, StreamContext(disabled=codes_between("S401", "S499")))
     assert (off.data, off.findings) == (body, [])
 
 
@@ -100,18 +100,18 @@ def test_a_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> Non
     ],
 )
 def test_a_body_that_cannot_be_used_is_an_error(body: bytes, status: int, message: str) -> None:
-    mended = mend_body(body, StreamContext())
+    mended = repair_body(body, StreamContext())
     assert mended.error is not None
     assert (mended.error.status, mended.error.message) == (status, message)
     assert mended.data == body
 
 
 def test_the_model_asked_for_is_the_model_shown() -> None:
-    mended = mend_body(FINE, StreamContext(shown_model="gemini-2.5-pro"))
+    mended = repair_body(FINE, StreamContext(shown_model="gemini-2.5-pro"))
     assert mended.data == FINE.replace(b"gemini-3-pro", b"gemini-2.5-pro")
     assert mended.findings == []
 
 
 @given(st.binary(max_size=80))
 def test_no_body_is_too_odd(body: bytes) -> None:
-    mend_body(body, StreamContext())
+    repair_body(body, StreamContext())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rule_codes import codes_between
 from strategies.responses import valid_steps
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.responses.body import mend_body
+from wiremend.protocols.responses.body import repair_body
 
 CALL = {
     "id": "fc_1",
@@ -59,7 +59,7 @@ def without(item: dict[str, Any], *keys: str) -> dict[str, Any]:
     ],
 )
 def test_what_is_fine_passes_byte_for_byte(body: bytes) -> None:
-    mended = mend_body(body, CONTEXT)
+    mended = repair_body(body, CONTEXT)
     assert (mended.data, mended.findings, mended.error) == (body, [], None)
 
 
@@ -88,11 +88,11 @@ def test_what_is_fine_passes_byte_for_byte(body: bytes) -> None:
     ],
 )
 def test_what_is_broken_is_mended(given: bytes, becomes: bytes, codes: list[str]) -> None:
-    mended = mend_body(given, CONTEXT)
+    mended = repair_body(given, CONTEXT)
     assert json.loads(mended.data) == json.loads(becomes)
     assert [finding.code for finding in mended.findings] == codes
     assert mended.error is None
-    again = mend_body(mended.data, CONTEXT)
+    again = repair_body(mended.data, CONTEXT)
     assert (again.data, again.findings) == (mended.data, [])
 
 
@@ -131,21 +131,21 @@ def test_what_is_broken_is_mended(given: bytes, becomes: bytes, codes: list[str]
     ],
 )
 def test_what_cannot_be_used_is_an_error(body: bytes, status: int, message: str) -> None:
-    error = mend_body(body, CONTEXT).error
+    error = repair_body(body, CONTEXT).error
     assert error is not None
     assert (error.status, error.message) == (status, message)
 
 
 def test_a_call_without_name_takes_the_only_one_that_there_is() -> None:
-    mended = mend_body(body_of(without(CALL, "name")), StreamContext(tool_names=("read",)))
+    mended = repair_body(body_of(without(CALL, "name")), StreamContext(tool_names=("read",)))
     assert json.loads(mended.data)["output"] == [CALL]
 
 
 def test_the_shown_model_stands_in_the_body() -> None:
-    mended = mend_body(body_of(MESSAGE), StreamContext(shown_model="gpt-4"))
+    mended = repair_body(body_of(MESSAGE), StreamContext(shown_model="gpt-4"))
     assert json.loads(mended.data) == json.loads(body_of(MESSAGE, model="gpt-4"))
     assert mended.findings == []
-    same = mend_body(body_of(MESSAGE), StreamContext(shown_model="gpt-5"))
+    same = repair_body(body_of(MESSAGE), StreamContext(shown_model="gpt-5"))
     assert same.data == body_of(MESSAGE)
 
 
@@ -158,7 +158,7 @@ def test_a_rule_that_is_switched_off_changes_nothing(code: str) -> None:
         "S354": body_of(without(MESSAGE, "role")),
         "S355": body_of(usage={"input_tokens": 1, "output_tokens": 2}),
     }[code]
-    mended = mend_body(broken, StreamContext(disabled=frozenset({code})))
+    mended = repair_body(broken, StreamContext(disabled=frozenset({code})))
     assert (mended.data, mended.findings, mended.error) == (broken, [], None)
 
 
@@ -166,7 +166,7 @@ def test_a_rule_that_is_switched_off_changes_nothing(code: str) -> None:
 def test_what_a_valid_stream_ends_with_is_a_valid_body(steps: list[dict[str, Any]]) -> None:
     response = steps[-1].get("response", {})
     body = json.dumps(response).encode()
-    mended = mend_body(body, CONTEXT)
+    mended = repair_body(body, CONTEXT)
     assert (mended.data, mended.findings) == (body, [])
     assert (mended.error is None) == (response.get("status") != "failed")
 
@@ -197,5 +197,5 @@ def test_what_a_valid_stream_ends_with_is_a_valid_body(steps: list[dict[str, Any
     )
 )
 def test_no_body_makes_a_rule_fail(value: Any) -> None:
-    mended = mend_body(json.dumps(value).encode(), CONTEXT)
+    mended = repair_body(json.dumps(value).encode(), CONTEXT)
     assert mended.error is not None or json.loads(mended.data) is not Ellipsis

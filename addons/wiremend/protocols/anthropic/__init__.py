@@ -1,7 +1,7 @@
 """Anthropic Messages: `POST /v1/messages`."""
 
 from wiremend.protocols.anthropic import errors, request
-from wiremend.protocols.anthropic.body import mend_body
+from wiremend.protocols.anthropic.body import repair_body
 from wiremend.protocols.anthropic.grammar import Grammar
 from wiremend.protocols.anthropic.history import HISTORY_PASSES
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
@@ -24,7 +24,7 @@ ANTHROPIC = Protocol(
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
     make_repairer=AnthropicRepairer,
-    repair_body=mend_body,
+    repair_body=repair_body,
     make_grammar=lambda _: Grammar(),
     error_body=errors.error_envelope,
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from wiremend.protocols.anthropic.grammar import WHOLE_REASONS, stop_reason_of
-from wiremend.protocols.base.body import BodyGrammar, repair_body
+from wiremend.protocols.base.body import BodyGrammar, repair_json_body
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.provider_error import ProviderError, read_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
@@ -61,9 +61,9 @@ BODY_TOOL_INPUT_BROKEN = Rule(
 )
 
 
-def mend_body(body: bytes, context: StreamContext) -> RepairedBody:
+def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
-    return repair_body(_GRAMMAR, body, context)
+    return repair_json_body(_GRAMMAR, body, context)
 
 
 def _error_in(value: Any) -> ProviderError | None:

@@ -30,7 +30,7 @@ class BodyGrammar:
     """The path of the model's name in a parsed body."""
 
 
-def repair_body(grammar: BodyGrammar, body: bytes, context: StreamContext) -> RepairedBody:
+def repair_json_body(grammar: BodyGrammar, body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used.
 
     A body in which nothing is found keeps its bytes, except for the model's name.

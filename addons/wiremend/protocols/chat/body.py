@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from wiremend.protocols.base.body import BodyGrammar, repair_body
+from wiremend.protocols.base.body import BodyGrammar, repair_json_body
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
@@ -63,9 +63,9 @@ BODY_ARGUMENTS_BROKEN = Rule(
 )
 
 
-def mend_body(body: bytes, context: StreamContext) -> RepairedBody:
+def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
-    return repair_body(_GRAMMAR, body, context)
+    return repair_json_body(_GRAMMAR, body, context)
 
 
 def _repair(completion: Any, _: StreamContext, draft: Draft) -> Any:

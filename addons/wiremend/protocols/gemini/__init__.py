@@ -3,7 +3,7 @@
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.gemini import errors, request
-from wiremend.protocols.gemini.body import mend_body
+from wiremend.protocols.gemini.body import repair_body
 from wiremend.protocols.gemini.grammar import Grammar
 from wiremend.protocols.gemini.history import HISTORY_PASSES
 from wiremend.protocols.gemini.stream import GeminiRepairer
@@ -24,7 +24,7 @@ GEMINI = Protocol(
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
     make_repairer=GeminiRepairer,
-    repair_body=mend_body,
+    repair_body=repair_body,
     make_grammar=lambda context: Grammar(context.array),
     error_body=errors.error_envelope,
 )

@@ -5,7 +5,7 @@ A response is the same object as a stream's event, so the rules are the stream's
 
 from typing import Any
 
-from wiremend.protocols.base.body import BodyGrammar, repair_body
+from wiremend.protocols.base.body import BodyGrammar, repair_json_body
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.provider_error import read_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
@@ -18,9 +18,9 @@ from wiremend.protocols.gemini.response import (
 )
 
 
-def mend_body(body: bytes, context: StreamContext) -> RepairedBody:
+def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
-    return repair_body(_GRAMMAR, body, context)
+    return repair_json_body(_GRAMMAR, body, context)
 
 
 def _repair(value: Any, context: StreamContext, draft: Draft) -> Any:

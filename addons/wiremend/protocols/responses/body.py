@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from wiremend.protocols.base.body import BodyGrammar, repair_body
+from wiremend.protocols.base.body import BodyGrammar, repair_json_body
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
@@ -70,9 +70,9 @@ BODY_USAGE = Rule(
 )
 
 
-def mend_body(body: bytes, context: StreamContext) -> RepairedBody:
+def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
     """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
-    return repair_body(_GRAMMAR, body, context)
+    return repair_json_body(_GRAMMAR, body, context)
 
 
 def _error_in(value: Any) -> ProviderError | None:
