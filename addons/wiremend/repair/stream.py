@@ -15,7 +15,7 @@ from wiremend.protocols.base.repairer import (
     Repairer,
     StreamContext,
 )
-from wiremend.repair.tool_names import NamingBack, name_back
+from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
 from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder
@@ -293,11 +293,11 @@ def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
     """A fresh repair for one attempt's event stream."""
     repairer = protocol.make_repairer(context)
     if context.renamed:
-        repairer = NamingBack(repairer, context.renamed, is_array=context.array)
+        repairer = ToolNameRestorer(repairer, context.renamed, is_array=context.array)
     return StreamRepair(repairer, context)
 
 
 def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> RepairedBody:
     """What a buffered 2xx body becomes."""
-    named = name_back(body, context.renamed) if context.renamed else body
+    named = restore_tool_names(body, context.renamed) if context.renamed else body
     return protocol.repair_body(named, context)

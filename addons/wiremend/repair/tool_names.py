@@ -26,7 +26,7 @@ _OPAQUE = frozenset(
 """What a call is given, and what a tool takes, is the tool's own, whatever it is called."""
 
 
-def name_back(data: bytes, renamed: Mapping[str, str]) -> bytes:
+def restore_tool_names(data: bytes, renamed: Mapping[str, str]) -> bytes:
     """The JSON text with each `name` that was changed as the client knows it; else the same."""
     if not any(name.encode() in data for name in renamed):
         return data
@@ -41,7 +41,7 @@ def name_back(data: bytes, renamed: Mapping[str, str]) -> bytes:
     return edits.apply()
 
 
-class NamingBack:
+class ToolNameRestorer:
     """A repairer before which every event gets the client's names back."""
 
     def __init__(
@@ -62,7 +62,7 @@ class NamingBack:
 
     def feed(self, event: sse.Event) -> Repaired:
         """What a complete event becomes. Never raises on any event."""
-        return self._repairer.feed(self._named_back(event))
+        return self._repairer.feed(self._restored(event))
 
     def end(self) -> Repaired:
         """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
@@ -72,10 +72,10 @@ class NamingBack:
         """The bytes that end the stream in this error, given what was fed."""
         return self._repairer.fail(error)
 
-    def _named_back(self, event: sse.Event) -> sse.Event:
+    def _restored(self, event: sse.Event) -> sse.Event:
         if event.data is None:
             return event
-        data = name_back(event.data, self._renamed)
+        data = restore_tool_names(event.data, self._renamed)
         if data is event.data:
             return event
         write = json_array.with_data if self._is_array else sse.with_data
