@@ -70,4 +70,4 @@ class CallSettings:
     def context_at(self, target: int) -> StreamContext:
         """What a repairer may know of the call at this target, as its request is now."""
         renamed = self.fitted.at(target).renamed if self.fitted else {}
-        return replace(self.context, renamed=renamed) if renamed else self.context
+        return replace(self.context, tool_names_by_sent=renamed) if renamed else self.context

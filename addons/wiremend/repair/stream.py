@@ -292,12 +292,14 @@ class StreamRepair:
 def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
     """A fresh repair for one attempt's event stream."""
     repairer = protocol.make_repairer(context)
-    if context.renamed:
-        repairer = ToolNameRestorer(repairer, context.renamed, is_array=context.array)
+    if context.tool_names_by_sent:
+        repairer = ToolNameRestorer(repairer, context.tool_names_by_sent, is_array=context.array)
     return StreamRepair(repairer, context)
 
 
 def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> RepairedBody:
     """What a buffered 2xx body becomes."""
-    named = restore_tool_names(body, context.renamed) if context.renamed else body
+    named = (
+        restore_tool_names(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
+    )
     return protocol.repair_body(named, context)
