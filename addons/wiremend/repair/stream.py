@@ -168,10 +168,10 @@ class StreamRepair:
         if self._gave_up:
             return Repaired(event.raw, EventKind.CONTENT)
         try:
-            told = self._bare_error(event) or event
-            whole = self._without_fields(told) if self._drops_fields else told
+            read = self._bare_error(event) or event
+            whole = self._without_fields(read) if self._drops_fields else read
             mended = self._repairer.feed(whole)
-            if whole is not told:
+            if whole is not read:
                 mended.findings.append(
                     Finding(
                         FIELDS_WITHOUT_DATA.code,
@@ -200,7 +200,7 @@ class StreamRepair:
         if event.data is not None and not _ID_OR_RETRY.search(event.raw):
             return event
         lines = sse.split_lines(event.raw)
-        kept = [one for one in lines if sse.read_field(one.rstrip(b"\r\n"))[0] not in dropped]
+        kept = [line for line in lines if sse.read_field(line.rstrip(b"\r\n"))[0] not in dropped]
         return event if kept == lines else sse.Event(sse.join_lines(kept), event.type, event.data)
 
     def _mend_last(self, event: sse.Event) -> Repaired:

@@ -143,7 +143,9 @@ class ToolCalls:
         filled = False
         for fragment in fragments:
             number = fragment.get("index") if isinstance(fragment, dict) else None
-            call = next((one for one in self._calls if one.is_shown and one.number == number), None)
+            call = next(
+                (call for call in self._calls if call.is_shown and call.number == number), None
+            )
             function = fragment.get("function") if call else None
             if call is None or call.arguments.strip() or not isinstance(function, dict):
                 continue
@@ -172,8 +174,8 @@ class ToolCalls:
     # One fragment
 
     def _repair_one(self, fragment: JsonObject, stream_id: str) -> tuple[JsonObject | None, bool]:
-        given = fragment.get("function")
-        function: JsonObject = given if isinstance(given, dict) else {}
+        raw = fragment.get("function")
+        function: JsonObject = raw if isinstance(raw, dict) else {}
         arguments = _json_of(function.get("arguments"))
         changed = self._write_arguments(function, arguments)
         if not isinstance(fragment.get("id"), str | None) and self._draft.note(
@@ -210,9 +212,9 @@ class ToolCalls:
         return fragment, changed
 
     def _write_arguments(self, function: JsonObject, arguments: str) -> bool:
-        given = function.get("arguments")
-        if isinstance(given, str | None) or not self._draft.note(
-            ARGUMENTS_AS_OBJECT, type(given).__name__, "written as text"
+        raw = function.get("arguments")
+        if isinstance(raw, str | None) or not self._draft.note(
+            ARGUMENTS_AS_OBJECT, type(raw).__name__, "written as text"
         ):
             return False
         function["arguments"] = arguments
@@ -223,11 +225,11 @@ class ToolCalls:
     ) -> ToolCall | None:
         """The call that a fragment belongs to: an open one, or a new one; None if unknown."""
         source = _source(fragment.get("index"))
-        known = self._candidate(source, identity)
-        if known is None and not identity and not name:
+        existing = self._candidate(source, identity)
+        if existing is None and not identity and not name:
             return self._last_for_orphan(source)
-        if known is not None and not known.ends_before(identity, name, arguments):
-            return known
+        if existing is not None and not existing.ends_before(identity, name, arguments):
+            return existing
         call = ToolCall(source)
         self._calls.append(call)
         self._by_source[source] = call
@@ -269,8 +271,8 @@ class ToolCalls:
         call.add(held + arguments)
         missing: JsonObject = {}
         if not _text(fragment.get("id")):
-            known = next(iter(call.identities), "")
-            missing["id"] = known or generated_id("call", stream_id, call.number)
+            existing = next(iter(call.identities), "")
+            missing["id"] = existing or generated_id("call", stream_id, call.number)
             call.identities.add(missing["id"])
         if not _text(fragment.get("type")):
             missing["type"] = "function"
@@ -318,15 +320,15 @@ class ToolCalls:
         self.has_others = self._has_custom = True
         index, identity = fragment.get("index"), _text(fragment.get("id"))
         source = _source(index)
-        known = self._custom.get(source)
-        if identity and (known is None or known[0] != identity):
-            known = self._custom[source] = identity, self._shown
+        existing = self._custom.get(source)
+        if identity and (existing is None or existing[0] != identity):
+            existing = self._custom[source] = identity, self._shown
             self._shown += 1
-        if known is None or (index == known[1] and not isinstance(index, bool | float)):
+        if existing is None or (index == existing[1] and not isinstance(index, bool | float)):
             return False
-        if not self._draft.note(CALL_INDEX, f"index {index!r}", f"index {known[1]}"):
+        if not self._draft.note(CALL_INDEX, f"index {index!r}", f"index {existing[1]}"):
             return False
-        fragment["index"] = known[1]
+        fragment["index"] = existing[1]
         return True
 
 

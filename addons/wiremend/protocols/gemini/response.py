@@ -162,37 +162,37 @@ class ResponseRepairer:
 
     def _repair_list(self, owner: JsonObject, key: str) -> None:
         """Make a list of objects one: null is removed, one object becomes a list of one."""
-        given = owner[key]
-        if given is None:
+        raw = owner[key]
+        if raw is None:
             self._remove(CONTENT_SHAPE, owner, key, f"{key}: null")
-        elif isinstance(given, dict):
+        elif isinstance(raw, dict):
             if self._draft.change(CONTENT_SHAPE, f"{key} is one object", "a list of one"):
-                owner[key] = [given]
-        elif not isinstance(given, list):
-            self._lose(CONTENT_SHAPE, f"{key} is {_kind(given)}")
+                owner[key] = [raw]
+        elif not isinstance(raw, list):
+            self._lose(CONTENT_SHAPE, f"{key} is {_kind(raw)}")
         else:
-            self._repair_items(owner, key, given)
+            self._repair_items(owner, key, raw)
 
-    def _repair_items(self, owner: JsonObject, key: str, given: list[Any]) -> None:
-        odd = [one for one in given if not isinstance(one, dict)]
+    def _repair_items(self, owner: JsonObject, key: str, raw: list[Any]) -> None:
+        odd = [item for item in raw if not isinstance(item, dict)]
         if not odd:
             return
-        if any(one is not None for one in odd):
+        if any(item is not None for item in odd):
             self._lose(CONTENT_SHAPE, f"{key} holds {_kind(odd[0])}")
         elif self._draft.change(CONTENT_SHAPE, f"{key} holds null", "removed"):
-            owner[key] = [one for one in given if one is not None]
+            owner[key] = [item for item in raw if item is not None]
 
     def _repair_indices(self, candidates: list[JsonObject]) -> None:
         indices = [_index(candidate) for candidate in candidates]
         right = list(range(len(indices)))
         if None not in indices and len(set(indices)) == len(indices):
             right = [index or 0 for index in indices]
-        given = [candidate.get("index") for candidate in candidates]
-        if [index or 0 for index in given] == right and not any(
-            isinstance(index, bool | float | str) for index in given
+        raw = [candidate.get("index") for candidate in candidates]
+        if [index or 0 for index in raw] == right and not any(
+            isinstance(index, bool | float | str) for index in raw
         ):
             return
-        if self._draft.change(CANDIDATE_INDEX, f"indices {given!r}"[:80], f"{right!r}"[:80]):
+        if self._draft.change(CANDIDATE_INDEX, f"indices {raw!r}"[:80], f"{right!r}"[:80]):
             for candidate, index in zip(candidates, right, strict=True):
                 candidate["index"] = index
 
@@ -216,15 +216,15 @@ class ResponseRepairer:
                 self._repair_part(part, _index(candidate) or 0)
 
     def _repair_finish_reason(self, candidate: JsonObject) -> None:
-        given = candidate["finishReason"]
-        name = FINISH_REASON_BY_NUMBER.get(given) if type(given) is int else given
+        raw = candidate["finishReason"]
+        name = FINISH_REASON_BY_NUMBER.get(raw) if type(raw) is int else raw
         if not isinstance(name, str) or name.strip() in ("", UNSET_FINISH_REASON):
-            found = f"finishReason {given!r}"[:80]
+            found = f"finishReason {raw!r}"[:80]
             self._remove(FINISH_REASON_EMPTY, candidate, "finishReason", found)
             return
         if name not in FINISH_REASONS and name.upper() in FINISH_REASONS:
             name = name.upper()
-        if name != given and self._draft.change(FINISH_REASON_SPELLED, f"{given!r}", name):
+        if name != raw and self._draft.change(FINISH_REASON_SPELLED, f"{raw!r}", name):
             candidate["finishReason"] = name
 
     def _repair_part(self, part: JsonObject, index: int) -> None:
@@ -255,17 +255,17 @@ class ResponseRepairer:
             call["name"] = self._tool_names[0]
 
     def _repair_args(self, call: JsonObject) -> None:
-        given = call["args"]
+        raw = call["args"]
         replacement: Any = None
-        if given is None or (isinstance(given, str) and not given.strip()):
+        if raw is None or (isinstance(raw, str) and not raw.strip()):
             replacement = {}
-        elif isinstance(given, str):
+        elif isinstance(raw, str):
             with suppress(ValueError):
-                replacement = json_value.read(given)
+                replacement = json_value.read(raw)
         if not isinstance(replacement, dict):
-            what = "broken JSON text" if isinstance(given, str) else _kind(given)
+            what = "broken JSON text" if isinstance(raw, str) else _kind(raw)
             self._lose(ARGS_NOT_AN_OBJECT, f"args is {what}")
-        elif self._draft.change(ARGS_NOT_AN_OBJECT, f"args is {_kind(given)}", "an object"):
+        elif self._draft.change(ARGS_NOT_AN_OBJECT, f"args is {_kind(raw)}", "an object"):
             call["args"] = replacement
 
     def _remove(self, rule: Rule, owner: JsonObject, key: str, found: str) -> None:
@@ -279,15 +279,15 @@ class ResponseRepairer:
 
 def _index(candidate: JsonObject) -> int | None:
     """The candidate's index; 0 where it is missing, None where it cannot be read."""
-    given = candidate.get("index")
-    if given is None:
+    raw = candidate.get("index")
+    if raw is None:
         return 0
-    if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 6:
-        return int(given)
-    if isinstance(given, float) and given.is_integer() and 0 <= given < 1_000_000:
-        return int(given)
-    is_right = isinstance(given, int) and not isinstance(given, bool) and given >= 0
-    return given if is_right else None
+    if isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) < 6:
+        return int(raw)
+    if isinstance(raw, float) and raw.is_integer() and 0 <= raw < 1_000_000:
+        return int(raw)
+    is_right = isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0
+    return raw if is_right else None
 
 
 def _kind(value: Any) -> str:
