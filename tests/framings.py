@@ -45,15 +45,15 @@ class Framing:
         """A fresh repair for such a stream."""
         return stream_repair(self.protocol, context)
 
-    def mend(self, chunks: list[bytes], context: StreamContext) -> list[Repaired]:
+    def repaired(self, chunks: list[bytes], context: StreamContext) -> list[Repaired]:
         """What a client would be shown, once upstream closed."""
         repair = self.repair(context)
-        mended = [one for chunk in chunks for one in repair.feed(chunk)]
-        mended += repair.end()
-        assert not repair.gave_up, [str(f) for one in mended for f in one.findings]
-        assert mended[-1].kind in (EventKind.TERMINAL, EventKind.ERROR)
-        assert all((one.kind is EventKind.ERROR) == (one.error is not None) for one in mended)
-        return mended
+        repaired = [one for chunk in chunks for one in repair.feed(chunk)]
+        repaired += repair.end()
+        assert not repair.gave_up, [str(f) for one in repaired for f in one.findings]
+        assert repaired[-1].kind in (EventKind.TERMINAL, EventKind.ERROR)
+        assert all((one.kind is EventKind.ERROR) == (one.error is not None) for one in repaired)
+        return repaired
 
     def violations(self, stream: bytes) -> list[str]:
         """What is illegal in the stream, by the protocol's grammar."""
@@ -84,11 +84,11 @@ FRAMINGS = {
 }
 
 
-def bytes_of(mended: list[Repaired]) -> bytes:
+def bytes_of(repaired: list[Repaired]) -> bytes:
     """What the client is shown."""
-    return b"".join(one.data for one in mended)
+    return b"".join(one.data for one in repaired)
 
 
-def codes_of(mended: list[Repaired]) -> list[str]:
+def codes_of(repaired: list[Repaired]) -> list[str]:
     """The rules that found something, in order."""
-    return [finding.code for one in mended for finding in one.findings]
+    return [finding.code for one in repaired for finding in one.findings]

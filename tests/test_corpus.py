@@ -43,16 +43,16 @@ def chunkings(data: bytes) -> dict[str, list[bytes]]:
     }
 
 
-def mend(path: Path, chunks: list[bytes]) -> tuple[bytes, list[str]]:
+def repair_stream(path: Path, chunks: list[bytes]) -> tuple[bytes, list[str]]:
     make, _ = PROTOCOLS[path.parts[-3]]
     repair = StreamRepair(make(StreamContext(model="claude-sonnet-4-5", tool_names=("a", "b"))))
-    mended: list[Repaired] = []
+    repaired: list[Repaired] = []
     for chunk in chunks:
-        mended += repair.feed(chunk)
-    if not {one.kind for one in mended} & {EventKind.TERMINAL, EventKind.ERROR}:
-        mended += repair.end()
-    codes = [finding.code for one in mended for finding in one.findings]
-    return b"".join(one.data for one in mended), codes
+        repaired += repair.feed(chunk)
+    if not {one.kind for one in repaired} & {EventKind.TERMINAL, EventKind.ERROR}:
+        repaired += repair.end()
+    codes = [finding.code for one in repaired for finding in one.findings]
+    return b"".join(one.data for one in repaired), codes
 
 
 def violations(path: Path, data: bytes) -> list[str]:
@@ -66,17 +66,17 @@ def test_a_clean_stream_is_valid_and_passes_byte_for_byte(path: Path) -> None:
     data = path.read_bytes()
     assert violations(path, data) == []
     for name, chunks in chunkings(data).items():
-        assert mend(path, chunks) == (data, []), name
+        assert repair_stream(path, chunks) == (data, []), name
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=name_of)
 def test_a_broken_stream_becomes_what_stands_beside_it(path: Path) -> None:
-    mended = path.with_suffix(".mended.sse").read_bytes()
+    repaired = path.with_suffix(".mended.sse").read_bytes()
     codes = path.with_suffix(".findings").read_text().split()
     for name, chunks in chunkings(path.read_bytes()).items():
-        assert mend(path, chunks) == (mended, codes), name
-    assert violations(path, mended) == []
-    assert mend(path, [mended]) == (mended, [])
+        assert repair_stream(path, chunks) == (repaired, codes), name
+    assert violations(path, repaired) == []
+    assert repair_stream(path, [repaired]) == (repaired, [])
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

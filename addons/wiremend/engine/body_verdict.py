@@ -47,10 +47,10 @@ def judge_body(
 
 
 def _judge_success(settings: CallSettings, body: bytes, context: StreamContext) -> BodyVerdict:
-    mended = repair_body(settings.protocol, body, context)
-    if mended.error is None:
-        return BodyVerdict(mended.data, mended.findings)
+    repaired = repair_body(settings.protocol, body, context)
+    if repaired.error is None:
+        return BodyVerdict(repaired.data, repaired.findings)
     if not settings.raise_errors:
         return BodyVerdict(body)
     rule = errors.NOT_A_STREAM if settings.streaming else errors.ERROR_IN_BODY
-    return BodyVerdict(body, mended.findings, mended.error, rule)
+    return BodyVerdict(body, repaired.findings, repaired.error, rule)

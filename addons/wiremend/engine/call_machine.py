@@ -436,10 +436,10 @@ class CallMachine:
         self._show_head(now, actions, head)
         self._show(now, actions, collected)
 
-    def _take(self, now: float, actions: list[Action], mended: Sequence[Repaired]) -> None:
+    def _take(self, now: float, actions: list[Action], repaired: Sequence[Repaired]) -> None:
         """Show what may be shown, in one write, and act on the end of the stream."""
         is_holding = self._is_holding()
-        read = self._response.sort(now, mended, holding=is_holding)
+        read = self._response.sort(now, repaired, holding=is_holding)
         self.findings += read.findings
         if read.has_progress:
             self._deadlines.content_received(now)

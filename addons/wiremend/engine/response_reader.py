@@ -149,7 +149,7 @@ class ResponseReading:
         """Return the bytes that end the stream in this error; empty if none can be written."""
         return (self._repair or self.fresh_repair()).fail(error)
 
-    def sort(self, now: float, mended: Sequence[Repaired], *, holding: bool) -> StreamRead:
+    def sort(self, now: float, repaired: Sequence[Repaired], *, holding: bool) -> StreamRead:
         """Divide events into those that are shown now and those that are held back.
 
         `holding`: a failure can still be hidden from the client. If it can and the
@@ -157,7 +157,7 @@ class ResponseReading:
         """
         read = StreamRead(shows=not holding)
         ready: list[bytes] = []
-        for event in mended:
+        for event in repaired:
             read.findings += event.findings
             read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
             if event.kind in (EventKind.TERMINAL, EventKind.ERROR):

@@ -1,10 +1,8 @@
-"""One attempt's event stream from bytes to mended events, and the rules on framing itself.
-
-The same path serves the live proxy and the offline checker.
-"""
+"""One attempt's event stream, from bytes to repaired events, and the rules on framing itself."""
 
 import re
 
+from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
@@ -81,15 +79,15 @@ STREAM_TOO_LONG = Rule(
 )
 
 STREAM_LIMIT_BYTES = 256 * 1024 * 1024
-"""What is kept of a stream is less than came of it."""
+"""A stream longer than this passes unchanged from there on."""
 FINDINGS_LIMIT = 1000
-"""What is wrong with every event of a stream is not told for ever."""
+"""Stop recording findings after this many per stream."""
 
 _ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
 class StreamRepair:
-    """Feed it the body's bytes; take what each event became. It never raises."""
+    """Feed it the body's bytes; it returns what each event became. It never raises."""
 
     def __init__(
         self,
@@ -115,7 +113,7 @@ class StreamRepair:
 
     @property
     def gave_up(self) -> bool:
-        """Mending ended before the stream: it passes as it comes, event boundaries unknown."""
+        """Repairing stopped: bytes pass unchanged from here, event boundaries unknown."""
         return self._gave_up
 
     @property
@@ -134,12 +132,12 @@ class StreamRepair:
             events = self._decoder.feed(data)
         except sse.EventTooLarge as too_large:
             return [self._too_large(too_large)]
-        mended = [self._mend(event) for event in events]
+        repaired = [self._repair_event(event) for event in events]
         if self._bytes > self._limit_bytes and not self._gave_up:
-            mended.append(self._too_long())
+            repaired.append(self._too_long())
         if self._gave_up:  # what comes next follows on these bytes
-            mended += [Repaired(event.raw, EventKind.CONTENT) for event in self._decoder.end()]
-        return mended
+            repaired += [Repaired(event.raw, EventKind.CONTENT) for event in self._decoder.end()]
+        return repaired
 
     def end(self) -> list[Repaired]:
         """What the last bytes became; the verdict on the whole, TERMINAL or ERROR, comes last."""
@@ -147,12 +145,12 @@ class StreamRepair:
             return [Repaired(b"", EventKind.TERMINAL)]
         if self._verdict is not None:
             return [Repaired(b"", self._verdict.kind, error=self._verdict.error)]
-        mended: list[Repaired] = []
+        repaired: list[Repaired] = []
         for event in self._decoder.end():
-            mended.append(self._mend_last(event))
-        if not mended or mended[-1].kind not in (EventKind.TERMINAL, EventKind.ERROR):
-            mended.append(self._guarded_end())
-        return mended
+            repaired.append(self._repair_last(event))
+        if not repaired or repaired[-1].kind not in (EventKind.TERMINAL, EventKind.ERROR):
+            repaired.append(self._guarded_end())
+        return repaired
 
     def fail(self, error: ProviderError) -> bytes:
         """The bytes that end the stream in this error; empty when none can be written."""
@@ -163,16 +161,16 @@ class StreamRepair:
         except Exception:
             return b""
 
-    def _mend(self, event: sse.Event) -> Repaired:
+    def _repair_event(self, event: sse.Event) -> Repaired:
         self._events += 1
         if self._gave_up:
             return Repaired(event.raw, EventKind.CONTENT)
         try:
             read = self._bare_error(event) or event
             whole = self._without_fields(read) if self._drops_fields else read
-            mended = self._repairer.feed(whole)
+            repaired = self._repairer.feed(whole)
             if whole is not read:
-                mended.findings.append(
+                repaired.findings.append(
                     Finding(
                         FIELDS_WITHOUT_DATA.code,
                         EventPlace(self._events),
@@ -180,12 +178,12 @@ class StreamRepair:
                         "dropped",
                     )
                 )
-            if mended.kind in (EventKind.TERMINAL, EventKind.ERROR):
-                self._verdict = mended
-            self._findings += len(mended.findings)
+            if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
+                self._verdict = repaired
+            self._findings += len(repaired.findings)
             if self._findings > FINDINGS_LIMIT:
-                mended.findings.clear()
-            return mended
+                repaired.findings.clear()
+            return repaired
         except Exception as exception:
             self._gave_up = True
             found = f"{type(exception).__name__} in the rules"
@@ -195,7 +193,7 @@ class StreamRepair:
             return Repaired(event.raw, EventKind.CONTENT, [finding])
 
     def _without_fields(self, event: sse.Event) -> sse.Event:
-        """The event without the lines that make an event of nothing to openai-python."""
+        """The event without the lines that such a client reads as an event of their own."""
         dropped = {b"id", b"retry"} if event.data is not None else {b"id", b"retry", b"event"}
         if event.data is not None and not _ID_OR_RETRY.search(event.raw):
             return event
@@ -203,12 +201,12 @@ class StreamRepair:
         kept = [line for line in lines if sse.read_field(line.rstrip(b"\r\n"))[0] not in dropped]
         return event if kept == lines else sse.Event(sse.join_lines(kept), event.type, event.data)
 
-    def _mend_last(self, event: sse.Event) -> Repaired:
+    def _repair_last(self, event: sse.Event) -> Repaired:
         if event.complete:
-            return self._mend(event)
+            return self._repair_event(event)
         place = EventPlace(self._events + 1)
         if self._bare_error(event) is not None:
-            return self._mend(event)
+            return self._repair_event(event)
         if event.data is None:
             self._events += 1
             # Half a line must not run into what may follow; an array has no lines.
@@ -216,22 +214,22 @@ class StreamRepair:
             return Repaired(b"" if rest else event.raw, EventKind.IDLE)
         end = next((end for end in (b"\r\n", b"\n", b"\r") if event.raw.endswith(end)), b"\n\n")
         completed = event.raw + end
-        if not self._is_whole(event.data):
+        if event.data != DONE and not json_value.parses(event.data):
             finding = Finding(
                 CUT_EVENT.code, place, f"{len(event.raw)} bytes of an unfinished event", "withheld"
             )
             return Repaired(b"", EventKind.IDLE, [finding])
-        mended = self._mend(sse.Event(completed, event.type, event.data))
-        mended.findings.append(
+        repaired = self._repair_event(sse.Event(completed, event.type, event.data))
+        repaired.findings.append(
             Finding(NO_FINAL_BLANK_LINE.code, place, "no blank line at the end", "added")
         )
-        return mended
+        return repaired
 
     def _bare_error(self, event: sse.Event) -> sse.Event | None:
-        """The error that stands there as bare JSON, put on a data line; None for all other events.
+        """An error that came as bare JSON, put on a data line; None for all other events.
 
-        So a gateway answers that promised a stream, or no type at all, and then failed. In an array
-        it is an element like others.
+        Gateways answer so that promised a stream, or gave no content type, and then failed. In an
+        array it is an element like others.
         """
         if self._is_array or event.data is not None:
             return None
@@ -248,15 +246,6 @@ class StreamRepair:
         # After the end it is dropped, or passes as it came where that rule is off.
         raw = sse.encode(data) if self._verdict is None else event.raw
         return sse.Event(raw, "", data)
-
-    def _is_whole(self, data: bytes) -> bool:
-        if data == b"[DONE]":
-            return True
-        try:
-            json_value.read(data)
-        except ValueError:
-            return False
-        return True
 
     def _guarded_end(self) -> Repaired:
         try:

@@ -1,4 +1,4 @@
-"""Whole chat completions: fine ones keep their bytes, the others are mended or an error."""
+"""Whole chat completions: fine ones keep their bytes, the others are repaired or an error."""
 
 import orjson
 import pytest
@@ -37,14 +37,14 @@ def calling(call: bytes, reason: bytes = b'"tool_calls"') -> bytes:
     ],
 )
 def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
-    mended = repair_body(body, StreamContext(shown_model="gpt-5"))
-    assert (mended.data, mended.findings, mended.error) == (body, [], None)
+    repaired = repair_body(body, StreamContext(shown_model="gpt-5"))
+    assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
 
 def test_another_model_s_name_is_the_only_thing_that_changes() -> None:
-    mended = repair_body(FINE, StreamContext(shown_model="mine"))
-    assert mended.data == FINE.replace(b'"gpt-5"', b'"mine"')
-    assert mended.findings == []
+    repaired = repair_body(FINE, StreamContext(shown_model="mine"))
+    assert repaired.data == FINE.replace(b'"gpt-5"', b'"mine"')
+    assert repaired.findings == []
 
 
 MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
@@ -64,9 +64,9 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
 
 @pytest.mark.parametrize(("body", "expected", "codes"), MENDED.values(), ids=MENDED)
 def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
-    mended = repair_body(body, StreamContext())
-    assert orjson.loads(mended.data) == orjson.loads(expected)
-    assert [finding.code for finding in mended.findings] == codes
+    repaired = repair_body(body, StreamContext())
+    assert orjson.loads(repaired.data) == orjson.loads(expected)
+    assert [finding.code for finding in repaired.findings] == codes
     off = StreamContext(disabled=codes_between("S251", "S299"))
     assert repair_body(body, off).data == body
 
@@ -99,8 +99,8 @@ def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: st
 @pytest.mark.parametrize("reason", [b'"tool_calls"', b'"stop"', b'"tool_use"', b"null"])
 def test_a_call_that_is_cut_is_an_error_where_all_is_said_to_be_well(reason: bytes) -> None:
     body = calling(CUT, reason)
-    mended = repair_body(body, StreamContext())
-    assert mended.error is not None
-    assert (mended.error.status, mended.findings[-1].code) == (502, "S254")
+    repaired = repair_body(body, StreamContext())
+    assert repaired.error is not None
+    assert (repaired.error.status, repaired.findings[-1].code) == (502, "S254")
     off = StreamContext(disabled=frozenset({"S254"}))
     assert repair_body(body, off).error is None

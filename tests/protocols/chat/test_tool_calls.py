@@ -29,7 +29,7 @@ def row(shown: dict[str, Any]) -> Row:
     return shown["index"], identity, function.get("name", ...), function.get("arguments", ...)
 
 
-def mend(
+def repair_stream(
     fragments: list[Any], *, off: frozenset[str] = frozenset(), tools: tuple[str, ...] = ()
 ) -> tuple[list[Row], list[str]]:
     """What is shown, each fragment in a delta of its own; then what the calls lack."""
@@ -144,7 +144,7 @@ CASES: dict[str, tuple[list[Row], list[Row], list[str]]] = {
 
 @pytest.mark.parametrize(("came", "shown", "codes"), CASES.values(), ids=CASES)
 def test_calls_are_told_apart(came: list[Row], shown: list[Row], codes: list[str]) -> None:
-    assert mend([fragment(*one) for one in came]) == (shown, codes)
+    assert repair_stream([fragment(*one) for one in came]) == (shown, codes)
 
 
 @pytest.mark.parametrize("code", ["S201", "S203", "S206", "S218"])
@@ -155,7 +155,7 @@ def test_a_rule_that_is_off_leaves_fragments_as_they_came(code: str) -> None:
         "S206": [(0, "c1", "f", "")],
         "S218": [(0, "c1", "f", ""), (0, "c1", "f", "{}")],
     }[code]
-    assert mend([fragment(*one) for one in came], off=frozenset({code})) == (came, [])
+    assert repair_stream([fragment(*one) for one in came], off=frozenset({code})) == (came, [])
 
 
 @pytest.mark.parametrize(
@@ -168,11 +168,11 @@ def test_a_rule_that_is_off_leaves_fragments_as_they_came(code: str) -> None:
 )
 def test_what_is_lost_ends_in_an_error(came: list[Row], tools: tuple[str, ...], said: str) -> None:
     with pytest.raises(ContentLost, match=said):
-        mend([fragment(*one) for one in came], tools=tools)
+        repair_stream([fragment(*one) for one in came], tools=tools)
 
 
 def test_the_only_tool_is_meant_where_none_is_named() -> None:
-    shown, _ = mend([fragment(0, "c1", ..., "{}")], tools=("f",))
+    shown, _ = repair_stream([fragment(0, "c1", ..., "{}")], tools=("f",))
     assert shown == [(0, "c1", "f", "{}")]
 
 

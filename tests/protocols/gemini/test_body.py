@@ -1,4 +1,4 @@
-"""Whole Gemini responses: fine ones keep their bytes, the others are mended or an error."""
+"""Whole Gemini responses: fine ones keep their bytes, the others are repaired or an error."""
 
 import pytest
 from hypothesis import given
@@ -37,8 +37,8 @@ def call(fields: bytes) -> bytes:
     ],
 )
 def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
-    mended = repair_body(body, StreamContext(shown_model="gemini-3-pro"))
-    assert (mended.data, mended.findings, mended.error) == (body, [], None)
+    repaired = repair_body(body, StreamContext(shown_model="gemini-3-pro"))
+    assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
 )
 def test_a_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
     context = StreamContext(tool_names=("only",))
-    mended = repair_body(body, context)
-    assert (mended.data, mended.error) == (expected, None)
-    assert [finding.code for finding in mended.findings] == codes
+    repaired = repair_body(body, context)
+    assert (repaired.data, repaired.error) == (expected, None)
+    assert [finding.code for finding in repaired.findings] == codes
     again = repair_body(expected, context)
     assert (again.data, again.findings) == (expected, [])
     off = repair_body(body, StreamContext(disabled=codes_between("S401", "S499")))
@@ -100,16 +100,16 @@ def test_a_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> Non
     ],
 )
 def test_a_body_that_cannot_be_used_is_an_error(body: bytes, status: int, message: str) -> None:
-    mended = repair_body(body, StreamContext())
-    assert mended.error is not None
-    assert (mended.error.status, mended.error.message) == (status, message)
-    assert mended.data == body
+    repaired = repair_body(body, StreamContext())
+    assert repaired.error is not None
+    assert (repaired.error.status, repaired.error.message) == (status, message)
+    assert repaired.data == body
 
 
 def test_the_model_asked_for_is_the_model_shown() -> None:
-    mended = repair_body(FINE, StreamContext(shown_model="gemini-2.5-pro"))
-    assert mended.data == FINE.replace(b"gemini-3-pro", b"gemini-2.5-pro")
-    assert mended.findings == []
+    repaired = repair_body(FINE, StreamContext(shown_model="gemini-2.5-pro"))
+    assert repaired.data == FINE.replace(b"gemini-3-pro", b"gemini-2.5-pro")
+    assert repaired.findings == []
 
 
 @given(st.binary(max_size=80))

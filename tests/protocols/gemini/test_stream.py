@@ -28,20 +28,20 @@ def context_of(path: Path) -> StreamContext:
     return StreamContext(client=traits_of_client(client), array=path.suffix == ".json")
 
 
-def mend(chunks: list[bytes], context: StreamContext) -> list[Repaired]:
+def repair_stream(chunks: list[bytes], context: StreamContext) -> list[Repaired]:
     repair = StreamRepair(GeminiRepairer(context))
-    mended = [one for chunk in chunks for one in repair.feed(chunk)]
-    mended += repair.end()
+    repaired = [one for chunk in chunks for one in repair.feed(chunk)]
+    repaired += repair.end()
     assert not repair.gave_up
-    return mended
+    return repaired
 
 
-def text_of(mended: list[Repaired]) -> bytes:
-    return b"".join(one.data for one in mended)
+def text_of(repaired: list[Repaired]) -> bytes:
+    return b"".join(one.data for one in repaired)
 
 
-def codes_of(mended: list[Repaired]) -> list[str]:
-    return [finding.code for one in mended for finding in one.findings]
+def codes_of(repaired: list[Repaired]) -> list[str]:
+    return [finding.code for one in repaired for finding in one.findings]
 
 
 def violations(data: bytes, array: bool = False) -> list[str]:
@@ -64,10 +64,12 @@ def test_a_clean_stream_passes_byte_for_byte(path: Path) -> None:
     data = path.read_bytes()
     assert violations(data, context_of(path).array) == []
     for chunks in chunkings(data):
-        mended = mend(chunks, context_of(path))
-        assert text_of(mended) == data
-        assert codes_of(mended) == []
-        assert mended[-1].kind is (EventKind.ERROR if "error" in path.name else EventKind.TERMINAL)
+        repaired = repair_stream(chunks, context_of(path))
+        assert text_of(repaired) == data
+        assert codes_of(repaired) == []
+        assert repaired[-1].kind is (
+            EventKind.ERROR if "error" in path.name else EventKind.TERMINAL
+        )
 
 
 @each_broken
@@ -76,11 +78,11 @@ def test_a_broken_stream_is_mended_as_its_file_says(path: Path) -> None:
     expected = path.with_suffix(f".mended{path.suffix}").read_bytes()
     findings = path.with_suffix(".findings").read_text().split()
     for chunks in chunkings(data):
-        mended = mend(chunks, context_of(path))
-        assert text_of(mended) == expected
-        assert codes_of(mended) == findings
+        repaired = repair_stream(chunks, context_of(path))
+        assert text_of(repaired) == expected
+        assert codes_of(repaired) == findings
     assert violations(expected, context_of(path).array) == []
-    again = mend([expected], context_of(path))
+    again = repair_stream([expected], context_of(path))
     assert (text_of(again), codes_of(again)) == (expected, [])
 
 
@@ -92,8 +94,8 @@ def test_every_rule_has_a_broken_stream() -> None:
 def test_every_broken_stream_breaks_something() -> None:
     for path in BROKEN:
         findings = path.with_suffix(".findings").read_text()
-        mended = path.with_suffix(f".mended{path.suffix}").read_bytes()
-        assert findings or mended != path.read_bytes(), path.name
+        repaired = path.with_suffix(f".mended{path.suffix}").read_bytes()
+        assert findings or repaired != path.read_bytes(), path.name
 
 
 FAILURE = make_error(status=502, message="the connection was reset")
@@ -147,9 +149,9 @@ def test_a_transport_failure_ends_the_stream_in_the_native_error(
     ],
 )
 def test_an_event_means_this_to_the_call(data: bytes, kind: EventKind) -> None:
-    (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
-    assert mended.kind is kind
-    assert (mended.error is not None) == (kind is EventKind.ERROR)
+    (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
+    assert repaired.kind is kind
+    assert (repaired.error is not None) == (kind is EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -187,17 +189,17 @@ def test_the_model_asked_for_is_the_model_shown_and_no_other_byte_moves(
         both = (b"[" + data + b",\n", LAST, b"]") if array else (b"data: " + data + b"\n\n",)
         return b"".join(both) + (b"" if array else b"data: " + LAST + b"\n\n")
 
-    mended = mend([framed(chunk)], StreamContext(shown_model="asked", array=array))
-    assert text_of(mended) == framed(shown)
-    assert codes_of(mended) == []
+    repaired = repair_stream([framed(chunk)], StreamContext(shown_model="asked", array=array))
+    assert text_of(repaired) == framed(shown)
+    assert codes_of(repaired) == []
 
 
 @each_broken
 def test_a_rule_that_is_switched_off_finds_nothing(path: Path) -> None:
     disabled = codes_between("S401", "S499")
     context = StreamContext(disabled=disabled, array=path.suffix == ".json")
-    mended = mend([path.read_bytes()], context)
-    assert disabled.isdisjoint(codes_of(mended))
+    repaired = repair_stream([path.read_bytes()], context)
+    assert disabled.isdisjoint(codes_of(repaired))
 
 
 @pytest.mark.parametrize(
@@ -224,8 +226,10 @@ def test_with_its_rule_off_an_event_passes_as_it_came(data: bytes) -> None:
 
 def test_errors_are_found_with_every_rule_off() -> None:
     disabled = codes_between("S401", "S499")
-    cut = mend([b"data: " + CONTENT + b"\n\n"], StreamContext(disabled=disabled))
-    reported = mend([b'data: {"error":{"code":429}}\n\n'], StreamContext(disabled=disabled))
+    cut = repair_stream([b"data: " + CONTENT + b"\n\n"], StreamContext(disabled=disabled))
+    reported = repair_stream(
+        [b'data: {"error":{"code":429}}\n\n'], StreamContext(disabled=disabled)
+    )
     assert (cut[-1].kind, reported[-1].kind) == (EventKind.ERROR, EventKind.ERROR)
 
 
@@ -237,14 +241,14 @@ def test_a_call_without_name_means_the_only_tool_or_none(
     tool_names: tuple[str, ...], name: bytes | None
 ) -> None:
     call = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":%s}}]}}]}'
-    mended = StreamRepair(GeminiRepairer(StreamContext(tool_names=tool_names))).feed(
+    repaired = StreamRepair(GeminiRepairer(StreamContext(tool_names=tool_names))).feed(
         b"data: " + call % b'""' + b"\n\n"
     )
-    assert codes_of(mended) == ["S405"]
+    assert codes_of(repaired) == ["S405"]
     if name is None:
-        assert mended[0].kind is EventKind.ERROR
+        assert repaired[0].kind is EventKind.ERROR
     else:
-        assert text_of(mended) == b"data: " + call % name + b"\n\n"
+        assert text_of(repaired) == b"data: " + call % name + b"\n\n"
 
 
 @pytest.mark.parametrize(
@@ -256,8 +260,8 @@ def test_a_call_without_name_means_the_only_tool_or_none(
 )
 def test_a_native_error_keeps_its_bytes(line: bytes) -> None:
     data = b"data: " + line + b"\r\n\r\n"
-    (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
-    assert (mended.data, mended.kind) == (data, EventKind.ERROR)
+    (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
+    assert (repaired.data, repaired.kind) == (data, EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -278,11 +282,11 @@ def test_an_error_in_another_shape_becomes_the_native_one(
     line: bytes, error: tuple[int, str]
 ) -> None:
     data = b"data: " + line + b"\n\n"
-    (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
-    assert isinstance(mended.error, ProviderError)
-    assert (mended.error.status, mended.error.message) == error
-    assert mended.data != data
-    assert violations(mended.data) == []
+    (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
+    assert isinstance(repaired.error, ProviderError)
+    assert (repaired.error.status, repaired.error.message) == error
+    assert repaired.data != data
+    assert violations(repaired.data) == []
 
 
 def test_after_an_error_blank_lines_and_comments_go_without_a_word() -> None:
@@ -298,6 +302,6 @@ def test_an_event_that_changes_keeps_its_other_values() -> None:
         b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":'
         b'"{\\"n\\":12345678901234567890123,\\"half\\":\\"\\\\ud83d\\"}"}}]}}]}\n\n'
     )
-    (mended,) = StreamRepair(GeminiRepairer(StreamContext())).feed(event)
-    assert b'"half":"\\ud83d"' in mended.data
-    assert b'"name":"f"' in mended.data
+    (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(event)
+    assert b'"half":"\\ud83d"' in repaired.data
+    assert b'"name":"f"' in repaired.data

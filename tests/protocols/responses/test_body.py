@@ -1,4 +1,4 @@
-"""Whole Responses objects: the valid pass byte for byte, the broken are mended or are errors."""
+"""Whole Responses objects: the valid pass byte for byte, the broken are repaired or are errors."""
 
 import json
 from typing import Any
@@ -59,8 +59,8 @@ def without(item: dict[str, Any], *keys: str) -> dict[str, Any]:
     ],
 )
 def test_what_is_fine_passes_byte_for_byte(body: bytes) -> None:
-    mended = repair_body(body, CONTEXT)
-    assert (mended.data, mended.findings, mended.error) == (body, [], None)
+    repaired = repair_body(body, CONTEXT)
+    assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_what_is_fine_passes_byte_for_byte(body: bytes) -> None:
     ],
 )
 def test_what_is_broken_is_mended(given: bytes, becomes: bytes, codes: list[str]) -> None:
-    mended = repair_body(given, CONTEXT)
-    assert json.loads(mended.data) == json.loads(becomes)
-    assert [finding.code for finding in mended.findings] == codes
-    assert mended.error is None
-    again = repair_body(mended.data, CONTEXT)
-    assert (again.data, again.findings) == (mended.data, [])
+    repaired = repair_body(given, CONTEXT)
+    assert json.loads(repaired.data) == json.loads(becomes)
+    assert [finding.code for finding in repaired.findings] == codes
+    assert repaired.error is None
+    again = repair_body(repaired.data, CONTEXT)
+    assert (again.data, again.findings) == (repaired.data, [])
 
 
 @pytest.mark.parametrize(
@@ -137,14 +137,14 @@ def test_what_cannot_be_used_is_an_error(body: bytes, status: int, message: str)
 
 
 def test_a_call_without_name_takes_the_only_one_that_there_is() -> None:
-    mended = repair_body(body_of(without(CALL, "name")), StreamContext(tool_names=("read",)))
-    assert json.loads(mended.data)["output"] == [CALL]
+    repaired = repair_body(body_of(without(CALL, "name")), StreamContext(tool_names=("read",)))
+    assert json.loads(repaired.data)["output"] == [CALL]
 
 
 def test_the_shown_model_stands_in_the_body() -> None:
-    mended = repair_body(body_of(MESSAGE), StreamContext(shown_model="gpt-4"))
-    assert json.loads(mended.data) == json.loads(body_of(MESSAGE, model="gpt-4"))
-    assert mended.findings == []
+    repaired = repair_body(body_of(MESSAGE), StreamContext(shown_model="gpt-4"))
+    assert json.loads(repaired.data) == json.loads(body_of(MESSAGE, model="gpt-4"))
+    assert repaired.findings == []
     same = repair_body(body_of(MESSAGE), StreamContext(shown_model="gpt-5"))
     assert same.data == body_of(MESSAGE)
 
@@ -158,17 +158,17 @@ def test_a_rule_that_is_switched_off_changes_nothing(code: str) -> None:
         "S354": body_of(without(MESSAGE, "role")),
         "S355": body_of(usage={"input_tokens": 1, "output_tokens": 2}),
     }[code]
-    mended = repair_body(broken, StreamContext(disabled=frozenset({code})))
-    assert (mended.data, mended.findings, mended.error) == (broken, [], None)
+    repaired = repair_body(broken, StreamContext(disabled=frozenset({code})))
+    assert (repaired.data, repaired.findings, repaired.error) == (broken, [], None)
 
 
 @given(valid_steps())
 def test_what_a_valid_stream_ends_with_is_a_valid_body(steps: list[dict[str, Any]]) -> None:
     response = steps[-1].get("response", {})
     body = json.dumps(response).encode()
-    mended = repair_body(body, CONTEXT)
-    assert (mended.data, mended.findings) == (body, [])
-    assert (mended.error is None) == (response.get("status") != "failed")
+    repaired = repair_body(body, CONTEXT)
+    assert (repaired.data, repaired.findings) == (body, [])
+    assert (repaired.error is None) == (response.get("status") != "failed")
 
 
 @given(
@@ -197,5 +197,5 @@ def test_what_a_valid_stream_ends_with_is_a_valid_body(steps: list[dict[str, Any
     )
 )
 def test_no_body_makes_a_rule_fail(value: Any) -> None:
-    mended = repair_body(json.dumps(value).encode(), CONTEXT)
-    assert mended.error is not None or json.loads(mended.data) is not Ellipsis
+    repaired = repair_body(json.dumps(value).encode(), CONTEXT)
+    assert repaired.error is not None or json.loads(repaired.data) is not Ellipsis

@@ -1,9 +1,9 @@
-"""What the engine and a protocol's repairer say to each other.
+"""The interface between the engine and a protocol's repairer.
 
-A repairer is one protocol's grammar at work on one attempt's event stream:
-`feed` takes each event as it came and says which bytes stand for it and what it means
-to the call; `end` is asked when upstream closed cleanly; `fail` is asked for the bytes
-that end the stream in the protocol's own error.
+A repairer applies one protocol's grammar to one attempt's event stream: `feed` takes each event
+as it came, and returns the bytes that replace it and what it means to the call; `end` is called
+when upstream closed cleanly; `fail` returns the bytes that end the stream in the protocol's own
+error.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Repaired:
     """What one event became."""
 
     data: bytes
-    """The bytes to forward: the event's own, mended ones, several events, or nothing."""
+    """The bytes to forward: the event's own, repaired ones, several events, or nothing."""
     kind: EventKind
     findings: list[Finding] = field(default_factory=list)
     error: ProviderError | None = None
@@ -52,7 +52,7 @@ class StreamContext:
     client: ClientTraits = UNKNOWN_CLIENT
     """What is known about the client; see `wiremend.clients`."""
     shown_model: str | None = None
-    """The model name that the response must bear; None leaves it alone."""
+    """The model name that the response must contain; None leaves it unchanged."""
     model: str = ""
     """The requested model, for events that have to be written from nothing."""
     tool_names: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class StreamContext:
     disabled: frozenset[str] = frozenset()
     """Codes of rules that are switched off."""
     tool_names_by_sent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """The client's name of each tool that went under another one."""
+    """The client's name of each tool that was sent under another name."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
 
