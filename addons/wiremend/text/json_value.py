@@ -91,4 +91,4 @@ def objects(value: Any, path: Path) -> Iterator[tuple[Path, JsonObject]]:
 
 def dicts_in(value: Any) -> list[JsonObject]:
     """The objects in a list; none if it is no list."""
-    return [item for _, item in objects(value, ())]
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -32,7 +32,7 @@ class FrameRules:
     broken_event: Rule
     done_marker: Rule
     empty_frame: Rule
-    empty: frozenset[bytes] = frozenset()
+    empty: tuple[bytes, ...] = ()
     """The data, without white space around it, that makes a frame empty."""
     keepalive_frame: Rule | None = None
     keepalives: frozenset[str] = frozenset()

@@ -90,7 +90,7 @@ class GeminiRepairer(EventRepairer):
         broken_event=BROKEN_EVENT,
         done_marker=DONE_MARKER,
         empty_frame=EMPTY_FRAME,
-        empty=frozenset({b""}),
+        empty=(b"",),
     )
     error_type: ClassVar[str] = "UNAVAILABLE"
 

@@ -153,7 +153,7 @@ class ResponsesRepairer(EventRepairer):
         broken_event=BROKEN_EVENT,
         done_marker=FOREIGN_FRAME,
         empty_frame=EMPTY_FRAME,
-        empty=frozenset({b"", b"{}"}),
+        empty=(b"", b"{}"),
         keepalive_frame=KEEPALIVE_FRAME,
         keepalives=KEEPALIVES,
         event_line=EVENT_LINE,
