@@ -139,6 +139,24 @@ def test_the_example_on_the_page_loads_and_contains_the_defaults(page: str, home
     assert provider.api_key.get_secret_value() == "sk-of-the-environment"
 
 
+README_EXAMPLES = re.findall(
+    r"^```toml\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize("text", README_EXAMPLES, ids=range(len(README_EXAMPLES)))
+def test_each_example_of_the_readme_loads(
+    text: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in VARIABLE.findall(text):
+        monkeypatch.setenv(variable, "sk-of-the-environment")
+    config = load(text, home)
+    assert config != Config()
+    named = {route.provider for route in config.models}
+    named |= {model.partition("/")[0] for route in config.models for model in route.fallback}
+    assert named >= {*config.providers}
+
+
 @pytest.mark.parametrize("path", EVERY_PATH)
 def test_every_key_is_in_the_example(path: str) -> None:
     value: Any = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", full_example(), flags=re.MULTILINE))
