@@ -14,7 +14,7 @@ from typing import Any
 import atheris
 
 with contextlib.redirect_stderr(io.StringIO()), atheris.instrument_imports(include=["wiremend"]):
-    from fuzzing.targets import TARGETS, seeds
+    from fuzzing.targets import TARGETS, seeds, target_named
 
 FOLDER = Path(".fuzz")
 MEMORY_LIMIT_MIB = 1024
@@ -100,27 +100,35 @@ def fuzz_one(target: str, seconds: int) -> None:
     atheris.Fuzz()
 
 
+def target(text: str) -> str:
+    """The name of a target. Raises ArgumentTypeError, which argparse reports."""
+    try:
+        return target_named(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+
+
 def main() -> int:
     """Fuzz the targets one after the other; 1 if anything was found."""
     parser = argparse.ArgumentParser(prog="scripts/fuzz")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], metavar="TARGET")
+    parser.add_argument("targets", nargs="*", type=target, metavar="TARGET")
     arguments = parser.parse_args()
     if arguments.alone:
         fuzz_one(arguments.targets[0], arguments.seconds)
     found = 0
-    for target in arguments.targets or TARGETS:
-        command = [sys.executable, __file__, "--alone", "--seconds", str(arguments.seconds), target]
+    for name in arguments.targets or TARGETS:
+        command = [sys.executable, __file__, "--alone", "--seconds", str(arguments.seconds), name]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
-        (FOLDER / target / "log").write_text(done.stdout)
+        (FOLDER / name / "log").write_text(done.stdout)
         runs, memory = DONE.findall(done.stdout), MEMORY.findall(done.stdout)
         lines = COVERAGE.findall(done.stdout)
-        verdict = "nothing found" if done.returncode == 0 else f"FOUND: see .fuzz/{target}/log"
+        verdict = "nothing found" if done.returncode == 0 else f"FOUND: see .fuzz/{name}/log"
         print(
-            f"{target:24} {int((runs or [0])[-1]):>9,} runs, coverage {(lines or ['?'])[-1]:>5}, "
+            f"{name:26} {int((runs or [0])[-1]):>9,} runs, coverage {(lines or ['?'])[-1]:>5}, "
             f"{(memory or ['?'])[-1]:>4} MiB: {verdict}",
             flush=True,
         )

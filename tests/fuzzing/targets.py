@@ -28,13 +28,7 @@ CORPUS = Path(__file__).parent.parent / "corpus"
 FOUND = Path(__file__).parent / "found"
 """Inputs that broke a promise once, by target."""
 
-_FOLDERS = {
-    "anthropic": "anthropic_messages",
-    "chat": "chat_completions",
-    "responses": "responses",
-    "gemini": "gemini",
-    "gemini-array": "gemini",
-}
+_ARRAY = "-array"
 _TOOL_NAMES = [(), ("read",), ("read", "exec")]
 
 
@@ -124,15 +118,34 @@ def locate(data: bytes) -> None:
         parse(edits.apply())
 
 
+STREAMS = {
+    f"{framing.protocol}{_ARRAY if framing.array else ''}": framing for framing in FRAMINGS.values()
+}
+"""The framings by the long name of their protocol."""
+_OF_A_PROTOCOL = ("grammar", "stream", "body")
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "sse": partial(decode, sse.Decoder),
     "sse-rewritten": rewrite_events,
     "json-array": partial(decode, ArrayDecoder),
     "json-spans": locate,
-    **{f"grammar-{name}": partial(judge, framing) for name, framing in FRAMINGS.items()},
-    **{f"stream-{name}": partial(repair_stream, framing) for name, framing in FRAMINGS.items()},
+    **{f"grammar-{name}": partial(judge, framing) for name, framing in STREAMS.items()},
+    **{f"stream-{name}": partial(repair_stream, framing) for name, framing in STREAMS.items()},
     **{f"body-{protocol}": partial(repair_whole, protocol) for protocol in PROTOCOLS.values()},
 }
+
+
+def target_named(text: str) -> str:
+    """The name of a target, in which a user may have written a protocol's short name.
+
+    Raises ValueError with a message for the user.
+    """
+    kind, _, name = text.partition("-")
+    if kind in _OF_A_PROTOCOL:
+        protocol = WireProtocol.parse(name.removesuffix(_ARRAY))
+        text = f"{kind}-{protocol}{_ARRAY if name.endswith(_ARRAY) else ''}"
+    if text not in TARGETS:
+        raise ValueError(f"there is no target {text!r}; the targets are {', '.join(TARGETS)}")
+    return text
 
 
 def seeds(target: str) -> list[bytes]:
@@ -140,8 +153,9 @@ def seeds(target: str) -> list[bytes]:
     kind, _, name = target.partition("-")
     found = [path.read_bytes() for path in sorted((FOUND / target).glob("*"))]
     if kind in ("grammar", "stream"):
-        suffix = "json" if name == "gemini-array" else "sse"
-        files = sorted((CORPUS / _FOLDERS[name]).glob(f"*/*.{suffix}"))
+        suffix = "json" if name.endswith(_ARRAY) else "sse"
+        folder = name.removesuffix(_ARRAY).replace("-", "_")
+        files = sorted((CORPUS / folder).glob(f"*/*.{suffix}"))
         return [path.read_bytes() for path in files] + found
     if kind == "body":
         return _BODIES[PROTOCOLS[WireProtocol(name)]] + found

@@ -1,10 +1,12 @@
 """What is fuzzed holds for its seeds, for pieces of them put together, and for what was found."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .targets import TARGETS, seeds
+from .targets import FOUND, TARGETS, seeds, target_named
 
 each_target = pytest.mark.parametrize("target", TARGETS)
 
@@ -25,3 +27,35 @@ def test_a_target_holds_for_pieces_of_seeds(target: str, data: st.DataObject) ->
         start = data.draw(st.integers(0, len(seed)))
         pieces.append(seed[start : data.draw(st.integers(start, len(seed)))])
     TARGETS[target](data.draw(st.binary(max_size=3)).join(pieces))
+
+
+def test_every_input_that_was_found_belongs_to_a_target() -> None:
+    assert {folder.name for folder in FOUND.iterdir()} <= set(TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("stream-chat", "stream-chat-completions"),
+        ("grammar-anthropic", "grammar-anthropic-messages"),
+        ("body-chat", "body-chat-completions"),
+        *((name, name) for name in TARGETS),
+    ],
+)
+def test_a_target_is_named_with_the_long_or_short_name_of_its_protocol(
+    text: str, name: str
+) -> None:
+    assert target_named(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stream-openai", "expected one of anthropic-messages (or anthropic), "),
+        ("body-gemini-array", "there is no target 'body-gemini-array'; the targets are sse, "),
+        ("html", "there is no target 'html'; the targets are sse, "),
+    ],
+)
+def test_a_target_that_does_not_exist_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        target_named(text)

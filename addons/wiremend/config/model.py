@@ -1,7 +1,7 @@
-"""Every key of wiremend.toml: its type, its default, and in its docstring its unit and meaning.
+"""Every key of wiremend.toml, with its type, its default and its documentation.
 
-Times are in seconds. Every key is optional, but for what an entry of a list is about
-(`match` of `[[models]]`, `base_url` of `[providers.NAME]`).
+The docstrings of sections and keys are user documentation: `config.page` renders them as
+addons/CONFIGURATION.md. `Field(examples=...)` is shown there too, and `InWords` replaces a type.
 """
 
 import difflib
@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -45,7 +46,7 @@ _FRAMING_HEADERS = frozenset(
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` with the nearest of the known ones, in any case; else nothing."""
+    """Return `; did you mean 'x'?` with the most similar known name, ignoring case; else ""."""
     by_lower = {one.lower(): one for one in known}
     near = difflib.get_close_matches(text.lower(), by_lower, n=1)
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
@@ -92,7 +93,7 @@ def _a_path(text: str) -> str:
 
 
 def _a_base_url(text: str) -> str:
-    """Its messages do not quote it: keys are pasted into the query or before the host."""
+    """Messages do not quote the address: users paste keys into its query or before its host."""
     url = _split(text)
     if url is None or url.scheme not in ("http", "https"):
         raise ValueError("expected an address such as 'https://api.example.com'")
@@ -110,7 +111,7 @@ def _a_key(secret: SecretStr) -> SecretStr:
 
 
 def _split(text: str) -> SplitResult | None:
-    """The parts of an address, or None when it is none."""
+    """Return the parts of an address, or None if it is malformed."""
     try:
         url = urlsplit(text)
         host, _ = url.hostname or "", url.port
@@ -129,7 +130,7 @@ def _is_address(text: str) -> bool:
 
 
 def _refuse(*problems: tuple[tuple[str | int, ...], str]) -> None:
-    """Raise one error with these problems, each at its own key below the validated one."""
+    """Raise one ValidationError with all problems, each located at a key of the validated value."""
     if problems:
         raise ValidationError.from_exception_data(
             "configuration",
@@ -147,7 +148,7 @@ def _refuse(*problems: tuple[tuple[str | int, ...], str]) -> None:
 def _refuse_unknown_codes(
     codes: Iterable[str], known: Iterable[str] | None, what: str = "rule"
 ) -> None:
-    """Raise for each code that no known one begins with, at its place in its list."""
+    """Raise a ValidationError located at each list item that is not a prefix of a known code."""
     if known is not None:
         _refuse(
             *(
@@ -158,12 +159,46 @@ def _refuse_unknown_codes(
         )
 
 
-Seconds = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
-Name = Annotated[str, AfterValidator(_a_name)]
+def one_of(values: Iterable[str]) -> str:
+    """Return the values as alternatives in Markdown."""
+    *others, last = (f'`"{value}"`' for value in values)
+    return f"{', '.join(others)} or {last}"
+
+
+@dataclass(frozen=True, slots=True)
+class InWords:
+    """Metadata of a type: what the documentation calls its values."""
+
+    text: str
+    plural: str = ""
+    """By default `text` with an "s"."""
+
+
+Seconds = Annotated[
+    float,
+    Field(strict=True, ge=0, allow_inf_nan=False),
+    InWords("number of seconds", "numbers of seconds"),
+]
+Count = Annotated[int, Field(strict=True, ge=1)]
+ProviderName = Annotated[str, AfterValidator(_a_name), InWords("provider name")]
+ModelName = Annotated[str, AfterValidator(_a_name), InWords("model name")]
+ModelGlob = Annotated[str, AfterValidator(_a_model_glob), InWords("glob of model names")]
+HostGlob = Annotated[str, AfterValidator(_a_host_glob), InWords("host glob")]
+PathGlob = Annotated[str, AfterValidator(_a_path), InWords("path glob")]
+RuleCode = Annotated[
+    str,
+    AfterValidator(_a_code),
+    InWords("rule code or prefix of codes", "rule codes or prefixes of codes"),
+]
+DialectName = Annotated[
+    str,
+    AfterValidator(_a_dialect),
+    InWords(one_of(DIALECTS)),
+]
 
 
 class Section(BaseModel):
-    """Frozen, and nothing unknown in it."""
+    """A table of the configuration. It is immutable and refuses unknown keys."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
@@ -171,27 +206,43 @@ class Section(BaseModel):
 
 
 class Intercept(Section):
-    """Which traffic is opened."""
+    """Which traffic is intercepted.
 
-    hosts: tuple[Annotated[str, AfterValidator(_a_host_glob)], ...] = ()
-    """Globs of hosts whose TLS is opened, besides the built-in providers."""
+    The proxy decrypts the TLS of well-known model providers, of the hosts of `[providers.NAME]`
+    and of the hosts listed here. All other connections are tunnelled without being decrypted.
+    """
+
+    hosts: Annotated[tuple[HostGlob, ...], Field(examples=[["*.llm.example.com"]])] = ()
+    """Additional hosts to intercept, without scheme, port or path. `*` also matches dots."""
     websocket: Literal["refuse", "pass"] = "refuse"
-    """What a WebSocket on a model path meets: 426, so that the client falls back, or nothing."""
+    """How to answer a WebSocket upgrade on a model path: `"refuse"` returns 426, so that clients
+    such as Codex fall back to HTTP at once; `"pass"` forwards it, and its traffic is not
+    repaired."""
 
 
 class Retry(Section):
-    """How often and how long a failed attempt is made again."""
+    """Retries of failed attempts.
+
+    A failed attempt is made again while the client has received nothing that would have to be
+    taken back: after connect failures, resets, early ends, timeouts, retryable statuses and errors
+    inside a 200. The backoff is exponential with full jitter. A retry budget for each provider and
+    a circuit breaker for each provider and model limit the retries further.
+    """
 
     attempts: Annotated[int, Field(strict=True, ge=1, le=20)] = 4
-    """Tries per call, the first one included."""
+    """Attempts at each target of a call (the first model and each `fallback`), the first one
+    included. 1 means no retries."""
     backoff_initial: Seconds = 0.5
-    """Seconds: the longest wait before the second try; it doubles with each further one."""
+    """Upper bound of the wait before the first retry. It doubles with each further retry. It must
+    not exceed `backoff_max`."""
     backoff_max: Seconds = 8.0
-    """Seconds: no wait of our own is longer."""
+    """Highest upper bound of the wait before a retry."""
     max_elapsed: Seconds = 120.0
-    """Seconds from the first attempt, after which no other one is begun."""
+    """No retry starts later than this after the start of the call."""
     retry_after_max: Seconds = 60.0
-    """Seconds: when the provider asks for a longer wait, its error goes to the client."""
+    """The longest wait requested by the provider (`Retry-After` and similar headers) that is
+    observed. If it requests a longer one, the attempt is not repeated: the next `fallback` is
+    tried, or the client receives the error."""
 
     @model_validator(mode="after")
     def _initial_is_within_max(self) -> "Retry":
@@ -205,61 +256,78 @@ class Retry(Section):
 
 
 class Timeouts(Section):
-    """Limits of one attempt, in seconds, its body included; 0 means none."""
+    """Time limits. 0 means no limit.
+
+    `total` applies to the whole call with its retries, every other limit to one attempt. An
+    attempt that exceeds a limit has failed and may be made again (see `[retry]`).
+    """
 
     connect: Seconds = 10.0
-    """Seconds to connect, TLS included."""
+    """From the start of an attempt to an established connection, TLS handshake included."""
     first_byte: Seconds = 300.0
-    """Seconds from a streaming request to the first byte of its response."""
+    """Streaming calls: from the request sent to the head of the response."""
     answer: Seconds = 900.0
-    """The same for a request that does not stream: it is silent until its answer is complete."""
+    """Other calls: from the request sent to the end of the response. Providers send nothing until
+    such a response is complete."""
     idle: Seconds = 120.0
-    """Seconds between any two bytes of a stream."""
+    """Between any two bytes of a response body."""
     progress: Seconds = 600.0
-    """Seconds between events with content; pings, comments and blank lines do not count."""
+    """Between two events with content in a stream. Pings, comments and blank lines do not
+    count."""
     total: Seconds = 0.0
-    """Seconds for the whole attempt: the only limit that cuts a healthy stream."""
+    """The whole call. This is the only limit that also ends a healthy stream."""
 
 
 class Heartbeat(Section):
-    """Keep-alives toward the client of a silent stream."""
+    """Keep-alives for streaming clients that receive nothing else."""
 
     after: Seconds = 15.0
-    """Seconds of silence toward the client before the first one; 0 means never."""
+    """Silence toward the client before the first keep-alive. 0 means that none is sent."""
     interval: Seconds = 15.0
-    """Seconds between two of them; 0 means the same as `after`."""
+    """Silence before each further keep-alive. 0 means the value of `after`."""
 
 
 class Rules(Section):
-    """Which rules are off."""
+    """Disabling rules.
 
-    disable: tuple[Annotated[str, AfterValidator(_a_code)], ...] = ()
-    """Codes of rules, or the beginnings of codes."""
+    Everything that wiremend detects, repairs or reports has a code, such as `S105`.
+    [RULES.md](RULES.md) lists all of them. A disabled rule neither changes anything nor reports a
+    finding. A code that matches no rule is an error.
+    """
+
+    disable: Annotated[tuple[RuleCode, ...], Field(examples=[["S116", "T"]])] = ()
+    """The rules to disable: complete codes, or prefixes that select all codes that begin with
+    them. `"S116"` is one rule, `"S1"` are the stream rules of one protocol, `"T"` are all rules
+    on tools."""
 
     @field_validator("disable")
     @classmethod
     def _are_known(cls, disable: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Against the `known_codes` of the validation's context, if it has any."""
+        """Check against the `known_codes` of the validation's context, if there are any."""
         _refuse_unknown_codes(disable, (info.context or {}).get("known_codes"))
         return disable
 
 
 class When(Section):
-    """`when` of `[[models]]`: all that is said must hold."""
+    """Conditions on a call's request. All conditions that are set must hold."""
 
-    streaming: StrictBool | None = None
-    """The call streams, or does not."""
-    tools_min: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """At least so many tools are offered."""
-    input_tokens_over: Annotated[int, Field(strict=True, ge=0)] | None = None
-    """The input has more tokens than this, estimated as bytes of text over four."""
-    has_images: StrictBool | None = None
-    """There is an image anywhere in the conversation, or none."""
-    thinking: StrictBool | None = None
-    """Thinking or reasoning is asked for, or not."""
+    streaming: Annotated[StrictBool | None, Field(examples=[True])] = None
+    """Whether the call streams."""
+    tools_min: Annotated[Count | None, Field(examples=[1])] = None
+    """The smallest number of tools that the request offers."""
+    input_tokens_over: Annotated[
+        Annotated[int, Field(strict=True, ge=0), InWords("whole number of tokens")] | None,
+        Field(examples=[60000]),
+    ] = None
+    """The input has more tokens than this. The number is estimated: bytes of text divided by
+    4, plus 1500 for each image."""
+    has_images: Annotated[StrictBool | None, Field(examples=[False])] = None
+    """Whether there is an image anywhere in the conversation."""
+    thinking: Annotated[StrictBool | None, Field(examples=[False])] = None
+    """Whether the request asks for thinking (reasoning)."""
 
     def accepts(self, shape: CallShape) -> bool:
-        """Whether a call of this shape is meant."""
+        """Return whether a call of this shape fulfils all conditions."""
         return (
             self.streaming in (None, shape.streaming)
             and (self.tools_min is None or shape.tools >= self.tools_min)
@@ -270,20 +338,36 @@ class When(Section):
 
 
 class ModelRoute(Section):
-    """`[[models]]`: what is done with a requested model. The first entry that matches counts."""
+    """Routes: which model and provider a call is sent to.
 
-    match: Annotated[str, AfterValidator(_a_model_glob)]
-    """A glob on the requested model, upper and lower case alike."""
-    when: When | None = None
-    """What the call must look like besides; without it any call is meant."""
-    model: Name | None = None
-    """The model to ask for instead; without it the requested one."""
-    provider: Name | None = None
-    """The name of a `[providers]` entry of the same protocol to send it to, with its key."""
-    fallback: tuple[Name, ...] = ()
-    """Models to ask when that one fails for good; `PROVIDER/MODEL` asks another provider."""
+    The first entry whose `match` and `when` fit is applied, and no other. So long-context,
+    thinking, image or background calls can go to different models. Responses still contain the
+    model name that the client requested.
+
+    A `match` without wildcards is added to the lists of models that clients request
+    (`GET /v1/models`). Token counts are requested from the provider that the call would be sent
+    to, and estimated if it cannot count.
+    """
+
+    match: Annotated[ModelGlob, Field(examples=["claude-haiku-*"])]
+    """The requested models that the entry is for, ignoring case. `*`, `?` and `[...]` are
+    wildcards; a literal name that contains brackets matches itself."""
+    when: Annotated[When | None, InWords("table, see below")] = None
+    """Conditions on the call. Without it the entry is for any call."""
+    model: Annotated[ModelName | None, Field(examples=["minimax-m3"])] = None
+    """The model to request instead. Without it the requested one is kept."""
+    provider: Annotated[ProviderName | None, Field(examples=["opencode-go"])] = None
+    """The `[providers.NAME]` entry to send the call to, with its key. It must speak the protocol
+    of the call. The client's credentials are removed. Without it the call goes to the provider
+    that the client addressed, with the client's credentials."""
+    fallback: Annotated[tuple[ModelName, ...], Field(examples=[["qwen3.7-plus", "kimi-k3"]])] = ()
+    """Models to try in order when the one before has failed for good: attempts used up, circuit
+    breaker open, unknown model, or quota used up. `"PROVIDER/MODEL"` tries a model of another
+    `[providers.NAME]` entry, for example `"moonshot/kimi-k3"`."""
     stream: Literal["live", "guarded", "buffered"] = "live"
-    """When content is shown: at once, after its beginning proved good, or when it is complete."""
+    """When the client receives content: `"live"` forwards it at once; `"guarded"` holds it until
+    4 KiB or 3 seconds of it have arrived, so that a stream that fails early can be retried
+    invisibly; `"buffered"` holds it until the response is complete."""
 
     @model_validator(mode="after")
     def _fallbacks_differ(self) -> "ModelRoute":
@@ -298,30 +382,66 @@ class ModelRoute(Section):
 
 
 class Provider(Section):
-    """`[providers.NAME]`: another address for calls."""
+    """Providers: the addresses and credentials that routes can use. NAME is your choice.
 
-    base_url: Annotated[str, AfterValidator(_a_base_url)]
-    """Where it is: what comes before the request's own path."""
-    api_key: Annotated[SecretStr, AfterValidator(_a_key)] = SecretStr("")
-    """Its key; `${NAME}` in it is the environment variable NAME."""
-    api_key_file: Annotated[str, AfterValidator(_a_name)] | None = None
-    """A file that holds the key and nothing else, readable by its owner alone; in place of
-    `api_key`. A relative path starts at the configuration's directory."""
-    schema_dialect: Annotated[str, AfterValidator(_a_dialect)] | None = None
-    """What its tools' schemas must be written in: "plain" leaves them alone; without it, what is
+    Each target receives tools that it accepts: their schemas in its dialect of JSON Schema, under
+    names that it allows; responses contain the client's own names again. What each known target
+    requires, with the source of that knowledge, is in [wiremend/targets/](wiremend/targets/). A
+    target that is not listed there gets the repairs of the dialect `plain`. No tool is ever
+    removed. If there are too many (OpenAI accepts 128), the client receives the provider's error,
+    extended by the number of tools of each MCP server; an error about `tools.78` is extended by
+    the name of that tool.
+    """
+
+    base_url: Annotated[
+        str,
+        AfterValidator(_a_base_url),
+        InWords("address"),
+        Field(examples=["https://opencode.ai/zen/go"]),
+    ]
+    """`http` or `https` address that precedes the path of the request. If it ends in a version
+    (`/v1`), that version replaces the request's. It contains no user, password, query or
+    fragment."""
+    api_key: Annotated[
+        SecretStr,
+        AfterValidator(_a_key),
+        InWords("string, may contain `${NAME}`"),
+        Field(examples=["${OPENCODE_API_KEY}"]),
+    ] = SecretStr("")
+    """The key, sent in the header that the call's protocol uses. `${NAME}` is replaced by the
+    environment variable NAME. Without a key, only `headers` can contain a credential."""
+    api_key_file: Annotated[
+        Annotated[str, AfterValidator(_a_name), InWords("file path")] | None,
+        Field(examples=["~/.config/opencode.key"]),
+    ] = None
+    """A file to use instead of `api_key`. It contains the key and nothing else, and only its owner
+    may have access to it (`chmod 600`). A relative path starts at the directory of the
+    configuration file, `~` is the home directory."""
+    schema_dialect: Annotated[DialectName | None, Field(examples=["moonshot"])] = None
+    """The dialect of JSON Schema for tools. `"plain"` requires an object with properties at the
+    root and leaves the rest alone; `"basic"` is what every provider accepts. Without it, what is
     known of the host and model decides."""
-    headers: Mapping[str, SecretStr] = {}
-    """Headers that replace the client's; `${NAME}` is read in those that carry a credential."""
-
-    message_rules: tuple[Annotated[str, AfterValidator(_a_code)], ...] | None = None
-    """Codes, or their beginnings, of the Q rules that are on for it; without it, those that it is
-    known to need."""
-    max_output_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
-    """Tokens: a call that allows more output is lowered to this."""
+    headers: Annotated[
+        Mapping[str, SecretStr],
+        InWords("table of strings"),
+        Field(examples=[{"user-agent": "opencode/1.0"}]),
+    ] = {}
+    """Headers that replace the client's. In headers that can carry a credential, such as
+    `authorization`, `${NAME}` is replaced by the environment variable NAME. Headers that frame the
+    message (`host`, `content-length`, ...) cannot be set."""
+    message_rules: Annotated[tuple[RuleCode, ...] | None, Field(examples=[["Q1"]])] = None
+    """The Q rules (on messages and parameters) that are enabled for this provider. `[]` disables
+    all of them. Without it, those that the target is known to need are enabled."""
+    max_output_tokens: Annotated[
+        Annotated[int, Field(strict=True, ge=1), InWords("whole number of tokens")] | None,
+        Field(examples=[32768]),
+    ] = None
+    """The largest output limit that the provider accepts. A call that requests more is lowered to
+    it. Without it the limit is not changed."""
 
     @property
     def host(self) -> str:
-        """The host name in its address."""
+        """The host name of `base_url`, in lower case."""
         return urlsplit(self.base_url).hostname or ""
 
     @field_validator("message_rules")
@@ -337,7 +457,7 @@ class Provider(Section):
     @field_validator("headers")
     @classmethod
     def _can_be_sent(cls, headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
-        """Its messages do not quote values: any header may carry a secret."""
+        """Messages do not quote values: any header may contain a secret."""
         times = Counter(name.lower() for name in headers)
         problems: list[tuple[tuple[str], str]] = []
         for name, value in headers.items():
@@ -354,18 +474,38 @@ class Provider(Section):
 
 
 class LearntLesson(Section):
-    """`[[lessons]]`: what a provider is known to refuse; `wiremend.lessons` writes them."""
+    """Lessons: what a provider is known to refuse.
 
-    provider: Name
-    """The name of a `[providers]` entry, or a host."""
-    kind: LessonKind
-    """What is done about it."""
-    model: Name = "*"
-    """A glob on the model, upper and lower case alike."""
-    value: str = ""
-    """The dialect, the value of the header, or the path of the field."""
-    tool: str = ""
-    """The tool, as the client calls it; without it every tool."""
+    You do not have to write lessons. When a provider answers 400 and names a tool, a field or a
+    value of the `anthropic-beta` header, just that is changed and the request is sent once more.
+    If it is accepted, the lesson is applied to that provider and model until the proxy ends. The
+    mitmproxy command `wiremend.lessons` prints what was learnt in the form of these entries, and
+    so does the log when the proxy ends: paste them into the configuration to keep them. If a
+    changed request is refused for another reason, it is sent once as the client wrote it.
+    """
+
+    provider: Annotated[
+        str,
+        AfterValidator(_a_name),
+        InWords("provider name or host"),
+        Field(examples=["opencode-go"]),
+    ]
+    """The `[providers.NAME]` entry, or the host, that refuses it."""
+    kind: Annotated[LessonKind, Field(examples=["schema-dialect"])]
+    """What is changed: `"schema-dialect"` converts schemas to the dialect `value`, `"tool-names"`
+    renames tools by the rules of the dialect `value`, `"unique-names"` makes tool names distinct,
+    `"custom-type"` removes `"type": "custom"` from tools, `"beta"` removes `value` from the
+    `anthropic-beta` header, `"field"` removes the field at the path `value`, `"as-is"` sends tools
+    unchanged."""
+    model: Annotated[
+        str, AfterValidator(_a_name), InWords("glob of model names"), Field(examples=["kimi-*"])
+    ] = "*"
+    """The models that refuse it, ignoring case."""
+    value: Annotated[str, Field(examples=["moonshot"])] = ""
+    """A dialect, a header value, or the path of a field, in which `*` stands for every item of a
+    list. Required for the kinds whose description mentions it."""
+    tool: Annotated[str, InWords("tool name"), Field(examples=["mcp__notion__create"])] = ""
+    """The tool, by the client's name for it. Without it every tool."""
 
     @model_validator(mode="after")
     def _value_fits_kind(self) -> "LearntLesson":
@@ -383,32 +523,44 @@ class LearntLesson(Section):
 
 
 class Access(Section):
-    """Which web pages may use the keys of the configuration."""
+    """Which web pages may use the configured keys.
 
-    origins: tuple[Annotated[str, AfterValidator(normalized_origin)], ...] = ()
-    """Exact origins, such as "https://app.example", of web pages whose calls may be sent to a
-    provider with its configured key; a call from any other web page is answered with 403 instead.
-    There are no wildcards: "*" would let every page that the user opens spend the keys. "null" is
-    refused as well, since any page can send it from a sandboxed frame."""
+    The proxy listens on 127.0.0.1, or on the address given by `--listen-host`. Web pages can send
+    requests to that port too. Except in reverse mode, the proxy refuses requests that are
+    addressed to itself instead of being sent through it. A call that would use a configured key
+    and carries `Origin`, `Sec-Fetch-Site` or `Sec-Fetch-Dest`, as those of web pages do, is
+    answered with 403 unless its origin is listed here.
+    """
+
+    origins: Annotated[
+        tuple[Annotated[str, AfterValidator(normalized_origin), InWords("origin")], ...],
+        Field(examples=[["https://app.example"]]),
+    ] = ()
+    """Exact origins of web pages whose calls may be sent with a configured key. There are no
+    wildcards: `"*"` would let every page that the user opens spend the keys. `"null"` is refused
+    as well, since any page can send it from a sandboxed frame."""
 
 
 class FireAndForget(Section):
-    """Paths that are answered 204 at once."""
+    """Paths whose responses nobody reads.
 
-    paths: tuple[Annotated[str, AfterValidator(_a_path)], ...] = (
-        "/session/*/prompt_async",
-        "/*/prompt_async",
-    )
-    """Globs of paths; `*` stands for anything within one segment."""
+    Some servers answer such a POST with a 204 that never ends. The client receives a complete 204
+    instead, and the call is carried to its end in the background.
+    """
+
+    paths: tuple[PathGlob, ...] = ("/session/*/prompt_async", "/*/prompt_async")
+    """The paths of such requests, without query. `*` matches within one path segment."""
     ack_after: Seconds = 5.0
-    """Seconds to wait for upstream's own status before answering; 0 answers at once."""
+    """How long to wait for the provider's own status before the client receives 204. 0 answers at
+    once."""
 
 
 class Shutdown(Section):
     """How the proxy stops."""
 
     grace: Seconds = 30.0
-    """Seconds that running streams may take to finish after SIGTERM."""
+    """How long running calls may take to finish after SIGTERM; new calls receive 503. A second
+    SIGTERM stops the proxy at once. 0 means that running calls are not awaited."""
 
 
 class Config(Section):
@@ -443,7 +595,7 @@ class Config(Section):
         return self
 
     def disabled_codes(self, codes: Iterable[str]) -> frozenset[str]:
-        """Those of the given rule codes that are switched off, beginnings of codes expanded."""
+        """Return those of the given rule codes that are disabled, by code or by prefix."""
         return frozenset(code for code in codes if code.startswith(self.rules.disable))
 
 
@@ -460,9 +612,9 @@ SECTIONS: Mapping[str, type[Section]] = {
     "fire_and_forget": FireAndForget,
     "shutdown": Shutdown,
 }
-"""What stands under each top-level key."""
+"""The table of each top-level key, or of each of its entries."""
 TABLES_WITHIN: Mapping[tuple[str, str], type[Section]] = {("models", "when"): When}
-"""Tables inside an entry of these: the section, and the key that holds the table."""
+"""Tables nested in a section: the section's name and the key of the nested table."""
 
 HEADINGS: Mapping[str, str] = {
     name: {"models": "[[models]]", "lessons": "[[lessons]]", "providers": "[providers.NAME]"}.get(
@@ -470,4 +622,4 @@ HEADINGS: Mapping[str, str] = {
     )
     for name in SECTIONS
 }
-"""How each of them is written in the file."""
+"""The heading of each section in the file."""
