@@ -12,7 +12,7 @@ from wiremend.routing.match import match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
 from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route, uses_key
 from wiremend.routing.shape import shape_of
-from wiremend.rules.rule import Finding
+from wiremend.rules.rule import CallPlace, Finding
 from wiremend.seam.flows import answer, body_of, outgoing_of, replace_content
 from wiremend.seam.stream_layer import PlannedCall
 from wiremend.views.flow_findings import note_refusal, note_request_findings, notes_of
@@ -80,7 +80,7 @@ class RewriteModels:
             found = f"{asked!r}, sent to {plan.host}"
             done = f"sent to {entry.provider} instead, with its key"
             note_request_findings(
-                planned.flow, [Finding(PROVIDER_ROUTED.code, "request", found, done)]
+                planned.flow, [Finding(PROVIDER_ROUTED.code, CallPlace.REQUEST, found, done)]
             )
         plan.shown_model = asked
         plan.requests = tuple(

@@ -11,11 +11,11 @@ from strategies.tool_requests import ROOT_SCHEMAS, function_tools, tool_requests
 from wiremend.adapt.schema_root import SCHEMA_RULES
 from wiremend.adapt.tool_list import RULES, sanitize_tools
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.base.document import where
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
+from wiremend.rules.rule import BodyPlace
 from wiremend.text.json_edits import value_span
 
 PROTOCOLS = (ANTHROPIC, CHAT, RESPONSES, GEMINI)
@@ -193,7 +193,7 @@ def test_a_schema_is_mended_and_no_other_byte_moves(
     assert span is not None
     assert sanitized.body == body[: span.start] + inner + body[span.end :]
     assert [finding.code for finding in sanitized.findings] == found
-    assert {finding.where for finding in sanitized.findings} == {where(SCHEMA_PATH[protocol])}
+    assert {finding.place for finding in sanitized.findings} == {BodyPlace(SCHEMA_PATH[protocol])}
     again = sanitize_tools(protocol, sanitized.body)
     assert again.body is sanitized.body
     assert again.findings == []
@@ -292,7 +292,7 @@ def test_gemini_reads_snake_case_too() -> None:
         b'{"tools":[{"function_declarations":[{"name":"a","parameters":'
         b'{"type":"object","properties":{}}}]}]}'
     )
-    assert [finding.where for finding in sanitized.findings] == [
+    assert [str(finding.place) for finding in sanitized.findings] == [
         "tools[0].function_declarations[1]",
         "tools[0].function_declarations[0].parameters",
     ]

@@ -21,7 +21,7 @@ from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.traits import TargetTraits
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import Finding, HeaderPlace, Rule
 
 BETA_REFUSED = Rule(
     code="T304",
@@ -130,7 +130,7 @@ def _without_betas(headers: Headers, refused: Sequence[str]) -> tuple[Headers, l
         stated = [one.strip() for one in value.split(",")]
         dropped = [one for one in stated if any(fnmatchcase(one, glob) for glob in refused)]
         findings += (
-            Finding(BETA_REFUSED.code, BETA_HEADER, f"{one!r} is refused", "dropped")
+            Finding(BETA_REFUSED.code, HeaderPlace(BETA_HEADER), f"{one!r} is refused", "dropped")
             for one in dropped
         )
         left = [one for one in stated if one not in dropped]

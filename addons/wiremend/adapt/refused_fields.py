@@ -8,8 +8,7 @@ names the member of a union.
 from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
-from wiremend.protocols.base.document import where
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import BodyPlace, Finding, Rule
 from wiremend.text.json_edits import Edits, Path, parse
 
 FIELD_REFUSED = Rule(
@@ -51,7 +50,7 @@ def drop_fields(
     for path in sorted(found, key=str):
         if not any(path[:depth] in found for depth in range(1, len(path))):
             edits.remove(path)
-            findings.append(Finding(FIELD_REFUSED.code, where(path), "was refused", "dropped"))
+            findings.append(Finding(FIELD_REFUSED.code, BodyPlace(path), "was refused", "dropped"))
     return edits.apply(), findings
 
 

@@ -18,7 +18,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.traits import TargetTraits
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import CallPlace, Finding, Rule
 
 _ALL = tuple(WireProtocol)
 
@@ -153,7 +153,7 @@ class FittedRequests:
         except Exception as fault:
             found = f"{type(fault).__name__} in the rules"
             return FittedRequest(
-                original, (Finding(FITTING_FAILED.code, "request", found, "passed on"),)
+                original, (Finding(FITTING_FAILED.code, CallPlace.REQUEST, found, "passed on"),)
             )
 
     def _offered(self, sending: _Sending) -> OfferedTools:
@@ -182,7 +182,7 @@ class FittedRequests:
                 *new,
             )
             done = "sent once more: " + ", ".join(map(str, new))
-            return [Finding(LEARNT.code, "request", _short(error.message), done)]
+            return [Finding(LEARNT.code, CallPlace.REQUEST, _short(error.message), done)]
         return []
 
     def _as_the_client_wrote(self, sending: _Sending, error: ProviderError) -> list[Finding]:
@@ -195,7 +195,9 @@ class FittedRequests:
         sending.fitted = FittedRequest(sending.original)
         sending.on_trial = (Lesson("as-is"),)
         found = f"refused after a change: {_short(error.message)}"
-        return [Finding(ORIGINAL_SENT.code, "request", found, "sent as the client wrote it")]
+        return [
+            Finding(ORIGINAL_SENT.code, CallPlace.REQUEST, found, "sent as the client wrote it")
+        ]
 
 
 def _stricter(lesson: Lesson) -> Lesson:

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from wiremend.protocols.base.document import RequestMending, where
+from wiremend.protocols.base.document import RequestMending
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.tools import SchemaForm
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import BodyPlace, Finding, Rule
 from wiremend.text.json_edits import Edits, Path, parse
 
 _ALL = tuple(WireProtocol)
@@ -204,8 +204,8 @@ def _mended_text(
 ) -> bytes:
     inner = RequestMending(Edits(text), mending.disabled)
     _mend_object(inner, form, (), schema)
-    mending.findings += (
-        Finding(finding.code, where(path), finding.found, finding.done)
+    mending.findings.extend(
+        Finding(finding.code, BodyPlace(path), finding.found, finding.done)
         for finding in inner.findings
     )
     return inner.edits.apply()

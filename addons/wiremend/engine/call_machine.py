@@ -460,7 +460,8 @@ class CallMachine:
     def _end_in_error(self, now: float, actions: list[Action], error: ProviderError) -> None:
         """Content was shown, and the error event behind it: the response is complete."""
         message = error.message or error.type
-        self._find(self._stream_rule(), message, "ended in the protocol's error")
+        done = "ended in the protocol's error"
+        self.findings.append(self._log.finding(self._stream_rule(), message, done))
         self._choice.failed(now, error.status, message)
         actions.append(FinishResponse())
         self._abandon(actions)
@@ -547,9 +548,6 @@ class CallMachine:
         return self._client.beat_due(self._response, is_reading=is_reading)
 
     # Reporting
-
-    def _find(self, rule: Rule, found: str, done: str) -> None:
-        self.findings.append(self._log.finding(rule, found, done))
 
     def _name(self) -> str:
         return f"{self.settings.protocol} call to {self._target.provider}"

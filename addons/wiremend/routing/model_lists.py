@@ -14,7 +14,7 @@ import orjson
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import ModelList
 from wiremend.protocols.registry import PROTOCOLS
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import BodyPlace, Finding, Rule
 from wiremend.text.json_edits import Edit, Path, Spans, parse, splice
 
 ROUTED_NAMES_LISTED = Rule(
@@ -93,7 +93,12 @@ def extend_model_list(body: bytes, routed: Sequence[RoutedName]) -> ExtendedList
         edits.append(Edit(*last, orjson.dumps(added[-1])))
     extended.body = splice(body, edits)
     extended.findings.append(
-        Finding(ROUTED_NAMES_LISTED.code, form.list_key, "lacks routed names", _told(added))
+        Finding(
+            ROUTED_NAMES_LISTED.code,
+            BodyPlace((form.list_key,)),
+            "lacks routed names",
+            _told(added),
+        )
     )
     return extended
 

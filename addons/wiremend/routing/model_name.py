@@ -9,7 +9,7 @@ import orjson
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Place, Rule
 from wiremend.text.json_edits import Edits, parse
 
 MODEL_ROUTED = Rule(
@@ -54,7 +54,7 @@ def rewrite_model(protocol: Protocol, path: str, body: bytes, model: str) -> Rew
     if place is not None and asked_in_path is not None:
         rewritten.path = place.write(path, model)
         if rewritten.path is not path:
-            rewritten.findings.append(_routed("path", asked_in_path, model))
+            rewritten.findings.append(_routed(CallPlace.REQUEST_PATH, asked_in_path, model))
         return rewritten
     asked_in_body = _model_in_body(body)
     if asked_in_body is None or asked_in_body == model:
@@ -62,7 +62,7 @@ def rewrite_model(protocol: Protocol, path: str, body: bytes, model: str) -> Rew
     edits = Edits(body)
     edits.replace(("model",), orjson.dumps(model))
     rewritten.body = edits.apply()
-    rewritten.findings.append(_routed("model", asked_in_body, model))
+    rewritten.findings.append(_routed(BodyPlace(("model",)), asked_in_body, model))
     return rewritten
 
 
@@ -75,5 +75,5 @@ def _model_in_body(body: bytes) -> str | None:
     return model if isinstance(model, str) else None
 
 
-def _routed(where: str, asked: str, model: str) -> Finding:
-    return Finding(MODEL_ROUTED.code, where, f"asks for {asked!r}", f"asked for {model!r}")
+def _routed(place: Place, asked: str, model: str) -> Finding:
+    return Finding(MODEL_ROUTED.code, place, f"asks for {asked!r}", f"asked for {model!r}")

@@ -7,7 +7,7 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.routing.model_name import RewrittenRequest, rewrite_model
 from wiremend.routing.shape import shape_of
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import CallPlace, Finding, Rule
 from wiremend.text.json_edits import Edits, parse
 
 COUNT_ESTIMATED = Rule(
@@ -57,7 +57,10 @@ def estimated_answer(protocol: Protocol, body: bytes) -> tuple[bytes, Finding]:
     assert protocol.token_count is not None, "recognise_count returns no other"
     count = shape_of(protocol, body, streaming=False).input_tokens
     finding = Finding(
-        COUNT_ESTIMATED.code, "response", "the provider cannot count", f"estimated {count} tokens"
+        COUNT_ESTIMATED.code,
+        CallPlace.RESPONSE,
+        "the provider cannot count",
+        f"estimated {count} tokens",
     )
     return orjson.dumps(protocol.token_count.answer(count)), finding
 

@@ -3,30 +3,30 @@
 from collections.abc import Set
 from dataclasses import dataclass, field
 
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import BodyPlace, Finding, Notes, Rule
 from wiremend.text.json_edits import Edits, Path
 
 
-@dataclass(slots=True)
 class RequestMending:
     """One request body on its way: what is to change, what was found, what is not wanted."""
 
-    edits: Edits
-    disabled: Set[str] = frozenset()
-    findings: list[Finding] = field(default_factory=list)
+    def __init__(self, edits: Edits, disabled: Set[str] = frozenset()) -> None:
+        self.edits = edits
+        self._notes = Notes(disabled)
+
+    @property
+    def disabled(self) -> Set[str]:
+        """Codes of rules that are switched off."""
+        return self._notes.disabled
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found so far."""
+        return self._notes.findings
 
     def finds(self, rule: Rule, path: Path, found: str, done: str) -> bool:
         """Whether the rule is on; if so, its finding is recorded."""
-        if rule.code in self.disabled:
-            return False
-        self.findings.append(Finding(rule.code, where(path), found, done))
-        return True
-
-
-def where(path: Path) -> str:
-    """A path as people read it: `tools[3].input_schema`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return "".join(steps).removeprefix(".")
+        return self._notes.note(rule, BodyPlace(path), found, done)
 
 
 Headers = tuple[tuple[str, str], ...]
