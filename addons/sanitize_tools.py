@@ -1,7 +1,6 @@
 """Request: tools, messages and fields as the target accepts them, and learning from refusals."""
 
 import logging
-from dataclasses import replace
 
 from load_configuration import suite_of
 from mitmproxy import command
@@ -10,8 +9,7 @@ from wiremend.adapt.rejection_recovery import FittedRequests
 from wiremend.config.current import CurrentConfig
 from wiremend.seam.flows import address_request, outgoing_of
 from wiremend.seam.stream_layer import PlannedCall
-from wiremend.targets.message_rows import message_traits_of
-from wiremend.targets.rows import traits_of
+from wiremend.targets.registry import traits_of
 from wiremend.views.flow_findings import note_request_findings
 
 logger = logging.getLogger("wiremend")
@@ -36,16 +34,16 @@ class SanitizeTools:
         own = outgoing_of(request, plan.host, plan.facts.model)
         for outgoing in plan.requests or (own,):
             dialect = self.current.dialect_of(outgoing.provider, outgoing.host)
-            traits = traits_of(plan.protocol.name, outgoing.host, outgoing.model, dialect=dialect)
             configured = self.current.address_of(outgoing.provider, outgoing.host)
-            messages = message_traits_of(
+            traits = traits_of(
                 plan.protocol.name,
                 outgoing.host,
                 outgoing.model,
-                opted=configured.message_rules if configured else None,
+                dialect=dialect,
+                rules=configured.message_rules if configured else None,
                 max_output_tokens=configured.max_output_tokens if configured else None,
             )
-            plan.fitted.add(outgoing, replace(traits, messages=messages))
+            plan.fitted.add(outgoing, traits)
         first = plan.fitted.at(0)
         note_request_findings(planned.flow, first.findings)
         if not plan.requests and first.request is not own:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from wiremend.clients import traits_of_client
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.anthropic import grammar as anthropic_messages
 from wiremend.protocols.base.protocol import Protocol
@@ -31,8 +32,10 @@ class Framing:
     array: bool = False
 
     def context(self, **fields: Any) -> StreamContext:
-        """What the mender knows of a call with such a stream."""
-        return StreamContext(**{"model": "m", "array": self.array, **fields})
+        """What the mender knows of a call with such a stream; `client` is the client's family."""
+        family = fields.pop("client", "")
+        known = {"model": "m", "array": self.array, "client": traits_of_client(family)}
+        return StreamContext(**{**known, **fields})
 
     def decoder(self) -> Decoder:
         """A fresh decoder for such a stream."""

@@ -13,13 +13,13 @@ from wiremend.adapt.passes import FittedRequest, fit_request
 from wiremend.adapt.schema_dialects import DIALECTS, violations
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import OutgoingRequest
-from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
 from wiremend.repair.tool_names import name_back
+from wiremend.targets.registry import NAMES_BY_DIALECT
 
 ANTHROPIC, CHAT = ANTHROPIC, CHAT
 RESPONSES, GEMINI = RESPONSES, GEMINI

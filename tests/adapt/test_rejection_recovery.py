@@ -14,7 +14,7 @@ from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Finding
-from wiremend.targets.rows import traits_of
+from wiremend.targets.registry import traits_of
 
 ANTHROPIC = ANTHROPIC
 REGEX = {"type": "object", "properties": {"a": {}}, "patternProperties": {"^(.*)$": {}}}

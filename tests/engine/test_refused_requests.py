@@ -17,8 +17,8 @@ from wiremend.engine.call_settings import Target
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import OutgoingRequest
-from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
 from wiremend.protocols.base.traits import TargetTraits
+from wiremend.targets.registry import NAMES_BY_DIALECT
 
 from engine.test_call_machine import GOOD, JSON, PING, SSE, Conversation, the_response
 

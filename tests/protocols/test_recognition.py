@@ -1,7 +1,6 @@
 """Recognising calls: hosts, paths, bodies, clients; each as a table."""
 
 import pytest
-from wiremend.clients import client_family
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
@@ -323,42 +322,6 @@ def test_a_body_that_is_no_object_is_not_valid(protocol: Protocol, body: bytes) 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 def test_a_bad_gemini_body_still_has_its_path(body: bytes) -> None:
     assert read_request(GEMINI, ARRAY, body) == facts(streaming=True, array=True, valid=False)
-
-
-CLIENTS = {
-    "Claude Code": ({"user-agent": "claude-cli/2.1.197 (external, cli)"}, "claude-code"),
-    "OpenCode": ({"user-agent": "opencode/1.18.33 ai-sdk/provider-utils/3.0"}, "opencode"),
-    "Codex": ({"user-agent": "codex_cli_rs/0.169.0 (Ubuntu 24.4.0; x86_64)"}, "codex"),
-    "codex exec": ({"user-agent": "codex_exec/0.169.0"}, "codex"),
-    "Codex behind another agent's name": (
-        {"user-agent": "Mozilla/5.0", "originator": "codex_vscode"},
-        "codex",
-    ),
-    "Gemini CLI": ({"user-agent": "GeminiCLI/0.61.0/gemini-3-pro (linux; x64)"}, "gemini-cli"),
-    "Google's SDK in Python": (
-        {"user-agent": "my-agent/1", "x-goog-api-client": "google-genai-sdk/3.4.0 gl-python/3.13"},
-        "python-genai",
-    ),
-    "OpenAI's SDK in Python": (
-        {"user-agent": "my-agent/1", "x-stainless-lang": "python"},
-        "openai-python",
-    ),
-    "OpenAI's SDK in JavaScript": ({"x-stainless-lang": "js"}, ""),
-    "Google's SDK in JavaScript": (
-        {"x-goog-api-client": "google-genai-sdk/1.30.0 gl-node/v20.20.2"},
-        "",
-    ),
-    "the name of a header in other letters": ({"User-Agent": "claude-cli/2"}, "claude-code"),
-    "an SDK": ({"user-agent": "Anthropic/Python 2.11.0"}, ""),
-    "an agent that speaks of another": ({"user-agent": "my-proxy for claude-cli/2"}, ""),
-    "another originator": ({"originator": "someone"}, ""),
-    "no headers": ({}, ""),
-}
-
-
-@pytest.mark.parametrize(("headers", "family"), CLIENTS.values(), ids=CLIENTS.keys())
-def test_a_client_is_known_by_its_headers(headers: dict[str, str], family: str) -> None:
-    assert client_family(headers) == family
 
 
 WEBSOCKET = {"upgrade": "websocket", "connection": "Upgrade"}

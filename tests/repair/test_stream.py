@@ -7,13 +7,15 @@ from types import FunctionType, ModuleType
 
 import pytest
 from framings import FRAMINGS, bytes_of
+from wiremend.clients import traits_of_client
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.chat.stream import ChatMender
 from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair, stream_repair
 from wiremend.text.sse import EVENT_LIMIT_BYTES, Event
 
-PYTHON = StreamContext(client="openai-python")
+OPENAI_PYTHON = traits_of_client("openai-python")
+PYTHON = StreamContext(client=OPENAI_PYTHON)
 CHUNK = b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}'
 
 FIELDS = {
@@ -48,7 +50,10 @@ def test_lines_that_openai_python_takes_for_events_are_dropped(
 
 @pytest.mark.parametrize(
     "context",
-    [StreamContext(), StreamContext(client="openai-python", disabled=frozenset({"S005"}))],
+    [
+        StreamContext(),
+        StreamContext(client=OPENAI_PYTHON, disabled=frozenset({"S005"})),
+    ],
     ids=["another client", "the rule is off"],
 )
 @pytest.mark.parametrize("event", [row[0] for row in FIELDS.values()], ids=FIELDS.keys())

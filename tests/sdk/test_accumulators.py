@@ -13,7 +13,7 @@ import openai
 import pytest
 from google import genai
 from google.genai import errors as genai_errors
-from wiremend.clients import client_family
+from wiremend.clients import client_of
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
@@ -34,7 +34,7 @@ HEAD = {"content-type": "text/event-stream"}
 
 def as_sent(protocol: Protocol, stream: bytes, headers: Mapping[str, str]) -> bytes:
     """The stream as the proxy sends it to this client."""
-    context = StreamContext(client=client_family(headers))
+    context = StreamContext(client=client_of(headers))
     repair = stream_repair(protocol, context)
     return b"".join(one.data for one in [*repair.feed(stream), *repair.end()])
 

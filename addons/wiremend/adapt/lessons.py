@@ -11,12 +11,12 @@ from typing import Literal, get_args
 
 import orjson
 
+from wiremend.targets.wordings import TaughtKind
+
 LESSONS_LIMIT = 500
 """How many lessons are kept; the oldest goes first."""
 
-LessonKind = Literal[
-    "schema-dialect", "tool-names", "unique-names", "custom-type", "beta", "field", "as-is"
-]
+LessonKind = Literal[TaughtKind, "as-is"]
 KINDS: tuple[str, ...] = get_args(LessonKind)
 ABOUT_TOOLS = frozenset({"schema-dialect", "tool-names", "unique-names", "custom-type"})
 """Kinds that change tools; with one of them `as-is` says nothing any more."""

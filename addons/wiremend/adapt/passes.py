@@ -17,11 +17,11 @@ from wiremend.adapt.refused_fields import drop_fields
 from wiremend.adapt.schemas import FittedTools, fit_tools
 from wiremend.adapt.tool_list import sanitize_tools
 from wiremend.protocols.base.document import Headers, OutgoingRequest
-from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Finding, HeaderPlace, Rule
+from wiremend.targets.registry import NAMES_BY_DIALECT
 
 BETA_REFUSED = Rule(
     code="T304",

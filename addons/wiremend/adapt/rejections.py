@@ -1,7 +1,7 @@
 """What a provider's rejection teaches: which tool, field or header value it names, and the mend.
 
-A table of patterns, each from messages that providers really sent; `tests/rules/
-test_rejections.py` has them word for word. What matches nothing teaches nothing.
+The wordings are facts about vendors (`wiremend.targets`); this is their reader. A message that
+matches no wording teaches nothing.
 """
 
 import re
@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wiremend.adapt.lessons import Lesson, LessonKind
+from wiremend.adapt.lessons import KINDS, Lesson
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.targets.registry import REJECTIONS, TOO_MANY_TOOLS
+from wiremend.targets.wordings import POINTER, Wording
 from wiremend.text.json_edits import parse
 
 REJECTING_STATUS = frozenset({400, 422})
@@ -70,60 +72,10 @@ class OfferedTools:
         return next((tool for tool in self.tools if tool.sent_name == name), None)
 
 
-_POINTER = (
-    r"tools(?:\.(?P<index>\d+)|\[(?P<index2>\d+)\])"
-    r"(?:\.function_?[dD]eclarations\[(?P<declaration>\d+)\])?"
-)
-_DECLARATION = r"(?:tools\[(?P<index>\d+)\]\.)?function_?[dD]eclarations\[(?P<declaration>\d+)\]"
-_FUNCTION = r"Invalid schema for function '(?P<tool>[^']*)'"
 _EVERY_TOOL = ""
-
-
-def _row(kind: LessonKind, value: str, pattern: str) -> tuple[LessonKind, str, re.Pattern[str]]:
-    return kind, value, re.compile(pattern, re.IGNORECASE | re.DOTALL)
-
-
-_PATTERNS = (
-    # kind of lesson, its value (empty: what the pattern calls `value`), the message
-    _row("schema-dialect", "anthropic", _POINTER + r"\.custom\.input_schema: input_schema does"),
-    _row("schema-dialect", "anthropic", _POINTER + r"\.custom\.input_schema: JSON schema is inv"),
-    _row("schema-dialect", "anthropic", _POINTER + r"\.custom\.input_schema\.properties: Property"),
-    _row("schema-dialect", "openai-strict", _FUNCTION + r": In context=\(.*?\), '(?:additionalProp"
-         r"erties|required)' is required to be supplied"),
-    _row("schema-dialect", "openai-strict", _FUNCTION + r": In context=\(.*?\), '\w+' is not "
-         r"permitted"),
-    _row("schema-dialect", "openai", _FUNCTION),
-    _row("schema-dialect", "gemini", _DECLARATION + r"\.(?:parameters|response)\b"),
-    _row("schema-dialect", "gemini", r"`(?P<tool>[^`]+)` functionDeclaration `(?:parameters|respons"
-         r"e)\b"),
-    _row("schema-dialect", "gemini", r"(?:Schema\.|\$)ref '[^']*' was set alongside unsupported"),
-    _row("schema-dialect", "xai", r"(?:\A|\s)(?P<tool>[^\s:]+):\s+tool parameter root must be"),
-    _row("schema-dialect", "deepseek", r"invalid tool parameters schema\s*:"),
-    _row("schema-dialect", "moonshot", r"moonshot flavou?red json schema|<At path '"
-         r"|Conflict in schema definitions for key '"),
-    _row("schema-dialect", "basic", r"\bTool (?P<index>\d+) function has invalid 'parameters'"),
-    _row("schema-dialect", "basic", _POINTER + r"\.(?:\S*\.)?(?:input_schema|parameters)\b(?!\.?"
-         r"\S*: Extra inputs)"),
-    _row("tool-names", "gemini", r"Invalid function name\. Must start with a letter or an under"),
-    _row("tool-names", "moonshot", r"function name is invalid, must start with a letter"),
-    _row("tool-names", "openai", r"name: String should (?:match pattern \S*\{1,64\}|have at most"
-         r" 64)"),
-    _row("tool-names", "anthropic", r"name: String should (?:match pattern|have at most 128)"),
-    _row("tool-names", "openai", r"Invalid 'tools\S*name': string (?:too long|does not match)"),
-    _row("unique-names", "", r"Tool names must be unique|Duplicate function declaration found"),
-    _row("custom-type", "", r"(?:invalid tool type|function name or parameters is empty)\W+2013"),
-    _row("beta", "fine-grained-tool-streaming-2025-05-14",
-         r"function name or parameters is empty \(2013\)"),
-    _row("field", "", r"(?P<value>[a-z_][\w.]*): Extra inputs are not permitted"),
-    _row("field", "", r"Extra inputs are not permitted, field: '?(?P<value>[\w.\[\]]+)"),
-)  # fmt: skip
-_BETAS = re.compile(r"Unexpected value\(s\) (.+?) for the `?anthropic-beta`? header", re.DOTALL)
-_BETA = re.compile(r"[\w.-]+")
-_TOO_MANY = re.compile(
-    r"'?tools'?\s*: (?:array too long|maximum number of items)|maximum tools limit reached"
-    r"|not include more than \d+ tools",
-    re.IGNORECASE,
-)
+_HEADER_VALUE = re.compile(r"[\w.-]+")
+_TOO_MANY_TOOLS = re.compile(TOO_MANY_TOOLS, re.IGNORECASE)
+_WORDINGS = sorted(REJECTIONS, key=lambda wording: KINDS.index(wording.kind))
 
 
 def read_rejection(error: ProviderError, tools: OfferedTools) -> tuple[Lesson, ...]:
@@ -131,21 +83,18 @@ def read_rejection(error: ProviderError, tools: OfferedTools) -> tuple[Lesson, .
     if error.status not in REJECTING_STATUS:
         return ()
     lessons: dict[tuple[str, str, str], Lesson] = {}
-    for kind, value, pattern in _PATTERNS:
-        for match in pattern.finditer(error.message):
-            for lesson in _lessons_of(kind, value, match.groupdict(), tools):
-                value_counts = kind in ("field", "beta")  # else the first row that matches does
-                key = (kind, lesson.tool, lesson.value if value_counts else "")
+    for wording in _WORDINGS:
+        for match in wording.pattern.finditer(error.message):
+            for lesson in _lessons_of(wording, match.groupdict(), tools):
+                value_counts = lesson.kind in ("field", "beta")  # else the first wording does
+                key = (lesson.kind, lesson.tool, lesson.value if value_counts else "")
                 lessons.setdefault(key, lesson)
-    for stated in _BETAS.findall(error.message):
-        for beta in _BETA.findall(stated):
-            lessons.setdefault(("beta", "", beta), Lesson("beta", beta))
     return tuple(lessons.values())[:_LESSONS_LIMIT]
 
 
 def explanation(message: str, tools: OfferedTools) -> str:
     """Which tools an error message means, to be put behind it; empty if it means none."""
-    if _TOO_MANY.search(message):
+    if _TOO_MANY_TOOLS.search(message):
         return _counted(tools.tools)
     meant: dict[str, str] = {}
     for match in _ANY_POINTER.finditer(message):
@@ -160,14 +109,15 @@ def explanation(message: str, tools: OfferedTools) -> str:
     return "; ".join(list(meant.values())[:_LESSONS_LIMIT])
 
 
-_ANY_POINTER = re.compile(_POINTER + r"|function_?[dD]eclarations\[(?P<alone>\d+)\]")
+_ANY_POINTER = re.compile(POINTER + r"|function_?[dD]eclarations\[(?P<alone>\d+)\]")
 
 
-def _lessons_of(
-    kind: LessonKind, value: str, groups: dict[str, Any], tools: OfferedTools
-) -> Iterator[Lesson]:
+def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -> Iterator[Lesson]:
+    kind, value = wording.kind, wording.value
     if kind == "field":
         yield Lesson(kind, _pattern_of(groups["value"]))
+    elif "values" in groups:
+        yield from (Lesson(kind, stated) for stated in _HEADER_VALUE.findall(groups["values"]))
     elif kind != "schema-dialect" or not groups:
         yield Lesson(kind, value, _EVERY_TOOL)
     else:

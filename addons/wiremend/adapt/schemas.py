@@ -12,11 +12,12 @@ from wiremend.adapt.schema_conversion import convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS, Dialect, violations
 from wiremend.adapt.tool_list import emptied
 from wiremend.protocols.base.document import RequestMending
-from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT, NameLimit
+from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.tools import ClientTool
 from wiremend.rules.rule import Finding, Rule
+from wiremend.targets.registry import NAMES_BY_DIALECT
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path, parse
 

@@ -28,9 +28,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wiremend.adapt.lessons import LessonKind
 from wiremend.adapt.schema_dialects import DIALECTS
-from wiremend.protocols.base.name_limits import NAMES_BY_DIALECT
 from wiremend.routing.access import normalized_origin
 from wiremend.routing.shape import CallShape
+from wiremend.targets.registry import NAMES_BY_DIALECT
 
 _CODE = re.compile(r"[A-Z]\d{0,3}\Z")
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")

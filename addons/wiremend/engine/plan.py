@@ -11,6 +11,7 @@ from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
+from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol, RequestFacts
 from wiremend.protocols.base.repairer import StreamContext
@@ -26,8 +27,8 @@ class CallPlan:
     protocol: Protocol | None = None
     """The protocol it was recognised as; None when it is no model call."""
     facts: RequestFacts | None = None
-    client: str = ""
-    """The client's family; see `calls.client_family`."""
+    client: ClientTraits = UNKNOWN_CLIENT
+    """What is known about the client; see `wiremend.clients`."""
     shown_model: str | None = None
     """The model name that the response must bear."""
     showing: Literal["live", "guarded", "buffered"] = "live"

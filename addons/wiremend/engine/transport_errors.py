@@ -1,7 +1,7 @@
 """The errors of failed attempts, as the client may receive them.
 
-Clients match these messages: OpenCode retries an Anthropic error event only if its message
-contains words such as "connection lost", "connection error" or "request timeout".
+Clients match these messages: some retry only if they contain certain words
+(`ClientTraits.retried_words`).
 """
 
 from collections.abc import Mapping

@@ -105,7 +105,7 @@ class StreamRepair:
         self._findings = 0
         self._drops_fields = (
             context is not None
-            and context.client == "openai-python"
+            and context.client.reads_fields_as_events
             and FIELDS_WITHOUT_DATA.code not in context.disabled
         )
         self._decoder = mender.decoder()

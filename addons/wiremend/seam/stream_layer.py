@@ -43,7 +43,7 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from wiremend.clients import client_family
+from wiremend.clients import client_of
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -659,7 +659,7 @@ def recognised(request: http.Request) -> CallPlan:
 def describe_call(plan: CallPlan, flow: http.HTTPFlow) -> None:
     """Fill in what this request is, and nothing yet that is to be done with it."""
     request = flow.request
-    plan.client = client_family(dict(request.headers))
+    plan.client = client_of(dict(request.headers))
     plan.shown_model = flow.metadata.get("wiremend", {}).get("shown_model")
     if plan.protocol is not None:
         plan.facts = read_request(plan.protocol, request.path, body_of(request) or b"")

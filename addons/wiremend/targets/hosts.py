@@ -1,22 +1,12 @@
-"""The hosts of providers, and which hosts are intercepted."""
+"""The hosts whose TLS is intercepted."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-PROVIDER_HOSTS: tuple[str, ...] = (
-    # The vendors of the agents' own models
-    "api.anthropic.com",
-    "api.openai.com",
-    "*.api.openai.com",  # regions: eu.api.openai.com
-    "chatgpt.com",  # Codex with an account; only its …/codex/responses is a call
-    "generativelanguage.googleapis.com",
-    "aiplatform.googleapis.com",
-    "*-aiplatform.googleapis.com",
-    "aiplatform.*.rep.googleapis.com",
-    "cloudcode-pa.googleapis.com",  # Gemini CLI with an account
+from wiremend.targets.registry import VENDORS
+
+OTHER_HOSTS: tuple[str, ...] = (
     # Gateways to many models
-    "opencode.ai",
-    "openrouter.ai",
     "ai-gateway.vercel.sh",
     "gateway.ai.cloudflare.com",
     "router.huggingface.co",
@@ -24,31 +14,15 @@ PROVIDER_HOSTS: tuple[str, ...] = (
     "models.github.ai",
     "models.inference.ai.azure.com",
     "api.githubcopilot.com",
-    "*.githubcopilot.com",
     # Clouds
-    "*.openai.azure.com",
     "*.cognitiveservices.azure.com",
     "*.services.ai.azure.com",
     "*.models.ai.azure.com",
     "bedrock-runtime.*.amazonaws.com",
     "bedrock-mantle.*.api.aws",
     # Vendors
-    "api.x.ai",
-    "api.mistral.ai",
-    "codestral.mistral.ai",
     "api.cohere.com",
     "api.perplexity.ai",
-    "api.deepseek.com",
-    "api.moonshot.ai",
-    "api.moonshot.cn",
-    "api.kimi.com",
-    "api.z.ai",
-    "open.bigmodel.cn",
-    "api.minimax.io",
-    "api.minimaxi.com",
-    "dashscope*.aliyuncs.com",
-    "*.dashscope.aliyuncs.com",
-    "portal.qwen.ai",
     "ark.*.volces.com",
     "api.stepfun.com",
     "api.hunyuan.cloud.tencent.com",
@@ -57,7 +31,6 @@ PROVIDER_HOSTS: tuple[str, ...] = (
     "api.longcat.chat",
     "api.inceptionlabs.ai",
     # Hosts of open models
-    "api.groq.com",
     "api.cerebras.ai",
     "api.together.xyz",
     "api.fireworks.ai",
@@ -75,7 +48,13 @@ PROVIDER_HOSTS: tuple[str, ...] = (
     "integrate.api.nvidia.com",
     "llm.chutes.ai",
 )
-"""Hosts whose TLS is opened, as globs. Everything else is tunnelled."""
+"""Globs of providers about which nothing but the host is known."""
+
+PROVIDER_HOSTS: tuple[str, ...] = (
+    *(glob for vendor in VENDORS for glob in vendor.hosts),
+    *OTHER_HOSTS,
+)
+"""Hosts whose TLS is intercepted, as globs. Everything else is tunnelled."""
 
 
 NAME_OF_ADDRESSES = "localhost"
@@ -106,17 +85,3 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].split("]", 1)[0]
     return host.rsplit(":", 1)[0] if host.count(":") == 1 else host
-
-
-GOOGLE_HOSTS = (
-    "generativelanguage.googleapis.com",
-    "aiplatform.googleapis.com",
-    "*-aiplatform.googleapis.com",
-    "aiplatform.*.rep.googleapis.com",
-    "cloudcode-pa.googleapis.com",
-)
-"""Google's own, with a key, at Vertex, and behind Gemini CLI's login (Code Assist)."""
-
-
-GATEWAYS = ("opencode.ai", "openrouter.ai")
-"""Hosts that pass a call on to the model's own vendor: there the model decides."""

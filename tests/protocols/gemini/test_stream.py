@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from wiremend.clients import traits_of_client
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.gemini.grammar import Grammar
@@ -23,7 +24,7 @@ each_broken = pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.name
 def context_of(path: Path) -> StreamContext:
     clients = ("gemini-cli", "python-genai")
     client = next((client for client in clients if path.name.startswith(client)), "")
-    return StreamContext(client=client, array=path.suffix == ".json")
+    return StreamContext(client=traits_of_client(client), array=path.suffix == ".json")
 
 
 def mend(chunks: list[bytes], context: StreamContext) -> list[Mended]:

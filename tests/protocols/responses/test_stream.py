@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from strategies.responses import as_event
+from wiremend.clients import traits_of_client
 from wiremend.protocols.base.provider_error import error_of_text, make_error
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.responses.grammar import Grammar
@@ -24,6 +25,10 @@ ALL_CODES = frozenset(rule.code for rule in RULES)
 
 each_clean = pytest.mark.parametrize("path", CLEAN, ids=lambda path: path.stem)
 each_broken = pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
+
+
+def for_client(family: str) -> StreamContext:
+    return StreamContext(client=traits_of_client(family))
 
 
 def mend(chunks: list[bytes], context: StreamContext | None = None) -> list[Mended]:
@@ -222,8 +227,8 @@ def test_an_error_is_read_with_its_status_and_code(
 
 def test_an_error_event_stays_as_it_is_but_for_codex_which_ignores_it() -> None:
     stream = stream_of(CREATED, {"type": "error", "code": "server_error", "message": "Sorry."})
-    assert bytes_of(mend([stream], StreamContext(client="opencode"))) == stream
-    told = last_data(bytes_of(mend([stream], StreamContext(client="codex"))))
+    assert bytes_of(mend([stream], for_client("opencode"))) == stream
+    told = last_data(bytes_of(mend([stream], for_client("codex"))))
     assert told["type"] == "response.failed"
     assert told["response"]["error"] == {"code": "server_error", "message": "Sorry."}
 
@@ -231,12 +236,12 @@ def test_an_error_event_stays_as_it_is_but_for_codex_which_ignores_it() -> None:
 @pytest.mark.parametrize("code", ["insufficient_quota", "context_length_exceeded"])
 def test_codes_that_clients_act_on_are_kept(code: str) -> None:
     error = {"type": "error", "code": code, "message": "No."}
-    told = last_data(bytes_of(mend([stream_of(CREATED, error)], StreamContext(client="codex"))))
+    told = last_data(bytes_of(mend([stream_of(CREATED, error)], for_client("codex"))))
     assert told["response"]["error"] == {"code": code, "message": "No."}
 
 
 def test_codex_is_told_how_long_to_wait() -> None:
-    mender = ResponsesMender(StreamContext(client="codex"))
+    mender = ResponsesMender(for_client("codex"))
     error = make_error(status=429, message="Too fast.")
     told = last_data(mender.fail(error_of_text("Too fast. Try again in 3s", status=429)))
     assert told["response"]["error"]["message"] == "Too fast. Try again in 3s"
@@ -350,14 +355,14 @@ def test_a_withheld_call_can_still_be_tried_again() -> None:
 )
 def test_usage_is_what_the_client_can_read(client: str, given: Any, shown: int | None) -> None:
     end = {"type": "response.completed", "response": response("completed", usage=given)}
-    mended = bytes_of(mend([stream_of(CREATED, end)], StreamContext(client=client)))
+    mended = bytes_of(mend([stream_of(CREATED, end)], for_client(client)))
     usage = last_data(mended)["response"]["usage"]
     assert (usage and usage["total_tokens"]) == shown
 
 
 @pytest.mark.parametrize(("client", "shown"), [("", 0), ("codex", None)])
 def test_a_terminal_event_of_ours_counts_nothing(client: str, shown: int | None) -> None:
-    mended = bytes_of(mend([stream_of(CREATED, ADDED, DONE)], StreamContext(client=client)))
+    mended = bytes_of(mend([stream_of(CREATED, ADDED, DONE)], for_client(client)))
     told = last_data(mended)
     assert told["type"] == "response.completed"
     assert (told["response"]["usage"] and told["response"]["usage"]["total_tokens"]) == shown

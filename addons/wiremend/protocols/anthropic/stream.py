@@ -156,7 +156,7 @@ class AnthropicMender:
             self._verdict = Kind.TERMINAL
             return self._mended(Kind.TERMINAL)
         missing = "before its stop reason" if self._began else "before its first event"
-        # OpenCode tries again when it reads "connection lost".
+        # These are words that clients retry; see `ClientTraits.retried_words`.
         message = f"Connection lost: the stream ended {missing}."
         return self._failed(make_error(status=502, type="api_error", message=message))
 

@@ -7,7 +7,6 @@ names the tool alike, and provider-side prompt caches keep hitting.
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 _HASH_CHARACTERS = 8
@@ -43,23 +42,3 @@ class NameLimit:
         if not re.match(f"[{self.first}]", cleaned):
             cleaned = "t" + cleaned
         return cleaned[: self.length - len(ending)] + ending
-
-
-_WORD = "a-zA-Z0-9_-"
-
-NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
-    # `String should match pattern '^[a-zA-Z0-9_-]{1,128}$'` (home-assistant/core#147760)
-    "anthropic": NameLimit(_WORD, _WORD, 128),
-    # `Expected a string with maximum length 64` (nanbingxyz/5ire#403)
-    "openai": NameLimit(_WORD, _WORD, 64),
-    "openai-strict": NameLimit(_WORD, _WORD, 64),
-    # the same pattern (refly-ai/refly#1794), the same length (nanbingxyz/5ire#403)
-    "deepseek": NameLimit(_WORD, _WORD, 64),
-    # `Must start with a letter or an underscore … maximum length of 64` (kaitranntt/ccs#25);
-    # some of its endpoints take no colon (google-gemini/gemini-cli#7878)
-    "gemini": NameLimit("a-zA-Z_", "a-zA-Z0-9_.-", 64),
-    # `must start with a letter and can contain letters, numbers, underscores, and dashes`
-    # (MoonshotAI/kimi-cli#1773)
-    "moonshot": NameLimit("a-zA-Z", _WORD),
-}
-"""What the providers behind a dialect take."""

@@ -12,6 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Protocol
 
+from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.rules.rule import Finding
 from wiremend.text.sse import Event
@@ -48,8 +49,8 @@ class Mended:
 class StreamContext:
     """What a mender may know of the call besides its stream."""
 
-    client: str = ""
-    """The client's family; see `calls.client_family`."""
+    client: ClientTraits = UNKNOWN_CLIENT
+    """What is known about the client; see `wiremend.clients`."""
     shown_model: str | None = None
     """The model name that the response must bear; None leaves it alone."""
     model: str = ""

@@ -1,6 +1,6 @@
 """The rules on a request's messages and parameters; each is on only for targets that need it.
 
-Which targets those are stands in `message_targets`; what the rules do, in the files beside it.
+The vendors' files in `wiremend.targets` name them by code.
 """
 
 from wiremend.protocols.base.names import WireProtocol

@@ -68,4 +68,4 @@ class TargetTraits:
     refused_betas: tuple[str, ...] = ()
     """Values of the `anthropic-beta` header that must not be sent, as globs."""
     messages: MessageTraits = field(default_factory=MessageTraits)
-    """What its messages and parameters must heed; see `message_targets`."""
+    """What its messages and parameters must heed; see `MessageTraits`."""

@@ -11,35 +11,20 @@ from wiremend.protocols.base.provider_error import (
     make_error,
     read_error,
 )
+from wiremend.targets.registry import STATUS_BY_CODE, STATUS_BY_FINISH_REASON
 from wiremend.text import sse
 
 ERROR_REASONS: Mapping[str, int] = {
     "error": 502,
     "network_error": 502,
-    "insufficient_system_resource": 503,
+    **STATUS_BY_FINISH_REASON,
 }
-"""Finish reasons that report a failure, and the status they stand for: OpenRouter, gateways,
-DeepSeek (https://api-docs.deepseek.com/api/create-chat-completion)."""
+"""Finish reasons that report a failure, and the status they stand for: those of gateways, and
+those of vendors."""
 
 
 REASON_KEYS = ("native_finish_reason", "finish_reason")
 """OpenRouter may say `stop` over a failure that only its first one tells."""
-
-
-_BASE_STATUS: Mapping[int, int] = {
-    1000: 500,
-    1001: 504,
-    1002: 429,
-    1004: 401,
-    1008: 402,
-    1013: 500,
-    1024: 500,
-    1033: 500,
-    1039: 429,
-    2013: 400,
-    2049: 401,
-}
-"""MiniMax's `base_resp.status_code` (https://platform.minimax.io/docs/api-reference/errorcode)."""
 
 
 def error_event(error: ProviderError) -> bytes:
@@ -55,12 +40,12 @@ def error_in(value: Any) -> ProviderError | None:
         error = read_error(value)
         if error is not None:
             return error
-    base = value.get("base_resp")
+    base = value.get("base_resp")  # MiniMax
     if isinstance(base, dict) and isinstance(base.get("status_code"), int) and base["status_code"]:
         code = base["status_code"]
         said = str(base.get("status_msg") or "").strip()
         message = f"{said or 'The provider reported an error'} ({code})"
-        return error_of_text(message, status=_BASE_STATUS.get(code, 502))
+        return error_of_text(message, status=STATUS_BY_CODE.get(code, 502))
     if said := groq_error(value):
         return error_of_text(said, status=502, type="server_error")
     choices = value.get("choices")

@@ -6,7 +6,6 @@ whether the stream is complete.
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
@@ -31,15 +30,6 @@ from wiremend.text.json_array import ArrayDecoder
 __all__ = ["RULES", "GeminiMender"]
 
 _DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
-_READ_BY_CLIENT: Mapping[str, re.Pattern[bytes]] = {
-    "gemini-cli": re.compile(
-        rb"data: (?:[^\r\n\xe2]|\xe2(?!\x80[\xa8\xa9]))*+(?:\n\n|\r\r|\r\n\r\n)"
-    ),
-    "python-genai": re.compile(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),
-}
-"""Which events a client's parser reads: in JavaScript, what `/^\\s*data: (.*)(?:\\n\\n|\\r\\r|
-\\r\\n\\r\\n)/` matches whole; in Python, whose lines end as for `str.splitlines`, what has none of
-the line ends that JSON allows in text."""
 _LINE_ENDS_IN_TEXT = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
 
 
@@ -179,10 +169,10 @@ class GeminiMender:
                     raw = sse.encode(data)
             else:
                 raw = self._data_lines_of(raw)
-        is_read = _READ_BY_CLIENT.get(self._context.client)
+        whole_event = self._context.client.whole_event
         if (
-            is_read
-            and not is_read.fullmatch(raw)
+            whole_event is not None
+            and not whole_event.fullmatch(raw)
             and self._notes.note(rules.SEVERAL_LINES, "several lines", "put on one")
         ):
             data = self._on_one_line(data)
@@ -233,8 +223,8 @@ class GeminiMender:
     def _readable(self, event: sse.Event, text: bytes) -> bytes:
         """The event's bytes with this JSON text, on one line if the client needs that."""
         raw = sse.with_data(event, text)
-        is_read = _READ_BY_CLIENT.get(self._context.client)
-        if is_read is None or is_read.fullmatch(raw):
+        whole_event = self._context.client.whole_event
+        if whole_event is None or whole_event.fullmatch(raw):
             return raw
         return sse.with_data(event, self._on_one_line(text))
 

@@ -192,7 +192,9 @@ class ResponsesMender:
             self._ensure_began(data)
             self._mend_response(data, kind)
             self._writer.send(event, data, kind)
-        elif kind == "error" and self._context.client != "codex" and _says_why(data):
+        elif (
+            kind == "error" and not self._context.client.reads_only_failed_event and _says_why(data)
+        ):
             self._writer.send(event, data, kind)
         else:
             if not self._began:
@@ -312,7 +314,7 @@ class ResponsesMender:
     def _complete_at_end(self) -> Mended:
         self._item_events.settle([])
         response: Data = {**self._response, "status": "completed", "output": self._items.done()}
-        nothing = None if self._context.client == "codex" else no_usage()
+        nothing = None if self._context.client.accepts_null_usage else no_usage()
         response["usage"] = mended_usage(response.get("usage")) or nothing
         self._writer.write({"type": COMPLETED, "response": response})
         self._verdict = Kind.TERMINAL
@@ -336,7 +338,7 @@ class ResponsesMender:
     def _mend_usage(self, response: Data) -> None:
         usage = response.get("usage")
         better = mended_usage(usage)
-        if better is None and self._context.client == "opencode":
+        if better is None and self._context.client.needs_usage:
             better = no_usage()
         if better != usage and self._writer.change(
             rules.USAGE_INCOMPLETE, f"usage {start_of(repr(usage).encode())}", "filled in"

@@ -1,0 +1,92 @@
+"""Facts about Anthropic."""
+
+from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.protocols.base.traits import CallIdLimit
+from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, MESSAGES, Requirement, Vendor
+from wiremend.targets.wordings import POINTER, wording
+
+_MODELS = ("claude-*",)
+_MODELS_WITH_ONE_SAMPLING_PARAMETER = (
+    "claude-opus-4-1*",
+    "claude-opus-4.1*",
+    "claude-*-4-[5-9]*",
+    "claude-*-4.[5-9]*",
+    "claude-[a-z]*-[5-9]*",
+)
+_NAMES = NameLimit("a-zA-Z0-9_-", "a-zA-Z0-9_-", 128)
+"""`String should match pattern '^[a-zA-Z0-9_-]{1,128}$'` (home-assistant/core#147760)."""
+_SCHEMA = POINTER + r"\.custom\.input_schema"
+
+ANTHROPIC = Vendor(
+    name="anthropic",
+    hosts=("api.anthropic.com",),
+    models=_MODELS,
+    requirements=(
+        Requirement(
+            protocols=MESSAGES,
+            dialect="anthropic",
+            names=_NAMES,
+            unique_names=True,
+            reason="`input_schema does not support oneOf, allOf, or anyOf at the top level`; "
+            "`It must match JSON Schema draft 2020-12`; `String should match pattern "
+            "'^[a-zA-Z0-9_-]{1,128}$'`; `tools: Tool names must be unique`",
+            seen=(
+                "anomalyco/opencode#35516",
+                "openclaw/openclaw#29416",
+                "home-assistant/core#147760",
+                "anthropics/claude-code#10687",
+            ),
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            rules=(
+                *CALLS_AND_RESULTS,
+                "Q004",  # no empty text
+                "Q005",  # no empty message
+                "Q006",  # no trailing space in a last message of the assistant
+                "Q007",  # no empty system prompt
+                "Q102",  # no cache_control on thinking
+                "Q103",  # ids of calls
+                "Q105",  # no thinking that another vendor wrote
+            ),
+            call_ids=CallIdLimit(longest=256),
+            reason="Anthropic's own checks, each with its message in the rule",
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            models=_MODELS_WITH_ONE_SAMPLING_PARAMETER,
+            at_gateways=_MODELS_WITH_ONE_SAMPLING_PARAMETER,
+            rules=("Q201",),  # not both temperature and top_p
+            reason="Opus 4.1 and everything from 4.5 on; earlier models take both",
+        ),
+        Requirement(
+            protocols=CHAT,
+            hosts=(),
+            at_gateways=_MODELS_WITH_ONE_SAMPLING_PARAMETER,
+            rules=("Q201",),
+            reason="The same models behind Chat Completions",
+            seen=("NeatChat/NeatChat#72",),
+        ),
+    ),
+    name_limits={"anthropic": _NAMES},
+    rejections=(
+        wording("schema-dialect", "anthropic", _SCHEMA + r": input_schema does"),
+        wording("schema-dialect", "anthropic", _SCHEMA + r": JSON schema is inv"),
+        wording("schema-dialect", "anthropic", _SCHEMA + r"\.properties: Property"),
+        wording(  # what it said before it took longer names
+            "tool-names",
+            "openai",
+            r"name: String should (?:match pattern \S*\{1,64\}|have at most 64)",
+        ),
+        wording(
+            "tool-names", "anthropic", r"name: String should (?:match pattern|have at most 128)"
+        ),
+        wording("unique-names", "", r"Tool names must be unique"),
+        wording(
+            "beta",
+            "",
+            r"(?-i:Unexpected value\(s\) (?P<values>.+?) for the `?anthropic-beta`? header)",
+        ),
+        wording("field", "", r"(?P<value>[a-z_][\w.]*): Extra inputs are not permitted"),
+    ),
+)

@@ -1,0 +1,43 @@
+"""Facts about DeepSeek."""
+
+from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, Requirement, Vendor
+from wiremend.targets.wordings import wording
+
+_MODELS_THAT_REQUIRE_REASONING = ("deepseek-v[4-9]*",)
+_NAMES = NameLimit("a-zA-Z0-9_-", "a-zA-Z0-9_-", 64)
+"""OpenAI's pattern (refly-ai/refly#1794) and length (nanbingxyz/5ire#403)."""
+
+DEEPSEEK = Vendor(
+    name="deepseek",
+    hosts=("api.deepseek.com",),
+    models=("deepseek-*",),
+    requirements=(
+        Requirement(
+            protocols=CHAT,
+            dialect="deepseek",
+            names=_NAMES,
+            reason="``Invalid tool parameters schema : field `anyOf`: missing field `type` ``; "
+            "`string does not match pattern … '^[a-zA-Z0-9_-]+$'`",
+            seen=("can1357/oh-my-pi#2270", "refly-ai/refly#1794"),
+        ),
+        Requirement(
+            protocols=CHAT,
+            rules=CALLS_AND_RESULTS,
+            reason="`insufficient tool messages following tool_calls message`",
+            seen=("agno-agi/agno#3105",),
+        ),
+        Requirement(
+            protocols=CHAT,
+            models=_MODELS_THAT_REQUIRE_REASONING,
+            at_gateways=_MODELS_THAT_REQUIRE_REASONING,
+            rules=("Q106",),  # reasoning passed back
+            reason="``The `reasoning_content` in the thinking mode must be passed back to the "
+            "API``; earlier models refuse it",
+        ),
+    ),
+    name_limits={"deepseek": _NAMES},
+    rejections=(wording("schema-dialect", "deepseek", r"invalid tool parameters schema\s*:"),),
+    # https://api-docs.deepseek.com/api/create-chat-completion
+    status_by_finish_reason={"insufficient_system_resource": 503},
+)

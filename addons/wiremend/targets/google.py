@@ -1,0 +1,79 @@
+"""Facts about Google: with a key, at Vertex, and behind Gemini CLI's login (Code Assist)."""
+
+from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.targets.vendor import GEMINI, Requirement, Vendor
+from wiremend.targets.wordings import wording
+
+_MODELS_THAT_SIGN = ("gemini-[3-9]*",)
+_NAMES = NameLimit("a-zA-Z_", "a-zA-Z0-9_.-", 64)
+"""`Must start with a letter or an underscore … maximum length of 64` (kaitranntt/ccs#25); some of
+its endpoints take no colon (google-gemini/gemini-cli#7878)."""
+_DECLARATION = r"(?:tools\[(?P<index>\d+)\]\.)?function_?[dD]eclarations\[(?P<declaration>\d+)\]"
+
+GOOGLE = Vendor(
+    name="google",
+    hosts=(
+        "generativelanguage.googleapis.com",
+        "aiplatform.googleapis.com",
+        "*-aiplatform.googleapis.com",
+        "aiplatform.*.rep.googleapis.com",
+        "cloudcode-pa.googleapis.com",  # Gemini CLI with an account
+    ),
+    models=("gemini-*",),
+    requirements=(
+        Requirement(
+            protocols=GEMINI,
+            dialect="gemini",
+            names=_NAMES,
+            unique_names=True,
+            reason="`Unknown name \"$schema\" at 'tools[0].function_declarations[0].parameters': "
+            "Cannot find field`; `Must start with a letter or an underscore`; `Duplicate function "
+            "declaration found`",
+            seen=(
+                "router-for-me/CLIProxyAPI#97",
+                "cline/cline#7339",
+                "kaitranntt/ccs#25",
+                "tridz-dev/huf#341",
+            ),
+        ),
+        Requirement(
+            protocols=GEMINI,
+            rules=(
+                "Q001",  # every call has its result
+                "Q002",  # every result has its call
+                "Q004",  # no empty text
+                "Q005",  # no empty message
+            ),
+            reason="`Please ensure that the number of function response parts is equal to the "
+            "number of function call parts`; `contents.parts must not be empty`",
+        ),
+        Requirement(
+            protocols=GEMINI,
+            models=_MODELS_THAT_SIGN,
+            at_gateways=_MODELS_THAT_SIGN,
+            rules=("Q107",),  # a thought signature on the first call
+            reason="`Function call is missing a thought_signature in functionCall parts`; Gemini 2 "
+            "signs nothing that it requires back",
+        ),
+    ),
+    name_limits={"gemini": _NAMES},
+    rejections=(
+        wording("schema-dialect", "gemini", _DECLARATION + r"\.(?:parameters|response)\b"),
+        wording(
+            "schema-dialect",
+            "gemini",
+            r"`(?P<tool>[^`]+)` functionDeclaration `(?:parameters|response)\b",
+        ),
+        wording(
+            "schema-dialect",
+            "gemini",
+            r"(?:Schema\.|\$)ref '[^']*' was set alongside unsupported",
+        ),
+        wording(
+            "tool-names",
+            "gemini",
+            r"Invalid function name\. Must start with a letter or an under",
+        ),
+        wording("unique-names", "", r"Duplicate function declaration found"),
+    ),
+)

@@ -1,0 +1,59 @@
+"""Facts about MiniMax."""
+
+from wiremend.targets.vendor import CHAT, MESSAGES, RESPONSES, Requirement, Vendor
+from wiremend.targets.wordings import wording
+
+_FINE_GRAINED_STREAMING = "fine-grained-tool-streaming-2025-05-14"
+
+MINIMAX = Vendor(
+    name="minimax",
+    hosts=("api.minimax.io", "api.minimaxi.com"),
+    models=("minimax-*",),
+    requirements=(
+        Requirement(
+            protocols=MESSAGES,
+            strip_custom_type=True,
+            refused_betas=(_FINE_GRAINED_STREAMING,),
+            reason="`function name or parameters is empty (2013)`: with that beta it streams names "
+            "in pieces, and refuses the empty ones when they come back",
+            seen=("gsd-build/gsd-2#4538", "NousResearch/hermes-agent#6861", "routatic/proxy#80"),
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            rules=(
+                "Q002",  # every result has its call
+                "Q109",  # no system message in between
+            ),
+            reason="`tool result's tool id(…) not found (2013)`; "
+            "`chat content has invalid message role: system (2013)`",
+            seen=("MiniMax-AI/MiniMax-M2#76",),
+        ),
+        Requirement(
+            protocols=CHAT | RESPONSES,
+            reason="`function parameters is empty (2013)`: the plain repairs are enough",
+            seen=("QwenLM/qwen-code#11905",),
+        ),
+    ),
+    rejections=(
+        wording(
+            "custom-type",
+            "",
+            r"(?:invalid tool type|function name or parameters is empty)\W+2013",
+        ),
+        wording("beta", _FINE_GRAINED_STREAMING, r"function name or parameters is empty \(2013\)"),
+    ),
+    # `base_resp.status_code`: https://platform.minimax.io/docs/api-reference/errorcode
+    status_by_code={
+        1000: 500,
+        1001: 504,
+        1002: 429,
+        1004: 401,
+        1008: 402,
+        1013: 500,
+        1024: 500,
+        1033: 500,
+        1039: 429,
+        2013: 400,
+        2049: 401,
+    },
+)

@@ -1,0 +1,45 @@
+"""Facts about Moonshot AI."""
+
+from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.targets.vendor import CHAT, EVERY_PROTOCOL, Requirement, Vendor
+from wiremend.targets.wordings import wording
+
+_NAMES = NameLimit("a-zA-Z", "a-zA-Z0-9_-")
+"""`must start with a letter and can contain letters, numbers, underscores, and dashes`
+(MoonshotAI/kimi-cli#1773)."""
+
+MOONSHOT = Vendor(
+    name="moonshot",
+    hosts=("api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"),
+    models=("kimi-*",),
+    requirements=(
+        Requirement(
+            protocols=EVERY_PROTOCOL,
+            dialect="plain",
+            names=_NAMES,
+            reason="`function name is invalid, must start with a letter`. The dialect `moonshot` "
+            "is applied to a tool that was rejected, not before: the same schemas were accepted in "
+            "2026-09",
+            seen=("MoonshotAI/kimi-cli#1773", "MoonshotAI/kimi-cli#2531"),
+        ),
+        Requirement(
+            protocols=CHAT,
+            rules=(
+                "Q101",  # no cache_control
+                "Q104",  # reasoning beside tool calls
+            ),
+            reason="`reasoning_content is missing in assistant tool call message`; `Extra inputs "
+            "are not permitted, field: messages[0].cache_control`",
+        ),
+    ),
+    name_limits={"moonshot": _NAMES},
+    rejections=(
+        wording(
+            "schema-dialect",
+            "moonshot",
+            r"moonshot flavou?red json schema|<At path '|Conflict in schema definitions for key '",
+        ),
+        wording("tool-names", "moonshot", r"function name is invalid, must start with a letter"),
+        wording("field", "", r"Extra inputs are not permitted, field: '?(?P<value>[\w.\[\]]+)"),
+    ),
+)

@@ -1,0 +1,94 @@
+"""Facts about OpenAI, and about those who sell its models under its own protocols."""
+
+from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.protocols.base.traits import CallIdLimit
+from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, RESPONSES, Requirement, Vendor
+from wiremend.targets.wordings import wording
+
+_API = ("api.openai.com", "*.api.openai.com")  # regions: eu.api.openai.com
+_ACCOUNT = ("chatgpt.com",)  # Codex with an account; only its …/codex/responses is a call
+_RESELLERS = ("*.openai.azure.com", "*.githubcopilot.com")
+_NAMES = NameLimit("a-zA-Z0-9_-", "a-zA-Z0-9_-", 64)
+"""`Expected a string with maximum length 64` (nanbingxyz/5ire#403)."""
+_PRINTABLE = r"\x20-\x7e"
+_FUNCTION = r"Invalid schema for function '(?P<tool>[^']*)'"
+
+OPENAI = Vendor(
+    name="openai",
+    hosts=(*_API, *_ACCOUNT, *_RESELLERS),
+    models=("gpt-*",),
+    requirements=(
+        Requirement(
+            protocols=CHAT | RESPONSES,
+            hosts=(*_API, *_ACCOUNT),
+            dialect="openai",
+            names=_NAMES,
+            reason="`array schema missing items`; `schema must have type 'object' and not have "
+            "'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level`; `string too long. Expected a "
+            "string with maximum length 64`",
+            seen=("openai/codex#1289", "nspady/google-calendar-mcp#39", "nanbingxyz/5ire#403"),
+        ),
+        Requirement(
+            protocols=CHAT,
+            hosts=(*_API, *_RESELLERS),
+            at_gateways=("gpt-*", "o[134]*"),
+            rules=(*CALLS_AND_RESULTS, "Q103"),  # ids of calls
+            call_ids=CallIdLimit(characters=_PRINTABLE, longest=40),
+            reason="`An assistant message with 'tool_calls' must be followed by tool messages`; "
+            "`Invalid 'messages[2].tool_calls[0].id': string too long … maximum length 40`",
+        ),
+        Requirement(
+            protocols=CHAT,
+            hosts=(*_API, *_RESELLERS),
+            models=("gpt-5*", "o1*", "o3*", "o4*"),
+            at_gateways=(),
+            rules=("Q203",),  # max_completion_tokens
+            reason="`Unsupported parameter: 'max_tokens' is not supported with this model`",
+        ),
+        Requirement(
+            protocols=CHAT | RESPONSES,
+            hosts=(*_API, *_RESELLERS),
+            models=("gpt-5", "gpt-5-20*", "gpt-5-mini*", "gpt-5-nano*", "o1*", "o3*", "o4-mini*"),
+            at_gateways=(),
+            rules=("Q202",),  # no temperature
+            reason="`'temperature' does not support 0 with this model`; later models (5.1 on) take "
+            "it without reasoning, so they are left alone",
+        ),
+        Requirement(
+            protocols=RESPONSES,
+            hosts=(*_API, *_RESELLERS),
+            at_gateways=(),
+            rules=("Q108",),  # no reasoning without the item that it led to
+            reason="`Item 'rs_...' of type 'reasoning' was provided without its required following "
+            "item`; never reported where nothing is stored (chatgpt.com)",
+        ),
+        Requirement(
+            protocols=RESPONSES,
+            at_gateways=(),
+            rules=("Q001", "Q002", "Q103"),  # calls and results; ids of calls
+            call_ids=CallIdLimit(characters=_PRINTABLE, longest=64),
+            reason="`No tool call found for function call output with call_id`; `No tool output "
+            "found for function call`; ids of at most 64 characters",
+            seen=("openclaw/openclaw#875",),
+        ),
+    ),
+    name_limits={"openai": _NAMES, "openai-strict": _NAMES},
+    rejections=(
+        wording(
+            "schema-dialect",
+            "openai-strict",
+            _FUNCTION + r": In context=\(.*?\), '(?:additionalProperties|required)' is required to "
+            r"be supplied",
+        ),
+        wording(
+            "schema-dialect",
+            "openai-strict",
+            _FUNCTION + r": In context=\(.*?\), '\w+' is not permitted",
+        ),
+        wording("schema-dialect", "openai", _FUNCTION),
+        wording(
+            "tool-names", "openai", r"Invalid 'tools\S*name': string (?:too long|does not match)"
+        ),
+    ),
+    too_many_tools=r"'?tools'?\s*: array too long",
+)

@@ -1,0 +1,23 @@
+"""Facts about Qwen: Alibaba's DashScope and the portal of Qwen Code."""
+
+from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, EVERY_PROTOCOL, Requirement, Vendor
+
+QWEN = Vendor(
+    name="qwen",
+    hosts=("dashscope*.aliyuncs.com", "*.dashscope.aliyuncs.com", "portal.qwen.ai"),
+    models=("qwen*",),
+    requirements=(
+        Requirement(
+            protocols=EVERY_PROTOCOL,
+            reason="Requires an object at the root of a schema, which the plain repairs give it; "
+            "no other limit on record",
+            seen=("spring-ai-alibaba/website#282",),
+        ),
+        Requirement(
+            protocols=CHAT,
+            rules=CALLS_AND_RESULTS,
+            reason='`must be followed by tool messages responding to each "tool_call_id"`',
+            seen=("QwenLM/qwen-code#606",),
+        ),
+    ),
+)

@@ -1,0 +1,123 @@
+"""All vendors, and what is looked up in their facts.
+
+A target for which no vendor requires anything gets the plain repairs only. What a provider
+refuses besides is learned from its rejections (`wiremend.adapt.rejections`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.request_rules import TOKEN_LIMIT
+from wiremend.protocols.base.traits import TargetTraits
+from wiremend.targets import wordings
+from wiremend.targets.anthropic import ANTHROPIC
+from wiremend.targets.deepseek import DEEPSEEK
+from wiremend.targets.google import GOOGLE
+from wiremend.targets.groq import GROQ
+from wiremend.targets.minimax import MINIMAX
+from wiremend.targets.mistral import MISTRAL
+from wiremend.targets.moonshot import MOONSHOT
+from wiremend.targets.openai import OPENAI
+from wiremend.targets.opencode import OPENCODE
+from wiremend.targets.openrouter import OPENROUTER
+from wiremend.targets.qwen import QWEN
+from wiremend.targets.vendor import Requirement, Vendor
+from wiremend.targets.wordings import Wording
+from wiremend.targets.xai import XAI
+from wiremend.targets.zai import ZAI
+
+VENDORS: tuple[Vendor, ...] = (
+    ANTHROPIC,
+    OPENAI,
+    DEEPSEEK,
+    GOOGLE,
+    XAI,
+    MOONSHOT,
+    MINIMAX,
+    MISTRAL,
+    QWEN,
+    ZAI,
+    GROQ,
+    OPENCODE,
+    OPENROUTER,
+)
+"""Every vendor. There is no other list of them."""
+
+NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
+    dialect: limit for vendor in VENDORS for dialect, limit in vendor.name_limits.items()
+}
+"""The names that tools may have at the providers behind a dialect."""
+
+REJECTIONS: tuple[Wording, ...] = (
+    *(wording for vendor in VENDORS for wording in vendor.rejections),
+    *wordings.GENERAL,
+)
+"""All wordings of rejections. Those of one kind are tried in this order."""
+
+TOO_MANY_TOOLS = "|".join(
+    filter(None, (*(vendor.too_many_tools for vendor in VENDORS), wordings.TOO_MANY_TOOLS))
+)
+"""How providers word that a request has too many tools, as a pattern."""
+
+STATUS_BY_CODE: Mapping[int, int] = {
+    code: status for vendor in VENDORS for code, status in vendor.status_by_code.items()
+}
+"""The HTTP status of vendors' own error numbers."""
+
+STATUS_BY_FINISH_REASON: Mapping[str, int] = {
+    reason: status
+    for vendor in VENDORS
+    for reason, status in vendor.status_by_finish_reason.items()
+}
+"""The HTTP status of vendors' own finish reasons that report a failure."""
+
+
+def traits_of(
+    protocol: WireProtocol,
+    host: str,
+    model: str,
+    *,
+    dialect: str | None = None,
+    rules: frozenset[str] | None = None,
+    max_output_tokens: int | None = None,
+) -> TargetTraits:
+    """Return what a call of this protocol to this host and model must satisfy.
+
+    The other arguments come from the configuration of the provider: `dialect` replaces the
+    vendor's dialect and limit on names, `rules` replaces the codes of the vendor's rules on
+    messages and parameters, and `max_output_tokens` adds a limit.
+    """
+    traits = TargetTraits()
+    for requirement in _requirements_of(protocol, host.lower(), model.lower()):
+        traits = requirement.added_to(traits)
+    if dialect is not None:
+        traits = replace(traits, dialect=dialect, names=NAMES_BY_DIALECT.get(dialect))
+    codes = traits.messages.rules if rules is None else rules
+    if max_output_tokens is not None:
+        codes |= {TOKEN_LIMIT.code}
+    messages = replace(traits.messages, rules=codes, max_output_tokens=max_output_tokens)
+    return replace(traits, messages=messages)
+
+
+def _requirements_of(protocol: WireProtocol, host: str, model: str) -> Iterator[Requirement]:
+    name = model.rpartition("/")[2]
+    at_gateway = any(vendor.is_gateway and _matches(host, vendor.hosts) for vendor in VENDORS)
+    for vendor in VENDORS:
+        for requirement in vendor.requirements:
+            if protocol not in requirement.protocols:
+                continue
+            if at_gateway:
+                globs = requirement.at_gateways
+                applies = _matches(name, vendor.models if globs is None else globs)
+            else:
+                hosts = vendor.hosts if requirement.hosts is None else requirement.hosts
+                applies = _matches(host, hosts) and _matches(name, requirement.models)
+            if applies:
+                yield requirement
+
+
+def _matches(text: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(text, glob) for glob in globs)

@@ -1,0 +1,26 @@
+"""Facts about xAI."""
+
+from wiremend.targets.vendor import EVERY_PROTOCOL, Requirement, Vendor
+from wiremend.targets.wordings import wording
+
+XAI = Vendor(
+    name="xai",
+    hosts=("api.x.ai",),
+    models=("grok-*",),
+    requirements=(
+        Requirement(
+            protocols=EVERY_PROTOCOL,
+            dialect="xai",
+            reason="`tool parameter root must be an object type (root schema is an anyOf/oneOf "
+            "union with a non-object branch)`",
+            seen=("lidge-jun/opencodex#122", "duolahypercho/codex-router#219"),
+        ),
+    ),
+    rejections=(
+        wording(
+            "schema-dialect",
+            "xai",
+            r"(?:\A|\s)(?P<tool>[^\s:]+):\s+tool parameter root must be",
+        ),
+    ),
+)

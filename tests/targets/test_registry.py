@@ -1,0 +1,274 @@
+"""What each vendor requires: every requirement is met, and an unknown target has none."""
+
+import re
+from collections import Counter
+from typing import get_args
+
+import pytest
+from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.request_rules import RULES
+from wiremend.protocols.base.traits import CallIdLimit, TargetTraits
+from wiremend.protocols.registry import PROTOCOLS
+from wiremend.targets.hosts import OTHER_HOSTS, PROVIDER_HOSTS
+from wiremend.targets.registry import NAMES_BY_DIALECT, REJECTIONS, VENDORS, traits_of
+from wiremend.targets.vendor import CHAT as IN_CHAT
+from wiremend.targets.vendor import Requirement, Vendor
+from wiremend.targets.wordings import TaughtKind
+
+ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
+RESPONSES, GEMINI = WireProtocol.RESPONSES, WireProtocol.GEMINI
+
+each_vendor = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
+
+PAIRS = {"Q001", "Q002", "Q003"}
+ANTHROPICS_OWN = PAIRS | {"Q004", "Q005", "Q006", "Q007", "Q102", "Q103", "Q105"}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "host", "model", "codes"),
+    [
+        (ANTHROPIC, "api.anthropic.com", "claude-sonnet-4-20250514", ANTHROPICS_OWN),
+        (ANTHROPIC, "api.anthropic.com", "claude-3-5-sonnet-20241022", ANTHROPICS_OWN),
+        (ANTHROPIC, "api.anthropic.com", "claude-opus-4-1-20250805", ANTHROPICS_OWN | {"Q201"}),
+        (ANTHROPIC, "api.anthropic.com", "claude-sonnet-4-5", ANTHROPICS_OWN | {"Q201"}),
+        (ANTHROPIC, "API.ANTHROPIC.COM", "Claude-Opus-5", ANTHROPICS_OWN | {"Q201"}),
+        (ANTHROPIC, "openrouter.ai", "anthropic/claude-haiku-4.5", ANTHROPICS_OWN | {"Q201"}),
+        (ANTHROPIC, "opencode.ai", "kimi-k3", set()),
+        (ANTHROPIC, "api.moonshot.ai", "kimi-k3", set()),
+        (ANTHROPIC, "api.minimax.io", "MiniMax-M3", {"Q002", "Q109"}),
+        (CHAT, "api.openai.com", "gpt-4o", PAIRS | {"Q103"}),
+        (CHAT, "api.openai.com", "gpt-5", PAIRS | {"Q103", "Q202", "Q203"}),
+        (CHAT, "api.openai.com", "gpt-5.2", PAIRS | {"Q103", "Q203"}),
+        (CHAT, "my.openai.azure.com", "o3-mini", PAIRS | {"Q103", "Q202", "Q203"}),
+        (CHAT, "openrouter.ai", "openai/gpt-5", PAIRS | {"Q103"}),
+        (CHAT, "openrouter.ai", "anthropic/claude-sonnet-4.6", {"Q201"}),
+        (CHAT, "openrouter.ai", "mistralai/mistral-small-3.2", {"Q103"}),
+        (CHAT, "api.moonshot.cn", "kimi-k2.5", {"Q101", "Q104"}),
+        (CHAT, "opencode.ai", "kimi-k2.6", {"Q101", "Q104"}),
+        (CHAT, "api.deepseek.com", "deepseek-chat", PAIRS),
+        (CHAT, "api.deepseek.com", "deepseek-v4-pro", PAIRS | {"Q106"}),
+        (CHAT, "opencode.ai", "DeepSeek-V4-flash", PAIRS | {"Q106"}),
+        (CHAT, "api.groq.com", "llama-4", set()),
+        (CHAT, "localhost", "gpt-5", set()),
+        (RESPONSES, "api.openai.com", "gpt-5.2-codex", {"Q001", "Q002", "Q103", "Q108"}),
+        (RESPONSES, "chatgpt.com", "gpt-5.2-codex", {"Q001", "Q002", "Q103"}),
+        (
+            GEMINI,
+            "generativelanguage.googleapis.com",
+            "gemini-3-pro",
+            {"Q001", "Q002", "Q004", "Q005", "Q107"},
+        ),
+        (GEMINI, "cloudcode-pa.googleapis.com", "gemini-2.5-pro", {"Q001", "Q002", "Q004", "Q005"}),
+        (GEMINI, "api.example.com", "gemini-3-pro", set()),
+    ],
+)
+def test_a_target_gets_the_rules_that_it_is_known_to_need(
+    protocol: WireProtocol, host: str, model: str, codes: set[str]
+) -> None:
+    assert traits_of(protocol, host, model).messages.rules == codes
+
+
+def test_configured_rules_replace_the_vendors() -> None:
+    known = ("api.anthropic.com", "claude-opus-5")
+    assert traits_of(ANTHROPIC, *known, rules=frozenset()).messages.rules == set()
+    configured = traits_of(CHAT, "localhost", "m", rules=frozenset({"Q104"}))
+    assert configured.messages.rules == {"Q104"}
+
+
+def test_a_configured_limit_is_added() -> None:
+    traits = traits_of(CHAT, "api.deepseek.com", "deepseek-chat", max_output_tokens=8192)
+    assert traits.messages.rules == PAIRS | {"Q204"}
+    assert traits.messages.max_output_tokens == 8192
+
+
+@pytest.mark.parametrize(
+    ("protocol", "host", "model", "longest"),
+    [
+        (CHAT, "api.openai.com", "gpt-4o", 40),
+        (RESPONSES, "api.openai.com", "gpt-5", 64),
+        (CHAT, "api.mistral.ai", "mistral-large", 9),
+        (ANTHROPIC, "api.anthropic.com", "claude-opus-5", 256),
+        (CHAT, "localhost", "m", 40),
+    ],
+)
+def test_ids_are_limited_as_the_target_limits_them(
+    protocol: WireProtocol, host: str, model: str, longest: int
+) -> None:
+    assert traits_of(protocol, host, model).messages.call_ids.longest == longest
+
+
+def test_every_rule_is_done_in_each_protocol_that_it_names() -> None:
+    done = {
+        (protocol.name, rule.code)
+        for protocol in PROTOCOLS.values()
+        for rule, _ in protocol.history_passes
+    }
+    assert done == {(protocol, rule.code) for rule in RULES for protocol in rule.protocols}
+
+
+DIALECT_OF = [
+    (ANTHROPIC, "api.anthropic.com", "claude-opus-5", "anthropic"),
+    (RESPONSES, "api.openai.com", "gpt-5", "openai"),
+    (RESPONSES, "chatgpt.com", "gpt-5-codex", "openai"),
+    (GEMINI, "generativelanguage.googleapis.com", "gemini-3-flash", "gemini"),
+    (GEMINI, "us-central1-aiplatform.googleapis.com", "gemini-3-flash", "gemini"),
+    (GEMINI, "cloudcode-pa.googleapis.com", "gemini-3-pro-preview", "gemini"),
+    (GEMINI, "opencode.ai", "gemini-3-flash", "gemini"),
+    (CHAT, "generativelanguage.googleapis.com", "gemini-3-flash", "plain"),
+    (CHAT, "api.deepseek.com", "deepseek-chat", "deepseek"),
+    (CHAT, "openrouter.ai", "deepseek/deepseek-v4", "deepseek"),
+    (CHAT, "api.x.ai", "grok-4", "xai"),
+    (CHAT, "openrouter.ai", "x-ai/Grok-4", "xai"),
+    (CHAT, "api.moonshot.ai", "kimi-k3", "plain"),
+    (ANTHROPIC, "api.minimax.io", "MiniMax-M3", "plain"),
+    (CHAT, "dashscope.aliyuncs.com", "qwen3-max", "plain"),
+    (CHAT, "api.z.ai", "glm-5", "plain"),
+    (CHAT, "llm.example.com", "kimi-k3", "plain"),
+    (ANTHROPIC, "llm.example.com", "claude-opus-5", "plain"),
+]
+
+
+@pytest.mark.parametrize(("protocol", "host", "model", "dialect"), DIALECT_OF)
+def test_a_target_has_the_dialect_of_its_vendor(
+    protocol: WireProtocol, host: str, model: str, dialect: str
+) -> None:
+    assert traits_of(protocol, host, model).dialect == dialect
+
+
+def test_an_unknown_target_gets_the_plain_repairs_only() -> None:
+    assert traits_of(CHAT, "llm.example.com", "kimi-k3") == TargetTraits()
+
+
+def test_a_configured_dialect_replaces_the_vendors() -> None:
+    traits = traits_of(CHAT, "llm.example.com", "x", dialect="moonshot")
+    assert (traits.dialect, traits.names) == ("moonshot", NAMES_BY_DIALECT["moonshot"])
+    assert traits_of(ANTHROPIC, "api.anthropic.com", "c", dialect="plain").names is None
+
+
+@each_vendor
+def test_every_requirement_says_how_it_is_known(vendor: Vendor) -> None:
+    for requirement in vendor.requirements:
+        assert requirement.dialect is None or requirement.dialect in DIALECTS
+        assert requirement.reason
+        for source in requirement.seen:
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", source), source
+
+
+@each_vendor
+def test_every_code_is_a_rule_of_each_protocol_that_needs_it(vendor: Vendor) -> None:
+    for requirement in vendor.requirements:
+        for name in requirement.protocols:
+            known = {rule.code for rule, _ in PROTOCOLS[name].history_passes}
+            assert set(requirement.rules) <= known, (name, requirement.reason)
+
+
+@each_vendor
+def test_every_glob_is_in_small_letters(vendor: Vendor) -> None:
+    globs = [*vendor.hosts, *vendor.models]
+    for requirement in vendor.requirements:
+        globs += [*(requirement.hosts or ()), *requirement.models, *(requirement.at_gateways or ())]
+    assert globs == [glob.lower() for glob in globs]
+
+
+@each_vendor
+def test_a_requirement_is_about_hosts_of_its_vendor(vendor: Vendor) -> None:
+    for requirement in vendor.requirements:
+        assert set(requirement.hosts or ()) <= set(vendor.hosts)
+
+
+def test_no_fact_belongs_to_two_vendors() -> None:
+    counted: Counter[tuple[str, object]] = Counter()
+    for vendor in VENDORS:
+        counted["vendor", vendor.name] += 1
+        counted.update(("host", glob) for glob in vendor.hosts)
+        counted.update(("model", glob) for glob in vendor.models)
+        counted.update(("dialect", dialect) for dialect in vendor.name_limits)
+        counted.update(("code", code) for code in vendor.status_by_code)
+        counted.update(("finish reason", reason) for reason in vendor.status_by_finish_reason)
+    assert [fact for fact, times in counted.items() if times > 1] == []
+
+
+def test_every_dialect_with_a_limit_on_names_exists() -> None:
+    assert set(NAMES_BY_DIALECT) <= set(DIALECTS)
+
+
+def test_what_a_rejection_teaches_exists() -> None:
+    for wording in REJECTIONS:
+        assert wording.kind in get_args(TaughtKind)
+        if wording.kind == "schema-dialect":
+            assert wording.value in DIALECTS
+        if wording.kind == "tool-names":
+            assert wording.value in NAMES_BY_DIALECT
+
+
+def test_the_hosts_of_every_vendor_are_intercepted() -> None:
+    of_vendors = {glob for vendor in VENDORS for glob in vendor.hosts}
+    assert set(PROVIDER_HOSTS) == of_vendors | set(OTHER_HOSTS)
+
+
+def test_requirements_add_up_and_a_later_limit_wins() -> None:
+    first = Requirement(
+        protocols=IN_CHAT,
+        reason="general",
+        dialect="openai",
+        names=NAMES_BY_DIALECT["openai"],
+        unique_names=True,
+        refused_betas=("a",),
+        rules=("Q001",),
+        call_ids=CallIdLimit(longest=9),
+    )
+    second = Requirement(
+        protocols=IN_CHAT,
+        reason="specific",
+        dialect="moonshot",
+        strip_custom_type=True,
+        refused_betas=("b",),
+        rules=("Q002",),
+        call_ids=CallIdLimit(longest=64),
+    )
+    traits = second.added_to(first.added_to(TargetTraits()))
+    assert (traits.dialect, traits.names) == ("moonshot", NAMES_BY_DIALECT["openai"])
+    assert (traits.unique_names, traits.strip_custom_type) == (True, True)
+    assert traits.refused_betas == ("a", "b")
+    assert traits.messages.rules == {"Q001", "Q002"}
+    assert traits.messages.call_ids == CallIdLimit(longest=64)
+
+
+def test_a_gateway_passes_a_call_on_and_other_hosts_do_not() -> None:
+    at_gateway = traits_of(ANTHROPIC, "openrouter.ai", "anthropic/claude-opus-5")
+    assert at_gateway == traits_of(ANTHROPIC, "api.anthropic.com", "claude-opus-5")
+    assert traits_of(ANTHROPIC, "api.groq.com", "claude-opus-5") == TargetTraits()
+
+
+LONG = "mcp__" + "x" * 80
+NAMES = [
+    # limit, name, what the target gets
+    ("openai", "Bash", "Bash"),
+    ("openai", "a" * 64, "a" * 64),
+    ("openai", LONG, "mcp__" + "x" * 50 + "_5a7a6cb4"),
+    ("anthropic", "caldav-mcp.create-event", "caldav-mcp_create-event_"),
+    ("gemini", "caldav-mcp.create-event", "caldav-mcp.create-event"),
+    ("gemini", "21st_magic", "t21st_magic_"),
+    ("moonshot", "21st_magic", "t21st_magic_"),
+    ("moonshot", "_private", "t_private_"),
+    ("anthropic", "日本", "___"),
+]
+
+
+@pytest.mark.parametrize(("dialect", "name", "start"), NAMES)
+def test_a_name_that_is_not_taken_gets_one_that_is(dialect: str, name: str, start: str) -> None:
+    limit: NameLimit = NAMES_BY_DIALECT[dialect]
+    fitted = limit.fit(name)
+    assert fitted.startswith(start[: limit.length - 9])
+    assert limit.takes(fitted)
+    assert limit.fit(name) == fitted
+    assert limit.fit(fitted) == fitted
+    assert (fitted == name) == limit.takes(name)
+
+
+def test_names_that_differ_only_where_they_are_cut_stay_different() -> None:
+    limit = NAMES_BY_DIALECT["openai"]
+    assert limit.fit(LONG + "_read") != limit.fit(LONG + "_write")
+    assert limit.fit("a.b") != limit.fit("a/b")

@@ -1,0 +1,75 @@
+"""How clients are recognised, and that their traits are asked for instead of their names."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from wiremend.clients import CLIENTS, client_of, traits_of_client
+from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT
+
+LIBRARY = Path(__file__).resolve().parents[1] / "addons" / "wiremend"
+FAMILIES = [client.family for client in CLIENTS]
+
+HEADERS = {
+    "Claude Code": ({"user-agent": "claude-cli/2.1.197 (external, cli)"}, "claude-code"),
+    "OpenCode": ({"user-agent": "opencode/1.18.33 ai-sdk/provider-utils/3.0"}, "opencode"),
+    "Codex": ({"user-agent": "codex_cli_rs/0.169.0 (Ubuntu 24.4.0; x86_64)"}, "codex"),
+    "codex exec": ({"user-agent": "codex_exec/0.169.0"}, "codex"),
+    "Codex behind another agent's name": (
+        {"user-agent": "Mozilla/5.0", "originator": "codex_vscode"},
+        "codex",
+    ),
+    "Gemini CLI": ({"user-agent": "GeminiCLI/0.61.0/gemini-3-pro (linux; x64)"}, "gemini-cli"),
+    "Google's SDK in Python": (
+        {"user-agent": "my-agent/1", "x-goog-api-client": "google-genai-sdk/3.4.0 gl-python/3.13"},
+        "python-genai",
+    ),
+    "OpenAI's SDK in Python": (
+        {"user-agent": "my-agent/1", "x-stainless-lang": "python"},
+        "openai-python",
+    ),
+    "OpenAI's SDK in JavaScript": ({"x-stainless-lang": "js"}, ""),
+    "Google's SDK in JavaScript": (
+        {"x-goog-api-client": "google-genai-sdk/1.30.0 gl-node/v20.20.2"},
+        "",
+    ),
+    "an agent made with an SDK": (
+        {"user-agent": "opencode/1.18.33", "x-stainless-lang": "python"},
+        "opencode",
+    ),
+    "the name of a header in other letters": ({"User-Agent": "claude-cli/2"}, "claude-code"),
+    "an SDK": ({"user-agent": "Anthropic/Python 2.11.0"}, ""),
+    "an agent that speaks of another": ({"user-agent": "my-proxy for claude-cli/2"}, ""),
+    "another originator": ({"originator": "someone"}, ""),
+    "no headers": ({}, ""),
+}
+
+
+@pytest.mark.parametrize(("headers", "family"), HEADERS.values(), ids=HEADERS.keys())
+def test_a_client_is_known_by_its_headers(headers: dict[str, str], family: str) -> None:
+    assert client_of(headers) == traits_of_client(family)
+
+
+def test_an_unknown_client_has_no_trait() -> None:
+    assert client_of({"user-agent": "curl/8"}) is UNKNOWN_CLIENT
+    assert traits_of_client("") is UNKNOWN_CLIENT
+
+
+def test_a_family_that_is_not_in_the_table_is_refused() -> None:
+    with pytest.raises(KeyError):
+        traits_of_client("nobody")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_named_once_and_is_recognised(family: str) -> None:
+    assert family
+    assert FAMILIES.count(family) == 1
+    assert family in {known for _, known in HEADERS.values()}
+
+
+@pytest.mark.parametrize("part", ["protocols", "repair", "adapt", "engine"])
+def test_a_call_is_handled_by_the_clients_traits_and_not_by_its_name(part: str) -> None:
+    for path in (LIBRARY / part).rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        read = [ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)]
+        assert not [name for name in read if name.endswith("client.family")], path
