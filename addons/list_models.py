@@ -10,6 +10,7 @@ from wiremend.routing.model_lists import (
     is_literal,
     is_model_list,
 )
+from wiremend.rules.rule import Notes
 from wiremend.seam.flows import body_of, replace_content
 from wiremend.views.flow_findings import note_request_findings
 
@@ -33,10 +34,11 @@ class ListModels:
         if not self.current.intercepted.matches(request.pretty_host):
             return
         body = body_of(response)
-        extended = extend_model_list(body, routed) if body else None
-        if extended is not None and extended.findings:
-            replace_content(response, extended.body)
-            note_request_findings(flow, extended.findings)
+        notes = Notes(self.current.disabled)
+        extended = extend_model_list(body, routed, notes) if body else None
+        if extended is not None and notes.findings:
+            replace_content(response, extended)
+            note_request_findings(flow, notes.findings)
 
     def _routed(self) -> list[RoutedName]:
         if ROUTED_NAMES_LISTED.code in self.current.disabled:
