@@ -12,8 +12,14 @@ from wiremend.routing.match import match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
 from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route, uses_key
 from wiremend.routing.shape import shape_of
-from wiremend.rules.rule import CallPlace, Finding
-from wiremend.seam.flows import answer, body_of, outgoing_of, replace_content
+from wiremend.rules.rule import CallPlace, Finding, Notes
+from wiremend.seam.flows import (
+    answer,
+    document_of,
+    forget_document,
+    outgoing_of,
+    replace_content,
+)
 from wiremend.seam.stream_layer import PlannedCall
 from wiremend.views.flow_findings import note_refusal, note_request_findings, notes_of
 
@@ -33,34 +39,33 @@ class RewriteModels:
         if flow.response or flow.error or MODEL_ROUTED.code in self.current.disabled:
             return
         protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
-        body = body_of(request) or b""
-        model = requested_model(protocol, request.path, body) if protocol else None
-        if protocol is None or not model:
+        document = document_of(request, protocol) if protocol else None
+        model = requested_model(document) if document else None
+        if document is None or not model:
             return
         entry = match_model(
             model,
             self.current.config.models,
-            lambda: shape_of(
-                protocol, body, streaming=read_request(protocol, request.path, body).streaming
-            ),
+            lambda: shape_of(document, streaming=read_request(document).streaming),
         )
         if entry is None:
             return
         if uses_key(entry.provider, entry.fallback, self.current.providers):
             reason = self.current.key_refusal(request.headers.items(multi=True))
             if reason is not None:
-                answer(flow, refused_key_response(protocol, reason))
+                answer(flow, refused_key_response(document.protocol, reason))
                 note_refusal(flow, reason)
                 return
         self.chosen[flow.id] = entry, self.current.providers
         if entry.model in (None, model):
             return
-        rewritten = rewrite_model(protocol, request.path, body, entry.model)
+        notes = Notes(self.current.disabled)
+        rewritten = rewrite_model(document, entry.model, notes)
         request.path = rewritten.path
-        if rewritten.body is not body:
+        if rewritten.body is not document.body:
             replace_content(request, rewritten.body)
-        note_request_findings(flow, rewritten.findings)
-        if rewritten.findings:
+        note_request_findings(flow, notes.findings)
+        if notes.findings:
             notes_of(flow)["shown_model"] = model
 
     def wiremend_call(self, planned: PlannedCall) -> None:
@@ -75,7 +80,7 @@ class RewriteModels:
         plan.showing = entry.stream
         if not (entry.provider or entry.fallback):
             return
-        own = outgoing_of(request, plan.host, plan.facts.model)
+        own = outgoing_of(request, plan.protocol, plan.host, plan.facts.model)
         if entry.provider:
             found = f"{asked!r}, sent to {plan.host}"
             done = f"sent to {entry.provider} instead, with its key"
@@ -85,7 +90,6 @@ class RewriteModels:
         plan.shown_model = asked
         plan.requests = tuple(
             route(
-                plan.protocol,
                 own,
                 model=entry.model or asked,
                 provider=entry.provider,
@@ -97,10 +101,12 @@ class RewriteModels:
     def response(self, flow: http.HTTPFlow) -> None:
         """Somebody else answered before the call was planned."""
         self.chosen.pop(flow.id, None)
+        forget_document(flow.request)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """The call ended before it was planned."""
         self.chosen.pop(flow.id, None)
+        forget_document(flow.request)
 
 
 addons = suite_of(RewriteModels)

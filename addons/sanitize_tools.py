@@ -5,7 +5,7 @@ import logging
 from load_configuration import suite_of
 from mitmproxy import command
 from wiremend.adapt.lessons import LessonBook, as_toml
-from wiremend.adapt.rejection_recovery import FittedRequests
+from wiremend.adapt.rejection_recovery import AdaptedRequests
 from wiremend.config.current import CurrentConfig
 from wiremend.seam.flows import address_request, outgoing_of
 from wiremend.seam.stream_layer import PlannedCall
@@ -25,13 +25,13 @@ class SanitizeTools:
         self.book = LessonBook()
 
     def wiremend_call(self, planned: PlannedCall) -> None:
-        """Fit the request to each target that it may be sent to."""
+        """Adapt the request to each target that it may be sent to."""
         plan, request = planned.plan, planned.flow.request
         if plan.protocol is None or plan.facts is None:
             return
         self.book.give(self.current.lessons)
-        plan.fitted = FittedRequests(plan.protocol, self.book, self.current.disabled)
-        own = outgoing_of(request, plan.host, plan.facts.model)
+        plan.fitted = AdaptedRequests(self.book, self.current.disabled)
+        own = outgoing_of(request, plan.protocol, plan.host, plan.facts.model)
         for outgoing in plan.requests or (own,):
             dialect = self.current.dialect_of(outgoing.provider, outgoing.host)
             configured = self.current.address_of(outgoing.provider, outgoing.host)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from wiremend.adapt.rejection_recovery import FittedRequests
+from wiremend.adapt.rejection_recovery import AdaptedRequests
 from wiremend.engine.actions import (
     Action,
     FinishResponse,
@@ -16,7 +16,7 @@ from wiremend.engine.actions import (
 from wiremend.engine.call_settings import Target
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.targets.registry import NAMES_BY_DIALECT
 
@@ -36,14 +36,15 @@ def error(message: str, **fields: str) -> bytes:
 ERROR_EVENT = b"event: error\ndata: " + error(FIELD) + b"\n\n"
 
 
-def fitted(*targets: str, name: str = "mcp__notion__create") -> FittedRequests:
+def fitted(*targets: str, name: str = "mcp__notion__create") -> AdaptedRequests:
     body = json.dumps(
         {"context_management": {}, "tools": [{"name": name, "input_schema": FINE}]}
     ).encode()
-    requests = FittedRequests(ANTHROPIC)
+    requests = AdaptedRequests()
     traits = TargetTraits(names=NAMES_BY_DIALECT["anthropic"])
     for target in targets or ("api.anthropic.com",):
-        outgoing = OutgoingRequest(target, "m", "https", target, 443, "/v1/messages", (), body)
+        document = RequestDocument.of(ANTHROPIC, "/v1/messages", body)
+        outgoing = OutgoingRequest(target, "m", "https", target, 443, document)
         requests.add(outgoing, traits)
     return requests
 
@@ -136,7 +137,7 @@ def test_an_error_that_means_no_tool_keeps_its_bytes(message: str) -> None:
 
 def test_each_target_gets_its_own_request_and_its_names_come_back() -> None:
     requests = fitted("here", "there", name="a.b")
-    sent = next(iter(requests.at(1).renamed))
+    sent = next(iter(requests.at(1).tool_names_by_sent))
     here, there = Target("here", "m"), Target("there", "m")
     call = Conversation(
         fitted=requests, retry=RetryPolicy(attempts=1), targets=(here, there), streaming=False

@@ -30,7 +30,7 @@ from wiremend.config.load import (
 from wiremend.config.model import Config
 from wiremend.engine.call_settings import Heartbeat, Timeouts
 from wiremend.engine.retry import RetryPolicy
-from wiremend.protocols.base.request_rules import MESSAGE_CODES
+from wiremend.protocols.registry import MESSAGE_CODES
 from wiremend.routing.access import key_refusal
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.providers import ProviderAddress

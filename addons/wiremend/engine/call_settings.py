@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from wiremend.adapt.rejection_recovery import FittedRequests
+from wiremend.adapt.rejection_recovery import AdaptedRequests
 from wiremend.engine.health import CallHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.base.protocol import Protocol
@@ -57,7 +57,7 @@ class CallSettings:
     """The first choice, then the fallbacks."""
     streaming: bool
     context: StreamContext = field(default_factory=StreamContext)
-    fitted: FittedRequests | None = None
+    fitted: AdaptedRequests | None = None
     """What goes to each target, to be changed when it is rejected; None: it is what it is."""
     showing: Literal["live", "guarded", "buffered"] = "live"
     """When content is shown: at once, after its beginning proved good, or when it is complete."""
@@ -69,5 +69,5 @@ class CallSettings:
 
     def context_at(self, target: int) -> StreamContext:
         """What a mender may know of the call at this target, as its request is now."""
-        renamed = self.fitted.at(target).renamed if self.fitted else {}
-        return replace(self.context, renamed=renamed) if renamed else self.context
+        names = self.fitted.at(target).tool_names_by_sent if self.fitted else {}
+        return replace(self.context, tool_names_by_sent=names) if names else self.context

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wiremend.adapt.rejection_recovery import FittedRequests
+from wiremend.adapt.rejection_recovery import AdaptedRequests
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeouts
 from wiremend.engine.fire_and_forget import Acknowledgement
@@ -47,7 +47,7 @@ class CallPlan:
     """Codes of the rules that mend what is shown; all are off unless `repair`."""
     requests: tuple[OutgoingRequest, ...] = ()
     """Where the call may be sent, first choice first; empty: where its client sent it."""
-    fitted: FittedRequests | None = None
+    fitted: AdaptedRequests | None = None
     """The same requests (or the client's own) as each target accepts them."""
     health: ProviderHealth | None = None
     """Budgets and breakers to heed."""

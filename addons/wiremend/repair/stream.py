@@ -294,12 +294,12 @@ class StreamRepair:
 def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
     """A fresh repair for one attempt's event stream."""
     mender = protocol.make_repairer(context)
-    if context.renamed:
-        mender = NamingBack(mender, context.renamed, is_array=context.array)
+    if context.tool_names_by_sent:
+        mender = NamingBack(mender, context.tool_names_by_sent, is_array=context.array)
     return StreamRepair(mender, context)
 
 
 def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> MendedBody:
     """What a buffered 2xx body becomes."""
-    named = name_back(body, context.renamed) if context.renamed else body
+    named = name_back(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
     return protocol.repair_body(named, context)

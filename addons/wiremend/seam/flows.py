@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from mitmproxy import http
 
 from wiremend.engine.actions import Respond
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest, RequestBody, RequestDocument
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.text.content_coding import UndecodableBody, decode_whole
 
 DECODED_LIMIT_BYTES = 64 * 1024 * 1024
@@ -35,20 +36,46 @@ def replace_content(message: http.Message, body: bytes) -> None:
     message.content = body
 
 
-def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingRequest:
-    """Return a request as its client wrote it, for routing to change.
+@dataclass(frozen=True)
+class _ReadBody:
+    """A request's body as it was read, and what it was read from."""
 
-    The body is empty when it cannot be decoded.
+    raw_content: bytes | None
+    content_encoding: str
+    body: RequestBody
+
+
+def document_of(request: http.Request, protocol: Protocol) -> RequestDocument:
+    """Return a request's document as it is now. The body is empty when it cannot be decoded.
+
+    The body that was read is kept with the request, so that all who ask for the document of one
+    call share one parse; `forget_document` drops it.
     """
+    raw_content, coding = request.raw_content, request.headers.get("content-encoding", "")
+    kept: _ReadBody | None = request.__dict__.get("wiremend_body")
+    if kept is None or kept.raw_content is not raw_content or kept.content_encoding != coding:
+        kept = _ReadBody(raw_content, coding, RequestBody(body_of(request) or b""))
+        request.__dict__["wiremend_body"] = kept
+    headers = tuple(request.headers.items(multi=True))
+    return RequestDocument(protocol, request.path, headers, kept.body)
+
+
+def forget_document(request: http.Request) -> None:
+    """Drop the body that `document_of` keeps: mitmweb may hold the flow for hours."""
+    request.__dict__.pop("wiremend_body", None)
+
+
+def outgoing_of(
+    request: http.Request, protocol: Protocol, provider: str, model: str
+) -> OutgoingRequest:
+    """Return a request as its client wrote it, for routing to change."""
     return OutgoingRequest(
         provider=provider,
         model=model,
         scheme=request.scheme,
         host=request.host,
         port=request.port,
-        path=request.path,
-        headers=tuple(request.headers.items(multi=True)),
-        body=body_of(request) or b"",
+        document=document_of(request, protocol),
     )
 
 

@@ -67,7 +67,8 @@ from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, 
 from wiremend.seam.flows import (
     address_request,
     ask_for_identity,
-    body_of,
+    document_of,
+    forget_document,
     is_direct,
     mark_direct,
     response_on_the_wire,
@@ -191,6 +192,7 @@ class MendedHttpStream(HttpStream):
         describe_call(plan, self.flow)
         planned = PlannedCall(self.flow, plan)
         yield WiremendCallHook(planned)
+        forget_document(request)
         if planned.fault is not None:
             raise planned.fault
         machine = plan.machine(random=random.random, wall_clock=time.time)
@@ -662,4 +664,4 @@ def describe_call(plan: CallPlan, flow: http.HTTPFlow) -> None:
     plan.client = client_of(dict(request.headers))
     plan.shown_model = flow.metadata.get("wiremend", {}).get("shown_model")
     if plan.protocol is not None:
-        plan.facts = read_request(plan.protocol, request.path, body_of(request) or b"")
+        plan.facts = read_request(document_of(request, plan.protocol))

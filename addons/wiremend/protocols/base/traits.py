@@ -1,14 +1,12 @@
-"""What a target insists on in messages and parameters, and what the mends of messages share."""
+"""What a target requires of requests: tools, messages, parameters, header values."""
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from wiremend.protocols.base.name_limits import NameLimit
-
-NO_RESULT = "The tool call has no result: it was interrupted."
-RESULT_DROPPED = "(a tool result was dropped: its call is not in the conversation)"
-NO_CONTENT = "(no content)"
 
 _ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -69,3 +67,7 @@ class TargetTraits:
     """Values of the `anthropic-beta` header that must not be sent, as globs."""
     messages: MessageTraits = field(default_factory=MessageTraits)
     """What its messages and parameters must heed; see `MessageTraits`."""
+    dialect_by_tool: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The dialect of single tools, by the name that the client gives them."""
+    refused_fields: tuple[str, ...] = ()
+    """Fields that must not be sent, as paths; see `wiremend.adapt.refused_fields`."""
