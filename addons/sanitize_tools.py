@@ -1,4 +1,4 @@
-"""Request: tools, messages and fields as the target accepts them, and learning from refusals."""
+"""Request: adapts tools, messages and fields to the target, and learns from its rejections."""
 
 import logging
 

@@ -1,9 +1,9 @@
-"""What goes to each of a call's targets, and what is done about it when it is rejected.
+"""The requests of a call, one for each target, and how one changes when its target rejects it.
 
-Each target gets the request adapted to what is known of it. A rejection that names something is
-learnt from: just that is mended and the request goes once more; when it is accepted, the lesson
-is remembered. If it teaches nothing and the request had been changed, it goes as the client wrote
-it, once. So a repair that has become wrong overnight costs a round trip, never the call.
+Each target gets the request adapted to what is known about it. When a rejection names a tool, a
+field or a header value, only that is changed and the request is sent again; once it is accepted,
+the lesson is remembered. When a rejection teaches nothing and the request had been changed, the
+client's own request is sent once. So an adaptation that has become wrong costs a round trip.
 """
 
 import re
@@ -77,15 +77,15 @@ _NOT_OUR_DOING = re.compile(
 
 @dataclass(slots=True)
 class _Sending:
-    """One target: what the client wrote, what goes there, and what is being tried."""
+    """One target: the client's request, the adapted one, and the lessons that are being tried."""
 
     original: OutgoingRequest
     traits: TargetTraits
     lessons: tuple[Lesson, ...]
     adapted: AdaptedRequest | None = None
-    """None until it is asked for: a fallback may never be."""
+    """None until it is first needed; that of a fallback may never be."""
     tried: set[Lesson] = field(default_factory=set)
-    """So that nothing is tried twice."""
+    """Lessons that are not tried again."""
     on_trial: tuple[Lesson, ...] = ()
     amendments: int = 0
     original_tried: bool = False
@@ -101,13 +101,13 @@ class AdaptedRequests:
     _sendings: list[_Sending] = field(default_factory=list)
 
     def add(self, request: OutgoingRequest, traits: TargetTraits) -> None:
-        """The next target, and what is known of it."""
+        """Add the next target: the client's request addressed to it, and its traits."""
         places = dict.fromkeys((request.provider, request.host))
         lessons = tuple(lesson for place in places for lesson in self.book.of(place, request.model))
         self._sendings.append(_Sending(request, traits, lessons, tried=set(lessons)))
 
     def at(self, target: int) -> AdaptedRequest:
-        """What goes to this target now, and what was done for that."""
+        """The request for this target as it is adapted now."""
         return self._adapted(self._sendings[target])
 
     def is_amended(self, target: int) -> bool:

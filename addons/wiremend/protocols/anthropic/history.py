@@ -1,4 +1,4 @@
-"""Anthropic Messages: what its API insists on in the messages of a request.
+"""Anthropic Messages: what its API requires of the messages of a request.
 
 Consecutive messages of one role count as one turn, as they do for the API. A turn of the
 assistant with calls is answered by the user's next turn, results first.
@@ -130,7 +130,7 @@ class Turn:
     def calls(self) -> dict[str, None]:
         """The ids of the calls to the client's tools, in order."""
         ids = (block.get("id") for _, block in self.blocks("tool_use"))
-        return dict.fromkeys(one for one in ids if isinstance(one, str))
+        return dict.fromkeys(call_id for call_id in ids if isinstance(call_id, str))
 
 
 def turns_of(request: dict[str, Any]) -> list[Turn]:
@@ -165,8 +165,8 @@ def drop_orphan_results(
         for index, message in turn.messages:
             dropped = gone.get(index, [])
             if dropped and len(dropped) == len(message["content"]):
-                told = [{"type": "text", "text": RESULT_DROPPED}]
-                edits.replace(("messages", index, "content"), json_value.write(told))
+                notice = [{"type": "text", "text": RESULT_DROPPED}]
+                edits.replace(("messages", index, "content"), json_value.write(notice))
                 continue
             for path in dropped:
                 edits.remove(path)
@@ -220,7 +220,7 @@ def put_results_first(
 
 
 def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
-    """Drop text blocks that say nothing."""
+    """Drop text blocks without text."""
     for turn in turns_of(request):
         for path, block in turn.blocks("text"):
             if is_blank(block.get("text")) and notes.note(
@@ -252,9 +252,9 @@ def drop_empty_system(
 def drop_empty_messages(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop the assistant's messages without content, and say so in the user's.
+    """Drop assistant messages without content; give such a user message the text `NO_CONTENT`.
 
-    The last message may be an empty one of the assistant's.
+    The last message may be an empty one of the assistant.
     """
     messages = list(objects(request.get("messages"), ("messages",)))
     for path, message in messages:
@@ -276,7 +276,7 @@ def drop_empty_messages(
 def trim_trailing_space(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Take the white space off the end of a prefilled answer."""
+    """Remove the white space at the end of a prefilled answer."""
     messages = list(objects(request.get("messages"), ("messages",)))
     while len(messages) > 1 and messages[-1][1].get("content") in ("", []):
         messages.pop()
@@ -296,7 +296,7 @@ def trim_trailing_space(
 def say_system_as_user(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Let the user say what a system message in between says, marked as Claude Code marks it."""
+    """Turn system messages in between into user messages, tagged as Claude Code tags them."""
     for path, message in objects(request.get("messages"), ("messages",)):
         content = message.get("content")
         if message.get("role") != "system" or not isinstance(content, str | list):
@@ -310,14 +310,14 @@ def say_system_as_user(
             continue
         for block_path, block in objects(content, place):
             if block.get("type") == "text" and isinstance(block.get("text"), str):
-                told = _REMINDER_OPENS + block["text"] + _REMINDER_CLOSES
-                edits.replace((*block_path, "text"), json_value.write(told))
+                reminder = _REMINDER_OPENS + block["text"] + _REMINDER_CLOSES
+                edits.replace((*block_path, "text"), json_value.write(reminder))
 
 
 def strip_thinking_cache_control(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Thinking blocks are cached with what follows them, and bear no mark of their own."""
+    """Remove `cache_control` of thinking blocks, which are cached with what follows them."""
     for turn in turns_of(request):
         for kind in _THINKING:
             for path, block in turn.blocks(kind):
@@ -330,7 +330,7 @@ def strip_thinking_cache_control(
 def drop_foreign_thinking(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop thinking that Anthropic did not sign; without it, a tool call goes on unthinking."""
+    """Drop thinking that Anthropic did not sign; switch thinking off for a call that needs it."""
     turns = turns_of(request)
     assistants = [turn for turn in turns if turn.role == "assistant"]
     for turn in assistants:
@@ -421,5 +421,5 @@ HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
     (parameters.SAMPLING_PAIR, parameters.drop_sampling_pair),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""Order counts: what empties a message comes before what looks for empty ones, and a message
-that may be empty at the end may not be once a result was added behind it."""
+"""Passes that may empty a message come before the one that looks for empty messages. That one runs
+again after results were added, since only the last message may be empty."""

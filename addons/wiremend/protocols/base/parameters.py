@@ -1,4 +1,4 @@
-"""What a request says besides its messages' contents: sampling, limits, cache marks, call ids."""
+"""Passes over what protocols share in requests: sampling, limits, cache marks, call ids."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -96,7 +96,7 @@ _SMALLEST_BUDGET = 1024
 def drop_sampling_pair(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Keep one of the two ways to sample."""
+    """Remove `top_p` beside a temperature."""
     if request.get("temperature") is None or request.get("top_p") is None:
         return
     if notes.note(SAMPLING_PAIR, BodyPlace(("top_p",)), "beside temperature", "removed"):
@@ -106,7 +106,7 @@ def drop_sampling_pair(
 def drop_refused_sampling(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Leave the temperature to a model that takes no other than its own."""
+    """Remove a temperature other than 1, for models that accept no other."""
     if "temperature" not in request or request["temperature"] == 1 or len(request) == 1:
         return
     found = f"{request['temperature']!r}"
@@ -117,7 +117,7 @@ def drop_refused_sampling(
 def rename_token_limit(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Call the limit by the name that reasoning models know."""
+    """Rename `max_tokens` to `max_completion_tokens`, the name that reasoning models accept."""
     if "max_tokens" not in request:
         return
     path: Path = ("max_tokens",)
@@ -162,7 +162,7 @@ def _lower_limits(
 def strip_cache_control(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Remove every mark for the prompt cache."""
+    """Remove every `cache_control`."""
     for path, owner in _cacheable(request):
         if "cache_control" in owner and notes.note(
             CACHE_CONTROL, BodyPlace(path), "cache_control", "removed"
@@ -185,7 +185,7 @@ def adapt_call_ids(call_ids: Callable[[dict[str, Any]], Iterable[tuple[Path, Any
 
 
 def _cacheable(request: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Everything that may bear a mark; what the client's tools define or get stays unread."""
+    """Every object that may have a `cache_control`, except in schemas and arguments of tools."""
     yield (), request
     yield from objects(request.get("system"), ("system",))
     for path, tool in objects(request.get("tools"), ("tools",)):

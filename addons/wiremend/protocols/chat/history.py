@@ -1,4 +1,4 @@
-"""Chat Completions: what its providers insist on in the messages of a request.
+"""Chat Completions: what its providers require of the messages of a request.
 
 An assistant message with `tool_calls` is followed at once by one `tool` message for each call.
 
@@ -139,7 +139,7 @@ def _is_in_place(exchanges: list[Exchange], index: int, call_id: str) -> bool:
 def add_missing_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Answer each call that is left open with a message that says so."""
+    """Add a result to each call that has none."""
     for exchange in exchanges_of(request.get("messages")):
         where: Path = ("messages", exchange.index)
         missing = [
@@ -157,7 +157,7 @@ def add_missing_results(
 def drop_empty_messages(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop the assistant's messages that neither say nor call anything."""
+    """Drop assistant messages without content, calls or reasoning."""
     messages = list(objects(request.get("messages"), ("messages",)))
     for path, message in messages:
         content = message.get("content")
@@ -223,5 +223,4 @@ HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
     (parameters.TOKEN_LIMIT_NAME, parameters.rename_token_limit),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""Order counts: what empties a message comes before what looks for empty ones, and a message
-that may be empty at the end may not be once a result was added behind it."""
+"""In order: results are complete before empty messages are looked for."""

@@ -157,7 +157,7 @@ def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, not
 def drop_empty_messages(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop the model's contents without parts, and say so in others."""
+    """Drop contents of the model without parts; give others the text `NO_CONTENT`."""
     turns = turns_of(request)
     for turn in turns:
         for path, content in turn.contents:
@@ -175,7 +175,7 @@ def drop_empty_messages(
 def mark_unsigned_calls(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Say of calls since the user spoke last that nobody signed them, as Gemini CLI does.
+    """Mark calls without a signature since the last text of the user, as Gemini CLI does.
 
     Of parallel calls Gemini signs the first only.
     """
@@ -223,5 +223,4 @@ HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
     (THOUGHT_SIGNATURE_MISSING, mark_unsigned_calls),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""Order counts: what empties a message comes before what looks for empty ones, and a message
-that may be empty at the end may not be once a result was added behind it."""
+"""In order: what may empty a content comes before what looks for empty ones."""
