@@ -123,17 +123,17 @@ OTHER_NAMES: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     "a tool, several lines": (
         "anthropic",
         STARTED + spread(BLOCK) + STOPPED,
-        {"renamed": RENAMED},
+        {"tool_names_by_sent": RENAMED},
     ),
     "a tool in an array, several lines": (
         "gemini-array",
         b"[" + GEMINI.replace(b",", b",\n ") + b"\r\n]",
-        {"renamed": RENAMED},
+        {"tool_names_by_sent": RENAMED},
     ),
     "a tool and the model": (
         "anthropic",
         spread(STARTED) + tight(spread(BLOCK)) + STOPPED,
-        {"renamed": RENAMED, **SHOWN},
+        {"tool_names_by_sent": RENAMED, **SHOWN},
     ),
 }
 
@@ -145,7 +145,7 @@ def test_only_the_name_changes(name: str, stream: bytes, fields: dict[str, Any])
     expected = stream
     if "shown_model" in fields:
         expected = expected.replace(b'"v/m"', b'"shown"')
-    if "renamed" in fields:
+    if "tool_names_by_sent" in fields:
         expected = expected.replace(b'"read_1a2b"', b'"the.client\'s"')
     assert expected != stream
     mended = framing.mend([stream], framing.context(**fields))
@@ -156,7 +156,7 @@ def test_a_comment_that_quotes_the_data_is_not_taken_for_it() -> None:
     data = b'{"type":"content_block_start",' + TOOL + b"}"
     event = b": " + data + b"\n" + BLOCK
     framing = FRAMINGS["anthropic"]
-    mended = framing.mend([STARTED + event + STOPPED], framing.context(renamed=RENAMED))
+    mended = framing.mend([STARTED + event + STOPPED], framing.context(tool_names_by_sent=RENAMED))
     renamed = BLOCK.replace(b"read_1a2b", b"the.client's")
     assert bytes_of(mended) == STARTED + b": " + data + b"\n" + renamed + STOPPED
 

@@ -65,7 +65,7 @@ def test_restored_names_change_nothing_else(name: str, data: st.DataObject) -> N
     stream = b"".join(data.draw(STREAMS[name][0]()))
     model = data.draw(st.sampled_from([None, MODEL, "shown"]))
     tools = data.draw(st.sampled_from([{}, {"read": "the_client_s"}, {"of_another_call": "read"}]))
-    context = framing.context(shown_model=model, renamed=tools)
+    context = framing.context(shown_model=model, tool_names_by_sent=tools)
     expected = stream if model in (None, MODEL) else renamed_model(stream, model)
     for wire_name, own_name in tools.items():
         expected = expected.replace(b'"%s"' % wire_name.encode(), b'"%s"' % own_name.encode())
@@ -176,14 +176,14 @@ def test_whatever_comes_in_what_goes_out_is_valid_and_stays_as_it_is(
         client=data.draw(st.sampled_from(framing.clients)),
         tool_names=data.draw(TOOLS),
         shown_model=data.draw(st.sampled_from([None, None, MODEL, "shown"])),
-        renamed=data.draw(st.sampled_from([{}, {}, {"read": "the_client_s"}])),
+        tool_names_by_sent=data.draw(st.sampled_from([{}, {}, {"read": "the_client_s"}])),
     )
     mended = framing.mend([stream], context)
     out = bytes_of(mended)
     assert framing.violations(out) == [], out.decode("utf-8", "replace")
     in_chunks = framing.mend(data.draw(chunked(stream)), context)
     assert (bytes_of(in_chunks), codes_of(in_chunks)) == (out, codes_of(mended))
-    again = framing.mend([out], replace(context, renamed={}))
+    again = framing.mend([out], replace(context, tool_names_by_sent={}))
     assert (bytes_of(again), codes_of(again)) == (out, [])
 
 

@@ -54,7 +54,7 @@ def test_a_fallback_follows_without_a_wait_and_names_its_target() -> None:
 
 
 def test_a_rejected_request_and_its_change_are_two_attempts() -> None:
-    call = Conversation(fitted=fitted())
+    call = Conversation(adapted=fitted())
     call.begin(head=None)
     refuse(call, FIELD)
     call.connected(2, reused=False)

@@ -27,11 +27,12 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
+from wiremend.engine.call import Call, Target
 from wiremend.engine.call_machine import CallMachine
-from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeouts
 from wiremend.engine.health import CallHealth, HealthLimits, ProviderHealth
 from wiremend.engine.response_reader import HELD_LIMIT_BYTES
 from wiremend.engine.retry import RetryPolicy
+from wiremend.engine.settings import Heartbeat, Timeouts
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
@@ -82,7 +83,7 @@ class Conversation:
             "heartbeat": Heartbeat(after=0.0),
         }
         self.machine = CallMachine(
-            CallSettings(**{**values, **settings}), random=lambda: 1.0, wall_clock=lambda: 0.0
+            Call(**{**values, **settings}), random=lambda: 1.0, wall_clock=lambda: 0.0
         )
         self.wake_at = float("inf")
 

@@ -18,11 +18,12 @@ from wiremend.engine.actions import (
     ShowHead,
     StartAttempt,
 )
+from wiremend.engine.call import Call, Target
 from wiremend.engine.call_machine import TRANSITIONS, AttemptEvent, AttemptState, CallMachine
-from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeouts
 from wiremend.engine.health import HealthLimits, ProviderHealth
 from wiremend.engine.machine import IllegalMove
 from wiremend.engine.retry import RetryPolicy
+from wiremend.engine.settings import Heartbeat, Timeouts
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.repairer import StreamContext
 
@@ -46,7 +47,7 @@ Move = tuple[AttemptState, AttemptEvent]
 class RecordingMachine(CallMachine):
     """A call machine that keeps the moves it was asked for."""
 
-    def __init__(self, settings: CallSettings) -> None:
+    def __init__(self, settings: Call) -> None:
         self.moves: list[Move] = []
         super().__init__(settings, random=lambda: 0.5, wall_clock=lambda: 0.0)
 
@@ -105,7 +106,7 @@ STEPS = (
 )
 
 
-def settings_of(random: Random) -> CallSettings:
+def settings_of(random: Random) -> Call:
     streaming = random.random() < 0.7
     health = ProviderHealth(HealthLimits(failures=1, retry_floor=2.0))
     if random.random() < 0.1:
@@ -113,12 +114,12 @@ def settings_of(random: Random) -> CallSettings:
     targets = [Target("api.anthropic.com", "m", health.of("api.anthropic.com", "m"))]
     if random.random() < 0.5:
         targets.append(Target("opencode.ai", "minimax-m3"))
-    return CallSettings(
+    return Call(
         protocol=ANTHROPIC,
         targets=tuple(targets),
         streaming=streaming,
         context=StreamContext(model="m"),
-        fitted=fitted(*(target.provider for target in targets)) if random.random() < 0.4 else None,
+        adapted=fitted(*(target.provider for target in targets)) if random.random() < 0.4 else None,
         showing=random.choice(("live", "guarded", "buffered")),
         raise_errors=random.random() < 0.8,
         retry=RetryPolicy(attempts=random.choice((1, 2, 4)), backoff_initial_seconds=20.0),
@@ -219,11 +220,11 @@ class BrokenRequests:
 
 def broken(*, streaming: bool = True) -> RecordingMachine:
     machine = RecordingMachine(
-        CallSettings(
+        Call(
             protocol=ANTHROPIC,
             targets=(Target("api.anthropic.com", "m"),),
             streaming=streaming,
-            fitted=BrokenRequests(),  # type: ignore[arg-type]
+            adapted=BrokenRequests(),  # type: ignore[arg-type]
             retry=RetryPolicy(attempts=1),
         )
     )

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from wiremend.engine.call_settings import Heartbeat, Timeouts
 from wiremend.engine.deadlines import Deadlines, PassedLimit
+from wiremend.engine.settings import Heartbeat, Timeouts
 
 NONE = Timeouts(connect=0, first_byte=0, answer=0, idle=0, progress=0, total=0)
 LIMITS = Timeouts(connect=10, first_byte=20, answer=30, idle=40, progress=50, total=1000)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from wiremend.engine.call_settings import Target
+from wiremend.engine.call import Target
 from wiremend.engine.fallback import TargetChoice
 from wiremend.engine.health import HealthLimits, ProviderHealth
 from wiremend.protocols.base.provider_error import ProviderError, make_error

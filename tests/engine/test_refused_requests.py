@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from wiremend.adapt.rejection_recovery import FittedRequests
+from wiremend.adapt.rejection_recovery import AdaptedRequests
 from wiremend.engine.actions import (
     Action,
     FinishResponse,
@@ -13,10 +13,10 @@ from wiremend.engine.actions import (
     ShowHead,
     StartAttempt,
 )
-from wiremend.engine.call_settings import Target
+from wiremend.engine.call import Target
 from wiremend.engine.retry import RetryPolicy
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.targets.registry import NAMES_BY_DIALECT
 
@@ -36,14 +36,15 @@ def error(message: str, **fields: str) -> bytes:
 ERROR_EVENT = b"event: error\ndata: " + error(FIELD) + b"\n\n"
 
 
-def fitted(*targets: str, name: str = "mcp__notion__create") -> FittedRequests:
+def fitted(*targets: str, name: str = "mcp__notion__create") -> AdaptedRequests:
     body = json.dumps(
         {"context_management": {}, "tools": [{"name": name, "input_schema": FINE}]}
     ).encode()
-    requests = FittedRequests(ANTHROPIC)
+    requests = AdaptedRequests()
     traits = TargetTraits(names=NAMES_BY_DIALECT["anthropic"])
     for target in targets or ("api.anthropic.com",):
-        outgoing = OutgoingRequest(target, "m", "https", target, 443, "/v1/messages", (), body)
+        document = RequestDocument.of(ANTHROPIC, "/v1/messages", body)
+        outgoing = OutgoingRequest(target, "m", "https", target, 443, document)
         requests.add(outgoing, traits)
     return requests
 
@@ -57,7 +58,7 @@ def refuse(call: Conversation, message: str, now: float = 1.0) -> list[Action]:
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_a_refused_request_is_changed_and_sent_again_at_once(attempts: int) -> None:
     requests = fitted()
-    call = Conversation(fitted=requests, retry=RetryPolicy(attempts=attempts))
+    call = Conversation(adapted=requests, retry=RetryPolicy(attempts=attempts))
     call.begin(head=None)
     assert refuse(call, FIELD) == [StartAttempt(2, fresh=True)]
     assert b"context_management" not in requests.at(0).request.body
@@ -82,7 +83,7 @@ WRAPPED = {
 
 @pytest.mark.parametrize("body", WRAPPED.values(), ids=WRAPPED.keys())
 def test_a_refusal_is_understood_in_any_wrapping(body: object) -> None:
-    call = Conversation(fitted=fitted())
+    call = Conversation(adapted=fitted())
     call.begin(head=None)
     call.head(1, REFUSED)
     call.body(1, json.dumps(body).encode())
@@ -90,7 +91,7 @@ def test_a_refusal_is_understood_in_any_wrapping(body: object) -> None:
 
 
 def test_a_changed_request_has_all_its_tries_before_it() -> None:
-    call = Conversation(fitted=fitted(), retry=RetryPolicy(attempts=2))
+    call = Conversation(adapted=fitted(), retry=RetryPolicy(attempts=2))
     call.begin(head=None)
     refuse(call, FIELD)
     call.connected(2, reused=False)
@@ -100,17 +101,17 @@ def test_a_changed_request_has_all_its_tries_before_it() -> None:
 
 
 def test_a_refusal_inside_a_200_is_learnt_from_too() -> None:
-    call = Conversation(fitted=fitted(), streaming=False)
+    call = Conversation(adapted=fitted(), streaming=False)
     call.begin(head=JSON)
     call.body(1, error(FIELD))
     assert call.body_end(1) == [StartAttempt(2, fresh=True)]
-    stream = Conversation(fitted=fitted())
+    stream = Conversation(adapted=fitted())
     stream.begin()
     assert StartAttempt(2, fresh=True) in stream.body(1, PING + ERROR_EVENT)
 
 
 def test_a_refusal_that_teaches_nothing_reaches_the_client_with_the_tool_named() -> None:
-    call = Conversation(fitted=fitted())
+    call = Conversation(adapted=fitted())
     call.begin(head=None)
     response = the_response(refuse(call, SCHEMA))
     named = f'{SCHEMA} (tools.0 is tool "mcp__notion__create" (MCP server "notion"))'
@@ -129,17 +130,17 @@ def test_a_refusal_that_teaches_nothing_reaches_the_client_with_the_tool_named()
     ],
 )
 def test_an_error_that_means_no_tool_keeps_its_bytes(message: str) -> None:
-    call = Conversation(fitted=fitted())
+    call = Conversation(adapted=fitted())
     call.begin(head=None)
     assert the_response(refuse(call, message)).body == error(message)
 
 
 def test_each_target_gets_its_own_request_and_its_names_come_back() -> None:
     requests = fitted("here", "there", name="a.b")
-    sent = next(iter(requests.at(1).renamed))
+    sent = next(iter(requests.at(1).tool_names_by_sent))
     here, there = Target("here", "m"), Target("there", "m")
     call = Conversation(
-        fitted=requests, retry=RetryPolicy(attempts=1), targets=(here, there), streaming=False
+        adapted=requests, retry=RetryPolicy(attempts=1), targets=(here, there), streaming=False
     )
     call.begin(head=None)
     assert call.attempt_failed(1, "reset") == [StartAttempt(2, fresh=False, target=1)]
@@ -159,7 +160,7 @@ def test_each_target_gets_its_own_request_and_its_names_come_back() -> None:
 
 
 def test_nothing_is_sent_again_once_content_was_shown() -> None:
-    call = Conversation(fitted=fitted())
+    call = Conversation(adapted=fitted())
     call.begin()
     call.body(1, GOOD[: GOOD.index(b"event: content_block_stop")])
     assert not [one for one in call.body(2, ERROR_EVENT) if isinstance(one, StartAttempt)]

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 from wiremend.engine.actions import Head
-from wiremend.engine.call_settings import CallSettings, Target
+from wiremend.engine.call import Call, Target
 from wiremend.engine.response_reader import (
     GUARDED_BYTES,
     HELD_LIMIT_BYTES,
@@ -29,7 +29,7 @@ def reading(
     *, streaming: bool = True, array: bool = False, showing: str = "live"
 ) -> ResponseReading:
     return ResponseReading(
-        CallSettings(
+        Call(
             protocol=GEMINI if array else ANTHROPIC,
             targets=(Target("api.example.com"),),
             streaming=streaming,

@@ -1,5 +1,6 @@
-"""A script for mitmdump: breaks what plans a call, or its plan, where a request header asks so."""
+"""A script for mitmdump: breaks the planning of a call where a request header asks for it."""
 
+from dataclasses import replace
 from typing import Any
 
 from mitmproxy import ctx, http
@@ -12,18 +13,18 @@ class FailPlanning:
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Take from a shell what it plans with."""
-        self.shell = ctx.master.addons.get("wiremend.sanitize_tools")
-        self.book = self.shell.book
+        self.shell = ctx.master.addons.get("wiremend.load_configuration")
+        self.knowledge = self.shell.knowledge
         if flow.request.headers.get("x-break") == "shell":
-            self.shell.book = None
+            self.shell.knowledge = None
 
-    def wiremend_call(self, planned: Any) -> None:
-        """Give it back; break the plan that the shells made."""
-        self.shell.book = self.book
-        if planned.flow.request.headers.get("x-break") == "plan":
-            planned.plan.request_for = None
-        elif planned.flow.request.headers.get("x-break") == "machine":
-            planned.plan.timeouts = None
+    def wiremend_call(self, options: Any) -> None:
+        """Give it back; break what the call is planned with."""
+        self.shell.knowledge = self.knowledge
+        if options.flow.request.headers.get("x-break") == "plan":
+            options.settings = None
+        elif options.flow.request.headers.get("x-break") == "machine":
+            options.settings = replace(options.settings, timeouts=None)
 
 
 addons = [FailPlanning()]

@@ -4,7 +4,6 @@ Hundreds of failures on purpose within seconds are what those exist to stop. The
 budget and breaker use a proxy without this script.
 """
 
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -20,11 +19,9 @@ class LiftLimits:
 
     def running(self) -> None:
         """Act once everything is loaded."""
-        health = sys.modules["wiremend.engine.health"]
         for addon in list(ctx.master.addons.lookup.values()):
-            for value in list(vars(addon).values()) if hasattr(addon, "__dict__") else ():
-                if isinstance(value, health.ProviderHealth):
-                    self._lift(value)
+            if knowledge := getattr(addon, "knowledge", None):
+                self._lift(knowledge.health)
 
     @staticmethod
     def _lift(record: Any) -> None:

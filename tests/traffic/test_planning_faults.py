@@ -61,4 +61,6 @@ def test_a_shell_that_fails_in_planning_sends_nothing(
     assert response.status == 502
     assert json.loads(response.body)["error"]["type"] == "api_error"
     assert provider.received == []
-    breaking_proxy.wait_for_line(r"internal fault \(AttributeError in sanitize_tools", start=start)
+    breaking_proxy.wait_for_line(
+        r"internal fault \(AttributeError in load_configuration", start=start
+    )

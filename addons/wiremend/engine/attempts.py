@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import AttemptPlace, Finding, Rule
 
 
 class AttemptOutcome(Enum):
@@ -109,7 +109,7 @@ class AttemptLog:
 
     def finding(self, rule: Rule, found: str, done: str, *, ahead: int = 0) -> Finding:
         """Return a finding on the current attempt, or on one that is so many `ahead` of it."""
-        return Finding(rule.code, f"attempt {self.number + ahead}", found, done)
+        return Finding(rule.code, AttemptPlace(self.number + ahead), found, done)
 
 
 def describe_attempts(records: Sequence[AttemptRecord]) -> str:

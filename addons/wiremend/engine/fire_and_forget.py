@@ -25,7 +25,7 @@ from wiremend.engine.actions import (
 from wiremend.engine.attempts import AttemptLog, AttemptOutcome, AttemptRecord
 from wiremend.engine.deadlines import DRAIN_SECONDS, LONGEST_SLEEP_SECONDS
 from wiremend.routing import fire_and_forget
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import CallPlace, Notes
 
 NO_CONTENT = Respond(Head(204), b"")
 
@@ -46,7 +46,8 @@ class Acknowledgement:
     """
 
     def __init__(self, *, host: str, ack_after_seconds: float, limit_seconds: float) -> None:
-        self.findings: list[Finding] = []
+        self._notes = Notes()
+        self.findings = self._notes.findings
         self.outcome = ""
         self._host = host
         self._log = AttemptLog()
@@ -95,7 +96,12 @@ class Acknowledgement:
         """The head of upstream's response arrived."""
         self._status = head.status
         if self._phase is Phase.WAITING and 200 <= head.status < 300:
-            self._find(fire_and_forget.ACKNOWLEDGED_BY_STATUS, f"status {head.status}", "204")
+            self._notes.note(
+                fire_and_forget.ACKNOWLEDGED_BY_STATUS,
+                CallPlace.RESPONSE,
+                f"status {head.status}",
+                "204",
+            )
             self._acknowledge(now, "204")
             return [NO_CONTENT, self._next_wake(now)]
         if self._phase is Phase.WAITING:
@@ -150,7 +156,9 @@ class Acknowledgement:
         """Time has passed."""
         if self._phase is Phase.WAITING and now >= self._ack_at:
             waited = f"no status within {self._ack_after_seconds:g} s"
-            self._find(fire_and_forget.ACKNOWLEDGED_AFTER_WAIT, waited, "204")
+            self._notes.note(
+                fire_and_forget.ACKNOWLEDGED_AFTER_WAIT, CallPlace.RESPONSE, waited, "204"
+            )
             self._acknowledge(now, "204")
             return [NO_CONTENT, self._next_wake(now)]
         if self._phase is Phase.BACKGROUND and now >= self._give_up_at:
@@ -178,11 +186,13 @@ class Acknowledgement:
             self._log.end(now, AttemptOutcome.FAILED, reason)
 
     def _late_failure(self, reason: str) -> LogLine:
-        self._find(fire_and_forget.LATE_FAILURE, reason, "logged; the client already had its 204")
+        self._notes.note(
+            fire_and_forget.LATE_FAILURE,
+            CallPlace.RESPONSE,
+            reason,
+            "logged; the client already had its 204",
+        )
         return LogLine(f"fire-and-forget call to {self._host} failed after its 204: {reason}")
-
-    def _find(self, rule: Rule, found: str, done: str) -> None:
-        self.findings.append(Finding(rule.code, "response", found, done))
 
     def _next_wake(self, now: float) -> WakeAt:
         due = self._ack_at if self._phase is Phase.WAITING else self._give_up_at

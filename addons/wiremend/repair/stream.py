@@ -10,7 +10,7 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
 from wiremend.protocols.base.repairer import Kind, Mended, MendedBody, Mender, StreamContext
 from wiremend.repair.tool_names import NamingBack, name_back
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder
 
@@ -177,7 +177,7 @@ class StreamRepair:
                 mended.findings.append(
                     Finding(
                         FIELDS_WITHOUT_DATA.code,
-                        f"event {self._events}",
+                        EventPlace(self._events),
                         "lines that are no data",
                         "dropped",
                     )
@@ -192,7 +192,7 @@ class StreamRepair:
             self._gave_up = True
             found = f"{type(exception).__name__} in the rules"
             finding = Finding(
-                REPAIR_FAILED.code, f"event {self._events}", found, "passed on from here"
+                REPAIR_FAILED.code, EventPlace(self._events), found, "passed on from here"
             )
             return Mended(event.raw, Kind.CONTENT, [finding])
 
@@ -208,7 +208,7 @@ class StreamRepair:
     def _mend_last(self, event: sse.Event) -> Mended:
         if event.complete:
             return self._mend(event)
-        where = f"event {self._events + 1}"
+        place = EventPlace(self._events + 1)
         if self._bare_error(event) is not None:
             return self._mend(event)
         if event.data is None:
@@ -220,12 +220,12 @@ class StreamRepair:
         completed = event.raw + end
         if not self._is_whole(event.data):
             finding = Finding(
-                CUT_EVENT.code, where, f"{len(event.raw)} bytes of an unfinished event", "withheld"
+                CUT_EVENT.code, place, f"{len(event.raw)} bytes of an unfinished event", "withheld"
             )
             return Mended(b"", Kind.IDLE, [finding])
         mended = self._mend(sse.Event(completed, event.type, event.data))
         mended.findings.append(
-            Finding(NO_FINAL_BLANK_LINE.code, where, "no blank line at the end", "added")
+            Finding(NO_FINAL_BLANK_LINE.code, place, "no blank line at the end", "added")
         )
         return mended
 
@@ -267,13 +267,15 @@ class StreamRepair:
             self._gave_up = True
             found = f"{type(exception).__name__} in the rules"
             return Mended(
-                b"", Kind.TERMINAL, [Finding(REPAIR_FAILED.code, "end", found, "passed on")]
+                b"",
+                Kind.TERMINAL,
+                [Finding(REPAIR_FAILED.code, CallPlace.STREAM_END, found, "passed on")],
             )
 
     def _too_large(self, too_large: sse.EventTooLarge) -> Mended:
         error = make_error(status=502, type="api_error", message=f"upstream sent {too_large}")
         finding = Finding(
-            EVENT_TOO_LARGE.code, f"event {self._events + 1}", str(too_large), "ended in an error"
+            EVENT_TOO_LARGE.code, EventPlace(self._events + 1), str(too_large), "ended in an error"
         )
         self._decoder.end()
         self._is_cut = True
@@ -284,7 +286,7 @@ class StreamRepair:
         self._gave_up = True
         found = f"more than {self._limit_bytes} bytes"
         finding = Finding(
-            STREAM_TOO_LONG.code, f"event {self._events}", found, "passed on from here"
+            STREAM_TOO_LONG.code, EventPlace(self._events), found, "passed on from here"
         )
         return Mended(b"", Kind.CONTENT, [finding])
 
@@ -292,12 +294,12 @@ class StreamRepair:
 def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
     """A fresh repair for one attempt's event stream."""
     mender = protocol.make_repairer(context)
-    if context.renamed:
-        mender = NamingBack(mender, context.renamed, is_array=context.array)
+    if context.tool_names_by_sent:
+        mender = NamingBack(mender, context.tool_names_by_sent, is_array=context.array)
     return StreamRepair(mender, context)
 
 
 def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> MendedBody:
     """What a buffered 2xx body becomes."""
-    named = name_back(body, context.renamed) if context.renamed else body
+    named = name_back(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
     return protocol.repair_body(named, context)

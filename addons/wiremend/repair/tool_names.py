@@ -26,9 +26,9 @@ _OPAQUE = frozenset(
 """What a call is given, and what a tool takes, is the tool's own, whatever it is called."""
 
 
-def name_back(data: bytes, renamed: Mapping[str, str]) -> bytes:
+def name_back(data: bytes, names_by_sent: Mapping[str, str]) -> bytes:
     """The JSON text with each `name` that was changed as the client knows it; else the same."""
-    if not any(name.encode() in data for name in renamed):
+    if not any(name.encode() in data for name in names_by_sent):
         return data
     try:
         value = parse(data)
@@ -36,8 +36,8 @@ def name_back(data: bytes, renamed: Mapping[str, str]) -> bytes:
         return data
     edits = Edits(data)
     for path, name in _names(value):
-        if name in renamed:
-            edits.replace(path, json_value.write(renamed[name]))
+        if name in names_by_sent:
+            edits.replace(path, json_value.write(names_by_sent[name]))
     return edits.apply()
 
 
@@ -45,10 +45,10 @@ class NamingBack:
     """A mender before which every event gets the client's names back."""
 
     def __init__(
-        self, mender: Mender, renamed: Mapping[str, str], *, is_array: bool = False
+        self, mender: Mender, names_by_sent: Mapping[str, str], *, is_array: bool = False
     ) -> None:
         self._mender = mender
-        self._renamed = renamed
+        self._names_by_sent = names_by_sent
         self._is_array = is_array
 
     def decoder(self) -> Decoder:
@@ -75,7 +75,7 @@ class NamingBack:
     def _named_back(self, event: sse.Event) -> sse.Event:
         if event.data is None:
             return event
-        data = name_back(event.data, self._renamed)
+        data = name_back(event.data, self._names_by_sent)
         if data is event.data:
             return event
         write = json_array.with_data if self._is_array else sse.with_data

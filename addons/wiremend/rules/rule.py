@@ -1,7 +1,11 @@
-"""What a rule is, and what it says when it found something."""
+"""What a rule is, what it finds and where, and the notebook that collects its findings."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from wiremend.text.json_edits import Path
 
 SHOWN_BYTES = 60
 """How much of what was found a finding quotes."""
@@ -35,18 +39,146 @@ def start_of(raw: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class EventPlace:
+    """An event of a response stream, counted from 1."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"event {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPlace:
+    """A value in a JSON body; the empty path is the whole body."""
+
+    path: Path = ()
+
+    def __str__(self) -> str:
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
+        return "".join(steps).removeprefix(".") or "body"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPlace:
+    """One attempt of a call to reach a provider, counted from 1."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderPlace:
+    """A header field of a request."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CallPlace(StrEnum):
+    """A part of a call as a whole."""
+
+    REQUEST = "request"
+    REQUEST_PATH = "path"
+    RESPONSE = "response"
+    STREAM_END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlace:
+    """A place that was read back from storage, where only its text is kept."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+type Place = EventPlace | BodyPlace | AttemptPlace | HeaderPlace | CallPlace | StoredPlace
+"""Where a rule applied. `str()` of it is what logs and views show."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One place where a rule applied."""
 
     code: str
-    where: str
-    """The path in a request body (`tools[3].input_schema`) or the event's number (`event 12`)."""
+    place: Place
     found: str
     done: str
 
-    def as_dict(self) -> dict[str, Any]:
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, str]) -> Self:
+        """The finding that `as_dict` wrote. Raises KeyError when a member is missing."""
+        place = StoredPlace(stored["where"])
+        return cls(stored["code"], place, stored["found"], stored["done"])
+
+    def as_dict(self) -> dict[str, str]:
         """Plain data, as it is stored with a flow."""
-        return asdict(self)
+        return {
+            "code": self.code,
+            "where": str(self.place),
+            "found": self.found,
+            "done": self.done,
+        }
 
     def __str__(self) -> str:
-        return f"{self.code} {self.where}: {self.found}; {self.done}"
+        return f"{self.code} {self.place}: {self.found}; {self.done}"
+
+
+class Notes:
+    """Collects findings; a rule that is disabled records none."""
+
+    def __init__(self, disabled: Set[str] = frozenset()) -> None:
+        self.disabled = disabled
+        """Codes of rules that are switched off."""
+        self.findings: list[Finding] = []
+
+    def is_on(self, rule: Rule) -> bool:
+        """Whether the rule is enabled. Records nothing."""
+        return rule.code not in self.disabled
+
+    def note(self, rule: Rule, place: Place, found: str, done: str) -> bool:
+        """Record a finding if the rule is enabled; return whether it is."""
+        if not self.is_on(rule):
+            return False
+        self.findings.append(Finding(rule.code, place, found, done))
+        return True
+
+
+class PlacedNotes:
+    """Notes about one place at a time, such as the current event of a stream."""
+
+    def __init__(self, disabled: Set[str] = frozenset(), place: Place = CallPlace.RESPONSE) -> None:
+        self._notes = Notes(disabled)
+        self._once: set[tuple[str, str]] = set()
+        self.place = place
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was noted since the current place was entered."""
+        return self._notes.findings
+
+    def enter(self, place: Place) -> None:
+        """Make `place` the current one, with no findings yet."""
+        self.place = place
+        self._notes.findings = []
+
+    def is_on(self, rule: Rule) -> bool:
+        """Whether the rule is enabled. Records nothing."""
+        return self._notes.is_on(rule)
+
+    def note(self, rule: Rule, found: str, done: str, *, once: str | None = None) -> bool:
+        """Record a finding at the current place if the rule is enabled; return whether it is.
+
+        A fault of every event is recorded only the first time: `once` names what it is a fault of.
+        """
+        if once is not None and self.is_on(rule):
+            if (rule.code, once) in self._once:
+                return True
+            self._once.add((rule.code, once))
+        return self._notes.note(rule, self.place, found, done)

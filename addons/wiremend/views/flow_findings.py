@@ -45,7 +45,7 @@ def findings_of(flow: http.HTTPFlow) -> list[Finding]:
     """Everything found in this call, request first."""
     notes = flow.metadata.get(METADATA_KEY, {})
     found = [*notes.get("request_findings", []), *notes.get("response_findings", [])]
-    return [Finding(**finding) for finding in found]
+    return [Finding.from_dict(finding) for finding in found]
 
 
 def summary(flow: http.HTTPFlow) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from wiremend.protocols.chat.tool_calls import ToolCalls, Unmendable
-from wiremend.rules.rule import Rule
+from wiremend.rules.rule import PlacedNotes
 
 NEW = "a made-up id"
 Row = tuple[Any, Any, Any, Any]
@@ -29,32 +29,18 @@ def row(shown: dict[str, Any]) -> Row:
     return shown["index"], identity, function.get("name", ...), function.get("arguments", ...)
 
 
-class Noted:
-    """Remembers the codes, and knows which rules are off."""
-
-    def __init__(self, off: frozenset[str] = frozenset()) -> None:
-        self.codes: list[str] = []
-        self.off = off
-
-    def __call__(self, rule: Rule, found: str, done: str) -> bool:
-        if rule.code in self.off:
-            return False
-        self.codes.append(rule.code)
-        return True
-
-
 def mend(
     fragments: list[Any], *, off: frozenset[str] = frozenset(), tools: tuple[str, ...] = ()
 ) -> tuple[list[Row], list[str]]:
     """What is shown, each fragment in a delta of its own; then what the calls lack."""
-    noted = Noted(off)
-    calls = ToolCalls(noted, tools)
+    notes = PlacedNotes(off)
+    calls = ToolCalls(notes, tools)
     shown: list[Row] = []
     for one in fragments:
         became, _ = calls.mend([one], "chatcmpl-1")
         shown += map(row, became)
     shown += map(row, calls.settle("chatcmpl-1"))
-    return shown, sorted(set(noted.codes) - {"S202"})
+    return shown, sorted({finding.code for finding in notes.findings} - {"S202"})
 
 
 ONE = [(0, "c1", "f", ""), (0, ..., ..., '{"p"'), (0, ..., ..., ":1}")]
@@ -192,7 +178,7 @@ def test_the_only_tool_is_meant_where_none_is_named() -> None:
 
 def test_made_up_ids_differ_between_answers_and_not_between_attempts() -> None:
     def made_up(stream_id: str) -> list[str]:
-        calls = ToolCalls(Noted(), ())
+        calls = ToolCalls(PlacedNotes(), ())
         fragments = [fragment(0, ..., "f", "{}"), fragment(1, ..., "g", "{}")]
         return [one["id"] for one in calls.mend(fragments, stream_id)[0]]
 
@@ -204,7 +190,7 @@ def test_made_up_ids_differ_between_answers_and_not_between_attempts() -> None:
 
 def test_many_fragments_are_joined_in_linear_time() -> None:
     """Two hundred thousand of them: an agent that writes a large file."""
-    calls = ToolCalls(Noted(), ())
+    calls = ToolCalls(PlacedNotes(), ())
     calls.mend([fragment(0, "c1", "f", '{"text":"')], "s")
     for _ in range(200_000):
         calls.mend([fragment(0, ..., ..., "x")], "s")

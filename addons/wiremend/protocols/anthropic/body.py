@@ -6,7 +6,7 @@ from wiremend.protocols.anthropic.grammar import WHOLE_REASONS, stop_reason_of
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.provider_error import make_error, read_error
 from wiremend.protocols.base.repairer import MendedBody, StreamContext
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
 
 _P = ("anthropic-messages",)
@@ -76,17 +76,10 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
         return MendedBody(body, error=error)
     if not isinstance(message, dict) or not is_message:
         return MendedBody(body)
-    findings: list[Finding] = []
-
-    def find(rule: Rule, where: str, found: str, done: str) -> bool:
-        if rule.code in context.disabled:
-            return False
-        findings.append(Finding(rule.code, where, found, done))
-        return True
-
+    notes = Notes(context.disabled)
     content = message.get("content")
     if not isinstance(content, list):
-        if content is None and find(CONTENT_NULL, "content", "null", "[]"):
+        if content is None and notes.note(CONTENT_NULL, BodyPlace(("content",)), "null", "[]"):
             message["content"] = content = []
         else:
             return MendedBody(body)
@@ -94,23 +87,29 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
         if isinstance(block, dict) and block.get("type") == "tool_use":
             given = block.get("input")
             better = _as_object(given)
-            if better is not given and find(
-                TOOL_INPUT_NOT_AN_OBJECT, f"content[{number}].input", type(given).__name__, "object"
+            if better is not given and notes.note(
+                TOOL_INPUT_NOT_AN_OBJECT,
+                BodyPlace(("content", number, "input")),
+                type(given).__name__,
+                "object",
             ):
                 block["input"] = better
-    _mend_stop_reason(message, content, find)
+    _mend_stop_reason(message, content, notes)
     for number, block in enumerate(content):
-        if _is_cut(block, message.get("stop_reason")) and find(
-            BODY_TOOL_INPUT_BROKEN, f"content[{number}].input", block["input"][-60:], "an error"
+        if _is_cut(block, message.get("stop_reason")) and notes.note(
+            BODY_TOOL_INPUT_BROKEN,
+            BodyPlace(("content", number, "input")),
+            block["input"][-60:],
+            "an error",
         ):
             text = "The provider's tool call ended inside its JSON arguments."
             error = make_error(status=502, type="api_error", message=text)
-            return MendedBody(body, findings, error)
-    mended = json_value.write(message) if findings else body
-    return MendedBody(with_model(mended, ("model",), context.shown_model), findings)
+            return MendedBody(body, notes.findings, error)
+    mended = json_value.write(message) if notes.findings else body
+    return MendedBody(with_model(mended, ("model",), context.shown_model), notes.findings)
 
 
-def _mend_stop_reason(message: dict[str, Any], content: list[Any], find: Any) -> None:
+def _mend_stop_reason(message: dict[str, Any], content: list[Any], notes: Notes) -> None:
     kinds = [block.get("type") for block in content if isinstance(block, dict)]
     reason = message.get("stop_reason")
     better = stop_reason_of(reason) if isinstance(reason, str) else reason
@@ -118,7 +117,9 @@ def _mend_stop_reason(message: dict[str, Any], content: list[Any], find: Any) ->
         better = "tool_use"
     elif better == "tool_use" and not any("tool_use" in str(kind) for kind in kinds):
         better = "end_turn"
-    if better != reason and find(BODY_STOP_REASON, "stop_reason", repr(reason), repr(better)):
+    if better != reason and notes.note(
+        BODY_STOP_REASON, BodyPlace(("stop_reason",)), repr(reason), repr(better)
+    ):
         message["stop_reason"] = better
 
 

@@ -35,7 +35,7 @@ from wiremend.protocols.base.provider_error import (
     read_error,
 )
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
-from wiremend.rules.rule import Finding, Rule, start_of
+from wiremend.rules.rule import EventPlace, PlacedNotes, Rule, start_of
 from wiremend.text import json_value, sse
 
 __all__ = ["RULES", "AnthropicMender"]
@@ -88,7 +88,7 @@ class AnthropicMender:
         self._context = context
         self._events = 0
         self._out: list[bytes] = []
-        self._findings: list[Finding] = []
+        self._notes = PlacedNotes(context.disabled)
         self._began = False
         self._answer = ""
         self._current: _Block | None = None
@@ -130,9 +130,10 @@ class AnthropicMender:
     def feed(self, event: sse.Event) -> Mended:
         """What one event becomes."""
         self._events += 1
-        self._out, self._findings = [], []
+        self._out = []
+        self._notes.enter(EventPlace(self._events))
         if event.data is None:
-            is_late = self._verdict is not None and self._is_on(rules.AFTER_THE_END)
+            is_late = self._verdict is not None and self._notes.is_on(rules.AFTER_THE_END)
             return Mended(b"" if is_late else self._passed(event.raw), Kind.IDLE)
         if self._verdict is not None:
             return self._dropped(rules.AFTER_THE_END, event, start_of(event.data))
@@ -143,11 +144,14 @@ class AnthropicMender:
 
     def end(self) -> Mended:
         """The missing `message_stop` where the turn is complete, else the protocol's error."""
-        self._out, self._findings = [], []
+        self._out = []
+        self._notes.enter(EventPlace(self._events))
         if self._verdict is Kind.TERMINAL:
             return Mended(b"", Kind.TERMINAL)
         if self._has_stop_reason:
-            if self._find(rules.MESSAGE_STOP_MISSING, "the end after the stop reason", "added"):
+            if self._notes.note(
+                rules.MESSAGE_STOP_MISSING, "the end after the stop reason", "added"
+            ):
                 self._send(None, {"type": "message_stop"})
             self._verdict = Kind.TERMINAL
             return self._mended(Kind.TERMINAL)
@@ -176,15 +180,17 @@ class AnthropicMender:
                 return self._reported(event, data, error)
         if isinstance(data, dict) and kind is None and event.type in STREAM_EVENTS:
             kind = data["type"] = event.type
-            changed = self._find(rules.EVENT_LINE, "no type in the data", f"{kind} added")
+            changed = self._notes.note(rules.EVENT_LINE, "no type in the data", f"{kind} added")
             error = read_error(data) if kind == "error" else None
             if error is not None:
                 return self._reported(event, data, error)
             return self._dispatch(event, data, kind, changed=changed)
         if not isinstance(kind, str):
             return self._dropped(rules.FOREIGN_FRAME, event, start_of(raw))
-        if kind in KEEPALIVES and self._find(rules.KEEPALIVE_FRAME, start_of(raw), "a blank line"):
-            return Mended(self._passed(b"\n"), Kind.IDLE, self._findings)
+        if kind in KEEPALIVES and self._notes.note(
+            rules.KEEPALIVE_FRAME, start_of(raw), "a blank line"
+        ):
+            return Mended(self._passed(b"\n"), Kind.IDLE, self._notes.findings)
         return self._dispatch(event, data, kind, changed=False)
 
     def _dispatch(self, event: sse.Event, data: Data, kind: str, *, changed: bool) -> Mended:
@@ -201,14 +207,14 @@ class AnthropicMender:
         if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
             self._has_unread |= bool(raw.strip())
             return self._dropped(rules.FOREIGN_FRAME, event, start_of(raw) or "an empty frame")
-        if not self._find(rules.BROKEN_EVENT, start_of(raw), "ended in an error"):
+        if not self._notes.note(rules.BROKEN_EVENT, start_of(raw), "ended in an error"):
             return Mended(self._passed(event.raw), Kind.CONTENT)
         message = "The provider sent an event that is not valid JSON."
         return self._failed(make_error(status=502, type="api_error", message=message))
 
     def _dropped(self, rule: Rule, event: sse.Event, found: str) -> Mended:
-        raw = b"" if self._find(rule, found, "dropped") else self._passed(event.raw)
-        return Mended(raw, Kind.IDLE, self._findings)
+        raw = b"" if self._notes.note(rule, found, "dropped") else self._passed(event.raw)
+        return Mended(raw, Kind.IDLE, self._notes.findings)
 
     def _reported(self, event: sse.Event, data: Data, error: ProviderError) -> Mended:
         self._verdict = Kind.ERROR
@@ -219,19 +225,21 @@ class AnthropicMender:
             and bool(data["error"].get("message"))
         )
         ending = event.raw if is_native else self.fail(error)
-        return Mended(ending, Kind.ERROR, self._findings, error)
+        return Mended(ending, Kind.ERROR, self._notes.findings, error)
 
     # The events
 
     def _message_start(self, event: sse.Event, data: Data, changed: bool) -> None:
-        if self._began and self._find(rules.MESSAGE_START_REPEATED, "a second one", "dropped"):
+        if self._began and self._notes.note(
+            rules.MESSAGE_START_REPEATED, "a second one", "dropped"
+        ):
             return
         self._began = True
         message = data.get("message")
         if not isinstance(message, dict):
             message = data["message"] = {}
         missing = missing_fields(message)
-        if missing and self._find(
+        if missing and self._notes.note(
             rules.MESSAGE_START_INCOMPLETE, f"no {', '.join(missing)}", "filled in"
         ):
             if "id" in missing:
@@ -256,12 +264,14 @@ class AnthropicMender:
         source, block = _source(data), data.get("content_block")
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
             done = "left to its first delta"
-            if not self._find(rules.BLOCK_INCOMPLETE, "no content_block", done):
+            if not self._notes.note(rules.BLOCK_INCOMPLETE, "no content_block", done):
                 self._open(_Block("unknown"), source, event, data, changed)
             return
         known = self._repeated(source, block)
         if known is not None:
-            if not self._find(rules.BLOCK_START_REPEATED, f"block {source!r} again", "dropped"):
+            if not self._notes.note(
+                rules.BLOCK_START_REPEATED, f"block {source!r} again", "dropped"
+            ):
                 self._place(known, event, data, changed)
             return
         identity = block.get("id")
@@ -281,7 +291,7 @@ class AnthropicMender:
             return
         delta = data.get("delta")
         if not isinstance(delta, dict) or not isinstance(delta.get("type"), str):
-            if not self._find(rules.FOREIGN_FRAME, "a delta without a type", "dropped"):
+            if not self._notes.note(rules.FOREIGN_FRAME, "a delta without a type", "dropped"):
                 self._send(event, data, changed)
             return
         self._ensure_began()
@@ -289,11 +299,13 @@ class AnthropicMender:
         if text is not None and not isinstance(delta.get(text), str):
             given = delta.get(text)
             is_json = text == "partial_json" and isinstance(given, dict | list)
-            if self._find(rules.DELTA_TEXT, f"{text}: {type(given).__name__}", "written as text"):
+            if self._notes.note(
+                rules.DELTA_TEXT, f"{text}: {type(given).__name__}", "written as text"
+            ):
                 delta[text] = json_value.write(given).decode() if is_json else ""
                 changed = True
         known = self._known(_source(data))
-        if known is None and not self._is_on(rules.DELTA_WITHOUT_START):
+        if known is None and not self._notes.is_on(rules.DELTA_WITHOUT_START):
             self._send(event, data, changed)
             return
         block = self._block_for(known, _source(data), delta)
@@ -318,29 +330,31 @@ class AnthropicMender:
         kind = delta["type"]
         if known is not None:
             fits = kind not in BLOCK_BY_DELTA or kind in DELTAS_BY_BLOCK.get(known.kind, (kind,))
-            if fits or not self._is_on(rules.DELTA_DOES_NOT_FIT):
+            if fits or not self._notes.is_on(rules.DELTA_DOES_NOT_FIT):
                 return known
             for block in self._open_under(source):
                 if kind in DELTAS_BY_BLOCK.get(block.kind, ()):
                     found = f"{kind} under the index of a {known.kind} block"
-                    self._find(rules.DELTA_DOES_NOT_FIT, found, f"of the {block.kind} block")
+                    self._notes.note(rules.DELTA_DOES_NOT_FIT, found, f"of the {block.kind} block")
                     return block
             if kind == "input_json_delta":
                 what = f"{kind} in a {known.kind} block, the tool's name is unknown"
                 raise self._lost(what, rules.DELTA_DOES_NOT_FIT)
-            self._find(rules.DELTA_DOES_NOT_FIT, f"{kind} in a {known.kind} block", "moved")
+            self._notes.note(rules.DELTA_DOES_NOT_FIT, f"{kind} in a {known.kind} block", "moved")
             return self._start_for(source, kind)
         is_new, current = source not in self._by_source, self._current
         if is_new and current is not None and kind in DELTAS_BY_BLOCK.get(current.kind, ()):
-            self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "of the open one")
+            self._notes.note(
+                rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "of the open one"
+            )
             return current
         if kind == "input_json_delta" and delta.get("partial_json"):
             what = f"{kind} of block {source!r}, which is not open"
             raise self._lost(what, rules.DELTA_WITHOUT_START)
         if kind not in _STARTING_DELTAS:
-            self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "dropped")
+            self._notes.note(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "dropped")
             return None
-        self._find(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "started")
+        self._notes.note(rules.DELTA_WITHOUT_START, f"{kind} of block {source!r}", "started")
         return self._start_for(source, kind)
 
     def _start_for(self, source: Any, delta_kind: str) -> _Block:
@@ -359,7 +373,7 @@ class AnthropicMender:
         source = _source(data)
         block = self._known(source)
         if block is None:
-            if not self._find(rules.STOP_WITHOUT_START, f"block {source!r}", "dropped"):
+            if not self._notes.note(rules.STOP_WITHOUT_START, f"block {source!r}", "dropped"):
                 self._send(event, data, changed)
             return
         self._place(block, event, data, changed)
@@ -367,7 +381,7 @@ class AnthropicMender:
     def _message_delta(self, event: sse.Event, data: Data, changed: bool) -> None:
         self._ensure_began()
         if self._has_stop_reason:
-            if not self._find(rules.MESSAGE_DELTA_REPEATED, "a second one", "dropped"):
+            if not self._notes.note(rules.MESSAGE_DELTA_REPEATED, "a second one", "dropped"):
                 self._send(event, data, changed)
             return
         delta = data.get("delta")
@@ -376,12 +390,14 @@ class AnthropicMender:
             if reason in ERROR_REASONS:
                 raise _Unmendable(_error_of_reason(reason))
             known = stop_reason_of(reason)
-            if known != reason and self._find(rules.STOP_REASON_FOREIGN, repr(reason), repr(known)):
+            if known != reason and self._notes.note(
+                rules.STOP_REASON_FOREIGN, repr(reason), repr(known)
+            ):
                 reason = delta["stop_reason"] = known
                 changed = True
         self._close_everything(reason)
         if not isinstance(reason, str) or not reason:
-            if not self._is_on(rules.STOP_REASON_MISSING):
+            if not self._notes.is_on(rules.STOP_REASON_MISSING):
                 self._send(event, data, changed)
                 return
             # Whether the message is over shows with the next event.
@@ -391,7 +407,7 @@ class AnthropicMender:
 
     def _message_stop(self, event: sse.Event, data: Data, changed: bool) -> None:
         is_empty = not (self._has_stop_reason or self._next_number)
-        if not self._began or (is_empty and self._is_on(rules.STOP_REASON_MISSING)):
+        if not self._began or (is_empty and self._notes.is_on(rules.STOP_REASON_MISSING)):
             raise _Unmendable(
                 make_error(status=502, type="api_error", message="The provider sent no content.")
             )
@@ -402,7 +418,7 @@ class AnthropicMender:
             raise _Unmendable(make_error(status=502, type="api_error", message=message))
         self._close_everything(None)
         reason = "tool_use" if self._called_tool else "end_turn"
-        if not self._has_stop_reason and self._find(
+        if not self._has_stop_reason and self._notes.note(
             rules.STOP_REASON_MISSING, "message_stop without one", reason
         ):
             given = self._without_reason
@@ -427,12 +443,12 @@ class AnthropicMender:
             better = "tool_use"
         elif reason == "tool_use" and not self._used_tool:
             better = "end_turn"
-        if better and self._find(rules.STOP_REASON_CONTRADICTS, repr(reason), repr(better)):
+        if better and self._notes.note(rules.STOP_REASON_CONTRADICTS, repr(reason), repr(better)):
             delta["stop_reason"] = better
             changed = True
         before = self._without_reason[1].get("usage") if self._without_reason else None
         usage = final_usage(data.get("usage"), before)
-        if usage is not data.get("usage") and self._find(
+        if usage is not data.get("usage") and self._notes.note(
             rules.USAGE_MISSING, start_of(repr(data.get("usage")).encode()), "filled in"
         ):
             data["usage"] = usage
@@ -449,14 +465,14 @@ class AnthropicMender:
         block.source = source
         while (current := self._current) is not None:  # closing one may show one that waited
             found = f"block {source!r} inside another"
-            if not self._is_on(rules.BLOCKS_OVERLAP):
+            if not self._notes.is_on(rules.BLOCKS_OVERLAP):
                 break
             if current.kind in TOOL_BLOCKS and not current.has_whole_json:
-                self._find(rules.BLOCKS_OVERLAP, found, "kept until the open one is closed")
+                self._notes.note(rules.BLOCKS_OVERLAP, found, "kept until the open one is closed")
                 block.waiting.append((event, data, changed))
                 self._waiting.append(block)
                 return
-            self._find(rules.BLOCKS_OVERLAP, found, "the open one closed")
+            self._notes.note(rules.BLOCKS_OVERLAP, found, "the open one closed")
             self._close(current, None, {"type": "content_block_stop", "index": 0}, changed=True)
         self._show_start(block, event, data, changed)
 
@@ -485,7 +501,7 @@ class AnthropicMender:
 
     def _close(self, block: _Block, event: sse.Event | None, data: Data, changed: bool) -> None:
         is_cut = block.kind in TOOL_BLOCKS and block.tool_json and not block.has_whole_json
-        if is_cut and self._is_on(rules.TOOL_INPUT_BROKEN):
+        if is_cut and self._notes.is_on(rules.TOOL_INPUT_BROKEN):
             if self._waiting:
                 raise self._cut_short(block)
             self._cut = block
@@ -508,7 +524,7 @@ class AnthropicMender:
     def _close_everything(self, reason: Any) -> None:
         """Stop what is open before a message ends for this reason, if any was given."""
         while self._current is not None:
-            if self._find(rules.BLOCK_LEFT_OPEN, f"block {self._current.number}", "stopped"):
+            if self._notes.note(rules.BLOCK_LEFT_OPEN, f"block {self._current.number}", "stopped"):
                 stop = {"type": "content_block_stop", "index": 0}
                 self._close(self._current, None, stop, changed=True)
             else:
@@ -521,7 +537,9 @@ class AnthropicMender:
             self._kept = []
 
     def _cut_short(self, block: _Block) -> _Unmendable:
-        self._find(rules.TOOL_INPUT_BROKEN, start_of(bytes(block.tool_json)), "ended in an error")
+        self._notes.note(
+            rules.TOOL_INPUT_BROKEN, start_of(bytes(block.tool_json)), "ended in an error"
+        )
         message = "The provider's tool call ended inside its JSON arguments."
         return _Unmendable(make_error(status=502, type="api_error", message=message))
 
@@ -539,11 +557,13 @@ class AnthropicMender:
             if not str(block.get("name") or "").strip():
                 if len(self._context.tool_names) == 1:
                     missing["name"] = self._context.tool_names[0]
-                elif self._is_on(rules.BLOCK_INCOMPLETE):
+                elif self._notes.is_on(rules.BLOCK_INCOMPLETE):
                     raise self._lost("a tool call without a name", rules.BLOCK_INCOMPLETE)
             if block.get("input") is None:
                 missing["input"] = {}
-        if missing and self._find(rules.BLOCK_INCOMPLETE, f"no {', '.join(missing)}", "filled in"):
+        if missing and self._notes.note(
+            rules.BLOCK_INCOMPLETE, f"no {', '.join(missing)}", "filled in"
+        ):
             block |= missing
             return True
         return False
@@ -551,14 +571,14 @@ class AnthropicMender:
     def _too_late(self) -> bool:
         if self._cut is not None:
             raise self._cut_short(self._cut)
-        return self._has_stop_reason and self._find(
+        return self._has_stop_reason and self._notes.note(
             rules.BLOCK_AFTER_STOP_REASON, "a block's event", "dropped"
         )
 
     def _ensure_began(self) -> None:
         if not self._began:
             self._began = True
-            if not self._find(rules.MESSAGE_START_MISSING, "no message_start", "added"):
+            if not self._notes.note(rules.MESSAGE_START_MISSING, "no message_start", "added"):
                 return
             model = self._context.shown_model or self._context.model
             message = {**EMPTY_MESSAGE, "id": "msg_unknown", "model": model}
@@ -571,7 +591,7 @@ class AnthropicMender:
     ) -> None:
         index = data.get("index")
         if index != block.number or isinstance(index, bool | float):
-            if event is not None and not self._find(
+            if event is not None and not self._notes.note(
                 rules.BLOCK_INDEX, f"block {index!r}", f"block {block.number}"
             ):
                 self._send(event, data, changed)
@@ -585,7 +605,7 @@ class AnthropicMender:
         out = self._out if self._cut is None else self._kept
         if event is None:
             out.append(sse.encode(json_value.write(data), kind))
-        elif event.type != kind and self._find(
+        elif event.type != kind and self._notes.note(
             rules.EVENT_LINE, f"{event.type!r} over {kind!r}", "written from the data"
         ):
             text = json_value.write(data) if changed else event.data or b""
@@ -602,27 +622,17 @@ class AnthropicMender:
         self._kept.append(raw)
         return b""
 
-    def _is_on(self, rule: Rule) -> bool:
-        return rule.code not in self._context.disabled
-
-    def _find(self, rule: Rule, found: str, done: str) -> bool:
-        """Note a finding; False when the rule is switched off."""
-        if not self._is_on(rule):
-            return False
-        self._findings.append(Finding(rule.code, f"event {self._events}", found, done))
-        return True
-
     def _mended(self, kind: Kind) -> Mended:
-        return Mended(b"".join(self._out), kind, self._findings)
+        return Mended(b"".join(self._out), kind, self._notes.findings)
 
     def _lost(self, what: str, rule: Rule) -> _Unmendable:
-        self._find(rule, what, "ended in an error")
+        self._notes.note(rule, what, "ended in an error")
         message = f"The provider sent {what}."
         return _Unmendable(make_error(status=502, type="api_error", message=message))
 
     def _failed(self, error: ProviderError) -> Mended:
         self._out.append(self.fail(error))
-        return Mended(b"".join(self._out), Kind.ERROR, self._findings, error)
+        return Mended(b"".join(self._out), Kind.ERROR, self._notes.findings, error)
 
 
 def _source(data: Data) -> Any:

@@ -59,7 +59,7 @@ class StreamContext:
     """The names of the tools that the request offers."""
     disabled: frozenset[str] = frozenset()
     """Codes of rules that are switched off."""
-    renamed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tool_names_by_sent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The client's name of each tool that went under another one."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""

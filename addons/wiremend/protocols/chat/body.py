@@ -1,6 +1,6 @@
 """Mends a whole chat completion: the answer to a call that does not stream."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from wiremend.protocols.base.generated_ids import made_up_id
@@ -9,8 +9,9 @@ from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.repairer import MendedBody, StreamContext
 from wiremend.protocols.chat.errors import error_in
 from wiremend.protocols.chat.grammar import WHOLE_REASONS, finish_reason_of
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
+from wiremend.text.json_edits import Path
 
 _P = ("chat-completions",)
 
@@ -61,7 +62,6 @@ BODY_ARGUMENTS_BROKEN = Rule(
 )
 RULES = (BODY_FINISH_REASON, BODY_ARGUMENTS, BODY_CALL_INCOMPLETE, BODY_ARGUMENTS_BROKEN)
 
-Find = Callable[[Rule, str, str, str], bool]
 Data = dict[str, Any]
 
 
@@ -81,24 +81,17 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
     if _says_nothing(completion):
         message = "The provider sent a completion without choices."
         return MendedBody(body, error=make_error(status=502, type="server_error", message=message))
-    findings: list[Finding] = []
-
-    def find(rule: Rule, where: str, found: str, done: str) -> bool:
-        if rule.code in context.disabled:
-            return False
-        findings.append(Finding(rule.code, where, found, done))
-        return True
-
+    notes = Notes(context.disabled)
     for number, choice in enumerate(_dicts(completion.get("choices"))):
-        where = f"choices[{number}]"
-        _mend_choice(choice, where, str(completion.get("id")), find)
+        path: Path = ("choices", number)
+        _mend_choice(choice, path, str(completion.get("id")), notes)
         for broken in _broken_arguments(choice):
-            if find(BODY_ARGUMENTS_BROKEN, where, broken[-60:], "an error"):
+            if notes.note(BODY_ARGUMENTS_BROKEN, BodyPlace(path), broken[-60:], "an error"):
                 message = "The provider's tool call ended inside its JSON arguments."
                 error = make_error(status=502, type="server_error", message=message)
-                return MendedBody(body, findings, error)
-    mended = json_value.write(completion) if findings else body
-    return MendedBody(with_model(mended, ("model",), context.shown_model), findings)
+                return MendedBody(body, notes.findings, error)
+    mended = json_value.write(completion) if notes.findings else body
+    return MendedBody(with_model(mended, ("model",), context.shown_model), notes.findings)
 
 
 def _says_nothing(completion: Data) -> bool:
@@ -109,30 +102,32 @@ def _says_nothing(completion: Data) -> bool:
     return not (isinstance(usage, dict) and usage.get("completion_tokens"))
 
 
-def _mend_choice(choice: Data, where: str, answer_id: str, find: Find) -> None:
+def _mend_choice(choice: Data, path: Path, answer_id: str, notes: Notes) -> None:
     message = choice.get("message")
     calls = _dicts(message.get("tool_calls")) if isinstance(message, dict) else []
     for number, call in enumerate(calls):
-        _mend_call(call, f"{where}.message.tool_calls[{number}]", answer_id, number, find)
+        _mend_call(call, (*path, "message", "tool_calls", number), answer_id, number, notes)
     reason = choice.get("finish_reason")
     better = finish_reason_of(reason) if isinstance(reason, str) else reason
     if calls and better in (None, "", "stop"):
         better = "tool_calls"
     elif not calls and better == "tool_calls":
         better = "stop"
-    if better != reason and find(
-        BODY_FINISH_REASON, f"{where}.finish_reason", repr(reason), repr(better)
+    if better != reason and notes.note(
+        BODY_FINISH_REASON, BodyPlace((*path, "finish_reason")), repr(reason), repr(better)
     ):
         choice["finish_reason"] = better
 
 
-def _mend_call(call: Data, where: str, answer_id: str, number: int, find: Find) -> None:
+def _mend_call(call: Data, path: Path, answer_id: str, number: int, notes: Notes) -> None:
     missing: Data = {}
     if not call.get("id"):
         missing["id"] = made_up_id("call", answer_id, number)
     if not call.get("type"):
         missing["type"] = "function"
-    if missing and find(BODY_CALL_INCOMPLETE, where, f"no {', '.join(missing)}", "filled in"):
+    if missing and notes.note(
+        BODY_CALL_INCOMPLETE, BodyPlace(path), f"no {', '.join(missing)}", "filled in"
+    ):
         call |= missing
     function = call.get("function")
     if not isinstance(function, dict):
@@ -141,7 +136,12 @@ def _mend_call(call: Data, where: str, answer_id: str, number: int, find: Find) 
     if isinstance(arguments, str) and arguments.strip():
         return
     better = json_value.write(arguments).decode() if isinstance(arguments, dict | list) else "{}"
-    if find(BODY_ARGUMENTS, f"{where}.function.arguments", type(arguments).__name__, "JSON text"):
+    if notes.note(
+        BODY_ARGUMENTS,
+        BodyPlace((*path, "function", "arguments")),
+        type(arguments).__name__,
+        "JSON text",
+    ):
         function["arguments"] = better
 
 

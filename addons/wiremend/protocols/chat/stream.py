@@ -28,7 +28,7 @@ from wiremend.protocols.chat.grammar import (
 )
 from wiremend.protocols.chat.rules import RULES
 from wiremend.protocols.chat.tool_calls import ToolCalls, Unmendable
-from wiremend.rules.rule import Finding, Rule, start_of
+from wiremend.rules.rule import EventPlace, PlacedNotes, Rule, start_of
 from wiremend.text import json_value, sse
 
 __all__ = ["RULES", "ChatMender"]
@@ -65,7 +65,7 @@ class ChatMender:
     def __init__(self, context: StreamContext) -> None:
         self._context = context
         self._events = 0
-        self._findings: list[Finding] = []
+        self._notes = PlacedNotes(context.disabled)
         self._changed = False
         self._choices: dict[int, _Choice] = {}
         self._last: Data = {}
@@ -88,9 +88,9 @@ class ChatMender:
     def feed(self, event: sse.Event) -> Mended:
         """What one event becomes."""
         self._events += 1
-        self._findings = []
+        self._notes.enter(EventPlace(self._events))
         if event.data is None:
-            is_late = self._verdict and rules.AFTER_THE_END.code not in self._context.disabled
+            is_late = self._verdict and self._notes.is_on(rules.AFTER_THE_END)
             return Mended(b"" if is_late else event.raw, Kind.IDLE)
         if self._verdict is not None:
             return self._dropped(rules.AFTER_THE_END, event, start_of(event.data))
@@ -103,7 +103,7 @@ class ChatMender:
 
     def end(self) -> Mended:
         """The missing `[DONE]` where the answer is complete, else the protocol's error."""
-        self._findings = []
+        self._notes.enter(EventPlace(self._events))
         if self._verdict is Kind.TERMINAL:
             return Mended(b"", Kind.TERMINAL)
         if self.complete:
@@ -112,9 +112,9 @@ class ChatMender:
             for choice in self._choices.values():
                 if choice.has_late_calls:
                     added += self._correct_reason(choice)
-            if self._find(rules.DONE_MISSING, "the end after the finish reason", "added"):
+            if self._notes.note(rules.DONE_MISSING, "the end after the finish reason", "added"):
                 added.append(sse.encode(DONE))
-            return Mended(b"".join(added), Kind.TERMINAL, self._findings)
+            return Mended(b"".join(added), Kind.TERMINAL, self._notes.findings)
         missing = "before its finish reason" if self._choices else "before its first chunk"
         return self._failed(f"The stream ended {missing}.")
 
@@ -138,7 +138,7 @@ class ChatMender:
             if raw.lstrip()[:1] not in (b"{", b"[", b'"'):
                 self._has_unread |= bool(raw.strip())
                 return self._foreign(event, raw)
-            if not self._find(rules.BROKEN_EVENT, start_of(raw), "ended in an error"):
+            if not self._notes.note(rules.BROKEN_EVENT, start_of(raw), "ended in an error"):
                 return Mended(event.raw, Kind.CONTENT)
             return self._failed("The provider sent a chunk that is not valid JSON.")
         is_chunk = isinstance(chunk, dict) and not chunk.keys().isdisjoint(CHUNK_KEYS)
@@ -153,14 +153,14 @@ class ChatMender:
         self._verdict = Kind.ERROR
         is_native = isinstance(chunk, dict) and _is_native_error(chunk)
         ending = event.raw if is_native else self.fail(error)
-        return Mended(ending, Kind.ERROR, self._findings, error)
+        return Mended(ending, Kind.ERROR, self._notes.findings, error)
 
     def _foreign(self, event: sse.Event, raw: bytes) -> Mended:
         return self._dropped(rules.FOREIGN_FRAME, event, start_of(raw) or "an empty frame")
 
     def _dropped(self, rule: Rule, event: sse.Event, found: str) -> Mended:
-        kept = b"" if self._find(rule, found, "dropped") else event.raw
-        return Mended(kept, Kind.IDLE, self._findings)
+        kept = b"" if self._notes.note(rule, found, "dropped") else event.raw
+        return Mended(kept, Kind.IDLE, self._notes.findings)
 
     def _chunk(self, event: sse.Event, chunk: Data) -> Mended:
         self._changed = False
@@ -175,7 +175,7 @@ class ChatMender:
         if chunk.get("usage") and any(one.has_content for one in self._choices.values()):
             kind = Kind.CONTENT
         raw = self._written(event, chunk)
-        return Mended(b"".join([*before, raw]), kind, self._findings)
+        return Mended(b"".join([*before, raw]), kind, self._notes.findings)
 
     def _written(self, event: sse.Event, chunk: Data) -> bytes:
         assert event.data is not None
@@ -194,10 +194,12 @@ class ChatMender:
         if created is not None and (isinstance(created, bool) or not isinstance(created, int)):
             filled["created"] = _integer(created)
         is_null = "error" in chunk and not chunk["error"]
-        if is_null and self._find(rules.ERROR_NULL, repr(chunk["error"]), "removed"):
+        if is_null and self._notes.note(rules.ERROR_NULL, repr(chunk["error"]), "removed"):
             del chunk["error"]
             self._changed = True
-        if filled and self._find(rules.CHUNK_INCOMPLETE, f"no {', '.join(filled)}", "filled in"):
+        if filled and self._notes.note(
+            rules.CHUNK_INCOMPLETE, f"no {', '.join(filled)}", "filled in"
+        ):
             chunk |= filled
             self._changed = True
 
@@ -207,12 +209,12 @@ class ChatMender:
         number = data.get("index")
         if not isinstance(number, int) or isinstance(number, bool):
             number = 0
-            if self._find(rules.CHUNK_INCOMPLETE, "a choice without an index", "0"):
+            if self._notes.note(rules.CHUNK_INCOMPLETE, "a choice without an index", "0"):
                 data["index"] = 0
                 self._changed = True
         choice = self._choices.get(number)
         if choice is None:
-            calls = ToolCalls(self._find, self._context.tool_names)
+            calls = ToolCalls(self._notes, self._context.tool_names)
             choice = self._choices[number] = _Choice(number, calls)
         delta = self._delta_of(data)
         self._mend_role(delta)
@@ -237,7 +239,7 @@ class ChatMender:
         has_message = isinstance(message, dict)
         found = "a message in place of a delta" if has_message else "a choice without a delta"
         delta = message if isinstance(message, dict) else {}
-        if self._find(rules.CHUNK_INCOMPLETE, found, "filled in"):
+        if self._notes.note(rules.CHUNK_INCOMPLETE, found, "filled in"):
             data["delta"] = delta
             if has_message:
                 del data["message"]
@@ -261,7 +263,7 @@ class ChatMender:
         role = delta.get("role")
         if role is None or role == "assistant":
             return
-        if self._find(rules.ROLE_EMPTY, repr(role), "assistant"):
+        if self._notes.note(rules.ROLE_EMPTY, repr(role), "assistant"):
             delta["role"] = "assistant"
             self._changed = True
 
@@ -269,17 +271,19 @@ class ChatMender:
         """Put a finish reason right; False when the chunk does not finish its choice."""
         reason = data["finish_reason"]
         if not isinstance(reason, str) or not reason:
-            if self._find(rules.FINISH_REASON_EMPTY, repr(reason), "null"):
+            if self._notes.note(rules.FINISH_REASON_EMPTY, repr(reason), "null"):
                 data["finish_reason"] = None
                 self._changed = True
             return False
         if choice.finish_reason is not None and not choice.has_late_calls:
-            if self._find(rules.FINISH_REASON_REPEATED, repr(reason), "null"):
+            if self._notes.note(rules.FINISH_REASON_REPEATED, repr(reason), "null"):
                 data["finish_reason"] = None
                 self._changed = True
             return True
         known = finish_reason_of(reason)
-        if known != reason and self._find(rules.FINISH_REASON_FOREIGN, repr(reason), repr(known)):
+        if known != reason and self._notes.note(
+            rules.FINISH_REASON_FOREIGN, repr(reason), repr(known)
+        ):
             reason = data["finish_reason"] = known
             self._changed = True
         choice.finish_reason = reason
@@ -291,7 +295,7 @@ class ChatMender:
             better = "tool_calls"
         elif reason == "tool_calls" and not (choice.calls or choice.calls.has_others):
             better = "stop"
-        if better and self._find(rules.FINISH_REASON_CONTRADICTS, repr(reason), repr(better)):
+        if better and self._notes.note(rules.FINISH_REASON_CONTRADICTS, repr(reason), repr(better)):
             choice.finish_reason = data["finish_reason"] = better
             self._changed = True
         return True
@@ -336,34 +340,29 @@ class ChatMender:
                     added += self._correct_reason(choice)
         self._verdict = Kind.TERMINAL
         done = event.raw
-        if event.data != DONE and self._find(rules.DONE_MISSING, repr(event.data), "[DONE]"):
+        if event.data != DONE and self._notes.note(rules.DONE_MISSING, repr(event.data), "[DONE]"):
             done = sse.with_data(event, DONE)
-        return Mended(b"".join([*added, done]), Kind.TERMINAL, self._findings)
+        return Mended(b"".join([*added, done]), Kind.TERMINAL, self._notes.findings)
 
     def _finish_at_last(self, choice: _Choice) -> list[bytes]:
         reason = "tool_calls" if choice.calls or choice.calls.has_others else "stop"
-        if not self._find(rules.FINISH_REASON_MISSING, "[DONE] without one", repr(reason)):
+        if not self._notes.note(rules.FINISH_REASON_MISSING, "[DONE] without one", repr(reason)):
             return []
         choice.finish_reason = reason
         return [*self._settled(choice), self._extra_chunk(choice, {}, reason)]
 
     def _correct_reason(self, choice: _Choice) -> list[bytes]:
         """A reason that was right when it came, before a late call."""
-        if not self._find(rules.FINISH_REASON_CONTRADICTS, "'stop', then a call", "'tool_calls'"):
+        if not self._notes.note(
+            rules.FINISH_REASON_CONTRADICTS, "'stop', then a call", "'tool_calls'"
+        ):
             return []
         choice.finish_reason = "tool_calls"
         return [self._extra_chunk(choice, {}, "tool_calls")]
 
     def _failed(self, message: str) -> Mended:
         error = make_error(status=502, type="server_error", message=message)
-        return Mended(self.fail(error), Kind.ERROR, self._findings, error)
-
-    def _find(self, rule: Rule, found: str, done: str) -> bool:
-        """Note a finding; False when the rule is switched off."""
-        if rule.code in self._context.disabled:
-            return False
-        self._findings.append(Finding(rule.code, f"event {self._events}", found, done))
-        return True
+        return Mended(self.fail(error), Kind.ERROR, self._notes.findings, error)
 
 
 def _is_native_error(chunk: Data) -> bool:

@@ -4,18 +4,15 @@ Which call a fragment belongs to is told, in a good stream, by its index alone. 
 name, and whether the arguments so far are whole have their say too; see S201 to S207 and S218.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from wiremend.protocols.base.generated_ids import made_up_id
 from wiremend.protocols.chat import rules
-from wiremend.rules.rule import Rule
+from wiremend.rules.rule import PlacedNotes
 from wiremend.text import json_value
 
 Data = dict[str, Any]
-Find = Callable[[Rule, str, str], bool]
-"""Notes what was found and what was done; False when the rule is switched off."""
 
 
 class Unmendable(Exception):
@@ -79,10 +76,10 @@ class _Call:
 class ToolCalls:
     """Feed it the `tool_calls` of each delta; it says what they become."""
 
-    def __init__(self, find: Find, tool_names: tuple[str, ...]) -> None:
+    def __init__(self, notes: PlacedNotes, tool_names: tuple[str, ...]) -> None:
         self.has_others = False
         """Custom tools, or the `function_call` of old: passed as they come."""
-        self._find = find
+        self._notes = notes
         self._tool_names = tool_names
         self._calls: list[_Call] = []
         self._by_source: dict[Any, _Call] = {}
@@ -110,7 +107,7 @@ class ToolCalls:
         changed = False
         for fragment in fragments:
             if not isinstance(fragment, dict):
-                if self._find(rules.CALL_INCOMPLETE, repr(fragment)[:60], "dropped"):
+                if self._notes.note(rules.CALL_INCOMPLETE, repr(fragment)[:60], "dropped"):
                     changed = True
                     continue
                 shown.append(fragment)
@@ -134,7 +131,7 @@ class ToolCalls:
             function = fragment.get("function") if call else None
             if call is None or call.arguments.strip() or not isinstance(function, dict):
                 continue
-            if self._find(rules.ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
+            if self._notes.note(rules.ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
                 call.add("{}")
                 function["arguments"] = "{}"
                 filled = True
@@ -147,10 +144,10 @@ class ToolCalls:
             if not call.is_shown:
                 added.append(self._name_at_last(call, stream_id))
             if not call.arguments.strip():
-                if self._find(rules.ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
+                if self._notes.note(rules.ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
                     call.add("{}")
                     added.append({"index": call.number, "function": {"arguments": "{}"}})
-            elif not call.is_whole and self._find(
+            elif not call.is_whole and self._notes.note(
                 rules.ARGUMENTS_BROKEN, call.arguments[:60], "ended in an error"
             ):
                 raise Unmendable("The provider's tool call ended inside its JSON arguments.")
@@ -163,7 +160,7 @@ class ToolCalls:
         function: Data = given if isinstance(given, dict) else {}
         arguments = _json_of(function.get("arguments"))
         changed = self._write_arguments(function, arguments)
-        if not isinstance(fragment.get("id"), str | None) and self._find(
+        if not isinstance(fragment.get("id"), str | None) and self._notes.note(
             rules.CALL_INCOMPLETE, "an id that is no text", "removed"
         ):
             del fragment["id"]
@@ -181,7 +178,7 @@ class ToolCalls:
             call.name = call.name or _text(function.get("name"))
             if identity:
                 call.identities.add(identity)
-            if not call.name.strip() and self._find(
+            if not call.name.strip() and self._notes.note(
                 rules.CALL_NAME_LATE, "a call without a name", "waits for it"
             ):
                 call.add(arguments)
@@ -189,7 +186,7 @@ class ToolCalls:
             changed |= self._open(call, fragment, function, arguments, stream_id)
         index = fragment.get("index")
         is_right = index == call.number and not isinstance(index, bool | float)
-        if not is_right and self._find(
+        if not is_right and self._notes.note(
             rules.CALL_INDEX, f"index {index!r}", f"index {call.number}"
         ):
             fragment["index"] = call.number
@@ -198,7 +195,7 @@ class ToolCalls:
 
     def _write_arguments(self, function: Data, arguments: str) -> bool:
         given = function.get("arguments")
-        if isinstance(given, str | None) or not self._find(
+        if isinstance(given, str | None) or not self._notes.note(
             rules.ARGUMENTS_AS_OBJECT, type(given).__name__, "written as text"
         ):
             return False
@@ -231,7 +228,7 @@ class ToolCalls:
     def _last_for_orphan(self, source: Any) -> _Call | None:
         last = self._calls[-1] if self._calls else None
         done = f"of call {last.number}" if last else "ended in an error"
-        if not self._find(rules.ORPHAN_FRAGMENT, f"index {source!r}", done):
+        if not self._notes.note(rules.ORPHAN_FRAGMENT, f"index {source!r}", done):
             return None
         if last is None:
             raise Unmendable("The provider sent arguments of a tool call that never began.")
@@ -258,7 +255,9 @@ class ToolCalls:
             missing["function"] = {**function, "name": call.name, "arguments": held + arguments}
         elif function.get("name") != call.name:
             missing["function"] = {**function, "name": call.name}
-        if missing and self._find(rules.CALL_INCOMPLETE, f"no {', '.join(missing)}", "filled in"):
+        if missing and self._notes.note(
+            rules.CALL_INCOMPLETE, f"no {', '.join(missing)}", "filled in"
+        ):
             fragment |= missing
             return True
         return False
@@ -267,7 +266,7 @@ class ToolCalls:
         """Make the fragment add to its call and say nothing again; whether it changed."""
         identity, name = _text(fragment.get("id")), _text(function.get("name"))
         changed = False
-        if (identity or (name and name == call.name)) and self._find(
+        if (identity or (name and name == call.name)) and self._notes.note(
             rules.CALL_REPEATED, f"call {call.number} again", "said once"
         ):
             fragment.pop("id", None)
@@ -275,7 +274,7 @@ class ToolCalls:
             changed = True
         if identity:
             call.identities.add(identity)
-        if fragment.get("function") is not function and self._find(
+        if fragment.get("function") is not function and self._notes.note(
             rules.CALL_INCOMPLETE, "no function", "filled in"
         ):
             fragment["function"] = {"arguments": ""}
@@ -284,10 +283,10 @@ class ToolCalls:
 
     def _name_at_last(self, call: _Call, stream_id: str) -> Data:
         if len(self._tool_names) != 1:
-            self._find(rules.CALL_NAME_LATE, "no name to the end", "ended in an error")
+            self._notes.note(rules.CALL_NAME_LATE, "no name to the end", "ended in an error")
             raise Unmendable("The provider called a tool without naming it.")
         call.name = self._tool_names[0]
-        self._find(rules.CALL_NAME_LATE, "no name to the end", repr(call.name))
+        self._notes.note(rules.CALL_NAME_LATE, "no name to the end", repr(call.name))
         opening: Data = {}
         self._open(call, opening, {}, "", stream_id)
         opening["index"] = call.number
@@ -304,7 +303,7 @@ class ToolCalls:
             self._shown += 1
         if known is None or (index == known[1] and not isinstance(index, bool | float)):
             return False
-        if not self._find(rules.CALL_INDEX, f"index {index!r}", f"index {known[1]}"):
+        if not self._notes.note(rules.CALL_INDEX, f"index {index!r}", f"index {known[1]}"):
             return False
         fragment["index"] = known[1]
         return True

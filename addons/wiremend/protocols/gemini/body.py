@@ -14,7 +14,7 @@ from wiremend.protocols.gemini.response import (
     unwrapped,
 )
 from wiremend.protocols.gemini.rules import RULES
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import BodyPlace, Finding, PlacedNotes
 from wiremend.text import json_value
 
 __all__ = ["RULES", "mend_body"]
@@ -30,26 +30,19 @@ def mend_body(body: bytes, context: StreamContext) -> MendedBody:
     error = read_error(value)
     if error is not None:
         return MendedBody(body, error=error)
-    findings: list[Finding] = []
-
-    def find(rule: Rule, found: str, done: str) -> bool:
-        if rule.code in context.disabled:
-            return False
-        findings.append(Finding(rule.code, "body", found, done))
-        return True
-
+    notes = PlacedNotes(context.disabled, BodyPlace())
     is_changed = False
     if isinstance(value, list) and len(value) == 1 and is_response(value[0]) and not context.array:
-        is_changed = find(rules.RESPONSE_IN_A_LIST, "a list of 1", "the list was taken off")
+        is_changed = notes.note(rules.RESPONSE_IN_A_LIST, "a list of 1", "the list was taken off")
         value = value[0] if is_changed else value
     if not is_response(value):
-        return MendedBody(body, findings)
+        return MendedBody(body, notes.findings)
     try:
-        is_changed = ResponseMender(context.tool_names, find).mend(unwrapped(value)) or is_changed
+        is_changed = ResponseMender(context.tool_names, notes).mend(unwrapped(value)) or is_changed
     except ContentLost as lost:
-        return _failed(body, findings, str(lost))
+        return _failed(body, notes.findings, str(lost))
     data = json_value.write(value) if is_changed else body
-    return MendedBody(renamed(data, value, context.shown_model), findings)
+    return MendedBody(renamed(data, value, context.shown_model), notes.findings)
 
 
 def _failed(body: bytes, findings: list[Finding], message: str) -> MendedBody:

@@ -1,6 +1,5 @@
 """Mends one Gemini response object: an event of a stream, or the whole answer."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,12 +12,10 @@ from wiremend.protocols.gemini.grammar import (
     UNSET_FINISH_REASON,
     WHOLE_REASON,
 )
-from wiremend.rules.rule import Rule
+from wiremend.rules.rule import PlacedNotes, Rule
 from wiremend.text import json_value
 
 type Response = dict[str, Any]
-type Find = Callable[[Rule, str, str], bool]
-"""Notes what was found and what is done; False when the rule is switched off."""
 
 _LOST = "ended in an error"
 
@@ -53,9 +50,9 @@ def renamed(text: bytes, value: Response, shown_model: str | None) -> bytes:
 class ResponseMender:
     """Puts responses right in place; remembers the function calls that go on in the next one."""
 
-    def __init__(self, tool_names: tuple[str, ...], find: Find) -> None:
+    def __init__(self, tool_names: tuple[str, ...], notes: PlacedNotes) -> None:
         self._tool_names = tool_names
-        self._find = find
+        self._notes = notes
         self._calling: set[int] = set()
         self._is_changed = False
 
@@ -185,7 +182,7 @@ class ResponseMender:
     # Noting what was done
 
     def _changes(self, rule: Rule, found: str, done: str) -> bool:
-        is_on = self._find(rule, found, done)
+        is_on = self._notes.note(rule, found, done)
         self._is_changed = self._is_changed or is_on
         return is_on
 
@@ -195,7 +192,7 @@ class ResponseMender:
 
     def _lose(self, rule: Rule, found: str) -> None:
         """Content is lost, unless the rule is off and the client is to see for itself."""
-        if self._find(rule, found, _LOST):
+        if self._notes.note(rule, found, _LOST):
             raise ContentLost(f"The provider sent a response that cannot be read: {found}.")
 
 

@@ -23,7 +23,7 @@ from wiremend.protocols.gemini.response import (
     unwrapped,
 )
 from wiremend.protocols.gemini.rules import RULES
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import EventPlace, PlacedNotes, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder
 
@@ -59,9 +59,9 @@ class GeminiMender:
 
     def __init__(self, context: StreamContext) -> None:
         self._context = context
-        self._responses = ResponseMender(context.tool_names, self._find)
+        self._notes = PlacedNotes(context.disabled)
+        self._responses = ResponseMender(context.tool_names, self._notes)
         self._events = 0
-        self._findings: list[Finding] = []
         self._has_begun = False
         self._begun: set[int] = set()
         self._finished: set[int] = set()
@@ -92,11 +92,11 @@ class GeminiMender:
     def feed(self, event: sse.Event) -> Mended:
         """What one event becomes."""
         self._events += 1
-        self._findings = []
+        self._notes.enter(EventPlace(self._events))
         if self._error is not None:
             if event.data is not None:
-                self._find(rules.AFTER_THE_END, f"{len(event.data)} bytes", "dropped")
-            return Mended(b"", Kind.IDLE, self._findings)
+                self._notes.note(rules.AFTER_THE_END, f"{len(event.data)} bytes", "dropped")
+            return Mended(b"", Kind.IDLE, self._notes.findings)
         if event.data is None:
             return self._without_data(event)
         if self._context.array:
@@ -107,15 +107,17 @@ class GeminiMender:
 
     def end(self) -> Mended:
         """TERMINAL when every candidate has its finish reason, else the protocol's error."""
-        self._findings = []
+        self._notes.enter(EventPlace(self._events))
         if self._error is not None:
             return Mended(b"", Kind.ERROR, error=self._error)
         if self.complete:
             closing = self._closing
             if self._context.array and not closing:
-                is_on = self._find(rules.ARRAY_PUNCTUATION, "the array is not closed", "closed")
+                is_on = self._notes.note(
+                    rules.ARRAY_PUNCTUATION, "the array is not closed", "closed"
+                )
                 closing = b"]" if is_on else b""
-            return Mended(closing, Kind.TERMINAL, self._findings)
+            return Mended(closing, Kind.TERMINAL, self._notes.findings)
         if not self._has_begun:
             return self._ended_in_error("The stream ended before its first event.")
         return self._ended_in_error(
@@ -134,7 +136,7 @@ class GeminiMender:
 
     def _without_data(self, event: sse.Event) -> Mended:
         if not self._context.array:
-            return Mended(self._data_lines_of(event.raw), Kind.IDLE, self._findings)
+            return Mended(self._data_lines_of(event.raw), Kind.IDLE, self._notes.findings)
         if not self._closing and b"]" not in event.raw:
             return Mended(event.raw, Kind.IDLE)
         if self._closing:
@@ -142,27 +144,27 @@ class GeminiMender:
         self._closing = event.raw
         if self._elements and event.raw.strip() != b"]":
             found = f"{event.raw.strip()!r} at the end"
-            if self._find(rules.ARRAY_PUNCTUATION, found, "mended"):
+            if self._notes.note(rules.ARRAY_PUNCTUATION, found, "mended"):
                 self._closing = b"]"
-        return Mended(b"", Kind.IDLE, self._findings)
+        return Mended(b"", Kind.IDLE, self._notes.findings)
 
     def _after_the_array(self, raw: bytes) -> Mended:
         """White space stays; from the first other byte on nothing does. Found once."""
         text = raw.lstrip()
         if not self._is_past_array:
             self._closing += raw[: len(raw) - len(text)]
-            if text and self._find(rules.AFTER_THE_END, "text after the array", "dropped"):
+            if text and self._notes.note(rules.AFTER_THE_END, "text after the array", "dropped"):
                 self._is_past_array = True
             else:
                 self._closing += text
-        return Mended(b"", Kind.IDLE, self._findings)
+        return Mended(b"", Kind.IDLE, self._notes.findings)
 
     def _on_data_lines(self, event: sse.Event, data: bytes) -> sse.Event:
         """The same event on lines that the official SDKs read."""
         raw = event.raw
         if not _DATA_LINES.fullmatch(raw):
             if _is_bare_json(raw):
-                if self._find(rules.OTHER_LINES, "bare JSON", "put on a data line"):
+                if self._notes.note(rules.OTHER_LINES, "bare JSON", "put on a data line"):
                     data = b" ".join(data.splitlines())
                     raw = sse.encode(data)
             else:
@@ -171,7 +173,7 @@ class GeminiMender:
         if (
             whole_event is not None
             and not whole_event.fullmatch(raw)
-            and self._find(rules.SEVERAL_LINES, "several lines", "put on one")
+            and self._notes.note(rules.SEVERAL_LINES, "several lines", "put on one")
         ):
             data = self._on_one_line(data)
             raw = sse.encode(data)
@@ -186,16 +188,16 @@ class GeminiMender:
             if not content or line.startswith(b"data: "):
                 kept.append(line)
             elif line == sse.BYTE_ORDER_MARK:
-                if not self._find(rules.OTHER_LINES, "a byte order mark", "dropped"):
+                if not self._notes.note(rules.OTHER_LINES, "a byte order mark", "dropped"):
                     kept.append(line)
             elif line.startswith(b":"):
-                if not self._find(rules.COMMENT, f"{len(content)} bytes", "dropped"):
+                if not self._notes.note(rules.COMMENT, f"{len(content)} bytes", "dropped"):
                     kept.append(line)
             elif name != b"data":
                 found = f"a line `{name[:20].decode('utf-8', 'replace')}:`"
-                if not self._find(rules.OTHER_LINES, found, "dropped"):
+                if not self._notes.note(rules.OTHER_LINES, found, "dropped"):
                     kept.append(line)
-            elif self._find(rules.OTHER_LINES, "`data:` without its space", "`data: `"):
+            elif self._notes.note(rules.OTHER_LINES, "`data:` without its space", "`data: `"):
                 kept.append(b"data: " + value + line[len(content) :])
             else:
                 kept.append(line)
@@ -233,7 +235,9 @@ class GeminiMender:
         self._shown += 1
         came = before.strip()
         if came != (b"[" if self._elements == 1 else b","):
-            if not self._find(rules.ARRAY_PUNCTUATION, f"{came!r} before an element", "mended"):
+            if not self._notes.note(
+                rules.ARRAY_PUNCTUATION, f"{came!r} before an element", "mended"
+            ):
                 return before + text
         elif came == (b"[" if is_first else b","):
             return before + text
@@ -262,13 +266,13 @@ class GeminiMender:
         if error is not None:
             return self._reported(event, value, error)
         if value == {}:
-            return Mended(self._written(event, [data]), Kind.IDLE, self._findings)
+            return Mended(self._written(event, [data]), Kind.IDLE, self._notes.findings)
         if not values or not all(is_response(one) for one in values):
             return self._dropped(event, rules.FOREIGN_FRAME, _what(value))
-        if values is value and not self._find(
+        if values is value and not self._notes.note(
             rules.RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
         ):
-            return Mended(self._written(event, [data]), Kind.CONTENT, self._findings)
+            return Mended(self._written(event, [data]), Kind.CONTENT, self._notes.findings)
         try:
             return self._mended(event, values, data if values is not value else None)
         except ContentLost as lost:
@@ -287,7 +291,7 @@ class GeminiMender:
             texts.append(renamed(text, value, self._context.shown_model))
             if kind is not Kind.CONTENT:
                 kind = _kind_of(response)
-        return Mended(self._written(event, texts), kind, self._findings)
+        return Mended(self._written(event, texts), kind, self._notes.findings)
 
     def _note(self, response: Response) -> None:
         feedback = response.get("promptFeedback")
@@ -301,9 +305,9 @@ class GeminiMender:
                 self._finished.add(index)
 
     def _dropped(self, event: sse.Event, rule: Rule, found: str) -> Mended:
-        if self._find(rule, found, "dropped"):
-            return Mended(b"", Kind.IDLE, self._findings)
-        return Mended(self._written(event, [event.data or b""]), Kind.IDLE, self._findings)
+        if self._notes.note(rule, found, "dropped"):
+            return Mended(b"", Kind.IDLE, self._notes.findings)
+        return Mended(self._written(event, [event.data or b""]), Kind.IDLE, self._notes.findings)
 
     # Errors
 
@@ -314,20 +318,13 @@ class GeminiMender:
             ending += b"]" if self._context.array else b""
         else:
             ending = self.fail(error)
-        return Mended(ending, Kind.ERROR, self._findings, error)
+        return Mended(ending, Kind.ERROR, self._notes.findings, error)
 
     def _ended_in_error(self, message: str, rule: Rule | None = None, found: str = "") -> Mended:
         if rule is not None:
-            self._find(rule, found, "ended in an error")
+            self._notes.note(rule, found, "ended in an error")
         self._error = make_error(status=502, type="UNAVAILABLE", message=message)
-        return Mended(self.fail(self._error), Kind.ERROR, self._findings, self._error)
-
-    def _find(self, rule: Rule, found: str, done: str) -> bool:
-        """Note a finding; False when the rule is switched off."""
-        if rule.code in self._context.disabled:
-            return False
-        self._findings.append(Finding(rule.code, f"event {self._events}", found, done))
-        return True
+        return Mended(self.fail(self._error), Kind.ERROR, self._notes.findings, self._error)
 
 
 def _kind_of(response: Response) -> Kind:

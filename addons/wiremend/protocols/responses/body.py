@@ -11,8 +11,9 @@ from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, WITH_ST
 from wiremend.protocols.responses.items import new_id
 from wiremend.protocols.responses.usage import mended_usage
 from wiremend.protocols.responses.writer import is_json
-from wiremend.rules.rule import Finding, Rule, start_of
+from wiremend.rules.rule import BodyPlace, Notes, Rule, start_of
 from wiremend.text import json_value
+from wiremend.text.json_edits import Path
 
 _P = ("responses",)
 
@@ -105,33 +106,35 @@ class _BodyMender:
 
     def __init__(self, context: StreamContext) -> None:
         self._context = context
-        self._findings: list[Finding] = []
+        self._notes = Notes(context.disabled)
 
     def mend(self, body: bytes, response: dict[str, Any]) -> MendedBody:
         """What the response becomes, or the error that it stands for."""
-        if response.get("output") is None and self._find(BODY_OUTPUT_NULL, "output", "null", "[]"):
+        if response.get("output") is None and self._notes.note(
+            BODY_OUTPUT_NULL, BodyPlace(("output",)), "null", "[]"
+        ):
             response["output"] = []
         output = response.get("output")
         is_cut = response.get("status") == "incomplete"
         for number, item in enumerate(output if isinstance(output, list) else []):
             if not isinstance(item, dict) or not isinstance(item.get("type"), str):
                 continue
-            where = f"output[{number}]"
-            self._fill(item, where, new_id(item["type"], str(response.get("id")), number))
-            if not self._mend_call(item, where, is_cut):
+            path: Path = ("output", number)
+            self._fill(item, path, new_id(item["type"], str(response.get("id")), number))
+            if not self._mend_call(item, path, is_cut):
                 message = "The provider's tool call has no name, or broken JSON arguments."
                 error = make_error(status=502, type="server_error", message=message)
-                return MendedBody(body, self._findings, error)
+                return MendedBody(body, self._notes.findings, error)
         usage = mended_usage(response.get("usage"))
-        if usage not in (None, response.get("usage")) and self._find(
-            BODY_USAGE, "usage", "counts missing", "filled in"
+        if usage not in (None, response.get("usage")) and self._notes.note(
+            BODY_USAGE, BodyPlace(("usage",)), "counts missing", "filled in"
         ):
             response["usage"] = usage
-        mended = json_value.write(response) if self._findings else body
+        mended = json_value.write(response) if self._notes.findings else body
         shown = self._context.shown_model
-        return MendedBody(with_model(mended, ("model",), shown), self._findings)
+        return MendedBody(with_model(mended, ("model",), shown), self._notes.findings)
 
-    def _fill(self, item: dict[str, Any], where: str, identity: str) -> None:
+    def _fill(self, item: dict[str, Any], path: Path, identity: str) -> None:
         for key, type in ITEM_FIELDS.get(item["type"], {}).items():
             if key == CALL_TEXT.get(item["type"]) or (
                 isinstance(item.get(key), type) and (item[key] or type is list)
@@ -139,12 +142,16 @@ class _BodyMender:
                 continue
             value: Any = [] if type is list else self._known(key, item, identity)
             rule = BODY_OUTPUT_NULL if type is list else BODY_ITEM_INCOMPLETE
-            if value is not None and self._find(rule, f"{where}.{key}", "nothing", repr(value)):
+            if value is not None and self._notes.note(
+                rule, BodyPlace((*path, key)), "nothing", repr(value)
+            ):
                 item[key] = value
         if (
             item["type"] in WITH_STATUS
             and not item.get("status")
-            and self._find(BODY_ITEM_INCOMPLETE, f"{where}.status", "nothing", "completed")
+            and self._notes.note(
+                BODY_ITEM_INCOMPLETE, BodyPlace((*path, "status")), "nothing", "completed"
+            )
         ):
             item["status"] = "completed"
 
@@ -156,7 +163,7 @@ class _BodyMender:
             return str(item.get("id") or identity)
         return "assistant" if key == "role" else identity
 
-    def _mend_call(self, item: dict[str, Any], where: str, is_cut: bool) -> bool:
+    def _mend_call(self, item: dict[str, Any], path: Path, is_cut: bool) -> bool:
         """Write a call's arguments as text; False when the call cannot be used."""
         key = CALL_TEXT.get(item["type"])
         if key is None:
@@ -164,20 +171,14 @@ class _BodyMender:
         if not item.get("name"):
             return False
         value = item.get(key)
-        where = f"{where}.{key}"
+        place = BodyPlace((*path, key))
         if not isinstance(value, str) or (not value and key == "arguments"):
             nothing = "{}" if key == "arguments" else ""
             better = orjson.dumps(value).decode() if value else nothing
-            if self._find(BODY_ARGUMENTS, where, type(value).__name__, "JSON text"):
+            if self._notes.note(BODY_ARGUMENTS, place, type(value).__name__, "JSON text"):
                 item[key] = better
             return True
         if key == "input" or is_cut or item.get("status") == "incomplete" or is_json(value):
             return True
-        self._find(BODY_ARGUMENTS_BROKEN, where, value[-60:], "an error")
+        self._notes.note(BODY_ARGUMENTS_BROKEN, place, value[-60:], "an error")
         return False
-
-    def _find(self, rule: Rule, where: str, found: str, done: str) -> bool:
-        if rule.code in self._context.disabled:
-            return False
-        self._findings.append(Finding(rule.code, where, found, done))
-        return True

@@ -96,7 +96,9 @@ class ItemEvents:
 
     def stream(self, output: list[Data]) -> None:
         """Write the events of items that only the terminal event shows."""
-        if not self._writer.find(rules.ITEMS_NOT_STREAMED, f"{len(output)} items", "streamed"):
+        if not self._writer.notes.note(
+            rules.ITEMS_NOT_STREAMED, f"{len(output)} items", "streamed"
+        ):
             return
         for final in output:
             if not isinstance(final.get("type"), str):
@@ -122,7 +124,7 @@ class ItemEvents:
         for item in self.items.all:
             if item.done is not None:
                 continue
-            if not self._writer.find(
+            if not self._writer.notes.note(
                 rules.ITEM_NOT_DONE, f"item {item.ordinal} ({item.type})", "done events added"
             ):
                 return
@@ -146,7 +148,7 @@ class ItemEvents:
         if twin is not None and twin.number is None:
             item = twin  # it waited for this, some of its parts came first
             item.added = given
-        elif twin is not None and self._writer.find(
+        elif twin is not None and self._writer.notes.note(
             rules.ITEM_REPEATED, f"a second {given['type']}", "dropped"
         ):
             return Fate.DROPPED
@@ -156,7 +158,7 @@ class ItemEvents:
             given["type"] in CALL_TEXT
             and not _has(given, "name")
             and len(self._context.tool_names) != 1
-            and self._writer.find(
+            and self._writer.notes.note(
                 rules.ITEM_INCOMPLETE, "a call without a name", "withheld until it is known"
             )
         ):
@@ -190,7 +192,9 @@ class ItemEvents:
             given = data["item"] = whole | (given if isinstance(given, dict) else {})
             given["type"] = item.type
         if item is None:
-            if not self._writer.find(rules.ITEM_NOT_ADDED, f"a done {given['type']}", "added"):
+            if not self._writer.notes.note(
+                rules.ITEM_NOT_ADDED, f"a done {given['type']}", "added"
+            ):
                 return Fate.SENT
             item = self.items.add(shell_of(given), data.get("output_index"), is_ours=True)
         self._finish(given, item)
@@ -324,7 +328,7 @@ class ItemEvents:
                 return self._drop(rules.ITEM_NOT_ADDED, f"{kind} of a {other.type}")
         if item is None:
             done = f"{owners(data, belongs)[0]} added or awaited"
-            if not self._writer.find(rules.ITEM_NOT_ADDED, kind, done):
+            if not self._writer.notes.note(rules.ITEM_NOT_ADDED, kind, done):
                 return Fate.SENT
             item = self._add_unseen(data, belongs)
         if item.done is not None:
@@ -380,7 +384,7 @@ class ItemEvents:
             if self._writer.change(rule, f"{kind} without {belongs.text}", "what was streamed"):
                 data[belongs.text] = streamed
         elif value is None:
-            return not self._writer.find(rules.TEXT_TYPE, "a delta of nothing", "dropped")
+            return not self._writer.notes.note(rules.TEXT_TYPE, "a delta of nothing", "dropped")
         else:
             message = f"The provider sent {kind} with a delta that is no text."
             self._writer.lose(rules.TEXT_TYPE, start_of(json_value.write(value)), message)
@@ -403,7 +407,7 @@ class ItemEvents:
         type = given.get("type") if isinstance(given, dict) else None
         part = item.part_of(family, source, type if isinstance(type, str) else "")
         if part is None:
-            if not self._writer.find(
+            if not self._writer.notes.note(
                 rules.ITEM_NOT_ADDED, f"{kind} of part {source!r}", "part added"
             ):
                 return Fate.SENT
@@ -426,7 +430,7 @@ class ItemEvents:
         if (
             twin is not None
             and not (twin.is_done or twin.fragments)
-            and self._writer.find(rules.ITEM_REPEATED, "a second part", "dropped")
+            and self._writer.notes.note(rules.ITEM_REPEATED, "a second part", "dropped")
         ):
             return Fate.DROPPED
         part = given if isinstance(given, dict) and type else None
@@ -458,7 +462,7 @@ class ItemEvents:
             data[family.index] = part.number
 
     def _drop(self, rule: Rule, found: str) -> Fate:
-        return Fate.DROPPED if self._writer.find(rule, found, "dropped") else Fate.SENT
+        return Fate.DROPPED if self._writer.notes.note(rule, found, "dropped") else Fate.SENT
 
     def _add_part(self, item: Item, family: PartFamily, part: Data, source: Any) -> Part:
         added = item.add_part(family, part, source)

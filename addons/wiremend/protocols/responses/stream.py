@@ -77,7 +77,7 @@ class ResponsesMender:
             return Mended(b"" if self._verdict else event.raw, Kind.IDLE)
         if self._verdict is not None:
             # Switched off or not: nothing may follow the end.
-            self._writer.find(rules.AFTER_THE_END, start_of(event.data), "dropped", once="")
+            self._writer.notes.note(rules.AFTER_THE_END, start_of(event.data), "dropped", once="")
             return self._writer.mended(Kind.IDLE)
         try:
             return self._feed_data(event, event.data)
@@ -91,7 +91,7 @@ class ResponsesMender:
             return Mended(b"", self._verdict, error=self._error)
         try:
             is_whole = self._item_events.is_whole and not self._has_unread
-            if is_whole and self._writer.find(
+            if is_whole and self._writer.notes.note(
                 rules.COMPLETED_MISSING, "the end after the last item", f"{COMPLETED} added"
             ):
                 return self._complete_at_end()
@@ -159,8 +159,8 @@ class ResponsesMender:
 
     def _without(self, event: sse.Event, rule: Rule, found: str, instead: bytes = b"") -> Mended:
         done = "a blank line" if instead else "dropped"
-        is_on = self._writer.find(rule, found, done)
-        return Mended(instead if is_on else event.raw, Kind.IDLE, self._writer.findings)
+        is_on = self._writer.notes.note(rule, found, done)
+        return Mended(instead if is_on else event.raw, Kind.IDLE, self._writer.notes.findings)
 
     def _known(self, event: sse.Event, data: Data, kind: str) -> Mended:
         if kind in COMPLETE:
@@ -201,7 +201,7 @@ class ResponsesMender:
                 self._begin({})
             self._write_failed(error)
         self._verdict, self._error = Kind.ERROR, error
-        return Mended(b"".join(self._writer.out), Kind.ERROR, self._writer.findings, error)
+        return Mended(b"".join(self._writer.out), Kind.ERROR, self._writer.notes.findings, error)
 
     def _failed(self, message: str) -> Mended:
         error = make_error(status=502, type="server_error", message=message)
@@ -209,7 +209,7 @@ class ResponsesMender:
             self._begin({})
         self._write_failed(error)
         self._verdict, self._error = Kind.ERROR, error
-        return Mended(b"".join(self._writer.out), Kind.ERROR, self._writer.findings, error)
+        return Mended(b"".join(self._writer.out), Kind.ERROR, self._writer.notes.findings, error)
 
     def _write_failed(self, error: ProviderError) -> None:
         # The instructions are long, and the client wrote them.
@@ -226,14 +226,18 @@ class ResponsesMender:
     def _lifecycle(self, data: Data, kind: str) -> Fate:
         if kind != CREATED:
             self._ensure_began(data)
-        elif self._began and self._writer.find(rules.CREATED_REPEATED, "a second one", "dropped"):
+        elif self._began and self._writer.notes.note(
+            rules.CREATED_REPEATED, "a second one", "dropped"
+        ):
             return Fate.DROPPED
         self._began = True
         self._mend_response(data, kind)
         return Fate.SENT
 
     def _ensure_began(self, data: Data) -> None:
-        if not self._began and self._writer.find(rules.CREATED_MISSING, f"no {CREATED}", "added"):
+        if not self._began and self._writer.notes.note(
+            rules.CREATED_MISSING, f"no {CREATED}", "added"
+        ):
             self._begin(data)
         self._began = True
 

@@ -6,7 +6,7 @@ from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
 from wiremend.protocols.responses import rules
 from wiremend.protocols.responses.grammar import is_count
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import EventPlace, PlacedNotes, Rule
 from wiremend.text import json_value, sse
 
 
@@ -20,7 +20,7 @@ class Writer:
     def __init__(self, context: StreamContext) -> None:
         self._context = context
         self._source_number = -1
-        self._once: set[tuple[str, str]] = set()
+        self.notes = PlacedNotes(context.disabled)
         self.number = -1
         """The last sequence number that the client has seen."""
         self.events = 0
@@ -28,35 +28,21 @@ class Writer:
         self.changed = False
         """Whether the current event must be written anew."""
         self.out: list[bytes] = []
-        self.findings: list[Finding] = []
 
     def start(self) -> None:
         """Forget the last event's bytes and findings."""
-        self.out, self.findings, self.changed = [], [], False
-
-    def find(self, rule: Rule, found: str, done: str, once: str | None = None) -> bool:
-        """Note a finding; False when the rule is switched off.
-
-        What is wrong with every event is noted once: `once` names what it is wrong with.
-        """
-        if rule.code in self._context.disabled:
-            return False
-        if once is not None:
-            if (rule.code, once) in self._once:
-                return True
-            self._once.add((rule.code, once))
-        self.findings.append(Finding(rule.code, f"event {self.events}", found, done))
-        return True
+        self.out, self.changed = [], False
+        self.notes.enter(EventPlace(self.events))
 
     def change(self, rule: Rule, found: str, done: str, once: str | None = None) -> bool:
-        """The same for a rule that changes the current event."""
-        is_on = self.find(rule, found, done, once)
+        """As `PlacedNotes.note`, for a rule that changes the current event."""
+        is_on = self.notes.note(rule, found, done, once=once)
         self.changed = self.changed or is_on
         return is_on
 
     def lose(self, rule: Rule, found: str, message: str) -> NoReturn:
         """Note that content is lost, which no switch turns off. Raises Unmendable."""
-        self.find(rule, found, "ended in an error")
+        self.notes.note(rule, found, "ended in an error")
         raise Unmendable(message)
 
     def send(self, event: sse.Event, data: dict[str, Any], kind: str) -> None:
@@ -87,7 +73,7 @@ class Writer:
 
     def mended(self, kind: Kind) -> Mended:
         """What the current event became."""
-        return Mended(b"".join(self.out), kind, self.findings)
+        return Mended(b"".join(self.out), kind, self.notes.findings)
 
     def _number_given(self, data: dict[str, Any]) -> None:
         given = data.get("sequence_number")

@@ -1,0 +1,76 @@
+"""Findings, their places, and the notebook that collects them."""
+
+import pytest
+from wiremend.rules.rule import (
+    AttemptPlace,
+    BodyPlace,
+    CallPlace,
+    EventPlace,
+    Finding,
+    HeaderPlace,
+    Notes,
+    Place,
+    PlacedNotes,
+    Rule,
+)
+
+ODD = Rule("S901", "odd", "Odd.", "Hurts.", "Mends.", ("gemini",))
+EVEN = Rule("S902", "even", "Even.", "Hurts.", "Mends.", ("gemini",))
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        (EventPlace(12), "event 12"),
+        (BodyPlace(("tools", 3, "input_schema")), "tools[3].input_schema"),
+        (BodyPlace((0, "model")), "[0].model"),
+        (BodyPlace(), "body"),
+        (AttemptPlace(2), "attempt 2"),
+        (HeaderPlace("anthropic-beta"), "anthropic-beta"),
+        (CallPlace.REQUEST, "request"),
+        (CallPlace.REQUEST_PATH, "path"),
+        (CallPlace.RESPONSE, "response"),
+        (CallPlace.STREAM_END, "end"),
+    ],
+)
+def test_a_place_has_one_text_in_logs_and_in_storage(place: Place, text: str) -> None:
+    finding = Finding("S901", place, "this", "that")
+    assert str(finding) == f"S901 {text}: this; that"
+    stored = finding.as_dict()
+    assert stored == {"code": "S901", "where": text, "found": "this", "done": "that"}
+    assert str(Finding.from_dict(stored)) == str(finding)
+
+
+def test_notes_record_what_an_enabled_rule_found() -> None:
+    notes = Notes({"S902"})
+    assert notes.note(ODD, EventPlace(1), "this", "that")
+    assert notes.findings == [Finding("S901", EventPlace(1), "this", "that")]
+
+
+def test_notes_record_nothing_for_a_disabled_rule() -> None:
+    notes = Notes({"S902"})
+    assert not notes.note(EVEN, EventPlace(1), "this", "that")
+    assert notes.findings == []
+
+
+def test_asking_whether_a_rule_is_enabled_records_nothing() -> None:
+    notes = Notes({"S902"})
+    assert (notes.is_on(ODD), notes.is_on(EVEN)) == (True, False)
+    assert notes.findings == []
+
+
+def test_placed_notes_begin_again_at_each_place() -> None:
+    notes = PlacedNotes(frozenset(), EventPlace(1))
+    notes.note(ODD, "this", "that")
+    first = notes.findings
+    notes.enter(EventPlace(2))
+    notes.note(EVEN, "these", "those")
+    assert [str(finding) for finding in first] == ["S901 event 1: this; that"]
+    assert [str(finding) for finding in notes.findings] == ["S902 event 2: these; those"]
+
+
+def test_a_fault_of_every_event_is_recorded_once() -> None:
+    notes = PlacedNotes({"S902"}, EventPlace(1))
+    assert [notes.note(ODD, "this", "that", once=about) for about in ("a", "a", "b")] == [True] * 3
+    assert [finding.code for finding in notes.findings] == ["S901", "S901"]
+    assert not notes.note(EVEN, "this", "that", once="a")
