@@ -9,7 +9,7 @@ from wiremend.clients import traits_of_client
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.anthropic import grammar as anthropic_messages
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.repairer import Decoder, Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import Decoder, EventKind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.chat import grammar as chat_completions
 from wiremend.protocols.gemini import GEMINI
@@ -32,7 +32,7 @@ class Framing:
     array: bool = False
 
     def context(self, **fields: Any) -> StreamContext:
-        """What the mender knows of a call with such a stream; `client` is the client's family."""
+        """What the repairer knows of a call with such a stream; `client` is the client's family."""
         family = fields.pop("client", "")
         known = {"model": "m", "array": self.array, "client": traits_of_client(family)}
         return StreamContext(**{**known, **fields})
@@ -45,15 +45,15 @@ class Framing:
         """A fresh repair for such a stream."""
         return stream_repair(self.protocol, context)
 
-    def mend(self, chunks: list[bytes], context: StreamContext) -> list[Mended]:
+    def repaired(self, chunks: list[bytes], context: StreamContext) -> list[Repaired]:
         """What a client would be shown, once upstream closed."""
         repair = self.repair(context)
-        mended = [one for chunk in chunks for one in repair.feed(chunk)]
-        mended += repair.end()
-        assert not repair.gave_up, [str(f) for one in mended for f in one.findings]
-        assert mended[-1].kind in (Kind.TERMINAL, Kind.ERROR)
-        assert all((one.kind is Kind.ERROR) == (one.error is not None) for one in mended)
-        return mended
+        repaired = [one for chunk in chunks for one in repair.feed(chunk)]
+        repaired += repair.end()
+        assert not repair.gave_up, [str(f) for one in repaired for f in one.findings]
+        assert repaired[-1].kind in (EventKind.TERMINAL, EventKind.ERROR)
+        assert all((one.kind is EventKind.ERROR) == (one.error is not None) for one in repaired)
+        return repaired
 
     def violations(self, stream: bytes) -> list[str]:
         """What is illegal in the stream, by the protocol's grammar."""
@@ -84,11 +84,11 @@ FRAMINGS = {
 }
 
 
-def bytes_of(mended: list[Mended]) -> bytes:
+def bytes_of(repaired: list[Repaired]) -> bytes:
     """What the client is shown."""
-    return b"".join(one.data for one in mended)
+    return b"".join(one.data for one in repaired)
 
 
-def codes_of(mended: list[Mended]) -> list[str]:
+def codes_of(repaired: list[Repaired]) -> list[str]:
     """The rules that found something, in order."""
-    return [finding.code for one in mended for finding in one.findings]
+    return [finding.code for one in repaired for finding in one.findings]

@@ -6,7 +6,7 @@ import pytest
 from framings import FRAMINGS, bytes_of, codes_of
 from strategies.wire import events_of, values_of
 from wiremend.catalogue import catalogue
-from wiremend.protocols.base.repairer import Kind
+from wiremend.protocols.base.repairer import EventKind
 
 MARK = b"\xef\xbb\xbf"
 ALL_CODES = frozenset(rule.code for rule in catalogue())
@@ -100,8 +100,8 @@ def test_what_needs_no_change_keeps_its_bytes(
 ) -> None:
     framing = FRAMINGS[name]
     assert framing.violations(stream) == []
-    mended = framing.mend([stream], framing.context(**fields))
-    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+    repaired = framing.repaired([stream], framing.context(**fields))
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
 
 
 OTHER_NAMES: dict[str, tuple[str, bytes, dict[str, Any]]] = {
@@ -148,25 +148,27 @@ def test_only_the_name_changes(name: str, stream: bytes, fields: dict[str, Any])
     if "tool_names_by_sent" in fields:
         expected = expected.replace(b'"read_1a2b"', b'"the.client\'s"')
     assert expected != stream
-    mended = framing.mend([stream], framing.context(**fields))
-    assert (bytes_of(mended), codes_of(mended)) == (expected, [])
+    repaired = framing.repaired([stream], framing.context(**fields))
+    assert (bytes_of(repaired), codes_of(repaired)) == (expected, [])
 
 
 def test_a_comment_that_quotes_the_data_is_not_taken_for_it() -> None:
     data = b'{"type":"content_block_start",' + TOOL + b"}"
     event = b": " + data + b"\n" + BLOCK
     framing = FRAMINGS["anthropic"]
-    mended = framing.mend([STARTED + event + STOPPED], framing.context(tool_names_by_sent=RENAMED))
+    repaired = framing.repaired(
+        [STARTED + event + STOPPED], framing.context(tool_names_by_sent=RENAMED)
+    )
     renamed = BLOCK.replace(b"read_1a2b", b"the.client's")
-    assert bytes_of(mended) == STARTED + b": " + data + b"\n" + renamed + STOPPED
+    assert bytes_of(repaired) == STARTED + b": " + data + b"\n" + renamed + STOPPED
 
 
 def test_a_model_name_with_half_a_character_is_shown() -> None:
     framing = FRAMINGS["chat"]
     stream = b"data: " + SAID + b"\n\n" + FINISHED
-    mended = framing.mend([stream], framing.context(shown_model="\ud83d"))
-    assert bytes_of(mended) == stream.replace(b'"v/m"', b'"\\ud83d"')
-    assert codes_of(mended) == []
+    repaired = framing.repaired([stream], framing.context(shown_model="\ud83d"))
+    assert bytes_of(repaired) == stream.replace(b'"v/m"', b'"\\ud83d"')
+    assert codes_of(repaired) == []
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_an_event_that_is_added_at_the_start_comes_after_the_byte_order_mark(
 ) -> None:
     framing = FRAMINGS[name]
     stream = {"anthropic": BLOCK + STOPPED, "responses": COMPLETED}[name]
-    out = bytes_of(framing.mend([MARK + stream], framing.context()))
+    out = bytes_of(framing.repaired([MARK + stream], framing.context()))
     assert out.startswith(MARK + b"event: " + added.encode() + b"\n")
     assert out.count(MARK) == 1
     assert [type for type, _ in events_of(out)][1:] == [type for type, _ in events_of(stream)]
@@ -186,33 +188,33 @@ def test_an_event_that_is_added_at_the_start_comes_after_the_byte_order_mark(
 def test_an_event_line_is_written_beside_the_other_lines() -> None:
     framing = FRAMINGS["anthropic"]
     event = b": note\r\nid: 7\r\ndata:" + STARTED.partition(b"data: ")[2][:-2] + b"\r\n\r\n"
-    mended = framing.mend([event + BLOCK + STOPPED], framing.context())
+    repaired = framing.repaired([event + BLOCK + STOPPED], framing.context())
     expected = event.replace(b"data:", b"event: message_start\r\ndata:")
-    assert bytes_of(mended) == expected + BLOCK + STOPPED
-    assert len(codes_of(mended)) == 1
+    assert bytes_of(repaired) == expected + BLOCK + STOPPED
+    assert len(codes_of(repaired)) == 1
 
 
 def test_openai_python_gets_no_id_behind_a_byte_order_mark() -> None:
     framing = FRAMINGS["chat"]
     stream = MARK + b"id: 7\ndata: " + SAID + b"\n\n" + FINISHED
-    mended = framing.mend([stream], framing.context(client="openai-python"))
-    assert bytes_of(mended) == stream.replace(b"id: 7\n", b"")
-    assert codes_of(mended) == ["S005"]
+    repaired = framing.repaired([stream], framing.context(client="openai-python"))
+    assert bytes_of(repaired) == stream.replace(b"id: 7\n", b"")
+    assert codes_of(repaired) == ["S005"]
 
 
 def test_gemini_s_byte_order_mark_is_found_and_dropped() -> None:
     framing = FRAMINGS["gemini"]
     stream = b"\ndata: " + GEMINI + b"\n\n"
-    mended = framing.mend([MARK + stream], framing.context())
-    assert bytes_of(mended) == stream
-    assert [f.found for one in mended for f in one.findings] == ["a byte order mark"]
+    repaired = framing.repaired([MARK + stream], framing.context())
+    assert bytes_of(repaired) == stream
+    assert [f.found for one in repaired for f in one.findings] == ["a byte order mark"]
 
 
 @pytest.mark.parametrize("client", ["", "gemini-cli", "python-genai"])
 def test_gemini_s_several_lines_are_one_for_those_that_need_it(client: str) -> None:
     framing = FRAMINGS["gemini"]
     stream = b"data: " + GEMINI.replace(b",", b",\ndata: ", 1) + b"\n\n"
-    out = bytes_of(framing.mend([stream], framing.context(client=client, **SHOWN)))
+    out = bytes_of(framing.repaired([stream], framing.context(client=client, **SHOWN)))
     assert out.count(b"data: ") == (1 if client == "gemini-cli" else 2)
     assert values_of(out) == values_of(stream.replace(b"v/m", b"shown"))
 
@@ -220,6 +222,6 @@ def test_gemini_s_several_lines_are_one_for_those_that_need_it(client: str) -> N
 def test_a_bare_error_after_the_end_keeps_its_bytes_where_all_rules_are_off() -> None:
     framing = FRAMINGS["anthropic"]
     stream = STARTED + BLOCK + STOPPED + b'{"error":{"type":"api_error","message":"late"}}\n\n'
-    mended = framing.mend([stream], framing.context(disabled=ALL_CODES))
-    assert bytes_of(mended) == stream
-    assert mended[-1].kind is Kind.TERMINAL
+    repaired = framing.repaired([stream], framing.context(disabled=ALL_CODES))
+    assert bytes_of(repaired) == stream
+    assert repaired[-1].kind is EventKind.TERMINAL

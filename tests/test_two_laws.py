@@ -1,4 +1,4 @@
-"""Do no harm, and mended means valid: for made-up streams of every protocol in made-up chunks.
+"""Do no harm, and repaired means valid: for made-up streams of every protocol in made-up chunks.
 
 `scripts/test --deep` runs these for long, and says how many broken events they saw.
 """
@@ -19,7 +19,7 @@ from strategies.mutations import chunked
 from strategies.wire import ALL, BYTE_ORDER_MARK, MODEL, lines_of, values_of
 from wiremend.catalogue import catalogue
 from wiremend.protocols.base.provider_error import make_error
-from wiremend.protocols.base.repairer import Kind
+from wiremend.protocols.base.repairer import EventKind
 
 type Streams = Callable[[], st.SearchStrategy[list[bytes]]]
 
@@ -53,9 +53,9 @@ def test_a_valid_stream_passes_byte_for_byte_in_any_chunks(name: str, data: st.D
     stream = b"".join(data.draw(STREAMS[name][0]()))
     assert framing.violations(stream) == []
     context = framing.context(shown_model=data.draw(st.sampled_from([None, MODEL])))
-    mended = framing.mend(data.draw(chunked(stream)), context)
-    assert bytes_of(mended) == stream
-    assert codes_of(mended) == []
+    repaired = framing.repaired(data.draw(chunked(stream)), context)
+    assert bytes_of(repaired) == stream
+    assert codes_of(repaired) == []
 
 
 @each_framing
@@ -69,9 +69,9 @@ def test_restored_names_change_nothing_else(name: str, data: st.DataObject) -> N
     expected = stream if model in (None, MODEL) else renamed_model(stream, model)
     for wire_name, own_name in tools.items():
         expected = expected.replace(b'"%s"' % wire_name.encode(), b'"%s"' % own_name.encode())
-    mended = framing.mend(data.draw(chunked(stream)), context)
-    assert bytes_of(mended) == expected
-    assert codes_of(mended) == []
+    repaired = framing.repaired(data.draw(chunked(stream)), context)
+    assert bytes_of(repaired) == expected
+    assert codes_of(repaired) == []
 
 
 @pytest.mark.parametrize("name", ["chat", "responses"])
@@ -81,11 +81,11 @@ def test_openai_python_gets_no_lines_that_it_cannot_read(name: str, data: st.Dat
     framing = FRAMINGS[name]
     events = data.draw(STREAMS[name][0]())
     context = framing.context(client="openai-python")
-    mended = framing.mend(data.draw(chunked(b"".join(events))), context)
+    repaired = framing.repaired(data.draw(chunked(b"".join(events))), context)
     expected = b"".join(map(for_openai_python, as_received(events)))
-    assert bytes_of(mended) == expected
+    assert bytes_of(repaired) == expected
     found = {"S005"} if expected != b"".join(events) else set()
-    assert set(codes_of(mended)) == found
+    assert set(codes_of(repaired)) == found
 
 
 def for_openai_python(event: bytes) -> bytes:
@@ -124,13 +124,13 @@ def test_gemini_gets_data_lines_alone(data: st.DataObject) -> None:
     events = data.draw(gemini_streams.valid_streams(ALL))
     stream = b"".join(events)
     model = data.draw(st.sampled_from([None, MODEL, "shown"]))
-    mended = framing.mend(data.draw(chunked(stream)), framing.context(shown_model=model))
+    repaired = framing.repaired(data.draw(chunked(stream)), framing.context(shown_model=model))
     expected = b"".join(map(for_gemini, as_received(events)))
     if model == "shown":
         expected = renamed_model(expected, model)
-    assert bytes_of(mended) == expected
+    assert bytes_of(repaired) == expected
     is_changed = expected != stream if model != "shown" else None
-    codes = set(codes_of(mended))
+    codes = set(codes_of(repaired))
     assert codes <= {"S401", "S410"}
     assert is_changed is None or bool(codes) == is_changed
     assert framing.violations(expected) == []
@@ -155,11 +155,11 @@ def test_google_s_clients_are_told_the_same(client: str, data: st.DataObject) ->
     stream = b"".join(data.draw(gemini_streams.valid_streams(ALL)))
     model = data.draw(st.sampled_from([None, MODEL, "shown"]))
     context = framing.context(client=client, shown_model=model)
-    mended = framing.mend(data.draw(chunked(stream)), context)
-    out = bytes_of(mended)
+    repaired = framing.repaired(data.draw(chunked(stream)), context)
+    out = bytes_of(repaired)
     expected = stream if model != "shown" else renamed_model(stream, model)
     assert [one for _, one in values_of(out)] == [one for _, one in values_of(expected)]
-    assert set(codes_of(mended)) <= {"S401", "S410", "S413"}
+    assert set(codes_of(repaired)) <= {"S401", "S410", "S413"}
     assert framing.violations(out) == []
 
 
@@ -178,12 +178,12 @@ def test_whatever_comes_in_what_goes_out_is_valid_and_stays_as_it_is(
         shown_model=data.draw(st.sampled_from([None, None, MODEL, "shown"])),
         tool_names_by_sent=data.draw(st.sampled_from([{}, {}, {"read": "the_client_s"}])),
     )
-    mended = framing.mend([stream], context)
-    out = bytes_of(mended)
+    repaired = framing.repaired([stream], context)
+    out = bytes_of(repaired)
     assert framing.violations(out) == [], out.decode("utf-8", "replace")
-    in_chunks = framing.mend(data.draw(chunked(stream)), context)
-    assert (bytes_of(in_chunks), codes_of(in_chunks)) == (out, codes_of(mended))
-    again = framing.mend([out], replace(context, tool_names_by_sent={}))
+    in_chunks = framing.repaired(data.draw(chunked(stream)), context)
+    assert (bytes_of(in_chunks), codes_of(in_chunks)) == (out, codes_of(repaired))
+    again = framing.repaired([out], replace(context, tool_names_by_sent={}))
     assert (bytes_of(again), codes_of(again)) == (out, [])
 
 
@@ -198,7 +198,7 @@ def test_a_stream_that_breaks_off_anywhere_ends_in_an_error_or_completed(
     whole = b"".join(events)
     repair = framing.repair(framing.context())
     shown = repair.feed(whole[: data.draw(st.integers(0, len(whole)))])
-    if not any(one.kind in (Kind.TERMINAL, Kind.ERROR) for one in shown):
+    if not any(one.kind in (EventKind.TERMINAL, EventKind.ERROR) for one in shown):
         ending = repair.fail(FAILURE)
         assert FAILURE.message.encode() in ending
         assert framing.violations(bytes_of(shown) + ending) == []
@@ -213,15 +213,15 @@ def test_rules_that_are_switched_off_find_nothing_and_break_no_other(
     events = data.draw(STREAMS[name][1]())
     mutated_events[name] += len(events)
     disabled = data.draw(st.frozensets(st.sampled_from(CODES)) | st.just(frozenset(CODES)))
-    mended = framing.mend([b"".join(events)], framing.context(disabled=disabled))
-    assert not {code for code in disabled if code[:2] != "S0"}.intersection(codes_of(mended))
+    repaired = framing.repaired([b"".join(events)], framing.context(disabled=disabled))
+    assert not {code for code in disabled if code[:2] != "S0"}.intersection(codes_of(repaired))
     valid = b"".join(data.draw(STREAMS[name][0]()))
-    assert bytes_of(framing.mend([valid], framing.context(disabled=disabled))) == valid
+    assert bytes_of(framing.repaired([valid], framing.context(disabled=disabled))) == valid
 
 
 @each_framing
 @given(stream=st.binary(max_size=200), data=st.data())
 def test_no_bytes_are_too_odd(name: str, stream: bytes, data: st.DataObject) -> None:
     framing = FRAMINGS[name]
-    mended = framing.mend(data.draw(chunked(stream)), framing.context())
-    assert framing.violations(bytes_of(mended)) == []
+    repaired = framing.repaired(data.draw(chunked(stream)), framing.context())
+    assert framing.violations(bytes_of(repaired)) == []

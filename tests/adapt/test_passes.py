@@ -18,7 +18,7 @@ from wiremend.protocols.base.traits import TargetTraits
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
-from wiremend.repair.tool_names import name_back
+from wiremend.repair.tool_names import restore_tool_names
 from wiremend.targets.registry import NAMES_BY_DIALECT
 
 ANTHROPIC, CHAT = ANTHROPIC, CHAT
@@ -209,13 +209,13 @@ ANSWERS = [
 def test_the_answer_calls_tools_as_the_client_does(answer: str) -> None:
     sent = answer.replace('"S"', f'"{SENT}"').replace("K", SENT)
     named = answer.replace('"name":"S"', f'"name":"{LONG}"').replace('"S"', f'"{SENT}"')
-    assert name_back(sent.encode(), {SENT: LONG}).decode() == named.replace("K", SENT)
+    assert restore_tool_names(sent.encode(), {SENT: LONG}).decode() == named.replace("K", SENT)
 
 
 def test_an_answer_that_nests_deeply_is_named_back() -> None:
     nested = '{"a":' * 900 + '{"name":"S"}' + "}" * 900
     answer = nested.replace("S", SENT).encode()
-    assert name_back(answer, {SENT: LONG}) == nested.replace("S", LONG).encode()
+    assert restore_tool_names(answer, {SENT: LONG}) == nested.replace("S", LONG).encode()
 
 
 HEADERS = (

@@ -12,7 +12,7 @@ from wiremend.engine.response_reader import (
     ResponseReading,
 )
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.base.repairer import Kind, StreamContext
+from wiremend.protocols.base.repairer import EventKind, StreamContext
 from wiremend.protocols.gemini import GEMINI
 
 SSE, JSON, TEXT = b"text/event-stream; charset=utf-8", b"application/json", b"text/plain"
@@ -90,16 +90,16 @@ def test_an_untouched_body_keeps_its_head() -> None:
 @pytest.mark.parametrize(
     ("showing", "kind", "held"),
     [
-        ("live", Kind.IDLE, True),
-        ("live", Kind.PREAMBLE, True),
-        ("live", Kind.CONTENT, False),
-        ("live", Kind.TERMINAL, False),
-        ("guarded", Kind.CONTENT, True),
-        ("buffered", Kind.CONTENT, True),
-        ("buffered", Kind.TERMINAL, False),
+        ("live", EventKind.IDLE, True),
+        ("live", EventKind.PREAMBLE, True),
+        ("live", EventKind.CONTENT, False),
+        ("live", EventKind.TERMINAL, False),
+        ("guarded", EventKind.CONTENT, True),
+        ("buffered", EventKind.CONTENT, True),
+        ("buffered", EventKind.TERMINAL, False),
     ],
 )
-def test_what_is_held_back(showing: str, kind: Kind, held: bool) -> None:
+def test_what_is_held_back(showing: str, kind: EventKind, held: bool) -> None:
     assert reading(showing=showing).is_held(0.0, kind) is held
 
 
@@ -107,12 +107,12 @@ def test_a_guarded_stream_is_shown_after_enough_bytes_or_seconds() -> None:
     by_size, by_time = reading(showing="guarded"), reading(showing="guarded")
     for response in (by_size, by_time):
         response.start_guard(10.0)
-        assert response.is_held(10.0, Kind.CONTENT)
+        assert response.is_held(10.0, EventKind.CONTENT)
         response.hold(b"x")
         assert response.guard_due() == 13.0
     by_size.hold(b"x" * GUARDED_BYTES)
-    assert not by_size.is_held(10.0, Kind.CONTENT)
-    assert not by_time.is_held(13.0, Kind.CONTENT)
+    assert not by_size.is_held(10.0, EventKind.CONTENT)
+    assert not by_time.is_held(13.0, EventKind.CONTENT)
 
 
 @pytest.mark.parametrize(("showing", "too_much"), [("live", True), ("buffered", False)])

@@ -71,27 +71,27 @@ def judge(framing: Framing, data: bytes) -> None:
     framing.violations(data)
 
 
-def mend(framing: Framing, data: bytes) -> None:
-    """What comes out is valid, whatever the chunks, and stays as it is when mended again."""
+def repair_stream(framing: Framing, data: bytes) -> None:
+    """What comes out is valid, whatever the chunks, and stays as it is when repaired again."""
     chance = _by(data)
     context = framing.context(
         client=chance.choice(framing.clients), tool_names=chance.choice(_TOOL_NAMES)
     )
-    mended = framing.mend([data], context)
-    out = bytes_of(mended)
+    repaired = framing.repaired([data], context)
+    out = bytes_of(repaired)
     assert framing.violations(out) == []
-    assert bytes_of(framing.mend(chunked(data), context)) == out
-    assert bytes_of(framing.mend([out], context)) == out
+    assert bytes_of(framing.repaired(chunked(data), context)) == out
+    assert bytes_of(framing.repaired([out], context)) == out
 
 
-def mend_whole(protocol: Protocol, data: bytes) -> None:
-    """A body without an error is JSON, and stays as it is when mended again."""
+def repair_whole(protocol: Protocol, data: bytes) -> None:
+    """A body without an error is JSON, and stays as it is when repaired again."""
     context = StreamContext(model="m", tool_names=_by(data).choice(_TOOL_NAMES))
-    mended = repair_body(protocol, data, context)
-    if mended.error is None:
-        json_value.read(mended.data)
-        again = repair_body(protocol, mended.data, context)
-        assert (again.data, again.findings, again.error) == (mended.data, [], None)
+    repaired = repair_body(protocol, data, context)
+    if repaired.error is None:
+        json_value.read(repaired.data)
+        again = repair_body(protocol, repaired.data, context)
+        assert (again.data, again.findings, again.error) == (repaired.data, [], None)
 
 
 def locate(data: bytes) -> None:
@@ -129,8 +129,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "json-array": partial(decode, ArrayDecoder),
     "json-spans": locate,
     **{f"grammar-{name}": partial(judge, framing) for name, framing in STREAMS.items()},
-    **{f"stream-{name}": partial(mend, framing) for name, framing in STREAMS.items()},
-    **{f"body-{protocol}": partial(mend_whole, protocol) for protocol in PROTOCOLS.values()},
+    **{f"stream-{name}": partial(repair_stream, framing) for name, framing in STREAMS.items()},
+    **{f"body-{protocol}": partial(repair_whole, protocol) for protocol in PROTOCOLS.values()},
 }
 
 

@@ -8,9 +8,9 @@ from types import FunctionType, ModuleType
 import pytest
 from framings import FRAMINGS, bytes_of
 from wiremend.clients import traits_of_client
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
-from wiremend.protocols.chat.stream import ChatMender
+from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair, stream_repair
 from wiremend.text.sse import EVENT_LIMIT_BYTES, Event
 
@@ -44,8 +44,8 @@ def test_lines_that_openai_python_takes_for_events_are_dropped(
     event: bytes, shown: bytes, codes: list[str]
 ) -> None:
     repair = stream_repair(CHAT, PYTHON)
-    (mended,) = repair.feed(event)
-    assert (mended.data, [finding.code for finding in mended.findings]) == (shown, codes)
+    (repaired,) = repair.feed(event)
+    assert (repaired.data, [finding.code for finding in repaired.findings]) == (shown, codes)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_lines_that_openai_python_takes_for_events_are_dropped(
 @pytest.mark.parametrize("event", [row[0] for row in FIELDS.values()], ids=FIELDS.keys())
 def test_for_others_they_are_left_alone(event: bytes, context: StreamContext) -> None:
     repair = stream_repair(CHAT, context)
-    (mended,) = repair.feed(event)
-    assert (mended.data, mended.findings) == (event, [])
+    (repaired,) = repair.feed(event)
+    assert (repaired.data, repaired.findings) == (event, [])
 
 
 # An error that was promised to be a stream
@@ -87,25 +87,25 @@ def test_a_json_error_in_place_of_events_keeps_its_status_and_its_words(
     framing = FRAMINGS[name]
     for stream in (body, SHOWN[name] + body):
         for chunks in ([stream], [stream[at : at + 1] for at in range(len(stream))]):
-            mended = framing.mend(chunks, framing.context())
-            error = mended[-1].error
+            repaired = framing.repaired(chunks, framing.context())
+            error = repaired[-1].error
             assert error is not None
             assert error.status == status
-            assert error.message.encode() in bytes_of(mended)
-            assert framing.violations(bytes_of(mended)) == []
+            assert error.message.encode() in bytes_of(repaired)
+            assert framing.violations(bytes_of(repaired)) == []
 
 
 @pytest.mark.parametrize("at", range(26))
 def test_what_follows_an_array_means_the_same_in_any_chunks(at: int) -> None:
     framing, stream = FRAMINGS["gemini-array"], b']{"error":{"message":"x"}}'
-    mended = framing.mend([stream[:at], stream[at:]], framing.context())
-    assert bytes_of(mended) == bytes_of(framing.mend([stream], framing.context()))
+    repaired = framing.repaired([stream[:at], stream[at:]], framing.context())
+    assert bytes_of(repaired) == bytes_of(framing.repaired([stream], framing.context()))
 
 
 @pytest.mark.parametrize("body", [b'{"error":null}\n\n', b'{"id":1}\n\n', b"{\n\n", b"[1]\n\n"])
 def test_other_json_in_place_of_events_is_left_alone(body: bytes) -> None:
     framing = FRAMINGS["chat"]
-    assert framing.mend([body], framing.context())[0] == Mended(body, Kind.IDLE)
+    assert framing.repaired([body], framing.context())[0] == Repaired(body, EventKind.IDLE)
 
 
 # Nothing grows without limit
@@ -141,14 +141,14 @@ def kept_bytes(root: object) -> int:
 def test_an_event_without_an_end_ends_the_stream_and_is_let_go(name: str, piece: bytes) -> None:
     repair = repair_of(name)
     fed = 0
-    mended: list[Mended] = []
-    while not any(one.kind is Kind.ERROR for one in mended):
+    repaired: list[Repaired] = []
+    while not any(one.kind is EventKind.ERROR for one in repaired):
         assert fed <= EVENT_LIMIT_BYTES + len(piece)
-        mended = repair.feed(piece)
+        repaired = repair.feed(piece)
         fed += len(piece)
-    assert mended[-1].findings[0].code == "S004"
+    assert repaired[-1].findings[0].code == "S004"
     assert repair.feed(piece + b'"]\n\ndata: {}\n\n') == []
-    assert repair.end()[-1].error == mended[-1].error
+    assert repair.end()[-1].error == repaired[-1].error
     assert kept_bytes(repair) < 1_000_000
 
 
@@ -211,11 +211,11 @@ def test_what_is_wrong_with_every_event_is_not_told_for_ever() -> None:
 
 
 def test_a_repair_that_gives_up_loses_no_byte_of_an_unfinished_event() -> None:
-    class Failing(ChatMender):
-        def feed(self, event: Event) -> Mended:
+    class Failing(ChatRepairer):
+        def feed(self, event: Event) -> Repaired:
             raise ValueError
 
     repair = StreamRepair(Failing(StreamContext()))
     stream = b"data: 1\n\ndata: 2\n\ndata: 3\n\n"
-    mended = repair.feed(stream[:12]) + repair.feed(stream[12:]) + repair.end()
-    assert b"".join(one.data for one in mended) == stream
+    repaired = repair.feed(stream[:12]) + repair.feed(stream[12:]) + repair.end()
+    assert b"".join(one.data for one in repaired) == stream

@@ -1,7 +1,7 @@
-"""The official Python SDKs' own stream accumulators read every clean and every mended stream.
+"""The official Python SDKs' own stream accumulators read every clean and every repaired stream.
 
 Each SDK is the real one; only its HTTP transport is ours. It answers as the proxy would: with the
-file's bytes, mended for the client that the request's headers show.
+file's bytes, repaired for the client that the request's headers show.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The Vercel AI SDK, with which OpenCode is built, reads every clean and every mended stream.
+"""The Vercel AI SDK, with which OpenCode is built, reads every clean and every repaired stream.
 
 It needs Node.js 18 and npm; its packages, pinned in vercel/package.json, are installed once.
 """

@@ -12,7 +12,7 @@ CORPUS = Path(__file__).parent.parent / "corpus"
 
 
 def streams(protocol: str) -> list[Path]:
-    """The clean and the mended streams of a protocol; those that an SDK must be able to read.
+    """The clean and the repaired streams of a protocol; those that an SDK must be able to read.
 
     Gemini's JSON arrays are missing: no SDK asks for them, all use `alt=sse`.
     """

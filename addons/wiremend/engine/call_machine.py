@@ -54,7 +54,7 @@ from wiremend.engine.transport_errors import (
     with_response_metadata,
 )
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Mended
+from wiremend.protocols.base.repairer import Repaired
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.content_coding import UndecodableBody
 
@@ -433,10 +433,10 @@ class CallMachine:
         self._show_head(now, actions, head)
         self._show(now, actions, collected)
 
-    def _take(self, now: float, actions: list[Action], mended: Sequence[Mended]) -> None:
+    def _take(self, now: float, actions: list[Action], repaired: Sequence[Repaired]) -> None:
         """Show what may be shown, in one write, and act on the end of the stream."""
         is_holding = self._is_holding()
-        read = self._response.sort(now, mended, holding=is_holding)
+        read = self._response.sort(now, repaired, holding=is_holding)
         self.findings += read.findings
         if read.has_progress:
             self._deadlines.content_received(now)

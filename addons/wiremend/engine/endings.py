@@ -87,8 +87,8 @@ class Endings:
         if response.mode is BodyMode.UNTOUCHED:
             return Ending(CutResponse(error.message), "cut")
         if missing := response.missing_end():
-            data = b"".join(mended.data for mended in missing)
-            findings = [finding for mended in missing for finding in mended.findings]
+            data = b"".join(repaired.data for repaired in missing)
+            findings = [finding for repaired in missing for finding in repaired.findings]
             return Ending(FinishResponse(), "ok", data, findings)
         return self._stream_ending(error, response.fail_stream)
 

@@ -12,7 +12,7 @@ from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call import Call
 from wiremend.engine.error_responses import is_html
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Kind, Mended
+from wiremend.protocols.base.repairer import EventKind, Repaired
 from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.rules.rule import Finding
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
@@ -46,7 +46,7 @@ class StreamRead:
     ready: bytes = b""
     has_progress: bool = False
     """Whether any event was more than a keep-alive."""
-    end: Mended | None = None
+    end: Repaired | None = None
     """The event of kind TERMINAL or ERROR that ends the stream; later ones were dropped."""
     findings: list[Finding] = field(default_factory=list)
 
@@ -125,23 +125,23 @@ class ResponseReading:
         """Return whether the stop reason arrived and the terminal event did not."""
         return self._repair is not None and self._repair.complete
 
-    def read_events(self, data: bytes) -> list[Mended]:
+    def read_events(self, data: bytes) -> list[Repaired]:
         """Return the repaired events that these bytes complete."""
         assert self._repair is not None
         return self._repair.feed(data)
 
-    def end_stream(self) -> list[Mended]:
+    def end_stream(self) -> list[Repaired]:
         """Return the last events; the final one is TERMINAL, or ERROR for an incomplete stream."""
         assert self._repair is not None
         self._verdict_given = True
         return self._repair.end()
 
-    def missing_end(self) -> list[Mended]:
+    def missing_end(self) -> list[Repaired]:
         """Return the end of a stream that lacks nothing else; empty if it lacks more."""
         if self._repair is None or self._verdict_given:
             return []
         verdict = self.end_stream()
-        if verdict[-1].kind is not Kind.TERMINAL or self._repair.gave_up:
+        if verdict[-1].kind is not EventKind.TERMINAL or self._repair.gave_up:
             return []
         return verdict
 
@@ -149,7 +149,7 @@ class ResponseReading:
         """Return the bytes that end the stream in this error; empty if none can be written."""
         return (self._repair or self.fresh_repair()).fail(error)
 
-    def sort(self, now: float, mended: Sequence[Mended], *, holding: bool) -> StreamRead:
+    def sort(self, now: float, repaired: Sequence[Repaired], *, holding: bool) -> StreamRead:
         """Divide events into those that are shown now and those that are held back.
 
         `holding`: a failure can still be hidden from the client. If it can and the
@@ -157,14 +157,14 @@ class ResponseReading:
         """
         read = StreamRead(shows=not holding)
         ready: list[bytes] = []
-        for event in mended:
+        for event in repaired:
             read.findings += event.findings
-            read.has_progress = read.has_progress or event.kind is not Kind.IDLE
-            if event.kind in (Kind.TERMINAL, Kind.ERROR):
+            read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
+            if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event
-            if event.kind is Kind.ERROR and holding:
+            if event.kind is EventKind.ERROR and holding:
                 return read
-            if not read.shows and event.kind is Kind.CONTENT:
+            if not read.shows and event.kind is EventKind.CONTENT:
                 self.start_guard(now)
             if not read.shows and self.is_held(now, event.kind):
                 self.hold(event.data)
@@ -203,11 +203,11 @@ class ResponseReading:
         if self._call.showing != "live" and self.guarded_since is None:
             self.guarded_since = now
 
-    def is_held(self, now: float, kind: Kind) -> bool:
+    def is_held(self, now: float, kind: EventKind) -> bool:
         """Return whether an event of this kind is held back at this time."""
-        if kind in (Kind.IDLE, Kind.PREAMBLE):
+        if kind in (EventKind.IDLE, EventKind.PREAMBLE):
             return True
-        if kind is not Kind.CONTENT or self._call.showing == "live":
+        if kind is not EventKind.CONTENT or self._call.showing == "live":
             return False
         if self._call.showing == "buffered" or self.guarded_since is None:
             return True

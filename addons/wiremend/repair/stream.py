@@ -1,15 +1,19 @@
-"""One attempt's event stream from bytes to mended events, and the rules on framing itself.
-
-The same path serves the live proxy and the offline checker.
-"""
+"""One attempt's event stream, from bytes to repaired events, and the rules on framing itself."""
 
 import re
 
+from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
-from wiremend.protocols.base.repairer import Kind, Mended, MendedBody, Mender, StreamContext
-from wiremend.repair.tool_names import NamingBack, name_back
+from wiremend.protocols.base.repairer import (
+    EventKind,
+    Repaired,
+    RepairedBody,
+    Repairer,
+    StreamContext,
+)
+from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
 from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder
@@ -73,33 +77,25 @@ STREAM_TOO_LONG = Rule(
     mends="From there on the stream passes as it comes, and nothing more is kept.",
     protocols=_ALL,
 )
-RULES = (
-    REPAIR_FAILED,
-    NO_FINAL_BLANK_LINE,
-    CUT_EVENT,
-    EVENT_TOO_LARGE,
-    FIELDS_WITHOUT_DATA,
-    STREAM_TOO_LONG,
-)
 
 STREAM_LIMIT_BYTES = 256 * 1024 * 1024
-"""What is kept of a stream is less than came of it."""
+"""A stream longer than this passes unchanged from there on."""
 FINDINGS_LIMIT = 1000
-"""What is wrong with every event of a stream is not told for ever."""
+"""Stop recording findings after this many per stream."""
 
 _ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
 class StreamRepair:
-    """Feed it the body's bytes; take what each event became. It never raises."""
+    """Feed it the body's bytes; it returns what each event became. It never raises."""
 
     def __init__(
         self,
-        mender: Mender,
+        repairer: Repairer,
         context: StreamContext | None = None,
         limit_bytes: int = STREAM_LIMIT_BYTES,
     ) -> None:
-        self._mender = mender
+        self._repairer = repairer
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._findings = 0
@@ -108,27 +104,27 @@ class StreamRepair:
             and context.client.reads_fields_as_events
             and FIELDS_WITHOUT_DATA.code not in context.disabled
         )
-        self._decoder = mender.decoder()
+        self._decoder = repairer.decoder()
         self._is_array = isinstance(self._decoder, ArrayDecoder)
         self._events = 0
         self._gave_up = False
         self._is_cut = False
-        self._verdict: Mended | None = None
+        self._verdict: Repaired | None = None
 
     @property
     def gave_up(self) -> bool:
-        """Mending ended before the stream: it passes as it comes, event boundaries unknown."""
+        """Repairing stopped: bytes pass unchanged from here, event boundaries unknown."""
         return self._gave_up
 
     @property
     def complete(self) -> bool:
         """The answer is whole: its stop reason came, and only the stream's end may be missing."""
-        return not self._gave_up and self._mender.complete
+        return not self._gave_up and self._repairer.complete
 
-    def feed(self, data: bytes) -> list[Mended]:
+    def feed(self, data: bytes) -> list[Repaired]:
         """What the events completed by `data` became, in order."""
         if self._gave_up:
-            return [Mended(data, Kind.CONTENT)]
+            return [Repaired(data, EventKind.CONTENT)]
         if self._is_cut:
             return []
         self._bytes += len(data)
@@ -136,45 +132,45 @@ class StreamRepair:
             events = self._decoder.feed(data)
         except sse.EventTooLarge as too_large:
             return [self._too_large(too_large)]
-        mended = [self._mend(event) for event in events]
+        repaired = [self._repair_event(event) for event in events]
         if self._bytes > self._limit_bytes and not self._gave_up:
-            mended.append(self._too_long())
+            repaired.append(self._too_long())
         if self._gave_up:  # what comes next follows on these bytes
-            mended += [Mended(event.raw, Kind.CONTENT) for event in self._decoder.end()]
-        return mended
+            repaired += [Repaired(event.raw, EventKind.CONTENT) for event in self._decoder.end()]
+        return repaired
 
-    def end(self) -> list[Mended]:
+    def end(self) -> list[Repaired]:
         """What the last bytes became; the verdict on the whole, TERMINAL or ERROR, comes last."""
         if self._gave_up:
-            return [Mended(b"", Kind.TERMINAL)]
+            return [Repaired(b"", EventKind.TERMINAL)]
         if self._verdict is not None:
-            return [Mended(b"", self._verdict.kind, error=self._verdict.error)]
-        mended: list[Mended] = []
+            return [Repaired(b"", self._verdict.kind, error=self._verdict.error)]
+        repaired: list[Repaired] = []
         for event in self._decoder.end():
-            mended.append(self._mend_last(event))
-        if not mended or mended[-1].kind not in (Kind.TERMINAL, Kind.ERROR):
-            mended.append(self._guarded_end())
-        return mended
+            repaired.append(self._repair_last(event))
+        if not repaired or repaired[-1].kind not in (EventKind.TERMINAL, EventKind.ERROR):
+            repaired.append(self._guarded_end())
+        return repaired
 
     def fail(self, error: ProviderError) -> bytes:
         """The bytes that end the stream in this error; empty when none can be written."""
         if self._gave_up:
             return b""
         try:
-            return self._mender.fail(error)
+            return self._repairer.fail(error)
         except Exception:
             return b""
 
-    def _mend(self, event: sse.Event) -> Mended:
+    def _repair_event(self, event: sse.Event) -> Repaired:
         self._events += 1
         if self._gave_up:
-            return Mended(event.raw, Kind.CONTENT)
+            return Repaired(event.raw, EventKind.CONTENT)
         try:
-            told = self._bare_error(event) or event
-            whole = self._without_fields(told) if self._drops_fields else told
-            mended = self._mender.feed(whole)
-            if whole is not told:
-                mended.findings.append(
+            read = self._bare_error(event) or event
+            whole = self._without_fields(read) if self._drops_fields else read
+            repaired = self._repairer.feed(whole)
+            if whole is not read:
+                repaired.findings.append(
                     Finding(
                         FIELDS_WITHOUT_DATA.code,
                         EventPlace(self._events),
@@ -182,58 +178,58 @@ class StreamRepair:
                         "dropped",
                     )
                 )
-            if mended.kind in (Kind.TERMINAL, Kind.ERROR):
-                self._verdict = mended
-            self._findings += len(mended.findings)
+            if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
+                self._verdict = repaired
+            self._findings += len(repaired.findings)
             if self._findings > FINDINGS_LIMIT:
-                mended.findings.clear()
-            return mended
+                repaired.findings.clear()
+            return repaired
         except Exception as exception:
             self._gave_up = True
             found = f"{type(exception).__name__} in the rules"
             finding = Finding(
                 REPAIR_FAILED.code, EventPlace(self._events), found, "passed on from here"
             )
-            return Mended(event.raw, Kind.CONTENT, [finding])
+            return Repaired(event.raw, EventKind.CONTENT, [finding])
 
     def _without_fields(self, event: sse.Event) -> sse.Event:
-        """The event without the lines that make an event of nothing to openai-python."""
+        """The event without the lines that such a client reads as an event of their own."""
         dropped = {b"id", b"retry"} if event.data is not None else {b"id", b"retry", b"event"}
         if event.data is not None and not _ID_OR_RETRY.search(event.raw):
             return event
         lines = sse.split_lines(event.raw)
-        kept = [one for one in lines if sse.read_field(one.rstrip(b"\r\n"))[0] not in dropped]
+        kept = [line for line in lines if sse.read_field(line.rstrip(b"\r\n"))[0] not in dropped]
         return event if kept == lines else sse.Event(sse.join_lines(kept), event.type, event.data)
 
-    def _mend_last(self, event: sse.Event) -> Mended:
+    def _repair_last(self, event: sse.Event) -> Repaired:
         if event.complete:
-            return self._mend(event)
+            return self._repair_event(event)
         place = EventPlace(self._events + 1)
         if self._bare_error(event) is not None:
-            return self._mend(event)
+            return self._repair_event(event)
         if event.data is None:
             self._events += 1
             # Half a line must not run into what may follow; an array has no lines.
             rest = event.raw.strip(b" \t\r\n[]," if self._is_array else b"\r\n")
-            return Mended(b"" if rest else event.raw, Kind.IDLE)
+            return Repaired(b"" if rest else event.raw, EventKind.IDLE)
         end = next((end for end in (b"\r\n", b"\n", b"\r") if event.raw.endswith(end)), b"\n\n")
         completed = event.raw + end
-        if not self._is_whole(event.data):
+        if event.data != DONE and not json_value.parses(event.data):
             finding = Finding(
                 CUT_EVENT.code, place, f"{len(event.raw)} bytes of an unfinished event", "withheld"
             )
-            return Mended(b"", Kind.IDLE, [finding])
-        mended = self._mend(sse.Event(completed, event.type, event.data))
-        mended.findings.append(
+            return Repaired(b"", EventKind.IDLE, [finding])
+        repaired = self._repair_event(sse.Event(completed, event.type, event.data))
+        repaired.findings.append(
             Finding(NO_FINAL_BLANK_LINE.code, place, "no blank line at the end", "added")
         )
-        return mended
+        return repaired
 
     def _bare_error(self, event: sse.Event) -> sse.Event | None:
-        """The error that stands there as bare JSON, put on a data line; None for all other events.
+        """An error that came as bare JSON, put on a data line; None for all other events.
 
-        So a gateway answers that promised a stream, or no type at all, and then failed. In an array
-        it is an element like others.
+        Gateways answer so that promised a stream, or gave no content type, and then failed. In an
+        array it is an element like others.
         """
         if self._is_array or event.data is not None:
             return None
@@ -251,55 +247,48 @@ class StreamRepair:
         raw = sse.encode(data) if self._verdict is None else event.raw
         return sse.Event(raw, "", data)
 
-    def _is_whole(self, data: bytes) -> bool:
-        if data == b"[DONE]":
-            return True
+    def _guarded_end(self) -> Repaired:
         try:
-            json_value.read(data)
-        except ValueError:
-            return False
-        return True
-
-    def _guarded_end(self) -> Mended:
-        try:
-            return self._mender.end()
+            return self._repairer.end()
         except Exception as exception:
             self._gave_up = True
             found = f"{type(exception).__name__} in the rules"
-            return Mended(
+            return Repaired(
                 b"",
-                Kind.TERMINAL,
+                EventKind.TERMINAL,
                 [Finding(REPAIR_FAILED.code, CallPlace.STREAM_END, found, "passed on")],
             )
 
-    def _too_large(self, too_large: sse.EventTooLarge) -> Mended:
+    def _too_large(self, too_large: sse.EventTooLarge) -> Repaired:
         error = make_error(status=502, type="api_error", message=f"upstream sent {too_large}")
         finding = Finding(
             EVENT_TOO_LARGE.code, EventPlace(self._events + 1), str(too_large), "ended in an error"
         )
         self._decoder.end()
         self._is_cut = True
-        self._verdict = Mended(self.fail(error), Kind.ERROR, [finding], error)
+        self._verdict = Repaired(self.fail(error), EventKind.ERROR, [finding], error)
         return self._verdict
 
-    def _too_long(self) -> Mended:
+    def _too_long(self) -> Repaired:
         self._gave_up = True
         found = f"more than {self._limit_bytes} bytes"
         finding = Finding(
             STREAM_TOO_LONG.code, EventPlace(self._events), found, "passed on from here"
         )
-        return Mended(b"", Kind.CONTENT, [finding])
+        return Repaired(b"", EventKind.CONTENT, [finding])
 
 
 def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
     """A fresh repair for one attempt's event stream."""
-    mender = protocol.make_repairer(context)
+    repairer = protocol.make_repairer(context)
     if context.tool_names_by_sent:
-        mender = NamingBack(mender, context.tool_names_by_sent, is_array=context.array)
-    return StreamRepair(mender, context)
+        repairer = ToolNameRestorer(repairer, context.tool_names_by_sent, is_array=context.array)
+    return StreamRepair(repairer, context)
 
 
-def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> MendedBody:
+def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> RepairedBody:
     """What a buffered 2xx body becomes."""
-    named = name_back(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
+    named = (
+        restore_tool_names(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
+    )
     return protocol.repair_body(named, context)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import Decoder, Mended, Mender
+from wiremend.protocols.base.repairer import Decoder, Repaired, Repairer
 from wiremend.text import json_array, json_value, sse
 from wiremend.text.json_edits import Edits, Path, parse
 
@@ -26,7 +26,7 @@ _OPAQUE = frozenset(
 """What a call is given, and what a tool takes, is the tool's own, whatever it is called."""
 
 
-def name_back(data: bytes, names_by_sent: Mapping[str, str]) -> bytes:
+def restore_tool_names(data: bytes, names_by_sent: Mapping[str, str]) -> bytes:
     """The JSON text with each `name` that was changed as the client knows it; else the same."""
     if not any(name.encode() in data for name in names_by_sent):
         return data
@@ -41,41 +41,41 @@ def name_back(data: bytes, names_by_sent: Mapping[str, str]) -> bytes:
     return edits.apply()
 
 
-class NamingBack:
-    """A mender before which every event gets the client's names back."""
+class ToolNameRestorer:
+    """A repairer before which every event gets the client's names back."""
 
     def __init__(
-        self, mender: Mender, names_by_sent: Mapping[str, str], *, is_array: bool = False
+        self, repairer: Repairer, names_by_sent: Mapping[str, str], *, is_array: bool = False
     ) -> None:
-        self._mender = mender
+        self._repairer = repairer
         self._names_by_sent = names_by_sent
         self._is_array = is_array
 
     def decoder(self) -> Decoder:
         """A fresh decoder for the stream's framing."""
-        return self._mender.decoder()
+        return self._repairer.decoder()
 
     @property
     def complete(self) -> bool:
         """The answer is whole: its stop reason came, and only the stream's end may be missing."""
-        return self._mender.complete
+        return self._repairer.complete
 
-    def feed(self, event: sse.Event) -> Mended:
+    def feed(self, event: sse.Event) -> Repaired:
         """What a complete event becomes. Never raises on any event."""
-        return self._mender.feed(self._named_back(event))
+        return self._repairer.feed(self._restored(event))
 
-    def end(self) -> Mended:
+    def end(self) -> Repaired:
         """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
-        return self._mender.end()
+        return self._repairer.end()
 
     def fail(self, error: ProviderError) -> bytes:
         """The bytes that end the stream in this error, given what was fed."""
-        return self._mender.fail(error)
+        return self._repairer.fail(error)
 
-    def _named_back(self, event: sse.Event) -> sse.Event:
+    def _restored(self, event: sse.Event) -> sse.Event:
         if event.data is None:
             return event
-        data = name_back(event.data, self._names_by_sent)
+        data = restore_tool_names(event.data, self._names_by_sent)
         if data is event.data:
             return event
         write = json_array.with_data if self._is_array else sse.with_data

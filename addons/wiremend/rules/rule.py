@@ -182,3 +182,7 @@ class PlacedNotes:
                 return True
             self._once.add((rule.code, once))
         return self._notes.note(rule, self.place, found, done)
+
+    def note_at(self, rule: Rule, place: Place, found: str, done: str) -> bool:
+        """Record a finding at another place if the rule is enabled; return whether it is."""
+        return self._notes.note(rule, place, found, done)

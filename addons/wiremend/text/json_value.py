@@ -7,11 +7,13 @@ beyond 64 bits or deep nesting. Clients take all of that, so no stream may fail 
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
 from wiremend.text.json_edits import Path
+
+type JsonObject = dict[str, Any]
 
 _LARGEST = sys.float_info.max
 _BYTE_ORDER_MARK = "\ufeff"
@@ -54,13 +56,39 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
+def parses(text: Any) -> bool:
+    """Whether this is a string, or bytes, that contains JSON."""
+    if not isinstance(text, str | bytes):
+        return False
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a JSON number, with a fraction or without."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Whether this is a JSON number without a fraction, negative or not; 1.0 is not one."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def is_blank(text: Any) -> bool:
     """Whether this is a string without anything to read."""
     return isinstance(text, str) and not text.strip()
 
 
-def objects(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def objects(value: Any, path: Path) -> Iterator[tuple[Path, JsonObject]]:
     """The objects in a list, each with its path; nothing if it is no list."""
-    for index, one in enumerate(value if isinstance(value, list) else ()):
-        if isinstance(one, dict):
-            yield (*path, index), one
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, dict):
+            yield (*path, index), item
+
+
+def dicts_in(value: Any) -> list[JsonObject]:
+    """The objects in a list; none if it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

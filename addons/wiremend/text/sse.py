@@ -34,7 +34,7 @@ class Event:
     """One event as it stood on the wire.
 
     A lone blank line, a block of comments, and the byte order mark at the start of a stream are
-    events too: without data. The mark is an event of its own so that what a mender writes before
+    events too: without data. The mark is an event of its own so that what a repairer writes before
     the first event comes after the mark.
     """
 

@@ -1,8 +1,9 @@
-"""Whole Anthropic messages: fine ones keep their bytes, the others are mended or an error."""
+"""Whole Anthropic messages: fine ones keep their bytes, the others are repaired or an error."""
 
 import orjson
 import pytest
-from wiremend.protocols.anthropic.body import RULES, mend_body
+from rule_codes import codes_between
+from wiremend.protocols.anthropic.body import repair_body
 from wiremend.protocols.base.repairer import StreamContext
 
 CALL = b'{"type":"tool_use","id":"toolu_1","name":"f","input":{"p":1}}'
@@ -35,13 +36,13 @@ FINE = message(b'[{"type":"text","text":"Hi \\u00e9"}]')
     ],
 )
 def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
-    mended = mend_body(body, StreamContext(shown_model="claude-opus-5"))
-    assert (mended.data, mended.findings, mended.error) == (body, [], None)
+    repaired = repair_body(body, StreamContext(shown_model="claude-opus-5"))
+    assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
 
 def test_another_models_name_is_the_only_thing_that_changes() -> None:
-    mended = mend_body(FINE, StreamContext(shown_model="mine"))
-    assert mended.data == FINE.replace(b'"claude-opus-5"', b'"mine"')
+    repaired = repair_body(FINE, StreamContext(shown_model="mine"))
+    assert repaired.data == FINE.replace(b'"claude-opus-5"', b'"mine"')
 
 
 MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
@@ -83,11 +84,11 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
 
 @pytest.mark.parametrize(("body", "expected", "codes"), MENDED.values(), ids=MENDED)
 def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
-    mended = mend_body(body, StreamContext())
-    assert orjson.loads(mended.data) == orjson.loads(expected)
-    assert [finding.code for finding in mended.findings] == codes
-    off = StreamContext(disabled=frozenset(rule.code for rule in RULES))
-    assert mend_body(body, off).data == body
+    repaired = repair_body(body, StreamContext())
+    assert orjson.loads(repaired.data) == orjson.loads(expected)
+    assert [finding.code for finding in repaired.findings] == codes
+    off = StreamContext(disabled=codes_between("S151", "S199"))
+    assert repair_body(body, off).data == body
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str])
     ],
 )
 def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: str) -> None:
-    error = mend_body(body, StreamContext()).error
+    error = repair_body(body, StreamContext()).error
     assert error is not None
     assert error.status == status
     assert said in error.message
@@ -110,8 +111,8 @@ def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: st
 @pytest.mark.parametrize("reason", [b'"tool_use"', b'"end_turn"', b'"tool_calls"', b"null"])
 def test_a_call_that_is_cut_is_an_error_where_all_is_said_to_be_well(reason: bytes) -> None:
     body = message(b"[%s]" % CUT, reason)
-    mended = mend_body(body, StreamContext())
-    assert mended.error is not None
-    assert (mended.error.status, mended.findings[-1].code) == (502, "S154")
+    repaired = repair_body(body, StreamContext())
+    assert repaired.error is not None
+    assert (repaired.error.status, repaired.findings[-1].code) == (502, "S154")
     off = StreamContext(disabled=frozenset({"S154"}))
-    assert mend_body(body, off).error is None
+    assert repair_body(body, off).error is None

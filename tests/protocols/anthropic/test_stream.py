@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 from framings import FRAMINGS, bytes_of, codes_of
 from hypothesis import given
+from rule_codes import codes_between
 from strategies.anthropic_messages import encode, mutated_streams
-from wiremend.protocols.anthropic.stream import RULES, AnthropicMender
+from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.text import sse
 
 Json = dict[str, Any]
 
 ANTHROPIC = FRAMINGS["anthropic"]
-ALL_CODES = frozenset(rule.code for rule in RULES)
+ALL_CODES = codes_between("S101", "S149")
 CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "anthropic_messages"
 BROKEN = sorted((CORPUS / "broken").glob("*.findings"))
 
@@ -67,12 +68,12 @@ def whole(*events: Json, reason: Any = "end_turn") -> bytes:
     return stream_of(MESSAGE_START, *events, message_delta(reason), MESSAGE_STOP)
 
 
-def mend(stream: bytes, **fields: Any) -> list[Mended]:
-    return ANTHROPIC.mend([stream], ANTHROPIC.context(**fields))
+def repair_stream(stream: bytes, **fields: Any) -> list[Repaired]:
+    return ANTHROPIC.repaired([stream], ANTHROPIC.context(**fields))
 
 
 def shown(stream: bytes) -> list[Json]:
-    """The events of a stream that was mended."""
+    """The events of a stream that was repaired."""
     return [json.loads(one.data) for one in sse.Decoder().feed(stream) if one.data]
 
 
@@ -86,27 +87,30 @@ SAID = [start(0, TEXT), delta(0, text="Hi"), stop(0)]
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        (b"\n", Kind.IDLE),
-        (b": comment\n\n", Kind.IDLE),
-        (b"data:\n\n", Kind.IDLE),
-        (b"data: {}\n\n", Kind.IDLE),
-        (b"data: [DONE]\n\n", Kind.IDLE),
-        (b'data: {"tool":"search_files","status":"running"}\n\n', Kind.IDLE),
-        (encode({"type": "ping"}), Kind.IDLE),
-        (encode(MESSAGE_START), Kind.PREAMBLE),
-        (encode(start(0, TEXT)), Kind.CONTENT),
-        (encode({"type": "event_of_tomorrow"}), Kind.CONTENT),
-        (encode(message_delta("end_turn")), Kind.CONTENT),
-        (b'data: {"half":\n\n', Kind.ERROR),
-        (encode({"type": "error", "error": {"type": "overloaded_error"}}), Kind.ERROR),
-        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
-        (b'data: {"code":"InternalError","message":"closed","request_id":"1"}\n\n', Kind.ERROR),
+        (b"\n", EventKind.IDLE),
+        (b": comment\n\n", EventKind.IDLE),
+        (b"data:\n\n", EventKind.IDLE),
+        (b"data: {}\n\n", EventKind.IDLE),
+        (b"data: [DONE]\n\n", EventKind.IDLE),
+        (b'data: {"tool":"search_files","status":"running"}\n\n', EventKind.IDLE),
+        (encode({"type": "ping"}), EventKind.IDLE),
+        (encode(MESSAGE_START), EventKind.PREAMBLE),
+        (encode(start(0, TEXT)), EventKind.CONTENT),
+        (encode({"type": "event_of_tomorrow"}), EventKind.CONTENT),
+        (encode(message_delta("end_turn")), EventKind.CONTENT),
+        (b'data: {"half":\n\n', EventKind.ERROR),
+        (encode({"type": "error", "error": {"type": "overloaded_error"}}), EventKind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', EventKind.ERROR),
+        (
+            b'data: {"code":"InternalError","message":"closed","request_id":"1"}\n\n',
+            EventKind.ERROR,
+        ),
     ],
 )
-def test_an_event_means_this_to_the_call(event: bytes, kind: Kind) -> None:
-    mended = mend(event)[0]
-    assert mended.kind is kind
-    assert (mended.error is not None) == (kind is Kind.ERROR)
+def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
+    repaired = repair_stream(event)[0]
+    assert repaired.kind is kind
+    assert (repaired.error is not None) == (kind is EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +133,8 @@ def test_text_may_speak_of_errors() -> None:
     error = '{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
     unknown = {"type": "event_of_tomorrow", "error": None}
     stream = whole(start(0, TEXT), delta(0, text=error), stop(0), unknown)
-    mended = mend(stream)
-    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+    repaired = repair_stream(stream)
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
 
 
 # Blocks
@@ -281,10 +285,10 @@ def test_blocks_are_shown_one_after_the_other(
 ) -> None:
     calls = any("tool_use" in json.dumps(event) for event in came)
     reason = "tool_use" if calls else "end_turn"
-    mended = mend(whole(*came, reason=reason))
-    assert shown(bytes_of(mended)) == shown(whole(*became, reason=reason))
-    assert codes_of(mended) == codes
-    assert ANTHROPIC.violations(bytes_of(mended)) == []
+    repaired = repair_stream(whole(*came, reason=reason))
+    assert shown(bytes_of(repaired)) == shown(whole(*became, reason=reason))
+    assert codes_of(repaired) == codes
+    assert ANTHROPIC.violations(bytes_of(repaired)) == []
 
 
 LOST: dict[str, tuple[bytes, str]] = {
@@ -317,12 +321,12 @@ LOST: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("stream", "said"), LOST.values(), ids=LOST)
 def test_lost_content_ends_in_the_native_error(stream: bytes, said: str) -> None:
-    mended = mend(stream)
-    ended = next(one for one in mended if one.kind is Kind.ERROR)
+    repaired = repair_stream(stream)
+    ended = next(one for one in repaired if one.kind is EventKind.ERROR)
     assert ended.error is not None
     assert (ended.error.status, said in ended.error.message) == (502, True)
-    assert shown(bytes_of(mended))[-1]["error"]["type"] == "api_error"
-    assert ANTHROPIC.violations(bytes_of(mended)) == []
+    assert shown(bytes_of(repaired))[-1]["error"]["type"] == "api_error"
+    assert ANTHROPIC.violations(bytes_of(repaired)) == []
 
 
 CUT = [start(0, tool(1)), delta(0, partial_json='{"p":"a')]
@@ -331,9 +335,9 @@ CUT = [start(0, tool(1)), delta(0, partial_json='{"p":"a')]
 @pytest.mark.parametrize("reason", ["max_tokens", "refusal", "model_context_window_exceeded"])
 def test_a_tool_cut_by_what_the_stop_reason_says_is_no_loss(reason: str) -> None:
     stream = whole(*CUT, stop(0), {"type": "ping"}, reason=reason)
-    mended = mend(stream)
-    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
-    unstopped = mend(whole(*CUT, reason=reason))
+    repaired = repair_stream(stream)
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
+    unstopped = repair_stream(whole(*CUT, reason=reason))
     assert bytes_of(unstopped) == whole(*CUT, stop(0), reason=reason)
     assert codes_of(unstopped) == ["S111"]
 
@@ -351,14 +355,14 @@ def test_a_tool_cut_by_what_the_stop_reason_says_is_no_loss(reason: str) -> None
     ],
 )
 def test_a_tool_cut_for_no_reason_is_never_shown_as_stopped(events: list[Json]) -> None:
-    mended = mend(stream_of(MESSAGE_START, *CUT, *events))
-    assert bytes_of(mended).startswith(stream_of(MESSAGE_START, *CUT) + b"event: error\n")
-    assert ANTHROPIC.violations(bytes_of(mended)) == []
+    repaired = repair_stream(stream_of(MESSAGE_START, *CUT, *events))
+    assert bytes_of(repaired).startswith(stream_of(MESSAGE_START, *CUT) + b"event: error\n")
+    assert ANTHROPIC.violations(bytes_of(repaired)) == []
 
 
 def test_a_tool_without_a_name_is_the_only_one_that_there_is() -> None:
     stream = whole(start(0, tool(1, name=" ")), stop(0), reason="tool_use")
-    assert shown(bytes_of(mend(stream, tool_names=("read",))))[1] == start(0, tool(1))
+    assert shown(bytes_of(repair_stream(stream, tool_names=("read",))))[1] == start(0, tool(1))
 
 
 def test_made_up_ids_differ_between_answers_and_calls_and_not_between_attempts() -> None:
@@ -367,8 +371,8 @@ def test_made_up_ids_differ_between_answers_and_calls_and_not_between_attempts()
         blocks = [start(0, *nameless), stop(0), start(1, *nameless), stop(1)]
         first = MESSAGE_START | {"message": MESSAGE | fields}
         events = [first, *blocks, message_delta("tool_use"), MESSAGE_STOP]
-        mended = shown(bytes_of(mend(stream_of(*events))))
-        return [one["content_block"]["id"] for one in mended if "content_block" in one]
+        repaired = shown(bytes_of(repair_stream(stream_of(*events))))
+        return [one["content_block"]["id"] for one in repaired if "content_block" in one]
 
     first, second = made_up(), made_up(id="msg_2")
     without = [made_up(id=None, usage={"input_tokens": n, "output_tokens": 1}) for n in (7, 8)]
@@ -403,22 +407,22 @@ REASONS: dict[str, tuple[list[Json], Any, str, list[str]]] = {
 def test_the_stop_reason_follows_the_blocks(
     blocks: list[Json], reason: Any, shows: str, codes: list[str]
 ) -> None:
-    mended = mend(whole(*blocks, reason=reason))
-    assert shown(bytes_of(mended))[-2] == message_delta(shows)
-    assert codes_of(mended) == codes
+    repaired = repair_stream(whole(*blocks, reason=reason))
+    assert shown(bytes_of(repaired))[-2] == message_delta(shows)
+    assert codes_of(repaired) == codes
 
 
 def test_two_stop_reasons_become_the_first() -> None:
     events = [*CALL, message_delta("tool_use"), message_delta("end_turn", output_tokens=3)]
-    mended = mend(stream_of(MESSAGE_START, *events, MESSAGE_STOP))
-    assert bytes_of(mended) == whole(*CALL, reason="tool_use")
-    assert codes_of(mended) == ["S115"]
+    repaired = repair_stream(stream_of(MESSAGE_START, *events, MESSAGE_STOP))
+    assert bytes_of(repaired) == whole(*CALL, reason="tool_use")
+    assert codes_of(repaired) == ["S115"]
 
 
 def test_a_message_delta_with_usage_before_the_reason_is_one_with_it() -> None:
     events = [*CALL, message_delta(None, output_tokens=3), message_delta("tool_use")]
-    mended = mend(stream_of(MESSAGE_START, *events, MESSAGE_STOP))
-    assert bytes_of(mended) == whole(*CALL, reason="tool_use")
+    repaired = repair_stream(stream_of(MESSAGE_START, *events, MESSAGE_STOP))
+    assert bytes_of(repaired) == whole(*CALL, reason="tool_use")
 
 
 # The shown model
@@ -426,10 +430,10 @@ def test_a_message_delta_with_usage_before_the_reason_is_one_with_it() -> None:
 
 def test_the_shown_model_is_the_only_thing_that_changes() -> None:
     stream = whole(*SAID).replace(b'"model":"claude"', b'"model" : "cl\\u0061ude"')
-    mended = mend(stream, shown_model="mine")
-    assert bytes_of(mended) == stream.replace(b'"cl\\u0061ude"', b'"mine"')
-    assert codes_of(mended) == []
-    assert bytes_of(mend(whole(*SAID), shown_model="claude")) == whole(*SAID)
+    repaired = repair_stream(stream, shown_model="mine")
+    assert bytes_of(repaired) == stream.replace(b'"cl\\u0061ude"', b'"mine"')
+    assert codes_of(repaired) == []
+    assert bytes_of(repair_stream(whole(*SAID), shown_model="claude")) == whole(*SAID)
 
 
 @pytest.mark.parametrize(
@@ -437,7 +441,9 @@ def test_the_shown_model_is_the_only_thing_that_changes() -> None:
 )
 def test_a_beginning_that_is_written_bears_the_shown_model(events: list[Json]) -> None:
     stream = stream_of(*events, message_delta("end_turn"), MESSAGE_STOP)
-    assert shown(bytes_of(mend(stream, shown_model="mine")))[0]["message"]["model"] == "mine"
+    assert (
+        shown(bytes_of(repair_stream(stream, shown_model="mine")))[0]["message"]["model"] == "mine"
+    )
 
 
 # Errors
@@ -463,19 +469,19 @@ ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Over
 def test_an_error_in_any_shape_becomes_the_native_event(
     event: Json, status: int, type: str, message: str
 ) -> None:
-    mended = mend(stream_of(MESSAGE_START, event))
-    error = mended[1].error
+    repaired = repair_stream(stream_of(MESSAGE_START, event))
+    error = repaired[1].error
     assert error is not None
     assert error.status == status
-    last = shown(bytes_of(mended))[-1]
+    last = shown(bytes_of(repaired))[-1]
     assert (last["type"], type in last["error"]["type"]) == ("error", True)
     assert message in last["error"]["message"]
 
 
 def test_a_native_error_keeps_its_bytes() -> None:
     stream = stream_of(MESSAGE_START, ERROR).replace(b'"Overloaded"', b' "Overlo\\u0061ded"')
-    mended = mend(stream)
-    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+    repaired = repair_stream(stream)
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
 
 
 def test_a_failure_can_be_told_at_any_point() -> None:
@@ -492,7 +498,7 @@ def test_a_failure_can_be_told_at_any_point() -> None:
 
 
 def test_an_error_without_words_is_given_some() -> None:
-    said = shown(AnthropicMender(StreamContext()).fail(ProviderError(529, message=" ")))
+    said = shown(AnthropicRepairer(StreamContext()).fail(ProviderError(529, message=" ")))
     expected = "The provider reported overloaded_error without a message."
     assert said[0]["error"]["message"] == expected
 
@@ -502,11 +508,11 @@ def test_an_error_without_words_is_given_some() -> None:
 
 def off(stream: bytes, codes: frozenset[str]) -> None:
     """The stream passes as it came, up to its error; unless other rules have found something."""
-    mended = mend(stream, disabled=codes)
-    assert codes.isdisjoint(codes_of(mended))
-    errors = [number for number, one in enumerate(mended) if one.kind is Kind.ERROR]
-    shows = bytes_of(mended[: errors[0]] if errors else mended)
-    if not codes_of(mended):
+    repaired = repair_stream(stream, disabled=codes)
+    assert codes.isdisjoint(codes_of(repaired))
+    errors = [number for number, one in enumerate(repaired) if one.kind is EventKind.ERROR]
+    shows = bytes_of(repaired[: errors[0]] if errors else repaired)
+    if not codes_of(repaired):
         assert stream.startswith(shows)
         assert shows == stream or errors
 

@@ -1,9 +1,10 @@
-"""Whole chat completions: fine ones keep their bytes, the others are mended or an error."""
+"""Whole chat completions: fine ones keep their bytes, the others are repaired or an error."""
 
 import orjson
 import pytest
+from rule_codes import codes_between
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.chat.body import RULES, mend_body
+from wiremend.protocols.chat.body import repair_body
 
 FINE = (
     b'{"id":"chatcmpl-1", "object":"chat.completion","model":"gpt-5","choices":[{"index":0,'
@@ -36,14 +37,14 @@ def calling(call: bytes, reason: bytes = b'"tool_calls"') -> bytes:
     ],
 )
 def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
-    mended = mend_body(body, StreamContext(shown_model="gpt-5"))
-    assert (mended.data, mended.findings, mended.error) == (body, [], None)
+    repaired = repair_body(body, StreamContext(shown_model="gpt-5"))
+    assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
 
 def test_another_model_s_name_is_the_only_thing_that_changes() -> None:
-    mended = mend_body(FINE, StreamContext(shown_model="mine"))
-    assert mended.data == FINE.replace(b'"gpt-5"', b'"mine"')
-    assert mended.findings == []
+    repaired = repair_body(FINE, StreamContext(shown_model="mine"))
+    assert repaired.data == FINE.replace(b'"gpt-5"', b'"mine"')
+    assert repaired.findings == []
 
 
 MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
@@ -63,11 +64,11 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
 
 @pytest.mark.parametrize(("body", "expected", "codes"), MENDED.values(), ids=MENDED)
 def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
-    mended = mend_body(body, StreamContext())
-    assert orjson.loads(mended.data) == orjson.loads(expected)
-    assert [finding.code for finding in mended.findings] == codes
-    off = StreamContext(disabled=frozenset(rule.code for rule in RULES))
-    assert mend_body(body, off).data == body
+    repaired = repair_body(body, StreamContext())
+    assert orjson.loads(repaired.data) == orjson.loads(expected)
+    assert [finding.code for finding in repaired.findings] == codes
+    off = StreamContext(disabled=codes_between("S251", "S299"))
+    assert repair_body(body, off).data == body
 
 
 FAILED: dict[str, tuple[bytes, int, str]] = {
@@ -89,7 +90,7 @@ FAILED: dict[str, tuple[bytes, int, str]] = {
 
 @pytest.mark.parametrize(("body", "status", "said"), FAILED.values(), ids=FAILED)
 def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: str) -> None:
-    error = mend_body(body, StreamContext()).error
+    error = repair_body(body, StreamContext()).error
     assert error is not None
     assert error.status == status
     assert said in error.message
@@ -98,8 +99,8 @@ def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: st
 @pytest.mark.parametrize("reason", [b'"tool_calls"', b'"stop"', b'"tool_use"', b"null"])
 def test_a_call_that_is_cut_is_an_error_where_all_is_said_to_be_well(reason: bytes) -> None:
     body = calling(CUT, reason)
-    mended = mend_body(body, StreamContext())
-    assert mended.error is not None
-    assert (mended.error.status, mended.findings[-1].code) == (502, "S254")
+    repaired = repair_body(body, StreamContext())
+    assert repaired.error is not None
+    assert (repaired.error.status, repaired.findings[-1].code) == (502, "S254")
     off = StreamContext(disabled=frozenset({"S254"}))
-    assert mend_body(body, off).error is None
+    assert repair_body(body, off).error is None

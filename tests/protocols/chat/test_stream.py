@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 from framings import FRAMINGS, bytes_of, codes_of
 from hypothesis import given
+from rule_codes import codes_between
 from strategies.chat_completions import DONE, encode, mutated_streams
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
-from wiremend.protocols.chat.stream import RULES, ChatMender
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
+from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.text import sse
 
 Json = dict[str, Any]
 
 CHAT = FRAMINGS["chat"]
-ALL_CODES = frozenset(rule.code for rule in RULES)
+ALL_CODES = codes_between("S201", "S249")
 CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "chat_completions"
 BROKEN = sorted((CORPUS / "broken").glob("*.findings"))
 
@@ -51,12 +52,12 @@ def stream_of(*chunks: Json) -> bytes:
     return b"".join(encode(one) for one in chunks)
 
 
-def mend(stream: bytes, **fields: Any) -> list[Mended]:
-    return CHAT.mend([stream], CHAT.context(**fields))
+def repair_stream(stream: bytes, **fields: Any) -> list[Repaired]:
+    return CHAT.repaired([stream], CHAT.context(**fields))
 
 
 def shown(stream: bytes) -> list[Json]:
-    """The chunks of a stream that was mended."""
+    """The chunks of a stream that was repaired."""
     data = [event.data for event in sse.Decoder().feed(stream)]
     return [json.loads(one) for one in data if one and one != b"[DONE]"]
 
@@ -80,45 +81,48 @@ CALLED = chunk({}, "tool_calls")
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        (b"\n", Kind.IDLE),
-        (b": OPENROUTER PROCESSING\n\n", Kind.IDLE),
-        (b"data:\n\n", Kind.IDLE),
-        (b"data: {}\n\n", Kind.IDLE),
-        (b'data: {"tool":"search_files","status":"running"}\n\n', Kind.IDLE),
-        (encode(chunk()), Kind.IDLE),
-        (encode(chunk(usage=USAGE)), Kind.IDLE),
-        (encode(ROLE), Kind.PREAMBLE),
-        (encode(ROLE | {"usage": USAGE}), Kind.PREAMBLE),
-        (encode(chunk({"role": "assistant", "content": None, "tool_calls": []})), Kind.PREAMBLE),
-        (encode(chunk({"audio": None})), Kind.PREAMBLE),
-        (encode(HI), Kind.CONTENT),
-        (encode(chunk({"reasoning_content": "Hm"})), Kind.CONTENT),
-        (encode(chunk({"reasoning": "Hm"})), Kind.CONTENT),
-        (encode(chunk({"refusal": "No."})), Kind.CONTENT),
-        (encode(chunk({"audio": {"id": "a"}})), Kind.CONTENT),
-        (encode(CALL), Kind.CONTENT),
-        (encode(STOP), Kind.CONTENT),
-        (encode(HI) + encode(STOP) + DONE, Kind.CONTENT),
-        (DONE, Kind.ERROR),
-        (b'data: {"half":\n\n', Kind.ERROR),
-        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
-        (encode(chunk({}, "error")), Kind.ERROR),
-        (encode(chunk({}, "network-error")), Kind.ERROR),
-        (encode(finished("stop", native_finish_reason="network_error")), Kind.ERROR),
-        (encode(finished("stop", native_finish_reason="STOP")), Kind.CONTENT),
-        (encode(finished(None, native_finish_reason=None)), Kind.PREAMBLE),
-        (encode(STOP | {"x_groq": {"error": "It fell over."}}), Kind.ERROR),
-        (encode(STOP | {"x_groq": {"id": "req_1", "usage": USAGE}}), Kind.CONTENT),
-        (b'event: error\ndata: {"message":"boom"}\n\n', Kind.ERROR),
-        (b"event: error\ndata: boom\n\n", Kind.ERROR),
-        (b"event: message\n" + encode(HI), Kind.CONTENT),
-        (encode(BASE | {"choices": None, "base_resp": {"status_code": 1002}}), Kind.ERROR),
+        (b"\n", EventKind.IDLE),
+        (b": OPENROUTER PROCESSING\n\n", EventKind.IDLE),
+        (b"data:\n\n", EventKind.IDLE),
+        (b"data: {}\n\n", EventKind.IDLE),
+        (b'data: {"tool":"search_files","status":"running"}\n\n', EventKind.IDLE),
+        (encode(chunk()), EventKind.IDLE),
+        (encode(chunk(usage=USAGE)), EventKind.IDLE),
+        (encode(ROLE), EventKind.PREAMBLE),
+        (encode(ROLE | {"usage": USAGE}), EventKind.PREAMBLE),
+        (
+            encode(chunk({"role": "assistant", "content": None, "tool_calls": []})),
+            EventKind.PREAMBLE,
+        ),
+        (encode(chunk({"audio": None})), EventKind.PREAMBLE),
+        (encode(HI), EventKind.CONTENT),
+        (encode(chunk({"reasoning_content": "Hm"})), EventKind.CONTENT),
+        (encode(chunk({"reasoning": "Hm"})), EventKind.CONTENT),
+        (encode(chunk({"refusal": "No."})), EventKind.CONTENT),
+        (encode(chunk({"audio": {"id": "a"}})), EventKind.CONTENT),
+        (encode(CALL), EventKind.CONTENT),
+        (encode(STOP), EventKind.CONTENT),
+        (encode(HI) + encode(STOP) + DONE, EventKind.CONTENT),
+        (DONE, EventKind.ERROR),
+        (b'data: {"half":\n\n', EventKind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', EventKind.ERROR),
+        (encode(chunk({}, "error")), EventKind.ERROR),
+        (encode(chunk({}, "network-error")), EventKind.ERROR),
+        (encode(finished("stop", native_finish_reason="network_error")), EventKind.ERROR),
+        (encode(finished("stop", native_finish_reason="STOP")), EventKind.CONTENT),
+        (encode(finished(None, native_finish_reason=None)), EventKind.PREAMBLE),
+        (encode(STOP | {"x_groq": {"error": "It fell over."}}), EventKind.ERROR),
+        (encode(STOP | {"x_groq": {"id": "req_1", "usage": USAGE}}), EventKind.CONTENT),
+        (b'event: error\ndata: {"message":"boom"}\n\n', EventKind.ERROR),
+        (b"event: error\ndata: boom\n\n", EventKind.ERROR),
+        (b"event: message\n" + encode(HI), EventKind.CONTENT),
+        (encode(BASE | {"choices": None, "base_resp": {"status_code": 1002}}), EventKind.ERROR),
     ],
 )
-def test_an_event_means_this_to_the_call(event: bytes, kind: Kind) -> None:
-    mended = mend(event)[0]
-    assert mended.kind is kind
-    assert (mended.error is not None) == (kind is Kind.ERROR)
+def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
+    repaired = repair_stream(event)[0]
+    assert repaired.kind is kind
+    assert (repaired.error is not None) == (kind is EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -146,8 +150,8 @@ def test_an_answer_is_complete_with_every_choice_s_finish_reason(
 def test_text_may_speak_of_errors() -> None:
     said = chunk({"content": '{"error":{"message":"boom","type":"server_error"}}'})
     stream = stream_of(ROLE, said, STOP) + DONE
-    mended = mend(stream)
-    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+    repaired = repair_stream(stream)
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
 
 
 # The finish reason
@@ -190,26 +194,26 @@ ENDINGS: dict[str, tuple[list[Json], list[str], list[str]]] = {
 def test_the_finish_reason_follows_the_calls(
     chunks: list[Json], sees: list[str], codes: list[str]
 ) -> None:
-    mended = mend(stream_of(ROLE, *chunks) + DONE)
-    assert reasons(bytes_of(mended)) == sees
-    assert codes_of(mended) == codes
-    assert CHAT.violations(bytes_of(mended)) == []
+    repaired = repair_stream(stream_of(ROLE, *chunks) + DONE)
+    assert reasons(bytes_of(repaired)) == sees
+    assert codes_of(repaired) == codes
+    assert CHAT.violations(bytes_of(repaired)) == []
 
 
 @pytest.mark.parametrize("reason", ["stop", "length"])
 def test_a_missing_done_is_added_after_the_finish_reason(reason: str) -> None:
     stream = stream_of(ROLE, HI, chunk({}, reason))
-    mended = mend(stream)
-    assert (bytes_of(mended), codes_of(mended)) == (stream + DONE, ["S212"])
+    repaired = repair_stream(stream)
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream + DONE, ["S212"])
 
 
 @pytest.mark.parametrize(
     "done", [b"data: [DONE] \n\n", b"data:[DONE]  \r\n\r\n", b"data:  [DONE]\n\n"]
 )
 def test_blanks_around_done_are_taken_off(done: bytes) -> None:
-    mended = mend(stream_of(ROLE, HI, STOP) + done)
-    last = sse.Decoder().feed(bytes_of(mended))[-1]
-    assert (last.data, codes_of(mended)) == (b"[DONE]", ["S212"])
+    repaired = repair_stream(stream_of(ROLE, HI, STOP) + done)
+    last = sse.Decoder().feed(bytes_of(repaired))[-1]
+    assert (last.data, codes_of(repaired)) == (b"[DONE]", ["S212"])
 
 
 # Chunks
@@ -263,32 +267,32 @@ CHUNKS: dict[str, tuple[Json, Json, list[str]]] = {
 @pytest.mark.parametrize(("came", "became", "codes"), CHUNKS.values(), ids=CHUNKS)
 def test_a_chunk_is_made_whole(came: Json, became: Json, codes: list[str]) -> None:
     stream = stream_of(ROLE, HI, came, STOP) + DONE
-    mended = mend(stream)
-    assert shown(bytes_of(mended)) == [ROLE, HI, became, STOP]
-    assert codes_of(mended) == codes
+    repaired = repair_stream(stream)
+    assert shown(bytes_of(repaired)) == [ROLE, HI, became, STOP]
+    assert codes_of(repaired) == codes
     if not codes:
-        assert bytes_of(mended) == stream
+        assert bytes_of(repaired) == stream
 
 
 def test_a_chunk_beside_a_mended_one_keeps_its_bytes() -> None:
     odd = encode(HI).replace(b'"Hi"', b' "\\u0048i"')
-    mended = mend(encode(ROLE) + odd + encode(chunk(None)) + odd + encode(STOP) + DONE)
-    assert bytes_of(mended).count(odd) == 2
+    repaired = repair_stream(encode(ROLE) + odd + encode(chunk(None)) + odd + encode(STOP) + DONE)
+    assert bytes_of(repaired).count(odd) == 2
 
 
 def test_the_shown_model_is_the_only_thing_that_changes() -> None:
     stream = (stream_of(ROLE, HI, STOP, chunk(usage=USAGE)) + DONE).replace(b'"Hi"', b' "\\u0048i"')
-    mended = mend(stream, shown_model="mine")
-    assert bytes_of(mended) == stream.replace(b'"gpt"', b'"mine"')
-    assert codes_of(mended) == []
-    assert bytes_of(mend(stream, shown_model="gpt")) == stream
+    repaired = repair_stream(stream, shown_model="mine")
+    assert bytes_of(repaired) == stream.replace(b'"gpt"', b'"mine"')
+    assert codes_of(repaired) == []
+    assert bytes_of(repair_stream(stream, shown_model="gpt")) == stream
 
 
 def test_a_chunk_that_is_written_bears_the_shown_model() -> None:
     stream = stream_of(ROLE, chunk(call("", name="read")), CALLED) + DONE
-    mended = mend(stream, shown_model="mine")
-    assert codes_of(mended) == ["S206"]
-    assert {one["model"] for one in shown(bytes_of(mended))} == {"mine"}
+    repaired = repair_stream(stream, shown_model="mine")
+    assert codes_of(repaired) == ["S206"]
+    assert {one["model"] for one in shown(bytes_of(repaired))} == {"mine"}
 
 
 # Calls
@@ -296,19 +300,19 @@ def test_a_chunk_that_is_written_bears_the_shown_model() -> None:
 
 def test_a_call_that_waited_for_its_name_is_shown_before_the_finish_reason() -> None:
     late = chunk(call("{}", id="call_1"))
-    mended = mend(stream_of(ROLE, late, CALLED) + DONE, tool_names=("read",))
-    opened = shown(bytes_of(mended))[-2]["choices"][0]["delta"]["tool_calls"]
+    repaired = repair_stream(stream_of(ROLE, late, CALLED) + DONE, tool_names=("read",))
+    opened = shown(bytes_of(repaired))[-2]["choices"][0]["delta"]["tool_calls"]
     function = {"name": "read", "arguments": "{}"}
     assert opened == [{"id": "call_1", "type": "function", "function": function, "index": 0}]
-    assert reasons(bytes_of(mended)) == ["tool_calls"]
+    assert reasons(bytes_of(repaired)) == ["tool_calls"]
 
 
 def test_the_calls_of_two_choices_have_nothing_to_do_with_each_other() -> None:
     other = {"index": 1, "delta": call("{}", name="read"), "finish_reason": None}
     last = {"index": 1, "delta": {}, "finish_reason": "tool_calls"}
     stream = stream_of(ROLE, CALL, BASE | {"choices": [other]}, CALLED, BASE | {"choices": [last]})
-    mended = mend(stream + DONE)
-    assert (bytes_of(mended), codes_of(mended)) == (stream + DONE, [])
+    repaired = repair_stream(stream + DONE)
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream + DONE, [])
 
 
 LOST: dict[str, tuple[bytes, str]] = {
@@ -336,12 +340,12 @@ LOST: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("stream", "said"), LOST.values(), ids=LOST)
 def test_lost_content_ends_in_the_native_error(stream: bytes, said: str) -> None:
-    mended = mend(stream)
-    ended = next(one for one in mended if one.kind is Kind.ERROR)
+    repaired = repair_stream(stream)
+    ended = next(one for one in repaired if one.kind is EventKind.ERROR)
     assert ended.error is not None
     assert (ended.error.status, said in ended.error.message) == (502, True)
-    assert shown(bytes_of(mended))[-1]["error"]["type"] == "server_error"
-    assert CHAT.violations(bytes_of(mended)) == []
+    assert shown(bytes_of(repaired))[-1]["error"]["type"] == "server_error"
+    assert CHAT.violations(bytes_of(repaired)) == []
 
 
 # Errors
@@ -397,18 +401,18 @@ ERRORS: dict[str, tuple[Json, int, str]] = {
 def test_an_error_in_any_shape_becomes_the_bare_envelope(
     error: Json, status: int, said: str
 ) -> None:
-    mended = mend(stream_of(ROLE, error))
-    assert mended[1].error is not None
-    assert (mended[1].error.status, mended[1].error.retryable) == (status, True)
-    last = shown(bytes_of(mended))[-1]
+    repaired = repair_stream(stream_of(ROLE, error))
+    assert repaired[1].error is not None
+    assert (repaired[1].error.status, repaired[1].error.retryable) == (status, True)
+    last = shown(bytes_of(repaired))[-1]
     assert last.keys() <= {"error", "request_id"}
     assert said in last["error"]["message"]
 
 
 def test_a_native_error_keeps_its_bytes() -> None:
     stream = encode(ROLE) + b'data: {"error": {"message":"B\\u0075sy.","type":"server_error"}}\n\n'
-    mended = mend(stream)
-    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+    repaired = repair_stream(stream)
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
 
 
 def test_a_failure_can_be_told_at_any_point() -> None:
@@ -421,7 +425,7 @@ def test_a_failure_can_be_told_at_any_point() -> None:
 
 
 def test_an_error_without_words_is_given_some() -> None:
-    said = shown(ChatMender(StreamContext()).fail(ProviderError(429, message=" ")))
+    said = shown(ChatRepairer(StreamContext()).fail(ProviderError(429, message=" ")))
     expected = "The provider reported rate_limit_error without a message."
     assert said[0]["error"]["message"] == expected
 
@@ -431,11 +435,11 @@ def test_an_error_without_words_is_given_some() -> None:
 
 def off(stream: bytes, codes: frozenset[str]) -> None:
     """The stream passes as it came, up to its error; unless other rules have found something."""
-    mended = mend(stream, disabled=codes)
-    assert codes.isdisjoint(codes_of(mended))
-    errors = [number for number, one in enumerate(mended) if one.kind is Kind.ERROR]
-    shows = bytes_of(mended[: errors[0]] if errors else mended)
-    if not codes_of(mended):
+    repaired = repair_stream(stream, disabled=codes)
+    assert codes.isdisjoint(codes_of(repaired))
+    errors = [number for number, one in enumerate(repaired) if one.kind is EventKind.ERROR]
+    shows = bytes_of(repaired[: errors[0]] if errors else repaired)
+    if not codes_of(repaired):
         assert stream.startswith(shows)
         assert shows == stream or errors
 
@@ -456,5 +460,5 @@ def test_no_stream_changes_where_all_rules_are_off(stream: list[bytes]) -> None:
 def test_arguments_pass_as_an_object_where_that_rule_is_off() -> None:
     arguments: Any = {"p": 1}
     stream = stream_of(ROLE, chunk(call(arguments, name="read")), CALLED) + DONE
-    mended = mend(stream, disabled=frozenset({"S205"}))
-    assert (bytes_of(mended), codes_of(mended)) == (stream, [])
+    repaired = repair_stream(stream, disabled=frozenset({"S205"}))
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])

@@ -6,8 +6,8 @@ A row is the fragments as they came, and what is shown of them: index, id, name,
 from typing import Any
 
 import pytest
-from wiremend.protocols.chat.tool_calls import ToolCalls, Unmendable
-from wiremend.rules.rule import PlacedNotes
+from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.chat.tool_calls import ToolCalls
 
 NEW = "a made-up id"
 Row = tuple[Any, Any, Any, Any]
@@ -29,15 +29,15 @@ def row(shown: dict[str, Any]) -> Row:
     return shown["index"], identity, function.get("name", ...), function.get("arguments", ...)
 
 
-def mend(
+def repair_stream(
     fragments: list[Any], *, off: frozenset[str] = frozenset(), tools: tuple[str, ...] = ()
 ) -> tuple[list[Row], list[str]]:
     """What is shown, each fragment in a delta of its own; then what the calls lack."""
-    notes = PlacedNotes(off)
+    notes = Draft(off)
     calls = ToolCalls(notes, tools)
     shown: list[Row] = []
     for one in fragments:
-        became, _ = calls.mend([one], "chatcmpl-1")
+        became, _ = calls.repair([one], "chatcmpl-1")
         shown += map(row, became)
     shown += map(row, calls.settle("chatcmpl-1"))
     return shown, sorted({finding.code for finding in notes.findings} - {"S202"})
@@ -144,7 +144,7 @@ CASES: dict[str, tuple[list[Row], list[Row], list[str]]] = {
 
 @pytest.mark.parametrize(("came", "shown", "codes"), CASES.values(), ids=CASES)
 def test_calls_are_told_apart(came: list[Row], shown: list[Row], codes: list[str]) -> None:
-    assert mend([fragment(*one) for one in came]) == (shown, codes)
+    assert repair_stream([fragment(*one) for one in came]) == (shown, codes)
 
 
 @pytest.mark.parametrize("code", ["S201", "S203", "S206", "S218"])
@@ -155,7 +155,7 @@ def test_a_rule_that_is_off_leaves_fragments_as_they_came(code: str) -> None:
         "S206": [(0, "c1", "f", "")],
         "S218": [(0, "c1", "f", ""), (0, "c1", "f", "{}")],
     }[code]
-    assert mend([fragment(*one) for one in came], off=frozenset({code})) == (came, [])
+    assert repair_stream([fragment(*one) for one in came], off=frozenset({code})) == (came, [])
 
 
 @pytest.mark.parametrize(
@@ -167,20 +167,20 @@ def test_a_rule_that_is_off_leaves_fragments_as_they_came(code: str) -> None:
     ],
 )
 def test_what_is_lost_ends_in_an_error(came: list[Row], tools: tuple[str, ...], said: str) -> None:
-    with pytest.raises(Unmendable, match=said):
-        mend([fragment(*one) for one in came], tools=tools)
+    with pytest.raises(ContentLost, match=said):
+        repair_stream([fragment(*one) for one in came], tools=tools)
 
 
 def test_the_only_tool_is_meant_where_none_is_named() -> None:
-    shown, _ = mend([fragment(0, "c1", ..., "{}")], tools=("f",))
+    shown, _ = repair_stream([fragment(0, "c1", ..., "{}")], tools=("f",))
     assert shown == [(0, "c1", "f", "{}")]
 
 
 def test_made_up_ids_differ_between_answers_and_not_between_attempts() -> None:
     def made_up(stream_id: str) -> list[str]:
-        calls = ToolCalls(PlacedNotes(), ())
+        calls = ToolCalls(Draft(), ())
         fragments = [fragment(0, ..., "f", "{}"), fragment(1, ..., "g", "{}")]
-        return [one["id"] for one in calls.mend(fragments, stream_id)[0]]
+        return [one["id"] for one in calls.repair(fragments, stream_id)[0]]
 
     first, second = made_up("chatcmpl-1"), made_up("chatcmpl-2")
     assert first == made_up("chatcmpl-1")
@@ -190,9 +190,9 @@ def test_made_up_ids_differ_between_answers_and_not_between_attempts() -> None:
 
 def test_many_fragments_are_joined_in_linear_time() -> None:
     """Two hundred thousand of them: an agent that writes a large file."""
-    calls = ToolCalls(PlacedNotes(), ())
-    calls.mend([fragment(0, "c1", "f", '{"text":"')], "s")
+    calls = ToolCalls(Draft(), ())
+    calls.repair([fragment(0, "c1", "f", '{"text":"')], "s")
     for _ in range(200_000):
-        calls.mend([fragment(0, ..., ..., "x")], "s")
-    calls.mend([fragment(0, ..., ..., '"}')], "s")
+        calls.repair([fragment(0, ..., ..., "x")], "s")
+    calls.repair([fragment(0, ..., ..., '"}')], "s")
     assert calls.are_whole

@@ -1,10 +1,11 @@
-"""Whole Gemini responses: fine ones keep their bytes, the others are mended or an error."""
+"""Whole Gemini responses: fine ones keep their bytes, the others are repaired or an error."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rule_codes import codes_between
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.gemini.body import RULES, mend_body
+from wiremend.protocols.gemini.body import repair_body
 
 FINE = (
     b'{"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"},'
@@ -36,8 +37,8 @@ def call(fields: bytes) -> bytes:
     ],
 )
 def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
-    mended = mend_body(body, StreamContext(shown_model="gemini-3-pro"))
-    assert (mended.data, mended.findings, mended.error) == (body, [], None)
+    repaired = repair_body(body, StreamContext(shown_model="gemini-3-pro"))
+    assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
 
 @pytest.mark.parametrize(
@@ -67,12 +68,12 @@ def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
 )
 def test_a_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
     context = StreamContext(tool_names=("only",))
-    mended = mend_body(body, context)
-    assert (mended.data, mended.error) == (expected, None)
-    assert [finding.code for finding in mended.findings] == codes
-    again = mend_body(expected, context)
+    repaired = repair_body(body, context)
+    assert (repaired.data, repaired.error) == (expected, None)
+    assert [finding.code for finding in repaired.findings] == codes
+    again = repair_body(expected, context)
     assert (again.data, again.findings) == (expected, [])
-    off = mend_body(body, StreamContext(disabled=frozenset(rule.code for rule in RULES)))
+    off = repair_body(body, StreamContext(disabled=codes_between("S401", "S499")))
     assert (off.data, off.findings) == (body, [])
 
 
@@ -81,8 +82,8 @@ def test_a_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> Non
     [
         (b"", 502, "The provider sent an empty body."),
         (b" \n", 502, "The provider sent an empty body."),
-        (b"<html>", 502, "The provider sent a body that is not JSON."),
-        (FINE[:-1], 502, "The provider sent a body that is not JSON."),
+        (b"<html>", 502, "The provider sent a body that is not JSON: '<html>'."),
+        (b"{no", 502, "The provider sent a body that is not JSON: '{no'."),
         (b'{"error":{"code":429,"message":"m"}}', 429, "m"),
         (b'[{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}]', 503, "m"),
         (b'{"code":500,"msg":"404 NOT_FOUND","success":false}', 500, "404 NOT_FOUND"),
@@ -99,18 +100,18 @@ def test_a_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> Non
     ],
 )
 def test_a_body_that_cannot_be_used_is_an_error(body: bytes, status: int, message: str) -> None:
-    mended = mend_body(body, StreamContext())
-    assert mended.error is not None
-    assert (mended.error.status, mended.error.message) == (status, message)
-    assert mended.data == body
+    repaired = repair_body(body, StreamContext())
+    assert repaired.error is not None
+    assert (repaired.error.status, repaired.error.message) == (status, message)
+    assert repaired.data == body
 
 
 def test_the_model_asked_for_is_the_model_shown() -> None:
-    mended = mend_body(FINE, StreamContext(shown_model="gemini-2.5-pro"))
-    assert mended.data == FINE.replace(b"gemini-3-pro", b"gemini-2.5-pro")
-    assert mended.findings == []
+    repaired = repair_body(FINE, StreamContext(shown_model="gemini-2.5-pro"))
+    assert repaired.data == FINE.replace(b"gemini-3-pro", b"gemini-2.5-pro")
+    assert repaired.findings == []
 
 
 @given(st.binary(max_size=80))
 def test_no_body_is_too_odd(body: bytes) -> None:
-    mend_body(body, StreamContext())
+    repair_body(body, StreamContext())

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from rule_codes import codes_between
 from wiremend.clients import traits_of_client
 from wiremend.protocols.base.provider_error import ProviderError, make_error
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.gemini.grammar import Grammar
-from wiremend.protocols.gemini.stream import RULES, GeminiMender
+from wiremend.protocols.gemini.stream import GeminiRepairer
 from wiremend.repair.stream import StreamRepair
 from wiremend.text import sse
 from wiremend.text.json_array import ArrayDecoder
@@ -27,20 +28,20 @@ def context_of(path: Path) -> StreamContext:
     return StreamContext(client=traits_of_client(client), array=path.suffix == ".json")
 
 
-def mend(chunks: list[bytes], context: StreamContext) -> list[Mended]:
-    repair = StreamRepair(GeminiMender(context))
-    mended = [one for chunk in chunks for one in repair.feed(chunk)]
-    mended += repair.end()
+def repair_stream(chunks: list[bytes], context: StreamContext) -> list[Repaired]:
+    repair = StreamRepair(GeminiRepairer(context))
+    repaired = [one for chunk in chunks for one in repair.feed(chunk)]
+    repaired += repair.end()
     assert not repair.gave_up
-    return mended
+    return repaired
 
 
-def text_of(mended: list[Mended]) -> bytes:
-    return b"".join(one.data for one in mended)
+def text_of(repaired: list[Repaired]) -> bytes:
+    return b"".join(one.data for one in repaired)
 
 
-def codes_of(mended: list[Mended]) -> list[str]:
-    return [finding.code for one in mended for finding in one.findings]
+def codes_of(repaired: list[Repaired]) -> list[str]:
+    return [finding.code for one in repaired for finding in one.findings]
 
 
 def violations(data: bytes, array: bool = False) -> list[str]:
@@ -63,10 +64,12 @@ def test_a_clean_stream_passes_byte_for_byte(path: Path) -> None:
     data = path.read_bytes()
     assert violations(data, context_of(path).array) == []
     for chunks in chunkings(data):
-        mended = mend(chunks, context_of(path))
-        assert text_of(mended) == data
-        assert codes_of(mended) == []
-        assert mended[-1].kind is (Kind.ERROR if "error" in path.name else Kind.TERMINAL)
+        repaired = repair_stream(chunks, context_of(path))
+        assert text_of(repaired) == data
+        assert codes_of(repaired) == []
+        assert repaired[-1].kind is (
+            EventKind.ERROR if "error" in path.name else EventKind.TERMINAL
+        )
 
 
 @each_broken
@@ -75,24 +78,24 @@ def test_a_broken_stream_is_mended_as_its_file_says(path: Path) -> None:
     expected = path.with_suffix(f".mended{path.suffix}").read_bytes()
     findings = path.with_suffix(".findings").read_text().split()
     for chunks in chunkings(data):
-        mended = mend(chunks, context_of(path))
-        assert text_of(mended) == expected
-        assert codes_of(mended) == findings
+        repaired = repair_stream(chunks, context_of(path))
+        assert text_of(repaired) == expected
+        assert codes_of(repaired) == findings
     assert violations(expected, context_of(path).array) == []
-    again = mend([expected], context_of(path))
+    again = repair_stream([expected], context_of(path))
     assert (text_of(again), codes_of(again)) == (expected, [])
 
 
 def test_every_rule_has_a_broken_stream() -> None:
     shown = {code for path in BROKEN for code in path.with_suffix(".findings").read_text().split()}
-    assert {rule.code for rule in RULES} <= shown
+    assert codes_between("S401", "S499") <= shown
 
 
 def test_every_broken_stream_breaks_something() -> None:
     for path in BROKEN:
         findings = path.with_suffix(".findings").read_text()
-        mended = path.with_suffix(f".mended{path.suffix}").read_bytes()
-        assert findings or mended != path.read_bytes(), path.name
+        repaired = path.with_suffix(f".mended{path.suffix}").read_bytes()
+        assert findings or repaired != path.read_bytes(), path.name
 
 
 FAILURE = make_error(status=502, message="the connection was reset")
@@ -118,7 +121,7 @@ LAST = b'{"candidates":[{"finishReason":"STOP"}]}'
 def test_a_transport_failure_ends_the_stream_in_the_native_error(
     array: bool, before: bytes, ending: bytes
 ) -> None:
-    repair = StreamRepair(GeminiMender(StreamContext(array=array)))
+    repair = StreamRepair(GeminiRepairer(StreamContext(array=array)))
     repair.feed(before)
     assert repair.fail(FAILURE) == ending
 
@@ -126,29 +129,29 @@ def test_a_transport_failure_ends_the_stream_in_the_native_error(
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
-        (b"\n", Kind.IDLE),
-        (b": keep-alive\n\n", Kind.IDLE),
-        (b"data: {}\n\n", Kind.IDLE),
-        (b"data: \n\n", Kind.IDLE),
-        (b"data: [DONE]\n\n", Kind.IDLE),
-        (b'data: {"usageMetadata":{}}\n\n', Kind.IDLE),
-        (b'data: {"candidates":[],"modelVersion":"x"}\n\n', Kind.IDLE),
-        (b'data: {"promptFeedback":{"safetyRatings":[]}}\n\n', Kind.IDLE),
-        (b'data: {"candidates":[{"content":{"role":"model"},"index":0}]}\n\n', Kind.PREAMBLE),
-        (b'data: {"candidates":[{"content":{"parts":[{"text":""}]}}]}\n\n', Kind.PREAMBLE),
-        (b'data: {"candidates":[{"groundingMetadata":{}}]}\n\n', Kind.CONTENT),
-        (b"data: " + CONTENT + b"\n\n", Kind.CONTENT),
-        (b"data: " + LAST + b"\n\n", Kind.CONTENT),
-        (b'data: {"promptFeedback":{"blockReason":"SAFETY"}}\n\n', Kind.CONTENT),
-        (b'data: {"response":{"usageMetadata":{}},"traceId":"t"}\n\n', Kind.IDLE),
-        (b'data: {"error":{"code":503,"message":"m"}}\n\n', Kind.ERROR),
-        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', Kind.ERROR),
+        (b"\n", EventKind.IDLE),
+        (b": keep-alive\n\n", EventKind.IDLE),
+        (b"data: {}\n\n", EventKind.IDLE),
+        (b"data: \n\n", EventKind.IDLE),
+        (b"data: [DONE]\n\n", EventKind.IDLE),
+        (b'data: {"usageMetadata":{}}\n\n', EventKind.IDLE),
+        (b'data: {"candidates":[],"modelVersion":"x"}\n\n', EventKind.IDLE),
+        (b'data: {"promptFeedback":{"safetyRatings":[]}}\n\n', EventKind.IDLE),
+        (b'data: {"candidates":[{"content":{"role":"model"},"index":0}]}\n\n', EventKind.PREAMBLE),
+        (b'data: {"candidates":[{"content":{"parts":[{"text":""}]}}]}\n\n', EventKind.PREAMBLE),
+        (b'data: {"candidates":[{"groundingMetadata":{}}]}\n\n', EventKind.CONTENT),
+        (b"data: " + CONTENT + b"\n\n", EventKind.CONTENT),
+        (b"data: " + LAST + b"\n\n", EventKind.CONTENT),
+        (b'data: {"promptFeedback":{"blockReason":"SAFETY"}}\n\n', EventKind.CONTENT),
+        (b'data: {"response":{"usageMetadata":{}},"traceId":"t"}\n\n', EventKind.IDLE),
+        (b'data: {"error":{"code":503,"message":"m"}}\n\n', EventKind.ERROR),
+        (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', EventKind.ERROR),
     ],
 )
-def test_an_event_means_this_to_the_call(data: bytes, kind: Kind) -> None:
-    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(data)
-    assert mended.kind is kind
-    assert (mended.error is not None) == (kind is Kind.ERROR)
+def test_an_event_means_this_to_the_call(data: bytes, kind: EventKind) -> None:
+    (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
+    assert repaired.kind is kind
+    assert (repaired.error is not None) == (kind is EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +166,7 @@ def test_an_event_means_this_to_the_call(data: bytes, kind: Kind) -> None:
     ],
 )
 def test_an_answer_is_complete_with_the_last_finish_reason(events: bytes, complete: bool) -> None:
-    repair = StreamRepair(GeminiMender(StreamContext()))
+    repair = StreamRepair(GeminiRepairer(StreamContext()))
     repair.feed(events)
     assert repair.complete is complete
 
@@ -186,17 +189,17 @@ def test_the_model_asked_for_is_the_model_shown_and_no_other_byte_moves(
         both = (b"[" + data + b",\n", LAST, b"]") if array else (b"data: " + data + b"\n\n",)
         return b"".join(both) + (b"" if array else b"data: " + LAST + b"\n\n")
 
-    mended = mend([framed(chunk)], StreamContext(shown_model="asked", array=array))
-    assert text_of(mended) == framed(shown)
-    assert codes_of(mended) == []
+    repaired = repair_stream([framed(chunk)], StreamContext(shown_model="asked", array=array))
+    assert text_of(repaired) == framed(shown)
+    assert codes_of(repaired) == []
 
 
 @each_broken
 def test_a_rule_that_is_switched_off_finds_nothing(path: Path) -> None:
-    disabled = frozenset(rule.code for rule in RULES)
+    disabled = codes_between("S401", "S499")
     context = StreamContext(disabled=disabled, array=path.suffix == ".json")
-    mended = mend([path.read_bytes()], context)
-    assert disabled.isdisjoint(codes_of(mended))
+    repaired = repair_stream([path.read_bytes()], context)
+    assert disabled.isdisjoint(codes_of(repaired))
 
 
 @pytest.mark.parametrize(
@@ -212,19 +215,22 @@ def test_a_rule_that_is_switched_off_finds_nothing(path: Path) -> None:
         b'data: {"tool":1}\n\n',
         b"data: [" + LAST + b"]\n\n",
         b'{"candidates":[]}\n\n',
+        b"data: {\n\n",
     ],
 )
 def test_with_its_rule_off_an_event_passes_as_it_came(data: bytes) -> None:
-    disabled = frozenset(rule.code for rule in RULES)
-    repair = StreamRepair(GeminiMender(StreamContext(disabled=disabled)))
+    disabled = codes_between("S401", "S499")
+    repair = StreamRepair(GeminiRepairer(StreamContext(disabled=disabled)))
     assert text_of(repair.feed(data)) == data
 
 
 def test_errors_are_found_with_every_rule_off() -> None:
-    disabled = frozenset(rule.code for rule in RULES)
-    cut = mend([b"data: " + CONTENT + b"\n\n"], StreamContext(disabled=disabled))
-    broken = mend([b"data: {\n\n"], StreamContext(disabled=disabled))
-    assert (cut[-1].kind, broken[-1].kind) == (Kind.ERROR, Kind.ERROR)
+    disabled = codes_between("S401", "S499")
+    cut = repair_stream([b"data: " + CONTENT + b"\n\n"], StreamContext(disabled=disabled))
+    reported = repair_stream(
+        [b'data: {"error":{"code":429}}\n\n'], StreamContext(disabled=disabled)
+    )
+    assert (cut[-1].kind, reported[-1].kind) == (EventKind.ERROR, EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -235,14 +241,14 @@ def test_a_call_without_name_means_the_only_tool_or_none(
     tool_names: tuple[str, ...], name: bytes | None
 ) -> None:
     call = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":%s}}]}}]}'
-    mended = StreamRepair(GeminiMender(StreamContext(tool_names=tool_names))).feed(
+    repaired = StreamRepair(GeminiRepairer(StreamContext(tool_names=tool_names))).feed(
         b"data: " + call % b'""' + b"\n\n"
     )
-    assert codes_of(mended) == ["S405"]
+    assert codes_of(repaired) == ["S405"]
     if name is None:
-        assert mended[0].kind is Kind.ERROR
+        assert repaired[0].kind is EventKind.ERROR
     else:
-        assert text_of(mended) == b"data: " + call % name + b"\n\n"
+        assert text_of(repaired) == b"data: " + call % name + b"\n\n"
 
 
 @pytest.mark.parametrize(
@@ -254,8 +260,8 @@ def test_a_call_without_name_means_the_only_tool_or_none(
 )
 def test_a_native_error_keeps_its_bytes(line: bytes) -> None:
     data = b"data: " + line + b"\r\n\r\n"
-    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(data)
-    assert (mended.data, mended.kind) == (data, Kind.ERROR)
+    (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
+    assert (repaired.data, repaired.kind) == (data, EventKind.ERROR)
 
 
 @pytest.mark.parametrize(
@@ -276,18 +282,18 @@ def test_an_error_in_another_shape_becomes_the_native_one(
     line: bytes, error: tuple[int, str]
 ) -> None:
     data = b"data: " + line + b"\n\n"
-    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(data)
-    assert isinstance(mended.error, ProviderError)
-    assert (mended.error.status, mended.error.message) == error
-    assert mended.data != data
-    assert violations(mended.data) == []
+    (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
+    assert isinstance(repaired.error, ProviderError)
+    assert (repaired.error.status, repaired.error.message) == error
+    assert repaired.data != data
+    assert violations(repaired.data) == []
 
 
 def test_after_an_error_blank_lines_and_comments_go_without_a_word() -> None:
-    repair = StreamRepair(GeminiMender(StreamContext()))
+    repair = StreamRepair(GeminiRepairer(StreamContext()))
     repair.feed(b'data: {"error":{"code":503,"message":"m"}}\n\n')
     after = repair.feed(b"\n: bye\n\ndata: {}\n\n")
-    assert [(one.data, one.kind) for one in after] == [(b"", Kind.IDLE)] * 3
+    assert [(one.data, one.kind) for one in after] == [(b"", EventKind.IDLE)] * 3
     assert codes_of(after) == ["S409"]
 
 
@@ -296,6 +302,6 @@ def test_an_event_that_changes_keeps_its_other_values() -> None:
         b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":'
         b'"{\\"n\\":12345678901234567890123,\\"half\\":\\"\\\\ud83d\\"}"}}]}}]}\n\n'
     )
-    (mended,) = StreamRepair(GeminiMender(StreamContext())).feed(event)
-    assert b'"half":"\\ud83d"' in mended.data
-    assert b'"name":"f"' in mended.data
+    (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(event)
+    assert b'"half":"\\ud83d"' in repaired.data
+    assert b'"name":"f"' in repaired.data

@@ -1,10 +1,10 @@
 """Anthropic Messages: `POST /v1/messages`."""
 
 from wiremend.protocols.anthropic import errors, request
-from wiremend.protocols.anthropic.body import mend_body
+from wiremend.protocols.anthropic.body import repair_body
 from wiremend.protocols.anthropic.grammar import Grammar
 from wiremend.protocols.anthropic.history import HISTORY_PASSES
-from wiremend.protocols.anthropic.stream import AnthropicMender
+from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 
@@ -23,8 +23,8 @@ ANTHROPIC = Protocol(
     tool_choice=request.TOOL_CHOICE,
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
-    make_repairer=AnthropicMender,
-    repair_body=mend_body,
+    make_repairer=AnthropicRepairer,
+    repair_body=repair_body,
     make_grammar=lambda _: Grammar(),
     error_body=errors.error_envelope,
 )

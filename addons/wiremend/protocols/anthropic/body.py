@@ -1,13 +1,15 @@
-"""Mends a whole Anthropic message: the answer to a call that does not stream."""
+"""Repairs a whole Anthropic message: the answer to a call that does not stream."""
 
 from typing import Any
 
 from wiremend.protocols.anthropic.grammar import WHOLE_REASONS, stop_reason_of
-from wiremend.protocols.base.model_name import with_model
-from wiremend.protocols.base.provider_error import make_error, read_error
-from wiremend.protocols.base.repairer import MendedBody, StreamContext
-from wiremend.rules.rule import BodyPlace, Notes, Rule
+from wiremend.protocols.base.body import BodyGrammar, repair_json_body
+from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.provider_error import ProviderError, read_error
+from wiremend.protocols.base.repairer import RepairedBody, StreamContext
+from wiremend.rules.rule import BodyPlace, Rule
 from wiremend.text import json_value
+from wiremend.text.json_value import JsonObject, dicts_in, objects
 
 _P = ("anthropic-messages",)
 
@@ -57,81 +59,84 @@ BODY_TOOL_INPUT_BROKEN = Rule(
     '{"content":[{"type":"tool_use","name":"f","input":"{\\"p\\":"}],"stop_reason":"tool_use"}',
     '{"type":"error","error":{"type":"api_error","message":"The provider\'s tool call ended …"}}',
 )
-RULES = (CONTENT_NULL, TOOL_INPUT_NOT_AN_OBJECT, BODY_STOP_REASON, BODY_TOOL_INPUT_BROKEN)
 
 
-def mend_body(body: bytes, context: StreamContext) -> MendedBody:
-    """What a 2xx body becomes; `error` is set when it is one, or is no message at all."""
-    try:
-        message = json_value.read(body)
-    except ValueError:
-        what = "an empty body" if not body.strip() else "a body that is not JSON"
-        return MendedBody(
-            body,
-            error=make_error(status=502, type="api_error", message=f"The provider sent {what}."),
-        )
-    is_message = isinstance(message, dict) and message.get("type") == "message"
-    error = None if is_message and not message.get("error") else read_error(message)
-    if error is not None:
-        return MendedBody(body, error=error)
-    if not isinstance(message, dict) or not is_message:
-        return MendedBody(body)
-    notes = Notes(context.disabled)
+def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
+    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    return repair_json_body(_GRAMMAR, body, context)
+
+
+def _error_in(value: Any) -> ProviderError | None:
+    is_message = isinstance(value, dict) and value.get("type") == "message"
+    return None if is_message and not value.get("error") else read_error(value)
+
+
+def _repair(message: Any, _: StreamContext, draft: Draft) -> Any:
+    """Repair a message in place; None for a body that is none."""
+    if not isinstance(message, dict) or message.get("type") != "message":
+        return None
     content = message.get("content")
     if not isinstance(content, list):
-        if content is None and notes.note(CONTENT_NULL, BodyPlace(("content",)), "null", "[]"):
-            message["content"] = content = []
-        else:
-            return MendedBody(body)
-    for number, block in enumerate(content):
-        if isinstance(block, dict) and block.get("type") == "tool_use":
-            given = block.get("input")
-            better = _as_object(given)
-            if better is not given and notes.note(
-                TOOL_INPUT_NOT_AN_OBJECT,
-                BodyPlace(("content", number, "input")),
-                type(given).__name__,
-                "object",
-            ):
-                block["input"] = better
-    _mend_stop_reason(message, content, notes)
-    for number, block in enumerate(content):
-        if _is_cut(block, message.get("stop_reason")) and notes.note(
+        if content is not None or not draft.note_at(
+            CONTENT_NULL, BodyPlace(("content",)), "null", "[]"
+        ):
+            return None
+        message["content"] = content = []
+    for path, block in objects(content, ("content",)):
+        if block.get("type") == "tool_use":
+            _repair_input(block, BodyPlace((*path, "input")), draft)
+    _repair_stop_reason(message, content, draft)
+    for path, block in objects(content, ("content",)):
+        if _is_cut(block, message.get("stop_reason")) and draft.note_at(
             BODY_TOOL_INPUT_BROKEN,
-            BodyPlace(("content", number, "input")),
+            BodyPlace((*path, "input")),
             block["input"][-60:],
             "an error",
         ):
-            text = "The provider's tool call ended inside its JSON arguments."
-            error = make_error(status=502, type="api_error", message=text)
-            return MendedBody(body, notes.findings, error)
-    mended = json_value.write(message) if notes.findings else body
-    return MendedBody(with_model(mended, ("model",), context.shown_model), notes.findings)
+            raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+    return message
 
 
-def _mend_stop_reason(message: dict[str, Any], content: list[Any], notes: Notes) -> None:
-    kinds = [block.get("type") for block in content if isinstance(block, dict)]
-    reason = message.get("stop_reason")
-    better = stop_reason_of(reason) if isinstance(reason, str) else reason
-    if "tool_use" in kinds and better in (None, "", "end_turn"):
-        better = "tool_use"
-    elif better == "tool_use" and not any("tool_use" in str(kind) for kind in kinds):
-        better = "end_turn"
-    if better != reason and notes.note(
-        BODY_STOP_REASON, BodyPlace(("stop_reason",)), repr(reason), repr(better)
+_GRAMMAR = BodyGrammar(
+    error_type="api_error",
+    error_in=_error_in,
+    repair=_repair,
+    model_path=lambda _: ("model",),
+)
+
+
+def _repair_input(block: JsonObject, place: BodyPlace, draft: Draft) -> None:
+    raw = block.get("input")
+    value = _as_object(raw)
+    if value is not raw and draft.note_at(
+        TOOL_INPUT_NOT_AN_OBJECT, place, type(raw).__name__, "object"
     ):
-        message["stop_reason"] = better
+        block["input"] = value
 
 
-def _is_cut(block: Any, reason: Any) -> bool:
-    """Whether a tool's input is text that holds no object, though all is said to be well."""
-    if not isinstance(reason, str) or reason not in WHOLE_REASONS or not isinstance(block, dict):
+def _repair_stop_reason(message: JsonObject, content: list[Any], draft: Draft) -> None:
+    kinds = [block.get("type") for block in dicts_in(content)]
+    reason = message.get("stop_reason")
+    replacement = stop_reason_of(reason) if isinstance(reason, str) else reason
+    if "tool_use" in kinds and replacement in (None, "", "end_turn"):
+        replacement = "tool_use"
+    elif replacement == "tool_use" and not any("tool_use" in str(kind) for kind in kinds):
+        replacement = "end_turn"
+    if replacement != reason and draft.note_at(
+        BODY_STOP_REASON, BodyPlace(("stop_reason",)), repr(reason), repr(replacement)
+    ):
+        message["stop_reason"] = replacement
+
+
+def _is_cut(block: JsonObject, reason: Any) -> bool:
+    """Whether a tool's input is still text, although the message claims to be whole."""
+    if not isinstance(reason, str) or reason not in WHOLE_REASONS:
         return False
     return block.get("type") == "tool_use" and isinstance(block.get("input"), str)
 
 
 def _as_object(value: Any) -> Any:
-    """The object that stands for a tool's input; the same object when nothing is to be done."""
+    """A tool's input as an object; the same value where it is one or cannot become one."""
     if value is None:
         return {}
     if isinstance(value, str):

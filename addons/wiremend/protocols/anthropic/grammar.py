@@ -13,6 +13,7 @@ from typing import Any
 
 from wiremend.protocols.anthropic.errors import ERROR_REASONS
 from wiremend.text import json_value, sse
+from wiremend.text.json_value import is_number
 
 DELTAS_BY_BLOCK: Mapping[str, frozenset[str]] = {
     "text": frozenset({"text_delta", "citations_delta"}),
@@ -92,13 +93,8 @@ def stop_reason_of(given: str) -> str:
     return FOREIGN_REASONS.get(name, name if name in STOP_REASONS else given)
 
 
-def is_count(value: Any) -> bool:
-    """Whether a value can stand for a number of tokens."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
+    """Says what is illegal in a stream; shares nothing with the repairer but the tables above."""
 
     def __init__(self) -> None:
         self._began = False
@@ -239,4 +235,4 @@ class Grammar:
 
 
 def _counts(usage: Any, counts: tuple[str, ...]) -> bool:
-    return isinstance(usage, dict) and all(is_count(usage.get(key)) for key in counts)
+    return isinstance(usage, dict) and all(is_number(usage.get(key)) for key in counts)

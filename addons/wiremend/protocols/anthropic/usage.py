@@ -1,11 +1,32 @@
-"""What a message must bear at its start and at its end, and what it bears when that is missing."""
+"""The fields and token counts that an Anthropic message has at its start and at its end."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.protocols.anthropic.grammar import DELTA_COUNTS, START_COUNTS, is_count
+from wiremend.protocols.anthropic.grammar import DELTA_COUNTS, START_COUNTS
+from wiremend.protocols.base.draft import Draft
+from wiremend.rules.rule import Rule, start_of
+from wiremend.text.json_value import JsonObject, is_number
 
-Data = dict[str, Any]
+_P = ("anthropic-messages",)
+
+MESSAGE_START_INCOMPLETE = Rule(
+    "S104",
+    "message-start-incomplete",
+    '`message_start` lacks content, usage or a count in it, or its stop reason is `""`.',
+    "Zod and serde schemas refuse it: AttributeError, `invalid_union`.",
+    "Zero usage, empty content, a null stop reason and a role are filled in.",
+    _P,
+    ("maximhq/bifrost#5885", "Wei-Shaw/sub2api#4589"),
+)
+USAGE_MISSING = Rule(
+    "S117",
+    "usage-missing",
+    "`message_delta` has no usage, null, or usage without a number of output tokens.",
+    "AttributeError in SDKs; schemas refuse it; the context meter fails.",
+    "Zero output tokens are filled in.",
+    _P,
+)
 
 EMPTY_MESSAGE: Mapping[str, Any] = {
     "id": "",
@@ -19,31 +40,50 @@ EMPTY_MESSAGE: Mapping[str, Any] = {
 }
 
 
-def missing_fields(message: Data) -> Data:
-    """The fields that a message lacks at its start, or has in no form that schemas accept."""
+def fill_start(message: JsonObject, model: str, draft: Draft) -> bool:
+    """Fill in what a message lacks at its start; return whether anything changed."""
     missing = {key: value for key, value in EMPTY_MESSAGE.items() if not _has(message, key)}
     if "usage" in missing:
-        missing["usage"] = with_counts(message.get("usage"), START_COUNTS)
-    return missing
+        missing["usage"] = _with_counts(message.get("usage"), START_COUNTS)
+    if not missing or not draft.note(
+        MESSAGE_START_INCOMPLETE, f"no {', '.join(missing)}", "filled in"
+    ):
+        return False
+    if "id" in missing:
+        missing["id"] = "msg_unknown"
+    if "model" in missing:
+        missing["model"] = model
+    message |= missing
+    return True
 
 
-def final_usage(usage: Any, before: Any) -> Data:
-    """A `message_delta`'s usage, with the counts of one before it where it has none itself."""
-    return with_counts(usage if isinstance(usage, dict) else before, DELTA_COUNTS)
+def fill_final_usage(data: JsonObject, before: Any, draft: Draft) -> bool:
+    """Fill in the usage of a `message_delta`; return whether anything changed.
+
+    `before` is the usage of an earlier one, for a `message_delta` that has none.
+    """
+    raw = data.get("usage")
+    usage = _with_counts(raw if isinstance(raw, dict) else before, DELTA_COUNTS)
+    if usage is raw or not draft.note(USAGE_MISSING, start_of(repr(raw).encode()), "filled in"):
+        return False
+    data["usage"] = usage
+    return True
 
 
-def with_counts(usage: Any, counts: tuple[str, ...]) -> Data:
+def _with_counts(usage: Any, counts: tuple[str, ...]) -> JsonObject:
     """The usage with each of these counts a number; the very same object if they are."""
-    given = usage if isinstance(usage, dict) else {}
-    missing = {key: _number(given.get(key)) for key in counts if not is_count(given.get(key))}
-    return {**given, **missing} if missing or given is not usage else given
+    existing = usage if isinstance(usage, dict) else {}
+    missing = {
+        key: _number(existing.get(key)) for key in counts if not is_number(existing.get(key))
+    }
+    return {**existing, **missing} if missing or existing is not usage else existing
 
 
 def _number(value: Any) -> int:
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 16 else 0
 
 
-def _has(message: Data, key: str) -> bool:
+def _has(message: JsonObject, key: str) -> bool:
     value = message.get(key)
     match key:
         case "stop_reason":
@@ -53,7 +93,7 @@ def _has(message: Data, key: str) -> bool:
         case "content":
             return isinstance(value, list)
         case "usage":
-            return isinstance(value, dict) and with_counts(value, START_COUNTS) is value
+            return isinstance(value, dict) and _with_counts(value, START_COUNTS) is value
         case "id" | "model":
             return isinstance(value, str)
         case _:

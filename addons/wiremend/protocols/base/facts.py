@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.protocol import RequestFacts
+from wiremend.text.json_value import dicts_in
 
 
 def facts_of_body(_: str, fields: Mapping[str, Any] | None) -> RequestFacts:
@@ -33,11 +34,6 @@ def model_in(fields: Mapping[str, Any]) -> str:
     except UnicodeEncodeError:
         return ""
     return model
-
-
-def dicts_in(value: Any) -> list[dict[str, Any]]:
-    """The objects in a list; none if it is no list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _tool_names(fields: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""Ids for calls that came without one."""
+"""Deterministic ids for tool calls that arrived without one."""
 
 import hashlib
 
 
-def made_up_id(prefix: str, answer: str, number: int) -> str:
+def generated_id(prefix: str, answer: str, number: int) -> str:
     """An id that no other turn of a conversation has, and the same answer always gets.
 
     `answer` is what tells this answer from others, its own id above all; `number` is the call's.

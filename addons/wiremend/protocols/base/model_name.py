@@ -14,9 +14,9 @@ def with_model(text: bytes, path: Path, shown_model: str | None) -> bytes:
         return text
     try:
         span = value_span(text, path)
-        given = json_value.read(text[span.start : span.end]) if span is not None else None
+        existing = json_value.read(text[span.start : span.end]) if span is not None else None
     except ValueError:
         return text
-    if span is None or not isinstance(given, str) or given == shown_model:
+    if span is None or not isinstance(existing, str) or existing == shown_model:
         return text
     return text[: span.start] + json_value.write(shown_model) + text[span.end :]

@@ -8,7 +8,7 @@ from typing import Protocol as Interface
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import MendedBody, Mender, StreamContext
+from wiremend.protocols.base.repairer import RepairedBody, Repairer, StreamContext
 from wiremend.protocols.base.tools import (
     ChoiceOfMode,
     ChoiceOfOne,
@@ -139,9 +139,9 @@ class Protocol:
     """The passes over messages and parameters, in order, each with the rule that enables it."""
 
     # Responses
-    make_repairer: Callable[[StreamContext], Mender]
+    make_repairer: Callable[[StreamContext], Repairer]
     """A fresh repairer for one attempt's event stream."""
-    repair_body: Callable[[bytes, StreamContext], MendedBody]
+    repair_body: Callable[[bytes, StreamContext], RepairedBody]
     """What a buffered 2xx body becomes."""
     make_grammar: Callable[[StreamContext], Grammar]
     """A fresh grammar for one event stream."""

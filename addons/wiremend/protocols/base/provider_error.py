@@ -163,8 +163,8 @@ def error_from(fields: Mapping[str, Any], request_id: str = "") -> ProviderError
     error_type = _text(fields.get("type"))
     code = _text(fields.get("code"))
     status = fields.get("status") or fields.get("statusCode")
-    told = bool(message or code or error_type or status)
-    if not told:
+    has_facts = bool(message or code or error_type or status)
+    if not has_facts:
         nested = fields.get("error")
         if isinstance(nested, dict) and nested:
             return error_from(nested, request_id)
@@ -178,7 +178,7 @@ def error_from(fields: Mapping[str, Any], request_id: str = "") -> ProviderError
         retry_after_seconds=_retry_delay(fields.get("details"), message),
         param=fields["param"] if isinstance(fields.get("param"), str) else None,
     )
-    return _unwrapped(error) if told else error
+    return _unwrapped(error) if has_facts else error
 
 
 def make_error(
@@ -273,10 +273,10 @@ def _is_bare_error(value: Mapping[str, Any]) -> bool:
 
 def _message(fields: Mapping[str, Any]) -> str:
     """What the error says, with the words of the provider behind a gateway."""
-    said: Any = next((fields[key] for key in ("message", "msg", "detail") if fields.get(key)), "")
-    if isinstance(said, list | dict):
-        said = json.dumps(said)
-    message = _text(said)
+    text: Any = next((fields[key] for key in ("message", "msg", "detail") if fields.get(key)), "")
+    if isinstance(text, list | dict):
+        text = json.dumps(text)
+    message = _text(text)
     metadata = fields.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     if not isinstance(raw, str) or not raw.strip():

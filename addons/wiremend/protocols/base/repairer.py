@@ -1,9 +1,9 @@
-"""What the engine and a protocol's mender say to each other.
+"""The interface between the engine and a protocol's repairer.
 
-A mender is one protocol's grammar at work on one attempt's event stream:
-`feed` takes each event as it came and says which bytes stand for it and what it means
-to the call; `end` is asked when upstream closed cleanly; `fail` is asked for the bytes
-that end the stream in the protocol's own error.
+A repairer applies one protocol's grammar to one attempt's event stream: `feed` takes each event
+as it came, and returns the bytes that replace it and what it means to the call; `end` is called
+when upstream closed cleanly; `fail` returns the bytes that end the stream in the protocol's own
+error.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from wiremend.rules.rule import Finding
 from wiremend.text.sse import Event
 
 
-class Kind(Enum):
+class EventKind(Enum):
     """What an event means to the life of a call."""
 
     IDLE = "idle"
@@ -34,12 +34,12 @@ class Kind(Enum):
 
 
 @dataclass(slots=True)
-class Mended:
+class Repaired:
     """What one event became."""
 
     data: bytes
-    """The bytes to forward: the event's own, mended ones, several events, or nothing."""
-    kind: Kind
+    """The bytes to forward: the event's own, repaired ones, several events, or nothing."""
+    kind: EventKind
     findings: list[Finding] = field(default_factory=list)
     error: ProviderError | None = None
     """Set exactly when `kind` is ERROR. `data` then ends a stream whose content was shown."""
@@ -47,12 +47,12 @@ class Mended:
 
 @dataclass(frozen=True, slots=True)
 class StreamContext:
-    """What a mender may know of the call besides its stream."""
+    """What a repairer may know of the call besides its stream."""
 
     client: ClientTraits = UNKNOWN_CLIENT
     """What is known about the client; see `wiremend.clients`."""
     shown_model: str | None = None
-    """The model name that the response must bear; None leaves it alone."""
+    """The model name that the response must contain; None leaves it unchanged."""
     model: str = ""
     """The requested model, for events that have to be written from nothing."""
     tool_names: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class StreamContext:
     disabled: frozenset[str] = frozenset()
     """Codes of rules that are switched off."""
     tool_names_by_sent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """The client's name of each tool that went under another one."""
+    """The client's name of each tool that was sent under another name."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
 
@@ -77,7 +77,7 @@ class Decoder(Protocol):
         ...
 
 
-class Mender(Protocol):
+class Repairer(Protocol):
     """One protocol's grammar at work on one event stream."""
 
     def decoder(self) -> Decoder:
@@ -89,11 +89,11 @@ class Mender(Protocol):
         """The answer is whole: its stop reason came, and only the stream's end may be missing."""
         ...
 
-    def feed(self, event: Event) -> Mended:
+    def feed(self, event: Event) -> Repaired:
         """What a complete event becomes. Never raises on any event."""
         ...
 
-    def end(self) -> Mended:
+    def end(self) -> Repaired:
         """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
         ...
 
@@ -103,7 +103,7 @@ class Mender(Protocol):
 
 
 @dataclass(slots=True)
-class MendedBody:
+class RepairedBody:
     """What a buffered 2xx JSON body became."""
 
     data: bytes

@@ -4,10 +4,10 @@ from wiremend.protocols.base import openai_errors, openai_requests
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import request
-from wiremend.protocols.chat.body import mend_body
+from wiremend.protocols.chat.body import repair_body
 from wiremend.protocols.chat.grammar import Grammar
 from wiremend.protocols.chat.history import HISTORY_PASSES
-from wiremend.protocols.chat.stream import ChatMender
+from wiremend.protocols.chat.stream import ChatRepairer
 
 CHAT = Protocol(
     name=WireProtocol.CHAT_COMPLETIONS,
@@ -24,8 +24,8 @@ CHAT = Protocol(
     tool_choice=request.TOOL_CHOICE,
     schema_form=openai_requests.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
-    make_repairer=ChatMender,
-    repair_body=mend_body,
+    make_repairer=ChatRepairer,
+    repair_body=repair_body,
     make_grammar=lambda _: Grammar(),
     error_body=openai_errors.error_envelope,
 )

@@ -1,17 +1,18 @@
-"""Mends a whole chat completion: the answer to a call that does not stream."""
+"""Repairs a whole chat completion: the answer to a call that does not stream."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from wiremend.protocols.base.generated_ids import made_up_id
-from wiremend.protocols.base.model_name import with_model
-from wiremend.protocols.base.provider_error import make_error
-from wiremend.protocols.base.repairer import MendedBody, StreamContext
+from wiremend.protocols.base.body import BodyGrammar, repair_json_body
+from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.generated_ids import generated_id
+from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.chat.errors import error_in
 from wiremend.protocols.chat.grammar import WHOLE_REASONS, finish_reason_of
-from wiremend.rules.rule import BodyPlace, Notes, Rule
+from wiremend.rules.rule import BodyPlace, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Path
+from wiremend.text.json_value import JsonObject, dicts_in, parses
 
 _P = ("chat-completions",)
 
@@ -60,106 +61,91 @@ BODY_ARGUMENTS_BROKEN = Rule(
     '{"message":{"tool_calls":[{"function":{"name":"f","arguments":"{\\"p\\":"}}]},…}',
     '{"error":{"message":"The provider\'s tool call ended inside its JSON arguments.",…}}',
 )
-RULES = (BODY_FINISH_REASON, BODY_ARGUMENTS, BODY_CALL_INCOMPLETE, BODY_ARGUMENTS_BROKEN)
-
-Data = dict[str, Any]
 
 
-def mend_body(body: bytes, context: StreamContext) -> MendedBody:
-    """What a 2xx body becomes; `error` is set when it is one, or is no JSON at all."""
-    try:
-        completion = json_value.read(body)
-    except ValueError:
-        what = "an empty body" if not body.strip() else "a body that is not JSON"
-        message = f"The provider sent {what}."
-        return MendedBody(body, error=make_error(status=502, type="server_error", message=message))
-    error = error_in(completion)
-    if error is not None:
-        return MendedBody(body, error=error)
+def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
+    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    return repair_json_body(_GRAMMAR, body, context)
+
+
+def _repair(completion: Any, _: StreamContext, draft: Draft) -> Any:
+    """Repair a completion in place; None for a body that is none."""
     if not isinstance(completion, dict):
-        return MendedBody(body)
-    if _says_nothing(completion):
-        message = "The provider sent a completion without choices."
-        return MendedBody(body, error=make_error(status=502, type="server_error", message=message))
-    notes = Notes(context.disabled)
-    for number, choice in enumerate(_dicts(completion.get("choices"))):
+        return None
+    if _is_empty(completion):
+        raise ContentLost("The provider sent a completion without choices.")
+    for number, choice in enumerate(dicts_in(completion.get("choices"))):
         path: Path = ("choices", number)
-        _mend_choice(choice, path, str(completion.get("id")), notes)
+        _repair_choice(choice, path, str(completion.get("id")), draft)
         for broken in _broken_arguments(choice):
-            if notes.note(BODY_ARGUMENTS_BROKEN, BodyPlace(path), broken[-60:], "an error"):
-                message = "The provider's tool call ended inside its JSON arguments."
-                error = make_error(status=502, type="server_error", message=message)
-                return MendedBody(body, notes.findings, error)
-    mended = json_value.write(completion) if notes.findings else body
-    return MendedBody(with_model(mended, ("model",), context.shown_model), notes.findings)
+            if draft.note_at(BODY_ARGUMENTS_BROKEN, BodyPlace(path), broken[-60:], "an error"):
+                raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+    return completion
 
 
-def _says_nothing(completion: Data) -> bool:
-    """No choices, and no usage that would prove an answer."""
+_GRAMMAR = BodyGrammar(
+    error_type="server_error",
+    error_in=error_in,
+    repair=_repair,
+    model_path=lambda _: ("model",),
+)
+
+
+def _is_empty(completion: JsonObject) -> bool:
+    """Whether there are no choices, and no usage that would prove an answer."""
     if "choices" not in completion or completion["choices"]:
         return False
     usage = completion.get("usage")
     return not (isinstance(usage, dict) and usage.get("completion_tokens"))
 
 
-def _mend_choice(choice: Data, path: Path, answer_id: str, notes: Notes) -> None:
+def _repair_choice(choice: JsonObject, path: Path, answer_id: str, draft: Draft) -> None:
     message = choice.get("message")
-    calls = _dicts(message.get("tool_calls")) if isinstance(message, dict) else []
+    calls = dicts_in(message.get("tool_calls")) if isinstance(message, dict) else []
     for number, call in enumerate(calls):
-        _mend_call(call, (*path, "message", "tool_calls", number), answer_id, number, notes)
+        _repair_call(call, (*path, "message", "tool_calls", number), answer_id, draft)
     reason = choice.get("finish_reason")
-    better = finish_reason_of(reason) if isinstance(reason, str) else reason
-    if calls and better in (None, "", "stop"):
-        better = "tool_calls"
-    elif not calls and better == "tool_calls":
-        better = "stop"
-    if better != reason and notes.note(
-        BODY_FINISH_REASON, BodyPlace((*path, "finish_reason")), repr(reason), repr(better)
+    replacement = finish_reason_of(reason) if isinstance(reason, str) else reason
+    if calls and replacement in (None, "", "stop"):
+        replacement = "tool_calls"
+    elif not calls and replacement == "tool_calls":
+        replacement = "stop"
+    if replacement != reason and draft.note_at(
+        BODY_FINISH_REASON, BodyPlace((*path, "finish_reason")), repr(reason), repr(replacement)
     ):
-        choice["finish_reason"] = better
+        choice["finish_reason"] = replacement
 
 
-def _mend_call(call: Data, path: Path, answer_id: str, number: int, notes: Notes) -> None:
-    missing: Data = {}
+def _repair_call(call: JsonObject, path: Path, answer_id: str, draft: Draft) -> None:
+    """Fill in a call; the last step of its path is its number."""
+    missing: JsonObject = {}
     if not call.get("id"):
-        missing["id"] = made_up_id("call", answer_id, number)
+        missing["id"] = generated_id("call", answer_id, int(path[-1]))
     if not call.get("type"):
         missing["type"] = "function"
-    if missing and notes.note(
+    if missing and draft.note_at(
         BODY_CALL_INCOMPLETE, BodyPlace(path), f"no {', '.join(missing)}", "filled in"
     ):
         call |= missing
     function = call.get("function")
     if not isinstance(function, dict):
         return
-    arguments = function.get("arguments")
-    if isinstance(arguments, str) and arguments.strip():
+    raw = function.get("arguments")
+    if isinstance(raw, str) and raw.strip():
         return
-    better = json_value.write(arguments).decode() if isinstance(arguments, dict | list) else "{}"
-    if notes.note(
-        BODY_ARGUMENTS,
-        BodyPlace((*path, "function", "arguments")),
-        type(arguments).__name__,
-        "JSON text",
-    ):
-        function["arguments"] = better
+    text = json_value.write(raw).decode() if isinstance(raw, dict | list) else "{}"
+    place = BodyPlace((*path, "function", "arguments"))
+    if draft.note_at(BODY_ARGUMENTS, place, type(raw).__name__, "JSON text"):
+        function["arguments"] = text
 
 
-def _broken_arguments(choice: Data) -> Iterator[str]:
-    """Arguments that are no JSON although the choice is said to be whole."""
+def _broken_arguments(choice: JsonObject) -> Iterator[str]:
+    """Arguments that are not JSON although the choice claims to be whole."""
     reason, message = choice.get("finish_reason"), choice.get("message")
     if not isinstance(reason, str) or reason not in WHOLE_REASONS or not isinstance(message, dict):
         return
-    for call in _dicts(message.get("tool_calls")):
+    for call in dicts_in(message.get("tool_calls")):
         function = call.get("function")
         arguments = function.get("arguments") if isinstance(function, dict) else None
-        if not isinstance(arguments, str) or not arguments.strip():
-            continue
-        try:
-            json_value.read(arguments)
-        except ValueError:
+        if isinstance(arguments, str) and arguments.strip() and not parses(arguments):
             yield arguments
-
-
-def _dicts(value: Any) -> list[Data]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -43,11 +43,11 @@ def error_in(value: Any) -> ProviderError | None:
     base = value.get("base_resp")  # MiniMax
     if isinstance(base, dict) and isinstance(base.get("status_code"), int) and base["status_code"]:
         code = base["status_code"]
-        said = str(base.get("status_msg") or "").strip()
-        message = f"{said or 'The provider reported an error'} ({code})"
+        text = str(base.get("status_msg") or "").strip()
+        message = f"{text or 'The provider reported an error'} ({code})"
         return error_of_text(message, status=STATUS_BY_CODE.get(code, 502))
-    if said := groq_error(value):
-        return error_of_text(said, status=502, type="server_error")
+    if message := groq_error(value):
+        return error_of_text(message, status=502, type="server_error")
     choices = value.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         reason = error_reason(choice) if isinstance(choice, dict) else None
@@ -62,15 +62,15 @@ def groq_error(chunk: Mapping[str, Any]) -> str:
     https://github.com/groq/groq-python, `ChatCompletionChunk.x_groq.error`.
     """
     own = chunk.get("x_groq")
-    said = own.get("error") if isinstance(own, dict) else None
-    return said.strip() if isinstance(said, str) else ""
+    message = own.get("error") if isinstance(own, dict) else None
+    return message.strip() if isinstance(message, str) else ""
 
 
 def error_reason(choice: Mapping[str, Any]) -> str | None:
     """The failure that a choice's finish reasons report, as `ERROR_REASONS` spells it, or None."""
     for key in REASON_KEYS:
-        given = choice.get(key)
-        reason = given.lower().replace("-", "_") if isinstance(given, str) else ""
+        raw = choice.get(key)
+        reason = raw.lower().replace("-", "_") if isinstance(raw, str) else ""
         if reason in ERROR_REASONS:
             return reason
     return None

@@ -48,7 +48,7 @@ def finish_reason_of(given: str) -> str:
 
 
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
+    """Says what is illegal in a stream; shares nothing with the repairer but the tables above."""
 
     def __init__(self) -> None:
         self._ended = False
@@ -168,13 +168,9 @@ class Grammar:
         if not calls and choice not in self._function_called and reason == "tool_calls":
             problems.append("tool_calls without a call")
         if isinstance(reason, str) and reason in WHOLE_REASONS:
-            problems += ["arguments that are not JSON" for call in calls if not _is_json(call)]
+            problems += [
+                "arguments that are not JSON"
+                for call in calls
+                if not json_value.parses(call["arguments"])
+            ]
         return problems
-
-
-def _is_json(call: dict[str, Any]) -> bool:
-    try:
-        json_value.read(call["arguments"])
-    except ValueError:
-        return False
-    return True

@@ -3,10 +3,10 @@
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.gemini import errors, request
-from wiremend.protocols.gemini.body import mend_body
+from wiremend.protocols.gemini.body import repair_body
 from wiremend.protocols.gemini.grammar import Grammar
 from wiremend.protocols.gemini.history import HISTORY_PASSES
-from wiremend.protocols.gemini.stream import GeminiMender
+from wiremend.protocols.gemini.stream import GeminiRepairer
 
 GEMINI = Protocol(
     name=WireProtocol.GEMINI,
@@ -23,8 +23,8 @@ GEMINI = Protocol(
     tool_choice=request.TOOL_CHOICE,
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
-    make_repairer=GeminiMender,
-    repair_body=mend_body,
+    make_repairer=GeminiRepairer,
+    repair_body=repair_body,
     make_grammar=lambda context: Grammar(context.array),
     error_body=errors.error_envelope,
 )

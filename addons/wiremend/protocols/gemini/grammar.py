@@ -85,7 +85,7 @@ _BLANK_LINES = re.compile(rb"[\r\n]*")
 
 
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the mender but the tables above.
+    """Says what is illegal in a stream; shares nothing with the repairer but the tables above.
 
     `array` is for the events of a `json_array.ArrayDecoder`: a stream without `alt=sse`.
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
-from wiremend.protocols.base.facts import dicts_in, model_in
+from wiremend.protocols.base.facts import model_in
 from wiremend.protocols.base.protocol import (
     Endpoints,
     KeyHeader,
@@ -28,6 +28,7 @@ from wiremend.protocols.base.tools import (
     value_at,
 )
 from wiremend.text.json_edits import Path
+from wiremend.text.json_value import dicts_in
 
 ENDPOINTS = Endpoints(
     call=re.compile(r"(?::|%3a)(?:streamG|g)enerateContent\Z", re.IGNORECASE),

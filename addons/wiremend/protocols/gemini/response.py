@@ -1,10 +1,9 @@
-"""Mends one Gemini response object: an event of a stream, or the whole answer."""
+"""Repairs one Gemini response object: an event of a stream, or the whole answer."""
 
 from contextlib import suppress
 from typing import Any
 
-from wiremend.protocols.base.model_name import with_model
-from wiremend.protocols.gemini import rules
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.gemini.grammar import (
     FINISH_REASON_BY_NUMBER,
     FINISH_REASONS,
@@ -12,16 +11,109 @@ from wiremend.protocols.gemini.grammar import (
     UNSET_FINISH_REASON,
     WHOLE_REASON,
 )
-from wiremend.rules.rule import PlacedNotes, Rule
+from wiremend.rules.rule import Rule
 from wiremend.text import json_value
+from wiremend.text.json_edits import Path
+from wiremend.text.json_value import JsonObject, dicts_in
 
-type Response = dict[str, Any]
+_GEMINI = ("gemini",)
+_PYTHON = "googleapis/python-genai 3.4.0"
+_CLI = "google-gemini/gemini-cli 0.61.0"
 
-_LOST = "ended in an error"
-
-
-class ContentLost(Exception):
-    """What the response says cannot be read: the call must end in the protocol's error."""
+FINISH_REASON_EMPTY = Rule(
+    code="S402",
+    name="finish-reason-empty",
+    finds="`finishReason` is empty, null, unspecified or no name in an event that ends nothing.",
+    hurts="Clients take it for the end, or refuse the value.",
+    mends="It is removed.",
+    protocols=_GEMINI,
+    seen=(_PYTHON,),
+    before='{"content":{"parts":[{"text":"Hel"}]},"finishReason":""}',
+    after='{"content":{"parts":[{"text":"Hel"}]}}',
+)
+CONTENT_SHAPE = Rule(
+    code="S403",
+    name="content-shape",
+    finds="`candidates`, `content`, `parts` or a part is null, or one object stands for a list.",
+    hurts="SDKs iterate over it: a validation error or a TypeError ends the turn.",
+    mends=(
+        "Null is removed, one object becomes a list of one; any other type hides content that "
+        "nobody can read, so the stream ends in the protocol's error."
+    ),
+    protocols=_GEMINI,
+    seen=(_PYTHON,),
+    before='"content":{"parts":{"text":"Hi"}}',
+    after='"content":{"parts":[{"text":"Hi"}]}',
+)
+ARGS_NOT_AN_OBJECT = Rule(
+    code="S404",
+    name="args-not-an-object",
+    finds="A function call's `args` is JSON text or null instead of an object.",
+    hurts="SDKs refuse the response, or the tool is called with a string.",
+    mends=(
+        "Text that holds an object becomes that object, null and empty text become {}; "
+        "broken JSON is lost content, so the stream ends in the protocol's error."
+    ),
+    protocols=_GEMINI,
+    seen=(_PYTHON,),
+    before='{"functionCall":{"name":"read","args":"{\\"path\\":\\"a\\"}"}}',
+    after='{"functionCall":{"name":"read","args":{"path":"a"}}}',
+)
+CALL_WITHOUT_NAME = Rule(
+    code="S405",
+    name="call-without-name",
+    finds="A function call has no name.",
+    hurts='The client cannot tell which tool is meant; Gemini CLI calls "generic_tool".',
+    mends=(
+        "If the request offers one tool, that one is meant; with several, the stream ends in the "
+        "protocol's error."
+    ),
+    protocols=_GEMINI,
+    seen=(_CLI,),
+    before='{"functionCall":{"name":"","args":{"city":"Oslo"}}}',
+    after='{"functionCall":{"name":"get_weather","args":{"city":"Oslo"}}}',
+)
+FINISH_REASON_SPELLED = Rule(
+    code="S414",
+    name="finish-reason-misspelled",
+    finds="A `finishReason` in lower case, or the number of its enumeration.",
+    hurts="Clients compare exact names: a cut answer passes for a whole one.",
+    mends="It becomes the name.",
+    protocols=_GEMINI,
+    seen=(_PYTHON,),
+    before='"finishReason":"max_tokens"',
+    after='"finishReason":"MAX_TOKENS"',
+)
+CANDIDATE_INDEX = Rule(
+    code="S415",
+    name="candidate-index",
+    finds="A candidate's index is no number, or two candidates of one event share one.",
+    hurts="Typed clients refuse it; others mix two answers into one.",
+    mends="Text becomes the number, otherwise candidates are numbered by position.",
+    protocols=_GEMINI,
+    before='"candidates":[{"content":{…}},{"content":{…}}]',
+    after='"candidates":[{"content":{…},"index":0},{"content":{…},"index":1}]',
+)
+RESPONSE_IN_A_LIST = Rule(
+    code="S416",
+    name="response-in-a-list",
+    finds="Responses wrapped in a list of their own: `data: [{…}]`.",
+    hurts="SDKs see a response without candidates: an empty answer.",
+    mends="The list is taken off.",
+    protocols=_GEMINI,
+    seen=(_PYTHON,),
+    before='data: [{"candidates":[…]}]\n\n',
+    after='data: {"candidates":[…]}\n\n',
+)
+STREAMED_ARGUMENTS_CUT = Rule(
+    code="S418",
+    name="streamed-arguments-cut",
+    finds="A function call is to go on (`willContinue`), but its candidate says `STOP`.",
+    hurts="The tool runs with half its arguments, or the call is lost.",
+    mends="Content is lost, so the stream ends in the protocol's error.",
+    protocols=_GEMINI,
+    after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
+)
 
 
 def is_response(value: Any) -> bool:
@@ -29,188 +121,177 @@ def is_response(value: Any) -> bool:
     return isinstance(value, dict) and not value.keys().isdisjoint(RESPONSE_KEYS)
 
 
-def unwrapped(value: Response) -> Response:
+def unwrapped(value: JsonObject) -> JsonObject:
     """The response inside Code Assist's wrapper, or the value itself."""
     inner = value.get("response")
     return inner if isinstance(inner, dict) else value
 
 
-def candidates_of(response: Response) -> list[Response]:
+def candidates_of(response: JsonObject) -> list[JsonObject]:
     """Its candidates that are objects."""
-    given = response.get("candidates")
-    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    return dicts_in(response.get("candidates"))
 
 
-def renamed(text: bytes, value: Response, shown_model: str | None) -> bytes:
-    """The JSON text of `value` with only its model's name replaced, if it bears another one."""
-    path = ("modelVersion",) if unwrapped(value) is value else ("response", "modelVersion")
-    return with_model(text, path, shown_model)
+def model_path(value: JsonObject) -> Path:
+    """The path of the model's name."""
+    return ("modelVersion",) if unwrapped(value) is value else ("response", "modelVersion")
 
 
-class ResponseMender:
-    """Puts responses right in place; remembers the function calls that go on in the next one."""
+class ResponseRepairer:
+    """Repairs responses in place; keeps which function calls continue in the next one."""
 
-    def __init__(self, tool_names: tuple[str, ...], notes: PlacedNotes) -> None:
+    def __init__(self, tool_names: tuple[str, ...], draft: Draft) -> None:
         self._tool_names = tool_names
-        self._notes = notes
+        self._draft = draft
         self._calling: set[int] = set()
-        self._is_changed = False
 
-    def mend(self, response: Response) -> bool:
-        """True when the response was changed. Raises ContentLost."""
-        self._is_changed = False
+    def repair(self, response: JsonObject) -> bool:
+        """Repair a response; return whether it was changed. Raises ContentLost."""
+        self._draft.changed = False
         if "candidates" in response:
-            self._mend_list(response, "candidates")
+            self._repair_list(response, "candidates")
             if response and response.keys().isdisjoint(RESPONSE_KEYS):
                 response["candidates"] = []  # its only key that says what it is
-            self._mend_indices(candidates_of(response))
+            self._repair_indices(candidates_of(response))
         for candidate in candidates_of(response):
-            self._mend_candidate(candidate)
+            self._repair_candidate(candidate)
             goes_on = (_index(candidate) or 0) in self._calling
             if goes_on and candidate.get("finishReason") == WHOLE_REASON:
-                self._lose(rules.STREAMED_ARGUMENTS_CUT, "a function call that goes on at STOP")
-        return self._is_changed
+                self._lose(STREAMED_ARGUMENTS_CUT, "a function call that goes on at STOP")
+        return self._draft.changed
 
-    def _mend_list(self, owner: Response, key: str) -> None:
-        """Let a list of objects be one: null is no list, one object is a list of one."""
-        given = owner[key]
-        if given is None:
-            self._remove(rules.CONTENT_SHAPE, owner, key, f"{key}: null")
-        elif isinstance(given, dict):
-            if self._changes(rules.CONTENT_SHAPE, f"{key} is one object", "a list of one"):
-                owner[key] = [given]
-        elif not isinstance(given, list):
-            self._lose(rules.CONTENT_SHAPE, f"{key} is {_kind(given)}")
+    def _repair_list(self, owner: JsonObject, key: str) -> None:
+        """Make a list of objects one: null is removed, one object becomes a list of one."""
+        raw = owner[key]
+        if raw is None:
+            self._remove(CONTENT_SHAPE, owner, key, f"{key}: null")
+        elif isinstance(raw, dict):
+            if self._draft.change(CONTENT_SHAPE, f"{key} is one object", "a list of one"):
+                owner[key] = [raw]
+        elif not isinstance(raw, list):
+            self._lose(CONTENT_SHAPE, f"{key} is {_kind(raw)}")
         else:
-            self._mend_items(owner, key, given)
+            self._repair_items(owner, key, raw)
 
-    def _mend_items(self, owner: Response, key: str, given: list[Any]) -> None:
-        odd = [one for one in given if not isinstance(one, dict)]
+    def _repair_items(self, owner: JsonObject, key: str, raw: list[Any]) -> None:
+        odd = [item for item in raw if not isinstance(item, dict)]
         if not odd:
             return
-        if any(one is not None for one in odd):
-            self._lose(rules.CONTENT_SHAPE, f"{key} holds {_kind(odd[0])}")
-        elif self._changes(rules.CONTENT_SHAPE, f"{key} holds null", "removed"):
-            owner[key] = [one for one in given if one is not None]
+        if any(item is not None for item in odd):
+            self._lose(CONTENT_SHAPE, f"{key} holds {_kind(odd[0])}")
+        elif self._draft.change(CONTENT_SHAPE, f"{key} holds null", "removed"):
+            owner[key] = [item for item in raw if item is not None]
 
-    def _mend_indices(self, candidates: list[Response]) -> None:
+    def _repair_indices(self, candidates: list[JsonObject]) -> None:
         indices = [_index(candidate) for candidate in candidates]
         right = list(range(len(indices)))
         if None not in indices and len(set(indices)) == len(indices):
             right = [index or 0 for index in indices]
-        given = [candidate.get("index") for candidate in candidates]
-        if [index or 0 for index in given] == right and not any(
-            isinstance(index, bool | float | str) for index in given
+        raw = [candidate.get("index") for candidate in candidates]
+        if [index or 0 for index in raw] == right and not any(
+            isinstance(index, bool | float | str) for index in raw
         ):
             return
-        if self._changes(rules.CANDIDATE_INDEX, f"indices {given!r}"[:80], f"{right!r}"[:80]):
+        if self._draft.change(CANDIDATE_INDEX, f"indices {raw!r}"[:80], f"{right!r}"[:80]):
             for candidate, index in zip(candidates, right, strict=True):
                 candidate["index"] = index
 
-    def _mend_candidate(self, candidate: Response) -> None:
+    def _repair_candidate(self, candidate: JsonObject) -> None:
         if "finishReason" in candidate:
-            self._mend_finish_reason(candidate)
+            self._repair_finish_reason(candidate)
         content = candidate.get("content")
         if not isinstance(content, dict):
             if "content" not in candidate:
                 return
             if content is None:
-                self._remove(rules.CONTENT_SHAPE, candidate, "content", "content: null")
+                self._remove(CONTENT_SHAPE, candidate, "content", "content: null")
             else:
-                self._lose(rules.CONTENT_SHAPE, f"content is {_kind(content)}")
+                self._lose(CONTENT_SHAPE, f"content is {_kind(content)}")
             return
         if "parts" in content:
-            self._mend_list(content, "parts")
+            self._repair_list(content, "parts")
         parts = content.get("parts")
         for part in parts if isinstance(parts, list) else ():
             if isinstance(part, dict):
-                self._mend_part(part, _index(candidate) or 0)
+                self._repair_part(part, _index(candidate) or 0)
 
-    def _mend_finish_reason(self, candidate: Response) -> None:
-        given = candidate["finishReason"]
-        name = FINISH_REASON_BY_NUMBER.get(given) if type(given) is int else given
+    def _repair_finish_reason(self, candidate: JsonObject) -> None:
+        raw = candidate["finishReason"]
+        name = FINISH_REASON_BY_NUMBER.get(raw) if type(raw) is int else raw
         if not isinstance(name, str) or name.strip() in ("", UNSET_FINISH_REASON):
-            found = f"finishReason {given!r}"[:80]
-            self._remove(rules.FINISH_REASON_EMPTY, candidate, "finishReason", found)
+            found = f"finishReason {raw!r}"[:80]
+            self._remove(FINISH_REASON_EMPTY, candidate, "finishReason", found)
             return
         if name not in FINISH_REASONS and name.upper() in FINISH_REASONS:
             name = name.upper()
-        if name != given and self._changes(rules.FINISH_REASON_SPELLED, f"{given!r}", name):
+        if name != raw and self._draft.change(FINISH_REASON_SPELLED, f"{raw!r}", name):
             candidate["finishReason"] = name
 
-    def _mend_part(self, part: Response, index: int) -> None:
+    def _repair_part(self, part: JsonObject, index: int) -> None:
         if not isinstance(part.get("text", ""), str | None):
-            self._lose(rules.CONTENT_SHAPE, f"text is {_kind(part['text'])}")
+            self._lose(CONTENT_SHAPE, f"text is {_kind(part['text'])}")
         call = part.get("functionCall")
         if isinstance(call, dict):
-            self._mend_call(call, index)
+            self._repair_call(call, index)
         elif call is not None:
-            self._lose(rules.CONTENT_SHAPE, f"functionCall is {_kind(call)}")
+            self._lose(CONTENT_SHAPE, f"functionCall is {_kind(call)}")
 
-    def _mend_call(self, call: Response, index: int) -> None:
+    def _repair_call(self, call: JsonObject, index: int) -> None:
         name = call.get("name")
         goes_on = index in self._calling and not name
         if not (isinstance(name, str) and name.strip()) and not goes_on:
-            self._mend_name(call)
+            self._repair_name(call)
         if call.get("willContinue") is True:
             self._calling.add(index)
         else:
             self._calling.discard(index)
         if not isinstance(call.get("args", {}), dict):
-            self._mend_args(call)
+            self._repair_args(call)
 
-    def _mend_name(self, call: Response) -> None:
+    def _repair_name(self, call: JsonObject) -> None:
         if len(self._tool_names) != 1:
-            self._lose(rules.CALL_WITHOUT_NAME, "a function call without a name")
-        elif self._changes(rules.CALL_WITHOUT_NAME, "no name", self._tool_names[0]):
+            self._lose(CALL_WITHOUT_NAME, "a function call without a name")
+        elif self._draft.change(CALL_WITHOUT_NAME, "no name", self._tool_names[0]):
             call["name"] = self._tool_names[0]
 
-    def _mend_args(self, call: Response) -> None:
-        given = call["args"]
-        better: Any = None
-        if given is None or (isinstance(given, str) and not given.strip()):
-            better = {}
-        elif isinstance(given, str):
+    def _repair_args(self, call: JsonObject) -> None:
+        raw = call["args"]
+        replacement: Any = None
+        if raw is None or (isinstance(raw, str) and not raw.strip()):
+            replacement = {}
+        elif isinstance(raw, str):
             with suppress(ValueError):
-                better = json_value.read(given)
-        if not isinstance(better, dict):
-            what = "broken JSON text" if isinstance(given, str) else _kind(given)
-            self._lose(rules.ARGS_NOT_AN_OBJECT, f"args is {what}")
-        elif self._changes(rules.ARGS_NOT_AN_OBJECT, f"args is {_kind(given)}", "an object"):
-            call["args"] = better
+                replacement = json_value.read(raw)
+        if not isinstance(replacement, dict):
+            what = "broken JSON text" if isinstance(raw, str) else _kind(raw)
+            self._lose(ARGS_NOT_AN_OBJECT, f"args is {what}")
+        elif self._draft.change(ARGS_NOT_AN_OBJECT, f"args is {_kind(raw)}", "an object"):
+            call["args"] = replacement
 
-    # Noting what was done
-
-    def _changes(self, rule: Rule, found: str, done: str) -> bool:
-        is_on = self._notes.note(rule, found, done)
-        self._is_changed = self._is_changed or is_on
-        return is_on
-
-    def _remove(self, rule: Rule, owner: Response, key: str, found: str) -> None:
-        if self._changes(rule, found, "removed"):
+    def _remove(self, rule: Rule, owner: JsonObject, key: str, found: str) -> None:
+        if self._draft.change(rule, found, "removed"):
             del owner[key]
 
     def _lose(self, rule: Rule, found: str) -> None:
-        """Content is lost, unless the rule is off and the client is to see for itself."""
-        if self._notes.note(rule, found, _LOST):
-            raise ContentLost(f"The provider sent a response that cannot be read: {found}.")
+        message = f"The provider sent a response that cannot be read: {found}."
+        self._draft.lose(rule, found, message)
 
 
-def _index(candidate: Response) -> int | None:
-    """The index that it means, or None when it means none."""
-    given = candidate.get("index")
-    if given is None:
+def _index(candidate: JsonObject) -> int | None:
+    """The candidate's index; 0 where it is missing, None where it cannot be read."""
+    raw = candidate.get("index")
+    if raw is None:
         return 0
-    if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 6:
-        return int(given)
-    if isinstance(given, float) and given.is_integer() and 0 <= given < 1_000_000:
-        return int(given)
-    is_right = isinstance(given, int) and not isinstance(given, bool) and given >= 0
-    return given if is_right else None
+    if isinstance(raw, str) and raw.isascii() and raw.isdigit() and len(raw) < 6:
+        return int(raw)
+    if isinstance(raw, float) and raw.is_integer() and 0 <= raw < 1_000_000:
+        return int(raw)
+    is_right = isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0
+    return raw if is_right else None
 
 
 def _kind(value: Any) -> str:
-    """What a value is, in JSON's own words."""
+    """The JSON type of a value."""
     names = {str: "a string", bool: "a boolean", list: "a list", dict: "an object"}
     if value is None:
         return "null"

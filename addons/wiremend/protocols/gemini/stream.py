@@ -1,82 +1,113 @@
-"""Mends a Gemini stream of either framing, event by event.
+"""Repairs a Gemini stream of either framing, event by event.
 
-What the rules are called and why they exist stands in gemini_rules.py; what is done to one
-response object, in gemini_response.py. Here are the two framings, the errors, and the question
-whether the stream is complete.
+The framings are handled in `data_lines` and `array`, one response object in `response`.
 """
 
-import re
-from typing import Any
+from typing import Any, ClassVar
 
-from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
-from wiremend.protocols.base.repairer import Decoder, Kind, Mended, StreamContext
-from wiremend.protocols.gemini import rules
-from wiremend.protocols.gemini.errors import error_envelope, error_event
+from wiremend.protocols.base.event_repairer import EventRepairer, FrameRules
+from wiremend.protocols.base.provider_error import ProviderError, read_error
+from wiremend.protocols.base.repairer import Decoder, EventKind, StreamContext
+from wiremend.protocols.gemini.array import AFTER_THE_END, ArrayElements
+from wiremend.protocols.gemini.data_lines import DataLines
+from wiremend.protocols.gemini.errors import error_envelope
 from wiremend.protocols.gemini.grammar import BARE_CANDIDATE_KEYS
 from wiremend.protocols.gemini.response import (
-    ContentLost,
-    Response,
-    ResponseMender,
+    RESPONSE_IN_A_LIST,
+    ResponseRepairer,
     candidates_of,
     is_response,
-    renamed,
+    model_path,
     unwrapped,
 )
-from wiremend.protocols.gemini.rules import RULES
-from wiremend.rules.rule import EventPlace, PlacedNotes, Rule
-from wiremend.text import json_value, sse
-from wiremend.text.json_array import ArrayDecoder
+from wiremend.rules.rule import Rule
+from wiremend.text import sse
+from wiremend.text.json_edits import Path
+from wiremend.text.json_value import JsonObject
 
-__all__ = ["RULES", "GeminiMender"]
+_GEMINI = ("gemini",)
+_PYTHON = "googleapis/python-genai 3.4.0"
+_CLI = "google-gemini/gemini-cli 0.61.0"
 
-_DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
-_LINE_ENDS_IN_TEXT = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
+FOREIGN_FRAME = Rule(
+    code="S406",
+    name="foreign-frame",
+    finds="Data that is neither a response nor an error: plain text, frames of other tools.",
+    hurts="Clients fail on it: JSON or schema errors kill the turn.",
+    mends="It is dropped.",
+    protocols=_GEMINI,
+    seen=("anomalyco/opencode#36428",),
+    before='data: {"tool":"search_files","status":"running"}\n\n',
+)
+BROKEN_EVENT = Rule(
+    code="S407",
+    name="broken-event",
+    finds="An event's JSON does not parse.",
+    hurts="Clients fail, or lose what it said.",
+    mends="Content is lost, so the stream ends in the protocol's error.",
+    protocols=_GEMINI,
+    before='data: {"candidates":[{"content":{"parts":[{"te\n\n',
+    after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
+)
+FINISH_REASON_MISSING = Rule(
+    code="S408",
+    name="finish-reason-missing",
+    finds="The stream ends and a candidate has no finish reason.",
+    hurts='"Model stream ended without a finish reason": Gemini CLI asks for the turn again.',
+    mends="Nothing proves that it is complete, so it ends in the protocol's error.",
+    protocols=_GEMINI,
+    seen=("google-gemini/gemini-cli#8073", "google-gemini/gemini-cli#7861", _CLI),
+    after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
+)
+DONE_MARKER = Rule(
+    code="S411",
+    name="done-marker",
+    finds="`[DONE]`, the end of another protocol's stream.",
+    hurts="SDKs parse it as a response and fail.",
+    mends="It is dropped; a Gemini stream just ends.",
+    protocols=_GEMINI,
+    seen=(_PYTHON,),
+    before="data: [DONE]\n\n",
+)
+EMPTY_FRAME = Rule(
+    code="S412",
+    name="empty-frame",
+    finds="A `data:` line with nothing in it.",
+    hurts="SDKs parse the empty text as JSON and fail.",
+    mends="It is dropped.",
+    protocols=_GEMINI,
+    seen=(_PYTHON,),
+    before="data: \n\n",
+)
 
 
-class EventDecoder(sse.Decoder):
-    """Server-sent events, and JSON that stands there bare: so Google's servers write an error."""
+class GeminiRepairer(EventRepairer):
+    """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
 
-    def feed(self, data: bytes) -> list[sse.Event]:
-        """The events that `data` completes; see `sse.Decoder.feed`."""
-        return [_with_bare_json(event) for event in super().feed(data)]
-
-    def end(self) -> list[sse.Event]:
-        """What was left without a blank line; see `sse.Decoder.end`.
-
-        Half a line is data, too, if of no use: nothing may be glued to it. Half a CRLF is whole.
-        """
-        events = [_with_bare_json(event) for event in super().end()]
-        for event in events:
-            if event.data is None and event.raw.strip(b"\r\n"):
-                event.data = b""
-            if not event.complete and event.raw.endswith(b"\r"):
-                event.raw += b"\n"
-        return events
-
-
-class GeminiMender:
-    """One attempt's stream; see `wiremend.protocols.base.repairer.Mender`."""
+    frames = FrameRules(
+        after_the_end=AFTER_THE_END,
+        foreign_frame=FOREIGN_FRAME,
+        broken_event=BROKEN_EVENT,
+        done_marker=DONE_MARKER,
+        empty_frame=EMPTY_FRAME,
+        empty=(b"",),
+    )
+    error_type: ClassVar[str] = "UNAVAILABLE"
 
     def __init__(self, context: StreamContext) -> None:
-        self._context = context
-        self._notes = PlacedNotes(context.disabled)
-        self._responses = ResponseMender(context.tool_names, self._notes)
-        self._events = 0
+        super().__init__(context)
+        self._framing = (
+            ArrayElements(self._draft) if context.array else DataLines(self._draft, context.client)
+        )
+        self._responses = ResponseRepairer(context.tool_names, self._draft)
         self._has_begun = False
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._is_blocked = False
-        self._error: ProviderError | None = None
-        # The array: elements that came, elements that were passed on, and its end, which is
-        # withheld until the verdict: nothing can be added behind it.
-        self._elements = 0
-        self._shown = 0
-        self._closing = b""
-        self._is_past_array = False
 
     def __repr__(self) -> str:
         begun, finished = sorted(self._begun), sorted(self._finished)
-        return f"GeminiMender(event={self._events}, begun={begun}, finished={finished})"
+        return f"GeminiRepairer(event={self._events}, begun={begun}, finished={finished})"
 
     @property
     def complete(self) -> bool:
@@ -85,215 +116,95 @@ class GeminiMender:
             return False
         return self._is_blocked or (bool(self._finished) and self._begun <= self._finished)
 
+    @property
+    def message_at_end(self) -> str:
+        """The message for a stream that ended early."""
+        missing = "its finish reason" if self._has_begun else "its first event"
+        return f"The stream ended before {missing}."
+
+    def close(self) -> bool:
+        """Close the array. A stream without every finish reason is not complete."""
+        if self.complete:
+            self._draft.out.append(self._framing.closing())
+            return True
+        if self._has_begun:
+            found = "the end without a finish reason"
+            self._draft.note(FINISH_REASON_MISSING, found, "ended in an error")
+        return False
+
+    def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
+        """The error in an event, or in one of a list of responses."""
+        values = value if isinstance(value, list) else [value]
+        return next(filter(None, map(read_error, values)), None)
+
+    def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
+        """Keep an event that the SDKs read as an error."""
+        if _is_native(value, error):
+            self.pass_event(event)
+            self._draft.out.append(self._framing.closing_of_error())
+        else:
+            super().report_error(event, value, kind, error)
+
+    def error_event(self, error: ProviderError) -> bytes:
+        """The bytes that end the stream in this error, in its framing."""
+        return self._framing.last_error(error_envelope(error))
+
+    def model_path(self, value: Any) -> Path | None:
+        """Every response contains the model's name."""
+        return model_path(value)
+
+    def is_cut(self, event: sse.Event, text: bytes) -> bool:
+        """Whether data that is not JSON is a broken response."""
+        return text[:1] in (b"{", b"[")
+
+    def quote(self, data: bytes) -> str:
+        """Findings show no content."""
+        return f"{len(data)} bytes"
+
     def decoder(self) -> Decoder:
         """A decoder of server-sent events, or of one JSON array's elements."""
-        return ArrayDecoder() if self._context.array else EventDecoder()
+        return self._framing.decoder()
 
-    def feed(self, event: sse.Event) -> Mended:
-        """What one event becomes."""
-        self._events += 1
-        self._notes.enter(EventPlace(self._events))
-        if self._error is not None:
-            if event.data is not None:
-                self._notes.note(rules.AFTER_THE_END, f"{len(event.data)} bytes", "dropped")
-            return Mended(b"", Kind.IDLE, self._notes.findings)
-        if event.data is None:
-            return self._without_data(event)
-        if self._context.array:
-            self._elements += 1
-        else:
-            event = self._on_data_lines(event, event.data)
-        return self._with_data(event, event.data or b"")
+    def framed(self, event: sse.Event) -> sse.Event:
+        """An event in the framing that the client can read."""
+        return self._framing.framed(event)
 
-    def end(self) -> Mended:
-        """TERMINAL when every candidate has its finish reason, else the protocol's error."""
-        self._notes.enter(EventPlace(self._events))
-        if self._error is not None:
-            return Mended(b"", Kind.ERROR, error=self._error)
-        if self.complete:
-            closing = self._closing
-            if self._context.array and not closing:
-                is_on = self._notes.note(
-                    rules.ARRAY_PUNCTUATION, "the array is not closed", "closed"
-                )
-                closing = b"]" if is_on else b""
-            return Mended(closing, Kind.TERMINAL, self._notes.findings)
-        if not self._has_begun:
-            return self._ended_in_error("The stream ended before its first event.")
-        return self._ended_in_error(
-            "The stream ended before its finish reason.",
-            rules.FINISH_REASON_MISSING,
-            "the end without a finish reason",
-        )
+    def pass_without_data(self, event: sse.Event) -> None:
+        """Write an event without data."""
+        self.put(self._framing.without_data(event))
 
-    def fail(self, error: ProviderError) -> bytes:
-        """The bytes that end the stream in this error, in its framing."""
-        if not self._context.array:
-            return error_event(error)
-        return (b",\r\n" if self._shown else b"[") + error_envelope(error) + b"]"
+    def pass_event(self, event: sse.Event) -> None:
+        """Write an event with its own data."""
+        self.put(self._framing.written(event, [event.data or b""]))
 
-    # The framing
-
-    def _without_data(self, event: sse.Event) -> Mended:
-        if not self._context.array:
-            return Mended(self._data_lines_of(event.raw), Kind.IDLE, self._notes.findings)
-        if not self._closing and b"]" not in event.raw:
-            return Mended(event.raw, Kind.IDLE)
-        if self._closing:
-            return self._after_the_array(event.raw)
-        self._closing = event.raw
-        if self._elements and event.raw.strip() != b"]":
-            found = f"{event.raw.strip()!r} at the end"
-            if self._notes.note(rules.ARRAY_PUNCTUATION, found, "mended"):
-                self._closing = b"]"
-        return Mended(b"", Kind.IDLE, self._notes.findings)
-
-    def _after_the_array(self, raw: bytes) -> Mended:
-        """White space stays; from the first other byte on nothing does. Found once."""
-        text = raw.lstrip()
-        if not self._is_past_array:
-            self._closing += raw[: len(raw) - len(text)]
-            if text and self._notes.note(rules.AFTER_THE_END, "text after the array", "dropped"):
-                self._is_past_array = True
-            else:
-                self._closing += text
-        return Mended(b"", Kind.IDLE, self._notes.findings)
-
-    def _on_data_lines(self, event: sse.Event, data: bytes) -> sse.Event:
-        """The same event on lines that the official SDKs read."""
-        raw = event.raw
-        if not _DATA_LINES.fullmatch(raw):
-            if _is_bare_json(raw):
-                if self._notes.note(rules.OTHER_LINES, "bare JSON", "put on a data line"):
-                    data = b" ".join(data.splitlines())
-                    raw = sse.encode(data)
-            else:
-                raw = self._data_lines_of(raw)
-        whole_event = self._context.client.whole_event
-        if (
-            whole_event is not None
-            and not whole_event.fullmatch(raw)
-            and self._notes.note(rules.SEVERAL_LINES, "several lines", "put on one")
-        ):
-            data = self._on_one_line(data)
-            raw = sse.encode(data)
-        return event if raw is event.raw else sse.Event(raw, event.type, data)
-
-    def _data_lines_of(self, raw: bytes) -> bytes:
-        """The data lines and the blank line of an event, less the lines that rules drop."""
-        kept: list[bytes] = []
-        for line in sse.split_lines(raw):
-            content = line.rstrip(b"\r\n")
-            name, value = sse.read_field(content)
-            if not content or line.startswith(b"data: "):
-                kept.append(line)
-            elif line == sse.BYTE_ORDER_MARK:
-                if not self._notes.note(rules.OTHER_LINES, "a byte order mark", "dropped"):
-                    kept.append(line)
-            elif line.startswith(b":"):
-                if not self._notes.note(rules.COMMENT, f"{len(content)} bytes", "dropped"):
-                    kept.append(line)
-            elif name != b"data":
-                found = f"a line `{name[:20].decode('utf-8', 'replace')}:`"
-                if not self._notes.note(rules.OTHER_LINES, found, "dropped"):
-                    kept.append(line)
-            elif self._notes.note(rules.OTHER_LINES, "`data:` without its space", "`data: `"):
-                kept.append(b"data: " + value + line[len(content) :])
-            else:
-                kept.append(line)
-        return sse.join_lines(kept)
-
-    def _on_one_line(self, data: bytes) -> bytes:
-        """The same JSON text on one line, whatever a client takes for a line end."""
-        data = data.replace(b"\n", b" ")
-        for character, escaped in _LINE_ENDS_IN_TEXT.items():
-            data = data.replace(character.encode(), escaped)
-        return data
-
-    def _written(self, event: sse.Event, texts: list[bytes]) -> bytes:
-        """The event's bytes with these JSON texts in place of its data; none drops it."""
-        if self._context.array:
-            return b"".join(self._placed(event, text) for text in texts)
-        if texts == [event.data]:
-            return event.raw
-        if len(texts) == 1:
-            return self._readable(event, texts[0])
-        return b"".join(sse.encode(self._on_one_line(text)) for text in texts)
-
-    def _readable(self, event: sse.Event, text: bytes) -> bytes:
-        """The event's bytes with this JSON text, on one line if the client needs that."""
-        raw = sse.with_data(event, text)
-        whole_event = self._context.client.whole_event
-        if whole_event is None or whole_event.fullmatch(raw):
-            return raw
-        return sse.with_data(event, self._on_one_line(text))
-
-    def _placed(self, event: sse.Event, text: bytes) -> bytes:
-        """One element with the bracket or comma that its place in the array asks for."""
-        before = event.raw[: len(event.raw) - len(event.data or b"")]
-        is_first = self._shown == 0
-        self._shown += 1
-        came = before.strip()
-        if came != (b"[" if self._elements == 1 else b","):
-            if not self._notes.note(
-                rules.ARRAY_PUNCTUATION, f"{came!r} before an element", "mended"
-            ):
-                return before + text
-        elif came == (b"[" if is_first else b","):
-            return before + text
-        return (b"[" if is_first else b",\r\n") + text
-
-    # What the data says
-
-    def _with_data(self, event: sse.Event, data: bytes) -> Mended:
-        text = data.strip()
-        if not text:
-            return self._dropped(event, rules.EMPTY_FRAME, "no data")
-        if text == b"[DONE]":
-            return self._dropped(event, rules.DONE_MARKER, "[DONE]")
-        try:
-            value = json_value.read(data)
-        except ValueError:
-            if text[:1] not in (b"{", b"["):
-                return self._dropped(event, rules.FOREIGN_FRAME, f"{len(text)} bytes of text")
-            return self._ended_in_error(
-                "The provider sent an event that is not valid JSON.",
-                rules.BROKEN_EVENT,
-                f"{len(text)} bytes that do not parse",
-            )
+    def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
+        """Write what the responses in an event become."""
         values = value if isinstance(value, list) else [value]
-        error = next(filter(None, map(read_error, values)), None)
-        if error is not None:
-            return self._reported(event, value, error)
         if value == {}:
-            return Mended(self._written(event, [data]), Kind.IDLE, self._notes.findings)
-        if not values or not all(is_response(one) for one in values):
-            return self._dropped(event, rules.FOREIGN_FRAME, _what(value))
-        if values is value and not self._notes.note(
-            rules.RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
+            self.pass_event(event)
+            return EventKind.IDLE
+        if not values or not all(is_response(item) for item in values):
+            return self.foreign(event, _what(value))
+        if values is value and not self._draft.note(
+            RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
         ):
-            return Mended(self._written(event, [data]), Kind.CONTENT, self._notes.findings)
-        try:
-            return self._mended(event, values, data if values is not value else None)
-        except ContentLost as lost:
-            return self._ended_in_error(str(lost))
-
-    def _mended(self, event: sse.Event, values: list[Response], data: bytes | None) -> Mended:
-        """The event with its responses mended; `data` is the JSON text of the only one."""
+            self.pass_event(event)
+            return EventKind.CONTENT
         self._has_begun = True
-        kind = Kind.IDLE
+        meaning = EventKind.IDLE
         texts: list[bytes] = []
-        for value in values:
-            response = unwrapped(value)
-            is_changed = self._responses.mend(response)
-            self._note(response)
-            text = json_value.write(value) if is_changed or data is None else data
-            texts.append(renamed(text, value, self._context.shown_model))
-            if kind is not Kind.CONTENT:
-                kind = _kind_of(response)
-        return Mended(self._written(event, texts), kind, self._notes.findings)
+        for item in values:
+            response = unwrapped(item)
+            is_changed = self._responses.repair(response)
+            self._remember(response)
+            texts.append(self.text_of(event, item, changed=is_changed or values is value))
+            if meaning is not EventKind.CONTENT:
+                meaning = _kind_of(response)
+        self.put(self._framing.written(event, texts))
+        return meaning
 
-    def _note(self, response: Response) -> None:
+    def _remember(self, response: JsonObject) -> None:
+        """Keep which candidates have begun and finished."""
         feedback = response.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._is_blocked = True
@@ -304,41 +215,19 @@ class GeminiMender:
             if candidate.get("finishReason"):
                 self._finished.add(index)
 
-    def _dropped(self, event: sse.Event, rule: Rule, found: str) -> Mended:
-        if self._notes.note(rule, found, "dropped"):
-            return Mended(b"", Kind.IDLE, self._notes.findings)
-        return Mended(self._written(event, [event.data or b""]), Kind.IDLE, self._notes.findings)
 
-    # Errors
-
-    def _reported(self, event: sse.Event, value: Any, error: ProviderError) -> Mended:
-        self._error = error
-        if _is_native(value, error):
-            ending = self._written(event, [event.data or b""])
-            ending += b"]" if self._context.array else b""
-        else:
-            ending = self.fail(error)
-        return Mended(ending, Kind.ERROR, self._notes.findings, error)
-
-    def _ended_in_error(self, message: str, rule: Rule | None = None, found: str = "") -> Mended:
-        if rule is not None:
-            self._notes.note(rule, found, "ended in an error")
-        self._error = make_error(status=502, type="UNAVAILABLE", message=message)
-        return Mended(self.fail(self._error), Kind.ERROR, self._notes.findings, self._error)
-
-
-def _kind_of(response: Response) -> Kind:
+def _kind_of(response: JsonObject) -> EventKind:
     """Metadata is idle, a candidate that has nothing yet is preamble, the rest is content."""
     feedback = response.get("promptFeedback")
     if isinstance(feedback, dict) and feedback.get("blockReason"):
-        return Kind.CONTENT
+        return EventKind.CONTENT
     if not response.get("candidates"):
-        return Kind.IDLE
+        return EventKind.IDLE
     is_bare = all(_is_bare(candidate) for candidate in candidates_of(response))
-    return Kind.PREAMBLE if is_bare else Kind.CONTENT
+    return EventKind.PREAMBLE if is_bare else EventKind.CONTENT
 
 
-def _is_bare(candidate: Response) -> bool:
+def _is_bare(candidate: JsonObject) -> bool:
     content = candidate.get("content", {})
     return (
         candidate.keys() <= BARE_CANDIDATE_KEYS
@@ -361,18 +250,8 @@ def _is_native(value: Any, error: ProviderError) -> bool:
     )
 
 
-def _is_bare_json(raw: bytes) -> bool:
-    return raw.lstrip()[:1] in (b"{", b"[")
-
-
-def _with_bare_json(event: sse.Event) -> sse.Event:
-    if event.data is None and _is_bare_json(event.raw):
-        event.data = event.raw.strip()
-    return event
-
-
 def _what(value: Any) -> str:
-    """What a foreign value is, without what it says."""
+    """What a foreign value is, without its content."""
     if not isinstance(value, dict):
         return f"a {type(value).__name__}"
     return "an object with " + ", ".join(sorted(value)[:5])[:80]

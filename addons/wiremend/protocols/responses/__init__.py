@@ -4,10 +4,10 @@ from wiremend.protocols.base import openai_errors, openai_requests
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.responses import request
-from wiremend.protocols.responses.body import mend_body
+from wiremend.protocols.responses.body import repair_body
 from wiremend.protocols.responses.grammar import Grammar
 from wiremend.protocols.responses.history import HISTORY_PASSES
-from wiremend.protocols.responses.stream import ResponsesMender
+from wiremend.protocols.responses.stream import ResponsesRepairer
 
 RESPONSES = Protocol(
     name=WireProtocol.RESPONSES,
@@ -24,8 +24,8 @@ RESPONSES = Protocol(
     tool_choice=request.TOOL_CHOICE,
     schema_form=openai_requests.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
-    make_repairer=ResponsesMender,
-    repair_body=mend_body,
+    make_repairer=ResponsesRepairer,
+    repair_body=repair_body,
     make_grammar=lambda _: Grammar(),
     error_body=openai_errors.error_envelope,
 )

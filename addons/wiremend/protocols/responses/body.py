@@ -1,19 +1,19 @@
-"""Mends a whole Responses object: the answer to a call that does not stream."""
+"""Repairs a whole Responses object: the answer to a call that does not stream."""
 
 from typing import Any
 
 import orjson
 
-from wiremend.protocols.base.model_name import with_model
-from wiremend.protocols.base.provider_error import error_from, make_error, read_error
-from wiremend.protocols.base.repairer import MendedBody, StreamContext
+from wiremend.protocols.base.body import BodyGrammar, repair_json_body
+from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
+from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, WITH_STATUS
 from wiremend.protocols.responses.items import new_id
-from wiremend.protocols.responses.usage import mended_usage
-from wiremend.protocols.responses.writer import is_json
-from wiremend.rules.rule import BodyPlace, Notes, Rule, start_of
-from wiremend.text import json_value
+from wiremend.protocols.responses.usage import repaired_usage
+from wiremend.rules.rule import BodyPlace, Rule
 from wiremend.text.json_edits import Path
+from wiremend.text.json_value import JsonObject, objects, parses
 
 _P = ("responses",)
 
@@ -68,117 +68,108 @@ BODY_USAGE = Rule(
     before='{"usage":{"input_tokens":10,"output_tokens":2}}',
     after='{"usage":{"input_tokens":10,"output_tokens":2,"total_tokens":12}}',
 )
-RULES = (
-    BODY_OUTPUT_NULL,
-    BODY_ARGUMENTS,
-    BODY_ARGUMENTS_BROKEN,
-    BODY_ITEM_INCOMPLETE,
-    BODY_USAGE,
-)
 
 
-def mend_body(body: bytes, context: StreamContext) -> MendedBody:
-    """What a 2xx body becomes; `error` is set when it is one, or is no JSON at all."""
-    try:
-        response = json_value.read(body)
-    except ValueError:
-        what = f"a body that is no JSON: {start_of(body)!r}" if body.strip() else "an empty body"
-        message = f"The provider sent {what}."
-        return MendedBody(body, error=make_error(status=502, type="server_error", message=message))
-    if not isinstance(response, dict) or not _is_response(response):
-        return MendedBody(body, error=read_error(response))
-    if response.get("status") == "failed":
-        given = response.get("error")
-        return MendedBody(
-            body, error=error_from(given) if isinstance(given, dict) else make_error()
-        )
-    if response.get("error") and response.get("status") not in ("completed", "incomplete"):
-        return MendedBody(body, error=read_error(response))
-    return _BodyMender(context).mend(body, response)
+def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
+    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    return repair_json_body(_GRAMMAR, body, context)
 
 
-def _is_response(value: dict[str, Any]) -> bool:
+def _error_in(value: Any) -> ProviderError | None:
+    if not _is_response(value):
+        return read_error(value)
+    error, status = value.get("error"), value.get("status")
+    if status == "failed":
+        return error_from(error) if isinstance(error, dict) else make_error()
+    return read_error(value) if error and status not in ("completed", "incomplete") else None
+
+
+def _is_response(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
     return value.get("object") == "response" or ("object" not in value and "output" in value)
 
 
-class _BodyMender:
-    """One body's findings."""
+def _repair(response: Any, context: StreamContext, draft: Draft) -> Any:
+    """Repair a response in place; None for a body that is none."""
+    if not _is_response(response):
+        return None
+    if response.get("output") is None and draft.note_at(
+        BODY_OUTPUT_NULL, BodyPlace(("output",)), "null", "[]"
+    ):
+        response["output"] = []
+    is_cut = response.get("status") == "incomplete"
+    for path, item in objects(response.get("output"), ("output",)):
+        if isinstance(item.get("type"), str):
+            identity = new_id(item["type"], str(response.get("id")), int(path[-1]))
+            _fill(item, path, identity, context.tool_names, draft)
+            _repair_call(item, path, draft, is_cut=is_cut)
+    usage = repaired_usage(response.get("usage"))
+    if usage not in (None, response.get("usage")) and draft.note_at(
+        BODY_USAGE, BodyPlace(("usage",)), "counts missing", "filled in"
+    ):
+        response["usage"] = usage
+    return response
 
-    def __init__(self, context: StreamContext) -> None:
-        self._context = context
-        self._notes = Notes(context.disabled)
 
-    def mend(self, body: bytes, response: dict[str, Any]) -> MendedBody:
-        """What the response becomes, or the error that it stands for."""
-        if response.get("output") is None and self._notes.note(
-            BODY_OUTPUT_NULL, BodyPlace(("output",)), "null", "[]"
+_GRAMMAR = BodyGrammar(
+    error_type="server_error",
+    error_in=_error_in,
+    repair=_repair,
+    model_path=lambda _: ("model",),
+)
+
+
+def _fill(
+    item: JsonObject, path: Path, identity: str, tool_names: tuple[str, ...], draft: Draft
+) -> None:
+    """Fill in what an item lacks, what a call passes aside."""
+    for key, type in ITEM_FIELDS.get(item["type"], {}).items():
+        if key == CALL_TEXT.get(item["type"]) or (
+            isinstance(item.get(key), type) and (item[key] or type is list)
         ):
-            response["output"] = []
-        output = response.get("output")
-        is_cut = response.get("status") == "incomplete"
-        for number, item in enumerate(output if isinstance(output, list) else []):
-            if not isinstance(item, dict) or not isinstance(item.get("type"), str):
-                continue
-            path: Path = ("output", number)
-            self._fill(item, path, new_id(item["type"], str(response.get("id")), number))
-            if not self._mend_call(item, path, is_cut):
-                message = "The provider's tool call has no name, or broken JSON arguments."
-                error = make_error(status=502, type="server_error", message=message)
-                return MendedBody(body, self._notes.findings, error)
-        usage = mended_usage(response.get("usage"))
-        if usage not in (None, response.get("usage")) and self._notes.note(
-            BODY_USAGE, BodyPlace(("usage",)), "counts missing", "filled in"
-        ):
-            response["usage"] = usage
-        mended = json_value.write(response) if self._notes.findings else body
-        shown = self._context.shown_model
-        return MendedBody(with_model(mended, ("model",), shown), self._notes.findings)
-
-    def _fill(self, item: dict[str, Any], path: Path, identity: str) -> None:
-        for key, type in ITEM_FIELDS.get(item["type"], {}).items():
-            if key == CALL_TEXT.get(item["type"]) or (
-                isinstance(item.get(key), type) and (item[key] or type is list)
-            ):
-                continue
-            value: Any = [] if type is list else self._known(key, item, identity)
-            rule = BODY_OUTPUT_NULL if type is list else BODY_ITEM_INCOMPLETE
-            if value is not None and self._notes.note(
-                rule, BodyPlace((*path, key)), "nothing", repr(value)
-            ):
-                item[key] = value
-        if (
-            item["type"] in WITH_STATUS
-            and not item.get("status")
-            and self._notes.note(
-                BODY_ITEM_INCOMPLETE, BodyPlace((*path, "status")), "nothing", "completed"
-            )
-        ):
-            item["status"] = "completed"
-
-    def _known(self, key: str, item: dict[str, Any], identity: str) -> str | None:
-        if key == "name":
-            names = self._context.tool_names
-            return names[0] if len(names) == 1 else None
-        if key == "call_id":
-            return str(item.get("id") or identity)
-        return "assistant" if key == "role" else identity
-
-    def _mend_call(self, item: dict[str, Any], path: Path, is_cut: bool) -> bool:
-        """Write a call's arguments as text; False when the call cannot be used."""
-        key = CALL_TEXT.get(item["type"])
-        if key is None:
-            return True
-        if not item.get("name"):
-            return False
-        value = item.get(key)
+            continue
+        value = [] if type is list else _value_of(key, item, identity, tool_names)
+        rule = BODY_OUTPUT_NULL if type is list else BODY_ITEM_INCOMPLETE
         place = BodyPlace((*path, key))
-        if not isinstance(value, str) or (not value and key == "arguments"):
-            nothing = "{}" if key == "arguments" else ""
-            better = orjson.dumps(value).decode() if value else nothing
-            if self._notes.note(BODY_ARGUMENTS, place, type(value).__name__, "JSON text"):
-                item[key] = better
-            return True
-        if key == "input" or is_cut or item.get("status") == "incomplete" or is_json(value):
-            return True
-        self._notes.note(BODY_ARGUMENTS_BROKEN, place, value[-60:], "an error")
-        return False
+        if value is not None and draft.note_at(rule, place, "nothing", repr(value)):
+            item[key] = value
+    if (
+        item["type"] in WITH_STATUS
+        and not item.get("status")
+        and draft.note_at(
+            BODY_ITEM_INCOMPLETE, BodyPlace((*path, "status")), "nothing", "completed"
+        )
+    ):
+        item["status"] = "completed"
+
+
+def _value_of(key: str, item: JsonObject, identity: str, tool_names: tuple[str, ...]) -> Any:
+    """The value of a missing field; None for a name that is not known."""
+    if key == "name":
+        return tool_names[0] if len(tool_names) == 1 else None
+    if key == "call_id":
+        return str(item.get("id") or identity)
+    return "assistant" if key == "role" else identity
+
+
+def _repair_call(item: JsonObject, path: Path, draft: Draft, *, is_cut: bool) -> None:
+    """Write what a call passes as text. Raises ContentLost for a call that cannot be used."""
+    key = CALL_TEXT.get(item["type"])
+    if key is None:
+        return
+    message = "The provider's tool call has no name, or broken JSON arguments."
+    if not item.get("name") and draft.is_on(BODY_ITEM_INCOMPLETE):
+        raise ContentLost(message)
+    raw = item.get(key)
+    place = BodyPlace((*path, key))
+    if not isinstance(raw, str) or (not raw and key == "arguments"):
+        nothing = "{}" if key == "arguments" else ""
+        text = orjson.dumps(raw).decode() if raw else nothing
+        if draft.note_at(BODY_ARGUMENTS, place, type(raw).__name__, "JSON text"):
+            item[key] = text
+        return
+    if key == "input" or is_cut or item.get("status") == "incomplete" or parses(raw):
+        return
+    if draft.note_at(BODY_ARGUMENTS_BROKEN, place, raw[-60:], "an error"):
+        raise ContentLost(message)

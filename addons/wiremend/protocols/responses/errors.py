@@ -53,11 +53,11 @@ def error_event(
 
     `response` is the response object as far as it is known.
     """
-    told = client_error(error, before_output=before_output)
+    worded = client_error(error, before_output=before_output)
     failed = {
         **response_object(response),
         "status": "failed",
-        "error": {"code": told.code, "message": told.message},
+        "error": {"code": worded.code, "message": worded.message},
         "incomplete_details": None,
     }
     event = {"type": FAILED, "sequence_number": sequence_number, "response": failed}

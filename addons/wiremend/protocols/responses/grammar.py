@@ -20,9 +20,10 @@ Vercel AI SDK skips events that lack the ids below, a call that is done without 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeGuard
+from typing import Any
 
 from wiremend.text import json_value, sse
+from wiremend.text.json_value import is_integer
 
 CREATED = "response.created"
 LIFECYCLE = frozenset({CREATED, "response.queued", "response.in_progress"})
@@ -169,13 +170,8 @@ USAGE_DETAILS: Mapping[str, str] = {
 """Codex requires all of these as integers where their object is there at all."""
 
 
-def is_count(value: Any) -> TypeGuard[int]:
-    """A JSON integer; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the mender but the tables above."""
+    """Says what is illegal in a stream; shares nothing with the repairer but the tables above."""
 
     def __init__(self) -> None:
         self._ended = False
@@ -223,7 +219,7 @@ class Grammar:
 
     def _sequence(self, data: dict[str, Any]) -> list[str]:
         number = data.get("sequence_number")
-        if not is_count(number):
+        if not is_integer(number):
             return ["an event without a sequence number"]
         if number <= self._number:
             return [f"sequence number {number} after {self._number}"]
@@ -286,14 +282,14 @@ class Grammar:
         if not isinstance(item, dict) or not isinstance(item.get("type"), str):
             return ["an added item without a type"]
         problems = []
-        if not is_count(index) or index != len(self._items):
+        if not is_integer(index) or index != len(self._items):
             problems.append(f"item {index!r} instead of {len(self._items)}")
         self._items.append(_OpenItem(item["type"]))
         return problems + _field_problems(item)
 
     def _open_item(self, data: dict[str, Any], what: str) -> "_OpenItem | str":
         index = data.get("output_index")
-        if not is_count(index) or not 0 <= index < len(self._items):
+        if not is_integer(index) or not 0 <= index < len(self._items):
             return f"{what} of item {index!r}, which was not added"
         item = self._items[index]
         return f"{what} of item {index}, which is done" if item.is_done else item
@@ -354,7 +350,7 @@ class _OpenItem:
         self, data: dict[str, Any], kind: str, belongs: ItemEvent, family: PartFamily
     ) -> list[str]:
         parts, index = self._parts[family], data.get(family.index)
-        if not is_count(index):
+        if not is_integer(index):
             return [f"{kind} without {family.index}"]
         if kind == family.added:
             part = data.get("part")
@@ -391,10 +387,12 @@ def _usage_problems(usage: Any) -> list[str]:
         return []
     if not isinstance(usage, dict):
         return ["usage that is no object"]
-    problems = [f"usage without {key}" for key in USAGE_COUNTS if not is_count(usage.get(key))]
+    problems = [f"usage without {key}" for key in USAGE_COUNTS if not is_integer(usage.get(key))]
     for key, count in USAGE_DETAILS.items():
         details = usage.get(key)
-        if details is not None and not (isinstance(details, dict) and is_count(details.get(count))):
+        if details is not None and not (
+            isinstance(details, dict) and is_integer(details.get(count))
+        ):
             problems.append(f"usage with {key} without {count}")
     return problems
 

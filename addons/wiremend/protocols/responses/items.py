@@ -1,6 +1,6 @@
-"""What a Responses stream has shown of its output items so far, and what can be told from it.
+"""The output items of a Responses stream, as far as they were streamed.
 
-It only remembers and answers; the mender decides.
+It keeps what came and answers questions about it; it changes no event.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,9 @@ from wiremend.protocols.responses.grammar import (
     PART_TEXT,
     SUMMARY,
     PartFamily,
-    is_count,
 )
+from wiremend.text.json_value import JsonObject, is_integer
 
-Data = dict[str, Any]
 PARTED = {"message": ("content", CONTENT), "reasoning": ("summary", SUMMARY)}
 """Items that have parts: the field that lists them, and how they are framed."""
 _ID_PREFIXES = {
@@ -38,7 +37,7 @@ class Part:
     """One part of a message's content or of a reasoning item's summary."""
 
     number: int
-    added: Data
+    added: JsonObject
     fragments: list[str] = field(default_factory=list)
     whole: str | None = None
     """Its text as a done event repeated it."""
@@ -56,7 +55,7 @@ class Part:
             return self.whole
         return "".join(self.fragments) or str(self.added.get(PART_TEXT.get(self.type, "")) or "")
 
-    def final(self) -> Data:
+    def final(self) -> JsonObject:
         """The part as it stands when it is done."""
         key = PART_TEXT.get(self.type)
         return {**self.added, key: self.text} if key else self.added
@@ -66,7 +65,7 @@ class Part:
 class Item:
     """One output item as far as it was streamed."""
 
-    added: Data
+    added: JsonObject
     """Its fields when it was added."""
     ordinal: int
     """How many items came before it."""
@@ -76,7 +75,7 @@ class Item:
     """The `output_index` that the client knows; None while it is withheld."""
     is_ours: bool = False
     """Whether its beginning was written because the provider's had not come."""
-    done: Data | None = None
+    done: JsonObject | None = None
     fragments: list[str] = field(default_factory=list)
     whole: str | None = None
     """What a call passes, as a done event repeated it."""
@@ -90,7 +89,7 @@ class Item:
 
     @property
     def id(self) -> str:
-        """The id that its events bear; empty without one."""
+        """The id in its events; empty without one."""
         identity = self.added.get("id")
         return identity if isinstance(identity, str) else ""
 
@@ -115,12 +114,12 @@ class Item:
             return bool(parts) and all(part.is_done or part.whole is not None for part in parts)
         return self.type in CALL_TEXT and self.whole is not None and self.number is not None
 
-    def streamed(self, key: str) -> list[Data]:
+    def streamed(self, key: str) -> list[JsonObject]:
         """The parts that were streamed for this list of the item."""
         name, family = PARTED.get(self.type, ("", CONTENT))
         return [part.final() for part in self.parts.get(family, ())] if name == key else []
 
-    def snapshot(self, status: str) -> Data:
+    def snapshot(self, status: str) -> JsonObject:
         """The item as it stands."""
         final = {**self.added, "status": status}
         for key in ("content", "summary"):
@@ -137,17 +136,17 @@ class Item:
                 if not part.is_done:
                     yield family, part
 
-    def add_part(self, family: PartFamily, part: Data, source: Any) -> Part:
+    def add_part(self, family: PartFamily, part: JsonObject, source: Any) -> Part:
         """Remember a new part, whatever number the provider gave it."""
         parts = self.parts.setdefault(family, [])
         parts.append(Part(len(parts), part))
-        if is_count(source):
+        if is_integer(source):
             self.parts_by_source[family, source] = parts[-1]
         return parts[-1]
 
     def part_of(self, family: PartFamily, source: Any, type: str) -> Part | None:
         """The part that an event means; `type` is empty where any type will do."""
-        if is_count(source):
+        if is_integer(source):
             part = self.parts_by_source.get((family, source))
             return part if part is not None and type in ("", part.type) else None
         fitting = [part for part in self.parts.get(family, ()) if type in ("", part.type)]
@@ -171,11 +170,11 @@ class Items:
         """Whether the client knows of any."""
         return self._shown > 0
 
-    def add(self, added: Data, source: Any, *, is_ours: bool = False) -> Item:
+    def add(self, added: JsonObject, source: Any, *, is_ours: bool = False) -> Item:
         """Remember a new item; it takes over the index, and the id, from any older one."""
         item = Item(added, len(self.all), source, is_ours=is_ours)
         self.all.append(item)
-        if is_count(source):
+        if is_integer(source):
             self._by_key[source, item.type] = item
         self.name(item)
         return item
@@ -191,20 +190,22 @@ class Items:
         self._shown += 1
         return item.number
 
-    def twin(self, given: Data, source: Any) -> Item | None:
+    def duplicate_of(self, added: JsonObject, source: Any) -> Item | None:
         """The item that this one, which is being added, repeats: an open one, or one of ours."""
-        identity, types = given.get("id"), (given["type"],)
+        identity, types = added.get("id"), (added["type"],)
         item = self._find(identity, types) if isinstance(identity, str) else None
-        if item is None and not identity and is_count(source):
+        if item is None and not identity and is_integer(source):
             item = self._find(source, types)
             if item is not None and not item.is_untouched:
                 return None
         if item is None or item.source != source or (item.done is not None and not item.is_ours):
             return None
-        known = item.added.get("call_id")
-        return item if known == given.get("call_id") or item.number is None else None
+        call_id = item.added.get("call_id")
+        return item if call_id == added.get("call_id") or item.number is None else None
 
-    def owner(self, data: Data, types: tuple[str, ...], *, is_shown: bool = False) -> Item | None:
+    def owner(
+        self, data: JsonObject, types: tuple[str, ...], *, is_shown: bool = False
+    ) -> Item | None:
         """The item of one of these types (of any, if none is given) that an event means.
 
         With `is_shown`, an event that names no item means none that the client does not know of.
@@ -212,7 +213,7 @@ class Items:
         inner = data.get("item")
         identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
         source = data.get("output_index")
-        by_source = self._find(source, types) if is_count(source) else None
+        by_source = self._find(source, types) if is_integer(source) else None
         if by_source is not None and by_source.id == identity:
             return by_source  # broken streams also use one id for several items
         by_id = self._find(identity, types) if isinstance(identity, str) else None
@@ -220,7 +221,7 @@ class Items:
             return by_id
         if by_source is not None:
             return by_source if by_source.done is None or not identity else None
-        if identity or is_count(source):
+        if identity or is_integer(source):
             return None
         fitting = [
             item
@@ -236,7 +237,7 @@ class Items:
         found = [item for type in known if (item := self._by_key.get((key, type)))]
         return max(found, key=lambda item: item.ordinal, default=None)
 
-    def final_of(self, item: Item, output: list[Data]) -> Data | None:
+    def final_of(self, item: Item, output: list[JsonObject]) -> JsonObject | None:
         """The item as the terminal event's output shows it, if it surely does."""
         for key in ("id", "call_id"):
             if identity := item.added.get(key):
@@ -255,12 +256,12 @@ class Items:
         rivals = [other for other in self.all if other.type == item.type and other.done is None]
         return dict(free[0]) if len(free) == 1 and len(rivals) == 1 else None
 
-    def done(self) -> list[Data]:
+    def done(self) -> list[JsonObject]:
         """The items that are done, in the client's order."""
         shown = [item for item in self.all if item.number is not None and item.done is not None]
         return [item.done for item in sorted(shown, key=lambda item: item.number or 0) if item.done]
 
-    def unfinished(self) -> list[Data]:
+    def unfinished(self) -> list[JsonObject]:
         """The items that the client knows of and that are not done, as they stand."""
         return [
             item.snapshot("incomplete")
@@ -274,13 +275,13 @@ def new_id(type: str, response_id: str, ordinal: int) -> str:
     return f"{_ID_PREFIXES.get(type, 'item')}_{response_id.removeprefix('resp_')}_{ordinal}"
 
 
-def shell_of(final: Data) -> Data:
+def opening_of(final: JsonObject) -> JsonObject:
     """The item as it was when it was added, before any of its content."""
-    shell = dict(final)
-    if "status" in shell:
-        shell["status"] = "in_progress"
+    opening = dict(final)
+    if "status" in opening:
+        opening["status"] = "in_progress"
     if final.get("type") in PARTED:
-        shell[PARTED[final["type"]][0]] = []
+        opening[PARTED[final["type"]][0]] = []
     if key := CALL_TEXT.get(str(final.get("type"))):
-        shell[key] = ""
-    return shell
+        opening[key] = ""
+    return opening

@@ -1,11 +1,11 @@
-"""Mends a Responses event stream, event by event.
+"""Repairs a Responses event stream: the events of the response as a whole.
 
-What the rules are called and why they exist stands in responses_rules.py. This file reads the
-events and minds the response as a whole; responses_item_events.py minds its output items.
+The events of output items are handled in `item_events` and `inner_events`.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
+from wiremend.protocols.base.event_repairer import DONE, EventRepairer, FrameRules
 from wiremend.protocols.base.provider_error import (
     ProviderError,
     error_from,
@@ -13,9 +13,9 @@ from wiremend.protocols.base.provider_error import (
     make_error,
     read_error,
 )
-from wiremend.protocols.base.repairer import Kind, Mended, StreamContext
-from wiremend.protocols.responses import rules
-from wiremend.protocols.responses.errors import error_event, response_object
+from wiremend.protocols.base.repairer import EventKind, StreamContext
+from wiremend.protocols.responses.disposition import Disposition
+from wiremend.protocols.responses.errors import error_event
 from wiremend.protocols.responses.grammar import (
     COMPLETE,
     COMPLETED,
@@ -26,359 +26,335 @@ from wiremend.protocols.responses.grammar import (
     LIFECYCLE,
     OWN_FIELDS,
     PREAMBLE,
-    UNFINISHED,
     UNNUMBERED,
 )
-from wiremend.protocols.responses.item_events import Fate, ItemEvents
-from wiremend.protocols.responses.items import Data
-from wiremend.protocols.responses.rules import RULES
-from wiremend.protocols.responses.usage import mended_usage, no_usage
-from wiremend.protocols.responses.writer import Unmendable, Writer
-from wiremend.rules.rule import Rule, start_of
-from wiremend.text import json_value, sse
+from wiremend.protocols.responses.item_events import ItemEvents
+from wiremend.protocols.responses.response import ResponseObject, items_in
+from wiremend.protocols.responses.writer import Writer
+from wiremend.rules.rule import Rule
+from wiremend.text import sse
+from wiremend.text.json_edits import Path
+from wiremend.text.json_value import JsonObject
 
-__all__ = ["RULES", "ResponsesMender"]
+_P = ("responses",)
+
+CREATED_MISSING = Rule(
+    code="S302",
+    name="created-missing",
+    finds="The stream begins without `response.created`.",
+    hurts="SDK accumulators raise: they expect it first.",
+    mends="One is written.",
+    protocols=_P,
+    before='{"type":"response.in_progress", …}',
+    after='{"type":"response.created", …}, {"type":"response.in_progress", …}',
+)
+CREATED_REPEATED = Rule(
+    code="S303",
+    name="created-repeated",
+    finds="A second `response.created` arrives.",
+    hurts="Accumulators begin anew and lose what came before.",
+    mends="It is dropped.",
+    protocols=_P,
+    before='{"type":"response.created", …}, {"type":"response.created", …}',
+    after='{"type":"response.created", …}',
+)
+COMPLETED_MISSING = Rule(
+    code="S309",
+    name="completed-missing",
+    finds="The stream ends without a terminal event although every item is whole.",
+    hurts='"stream closed before response.completed"; the client asks again up to five times.',
+    mends="`response.completed` is written with the streamed items. An answer that ends with "
+    "reasoning, or inside an item, is not whole: error.",
+    protocols=_P,
+    seen=("openai/codex#41340", "router-for-me/CLIProxyAPI#1407"),
+    before='{"type":"response.output_item.done", …}',
+    after='{"type":"response.output_item.done", …}, {"type":"response.completed", …}',
+)
+KEEPALIVE_FRAME = Rule(
+    code="S312",
+    name="keepalive-frame",
+    finds='`{"type":"keepalive"}` and `{"type":"ping"}` frames.',
+    hurts="openai-node, openai-java and Vercel's xAI provider break on them.",
+    mends="A blank line takes their place.",
+    protocols=_P,
+    seen=("openai/openai-node#1964", "vercel/ai#20575"),
+    before='data: {"type":"keepalive","sequence_number":5}',
+    after="(a blank line)",
+)
+AFTER_THE_END = Rule(
+    code="S314",
+    name="after-the-end",
+    finds="Events follow the terminal event: pings with costs, `[DONE]`.",
+    hurts="SDKs throw.",
+    mends="They are dropped.",
+    protocols=_P,
+    seen=("fawney19/Aether#774",),
+    before='{"type":"response.completed", …}, {"type":"ping","cost":"0.1"}',
+    after='{"type":"response.completed", …}',
+)
+FOREIGN_FRAME = Rule(
+    code="S315",
+    name="foreign-frame",
+    finds="Data that is no event of this protocol and no error.",
+    hurts="`invalid_union` kills the turn.",
+    mends="It is dropped.",
+    protocols=_P,
+    seen=("anomalyco/opencode#36428",),
+    before='{"tool":"search_files","label":"*","status":"running"}',
+)
+BROKEN_EVENT = Rule(
+    code="S316",
+    name="broken-event",
+    finds="An event's JSON does not parse, or it has lost its type.",
+    hurts="Clients fail, or skip it and lose content.",
+    mends="Content is lost: the stream ends in the protocol's error.",
+    protocols=_P,
+    before='{"type":"response.output_text.delta","del',
+    after='{"type":"response.failed", …}',
+)
+EVENT_LINE = Rule(
+    code="S320",
+    name="event-line",
+    finds="The `event:` line is missing or contradicts the type in the data.",
+    hurts="Clients that dispatch on the event's name miss it and repeat the whole turn.",
+    mends="The line names the type that the data has.",
+    protocols=_P,
+    before='event: message\ndata: {"type":"response.completed", …}',
+    after='event: response.completed\ndata: {"type":"response.completed", …}',
+)
+TYPE_MISSING = Rule(
+    code="S321",
+    name="type-missing",
+    finds="The data has no `type`, but the `event:` line has.",
+    hurts="Clients that parse the data skip the event or fail.",
+    mends="The type is put into the data.",
+    protocols=_P,
+    before='event: response.output_text.delta\ndata: {"delta":"Hi", …}',
+    after='event: response.output_text.delta\ndata: {"delta":"Hi", …, '
+    '"type":"response.output_text.delta"}',
+)
+EMPTY_FRAME = Rule(
+    code="S322",
+    name="empty-frame",
+    finds="`data:` with nothing in it, or with `{}`.",
+    hurts="The official SDK fails to parse nothing; others miss the type.",
+    mends="It is dropped.",
+    protocols=_P,
+    before="data: {}",
+)
 
 
-class ResponsesMender:
-    """One attempt's stream; see `wiremend.protocols.base.repairer.Mender`."""
+class ResponsesRepairer(EventRepairer):
+    """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
+
+    frames = FrameRules(
+        after_the_end=AFTER_THE_END,
+        foreign_frame=FOREIGN_FRAME,
+        broken_event=BROKEN_EVENT,
+        done_marker=FOREIGN_FRAME,
+        empty_frame=EMPTY_FRAME,
+        empty=(b"", b"{}"),
+        keepalive_frame=KEEPALIVE_FRAME,
+        keepalives=KEEPALIVES,
+        event_line=EVENT_LINE,
+        type_missing=TYPE_MISSING,
+        notes_once=True,
+    )
+    error_type: ClassVar[str] = "server_error"
 
     def __init__(self, context: StreamContext) -> None:
-        self._context = context
-        self._writer = Writer(context)
-        self._item_events = ItemEvents(context, self._writer)
+        super().__init__(context)
+        self._writer = Writer(self._draft)
+        self._response = ResponseObject(context, self._draft)
+        self._item_events = ItemEvents(context, self._draft, self._writer, self._response)
         self._items = self._item_events.items
         self._began = False
-        self._has_unread = False
-        """Text came that is no JSON: it may have told of a failure."""
-        self._response: Data = {}
-        """The response object as far as the client has seen it."""
-        self._verdict: Kind | None = None
-        self._error: ProviderError | None = None
 
     def __repr__(self) -> str:
-        state = self._verdict.value if self._verdict else "open"
-        return f"ResponsesMender({state}, event={self._writer.events}, items={len(self._items)})"
+        state = self._ended.value if self._ended else "open"
+        return f"ResponsesRepairer({state}, event={self._events}, items={len(self._items)})"
 
     @property
     def complete(self) -> bool:
         """Never before the terminal event: another item may begin at any time."""
         return False
 
-    def decoder(self) -> sse.Decoder:
-        """Server-sent events."""
-        return sse.Decoder()
-
-    def feed(self, event: sse.Event) -> Mended:
-        """What one event becomes."""
-        self._writer.events += 1
-        self._writer.start()
-        if event.data is None:
-            return Mended(b"" if self._verdict else event.raw, Kind.IDLE)
-        if self._verdict is not None:
-            # Switched off or not: nothing may follow the end.
-            self._writer.notes.note(rules.AFTER_THE_END, start_of(event.data), "dropped", once="")
-            return self._writer.mended(Kind.IDLE)
-        try:
-            return self._feed_data(event, event.data)
-        except Unmendable as unmendable:
-            return self._failed(str(unmendable))
-
-    def end(self) -> Mended:
-        """`response.completed` where every item is whole, else the protocol's error."""
-        self._writer.start()
-        if self._verdict is not None:
-            return Mended(b"", self._verdict, error=self._error)
-        try:
-            is_whole = self._item_events.is_whole and not self._has_unread
-            if is_whole and self._writer.notes.note(
-                rules.COMPLETED_MISSING, "the end after the last item", f"{COMPLETED} added"
-            ):
-                return self._complete_at_end()
-        except Unmendable as unmendable:
-            return self._failed(str(unmendable))
+    @property
+    def message_at_end(self) -> str:
+        """The message for a stream that ended early."""
         if not self._began:
-            return self._failed("The stream ended before its first event.")
-        return self._failed(f"The stream ended before its terminal event ({COMPLETED}).")
+            return "The stream ended before its first event."
+        return f"The stream ended before its terminal event ({COMPLETED})."
 
-    def fail(self, error: ProviderError) -> bytes:
-        """`response.failed`, after `response.created` if the client has not had that."""
-        if self._verdict is Kind.TERMINAL:
-            return b""
-        self._verdict, self._error = Kind.ERROR, error
-        self._writer.start()
-        if not self._began:
-            self._begin({})
-        self._write_failed(error)
-        return b"".join(self._writer.out)
-
-    # Reading an event
-
-    def _feed_data(self, event: sse.Event, raw: bytes) -> Mended:
-        if raw.strip() in (b"", b"{}"):
-            return self._without(event, rules.EMPTY_FRAME, "nothing in it")
-        try:
-            data = json_value.read(raw)
-        except ValueError:
-            return self._not_json(event, raw)
-        kind = data.get("type") if isinstance(data, dict) else None
-        kind = kind if isinstance(kind, str) and kind and kind.isprintable() else None
-        error = _error_in(event, data, kind)
-        if error is not None:
-            return self._reported(event, data if isinstance(data, dict) else {}, kind, error)
-        if not isinstance(data, dict):
-            return self._without(event, rules.FOREIGN_FRAME, start_of(raw))
-        if kind is None and event.type.startswith("response."):
-            self._writer.change(rules.TYPE_MISSING, "data without a type", event.type)
-            kind = data["type"] = event.type
-            error = _error_in(event, data, kind)
-            if error is not None:
-                return self._reported(event, data, kind, error)
-        if kind is None:
-            if data.keys() & OWN_FIELDS:
-                message = "The provider sent an event without a type."
-                self._writer.lose(rules.BROKEN_EVENT, "an event without a type", message)
-            return self._without(event, rules.FOREIGN_FRAME, start_of(raw))
-        if kind in KEEPALIVES:
-            return self._without(event, rules.KEEPALIVE_FRAME, start_of(raw), b"\n")
-        if kind in UNNUMBERED:
-            return Mended(event.raw, Kind.PREAMBLE)
-        if not kind.startswith("response."):
-            return Mended(event.raw, Kind.CONTENT)
-        return self._known(event, data, kind)
-
-    def _not_json(self, event: sse.Event, raw: bytes) -> Mended:
-        if event.type == "error":
-            text = raw.decode("utf-8", "replace").strip()
-            return self._reported(event, {}, None, error_of_text(text))
-        if raw.lstrip()[:1] in (b"{", b'"') or event.type.startswith("response."):
-            message = "The provider sent an event that is not valid JSON."
-            self._writer.lose(rules.BROKEN_EVENT, start_of(raw), message)
-        self._has_unread |= raw.strip() != b"[DONE]"
-        return self._without(event, rules.FOREIGN_FRAME, start_of(raw))
-
-    def _without(self, event: sse.Event, rule: Rule, found: str, instead: bytes = b"") -> Mended:
-        done = "a blank line" if instead else "dropped"
-        is_on = self._writer.notes.note(rule, found, done)
-        return Mended(instead if is_on else event.raw, Kind.IDLE, self._writer.notes.findings)
-
-    def _known(self, event: sse.Event, data: Data, kind: str) -> Mended:
-        if kind in COMPLETE:
-            self._complete(data, kind)
-            self._writer.send(event, data, kind)
-            self._verdict = Kind.TERMINAL
-            return self._writer.mended(Kind.TERMINAL)
-        if kind in LIFECYCLE:
-            fate = self._lifecycle(data, kind)
-        else:
-            if kind in ITEM_EVENTS or data.keys() & OWN_FIELDS:
-                self._ensure_began(data)  # an event of tomorrow may well come first
-            fate = self._item_events.feed(data, kind)
-        if fate is Fate.SENT:
-            self._writer.send(event, data, kind)
-            return self._writer.mended(Kind.PREAMBLE if kind in PREAMBLE else Kind.CONTENT)
-        if self._items.any_shown and self._writer.out:
-            return self._writer.mended(Kind.CONTENT)
-        # What is withheld is progress all the same, but it can still be taken back.
-        is_idle = fate is Fate.DROPPED and not self._writer.out
-        return self._writer.mended(Kind.IDLE if is_idle else Kind.PREAMBLE)
-
-    # Errors
-
-    def _reported(
-        self, event: sse.Event, data: Data, kind: str | None, error: ProviderError
-    ) -> Mended:
-        if kind == FAILED and _is_told(data):
-            self._ensure_began(data)
-            self._mend_response(data, kind)
-            self._writer.send(event, data, kind)
-        elif (
-            kind == "error" and not self._context.client.reads_only_failed_event and _says_why(data)
+    def close(self) -> bool:
+        """Add `response.completed` where every item is whole."""
+        is_whole = self._item_events.is_whole and not self._has_unread
+        if not is_whole or not self._draft.note(
+            COMPLETED_MISSING, "the end after the last item", f"{COMPLETED} added"
         ):
-            self._writer.send(event, data, kind)
-        else:
-            if not self._began:
-                self._begin({})
-            self._write_failed(error)
-        self._verdict, self._error = Kind.ERROR, error
-        return Mended(b"".join(self._writer.out), Kind.ERROR, self._writer.notes.findings, error)
+            return False
+        self._item_events.settle([])
+        self._writer.write(self._response.completed(self._items.done()))
+        return True
 
-    def _failed(self, message: str) -> Mended:
-        error = make_error(status=502, type="server_error", message=message)
+    def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
+        """The error that an event reports; a field called `error` is none by itself."""
+        response = value.get("response") if isinstance(value, dict) else None
+        inner = response.get("error") if isinstance(response, dict) else None
+        if kind == FAILED or (
+            kind in COMPLETE
+            and isinstance(response, dict)
+            and response.get("status") == "failed"
+            and isinstance(inner, dict)
+        ):
+            inner = inner or value.get("error")
+            if isinstance(inner, str):
+                return error_of_text(inner)
+            return error_from(inner) if isinstance(inner, dict) and inner else make_error()
+        if kind == "response.error":
+            return read_error(value) or error_from(value)
+        if kind and kind != "error" and ("." in kind or not value.get("error")):
+            return None
+        error = read_error(value)
+        if error is None and event.type == "error":
+            error = error_from(value) if isinstance(value, dict) and value else make_error()
+        return error
+
+    def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
+        """Keep an event that the client reads as an error."""
+        ignores_error_events = self._context.client.reads_only_failed_event
+        if kind == FAILED and _has_code_and_message(value):
+            self._ensure_began(value)
+            self._response.repair(value, kind)
+            self._send(event, value, kind)
+        elif kind == "error" and _has_message(value) and not ignores_error_events:
+            self._send(event, value, kind)
+        else:
+            super().report_error(event, value, kind, error)
+
+    def error_event(self, error: ProviderError) -> bytes:
+        """`response.failed`, after `response.created` if the client has not had that."""
         if not self._began:
             self._begin({})
-        self._write_failed(error)
-        self._verdict, self._error = Kind.ERROR, error
-        return Mended(b"".join(self._writer.out), Kind.ERROR, self._writer.notes.findings, error)
-
-    def _write_failed(self, error: ProviderError) -> None:
+        fields = self._response.fields
         # The instructions are long, and the client wrote them.
-        shown = {key: self._response[key] for key in self._response if key != "instructions"}
+        shown = {key: fields[key] for key in fields if key != "instructions"}
         shown["output"] = self._items.done()
         self._writer.number += 1
         before_output = not self._items.any_shown
-        self._writer.out.append(
-            error_event(error, shown, self._writer.number, before_output=before_output)
-        )
+        return error_event(error, shown, self._writer.number, before_output=before_output)
 
-    # The response object
+    def names_an_event(self, line: str) -> bool:
+        """Whether an `event:` line can stand for a missing type."""
+        return line.startswith("response.")
 
-    def _lifecycle(self, data: Data, kind: str) -> Fate:
+    def is_cut(self, event: sse.Event, text: bytes) -> bool:
+        """Whether data that is not JSON is a broken event."""
+        return text[:1] in (b"{", b'"') or self.names_an_event(event.type)
+
+    def read_done(self, event: sse.Event) -> EventKind:
+        """`[DONE]` belongs to another protocol; it is no event, whatever its line claims."""
+        if event.type == "error" or self.names_an_event(event.type):
+            return self.read_text(event, DONE)
+        return super().read_done(event)
+
+    def model_path(self, value: Any) -> Path | None:
+        """Lifecycle events contain the model's name."""
+        return ("response", "model") if "response" in value else None
+
+    def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
+        """Write what an event of the protocol becomes; types that are not known pass."""
+        if not kind:
+            return self._read_untyped(event, value)
+        if kind in UNNUMBERED:
+            self.pass_event(event)
+            return EventKind.PREAMBLE
+        if not kind.startswith("response."):
+            self.pass_event(event)
+            return EventKind.CONTENT
+        if kind in COMPLETE:
+            self._complete(value, kind)
+            self._send(event, value, kind)
+            return EventKind.TERMINAL
+        if kind in LIFECYCLE:
+            disposition = self._lifecycle(value, kind)
+        else:
+            if kind in ITEM_EVENTS or value.keys() & OWN_FIELDS:
+                self._ensure_began(value)  # a type that is not known yet may come first
+            disposition = self._item_events.feed(value, kind)
+        if disposition is Disposition.SENT:
+            self._send(event, value, kind)
+            return EventKind.PREAMBLE if kind in PREAMBLE else EventKind.CONTENT
+        if self._items.any_shown and self._draft.out:
+            return EventKind.CONTENT
+        # What is withheld is progress all the same, but it can still be taken back.
+        is_idle = disposition is Disposition.DROPPED and not self._draft.out
+        return EventKind.IDLE if is_idle else EventKind.PREAMBLE
+
+    def _read_untyped(self, event: sse.Event, value: Any) -> EventKind:
+        if isinstance(value, dict) and value.keys() & OWN_FIELDS:
+            what = "an event without a type"
+            self._draft.lose(BROKEN_EVENT, what, f"The provider sent {what}.")
+            self.pass_event(event)
+            return EventKind.CONTENT
+        return self.foreign(event)
+
+    # The response as a whole
+
+    def _lifecycle(self, data: JsonObject, kind: str) -> Disposition:
         if kind != CREATED:
             self._ensure_began(data)
-        elif self._began and self._writer.notes.note(
-            rules.CREATED_REPEATED, "a second one", "dropped"
-        ):
-            return Fate.DROPPED
+        elif self._began and self._draft.note(CREATED_REPEATED, "a second one", "dropped"):
+            return Disposition.DROPPED
         self._began = True
-        self._mend_response(data, kind)
-        return Fate.SENT
+        self._response.repair(data, kind)
+        return Disposition.SENT
 
-    def _ensure_began(self, data: Data) -> None:
-        if not self._began and self._writer.notes.note(
-            rules.CREATED_MISSING, f"no {CREATED}", "added"
-        ):
+    def _ensure_began(self, data: JsonObject) -> None:
+        if not self._began and self._draft.note(CREATED_MISSING, f"no {CREATED}", "added"):
             self._begin(data)
         self._began = True
 
-    def _begin(self, data: Data) -> None:
-        """Write `response.created` from what the first event tells."""
+    def _begin(self, data: JsonObject) -> None:
+        """Write `response.created` from what the first event contains."""
         self._began = True
-        told = data.get("response")
-        told = told if isinstance(told, dict) else {}
-        known = {
-            key: told[key]
-            for key, types in (("id", str), ("created_at", (int, float)), ("model", str))
-            if told.get(key) and isinstance(told[key], types)
-        }
-        self._response = response_object({"model": self._context.model, **known})
-        if self._context.shown_model is not None:
-            self._response["model"] = self._context.shown_model
-        self._item_events.response_id = self._response["id"]
-        self._writer.write({"type": CREATED, "response": self._response})
+        self._writer.write({"type": CREATED, "response": self._response.begin(data)})
 
-    def _mend_response(self, data: Data, kind: str) -> None:
-        """Mend the response object in an event, and remember it."""
-        given = data.get("response")
-        response = given if isinstance(given, dict) else {}
-        known = self._response
-        missing: Data = {}
-        identity = response.get("id")
-        if not isinstance(identity, str) or not identity:
-            missing["id"] = known.get("id") or "resp_unknown"
-        elif known.get("id", identity) != identity:
-            missing["id"] = known["id"]
-        if kind == CREATED and not isinstance(response.get("created_at"), int | float):
-            missing["created_at"] = 0
-        if kind == CREATED and not isinstance(response.get("model"), str):
-            missing["model"] = self._context.model
-        status = response.get("status")
-        if kind in COMPLETE and (not isinstance(status, str) or status in UNFINISHED):
-            missing["status"] = kind.removeprefix("response.")
-        if missing and self._writer.change(
-            rules.RESPONSE_INCOMPLETE, f"{kind}: {', '.join(missing)}", "filled in"
-        ):
-            if not response:
-                response = {key: known[key] for key in known if key not in ("output", "usage")}
-            response = data["response"] = {**response, **missing}
-        shown = self._context.shown_model
-        if shown is not None and response.get("model") not in (None, shown):
-            # The writer replaces a name in the text; what is no name takes writing the event.
-            self._writer.changed |= not isinstance(response["model"], str)
-            response["model"] = shown
-        self._response = {**known, **response}
-        self._item_events.response_id = str(self._response.get("id"))
-
-    # The end
-
-    def _complete(self, data: Data, kind: str) -> None:
-        """Make the terminal event say what was streamed, and the stream what it says."""
+    def _complete(self, data: JsonObject, kind: str) -> None:
+        """Make the terminal event contain what was streamed, and the stream what it contains."""
         self._ensure_began(data)
-        self._mend_response(data, kind)
+        self._response.repair(data, kind)
         response = data.get("response")
         if not isinstance(response, dict):
             return
-        given = response.get("output")
-        output = [
-            entry
-            for entry in (given if isinstance(given, list) else [])
-            if isinstance(entry, dict) and isinstance(entry.get("type"), str)
-        ]
+        output = items_in(response)
         if kind == COMPLETED:
             if output and not len(self._items):
                 self._item_events.stream(output)
             self._item_events.settle(output)
-        self._mend_output(response, output, kind)
-        self._mend_usage(response)
-
-    def _complete_at_end(self) -> Mended:
-        self._item_events.settle([])
-        response: Data = {**self._response, "status": "completed", "output": self._items.done()}
-        nothing = None if self._context.client.accepts_null_usage else no_usage()
-        response["usage"] = mended_usage(response.get("usage")) or nothing
-        self._writer.write({"type": COMPLETED, "response": response})
-        self._verdict = Kind.TERMINAL
-        return self._writer.mended(Kind.TERMINAL)
-
-    def _mend_output(self, response: Data, output: list[Data], kind: str) -> None:
         streamed = self._items.done()
         if kind != COMPLETED:
             streamed += self._items.unfinished()
-        if len(output) < len(streamed):
-            found = f"{len(output)} of {len(streamed)} items"
-            if self._writer.change(rules.OUTPUT_MISSING, found, "rebuilt"):
-                response["output"] = streamed
-            return
-        if response.get("output") != output and self._writer.change(
-            rules.OUTPUT_MISSING, "no list of items", f"a list of {len(output)}"
-        ):
-            response["output"] = output
-        self._item_events.mend_output(output)
+        if not self._response.repair_output(response, output, streamed):
+            self._item_events.repair_output(output)
+        self._response.repair_usage(response)
 
-    def _mend_usage(self, response: Data) -> None:
-        usage = response.get("usage")
-        better = mended_usage(usage)
-        if better is None and self._context.client.needs_usage:
-            better = no_usage()
-        if better != usage and self._writer.change(
-            rules.USAGE_INCOMPLETE, f"usage {start_of(repr(usage).encode())}", "filled in"
-        ):
-            response["usage"] = better
+    def _send(self, event: sse.Event, data: JsonObject, kind: str) -> None:
+        self._writer.number_event(data)
+        self.put(self.send(event, data, kind, changed=self._draft.changed))
 
 
-def _error_in(event: sse.Event, data: Any, kind: str | None) -> ProviderError | None:
-    """The error that an event reports. A field called `error` in an event is none by itself."""
-    response = data.get("response") if isinstance(data, dict) else None
-    inner = response.get("error") if isinstance(response, dict) else None
-    if kind == FAILED or (
-        kind in COMPLETE
-        and isinstance(response, dict)
-        and response.get("status") == "failed"
-        and isinstance(inner, dict)
-    ):
-        inner = inner or data.get("error")
-        if isinstance(inner, str):
-            return error_of_text(inner)
-        return error_from(inner) if isinstance(inner, dict) and inner else make_error()
-    if kind == "response.error":
-        return read_error(data) or error_from(data)
-    if kind is not None and kind != "error" and ("." in kind or not data.get("error")):
-        return None
-    error = read_error(data)
-    if error is None and event.type == "error":
-        error = error_from(data) if isinstance(data, dict) and data else make_error()
-    return error
-
-
-def _is_told(failed: Data) -> bool:
+def _has_code_and_message(failed: JsonObject) -> bool:
     """Whether `response.failed` has the code and the message that clients show."""
     response = failed.get("response")
     error = response.get("error") if isinstance(response, dict) else None
-    told = [error.get(key) for key in ("code", "message")] if isinstance(error, dict) else [None]
-    return all(isinstance(one, str) and one.strip() for one in told)
+    if not isinstance(error, dict):
+        return False
+    texts = [error.get(key) for key in ("code", "message")]
+    return all(isinstance(text, str) and text.strip() for text in texts)
 
 
-def _says_why(data: Data) -> bool:
+def _has_message(data: JsonObject) -> bool:
     nested = data.get("error")
-    said = data.get("message") or (nested.get("message") if isinstance(nested, dict) else None)
-    return isinstance(said, str) and bool(said.strip())
+    message = data.get("message") or (nested.get("message") if isinstance(nested, dict) else None)
+    return isinstance(message, str) and bool(message.strip())

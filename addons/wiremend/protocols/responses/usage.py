@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from wiremend.protocols.responses.grammar import USAGE_COUNTS, USAGE_DETAILS, is_count
+from wiremend.protocols.responses.grammar import USAGE_COUNTS, USAGE_DETAILS
+from wiremend.text.json_value import JsonObject, is_integer
 
-Data = dict[str, Any]
 _CHAT_COUNTS = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 """Chat Completions' names, which gateways leave in place."""
 
 
-def mended_usage(usage: Any) -> Data | None:
+def repaired_usage(usage: Any) -> JsonObject | None:
     """The usage with all its counts as integers; None if it counts nothing."""
     if not isinstance(usage, dict):
         return None
@@ -25,26 +25,26 @@ def mended_usage(usage: Any) -> Data | None:
     if written is None:
         written = max(0, total - read) if total is not None else 0
     total = read + written if total is None else total
-    better = usage | dict(zip(USAGE_COUNTS, (read, written, total), strict=True))
+    repaired = usage | dict(zip(USAGE_COUNTS, (read, written, total), strict=True))
     for key, count in USAGE_DETAILS.items():
         details = usage.get(key)
         if isinstance(details, dict):
-            better[key] = details | {count: _count(details.get(count)) or 0}
+            repaired[key] = details | {count: _count(details.get(count)) or 0}
         elif details is not None:
-            better[key] = {count: 0}
-    return better
+            repaired[key] = {count: 0}
+    return repaired
 
 
-def no_usage() -> Data:
+def no_usage() -> JsonObject:
     """Usage that counts nothing, for clients that skip a terminal event without any.
 
     Codex takes none as unknown, and is given none.
     """
-    counts: Data = dict.fromkeys(USAGE_COUNTS, 0)
+    counts: JsonObject = dict.fromkeys(USAGE_COUNTS, 0)
     return counts | {key: {count: 0} for key, count in USAGE_DETAILS.items()}
 
 
 def _count(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)
-    return value if is_count(value) else None
+    return value if is_integer(value) else None

@@ -1,0 +1,363 @@
+"""The content blocks of an Anthropic Messages stream: opened, numbered and closed in order.
+
+Blocks are shown one after the other. A block that starts while a tool's JSON is unfinished
+waits, with its events, until that tool is closed. The stop of a tool inside its JSON waits, with
+everything after it, for the stop reason: only that can prove that nothing was lost.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from wiremend.protocols.anthropic.grammar import EMPTY_BLOCKS, TOOL_BLOCKS, WHOLE_REASONS
+from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.generated_ids import generated_id
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.rules.rule import Rule, start_of
+from wiremend.text.json_value import JsonObject, parses
+from wiremend.text.sse import Event
+
+_P = ("anthropic-messages",)
+
+BLOCK_INDEX = Rule(
+    "S105",
+    "block-index",
+    "Content blocks are not numbered 0, 1, 2 …: not from 0, gaps, repeats, strings, or nothing.",
+    "`InvalidHTTPResponse`; `Content block not found`, and the whole turn is asked again.",
+    "Blocks, with their deltas and stops, are numbered in the order in which they are shown.",
+    _P,
+    ("routatic/proxy#80", "enricoros/big-AGI#917", "router-for-me/CLIProxyAPI#539"),
+    '{"type":"content_block_start","index":1,…}',
+    '{"type":"content_block_start","index":0,…}',
+)
+BLOCK_START_REPEATED = Rule(
+    "S106",
+    "block-start-repeated",
+    "A `content_block_start` is sent again for the same open block.",
+    "The tool's arguments are cut in two.",
+    "It is dropped.",
+    _P,
+    ("routatic/proxy#17",),
+)
+BLOCKS_OVERLAP = Rule(
+    "S109",
+    "blocks-overlap",
+    "A block starts while another one is open.",
+    "Text is attributed to the wrong block; strict clients stop.",
+    "Text and thinking are closed first; blocks beside an open tool wait for its end.",
+    _P,
+    ("looplj/axonhub#1677",),
+)
+STOP_WITHOUT_START = Rule(
+    "S110",
+    "stop-without-start",
+    "A `content_block_stop` for a block that is not open.",
+    "`Content block not found`.",
+    "It is dropped.",
+    _P,
+    ("decolua/9router#2248",),
+)
+BLOCK_LEFT_OPEN = Rule(
+    "S111",
+    "block-left-open",
+    "The message goes on or ends although a block was never stopped.",
+    "The block's content never completes; a tool is never called.",
+    "The stop is written, for a tool only when its JSON is whole.",
+    _P,
+)
+BLOCK_INCOMPLETE = Rule(
+    "S112",
+    "block-incomplete",
+    "A block starts with null for its text, without an id, or without a name.",
+    "Schema errors; `tool_use.name: String should have at least 1 character`.",
+    "Text and id are filled in; a name only when the request offers one tool, else: error.",
+    _P,
+)
+TOOL_INPUT_BROKEN = Rule(
+    "S113",
+    "tool-input-broken",
+    "A tool's JSON is broken or ends early although the stop reason does not account for it.",
+    "An older SDK resolves half a message, and the tool runs with truncated arguments.",
+    "Content is lost: the stream ends in the protocol's error, the block is not closed. A last "
+    "tool cut by `max_tokens` or `refusal` passes.",
+    _P,
+    ("BerriAI/litellm#32159", "anthropics/anthropic-sdk-typescript#920"),
+)
+BLOCK_AFTER_STOP_REASON = Rule(
+    "S122",
+    "block-after-stop-reason",
+    "A block's event arrives after the stop reason.",
+    "Clients have closed the message by then.",
+    "It is dropped.",
+    _P,
+)
+
+PROMOTED = frozenset({"end_turn", "stop"})
+"""Stop reasons that become `tool_use` where a tool was called."""
+
+type Send = Callable[[Event | None, JsonObject, bool], None]
+"""Writes an event with this data, and whether the data was changed; None is a new event."""
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """One content block; `waiting` holds its events while it may not be shown."""
+
+    kind: str
+    identity: Any = None
+    source: Any = None
+    """The index that it came under."""
+    number: int = -1
+    """The index that it is shown under."""
+    is_stopped: bool = False
+    tool_json: bytearray = field(default_factory=bytearray)
+    waiting: list[tuple[Event | None, JsonObject, bool]] = field(default_factory=list)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the client has its start."""
+        return self.number >= 0
+
+    @property
+    def has_whole_json(self) -> bool:
+        """Whether a tool's input so far is complete JSON."""
+        return parses(self.tool_json.decode("utf-8", "surrogatepass")) if self.tool_json else False
+
+
+class Blocks:
+    """All content blocks of one message, in the order in which the client sees them."""
+
+    def __init__(self, context: StreamContext, draft: Draft, send: Send) -> None:
+        self._tool_names = context.tool_names
+        self._draft = draft
+        self._send = send
+        self._current: Block | None = None
+        self._waiting: list[Block] = []
+        self._by_source: dict[Any, Block] = {}
+        self._cut: Block | None = None
+        """A tool that was stopped inside its JSON."""
+        self._held: list[bytes] = []
+        """What came since then."""
+        self.shown = 0
+        """How many blocks were shown."""
+        self.answer = ""
+        """What distinguishes this message from others, for generated ids."""
+        self.called_tool = False
+        """A tool of the client was called."""
+        self.used_tool = False
+        """A tool of the client or of the provider was called."""
+
+    def put(self, raw: bytes) -> None:
+        """Write bytes, or hold them behind a tool that was stopped inside its JSON."""
+        (self._draft.out if self._cut is None else self._held).append(raw)
+
+    # Events
+
+    def start(self, event: Event, data: JsonObject, *, changed: bool) -> None:
+        """A `content_block_start`."""
+        source, block = source_of(data), data.get("content_block")
+        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
+            done = "left to its first delta"
+            if not self._draft.note(BLOCK_INCOMPLETE, "no content_block", done):
+                self.open(Block("unknown"), source, event, data, changed=changed)
+            return
+        repeated = self._repeated(source, block)
+        if repeated is not None:
+            if not self._draft.note(BLOCK_START_REPEATED, f"block {source!r} again", "dropped"):
+                self.place(repeated, event, data, changed=changed)
+            return
+        identity = block.get("id")
+        changed = self._fill(block) or changed
+        self.open(Block(block["type"], identity), source, event, data, changed=changed)
+
+    def stop(self, event: Event, data: JsonObject, *, changed: bool) -> None:
+        """A `content_block_stop`."""
+        source = source_of(data)
+        block = self.find(source)
+        if block is not None:
+            self.place(block, event, data, changed=changed)
+        elif not self._draft.note(STOP_WITHOUT_START, f"block {source!r}", "dropped"):
+            self._send(event, data, changed)
+
+    def take_late(self, has_stop_reason: bool) -> bool:
+        """Drop a block's event after the stop reason; False if the event is not late.
+
+        Raises ContentLost when a tool before it was stopped inside its JSON.
+        """
+        if self._cut is not None:
+            raise self._cut_short(self._cut)
+        return has_stop_reason and self._draft.note(
+            BLOCK_AFTER_STOP_REASON, "a block's event", "dropped"
+        )
+
+    # Finding blocks
+
+    @property
+    def current(self) -> Block | None:
+        """The block that is shown and not yet stopped."""
+        return self._current
+
+    def is_new(self, source: Any) -> bool:
+        """Whether no block came under this index."""
+        return source not in self._by_source
+
+    def find(self, source: Any) -> Block | None:
+        """The open block of this index; without an index, the one that is shown."""
+        block = self._by_source.get(source) if source is not None else self._current
+        if block is not None and not block.is_stopped:
+            return block
+        return next(self.open_under(source), None)
+
+    def open_under(self, source: Any) -> Iterator[Block]:
+        """The open blocks of this index: the shown one, then those that wait."""
+        for block in (self._current, *self._waiting):
+            if block is not None and block.source == source and not block.is_stopped:
+                yield block
+
+    def _repeated(self, source: Any, block: JsonObject) -> Block | None:
+        """The open block that is started again; None for a new one under an index used before."""
+        existing = self._by_source.get(source)
+        if existing is None or existing.is_stopped or existing.kind != block["type"]:
+            return None
+        is_same = not block.get("id") or not existing.identity or block["id"] == existing.identity
+        return existing if is_same else None
+
+    # Opening and closing
+
+    def open(
+        self, block: Block, source: Any, event: Event | None, data: JsonObject, *, changed: bool
+    ) -> None:
+        """Start a block now, or let it wait for an unfinished tool."""
+        self._by_source[source] = block
+        block.source = source
+        while (current := self._current) is not None:  # closing one may show one that waited
+            found = f"block {source!r} inside another"
+            if not self._draft.is_on(BLOCKS_OVERLAP):
+                break
+            if current.kind in TOOL_BLOCKS and not current.has_whole_json:
+                self._draft.note(BLOCKS_OVERLAP, found, "kept until the open one is closed")
+                block.waiting.append((event, data, changed))
+                self._waiting.append(block)
+                return
+            self._draft.note(BLOCKS_OVERLAP, found, "the open one closed")
+            self._close(current, None, {"type": "content_block_stop", "index": 0}, changed=True)
+        self._show_start(block, event, data, changed=changed)
+
+    def place(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
+        """Show a delta or a stop of a block, or keep it with a block that waits."""
+        if not block.is_shown:
+            block.waiting.append((event, data, changed))
+            block.is_stopped = data["type"] == "content_block_stop"
+        elif data["type"] == "content_block_stop":
+            self._close(block, event, data, changed=changed)
+        else:
+            delta = data.get("delta")
+            if delta and delta["type"] == "input_json_delta":
+                block.tool_json += _bytes_of(data["delta"].get("partial_json"))
+            self._send_numbered(block, event, data, changed=changed)
+
+    def close_all(self, reason: Any) -> None:
+        """Stop what is open before a message ends for this reason, if any was given.
+
+        Raises ContentLost for a tool inside its JSON that the reason does not account for.
+        """
+        while self._current is not None:
+            if self._draft.note(BLOCK_LEFT_OPEN, f"block {self._current.number}", "stopped"):
+                stop = {"type": "content_block_stop", "index": 0}
+                self._close(self._current, None, stop, changed=True)
+            else:
+                self._show_next()
+        if self._cut is not None:
+            if not isinstance(reason, str) or not reason or reason in WHOLE_REASONS | PROMOTED:
+                raise self._cut_short(self._cut)
+            self._cut = None
+            self._draft.out += self._held
+            self._held = []
+
+    def _show_start(
+        self, block: Block, event: Event | None, data: JsonObject, *, changed: bool
+    ) -> None:
+        self._current = block
+        block.number = self.shown
+        self.shown += 1
+        self.called_tool = self.called_tool or block.kind == "tool_use"
+        self.used_tool = self.used_tool or block.kind in TOOL_BLOCKS
+        self._send_numbered(block, event, data, changed=changed)
+
+    def _close(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
+        is_cut = block.kind in TOOL_BLOCKS and block.tool_json and not block.has_whole_json
+        if is_cut and self._draft.is_on(TOOL_INPUT_BROKEN):
+            if self._waiting:
+                raise self._cut_short(block)
+            self._cut = block
+        block.is_stopped = True
+        self._send_numbered(block, event, data, changed=changed)
+        if block is self._current:
+            self._show_next()
+
+    def _show_next(self) -> None:
+        """Nothing is open any more: the block that waited longest begins."""
+        self._current = None
+        if self._waiting:
+            following = self._waiting.pop(0)
+            ((event, data, changed), *rest) = following.waiting
+            following.waiting = []
+            self._show_start(following, event, data, changed=changed)
+            for event, data, changed in rest:
+                self.place(following, event, data, changed=changed)
+
+    def _cut_short(self, block: Block) -> ContentLost:
+        found = start_of(bytes(block.tool_json))
+        self._draft.note(TOOL_INPUT_BROKEN, found, "ended in an error")
+        return ContentLost("The provider's tool call ended inside its JSON arguments.")
+
+    def _fill(self, block: JsonObject) -> bool:
+        """Fill in what a starting block lacks; return whether anything changed."""
+        missing: JsonObject = {}
+        kind = block["type"]
+        if kind in EMPTY_BLOCKS:
+            text = "text" if kind == "text" else "thinking"
+            if not isinstance(block.get(text), str):
+                missing[text] = ""
+        elif kind == "tool_use":
+            if not block.get("id"):
+                missing["id"] = generated_id("toolu", self.answer, self.shown)
+            if not str(block.get("name") or "").strip():
+                if len(self._tool_names) == 1:
+                    missing["name"] = self._tool_names[0]
+                else:
+                    what = "a tool call without a name"
+                    self._draft.lose(BLOCK_INCOMPLETE, what, f"The provider sent {what}.")
+            if block.get("input") is None:
+                missing["input"] = {}
+        if missing and self._draft.note(BLOCK_INCOMPLETE, f"no {', '.join(missing)}", "filled in"):
+            block |= missing
+            return True
+        return False
+
+    def _send_numbered(
+        self, block: Block, event: Event | None, data: JsonObject, *, changed: bool
+    ) -> None:
+        index = data.get("index")
+        if index != block.number or isinstance(index, bool | float):
+            if event is not None and not self._draft.note(
+                BLOCK_INDEX, f"block {index!r}", f"block {block.number}"
+            ):
+                self._send(event, data, changed)
+                return
+            data["index"] = block.number
+            changed = True
+        self._send(event, data, changed)
+
+
+def source_of(data: JsonObject) -> Any:
+    """The index as a key: the same for 1 and "1"; None for none."""
+    index = data.get("index")
+    if isinstance(index, str) and index.isdigit():
+        return int(index)
+    return index if isinstance(index, int | str) and not isinstance(index, bool) else None
+
+
+def _bytes_of(text: Any) -> bytes:
+    """The text's bytes; half of a character counts too, its other half may be yet to come."""
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""

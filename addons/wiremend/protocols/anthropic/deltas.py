@@ -1,0 +1,130 @@
+"""The deltas of an Anthropic Messages stream: their text, and the block that each belongs to."""
+
+from typing import Any
+
+from wiremend.protocols.anthropic.blocks import Block, Blocks, source_of
+from wiremend.protocols.anthropic.grammar import (
+    BLOCK_BY_DELTA,
+    DELTAS_BY_BLOCK,
+    EMPTY_BLOCKS,
+    TEXT_BY_DELTA,
+)
+from wiremend.protocols.base.draft import Draft
+from wiremend.rules.rule import Rule
+from wiremend.text import json_value
+from wiremend.text.json_value import JsonObject
+from wiremend.text.sse import Event
+
+_P = ("anthropic-messages",)
+
+DELTA_WITHOUT_START = Rule(
+    "S107",
+    "delta-without-start",
+    "A delta belongs to a block that never started, or that was stopped already.",
+    "`Content block not found`, then the whole turn again without streaming.",
+    "A block of the delta's kind is started; a tool's delta cannot be placed: protocol error.",
+    _P,
+    ("BerriAI/litellm#13373", "router-for-me/CLIProxyAPI#3720"),
+)
+DELTA_DOES_NOT_FIT = Rule(
+    "S108",
+    "delta-does-not-fit",
+    "A delta's kind does not fit its block: thinking inside text, one index for everything.",
+    "`Mismatched content block type content_block_delta thinking`.",
+    "It goes to the open block of that index that it fits, else one of its kind is started.",
+    _P,
+    ("router-for-me/CLIProxyAPI#539",),
+)
+DELTA_TEXT = Rule(
+    "S123",
+    "delta-text",
+    "A delta's text is null or missing, or `partial_json` is an object instead of JSON text.",
+    "SDKs concatenate strings: TypeError, or `[object Object]`.",
+    "Nothing becomes an empty string, an object its JSON text.",
+    _P,
+)
+
+_STARTING_DELTAS = frozenset({"text_delta", "thinking_delta"})
+"""A block that these belong to can be started without knowing more of it."""
+
+
+class Deltas:
+    """Feed it each `content_block_delta`; it is written into its block."""
+
+    def __init__(self, draft: Draft, blocks: Blocks) -> None:
+        self._draft = draft
+        self._blocks = blocks
+
+    def feed(self, event: Event, data: JsonObject, *, changed: bool) -> bool:
+        """Write a delta that has a type; False if it has no block and must pass as it came."""
+        delta, source = data["delta"], source_of(data)
+        changed = self._write_text(delta) or changed
+        existing = self._blocks.find(source)
+        if existing is None and not self._draft.is_on(DELTA_WITHOUT_START):
+            return False
+        block = self._block_for(existing, source, delta)
+        if block is not None:
+            self._blocks.place(block, event, data, changed=changed)
+        return True
+
+    def _write_text(self, delta: JsonObject) -> bool:
+        """Make the delta's text a string; return whether that changed it."""
+        key = TEXT_BY_DELTA.get(delta["type"])
+        if key is None or isinstance(delta.get(key), str):
+            return False
+        raw = delta.get(key)
+        is_json = key == "partial_json" and isinstance(raw, dict | list)
+        if not self._draft.note(DELTA_TEXT, f"{key}: {type(raw).__name__}", "written as text"):
+            return False
+        delta[key] = json_value.write(raw).decode() if is_json else ""
+        return True
+
+    def _block_for(self, existing: Block | None, source: Any, delta: JsonObject) -> Block | None:
+        """The block that a delta belongs to, started if need be; None when it is dropped."""
+        kind = delta["type"]
+        if existing is not None:
+            fits = kind not in BLOCK_BY_DELTA or kind in DELTAS_BY_BLOCK.get(existing.kind, (kind,))
+            if fits or not self._draft.is_on(DELTA_DOES_NOT_FIT):
+                return existing
+            return self._fitting_block(existing, source, kind)
+        current = self._blocks.current
+        found = f"{kind} of block {source!r}"
+        if (
+            self._blocks.is_new(source)
+            and current is not None
+            and kind in DELTAS_BY_BLOCK.get(current.kind, ())
+        ):
+            self._draft.note(DELTA_WITHOUT_START, found, "of the open one")
+            return current
+        if kind == "input_json_delta" and delta.get("partial_json"):
+            what = f"{found}, which is not open"
+            self._draft.lose(DELTA_WITHOUT_START, what, f"The provider sent {what}.")
+        if kind not in _STARTING_DELTAS:
+            self._draft.note(DELTA_WITHOUT_START, found, "dropped")
+            return None
+        self._draft.note(DELTA_WITHOUT_START, found, "started")
+        return self._start_for(source, kind)
+
+    def _fitting_block(self, existing: Block, source: Any, kind: str) -> Block:
+        """Another open block of the index that the delta fits, or a new one."""
+        for block in self._blocks.open_under(source):
+            if kind in DELTAS_BY_BLOCK.get(block.kind, ()):
+                found = f"{kind} under the index of a {existing.kind} block"
+                self._draft.note(DELTA_DOES_NOT_FIT, found, f"of the {block.kind} block")
+                return block
+        found = f"{kind} in a {existing.kind} block"
+        if kind == "input_json_delta":
+            what = f"{found}, the tool's name is unknown"
+            self._draft.lose(DELTA_DOES_NOT_FIT, what, f"The provider sent {what}.")
+        self._draft.note(DELTA_DOES_NOT_FIT, found, "moved")
+        return self._start_for(source, kind)
+
+    def _start_for(self, source: Any, delta_kind: str) -> Block:
+        block = Block(BLOCK_BY_DELTA[delta_kind])
+        start: JsonObject = {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": dict(EMPTY_BLOCKS[block.kind]),
+        }
+        self._blocks.open(block, source, None, start, changed=True)
+        return block

@@ -1,0 +1,44 @@
+"""What the current event, or a whole body, becomes."""
+
+from collections.abc import Set
+
+from wiremend.rules.rule import CallPlace, Place, PlacedNotes, Rule
+
+
+class ContentLost(Exception):
+    """Content cannot be recovered: the response must end in the protocol's error.
+
+    `status` is the HTTP status that the error stands for.
+    """
+
+    def __init__(self, message: str, status: int = 502) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+class Draft(PlacedNotes):
+    """The bytes and findings for one event, and whether its data was changed."""
+
+    def __init__(self, disabled: Set[str] = frozenset(), place: Place = CallPlace.RESPONSE) -> None:
+        super().__init__(disabled, place)
+        self.changed = False
+        """The data must be written again."""
+        self.out: list[bytes] = []
+
+    def enter(self, place: Place) -> None:
+        """Begin the next event."""
+        super().enter(place)
+        self.changed = False
+        self.out.clear()
+
+    def change(self, rule: Rule, found: str, done: str, *, once: str | None = None) -> bool:
+        """As `note`, for a rule that changes the data."""
+        is_on = self.note(rule, found, done, once=once)
+        self.changed = self.changed or is_on
+        return is_on
+
+    def lose(self, rule: Rule, found: str, message: str) -> None:
+        """Raise ContentLost with `message` if the rule is enabled; else the data stays as it is."""
+        if self.note(rule, found, "ended in an error"):
+            raise ContentLost(message)

@@ -1,0 +1,228 @@
+"""The choices of a Chat Completions stream: their deltas and finish reasons."""
+
+from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.repairer import EventKind
+from wiremend.protocols.chat.chunks import CHUNK_INCOMPLETE, Chunks
+from wiremend.protocols.chat.grammar import CONTENT_KEYS, WHOLE_REASONS, finish_reason_of
+from wiremend.protocols.chat.tool_calls import ToolCalls
+from wiremend.rules.rule import Rule
+from wiremend.text.json_value import JsonObject
+
+_P = ("chat-completions",)
+
+FINISH_REASON_CONTRADICTS = Rule(
+    "S208",
+    "finish-reason-contradicts",
+    "`stop` although tools are called, or `tool_calls` although none is.",
+    "The agent stops silently after its first call, or waits for ever.",
+    "The reason follows the calls; `length`, `content_filter` and others are never touched.",
+    _P,
+    ("anomalyco/opencode#14972", "anomalyco/opencode#5139"),
+)
+FINISH_REASON_EMPTY = Rule(
+    "S209",
+    "finish-reason-empty",
+    'A finish reason is an empty string (`""`) in a chunk that finishes nothing.',
+    "Clients take it for the end.",
+    "It becomes null.",
+    _P,
+)
+FINISH_REASON_MISSING = Rule(
+    "S210",
+    "finish-reason-missing",
+    "`[DONE]` comes without a finish reason.",
+    "The message is never closed, or read as cut.",
+    "`tool_calls` or `stop`, by what was sent; the provider did say that it is done. After text "
+    "that is no JSON, which may have told of a failure: error.",
+    _P,
+    ("router-for-me/CLIProxyAPI#4745",),
+)
+FINISH_REASON_REPEATED = Rule(
+    "S211",
+    "finish-reason-repeated",
+    "A choice has a second finish reason although no call came since the first.",
+    "A second end: duplicated tool calls, or `stop` over `tool_calls`.",
+    "It becomes null.",
+    _P,
+)
+ROLE_EMPTY = Rule(
+    "S215",
+    "role-empty",
+    'A delta\'s role is `""` or not `assistant`.',
+    "Schemas allow only `assistant`.",
+    "It becomes `assistant`.",
+    _P,
+    ("anomalyco/opencode#28427",),
+)
+FINISH_REASON_FOREIGN = Rule(
+    "S220",
+    "finish-reason-foreign",
+    "A finish reason has its name from another protocol (`tool_use`, `end_turn`, `max_tokens`), or "
+    "is written in capitals.",
+    "Clients do not know it: the agent stops after its first call, or goes on after its last word, "
+    "and a cut answer looks whole.",
+    "It gets this protocol's name.",
+    _P,
+    ("aws-samples/bedrock-access-gateway#11", "Tencent/WeKnora#1868"),
+)
+
+
+class Choice:
+    """Feed it each part of one choice; it is repaired in place."""
+
+    def __init__(
+        self, number: int, draft: Draft, chunks: Chunks, tool_names: tuple[str, ...]
+    ) -> None:
+        self._number = number
+        self._draft = draft
+        self._chunks = chunks
+        self._calls = ToolCalls(draft, tool_names)
+        self._calls_at_finish = 0
+        self.finish_reason: str | None = None
+        self.has_content = False
+
+    @property
+    def is_complete(self) -> bool:
+        """It has its finish reason, and no call that came after it is cut."""
+        if self.finish_reason not in WHOLE_REASONS:
+            return bool(self.finish_reason)
+        return self._calls.are_whole
+
+    @property
+    def has_output(self) -> bool:
+        """Content came, or a call of a kind that passes unchanged."""
+        return self.has_content or self._calls.has_others
+
+    def feed(self, data: JsonObject, before: list[bytes]) -> EventKind:
+        """Repair what a chunk contains of this choice, and return what it means.
+
+        Chunks that must come first are added to `before`. Raises ContentLost.
+        """
+        delta = self._delta_of(data)
+        self._write_role(delta)
+        kind = (
+            EventKind.CONTENT if any(delta.get(key) for key in CONTENT_KEYS) else EventKind.PREAMBLE
+        )
+        if isinstance(delta.get("tool_calls"), list) and delta["tool_calls"]:
+            kind = EventKind.CONTENT
+            self._write_calls(delta)
+        unknown = set(delta) - {"role", "tool_calls", *CONTENT_KEYS}
+        if any(delta[key] not in (None, "", [], {}) for key in unknown):
+            kind = EventKind.CONTENT
+        self._calls.has_others |= isinstance(delta.get("function_call"), dict)
+        self.has_content |= kind is EventKind.CONTENT
+        if data.get("finish_reason") is not None and self._finish(data, before):
+            kind = EventKind.CONTENT
+        return kind
+
+    def finish_at_done(self) -> list[bytes]:
+        """At `[DONE]`: the chunks that a choice lacks which has a finish reason, or content.
+
+        Raises ContentLost.
+        """
+        if self.finish_reason is None:
+            return self._add_reason()
+        if self.finish_reason in WHOLE_REASONS:
+            return [*self._settled(), *self.correct_reason()]
+        return []
+
+    def correct_reason(self) -> list[bytes]:
+        """A chunk with the finish reason that calls after `stop` need; none if that is right."""
+        if not self._has_late_calls or not self._draft.note(
+            FINISH_REASON_CONTRADICTS, "'stop', then a call", "'tool_calls'"
+        ):
+            return []
+        self.finish_reason = "tool_calls"
+        return [self._chunks.write(self._number, {}, "tool_calls")]
+
+    @property
+    def _has_late_calls(self) -> bool:
+        """Calls came after a finish reason that did not account for them."""
+        return self.finish_reason == "stop" and self._calls.shown > self._calls_at_finish
+
+    # The delta
+
+    def _delta_of(self, data: JsonObject) -> JsonObject:
+        delta = data.get("delta")
+        if isinstance(delta, dict):
+            return delta
+        message = data.get("message")
+        has_message = isinstance(message, dict)
+        found = "a message in place of a delta" if has_message else "a choice without a delta"
+        delta = message if isinstance(message, dict) else {}
+        if self._draft.change(CHUNK_INCOMPLETE, found, "filled in"):
+            data["delta"] = delta
+            if has_message:
+                del data["message"]
+        return delta
+
+    def _write_calls(self, delta: JsonObject) -> None:
+        shown, changed = self._calls.repair(delta["tool_calls"], self._chunks.answer)
+        if not changed:
+            return
+        self._draft.changed = True
+        if shown:
+            delta["tool_calls"] = shown
+        else:
+            del delta["tool_calls"]
+
+    def _write_role(self, delta: JsonObject) -> None:
+        role = delta.get("role")
+        if role is None or role == "assistant":
+            return
+        if self._draft.change(ROLE_EMPTY, repr(role), "assistant"):
+            delta["role"] = "assistant"
+
+    # The finish reason
+
+    def _finish(self, data: JsonObject, before: list[bytes]) -> bool:
+        """Put a finish reason right; False when the chunk does not finish its choice."""
+        reason = data["finish_reason"]
+        if not isinstance(reason, str) or not reason:
+            if self._draft.change(FINISH_REASON_EMPTY, repr(reason), "null"):
+                data["finish_reason"] = None
+            return False
+        if self.finish_reason is not None and not self._has_late_calls:
+            if self._draft.change(FINISH_REASON_REPEATED, repr(reason), "null"):
+                data["finish_reason"] = None
+            return True
+        own = finish_reason_of(reason)
+        if own != reason and self._draft.change(FINISH_REASON_FOREIGN, repr(reason), repr(own)):
+            reason = data["finish_reason"] = own
+        self.finish_reason = reason
+        self._calls_at_finish = self._calls.shown
+        if reason in WHOLE_REASONS:
+            self._settle(data, before)
+        replacement = None
+        if reason == "stop" and self._calls:
+            replacement = "tool_calls"
+        elif reason == "tool_calls" and not (self._calls or self._calls.has_others):
+            replacement = "stop"
+        if replacement and self._draft.change(
+            FINISH_REASON_CONTRADICTS, repr(reason), repr(replacement)
+        ):
+            self.finish_reason = data["finish_reason"] = replacement
+        return True
+
+    def _settle(self, data: JsonObject, before: list[bytes]) -> None:
+        """Give the calls what they lack, in the finishing chunk itself or in chunks before it."""
+        fragments = data["delta"].get("tool_calls") if isinstance(data.get("delta"), dict) else None
+        if isinstance(fragments, list):
+            self._draft.changed |= self._calls.fill_empty(fragments)
+        lacking = self._settled()
+        if lacking and fragments:  # their numbers come before those of the calls that waited
+            before.append(self._chunks.write(self._number, data["delta"]))
+            data["delta"] = {}
+            self._draft.changed = True
+        before += lacking
+
+    def _settled(self) -> list[bytes]:
+        lacking = self._calls.settle(self._chunks.answer)
+        return [self._chunks.write(self._number, {"tool_calls": [call]}) for call in lacking]
+
+    def _add_reason(self) -> list[bytes]:
+        reason = "tool_calls" if self._calls or self._calls.has_others else "stop"
+        if not self._draft.note(FINISH_REASON_MISSING, "[DONE] without one", repr(reason)):
+            return []
+        self.finish_reason = reason
+        return [*self._settled(), self._chunks.write(self._number, {}, reason)]

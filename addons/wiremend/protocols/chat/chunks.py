@@ -1,0 +1,82 @@
+"""Chunks of a Chat Completions stream as a whole: the fields that each has, and new chunks."""
+
+from typing import Any
+
+from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.model_name import with_model
+from wiremend.protocols.chat.grammar import CHUNK, is_filter_result
+from wiremend.rules.rule import Rule
+from wiremend.text import json_value, sse
+from wiremend.text.json_value import JsonObject, dicts_in, is_integer
+
+_P = ("chat-completions",)
+
+CHUNK_INCOMPLETE = Rule(
+    "S214",
+    "chunk-incomplete",
+    "`choices`, `delta` (or `message` in its place), `object` or an index is missing or null, or "
+    "`created` is no integer.",
+    "Zod, serde and pydantic schemas refuse the chunk.",
+    "They are filled in.",
+    _P,
+    ("anomalyco/opencode#28427",),
+)
+ERROR_NULL = Rule(
+    "S219",
+    "error-null",
+    'A chunk says `"error": null` beside its choices.',
+    "@ai-sdk/openai-compatible takes every chunk with that key for an error, and drops its text.",
+    "The key is removed.",
+    _P,
+)
+
+
+class Chunks:
+    """Repairs chunks in place; writes further chunks of the same answer."""
+
+    def __init__(self, draft: Draft, shown_model: str | None) -> None:
+        self._draft = draft
+        self._shown_model = shown_model
+        self._last: JsonObject = {}
+        """The fields that every chunk of the answer has."""
+
+    @property
+    def answer(self) -> str:
+        """What distinguishes this answer from others, for generated ids."""
+        return f"{self._last.get('id')} {self._last.get('created')}"
+
+    def fill(self, chunk: JsonObject) -> None:
+        """Fill in what a chunk lacks, its choices aside."""
+        missing: JsonObject = {}
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or len(choices) != len(dicts_in(choices)):
+            missing["choices"] = dicts_in(choices)
+        if chunk.get("object") != CHUNK and not is_filter_result(chunk):
+            missing["object"] = CHUNK
+        created = chunk.get("created")
+        if created is not None and not is_integer(created):
+            missing["created"] = _integer(created)
+        is_null = "error" in chunk and not chunk["error"]
+        if is_null and self._draft.change(ERROR_NULL, repr(chunk["error"]), "removed"):
+            del chunk["error"]
+        if missing and self._draft.change(
+            CHUNK_INCOMPLETE, f"no {', '.join(missing)}", "filled in"
+        ):
+            chunk |= missing
+        for key in ("id", "object", "created", "model"):
+            if chunk.get(key):  # Azure's first chunk has them, but empty
+                self._last[key] = chunk[key]
+
+    def write(self, number: int, delta: JsonObject, reason: str | None = None) -> bytes:
+        """A further chunk of one choice."""
+        data = {"index": number, "delta": delta, "finish_reason": reason}
+        chunk = json_value.write({"object": CHUNK, **self._last, "choices": [data]})
+        return sse.encode(with_model(chunk, ("model",), self._shown_model))
+
+
+def _integer(value: Any) -> int:
+    try:
+        number = int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return number if -(2**63) <= number < 2**63 else 0

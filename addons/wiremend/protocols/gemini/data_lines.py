@@ -1,0 +1,180 @@
+"""Server-sent events as Google's SDKs read them: each event is one line `data: `."""
+
+import re
+
+from wiremend.protocols.base.client_traits import ClientTraits
+from wiremend.protocols.base.draft import Draft
+from wiremend.rules.rule import Rule
+from wiremend.text import sse
+
+_GEMINI = ("gemini",)
+_PYTHON = "googleapis/python-genai 3.4.0"
+_CLI = "google-gemini/gemini-cli 0.61.0"
+
+COMMENT = Rule(
+    code="S401",
+    name="comment",
+    finds="A comment line such as `: keep-alive`.",
+    hurts=(
+        'Gemini CLI fails with "Incomplete JSON segment at the end", python-genai with '
+        '"Failed to parse response as JSON".'
+    ),
+    mends="It is dropped; the blank line after it stays and keeps the connection alive.",
+    protocols=_GEMINI,
+    seen=(_CLI, _PYTHON),
+    before=": keep-alive\n\n",
+    after="\n",
+)
+OTHER_LINES = Rule(
+    code="S410",
+    name="line-other-than-data",
+    finds="A line that does not start with `data: `: `event:`, `id:`, `data:` without a space.",
+    hurts=(
+        'The official SDKs know that one prefix: Gemini CLI fails with "Incomplete JSON segment '
+        'at the end", python-genai with "Failed to parse response as JSON".'
+    ),
+    mends="Data lines get the space, bare JSON becomes a data line, other lines are dropped.",
+    protocols=_GEMINI,
+    seen=(_PYTHON, _CLI),
+    before='event: message\ndata:{"candidates":[…]}\n\n',
+    after='data: {"candidates":[…]}\n\n',
+)
+SEVERAL_LINES = Rule(
+    code="S413",
+    name="data-on-several-lines",
+    finds="An event whose data is more than one line to the client that reads it.",
+    hurts=(
+        'Gemini CLI reads one line up to two equal line ends ("Incomplete JSON segment at the '
+        'end"), and U+2028 and U+2029 end a line in JavaScript; python-genai ends one at U+0085 '
+        'too ("Failed to parse response as JSON").'
+    ),
+    mends="For these two the data is put on one line, and the characters are escaped.",
+    protocols=_GEMINI,
+    seen=(_CLI, _PYTHON),
+    before='data: {"candidates":\ndata: [{"index":0}]}\n\n',
+    after='data: {"candidates": [{"index":0}]}\n\n',
+)
+
+_DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
+_LINE_ENDS_IN_TEXT = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
+
+
+class EventDecoder(sse.Decoder):
+    """Server-sent events, and bare JSON, which is how Google's servers write errors."""
+
+    def feed(self, data: bytes) -> list[sse.Event]:
+        """The events that `data` completes; see `sse.Decoder.feed`."""
+        return [_with_bare_json(event) for event in super().feed(data)]
+
+    def end(self) -> list[sse.Event]:
+        """What was left without a blank line; see `sse.Decoder.end`.
+
+        Half a line becomes an event with empty data, so that nothing is appended to it. Half a
+        CRLF is completed.
+        """
+        events = [_with_bare_json(event) for event in super().end()]
+        for event in events:
+            if event.data is None and event.raw.strip(b"\r\n"):
+                event.data = b""
+            if not event.complete and event.raw.endswith(b"\r"):
+                event.raw += b"\n"
+        return events
+
+
+class DataLines:
+    """Writes events of one stream as lines that the client reads."""
+
+    def __init__(self, draft: Draft, client: ClientTraits) -> None:
+        self._draft = draft
+        self._whole_event = client.whole_event
+
+    def decoder(self) -> EventDecoder:
+        """A fresh decoder."""
+        return EventDecoder()
+
+    def framed(self, event: sse.Event) -> sse.Event:
+        """An event with data, on lines that the official SDKs read."""
+        raw, data = event.raw, event.data or b""
+        if not _DATA_LINES.fullmatch(raw):
+            if _is_bare_json(raw):
+                if self._draft.note(OTHER_LINES, "bare JSON", "put on a data line"):
+                    data = b" ".join(data.splitlines())
+                    raw = sse.encode(data)
+            else:
+                raw = self._data_lines_of(raw)
+        if not self._is_read(raw) and self._draft.note(
+            SEVERAL_LINES, "several lines", "put on one"
+        ):
+            data = _on_one_line(data)
+            raw = sse.encode(data)
+        return event if raw is event.raw else sse.Event(raw, event.type, data)
+
+    def without_data(self, event: sse.Event) -> bytes:
+        """The bytes of an event without data."""
+        return self._data_lines_of(event.raw)
+
+    def written(self, event: sse.Event, texts: list[bytes]) -> bytes:
+        """The event's bytes with these JSON texts in place of its data; none drops it."""
+        if texts == [event.data]:
+            return event.raw
+        if len(texts) != 1:
+            return b"".join(sse.encode(_on_one_line(text)) for text in texts)
+        raw = sse.with_data(event, texts[0])
+        return raw if self._is_read(raw) else sse.with_data(event, _on_one_line(texts[0]))
+
+    def last_error(self, envelope: bytes) -> bytes:
+        """An error behind which nothing follows."""
+        return sse.encode(envelope)
+
+    def closing(self) -> bytes:
+        """What ends a complete stream."""
+        return b""
+
+    def closing_of_error(self) -> bytes:
+        """What ends a stream behind the provider's own error."""
+        return b""
+
+    def _is_read(self, raw: bytes) -> bool:
+        return self._whole_event is None or bool(self._whole_event.fullmatch(raw))
+
+    def _data_lines_of(self, raw: bytes) -> bytes:
+        """The data lines and the blank line of an event, without the lines that rules drop."""
+        kept: list[bytes] = []
+        for line in sse.split_lines(raw):
+            content = line.rstrip(b"\r\n")
+            name, value = sse.read_field(content)
+            if not content or line.startswith(b"data: "):
+                kept.append(line)
+            elif line == sse.BYTE_ORDER_MARK:
+                if not self._draft.note(OTHER_LINES, "a byte order mark", "dropped"):
+                    kept.append(line)
+            elif line.startswith(b":"):
+                if not self._draft.note(COMMENT, f"{len(content)} bytes", "dropped"):
+                    kept.append(line)
+            elif name != b"data":
+                found = f"a line `{name[:20].decode('utf-8', 'replace')}:`"
+                if not self._draft.note(OTHER_LINES, found, "dropped"):
+                    kept.append(line)
+            elif self._draft.note(OTHER_LINES, "`data:` without its space", "`data: `"):
+                kept.append(b"data: " + value + line[len(content) :])
+            else:
+                kept.append(line)
+        return sse.join_lines(kept)
+
+
+def _on_one_line(data: bytes) -> bytes:
+    """The same JSON text on one line, whatever a client takes for a line end."""
+    data = data.replace(b"\n", b" ")
+    for character, escaped in _LINE_ENDS_IN_TEXT.items():
+        data = data.replace(character.encode(), escaped)
+    return data
+
+
+def _is_bare_json(raw: bytes) -> bool:
+    return raw.lstrip()[:1] in (b"{", b"[")
+
+
+def _with_bare_json(event: sse.Event) -> sse.Event:
+    if event.data is None and _is_bare_json(event.raw):
+        event.data = event.raw.strip()
+    return event

@@ -1,0 +1,260 @@
+"""Repairs the events inside output items: parts, their text, and what calls pass."""
+
+from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.responses.disposition import Disposition, drop
+from wiremend.protocols.responses.grammar import (
+    ITEM_FIELDS,
+    PART_TEXT,
+    SUMMARY,
+    ItemEvent,
+    PartFamily,
+    owners,
+)
+from wiremend.protocols.responses.item_fields import (
+    ARGUMENTS_AS_OBJECT,
+    ITEM_INCOMPLETE,
+    ItemFields,
+    has_text,
+)
+from wiremend.protocols.responses.item_writer import ITEM_NOT_ADDED, ItemWriter
+from wiremend.protocols.responses.items import PARTED, Item, Items, Part
+from wiremend.rules.rule import Rule, start_of
+from wiremend.text import json_value
+from wiremend.text.json_value import JsonObject, is_integer
+
+_P = ("responses",)
+
+ITEM_OVER = Rule(
+    code="S317",
+    name="item-over",
+    finds="An event of an item, or of a part, that is already done.",
+    hurts="Accumulators append to a finished item.",
+    mends="It is dropped: the done event has said it all.",
+    protocols=_P,
+    before='{"type":"response.output_item.done", …}, {"type":"response.output_text.delta", …}',
+    after='{"type":"response.output_item.done", …}',
+)
+PART_INDEX = Rule(
+    code="S318",
+    name="part-index",
+    finds="`content_index` or `summary_index` is missing, has gaps, or is used for two parts.",
+    hurts="Index errors in accumulators; Codex skips reasoning text without one.",
+    mends="Parts are numbered 0, 1, 2 … in the order in which they were added.",
+    protocols=_P,
+    before='{"type":"response.content_part.added","content_index":1, …} first',
+    after='{"type":"response.content_part.added","content_index":0, …}',
+)
+ITEM_REPEATED = Rule(
+    code="S319",
+    name="item-repeated",
+    finds="An item, or a part, is added a second time.",
+    hurts="The official SDK raises: duplicate output index.",
+    mends="The second is dropped.",
+    protocols=_P,
+    before='{"type":"response.output_item.added", …}, {"type":"response.output_item.added", …}',
+    after='{"type":"response.output_item.added", …}',
+)
+TEXT_TYPE = Rule(
+    code="S323",
+    name="text-type",
+    finds="A delta, or the text that a done event repeats, is null or no string.",
+    hurts="Type errors; `undefined` or `null` in the answer.",
+    mends="A null delta says nothing and is dropped; a done event's text is what was streamed. "
+    "Any other delta is content lost: error.",
+    protocols=_P,
+    before='{"type":"response.output_text.delta","delta":null, …}',
+)
+ITEM_ID = Rule(
+    code="S324",
+    name="item-id",
+    finds="An event of an item lacks `item_id`.",
+    hurts="The Vercel AI SDK skips the event: text is lost.",
+    mends="The item's id is filled in; ids that are there are left alone, whatever they look like.",
+    protocols=_P,
+    before='{"type":"response.output_text.delta","output_index":0, …}',
+    after='{"type":"response.output_text.delta","output_index":0,"item_id":"msg_1", …}',
+)
+
+_ARGUMENTS_DONE = "response.function_call_arguments.done"
+
+
+class InnerEvents:
+    """Feed it each event inside an item; it changes the data. Its methods raise ContentLost."""
+
+    def __init__(self, draft: Draft, items: Items, fields: ItemFields, writer: ItemWriter) -> None:
+        self._draft = draft
+        self._items = items
+        self._fields = fields
+        self._writer = writer
+
+    def feed(self, data: JsonObject, kind: str, belongs: ItemEvent) -> Disposition:
+        """What becomes of an event inside an item."""
+        item = self._items.owner(data, owners(data, belongs))
+        if item is None and belongs.family is None:
+            other = self._items.owner(data, ())
+            if other is not None and other.type not in PARTED:
+                # What the call passes comes again when it is done.
+                return drop(self._draft, ITEM_NOT_ADDED, f"{kind} of a {other.type}")
+        if item is None:
+            done = f"{owners(data, belongs)[0]} added or awaited"
+            if not self._draft.note(ITEM_NOT_ADDED, kind, done):
+                return Disposition.SENT
+            item = self._add_unseen(data, belongs)
+        if item.done is not None:
+            return drop(self._draft, ITEM_OVER, kind)
+        part: Part | None = None
+        if belongs.family is not None:
+            found = self._find_part(data, kind, belongs, belongs.family, item)
+            if isinstance(found, Disposition):
+                return found
+            part = found
+        if belongs.text and not self._write_text(data, kind, belongs, part or item):
+            return Disposition.DROPPED
+        _remember(part or item, data, kind, belongs)
+        if item.number is None:
+            return Disposition.WITHHELD
+        self._write_id(data, kind, item)
+        self._writer.write_index(data, item)
+        return Disposition.SENT
+
+    def _write_id(self, data: JsonObject, kind: str, item: Item) -> None:
+        if (
+            not has_text(data, "item_id")
+            and item.id
+            and self._draft.change(
+                ITEM_ID, f"{kind} without item_id", item.id, once=str(item.ordinal)
+            )
+        ):
+            data["item_id"] = item.id
+
+    def _add_unseen(self, data: JsonObject, belongs: ItemEvent) -> Item:
+        """The item that an event belongs to; a call waits for its name, which its end contains."""
+        type = owners(data, belongs)[0]
+        added: JsonObject = {"type": type}
+        if has_text(data, "item_id"):
+            added["id"] = data["item_id"]
+        item = self._items.add(added, data.get("output_index"), is_ours=True)
+        if type in PARTED:
+            if type == "message":
+                added["status"] = "in_progress"
+            for key in ITEM_FIELDS[type]:
+                added[key] = self._fields.value_of(key, added, item)
+            self._writer.show(item, added)
+        return item
+
+    def _write_text(
+        self, data: JsonObject, kind: str, belongs: ItemEvent, holder: Part | Item
+    ) -> bool:
+        """Make the event's text a string; False if there is nothing to forward."""
+        raw, holds_arguments = data.get(belongs.text), "arguments" in kind
+        if isinstance(raw, str) and (raw or kind != _ARGUMENTS_DONE):
+            return True
+        if isinstance(raw, dict | list) and holds_arguments:
+            if self._draft.change(ARGUMENTS_AS_OBJECT, f"{belongs.text} of {kind}", "text"):
+                data[belongs.text] = json_value.write(raw).decode()
+        elif not belongs.is_delta:
+            streamed = holder.text or ("{}" if kind == _ARGUMENTS_DONE else "")
+            rule = ARGUMENTS_AS_OBJECT if holds_arguments else TEXT_TYPE
+            if self._draft.change(rule, f"{kind} without {belongs.text}", "what was streamed"):
+                data[belongs.text] = streamed
+        elif raw is None:
+            return not self._draft.note(TEXT_TYPE, "a delta of nothing", "dropped")
+        else:
+            message = f"The provider sent {kind} with a delta that is no text."
+            self._draft.lose(TEXT_TYPE, start_of(json_value.write(raw)), message)
+        return True
+
+    # Parts
+
+    def _find_part(
+        self, data: JsonObject, kind: str, belongs: ItemEvent, family: PartFamily, item: Item
+    ) -> Part | Disposition | None:
+        """The part that an event belongs to, its index repaired; or why it goes no further."""
+        source = data.get(family.index)
+        if kind == family.added:
+            return self._part_added(data, family, item)
+        if kind != family.done and not belongs.part:
+            if not is_integer(source) and self._draft.change(
+                PART_INDEX, f"{family.index} {source!r}", "0"
+            ):
+                data[family.index] = 0
+            return None
+        raw = data.get("part") if kind == family.done else {"type": belongs.part}
+        type = raw.get("type") if isinstance(raw, dict) else None
+        part = item.part_of(family, source, type if isinstance(type, str) else "")
+        if part is None:
+            if not self._draft.note(ITEM_NOT_ADDED, f"{kind} of part {source!r}", "part added"):
+                return Disposition.SENT
+            type = type if isinstance(type, str) else _usual_part(family, item)
+            part = self._writer.add_part(item, family, _empty_part(type), source)
+        if part.is_done:
+            return drop(self._draft, ITEM_OVER, kind)
+        if not isinstance(raw, dict) and self._draft.change(
+            ITEM_INCOMPLETE, "a part that is done as nothing", "what was streamed"
+        ):
+            data["part"] = part.final()
+        self._write_part_index(data, family, part, item)
+        return part
+
+    def _part_added(self, data: JsonObject, family: PartFamily, item: Item) -> Part | Disposition:
+        raw, source = data.get("part"), data.get(family.index)
+        type = raw.get("type") if isinstance(raw, dict) else None
+        type = type if isinstance(type, str) else ""
+        duplicate = item.part_of(family, source, type)
+        if (
+            duplicate is not None
+            and not (duplicate.is_done or duplicate.fragments)
+            and self._draft.note(ITEM_REPEATED, "a second part", "dropped")
+        ):
+            return Disposition.DROPPED
+        part = raw if isinstance(raw, dict) and type else None
+        if part is None:
+            part = _empty_part(_usual_part(family, item))
+        key = PART_TEXT.get(part["type"])
+        if key and not isinstance(part.get(key), str):
+            part = {**part, key: ""}
+        if part is not raw and self._draft.change(
+            ITEM_INCOMPLETE, "a part without type or text", "filled in"
+        ):
+            data["part"] = part
+        added = item.add_part(family, part, source)
+        self._write_part_index(data, family, added, item)
+        return added
+
+    def _write_part_index(
+        self, data: JsonObject, family: PartFamily, part: Part, item: Item
+    ) -> None:
+        index, once = data.get(family.index), f"{item.ordinal} {family.index} {part.number}"
+        if (index != part.number or not is_integer(index)) and self._draft.change(
+            PART_INDEX, f"{family.index} {index!r}", str(part.number), once=once
+        ):
+            data[family.index] = part.number
+
+
+def _remember(holder: Part | Item, data: JsonObject, kind: str, belongs: ItemEvent) -> None:
+    """Keep what the event contains of its part, or of its call."""
+    text = data.get(belongs.text) if belongs.text else None
+    if isinstance(holder, Part) and belongs.family is not None and kind == belongs.family.done:
+        done = data.get("part")
+        holder.is_done = True
+        holder.added = done if isinstance(done, dict) and "type" in done else holder.final()
+        text = holder.added.get(PART_TEXT.get(holder.type, ""))
+        holder.whole = text if isinstance(text, str) else holder.text
+    elif isinstance(text, str):
+        if belongs.is_delta:
+            holder.fragments.append(text)
+        else:
+            holder.whole = text
+
+
+def _empty_part(type: str) -> JsonObject:
+    part: JsonObject = {"type": type}
+    if key := PART_TEXT.get(type):
+        part[key] = ""
+    return part | {"annotations": []} if type == "output_text" else part
+
+
+def _usual_part(family: PartFamily, item: Item) -> str:
+    if family is SUMMARY:
+        return "summary_text"
+    return "reasoning_text" if item.type == "reasoning" else "output_text"

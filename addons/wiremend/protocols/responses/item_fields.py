@@ -1,0 +1,155 @@
+"""The objects of output items: the fields that each must have."""
+
+from typing import Any
+
+from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, UNFINISHED, WITH_STATUS
+from wiremend.protocols.responses.items import Item, new_id
+from wiremend.protocols.responses.response import ResponseObject
+from wiremend.rules.rule import Rule, start_of
+from wiremend.text import json_value
+from wiremend.text.json_value import JsonObject, parses
+
+_P = ("responses",)
+
+ITEM_INCOMPLETE = Rule(
+    code="S307",
+    name="item-incomplete",
+    finds="An item lacks its id, status, role or content, or a call its name, id or arguments.",
+    hurts="`tool_use.name: String should have at least 1 character`; the Vercel AI SDK skips a "
+    "call without id or without the status `completed`; Codex skips items that lack fields.",
+    mends="They are carried over from what was streamed; a status and missing ids are filled in.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#1004",),
+    before='{"type":"response.output_item.done","item":{"type":"function_call","name":"", …}}',
+    after='{"type":"response.output_item.done","item":{"type":"function_call","name":"read", …}}',
+)
+ARGUMENTS_AS_OBJECT = Rule(
+    code="S310",
+    name="arguments-as-object",
+    finds="A call's arguments are an object, null or empty instead of JSON text.",
+    hurts="SDKs expect a string and parse it.",
+    mends="They become JSON text; nothing becomes `{}`.",
+    protocols=_P,
+    before='{"arguments":{"path":"a.txt"}}',
+    after='{"arguments":"{\\"path\\":\\"a.txt\\"}"}',
+)
+ARGUMENTS_BROKEN = Rule(
+    code="S311",
+    name="arguments-broken",
+    finds="A call is done with broken or truncated JSON as its arguments.",
+    hurts="The tool runs with half its arguments, or the agent stops.",
+    mends="Content is lost: the stream ends in the protocol's error. An item whose own status is "
+    "`incomplete` says so itself and passes.",
+    protocols=_P,
+    before='{"type":"response.output_item.done","item":{"arguments":"{\\"pa", …}}',
+    after='{"type":"response.failed", …}',
+)
+
+
+class ItemFields:
+    """Fills in the objects of items in place. Its methods raise ContentLost."""
+
+    def __init__(self, context: StreamContext, draft: Draft, response: ResponseObject) -> None:
+        self._tool_names = context.tool_names
+        self._draft = draft
+        self._response = response
+
+    def finish(self, data: JsonObject, item: Item) -> None:
+        """Give a done item everything that it must have."""
+        key = CALL_TEXT.get(data["type"])
+        if (
+            key
+            and not data.get(key)
+            and item.text
+            and self._draft.change(ITEM_INCOMPLETE, f"{data['type']} lacks {key}", "carried over")
+        ):
+            data[key] = item.text
+        self.fill(data, item)
+        status = data.get("status")
+        if (
+            data["type"] in WITH_STATUS
+            and (not isinstance(status, str) or not status or status in UNFINISHED)
+            and self._draft.change(
+                ITEM_INCOMPLETE, f"{data['type']} is done as {status!r}", "completed"
+            )
+        ):
+            data["status"] = "completed"
+        if status == "incomplete" and key and isinstance(data.get(key), str):
+            return
+        self.write_arguments_as_text(data, is_done=True)
+        if data["type"] == "function_call" and not parses(data.get("arguments")):
+            message = "The provider's tool call ended inside its JSON arguments."
+            self._draft.lose(ARGUMENTS_BROKEN, str(data.get("arguments"))[-60:], message)
+
+    def fill(self, data: JsonObject, item: Item) -> None:
+        """Give an item's object the fields that it must have, its arguments aside."""
+        missing: JsonObject = {}
+        for key, type in ITEM_FIELDS.get(data["type"], {}).items():
+            if key != CALL_TEXT.get(data["type"]) and not _is_full(data.get(key), type):
+                value = self.value_of(key, data, item)
+                if value != data.get(key):
+                    missing[key] = value
+        if missing and self._draft.change(
+            ITEM_INCOMPLETE, f"{data['type']} lacks {', '.join(missing)}", "filled in"
+        ):
+            data.update(missing)
+
+    def value_of(self, key: str, data: JsonObject, item: Item) -> Any:
+        """The value of a missing field, from what was streamed."""
+        if key in ("content", "summary"):
+            return item.streamed(key)
+        if has_text(item.added, key):
+            return item.added[key]
+        if key == "role":
+            return "assistant"
+        if key == "name":
+            if len(self._tool_names) == 1:
+                return self._tool_names[0]
+            message = "The provider called a tool without naming it."
+            self._draft.lose(ITEM_INCOMPLETE, "a call without a name", message)
+            return data.get(key)
+        if key == "call_id" and has_text(data, "id"):
+            return data["id"]
+        prefix = key if key == "call_id" else data["type"]
+        return new_id(prefix, self._response.id, item.ordinal)
+
+    def write_arguments_as_text(self, data: JsonObject, *, is_done: bool) -> None:
+        """Make what a call passes a string; nothing becomes `{}` once it is done."""
+        key = CALL_TEXT.get(data["type"])
+        if key is None:
+            return
+        raw = data.get(key)
+        nothing = "{}" if is_done and key == "arguments" else ""
+        text = raw if isinstance(raw, str) else json_value.write(raw).decode() if raw else ""
+        text = text or nothing
+        if raw != text and self._draft.change(
+            ARGUMENTS_AS_OBJECT, f"{key}: {start_of(json_value.write(raw))}", "text"
+        ):
+            data[key] = text
+
+    def repair_output(self, output: list[JsonObject], streamed: list[JsonObject]) -> None:
+        """Write items in the terminal event's output as their own events have them."""
+        for number, entry in enumerate(output):
+            self.write_arguments_as_text(entry, is_done=entry.get("status") != "incomplete")
+            own = streamed[number] if number < len(streamed) else {}
+            for key in ("id", "call_id", "name"):
+                if (
+                    own.get("type") == entry["type"]
+                    and has_text(own, key)
+                    and not has_text(entry, key)
+                    and self._draft.change(
+                        ITEM_INCOMPLETE, f"output[{number}] lacks {key}", "filled in"
+                    )
+                ):
+                    entry[key] = own[key]
+
+
+def has_text(data: JsonObject, key: str) -> bool:
+    """Whether this field is a string that is not empty."""
+    return isinstance(data.get(key), str) and bool(data[key])
+
+
+def _is_full(value: Any, type: type) -> bool:
+    return isinstance(value, type) and bool(value)

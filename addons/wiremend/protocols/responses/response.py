@@ -1,0 +1,154 @@
+"""The response object in the lifecycle events of a Responses stream."""
+
+from typing import Any
+
+from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.responses.errors import response_object
+from wiremend.protocols.responses.grammar import COMPLETE, COMPLETED, CREATED, UNFINISHED
+from wiremend.protocols.responses.usage import no_usage, repaired_usage
+from wiremend.rules.rule import Rule, start_of
+from wiremend.text.json_value import JsonObject, dicts_in
+
+_P = ("responses",)
+
+OUTPUT_MISSING = Rule(
+    code="S308",
+    name="output-missing",
+    finds="The terminal event's `output` lacks the items that were streamed.",
+    hurts="Clients that read the final response lose the answer or the tool call.",
+    mends="It is rebuilt from the `output_item.done` events.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#1004",),
+    before='{"type":"response.completed","response":{"output":[]}}',
+    after='{"type":"response.completed","response":{"output":[{"type":"message",…}]}}',
+)
+USAGE_INCOMPLETE = Rule(
+    code="S313",
+    name="usage-incomplete",
+    finds="The terminal event's `usage` lacks one of its counts, or is missing altogether.",
+    hurts="Codex fails to read the event and sends the same prompt again when a count is missing; "
+    "the Vercel AI SDK skips an event without usage, and OpenCode asks again without end.",
+    mends="Counts are filled in: what the others tell, else 0. Usage that counts nothing is null, "
+    "and zeros for OpenCode; no usage at all is legal and filled in for OpenCode only.",
+    protocols=_P,
+    seen=("maximhq/bifrost#891",),
+    before='{"usage":{"input_tokens":10,"output_tokens":2}}',
+    after='{"usage":{"input_tokens":10,"output_tokens":2,"total_tokens":12}}',
+)
+RESPONSE_INCOMPLETE = Rule(
+    code="S326",
+    name="response-incomplete",
+    finds="A response object lacks id, time, model, or a terminal one its status or output.",
+    hurts="SDKs and Codex fail to read the event; the official SDK refuses a changed id.",
+    mends="They are filled in from what came before; the first id stays.",
+    protocols=_P,
+    before='{"type":"response.completed","response":{}}',
+    after='{"type":"response.completed","response":{"id":"resp_1","status":"completed", …}}',
+)
+
+
+class ResponseObject:
+    """Repairs the response objects of one stream in place; keeps what the client has seen."""
+
+    def __init__(self, context: StreamContext, draft: Draft) -> None:
+        self._context = context
+        self._draft = draft
+        self.fields: JsonObject = {}
+        """The response as far as the client has seen it."""
+
+    @property
+    def id(self) -> str:
+        """Its id; empty while there is none."""
+        return str(self.fields.get("id") or "")
+
+    def begin(self, data: JsonObject) -> JsonObject:
+        """The object of a `response.created` that is missing, from the first event that came."""
+        first = data.get("response")
+        first = first if isinstance(first, dict) else {}
+        known = {
+            key: first[key]
+            for key, types in (("id", str), ("created_at", (int, float)), ("model", str))
+            if first.get(key) and isinstance(first[key], types)
+        }
+        self.fields = response_object({"model": self._context.model, **known})
+        if self._context.shown_model is not None:
+            self.fields["model"] = self._context.shown_model
+        return self.fields
+
+    def repair(self, data: JsonObject, kind: str) -> None:
+        """Fill in what the response object of an event lacks."""
+        raw = data.get("response")
+        response = raw if isinstance(raw, dict) else {}
+        missing = self._missing(response, kind)
+        if missing and self._draft.change(
+            RESPONSE_INCOMPLETE, f"{kind}: {', '.join(missing)}", "filled in"
+        ):
+            if not response:
+                response = {
+                    key: value
+                    for key, value in self.fields.items()
+                    if key not in ("output", "usage")
+                }
+            response = data["response"] = {**response, **missing}
+        shown = self._context.shown_model
+        if shown is not None and response.get("model") not in (None, shown):
+            # A name is replaced in the text; anything else requires writing the event again.
+            self._draft.changed |= not isinstance(response["model"], str)
+            response["model"] = shown
+        self.fields = {**self.fields, **response}
+
+    def _missing(self, response: JsonObject, kind: str) -> JsonObject:
+        missing: JsonObject = {}
+        identity, known_id = response.get("id"), self.fields.get("id")
+        if not isinstance(identity, str) or not identity:
+            missing["id"] = known_id or "resp_unknown"
+        elif known_id is not None and known_id != identity:
+            missing["id"] = known_id
+        if kind == CREATED and not isinstance(response.get("created_at"), int | float):
+            missing["created_at"] = 0
+        if kind == CREATED and not isinstance(response.get("model"), str):
+            missing["model"] = self._context.model
+        status = response.get("status")
+        if kind in COMPLETE and (not isinstance(status, str) or status in UNFINISHED):
+            missing["status"] = kind.removeprefix("response.")
+        return missing
+
+    def repair_output(
+        self, response: JsonObject, output: list[JsonObject], streamed: list[JsonObject]
+    ) -> bool:
+        """Give a terminal event the items that were streamed; False if it keeps its own."""
+        if len(output) < len(streamed):
+            found = f"{len(output)} of {len(streamed)} items"
+            if self._draft.change(OUTPUT_MISSING, found, "rebuilt"):
+                response["output"] = streamed
+            return True
+        if response.get("output") != output and self._draft.change(
+            OUTPUT_MISSING, "no list of items", f"a list of {len(output)}"
+        ):
+            response["output"] = output
+        return False
+
+    def repair_usage(self, response: JsonObject) -> None:
+        """Fill in the counts of a terminal event."""
+        usage = response.get("usage")
+        replacement = repaired_usage(usage)
+        if replacement is None and self._context.client.needs_usage:
+            replacement = no_usage()
+        if replacement != usage and self._draft.change(
+            USAGE_INCOMPLETE, f"usage {start_of(repr(usage).encode())}", "filled in"
+        ):
+            response["usage"] = replacement
+
+    def completed(self, output: list[JsonObject]) -> JsonObject:
+        """The `response.completed` that is missing, with these items."""
+        response: JsonObject = {**self.fields, "status": "completed", "output": output}
+        nothing = None if self._context.client.accepts_null_usage else no_usage()
+        response["usage"] = repaired_usage(response.get("usage")) or nothing
+        return {"type": COMPLETED, "response": response}
+
+
+def items_in(response: JsonObject) -> list[JsonObject]:
+    """The items of a response's output that have a type."""
+    output: Any = response.get("output")
+    return [item for item in dicts_in(output) if isinstance(item.get("type"), str)]

@@ -1,0 +1,107 @@
+"""The outer loop that the repairers of all protocols share."""
+
+import pytest
+from framings import FRAMINGS, Framing, bytes_of, codes_of
+from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.base.repairer import EventKind
+from wiremend.text import sse
+
+SERVER_SENT = {name: framing for name, framing in FRAMINGS.items() if not framing.array}
+AFTER_THE_END = {"anthropic": "S119", "chat": "S213", "responses": "S314", "gemini": "S409"}
+BROKEN_EVENT = {"anthropic": "S121", "chat": "S217", "responses": "S316", "gemini": "S407"}
+FOREIGN_FRAME = {"anthropic": "S120", "chat": "S216", "responses": "S315", "gemini": "S406"}
+KEEPALIVE = {"anthropic": "S124", "responses": "S312"}
+
+ERROR = b'event: error\ndata: {"type":"error","error":{"code":429,"message":"slow down"}}\n\n'
+LATE = b'data: {"type":"ping","cost":"0.1"}\n\n'
+BLANK = b"\n"
+TEXT = b"data: hello\n\n"
+BROKEN = b'data: {"type":"response.x","choices":[\n\n'
+
+each_name = pytest.mark.parametrize("name", SERVER_SENT)
+FAILURE = make_error(status=503, type="server_error", message="It broke.")
+
+
+def feed(
+    framing: Framing, stream: bytes, *disabled: str
+) -> tuple[bytes, list[EventKind], list[str]]:
+    """What the client is shown of a stream that goes on, what it means, and what was found."""
+    repair = framing.repair(framing.context(disabled=frozenset(disabled)))
+    repaired = repair.feed(stream)
+    return bytes_of(repaired), [one.kind for one in repaired], codes_of(repaired)
+
+
+@each_name
+def test_what_follows_the_end_is_dropped(name: str) -> None:
+    framing, code = SERVER_SENT[name], AFTER_THE_END[name]
+    ended, _, found = feed(framing, ERROR)
+    shown, kinds, codes = feed(framing, ERROR + LATE + BLANK)
+    assert (shown, kinds) == (ended, [EventKind.ERROR, EventKind.IDLE, EventKind.IDLE])
+    assert codes == [*found, code]
+
+
+@each_name
+def test_what_follows_the_end_stays_where_the_rule_is_off(name: str) -> None:
+    framing, code = SERVER_SENT[name], AFTER_THE_END[name]
+    ended, _, found = feed(framing, ERROR, code)
+    shown, kinds, codes = feed(framing, ERROR + LATE + BLANK, code)
+    assert shown == ended + LATE + BLANK
+    assert (kinds, codes) == ([EventKind.ERROR, EventKind.IDLE, EventKind.IDLE], found)
+
+
+@each_name
+def test_a_broken_event_ends_the_stream(name: str) -> None:
+    _, kinds, codes = feed(SERVER_SENT[name], BROKEN)
+    assert (kinds, codes) == ([EventKind.ERROR], [BROKEN_EVENT[name]])
+
+
+@each_name
+def test_a_broken_event_stays_where_the_rule_is_off(name: str) -> None:
+    found = feed(SERVER_SENT[name], BROKEN, BROKEN_EVENT[name])
+    assert found == (BROKEN, [EventKind.CONTENT], [])
+
+
+@each_name
+def test_text_is_dropped(name: str) -> None:
+    found = feed(SERVER_SENT[name], TEXT)
+    assert found == (b"", [EventKind.IDLE], [FOREIGN_FRAME[name]])
+
+
+@each_name
+def test_text_stays_where_the_rule_is_off(name: str) -> None:
+    assert feed(SERVER_SENT[name], TEXT, FOREIGN_FRAME[name]) == (TEXT, [EventKind.IDLE], [])
+
+
+@pytest.mark.parametrize("name", KEEPALIVE)
+def test_a_keepalive_becomes_a_blank_line_or_stays(name: str) -> None:
+    frame = b'data: {"type":"keepalive"}\n\n'
+    assert feed(SERVER_SENT[name], frame) == (b"\n", [EventKind.IDLE], [KEEPALIVE[name]])
+    assert feed(SERVER_SENT[name], frame, KEEPALIVE[name]) == (frame, [EventKind.IDLE], [])
+
+
+@each_name
+def test_an_error_event_is_an_error_whatever_its_data(name: str) -> None:
+    framing = SERVER_SENT[name]
+    repair = framing.repair(framing.context())
+    [reported] = repair.feed(b"event: error\ndata: It broke.\n\n")
+    assert reported.kind is EventKind.ERROR
+    assert reported.error is not None
+    assert reported.error.message == "It broke."
+
+
+@each_name
+def test_the_verdict_does_not_change_at_the_end(name: str) -> None:
+    framing = SERVER_SENT[name]
+    repairer = framing.protocol.make_repairer(framing.context())
+    [event] = sse.Decoder().feed(ERROR)
+    reported = repairer.feed(event)
+    ended = repairer.end()
+    assert (ended.data, ended.kind, ended.error) == (b"", EventKind.ERROR, reported.error)
+
+
+def test_nothing_is_added_to_a_stream_that_is_complete() -> None:
+    framing = FRAMINGS["gemini-array"]
+    repair = framing.repair(framing.context())
+    repair.feed(b'[{"candidates":[{"finishReason":"STOP"}]}]')
+    assert repair.end()[-1].kind is EventKind.TERMINAL
+    assert repair.fail(FAILURE) == b""
