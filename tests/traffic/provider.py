@@ -223,9 +223,8 @@ class ScriptedProvider:
             client.close()
 
     def _connection_fault(self) -> ConnectionFault | None:
-        self._skip(
-            ConnectionFault.REFUSE
-        )  # this connection was not refused, so the refusals before it are used up
+        # This connection was not refused, so the refusals before it are used up.
+        self._skip(ConnectionFault.REFUSE)
         if not self._script or not isinstance(self._script[0], ConnectionFault):
             return None
         fault = self._script[0]
