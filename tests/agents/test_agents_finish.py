@@ -65,7 +65,7 @@ SECONDS = {End.ANSWERS: 120.0, End.STOPS: 400.0, End.REPORTS: 120.0, End.RETRIES
 _A, _S, _R, _Z = End.ANSWERS, End.STOPS, End.RETRIES, End.REPORTS
 _AGENTS = (CLAUDE_CODE, OPENCODE, OPENCODE_ON_OPENAI, CODEX, GEMINI_CLI)
 ENDS: dict[str, tuple[tuple[End, ...], str]] = {
-    # STOPS is tested for one fault before content and one after; it takes minutes.
+    # Runs to the final error for one fault before content and one after; the others are alike.
     "wrapped error first": ((_S, _S, _S, _S, _S), "server_error"),
     "reset after the head": ((_R, _R, _R, _S, _R), "Connection lost"),
     "reset before the head": ((_R, _R, _R, _S, _R), "Connection lost"),
