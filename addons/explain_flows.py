@@ -2,21 +2,17 @@
 
 import logging
 
-from load_configuration import suite_of
+from load_configuration import Shell, suite_of
 from mitmproxy import http
-from wiremend.config.current import CurrentConfig
 from wiremend.views.flow_findings import MARKER_FAILED, MARKER_MENDED, explain, findings_of, summary
 
 logger = logging.getLogger("wiremend")
 
 
-class ExplainFlows:
+class ExplainFlows(Shell):
     """Silent about calls that were fine."""
 
     name = "wiremend.explain_flows"
-
-    def __init__(self, current: CurrentConfig) -> None:
-        self.current = current
 
     def response(self, flow: http.HTTPFlow) -> None:
         """A call is complete."""

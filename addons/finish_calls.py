@@ -4,25 +4,24 @@ import asyncio
 import logging
 import signal
 
-from load_configuration import suite_of
+from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
-from wiremend.config.current import CurrentConfig
 from wiremend.engine.error_responses import stopping_response
 from wiremend.protocols.registry import recognise
 from wiremend.seam.flows import answer
 from wiremend.seam.listener import close_client_connections
-from wiremend.seam.stream_layer import PlannedCall
+from wiremend.seam.stream_layer import CallOptions
 
 logger = logging.getLogger("wiremend")
 
 
-class FinishCalls:
+class FinishCalls(Shell):
     """Stops at once on a second SIGTERM, or when the grace period of `[shutdown]` is over."""
 
     name = "wiremend.finish_calls"
 
-    def __init__(self, current: CurrentConfig) -> None:
-        self.current = current
+    def __init__(self, suite: Suite) -> None:
+        super().__init__(suite)
         self.under_way: set[str] = set()
         self.is_stopping = False
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -53,10 +52,11 @@ class FinishCalls:
         if protocol is not None:
             answer(flow, stopping_response(protocol))
 
-    def wiremend_call(self, planned: PlannedCall) -> None:
+    def wiremend_call(self, options: CallOptions) -> None:
         """A call begins."""
-        if planned.plan.protocol is not None:
-            self.under_way.add(planned.flow.id)
+        request = options.flow.request
+        if recognise(request.method, request.path, request.headers.get("content-type", "")):
+            self.under_way.add(options.flow.id)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """A call is complete."""

@@ -1,22 +1,18 @@
 """Opens the TLS of providers and of nobody else; refuses WebSockets on model paths."""
 
-from load_configuration import suite_of
+from load_configuration import Shell, suite_of
 from mitmproxy import http, tls
 from mitmproxy.proxy import layer, layers
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.mode_specs import ReverseMode
-from wiremend.config.current import CurrentConfig
 from wiremend.protocols.registry import is_websocket_upgrade
 from wiremend.targets.hosts import NAME_OF_ADDRESSES
 
 
-class InterceptProviders:
+class InterceptProviders(Shell):
     """Everything that is no provider is tunnelled, byte for byte."""
 
     name = "wiremend.intercept_providers"
-
-    def __init__(self, current: CurrentConfig) -> None:
-        self.current = current
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         """Leave the TLS of other hosts alone."""

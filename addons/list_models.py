@@ -1,8 +1,7 @@
 """Response: a list of models that also holds the names which `[[models]]` routes."""
 
-from load_configuration import suite_of
+from load_configuration import Shell, suite_of
 from mitmproxy import http
-from wiremend.config.current import CurrentConfig
 from wiremend.routing.model_lists import (
     ROUTED_NAMES_LISTED,
     RoutedName,
@@ -10,17 +9,15 @@ from wiremend.routing.model_lists import (
     is_literal,
     is_model_list,
 )
+from wiremend.rules.rule import Notes
 from wiremend.seam.flows import body_of, replace_content
 from wiremend.views.flow_findings import note_request_findings
 
 
-class ListModels:
+class ListModels(Shell):
     """So that clients' pickers offer them."""
 
     name = "wiremend.list_models"
-
-    def __init__(self, current: CurrentConfig) -> None:
-        self.current = current
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Add the names at the end of the list; leave errors and other bodies alone."""
@@ -33,17 +30,18 @@ class ListModels:
         if not self.current.intercepted.matches(request.pretty_host):
             return
         body = body_of(response)
-        extended = extend_model_list(body, routed) if body else None
-        if extended is not None and extended.findings:
-            replace_content(response, extended.body)
-            note_request_findings(flow, extended.findings)
+        notes = Notes(self.current.settings.disabled)
+        extended = extend_model_list(body, routed, notes) if body else None
+        if extended is not None and notes.findings:
+            replace_content(response, extended)
+            note_request_findings(flow, notes.findings)
 
     def _routed(self) -> list[RoutedName]:
-        if ROUTED_NAMES_LISTED.code in self.current.disabled:
+        if ROUTED_NAMES_LISTED.code in self.current.settings.disabled:
             return []
         return [
             RoutedName(entry.match, None if entry.provider else entry.model)
-            for entry in self.current.config.models
+            for entry in self.current.settings.routes
             if is_literal(entry.match) and (entry.provider or entry.model)
         ]
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from mitmproxy.utils import human
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
 from wiremend.engine.error_responses import direct_request_response
+from wiremend.engine.settings import Feature, Knowledge
 from wiremend.protocols.registry import recognise
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
-from wiremend.seam.stream_layer import PlannedCall, noting_faults
-from wiremend.views.flow_findings import note_refusal
+from wiremend.seam.stream_layer import CallOptions, noting_faults
+from wiremend.views.flow_findings import METADATA_KEY, note_refusal
 
 WATCH_SECONDS = 1.0
 
@@ -28,9 +30,11 @@ logger = logging.getLogger("wiremend")
 class LoadConfiguration:
     """Owns options, file and seam; the others only look at the current configuration."""
 
-    def __init__(self, current: CurrentConfig, name: str) -> None:
+    def __init__(self, suite: "Suite", features: frozenset[Feature], name: str) -> None:
         self.name = f"wiremend.load_configuration {name}".strip()
-        self.current = current
+        self.current = suite.current
+        self.knowledge = suite.knowledge
+        self.features = features
         self.seam: Seam | None = None
         self.watcher: asyncio.Task[None] | None = None
         self.is_running = False
@@ -104,10 +108,20 @@ class LoadConfiguration:
         answer(flow, direct_request_response(protocol, proxy))
         note_refusal(flow, "It was sent to the proxy itself and not through it.")
 
-    def wiremend_call(self, planned: PlannedCall) -> None:
-        """Say which rules are off; unless a shell asks for repair, all that mend streams are."""
-        planned.plan.disabled = self.current.disabled
-        planned.plan.mending_codes = self.current.mending_codes
+    def wiremend_call(self, options: CallOptions) -> None:
+        """Ask for what the shells declare, with the configuration in force."""
+        options.features |= self.features
+        options.settings = self.current.settings
+        if Feature.RETRY in self.features:
+            options.health = self.knowledge.health
+        if Feature.ADAPT in self.features:
+            options.lessons = self.knowledge.lessons
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Report a call that was refused when it was planned."""
+        reason = flow.metadata.get(METADATA_KEY, {}).get("refusal")
+        if reason and not flow.marked:
+            note_refusal(flow, reason)
 
     def done(self) -> None:
         """Undo what `load` did; and when a reload leaves nothing in our place, end the process."""
@@ -138,15 +152,35 @@ def _end_if_nothing_took_over() -> None:
     sys.exit(1)
 
 
-def suite_of(*shells: Callable[[CurrentConfig], Any]) -> list[Any]:
-    """These shells, behind what each of them needs: one configuration, and the seam."""
-    current = CurrentConfig()
+@dataclass(frozen=True)
+class Suite:
+    """What shells that are loaded together share."""
+
+    current: CurrentConfig
+    knowledge: Knowledge
+
+
+class Shell:
+    """An addon: hooks of its own, and the features that it asks for in each call."""
+
+    name = ""
+    features: frozenset[Feature] = frozenset()
+
+    def __init__(self, suite: Suite) -> None:
+        self.current = suite.current
+
+
+def suite_of(*shells: Callable[[Suite], Shell]) -> list[Any]:
+    """The given shells, preceded by the addon that owns configuration and seam."""
+    suite = Suite(CurrentConfig(), Knowledge())
+    made = [shell(suite) for shell in shells]
     names = shells[0].__name__ if len(shells) == 1 else ""
-    suite = [LoadConfiguration(current, names), *(shell(current) for shell in shells)]
-    for addon in suite:
-        if plan := getattr(addon, "wiremend_call", None):
-            addon.wiremend_call = noting_faults(plan)
-    return suite
+    features = frozenset[Feature]().union(*(shell.features for shell in made))
+    addons: list[Any] = [LoadConfiguration(suite, features, names), *made]
+    for addon in addons:
+        if ask := getattr(addon, "wiremend_call", None):
+            addon.wiremend_call = noting_faults(ask)
+    return addons
 
 
 addons = suite_of()

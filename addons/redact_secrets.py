@@ -1,19 +1,18 @@
 """Shown, logged, saved: without keys, tokens and cookies. What goes upstream keeps them."""
 
-from load_configuration import suite_of
+from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
-from wiremend.config.current import CurrentConfig
-from wiremend.seam.stream_layer import PlannedCall
+from wiremend.seam.stream_layer import CallOptions
 from wiremend.views.redaction import conceal, conceal_request, secrets_of
 
 
-class RedactSecrets:
+class RedactSecrets(Shell):
     """Comes before mitmproxy's own addons that print, save and export flows."""
 
     name = "wiremend.redact_secrets"
 
-    def __init__(self, current: CurrentConfig) -> None:
-        self.current = current
+    def __init__(self, suite: Suite) -> None:
+        super().__init__(suite)
         self.live: dict[str, http.HTTPFlow] = {}
         self.secrets: dict[str, frozenset[str]] = {}
 
@@ -21,9 +20,9 @@ class RedactSecrets:
         """A flow begins; it may still be live when the proxy ends, and is saved then."""
         self.live[flow.id] = flow
 
-    def wiremend_call(self, planned: PlannedCall) -> None:
+    def wiremend_call(self, options: CallOptions) -> None:
         """A call is shown without its secrets from the start."""
-        planned.conceal = self._conceal_request
+        options.conceal = self._conceal_request
 
     def response(self, flow: http.HTTPFlow) -> None:
         """A flow is complete, its request long sent."""

@@ -1,28 +1,14 @@
 """Upstream: a failed attempt is made again, within bounds, while the client has seen nothing."""
 
-from load_configuration import suite_of
-from wiremend.config.current import CurrentConfig
-from wiremend.engine.health import ProviderHealth
-from wiremend.seam.stream_layer import PlannedCall
+from load_configuration import Shell, suite_of
+from wiremend.engine.settings import Feature
 
 
-class RetryUpstream:
-    """Reset, early end, stall, wrapped error, retryable status: ask again."""
+class RetryUpstream(Shell):
+    """Reset, early end, stall, wrapped error, retryable status: the attempt is made again."""
 
     name = "wiremend.retry_upstream"
-
-    def __init__(self, current: CurrentConfig) -> None:
-        self.current = current
-        self.health = ProviderHealth()
-
-    def wiremend_call(self, planned: PlannedCall) -> None:
-        """Ask for retries, by the policy in force."""
-        plan = planned.plan
-        if plan.protocol is None:
-            return
-        plan.retry = self.current.retry
-        plan.timeouts = self.current.timeouts
-        plan.health = self.health
+    features = frozenset({Feature.RETRY})
 
 
 addons = suite_of(RetryUpstream)

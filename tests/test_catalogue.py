@@ -14,8 +14,8 @@ from wiremend.adapt.schema_conversion import convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS
 from wiremend.adapt.schemas import DIALECT_RULES
 from wiremend.catalogue import FAMILIES, catalogue, collect, render_page
-from wiremend.engine import transport_rules as transport
-from wiremend.protocols.base import request_rules as history_rules
+from wiremend.engine import rules as engine_rules
+from wiremend.protocols.base import history, parameters
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.chat import body as chat_body
 from wiremend.repair import stream as framing
@@ -72,7 +72,7 @@ def test_the_rules_are_sorted_and_their_codes_unique() -> None:
 
 
 def test_the_rules_of_every_module_are_there() -> None:
-    modules = (framing, tool_list, history_rules, fire_and_forget, transport, chat_body)
+    modules = (framing, tool_list, history, parameters, fire_and_forget, engine_rules, chat_body)
     for module in modules:
         ours = {value for value in vars(module).values() if isinstance(value, Rule)}
         assert ours

@@ -1,16 +1,18 @@
 """The shell that conceals flows: what mitmproxy saves at its end is concealed, too."""
 
 import pytest
+from load_configuration import Suite
 from mitmproxy.addons.export import Export
 from mitmproxy.test import taddons, tflow
 from redact_secrets import RedactSecrets
 from wiremend.config.current import CurrentConfig
+from wiremend.engine.settings import Knowledge
 
 KEY = "sk-secret-0123456789"
 
 
 def test_a_flow_that_is_live_when_the_proxy_ends_is_concealed() -> None:
-    shell = RedactSecrets(CurrentConfig())
+    shell = RedactSecrets(Suite(CurrentConfig(), Knowledge()))
     flow = tflow.tflow()
     flow.request.headers["x-api-key"] = KEY
     with taddons.context() as addons:
@@ -21,7 +23,7 @@ def test_a_flow_that_is_live_when_the_proxy_ends_is_concealed() -> None:
 
 
 def test_a_flow_that_is_live_when_scripts_are_reloaded_keeps_its_key() -> None:
-    shell = RedactSecrets(CurrentConfig())
+    shell = RedactSecrets(Suite(CurrentConfig(), Knowledge()))
     flow = tflow.tflow()
     flow.request.headers["x-api-key"] = KEY
     with taddons.context():
@@ -32,7 +34,7 @@ def test_a_flow_that_is_live_when_scripts_are_reloaded_keeps_its_key() -> None:
 
 @pytest.mark.parametrize("form", Export().formats())
 def test_no_export_of_a_flow_that_is_over_holds_its_key(form: str) -> None:
-    shell = RedactSecrets(CurrentConfig())
+    shell = RedactSecrets(Suite(CurrentConfig(), Knowledge()))
     flow = tflow.tflow(resp=True)
     flow.request.headers["authorization"] = f"Bearer {KEY}"
     flow.request.path = f"/v1beta/models?key={KEY}"
@@ -45,7 +47,7 @@ def test_no_export_of_a_flow_that_is_over_holds_its_key(form: str) -> None:
 
 
 def test_nothing_is_kept_of_a_flow_that_is_over() -> None:
-    shell = RedactSecrets(CurrentConfig())
+    shell = RedactSecrets(Suite(CurrentConfig(), Knowledge()))
     flow = tflow.tflow(resp=True)
     shell.request(flow)
     shell.response(flow)

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 import sanitize_tools
+from load_configuration import Suite
 from mitmproxy.test import taddons
 from wiremend.adapt.lessons import Lesson
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import parse_config
+from wiremend.engine.settings import Knowledge
 
 
 @pytest.fixture
 def shell() -> Iterator[tuple[sanitize_tools.SanitizeTools, taddons.context]]:
-    shell = sanitize_tools.SanitizeTools(CurrentConfig())
+    shell = sanitize_tools.SanitizeTools(Suite(CurrentConfig(), Knowledge()))
     with taddons.context(shell) as addons:
         yield shell, addons
 

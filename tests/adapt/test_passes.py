@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from strategies.schemas import SCHEMAS
 from strategies.tool_requests import tool_requests
 from wiremend.adapt.lessons import Lesson
-from wiremend.adapt.passes import FittedRequest, fit_request
+from wiremend.adapt.passes import AdaptedRequest, adapt_request
 from wiremend.adapt.schema_dialects import DIALECTS, violations
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestBody, RequestDocument
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.protocols.chat import CHAT
@@ -25,19 +25,20 @@ ANTHROPIC, CHAT = ANTHROPIC, CHAT
 RESPONSES, GEMINI = RESPONSES, GEMINI
 
 
-def outgoing(body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> OutgoingRequest:
-    return OutgoingRequest("p", "m", "https", "p.example", 443, "/v1/messages", headers, body)
+def outgoing(protocol: Protocol, body: bytes, headers: Headers = ()) -> OutgoingRequest:
+    document = RequestDocument.of(protocol, "/v1/messages", body, headers)
+    return OutgoingRequest("p", "m", "https", "p.example", 443, document)
 
 
 def traits(dialect: str) -> TargetTraits:
     return TargetTraits(dialect, NAMES_BY_DIALECT.get(dialect), unique_names=True)
 
 
-def fit(
+def adapt(
     protocol: Protocol, body: str | bytes, dialect: str, *lessons: Lesson, **options: Any
-) -> FittedRequest:
+) -> AdaptedRequest:
     data = body.encode() if isinstance(body, str) else body
-    return fit_request(protocol, outgoing(data), traits(dialect), lessons, **options)
+    return adapt_request(outgoing(protocol, data), traits(dialect), lessons, **options)
 
 
 TOOL = '"type":"object","properties":{"a":{"type":"array"}}'
@@ -104,10 +105,10 @@ SPANS = [
 def test_only_what_the_target_refuses_changes(
     protocol: Protocol, dialect: str, before: str, after: str
 ) -> None:
-    fitted = fit(protocol, before, dialect)
-    assert fitted.request.body.decode() == after
-    assert fit(protocol, after, dialect).request.body == after.encode()
-    assert bool(fitted.findings) == (before != after)
+    adapted = adapt(protocol, before, dialect)
+    assert adapted.request.body.decode() == after
+    assert adapt(protocol, after, dialect).request.body == after.encode()
+    assert bool(adapted.findings) == (before != after)
 
 
 LONG = "mcp__server__" + "x" * 60 + ".read"
@@ -160,12 +161,12 @@ def test_a_name_that_is_not_taken_changes_wherever_a_tool_is_named(
 ) -> None:
     before = body.replace('"N"', f'"{LONG}"').replace("K", LONG)
     after = body.replace('"N"', f'"{SENT}"').replace("K", LONG)
-    fitted = fit_request(
-        protocol, outgoing(before.encode()), TargetTraits(names=NAMES_BY_DIALECT["openai"])
+    adapted = adapt_request(
+        outgoing(protocol, before.encode()), TargetTraits(names=NAMES_BY_DIALECT["openai"])
     )
-    assert fitted.request.body.decode() == after
-    assert fitted.renamed == {SENT: LONG}
-    assert {finding.code for finding in fitted.findings} == {"T005"}
+    assert adapted.request.body.decode() == after
+    assert adapted.tool_names_by_sent == {SENT: LONG}
+    assert {finding.code for finding in adapted.findings} == {"T005"}
 
 
 def test_what_a_tool_of_the_server_is_called_stays() -> None:
@@ -174,21 +175,21 @@ def test_what_a_tool_of_the_server_is_called_stays() -> None:
         '{"type":"web_search_20250305","name":"web_search"}],"messages":[{"role":"assistant",'
         '"content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}}]}]}'
     )
-    fitted = fit(ANTHROPIC, body, "anthropic")
-    [(sent, name)] = fitted.renamed.items()
+    adapted = adapt(ANTHROPIC, body, "anthropic")
+    [(sent, name)] = adapted.tool_names_by_sent.items()
     assert name == "web_search"
     expected = body.replace('{"name":"web_search","input', f'{{"name":"{sent}","input', 1)
-    assert fitted.request.body.decode() == expected
+    assert adapted.request.body.decode() == expected
 
 
 def test_two_different_tools_of_one_name_are_both_kept() -> None:
     tool = '{"name":"search","description":"%s","input_schema":{"type":"object","properties":{}}}'
     body = f'{{"tools":[{tool % "Jira"},{tool % "Intercom"}]}}'
-    fitted = fit(ANTHROPIC, body, "anthropic")
-    names = [one["name"] for one in orjson.loads(fitted.request.body)["tools"]]
+    adapted = adapt(ANTHROPIC, body, "anthropic")
+    names = [one["name"] for one in orjson.loads(adapted.request.body)["tools"]]
     assert names[0] == "search"
-    assert fitted.renamed == {names[1]: "search"}
-    assert fit(ANTHROPIC, body, "anthropic").request.body == fitted.request.body
+    assert adapted.tool_names_by_sent == {names[1]: "search"}
+    assert adapt(ANTHROPIC, body, "anthropic").request.body == adapted.request.body
 
 
 ANSWERS = [
@@ -233,12 +234,12 @@ BETAS = [
 
 @pytest.mark.parametrize(("refused", "left"), BETAS)
 def test_refused_betas_are_not_sent(refused: tuple[str, ...], left: object) -> None:
-    request = outgoing(b"{}", HEADERS)
+    request = outgoing(ANTHROPIC, b"{}", HEADERS)
     lessons = [Lesson("beta", beta) for beta in refused]
-    fitted = fit_request(ANTHROPIC, request, TargetTraits(), lessons)
-    assert fitted.request.headers == left
-    assert (fitted.request is request) == (left == HEADERS)
-    assert fit_request(ANTHROPIC, request, TargetTraits(refused_betas=refused)) == fitted
+    adapted = adapt_request(request, TargetTraits(), lessons)
+    assert adapted.request.headers == left
+    assert (adapted.request is request) == (left == HEADERS)
+    assert adapt_request(request, TargetTraits(refused_betas=refused)) == adapted
 
 
 FIELDS = [
@@ -270,24 +271,24 @@ FIELDS = [
 def test_refused_fields_are_dropped_and_essential_ones_never(
     field: str, before: str, after: str
 ) -> None:
-    request = outgoing(before.encode())
-    fitted = fit_request(ANTHROPIC, request, TargetTraits(), [Lesson("field", field)])
-    assert fitted.request.body.decode() == after
-    assert (fitted.request is request) == (before == after)
+    request = outgoing(ANTHROPIC, before.encode())
+    adapted = adapt_request(request, TargetTraits(), [Lesson("field", field)])
+    assert adapted.request.body.decode() == after
+    assert (adapted.request is request) == (before == after)
 
 
 def test_a_lesson_about_one_tool_leaves_the_others() -> None:
     tool = '{"name":"%s","input_schema":{"type":"object","properties":{"a":true}}}'
     body = f'{{"tools":[{tool % "x"},{tool % "y"}]}}'
-    fitted = fit(ANTHROPIC, body, "plain", Lesson("schema-dialect", "moonshot", "y"))
+    adapted = adapt(ANTHROPIC, body, "plain", Lesson("schema-dialect", "moonshot", "y"))
     expected = body[::-1].replace("eurt", '}"tcejbo":"epyt"{', 1)[::-1]
-    assert fitted.request.body.decode() == expected
+    assert adapted.request.body.decode() == expected
 
 
 def test_after_as_is_tools_are_not_touched() -> None:
     body = '{"tools":[{"name":"x.y","input_schema":{}}]}'
-    assert fit(ANTHROPIC, body, "anthropic", Lesson("as-is")).request.body == body.encode()
-    later = fit(ANTHROPIC, body, "anthropic", Lesson("as-is"), Lesson("custom-type"))
+    assert adapt(ANTHROPIC, body, "anthropic", Lesson("as-is")).request.body == body.encode()
+    later = adapt(ANTHROPIC, body, "anthropic", Lesson("as-is"), Lesson("custom-type"))
     assert later.request.body != body.encode()
 
 
@@ -307,9 +308,9 @@ def test_after_as_is_tools_are_not_touched() -> None:
 def test_a_rule_that_is_off_changes_nothing(
     body: str, dialect: str, lessons: tuple[Lesson, ...], code: str
 ) -> None:
-    assert [one.code for one in fit(ANTHROPIC, body, dialect, *lessons).findings] == [code]
-    fitted = fit(ANTHROPIC, body, dialect, *lessons, disabled={code})
-    assert (fitted.request.body, fitted.findings) == (body.encode(), ())
+    assert [one.code for one in adapt(ANTHROPIC, body, dialect, *lessons).findings] == [code]
+    adapted = adapt(ANTHROPIC, body, dialect, *lessons, disabled={code})
+    assert (adapted.request.body, adapted.findings) == (body.encode(), ())
 
 
 _LESSONS = st.sampled_from(
@@ -326,17 +327,19 @@ _LESSONS = st.sampled_from(
 
 @settings(deadline=None)
 @given(tool_requests(), st.sampled_from(sorted(DIALECTS)), st.lists(_LESSONS, max_size=2))
-def test_any_request_stays_valid_is_fitted_once_and_changes_only_with_a_finding(
+def test_any_request_stays_valid_is_adapted_once_and_changes_only_with_a_finding(
     case: tuple[Protocol, bytes], dialect: str, lessons: list[Lesson]
 ) -> None:
     protocol, body = case[0], case[1]
-    request = outgoing(body)
-    first = fit_request(protocol, request, traits(dialect), lessons)
+    request = outgoing(protocol, body)
+    first = adapt_request(request, traits(dialect), lessons)
     orjson.loads(first.request.body)
     assert (first.request is request) == (not first.findings)
-    second = fit_request(protocol, first.request, traits(dialect), lessons)
+    second = adapt_request(first.request, traits(dialect), lessons)
     assert second.request is first.request
     assert second.findings == ()
+    for document in (request.document, first.request.document):
+        assert document.fields == RequestBody(document.body).fields, "a pass changed parsed values"
 
 
 _NAMES = st.sampled_from(["a", "b.c", "21st", "mcp__x__" + "y" * 130, "日本", "web search", "a"])
@@ -349,13 +352,15 @@ def test_any_tools_become_ones_that_the_target_takes_and_then_stay(
     dialect: str, tools: list[tuple[str, Any]]
 ) -> None:
     offered = [{"name": name, "input_schema": schema} for name, schema in tools]
-    fitted = fit(ANTHROPIC, orjson.dumps({"tools": offered}), dialect)
-    request = orjson.loads(fitted.request.body)
+    adapted = adapt(ANTHROPIC, orjson.dumps({"tools": offered}), dialect)
+    request = orjson.loads(adapted.request.body)
     limit = NAMES_BY_DIALECT.get(dialect)
     names = [tool.fields["name"] for tool in ANTHROPIC.client_tools(request)]
     for tool in ANTHROPIC.client_tools(request):
         assert violations(tool.fields["input_schema"], DIALECTS[dialect]) == []
         assert limit is None or limit.takes(tool.fields["name"])
     assert len(set(names)) == len(names)
-    assert {fitted.renamed.get(name, name) for name in names} == {name for name, _ in tools}
-    assert fit(ANTHROPIC, fitted.request.body, dialect).request.body == fitted.request.body
+    assert {adapted.tool_names_by_sent.get(name, name) for name in names} == {
+        name for name, _ in tools
+    }
+    assert adapt(ANTHROPIC, adapted.request.body, dialect).request.body == adapted.request.body

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from wiremend.adapt.lessons import LESSONS_LIMIT, Lesson, LessonBook, PlacedLesson, as_toml
-from wiremend.adapt.rejection_recovery import AMENDMENTS_LIMIT, FittedRequests
+from wiremend.adapt.rejection_recovery import AMENDMENTS_LIMIT, AdaptedRequests
 from wiremend.config.load import parse_config
 from wiremend.config.model import LearntLesson
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import Finding
@@ -29,7 +29,8 @@ def tool(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def request(*tools: dict[str, Any], **fields: Any) -> OutgoingRequest:
     body = json.dumps({"model": "m", "tools": tools, **fields}).encode()
-    return OutgoingRequest("p", "m", "https", "p.example", 443, "/v1/messages", BETA, body)
+    document = RequestDocument.of(ANTHROPIC, "/v1/messages", body, BETA)
+    return OutgoingRequest("p", "m", "https", "p.example", 443, document)
 
 
 def sending(
@@ -37,17 +38,17 @@ def sending(
     book: LessonBook | None = None,
     traits: TargetTraits = TargetTraits(),  # noqa: B008 - frozen
     **options: Any,
-) -> FittedRequests:
-    requests = FittedRequests(ANTHROPIC, book or LessonBook(), **options)
+) -> AdaptedRequests:
+    requests = AdaptedRequests(book or LessonBook(), **options)
     requests.add(outgoing, traits)
     return requests
 
 
-def refuse(requests: FittedRequests, message: str, status: int = 400) -> list[Finding]:
+def refuse(requests: AdaptedRequests, message: str, status: int = 400) -> list[Finding]:
     return requests.amend(0, make_error(status=status, message=message))
 
 
-def sent_tools(requests: FittedRequests) -> list[Any]:
+def sent_tools(requests: AdaptedRequests) -> list[Any]:
     tools: list[Any] = json.loads(requests.at(0).request.body)["tools"]
     return tools
 
@@ -152,12 +153,12 @@ def test_headers_and_fields_are_learnt_alike() -> None:
 
 def test_a_fault_of_ours_sends_the_request_as_the_client_wrote_it() -> None:
     outgoing = request(tool("x", UNION))
-    requests = FittedRequests(ANTHROPIC)
+    requests = AdaptedRequests()
     requests.add(outgoing, traits_of(ANTHROPIC, "api.anthropic.com", "m"))
     requests.disabled = None  # type: ignore[assignment] # makes any rule fail
-    fitted = requests.at(0)
-    assert fitted.request is outgoing
-    assert [finding.code for finding in fitted.findings] == ["T305"]
+    adapted = requests.at(0)
+    assert adapted.request is outgoing
+    assert [finding.code for finding in adapted.findings] == ["T305"]
 
 
 @pytest.mark.parametrize("code", ["T301", "T302"])

@@ -1,12 +1,14 @@
 """What each real rejection teaches. The messages are word for word as people reported them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from wiremend.adapt.lessons import Lesson
 from wiremend.adapt.rejections import OfferedTools, explanation, read_rejection
 from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.chat import CHAT
@@ -27,6 +29,10 @@ NAMES = [
 ]
 
 
+def offered_by(protocol: Protocol, body: bytes) -> OfferedTools:
+    return OfferedTools(RequestDocument.of(protocol, "/", body))
+
+
 def offered(protocol: Protocol, names: list[str] = NAMES) -> OfferedTools:
     tools: list[dict[str, Any]]
     if protocol is ANTHROPIC:
@@ -37,7 +43,7 @@ def offered(protocol: Protocol, names: list[str] = NAMES) -> OfferedTools:
         tools = [{"type": "function", "name": name} for name in names]
     else:
         tools = [{"functionDeclarations": [{"name": name} for name in names]}]
-    return OfferedTools(protocol, json.dumps({"tools": tools}).encode(), lambda name: name)
+    return offered_by(protocol, json.dumps({"tools": tools}).encode())
 
 
 def schema(dialect: str, tool: str = "") -> Lesson:
@@ -291,7 +297,8 @@ def test_an_error_says_which_tools_it_means(
 
 def test_a_tool_that_goes_under_another_name_is_called_as_its_client_calls_it() -> None:
     sent = json.dumps({"tools": [{"name": "a_b_123", "input_schema": {}}]}).encode()
-    tools = OfferedTools(ANTHROPIC, sent, {"a_b_123": "mcp__s__a.b"}.__getitem__)
+    document = RequestDocument.of(ANTHROPIC, "/v1/messages", sent)
+    tools = OfferedTools(replace(document, tool_names_by_sent={"a_b_123": "mcp__s__a.b"}))
     error = make_error(status=400, message="Invalid schema for function 'a_b_123': bad")
     assert read_rejection(error, tools) == (schema("openai", "mcp__s__a.b"),)
     assert explanation(error.message, tools) == ('a_b_123 is tool "mcp__s__a.b" (MCP server "s")')
@@ -300,7 +307,7 @@ def test_a_tool_that_goes_under_another_name_is_called_as_its_client_calls_it() 
 def test_a_tool_that_code_assist_refuses_is_found_inside_the_wrapper() -> None:
     functions = {"functionDeclarations": [{"name": "Bash"}, {"name": "ls"}]}
     body = json.dumps({"model": "m", "request": {"tools": [{"googleSearch": {}}, functions]}})
-    tools = OfferedTools(GEMINI, body.encode(), lambda name: name)
+    tools = offered_by(GEMINI, body.encode())
     message = (
         'Invalid JSON payload received. Unknown name "$schema" at \'request.tools[1].'
         "function_declarations[1].parameters': Cannot find field."
@@ -312,4 +319,4 @@ def test_a_tool_that_code_assist_refuses_is_found_inside_the_wrapper() -> None:
 
 def test_a_body_that_is_no_json_offers_no_tools() -> None:
     for body in (b"", b"{", b"[]", b'{"tools":5}'):
-        assert OfferedTools(ANTHROPIC, body, str).tools == []
+        assert offered_by(ANTHROPIC, body).tools == []

@@ -1,6 +1,8 @@
 """Tools that no target would refuse keep their bytes; what is wrong is mended by span."""
 
 import json
+from collections.abc import Set
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -9,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies.tool_requests import ROOT_SCHEMAS, function_tools, tool_requests
 from wiremend.adapt.schema_root import SCHEMA_RULES
-from wiremend.adapt.tool_list import RULES, sanitize_tools
+from wiremend.adapt.tool_list import RULES, adapt_tool_list
 from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.traits import TargetTraits
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
-from wiremend.rules.rule import BodyPlace
+from wiremend.rules.rule import BodyPlace, Finding, Notes
 from wiremend.text.json_edits import value_span
 
 PROTOCOLS = (ANTHROPIC, CHAT, RESPONSES, GEMINI)
@@ -37,6 +41,24 @@ SCHEMA_PATH = {
 FRAME = '{ "model":"m", "tools" : [%s], "z": 1.50, "a":"\\u003c" }'
 
 
+@dataclass(frozen=True)
+class Adapted:
+    body: bytes
+    findings: list[Finding]
+
+
+def adapt(
+    protocol: Protocol,
+    body: bytes,
+    *,
+    disabled: Set[str] = frozenset(),
+    strip_custom_type: bool = False,
+) -> Adapted:
+    notes, traits = Notes(disabled), TargetTraits(strip_custom_type=strip_custom_type)
+    adapted = adapt_tool_list(RequestDocument.of(protocol, "/", body), traits, notes)
+    return Adapted(adapted.body, notes.findings)
+
+
 def request_with(protocol: Protocol, schema: str) -> bytes:
     return (FRAME % (TOOL[protocol] % schema)).encode()
 
@@ -46,7 +68,7 @@ def no_parameters(protocol: Protocol) -> str:
 
 
 def codes(protocol: Protocol, body: bytes) -> list[str]:
-    return [finding.code for finding in sanitize_tools(protocol, body).findings]
+    return [finding.code for finding in adapt(protocol, body).findings]
 
 
 MENDED = [
@@ -187,15 +209,15 @@ def test_a_schema_is_mended_and_no_other_byte_moves(
     protocol: Protocol, schema: str, expected: str | None, found: list[str]
 ) -> None:
     body = request_with(protocol, schema)
-    sanitized = sanitize_tools(protocol, body)
+    adapted = adapt(protocol, body)
     after = expected if expected is not None else no_parameters(protocol)
     span, inner = value_span(body, SCHEMA_PATH[protocol]), after.encode()
     assert span is not None
-    assert sanitized.body == body[: span.start] + inner + body[span.end :]
-    assert [finding.code for finding in sanitized.findings] == found
-    assert {finding.place for finding in sanitized.findings} == {BodyPlace(SCHEMA_PATH[protocol])}
-    again = sanitize_tools(protocol, sanitized.body)
-    assert again.body is sanitized.body
+    assert adapted.body == body[: span.start] + inner + body[span.end :]
+    assert [finding.code for finding in adapted.findings] == found
+    assert {finding.place for finding in adapted.findings} == {BodyPlace(SCHEMA_PATH[protocol])}
+    again = adapt(protocol, adapted.body)
+    assert again.body is adapted.body
     assert again.findings == []
 
 
@@ -203,9 +225,9 @@ def test_a_schema_is_mended_and_no_other_byte_moves(
 @pytest.mark.parametrize("schema", VALID)
 def test_a_valid_schema_keeps_its_bytes(protocol: Protocol, schema: str) -> None:
     body = request_with(protocol, schema)
-    sanitized = sanitize_tools(protocol, body)
-    assert sanitized.body is body
-    assert sanitized.findings == []
+    adapted = adapt(protocol, body)
+    assert adapted.body is body
+    assert adapted.findings == []
 
 
 @pytest.mark.parametrize(
@@ -249,9 +271,9 @@ def test_a_valid_schema_keeps_its_bytes(protocol: Protocol, schema: str) -> None
     ],
 )  # fmt: skip
 def test_what_is_not_ours_to_mend_is_untouched(protocol: Protocol, body: bytes) -> None:
-    sanitized = sanitize_tools(protocol, body)
-    assert sanitized.body is body
-    assert sanitized.findings == []
+    adapted = adapt(protocol, body)
+    assert adapted.body is body
+    assert adapted.findings == []
 
 
 @pytest.mark.parametrize(
@@ -280,19 +302,19 @@ def test_what_is_not_ours_to_mend_is_untouched(protocol: Protocol, body: bytes) 
 )  # fmt: skip
 def test_an_absent_schema_is_added(protocol: Protocol, body: str, expected: str) -> None:
     """FillsEmptySchema."""
-    sanitized = sanitize_tools(protocol, body.encode())
-    assert sanitized.body.decode() == expected % D
-    assert [finding.code for finding in sanitized.findings] == ["T101"]
+    adapted = adapt(protocol, body.encode())
+    assert adapted.body.decode() == expected % D
+    assert [finding.code for finding in adapted.findings] == ["T101"]
 
 
 def test_gemini_reads_snake_case_too() -> None:
     body = b'{"tools":[{"function_declarations":[{"name":"a","parameters":{}},{"name":" "}]}]}'
-    sanitized = sanitize_tools(GEMINI, body)
-    assert sanitized.body == (
+    adapted = adapt(GEMINI, body)
+    assert adapted.body == (
         b'{"tools":[{"function_declarations":[{"name":"a","parameters":'
         b'{"type":"object","properties":{}}}]}]}'
     )
-    assert [str(finding.place) for finding in sanitized.findings] == [
+    assert [str(finding.place) for finding in adapted.findings] == [
         "tools[0].function_declarations[1]",
         "tools[0].function_declarations[0].parameters",
     ]
@@ -406,17 +428,17 @@ def _spelled_out(text: str) -> bytes:
 def test_a_nameless_tool_is_dropped_with_all_that_depends_on_it(
     protocol: Protocol, text: str, expected: str
 ) -> None:
-    sanitized = sanitize_tools(protocol, _spelled_out(text))
-    assert sanitized.body == _spelled_out(expected)
-    assert sanitized.findings[0].code == "T001"
-    assert {finding.code for finding in sanitized.findings} <= {"T001", "T002", "T003"}
-    again = sanitize_tools(protocol, sanitized.body)
-    assert again.body is sanitized.body
+    adapted = adapt(protocol, _spelled_out(text))
+    assert adapted.body == _spelled_out(expected)
+    assert adapted.findings[0].code == "T001"
+    assert {finding.code for finding in adapted.findings} <= {"T001", "T002", "T003"}
+    again = adapt(protocol, adapted.body)
+    assert again.body is adapted.body
 
 
 def test_a_choice_without_a_name_stays_when_nothing_was_dropped() -> None:
     body = _spelled_out('{"tools":[A],"tool_choice":{"type":"tool","name":""}}')
-    assert sanitize_tools(ANTHROPIC, body).body is body
+    assert adapt(ANTHROPIC, body).body is body
 
 
 def test_the_custom_type_is_removed_on_request_only() -> None:
@@ -426,25 +448,25 @@ def test_the_custom_type_is_removed_on_request_only() -> None:
         b'{"name":"B",SCHEMA, "type" : "custom"},{"type":"web_search_20260209","name":"w"},'
         b'{"name":"C",SCHEMA}],"thinking":{"type":"enabled"},"metadata":{"type":"custom"}}'
     ).replace(b"SCHEMA", b'"input_schema":{"type":"object","properties":{}}')
-    sanitized = sanitize_tools(ANTHROPIC, body, strip_custom_type=True)
-    assert sanitized.body == body.replace(b'"type":"custom","name"', b'"name"').replace(
+    adapted = adapt(ANTHROPIC, body, strip_custom_type=True)
+    assert adapted.body == body.replace(b'"type":"custom","name"', b'"name"').replace(
         b', "type" : "custom"}', b"}"
     )
-    assert [str(finding) for finding in sanitized.findings] == [
+    assert [str(finding) for finding in adapted.findings] == [
         'T004 tools[0]: "type":"custom"; removed',
         'T004 tools[1]: "type":"custom"; removed',
     ]
-    assert sanitize_tools(ANTHROPIC, body).body is body
+    assert adapt(ANTHROPIC, body).body is body
     disabled = frozenset({"T004"})
-    assert sanitize_tools(ANTHROPIC, body, strip_custom_type=True, disabled=disabled).body is body
-    assert sanitize_tools(RESPONSES, body, strip_custom_type=True).body is body
+    assert adapt(ANTHROPIC, body, strip_custom_type=True, disabled=disabled).body is body
+    assert adapt(RESPONSES, body, strip_custom_type=True).body is body
 
 
 def test_a_custom_type_goes_where_a_schema_is_added_in_its_place() -> None:
     body = b'{"tools":[{"name":"A","type":"custom"}]}'
-    sanitized = sanitize_tools(ANTHROPIC, body, strip_custom_type=True)
+    adapted = adapt(ANTHROPIC, body, strip_custom_type=True)
     expected = '{"tools":[{"name":"A","input_schema":' + D + "}]}"
-    assert sanitized.body.decode() == expected
+    assert adapted.body.decode() == expected
 
 
 BROKEN = {
@@ -464,9 +486,9 @@ BROKEN = {
 @pytest.mark.parametrize(("code", "body"), BROKEN.items())
 def test_each_rule_can_be_switched_off(code: str, body: bytes) -> None:
     assert code in codes(ANTHROPIC, body)
-    sanitized = sanitize_tools(ANTHROPIC, body, disabled=frozenset({code}))
-    assert code not in [finding.code for finding in sanitized.findings]
-    orjson.loads(sanitized.body)
+    adapted = adapt(ANTHROPIC, body, disabled=frozenset({code}))
+    assert code not in [finding.code for finding in adapted.findings]
+    orjson.loads(adapted.body)
 
 
 def test_every_rule_has_a_code_of_its_own_and_a_way_to_see_it_work() -> None:
@@ -482,7 +504,7 @@ def test_the_example_of_each_schema_rule_is_true(rule: Any) -> None:
     else:
         body = request_with(ANTHROPIC, rule.before).decode()
         expected = request_with(ANTHROPIC, rule.after).decode()
-    assert sanitize_tools(ANTHROPIC, body.encode()).body.decode() == expected
+    assert adapt(ANTHROPIC, body.encode()).body.decode() == expected
 
 
 @given(
@@ -494,11 +516,11 @@ def test_any_request_stays_valid_is_mended_once_and_changes_only_with_a_finding(
     case: tuple[Protocol, bytes], disabled: frozenset[str], strip: bool
 ) -> None:
     protocol, body = case
-    first = sanitize_tools(protocol, body, disabled=disabled, strip_custom_type=strip)
+    first = adapt(protocol, body, disabled=disabled, strip_custom_type=strip)
     orjson.loads(first.body)
     assert (first.body is body) == (not first.findings)
     assert disabled.isdisjoint(finding.code for finding in first.findings)
-    second = sanitize_tools(protocol, first.body, disabled=disabled, strip_custom_type=strip)
+    second = adapt(protocol, first.body, disabled=disabled, strip_custom_type=strip)
     assert second.body is first.body
     assert second.findings == []
 
@@ -517,7 +539,7 @@ def test_every_client_tool_that_is_left_has_a_name_and_an_object_schema(
     tools: list[dict[str, Any]],
 ) -> None:
     body = orjson.dumps({"tools": tools})
-    for tool in orjson.loads(sanitize_tools(ANTHROPIC, body).body)["tools"]:
+    for tool in orjson.loads(adapt(ANTHROPIC, body).body)["tools"]:
         if tool.get("type") in (None, "custom"):
             assert str(tool["name"]).strip()
             assert _accepted(ANTHROPIC, tool, "input_schema")
@@ -526,7 +548,7 @@ def test_every_client_tool_that_is_left_has_a_name_and_an_object_schema(
 @given(ROOT_SCHEMAS, st.sampled_from(PROTOCOLS))
 def test_with_its_span_cut_out_the_body_is_identical(schema: Any, protocol: Protocol) -> None:
     body = request_with(protocol, json.dumps(schema))
-    mended = sanitize_tools(protocol, body).body
+    mended = adapt(protocol, body).body
     before = value_span(body, SCHEMA_PATH[protocol])
     after = value_span(mended, SCHEMA_PATH[protocol])
     assert before is not None

@@ -121,7 +121,7 @@ def test_a_new_key_is_read_when_the_file_changes(tmp_path: Path) -> None:
     assert not reread(current)
     path.write_bytes(b"sk-the-longer-new-key\n")
     assert reread(current)
-    assert current.providers["go"].api_key == "sk-the-longer-new-key"
+    assert current.settings.providers["go"].api_key == "sk-the-longer-new-key"
     assert "sk-the-longer-new-key" in current.secrets
 
 
@@ -135,7 +135,7 @@ def test_a_key_file_that_went_bad_keeps_the_key_in_force_until_it_is_put_right(
     with pytest.raises(ConfigError, match="no such file"):
         reread(current)
     assert not reread(current)
-    assert current.providers["go"].api_key == KEY
+    assert current.settings.providers["go"].api_key == KEY
     key_file(tmp_path, b"sk-the-next-one")
     assert reread(current)
-    assert current.providers["go"].api_key == "sk-the-next-one"
+    assert current.settings.providers["go"].api_key == "sk-the-next-one"

@@ -2,11 +2,11 @@
 
 import pytest
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.protocol import Protocol, RequestFacts
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.registry import (
-    RequestFacts,
     is_websocket_upgrade,
     read_request,
     recognise,
@@ -296,7 +296,22 @@ REQUESTS = {
 def test_a_request_is_read(
     protocol: Protocol, path: str, body: bytes, expected: RequestFacts
 ) -> None:
-    assert read_request(protocol, path, body) == expected
+    assert read_request(RequestDocument.of(protocol, path, body)) == expected
+
+
+ODD_BODIES = {
+    "a byte order mark": (b'\xef\xbb\xbf{"model":"m","stream":true}', "m"),
+    "half a character in a text": (b'{"model":"m","stream":true,"system":"\\ud83d"}', "m"),
+    "half a character in the model": (b'{"model":"m\\ud83d","stream":true}', ""),
+}
+
+
+@pytest.mark.parametrize(("body", "model"), ODD_BODIES.values(), ids=ODD_BODIES.keys())
+@pytest.mark.parametrize("protocol", [MESSAGES, CHAT, RESPONSES])
+def test_a_body_is_read_as_leniently_as_it_is_edited(
+    protocol: Protocol, body: bytes, model: str
+) -> None:
+    assert read_request(RequestDocument.of(protocol, "/", body)) == facts(model, streaming=True)
 
 
 BAD_BODIES = {
@@ -307,7 +322,6 @@ BAD_BODIES = {
     "null": b"null",
     "two objects": b'{"model":"m"}{"model":"m"}',
     "no UTF-8": b'{"model":"\xff"}',
-    "a byte order mark": b'\xef\xbb\xbf{"model":"m"}',
     "compressed bytes": b"\x28\xb5\x2f\xfd\x00\x00",
     "deep lists": b"[" * 100_000,
 }
@@ -316,12 +330,14 @@ BAD_BODIES = {
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 @pytest.mark.parametrize("protocol", [MESSAGES, CHAT, RESPONSES])
 def test_a_body_that_is_no_object_is_not_valid(protocol: Protocol, body: bytes) -> None:
-    assert read_request(protocol, "/", body) == facts("", valid=False)
+    assert read_request(RequestDocument.of(protocol, "/", body)) == facts("", valid=False)
 
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 def test_a_bad_gemini_body_still_has_its_path(body: bytes) -> None:
-    assert read_request(GEMINI, ARRAY, body) == facts(streaming=True, array=True, valid=False)
+    assert read_request(RequestDocument.of(GEMINI, ARRAY, body)) == facts(
+        streaming=True, array=True, valid=False
+    )
 
 
 WEBSOCKET = {"upgrade": "websocket", "connection": "Upgrade"}

@@ -10,6 +10,7 @@ from wiremend.routing.model_lists import (
     is_literal,
     is_model_list,
 )
+from wiremend.rules.rule import Notes
 
 KIMI = [RoutedName("kimi-k3")]
 ANTHROPIC_MODEL = '{"type":"model","id":"claude-opus-5","display_name":"Opus","created_at":"x"}'
@@ -56,13 +57,12 @@ def test_names_are_added_at_the_end_and_nothing_else_changes(
     before: str, after: str, added: str
 ) -> None:
     before = before.replace("LISTED", ANTHROPIC_MODEL)
-    extended = extend_model_list(before.encode(), KIMI)
-    assert extended.body.decode() == after.replace("LISTED", ANTHROPIC_MODEL).replace(
-        "ADDED", added
-    )
-    json.loads(extended.body)
-    assert [finding.code for finding in extended.findings] == ["M004"]
-    assert extend_model_list(extended.body, KIMI).body is extended.body
+    notes = Notes()
+    extended = extend_model_list(before.encode(), KIMI, notes)
+    assert extended.decode() == after.replace("LISTED", ANTHROPIC_MODEL).replace("ADDED", added)
+    json.loads(extended)
+    assert [finding.code for finding in notes.findings] == ["M004"]
+    assert extend_model_list(extended, KIMI, Notes()) is extended
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_names_are_added_at_the_end_and_nothing_else_changes(
 )
 def test_anything_else_keeps_its_bytes(body: str) -> None:
     data = body.encode()
-    extended = extend_model_list(data, KIMI)
-    assert extended.body is data
-    assert extended.findings == []
+    notes = Notes()
+    assert extend_model_list(data, KIMI, notes) is data
+    assert notes.findings == []
 
 
 def test_a_name_for_the_clients_own_provider_needs_the_model_behind_it() -> None:
     body = b'{"object":"list","data":[{"id":"GPT-5"}]}'
     routed = [RoutedName("fast", "gpt-5"), RoutedName("slow", "gpt-9"), RoutedName("fast")]
-    listed = json.loads(extend_model_list(body, routed).body)["data"]
+    listed = json.loads(extend_model_list(body, routed, Notes()))["data"]
     assert [one["id"] for one in listed] == ["GPT-5", "fast"]
 
 
@@ -129,5 +129,5 @@ def test_a_name_is_a_match_without_wildcards(match: str, expected: bool) -> None
 
 
 def test_the_example_of_the_rule_is_true() -> None:
-    extended = extend_model_list(ROUTED_NAMES_LISTED.before.encode(), KIMI)
-    assert extended.body.decode() == ROUTED_NAMES_LISTED.after
+    extended = extend_model_list(ROUTED_NAMES_LISTED.before.encode(), KIMI, Notes())
+    assert extended.decode() == ROUTED_NAMES_LISTED.after

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wiremend.config.model import When
 from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
@@ -15,8 +16,15 @@ from wiremend.protocols.responses import RESPONSES
 from wiremend.routing.match import match_model
 from wiremend.routing.model_name import RULES, requested_model, rewrite_model
 from wiremend.routing.shape import CallShape
+from wiremend.rules.rule import Finding, Notes
 
 IN_BODY = (ANTHROPIC, CHAT, RESPONSES)
+
+
+def rewrite(document: RequestDocument, model: str) -> tuple[RequestDocument, list[Finding]]:
+    notes = Notes()
+    return rewrite_model(document, model, notes), notes.findings
+
 
 UNTOUCHED_BODIES = [
     pytest.param(b'{"stream":true,"messages":[]}', id="no model"),
@@ -76,11 +84,11 @@ REWRITTEN_BODIES = [
 @pytest.mark.parametrize("protocol", IN_BODY, ids=str)
 @pytest.mark.parametrize("body", UNTOUCHED_BODIES)
 def test_a_body_without_a_readable_model_is_untouched(protocol: Protocol, body: bytes) -> None:
-    assert requested_model(protocol, "/v1/messages", body) is None
-    rewritten = rewrite_model(protocol, "/v1/messages", body, "minimax-m3")
+    assert requested_model(RequestDocument.of(protocol, "/v1/messages", body)) is None
+    rewritten, findings = rewrite(RequestDocument.of(protocol, "/v1/messages", body), "minimax-m3")
     assert rewritten.body is body
     assert rewritten.path == "/v1/messages"
-    assert rewritten.findings == []
+    assert findings == []
 
 
 @pytest.mark.parametrize("protocol", IN_BODY, ids=str)
@@ -88,21 +96,21 @@ def test_a_body_without_a_readable_model_is_untouched(protocol: Protocol, body: 
 def test_only_the_bytes_of_the_model_change(
     protocol: Protocol, body: bytes, expected: bytes
 ) -> None:
-    assert requested_model(protocol, "/v1/x", body) == "claude-opus-4-8"
-    rewritten = rewrite_model(protocol, "/v1/x", body, "minimax-m3")
+    assert requested_model(RequestDocument.of(protocol, "/v1/x", body)) == "claude-opus-4-8"
+    rewritten, findings = rewrite(RequestDocument.of(protocol, "/v1/x", body), "minimax-m3")
     assert rewritten.body == expected
-    assert [str(finding) for finding in rewritten.findings] == [
+    assert [str(finding) for finding in findings] == [
         "M001 model: asks for 'claude-opus-4-8'; asked for 'minimax-m3'"
     ]
-    again = rewrite_model(protocol, "/v1/x", rewritten.body, "minimax-m3")
+    again, findings = rewrite(RequestDocument.of(protocol, "/v1/x", rewritten.body), "minimax-m3")
     assert again.body is rewritten.body
-    assert again.findings == []
+    assert findings == []
 
 
 @given(st.text(), st.text())
 def test_any_name_is_written_as_valid_json(asked: str, model: str) -> None:
     body = orjson.dumps({"model": asked, "x": 1})
-    rewritten = rewrite_model(RESPONSES, "/v1/responses", body, model)
+    rewritten, _ = rewrite(RequestDocument.of(RESPONSES, "/v1/responses", body), model)
     assert orjson.loads(rewritten.body) == {"model": model, "x": 1}
 
 
@@ -167,15 +175,15 @@ GEMINI_PATHS = [
 @pytest.mark.parametrize(("path", "model", "expected"), GEMINI_PATHS)
 def test_gemini_names_the_model_in_the_path(path: str, model: str, expected: str) -> None:
     body = b'{"contents":[]}'
-    assert requested_model(GEMINI, path, body) == model
-    rewritten = rewrite_model(GEMINI, path, body, "NEW")
+    assert requested_model(RequestDocument.of(GEMINI, path, body)) == model
+    rewritten, findings = rewrite(RequestDocument.of(GEMINI, path, body), "NEW")
     assert rewritten.path == expected
     assert rewritten.body is body
-    [finding] = rewritten.findings
+    [finding] = findings
     assert (finding.code, str(finding.place)) == ("M001", "path")
-    again = rewrite_model(GEMINI, expected, body, "NEW")
+    again, findings = rewrite(RequestDocument.of(GEMINI, expected, body), "NEW")
     assert again.path is expected
-    assert again.findings == []
+    assert findings == []
 
 
 @pytest.mark.parametrize(
@@ -190,25 +198,27 @@ def test_gemini_names_the_model_in_the_path(path: str, model: str, expected: str
 )
 def test_a_gemini_name_is_written_so_that_it_stays_one_segment(model: str, expected: str) -> None:
     path = "/v1beta/models/gemini-2.5-pro:generateContent"
-    rewritten = rewrite_model(GEMINI, path, b"{}", model)
+    rewritten, _ = rewrite(RequestDocument.of(GEMINI, path, b"{}"), model)
     assert rewritten.path == expected
-    assert requested_model(GEMINI, expected, b"{}") == model.removeprefix("models/")
+    assert requested_model(RequestDocument.of(GEMINI, expected, b"{}")) == model.removeprefix(
+        "models/"
+    )
 
 
 @pytest.mark.parametrize(
     "path", ["/v1beta/models", "/v1beta/models/gemini-2.5-pro", "/v1/endpoints/7:generateContent"]
 )
 def test_a_gemini_path_without_model_and_method_is_untouched(path: str) -> None:
-    assert requested_model(GEMINI, path, b"{}") is None
-    rewritten = rewrite_model(GEMINI, path, b"{}", "NEW")
-    assert (rewritten.path, rewritten.findings) == (path, [])
+    assert requested_model(RequestDocument.of(GEMINI, path, b"{}")) is None
+    rewritten, findings = rewrite(RequestDocument.of(GEMINI, path, b"{}"), "NEW")
+    assert (rewritten.path, findings) == (path, [])
 
 
 def test_code_assist_names_the_model_in_the_body() -> None:
     path = "/v1internal:streamGenerateContent?alt=sse"
     body = b'{"model":"gemini-2.5-pro","request":{"model":"x"}}'
-    assert requested_model(GEMINI, path, body) == "gemini-2.5-pro"
-    rewritten = rewrite_model(GEMINI, path, body, "NEW")
+    assert requested_model(RequestDocument.of(GEMINI, path, body)) == "gemini-2.5-pro"
+    rewritten, _ = rewrite(RequestDocument.of(GEMINI, path, body), "NEW")
     assert rewritten.path is path
     assert rewritten.body == b'{"model":"NEW","request":{"model":"x"}}'
 
@@ -270,5 +280,5 @@ def test_a_call_is_looked_at_only_when_a_condition_asks_and_once() -> None:
 
 def test_the_example_of_the_rule_is_true() -> None:
     [rule] = RULES
-    rewritten = rewrite_model(ANTHROPIC, "/", rule.before.encode(), "minimax-m3")
+    rewritten, _ = rewrite(RequestDocument.of(ANTHROPIC, "/", rule.before.encode()), "minimax-m3")
     assert rewritten.body.decode() == rule.after

@@ -2,7 +2,7 @@
 
 import pytest
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.base.document import Headers, OutgoingRequest
+from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
@@ -28,9 +28,10 @@ def redirect(
     api_key: str,
     extra_headers: dict[str, str],
 ) -> OutgoingRequest:
-    own = OutgoingRequest("own", "m", "https", "own.example.com", 443, path, headers, b"{}")
+    document = RequestDocument.of(protocol, path, b"{}", headers)
+    own = OutgoingRequest("own", "m", "https", "own.example.com", 443, document)
     there = ProviderAddress("there", base_url, api_key, extra_headers)
-    return redirect_request(protocol, own, there)
+    return redirect_request(own, there)
 
 
 @pytest.mark.parametrize(
@@ -198,15 +199,17 @@ OWN = OutgoingRequest(
     "https",
     "api.anthropic.com",
     443,
-    "/v1/messages",
-    (("host", "api.anthropic.com"), ("x-api-key", SECRET)),
-    b'{ "model" : "claude-haiku", "max_tokens": 1 }',
+    RequestDocument.of(
+        ANTHROPIC,
+        "/v1/messages",
+        b'{ "model" : "claude-haiku", "max_tokens": 1 }',
+        (("host", "api.anthropic.com"), ("x-api-key", SECRET)),
+    ),
 )
 
 
 def test_a_route_names_every_place_with_its_own_key_and_model() -> None:
     routed = route(
-        ANTHROPIC,
         OWN,
         model="minimax-m3",
         provider="go",
@@ -231,15 +234,13 @@ def test_a_route_names_every_place_with_its_own_key_and_model() -> None:
 
 
 def test_a_route_without_a_provider_stays_with_the_clients_own() -> None:
-    routed = route(
-        ANTHROPIC, OWN, model="claude-haiku", provider=None, fallback=["x"], providers={}
-    )
+    routed = route(OWN, model="claude-haiku", provider=None, fallback=["x"], providers={})
     assert routed[0] == OWN
     assert (routed[1].host, dict(routed[1].headers)["x-api-key"]) == ("api.anthropic.com", SECRET)
 
 
 def test_no_secret_shows_in_a_repr() -> None:
-    routed = route(ANTHROPIC, OWN, model="m", provider="go", fallback=[], providers=PROVIDERS)
+    routed = route(OWN, model="m", provider="go", fallback=[], providers=PROVIDERS)
     assert "key-go" not in repr((routed, PROVIDERS))
     assert SECRET not in repr(OWN)
 

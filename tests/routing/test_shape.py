@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from wiremend.config.model import When
 from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
@@ -22,7 +23,9 @@ BASE64 = "iVBORw0KGgo" * 1000
 
 
 def shape(protocol: Protocol, request: Any) -> CallShape:
-    return shape_of(protocol, json.dumps(request).encode(), streaming=False)
+    return shape_of(
+        RequestDocument.of(protocol, "/", json.dumps(request).encode()), streaming=False
+    )
 
 
 def image(protocol: Protocol) -> dict[str, Any]:
@@ -138,12 +141,12 @@ def test_tokens_are_bytes_of_text_over_four(request_body: Any, least: int, most:
 )
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
 def test_any_body_has_some_shape(protocol: Protocol, body: bytes) -> None:
-    assert shape_of(protocol, body, streaming=True).streaming
+    assert shape_of(RequestDocument.of(protocol, "/", body), streaming=True).streaming
 
 
 def test_a_body_may_be_nested_as_deeply_as_json_allows() -> None:
     body = b'{"a":' + b"[" * 500 + b'"text"' + b"]" * 500 + b"}"
-    assert shape_of(CHAT, body, streaming=False).input_tokens == 1
+    assert shape_of(RequestDocument.of(CHAT, "/", body), streaming=False).input_tokens == 1
 
 
 @pytest.mark.parametrize(

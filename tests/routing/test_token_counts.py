@@ -4,10 +4,12 @@ import json
 
 import pytest
 from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
 from wiremend.routing.token_counts import estimated_answer, recognise_count, rewrite_counted_model
+from wiremend.rules.rule import Notes
 
 ANTHROPIC = ANTHROPIC
 RESPONSES = RESPONSES
@@ -63,7 +65,8 @@ def test_a_count_is_asked_for_by_path(method: str, path: str, expected: Protocol
 def test_another_model_is_counted_for_by_editing_only_its_name(
     protocol: Protocol, path: str, body: str, new_path: str, new_body: str
 ) -> None:
-    rewritten = rewrite_counted_model(protocol, path, body.encode(), "kimi-k3")
+    document = RequestDocument.of(protocol, path, body.encode())
+    rewritten = rewrite_counted_model(document, "kimi-k3", Notes())
     assert (rewritten.path, rewritten.body.decode()) == (new_path, new_body)
 
 
@@ -84,6 +87,7 @@ def test_another_model_is_counted_for_by_editing_only_its_name(
 def test_an_estimate_comes_in_the_protocols_own_form(
     protocol: Protocol, body: object, least: int, answer: str
 ) -> None:
-    data, finding = estimated_answer(protocol, json.dumps(body).encode())
+    document = RequestDocument.of(protocol, "/", json.dumps(body).encode())
+    data, finding = estimated_answer(document)
     assert least <= json.loads(data)[answer] < least + 30
     assert finding.code == "M005"

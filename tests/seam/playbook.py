@@ -10,9 +10,9 @@ from mitmproxy.proxy import commands, context, events
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.test import taddons
 from wiremend.seam.installation import Seam
-from wiremend.seam.stream_layer import PlannedCall, WiremendCallHook
+from wiremend.seam.stream_layer import CallOptions, WiremendCallHook
 
-Plan = Callable[[PlannedCall], None]
+Plan = Callable[[CallOptions], None]
 
 
 class Playbook:
@@ -83,9 +83,9 @@ class Playbook:
                     self._open(command)
             case commands.CloseConnection(connection=connection):
                 self._close(connection)
-            case WiremendCallHook(planned=planned):
+            case WiremendCallHook(options=options):
                 self.hooks.append(command.name)
-                self.plan(planned)
+                self.plan(options)
                 self.hear(events.HookCompleted(command))
             case commands.StartHook():
                 self.hooks.append(command.name)

@@ -2,10 +2,13 @@
 
 import gzip
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from mitmproxy import http
-from wiremend.seam.flows import address_request, body_of, outgoing_of
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import OutgoingRequest, RequestBody
+from wiremend.seam.flows import address_request, body_of, document_of, outgoing_of
 
 FIELDS = (
     (b"Host", b"api.example.com"),
@@ -15,6 +18,10 @@ FIELDS = (
     (b"x-twice", "é".encode()),
     (b"x-n\xe4me", b""),
 )
+
+
+def with_document(outgoing: OutgoingRequest, **fields: Any) -> OutgoingRequest:
+    return replace(outgoing, document=replace(outgoing.document, **fields))
 
 
 def made(fields: tuple[tuple[bytes, bytes], ...], content: bytes) -> http.Request:
@@ -27,10 +34,10 @@ def made(fields: tuple[tuple[bytes, bytes], ...], content: bytes) -> http.Reques
 @pytest.mark.parametrize("host", ["api.example.com", "other.example.com"])
 def test_header_fields_keep_their_bytes_order_and_case(host: str) -> None:
     request = made((*FIELDS, (b"Content-Length", b"2")), b"{}")
-    address_request(request, replace(outgoing_of(request, "p", "m"), host=host))
+    address_request(request, replace(outgoing_of(request, ANTHROPIC, "p", "m"), host=host))
     assert request.headers.fields == (*FIELDS, (b"Content-Length", b"2"))
     assert request.host == host
-    assert request.trailers is None
+    assert (request.trailers is None) == (host == "other.example.com")
 
 
 @pytest.mark.parametrize(
@@ -41,8 +48,9 @@ def test_a_body_that_cannot_be_decoded_is_never_changed(coding: str, content: by
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
     request = made(fields, content)
     assert body_of(request) is None
-    outgoing = outgoing_of(request, "p", "m")
-    address_request(request, replace(outgoing, host="other.example.com", path="/other"))
+    outgoing = outgoing_of(request, ANTHROPIC, "p", "m")
+    outgoing = with_document(outgoing, path="/other")
+    address_request(request, replace(outgoing, host="other.example.com"))
     assert request.raw_content == content
     assert request.headers.fields == fields
     assert request.path == "/other"
@@ -56,19 +64,31 @@ def test_a_coded_body_goes_plain_where_it_changes_or_to_another_host(coding: str
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
 
     same = made(fields, content)
-    address_request(same, outgoing_of(same, "p", "m"))
+    address_request(same, outgoing_of(same, ANTHROPIC, "p", "m"))
     assert (same.raw_content, same.headers.fields) == (content, fields)
 
     changed = made(fields, content)
-    address_request(changed, replace(outgoing_of(changed, "p", "m"), body=b'{"a":1}'))
+    outgoing = outgoing_of(changed, ANTHROPIC, "p", "m")
+    address_request(changed, with_document(outgoing, content=RequestBody(b'{"a":1}')))
     assert (changed.raw_content, changed.headers.fields) == (
         b'{"a":1}',
         ((b"content-length", b"7"),),
     )
 
     elsewhere = made(fields, content)
-    address_request(elsewhere, replace(outgoing_of(elsewhere, "p", "m"), host="other.example.com"))
+    address_request(
+        elsewhere, replace(outgoing_of(elsewhere, ANTHROPIC, "p", "m"), host="other.example.com")
+    )
     assert (elsewhere.raw_content, elsewhere.headers.fields) == (
         b"{}",
         ((b"content-length", b"2"),),
     )
+
+
+def test_a_document_is_of_the_body_as_it_is_now() -> None:
+    request = made((), gzip.compress(b'{"model":"m"}'))
+    assert document_of(request, ANTHROPIC).fields is None
+    request.headers["content-encoding"] = "gzip"
+    assert document_of(request, ANTHROPIC).fields == {"model": "m"}
+    request.content = b'{"model":"n"}'
+    assert document_of(request, ANTHROPIC).fields == {"model": "n"}

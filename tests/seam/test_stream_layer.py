@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,16 +16,17 @@ from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.mode_specs import ProxyMode
+from wiremend.engine import plan as plan_module
 from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call_machine import CallMachine
-from wiremend.engine.call_settings import Heartbeat
 from wiremend.engine.fire_and_forget import Acknowledgement
-from wiremend.engine.plan import CallPlan
 from wiremend.engine.retry import RetryPolicy
+from wiremend.engine.settings import Feature, Heartbeat, Settings
+from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.seam import stream_layer
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
-from wiremend.seam.stream_layer import MendedHttpStream, PlannedCall, noting_faults
+from wiremend.seam.stream_layer import CallOptions, MendedHttpStream, noting_faults
 from wiremend.views.redaction import conceal
 
 from seam.playbook import Playbook, playing
@@ -45,13 +47,20 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def plan_everything(planned: PlannedCall) -> None:
-    planned.plan.repair = planned.plan.raise_errors = True
-    planned.plan.retry = RetryPolicy(attempts=3, backoff_initial_seconds=0.0)
+SETTINGS = Settings(
+    retry=RetryPolicy(attempts=3, backoff_initial_seconds=0.0), heartbeat=Heartbeat(after=0.0)
+)
+ACKNOWLEDGING = Settings(fire_and_forget=FireAndForget(["/*/*", "/*/*/*"]), ack_after_seconds=0.0)
 
 
-def acknowledge(planned: PlannedCall) -> None:
-    planned.plan.acknowledge_after_seconds = 0.0
+def plan_everything(options: CallOptions) -> None:
+    options.features |= {Feature.REPAIR, Feature.RAISE, Feature.RETRY}
+    options.settings = SETTINGS
+
+
+def acknowledge(options: CallOptions) -> None:
+    options.features.add(Feature.ACKNOWLEDGE)
+    options.settings = ACKNOWLEDGING
 
 
 @pytest.fixture
@@ -258,6 +267,10 @@ def broken(*_: Any, **__: Any) -> Any:
     raise ZeroDivisionError("on purpose")
 
 
+class BrokenPaths(FireAndForget):
+    matches = broken
+
+
 def test_a_fault_of_ours_passes_the_response_on(
     book: Playbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,8 +285,9 @@ def test_a_fault_of_ours_passes_the_response_on(
 
 
 AT_START: dict[str, tuple[object, str]] = {
-    "reading the request": (stream_layer, "read_request"),
-    "making the machine": (CallPlan, "machine"),
+    "reading the request": (plan_module, "read_request"),
+    "planning": (stream_layer, "plan_call"),
+    "making the machine": (stream_layer, "make_machine"),
     "starting": (CallMachine, "start"),
     "addressing": (MendedHttpStream, "_address"),
     "a connection is ready": (MendedHttpStream, "_send_request"),
@@ -312,18 +326,18 @@ def test_a_fault_in_planning_ends_the_call_at_once(
     assert_next_call_works(book)
 
 
-@pytest.mark.parametrize("part", ["an addon", "the requests", "the concealment"])
-def test_a_fault_in_what_an_addon_planned_ends_the_call_at_once(part: str) -> None:
-    def plan(planned: PlannedCall) -> None:
-        plan_everything(planned)
-        if b"broken" not in planned.flow.request.raw_content:
+@pytest.mark.parametrize("part", ["an addon", "the settings", "the concealment"])
+def test_a_fault_in_what_an_addon_options_ends_the_call_at_once(part: str) -> None:
+    def plan(options: CallOptions) -> None:
+        plan_everything(options)
+        if b"broken" not in options.flow.request.raw_content:
             return
         if part == "an addon":
-            noting_faults(broken)(planned)
-        elif part == "the requests":
-            planned.plan.request_for = broken  # type: ignore[method-assign]
+            noting_faults(broken)(options)
+        elif part == "the settings":
+            options.settings = replace(SETTINGS, fire_and_forget=BrokenPaths([]))
         else:
-            planned.conceal = broken
+            options.conceal = broken
 
     with playing(plan) as book:
         book.client_sends(call(body=b'{"model":"broken","stream":true}'))
@@ -381,8 +395,8 @@ def test_a_fault_behind_the_answer_is_not_seen_by_the_client(
 
 
 def test_a_fault_in_planning_what_is_no_call_changes_nothing() -> None:
-    def plan(planned: PlannedCall) -> None:
-        planned.fault = ZeroDivisionError("on purpose")
+    def plan(options: CallOptions) -> None:
+        options.fault = ZeroDivisionError("on purpose")
 
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
     with playing(plan) as book:
@@ -409,9 +423,9 @@ def test_an_invalid_response_head_is_refused_as_mitmproxy_does(book: Playbook) -
 
 
 def test_a_kept_alive_stream_is_retried_in_the_same_response() -> None:
-    def plan(planned: PlannedCall) -> None:
-        plan_everything(planned)
-        planned.plan.heartbeat = Heartbeat(after=0.0001, interval=0.0001)
+    def plan(options: CallOptions) -> None:
+        plan_everything(options)
+        options.settings = replace(SETTINGS, heartbeat=Heartbeat(after=0.0001, interval=0.0001))
 
     with playing(plan) as book:
         book.client_sends(call())
@@ -592,9 +606,9 @@ def concealing(flow: http.HTTPFlow) -> None:
     conceal(flow, {SECRET.decode()})
 
 
-def conceal_early(planned: PlannedCall) -> None:
-    plan_everything(planned)
-    planned.conceal = concealing
+def conceal_early(options: CallOptions) -> None:
+    plan_everything(options)
+    options.conceal = concealing
 
 
 @pytest.mark.parametrize("path", [b"/v1/messages?key=", b"/v1/files?key="])

@@ -1,139 +1,106 @@
-"""One request as one target accepts it: what is known of the target, applied in order.
+"""One request as one target accepts it: all passes over a request, in their order.
 
-Every repair that depends on the target is a step here: the plain repairs of tools, their
-dialect and names, messages and parameters, header values and fields that were refused. A step
-takes a body and gives one back, the same object where it changed nothing; so an accepted request
-keeps every byte.
+A pass takes a document and returns one, the same object where it changed nothing. So a request
+that the target accepts keeps every byte.
 """
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from wiremend.adapt.history import mend_messages
 from wiremend.adapt.lessons import ABOUT_TOOLS, Lesson
-from wiremend.adapt.refused_fields import drop_fields
-from wiremend.adapt.schemas import FittedTools, fit_tools
-from wiremend.adapt.tool_list import sanitize_tools
-from wiremend.protocols.base.document import Headers, OutgoingRequest
-from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.protocol import Protocol
+from wiremend.adapt.refused_betas import drop_refused_betas
+from wiremend.adapt.refused_fields import drop_refused_fields
+from wiremend.adapt.schemas import adapt_names_and_schemas
+from wiremend.adapt.tool_list import adapt_tool_list
+from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
+from wiremend.protocols.base.history import adapt_history
 from wiremend.protocols.base.traits import TargetTraits
-from wiremend.rules.rule import Finding, HeaderPlace, Rule
+from wiremend.rules.rule import Finding, Notes
 from wiremend.targets.registry import NAMES_BY_DIALECT
 
-BETA_REFUSED = Rule(
-    code="T304",
-    name="beta-refused",
-    finds="The `anthropic-beta` header has a value that this target is known to refuse.",
-    hurts="The whole request is refused: ``Unexpected value(s) `prompt-caching-scope-2026-01-05` "
-    "for the `anthropic-beta` header``; MiniMax streams tool names in pieces.",
-    mends="That value is dropped. Nothing is dropped at api.anthropic.com that it did not refuse.",
-    protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
-    seen=("QuantumNous/new-api#2975", "gsd-build/gsd-2#4538", "BerriAI/litellm#36736"),
-    before="anthropic-beta: prompt-caching-scope-2026-01-05,interleaved-thinking-2025-05-14",
-    after="anthropic-beta: interleaved-thinking-2025-05-14",
-)
-RULES = (BETA_REFUSED,)
+type Pass = Callable[[RequestDocument, TargetTraits, Notes], RequestDocument]
+type Subject = Literal["tools", "messages", "refusals"]
 
-BETA_HEADER = "anthropic-beta"
+PASSES: tuple[tuple[Subject, Pass], ...] = (
+    # T001-T004, T101-T107: nameless tools and what depends on them; the root of each schema
+    ("tools", adapt_tool_list),
+    # T005, T006, T201-T208: names, and schemas in the target's dialect
+    ("tools", adapt_names_and_schemas),
+    # Q001-Q109, then Q201-Q204: the protocol's own passes over messages, then over parameters
+    ("messages", adapt_history),
+    # T303, T304: what this target refused before
+    ("refusals", drop_refused_fields),
+    ("refusals", drop_refused_betas),
+)
+"""Every pass, and what it is about. Each looks at what the one before it left."""
 
 
 @dataclass(frozen=True, slots=True)
-class FittedRequest:
-    """A request as it shall leave, and what was done for that."""
+class AdaptedRequest:
+    """A request as one target accepts it, and what was done for that."""
 
     request: OutgoingRequest
     """The very same object where nothing changed."""
     findings: tuple[Finding, ...] = ()
-    renamed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """The client's name of each tool that goes under another one."""
+
+    @property
+    def tool_names_by_sent(self) -> Mapping[str, str]:
+        """The client's name of each tool that is sent under another one."""
+        return self.request.document.tool_names_by_sent
 
 
-def fit_request(
-    protocol: Protocol,
+def adapt_request(
     request: OutgoingRequest,
     traits: TargetTraits,
     lessons: Sequence[Lesson] = (),
     *,
     disabled: Set[str] = frozenset(),
-) -> FittedRequest:
+) -> AdaptedRequest:
     """The request as a target with these traits accepts it, after these lessons.
 
-    `disabled` holds codes of rules that are off. A body that is no JSON object stays as it is.
+    `disabled` holds codes of rules that are off. A body that is not a JSON object stays as it is.
     """
-    by_kind: dict[str, list[Lesson]] = {}
+    notes = Notes(disabled)
+    known = with_lessons(traits, lessons)
+    subjects = _subjects(lessons)
+    document = request.document
+    for subject, adapt in PASSES:
+        if subject in subjects:
+            document = adapt(document, known, notes)
+    if document is not request.document:
+        request = replace(request, document=document)
+    return AdaptedRequest(request, tuple(notes.findings))
+
+
+def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTraits:
+    """The traits of a target that also taught these lessons; a later one replaces an earlier."""
     for lesson in lessons:
-        by_kind.setdefault(lesson.kind, []).append(lesson)
-    body, findings, renamed = request.body, list[Finding](), dict[str, str]()
-    if "as-is" not in by_kind or not by_kind.keys().isdisjoint(ABOUT_TOOLS):
-        plain = sanitize_tools(
-            protocol,
-            body,
-            disabled=disabled,
-            strip_custom_type=traits.strip_custom_type or "custom-type" in by_kind,
-        )
-        fitted = _fit_tools(protocol, plain.body, traits, by_kind, disabled)
-        body, renamed = fitted.body, fitted.renamed
-        findings += plain.findings + fitted.findings
-    if "as-is" not in by_kind:
-        mended = mend_messages(protocol, body, traits.messages, disabled=disabled)
-        body = mended.body
-        findings += mended.findings
-    if refused := [lesson.value for lesson in by_kind.get("field", ())]:
-        body, dropped = drop_fields(body, refused, disabled=disabled)
-        findings += dropped
-    headers = request.headers
-    betas = (*traits.refused_betas, *(lesson.value for lesson in by_kind.get("beta", ())))
-    if betas and BETA_REFUSED.code not in disabled:
-        headers, dropped = _without_betas(headers, betas)
-        findings += dropped
-    if body is not request.body or headers is not request.headers:
-        request = replace(request, body=body, headers=headers)
-    return FittedRequest(request, tuple(findings), renamed)
+        match lesson.kind:
+            case "schema-dialect" if lesson.tool:
+                dialects = {**traits.dialect_by_tool, lesson.tool: lesson.value}
+                traits = replace(traits, dialect_by_tool=dialects)
+            case "schema-dialect":
+                traits = replace(traits, dialect=lesson.value)
+            case "tool-names":
+                names = NAMES_BY_DIALECT.get(lesson.value, traits.names)
+                traits = replace(traits, names=names)
+            case "unique-names":
+                traits = replace(traits, unique_names=True)
+            case "custom-type":
+                traits = replace(traits, strip_custom_type=True)
+            case "field":
+                traits = replace(traits, refused_fields=(*traits.refused_fields, lesson.value))
+            case "beta":
+                traits = replace(traits, refused_betas=(*traits.refused_betas, lesson.value))
+            case "as-is":
+                pass  # decides which passes run
+    return traits
 
 
-def _fit_tools(
-    protocol: Protocol,
-    body: bytes,
-    traits: TargetTraits,
-    lessons: Mapping[str, Sequence[Lesson]],
-    disabled: Set[str],
-) -> FittedTools:
-    dialects = {lesson.tool: lesson.value for lesson in lessons.get("schema-dialect", ())}
-    names = traits.names
-    for lesson in lessons.get("tool-names", ()):
-        names = NAMES_BY_DIALECT.get(lesson.value, names)
-    unique = traits.unique_names or "unique-names" in lessons
-    usual = dialects.get("", traits.dialect)
-    if usual == "plain" and not (dialects or names or unique):
-        return FittedTools(body)
-    return fit_tools(
-        protocol,
-        body,
-        lambda name: dialects.get(name, usual),
-        names=names,
-        unique=unique,
-        disabled=disabled,
-    )
-
-
-def _without_betas(headers: Headers, refused: Sequence[str]) -> tuple[Headers, list[Finding]]:
-    """The headers without these beta values; the same object if they have none of them."""
-    kept: list[tuple[str, str]] = []
-    findings: list[Finding] = []
-    for name, value in headers:
-        if name.lower() != BETA_HEADER:
-            kept.append((name, value))
-            continue
-        stated = [one.strip() for one in value.split(",")]
-        dropped = [one for one in stated if any(fnmatchcase(one, glob) for glob in refused)]
-        findings += (
-            Finding(BETA_REFUSED.code, HeaderPlace(BETA_HEADER), f"{one!r} is refused", "dropped")
-            for one in dropped
-        )
-        left = [one for one in stated if one not in dropped]
-        if left:
-            kept.append((name, ",".join(left) if dropped else value))
-    return (tuple(kept), findings) if findings else (headers, findings)
+def _subjects(lessons: Sequence[Lesson]) -> Set[Subject]:
+    """What may be changed: after `as-is`, only what other lessons are about."""
+    kinds = {lesson.kind for lesson in lessons}
+    if "as-is" not in kinds:
+        return {"tools", "messages", "refusals"}
+    return {"refusals"} if kinds.isdisjoint(ABOUT_TOOLS) else {"tools", "refusals"}

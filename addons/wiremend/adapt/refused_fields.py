@@ -5,11 +5,14 @@ item of a list; a step that no key has is the `type` of the object it stands in,
 names the member of a union.
 """
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator
 from typing import Any
 
-from wiremend.rules.rule import BodyPlace, Finding, Rule
-from wiremend.text.json_edits import Edits, Path, parse
+from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.traits import TargetTraits
+from wiremend.rules.rule import BodyPlace, Notes, Rule
+from wiremend.text.json_edits import Edits, Path
 
 FIELD_REFUSED = Rule(
     code="T303",
@@ -17,7 +20,7 @@ FIELD_REFUSED = Rule(
     finds="The request holds a field that this target refused before.",
     hurts="The whole request is refused: `context_management: Extra inputs are not permitted`.",
     mends="The field is dropped, for this provider and model only.",
-    protocols=("anthropic-messages", "chat-completions", "responses", "gemini"),
+    protocols=tuple(WireProtocol),
     seen=("anthropics/claude-code#21612", "Wei-Shaw/sub2api#225"),
     before='{"model":"m","context_management":{"edits":[]},"messages":[…]}',
     after='{"model":"m","messages":[…]}',
@@ -35,23 +38,23 @@ ESSENTIAL_FIELDS = frozenset(
 """Without these a request says something else; they are never dropped."""
 
 
-def drop_fields(
-    body: bytes, fields: Iterable[str], *, disabled: Set[str] = frozenset()
-) -> tuple[bytes, list[Finding]]:
-    """The body without these fields, and what was dropped; the same object if it has none."""
-    try:
-        request = parse(body)
-    except ValueError:
-        return body, []
-    if FIELD_REFUSED.code in disabled:
-        return body, []
-    edits, findings = Edits(body), []
-    found = {path for field in fields for path in _places(request, field.split("."))}
+def drop_refused_fields(
+    document: RequestDocument, traits: TargetTraits, notes: Notes
+) -> RequestDocument:
+    """The request without the fields that this target refuses."""
+    if not traits.refused_fields or document.fields is None:
+        return document
+    edits = Edits(document.body)
+    found = {
+        path
+        for field in traits.refused_fields
+        for path in _places(document.fields, field.split("."))
+    }
     for path in sorted(found, key=str):
-        if not any(path[:depth] in found for depth in range(1, len(path))):
+        is_inside = any(path[:depth] in found for depth in range(1, len(path)))
+        if not is_inside and notes.note(FIELD_REFUSED, BodyPlace(path), "was refused", "dropped"):
             edits.remove(path)
-            findings.append(Finding(FIELD_REFUSED.code, BodyPlace(path), "was refused", "dropped"))
-    return edits.apply(), findings
+    return document.edited(edits)
 
 
 def _places(value: Any, steps: list[str], path: Path = ()) -> Iterator[Path]:

@@ -1,9 +1,9 @@
-"""What goes to each of a call's targets, and what is done about it when it is rejected.
+"""The requests of a call, one for each target, and how one changes when its target rejects it.
 
-Each target gets the request fitted to what is known of it. A rejection that names something is
-learnt from: just that is mended and the request goes once more; when it is accepted, the lesson
-is remembered. If it teaches nothing and the request had been changed, it goes as the client wrote
-it, once. So a repair that has become wrong overnight costs a round trip, never the call.
+Each target gets the request adapted to what is known about it. When a rejection names a tool, a
+field or a header value, only that is changed and the request is sent again; once it is accepted,
+the lesson is remembered. When a rejection teaches nothing and the request had been changed, the
+client's own request is sent once. So an adaptation that has become wrong costs a round trip.
 """
 
 import re
@@ -11,11 +11,10 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from wiremend.adapt.lessons import Lesson, LessonBook
-from wiremend.adapt.passes import FittedRequest, fit_request
+from wiremend.adapt.passes import AdaptedRequest, adapt_request
 from wiremend.adapt.rejections import REJECTING_STATUS, OfferedTools, explanation, read_rejection
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import CallPlace, Finding, Rule
@@ -78,42 +77,41 @@ _NOT_OUR_DOING = re.compile(
 
 @dataclass(slots=True)
 class _Sending:
-    """One target: what the client wrote, what goes there, and what is being tried."""
+    """One target: the client's request, the adapted one, and the lessons that are being tried."""
 
     original: OutgoingRequest
     traits: TargetTraits
     lessons: tuple[Lesson, ...]
-    fitted: FittedRequest | None = None
-    """None until it is asked for: a fallback may never be."""
+    adapted: AdaptedRequest | None = None
+    """None until it is first needed; that of a fallback may never be."""
     tried: set[Lesson] = field(default_factory=set)
-    """So that nothing is tried twice."""
+    """Lessons that are not tried again."""
     on_trial: tuple[Lesson, ...] = ()
     amendments: int = 0
     original_tried: bool = False
 
 
 @dataclass
-class FittedRequests:
+class AdaptedRequests:
     """One call's requests. Targets are numbered as in the plan: 0 is the first choice."""
 
-    protocol: Protocol
     book: LessonBook = field(default_factory=LessonBook)
     disabled: Set[str] = frozenset()
     """Codes of the rules that are off."""
     _sendings: list[_Sending] = field(default_factory=list)
 
     def add(self, request: OutgoingRequest, traits: TargetTraits) -> None:
-        """The next target, and what is known of it."""
+        """Add the next target: the client's request addressed to it, and its traits."""
         places = dict.fromkeys((request.provider, request.host))
         lessons = tuple(lesson for place in places for lesson in self.book.of(place, request.model))
         self._sendings.append(_Sending(request, traits, lessons, tried=set(lessons)))
 
-    def at(self, target: int) -> FittedRequest:
-        """What goes to this target now, and what was done for that."""
-        return self._fitted(self._sendings[target])
+    def at(self, target: int) -> AdaptedRequest:
+        """The request for this target as it is adapted now."""
+        return self._adapted(self._sendings[target])
 
     def is_amended(self, target: int) -> bool:
-        """Whether a rejection changed the request since it was fitted first."""
+        """Whether a rejection changed the request since it was adapted first."""
         return self._sendings[target].amendments > 0
 
     def amend(self, target: int, error: ProviderError) -> list[Finding]:
@@ -139,28 +137,23 @@ class FittedRequests:
         meant = explanation(message, self._offered(self._sendings[target]))
         return f"{message} ({meant})" if meant else message
 
-    def _fitted(self, sending: _Sending) -> FittedRequest:
-        if sending.fitted is None:
-            sending.fitted = self._fit(sending, sending.lessons)
-        return sending.fitted
+    def _adapted(self, sending: _Sending) -> AdaptedRequest:
+        if sending.adapted is None:
+            sending.adapted = self._adapt(sending, sending.lessons)
+        return sending.adapted
 
-    def _fit(self, sending: _Sending, lessons: Sequence[Lesson]) -> FittedRequest:
+    def _adapt(self, sending: _Sending, lessons: Sequence[Lesson]) -> AdaptedRequest:
         original = sending.original
         try:
-            return fit_request(
-                self.protocol, original, sending.traits, lessons, disabled=self.disabled
-            )
+            return adapt_request(original, sending.traits, lessons, disabled=self.disabled)
         except Exception as fault:
             found = f"{type(fault).__name__} in the rules"
-            return FittedRequest(
+            return AdaptedRequest(
                 original, (Finding(FITTING_FAILED.code, CallPlace.REQUEST, found, "passed on"),)
             )
 
     def _offered(self, sending: _Sending) -> OfferedTools:
-        fitted = self._fitted(sending)
-        return OfferedTools(
-            self.protocol, fitted.request.body, lambda name: fitted.renamed.get(name, name)
-        )
+        return OfferedTools(self._adapted(sending).request.document)
 
     def _with_lessons(self, sending: _Sending, error: ProviderError) -> list[Finding]:
         if LEARNT.code in self.disabled or sending.original_tried:
@@ -172,11 +165,11 @@ class FittedRequests:
                 continue
             sending.tried.update(new)
             known = tuple(one for one in sending.lessons if not _is_replaced(one, new))
-            fitted = self._fit(sending, (*known, *new))
-            now, then = fitted.request, self._fitted(sending).request
+            adapted = self._adapt(sending, (*known, *new))
+            now, then = adapted.request, self._adapted(sending).request
             if (now.body, now.headers) == (then.body, then.headers):
                 continue
-            sending.lessons, sending.fitted = (*known, *new), fitted
+            sending.lessons, sending.adapted = (*known, *new), adapted
             sending.on_trial = (
                 *(one for one in sending.on_trial if not _is_replaced(one, new)),
                 *new,
@@ -186,13 +179,13 @@ class FittedRequests:
         return []
 
     def _as_the_client_wrote(self, sending: _Sending, error: ProviderError) -> list[Finding]:
-        is_changed = self._fitted(sending).request is not sending.original
+        is_changed = self._adapted(sending).request is not sending.original
         if ORIGINAL_SENT.code in self.disabled or sending.original_tried or not is_changed:
             return []
         if _NOT_OUR_DOING.search(f"{error.message} {error.code} {error.type}"):
             return []
         sending.original_tried = True
-        sending.fitted = FittedRequest(sending.original)
+        sending.adapted = AdaptedRequest(sending.original)
         sending.on_trial = (Lesson("as-is"),)
         found = f"refused after a change: {_short(error.message)}"
         return [

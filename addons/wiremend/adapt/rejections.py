@@ -6,16 +6,15 @@ matches no wording teaches nothing.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wiremend.adapt.lessons import KINDS, Lesson
-from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.targets.registry import REJECTIONS, TOO_MANY_TOOLS
 from wiremend.targets.wordings import POINTER, Wording
-from wiremend.text.json_edits import parse
 
 REJECTING_STATUS = frozenset({400, 422})
 _LESSONS_LIMIT = 50
@@ -47,8 +46,8 @@ class OfferedTool:
 class OfferedTools:
     """The tools of a request as it was sent, found again by what an error says of them."""
 
-    def __init__(self, protocol: Protocol, body: bytes, client_name: Callable[[str], str]) -> None:
-        self.tools = list(_offered(protocol, body, client_name))
+    def __init__(self, document: RequestDocument) -> None:
+        self.tools = list(_offered(document))
 
     def at(self, index: str | None, declaration: str | None) -> OfferedTool | None:
         """The tool at `tools[index]`, or at `function_declarations[declaration]` there.
@@ -145,20 +144,14 @@ def _counted(tools: Sequence[OfferedTool]) -> str:
     return f"{len(tools)} tools were offered: {told}; none was left out, switch some off"
 
 
-def _offered(
-    protocol: Protocol, body: bytes, client_name: Callable[[str], str]
-) -> Iterator[OfferedTool]:
-    try:
-        request = parse(body)
-    except ValueError:
-        return
-    if not isinstance(request, dict):
-        return
-    for number, tool in enumerate(protocol.client_tools(request)):
+def _offered(document: RequestDocument) -> Iterator[OfferedTool]:
+    names = document.tool_names_by_sent
+    for number, tool in enumerate(document.protocol.client_tools(document.fields or {})):
         name = tool.fields.get("name")
         if isinstance(name, str):
             index = tool.entry[-3 if tool.is_grouped else 1]
             declaration = tool.entry[-1] if tool.is_grouped else number
             assert isinstance(index, int)
             assert isinstance(declaration, int)
-            yield OfferedTool(client_name(name), name, index, declaration, tool.is_grouped)
+            client_name = names.get(name, name)
+            yield OfferedTool(client_name, name, index, declaration, tool.is_grouped)

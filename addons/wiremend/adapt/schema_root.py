@@ -8,10 +8,9 @@ from typing import Any
 
 import orjson
 
-from wiremend.protocols.base.document import RequestMending
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.tools import SchemaForm
-from wiremend.rules.rule import BodyPlace, Finding, Rule
+from wiremend.rules.rule import BodyPlace, Finding, Notes, Rule
 from wiremend.text.json_edits import Edits, Path, parse
 
 _ALL = tuple(WireProtocol)
@@ -110,83 +109,87 @@ SCHEMA_RULES = (
 _COMPOSITION = frozenset({"anyOf", "oneOf", "allOf", "$ref", "$dynamicRef"})
 
 
-def mend_schema(
-    mending: RequestMending, form: SchemaForm, owner: Path, fields: dict[str, Any], key: str
+def adapt_schema_root(
+    edits: Edits, notes: Notes, form: SchemaForm, owner: Path, fields: dict[str, Any], key: str
 ) -> None:
-    """Mend the schema under `key` in the object at `owner`, whose parsed members are `fields`."""
+    """Edit the schema under `key` in the object at `owner`, whose parsed members are `fields`."""
     path = (*owner, key)
     if fields.get(key) is None:
-        _mend_missing(mending, form, owner, fields, key)
+        _adapt_missing(edits, notes, form, owner, fields, key)
         return
     schema = fields[key]
     if isinstance(schema, dict):
-        _mend_object(mending, form, path, schema)
+        _adapt_object(edits, notes, form, path, schema)
     elif isinstance(schema, str) and (unwrapped := _object_in(schema)) is not None:
-        if mending.finds(SCHEMA_NOT_AN_OBJECT, path, "JSON in a string", "taken out of it"):
-            mending.edits.replace(path, _mended_text(mending, form, path, *unwrapped))
-    elif mending.finds(SCHEMA_NOT_AN_OBJECT, path, f"is {_shown(schema)}", "now no parameters"):
-        mending.edits.replace(path, form.no_parameters)
+        if notes.note(SCHEMA_NOT_AN_OBJECT, BodyPlace(path), "JSON in a string", "taken out of it"):
+            edits.replace(path, _adapted_text(form, path, *unwrapped, notes))
+    elif notes.note(
+        SCHEMA_NOT_AN_OBJECT, BodyPlace(path), f"is {_shown(schema)}", "now no parameters"
+    ):
+        edits.replace(path, form.no_parameters)
 
 
-def _mend_missing(
-    mending: RequestMending, form: SchemaForm, owner: Path, fields: dict[str, Any], key: str
+def _adapt_missing(
+    edits: Edits, notes: Notes, form: SchemaForm, owner: Path, fields: dict[str, Any], key: str
 ) -> None:
     if form.may_be_absent and key not in fields:
         return
     path = (*owner, key)
-    if not mending.finds(SCHEMA_MISSING, path, "null" if key in fields else "absent", "added"):
+    if not notes.note(
+        SCHEMA_MISSING, BodyPlace(path), "null" if key in fields else "absent", "added"
+    ):
         return
     if key in fields:
-        mending.edits.replace(path, form.no_parameters)
+        edits.replace(path, form.no_parameters)
     else:
-        mending.edits.append(owner, orjson.dumps(key) + b":" + form.no_parameters)
+        edits.append(owner, orjson.dumps(key) + b":" + form.no_parameters)
 
 
-def _mend_object(
-    mending: RequestMending, form: SchemaForm, path: Path, schema: dict[str, Any]
+def _adapt_object(
+    edits: Edits, notes: Notes, form: SchemaForm, path: Path, schema: dict[str, Any]
 ) -> None:
     if not schema:
-        if mending.finds(SCHEMA_EMPTY, path, "{}", "now no parameters"):
-            mending.edits.replace(path, form.no_parameters)
+        if notes.note(SCHEMA_EMPTY, BodyPlace(path), "{}", "now no parameters"):
+            edits.replace(path, form.no_parameters)
         return
     composed = not _COMPOSITION.isdisjoint(schema)
-    _mend_type(mending, form, path, schema)
+    _adapt_type(edits, notes, form, path, schema)
     if not composed:
-        _mend_properties(mending, path, schema)
+        _adapt_properties(edits, notes, path, schema)
 
 
-def _mend_type(
-    mending: RequestMending, form: SchemaForm, path: Path, schema: dict[str, Any]
+def _adapt_type(
+    edits: Edits, notes: Notes, form: SchemaForm, path: Path, schema: dict[str, Any]
 ) -> None:
     declared = schema.get("type")
     composed = not _COMPOSITION.isdisjoint(schema)
     if _is_object_type(form, declared):
         return
     if "type" not in schema:
-        if mending.finds(TYPE_MISSING, path, "no type", '"type":"object" added'):
-            mending.edits.prepend(path, b'"type":"object"')
+        if notes.note(TYPE_MISSING, BodyPlace(path), "no type", '"type":"object" added'):
+            edits.prepend(path, b'"type":"object"')
     elif declared is None:
-        if mending.finds(TYPE_MISSING, path, "type is null", 'now "object"'):
-            mending.edits.replace((*path, "type"), b'"object"')
-    elif not composed and mending.finds(
-        TYPE_NOT_OBJECT, path, f"type is {_shown(declared)}", 'now "object"'
+        if notes.note(TYPE_MISSING, BodyPlace(path), "type is null", 'now "object"'):
+            edits.replace((*path, "type"), b'"object"')
+    elif not composed and notes.note(
+        TYPE_NOT_OBJECT, BodyPlace(path), f"type is {_shown(declared)}", 'now "object"'
     ):
-        mending.edits.replace((*path, "type"), b'"object"')
+        edits.replace((*path, "type"), b'"object"')
 
 
-def _mend_properties(mending: RequestMending, path: Path, schema: dict[str, Any]) -> None:
+def _adapt_properties(edits: Edits, notes: Notes, path: Path, schema: dict[str, Any]) -> None:
     properties = schema.get("properties")
     if isinstance(properties, dict):
         return
     if "properties" in schema:
         found = f"properties are {_shown(properties)}"
-        if mending.finds(PROPERTIES_NOT_AN_OBJECT, path, found, "now {}"):
-            mending.edits.replace((*path, "properties"), b"{}")
-    elif mending.finds(PROPERTIES_MISSING, path, "no properties", '"properties":{} added'):
+        if notes.note(PROPERTIES_NOT_AN_OBJECT, BodyPlace(path), found, "now {}"):
+            edits.replace((*path, "properties"), b"{}")
+    elif notes.note(PROPERTIES_MISSING, BodyPlace(path), "no properties", '"properties":{} added'):
         if "type" in schema:
-            mending.edits.insert_after((*path, "type"), b'"properties":{}')
+            edits.insert_after((*path, "type"), b'"properties":{}')
         else:
-            mending.edits.prepend(path, b'"properties":{}')
+            edits.prepend(path, b'"properties":{}')
 
 
 def _object_in(text: str) -> tuple[bytes, dict[str, Any]] | None:
@@ -199,16 +202,15 @@ def _object_in(text: str) -> tuple[bytes, dict[str, Any]] | None:
     return (encoded, value) if isinstance(value, dict) else None
 
 
-def _mended_text(
-    mending: RequestMending, form: SchemaForm, path: Path, text: bytes, schema: dict[str, Any]
+def _adapted_text(
+    form: SchemaForm, path: Path, text: bytes, schema: dict[str, Any], notes: Notes
 ) -> bytes:
-    inner = RequestMending(Edits(text), mending.disabled)
-    _mend_object(inner, form, (), schema)
-    mending.findings.extend(
-        Finding(finding.code, BodyPlace(path), finding.found, finding.done)
-        for finding in inner.findings
-    )
-    return inner.edits.apply()
+    """The text of a schema that was in a string; its findings are placed at that string."""
+    edits, found = Edits(text), Notes(notes.disabled)
+    _adapt_object(edits, found, form, (), schema)
+    place = BodyPlace(path)
+    notes.findings += (Finding(one.code, place, one.found, one.done) for one in found.findings)
+    return edits.apply()
 
 
 def _is_object_type(form: SchemaForm, declared: Any) -> bool:

@@ -1,20 +1,19 @@
-"""Which tools a request offers, and mending the list so that the target accepts it.
+"""The tools that a request offers: nameless ones, their type, and the root of their schemas.
 
-The request is parsed once; a request whose tools are all in order is returned as the same
-bytes. Otherwise the edits are located and only their bytes change (`wiremend.text.json_edits`).
+These edits are made for every target. Only the bytes of what is wrong change.
 """
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass, field
 from typing import Any
 
-from wiremend.adapt.schema_root import SCHEMA_RULES, mend_schema
-from wiremend.protocols.base.document import RequestMending
+from wiremend.adapt.schema_root import SCHEMA_RULES, adapt_schema_root
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.tools import ChoiceOfMode, ChoiceOfOne, ClientTool, value_at
-from wiremend.rules.rule import Finding, Rule
-from wiremend.text.json_edits import Edits, Path, parse
+from wiremend.protocols.base.traits import TargetTraits
+from wiremend.rules.rule import BodyPlace, Notes, Rule
+from wiremend.text.json_edits import Edits, Path
 
 _ALL = tuple(WireProtocol)
 
@@ -64,67 +63,56 @@ CUSTOM_TYPE = Rule(
 RULES = (TOOL_WITHOUT_NAME, CHOICE_OF_DROPPED_TOOL, NO_TOOLS_LEFT, CUSTOM_TYPE, *SCHEMA_RULES)
 
 
-@dataclass(slots=True)
-class SanitizedRequest:
-    """What a request body became; the same object where nothing changed."""
-
-    body: bytes
-    findings: list[Finding] = field(default_factory=list)
-
-
-def sanitize_tools(
-    protocol: Protocol,
-    body: bytes,
-    *,
-    disabled: Set[str] = frozenset(),
-    strip_custom_type: bool = False,
-) -> SanitizedRequest:
-    """The request body with tools that any target accepts; untouched if they are, or if no JSON.
-
-    `disabled` holds codes of rules that are off. `strip_custom_type` turns T004 on.
-    """
-    try:
-        request = parse(body)
-    except ValueError:
-        return SanitizedRequest(body)
-    if not isinstance(request, dict):
-        return SanitizedRequest(body)
-    mending = RequestMending(Edits(body), disabled)
+def adapt_tool_list(
+    document: RequestDocument, traits: TargetTraits, notes: Notes
+) -> RequestDocument:
+    """The request with tools that have a name, and a schema whose root any target accepts."""
+    request = document.fields
+    if request is None:
+        return document
+    protocol, edits = document.protocol, Edits(document.body)
     tools = list(protocol.client_tools(request))
-    removed = _drop_nameless(protocol, mending, request, tools)
+    removed = _drop_nameless(protocol, edits, notes, request, tools)
     for tool in tools:
         if any(tool.entry[:depth] in removed for depth in range(1, len(tool.entry) + 1)):
             continue
-        if strip_custom_type and protocol.name in CUSTOM_TYPE.protocols:
-            _strip_custom_type(mending, tool)
+        if traits.strip_custom_type and protocol.name in CUSTOM_TYPE.protocols:
+            _strip_custom_type(edits, notes, tool)
         if tool.schema_key is not None:
-            mend_schema(mending, protocol.schema_form, tool.owner, tool.fields, tool.schema_key)
-    for path in removed:
-        if not any(path[:depth] in removed for depth in range(1, len(path))):
-            mending.edits.remove(path)
-    return SanitizedRequest(mending.edits.apply(), mending.findings)
+            form = protocol.schema_form
+            adapt_schema_root(edits, notes, form, tool.owner, tool.fields, tool.schema_key)
+    remove_outermost(edits, removed)
+    return document.edited(edits)
 
 
-def _strip_custom_type(mending: RequestMending, tool: ClientTool) -> None:
+def remove_outermost(edits: Edits, paths: Set[Path]) -> None:
+    """Remove what is at these paths; a path inside another one of them needs no edit."""
+    for path in paths:
+        if not any(path[:depth] in paths for depth in range(1, len(path))):
+            edits.remove(path)
+
+
+def _strip_custom_type(edits: Edits, notes: Notes, tool: ClientTool) -> None:
     if (
         tool.fields.get("type") == "custom"
         and len(tool.fields) > 1
-        and mending.finds(CUSTOM_TYPE, tool.entry, '"type":"custom"', "removed")
+        and notes.note(CUSTOM_TYPE, BodyPlace(tool.entry), '"type":"custom"', "removed")
     ):
-        mending.edits.remove((*tool.owner, "type"))
+        edits.remove((*tool.owner, "type"))
 
 
 # What goes
 
 
 def _drop_nameless(
-    protocol: Protocol, mending: RequestMending, request: dict[str, Any], tools: list[ClientTool]
+    protocol: Protocol, edits: Edits, notes: Notes, request: dict[str, Any], tools: list[ClientTool]
 ) -> set[Path]:
     """The paths that go: nameless tools, lists left empty, choices left without a tool."""
     removed = {
         tool.entry
         for tool in tools
-        if tool.is_nameless and mending.finds(TOOL_WITHOUT_NAME, tool.entry, "no name", "dropped")
+        if tool.is_nameless
+        and notes.note(TOOL_WITHOUT_NAME, BodyPlace(tool.entry), "no name", "dropped")
     }
     if not removed:
         return removed
@@ -132,9 +120,9 @@ def _drop_nameless(
     removed |= emptied(request, removed)
     match protocol.tool_choice:
         case ChoiceOfOne() as form:
-            removed |= _choice(form, mending, request, removed)
+            removed |= _choice(form, edits, notes, request, removed)
         case ChoiceOfMode() as form:
-            removed |= _mode(form.configs(request), mending, request, bool(remaining))
+            removed |= _mode(form.configs(request), edits, notes, request, bool(remaining))
     return removed
 
 
@@ -153,7 +141,7 @@ def emptied(request: dict[str, Any], removed: set[Path]) -> set[Path]:
 
 
 def _choice(
-    form: ChoiceOfOne, mending: RequestMending, request: dict[str, Any], removed: set[Path]
+    form: ChoiceOfOne, edits: Edits, notes: Notes, request: dict[str, Any], removed: set[Path]
 ) -> set[Path]:
     """What goes at the top level; a choice that stays is mended."""
     gone: set[Path] = set()
@@ -165,12 +153,12 @@ def _choice(
             if not form.may_offer_none:
                 names = (offer, *names)
             found = [name for name in names if name in request]
-            if found and mending.finds(
-                NO_TOOLS_LEFT, (offer,), "no tools left", f"removed {', '.join(found)}"
+            if found and notes.note(
+                NO_TOOLS_LEFT, BodyPlace((offer,)), "no tools left", f"removed {', '.join(found)}"
             ):
                 gone |= {(name,) for name in found}
         elif isinstance(request.get(choice), dict):
-            gone |= _mend_choice(form, mending, (choice,), request[choice])
+            gone |= _adapt_choice(form, edits, notes, (choice,), request[choice])
     return gone
 
 
@@ -181,26 +169,26 @@ _CHOICES = (
 """The list of tools, the choice among them, and what is refused without them."""
 
 
-def _mend_choice(
-    form: ChoiceOfOne, mending: RequestMending, path: Path, choice: dict[str, Any]
+def _adapt_choice(
+    form: ChoiceOfOne, edits: Edits, notes: Notes, path: Path, choice: dict[str, Any]
 ) -> set[Path]:
     kind = choice.get("type")
     if kind == "allowed_tools":
-        return _mend_allowed(mending, path, choice)
+        return _adapt_allowed(edits, notes, path, choice)
     inner = choice.get(kind) if isinstance(kind, str) else None
     named = inner if isinstance(inner, dict) else choice
     if kind not in form.kinds or not _is_blank(named.get("name")):
         return set()
-    if not mending.finds(CHOICE_OF_DROPPED_TOOL, path, "names a dropped tool", "now auto"):
+    if not notes.note(CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names a dropped tool", "now auto"):
         return set()
     if not form.auto_is_object:
-        mending.edits.replace(path, b'"auto"')
+        edits.replace(path, b'"auto"')
         return set()
-    mending.edits.replace((*path, "type"), b'"auto"')
+    edits.replace((*path, "type"), b'"auto"')
     return {(*path, "name")} if "name" in choice else set()
 
 
-def _mend_allowed(mending: RequestMending, path: Path, choice: dict[str, Any]) -> set[Path]:
+def _adapt_allowed(edits: Edits, notes: Notes, path: Path, choice: dict[str, Any]) -> set[Path]:
     """Chat holds the list of allowed tools one level deeper than Responses."""
     nested = isinstance(choice.get("allowed_tools"), dict)
     allowed_path = (*path, "allowed_tools", "tools") if nested else (*path, "tools")
@@ -211,16 +199,19 @@ def _mend_allowed(mending: RequestMending, path: Path, choice: dict[str, Any]) -
     if not dropped:
         return set()
     if len(dropped) < len(allowed):
-        found = mending.finds(CHOICE_OF_DROPPED_TOOL, allowed_path, "dropped tools", "taken out")
+        found = notes.note(
+            CHOICE_OF_DROPPED_TOOL, BodyPlace(allowed_path), "dropped tools", "taken out"
+        )
         return dropped if found else set()
-    if mending.finds(CHOICE_OF_DROPPED_TOOL, path, "names dropped tools only", "now auto"):
-        mending.edits.replace(path, b'"auto"')
+    if notes.note(CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names dropped tools only", "now auto"):
+        edits.replace(path, b'"auto"')
     return set()
 
 
 def _mode(
     configs: Iterable[Path],
-    mending: RequestMending,
+    edits: Edits,
+    notes: Notes,
     request: dict[str, Any],
     functions_remain: bool,
 ) -> set[Path]:
@@ -231,13 +222,15 @@ def _mode(
         if not isinstance(config, dict):
             continue
         if functions_remain:
-            gone |= _mend_allowed_names(mending, path, config)
-        elif mending.finds(NO_TOOLS_LEFT, path, "no function left", "removed"):
+            gone |= _adapt_allowed_names(edits, notes, path, config)
+        elif notes.note(NO_TOOLS_LEFT, BodyPlace(path), "no function left", "removed"):
             gone.add(path if len(value_at(request, parent)) > 1 else parent)
     return gone
 
 
-def _mend_allowed_names(mending: RequestMending, path: Path, config: dict[str, Any]) -> set[Path]:
+def _adapt_allowed_names(
+    edits: Edits, notes: Notes, path: Path, config: dict[str, Any]
+) -> set[Path]:
     for key in ("allowedFunctionNames", "allowed_function_names"):
         allowed = config.get(key)
         if not isinstance(allowed, list):
@@ -246,12 +239,14 @@ def _mend_allowed_names(mending: RequestMending, path: Path, config: dict[str, A
         if not dropped:
             continue
         done = "taken out" if len(dropped) < len(allowed) else "now AUTO"
-        if not mending.finds(CHOICE_OF_DROPPED_TOOL, (*path, key), "dropped functions", done):
+        if not notes.note(
+            CHOICE_OF_DROPPED_TOOL, BodyPlace((*path, key)), "dropped functions", done
+        ):
             continue
         if len(dropped) < len(allowed):
             return dropped
         if config.get("mode") == "ANY":
-            mending.edits.replace((*path, "mode"), b'"AUTO"')
+            edits.replace((*path, "mode"), b'"AUTO"')
         return {(*path, key)}
     return set()
 

@@ -8,12 +8,11 @@ keeps the configuration in force.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from wiremend.adapt.lessons import Lesson, PlacedLesson
 from wiremend.catalogue import catalogue
 from wiremend.config.allowed_contents import AllowedContents, NotAllowed
 from wiremend.config.consent import Reach, key_files, reach
@@ -28,12 +27,7 @@ from wiremend.config.load import (
     read_document,
 )
 from wiremend.config.model import Config
-from wiremend.engine.call_settings import Heartbeat, Timeouts
-from wiremend.engine.retry import RetryPolicy
-from wiremend.protocols.base.request_rules import MESSAGE_CODES
-from wiremend.routing.access import key_refusal
-from wiremend.routing.fire_and_forget import FireAndForget
-from wiremend.routing.providers import ProviderAddress
+from wiremend.config.settings import settings_of
 from wiremend.secrets import secret_values
 from wiremend.targets.hosts import InterceptedHosts
 
@@ -83,7 +77,9 @@ class CurrentConfig:
         self._in_force = _InForce()
         self._watch = _Watch()
         self._changing: _Watch | None = None
-        self._apply(Config())
+        self.config = Config()
+        """The configuration in force; `settings` and the rest are made from it."""
+        self._apply(self.config)
 
     @property
     def path(self) -> Path | None:
@@ -175,71 +171,17 @@ class CurrentConfig:
             if not self._allowed.contains(document):
                 self._allowed.add(document)
 
-    def dialect_of(self, provider: str, host: str) -> str | None:
-        """The dialect that the configuration names for this provider, or for one at this host."""
-        named = self.config.providers.get(provider)
-        if named is not None and named.schema_dialect is not None:
-            return named.schema_dialect
-        at_host = (one for one in self.config.providers.values() if one.host == host)
-        return next((one.schema_dialect for one in at_host if one.schema_dialect), None)
-
-    def address_of(self, provider: str, host: str) -> ProviderAddress | None:
-        """The configured provider of this name, else one at this host."""
-        named = self.providers.get(provider)
-        at_host = (
-            self.providers[n] for n, one in self.config.providers.items() if one.host == host
-        )
-        return named or next(at_host, None)
-
-    def key_refusal(self, headers: Iterable[tuple[str, str]]) -> str | None:
-        """Why a request with these headers may not use a configured key; None if it may."""
-        return key_refusal(headers, self._origins)
-
     def _apply(self, config: Config) -> None:
         self.config = config
-        self.disabled = config.disabled_codes(self._codes)
-        self.mending_codes = frozenset(code for code in self._codes if code.startswith("S"))
-        self.lessons = tuple(
-            PlacedLesson(one.provider, one.model, Lesson(one.kind, value=one.value, tool=one.tool))
-            for one in config.lessons
-        )
-        self.providers = {
-            name: ProviderAddress(
-                name,
-                provider.base_url,
-                provider.api_key.get_secret_value(),
-                {header: value.get_secret_value() for header, value in provider.headers.items()},
-                _message_codes(provider.message_rules),
-                provider.max_output_tokens,
-            )
-            for name, provider in config.providers.items()
-        }
+        self.settings = settings_of(config, self._codes)
         self.secrets = frozenset[str]().union(
             *(
                 secret_values([*address.headers.items(), ("x-api-key", address.api_key)])
-                for address in self.providers.values()
+                for address in self.settings.providers.values()
             )
         )
-        provider_hosts = [p.host for p in config.providers.values()]
+        provider_hosts = [provider.host for provider in config.providers.values()]
         self.intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
-        self._origins = frozenset(config.access.origins)
-        self.fire_and_forget = FireAndForget(config.fire_and_forget.paths)
-        self.timeouts = Timeouts(**config.timeouts.model_dump())
-        self.heartbeat = Heartbeat(config.heartbeat.after, config.heartbeat.interval)
-        self.retry = RetryPolicy(
-            attempts=config.retry.attempts,
-            backoff_initial_seconds=config.retry.backoff_initial,
-            backoff_max_seconds=config.retry.backoff_max,
-            max_elapsed_seconds=config.retry.max_elapsed,
-            retry_after_max_seconds=config.retry.retry_after_max,
-        )
-
-
-def _message_codes(opted: tuple[str, ...] | None) -> frozenset[str] | None:
-    """The codes that a provider's `message_rules` stand for."""
-    if opted is None:
-        return None
-    return frozenset(code for code in MESSAGE_CODES if code.startswith(opted))
 
 
 def _stamp_of(path: Path) -> _Stamp:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wiremend.engine import transport_rules as transport
-from wiremend.engine import wrapped_errors as errors
+from wiremend.engine import rules
 from wiremend.engine.actions import Head
-from wiremend.engine.call_settings import CallSettings
+from wiremend.engine.call import Call
 from wiremend.engine.error_responses import html_error, is_html
 from wiremend.engine.transport_errors import error_of_status
 from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError
@@ -28,29 +27,29 @@ class BodyVerdict:
 
 
 def judge_body(
-    settings: CallSettings, head: Head, body: bytes, *, host: str, context: StreamContext
+    call: Call, head: Head, body: bytes, *, host: str, context: StreamContext
 ) -> BodyVerdict:
     """Return what a response with this head and this decoded body means.
 
     `host` names the provider in error messages, `context` is that of the attempt.
     """
-    if is_html(head, body) and settings.raise_errors:
-        return BodyVerdict(body, error=html_error(head, body, host), rule=errors.WEB_PAGE)
+    if is_html(head, body) and call.raise_errors:
+        return BodyVerdict(body, error=html_error(head, body, host), rule=rules.WEB_PAGE)
     if head.status >= 400:
         is_failure = head.status in RETRYABLE_STATUS or not body.strip()
         return BodyVerdict(
             body,
             error=error_of_status(head, body),
-            rule=transport.RETRYABLE_STATUS if is_failure else None,
+            rule=rules.RETRYABLE_STATUS if is_failure else None,
         )
-    return _judge_success(settings, body, context)
+    return _judge_success(call, body, context)
 
 
-def _judge_success(settings: CallSettings, body: bytes, context: StreamContext) -> BodyVerdict:
-    repaired = repair_body(settings.protocol, body, context)
-    if repaired.error is None:
-        return BodyVerdict(repaired.data, repaired.findings)
-    if not settings.raise_errors:
+def _judge_success(call: Call, body: bytes, context: StreamContext) -> BodyVerdict:
+    mended = repair_body(call.protocol, body, context)
+    if mended.error is None:
+        return BodyVerdict(mended.data, mended.findings)
+    if not call.raise_errors:
         return BodyVerdict(body)
-    rule = errors.NOT_A_STREAM if settings.streaming else errors.ERROR_IN_BODY
-    return BodyVerdict(body, repaired.findings, repaired.error, rule)
+    rule = rules.NOT_A_STREAM if call.streaming else rules.ERROR_IN_BODY
+    return BodyVerdict(body, mended.findings, mended.error, rule)

@@ -19,8 +19,7 @@ Rule 3: an event that comes too late, from an attempt that is over, has no effec
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 
-from wiremend.engine import transport_rules as transport
-from wiremend.engine import wrapped_errors as errors
+from wiremend.engine import rules
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -38,7 +37,7 @@ from wiremend.engine.attempts import (
     AttemptRecord,
 )
 from wiremend.engine.body_verdict import judge_body
-from wiremend.engine.call_settings import CallSettings, Target
+from wiremend.engine.call import Call, Target
 from wiremend.engine.client_response import ClientResponse, Shown
 from wiremend.engine.deadlines import Deadlines
 from wiremend.engine.endings import Ending, Endings
@@ -138,25 +137,23 @@ class CallMachine:
 
     def __init__(
         self,
-        settings: CallSettings,
+        call: Call,
         *,
         random: Callable[[], float],
         wall_clock: Callable[[], float],
     ) -> None:
-        self.settings = settings
+        self.call = call
         self.findings: list[Finding] = []
         self.outcome = ""
         self._wall_clock = wall_clock
         self._state = AttemptState.NEW
-        self._deadlines = Deadlines(
-            settings.timeouts, settings.heartbeat, streaming=settings.streaming
-        )
+        self._deadlines = Deadlines(call.timeouts, call.heartbeat, streaming=call.streaming)
         self._client = ClientResponse(self._deadlines)
-        self._choice = TargetChoice(settings.targets)
+        self._choice = TargetChoice(call.targets)
         self._log = AttemptLog()
-        self._recovery = Recovery(settings, self._choice, self._log, random)
-        self._endings = Endings(settings, self._choice, self._log)
-        self._response = ResponseReading(settings)
+        self._recovery = Recovery(call, self._choice, self._log, random)
+        self._endings = Endings(call, self._choice, self._log)
+        self._response = ResponseReading(call)
         self._reused = False
 
     def __repr__(self) -> str:
@@ -220,8 +217,8 @@ class CallMachine:
         is_event_stream = self._response.mode is BodyMode.STREAM
         self._deadlines.head_received(now, is_event_stream=is_event_stream)
         actions: list[Action] = []
-        if self.settings.fitted is not None and 200 <= head.status < 300:
-            for lesson in self.settings.fitted.accepted(self._choice.number):
+        if self.call.adapted is not None and 200 <= head.status < 300:
+            for lesson in self.call.adapted.accepted(self._choice.number):
                 actions.append(LogLine(f"{self._name()}: learnt {lesson}", warning=False))
         if self._response.mode is BodyMode.UNTOUCHED:
             self._pass_on(now, actions, head)
@@ -237,7 +234,7 @@ class CallMachine:
             self._read(now, actions, data)
         except UndecodableBody as reason:
             error = unreadable_error(self._target.provider, str(reason))
-            self._fail(now, actions, Failure(error, transport.CONNECTION_LOST))
+            self._fail(now, actions, Failure(error, rules.CONNECTION_LOST))
         return self._scheduled(now, actions)
 
     def body_end(self, now: float) -> list[Action]:
@@ -265,7 +262,7 @@ class CallMachine:
             self._end_draining(actions, ReleaseAttempt())
         elif state is AttemptState.CONNECTING:
             self._end_upstream()
-            self._fail(now, actions, Failure(connect_error(host, reason), transport.CONNECT_FAILED))
+            self._fail(now, actions, Failure(connect_error(host, reason), rules.CONNECT_FAILED))
         elif state in (AttemptState.WAITING, AttemptState.READING):
             self._end_upstream()
             is_waiting = state is AttemptState.WAITING
@@ -276,7 +273,7 @@ class CallMachine:
                 self._proceed(now, actions, decision)
             else:
                 error = lost_error(host, reason, had_answered=not is_waiting)
-                self._fail(now, actions, Failure(error, transport.CONNECTION_LOST))
+                self._fail(now, actions, Failure(error, rules.CONNECTION_LOST))
         return self._scheduled(now, actions)
 
     def client_gone(self, now: float) -> list[Action]:
@@ -313,7 +310,7 @@ class CallMachine:
         elif (limit := self._deadlines.passed_limit(now)) is not None:
             error = timeout_error(self._target.provider, limit.name, limit.seconds)
             is_final = limit.name == "total"
-            self._fail(now, actions, Failure(error, transport.TIMED_OUT, is_final))
+            self._fail(now, actions, Failure(error, rules.TIMED_OUT, is_final))
         if _is_due(self._beat_due(), now):
             self._client.beat(now, actions, self._response)
         return self._scheduled(now, actions)
@@ -342,7 +339,7 @@ class CallMachine:
     def _start_attempt(self, now: float, actions: list[Action], *, fresh: bool) -> None:
         self._move(AttemptEvent.STARTED)
         self._reused = False
-        self._response = ResponseReading(self.settings, self._choice.number)
+        self._response = ResponseReading(self.call, self._choice.number)
         self._deadlines.attempt_started(now)
         self._log.start(now, self._target.provider, self._target.model)
         actions.append(StartAttempt(self._log.number, fresh, self._choice.number))
@@ -431,7 +428,7 @@ class CallMachine:
         """Forward a response that is not understood, unless the client expects a stream by now."""
         if self._client.shown is Shown.HEAD:
             error = not_a_stream_error(self._target.provider)
-            self._fail(now, actions, Failure(error, errors.NOT_A_STREAM))
+            self._fail(now, actions, Failure(error, rules.NOT_A_STREAM))
             return
         self._show_head(now, actions, head)
         self._show(now, actions, collected)
@@ -470,13 +467,13 @@ class CallMachine:
     def _stream_rule(self) -> Rule:
         """Return the rule on an error in a stream: upstream ended too early, or reported it."""
         if self._state is AttemptState.ENDED:
-            return transport.EARLY_END
-        return errors.WRAPPED_ERROR if self._is_holding() else errors.ERROR_MID_STREAM
+            return rules.EARLY_END
+        return rules.WRAPPED_ERROR if self._is_holding() else rules.ERROR_MID_STREAM
 
     def _is_holding(self) -> bool:
         """Return whether showing anything must wait because a failure could still be hidden."""
         return self._client.shown.allows_retry and (
-            self.settings.raise_errors or self.settings.retry.attempts > 1
+            self.call.raise_errors or self.call.retry.attempts > 1
         )
 
     def _look_at_body(self, now: float, actions: list[Action]) -> None:
@@ -485,14 +482,14 @@ class CallMachine:
         assert response.head is not None
         response.body_is_whole = True
         verdict = judge_body(
-            self.settings, response.head, response.collected, host=host, context=response.context
+            self.call, response.head, response.collected, host=host, context=response.context
         )
         self.findings += verdict.findings
         if verdict.error is not None:
             error = self._with_metadata(verdict.error)
             self._fail(now, actions, Failure(error, verdict.rule))
         elif self._client.shown is Shown.HEAD:
-            self._fail(now, actions, Failure(not_a_stream_error(host), errors.NOT_A_STREAM))
+            self._fail(now, actions, Failure(not_a_stream_error(host), rules.NOT_A_STREAM))
         else:
             self._choice.succeeded()
             head = response.whole_head(response.head, verdict.body)
@@ -542,7 +539,7 @@ class CallMachine:
 
     def _beat_due(self) -> float | None:
         """Return when the client is sent the next keep-alive."""
-        if not self.settings.streaming or self.over:
+        if not self.call.streaming or self.over:
             return None
         is_reading = self._state is AttemptState.READING
         return self._client.beat_due(self._response, is_reading=is_reading)
@@ -550,7 +547,7 @@ class CallMachine:
     # Reporting
 
     def _name(self) -> str:
-        return f"{self.settings.protocol} call to {self._target.provider}"
+        return f"{self.call.protocol} call to {self._target.provider}"
 
 
 def _is_due(when: float | None, now: float) -> bool:

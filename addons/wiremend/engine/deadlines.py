@@ -19,7 +19,7 @@ of the monotonic clock whose readings the machine receives.
 
 from dataclasses import asdict, dataclass
 
-from wiremend.engine.call_settings import Heartbeat, Timeouts
+from wiremend.engine.settings import Heartbeat, Timeouts
 
 DRAIN_SECONDS = 1.0
 """Time for upstream to end its body once the client is answered; the connection is then reused."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from wiremend.adapt.rejection_recovery import TOOL_NAMED
 from wiremend.engine.actions import CutResponse, FinishResponse, Respond
 from wiremend.engine.attempts import AttemptLog, describe_attempts
-from wiremend.engine.call_settings import CallSettings
+from wiremend.engine.call import Call
 from wiremend.engine.client_response import Shown
 from wiremend.engine.error_responses import (
     error_response,
@@ -48,8 +48,8 @@ class Ending:
 class Endings:
     """Writes the endings of one call. It changes nothing but the response's repair state."""
 
-    def __init__(self, settings: CallSettings, choice: TargetChoice, log: AttemptLog) -> None:
-        self._settings = settings
+    def __init__(self, call: Call, choice: TargetChoice, log: AttemptLog) -> None:
+        self._call = call
         self._choice = choice
         self._log = log
 
@@ -58,7 +58,7 @@ class Endings:
         host = self._choice.target.provider
         error = refused_error(host, self._choice.refused_seconds, self._choice.last_failure)
         return _http_error(
-            error_response(self._settings.protocol, error, host=host, attempts=0, head=None)
+            error_response(self._call.protocol, error, host=host, attempts=0, head=None)
         )
 
     def after_fault(self, shown: Shown) -> Ending:
@@ -68,7 +68,7 @@ class Endings:
             return Ending(CutResponse(error.message), "cut")
         return _http_error(
             error_response(
-                self._settings.protocol,
+                self._call.protocol,
                 error,
                 host="wiremend",
                 attempts=self._log.number,
@@ -101,7 +101,7 @@ class Endings:
             return _http_error(Respond(response.whole_head(own.head, body), body), findings)
         error, findings = self._explained(error)
         answer = error_response(
-            self._settings.protocol,
+            self._call.protocol,
             error,
             host=self._choice.target.provider,
             attempts=self._log.number,
@@ -125,9 +125,9 @@ class Endings:
 
     def _explain(self, message: str, findings: list[Finding]) -> str:
         """Return the message, followed by the names of the tools it refers to by index."""
-        if self._settings.fitted is None:
+        if self._call.adapted is None:
             return message
-        explained = self._settings.fitted.explain(self._choice.number, message)
+        explained = self._call.adapted.explain(self._choice.number, message)
         if explained != message:
             findings.append(self._log.finding(TOOL_NAMED, message, "tools named"))
         return explained

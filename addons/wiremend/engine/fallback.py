@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from wiremend.engine.call_settings import Target
+from wiremend.engine.call import Target
 from wiremend.protocols.base.provider_error import ProviderError
 
 QUOTA_CODES = frozenset(

@@ -1,112 +1,260 @@
-"""What shall be done with one request: filled in by the addons, turned into a machine once."""
+"""Planning a call: what is done with one request, decided once, in the order of `STEPS`.
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+A step takes the call as the steps before it left it, and returns it, changed or not. It has no
+effect unless its feature is asked for, so an addon works alone, and the order in which addons are
+loaded does not matter.
+"""
 
-from wiremend.adapt.rejection_recovery import FittedRequests
+from collections.abc import Callable, Set
+from dataclasses import dataclass, replace
+
+from wiremend.adapt.rejection_recovery import AdaptedRequests
+from wiremend.clients import client_of
+from wiremend.engine.call import AcknowledgedCall, Call, Target
 from wiremend.engine.call_machine import CallMachine
-from wiremend.engine.call_settings import CallSettings, Heartbeat, Target, Timeouts
+from wiremend.engine.error_responses import refused_key_response
 from wiremend.engine.fire_and_forget import Acknowledgement
-from wiremend.engine.health import ProviderHealth
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
-from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits
+from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings
 from wiremend.protocols.base.document import OutgoingRequest
-from wiremend.protocols.base.protocol import Protocol, RequestFacts
+from wiremend.protocols.base.protocol import RequestFacts
 from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.registry import read_request
+from wiremend.routing.access import key_refusal
+from wiremend.routing.match import Route, match_model
+from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
+from wiremend.routing.providers import PROVIDER_ROUTED, route, uses_key
+from wiremend.routing.shape import shape_of
+from wiremend.rules.rule import CallPlace, Finding, Notes
+from wiremend.targets.registry import traits_of
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
+_CARRIED = frozenset(Feature) - {Feature.ACKNOWLEDGE}
 
 
-@dataclass
-class CallPlan:
-    """One request that is about to go upstream. With nothing filled in it goes as it always did."""
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What a step decides by: the request as it was received, and what applies to it."""
 
-    host: str
-    protocol: Protocol | None = None
-    """The protocol it was recognised as; None when it is no model call."""
-    facts: RequestFacts | None = None
-    client: ClientTraits = UNKNOWN_CLIENT
-    """What is known about the client; see `wiremend.clients`."""
-    shown_model: str | None = None
-    """The model name that the response must bear."""
-    showing: Literal["live", "guarded", "buffered"] = "live"
-    """When content is shown; see `CallSettings`."""
-    repair: bool = False
-    """Mend events and bodies; every target is asked for `accept-encoding: identity`."""
-    raise_errors: bool = False
-    """Turn errors inside a 200 into HTTP errors."""
-    retry: RetryPolicy | None = None
-    """Try again when an attempt fails."""
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    heartbeat: Heartbeat = field(default_factory=lambda: Heartbeat(after=0.0))
-    disabled: frozenset[str] = frozenset()
-    """Codes of the rules that are off."""
-    mending_codes: frozenset[str] = frozenset()
-    """Codes of the rules that mend what is shown; all are off unless `repair`."""
-    requests: tuple[OutgoingRequest, ...] = ()
-    """Where the call may be sent, first choice first; empty: where its client sent it."""
-    fitted: FittedRequests | None = None
-    """The same requests (or the client's own) as each target accepts them."""
-    health: ProviderHealth | None = None
-    """Budgets and breakers to heed."""
-    acknowledge_after_seconds: float | None = None
-    """Answer 204 as soon as upstream's 2xx head arrives, or after so many seconds."""
+    received: OutgoingRequest
+    """The client's own request; its provider is the host that the client addressed."""
+    facts: RequestFacts
+    features: Set[Feature]
+    settings: Settings
+    knowledge: Knowledge
 
-    def machine(
-        self, *, random: Callable[[], float], wall_clock: Callable[[], float]
-    ) -> Machine | None:
-        """The machine that carries the request, or None for mitmproxy's own way.
+    def asks_for(self, feature: Feature) -> bool:
+        """Whether an addon asks for this feature."""
+        return feature in self.features
 
-        `random` gives numbers from 0 to below 1, `wall_clock` seconds since the epoch.
-        """
-        if self.acknowledge_after_seconds is not None:
-            return Acknowledgement(
-                host=self.host,
-                ack_after_seconds=self.acknowledge_after_seconds,
-                limit_seconds=self.timeouts.answer,
-            )
-        if self.protocol is None or self.facts is None:
-            return None
-        if not (self.repair or self.raise_errors or self.retry or self.requests or self.fitted):
-            return None
-        return CallMachine(self._settings(), random=random, wall_clock=wall_clock)
+    def is_on(self, code: str) -> bool:
+        """Whether the rule with this code is on."""
+        return code not in self.settings.disabled
 
-    def request_for(self, target: int) -> OutgoingRequest | None:
-        """What goes to this target now; None: the client's request, as it stands in the flow."""
-        if self.fitted is not None and (self.requests or self.fitted.is_amended(target)):
-            return self.fitted.at(target).request
-        return self.requests[target] if self.requests else None
 
-    def _targets(self) -> tuple[Target, ...]:
-        model = self.facts.model if self.facts else ""
-        places = [(one.provider, one.model) for one in self.requests] or [(self.host, model)]
-        health = self.health
-        return tuple(
-            Target(provider, model, health.of(provider, model) if health else None)
-            for provider, model in places
+type Step = Callable[[Call, Planning], Call]
+
+
+def plan_call(
+    received: OutgoingRequest, features: Set[Feature], settings: Settings, knowledge: Knowledge
+) -> Call | None:
+    """What is done with a model call that is about to go upstream; None: nothing, it just goes.
+
+    `received` is the client's own request; its `provider` is the host that the client addressed,
+    and its `model` is not used.
+    """
+    if not features & _CARRIED:
+        return None
+    facts = read_request(received.document)
+    received = replace(received, model=facts.model)
+    planning = Planning(received, facts, features, settings, knowledge)
+    call = _unchanged(planning)
+    for step in STEPS:
+        call = step(call, planning)
+        if call.refusal is not None:
+            break
+    return call
+
+
+def plan_acknowledgement(
+    method: str, path: str, host: str, features: Set[Feature], settings: Settings
+) -> AcknowledgedCall | None:
+    """How a request to `host` is acknowledged; None if it is not fire-and-forget."""
+    is_meant = settings.fire_and_forget.matches(method, path)
+    if Feature.ACKNOWLEDGE not in features or not is_meant:
+        return None
+    return AcknowledgedCall(host, settings.ack_after_seconds, settings.timeouts.answer)
+
+
+def make_machine(
+    call: Call | AcknowledgedCall,
+    *,
+    random: Callable[[], float],
+    wall_clock: Callable[[], float],
+) -> Machine:
+    """The machine that carries a call out.
+
+    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch.
+    """
+    if isinstance(call, AcknowledgedCall):
+        return Acknowledgement(
+            host=call.host,
+            ack_after_seconds=call.ack_after_seconds,
+            limit_seconds=call.limit_seconds,
         )
+    return CallMachine(call, random=random, wall_clock=wall_clock)
 
-    def _settings(self) -> CallSettings:
-        assert self.protocol is not None
-        assert self.facts is not None
-        return CallSettings(
-            protocol=self.protocol,
-            targets=self._targets(),
-            streaming=self.facts.streaming,
-            context=StreamContext(
-                client=self.client,
-                shown_model=self.shown_model,
-                model=self.shown_model or self.facts.model,
-                tool_names=self.facts.tool_names,
-                disabled=self.disabled if self.repair else self.disabled | self.mending_codes,
-                array=self.facts.array,
-            ),
-            fitted=self.fitted,
-            showing=self.showing,
-            raise_errors=self.raise_errors,
-            retry=self.retry or ONE_ATTEMPT,
-            timeouts=self.timeouts,
-            heartbeat=self.heartbeat,
+
+def _unchanged(planning: Planning) -> Call:
+    """The call as its client made it: one attempt, nothing repaired."""
+    received, facts = planning.received, planning.facts
+    return Call(
+        protocol=received.document.protocol,
+        targets=(Target(received.provider, facts.model),),
+        streaming=facts.streaming,
+        requests=(received,),
+        context=StreamContext(
+            client=client_of(dict(received.headers)),
+            model=facts.model,
+            tool_names=facts.tool_names,
+            disabled=planning.settings.disabled | planning.settings.stream_codes,
+            array=facts.array,
+        ),
+        raise_errors=False,
+        retry=ONE_ATTEMPT,
+        heartbeat=Heartbeat(after=0.0),
+    )
+
+
+# The steps
+
+
+def set_up_response(call: Call, planning: Planning) -> Call:
+    """How the response is treated: repair, errors, retries, and the limits that they need."""
+    settings = planning.settings
+    if planning.asks_for(Feature.REPAIR):
+        context = replace(call.context, disabled=settings.disabled)
+        call = replace(call, context=context, heartbeat=settings.heartbeat)
+    if planning.asks_for(Feature.RETRY):
+        call = replace(call, retry=settings.retry)
+    if planning.asks_for(Feature.REPAIR) or planning.asks_for(Feature.RETRY):
+        call = replace(call, timeouts=settings.timeouts)
+    return replace(call, raise_errors=planning.asks_for(Feature.RAISE))
+
+
+def choose_targets(call: Call, planning: Planning) -> Call:
+    """Where the call may be sent, by the first entry of `[[models]]` that matches."""
+    entry = _route_of(planning)
+    if entry is None:
+        return call
+    call = replace(call, showing=entry.stream)
+    providers, asked = planning.settings.providers, planning.facts.model
+    if entry.model in (None, asked) and not (entry.provider or entry.fallback):
+        return call
+    if uses_key(entry.provider, entry.fallback, providers):
+        reason = key_refusal(planning.received.headers, planning.settings.origins)
+        if reason is not None:
+            refusal = refused_key_response(call.protocol, reason)
+            return replace(call, refusal=refusal, refusal_reason=reason)
+    requests = route(
+        planning.received,
+        model=entry.model or asked,
+        provider=entry.provider,
+        fallback=entry.fallback,
+        providers=providers,
+    )
+    return replace(
+        call,
+        requests=tuple(requests),
+        context=replace(call.context, shown_model=asked, model=asked),
+        findings=(*call.findings, *_route_findings(entry, planning)),
+    )
+
+
+def ask_for_identity(call: Call, planning: Planning) -> Call:
+    """Replace the content codings that the client accepts by `identity`, toward every target.
+
+    Nothing is added to a request without `accept-encoding`: servers then send no coding.
+    """
+    if not planning.asks_for(Feature.REPAIR):
+        return call
+    return replace(call, requests=tuple(map(_with_identity, call.requests)))
+
+
+def adapt_requests(call: Call, planning: Planning) -> Call:
+    """Each request as its target accepts it."""
+    if not planning.asks_for(Feature.ADAPT):
+        return call
+    settings, lessons = planning.settings, planning.knowledge.lessons
+    lessons.give(settings.lessons)
+    adapted = AdaptedRequests(lessons, settings.disabled)
+    for request in call.requests:
+        configured = settings.provider_at(request.provider, request.host)
+        traits = traits_of(
+            call.protocol.name,
+            request.host,
+            request.model,
+            dialect=settings.dialect_of(request.provider, request.host),
+            rules=configured.message_rules if configured else None,
+            max_output_tokens=configured.max_output_tokens if configured else None,
         )
+        adapted.add(request, traits)
+    return replace(call, adapted=adapted, findings=(*call.findings, *adapted.at(0).findings))
+
+
+def watch_targets(call: Call, planning: Planning) -> Call:
+    """The retry budget and circuit breaker of every target."""
+    health = planning.knowledge.health if planning.asks_for(Feature.RETRY) else None
+    targets = tuple(
+        Target(
+            request.provider,
+            request.model,
+            health.of(request.provider, request.model) if health else None,
+        )
+        for request in call.requests
+    )
+    return replace(call, targets=targets)
+
+
+STEPS: tuple[Step, ...] = (
+    set_up_response,
+    choose_targets,
+    ask_for_identity,
+    adapt_requests,
+    watch_targets,
+)
+"""The order of planning. Targets are chosen before requests are adapted to them; the headers of
+every target's request are final before it is adapted."""
+
+
+def _route_of(planning: Planning) -> Route | None:
+    if not planning.asks_for(Feature.ROUTE) or not planning.is_on(MODEL_ROUTED.code):
+        return None
+    document, streaming = planning.received.document, planning.facts.streaming
+    model = requested_model(document)
+    if not model:
+        return None
+    return match_model(
+        model, planning.settings.routes, lambda: shape_of(document, streaming=streaming)
+    )
+
+
+def _route_findings(entry: Route, planning: Planning) -> list[Finding]:
+    asked, notes = planning.facts.model, Notes(planning.settings.disabled)
+    rewrite_model(planning.received.document, entry.model or asked, notes)
+    if entry.provider:
+        found = f"{asked!r}, sent to {planning.received.provider}"
+        done = f"sent to {entry.provider} instead, with its key"
+        notes.note(PROVIDER_ROUTED, CallPlace.REQUEST, found, done)
+    return notes.findings
+
+
+def _with_identity(request: OutgoingRequest) -> OutgoingRequest:
+    headers = tuple(
+        (name, "identity" if name.lower() == "accept-encoding" else value)
+        for name, value in request.headers
+    )
+    if headers == request.headers:
+        return request
+    return replace(request, document=replace(request.document, headers=headers))

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from wiremend.engine import transport_rules as transport
+from wiremend.engine import rules
 from wiremend.engine.attempts import AttemptLog, AttemptOutcome
-from wiremend.engine.call_settings import CallSettings
+from wiremend.engine.call import Call
 from wiremend.engine.fallback import TargetChoice
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.routing import providers as routing
@@ -67,12 +67,12 @@ class Recovery:
 
     def __init__(
         self,
-        settings: CallSettings,
+        call: Call,
         choice: TargetChoice,
         log: AttemptLog,
         random: Callable[[], float],
     ) -> None:
-        self._settings = settings
+        self._call = call
         self._choice = choice
         self._log = log
         self._random = random
@@ -90,7 +90,7 @@ class Recovery:
             return None
         self._free_retries += 1
         self._log.end(now, AttemptOutcome.STALE, reason)
-        finding = self._log.finding(transport.STALE_CONNECTION, reason, "sent again at once")
+        finding = self._log.finding(rules.STALE_CONNECTION, reason, "sent again at once")
         return Decision(NextStep.SEND_AGAIN, [finding])
 
     def after_failure(self, now: float, failure: Failure, *, is_hidden: bool) -> Decision:
@@ -103,7 +103,7 @@ class Recovery:
             return Decision(NextStep.SEND_AGAIN, amendments)
         if failure.rule is None:
             return self._give_up(now, failure, [], may_fall_back=True)
-        retry = self._settings.retry.decide(
+        retry = self._call.retry.decide(
             failure.error,
             attempts_made=self._log.tries_here,
             elapsed_seconds=now - self._started,
@@ -119,9 +119,9 @@ class Recovery:
 
     def _amend(self, error: ProviderError) -> list[Finding]:
         """Change a request that the provider rejected; empty if it stays as it is."""
-        if self._settings.fitted is None:
+        if self._call.adapted is None:
             return []
-        return self._settings.fitted.amend(self._choice.number, error)
+        return self._call.adapted.amend(self._choice.number, error)
 
     def _give_up(
         self, now: float, failure: Failure, findings: list[Finding], *, may_fall_back: bool
@@ -146,7 +146,7 @@ class Recovery:
         found_one, refused = self._choice.move_on(now)
         findings = [
             self._log.finding(
-                transport.REFUSED,
+                rules.REFUSED,
                 f"{target.provider} {target.model}: the circuit breaker is open",
                 "nothing was sent",
             )
@@ -155,8 +155,8 @@ class Recovery:
         if not found_one:
             return Decision(NextStep.GIVE_UP, findings)
         self._log.enter_target()
-        if self._settings.fitted is not None and self._choice.number:
-            findings += self._settings.fitted.at(self._choice.number).findings
+        if self._call.adapted is not None and self._choice.number:
+            findings += self._call.adapted.at(self._choice.number).findings
         return Decision(NextStep.ENTER_TARGET, findings)
 
     def _findings(self, failure: Failure, done: str) -> list[Finding]:

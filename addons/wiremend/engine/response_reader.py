@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from wiremend.engine.actions import Head, Respond
-from wiremend.engine.call_settings import CallSettings
+from wiremend.engine.call import Call
 from wiremend.engine.error_responses import is_html
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import EventKind, Repaired
@@ -57,14 +57,14 @@ class ResponseReading:
     Before the head arrives, the mode is UNTOUCHED and nothing is held.
     """
 
-    def __init__(self, settings: CallSettings, target: int = 0) -> None:
-        self.context = settings.context_at(target)
+    def __init__(self, call: Call, target: int = 0) -> None:
+        self.context = call.context_at(target)
         self.mode = BodyMode.UNTOUCHED
         self.head: Head | None = None
         self.body_is_whole = False
         self.guarded_since: float | None = None
         """When the first content of a guarded or buffered stream arrived."""
-        self._settings = settings
+        self._call = call
         self._decoder: Decoder | None = None
         self._repair: StreamRepair | None = None
         self._verdict_given = False
@@ -90,7 +90,7 @@ class ResponseReading:
         is_success = head.status < 300
         if is_success and "text/event-stream" in content_type:
             return BodyMode.STREAM
-        if is_success and self._settings.streaming:
+        if is_success and self._call.streaming:
             if self.context.array and "html" not in content_type:
                 return BodyMode.STREAM
             if not content_type or content_type.startswith(("text/plain", "application/octet")):
@@ -113,7 +113,7 @@ class ResponseReading:
 
     def fresh_repair(self) -> StreamRepair:
         """Return the repair of a stream of this call that has received nothing."""
-        return stream_repair(self._settings.protocol, self.context)
+        return stream_repair(self._call.protocol, self.context)
 
     @property
     def at_event_boundary(self) -> bool:
@@ -195,27 +195,27 @@ class ResponseReading:
     @property
     def holds_too_much(self) -> bool:
         """Return whether more is held back than the limit allows."""
-        is_buffered = self._settings.showing == "buffered"
+        is_buffered = self._call.showing == "buffered"
         return self._held_bytes > (BODY_LIMIT_BYTES if is_buffered else HELD_LIMIT_BYTES)
 
     def start_guard(self, now: float) -> None:
         """Start the guard's time at the first content, unless content is shown live."""
-        if self._settings.showing != "live" and self.guarded_since is None:
+        if self._call.showing != "live" and self.guarded_since is None:
             self.guarded_since = now
 
     def is_held(self, now: float, kind: EventKind) -> bool:
         """Return whether an event of this kind is held back at this time."""
         if kind in (EventKind.IDLE, EventKind.PREAMBLE):
             return True
-        if kind is not EventKind.CONTENT or self._settings.showing == "live":
+        if kind is not EventKind.CONTENT or self._call.showing == "live":
             return False
-        if self._settings.showing == "buffered" or self.guarded_since is None:
+        if self._call.showing == "buffered" or self.guarded_since is None:
             return True
         return self._held_bytes < GUARDED_BYTES and now < self.guarded_since + GUARDED_SECONDS
 
     def guard_due(self) -> float | None:
         """Return when the held content of a guarded stream is shown; None if there is none."""
-        is_guarded = self._settings.showing == "guarded"
+        is_guarded = self._call.showing == "guarded"
         if not is_guarded or self.guarded_since is None or not self._held:
             return None
         return self.guarded_since + GUARDED_SECONDS

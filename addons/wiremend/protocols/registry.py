@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-import orjson
-
 from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol, RequestFacts
 from wiremend.protocols.chat import CHAT
@@ -15,6 +14,11 @@ PROTOCOLS: Mapping[WireProtocol, Protocol] = {
     protocol.name: protocol for protocol in (ANTHROPIC, CHAT, RESPONSES, GEMINI)
 }
 """Every protocol by its name. There is no other list of them."""
+
+MESSAGE_CODES = frozenset(
+    rule.code for protocol in PROTOCOLS.values() for rule, _ in protocol.history_passes
+)
+"""The codes of the rules on requests' messages and parameters, each on for some targets only."""
 
 
 def recognise(method: str, path: str, content_type: str) -> Protocol | None:
@@ -29,13 +33,9 @@ def recognise(method: str, path: str, content_type: str) -> Protocol | None:
     return next(found, None)
 
 
-def read_request(protocol: Protocol, path: str, body: bytes) -> RequestFacts:
+def read_request(document: RequestDocument) -> RequestFacts:
     """The facts of a recognised request. A body that is not a JSON object gives `valid=False`."""
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        request = None
-    return protocol.read_request(path, request if isinstance(request, dict) else None)
+    return document.protocol.read_request(document.path, document.fields)
 
 
 def is_websocket_upgrade(method: str, path: str, headers: Mapping[str, str]) -> bool:

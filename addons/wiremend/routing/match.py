@@ -1,8 +1,9 @@
 """Which entry of `[[models]]` a call matches."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Literal, Protocol
 
 from wiremend.routing.shape import CallShape, ShapeCondition
 
@@ -19,6 +20,24 @@ class ModelPattern(Protocol):
     def when(self) -> ShapeCondition | None:
         """Which shapes are meant; None: all."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An entry of `[[models]]`: where calls for some models go."""
+
+    match: str
+    """A glob on the requested model."""
+    when: ShapeCondition | None = None
+    """The calls that are meant; None: all."""
+    model: str | None = None
+    """The model to ask for; None: the requested one."""
+    provider: str | None = None
+    """The configured provider to ask; None: the one that the client addressed."""
+    fallback: tuple[str, ...] = ()
+    """Models to ask when that one fails for good; `PROVIDER/MODEL` asks another provider."""
+    stream: Literal["live", "guarded", "buffered"] = "live"
+    """When content is shown."""
 
 
 def match_model[Pattern: ModelPattern](

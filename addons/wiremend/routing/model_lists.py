@@ -6,7 +6,7 @@ Gemini's `models`. Only bytes at the end of the array (and Anthropic's `last_id`
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ import orjson
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import ModelList
 from wiremend.protocols.registry import PROTOCOLS
-from wiremend.rules.rule import BodyPlace, Finding, Rule
+from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text.json_edits import Edit, Path, Spans, parse, splice
 
 ROUTED_NAMES_LISTED = Rule(
@@ -46,14 +46,6 @@ class RoutedName:
     """What the client's own provider is asked for instead; None: another provider serves it."""
 
 
-@dataclass(slots=True)
-class ExtendedList:
-    """What a response's body became; the same object where nothing changed."""
-
-    body: bytes
-    findings: list[Finding] = field(default_factory=list)
-
-
 def is_model_list(method: str, path: str) -> bool:
     """Whether a request asks for a list of models; `path` may carry a query."""
     return method.upper() == "GET" and _PATH.search(path.split("?", 1)[0]) is not None
@@ -64,20 +56,19 @@ def is_literal(match: str) -> bool:
     return not _GLOB.search(match.removesuffix(_CONTEXT_SUFFIX))
 
 
-def extend_model_list(body: bytes, routed: Sequence[RoutedName]) -> ExtendedList:
-    """The last page of a list with the names that it lacks; anything else as it is.
+def extend_model_list(body: bytes, routed: Sequence[RoutedName], notes: Notes) -> bytes:
+    """The last page of a list with the names that it lacks; any other body is returned as it is.
 
     A name that the client's own provider shall serve is added only if that provider lists the
     model that is asked for in its place.
     """
-    extended = ExtendedList(body)
     try:
         answer = parse(body)
     except ValueError:
-        return extended
+        return body
     form = _form_of(answer)
     if form is None:
-        return extended
+        return body
     listed = {str(one.get(form.id_key, "")).lower() for one in answer[form.list_key]}
     added: list[str] = []
     for one in routed:
@@ -85,22 +76,14 @@ def extend_model_list(body: bytes, routed: Sequence[RoutedName]) -> ExtendedList
         if is_served and form.listed_as(one.name).lower() not in listed:
             listed.add(form.listed_as(one.name).lower())
             added.append(one.name)
-    if not added:
-        return extended
+    place = BodyPlace((form.list_key,))
+    if not added or not notes.note(ROUTED_NAMES_LISTED, place, "lacks routed names", _told(added)):
+        return body
     edits = _appended(body, (form.list_key,), [orjson.dumps(form.entry(name)) for name in added])
     last = Spans(body).span(("last_id",))
     if last is not None:
         edits.append(Edit(*last, orjson.dumps(added[-1])))
-    extended.body = splice(body, edits)
-    extended.findings.append(
-        Finding(
-            ROUTED_NAMES_LISTED.code,
-            BodyPlace((form.list_key,)),
-            "lacks routed names",
-            _told(added),
-        )
-    )
-    return extended
+    return splice(body, edits)
 
 
 def _appended(body: bytes, path: Path, entries: list[bytes]) -> list[Edit]:

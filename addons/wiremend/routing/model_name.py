@@ -3,14 +3,14 @@
 Three protocols name the model in the body's top-level `model`; Gemini names it in the URL.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import orjson
 
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.protocol import Protocol
-from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Place, Rule
-from wiremend.text.json_edits import Edits, parse
+from wiremend.rules.rule import BodyPlace, CallPlace, Notes, Rule
+from wiremend.text.json_edits import Edits
 
 MODEL_ROUTED = Rule(
     code="M001",
@@ -26,54 +26,39 @@ MODEL_ROUTED = Rule(
 RULES = (MODEL_ROUTED,)
 
 
-@dataclass(slots=True)
-class RewrittenRequest:
-    """What a request became; `path` and `body` are the same objects where nothing changed."""
-
-    path: str
-    """The URL's path with its query, as it stands on the request line."""
-    body: bytes
-    findings: list[Finding] = field(default_factory=list)
-
-
-def requested_model(protocol: Protocol, path: str, body: bytes) -> str | None:
+def requested_model(document: RequestDocument) -> str | None:
     """The model that a request names, or None if it names none that can be read.
 
     A Gemini name comes without `models/`, but with `tunedModels/`. Gemini requests whose URL
     names no model are read like the others (Code Assist: `/v1internal:generateContent`).
     """
-    in_path = protocol.model_in_path.read(path) if protocol.model_in_path else None
-    return in_path if in_path is not None else _model_in_body(body)
+    place = document.protocol.model_in_path
+    in_path = place.read(document.path) if place else None
+    return in_path if in_path is not None else _model_in_body(document)
 
 
-def rewrite_model(protocol: Protocol, path: str, body: bytes, model: str) -> RewrittenRequest:
+def rewrite_model(document: RequestDocument, model: str, notes: Notes) -> RequestDocument:
     """The request, asking for `model`; untouched if it names no model that can be read."""
-    rewritten = RewrittenRequest(path, body)
-    place = protocol.model_in_path
-    asked_in_path = place.read(path) if place else None
+    done = f"asked for {model!r}"
+    place = document.protocol.model_in_path
+    asked_in_path = place.read(document.path) if place else None
     if place is not None and asked_in_path is not None:
-        rewritten.path = place.write(path, model)
-        if rewritten.path is not path:
-            rewritten.findings.append(_routed(CallPlace.REQUEST_PATH, asked_in_path, model))
-        return rewritten
-    asked_in_body = _model_in_body(body)
-    if asked_in_body is None or asked_in_body == model:
-        return rewritten
-    edits = Edits(body)
-    edits.replace(("model",), orjson.dumps(model))
-    rewritten.body = edits.apply()
-    rewritten.findings.append(_routed(BodyPlace(("model",)), asked_in_body, model))
-    return rewritten
+        path = place.write(document.path, model)
+        found = f"asks for {asked_in_path!r}"
+        if path is document.path or not notes.note(
+            MODEL_ROUTED, CallPlace.REQUEST_PATH, found, done
+        ):
+            return document
+        return replace(document, path=path)
+    asked = _model_in_body(document)
+    if asked is None or asked == model:
+        return document
+    edits = Edits(document.body)
+    if notes.note(MODEL_ROUTED, BodyPlace(("model",)), f"asks for {asked!r}", done):
+        edits.replace(("model",), orjson.dumps(model))
+    return document.edited(edits)
 
 
-def _model_in_body(body: bytes) -> str | None:
-    try:
-        value = parse(body)
-    except ValueError:
-        return None
-    model = value.get("model") if isinstance(value, dict) else None
+def _model_in_body(document: RequestDocument) -> str | None:
+    model = (document.fields or {}).get("model")
     return model if isinstance(model, str) else None
-
-
-def _routed(place: Place, asked: str, model: str) -> Finding:
-    return Finding(MODEL_ROUTED.code, place, f"asks for {asked!r}", f"asked for {model!r}")

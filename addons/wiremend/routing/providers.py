@@ -12,7 +12,7 @@ from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.routing.model_name import rewrite_model
-from wiremend.rules.rule import Rule
+from wiremend.rules.rule import Notes, Rule
 from wiremend.secrets import is_secret_header, is_secret_parameter, may_hold_credential
 
 PROVIDER_ROUTED = Rule(
@@ -48,6 +48,14 @@ class ProviderAddress:
     message_rules: frozenset[str] | None = None
     """Codes of the rules on messages that are on for it; None: those of the table."""
     max_output_tokens: int | None = None
+    """The most output tokens that a call may ask for; None: no limit is known."""
+    schema_dialect: str | None = None
+    """The dialect of its tools' schemas; None: what is known of host and model."""
+
+    @property
+    def host(self) -> str:
+        """The host name in its address."""
+        return urlsplit(self.base_url).hostname or ""
 
     @property
     def has_key(self) -> bool:
@@ -57,9 +65,7 @@ class ProviderAddress:
         )
 
 
-def redirect(
-    protocol: Protocol, request: OutgoingRequest, provider: ProviderAddress
-) -> OutgoingRequest:
+def redirect(request: OutgoingRequest, provider: ProviderAddress) -> OutgoingRequest:
     """The same request, addressed to another provider with that provider's key.
 
     What a base URL ends in is kept: a version (`…/api/v1`) replaces the request's, anything else
@@ -74,6 +80,7 @@ def redirect(
         for name, value in request.headers
         if name.lower() not in replaced and not is_secret_header(name)
     ]
+    protocol = request.document.protocol
     key = protocol.key_header
     if provider.api_key and key.name not in {name.lower() for name in provider.headers}:
         kept.append((key.name, key.value(provider.api_key)))
@@ -81,19 +88,22 @@ def redirect(
     default_port = 443 if scheme == "https" else 80
     port = url.port or default_port
     authority = url.hostname if port == default_port else f"{url.hostname}:{port}"
+    document = replace(
+        request.document,
+        path=_join(protocol, url.path.rstrip("/"), request.path),
+        headers=(("host", authority), *kept),
+    )
     return replace(
         request,
         provider=provider.name,
         scheme=scheme,
         host=url.hostname,
         port=port,
-        path=_join(protocol, url.path.rstrip("/"), request.path),
-        headers=(("host", authority), *kept),
+        document=document,
     )
 
 
 def route(
-    protocol: Protocol,
     request: OutgoingRequest,
     *,
     model: str,
@@ -108,10 +118,10 @@ def route(
     """
     routed = []
     for where, name in destinations(model, provider, fallback, providers):
-        rewritten = rewrite_model(protocol, request.path, request.body, name)
-        outgoing = replace(request, model=name, path=rewritten.path, body=rewritten.body)
+        document = rewrite_model(request.document, name, Notes())
+        outgoing = replace(request, model=name, document=document)
         if where is not None:
-            outgoing = redirect(protocol, outgoing, providers[where])
+            outgoing = redirect(outgoing, providers[where])
         routed.append(outgoing)
     return routed
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
 
-from wiremend.protocols.base.protocol import Protocol
-from wiremend.text.json_edits import parse
+from wiremend.protocols.base.document import RequestDocument
 
 BYTES_PER_TOKEN = 4
 """The usual rule of thumb for English and code; no tokenizer is asked."""
@@ -56,18 +55,15 @@ class ShapeCondition(Interface):
         ...
 
 
-def shape_of(protocol: Protocol, body: bytes, *, streaming: bool) -> CallShape:
-    """The shape of a request; a body that is no JSON object has none.
+def shape_of(document: RequestDocument, *, streaming: bool) -> CallShape:
+    """The shape of a request; a body that is not a JSON object has none.
 
-    `streaming` is the caller's: Gemini says it in the URL.
+    `streaming` is the caller's: a count of tokens does not name it.
     """
-    try:
-        request = parse(body)
-    except ValueError:
+    request = document.fields
+    if request is None:
         return CallShape(streaming=streaming)
-    if not isinstance(request, dict):
-        return CallShape(streaming=streaming)
-    for wrapper in protocol.request_wrappers:
+    for wrapper in document.protocol.request_wrappers:
         if isinstance(request.get(wrapper), dict):
             request = request[wrapper]
     walk = _Walk()

@@ -2,13 +2,15 @@
 
 import orjson
 
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.tools import value_at
 from wiremend.protocols.registry import PROTOCOLS
-from wiremend.routing.model_name import RewrittenRequest, rewrite_model
+from wiremend.routing.model_name import rewrite_model
 from wiremend.routing.shape import shape_of
-from wiremend.rules.rule import CallPlace, Finding, Rule
-from wiremend.text.json_edits import Edits, parse
+from wiremend.rules.rule import CallPlace, Finding, Notes, Rule
+from wiremend.text.json_edits import Edits
 
 COUNT_ESTIMATED = Rule(
     code="M005",
@@ -41,39 +43,29 @@ def recognise_count(method: str, path: str) -> Protocol | None:
     return None
 
 
-def rewrite_counted_model(
-    protocol: Protocol, path: str, body: bytes, model: str
-) -> RewrittenRequest:
-    """The same request for another model's count."""
-    rewritten = rewrite_model(protocol, path, body, model)
-    wrapper = protocol.token_count.inner_request if protocol.token_count else None
-    if wrapper is not None and rewritten.findings:
-        rewritten.body = _renamed_inside(body, wrapper, model)
-    return rewritten
+def rewrite_counted_model(document: RequestDocument, model: str, notes: Notes) -> RequestDocument:
+    """The same request for another model's count; a request inside it names that model, too."""
+    rewritten = rewrite_model(document, model, notes)
+    form = document.protocol.token_count
+    if form is None or form.inner_request is None or rewritten is document:
+        return rewritten
+    path = (form.inner_request, "model")
+    if not isinstance(value_at(rewritten.fields, path), str):
+        return rewritten
+    edits = Edits(rewritten.body)
+    edits.replace(path, orjson.dumps(model if "/" in model else f"models/{model}"))
+    return rewritten.edited(edits)
 
 
-def estimated_answer(protocol: Protocol, body: bytes) -> tuple[bytes, Finding]:
-    """A count in the protocol's own form; `body` is the request's."""
-    assert protocol.token_count is not None, "recognise_count returns no other"
-    count = shape_of(protocol, body, streaming=False).input_tokens
+def estimated_answer(document: RequestDocument) -> tuple[bytes, Finding]:
+    """A response's body with the count in the protocol's own form, for this request."""
+    form = document.protocol.token_count
+    assert form is not None, "recognise_count returns no other"
+    count = shape_of(document, streaming=False).input_tokens
     finding = Finding(
         COUNT_ESTIMATED.code,
         CallPlace.RESPONSE,
         "the provider cannot count",
         f"estimated {count} tokens",
     )
-    return orjson.dumps(protocol.token_count.answer(count)), finding
-
-
-def _renamed_inside(body: bytes, wrapper: str, model: str) -> bytes:
-    try:
-        request = parse(body)
-    except ValueError:
-        return body
-    inner = request.get(wrapper) if isinstance(request, dict) else None
-    if not isinstance(inner, dict) or not isinstance(inner.get("model"), str):
-        return body
-    edits = Edits(body)
-    name = model if "/" in model else f"models/{model}"
-    edits.replace((wrapper, "model"), orjson.dumps(name))
-    return edits.apply()
+    return orjson.dumps(form.answer(count)), finding

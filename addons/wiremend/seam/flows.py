@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from mitmproxy import http
 
 from wiremend.engine.actions import Respond
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.text.content_coding import UndecodableBody, decode_whole
 
 DECODED_LIMIT_BYTES = 64 * 1024 * 1024
@@ -35,20 +36,23 @@ def replace_content(message: http.Message, body: bytes) -> None:
     message.content = body
 
 
-def outgoing_of(request: http.Request, provider: str, model: str) -> OutgoingRequest:
-    """Return a request as its client wrote it, for routing to change.
+def document_of(request: http.Request, protocol: Protocol) -> RequestDocument:
+    """Return a request's document as it is now. The body is empty when it cannot be decoded."""
+    headers = tuple(request.headers.items(multi=True))
+    return RequestDocument.of(protocol, request.path, body_of(request) or b"", headers)
 
-    The body is empty when it cannot be decoded.
-    """
+
+def outgoing_of(
+    request: http.Request, protocol: Protocol, provider: str, model: str
+) -> OutgoingRequest:
+    """Return a request as its client wrote it, for routing to change."""
     return OutgoingRequest(
         provider=provider,
         model=model,
         scheme=request.scheme,
         host=request.host,
         port=request.port,
-        path=request.path,
-        headers=tuple(request.headers.items(multi=True)),
-        body=body_of(request) or b"",
+        document=document_of(request, protocol),
     )
 
 
@@ -57,7 +61,8 @@ def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
 
     An unchanged body keeps its bytes and its coding where the client addressed it; any other body
     goes without a coding, which every server accepts. One that cannot be decoded is never changed.
-    Trailers are dropped: they may belong to the body or to the client's provider.
+    Trailers go with the body and the provider that the client wrote them for: they are dropped when
+    either changes.
     """
     content = body_of(request)
     destination = (outgoing.scheme, outgoing.host, outgoing.port)
@@ -72,9 +77,11 @@ def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
         if not (request.is_http2 and name.lower() == "host")
     ]
     request.headers = http.Headers(fields)
-    request.trailers = None
     is_coded = "content-encoding" in request.headers
-    if content is not None and (content != outgoing.body or (is_elsewhere and is_coded)):
+    is_changed = content is not None and content != outgoing.body
+    if is_elsewhere or is_changed:
+        request.trailers = None
+    if is_changed or (is_elsewhere and is_coded and content is not None):
         replace_content(request, outgoing.body)
 
 
@@ -98,15 +105,6 @@ def is_direct(request: http.Request) -> bool:
     header, so that it looks like any other.
     """
     return "wiremend_direct" in request.__dict__
-
-
-def ask_for_identity(request: http.Request) -> None:
-    """Replace the content codings that a request accepts by `identity`.
-
-    Nothing is added to a request without `accept-encoding`: servers then send no coding.
-    """
-    if "accept-encoding" in request.headers:
-        request.headers["accept-encoding"] = "identity"
 
 
 @dataclass

@@ -3,8 +3,8 @@
 import random
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import wraps
 from logging import INFO, WARNING
 from pathlib import Path
@@ -43,7 +43,7 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHook,
 )
 
-from wiremend.clients import client_of
+from wiremend.adapt.lessons import LessonBook
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -58,18 +58,22 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
+from wiremend.engine.call import AcknowledgedCall, Call
 from wiremend.engine.error_responses import fault_response
+from wiremend.engine.health import ProviderHealth
 from wiremend.engine.machine import Machine
-from wiremend.engine.plan import CallPlan
+from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call
+from wiremend.engine.settings import Feature, Knowledge, Settings
 from wiremend.protocols.base.document import OutgoingRequest
-from wiremend.protocols.registry import read_request, recognise
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.registry import recognise
+from wiremend.rules.rule import Finding
 from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
 from wiremend.seam.flows import (
     address_request,
-    ask_for_identity,
-    body_of,
     is_direct,
     mark_direct,
+    outgoing_of,
     response_on_the_wire,
 )
 
@@ -81,37 +85,40 @@ hooks.all_hooks.pop("wiremend_call", None)
 
 
 @dataclass
-class PlannedCall:
-    """A request that is about to go upstream, and what shall be done with it."""
+class CallOptions:
+    """What the loaded addons ask for, for one request that is about to go upstream."""
 
     flow: http.HTTPFlow
-    plan: CallPlan
+    features: set[Feature] = field(default_factory=set)
+    settings: Settings = field(default_factory=Settings)
+    health: ProviderHealth = field(default_factory=ProviderHealth)
+    lessons: LessonBook = field(default_factory=LessonBook)
     conceal: Callable[[http.HTTPFlow], None] | None = None
     """Takes the secrets out of the flow; what goes upstream keeps them."""
     fault: Exception | None = None
-    """What an addon raised while it filled in the plan: the call ends in an error."""
+    """What an addon raised; see `noting_faults`."""
 
 
 @dataclass
 class WiremendCallHook(commands.StartHook):
-    """`wiremend_call(planned)`: each addon fills its part of the plan in."""
+    """`wiremend_call(options)`: each addon adds what it asks for. The order does not matter."""
 
-    planned: PlannedCall
+    options: CallOptions
 
 
-def noting_faults(step: Callable[[PlannedCall], None]) -> Callable[[PlannedCall], None]:
+def noting_faults(step: Callable[[CallOptions], None]) -> Callable[[CallOptions], None]:
     """Wrap an addon's `wiremend_call` so that a fault in it ends the call.
 
-    mitmproxy logs what an addon raises and goes on, here with half a plan: a routed call would go
+    mitmproxy logs what an addon raises and goes on, here without a feature: a routed call would go
     where its client sent it.
     """
 
     @wraps(step)
-    def wiremend_call(planned: PlannedCall) -> None:
+    def wiremend_call(options: CallOptions) -> None:
         try:
-            step(planned)
+            step(options)
         except Exception as fault:
-            planned.fault = planned.fault or fault
+            options.fault = options.fault or fault
 
     return wiremend_call
 
@@ -132,7 +139,8 @@ class MendedHttpStream(HttpStream):
         self._connection: Connection | None = None
         self._upstream_response: http.Response | None = None
         self._conceal: Callable[[http.HTTPFlow], None] | None = None
-        self._plan: CallPlan | None = None
+        self._protocol: Protocol | None = None
+        self._call: Call | AcknowledgedCall | None = None
         self._sent_to: OutgoingRequest | None = None
         self._via: ServerSpec | None = None
         self._read: list[bytes] = []
@@ -141,7 +149,7 @@ class MendedHttpStream(HttpStream):
         self._finished = False
         self._is_head_sent = False
         self._is_end_sent = False
-        self._has_failed = False
+        self._has_ended = False
 
     def __repr__(self) -> str:
         return super().__repr__() if self.machine is None else f"MendedHttpStream({self.machine})"  # type: ignore[no-untyped-call]
@@ -180,28 +188,62 @@ class MendedHttpStream(HttpStream):
         if self.flow.request.stream or self.flow.is_replay:
             return (yield from super().make_server_connection())
         yield from self._contained(self._start_call())
-        if self.machine is not None or self._has_failed:
+        if isinstance(self._call, Call) and self._call.refusal is not None:
+            yield from self._refuse(self._call.refusal, self._call.refusal_reason)
+        if self.machine is not None or self._has_ended:
             return False
         return (yield from super().make_server_connection())
 
     def _start_call(self) -> Commands:
-        """Plan the call and start its machine, unless the plan needs none."""
+        """Plan the call and start its machine, unless nothing is to be done with it."""
         request = self.flow.request
-        plan = self._plan = recognised(request)
-        describe_call(plan, self.flow)
-        planned = PlannedCall(self.flow, plan)
-        yield WiremendCallHook(planned)
-        if planned.fault is not None:
-            raise planned.fault
-        machine = plan.machine(random=random.random, wall_clock=time.time)
-        if machine is None:
+        options = CallOptions(self.flow)
+        content_type = request.headers.get("content-type", "")
+        self._protocol = recognise(request.method, request.path, content_type)
+        yield WiremendCallHook(options)
+        if options.fault is not None:
+            raise options.fault
+        received = None
+        call: Call | AcknowledgedCall | None = plan_acknowledgement(
+            request.method, request.path, request.pretty_host, options.features, options.settings
+        )
+        if call is None and self._protocol is not None:
+            received = outgoing_of(request, self._protocol, request.pretty_host, "")
+            knowledge = Knowledge(options.health, options.lessons)
+            call = plan_call(received, options.features, options.settings, knowledge)
+        if call is None:
             return
-        self.machine = machine
+        self._call = call
+        self._conceal = options.conceal
+        if isinstance(call, Call):
+            self._note_request_findings(call.findings)
+            if call.refusal is not None:
+                return
+        self.machine = make_machine(call, random=random.random, wall_clock=time.time)
         self._original = self._request = request.copy()
-        self._conceal = planned.conceal
+        self._sent_to = received
         self._via = self.flow.server_conn.via
-        self._finish_request()
-        yield from self._ask(machine.start)
+        self._show_request()
+        yield from self._ask(self.machine.start)
+
+    def _refuse(self, refusal: Respond, reason: str) -> Commands:
+        """Answer a call that must not go upstream."""
+        self._has_ended = True
+        self.flow.metadata["wiremend"] = {
+            **self.flow.metadata.get("wiremend", {}),
+            "outcome": "refused",
+            "refusal": reason,
+        }
+        yield from self._answer(refusal)
+
+    def _answer(self, respond: Respond) -> Commands:
+        """Send a response of our own in mitmproxy's default way."""
+        self._upstream_response = None
+        self.flow.response = self._response(respond.head)
+        self.flow.response.data.content = respond.body
+        yield HttpResponseHeadersHook(self.flow)
+        if not (yield from self.check_killed(True)):
+            yield from self.send_response()
 
     def _contained(self, source: Commands) -> Commands:
         """Carry out these commands of a call; a fault in them ends it at once.
@@ -210,7 +252,7 @@ class MendedHttpStream(HttpStream):
         """
         try:
             for command in source:
-                if self._has_failed:
+                if self._has_ended:
                     return  # while this was suspended at the command before
                 if isinstance(command, SendHttp) and command.connection is self.context.client:
                     self._is_head_sent |= isinstance(command.event, ResponseHeaders)
@@ -224,12 +266,11 @@ class MendedHttpStream(HttpStream):
     def _end_in_fault(self, fault: Exception) -> Commands:
         """End the call in its protocol's error, or cut it when a part of it was sent."""
         text = f"internal fault ({described(fault)})"
-        protocol = self._plan.protocol if self._plan else None
-        if self.machine is None and protocol is None:
+        if self.machine is None and self._protocol is None:
             yield commands.Log(f"wiremend: {text}; the request passes as it is", WARNING)
             return
         yield commands.Log(f"wiremend: {text}; the call ends in an error", WARNING)
-        self._has_failed = self._finished = True
+        self._has_ended = self._finished = True
         yield from self._close_attempt()
         connections_of(self._http_layer).background.discard(self)
         self.flow.metadata["wiremend"] = {
@@ -247,13 +288,7 @@ class MendedHttpStream(HttpStream):
             self.flow.live = False
             yield DropStream(self.stream_id)
         else:
-            answer = fault_response(protocol, type(fault).__name__)
-            self._upstream_response = None
-            self.flow.response = self._response(answer.head)
-            self.flow.response.data.content = answer.body
-            yield HttpResponseHeadersHook(self.flow)
-            if not (yield from self.check_killed(True)):
-                yield from self.send_response()
+            yield from self._answer(fault_response(self._protocol, type(fault).__name__))
 
     def send_response(self, already_streamed: bool = False) -> Commands:
         """The original way, but for what the flow shall not show and the client shall get."""
@@ -276,7 +311,7 @@ class MendedHttpStream(HttpStream):
             event.data = response_on_the_wire(self.flow.response).raw_content or b""
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if self._has_failed:
+        if self._has_ended:
             return
         if self.machine is not None:
             yield from self._contained(self._call_event(event))
@@ -430,22 +465,14 @@ class MendedHttpStream(HttpStream):
 
     def _address(self, target: int) -> None:
         """Make the request the one that goes to this target, and show it in the flow."""
-        outgoing = self._plan.request_for(target) if self._plan else None
-        if outgoing is None or outgoing is self._sent_to:
+        if not isinstance(self._call, Call):
+            return
+        outgoing = self._call.request_for(target)
+        if outgoing is self._sent_to:
             return
         self._sent_to = outgoing
         self._request = self._original.copy()
         address_request(self._request, outgoing)
-        self._finish_request()
-
-    def _finish_request(self) -> None:
-        """Ask for a body that can be read, whichever target is asked, and show the request.
-
-        This comes after all addons and after the choice of a target: both take the headers from
-        the client's request, which names the codings that the client can read.
-        """
-        if self._plan is not None and self._plan.repair:
-            ask_for_identity(self._request)
         self._show_request()
 
     def _show_request(self) -> None:
@@ -628,6 +655,11 @@ class MendedHttpStream(HttpStream):
             and response.status_code not in (204, 304)
         )
 
+    def _note_request_findings(self, findings: Sequence[Finding]) -> None:
+        if findings:
+            kept = self.flow.metadata.setdefault("wiremend", {}).setdefault("request_findings", [])
+            kept += [finding.as_dict() for finding in findings]
+
     def _describe(self) -> None:
         """Leave what was done with the flow: plain data, so that it can be saved."""
         assert self.machine is not None
@@ -646,20 +678,3 @@ def described(fault: Exception) -> str:
     frames = traceback.extract_tb(fault.__traceback__)
     place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return type(fault).__name__ + place
-
-
-def recognised(request: http.Request) -> CallPlan:
-    """Return a plan that holds only what protocol this request is in, or that it is no call."""
-    content_type = request.headers.get("content-type", "")
-    return CallPlan(
-        host=request.pretty_host, protocol=recognise(request.method, request.path, content_type)
-    )
-
-
-def describe_call(plan: CallPlan, flow: http.HTTPFlow) -> None:
-    """Fill in what this request is, and nothing yet that is to be done with it."""
-    request = flow.request
-    plan.client = client_of(dict(request.headers))
-    plan.shown_model = flow.metadata.get("wiremend", {}).get("shown_model")
-    if plan.protocol is not None:
-        plan.facts = read_request(plan.protocol, request.path, body_of(request) or b"")

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.request_rules import TOKEN_LIMIT
+from wiremend.protocols.base.parameters import TOKEN_LIMIT
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.targets import wordings
 from wiremend.targets.anthropic import ANTHROPIC

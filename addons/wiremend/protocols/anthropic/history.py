@@ -1,4 +1,4 @@
-"""Anthropic Messages: what its API insists on in the messages of a request.
+"""Anthropic Messages: what its API requires of the messages of a request.
 
 Consecutive messages of one role count as one turn, as they do for the API. A turn of the
 assistant with calls is answered by the user's next turn, results first.
@@ -13,14 +13,97 @@ from typing import Any
 
 from wiremend.protocols.anthropic.request import TOKEN_LIMITS, call_ids
 from wiremend.protocols.base import parameters
-from wiremend.protocols.base import request_rules as rules
-from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.history import (
+    CALL_WITHOUT_RESULT,
+    EMPTY_MESSAGE,
+    EMPTY_TEXT,
+    NO_CONTENT,
+    NO_RESULT,
+    RESULT_DROPPED,
+    RESULT_WITHOUT_CALL,
+    RESULTS_NOT_FIRST,
+)
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
-from wiremend.protocols.base.traits import NO_CONTENT, NO_RESULT, RESULT_DROPPED, MessageTraits
-from wiremend.rules.rule import Rule
+from wiremend.protocols.base.traits import MessageTraits
+from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
-from wiremend.text.json_edits import Path
+from wiremend.text.json_edits import Edits, Path
 from wiremend.text.json_value import is_blank, objects
+
+TRAILING_SPACE = Rule(
+    code="Q006",
+    name="trailing-space",
+    finds="The last message is the assistant's, and ends in white space.",
+    hurts="Anthropic: `final assistant content cannot end with trailing whitespace`.",
+    mends="The white space at its end goes.",
+    protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
+    seen=(
+        "tailcallhq/forgecode#1872",
+        "anomalyco/opencode#1295",
+        "aaif-goose/goose#5967",
+    ),
+    before='{"messages":[{"role":"user","content":"A haiku"},'
+    '{"role":"assistant","content":"Here: "}]}',
+    after='{"messages":[{"role":"user","content":"A haiku"},'
+    '{"role":"assistant","content":"Here:"}]}',
+)
+EMPTY_SYSTEM = Rule(
+    code="Q007",
+    name="empty-system",
+    finds="The system prompt is empty, or has a block without text.",
+    hurts="Anthropic: `text content blocks must be non-empty`.",
+    mends="What is empty goes.",
+    protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
+    seen=("BiFangKNT/mtga#68",),
+    before='{"model":"m","system":[{"type":"text","text":""}],"messages":[]}',
+    after='{"model":"m","messages":[]}',
+)
+THINKING_CACHE_CONTROL = Rule(
+    code="Q102",
+    name="thinking-cache-control",
+    finds="A thinking block carries `cache_control`.",
+    hurts="Anthropic: `thinking.cache_control: Extra inputs are not permitted`.",
+    mends="It is removed there; elsewhere it stays.",
+    protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
+    seen=("Wei-Shaw/sub2api#225",),
+    before='{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.",'
+    '"signature":"s","cache_control":{"type":"ephemeral"}}]}]}',
+    after='{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.",'
+    '"signature":"s"}]}]}',
+)
+FOREIGN_THINKING = Rule(
+    code="Q105",
+    name="foreign-thinking",
+    finds="A thinking block has no signature, or one that Anthropic cannot have made.",
+    hurts="After a turn by another provider, Anthropic refuses all that follow: `Invalid "
+    "signature in thinking block`.",
+    mends="The block is dropped, and thinking is switched off for a tool call that it belongs "
+    "to. Signatures are never made up.",
+    protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
+    seen=(
+        "router-for-me/CLIProxyAPI#1584",
+        "tombii/better-ccflare#52",
+        "NousResearch/hermes-agent#24401",
+    ),
+    before='{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.",'
+    '"signature":""},{"type":"text","text":"Hello"}]},{"role":"user","content":"Go on."}]}',
+    after='{"messages":[{"role":"assistant","content":[{"type":"text","text":"Hello"}]},'
+    '{"role":"user","content":"Go on."}]}',
+)
+SYSTEM_IN_MESSAGES = Rule(
+    code="Q109",
+    name="system-in-messages",
+    finds="A message in the conversation has the role `system`, as Claude Code sends it.",
+    hurts="MiniMax: `chat content has invalid message role: system (2013)`.",
+    mends="It becomes the user's, in `<system-reminder>` tags.",
+    protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
+    seen=("MiniMax-AI/MiniMax-M2.7#43", "codexu/note-gen#918"),
+    before='{"messages":[{"role":"user","content":"Hello"},{"role":"system","content":"Be brief."}'
+    "]}",
+    after='{"messages":[{"role":"user","content":"Hello"},{"role":"user","content":"'
+    '<system-reminder>\\nBe brief.\\n</system-reminder>"}]}',
+)
 
 _THINKING = ("thinking", "redacted_thinking")
 _REMINDER_OPENS, _REMINDER_CLOSES = "<system-reminder>\n", "\n</system-reminder>"
@@ -47,7 +130,7 @@ class Turn:
     def calls(self) -> dict[str, None]:
         """The ids of the calls to the client's tools, in order."""
         ids = (block.get("id") for _, block in self.blocks("tool_use"))
-        return dict.fromkeys(one for one in ids if isinstance(one, str))
+        return dict.fromkeys(call_id for call_id in ids if isinstance(call_id, str))
 
 
 def turns_of(request: dict[str, Any]) -> list[Turn]:
@@ -64,7 +147,9 @@ def turns_of(request: dict[str, Any]) -> list[Turn]:
     return turns
 
 
-def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def drop_orphan_results(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Drop results without a call in the turn before, and second results of one call."""
     open_calls: dict[str, None] = {}
     for turn in turns_of(request):
@@ -75,20 +160,22 @@ def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: Mes
                 continue
             if call_id in open_calls:
                 del open_calls[call_id]
-            elif mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{call_id!r}", "dropped"):
+            elif notes.note(RESULT_WITHOUT_CALL, BodyPlace(path), f"{call_id!r}", "dropped"):
                 gone.setdefault(int(path[1]), []).append(path)
         for index, message in turn.messages:
             dropped = gone.get(index, [])
             if dropped and len(dropped) == len(message["content"]):
-                told = [{"type": "text", "text": RESULT_DROPPED}]
-                mending.edits.replace(("messages", index, "content"), json_value.write(told))
+                notice = [{"type": "text", "text": RESULT_DROPPED}]
+                edits.replace(("messages", index, "content"), json_value.write(notice))
                 continue
             for path in dropped:
-                mending.edits.remove(path)
+                edits.remove(path)
         open_calls = turn.calls if turn.role == "assistant" else {}
 
 
-def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def add_missing_results(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Answer each call that the next turn leaves open with an error."""
     turns = turns_of(request)
     for number, turn in enumerate(turns):
@@ -101,46 +188,50 @@ def add_missing_results(mending: RequestMending, request: dict[str, Any], _: Mes
         missing = [
             {"type": "tool_result", "tool_use_id": one, "is_error": True, "content": NO_RESULT}
             for one in calls
-            if mending.finds(rules.CALL_WITHOUT_RESULT, where, f"{one!r}", "an error was added")
+            if notes.note(CALL_WITHOUT_RESULT, BodyPlace(where), f"{one!r}", "an error was added")
         ]
         if not missing:
             continue
         results = b",".join(json_value.write(one) for one in missing)
         if answering is None:
             message = b'{"role":"user","content":[' + results + b"]}"
-            mending.edits.insert_item(("messages",), turn.messages[-1][0] + 1, message)
+            edits.insert_item(("messages",), turn.messages[-1][0] + 1, message)
             continue
         index, message_after = answering.messages[0]
         path: Path = ("messages", index, "content")
         if isinstance(message_after.get("content"), list):
-            mending.edits.insert_item(path, 0, results)
+            edits.insert_item(path, 0, results)
         elif isinstance(message_after.get("content"), str):
-            text = _as_blocks(mending, path, message_after["content"])
-            mending.edits.replace(path, b"[" + b",".join([results, *text]) + b"]")
+            text = _as_blocks(edits, path, message_after["content"])
+            edits.replace(path, b"[" + b",".join([results, *text]) + b"]")
 
 
-def put_results_first(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def put_results_first(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Move the results of a turn in front of everything else in it."""
     calls: dict[str, None] = {}
     for turn in turns_of(request):
         if turn.role == "user" and calls and _has_late_results(turn):
             path: Path = ("messages", turn.messages[0][0], "content")
-            if mending.finds(rules.RESULTS_NOT_FIRST, path, "results come late", "moved first"):
-                _move_results(mending, turn)
+            if notes.note(RESULTS_NOT_FIRST, BodyPlace(path), "results come late", "moved first"):
+                _move_results(edits, turn)
         calls = turn.calls if turn.role == "assistant" else {}
 
 
-def drop_empty_text(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Drop text blocks that say nothing."""
+def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
+    """Drop text blocks without text."""
     for turn in turns_of(request):
         for path, block in turn.blocks("text"):
-            if is_blank(block.get("text")) and mending.finds(
-                rules.EMPTY_TEXT, path, "no text", "dropped"
+            if is_blank(block.get("text")) and notes.note(
+                EMPTY_TEXT, BodyPlace(path), "no text", "dropped"
             ):
-                mending.edits.remove(path)
+                edits.remove(path)
 
 
-def drop_empty_system(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def drop_empty_system(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Drop an empty system prompt, or its empty blocks."""
     system = request.get("system")
     empty = [
@@ -150,18 +241,20 @@ def drop_empty_system(mending: RequestMending, request: dict[str, Any], _: Messa
     ]
     is_whole = bool(empty) and len(empty) == len(system or ())
     if (is_whole or is_blank(system)) and len(request) > 1:
-        if mending.finds(rules.EMPTY_SYSTEM, ("system",), "no text", "dropped"):
-            mending.edits.remove(("system",))
+        if notes.note(EMPTY_SYSTEM, BodyPlace(("system",)), "no text", "dropped"):
+            edits.remove(("system",))
         return
     for path in empty:
-        if mending.finds(rules.EMPTY_SYSTEM, path, "no text", "dropped"):
-            mending.edits.remove(path)
+        if notes.note(EMPTY_SYSTEM, BodyPlace(path), "no text", "dropped"):
+            edits.remove(path)
 
 
-def drop_empty_messages(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Drop the assistant's messages without content, and say so in the user's.
+def drop_empty_messages(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Drop assistant messages without content; give such a user message the text `NO_CONTENT`.
 
-    The last message may be an empty one of the assistant's.
+    The last message may be an empty one of the assistant.
     """
     messages = list(objects(request.get("messages"), ("messages",)))
     for path, message in messages:
@@ -170,18 +263,20 @@ def drop_empty_messages(mending: RequestMending, request: dict[str, Any], _: Mes
             continue
         is_last = path == messages[-1][0]
         if message.get("role") == "assistant" and not (is_last and not content):
-            if len(messages) > 1 and mending.finds(
-                rules.EMPTY_MESSAGE, path, "no content", "dropped"
+            if len(messages) > 1 and notes.note(
+                EMPTY_MESSAGE, BodyPlace(path), "no content", "dropped"
             ):
-                mending.edits.remove(path)
-        elif message.get("role") == "user" and mending.finds(
-            rules.EMPTY_MESSAGE, path, "no content", "said so"
+                edits.remove(path)
+        elif message.get("role") == "user" and notes.note(
+            EMPTY_MESSAGE, BodyPlace(path), "no content", "said so"
         ):
-            mending.edits.replace((*path, "content"), json_value.write(NO_CONTENT))
+            edits.replace((*path, "content"), json_value.write(NO_CONTENT))
 
 
-def trim_trailing_space(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Take the white space off the end of a prefilled answer."""
+def trim_trailing_space(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Remove the white space at the end of a prefilled answer."""
     messages = list(objects(request.get("messages"), ("messages",)))
     while len(messages) > 1 and messages[-1][1].get("content") in ("", []):
         messages.pop()
@@ -194,48 +289,48 @@ def trim_trailing_space(mending: RequestMending, request: dict[str, Any], _: Mes
         place, text = (*place, len(text) - 1, "text"), text[-1].get("text")
     if not isinstance(text, str) or is_blank(text) or text == text.rstrip():
         return
-    if mending.finds(rules.TRAILING_SPACE, place, "ends in white space", "trimmed"):
-        mending.edits.replace(place, json_value.write(text.rstrip()))
+    if notes.note(TRAILING_SPACE, BodyPlace(place), "ends in white space", "trimmed"):
+        edits.replace(place, json_value.write(text.rstrip()))
 
 
-def say_system_as_user(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Let the user say what a system message in between says, marked as Claude Code marks it."""
+def say_system_as_user(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Turn system messages in between into user messages, tagged as Claude Code tags them."""
     for path, message in objects(request.get("messages"), ("messages",)):
         content = message.get("content")
         if message.get("role") != "system" or not isinstance(content, str | list):
             continue
-        if not mending.finds(rules.SYSTEM_IN_MESSAGES, path, "role system", "now user"):
+        if not notes.note(SYSTEM_IN_MESSAGES, BodyPlace(path), "role system", "now user"):
             continue
-        mending.edits.replace((*path, "role"), b'"user"')
+        edits.replace((*path, "role"), b'"user"')
         place: Path = (*path, "content")
         if isinstance(content, str):
-            mending.edits.replace(
-                place, json_value.write(_REMINDER_OPENS + content + _REMINDER_CLOSES)
-            )
+            edits.replace(place, json_value.write(_REMINDER_OPENS + content + _REMINDER_CLOSES))
             continue
         for block_path, block in objects(content, place):
             if block.get("type") == "text" and isinstance(block.get("text"), str):
-                told = _REMINDER_OPENS + block["text"] + _REMINDER_CLOSES
-                mending.edits.replace((*block_path, "text"), json_value.write(told))
+                reminder = _REMINDER_OPENS + block["text"] + _REMINDER_CLOSES
+                edits.replace((*block_path, "text"), json_value.write(reminder))
 
 
 def strip_thinking_cache_control(
-    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Thinking blocks are cached with what follows them, and bear no mark of their own."""
+    """Remove `cache_control` of thinking blocks, which are cached with what follows them."""
     for turn in turns_of(request):
         for kind in _THINKING:
             for path, block in turn.blocks(kind):
-                if "cache_control" in block and mending.finds(
-                    rules.THINKING_CACHE_CONTROL, path, "cache_control", "removed"
+                if "cache_control" in block and notes.note(
+                    THINKING_CACHE_CONTROL, BodyPlace(path), "cache_control", "removed"
                 ):
-                    mending.edits.remove((*path, "cache_control"))
+                    edits.remove((*path, "cache_control"))
 
 
 def drop_foreign_thinking(
-    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop thinking that Anthropic did not sign; without it, a tool call goes on unthinking."""
+    """Drop thinking that Anthropic did not sign; switch thinking off for a call that needs it."""
     turns = turns_of(request)
     assistants = [turn for turn in turns if turn.role == "assistant"]
     for turn in assistants:
@@ -243,10 +338,10 @@ def drop_foreign_thinking(
             path
             for path, block in turn.blocks("thinking")
             if _is_foreign(block.get("signature"))
-            and mending.finds(rules.FOREIGN_THINKING, path, "another's signature", "dropped")
+            and notes.note(FOREIGN_THINKING, BodyPlace(path), "another's signature", "dropped")
         ]
         for path in dropped:
-            mending.edits.remove(path)
+            edits.remove(path)
         thinking = request.get("thinking")
         if (
             dropped
@@ -255,8 +350,8 @@ def drop_foreign_thinking(
             and isinstance(thinking, dict)
             and thinking.get("type") != "disabled"
         ):
-            mending.finds(rules.FOREIGN_THINKING, ("thinking",), "on", "off for this call")
-            mending.edits.replace(("thinking",), b'{"type":"disabled"}')
+            notes.note(FOREIGN_THINKING, BodyPlace(("thinking",)), "on", "off for this call")
+            edits.replace(("thinking",), b'{"type":"disabled"}')
 
 
 def _is_foreign(signature: Any) -> bool:
@@ -280,51 +375,51 @@ def _has_late_results(turn: Turn) -> bool:
     return False
 
 
-def _move_results(mending: RequestMending, turn: Turn) -> None:
+def _move_results(edits: Edits, turn: Turn) -> None:
     first, _ = turn.messages[0]
-    results = [mending.edits.text(path) for path, _ in turn.blocks("tool_result")]
+    results = [edits.text(path) for path, _ in turn.blocks("tool_result")]
     for index, message in turn.messages:
         path: Path = ("messages", index, "content")
         content = message.get("content")
         if isinstance(content, list):
             rest = [
-                mending.edits.text((*path, number))
+                edits.text((*path, number))
                 for number, block in enumerate(content)
                 if not (isinstance(block, dict) and block.get("type") == "tool_result")
             ]
         else:
-            rest = _as_blocks(mending, path, content)
+            rest = _as_blocks(edits, path, content)
         if index == first:
-            mending.edits.replace(path, b"[" + b",".join([*results, *rest]) + b"]")
+            edits.replace(path, b"[" + b",".join([*results, *rest]) + b"]")
         elif not rest and content:
-            mending.edits.remove(("messages", index))
+            edits.remove(("messages", index))
         elif isinstance(content, list) and len(rest) < len(content):
-            mending.edits.replace(path, b"[" + b",".join(rest) + b"]")
+            edits.replace(path, b"[" + b",".join(rest) + b"]")
 
 
-def _as_blocks(mending: RequestMending, path: Path, content: Any) -> list[bytes]:
+def _as_blocks(edits: Edits, path: Path, content: Any) -> list[bytes]:
     """Content that is a string, as blocks; its bytes stay."""
     if not isinstance(content, str) or is_blank(content):
         return []
-    return [b'{"type":"text","text":' + mending.edits.text(path) + b"}"]
+    return [b'{"type":"text","text":' + edits.text(path) + b"}"]
 
 
 HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (rules.SYSTEM_IN_MESSAGES, say_system_as_user),
-    (rules.FOREIGN_THINKING, drop_foreign_thinking),
-    (rules.THINKING_CACHE_CONTROL, strip_thinking_cache_control),
-    (rules.CACHE_CONTROL, parameters.strip_cache_control),
-    (rules.EMPTY_SYSTEM, drop_empty_system),
-    (rules.EMPTY_TEXT, drop_empty_text),
-    (rules.EMPTY_MESSAGE, drop_empty_messages),
-    (rules.RESULT_WITHOUT_CALL, drop_orphan_results),
-    (rules.CALL_WITHOUT_RESULT, add_missing_results),
-    (rules.RESULTS_NOT_FIRST, put_results_first),
-    (rules.EMPTY_MESSAGE, drop_empty_messages),
-    (rules.TRAILING_SPACE, trim_trailing_space),
-    (rules.CALL_ID, parameters.fit_call_ids(call_ids)),
-    (rules.SAMPLING_PAIR, parameters.drop_sampling_pair),
-    (rules.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+    (SYSTEM_IN_MESSAGES, say_system_as_user),
+    (FOREIGN_THINKING, drop_foreign_thinking),
+    (THINKING_CACHE_CONTROL, strip_thinking_cache_control),
+    (parameters.CACHE_CONTROL, parameters.strip_cache_control),
+    (EMPTY_SYSTEM, drop_empty_system),
+    (EMPTY_TEXT, drop_empty_text),
+    (EMPTY_MESSAGE, drop_empty_messages),
+    (RESULT_WITHOUT_CALL, drop_orphan_results),
+    (CALL_WITHOUT_RESULT, add_missing_results),
+    (RESULTS_NOT_FIRST, put_results_first),
+    (EMPTY_MESSAGE, drop_empty_messages),
+    (TRAILING_SPACE, trim_trailing_space),
+    (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
+    (parameters.SAMPLING_PAIR, parameters.drop_sampling_pair),
+    (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""Order counts: what empties a message comes before what looks for empty ones, and a message
-that may be empty at the end may not be once a result was added behind it."""
+"""Passes that may empty a message come before the one that looks for empty messages. That one runs
+again after results were added, since only the last message may be empty."""

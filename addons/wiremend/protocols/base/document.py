@@ -1,40 +1,82 @@
-"""A request on its way to a target."""
+"""A request on its way to a target: its document, and where it goes."""
 
-from collections.abc import Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Self
 
-from wiremend.rules.rule import BodyPlace, Finding, Notes, Rule
-from wiremend.text.json_edits import Edits, Path
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.text.json_edits import Edits, parse
+
+type Headers = tuple[tuple[str, str], ...]
+"""Names and values, in order."""
 
 
-class RequestMending:
-    """One request body on its way: what is to change, what was found, what is not wanted."""
+@dataclass(frozen=True)
+class RequestBody:
+    """The bytes of a request's body, parsed at most once, when its fields are asked for."""
 
-    def __init__(self, edits: Edits, disabled: Set[str] = frozenset()) -> None:
-        self.edits = edits
-        self._notes = Notes(disabled)
+    raw: bytes = field(repr=False)
+    """Without content codings; empty if they cannot be decoded."""
+
+    @cached_property
+    def fields(self) -> dict[str, Any] | None:
+        """The parsed JSON object, not to be modified; None if the body is something else."""
+        try:
+            value = parse(self.raw)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDocument:
+    """A model call's request in one protocol. Each change gives a new document.
+
+    Documents that differ only in path or headers share their parsed body.
+    """
+
+    protocol: Protocol
+    path: str
+    """With its query."""
+    headers: Headers = field(repr=False)
+    content: RequestBody = field(repr=False)
+    tool_names_by_sent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The client's name of each tool that the body has under another name."""
+
+    @classmethod
+    def of(cls, protocol: Protocol, path: str, body: bytes, headers: Headers = ()) -> Self:
+        """A document with this body, which is not parsed yet."""
+        return cls(protocol, path, headers, RequestBody(body))
 
     @property
-    def disabled(self) -> Set[str]:
-        """Codes of rules that are switched off."""
-        return self._notes.disabled
+    def body(self) -> bytes:
+        """The body's bytes, without content codings."""
+        return self.content.raw
 
     @property
-    def findings(self) -> list[Finding]:
-        """What was found so far."""
-        return self._notes.findings
+    def fields(self) -> dict[str, Any] | None:
+        """The parsed body, not to be modified; None if it is not a JSON object."""
+        return self.content.fields
 
-    def finds(self, rule: Rule, path: Path, found: str, done: str) -> bool:
-        """Whether the rule is on; if so, its finding is recorded."""
-        return self._notes.note(rule, BodyPlace(path), found, done)
+    def edited(
+        self, edits: Edits, *, tool_names_by_sent: Mapping[str, str] = MappingProxyType({})
+    ) -> Self:
+        """The document with these edits of its body applied; itself if there are none.
 
-
-Headers = tuple[tuple[str, str], ...]
+        `tool_names_by_sent` is the client's name of each tool that the edits rename.
+        """
+        body = edits.apply()
+        if body is self.body:
+            return self
+        names = {**self.tool_names_by_sent, **tool_names_by_sent}
+        return replace(self, content=RequestBody(body), tool_names_by_sent=names)
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRequest:
-    """A request as it shall leave: one of the places that a call may be sent to."""
+    """A request and one of the targets that it may be sent to."""
 
     provider: str
     """As errors name it."""
@@ -42,7 +84,19 @@ class OutgoingRequest:
     scheme: str
     host: str
     port: int
-    path: str
-    """With its query."""
-    headers: Headers = field(repr=False)
-    body: bytes = field(repr=False)
+    document: RequestDocument
+
+    @property
+    def path(self) -> str:
+        """The path on the request line, with its query."""
+        return self.document.path
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers."""
+        return self.document.headers
+
+    @property
+    def body(self) -> bytes:
+        """The body's bytes, without content codings."""
+        return self.document.body

@@ -22,9 +22,18 @@ def facts_of_body(_: str, fields: Mapping[str, Any] | None) -> RequestFacts:
 
 
 def model_in(fields: Mapping[str, Any]) -> str:
-    """The model that a body names, or an empty string."""
+    """The model that a body names, or an empty string.
+
+    A name with half a character (`"\\ud83d"`) counts as none: error bodies and logs are UTF-8.
+    """
     model = fields.get("model")
-    return model if isinstance(model, str) else ""
+    if not isinstance(model, str):
+        return ""
+    try:
+        model.encode()
+    except UnicodeEncodeError:
+        return ""
+    return model
 
 
 def _tool_names(fields: Mapping[str, Any]) -> tuple[str, ...]:

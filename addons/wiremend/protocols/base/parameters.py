@@ -1,64 +1,149 @@
-"""What a request says besides its messages' contents: sampling, limits, cache marks, call ids."""
+"""Passes over what protocols share in requests: sampling, limits, cache marks, call ids."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from wiremend.protocols.base import request_rules as rules
-from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.tools import value_at
 from wiremend.protocols.base.traits import MessageTraits
+from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
-from wiremend.text.json_edits import Path
+from wiremend.text.json_edits import Edits, Path
 from wiremend.text.json_value import objects
+
+_ALL = tuple(WireProtocol)
+_ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
+_CHAT = WireProtocol.CHAT_COMPLETIONS
+_RESPONSES = WireProtocol.RESPONSES
+
+CACHE_CONTROL = Rule(
+    code="Q101",
+    name="cache-control",
+    finds="Messages, system or tools carry `cache_control`.",
+    hurts="Kimi: `Extra inputs are not permitted, field: messages[0].cache_control`.",
+    mends="It is removed, for targets that refuse it.",
+    protocols=(_ANTHROPIC, _CHAT),
+    seen=("routatic/proxy#53", "can1357/oh-my-pi#11812"),
+    before='{"messages":[{"role":"user","content":"Hello","cache_control":{"type":"ephemeral"}}]}',
+    after='{"messages":[{"role":"user","content":"Hello"}]}',
+)
+CALL_ID = Rule(
+    code="Q103",
+    name="call-id",
+    finds="The id of a tool call is longer than the target takes, or has other characters.",
+    hurts="Mistral: `must be a-z, A-Z, 0-9, with a length of 9`; OpenAI: `string too long`; "
+    "Anthropic: `tool_use.id: String should match pattern`.",
+    mends="Calls and results get an id made from the old one, the same in every turn. Providers "
+    "make new ids for new calls and never repeat these, so nothing is named back.",
+    protocols=(_ANTHROPIC, _CHAT, _RESPONSES),
+    seen=(
+        "jackmpcollins/magentic#276",
+        "openclaw/openclaw#57672",
+        "vercel/ai#5171",
+        "anomalyco/opencode#12653",
+        "BlockRunAI/ClawRouter#17",
+    ),
+)
+SAMPLING_PAIR = Rule(
+    code="Q201",
+    name="sampling-pair",
+    finds="Both `temperature` and `top_p` are given.",
+    hurts="Claude from 4.5 on: `temperature and top_p cannot both be specified for this model`.",
+    mends="`top_p` goes: Anthropic advises to alter the temperature alone.",
+    protocols=(_ANTHROPIC, _CHAT),
+    seen=("skydiscover-ai/skydiscover#15", "NeatChat/NeatChat#72", "langfuse/langfuse#9882"),
+    before='{"model":"claude-sonnet-4-5","temperature":0.5,"top_p":0.9}',
+    after='{"model":"claude-sonnet-4-5","temperature":0.5}',
+)
+SAMPLING_REFUSED = Rule(
+    code="Q202",
+    name="sampling-refused",
+    finds="A temperature other than 1 is asked of a model that takes no other.",
+    hurts="OpenAI: `'temperature' does not support 0 with this model. Only the default (1) value "
+    "is supported`.",
+    mends="It is removed.",
+    protocols=(_CHAT, _RESPONSES),
+    seen=("tmc/langchaingo#1355", "QwenLM/qwen-code#921"),
+    before='{"model":"gpt-5-mini","temperature":0}',
+    after='{"model":"gpt-5-mini"}',
+)
+TOKEN_LIMIT_NAME = Rule(
+    code="Q203",
+    name="token-limit-name",
+    finds="The limit is called `max_tokens` toward a model that wants `max_completion_tokens`.",
+    hurts="OpenAI: `Unsupported parameter: 'max_tokens' is not supported with this model`.",
+    mends="The key is renamed; its value stays.",
+    protocols=(_CHAT,),
+    seen=("anomalyco/opencode#37964", "teilomillet/gollm#33", "caozhiyuan/copilot-api#164"),
+    before='{"model":"gpt-5","max_tokens":64}',
+    after='{"model":"gpt-5","max_completion_tokens":64}',
+)
+TOKEN_LIMIT = Rule(
+    code="Q204",
+    name="token-limit",
+    finds="More output is allowed than the provider's `max_output_tokens` in the configuration.",
+    hurts="DeepSeek: `Invalid max_tokens value, the valid range of max_tokens is [1, 8192]`.",
+    mends="The limit becomes that number; such numbers change too often to be known here.",
+    protocols=_ALL,
+    seen=("Gitlawb/openclaude#35", "mnfst/llm-gateway#1177"),
+)
 
 _SMALLEST_BUDGET = 1024
 """Anthropic's least `budget_tokens`, which must stay below `max_tokens`."""
 
 
-def drop_sampling_pair(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Keep one of the two ways to sample."""
+def drop_sampling_pair(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Remove `top_p` beside a temperature."""
     if request.get("temperature") is None or request.get("top_p") is None:
         return
-    if mending.finds(rules.SAMPLING_PAIR, ("top_p",), "beside temperature", "removed"):
-        mending.edits.remove(("top_p",))
+    if notes.note(SAMPLING_PAIR, BodyPlace(("top_p",)), "beside temperature", "removed"):
+        edits.remove(("top_p",))
 
 
 def drop_refused_sampling(
-    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Leave the temperature to a model that takes no other than its own."""
+    """Remove a temperature other than 1, for models that accept no other."""
     if "temperature" not in request or request["temperature"] == 1 or len(request) == 1:
         return
     found = f"{request['temperature']!r}"
-    if mending.finds(rules.SAMPLING_REFUSED, ("temperature",), found, "removed"):
-        mending.edits.remove(("temperature",))
+    if notes.note(SAMPLING_REFUSED, BodyPlace(("temperature",)), found, "removed"):
+        edits.remove(("temperature",))
 
 
-def rename_token_limit(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Call the limit by the name that reasoning models know."""
+def rename_token_limit(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Rename `max_tokens` to `max_completion_tokens`, the name that reasoning models accept."""
     if "max_tokens" not in request:
         return
     path: Path = ("max_tokens",)
     if "max_completion_tokens" in request:
-        if mending.finds(rules.TOKEN_LIMIT_NAME, path, "beside the new name", "removed"):
-            mending.edits.remove(path)
-    elif mending.finds(rules.TOKEN_LIMIT_NAME, path, "the old name", "renamed"):
-        mending.edits.rename(path, "max_completion_tokens")
+        if notes.note(TOKEN_LIMIT_NAME, BodyPlace(path), "beside the new name", "removed"):
+            edits.remove(path)
+    elif notes.note(TOKEN_LIMIT_NAME, BodyPlace(path), "the old name", "renamed"):
+        edits.rename(path, "max_completion_tokens")
 
 
 def lower_token_limit(limits: tuple[Path, ...]) -> HistoryPass:
     """Cap the output limit, which may be at these paths, at the provider's maximum."""
 
-    def lower(mending: RequestMending, request: dict[str, Any], traits: MessageTraits) -> None:
+    def lower(request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes) -> None:
         if traits.max_output_tokens is not None:
-            _lower_limits(mending, request, limits, traits.max_output_tokens)
+            _lower_limits(request, edits, notes, limits, traits.max_output_tokens)
 
     return lower
 
 
 def _lower_limits(
-    mending: RequestMending, request: dict[str, Any], limits: tuple[Path, ...], most: int
+    request: dict[str, Any],
+    edits: Edits,
+    notes: Notes,
+    limits: tuple[Path, ...],
+    most: int,
 ) -> None:
     for path in limits:
         asked = value_at(request, path)
@@ -68,37 +153,39 @@ def _lower_limits(
         too_much_thinking = isinstance(budget, int) and budget >= most
         if too_much_thinking and most <= _SMALLEST_BUDGET:
             continue
-        if mending.finds(rules.TOKEN_LIMIT, path, f"{asked} tokens", f"{most} tokens"):
-            mending.edits.replace(path, b"%d" % most)
+        if notes.note(TOKEN_LIMIT, BodyPlace(path), f"{asked} tokens", f"{most} tokens"):
+            edits.replace(path, b"%d" % most)
             if too_much_thinking:
-                mending.edits.replace(("thinking", "budget_tokens"), b"%d" % (most - 1))
+                edits.replace(("thinking", "budget_tokens"), b"%d" % (most - 1))
 
 
-def strip_cache_control(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Remove every mark for the prompt cache."""
+def strip_cache_control(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Remove every `cache_control`."""
     for path, owner in _cacheable(request):
-        if "cache_control" in owner and mending.finds(
-            rules.CACHE_CONTROL, path, "cache_control", "removed"
+        if "cache_control" in owner and notes.note(
+            CACHE_CONTROL, BodyPlace(path), "cache_control", "removed"
         ):
-            mending.edits.remove((*path, "cache_control"))
+            edits.remove((*path, "cache_control"))
 
 
-def fit_call_ids(call_ids: Callable[[dict[str, Any]], Iterable[tuple[Path, Any]]]) -> HistoryPass:
+def adapt_call_ids(call_ids: Callable[[dict[str, Any]], Iterable[tuple[Path, Any]]]) -> HistoryPass:
     """Replace the ids of calls and results, found by `call_ids`, that the target refuses."""
 
-    def fit(mending: RequestMending, request: dict[str, Any], traits: MessageTraits) -> None:
+    def adapt(request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes) -> None:
         for path, call_id in call_ids(request):
             if not isinstance(call_id, str) or traits.call_ids.takes(call_id):
                 continue
             fitted = traits.call_ids.fit(call_id)
-            if mending.finds(rules.CALL_ID, path, f"{call_id!r}", f"now {fitted!r}"):
-                mending.edits.replace(path, json_value.write(fitted))
+            if notes.note(CALL_ID, BodyPlace(path), f"{call_id!r}", f"now {fitted!r}"):
+                edits.replace(path, json_value.write(fitted))
 
-    return fit
+    return adapt
 
 
 def _cacheable(request: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Everything that may bear a mark; what the client's tools define or get stays unread."""
+    """Every object that may have a `cache_control`, except in schemas and arguments of tools."""
     yield (), request
     yield from objects(request.get("system"), ("system",))
     for path, tool in objects(request.get("tools"), ("tools",)):

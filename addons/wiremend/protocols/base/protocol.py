@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
 
-from wiremend.protocols.base.document import RequestMending
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import RepairedBody, Repairer, StreamContext
@@ -18,11 +17,12 @@ from wiremend.protocols.base.tools import (
     SchemaForm,
 )
 from wiremend.protocols.base.traits import MessageTraits
-from wiremend.rules.rule import Rule
+from wiremend.rules.rule import Notes, Rule
 from wiremend.text import sse
+from wiremend.text.json_edits import Edits
 
-type HistoryPass = Callable[[RequestMending, dict[str, Any], MessageTraits], None]
-"""Notes what is wrong with a parsed request for a target with these traits, and the edits."""
+type HistoryPass = Callable[[dict[str, Any], Edits, MessageTraits, Notes], None]
+"""Looks at a parsed request for a target with these traits; adds edits, and notes each of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,19 @@
-"""What a target insists on in messages and parameters, and what the mends of messages share."""
+"""What a target requires of requests: tools, messages, parameters, header values."""
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from wiremend.protocols.base.name_limits import NameLimit
-
-NO_RESULT = "The tool call has no result: it was interrupted."
-RESULT_DROPPED = "(a tool result was dropped: its call is not in the conversation)"
-NO_CONTENT = "(no content)"
 
 _ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
 class CallIdLimit:
-    """Which ids of tool calls a target takes."""
+    """Which ids of tool calls a target accepts."""
 
     characters: str = "a-zA-Z0-9_-"
     """As inside a regular expression's brackets; letters and digits are always among them."""
@@ -24,14 +22,14 @@ class CallIdLimit:
     """No other length than the longest."""
 
     def takes(self, call_id: str) -> bool:
-        """Whether the target takes this id as it is."""
+        """Whether the target accepts this id as it is."""
         shortest = self.longest if self.exact else 1
         return (
             re.fullmatch(f"[{self.characters}]{{{shortest},{self.longest}}}", call_id) is not None
         )
 
     def fit(self, call_id: str) -> str:
-        """The id, if the target takes it; else one made from it, always the same."""
+        """The id if the target accepts it; else one derived from it, always the same one."""
         if self.takes(call_id):
             return call_id
         digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).digest()
@@ -45,17 +43,17 @@ class CallIdLimit:
 
 @dataclass(frozen=True, slots=True)
 class MessageTraits:
-    """What is mended for a target, and the limits that some rules need."""
+    """The rules on messages and parameters that a target needs, and the limits of some of them."""
 
     rules: frozenset[str] = frozenset()
-    """Codes of the rules that are on."""
+    """Codes of the rules that are on for it."""
     call_ids: CallIdLimit = CallIdLimit(longest=40)
     max_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TargetTraits:
-    """What a request must heed so that a target accepts it."""
+    """What a request must satisfy so that a target accepts it."""
 
     dialect: str = "plain"
     """The dialect of its tools' schemas: a name in `schema_dialects.DIALECTS`."""
@@ -68,4 +66,8 @@ class TargetTraits:
     refused_betas: tuple[str, ...] = ()
     """Values of the `anthropic-beta` header that must not be sent, as globs."""
     messages: MessageTraits = field(default_factory=MessageTraits)
-    """What its messages and parameters must heed; see `MessageTraits`."""
+    """What its messages and parameters must satisfy."""
+    dialect_by_tool: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The dialect of single tools, by the name that the client gives them."""
+    refused_fields: tuple[str, ...] = ()
+    """Fields that must not be sent, as paths; see `wiremend.adapt.refused_fields`."""

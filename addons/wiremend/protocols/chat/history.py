@@ -1,4 +1,4 @@
-"""Chat Completions: what its providers insist on in the messages of a request.
+"""Chat Completions: what its providers require of the messages of a request.
 
 An assistant message with `tool_calls` is followed at once by one `tool` message for each call.
 
@@ -11,15 +11,50 @@ from dataclasses import dataclass
 from typing import Any
 
 from wiremend.protocols.base import parameters
-from wiremend.protocols.base import request_rules as rules
-from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.history import (
+    CALL_WITHOUT_RESULT,
+    EMPTY_MESSAGE,
+    NO_RESULT,
+    RESULT_WITHOUT_CALL,
+    RESULTS_NOT_FIRST,
+)
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
-from wiremend.protocols.base.traits import NO_RESULT, MessageTraits
+from wiremend.protocols.base.traits import MessageTraits
 from wiremend.protocols.chat.request import TOKEN_LIMITS, call_ids
-from wiremend.rules.rule import Rule
+from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
-from wiremend.text.json_edits import Path
+from wiremend.text.json_edits import Edits, Path
 from wiremend.text.json_value import is_blank, objects
+
+REASONING_MISSING = Rule(
+    code="Q104",
+    name="reasoning-missing",
+    finds="An assistant message with tool calls has no `reasoning_content`, or an empty one.",
+    hurts="Kimi: `thinking is enabled but reasoning_content is missing in assistant tool call "
+    "message`; the empty string is refused as well.",
+    mends="It becomes a single space.",
+    protocols=(WireProtocol.CHAT_COMPLETIONS,),
+    seen=("QuantumNous/new-api#3121", "charmbracelet/crush#2696", "anomalyco/opencode#10996"),
+    before='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":""}]}',
+    after='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":" "}]}',
+)
+REASONING_NOT_PASSED_BACK = Rule(
+    code="Q106",
+    name="reasoning-not-passed-back",
+    finds="A conversation with tool calls has an assistant message without `reasoning_content`, "
+    "or with an empty one.",
+    hurts="DeepSeek, from V4 on: ``The `reasoning_content` in the thinking mode must be passed "
+    "back to the API``.",
+    mends="It becomes a single space, which is taken; not where thinking is switched off.",
+    protocols=(WireProtocol.CHAT_COMPLETIONS,),
+    seen=("NousResearch/hermes-agent#18263", "openclaw/openclaw#73417", "earendil-works/pi#3636"),
+    before='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":"Hm."},'
+    '{"role":"tool","tool_call_id":"c","content":"ok"},{"role":"assistant","content":"Done."}]}',
+    after='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":"Hm."},'
+    '{"role":"tool","tool_call_id":"c","content":"ok"},{"role":"assistant","content":"Done.",'
+    '"reasoning_content":" "}]}',
+)
 
 _SAYS_SOMETHING = ("tool_calls", "function_call", "refusal", "audio", "reasoning_content")
 
@@ -57,7 +92,9 @@ def call_ids_of(message: dict[str, Any]) -> list[str]:
     return [one for one in ids if isinstance(one, str)]
 
 
-def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def drop_orphan_results(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Drop results whose call does not stand before them, and second results of one call."""
     unanswered: dict[str, int] = {}
     for path, message in objects(request.get("messages"), ("messages",)):
@@ -68,11 +105,13 @@ def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: Mes
             continue
         if unanswered.get(call_id):
             unanswered[call_id] -= 1
-        elif mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{call_id!r}", "dropped"):
-            mending.edits.remove(path)
+        elif notes.note(RESULT_WITHOUT_CALL, BodyPlace(path), f"{call_id!r}", "dropped"):
+            edits.remove(path)
 
 
-def put_results_first(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def put_results_first(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Move results that come late to where the others of their message are."""
     messages = request.get("messages")
     exchanges = exchanges_of(messages)
@@ -84,11 +123,11 @@ def put_results_first(mending: RequestMending, request: dict[str, Any], _: Messa
         for exchange in reversed(exchanges):
             is_earlier = exchange.end <= index and call_id in exchange.calls
             if is_earlier and call_id not in exchange.answered:
-                if mending.finds(rules.RESULTS_NOT_FIRST, path, f"{call_id!r}", "moved"):
+                if notes.note(RESULTS_NOT_FIRST, BodyPlace(path), f"{call_id!r}", "moved"):
                     exchange.answered.add(call_id)
-                    text = mending.edits.text(path)
-                    mending.edits.insert_item(("messages",), exchange.end, text)
-                    mending.edits.remove(path)
+                    text = edits.text(path)
+                    edits.insert_item(("messages",), exchange.end, text)
+                    edits.remove(path)
                 break
 
 
@@ -97,24 +136,28 @@ def _is_in_place(exchanges: list[Exchange], index: int, call_id: str) -> bool:
     return any(one.index < index < one.end and call_id in one.calls for one in exchanges)
 
 
-def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Answer each call that is left open with a message that says so."""
+def add_missing_results(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Add a result to each call that has none."""
     for exchange in exchanges_of(request.get("messages")):
         where: Path = ("messages", exchange.index)
         missing = [
             json_value.write({"role": "tool", "tool_call_id": call_id, "content": NO_RESULT})
             for call_id in dict.fromkeys(exchange.calls)
             if call_id not in exchange.answered
-            and mending.finds(
-                rules.CALL_WITHOUT_RESULT, where, f"{call_id!r}", "a result was added"
+            and notes.note(
+                CALL_WITHOUT_RESULT, BodyPlace(where), f"{call_id!r}", "a result was added"
             )
         ]
         if missing:
-            mending.edits.insert_item(("messages",), exchange.end, b",".join(missing))
+            edits.insert_item(("messages",), exchange.end, b",".join(missing))
 
 
-def drop_empty_messages(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Drop the assistant's messages that neither say nor call anything."""
+def drop_empty_messages(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Drop assistant messages without content, calls or reasoning."""
     messages = list(objects(request.get("messages"), ("messages",)))
     for path, message in messages:
         content = message.get("content")
@@ -123,27 +166,30 @@ def drop_empty_messages(mending: RequestMending, request: dict[str, Any], _: Mes
             continue
         if any(message.get(name) for name in _SAYS_SOMETHING):
             continue
-        if mending.finds(rules.EMPTY_MESSAGE, path, "no content", "dropped"):
-            mending.edits.remove(path)
+        if notes.note(EMPTY_MESSAGE, BodyPlace(path), "no content", "dropped"):
+            edits.remove(path)
 
 
 def fill_reasoning_of_calls(
-    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Give messages with calls some `reasoning_content`, unless thinking is switched off."""
-    _fill_reasoning(mending, request, rules.REASONING_MISSING, call_ids_of)
+    _fill_reasoning(request, edits, notes, REASONING_MISSING, call_ids_of)
 
 
-def fill_all_reasoning(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def fill_all_reasoning(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Give all the assistant's messages some, if one has calls and thinking is not switched off."""
     messages = objects(request.get("messages"), ())
     if any(call_ids_of(message) for _path, message in messages):
-        _fill_reasoning(mending, request, rules.REASONING_NOT_PASSED_BACK, lambda _message: True)
+        _fill_reasoning(request, edits, notes, REASONING_NOT_PASSED_BACK, lambda _message: True)
 
 
 def _fill_reasoning(
-    mending: RequestMending,
     request: dict[str, Any],
+    edits: Edits,
+    notes: Notes,
     rule: Rule,
     is_meant: Callable[[dict[str, Any]], object],
 ) -> None:
@@ -155,27 +201,26 @@ def _fill_reasoning(
             continue
         if message.get("reasoning_content"):
             continue
-        if not mending.finds(rule, path, "no reasoning_content", "a space"):
+        if not notes.note(rule, BodyPlace(path), "no reasoning_content", "a space"):
             continue
         if "reasoning_content" in message:
-            mending.edits.replace((*path, "reasoning_content"), b'" "')
+            edits.replace((*path, "reasoning_content"), b'" "')
         else:
-            mending.edits.append(path, b'"reasoning_content":" "')
+            edits.append(path, b'"reasoning_content":" "')
 
 
 HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (rules.CACHE_CONTROL, parameters.strip_cache_control),
-    (rules.RESULT_WITHOUT_CALL, drop_orphan_results),
-    (rules.RESULTS_NOT_FIRST, put_results_first),
-    (rules.CALL_WITHOUT_RESULT, add_missing_results),
-    (rules.EMPTY_MESSAGE, drop_empty_messages),
-    (rules.REASONING_MISSING, fill_reasoning_of_calls),
-    (rules.REASONING_NOT_PASSED_BACK, fill_all_reasoning),
-    (rules.CALL_ID, parameters.fit_call_ids(call_ids)),
-    (rules.SAMPLING_PAIR, parameters.drop_sampling_pair),
-    (rules.SAMPLING_REFUSED, parameters.drop_refused_sampling),
-    (rules.TOKEN_LIMIT_NAME, parameters.rename_token_limit),
-    (rules.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+    (parameters.CACHE_CONTROL, parameters.strip_cache_control),
+    (RESULT_WITHOUT_CALL, drop_orphan_results),
+    (RESULTS_NOT_FIRST, put_results_first),
+    (CALL_WITHOUT_RESULT, add_missing_results),
+    (EMPTY_MESSAGE, drop_empty_messages),
+    (REASONING_MISSING, fill_reasoning_of_calls),
+    (REASONING_NOT_PASSED_BACK, fill_all_reasoning),
+    (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
+    (parameters.SAMPLING_PAIR, parameters.drop_sampling_pair),
+    (parameters.SAMPLING_REFUSED, parameters.drop_refused_sampling),
+    (parameters.TOKEN_LIMIT_NAME, parameters.rename_token_limit),
+    (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""Order counts: what empties a message comes before what looks for empty ones, and a message
-that may be empty at the end may not be once a result was added behind it."""
+"""In order: results are complete before empty messages are looked for."""

@@ -11,15 +11,39 @@ from dataclasses import dataclass
 from typing import Any
 
 from wiremend.protocols.base import parameters
-from wiremend.protocols.base import request_rules as rules
-from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.history import (
+    CALL_WITHOUT_RESULT,
+    EMPTY_MESSAGE,
+    EMPTY_TEXT,
+    NO_CONTENT,
+    NO_RESULT,
+    RESULT_DROPPED,
+    RESULT_WITHOUT_CALL,
+)
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
-from wiremend.protocols.base.traits import NO_CONTENT, NO_RESULT, RESULT_DROPPED, MessageTraits
+from wiremend.protocols.base.traits import MessageTraits
 from wiremend.protocols.gemini.request import TOKEN_LIMITS, request_path
-from wiremend.rules.rule import Rule
+from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
-from wiremend.text.json_edits import Path
+from wiremend.text.json_edits import Edits, Path
 from wiremend.text.json_value import objects
+
+THOUGHT_SIGNATURE_MISSING = Rule(
+    code="Q107",
+    name="thought-signature-missing",
+    finds="Since the user spoke last, a turn of the model has a first function call without "
+    "`thoughtSignature`: another model's, or lost by the client.",
+    hurts="Gemini 3: `Function call is missing a thought_signature in functionCall parts`.",
+    mends="It gets `skip_thought_signature_validator`, which Google documents for calls that it "
+    "did not sign. Signatures are never made up.",
+    protocols=(WireProtocol.GEMINI,),
+    seen=("vercel/ai#15550", "musistudio/claude-code-router#1431", "envoyproxy/ai-gateway#2366"),
+    before='{"contents":[{"role":"user","parts":[{"text":"Hello"}]},{"role":"model","parts":'
+    '[{"functionCall":{"name":"now"}}]}]}',
+    after='{"contents":[{"role":"user","parts":[{"text":"Hello"}]},{"role":"model","parts":'
+    '[{"functionCall":{"name":"now"},"thoughtSignature":"skip_thought_signature_validator"}]}]}',
+)
 
 _CALLS = ("functionCall", "function_call")
 _RESPONSES = ("functionResponse", "function_response")
@@ -62,7 +86,9 @@ def turns_of(request: dict[str, Any]) -> list[Turn]:
     return turns
 
 
-def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def drop_orphan_results(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Drop responses that answer no call of the turn before."""
     calls: list[dict[str, Any]] = []
     for turn in turns_of(request):
@@ -71,21 +97,21 @@ def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: Mes
             if _take(calls, response):
                 continue
             name = str(response.get("name"))
-            if mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{name!r}", "dropped"):
+            if notes.note(RESULT_WITHOUT_CALL, BodyPlace(path), f"{name!r}", "dropped"):
                 gone.setdefault(path[:-1], []).append(path)
         for path, content in turn.contents:
             removed = gone.get((*path, "parts"), [])
             if removed and len(removed) == len(content["parts"]):
-                mending.edits.replace(
-                    (*path, "parts"), json_value.write([{"text": RESULT_DROPPED}])
-                )
+                edits.replace((*path, "parts"), json_value.write([{"text": RESULT_DROPPED}]))
                 continue
             for part_path in removed:
-                mending.edits.remove(part_path)
+                edits.remove(part_path)
         calls = [call for _, call in turn.parts(_CALLS)] if turn.is_model else []
 
 
-def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def add_missing_results(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Answer each call that the next turn leaves open with an error."""
     turns = turns_of(request)
     for number, turn in enumerate(turns):
@@ -97,8 +123,11 @@ def add_missing_results(mending: RequestMending, request: dict[str, Any], _: Mes
         missing = [
             json_value.write(_error_for(call))
             for call in calls
-            if mending.finds(
-                rules.CALL_WITHOUT_RESULT, last, f"{call.get('name')!r}", "an error was added"
+            if notes.note(
+                CALL_WITHOUT_RESULT,
+                BodyPlace(last),
+                f"{call.get('name')!r}",
+                "an error was added",
             )
         ]
         if not missing:
@@ -106,43 +135,47 @@ def add_missing_results(mending: RequestMending, request: dict[str, Any], _: Mes
         parts = b",".join(missing)
         first = answering.contents[0] if answering else None
         if first is not None and isinstance(first[1].get("parts"), list):
-            mending.edits.insert_item((*first[0], "parts"), 0, parts)
+            edits.insert_item((*first[0], "parts"), 0, parts)
         else:
             index = last[-1]
             assert isinstance(index, int)
             content = b'{"role":"user","parts":[' + parts + b"]}"
-            mending.edits.insert_item(last[:-1], index + 1, content)
+            edits.insert_item(last[:-1], index + 1, content)
 
 
-def drop_empty_text(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
     """Drop parts without anything in them; a signature alone is something."""
     for turn in turns_of(request):
         for path, content in turn.contents:
             for part_path, part in objects(content.get("parts"), (*path, "parts")):
-                if part in ({}, {"text": ""}) and mending.finds(
-                    rules.EMPTY_TEXT, part_path, "no text", "dropped"
+                if part in ({}, {"text": ""}) and notes.note(
+                    EMPTY_TEXT, BodyPlace(part_path), "no text", "dropped"
                 ):
-                    mending.edits.remove(part_path)
+                    edits.remove(part_path)
 
 
-def drop_empty_messages(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Drop the model's contents without parts, and say so in others."""
+def drop_empty_messages(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Drop contents of the model without parts; give others the text `NO_CONTENT`."""
     turns = turns_of(request)
     for turn in turns:
         for path, content in turn.contents:
             if content.get("parts", []) != []:
                 continue
             if turn.is_model and len(turns) > 1:
-                if mending.finds(rules.EMPTY_MESSAGE, path, "no parts", "dropped"):
-                    mending.edits.remove(path)
-            elif "parts" in content and mending.finds(
-                rules.EMPTY_MESSAGE, path, "no parts", "said so"
+                if notes.note(EMPTY_MESSAGE, BodyPlace(path), "no parts", "dropped"):
+                    edits.remove(path)
+            elif "parts" in content and notes.note(
+                EMPTY_MESSAGE, BodyPlace(path), "no parts", "said so"
             ):
-                mending.edits.replace((*path, "parts"), json_value.write([{"text": NO_CONTENT}]))
+                edits.replace((*path, "parts"), json_value.write([{"text": NO_CONTENT}]))
 
 
-def mark_unsigned_calls(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
-    """Say of calls since the user spoke last that nobody signed them, as Gemini CLI does.
+def mark_unsigned_calls(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Mark calls without a signature since the last text of the user, as Gemini CLI does.
 
     Of parallel calls Gemini signs the first only.
     """
@@ -155,12 +188,12 @@ def mark_unsigned_calls(mending: RequestMending, request: dict[str, Any], _: Mes
         path, part = calls[0]
         if any(part.get(key) for key in _SIGNATURES):
             continue
-        if mending.finds(rules.THOUGHT_SIGNATURE_MISSING, path, "not signed", "marked as such"):
+        if notes.note(THOUGHT_SIGNATURE_MISSING, BodyPlace(path), "not signed", "marked as such"):
             kept = next((key for key in _SIGNATURES if key in part), None)
             if kept is not None:
-                mending.edits.replace((*path, kept), _UNSIGNED)
+                edits.replace((*path, kept), _UNSIGNED)
             else:
-                mending.edits.append(path, b'"thoughtSignature":' + _UNSIGNED)
+                edits.append(path, b'"thoughtSignature":' + _UNSIGNED)
 
 
 def _speaks(turn: Turn) -> bool:
@@ -183,12 +216,11 @@ def _error_for(call: dict[str, Any]) -> dict[str, Any]:
 
 
 HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (rules.EMPTY_TEXT, drop_empty_text),
-    (rules.RESULT_WITHOUT_CALL, drop_orphan_results),
-    (rules.CALL_WITHOUT_RESULT, add_missing_results),
-    (rules.EMPTY_MESSAGE, drop_empty_messages),
-    (rules.THOUGHT_SIGNATURE_MISSING, mark_unsigned_calls),
-    (rules.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+    (EMPTY_TEXT, drop_empty_text),
+    (RESULT_WITHOUT_CALL, drop_orphan_results),
+    (CALL_WITHOUT_RESULT, add_missing_results),
+    (EMPTY_MESSAGE, drop_empty_messages),
+    (THOUGHT_SIGNATURE_MISSING, mark_unsigned_calls),
+    (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""Order counts: what empties a message comes before what looks for empty ones, and a message
-that may be empty at the end may not be once a result was added behind it."""
+"""In order: what may empty a content comes before what looks for empty ones."""

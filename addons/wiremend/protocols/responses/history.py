@@ -11,15 +11,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base import parameters
-from wiremend.protocols.base import request_rules as rules
-from wiremend.protocols.base.document import RequestMending
+from wiremend.protocols.base.history import (
+    CALL_WITHOUT_RESULT,
+    NO_RESULT,
+    RESULT_WITHOUT_CALL,
+)
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
-from wiremend.protocols.base.traits import NO_RESULT, MessageTraits
+from wiremend.protocols.base.traits import MessageTraits
 from wiremend.protocols.responses.request import TOKEN_LIMITS, call_ids
-from wiremend.rules.rule import Rule
+from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
-from wiremend.text.json_edits import Path
+from wiremend.text.json_edits import Edits, Path
 from wiremend.text.json_value import objects
+
+ORPHAN_REASONING = Rule(
+    code="Q108",
+    name="orphan-reasoning",
+    finds="A reasoning item with an id is followed by nothing that it can have led to: the answer "
+    "was interrupted, or the client lost it.",
+    hurts="OpenAI: `Item 'rs_...' of type 'reasoning' was provided without its required following "
+    "item`, every turn from then on.",
+    mends="It is dropped; what the provider keeps itself is left alone.",
+    protocols=(WireProtocol.RESPONSES,),
+    seen=("vercel/ai#7099", "continuedev/continue#8933", "openclaw/openclaw#18632"),
+    before='{"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user",'
+    '"content":"Go on."}]}',
+    after='{"input":[{"role":"user","content":"Go on."}]}',
+)
 
 OUTPUT_OF: Mapping[str, str] = {
     "function_call": "function_call_output",
@@ -30,7 +49,9 @@ _HOLDING_OTHERS = ("item_reference", "compaction")
 """Items that stand for items which the request does not show."""
 
 
-def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def drop_orphan_results(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Drop outputs without a call, and second outputs of one call."""
     items = list(objects(request.get("input"), ("input",)))
     if request.get("previous_response_id") or request.get("conversation"):
@@ -50,12 +71,12 @@ def drop_orphan_results(mending: RequestMending, request: dict[str, Any], _: Mes
         calls = [call for call in ((kind, call_id), (None, call_id)) if unanswered[call]]
         if calls:
             unanswered[calls[0]] -= 1
-        elif mending.finds(rules.RESULT_WITHOUT_CALL, path, f"{call_id!r}", "dropped"):
-            mending.edits.remove(path)
+        elif notes.note(RESULT_WITHOUT_CALL, BodyPlace(path), f"{call_id!r}", "dropped"):
+            edits.remove(path)
 
 
 def drop_orphan_reasoning(
-    mending: RequestMending, request: dict[str, Any], _: MessageTraits
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Drop reasoning that the user's words, an output or nothing follows."""
     items = list(objects(request.get("input"), ("input",)))
@@ -70,11 +91,13 @@ def drop_orphan_reasoning(
         elif not leads_on and isinstance(item.get("id"), str):
             orphans.append(path)
     for path in orphans if len(orphans) < len(items) else ():
-        if mending.finds(rules.ORPHAN_REASONING, path, "nothing follows it", "dropped"):
-            mending.edits.remove(path)
+        if notes.note(ORPHAN_REASONING, BodyPlace(path), "nothing follows it", "dropped"):
+            edits.remove(path)
 
 
-def add_missing_results(mending: RequestMending, request: dict[str, Any], _: MessageTraits) -> None:
+def add_missing_results(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
     """Answer each call without an output, right behind it."""
     items = list(objects(request.get("input"), ("input",)))
     answered = {(str(item.get("type")), str(item.get("call_id"))) for _, item in items}
@@ -83,19 +106,19 @@ def add_missing_results(mending: RequestMending, request: dict[str, Any], _: Mes
         if kind is None or not isinstance(call_id, str) or (kind, call_id) in answered:
             continue
         answered.add((kind, call_id))
-        if mending.finds(rules.CALL_WITHOUT_RESULT, path, f"{call_id!r}", "an output was added"):
+        if notes.note(CALL_WITHOUT_RESULT, BodyPlace(path), f"{call_id!r}", "an output was added"):
             output = {"type": kind, "call_id": call_id, "output": NO_RESULT}
             index = path[1]
             assert isinstance(index, int)
-            mending.edits.insert_item(("input",), index + 1, json_value.write(output))
+            edits.insert_item(("input",), index + 1, json_value.write(output))
 
 
 HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (rules.ORPHAN_REASONING, drop_orphan_reasoning),
-    (rules.RESULT_WITHOUT_CALL, drop_orphan_results),
-    (rules.CALL_WITHOUT_RESULT, add_missing_results),
-    (rules.CALL_ID, parameters.fit_call_ids(call_ids)),
-    (rules.SAMPLING_REFUSED, parameters.drop_refused_sampling),
-    (rules.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+    (ORPHAN_REASONING, drop_orphan_reasoning),
+    (RESULT_WITHOUT_CALL, drop_orphan_results),
+    (CALL_WITHOUT_RESULT, add_missing_results),
+    (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
+    (parameters.SAMPLING_REFUSED, parameters.drop_refused_sampling),
+    (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
 """In order."""

@@ -1,38 +1,58 @@
 """Messages and parameters as targets want them: each rule as a table, then the laws for all."""
 
 import json
+from collections.abc import Set
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wiremend.adapt.history import mend_messages
+from wiremend.catalogue import catalogue
 from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.history import NO_CONTENT, NO_RESULT, RESULT_DROPPED, adapt_history
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.request_rules import MESSAGE_CODES, RULES
-from wiremend.protocols.base.traits import NO_CONTENT, NO_RESULT, RESULT_DROPPED, CallIdLimit
+from wiremend.protocols.base.traits import CallIdLimit, TargetTraits
 from wiremend.protocols.base.traits import MessageTraits as Traits
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
-from wiremend.protocols.registry import PROTOCOLS
+from wiremend.protocols.registry import MESSAGE_CODES, PROTOCOLS
 from wiremend.protocols.responses import RESPONSES
+from wiremend.rules.rule import Finding, Notes
 
 ANTHROPIC = ANTHROPIC
 CHAT = CHAT
 RESPONSES = RESPONSES
 GEMINI = GEMINI
 
+RULES = [rule for rule in catalogue() if rule.code.startswith("Q")]
 SIGNED = "EqQBCgIYAhIM" + "x" * 100
+
+
+@dataclass(frozen=True)
+class Adapted:
+    body: bytes
+    findings: list[Finding]
+
+
+def adapt(
+    protocol: Protocol, body: bytes, traits: Traits, *, disabled: Set[str] = frozenset()
+) -> Adapted:
+    notes = Notes(disabled)
+    document = RequestDocument.of(protocol, "/", body)
+    adapted = adapt_history(document, TargetTraits(messages=traits), notes)
+    return Adapted(adapted.body, notes.findings)
 
 
 def mend(protocol: Protocol, request: Any, codes: set[str] | frozenset[str], **limits: Any) -> Any:
     body = json.dumps(request).encode()
     traits = Traits(frozenset(codes), **limits)
-    mended = mend_messages(protocol, body, traits)
+    mended = adapt(protocol, body, traits)
     assert {finding.code for finding in mended.findings} <= codes
     assert (mended.body is body) is (not mended.findings)
-    again = mend_messages(protocol, mended.body, traits)
+    again = adapt(protocol, mended.body, traits)
     assert again.body is mended.body, "not idempotent"
     return json.loads(mended.body)
 
@@ -42,7 +62,7 @@ def mend(protocol: Protocol, request: Any, codes: set[str] | frozenset[str], **l
 )
 def test_the_example_of_each_rule_is_true(rule: Any) -> None:
     traits = Traits(frozenset({rule.code}))
-    mended = mend_messages(PROTOCOLS[WireProtocol(rule.protocols[0])], rule.before.encode(), traits)
+    mended = adapt(PROTOCOLS[WireProtocol(rule.protocols[0])], rule.before.encode(), traits)
     assert mended.body.decode() == rule.after
     assert [finding.code for finding in mended.findings] == [rule.code]
 
@@ -705,7 +725,7 @@ def test_nothing_else_moves() -> None:
         b'{ "n": 1.0e0, "messages" : [\n {"role":"user","content":"\\u00e9 \\ud83d"} ,'
         b'{"role":"assistant","content":[ ]},{"role":"user" , "content":"x"}\t] }'
     )
-    mended = mend_messages(ANTHROPIC, body, Traits(frozenset({"Q005"})))
+    mended = adapt(ANTHROPIC, body, Traits(frozenset({"Q005"})))
     assert mended.body == body.replace(b' ,{"role":"assistant","content":[ ]}', b"")
 
 
@@ -723,14 +743,14 @@ def test_nothing_else_moves() -> None:
 )
 def test_what_is_no_request_passes_untouched(protocol: Protocol, body: bytes) -> None:
     traits = Traits(MESSAGE_CODES, max_output_tokens=1)
-    assert mend_messages(protocol, body, traits).body is body
+    assert adapt(protocol, body, traits).body is body
 
 
 def test_a_rule_that_is_off_does_nothing() -> None:
     body = json.dumps({"messages": [ASK, call("a")]}).encode()
     traits = Traits(MESSAGE_CODES)
-    assert mend_messages(ANTHROPIC, body, Traits()).body is body
-    assert mend_messages(ANTHROPIC, body, traits, disabled=MESSAGE_CODES).body is body
+    assert adapt(ANTHROPIC, body, Traits()).body is body
+    assert adapt(ANTHROPIC, body, traits, disabled=MESSAGE_CODES).body is body
 
 
 # Any history at all

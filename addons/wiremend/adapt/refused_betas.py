@@ -1,0 +1,57 @@
+"""Values of the `anthropic-beta` header that a target refuses: found and dropped."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.traits import TargetTraits
+from wiremend.rules.rule import HeaderPlace, Notes, Rule
+
+BETA_REFUSED = Rule(
+    code="T304",
+    name="beta-refused",
+    finds="The `anthropic-beta` header has a value that this target is known to refuse.",
+    hurts="The whole request is refused: ``Unexpected value(s) `prompt-caching-scope-2026-01-05` "
+    "for the `anthropic-beta` header``; MiniMax streams tool names in pieces.",
+    mends="That value is dropped. Nothing is dropped at api.anthropic.com that it did not refuse.",
+    protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
+    seen=("QuantumNous/new-api#2975", "gsd-build/gsd-2#4538", "BerriAI/litellm#36736"),
+    before="anthropic-beta: prompt-caching-scope-2026-01-05,interleaved-thinking-2025-05-14",
+    after="anthropic-beta: interleaved-thinking-2025-05-14",
+)
+RULES = (BETA_REFUSED,)
+
+BETA_HEADER = "anthropic-beta"
+
+
+def drop_refused_betas(
+    document: RequestDocument, traits: TargetTraits, notes: Notes
+) -> RequestDocument:
+    """The request without the values of the header that this target refuses."""
+    if not traits.refused_betas:
+        return document
+    headers = tuple(_accepted(document, traits, notes))
+    return document if headers == document.headers else replace(document, headers=headers)
+
+
+def _accepted(
+    document: RequestDocument, traits: TargetTraits, notes: Notes
+) -> Iterator[tuple[str, str]]:
+    for name, value in document.headers:
+        if name.lower() != BETA_HEADER:
+            yield name, value
+            continue
+        betas = [beta.strip() for beta in value.split(",")]
+        dropped = [
+            beta
+            for beta in betas
+            if any(fnmatchcase(beta, glob) for glob in traits.refused_betas)
+            and notes.note(
+                BETA_REFUSED, HeaderPlace(BETA_HEADER), f"{beta!r} is refused", "dropped"
+            )
+        ]
+        kept = [beta for beta in betas if beta not in dropped]
+        if kept:
+            yield name, ",".join(kept) if dropped else value

@@ -1,0 +1,137 @@
+"""The names of a request's tools as one target accepts them.
+
+A name is changed everywhere in the request: in the offer, the choice and the history. Answers
+get the client's name back (`wiremend.repair.tool_names`).
+"""
+
+from typing import Any
+
+from wiremend.adapt.tool_list import emptied
+from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.tools import ClientTool
+from wiremend.rules.rule import BodyPlace, Notes, Rule
+from wiremend.targets.registry import NAMES_BY_DIALECT
+from wiremend.text import json_value
+from wiremend.text.json_edits import Edits, Path
+
+_ALL = tuple(WireProtocol)
+
+NAME_NOT_TAKEN = Rule(
+    code="T005",
+    name="tool-name-not-taken",
+    finds="A tool's name is longer than the target takes, or has characters that it does not.",
+    hurts="The whole request is refused: `Expected a string with maximum length 64`, "
+    "`String should match pattern '^[a-zA-Z0-9_-]{1,128}$'`.",
+    mends="It gets a name that is taken, ending in a piece of its hash, in the history too; the "
+    "answer names it as the client does.",
+    protocols=_ALL,
+    seen=("nanbingxyz/5ire#403", "home-assistant/core#147760", "kaitranntt/ccs#25"),
+    before='"tools":[{"name":"caldav.create-event","input_schema":{…}}]',
+    after='"tools":[{"name":"caldav_create-event_49e5f1c2","input_schema":{…}}]',
+)
+NAME_TWICE = Rule(
+    code="T006",
+    name="tool-name-twice",
+    finds="Two tools have one name.",
+    hurts="Anthropic: `tools: Tool names must be unique`; Gemini: `Duplicate function "
+    "declaration found`.",
+    mends="A repetition is dropped. A different tool of the same name gets a name of its own, and "
+    "the answer names it as the client does.",
+    protocols=_ALL,
+    seen=("anthropics/claude-code#10687", "danny-avila/LibreChat#13162", "tridz-dev/huf#341"),
+    before='"tools":[{"name":"search"},{"name":"search"}]',
+    after='"tools":[{"name":"search"}]',
+)
+RULES = (NAME_NOT_TAKEN, NAME_TWICE)
+
+
+class ToolNaming:
+    """Edits the names of one request's tools, and keeps what each changed name was before."""
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        request: dict[str, Any],
+        edits: Edits,
+        notes: Notes,
+        limit: NameLimit | None,
+    ) -> None:
+        self.names_by_sent: dict[str, str] = {}
+        """The client's name of each tool that gets another one."""
+        self._protocol = protocol
+        self._request = request
+        self._edits = edits
+        self._notes = notes
+        self._limit = limit if notes.is_on(NAME_NOT_TAKEN) else None
+        self._distinct: dict[Path, str] = {}
+        """New names, by path, of tools whose name another tool has."""
+
+    def adapt_name(self, tool: ClientTool) -> None:
+        """Give a tool a name that the target accepts."""
+        name = tool.fields.get("name")
+        if not isinstance(name, str):
+            return
+        path = (*tool.owner, "name")
+        new = self._distinct.get(path) or self._fitted(name)
+        if new == name:
+            return
+        if path not in self._distinct:
+            self._note_not_taken(path, name, new)
+        self._replace(path, name, new)
+
+    def adapt_mentions(self) -> None:
+        """The choice and the history name tools as they are offered."""
+        if self._limit is None:
+            return
+        for path, name in self._protocol.tool_mentions(self._request):
+            new = self._fitted(name)
+            if new != name:
+                if new not in self.names_by_sent:
+                    self._note_not_taken(path, name, new)
+                self._replace(path, name, new)
+
+    def find_repetitions(self, tools: list[ClientTool]) -> set[Path]:
+        """The paths of tools that came before, to be removed.
+
+        A different tool of the same name gets a new name when `adapt_name` is called for it.
+        """
+        known: dict[str, list[Any]] = {
+            name: [] for name in self._protocol.server_tool_names(self._request)
+        }
+        removed: set[Path] = set()
+        for tool in tools:
+            name = tool.fields.get("name")
+            if not isinstance(name, str):
+                continue
+            if name not in known:
+                known[name] = [tool.fields]
+                continue
+            path = (*tool.owner, "name")
+            if tool.fields in known[name]:
+                if self._notes.note(
+                    NAME_TWICE, BodyPlace(path), f"{name!r} came before", "dropped"
+                ):
+                    removed.add(tool.entry)
+                continue
+            limit = self._limit or NAMES_BY_DIALECT["openai"]
+            new = limit.distinct(name, json_value.write(tool.fields))
+            if self._notes.note(
+                NAME_TWICE, BodyPlace(path), f"{name!r} is another tool's", f"sent as {new!r}"
+            ):
+                self._distinct[path] = new
+                known[name].append(tool.fields)
+        return removed | emptied(self._request, removed) if removed else removed
+
+    def _fitted(self, name: str) -> str:
+        return self._limit.fit(name) if self._limit is not None and name.strip() else name
+
+    def _note_not_taken(self, path: Path, name: str, new: str) -> None:
+        self._notes.note(
+            NAME_NOT_TAKEN, BodyPlace(path), f"{name!r} is not taken", f"sent as {new!r}"
+        )
+
+    def _replace(self, path: Path, name: str, new: str) -> None:
+        self._edits.replace(path, json_value.write(new))
+        self.names_by_sent[new] = name

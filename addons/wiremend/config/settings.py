@@ -1,0 +1,73 @@
+"""From the configuration file to the engine's settings."""
+
+from collections.abc import Sequence
+
+from wiremend.adapt.lessons import Lesson, PlacedLesson
+from wiremend.config.model import Config, Provider
+from wiremend.engine.retry import RetryPolicy
+from wiremend.engine.settings import Heartbeat, Settings, Timeouts
+from wiremend.protocols.registry import MESSAGE_CODES
+from wiremend.routing.fire_and_forget import FireAndForget
+from wiremend.routing.match import Route
+from wiremend.routing.providers import ProviderAddress
+
+
+def settings_of(config: Config, codes: Sequence[str]) -> Settings:
+    """The engine's settings for this configuration. `codes` are those of all rules."""
+    return Settings(
+        timeouts=Timeouts(**config.timeouts.model_dump()),
+        heartbeat=Heartbeat(config.heartbeat.after, config.heartbeat.interval),
+        retry=RetryPolicy(
+            attempts=config.retry.attempts,
+            backoff_initial_seconds=config.retry.backoff_initial,
+            backoff_max_seconds=config.retry.backoff_max,
+            max_elapsed_seconds=config.retry.max_elapsed,
+            retry_after_max_seconds=config.retry.retry_after_max,
+        ),
+        routes=tuple(
+            Route(
+                match=entry.match,
+                when=entry.when,
+                model=entry.model,
+                provider=entry.provider,
+                fallback=entry.fallback,
+                stream=entry.stream,
+            )
+            for entry in config.models
+        ),
+        providers={
+            name: _address_of(name, provider) for name, provider in config.providers.items()
+        },
+        origins=frozenset(config.access.origins),
+        disabled=config.disabled_codes(codes),
+        stream_codes=frozenset(code for code in codes if code.startswith("S")),
+        lessons=tuple(
+            PlacedLesson(
+                entry.provider,
+                entry.model,
+                Lesson(entry.kind, value=entry.value, tool=entry.tool),
+            )
+            for entry in config.lessons
+        ),
+        fire_and_forget=FireAndForget(config.fire_and_forget.paths),
+        ack_after_seconds=config.fire_and_forget.ack_after,
+    )
+
+
+def _address_of(name: str, provider: Provider) -> ProviderAddress:
+    return ProviderAddress(
+        name,
+        provider.base_url,
+        provider.api_key.get_secret_value(),
+        {header: value.get_secret_value() for header, value in provider.headers.items()},
+        _message_codes(provider.message_rules),
+        provider.max_output_tokens,
+        provider.schema_dialect,
+    )
+
+
+def _message_codes(opted: tuple[str, ...] | None) -> frozenset[str] | None:
+    """The codes that a provider's `message_rules` stand for."""
+    if opted is None:
+        return None
+    return frozenset(code for code in MESSAGE_CODES if code.startswith(opted))

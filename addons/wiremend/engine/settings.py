@@ -1,0 +1,108 @@
+"""What the configuration in force says about calls, in the engine's own form.
+
+All times are in seconds. A value here is frozen: a reload replaces it whole, and a call keeps the
+one that it was planned with.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from wiremend.adapt.lessons import LessonBook, PlacedLesson
+from wiremend.engine.health import ProviderHealth
+from wiremend.engine.retry import RetryPolicy
+from wiremend.routing.fire_and_forget import FireAndForget
+from wiremend.routing.match import Route
+from wiremend.routing.providers import ProviderAddress
+
+
+class Feature(StrEnum):
+    """One thing that is done for a call. Each addon declares what it asks for."""
+
+    ROUTE = "route"
+    """Send calls to other models and providers, with fallbacks."""
+    ADAPT = "adapt"
+    """Change requests so that their targets accept them, and learn from rejections."""
+    REPAIR = "repair"
+    """Repair events and bodies, keep silent streams alive, end stalled ones."""
+    RAISE = "raise"
+    """Turn errors inside a 200 into HTTP errors."""
+    RETRY = "retry"
+    """Make failed attempts again while the client has been sent nothing."""
+    ACKNOWLEDGE = "acknowledge"
+    """Answer fire-and-forget requests with 204."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits in seconds; 0 means no limit. `total` applies to the call, the others to an attempt.
+
+    `engine.deadlines` lists what each one measures.
+    """
+
+    connect: float = 10.0
+    first_byte: float = 300.0
+    answer: float = 900.0
+    idle: float = 120.0
+    progress: float = 600.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Keep-alives to a streaming client.
+
+    The first is sent after `after` seconds of silence (0: never), further ones every `interval`
+    seconds (0: every `after` seconds).
+    """
+
+    after: float = 15.0
+    interval: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for every call while this configuration is in force."""
+
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    routes: tuple[Route, ...] = ()
+    """The entries of `[[models]]`; the first one that matches counts."""
+    providers: Mapping[str, ProviderAddress] = field(default_factory=lambda: MappingProxyType({}))
+    """The configured providers by name."""
+    origins: frozenset[str] = frozenset()
+    """Web origins that may use the providers' keys."""
+    disabled: frozenset[str] = frozenset()
+    """Codes of the rules that are off."""
+    stream_codes: frozenset[str] = frozenset()
+    """Codes of the rules on streams: all of them are off unless repair is asked for."""
+    lessons: tuple[PlacedLesson, ...] = ()
+    """What the configuration says that targets refuse."""
+    fire_and_forget: FireAndForget = field(default_factory=lambda: FireAndForget(()))
+    ack_after_seconds: float = 5.0
+
+    def provider_at(self, name: str, host: str) -> ProviderAddress | None:
+        """The configured provider of this name, else the first one at this host."""
+        named = self.providers.get(name)
+        at_host = (address for address in self.providers.values() if address.host == host)
+        return named or next(at_host, None)
+
+    def dialect_of(self, name: str, host: str) -> str | None:
+        """The schema dialect that is configured for this provider, or for one at this host."""
+        named = self.providers.get(name)
+        if named is not None and named.schema_dialect is not None:
+            return named.schema_dialect
+        at_host = (address for address in self.providers.values() if address.host == host)
+        return next((one.schema_dialect for one in at_host if one.schema_dialect), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known from earlier calls; shared by all calls of a proxy, and outlives a reload."""
+
+    health: ProviderHealth = field(default_factory=ProviderHealth)
+    """Retry budgets and circuit breakers."""
+    lessons: LessonBook = field(default_factory=LessonBook)
+    """What targets refused."""

@@ -1,0 +1,125 @@
+"""What targets require of a request's messages: the shared rules, and the runner of the passes.
+
+Each rule is on only for targets that need it. A rule of one protocol is in that protocol's
+`history`, a rule on parameters in `wiremend.protocols.base.parameters`.
+"""
+
+from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.traits import TargetTraits
+from wiremend.rules.rule import Notes, Rule
+from wiremend.text.json_edits import Edits
+
+NO_RESULT = "The tool call has no result: it was interrupted."
+RESULT_DROPPED = "(a tool result was dropped: its call is not in the conversation)"
+NO_CONTENT = "(no content)"
+
+_ALL = tuple(WireProtocol)
+_ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
+_CHAT = WireProtocol.CHAT_COMPLETIONS
+_GEMINI = WireProtocol.GEMINI
+
+CALL_WITHOUT_RESULT = Rule(
+    code="Q001",
+    name="call-without-result",
+    finds="A tool call in the history has no result where the provider looks for it.",
+    hurts="Every further turn is refused: `tool_use ids were found without tool_result blocks "
+    "immediately after`.",
+    mends="A result is added that says that there is none, as an error where that can be said.",
+    protocols=_ALL,
+    seen=(
+        "anthropics/claude-code#6836",
+        "anthropics/claude-code#5989",
+        "QwenLM/qwen-code#606",
+        "langgenius/dify#32222",
+        "google-gemini/gemini-cli#16415",
+    ),
+    before='{"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1",'
+    '"name":"Bash","input":{}}]},{"role":"user","content":[{"type":"text","text":"Go on."}]}]}',
+    after='{"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1",'
+    '"name":"Bash","input":{}}]},{"role":"user","content":[{"type":"tool_result",'
+    '"tool_use_id":"toolu_1","is_error":true,"content":"The tool call has no result: it was '
+    'interrupted."},{"type":"text","text":"Go on."}]}]}',
+)
+RESULT_WITHOUT_CALL = Rule(
+    code="Q002",
+    name="result-without-call",
+    finds="A tool result belongs to no call of the turn before, or comes a second time.",
+    hurts="Every further turn is refused: `unexpected tool_use_id found in tool_result blocks`, "
+    "`No tool call found for function call output`.",
+    mends="It is dropped; a message left without content says so.",
+    protocols=_ALL,
+    seen=(
+        "anthropics/claude-code#6836",
+        "continuedev/continue#10092",
+        "leookun/cursor-byok#307",
+        "MiniMax-AI/MiniMax-M2#76",
+    ),
+    before='{"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_0",'
+    '"content":"ok"},{"type":"text","text":"Hello"}]}]}',
+    after='{"messages":[{"role":"user","content":[{"type":"text","text":"Hello"}]}]}',
+)
+RESULTS_NOT_FIRST = Rule(
+    code="Q003",
+    name="results-not-first",
+    finds="Something stands between a tool call and its result.",
+    hurts="It counts as a call without result: `tool_result blocks immediately after`.",
+    mends="The results come first; nothing is dropped.",
+    protocols=(_ANTHROPIC, _CHAT),
+    seen=("anthropics/claude-code#6836", "leookun/cursor-byok#307"),
+    before='{"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1",'
+    '"name":"Bash","input":{}}]},{"role":"user","content":[{"type":"text","text":"Go on."},'
+    '{"type":"tool_result","tool_use_id":"toolu_1","content":"ok"}]}]}',
+    after='{"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1",'
+    '"name":"Bash","input":{}}]},{"role":"user","content":[{"type":"tool_result",'
+    '"tool_use_id":"toolu_1","content":"ok"},{"type":"text","text":"Go on."}]}]}',
+)
+EMPTY_TEXT = Rule(
+    code="Q004",
+    name="empty-text",
+    finds="A text block holds no text, or only white space.",
+    hurts="Anthropic: `text content blocks must be non-empty`; Gemini: `required oneof field "
+    "'data' must have one initialized field`.",
+    mends="The block is dropped.",
+    protocols=(_ANTHROPIC, _GEMINI),
+    seen=(
+        "anthropics/claude-code#59812",
+        "anthropics/anthropic-sdk-python#461",
+        "54xzh/FLIT#70",
+    ),
+    before='{"messages":[{"role":"user","content":[{"type":"text","text":""},'
+    '{"type":"text","text":"Hello"}]}]}',
+    after='{"messages":[{"role":"user","content":[{"type":"text","text":"Hello"}]}]}',
+)
+EMPTY_MESSAGE = Rule(
+    code="Q005",
+    name="empty-message",
+    finds="A message has no content.",
+    hurts="Anthropic: `all messages must have non-empty content`; Gemini: `contents.parts must "
+    "not be empty`.",
+    mends="An assistant's is dropped; a user's gets the text `(no content)`.",
+    protocols=(_ANTHROPIC, _CHAT, _GEMINI),
+    seen=(
+        "anthropics/claude-code#6774",
+        "corespeed-io/zypher-agent#122",
+        "vercel/ai#3775",
+        "QuantumNous/new-api#1060",
+    ),
+    before='{"messages":[{"role":"user","content":"Hello"},{"role":"assistant","content":[]},'
+    '{"role":"user","content":"Hello?"}]}',
+    after='{"messages":[{"role":"user","content":"Hello"},{"role":"user","content":"Hello?"}]}',
+)
+
+
+def adapt_history(document: RequestDocument, traits: TargetTraits, notes: Notes) -> RequestDocument:
+    """The request with messages and parameters as a target with these traits requires them.
+
+    The protocol's passes run in their order, each on what the one before it left.
+    """
+    on = traits.messages.rules - notes.disabled
+    for rule, adapt in document.protocol.history_passes:
+        if rule.code in on and document.fields is not None:
+            edits = Edits(document.body)
+            adapt(document.fields, edits, traits.messages, notes)
+            document = document.edited(edits)
+    return document

@@ -1,0 +1,201 @@
+"""Tests of planning a call, each step with and without its feature."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import orjson
+import pytest
+from wiremend.engine.call import AcknowledgedCall, Call
+from wiremend.engine.call_machine import CallMachine
+from wiremend.engine.fire_and_forget import Acknowledgement
+from wiremend.engine.health import ProviderHealth
+from wiremend.engine.plan import STEPS, make_machine, plan_acknowledgement, plan_call
+from wiremend.engine.retry import RetryPolicy
+from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings, Timeouts
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
+from wiremend.routing.fire_and_forget import FireAndForget
+from wiremend.routing.match import Route
+from wiremend.routing.providers import ProviderAddress
+
+EVERYTHING = frozenset(Feature)
+TOOL = {"name": "now", "input_schema": {}}
+BODY = orjson.dumps({"model": "claude-haiku-4-5", "stream": True, "tools": [TOOL]})
+HEADERS = (
+    ("content-type", "application/json"),
+    ("accept-encoding", "gzip, br"),
+    ("x-api-key", "sk-client"),
+)
+
+
+def received_with(headers: Headers) -> OutgoingRequest:
+    document = RequestDocument.of(ANTHROPIC, "/v1/messages", BODY, headers)
+    return OutgoingRequest("api.anthropic.com", "", "https", "api.anthropic.com", 443, document)
+
+
+RECEIVED = received_with(HEADERS)
+GO = ProviderAddress("go", "https://opencode.ai/zen/go", api_key="sk-go")
+SETTINGS = Settings(
+    timeouts=Timeouts(connect=1.0),
+    heartbeat=Heartbeat(after=2.0),
+    retry=RetryPolicy(attempts=3),
+    routes=(Route("claude-haiku-*", model="kimi-k3", provider="go", fallback=("glm-5",)),),
+    providers={"go": GO},
+    stream_codes=frozenset({"S101"}),
+    disabled=frozenset({"T999"}),
+)
+
+
+def planned(
+    *features: Feature,
+    received: OutgoingRequest = RECEIVED,
+    settings: Settings = SETTINGS,
+    knowledge: Knowledge | None = None,
+) -> Call:
+    call = plan_call(received, set(features), settings, knowledge or Knowledge())
+    assert isinstance(call, Call)
+    return call
+
+
+def accepted_codings(request: OutgoingRequest) -> list[str]:
+    return [value for name, value in request.headers if name == "accept-encoding"]
+
+
+def test_a_call_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        planned(Feature.REPAIR).streaming = False  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("features", [set(), {Feature.ACKNOWLEDGE}])
+def test_a_call_without_features_is_not_planned(features: set[Feature]) -> None:
+    assert plan_call(RECEIVED, features, SETTINGS, Knowledge()) is None
+
+
+def test_features_that_are_not_requested_change_nothing() -> None:
+    call = planned(Feature.RAISE)
+    assert call.raise_errors
+    assert call.requests == (replace(RECEIVED, model="claude-haiku-4-5"),)
+    assert call.retry.attempts == 1
+    assert call.timeouts == Timeouts()
+    assert call.heartbeat.after == 0
+    assert call.context.disabled == {"S101", "T999"}
+    assert (call.adapted, call.findings, call.refusal) == (None, (), None)
+    assert [(target.provider, target.model, target.health) for target in call.targets] == [
+        ("api.anthropic.com", "claude-haiku-4-5", None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("feature", "attempts", "connect", "after", "disabled"),
+    [
+        (Feature.REPAIR, 1, 1.0, 2.0, {"T999"}),
+        (Feature.RETRY, 3, 1.0, 0.0, {"T999", "S101"}),
+        (Feature.ROUTE, 1, Timeouts().connect, 0.0, {"T999", "S101"}),
+    ],
+)
+def test_each_feature_sets_up_its_part_of_the_response(
+    feature: Feature, attempts: int, connect: float, after: float, disabled: set[str]
+) -> None:
+    call = planned(feature)
+    assert call.retry.attempts == attempts
+    assert call.timeouts.connect == connect
+    assert call.heartbeat.after == after
+    assert call.context.disabled == disabled
+
+
+def test_targets_are_chosen_by_the_first_route_that_matches() -> None:
+    call = planned(Feature.ROUTE)
+    assert [(request.provider, request.model, request.host) for request in call.requests] == [
+        ("go", "kimi-k3", "opencode.ai"),
+        ("go", "glm-5", "opencode.ai"),
+    ]
+    assert orjson.loads(call.requests[1].body)["model"] == "glm-5"
+    assert "sk-client" not in str([request.headers for request in call.requests])
+    assert call.context.shown_model == "claude-haiku-4-5"
+    assert [finding.code for finding in call.findings] == ["M001", "M002"]
+
+
+def test_a_route_to_the_same_model_changes_nothing() -> None:
+    same = Route("claude-*", model="claude-haiku-4-5", stream="buffered")
+    call = planned(Feature.ROUTE, settings=replace(SETTINGS, routes=(same,)))
+    assert call.requests[0].body is RECEIVED.body
+    assert call.context.shown_model is None
+    assert call.showing == "buffered"
+
+
+def test_a_route_is_ignored_if_its_rule_is_disabled() -> None:
+    call = planned(Feature.ROUTE, settings=replace(SETTINGS, disabled=frozenset({"M001"})))
+    assert call.requests[0].host == "api.anthropic.com"
+
+
+def test_a_web_page_gets_no_configured_key() -> None:
+    page = received_with((*HEADERS, ("origin", "https://page.example")))
+    call = planned(*EVERYTHING, received=page)
+    assert call.refusal is not None
+    assert call.refusal.head.status == 403
+    assert call.requests[0].host == "api.anthropic.com"
+    allowed = replace(SETTINGS, origins=frozenset({"https://page.example"}))
+    assert planned(*EVERYTHING, received=page, settings=allowed).refusal is None
+
+
+@pytest.mark.parametrize("features", [{Feature.REPAIR}, {Feature.REPAIR, Feature.ROUTE}])
+def test_every_target_gets_accept_encoding_identity(features: set[Feature]) -> None:
+    call = planned(*features)
+    assert [accepted_codings(request) for request in call.requests] == [["identity"]] * len(
+        call.requests
+    )
+
+
+def test_a_request_without_accept_encoding_stays_without_it() -> None:
+    bare = received_with((("content-type", "application/json"),))
+    call = planned(Feature.REPAIR, received=bare)
+    assert call.requests[0].headers is bare.headers
+
+
+def test_each_request_is_adapted_to_its_target() -> None:
+    call = planned(Feature.ADAPT, Feature.ROUTE)
+    for target, request in enumerate(call.requests):
+        sent = orjson.loads(call.request_for(target).body)
+        assert sent["tools"][0]["input_schema"]["type"] == "object"
+        assert sent["model"] == request.model
+    assert "T102" in [finding.code for finding in call.findings]
+
+
+def test_an_adapted_request_keeps_the_headers_of_earlier_steps() -> None:
+    call = planned(Feature.ADAPT, Feature.REPAIR)
+    assert accepted_codings(call.request_for(0)) == ["identity"]
+
+
+def test_targets_have_health_when_calls_are_retried() -> None:
+    knowledge = Knowledge(health=ProviderHealth())
+    call = planned(Feature.RETRY, Feature.ROUTE, knowledge=knowledge)
+    assert [target.model for target in call.targets] == ["kimi-k3", "glm-5"]
+    assert all(target.health is not None for target in call.targets)
+
+
+def test_a_call_with_all_features_is_changed_by_every_step() -> None:
+    """If a step were missing, one of these assertions would fail."""
+    call = planned(*EVERYTHING)
+    assert call.retry.attempts == 3
+    assert call.requests[0].provider == "go"
+    assert accepted_codings(call.requests[0]) == ["identity"]
+    assert call.adapted is not None
+    assert call.targets[0].health is not None
+    assert len(STEPS) == 5
+
+
+def test_a_fire_and_forget_request_is_acknowledged() -> None:
+    settings = replace(
+        SETTINGS, fire_and_forget=FireAndForget(["/*/prompt_async"]), ack_after_seconds=7.0
+    )
+    request = ("POST", "/session/prompt_async", "host")
+    call = plan_acknowledgement(*request, {Feature.ACKNOWLEDGE}, settings)
+    assert call == AcknowledgedCall("host", 7.0, settings.timeouts.answer)
+    assert plan_acknowledgement(*request, {Feature.REPAIR}, settings) is None
+    assert plan_acknowledgement("GET", *request[1:], {Feature.ACKNOWLEDGE}, settings) is None
+    machine = make_machine(call, random=lambda: 0.0, wall_clock=lambda: 0.0)
+    assert isinstance(machine, Acknowledgement)
+
+
+def test_a_model_call_gets_a_call_machine() -> None:
+    machine = make_machine(planned(Feature.REPAIR), random=lambda: 0.0, wall_clock=lambda: 0.0)
+    assert isinstance(machine, CallMachine)

@@ -1,0 +1,63 @@
+"""A request's document: parsed once, shared, and a new one only where something changed."""
+
+from dataclasses import replace
+
+import pytest
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
+from wiremend.text.json_edits import Edits
+
+
+def document(body: bytes) -> RequestDocument:
+    return RequestDocument.of(ANTHROPIC, "/v1/messages", body, (("x-a", "1"),))
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b'"{}"', b"null", b"{}{}"])
+def test_only_a_json_object_has_fields(body: bytes) -> None:
+    assert document(body).fields is None
+
+
+def test_a_body_is_parsed_once() -> None:
+    request = document(b'{"model":"m"}')
+    assert request.fields == {"model": "m"}
+    assert request.fields is request.fields
+
+
+def test_a_document_with_another_head_shares_the_parsed_body() -> None:
+    request = document(b'{"model":"m"}')
+    elsewhere = replace(request, path="/v2/messages", headers=())
+    assert elsewhere.fields is request.fields
+
+
+def test_without_edits_a_document_is_itself() -> None:
+    request = document(b'{"model":"m"}')
+    assert request.edited(Edits(request.body)) is request
+
+
+def test_an_edited_document_keeps_its_head_and_gets_fields_of_its_own() -> None:
+    request = document(b'{"model":"m", "n":1.0}')
+    edits = Edits(request.body)
+    edits.replace(("model",), b'"other"')
+    edited = request.edited(edits)
+    assert edited.body == b'{"model":"other", "n":1.0}'
+    assert edited.fields == {"model": "other", "n": 1.0}
+    assert request.fields == {"model": "m", "n": 1.0}
+    assert (edited.protocol, edited.path, edited.headers) == (
+        ANTHROPIC,
+        "/v1/messages",
+        (("x-a", "1"),),
+    )
+
+
+def test_the_names_that_tools_were_given_add_up() -> None:
+    request = document(b'{"a":1,"b":2}')
+    for key in ("a", "b"):
+        edits = Edits(request.body)
+        edits.replace((key,), b"3")
+        request = request.edited(edits, tool_names_by_sent={f"{key}_sent": key})
+    assert request.tool_names_by_sent == {"a_sent": "a", "b_sent": "b"}
+
+
+def test_no_secret_shows_in_a_repr() -> None:
+    request = RequestDocument.of(ANTHROPIC, "/", b'{"a":"secret"}', (("x-api-key", "secret"),))
+    assert "secret" not in repr(request)
