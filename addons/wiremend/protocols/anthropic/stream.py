@@ -222,8 +222,8 @@ class AnthropicRepairer(EventRepairer):
             error = error.with_message(message)
         return error_event(error)
 
-    def names_an_event(self, line: str) -> bool:
-        """Whether an `event:` line can stand for a missing type."""
+    def is_event_type(self, line: str) -> bool:
+        """Return whether an `event:` line may replace a missing type."""
         return line in STREAM_EVENTS
 
     def model_path(self, value: Any) -> Path | None:
@@ -237,7 +237,7 @@ class AnthropicRepairer(EventRepairer):
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Write what an event of the protocol becomes; drop one without a type."""
         if not kind:
-            return self.foreign(event)
+            return self.drop_foreign(event)
         handler = self._handlers.get(kind, self._send)
         handler(event, value, self._draft.changed)
         return _KINDS.get(kind, EventKind.CONTENT)

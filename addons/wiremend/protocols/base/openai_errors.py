@@ -1,4 +1,4 @@
-"""OpenAI's HTTP error, the same for Chat Completions and Responses.
+"""The HTTP error of OpenAI, for Chat Completions and Responses.
 
 https://platform.openai.com/docs/guides/error-codes
 """
@@ -23,7 +23,7 @@ _TYPE_BY_STATUS: Mapping[int, str] = {
 
 
 def error_type(error: ProviderError) -> str:
-    """The error's own type where it has one, else the one its status stands for."""
+    """Return the type of the error; if it has none, the type of its status."""
     if error.type:
         return error.type
     if error.status in _TYPE_BY_STATUS:
@@ -32,7 +32,7 @@ def error_type(error: ProviderError) -> str:
 
 
 def error_envelope(error: ProviderError) -> bytes:
-    """The body of an HTTP error."""
+    """Return the body of an HTTP error."""
     envelope: dict[str, Any] = {
         "error": {
             "message": error.message,

@@ -127,7 +127,7 @@ class ChatRepairer(EventRepairer):
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Write what a chunk becomes; drop what is none."""
         if not _is_chunk(value):
-            return self.foreign(event)
+            return self.drop_foreign(event)
         before: list[bytes] = []
         self._chunks.fill(value)
         meaning = EventKind.IDLE

@@ -46,7 +46,7 @@ class ArrayElements:
         """A fresh decoder."""
         return ArrayDecoder()
 
-    def framed(self, event: Event) -> Event:
+    def reframe(self, event: Event) -> Event:
         """Count an element; it stays as it is."""
         self._elements += 1
         return event

@@ -92,7 +92,7 @@ class DataLines:
         """A fresh decoder."""
         return EventDecoder()
 
-    def framed(self, event: sse.Event) -> sse.Event:
+    def reframe(self, event: sse.Event) -> sse.Event:
         """An event with data, on lines that the official SDKs read."""
         raw, data = event.raw, event.data or b""
         if not _DATA_LINES.fullmatch(raw):

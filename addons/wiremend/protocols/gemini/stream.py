@@ -165,9 +165,9 @@ class GeminiRepairer(EventRepairer):
         """A decoder of server-sent events, or of one JSON array's elements."""
         return self._framing.decoder()
 
-    def framed(self, event: sse.Event) -> sse.Event:
-        """An event in the framing that the client can read."""
-        return self._framing.framed(event)
+    def reframe(self, event: sse.Event) -> sse.Event:
+        """Return the event in the framing that the client can read."""
+        return self._framing.reframe(event)
 
     def pass_without_data(self, event: sse.Event) -> None:
         """Write an event without data."""
@@ -184,7 +184,7 @@ class GeminiRepairer(EventRepairer):
             self.pass_event(event)
             return EventKind.IDLE
         if not values or not all(is_response(item) for item in values):
-            return self.foreign(event, _what(value))
+            return self.drop_foreign(event, _what(value))
         if values is value and not self._draft.note(
             RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
         ):

@@ -244,17 +244,17 @@ class ResponsesRepairer(EventRepairer):
         before_output = not self._items.any_shown
         return error_event(error, shown, self._writer.number, before_output=before_output)
 
-    def names_an_event(self, line: str) -> bool:
-        """Whether an `event:` line can stand for a missing type."""
+    def is_event_type(self, line: str) -> bool:
+        """Return whether an `event:` line may replace a missing type."""
         return line.startswith("response.")
 
     def is_cut(self, event: sse.Event, text: bytes) -> bool:
         """Whether data that is not JSON is a broken event."""
-        return text[:1] in (b"{", b'"') or self.names_an_event(event.type)
+        return text[:1] in (b"{", b'"') or self.is_event_type(event.type)
 
     def read_done(self, event: sse.Event) -> EventKind:
         """`[DONE]` belongs to another protocol; it is no event, whatever its line claims."""
-        if event.type == "error" or self.names_an_event(event.type):
+        if event.type == "error" or self.is_event_type(event.type):
             return self.read_text(event, DONE)
         return super().read_done(event)
 
@@ -297,7 +297,7 @@ class ResponsesRepairer(EventRepairer):
             self._draft.lose(BROKEN_EVENT, what, f"The provider sent {what}.")
             self.pass_event(event)
             return EventKind.CONTENT
-        return self.foreign(event)
+        return self.drop_foreign(event)
 
     # The response as a whole
 
