@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wiremend.protocols.anthropic.grammar import EMPTY_BLOCKS, TOOL_BLOCKS, WHOLE_REASONS
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.rules.rule import Rule, start_of
@@ -311,7 +311,7 @@ class Blocks:
         """Record a tool that was cut inside its JSON; return the exception to raise."""
         found = start_of(bytes(block.tool_json))
         self._draft.note(TOOL_INPUT_BROKEN, found, "ended in an error")
-        return ContentLost("The provider's tool call ended inside its JSON arguments.")
+        return ContentLost(CUT_ARGUMENTS)
 
     def _fill(self, block: JsonObject) -> bool:
         """Fill in the missing fields of a starting block; return whether anything changed."""

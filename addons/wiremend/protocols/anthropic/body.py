@@ -4,7 +4,7 @@ from typing import Any
 
 from wiremend.protocols.anthropic.grammar import WHOLE_REASONS, stop_reason_of
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.provider_error import ProviderError, read_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.rules.rule import BodyPlace, Rule
@@ -93,7 +93,7 @@ def _repair(message: Any, _: StreamContext, draft: Draft) -> Any:
             block["input"][-60:],
             "an error",
         ):
-            raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+            raise ContentLost(CUT_ARGUMENTS)
     return message
 
 

@@ -32,11 +32,7 @@ _TYPE_BY_STATUS: Mapping[int, str] = {
 
 def error_type(error: ProviderError) -> str:
     """Return the type of the error; if it has none, the type of its status."""
-    if error.type:
-        return error.type
-    if error.status in _TYPE_BY_STATUS:
-        return _TYPE_BY_STATUS[error.status]
-    return "invalid_request_error" if error.status < 500 else "api_error"
+    return error.type_or(_TYPE_BY_STATUS, "api_error")
 
 
 def error_envelope(error: ProviderError) -> bytes:

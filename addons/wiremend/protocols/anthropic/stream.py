@@ -217,10 +217,7 @@ class AnthropicRepairer(EventRepairer):
 
     def error_event(self, error: ProviderError) -> bytes:
         """Return the `error` event; its message is never empty."""
-        if not error.message.strip():
-            message = f"The provider reported {error_type(error)} without a message."
-            error = error.with_message(message)
-        return error_event(error)
+        return error_event(error.with_default_message(error_type(error)))
 
     def is_event_type(self, line: str) -> bool:
         """Return whether an `event:` line may replace a missing type."""

@@ -4,6 +4,9 @@ from collections.abc import Set
 
 from wiremend.rules.rule import CallPlace, Place, PlacedNotes, Rule
 
+CUT_ARGUMENTS = "The provider's tool call ended inside its JSON arguments."
+"""The message of ContentLost for a call whose arguments are incomplete."""
+
 
 class ContentLost(Exception):
     """Content cannot be recovered, so the response must end in the protocol's error.

@@ -137,6 +137,23 @@ class ProviderError:
         """Return the same error with another message."""
         return replace(self, message=message)
 
+    def with_default_message(self, name: str) -> "ProviderError":
+        """Return the same error; a blank message is replaced by one with this name of the error."""
+        if self.message.strip():
+            return self
+        return self.with_message(f"The provider reported {name} without a message.")
+
+    def type_or(self, by_status: Mapping[int, str], server_error: str) -> str:
+        """Return the type of the error; if it has none, the type of its status in a protocol.
+
+        Other statuses than those in `by_status` give `invalid_request_error` below 500, else
+        `server_error`.
+        """
+        if self.type:
+            return self.type
+        default = "invalid_request_error" if self.status < 500 else server_error
+        return by_status.get(self.status, default)
+
 
 def read_error(value: Any) -> ProviderError | None:
     """Return the error that a parsed event or body reports, or None.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.chat.errors import error_in
@@ -79,7 +79,7 @@ def _repair(completion: Any, _: StreamContext, draft: Draft) -> Any:
         _repair_choice(choice, path, str(completion.get("id")), draft)
         for broken in _broken_arguments(choice):
             if draft.note_at(BODY_ARGUMENTS_BROKEN, BodyPlace(path), broken[-60:], "an error"):
-                raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+                raise ContentLost(CUT_ARGUMENTS)
     return completion
 
 

@@ -115,10 +115,7 @@ class ChatRepairer(EventRepairer):
 
     def error_event(self, error: ProviderError) -> bytes:
         """Return the chunk that ends a stream in an error; its message is never empty."""
-        if not error.message.strip():
-            message = f"The provider reported {error_type(error)} without a message."
-            error = error.with_message(message)
-        return error_event(error)
+        return error_event(error.with_default_message(error_type(error)))
 
     def model_path(self, value: Any) -> Path | None:
         """Return the path of the model name, which every chunk contains."""

@@ -7,7 +7,7 @@ are complete JSON.
 
 from typing import Any
 
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.chat.tool_call import ToolCall
 from wiremend.rules.rule import Rule
@@ -169,7 +169,7 @@ class ToolCalls:
             elif not call.is_whole and self._draft.note(
                 ARGUMENTS_BROKEN, call.arguments[:60], "ended in an error"
             ):
-                raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+                raise ContentLost(CUT_ARGUMENTS)
         return added
 
     # One fragment

@@ -63,7 +63,7 @@ def error_envelope(error: ProviderError) -> bytes:
         details.append({"@type": f"{_TYPE_URL}RetryInfo", "retryDelay": delay})
     fields: dict[str, Any] = {
         "code": error.status,
-        "message": error.message.strip() or f"The provider reported {name} without a message.",
+        "message": error.with_default_message(name).message.strip(),
         "status": name,
     }
     if details:

@@ -31,9 +31,8 @@ def client_error(error: ProviderError, *, before_output: bool) -> ProviderError:
     Codex reads its retry delay from "try again in Ns" with the code `rate_limit_exceeded`. It does
     not retry on an overloaded server, so before any output that code is replaced.
     """
-    message, wait, code = error.message, error.retry_after_seconds, error_code(error)
-    if not message.strip():
-        message = f"The provider reported {error.code or error_type(error)} without a message."
+    message = error.with_default_message(error.code or error_type(error)).message
+    wait, code = error.retry_after_seconds, error_code(error)
     if before_output and code in _OVERLOADED:
         code, wait = "rate_limit_exceeded", _OVERLOADED_WAIT_SECONDS if wait is None else wait
     is_limit = code == "rate_limit_exceeded" and wait is not None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, Draft
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, UNFINISHED, WITH_STATUS
 from wiremend.protocols.responses.items import Item, new_id
@@ -80,8 +80,7 @@ class ItemFields:
             return
         self.write_arguments_as_text(data, is_done=True)
         if data["type"] == "function_call" and not parses(data.get("arguments")):
-            message = "The provider's tool call ended inside its JSON arguments."
-            self._draft.lose(ARGUMENTS_BROKEN, str(data.get("arguments"))[-60:], message)
+            self._draft.lose(ARGUMENTS_BROKEN, str(data.get("arguments"))[-60:], CUT_ARGUMENTS)
 
     def fill(self, data: JsonObject, item: Item) -> None:
         """Fill in the missing fields of an item's object, except the text of a call."""
