@@ -52,7 +52,6 @@ class Grammar:
 
     def __init__(self) -> None:
         self._ended = False
-        self._chunks = 0
         self._finished: dict[int, int] = {}
         """The number of calls of each finished choice when it finished."""
         self._choices: set[int] = set()
@@ -92,7 +91,6 @@ class Grammar:
             problems.append("an empty error")
         if groq_error(chunk):
             problems.append("an error under x_groq")
-        self._chunks += 1
         for choice in choices:
             problems += self._choice(choice)
         return problems
