@@ -177,7 +177,7 @@ class StreamRepair:
                     Finding(
                         FIELDS_WITHOUT_DATA.code,
                         EventPlace(self._events),
-                        "lines without data",
+                        "lines that are no data",
                         "dropped",
                     )
                 )

@@ -158,7 +158,7 @@ class Blocks:
         """Handle a `content_block_start`."""
         source, block = source_of(data), data.get("content_block")
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-            done = "started by its first delta"
+            done = "left to its first delta"
             if not self._draft.note(BLOCK_INCOMPLETE, "no content_block", done):
                 self.open(Block("unknown"), source, event, data, changed=changed)
             return
@@ -236,7 +236,7 @@ class Blocks:
             if not self._draft.is_on(BLOCKS_OVERLAP):
                 break
             if current.kind in TOOL_BLOCKS and not current.has_whole_json:
-                self._draft.note(BLOCKS_OVERLAP, found, "withheld until the open one is closed")
+                self._draft.note(BLOCKS_OVERLAP, found, "kept until the open one is closed")
                 block.waiting.append((event, data, changed))
                 self._waiting.append(block)
                 return

@@ -96,7 +96,7 @@ class Deltas:
             and current is not None
             and kind in DELTAS_BY_BLOCK.get(current.kind, ())
         ):
-            self._draft.note(DELTA_WITHOUT_START, found, "added to the open block")
+            self._draft.note(DELTA_WITHOUT_START, found, "of the open one")
             return current
         if kind == "input_json_delta" and delta.get("partial_json"):
             what = f"{found}, which is not open"
@@ -112,7 +112,7 @@ class Deltas:
         for block in self._blocks.open_under(source):
             if kind in DELTAS_BY_BLOCK.get(block.kind, ()):
                 found = f"{kind} under the index of a {existing.kind} block"
-                self._draft.note(DELTA_DOES_NOT_FIT, found, f"added to the {block.kind} block")
+                self._draft.note(DELTA_DOES_NOT_FIT, found, f"of the {block.kind} block")
                 return block
         found = f"{kind} in a {existing.kind} block"
         if kind == "input_json_delta":

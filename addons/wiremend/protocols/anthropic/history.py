@@ -270,7 +270,7 @@ def drop_empty_messages(
             ):
                 edits.remove(path)
         elif message.get("role") == "user" and notes.note(
-            EMPTY_MESSAGE, BodyPlace(path), "no content", "a notice was added"
+            EMPTY_MESSAGE, BodyPlace(path), "no content", "said so"
         ):
             edits.replace((*path, "content"), json_value.write(NO_CONTENT))
 
@@ -340,9 +340,7 @@ def drop_foreign_thinking(
             path
             for path, block in turn.blocks("thinking")
             if _is_foreign(block.get("signature"))
-            and notes.note(
-                FOREIGN_THINKING, BodyPlace(path), "the signature of another model", "dropped"
-            )
+            and notes.note(FOREIGN_THINKING, BodyPlace(path), "another's signature", "dropped")
         ]
         for path in dropped:
             edits.remove(path)

@@ -180,7 +180,7 @@ class ToolCalls:
         arguments = _json_of(function.get("arguments"))
         changed = self._write_arguments(function, arguments)
         if not isinstance(fragment.get("id"), str | None) and self._draft.note(
-            CALL_INCOMPLETE, "an id that is not a string", "removed"
+            CALL_INCOMPLETE, "an id that is no text", "removed"
         ):
             del fragment["id"]
             changed = True
@@ -198,7 +198,7 @@ class ToolCalls:
             if identity:
                 call.identities.add(identity)
             if not call.name.strip() and self._draft.note(
-                CALL_NAME_LATE, "a call without a name", "withheld until it has one"
+                CALL_NAME_LATE, "a call without a name", "waits for it"
             ):
                 call.add(arguments)
                 return None, True
@@ -249,7 +249,7 @@ class ToolCalls:
     def _assign_orphan(self, source: Any) -> ToolCall | None:
         """Assign an index that no call opened to the last call; None if the rule is disabled."""
         last = self._calls[-1] if self._calls else None
-        done = f"added to call {last.number}" if last else "ended in an error"
+        done = f"of call {last.number}" if last else "ended in an error"
         if not self._draft.note(ORPHAN_FRAGMENT, f"index {source!r}", done):
             return None
         if last is None:
@@ -292,7 +292,7 @@ class ToolCalls:
         identity, name = _text(fragment.get("id")), _text(function.get("name"))
         changed = False
         if (identity or (name and name == call.name)) and self._draft.note(
-            CALL_REPEATED, f"call {call.number} again", "removed"
+            CALL_REPEATED, f"call {call.number} again", "said once"
         ):
             fragment.pop("id", None)
             function.pop("name", None)
@@ -308,10 +308,10 @@ class ToolCalls:
 
     def _open_nameless(self, call: ToolCall, stream_id: str) -> JsonObject:
         if len(self._tool_names) != 1:
-            self._draft.note(CALL_NAME_LATE, "no name until the end", "ended in an error")
+            self._draft.note(CALL_NAME_LATE, "no name to the end", "ended in an error")
             raise ContentLost("The provider called a tool without naming it.")
         call.name = self._tool_names[0]
-        self._draft.note(CALL_NAME_LATE, "no name until the end", repr(call.name))
+        self._draft.note(CALL_NAME_LATE, "no name to the end", repr(call.name))
         opening: JsonObject = {}
         self._open(call, opening, {}, "", stream_id)
         opening["index"] = call.number

@@ -61,7 +61,7 @@ class ArrayElements:
         self._end = event.raw
         if self._elements and event.raw.strip() != b"]":
             found = f"{event.raw.strip()!r} at the end"
-            if self._draft.note(ARRAY_PUNCTUATION, found, "corrected"):
+            if self._draft.note(ARRAY_PUNCTUATION, found, "mended"):
                 self._end = b"]"
         return b""
 
@@ -100,12 +100,10 @@ class ArrayElements:
         before = event.raw[: len(event.raw) - len(event.data or b"")]
         is_first = self._shown == 0
         self._shown += 1
-        received = before.strip()
-        if received != (b"[" if self._elements == 1 else b","):
-            if not self._draft.note(
-                ARRAY_PUNCTUATION, f"{received!r} before an element", "corrected"
-            ):
+        came = before.strip()
+        if came != (b"[" if self._elements == 1 else b","):
+            if not self._draft.note(ARRAY_PUNCTUATION, f"{came!r} before an element", "mended"):
                 return before + text
-        elif received == (b"[" if is_first else b","):
+        elif came == (b"[" if is_first else b","):
             return before + text
         return (b"[" if is_first else b",\r\n") + text

@@ -97,13 +97,13 @@ class DataLines:
         raw, data = event.raw, event.data or b""
         if not _DATA_LINES.fullmatch(raw):
             if _is_bare_json(raw):
-                if self._draft.note(OTHER_LINES, "bare JSON", "written as a data line"):
+                if self._draft.note(OTHER_LINES, "bare JSON", "put on a data line"):
                     data = b" ".join(data.splitlines())
                     raw = sse.encode(data)
             else:
                 raw = self._data_lines_of(raw)
-        if not self._is_readable(raw) and self._draft.note(
-            SEVERAL_LINES, "several lines", "joined"
+        if not self._is_read(raw) and self._draft.note(
+            SEVERAL_LINES, "several lines", "put on one"
         ):
             data = _on_one_line(data)
             raw = sse.encode(data)
@@ -120,7 +120,7 @@ class DataLines:
         if len(texts) != 1:
             return b"".join(sse.encode(_on_one_line(text)) for text in texts)
         raw = sse.with_data(event, texts[0])
-        return raw if self._is_readable(raw) else sse.with_data(event, _on_one_line(texts[0]))
+        return raw if self._is_read(raw) else sse.with_data(event, _on_one_line(texts[0]))
 
     def end_in_error(self, envelope: bytes) -> bytes:
         """Return an error as the end of the stream."""
@@ -134,7 +134,7 @@ class DataLines:
         """Return the end of a stream after the provider's own error."""
         return b""
 
-    def _is_readable(self, raw: bytes) -> bool:
+    def _is_read(self, raw: bytes) -> bool:
         return self._whole_event is None or bool(self._whole_event.fullmatch(raw))
 
     def _data_lines_of(self, raw: bytes) -> bytes:

@@ -168,7 +168,7 @@ def drop_empty_messages(
                 if notes.note(EMPTY_MESSAGE, BodyPlace(path), "no parts", "dropped"):
                     edits.remove(path)
             elif "parts" in content and notes.note(
-                EMPTY_MESSAGE, BodyPlace(path), "no parts", "a notice was added"
+                EMPTY_MESSAGE, BodyPlace(path), "no parts", "said so"
             ):
                 edits.replace((*path, "parts"), json_value.write([{"text": NO_CONTENT}]))
 
@@ -189,9 +189,7 @@ def mark_unsigned_calls(
         path, part = calls[0]
         if any(part.get(key) for key in _SIGNATURES):
             continue
-        if notes.note(
-            THOUGHT_SIGNATURE_MISSING, BodyPlace(path), "no signature", "marked as unsigned"
-        ):
+        if notes.note(THOUGHT_SIGNATURE_MISSING, BodyPlace(path), "not signed", "marked as such"):
             existing = next((key for key in _SIGNATURES if key in part), None)
             if existing is not None:
                 edits.replace((*path, existing), _UNSIGNED)

@@ -156,8 +156,8 @@ class ResponseRepairer:
             self._repair_indices(candidates_of(response))
         for candidate in candidates_of(response):
             self._repair_candidate(candidate)
-            continues = (_index(candidate) or 0) in self._calling
-            if continues and candidate.get("finishReason") == WHOLE_REASON:
+            goes_on = (_index(candidate) or 0) in self._calling
+            if goes_on and candidate.get("finishReason") == WHOLE_REASON:
                 self._lose(STREAMED_ARGUMENTS_CUT, "a function call that goes on at STOP")
         return self._draft.changed
 
@@ -175,12 +175,12 @@ class ResponseRepairer:
             self._repair_items(owner, key, raw)
 
     def _repair_items(self, owner: JsonObject, key: str, raw: list[Any]) -> None:
-        others = [item for item in raw if not isinstance(item, dict)]
-        if not others:
+        odd = [item for item in raw if not isinstance(item, dict)]
+        if not odd:
             return
-        if any(item is not None for item in others):
-            self._lose(CONTENT_SHAPE, f"{key} contains {_kind(others[0])}")
-        elif self._draft.change(CONTENT_SHAPE, f"{key} contains null", "removed"):
+        if any(item is not None for item in odd):
+            self._lose(CONTENT_SHAPE, f"{key} holds {_kind(odd[0])}")
+        elif self._draft.change(CONTENT_SHAPE, f"{key} holds null", "removed"):
             owner[key] = [item for item in raw if item is not None]
 
     def _repair_indices(self, candidates: list[JsonObject]) -> None:

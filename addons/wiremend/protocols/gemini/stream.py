@@ -186,7 +186,7 @@ class GeminiRepairer(EventRepairer):
         if not values or not all(is_response(item) for item in values):
             return self.drop_foreign(event, _describe(value))
         if values is value and not self._draft.note(
-            RESPONSE_IN_A_LIST, f"a list of {len(values)}", "unwrapped"
+            RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
         ):
             self.pass_event(event)
             return EventKind.CONTENT

@@ -96,7 +96,7 @@ class InnerEvents:
                 # The done event of the call repeats its text.
                 return drop(self._draft, ITEM_NOT_ADDED, f"{kind} of a {other.type}")
         if item is None:
-            done = f"{owners(data, belongs)[0]} added or expected"
+            done = f"{owners(data, belongs)[0]} added or awaited"
             if not self._draft.note(ITEM_NOT_ADDED, kind, done):
                 return Disposition.SENT
             item = self._add_unseen(data, belongs)
@@ -155,10 +155,10 @@ class InnerEvents:
         elif not belongs.is_delta:
             text = holder.text or ("{}" if kind == _ARGUMENTS_DONE else "")
             rule = ARGUMENTS_AS_OBJECT if holds_arguments else TEXT_TYPE
-            if self._draft.change(rule, f"{kind} without {belongs.text}", "the streamed text"):
+            if self._draft.change(rule, f"{kind} without {belongs.text}", "what was streamed"):
                 data[belongs.text] = text
         elif raw is None:
-            return not self._draft.note(TEXT_TYPE, "an empty delta", "dropped")
+            return not self._draft.note(TEXT_TYPE, "a delta of nothing", "dropped")
         else:
             message = f"The provider sent {kind} with a delta that is no text."
             self._draft.lose(TEXT_TYPE, start_of(json_value.write(raw)), message)
@@ -190,7 +190,7 @@ class InnerEvents:
         if part.is_done:
             return drop(self._draft, ITEM_OVER, kind)
         if not isinstance(raw, dict) and self._draft.change(
-            ITEM_INCOMPLETE, "a done event without its part", "the streamed part"
+            ITEM_INCOMPLETE, "a part that is done as nothing", "what was streamed"
         ):
             data["part"] = part.final()
         self._write_part_index(data, family, part, item)
