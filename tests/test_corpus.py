@@ -1,4 +1,4 @@
-"""All streams of the corpus in several chunkings: clean ones are kept, broken ones become valid."""
+"""Every stream of the corpus, in every chunking: clean ones pass, broken ones become valid."""
 
 import random
 from pathlib import Path
@@ -18,7 +18,7 @@ PROTOCOLS = {
     "anthropic_messages": (AnthropicRepairer, anthropic_messages),
     "chat_completions": (ChatRepairer, chat_completions),
 }
-"""The streams of Gemini and Responses are tested with their repairers."""
+"""Those of Gemini and Responses are run by their repairers' own tests."""
 CODES = {"anthropic_messages": ("S101", "S149"), "chat_completions": ("S201", "S249")}
 CLEAN = [path for name in PROTOCOLS for path in sorted((CORPUS / name / "clean").glob("*.sse"))]
 BROKEN = [
@@ -49,20 +49,20 @@ def repair_stream(path: Path, chunks: list[bytes]) -> tuple[bytes, list[str]]:
     repaired: list[Repaired] = []
     for chunk in chunks:
         repaired += repair.feed(chunk)
-    if not {item.kind for item in repaired} & {EventKind.TERMINAL, EventKind.ERROR}:
+    if not {one.kind for one in repaired} & {EventKind.TERMINAL, EventKind.ERROR}:
         repaired += repair.end()
-    codes = [finding.code for item in repaired for finding in item.findings]
-    return b"".join(item.data for item in repaired), codes
+    codes = [finding.code for one in repaired for finding in one.findings]
+    return b"".join(one.data for one in repaired), codes
 
 
 def violations(path: Path, data: bytes) -> list[str]:
     grammar = PROTOCOLS[path.parts[-3]][1].Grammar()
-    problems = [problem for event in sse.Decoder().feed(data) for problem in grammar.feed(event)]
-    return problems + grammar.end()
+    found = [problem for event in sse.Decoder().feed(data) for problem in grammar.feed(event)]
+    return found + grammar.end()
 
 
 @pytest.mark.parametrize("path", CLEAN, ids=name_of)
-def test_a_clean_stream_is_valid_and_unchanged(path: Path) -> None:
+def test_a_clean_stream_is_valid_and_passes_byte_for_byte(path: Path) -> None:
     data = path.read_bytes()
     assert violations(path, data) == []
     for name, chunks in chunkings(data).items():
@@ -70,7 +70,7 @@ def test_a_clean_stream_is_valid_and_unchanged(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=name_of)
-def test_a_broken_stream_becomes_the_mended_one(path: Path) -> None:
+def test_a_broken_stream_becomes_what_stands_beside_it(path: Path) -> None:
     repaired = path.with_suffix(".mended.sse").read_bytes()
     codes = path.with_suffix(".findings").read_text().split()
     for name, chunks in chunkings(path.read_bytes()).items():
@@ -80,11 +80,11 @@ def test_a_broken_stream_becomes_the_mended_one(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_every_stream_rule_has_a_file(name: str) -> None:
-    codes = {
+def test_every_rule_of_a_stream_has_a_file(name: str) -> None:
+    found = {
         code
         for path in (CORPUS / name / "broken").glob("*.findings")
         for code in path.read_text().split()
     }
     first, last = CODES[name]
-    assert codes_between(first, last) <= codes
+    assert codes_between(first, last) <= found

@@ -24,7 +24,7 @@ FAMILIES = {
 """The family of rules by the letter of the code, in the order in which a call meets them."""
 
 _PACKAGES = ("rules", "protocols", "repair", "adapt", "routing", "engine")
-"""The packages whose modules define rules."""
+"""The packages whose modules hold rules."""
 _CODE = re.compile(r"[A-Z]\d{3}\Z")
 _ISSUE = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)\Z")
 _ADDRESS = re.compile(r"https?://\S+\Z")

@@ -190,9 +190,9 @@ def mark_unsigned_calls(
         if any(part.get(key) for key in _SIGNATURES):
             continue
         if notes.note(THOUGHT_SIGNATURE_MISSING, BodyPlace(path), "not signed", "marked as such"):
-            existing = next((key for key in _SIGNATURES if key in part), None)
-            if existing is not None:
-                edits.replace((*path, existing), _UNSIGNED)
+            kept = next((key for key in _SIGNATURES if key in part), None)
+            if kept is not None:
+                edits.replace((*path, kept), _UNSIGNED)
             else:
                 edits.append(path, b'"thoughtSignature":' + _UNSIGNED)
 

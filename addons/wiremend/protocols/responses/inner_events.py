@@ -153,10 +153,10 @@ class InnerEvents:
             if self._draft.change(ARGUMENTS_AS_OBJECT, f"{belongs.text} of {kind}", "text"):
                 data[belongs.text] = json_value.write(raw).decode()
         elif not belongs.is_delta:
-            text = holder.text or ("{}" if kind == _ARGUMENTS_DONE else "")
+            streamed = holder.text or ("{}" if kind == _ARGUMENTS_DONE else "")
             rule = ARGUMENTS_AS_OBJECT if holds_arguments else TEXT_TYPE
             if self._draft.change(rule, f"{kind} without {belongs.text}", "what was streamed"):
-                data[belongs.text] = text
+                data[belongs.text] = streamed
         elif raw is None:
             return not self._draft.note(TEXT_TYPE, "a delta of nothing", "dropped")
         else:
