@@ -1,7 +1,7 @@
-"""JSON text to values and back, as leniently as clients read it.
+"""Reading and writing JSON as leniently as clients do.
 
 orjson is strict: it refuses lone surrogates and invalid UTF-8 in text, and cannot write integers
-beyond 64 bits or deep nesting. Clients take all of that, so no stream may fail over it.
+beyond 64 bits or deep nesting. Clients accept all of these, so they must not end a stream.
 """
 
 import json
@@ -18,7 +18,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 def read(text: bytes | str) -> Any:
-    """The value. Raises ValueError when no client could read it either."""
+    """Return the value of a JSON text. Raises ValueError for text that clients cannot read."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -32,7 +32,7 @@ def read(text: bytes | str) -> Any:
 
 
 def write(value: Any) -> bytes:
-    """The value as JSON on one line, without white space; lone surrogates become escapes."""
+    """Return a value as JSON on one line without white space; lone surrogates become escapes."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -40,13 +40,13 @@ def write(value: Any) -> bytes:
 
 
 def _integer(text: str) -> int | float:
-    """What orjson makes of it: beyond 64 bits it is a float."""
+    """Return the number as orjson reads it: a float if it does not fit into 64 bits."""
     number = int(text) if len(text) < 21 else 2**64
     return number if -(2**63) <= number < 2**64 else _float(text)
 
 
 def _float(text: str) -> float:
-    """The nearest number that JSON can write, for there is no infinity in it."""
+    """Return the nearest finite number, since JSON has no infinity."""
     return max(-_LARGEST, min(float(text), _LARGEST))
 
 
@@ -55,12 +55,12 @@ def _refuse(constant: str) -> Any:
 
 
 def is_blank(text: Any) -> bool:
-    """Whether this is a string without anything to read."""
+    """Return whether this is a string that is empty or contains only white space."""
     return isinstance(text, str) and not text.strip()
 
 
 def objects(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The objects in a list, each with its path; nothing if it is no list."""
-    for index, one in enumerate(value if isinstance(value, list) else ()):
-        if isinstance(one, dict):
-            yield (*path, index), one
+    """Yield the objects in the list at `path`, each with its path; none if it is not a list."""
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, dict):
+            yield (*path, index), item
