@@ -110,7 +110,7 @@ def test_the_wheel_and_the_command_agree_on_the_version(
 def installed_proxy(
     installed: Path, directory: Path, authority: Authority, script: str, hosts: Mapping[str, int]
 ) -> Proxy:
-    """The proxy of an installed wheel; `script` is a file in the directory of the addons, or ""."""
+    """Return the proxy of an installed wheel; `script` is a file in the directory of the addons, or ""."""
     addons = printed_by(installed / "bin" / "wiremend", "addons", cwd=directory)
     return Proxy(
         directory / "proxy",
@@ -169,7 +169,7 @@ def test_an_installed_wheel_runs_a_command_behind_the_proxy(
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("--", "no-such-command"), 127, "wiremend run: no-such-command: no such command\n"),
+        (("--", "no-such-command"), 127, "wiremend run: no-such-command: command not found\n"),
         (("--demo",), 1, "wiremend run: --demo needs a checkout"),
         (("--prot",), 2, "usage: wiremend run [--port N]"),
     ],
