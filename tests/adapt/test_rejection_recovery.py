@@ -234,7 +234,7 @@ def test_configured_lessons_apply_and_can_be_replaced() -> None:
     [
         ({"kind": "schema-dialect", "value": "gemni"}, "did you mean 'gemini'"),
         ({"kind": "tool-names", "value": "x"}, "expected one of"),
-        ({"kind": "field"}, "is needed for the kind 'field'"),
+        ({"kind": "field"}, "is required for the kind 'field'"),
         ({"kind": "other"}, "schema-dialect"),
     ],
 )
