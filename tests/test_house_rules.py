@@ -1,4 +1,4 @@
-"""Rules of the house that no linter knows: who may import whom, and what files may be called."""
+"""Rules of this repository that no linter checks: imports between layers, and names of files."""
 
 import ast
 import subprocess
@@ -41,14 +41,15 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"catalogue", "config", "launch"}),
     frozenset({"__main__"}),
 )
-"""From the bottom to the top. A part imports the layers below it, and no other part of its own."""
+"""From the bottom to the top. A part may import the layers below it, and no other part of its own
+layer."""
 ALL_PARTS = frozenset[str]().union(*LAYERS)
 BESIDE_THE_SHELLS = {"catalogue", "config", "launch"}
-"""They stand beside the shells, in one layer, and may import each other."""
-MAY_KNOW_MITMPROXY = {"seam", "views"}
-MAY_KNOW_THE_WORLD = {"launch"}
-"""It starts processes and watches them, so it needs sockets, signals and threads."""
-THE_WORLD = {
+"""They are in one layer with the shells, and may import each other."""
+MAY_IMPORT_MITMPROXY = {"seam", "views"}
+MAY_USE_THE_SYSTEM = {"launch"}
+"""It starts and monitors processes, so it needs sockets, signals and threads."""
+SYSTEM_MODULES = {
     "mitmproxy",
     "asyncio",
     "logging",
@@ -58,11 +59,11 @@ THE_WORLD = {
     "threading",
     "time",
 }
-"""What comes in from outside, so that the core is the same in every test."""
+"""Time, randomness and I/O are passed into the core, so that it is deterministic in tests."""
 
 
 def imports(source: str) -> Iterator[str]:
-    """The dotted names that a module imports; `from a import b` may mean the module `a.b`."""
+    """Yield the dotted names that a module imports; `from a import b` may mean the module `a.b`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -72,7 +73,10 @@ def imports(source: str) -> Iterator[str]:
 
 
 def part_of(module: str) -> str:
-    """The part of the library that a dotted name belongs to: `wiremend.engine.retry` → `engine`."""
+    """Return the part of the library that a dotted name belongs to.
+
+    For `wiremend.engine.retry` it is `engine`.
+    """
     _, *names = module.split(".")
     if names[:1] == ["protocols"] and names[1:2] and f"protocols/{names[1]}" in ALL_PARTS:
         return f"protocols/{names[1]}"
@@ -89,7 +93,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "imported"),
     [
         ("import time", ["time"]),
         ("import wiremend.rules.rule as f, os", ["wiremend.rules.rule", "os"]),
@@ -100,8 +104,8 @@ def name_of(path: Path) -> str:
         ("from ..engine import plan", ["..engine.plan"]),
     ],
 )
-def test_no_spelling_of_an_import_is_overlooked(source: str, found: list[str]) -> None:
-    assert list(imports(source)) == found
+def test_every_spelling_of_an_import_is_recognised(source: str, imported: list[str]) -> None:
+    assert list(imports(source)) == imported
 
 
 each_module = pytest.mark.parametrize(
@@ -125,29 +129,30 @@ def test_every_module_belongs_to_a_layer() -> None:
     assert parts - {""} <= ALL_PARTS
 
 
-def test_no_folder_holds_more_than_twenty_modules() -> None:
+def test_no_folder_contains_more_than_twenty_modules() -> None:
     counted = Counter(path.parent for path in MODULES if path.name != "__init__.py")
     assert max(counted.values()) <= 20
 
 
 @each_module
-def test_the_core_knows_no_mitmproxy_and_no_world(path: Path) -> None:
-    if part_of(name_of(path)) in MAY_KNOW_MITMPROXY:
+def test_the_core_imports_neither_mitmproxy_nor_system_modules(path: Path) -> None:
+    part = part_of(name_of(path))
+    if part in MAY_IMPORT_MITMPROXY:
         return
-    known = {name.split(".")[0] for name in imports(path.read_text())}
-    refused = {"mitmproxy"} if part_of(name_of(path)) in MAY_KNOW_THE_WORLD else THE_WORLD
-    assert not known & refused
+    imported = {name.split(".")[0] for name in imports(path.read_text())}
+    refused = {"mitmproxy"} if part in MAY_USE_THE_SYSTEM else SYSTEM_MODULES
+    assert not imported & refused
 
 
 def dependencies() -> dict[str, Requirement]:
-    """What an installation of wiremend brings along, by normalised name."""
+    """Return the declared dependencies of wiremend, by normalised name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     requirements = map(Requirement, project["dependencies"])
     return {canonicalize_name(requirement.name): requirement for requirement in requirements}
 
 
-def test_what_library_and_shells_import_is_declared() -> None:
-    """A dependency of a dependency may go away: mitmproxy 12.3 no longer requires zstandard."""
+def test_all_imports_of_library_and_shells_are_declared() -> None:
+    """A transitive dependency may disappear: mitmproxy 12.3 no longer requires zstandard."""
     own = {path.stem for path in SHELLS} | {"wiremend"}
     imported = {
         name.split(".")[0] for path in [*SHELLS, *MODULES] for name in imports(path.read_text())
@@ -161,15 +166,15 @@ def test_what_library_and_shells_import_is_declared() -> None:
 def test_the_versions_of_mitmproxy_that_install_are_those_that_start() -> None:
     allowed = dependencies()["mitmproxy"].specifier
     versions = [f"{major}.{minor}" for major in range(11, 14) for minor in range(12)]
-    assert tuple(one for one in versions if allowed.contains(f"{one}.1")) == TESTED_VERSIONS
+    assert tuple(v for v in versions if allowed.contains(f"{v}.1")) == TESTED_VERSIONS
 
 
-def test_no_shell_hides_a_standard_module() -> None:
+def test_no_shell_shadows_a_standard_module() -> None:
     names = {path.stem for path in SHELLS} | {"wiremend"}
     assert not names & set(sys.stdlib_module_names)
 
 
-def test_shells_hold_their_class_and_nothing_else() -> None:
+def test_each_shell_defines_exactly_one_class() -> None:
     for path in SHELLS:
         if path.stem in ("__main__", "load_configuration"):
             continue
@@ -186,12 +191,12 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed.stdout.split("\0") if name]
 
 
-def test_no_file_is_named_for_nothing() -> None:
-    empty = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
-    assert not [path for path in tracked() if path.stem in empty]
+def test_no_file_has_a_meaningless_name() -> None:
+    meaningless = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+    assert not [path for path in tracked() if path.stem in meaningless]
 
 
-def test_the_top_level_holds_what_it_should() -> None:
+def test_the_top_level_contains_only_allowed_names() -> None:
     allowed = {
         "addons",
         "tests",
@@ -205,7 +210,7 @@ def test_the_top_level_holds_what_it_should() -> None:
     assert {name for name in top if not name.startswith(".")} <= allowed
 
 
-def test_no_file_names_a_package_registry() -> None:
+def test_no_file_contains_the_host_of_a_package_registry() -> None:
     hosts = [b"pypi" + b".org", b"pythonhosted" + b".org", b"registry.npmjs" + b".org/"]
     for path in tracked():
         if path.is_file() and path.suffix not in (".sse",):

@@ -1,6 +1,7 @@
-"""The installed wheel, without the checkout; and the checkout's .venv, which uses the checkout.
+"""The installed wheel without the checkout, and the checkout's .venv, which uses the checkout.
 
-Nothing is downloaded: the environments made here find dependencies in the one that runs the tests.
+Nothing is downloaded: the environments created here use the dependencies of the one that runs the
+tests.
 """
 
 import importlib.metadata
@@ -30,7 +31,7 @@ MAKER = ROOT / "tests" / "offline_environment.py"
 def execute(
     *command: str | Path, cwd: Path, **additions: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command without the variables that would lead Python or wiremend to the checkout."""
+    """Run a command without variables that refer to the checkout."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -110,7 +111,7 @@ def test_the_wheel_and_the_command_agree_on_the_version(
 def installed_proxy(
     installed: Path, directory: Path, authority: Authority, script: str, hosts: Mapping[str, int]
 ) -> Proxy:
-    """Return the proxy of an installed wheel; `script` is a file in the directory of the addons, or ""."""
+    """Return the proxy of an installed wheel. `script` is a file in its addons directory, or ""."""
     addons = printed_by(installed / "bin" / "wiremend", "addons", cwd=directory)
     return Proxy(
         directory / "proxy",
@@ -124,7 +125,7 @@ def installed_proxy(
 
 
 @pytest.mark.parametrize("script", ["", "__main__.py"], ids=["directory", "file"])
-def test_an_installed_proxy_mends_a_call(script: str, installed: Path, tmp_path: Path) -> None:
+def test_an_installed_proxy_repairs_a_call(script: str, installed: Path, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "authority")
     with ScriptedProvider(authority.leaf(good.HOSTS[good.ANTHROPIC]), tmp_path) as provider:
         provider.script([faults.reset_before_head(), faults.none(good.ANTHROPIC)])
@@ -167,7 +168,7 @@ def test_an_installed_wheel_runs_a_command_behind_the_proxy(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
         (("--", "no-such-command"), 127, "wiremend run: no-such-command: command not found\n"),
         (("--demo",), 1, "wiremend run: --demo needs a checkout"),
@@ -175,16 +176,16 @@ def test_an_installed_wheel_runs_a_command_behind_the_proxy(
     ],
     ids=["missing command", "demo", "wrong option"],
 )
-def test_what_an_installed_wheel_refuses(
-    arguments: tuple[str, ...], status: int, said: str, installed: Path, tmp_path: Path
+def test_errors_of_an_installed_wheel(
+    arguments: tuple[str, ...], status: int, message: str, installed: Path, tmp_path: Path
 ) -> None:
     done = execute(installed / "bin" / "wiremend", "run", *arguments, cwd=tmp_path)
     assert done.returncode == status
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_help_of_an_installed_wheel_names_nothing_that_only_a_checkout_has(
+def test_the_help_of_an_installed_wheel_does_not_mention_the_checkout(
     installed: Path, tmp_path: Path
 ) -> None:
     printed = printed_by(installed / "bin" / "wiremend", "run", "--help", cwd=tmp_path)
@@ -195,7 +196,7 @@ def test_help_of_an_installed_wheel_names_nothing_that_only_a_checkout_has(
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout, whose .venv scripts/environment made."""
+    """A copy of the checkout with a .venv created by scripts/environment."""
     root = tmp_path_factory.mktemp("copy") / "checkout"
     for name in OF_A_CHECKOUT:
         copy: Callable[..., object] = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

@@ -1,4 +1,4 @@
-"""What mitmproxy loads also loads where the modules of Unix are missing, as on Windows."""
+"""The addons also load where the modules of Unix are missing, as on Windows."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ ADDONS = Path(__file__).resolve().parents[1] / "addons"
 SHELLS = sorted(path.stem for path in ADDONS.glob("*.py"))
 MISSING_ON_WINDOWS = ("fcntl", "termios", "tty", "pty", "pwd", "grp", "resource", "syslog")
 FOR_SCRIPTS = {"wiremend.launch"}
-"""Used by scripts/run alone, which needs a Unix shell itself."""
+"""Used only by scripts/run, which needs a Unix shell."""
 LOAD = """
 import importlib, importlib.util, pkgutil, sys, traceback
 
@@ -25,7 +25,7 @@ sys.meta_path.insert(0, Blocker())
 sys.path.insert(0, addons)
 
 import wiremend
-library = [found.name for found in pkgutil.walk_packages(wiremend.__path__, "wiremend.")]
+library = [module.name for module in pkgutil.walk_packages(wiremend.__path__, "wiremend.")]
 for name in [*shells, *(name for name in library if not name.startswith(tuple(left_out)))]:
     try:
         if name == "__main__":

@@ -1,4 +1,4 @@
-"""`-s addons/` in every spelling, and nothing else."""
+"""The start-up hook: it accepts `-s addons/` in every spelling, and changes no other argument."""
 
 import os
 import re
@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def argv_after(arguments: list[str], program: str = "mitmdump") -> list[str]:
-    """What a program of this name sees in `sys.argv` after the hook ran."""
+    """Return the arguments in `sys.argv` after the hook ran in a program of this name."""
     code = (
         f"import sys; sys.path.insert(0, {str(HOOK)!r}); sys.argv = {[program, *arguments]!r};"
         "import mitmdump_accepts_directories as hook; hook.main(); print(sys.argv[1:])"
@@ -68,7 +68,7 @@ def test_every_program_of_mitmproxys(program: str) -> None:
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("program", ["pytest", "python", "-c", ""])
-def test_other_programs_are_left_alone(program: str) -> None:
+def test_the_arguments_of_other_programs_are_not_changed(program: str) -> None:
     assert argv_after(["-s", "addons"], program) == ["-s", "addons"]
 
 
