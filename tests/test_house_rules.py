@@ -1,4 +1,4 @@
-"""Rules of this repository that no linter checks: imports between layers, and names of files."""
+"""Checks that ruff does not have: import layers, declared dependencies, file names."""
 
 import ast
 import subprocess
@@ -41,15 +41,14 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"catalogue", "config", "launch"}),
     frozenset({"__main__"}),
 )
-"""From the bottom to the top. A part may import the layers below it, and no other part of its own
-layer."""
+"""From bottom to top. A part may import lower layers, but no other part of its own layer."""
 ALL_PARTS = frozenset[str]().union(*LAYERS)
 BESIDE_THE_SHELLS = {"catalogue", "config", "launch"}
-"""They are in one layer with the shells, and may import each other."""
+"""These parts share a layer and may import each other."""
 MAY_IMPORT_MITMPROXY = {"seam", "views"}
-MAY_USE_THE_SYSTEM = {"launch"}
+MAY_IMPORT_IO = {"launch"}
 """It starts and monitors processes, so it needs sockets, signals and threads."""
-SYSTEM_MODULES = {
+IO_MODULES = {
     "mitmproxy",
     "asyncio",
     "logging",
@@ -59,11 +58,11 @@ SYSTEM_MODULES = {
     "threading",
     "time",
 }
-"""Time, randomness and I/O are passed into the core, so that it is deterministic in tests."""
+"""I/O, time and randomness; without them, the core is deterministic in tests."""
 
 
 def imports(source: str) -> Iterator[str]:
-    """Yield the dotted names that a module imports; `from a import b` may mean the module `a.b`."""
+    """Return the dotted names that `source` imports; `from a import b` yields `a.b`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -73,10 +72,7 @@ def imports(source: str) -> Iterator[str]:
 
 
 def part_of(module: str) -> str:
-    """Return the part of the library that a dotted name belongs to.
-
-    For `wiremend.engine.retry` it is `engine`.
-    """
+    """Return the part of the library that contains a module: `wiremend.engine.retry` → `engine`."""
     _, *names = module.split(".")
     if names[:1] == ["protocols"] and names[1:2] and f"protocols/{names[1]}" in ALL_PARTS:
         return f"protocols/{names[1]}"
@@ -93,7 +89,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("source", "imported"),
+    ("source", "expected"),
     [
         ("import time", ["time"]),
         ("import wiremend.rules.rule as f, os", ["wiremend.rules.rule", "os"]),
@@ -104,8 +100,8 @@ def name_of(path: Path) -> str:
         ("from ..engine import plan", ["..engine.plan"]),
     ],
 )
-def test_every_spelling_of_an_import_is_recognised(source: str, imported: list[str]) -> None:
-    assert list(imports(source)) == imported
+def test_every_form_of_an_import_is_found(source: str, expected: list[str]) -> None:
+    assert list(imports(source)) == expected
 
 
 each_module = pytest.mark.parametrize(
@@ -114,7 +110,7 @@ each_module = pytest.mark.parametrize(
 
 
 @each_module
-def test_imports_point_down_only(path: Path) -> None:
+def test_modules_import_only_lower_layers(path: Path) -> None:
     part = part_of(name_of(path))
     for name in imports(path.read_text()):
         assert not name.startswith("."), "a relative import"
@@ -129,41 +125,40 @@ def test_every_module_belongs_to_a_layer() -> None:
     assert parts - {""} <= ALL_PARTS
 
 
-def test_no_folder_contains_more_than_twenty_modules() -> None:
-    counted = Counter(path.parent for path in MODULES if path.name != "__init__.py")
-    assert max(counted.values()) <= 20
+def test_no_folder_has_more_than_twenty_modules() -> None:
+    counts = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    assert max(counts.values()) <= 20
 
 
 @each_module
-def test_the_core_imports_neither_mitmproxy_nor_system_modules(path: Path) -> None:
-    part = part_of(name_of(path))
-    if part in MAY_IMPORT_MITMPROXY:
+def test_the_core_imports_neither_mitmproxy_nor_io(path: Path) -> None:
+    if part_of(name_of(path)) in MAY_IMPORT_MITMPROXY:
         return
     imported = {name.split(".")[0] for name in imports(path.read_text())}
-    refused = {"mitmproxy"} if part in MAY_USE_THE_SYSTEM else SYSTEM_MODULES
-    assert not imported & refused
+    forbidden = {"mitmproxy"} if part_of(name_of(path)) in MAY_IMPORT_IO else IO_MODULES
+    assert not imported & forbidden
 
 
 def dependencies() -> dict[str, Requirement]:
-    """Return the declared dependencies of wiremend, by normalised name."""
+    """Return the dependencies in pyproject.toml by normalised name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     requirements = map(Requirement, project["dependencies"])
     return {canonicalize_name(requirement.name): requirement for requirement in requirements}
 
 
-def test_all_imports_of_library_and_shells_are_declared() -> None:
-    """A transitive dependency may disappear: mitmproxy 12.3 no longer requires zstandard."""
+def test_every_imported_package_is_a_declared_dependency() -> None:
+    """Transitive dependencies can disappear: mitmproxy 12.3 no longer requires zstandard."""
     own = {path.stem for path in SHELLS} | {"wiremend"}
     imported = {
         name.split(".")[0] for path in [*SHELLS, *MODULES] for name in imports(path.read_text())
     }
-    others = imported - own - set(sys.stdlib_module_names)
+    external = imported - own - set(sys.stdlib_module_names)
     distributions = packages_distributions()
-    needed = {canonicalize_name(distributions[name][0]) for name in others}
+    needed = {canonicalize_name(distributions[name][0]) for name in external}
     assert needed == set(dependencies())
 
 
-def test_the_versions_of_mitmproxy_that_install_are_those_that_start() -> None:
+def test_the_allowed_mitmproxy_versions_are_the_tested_ones() -> None:
     allowed = dependencies()["mitmproxy"].specifier
     versions = [f"{major}.{minor}" for major in range(11, 14) for minor in range(12)]
     assert tuple(v for v in versions if allowed.contains(f"{v}.1")) == TESTED_VERSIONS
@@ -196,7 +191,7 @@ def test_no_file_has_a_meaningless_name() -> None:
     assert not [path for path in tracked() if path.stem in meaningless]
 
 
-def test_the_top_level_contains_only_allowed_names() -> None:
+def test_the_top_level_contains_only_the_allowed_names() -> None:
     allowed = {
         "addons",
         "tests",

@@ -56,8 +56,7 @@ def leaf_for(directory: Path, host: str) -> CertStoreEntry:
         context.server.address = (host, 443)
         context.client.sni = None if is_address(host) else host
         hello: Any = SimpleNamespace(sni=context.client.sni)
-        shell = InterceptProviders(Suite(current, Knowledge()))
-        shell.tls_clienthello(
+        InterceptProviders(Suite(current, Knowledge())).tls_clienthello(
             ClientHelloData(context, hello)
         )
         return config.get_cert(context)

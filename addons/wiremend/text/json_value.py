@@ -7,11 +7,13 @@ beyond 64 bits or deep nesting. Clients accept all of these, so they must not en
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
 from wiremend.text.json_edits import Path
+
+type JsonObject = dict[str, Any]
 
 _LARGEST = sys.float_info.max
 _BYTE_ORDER_MARK = "\ufeff"
@@ -54,13 +56,39 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
+def parses(text: Any) -> bool:
+    """Return whether this is a string, or bytes, that contains JSON."""
+    if not isinstance(text, str | bytes):
+        return False
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_number(value: Any) -> bool:
+    """Return whether this is a JSON number, with or without a fraction."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_integer(value: Any) -> TypeGuard[int]:
+    """Return whether this is a JSON number without a fraction, positive or negative; not 1.0."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def is_blank(text: Any) -> bool:
     """Return whether this is a string that is empty or contains only white space."""
     return isinstance(text, str) and not text.strip()
 
 
-def objects(value: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def objects(value: Any, path: Path) -> Iterator[tuple[Path, JsonObject]]:
     """Yield the objects in the list at `path`, each with its path; none if it is not a list."""
     for index, item in enumerate(value if isinstance(value, list) else ()):
         if isinstance(item, dict):
             yield (*path, index), item
+
+
+def dicts_in(value: Any) -> list[JsonObject]:
+    """Return the objects in a list; an empty list if the value is not a list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
