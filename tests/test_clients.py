@@ -57,7 +57,7 @@ def test_an_unknown_client_has_no_traits() -> None:
 
 def test_a_family_that_is_not_in_the_table_is_refused() -> None:
     with pytest.raises(KeyError):
-        traits_of_client("nobody")
+        traits_of_client("unknown")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -15,7 +15,7 @@ Three nouns, each with one home, and three verbs:
 
     repair      a response: make it valid in the client's protocol                      repair/
     adapt       a request: make it acceptable to one target                             adapt/
-    translate   between two protocols; not implemented. A call is only sent to targets of its own
+    translate   between two protocols; not implemented. Calls are sent only to targets of the same
                 protocol.
 
 Packages and modules, from the bottom to the top. A layer imports only layers above it in this list;

@@ -213,7 +213,8 @@ def test_lessons_are_written_as_configuration_and_read_again() -> None:
     assert len(tomllib.loads(text)["lessons"]) == 3
     read = parse_config(text, "x", {}).lessons
     assert [
-        PlacedLesson(one.provider, one.model, Lesson(one.kind, one.value, one.tool)) for one in read
+        PlacedLesson(entry.provider, entry.model, Lesson(entry.kind, entry.value, entry.tool))
+        for entry in read
     ] == LESSONS
     assert as_toml([]) == ""
 

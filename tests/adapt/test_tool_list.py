@@ -399,7 +399,7 @@ DROPPED = [
     pytest.param(GEMINI, '{"tools":[{"functionDeclarations":[{}],"googleSearch":{}}],'
                  '"toolConfig":{"functionCallingConfig":{},"retrievalConfig":{}}}',
                  '{"tools":[{"googleSearch":{}}],"toolConfig":{"retrievalConfig":{}}}',
-                 id="Gemini: what stands beside stays"),
+                 id="Gemini: other members are kept"),
     pytest.param(GEMINI, '{"tools":[{"functionDeclarations":[{}]}]}', '{"tools":[]}',
                  id="Gemini: an empty list is none"),
     pytest.param(GEMINI, '{"tools":[{"functionDeclarations":[{},G]}],"toolConfig":'

@@ -479,7 +479,7 @@ RIGHT_SECRETS = {
     "twice": ('headers = { cookie = "a=${KEY}; b=${KEY}" }', f"a={SECRET}; b={SECRET}"),
     "in a gateway's header": ('headers = { CF-AIG-Authorization = "${KEY}" }', SECRET),
     "less the line break at its end": ('api_key = "${PADDED}"', SECRET),
-    "as it stands": (f'api_key = "{SECRET}"', SECRET),
+    "a literal value": (f'api_key = "{SECRET}"', SECRET),
     "with a dollar": ('api_key = "a$b{c}$KEY"', "a$b{c}$KEY"),
 }
 

@@ -52,15 +52,15 @@ class _InForce:
 class _Watch:
     """The file that discovery returned, and the stamps of all files that it depends on."""
 
-    found: Path | None = None
+    discovered: Path | None = None
     stamps: Mapping[Path, _Stamp] = field(default_factory=dict)
 
     def including(self, *files: Path) -> "_Watch":
         return replace(self, stamps={**self.stamps, **{file: _stamp_of(file) for file in files}})
 
-    def renewed(self, found: Path | None) -> "_Watch":
+    def renewed(self, discovered: Path | None) -> "_Watch":
         """Return the present stamps of the same files, with what discovery returns now."""
-        return _Watch(found).including(*self.stamps, *([found] if found else []))
+        return _Watch(discovered).including(*self.stamps, *([discovered] if discovered else []))
 
 
 class CurrentConfig:
@@ -97,10 +97,10 @@ class CurrentConfig:
         `allow` is the user's consent to the present content of `wiremend.toml` in the directory.
         Raises ConfigError, whose text lists all problems, and NotAllowed if consent is missing.
         """
-        found = find_config(option, directory, self._environ)
+        discovered = find_config(option, directory, self._environ)
         watch = self._watch
         try:
-            self._load(found, _InForce(option, directory), allow=allow)
+            self._load(discovered, _InForce(option, directory), allow=allow)
         except ConfigError:
             self._watch = watch
             raise
@@ -111,10 +111,10 @@ class CurrentConfig:
         A change is read when two consecutive calls observe the same state, since an editor may
         truncate a file before it writes it. Raises ConfigError once for each refused change.
         """
-        found = self._watch.found
+        discovered = self._watch.discovered
         if not self._in_force.option:
-            found = find_config("", self._in_force.directory, self._environ)
-        now = self._watch.renewed(found)
+            discovered = find_config("", self._in_force.directory, self._environ)
+        now = self._watch.renewed(discovered)
         if now == self._watch:
             self._changing = None
             return False
@@ -122,38 +122,38 @@ class CurrentConfig:
             self._changing = now
             return False
         self._changing = None
-        self._watch = _Watch().renewed(found)
+        self._watch = _Watch().renewed(discovered)
         path = self._in_force.path
         if path and not os.path.lexists(path):  # probably not a request for the defaults
             raise ConfigError(path.name, ["the file was deleted"])
-        self._load(found, self._in_force)
+        self._load(discovered, self._in_force)
         return True
 
-    def _load(self, found: Path | None, before: _InForce, *, allow: bool = False) -> None:
+    def _load(self, discovered: Path | None, before: _InForce, *, allow: bool = False) -> None:
         """Apply the file if it is valid, and allowed or adds nothing to the reach of `before`.
 
         The watch is renewed first, so that each change is read once.
         """
-        self._watch = _Watch().renewed(found)
-        if found is None:
+        self._watch = _Watch().renewed(discovered)
+        if discovered is None:
             self._in_force = replace(before, path=None, reach=frozenset())
             self._apply(Config())
             return
-        document = read_document(found)
-        if found == before.path and not document.data.strip():
-            raise ConfigError(found.name, ["the file is empty"])
+        document = read_document(discovered)
+        if discovered == before.path and not document.data.strip():
+            raise ConfigError(discovered.name, ["the file is empty"])
         reached: Reach = frozenset()
-        if before.needs_consent(found):
+        if before.needs_consent(discovered):
             check_document(document, self._codes)
             reached = reach(document.values)
             if not allow:
                 self._check_consent(document, reached, before)
-        keys = [key_file_path(name, found.parent) for name in key_files(document.values)]
+        keys = [key_file_path(name, discovered.parent) for name in key_files(document.values)]
         self._watch = self._watch.including(*keys)
         config = config_of(document, self._environ, self._codes)
         if reached:
             self._record(document, must_succeed=allow)
-        self._in_force = replace(before, path=found, reach=reached)
+        self._in_force = replace(before, path=discovered, reach=reached)
         self._apply(config)
 
     def _check_consent(self, document: Document, reached: Reach, before: _InForce) -> None:

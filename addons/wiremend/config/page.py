@@ -333,7 +333,7 @@ Without a file the defaults are used.
 
 ### Consent
 
-A `{file}` in the working directory may come from somebody else, for example with a cloned
+A `{file}` in the working directory may have another author, for example in a cloned
 repository. If it contains any of these, it is used only after you have allowed its content:
 
 {reached}
