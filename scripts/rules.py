@@ -1,4 +1,4 @@
-"""`scripts/rules`: writes addons/RULES.md, the page of all rules, from the rules and the corpus."""
+"""`scripts/rules`: write addons/RULES.md, the page of all rules, from the rules and the corpus."""
 
 import difflib
 import sys
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def page() -> str:
-    """The page: rules without an example of their own show what a stream of the corpus became."""
+    """Return the page. Rules without an example show a stream of the corpus and its repair."""
     examples = dict(corpus_examples())
     return render_page([_with_example(rule, examples) for rule in catalogue()])
 
@@ -38,7 +38,7 @@ def _with_example(rule: Rule, examples: Mapping[str, tuple[str, str]]) -> Rule:
 
 
 def corpus_examples() -> Iterator[tuple[str, tuple[str, str]]]:
-    """For each code the events that differ in the plainest broken stream that shows it."""
+    """Yield for each code the events that differ in the simplest stream with that finding."""
     streams: list[tuple[int, int, int, str, list[str]]] = []
     for findings in CORPUS.glob("*/broken/*.findings"):
         stream = findings.with_suffix(".sse")
@@ -47,14 +47,14 @@ def corpus_examples() -> Iterator[tuple[str, tuple[str, str]]]:
             size = stream.stat().st_size
             streams.append((len(set(codes)), len(codes), size, findings.as_posix(), codes))
     for rule in catalogue():
-        showing = [one for one in sorted(streams) if rule.code in one[-1]]
+        showing = [stream for stream in sorted(streams) if rule.code in stream[-1]]
         if showing:
-            named = [one for one in showing if _is_named_for(rule, Path(one[3]).stem)]
+            named = [stream for stream in showing if _is_named_for(rule, Path(stream[3]).stem)]
             yield rule.code, _difference(Path((named or showing)[0][3]))
 
 
 def _is_named_for(rule: Rule, stem: str) -> bool:
-    """Whether a stream is there for this rule, and not for another that also applies."""
+    """Return whether a stream's name has a word in common with the rule's name."""
     return bool({word for word in rule.name.split("-") if len(word) > 3} & set(stem.split("-")))
 
 
@@ -67,7 +67,7 @@ def _difference(findings: Path) -> tuple[str, str]:
     for tag, start, end, mended_start, mended_end in matcher.get_opcodes():
         if tag == "equal":
             continue
-        # What is only added, or only dropped, is seen beside an event that stays.
+        # An event that is only added or only dropped is shown beside one that is kept.
         alone = tag != "replace" and not before
         first, next = int(alone and start > 0), int(alone and start == 0)
         before += broken[start - first : end + next]

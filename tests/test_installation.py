@@ -171,7 +171,7 @@ def test_an_installed_wheel_runs_a_command_behind_the_proxy(
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("--", "no-such-command"), 127, "wiremend run: no-such-command: no such command\n"),
+        (("--", "no-such-command"), 127, "wiremend run: no-such-command: command not found\n"),
         (("--demo",), 1, "wiremend run: --demo needs a checkout"),
         (("--prot",), 2, "usage: wiremend run [--port N]"),
     ],

@@ -121,7 +121,7 @@ def test_a_key_file_that_others_can_read_keeps_the_key_in_force(
     origin.script([faults.none(ANTHROPIC)])
     start = len(proxy.lines)
     (proxy.directory / "key").chmod(0o644)
-    proxy.wait_for_line(r"key' is open to others \(mode 0644\); run: chmod 600", start=start)
+    proxy.wait_for_line(r"accessed by others \(mode 0644\); run: chmod 600", start=start)
     proxy.wait_for_line(r"the configuration in force is kept", start=start)
     next_call(proxy)
     assert origin.received[0].header("x-api-key") == OLD_KEY

@@ -1,4 +1,4 @@
-"""Values of the `anthropic-beta` header that a target refuses: found and dropped."""
+"""Removing values of the `anthropic-beta` header that a target refuses."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,7 +29,7 @@ BETA_HEADER = "anthropic-beta"
 def drop_refused_betas(
     document: RequestDocument, traits: TargetTraits, notes: Notes
 ) -> RequestDocument:
-    """The request without the values of the header that this target refuses."""
+    """Return the request without the values of `anthropic-beta` that this target refuses."""
     if not traits.refused_betas:
         return document
     headers = tuple(_accepted(document, traits, notes))

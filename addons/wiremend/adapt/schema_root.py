@@ -1,7 +1,7 @@
-"""The root of a tool's parameter schema: an object with properties, as every target expects.
+"""Repairing the root of a tool's parameter schema: an object with properties for every target.
 
-Only the root is looked at, and only the bytes that are wrong change: numbers, key order and
-space elsewhere stay as they are. What a dialect of JSON Schema cannot say is not settled here.
+Only the root is checked, and only the wrong bytes change; numbers, key order and white space
+elsewhere are kept. Dialects of JSON Schema are handled in `schemas`.
 """
 
 from typing import Any
@@ -112,7 +112,7 @@ _COMPOSITION = frozenset({"anyOf", "oneOf", "allOf", "$ref", "$dynamicRef"})
 def adapt_schema_root(
     edits: Edits, notes: Notes, form: SchemaForm, owner: Path, fields: dict[str, Any], key: str
 ) -> None:
-    """Edit the schema under `key` in the object at `owner`, whose parsed members are `fields`."""
+    """Repair the schema at `key` of the object at `owner`, whose parsed members are `fields`."""
     path = (*owner, key)
     if fields.get(key) is None:
         _adapt_missing(edits, notes, form, owner, fields, key)
@@ -121,7 +121,7 @@ def adapt_schema_root(
     if isinstance(schema, dict):
         _adapt_object(edits, notes, form, path, schema)
     elif isinstance(schema, str) and (unwrapped := _object_in(schema)) is not None:
-        if notes.note(SCHEMA_NOT_AN_OBJECT, BodyPlace(path), "JSON in a string", "taken out of it"):
+        if notes.note(SCHEMA_NOT_AN_OBJECT, BodyPlace(path), "JSON in a string", "now that JSON"):
             edits.replace(path, _adapted_text(form, path, *unwrapped, notes))
     elif notes.note(
         SCHEMA_NOT_AN_OBJECT, BodyPlace(path), f"is {_shown(schema)}", "now no parameters"
@@ -193,7 +193,7 @@ def _adapt_properties(edits: Edits, notes: Notes, path: Path, schema: dict[str, 
 
 
 def _object_in(text: str) -> tuple[bytes, dict[str, Any]] | None:
-    """The JSON object that a string holds, as bytes and parsed; None if it holds none."""
+    """Return the JSON object that a string contains, as bytes and parsed; None if it has none."""
     try:
         encoded = text.strip("\ufeff \t\r\n").encode()
         value = parse(encoded)
@@ -205,11 +205,11 @@ def _object_in(text: str) -> tuple[bytes, dict[str, Any]] | None:
 def _adapted_text(
     form: SchemaForm, path: Path, text: bytes, schema: dict[str, Any], notes: Notes
 ) -> bytes:
-    """The text of a schema that was in a string; its findings are placed at that string."""
-    edits, found = Edits(text), Notes(notes.disabled)
-    _adapt_object(edits, found, form, (), schema)
+    """Return the repaired text of a schema that was in a string; findings refer to that string."""
+    edits, inner = Edits(text), Notes(notes.disabled)
+    _adapt_object(edits, inner, form, (), schema)
     place = BodyPlace(path)
-    notes.findings += (Finding(one.code, place, one.found, one.done) for one in found.findings)
+    notes.findings += (Finding(f.code, place, f.found, f.done) for f in inner.findings)
     return edits.apply()
 
 
@@ -220,6 +220,6 @@ def _is_object_type(form: SchemaForm, declared: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Enough of a value to recognise it in a log line."""
+    """Return a value as text for a log line, at most 60 characters long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,7 +1,7 @@
-"""The tools of a request as one target accepts them: schemas in its dialect, and names.
+"""Adapting the tools of a request to one target: schemas in its dialect, and names.
 
-What every target refuses comes first (`wiremend.adapt.tool_list`). Only the schemas and names that
-the target refuses change; every other byte stays.
+What every target refuses has been repaired before (`wiremend.adapt.tool_list`). Only the schemas
+and names that the target refuses change; all other bytes are kept.
 """
 
 from collections.abc import Mapping
@@ -115,7 +115,7 @@ RULES = tuple(DIALECT_RULES.values())
 def adapt_names_and_schemas(
     document: RequestDocument, traits: TargetTraits, notes: Notes
 ) -> RequestDocument:
-    """The request with tools whose names and schemas this target accepts."""
+    """Return the request with the names and schemas of its tools adapted to this target."""
     request = document.fields
     needs_nothing = traits.dialect == "plain" and not (
         traits.dialect_by_tool or traits.names or traits.unique_names
@@ -152,11 +152,13 @@ def _adapt_schema(
     dialect = DIALECTS[name]
     converted = convert_schema(schema, dialect)
     place = BodyPlace((*tool.owner, key))
-    if converted is not schema and notes.note(rule, place, _found(schema, dialect), "converted"):
+    found = _describe_violations(schema, dialect)
+    if converted is not schema and notes.note(rule, place, found, "converted"):
         edits.replace(place.path, json_value.write(converted))
 
 
-def _found(schema: dict[str, Any], dialect: Dialect) -> str:
-    found = violations(schema, dialect)
-    more = f" and {len(found) - _SHOWN_VIOLATIONS} more" if len(found) > _SHOWN_VIOLATIONS else ""
-    return "; ".join(found[:_SHOWN_VIOLATIONS]) + more
+def _describe_violations(schema: dict[str, Any], dialect: Dialect) -> str:
+    listed = violations(schema, dialect)
+    hidden = len(listed) - _SHOWN_VIOLATIONS
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return "; ".join(listed[:_SHOWN_VIOLATIONS]) + more

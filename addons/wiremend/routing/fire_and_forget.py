@@ -1,4 +1,7 @@
-"""F: endpoints that nobody waits on, whose answer never ends (anomalyco/opencode#16180)."""
+"""Fire-and-forget endpoints: clients do not use their response, and it may never end.
+
+An example is OpenCode's `prompt_async` (anomalyco/opencode#16180). The rules have codes F…
+"""
 
 import re
 from collections.abc import Sequence
@@ -39,7 +42,7 @@ RULES = (ACKNOWLEDGED_BY_STATUS, ACKNOWLEDGED_AFTER_WAIT, LATE_FAILURE)
 
 
 class FireAndForget:
-    """The paths of `[fire_and_forget]`: `*` stands for anything within one path segment."""
+    """The paths of `[fire_and_forget]`. `*` matches any text within one path segment."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._patterns = [
@@ -47,7 +50,7 @@ class FireAndForget:
         ]
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether a request is one; a query does not matter."""
+        """Return whether a request is fire-and-forget. A query in `path` is ignored."""
         endpoint = path.split("?", 1)[0]
         return method.upper() == "POST" and any(
             pattern.fullmatch(endpoint) for pattern in self._patterns

@@ -1,6 +1,6 @@
-"""Which model a request asks for, and asking for another one by editing only those bytes.
+"""Reading the model that a request asks for, and replacing only its bytes.
 
-Three protocols name the model in the body's top-level `model`; Gemini names it in the URL.
+In three protocols the model is the top-level `model` of the body; in Gemini it is in the URL.
 """
 
 from dataclasses import replace
@@ -27,10 +27,10 @@ RULES = (MODEL_ROUTED,)
 
 
 def requested_model(document: RequestDocument) -> str | None:
-    """The model that a request names, or None if it names none that can be read.
+    """Return the model that a request asks for, or None if it contains no readable name.
 
-    A Gemini name comes without `models/`, but with `tunedModels/`. Gemini requests whose URL
-    names no model are read like the others (Code Assist: `/v1internal:generateContent`).
+    A Gemini name is returned without `models/`, but with `tunedModels/`. For Gemini requests whose
+    URL contains no model (Code Assist: `/v1internal:generateContent`) the body is read.
     """
     place = document.protocol.model_in_path
     in_path = place.read(document.path) if place else None
@@ -38,7 +38,7 @@ def requested_model(document: RequestDocument) -> str | None:
 
 
 def rewrite_model(document: RequestDocument, model: str, notes: Notes) -> RequestDocument:
-    """The request, asking for `model`; untouched if it names no model that can be read."""
+    """Return the request with `model` as its model; unchanged if it contains no readable name."""
     done = f"asked for {model!r}"
     place = document.protocol.model_in_path
     asked_in_path = place.read(document.path) if place else None
