@@ -17,6 +17,7 @@ from wiremend.protocols.base.tools import (
     SchemaForm,
 )
 from wiremend.protocols.base.traits import MessageTraits
+from wiremend.protocols.base.usage import UsageFormat
 from wiremend.rules.rule import Notes, Rule
 from wiremend.text import sse
 from wiremend.text.json_edits import Edits
@@ -143,6 +144,8 @@ class Protocol:
     """A fresh repairer for one attempt's event stream."""
     repair_body: Callable[[bytes, StreamContext], RepairedBody]
     """What a buffered 2xx body becomes."""
+    usage_format: UsageFormat
+    """How token counts are written."""
     make_grammar: Callable[[StreamContext], Grammar]
     """A fresh grammar for one event stream."""
     error_body: Callable[[ProviderError], bytes]
