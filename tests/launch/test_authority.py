@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from intercept_providers import InterceptProviders
+from load_configuration import Suite
 from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.certs import CertStore, CertStoreEntry
 from mitmproxy.proxy.context import Context
@@ -22,6 +23,7 @@ from mitmproxy.test import taddons
 from mitmproxy.test.tflow import tclient_conn
 from mitmproxy.tls import ClientHelloData
 from wiremend.config.current import CurrentConfig
+from wiremend.engine.settings import Knowledge
 from wiremend.launch.authority import (
     CERTIFICATE_FILE,
     KEY_FILE,
@@ -54,7 +56,9 @@ def leaf_for(directory: Path, host: str) -> CertStoreEntry:
         context.server.address = (host, 443)
         context.client.sni = None if is_address(host) else host
         hello: Any = SimpleNamespace(sni=context.client.sni)
-        InterceptProviders(current).tls_clienthello(ClientHelloData(context, hello))
+        InterceptProviders(Suite(current, Knowledge())).tls_clienthello(
+            ClientHelloData(context, hello)
+        )
         return config.get_cert(context)
 
 

@@ -79,14 +79,20 @@ def test_a_keepalive_becomes_a_blank_line_or_stays(name: str) -> None:
     assert feed(SERVER_SENT[name], frame, KEEPALIVE[name]) == (frame, [EventKind.IDLE], [])
 
 
-@each_name
-def test_an_error_event_is_an_error_whatever_its_data(name: str) -> None:
+@pytest.mark.parametrize("name", ["anthropic", "chat", "responses"])
+def test_the_text_of_an_error_event_is_its_message(name: str) -> None:
     framing = SERVER_SENT[name]
     repair = framing.repair(framing.context())
     [reported] = repair.feed(b"event: error\ndata: It broke.\n\n")
     assert reported.kind is EventKind.ERROR
     assert reported.error is not None
     assert reported.error.message == "It broke."
+
+
+def test_an_event_line_changes_no_gemini_event() -> None:
+    error_line = b"event: error\ndata: It broke.\n\n"
+    _, kinds, codes = feed(SERVER_SENT["gemini"], error_line)
+    assert (kinds, codes) == ([EventKind.IDLE], ["S410", "S406"])
 
 
 @each_name

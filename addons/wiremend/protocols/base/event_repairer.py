@@ -51,6 +51,8 @@ class EventRepairer(ABC):
     error_type: ClassVar[str]
     """The type of the errors that end a stream whose content is lost."""
     event_name: ClassVar[str] = "an event"
+    has_error_line: ClassVar[bool] = True
+    """Data that is not JSON is an error's message in an `event: error`."""
 
     def __init__(self, context: StreamContext) -> None:
         self._context = context
@@ -205,7 +207,7 @@ class EventRepairer(ABC):
 
     def read_text(self, event: sse.Event, text: bytes) -> EventKind:
         """What data that is not JSON means."""
-        if event.type == "error":
+        if self.has_error_line and event.type == "error":
             message = text.decode("utf-8", "replace").strip()
             return self._report(event, None, "", error_of_text(message))
         if self.is_cut(event, text):

@@ -93,6 +93,7 @@ class GeminiRepairer(EventRepairer):
         empty=(b"",),
     )
     error_type: ClassVar[str] = "UNAVAILABLE"
+    has_error_line: ClassVar[bool] = False  # the SDKs ignore `event:` lines
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
