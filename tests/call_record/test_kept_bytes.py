@@ -84,6 +84,13 @@ def test_copies_of_a_flow_share_kept_bytes() -> None:
     assert copy.copy(TEN_MB) is TEN_MB
 
 
+def test_bytes_from_a_file_are_kept_bytes_again_once_the_flow_is_concealed() -> None:
+    loaded = saved_and_loaded(kept_flow(TEN_MB))
+    assert len(str(loaded.metadata)) > 10_000_000
+    conceal(loaded, {KEY})
+    assert len(str(loaded.metadata)) < 2000
+
+
 def test_no_secret_stays_in_what_is_kept() -> None:
     data = b'{"key":"' + KEY.encode() + b'","more":1}'
     flow = kept_flow(data)

@@ -89,7 +89,8 @@ def _masked_value(value: Any, values: Set[str]) -> Any:
         return masked(value, values)
     if isinstance(value, bytes):
         concealed = masked_in_place(value, values)
-        return value if concealed is value else KeptBytes(concealed)
+        is_kept = concealed is value and isinstance(value, KeptBytes)
+        return value if is_kept else KeptBytes(concealed)  # from a file they are plain bytes
     if isinstance(value, list | tuple):
         return [_masked_value(one, values) for one in value]
     return masked_record(value, values) if isinstance(value, dict) else value
