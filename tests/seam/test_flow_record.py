@@ -162,6 +162,11 @@ def failed_late(book: Playbook) -> None:
     book.server_sends(answer(500, b"{}"))
 
 
+def killed_then_failed(book: Playbook) -> None:
+    book.at_hook["response"] = lambda flow: flow.kill()
+    failed_late(book)
+
+
 def fault(owner: object, name: str) -> Callable[[Playbook], None]:
     def happens(book: Playbook) -> None:
         def broken(*_: Any, **__: Any) -> Any:
@@ -222,6 +227,14 @@ STORIES = {
         failed_late,
         CallState.ACKNOWLEDGED,
         "204; later: status 500",
+        (FAILED,),
+        ("F002", "F003"),
+        acknowledge,
+    ),
+    "killed at its 204, failed later": Story(
+        killed_then_failed,
+        CallState.CANCELLED,
+        "killed",
         (FAILED,),
         ("F002", "F003"),
         acknowledge,
