@@ -1,4 +1,4 @@
-"""What a rule is, what it finds and where, and the notebook that collects its findings."""
+"""The types of a rule, a finding and a place, and the collectors of findings."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 from wiremend.text.json_edits import Path
 
 SHOWN_BYTES = 60
-"""How much of what was found a finding quotes."""
+"""The maximum length of an excerpt in a finding, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Rule:
 
 
 def start_of(raw: bytes) -> str:
-    """The first bytes, as a finding quotes them."""
+    """Return the first bytes as text, for findings."""
     text = raw[:SHOWN_BYTES].decode("utf-8", "replace")
     return text + "…" if len(raw) > SHOWN_BYTES else text
 
@@ -60,7 +60,7 @@ class BodyPlace:
 
 @dataclass(frozen=True, slots=True)
 class AttemptPlace:
-    """One attempt of a call to reach a provider, counted from 1."""
+    """An attempt of a call, counted from 1."""
 
     number: int
 
@@ -98,7 +98,7 @@ class StoredPlace:
 
 
 type Place = EventPlace | BodyPlace | AttemptPlace | HeaderPlace | CallPlace | StoredPlace
-"""Where a rule applied. `str()` of it is what logs and views show."""
+"""Where a rule applied. `str()` returns the text for logs and views."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +115,15 @@ class Finding:
 
 
 class Notes:
-    """Collects findings; a rule that is disabled records none."""
+    """Collects findings, except those of disabled rules."""
 
     def __init__(self, disabled: Set[str] = frozenset()) -> None:
         self.disabled = disabled
-        """Codes of rules that are switched off."""
+        """Codes of disabled rules."""
         self.findings: list[Finding] = []
 
     def is_on(self, rule: Rule) -> bool:
-        """Whether the rule is enabled. Records nothing."""
+        """Return whether the rule is enabled. Records nothing."""
         return rule.code not in self.disabled
 
     def note(self, rule: Rule, place: Place, found: str, done: str) -> bool:
@@ -135,7 +135,7 @@ class Notes:
 
 
 class PlacedNotes:
-    """Notes about one place at a time, such as the current event of a stream."""
+    """Collects findings at one place at a time, such as the current event of a stream."""
 
     def __init__(self, disabled: Set[str] = frozenset(), place: Place = CallPlace.RESPONSE) -> None:
         self._notes = Notes(disabled)
@@ -144,22 +144,23 @@ class PlacedNotes:
 
     @property
     def findings(self) -> list[Finding]:
-        """What was noted since the current place was entered."""
+        """The findings since the current place was entered."""
         return self._notes.findings
 
     def enter(self, place: Place) -> None:
-        """Make `place` the current one, with no findings yet."""
+        """Make `place` the current one and start without findings."""
         self.place = place
         self._notes.findings = []
 
     def is_on(self, rule: Rule) -> bool:
-        """Whether the rule is enabled. Records nothing."""
+        """Return whether the rule is enabled. Records nothing."""
         return self._notes.is_on(rule)
 
     def note(self, rule: Rule, found: str, done: str, *, once: str | None = None) -> bool:
         """Record a finding at the current place if the rule is enabled; return whether it is.
 
-        A fault of every event is recorded only the first time: `once` names what it is a fault of.
+        With `once`, a key, the finding is recorded only the first time for this rule and key. Use
+        it for faults that occur in every event.
         """
         if once is not None and self.is_on(rule):
             if (rule.code, once) in self._once:

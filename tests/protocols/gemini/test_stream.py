@@ -1,4 +1,4 @@
-"""Gemini streams: clean ones pass byte for byte, broken ones come out valid, in any chunking."""
+"""Gemini streams: the corpus in several chunkings, and single cases."""
 
 from pathlib import Path
 
@@ -30,18 +30,18 @@ def context_of(path: Path) -> StreamContext:
 
 def repair_stream(chunks: list[bytes], context: StreamContext) -> list[Repaired]:
     repair = StreamRepair(GeminiRepairer(context))
-    repaired = [one for chunk in chunks for one in repair.feed(chunk)]
+    repaired = [item for chunk in chunks for item in repair.feed(chunk)]
     repaired += repair.end()
     assert not repair.gave_up
     return repaired
 
 
 def text_of(repaired: list[Repaired]) -> bytes:
-    return b"".join(one.data for one in repaired)
+    return b"".join(item.data for item in repaired)
 
 
 def codes_of(repaired: list[Repaired]) -> list[str]:
-    return [finding.code for one in repaired for finding in one.findings]
+    return [finding.code for item in repaired for finding in item.findings]
 
 
 def violations(data: bytes, array: bool = False) -> list[str]:
@@ -60,7 +60,7 @@ def chunkings(data: bytes) -> list[list[bytes]]:
 
 
 @each_clean
-def test_a_clean_stream_passes_byte_for_byte(path: Path) -> None:
+def test_a_clean_stream_is_unchanged(path: Path) -> None:
     data = path.read_bytes()
     assert violations(data, context_of(path).array) == []
     for chunks in chunkings(data):
@@ -73,7 +73,7 @@ def test_a_clean_stream_passes_byte_for_byte(path: Path) -> None:
 
 
 @each_broken
-def test_a_broken_stream_is_mended_as_its_file_says(path: Path) -> None:
+def test_a_broken_stream_becomes_the_mended_one(path: Path) -> None:
     data = path.read_bytes()
     expected = path.with_suffix(f".mended{path.suffix}").read_bytes()
     findings = path.with_suffix(".findings").read_text().split()
@@ -87,11 +87,11 @@ def test_a_broken_stream_is_mended_as_its_file_says(path: Path) -> None:
 
 
 def test_every_rule_has_a_broken_stream() -> None:
-    shown = {code for path in BROKEN for code in path.with_suffix(".findings").read_text().split()}
-    assert codes_between("S401", "S499") <= shown
+    codes = {code for path in BROKEN for code in path.with_suffix(".findings").read_text().split()}
+    assert codes_between("S401", "S499") <= codes
 
 
-def test_every_broken_stream_breaks_something() -> None:
+def test_every_broken_stream_is_changed_or_has_findings() -> None:
     for path in BROKEN:
         findings = path.with_suffix(".findings").read_text()
         repaired = path.with_suffix(f".mended{path.suffix}").read_bytes()
@@ -148,7 +148,7 @@ def test_a_transport_failure_ends_the_stream_in_the_native_error(
         (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', EventKind.ERROR),
     ],
 )
-def test_an_event_means_this_to_the_call(data: bytes, kind: EventKind) -> None:
+def test_the_kind_of_an_event(data: bytes, kind: EventKind) -> None:
     (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
     assert repaired.kind is kind
     assert (repaired.error is not None) == (kind is EventKind.ERROR)
@@ -165,7 +165,7 @@ def test_an_event_means_this_to_the_call(data: bytes, kind: EventKind) -> None:
         (b'data: {"candidates":[{"finishReason":"STOP"},{"index":1}]}\n\n', False),
     ],
 )
-def test_an_answer_is_complete_with_the_last_finish_reason(events: bytes, complete: bool) -> None:
+def test_a_response_is_complete_with_the_last_finish_reason(events: bytes, complete: bool) -> None:
     repair = StreamRepair(GeminiRepairer(StreamContext()))
     repair.feed(events)
     assert repair.complete is complete
@@ -174,28 +174,26 @@ def test_an_answer_is_complete_with_the_last_finish_reason(events: bytes, comple
 @pytest.mark.parametrize(
     ("chunk", "shown"),
     [
-        (b'{ "modelVersion" : "m" , "x": 1.50 }', b'{ "modelVersion" : "asked" , "x": 1.50 }'),
-        (b'{"response":{"modelVersion":"m"}}', b'{"response":{"modelVersion":"asked"}}'),
-        (b'{"modelVersion":"asked","y":[]}', b'{"modelVersion":"asked","y":[]}'),
+        (b'{ "modelVersion" : "m" , "x": 1.50 }', b'{ "modelVersion" : "requested" , "x": 1.50 }'),
+        (b'{"response":{"modelVersion":"m"}}', b'{"response":{"modelVersion":"requested"}}'),
+        (b'{"modelVersion":"requested","y":[]}', b'{"modelVersion":"requested","y":[]}'),
         (b'{"modelVersion":null}', b'{"modelVersion":null}'),
         (b'{"usageMetadata":{"modelVersion":"m"}}', b'{"usageMetadata":{"modelVersion":"m"}}'),
     ],
 )
 @pytest.mark.parametrize("array", [False, True])
-def test_the_model_asked_for_is_the_model_shown_and_no_other_byte_moves(
-    chunk: bytes, shown: bytes, array: bool
-) -> None:
+def test_only_the_model_name_changes(chunk: bytes, shown: bytes, array: bool) -> None:
     def framed(data: bytes) -> bytes:
         both = (b"[" + data + b",\n", LAST, b"]") if array else (b"data: " + data + b"\n\n",)
         return b"".join(both) + (b"" if array else b"data: " + LAST + b"\n\n")
 
-    repaired = repair_stream([framed(chunk)], StreamContext(shown_model="asked", array=array))
+    repaired = repair_stream([framed(chunk)], StreamContext(shown_model="requested", array=array))
     assert text_of(repaired) == framed(shown)
     assert codes_of(repaired) == []
 
 
 @each_broken
-def test_a_rule_that_is_switched_off_finds_nothing(path: Path) -> None:
+def test_a_disabled_rule_finds_nothing(path: Path) -> None:
     disabled = codes_between("S401", "S499")
     context = StreamContext(disabled=disabled, array=path.suffix == ".json")
     repaired = repair_stream([path.read_bytes()], context)
@@ -218,13 +216,13 @@ def test_a_rule_that_is_switched_off_finds_nothing(path: Path) -> None:
         b"data: {\n\n",
     ],
 )
-def test_with_its_rule_off_an_event_passes_as_it_came(data: bytes) -> None:
+def test_an_event_is_unchanged_if_its_rule_is_disabled(data: bytes) -> None:
     disabled = codes_between("S401", "S499")
     repair = StreamRepair(GeminiRepairer(StreamContext(disabled=disabled)))
     assert text_of(repair.feed(data)) == data
 
 
-def test_errors_are_found_with_every_rule_off() -> None:
+def test_errors_are_reported_if_all_rules_are_disabled() -> None:
     disabled = codes_between("S401", "S499")
     cut = repair_stream([b"data: " + CONTENT + b"\n\n"], StreamContext(disabled=disabled))
     reported = repair_stream(
@@ -237,7 +235,7 @@ def test_errors_are_found_with_every_rule_off() -> None:
     ("tool_names", "name"),
     [(("read",), b'"read"'), (("read", "write"), None), ((), None)],
 )
-def test_a_call_without_name_means_the_only_tool_or_none(
+def test_a_call_without_a_name_gets_the_only_offered_one_or_is_an_error(
     tool_names: tuple[str, ...], name: bytes | None
 ) -> None:
     call = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":%s}}]}}]}'
@@ -289,11 +287,11 @@ def test_an_error_in_another_shape_becomes_the_native_one(
     assert violations(repaired.data) == []
 
 
-def test_after_an_error_blank_lines_and_comments_go_without_a_word() -> None:
+def test_after_an_error_blank_lines_and_comments_are_dropped_without_findings() -> None:
     repair = StreamRepair(GeminiRepairer(StreamContext()))
     repair.feed(b'data: {"error":{"code":503,"message":"m"}}\n\n')
     after = repair.feed(b"\n: bye\n\ndata: {}\n\n")
-    assert [(one.data, one.kind) for one in after] == [(b"", EventKind.IDLE)] * 3
+    assert [(item.data, item.kind) for item in after] == [(b"", EventKind.IDLE)] * 3
     assert codes_of(after) == ["S409"]
 
 

@@ -1,4 +1,4 @@
-"""Anthropic Messages: `POST /v1/messages`."""
+"""The Anthropic Messages protocol, `POST /v1/messages`, as one value."""
 
 from wiremend.protocols.anthropic import errors, request
 from wiremend.protocols.anthropic.body import repair_body

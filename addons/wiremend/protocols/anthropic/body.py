@@ -1,10 +1,10 @@
-"""Repairs a whole Anthropic message: the answer to a call that does not stream."""
+"""The repair of a whole Anthropic message, the response to a call that does not stream."""
 
 from typing import Any
 
 from wiremend.protocols.anthropic.grammar import WHOLE_REASONS, stop_reason_of
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.provider_error import ProviderError, read_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.rules.rule import BodyPlace, Rule
@@ -62,7 +62,7 @@ BODY_TOOL_INPUT_BROKEN = Rule(
 
 
 def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
-    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    """Repair a 2xx body; `error` is set if the body reports one or cannot be used."""
     return repair_json_body(_GRAMMAR, body, context)
 
 
@@ -72,7 +72,7 @@ def _error_in(value: Any) -> ProviderError | None:
 
 
 def _repair(message: Any, _: StreamContext, draft: Draft) -> Any:
-    """Repair a message in place; None for a body that is none."""
+    """Repair a message in place and return it; None for any other body."""
     if not isinstance(message, dict) or message.get("type") != "message":
         return None
     content = message.get("content")
@@ -93,7 +93,7 @@ def _repair(message: Any, _: StreamContext, draft: Draft) -> Any:
             block["input"][-60:],
             "an error",
         ):
-            raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+            raise ContentLost(CUT_ARGUMENTS)
     return message
 
 
@@ -129,14 +129,14 @@ def _repair_stop_reason(message: JsonObject, content: list[Any], draft: Draft) -
 
 
 def _is_cut(block: JsonObject, reason: Any) -> bool:
-    """Whether a tool's input is still text, although the message claims to be whole."""
+    """Return whether a tool's input is incomplete although the stop reason requires it."""
     if not isinstance(reason, str) or reason not in WHOLE_REASONS:
         return False
     return block.get("type") == "tool_use" and isinstance(block.get("input"), str)
 
 
 def _as_object(value: Any) -> Any:
-    """A tool's input as an object; the same value where it is one or cannot become one."""
+    """Return a tool's input as an object; the same value if that is impossible."""
     if value is None:
         return {}
     if isinstance(value, str):

@@ -1,7 +1,7 @@
-"""Repairs an Anthropic Messages event stream: the message's own events.
+"""The repair of an Anthropic Messages event stream: the events of the message.
 
-The events of content blocks are handled in `blocks` and `deltas`. Everything else passes as it
-came.
+The events of content blocks are repaired in `blocks` and `deltas`. Unknown events are forwarded
+unchanged.
 """
 
 from collections.abc import Callable, Mapping
@@ -143,7 +143,7 @@ _KINDS: Mapping[str, EventKind] = {
 
 
 class AnthropicRepairer(EventRepairer):
-    """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
+    """Repairs the stream of one attempt; see `wiremend.protocols.base.event_repairer`."""
 
     frames = FrameRules(
         after_the_end=AFTER_THE_END,
@@ -165,7 +165,7 @@ class AnthropicRepairer(EventRepairer):
         self._began = False
         self._has_stop_reason = False
         self._without_reason: tuple[sse.Event, JsonObject] | None = None
-        """A `message_delta` without a stop reason, until the next event shows whether it ends."""
+        """A `message_delta` without a stop reason, withheld until another one or the end."""
         self._handlers: Mapping[str, Callable[[sse.Event, JsonObject, bool], None]] = {
             "message_start": self._message_start,
             "content_block_start": self._block_start,
@@ -180,12 +180,12 @@ class AnthropicRepairer(EventRepairer):
 
     @property
     def complete(self) -> bool:
-        """The stop reason came."""
+        """Whether the stop reason has arrived."""
         return self._has_stop_reason
 
     @property
     def message_at_end(self) -> str:
-        """The message contains words that clients retry; see `ClientTraits.retried_words`."""
+        """A message with words on which clients retry; see `ClientTraits.retried_words`."""
         missing = "its stop reason" if self._began else "its first event"
         return f"Connection lost: the stream ended before {missing}."
 
@@ -198,11 +198,11 @@ class AnthropicRepairer(EventRepairer):
         return self._has_stop_reason
 
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
-        """The error in an `error` event, or in data of no other type that the protocol has."""
+        """Return the error in an `error` event, or in data without a type of the protocol."""
         return read_error(value) if kind == "error" or kind not in STREAM_EVENTS else None
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
-        """Keep an event that official SDKs read as an error."""
+        """Write the error; an event that the official SDKs read as an error keeps its bytes."""
         inner = value.get("error") if isinstance(value, dict) else None
         is_native = (
             event.type == "error"
@@ -216,28 +216,25 @@ class AnthropicRepairer(EventRepairer):
             super().report_error(event, value, kind, error)
 
     def error_event(self, error: ProviderError) -> bytes:
-        """The `error` event; its message is never empty."""
-        if not error.message.strip():
-            message = f"The provider reported {error_type(error)} without a message."
-            error = error.with_message(message)
-        return error_event(error)
+        """Return the `error` event; its message is never empty."""
+        return error_event(error.with_default_message(error_type(error)))
 
-    def names_an_event(self, line: str) -> bool:
-        """Whether an `event:` line can stand for a missing type."""
+    def is_event_type(self, line: str) -> bool:
+        """Return whether an `event:` line may replace a missing type."""
         return line in STREAM_EVENTS
 
     def model_path(self, value: Any) -> Path | None:
-        """Only `message_start` contains the model's name."""
+        """Return the path of the model name in `message_start`, the only event that has one."""
         return ("message", "model") if value["type"] == "message_start" else None
 
     def put(self, raw: bytes) -> None:
-        """Write these bytes, or hold them with the blocks."""
+        """Write these bytes, or withhold them with the blocks."""
         self._blocks.put(raw)
 
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
-        """Write what an event of the protocol becomes; drop one without a type."""
+        """Repair and write an event; drop one without a type."""
         if not kind:
-            return self.foreign(event)
+            return self.drop_foreign(event)
         handler = self._handlers.get(kind, self._send)
         handler(event, value, self._draft.changed)
         return _KINDS.get(kind, EventKind.CONTENT)
@@ -267,12 +264,12 @@ class AnthropicRepairer(EventRepairer):
     # Content blocks
 
     def _block_start(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        if not self._blocks.take_late(self._has_stop_reason):
+        if not self._blocks.drop_late(self._has_stop_reason):
             self._ensure_began()
             self._blocks.start(event, data, changed=changed)
 
     def _block_delta(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        if self._blocks.take_late(self._has_stop_reason):
+        if self._blocks.drop_late(self._has_stop_reason):
             return
         delta = data.get("delta")
         if not isinstance(delta, dict) or not isinstance(delta.get("type"), str):
@@ -284,7 +281,7 @@ class AnthropicRepairer(EventRepairer):
             self._send(event, data, changed)
 
     def _block_stop(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        if not self._blocks.take_late(self._has_stop_reason):
+        if not self._blocks.drop_late(self._has_stop_reason):
             self._blocks.stop(event, data, changed=changed)
 
     # The message's end
@@ -301,9 +298,9 @@ class AnthropicRepairer(EventRepairer):
             if reason in ERROR_REASONS:
                 message = f"The provider gave up: stop reason {reason!r}."
                 raise ContentLost(message, ERROR_REASONS[reason])
-            own = stop_reason_of(reason)
-            if own != reason and self._draft.note(STOP_REASON_FOREIGN, repr(reason), repr(own)):
-                reason = delta["stop_reason"] = own
+            name = stop_reason_of(reason)
+            if name != reason and self._draft.note(STOP_REASON_FOREIGN, repr(reason), repr(name)):
+                reason = delta["stop_reason"] = name
                 changed = True
         self._blocks.close_all(reason)
         if not isinstance(reason, str) or not reason:
@@ -331,7 +328,7 @@ class AnthropicRepairer(EventRepairer):
         self._send(event, data, changed)
 
     def _finish_with(self, reason: str) -> None:
-        """Show the `message_delta` that came without a stop reason, or a new one."""
+        """Write the withheld `message_delta`, or a new one, with this stop reason."""
         event, data = self._without_reason or (None, {"type": "message_delta"})
         delta = data.get("delta")
         data["delta"] = {
@@ -342,7 +339,7 @@ class AnthropicRepairer(EventRepairer):
         self._finish(event, data, True)
 
     def _finish(self, event: sse.Event | None, data: JsonObject, changed: bool) -> None:
-        """Show the one `message_delta`, its reason and usage put right."""
+        """Write the only `message_delta`, with its stop reason and usage corrected."""
         self._has_stop_reason = True
         delta = data["delta"]
         reason = delta["stop_reason"]

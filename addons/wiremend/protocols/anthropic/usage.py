@@ -1,4 +1,4 @@
-"""The fields and token counts that an Anthropic message has at its start and at its end."""
+"""The required fields and token counts at the start and at the end of an Anthropic message."""
 
 import re
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ EMPTY_MESSAGE: Mapping[str, Any] = {
 
 
 def fill_start(message: JsonObject, model: str, draft: Draft) -> bool:
-    """Fill in what a message lacks at its start; return whether anything changed."""
+    """Fill in the missing fields of a starting message; return whether anything changed."""
     missing = {key: value for key, value in EMPTY_MESSAGE.items() if not _has(message, key)}
     if "usage" in missing:
         missing["usage"] = _with_counts(message.get("usage"), START_COUNTS)
@@ -62,7 +62,7 @@ def fill_start(message: JsonObject, model: str, draft: Draft) -> bool:
 def fill_final_usage(data: JsonObject, before: Any, draft: Draft) -> bool:
     """Fill in the usage of a `message_delta`; return whether anything changed.
 
-    `before` is the usage of an earlier one, for a `message_delta` that has none.
+    `before` is the usage of an earlier `message_delta`, used if this one has none.
     """
     raw = data.get("usage")
     usage = _with_counts(raw if isinstance(raw, dict) else before, DELTA_COUNTS)
@@ -73,7 +73,7 @@ def fill_final_usage(data: JsonObject, before: Any, draft: Draft) -> bool:
 
 
 def _with_counts(usage: Any, counts: tuple[str, ...]) -> JsonObject:
-    """The usage with each of these counts a number; the very same object if they are."""
+    """Return the usage with these counts as numbers; the same object if they are numbers."""
     existing = usage if isinstance(usage, dict) else {}
     missing = {
         key: _number(existing.get(key)) for key in counts if not is_number(existing.get(key))

@@ -1,7 +1,7 @@
-"""What targets require of a request's messages: the shared rules, and the runner of the passes.
+"""The shared rules on the messages of requests, and the runner of the passes.
 
-Each rule is on only for targets that need it. A rule of one protocol is in that protocol's
-`history`, a rule on parameters in `wiremend.protocols.base.parameters`.
+Each rule is enabled only for targets that need it. Rules of one protocol are in that protocol's
+`history`, rules on parameters in `wiremend.protocols.base.parameters`.
 """
 
 from wiremend.protocols.base.document import RequestDocument
@@ -112,9 +112,9 @@ EMPTY_MESSAGE = Rule(
 
 
 def adapt_history(document: RequestDocument, traits: TargetTraits, notes: Notes) -> RequestDocument:
-    """The request with messages and parameters as a target with these traits requires them.
+    """Return the request with messages and parameters adapted to a target with these traits.
 
-    The protocol's passes run in their order, each on what the one before it left.
+    The protocol's passes run in their order, each on the output of the one before it.
     """
     on = traits.messages.rules - notes.disabled
     for rule, adapt in document.protocol.history_passes:

@@ -1,4 +1,4 @@
-"""Passes over what protocols share in requests: sampling, limits, cache marks, call ids."""
+"""The shared rules and passes on parameters: sampling, limits, `cache_control`, call ids."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -90,13 +90,16 @@ TOKEN_LIMIT = Rule(
 )
 
 _SMALLEST_BUDGET = 1024
-"""Anthropic's least `budget_tokens`, which must stay below `max_tokens`."""
+"""Anthropic's minimum of `budget_tokens`, which must stay below `max_tokens`.
+
+https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking
+"""
 
 
 def drop_sampling_pair(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Remove `top_p` beside a temperature."""
+    """Remove `top_p` if there is a temperature too."""
     if request.get("temperature") is None or request.get("top_p") is None:
         return
     if notes.note(SAMPLING_PAIR, BodyPlace(("top_p",)), "beside temperature", "removed"):
@@ -129,7 +132,7 @@ def rename_token_limit(
 
 
 def lower_token_limit(limits: tuple[Path, ...]) -> HistoryPass:
-    """Cap the output limit, which may be at these paths, at the provider's maximum."""
+    """Create a pass that caps the output limits at these paths at the provider's maximum."""
 
     def lower(request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes) -> None:
         if traits.max_output_tokens is not None:
@@ -143,20 +146,20 @@ def _lower_limits(
     edits: Edits,
     notes: Notes,
     limits: tuple[Path, ...],
-    most: int,
+    maximum: int,
 ) -> None:
     for path in limits:
-        asked = value_at(request, path)
-        if not isinstance(asked, int) or isinstance(asked, bool) or asked <= most:
+        limit = value_at(request, path)
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit <= maximum:
             continue
         budget = value_at(request, ("thinking", "budget_tokens"))
-        too_much_thinking = isinstance(budget, int) and budget >= most
-        if too_much_thinking and most <= _SMALLEST_BUDGET:
+        too_much_thinking = isinstance(budget, int) and budget >= maximum
+        if too_much_thinking and maximum <= _SMALLEST_BUDGET:
             continue
-        if notes.note(TOKEN_LIMIT, BodyPlace(path), f"{asked} tokens", f"{most} tokens"):
-            edits.replace(path, b"%d" % most)
+        if notes.note(TOKEN_LIMIT, BodyPlace(path), f"{limit} tokens", f"{maximum} tokens"):
+            edits.replace(path, b"%d" % maximum)
             if too_much_thinking:
-                edits.replace(("thinking", "budget_tokens"), b"%d" % (most - 1))
+                edits.replace(("thinking", "budget_tokens"), b"%d" % (maximum - 1))
 
 
 def strip_cache_control(
@@ -171,7 +174,10 @@ def strip_cache_control(
 
 
 def adapt_call_ids(call_ids: Callable[[dict[str, Any]], Iterable[tuple[Path, Any]]]) -> HistoryPass:
-    """Replace the ids of calls and results, found by `call_ids`, that the target refuses."""
+    """Create a pass that replaces the ids of calls and results that the target refuses.
+
+    `call_ids` returns the path and value of each id in a parsed request.
+    """
 
     def adapt(request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes) -> None:
         for path, call_id in call_ids(request):
@@ -185,7 +191,7 @@ def adapt_call_ids(call_ids: Callable[[dict[str, Any]], Iterable[tuple[Path, Any
 
 
 def _cacheable(request: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every object that may have a `cache_control`, except in schemas and arguments of tools."""
+    """Yield the objects that may have `cache_control`; not schemas and arguments of tools."""
     yield (), request
     yield from objects(request.get("system"), ("system",))
     for path, tool in objects(request.get("tools"), ("tools",)):

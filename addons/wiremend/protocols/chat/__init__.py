@@ -1,4 +1,4 @@
-"""OpenAI Chat Completions: `POST /v1/chat/completions`."""
+"""The OpenAI Chat Completions protocol, `POST /v1/chat/completions`, as one value."""
 
 from wiremend.protocols.base import openai_errors, openai_requests
 from wiremend.protocols.base.names import WireProtocol

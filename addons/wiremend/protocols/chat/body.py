@@ -1,10 +1,10 @@
-"""Repairs a whole chat completion: the answer to a call that does not stream."""
+"""The repair of a whole chat completion, the response to a call that does not stream."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.chat.errors import error_in
@@ -64,12 +64,12 @@ BODY_ARGUMENTS_BROKEN = Rule(
 
 
 def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
-    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    """Repair a 2xx body; `error` is set if the body reports one or cannot be used."""
     return repair_json_body(_GRAMMAR, body, context)
 
 
 def _repair(completion: Any, _: StreamContext, draft: Draft) -> Any:
-    """Repair a completion in place; None for a body that is none."""
+    """Repair a completion in place and return it; None for any other body."""
     if not isinstance(completion, dict):
         return None
     if _is_empty(completion):
@@ -79,7 +79,7 @@ def _repair(completion: Any, _: StreamContext, draft: Draft) -> Any:
         _repair_choice(choice, path, str(completion.get("id")), draft)
         for broken in _broken_arguments(choice):
             if draft.note_at(BODY_ARGUMENTS_BROKEN, BodyPlace(path), broken[-60:], "an error"):
-                raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+                raise ContentLost(CUT_ARGUMENTS)
     return completion
 
 
@@ -92,7 +92,7 @@ _GRAMMAR = BodyGrammar(
 
 
 def _is_empty(completion: JsonObject) -> bool:
-    """Whether there are no choices, and no usage that would prove an answer."""
+    """Return whether there are neither choices nor usage that proves an answer."""
     if "choices" not in completion or completion["choices"]:
         return False
     usage = completion.get("usage")
@@ -117,7 +117,7 @@ def _repair_choice(choice: JsonObject, path: Path, answer_id: str, draft: Draft)
 
 
 def _repair_call(call: JsonObject, path: Path, answer_id: str, draft: Draft) -> None:
-    """Fill in a call; the last step of its path is its number."""
+    """Fill in the missing fields of a call; the last step of its path is its index."""
     missing: JsonObject = {}
     if not call.get("id"):
         missing["id"] = generated_id("call", answer_id, int(path[-1]))
@@ -140,7 +140,7 @@ def _repair_call(call: JsonObject, path: Path, answer_id: str, draft: Draft) -> 
 
 
 def _broken_arguments(choice: JsonObject) -> Iterator[str]:
-    """Arguments that are not JSON although the choice claims to be whole."""
+    """Yield the arguments that are not JSON although the finish reason requires it."""
     reason, message = choice.get("finish_reason"), choice.get("message")
     if not isinstance(reason, str) or reason not in WHOLE_REASONS or not isinstance(message, dict):
         return

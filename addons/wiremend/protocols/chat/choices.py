@@ -68,7 +68,7 @@ FINISH_REASON_FOREIGN = Rule(
 
 
 class Choice:
-    """Feed it each part of one choice; it is repaired in place."""
+    """Repairs the parts of one choice in place."""
 
     def __init__(
         self, number: int, draft: Draft, chunks: Chunks, tool_names: tuple[str, ...]
@@ -83,20 +83,20 @@ class Choice:
 
     @property
     def is_complete(self) -> bool:
-        """It has its finish reason, and no call that came after it is cut."""
+        """Whether it has its finish reason, and the calls after it are complete."""
         if self.finish_reason not in WHOLE_REASONS:
             return bool(self.finish_reason)
         return self._calls.are_whole
 
     @property
     def has_output(self) -> bool:
-        """Content came, or a call of a kind that passes unchanged."""
+        """Whether it has content, or a call of a kind that is forwarded unchanged."""
         return self.has_content or self._calls.has_others
 
     def feed(self, data: JsonObject, before: list[bytes]) -> EventKind:
-        """Repair what a chunk contains of this choice, and return what it means.
+        """Repair the part of this choice in a chunk; return its kind.
 
-        Chunks that must come first are added to `before`. Raises ContentLost.
+        Chunks to send before this one are appended to `before`. Raises ContentLost.
         """
         delta = self._delta_of(data)
         self._write_role(delta)
@@ -116,18 +116,18 @@ class Choice:
         return kind
 
     def finish_at_done(self) -> list[bytes]:
-        """At `[DONE]`: the chunks that a choice lacks which has a finish reason, or content.
+        """Return the chunks that complete the choice at `[DONE]`. Raises ContentLost.
 
-        Raises ContentLost.
+        The choice must have a finish reason or content.
         """
         if self.finish_reason is None:
             return self._add_reason()
         if self.finish_reason in WHOLE_REASONS:
-            return [*self._settled(), *self.correct_reason()]
+            return [*self._settle_calls(), *self.correct_reason()]
         return []
 
     def correct_reason(self) -> list[bytes]:
-        """A chunk with the finish reason that calls after `stop` need; none if that is right."""
+        """Return a chunk with the finish reason for calls after `stop`; none if there are none."""
         if not self._has_late_calls or not self._draft.note(
             FINISH_REASON_CONTRADICTS, "'stop', then a call", "'tool_calls'"
         ):
@@ -137,7 +137,7 @@ class Choice:
 
     @property
     def _has_late_calls(self) -> bool:
-        """Calls came after a finish reason that did not account for them."""
+        """Whether calls arrived after the finish reason `stop`."""
         return self.finish_reason == "stop" and self._calls.shown > self._calls_at_finish
 
     # The delta
@@ -176,7 +176,7 @@ class Choice:
     # The finish reason
 
     def _finish(self, data: JsonObject, before: list[bytes]) -> bool:
-        """Put a finish reason right; False when the chunk does not finish its choice."""
+        """Correct a finish reason; return False if the chunk does not finish its choice."""
         reason = data["finish_reason"]
         if not isinstance(reason, str) or not reason:
             if self._draft.change(FINISH_REASON_EMPTY, repr(reason), "null"):
@@ -186,13 +186,13 @@ class Choice:
             if self._draft.change(FINISH_REASON_REPEATED, repr(reason), "null"):
                 data["finish_reason"] = None
             return True
-        own = finish_reason_of(reason)
-        if own != reason and self._draft.change(FINISH_REASON_FOREIGN, repr(reason), repr(own)):
-            reason = data["finish_reason"] = own
+        name = finish_reason_of(reason)
+        if name != reason and self._draft.change(FINISH_REASON_FOREIGN, repr(reason), repr(name)):
+            reason = data["finish_reason"] = name
         self.finish_reason = reason
         self._calls_at_finish = self._calls.shown
         if reason in WHOLE_REASONS:
-            self._settle(data, before)
+            self._settle_at_finish(data, before)
         replacement = None
         if reason == "stop" and self._calls:
             replacement = "tool_calls"
@@ -204,25 +204,26 @@ class Choice:
             self.finish_reason = data["finish_reason"] = replacement
         return True
 
-    def _settle(self, data: JsonObject, before: list[bytes]) -> None:
-        """Give the calls what they lack, in the finishing chunk itself or in chunks before it."""
+    def _settle_at_finish(self, data: JsonObject, before: list[bytes]) -> None:
+        """Complete the calls, in the finishing chunk itself or in chunks before it."""
         fragments = data["delta"].get("tool_calls") if isinstance(data.get("delta"), dict) else None
         if isinstance(fragments, list):
             self._draft.changed |= self._calls.fill_empty(fragments)
-        lacking = self._settled()
-        if lacking and fragments:  # their numbers come before those of the calls that waited
+        added = self._settle_calls()
+        if added and fragments:  # their indices precede those of the waiting calls
             before.append(self._chunks.write(self._number, data["delta"]))
             data["delta"] = {}
             self._draft.changed = True
-        before += lacking
+        before += added
 
-    def _settled(self) -> list[bytes]:
-        lacking = self._calls.settle(self._chunks.answer)
-        return [self._chunks.write(self._number, {"tool_calls": [call]}) for call in lacking]
+    def _settle_calls(self) -> list[bytes]:
+        """Return chunks with the missing fragments of the calls."""
+        missing = self._calls.settle(self._chunks.answer)
+        return [self._chunks.write(self._number, {"tool_calls": [call]}) for call in missing]
 
     def _add_reason(self) -> list[bytes]:
         reason = "tool_calls" if self._calls or self._calls.has_others else "stop"
         if not self._draft.note(FINISH_REASON_MISSING, "[DONE] without one", repr(reason)):
             return []
         self.finish_reason = reason
-        return [*self._settled(), self._chunks.write(self._number, {}, reason)]
+        return [*self._settle_calls(), self._chunks.write(self._number, {}, reason)]

@@ -1,12 +1,13 @@
 """The tool calls of one choice of a Chat Completions stream, fragment by fragment.
 
-In a good stream the index alone determines which call a fragment belongs to. Here the id, the
-name, and whether the arguments so far are complete JSON count as well.
+Theory of operation. In a valid stream the index of a fragment determines its call. In broken
+streams the call is determined by the index, the id, the name, and whether the arguments so far
+are complete JSON.
 """
 
 from typing import Any
 
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.chat.tool_call import ToolCall
 from wiremend.rules.rule import Rule
@@ -90,11 +91,11 @@ CALL_REPEATED = Rule(
 
 
 class ToolCalls:
-    """Feed it the `tool_calls` of each delta; it returns what they become."""
+    """Repairs the `tool_calls` of each delta."""
 
     def __init__(self, draft: Draft, tool_names: tuple[str, ...]) -> None:
         self.has_others = False
-        """Custom tools or the legacy `function_call` came; they are forwarded unchanged."""
+        """Whether there were calls of custom tools or `function_call`, which are not changed."""
         self._draft = draft
         self._tool_names = tool_names
         self._calls: list[ToolCall] = []
@@ -102,23 +103,23 @@ class ToolCalls:
         self._shown = 0
         self._has_custom = False
         self._custom: dict[Any, tuple[str, int]] = {}
-        """Id and number of the custom tool's call that is open under an index."""
+        """Id and number of the open call of a custom tool, by the provider's index."""
 
     def __bool__(self) -> bool:
         return bool(self._calls) or self._has_custom
 
     @property
     def shown(self) -> int:
-        """How many calls were opened so far."""
+        """The number of calls that were shown."""
         return self._shown
 
     @property
     def are_whole(self) -> bool:
-        """Every call was shown, with complete arguments."""
+        """Whether every call was shown, with complete arguments."""
         return all(call.is_shown and call.is_whole for call in self._calls)
 
     def repair(self, fragments: list[Any], stream_id: str) -> tuple[list[JsonObject], bool]:
-        """What is shown of these fragments, and whether that differs from what came."""
+        """Repair fragments; return those to show, and whether they differ from the input."""
         shown: list[JsonObject] = []
         changed = False
         for fragment in fragments:
@@ -132,14 +133,14 @@ class ToolCalls:
                 changed |= self._number_custom(fragment)
                 shown.append(fragment)
                 continue
-            became, differs = self._repair_one(fragment, stream_id)
+            repaired, differs = self._repair_one(fragment, stream_id)
             changed |= differs
-            if became is not None:
-                shown.append(became)
+            if repaired is not None:
+                shown.append(repaired)
         return shown, changed
 
     def fill_empty(self, fragments: list[Any]) -> bool:
-        """Give `{}` to calls without arguments whose fragment stands in the finishing chunk."""
+        """Set empty arguments to `{}` in the fragments of the finishing chunk."""
         filled = False
         for fragment in fragments:
             number = fragment.get("index") if isinstance(fragment, dict) else None
@@ -156,11 +157,11 @@ class ToolCalls:
         return filled
 
     def settle(self, stream_id: str) -> list[JsonObject]:
-        """Before a choice finishes well: the fragments that its calls lack. Raises ContentLost."""
+        """Return the missing fragments of the calls of a finishing choice. Raises ContentLost."""
         added: list[JsonObject] = []
         for call in self._calls:
             if not call.is_shown:
-                added.append(self._name_at_last(call, stream_id))
+                added.append(self._open_nameless(call, stream_id))
             if not call.arguments.strip():
                 if self._draft.note(ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
                     call.add("{}")
@@ -168,7 +169,7 @@ class ToolCalls:
             elif not call.is_whole and self._draft.note(
                 ARGUMENTS_BROKEN, call.arguments[:60], "ended in an error"
             ):
-                raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+                raise ContentLost(CUT_ARGUMENTS)
         return added
 
     # One fragment
@@ -184,9 +185,9 @@ class ToolCalls:
             del fragment["id"]
             changed = True
         identity = _text(fragment.get("id"))
-        call = self._call_of(fragment, identity, _text(function.get("name")), arguments)
+        call = self._find_or_start(fragment, identity, _text(function.get("name")), arguments)
         if call is None:
-            if self._calls:  # so that it may become whole
+            if self._calls:  # its arguments may be completed by this fragment
                 self._calls[-1].add(arguments)
             return fragment, changed
         if call.is_shown:
@@ -220,14 +221,14 @@ class ToolCalls:
         function["arguments"] = arguments
         return True
 
-    def _call_of(
+    def _find_or_start(
         self, fragment: JsonObject, identity: str, name: str, arguments: str
     ) -> ToolCall | None:
-        """The call that a fragment belongs to: an open one, or a new one; None if unknown."""
+        """Return the call of a fragment, an open one or a new one; None if unknown."""
         source = _source(fragment.get("index"))
-        existing = self._candidate(source, identity)
+        existing = self._find(source, identity)
         if existing is None and not identity and not name:
-            return self._last_for_orphan(source)
+            return self._assign_orphan(source)
         if existing is not None and not existing.ends_before(identity, name, arguments):
             return existing
         call = ToolCall(source)
@@ -235,8 +236,8 @@ class ToolCalls:
         self._by_source[source] = call
         return call
 
-    def _candidate(self, source: Any, identity: str) -> ToolCall | None:
-        """The call of this id, else the one that is open under this index."""
+    def _find(self, source: Any, identity: str) -> ToolCall | None:
+        """Return the call with this id, else the open call with this index."""
         if identity:
             for call in self._calls:
                 if identity in call.identities and (source is None or call.source == source):
@@ -245,7 +246,8 @@ class ToolCalls:
             return self._by_source.get(source)
         return self._calls[-1] if self._calls else None
 
-    def _last_for_orphan(self, source: Any) -> ToolCall | None:
+    def _assign_orphan(self, source: Any) -> ToolCall | None:
+        """Assign an index that no call opened to the last call; None if the rule is disabled."""
         last = self._calls[-1] if self._calls else None
         done = f"of call {last.number}" if last else "ended in an error"
         if not self._draft.note(ORPHAN_FRAGMENT, f"index {source!r}", done):
@@ -263,7 +265,7 @@ class ToolCalls:
         arguments: str,
         stream_id: str,
     ) -> bool:
-        """Make the fragment that opens a call whole, with what waited; whether it changed."""
+        """Complete the opening fragment of a call, with the withheld ones; return if it changed."""
         call.is_shown = True
         call.number = self._shown
         self._shown += 1
@@ -286,7 +288,7 @@ class ToolCalls:
         return False
 
     def _continue(self, call: ToolCall, fragment: JsonObject, function: JsonObject) -> bool:
-        """Make the fragment add to its call and say nothing again; whether it changed."""
+        """Remove repeated fields from a later fragment of a call; return whether it changed."""
         identity, name = _text(fragment.get("id")), _text(function.get("name"))
         changed = False
         if (identity or (name and name == call.name)) and self._draft.note(
@@ -304,7 +306,7 @@ class ToolCalls:
             changed = True
         return changed
 
-    def _name_at_last(self, call: ToolCall, stream_id: str) -> JsonObject:
+    def _open_nameless(self, call: ToolCall, stream_id: str) -> JsonObject:
         if len(self._tool_names) != 1:
             self._draft.note(CALL_NAME_LATE, "no name to the end", "ended in an error")
             raise ContentLost("The provider called a tool without naming it.")
@@ -316,7 +318,7 @@ class ToolCalls:
         return opening
 
     def _number_custom(self, fragment: JsonObject) -> bool:
-        """Number the call of a custom tool; whether that changed the fragment."""
+        """Number the call of a custom tool; return whether that changed the fragment."""
         self.has_others = self._has_custom = True
         index, identity = fragment.get("index"), _text(fragment.get("id"))
         source = _source(index)

@@ -1,4 +1,4 @@
-"""Gemini: `POST …:generateContent` and `…:streamGenerateContent`."""
+"""The Gemini protocol, `POST …:generateContent` and `…:streamGenerateContent`, as one value."""
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol

@@ -1,4 +1,4 @@
-"""Repairs one Gemini response object: an event of a stream, or the whole answer."""
+"""The repair of one Gemini response object: an event of a stream, or a whole body."""
 
 from contextlib import suppress
 from typing import Any
@@ -117,33 +117,34 @@ STREAMED_ARGUMENTS_CUT = Rule(
 
 
 def is_response(value: Any) -> bool:
-    """Whether a parsed value is a response, wrapped by Code Assist or not."""
+    """Return whether a parsed value is a response, wrapped by Code Assist or not."""
     return isinstance(value, dict) and not value.keys().isdisjoint(RESPONSE_KEYS)
 
 
 def unwrapped(value: JsonObject) -> JsonObject:
-    """The response inside Code Assist's wrapper, or the value itself."""
+    """Return the response inside Code Assist's wrapper, or the value itself."""
     inner = value.get("response")
     return inner if isinstance(inner, dict) else value
 
 
 def candidates_of(response: JsonObject) -> list[JsonObject]:
-    """Its candidates that are objects."""
+    """Return the candidates that are objects."""
     return dicts_in(response.get("candidates"))
 
 
 def model_path(value: JsonObject) -> Path:
-    """The path of the model's name."""
+    """Return the path of the model name."""
     return ("modelVersion",) if unwrapped(value) is value else ("response", "modelVersion")
 
 
 class ResponseRepairer:
-    """Repairs responses in place; keeps which function calls continue in the next one."""
+    """Repairs responses in place; tracks which function calls continue in the next one."""
 
     def __init__(self, tool_names: tuple[str, ...], draft: Draft) -> None:
         self._tool_names = tool_names
         self._draft = draft
         self._calling: set[int] = set()
+        """The candidates whose last function call is continued."""
 
     def repair(self, response: JsonObject) -> bool:
         """Repair a response; return whether it was changed. Raises ContentLost."""
@@ -151,7 +152,7 @@ class ResponseRepairer:
         if "candidates" in response:
             self._repair_list(response, "candidates")
             if response and response.keys().isdisjoint(RESPONSE_KEYS):
-                response["candidates"] = []  # its only key that says what it is
+                response["candidates"] = []  # otherwise it is no longer recognised as a response
             self._repair_indices(candidates_of(response))
         for candidate in candidates_of(response):
             self._repair_candidate(candidate)
@@ -161,7 +162,7 @@ class ResponseRepairer:
         return self._draft.changed
 
     def _repair_list(self, owner: JsonObject, key: str) -> None:
-        """Make a list of objects one: null is removed, one object becomes a list of one."""
+        """Repair a list of objects: null is removed, one object becomes a list of one."""
         raw = owner[key]
         if raw is None:
             self._remove(CONTENT_SHAPE, owner, key, f"{key}: null")
@@ -184,16 +185,16 @@ class ResponseRepairer:
 
     def _repair_indices(self, candidates: list[JsonObject]) -> None:
         indices = [_index(candidate) for candidate in candidates]
-        right = list(range(len(indices)))
+        replacements = list(range(len(indices)))
         if None not in indices and len(set(indices)) == len(indices):
-            right = [index or 0 for index in indices]
+            replacements = [index or 0 for index in indices]
         raw = [candidate.get("index") for candidate in candidates]
-        if [index or 0 for index in raw] == right and not any(
+        if [index or 0 for index in raw] == replacements and not any(
             isinstance(index, bool | float | str) for index in raw
         ):
             return
-        if self._draft.change(CANDIDATE_INDEX, f"indices {raw!r}"[:80], f"{right!r}"[:80]):
-            for candidate, index in zip(candidates, right, strict=True):
+        if self._draft.change(CANDIDATE_INDEX, f"indices {raw!r}"[:80], f"{replacements!r}"[:80]):
+            for candidate, index in zip(candidates, replacements, strict=True):
                 candidate["index"] = index
 
     def _repair_candidate(self, candidate: JsonObject) -> None:
@@ -238,8 +239,8 @@ class ResponseRepairer:
 
     def _repair_call(self, call: JsonObject, index: int) -> None:
         name = call.get("name")
-        goes_on = index in self._calling and not name
-        if not (isinstance(name, str) and name.strip()) and not goes_on:
+        continues = index in self._calling and not name
+        if not (isinstance(name, str) and name.strip()) and not continues:
             self._repair_name(call)
         if call.get("willContinue") is True:
             self._calling.add(index)
@@ -263,8 +264,8 @@ class ResponseRepairer:
             with suppress(ValueError):
                 replacement = json_value.read(raw)
         if not isinstance(replacement, dict):
-            what = "broken JSON text" if isinstance(raw, str) else _kind(raw)
-            self._lose(ARGS_NOT_AN_OBJECT, f"args is {what}")
+            description = "broken JSON text" if isinstance(raw, str) else _kind(raw)
+            self._lose(ARGS_NOT_AN_OBJECT, f"args is {description}")
         elif self._draft.change(ARGS_NOT_AN_OBJECT, f"args is {_kind(raw)}", "an object"):
             call["args"] = replacement
 
@@ -278,7 +279,7 @@ class ResponseRepairer:
 
 
 def _index(candidate: JsonObject) -> int | None:
-    """The candidate's index; 0 where it is missing, None where it cannot be read."""
+    """Return the index of a candidate; 0 if it is missing, None if it is invalid."""
     raw = candidate.get("index")
     if raw is None:
         return 0
@@ -286,12 +287,12 @@ def _index(candidate: JsonObject) -> int | None:
         return int(raw)
     if isinstance(raw, float) and raw.is_integer() and 0 <= raw < 1_000_000:
         return int(raw)
-    is_right = isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0
-    return raw if is_right else None
+    is_valid = isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0
+    return raw if is_valid else None
 
 
 def _kind(value: Any) -> str:
-    """The JSON type of a value."""
+    """Return the JSON type of a value, with its article."""
     names = {str: "a string", bool: "a boolean", list: "a list", dict: "an object"}
     if value is None:
         return "null"

@@ -1,6 +1,6 @@
-"""Repairs a Gemini stream of either framing, event by event.
+"""The repair of a Gemini stream in either framing, event by event.
 
-The framings are handled in `data_lines` and `array`, one response object in `response`.
+The framings are implemented in `data_lines` and `array`, the repair of one response in `response`.
 """
 
 from typing import Any, ClassVar
@@ -82,7 +82,7 @@ EMPTY_FRAME = Rule(
 
 
 class GeminiRepairer(EventRepairer):
-    """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
+    """Repairs the stream of one attempt; see `wiremend.protocols.base.event_repairer`."""
 
     frames = FrameRules(
         after_the_end=AFTER_THE_END,
@@ -112,21 +112,21 @@ class GeminiRepairer(EventRepairer):
 
     @property
     def complete(self) -> bool:
-        """Every candidate has its finish reason, or the prompt was refused."""
+        """Whether every candidate has its finish reason, or the prompt was refused."""
         if self._error is not None:
             return False
         return self._is_blocked or (bool(self._finished) and self._begun <= self._finished)
 
     @property
     def message_at_end(self) -> str:
-        """The message for a stream that ended early."""
+        """The error message for a stream that upstream left incomplete."""
         missing = "its finish reason" if self._has_begun else "its first event"
         return f"The stream ended before {missing}."
 
     def close(self) -> bool:
-        """Close the array. A stream without every finish reason is not complete."""
+        """Close the array if every candidate has its finish reason."""
         if self.complete:
-            self._draft.out.append(self._framing.closing())
+            self._draft.out.append(self._framing.close())
             return True
         if self._has_begun:
             found = "the end without a finish reason"
@@ -134,78 +134,78 @@ class GeminiRepairer(EventRepairer):
         return False
 
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
-        """The error in an event, or in one of a list of responses."""
+        """Return the error in an event, or in one of a list of responses."""
         values = value if isinstance(value, list) else [value]
         return next(filter(None, map(read_error, values)), None)
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
-        """Keep an event that the SDKs read as an error."""
+        """Write the error; an event that SDKs read as an error keeps its bytes."""
         if _is_native(value, error):
             self.pass_event(event)
-            self._draft.out.append(self._framing.closing_of_error())
+            self._draft.out.append(self._framing.close_after_error())
         else:
             super().report_error(event, value, kind, error)
 
     def error_event(self, error: ProviderError) -> bytes:
-        """The bytes that end the stream in this error, in its framing."""
-        return self._framing.last_error(error_envelope(error))
+        """Return the bytes that end the stream in this error, in its framing."""
+        return self._framing.end_in_error(error_envelope(error))
 
     def model_path(self, value: Any) -> Path | None:
-        """Every response contains the model's name."""
+        """Return the path of the model name, which every response contains."""
         return model_path(value)
 
     def is_cut(self, event: sse.Event, text: bytes) -> bool:
-        """Whether data that is not JSON is a broken response."""
+        """Return whether data that is not JSON is a truncated response."""
         return text[:1] in (b"{", b"[")
 
     def quote(self, data: bytes) -> str:
-        """Findings show no content."""
+        """Return the size of the data: findings of this protocol contain no content."""
         return f"{len(data)} bytes"
 
     def decoder(self) -> Decoder:
-        """A decoder of server-sent events, or of one JSON array's elements."""
+        """Create a decoder of server-sent events, or of the elements of one JSON array."""
         return self._framing.decoder()
 
-    def framed(self, event: sse.Event) -> sse.Event:
-        """An event in the framing that the client can read."""
-        return self._framing.framed(event)
+    def reframe(self, event: sse.Event) -> sse.Event:
+        """Return the event in the framing that the client can read."""
+        return self._framing.reframe(event)
 
     def pass_without_data(self, event: sse.Event) -> None:
         """Write an event without data."""
-        self.put(self._framing.without_data(event))
+        self.put(self._framing.write_without_data(event))
 
     def pass_event(self, event: sse.Event) -> None:
         """Write an event with its own data."""
-        self.put(self._framing.written(event, [event.data or b""]))
+        self.put(self._framing.write(event, [event.data or b""]))
 
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
-        """Write what the responses in an event become."""
+        """Repair and write the responses in an event."""
         values = value if isinstance(value, list) else [value]
         if value == {}:
             self.pass_event(event)
             return EventKind.IDLE
         if not values or not all(is_response(item) for item in values):
-            return self.foreign(event, _what(value))
+            return self.drop_foreign(event, _describe(value))
         if values is value and not self._draft.note(
             RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
         ):
             self.pass_event(event)
             return EventKind.CONTENT
         self._has_begun = True
-        meaning = EventKind.IDLE
+        result = EventKind.IDLE
         texts: list[bytes] = []
         for item in values:
             response = unwrapped(item)
             is_changed = self._responses.repair(response)
-            self._remember(response)
+            self._track_candidates(response)
             texts.append(self.text_of(event, item, changed=is_changed or values is value))
-            if meaning is not EventKind.CONTENT:
-                meaning = _kind_of(response)
-        self.put(self._framing.written(event, texts))
-        return meaning
+            if result is not EventKind.CONTENT:
+                result = _kind_of(response)
+        self.put(self._framing.write(event, texts))
+        return result
 
-    def _remember(self, response: JsonObject) -> None:
-        """Keep which candidates have begun and finished."""
+    def _track_candidates(self, response: JsonObject) -> None:
+        """Record which candidates have begun and finished."""
         feedback = response.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._is_blocked = True
@@ -218,7 +218,7 @@ class GeminiRepairer(EventRepairer):
 
 
 def _kind_of(response: JsonObject) -> EventKind:
-    """Metadata is idle, a candidate that has nothing yet is preamble, the rest is content."""
+    """Return IDLE for metadata, PREAMBLE for candidates without content, else CONTENT."""
     feedback = response.get("promptFeedback")
     if isinstance(feedback, dict) and feedback.get("blockReason"):
         return EventKind.CONTENT
@@ -238,7 +238,10 @@ def _is_bare(candidate: JsonObject) -> bool:
 
 
 def _is_native(value: Any, error: ProviderError) -> bool:
-    """`{"error": {"code", "message", ...}}`, the key first: python-genai looks at the text."""
+    """Return whether this is `{"error": {"code", "message", …}}` and SDKs read it as an error.
+
+    `error` must be the first key: python-genai matches the text of the event.
+    """
     inner = value.get("error") if isinstance(value, dict) else None
     if not isinstance(inner, dict) or next(iter(value)) != "error":
         return False
@@ -251,8 +254,8 @@ def _is_native(value: Any, error: ProviderError) -> bool:
     )
 
 
-def _what(value: Any) -> str:
-    """What a foreign value is, without its content."""
+def _describe(value: Any) -> str:
+    """Describe a foreign value without its content."""
     if not isinstance(value, dict):
         return f"a {type(value).__name__}"
     return "an object with " + ", ".join(sorted(value)[:5])[:80]

@@ -1,4 +1,4 @@
-"""OpenAI Responses: `POST /v1/responses`."""
+"""The OpenAI Responses protocol, `POST /v1/responses`, as one value."""
 
 from wiremend.protocols.base import openai_errors, openai_requests
 from wiremend.protocols.base.names import WireProtocol

@@ -1,4 +1,4 @@
-"""Repairs a whole Responses object: the answer to a call that does not stream."""
+"""The repair of a whole Responses object, the response to a call that does not stream."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ BODY_USAGE = Rule(
 
 
 def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
-    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    """Repair a 2xx body; `error` is set if the body reports one or cannot be used."""
     return repair_json_body(_GRAMMAR, body, context)
 
 
@@ -91,7 +91,7 @@ def _is_response(value: Any) -> bool:
 
 
 def _repair(response: Any, context: StreamContext, draft: Draft) -> Any:
-    """Repair a response in place; None for a body that is none."""
+    """Repair a response in place and return it; None for any other body."""
     if not _is_response(response):
         return None
     if response.get("output") is None and draft.note_at(
@@ -123,7 +123,7 @@ _GRAMMAR = BodyGrammar(
 def _fill(
     item: JsonObject, path: Path, identity: str, tool_names: tuple[str, ...], draft: Draft
 ) -> None:
-    """Fill in what an item lacks, what a call passes aside."""
+    """Fill in the missing fields of an item, except the text of a call."""
     for key, type in ITEM_FIELDS.get(item["type"], {}).items():
         if key == CALL_TEXT.get(item["type"]) or (
             isinstance(item.get(key), type) and (item[key] or type is list)
@@ -145,7 +145,7 @@ def _fill(
 
 
 def _value_of(key: str, item: JsonObject, identity: str, tool_names: tuple[str, ...]) -> Any:
-    """The value of a missing field; None for a name that is not known."""
+    """Return the value of a missing field; None for an unknown name."""
     if key == "name":
         return tool_names[0] if len(tool_names) == 1 else None
     if key == "call_id":
@@ -154,7 +154,7 @@ def _value_of(key: str, item: JsonObject, identity: str, tool_names: tuple[str, 
 
 
 def _repair_call(item: JsonObject, path: Path, draft: Draft, *, is_cut: bool) -> None:
-    """Write what a call passes as text. Raises ContentLost for a call that cannot be used."""
+    """Write the arguments or input of a call as text. Raises ContentLost if it cannot be used."""
     key = CALL_TEXT.get(item["type"])
     if key is None:
         return

@@ -1,4 +1,4 @@
-"""Repairs the events inside output items: parts, their text, and what calls pass."""
+"""The repair of events inside output items: parts, their text, and the text of calls."""
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.responses.disposition import Disposition, drop
@@ -79,7 +79,7 @@ _ARGUMENTS_DONE = "response.function_call_arguments.done"
 
 
 class InnerEvents:
-    """Feed it each event inside an item; it changes the data. Its methods raise ContentLost."""
+    """Repairs the data of events inside items in place. Its methods raise ContentLost."""
 
     def __init__(self, draft: Draft, items: Items, fields: ItemFields, writer: ItemWriter) -> None:
         self._draft = draft
@@ -88,12 +88,12 @@ class InnerEvents:
         self._writer = writer
 
     def feed(self, data: JsonObject, kind: str, belongs: ItemEvent) -> Disposition:
-        """What becomes of an event inside an item."""
+        """Repair an event inside an item; return its disposition."""
         item = self._items.owner(data, owners(data, belongs))
         if item is None and belongs.family is None:
             other = self._items.owner(data, ())
             if other is not None and other.type not in PARTED:
-                # What the call passes comes again when it is done.
+                # The done event of the call repeats its text.
                 return drop(self._draft, ITEM_NOT_ADDED, f"{kind} of a {other.type}")
         if item is None:
             done = f"{owners(data, belongs)[0]} added or awaited"
@@ -104,13 +104,13 @@ class InnerEvents:
             return drop(self._draft, ITEM_OVER, kind)
         part: Part | None = None
         if belongs.family is not None:
-            found = self._find_part(data, kind, belongs, belongs.family, item)
-            if isinstance(found, Disposition):
-                return found
-            part = found
-        if belongs.text and not self._write_text(data, kind, belongs, part or item):
+            resolved = self._resolve_part(data, kind, belongs, belongs.family, item)
+            if isinstance(resolved, Disposition):
+                return resolved
+            part = resolved
+        if belongs.text and not self._coerce_text(data, kind, belongs, part or item):
             return Disposition.DROPPED
-        _remember(part or item, data, kind, belongs)
+        _record(part or item, data, kind, belongs)
         if item.number is None:
             return Disposition.WITHHELD
         self._write_id(data, kind, item)
@@ -128,12 +128,12 @@ class InnerEvents:
             data["item_id"] = item.id
 
     def _add_unseen(self, data: JsonObject, belongs: ItemEvent) -> Item:
-        """The item that an event belongs to; a call waits for its name, which its end contains."""
+        """Add the item of an event; a call is withheld until its done event, which has its name."""
         type = owners(data, belongs)[0]
         added: JsonObject = {"type": type}
         if has_text(data, "item_id"):
             added["id"] = data["item_id"]
-        item = self._items.add(added, data.get("output_index"), is_ours=True)
+        item = self._items.add(added, data.get("output_index"), is_generated=True)
         if type in PARTED:
             if type == "message":
                 added["status"] = "in_progress"
@@ -142,10 +142,10 @@ class InnerEvents:
             self._writer.show(item, added)
         return item
 
-    def _write_text(
+    def _coerce_text(
         self, data: JsonObject, kind: str, belongs: ItemEvent, holder: Part | Item
     ) -> bool:
-        """Make the event's text a string; False if there is nothing to forward."""
+        """Make the text of the event a string; return False if there is nothing to forward."""
         raw, holds_arguments = data.get(belongs.text), "arguments" in kind
         if isinstance(raw, str) and (raw or kind != _ARGUMENTS_DONE):
             return True
@@ -166,10 +166,10 @@ class InnerEvents:
 
     # Parts
 
-    def _find_part(
+    def _resolve_part(
         self, data: JsonObject, kind: str, belongs: ItemEvent, family: PartFamily, item: Item
     ) -> Part | Disposition | None:
-        """The part that an event belongs to, its index repaired; or why it goes no further."""
+        """Return the part of an event and repair its index; or how the event is disposed of."""
         source = data.get(family.index)
         if kind == family.added:
             return self._part_added(data, family, item)
@@ -185,7 +185,7 @@ class InnerEvents:
         if part is None:
             if not self._draft.note(ITEM_NOT_ADDED, f"{kind} of part {source!r}", "part added"):
                 return Disposition.SENT
-            type = type if isinstance(type, str) else _usual_part(family, item)
+            type = type if isinstance(type, str) else _default_part(family, item)
             part = self._writer.add_part(item, family, _empty_part(type), source)
         if part.is_done:
             return drop(self._draft, ITEM_OVER, kind)
@@ -209,7 +209,7 @@ class InnerEvents:
             return Disposition.DROPPED
         part = raw if isinstance(raw, dict) and type else None
         if part is None:
-            part = _empty_part(_usual_part(family, item))
+            part = _empty_part(_default_part(family, item))
         key = PART_TEXT.get(part["type"])
         if key and not isinstance(part.get(key), str):
             part = {**part, key: ""}
@@ -231,8 +231,8 @@ class InnerEvents:
             data[family.index] = part.number
 
 
-def _remember(holder: Part | Item, data: JsonObject, kind: str, belongs: ItemEvent) -> None:
-    """Keep what the event contains of its part, or of its call."""
+def _record(holder: Part | Item, data: JsonObject, kind: str, belongs: ItemEvent) -> None:
+    """Record the text in the event with its part, or its call."""
     text = data.get(belongs.text) if belongs.text else None
     if isinstance(holder, Part) and belongs.family is not None and kind == belongs.family.done:
         done = data.get("part")
@@ -254,7 +254,7 @@ def _empty_part(type: str) -> JsonObject:
     return part | {"annotations": []} if type == "output_text" else part
 
 
-def _usual_part(family: PartFamily, item: Item) -> str:
+def _default_part(family: PartFamily, item: Item) -> str:
     if family is SUMMARY:
         return "summary_text"
     return "reasoning_text" if item.type == "reasoning" else "output_text"

@@ -73,11 +73,11 @@ _TEXT_DONE = {
     "refusal": REFUSAL_DONE,
     "summary_text": SUMMARY_DONE,
 }
-"""The event that repeats a part's text."""
+"""The event that repeats the text of a part, by the type of the part."""
 
 
 class ItemWriter:
-    """Writes events of items. Its methods raise ContentLost."""
+    """Writes the missing events of items. Its methods raise ContentLost."""
 
     def __init__(self, draft: Draft, writer: Writer, items: Items, fields: ItemFields) -> None:
         self._draft = draft
@@ -86,7 +86,7 @@ class ItemWriter:
         self._fields = fields
 
     def stream(self, output: list[JsonObject]) -> None:
-        """Write the events of items that only the terminal event shows."""
+        """Write the events of items that only the terminal event contains."""
         if not self._draft.note(ITEMS_NOT_STREAMED, f"{len(output)} items", "streamed"):
             return
         for final in output:
@@ -97,9 +97,9 @@ class ItemWriter:
             self.close(item, final)
 
     def settle(self, output: list[JsonObject]) -> None:
-        """Before the response completes: write the end of every item that is not done.
+        """Write the end of every item that is not done, before the response completes.
 
-        `output` is the terminal event's.
+        `output` contains the items of the terminal event.
         """
         for item in self._items.all:
             if item.done is not None:
@@ -119,15 +119,15 @@ class ItemWriter:
             self.close(item, final)
 
     def show(self, item: Item, opening: JsonObject) -> None:
-        """Write the item's beginning, unless the client has had that."""
+        """Write the start of the item, unless the client has received it."""
         if item.number is None:
             item.added = opening
-            self._items.name(item)
+            self._items.index_by_id(item)
             number = self._items.show(item)
             self._writer.write({"type": ITEM_ADDED, "output_index": number, "item": opening})
 
     def close(self, item: Item, final: JsonObject) -> None:
-        """Write all that is missing until the item is done."""
+        """Write the missing events up to the end of the item."""
         for family, part in item.open_parts():
             index = {family.index: part.number}
             key = PART_TEXT.get(part.type, "")
@@ -140,18 +140,18 @@ class ItemWriter:
         self._writer.write({"type": ITEM_DONE, "output_index": item.number, "item": final})
 
     def add_part(self, item: Item, family: PartFamily, part: JsonObject, source: Any) -> Part:
-        """Write the beginning of a part."""
+        """Write the start of a part."""
         added = item.add_part(family, part, source)
         self.write_inside(item, family.added, **{family.index: added.number}, part=part)
         return added
 
     def write_inside(self, item: Item, kind: str, **fields: Any) -> None:
         """Write an event of the item with these fields."""
-        own = {"type": kind, "item_id": item.id, "output_index": item.number}
-        self._writer.write({**own, **fields})
+        common = {"type": kind, "item_id": item.id, "output_index": item.number}
+        self._writer.write({**common, **fields})
 
     def write_index(self, data: JsonObject, item: Item) -> None:
-        """Give an event the index under which the client knows its item."""
+        """Set the index of an event to that of its item for the client."""
         index = data.get("output_index")
         if (index != item.number or not is_integer(index)) and self._draft.change(
             OUTPUT_INDEX, f"output_index {index!r}", str(item.number), once=str(item.ordinal)
@@ -159,7 +159,7 @@ class ItemWriter:
             data["output_index"] = item.number
 
     def _write_parts(self, item: Item, final: JsonObject) -> None:
-        """Write the text of a message's parts."""
+        """Write the text of the parts of a message."""
         for part_data in dicts_in(final.get("content")) if item.type == "message" else ():
             type = part_data.get("type")
             key = PART_TEXT.get(type, "") if isinstance(type, str) else ""

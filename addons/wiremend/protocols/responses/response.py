@@ -1,4 +1,4 @@
-"""The response object in the lifecycle events of a Responses stream."""
+"""The repair of the response object in the lifecycle events of a Responses stream."""
 
 from typing import Any
 
@@ -49,35 +49,35 @@ RESPONSE_INCOMPLETE = Rule(
 
 
 class ResponseObject:
-    """Repairs the response objects of one stream in place; keeps what the client has seen."""
+    """Repairs the response objects of one stream in place; tracks the fields that were sent."""
 
     def __init__(self, context: StreamContext, draft: Draft) -> None:
         self._context = context
         self._draft = draft
         self.fields: JsonObject = {}
-        """The response as far as the client has seen it."""
+        """The fields of the response that the client has received."""
 
     @property
     def id(self) -> str:
-        """Its id; empty while there is none."""
+        """Its id; empty if it is unknown."""
         return str(self.fields.get("id") or "")
 
     def begin(self, data: JsonObject) -> JsonObject:
-        """The object of a `response.created` that is missing, from the first event that came."""
+        """Return the object of a missing `response.created`, with fields of the first event."""
         first = data.get("response")
         first = first if isinstance(first, dict) else {}
-        known = {
+        existing = {
             key: first[key]
             for key, types in (("id", str), ("created_at", (int, float)), ("model", str))
             if first.get(key) and isinstance(first[key], types)
         }
-        self.fields = response_object({"model": self._context.model, **known})
+        self.fields = response_object({"model": self._context.model, **existing})
         if self._context.shown_model is not None:
             self.fields["model"] = self._context.shown_model
         return self.fields
 
     def repair(self, data: JsonObject, kind: str) -> None:
-        """Fill in what the response object of an event lacks."""
+        """Fill in the missing fields of the response object in an event."""
         raw = data.get("response")
         response = raw if isinstance(raw, dict) else {}
         missing = self._missing(response, kind)
@@ -93,18 +93,18 @@ class ResponseObject:
             response = data["response"] = {**response, **missing}
         shown = self._context.shown_model
         if shown is not None and response.get("model") not in (None, shown):
-            # A name is replaced in the text; anything else requires writing the event again.
+            # A string is replaced in the text; any other value requires serialising the event.
             self._draft.changed |= not isinstance(response["model"], str)
             response["model"] = shown
         self.fields = {**self.fields, **response}
 
     def _missing(self, response: JsonObject, kind: str) -> JsonObject:
         missing: JsonObject = {}
-        identity, known_id = response.get("id"), self.fields.get("id")
+        identity, first_id = response.get("id"), self.fields.get("id")
         if not isinstance(identity, str) or not identity:
-            missing["id"] = known_id or "resp_unknown"
-        elif known_id is not None and known_id != identity:
-            missing["id"] = known_id
+            missing["id"] = first_id or "resp_unknown"
+        elif first_id is not None and first_id != identity:
+            missing["id"] = first_id
         if kind == CREATED and not isinstance(response.get("created_at"), int | float):
             missing["created_at"] = 0
         if kind == CREATED and not isinstance(response.get("model"), str):
@@ -117,7 +117,7 @@ class ResponseObject:
     def repair_output(
         self, response: JsonObject, output: list[JsonObject], streamed: list[JsonObject]
     ) -> bool:
-        """Give a terminal event the items that were streamed; False if it keeps its own."""
+        """Set the output of a terminal event to the streamed items; return False if it is kept."""
         if len(output) < len(streamed):
             found = f"{len(output)} of {len(streamed)} items"
             if self._draft.change(OUTPUT_MISSING, found, "rebuilt"):
@@ -130,7 +130,7 @@ class ResponseObject:
         return False
 
     def repair_usage(self, response: JsonObject) -> None:
-        """Fill in the counts of a terminal event."""
+        """Fill in the missing counts of a terminal event."""
         usage = response.get("usage")
         replacement = repaired_usage(usage)
         if replacement is None and self._context.client.needs_usage:
@@ -141,14 +141,14 @@ class ResponseObject:
             response["usage"] = replacement
 
     def completed(self, output: list[JsonObject]) -> JsonObject:
-        """The `response.completed` that is missing, with these items."""
+        """Return the data of a missing `response.completed` with these items."""
         response: JsonObject = {**self.fields, "status": "completed", "output": output}
-        nothing = None if self._context.client.accepts_null_usage else no_usage()
-        response["usage"] = repaired_usage(response.get("usage")) or nothing
+        fallback = None if self._context.client.accepts_null_usage else no_usage()
+        response["usage"] = repaired_usage(response.get("usage")) or fallback
         return {"type": COMPLETED, "response": response}
 
 
 def items_in(response: JsonObject) -> list[JsonObject]:
-    """The items of a response's output that have a type."""
+    """Return the items of a response's output that have a type."""
     output: Any = response.get("output")
     return [item for item in dicts_in(output) if isinstance(item.get("type"), str)]

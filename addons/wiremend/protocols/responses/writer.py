@@ -1,4 +1,4 @@
-"""Writes further events of a Responses stream, and keeps its sequence numbers in order."""
+"""Writing further events of a Responses stream, and numbering all of its events."""
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.rules.rule import Rule
@@ -26,9 +26,9 @@ class Writer:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._source_number = -1
-        """The last sound sequence number that the provider gave."""
+        """The last valid sequence number of the provider."""
         self.number = -1
-        """The last sequence number that the client has seen."""
+        """The last sequence number that was sent to the client."""
 
     def write(self, data: JsonObject) -> None:
         """Write an event that the provider did not send."""
@@ -37,7 +37,7 @@ class Writer:
         self._draft.out.append(sse.encode(text, data["type"]))
 
     def number_event(self, data: JsonObject) -> None:
-        """Give an event that is sent next a number larger than the last one, unless it has one."""
+        """Number the next event to send, unless its number is larger than the last one."""
         raw = data.get("sequence_number")
         number: int | None = None
         if is_integer(raw) and raw > self._source_number:
@@ -50,7 +50,7 @@ class Writer:
         ):
             return
         if number is None or number <= self.number:
-            # Also when the provider's number is sound, but events were written before it.
+            # Also if the provider's number is valid, but events were added before it.
             number = data["sequence_number"] = self.number + 1
             self._draft.changed = True
         self.number = number
