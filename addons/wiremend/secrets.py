@@ -121,6 +121,15 @@ def masked_bytes(data: bytes, values: Set[str]) -> bytes:
     return data
 
 
+def masked_in_place(data: bytes, values: Set[str]) -> bytes:
+    """The same for bytes whose length must stay; values are at least as long as `REDACTED`."""
+    for value in sorted(values, key=len, reverse=True):
+        encoded = value.encode("utf-8", "surrogateescape")
+        if encoded in data:
+            data = data.replace(encoded, REDACTED.encode().ljust(len(encoded), b"_"))
+    return data
+
+
 def _redacted_parameter(part: str) -> str:
     name, sign, value = part.partition("=")
     return f"{name}={REDACTED}" if sign and value and is_secret_parameter(name) else part

@@ -1,8 +1,9 @@
 """Tests of the attempts that a machine records, with their times and outcomes."""
 
 import pytest
+from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.engine.actions import Head
-from wiremend.engine.attempts import AttemptLog, AttemptOutcome, AttemptRecord, describe_attempts
+from wiremend.engine.attempts import AttemptLog, AttemptRecord, describe_attempts
 from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.retry import RetryPolicy
 
@@ -18,7 +19,7 @@ from engine.test_call_machine import (
 )
 from engine.test_refused_requests import FIELD, adapted_requests, refuse
 
-ANSWERED, FAILED, REJECTED, STALE, CANCELLED = AttemptOutcome
+_, ANSWERED, FAILED, REJECTED, STALE, CANCELLED = AttemptOutcome
 
 
 def outcomes(call: Conversation) -> list[tuple[int, AttemptOutcome]]:

@@ -13,6 +13,7 @@ import brotli
 import orjson
 import pytest
 import zstandard
+from wiremend.call_record.outcomes import ANSWERED, CANCELLED
 from wiremend.engine import response_reader as reading
 from wiremend.engine.actions import (
     AbandonAttempt,
@@ -137,7 +138,7 @@ def test_a_healthy_stream_is_forwarded_unchanged() -> None:
     assert call.body(5, BLOCK_STOP + MESSAGE_DELTA) == [ShowBody(BLOCK_STOP + MESSAGE_DELTA)]
     assert call.body(6, MESSAGE_STOP) == [ShowBody(MESSAGE_STOP), FinishResponse()]
     assert call.body_end(6.1) == [ReleaseAttempt()]
-    assert (call.machine.outcome, call.codes) == ("ok", [])
+    assert (call.machine.outcome, call.codes) == (ANSWERED, [])
 
 
 def test_one_read_is_one_write() -> None:
@@ -597,7 +598,7 @@ def test_a_client_that_leaves_ends_the_call(state: str, expected: list[Action]) 
         call.body(1, BLOCK_START)
     actions = call.client_gone(1.5)
     assert actions[: len(expected)] == expected
-    assert call.machine.outcome == "cancelled by client"
+    assert call.machine.outcome == CANCELLED
     assert call.machine.over
     assert call.wake(100) == []
     assert call.body(100, GOOD) == []

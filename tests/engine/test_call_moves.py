@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wiremend.call_record.outcomes import CANCELLED
 from wiremend.engine.actions import (
     Action,
     CutResponse,
@@ -204,7 +205,7 @@ def test_a_client_may_leave_before_the_first_attempt() -> None:
     machine = RecordingMachine(settings_of(Random(1)))
     machine.client_gone(0.0)
     assert machine.over
-    assert (machine.outcome, machine.attempts) == ("cancelled by client", ())
+    assert (machine.outcome, machine.attempts) == (CANCELLED, ())
 
 
 class BrokenRequests:

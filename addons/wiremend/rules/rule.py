@@ -1,9 +1,8 @@
 """The types of a rule, a finding and a place, and the collectors of findings."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
 from wiremend.text.json_edits import Path
 
@@ -90,7 +89,7 @@ class CallPlace(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredPlace:
-    """A place that was read back from storage, which contains only its text."""
+    """A place that was read back from storage, and of which only the text is understood."""
 
     text: str
 
@@ -110,21 +109,6 @@ class Finding:
     place: Place
     found: str
     done: str
-
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, str]) -> Self:
-        """Read a finding that `as_dict` wrote. Raises KeyError if a member is missing."""
-        place = StoredPlace(stored["where"])
-        return cls(stored["code"], place, stored["found"], stored["done"])
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the members as plain data, to be stored with a flow."""
-        return {
-            "code": self.code,
-            "where": str(self.place),
-            "found": self.found,
-            "done": self.done,
-        }
 
     def __str__(self) -> str:
         return f"{self.code} {self.place}: {self.found}; {self.done}"

@@ -1,10 +1,12 @@
 """The required fields and token counts at the start and at the end of an Anthropic message."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.anthropic.grammar import DELTA_COUNTS, START_COUNTS
 from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.usage import Usage, UsageFormat, count_in, total
 from wiremend.rules.rule import Rule, start_of
 from wiremend.text.json_value import JsonObject, is_number
 
@@ -98,3 +100,20 @@ def _has(message: JsonObject, key: str) -> bool:
             return isinstance(value, str)
         case _:
             return bool(value == EMPTY_MESSAGE[key])
+
+
+def _read_usage(value: Mapping[str, Any]) -> Usage:
+    """The counts of `message_start`, of `message_delta`, or of a whole message."""
+    message = value.get("message")
+    counts = value.get("usage") or (message.get("usage") if isinstance(message, dict) else None)
+    cached = count_in(counts, "cache_read_input_tokens")
+    written = count_in(counts, "cache_creation_input_tokens")
+    return Usage(
+        input_tokens=total(count_in(counts, "input_tokens"), cached, written),
+        output_tokens=count_in(counts, "output_tokens"),
+        cached_tokens=cached,
+        cache_write_tokens=written,
+    )
+
+
+USAGE_FORMAT = UsageFormat(re.compile(rb'"usage"\s*:\s*\{'), _read_usage)

@@ -17,6 +17,7 @@ from wiremend.protocols.base.tools import (
     SchemaForm,
 )
 from wiremend.protocols.base.traits import MessageTraits
+from wiremend.protocols.base.usage import UsageFormat
 from wiremend.rules.rule import Notes, Rule
 from wiremend.text import sse
 from wiremend.text.json_edits import Edits
@@ -143,6 +144,8 @@ class Protocol:
     """Create a repairer for the event stream of one attempt."""
     repair_body: Callable[[bytes, StreamContext], RepairedBody]
     """Repair a buffered 2xx body."""
+    usage_format: UsageFormat
+    """The format of token counts in responses."""
     make_grammar: Callable[[StreamContext], Grammar]
     """Create a grammar for one event stream."""
     error_body: Callable[[ProviderError], bytes]

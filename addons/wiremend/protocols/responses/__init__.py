@@ -8,6 +8,7 @@ from wiremend.protocols.responses.body import repair_body
 from wiremend.protocols.responses.grammar import Grammar
 from wiremend.protocols.responses.history import HISTORY_PASSES
 from wiremend.protocols.responses.stream import ResponsesRepairer
+from wiremend.protocols.responses.usage import USAGE_FORMAT
 
 RESPONSES = Protocol(
     name=WireProtocol.RESPONSES,
@@ -26,6 +27,7 @@ RESPONSES = Protocol(
     history_passes=HISTORY_PASSES,
     make_repairer=ResponsesRepairer,
     repair_body=repair_body,
+    usage_format=USAGE_FORMAT,
     make_grammar=lambda _: Grammar(),
     error_body=openai_errors.error_envelope,
 )

@@ -1,7 +1,10 @@
 """The token counts of a response that Codex and the SDKs require."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from wiremend.protocols.base.usage import Usage, UsageFormat, count_in
 from wiremend.protocols.responses.grammar import USAGE_COUNTS, USAGE_DETAILS
 from wiremend.text.json_value import JsonObject, is_integer
 
@@ -48,3 +51,18 @@ def _count(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)
     return value if is_integer(value) else None
+
+
+def _read_usage(value: Mapping[str, Any]) -> Usage:
+    """The counts of a terminal event, or of a whole response."""
+    response = value.get("response")
+    counts = (response if isinstance(response, dict) else value).get("usage")
+    return Usage(
+        input_tokens=count_in(counts, "input_tokens"),
+        output_tokens=count_in(counts, "output_tokens"),
+        cached_tokens=count_in(counts, "input_tokens_details", "cached_tokens"),
+        reasoning_tokens=count_in(counts, "output_tokens_details", "reasoning_tokens"),
+    )
+
+
+USAGE_FORMAT = UsageFormat(re.compile(rb'"usage"\s*:\s*\{'), _read_usage)
