@@ -25,9 +25,9 @@ from wiremend.rules.rule import Rule
 RULE = Rule(
     code="S901",
     name="made-up",
-    finds="Two | bars.",
-    hurts="A client.",
-    mends="One bar.",
+    detects="Two | bars.",
+    impact="A client.",
+    action="One bar.",
     protocols=("responses", "gemini"),
     seen=("anomalyco/opencode#21979", "https://example.com/a", "a provider"),
     before="data: ```\n\n",
@@ -41,7 +41,7 @@ each_rule = pytest.mark.parametrize("rule", catalogue(), ids=lambda rule: rule.c
 def test_a_rule_says_in_sentences_what_it_finds_what_that_hurts_and_what_is_done(
     rule: Rule,
 ) -> None:
-    for sentence in (rule.finds, rule.hurts, rule.mends):
+    for sentence in (rule.detects, rule.impact, rule.action):
         assert re.fullmatch(r"\S.*\S", sentence)  # one line, no white space around it
         assert sentence.endswith((".", "`", '"'))
 
@@ -62,7 +62,7 @@ def test_a_rule_is_about_known_protocols(rule: Rule) -> None:
 def test_a_rule_stands_on_the_page_with_all_it_says(rule: Rule) -> None:
     page = render_page(catalogue())
     assert page.count(f"### {rule.code} {rule.name}\n") == 1
-    for text in (rule.finds, rule.hurts, rule.mends, rule.before, rule.after, *rule.seen):
+    for text in (rule.detects, rule.impact, rule.action, rule.before, rule.after, *rule.seen):
         assert text.removesuffix("\n") in page
 
 
@@ -130,15 +130,15 @@ def test_a_rule_is_shown_like_this() -> None:
     assert page.partition("## S: ")[2] == (
         "The grammar of streams\n"
         "\n"
-        "| code | name | finds |\n"
+        "| code | name | detects |\n"
         "|---|---|---|\n"
         "| [S901](#s901-made-up) | made-up | Two \\| bars. |\n"
         "\n"
         "### S901 made-up\n"
         "\n"
-        "- **Finds:** Two | bars.\n"
-        "- **Hurts:** A client.\n"
-        "- **Mends:** One bar.\n"
+        "- **What it detects:** Two | bars.\n"
+        "- **Why it matters:** A client.\n"
+        "- **What wiremend does:** One bar.\n"
         "- **Protocols:** responses, gemini\n"
         "- **Seen:** [anomalyco/opencode#21979]"
         "(https://github.com/anomalyco/opencode/issues/21979), "
@@ -160,8 +160,12 @@ def test_a_rule_is_shown_like_this() -> None:
 
 
 def test_a_rule_without_examples_has_no_empty_parts() -> None:
-    page = render_page([Rule("E901", "bare", "A.", "B.", "C.", ())])
-    assert page.endswith("- **Finds:** A.\n- **Hurts:** B.\n- **Mends:** C.\n")
+    page = render_page(
+        [Rule(code="E901", name="bare", detects="A.", impact="B.", action="C.", protocols=())]
+    )
+    assert page.endswith(
+        "- **What it detects:** A.\n- **Why it matters:** B.\n- **What wiremend does:** C.\n"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,7 @@ def render_page(rules: Iterable[Rule]) -> str:
     for letter, title in FAMILIES.items():
         family = [rule for rule in every if rule.code.startswith(letter)]
         if family:
-            parts += [f"## {letter}: {title}", "", "| code | name | finds |", "|---|---|---|"]
+            parts += [f"## {letter}: {title}", "", "| code | name | detects |", "|---|---|---|"]
             parts += [_row(rule) for rule in family]
             parts.append("")
             for rule in family:
@@ -88,17 +88,17 @@ def render_page(rules: Iterable[Rule]) -> str:
 
 
 def _row(rule: Rule) -> str:
-    finds = rule.finds.replace("|", "\\|")
-    return f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {finds} |"
+    detects = rule.detects.replace("|", "\\|")
+    return f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {detects} |"
 
 
 def _section(rule: Rule) -> list[str]:
     lines = [
         f"### {rule.code} {rule.name}",
         "",
-        f"- **Finds:** {rule.finds}",
-        f"- **Hurts:** {rule.hurts}",
-        f"- **Mends:** {rule.mends}",
+        f"- **What it detects:** {rule.detects}",
+        f"- **Why it matters:** {rule.impact}",
+        f"- **What wiremend does:** {rule.action}",
     ]
     if rule.protocols:
         lines.append(f"- **Protocols:** {', '.join(rule.protocols)}")

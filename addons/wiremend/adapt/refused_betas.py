@@ -12,10 +12,10 @@ from wiremend.rules.rule import HeaderPlace, Notes, Rule
 BETA_REFUSED = Rule(
     code="T304",
     name="beta-refused",
-    finds="The `anthropic-beta` header has a value that this target is known to refuse.",
-    hurts="The whole request is refused: ``Unexpected value(s) `prompt-caching-scope-2026-01-05` "
+    detects="The `anthropic-beta` header has a value that this target is known to refuse.",
+    impact="The whole request is refused: ``Unexpected value(s) `prompt-caching-scope-2026-01-05` "
     "for the `anthropic-beta` header``; MiniMax streams tool names in pieces.",
-    mends="That value is dropped. Nothing is dropped at api.anthropic.com that it did not refuse.",
+    action="That value is dropped. Nothing is dropped at api.anthropic.com that it did not refuse.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("QuantumNous/new-api#2975", "gsd-build/gsd-2#4538", "BerriAI/litellm#36736"),
     before="anthropic-beta: prompt-caching-scope-2026-01-05,interleaved-thinking-2025-05-14",

@@ -17,9 +17,9 @@ from wiremend.text.json_edits import Edits, Path
 FIELD_REFUSED = Rule(
     code="T303",
     name="field-refused",
-    finds="The request holds a field that this target refused before.",
-    hurts="The whole request is refused: `context_management: Extra inputs are not permitted`.",
-    mends="The field is dropped, for this provider and model only.",
+    detects="The request holds a field that this target refused before.",
+    impact="The whole request is refused: `context_management: Extra inputs are not permitted`.",
+    action="The field is dropped, for this provider and model only.",
     protocols=tuple(WireProtocol),
     seen=("anthropics/claude-code#21612", "Wei-Shaw/sub2api#225"),
     before='{"model":"m","context_management":{"edits":[]},"messages":[…]}',

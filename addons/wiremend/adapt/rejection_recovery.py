@@ -24,10 +24,10 @@ _ALL = tuple(WireProtocol)
 LEARNT = Rule(
     code="T301",
     name="learnt-from-rejection",
-    finds="A provider refuses the request and names the tool, field or header value.",
-    hurts="Every turn fails until the user finds the culprit among a hundred tools.",
-    mends="Just that is mended and the request sent once more, while nothing was shown; once it is "
-    "accepted, the lesson is remembered for that provider and model (`wiremend.lessons`).",
+    detects="A provider refuses the request and names the tool, field or header value.",
+    impact="Every turn fails until the user finds the culprit among a hundred tools.",
+    action="Just that is mended and the request sent once more, while nothing was shown; once it "
+    "is accepted, the lesson is remembered for that provider and model (`wiremend.lessons`).",
     protocols=_ALL,
     seen=("MoonshotAI/kimi-code#1610", "anomalyco/opencode#47543", "anthropics/claude-code#70563"),
     before="HTTP 400, tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or "
@@ -37,17 +37,18 @@ LEARNT = Rule(
 ORIGINAL_SENT = Rule(
     code="T302",
     name="original-sent",
-    finds="A provider refuses a request that was changed here, for a reason that teaches nothing.",
-    hurts="A repair that was right yesterday may be what it refuses today.",
-    mends="The request is sent once more, as the client wrote it.",
+    detects="A provider refuses a request that was changed here, for a reason that teaches "
+    "nothing.",
+    impact="A repair that was right yesterday may be what it refuses today.",
+    action="The request is sent once more, as the client wrote it.",
     protocols=_ALL,
 )
 TOOL_NAMED = Rule(
     code="E006",
     name="tool-named-in-error",
-    finds="An error that reaches the client names a tool by its place in the request only.",
-    hurts="Users count to `tools.78` by hand to find the MCP server they must switch off.",
-    mends="The tool's name and MCP server are put behind the provider's own words.",
+    detects="An error that reaches the client names a tool by its place in the request only.",
+    impact="Users count to `tools.78` by hand to find the MCP server they must switch off.",
+    action="The tool's name and MCP server are put behind the provider's own words.",
     protocols=_ALL,
     seen=("mobile-next/mobile-mcp#344", "anthropics/claude-code#7365"),
     before="tools.78.custom.input_schema: JSON schema is invalid",
@@ -57,9 +58,9 @@ TOOL_NAMED = Rule(
 FITTING_FAILED = Rule(
     code="T305",
     name="fitting-failed",
-    finds="A rule failed on this request: a fault of ours, not of the request.",
-    hurts="The call would fail where the provider might have taken it.",
-    mends="The request is sent as the client wrote it.",
+    detects="A rule failed on this request: a fault of ours, not of the request.",
+    impact="The call would fail where the provider might have taken it.",
+    action="The request is sent as the client wrote it.",
     protocols=_ALL,
 )
 RULES = (LEARNT, ORIGINAL_SENT, TOOL_NAMED, FITTING_FAILED)

@@ -21,10 +21,10 @@ _ALL = tuple(WireProtocol)
 NAME_NOT_TAKEN = Rule(
     code="T005",
     name="tool-name-not-taken",
-    finds="A tool's name is longer than the target takes, or has characters that it does not.",
-    hurts="The whole request is refused: `Expected a string with maximum length 64`, "
-    "`String should match pattern '^[a-zA-Z0-9_-]{1,128}$'`.",
-    mends="It gets a name that is taken, ending in a piece of its hash, in the history too; the "
+    detects="A tool's name is longer than the target takes, or has characters that it does not.",
+    impact="The whole request is refused: `Expected a string with maximum length 64`, `String "
+    "should match pattern '^[a-zA-Z0-9_-]{1,128}$'`.",
+    action="It gets a name that is taken, ending in a piece of its hash, in the history too; the "
     "answer names it as the client does.",
     protocols=_ALL,
     seen=("nanbingxyz/5ire#403", "home-assistant/core#147760", "kaitranntt/ccs#25"),
@@ -34,10 +34,10 @@ NAME_NOT_TAKEN = Rule(
 NAME_TWICE = Rule(
     code="T006",
     name="tool-name-twice",
-    finds="Two tools have one name.",
-    hurts="Anthropic: `tools: Tool names must be unique`; Gemini: `Duplicate function "
-    "declaration found`.",
-    mends="A repetition is dropped. A different tool of the same name gets a name of its own, and "
+    detects="Two tools have one name.",
+    impact="Anthropic: `tools: Tool names must be unique`; Gemini: `Duplicate function declaration "
+    "found`.",
+    action="A repetition is dropped. A different tool of the same name gets a name of its own, and "
     "the answer names it as the client does.",
     protocols=_ALL,
     seen=("anthropics/claude-code#10687", "danny-avila/LibreChat#13162", "tridz-dev/huf#341"),

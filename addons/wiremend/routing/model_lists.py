@@ -20,9 +20,10 @@ from wiremend.text.json_edits import Edit, Path, Spans, parse, splice
 ROUTED_NAMES_LISTED = Rule(
     code="M004",
     name="routed-names-listed",
-    finds="A list of models lacks names that `[[models]]` routes.",
-    hurts="A client's model picker offers only what the provider lists.",
-    mends="The names are added at the end of the list; an error and any other body stay untouched.",
+    detects="A list of models lacks names that `[[models]]` routes.",
+    impact="A client's model picker offers only what the provider lists.",
+    action="The names are added at the end of the list; an error and any other body stay "
+    "untouched.",
     protocols=tuple(WireProtocol),
     seen=("anthropics/claude-code#55794", "raine/claude-code-proxy#60"),
     before='{"object":"list","data":[]}',

@@ -15,9 +15,9 @@ from wiremend.text.json_edits import Edits
 MODEL_ROUTED = Rule(
     code="M001",
     name="model-routed",
-    finds="The request asks for a model that the configuration maps to another one.",
-    hurts="The provider does not serve the model that the client insists on, or charges more.",
-    mends="Only the bytes of the model's name change; the response keeps the name asked for.",
+    detects="The request asks for a model that the configuration maps to another one.",
+    impact="The provider does not serve the model that the client insists on, or charges more.",
+    action="Only the bytes of the model's name change; the response keeps the name asked for.",
     protocols=tuple(WireProtocol),
     seen=("routatic/proxy#44", "routatic/proxy#131"),
     before='{"model":"claude-haiku-4-5","messages":[]}',

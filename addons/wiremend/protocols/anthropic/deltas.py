@@ -18,30 +18,33 @@ from wiremend.text.sse import Event
 _P = ("anthropic-messages",)
 
 DELTA_WITHOUT_START = Rule(
-    "S107",
-    "delta-without-start",
-    "A delta belongs to a block that never started, or that was stopped already.",
-    "`Content block not found`, then the whole turn again without streaming.",
-    "A block of the delta's kind is started; a tool's delta cannot be placed: protocol error.",
-    _P,
-    ("BerriAI/litellm#13373", "router-for-me/CLIProxyAPI#3720"),
+    code="S107",
+    name="delta-without-start",
+    detects="A delta belongs to a block that never started, or that was stopped already.",
+    impact="`Content block not found`, then the whole turn again without streaming.",
+    action="A block of the delta's kind is started; a tool's delta cannot be placed: protocol "
+    "error.",
+    protocols=_P,
+    seen=("BerriAI/litellm#13373", "router-for-me/CLIProxyAPI#3720"),
 )
 DELTA_DOES_NOT_FIT = Rule(
-    "S108",
-    "delta-does-not-fit",
-    "A delta's kind does not fit its block: thinking inside text, one index for everything.",
-    "`Mismatched content block type content_block_delta thinking`.",
-    "It goes to the open block of that index that it fits, else one of its kind is started.",
-    _P,
-    ("router-for-me/CLIProxyAPI#539",),
+    code="S108",
+    name="delta-does-not-fit",
+    detects="A delta's kind does not fit its block: thinking inside text, one index for "
+    "everything.",
+    impact="`Mismatched content block type content_block_delta thinking`.",
+    action="It goes to the open block of that index that it fits, else one of its kind is started.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#539",),
 )
 DELTA_TEXT = Rule(
-    "S123",
-    "delta-text",
-    "A delta's text is null or missing, or `partial_json` is an object instead of JSON text.",
-    "SDKs concatenate strings: TypeError, or `[object Object]`.",
-    "Nothing becomes an empty string, an object its JSON text.",
-    _P,
+    code="S123",
+    name="delta-text",
+    detects="A delta's text is null or missing, or `partial_json` is an object instead of JSON "
+    "text.",
+    impact="SDKs concatenate strings: TypeError, or `[object Object]`.",
+    action="Nothing becomes an empty string, an object its JSON text.",
+    protocols=_P,
 )
 
 _STARTING_DELTAS = frozenset({"text_delta", "thinking_delta"})

@@ -34,9 +34,9 @@ from wiremend.text.json_value import is_blank, objects
 TRAILING_SPACE = Rule(
     code="Q006",
     name="trailing-space",
-    finds="The last message is the assistant's, and ends in white space.",
-    hurts="Anthropic: `final assistant content cannot end with trailing whitespace`.",
-    mends="The white space at its end goes.",
+    detects="The last message is the assistant's, and ends in white space.",
+    impact="Anthropic: `final assistant content cannot end with trailing whitespace`.",
+    action="The white space at its end goes.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=(
         "tailcallhq/forgecode#1872",
@@ -51,9 +51,9 @@ TRAILING_SPACE = Rule(
 EMPTY_SYSTEM = Rule(
     code="Q007",
     name="empty-system",
-    finds="The system prompt is empty, or has a block without text.",
-    hurts="Anthropic: `text content blocks must be non-empty`.",
-    mends="What is empty goes.",
+    detects="The system prompt is empty, or has a block without text.",
+    impact="Anthropic: `text content blocks must be non-empty`.",
+    action="What is empty goes.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("BiFangKNT/mtga#68",),
     before='{"model":"m","system":[{"type":"text","text":""}],"messages":[]}',
@@ -62,9 +62,9 @@ EMPTY_SYSTEM = Rule(
 THINKING_CACHE_CONTROL = Rule(
     code="Q102",
     name="thinking-cache-control",
-    finds="A thinking block carries `cache_control`.",
-    hurts="Anthropic: `thinking.cache_control: Extra inputs are not permitted`.",
-    mends="It is removed there; elsewhere it stays.",
+    detects="A thinking block carries `cache_control`.",
+    impact="Anthropic: `thinking.cache_control: Extra inputs are not permitted`.",
+    action="It is removed there; elsewhere it stays.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("Wei-Shaw/sub2api#225",),
     before='{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.",'
@@ -75,11 +75,11 @@ THINKING_CACHE_CONTROL = Rule(
 FOREIGN_THINKING = Rule(
     code="Q105",
     name="foreign-thinking",
-    finds="A thinking block has no signature, or one that Anthropic cannot have made.",
-    hurts="After a turn by another provider, Anthropic refuses all that follow: `Invalid "
+    detects="A thinking block has no signature, or one that Anthropic cannot have made.",
+    impact="After a turn by another provider, Anthropic refuses all that follow: `Invalid "
     "signature in thinking block`.",
-    mends="The block is dropped, and thinking is switched off for a tool call that it belongs "
-    "to. Signatures are never made up.",
+    action="The block is dropped, and thinking is switched off for a tool call that it belongs to. "
+    "Signatures are never made up.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=(
         "router-for-me/CLIProxyAPI#1584",
@@ -94,9 +94,9 @@ FOREIGN_THINKING = Rule(
 SYSTEM_IN_MESSAGES = Rule(
     code="Q109",
     name="system-in-messages",
-    finds="A message in the conversation has the role `system`, as Claude Code sends it.",
-    hurts="MiniMax: `chat content has invalid message role: system (2013)`.",
-    mends="It becomes the user's, in `<system-reminder>` tags.",
+    detects="A message in the conversation has the role `system`, as Claude Code sends it.",
+    impact="MiniMax: `chat content has invalid message role: system (2013)`.",
+    action="It becomes the user's, in `<system-reminder>` tags.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("MiniMax-AI/MiniMax-M2.7#43", "codexu/note-gen#918"),
     before='{"messages":[{"role":"user","content":"Hello"},{"role":"system","content":"Be brief."}'

@@ -14,12 +14,10 @@ _CLI = "google-gemini/gemini-cli 0.61.0"
 COMMENT = Rule(
     code="S401",
     name="comment",
-    finds="A comment line such as `: keep-alive`.",
-    hurts=(
-        'Gemini CLI fails with "Incomplete JSON segment at the end", python-genai with '
-        '"Failed to parse response as JSON".'
-    ),
-    mends="It is dropped; the blank line after it stays and keeps the connection alive.",
+    detects="A comment line such as `: keep-alive`.",
+    impact='Gemini CLI fails with "Incomplete JSON segment at the end", python-genai with "Failed '
+    'to parse response as JSON".',
+    action="It is dropped; the blank line after it stays and keeps the connection alive.",
     protocols=_GEMINI,
     seen=(_CLI, _PYTHON),
     before=": keep-alive\n\n",
@@ -28,12 +26,10 @@ COMMENT = Rule(
 OTHER_LINES = Rule(
     code="S410",
     name="line-other-than-data",
-    finds="A line that does not start with `data: `: `event:`, `id:`, `data:` without a space.",
-    hurts=(
-        'The official SDKs know that one prefix: Gemini CLI fails with "Incomplete JSON segment '
-        'at the end", python-genai with "Failed to parse response as JSON".'
-    ),
-    mends="Data lines get the space, bare JSON becomes a data line, other lines are dropped.",
+    detects="A line that does not start with `data: `: `event:`, `id:`, `data:` without a space.",
+    impact='The official SDKs know that one prefix: Gemini CLI fails with "Incomplete JSON segment '
+    'at the end", python-genai with "Failed to parse response as JSON".',
+    action="Data lines get the space, bare JSON becomes a data line, other lines are dropped.",
     protocols=_GEMINI,
     seen=(_PYTHON, _CLI),
     before='event: message\ndata:{"candidates":[…]}\n\n',
@@ -42,13 +38,11 @@ OTHER_LINES = Rule(
 SEVERAL_LINES = Rule(
     code="S413",
     name="data-on-several-lines",
-    finds="An event whose data is more than one line to the client that reads it.",
-    hurts=(
-        'Gemini CLI reads one line up to two equal line ends ("Incomplete JSON segment at the '
-        'end"), and U+2028 and U+2029 end a line in JavaScript; python-genai ends one at U+0085 '
-        'too ("Failed to parse response as JSON").'
-    ),
-    mends="For these two the data is put on one line, and the characters are escaped.",
+    detects="An event whose data is more than one line to the client that reads it.",
+    impact='Gemini CLI reads one line up to two equal line ends ("Incomplete JSON segment at the '
+    'end"), and U+2028 and U+2029 end a line in JavaScript; python-genai ends one at U+0085 too '
+    '("Failed to parse response as JSON").',
+    action="For these two the data is put on one line, and the characters are escaped.",
     protocols=_GEMINI,
     seen=(_CLI, _PYTHON),
     before='data: {"candidates":\ndata: [{"index":0}]}\n\n',

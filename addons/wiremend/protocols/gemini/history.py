@@ -32,10 +32,10 @@ from wiremend.text.json_value import objects
 THOUGHT_SIGNATURE_MISSING = Rule(
     code="Q107",
     name="thought-signature-missing",
-    finds="Since the user spoke last, a turn of the model has a first function call without "
+    detects="Since the user spoke last, a turn of the model has a first function call without "
     "`thoughtSignature`: another model's, or lost by the client.",
-    hurts="Gemini 3: `Function call is missing a thought_signature in functionCall parts`.",
-    mends="It gets `skip_thought_signature_validator`, which Google documents for calls that it "
+    impact="Gemini 3: `Function call is missing a thought_signature in functionCall parts`.",
+    action="It gets `skip_thought_signature_validator`, which Google documents for calls that it "
     "did not sign. Signatures are never made up.",
     protocols=(WireProtocol.GEMINI,),
     seen=("vercel/ai#15550", "musistudio/claude-code-router#1431", "envoyproxy/ai-gateway#2366"),

@@ -23,9 +23,9 @@ _CLI = "google-gemini/gemini-cli 0.61.0"
 FINISH_REASON_EMPTY = Rule(
     code="S402",
     name="finish-reason-empty",
-    finds="`finishReason` is empty, null, unspecified or no name in an event that ends nothing.",
-    hurts="Clients take it for the end, or refuse the value.",
-    mends="It is removed.",
+    detects="`finishReason` is empty, null, unspecified or no name in an event that ends nothing.",
+    impact="Clients take it for the end, or refuse the value.",
+    action="It is removed.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='{"content":{"parts":[{"text":"Hel"}]},"finishReason":""}',
@@ -34,12 +34,10 @@ FINISH_REASON_EMPTY = Rule(
 CONTENT_SHAPE = Rule(
     code="S403",
     name="content-shape",
-    finds="`candidates`, `content`, `parts` or a part is null, or one object stands for a list.",
-    hurts="SDKs iterate over it: a validation error or a TypeError ends the turn.",
-    mends=(
-        "Null is removed, one object becomes a list of one; any other type hides content that "
-        "nobody can read, so the stream ends in the protocol's error."
-    ),
+    detects="`candidates`, `content`, `parts` or a part is null, or one object stands for a list.",
+    impact="SDKs iterate over it: a validation error or a TypeError ends the turn.",
+    action="Null is removed, one object becomes a list of one; any other type hides content that "
+    "nobody can read, so the stream ends in the protocol's error.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='"content":{"parts":{"text":"Hi"}}',
@@ -48,12 +46,10 @@ CONTENT_SHAPE = Rule(
 ARGS_NOT_AN_OBJECT = Rule(
     code="S404",
     name="args-not-an-object",
-    finds="A function call's `args` is JSON text or null instead of an object.",
-    hurts="SDKs refuse the response, or the tool is called with a string.",
-    mends=(
-        "Text that holds an object becomes that object, null and empty text become {}; "
-        "broken JSON is lost content, so the stream ends in the protocol's error."
-    ),
+    detects="A function call's `args` is JSON text or null instead of an object.",
+    impact="SDKs refuse the response, or the tool is called with a string.",
+    action="Text that holds an object becomes that object, null and empty text become {}; broken "
+    "JSON is lost content, so the stream ends in the protocol's error.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='{"functionCall":{"name":"read","args":"{\\"path\\":\\"a\\"}"}}',
@@ -62,12 +58,10 @@ ARGS_NOT_AN_OBJECT = Rule(
 CALL_WITHOUT_NAME = Rule(
     code="S405",
     name="call-without-name",
-    finds="A function call has no name.",
-    hurts='The client cannot tell which tool is meant; Gemini CLI calls "generic_tool".',
-    mends=(
-        "If the request offers one tool, that one is meant; with several, the stream ends in the "
-        "protocol's error."
-    ),
+    detects="A function call has no name.",
+    impact='The client cannot tell which tool is meant; Gemini CLI calls "generic_tool".',
+    action="If the request offers one tool, that one is meant; with several, the stream ends in "
+    "the protocol's error.",
     protocols=_GEMINI,
     seen=(_CLI,),
     before='{"functionCall":{"name":"","args":{"city":"Oslo"}}}',
@@ -76,9 +70,9 @@ CALL_WITHOUT_NAME = Rule(
 FINISH_REASON_SPELLED = Rule(
     code="S414",
     name="finish-reason-misspelled",
-    finds="A `finishReason` in lower case, or the number of its enumeration.",
-    hurts="Clients compare exact names: a cut answer passes for a whole one.",
-    mends="It becomes the name.",
+    detects="A `finishReason` in lower case, or the number of its enumeration.",
+    impact="Clients compare exact names: a cut answer passes for a whole one.",
+    action="It becomes the name.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='"finishReason":"max_tokens"',
@@ -87,9 +81,9 @@ FINISH_REASON_SPELLED = Rule(
 CANDIDATE_INDEX = Rule(
     code="S415",
     name="candidate-index",
-    finds="A candidate's index is no number, or two candidates of one event share one.",
-    hurts="Typed clients refuse it; others mix two answers into one.",
-    mends="Text becomes the number, otherwise candidates are numbered by position.",
+    detects="A candidate's index is no number, or two candidates of one event share one.",
+    impact="Typed clients refuse it; others mix two answers into one.",
+    action="Text becomes the number, otherwise candidates are numbered by position.",
     protocols=_GEMINI,
     before='"candidates":[{"content":{…}},{"content":{…}}]',
     after='"candidates":[{"content":{…},"index":0},{"content":{…},"index":1}]',
@@ -97,9 +91,9 @@ CANDIDATE_INDEX = Rule(
 RESPONSE_IN_A_LIST = Rule(
     code="S416",
     name="response-in-a-list",
-    finds="Responses wrapped in a list of their own: `data: [{…}]`.",
-    hurts="SDKs see a response without candidates: an empty answer.",
-    mends="The list is taken off.",
+    detects="Responses wrapped in a list of their own: `data: [{…}]`.",
+    impact="SDKs see a response without candidates: an empty answer.",
+    action="The list is taken off.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='data: [{"candidates":[…]}]\n\n',
@@ -108,9 +102,9 @@ RESPONSE_IN_A_LIST = Rule(
 STREAMED_ARGUMENTS_CUT = Rule(
     code="S418",
     name="streamed-arguments-cut",
-    finds="A function call is to go on (`willContinue`), but its candidate says `STOP`.",
-    hurts="The tool runs with half its arguments, or the call is lost.",
-    mends="Content is lost, so the stream ends in the protocol's error.",
+    detects="A function call is to go on (`willContinue`), but its candidate says `STOP`.",
+    impact="The tool runs with half its arguments, or the call is lost.",
+    action="Content is lost, so the stream ends in the protocol's error.",
     protocols=_GEMINI,
     after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
 )
