@@ -46,6 +46,19 @@ def test_a_rule_says_in_sentences_what_it_finds_what_that_hurts_and_what_is_done
         assert sentence.endswith((".", "`", '"'))
 
 
+OTHER_WORDS = {"say": "contain", "tell": "contain", "refuse": "reject", "mend": "repair"}
+"""Words that a rule's text avoids, with the term that it uses instead."""
+
+
+@each_rule
+@pytest.mark.parametrize("word", OTHER_WORDS)
+def test_a_rules_text_uses_one_term_for_one_thing(rule: Rule, word: str) -> None:
+    quoted = re.compile(r"``.*?``|`[^`]*`|\"[^\"]*\"")
+    text = quoted.sub("", " ".join((rule.detects, rule.impact, rule.action)))
+    found = re.search(rf"(?i)\b{word}(s|d|ed|ing)?\b", text)
+    assert not found, f"use {OTHER_WORDS[word]!r}"
+
+
 @each_rule
 def test_a_rule_has_a_short_name_in_kebab_case(rule: Rule) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)

@@ -72,8 +72,8 @@ def render_page(rules: Iterable[Rule]) -> str:
     parts = [
         "# Rules",
         "",
-        "Generated from the code: change the rule, not this page. "
-        'A code, or its beginning, switches rules off: `[rules] disable = ["S1"]`.',
+        "Generated from the code by `scripts/rules`: edit the rules, not this page. "
+        '`[rules] disable = ["S105", "T2"]` disables rules by code or prefix.',
         "",
     ]
     for letter, title in FAMILIES.items():

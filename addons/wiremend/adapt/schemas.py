@@ -20,7 +20,10 @@ from wiremend.text import json_value
 from wiremend.text.json_edits import Edits
 
 _ALL = tuple(WireProtocol)
-_NEAREST = "The schema becomes the nearest one that is accepted; what cannot be said is described."
+_NEAREST = (
+    "Converts the schema to the closest one that is accepted. What cannot be expressed is added to "
+    "the description."
+)
 _SHOWN_VIOLATIONS = 3
 
 
@@ -30,8 +33,8 @@ def _dialect_rule(
     return Rule(
         code=f"T20{number}",
         name=f"{dialect}-dialect",
-        detects=f"A tool's schema says what the target cannot read (dialect `{dialect}`).",
-        impact=f"The whole request is refused: {rejection}.",
+        detects=f"A tool's schema uses what the target does not accept (dialect `{dialect}`).",
+        impact=f"The whole request is rejected: {rejection}.",
         action=_NEAREST,
         protocols=_ALL,
         seen=seen,
@@ -108,7 +111,7 @@ DIALECT_RULES: Mapping[str, Rule] = {
     "basic": _dialect_rule(
         number=8,
         dialect="basic",
-        rejection="the reason differs, and this is what every target reads",
+        rejection="the reason varies; every target accepts this dialect",
         seen=("sgl-project/sglang#35242",),
         before='{"type":"object","properties":{"a":{"type":"string","pattern":"^x"}}}',
         after='{"type":"object",'

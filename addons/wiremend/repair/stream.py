@@ -23,17 +23,18 @@ _ALL = tuple(WireProtocol)
 REPAIR_FAILED = Rule(
     code="S001",
     name="repair-failed",
-    detects="A rule failed on this stream: a fault of ours, not of the traffic.",
-    impact="The stream would break where it was fine.",
-    action="From there on the stream passes as it comes.",
+    detects="A rule raised an exception on this stream: a bug in wiremend, not a fault in the "
+    "traffic.",
+    impact="The bug would break a stream that may have been valid.",
+    action="Forwards the rest of the stream unchanged.",
     protocols=_ALL,
 )
 NO_FINAL_BLANK_LINE = Rule(
     code="S002",
     name="no-final-blank-line",
-    detects="The last event is whole but the blank line that ends it is missing.",
-    impact="A client that follows the SSE standard discards the event, often the terminal one.",
-    action="The missing line end is added.",
+    detects="The last event is complete, but the blank line that ends it is missing.",
+    impact="A client that follows the SSE standard discards the event, often the terminal event.",
+    action="Adds the missing line end.",
     protocols=_ALL,
     before='data: {"done":true}\n',
     after='data: {"done":true}\n\n',
@@ -42,8 +43,8 @@ CUT_EVENT = Rule(
     code="S003",
     name="cut-event",
     detects="The stream ends inside an event.",
-    impact="Clients try to parse half a JSON object: `Unexpected end of JSON input`.",
-    action="The fragment is withheld; whether the stream was complete is decided without it.",
+    impact="Clients try to parse a truncated JSON object: `Unexpected end of JSON input`.",
+    action="Drops the fragment, and decides without it whether the stream was complete.",
     protocols=_ALL,
     before='data: {"type":"content_block_del',
 )
@@ -51,17 +52,17 @@ EVENT_TOO_LARGE = Rule(
     code="S004",
     name="event-too-large",
     detects="One event is larger than 16 MiB.",
-    impact="A proxy or client that keeps it whole runs out of memory.",
-    action="The stream ends in the protocol's error.",
+    impact="A proxy or client that buffers it runs out of memory.",
+    action="Ends the stream in the protocol's error event.",
     protocols=_ALL,
 )
 FIELDS_WITHOUT_DATA = Rule(
     code="S005",
     name="fields-without-data",
     detects="For openai-python: `id:` or `retry:` lines, or an `event:` line without data.",
-    impact="That SDK takes each for an event and parses its empty data (`JSONDecodeError: "
-    "Expecting value`); after one `id:` line, every blank line too, keep-alives included.",
-    action="The lines are dropped: none means anything in these protocols.",
+    impact="That SDK parses each of them as an event with empty data (`JSONDecodeError: Expecting "
+    "value`). After one `id:` line it does so for every blank line too, keep-alives included.",
+    action="Drops the lines: they have no meaning in these protocols.",
     protocols=("chat-completions", "responses"),
     seen=("openai/openai-python 3.52.0",),
     before='retry: 3000\n\nid: 1\ndata: {"choices":[…]}\n\n',
@@ -70,9 +71,9 @@ FIELDS_WITHOUT_DATA = Rule(
 STREAM_TOO_LONG = Rule(
     code="S006",
     name="stream-too-long",
-    detects="More than 256 MiB came in one stream.",
-    impact="What is kept of it to judge its end (arguments, open blocks) would grow without limit.",
-    action="From there on the stream passes as it comes, and nothing more is kept.",
+    detects="A stream is longer than 256 MiB.",
+    impact="The state kept to check its end (arguments, open blocks) would grow without limit.",
+    action="Forwards the rest of the stream unchanged and keeps no further state.",
     protocols=_ALL,
 )
 

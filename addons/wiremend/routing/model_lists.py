@@ -21,9 +21,8 @@ ROUTED_NAMES_LISTED = Rule(
     code="M004",
     name="routed-names-listed",
     detects="A list of models lacks names that `[[models]]` routes.",
-    impact="A client's model picker offers only what the provider lists.",
-    action="The names are added at the end of the list; an error and any other body stay "
-    "untouched.",
+    impact="A client's model picker offers only the names that the provider lists.",
+    action="Appends the names to the list. Errors and other bodies are not changed.",
     protocols=tuple(WireProtocol),
     seen=("anthropics/claude-code#55794", "raine/claude-code-proxy#60"),
     before='{"object":"list","data":[]}',

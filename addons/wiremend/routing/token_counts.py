@@ -16,8 +16,9 @@ COUNT_ESTIMATED = Rule(
     code="M005",
     name="count-estimated",
     detects="The provider that a call is routed to cannot count tokens (404, 405 or 501).",
-    impact="Claude Code's context display and its compaction go by that count.",
-    action="An estimate is answered: bytes of text over four, 1500 for each image.",
+    impact="Claude Code's context display and its compaction depend on that count.",
+    action="Responds with an estimate: the bytes of text divided by four, plus 1500 for each "
+    "image.",
     protocols=(
         WireProtocol.ANTHROPIC_MESSAGES,
         WireProtocol.RESPONSES,

@@ -161,9 +161,11 @@ def test_a_rule_that_is_off_leaves_fragments_as_they_came(code: str) -> None:
 @pytest.mark.parametrize(
     ("came", "tools", "said"),
     [
-        pytest.param([(0, ..., ..., "{}")], (), "never began", id="arguments of no call"),
+        pytest.param([(0, ..., ..., "{}")], (), "never started", id="arguments of no call"),
         pytest.param([(0, "c1", "f", '{"p"')], (), "inside its JSON", id="cut arguments"),
-        pytest.param([(0, "c1", ..., "{}")], ("f", "g"), "without naming it", id="no name at all"),
+        pytest.param(
+            [(0, "c1", ..., "{}")], ("f", "g"), "call without a name", id="no name at all"
+        ),
     ],
 )
 def test_what_is_lost_ends_in_an_error(came: list[Row], tools: tuple[str, ...], said: str) -> None:

@@ -18,7 +18,7 @@ CONTENT_NULL = Rule(
     name="content-null",
     detects="A message's `content` is null or missing.",
     impact="SDKs iterate over it: TypeError.",
-    action="An empty list is filled in.",
+    action="Fills in an empty list.",
     protocols=_P,
     before='{"type":"message","content":null}',
     after='{"type":"message","content":[]}',
@@ -28,7 +28,7 @@ TOOL_INPUT_NOT_AN_OBJECT = Rule(
     name="tool-input-not-an-object",
     detects="A tool call's `input` is JSON text or null instead of an object.",
     impact="The tool is called with a string, or schema validation fails.",
-    action="Text that holds an object becomes it, null becomes {}.",
+    action="Parses text that contains an object; replaces null with `{}`.",
     protocols=_P,
     before='{"type":"tool_use","id":"t1","name":"f","input":"{\\"p\\":1}"}',
     after='{"type":"tool_use","id":"t1","name":"f","input":{"p":1}}',
@@ -36,10 +36,11 @@ TOOL_INPUT_NOT_AN_OBJECT = Rule(
 BODY_STOP_REASON = Rule(
     code="S153",
     name="body-stop-reason",
-    detects="`end_turn` or nothing although a tool is called, `tool_use` although none is, or "
-    "another protocol's name (`tool_calls`, `stop`, `length`).",
-    impact="The agent stops silently, or waits for a call that is not there.",
-    action="The reason follows the content; `max_tokens`, `refusal` and others are never touched.",
+    detects="The stop reason is `end_turn` or missing although a tool is called, `tool_use` "
+    "although none is, or another protocol's name (`tool_calls`, `stop`, `length`).",
+    impact="The agent stops silently, or waits for a call that does not exist.",
+    action="Sets the stop reason that matches the content. `max_tokens`, `refusal` and others are "
+    "never changed.",
     protocols=_P,
     seen=("anomalyco/opencode#20719",),
     before='{"content":[{"type":"tool_use",…}],"stop_reason":"end_turn"}',
@@ -48,10 +49,10 @@ BODY_STOP_REASON = Rule(
 BODY_TOOL_INPUT_BROKEN = Rule(
     code="S154",
     name="body-tool-input-broken",
-    detects="A tool call's `input` is JSON text that is broken or ends early although the stop "
-    "reason says that all is well.",
-    impact="The tool is called with a piece of text.",
-    action="Content is lost: an HTTP error.",
+    detects="A tool call's `input` is malformed or truncated JSON text, and the stop reason does "
+    "not explain it.",
+    impact="The tool is called with a fragment of text.",
+    action="Content is lost: responds with an HTTP error.",
     protocols=_P,
     before='{"content":[{"type":"tool_use","name":"f","input":"{\\"p\\":"}],"stop_reason":"tool_use"}',
     after='{"type":"error","error":{"type":"api_error",'

@@ -20,20 +20,20 @@ _P = ("anthropic-messages",)
 DELTA_WITHOUT_START = Rule(
     code="S107",
     name="delta-without-start",
-    detects="A delta belongs to a block that never started, or that was stopped already.",
-    impact="`Content block not found`, then the whole turn again without streaming.",
-    action="A block of the delta's kind is started; a tool's delta cannot be placed: protocol "
-    "error.",
+    detects="A delta belongs to a block that never started or has already stopped.",
+    impact="`Content block not found`; the client repeats the whole turn without streaming.",
+    action="Starts a block that fits the delta. A tool's delta cannot be assigned to a call: the "
+    "stream ends in the protocol's error event.",
     protocols=_P,
     seen=("BerriAI/litellm#13373", "router-for-me/CLIProxyAPI#3720"),
 )
 DELTA_DOES_NOT_FIT = Rule(
     code="S108",
     name="delta-does-not-fit",
-    detects="A delta's kind does not fit its block: thinking inside text, one index for "
-    "everything.",
+    detects="A delta's type does not fit its block: thinking inside text, or one index for all "
+    "content.",
     impact="`Mismatched content block type content_block_delta thinking`.",
-    action="It goes to the open block of that index that it fits, else one of its kind is started.",
+    action="Assigns it to the open block with that index that it fits, or starts a new block.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#539",),
 )
@@ -43,7 +43,7 @@ DELTA_TEXT = Rule(
     detects="A delta's text is null or missing, or `partial_json` is an object instead of JSON "
     "text.",
     impact="SDKs concatenate strings: TypeError, or `[object Object]`.",
-    action="Nothing becomes an empty string, an object its JSON text.",
+    action="Replaces a missing text with an empty string, and an object with its JSON text.",
     protocols=_P,
 )
 
@@ -97,7 +97,7 @@ class Deltas:
             and current is not None
             and kind in DELTAS_BY_BLOCK.get(current.kind, ())
         ):
-            self._draft.note(DELTA_WITHOUT_START, found, "of the open one")
+            self._draft.note(DELTA_WITHOUT_START, found, "assigned to the open block")
             return current
         if kind == "input_json_delta" and delta.get("partial_json"):
             what = f"{found}, which is not open"
@@ -113,7 +113,7 @@ class Deltas:
         for block in self._blocks.open_under(source):
             if kind in DELTAS_BY_BLOCK.get(block.kind, ()):
                 found = f"{kind} under the index of a {existing.kind} block"
-                self._draft.note(DELTA_DOES_NOT_FIT, found, f"of the {block.kind} block")
+                self._draft.note(DELTA_DOES_NOT_FIT, found, f"assigned to the {block.kind} block")
                 return block
         found = f"{kind} in a {existing.kind} block"
         if kind == "input_json_delta":

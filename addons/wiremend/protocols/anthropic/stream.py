@@ -27,9 +27,8 @@ EVENT_LINE = Rule(
     code="S101",
     name="event-line",
     detects="The `event:` line is missing or contradicts the type in the data.",
-    impact="Official SDKs dispatch on the line and skip such an event; clients then repeat the "
-    "turn.",
-    action="The line is written from the data.",
+    impact="Official SDKs dispatch on this line and skip the event; clients then repeat the turn.",
+    action="Writes the line from the data.",
     protocols=_P,
     seen=("seifghazi/claude-code-proxy#33",),
     before='data: {"type":"ping"}',
@@ -40,41 +39,44 @@ MESSAGE_START_MISSING = Rule(
     name="message-start-missing",
     detects="The stream begins without `message_start`.",
     impact="SDK accumulators reject the first event.",
-    action="One is written, with the requested model and no usage.",
+    action="Adds one with the requested model and no usage.",
     protocols=_P,
 )
 MESSAGE_START_REPEATED = Rule(
     code="S103",
     name="message-start-repeated",
     detects="A second `message_start` arrives.",
-    impact="SDKs reject it, or begin the message anew and lose what came before.",
-    action="It is dropped.",
+    impact="SDKs reject it, or start a new message and lose the previous content.",
+    action="Drops it.",
     protocols=_P,
 )
 STOP_REASON_MISSING = Rule(
     code="S114",
     name="stop-reason-missing",
-    detects="`message_stop` comes without a `message_delta`, or the stop reason is null or empty.",
-    impact="Clients wait for a reason or read the turn as broken.",
-    action="`tool_use` or `end_turn`, by what was sent; the provider did say that the message is "
-    "over.",
+    detects="`message_stop` arrives without a `message_delta`, or the stop reason is null or "
+    "empty.",
+    impact="Clients wait for a stop reason or treat the turn as failed.",
+    action="Sets `tool_use` or `end_turn`, depending on the blocks: `message_stop` shows that the "
+    "message is complete.",
     protocols=_P,
 )
 MESSAGE_DELTA_REPEATED = Rule(
     code="S115",
     name="message-delta-repeated",
     detects="A second `message_delta` with a stop reason arrives.",
-    impact="The last one wins: a tool call's `tool_use` becomes `end_turn`.",
-    action="It is dropped.",
+    impact="The last one wins: `tool_use` after a tool call becomes `end_turn`.",
+    action="Drops it.",
     protocols=_P,
     seen=("routatic/proxy#133",),
 )
 STOP_REASON_CONTRADICTS = Rule(
     code="S116",
     name="stop-reason-contradicts",
-    detects="`end_turn` although a tool was called, or `tool_use` although none was.",
-    impact="The agent stops silently after its first call, or waits for a call that never comes.",
-    action="The reason follows the blocks; `max_tokens`, `refusal` and others are never touched.",
+    detects="The stop reason is `end_turn` although a tool was called, or `tool_use` although none "
+    "was.",
+    impact="The agent stops silently after its first call, or waits for a call that never arrives.",
+    action="Sets the stop reason that matches the blocks. `max_tokens`, `refusal` and others are "
+    "never changed.",
     protocols=_P,
     seen=("anomalyco/opencode#14972", "maximhq/bifrost#3638"),
     before='{"delta":{"stop_reason":"end_turn"}} after a tool_use block',
@@ -84,45 +86,46 @@ MESSAGE_STOP_MISSING = Rule(
     code="S118",
     name="message-stop-missing",
     detects="The stream ends after its stop reason without `message_stop`.",
-    impact='"stream ended before message_stop", and the whole turn is asked again.',
-    action="The turn is complete: the event is added.",
+    impact='"stream ended before message_stop", and the client repeats the whole turn.',
+    action="Adds the event: the stop reason shows that the turn is complete.",
     protocols=_P,
     seen=("esengine/DeepSeek-Reasonix#8756", "farion1231/cc-switch#6462"),
 )
 AFTER_THE_END = Rule(
     code="S119",
     name="after-the-end",
-    detects="Events follow `message_stop` or an error; or `[DONE]`, which is not Anthropic's.",
+    detects="Events follow `message_stop` or an error, or the stream contains `[DONE]`, which is "
+    "not part of this protocol.",
     impact="Parser errors.",
-    action="They are dropped.",
+    action="Drops them.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#4783",),
 )
 FOREIGN_FRAME = Rule(
     code="S120",
     name="foreign-frame",
-    detects="Data that is no event of this protocol and no error: no type at all, or no JSON "
-    "object.",
-    impact="`invalid_union` kills the turn.",
-    action="It is dropped.",
+    detects="The data is neither an event of this protocol nor an error: it has no type, or is not "
+    "a JSON object.",
+    impact="`invalid_union` ends the turn.",
+    action="Drops it.",
     protocols=_P,
     seen=("anomalyco/opencode#36428",),
 )
 BROKEN_EVENT = Rule(
     code="S121",
     name="broken-event",
-    detects="An event's data is JSON that does not parse.",
-    impact="Clients fail, or skip it and lose content.",
-    action="Content is lost: the stream ends in the protocol's error.",
+    detects="An event's data is malformed JSON.",
+    impact="Clients fail, or skip the event and lose content.",
+    action="Content is lost: ends the stream in the protocol's error event.",
     protocols=_P,
 )
 KEEPALIVE_FRAME = Rule(
     code="S124",
     name="keepalive-frame",
-    detects='`{"type":"keepalive"}` frames of gateways that speak several protocols.',
-    impact="Strict schemas refuse the type; taken for content, it would end the time for invisible "
-    "retries, and hide a stall.",
-    action="A blank line takes its place.",
+    detects='Gateways that serve several protocols send `{"type":"keepalive"}` frames.',
+    impact="Strict schemas reject the type. Counted as content, such a frame would rule out "
+    "invisible retries and hide a stall.",
+    action="Replaces the frame with a blank line.",
     protocols=_P,
     seen=("openai/openai-node#1964",),
     before='data: {"type":"keepalive","sequence_number":5}',
@@ -131,10 +134,11 @@ KEEPALIVE_FRAME = Rule(
 STOP_REASON_FOREIGN = Rule(
     code="S125",
     name="stop-reason-foreign",
-    detects="A stop reason has its name from Chat Completions (`tool_calls`, `stop`, `length`), or "
-    "is written in capitals.",
-    impact="Clients do not know it: the tool is not run, or a cut answer is taken for a whole one.",
-    action="It gets this protocol's name.",
+    detects="A stop reason has its Chat Completions name (`tool_calls`, `stop`, `length`), or is "
+    "written in capitals.",
+    impact="Clients do not recognise it: the tool is not run, or a truncated response is treated "
+    "as complete.",
+    action="Replaces it with this protocol's name.",
     protocols=_P,
 )
 
@@ -323,7 +327,7 @@ class AnthropicRepairer(EventRepairer):
             raise ContentLost("The provider sent no content.")
         if self._has_unread and not self._has_stop_reason:
             raise ContentLost(
-                "The provider sent text that is no event, and then ended without a stop reason."
+                "The provider sent text that is not an event and ended without a stop reason."
             )
         self._blocks.close_all(None)
         reason = "tool_use" if self._blocks.called_tool else "end_turn"

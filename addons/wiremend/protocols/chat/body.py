@@ -19,11 +19,11 @@ _P = ("chat-completions",)
 BODY_FINISH_REASON = Rule(
     code="S251",
     name="body-finish-reason",
-    detects="`stop` or nothing although tools are called, `tool_calls` although none is, or "
-    "another protocol's name (`tool_use`, `end_turn`, `max_tokens`).",
-    impact="The agent stops silently, or waits for a call that is not there.",
-    action="The reason follows the message; `length`, `content_filter` and others are never "
-    "touched.",
+    detects="The finish reason is `stop` or missing although tools are called, `tool_calls` "
+    "although none is, or another protocol's name (`tool_use`, `end_turn`, `max_tokens`).",
+    impact="The agent stops silently, or waits for a call that does not exist.",
+    action="Sets the finish reason that matches the message. `length`, `content_filter` and others "
+    "are never changed.",
     protocols=_P,
     seen=("anomalyco/opencode#20719",),
     before='{"message":{"tool_calls":[{…}]},"finish_reason":"stop"}',
@@ -34,7 +34,7 @@ BODY_ARGUMENTS = Rule(
     name="body-arguments",
     detects="A call's arguments are an object, null or empty instead of JSON text.",
     impact="SDKs expect a string and parse it.",
-    action="They become JSON text; nothing becomes `{}`.",
+    action="Replaces an object with its JSON text, and missing arguments with `{}`.",
     protocols=_P,
     before='{"function":{"name":"f","arguments":{"p":1}}}',
     after='{"function":{"name":"f","arguments":"{\\"p\\":1}"}}',
@@ -43,8 +43,8 @@ BODY_CALL_INCOMPLETE = Rule(
     code="S253",
     name="body-call-incomplete",
     detects="A call lacks its id or type.",
-    impact="Schemas refuse the message; the result cannot be matched to its call.",
-    action="They are filled in.",
+    impact="Schemas reject the message; the result cannot be matched to its call.",
+    action="Fills them in.",
     protocols=_P,
     before='{"function":{"name":"f","arguments":"{}"}}',
     after='{"function":{"name":"f","arguments":"{}"},"id":"call_…","type":"function"}',
@@ -52,10 +52,10 @@ BODY_CALL_INCOMPLETE = Rule(
 BODY_ARGUMENTS_BROKEN = Rule(
     code="S254",
     name="body-arguments-broken",
-    detects="A call's arguments are broken or truncated although the finish reason says all is "
-    "well.",
-    impact="The tool runs with half its arguments, or the agent stops.",
-    action="Content is lost: an HTTP error.",
+    detects="A call's arguments are malformed or truncated, and the finish reason does not explain "
+    "it.",
+    impact="The tool runs with truncated arguments, or the agent stops.",
+    action="Content is lost: responds with an HTTP error.",
     protocols=_P,
     before='{"message":{"tool_calls":[{"function":{"name":"f","arguments":"{\\"p\\":"}}]},…}',
     after='{"error":{"message":"The provider\'s tool call ended inside its JSON arguments.",…}}',

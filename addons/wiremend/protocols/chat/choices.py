@@ -13,9 +13,11 @@ _P = ("chat-completions",)
 FINISH_REASON_CONTRADICTS = Rule(
     code="S208",
     name="finish-reason-contradicts",
-    detects="`stop` although tools are called, or `tool_calls` although none is.",
-    impact="The agent stops silently after its first call, or waits for ever.",
-    action="The reason follows the calls; `length`, `content_filter` and others are never touched.",
+    detects="The finish reason is `stop` although tools are called, or `tool_calls` although none "
+    "is.",
+    impact="The agent stops silently after its first call, or waits forever.",
+    action="Sets the finish reason that matches the calls. `length`, `content_filter` and others "
+    "are never changed.",
     protocols=_P,
     seen=("anomalyco/opencode#14972", "anomalyco/opencode#5139"),
 )
@@ -23,26 +25,27 @@ FINISH_REASON_EMPTY = Rule(
     code="S209",
     name="finish-reason-empty",
     detects='A finish reason is an empty string (`""`) in a chunk that finishes nothing.',
-    impact="Clients take it for the end.",
-    action="It becomes null.",
+    impact="Clients treat it as the end.",
+    action="Replaces it with null.",
     protocols=_P,
 )
 FINISH_REASON_MISSING = Rule(
     code="S210",
     name="finish-reason-missing",
-    detects="`[DONE]` comes without a finish reason.",
-    impact="The message is never closed, or read as cut.",
-    action="`tool_calls` or `stop`, by what was sent; the provider did say that it is done. After "
-    "text that is no JSON, which may have told of a failure: error.",
+    detects="`[DONE]` arrives without a finish reason.",
+    impact="The client never completes the message, or treats it as truncated.",
+    action="Sets `tool_calls` or `stop`, depending on the content: `[DONE]` shows that the "
+    "provider is done. After data that is not JSON, which may have reported a failure, the stream "
+    "ends in the protocol's error event.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#4745",),
 )
 FINISH_REASON_REPEATED = Rule(
     code="S211",
     name="finish-reason-repeated",
-    detects="A choice has a second finish reason although no call came since the first.",
-    impact="A second end: duplicated tool calls, or `stop` over `tool_calls`.",
-    action="It becomes null.",
+    detects="A choice has a second finish reason although no call arrived after the first.",
+    impact="Clients see a second end: calls are duplicated, or `stop` replaces `tool_calls`.",
+    action="Replaces it with null.",
     protocols=_P,
 )
 ROLE_EMPTY = Rule(
@@ -50,7 +53,7 @@ ROLE_EMPTY = Rule(
     name="role-empty",
     detects='A delta\'s role is `""` or not `assistant`.',
     impact="Schemas allow only `assistant`.",
-    action="It becomes `assistant`.",
+    action="Sets it to `assistant`.",
     protocols=_P,
     seen=("anomalyco/opencode#28427",),
 )
@@ -59,9 +62,9 @@ FINISH_REASON_FOREIGN = Rule(
     name="finish-reason-foreign",
     detects="A finish reason has its name from another protocol (`tool_use`, `end_turn`, "
     "`max_tokens`), or is written in capitals.",
-    impact="Clients do not know it: the agent stops after its first call, or goes on after its "
-    "last word, and a cut answer looks whole.",
-    action="It gets this protocol's name.",
+    impact="Clients do not recognise it: the agent stops after its first call or continues after "
+    "its last message, and a truncated response looks complete.",
+    action="Replaces it with this protocol's name.",
     protocols=_P,
     seen=("aws-samples/bedrock-access-gateway#11", "Tencent/WeKnora#1868"),
 )

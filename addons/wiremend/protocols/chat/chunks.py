@@ -15,19 +15,19 @@ CHUNK_INCOMPLETE = Rule(
     code="S214",
     name="chunk-incomplete",
     detects="`choices`, `delta` (or `message` in its place), `object` or an index is missing or "
-    "null, or `created` is no integer.",
-    impact="Zod, serde and pydantic schemas refuse the chunk.",
-    action="They are filled in.",
+    "null, or `created` is not an integer.",
+    impact="Zod, serde and pydantic schemas reject the chunk.",
+    action="Fills them in.",
     protocols=_P,
     seen=("anomalyco/opencode#28427",),
 )
 ERROR_NULL = Rule(
     code="S219",
     name="error-null",
-    detects='A chunk says `"error": null` beside its choices.',
-    impact="@ai-sdk/openai-compatible takes every chunk with that key for an error, and drops its "
+    detects='A chunk contains `"error": null` next to its choices.',
+    impact="@ai-sdk/openai-compatible treats every chunk with that key as an error and drops its "
     "text.",
-    action="The key is removed.",
+    action="Removes the key.",
     protocols=_P,
 )
 

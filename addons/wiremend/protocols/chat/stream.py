@@ -24,35 +24,37 @@ _P = ("chat-completions",)
 DONE_MISSING = Rule(
     code="S212",
     name="done-missing",
-    detects="The stream ends after its finish reason without `[DONE]`, or with blanks around it.",
-    impact="Some clients wait, or report a cut stream; `[DONE] ` is parsed as JSON.",
-    action="The answer is complete: it is added, or written as it should be.",
+    detects="The stream ends after its finish reason without `[DONE]`, or with white space around "
+    "that marker.",
+    impact="Some clients wait, or report a truncated stream; `[DONE] ` is parsed as JSON.",
+    action="Adds the marker, or removes the white space: the finish reason shows that the response "
+    "is complete.",
     protocols=_P,
 )
 AFTER_THE_END = Rule(
     code="S213",
     name="after-the-end",
-    detects="Something follows `[DONE]` or an error: chunks, or a second `[DONE]`.",
+    detects="Chunks or a second `[DONE]` follow `[DONE]` or an error.",
     impact="Parser errors.",
-    action="It is dropped.",
+    action="Drops them.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#4783",),
 )
 FOREIGN_FRAME = Rule(
     code="S216",
     name="foreign-frame",
-    detects="Data that is no chunk and no error.",
-    impact="`invalid_union` kills the turn.",
-    action="It is dropped.",
+    detects="The data is neither a chunk nor an error.",
+    impact="`invalid_union` ends the turn.",
+    action="Drops it.",
     protocols=_P,
     seen=("anomalyco/opencode#36428",),
 )
 BROKEN_EVENT = Rule(
     code="S217",
     name="broken-event",
-    detects="A chunk's JSON does not parse.",
-    impact="Clients fail, or skip it and lose content.",
-    action="Content is lost: the stream ends in the protocol's error.",
+    detects="A chunk's data is malformed JSON.",
+    impact="Clients fail, or skip the chunk and lose content.",
+    action="Content is lost: ends the stream in the protocol's error event.",
     protocols=_P,
 )
 

@@ -18,10 +18,12 @@ _P = ("chat-completions",)
 CALL_INDEX = Rule(
     code="S201",
     name="tool-call-index",
-    detects="`tool_calls[].index` is missing, null, a string, not from 0, or always 0 for new "
-    "calls.",
-    impact='AI_TypeValidationError; arguments of several calls are glued: `{"a":1}{"b":2}`.',
-    action="Calls are numbered 0, 1, 2 … by id, else by position; a fragment follows its call.",
+    detects="`tool_calls[].index` is missing, null, a string, does not start at 0, or is 0 for "
+    "every new call.",
+    impact="AI_TypeValidationError; the arguments of several calls are concatenated: "
+    '`{"a":1}{"b":2}`.',
+    action="Numbers calls 0, 1, 2 … by id, or by position without ids. A fragment gets the index "
+    "of its call.",
     protocols=_P,
     seen=("openai/openai-python#3246", "vercel/ai#14277", "ollama/ollama#7881"),
     before='{"tool_calls":[{"id":"call_1","function":{"name":"a","arguments":"{}"}}]}',
@@ -30,28 +32,30 @@ CALL_INDEX = Rule(
 CALL_INCOMPLETE = Rule(
     code="S202",
     name="tool-call-incomplete",
-    detects="A call opens without id or type, or its arguments are missing.",
+    detects="The first fragment of a call lacks id, type or arguments.",
     impact="`Expected 'id' to be a string`.",
-    action="They are filled in.",
+    action="Fills them in.",
     protocols=_P,
     seen=("vercel/ai#14722",),
 )
 CALL_NAME_LATE = Rule(
     code="S203",
     name="tool-call-name-late",
-    detects="A call's name is missing, null or empty when it opens, and comes later or never.",
+    detects="A call's name is missing, null or empty in its first fragment, and arrives later or "
+    "never.",
     impact="`Expected 'function.name' to be a string`.",
-    action="The call waits for its name; without one the request's only tool is meant, else: "
-    "error.",
+    action="Withholds the call until its name arrives. Without one, fills in the request's only "
+    "tool; if the request offers several, the stream ends in the protocol's error event.",
     protocols=_P,
     seen=("vercel/ai#14722", "anomalyco/opencode#24137"),
 )
 ORPHAN_FRAGMENT = Rule(
     code="S204",
     name="orphan-fragment",
-    detects="Arguments arrive under an index that no call opened, without id or name.",
+    detects="Arguments without id and name arrive under an index that no call has.",
     impact="Schema errors, or a call without a name.",
-    action="They belong to the last call; without any call: error.",
+    action="Appends them to the last call. Without any call, the stream ends in the protocol's "
+    "error event.",
     protocols=_P,
     seen=("dirac-run/dirac#215",),
 )
@@ -60,33 +64,33 @@ ARGUMENTS_AS_OBJECT = Rule(
     name="arguments-as-object",
     detects="A call's arguments are an object instead of JSON text.",
     impact="SDKs concatenate strings: TypeError.",
-    action="They become their JSON text.",
+    action="Replaces the object with its JSON text.",
     protocols=_P,
 )
 ARGUMENTS_EMPTY = Rule(
     code="S206",
     name="arguments-empty",
     detects="A call of a tool without parameters ends with empty arguments.",
-    impact="`JSON.parse('')` fails, the tool is never run.",
-    action="`{}` is added before the finish reason.",
+    impact="`JSON.parse('')` fails, and the tool is never run.",
+    action="Adds `{}` before the finish reason.",
     protocols=_P,
     seen=("vercel/ai#6687", "openai/openai-agents-js#664"),
 )
 ARGUMENTS_BROKEN = Rule(
     code="S207",
     name="arguments-broken",
-    detects="A call's arguments are broken or truncated although the finish reason says all is "
-    "well.",
-    impact="The tool runs with half its arguments, or the agent stops.",
-    action="Content is lost: the stream ends in the protocol's error.",
+    detects="A call's arguments are malformed or truncated, and the finish reason does not explain "
+    "it.",
+    impact="The tool runs with truncated arguments, or the agent stops.",
+    action="Content is lost: ends the stream in the protocol's error event.",
     protocols=_P,
 )
 CALL_REPEATED = Rule(
     code="S218",
     name="tool-call-repeated",
-    detects="A call's later fragments bear its id and name again, or a new id each.",
-    impact="openai-python joins them: a tool `get_weatherget_weather` that nobody has.",
-    action="The first fragment has them, later ones do not.",
+    detects="Later fragments of a call repeat its id and name, or have a new id each.",
+    impact="openai-python concatenates them: the client has no tool `get_weatherget_weather`.",
+    action="Keeps id and name in the first fragment only.",
     protocols=_P,
     seen=("openai/openai-python#3246",),
 )
@@ -182,7 +186,7 @@ class ToolCalls:
         arguments = _json_of(function.get("arguments"))
         changed = self._write_arguments(function, arguments)
         if not isinstance(fragment.get("id"), str | None) and self._draft.note(
-            CALL_INCOMPLETE, "an id that is no text", "removed"
+            CALL_INCOMPLETE, "an id that is not text", "removed"
         ):
             del fragment["id"]
             changed = True
@@ -200,7 +204,7 @@ class ToolCalls:
             if identity:
                 call.identities.add(identity)
             if not call.name.strip() and self._draft.note(
-                CALL_NAME_LATE, "a call without a name", "waits for it"
+                CALL_NAME_LATE, "a call without a name", "withheld until the name arrives"
             ):
                 call.add(arguments)
                 return None, True
@@ -254,7 +258,7 @@ class ToolCalls:
         if not self._draft.note(ORPHAN_FRAGMENT, f"index {source!r}", done):
             return None
         if last is None:
-            raise ContentLost("The provider sent arguments of a tool call that never began.")
+            raise ContentLost("The provider sent arguments of a tool call that never started.")
         self._by_source[source] = last
         return last
 
@@ -293,7 +297,7 @@ class ToolCalls:
         identity, name = _text(fragment.get("id")), _text(function.get("name"))
         changed = False
         if (identity or (name and name == call.name)) and self._draft.note(
-            CALL_REPEATED, f"call {call.number} again", "said once"
+            CALL_REPEATED, f"call {call.number} repeats id and name", "removed"
         ):
             fragment.pop("id", None)
             function.pop("name", None)
@@ -309,10 +313,10 @@ class ToolCalls:
 
     def _name_at_last(self, call: ToolCall, stream_id: str) -> JsonObject:
         if len(self._tool_names) != 1:
-            self._draft.note(CALL_NAME_LATE, "no name to the end", "ended in an error")
-            raise ContentLost("The provider called a tool without naming it.")
+            self._draft.note(CALL_NAME_LATE, "no name", "ended in an error")
+            raise ContentLost("The provider sent a tool call without a name.")
         call.name = self._tool_names[0]
-        self._draft.note(CALL_NAME_LATE, "no name to the end", repr(call.name))
+        self._draft.note(CALL_NAME_LATE, "no name", repr(call.name))
         opening: JsonObject = {}
         self._open(call, opening, {}, "", stream_id)
         opening["index"] = call.number

@@ -32,9 +32,9 @@ _CLI = "google-gemini/gemini-cli 0.61.0"
 FOREIGN_FRAME = Rule(
     code="S406",
     name="foreign-frame",
-    detects="Data that is neither a response nor an error: plain text, frames of other tools.",
-    impact="Clients fail on it: JSON or schema errors kill the turn.",
-    action="It is dropped.",
+    detects="The data is neither a response nor an error: plain text, or frames of other tools.",
+    impact="JSON or schema errors end the turn.",
+    action="Drops it.",
     protocols=_GEMINI,
     seen=("anomalyco/opencode#36428",),
     before='data: {"tool":"search_files","status":"running"}\n\n',
@@ -42,9 +42,9 @@ FOREIGN_FRAME = Rule(
 BROKEN_EVENT = Rule(
     code="S407",
     name="broken-event",
-    detects="An event's JSON does not parse.",
-    impact="Clients fail, or lose what it said.",
-    action="Content is lost, so the stream ends in the protocol's error.",
+    detects="An event's data is malformed JSON.",
+    impact="Clients fail, or lose its content.",
+    action="Content is lost: ends the stream in the protocol's error event.",
     protocols=_GEMINI,
     before='data: {"candidates":[{"content":{"parts":[{"te\n\n',
     after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
@@ -53,8 +53,9 @@ FINISH_REASON_MISSING = Rule(
     code="S408",
     name="finish-reason-missing",
     detects="The stream ends and a candidate has no finish reason.",
-    impact='"Model stream ended without a finish reason": Gemini CLI asks for the turn again.',
-    action="Nothing proves that it is complete, so it ends in the protocol's error.",
+    impact='"Model stream ended without a finish reason": Gemini CLI repeats the turn.',
+    action="Ends the stream in the protocol's error event: nothing shows that the response is "
+    "complete.",
     protocols=_GEMINI,
     seen=("google-gemini/gemini-cli#8073", "google-gemini/gemini-cli#7861", _CLI),
     after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
@@ -62,9 +63,9 @@ FINISH_REASON_MISSING = Rule(
 DONE_MARKER = Rule(
     code="S411",
     name="done-marker",
-    detects="`[DONE]`, the end of another protocol's stream.",
+    detects="The stream contains `[DONE]`, the end marker of another protocol.",
     impact="SDKs parse it as a response and fail.",
-    action="It is dropped; a Gemini stream just ends.",
+    action="Drops it. A Gemini stream has no end marker.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before="data: [DONE]\n\n",
@@ -72,9 +73,9 @@ DONE_MARKER = Rule(
 EMPTY_FRAME = Rule(
     code="S412",
     name="empty-frame",
-    detects="A `data:` line with nothing in it.",
+    detects="A `data:` line is empty.",
     impact="SDKs parse the empty text as JSON and fail.",
-    action="It is dropped.",
+    action="Drops it.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before="data: \n\n",
@@ -186,7 +187,7 @@ class GeminiRepairer(EventRepairer):
         if not values or not all(is_response(item) for item in values):
             return self.foreign(event, _what(value))
         if values is value and not self._draft.note(
-            RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
+            RESPONSE_IN_A_LIST, f"a list of {len(values)}", "unwrapped"
         ):
             self.pass_event(event)
             return EventKind.CONTENT
