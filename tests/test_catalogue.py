@@ -44,6 +44,7 @@ def test_a_rule_says_in_sentences_what_it_finds_what_that_hurts_and_what_is_done
     for sentence in (rule.detects, rule.impact, rule.action):
         assert re.fullmatch(r"\S.*\S", sentence)  # one line, no white space around it
         assert sentence.endswith((".", "`", '"'))
+        assert not sentence.startswith("TODO"), "left by `scripts/rules new`"
 
 
 OTHER_WORDS = {"say": "contain", "tell": "contain", "refuse": "reject", "mend": "repair"}
@@ -183,8 +184,8 @@ def test_a_rule_without_examples_has_no_empty_parts() -> None:
 
 @pytest.fixture(scope="module")
 def generator() -> Any:
-    """scripts/rules.py."""
-    path = Path(__file__).resolve().parents[1] / "scripts" / "rules.py"
+    """scripts/rules_page.py."""
+    path = Path(__file__).resolve().parents[1] / "scripts" / "rules_page.py"
     spec = importlib.util.spec_from_file_location("rules_page", path)
     assert spec is not None
     assert spec.loader is not None

@@ -23,7 +23,7 @@ FAMILIES = {
 }
 """What a code's letter stands for, in the order of a call's life."""
 
-_PACKAGES = ("rules", "protocols", "repair", "adapt", "routing", "engine")
+PACKAGES = ("rules", "protocols", "repair", "adapt", "routing", "engine")
 """The packages whose modules hold rules."""
 _CODE = re.compile(r"[A-Z]\d{3}\Z")
 _ISSUE = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)\Z")
@@ -34,7 +34,7 @@ _ADDRESS = re.compile(r"https?://\S+\Z")
 def catalogue() -> tuple[Rule, ...]:
     """Every rule that there is, by code. Raises ValueError when two share a code."""
     found: list[Rule] = []
-    for package in _PACKAGES:
+    for package in PACKAGES:
         folders = [f"{folder}/{package}" for folder in wiremend.__path__]
         for module in pkgutil.walk_packages(folders, f"wiremend.{package}."):
             for constant in vars(importlib.import_module(module.name)).values():
