@@ -96,7 +96,7 @@ def with_constant(source: str, rule: NewRule) -> str:
             f"{rule.module.relative_to(LIBRARY)} defines {rule.constant}; choose another name"
         )
     lines = source.splitlines(keepends=True)
-    constant = _constant(rule, _names(tree))
+    constant = _constant(rule, tree)
     rules = _rules(tree)
     family = [(code, node) for code, node in rules if code[0] == rule.code[0]]
     rules = family or rules
@@ -219,7 +219,7 @@ def _default_module(code: str, protocols: tuple[WireProtocol, ...]) -> Path:
 # Source
 
 
-def _constant(rule: NewRule, names: set[str]) -> str:
+def _constant(rule: NewRule, tree: ast.Module) -> str:
     example = "" if rule.is_about_streams else '    before="",\n    after="",\n'
     return (
         f"{rule.constant} = Rule(\n"
@@ -228,17 +228,24 @@ def _constant(rule: NewRule, names: set[str]) -> str:
         '    detects="TODO: what is wrong in the traffic.",\n'
         '    impact="TODO: what which client or provider does then.",\n'
         '    action="TODO: what wiremend does.",\n'
-        f"    protocols={_protocols_expression(rule.protocols, names)},\n"
+        f"    protocols={_protocols_expression(rule.protocols, tree)},\n"
         f"    seen=(),\n{example})\n"
     )
 
 
-def _protocols_expression(protocols: tuple[WireProtocol, ...], names: set[str]) -> str:
-    if len(protocols) == 1:
-        return "_P" if "_P" in names else f'("{protocols[0]}",)'
-    if "_ALL" in names or "WireProtocol" not in names:
-        return "_ALL" if "_ALL" in names else repr(tuple(map(str, protocols))).replace("'", '"')
-    return "tuple(WireProtocol)"
+def _protocols_expression(protocols: tuple[WireProtocol, ...], tree: ast.Module) -> str:
+    """The module's own constant for these protocols, or a tuple of their names."""
+    names = f"({', '.join(f'"{protocol}"' for protocol in protocols)},)"
+    same = [names]
+    if protocols == tuple(WireProtocol):
+        names = names.replace(",)", ")")
+        same = ["tuple(WireProtocol)", names]
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                if ast.unparse(value).replace("'", '"') in same:
+                    return name
+    return names
 
 
 def _rules(tree: ast.Module) -> list[tuple[str, ast.Assign]]:
