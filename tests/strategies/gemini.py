@@ -66,7 +66,8 @@ def _responses(draw: st.DrawFn) -> list[Json]:
     together = draw(st.booleans())
     last = [{**_candidate(draw, index), "finishReason": draw(_reason)} for index in range(count)]
     responses += [{"candidates": last}] if together else [{"candidates": [one]} for one in last]
-    metadata = {"usageMetadata": {"promptTokenCount": 3}, "modelVersion": MODEL}
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 5}
+    metadata = {"usageMetadata": usage, "modelVersion": MODEL}
     for response in responses:
         response.update(draw(st.sampled_from([{}, metadata, {"responseId": "abc"}])))
     for extra in draw(

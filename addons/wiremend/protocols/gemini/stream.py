@@ -21,7 +21,7 @@ from wiremend.protocols.gemini.response import (
     unwrapped,
 )
 from wiremend.rules.rule import Rule
-from wiremend.text import sse
+from wiremend.text import json_value, sse
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import JsonObject
 
@@ -80,6 +80,16 @@ EMPTY_FRAME = Rule(
     seen=(_PYTHON,),
     before="data: \n\n",
 )
+FINAL_EVENT_REPEATED = Rule(
+    code="S419",
+    name="final-event-repeated",
+    detects="The event with the finish reason and the usage is sent again unchanged: the same "
+    "parts with the same `candidatesTokenCount`, which would have grown with new content.",
+    impact="Clients append its parts: the last text appears twice, a function call runs twice.",
+    action="Drops the repetition.",
+    protocols=_GEMINI,
+    seen=(_PYTHON,),
+)
 
 
 class GeminiRepairer(EventRepairer):
@@ -105,6 +115,8 @@ class GeminiRepairer(EventRepairer):
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._is_blocked = False
+        self._final_event: bytes | None = None
+        """The previous event, if it had a finish reason, parts and a count of their tokens."""
 
     def __repr__(self) -> str:
         begun, finished = sorted(self._begun), sorted(self._finished)
@@ -182,6 +194,7 @@ class GeminiRepairer(EventRepairer):
         """Write what the responses in an event become."""
         values = value if isinstance(value, list) else [value]
         if value == {}:
+            self._final_event = None
             self.pass_event(event)
             return EventKind.IDLE
         if not values or not all(is_response(item) for item in values):
@@ -197,12 +210,25 @@ class GeminiRepairer(EventRepairer):
         for item in values:
             response = unwrapped(item)
             is_changed = self._responses.repair(response)
+            text = self.text_of(event, item, changed=is_changed or values is value)
+            if self._repeats_final_event(response, text):
+                continue
             self._remember(response)
-            texts.append(self.text_of(event, item, changed=is_changed or values is value))
+            texts.append(text)
             if meaning is not EventKind.CONTENT:
                 meaning = _kind_of(response)
         self.put(self._framing.written(event, texts))
         return meaning
+
+    def _repeats_final_event(self, response: JsonObject, text: bytes) -> bool:
+        """Whether the event before was final and had the same data; keep this one for the next."""
+        previous, self._final_event = self._final_event, None
+        if not _is_final(response):
+            return False
+        self._final_event = json_value.write(json_value.read(text))
+        return self._final_event == previous and self._draft.note(
+            FINAL_EVENT_REPEATED, "the final event again", "dropped"
+        )
 
     def _remember(self, response: JsonObject) -> None:
         """Keep which candidates have begun and finished."""
@@ -226,6 +252,19 @@ def _kind_of(response: JsonObject) -> EventKind:
         return EventKind.IDLE
     is_bare = all(_is_bare(candidate) for candidate in candidates_of(response))
     return EventKind.PREAMBLE if is_bare else EventKind.CONTENT
+
+
+def _is_final(response: JsonObject) -> bool:
+    """Whether parts, a finish reason and the number of tokens up to them come together."""
+    usage = response.get("usageMetadata")
+    if not isinstance(usage, dict) or not usage.get("candidatesTokenCount"):
+        return False
+    contents = [
+        candidate.get("content")
+        for candidate in candidates_of(response)
+        if candidate.get("finishReason")
+    ]
+    return any(isinstance(content, dict) and bool(content.get("parts")) for content in contents)
 
 
 def _is_bare(candidate: JsonObject) -> bool:
