@@ -25,9 +25,9 @@ from wiremend.rules.rule import Rule
 RULE = Rule(
     code="S901",
     name="made-up",
-    finds="Two | bars.",
-    hurts="A client.",
-    mends="One bar.",
+    detects="Two | bars.",
+    impact="A client.",
+    action="One bar.",
     protocols=("responses", "gemini"),
     seen=("anomalyco/opencode#21979", "https://example.com/a", "a provider"),
     before="data: ```\n\n",
@@ -41,9 +41,23 @@ each_rule = pytest.mark.parametrize("rule", catalogue(), ids=lambda rule: rule.c
 def test_the_texts_of_a_rule_are_sentences(
     rule: Rule,
 ) -> None:
-    for sentence in (rule.finds, rule.hurts, rule.mends):
+    for sentence in (rule.detects, rule.impact, rule.action):
         assert re.fullmatch(r"\S.*\S", sentence)  # one line, no white space around it
         assert sentence.endswith((".", "`", '"'))
+        assert not sentence.startswith("TODO"), "left by `scripts/rules new`"
+
+
+OTHER_WORDS = {"say": "contain", "tell": "contain", "refuse": "reject", "mend": "repair"}
+"""Words that a rule's text avoids, with the term that it uses instead."""
+
+
+@each_rule
+@pytest.mark.parametrize("word", OTHER_WORDS)
+def test_a_rules_text_uses_one_term_for_one_thing(rule: Rule, word: str) -> None:
+    quoted = re.compile(r"``.*?``|`[^`]*`|\"[^\"]*\"")
+    text = quoted.sub("", " ".join((rule.detects, rule.impact, rule.action)))
+    found = re.search(rf"(?i)\b{word}(s|d|ed|ing)?\b", text)
+    assert not found, f"use {OTHER_WORDS[word]!r}"
 
 
 @each_rule
@@ -62,7 +76,7 @@ def test_the_protocols_of_a_rule_are_valid(rule: Rule) -> None:
 def test_a_rule_is_on_the_page_with_all_its_texts(rule: Rule) -> None:
     page = render_page(catalogue())
     assert page.count(f"### {rule.code} {rule.name}\n") == 1
-    for text in (rule.finds, rule.hurts, rule.mends, rule.before, rule.after, *rule.seen):
+    for text in (rule.detects, rule.impact, rule.action, rule.before, rule.after, *rule.seen):
         assert text.removesuffix("\n") in page
 
 
@@ -130,15 +144,15 @@ def test_the_section_of_a_rule() -> None:
     assert page.partition("## S: ")[2] == (
         "The grammar of streams\n"
         "\n"
-        "| code | name | finds |\n"
+        "| code | name | detects |\n"
         "|---|---|---|\n"
         "| [S901](#s901-made-up) | made-up | Two \\| bars. |\n"
         "\n"
         "### S901 made-up\n"
         "\n"
-        "- **Finds:** Two | bars.\n"
-        "- **Hurts:** A client.\n"
-        "- **Mends:** One bar.\n"
+        "- **What it detects:** Two | bars.\n"
+        "- **Why it matters:** A client.\n"
+        "- **What wiremend does:** One bar.\n"
         "- **Protocols:** responses, gemini\n"
         "- **Seen:** [anomalyco/opencode#21979]"
         "(https://github.com/anomalyco/opencode/issues/21979), "
@@ -159,15 +173,19 @@ def test_the_section_of_a_rule() -> None:
     )
 
 
-def test_a_rule_without_examples_has_no_empty_sections() -> None:
-    page = render_page([Rule("E901", "bare", "A.", "B.", "C.", ())])
-    assert page.endswith("- **Finds:** A.\n- **Hurts:** B.\n- **Mends:** C.\n")
+def test_a_rule_without_examples_has_no_empty_parts() -> None:
+    page = render_page(
+        [Rule(code="E901", name="bare", detects="A.", impact="B.", action="C.", protocols=())]
+    )
+    assert page.endswith(
+        "- **What it detects:** A.\n- **Why it matters:** B.\n- **What wiremend does:** C.\n"
+    )
 
 
 @pytest.fixture(scope="module")
 def generator() -> Any:
-    """scripts/rules.py."""
-    path = Path(__file__).resolve().parents[1] / "scripts" / "rules.py"
+    """scripts/rules_page.py."""
+    path = Path(__file__).resolve().parents[1] / "scripts" / "rules_page.py"
     spec = importlib.util.spec_from_file_location("rules_page", path)
     assert spec is not None
     assert spec.loader is not None

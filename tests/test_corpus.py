@@ -1,36 +1,25 @@
 """Every stream of the corpus, in every chunking: clean ones pass, broken ones become valid."""
 
 import random
-from pathlib import Path
 
 import pytest
+from corpus_streams import (
+    CORPUS,
+    FOLDERS,
+    CorpusStream,
+    broken_streams,
+    bytes_of,
+    clean_streams,
+    codes_of,
+)
 from rule_codes import codes_between
-from wiremend.protocols.anthropic import grammar as anthropic_messages
-from wiremend.protocols.anthropic.stream import AnthropicRepairer
-from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
-from wiremend.protocols.chat import grammar as chat_completions
-from wiremend.protocols.chat.stream import ChatRepairer
-from wiremend.repair.stream import StreamRepair
-from wiremend.text import sse
+from wiremend.protocols.base.names import WireProtocol
 
-CORPUS = Path(__file__).parent / "corpus"
-PROTOCOLS = {
-    "anthropic_messages": (AnthropicRepairer, anthropic_messages),
-    "chat_completions": (ChatRepairer, chat_completions),
-}
-"""Those of Gemini and Responses are run by their repairers' own tests."""
-CODES = {"anthropic_messages": ("S101", "S149"), "chat_completions": ("S201", "S249")}
-CLEAN = [path for name in PROTOCOLS for path in sorted((CORPUS / name / "clean").glob("*.sse"))]
-BROKEN = [
-    path
-    for name in PROTOCOLS
-    for path in sorted((CORPUS / name / "broken").glob("*.sse"))
-    if ".mended" not in path.suffixes
-]
+CODES = {name: (f"S{number}01", f"S{number}49") for number, name in enumerate(WireProtocol, 1)}
+"""The first and last code of each protocol's rules on streams."""
 
-
-def name_of(path: Path) -> str:
-    return f"{path.parts[-3]}-{path.stem}"
+each_clean = pytest.mark.parametrize("stream", clean_streams(), ids=str)
+each_broken = pytest.mark.parametrize("stream", broken_streams(), ids=str)
 
 
 def chunkings(data: bytes) -> dict[str, list[bytes]]:
@@ -39,52 +28,59 @@ def chunkings(data: bytes) -> dict[str, list[bytes]]:
     return {
         "whole": [data],
         "byte by byte": [bytes([byte]) for byte in data],
+        "sevens": [data[at : at + 7] for at in range(0, len(data), 7)],
         "at random": [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)],
     }
 
 
-def repair_stream(path: Path, chunks: list[bytes]) -> tuple[bytes, list[str]]:
-    make, _ = PROTOCOLS[path.parts[-3]]
-    repair = StreamRepair(make(StreamContext(model="claude-sonnet-4-5", tool_names=("a", "b"))))
-    repaired: list[Repaired] = []
-    for chunk in chunks:
-        repaired += repair.feed(chunk)
-    if not {one.kind for one in repaired} & {EventKind.TERMINAL, EventKind.ERROR}:
-        repaired += repair.end()
-    codes = [finding.code for one in repaired for finding in one.findings]
-    return b"".join(one.data for one in repaired), codes
+def result(stream: CorpusStream, chunks: list[bytes]) -> tuple[bytes, list[str]]:
+    repaired = stream.repaired(chunks)
+    return bytes_of(repaired), codes_of(repaired)
 
 
-def violations(path: Path, data: bytes) -> list[str]:
-    grammar = PROTOCOLS[path.parts[-3]][1].Grammar()
-    found = [problem for event in sse.Decoder().feed(data) for problem in grammar.feed(event)]
-    return found + grammar.end()
-
-
-@pytest.mark.parametrize("path", CLEAN, ids=name_of)
-def test_a_clean_stream_is_valid_and_passes_byte_for_byte(path: Path) -> None:
-    data = path.read_bytes()
-    assert violations(path, data) == []
+@each_clean
+def test_a_clean_stream_is_valid_and_passes_byte_for_byte(stream: CorpusStream) -> None:
+    data = stream.path.read_bytes()
+    assert stream.violations(data) == []
     for name, chunks in chunkings(data).items():
-        assert repair_stream(path, chunks) == (data, []), name
+        assert result(stream, chunks) == (data, []), name
 
 
-@pytest.mark.parametrize("path", BROKEN, ids=name_of)
-def test_a_broken_stream_becomes_what_stands_beside_it(path: Path) -> None:
-    repaired = path.with_suffix(".mended.sse").read_bytes()
-    codes = path.with_suffix(".findings").read_text().split()
-    for name, chunks in chunkings(path.read_bytes()).items():
-        assert repair_stream(path, chunks) == (repaired, codes), name
-    assert violations(path, repaired) == []
-    assert repair_stream(path, [repaired]) == (repaired, [])
+@each_broken
+def test_a_broken_stream_becomes_the_file_beside_it(stream: CorpusStream) -> None:
+    """After a change on purpose, `scripts/rules accept` writes these files for review."""
+    expected = stream.mended_path.read_bytes()
+    for name, chunks in chunkings(stream.path.read_bytes()).items():
+        assert result(stream, chunks) == (expected, stream.codes), name
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_every_rule_of_a_stream_has_a_file(name: str) -> None:
-    found = {
-        code
-        for path in (CORPUS / name / "broken").glob("*.findings")
-        for code in path.read_text().split()
-    }
-    first, last = CODES[name]
-    assert codes_between(first, last) <= found
+@each_broken
+def test_a_mended_stream_is_valid_and_needs_no_further_mending(stream: CorpusStream) -> None:
+    mended = stream.mended_path.read_bytes()
+    assert stream.violations(mended) == []
+    assert result(stream, [mended]) == (mended, [])
+
+
+@each_broken
+def test_a_broken_stream_breaks_something(stream: CorpusStream) -> None:
+    data = stream.path.read_bytes()
+    assert stream.codes or stream.mended_path.read_bytes() != data or stream.violations(data)
+
+
+@each_broken
+def test_a_disabled_rule_records_nothing(stream: CorpusStream) -> None:
+    """Not even a rule that would not apply if another one were enabled."""
+    of_streams = codes_between(*CODES[stream.protocol.name])
+    for disabled in (of_streams, *({code} for code in of_streams.intersection(stream.codes))):
+        repaired = stream.repaired([stream.path.read_bytes()], frozenset(disabled))
+        assert not set(disabled).intersection(codes_of(repaired))
+
+
+@pytest.mark.parametrize("protocol", WireProtocol)
+def test_every_rule_on_streams_has_a_broken_stream(protocol: WireProtocol) -> None:
+    shown = {code for stream in broken_streams(protocol) for code in stream.codes}
+    assert codes_between(*CODES[protocol]) <= shown
+
+
+def test_every_folder_belongs_to_a_protocol() -> None:
+    assert {path.name for path in CORPUS.iterdir()} == set(FOLDERS)

@@ -1,6 +1,7 @@
 """Checks that ruff does not have: import layers, declared dependencies, file names."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -205,7 +206,26 @@ def test_the_top_level_contains_only_the_allowed_names() -> None:
     assert {name for name in top if not name.startswith(".")} <= allowed
 
 
-def test_no_file_contains_the_host_of_a_package_registry() -> None:
+def test_the_files_that_the_guide_names_exist() -> None:
+    guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
+    assert len(guide.splitlines()) <= 200
+    for name in re.findall(r"`([\w./]+(?:/|\.py|\.md|\.sse))`", guide):
+        places = (ROOT / name, LIBRARY / name, ROOT / "addons" / name)
+        # `grammar.py` and the like: a file of each protocol's package
+        assert any(place.exists() for place in places) or list(LIBRARY.rglob(name)), name
+
+
+def test_the_guide_lists_the_packages_from_the_bottom_to_the_top() -> None:
+    guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (`.*?`) \|", guide.partition("| package |")[2], re.MULTILINE)
+    listed = [name.removesuffix(".py") for row in rows for name in re.findall(r"`([^`]+?)/?`", row)]
+    layers = [layer_of(part.replace("<name>", "gemini")) for part in listed]
+    assert layers == sorted(layers)
+    top = {path.name for path in LIBRARY.iterdir() if (path / "__init__.py").exists()}
+    assert top <= {part.split("/")[0] for part in listed}
+
+
+def test_no_file_names_a_package_registry() -> None:
     hosts = [b"pypi" + b".org", b"pythonhosted" + b".org", b"registry.npmjs" + b".org/"]
     for path in tracked():
         if path.is_file() and path.suffix not in (".sse",):

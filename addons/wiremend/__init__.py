@@ -29,6 +29,7 @@ Everything below them is deterministic: time, randomness and bytes are arguments
                     request documents, errors of providers, traits of targets and clients
     targets/        facts about providers, one file per vendor
     clients.py      facts about clients, such as Codex or Claude Code
+    call_record/    the schema of `flow.metadata["wiremend"]`: what is recorded of a call
     secrets.py      which headers, parameters and values are credentials, and redacting them
     protocols/      one package per protocol, with the same file names in each: `grammar` (what is
                     valid), `stream` and `body` (repairing responses), `request`, `history`
@@ -63,6 +64,7 @@ How one call travels through the files:
     `repair/stream.py`, which uses the repairer of the protocol: `protocols/anthropic/stream.py` for
     Anthropic. The names of model and tools that the client used are restored.
  7. Client. `engine/client_response.py` decides what is held back and what is sent.
+    `seam/flow_record.py` records the call in its flow,
     `views/flow_findings.py` shows the findings, `views/redaction.py` removes secrets from the flow.
 
 Where to find the answer:

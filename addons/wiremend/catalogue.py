@@ -23,7 +23,7 @@ FAMILIES = {
 }
 """The family of rules by the letter of the code, in the order in which a call meets them."""
 
-_PACKAGES = ("rules", "protocols", "repair", "adapt", "routing", "engine")
+PACKAGES = ("rules", "protocols", "repair", "adapt", "routing", "engine")
 """The packages whose modules hold rules."""
 _CODE = re.compile(r"[A-Z]\d{3}\Z")
 _ISSUE = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)\Z")
@@ -34,7 +34,7 @@ _ADDRESS = re.compile(r"https?://\S+\Z")
 def catalogue() -> tuple[Rule, ...]:
     """Return all rules, sorted by code. Raises ValueError if two have the same code."""
     found: list[Rule] = []
-    for package in _PACKAGES:
+    for package in PACKAGES:
         folders = [f"{folder}/{package}" for folder in wiremend.__path__]
         for module in pkgutil.walk_packages(folders, f"wiremend.{package}."):
             for constant in vars(importlib.import_module(module.name)).values():
@@ -72,14 +72,14 @@ def render_page(rules: Iterable[Rule]) -> str:
     parts = [
         "# Rules",
         "",
-        "Generated from the code: change the rule, not this page. "
-        'A code, or its beginning, switches rules off: `[rules] disable = ["S1"]`.',
+        "Generated from the code by `scripts/rules`: edit the rules, not this page. "
+        '`[rules] disable = ["S105", "T2"]` disables rules by code or prefix.',
         "",
     ]
     for letter, title in FAMILIES.items():
         family = [rule for rule in all_rules if rule.code.startswith(letter)]
         if family:
-            parts += [f"## {letter}: {title}", "", "| code | name | finds |", "|---|---|---|"]
+            parts += [f"## {letter}: {title}", "", "| code | name | detects |", "|---|---|---|"]
             parts += [_row(rule) for rule in family]
             parts.append("")
             for rule in family:
@@ -88,17 +88,17 @@ def render_page(rules: Iterable[Rule]) -> str:
 
 
 def _row(rule: Rule) -> str:
-    finds = rule.finds.replace("|", "\\|")
-    return f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {finds} |"
+    detects = rule.detects.replace("|", "\\|")
+    return f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {detects} |"
 
 
 def _section(rule: Rule) -> list[str]:
     lines = [
         f"### {rule.code} {rule.name}",
         "",
-        f"- **Finds:** {rule.finds}",
-        f"- **Hurts:** {rule.hurts}",
-        f"- **Mends:** {rule.mends}",
+        f"- **What it detects:** {rule.detects}",
+        f"- **Why it matters:** {rule.impact}",
+        f"- **What wiremend does:** {rule.action}",
     ]
     if rule.protocols:
         lines.append(f"- **Protocols:** {', '.join(rule.protocols)}")

@@ -100,7 +100,7 @@ def test_only_the_bytes_of_the_model_change(
     rewritten, findings = rewrite(RequestDocument.of(protocol, "/v1/x", body), "minimax-m3")
     assert rewritten.body == expected
     assert [str(finding) for finding in findings] == [
-        "M001 model: asks for 'claude-opus-4-8'; asked for 'minimax-m3'"
+        "M001 model: requests 'claude-opus-4-8'; replaced with 'minimax-m3'"
     ]
     again, findings = rewrite(RequestDocument.of(protocol, "/v1/x", rewritten.body), "minimax-m3")
     assert again.body is rewritten.body

@@ -65,10 +65,9 @@ def _responses(draw: st.DrawFn) -> list[Json]:
             responses += _streamed_call(index)
     together = draw(st.booleans())
     last = [{**_candidate(draw, index), "finishReason": draw(_reason)} for index in range(count)]
-    responses += (
-        [{"candidates": last}] if together else [{"candidates": [candidate]} for candidate in last]
-    )
-    metadata = {"usageMetadata": {"promptTokenCount": 3}, "modelVersion": MODEL}
+    responses += [{"candidates": last}] if together else [{"candidates": [one]} for one in last]
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 5}
+    metadata = {"usageMetadata": usage, "modelVersion": MODEL}
     for response in responses:
         response.update(draw(st.sampled_from([{}, metadata, {"responseId": "abc"}])))
     for extra in draw(

@@ -17,9 +17,9 @@ from wiremend.text.json_edits import Edits, Path
 FIELD_REFUSED = Rule(
     code="T303",
     name="field-refused",
-    finds="The request holds a field that this target refused before.",
-    hurts="The whole request is refused: `context_management: Extra inputs are not permitted`.",
-    mends="The field is dropped, for this provider and model only.",
+    detects="The request contains a field that this target rejected before.",
+    impact="The whole request is rejected: `context_management: Extra inputs are not permitted`.",
+    action="Removes the field, for this provider and model only.",
     protocols=tuple(WireProtocol),
     seen=("anthropics/claude-code#21612", "Wei-Shaw/sub2api#225"),
     before='{"model":"m","context_management":{"edits":[]},"messages":[…]}',
@@ -52,7 +52,9 @@ def drop_refused_fields(
     }
     for path in sorted(refused, key=str):
         is_inside = any(path[:depth] in refused for depth in range(1, len(path)))
-        if not is_inside and notes.note(FIELD_REFUSED, BodyPlace(path), "was refused", "dropped"):
+        if not is_inside and notes.note(
+            FIELD_REFUSED, BodyPlace(path), "rejected before", "dropped"
+        ):
             edits.remove(path)
     return document.edited(edits)
 

@@ -25,10 +25,11 @@ _ALL = tuple(WireProtocol)
 LEARNT = Rule(
     code="T301",
     name="learnt-from-rejection",
-    finds="A provider refuses the request and names the tool, field or header value.",
-    hurts="Every turn fails until the user finds the culprit among a hundred tools.",
-    mends="Just that is mended and the request sent once more, while nothing was shown; once it is "
-    "accepted, the lesson is remembered for that provider and model (`wiremend.lessons`).",
+    detects="A provider rejects the request and names the tool, field or header value.",
+    impact="Every turn fails until the user finds the cause among a hundred tools.",
+    action="Adapts only that part and sends the request again, if nothing was sent to the client "
+    "yet. Once the request is accepted, the lesson is stored for that provider and model "
+    "(`wiremend.lessons`).",
     protocols=_ALL,
     seen=("MoonshotAI/kimi-code#1610", "anomalyco/opencode#47543", "anthropics/claude-code#70563"),
     before="HTTP 400, tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or "
@@ -38,17 +39,18 @@ LEARNT = Rule(
 ORIGINAL_SENT = Rule(
     code="T302",
     name="original-sent",
-    finds="A provider refuses a request that was changed here, for a reason that teaches nothing.",
-    hurts="A repair that was right yesterday may be what it refuses today.",
-    mends="The request is sent once more, as the client wrote it.",
+    detects="A provider rejects a request that wiremend changed, and no lesson can be learnt from "
+    "the message.",
+    impact="Providers change: a repair that was required yesterday may be rejected today.",
+    action="Sends the client's original request once.",
     protocols=_ALL,
 )
 TOOL_NAMED = Rule(
     code="E006",
     name="tool-named-in-error",
-    finds="An error that reaches the client names a tool by its place in the request only.",
-    hurts="Users count to `tools.78` by hand to find the MCP server they must switch off.",
-    mends="The tool's name and MCP server are put behind the provider's own words.",
+    detects="An error sent to the client identifies a tool only by its position in the request.",
+    impact="Users count to `tools.78` by hand to find the MCP server that they must disable.",
+    action="Appends the name of the tool and of its MCP server to the provider's message.",
     protocols=_ALL,
     seen=("mobile-next/mobile-mcp#344", "anthropics/claude-code#7365"),
     before="tools.78.custom.input_schema: JSON schema is invalid",
@@ -58,9 +60,10 @@ TOOL_NAMED = Rule(
 FITTING_FAILED = Rule(
     code="T305",
     name="fitting-failed",
-    finds="A rule failed on this request: a fault of ours, not of the request.",
-    hurts="The call would fail where the provider might have taken it.",
-    mends="The request is sent as the client wrote it.",
+    detects="A rule raised an exception on this request: a bug in wiremend, not a fault in the "
+    "request.",
+    impact="The call would fail although the provider might have accepted it.",
+    action="Sends the client's original request.",
     protocols=_ALL,
 )
 RULES = (LEARNT, ORIGINAL_SENT, TOOL_NAMED, FITTING_FAILED)

@@ -20,9 +20,9 @@ _ALL = tuple(WireProtocol)
 TOOL_WITHOUT_NAME = Rule(
     code="T001",
     name="tool-without-name",
-    finds="A tool's name is missing, null, empty or only space.",
-    hurts="The whole request is refused: `function name or parameters is empty (2013)`.",
-    mends="The tool is dropped: no model could call it.",
+    detects="A tool's name is missing, null, empty or only white space.",
+    impact="The whole request is rejected: `function name or parameters is empty (2013)`.",
+    action="Drops the tool: a model cannot call it.",
     protocols=_ALL,
     seen=("routatic/proxy#80", "QwenLM/qwen-code#11834"),
     before='"tools":[{"name":""},{"name":"Bash"}]',
@@ -31,9 +31,9 @@ TOOL_WITHOUT_NAME = Rule(
 CHOICE_OF_DROPPED_TOOL = Rule(
     code="T002",
     name="choice-of-dropped-tool",
-    finds="The tool choice names a tool that was dropped.",
-    hurts="Providers refuse a choice that names no offered tool.",
-    mends="The name is taken out; when it was the only one, the model chooses (`auto`).",
+    detects="The tool choice names a tool that was dropped.",
+    impact="Providers reject a choice that names a tool not in the list.",
+    action="Removes the name. If it was the only one, sets the choice to `auto`.",
     protocols=_ALL,
     before='"tool_choice":{"type":"tool","name":""}',
     after='"tool_choice":{"type":"auto"}',
@@ -41,9 +41,11 @@ CHOICE_OF_DROPPED_TOOL = Rule(
 NO_TOOLS_LEFT = Rule(
     code="T003",
     name="no-tools-left",
-    finds="All tools were dropped.",
-    hurts="OpenAI: `[] is too short - 'tools'`; a choice without tools is refused everywhere.",
-    mends="The choice goes, and the empty list with it, which only Anthropic and Gemini accept.",
+    detects="All tools were dropped.",
+    impact="OpenAI: `[] is too short - 'tools'`; every provider rejects a tool choice without "
+    "tools.",
+    action="Removes the tool choice, and the empty list too, except for Anthropic and Gemini, "
+    "which accept it.",
     protocols=_ALL,
     seen=("QwenLM/qwen-code#2054", "JetBrains/koog#786", "anthropics/claude-cookbooks#142"),
     before='{"model":"m","tools":[],"tool_choice":"auto"}',
@@ -52,9 +54,9 @@ NO_TOOLS_LEFT = Rule(
 CUSTOM_TYPE = Rule(
     code="T004",
     name="custom-type",
-    finds='A client tool carries `"type":"custom"`, which the Anthropic API allows.',
-    hurts="Some gateways that speak the protocol know tools without a type only, and refuse it.",
-    mends="The member is removed, for targets that are known to need it only.",
+    detects='A client tool contains `"type":"custom"`, which the Anthropic API allows.',
+    impact="Some gateways that implement the protocol reject tools with a type.",
+    action="Removes the member, only for targets that are known to reject it.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("routatic/proxy#80",),
     before='{"type":"custom","name":"Bash","input_schema":{"type":"object","properties":{}}}',
@@ -178,7 +180,9 @@ def _adapt_choice(
     named = inner if isinstance(inner, dict) else choice
     if kind not in form.kinds or not _is_blank(named.get("name")):
         return set()
-    if not notes.note(CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names a dropped tool", "now auto"):
+    if not notes.note(
+        CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names a dropped tool", "set to auto"
+    ):
         return set()
     if not form.auto_is_object:
         edits.replace(path, b'"auto"')
@@ -198,11 +202,13 @@ def _adapt_allowed(edits: Edits, notes: Notes, path: Path, choice: dict[str, Any
     if not dropped:
         return set()
     if len(dropped) < len(allowed):
-        is_on = notes.note(
+        found = notes.note(
             CHOICE_OF_DROPPED_TOOL, BodyPlace(allowed_path), "dropped tools", "removed"
         )
-        return dropped if is_on else set()
-    if notes.note(CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names dropped tools only", "now auto"):
+        return dropped if found else set()
+    if notes.note(
+        CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names dropped tools only", "set to auto"
+    ):
         edits.replace(path, b'"auto"')
     return set()
 
@@ -237,7 +243,7 @@ def _adapt_allowed_names(
         dropped = {(*path, key, index) for index, name in enumerate(allowed) if _is_blank(name)}
         if not dropped:
             continue
-        done = "removed" if len(dropped) < len(allowed) else "now AUTO"
+        done = "removed" if len(dropped) < len(allowed) else "set to AUTO"
         if not notes.note(
             CHOICE_OF_DROPPED_TOOL, BodyPlace((*path, key)), "dropped functions", done
         ):

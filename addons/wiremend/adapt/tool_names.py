@@ -21,11 +21,12 @@ _ALL = tuple(WireProtocol)
 NAME_NOT_TAKEN = Rule(
     code="T005",
     name="tool-name-not-taken",
-    finds="A tool's name is longer than the target takes, or has characters that it does not.",
-    hurts="The whole request is refused: `Expected a string with maximum length 64`, "
-    "`String should match pattern '^[a-zA-Z0-9_-]{1,128}$'`.",
-    mends="It gets a name that is taken, ending in a piece of its hash, in the history too; the "
-    "answer names it as the client does.",
+    detects="A tool's name is longer than the target accepts, or contains characters that it "
+    "rejects.",
+    impact="The whole request is rejected: `Expected a string with maximum length 64`, `String "
+    "should match pattern '^[a-zA-Z0-9_-]{1,128}$'`.",
+    action="Replaces it, in the history too, with an accepted name that ends in part of a hash. "
+    "The response contains the client's name.",
     protocols=_ALL,
     seen=("nanbingxyz/5ire#403", "home-assistant/core#147760", "kaitranntt/ccs#25"),
     before='"tools":[{"name":"caldav.create-event","input_schema":{…}}]',
@@ -34,11 +35,11 @@ NAME_NOT_TAKEN = Rule(
 NAME_TWICE = Rule(
     code="T006",
     name="tool-name-twice",
-    finds="Two tools have one name.",
-    hurts="Anthropic: `tools: Tool names must be unique`; Gemini: `Duplicate function "
-    "declaration found`.",
-    mends="A repetition is dropped. A different tool of the same name gets a name of its own, and "
-    "the answer names it as the client does.",
+    detects="Two tools have the same name.",
+    impact="Anthropic: `tools: Tool names must be unique`; Gemini: `Duplicate function declaration "
+    "found`.",
+    action="Drops an identical tool. Gives a different tool a new name; the response contains the "
+    "client's name.",
     protocols=_ALL,
     seen=("anthropics/claude-code#10687", "danny-avila/LibreChat#13162", "tridz-dev/huf#341"),
     before='"tools":[{"name":"search"},{"name":"search"}]',
@@ -110,13 +111,15 @@ class ToolNaming:
                 continue
             path = (*tool.owner, "name")
             if tool.fields in tools_by_name[name]:
-                if self._notes.note(NAME_TWICE, BodyPlace(path), f"{name!r} again", "dropped"):
+                if self._notes.note(
+                    NAME_TWICE, BodyPlace(path), f"{name!r} is repeated", "dropped"
+                ):
                     removed.add(tool.entry)
                 continue
             limit = self._limit or NAMES_BY_DIALECT["openai"]
             new = limit.distinct(name, json_value.write(tool.fields))
             if self._notes.note(
-                NAME_TWICE, BodyPlace(path), f"{name!r} of two tools", f"sent as {new!r}"
+                NAME_TWICE, BodyPlace(path), f"{name!r} names another tool", f"sent as {new!r}"
             ):
                 self._distinct[path] = new
                 tools_by_name[name].append(tool.fields)

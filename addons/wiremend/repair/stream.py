@@ -26,17 +26,18 @@ _ALL = tuple(WireProtocol)
 REPAIR_FAILED = Rule(
     code="S001",
     name="repair-failed",
-    finds="A rule failed on this stream: a fault of ours, not of the traffic.",
-    hurts="The stream would break where it was fine.",
-    mends="From there on the stream passes as it comes.",
+    detects="A rule raised an exception on this stream: a bug in wiremend, not a fault in the "
+    "traffic.",
+    impact="The bug would break a stream that may have been valid.",
+    action="Forwards the rest of the stream unchanged.",
     protocols=_ALL,
 )
 NO_FINAL_BLANK_LINE = Rule(
     code="S002",
     name="no-final-blank-line",
-    finds="The last event is whole but the blank line that ends it is missing.",
-    hurts="A client that follows the SSE standard discards the event, often the terminal one.",
-    mends="The missing line end is added.",
+    detects="The last event is complete, but the blank line that ends it is missing.",
+    impact="A client that follows the SSE standard discards the event, often the terminal event.",
+    action="Adds the missing line end.",
     protocols=_ALL,
     before='data: {"done":true}\n',
     after='data: {"done":true}\n\n',
@@ -44,29 +45,27 @@ NO_FINAL_BLANK_LINE = Rule(
 CUT_EVENT = Rule(
     code="S003",
     name="cut-event",
-    finds="The stream ends inside an event.",
-    hurts="Clients try to parse half a JSON object: `Unexpected end of JSON input`.",
-    mends="The fragment is withheld; whether the stream was complete is decided without it.",
+    detects="The stream ends inside an event.",
+    impact="Clients try to parse a truncated JSON object: `Unexpected end of JSON input`.",
+    action="Drops the fragment, and decides without it whether the stream was complete.",
     protocols=_ALL,
     before='data: {"type":"content_block_del',
 )
 EVENT_TOO_LARGE = Rule(
     code="S004",
     name="event-too-large",
-    finds="One event is larger than 16 MiB.",
-    hurts="A proxy or client that keeps it whole runs out of memory.",
-    mends="The stream ends in the protocol's error.",
+    detects="One event is larger than 16 MiB.",
+    impact="A proxy or client that buffers it runs out of memory.",
+    action="Ends the stream in the protocol's error event.",
     protocols=_ALL,
 )
 FIELDS_WITHOUT_DATA = Rule(
     code="S005",
     name="fields-without-data",
-    finds="For openai-python: `id:` or `retry:` lines, or an `event:` line without data.",
-    hurts=(
-        "That SDK takes each for an event and parses its empty data (`JSONDecodeError: Expecting "
-        "value`); after one `id:` line, every blank line too, keep-alives included."
-    ),
-    mends="The lines are dropped: none means anything in these protocols.",
+    detects="For openai-python: `id:` or `retry:` lines, or an `event:` line without data.",
+    impact="That SDK parses each of them as an event with empty data (`JSONDecodeError: Expecting "
+    "value`). After one `id:` line it does so for every blank line too, keep-alives included.",
+    action="Drops the lines: they have no meaning in these protocols.",
     protocols=("chat-completions", "responses"),
     seen=("openai/openai-python 3.52.0",),
     before='retry: 3000\n\nid: 1\ndata: {"choices":[…]}\n\n',
@@ -75,9 +74,9 @@ FIELDS_WITHOUT_DATA = Rule(
 STREAM_TOO_LONG = Rule(
     code="S006",
     name="stream-too-long",
-    finds="More than 256 MiB came in one stream.",
-    hurts="What is kept of it to judge its end (arguments, open blocks) would grow without limit.",
-    mends="From there on the stream passes as it comes, and nothing more is kept.",
+    detects="A stream is longer than 256 MiB.",
+    impact="The state kept to check its end (arguments, open blocks) would grow without limit.",
+    action="Forwards the rest of the stream unchanged and keeps no further state.",
     protocols=_ALL,
 )
 

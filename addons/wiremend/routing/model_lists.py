@@ -20,9 +20,9 @@ from wiremend.text.json_edits import Edit, Path, Spans, parse, splice
 ROUTED_NAMES_LISTED = Rule(
     code="M004",
     name="routed-names-listed",
-    finds="A list of models lacks names that `[[models]]` routes.",
-    hurts="A client's model picker offers only what the provider lists.",
-    mends="The names are added at the end of the list; an error and any other body stay untouched.",
+    detects="A list of models lacks names that `[[models]]` routes.",
+    impact="A client's model picker offers only the names that the provider lists.",
+    action="Appends the names to the list. Errors and other bodies are not changed.",
     protocols=tuple(WireProtocol),
     seen=("anthropics/claude-code#55794", "raine/claude-code-proxy#60"),
     before='{"object":"list","data":[]}',

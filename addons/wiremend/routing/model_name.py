@@ -15,9 +15,11 @@ from wiremend.text.json_edits import Edits
 MODEL_ROUTED = Rule(
     code="M001",
     name="model-routed",
-    finds="The request asks for a model that the configuration maps to another one.",
-    hurts="The provider does not serve the model that the client insists on, or charges more.",
-    mends="Only the bytes of the model's name change; the response keeps the name asked for.",
+    detects="The configuration maps the requested model to another one.",
+    impact="The provider does not serve the model that the client insists on, or charges more for "
+    "it.",
+    action="Replaces only the model's name in the request. The response contains the requested "
+    "name.",
     protocols=tuple(WireProtocol),
     seen=("routatic/proxy#44", "routatic/proxy#131"),
     before='{"model":"claude-haiku-4-5","messages":[]}',
@@ -39,7 +41,7 @@ def requested_model(document: RequestDocument) -> str | None:
 
 def rewrite_model(document: RequestDocument, model: str, notes: Notes) -> RequestDocument:
     """Return the request with `model` as its model; unchanged if it contains no readable name."""
-    done = f"asked for {model!r}"
+    done = f"replaced with {model!r}"
     place = document.protocol.model_in_path
     asked_in_path = place.read(document.path) if place else None
     if place is not None and asked_in_path is not None:
@@ -54,7 +56,7 @@ def rewrite_model(document: RequestDocument, model: str, notes: Notes) -> Reques
     if asked is None or asked == model:
         return document
     edits = Edits(document.body)
-    if notes.note(MODEL_ROUTED, BodyPlace(("model",)), f"asks for {asked!r}", done):
+    if notes.note(MODEL_ROUTED, BodyPlace(("model",)), f"requests {asked!r}", done):
         edits.replace(("model",), orjson.dumps(model))
     return document.edited(edits)
 

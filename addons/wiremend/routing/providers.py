@@ -18,17 +18,19 @@ from wiremend.secrets import is_secret_header, is_secret_parameter, may_hold_cre
 PROVIDER_ROUTED = Rule(
     code="M002",
     name="provider-routed",
-    finds="The configuration sends the requested model to another provider.",
-    hurts="The client's own key would leak to a provider that it does not belong to.",
-    mends="Address, path and credentials change together; the client's credentials stay behind.",
+    detects="The configuration routes the requested model to another provider.",
+    impact="The client's API key would leak to a provider that it was not issued by.",
+    action="Replaces address, path and credentials together; the client's credentials are removed.",
     protocols=tuple(WireProtocol),
 )
 FELL_BACK = Rule(
     code="M003",
     name="fell-back",
-    finds="A model failed for good: attempts exhausted, breaker open, unknown, or quota used up.",
-    hurts="The turn is lost although another model could have done it.",
-    mends="The next model of the route's `fallback` is asked, while nothing was shown.",
+    detects="All attempts with a model failed, its circuit breaker is open, the model is unknown, "
+    "or its quota is used up.",
+    impact="The turn is lost although another model could complete it.",
+    action="Requests the next model of the route's `fallback`, if nothing was sent to the client "
+    "yet.",
     protocols=tuple(WireProtocol),
 )
 RULES = (PROVIDER_ROUTED, FELL_BACK)

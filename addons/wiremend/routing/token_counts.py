@@ -15,9 +15,10 @@ from wiremend.text.json_edits import Edits
 COUNT_ESTIMATED = Rule(
     code="M005",
     name="count-estimated",
-    finds="The provider that a call is routed to cannot count tokens (404, 405 or 501).",
-    hurts="Claude Code's context display and its compaction go by that count.",
-    mends="An estimate is answered: bytes of text over four, 1500 for each image.",
+    detects="The provider that a call is routed to cannot count tokens (404, 405 or 501).",
+    impact="Claude Code's context display and its compaction depend on that count.",
+    action="Responds with an estimate: the bytes of text divided by four, plus 1500 for each "
+    "image.",
     protocols=(
         WireProtocol.ANTHROPIC_MESSAGES,
         WireProtocol.RESPONSES,

@@ -10,7 +10,7 @@ SHOWN_BYTES = 60
 """The maximum length of an excerpt in a finding, in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One way in which traffic breaks a grammar, or is known to break a client or provider."""
 
@@ -18,17 +18,19 @@ class Rule:
     """A letter for the family and three digits; never reused."""
     name: str
     """Short, in kebab case."""
-    finds: str
-    """One sentence: what is on the wire."""
-    hurts: str
-    """One sentence: which client or provider does what."""
-    mends: str
-    """One sentence: what is done about it, or why nothing is."""
+    detects: str
+    """What is wrong in the traffic, in one sentence."""
+    impact: str
+    """What a client or provider does when it receives that, in one sentence."""
+    action: str
+    """What wiremend does about it, or why it does nothing, in one or two sentences."""
     protocols: tuple[str, ...]
     seen: tuple[str, ...] = ()
-    """Where it was seen: issue numbers, pages."""
+    """Reports of it: `owner/repository#number` or an address."""
     before: str = ""
+    """An example. Rules without one show an example from the corpus on the page."""
     after: str = ""
+    """What the example becomes."""
 
 
 def start_of(raw: bytes) -> str:

@@ -89,6 +89,12 @@ OPENAI = Vendor(
         wording(
             "tool-names", "openai", r"Invalid 'tools\S*name': string (?:too long|does not match)"
         ),
+        # The Codex backend. Other fields are not named here: a call may depend on them.
+        wording(
+            "field",
+            "",
+            r"\AUnsupported parameter: (?P<value>prompt_cache_retention|safety_identifier)\Z",
+        ),
     ),
     too_many_tools=r"'?tools'?\s*: array too long",
 )

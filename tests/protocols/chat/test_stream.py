@@ -331,9 +331,9 @@ LOST: dict[str, tuple[bytes, str]] = {
     ),
     "a call without a name": (
         stream_of(ROLE, chunk(call("{}", id="call_1")), CALLED) + DONE,
-        "without naming it",
+        "tool call without a name",
     ),
-    "arguments of no call": (stream_of(ROLE, chunk(call("{}")), CALLED) + DONE, "never began"),
+    "arguments of no call": (stream_of(ROLE, chunk(call("{}")), CALLED) + DONE, "never started"),
     "JSON that is cut": (encode(ROLE) + b'data: {"id":"chatcmpl-1\n\n', "not valid JSON"),
 }
 

@@ -166,9 +166,11 @@ def test_a_disabled_rule_leaves_fragments_unchanged(code: str) -> None:
 @pytest.mark.parametrize(
     ("received", "tools", "excerpt"),
     [
-        pytest.param([(0, ..., ..., "{}")], (), "never began", id="arguments of no call"),
+        pytest.param([(0, ..., ..., "{}")], (), "never started", id="arguments of no call"),
         pytest.param([(0, "c1", "f", '{"p"')], (), "inside its JSON", id="cut arguments"),
-        pytest.param([(0, "c1", ..., "{}")], ("f", "g"), "without naming it", id="no name at all"),
+        pytest.param(
+            [(0, "c1", ..., "{}")], ("f", "g"), "call without a name", id="no name at all"
+        ),
     ],
 )
 def test_lost_content_ends_in_an_error(

@@ -21,76 +21,80 @@ from wiremend.text.sse import Event
 _P = ("anthropic-messages",)
 
 BLOCK_INDEX = Rule(
-    "S105",
-    "block-index",
-    "Content blocks are not numbered 0, 1, 2 …: not from 0, gaps, repeats, strings, or nothing.",
-    "`InvalidHTTPResponse`; `Content block not found`, and the whole turn is asked again.",
-    "Blocks, with their deltas and stops, are numbered in the order in which they are shown.",
-    _P,
-    ("routatic/proxy#80", "enricoros/big-AGI#917", "router-for-me/CLIProxyAPI#539"),
-    '{"type":"content_block_start","index":1,…}',
-    '{"type":"content_block_start","index":0,…}',
+    code="S105",
+    name="block-index",
+    detects="Content blocks are not numbered 0, 1, 2 …: the first index is not 0, or indexes have "
+    "gaps, repeat, are strings or are missing.",
+    impact="`InvalidHTTPResponse`; `Content block not found`, and the client repeats the whole "
+    "turn.",
+    action="Numbers blocks, with their deltas and stops, in the order in which they are sent.",
+    protocols=_P,
+    seen=("routatic/proxy#80", "enricoros/big-AGI#917", "router-for-me/CLIProxyAPI#539"),
+    before='{"type":"content_block_start","index":1,…}',
+    after='{"type":"content_block_start","index":0,…}',
 )
 BLOCK_START_REPEATED = Rule(
-    "S106",
-    "block-start-repeated",
-    "A `content_block_start` is sent again for the same open block.",
-    "The tool's arguments are cut in two.",
-    "It is dropped.",
-    _P,
-    ("routatic/proxy#17",),
+    code="S106",
+    name="block-start-repeated",
+    detects="`content_block_start` is repeated for a block that is open.",
+    impact="The tool's arguments are split in two.",
+    action="Drops the repeated event.",
+    protocols=_P,
+    seen=("routatic/proxy#17",),
 )
 BLOCKS_OVERLAP = Rule(
-    "S109",
-    "blocks-overlap",
-    "A block starts while another one is open.",
-    "Text is attributed to the wrong block; strict clients stop.",
-    "Text and thinking are closed first; blocks beside an open tool wait for its end.",
-    _P,
-    ("looplj/axonhub#1677",),
+    code="S109",
+    name="blocks-overlap",
+    detects="A block starts while another one is open.",
+    impact="Text is assigned to the wrong block; strict clients stop.",
+    action="Closes text and thinking blocks first. Blocks that start inside an open tool block "
+    "wait for its end.",
+    protocols=_P,
+    seen=("looplj/axonhub#1677",),
 )
 STOP_WITHOUT_START = Rule(
-    "S110",
-    "stop-without-start",
-    "A `content_block_stop` for a block that is not open.",
-    "`Content block not found`.",
-    "It is dropped.",
-    _P,
-    ("decolua/9router#2248",),
+    code="S110",
+    name="stop-without-start",
+    detects="`content_block_stop` arrives for a block that is not open.",
+    impact="`Content block not found`.",
+    action="Drops it.",
+    protocols=_P,
+    seen=("decolua/9router#2248",),
 )
 BLOCK_LEFT_OPEN = Rule(
-    "S111",
-    "block-left-open",
-    "The message goes on or ends although a block was never stopped.",
-    "The block's content never completes; a tool is never called.",
-    "The stop is written, for a tool only when its JSON is whole.",
-    _P,
+    code="S111",
+    name="block-left-open",
+    detects="The message continues or ends although a block was not stopped.",
+    impact="The client never completes the block; a tool call is never run.",
+    action="Adds the stop; for a tool block only if its JSON is complete.",
+    protocols=_P,
 )
 BLOCK_INCOMPLETE = Rule(
-    "S112",
-    "block-incomplete",
-    "A block starts with null for its text, without an id, or without a name.",
-    "Schema errors; `tool_use.name: String should have at least 1 character`.",
-    "Text and id are filled in; a name only when the request offers one tool, else: error.",
-    _P,
+    code="S112",
+    name="block-incomplete",
+    detects="A block starts with null as its text, without an id, or without a name.",
+    impact="Schema errors; `tool_use.name: String should have at least 1 character`.",
+    action="Fills in text and id. Fills in the name if the request offers exactly one tool; "
+    "otherwise the stream ends in the protocol's error event.",
+    protocols=_P,
 )
 TOOL_INPUT_BROKEN = Rule(
-    "S113",
-    "tool-input-broken",
-    "A tool's JSON is broken or ends early although the stop reason does not account for it.",
-    "An older SDK resolves half a message, and the tool runs with truncated arguments.",
-    "Content is lost: the stream ends in the protocol's error, the block is not closed. A last "
-    "tool cut by `max_tokens` or `refusal` passes.",
-    _P,
-    ("BerriAI/litellm#32159", "anthropics/anthropic-sdk-typescript#920"),
+    code="S113",
+    name="tool-input-broken",
+    detects="A tool's JSON is malformed or truncated, and the stop reason does not explain it.",
+    impact="An older SDK returns the partial message, and the tool runs with truncated arguments.",
+    action="Content is lost: ends the stream in the protocol's error event, without closing the "
+    "block. A last tool block cut by `max_tokens` or `refusal` is forwarded.",
+    protocols=_P,
+    seen=("BerriAI/litellm#32159", "anthropics/anthropic-sdk-typescript#920"),
 )
 BLOCK_AFTER_STOP_REASON = Rule(
-    "S122",
-    "block-after-stop-reason",
-    "A block's event arrives after the stop reason.",
-    "Clients have closed the message by then.",
-    "It is dropped.",
-    _P,
+    code="S122",
+    name="block-after-stop-reason",
+    detects="An event of a block arrives after the stop reason.",
+    impact="Clients have already closed the message.",
+    action="Drops it.",
+    protocols=_P,
 )
 
 PROMOTED = frozenset({"end_turn", "stop"})
@@ -164,7 +168,7 @@ class Blocks:
             return
         repeated = self._repeated(source, block)
         if repeated is not None:
-            if not self._draft.note(BLOCK_START_REPEATED, f"block {source!r} again", "dropped"):
+            if not self._draft.note(BLOCK_START_REPEATED, f"block {source!r} repeated", "dropped"):
                 self.place(repeated, event, data, changed=changed)
             return
         identity = block.get("id")
@@ -236,7 +240,7 @@ class Blocks:
             if not self._draft.is_on(BLOCKS_OVERLAP):
                 break
             if current.kind in TOOL_BLOCKS and not current.has_whole_json:
-                self._draft.note(BLOCKS_OVERLAP, found, "kept until the open one is closed")
+                self._draft.note(BLOCKS_OVERLAP, found, "withheld until the open one is closed")
                 block.waiting.append((event, data, changed))
                 self._waiting.append(block)
                 return

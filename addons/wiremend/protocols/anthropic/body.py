@@ -14,50 +14,49 @@ from wiremend.text.json_value import JsonObject, dicts_in, objects
 _P = ("anthropic-messages",)
 
 CONTENT_NULL = Rule(
-    "S151",
-    "content-null",
-    "A message's `content` is null or missing.",
-    "SDKs iterate over it: TypeError.",
-    "An empty list is filled in.",
-    _P,
-    (),
-    '{"type":"message","content":null}',
-    '{"type":"message","content":[]}',
+    code="S151",
+    name="content-null",
+    detects="A message's `content` is null or missing.",
+    impact="SDKs iterate over it: TypeError.",
+    action="Fills in an empty list.",
+    protocols=_P,
+    before='{"type":"message","content":null}',
+    after='{"type":"message","content":[]}',
 )
 TOOL_INPUT_NOT_AN_OBJECT = Rule(
-    "S152",
-    "tool-input-not-an-object",
-    "A tool call's `input` is JSON text or null instead of an object.",
-    "The tool is called with a string, or schema validation fails.",
-    "Text that holds an object becomes it, null becomes {}.",
-    _P,
-    (),
-    '{"type":"tool_use","id":"t1","name":"f","input":"{\\"p\\":1}"}',
-    '{"type":"tool_use","id":"t1","name":"f","input":{"p":1}}',
+    code="S152",
+    name="tool-input-not-an-object",
+    detects="A tool call's `input` is JSON text or null instead of an object.",
+    impact="The tool is called with a string, or schema validation fails.",
+    action="Parses text that contains an object; replaces null with `{}`.",
+    protocols=_P,
+    before='{"type":"tool_use","id":"t1","name":"f","input":"{\\"p\\":1}"}',
+    after='{"type":"tool_use","id":"t1","name":"f","input":{"p":1}}',
 )
 BODY_STOP_REASON = Rule(
-    "S153",
-    "body-stop-reason",
-    "`end_turn` or nothing although a tool is called, `tool_use` although none is, or another "
-    "protocol's name (`tool_calls`, `stop`, `length`).",
-    "The agent stops silently, or waits for a call that is not there.",
-    "The reason follows the content; `max_tokens`, `refusal` and others are never touched.",
-    _P,
-    ("anomalyco/opencode#20719",),
-    '{"content":[{"type":"tool_use",…}],"stop_reason":"end_turn"}',
-    '{"content":[{"type":"tool_use",…}],"stop_reason":"tool_use"}',
+    code="S153",
+    name="body-stop-reason",
+    detects="The stop reason is `end_turn` or missing although a tool is called, `tool_use` "
+    "although none is, or another protocol's name (`tool_calls`, `stop`, `length`).",
+    impact="The agent stops silently, or waits for a call that does not exist.",
+    action="Sets the stop reason that matches the content. `max_tokens`, `refusal` and others are "
+    "never changed.",
+    protocols=_P,
+    seen=("anomalyco/opencode#20719",),
+    before='{"content":[{"type":"tool_use",…}],"stop_reason":"end_turn"}',
+    after='{"content":[{"type":"tool_use",…}],"stop_reason":"tool_use"}',
 )
 BODY_TOOL_INPUT_BROKEN = Rule(
-    "S154",
-    "body-tool-input-broken",
-    "A tool call's `input` is JSON text that is broken or ends early although the stop reason says "
-    "that all is well.",
-    "The tool is called with a piece of text.",
-    "Content is lost: an HTTP error.",
-    _P,
-    (),
-    '{"content":[{"type":"tool_use","name":"f","input":"{\\"p\\":"}],"stop_reason":"tool_use"}',
-    '{"type":"error","error":{"type":"api_error","message":"The provider\'s tool call ended …"}}',
+    code="S154",
+    name="body-tool-input-broken",
+    detects="A tool call's `input` is malformed or truncated JSON text, and the stop reason does "
+    "not explain it.",
+    impact="The tool is called with a fragment of text.",
+    action="Content is lost: responds with an HTTP error.",
+    protocols=_P,
+    before='{"content":[{"type":"tool_use","name":"f","input":"{\\"p\\":"}],"stop_reason":"tool_use"}',
+    after='{"type":"error","error":{"type":"api_error",'
+    '"message":"The provider\'s tool call ended …"}}',
 )
 
 

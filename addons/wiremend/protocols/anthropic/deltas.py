@@ -18,30 +18,33 @@ from wiremend.text.sse import Event
 _P = ("anthropic-messages",)
 
 DELTA_WITHOUT_START = Rule(
-    "S107",
-    "delta-without-start",
-    "A delta belongs to a block that never started, or that was stopped already.",
-    "`Content block not found`, then the whole turn again without streaming.",
-    "A block of the delta's kind is started; a tool's delta cannot be placed: protocol error.",
-    _P,
-    ("BerriAI/litellm#13373", "router-for-me/CLIProxyAPI#3720"),
+    code="S107",
+    name="delta-without-start",
+    detects="A delta belongs to a block that never started or has already stopped.",
+    impact="`Content block not found`; the client repeats the whole turn without streaming.",
+    action="Starts a block that fits the delta. A tool's delta cannot be assigned to a call: the "
+    "stream ends in the protocol's error event.",
+    protocols=_P,
+    seen=("BerriAI/litellm#13373", "router-for-me/CLIProxyAPI#3720"),
 )
 DELTA_DOES_NOT_FIT = Rule(
-    "S108",
-    "delta-does-not-fit",
-    "A delta's kind does not fit its block: thinking inside text, one index for everything.",
-    "`Mismatched content block type content_block_delta thinking`.",
-    "It goes to the open block of that index that it fits, else one of its kind is started.",
-    _P,
-    ("router-for-me/CLIProxyAPI#539",),
+    code="S108",
+    name="delta-does-not-fit",
+    detects="A delta's type does not fit its block: thinking inside text, or one index for all "
+    "content.",
+    impact="`Mismatched content block type content_block_delta thinking`.",
+    action="Assigns it to the open block with that index that it fits, or starts a new block.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#539",),
 )
 DELTA_TEXT = Rule(
-    "S123",
-    "delta-text",
-    "A delta's text is null or missing, or `partial_json` is an object instead of JSON text.",
-    "SDKs concatenate strings: TypeError, or `[object Object]`.",
-    "Nothing becomes an empty string, an object its JSON text.",
-    _P,
+    code="S123",
+    name="delta-text",
+    detects="A delta's text is null or missing, or `partial_json` is an object instead of JSON "
+    "text.",
+    impact="SDKs concatenate strings: TypeError, or `[object Object]`.",
+    action="Replaces a missing text with an empty string, and an object with its JSON text.",
+    protocols=_P,
 )
 
 _STARTING_DELTAS = frozenset({"text_delta", "thinking_delta"})
@@ -96,7 +99,7 @@ class Deltas:
             and current is not None
             and kind in DELTAS_BY_BLOCK.get(current.kind, ())
         ):
-            self._draft.note(DELTA_WITHOUT_START, found, "of the open one")
+            self._draft.note(DELTA_WITHOUT_START, found, "assigned to the open block")
             return current
         if kind == "input_json_delta" and delta.get("partial_json"):
             what = f"{found}, which is not open"
@@ -112,7 +115,7 @@ class Deltas:
         for block in self._blocks.open_under(source):
             if kind in DELTAS_BY_BLOCK.get(block.kind, ()):
                 found = f"{kind} under the index of a {existing.kind} block"
-                self._draft.note(DELTA_DOES_NOT_FIT, found, f"of the {block.kind} block")
+                self._draft.note(DELTA_DOES_NOT_FIT, found, f"assigned to the {block.kind} block")
                 return block
         found = f"{kind} in a {existing.kind} block"
         if kind == "input_json_delta":

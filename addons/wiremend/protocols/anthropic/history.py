@@ -34,9 +34,9 @@ from wiremend.text.json_value import is_blank, objects
 TRAILING_SPACE = Rule(
     code="Q006",
     name="trailing-space",
-    finds="The last message is the assistant's, and ends in white space.",
-    hurts="Anthropic: `final assistant content cannot end with trailing whitespace`.",
-    mends="The white space at its end goes.",
+    detects="The last message is an assistant message and ends in white space.",
+    impact="Anthropic: `final assistant content cannot end with trailing whitespace`.",
+    action="Removes the trailing white space.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=(
         "tailcallhq/forgecode#1872",
@@ -51,9 +51,9 @@ TRAILING_SPACE = Rule(
 EMPTY_SYSTEM = Rule(
     code="Q007",
     name="empty-system",
-    finds="The system prompt is empty, or has a block without text.",
-    hurts="Anthropic: `text content blocks must be non-empty`.",
-    mends="What is empty goes.",
+    detects="The system prompt is empty, or contains a block without text.",
+    impact="Anthropic: `text content blocks must be non-empty`.",
+    action="Removes the empty prompt or block.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("BiFangKNT/mtga#68",),
     before='{"model":"m","system":[{"type":"text","text":""}],"messages":[]}',
@@ -62,9 +62,9 @@ EMPTY_SYSTEM = Rule(
 THINKING_CACHE_CONTROL = Rule(
     code="Q102",
     name="thinking-cache-control",
-    finds="A thinking block carries `cache_control`.",
-    hurts="Anthropic: `thinking.cache_control: Extra inputs are not permitted`.",
-    mends="It is removed there; elsewhere it stays.",
+    detects="A thinking block contains `cache_control`.",
+    impact="Anthropic: `thinking.cache_control: Extra inputs are not permitted`.",
+    action="Removes it from thinking blocks only.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("Wei-Shaw/sub2api#225",),
     before='{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.",'
@@ -75,11 +75,11 @@ THINKING_CACHE_CONTROL = Rule(
 FOREIGN_THINKING = Rule(
     code="Q105",
     name="foreign-thinking",
-    finds="A thinking block has no signature, or one that Anthropic cannot have made.",
-    hurts="After a turn by another provider, Anthropic refuses all that follow: `Invalid "
+    detects="A thinking block has no signature, or one that Anthropic cannot have created.",
+    impact="After a turn by another provider, Anthropic rejects all further turns: `Invalid "
     "signature in thinking block`.",
-    mends="The block is dropped, and thinking is switched off for a tool call that it belongs "
-    "to. Signatures are never made up.",
+    action="Drops the block, and disables thinking if the block belongs to a tool call. Signatures "
+    "are never generated.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=(
         "router-for-me/CLIProxyAPI#1584",
@@ -94,9 +94,9 @@ FOREIGN_THINKING = Rule(
 SYSTEM_IN_MESSAGES = Rule(
     code="Q109",
     name="system-in-messages",
-    finds="A message in the conversation has the role `system`, as Claude Code sends it.",
-    hurts="MiniMax: `chat content has invalid message role: system (2013)`.",
-    mends="It becomes the user's, in `<system-reminder>` tags.",
+    detects="A message in the conversation has the role `system`, as Claude Code sends it.",
+    impact="MiniMax: `chat content has invalid message role: system (2013)`.",
+    action="Turns it into a user message wrapped in `<system-reminder>`.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("MiniMax-AI/MiniMax-M2.7#43", "codexu/note-gen#918"),
     before='{"messages":[{"role":"user","content":"Hello"},{"role":"system","content":"Be brief."}'
@@ -216,7 +216,9 @@ def put_results_first(
     for turn in turns_of(request):
         if turn.role == "user" and calls and _has_late_results(turn):
             path: Path = ("messages", turn.messages[0][0], "content")
-            if notes.note(RESULTS_NOT_FIRST, BodyPlace(path), "results come late", "moved first"):
+            if notes.note(
+                RESULTS_NOT_FIRST, BodyPlace(path), "results are not first", "moved first"
+            ):
                 _move_results(edits, turn)
         calls = turn.calls if turn.role == "assistant" else {}
 
@@ -270,7 +272,7 @@ def drop_empty_messages(
             ):
                 edits.remove(path)
         elif message.get("role") == "user" and notes.note(
-            EMPTY_MESSAGE, BodyPlace(path), "no content", "said so"
+            EMPTY_MESSAGE, BodyPlace(path), "no content", "replaced with a text"
         ):
             edits.replace((*path, "content"), json_value.write(NO_CONTENT))
 
@@ -303,7 +305,7 @@ def turn_system_into_user(
         content = message.get("content")
         if message.get("role") != "system" or not isinstance(content, str | list):
             continue
-        if not notes.note(SYSTEM_IN_MESSAGES, BodyPlace(path), "role system", "now user"):
+        if not notes.note(SYSTEM_IN_MESSAGES, BodyPlace(path), "role system", "set to user"):
             continue
         edits.replace((*path, "role"), b'"user"')
         place: Path = (*path, "content")
@@ -340,7 +342,7 @@ def drop_foreign_thinking(
             path
             for path, block in turn.blocks("thinking")
             if _is_foreign(block.get("signature"))
-            and notes.note(FOREIGN_THINKING, BodyPlace(path), "another's signature", "dropped")
+            and notes.note(FOREIGN_THINKING, BodyPlace(path), "foreign signature", "dropped")
         ]
         for path in dropped:
             edits.remove(path)

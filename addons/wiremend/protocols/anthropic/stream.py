@@ -24,115 +24,122 @@ from wiremend.text.json_value import JsonObject
 _P = ("anthropic-messages",)
 
 EVENT_LINE = Rule(
-    "S101",
-    "event-line",
-    "The `event:` line is missing or contradicts the type in the data.",
-    "Official SDKs dispatch on the line and skip such an event; clients then repeat the turn.",
-    "The line is written from the data.",
-    _P,
-    ("seifghazi/claude-code-proxy#33",),
-    'data: {"type":"ping"}',
-    'event: ping\ndata: {"type":"ping"}',
+    code="S101",
+    name="event-line",
+    detects="The `event:` line is missing or contradicts the type in the data.",
+    impact="Official SDKs dispatch on this line and skip the event; clients then repeat the turn.",
+    action="Writes the line from the data.",
+    protocols=_P,
+    seen=("seifghazi/claude-code-proxy#33",),
+    before='data: {"type":"ping"}',
+    after='event: ping\ndata: {"type":"ping"}',
 )
 MESSAGE_START_MISSING = Rule(
-    "S102",
-    "message-start-missing",
-    "The stream begins without `message_start`.",
-    "SDK accumulators reject the first event.",
-    "One is written, with the requested model and no usage.",
-    _P,
+    code="S102",
+    name="message-start-missing",
+    detects="The stream begins without `message_start`.",
+    impact="SDK accumulators reject the first event.",
+    action="Adds one with the requested model and no usage.",
+    protocols=_P,
 )
 MESSAGE_START_REPEATED = Rule(
-    "S103",
-    "message-start-repeated",
-    "A second `message_start` arrives.",
-    "SDKs reject it, or begin the message anew and lose what came before.",
-    "It is dropped.",
-    _P,
+    code="S103",
+    name="message-start-repeated",
+    detects="A second `message_start` arrives.",
+    impact="SDKs reject it, or start a new message and lose the previous content.",
+    action="Drops it.",
+    protocols=_P,
 )
 STOP_REASON_MISSING = Rule(
-    "S114",
-    "stop-reason-missing",
-    "`message_stop` comes without a `message_delta`, or the stop reason is null or empty.",
-    "Clients wait for a reason or read the turn as broken.",
-    "`tool_use` or `end_turn`, by what was sent; the provider did say that the message is over.",
-    _P,
+    code="S114",
+    name="stop-reason-missing",
+    detects="`message_stop` arrives without a `message_delta`, or the stop reason is null or "
+    "empty.",
+    impact="Clients wait for a stop reason or treat the turn as failed.",
+    action="Sets `tool_use` or `end_turn`, depending on the blocks: `message_stop` shows that the "
+    "message is complete.",
+    protocols=_P,
 )
 MESSAGE_DELTA_REPEATED = Rule(
-    "S115",
-    "message-delta-repeated",
-    "A second `message_delta` with a stop reason arrives.",
-    "The last one wins: a tool call's `tool_use` becomes `end_turn`.",
-    "It is dropped.",
-    _P,
-    ("routatic/proxy#133",),
+    code="S115",
+    name="message-delta-repeated",
+    detects="A second `message_delta` with a stop reason arrives.",
+    impact="The last one wins: `tool_use` after a tool call becomes `end_turn`.",
+    action="Drops it.",
+    protocols=_P,
+    seen=("routatic/proxy#133",),
 )
 STOP_REASON_CONTRADICTS = Rule(
-    "S116",
-    "stop-reason-contradicts",
-    "`end_turn` although a tool was called, or `tool_use` although none was.",
-    "The agent stops silently after its first call, or waits for a call that never comes.",
-    "The reason follows the blocks; `max_tokens`, `refusal` and others are never touched.",
-    _P,
-    ("anomalyco/opencode#14972", "maximhq/bifrost#3638"),
-    '{"delta":{"stop_reason":"end_turn"}} after a tool_use block',
-    '{"delta":{"stop_reason":"tool_use"}}',
+    code="S116",
+    name="stop-reason-contradicts",
+    detects="The stop reason is `end_turn` although a tool was called, or `tool_use` although none "
+    "was.",
+    impact="The agent stops silently after its first call, or waits for a call that never arrives.",
+    action="Sets the stop reason that matches the blocks. `max_tokens`, `refusal` and others are "
+    "never changed.",
+    protocols=_P,
+    seen=("anomalyco/opencode#14972", "maximhq/bifrost#3638"),
+    before='{"delta":{"stop_reason":"end_turn"}} after a tool_use block',
+    after='{"delta":{"stop_reason":"tool_use"}}',
 )
 MESSAGE_STOP_MISSING = Rule(
-    "S118",
-    "message-stop-missing",
-    "The stream ends after its stop reason without `message_stop`.",
-    '"stream ended before message_stop", and the whole turn is asked again.',
-    "The turn is complete: the event is added.",
-    _P,
-    ("esengine/DeepSeek-Reasonix#8756", "farion1231/cc-switch#6462"),
+    code="S118",
+    name="message-stop-missing",
+    detects="The stream ends after its stop reason without `message_stop`.",
+    impact='"stream ended before message_stop", and the client repeats the whole turn.',
+    action="Adds the event: the stop reason shows that the turn is complete.",
+    protocols=_P,
+    seen=("esengine/DeepSeek-Reasonix#8756", "farion1231/cc-switch#6462"),
 )
 AFTER_THE_END = Rule(
-    "S119",
-    "after-the-end",
-    "Events follow `message_stop` or an error; or `[DONE]`, which is not Anthropic's.",
-    "Parser errors.",
-    "They are dropped.",
-    _P,
-    ("router-for-me/CLIProxyAPI#4783",),
+    code="S119",
+    name="after-the-end",
+    detects="Events follow `message_stop` or an error, or the stream contains `[DONE]`, which is "
+    "not part of this protocol.",
+    impact="Parser errors.",
+    action="Drops them.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#4783",),
 )
 FOREIGN_FRAME = Rule(
-    "S120",
-    "foreign-frame",
-    "Data that is no event of this protocol and no error: no type at all, or no JSON object.",
-    "`invalid_union` kills the turn.",
-    "It is dropped.",
-    _P,
-    ("anomalyco/opencode#36428",),
+    code="S120",
+    name="foreign-frame",
+    detects="The data is neither an event of this protocol nor an error: it has no type, or is not "
+    "a JSON object.",
+    impact="`invalid_union` ends the turn.",
+    action="Drops it.",
+    protocols=_P,
+    seen=("anomalyco/opencode#36428",),
 )
 BROKEN_EVENT = Rule(
-    "S121",
-    "broken-event",
-    "An event's data is JSON that does not parse.",
-    "Clients fail, or skip it and lose content.",
-    "Content is lost: the stream ends in the protocol's error.",
-    _P,
+    code="S121",
+    name="broken-event",
+    detects="An event's data is malformed JSON.",
+    impact="Clients fail, or skip the event and lose content.",
+    action="Content is lost: ends the stream in the protocol's error event.",
+    protocols=_P,
 )
 KEEPALIVE_FRAME = Rule(
-    "S124",
-    "keepalive-frame",
-    '`{"type":"keepalive"}` frames of gateways that speak several protocols.',
-    "Strict schemas refuse the type; taken for content, it would end the time for invisible "
-    "retries, and hide a stall.",
-    "A blank line takes its place.",
-    _P,
-    ("openai/openai-node#1964",),
-    'data: {"type":"keepalive","sequence_number":5}',
-    "(a blank line)",
+    code="S124",
+    name="keepalive-frame",
+    detects='Gateways that serve several protocols send `{"type":"keepalive"}` frames.',
+    impact="Strict schemas reject the type. Counted as content, such a frame would rule out "
+    "invisible retries and hide a stall.",
+    action="Replaces the frame with a blank line.",
+    protocols=_P,
+    seen=("openai/openai-node#1964",),
+    before='data: {"type":"keepalive","sequence_number":5}',
+    after="(a blank line)",
 )
 STOP_REASON_FOREIGN = Rule(
-    "S125",
-    "stop-reason-foreign",
-    "A stop reason has its name from Chat Completions (`tool_calls`, `stop`, `length`), or is "
+    code="S125",
+    name="stop-reason-foreign",
+    detects="A stop reason has its Chat Completions name (`tool_calls`, `stop`, `length`), or is "
     "written in capitals.",
-    "Clients do not know it: the tool is not run, or a cut answer is taken for a whole one.",
-    "It gets this protocol's name.",
-    _P,
+    impact="Clients do not recognise it: the tool is not run, or a truncated response is treated "
+    "as complete.",
+    action="Replaces it with this protocol's name.",
+    protocols=_P,
 )
 
 _KINDS: Mapping[str, EventKind] = {
@@ -317,7 +324,7 @@ class AnthropicRepairer(EventRepairer):
             raise ContentLost("The provider sent no content.")
         if self._has_unread and not self._has_stop_reason:
             raise ContentLost(
-                "The provider sent text that is no event, and then ended without a stop reason."
+                "The provider sent text that is not an event and ended without a stop reason."
             )
         self._blocks.close_all(None)
         reason = "tool_use" if self._blocks.called_tool else "end_turn"

@@ -13,21 +13,22 @@ from wiremend.text.json_value import JsonObject, is_number
 _P = ("anthropic-messages",)
 
 MESSAGE_START_INCOMPLETE = Rule(
-    "S104",
-    "message-start-incomplete",
-    '`message_start` lacks content, usage or a count in it, or its stop reason is `""`.',
-    "Zod and serde schemas refuse it: AttributeError, `invalid_union`.",
-    "Zero usage, empty content, a null stop reason and a role are filled in.",
-    _P,
-    ("maximhq/bifrost#5885", "Wei-Shaw/sub2api#4589"),
+    code="S104",
+    name="message-start-incomplete",
+    detects="`message_start` lacks content, usage or one of its counts, or its stop reason is "
+    '`""`.',
+    impact="Zod and serde schemas reject it: AttributeError, `invalid_union`.",
+    action="Fills in zero usage, empty content, a null stop reason and the role.",
+    protocols=_P,
+    seen=("maximhq/bifrost#5885", "Wei-Shaw/sub2api#4589"),
 )
 USAGE_MISSING = Rule(
-    "S117",
-    "usage-missing",
-    "`message_delta` has no usage, null, or usage without a number of output tokens.",
-    "AttributeError in SDKs; schemas refuse it; the context meter fails.",
-    "Zero output tokens are filled in.",
-    _P,
+    code="S117",
+    name="usage-missing",
+    detects="`message_delta` has no usage, null, or usage without a number of output tokens.",
+    impact="AttributeError in SDKs; schemas reject it; the context display fails.",
+    action="Fills in zero output tokens.",
+    protocols=_P,
 )
 
 EMPTY_MESSAGE: Mapping[str, Any] = {

@@ -17,49 +17,48 @@ from wiremend.text.json_value import JsonObject, dicts_in, parses
 _P = ("chat-completions",)
 
 BODY_FINISH_REASON = Rule(
-    "S251",
-    "body-finish-reason",
-    "`stop` or nothing although tools are called, `tool_calls` although none is, or another "
-    "protocol's name (`tool_use`, `end_turn`, `max_tokens`).",
-    "The agent stops silently, or waits for a call that is not there.",
-    "The reason follows the message; `length`, `content_filter` and others are never touched.",
-    _P,
-    ("anomalyco/opencode#20719",),
-    '{"message":{"tool_calls":[{…}]},"finish_reason":"stop"}',
-    '{"message":{"tool_calls":[{…}]},"finish_reason":"tool_calls"}',
+    code="S251",
+    name="body-finish-reason",
+    detects="The finish reason is `stop` or missing although tools are called, `tool_calls` "
+    "although none is, or another protocol's name (`tool_use`, `end_turn`, `max_tokens`).",
+    impact="The agent stops silently, or waits for a call that does not exist.",
+    action="Sets the finish reason that matches the message. `length`, `content_filter` and others "
+    "are never changed.",
+    protocols=_P,
+    seen=("anomalyco/opencode#20719",),
+    before='{"message":{"tool_calls":[{…}]},"finish_reason":"stop"}',
+    after='{"message":{"tool_calls":[{…}]},"finish_reason":"tool_calls"}',
 )
 BODY_ARGUMENTS = Rule(
-    "S252",
-    "body-arguments",
-    "A call's arguments are an object, null or empty instead of JSON text.",
-    "SDKs expect a string and parse it.",
-    "They become JSON text; nothing becomes `{}`.",
-    _P,
-    (),
-    '{"function":{"name":"f","arguments":{"p":1}}}',
-    '{"function":{"name":"f","arguments":"{\\"p\\":1}"}}',
+    code="S252",
+    name="body-arguments",
+    detects="A call's arguments are an object, null or empty instead of JSON text.",
+    impact="SDKs expect a string and parse it.",
+    action="Replaces an object with its JSON text, and missing arguments with `{}`.",
+    protocols=_P,
+    before='{"function":{"name":"f","arguments":{"p":1}}}',
+    after='{"function":{"name":"f","arguments":"{\\"p\\":1}"}}',
 )
 BODY_CALL_INCOMPLETE = Rule(
-    "S253",
-    "body-call-incomplete",
-    "A call lacks its id or type.",
-    "Schemas refuse the message; the result cannot be matched to its call.",
-    "They are filled in.",
-    _P,
-    (),
-    '{"function":{"name":"f","arguments":"{}"}}',
-    '{"function":{"name":"f","arguments":"{}"},"id":"call_…","type":"function"}',
+    code="S253",
+    name="body-call-incomplete",
+    detects="A call lacks its id or type.",
+    impact="Schemas reject the message; the result cannot be matched to its call.",
+    action="Fills them in.",
+    protocols=_P,
+    before='{"function":{"name":"f","arguments":"{}"}}',
+    after='{"function":{"name":"f","arguments":"{}"},"id":"call_…","type":"function"}',
 )
 BODY_ARGUMENTS_BROKEN = Rule(
-    "S254",
-    "body-arguments-broken",
-    "A call's arguments are broken or truncated although the finish reason says all is well.",
-    "The tool runs with half its arguments, or the agent stops.",
-    "Content is lost: an HTTP error.",
-    _P,
-    (),
-    '{"message":{"tool_calls":[{"function":{"name":"f","arguments":"{\\"p\\":"}}]},…}',
-    '{"error":{"message":"The provider\'s tool call ended inside its JSON arguments.",…}}',
+    code="S254",
+    name="body-arguments-broken",
+    detects="A call's arguments are malformed or truncated, and the finish reason does not explain "
+    "it.",
+    impact="The tool runs with truncated arguments, or the agent stops.",
+    action="Content is lost: responds with an HTTP error.",
+    protocols=_P,
+    before='{"message":{"tool_calls":[{"function":{"name":"f","arguments":"{\\"p\\":"}}]},…}',
+    after='{"error":{"message":"The provider\'s tool call ended inside its JSON arguments.",…}}',
 )
 
 

@@ -11,59 +11,62 @@ from wiremend.text.json_value import JsonObject
 _P = ("chat-completions",)
 
 FINISH_REASON_CONTRADICTS = Rule(
-    "S208",
-    "finish-reason-contradicts",
-    "`stop` although tools are called, or `tool_calls` although none is.",
-    "The agent stops silently after its first call, or waits for ever.",
-    "The reason follows the calls; `length`, `content_filter` and others are never touched.",
-    _P,
-    ("anomalyco/opencode#14972", "anomalyco/opencode#5139"),
+    code="S208",
+    name="finish-reason-contradicts",
+    detects="The finish reason is `stop` although tools are called, or `tool_calls` although none "
+    "is.",
+    impact="The agent stops silently after its first call, or waits forever.",
+    action="Sets the finish reason that matches the calls. `length`, `content_filter` and others "
+    "are never changed.",
+    protocols=_P,
+    seen=("anomalyco/opencode#14972", "anomalyco/opencode#5139"),
 )
 FINISH_REASON_EMPTY = Rule(
-    "S209",
-    "finish-reason-empty",
-    'A finish reason is an empty string (`""`) in a chunk that finishes nothing.',
-    "Clients take it for the end.",
-    "It becomes null.",
-    _P,
+    code="S209",
+    name="finish-reason-empty",
+    detects='A finish reason is an empty string (`""`) in a chunk that finishes nothing.',
+    impact="Clients treat it as the end.",
+    action="Replaces it with null.",
+    protocols=_P,
 )
 FINISH_REASON_MISSING = Rule(
-    "S210",
-    "finish-reason-missing",
-    "`[DONE]` comes without a finish reason.",
-    "The message is never closed, or read as cut.",
-    "`tool_calls` or `stop`, by what was sent; the provider did say that it is done. After text "
-    "that is no JSON, which may have told of a failure: error.",
-    _P,
-    ("router-for-me/CLIProxyAPI#4745",),
+    code="S210",
+    name="finish-reason-missing",
+    detects="`[DONE]` arrives without a finish reason.",
+    impact="The client never completes the message, or treats it as truncated.",
+    action="Sets `tool_calls` or `stop`, depending on the content: `[DONE]` shows that the "
+    "provider is done. After data that is not JSON, which may have reported a failure, the stream "
+    "ends in the protocol's error event.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#4745",),
 )
 FINISH_REASON_REPEATED = Rule(
-    "S211",
-    "finish-reason-repeated",
-    "A choice has a second finish reason although no call came since the first.",
-    "A second end: duplicated tool calls, or `stop` over `tool_calls`.",
-    "It becomes null.",
-    _P,
+    code="S211",
+    name="finish-reason-repeated",
+    detects="A choice has a second finish reason although no call arrived after the first.",
+    impact="Clients see a second end: calls are duplicated, or `stop` replaces `tool_calls`.",
+    action="Replaces it with null.",
+    protocols=_P,
 )
 ROLE_EMPTY = Rule(
-    "S215",
-    "role-empty",
-    'A delta\'s role is `""` or not `assistant`.',
-    "Schemas allow only `assistant`.",
-    "It becomes `assistant`.",
-    _P,
-    ("anomalyco/opencode#28427",),
+    code="S215",
+    name="role-empty",
+    detects='A delta\'s role is `""` or not `assistant`.',
+    impact="Schemas allow only `assistant`.",
+    action="Sets it to `assistant`.",
+    protocols=_P,
+    seen=("anomalyco/opencode#28427",),
 )
 FINISH_REASON_FOREIGN = Rule(
-    "S220",
-    "finish-reason-foreign",
-    "A finish reason has its name from another protocol (`tool_use`, `end_turn`, `max_tokens`), or "
-    "is written in capitals.",
-    "Clients do not know it: the agent stops after its first call, or goes on after its last word, "
-    "and a cut answer looks whole.",
-    "It gets this protocol's name.",
-    _P,
-    ("aws-samples/bedrock-access-gateway#11", "Tencent/WeKnora#1868"),
+    code="S220",
+    name="finish-reason-foreign",
+    detects="A finish reason has its name from another protocol (`tool_use`, `end_turn`, "
+    "`max_tokens`), or is written in capitals.",
+    impact="Clients do not recognise it: the agent stops after its first call or continues after "
+    "its last message, and a truncated response looks complete.",
+    action="Replaces it with this protocol's name.",
+    protocols=_P,
+    seen=("aws-samples/bedrock-access-gateway#11", "Tencent/WeKnora#1868"),
 )
 
 

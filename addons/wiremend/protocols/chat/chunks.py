@@ -12,22 +12,23 @@ from wiremend.text.json_value import JsonObject, dicts_in, is_integer
 _P = ("chat-completions",)
 
 CHUNK_INCOMPLETE = Rule(
-    "S214",
-    "chunk-incomplete",
-    "`choices`, `delta` (or `message` in its place), `object` or an index is missing or null, or "
-    "`created` is no integer.",
-    "Zod, serde and pydantic schemas refuse the chunk.",
-    "They are filled in.",
-    _P,
-    ("anomalyco/opencode#28427",),
+    code="S214",
+    name="chunk-incomplete",
+    detects="`choices`, `delta` (or `message` in its place), `object` or an index is missing or "
+    "null, or `created` is not an integer.",
+    impact="Zod, serde and pydantic schemas reject the chunk.",
+    action="Fills them in.",
+    protocols=_P,
+    seen=("anomalyco/opencode#28427",),
 )
 ERROR_NULL = Rule(
-    "S219",
-    "error-null",
-    'A chunk says `"error": null` beside its choices.',
-    "@ai-sdk/openai-compatible takes every chunk with that key for an error, and drops its text.",
-    "The key is removed.",
-    _P,
+    code="S219",
+    name="error-null",
+    detects='A chunk contains `"error": null` next to its choices.',
+    impact="@ai-sdk/openai-compatible treats every chunk with that key as an error and drops its "
+    "text.",
+    action="Removes the key.",
+    protocols=_P,
 )
 
 

@@ -31,10 +31,10 @@ from wiremend.text.json_value import is_blank, objects
 REASONING_MISSING = Rule(
     code="Q104",
     name="reasoning-missing",
-    finds="An assistant message with tool calls has no `reasoning_content`, or an empty one.",
-    hurts="Kimi: `thinking is enabled but reasoning_content is missing in assistant tool call "
-    "message`; the empty string is refused as well.",
-    mends="It becomes a single space.",
+    detects="An assistant message with tool calls has no `reasoning_content`, or an empty one.",
+    impact="Kimi: `thinking is enabled but reasoning_content is missing in assistant tool call "
+    "message`; the empty string is rejected too.",
+    action="Sets it to a single space.",
     protocols=(WireProtocol.CHAT_COMPLETIONS,),
     seen=("QuantumNous/new-api#3121", "charmbracelet/crush#2696", "anomalyco/opencode#10996"),
     before='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":""}]}',
@@ -43,11 +43,11 @@ REASONING_MISSING = Rule(
 REASONING_NOT_PASSED_BACK = Rule(
     code="Q106",
     name="reasoning-not-passed-back",
-    finds="A conversation with tool calls has an assistant message without `reasoning_content`, "
-    "or with an empty one.",
-    hurts="DeepSeek, from V4 on: ``The `reasoning_content` in the thinking mode must be passed "
-    "back to the API``.",
-    mends="It becomes a single space, which is taken; not where thinking is switched off.",
+    detects="In a conversation with tool calls, an assistant message has no `reasoning_content`, "
+    "or an empty one.",
+    impact="DeepSeek, since V4: ``The `reasoning_content` in the thinking mode must be passed back "
+    "to the API``.",
+    action="Sets it to a single space, which DeepSeek accepts, unless thinking is disabled.",
     protocols=(WireProtocol.CHAT_COMPLETIONS,),
     seen=("NousResearch/hermes-agent#18263", "openclaw/openclaw#73417", "earendil-works/pi#3636"),
     before='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":"Hm."},'

@@ -22,38 +22,40 @@ from wiremend.text.json_value import JsonObject, dicts_in, is_integer
 _P = ("chat-completions",)
 
 DONE_MISSING = Rule(
-    "S212",
-    "done-missing",
-    "The stream ends after its finish reason without `[DONE]`, or with blanks around it.",
-    "Some clients wait, or report a cut stream; `[DONE] ` is parsed as JSON.",
-    "The answer is complete: it is added, or written as it should be.",
-    _P,
+    code="S212",
+    name="done-missing",
+    detects="The stream ends after its finish reason without `[DONE]`, or with white space around "
+    "that marker.",
+    impact="Some clients wait, or report a truncated stream; `[DONE] ` is parsed as JSON.",
+    action="Adds the marker, or removes the white space: the finish reason shows that the response "
+    "is complete.",
+    protocols=_P,
 )
 AFTER_THE_END = Rule(
-    "S213",
-    "after-the-end",
-    "Something follows `[DONE]` or an error: chunks, or a second `[DONE]`.",
-    "Parser errors.",
-    "It is dropped.",
-    _P,
-    ("router-for-me/CLIProxyAPI#4783",),
+    code="S213",
+    name="after-the-end",
+    detects="Chunks or a second `[DONE]` follow `[DONE]` or an error.",
+    impact="Parser errors.",
+    action="Drops them.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#4783",),
 )
 FOREIGN_FRAME = Rule(
-    "S216",
-    "foreign-frame",
-    "Data that is no chunk and no error.",
-    "`invalid_union` kills the turn.",
-    "It is dropped.",
-    _P,
-    ("anomalyco/opencode#36428",),
+    code="S216",
+    name="foreign-frame",
+    detects="The data is neither a chunk nor an error.",
+    impact="`invalid_union` ends the turn.",
+    action="Drops it.",
+    protocols=_P,
+    seen=("anomalyco/opencode#36428",),
 )
 BROKEN_EVENT = Rule(
-    "S217",
-    "broken-event",
-    "A chunk's JSON does not parse.",
-    "Clients fail, or skip it and lose content.",
-    "Content is lost: the stream ends in the protocol's error.",
-    _P,
+    code="S217",
+    name="broken-event",
+    detects="A chunk's data is malformed JSON.",
+    impact="Clients fail, or skip the chunk and lose content.",
+    action="Content is lost: ends the stream in the protocol's error event.",
+    protocols=_P,
 )
 
 

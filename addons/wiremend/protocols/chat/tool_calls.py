@@ -17,76 +17,83 @@ from wiremend.text.json_value import JsonObject, is_integer
 _P = ("chat-completions",)
 
 CALL_INDEX = Rule(
-    "S201",
-    "tool-call-index",
-    "`tool_calls[].index` is missing, null, a string, not from 0, or always 0 for new calls.",
-    'AI_TypeValidationError; arguments of several calls are glued: `{"a":1}{"b":2}`.',
-    "Calls are numbered 0, 1, 2 … by id, else by position; a fragment follows its call.",
-    _P,
-    ("openai/openai-python#3246", "vercel/ai#14277", "ollama/ollama#7881"),
-    '{"tool_calls":[{"id":"call_1","function":{"name":"a","arguments":"{}"}}]}',
-    '{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{…}}]}',
+    code="S201",
+    name="tool-call-index",
+    detects="`tool_calls[].index` is missing, null, a string, does not start at 0, or is 0 for "
+    "every new call.",
+    impact="AI_TypeValidationError; the arguments of several calls are concatenated: "
+    '`{"a":1}{"b":2}`.',
+    action="Numbers calls 0, 1, 2 … by id, or by position without ids. A fragment gets the index "
+    "of its call.",
+    protocols=_P,
+    seen=("openai/openai-python#3246", "vercel/ai#14277", "ollama/ollama#7881"),
+    before='{"tool_calls":[{"id":"call_1","function":{"name":"a","arguments":"{}"}}]}',
+    after='{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{…}}]}',
 )
 CALL_INCOMPLETE = Rule(
-    "S202",
-    "tool-call-incomplete",
-    "A call opens without id or type, or its arguments are missing.",
-    "`Expected 'id' to be a string`.",
-    "They are filled in.",
-    _P,
-    ("vercel/ai#14722",),
+    code="S202",
+    name="tool-call-incomplete",
+    detects="The first fragment of a call lacks id, type or arguments.",
+    impact="`Expected 'id' to be a string`.",
+    action="Fills them in.",
+    protocols=_P,
+    seen=("vercel/ai#14722",),
 )
 CALL_NAME_LATE = Rule(
-    "S203",
-    "tool-call-name-late",
-    "A call's name is missing, null or empty when it opens, and comes later or never.",
-    "`Expected 'function.name' to be a string`.",
-    "The call waits for its name; without one the request's only tool is meant, else: error.",
-    _P,
-    ("vercel/ai#14722", "anomalyco/opencode#24137"),
+    code="S203",
+    name="tool-call-name-late",
+    detects="A call's name is missing, null or empty in its first fragment, and arrives later or "
+    "never.",
+    impact="`Expected 'function.name' to be a string`.",
+    action="Withholds the call until its name arrives. Without one, fills in the request's only "
+    "tool; if the request offers several, the stream ends in the protocol's error event.",
+    protocols=_P,
+    seen=("vercel/ai#14722", "anomalyco/opencode#24137"),
 )
 ORPHAN_FRAGMENT = Rule(
-    "S204",
-    "orphan-fragment",
-    "Arguments arrive under an index that no call opened, without id or name.",
-    "Schema errors, or a call without a name.",
-    "They belong to the last call; without any call: error.",
-    _P,
-    ("dirac-run/dirac#215",),
+    code="S204",
+    name="orphan-fragment",
+    detects="Arguments without id and name arrive under an index that no call has.",
+    impact="Schema errors, or a call without a name.",
+    action="Appends them to the last call. Without any call, the stream ends in the protocol's "
+    "error event.",
+    protocols=_P,
+    seen=("dirac-run/dirac#215",),
 )
 ARGUMENTS_AS_OBJECT = Rule(
-    "S205",
-    "arguments-as-object",
-    "A call's arguments are an object instead of JSON text.",
-    "SDKs concatenate strings: TypeError.",
-    "They become their JSON text.",
-    _P,
+    code="S205",
+    name="arguments-as-object",
+    detects="A call's arguments are an object instead of JSON text.",
+    impact="SDKs concatenate strings: TypeError.",
+    action="Replaces the object with its JSON text.",
+    protocols=_P,
 )
 ARGUMENTS_EMPTY = Rule(
-    "S206",
-    "arguments-empty",
-    "A call of a tool without parameters ends with empty arguments.",
-    "`JSON.parse('')` fails, the tool is never run.",
-    "`{}` is added before the finish reason.",
-    _P,
-    ("vercel/ai#6687", "openai/openai-agents-js#664"),
+    code="S206",
+    name="arguments-empty",
+    detects="A call of a tool without parameters ends with empty arguments.",
+    impact="`JSON.parse('')` fails, and the tool is never run.",
+    action="Adds `{}` before the finish reason.",
+    protocols=_P,
+    seen=("vercel/ai#6687", "openai/openai-agents-js#664"),
 )
 ARGUMENTS_BROKEN = Rule(
-    "S207",
-    "arguments-broken",
-    "A call's arguments are broken or truncated although the finish reason says all is well.",
-    "The tool runs with half its arguments, or the agent stops.",
-    "Content is lost: the stream ends in the protocol's error.",
-    _P,
+    code="S207",
+    name="arguments-broken",
+    detects="A call's arguments are malformed or truncated, and the finish reason does not explain "
+    "it.",
+    impact="The tool runs with truncated arguments, or the agent stops.",
+    action="Content is lost: ends the stream in the protocol's error event.",
+    protocols=_P,
 )
 CALL_REPEATED = Rule(
-    "S218",
-    "tool-call-repeated",
-    "A call's later fragments bear its id and name again, or a new id each.",
-    "openai-python joins them: a tool `get_weatherget_weather` that nobody has.",
-    "The first fragment has them, later ones do not.",
-    _P,
-    ("openai/openai-python#3246",),
+    code="S218",
+    name="tool-call-repeated",
+    detects="Later fragments of a call repeat its id and name, or have a new id each.",
+    impact="openai-python concatenates them: the client has no tool `get_weatherget_weather`.",
+    action="Keeps id and name in the first fragment only.",
+    protocols=_P,
+    seen=("openai/openai-python#3246",),
 )
 
 
@@ -180,7 +187,7 @@ class ToolCalls:
         arguments = _json_of(function.get("arguments"))
         changed = self._write_arguments(function, arguments)
         if not isinstance(fragment.get("id"), str | None) and self._draft.note(
-            CALL_INCOMPLETE, "an id that is no text", "removed"
+            CALL_INCOMPLETE, "an id that is not text", "removed"
         ):
             del fragment["id"]
             changed = True
@@ -198,7 +205,7 @@ class ToolCalls:
             if identity:
                 call.identities.add(identity)
             if not call.name.strip() and self._draft.note(
-                CALL_NAME_LATE, "a call without a name", "waits for it"
+                CALL_NAME_LATE, "a call without a name", "withheld until the name arrives"
             ):
                 call.add(arguments)
                 return None, True
@@ -253,7 +260,7 @@ class ToolCalls:
         if not self._draft.note(ORPHAN_FRAGMENT, f"index {source!r}", done):
             return None
         if last is None:
-            raise ContentLost("The provider sent arguments of a tool call that never began.")
+            raise ContentLost("The provider sent arguments of a tool call that never started.")
         self._by_source[source] = last
         return last
 
@@ -292,7 +299,7 @@ class ToolCalls:
         identity, name = _text(fragment.get("id")), _text(function.get("name"))
         changed = False
         if (identity or (name and name == call.name)) and self._draft.note(
-            CALL_REPEATED, f"call {call.number} again", "said once"
+            CALL_REPEATED, f"call {call.number} repeats id and name", "removed"
         ):
             fragment.pop("id", None)
             function.pop("name", None)
@@ -308,10 +315,10 @@ class ToolCalls:
 
     def _open_nameless(self, call: ToolCall, stream_id: str) -> JsonObject:
         if len(self._tool_names) != 1:
-            self._draft.note(CALL_NAME_LATE, "no name to the end", "ended in an error")
-            raise ContentLost("The provider called a tool without naming it.")
+            self._draft.note(CALL_NAME_LATE, "no name", "ended in an error")
+            raise ContentLost("The provider sent a tool call without a name.")
         call.name = self._tool_names[0]
-        self._draft.note(CALL_NAME_LATE, "no name to the end", repr(call.name))
+        self._draft.note(CALL_NAME_LATE, "no name", repr(call.name))
         opening: JsonObject = {}
         self._open(call, opening, {}, "", stream_id)
         opening["index"] = call.number

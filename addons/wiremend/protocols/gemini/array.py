@@ -10,9 +10,9 @@ _GEMINI = ("gemini",)
 AFTER_THE_END = Rule(
     code="S409",
     name="after-the-end",
-    finds="Data follows an error, or the closing bracket.",
-    hurts="Clients parse it and fail.",
-    mends="It is dropped.",
+    detects="Data follows an error or the closing bracket.",
+    impact="Clients parse it and fail.",
+    action="Drops it.",
     protocols=_GEMINI,
     before='data: {"error":{…}}\n\ndata: {"candidates":[…]}\n\n',
     after='data: {"error":{…}}\n\n',
@@ -20,9 +20,10 @@ AFTER_THE_END = Rule(
 ARRAY_PUNCTUATION = Rule(
     code="S417",
     name="array-punctuation",
-    finds="In a stream without `alt=sse`, a bracket or comma of the array is missing or doubled.",
-    hurts="The body is no JSON.",
-    mends="It is put right.",
+    detects="In a stream without `alt=sse`, a bracket or comma of the array is missing or "
+    "repeated.",
+    impact="The body is not valid JSON.",
+    action="Corrects the punctuation.",
     protocols=_GEMINI,
     before='[{"candidates":[…]}\n{"candidates":[…]}',
     after='[{"candidates":[…]},\r\n{"candidates":[…]}]',
@@ -61,7 +62,7 @@ class ArrayElements:
         self._end = event.raw
         if self._elements and event.raw.strip() != b"]":
             found = f"{event.raw.strip()!r} at the end"
-            if self._draft.note(ARRAY_PUNCTUATION, found, "mended"):
+            if self._draft.note(ARRAY_PUNCTUATION, found, "corrected"):
                 self._end = b"]"
         return b""
 
@@ -102,7 +103,7 @@ class ArrayElements:
         self._shown += 1
         came = before.strip()
         if came != (b"[" if self._elements == 1 else b","):
-            if not self._draft.note(ARRAY_PUNCTUATION, f"{came!r} before an element", "mended"):
+            if not self._draft.note(ARRAY_PUNCTUATION, f"{came!r} before an element", "corrected"):
                 return before + text
         elif came == (b"[" if is_first else b","):
             return before + text

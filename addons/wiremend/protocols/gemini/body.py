@@ -29,7 +29,7 @@ def _repair(value: Any, context: StreamContext, draft: Draft) -> Any:
     if (
         is_listed
         and not context.array
-        and draft.note(RESPONSE_IN_A_LIST, "a list of 1", "the list was taken off")
+        and draft.note(RESPONSE_IN_A_LIST, "a list of 1", "unwrapped")
     ):
         value = value[0]
     if not is_response(value):

@@ -14,12 +14,10 @@ _CLI = "google-gemini/gemini-cli 0.61.0"
 COMMENT = Rule(
     code="S401",
     name="comment",
-    finds="A comment line such as `: keep-alive`.",
-    hurts=(
-        'Gemini CLI fails with "Incomplete JSON segment at the end", python-genai with '
-        '"Failed to parse response as JSON".'
-    ),
-    mends="It is dropped; the blank line after it stays and keeps the connection alive.",
+    detects="The stream contains a comment line such as `: keep-alive`.",
+    impact='Gemini CLI fails with "Incomplete JSON segment at the end", python-genai with "Failed '
+    'to parse response as JSON".',
+    action="Drops the line. The blank line after it is kept and keeps the connection alive.",
     protocols=_GEMINI,
     seen=(_CLI, _PYTHON),
     before=": keep-alive\n\n",
@@ -28,12 +26,10 @@ COMMENT = Rule(
 OTHER_LINES = Rule(
     code="S410",
     name="line-other-than-data",
-    finds="A line that does not start with `data: `: `event:`, `id:`, `data:` without a space.",
-    hurts=(
-        'The official SDKs know that one prefix: Gemini CLI fails with "Incomplete JSON segment '
-        'at the end", python-genai with "Failed to parse response as JSON".'
-    ),
-    mends="Data lines get the space, bare JSON becomes a data line, other lines are dropped.",
+    detects="A line does not start with `data: `: `event:`, `id:`, `data:` without a space.",
+    impact='The official SDKs support only that prefix: Gemini CLI fails with "Incomplete JSON '
+    'segment at the end", python-genai with "Failed to parse response as JSON".',
+    action="Adds the space to data lines, turns bare JSON into a data line, and drops other lines.",
     protocols=_GEMINI,
     seen=(_PYTHON, _CLI),
     before='event: message\ndata:{"candidates":[…]}\n\n',
@@ -42,13 +38,11 @@ OTHER_LINES = Rule(
 SEVERAL_LINES = Rule(
     code="S413",
     name="data-on-several-lines",
-    finds="An event whose data is more than one line to the client that reads it.",
-    hurts=(
-        'Gemini CLI reads one line up to two equal line ends ("Incomplete JSON segment at the '
-        'end"), and U+2028 and U+2029 end a line in JavaScript; python-genai ends one at U+0085 '
-        'too ("Failed to parse response as JSON").'
-    ),
-    mends="For these two the data is put on one line, and the characters are escaped.",
+    detects="An event's data occupies more than one line for the client that reads it.",
+    impact='Gemini CLI reads one line, up to two equal line ends ("Incomplete JSON segment at the '
+    'end"), and JavaScript also ends lines at U+2028 and U+2029; python-genai also ends a line at '
+    'U+0085 ("Failed to parse response as JSON").',
+    action="Writes the data on one line for these two clients, and escapes the characters.",
     protocols=_GEMINI,
     seen=(_CLI, _PYTHON),
     before='data: {"candidates":\ndata: [{"index":0}]}\n\n',
@@ -97,14 +91,12 @@ class DataLines:
         raw, data = event.raw, event.data or b""
         if not _DATA_LINES.fullmatch(raw):
             if _is_bare_json(raw):
-                if self._draft.note(OTHER_LINES, "bare JSON", "put on a data line"):
+                if self._draft.note(OTHER_LINES, "bare JSON", "`data: ` added"):
                     data = b" ".join(data.splitlines())
                     raw = sse.encode(data)
             else:
                 raw = self._data_lines_of(raw)
-        if not self._is_read(raw) and self._draft.note(
-            SEVERAL_LINES, "several lines", "put on one"
-        ):
+        if not self._is_read(raw) and self._draft.note(SEVERAL_LINES, "several lines", "joined"):
             data = _on_one_line(data)
             raw = sse.encode(data)
         return event if raw is event.raw else sse.Event(raw, event.type, data)
@@ -155,7 +147,7 @@ class DataLines:
                 found = f"a line `{name[:20].decode('utf-8', 'replace')}:`"
                 if not self._draft.note(OTHER_LINES, found, "dropped"):
                     kept.append(line)
-            elif self._draft.note(OTHER_LINES, "`data:` without its space", "`data: `"):
+            elif self._draft.note(OTHER_LINES, "`data:` without a space", "`data: `"):
                 kept.append(b"data: " + value + line[len(content) :])
             else:
                 kept.append(line)

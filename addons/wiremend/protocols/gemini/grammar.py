@@ -99,6 +99,7 @@ class Grammar:
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._calling: set[int] = set()
+        self._final: bytes | None = None
 
     def feed(self, event: sse.Event) -> list[str]:
         """Return the violations in one event."""
@@ -119,7 +120,7 @@ class Grammar:
             return problems + self._error(error)
         if data and data.keys().isdisjoint(RESPONSE_KEYS):
             return [*problems, "data that is not a response"]
-        return problems + self._response(data)
+        return problems + self._response(data) + self._repetition(data)
 
     def end(self) -> list[str]:
         """Return the violations of a stream that ends here."""
@@ -169,6 +170,22 @@ class Grammar:
         if len(indices) != len({repr(index) for index in indices}):
             problems.append("two candidates with one index")
         return problems
+
+    def _repetition(self, data: dict[str, Any]) -> list[str]:
+        """New parts increase the number of tokens, so an equal event is the same event again."""
+        response = data["response"] if isinstance(data.get("response"), dict) else data
+        usage = response.get("usageMetadata")
+        is_counted = isinstance(usage, dict) and bool(usage.get("candidatesTokenCount"))
+        candidates = response.get("candidates") if is_counted else None
+        is_final = any(
+            isinstance(one, dict)
+            and bool(one.get("finishReason"))
+            and isinstance(one.get("content"), dict)
+            and bool(one["content"].get("parts"))
+            for one in (candidates if isinstance(candidates, list) else ())
+        )
+        previous, self._final = self._final, json_value.write(data) if is_final else None
+        return ["the final event twice"] if is_final and self._final == previous else []
 
     def _candidate(self, candidate: Any) -> list[str]:
         if not isinstance(candidate, dict):

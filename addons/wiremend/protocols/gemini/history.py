@@ -33,11 +33,11 @@ from wiremend.text.json_value import objects
 THOUGHT_SIGNATURE_MISSING = Rule(
     code="Q107",
     name="thought-signature-missing",
-    finds="Since the user spoke last, a turn of the model has a first function call without "
-    "`thoughtSignature`: another model's, or lost by the client.",
-    hurts="Gemini 3: `Function call is missing a thought_signature in functionCall parts`.",
-    mends="It gets `skip_thought_signature_validator`, which Google documents for calls that it "
-    "did not sign. Signatures are never made up.",
+    detects="After the last user message, the first function call of a model turn has no "
+    "`thoughtSignature`: another model made the call, or the client lost the signature.",
+    impact="Gemini 3: `Function call is missing a thought_signature in functionCall parts`.",
+    action="Sets it to `skip_thought_signature_validator`, which Google documents for calls that "
+    "it did not sign. Signatures are never generated.",
     protocols=(WireProtocol.GEMINI,),
     seen=("vercel/ai#15550", "musistudio/claude-code-router#1431", "envoyproxy/ai-gateway#2366"),
     before='{"contents":[{"role":"user","parts":[{"text":"Hello"}]},{"role":"model","parts":'
@@ -168,7 +168,7 @@ def drop_empty_messages(
                 if notes.note(EMPTY_MESSAGE, BodyPlace(path), "no parts", "dropped"):
                     edits.remove(path)
             elif "parts" in content and notes.note(
-                EMPTY_MESSAGE, BodyPlace(path), "no parts", "said so"
+                EMPTY_MESSAGE, BodyPlace(path), "no parts", "replaced with a text"
             ):
                 edits.replace((*path, "parts"), json_value.write([{"text": NO_CONTENT}]))
 
@@ -189,7 +189,7 @@ def mark_unsigned_calls(
         path, part = calls[0]
         if any(part.get(key) for key in _SIGNATURES):
             continue
-        if notes.note(THOUGHT_SIGNATURE_MISSING, BodyPlace(path), "not signed", "marked as such"):
+        if notes.note(THOUGHT_SIGNATURE_MISSING, BodyPlace(path), "no thoughtSignature", "added"):
             kept = next((key for key in _SIGNATURES if key in part), None)
             if kept is not None:
                 edits.replace((*path, kept), _UNSIGNED)

@@ -23,9 +23,10 @@ _CLI = "google-gemini/gemini-cli 0.61.0"
 FINISH_REASON_EMPTY = Rule(
     code="S402",
     name="finish-reason-empty",
-    finds="`finishReason` is empty, null, unspecified or no name in an event that ends nothing.",
-    hurts="Clients take it for the end, or refuse the value.",
-    mends="It is removed.",
+    detects="`finishReason` is empty, null, unspecified or not a name in an event that does not "
+    "end the response.",
+    impact="Clients treat it as the end, or reject the value.",
+    action="Removes it.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='{"content":{"parts":[{"text":"Hel"}]},"finishReason":""}',
@@ -34,12 +35,11 @@ FINISH_REASON_EMPTY = Rule(
 CONTENT_SHAPE = Rule(
     code="S403",
     name="content-shape",
-    finds="`candidates`, `content`, `parts` or a part is null, or one object stands for a list.",
-    hurts="SDKs iterate over it: a validation error or a TypeError ends the turn.",
-    mends=(
-        "Null is removed, one object becomes a list of one; any other type hides content that "
-        "nobody can read, so the stream ends in the protocol's error."
-    ),
+    detects="`candidates`, `content`, `parts` or a part is null, or one object is sent instead of "
+    "a list.",
+    impact="SDKs iterate over it: a validation error or a TypeError ends the turn.",
+    action="Removes null; wraps one object in a list. Any other type hides content that cannot be "
+    "read: the stream ends in the protocol's error event.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='"content":{"parts":{"text":"Hi"}}',
@@ -48,12 +48,10 @@ CONTENT_SHAPE = Rule(
 ARGS_NOT_AN_OBJECT = Rule(
     code="S404",
     name="args-not-an-object",
-    finds="A function call's `args` is JSON text or null instead of an object.",
-    hurts="SDKs refuse the response, or the tool is called with a string.",
-    mends=(
-        "Text that holds an object becomes that object, null and empty text become {}; "
-        "broken JSON is lost content, so the stream ends in the protocol's error."
-    ),
+    detects="A function call's `args` is JSON text or null instead of an object.",
+    impact="SDKs reject the response, or the tool is called with a string.",
+    action="Parses text that contains an object; replaces null and empty text with `{}`. With "
+    "malformed JSON, content is lost: the stream ends in the protocol's error event.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='{"functionCall":{"name":"read","args":"{\\"path\\":\\"a\\"}"}}',
@@ -62,12 +60,10 @@ ARGS_NOT_AN_OBJECT = Rule(
 CALL_WITHOUT_NAME = Rule(
     code="S405",
     name="call-without-name",
-    finds="A function call has no name.",
-    hurts='The client cannot tell which tool is meant; Gemini CLI calls "generic_tool".',
-    mends=(
-        "If the request offers one tool, that one is meant; with several, the stream ends in the "
-        "protocol's error."
-    ),
+    detects="A function call has no name.",
+    impact='The client cannot select the tool; Gemini CLI calls "generic_tool".',
+    action="Fills in the name if the request offers exactly one tool; otherwise the stream ends in "
+    "the protocol's error event.",
     protocols=_GEMINI,
     seen=(_CLI,),
     before='{"functionCall":{"name":"","args":{"city":"Oslo"}}}',
@@ -76,9 +72,9 @@ CALL_WITHOUT_NAME = Rule(
 FINISH_REASON_SPELLED = Rule(
     code="S414",
     name="finish-reason-misspelled",
-    finds="A `finishReason` in lower case, or the number of its enumeration.",
-    hurts="Clients compare exact names: a cut answer passes for a whole one.",
-    mends="It becomes the name.",
+    detects="A `finishReason` is written in lower case, or is the number of its enumeration.",
+    impact="Clients compare exact names: a truncated response is treated as complete.",
+    action="Replaces it with the name.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='"finishReason":"max_tokens"',
@@ -87,9 +83,10 @@ FINISH_REASON_SPELLED = Rule(
 CANDIDATE_INDEX = Rule(
     code="S415",
     name="candidate-index",
-    finds="A candidate's index is no number, or two candidates of one event share one.",
-    hurts="Typed clients refuse it; others mix two answers into one.",
-    mends="Text becomes the number, otherwise candidates are numbered by position.",
+    detects="A candidate's index is not a number, or two candidates of one event have the same "
+    "index.",
+    impact="Typed clients reject it; others mix two responses into one.",
+    action="Parses text as a number; otherwise numbers the candidates by position.",
     protocols=_GEMINI,
     before='"candidates":[{"content":{…}},{"content":{…}}]',
     after='"candidates":[{"content":{…},"index":0},{"content":{…},"index":1}]',
@@ -97,9 +94,9 @@ CANDIDATE_INDEX = Rule(
 RESPONSE_IN_A_LIST = Rule(
     code="S416",
     name="response-in-a-list",
-    finds="Responses wrapped in a list of their own: `data: [{…}]`.",
-    hurts="SDKs see a response without candidates: an empty answer.",
-    mends="The list is taken off.",
+    detects="A response is wrapped in a list: `data: [{…}]`.",
+    impact="SDKs see a response without candidates: the response is empty.",
+    action="Removes the list.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='data: [{"candidates":[…]}]\n\n',
@@ -108,9 +105,10 @@ RESPONSE_IN_A_LIST = Rule(
 STREAMED_ARGUMENTS_CUT = Rule(
     code="S418",
     name="streamed-arguments-cut",
-    finds="A function call is to go on (`willContinue`), but its candidate says `STOP`.",
-    hurts="The tool runs with half its arguments, or the call is lost.",
-    mends="Content is lost, so the stream ends in the protocol's error.",
+    detects="A function call is marked as unfinished (`willContinue`), but its candidate has the "
+    "finish reason `STOP`.",
+    impact="The tool runs with truncated arguments, or the call is lost.",
+    action="Content is lost: ends the stream in the protocol's error event.",
     protocols=_GEMINI,
     after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
 )
@@ -158,7 +156,10 @@ class ResponseRepairer:
             self._repair_candidate(candidate)
             goes_on = (_index(candidate) or 0) in self._calling
             if goes_on and candidate.get("finishReason") == WHOLE_REASON:
-                self._lose(STREAMED_ARGUMENTS_CUT, "a function call that goes on at STOP")
+                self._lose(
+                    STREAMED_ARGUMENTS_CUT,
+                    "an unfinished function call with the finish reason STOP",
+                )
         return self._draft.changed
 
     def _repair_list(self, owner: JsonObject, key: str) -> None:
@@ -179,8 +180,8 @@ class ResponseRepairer:
         if not odd:
             return
         if any(item is not None for item in odd):
-            self._lose(CONTENT_SHAPE, f"{key} holds {_kind(odd[0])}")
-        elif self._draft.change(CONTENT_SHAPE, f"{key} holds null", "removed"):
+            self._lose(CONTENT_SHAPE, f"{key} contains {_kind(odd[0])}")
+        elif self._draft.change(CONTENT_SHAPE, f"{key} contains null", "removed"):
             owner[key] = [item for item in raw if item is not None]
 
     def _repair_indices(self, candidates: list[JsonObject]) -> None:

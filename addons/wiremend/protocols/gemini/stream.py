@@ -21,7 +21,7 @@ from wiremend.protocols.gemini.response import (
     unwrapped,
 )
 from wiremend.rules.rule import Rule
-from wiremend.text import sse
+from wiremend.text import json_value, sse
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import JsonObject
 
@@ -32,9 +32,9 @@ _CLI = "google-gemini/gemini-cli 0.61.0"
 FOREIGN_FRAME = Rule(
     code="S406",
     name="foreign-frame",
-    finds="Data that is neither a response nor an error: plain text, frames of other tools.",
-    hurts="Clients fail on it: JSON or schema errors kill the turn.",
-    mends="It is dropped.",
+    detects="The data is neither a response nor an error: plain text, or frames of other tools.",
+    impact="JSON or schema errors end the turn.",
+    action="Drops it.",
     protocols=_GEMINI,
     seen=("anomalyco/opencode#36428",),
     before='data: {"tool":"search_files","status":"running"}\n\n',
@@ -42,9 +42,9 @@ FOREIGN_FRAME = Rule(
 BROKEN_EVENT = Rule(
     code="S407",
     name="broken-event",
-    finds="An event's JSON does not parse.",
-    hurts="Clients fail, or lose what it said.",
-    mends="Content is lost, so the stream ends in the protocol's error.",
+    detects="An event's data is malformed JSON.",
+    impact="Clients fail, or lose its content.",
+    action="Content is lost: ends the stream in the protocol's error event.",
     protocols=_GEMINI,
     before='data: {"candidates":[{"content":{"parts":[{"te\n\n',
     after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
@@ -52,9 +52,10 @@ BROKEN_EVENT = Rule(
 FINISH_REASON_MISSING = Rule(
     code="S408",
     name="finish-reason-missing",
-    finds="The stream ends and a candidate has no finish reason.",
-    hurts='"Model stream ended without a finish reason": Gemini CLI asks for the turn again.',
-    mends="Nothing proves that it is complete, so it ends in the protocol's error.",
+    detects="The stream ends and a candidate has no finish reason.",
+    impact='"Model stream ended without a finish reason": Gemini CLI repeats the turn.',
+    action="Ends the stream in the protocol's error event: nothing shows that the response is "
+    "complete.",
     protocols=_GEMINI,
     seen=("google-gemini/gemini-cli#8073", "google-gemini/gemini-cli#7861", _CLI),
     after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
@@ -62,9 +63,9 @@ FINISH_REASON_MISSING = Rule(
 DONE_MARKER = Rule(
     code="S411",
     name="done-marker",
-    finds="`[DONE]`, the end of another protocol's stream.",
-    hurts="SDKs parse it as a response and fail.",
-    mends="It is dropped; a Gemini stream just ends.",
+    detects="The stream contains `[DONE]`, the end marker of another protocol.",
+    impact="SDKs parse it as a response and fail.",
+    action="Drops it. A Gemini stream has no end marker.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before="data: [DONE]\n\n",
@@ -72,12 +73,22 @@ DONE_MARKER = Rule(
 EMPTY_FRAME = Rule(
     code="S412",
     name="empty-frame",
-    finds="A `data:` line with nothing in it.",
-    hurts="SDKs parse the empty text as JSON and fail.",
-    mends="It is dropped.",
+    detects="A `data:` line is empty.",
+    impact="SDKs parse the empty text as JSON and fail.",
+    action="Drops it.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before="data: \n\n",
+)
+FINAL_EVENT_REPEATED = Rule(
+    code="S419",
+    name="final-event-repeated",
+    detects="The event with the finish reason and the usage is sent again unchanged: the same "
+    "parts with the same `candidatesTokenCount`, which would have grown with new content.",
+    impact="Clients append its parts: the last text appears twice, a function call runs twice.",
+    action="Drops the repetition.",
+    protocols=_GEMINI,
+    seen=(_PYTHON,),
 )
 
 
@@ -105,6 +116,8 @@ class GeminiRepairer(EventRepairer):
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._is_blocked = False
+        self._final_event: bytes | None = None
+        """The previous event, if it had a finish reason, parts and a count of their tokens."""
 
     def __repr__(self) -> str:
         begun, finished = sorted(self._begun), sorted(self._finished)
@@ -182,12 +195,13 @@ class GeminiRepairer(EventRepairer):
         """Repair and write the responses in an event."""
         values = value if isinstance(value, list) else [value]
         if value == {}:
+            self._final_event = None
             self.pass_event(event)
             return EventKind.IDLE
         if not values or not all(is_response(item) for item in values):
             return self.drop_foreign(event, _describe(value))
         if values is value and not self._draft.note(
-            RESPONSE_IN_A_LIST, f"a list of {len(values)}", "the list was taken off"
+            RESPONSE_IN_A_LIST, f"a list of {len(values)}", "unwrapped"
         ):
             self.pass_event(event)
             return EventKind.CONTENT
@@ -197,12 +211,25 @@ class GeminiRepairer(EventRepairer):
         for item in values:
             response = unwrapped(item)
             is_changed = self._responses.repair(response)
+            text = self.text_of(event, item, changed=is_changed or values is value)
+            if self._repeats_final_event(response, text):
+                continue
             self._track_candidates(response)
-            texts.append(self.text_of(event, item, changed=is_changed or values is value))
+            texts.append(text)
             if result is not EventKind.CONTENT:
                 result = _kind_of(response)
         self.put(self._framing.write(event, texts))
         return result
+
+    def _repeats_final_event(self, response: JsonObject, text: bytes) -> bool:
+        """Whether the event before was final and had the same data; keep this one for the next."""
+        previous, self._final_event = self._final_event, None
+        if not _is_final(response):
+            return False
+        self._final_event = json_value.write(json_value.read(text))
+        return self._final_event == previous and self._draft.note(
+            FINAL_EVENT_REPEATED, "the final event again", "dropped"
+        )
 
     def _track_candidates(self, response: JsonObject) -> None:
         """Record which candidates have begun and finished."""
@@ -226,6 +253,19 @@ def _kind_of(response: JsonObject) -> EventKind:
         return EventKind.IDLE
     is_bare = all(_is_bare(candidate) for candidate in candidates_of(response))
     return EventKind.PREAMBLE if is_bare else EventKind.CONTENT
+
+
+def _is_final(response: JsonObject) -> bool:
+    """Whether parts, a finish reason and the number of tokens up to them come together."""
+    usage = response.get("usageMetadata")
+    if not isinstance(usage, dict) or not usage.get("candidatesTokenCount"):
+        return False
+    contents = [
+        candidate.get("content")
+        for candidate in candidates_of(response)
+        if candidate.get("finishReason")
+    ]
+    return any(isinstance(content, dict) and bool(content.get("parts")) for content in contents)
 
 
 def _is_bare(candidate: JsonObject) -> bool:

@@ -29,11 +29,11 @@ from wiremend.text.json_value import objects
 ORPHAN_REASONING = Rule(
     code="Q108",
     name="orphan-reasoning",
-    finds="A reasoning item with an id is followed by nothing that it can have led to: the answer "
-    "was interrupted, or the client lost it.",
-    hurts="OpenAI: `Item 'rs_...' of type 'reasoning' was provided without its required following "
-    "item`, every turn from then on.",
-    mends="It is dropped; what the provider keeps itself is left alone.",
+    detects="A reasoning item with an id is not followed by an item that it could belong to: the "
+    "response was interrupted, or the client lost the item.",
+    impact="OpenAI rejects every further turn: `Item 'rs_...' of type 'reasoning' was provided "
+    "without its required following item`.",
+    action="Drops the reasoning item, unless the provider stores the conversation itself.",
     protocols=(WireProtocol.RESPONSES,),
     seen=("vercel/ai#7099", "continuedev/continue#8933", "openclaw/openclaw#18632"),
     before='{"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user",'

@@ -27,9 +27,9 @@ _P = ("responses",)
 ITEM_OVER = Rule(
     code="S317",
     name="item-over",
-    finds="An event of an item, or of a part, that is already done.",
-    hurts="Accumulators append to a finished item.",
-    mends="It is dropped: the done event has said it all.",
+    detects="An event belongs to an item, or to a part, that is already done.",
+    impact="Accumulators append to a finished item.",
+    action="Drops it: the done event contained the complete content.",
     protocols=_P,
     before='{"type":"response.output_item.done", …}, {"type":"response.output_text.delta", …}',
     after='{"type":"response.output_item.done", …}',
@@ -37,9 +37,9 @@ ITEM_OVER = Rule(
 PART_INDEX = Rule(
     code="S318",
     name="part-index",
-    finds="`content_index` or `summary_index` is missing, has gaps, or is used for two parts.",
-    hurts="Index errors in accumulators; Codex skips reasoning text without one.",
-    mends="Parts are numbered 0, 1, 2 … in the order in which they were added.",
+    detects="`content_index` or `summary_index` is missing, has gaps, or is used for two parts.",
+    impact="Index errors in accumulators; Codex skips reasoning text without an index.",
+    action="Numbers parts 0, 1, 2 … in the order in which they were added.",
     protocols=_P,
     before='{"type":"response.content_part.added","content_index":1, …} first',
     after='{"type":"response.content_part.added","content_index":0, …}',
@@ -47,9 +47,9 @@ PART_INDEX = Rule(
 ITEM_REPEATED = Rule(
     code="S319",
     name="item-repeated",
-    finds="An item, or a part, is added a second time.",
-    hurts="The official SDK raises: duplicate output index.",
-    mends="The second is dropped.",
+    detects="An item, or a part, is added a second time.",
+    impact="The official SDK raises an exception: duplicate output index.",
+    action="Drops the second event.",
     protocols=_P,
     before='{"type":"response.output_item.added", …}, {"type":"response.output_item.added", …}',
     after='{"type":"response.output_item.added", …}',
@@ -57,19 +57,19 @@ ITEM_REPEATED = Rule(
 TEXT_TYPE = Rule(
     code="S323",
     name="text-type",
-    finds="A delta, or the text that a done event repeats, is null or no string.",
-    hurts="Type errors; `undefined` or `null` in the answer.",
-    mends="A null delta says nothing and is dropped; a done event's text is what was streamed. "
-    "Any other delta is content lost: error.",
+    detects="The text of a delta, or the text that a done event repeats, is null or not a string.",
+    impact="Type errors; `undefined` or `null` in the text.",
+    action="Drops a delta with null; sets a done event's text to the streamed text. With any other "
+    "delta, content is lost: the stream ends in the protocol's error event.",
     protocols=_P,
     before='{"type":"response.output_text.delta","delta":null, …}',
 )
 ITEM_ID = Rule(
     code="S324",
     name="item-id",
-    finds="An event of an item lacks `item_id`.",
-    hurts="The Vercel AI SDK skips the event: text is lost.",
-    mends="The item's id is filled in; ids that are there are left alone, whatever they look like.",
+    detects="An event of an item lacks `item_id`.",
+    impact="The Vercel AI SDK skips the event: text is lost.",
+    action="Fills in the item's id. Existing ids are never changed.",
     protocols=_P,
     before='{"type":"response.output_text.delta","output_index":0, …}',
     after='{"type":"response.output_text.delta","output_index":0,"item_id":"msg_1", …}',
@@ -155,10 +155,12 @@ class InnerEvents:
         elif not belongs.is_delta:
             streamed = holder.text or ("{}" if kind == _ARGUMENTS_DONE else "")
             rule = ARGUMENTS_AS_OBJECT if holds_arguments else TEXT_TYPE
-            if self._draft.change(rule, f"{kind} without {belongs.text}", "what was streamed"):
+            if self._draft.change(
+                rule, f"{kind} without {belongs.text}", "set to the streamed text"
+            ):
                 data[belongs.text] = streamed
         elif raw is None:
-            return not self._draft.note(TEXT_TYPE, "a delta of nothing", "dropped")
+            return not self._draft.note(TEXT_TYPE, "a delta without text", "dropped")
         else:
             message = f"The provider sent {kind} with a delta that is no text."
             self._draft.lose(TEXT_TYPE, start_of(json_value.write(raw)), message)
@@ -190,7 +192,7 @@ class InnerEvents:
         if part.is_done:
             return drop(self._draft, ITEM_OVER, kind)
         if not isinstance(raw, dict) and self._draft.change(
-            ITEM_INCOMPLETE, "a part that is done as nothing", "what was streamed"
+            ITEM_INCOMPLETE, "a done event without its part", "set to the streamed text"
         ):
             data["part"] = part.final()
         self._write_part_index(data, family, part, item)

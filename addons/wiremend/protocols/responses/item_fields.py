@@ -16,10 +16,10 @@ _P = ("responses",)
 ITEM_INCOMPLETE = Rule(
     code="S307",
     name="item-incomplete",
-    finds="An item lacks its id, status, role or content, or a call its name, id or arguments.",
-    hurts="`tool_use.name: String should have at least 1 character`; the Vercel AI SDK skips a "
+    detects="An item lacks its id, status, role or content, or a call its name, id or arguments.",
+    impact="`tool_use.name: String should have at least 1 character`; the Vercel AI SDK skips a "
     "call without id or without the status `completed`; Codex skips items that lack fields.",
-    mends="They are carried over from what was streamed; a status and missing ids are filled in.",
+    action="Copies the fields from the streamed events; fills in status and missing ids.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#1004",),
     before='{"type":"response.output_item.done","item":{"type":"function_call","name":"", …}}',
@@ -28,9 +28,9 @@ ITEM_INCOMPLETE = Rule(
 ARGUMENTS_AS_OBJECT = Rule(
     code="S310",
     name="arguments-as-object",
-    finds="A call's arguments are an object, null or empty instead of JSON text.",
-    hurts="SDKs expect a string and parse it.",
-    mends="They become JSON text; nothing becomes `{}`.",
+    detects="A call's arguments are an object, null or empty instead of JSON text.",
+    impact="SDKs expect a string and parse it.",
+    action="Replaces an object with its JSON text, and missing arguments with `{}`.",
     protocols=_P,
     before='{"arguments":{"path":"a.txt"}}',
     after='{"arguments":"{\\"path\\":\\"a.txt\\"}"}',
@@ -38,10 +38,10 @@ ARGUMENTS_AS_OBJECT = Rule(
 ARGUMENTS_BROKEN = Rule(
     code="S311",
     name="arguments-broken",
-    finds="A call is done with broken or truncated JSON as its arguments.",
-    hurts="The tool runs with half its arguments, or the agent stops.",
-    mends="Content is lost: the stream ends in the protocol's error. An item whose own status is "
-    "`incomplete` says so itself and passes.",
+    detects="The arguments of a call's done event are malformed or truncated JSON.",
+    impact="The tool runs with truncated arguments, or the agent stops.",
+    action="Content is lost: ends the stream in the protocol's error event. An item with the "
+    "status `incomplete` is forwarded.",
     protocols=_P,
     before='{"type":"response.output_item.done","item":{"arguments":"{\\"pa", …}}',
     after='{"type":"response.failed", …}',
@@ -63,7 +63,9 @@ class ItemFields:
             key
             and not data.get(key)
             and item.text
-            and self._draft.change(ITEM_INCOMPLETE, f"{data['type']} lacks {key}", "carried over")
+            and self._draft.change(
+                ITEM_INCOMPLETE, f"{data['type']} lacks {key}", "copied from earlier events"
+            )
         ):
             data[key] = item.text
         self.fill(data, item)
@@ -72,7 +74,7 @@ class ItemFields:
             data["type"] in WITH_STATUS
             and (not isinstance(status, str) or not status or status in UNFINISHED)
             and self._draft.change(
-                ITEM_INCOMPLETE, f"{data['type']} is done as {status!r}", "completed"
+                ITEM_INCOMPLETE, f"{data['type']} is done with status {status!r}", "completed"
             )
         ):
             data["status"] = "completed"
@@ -109,7 +111,7 @@ class ItemFields:
         if key == "name":
             if len(self._tool_names) == 1:
                 return self._tool_names[0]
-            message = "The provider called a tool without naming it."
+            message = "The provider sent a tool call without a name."
             self._draft.lose(ITEM_INCOMPLETE, "a call without a name", message)
             return data.get(key)
         if key == "call_id" and has_text(data, "id"):

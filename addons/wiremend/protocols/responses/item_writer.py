@@ -24,10 +24,11 @@ _P = ("responses",)
 ITEM_NOT_ADDED = Rule(
     code="S304",
     name="item-not-added",
-    finds="An event belongs to an output item, or to a part of one, that was never added.",
-    hurts="SDK accumulators raise or lose the text.",
-    mends="The item or part is added. Fragments of a call whose name is not known yet are withheld "
-    "until the call is done, which repeats them; if it never is, the stream ends in an error.",
+    detects="An event belongs to an output item, or to a part of one, that was never added.",
+    impact="SDK accumulators raise an exception or lose the text.",
+    action="Adds the item or part. Argument fragments of a call without a known name are withheld "
+    "until the call's done event, which repeats them; if there is none, the stream ends in an "
+    "error.",
     protocols=_P,
     before='{"type":"response.output_text.delta","output_index":0, …}',
     after='{"type":"response.output_item.added", …}, {"type":"response.content_part.added", …}, '
@@ -36,9 +37,9 @@ ITEM_NOT_ADDED = Rule(
 OUTPUT_INDEX = Rule(
     code="S305",
     name="output-index",
-    finds="`output_index` is missing, has gaps, or is used for two items.",
-    hurts="Accumulators raise or write into the wrong item.",
-    mends="Items are numbered 0, 1, 2 … in the order in which they were added.",
+    detects="`output_index` is missing, has gaps, or is used for two items.",
+    impact="Accumulators raise an exception or write into the wrong item.",
+    action="Numbers items 0, 1, 2 … in the order in which they were added.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#539",),
     before='{"type":"response.output_item.added","output_index":1, …} first',
@@ -47,10 +48,10 @@ OUTPUT_INDEX = Rule(
 ITEM_NOT_DONE = Rule(
     code="S306",
     name="item-not-done",
-    finds="The response completes although an item was never done.",
-    hurts="Codex takes items only from `output_item.done`: the answer or the call is lost.",
-    mends="The missing events are written, from the terminal event's output if it holds the item; "
-    "a call only if its arguments are whole.",
+    detects="The response completes although an item has no done event.",
+    impact="Codex reads items only from `output_item.done`: the text or the call is lost.",
+    action="Adds the missing events, from the terminal event's output if it contains the item; for "
+    "a call only if its arguments are complete.",
     protocols=_P,
     before='{"type":"response.output_text.done", …}, {"type":"response.completed", …}',
     after='{"type":"response.output_text.done", …}, {"type":"response.content_part.done", …}, '
@@ -59,9 +60,9 @@ ITEM_NOT_DONE = Rule(
 ITEMS_NOT_STREAMED = Rule(
     code="S325",
     name="items-not-streamed",
-    finds="The terminal event's output has items, and none of them was streamed.",
-    hurts="Codex and the Vercel AI SDK read the stream only: an empty answer.",
-    mends="The items' events are written before it.",
+    detects="The terminal event's output contains items, and none of them was streamed.",
+    impact="Codex and the Vercel AI SDK read only the streamed events: the response is empty.",
+    action="Adds the items' events before it.",
     protocols=_P,
     before='{"type":"response.created", …}, {"type":"response.completed", …}',
     after='{"type":"response.created", …}, {"type":"response.output_item.added", …}, …, '

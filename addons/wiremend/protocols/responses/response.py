@@ -15,9 +15,9 @@ _P = ("responses",)
 OUTPUT_MISSING = Rule(
     code="S308",
     name="output-missing",
-    finds="The terminal event's `output` lacks the items that were streamed.",
-    hurts="Clients that read the final response lose the answer or the tool call.",
-    mends="It is rebuilt from the `output_item.done` events.",
+    detects="The terminal event's `output` lacks items that were streamed.",
+    impact="Clients that read the final response lose the text or the tool call.",
+    action="Rebuilds the list from the `output_item.done` events.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#1004",),
     before='{"type":"response.completed","response":{"output":[]}}',
@@ -26,11 +26,12 @@ OUTPUT_MISSING = Rule(
 USAGE_INCOMPLETE = Rule(
     code="S313",
     name="usage-incomplete",
-    finds="The terminal event's `usage` lacks one of its counts, or is missing altogether.",
-    hurts="Codex fails to read the event and sends the same prompt again when a count is missing; "
-    "the Vercel AI SDK skips an event without usage, and OpenCode asks again without end.",
-    mends="Counts are filled in: what the others tell, else 0. Usage that counts nothing is null, "
-    "and zeros for OpenCode; no usage at all is legal and filled in for OpenCode only.",
+    detects="The terminal event's `usage` lacks one of its counts, or is missing.",
+    impact="If a count is missing, Codex fails to parse the event and repeats the prompt. The "
+    "Vercel AI SDK skips an event without usage, and OpenCode repeats the request endlessly.",
+    action="Computes missing counts from the others, or sets them to 0. Usage without any count "
+    "becomes null, or zeros for OpenCode. Missing usage is legal; it is filled in for OpenCode "
+    "only.",
     protocols=_P,
     seen=("maximhq/bifrost#891",),
     before='{"usage":{"input_tokens":10,"output_tokens":2}}',
@@ -39,9 +40,10 @@ USAGE_INCOMPLETE = Rule(
 RESPONSE_INCOMPLETE = Rule(
     code="S326",
     name="response-incomplete",
-    finds="A response object lacks id, time, model, or a terminal one its status or output.",
-    hurts="SDKs and Codex fail to read the event; the official SDK refuses a changed id.",
-    mends="They are filled in from what came before; the first id stays.",
+    detects="A response object lacks id, time or model; in a terminal event, also status or "
+    "output.",
+    impact="SDKs and Codex fail to parse the event; the official SDK rejects an id that changes.",
+    action="Copies them from earlier events, or fills them in. The first id is kept.",
     protocols=_P,
     before='{"type":"response.completed","response":{}}',
     after='{"type":"response.completed","response":{"id":"resp_1","status":"completed", …}}',

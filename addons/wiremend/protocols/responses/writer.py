@@ -10,9 +10,10 @@ _P = ("responses",)
 SEQUENCE_NUMBER = Rule(
     code="S301",
     name="sequence-number",
-    finds="An event's `sequence_number` is missing, no integer, or not larger than the last one.",
-    hurts="OpenCode and Grok CLI refuse the event; others drop it as old.",
-    mends="The event gets the next number; sound numbers stay, gaps included.",
+    detects="An event's `sequence_number` is missing, not an integer, or not larger than the "
+    "previous one.",
+    impact="OpenCode and Grok CLI reject the event; others drop it as a duplicate.",
+    action="Sets the next number. Valid numbers are kept, gaps included.",
     protocols=_P,
     seen=("diegosouzapw/OmniRoute#14330",),
     before='{"type":"response.in_progress","response":{…}}',
