@@ -70,9 +70,8 @@ How one call travels through the files:
 Where to find the answer:
 
     what may an Anthropic stream contain?   protocols/anthropic/grammar.py
-    how is a cut tool call ended?           `end` and `fail` in protocols/anthropic/stream.py and
-                                            its siblings: as an error, never as a success;
-                                            engine/endings.py for the form of the error
+    how is a cut tool call ended?           protocols/base/cut_content.py: as an error, never as a
+                                            success; engine/endings.py for the form of the error
     which schemas does Gemini take?         `GEMINI` in adapt/schema_dialects.py; names of tools in
                                             targets/google.py
     when is a call retried?                 engine/retry.py (which errors, how often, after how

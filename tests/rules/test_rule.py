@@ -1,5 +1,7 @@
 """Findings, their places, and the notebook that collects them."""
 
+from dataclasses import replace
+
 import pytest
 from wiremend.rules.rule import (
     AttemptPlace,
@@ -14,8 +16,15 @@ from wiremend.rules.rule import (
     Rule,
 )
 
-ODD = Rule("S901", "odd", "Odd.", "Hurts.", "Mends.", ("gemini",))
-EVEN = Rule("S902", "even", "Even.", "Hurts.", "Mends.", ("gemini",))
+ODD = Rule(
+    code="S901",
+    name="odd",
+    detects="Odd.",
+    impact="Fails.",
+    action="Repairs.",
+    protocols=("gemini",),
+)
+EVEN = replace(ODD, code="S902", name="even", detects="Even.")
 
 
 @pytest.mark.parametrize(

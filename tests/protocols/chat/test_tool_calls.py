@@ -6,7 +6,8 @@ A row contains the received and the sent fragments: index, id, name, arguments.
 from typing import Any
 
 import pytest
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.cut_content import ContentLost
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.chat.tool_calls import ToolCalls
 
 NEW = "a generated id"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from strategies.responses import as_event, valid_streams
-from wiremend.protocols.base.openai_errors import error_envelope
+from wiremend.protocols.base.openai import error_envelope
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.responses.errors import client_error, error_event
 from wiremend.protocols.responses.grammar import Grammar

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wiremend.protocols.anthropic.grammar import EMPTY_BLOCKS, TOOL_BLOCKS, WHOLE_REASONS
-from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
+from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.rules.rule import Rule, start_of

@@ -4,7 +4,8 @@ from typing import Any
 
 from wiremend.protocols.anthropic.grammar import WHOLE_REASONS, stop_reason_of
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
-from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
+from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.provider_error import ProviderError, read_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.rules.rule import BodyPlace, Rule

@@ -12,7 +12,7 @@ from wiremend.protocols.anthropic.deltas import Deltas
 from wiremend.protocols.anthropic.errors import ERROR_REASONS, error_event, error_type
 from wiremend.protocols.anthropic.grammar import KEEPALIVES, STREAM_EVENTS, stop_reason_of
 from wiremend.protocols.anthropic.usage import EMPTY_MESSAGE, fill_final_usage, fill_start
-from wiremend.protocols.base.draft import ContentLost
+from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.event_repairer import EventRepairer, FrameRules
 from wiremend.protocols.base.provider_error import ProviderError, read_error
 from wiremend.protocols.base.repairer import EventKind, StreamContext

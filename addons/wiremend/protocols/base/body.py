@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.cut_content import ContentLost
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext

@@ -2,22 +2,8 @@
 
 from collections.abc import Set
 
+from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.rules.rule import CallPlace, Place, PlacedNotes, Rule
-
-CUT_ARGUMENTS = "The provider's tool call ended inside its JSON arguments."
-"""The message of ContentLost for a call whose arguments are incomplete."""
-
-
-class ContentLost(Exception):
-    """Content cannot be recovered, so the response must end in the protocol's error.
-
-    `status` is the HTTP status of that error.
-    """
-
-    def __init__(self, message: str, status: int = 502) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status
 
 
 class Draft(PlacedNotes):

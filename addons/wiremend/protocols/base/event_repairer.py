@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.cut_content import ContentLost
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.provider_error import ProviderError, error_of_text, make_error
 from wiremend.protocols.base.repairer import Decoder, EventKind, Repaired, StreamContext

@@ -1,6 +1,6 @@
 """The OpenAI Chat Completions protocol, `POST /v1/chat/completions`, as one value."""
 
-from wiremend.protocols.base import openai_errors, openai_requests
+from wiremend.protocols.base import openai
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import request
@@ -13,9 +13,9 @@ from wiremend.protocols.chat.usage import USAGE_FORMAT
 CHAT = Protocol(
     name=WireProtocol.CHAT_COMPLETIONS,
     endpoints=request.ENDPOINTS,
-    key_header=openai_requests.KEY_HEADER,
+    key_header=openai.KEY_HEADER,
     token_count=None,
-    model_list=openai_requests.MODEL_LIST,
+    model_list=openai.MODEL_LIST,
     model_in_path=None,
     read_request=request.read_request,
     request_wrappers=(),
@@ -23,11 +23,11 @@ CHAT = Protocol(
     server_tool_names=request.server_tool_names,
     tool_mentions=request.tool_mentions,
     tool_choice=request.TOOL_CHOICE,
-    schema_form=openai_requests.SCHEMA_FORM,
+    schema_form=openai.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
     make_repairer=ChatRepairer,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
     make_grammar=lambda _: Grammar(),
-    error_body=openai_errors.error_envelope,
+    error_body=openai.error_envelope,
 )

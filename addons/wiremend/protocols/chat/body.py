@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
-from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
+from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.chat.errors import error_in

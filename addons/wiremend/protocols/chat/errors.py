@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.protocols.base.openai_errors import error_envelope
+from wiremend.protocols.base.openai import error_envelope
 from wiremend.protocols.base.provider_error import (
     ProviderError,
     error_from,

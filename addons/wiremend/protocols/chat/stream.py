@@ -5,9 +5,9 @@ The parts of a chunk are repaired in `chunks`, `choices` and `tool_calls`.
 
 from typing import Any, ClassVar
 
-from wiremend.protocols.base.draft import ContentLost
+from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.event_repairer import DONE, EventRepairer, FrameRules
-from wiremend.protocols.base.openai_errors import error_type
+from wiremend.protocols.base.openai import error_type
 from wiremend.protocols.base.provider_error import ProviderError, error_from
 from wiremend.protocols.base.repairer import EventKind, StreamContext
 from wiremend.protocols.chat.choices import Choice

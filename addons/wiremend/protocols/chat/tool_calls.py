@@ -7,7 +7,8 @@ are complete JSON.
 
 from typing import Any
 
-from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
+from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.chat.tool_call import ToolCall
 from wiremend.rules.rule import Rule

@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.cut_content import ContentLost
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, WITH_STATUS

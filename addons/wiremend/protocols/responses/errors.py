@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from wiremend.protocols.base.openai_errors import error_type
+from wiremend.protocols.base.openai import error_type
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.responses.grammar import FAILED
 from wiremend.text import sse

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from wiremend.protocols.base.draft import CUT_ARGUMENTS, Draft
+from wiremend.protocols.base.cut_content import CUT_ARGUMENTS
+from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, UNFINISHED, WITH_STATUS
 from wiremend.protocols.responses.items import Item, new_id

@@ -1,4 +1,4 @@
-"""The HTTP error of OpenAI, for Chat Completions and Responses.
+"""What Chat Completions and Responses share: credentials, schemas, model lists, HTTP errors.
 
 https://platform.openai.com/docs/guides/error-codes
 """
@@ -8,7 +8,20 @@ from typing import Any
 
 import orjson
 
+from wiremend.protocols.base.protocol import KeyHeader, ModelList
 from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.base.tools import SchemaForm
+
+KEY_HEADER = KeyHeader("authorization", "Bearer {}")
+SCHEMA_FORM = SchemaForm(b'{"type":"object","properties":{},"additionalProperties":false}')
+
+
+def _entry(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "wiremend"}
+
+
+# https://platform.openai.com/docs/api-reference/models/list
+MODEL_LIST = ModelList("data", "id", lambda answer: answer.get("object") == "list", _entry)
 
 _TYPE_BY_STATUS: Mapping[int, str] = {
     400: "invalid_request_error",
