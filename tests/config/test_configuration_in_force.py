@@ -89,6 +89,14 @@ def test_no_variable_and_no_key_file_is_read_before_consent(machine: Machine) ->
     assert machine.records() == []  # what cannot be used is not recorded
 
 
+def test_a_variable_in_another_spelling_of_toml_is_asked_about(machine: Machine) -> None:
+    machine.file.write_text(ROUTED.replace("$", "\\u0024"))
+    with pytest.raises(NotAllowed, match="environment variables: WIREMEND_TEST_KEY "):
+        machine.start()
+    address = machine.start(allow=True).settings.providers["other"]
+    assert address.api_key == SECRET
+
+
 def test_a_mistake_is_reported_before_consent_is_asked_for(machine: Machine) -> None:
     machine.file.write_text(ROUTED + "hedaers = {}\n")
     with pytest.raises(ConfigError, match="unknown key; did you mean 'headers'") as refused:

@@ -4,6 +4,7 @@ The messages are ours, and never hold a secret: values below `[providers]` are n
 """
 
 import datetime
+import json
 import os
 import re
 import tomllib
@@ -149,7 +150,9 @@ def config_of(
 def check_document(document: Document, known_codes: Iterable[str] | None = None) -> None:
     """Validate a document without reading any variable or key file. Raises ConfigError."""
     misplaced: dict[Place, str] = {}
-    placeholders = dict.fromkeys(VARIABLE.findall(document.data.decode(errors="replace")), "x")
+    # Not the document's text: TOML has other spellings of `${`.
+    variables = VARIABLE.findall(json.dumps(document.values, default=str))
+    placeholders = dict.fromkeys(variables, "x")
     values = _filled_in(dict(document.values), (), placeholders, misplaced)
     _validated(values, document.path.name, misplaced, known_codes)
 
