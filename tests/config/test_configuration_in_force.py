@@ -97,6 +97,17 @@ def test_a_variable_in_another_spelling_of_toml_is_asked_about(machine: Machine)
     assert address.api_key == SECRET
 
 
+def test_a_pipe_is_refused_at_the_start_and_while_running(machine: Machine) -> None:
+    machine.file.write_text(HARMLESS)
+    current = machine.start()
+    machine.file.unlink()
+    os.mkfifo(machine.file)
+    with pytest.raises(ConfigError, match="is no regular file"):
+        reread(current)
+    with pytest.raises(ConfigError, match="is no regular file"):
+        machine.start()
+
+
 def test_a_mistake_is_reported_before_consent_is_asked_for(machine: Machine) -> None:
     machine.file.write_text(ROUTED + "hedaers = {}\n")
     with pytest.raises(ConfigError, match="unknown key; did you mean 'headers'") as refused:

@@ -139,7 +139,7 @@ class CurrentConfig:
             self._in_force = replace(before, path=None, reach=frozenset())
             self._apply(Config())
             return
-        document = read_document(found)
+        document = read_document(found, must_be_regular=not before.option)
         if found == before.path and not document.data.strip():
             raise ConfigError(found.name, ["the file is empty"])
         reached: Reach = frozenset()

@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -62,6 +63,7 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((datetime.date, datetime.time), "a date or time"),
 )
 _SHOWN_CHARACTERS = 60
+_LIMIT_BYTES = 1024 * 1024
 _DEEPEST = 8
 """Nothing that is allowed stands deeper than this in the file."""
 
@@ -133,9 +135,12 @@ def parse_config(
     return _validated(values, source, misplaced, known_codes)
 
 
-def read_document(path: Path) -> Document:
-    """Read a file and parse its TOML, and nothing that it names. Raises ConfigError."""
-    data = _read(path)
+def read_document(path: Path, *, must_be_regular: bool = False) -> Document:
+    """Read a file and parse its TOML, and nothing that it names. Raises ConfigError.
+
+    `must_be_regular`: refuse a pipe or a device, which a link in a cloned repository can name.
+    """
+    data = _read(path, must_be_regular=must_be_regular)
     return Document(path, data, _parse_toml(_text_of(data, path.name), path.name))
 
 
@@ -181,10 +186,15 @@ def _validated(
     return config
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, *, must_be_regular: bool) -> bytes:
     """The bytes of a file; errors are raised outside `except`, so that they carry no content."""
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_open_without_waiting if must_be_regular else None) as file:
+            is_refused = must_be_regular and not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            data = b"" if is_refused else file.read(_LIMIT_BYTES + 1)
+        if not is_refused and len(data) <= _LIMIT_BYTES:
+            return data
+        problem = "is no regular file" if is_refused else f"is larger than {_LIMIT_BYTES} bytes"
     except IsADirectoryError:
         problem = "is a directory, not a file"
     except FileNotFoundError:
@@ -192,6 +202,11 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         problem = f"cannot be read: {(error.strerror or 'unknown reason').lower()}"
     raise ConfigError(path.name, [problem])
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe is opened although nobody writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _text_of(data: bytes, source: str) -> str:
