@@ -39,6 +39,8 @@ class LoadConfiguration:
         self.seam: Seam | None = None
         self.watcher: asyncio.Task[None] | None = None
         self.is_running = False
+        self.is_configured = False
+        """Whether a configuration was read; if not, the built-in defaults are in force."""
 
     def load(self, loader: Loader) -> None:
         """Declare options, put the seam in place, and keep to loopback unless told otherwise."""
@@ -80,9 +82,9 @@ class LoadConfiguration:
 
         One that is wrong or not allowed stops the start but no running proxy.
         """
-        if not updated & {"wiremend_config", "wiremend_allow"}:
-            return
         allow = ctx.options.wiremend_allow and "wiremend_allow" in updated
+        if not allow and "wiremend_config" not in updated:
+            return
         try:
             self.current.read(ctx.options.wiremend_config, Path.cwd(), allow=allow)
         except ConfigError as problems:
@@ -90,7 +92,11 @@ class LoadConfiguration:
                 raise exceptions.OptionsError(str(problems)) from None
             logger.error(str(problems))
         else:
+            self.is_configured = True
             logger.info("wiremend: configuration from %s", self.current.source)
+            if allow:
+                # It is for the present content: a reload of the script must not allow a later one.
+                ctx.options.update(wiremend_allow=False)
 
     def running(self) -> None:
         """Watch the file from now on."""
@@ -128,7 +134,7 @@ class LoadConfiguration:
         if self.seam is not None:
             self.seam.remove()
         if self.is_running and not ctx.master.should_exit.is_set():
-            ctx.master.event_loop.call_soon(_end_if_nothing_took_over)
+            ctx.master.event_loop.call_soon(_end_unless_reloaded)
 
     async def _watch(self) -> None:
         while True:
@@ -142,9 +148,18 @@ class LoadConfiguration:
                     logger.info("wiremend: %s reloaded", self.current.source)
 
 
-def _end_if_nothing_took_over() -> None:
-    """Traffic that passes unmended without a word is worse than a proxy that is gone."""
-    if any(name.startswith("wiremend.") for name in ctx.master.addons.lookup):
+def _end_unless_reloaded() -> None:
+    """End the process after a reload that left no addon, or one without its configuration.
+
+    Calls that pass unmended, or go where their client sent them instead of where they are routed,
+    are worse than a proxy that is gone.
+    """
+    loaded = [
+        addon
+        for name, addon in ctx.master.addons.lookup.items()
+        if name.startswith("wiremend.load_configuration")
+    ]
+    if loaded and all(addon.is_configured for addon in loaded):
         return
     logger.error("wiremend failed to reload; ending, so that no traffic passes unmended.")
     sys.exit(1)

@@ -89,6 +89,84 @@ def test_no_variable_and_no_key_file_is_read_before_consent(machine: Machine) ->
     assert machine.records() == []  # what cannot be used is not recorded
 
 
+def test_a_variable_in_another_spelling_of_toml_is_asked_about(machine: Machine) -> None:
+    machine.file.write_text(ROUTED.replace("$", "\\u0024"))
+    with pytest.raises(NotAllowed, match="environment variables: WIREMEND_TEST_KEY "):
+        machine.start()
+    address = machine.start(allow=True).settings.providers["other"]
+    assert address.api_key == SECRET
+
+
+def test_a_pipe_is_refused_at_the_start_and_while_running(machine: Machine) -> None:
+    machine.file.write_text(HARMLESS)
+    current = machine.start()
+    machine.file.unlink()
+    os.mkfifo(machine.file)
+    with pytest.raises(ConfigError, match="is no regular file"):
+        reread(current)
+    with pytest.raises(ConfigError, match="is no regular file"):
+        machine.start()
+
+
+KEY_IN_FILE = """
+[providers.other]
+base_url = "https://other.example.com"
+api_key_file = "{}"
+"""
+
+
+@pytest.mark.parametrize("name", ["key", "keys/key", "../key", "keys/../../key"])
+def test_a_key_file_is_not_taken_through_a_link_that_the_consent_does_not_show(
+    name: str, machine: Machine
+) -> None:
+    (machine.work / "keys").mkdir()
+    key = machine.work / name
+    key.write_text("sk-of-the-project")
+    key.chmod(0o600)
+    machine.file.write_text(KEY_IN_FILE.format(name))
+    current = machine.start(allow=True)
+    assert current.settings.providers["other"].api_key == "sk-of-the-project"
+    others = machine.users.with_name("other.key")
+    others.write_text("sk-of-something-else")
+    others.chmod(0o600)
+    key.unlink()
+    key.symlink_to(others)
+    with pytest.raises(ConfigError, match="symbolic link; name the file that it leads to"):
+        reread(current)
+    assert current.settings.providers["other"].api_key == "sk-of-the-project"
+    for allow in (False, True):
+        with pytest.raises(ConfigError, match="symbolic link"):
+            machine.start(allow=allow)
+
+
+def test_a_directory_of_keys_that_is_a_link_is_refused_too(machine: Machine) -> None:
+    others = machine.users.with_name("key")
+    others.write_text("sk-of-something-else")
+    others.chmod(0o600)
+    (machine.work / "keys").symlink_to(others.parent)
+    for name in ("keys/key", str(machine.work / "keys/key")):
+        machine.file.write_text(KEY_IN_FILE.format(name))
+        with pytest.raises(ConfigError, match="symbolic link"):
+            machine.start(allow=True)
+
+
+def test_a_link_to_a_key_is_followed_where_it_is_the_users_own(
+    machine: Machine, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("sk-of-the-user")
+    key.chmod(0o600)
+    link = machine.users.with_name("link")
+    link.symlink_to(key)
+    (tmp_path / "linked").symlink_to(machine.work)
+    machine.work = tmp_path / "linked"
+    machine.file.write_text(KEY_IN_FILE.format(link))
+    assert machine.start(allow=True).settings.providers["other"].api_key == "sk-of-the-user"
+    machine.file.unlink()
+    machine.users.write_text(KEY_IN_FILE.format("link"))
+    assert machine.start().settings.providers["other"].api_key == "sk-of-the-user"
+
+
 def test_problems_are_reported_before_a_missing_consent(machine: Machine) -> None:
     machine.file.write_text(ROUTED + "hedaers = {}\n")
     with pytest.raises(ConfigError, match="unknown key; did you mean 'headers'") as refused:

@@ -1,10 +1,12 @@
 """Reading a configuration or reporting its problems: every message, none with a secret."""
 
+import os
+import threading
 import traceback
 from pathlib import Path
 
 import pytest
-from wiremend.config.load import ConfigError, find_config, load_config, parse_config
+from wiremend.config.load import ConfigError, find_config, load_config, parse_config, read_document
 from wiremend.config.model import Config
 
 SECRET = "sk-do-not-show-7f3a"
@@ -565,11 +567,39 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
         load_config(path)
 
 
-def test_a_file_without_read_permission_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> bytes:
+@pytest.mark.parametrize("source", ["a pipe", "a device"])
+def test_what_is_no_regular_file_is_refused_where_it_may_be_a_repositorys(
+    source: str, tmp_path: Path
+) -> None:
+    """A link in a repository can lead to /dev/zero; a pipe would stop the proxy for ever."""
+    path = tmp_path / "wiremend.toml"
+    if source == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match=r"^wiremend\.toml: is no regular file$"):
+        read_document(path, must_be_regular=True)
+
+
+def test_a_pipe_that_the_user_names_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "wiremend.toml"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("[retry]\nattempts = 7\n",))
+    writer.start()
+    assert load_config(path).retry.attempts == 7
+    writer.join()
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^zero: is larger than 1048576 bytes$"):
+        load_config(Path("/dev/zero"))
+
+
+def test_a_file_that_may_not_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
     message = r"^wiremend\.toml: cannot be read: permission denied$"
     with pytest.raises(ConfigError, match=message):
         load_config(Path("wiremend.toml"))

@@ -116,15 +116,34 @@ def test_targets_are_chosen_by_the_first_route_that_matches() -> None:
 
 def test_a_route_to_the_same_model_changes_nothing() -> None:
     same = Route("claude-*", model="claude-haiku-4-5", stream="buffered")
-    call = planned(Feature.ROUTE, settings=replace(SETTINGS, routes=(same,)))
+    call = planned(Feature.ROUTE, Feature.RAISE, settings=replace(SETTINGS, routes=(same,)))
     assert call.requests[0].body is RECEIVED.body
     assert call.context.shown_model is None
     assert call.showing == "buffered"
 
 
 def test_a_route_is_ignored_if_its_rule_is_disabled() -> None:
-    call = planned(Feature.ROUTE, settings=replace(SETTINGS, disabled=frozenset({"M001"})))
+    settings = replace(SETTINGS, disabled=frozenset({"M001"}))
+    call = planned(Feature.ROUTE, Feature.RAISE, settings=settings)
     assert call.requests[0].host == "api.anthropic.com"
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        (),
+        (Route("gpt-*", model="kimi-k3"),),
+        (Route("*", stream="guarded"),),
+        (Route("*", model="claude-haiku-4-5"),),
+    ],
+)
+def test_a_call_that_no_route_changes_is_not_planned_for_routing_alone(
+    routes: tuple[Route, ...],
+) -> None:
+    """Its response would be read, and a broken one ended in another way, without repair."""
+    settings = replace(SETTINGS, routes=routes)
+    assert plan_call(RECEIVED, {Feature.ROUTE}, settings, Knowledge()) is None
+    assert plan_call(RECEIVED, {Feature.ROUTE, Feature.RAISE}, settings, Knowledge()) is not None
 
 
 def test_a_web_page_gets_no_configured_key() -> None:

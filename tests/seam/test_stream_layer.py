@@ -84,6 +84,21 @@ def test_a_call_takes_one_flow_and_every_hook_once(book: Playbook) -> None:
     assert not book.flows[0].live
 
 
+@pytest.mark.parametrize("sent", [b"", HEAD + chunk(MESSAGE_START), HEAD + chunk(GOOD[:400])])
+def test_a_flow_that_is_killed_between_hooks_ends_the_call(book: Playbook, sent: bytes) -> None:
+    """As a person does in mitmweb; mitmproxy's own stream would see it at its next hook."""
+    book.client_sends(call())
+    if sent:
+        book.server_sends(sent)
+    book.flows[0].kill()
+    book.server_sends((b"" if sent else HEAD) + chunk(GOOD[400:]) + LAST)
+    assert book.hooks[-1] == "error"
+    assert book.client.state is ConnectionState.CLOSED
+    assert book.servers[0].state is ConnectionState.CLOSED
+    assert not book.shown.endswith(LAST)
+    assert not book.flows[0].live
+
+
 @pytest.mark.parametrize("mode", [HTTPMode.regular, HTTPMode.upstream, HTTPMode.transparent])
 @pytest.mark.parametrize(
     ("target", "is_absolute"),

@@ -9,7 +9,7 @@ import pytest
 from traffic import clients, faults, good
 from traffic.clients import Fields, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.exchange import Received
+from traffic.exchange import Received, Reply
 from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, Proxy
 
@@ -212,3 +212,26 @@ def test_header_values_keep_their_bytes_in_a_request_that_is_amended(
     names = {name.lower().encode() for name in ODD_HEADERS}
     expected = tuple((name.encode(), value) for name, value in ODD_HEADERS.items())
     assert fields_of(first, names) == fields_of(second, names) == expected
+
+
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+@pytest.mark.parametrize("path", [good.PATHS[ANTHROPIC, True], "/v1/files"])
+def test_a_response_without_a_body_leaves_nothing_to_the_next_one(
+    proxy: Proxy, provider: ScriptedProvider, path: str, alpn: str
+) -> None:
+    """In HTTP/1.1 a 304 may say how its body would be coded; an HTTP/2 server sends a body."""
+    provider.alpn = (alpn,)
+    body = [faults.chunks([b"a body"])] if alpn == "h2" else []
+    unmodified = Reply("", (faults.head(304, faults.JSON), *body, faults.end))
+    provider.script([unmodified, faults.whole(b"{}")])
+    head = "Host: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+    requests = f"POST {path} HTTP/1.1\r\n{head}\r\n{{}}POST /v1/files HTTP/1.1\r\n{head}\r\n{{}}"
+    with clients.Http1Call(proxy, good.HOSTS[ANTHROPIC]) as call:
+        call._socket.sendall(requests.encode())
+        received = b""
+        while not received.endswith(b"{}"):
+            received += call._socket.recv(1)
+    first, second, body_of_second = received.split(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 304 ")
+    assert second.startswith(b"HTTP/1.1 200 ")
+    assert body_of_second == b"{}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from wiremend.catalogue import catalogue
 from wiremend.config.allowed_contents import AllowedContents, NotAllowed
 from wiremend.config.consent import Reach, key_files, reach
-from wiremend.config.key_files import key_file_path
+from wiremend.config.key_files import is_behind_link, key_file_path
 from wiremend.config.load import (
     FILE_NAME,
     ConfigError,
@@ -139,12 +139,13 @@ class CurrentConfig:
             self._in_force = replace(before, path=None, reach=frozenset())
             self._apply(Config())
             return
-        document = read_document(discovered)
+        document = read_document(discovered, must_be_regular=not before.option)
         if discovered == before.path and not document.data.strip():
             raise ConfigError(discovered.name, ["the file is empty"])
         reached: Reach = frozenset()
         if before.needs_consent(discovered):
             check_document(document, self._codes)
+            _check_key_files(document)
             reached = reach(document.values)
             if not allow:
                 self._check_consent(document, reached, before)
@@ -185,6 +186,21 @@ class CurrentConfig:
         )
         provider_hosts = [provider.host for provider in config.providers.values()]
         self.intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+
+
+def _check_key_files(document: Document) -> None:
+    """Raise ConfigError if the key in a named file would be that of another file.
+
+    Consent is for the files that are named.
+    """
+    directory = document.path.parent
+    problems = [
+        f"the key file {name!r} is, or is behind, a symbolic link; name the file that it leads to"
+        for name in key_files(document.values)
+        if is_behind_link(name, directory)
+    ]
+    if problems:
+        raise ConfigError(document.path.name, problems)
 
 
 def _stamp_of(path: Path) -> _Stamp:

@@ -18,6 +18,19 @@ def key_file_path(name: str, directory: Path) -> Path:
     return directory / os.path.expanduser(name)
 
 
+def is_behind_link(name: str, directory: Path) -> bool:
+    """Whether a relative name, or one within the directory, leads through a symbolic link.
+
+    The link may come from the same repository as the name, and lead to any file of the user.
+    """
+    expanded = os.path.expanduser(name)
+    path = os.path.normpath(directory / expanded)
+    if os.path.isabs(expanded) and not Path(path).is_relative_to(directory):
+        return False
+    plain = os.path.join(os.path.realpath(directory), os.path.relpath(path, directory))
+    return os.path.realpath(directory / expanded) != os.path.normpath(plain)
+
+
 def read_key_file(path: Path) -> str:
     """Return the key in a file, without surrounding white space.
 

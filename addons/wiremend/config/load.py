@@ -5,8 +5,10 @@ not quoted.
 """
 
 import datetime
+import json
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -62,6 +64,7 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((datetime.date, datetime.time), "a date or time"),
 )
 _SHOWN_CHARACTERS = 60
+_LIMIT_BYTES = 1024 * 1024
 _MAX_DEPTH = 8
 """All valid values are less deeply nested than this."""
 
@@ -136,9 +139,12 @@ def parse_config(
     return _validated(values, source, misplaced, known_codes)
 
 
-def read_document(path: Path) -> Document:
-    """Read a file and parse its TOML, without variables and key files. Raises ConfigError."""
-    data = _read(path)
+def read_document(path: Path, *, must_be_regular: bool = False) -> Document:
+    """Read a file and parse its TOML, without variables and key files. Raises ConfigError.
+
+    `must_be_regular`: refuse a pipe or a device, which a link in a cloned repository can lead to.
+    """
+    data = _read(path, must_be_regular=must_be_regular)
     return Document(path, data, _parse_toml(_text_of(data, path.name), path.name))
 
 
@@ -153,7 +159,9 @@ def config_of(
 def check_document(document: Document, known_codes: Iterable[str] | None = None) -> None:
     """Validate a document without reading any variable or key file. Raises ConfigError."""
     misplaced: dict[Place, str] = {}
-    placeholders = dict.fromkeys(VARIABLE.findall(document.data.decode(errors="replace")), "x")
+    # Not the document's text: TOML has other spellings of `${`.
+    variables = VARIABLE.findall(json.dumps(document.values, default=str))
+    placeholders = dict.fromkeys(variables, "x")
     values = _filled_in(dict(document.values), (), placeholders, misplaced)
     _validated(values, document.path.name, misplaced, known_codes)
 
@@ -184,13 +192,18 @@ def _validated(
     return config
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, *, must_be_regular: bool) -> bytes:
     """Return the bytes of a file. Raises ConfigError.
 
     It is raised outside `except`, so that no original exception with content is attached to it.
     """
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_open_without_waiting if must_be_regular else None) as file:
+            is_refused = must_be_regular and not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            data = b"" if is_refused else file.read(_LIMIT_BYTES + 1)
+        if not is_refused and len(data) <= _LIMIT_BYTES:
+            return data
+        problem = "is no regular file" if is_refused else f"is larger than {_LIMIT_BYTES} bytes"
     except IsADirectoryError:
         problem = "is a directory, not a file"
     except FileNotFoundError:
@@ -198,6 +211,11 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         problem = f"cannot be read: {(error.strerror or 'unknown reason').lower()}"
     raise ConfigError(path.name, [problem])
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe is opened although nobody writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _text_of(data: bytes, source: str) -> str:

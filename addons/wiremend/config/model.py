@@ -416,7 +416,8 @@ class Provider(Section):
     ] = None
     """A file to use instead of `api_key`. It contains the key and nothing else, and only its owner
     may have access to it (`chmod 600`). A relative path starts at the directory of the
-    configuration file, `~` is the home directory."""
+    configuration file, `~` is the home directory. In the file of the working directory it must not
+    lead through a symbolic link of that directory."""
     schema_dialect: Annotated[DialectName | None, Field(examples=["moonshot"])] = None
     """The dialect of JSON Schema for tools. `"plain"` requires an object with properties at the
     root and leaves the rest alone; `"basic"` is what every provider accepts. Without it, what is

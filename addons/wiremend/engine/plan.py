@@ -30,7 +30,8 @@ from wiremend.rules.rule import CallPlace, Finding, Notes
 from wiremend.targets.registry import traits_of
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
-_CARRIED = frozenset(Feature) - {Feature.ACKNOWLEDGE}
+_ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
+"""Features that concern every call. A route concerns the calls that it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def plan_call(
     `received` is the client's own request; its `provider` is the host that the client addressed,
     and its `model` is not used.
     """
-    if not features & _CARRIED:
+    if not features & (_ANY_CALL | {Feature.ROUTE}):
         return None
     facts = read_request(received.document)
     received = replace(received, model=facts.model)
@@ -73,8 +74,9 @@ def plan_call(
     for step in STEPS:
         call = step(call, planning)
         if call.refusal is not None:
-            break
-    return call
+            return call
+    is_unchanged = call.requests == (received,)
+    return None if is_unchanged and not features & _ANY_CALL else call
 
 
 def plan_acknowledgement(

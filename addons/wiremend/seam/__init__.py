@@ -54,8 +54,9 @@ with both versions (`scripts/test --mitmproxy 12.2` for the older one):
 17. `Http1Server` is looked up by its name in the module. `read_headers` sets `body_reader` and then
     calls `read_body`, both looked up on the connection; at the end of a chunked body with trailers
     `read_body` raises NotImplementedError. `send` writes the end of a chunked body as one
-    `SendData`, and asserts that it gets no trailers. `HttpStream` keeps trailers with the flow and
-    sends them before the end of the message.
+    `SendData`, whatever the response's status, and asserts that it gets no trailers; the response
+    is in `response` until `mark_done`. `HttpStream` keeps trailers with the flow and sends them
+    before the end of the message.
 18. `Http1Connection.mark_done` sets `request` to None when both messages are over and the
     connection may be used again.
 19. `Headers.items(multi=True)` has names and values in order, decoded as UTF-8 with

@@ -30,6 +30,8 @@ _NO_TRAILERS = frozenset(
     }
 )
 """Fields about framing, routing and how to read the body: RFC 9110, 6.5.1 forbids them here."""
+WITHOUT_BODY = (204, 304)
+"""Statuses of final responses that have no body, whatever their heads announce."""
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -95,6 +97,18 @@ class WithTrailers(Http1Connection):
 
 
 class MendedHttp1Server(WithTrailers, Http1Server):
-    """Reads requests with trailers, and writes responses with them."""
+    """Reads requests with trailers, and writes responses with them.
+
+    A response with status 204 or 304 has no body (RFC 9112, 6.3), even if its head has a
+    `transfer-encoding`. Clients would read what mitmproxy writes behind it, the end of the chunks
+    or what an HTTP/2 server sent, as the beginning of the next response.
+    """
 
     ReceiveTrailers = RequestTrailers
+
+    def send(self, event: HttpEvent) -> Commands:
+        """Do the same, but write nothing behind the head of a response without a body."""
+        is_over = self.response is not None and self.response.status_code in WITHOUT_BODY
+        for command in super().send(event):
+            if not (is_over and isinstance(command, commands.SendData)):
+                yield command

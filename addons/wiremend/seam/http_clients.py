@@ -24,9 +24,8 @@ from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 from wiremend.seam.connections import Commands, LastRequestSent, connections_of
-from wiremend.seam.http1_trailers import WithTrailers
+from wiremend.seam.http1_trailers import WITHOUT_BODY, WithTrailers
 
-_WITHOUT_BODY = (204, 304)
 _INTERIM_HEAD = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
 
 
@@ -54,7 +53,7 @@ class MendedHttp1Client(WithTrailers, Http1Client):
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
         """Do the same, and close a connection whose response may have an unexpected body."""
         head = self.response
-        if response and head is not None and head.status_code in _WITHOUT_BODY:
+        if response and head is not None and head.status_code in WITHOUT_BODY:
             self._may_send_more |= _announces_body(head.headers.fields)
         yield from super().mark_done(request=request, response=response)
         if self._may_send_more and self.request is None and self.conn.connected:

@@ -436,9 +436,10 @@ class MendedHttpStream(HttpStream):
             yield commands.Log(f"wiremend: {text}; this response passes as it comes", WARNING)
         self._record.renew(call, machine)
         for action in actions:
-            if self._killed() and isinstance(action, _TOWARD_CLIENT):
-                continue
-            yield from self._carry_out(action)
+            if not (self._killed() and isinstance(action, _TOWARD_CLIENT)):
+                yield from self._carry_out(action)
+            elif not self._finished:
+                yield from self._end_killed()
 
     # From the machine to mitmproxy
 
