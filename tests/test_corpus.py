@@ -1,90 +1,179 @@
-"""Every stream of the corpus, in every chunking: clean ones pass, broken ones become valid."""
+"""Every stream of the corpus, in every framing: clean ones pass, broken ones become valid.
+
+A broken stream has two files beside it: what it becomes, and the codes of the rules that apply, in
+order. A stream whose name starts with a client's family is repaired for that client.
+"""
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from framings import FRAMINGS, Framing, bytes_of, codes_of
 from rule_codes import codes_between
-from wiremend.protocols.anthropic import grammar as anthropic_messages
-from wiremend.protocols.anthropic.stream import AnthropicRepairer
-from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
-from wiremend.protocols.chat import grammar as chat_completions
-from wiremend.protocols.chat.stream import ChatRepairer
-from wiremend.repair.stream import StreamRepair
-from wiremend.text import sse
+from wiremend.protocols.base.repairer import EventKind, Repaired
 
 CORPUS = Path(__file__).parent / "corpus"
-PROTOCOLS = {
-    "anthropic_messages": (AnthropicRepairer, anthropic_messages),
-    "chat_completions": (ChatRepairer, chat_completions),
+FOLDERS = {
+    ("anthropic_messages", ".sse"): "anthropic",
+    ("chat_completions", ".sse"): "chat",
+    ("responses", ".sse"): "responses",
+    ("gemini", ".sse"): "gemini",
+    ("gemini", ".json"): "gemini-array",
 }
-"""Those of Gemini and Responses are run by their repairers' own tests."""
-CODES = {"anthropic_messages": ("S101", "S149"), "chat_completions": ("S201", "S249")}
-CLEAN = [path for name in PROTOCOLS for path in sorted((CORPUS / name / "clean").glob("*.sse"))]
-BROKEN = [
-    path
-    for name in PROTOCOLS
-    for path in sorted((CORPUS / name / "broken").glob("*.sse"))
-    if ".mended" not in path.suffixes
-]
+"""The framing of the streams in a folder, by their suffix."""
+MODELS = {"anthropic_messages": "claude-sonnet-4-5"}
+"""The models that the streams were asked of; an empty name for all others."""
+ENDING_IN_ERROR = ("error", "failed-after")
+"""Words in the names of clean streams that end in the protocol's own error."""
+LEGAL_AS_THEY_ARE = {
+    "anthropic_messages-end-turn-with-a-tool",
+    "anthropic_messages-no-final-blank-line",
+    "anthropic_messages-text-null",
+    "anthropic_messages-tool-use-without-a-tool",
+    "chat_completions-created-as-float",
+    "chat_completions-stop-before-a-cut-call-and-done",
+    "chat_completions-stop-then-a-late-call-and-done",
+    "gemini-error-as-json-text",
+    "gemini-error-beside-candidates",
+    "gemini-gemini-cli-data-on-several-lines",
+    "gemini-gemini-cli-line-separator-in-text",
+    "gemini-gemini-cli-mixed-line-ends",
+    "gemini-python-genai-line-separator-in-text",
+}
+"""Broken streams without a violation of the grammar: what they break is a client."""
+STREAM_CODES = {
+    "anthropic_messages": codes_between("S101", "S149"),
+    "chat_completions": codes_between("S201", "S249"),
+    "responses": codes_between("S301", "S349"),
+    "gemini": codes_between("S401", "S499"),
+}
+"""The codes of the rules on each protocol's streams."""
+ALL_CODES = frozenset[str]().union(*STREAM_CODES.values())
 
 
-def name_of(path: Path) -> str:
-    return f"{path.parts[-3]}-{path.stem}"
+@dataclass(frozen=True)
+class Stream:
+    """A stream of the corpus."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.path.parts[-3]}-{self.path.name.removesuffix('.sse')}"
+
+    @property
+    def protocol(self) -> str:
+        """The protocol, by the name of its folder."""
+        return self.path.parts[-3]
+
+    @property
+    def framing(self) -> Framing:
+        """Its kind."""
+        return FRAMINGS[FOLDERS[self.protocol, self.path.suffix]]
+
+    @property
+    def expected(self) -> tuple[bytes, list[str]]:
+        """What a broken stream becomes, and the codes of its findings."""
+        repaired = self.path.with_suffix(f".mended{self.path.suffix}").read_bytes()
+        return repaired, self.path.with_suffix(".findings").read_text().split()
+
+    def repaired(
+        self, chunks: list[bytes], disabled: frozenset[str] = frozenset()
+    ) -> list[Repaired]:
+        """What becomes of these chunks of it."""
+        families = filter(None, self.framing.clients)
+        client = next((one for one in families if self.path.name.startswith(one)), "")
+        context = self.framing.context(
+            client=client,
+            model=MODELS.get(self.protocol, ""),
+            tool_names=("a", "b"),
+            disabled=disabled,
+        )
+        return self.framing.repaired(chunks, context)
+
+
+def streams(kind: str) -> list[Stream]:
+    """All streams in the folders of this name."""
+    return [
+        Stream(path)
+        for folder in STREAM_CODES
+        for path in sorted((CORPUS / folder / kind).iterdir())
+        if path.suffix != ".findings" and ".mended" not in path.suffixes
+    ]
+
+
+CLEAN, BROKEN = streams("clean"), streams("broken")
+each_clean = pytest.mark.parametrize("stream", CLEAN, ids=str)
+each_broken = pytest.mark.parametrize("stream", BROKEN, ids=str)
 
 
 def chunkings(data: bytes) -> dict[str, list[bytes]]:
-    at_random = random.Random(len(data))
-    cuts = sorted(at_random.sample(range(len(data)), min(9, len(data))))
+    chance = random.Random(len(data))
+    cuts = sorted(chance.sample(range(len(data)), min(9, len(data))))
     return {
         "whole": [data],
-        "byte by byte": [bytes([byte]) for byte in data],
+        "byte by byte": [data[at : at + 1] for at in range(len(data))],
+        "seven bytes each": [data[at : at + 7] for at in range(0, len(data), 7)],
         "at random": [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)],
     }
 
 
-def repair_stream(path: Path, chunks: list[bytes]) -> tuple[bytes, list[str]]:
-    make, _ = PROTOCOLS[path.parts[-3]]
-    repair = StreamRepair(make(StreamContext(model="claude-sonnet-4-5", tool_names=("a", "b"))))
-    repaired: list[Repaired] = []
-    for chunk in chunks:
-        repaired += repair.feed(chunk)
-    if not {one.kind for one in repaired} & {EventKind.TERMINAL, EventKind.ERROR}:
-        repaired += repair.end()
-    codes = [finding.code for one in repaired for finding in one.findings]
-    return b"".join(one.data for one in repaired), codes
+def test_every_folder_of_the_corpus_is_run() -> None:
+    folders = {path.parent.parent.name for path in CORPUS.glob("*/*/*") if path.is_file()}
+    assert folders == set(STREAM_CODES)
+    assert {FOLDERS[one.protocol, one.path.suffix] for one in CLEAN} == set(FRAMINGS)
+    assert {FOLDERS[one.protocol, one.path.suffix] for one in BROKEN} == set(FRAMINGS)
 
 
-def violations(path: Path, data: bytes) -> list[str]:
-    grammar = PROTOCOLS[path.parts[-3]][1].Grammar()
-    found = [problem for event in sse.Decoder().feed(data) for problem in grammar.feed(event)]
-    return found + grammar.end()
-
-
-@pytest.mark.parametrize("path", CLEAN, ids=name_of)
-def test_a_clean_stream_is_valid_and_passes_byte_for_byte(path: Path) -> None:
-    data = path.read_bytes()
-    assert violations(path, data) == []
+@each_clean
+def test_a_clean_stream_is_valid_and_passes_byte_for_byte(stream: Stream) -> None:
+    data = stream.path.read_bytes()
+    assert stream.framing.violations(data) == []
     for name, chunks in chunkings(data).items():
-        assert repair_stream(path, chunks) == (data, []), name
+        repaired = stream.repaired(chunks)
+        assert (bytes_of(repaired), codes_of(repaired)) == (data, []), name
+        is_error = any(words in stream.path.name for words in ENDING_IN_ERROR)
+        assert repaired[-1].kind is (EventKind.ERROR if is_error else EventKind.TERMINAL)
 
 
-@pytest.mark.parametrize("path", BROKEN, ids=name_of)
-def test_a_broken_stream_becomes_what_stands_beside_it(path: Path) -> None:
-    repaired = path.with_suffix(".mended.sse").read_bytes()
-    codes = path.with_suffix(".findings").read_text().split()
-    for name, chunks in chunkings(path.read_bytes()).items():
-        assert repair_stream(path, chunks) == (repaired, codes), name
-    assert violations(path, repaired) == []
-    assert repair_stream(path, [repaired]) == (repaired, [])
+@each_broken
+def test_a_broken_stream_becomes_what_its_files_contain(stream: Stream) -> None:
+    for name, chunks in chunkings(stream.path.read_bytes()).items():
+        repaired = stream.repaired(chunks)
+        assert (bytes_of(repaired), codes_of(repaired)) == stream.expected, name
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_every_rule_of_a_stream_has_a_file(name: str) -> None:
-    found = {
-        code
-        for path in (CORPUS / name / "broken").glob("*.findings")
-        for code in path.read_text().split()
-    }
-    first, last = CODES[name]
-    assert codes_between(first, last) <= found
+@each_broken
+def test_a_repaired_stream_is_valid_and_stays_as_it_is(stream: Stream) -> None:
+    data, codes = stream.expected
+    assert stream.framing.violations(data) == []
+    again = stream.repaired([data])
+    assert (bytes_of(again), codes_of(again)) == (data, [])
+    assert codes or data != stream.path.read_bytes(), "nothing is broken"
+
+
+def test_the_grammar_sees_what_is_broken() -> None:
+    unseen = {str(one) for one in BROKEN if not one.framing.violations(one.path.read_bytes())}
+    assert unseen == LEGAL_AS_THEY_ARE
+
+
+@each_broken
+def test_a_disabled_rule_leaves_events_as_they_came(stream: Stream) -> None:
+    """Errors are recognised whatever is disabled, and end the stream."""
+    data, (_, codes) = stream.path.read_bytes(), stream.expected
+    own = ALL_CODES.intersection(codes)
+    for disabled in (own, ALL_CODES, *(frozenset({code}) for code in own)):
+        repaired = stream.repaired([data], disabled)
+        assert disabled.isdisjoint(codes_of(repaired))
+        if codes_of(repaired):
+            continue  # other rules have changed something
+        errors = [at for at, one in enumerate(repaired) if one.kind is EventKind.ERROR]
+        shown = bytes_of(repaired[: errors[0]] if errors else repaired)
+        assert data.startswith(shown)
+        assert shown == data or errors
+
+
+@pytest.mark.parametrize("protocol", STREAM_CODES)
+def test_every_rule_of_a_stream_has_a_file(protocol: str) -> None:
+    found = {code for one in BROKEN if one.protocol == protocol for code in one.expected[1]}
+    assert found >= STREAM_CODES[protocol]

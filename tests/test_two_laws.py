@@ -220,6 +220,22 @@ def test_rules_that_are_switched_off_find_nothing_and_break_no_other(
 
 
 @each_framing
+@given(data=st.data())
+def test_no_event_changes_where_all_rules_are_off(name: str, data: st.DataObject) -> None:
+    """Errors are recognised nonetheless, and end the stream."""
+    framing = FRAMINGS[name]
+    whole = b"".join(data.draw(STREAMS[name][1]()))
+    stream = whole if framing.array else whole[: whole.rfind(b"\n\n") + 2]
+    repaired = framing.repaired([stream], framing.context(disabled=frozenset(CODES)))
+    if codes_of(repaired):
+        return  # a last event that is cut, or lacks its blank line, is repaired nonetheless
+    errors = [at for at, one in enumerate(repaired) if one.kind is EventKind.ERROR]
+    shown = bytes_of(repaired[: errors[0]] if errors else repaired)
+    assert stream.startswith(shown)
+    assert shown == stream or errors
+
+
+@each_framing
 @given(stream=st.binary(max_size=200), data=st.data())
 def test_no_bytes_are_too_odd(name: str, stream: bytes, data: st.DataObject) -> None:
     framing = FRAMINGS[name]

@@ -1,14 +1,11 @@
 """Anthropic Messages streams, one case at a time; the corpus and the two laws are run elsewhere."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from framings import FRAMINGS, bytes_of, codes_of
-from hypothesis import given
-from rule_codes import codes_between
-from strategies.anthropic_messages import encode, mutated_streams
+from strategies.anthropic_messages import encode
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
@@ -17,9 +14,6 @@ from wiremend.text import sse
 Json = dict[str, Any]
 
 ANTHROPIC = FRAMINGS["anthropic"]
-ALL_CODES = codes_between("S101", "S149")
-CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "anthropic_messages"
-BROKEN = sorted((CORPUS / "broken").glob("*.findings"))
 
 MESSAGE: Json = {
     "id": "msg_1",
@@ -501,30 +495,3 @@ def test_an_error_without_words_is_given_some() -> None:
     said = shown(AnthropicRepairer(StreamContext()).fail(ProviderError(529, message=" ")))
     expected = "The provider reported overloaded_error without a message."
     assert said[0]["error"]["message"] == expected
-
-
-# Rules that are off
-
-
-def off(stream: bytes, codes: frozenset[str]) -> None:
-    """The stream passes as it came, up to its error; unless other rules have found something."""
-    repaired = repair_stream(stream, disabled=codes)
-    assert codes.isdisjoint(codes_of(repaired))
-    errors = [number for number, one in enumerate(repaired) if one.kind is EventKind.ERROR]
-    shows = bytes_of(repaired[: errors[0]] if errors else repaired)
-    if not codes_of(repaired):
-        assert stream.startswith(shows)
-        assert shows == stream or errors
-
-
-@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
-def test_a_broken_stream_passes_as_it_came_where_its_rules_are_off(path: Path) -> None:
-    stream = path.with_suffix(".sse").read_bytes()
-    off(stream, ALL_CODES.intersection(path.read_text().split()))
-    off(stream, ALL_CODES)
-
-
-@given(stream=mutated_streams())
-def test_no_stream_changes_where_all_rules_are_off(stream: list[bytes]) -> None:
-    events = b"".join(stream)
-    off(events[: events.rfind(b"\n\n") + 2], ALL_CODES)

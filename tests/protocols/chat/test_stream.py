@@ -4,14 +4,11 @@ Which call a fragment belongs to has a table of its own in test_chat_completions
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from framings import FRAMINGS, bytes_of, codes_of
-from hypothesis import given
-from rule_codes import codes_between
-from strategies.chat_completions import DONE, encode, mutated_streams
+from strategies.chat_completions import DONE, encode
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.chat.stream import ChatRepairer
@@ -20,9 +17,6 @@ from wiremend.text import sse
 Json = dict[str, Any]
 
 CHAT = FRAMINGS["chat"]
-ALL_CODES = codes_between("S201", "S249")
-CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "chat_completions"
-BROKEN = sorted((CORPUS / "broken").glob("*.findings"))
 
 BASE: Json = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt"}
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
@@ -428,33 +422,6 @@ def test_an_error_without_words_is_given_some() -> None:
     said = shown(ChatRepairer(StreamContext()).fail(ProviderError(429, message=" ")))
     expected = "The provider reported rate_limit_error without a message."
     assert said[0]["error"]["message"] == expected
-
-
-# Rules that are off
-
-
-def off(stream: bytes, codes: frozenset[str]) -> None:
-    """The stream passes as it came, up to its error; unless other rules have found something."""
-    repaired = repair_stream(stream, disabled=codes)
-    assert codes.isdisjoint(codes_of(repaired))
-    errors = [number for number, one in enumerate(repaired) if one.kind is EventKind.ERROR]
-    shows = bytes_of(repaired[: errors[0]] if errors else repaired)
-    if not codes_of(repaired):
-        assert stream.startswith(shows)
-        assert shows == stream or errors
-
-
-@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
-def test_a_broken_stream_passes_as_it_came_where_its_rules_are_off(path: Path) -> None:
-    stream = path.with_suffix(".sse").read_bytes()
-    off(stream, ALL_CODES.intersection(path.read_text().split()))
-    off(stream, ALL_CODES)
-
-
-@given(stream=mutated_streams())
-def test_no_stream_changes_where_all_rules_are_off(stream: list[bytes]) -> None:
-    events = b"".join(stream)
-    off(events[: events.rfind(b"\n\n") + 2], ALL_CODES)
 
 
 def test_arguments_pass_as_an_object_where_that_rule_is_off() -> None:
