@@ -18,9 +18,10 @@ from wiremend.routing.token_counts import (
     recognise_count,
     rewrite_counted_model,
 )
-from wiremend.rules.rule import Notes
+from wiremend.rules.rule import Finding, Notes
+from wiremend.seam.flow_record import record_findings, record_refusal
 from wiremend.seam.flows import address_request, answer, document_of, outgoing_of
-from wiremend.views.flow_findings import note_refusal, note_request_findings
+from wiremend.views.flow_findings import report_refusal
 
 
 class CountTokens(Shell):
@@ -30,8 +31,8 @@ class CountTokens(Shell):
 
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
-        self.routed: dict[str, RequestDocument] = {}
-        """What was sent instead of the client's request, by the flow's id."""
+        self.routed: dict[str, tuple[RequestDocument, list[Finding]]] = {}
+        """By the flow's id: what was sent instead of the client's request, and why."""
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Send it where the model's streaming calls go; a count does not say what it is for."""
@@ -54,33 +55,35 @@ class CountTokens(Shell):
             reason = key_refusal(request.headers.items(multi=True), self.current.settings.origins)
             if reason is not None:
                 answer(flow, refused_key_response(protocol, reason))
-                note_refusal(flow, reason)
+                record_refusal(flow, protocol, reason)
+                report_refusal(flow, reason)
                 return
         asked = entry.model or model
         notes = Notes(self.current.settings.disabled)
         rewritten = rewrite_counted_model(document, asked, notes)
-        note_request_findings(flow, notes.findings)
+        record_findings(flow, protocol, request=notes.findings)
         own = outgoing_of(request, protocol, request.pretty_host, asked)
         outgoing = replace(own, document=rewritten)
         if entry.provider:
             outgoing = redirect(outgoing, self.current.settings.providers[entry.provider])
         address_request(request, outgoing)
-        self.routed[flow.id] = outgoing.document
+        self.routed[flow.id] = (outgoing.document, notes.findings)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Answer in the provider's place if it has no such endpoint."""
-        document = self.routed.pop(flow.id, None)
+        routed = self.routed.pop(flow.id, None)
         response = flow.response
         if (
-            document is None
+            routed is None
             or response is None
             or COUNT_ESTIMATED.code in self.current.settings.disabled
         ):
             return
         if response.status_code in CANNOT_COUNT:
+            document, findings = routed
             answer, finding = estimated_answer(document)
             flow.response = http.Response.make(200, answer, {"content-type": "application/json"})
-            note_request_findings(flow, [finding])
+            record_findings(flow, document.protocol, request=findings, response=[finding])
 
     def error(self, flow: http.HTTPFlow) -> None:
         """A count was given up."""

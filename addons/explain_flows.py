@@ -4,7 +4,8 @@ import logging
 
 from load_configuration import Shell, suite_of
 from mitmproxy import http
-from wiremend.views.flow_findings import MARKER_FAILED, MARKER_MENDED, explain, findings_of, summary
+from wiremend.call_record.load import load_record
+from wiremend.views.flow_findings import MARKER_FAILED, MARKER_MENDED, explain, summary
 
 logger = logging.getLogger("wiremend")
 
@@ -23,11 +24,12 @@ class ExplainFlows(Shell):
         self._explain(flow, MARKER_FAILED)
 
     def _explain(self, flow: http.HTTPFlow, marker: str) -> None:
-        if not findings_of(flow):
+        record = load_record(flow.metadata)
+        if record is None or not record.findings:
             return
-        flow.comment = explain(flow)
+        flow.comment = explain(record)
         flow.marked = marker
-        logger.warning("wiremend: %s", summary(flow))
+        logger.warning("wiremend: %s", summary(flow, record))
 
 
 addons = suite_of(ExplainFlows)

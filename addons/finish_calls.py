@@ -8,6 +8,7 @@ from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
 from wiremend.engine.error_responses import stopping_response
 from wiremend.protocols.registry import recognise
+from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer
 from wiremend.seam.listener import close_client_connections
 from wiremend.seam.stream_layer import CallOptions
@@ -51,6 +52,7 @@ class FinishCalls(Shell):
         protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
         if protocol is not None:
             answer(flow, stopping_response(protocol))
+            record_refusal(flow, protocol, "The proxy is stopping.")
 
     def wiremend_call(self, options: CallOptions) -> None:
         """A call begins."""

@@ -10,8 +10,8 @@ from wiremend.routing.model_lists import (
     is_model_list,
 )
 from wiremend.rules.rule import Notes
+from wiremend.seam.flow_record import record_findings
 from wiremend.seam.flows import body_of, replace_content
-from wiremend.views.flow_findings import note_request_findings
 
 
 class ListModels(Shell):
@@ -34,7 +34,7 @@ class ListModels(Shell):
         extended = extend_model_list(body, routed, notes) if body else None
         if extended is not None and notes.findings:
             replace_content(response, extended)
-            note_request_findings(flow, notes.findings)
+            record_findings(flow, response=notes.findings)
 
     def _routed(self) -> list[RoutedName]:
         if ROUTED_NAMES_LISTED.code in self.current.settings.disabled:

@@ -16,11 +16,12 @@ from wiremend.config.load import ConfigError
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
 from wiremend.protocols.registry import recognise
+from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
 from wiremend.seam.stream_layer import CallOptions, noting_faults
-from wiremend.views.flow_findings import METADATA_KEY, note_refusal
+from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
 
@@ -106,22 +107,19 @@ class LoadConfiguration:
         protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
         proxy = human.format_address(flow.client_conn.sockname)
         answer(flow, direct_request_response(protocol, proxy))
-        note_refusal(flow, "It was sent to the proxy itself and not through it.")
+        reason = "It was sent to the proxy itself and not through it."
+        record_refusal(flow, protocol, reason)
+        report_refusal(flow, reason)
 
     def wiremend_call(self, options: CallOptions) -> None:
         """Ask for what the shells declare, with the configuration in force."""
         options.features |= self.features
         options.settings = self.current.settings
+        options.report_refusal = report_refusal
         if Feature.RETRY in self.features:
             options.health = self.knowledge.health
         if Feature.ADAPT in self.features:
             options.lessons = self.knowledge.lessons
-
-    def response(self, flow: http.HTTPFlow) -> None:
-        """Report a call that was refused when it was planned."""
-        reason = flow.metadata.get(METADATA_KEY, {}).get("refusal")
-        if reason and not flow.marked:
-            note_refusal(flow, reason)
 
     def done(self) -> None:
         """Undo what `load` did; and when a reload leaves nothing in our place, end the process."""

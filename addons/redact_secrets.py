@@ -1,9 +1,11 @@
 """Shown, logged, saved: without keys, tokens and cookies. What goes upstream keeps them."""
 
+from functools import partial
+
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
 from wiremend.seam.stream_layer import CallOptions
-from wiremend.views.redaction import conceal, conceal_request, secrets_of
+from wiremend.views.redaction import conceal, conceal_request, masked_record, secrets_of
 
 
 class RedactSecrets(Shell):
@@ -14,15 +16,17 @@ class RedactSecrets(Shell):
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
         self.live: dict[str, http.HTTPFlow] = {}
-        self.secrets: dict[str, frozenset[str]] = {}
+        self.secrets: dict[str, set[str]] = {}
+        """The secrets of each live flow; they grow as it is addressed to further providers."""
 
     def request(self, flow: http.HTTPFlow) -> None:
         """A flow begins; it may still be live when the proxy ends, and is saved then."""
         self.live[flow.id] = flow
 
     def wiremend_call(self, options: CallOptions) -> None:
-        """A call is shown without its secrets from the start."""
+        """A call is shown and recorded without its secrets from the start."""
         options.conceal = self._conceal_request
+        options.mask = partial(masked_record, values=self._secrets(options.flow))
 
     def response(self, flow: http.HTTPFlow) -> None:
         """A flow is complete, its request long sent."""
@@ -46,10 +50,10 @@ class RedactSecrets(Shell):
         self.live.pop(flow.id, None)
         self.secrets.pop(flow.id, None)
 
-    def _secrets(self, flow: http.HTTPFlow) -> frozenset[str]:
-        known = self.secrets.get(flow.id, frozenset())
-        self.secrets[flow.id] = known | secrets_of(flow) | self.current.secrets
-        return self.secrets[flow.id]
+    def _secrets(self, flow: http.HTTPFlow) -> set[str]:
+        known = self.secrets.setdefault(flow.id, set())
+        known |= secrets_of(flow) | self.current.secrets
+        return known
 
 
 addons = suite_of(RedactSecrets)

@@ -1,4 +1,4 @@
-"""`scripts/bench`: the cost of wiremend as ratios to a mitmdump that mends nothing."""
+"""`scripts/bench`: the cost of wiremend as ratios to a mitmdump without it."""
 
 import json
 import sys
@@ -25,12 +25,12 @@ DELTAS = 6000
 WRITE_BYTES = 48 * 1024
 SMALL_CALLS = 20
 SLOW = 1.5
-"""A ratio above this is marked in the table."""
+"""Higher ratios are marked in the table."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Something that is done through both proxies."""
+    """Calls that are made through both proxies."""
 
     name: str
     reply: Reply
@@ -40,7 +40,7 @@ class Case:
 
 
 def long_stream() -> list[bytes]:
-    """An Anthropic stream of some thousand deltas."""
+    """Return the events of an Anthropic stream with `DELTAS` deltas."""
     stream = good.text_stream(good.ANTHROPIC)
     middle = stream.places["mid_content"]
     return [
@@ -51,19 +51,19 @@ def long_stream() -> list[bytes]:
 
 
 def chunk_per_event(events: list[bytes]) -> Reply:
-    """A chunked body, an HTTP chunk for each event, in large writes as a busy network gives."""
+    """Return a chunked body with an HTTP chunk for each event, sent in large writes."""
     coded = b"".join(b"%x\r\n%s\r\n" % (len(event), event) for event in events) + b"0\r\n\r\n"
     writes = [coded[start : start + WRITE_BYTES] for start in range(0, len(coded), WRITE_BYTES)]
     return Reply("chunks", (faults.head(), *(faults.raw(write) for write in writes)))
 
 
 def small_writes(events: list[bytes]) -> Reply:
-    """The same body, each event on its own way."""
+    """Return a chunked body with a write for each event."""
     return faults.streamed(events)
 
 
 def request(size: int, tools: int, schema: Callable[[int], dict[str, Any]]) -> bytes:
-    """An Anthropic request of about `size` bytes with so many tools."""
+    """Return an Anthropic request of about `size` bytes with `tools` tools."""
     definitions = [
         {
             "name": f"tool_{number}",
@@ -79,33 +79,33 @@ def request(size: int, tools: int, schema: Callable[[int], dict[str, Any]]) -> b
 
 
 def valid_schema(number: int) -> dict[str, Any]:
-    """A schema that every provider accepts."""
+    """Return a schema that every provider accepts."""
     path = {"type": "string", "description": "The file's path, from the project's root."}
     return {"type": "object", "properties": {"path": path}, "required": ["path"]}
 
 
 def broken_schema(number: int) -> dict[str, Any]:
-    """A schema without its type, whose array says nothing of its items."""
+    """Return a schema without a type, with an array without items."""
     return {"properties": {"paths": {"type": "array"}}, "required": ["paths", "mode"]}
 
 
 def cases() -> list[Case]:
-    """What is measured."""
+    """Return the cases to measure."""
     small = json.dumps(good.request_body(good.ANTHROPIC, True)).encode()
     text = faults.none(good.ANTHROPIC)
     events = long_stream()
     return [
-        Case(f"{len(events)} events, a chunk each, many in a read", chunk_per_event(events), small),
-        Case("300 events, each on its own", small_writes(events[-300:]), small),
+        Case(f"{len(events)} events, many per read", chunk_per_event(events), small),
+        Case("300 events, one per read", small_writes(events[-300:]), small),
         Case(f"{SMALL_CALLS} small streaming calls", text, small, calls=SMALL_CALLS),
         Case("request of 85 KB, 9 tools", text, request(85_000, 9, valid_schema), calls=5),
         Case("request of 1 MB, 100 tools", text, request(1_000_000, 100, valid_schema), calls=5),
-        Case("the same, all 100 tools mended", text, request(1_000_000, 100, broken_schema)),
+        Case("the same, all 100 tools repaired", text, request(1_000_000, 100, broken_schema)),
     ]
 
 
 def seconds(proxy: Proxy, provider: ScriptedProvider, case: Case) -> float:
-    """How long the case takes through this proxy."""
+    """Return the seconds that the case takes through this proxy."""
     provider.clear()
     provider.script([case.reply])
     started = time.perf_counter()
@@ -118,7 +118,7 @@ def seconds(proxy: Proxy, provider: ScriptedProvider, case: Case) -> float:
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure all cases and print a table."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory(prefix="wiremend-bench-") as name:
         directory = Path(name)
@@ -128,23 +128,24 @@ def main() -> None:
         with ScriptedProvider(leaf, directory) as provider:
             hosts = dict.fromkeys(good.HOSTS.values(), provider.port)
             plain = Proxy(directory / "plain", authority, hosts, scripts=(STREAM_RESPONSES,))
-            mending = Proxy(directory / "wiremend", authority, hosts, scripts=(SUITE,))
-            with plain, mending:
-                _measure(plain, mending, provider, rounds)
+            repairing = Proxy(directory / "wiremend", authority, hosts, scripts=(SUITE,))
+            with plain, repairing:
+                _measure(plain, repairing, provider, rounds)
 
 
-def _measure(plain: Proxy, mending: Proxy, provider: ScriptedProvider, rounds: int) -> None:
+def _measure(plain: Proxy, repairing: Proxy, provider: ScriptedProvider, rounds: int) -> None:
     print(f"{'best of ' + str(rounds):<52}{'mitmdump':>10}{'wiremend':>10}{'ratio':>8}")
     for case in cases():
-        times: dict[Proxy, list[float]] = {plain: [], mending: []}
+        times: dict[Proxy, list[float]] = {plain: [], repairing: []}
         for _ in range(rounds):
             for proxy, measured in times.items():
                 measured.append(seconds(proxy, provider, case))
-        without, with_it = min(times[plain]), min(times[mending])
-        ratio = with_it / without
+        without, with_wiremend = min(times[plain]), min(times[repairing])
+        ratio = with_wiremend / without
         mark = "  slow" if ratio > SLOW else ""
         print(
-            f"{case.name:<52}{without * 1000:>7.0f} ms{with_it * 1000:>7.0f} ms{ratio:>8.2f}{mark}",
+            f"{case.name:<52}{without * 1000:>7.0f} ms{with_wiremend * 1000:>7.0f} ms"
+            f"{ratio:>8.2f}{mark}",
             flush=True,
         )
 

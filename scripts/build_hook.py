@@ -1,6 +1,6 @@
-"""Puts the shells into the wheel, as `wiremend/_addons/`; hatchling runs it.
+"""A build hook of hatchling that adds the shells to the wheel, as `wiremend/_addons/`.
 
-An editable install gets no copy of them: there they are used from the checkout, as the library is.
+An editable install contains no copy of them. It uses those of the checkout, like the library.
 """
 
 from pathlib import Path
@@ -10,10 +10,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ShellsInWheel(BuildHookInterface[Any]):
-    """Adds every `addons/*.py`, so that no list has to be kept."""
+    """Adds every `addons/*.py`, so that no list of them is needed."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add them to the files of a wheel; `version` is `editable` for an editable install."""
+        """Add the shells to a wheel. `version` is `editable` for an editable install."""
         if version == "editable":
             return
         for shell in Path(self.root, "addons").glob("*.py"):

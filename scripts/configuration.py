@@ -1,4 +1,4 @@
-"""`scripts/configuration`: writes addons/CONFIGURATION.md from the configuration's docstrings."""
+"""`scripts/configuration`: write addons/CONFIGURATION.md from the configuration's docstrings."""
 
 import ast
 import sys

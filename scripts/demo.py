@@ -1,8 +1,8 @@
 """`scripts/run --demo`: official SDKs and an unreliable provider, without and with wiremend.
 
-Everything happens on loopback: a scripted provider that really resets connections and sends
-broken streams, the anthropic and openai SDKs with their retries off, and `mitmdump -s addons/`.
-No network, no key.
+Everything runs on loopback: a scripted provider that resets connections and sends broken streams,
+the anthropic and openai SDKs without retries, and `mitmdump -s addons/`. It needs no network and no
+key.
 """
 
 import json
@@ -36,13 +36,13 @@ _TOOL = {"name": "list_files", "description": "Lists files.", "input_schema": {}
 
 @dataclass(frozen=True)
 class Scenario:
-    """One thing that a provider does, and what the client should be told in the end."""
+    """One fault of a provider, and what the client must receive with wiremend."""
 
     title: str
     protocol: WireProtocol
     replies: tuple[Script, ...]
     promise: str
-    """`answer`, or how the SDK's own error begins."""
+    """`answer`, or the beginning of the SDK's error."""
     tools: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -91,7 +91,7 @@ SCENARIOS = (
         (_TOOL,),
     ),
     Scenario(
-        "ends its stream in mid-answer",
+        "ends its stream inside the answer",
         good.CHAT,
         (faults.cut_without_terminal_event(good.CHAT),),
         "APIError: ",
@@ -108,7 +108,7 @@ SDK = {good.ANTHROPIC: "anthropic", good.CHAT: "openai", good.RESPONSES: "openai
 
 
 class Client:
-    """A child process that makes calls with one SDK, in an environment of its own."""
+    """A child process that makes calls with one SDK, with its own environment variables."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         inherited = {
@@ -125,11 +125,11 @@ class Client:
         )
 
     def call(self, scenario: Scenario) -> clients.Outcome:
-        """Make one call. Raises RuntimeError when the child ended instead."""
+        """Make one call. Raises RuntimeError if the child ended instead."""
         assert self._process.stdin
         assert self._process.stdout
-        asked = {"protocol": scenario.protocol, "tools": [dict(tool) for tool in scenario.tools]}
-        self._process.stdin.write(json.dumps(asked) + "\n")
+        request = {"protocol": scenario.protocol, "tools": [dict(tool) for tool in scenario.tools]}
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
@@ -146,16 +146,16 @@ class Client:
 
 
 def serve_calls() -> None:
-    """The child's work: a call per line of standard input, its outcome per line of output."""
+    """In the child: make a call for each line of standard input, and print its outcome."""
     for line in sys.stdin:
-        asked = json.loads(line)
-        outcome = clients.complete(WireProtocol(asked["protocol"]), True, tools=asked["tools"])
+        request = json.loads(line)
+        outcome = clients.complete(WireProtocol(request["protocol"]), True, tools=request["tools"])
         print(json.dumps(asdict(outcome)), flush=True)
 
 
 @contextmanager
 def _clients(environment: Mapping[str, str]) -> Iterator[Callable[[Scenario], clients.Outcome]]:
-    """One child per SDK in this environment, started together."""
+    """Start one child per SDK with these environment variables."""
     children = {sdk: Client(environment) for sdk in sorted(set(SDK.values()))}
     try:
         yield lambda scenario: children[SDK[scenario.protocol]].call(scenario)
@@ -165,7 +165,10 @@ def _clients(environment: Mapping[str, str]) -> Iterator[Callable[[Scenario], cl
 
 
 def run(directory: Path) -> list[tuple[Scenario, clients.Outcome, clients.Outcome, int]]:
-    """Play every scenario twice: (scenario, without, with, upstream requests with)."""
+    """Run every scenario without and with wiremend.
+
+    Return tuples: scenario, outcome without, outcome with, number of upstream requests with.
+    """
     authority = Authority(directory / "authority")
     leaf = authority.leaf("localhost", *dict.fromkeys(good.HOSTS.values()))
     results = []
@@ -180,32 +183,32 @@ def run(directory: Path) -> list[tuple[Scenario, clients.Outcome, clients.Outcom
             "ANTHROPIC_BASE_URL": address,
             "OPENAI_BASE_URL": f"{address}/v1",
         }
-        _say("starting mitmdump -s addons/ and a provider that is not to be relied on ...")
-        with proxy, _clients(directly) as without, _clients(clients.behind(proxy)) as with_it:
+        _log("starting mitmdump -s addons/ and an unreliable provider ...")
+        with proxy, _clients(directly) as without, _clients(clients.behind(proxy)) as behind:
             for scenario in SCENARIOS:
-                _say(f"a provider that {scenario.title} ...")
+                _log(f"a provider that {scenario.title} ...")
                 provider.clear()
                 provider.script(scenario.replies)
                 before = without(scenario)
                 provider.clear()
                 provider.script(scenario.replies)
-                after = with_it(scenario)
+                after = behind(scenario)
                 results.append((scenario, before, after, len(provider.received)))
     return results
 
 
 def is_as_promised(scenario: Scenario, outcome: clients.Outcome) -> bool:
-    """Whether the client got the whole answer, or its SDK's own API error."""
+    """Return whether the client received what the scenario promises."""
     if scenario.promise == "answer":
         return outcome.succeeded and outcome.text == good.TEXT
     return describe(outcome).startswith(scenario.promise)
 
 
 def describe(outcome: clients.Outcome) -> str:
-    """An outcome on one line."""
+    """Return an outcome on one line."""
     if not outcome.error_class:
         whole = outcome.finished and outcome.text == good.TEXT
-        return f'"{outcome.text}"' + ("" if whole else " (half, and no error)")
+        return f'"{outcome.text}"' + ("" if whole else " (incomplete, without an error)")
     status = f" {outcome.status}" if outcome.status else ""
     return f"{outcome.error_class}{status}: " + " ".join(outcome.message.split())
 
@@ -215,7 +218,7 @@ def _fitted(text: str) -> str:
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
-    """Rows of cells in aligned columns; the first row is the head."""
+    """Return rows as text in aligned columns. The first row is the head."""
     cells = [[_fitted(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     cells.insert(1, ["-" * width for width in widths])
@@ -224,30 +227,29 @@ def table(rows: list[tuple[str, ...]]) -> str:
 
 
 def main() -> int:
-    """Play the scenarios and print the table; 0 when wiremend kept every promise."""
+    """Run the scenarios and print the table; return 0 if all promises were kept, else 1."""
     try:
         with tempfile.TemporaryDirectory(prefix="wiremend-demo-") as directory:
             results = run(Path(directory))
     except (ProxyFailed, RuntimeError) as problem:
-        _say(f"the demo could not run: {problem}")
+        _log(f"the demo could not run: {problem}")
         return 1
     rows: list[tuple[str, ...]] = [
-        ("the provider", "client", "without wiremend", "with wiremend", "asked")
+        ("the provider", "client", "without wiremend", "with wiremend", "requests")
     ]
     for scenario, before, after, requests in results:
         sdk = SDK[scenario.protocol]
-        times = f"{requests} x"
-        rows.append((scenario.title, sdk, describe(before), describe(after), times))
+        rows.append((scenario.title, sdk, describe(before), describe(after), str(requests)))
     print(table(rows))
     broken = [
         scenario.title for scenario, _, after, _ in results if not is_as_promised(scenario, after)
     ]
     for title in broken:
-        _say(f"not as promised: a provider that {title}")
+        _log(f"not as promised: a provider that {title}")
     return 1 if broken else 0
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Runs the targets of tests/fuzzing under atheris, one process each; see scripts/fuzz."""
+"""`scripts/fuzz`: run the targets of tests/fuzzing under atheris, one process each."""
 
 import argparse
 import contextlib
@@ -28,7 +28,7 @@ COVERAGE = re.compile(r" cov: (\d+) ")
 
 
 def mutate(data: bytes, limit: int, seed: int, pool: list[bytes]) -> bytes:
-    """Half of the time other bytes; else other events, or another value in one event's JSON."""
+    """Return mutated data: in half of the cases bytes, otherwise events or a JSON value in one."""
     chance = Random(seed)
     if chance.random() < 0.5:
         mutated: bytes = atheris.Mutate(data, limit)
@@ -50,7 +50,7 @@ def mutate(data: bytes, limit: int, seed: int, pool: list[bytes]) -> bytes:
 
 
 def with_another_value(event: bytes, chance: Random) -> bytes:
-    """The event with one value of its JSON removed or replaced; as it was without JSON."""
+    """Return the event with one value of its JSON removed or replaced; unchanged without JSON."""
     start = min((at for at in (event.find(b"{"), event.find(b"[")) if at >= 0), default=0)
     try:
         value, length = json.JSONDecoder().raw_decode(event[start:].decode())
@@ -61,7 +61,7 @@ def with_another_value(event: bytes, chance: Random) -> bytes:
     holders = [value]
     for holder in holders:
         inner = holder.values() if isinstance(holder, dict) else holder
-        holders += [one for one in inner if isinstance(one, dict | list) and one]
+        holders += [item for item in inner if isinstance(item, dict | list) and item]
     holder = chance.choice(holders)
     key = chance.choice([*holder] if isinstance(holder, dict) else range(len(holder)))
     if chance.random() < 0.3:
@@ -70,14 +70,14 @@ def with_another_value(event: bytes, chance: Random) -> bytes:
         holder[key] = chance.choice([*ODD, *holders])
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except ValueError:  # it holds itself
+    except ValueError:  # a circular reference
         return event
     rest = event[start:].decode()[length:]
     return event[:start] + (text + rest).encode("utf-8", "surrogatepass")
 
 
 def fuzz_one(target: str, seconds: int) -> None:
-    """Fuzz until the time is over or something is found; never returns."""
+    """Fuzz for `seconds` or until an input fails. Does not return."""
     folder = FOLDER / target
     reached = folder / "reached"
     reached.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def fuzz_one(target: str, seconds: int) -> None:
 
 
 def target(text: str) -> str:
-    """The name of a target. Raises ArgumentTypeError, which argparse reports."""
+    """Return the full name of a target. Raises ArgumentTypeError for argparse."""
     try:
         return target_named(text)
     except ValueError as problem:
@@ -109,7 +109,7 @@ def target(text: str) -> str:
 
 
 def main() -> int:
-    """Fuzz the targets one after the other; 1 if anything was found."""
+    """Fuzz the targets one after the other; return 1 if an input failed, else 0."""
     parser = argparse.ArgumentParser(prog="scripts/fuzz")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
@@ -117,7 +117,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.alone:
         fuzz_one(arguments.targets[0], arguments.seconds)
-    found = 0
+    failed = 0
     for name in arguments.targets or TARGETS:
         command = [sys.executable, __file__, "--alone", "--seconds", str(arguments.seconds), name]
         done = subprocess.run(
@@ -126,14 +126,14 @@ def main() -> int:
         (FOLDER / name / "log").write_text(done.stdout)
         runs, memory = DONE.findall(done.stdout), MEMORY.findall(done.stdout)
         lines = COVERAGE.findall(done.stdout)
-        verdict = "nothing found" if done.returncode == 0 else f"FOUND: see .fuzz/{name}/log"
+        verdict = "passed" if done.returncode == 0 else f"FAILED: see .fuzz/{name}/log"
         print(
             f"{name:26} {int((runs or [0])[-1]):>9,} runs, coverage {(lines or ['?'])[-1]:>5}, "
             f"{(memory or ['?'])[-1]:>4} MiB: {verdict}",
             flush=True,
         )
-        found += done.returncode != 0
-    return 1 if found else 0
+        failed += done.returncode != 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

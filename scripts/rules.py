@@ -1,92 +1,89 @@
-"""`scripts/rules`: writes addons/RULES.md, the page of all rules, from the rules and the corpus."""
+"""`scripts/rules`: writes the page of all rules, adds a rule, accepts results of the corpus."""
 
-import difflib
+import argparse
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "addons"))
+sys.path[:0] = [str(ROOT / folder) for folder in ("addons", "tests", "scripts")]
 
-from wiremend.catalogue import catalogue, render_page  # noqa: E402 - found by the line above
-from wiremend.rules.rule import Rule  # noqa: E402
-
-PAGE = ROOT / "addons" / "RULES.md"
-CORPUS = ROOT / "tests" / "corpus"
-EVENT_CHARACTERS = 260
-"""Longer events are cut in an example."""
+from accept_results import accept  # noqa: E402 - found by the line above
+from new_rule import NewRule, Refused, add_rule  # noqa: E402
+from rules_page import PAGE, page  # noqa: E402
+from wiremend.catalogue import catalogue  # noqa: E402
+from wiremend.protocols.base.names import valid_names  # noqa: E402
 
 
-def main() -> None:
-    """Write the page."""
+def main() -> int:
+    """Run the command of the command line; return the exit status."""
+    arguments = _parser().parse_args()
+    if arguments.command == "new":
+        return _new(arguments)
+    if arguments.command == "accept":
+        return accept(arguments.paths)
+    return _check_page() if arguments.check else _write_page()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/rules")
+    parser.add_argument("--check", action="store_true", help="exit 1 if the page is not current")
+    commands = parser.add_subparsers(dest="command", metavar="new | accept")
+    new = commands.add_parser(
+        "new",
+        help="add the constant and the corpus stub of a new rule",
+        description="Adds a rule: its constant, in code order at the top of the module that will "
+        "implement it, and an empty stream in the corpus if the rule is about streams. Prints what "
+        "remains to be done.",
+    )
+    new.add_argument("code", metavar="CODE", help="a letter for the family and three digits: S126")
+    new.add_argument("protocol", metavar="PROTOCOL", help=f"{valid_names()}, or all")
+    new.add_argument("name", metavar="NAME", help="in kebab case: stop-reason-missing")
+    new.add_argument(
+        "--module",
+        metavar="MODULE",
+        help="the module that will implement it: a path in addons/wiremend, or a name in the "
+        "folder of the default module, which follows from the code",
+    )
+    accept = commands.add_parser(
+        "accept",
+        help="write the results of broken corpus streams",
+        description="Runs streams of tests/corpus/*/broken and writes NAME.mended.sse and "
+        "NAME.findings where they are missing or differ, for review as a diff. A result that the "
+        "grammar rejects, that changes when it is repaired again, or that depends on how the bytes "
+        "are chunked, is refused.",
+    )
+    accept.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="*",
+        type=Path,
+        help="streams or folders; without any, all broken streams",
+    )
+    return parser
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    try:
+        rule = NewRule.parse(arguments.code, arguments.protocol, arguments.name, arguments.module)
+        print(add_rule(rule))
+    except Refused as refused:
+        print(f"scripts/rules new: {refused}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _write_page() -> int:
     PAGE.write_text(page())
     print(f"addons/RULES.md: {len(catalogue())} rules")
+    return 0
 
 
-def page() -> str:
-    """The page: rules without an example of their own show what a stream of the corpus became."""
-    examples = dict(corpus_examples())
-    return render_page([_with_example(rule, examples) for rule in catalogue()])
-
-
-def _with_example(rule: Rule, examples: Mapping[str, tuple[str, str]]) -> Rule:
-    if rule.before or rule.code not in examples:
-        return rule
-    before, after = examples[rule.code]
-    return replace(rule, before=before, after=after)
-
-
-def corpus_examples() -> Iterator[tuple[str, tuple[str, str]]]:
-    """For each code the events that differ in the plainest broken stream that shows it."""
-    streams: list[tuple[int, int, int, str, list[str]]] = []
-    for findings in CORPUS.glob("*/broken/*.findings"):
-        stream = findings.with_suffix(".sse")
-        if stream.exists():
-            codes = findings.read_text().split()
-            size = stream.stat().st_size
-            streams.append((len(set(codes)), len(codes), size, findings.as_posix(), codes))
-    for rule in catalogue():
-        showing = [one for one in sorted(streams) if rule.code in one[-1]]
-        if showing:
-            named = [one for one in showing if _is_named_for(rule, Path(one[3]).stem)]
-            yield rule.code, _difference(Path((named or showing)[0][3]))
-
-
-def _is_named_for(rule: Rule, stem: str) -> bool:
-    """Whether a stream is there for this rule, and not for another that also applies."""
-    return bool({word for word in rule.name.split("-") if len(word) > 3} & set(stem.split("-")))
-
-
-def _difference(findings: Path) -> tuple[str, str]:
-    broken = _events(findings.with_suffix(".sse"))
-    mended = _events(findings.with_suffix(".mended.sse"))
-    before: list[str] = []
-    after: list[str] = []
-    matcher = difflib.SequenceMatcher(None, broken, mended, autojunk=False)
-    for tag, start, end, mended_start, mended_end in matcher.get_opcodes():
-        if tag == "equal":
-            continue
-        # What is only added, or only dropped, is seen beside an event that stays.
-        alone = tag != "replace" and not before
-        first, next = int(alone and start > 0), int(alone and start == 0)
-        before += broken[start - first : end + next]
-        after += mended[mended_start - first : mended_end + next]
-    return _text(before), _text(after)
-
-
-def _events(path: Path) -> list[str]:
-    text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    return [event for event in text.split("\n\n") if event.strip()]
-
-
-def _text(events: list[str]) -> str:
-    return "\n\n".join(map(_shortened, events))
-
-
-def _shortened(event: str) -> str:
-    return event if len(event) <= EVENT_CHARACTERS else f"{event[:EVENT_CHARACTERS]} …"
+def _check_page() -> int:
+    if PAGE.exists() and PAGE.read_bytes() == page().encode():
+        return 0
+    print("addons/RULES.md is not current: run scripts/rules", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

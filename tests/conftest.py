@@ -1,4 +1,4 @@
-"""How property tests run: no clock judges them; `scripts/test --deep` runs them for long."""
+"""Hypothesis profiles without deadlines; `scripts/test --deep` selects `deep`."""
 
 from collections import Counter
 
@@ -18,14 +18,14 @@ _MUTATED_EVENTS = pytest.StashKey[Counter[str]]()
 
 @pytest.fixture(scope="session")
 def mutated_events(pytestconfig: pytest.Config) -> Counter[str]:
-    """How many broken events the laws were tried on, by the kind of stream."""
+    """The number of broken events that the laws were tested with, by kind of stream."""
     return pytestconfig.stash.setdefault(_MUTATED_EVENTS, Counter())
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say how deep the laws were tried."""
-    if counted := config.stash.get(_MUTATED_EVENTS, None):
-        each = ", ".join(f"{name} {count:,}" for name, count in sorted(counted.items()))
-        terminalreporter.write_line(f"mutated events: {counted.total():,} ({each})")
+    """Print how many broken events the laws were tested with."""
+    if counts := config.stash.get(_MUTATED_EVENTS, None):
+        details = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+        terminalreporter.write_line(f"mutated events: {counts.total():,} ({details})")

@@ -1,4 +1,4 @@
-"""The kinds of event streams: who mends each, and who judges what came out."""
+"""The kinds of event streams: the protocol of each, its grammar, and its clients."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,39 +28,39 @@ class Framing:
     protocol: Protocol
     grammar: Callable[[], Any]
     clients: tuple[str, ...]
-    """The client families for which rules differ; empty stands for all others."""
+    """The client families with different rules; an empty string for all others."""
     array: bool = False
 
     def context(self, **fields: Any) -> StreamContext:
-        """What the repairer knows of a call with such a stream; `client` is the client's family."""
+        """Create the context of a call with such a stream; `client` is a family of clients."""
         family = fields.pop("client", "")
-        known = {"model": "m", "array": self.array, "client": traits_of_client(family)}
-        return StreamContext(**{**known, **fields})
+        defaults = {"model": "m", "array": self.array, "client": traits_of_client(family)}
+        return StreamContext(**{**defaults, **fields})
 
     def decoder(self) -> Decoder:
-        """A fresh decoder for such a stream."""
+        """Create a decoder for such a stream."""
         return ArrayDecoder() if self.array else sse.Decoder()
 
     def repair(self, context: StreamContext) -> StreamRepair:
-        """A fresh repair for such a stream."""
+        """Create a repair for such a stream."""
         return stream_repair(self.protocol, context)
 
     def repaired(self, chunks: list[bytes], context: StreamContext) -> list[Repaired]:
-        """What a client would be shown, once upstream closed."""
+        """Repair a whole stream."""
         repair = self.repair(context)
-        repaired = [one for chunk in chunks for one in repair.feed(chunk)]
+        repaired = [item for chunk in chunks for item in repair.feed(chunk)]
         repaired += repair.end()
-        assert not repair.gave_up, [str(f) for one in repaired for f in one.findings]
+        assert not repair.gave_up, [str(finding) for item in repaired for finding in item.findings]
         assert repaired[-1].kind in (EventKind.TERMINAL, EventKind.ERROR)
-        assert all((one.kind is EventKind.ERROR) == (one.error is not None) for one in repaired)
+        assert all((item.kind is EventKind.ERROR) == (item.error is not None) for item in repaired)
         return repaired
 
     def violations(self, stream: bytes) -> list[str]:
-        """What is illegal in the stream, by the protocol's grammar."""
+        """Return the violations of the protocol's grammar in the stream."""
         grammar, decoder = self.grammar(), self.decoder()
         events = [*decoder.feed(stream), *decoder.end()]
-        found = (problem for event in events for problem in grammar.feed(event))
-        return [*found, *grammar.end()]
+        problems = (problem for event in events for problem in grammar.feed(event))
+        return [*problems, *grammar.end()]
 
 
 FRAMINGS = {
@@ -85,10 +85,25 @@ FRAMINGS = {
 
 
 def bytes_of(repaired: list[Repaired]) -> bytes:
-    """What the client is shown."""
-    return b"".join(one.data for one in repaired)
+    """Return the bytes that the client is sent."""
+    return b"".join(item.data for item in repaired)
 
 
 def codes_of(repaired: list[Repaired]) -> list[str]:
-    """The rules that found something, in order."""
-    return [finding.code for one in repaired for finding in one.findings]
+    """Return the codes of the findings, in order."""
+    return [finding.code for item in repaired for finding in item.findings]
+
+
+def assert_unchanged_without(
+    codes: frozenset[str], stream: bytes, repaired: list[Repaired]
+) -> None:
+    """Assert that these rules, which were disabled, found nothing in the stream.
+
+    What the stream became must be its own bytes up to its error, unless other rules have findings.
+    """
+    assert codes.isdisjoint(codes_of(repaired))
+    errors = [number for number, item in enumerate(repaired) if item.kind is EventKind.ERROR]
+    sent = bytes_of(repaired[: errors[0]] if errors else repaired)
+    if not codes_of(repaired):
+        assert stream.startswith(sent)
+        assert sent == stream or errors

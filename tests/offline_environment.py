@@ -1,4 +1,4 @@
-"""Makes an environment that needs no downloads: `python tests/offline_environment.py DIRECTORY`."""
+"""Create an environment without downloads: `python tests/offline_environment.py DIRECTORY`."""
 
 import subprocess
 import sys
@@ -13,14 +13,15 @@ sys.exit(mitmdump())
 
 
 def make(directory: Path) -> None:
-    """Make one with pip, mitmproxy and all else of this environment, except wiremend.
+    """Create an environment with all packages of the running one, except wiremend.
 
-    Its `.pth` file names the packages of this environment. Python does not read `.pth` files there,
-    and so neither finds an editable install nor runs the start-up hook.
+    A `.pth` file adds the site-packages of the running environment to `sys.path`. Python does not
+    process `.pth` files in directories added that way, so the new environment has neither the
+    editable install nor the start-up hook.
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
     packages = next(directory.glob("lib/python3*/site-packages"))
-    (packages / "of_the_tests.pth").write_text(sysconfig.get_path("purelib"))
+    (packages / "test_packages.pth").write_text(sysconfig.get_path("purelib"))
     program = directory / "bin" / "mitmdump"
     program.write_text(MITMDUMP.format(python=directory / "bin" / "python"))
     program.chmod(0o755)

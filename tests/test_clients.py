@@ -1,4 +1,4 @@
-"""How clients are recognised, and that their traits are asked for instead of their names."""
+"""How clients are recognised, and that other code uses their traits and not their names."""
 
 import ast
 from pathlib import Path
@@ -46,29 +46,29 @@ HEADERS = {
 
 
 @pytest.mark.parametrize(("headers", "family"), HEADERS.values(), ids=HEADERS.keys())
-def test_a_client_is_known_by_its_headers(headers: dict[str, str], family: str) -> None:
+def test_a_client_is_recognised_by_its_headers(headers: dict[str, str], family: str) -> None:
     assert client_of(headers) == traits_of_client(family)
 
 
-def test_an_unknown_client_has_no_trait() -> None:
+def test_an_unknown_client_has_no_traits() -> None:
     assert client_of({"user-agent": "curl/8"}) is UNKNOWN_CLIENT
     assert traits_of_client("") is UNKNOWN_CLIENT
 
 
 def test_a_family_that_is_not_in_the_table_is_refused() -> None:
     with pytest.raises(KeyError):
-        traits_of_client("nobody")
+        traits_of_client("unknown")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_named_once_and_is_recognised(family: str) -> None:
+def test_every_family_is_unique_and_is_recognised(family: str) -> None:
     assert family
     assert FAMILIES.count(family) == 1
-    assert family in {known for _, known in HEADERS.values()}
+    assert family in {expected for _, expected in HEADERS.values()}
 
 
 @pytest.mark.parametrize("part", ["protocols", "repair", "adapt", "engine"])
-def test_a_call_is_handled_by_the_clients_traits_and_not_by_its_name(part: str) -> None:
+def test_code_uses_traits_and_not_the_names_of_clients(part: str) -> None:
     for path in (LIBRARY / part).rglob("*.py"):
         nodes = ast.walk(ast.parse(path.read_text()))
         read = [ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)]

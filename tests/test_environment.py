@@ -1,4 +1,4 @@
-"""scripts/environment, with a Python that only pretends to install."""
+"""Tests of scripts/environment with a fake Python that installs nothing."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from wiremend.seam.installation import TESTED_VERSIONS
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("constraints-12.2.txt", "constraints.txt")
 TOOLS = re.findall(r"\S+", "bash cat chmod cksum cp dirname grep ls mkdir rm sed sort")
-"""All that it may need of a system, besides a Python: what macOS has too, so no flock."""
+"""The tools that the script may use besides Python; macOS has no flock."""
 PYTHON = f"""#!/bin/bash
 case "$*" in
 *fcntl*) exec {sys.executable} "$@" ;;
@@ -19,12 +19,12 @@ case "$*" in
 "-m venv "*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; cp "$0" "$3/bin/mitmdump"; echo "$0" ;;
 esac
 """
-"""It prints its own path for each .venv that it makes."""
+"""The fake prints its own path for each .venv that it creates."""
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout, and all that is on PATH, in folders of their own."""
+    """A copy of the checkout, and beside it the only directory on PATH."""
     root = tmp_path / "checkout"
     for name in (
         "pyproject.toml",
@@ -38,10 +38,10 @@ def checkout(tmp_path: Path) -> Path:
     (root / "scripts" / "startup" / "mitmdump_hook.py").touch()
     (tmp_path / "bin").mkdir()
     for tool in TOOLS:
-        found = next(
+        program = next(
             Path(folder, tool) for folder in ("/bin", "/usr/bin") if Path(folder, tool).exists()
         )
-        (tmp_path / "bin" / tool).symlink_to(found)
+        (tmp_path / "bin" / tool).symlink_to(program)
     return root
 
 
@@ -63,31 +63,31 @@ def start(checkout: Path, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[str, str]:
-    """What it printed, and what it said."""
+    """Return stdout and stderr of the ended process."""
     try:
         return process.communicate(timeout=30)
     finally:
         process.kill()
 
 
-def made(process: "subprocess.Popen[str]") -> list[str]:
-    """The Pythons that made a .venv."""
-    printed, said = finish(process)
-    assert process.returncode == 0, said
+def creators(process: "subprocess.Popen[str]") -> list[str]:
+    """Return the paths of the Pythons that created a .venv."""
+    printed, errors = finish(process)
+    assert process.returncode == 0, errors
     return printed.split()
 
 
-def test_a_lock_that_a_dead_process_left_holds_nobody_up(checkout: Path) -> None:
+def test_a_stale_lock_file_blocks_no_process(checkout: Path) -> None:
     add_python(checkout.parent / "bin" / "python3")
     (checkout / ".venv.lock").touch()
-    assert len(made(start(checkout))) == 1
-    assert made(start(checkout)) == []
+    assert len(creators(start(checkout))) == 1
+    assert creators(start(checkout)) == []
 
 
-def test_of_two_at_once_one_makes_it_and_the_other_finds_it_done(checkout: Path) -> None:
+def test_of_two_concurrent_runs_only_one_creates_the_environment(checkout: Path) -> None:
     add_python(checkout.parent / "bin" / "python3")
     both = [start(checkout) for _ in range(2)]
-    assert sorted(len(made(process)) for process in both) == [0, 1]
+    assert sorted(len(creators(process)) for process in both) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -100,43 +100,43 @@ def test_of_two_at_once_one_makes_it_and_the_other_finds_it_done(checkout: Path)
         (("3.13.5t", "3.13-dev", "3.12.1"), "3.12.1"),
     ],
 )
-def test_of_pyenvs_versions_the_best_is_taken(
+def test_the_preferred_pyenv_version_is_used(
     installed: tuple[str, ...], chosen: str, checkout: Path
 ) -> None:
     versions = checkout.parent / ".pyenv" / "versions"
     for version in installed:
         add_python(versions / version / "bin" / "python3")
-    assert made(start(checkout)) == [str(versions / chosen / "bin" / "python3")]
+    assert creators(start(checkout)) == [str(versions / chosen / "bin" / "python3")]
 
 
-def test_the_older_mitmproxy_has_an_environment_and_a_lock_of_its_own(checkout: Path) -> None:
+def test_the_older_mitmproxy_has_its_own_environment_and_lock(checkout: Path) -> None:
     python = checkout.parent / "bin" / "python3"
     add_python(python)
     older = ("--mitmproxy", "12.2")
-    assert made(start(checkout, *older)) == [str(python)]
-    assert made(start(checkout)) == [str(python)]
-    assert made(start(checkout)) == made(start(checkout, *older)) == []
+    assert creators(start(checkout, *older)) == [str(python)]
+    assert creators(start(checkout)) == [str(python)]
+    assert creators(start(checkout)) == creators(start(checkout, *older)) == []
     (checkout / "scripts" / "constraints-12.2.txt").write_text("changed\n")
-    assert made(start(checkout)) == []
-    assert made(start(checkout, *older)) == [str(python)]
+    assert creators(start(checkout)) == []
+    assert creators(start(checkout, *older)) == [str(python)]
 
 
 @pytest.mark.parametrize(("lock", "version"), zip(LOCKS, TESTED_VERSIONS, strict=True))
-def test_each_lock_holds_the_mitmproxy_that_it_is_for(lock: str, version: str) -> None:
+def test_each_constraints_file_pins_its_mitmproxy(lock: str, version: str) -> None:
     pins = re.findall(r"^mitmproxy==(\S+)(.*)$", (ROOT / "scripts" / lock).read_text(), re.M)
     assert [(re.match(r"\d+\.\d+", pin)[0], rest) for pin, rest in pins] == [(version, " \\")]
 
 
-def test_the_lock_is_complete() -> None:
-    """It is installed without a look at dependencies."""
+def test_the_constraints_are_complete() -> None:
+    """They are installed without resolving dependencies."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "check"], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout
 
 
-def test_without_a_python_it_says_what_to_install(checkout: Path) -> None:
+def test_without_a_python_the_error_names_what_to_install(checkout: Path) -> None:
     process = start(checkout)
-    _, said = finish(process)
+    _, errors = finish(process)
     assert process.returncode == 1
-    assert "install one, for example with 'pyenv install 3.13'" in said
+    assert "install one, for example with 'pyenv install 3.13'" in errors

@@ -1,4 +1,4 @@
-"""Which bytes of an event stay when its data changes: each case was once altered or destroyed."""
+"""The bytes of an event that must not change when its data does; regression tests."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ STOPPED = (
     b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 )
 CHUNK = b'{"id":"c","object":"chat.completion.chunk","created":1,"model":"v/m","choices":[%s]}'
-SAID = CHUNK % b'{"index":0,"delta":{"role":"assistant","content":"Hi"},"finish_reason":null}'
+CONTENT = CHUNK % b'{"index":0,"delta":{"role":"assistant","content":"Hi"},"finish_reason":null}'
 FINISHED = (
     b"data: " + CHUNK % b'{"index":0,"delta":{},"finish_reason":"stop"}' + b"\n\ndata: [DONE]\n\n"
 )
@@ -50,12 +50,12 @@ GEMINI = (
 
 
 def spread(event: bytes) -> bytes:
-    """The same event with its JSON on several lines, between fields of other names."""
+    """Return the event with its JSON on several lines, between other fields."""
     return event.replace(b",", b",\r\ndata: ", 2).replace(b"data: ", b": x\nid: 1\ndata:  ", 1)
 
 
 def tight(event: bytes) -> bytes:
-    """The same event without a space after its colons."""
+    """Return the event without a space after its colons."""
     return event.replace(b"event: ", b"event:").replace(b"data: ", b"data:")
 
 
@@ -76,7 +76,7 @@ UNCHANGED: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     ),
     "Chat, the model shown, with an escape": (
         "chat",
-        (b"data:" + SAID + b"\r\r" + FINISHED).replace(b"v/m", b"\\u0076/m"),
+        (b"data:" + CONTENT + b"\r\r" + FINISHED).replace(b"v/m", b"\\u0076/m"),
         {"shown_model": "v/m"},
     ),
     "Responses, the model shown, with an escape": (
@@ -90,14 +90,16 @@ UNCHANGED: dict[str, tuple[str, bytes, dict[str, Any]]] = {
         {"shown_model": "v/m"},
     ),
     "a byte order mark": ("anthropic", MARK + STARTED + BLOCK + STOPPED, {}),
-    "a byte order mark, a blank line": ("chat", MARK + b"\ndata: " + SAID + b"\n\n" + FINISHED, {}),
+    "a byte order mark, a blank line": (
+        "chat",
+        MARK + b"\ndata: " + CONTENT + b"\n\n" + FINISHED,
+        {},
+    ),
 }
 
 
 @pytest.mark.parametrize(("name", "stream", "fields"), UNCHANGED.values(), ids=UNCHANGED)
-def test_what_needs_no_change_keeps_its_bytes(
-    name: str, stream: bytes, fields: dict[str, Any]
-) -> None:
+def test_valid_streams_are_unchanged(name: str, stream: bytes, fields: dict[str, Any]) -> None:
     framing = FRAMINGS[name]
     assert framing.violations(stream) == []
     repaired = framing.repaired([stream], framing.context(**fields))
@@ -107,10 +109,10 @@ def test_what_needs_no_change_keeps_its_bytes(
 OTHER_NAMES: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     "Anthropic, several lines": ("anthropic", spread(STARTED) + BLOCK + STOPPED, SHOWN),
     "Anthropic, no space": ("anthropic", tight(STARTED) + BLOCK + STOPPED, SHOWN),
-    "Anthropic, behind a byte order mark": ("anthropic", MARK + STARTED + BLOCK + STOPPED, SHOWN),
+    "Anthropic, after a byte order mark": ("anthropic", MARK + STARTED + BLOCK + STOPPED, SHOWN),
     "Chat, several lines": (
         "chat",
-        spread(b"data: " + SAID + b"\n\n") + tight(FINISHED),
+        spread(b"data: " + CONTENT + b"\n\n") + tight(FINISHED),
         SHOWN,
     ),
     "Responses, numbers and white space": ("responses", CREATED + COMPLETED, SHOWN),
@@ -152,7 +154,7 @@ def test_only_the_name_changes(name: str, stream: bytes, fields: dict[str, Any])
     assert (bytes_of(repaired), codes_of(repaired)) == (expected, [])
 
 
-def test_a_comment_that_quotes_the_data_is_not_taken_for_it() -> None:
+def test_a_comment_with_the_same_text_as_the_data_is_unchanged() -> None:
     data = b'{"type":"content_block_start",' + TOOL + b"}"
     event = b": " + data + b"\n" + BLOCK
     framing = FRAMINGS["anthropic"]
@@ -163,9 +165,9 @@ def test_a_comment_that_quotes_the_data_is_not_taken_for_it() -> None:
     assert bytes_of(repaired) == STARTED + b": " + data + b"\n" + renamed + STOPPED
 
 
-def test_a_model_name_with_half_a_character_is_shown() -> None:
+def test_a_model_name_with_a_lone_surrogate_is_shown() -> None:
     framing = FRAMINGS["chat"]
-    stream = b"data: " + SAID + b"\n\n" + FINISHED
+    stream = b"data: " + CONTENT + b"\n\n" + FINISHED
     repaired = framing.repaired([stream], framing.context(shown_model="\ud83d"))
     assert bytes_of(repaired) == stream.replace(b'"v/m"', b'"\\ud83d"')
     assert codes_of(repaired) == []
@@ -185,7 +187,7 @@ def test_an_event_that_is_added_at_the_start_comes_after_the_byte_order_mark(
     assert [type for type, _ in events_of(out)][1:] == [type for type, _ in events_of(stream)]
 
 
-def test_an_event_line_is_written_beside_the_other_lines() -> None:
+def test_an_event_line_is_added_to_the_other_lines() -> None:
     framing = FRAMINGS["anthropic"]
     event = b": note\r\nid: 7\r\ndata:" + STARTED.partition(b"data: ")[2][:-2] + b"\r\n\r\n"
     repaired = framing.repaired([event + BLOCK + STOPPED], framing.context())
@@ -194,24 +196,26 @@ def test_an_event_line_is_written_beside_the_other_lines() -> None:
     assert len(codes_of(repaired)) == 1
 
 
-def test_openai_python_gets_no_id_behind_a_byte_order_mark() -> None:
+def test_for_openai_python_an_id_after_a_byte_order_mark_is_dropped() -> None:
     framing = FRAMINGS["chat"]
-    stream = MARK + b"id: 7\ndata: " + SAID + b"\n\n" + FINISHED
+    stream = MARK + b"id: 7\ndata: " + CONTENT + b"\n\n" + FINISHED
     repaired = framing.repaired([stream], framing.context(client="openai-python"))
     assert bytes_of(repaired) == stream.replace(b"id: 7\n", b"")
     assert codes_of(repaired) == ["S005"]
 
 
-def test_gemini_s_byte_order_mark_is_found_and_dropped() -> None:
+def test_in_gemini_a_byte_order_mark_is_dropped() -> None:
     framing = FRAMINGS["gemini"]
     stream = b"\ndata: " + GEMINI + b"\n\n"
     repaired = framing.repaired([MARK + stream], framing.context())
     assert bytes_of(repaired) == stream
-    assert [f.found for one in repaired for f in one.findings] == ["a byte order mark"]
+    assert [finding.found for item in repaired for finding in item.findings] == [
+        "a byte order mark"
+    ]
 
 
 @pytest.mark.parametrize("client", ["", "gemini-cli", "python-genai"])
-def test_gemini_s_several_lines_are_one_for_those_that_need_it(client: str) -> None:
+def test_in_gemini_several_lines_are_joined_for_clients_that_need_it(client: str) -> None:
     framing = FRAMINGS["gemini"]
     stream = b"data: " + GEMINI.replace(b",", b",\ndata: ", 1) + b"\n\n"
     out = bytes_of(framing.repaired([stream], framing.context(client=client, **SHOWN)))
@@ -219,7 +223,7 @@ def test_gemini_s_several_lines_are_one_for_those_that_need_it(client: str) -> N
     assert values_of(out) == values_of(stream.replace(b"v/m", b"shown"))
 
 
-def test_a_bare_error_after_the_end_keeps_its_bytes_where_all_rules_are_off() -> None:
+def test_a_bare_error_after_the_end_is_unchanged_if_all_rules_are_disabled() -> None:
     framing = FRAMINGS["anthropic"]
     stream = STARTED + BLOCK + STOPPED + b'{"error":{"type":"api_error","message":"late"}}\n\n'
     repaired = framing.repaired([stream], framing.context(disabled=ALL_CODES))

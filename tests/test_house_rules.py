@@ -1,6 +1,7 @@
-"""Rules of the house that no linter knows: who may import whom, and what files may be called."""
+"""Checks that ruff does not have: import layers, declared dependencies, file names."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -23,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"text"}),
     frozenset({"rules"}),
     frozenset({"protocols/base"}),
-    frozenset({"targets", "clients", "secrets"}),
+    frozenset({"targets", "clients", "secrets", "call_record"}),
     frozenset(
         {
             "protocols/anthropic",
@@ -41,14 +42,14 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"catalogue", "config", "launch"}),
     frozenset({"__main__"}),
 )
-"""From the bottom to the top. A part imports the layers below it, and no other part of its own."""
+"""From bottom to top. A part may import lower layers, but no other part of its own layer."""
 ALL_PARTS = frozenset[str]().union(*LAYERS)
 BESIDE_THE_SHELLS = {"catalogue", "config", "launch"}
-"""They stand beside the shells, in one layer, and may import each other."""
-MAY_KNOW_MITMPROXY = {"seam", "views"}
-MAY_KNOW_THE_WORLD = {"launch"}
-"""It starts processes and watches them, so it needs sockets, signals and threads."""
-THE_WORLD = {
+"""These parts share a layer and may import each other."""
+MAY_IMPORT_MITMPROXY = {"seam", "views"}
+MAY_IMPORT_IO = {"launch"}
+"""It starts and monitors processes, so it needs sockets, signals and threads."""
+IO_MODULES = {
     "mitmproxy",
     "asyncio",
     "logging",
@@ -58,11 +59,11 @@ THE_WORLD = {
     "threading",
     "time",
 }
-"""What comes in from outside, so that the core is the same in every test."""
+"""I/O, time and randomness; without them, the core is deterministic in tests."""
 
 
 def imports(source: str) -> Iterator[str]:
-    """The dotted names that a module imports; `from a import b` may mean the module `a.b`."""
+    """Return the dotted names that `source` imports; `from a import b` yields `a.b`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -72,7 +73,7 @@ def imports(source: str) -> Iterator[str]:
 
 
 def part_of(module: str) -> str:
-    """The part of the library that a dotted name belongs to: `wiremend.engine.retry` → `engine`."""
+    """Return the part of the library that contains a module: `wiremend.engine.retry` → `engine`."""
     _, *names = module.split(".")
     if names[:1] == ["protocols"] and names[1:2] and f"protocols/{names[1]}" in ALL_PARTS:
         return f"protocols/{names[1]}"
@@ -89,7 +90,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "expected"),
     [
         ("import time", ["time"]),
         ("import wiremend.rules.rule as f, os", ["wiremend.rules.rule", "os"]),
@@ -100,8 +101,8 @@ def name_of(path: Path) -> str:
         ("from ..engine import plan", ["..engine.plan"]),
     ],
 )
-def test_no_spelling_of_an_import_is_overlooked(source: str, found: list[str]) -> None:
-    assert list(imports(source)) == found
+def test_every_form_of_an_import_is_found(source: str, expected: list[str]) -> None:
+    assert list(imports(source)) == expected
 
 
 each_module = pytest.mark.parametrize(
@@ -110,7 +111,7 @@ each_module = pytest.mark.parametrize(
 
 
 @each_module
-def test_imports_point_down_only(path: Path) -> None:
+def test_modules_import_only_lower_layers(path: Path) -> None:
     part = part_of(name_of(path))
     for name in imports(path.read_text()):
         assert not name.startswith("."), "a relative import"
@@ -125,51 +126,51 @@ def test_every_module_belongs_to_a_layer() -> None:
     assert parts - {""} <= ALL_PARTS
 
 
-def test_no_folder_holds_more_than_twenty_modules() -> None:
-    counted = Counter(path.parent for path in MODULES if path.name != "__init__.py")
-    assert max(counted.values()) <= 20
+def test_no_folder_has_more_than_twenty_modules() -> None:
+    counts = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    assert max(counts.values()) <= 20
 
 
 @each_module
-def test_the_core_knows_no_mitmproxy_and_no_world(path: Path) -> None:
-    if part_of(name_of(path)) in MAY_KNOW_MITMPROXY:
+def test_the_core_imports_neither_mitmproxy_nor_io(path: Path) -> None:
+    if part_of(name_of(path)) in MAY_IMPORT_MITMPROXY:
         return
-    known = {name.split(".")[0] for name in imports(path.read_text())}
-    refused = {"mitmproxy"} if part_of(name_of(path)) in MAY_KNOW_THE_WORLD else THE_WORLD
-    assert not known & refused
+    imported = {name.split(".")[0] for name in imports(path.read_text())}
+    forbidden = {"mitmproxy"} if part_of(name_of(path)) in MAY_IMPORT_IO else IO_MODULES
+    assert not imported & forbidden
 
 
 def dependencies() -> dict[str, Requirement]:
-    """What an installation of wiremend brings along, by normalised name."""
+    """Return the dependencies in pyproject.toml by normalised name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     requirements = map(Requirement, project["dependencies"])
     return {canonicalize_name(requirement.name): requirement for requirement in requirements}
 
 
-def test_what_library_and_shells_import_is_declared() -> None:
-    """A dependency of a dependency may go away: mitmproxy 12.3 no longer requires zstandard."""
+def test_every_imported_package_is_a_declared_dependency() -> None:
+    """Transitive dependencies can disappear: mitmproxy 12.3 no longer requires zstandard."""
     own = {path.stem for path in SHELLS} | {"wiremend"}
     imported = {
         name.split(".")[0] for path in [*SHELLS, *MODULES] for name in imports(path.read_text())
     }
-    others = imported - own - set(sys.stdlib_module_names)
+    external = imported - own - set(sys.stdlib_module_names)
     distributions = packages_distributions()
-    needed = {canonicalize_name(distributions[name][0]) for name in others}
+    needed = {canonicalize_name(distributions[name][0]) for name in external}
     assert needed == set(dependencies())
 
 
-def test_the_versions_of_mitmproxy_that_install_are_those_that_start() -> None:
+def test_the_allowed_mitmproxy_versions_are_the_tested_ones() -> None:
     allowed = dependencies()["mitmproxy"].specifier
     versions = [f"{major}.{minor}" for major in range(11, 14) for minor in range(12)]
-    assert tuple(one for one in versions if allowed.contains(f"{one}.1")) == TESTED_VERSIONS
+    assert tuple(v for v in versions if allowed.contains(f"{v}.1")) == TESTED_VERSIONS
 
 
-def test_no_shell_hides_a_standard_module() -> None:
+def test_no_shell_shadows_a_standard_module() -> None:
     names = {path.stem for path in SHELLS} | {"wiremend"}
     assert not names & set(sys.stdlib_module_names)
 
 
-def test_shells_hold_their_class_and_nothing_else() -> None:
+def test_each_shell_defines_exactly_one_class() -> None:
     for path in SHELLS:
         if path.stem in ("__main__", "load_configuration"):
             continue
@@ -186,12 +187,12 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed.stdout.split("\0") if name]
 
 
-def test_no_file_is_named_for_nothing() -> None:
-    empty = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
-    assert not [path for path in tracked() if path.stem in empty]
+def test_no_file_has_a_meaningless_name() -> None:
+    meaningless = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+    assert not [path for path in tracked() if path.stem in meaningless]
 
 
-def test_the_top_level_holds_what_it_should() -> None:
+def test_the_top_level_contains_only_the_allowed_names() -> None:
     allowed = {
         "addons",
         "tests",
@@ -203,6 +204,25 @@ def test_the_top_level_holds_what_it_should() -> None:
     }
     top = {path.relative_to(ROOT).parts[0] for path in tracked()}
     assert {name for name in top if not name.startswith(".")} <= allowed
+
+
+def test_the_files_that_the_guide_names_exist() -> None:
+    guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
+    assert len(guide.splitlines()) <= 200
+    for name in re.findall(r"`([\w./]+(?:/|\.py|\.md|\.sse))`", guide):
+        places = (ROOT / name, LIBRARY / name, ROOT / "addons" / name)
+        # `grammar.py` and the like: a file of each protocol's package
+        assert any(place.exists() for place in places) or list(LIBRARY.rglob(name)), name
+
+
+def test_the_guide_lists_the_packages_from_the_bottom_to_the_top() -> None:
+    guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (`.*?`) \|", guide.partition("| package |")[2], re.MULTILINE)
+    listed = [name.removesuffix(".py") for row in rows for name in re.findall(r"`([^`]+?)/?`", row)]
+    layers = [layer_of(part.replace("<name>", "gemini")) for part in listed]
+    assert layers == sorted(layers)
+    top = {path.name for path in LIBRARY.iterdir() if (path / "__init__.py").exists()}
+    assert top <= {part.split("/")[0] for part in listed}
 
 
 def test_no_file_names_a_package_registry() -> None:

@@ -1,6 +1,6 @@
-"""The installed wheel, without the checkout; and the checkout's .venv, which uses the checkout.
+"""Tests of the installed wheel outside the checkout, and of the checkout's editable install.
 
-Nothing is downloaded: the environments made here find dependencies in the one that runs the tests.
+Nothing is downloaded: the environments use the packages of the one that runs the tests.
 """
 
 import importlib.metadata
@@ -30,8 +30,8 @@ MAKER = ROOT / "tests" / "offline_environment.py"
 def execute(
     *command: str | Path, cwd: Path, **additions: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command without the variables that would lead Python or wiremend to the checkout."""
-    kept = {
+    """Run a command without the variables that would make Python or wiremend use the checkout."""
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "PYTEST", "PIP_")) and not name.endswith("_PROXY")
@@ -39,7 +39,7 @@ def execute(
     return subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env={**kept, "XDG_STATE_HOME": str(cwd / "state"), **additions},
+        env={**inherited, "XDG_STATE_HOME": str(cwd / "state"), **additions},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -61,13 +61,13 @@ def packages_of(environment: Path) -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheel")
     printed_by(*PIP, "wheel", *OFFLINE, "--wheel-dir", directory, ROOT, cwd=directory)
-    (made,) = directory.glob("*.whl")
-    return made
+    (path,) = directory.glob("*.whl")
+    return path
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel."""
+    """An environment with the wheel installed."""
     environment = tmp_path_factory.mktemp("installed") / "environment"
     printed_by(sys.executable, MAKER, environment, cwd=environment.parent)
     pip = (*PIP, "--python", environment / "bin" / "python")
@@ -75,7 +75,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment
 
 
-def test_the_wheel_has_the_library_with_its_types_and_every_shell(
+def test_the_wheel_contains_the_typed_library_and_every_shell(
     installed: Path, tmp_path: Path
 ) -> None:
     library = packages_of(installed) / "wiremend"
@@ -110,7 +110,7 @@ def test_the_wheel_and_the_command_agree_on_the_version(
 def installed_proxy(
     installed: Path, directory: Path, authority: Authority, script: str, hosts: Mapping[str, int]
 ) -> Proxy:
-    """The proxy of an installed wheel; `script` is a file in the directory of the addons, or ""."""
+    """Return the proxy of an installed wheel; `script` is a file in its addons directory, or ""."""
     addons = printed_by(installed / "bin" / "wiremend", "addons", cwd=directory)
     return Proxy(
         directory / "proxy",
@@ -124,7 +124,9 @@ def installed_proxy(
 
 
 @pytest.mark.parametrize("script", ["", "__main__.py"], ids=["directory", "file"])
-def test_an_installed_proxy_mends_a_call(script: str, installed: Path, tmp_path: Path) -> None:
+def test_an_installed_proxy_retries_a_failed_call(
+    script: str, installed: Path, tmp_path: Path
+) -> None:
     authority = Authority(tmp_path / "authority")
     with ScriptedProvider(authority.leaf(good.HOSTS[good.ANTHROPIC]), tmp_path) as provider:
         provider.script([faults.reset_before_head(), faults.none(good.ANTHROPIC)])
@@ -136,7 +138,7 @@ def test_an_installed_proxy_mends_a_call(script: str, installed: Path, tmp_path:
         assert len(provider.received) == 2
 
 
-def test_a_reload_of_an_installed_proxy_reads_the_library_again(
+def test_a_reload_of_an_installed_proxy_imports_the_library_again(
     installed: Path, tmp_path: Path
 ) -> None:
     module = packages_of(installed) / "wiremend" / "catalogue.py"
@@ -167,24 +169,24 @@ def test_an_installed_wheel_runs_a_command_behind_the_proxy(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
-        (("--", "no-such-command"), 127, "wiremend run: no-such-command: no such command\n"),
+        (("--", "no-such-command"), 127, "wiremend run: no-such-command: command not found\n"),
         (("--demo",), 1, "wiremend run: --demo needs a checkout"),
         (("--prot",), 2, "usage: wiremend run [--port N]"),
     ],
     ids=["missing command", "demo", "wrong option"],
 )
-def test_what_an_installed_wheel_refuses(
-    arguments: tuple[str, ...], status: int, said: str, installed: Path, tmp_path: Path
+def test_an_installed_wheel_reports_usage_errors(
+    arguments: tuple[str, ...], status: int, message: str, installed: Path, tmp_path: Path
 ) -> None:
     done = execute(installed / "bin" / "wiremend", "run", *arguments, cwd=tmp_path)
     assert done.returncode == status
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_help_of_an_installed_wheel_names_nothing_that_only_a_checkout_has(
+def test_help_of_an_installed_wheel_mentions_only_what_the_wheel_contains(
     installed: Path, tmp_path: Path
 ) -> None:
     printed = printed_by(installed / "bin" / "wiremend", "run", "--help", cwd=tmp_path)
@@ -195,14 +197,14 @@ def test_help_of_an_installed_wheel_names_nothing_that_only_a_checkout_has(
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout, whose .venv scripts/environment made."""
+    """A copy of the checkout with a .venv created by scripts/environment."""
     root = tmp_path_factory.mktemp("copy") / "checkout"
     for name in OF_A_CHECKOUT:
         copy: Callable[..., object] = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         root.mkdir(exist_ok=True)
         copy(ROOT / name, root / name)
     pin = f"pip=={importlib.metadata.version('pip')} --hash=sha256:{'0' * 64}\n"
-    (root / "scripts" / "constraints.txt").write_text(pin)  # which is there: nothing to download
+    (root / "scripts" / "constraints.txt").write_text(pin)  # installed already
     python = root.parent / "bin" / "python3.13"
     python.parent.mkdir()
     python.write_text(
@@ -216,9 +218,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_environment_of_a_checkout_runs_the_code_of_the_checkout(
-    checkout: Path, tmp_path: Path
-) -> None:
+def test_the_environment_of_a_checkout_runs_its_code(checkout: Path, tmp_path: Path) -> None:
     code = "import wiremend; print(wiremend.__file__)"
     module = checkout / "addons" / "wiremend" / "__init__.py"
     python = checkout / ".venv" / "bin" / "python"

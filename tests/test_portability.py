@@ -1,4 +1,4 @@
-"""What mitmproxy loads also loads where the modules of Unix are missing, as on Windows."""
+"""Tests that shells and library import without the Unix-only modules, as on Windows."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ ADDONS = Path(__file__).resolve().parents[1] / "addons"
 SHELLS = sorted(path.stem for path in ADDONS.glob("*.py"))
 MISSING_ON_WINDOWS = ("fcntl", "termios", "tty", "pty", "pwd", "grp", "resource", "syslog")
 FOR_SCRIPTS = {"wiremend.launch"}
-"""Used by scripts/run alone, which needs a Unix shell itself."""
+"""Used only by scripts/run, which itself needs a Unix shell."""
 LOAD = """
 import importlib, importlib.util, pkgutil, sys, traceback
 
@@ -25,7 +25,7 @@ sys.meta_path.insert(0, Blocker())
 sys.path.insert(0, addons)
 
 import wiremend
-library = [found.name for found in pkgutil.walk_packages(wiremend.__path__, "wiremend.")]
+library = [module.name for module in pkgutil.walk_packages(wiremend.__path__, "wiremend.")]
 for name in [*shells, *(name for name in library if not name.startswith(tuple(left_out)))]:
     try:
         if name == "__main__":
@@ -40,7 +40,7 @@ for name in [*shells, *(name for name in library if not name.startswith(tuple(le
 """
 
 
-def test_shells_and_library_load_without_the_modules_of_unix() -> None:
+def test_shells_and_library_load_without_unix_modules() -> None:
     lists = (" ".join(names) for names in (MISSING_ON_WINDOWS, SHELLS, sorted(FOR_SCRIPTS)))
     done = subprocess.run(
         [sys.executable, "-c", LOAD, str(ADDONS), *lists],

@@ -1,4 +1,4 @@
-"""The shell that conceals flows: what mitmproxy saves at its end is concealed, too."""
+"""The shell that redacts flows, also those that mitmproxy saves when it ends."""
 
 import pytest
 from load_configuration import Suite
@@ -11,7 +11,7 @@ from wiremend.engine.settings import Knowledge
 KEY = "sk-secret-0123456789"
 
 
-def test_a_flow_that_is_live_when_the_proxy_ends_is_concealed() -> None:
+def test_a_flow_that_is_live_when_the_proxy_ends_is_redacted() -> None:
     shell = RedactSecrets(Suite(CurrentConfig(), Knowledge()))
     flow = tflow.tflow()
     flow.request.headers["x-api-key"] = KEY
@@ -33,7 +33,7 @@ def test_a_flow_that_is_live_when_scripts_are_reloaded_keeps_its_key() -> None:
 
 
 @pytest.mark.parametrize("form", Export().formats())
-def test_no_export_of_a_flow_that_is_over_holds_its_key(form: str) -> None:
+def test_no_export_of_a_finished_flow_contains_its_key(form: str) -> None:
     shell = RedactSecrets(Suite(CurrentConfig(), Knowledge()))
     flow = tflow.tflow(resp=True)
     flow.request.headers["authorization"] = f"Bearer {KEY}"
@@ -46,7 +46,7 @@ def test_no_export_of_a_flow_that_is_over_holds_its_key(form: str) -> None:
         assert KEY not in exporter.export_str(form, flow)
 
 
-def test_nothing_is_kept_of_a_flow_that_is_over() -> None:
+def test_no_secret_of_a_finished_flow_is_kept() -> None:
     shell = RedactSecrets(Suite(CurrentConfig(), Knowledge()))
     flow = tflow.tflow(resp=True)
     shell.request(flow)

@@ -1,4 +1,4 @@
-"""The shell beside the traffic: what it learnt can be asked for, and pasted."""
+"""The shell `sanitize_tools`: learnt lessons are printed and logged as configuration."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def shell() -> Iterator[tuple[sanitize_tools.SanitizeTools, taddons.context]]:
         yield shell, addons
 
 
-def test_the_command_prints_what_was_learnt_as_configuration(
+def test_the_command_prints_learnt_lessons_as_configuration(
     shell: tuple[sanitize_tools.SanitizeTools, taddons.context],
 ) -> None:
     addon, addons = shell
@@ -31,7 +31,7 @@ def test_the_command_prints_what_was_learnt_as_configuration(
     assert lesson.value == "context_management"
 
 
-def test_what_was_learnt_is_logged_at_the_end(
+def test_learnt_lessons_are_logged_at_the_end(
     shell: tuple[sanitize_tools.SanitizeTools, taddons.context],
     caplog: pytest.LogCaptureFixture,
 ) -> None:

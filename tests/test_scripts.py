@@ -1,4 +1,4 @@
-"""The scripts as a user types them."""
+"""The scripts, run as a user runs them."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = (sys.executable, "-P", "-m", "wiremend", "run")
-"""What scripts/run does once the environment is set up."""
+"""What scripts/run executes after the environment is set up."""
 SCRIPTS = [
     path.name for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and not path.suffix
 ]
@@ -26,7 +26,7 @@ _OF_THE_MACHINE = re.compile(r"(?i).*_proxy|PY(THON|TEST).*|.*_CA_(BUNDLE|CERT).
 
 
 def environment(directory: Path, additions: Mapping[str, str]) -> dict[str, str]:
-    """This machine's, without what the tests are about, and with this checkout's library."""
+    """Return this machine's variables without those under test, with this checkout's library."""
     kept = {name: value for name, value in os.environ.items() if not _OF_THE_MACHINE.match(name)}
     path = [str(ROOT / "addons"), *filter(None, [additions.get("PYTHONPATH")])]
     users = {f"XDG_{kind.upper()}_HOME": str(directory / kind) for kind in ("config", "state")}
@@ -48,7 +48,7 @@ def run(
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_help_is_answered_without_setting_anything_up(name: str, tmp_path: Path) -> None:
+def test_help_is_printed_without_setting_up_the_environment(name: str, tmp_path: Path) -> None:
     scripts = tmp_path / "scripts"
     shutil.copytree(ROOT / "scripts", scripts, ignore=shutil.ignore_patterns("__pycache__"))
     if name != "environment":
@@ -81,7 +81,7 @@ def small_checkout(tmp_path: Path) -> Path:
 
 
 def script(checkout: Path, name: str, *arguments: str) -> tuple[int, str]:
-    """Exit status and output of a script in that checkout."""
+    """Return exit status and output of a script in that checkout."""
     done = subprocess.run(
         [str(checkout / "scripts" / name), *arguments],
         stdout=subprocess.PIPE,
@@ -98,7 +98,7 @@ WRONG_TYPE = 'ONE: int = "1"\n'
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         (UNUSED_IMPORT, "F401"),
         (BADLY_FORMATTED, "1 file would be reformatted"),
@@ -107,30 +107,30 @@ WRONG_TYPE = 'ONE: int = "1"\n'
     ],
     ids=["lint", "format", "types", "nothing"],
 )
-def test_each_check_of_the_code_counts(code: str, said: str, small_checkout: Path) -> None:
+def test_each_check_of_the_code_counts(code: str, message: str, small_checkout: Path) -> None:
     module = small_checkout / "addons" / "module.py"
     module.write_text(f'"""A module."""\n\n{code}'.rstrip() + "\n")
     before = module.read_text()
     status, output = script(small_checkout, "check-code")
     assert status == bool(code), output
-    assert said in output
+    assert message in output
     assert module.read_text() == before
 
 
-def test_all_checks_of_the_code_run_and_what_ruff_can_repair_is_repaired(
+def test_all_checks_of_the_code_run_and_ruffs_fixes_are_applied(
     small_checkout: Path,
 ) -> None:
     module = small_checkout / "addons" / "module.py"
     module.write_text(f'"""A module."""\n\n{UNUSED_IMPORT}{BADLY_FORMATTED}{WRONG_TYPE}')
     status, output = script(small_checkout, "check-code")
     assert status == 1
-    for said in ("F401", "1 file would be reformatted", "Incompatible types"):
-        assert said in output
+    for message in ("F401", "1 file would be reformatted", "Incompatible types"):
+        assert message in output
     assert script(small_checkout, "fix-code")[0] == 0
     assert module.read_text() == f'"""A module."""\n\nTEN = 10\n{WRONG_TYPE}'
 
 
-def test_a_finding_that_ruff_cannot_repair_is_the_status_of_fix_code(small_checkout: Path) -> None:
+def test_fix_code_fails_for_a_finding_that_ruff_cannot_fix(small_checkout: Path) -> None:
     (small_checkout / "addons" / "module.py").write_text("TEN  = 10\n")
     status, output = script(small_checkout, "fix-code")
     assert status == 1
@@ -149,27 +149,27 @@ def test_a_finding_that_ruff_cannot_repair_is_the_status_of_fix_code(small_check
         ("pin", ("--upgrade",)),
     ],
 )
-def test_arguments_that_a_script_does_not_take_are_refused(
-    name: str, arguments: tuple[str, ...]
-) -> None:
+def test_unknown_arguments_are_refused(name: str, arguments: tuple[str, ...]) -> None:
     status, output = script(ROOT, name, *arguments)
     assert status == 2
     assert f"scripts/{name}" in output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--prot", "1"), "unrecognized arguments: --prot 1"),
-        (("--port", "99999"), "99999 is no port"),
+        (("--port", "99999"), "expected a port from 1 to 65535, got 99999"),
         (("--port", "x"), "invalid port value: 'x'"),
         (("--",), "a command must follow --"),
     ],
 )
-def test_a_wrong_option_is_refused(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+def test_a_wrong_option_is_refused(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
     done = run(tmp_path, *arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "usage: scripts/run" in done.stderr
 
 
@@ -200,7 +200,9 @@ def test_a_configuration_that_is_not_allowed_starts_nothing(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["wiremend.toml"]
 
 
-def test_a_configuration_is_allowed_once_and_named_at_each_start(tmp_path: Path) -> None:
+def test_a_configuration_is_allowed_once_and_its_path_is_printed_at_each_start(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "wiremend.toml"
     path.write_text(ROUTED)
     for options in (["--allow"], []):
@@ -211,19 +213,19 @@ def test_a_configuration_is_allowed_once_and_named_at_each_start(tmp_path: Path)
     assert run(tmp_path, "--", "true", WIREMEND_TEST_KEY="sk-1").returncode == 1
 
 
-def test_a_configuration_that_is_named_needs_no_consent(tmp_path: Path) -> None:
+def test_a_configuration_given_by_an_option_needs_no_consent(tmp_path: Path) -> None:
     (tmp_path / "wiremend.toml").write_text(ROUTED)
     done = run(tmp_path, "--config", "wiremend.toml", "--", "true", WIREMEND_TEST_KEY="sk-1")
     assert done.returncode == 0, done.stderr
 
 
-def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
     done = run(tmp_path, "--", "no-such-command-anywhere")
     assert (done.returncode, done.stdout) == (127, "")
-    assert "no-such-command-anywhere: no such command" in done.stderr
+    assert "no-such-command-anywhere: command not found" in done.stderr
 
 
-def test_a_command_gets_proxy_and_trust_and_its_status_is_passed_on(tmp_path: Path) -> None:
+def test_a_command_receives_proxy_and_trust_and_its_status_is_returned(tmp_path: Path) -> None:
     code = (
         "import os, socket, sys\n"
         "port = int(os.environ['HTTPS_PROXY'].rsplit(':', 1)[1])\n"
@@ -246,7 +248,7 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @pytest.mark.parametrize("number", ENDING_SIGNALS, ids=lambda number: number.name)
-def test_a_signal_during_the_start_leaves_no_proxy_behind(
+def test_after_a_signal_during_the_start_no_proxy_remains(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     os.mkfifo(tmp_path / "alive")
@@ -267,15 +269,17 @@ def test_a_signal_during_the_start_leaves_no_proxy_behind(
     with (tmp_path / "alive").open("rb", buffering=0) as alive:
         assert alive.readline() == b"started\n"
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-        ended, _, _ = select.select([alive], [], [], 10)  # its end of the pipe is closed with it
+        _, errors = process.communicate(timeout=60)
+        ended, _, _ = select.select([alive], [], [], 10)  # the proxy's exit closes the pipe
     assert ended
     assert process.returncode == 128 + number
-    assert "Traceback" not in said
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("options", [(), ("--web",)], ids=["mitmdump", "mitmweb"])
-def test_two_at_once_have_a_log_and_ports_each(options: tuple[str, ...], tmp_path: Path) -> None:
+def test_two_concurrent_runs_have_separate_logs_and_ports(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
     again = [*RUN, *options, "--", "true"]
     for _ in range(2):
         done = run(tmp_path, *options, "--", *again)
@@ -286,7 +290,7 @@ def test_two_at_once_have_a_log_and_ports_each(options: tuple[str, ...], tmp_pat
     assert listening == [[" (upstream mode)"], [""]]
 
 
-def test_a_command_beside_mitmweb_gets_the_proxys_port_and_its_page_is_named(
+def test_with_mitmweb_a_command_receives_the_proxys_port_and_the_page_is_printed(
     tmp_path: Path,
 ) -> None:
     code = (
@@ -324,14 +328,14 @@ EVERY_ONE = "SSL_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE CODEX_CA_CERTIFICAT
         ("NODE_EXTRA_CA_CERTS", "NODE_EXTRA_CA_CERTS"),
     ],
 )
-def test_the_users_own_certificates_stay_trusted(named: str, holding: str, tmp_path: Path) -> None:
+def test_the_users_certificates_remain_trusted(named: str, holding: str, tmp_path: Path) -> None:
     Authority(tmp_path / "company")
     additions = {named: "company/authority.pem"} if named else {}
     done = run(tmp_path, "--", sys.executable, "-c", PRINT_TRUST, **additions)
     assert (done.returncode, done.stdout.split()) == (0, holding.split()), done.stderr
 
 
-def test_certificates_that_cannot_be_read_are_named_and_do_not_stop_the_start(
+def test_unreadable_certificates_are_reported_and_do_not_stop_the_start(
     tmp_path: Path,
 ) -> None:
     done = run(tmp_path, "--", "true", REQUESTS_CA_BUNDLE="gone.pem")
@@ -340,11 +344,11 @@ def test_certificates_that_cannot_be_read_are_named_and_do_not_stop_the_start(
 
 
 @pytest.mark.parametrize(("hosts", "warned"), [('"*"', True), ('"llm.example.com"', False)])
-def test_a_ca_without_limits_is_warned_of(hosts: str, warned: bool, tmp_path: Path) -> None:
+def test_a_ca_without_limits_causes_a_warning(hosts: str, warned: bool, tmp_path: Path) -> None:
     (tmp_path / "team.toml").write_text(f"[intercept]\nhosts = [{hosts}]\n")
     done = run(tmp_path, "--config", "team.toml", "--", "true")
     assert done.returncode == 0
-    assert ("may sign for every host on earth" in done.stderr) == warned
+    assert ("can sign for every host" in done.stderr) == warned
 
 
 @pytest.mark.parametrize(
@@ -358,7 +362,7 @@ def test_a_ca_without_limits_is_warned_of(hosts: str, warned: bool, tmp_path: Pa
         ({"https_proxy": "http://a:1", "HTTPS_PROXY": "http://b:2"}, "http://a:1"),
     ],
 )
-def test_the_way_out_is_the_proxy_that_the_environment_names(
+def test_the_proxy_of_the_environment_is_used_for_outgoing_calls(
     named: dict[str, str], mode: str
 ) -> None:
     arguments = mitmproxy_arguments(named)
@@ -369,32 +373,32 @@ def test_the_way_out_is_the_proxy_that_the_environment_names(
 @pytest.mark.parametrize(
     "named", [{}, {"HTTPS_PROXY": ""}, {"HTTPS_PROXY": "http://proxy", "NO_PROXY": "*"}]
 )
-def test_without_a_proxy_the_way_out_is_direct(named: dict[str, str]) -> None:
+def test_without_a_proxy_outgoing_calls_are_direct(named: dict[str, str]) -> None:
     assert mitmproxy_arguments(named) == []
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
-        ("socks5://proxy:1080", "ALL_PROXY: socks5:// is no HTTP proxy"),
+        ("socks5://proxy:1080", "ALL_PROXY: socks5:// is not an HTTP proxy"),
         ("http://proxy:99999", "ALL_PROXY: expected a port from 1 to 65535"),
-        ("http://:3128", "ALL_PROXY: expected an address like http://proxy.example.com:3128"),
+        ("http://:3128", "ALL_PROXY: expected an address such as http://proxy.example.com:3128"),
     ],
 )
-def test_a_way_out_that_cannot_be_used_is_refused(value: str, said: str, tmp_path: Path) -> None:
+def test_an_unusable_outgoing_proxy_is_refused(value: str, message: str, tmp_path: Path) -> None:
     done = run(tmp_path, "--", "true", ALL_PROXY=value)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"scripts/run: {said}")
+    assert done.stderr.startswith(f"scripts/run: {message}")
 
 
-def test_what_a_command_asks_for_leaves_through_the_users_proxy(tmp_path: Path) -> None:
-    asked: list[bytes] = []
+def test_requests_of_a_command_are_sent_through_the_users_proxy(tmp_path: Path) -> None:
+    received: list[bytes] = []
 
     def serve(company: socket.socket) -> None:
         connection, _ = company.accept()
         with connection:
-            while b"\r\n\r\n" not in b"".join(asked):
-                asked.append(connection.recv(65536))
+            while b"\r\n\r\n" not in b"".join(received):
+                received.append(connection.recv(65536))
             connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhello from the origin")
 
     code = (
@@ -413,6 +417,6 @@ def test_what_a_command_asks_for_leaves_through_the_users_proxy(tmp_path: Path) 
         done = run(tmp_path, "--", sys.executable, "-c", code, HTTPS_PROXY=named)
         assert (done.returncode, done.stdout) == (0, "hello from the origin\n"), done.stderr
         thread.join()
-    head = b"".join(asked).lower()
+    head = b"".join(received).lower()
     assert head.startswith(b"connect example.invalid:443 ")
     assert b"proxy-authorization: basic c29tzwjvzhk6cebzcw==" in head

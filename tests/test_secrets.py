@@ -1,4 +1,4 @@
-"""What of a message may be read by people, and what may not."""
+"""Which headers, parameters and values are secrets, and redacting them."""
 
 import pytest
 from wiremend.secrets import (
@@ -40,7 +40,7 @@ KEY = "sk-ant-0123456789"
         ("monkey", False),
     ],
 )
-def test_headers_are_secret_by_their_names(name: str, expected: bool) -> None:
+def test_secret_headers_are_recognised_by_name(name: str, expected: bool) -> None:
     assert is_secret_header(name) is expected
 
 
@@ -58,7 +58,7 @@ def test_headers_are_secret_by_their_names(name: str, expected: bool) -> None:
         ("monkey", False),
     ],
 )
-def test_parameters_are_secret_by_their_names(name: str, expected: bool) -> None:
+def test_secret_parameters_are_recognised_by_name(name: str, expected: bool) -> None:
     assert is_secret_parameter(name) is expected
 
 
@@ -74,9 +74,7 @@ def test_parameters_are_secret_by_their_names(name: str, expected: bool) -> None
         ("user-agent", "claude-cli/2.0", "claude-cli/2.0"),
     ],
 )
-def test_a_redacted_header_keeps_its_scheme_and_nothing_else(
-    name: str, value: str, expected: str
-) -> None:
+def test_a_redacted_header_keeps_only_its_scheme(name: str, value: str, expected: str) -> None:
     assert redacted_value(name, value) == expected
     assert redacted_value(name, expected) == expected
 
@@ -113,23 +111,23 @@ def test_a_redacted_path_keeps_every_other_byte(path: str, expected: str) -> Non
         ([], "/x?key=caf\udce9-1234", {"caf\udce9-1234", "caf%E9-1234"}),
     ],
 )
-def test_secrets_are_known_in_every_form(
+def test_secrets_are_returned_in_every_form(
     fields: list[tuple[str, str]], path: str, expected: set[str]
 ) -> None:
     assert expected <= secret_values(fields, path)
 
 
 @pytest.mark.parametrize("value", ["short", "REDACTED", "Bearer REDACTED"])
-def test_what_would_be_found_everywhere_is_no_secret(value: str) -> None:
+def test_short_and_redacted_values_are_not_secrets(value: str) -> None:
     assert secret_values([("x-api-key", value), ("authorization", value)]) == frozenset()
 
 
-def test_masking_takes_the_longest_value_first() -> None:
+def test_masking_replaces_the_longest_value_first() -> None:
     values = {"sk-12345678", "sk-12345678-and-more"}
     assert masked("a sk-12345678-and-more b", values) == "a REDACTED b"
     assert masked_bytes(b"a sk-12345678-and-more b", values) == b"a REDACTED b"
 
 
-def test_what_holds_no_secret_stays_the_same_object() -> None:
+def test_without_a_secret_the_same_object_is_returned() -> None:
     data = b"nothing to hide"
     assert masked_bytes(data, {KEY}) is data

@@ -1,4 +1,4 @@
-"""`-s addons/` in every spelling, and nothing else."""
+"""Tests that the start-up hook resolves `-s addons/` in every spelling and changes nothing else."""
 
 import os
 import re
@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def argv_after(arguments: list[str], program: str = "mitmdump") -> list[str]:
-    """What a program of this name sees in `sys.argv` after the hook ran."""
+    """Return `sys.argv[1:]` of a program of this name after the hook ran."""
     code = (
         f"import sys; sys.path.insert(0, {str(HOOK)!r}); sys.argv = {[program, *arguments]!r};"
         "import mitmdump_accepts_directories as hook; hook.main(); print(sys.argv[1:])"
@@ -38,7 +38,7 @@ ENTRY = os.path.join("addons", "__main__.py")
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("typed", "seen"),
+    ("typed", "expected"),
     [
         (["-s", "addons/"], ["-s", ENTRY]),
         (["-s", "addons"], ["-s", ENTRY]),
@@ -56,19 +56,21 @@ ENTRY = os.path.join("addons", "__main__.py")
         ([], []),
     ],
 )
-def test_spellings(typed: list[str], seen: list[str]) -> None:
-    assert argv_after(typed) == seen
+def test_a_script_directory_is_replaced_by_its_entry_file(
+    typed: list[str], expected: list[str]
+) -> None:
+    assert argv_after(typed) == expected
 
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("program", ["mitmdump", "/x/bin/mitmweb", "mitmproxy", "mitmdump.exe"])
-def test_every_program_of_mitmproxys(program: str) -> None:
+def test_each_mitmproxy_program_is_covered(program: str) -> None:
     assert argv_after(["-s", "addons"], program) == ["-s", ENTRY]
 
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("program", ["pytest", "python", "-c", ""])
-def test_other_programs_are_left_alone(program: str) -> None:
+def test_other_programs_are_unchanged(program: str) -> None:
     assert argv_after(["-s", "addons"], program) == ["-s", "addons"]
 
 
@@ -81,7 +83,9 @@ def is_installed() -> bool:
 @pytest.mark.skipif(not is_installed(), reason="the hook is installed by scripts/environment")
 @pytest.mark.parametrize("tool", ["mitmdump", "mitmweb"])
 @pytest.mark.parametrize("typed", [("-s", "addons/"), ("--scripts=addons",)])
-def test_the_command_as_typed(tool: str, typed: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_installed_command_accepts_a_directory(
+    tool: str, typed: tuple[str, ...], tmp_path: Path
+) -> None:
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
     web = ["--no-web-open-browser", "--web-port", "0"] if tool == "mitmweb" else []
     process = subprocess.Popen(

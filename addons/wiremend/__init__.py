@@ -1,3 +1,90 @@
-"""The library behind the addons: pure rules and machines, and one seam to mitmproxy."""
+"""wiremend: repair the traffic between AI coding agents and model providers, inside mitmproxy.
+
+This is the map of the library. All paths are relative to this directory. The directory above it
+contains the shells, the files that mitmproxy loads: each declares hooks and the features that it
+adds to a call, and contains no further logic.
+
+    client ─ request ─► recognise ─► plan_call ─► for each target: adapt ─► send
+    client ◄─ bytes ── engine (hold, retry, beat, end) ◄─ repair ◄─ restore names ◄─ decode
+
+Three nouns, each with one home, and three verbs:
+
+    protocol    a wire format: Anthropic Messages, Chat Completions, Responses, Gemini  protocols/
+    call        one HTTP request from an agent to a model provider                      engine/
+    target      a provider and model that a call may be sent to                         targets/
+
+    repair      a response: make it valid in the client's protocol                      repair/
+    adapt       a request: make it acceptable to one target                             adapt/
+    translate   between two protocols; not implemented. Calls are sent only to targets of the same
+                protocol.
+
+Packages and modules, from the bottom to the top. A layer imports only layers above it in this list;
+`tests/test_house_rules.py` checks that. Only `seam/`, `views/` and the shells import mitmproxy.
+Everything below them is deterministic: time, randomness and bytes are arguments.
+
+    text/           bytes and their formats, without protocols: server-sent events, JSON, content
+                    codings
+    rules/          the types of a rule, a finding and the place of a finding
+    protocols/base/ what a protocol consists of: the type `Protocol`, the interface of repairers,
+                    request documents, errors of providers, traits of targets and clients
+    targets/        facts about providers, one file per vendor
+    clients.py      facts about clients, such as Codex or Claude Code
+    call_record/    the schema of `flow.metadata["wiremend"]`: what is recorded of a call
+    secrets.py      which headers, parameters and values are credentials, and redacting them
+    protocols/      one package per protocol, with the same file names in each: `grammar` (what is
+                    valid), `stream` and `body` (repairing responses), `request`, `history`
+                    (adapting messages), `errors`; `registry` lists the protocols
+    repair/         one attempt's response, from bytes to repaired events; names restored
+    adapt/          the passes over a request for one target, and what rejections teach
+    routing/        the targets of a call: routes, providers and keys, model lists, token counts
+    engine/         the life of a call: planning, attempts, retries, keep-alives, endings
+    seam/           carries calls inside mitmproxy; lists all undocumented behaviour it relies on
+    views/          what a person sees in mitmweb and the log
+    catalogue.py    all rules, and the page of them (addons/RULES.md)
+    config/         the configuration file, from TOML to the engine's settings; consent to it
+    launch/         running a command behind the proxy: CA, environment, processes
+    __main__.py     the command line: `wiremend COMMAND`
+
+How one call travels through the files:
+
+ 1. Request. mitmproxy parses it. `seam/stream_layer.py` takes over at the moment when mitmproxy
+    would connect to the provider.
+ 2. Recognise. `protocols/registry.py` determines the protocol by method, path and content type, and
+    reads the model and whether the call streams. Any other request is left to mitmproxy.
+ 3. plan_call. `engine/plan.py` decides everything once, in the order of its `STEPS`: the targets
+    (`routing/match.py`, `routing/providers.py`), the requests adapted to them, and the limits. The
+    result is a frozen `Call` (`engine/call.py`).
+ 4. Adapt. `adapt/passes.py` runs its passes over the request for each target: tools and their
+    schemas, messages and parameters (`protocols/base/history.py`), refused fields and headers. What
+    a target accepts is in `targets/`; `adapt/rejection_recovery.py` learns from rejections.
+ 5. Engine and seam. `engine/call_machine.py` receives events (connected, head, body, ...) with the
+    time, and returns actions. `seam/stream_layer.py` carries the actions out on mitmproxy's
+    connections.
+ 6. Repair. `engine/response_reader.py` decodes the body (`text/content_coding.py`) and passes it to
+    `repair/stream.py`, which uses the repairer of the protocol: `protocols/anthropic/stream.py` for
+    Anthropic. The names of model and tools that the client used are restored.
+ 7. Client. `engine/client_response.py` decides what is held back and what is sent.
+    `seam/flow_record.py` records the call in its flow,
+    `views/flow_findings.py` shows the findings, `views/redaction.py` removes secrets from the flow.
+
+Where to find the answer:
+
+    what may an Anthropic stream contain?   protocols/anthropic/grammar.py
+    how is a cut tool call ended?           `end` and `fail` in protocols/anthropic/stream.py and
+                                            its siblings: as an error, never as a success;
+                                            engine/endings.py for the form of the error
+    which schemas does Gemini take?         `GEMINI` in adapt/schema_dialects.py; names of tools in
+                                            targets/google.py
+    when is a call retried?                 engine/retry.py (which errors, how often, after how
+                                            long), engine/recovery.py (what follows a failure),
+                                            engine/fallback.py (the next target)
+    what does Codex need?                   the family `codex` in clients.py; its traits are
+                                            documented in protocols/base/client_traits.py
+    what is redacted?                       secrets.py (what), views/redaction.py (where)
+    what does provider X refuse?            targets/X.py
+    which timeouts are there?               engine/deadlines.py (when each starts), config/model.py
+                                            (defaults)
+    what does mitmproxy have to do?         seam/__init__.py
+"""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""All rules in one list, and the page that shows them.
+"""The list of all rules, and the page that documents them.
 
 A rule is a `Rule` constant in the module that implements it; nothing else registers it.
 """
@@ -21,9 +21,9 @@ FAMILIES = {
     "R": "Transport",
     "F": "Fire and forget",
 }
-"""What a code's letter stands for, in the order of a call's life."""
+"""The family of rules by the letter of the code, in the order in which a call meets them."""
 
-_PACKAGES = ("rules", "protocols", "repair", "adapt", "routing", "engine")
+PACKAGES = ("rules", "protocols", "repair", "adapt", "routing", "engine")
 """The packages whose modules hold rules."""
 _CODE = re.compile(r"[A-Z]\d{3}\Z")
 _ISSUE = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)\Z")
@@ -32,9 +32,9 @@ _ADDRESS = re.compile(r"https?://\S+\Z")
 
 @cache
 def catalogue() -> tuple[Rule, ...]:
-    """Every rule that there is, by code. Raises ValueError when two share a code."""
+    """Return all rules, sorted by code. Raises ValueError if two have the same code."""
     found: list[Rule] = []
-    for package in _PACKAGES:
+    for package in PACKAGES:
         folders = [f"{folder}/{package}" for folder in wiremend.__path__]
         for module in pkgutil.walk_packages(folders, f"wiremend.{package}."):
             for constant in vars(importlib.import_module(module.name)).values():
@@ -43,7 +43,7 @@ def catalogue() -> tuple[Rule, ...]:
 
 
 def _rules_in(constant: object) -> list[Rule]:
-    """The rule that a module's constant is, or those in a tuple or mapping of rules."""
+    """Return the rules in a module's constant: the constant itself, a tuple or a mapping."""
     if isinstance(constant, Mapping):
         constant = tuple(constant.values())
     members = constant if isinstance(constant, tuple) else (constant,)
@@ -51,35 +51,35 @@ def _rules_in(constant: object) -> list[Rule]:
 
 
 def collect(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The rules sorted by code, each once, however often it is passed on by other modules.
+    """Return the rules sorted by code, each once, even if several modules import it.
 
-    Raises ValueError for a code of the wrong form, and when two rules share a code.
+    Raises ValueError for an invalid code, and if two rules have the same code.
     """
-    each = sorted(dict.fromkeys(rules), key=lambda rule: (rule.code, rule.name))
+    unique = sorted(dict.fromkeys(rules), key=lambda rule: (rule.code, rule.name))
     by_code: dict[str, Rule] = {}
-    for rule in each:
+    for rule in unique:
         if not _CODE.match(rule.code) or rule.code[0] not in FAMILIES:
-            raise ValueError(f"{rule.code!r} ({rule.name}) is no code for a rule")
+            raise ValueError(f"{rule.code!r} ({rule.name}) is not a valid code of a rule")
         if other := by_code.get(rule.code):
             raise ValueError(f"two rules have the code {rule.code}: {other.name}, {rule.name}")
         by_code[rule.code] = rule
-    return tuple(each)
+    return tuple(unique)
 
 
 def render_page(rules: Iterable[Rule]) -> str:
-    """The rules as a page of Markdown: a table of all by family, then each in full."""
-    every = tuple(rules)
+    """Return a page of Markdown: for each family a table of its rules, then each in full."""
+    all_rules = tuple(rules)
     parts = [
         "# Rules",
         "",
-        "Generated from the code: change the rule, not this page. "
-        'A code, or its beginning, switches rules off: `[rules] disable = ["S1"]`.',
+        "Generated from the code by `scripts/rules`: edit the rules, not this page. "
+        '`[rules] disable = ["S105", "T2"]` disables rules by code or prefix.',
         "",
     ]
     for letter, title in FAMILIES.items():
-        family = [rule for rule in every if rule.code.startswith(letter)]
+        family = [rule for rule in all_rules if rule.code.startswith(letter)]
         if family:
-            parts += [f"## {letter}: {title}", "", "| code | name | finds |", "|---|---|---|"]
+            parts += [f"## {letter}: {title}", "", "| code | name | detects |", "|---|---|---|"]
             parts += [_row(rule) for rule in family]
             parts.append("")
             for rule in family:
@@ -88,17 +88,17 @@ def render_page(rules: Iterable[Rule]) -> str:
 
 
 def _row(rule: Rule) -> str:
-    finds = rule.finds.replace("|", "\\|")
-    return f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {finds} |"
+    detects = rule.detects.replace("|", "\\|")
+    return f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {detects} |"
 
 
 def _section(rule: Rule) -> list[str]:
     lines = [
         f"### {rule.code} {rule.name}",
         "",
-        f"- **Finds:** {rule.finds}",
-        f"- **Hurts:** {rule.hurts}",
-        f"- **Mends:** {rule.mends}",
+        f"- **What it detects:** {rule.detects}",
+        f"- **Why it matters:** {rule.impact}",
+        f"- **What wiremend does:** {rule.action}",
     ]
     if rule.protocols:
         lines.append(f"- **Protocols:** {', '.join(rule.protocols)}")
@@ -112,7 +112,7 @@ def _section(rule: Rule) -> list[str]:
 
 
 def _fenced(text: str) -> list[str]:
-    """A block that shows the text as it is, whatever backticks it holds."""
+    """Return the text as a code block, with a fence longer than any backticks in it."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}text", text.removesuffix("\n"), fence]

@@ -1,6 +1,7 @@
 """Facts about clients: one `ClientTraits` for each family whose behaviour was measured.
 
-A new fact about a client is one edit here. Code asks for a trait, never for a client's name.
+A new fact about a client is one edit in this file. Other code checks a client's traits, not its
+name.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits
 
 CLIENTS: tuple[ClientTraits, ...] = (
-    # Agents. They put their own name into the user agent, whatever SDK they are made with.
+    # Agents. Their name is in the user agent, independently of the SDK that they use.
     ClientTraits(
         family="codex",
         recognised_by=(
@@ -27,7 +28,7 @@ CLIENTS: tuple[ClientTraits, ...] = (
         family="opencode",
         recognised_by=(("user-agent", re.compile("opencode/")),),
         needs_usage=True,
-        # OpenCode 1.18 (session/retry.ts) retries more texts; these are the ones that we write.
+        # OpenCode 1.18 (session/retry.ts) also retries other texts; wiremend writes these.
         retried_words=re.compile(
             r"connection error|connection lost|\brequest timeout\b", re.IGNORECASE
         ),
@@ -35,36 +36,40 @@ CLIENTS: tuple[ClientTraits, ...] = (
     ClientTraits(
         family="gemini-cli",
         recognised_by=(("user-agent", re.compile("geminicli/")),),
-        # JavaScript: what `/^\s*data: (.*)(?:\n\n|\r\r|\r\n\r\n)/` matches whole
+        # Events that JavaScript's `/^\s*data: (.*)(?:\n\n|\r\r|\r\n\r\n)/` matches completely
         whole_event=re.compile(
             rb"data: (?:[^\r\n\xe2]|\xe2(?!\x80[\xa8\xa9]))*+(?:\n\n|\r\r|\r\n\r\n)"
         ),
     ),
-    # SDKs. Agents that are made with one leave these headers alone.
+    # SDKs. Agents that use one do not change these headers.
     ClientTraits(
         family="python-genai",
         recognised_by=(("x-goog-api-client", re.compile(r"google-genai-sdk/\S+ gl-python/")),),
-        # Lines end as for `str.splitlines`: without the line ends that JSON allows in text
+        # The SDK splits lines like `str.splitlines`, also at U+2028, U+2029 and U+0085, which JSON
+        # allows in strings
         whole_event=re.compile(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),
     ),
     ClientTraits(
-        family="openai-python",  # and Anthropic's SDK: it has the same header, and other streams
+        family="openai-python",  # Anthropic's SDK sends the same header, but has other streams
         recognised_by=(("x-stainless-lang", re.compile(r"python\Z")),),
         reads_fields_as_events=True,
     ),
 )
-"""Every client that is known, in the order in which they are tried."""
+"""All known clients. The first one that matches a request is its client."""
 
 
 def client_of(headers: Mapping[str, str]) -> ClientTraits:
-    """Return what is known about the client that sent these request headers, in any case."""
-    known = {name.lower(): value.lower() for name, value in headers.items()}
-    return next((client for client in CLIENTS if client.sent(known)), UNKNOWN_CLIENT)
+    """Return the traits of the client that sent these request headers. Case is ignored.
+
+    `UNKNOWN_CLIENT` if no client matches.
+    """
+    lowered = {name.lower(): value.lower() for name, value in headers.items()}
+    return next((client for client in CLIENTS if client.sent(lowered)), UNKNOWN_CLIENT)
 
 
 def traits_of_client(family: str) -> ClientTraits:
-    """Return what is known about a family of clients; an empty name is the unknown client.
+    """Return the traits of a family of clients; "" is the family of `UNKNOWN_CLIENT`.
 
-    Raises KeyError for a family that is not in the table.
+    Raises KeyError for a family that is not in `CLIENTS`.
     """
     return {client.family: client for client in (UNKNOWN_CLIENT, *CLIENTS)}[family]

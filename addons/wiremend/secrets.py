@@ -1,6 +1,7 @@
-"""Which parts of a message are secrets, and the same message fit to be shown, logged or saved.
+"""Which parts of a message are credentials, and redacting them.
 
-Two uses: what never travels to another provider (routing), and what nobody gets to read.
+Routing does not send the client's credentials to another provider. What is shown, logged or saved
+is redacted first.
 """
 
 import base64
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Set
 from urllib.parse import quote, unquote, unquote_plus
 
 REDACTED = "REDACTED"
-"""What stands in the place of a secret."""
+"""The text that replaces a secret."""
 
 CREDENTIAL_HEADERS = frozenset(
     {
@@ -27,9 +28,10 @@ CREDENTIAL_HEADERS = frozenset(
         "openai-project",
     }
 )
-"""What identifies a client to its provider; besides these, names that say it: `helicone-auth`."""
+"""Headers that identify a client to its provider. Others are recognised by a word in their name,
+such as `helicone-auth`."""
 CREDENTIAL_QUERY_KEYS = frozenset({"key", "api_key", "api-key", "access_token", "token"})
-"""`key=` is Gemini's (https://ai.google.dev/api); the others are gateways'."""
+"""`key` is used by Gemini (https://ai.google.dev/api), the others by gateways."""
 
 _SECRET_NAME = re.compile(
     r"(?:\A|[-_.])(?:auth|authorization|(?:api)?key|token|secret|cookie2?|credentials?|signature"
@@ -41,13 +43,13 @@ _NO_SECRETS = frozenset(
 _CREDENTIAL_WORD = re.compile(r"auth|key|token|cookie|secret|credential", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:bearer|basic|token)\s+", re.IGNORECASE)
 _SHORTEST = 8
-"""Shorter values are no keys, and would be found in any text."""
+"""Minimum length of a secret value. Shorter values are not keys, and occur in any text."""
 
 Fields = Iterable[tuple[str, str]]
 
 
 def is_secret_header(name: str) -> bool:
-    """Whether a header's value is a credential, by its name in any case."""
+    """Return whether the value of a header is a credential. The name's case is ignored."""
     name = name.lower()
     if name in CREDENTIAL_HEADERS:
         return True
@@ -55,18 +57,21 @@ def is_secret_header(name: str) -> bool:
 
 
 def may_hold_credential(name: str) -> bool:
-    """Whether a header of the configuration may carry a credential: a wider net, also by words."""
+    """Return whether a configured header may contain a credential.
+
+    More names qualify than for `is_secret_header`: those that contain a word such as `key`.
+    """
     return is_secret_header(name) or _CREDENTIAL_WORD.search(name) is not None
 
 
 def is_secret_parameter(name: str) -> bool:
-    """Whether a query parameter's value is a credential; `name` as it stands in the URL."""
+    """Return whether a query parameter's value is a credential; `name` is URL-encoded."""
     name = unquote_plus(name).lower()
     return name in CREDENTIAL_QUERY_KEYS or _SECRET_NAME.search(name) is not None
 
 
 def redacted_value(name: str, value: str) -> str:
-    """The value that a header of this name is shown with; a scheme (`Bearer`) stays."""
+    """Return a header's value with its credential redacted; a scheme such as `Bearer` is kept."""
     if not value or not is_secret_header(name):
         return value
     scheme = _SCHEME.match(value)
@@ -74,7 +79,7 @@ def redacted_value(name: str, value: str) -> str:
 
 
 def redacted_path(path: str) -> str:
-    """A path with its query, less the values of parameters that are credentials."""
+    """Return a path and query with the values of secret parameters redacted."""
     endpoint, mark, query = path.partition("?")
     if not mark:
         return path
@@ -82,7 +87,11 @@ def redacted_path(path: str) -> str:
 
 
 def secret_values(fields: Fields, path: str = "") -> frozenset[str]:
-    """The credentials in headers and query, in every form in which they may turn up again."""
+    """Return the credentials in header fields and in the query of `path`, as text to search for.
+
+    Each is returned in the forms in which it may appear elsewhere: with and without its scheme,
+    decoded, and percent-encoded. Values of fewer than 8 characters are left out.
+    """
     values: set[str] = set()
     for name, value in fields:
         if is_secret_header(name):
@@ -96,7 +105,7 @@ def secret_values(fields: Fields, path: str = "") -> frozenset[str]:
 
 
 def masked(text: str, values: Set[str]) -> str:
-    """The text with every one of these values made unreadable; the same object without any."""
+    """Return the text with these values redacted; the same object if it contains none."""
     for value in sorted(values, key=len, reverse=True):
         if value in text:
             text = text.replace(value, REDACTED)
@@ -104,11 +113,20 @@ def masked(text: str, values: Set[str]) -> str:
 
 
 def masked_bytes(data: bytes, values: Set[str]) -> bytes:
-    """The same for bytes."""
+    """Return bytes with these values redacted; the same object if they contain none."""
     for value in sorted(values, key=len, reverse=True):
         encoded = value.encode("utf-8", "surrogateescape")
         if encoded in data:
             data = data.replace(encoded, REDACTED.encode())
+    return data
+
+
+def masked_in_place(data: bytes, values: Set[str]) -> bytes:
+    """The same for bytes whose length must stay; values are at least as long as `REDACTED`."""
+    for value in sorted(values, key=len, reverse=True):
+        encoded = value.encode("utf-8", "surrogateescape")
+        if encoded in data:
+            data = data.replace(encoded, REDACTED.encode().ljust(len(encoded), b"_"))
     return data
 
 
@@ -118,7 +136,7 @@ def _redacted_parameter(part: str) -> str:
 
 
 def _parts(name: str, value: str) -> set[str]:
-    """A header's credentials without what surrounds them: scheme, user, cookies' names."""
+    """Return the credentials in a header's value without scheme, user name and cookie names."""
     if name in ("cookie", "set-cookie"):
         pairs = value.split(";") if name == "cookie" else value.split(";")[:1]
         return {pair.partition("=")[2].strip() for pair in pairs}

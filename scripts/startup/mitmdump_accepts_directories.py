@@ -1,7 +1,7 @@
-"""Lets `mitmdump -s addons/` mean `addons/__main__.py`, as `python addons/` would.
+"""Makes `mitmdump -s addons/` load `addons/__main__.py`, as `python addons/` does.
 
-Installed with the project and run once at each start of this environment's Python; in every
-program but mitmproxy's it does nothing. mitmproxy itself refuses a directory (its issue #4112).
+It is installed with the project and runs at each start of the environment's Python. Programs other
+than mitmproxy's are not affected. mitmproxy itself rejects directories (mitmproxy#4112).
 """
 
 import os
@@ -11,7 +11,7 @@ _PROGRAMS = {"mitmdump", "mitmproxy", "mitmweb"}
 
 
 def main() -> None:
-    """Change this process's arguments, if it is one of mitmproxy's programs."""
+    """Replace script directories in `sys.argv` if this process is a mitmproxy program."""
     arguments = getattr(sys, "argv", None) or [""]
     program = os.path.splitext(os.path.basename(arguments[0]))[0]
     if program in _PROGRAMS:
@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def with_entry_files(arguments: list[str]) -> list[str]:
-    """The arguments with each script directory replaced by the `__main__.py` in it."""
+    """Return the arguments with each directory replaced by its `__main__.py`, if it has one."""
     replaced = []
     is_script = False
     for argument in arguments:

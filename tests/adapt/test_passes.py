@@ -1,4 +1,4 @@
-"""One request for one target: bytes in, bytes out, and what was said about it."""
+"""Adapting one request to one target: bytes in, bytes out, and the findings."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ TOOL = '"type":"object","properties":{"a":{"type":"array"}}'
 MENDED = '{"type":"object","properties":{"a":{"type":"array","items":{"type":"string"}}}}'
 
 SPANS = [
-    # case, protocol, dialect, before, after; everything else keeps its bytes, spaces included
+    # case, protocol, dialect, before, after; all other bytes are kept, white space included
     ("only the schema that leaves the dialect", CHAT, "openai",
      '{ "tools":[ {"type":"function","function":{"name":"x","parameters": {' + TOOL + '} }},\n'
      '{"type":"function","function":{"name":"y","parameters":{ "type" :"object",'
@@ -115,7 +115,7 @@ LONG = "mcp__server__" + "x" * 60 + ".read"
 SENT = NAMES_BY_DIALECT["openai"].fit(LONG)
 
 NAMED = [
-    # case, protocol, a body with the client's name where its tools are named
+    # case, protocol, a body that contains the client's name of a tool
     ("Anthropic", ANTHROPIC,
      '{"tools":[{"name":"N","input_schema":{"type":"object","properties":{}}}],"tool_choice":'
      '{"type":"tool","name":"N"},"messages":[{"role":"assistant","content":[{"type":"tool_use",'
@@ -156,9 +156,7 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("protocol", "body"), [pytest.param(*row[1:], id=row[0]) for row in NAMED])
-def test_a_name_that_is_not_taken_changes_wherever_a_tool_is_named(
-    protocol: Protocol, body: str
-) -> None:
+def test_a_name_that_is_not_accepted_is_replaced_everywhere(protocol: Protocol, body: str) -> None:
     before = body.replace('"N"', f'"{LONG}"').replace("K", LONG)
     after = body.replace('"N"', f'"{SENT}"').replace("K", LONG)
     adapted = adapt_request(
@@ -169,7 +167,7 @@ def test_a_name_that_is_not_taken_changes_wherever_a_tool_is_named(
     assert {finding.code for finding in adapted.findings} == {"T005"}
 
 
-def test_what_a_tool_of_the_server_is_called_stays() -> None:
+def test_the_name_of_a_server_tool_is_kept() -> None:
     body = (
         '{"tools":[{"name":"web_search","input_schema":{"type":"object","properties":{}}},'
         '{"type":"web_search_20250305","name":"web_search"}],"messages":[{"role":"assistant",'
@@ -182,18 +180,18 @@ def test_what_a_tool_of_the_server_is_called_stays() -> None:
     assert adapted.request.body.decode() == expected
 
 
-def test_two_different_tools_of_one_name_are_both_kept() -> None:
+def test_two_different_tools_with_the_same_name_are_both_kept() -> None:
     tool = '{"name":"search","description":"%s","input_schema":{"type":"object","properties":{}}}'
     body = f'{{"tools":[{tool % "Jira"},{tool % "Intercom"}]}}'
     adapted = adapt(ANTHROPIC, body, "anthropic")
-    names = [one["name"] for one in orjson.loads(adapted.request.body)["tools"]]
+    names = [tool["name"] for tool in orjson.loads(adapted.request.body)["tools"]]
     assert names[0] == "search"
     assert adapted.tool_names_by_sent == {names[1]: "search"}
     assert adapt(ANTHROPIC, body, "anthropic").request.body == adapted.request.body
 
 
 ANSWERS = [
-    # protocol, an answer with the sent name S and the same in places that are the model's own
+    # protocol, a response with the sent name S, and the same text where it is not a tool's name
     '{"content":[{"type":"tool_use","id":"t","name":"S","input":{"name":"K"}}]}',
     '{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"S","arguments":"K"}}]}}]}',
     '{"response":{"output":[{"type":"function_call","name":"S","arguments":"{\\"name\\":\\"K\\"}"}'
@@ -206,13 +204,13 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_the_answer_calls_tools_as_the_client_does(answer: str) -> None:
+def test_the_response_contains_the_clients_names_of_tools(answer: str) -> None:
     sent = answer.replace('"S"', f'"{SENT}"').replace("K", SENT)
     named = answer.replace('"name":"S"', f'"name":"{LONG}"').replace('"S"', f'"{SENT}"')
     assert restore_tool_names(sent.encode(), {SENT: LONG}).decode() == named.replace("K", SENT)
 
 
-def test_an_answer_that_nests_deeply_is_named_back() -> None:
+def test_names_are_restored_in_a_deeply_nested_response() -> None:
     nested = '{"a":' * 900 + '{"name":"S"}' + "}" * 900
     answer = nested.replace("S", SENT).encode()
     assert restore_tool_names(answer, {SENT: LONG}) == nested.replace("S", LONG).encode()
@@ -224,7 +222,7 @@ HEADERS = (
     ("Anthropic-Beta", "c-2025-01-01"),
 )
 BETAS = [
-    # refused, what is left
+    # refused, remaining header
     (("b-2025-01-01",), (HEADERS[0], ("anthropic-beta", "a-2025-01-01"), HEADERS[2])),
     (("c-*",), HEADERS[:2]),
     (("a-*", "b-*", "c-*"), HEADERS[:1]),
@@ -268,7 +266,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("field", "before", "after"), FIELDS)
-def test_refused_fields_are_dropped_and_essential_ones_never(
+def test_refused_fields_are_dropped_except_essential_ones(
     field: str, before: str, after: str
 ) -> None:
     request = outgoing(ANTHROPIC, before.encode())
@@ -277,7 +275,7 @@ def test_refused_fields_are_dropped_and_essential_ones_never(
     assert (adapted.request is request) == (before == after)
 
 
-def test_a_lesson_about_one_tool_leaves_the_others() -> None:
+def test_a_lesson_about_one_tool_does_not_change_others() -> None:
     tool = '{"name":"%s","input_schema":{"type":"object","properties":{"a":true}}}'
     body = f'{{"tools":[{tool % "x"},{tool % "y"}]}}'
     adapted = adapt(ANTHROPIC, body, "plain", Lesson("schema-dialect", "moonshot", "y"))
@@ -285,7 +283,7 @@ def test_a_lesson_about_one_tool_leaves_the_others() -> None:
     assert adapted.request.body.decode() == expected
 
 
-def test_after_as_is_tools_are_not_touched() -> None:
+def test_after_as_is_tools_are_not_changed() -> None:
     body = '{"tools":[{"name":"x.y","input_schema":{}}]}'
     assert adapt(ANTHROPIC, body, "anthropic", Lesson("as-is")).request.body == body.encode()
     later = adapt(ANTHROPIC, body, "anthropic", Lesson("as-is"), Lesson("custom-type"))
@@ -305,10 +303,11 @@ def test_after_as_is_tools_are_not_touched() -> None:
         ('{"a":1,"b":1}', "plain", (Lesson("field", "a"),), "T303"),
     ],
 )  # fmt: skip
-def test_a_rule_that_is_off_changes_nothing(
+def test_a_disabled_rule_changes_nothing(
     body: str, dialect: str, lessons: tuple[Lesson, ...], code: str
 ) -> None:
-    assert [one.code for one in adapt(ANTHROPIC, body, dialect, *lessons).findings] == [code]
+    findings = adapt(ANTHROPIC, body, dialect, *lessons).findings
+    assert [finding.code for finding in findings] == [code]
     adapted = adapt(ANTHROPIC, body, dialect, *lessons, disabled={code})
     assert (adapted.request.body, adapted.findings) == (body.encode(), ())
 
@@ -327,7 +326,7 @@ _LESSONS = st.sampled_from(
 
 @settings(deadline=None)
 @given(tool_requests(), st.sampled_from(sorted(DIALECTS)), st.lists(_LESSONS, max_size=2))
-def test_any_request_stays_valid_is_adapted_once_and_changes_only_with_a_finding(
+def test_any_request_remains_valid_is_changed_once_and_only_with_a_finding(
     case: tuple[Protocol, bytes], dialect: str, lessons: list[Lesson]
 ) -> None:
     protocol, body = case[0], case[1]
@@ -348,7 +347,7 @@ _NAMES = st.sampled_from(["a", "b.c", "21st", "mcp__x__" + "y" * 130, "日本", 
 @pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != "plain"])
 @settings(deadline=None, max_examples=25)
 @given(tools=st.lists(st.tuples(_NAMES, SCHEMAS), max_size=4))
-def test_any_tools_become_ones_that_the_target_takes_and_then_stay(
+def test_any_tools_are_adapted_to_the_target_and_then_not_changed_again(
     dialect: str, tools: list[tuple[str, Any]]
 ) -> None:
     offered = [{"name": name, "input_schema": schema} for name, schema in tools]

@@ -1,4 +1,4 @@
-"""Learning from a rejection, told as a conversation: refused, changed, accepted, remembered."""
+"""Learning from rejections: a request is refused, changed and accepted; the lesson is stored."""
 
 import json
 import tomllib
@@ -53,7 +53,7 @@ def sent_tools(requests: AdaptedRequests) -> list[Any]:
     return tools
 
 
-def test_a_refused_tool_is_mended_the_others_stay_and_the_lesson_is_remembered() -> None:
+def test_only_the_refused_tool_is_changed_and_the_lesson_is_stored() -> None:
     book = LessonBook()
     requests = sending(request(tool("x", UNION), tool("y", UNION)), book)
     assert sent_tools(requests) == [tool("x", UNION), tool("y", UNION)]
@@ -69,30 +69,30 @@ def test_a_refused_tool_is_mended_the_others_stay_and_the_lesson_is_remembered()
     assert requests.accepted(0) == (Lesson("schema-dialect", "anthropic", "y"),)
     assert requests.accepted(0) == ()
     later = sending(request(tool("z", UNION), tool("y", UNION)), book)
-    assert [one["input_schema"] == UNION for one in sent_tools(later)] == [True, False]
+    assert [tool["input_schema"] == UNION for tool in sent_tools(later)] == [True, False]
     elsewhere = sending(request(tool("y", UNION)), book)
     assert elsewhere.at(0).request.provider == "p"
 
 
-def test_a_lesson_is_for_one_provider_and_model() -> None:
+def test_a_lesson_applies_to_one_provider_and_model() -> None:
     book = LessonBook()
     book.learn("p", "m", [Lesson("field", "a")])
     assert book.of("p", "m") == (Lesson("field", "a"),)
     assert book.of("p", "other") == book.of("other", "m") == ()
 
 
-def test_tools_that_are_refused_one_by_one_are_mended_one_by_one() -> None:
+def test_tools_that_are_refused_one_by_one_are_changed_one_by_one() -> None:
     requests = sending(request(*(tool(f"t{n}", UNION) for n in range(AMENDMENTS_LIMIT + 1))))
     for number in range(AMENDMENTS_LIMIT):
         message = f"tools.{number}.custom.input_schema: input_schema does not support oneOf"
-        assert [one.code for one in refuse(requests, message)] == ["T301"]
+        assert [finding.code for finding in refuse(requests, message)] == ["T301"]
     assert (
         refuse(requests, f"tools.{AMENDMENTS_LIMIT}.custom.input_schema: input_schema does") == []
     )
     assert len(requests.accepted(0)) == AMENDMENTS_LIMIT
 
 
-def test_a_schema_that_is_in_its_dialect_and_still_refused_becomes_a_plainer_one() -> None:
+def test_a_schema_refused_although_in_its_dialect_is_converted_to_basic() -> None:
     requests = sending(
         request(tool("x", REGEX)), traits=traits_of(ANTHROPIC, "api.anthropic.com", "m")
     )
@@ -103,7 +103,7 @@ def test_a_schema_that_is_in_its_dialect_and_still_refused_becomes_a_plainer_one
     assert refuse(requests, message)[0].code == "T302"
 
 
-def test_a_rejection_that_teaches_nothing_sends_the_original_once() -> None:
+def test_after_a_rejection_without_a_lesson_the_original_is_sent_once() -> None:
     book = LessonBook()
     requests = sending(request(tool("x", {})), book)
     assert sent_tools(requests) != [tool("x", {})]
@@ -114,7 +114,7 @@ def test_a_rejection_that_teaches_nothing_sends_the_original_once() -> None:
     assert refuse(requests, "the tools are not to my taste") == []
 
 
-def test_after_the_original_was_tried_nothing_else_is() -> None:
+def test_after_the_original_no_further_change_is_tried() -> None:
     requests = sending(request(tool("x", {}), tool("y", UNION)))
     refuse(requests, "no")
     assert (
@@ -132,7 +132,9 @@ def test_after_the_original_was_tried_nothing_else_is() -> None:
         ("no", 500),
     ],
 )
-def test_what_the_original_would_meet_too_is_not_tried_again(message: str, status: int) -> None:
+def test_the_original_is_not_sent_for_an_error_that_it_would_receive_too(
+    message: str, status: int
+) -> None:
     assert refuse(sending(request(tool("x", {}))), message, status) == []
 
 
@@ -140,7 +142,7 @@ def test_an_unchanged_request_that_is_refused_is_not_sent_again() -> None:
     assert refuse(sending(request(tool("x", FINE))), "no") == []
 
 
-def test_headers_and_fields_are_learnt_alike() -> None:
+def test_lessons_about_headers_and_fields_are_learnt() -> None:
     book = LessonBook()
     requests = sending(request(context_management={}, messages=[]), book)
     refuse(requests, "Unexpected value(s) `b-1` for the `anthropic-beta` header.")
@@ -151,7 +153,7 @@ def test_headers_and_fields_are_learnt_alike() -> None:
     assert requests.accepted(0) == (Lesson("beta", "b-1"), Lesson("field", "context_management"))
 
 
-def test_a_fault_of_ours_sends_the_request_as_the_client_wrote_it() -> None:
+def test_after_an_exception_in_a_pass_the_original_request_is_sent() -> None:
     outgoing = request(tool("x", UNION))
     requests = AdaptedRequests()
     requests.add(outgoing, traits_of(ANTHROPIC, "api.anthropic.com", "m"))
@@ -162,13 +164,13 @@ def test_a_fault_of_ours_sends_the_request_as_the_client_wrote_it() -> None:
 
 
 @pytest.mark.parametrize("code", ["T301", "T302"])
-def test_a_rule_that_is_off_learns_nothing(code: str) -> None:
+def test_a_disabled_rule_learns_nothing(code: str) -> None:
     requests = sending(request(tool("x", {})), disabled={"T301", "T302"} - {code})
-    found = refuse(requests, "Unexpected value(s) `b-1` for the `anthropic-beta` header.")
-    assert [one.code for one in found] == [code]
+    findings = refuse(requests, "Unexpected value(s) `b-1` for the `anthropic-beta` header.")
+    assert [finding.code for finding in findings] == [code]
 
 
-def test_an_error_names_the_tool_as_the_client_knows_it() -> None:
+def test_an_error_contains_the_clients_name_of_the_tool() -> None:
     requests = sending(
         request(tool("mcp__s__a.b", FINE)), traits=traits_of(ANTHROPIC, "api.anthropic.com", "m")
     )
@@ -180,7 +182,7 @@ def test_an_error_names_the_tool_as_the_client_knows_it() -> None:
     assert off.explain(0, message) == message
 
 
-def test_the_last_word_on_a_targets_tools_counts() -> None:
+def test_the_last_lesson_about_a_targets_tools_applies() -> None:
     book = LessonBook()
     book.learn("p", "m", [Lesson("schema-dialect", "basic", "x"), Lesson("field", "a")])
     book.learn("p", "m", [Lesson("as-is")])
@@ -189,7 +191,7 @@ def test_the_last_word_on_a_targets_tools_counts() -> None:
     assert book.of("p", "m") == (Lesson("field", "a"), Lesson("unique-names"))
 
 
-def test_the_book_is_bounded() -> None:
+def test_the_number_of_lessons_is_limited() -> None:
     book = LessonBook()
     for number in range(LESSONS_LIMIT + 10):
         book.learn("p", "m", [Lesson("field", f"f{number}")])
@@ -211,19 +213,20 @@ def test_lessons_are_written_as_configuration_and_read_again() -> None:
     assert len(tomllib.loads(text)["lessons"]) == 3
     read = parse_config(text, "x", {}).lessons
     assert [
-        PlacedLesson(one.provider, one.model, Lesson(one.kind, one.value, one.tool)) for one in read
+        PlacedLesson(entry.provider, entry.model, Lesson(entry.kind, entry.value, entry.tool))
+        for entry in read
     ] == LESSONS
     assert as_toml([]) == ""
 
 
-def test_lessons_of_the_configuration_are_heeded_and_replaced() -> None:
+def test_configured_lessons_apply_and_can_be_replaced() -> None:
     book = LessonBook()
-    book.give(LESSONS)
+    book.configure(LESSONS)
     assert book.of("go", "anything") == (Lesson("beta", "b-1"),)
     assert book.of("go", "M[1m]") == (Lesson("beta", "b-1"),)
     assert book.of("go", "m[1m]") == (Lesson("beta", "b-1"), Lesson("unique-names"))
     assert book.learnt == ()
-    book.give(())
+    book.configure(())
     assert book.of("go", "m[1m]") == ()
 
 
@@ -232,10 +235,10 @@ def test_lessons_of_the_configuration_are_heeded_and_replaced() -> None:
     [
         ({"kind": "schema-dialect", "value": "gemni"}, "did you mean 'gemini'"),
         ({"kind": "tool-names", "value": "x"}, "expected one of"),
-        ({"kind": "field"}, "is needed for the kind 'field'"),
+        ({"kind": "field"}, "is required for the kind 'field'"),
         ({"kind": "other"}, "schema-dialect"),
     ],
 )
-def test_a_lesson_that_makes_no_sense_is_refused(lesson: dict[str, str], complaint: str) -> None:
+def test_an_invalid_lesson_is_refused(lesson: dict[str, str], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         LearntLesson.model_validate({"provider": "p", **lesson})

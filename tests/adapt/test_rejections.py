@@ -1,4 +1,4 @@
-"""What each real rejection teaches. The messages are word for word as people reported them."""
+"""The lessons of real rejections. The messages are verbatim from reports."""
 
 import json
 from dataclasses import replace
@@ -58,7 +58,7 @@ _GEMINI_NAME = (
     "A-Z, 0-9), underscores (_), dots (.) or dashes (-), with a maximum length of 64."
 )
 
-# where it was seen, protocol, message, what it teaches
+# report, protocol, message, lessons
 REJECTIONS = [
     ("anomalyco/opencode#35516", ANTHROPIC,
      "tools.1.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top "
@@ -230,6 +230,12 @@ REJECTIONS = [
      [Lesson("field", "system.*.cache_control.ephemeral.scope")]),
     ("router-for-me/CLIProxyAPI#4105", CHAT,
      "Extra inputs are not permitted, field: 'extra_body'", [Lesson("field", "extra_body")]),
+    ("lidge-jun/opencodex#2092", RESPONSES,
+     "Unsupported parameter: prompt_cache_retention",
+     [Lesson("field", "prompt_cache_retention")]),
+    ("router-for-me/CLIProxyAPI#1028", RESPONSES,
+     "Unsupported parameter: safety_identifier", [Lesson("field", "safety_identifier")]),
+    ("teaches nothing", RESPONSES, "Unsupported parameter: previous_response_id", []),
     ("teaches nothing", ANTHROPIC, "prompt is too long: 203000 tokens > 200000 maximum", []),
     ("teaches nothing", ANTHROPIC,
      "messages.4: `tool_use` ids were found without `tool_result` blocks immediately after", []),
@@ -247,7 +253,7 @@ REJECTIONS = [
     ("protocol", "message", "lessons"),
     [pytest.param(*row[1:], id=f"{row[0]}: {row[2][:60]}") for row in REJECTIONS],
 )
-def test_a_rejection_teaches_what_it_names(
+def test_a_rejection_teaches_lessons_about_what_it_mentions(
     protocol: Protocol, message: str, lessons: list[Lesson]
 ) -> None:
     error = make_error(status=400, type="invalid_request_error", message=message)
@@ -255,13 +261,13 @@ def test_a_rejection_teaches_what_it_names(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 413, 429, 500, 529])
-def test_only_a_refused_request_teaches(status: int) -> None:
+def test_only_a_rejecting_status_teaches_lessons(status: int) -> None:
     error = make_error(status=status, message="context_management: Extra inputs are not permitted")
     assert read_rejection(error, offered(ANTHROPIC)) == ()
 
 
 EXPLAINED = [
-    # case, protocol, message, what is put behind it
+    # case, protocol, message, appended text
     ("a place in the list", ANTHROPIC,
      "tools.1.custom.input_schema: JSON schema is invalid.",
      'tools.1 is tool "mcp__notion__create" (MCP server "notion")'),
@@ -276,10 +282,10 @@ EXPLAINED = [
     ("too many tools", CHAT,
      "Invalid 'tools': array too long. Expected an array with maximum length 128",
      '7 tools were offered: 4 others, 2 of the MCP server "github", 1 of the MCP server "notion"; '
-     "none was left out, switch some off"),
+     "to send fewer, switch some off"),
     ("too many for Groq", CHAT, "'tools' : maximum number of items is 128",
      '7 tools were offered: 4 others, 2 of the MCP server "github", 1 of the MCP server "notion"; '
-     "none was left out, switch some off"),
+     "to send fewer, switch some off"),
     ("no tool", ANTHROPIC, "messages.3.content.0: bad", ""),
     ("a place beyond the list", ANTHROPIC, "tools.99.custom.name: bad", ""),
 ]  # fmt: skip
@@ -289,13 +295,13 @@ EXPLAINED = [
     ("protocol", "message", "expected"),
     [pytest.param(*row[1:], id=row[0]) for row in EXPLAINED],
 )
-def test_an_error_says_which_tools_it_means(
+def test_the_tools_that_an_error_mentions_are_explained(
     protocol: Protocol, message: str, expected: str
 ) -> None:
     assert explanation(message, offered(protocol)) == expected
 
 
-def test_a_tool_that_goes_under_another_name_is_called_as_its_client_calls_it() -> None:
+def test_a_renamed_tool_is_explained_with_the_clients_name() -> None:
     sent = json.dumps({"tools": [{"name": "a_b_123", "input_schema": {}}]}).encode()
     document = RequestDocument.of(ANTHROPIC, "/v1/messages", sent)
     tools = OfferedTools(replace(document, tool_names_by_sent={"a_b_123": "mcp__s__a.b"}))
@@ -304,7 +310,7 @@ def test_a_tool_that_goes_under_another_name_is_called_as_its_client_calls_it() 
     assert explanation(error.message, tools) == ('a_b_123 is tool "mcp__s__a.b" (MCP server "s")')
 
 
-def test_a_tool_that_code_assist_refuses_is_found_inside_the_wrapper() -> None:
+def test_a_tool_refused_by_code_assist_is_located_inside_the_wrapper() -> None:
     functions = {"functionDeclarations": [{"name": "Bash"}, {"name": "ls"}]}
     body = json.dumps({"model": "m", "request": {"tools": [{"googleSearch": {}}, functions]}})
     tools = offered_by(GEMINI, body.encode())
@@ -317,6 +323,6 @@ def test_a_tool_that_code_assist_refuses_is_found_inside_the_wrapper() -> None:
     )
 
 
-def test_a_body_that_is_no_json_offers_no_tools() -> None:
+def test_a_body_that_is_not_json_offers_no_tools() -> None:
     for body in (b"", b"{", b"[]", b'{"tools":5}'):
         assert offered_by(ANTHROPIC, body).tools == []

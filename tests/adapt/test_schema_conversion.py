@@ -1,4 +1,4 @@
-"""Any schema becomes one that the dialect accepts; one that it accepts stays."""
+"""Any schema is converted to one that the dialect accepts; an accepted one is not changed."""
 
 import copy
 from typing import Any
@@ -17,7 +17,7 @@ def _object(properties: dict[str, Any], **keywords: Any) -> dict[str, Any]:
 _STRING = {"type": "string"}
 _A_B = {"A": _object({"b": {"$ref": "#/$defs/B"}}), "B": {"type": "integer"}}
 
-# dialect, what a provider says of it, the schema, the nearest one
+# dialect, a provider's message, the schema, the nearest accepted schema
 CONVERTED = [
     ("anthropic", "input_schema does not support oneOf, allOf, or anyOf at the top level",
      {"type": "object", "anyOf": [_object({"a": _STRING}, required=["a"]),
@@ -141,13 +141,13 @@ def test_a_schema_that_was_rejected_is_converted(
 
 
 @pytest.mark.parametrize("name", ["gemini", "moonshot"])
-def test_recursion_is_cut_where_references_cannot_be_said(name: str) -> None:
+def test_recursion_is_cut_in_dialects_without_references(name: str) -> None:
     tree = _object({"child": {"$ref": "#/$defs/T"}})
     converted = convert_schema({"$ref": "#/$defs/T", "$defs": {"T": tree}}, DIALECTS[name])
     assert converted == _object({"child": {"type": "object"}})
 
 
-def test_references_that_multiply_do_not_grow_without_end() -> None:
+def test_the_expansion_of_references_is_limited() -> None:
     doubling = {
         f"d{level}": _object({side: {"$ref": f"#/$defs/d{level + 1}"} for side in ("a", "b")})
         for level in range(30)
@@ -158,7 +158,7 @@ def test_references_that_multiply_do_not_grow_without_end() -> None:
     assert len(str(converted)) < 1_000_000
 
 
-def test_a_schema_whose_references_multiply_at_its_root_still_is_an_object() -> None:
+def test_a_schema_whose_references_multiply_at_the_root_remains_an_object() -> None:
     layers = {
         f"d{layer}": {"oneOf": [{"$ref": f"#/$defs/d{layer + 1}"}] * 8} for layer in range(12)
     }
@@ -167,7 +167,7 @@ def test_a_schema_whose_references_multiply_at_its_root_still_is_an_object() -> 
         assert violations(convert_schema(schema, DIALECTS[name]), DIALECTS[name]) == []
 
 
-def test_a_schema_nested_too_deeply_is_left_alone() -> None:
+def test_a_schema_nested_too_deeply_is_not_changed() -> None:
     schema: dict[str, Any] = _STRING
     for _ in range(3000):
         schema = {"items": schema}
@@ -177,7 +177,9 @@ def test_a_schema_nested_too_deeply_is_left_alone() -> None:
 @pytest.mark.parametrize("name", DIALECTS)
 @settings(deadline=None)
 @given(schema=SCHEMAS)
-def test_any_schema_becomes_one_that_is_accepted_and_then_stays(name: str, schema: Any) -> None:
+def test_any_schema_is_converted_to_an_accepted_one_and_then_not_changed(
+    name: str, schema: Any
+) -> None:
     dialect = DIALECTS[name]
     before = copy.deepcopy(schema)
     converted = convert_schema(schema, dialect)

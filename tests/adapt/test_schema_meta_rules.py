@@ -1,5 +1,5 @@
-"""What we write, held against rules that others wrote: the meta-schema of draft 2020-12, OpenAI's
-rules for structured outputs, and the Google SDK's own definition of Gemini's schemas."""
+"""Converted schemas are checked against independent rules: the meta-schema of draft 2020-12,
+OpenAI's rules for structured outputs, and the Google SDK's definition of Gemini's schemas."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from wiremend.adapt.schema_conversion import convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS, GEMINI
 
 WORDED = ("anthropic", "openai", "openai-strict", "deepseek", "moonshot", "basic")
-"""The dialects whose every word is one of draft 2020-12."""
+"""The dialects that are subsets of draft 2020-12."""
 
 STRICT = Draft202012Validator(
     {
@@ -44,13 +44,13 @@ STRICT = Draft202012Validator(
 @pytest.mark.parametrize("dialect", WORDED)
 @settings(deadline=None, max_examples=50)
 @given(schema=SCHEMAS)
-def test_any_schema_becomes_one_of_draft_2020_12(dialect: str, schema: Any) -> None:
+def test_converted_schemas_are_valid_in_draft_2020_12(dialect: str, schema: Any) -> None:
     Draft202012Validator.check_schema(convert_schema(schema, DIALECTS[dialect]))
 
 
 @settings(deadline=None, max_examples=50)
 @given(schema=SCHEMAS)
-def test_any_schema_becomes_one_that_structured_outputs_take(schema: Any) -> None:
+def test_converted_schemas_are_accepted_by_structured_outputs(schema: Any) -> None:
     converted = convert_schema(schema, DIALECTS["openai-strict"])
     STRICT.validate(converted)
     for part in _objects(converted):
@@ -58,11 +58,11 @@ def test_any_schema_becomes_one_that_structured_outputs_take(schema: Any) -> Non
 
 
 def _objects(schema: Any) -> list[dict[str, Any]]:
-    """The schemas with properties, wherever they stand."""
-    found = [schema] if isinstance(schema.get("properties"), dict) else []
+    """Return all schemas with properties in a schema."""
+    own = [schema] if isinstance(schema.get("properties"), dict) else []
     inner = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
     inner += schema.get("anyOf", []) + ([schema["items"]] if "items" in schema else [])
-    return [*found, *(one for part in inner for one in _objects(part))]
+    return [*own, *(nested for part in inner for nested in _objects(part))]
 
 
 @pytest.mark.parametrize(
@@ -74,21 +74,21 @@ def _objects(schema: Any) -> list[dict[str, Any]]:
         ({"type": "object", "properties": {}, "required": [], "oneOf": [{}]}, STRICT.validate),
     ],
 )
-def test_the_rules_refuse_what_the_providers_do(schema: Any, check: Any) -> None:
+def test_the_independent_rules_refuse_invalid_schemas(schema: Any, check: Any) -> None:
     with pytest.raises((SchemaError, ValidationError)):
         check(schema)
 
 
 def upper_types(schema: Any) -> Any:
-    """The SDK knows types by their own names only; the API takes both."""
+    """Return the schema with upper-case types: the SDK accepts no others, the API accepts both."""
     if isinstance(schema, list):
-        return [upper_types(one) for one in schema]
+        return [upper_types(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
         key: value.upper()
         if key == "type" and isinstance(value, str)
-        else {name: upper_types(one) for name, one in value.items()}
+        else {name: upper_types(inner) for name, inner in value.items()}
         if key == "properties"
         else upper_types(value)
         if key in ("items", "anyOf")
@@ -99,11 +99,11 @@ def upper_types(schema: Any) -> Any:
 
 @settings(deadline=None, max_examples=50)
 @given(schema=SCHEMAS)
-def test_any_schema_becomes_one_that_the_sdk_knows(schema: Any) -> None:
+def test_converted_schemas_are_accepted_by_the_sdk(schema: Any) -> None:
     types.Schema.model_validate(upper_types(convert_schema(schema, GEMINI)))
 
 
 @pytest.mark.parametrize("key", ["$schema", "patternProperties", "const", "oneOf"])
-def test_the_sdk_refuses_what_the_provider_does(key: str) -> None:
+def test_the_sdk_refuses_keywords_that_the_provider_refuses(key: str) -> None:
     with pytest.raises(pydantic.ValidationError):
         types.Schema.model_validate({"type": "OBJECT", key: "x"})

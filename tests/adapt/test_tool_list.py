@@ -1,4 +1,4 @@
-"""Tools that no target would refuse keep their bytes; what is wrong is mended by span."""
+"""Valid tools keep their bytes; in invalid ones only the wrong bytes are replaced."""
 
 import json
 from collections.abc import Set
@@ -204,9 +204,9 @@ VALID = [
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
-@pytest.mark.parametrize(("schema", "expected", "found"), MENDED)
-def test_a_schema_is_mended_and_no_other_byte_moves(
-    protocol: Protocol, schema: str, expected: str | None, found: list[str]
+@pytest.mark.parametrize(("schema", "expected", "findings"), MENDED)
+def test_a_schema_is_repaired_and_all_other_bytes_are_kept(
+    protocol: Protocol, schema: str, expected: str | None, findings: list[str]
 ) -> None:
     body = request_with(protocol, schema)
     adapted = adapt(protocol, body)
@@ -214,7 +214,7 @@ def test_a_schema_is_mended_and_no_other_byte_moves(
     span, inner = value_span(body, SCHEMA_PATH[protocol]), after.encode()
     assert span is not None
     assert adapted.body == body[: span.start] + inner + body[span.end :]
-    assert [finding.code for finding in adapted.findings] == found
+    assert [finding.code for finding in adapted.findings] == findings
     assert {finding.place for finding in adapted.findings} == {BodyPlace(SCHEMA_PATH[protocol])}
     again = adapt(protocol, adapted.body)
     assert again.body is adapted.body
@@ -270,7 +270,7 @@ def test_a_valid_schema_keeps_its_bytes(protocol: Protocol, schema: str) -> None
         ),
     ],
 )  # fmt: skip
-def test_what_is_not_ours_to_mend_is_untouched(protocol: Protocol, body: bytes) -> None:
+def test_other_bodies_are_not_changed(protocol: Protocol, body: bytes) -> None:
     adapted = adapt(protocol, body)
     assert adapted.body is body
     assert adapted.findings == []
@@ -301,13 +301,13 @@ def test_what_is_not_ours_to_mend_is_untouched(protocol: Protocol, body: bytes) 
     ],
 )  # fmt: skip
 def test_an_absent_schema_is_added(protocol: Protocol, body: str, expected: str) -> None:
-    """FillsEmptySchema."""
+    """The case `FillsEmptySchema` of routatic/proxy."""
     adapted = adapt(protocol, body.encode())
     assert adapted.body.decode() == expected % D
     assert [finding.code for finding in adapted.findings] == ["T101"]
 
 
-def test_gemini_reads_snake_case_too() -> None:
+def test_in_gemini_snake_case_is_accepted() -> None:
     body = b'{"tools":[{"function_declarations":[{"name":"a","parameters":{}},{"name":" "}]}]}'
     adapted = adapt(GEMINI, body)
     assert adapted.body == (
@@ -399,7 +399,7 @@ DROPPED = [
     pytest.param(GEMINI, '{"tools":[{"functionDeclarations":[{}],"googleSearch":{}}],'
                  '"toolConfig":{"functionCallingConfig":{},"retrievalConfig":{}}}',
                  '{"tools":[{"googleSearch":{}}],"toolConfig":{"retrievalConfig":{}}}',
-                 id="Gemini: what stands beside stays"),
+                 id="Gemini: other members are kept"),
     pytest.param(GEMINI, '{"tools":[{"functionDeclarations":[{}]}]}', '{"tools":[]}',
                  id="Gemini: an empty list is none"),
     pytest.param(GEMINI, '{"tools":[{"functionDeclarations":[{},G]}],"toolConfig":'
@@ -425,7 +425,7 @@ def _spelled_out(text: str) -> bytes:
 
 
 @pytest.mark.parametrize(("protocol", "text", "expected"), DROPPED)
-def test_a_nameless_tool_is_dropped_with_all_that_depends_on_it(
+def test_a_nameless_tool_is_dropped_with_all_references_to_it(
     protocol: Protocol, text: str, expected: str
 ) -> None:
     adapted = adapt(protocol, _spelled_out(text))
@@ -436,13 +436,13 @@ def test_a_nameless_tool_is_dropped_with_all_that_depends_on_it(
     assert again.body is adapted.body
 
 
-def test_a_choice_without_a_name_stays_when_nothing_was_dropped() -> None:
+def test_a_choice_without_a_name_is_kept_if_no_tool_was_dropped() -> None:
     body = _spelled_out('{"tools":[A],"tool_choice":{"type":"tool","name":""}}')
     assert adapt(ANTHROPIC, body).body is body
 
 
-def test_the_custom_type_is_removed_on_request_only() -> None:
-    """sanitizeAnthropicBody: other types and other fields stay."""
+def test_the_custom_type_is_removed_only_for_targets_that_require_it() -> None:
+    """The case `sanitizeAnthropicBody` of routatic/proxy: other types and fields are kept."""
     body = (
         b'{"system":"s","max_tokens":10,"tools":[{"type":"custom","name":"A",SCHEMA},'
         b'{"name":"B",SCHEMA, "type" : "custom"},{"type":"web_search_20260209","name":"w"},'
@@ -462,7 +462,7 @@ def test_the_custom_type_is_removed_on_request_only() -> None:
     assert adapt(RESPONSES, body, strip_custom_type=True).body is body
 
 
-def test_a_custom_type_goes_where_a_schema_is_added_in_its_place() -> None:
+def test_the_custom_type_is_removed_while_a_schema_is_added() -> None:
     body = b'{"tools":[{"name":"A","type":"custom"}]}'
     adapted = adapt(ANTHROPIC, body, strip_custom_type=True)
     expected = '{"tools":[{"name":"A","input_schema":' + D + "}]}"
@@ -484,21 +484,21 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("code", "body"), BROKEN.items())
-def test_each_rule_can_be_switched_off(code: str, body: bytes) -> None:
+def test_each_rule_can_be_disabled(code: str, body: bytes) -> None:
     assert code in codes(ANTHROPIC, body)
     adapted = adapt(ANTHROPIC, body, disabled=frozenset({code}))
     assert code not in [finding.code for finding in adapted.findings]
     orjson.loads(adapted.body)
 
 
-def test_every_rule_has_a_code_of_its_own_and_a_way_to_see_it_work() -> None:
+def test_every_rule_has_a_unique_code_and_a_case() -> None:
     rule_codes = [rule.code for rule in RULES]
     assert len(set(rule_codes)) == len(rule_codes)
     assert {*BROKEN, "T004"} == set(rule_codes)
 
 
 @pytest.mark.parametrize("rule", SCHEMA_RULES, ids=lambda rule: rule.code)
-def test_the_example_of_each_schema_rule_is_true(rule: Any) -> None:
+def test_the_example_of_each_schema_rule_is_correct(rule: Any) -> None:
     if rule.before.startswith('{"name"'):
         body, expected = (f'{{"tools":[{tool}]}}' for tool in (rule.before, rule.after))
     else:
@@ -512,7 +512,7 @@ def test_the_example_of_each_schema_rule_is_true(rule: Any) -> None:
     st.frozensets(st.sampled_from([rule.code for rule in RULES]), max_size=3),
     st.booleans(),
 )
-def test_any_request_stays_valid_is_mended_once_and_changes_only_with_a_finding(
+def test_any_request_remains_valid_is_changed_once_and_only_with_a_finding(
     case: tuple[Protocol, bytes], disabled: frozenset[str], strip: bool
 ) -> None:
     protocol, body = case
@@ -535,7 +535,7 @@ def _accepted(protocol: Protocol, function: dict[str, Any], key: str) -> bool:
 
 
 @given(st.lists(function_tools("input_schema"), min_size=1, max_size=4))
-def test_every_client_tool_that_is_left_has_a_name_and_an_object_schema(
+def test_every_remaining_client_tool_has_a_name_and_an_object_schema(
     tools: list[dict[str, Any]],
 ) -> None:
     body = orjson.dumps({"tools": tools})
@@ -546,7 +546,9 @@ def test_every_client_tool_that_is_left_has_a_name_and_an_object_schema(
 
 
 @given(ROOT_SCHEMAS, st.sampled_from(PROTOCOLS))
-def test_with_its_span_cut_out_the_body_is_identical(schema: Any, protocol: Protocol) -> None:
+def test_without_the_span_of_the_schema_the_body_is_identical(
+    schema: Any, protocol: Protocol
+) -> None:
     body = request_with(protocol, json.dumps(schema))
     mended = adapt(protocol, body).body
     before = value_span(body, SCHEMA_PATH[protocol])

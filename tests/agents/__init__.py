@@ -1,1 +1,1 @@
-"""Real agent CLIs behind a real mitmdump, before a scripted provider: scripts/test --agents."""
+"""Tests of real agent CLIs with a real mitmdump and a scripted provider: scripts/test --agents."""

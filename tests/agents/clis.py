@@ -1,6 +1,6 @@
-"""The agents: how each is started, and what keeps it quiet and offline.
+"""The agents: their commands, and the settings that disable telemetry and updates.
 
-Base URLs are their own; of the test they know no more than what runs.py gives to all of them.
+They use their default base URLs; runs.py adds the environment that all of them share.
 """
 
 import json
@@ -15,38 +15,38 @@ from wiremend.protocols.base.names import WireProtocol
 
 @dataclass(frozen=True, eq=False)
 class Agent:
-    """One agent on one of its providers."""
+    """One agent with one of its providers."""
 
     name: str
     protocol: WireProtocol
     model: str
-    """The model of its turns; a call for another one is a side call (titles, summaries)."""
+    """The model of its turns; calls for other models are side calls (titles, summaries)."""
     command: tuple[str, ...]
-    """The program and what it is told; the prompt is added."""
+    """The program and its arguments; the prompt is appended."""
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    """What it finds in its home: path -> text."""
+    """Files in its home directory: path -> text."""
 
     def __str__(self) -> str:
         return self.name
 
     def is_call(self, received: Received) -> bool:
-        """Whether this is a call to the model of its turns."""
+        """Return whether this is a call to the model of its turns."""
         return _is_model_call(received) and _model(received) == self.model
 
     def is_streaming_call(self, received: Received) -> bool:
-        """The same, with a stream for an answer."""
+        """Return whether this is a streaming call to the model of its turns."""
         return self.is_call(received) and streams(received)
 
     def is_side_call(self, received: Received) -> bool:
-        """Whether this is a call to any other model."""
+        """Return whether this is a call to another model."""
         return _is_model_call(received) and _model(received) != self.model
 
 
 def _is_model_call(received: Received) -> bool:
     path = received.path.split("?")[0]
-    ends = ("/v1/messages", "/v1/responses", "enerateContent")
-    return received.method == "POST" and path.endswith(ends)
+    suffixes = ("/v1/messages", "/v1/responses", "enerateContent")
+    return received.method == "POST" and path.endswith(suffixes)
 
 
 def _model(received: Received) -> str:
@@ -57,7 +57,7 @@ def _model(received: Received) -> str:
 
 
 def streams(received: Received) -> bool:
-    """Whether this model call asks for a stream."""
+    """Return whether this model call requests a stream."""
     return "streamGenerateContent" in received.path or bool(received.json().get("stream"))
 
 

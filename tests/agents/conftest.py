@@ -1,4 +1,4 @@
-"""Installs the agents once; runs the chosen cells ahead of their tests, a few at a time."""
+"""Installs the agents once, and runs the selected cells concurrently before their tests."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +9,7 @@ from agents.installation import NotInstalled, install
 from agents.runs import Cell, Run, Runner
 
 AT_A_TIME = 8
-"""Agents wait most of the time."""
+"""Concurrent runs; agents wait most of the time."""
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +25,9 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 
 @pytest.fixture(scope="session")
 def played(runner: Runner, request: pytest.FixtureRequest) -> Iterator[Callable[[Cell], Run]]:
-    """The run of a cell. All chosen cells are begun at once, the longest first."""
-    chosen = {_cell(item): None for item in request.session.items if _cell(item)}
-    cells = sorted(chosen, key=lambda cell: -cell.limit_seconds)
+    """Return the run of a cell. All selected cells are started together, the longest first."""
+    selected = {_cell(item): None for item in request.session.items if _cell(item)}
+    cells = sorted(selected, key=lambda cell: -cell.limit_seconds)
     pool = ThreadPoolExecutor(AT_A_TIME)
     runs: dict[Cell, Future[Run]] = {cell: pool.submit(runner.play, cell) for cell in cells}
     yield lambda cell: runs[cell].result()

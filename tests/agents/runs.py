@@ -1,4 +1,4 @@
-"""Runs of agents: each with a provider, a proxy, a home and a working directory of its own."""
+"""Runs agents, each with its own provider, proxy, home and working directory."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ interval = {heartbeat}
 """
 PROMPT = "say hi"
 
-_KEPT = ("PATH", "LANG", "LC_ALL", "TERM")
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TERM")
 _SYSTEM_ROOTS = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -48,9 +48,9 @@ class Cell:
     agent: Agent
     scenario: Scenario
     limit_seconds: float
-    """How long the turn may take."""
+    """The limit of the turn."""
     heartbeat_seconds: float
-    """The silence after which the proxy keeps a stream alive."""
+    """Silence before each keep-alive of the proxy."""
 
     def __str__(self) -> str:
         return f"{self.agent}: {self.scenario}"
@@ -58,20 +58,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run came to."""
+    """The result of a run."""
 
     status: int | None
-    """The agent's exit status; None when it was still at it and was ended."""
+    """The exit status of the agent; None if it was still running and was killed."""
     stdout: str
     stderr: str
     requests: tuple[Received, ...] = ()
-    """Whatever reached the provider."""
+    """All requests to the provider."""
     log: tuple[str, ...] = ()
-    """The proxy's."""
+    """The log of the proxy."""
 
     @property
     def text(self) -> str:
-        """All that the agent said."""
+        """The output of the agent."""
         return f"{self.stdout}\n{self.stderr}"
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class Run:
 
 
 class Runner:
-    """Runs agents; `close` ends those that are still at it, with all that they started."""
+    """Runs agents; `close` kills those still running with their child processes."""
 
     def __init__(self, programs: Path, directory: Path) -> None:
         self.authority = Authority(directory / "authority")
@@ -94,14 +94,14 @@ class Runner:
         self._closed = False
 
     def close(self) -> None:
-        """End every run, and let no other begin."""
+        """Kill all running agents; later runs raise RuntimeError."""
         with self._lock:
             self._closed = True
             for process in self._running:
                 _kill(process)
 
     def new_directory(self) -> Path:
-        """An empty directory for one run."""
+        """Create an empty directory for one run."""
         with self._lock:
             self._numbers += 1
             directory = self._directory / str(self._numbers)
@@ -109,7 +109,7 @@ class Runner:
         return directory
 
     def play(self, cell: Cell) -> Run:
-        """One turn of the agent, its streaming calls answered as the scenario says."""
+        """Run one turn of the agent; its streaming calls get the replies of the scenario."""
         agent, protocol = cell.agent, cell.agent.protocol
         directory = self.new_directory()
         with ScriptedProvider(self._leaf, directory) as provider:
@@ -136,7 +136,7 @@ class Runner:
         prompt: str = PROMPT,
         arguments: Sequence[str] = (),
     ) -> Run:
-        """Let the agent do one turn behind the proxy; end it when its time is over."""
+        """Run one turn of the agent behind the proxy; kill it after `limit_seconds`."""
         home, work = directory / "home", directory / "work"
         work.mkdir(exist_ok=True)
         for name, text in {"bundle.pem": _bundle(proxy), **agent.files}.items():
@@ -173,7 +173,7 @@ class Runner:
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                start_new_session=True,  # a group of its own, so that its children end with it
+                start_new_session=True,  # so that killing the group includes its children
             )
             self._running.add(process)
             return process
@@ -191,9 +191,9 @@ def _bundle(proxy: Proxy) -> str:
 
 def _environment(agent: Agent, proxy: Proxy, home: Path) -> dict[str, str]:
     return {
-        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
         "HOME": str(home),
-        "TMPDIR": str(home),  # Gemini CLI leaves reports there
+        "TMPDIR": str(home),  # Gemini CLI writes reports there
         "HTTPS_PROXY": proxy.url,
         "SSL_CERT_FILE": str(home / "bundle.pem"),
         "NODE_EXTRA_CA_CERTS": str(proxy.ca_file),

@@ -1,4 +1,4 @@
-"""What the provider does to an agent: its answers to the streaming calls of one turn."""
+"""Scenarios: the replies of the provider to the streaming calls of one turn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ TWICE: dict[str, faults.MadeFor] = {
     "reset before the head": lambda protocol: faults.reset_before_head(),
     "HTML 524": lambda protocol: faults.html_524(),
 }
-"""Faults that come before any content: the proxy tries again, and the agent sees none of it."""
+"""Faults before any content: the proxy retries, and the agent does not notice."""
 
 ONCE: dict[str, faults.MadeFor] = {
     "wrapped error mid-stream": faults.wrapped_error_mid_stream,
@@ -22,7 +22,7 @@ ONCE: dict[str, faults.MadeFor] = {
     "stall mid-stream": faults.stall_mid_stream,
     "stall after the head": faults.stall_after_head,
 }
-"""Faults that the agent has to get over by itself, and a stall behind keep-alives."""
+"""Faults that the agent itself must retry, and a stall hidden by keep-alives."""
 
 HEARTBEAT_SECONDS = 0.5
 SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
@@ -30,12 +30,12 @@ SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """The answers come one after another; the last one is repeated."""
+    """The replies in order; the last one is repeated."""
 
     name: str
     replies: Callable[[WireProtocol], list[Reply]]
     calls: int = 1
-    """How many calls reach the provider until it answers well."""
+    """The number of calls up to the first good reply."""
     protocols: tuple[WireProtocol, ...] = good.PROTOCOLS
 
     def __str__(self) -> str:
@@ -43,19 +43,19 @@ class Scenario:
 
 
 def always(name: str, fault: faults.MadeFor) -> Scenario:
-    """The same answer, whenever the agent asks."""
+    """Return a scenario with the same reply to every call."""
     return Scenario(name, lambda protocol: [fault(protocol)])
 
 
 def then_good(name: str, fault: faults.MadeFor, times: int) -> Scenario:
-    """The fault so many times, then the good answer."""
+    """Return a scenario with the fault `times` times, then good replies."""
     return Scenario(
         name, lambda protocol: [fault(protocol)] * times + [faults.none(protocol)], times + 1
     )
 
 
 def slow(protocol: WireProtocol, place: str) -> Reply:
-    """A good stream with a silence at this place."""
+    """Return a good stream with a silence at this place."""
     stream = good.text_stream(protocol)
     count = stream.places.get(place, 0)
     rest = faults.chunks(stream.events[count:])
@@ -63,7 +63,7 @@ def slow(protocol: WireProtocol, place: str) -> Reply:
 
 
 def blocks_from_one(protocol: WireProtocol) -> Reply:
-    """Content blocks numbered from 1."""
+    """Return a stream whose first content block has index 1."""
     return faults.streamed(good.stream_with_blocks_from_index(1).events)
 
 
@@ -77,4 +77,4 @@ PASSING = (
 )
 
 LASTING = tuple(always(name, fault) for name, fault in (TWICE | ONCE).items())
-"""Nothing but the fault, for streams; other calls are answered well."""
+"""Only the fault, for streaming calls; other calls get good replies."""

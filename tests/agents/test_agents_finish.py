@@ -1,4 +1,4 @@
-"""Every agent in every scenario on which it hangs or breaks without wiremend."""
+"""Runs every agent in every scenario; without wiremend, agents hang or fail in them."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.agents
 
 PASSING_SECONDS = 60.0
 LASTING_HEARTBEAT_SECONDS = 5.0
-"""Longer than all attempts of a call, stalls apart: the agent gets an HTTP error, not an event."""
+"""Longer than all attempts of a call except stalls: the agent gets an HTTP error, not an event."""
 INTERNALS = ("Traceback (most recent call last)", "[object Object]", "<html", "<!DOCTYPE")
-"""What no agent shows to its user when it gets its answer."""
-CODEX_SAYS_OF_A_500 = "currently experiencing high demand"
-"""Instead of the provider's words; of the breaker's 503 it shows them. Which is last, varies."""
+"""Texts that must not appear in the output of an agent that got its answer."""
+CODEX_TEXT_FOR_500 = "currently experiencing high demand"
+"""Codex prints this for a 500, but prints the message of the breaker's 503; either may be last."""
 MOST_CALLS = 48
-"""That a turn may cost a provider which never recovers: twelve calls with all their attempts."""
+"""Upper limit of requests per turn to a broken provider: twelve calls with all their attempts."""
 
 PASSING = [
     Cell(agent, scenario, PASSING_SECONDS, scenarios.HEARTBEAT_SECONDS)
@@ -37,12 +37,13 @@ def test_the_agent_answers(cell: Cell, played: Callable[[Cell], Run]) -> None:
     assert run.status == 0, str(run)
     assert run.stdout.strip().endswith(good.TEXT), str(run)
     assert not [text for text in INTERNALS if text in run.text], str(run)
-    calls = sum(map(cell.agent.is_call, run.requests))  # Claude Code's second may not stream
+    # All calls count: the second one of Claude Code may not stream.
+    calls = sum(map(cell.agent.is_call, run.requests))
     assert calls == cell.scenario.calls, str(run)
 
 
 @pytest.mark.parametrize("cell", [cell for cell in PASSING if cell.agent is CODEX][:1], ids=str)
-def test_codex_gives_up_its_websocket_at_the_first_426(
+def test_codex_stops_using_its_websocket_after_the_first_426(
     cell: Cell, played: Callable[[Cell], Run]
 ) -> None:
     run = played(cell)
@@ -51,20 +52,20 @@ def test_codex_gives_up_its_websocket_at_the_first_426(
 
 
 class End(Enum):
-    """What an agent comes to when its provider never streams a good answer."""
+    """How an agent ends if the provider never streams a good answer."""
 
-    ANSWERS = "asks without streaming, and answers"
-    STOPS = "ends with the error's message"
-    SAYS_SO = "ends with exit status 0, its half answer, and the message that its stream broke off"
-    RETRIES = "goes on by itself, in growing steps of seconds: ended by the test"
+    ANSWERS = "repeats the call without streaming, and answers"
+    STOPS = "exits with the message of the error"
+    REPORTS = "exits with status 0, the partial answer and a message about the broken stream"
+    RETRIES = "keeps retrying with growing waits until the test kills it"
 
 
-SECONDS = {End.ANSWERS: 120.0, End.STOPS: 400.0, End.SAYS_SO: 120.0, End.RETRIES: 25.0}
+SECONDS = {End.ANSWERS: 120.0, End.STOPS: 400.0, End.REPORTS: 120.0, End.RETRIES: 25.0}
 
-_A, _S, _R, _Z = End.ANSWERS, End.STOPS, End.RETRIES, End.SAYS_SO
+_A, _S, _R, _Z = End.ANSWERS, End.STOPS, End.RETRIES, End.REPORTS
 _AGENTS = (CLAUDE_CODE, OPENCODE, OPENCODE_ON_OPENAI, CODEX, GEMINI_CLI)
 ENDS: dict[str, tuple[tuple[End, ...], str]] = {
-    # To the very end for one fault before content and one after: the others look the same.
+    # Runs to the final error for one fault before content and one after; the others are alike.
     "wrapped error first": ((_S, _S, _S, _S, _S), "server_error"),
     "reset after the head": ((_R, _R, _R, _S, _R), "Connection lost"),
     "reset before the head": ((_R, _R, _R, _S, _R), "Connection lost"),
@@ -75,7 +76,7 @@ ENDS: dict[str, tuple[tuple[End, ...], str]] = {
     "end without terminal event": ((_A, _R, _R, _S, _Z), "ended before"),
     "stall mid-stream": ((_A, _S, _S, _S, _Z), "limit: idle"),
 }
-"""Fault, without end -> the end of each of _AGENTS, and what those that stop quote of the error."""
+"""Persistent fault -> the ends of _AGENTS, and the text of the error that STOPS must print."""
 
 
 def lasting(scenario: Scenario, agent: Agent) -> tuple[Cell, End, str]:
@@ -90,7 +91,7 @@ LASTING = [lasting(scenario, agent) for scenario in scenarios.LASTING for agent 
 @pytest.mark.parametrize(
     ("cell", "end", "words"), LASTING, ids=[f"{cell}, {end.name}" for cell, end, _ in LASTING]
 )
-def test_a_fault_without_end_comes_to_an_end(
+def test_a_persistent_fault_ends_as_expected(
     cell: Cell, end: End, words: str, played: Callable[[Cell], Run]
 ) -> None:
     run = played(cell)
@@ -100,11 +101,11 @@ def test_a_fault_without_end_comes_to_an_end(
         assert run.stdout.strip().endswith(good.TEXT), str(run)
     elif end is End.STOPS:
         assert run.status not in (0, None), str(run)
-        assert words in run.text or CODEX_SAYS_OF_A_500 in run.text, str(run)
-        # Gemini CLI dumps its stack and an [object Object] after the message, whatever went wrong.
+        assert words in run.text or CODEX_TEXT_FOR_500 in run.text, str(run)
+        # Gemini CLI prints its stack and an [object Object] after the message of any error.
         if cell.agent is not GEMINI_CLI:
             assert not [text for text in INTERNALS if text in run.text], str(run)
-    elif end is End.SAYS_SO:
+    elif end is End.REPORTS:
         assert run.status == 0, str(run)
         assert "stream ended" in run.stderr, str(run)
     else:

@@ -1,4 +1,4 @@
-"""Claude Code, routed by configuration to another provider of its protocol, uses a tool."""
+"""Tests a turn of Claude Code with a tool, routed to another provider of its protocol."""
 
 import json
 
@@ -31,8 +31,8 @@ COMMAND = "tee copy.txt < note.txt"
 CALL = good.stream_that_calls("Bash", {"command": COMMAND, "description": "Copy the note"})
 
 
-def checking_its_key(received: Received) -> Reply:
-    """401 for another key; a tool call for the first request, the text once the result is there."""
+def reply_to_routed_call(received: Received) -> Reply:
+    """Return 401 for a wrong key, a tool call for the first request, the text after its result."""
     if OTHER_KEY not in (received.header("x-api-key"), received.header("authorization")[7:]):
         error = faults.native_error(good.ANTHROPIC, 401, "authentication_error", "invalid key")
         return faults.status(401, error)
@@ -44,7 +44,7 @@ def checking_its_key(received: Received) -> Reply:
 
 
 def tool_results(received: Received) -> list[str]:
-    """What came back from tools, as JSON."""
+    """Return the tool results in a request, as JSON."""
     contents = [message["content"] for message in received.json()["messages"]]
     blocks = [block for content in contents if isinstance(content, list) for block in content]
     return [json.dumps(block) for block in blocks if block["type"] == "tool_result"]
@@ -59,7 +59,7 @@ def test_a_routed_claude_code_completes_a_turn_with_a_tool(runner: Runner) -> No
         ScriptedProvider(runner.authority.leaf(own_host), directory) as own,
         ScriptedProvider(runner.authority.leaf(HOST), directory) as other,
     ):
-        other.script([checking_its_key])
+        other.script([reply_to_routed_call])
         with Proxy(
             directory / "proxy",
             runner.authority,
@@ -75,20 +75,20 @@ def test_a_routed_claude_code_completes_a_turn_with_a_tool(runner: Runner) -> No
                 "Copy note.txt. Which word is in it?",
                 ("--allowedTools", "Bash(tee:*)"),
             )
-        asked, kept = list(other.received), list(own.received)
+        routed, direct = list(other.received), list(own.received)
     assert (run.status, run.stdout.strip()) == (0, good.TEXT), str(run)
-    turns = [received for received in asked if streams(received)]
+    turns = [received for received in routed if streams(received)]
     assert [received.path.split("?")[0] for received in turns] == ["/anthropic/v1/messages"] * 2
     assert [len(tool_results(received)) for received in turns] == [0, 1]
     [result] = tool_results(turns[1])
     assert WORD in result
     assert WORD in (directory / "work" / "copy.txt").read_text()
     assert "toolu_01Test" in result
-    assert {received.json()["model"] for received in asked} == {MODEL}
-    for received in asked:
+    assert {received.json()["model"] for received in routed} == {MODEL}
+    for received in routed:
         everything = repr((received.path, received.headers, received.body))
         assert KEY not in everything
         assert OTHER_KEY in everything
-    assert not [received for received in kept if "/v1/messages" in received.path]
-    assert OTHER_KEY not in repr([(r.path, r.headers, r.body) for r in kept])
+    assert not [received for received in direct if "/v1/messages" in received.path]
+    assert OTHER_KEY not in repr([(r.path, r.headers, r.body) for r in direct])
     assert not [text for text in (KEY, OTHER_KEY) if text in run.text]

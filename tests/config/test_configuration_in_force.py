@@ -1,4 +1,4 @@
-"""Which file is in force: discovery, consent, and what happens to it while the proxy runs."""
+"""Which file is in force: discovery, consent, and changes while the proxy runs."""
 
 import os
 import stat
@@ -21,7 +21,7 @@ EVIL = ROUTED.replace("other.example.com", "evil.example.org")
 
 
 class Machine:
-    """A working directory, and the directories of one user."""
+    """A working directory and the directories of one user."""
 
     def __init__(self, directory: Path) -> None:
         self.work = directory / "work"
@@ -51,7 +51,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def reread(current: CurrentConfig) -> bool:
-    """Two looks: a change counts when it was seen twice."""
+    """Check for changes twice: a change is read when two checks observe the same state."""
     return current.reread_if_changed() or current.reread_if_changed()
 
 
@@ -60,10 +60,10 @@ def host_of(current: CurrentConfig) -> str | None:
     return provider.host if provider else None
 
 
-# The start
+# At the start
 
 
-def test_a_file_that_reaches_something_stops_the_start_and_names_it(machine: Machine) -> None:
+def test_a_file_with_a_reach_stops_the_start_and_the_reach_is_listed(machine: Machine) -> None:
     machine.file.write_text(ROUTED)
     with pytest.raises(NotAllowed) as refused:
         machine.start()
@@ -77,7 +77,7 @@ def test_a_file_that_reaches_something_stops_the_start_and_names_it(machine: Mac
 
 
 def test_no_variable_and_no_key_file_is_read_before_consent(machine: Machine) -> None:
-    """An unset variable or a missing key file would be reported if it had been looked for."""
+    """An unset variable or a missing key file would be reported if it had been read."""
     del machine.environ["WIREMEND_TEST_KEY"]
     machine.file.write_text(
         ROUTED + "[providers.x]\nbase_url = 'https://x.example.com'\napi_key_file = 'gone'\n"
@@ -89,14 +89,14 @@ def test_no_variable_and_no_key_file_is_read_before_consent(machine: Machine) ->
     assert machine.records() == []  # what cannot be used is not recorded
 
 
-def test_a_mistake_is_reported_before_consent_is_asked_for(machine: Machine) -> None:
+def test_problems_are_reported_before_a_missing_consent(machine: Machine) -> None:
     machine.file.write_text(ROUTED + "hedaers = {}\n")
     with pytest.raises(ConfigError, match="unknown key; did you mean 'headers'") as refused:
         machine.start()
     assert not isinstance(refused.value, NotAllowed)
 
 
-def test_a_content_is_allowed_once_until_it_changes_by_one_byte(machine: Machine) -> None:
+def test_a_content_remains_allowed_until_it_changes_by_one_byte(machine: Machine) -> None:
     machine.file.write_text(ROUTED)
     assert host_of(machine.start(allow=True)) == "other.example.com"
     current = machine.start()
@@ -118,7 +118,7 @@ def test_the_same_content_is_allowed_in_another_directory(machine: Machine) -> N
     assert host_of(machine.start()) == "other.example.com"
 
 
-def test_a_file_that_reaches_nothing_needs_no_consent_and_leaves_no_record(
+def test_a_file_with_an_empty_reach_needs_no_consent_and_is_not_recorded(
     machine: Machine,
 ) -> None:
     machine.file.write_text(HARMLESS)
@@ -126,21 +126,21 @@ def test_a_file_that_reaches_nothing_needs_no_consent_and_leaves_no_record(
     assert not machine.state.exists()
 
 
-def test_a_file_that_is_named_needs_no_consent(machine: Machine) -> None:
+def test_a_file_given_by_the_option_needs_no_consent(machine: Machine) -> None:
     machine.file.write_text(ROUTED)
     for option in ("wiremend.toml", str(machine.file)):
         assert host_of(machine.start(option)) == "other.example.com"
     assert not machine.state.exists()
 
 
-def test_the_users_own_file_needs_no_consent_and_applies_without_another(
+def test_the_file_in_the_users_directory_needs_no_consent_and_is_used_last(
     machine: Machine,
 ) -> None:
     machine.users.write_text(ROUTED)
     current = machine.start()
     assert (host_of(current), current.source) == ("other.example.com", str(machine.users))
     machine.file.write_text(EVIL)
-    with pytest.raises(NotAllowed):  # no silent way back to the user's own
+    with pytest.raises(NotAllowed):  # it does not fall back silently to the user's file
         machine.start()
 
 
@@ -148,7 +148,7 @@ def test_without_any_file_the_defaults_are_in_force(machine: Machine) -> None:
     assert machine.start().source == "built-in defaults"
 
 
-def test_a_record_is_private_and_whole(machine: Machine) -> None:
+def test_a_record_is_private_and_complete(machine: Machine) -> None:
     machine.file.write_text(ROUTED)
     machine.start(allow=True)
     [record] = machine.records()
@@ -160,7 +160,7 @@ def test_a_record_is_private_and_whole(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"\xff", b'{"sha256": "0"}'])
-def test_a_damaged_record_is_no_consent_and_is_replaced(damaged: bytes, machine: Machine) -> None:
+def test_a_damaged_record_is_ignored_and_replaced(damaged: bytes, machine: Machine) -> None:
     machine.file.write_text(ROUTED)
     machine.start(allow=True)
     [record] = machine.records()
@@ -180,7 +180,7 @@ def test_a_damaged_record_is_no_consent_and_is_replaced(damaged: bytes, machine:
         ("/proc/nowhere", True, "cannot be written: no such file or directory"),
     ],
 )
-def test_a_state_directory_that_cannot_be_used_is_named(
+def test_an_unusable_state_directory_is_reported(
     directory: str, allow: bool, problem: str, machine: Machine
 ) -> None:
     machine.file.write_text(ROUTED)
@@ -196,7 +196,7 @@ def test_a_state_directory_that_cannot_be_used_is_named(
 def test_a_relative_state_directory_is_ignored(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would be inside the repository, which could bring its own records."""
+    """It would be inside the repository, which could contain its own records."""
     monkeypatch.setenv("HOME", str(machine.work.parent / "home"))
     monkeypatch.chdir(machine.work)
     machine.environ["XDG_STATE_HOME"] = "state"
@@ -207,10 +207,10 @@ def test_a_relative_state_directory_is_ignored(
     assert record.is_file()
 
 
-# While it runs
+# While the proxy runs
 
 
-def test_an_edit_that_adds_nothing_is_taken_and_allowed_for_the_next_start(
+def test_an_edit_that_adds_nothing_is_applied_and_allowed_for_the_next_start(
     machine: Machine,
 ) -> None:
     machine.file.write_text(ROUTED)
@@ -243,7 +243,7 @@ def test_an_edit_that_adds_something_is_refused_once_until_it_is_allowed(
     assert host_of(current) == "evil.example.org"
 
 
-def test_an_edit_that_is_refused_can_be_taken_back(machine: Machine) -> None:
+def test_a_refused_edit_can_be_reverted(machine: Machine) -> None:
     machine.file.write_text(ROUTED)
     current = machine.start(allow=True)
     machine.file.write_text(EVIL)
@@ -254,7 +254,7 @@ def test_an_edit_that_is_refused_can_be_taken_back(machine: Machine) -> None:
     assert (host_of(current), current.config.retry.attempts) == ("other.example.com", 7)
 
 
-def test_what_an_edit_took_away_is_new_when_it_comes_back(machine: Machine) -> None:
+def test_what_an_edit_removed_needs_consent_when_it_is_added_again(machine: Machine) -> None:
     machine.file.write_text(ROUTED)
     current = machine.start(allow=True)
     machine.file.write_text(HARMLESS)
@@ -266,7 +266,7 @@ def test_what_an_edit_took_away_is_new_when_it_comes_back(machine: Machine) -> N
     assert reread(current)
 
 
-def test_a_file_that_appears_is_asked_about_whatever_was_in_force(machine: Machine) -> None:
+def test_a_new_file_needs_consent_independently_of_the_file_in_force(machine: Machine) -> None:
     machine.users.write_text(ROUTED)
     current = machine.start()
     machine.file.write_text(ROUTED)
@@ -279,9 +279,7 @@ def test_a_file_that_appears_is_asked_about_whatever_was_in_force(machine: Machi
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_an_edit_of_a_file_that_the_user_named_or_owns_is_taken(
-    named: bool, machine: Machine
-) -> None:
+def test_an_edit_of_a_file_that_needs_no_consent_is_applied(named: bool, machine: Machine) -> None:
     path = machine.work / "team.toml" if named else machine.users
     path.write_text(ROUTED)
     current = machine.start("team.toml" if named else "")
@@ -291,9 +289,9 @@ def test_an_edit_of_a_file_that_the_user_named_or_owns_is_taken(
     assert not machine.state.exists()
 
 
-@pytest.mark.parametrize("content", [None, "", " \n"], ids=["gone", "empty", "blank"])
+@pytest.mark.parametrize("content", [None, "", " \n"], ids=["deleted", "empty", "blank"])
 @pytest.mark.parametrize("place", ["local", "users", "named"])
-def test_a_file_that_is_lost_keeps_the_configuration_in_force(
+def test_after_the_file_is_deleted_or_emptied_the_configuration_is_kept(
     place: str, content: str | None, machine: Machine
 ) -> None:
     path = {"local": machine.file, "users": machine.users}.get(place, machine.work / "team.toml")
@@ -303,7 +301,7 @@ def test_a_file_that_is_lost_keeps_the_configuration_in_force(
         path.unlink()
     else:
         path.write_text(content)
-    with pytest.raises(ConfigError, match=r"gone|empty|no such file"):
+    with pytest.raises(ConfigError, match=r"deleted|empty|no such file"):
         reread(current)
     assert not reread(current)
     assert (host_of(current), current.source) == ("other.example.com", str(path))
@@ -312,18 +310,18 @@ def test_a_file_that_is_lost_keeps_the_configuration_in_force(
     assert current.config.retry.attempts == 7
 
 
-def test_a_local_file_that_is_gone_does_not_give_way_to_the_users_own(machine: Machine) -> None:
+def test_a_deleted_local_file_is_not_replaced_by_the_users_file(machine: Machine) -> None:
     machine.file.write_text(ROUTED)
     machine.users.write_text(HARMLESS)
     current = machine.start(allow=True)
     machine.file.unlink()
-    with pytest.raises(ConfigError, match="gone"):
+    with pytest.raises(ConfigError, match="deleted"):
         reread(current)
     assert host_of(current) == "other.example.com"
 
 
-def test_a_change_counts_when_it_was_seen_twice(machine: Machine) -> None:
-    """An editor truncates a file and writes it; a checkout removes it and makes it anew."""
+def test_a_change_is_read_when_it_was_observed_twice(machine: Machine) -> None:
+    """An editor truncates a file before it writes it; a checkout deletes and creates it."""
     machine.file.write_text(HARMLESS)
     current = machine.start()
     machine.file.write_text("")
@@ -339,7 +337,7 @@ def test_a_change_counts_when_it_was_seen_twice(machine: Machine) -> None:
     assert current.config.retry.attempts == 13
 
 
-def test_a_file_that_is_restored_before_the_second_look_was_not_changed(machine: Machine) -> None:
+def test_a_file_that_is_restored_before_the_second_check_is_not_read(machine: Machine) -> None:
     machine.file.write_text(HARMLESS)
     current = machine.start()
     machine.file.rename(machine.work / "aside")
@@ -349,7 +347,7 @@ def test_a_file_that_is_restored_before_the_second_look_was_not_changed(machine:
     assert current.config.retry.attempts == 7
 
 
-def test_a_start_that_is_refused_changes_nothing(machine: Machine) -> None:
+def test_a_refused_read_changes_nothing(machine: Machine) -> None:
     """Options can change while the proxy runs."""
     (machine.work / "team.toml").write_text(HARMLESS)
     current = machine.start("team.toml")

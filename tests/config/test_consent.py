@@ -41,11 +41,11 @@ def read(text: str) -> dict[str, Any]:
 
 
 def added(before: str, after: str) -> list[str]:
-    """What an edit adds, as it is described."""
+    """Return the descriptions of what an edit adds to the reach."""
     return describe(reach(read(after)) - reach(read(before)))
 
 
-def test_everything_is_described_and_no_literal_secret() -> None:
+def test_the_description_is_complete_and_contains_no_literal_secret() -> None:
     lines = describe(reach(read(BASE)))
     assert lines == [
         "hosts: http://two.example.com:8000 (provider two), "
@@ -77,7 +77,7 @@ def test_everything_is_described_and_no_literal_secret() -> None:
         "[providers]",
     ],
 )
-def test_what_reaches_nothing(text: str) -> None:
+def test_settings_with_an_empty_reach(text: str) -> None:
     assert reach(read(text)) == frozenset()
 
 
@@ -141,12 +141,12 @@ ADDING_EDITS = {
     "a header's value": ("agent/1", "agent/2", "headers: user-agent (to https://one.example.com)"),
     "an intercepted host": ('"*.example.com"', '"*"', "intercepted hosts: *"),
     "an origin": ("https://page.example.com", "*", "web origins that may use the keys: *"),
-    "a setting that is not known here": (
+    "a setting that is not listed as harmless": (
         "[providers.two]",
         "[providers.two]\npreset = 'x'",
         "other settings: preset (to http://two.example.com:8000)",
     ),
-    "a section that is not known here": (
+    "a section that is not listed as harmless": (
         "[access]",
         "[plugins]\nload = 'x'\n[access]",
         "other settings: plugins.load",
@@ -171,7 +171,7 @@ def test_two_providers_that_swap_their_variables_add_both() -> None:
     ]
 
 
-def test_a_variable_is_found_however_toml_spells_it() -> None:
+def test_a_variable_is_recognised_in_every_toml_spelling() -> None:
     text = '[providers.x]\nbase_url = "https://x.example.com"\napi_key = "\\u0024{A}"'
     assert "environment variables: A (to https://x.example.com)" in describe(reach(read(text)))
 
@@ -192,7 +192,7 @@ def test_a_variable_is_found_however_toml_spells_it() -> None:
         "[intercept]\nhosts = [1, [2]]",
     ],
 )
-def test_values_of_a_wrong_type_count_and_do_not_raise(text: str) -> None:
+def test_values_of_a_wrong_type_belong_to_the_reach_and_do_not_raise(text: str) -> None:
     assert describe(reach(read(text)))
 
 
@@ -208,13 +208,13 @@ def test_a_name_cannot_change_what_a_terminal_shows(name: str) -> None:
 @pytest.mark.parametrize(
     "address", ["https://user:sk-1@x.example.com", "https://x.example.com/sk-1"]
 )
-def test_of_an_address_only_the_origin_is_shown(address: str) -> None:
+def test_only_the_origin_of_an_address_is_shown(address: str) -> None:
     lines = describe(reach({"providers": {"x": {"base_url": address}}}))
     assert lines == ["hosts: https://x.example.com (provider x)"]
 
 
-def test_every_section_and_key_is_either_harmless_or_counted() -> None:
-    """Whoever adds a section or a key of these decides whether it needs consent."""
+def test_every_section_and_key_is_either_harmless_or_in_the_reach() -> None:
+    """A new section, or a new key of these, must be added here or listed as harmless."""
     assert set(SECTIONS) - {"access"} == consent.HARMLESS_SECTIONS | {"intercept", "providers"}
     keys = consent.HARMLESS_KEYS
     assert set(Intercept.model_fields) == keys["intercept"] | {"hosts"}
@@ -226,7 +226,7 @@ def digest(text: str, directory: str) -> str:
     return content_digest(text.encode(), read(text), Path(directory))
 
 
-def test_a_consent_holds_for_the_same_content_elsewhere_unless_it_names_a_file_beside_it() -> None:
+def test_a_consent_is_valid_in_another_directory_unless_a_key_file_is_relative() -> None:
     anywhere = "[providers.x]\nbase_url = 'https://x.example.com'\napi_key_file = '{}'"
     for name in ("/key", "~/key"):
         assert digest(anywhere.format(name), "/a") == digest(anywhere.format(name), "/b")

@@ -1,4 +1,4 @@
-"""Keys in files: who may read them, what may stand in them, and when they are read again."""
+"""Key files: their permissions, their content, and when they are read again."""
 
 import os
 from pathlib import Path
@@ -25,22 +25,20 @@ def configuration(directory: Path, provider: str = "api_key_file = 'key'") -> Pa
 
 
 def reread(current: CurrentConfig) -> bool:
-    """Two looks: a change counts when it was seen twice."""
+    """Check for changes twice: a change is read when two checks observe the same state."""
     return current.reread_if_changed() or current.reread_if_changed()
 
 
 @pytest.mark.parametrize("data", [KEY.encode(), f"{KEY}\n".encode(), f" {KEY}\r\n".encode()])
-def test_the_space_around_a_key_does_not_count(data: bytes, tmp_path: Path) -> None:
+def test_white_space_around_a_key_is_removed(data: bytes, tmp_path: Path) -> None:
     assert read_key_file(key_file(tmp_path, data)) == KEY
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such modes")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o660, 0o777])
-def test_a_file_that_is_open_to_others_is_refused_with_what_to_do(
-    mode: int, tmp_path: Path
-) -> None:
+def test_a_file_that_others_can_access_is_refused_with_advice(mode: int, tmp_path: Path) -> None:
     path = key_file(tmp_path, mode=mode)
-    with pytest.raises(ValueError, match=r"is open to others") as refused:
+    with pytest.raises(ValueError, match=r"can be accessed by others") as refused:
         read_key_file(path)
     assert f"mode {mode:04o}" in str(refused.value)
     assert f"chmod 600 {path}" in str(refused.value)
@@ -48,7 +46,7 @@ def test_a_file_that_is_open_to_others_is_refused_with_what_to_do(
 
 @pytest.mark.skipif(os.name == "nt", reason="no such modes")
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
-def test_a_file_of_its_owner_alone_is_read(mode: int, tmp_path: Path) -> None:
+def test_a_file_that_only_its_owner_can_access_is_read(mode: int, tmp_path: Path) -> None:
     assert read_key_file(key_file(tmp_path, mode=mode)) == KEY
 
 
@@ -57,13 +55,13 @@ def test_a_file_of_its_owner_alone_is_read(mode: int, tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"sk-1 sk-2", "holds more than a key"),
-        (b"sk-1\nsk-2\n", "holds more than a key"),
-        ("schlüssel".encode(), "holds more than a key"),
-        (b"k" * 20_000, "holds more than a key"),
+        (b"sk-1 sk-2", "contains more than a key"),
+        (b"sk-1\nsk-2\n", "contains more than a key"),
+        ("schlüssel".encode(), "contains more than a key"),
+        (b"k" * 20_000, "contains more than a key"),
     ],
 )
-def test_what_is_no_key_is_refused_and_not_quoted(
+def test_invalid_content_is_refused_and_not_quoted(
     data: bytes, problem: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=problem) as refused:
@@ -72,14 +70,14 @@ def test_what_is_no_key_is_refused_and_not_quoted(
         assert word.decode() not in str(refused.value).replace(str(tmp_path), "")
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"is no regular file|cannot be read"):
+def test_other_than_a_regular_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is not a regular file|cannot be read"):
         read_key_file(tmp_path)
     with pytest.raises(ValueError, match="cannot be read: no such file"):
         read_key_file(tmp_path / "missing")
 
 
-def test_a_provider_takes_its_key_from_the_file_beside_the_configuration(tmp_path: Path) -> None:
+def test_a_providers_key_is_read_from_the_file_beside_the_configuration(tmp_path: Path) -> None:
     key_file(tmp_path)
     config = load_config(configuration(tmp_path))
     assert config.providers["go"].api_key.get_secret_value() == KEY
@@ -102,16 +100,19 @@ def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monke
         ("api_key_file = 'missing'", "providers.go.api_key_file: "),
         ("api_key_file = ''", "providers.go.api_key_file: expected a name, got an empty string"),
         ("api_key_file = 5", "providers.go.api_key_file: expected a string, got a number"),
-        ("api_key_file = '${HOME}/key'", "providers.go.api_key_file: '${...}' is read only in"),
-        ("api_key = 'k'\napi_key_file = 'key'", "providers.go.api_key_file: stands beside api_key"),
+        ("api_key_file = '${HOME}/key'", "providers.go.api_key_file: '${...}' is replaced only in"),
+        (
+            "api_key = 'k'\napi_key_file = 'key'",
+            "providers.go.api_key_file: cannot be set together",
+        ),
     ],
 )
-def test_mistakes_name_the_key(provider: str, problem: str, tmp_path: Path) -> None:
+def test_problems_are_reported_with_their_key(provider: str, problem: str, tmp_path: Path) -> None:
     key_file(tmp_path)
     with pytest.raises(ConfigError) as refused:
         load_config(configuration(tmp_path, provider))
-    [told] = refused.value.problems
-    assert problem in told
+    [reported] = refused.value.problems
+    assert problem in reported
 
 
 def test_a_new_key_is_read_when_the_file_changes(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_a_new_key_is_read_when_the_file_changes(tmp_path: Path) -> None:
     assert "sk-the-longer-new-key" in current.secrets
 
 
-def test_a_key_file_that_went_bad_keeps_the_key_in_force_until_it_is_put_right(
+def test_while_a_key_file_is_invalid_the_key_in_force_is_kept(
     tmp_path: Path,
 ) -> None:
     path = key_file(tmp_path)

@@ -1,4 +1,4 @@
-"""From text to Config or to an error: every message, and no secret in any of them."""
+"""Reading a configuration or reporting its problems: every message, none with a secret."""
 
 import traceback
 from pathlib import Path
@@ -11,13 +11,13 @@ SECRET = "sk-do-not-show-7f3a"
 ENVIRONMENT = {"KEY": SECRET, "EMPTY": "", "TWO_LINES": f"{SECRET}\nx: y", "PADDED": f"{SECRET}\n"}
 CODES = ("S001", "S101", "M001", "T001")
 ROUTED = '[providers.p]\nbase_url = "https://a.example"\n'
-NOT_HERE = (
-    "'${...}' is read only in providers.*.api_key and in headers that carry a credential; "
-    "write the value itself"
+MISPLACED = (
+    "'${...}' is replaced only in providers.*.api_key and in headers that can contain a "
+    "credential; write the value itself"
 )
-NO_PATH = "expected a path such as '/*/prompt_async', without query, got"
-NO_HOST = "expected a host glob such as '*.example.com', without scheme, port or path, got"
-NO_ADDRESS = "providers.p.base_url: expected an address such as 'https://api.example.com'"
+EXPECTED_PATH = "expected a path such as '/*/prompt_async', without query, got"
+EXPECTED_HOST = "expected a host glob such as '*.example.com', without scheme, port or path, got"
+EXPECTED_ADDRESS = "providers.p.base_url: expected an address such as 'https://api.example.com'"
 
 
 def parse(text: str) -> Config:
@@ -25,7 +25,7 @@ def parse(text: str) -> Config:
 
 
 def problems_of(text: str) -> list[str]:
-    """What is said about a text, each line without the file's name."""
+    """Return the problems of a text, without the file's name."""
     with pytest.raises(ConfigError) as caught:
         parse(text)
     shown = "".join(traceback.format_exception(caught.value))
@@ -50,7 +50,7 @@ def route(lines: str) -> str:
 
 
 WRONG = {
-    # Keys that do not exist
+    # Unknown keys
     "a misspelled key": (
         "[retry]\natempts = 3",
         "retry.atempts: unknown key; did you mean 'attempts'?",
@@ -224,28 +224,28 @@ WRONG = {
     # Hosts, paths, addresses
     "a host with a scheme": (
         '[intercept]\nhosts = ["a.example", "https://b.example"]',
-        f"intercept.hosts[1]: {NO_HOST} 'https://b.example'",
+        f"intercept.hosts[1]: {EXPECTED_HOST} 'https://b.example'",
     ),
     "a host with a port": (
         '[intercept]\nhosts = ["a.example:443"]',
-        f"intercept.hosts[0]: {NO_HOST} 'a.example:443'",
+        f"intercept.hosts[0]: {EXPECTED_HOST} 'a.example:443'",
     ),
-    "an empty host": ('[intercept]\nhosts = [""]', f"intercept.hosts[0]: {NO_HOST} ''"),
+    "an empty host": ('[intercept]\nhosts = [""]', f"intercept.hosts[0]: {EXPECTED_HOST} ''"),
     "a path without a slash": (
         '[fire_and_forget]\npaths = ["x"]',
-        f"fire_and_forget.paths[0]: {NO_PATH} 'x'",
+        f"fire_and_forget.paths[0]: {EXPECTED_PATH} 'x'",
     ),
     "a path with a query": (
         '[fire_and_forget]\npaths = ["/x?y"]',
-        f"fire_and_forget.paths[0]: {NO_PATH} '/x?y'",
+        f"fire_and_forget.paths[0]: {EXPECTED_PATH} '/x?y'",
     ),
-    "an address without a scheme": (base_url("a.example/zen"), NO_ADDRESS),
-    "an address of another scheme": (base_url(f"ftp://u:{SECRET}@a.example"), NO_ADDRESS),
-    "an address without a host": (base_url("https:///zen"), NO_ADDRESS),
-    "an address with half an IPv6 host": (base_url("http://[::1"), NO_ADDRESS),
-    "an address with a space": (base_url("https://a.example/a b"), NO_ADDRESS),
-    "an address with a port of letters": (base_url("https://a.example:x"), NO_ADDRESS),
-    "an empty address": (base_url(""), NO_ADDRESS),
+    "an address without a scheme": (base_url("a.example/zen"), EXPECTED_ADDRESS),
+    "an address of another scheme": (base_url(f"ftp://u:{SECRET}@a.example"), EXPECTED_ADDRESS),
+    "an address without a host": (base_url("https:///zen"), EXPECTED_ADDRESS),
+    "an address with half an IPv6 host": (base_url("http://[::1"), EXPECTED_ADDRESS),
+    "an address with a space": (base_url("https://a.example/a b"), EXPECTED_ADDRESS),
+    "an address with a port of letters": (base_url("https://a.example:x"), EXPECTED_ADDRESS),
+    "an empty address": (base_url(""), EXPECTED_ADDRESS),
     "an address with a query": (
         base_url(f"https://a.example/?key={SECRET}"),
         "providers.p.base_url: expected no query; the key belongs in api_key",
@@ -278,11 +278,11 @@ WRONG = {
     ),
     "a fallback twice": (
         route('match = "*"\nfallback = ["x", "y", "x"]'),
-        "models[0].fallback: 'x' stands there twice",
+        "models[0].fallback: 'x' is listed twice",
     ),
     "a fallback to the model itself": (
         route('match = "*"\nmodel = "x"\nfallback = ["y", "x"]'),
-        "models[0].fallback: 'x' is what `model` asks for",
+        "models[0].fallback: 'x' is the same as `model`",
     ),
     "a provider that is not there": (
         ROUTED.replace("providers.p", "providers.opencode-go")
@@ -330,24 +330,24 @@ WRONG = {
     ),
     "a variable in a plain header": (
         provider('headers = { user-agent = "${KEY}" }'),
-        f"providers.p.headers.user-agent: {NOT_HERE}",
+        f"providers.p.headers.user-agent: {MISPLACED}",
     ),
-    "a variable in an address": (base_url("${KEY}"), f"providers.p.base_url: {NOT_HERE}"),
+    "a variable in an address": (base_url("${KEY}"), f"providers.p.base_url: {MISPLACED}"),
     "a variable in a model": (
         route('match = "*"\nmodel = "${MODEL}"'),
-        f"models[0].model: {NOT_HERE}",
+        f"models[0].model: {MISPLACED}",
     ),
     "a variable in a list": (
         '[intercept]\nhosts = ["${HOST}"]',
-        f"intercept.hosts[0]: {NOT_HERE}",
+        f"intercept.hosts[0]: {MISPLACED}",
     ),
     "a variable as a number": (
         '[timeouts]\nidle = "${IDLE}"',
-        f"timeouts.idle: {NOT_HERE}",
+        f"timeouts.idle: {MISPLACED}",
     ),
     "a variable as a provider's name": (
         route('match = "*"\nprovider = "${P}"'),
-        f"models[0].provider: {NOT_HERE}",
+        f"models[0].provider: {MISPLACED}",
     ),
     "a key with a line break": (
         provider('api_key = "${TWO_LINES}"'),
@@ -359,7 +359,7 @@ WRONG = {
     ),
     "a header's name with a space": (
         provider(f'headers = {{ "x y" = "{SECRET}" }}'),
-        'providers.p.headers."x y": is no name for a header',
+        'providers.p.headers."x y": is not a valid header name',
     ),
     "a header that frames the message": (
         provider('headers = { Content-Length = "5" }'),
@@ -377,7 +377,7 @@ WRONG = {
         route('match = "*"\nwhen = { straeming = true }'),
         "models[0].when.straeming: unknown key; did you mean 'streaming'?",
     ),
-    "a condition that is nothing like one": (
+    "an unknown condition": (
         route('match = "*"\nwhen = { colour = 1 }'),
         "models[0].when.colour: unknown key; the keys here are "
         "streaming, tools_min, input_tokens_over, has_images, thinking",
@@ -436,7 +436,7 @@ WRONG = {
     ),
     "a number without end": (
         f"[retry]\nattempts = {'1' * 5000}",
-        "holds a number that is too long",
+        "contains a number that is too long",
     ),
     "a key without end": (
         f"retry.attempts.{'x.' * 1000}x = 1",
@@ -447,11 +447,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("text", "problem"), WRONG.values(), ids=WRONG.keys())
-def test_a_mistake_is_named_with_its_key_and_what_should_be_there(text: str, problem: str) -> None:
+def test_a_problem_is_reported_with_its_key_and_what_was_expected(text: str, problem: str) -> None:
     assert problems_of(text) == [problem]
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     text = (
         "[retry]\nattempts = 0\natempts = 1\n[timeouts]\nidle = -1\n"
         '[[models]]\nmodel = "x"\n'
@@ -462,10 +462,10 @@ def test_all_mistakes_are_told_at_once() -> None:
         "models[0].match: is missing",
         "providers.p.api_key: the environment variable A is not set",
         "providers.p.base_url: expected an address such as 'https://api.example.com'",
-        "providers.p.headers.A: stands there twice",
+        "providers.p.headers.A: is listed twice",
         "providers.p.headers.HOST: the proxy sets this header itself",
         "providers.p.headers.a-key: the environment variable B is not set",
-        "providers.p.headers.a: stands there twice",
+        "providers.p.headers.a: is listed twice",
         "providers.p.headers.cookie: the environment variable C is not set",
         "retry.atempts: unknown key; did you mean 'attempts'?",
         "retry.attempts: expected 1 or more, got 0",
@@ -477,26 +477,26 @@ RIGHT_SECRETS = {
     "the key": ('api_key = "${KEY}"', SECRET),
     "within other text": ('headers = { authorization = "Bearer ${KEY}" }', f"Bearer {SECRET}"),
     "twice": ('headers = { cookie = "a=${KEY}; b=${KEY}" }', f"a={SECRET}; b={SECRET}"),
-    "in a gateway's own header": ('headers = { CF-AIG-Authorization = "${KEY}" }', SECRET),
+    "in a gateway's header": ('headers = { CF-AIG-Authorization = "${KEY}" }', SECRET),
     "less the line break at its end": ('api_key = "${PADDED}"', SECRET),
-    "as it stands": (f'api_key = "{SECRET}"', SECRET),
+    "a literal value": (f'api_key = "{SECRET}"', SECRET),
     "with a dollar": ('api_key = "a$b{c}$KEY"', "a$b{c}$KEY"),
 }
 
 
 @pytest.mark.parametrize(("line", "value"), RIGHT_SECRETS.values(), ids=RIGHT_SECRETS.keys())
 def test_a_secret_is_filled_in_from_the_environment(line: str, value: str) -> None:
-    found = parse(provider(line)).providers["p"]
-    secret = next(iter(found.headers.values()), found.api_key)
+    parsed = parse(provider(line)).providers["p"]
+    secret = next(iter(parsed.headers.values()), parsed.api_key)
     assert secret.get_secret_value() == value
 
 
-def test_what_a_variable_holds_is_not_read_again() -> None:
+def test_variables_in_the_value_of_a_variable_are_not_replaced() -> None:
     config = parse_config(provider('api_key = "${A}"'), "x", {"A": "${B}", "B": "no"})
     assert config.providers["p"].api_key.get_secret_value() == "${B}"
 
 
-def test_codes_are_checked_only_against_a_list() -> None:
+def test_codes_are_checked_only_if_the_known_codes_are_given() -> None:
     config = parse_config('[rules]\ndisable = ["S999"]', "x", {})
     assert config.rules.disable == ("S999",)
 
@@ -512,7 +512,7 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("data", EMPTY.values(), ids=EMPTY.keys())
-def test_a_file_that_says_nothing_means_the_defaults(data: bytes, tmp_path: Path) -> None:
+def test_an_empty_file_means_the_defaults(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "wiremend.toml"
     path.write_bytes(data)
     assert load_config(path) == Config()
@@ -548,7 +548,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize(("data", "message"), UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_a_file_that_is_no_text_is_refused(data: bytes, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_refused(data: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "team.toml"
     path.write_bytes(data)
     with pytest.raises(ConfigError) as caught:
@@ -565,7 +565,7 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
         load_config(path)
 
 
-def test_a_file_that_may_not_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_read_permission_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -575,20 +575,20 @@ def test_a_file_that_may_not_be_read_is_refused(monkeypatch: pytest.MonkeyPatch)
         load_config(Path("wiremend.toml"))
 
 
-def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^gone\.toml: no such file$"):
         load_config(tmp_path / "gone.toml")
 
 
-def test_without_option_or_file_there_is_none(tmp_path: Path) -> None:
+def test_without_option_and_file_there_is_no_path(tmp_path: Path) -> None:
     assert find_config("", tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "config")}) is None
 
 
 @pytest.mark.parametrize("named", ["own", None, "", "relative"])
-def test_the_users_own_file_is_found_last(
+def test_the_file_in_the_users_configuration_directory_is_used_last(
     named: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative XDG_CONFIG_HOME would lead into the working directory, so it is ignored."""
+    """A relative XDG_CONFIG_HOME would be below the working directory, so it is ignored."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     work = tmp_path / "work"
     directories = [tmp_path / "own", tmp_path / "home" / ".config", work / "relative"]
@@ -604,13 +604,13 @@ def test_the_users_own_file_is_found_last(
     assert find_config("", work, environ) == work / "wiremend.toml"
 
 
-def test_the_file_in_the_directory_is_found(tmp_path: Path) -> None:
+def test_the_file_in_the_directory_is_used(tmp_path: Path) -> None:
     path = tmp_path / "wiremend.toml"
     path.touch()
     assert find_config("", tmp_path) == path
 
 
-def test_a_link_to_nowhere_is_found_so_that_it_is_complained_about(tmp_path: Path) -> None:
+def test_a_dangling_link_is_returned_so_that_it_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "wiremend.toml"
     path.symlink_to(tmp_path / "gone")
     assert find_config("", tmp_path) == path
@@ -618,7 +618,7 @@ def test_a_link_to_nowhere_is_found_so_that_it_is_complained_about(tmp_path: Pat
         load_config(path)
 
 
-def test_the_option_goes_before_the_file_in_the_directory(tmp_path: Path) -> None:
+def test_the_option_takes_precedence_over_the_file_in_the_directory(tmp_path: Path) -> None:
     (tmp_path / "wiremend.toml").touch()
     (tmp_path / "team.toml").touch()
     assert find_config("team.toml", tmp_path) == tmp_path / "team.toml"
@@ -633,15 +633,15 @@ def test_a_tilde_in_the_option_is_the_home_directory(
     assert find_config("~/team.toml", Path("/")) == tmp_path / "team.toml"
 
 
-@pytest.mark.parametrize("option", ["gone.toml", "~nobody-of-this-name/x.toml", "a\0b"])
-def test_an_option_that_names_no_file_is_refused(option: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["gone.toml", "~no-such-user/x.toml", "a\0b"])
+def test_an_option_with_a_missing_file_is_refused(option: str, tmp_path: Path) -> None:
     (tmp_path / "wiremend.toml").touch()
     with pytest.raises(ConfigError) as caught:
         find_config(option, tmp_path)
     assert str(caught.value) == f"{option}: no such file (option wiremend_config)"
 
 
-def test_an_error_gives_its_problems_one_by_one() -> None:
+def test_an_error_contains_its_problems_as_a_list() -> None:
     with pytest.raises(ConfigError) as caught:
         parse("[retry]\nattempts = 0\nbackoff_max = -1")
     assert caught.value.source == "wiremend.toml"

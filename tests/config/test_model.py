@@ -1,4 +1,4 @@
-"""The keys of the configuration: defaults, what is accepted, and what never shows."""
+"""The keys of the configuration: defaults, accepted values, and secrets that are not shown."""
 
 import pickle
 import tomllib
@@ -94,7 +94,7 @@ def test_routes_and_providers_are_read_as_written() -> None:
     assert provider.headers["user-agent"].get_secret_value() == "opencode/1.0"
 
 
-def test_a_provider_may_be_without_a_key() -> None:
+def test_a_provider_need_not_have_a_key() -> None:
     assert not Provider.model_validate({"base_url": "http://a"}).api_key.get_secret_value()
 
 
@@ -108,7 +108,7 @@ HOSTS = {
 
 
 @pytest.mark.parametrize(("address", "host"), HOSTS.items())
-def test_a_provider_knows_its_host(address: str, host: str) -> None:
+def test_the_host_of_a_provider(address: str, host: str) -> None:
     assert Provider.model_validate({"base_url": address}).host == host
 
 
@@ -136,7 +136,7 @@ def test_sensible_values_are_accepted(text: str) -> None:
     assert parse_config(text, "x", {}, known_codes=[]) != Config()
 
 
-def test_origins_are_kept_as_browsers_send_them() -> None:
+def test_origins_are_normalized_to_the_form_that_browsers_send() -> None:
     config = parse_config('[access]\norigins = ["HTTPS://App.Example:443"]', "x", {})
     assert config.access.origins == ("https://app.example",)
 
@@ -153,7 +153,9 @@ DISABLED = {
 
 
 @pytest.mark.parametrize(("disable", "codes"), DISABLED.values(), ids=DISABLED.keys())
-def test_beginnings_of_codes_disable_all_that_begin_so(disable: list[str], codes: set[str]) -> None:
+def test_a_prefix_disables_all_codes_that_begin_with_it(
+    disable: list[str], codes: set[str]
+) -> None:
     config = Config.model_validate({"rules": {"disable": disable}})
     assert config.disabled_codes(CODES) == codes
 
@@ -163,7 +165,7 @@ def test_a_configuration_cannot_be_changed() -> None:
         Config().retry.attempts = 5  # type: ignore[misc]
 
 
-def test_secrets_do_not_show() -> None:
+def test_secrets_are_not_shown() -> None:
     headers = {"authorization": f"Bearer {SECRET}", "user-agent": SECRET}
     provider = {"base_url": "https://a.example", "api_key": SECRET, "headers": headers}
     config = Config.model_validate({"providers": {"p": provider}})
@@ -178,13 +180,13 @@ def test_secrets_do_not_show() -> None:
     assert SECRET.encode() in pickle.dumps(config)  # it is there all the same
 
 
-def test_a_bare_error_of_a_model_holds_no_secret() -> None:
+def test_an_error_of_pydantic_contains_no_secret() -> None:
     with pytest.raises(ValidationError) as caught:
         Config.model_validate({"providers": {"p": {"base_url": SECRET, "api_key": SECRET + "\n"}}})
     assert SECRET not in str(caught.value)
 
 
-def test_every_section_is_known_by_name_and_heading() -> None:
+def test_every_section_has_a_name_and_a_heading() -> None:
     assert list(SECTIONS) == list(HEADINGS) == list(Config.model_fields)
     assert {HEADINGS["retry"], HEADINGS["models"], HEADINGS["providers"]} == {
         "[retry]",
@@ -201,7 +203,7 @@ NEAREST = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "said"), NEAREST.items())
-def test_the_nearest_is_suggested(arguments: tuple[str, tuple[str, ...]], said: str) -> None:
-    text, known = arguments
-    assert did_you_mean(text, known) == said
+@pytest.mark.parametrize(("arguments", "hint"), NEAREST.items())
+def test_the_nearest_is_suggested(arguments: tuple[str, tuple[str, ...]], hint: str) -> None:
+    text, names = arguments
+    assert did_you_mean(text, names) == hint

@@ -1,4 +1,4 @@
-"""The page of the configuration: it contains every key, and what it shows is true."""
+"""The page of the configuration: it contains every key, and its content matches the code."""
 
 import importlib.util
 import re
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
-    """scripts/configuration.py."""
+    """The module scripts/configuration.py."""
     spec = importlib.util.spec_from_file_location("page", ROOT / "scripts" / "configuration.py")
     assert spec is not None
     assert spec.loader is not None
@@ -49,7 +49,7 @@ def page(generator: ModuleType) -> str:
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that values of a type contain."""
+    """Yield the models that values of a type contain."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):
@@ -57,26 +57,26 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def paths(model: type[BaseModel], start: str = "") -> Iterator[str]:
-    """Every key below a model, found without the tables that the page is made from."""
+    """Yield every key below a model, without using the tables that the page is made from."""
     for name, field in model.model_fields.items():
         inner = [*models_in(field.annotation)]
         kind = get_origin(field.annotation)
         entry = "[N]" if kind is tuple else ".NAME" if kind is not None and not start else ""
         if not inner or start:
             yield f"{start}{name}"
-        for one in inner:
-            yield from paths(one, f"{start}{name}{entry}.")
+        for nested in inner:
+            yield from paths(nested, f"{start}{name}{entry}.")
 
 
 EVERY_PATH = [*paths(Config)]
 
 
-def test_the_page_in_the_repository_is_the_one_that_the_code_makes(generator: ModuleType) -> None:
+def test_the_page_in_the_repository_is_up_to_date(generator: ModuleType) -> None:
     """When this fails, run `scripts/configuration`."""
     assert generator.PAGE.read_bytes() == generator.page().encode()
 
 
-def test_all_keys_are_found() -> None:
+def test_all_keys_are_listed() -> None:
     assert sorted(key.path for key in all_keys()) == sorted(EVERY_PATH)
     assert {"retry.attempts", "models[N].when.thinking", "providers.NAME.api_key"} <= {*EVERY_PATH}
 
@@ -107,10 +107,10 @@ def test_the_defaults_on_the_page_are_the_defaults(page: str) -> None:
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_every_section_has_a_title_that_its_link_leads_to(name: str, page: str) -> None:
+def test_the_link_to_every_section_matches_its_title(name: str, page: str) -> None:
     assert page.count(f"\n## `{HEADINGS[name]}`\n") == 1
     (anchor,) = re.findall(rf"^- \[`{re.escape(HEADINGS[name])}`\]\(#(\S+)\): ", page, re.MULTILINE)
-    # as GitHub makes anchors: lower case, without punctuation other than "-" and "_"
+    # GitHub's anchors are lower case, without punctuation other than "-" and "_"
     assert anchor == re.sub(r"[^\w-]", "", HEADINGS[name].lower())
 
 
@@ -170,7 +170,7 @@ def test_every_key_is_in_the_example(path: str) -> None:
 
 
 @pytest.mark.parametrize("key", INSTEAD_OF)
-def test_a_commented_key_loads_in_place_of_the_other(key: str, home: Path) -> None:
+def test_a_commented_key_can_replace_the_other(key: str, home: Path) -> None:
     text = full_example()
     (name,) = re.findall(rf"^# {key} = \"~/(.+?)\"", text, re.MULTILINE)
     file = home / name
@@ -204,7 +204,7 @@ def test_types_are_shown_in_words(annotation: Any, words: str) -> None:
     assert type_in_words(annotation) == words
 
 
-def test_what_needs_consent_and_what_does_not_is_on_the_page(page: str) -> None:
+def test_the_page_lists_what_needs_consent_and_what_does_not(page: str) -> None:
     needed, _, rest = page.partition("### Consent")[2].partition("Without your consent")
     not_needed = rest.partition("need no consent:")[2].partition("###")[0]
     for kind in Kind:
@@ -223,7 +223,7 @@ def test_options_are_shown_with_their_type_default_and_help() -> None:
     ) in render_page(options)
 
 
-def test_the_options_are_those_that_mitmproxy_knows(generator: ModuleType, tmp_path: Path) -> None:
+def test_the_options_are_those_that_mitmproxy_lists(generator: ModuleType, tmp_path: Path) -> None:
     done = subprocess.run(
         [
             Path(sys.executable).with_name("mitmdump"),
@@ -244,7 +244,8 @@ def test_the_options_are_those_that_mitmproxy_knows(generator: ModuleType, tmp_p
         if name.startswith("wiremend_"):
             shown[name] = (text.rpartition(" Type ")[0], default)
     yaml = {"": "''", False: "false"}
-    assert shown == {one.name: (one.help, yaml[one.default]) for one in generator.options()}
+    expected = {option.name: (option.help, yaml[option.default]) for option in generator.options()}
+    assert shown == expected
     assert "wiremend_config" in shown
 
 

@@ -1,8 +1,9 @@
-"""The attempts that a machine reports, with their times and outcomes."""
+"""Tests of the attempts that a machine records, with their times and outcomes."""
 
 import pytest
+from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.engine.actions import Head
-from wiremend.engine.attempts import AttemptLog, AttemptOutcome, AttemptRecord, describe_attempts
+from wiremend.engine.attempts import AttemptLog, AttemptRecord, describe_attempts
 from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.retry import RetryPolicy
 
@@ -16,16 +17,16 @@ from engine.test_call_machine import (
     THERE,
     Conversation,
 )
-from engine.test_refused_requests import FIELD, fitted, refuse
+from engine.test_refused_requests import FIELD, adapted_requests, refuse
 
-ANSWERED, FAILED, REJECTED, STALE, CANCELLED = AttemptOutcome
+_, ANSWERED, FAILED, REJECTED, STALE, CANCELLED = AttemptOutcome
 
 
 def outcomes(call: Conversation) -> list[tuple[int, AttemptOutcome]]:
     return [(record.number, record.outcome) for record in call.machine.attempts]
 
 
-def test_a_retried_call_reports_each_attempt_and_the_wait_between() -> None:
+def test_a_retried_call_records_each_attempt_and_the_wait_between() -> None:
     call = Conversation(targets=(HERE,))
     call.begin(head=None)
     assert call.machine.attempts == ()
@@ -41,7 +42,7 @@ def test_a_retried_call_reports_each_attempt_and_the_wait_between() -> None:
     )
 
 
-def test_a_fallback_follows_without_a_wait_and_names_its_target() -> None:
+def test_a_fallback_starts_without_a_wait_and_records_its_target() -> None:
     call = Conversation(retry=ONCE, targets=(HERE, THERE))
     call.begin(head=None)
     call.attempt_failed(2, "reset")
@@ -53,8 +54,8 @@ def test_a_fallback_follows_without_a_wait_and_names_its_target() -> None:
     assert (second.provider, second.model) == (THERE.provider, THERE.model)
 
 
-def test_a_rejected_request_and_its_change_are_two_attempts() -> None:
-    call = Conversation(adapted=fitted())
+def test_a_rejected_request_and_its_changed_copy_are_two_attempts() -> None:
+    call = Conversation(adapted=adapted_requests())
     call.begin(head=None)
     refuse(call, FIELD)
     call.connected(2, reused=False)
@@ -63,7 +64,7 @@ def test_a_rejected_request_and_its_change_are_two_attempts() -> None:
     assert outcomes(call) == [(1, REJECTED), (2, ANSWERED)]
 
 
-def test_the_replacement_of_a_stale_connection_keeps_the_number() -> None:
+def test_the_replacement_of_a_stale_connection_keeps_the_attempt_number() -> None:
     call = Conversation()
     call.start(0)
     call.connected(0, reused=True)
@@ -81,7 +82,7 @@ def test_an_attempt_ends_when_the_client_leaves() -> None:
     assert outcomes(call) == [(1, CANCELLED)]
 
 
-def test_a_client_that_leaves_in_a_backoff_changes_no_record() -> None:
+def test_a_client_that_leaves_during_a_backoff_changes_no_record() -> None:
     call = Conversation()
     call.begin(head=None)
     call.attempt_failed(1, "reset")
@@ -97,7 +98,7 @@ def test_an_error_after_content_is_a_failed_attempt() -> None:
     assert outcomes(call) == [(1, FAILED)]
 
 
-def test_a_message_lists_every_attempt_but_stale_ones() -> None:
+def test_the_message_lists_all_attempts_except_stale_ones() -> None:
     log = AttemptLog()
     for now, outcome, detail in [(0, STALE, "closed"), (1, FAILED, "reset"), (4, FAILED, "late")]:
         log.start(now, "host", "m")

@@ -1,6 +1,6 @@
-"""A call's life as a conversation: what happened, and what the machine says to do.
+"""Tests of the call machine: events in, actions out.
 
-Wake-ups are left out of the comparisons: `wake_at` holds the nearest one asked for.
+Wake-ups are left out of the comparisons: `wake_at` is the earliest one requested.
 """
 
 import gzip
@@ -13,6 +13,7 @@ import brotli
 import orjson
 import pytest
 import zstandard
+from wiremend.call_record.outcomes import ANSWERED, CANCELLED
 from wiremend.engine import response_reader as reading
 from wiremend.engine.actions import (
     AbandonAttempt,
@@ -71,7 +72,7 @@ GOOD_JSON = (
 
 
 class Conversation:
-    """One machine; each method says what happened when and returns what it wants done."""
+    """One machine; its methods forward an event with its time and return the actions."""
 
     def __init__(self, **settings: Any) -> None:
         values: dict[str, Any] = {
@@ -88,7 +89,7 @@ class Conversation:
         self.wake_at = float("inf")
 
     def __getattr__(self, name: str) -> Callable[..., list[Action]]:
-        def happened(now: float, *args: Any, **kwargs: Any) -> list[Action]:
+        def forward(now: float, *args: Any, **kwargs: Any) -> list[Action]:
             actions = getattr(self.machine, name)(now, *args, **kwargs)
             wakes = [action.when for action in actions if isinstance(action, WakeAt)]
             if now >= self.wake_at:
@@ -96,17 +97,17 @@ class Conversation:
             self.wake_at = min([self.wake_at, *wakes])
             return [action for action in actions if not isinstance(action, WakeAt)]
 
-        return happened
+        return forward
 
     def begin(self, now: float = 0.0, head: Head | None = SSE) -> None:
-        """The call has started and is connected; the head came, if there is one."""
+        """Start and connect the call, and receive the head if there is one."""
         assert self.start(now) == [StartAttempt(1, fresh=False)]
         assert self.connected(now, reused=False) == []
         if head is not None:
             assert self.head(now, head) == []
 
     def again(self, now: float, head: Head | None = SSE) -> None:
-        """The backoff is over and the next attempt is connected."""
+        """End the backoff and connect the next attempt."""
         [action] = self.wake(now)
         assert isinstance(action, StartAttempt)
         assert action.fresh
@@ -124,7 +125,7 @@ def the_response(actions: list[Action]) -> Respond:
     return response
 
 
-def test_a_healthy_stream_is_shown_as_it_comes() -> None:
+def test_a_healthy_stream_is_forwarded_unchanged() -> None:
     call = Conversation()
     call.begin()
     assert call.body(1, MESSAGE_START) == []
@@ -137,7 +138,7 @@ def test_a_healthy_stream_is_shown_as_it_comes() -> None:
     assert call.body(5, BLOCK_STOP + MESSAGE_DELTA) == [ShowBody(BLOCK_STOP + MESSAGE_DELTA)]
     assert call.body(6, MESSAGE_STOP) == [ShowBody(MESSAGE_STOP), FinishResponse()]
     assert call.body_end(6.1) == [ReleaseAttempt()]
-    assert (call.machine.outcome, call.codes) == ("ok", [])
+    assert (call.machine.outcome, call.codes) == (ANSWERED, [])
 
 
 def test_one_read_is_one_write() -> None:
@@ -146,7 +147,7 @@ def test_one_read_is_one_write() -> None:
     assert call.body(1, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
 
 
-def test_a_server_that_holds_the_socket_open_after_the_end_is_let_go() -> None:
+def test_an_upstream_that_does_not_end_its_body_after_the_end_is_abandoned() -> None:
     call = Conversation()
     call.begin()
     call.body(1, GOOD)
@@ -154,7 +155,7 @@ def test_a_server_that_holds_the_socket_open_after_the_end_is_let_go() -> None:
     assert call.machine.over
 
 
-def test_a_reset_after_the_end_is_nobodys_business() -> None:
+def test_a_reset_after_the_end_is_ignored() -> None:
     call = Conversation()
     call.begin()
     call.body(1, GOOD)
@@ -170,19 +171,19 @@ def test_a_reset_after_the_end_is_nobodys_business() -> None:
         pytest.param(MESSAGE_START, ("body_end",), id="clean end in the preamble"),
         pytest.param(b"", ("body_end",), id="empty body"),
         pytest.param(b"", ("body", WRAPPED), id="wrapped error first"),
-        pytest.param(b": hi\n\n", ("body", WRAPPED), id="wrapped error behind a comment"),
-        pytest.param(b"data: {}\n\n", ("body", WRAPPED), id="wrapped error behind an empty frame"),
+        pytest.param(b": hi\n\n", ("body", WRAPPED), id="wrapped error after a comment"),
+        pytest.param(b"data: {}\n\n", ("body", WRAPPED), id="wrapped error after an empty frame"),
         pytest.param(MESSAGE_START, ("body", WRAPPED), id="wrapped error in the preamble"),
     ],
 )
-def test_a_failure_before_content_is_retried_and_its_preamble_thrown_away(
+def test_a_failure_before_content_is_retried_and_its_preamble_discarded(
     shown_before: bytes, failure: tuple[Any, ...]
 ) -> None:
     call = Conversation()
     call.begin()
     assert call.body(1, shown_before) == []
-    what, *args = failure
-    assert getattr(call, what)(2, *args) in ([], [AbandonAttempt()])
+    method, *args = failure
+    assert getattr(call, method)(2, *args) in ([], [AbandonAttempt()])
     assert call.wake_at == pytest.approx(3.0)
     call.again(3)
     assert call.body(4, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
@@ -214,7 +215,7 @@ def test_a_refused_connection_is_retried() -> None:
     assert call.codes == ["R001"]
 
 
-def test_a_stale_connection_is_replaced_at_once_and_for_nothing() -> None:
+def test_a_stale_connection_is_replaced_at_once_and_uses_no_attempt() -> None:
     call = Conversation(retry=RetryPolicy(attempts=1))
     call.start(0)
     call.connected(0, reused=True)
@@ -225,7 +226,7 @@ def test_a_stale_connection_is_replaced_at_once_and_for_nothing() -> None:
     assert call.codes == ["R006"]
 
 
-def test_when_all_attempts_are_made_the_error_becomes_an_http_error() -> None:
+def test_after_the_last_attempt_a_wrapped_error_becomes_an_http_error() -> None:
     call = Conversation()
     call.begin()
     call.body(1, WRAPPED)
@@ -245,17 +246,17 @@ def test_when_all_attempts_are_made_the_error_becomes_an_http_error() -> None:
     assert call.codes == ["E001", "E001", "E001"]
 
 
-def test_a_native_error_first_keeps_its_type_and_text() -> None:
+def test_a_native_error_as_first_event_keeps_its_type_and_message() -> None:
     call = Conversation(retry=RetryPolicy(attempts=1))
     call.begin()
-    told = event("error", ',"error":{"type":"overloaded_error","message":"Overloaded"}')
-    response = the_response(call.body(1, told))
+    error = event("error", ',"error":{"type":"overloaded_error","message":"Overloaded"}')
+    response = the_response(call.body(1, error))
     assert response.head.status == 529
     assert b'"overloaded_error"' in response.body
     assert b'"Overloaded"' in response.body
 
 
-def test_after_content_the_error_ends_the_stream() -> None:
+def test_a_wrapped_error_after_content_ends_the_stream() -> None:
     call = Conversation()
     call.begin()
     call.body(1, MESSAGE_START + BLOCK_START + DELTA)
@@ -266,7 +267,7 @@ def test_after_content_the_error_ends_the_stream() -> None:
     assert call.machine.over
 
 
-def test_after_content_a_reset_ends_the_stream_in_an_error() -> None:
+def test_a_reset_after_content_ends_the_stream_with_an_error() -> None:
     call = Conversation()
     call.begin()
     call.body(1, MESSAGE_START + BLOCK_START + DELTA)
@@ -277,7 +278,7 @@ def test_after_content_a_reset_ends_the_stream_in_an_error() -> None:
     assert (finish, release) == (FinishResponse(), ReleaseAttempt())
 
 
-def test_a_reset_between_the_stop_reason_and_the_end_loses_nothing() -> None:
+def test_a_reset_after_the_stop_reason_completes_the_stream() -> None:
     call = Conversation()
     call.begin()
     call.body(1, GOOD.removesuffix(MESSAGE_STOP))
@@ -286,7 +287,7 @@ def test_a_reset_between_the_stop_reason_and_the_end_loses_nothing() -> None:
     assert finish == FinishResponse()
 
 
-def test_a_whole_answer_does_not_wait_for_ever_for_the_end_of_its_stream() -> None:
+def test_a_stream_with_a_stop_reason_is_completed_after_five_seconds() -> None:
     call = Conversation()
     call.begin()
     call.body(1, GOOD.removesuffix(MESSAGE_STOP))
@@ -294,7 +295,7 @@ def test_a_whole_answer_does_not_wait_for_ever_for_the_end_of_its_stream() -> No
     assert call.wake(6) == [ShowBody(MESSAGE_STOP), FinishResponse()]
 
 
-def test_a_retryable_status_is_retried_and_then_passed_on_untouched() -> None:
+def test_a_retryable_status_is_retried_and_then_forwarded_unchanged() -> None:
     call = Conversation(retry=RetryPolicy(attempts=2, backoff_initial_seconds=1.0))
     body = b'{ "type":"error", "error": {"type":"overloaded_error","message":"Overloaded"} }'
     busy = Head(529, ((b"content-type", b"application/json"), (b"content-length", b"79")))
@@ -307,7 +308,7 @@ def test_a_retryable_status_is_retried_and_then_passed_on_untouched() -> None:
     assert call.codes == ["R005", "R005"]
 
 
-def test_retry_after_is_obeyed() -> None:
+def test_retry_after_sets_the_wait() -> None:
     call = Conversation()
     call.begin(head=Head(429, ((b"content-type", b"application/json"), (b"retry-after", b"7"))))
     call.body(1, b'{"error":{"type":"rate_limit_error","message":"slow"}}')
@@ -315,7 +316,7 @@ def test_retry_after_is_obeyed() -> None:
     assert call.wake_at == pytest.approx(8.0)
 
 
-def test_a_bad_request_is_passed_on_at_once() -> None:
+def test_a_bad_request_is_forwarded_at_once() -> None:
     call = Conversation()
     body = b'{"type":"error","error":{"type":"invalid_request_error","message":"no"}}'
     bad = Head(400, ((b"content-type", b"application/json"), (b"content-length", b"72")))
@@ -357,7 +358,7 @@ def test_a_healthy_body_keeps_its_bytes_and_head() -> None:
     assert call.body_end(3) == [Respond(head, GOOD_JSON), ReleaseAttempt()]
 
 
-def test_a_redirect_is_not_looked_at() -> None:
+def test_a_redirect_is_forwarded_unchanged() -> None:
     call = Conversation()
     moved = Head(307, ((b"location", b"https://elsewhere"),))
     call.begin(head=None)
@@ -366,7 +367,7 @@ def test_a_redirect_is_not_looked_at() -> None:
     assert call.body_end(1) == [FinishResponse(), ReleaseAttempt()]
 
 
-def test_an_unknown_coding_is_passed_on_untouched() -> None:
+def test_a_body_in_an_unknown_coding_is_forwarded_unchanged() -> None:
     call = Conversation()
     coded = Head(200, ((b"content-type", b"text/event-stream"), (b"content-encoding", b"lzma")))
     call.begin(head=None)
@@ -374,7 +375,7 @@ def test_an_unknown_coding_is_passed_on_untouched() -> None:
     assert call.body(1, b"\x00\x01") == [ShowBody(b"\x00\x01")]
 
 
-def test_what_passes_untouched_and_breaks_off_is_cut_not_ended() -> None:
+def test_an_unread_body_that_fails_is_cut_and_not_ended() -> None:
     call = Conversation()
     call.begin(head=None)
     call.head(0, Head(307, ()))
@@ -383,7 +384,7 @@ def test_what_passes_untouched_and_breaks_off_is_cut_not_ended() -> None:
     assert isinstance(actions[0], CutResponse)
 
 
-def test_a_huge_preamble_is_shown_before_it_fills_the_memory() -> None:
+def test_a_preamble_past_the_limit_is_forwarded() -> None:
     call = Conversation()
     call.begin()
     big = MESSAGE_START.replace(b'"id":"msg_1"', b'"id":"%s"' % (b"x" * HELD_LIMIT_BYTES))
@@ -406,7 +407,7 @@ def test_a_guarded_stream_survives_an_early_failure_in_its_content() -> None:
     assert call.body(8, DELTA) == [ShowBody(DELTA)]
 
 
-def test_a_guarded_stream_is_shown_once_enough_of_it_came() -> None:
+def test_a_guarded_stream_is_forwarded_once_it_is_long_enough() -> None:
     call = Conversation(showing="guarded")
     call.begin()
     call.body(1, MESSAGE_START + BLOCK_START)
@@ -415,7 +416,7 @@ def test_a_guarded_stream_is_shown_once_enough_of_it_came() -> None:
     assert call.body(1.2, DELTA)[0] == ShowHead(SSE)
 
 
-def test_a_buffered_stream_is_shown_when_it_is_complete() -> None:
+def test_a_buffered_stream_is_forwarded_when_it_is_complete() -> None:
     call = Conversation(showing="buffered", heartbeat=Heartbeat(after=15, interval=15))
     call.begin()
     call.body(1, MESSAGE_START + BLOCK_START + DELTA)
@@ -442,7 +443,7 @@ def test_a_silent_stream_is_kept_alive_and_still_retried() -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 2, 3, 10])
-def test_a_byte_order_mark_is_shown_at_the_start_of_the_body_alone(cut: int) -> None:
+def test_a_byte_order_mark_is_forwarded_only_at_the_start_of_the_body(cut: int) -> None:
     stream = b"\xef\xbb\xbf" + GOOD
     call = Conversation(heartbeat=PATIENT)
     call.begin()
@@ -455,7 +456,7 @@ def test_a_byte_order_mark_is_shown_at_the_start_of_the_body_alone(cut: int) -> 
     assert call.body(16, stream[cut:])[0] == ShowBody(GOOD)
 
 
-def test_keep_alives_begin_before_upstream_answers() -> None:
+def test_keep_alives_start_before_upstream_responds() -> None:
     call = Conversation(heartbeat=PATIENT)
     call.begin(head=None)
     [head, beat] = call.wake(15)
@@ -464,7 +465,7 @@ def test_keep_alives_begin_before_upstream_answers() -> None:
     assert beat == ShowBody(b"\n")
 
 
-def test_once_kept_alive_an_http_error_becomes_an_error_event() -> None:
+def test_after_a_keep_alive_an_http_error_becomes_an_error_event() -> None:
     call = Conversation(heartbeat=PATIENT, retry=RetryPolicy(attempts=1))
     call.begin(head=None)
     call.wake(15)
@@ -484,7 +485,7 @@ def test_once_kept_alive_an_http_error_becomes_an_error_event() -> None:
         pytest.param(Head(200, (*SSE.fields, (b"content-encoding", b"lzma"))), id="unknown coding"),
     ],
 )
-def test_once_kept_alive_a_response_that_cannot_be_read_is_no_second_head(head: Head) -> None:
+def test_after_a_keep_alive_an_unreadable_response_sends_no_second_head(head: Head) -> None:
     call = Conversation(heartbeat=PATIENT, retry=RetryPolicy(attempts=1))
     call.begin(head=None)
     call.wake(15)
@@ -494,7 +495,7 @@ def test_once_kept_alive_a_response_that_cannot_be_read_is_no_second_head(head: 
     assert (abandon, finish, release) == (AbandonAttempt(), FinishResponse(), ReleaseAttempt())
 
 
-def test_a_silence_in_mid_stream_is_kept_alive_between_events_only() -> None:
+def test_keep_alives_mid_stream_are_sent_only_between_events() -> None:
     call = Conversation(heartbeat=PATIENT)
     call.begin()
     call.body(1, MESSAGE_START + BLOCK_START + DELTA[:20])
@@ -502,7 +503,7 @@ def test_a_silence_in_mid_stream_is_kept_alive_between_events_only() -> None:
     assert call.body(17, DELTA[20:]) == [ShowBody(DELTA)]
 
 
-def test_a_call_that_does_not_stream_is_never_kept_alive() -> None:
+def test_a_call_that_does_not_stream_gets_no_keep_alives() -> None:
     call = Conversation(streaming=False, heartbeat=PATIENT)
     call.begin(head=None)
     assert call.wake(15) == []
@@ -518,7 +519,7 @@ LIMITS = Timeouts(connect=10, first_byte=20, answer=30, idle=40, progress=50, to
     ("name", "seconds"),
     [("connect", 10), ("first_byte", 20), ("answer", 30), ("idle", 40), ("progress", 50)],
 )
-def test_each_limit_ends_its_attempt_and_is_named(name: str, seconds: float) -> None:
+def test_each_limit_ends_its_attempt_and_is_in_the_message(name: str, seconds: float) -> None:
     call = Conversation(timeouts=LIMITS, streaming=name != "answer", retry=RetryPolicy(attempts=1))
     call.start(0)
     last = 0.0
@@ -537,7 +538,7 @@ def test_each_limit_ends_its_attempt_and_is_named(name: str, seconds: float) -> 
     assert call.codes == ["R004"]
 
 
-def test_a_stall_in_mid_stream_ends_in_the_protocols_error() -> None:
+def test_a_stall_mid_stream_ends_with_the_error_of_the_protocol() -> None:
     call = Conversation(timeouts=LIMITS)
     call.begin()
     call.body(1, MESSAGE_START + BLOCK_START + DELTA)
@@ -547,7 +548,7 @@ def test_a_stall_in_mid_stream_ends_in_the_protocols_error() -> None:
     assert (abandon, finish, release) == (AbandonAttempt(), FinishResponse(), ReleaseAttempt())
 
 
-def test_a_slow_stream_that_moves_is_never_cut() -> None:
+def test_a_slow_stream_that_makes_progress_is_never_cut() -> None:
     call = Conversation(timeouts=LIMITS)
     call.begin()
     call.body(1, MESSAGE_START + BLOCK_START)
@@ -556,13 +557,13 @@ def test_a_slow_stream_that_moves_is_never_cut() -> None:
         assert call.body(minute * 39 + 0.5, DELTA) == [ShowBody(DELTA)]
 
 
-def test_the_optional_total_is_not_retried() -> None:
+def test_a_call_past_the_total_limit_is_not_retried() -> None:
     call = Conversation(timeouts=Timeouts(total=5.0))
     call.begin()
     assert the_response(call.wake(5)).head.status == 504
 
 
-def test_a_timed_out_attempt_is_made_again() -> None:
+def test_a_timed_out_attempt_is_retried() -> None:
     call = Conversation(timeouts=LIMITS)
     call.begin(head=None)
     assert call.wake(20) == [AbandonAttempt()]
@@ -583,7 +584,7 @@ def test_a_timed_out_attempt_is_made_again() -> None:
         pytest.param("flowing", [AbandonAttempt()], id="while content flows"),
     ],
 )
-def test_a_client_that_leaves_ends_everything(state: str, expected: list[Action]) -> None:
+def test_a_client_that_leaves_ends_the_call(state: str, expected: list[Action]) -> None:
     call = Conversation()
     call.start(0)
     if state != "connecting":
@@ -597,7 +598,7 @@ def test_a_client_that_leaves_ends_everything(state: str, expected: list[Action]
         call.body(1, BLOCK_START)
     actions = call.client_gone(1.5)
     assert actions[: len(expected)] == expected
-    assert call.machine.outcome == "cancelled by client"
+    assert call.machine.outcome == CANCELLED
     assert call.machine.over
     assert call.wake(100) == []
     assert call.body(100, GOOD) == []
@@ -610,7 +611,7 @@ def watched(health: CallHealth) -> tuple[Target, ...]:
     return (Target("api.anthropic.com", "m", health),)
 
 
-def test_calls_that_fail_in_a_row_open_the_breaker_and_one_probe_closes_it() -> None:
+def test_consecutive_failures_open_the_breaker_and_one_probe_closes_it() -> None:
     health = ProviderHealth(HealthLimits(failures=2, pause_seconds=10.0)).of("host", "m")
     once = RetryPolicy(attempts=1)
     for now in (0, 1):
@@ -660,7 +661,7 @@ def fails_with_a_lost_connection(call: Conversation, text: str) -> None:
     "fails", [fails_with_an_error, fails_with_a_web_page, fails_with_a_lost_connection]
 )
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
-def test_a_refusal_that_quotes_a_wait_does_not_ask_for_one(
+def test_a_refusal_that_quotes_a_wait_has_no_retry_after(
     protocol: Protocol, fails: Callable[[Conversation, str], None]
 ) -> None:
     health = ProviderHealth(HealthLimits(failures=1)).of("host", "m")
@@ -673,7 +674,7 @@ def test_a_refusal_that_quotes_a_wait_does_not_ask_for_one(
     assert b"retryDelay" not in refusal.body
 
 
-def test_a_web_page_that_names_a_wait_does_not_ask_for_one() -> None:
+def test_an_error_from_a_web_page_that_contains_a_wait_has_no_retry_after() -> None:
     call = Conversation(retry=RetryPolicy(attempts=1))
     call.begin(head=Head(503, ((b"content-type", b"text/html"),)))
     call.body(1, f"<html><title>{RATE_LIMIT_MESSAGE}</title></html>".encode())
@@ -690,7 +691,7 @@ def test_the_wait_in_a_wrapped_error_becomes_its_retry_after() -> None:
     assert (response.head.status, response.head.get(b"retry-after")) == (429, "20")
 
 
-def test_a_probe_need_not_be_over_to_let_other_calls_go() -> None:
+def test_the_first_content_of_a_probe_admits_other_calls() -> None:
     health = ProviderHealth(HealthLimits(failures=1, pause_seconds=10.0)).of("host", "m")
     health.breaker.failed(0.0)
     probe = Conversation(targets=watched(health))
@@ -702,7 +703,7 @@ def test_a_probe_need_not_be_over_to_let_other_calls_go() -> None:
     Conversation(targets=watched(health)).begin(13)
 
 
-def test_neither_a_bad_request_nor_a_client_that_leaves_opens_the_breaker() -> None:
+def test_bad_requests_and_cancelled_calls_do_not_open_the_breaker() -> None:
     health = ProviderHealth(HealthLimits(failures=1)).of("host", "m")
     rejected = Conversation(targets=watched(health))
     rejected.begin(0, Head(400, ((b"content-type", b"application/json"),)))
@@ -747,12 +748,12 @@ def answered(status: int, body: bytes) -> tuple[Head, bytes]:
             400, b'{"error":{"message":"Model claude is not supported"}}', id="unknown, as a 400"
         ),
         pytest.param(
-            429, b'{"error":{"code":"insufficient_quota","message":"x"}}', id="quota used up"
+            429, b'{"error":{"code":"insufficient_quota","message":"x"}}', id="quota exhausted"
         ),
-        pytest.param(401, b'{"error":{"message":"bad key"}}', id="a key that does not work"),
+        pytest.param(401, b'{"error":{"message":"bad key"}}', id="invalid key"),
     ],
 )
-def test_what_one_model_cannot_do_the_next_one_is_asked(status: int, body: bytes) -> None:
+def test_a_failed_model_falls_back_to_the_next_one(status: int, body: bytes) -> None:
     call = Conversation(retry=ONCE, targets=(HERE, THERE))
     call.begin(head=None)
     call.head(0, Head(status, ((b"content-type", b"application/json"),)))
@@ -764,7 +765,7 @@ def test_what_one_model_cannot_do_the_next_one_is_asked(status: int, body: bytes
     assert "M003" in call.codes
 
 
-def test_a_request_that_is_wrong_is_wrong_everywhere() -> None:
+def test_an_invalid_request_does_not_fall_back() -> None:
     call = Conversation(retry=ONCE, targets=(HERE, THERE))
     call.begin(head=Head(400, ((b"content-type", b"application/json"),)))
     call.body(0, b'{"error":{"type":"invalid_request_error","message":"prompt is too long"}}')
@@ -782,7 +783,7 @@ def test_each_model_gets_its_own_attempts() -> None:
     assert call.wake(20) == [StartAttempt(4, fresh=True, target=1)]
 
 
-def test_a_refused_key_stops_its_provider_for_the_call() -> None:
+def test_a_rejected_key_excludes_its_provider_from_the_call() -> None:
     call = Conversation(retry=ONCE, targets=(THERE, THIRD, HERE))
     call.begin(head=Head(403, ((b"content-type", b"application/json"),)))
     call.body(0, b'{"error":{"message":"no"}}')
@@ -796,7 +797,7 @@ def test_an_open_breaker_sends_the_call_to_the_next_model() -> None:
     assert call.start(1) == [StartAttempt(1, fresh=False, target=1)]
 
 
-def test_the_last_error_names_every_try() -> None:
+def test_the_last_error_lists_every_attempt() -> None:
     call = Conversation(retry=ONCE, targets=(HERE, THERE))
     call.begin(head=None)
     call.attempt_failed(2, "Connection reset")
@@ -806,17 +807,17 @@ def test_the_last_error_names_every_try() -> None:
     response = the_response(call.body_end(3))
     assert response.head.status == 529
     assert b'"overloaded_error"' in response.body
-    for said in (
+    for text in (
         b"Overloaded Tried claude at api.anthropic.com: ",
         b"Connection reset (2.0 s); minimax-m3 at opencode.ai: Overloaded (1.0 s).",
     ):
-        assert said in response.body
+        assert text in response.body
 
 
 # Codings
 
 
-def test_a_coded_stream_is_decoded_and_its_head_put_right() -> None:
+def test_a_coded_stream_is_decoded_and_its_head_corrected() -> None:
     call = Conversation()
     fields = ((b"content-encoding", b"gzip"), (b"content-length", b"99"))
     call.begin(head=Head(200, SSE.fields + fields))
@@ -825,7 +826,7 @@ def test_a_coded_stream_is_decoded_and_its_head_put_right() -> None:
     assert call.body(2, coded[10:]) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
 
 
-def test_a_coded_body_is_decoded_and_its_length_put_right() -> None:
+def test_a_coded_body_is_decoded_and_its_length_corrected() -> None:
     call = Conversation(streaming=False)
     call.begin(head=Head(200, (*JSON.fields, (b"content-encoding", b"br"))))
     call.body(1, brotli.compress(GOOD_JSON))
@@ -851,10 +852,10 @@ def in_coding(head: Head, coding: str) -> Head:
 @EVERY_CODING
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
-def test_a_body_that_expands_too_much_fails_as_often_as_attempts_are_made(
+def test_a_body_that_expands_too_much_is_a_failed_attempt(
     protocol: Protocol, streaming: bool, coding: str
 ) -> None:
-    """And then becomes an error in the client's protocol: the answer cannot be used."""
+    """After the last attempt it becomes an error in the protocol of the client."""
     call = Conversation(
         protocol=protocol,
         streaming=streaming,
@@ -874,7 +875,7 @@ def test_a_body_that_expands_too_much_fails_as_often_as_attempts_are_made(
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
-def test_a_stream_that_expands_too_much_after_its_content_ends_in_the_protocols_error(
+def test_a_stream_that_expands_too_much_after_content_ends_with_an_error(
     coding: str,
 ) -> None:
     call = Conversation()
@@ -893,7 +894,7 @@ def test_a_stream_that_expands_too_much_after_its_content_ends_in_the_protocols_
 
 
 @EVERY_CODING
-def test_a_coded_body_that_is_too_long_to_be_kept_is_decoded_to_its_end(
+def test_a_coded_body_past_the_buffer_limit_is_decoded_to_its_end(
     coding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "BODY_LIMIT_BYTES", 1000)
@@ -913,11 +914,11 @@ def test_a_coded_body_that_is_too_long_to_be_kept_is_decoded_to_its_end(
     assert call.body_end(300_000) == [FinishResponse(), ReleaseAttempt()]
 
 
-# Faults of ours
+# Internal faults
 
 
 def test_an_internal_fault_ends_a_coded_response() -> None:
-    """The decoder has consumed a part of it, so its rest could not be read."""
+    """The decoder has consumed a part of it, so the client cannot decode the rest."""
     call = Conversation()
     coded = gzip.compress(GOOD)
     call.begin(head=in_coding(SSE, "gzip"))
@@ -938,7 +939,7 @@ def test_an_internal_fault_cuts_a_coded_response_that_was_shown() -> None:
     assert isinstance(actions[1], CutResponse)
 
 
-def test_a_fault_of_ours_passes_the_response_on_as_it_comes() -> None:
+def test_an_internal_fault_forwards_the_rest_of_the_response_unchanged() -> None:
     call = Conversation()
     call.begin()
     call.body(1, MESSAGE_START)

@@ -1,4 +1,4 @@
-"""Whatever happens, and in whatever order, a call moves along its table and ends once."""
+"""Tests that any order of events makes only legal transitions and ends a call once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wiremend.call_record.outcomes import CANCELLED
 from wiremend.engine.actions import (
     Action,
     CutResponse,
@@ -39,13 +40,13 @@ from engine.test_call_machine import (
     SSE,
     WRAPPED,
 )
-from engine.test_refused_requests import FIELD, REFUSED, error, fitted
+from engine.test_refused_requests import FIELD, REFUSED, adapted_requests, error
 
 Move = tuple[AttemptState, AttemptEvent]
 
 
 class RecordingMachine(CallMachine):
-    """A call machine that keeps the moves it was asked for."""
+    """A call machine that records the transitions requested of it."""
 
     def __init__(self, settings: Call) -> None:
         self.moves: list[Move] = []
@@ -58,7 +59,7 @@ class RecordingMachine(CallMachine):
 
 @dataclass(frozen=True)
 class Step:
-    """A method of the machine, what it is given, and how many seconds pass before."""
+    """A method of the machine, its arguments, and the seconds that pass before the call."""
 
     method: str
     arguments: tuple[Any, ...] = ()
@@ -119,7 +120,9 @@ def settings_of(random: Random) -> Call:
         targets=tuple(targets),
         streaming=streaming,
         context=StreamContext(model="m"),
-        adapted=fitted(*(target.provider for target in targets)) if random.random() < 0.4 else None,
+        adapted=adapted_requests(*(target.provider for target in targets))
+        if random.random() < 0.4
+        else None,
         showing=random.choice(("live", "guarded", "buffered")),
         raise_errors=random.random() < 0.8,
         retry=RetryPolicy(attempts=random.choice((1, 2, 4)), backoff_initial_seconds=20.0),
@@ -159,7 +162,7 @@ def check(machine: RecordingMachine, actions: Sequence[Action]) -> None:
 
 
 @given(seed=st.integers(0, 10_000), steps=st.lists(st.sampled_from(STEPS), max_size=30))
-def test_no_order_of_events_is_illegal(seed: int, steps: list[Step]) -> None:
+def test_no_order_of_events_makes_an_illegal_transition(seed: int, steps: list[Step]) -> None:
     machine = RecordingMachine(settings_of(Random(seed)))
     check(machine, walk(machine, steps))
 
@@ -171,10 +174,10 @@ LIKELY = {
     AttemptState.BACKING_OFF: ("wake",) * 4 + ("client_gone",),
     AttemptState.DRAINING: ("body_end", "attempt_failed", "wake", "client_gone"),
 }
-"""A walk of events that fit the state comes further than one of any events."""
+"""Events that fit the state reach more transitions than events at random."""
 
 
-def test_every_move_of_the_table_is_made() -> None:
+def test_every_transition_of_the_table_is_reached() -> None:
     seen: set[Move] = set()
     for seed in range(1500):
         random = Random(seed)
@@ -191,25 +194,25 @@ def test_every_move_of_the_table_is_made() -> None:
             actions += getattr(machine, method)(now, *step.arguments, **dict(step.keywords))
         check(machine, actions)
         seen.update(machine.moves)
-    outside = {
+    excluded = {
         (AttemptState.NEW, AttemptEvent.CLIENT_LEFT),
         (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT),
     }
-    assert seen == set(TRANSITIONS) - outside
+    assert seen == set(TRANSITIONS) - excluded
 
 
 def test_a_client_may_leave_before_the_first_attempt() -> None:
     machine = RecordingMachine(settings_of(Random(1)))
     machine.client_gone(0.0)
     assert machine.over
-    assert (machine.outcome, machine.attempts) == ("cancelled by client", ())
+    assert (machine.outcome, machine.attempts) == (CANCELLED, ())
 
 
 class BrokenRequests:
     """Requests whose rules have a bug."""
 
     def at(self, target: int) -> Any:
-        return fitted().at(0)
+        return adapted_requests().at(0)
 
     def accepted(self, target: int) -> tuple[()]:
         return ()
@@ -234,7 +237,7 @@ def broken(*, streaming: bool = True) -> RecordingMachine:
     return machine
 
 
-def test_a_fault_after_upstream_ended_ends_the_call_at_once() -> None:
+def test_an_internal_fault_after_the_end_of_upstream_ends_the_call_at_once() -> None:
     machine = broken()
     response = next(a for a in machine.stop_mending(101.0) if isinstance(a, Respond))
     assert response.head.status == 502
@@ -242,19 +245,19 @@ def test_a_fault_after_upstream_ended_ends_the_call_at_once() -> None:
     assert machine.over
 
 
-def test_a_client_may_leave_after_a_fault() -> None:
+def test_a_client_may_leave_after_an_internal_fault() -> None:
     machine = broken()
     machine.client_gone(101.0)
     assert machine.moves[-1] == (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT)
     assert machine.over
 
 
-def test_a_move_outside_the_table_names_state_and_event() -> None:
+def test_an_illegal_transition_names_state_and_event() -> None:
     machine = RecordingMachine(settings_of(Random(1)))
     with pytest.raises(IllegalMove, match=r"^CONNECTED is not legal in AttemptState\.NEW$"):
         machine._move(AttemptEvent.CONNECTED)
 
 
 @pytest.mark.parametrize("event", AttemptEvent)
-def test_nothing_moves_a_call_that_is_over(event: AttemptEvent) -> None:
+def test_a_finished_call_has_no_transitions(event: AttemptEvent) -> None:
     assert (AttemptState.OVER, event) not in TRANSITIONS

@@ -1,4 +1,4 @@
-"""The clocks of a call, by numbers alone."""
+"""Tests of the limits and timers of a call, with times in seconds as plain numbers."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,13 @@ NONE = Timeouts(connect=0, first_byte=0, answer=0, idle=0, progress=0, total=0)
 LIMITS = Timeouts(connect=10, first_byte=20, answer=30, idle=40, progress=50, total=1000)
 
 
-def clocks(
+def deadlines_with(
     timeouts: Timeouts = LIMITS,
     heartbeat: Heartbeat = Heartbeat(after=0.0),  # noqa: B008 (frozen)
     *,
     streaming: bool = True,
 ) -> Deadlines:
-    """The clocks of a call that started at 0."""
+    """Return the deadlines of a call that started at 0."""
     deadlines = Deadlines(timeouts, heartbeat, streaming=streaming)
     deadlines.call_started(0.0)
     deadlines.attempt_started(0.0)
@@ -65,44 +65,44 @@ def end(deadlines: Deadlines) -> None:
 
 
 @pytest.mark.parametrize(
-    ("happened", "streaming", "name", "due"),
+    ("advance", "streaming", "name", "due"),
     [
-        pytest.param(connect, True, "connect", 10.0, id="since the attempt"),
-        pytest.param(send, True, "first_byte", 25.0, id="since the request was sent"),
-        pytest.param(send, False, "answer", 35.0, id="since the request, not streaming"),
-        pytest.param(read_plain, False, "answer", 35.0, id="the answer's body included"),
-        pytest.param(read, True, "idle", 46.0, id="since the head"),
+        pytest.param(connect, True, "connect", 10.0, id="from the start of the attempt"),
+        pytest.param(send, True, "first_byte", 25.0, id="from the end of the request"),
+        pytest.param(send, False, "answer", 35.0, id="from the end of the request, not streaming"),
+        pytest.param(read_plain, False, "answer", 35.0, id="reading the body counts"),
+        pytest.param(read, True, "idle", 46.0, id="from the head"),
         pytest.param(read_bytes, True, "progress", 56.0, id="bytes without content"),
         pytest.param(read_content, True, "idle", 100.0, id="content restarts both"),
-        pytest.param(read_plain, True, "idle", 70.0, id="no events, no progress"),
-        pytest.param(read_plain_from_here, True, "idle", 70.0, id="events no longer recognised"),
-        pytest.param(end, True, "total", 1000.0, id="the call goes on without the attempt"),
+        pytest.param(read_plain, True, "idle", 70.0, id="progress applies to event streams only"),
+        pytest.param(read_plain_from_here, True, "idle", 70.0, id="progress no longer watched"),
+        pytest.param(end, True, "total", 1000.0, id="total applies between attempts"),
     ],
 )
-def test_the_next_limit(
-    happened: Callable[[Deadlines], None], streaming: bool, name: str, due: float
+def test_the_next_limit_passes_when_it_is_due(
+    advance: Callable[[Deadlines], None], streaming: bool, name: str, due: float
 ) -> None:
-    deadlines = clocks(streaming=streaming)
-    happened(deadlines)
+    deadlines = deadlines_with(streaming=streaming)
+    advance(deadlines)
     assert deadlines.passed_limit(due - 0.5) is None
     passed = deadlines.passed_limit(due)
     assert passed == PassedLimit(name, getattr(LIMITS, name))
 
 
-def test_a_limit_of_zero_is_none() -> None:
-    deadlines = clocks(NONE)
+def test_a_limit_of_zero_is_off() -> None:
+    deadlines = deadlines_with(NONE)
     read(deadlines)
     assert deadlines.passed_limit(1e9) is None
 
 
-def test_of_several_limits_the_first_to_pass_is_named() -> None:
-    deadlines = clocks()
+def test_of_several_passed_limits_the_earliest_is_returned() -> None:
+    deadlines = deadlines_with()
     read(deadlines)
     assert deadlines.passed_limit(5000.0) == PassedLimit("idle", 40)
 
 
-def test_another_attempt_gets_its_limits_anew_but_not_the_calls() -> None:
-    deadlines = clocks()
+def test_a_new_attempt_restarts_its_own_limits_but_not_the_total() -> None:
+    deadlines = deadlines_with()
     read(deadlines)
     deadlines.attempt_ended()
     deadlines.attempt_started(900.0)
@@ -113,8 +113,8 @@ def test_another_attempt_gets_its_limits_anew_but_not_the_calls() -> None:
     assert deadlines.passed_limit(1000.0) == PassedLimit("first_byte", 20)
 
 
-def test_a_backoff_lasts_until_its_end_and_the_next_attempt_clears_it() -> None:
-    deadlines = clocks(NONE)
+def test_the_next_attempt_clears_a_finished_backoff() -> None:
+    deadlines = deadlines_with(NONE)
     deadlines.attempt_ended()
     deadlines.back_off_until(8.0)
     assert [deadlines.is_pause_over(now) for now in (7.9, 8.0)] == [False, True]
@@ -123,15 +123,15 @@ def test_a_backoff_lasts_until_its_end_and_the_next_attempt_clears_it() -> None:
 
 
 def test_draining_has_one_second_and_no_other_limit() -> None:
-    deadlines = clocks()
+    deadlines = deadlines_with()
     read(deadlines)
     deadlines.drain(10.0)
     assert [deadlines.is_pause_over(now) for now in (10.9, 11.0)] == [False, True]
     assert deadlines.passed_limit(5000.0) is None
 
 
-def test_the_tail_is_five_seconds_after_the_last_byte() -> None:
-    deadlines = clocks()
+def test_the_tail_is_due_five_seconds_after_the_last_byte() -> None:
+    deadlines = deadlines_with()
     read(deadlines)
     assert deadlines.tail_due == 11.0
     deadlines.bytes_received(7.5)
@@ -146,28 +146,30 @@ def test_the_tail_is_five_seconds_after_the_last_byte() -> None:
         (Heartbeat(after=0.0, interval=10.0), None, None),
     ],
 )
-def test_keep_alives(heartbeat: Heartbeat, first: float | None, later: float | None) -> None:
-    deadlines = clocks(heartbeat=heartbeat)
+def test_keep_alives_are_due_after_silence(
+    heartbeat: Heartbeat, first: float | None, later: float | None
+) -> None:
+    deadlines = deadlines_with(heartbeat=heartbeat)
     assert deadlines.beat_due(is_first=True) == first
     deadlines.bytes_shown(20.0)
     assert deadlines.beat_due(is_first=False) == later
 
 
 def test_a_wake_up_is_requested_for_the_nearest_deadline() -> None:
-    deadlines = clocks(Timeouts(connect=4.0))
+    deadlines = deadlines_with(Timeouts(connect=4.0))
     assert deadlines.request_wake(0.0, None, 5.0) == 4.0
 
 
-def test_no_wake_up_is_further_ahead_than_ten_seconds() -> None:
-    assert clocks(NONE).request_wake(3.0) == 13.0
+def test_a_wake_up_is_at_most_ten_seconds_ahead() -> None:
+    assert deadlines_with(NONE).request_wake(3.0) == 13.0
 
 
-def test_what_is_overdue_is_requested_for_now() -> None:
-    assert clocks(NONE).request_wake(3.0, 1.0) == 3.0
+def test_an_overdue_deadline_is_requested_for_now() -> None:
+    assert deadlines_with(NONE).request_wake(3.0, 1.0) == 3.0
 
 
-def test_a_pending_wake_up_is_replaced_by_an_earlier_one_only() -> None:
-    deadlines = clocks(NONE)
+def test_only_an_earlier_wake_up_replaces_a_pending_one() -> None:
+    deadlines = deadlines_with(NONE)
     assert deadlines.request_wake(0.0, 6.0) == 6.0
     assert deadlines.request_wake(1.0, 7.0) is None
     assert deadlines.request_wake(1.0, 5.0) == 5.0
@@ -177,8 +179,8 @@ def test_a_pending_wake_up_is_replaced_by_an_earlier_one_only() -> None:
     assert deadlines.request_wake(5.0) == 15.0
 
 
-def test_a_backoff_a_limit_and_a_drain_are_woken_for() -> None:
-    deadlines = clocks(Timeouts(total=7.0))
+def test_backoffs_limits_and_drains_request_a_wake_up() -> None:
+    deadlines = deadlines_with(Timeouts(total=7.0))
     deadlines.attempt_ended()
     deadlines.back_off_until(9.0)
     assert deadlines.request_wake(0.0) == 7.0

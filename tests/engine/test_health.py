@@ -1,4 +1,4 @@
-"""Budgets and breakers, by an injected clock."""
+"""Tests of retry budgets and circuit breakers with an injected clock."""
 
 from wiremend.engine.health import CircuitBreaker, HealthLimits, ProviderHealth, RetryBudget
 
@@ -36,7 +36,7 @@ def test_a_budget_grows_by_a_fifth_of_the_calls() -> None:
     assert budget.take(0.0)
 
 
-def test_a_budget_fills_up_with_time_but_not_beyond_its_floor() -> None:
+def test_a_budget_refills_with_time_up_to_its_floor() -> None:
     budget = RetryBudget(LIMITS)
     for _ in range(3):
         budget.take(0.0)
@@ -45,7 +45,7 @@ def test_a_budget_fills_up_with_time_but_not_beyond_its_floor() -> None:
     assert [budget.take(10_000.0) for _ in range(4)] == [True, True, True, False]
 
 
-def test_a_breaker_opens_on_failures_in_a_row_only() -> None:
+def test_a_breaker_opens_only_on_consecutive_failures() -> None:
     breaker = CircuitBreaker(LIMITS)
     breaker.failed(0.0)
     breaker.succeeded()
@@ -63,14 +63,14 @@ def test_an_open_breaker_lets_one_probe_through_after_its_pause() -> None:
     assert breaker.admit(10.1) is None
 
 
-def test_a_probes_first_content_lets_others_go_although_it_is_not_over() -> None:
+def test_the_first_content_of_a_probe_admits_other_calls_before_it_ends() -> None:
     breaker = opened()
     breaker.admit(10.0)
     breaker.answered()
     assert [breaker.admit(10.1), breaker.admit(10.1)] == [None, None]
 
 
-def test_content_alone_does_not_make_good_for_failures() -> None:
+def test_content_does_not_reset_the_count_of_failures() -> None:
     """A provider that breaks every stream in the middle sends content too."""
     breaker = CircuitBreaker(LIMITS)
     for _ in range(2):
@@ -79,7 +79,7 @@ def test_content_alone_does_not_make_good_for_failures() -> None:
     assert breaker.admit(0.0) is not None
 
 
-def test_a_probe_that_fails_opens_it_again_for_twice_as_long() -> None:
+def test_a_failed_probe_doubles_the_pause() -> None:
     breaker = opened()
     breaker.admit(10.0)
     breaker.failed(11.0)
@@ -89,14 +89,14 @@ def test_a_probe_that_fails_opens_it_again_for_twice_as_long() -> None:
     assert breaker.admit(31.0) == 30.0
 
 
-def test_a_probe_whose_client_leaves_lets_the_next_one_through() -> None:
+def test_a_probe_whose_client_leaves_admits_the_next_one() -> None:
     breaker = opened()
     breaker.admit(10.0)
     breaker.abandoned()
     assert breaker.admit(10.0) is None
 
 
-def test_a_client_that_leaves_counts_as_no_failure() -> None:
+def test_a_client_that_leaves_is_not_a_failure() -> None:
     breaker = CircuitBreaker(LIMITS)
     breaker.failed(0.0)
     breaker.abandoned()
@@ -105,14 +105,14 @@ def test_a_client_that_leaves_counts_as_no_failure() -> None:
 
 def test_models_share_a_providers_budget_but_not_its_breaker() -> None:
     health = ProviderHealth(LIMITS)
-    one, other = health.of("api.example.com", "a"), health.of("api.example.com", "b")
-    assert one.budget is other.budget
-    assert one.breaker is not other.breaker
-    assert health.of("api.example.com", "a").breaker is one.breaker
+    first, second = health.of("api.example.com", "a"), health.of("api.example.com", "b")
+    assert first.budget is second.budget
+    assert first.breaker is not second.breaker
+    assert health.of("api.example.com", "a").breaker is first.breaker
 
 
-def test_only_so_many_models_are_remembered() -> None:
-    """Clients may ask for any number of names; the oldest is forgotten."""
+def test_the_number_of_remembered_models_is_limited() -> None:
+    """Clients may request any number of names; the oldest one is dropped."""
     health = ProviderHealth(LIMITS)
     first = health.of("api.example.com", "0").breaker
     for number in range(1, 1000):

@@ -1,4 +1,4 @@
-"""Planning a call: one request in, one frozen call out; each step with and without its feature."""
+"""Tests of planning a call, each step with and without its feature."""
 
 from dataclasses import FrozenInstanceError, replace
 
@@ -66,11 +66,11 @@ def test_a_call_is_frozen() -> None:
 
 
 @pytest.mark.parametrize("features", [set(), {Feature.ACKNOWLEDGE}])
-def test_a_call_that_nothing_is_asked_for_is_not_planned(features: set[Feature]) -> None:
+def test_a_call_without_features_is_not_planned(features: set[Feature]) -> None:
     assert plan_call(RECEIVED, features, SETTINGS, Knowledge()) is None
 
 
-def test_without_a_feature_nothing_of_it_happens() -> None:
+def test_features_that_are_not_requested_change_nothing() -> None:
     call = planned(Feature.RAISE)
     assert call.raise_errors
     assert call.requests == (replace(RECEIVED, model="claude-haiku-4-5"),)
@@ -92,7 +92,7 @@ def test_without_a_feature_nothing_of_it_happens() -> None:
         (Feature.ROUTE, 1, Timeouts().connect, 0.0, {"T999", "S101"}),
     ],
 )
-def test_the_response_is_set_up_as_asked(
+def test_each_feature_sets_up_its_part_of_the_response(
     feature: Feature, attempts: int, connect: float, after: float, disabled: set[str]
 ) -> None:
     call = planned(feature)
@@ -104,12 +104,12 @@ def test_the_response_is_set_up_as_asked(
 
 def test_targets_are_chosen_by_the_first_route_that_matches() -> None:
     call = planned(Feature.ROUTE)
-    assert [(one.provider, one.model, one.host) for one in call.requests] == [
+    assert [(request.provider, request.model, request.host) for request in call.requests] == [
         ("go", "kimi-k3", "opencode.ai"),
         ("go", "glm-5", "opencode.ai"),
     ]
     assert orjson.loads(call.requests[1].body)["model"] == "glm-5"
-    assert "sk-client" not in str([one.headers for one in call.requests])
+    assert "sk-client" not in str([request.headers for request in call.requests])
     assert call.context.shown_model == "claude-haiku-4-5"
     assert [finding.code for finding in call.findings] == ["M001", "M002"]
 
@@ -122,7 +122,7 @@ def test_a_route_to_the_same_model_changes_nothing() -> None:
     assert call.showing == "buffered"
 
 
-def test_a_route_whose_rule_is_off_is_not_taken() -> None:
+def test_a_route_is_ignored_if_its_rule_is_disabled() -> None:
     call = planned(Feature.ROUTE, settings=replace(SETTINGS, disabled=frozenset({"M001"})))
     assert call.requests[0].host == "api.anthropic.com"
 
@@ -138,14 +138,14 @@ def test_a_web_page_gets_no_configured_key() -> None:
 
 
 @pytest.mark.parametrize("features", [{Feature.REPAIR}, {Feature.REPAIR, Feature.ROUTE}])
-def test_every_target_is_asked_for_identity(features: set[Feature]) -> None:
+def test_every_target_gets_accept_encoding_identity(features: set[Feature]) -> None:
     call = planned(*features)
     assert [accepted_codings(request) for request in call.requests] == [["identity"]] * len(
         call.requests
     )
 
 
-def test_a_request_without_accept_encoding_gets_none() -> None:
+def test_a_request_without_accept_encoding_stays_without_it() -> None:
     bare = received_with((("content-type", "application/json"),))
     call = planned(Feature.REPAIR, received=bare)
     assert call.requests[0].headers is bare.headers
@@ -160,20 +160,20 @@ def test_each_request_is_adapted_to_its_target() -> None:
     assert "T102" in [finding.code for finding in call.findings]
 
 
-def test_an_adapted_request_keeps_its_headers_of_the_steps_before() -> None:
+def test_an_adapted_request_keeps_the_headers_of_earlier_steps() -> None:
     call = planned(Feature.ADAPT, Feature.REPAIR)
     assert accepted_codings(call.request_for(0)) == ["identity"]
 
 
-def test_targets_are_watched_when_calls_are_retried() -> None:
+def test_targets_have_health_when_calls_are_retried() -> None:
     knowledge = Knowledge(health=ProviderHealth())
     call = planned(Feature.RETRY, Feature.ROUTE, knowledge=knowledge)
     assert [target.model for target in call.targets] == ["kimi-k3", "glm-5"]
     assert all(target.health is not None for target in call.targets)
 
 
-def test_every_step_that_is_left_out_is_missed() -> None:
-    """Each step changes this call, so the tests above fail without it."""
+def test_a_call_with_all_features_is_changed_by_every_step() -> None:
+    """If a step were missing, one of these assertions would fail."""
     call = planned(*EVERYTHING)
     assert call.retry.attempts == 3
     assert call.requests[0].provider == "go"
@@ -187,15 +187,15 @@ def test_a_fire_and_forget_request_is_acknowledged() -> None:
     settings = replace(
         SETTINGS, fire_and_forget=FireAndForget(["/*/prompt_async"]), ack_after_seconds=7.0
     )
-    ask = ("POST", "/session/prompt_async", "host")
-    call = plan_acknowledgement(*ask, {Feature.ACKNOWLEDGE}, settings)
+    request = ("POST", "/session/prompt_async", "host")
+    call = plan_acknowledgement(*request, {Feature.ACKNOWLEDGE}, settings)
     assert call == AcknowledgedCall("host", 7.0, settings.timeouts.answer)
-    assert plan_acknowledgement(*ask, {Feature.REPAIR}, settings) is None
-    assert plan_acknowledgement("GET", *ask[1:], {Feature.ACKNOWLEDGE}, settings) is None
+    assert plan_acknowledgement(*request, {Feature.REPAIR}, settings) is None
+    assert plan_acknowledgement("GET", *request[1:], {Feature.ACKNOWLEDGE}, settings) is None
     machine = make_machine(call, random=lambda: 0.0, wall_clock=lambda: 0.0)
     assert isinstance(machine, Acknowledgement)
 
 
-def test_a_model_call_is_carried_by_a_call_machine() -> None:
+def test_a_model_call_gets_a_call_machine() -> None:
     machine = make_machine(planned(Feature.REPAIR), random=lambda: 0.0, wall_clock=lambda: 0.0)
     assert isinstance(machine, CallMachine)

@@ -1,4 +1,4 @@
-"""A request that the provider refuses: changed, sent again at once, and what the client sees."""
+"""Tests of requests that the provider rejects: changed and sent again at once."""
 
 import json
 
@@ -36,7 +36,7 @@ def error(message: str, **fields: str) -> bytes:
 ERROR_EVENT = b"event: error\ndata: " + error(FIELD) + b"\n\n"
 
 
-def fitted(*targets: str, name: str = "mcp__notion__create") -> AdaptedRequests:
+def adapted_requests(*targets: str, name: str = "mcp__notion__create") -> AdaptedRequests:
     body = json.dumps(
         {"context_management": {}, "tools": [{"name": name, "input_schema": FINE}]}
     ).encode()
@@ -56,18 +56,18 @@ def refuse(call: Conversation, message: str, now: float = 1.0) -> list[Action]:
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-def test_a_refused_request_is_changed_and_sent_again_at_once(attempts: int) -> None:
-    requests = fitted()
+def test_a_rejected_request_is_changed_and_sent_again_at_once(attempts: int) -> None:
+    requests = adapted_requests()
     call = Conversation(adapted=requests, retry=RetryPolicy(attempts=attempts))
     call.begin(head=None)
     assert refuse(call, FIELD) == [StartAttempt(2, fresh=True)]
     assert b"context_management" not in requests.at(0).request.body
     call.connected(2, reused=False)
-    learnt = "anthropic-messages call to api.anthropic.com: learnt field context_management"
-    assert call.head(2, SSE) == [LogLine(learnt, warning=False)]
+    message = "anthropic-messages call to api.anthropic.com: learnt field context_management"
+    assert call.head(2, SSE) == [LogLine(message, warning=False)]
     assert call.body(3, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
     assert call.codes == ["T301"]
-    assert [one.lesson.value for one in requests.book.learnt] == ["context_management"]
+    assert [learnt.lesson.value for learnt in requests.book.learnt] == ["context_management"]
 
 
 INNER = error(FIELD).decode()
@@ -82,16 +82,16 @@ WRAPPED = {
 
 
 @pytest.mark.parametrize("body", WRAPPED.values(), ids=WRAPPED.keys())
-def test_a_refusal_is_understood_in_any_wrapping(body: object) -> None:
-    call = Conversation(adapted=fitted())
+def test_a_rejection_is_recognised_in_any_envelope(body: object) -> None:
+    call = Conversation(adapted=adapted_requests())
     call.begin(head=None)
     call.head(1, REFUSED)
     call.body(1, json.dumps(body).encode())
     assert call.body_end(1) == [StartAttempt(2, fresh=True)]
 
 
-def test_a_changed_request_has_all_its_tries_before_it() -> None:
-    call = Conversation(adapted=fitted(), retry=RetryPolicy(attempts=2))
+def test_a_changed_request_has_its_full_number_of_attempts() -> None:
+    call = Conversation(adapted=adapted_requests(), retry=RetryPolicy(attempts=2))
     call.begin(head=None)
     refuse(call, FIELD)
     call.connected(2, reused=False)
@@ -100,22 +100,22 @@ def test_a_changed_request_has_all_its_tries_before_it() -> None:
     assert call.body(99, GOOD) == [ShowHead(SSE), ShowBody(GOOD), FinishResponse()]
 
 
-def test_a_refusal_inside_a_200_is_learnt_from_too() -> None:
-    call = Conversation(adapted=fitted(), streaming=False)
+def test_a_rejection_inside_a_200_is_learnt_from_too() -> None:
+    call = Conversation(adapted=adapted_requests(), streaming=False)
     call.begin(head=JSON)
     call.body(1, error(FIELD))
     assert call.body_end(1) == [StartAttempt(2, fresh=True)]
-    stream = Conversation(adapted=fitted())
+    stream = Conversation(adapted=adapted_requests())
     stream.begin()
     assert StartAttempt(2, fresh=True) in stream.body(1, PING + ERROR_EVENT)
 
 
-def test_a_refusal_that_teaches_nothing_reaches_the_client_with_the_tool_named() -> None:
-    call = Conversation(adapted=fitted())
+def test_a_rejection_without_a_lesson_is_forwarded_with_the_name_of_the_tool() -> None:
+    call = Conversation(adapted=adapted_requests())
     call.begin(head=None)
     response = the_response(refuse(call, SCHEMA))
-    named = f'{SCHEMA} (tools.0 is tool "mcp__notion__create" (MCP server "notion"))'
-    assert json.loads(response.body)["error"]["message"] == named
+    expected = f'{SCHEMA} (tools.0 is tool "mcp__notion__create" (MCP server "notion"))'
+    assert json.loads(response.body)["error"]["message"] == expected
     assert response.head.get(b"content-length") == str(len(response.body))
     assert call.codes == ["E006"]
 
@@ -123,20 +123,20 @@ def test_a_refusal_that_teaches_nothing_reaches_the_client_with_the_tool_named()
 @pytest.mark.parametrize(
     "message",
     [
-        pytest.param("prompt is too long: 203000 tokens > 200000 maximum", id="no tool meant"),
+        pytest.param("prompt is too long: 203000 tokens > 200000 maximum", id="no tool mentioned"),
         pytest.param(
-            '{"message":"tools.0.custom.name: bad"}', id="JSON inside, which clients parse"
+            '{"message":"tools.0.custom.name: bad"}', id="contains JSON that clients parse"
         ),
     ],
 )
-def test_an_error_that_means_no_tool_keeps_its_bytes(message: str) -> None:
-    call = Conversation(adapted=fitted())
+def test_an_error_that_mentions_no_tool_keeps_its_bytes(message: str) -> None:
+    call = Conversation(adapted=adapted_requests())
     call.begin(head=None)
     assert the_response(refuse(call, message)).body == error(message)
 
 
-def test_each_target_gets_its_own_request_and_its_names_come_back() -> None:
-    requests = fitted("here", "there", name="a.b")
+def test_each_target_gets_its_own_request_and_its_tool_names_are_restored() -> None:
+    requests = adapted_requests("here", "there", name="a.b")
     sent = next(iter(requests.at(1).tool_names_by_sent))
     here, there = Target("here", "m"), Target("there", "m")
     call = Conversation(
@@ -159,8 +159,8 @@ def test_each_target_gets_its_own_request_and_its_names_come_back() -> None:
     assert response == answer
 
 
-def test_nothing_is_sent_again_once_content_was_shown() -> None:
-    call = Conversation(adapted=fitted())
+def test_nothing_is_sent_again_after_content_was_forwarded() -> None:
+    call = Conversation(adapted=adapted_requests())
     call.begin()
     call.body(1, GOOD[: GOOD.index(b"event: content_block_stop")])
-    assert not [one for one in call.body(2, ERROR_EVENT) if isinstance(one, StartAttempt)]
+    assert not [a for a in call.body(2, ERROR_EVENT) if isinstance(a, StartAttempt)]

@@ -1,4 +1,4 @@
-"""What is made of a response's head, and what is kept of its body."""
+"""Tests of how a response is read: the mode of its body, decoding, and what is held back."""
 
 import gzip
 
@@ -40,15 +40,21 @@ def reading(
 
 
 @pytest.mark.parametrize(
-    ("arrived", "streaming", "array", "expected"),
+    ("received", "streaming", "array", "expected"),
     [
         pytest.param(head(200, SSE), True, False, BodyMode.STREAM, id="an event stream"),
-        pytest.param(head(200, SSE), False, False, BodyMode.STREAM, id="one nobody asked for"),
+        pytest.param(
+            head(200, SSE),
+            False,
+            False,
+            BodyMode.STREAM,
+            id="an event stream that was not requested",
+        ),
         pytest.param(head(200, JSON), True, False, BodyMode.WHOLE, id="JSON to a streaming call"),
         pytest.param(head(200, JSON), True, True, BodyMode.STREAM, id="Gemini's array"),
         pytest.param(head(200), True, False, BodyMode.STREAM, id="no content type"),
         pytest.param(head(200, TEXT), True, False, BodyMode.STREAM, id="plain text"),
-        pytest.param(head(200), False, False, BodyMode.WHOLE, id="no type, no stream wanted"),
+        pytest.param(head(200), False, False, BodyMode.WHOLE, id="no content type, not streaming"),
         pytest.param(head(503, SSE), True, False, BodyMode.WHOLE, id="an error"),
         pytest.param(head(307), True, False, BodyMode.UNTOUCHED, id="a redirect"),
         pytest.param(
@@ -56,19 +62,19 @@ def reading(
             True,
             False,
             BodyMode.UNTOUCHED,
-            id="coded",
+            id="unknown coding",
         ),
     ],
 )
-def test_how_a_body_is_read(
-    arrived: Head, streaming: bool, array: bool, expected: BodyMode
+def test_the_head_selects_the_mode_of_the_body(
+    received: Head, streaming: bool, array: bool, expected: BodyMode
 ) -> None:
     response = reading(streaming=streaming, array=array)
-    response.begin(arrived)
+    response.begin(received)
     assert response.mode is expected
 
 
-def test_a_coded_body_is_decoded_and_its_head_put_right() -> None:
+def test_a_coded_body_is_decoded_and_its_head_corrected() -> None:
     response = reading(streaming=False)
     coded = gzip.compress(b"{}")
     length = str(len(coded)).encode()
@@ -80,11 +86,11 @@ def test_a_coded_body_is_decoded_and_its_head_put_right() -> None:
     )
 
 
-def test_an_untouched_body_keeps_its_head() -> None:
+def test_an_unchanged_body_keeps_its_head() -> None:
     response = reading(streaming=False)
-    arrived = head(200, JSON, content_length=b"2")
-    response.begin(arrived)
-    assert response.whole_head(arrived, b"{}") is arrived
+    received = head(200, JSON, content_length=b"2")
+    response.begin(received)
+    assert response.whole_head(received, b"{}") is received
 
 
 @pytest.mark.parametrize(
@@ -99,11 +105,11 @@ def test_an_untouched_body_keeps_its_head() -> None:
         ("buffered", EventKind.TERMINAL, False),
     ],
 )
-def test_what_is_held_back(showing: str, kind: EventKind, held: bool) -> None:
+def test_events_are_held_back_by_mode_and_kind(showing: str, kind: EventKind, held: bool) -> None:
     assert reading(showing=showing).is_held(0.0, kind) is held
 
 
-def test_a_guarded_stream_is_shown_after_enough_bytes_or_seconds() -> None:
+def test_a_guarded_stream_is_held_until_enough_bytes_or_seconds() -> None:
     by_size, by_time = reading(showing="guarded"), reading(showing="guarded")
     for response in (by_size, by_time):
         response.start_guard(10.0)
@@ -116,7 +122,7 @@ def test_a_guarded_stream_is_shown_after_enough_bytes_or_seconds() -> None:
 
 
 @pytest.mark.parametrize(("showing", "too_much"), [("live", True), ("buffered", False)])
-def test_holding_has_its_bound(showing: str, too_much: bool) -> None:
+def test_held_bytes_are_limited_except_for_buffered_streams(showing: str, too_much: bool) -> None:
     response = reading(showing=showing)
     response.hold(b"x" * HELD_LIMIT_BYTES)
     assert not response.holds_too_much
@@ -127,7 +133,7 @@ def test_holding_has_its_bound(showing: str, too_much: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arrived", "body", "whole", "passed_on"),
+    ("received", "body", "whole", "forwarded"),
     [
         pytest.param(head(400, JSON), b'{"error":{}}', True, True, id="an error in JSON"),
         pytest.param(head(400, JSON), b'{"error":{}}', False, False, id="cut"),
@@ -136,14 +142,14 @@ def test_holding_has_its_bound(showing: str, too_much: bool) -> None:
         pytest.param(head(200, JSON), b"{}", True, False, id="no error"),
     ],
 )
-def test_only_an_error_that_a_client_can_read_is_passed_on(
-    arrived: Head, body: bytes, whole: bool, passed_on: bool
+def test_only_an_error_that_clients_can_read_is_forwarded(
+    received: Head, body: bytes, whole: bool, forwarded: bool
 ) -> None:
     response = reading()
-    response.begin(arrived)
+    response.begin(received)
     response.collect(body)
     response.body_is_whole = whole
-    answer = response.own_error()
-    assert (answer is not None) is passed_on
-    if answer is not None:
-        assert answer.body == body
+    error = response.own_error()
+    assert (error is not None) is forwarded
+    if error is not None:
+        assert error.body == body

@@ -1,4 +1,4 @@
-"""Failed attempts are worded so that clients which read the text try again."""
+"""Tests that errors of the transport contain the words on which clients retry."""
 
 import pytest
 from wiremend.clients import CLIENTS
@@ -19,7 +19,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
-def test_every_client_that_reads_the_message_tries_again(error: ProviderError) -> None:
+def test_every_client_that_matches_the_message_retries(error: ProviderError) -> None:
     assert error.retryable
     assert RETRIED_WORDS
     assert all(words.search(error.message) for words in RETRIED_WORDS)

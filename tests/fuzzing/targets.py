@@ -1,6 +1,6 @@
-"""What is fuzzed: each target takes any bytes, and raises when a promise is broken.
+"""The fuzz targets: each takes any bytes, and raises if a property does not hold.
 
-`scripts/fuzz` drives them with a coverage-guided fuzzer, test_targets.py with their seeds.
+`scripts/fuzz` runs them with a coverage-guided fuzzer, test_targets.py with their seeds.
 """
 
 import json
@@ -26,53 +26,53 @@ from wiremend.text.json_edits import Edits, Spans, items, members, parse, root_s
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 FOUND = Path(__file__).parent / "found"
-"""Inputs that broke a promise once, by target."""
+"""Inputs for which a property did not hold once, by target."""
 
 _ARRAY = "-array"
 _TOOL_NAMES = [(), ("read",), ("read", "exec")]
 
 
 def _by(data: bytes) -> Random:
-    """Chance that is the same whenever these bytes come again."""
+    """Return a generator of random numbers that is seeded with the data."""
     return Random(zlib.crc32(data))
 
 
 def chunked(data: bytes) -> list[bytes]:
-    """The bytes in a few chunks, cut at random."""
+    """Split the bytes at random places."""
     chance = _by(data)
     cuts = sorted(chance.randint(0, len(data)) for _ in range(chance.randint(0, 8)))
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
 def decode(make: Callable[[], Decoder], data: bytes) -> None:
-    """Whatever the chunks, the same data comes out, and no byte is lost."""
-    said = []
+    """The chunks do not change the events, and no byte is lost."""
+    results = []
     for chunks in ([data], chunked(data)):
         decoder = make()
         events = [event for chunk in chunks for event in decoder.feed(chunk)] + decoder.end()
         assert b"".join(event.raw for event in events) == data
-        said.append([event for event in events if event.data is not None])
-    assert said[0] == said[1]
+        results.append([event for event in events if event.data is not None])
+    assert results[0] == results[1]
 
 
 def rewrite_events(data: bytes) -> None:
-    """An event's payload can be replaced, and is then read back."""
+    """The data of an event can be replaced and decoded again."""
     for event in sse.Decoder().feed(data):
         if event.raw == sse.BYTE_ORDER_MARK:
             continue
         for written, read in ((b"{}", b"{}"), (b"{\r\n\r1\n}", b"{\n\n1\n}")):
             decoder = sse.Decoder()
             rewritten = [*decoder.feed(sse.with_data(event, written)), *decoder.end()]
-            assert [(one.data, one.complete) for one in rewritten] == [(read, True)]
+            assert [(event.data, event.complete) for event in rewritten] == [(read, True)]
 
 
 def judge(framing: Framing, data: bytes) -> None:
-    """A grammar has a verdict on everything."""
+    """A grammar accepts any bytes without an exception."""
     framing.violations(data)
 
 
 def repair_stream(framing: Framing, data: bytes) -> None:
-    """What comes out is valid, whatever the chunks, and stays as it is when repaired again."""
+    """A repaired stream is valid, independent of the chunks, and repairing it changes nothing."""
     chance = _by(data)
     context = framing.context(
         client=chance.choice(framing.clients), tool_names=chance.choice(_TOOL_NAMES)
@@ -85,7 +85,7 @@ def repair_stream(framing: Framing, data: bytes) -> None:
 
 
 def repair_whole(protocol: Protocol, data: bytes) -> None:
-    """A body without an error is JSON, and stays as it is when repaired again."""
+    """A repaired body is JSON or an error, and repairing it changes nothing."""
     context = StreamContext(model="m", tool_names=_by(data).choice(_TOOL_NAMES))
     repaired = repair_body(protocol, data, context)
     if repaired.error is None:
@@ -95,7 +95,7 @@ def repair_whole(protocol: Protocol, data: bytes) -> None:
 
 
 def locate(data: bytes) -> None:
-    """In JSON every value is found where it stands, and its removal leaves JSON."""
+    """The span of every member and item is JSON, and removing it leaves JSON."""
     try:
         parse(data)
     except ValueError:
@@ -110,9 +110,9 @@ def locate(data: bytes) -> None:
     elif opening == b"[":
         steps += range(len(list(items(data, span))))
     for step in steps:
-        found = spans.span((step,))
-        assert found is not None
-        parse(data[found.start : found.end])
+        inner = spans.span((step,))
+        assert inner is not None
+        parse(data[inner.start : inner.end])
         edits = Edits(data)
         edits.remove((step,))
         parse(edits.apply())
@@ -135,7 +135,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def target_named(text: str) -> str:
-    """The name of a target, in which a user may have written a protocol's short name.
+    """Return the name of a target; `text` may contain the short name of a protocol.
 
     Raises ValueError with a message for the user.
     """
@@ -149,7 +149,7 @@ def target_named(text: str) -> str:
 
 
 def seeds(target: str) -> list[bytes]:
-    """Where to start from: the corpus, and what was found before."""
+    """Return the seeds of a target: the corpus, and the inputs that were found before."""
     kind, _, name = target.partition("-")
     found = [path.read_bytes() for path in sorted((FOUND / target).glob("*"))]
     if kind in ("grammar", "stream"):

@@ -1,4 +1,4 @@
-"""What is fuzzed holds for its seeds, for pieces of them put together, and for what was found."""
+"""The fuzz targets hold for their seeds, for joined pieces of them, and for earlier findings."""
 
 import re
 
@@ -13,9 +13,9 @@ each_target = pytest.mark.parametrize("target", TARGETS)
 
 @each_target
 def test_a_target_holds_for_its_seeds(target: str) -> None:
-    found = seeds(target)
-    assert found
-    for data in found:
+    inputs = seeds(target)
+    assert inputs
+    for data in inputs:
         TARGETS[target](data)
 
 
@@ -29,7 +29,7 @@ def test_a_target_holds_for_pieces_of_seeds(target: str, data: st.DataObject) ->
     TARGETS[target](data.draw(st.binary(max_size=3)).join(pieces))
 
 
-def test_every_input_that_was_found_belongs_to_a_target() -> None:
+def test_every_found_input_belongs_to_a_target() -> None:
     assert {folder.name for folder in FOUND.iterdir()} <= set(TARGETS)
 
 
@@ -49,13 +49,13 @@ def test_a_target_is_named_with_the_long_or_short_name_of_its_protocol(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("stream-openai", "expected one of anthropic-messages (or anthropic), "),
         ("body-gemini-array", "there is no target 'body-gemini-array'; the targets are sse, "),
         ("html", "there is no target 'html'; the targets are sse, "),
     ],
 )
-def test_a_target_that_does_not_exist_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+def test_a_target_that_does_not_exist_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         target_named(text)

@@ -1,4 +1,4 @@
-"""The CA signs for providers' hosts; a client refuses what it signs for any other."""
+"""The CA: clients accept what it signs for intercepted hosts, and refuse all other hosts."""
 
 import datetime
 import fcntl
@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from intercept_providers import InterceptProviders
+from load_configuration import Suite
 from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.certs import CertStore, CertStoreEntry
 from mitmproxy.proxy.context import Context
@@ -22,6 +23,7 @@ from mitmproxy.test import taddons
 from mitmproxy.test.tflow import tclient_conn
 from mitmproxy.tls import ClientHelloData
 from wiremend.config.current import CurrentConfig
+from wiremend.engine.settings import Knowledge
 from wiremend.launch.authority import (
     CERTIFICATE_FILE,
     KEY_FILE,
@@ -44,7 +46,7 @@ def is_address(host: str) -> bool:
 
 
 def leaf_for(directory: Path, host: str) -> CertStoreEntry:
-    """The certificate that the proxy shows to a client that wants this host."""
+    """Return the certificate that the proxy presents to a client for this host."""
     current = CurrentConfig()
     current.intercepted = InterceptedHosts(["*"])
     config = TlsConfig()
@@ -54,12 +56,14 @@ def leaf_for(directory: Path, host: str) -> CertStoreEntry:
         context.server.address = (host, 443)
         context.client.sni = None if is_address(host) else host
         hello: Any = SimpleNamespace(sni=context.client.sni)
-        InterceptProviders(current).tls_clienthello(ClientHelloData(context, hello))
+        InterceptProviders(Suite(current, Knowledge())).tls_clienthello(
+            ClientHelloData(context, hello)
+        )
         return config.get_cert(context)
 
 
 def handshake(directory: Path, host: str) -> None:
-    """A TLS handshake with the proxy, as a client that trusts the CA. Raises ssl.SSLError."""
+    """Perform a TLS handshake as a client that trusts the CA. Raises ssl.SSLError."""
     entry = leaf_for(directory, host)
     key = entry.privatekey.private_bytes(
         serialization.Encoding.PEM,
@@ -104,7 +108,7 @@ def test_a_client_accepts_a_providers_host(host: str, tmp_path: Path) -> None:
         ("192.0.2.1", "*"),
     ],
 )
-def test_a_client_accepts_a_host_that_was_configured(host: str, glob: str, tmp_path: Path) -> None:
+def test_a_client_accepts_a_configured_host(host: str, glob: str, tmp_path: Path) -> None:
     assert make_authority(tmp_path, (*HOSTS, glob), NOW)
     handshake(tmp_path, host)
 
@@ -132,7 +136,7 @@ def test_a_client_refuses_any_other_host(
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_the_key_is_the_users_alone(umask: int, tmp_path: Path) -> None:
+def test_only_the_user_can_read_the_key(umask: int, tmp_path: Path) -> None:
     directory = tmp_path / "state"
     before = os.umask(umask)
     try:
@@ -145,7 +149,7 @@ def test_the_key_is_the_users_alone(umask: int, tmp_path: Path) -> None:
     assert bundle.stat().st_mode & 0o777 == 0o644
 
 
-def test_of_two_first_runs_the_later_one_takes_the_ca_of_the_other(
+def test_of_two_concurrent_first_runs_the_later_one_uses_the_ca_of_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_authority(tmp_path / "other", HOSTS, NOW)
@@ -168,7 +172,7 @@ def test_of_two_first_runs_the_later_one_takes_the_ca_of_the_other(
     handshake(tmp_path, HOSTS[0])
 
 
-def test_a_certificate_that_is_not_the_keys_is_put_right(tmp_path: Path) -> None:
+def test_a_certificate_file_that_does_not_match_the_key_is_replaced(tmp_path: Path) -> None:
     make_authority(tmp_path, HOSTS, NOW)
     make_authority(tmp_path / "other", HOSTS, NOW)
     os.replace(tmp_path / "other" / CERTIFICATE_FILE, tmp_path / CERTIFICATE_FILE)
@@ -176,7 +180,7 @@ def test_a_certificate_that_is_not_the_keys_is_put_right(tmp_path: Path) -> None
     handshake(tmp_path, HOSTS[0])
 
 
-def test_a_ca_that_still_serves_is_kept(tmp_path: Path) -> None:
+def test_a_ca_that_covers_the_hosts_is_kept(tmp_path: Path) -> None:
     make_authority(tmp_path, HOSTS, NOW)
     before = (tmp_path / CERTIFICATE_FILE).read_bytes()
     assert not make_authority(tmp_path, HOSTS[:1], NOW)
@@ -190,21 +194,23 @@ def test_a_ca_that_still_serves_is_kept(tmp_path: Path) -> None:
         pytest.param(HOSTS, datetime.timedelta(days=710), id="about to expire"),
     ],
 )
-def test_a_ca_that_no_longer_serves_is_made_anew(
+def test_a_ca_that_lacks_a_host_or_expires_soon_is_replaced(
     hosts: tuple[str, ...], later: datetime.timedelta, tmp_path: Path
 ) -> None:
     make_authority(tmp_path, HOSTS, NOW)
     assert make_authority(tmp_path, hosts, NOW + later)
 
 
-def test_two_configurations_do_not_fight_over_the_ca(tmp_path: Path) -> None:
+def test_two_configurations_do_not_replace_each_others_ca(tmp_path: Path) -> None:
     for hosts in (["llm.example.com"], ["10.0.0.1"]):
         assert make_authority(tmp_path, [*HOSTS, *hosts], NOW)
     for hosts in (["llm.example.com"], ["10.0.0.1"], []):
         assert not make_authority(tmp_path, [*HOSTS, *hosts], NOW)
 
 
-def test_a_ca_without_limits_goes_with_the_configuration_that_asked_for_it(tmp_path: Path) -> None:
+def test_a_ca_without_limits_is_replaced_when_the_configuration_no_longer_needs_it(
+    tmp_path: Path,
+) -> None:
     assert make_authority(tmp_path, [*HOSTS, "*"], NOW)
     assert not make_authority(tmp_path, [*HOSTS, "*"], NOW)
     assert make_authority(tmp_path, HOSTS, NOW)
@@ -222,18 +228,18 @@ def test_a_foreign_or_broken_ca_is_replaced(tmp_path: Path) -> None:
     handshake(tmp_path, HOSTS[0])
 
 
-def test_certificates_are_gathered_once_each_and_none_of_our_own(tmp_path: Path) -> None:
+def test_certificates_are_collected_without_duplicates_and_without_our_own(tmp_path: Path) -> None:
     make_authority(tmp_path / "own", HOSTS, NOW)
     own = (tmp_path / "own" / CERTIFICATE_FILE).read_bytes()
     [first, second, *_] = certificates_in(system_roots())
     (tmp_path / "one").write_bytes(b"# the company's\n" + first + own)
     (tmp_path / "two").write_bytes(second.replace(b"\n", b"\r\n").rstrip() + first)
     (tmp_path / "odd").write_bytes(b"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----")
-    found = certificates_in(tmp_path / "one", tmp_path / "two", tmp_path / "odd")
-    assert [found[0], found[1].replace(b"\r", b"")] == [first, second]
+    collected = certificates_in(tmp_path / "one", tmp_path / "two", tmp_path / "odd")
+    assert [collected[0], collected[1].replace(b"\r", b"")] == [first, second]
 
 
-def test_the_systems_roots_are_not_what_the_environment_names(
+def test_the_systems_roots_do_not_depend_on_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = tmp_path / "named.pem"
@@ -274,14 +280,15 @@ def test_the_addresses_of_a_glob(glob: str, network: str | None) -> None:
     assert network_of(glob) == (ipaddress.ip_network(network) if network else None)
 
 
-def test_a_glob_that_says_nothing_of_the_domain_limits_nothing() -> None:
+def test_globs_without_a_fixed_domain_are_unlimited() -> None:
     globs = ["api.anthropic.com", "*", "llm*", "*-gateway", "10.*", "*.com"]
     assert unlimited(globs) == ["*", "llm*", "*-gateway"]
 
 
-def test_no_constraint_is_an_address_that_poses_as_a_name(tmp_path: Path) -> None:
+def test_addresses_are_not_among_the_permitted_dns_names(tmp_path: Path) -> None:
     make_authority(tmp_path, [*HOSTS, "127.0.0.1", "10.0.*"], NOW)
     certificate = x509.load_pem_x509_certificate((tmp_path / CERTIFICATE_FILE).read_bytes())
     limits = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
-    names = [one.value for one in limits.permitted_subtrees or () if isinstance(one, x509.DNSName)]
+    permitted = limits.permitted_subtrees or ()
+    names = [name.value for name in permitted if isinstance(name, x509.DNSName)]
     assert names == ["api.anthropic.com", "googleapis.com", "localhost", "openai.azure.com"]

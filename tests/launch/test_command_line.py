@@ -1,4 +1,4 @@
-"""`wiremend COMMAND`: the table of commands, and what they answer."""
+"""`wiremend COMMAND`: the table of commands, and what they print."""
 
 import importlib
 import subprocess
@@ -41,7 +41,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["--verbose", "run"], "wiremend: unknown option '--verbose'"),
     ],
 )
-def test_a_wrong_command_is_named_and_the_commands_are_listed(
+def test_an_unknown_command_is_reported_with_a_list_of_the_commands(
     arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
@@ -63,26 +63,26 @@ def test_addons_takes_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: wiremend addons" in capsys.readouterr().err
 
 
-def test_run_answers_help_as_its_script_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_prints_the_same_help_as_its_script(capsys: pytest.CaptureFixture[str]) -> None:
     script = [str(ROOT / "scripts" / "run"), "--help"]
     printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout
     assert main(["run", "--help"]) == 0
     assert capsys.readouterr().out == printed.replace("set up if needed; ", "")
 
 
-def test_a_program_of_mitmproxys_is_found_beside_this_python() -> None:
+def test_mitmproxys_programs_are_located_beside_this_python() -> None:
     assert Path(run.mitmproxy_program("mitmdump")).parent == Path(sys.executable).parent
 
 
-def test_without_mitmproxy_it_says_where_to_install_it(
+def test_without_mitmproxy_the_message_says_where_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path))
-    with pytest.raises(SystemExit, match=r"no mitmdump beside .*/python; install mitmproxy there"):
+    with pytest.raises(SystemExit, match=r"no mitmdump beside .*/python; install mitmproxy into"):
         run.mitmproxy_program("mitmdump")
 
 
-def test_only_files_of_the_checkout_are_found() -> None:
+def test_only_existing_files_of_the_checkout_are_returned() -> None:
     assert shells.checkout_file("scripts/run") == ROOT / "scripts" / "run"
     assert shells.checkout_file("scripts/walk") is None

@@ -1,4 +1,4 @@
-"""Recognising calls: hosts, paths, bodies, clients; each as a table."""
+"""Recognising calls by host, path, content type and body; each as a table."""
 
 import pytest
 from wiremend.protocols.anthropic import ANTHROPIC
@@ -13,11 +13,6 @@ from wiremend.protocols.registry import (
 )
 from wiremend.protocols.responses import RESPONSES
 from wiremend.targets.hosts import PROVIDER_HOSTS, InterceptedHosts
-
-MESSAGES = ANTHROPIC
-CHAT = CHAT
-RESPONSES = RESPONSES
-GEMINI = GEMINI
 
 PROVIDERS = [
     "api.anthropic.com",
@@ -43,7 +38,7 @@ PROVIDERS = [
     "api.individual.githubcopilot.com",
     "models.github.ai",
 ]
-STRANGERS = [
+OTHER_HOSTS = [
     "",
     ".",
     "github.com",
@@ -71,14 +66,14 @@ def test_a_providers_host_is_intercepted(host: str) -> None:
     assert InterceptedHosts().matches(host)
 
 
-@pytest.mark.parametrize("host", STRANGERS)
-def test_any_other_host_is_left_alone(host: str) -> None:
+@pytest.mark.parametrize("host", OTHER_HOSTS)
+def test_any_other_host_is_not_intercepted(host: str) -> None:
     assert not InterceptedHosts().matches(host)
 
 
 CONFIGURED = {
     "a host": ("llm.example.com", "llm.example.com"),
-    "in other letters": ("LLM.Example.com", "llm.EXAMPLE.com"),
+    "in another case": ("LLM.Example.com", "llm.EXAMPLE.com"),
     "a glob": ("*.example.com", "a.b.example.com"),
     "a glob for one character": ("10.0.0.?", "10.0.0.7"),
     "an address": ("127.0.0.1", "127.0.0.1:8080"),
@@ -89,17 +84,17 @@ CONFIGURED = {
 
 
 @pytest.mark.parametrize(("glob", "host"), CONFIGURED.values(), ids=CONFIGURED.keys())
-def test_configured_hosts_come_on_top(glob: str, host: str) -> None:
+def test_configured_hosts_are_added(glob: str, host: str) -> None:
     assert not InterceptedHosts().matches(host)
     assert InterceptedHosts([glob]).matches(host)
     assert InterceptedHosts([glob]).matches("api.openai.com")
 
 
-def test_a_glob_for_subdomains_leaves_the_domain_alone() -> None:
+def test_a_glob_for_subdomains_does_not_match_the_domain() -> None:
     assert not InterceptedHosts(["*.example.com"]).matches("example.com")
 
 
-def test_the_globs_are_listed_once_and_in_small_letters() -> None:
+def test_the_globs_are_unique_and_in_lower_case() -> None:
     assert len(set(PROVIDER_HOSTS)) == len(PROVIDER_HOSTS)
     assert all(glob == glob.lower() for glob in PROVIDER_HOSTS)
     globs = InterceptedHosts(["A.example", "a.example", "opencode.ai"]).globs
@@ -107,10 +102,10 @@ def test_the_globs_are_listed_once_and_in_small_letters() -> None:
 
 
 CALLS = {
-    "/v1/messages": MESSAGES,
-    "/v1/messages?beta=true": MESSAGES,
-    "/zen/go/v1/messages": MESSAGES,
-    "/anthropic/v1/messages": MESSAGES,
+    "/v1/messages": ANTHROPIC,
+    "/v1/messages?beta=true": ANTHROPIC,
+    "/zen/go/v1/messages": ANTHROPIC,
+    "/anthropic/v1/messages": ANTHROPIC,
     "/v1/chat/completions": CHAT,
     "/chat/completions": CHAT,
     "/api/v1/chat/completions": CHAT,
@@ -166,7 +161,7 @@ OTHER_PATHS = [
 
 
 @pytest.mark.parametrize("path", OTHER_PATHS)
-def test_any_other_path_is_no_call(path: str) -> None:
+def test_any_other_path_is_not_a_call(path: str) -> None:
     assert recognise("POST", path, "application/json") is None
 
 
@@ -191,7 +186,7 @@ CONTENT_TYPES = {
 
 
 @pytest.mark.parametrize(("content_type", "is_call"), CONTENT_TYPES.items())
-def test_a_call_carries_json(content_type: str, is_call: bool) -> None:
+def test_a_call_has_json_as_content_type(content_type: str, is_call: bool) -> None:
     assert (recognise("POST", "/v1/messages", content_type) is not None) == is_call
 
 
@@ -203,11 +198,11 @@ SSE = "/v1beta/models/m:streamGenerateContent?alt=sse"
 ARRAY = "/v1beta/models/m:streamGenerateContent"
 WHOLE = "/v1beta/models/m:generateContent"
 REQUESTS = {
-    "a stream is asked for": (MESSAGES, "/", b'{"model":"m","stream":true}', facts(streaming=True)),
-    "a stream is refused": (CHAT, "/", b'{"model":"m","stream":false}', facts()),
-    "nothing is said about streams": (RESPONSES, "/", b'{"model":"m"}', facts()),
-    "a stream is asked for in words": (CHAT, "/", b'{"model":"m","stream":"true"}', facts()),
-    "a stream is asked for by number": (CHAT, "/", b'{"model":"m","stream":1}', facts()),
+    "stream: true": (ANTHROPIC, "/", b'{"model":"m","stream":true}', facts(streaming=True)),
+    "stream: false": (CHAT, "/", b'{"model":"m","stream":false}', facts()),
+    "stream is missing": (RESPONSES, "/", b'{"model":"m"}', facts()),
+    "stream as text": (CHAT, "/", b'{"model":"m","stream":"true"}', facts()),
+    "stream as a number": (CHAT, "/", b'{"model":"m","stream":1}', facts()),
     "white space and other keys": (
         CHAT,
         "/",
@@ -217,7 +212,7 @@ REQUESTS = {
     "no model": (RESPONSES, "/", b"{}", facts("")),
     "a model that is a number": (CHAT, "/", b'{"model":5}', facts("")),
     "Anthropic's tools": (
-        MESSAGES,
+        ANTHROPIC,
         "/",
         b'{"model":"m","tools":[{"name":"a","input_schema":{}},{"name":"b"}]}',
         facts(tool_names=("a", "b")),
@@ -237,24 +232,24 @@ REQUESTS = {
         b'[{"type":"function","name":"c"}]}]}',
         facts(tool_names=("a", "b", "n", "c")),
     ),
-    "tools that are none": (
+    "invalid tools": (
         CHAT,
         "/",
         b'{"model":"m","tools":[null,1,"x",[],{},{"function":{"name":5}},{"name":""}]}',
         facts(),
     ),
-    "tools that are no list": (CHAT, "/", b'{"model":"m","tools":{"name":"a"}}', facts()),
+    "tools as an object": (CHAT, "/", b'{"model":"m","tools":{"name":"a"}}', facts()),
     "Gemini as events": (GEMINI, SSE, b"{}", facts(streaming=True)),
     "Gemini as one array": (GEMINI, ARRAY, b"{}", facts(streaming=True, array=True)),
-    "Gemini as one array, said so": (
+    "Gemini as one array, with alt=json": (
         GEMINI,
         ARRAY + "?alt=json&key=k",
         b"{}",
         facts(streaming=True, array=True),
     ),
     "Gemini whole": (GEMINI, WHOLE, b"{}", facts()),
-    "Gemini whole, whatever its query": (GEMINI, WHOLE + "?alt=sse", b"{}", facts()),
-    "Gemini's body does not ask for streams": (GEMINI, WHOLE, b'{"stream":true}', facts()),
+    "Gemini whole, with alt=sse": (GEMINI, WHOLE + "?alt=sse", b"{}", facts()),
+    "Gemini's stream member is ignored": (GEMINI, WHOLE, b'{"stream":true}', facts()),
     "Gemini's model is the one in the path": (GEMINI, WHOLE, b'{"model":"x"}', facts()),
     "Gemini's model with an escaped character": (
         GEMINI,
@@ -301,16 +296,14 @@ def test_a_request_is_read(
 
 ODD_BODIES = {
     "a byte order mark": (b'\xef\xbb\xbf{"model":"m","stream":true}', "m"),
-    "half a character in a text": (b'{"model":"m","stream":true,"system":"\\ud83d"}', "m"),
-    "half a character in the model": (b'{"model":"m\\ud83d","stream":true}', ""),
+    "a lone surrogate in a text": (b'{"model":"m","stream":true,"system":"\\ud83d"}', "m"),
+    "a lone surrogate in the model": (b'{"model":"m\\ud83d","stream":true}', ""),
 }
 
 
 @pytest.mark.parametrize(("body", "model"), ODD_BODIES.values(), ids=ODD_BODIES.keys())
-@pytest.mark.parametrize("protocol", [MESSAGES, CHAT, RESPONSES])
-def test_a_body_is_read_as_leniently_as_it_is_edited(
-    protocol: Protocol, body: bytes, model: str
-) -> None:
+@pytest.mark.parametrize("protocol", [ANTHROPIC, CHAT, RESPONSES])
+def test_odd_bodies_are_read(protocol: Protocol, body: bytes, model: str) -> None:
     assert read_request(RequestDocument.of(protocol, "/", body)) == facts(model, streaming=True)
 
 
@@ -321,20 +314,20 @@ BAD_BODIES = {
     "a string": b'"m"',
     "null": b"null",
     "two objects": b'{"model":"m"}{"model":"m"}',
-    "no UTF-8": b'{"model":"\xff"}',
+    "not UTF-8": b'{"model":"\xff"}',
     "compressed bytes": b"\x28\xb5\x2f\xfd\x00\x00",
     "deep lists": b"[" * 100_000,
 }
 
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-@pytest.mark.parametrize("protocol", [MESSAGES, CHAT, RESPONSES])
-def test_a_body_that_is_no_object_is_not_valid(protocol: Protocol, body: bytes) -> None:
+@pytest.mark.parametrize("protocol", [ANTHROPIC, CHAT, RESPONSES])
+def test_a_body_that_is_not_an_object_is_invalid(protocol: Protocol, body: bytes) -> None:
     assert read_request(RequestDocument.of(protocol, "/", body)) == facts("", valid=False)
 
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-def test_a_bad_gemini_body_still_has_its_path(body: bytes) -> None:
+def test_the_path_of_a_request_with_an_invalid_gemini_body_is_read(body: bytes) -> None:
     assert read_request(RequestDocument.of(GEMINI, ARRAY, body)) == facts(
         streaming=True, array=True, valid=False
     )
@@ -344,7 +337,7 @@ WEBSOCKET = {"upgrade": "websocket", "connection": "Upgrade"}
 UPGRADES = {
     "Codex": ("GET", "/v1/responses", WEBSOCKET, True),
     "Codex with an account": ("GET", "/backend-api/codex/responses", WEBSOCKET, True),
-    "in other letters": ("get", "/responses?x=1", {"Upgrade": "WebSocket"}, True),
+    "in another case": ("get", "/responses?x=1", {"Upgrade": "WebSocket"}, True),
     "no upgrade": ("GET", "/v1/responses", {}, False),
     "another upgrade": ("GET", "/v1/responses", {"upgrade": "h2c"}, False),
     "a call": ("POST", "/v1/responses", WEBSOCKET, False),
@@ -356,7 +349,7 @@ UPGRADES = {
 @pytest.mark.parametrize(
     ("method", "path", "headers", "expected"), UPGRADES.values(), ids=UPGRADES.keys()
 )
-def test_a_websocket_on_a_model_path_is_noticed(
+def test_a_websocket_on_a_model_path_is_recognised(
     method: str, path: str, headers: dict[str, str], expected: bool
 ) -> None:
     assert is_websocket_upgrade(method, path, headers) is expected

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from wiremend.call_record.outcomes import CallState
 from wiremend.engine.actions import Action, CutResponse, Head, Respond, ShowBody, ShowHead
 from wiremend.engine.call import Call
 from wiremend.engine.call_machine import CallMachine
@@ -127,5 +128,5 @@ def _view(actions: Sequence[Action], machine: CallMachine) -> ClientView:
         body=b"".join(shown),
         findings=tuple(machine.findings),
         is_stream=is_stream,
-        is_error=is_cut or head.status >= 400 or machine.outcome != "ok",
+        is_error=is_cut or head.status >= 400 or machine.outcome.state is not CallState.ANSWERED,
     )

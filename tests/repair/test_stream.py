@@ -1,4 +1,4 @@
-"""What StreamRepair does whatever the protocol: fields of no meaning, and bounds on memory."""
+"""StreamRepair, independent of the protocol: meaningless fields, bare errors, memory limits."""
 
 import gc
 import sys
@@ -19,8 +19,8 @@ PYTHON = StreamContext(client=OPENAI_PYTHON)
 CHUNK = b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}'
 
 FIELDS = {
-    "a pause before the next try": (b"retry: 3000\n\n", b"\n", ["S005"]),
-    "an event of no data": (b"event: ping\r\n\r\n", b"\r\n", ["S005"]),
+    "a retry delay": (b"retry: 3000\n\n", b"\n", ["S005"]),
+    "an event without data": (b"event: ping\r\n\r\n", b"\r\n", ["S005"]),
     "an id alone": (b"id: 7\n\n", b"\n", ["S005"]),
     "an id before data": (b"id: 7\n" + CHUNK + b"\n\n", CHUNK + b"\n\n", ["S005"]),
     "an id after data": (CHUNK + b"\rid\r\r", CHUNK + b"\r\r", ["S005"]),
@@ -40,7 +40,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize(("event", "shown", "codes"), FIELDS.values(), ids=FIELDS.keys())
-def test_lines_that_openai_python_takes_for_events_are_dropped(
+def test_lines_that_openai_python_reads_as_events_are_dropped(
     event: bytes, shown: bytes, codes: list[str]
 ) -> None:
     repair = stream_repair(CHAT, PYTHON)
@@ -54,16 +54,16 @@ def test_lines_that_openai_python_takes_for_events_are_dropped(
         StreamContext(),
         StreamContext(client=OPENAI_PYTHON, disabled=frozenset({"S005"})),
     ],
-    ids=["another client", "the rule is off"],
+    ids=["another client", "the rule is disabled"],
 )
 @pytest.mark.parametrize("event", [row[0] for row in FIELDS.values()], ids=FIELDS.keys())
-def test_for_others_they_are_left_alone(event: bytes, context: StreamContext) -> None:
+def test_for_other_clients_these_lines_are_unchanged(event: bytes, context: StreamContext) -> None:
     repair = stream_repair(CHAT, context)
     (repaired,) = repair.feed(event)
     assert (repaired.data, repaired.findings) == (event, [])
 
 
-# An error that was promised to be a stream
+# An error instead of a stream
 
 BARE = {
     "an envelope": (b'{"error":{"type":"rate_limit_error","message":"Slow down"}}', 429),
@@ -81,7 +81,7 @@ SHOWN = {
 
 @pytest.mark.parametrize("name", SHOWN)
 @pytest.mark.parametrize(("body", "status"), BARE.values(), ids=BARE)
-def test_a_json_error_in_place_of_events_keeps_its_status_and_its_words(
+def test_a_json_error_instead_of_events_keeps_its_status_and_message(
     name: str, body: bytes, status: int
 ) -> None:
     framing = FRAMINGS[name]
@@ -96,19 +96,19 @@ def test_a_json_error_in_place_of_events_keeps_its_status_and_its_words(
 
 
 @pytest.mark.parametrize("at", range(26))
-def test_what_follows_an_array_means_the_same_in_any_chunks(at: int) -> None:
+def test_text_after_an_array_is_handled_the_same_in_any_chunks(at: int) -> None:
     framing, stream = FRAMINGS["gemini-array"], b']{"error":{"message":"x"}}'
     repaired = framing.repaired([stream[:at], stream[at:]], framing.context())
     assert bytes_of(repaired) == bytes_of(framing.repaired([stream], framing.context()))
 
 
 @pytest.mark.parametrize("body", [b'{"error":null}\n\n', b'{"id":1}\n\n', b"{\n\n", b"[1]\n\n"])
-def test_other_json_in_place_of_events_is_left_alone(body: bytes) -> None:
+def test_other_json_instead_of_events_is_unchanged(body: bytes) -> None:
     framing = FRAMINGS["chat"]
     assert framing.repaired([body], framing.context())[0] == Repaired(body, EventKind.IDLE)
 
 
-# Nothing grows without limit
+# Limits on memory
 
 
 def repair_of(name: str, **limits: int) -> StreamRepair:
@@ -117,15 +117,15 @@ def repair_of(name: str, **limits: int) -> StreamRepair:
     return StreamRepair(framing.protocol.make_repairer(context), context, **limits)
 
 
-def kept_bytes(root: object) -> int:
-    """How much memory an object and all that only instances refer to from it take."""
+def memory_of(root: object) -> int:
+    """Return the bytes of memory of an object and of all instances that it refers to."""
     seen: dict[int, object] = {}
     waiting = [root]
     while waiting:
-        one = waiting.pop()
-        if id(one) not in seen and not isinstance(one, type | ModuleType | FunctionType):
-            seen[id(one)] = one
-            waiting += gc.get_referents(one)
+        instance = waiting.pop()
+        if id(instance) not in seen and not isinstance(instance, type | ModuleType | FunctionType):
+            seen[id(instance)] = instance
+            waiting += gc.get_referents(instance)
     return sum(map(sys.getsizeof, seen.values()))
 
 
@@ -138,35 +138,35 @@ def kept_bytes(root: object) -> int:
     ],
     ids=["an endless line", "endless lines", "an endless string"],
 )
-def test_an_event_without_an_end_ends_the_stream_and_is_let_go(name: str, piece: bytes) -> None:
+def test_an_event_without_an_end_ends_the_stream_and_is_released(name: str, piece: bytes) -> None:
     repair = repair_of(name)
     fed = 0
     repaired: list[Repaired] = []
-    while not any(one.kind is EventKind.ERROR for one in repaired):
+    while not any(item.kind is EventKind.ERROR for item in repaired):
         assert fed <= EVENT_LIMIT_BYTES + len(piece)
         repaired = repair.feed(piece)
         fed += len(piece)
     assert repaired[-1].findings[0].code == "S004"
     assert repair.feed(piece + b'"]\n\ndata: {}\n\n') == []
     assert repair.end()[-1].error == repaired[-1].error
-    assert kept_bytes(repair) < 1_000_000
+    assert memory_of(repair) < 1_000_000
 
 
-def a_block_after_the_other(number: int) -> bytes:
+def block_event(number: int) -> bytes:
     return (
         b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,'
         b'"content_block":{"type":"tool_use","id":"toolu_%d","name":"read","input":{}}}\n\n'
     ) % (number, number)
 
 
-def a_choice_after_the_other(number: int) -> bytes:
+def choice_event(number: int) -> bytes:
     return (
         b'data: {"object":"chat.completion.chunk","choices":[{"index":%d,'
         b'"delta":{"content":"x"},"finish_reason":null}]}\n\n'
     ) % number
 
 
-def an_item_after_the_other(number: int) -> bytes:
+def item_event(number: int) -> bytes:
     return (
         b"event: response.output_item.added\n"
         b'data: {"type":"response.output_item.added","sequence_number":%d,"output_index":%d,'
@@ -174,20 +174,20 @@ def an_item_after_the_other(number: int) -> bytes:
     ) % (number, number, number)
 
 
-def a_candidate_after_the_other(number: int) -> bytes:
+def candidate_event(number: int) -> bytes:
     return b'data: {"candidates":[{"content":{"parts":[{"text":"x"}]},"index":%d}]}\n\n' % number
 
 
 @pytest.mark.parametrize(
     ("name", "event"),
     [
-        ("anthropic", a_block_after_the_other),
-        ("chat", a_choice_after_the_other),
-        ("responses", an_item_after_the_other),
-        ("gemini", a_candidate_after_the_other),
+        ("anthropic", block_event),
+        ("chat", choice_event),
+        ("responses", item_event),
+        ("gemini", candidate_event),
     ],
 )
-def test_a_stream_without_an_end_passes_from_a_limit_on_and_is_not_kept(
+def test_a_stream_over_the_limit_is_passed_through_and_not_stored(
     name: str, event: Callable[[int], bytes]
 ) -> None:
     repair = repair_of(name, limit_bytes=50_000)
@@ -197,20 +197,20 @@ def test_a_stream_without_an_end_passes_from_a_limit_on_and_is_not_kept(
         number += 1
         assert number < 1_000
     assert [finding.code for finding in last.findings] == ["S006"]
-    kept = kept_bytes(repair)
+    used = memory_of(repair)
     rest = [event(number + more) for more in range(1_000)]
-    assert [one.data for data in rest for one in repair.feed(data)] == rest
-    assert kept_bytes(repair) == kept
+    assert [item.data for data in rest for item in repair.feed(data)] == rest
+    assert memory_of(repair) == used
 
 
-def test_what_is_wrong_with_every_event_is_not_told_for_ever() -> None:
+def test_the_number_of_findings_is_limited() -> None:
     repair = repair_of("gemini")
-    told = [one for _ in range(5_000) for one in repair.feed(b": keep-alive\n\n")]
-    assert sum(len(one.findings) for one in told) == FINDINGS_LIMIT
-    assert {one.data for one in told} == {b"\n"}
+    repaired = [item for _ in range(5_000) for item in repair.feed(b": keep-alive\n\n")]
+    assert sum(len(item.findings) for item in repaired) == FINDINGS_LIMIT
+    assert {item.data for item in repaired} == {b"\n"}
 
 
-def test_a_repair_that_gives_up_loses_no_byte_of_an_unfinished_event() -> None:
+def test_a_repair_that_gives_up_keeps_the_bytes_of_an_incomplete_event() -> None:
     class Failing(ChatRepairer):
         def feed(self, event: Event) -> Repaired:
             raise ValueError
@@ -218,4 +218,4 @@ def test_a_repair_that_gives_up_loses_no_byte_of_an_unfinished_event() -> None:
     repair = StreamRepair(Failing(StreamContext()))
     stream = b"data: 1\n\ndata: 2\n\ndata: 3\n\n"
     repaired = repair.feed(stream[:12]) + repair.feed(stream[12:]) + repair.end()
-    assert b"".join(one.data for one in repaired) == stream
+    assert b"".join(item.data for item in repaired) == stream

@@ -40,19 +40,19 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize("headers", FREE.values(), ids=FREE)
-def test_these_may_use_configured_keys(headers: list[tuple[str, str]]) -> None:
+def test_requests_that_may_use_configured_keys(headers: list[tuple[str, str]]) -> None:
     assert key_refusal(headers, ORIGINS) is None
 
 
 @pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED)
-def test_these_may_not(headers: list[tuple[str, str]]) -> None:
+def test_requests_that_may_not_use_configured_keys(headers: list[tuple[str, str]]) -> None:
     reason = key_refusal(headers, ORIGINS)
     assert reason is not None
     assert "`[access] origins" in reason
     assert "\n" not in reason
 
 
-def test_without_a_list_no_page_may() -> None:
+def test_without_allowed_origins_no_web_page_may_use_a_key() -> None:
     assert key_refusal([("origin", ALLOWED)], frozenset())
 
 
@@ -62,11 +62,11 @@ def test_without_a_list_no_page_may() -> None:
         ([("origin", PAGE)], 'set `[access] origins = ["https://evil.example"]` in wiremend.toml'),
         ([("origin", "null")], "`[access] origins` cannot allow this origin"),
         ([("origin", '"]\x1b[2J')], r"""(Origin: '"]\x1b[2J')"""),
-        ([("sec-fetch-site", "none")], "carries Sec-Fetch-Site"),
+        ([("sec-fetch-site", "none")], "has the header Sec-Fetch-Site"),
         ([("sec-fetch-dest", "image")], "Without an Origin header, no entry"),
     ],
 )
-def test_the_reason_contains_what_to_do(headers: list[tuple[str, str]], advice: str) -> None:
+def test_the_reason_contains_advice(headers: list[tuple[str, str]], advice: str) -> None:
     assert advice in (key_refusal(headers, ORIGINS) or "")
 
 
@@ -87,7 +87,7 @@ ORIGIN_FORMS = {
 
 
 @pytest.mark.parametrize(("text", "sent"), ORIGIN_FORMS.items())
-def test_an_origin_is_written_as_browsers_send_it(text: str, sent: str) -> None:
+def test_an_origin_is_normalized_to_the_form_that_browsers_send(text: str, sent: str) -> None:
     assert normalized_origin(text) == sent
     assert normalized_origin(sent) == sent
 
@@ -118,13 +118,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("text", "expected"), WRONG.items())
-def test_anything_else_is_refused_with_what_was_expected(text: str, expected: str) -> None:
+def test_invalid_origins_are_refused_with_the_expected_form(text: str, expected: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is checked below
         normalized_origin(text)
     assert expected in str(caught.value)
 
 
-def test_a_password_is_not_repeated() -> None:
+def test_the_message_does_not_contain_a_password() -> None:
     with pytest.raises(ValueError, match="without a user") as caught:
         normalized_origin("https://user:secret@app.example")
     assert "secret" not in str(caught.value)

@@ -46,7 +46,7 @@ GLOBS = {
 
 
 @pytest.mark.parametrize(("globs", "path", "expected"), GLOBS.values(), ids=GLOBS.keys())
-def test_a_star_stays_within_one_segment(globs: list[str], path: str, expected: bool) -> None:
+def test_a_star_matches_within_one_segment(globs: list[str], path: str, expected: bool) -> None:
     assert FireAndForget(globs).matches("POST", path) is expected
 
 

@@ -1,4 +1,4 @@
-"""Lists of models: whose they are, and what is added to them."""
+"""Lists of models: which bodies are recognised, and what is added to them."""
 
 import json
 
@@ -53,7 +53,7 @@ GEMINI_ENTRY = (
         ),
     ],
 )
-def test_names_are_added_at_the_end_and_nothing_else_changes(
+def test_names_are_added_at_the_end_and_all_other_bytes_are_kept(
     before: str, after: str, added: str
 ) -> None:
     before = before.replace("LISTED", ANTHROPIC_MODEL)
@@ -84,18 +84,18 @@ def test_names_are_added_at_the_end_and_nothing_else_changes(
         pytest.param("", id="nothing"),
     ],
 )
-def test_anything_else_keeps_its_bytes(body: str) -> None:
+def test_other_bodies_keep_their_bytes(body: str) -> None:
     data = body.encode()
     notes = Notes()
     assert extend_model_list(data, KIMI, notes) is data
     assert notes.findings == []
 
 
-def test_a_name_for_the_clients_own_provider_needs_the_model_behind_it() -> None:
+def test_a_name_served_by_the_clients_provider_is_added_only_with_its_model() -> None:
     body = b'{"object":"list","data":[{"id":"GPT-5"}]}'
     routed = [RoutedName("fast", "gpt-5"), RoutedName("slow", "gpt-9"), RoutedName("fast")]
     listed = json.loads(extend_model_list(body, routed, Notes()))["data"]
-    assert [one["id"] for one in listed] == ["GPT-5", "fast"]
+    assert [model["id"] for model in listed] == ["GPT-5", "fast"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,9 @@ def test_a_name_for_the_clients_own_provider_needs_the_model_behind_it() -> None
         ("GET", "/v1/messages?x=/models", False),
     ],
 )
-def test_a_list_is_asked_for_by_path(method: str, path: str, expected: bool) -> None:
+def test_a_request_for_a_list_is_recognised_by_method_and_path(
+    method: str, path: str, expected: bool
+) -> None:
     assert is_model_list(method, path) is expected
 
 
@@ -124,10 +126,10 @@ def test_a_list_is_asked_for_by_path(method: str, path: str, expected: bool) -> 
         ("gpt-[45]", False),
     ],
 )
-def test_a_name_is_a_match_without_wildcards(match: str, expected: bool) -> None:
+def test_a_literal_name_is_a_match_without_wildcards(match: str, expected: bool) -> None:
     assert is_literal(match) is expected
 
 
-def test_the_example_of_the_rule_is_true() -> None:
+def test_the_example_of_the_rule_is_correct() -> None:
     extended = extend_model_list(ROUTED_NAMES_LISTED.before.encode(), KIMI, Notes())
     assert extended.decode() == ROUTED_NAMES_LISTED.after

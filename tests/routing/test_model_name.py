@@ -1,4 +1,4 @@
-"""The requested model is read and rewritten by its own bytes only."""
+"""Reading the requested model, and replacing only its bytes."""
 
 from dataclasses import dataclass
 
@@ -100,7 +100,7 @@ def test_only_the_bytes_of_the_model_change(
     rewritten, findings = rewrite(RequestDocument.of(protocol, "/v1/x", body), "minimax-m3")
     assert rewritten.body == expected
     assert [str(finding) for finding in findings] == [
-        "M001 model: asks for 'claude-opus-4-8'; asked for 'minimax-m3'"
+        "M001 model: requests 'claude-opus-4-8'; replaced with 'minimax-m3'"
     ]
     again, findings = rewrite(RequestDocument.of(protocol, "/v1/x", rewritten.body), "minimax-m3")
     assert again.body is rewritten.body
@@ -173,7 +173,7 @@ GEMINI_PATHS = [
 
 
 @pytest.mark.parametrize(("path", "model", "expected"), GEMINI_PATHS)
-def test_gemini_names_the_model_in_the_path(path: str, model: str, expected: str) -> None:
+def test_in_gemini_the_model_is_in_the_path(path: str, model: str, expected: str) -> None:
     body = b'{"contents":[]}'
     assert requested_model(RequestDocument.of(GEMINI, path, body)) == model
     rewritten, findings = rewrite(RequestDocument.of(GEMINI, path, body), "NEW")
@@ -196,7 +196,7 @@ def test_gemini_names_the_model_in_the_path(path: str, model: str, expected: str
         ("gemini-2.5-pro", "/v1beta/models/gemini-2.5-pro:generateContent"),
     ],
 )
-def test_a_gemini_name_is_written_so_that_it_stays_one_segment(model: str, expected: str) -> None:
+def test_a_gemini_name_is_encoded_as_one_path_segment(model: str, expected: str) -> None:
     path = "/v1beta/models/gemini-2.5-pro:generateContent"
     rewritten, _ = rewrite(RequestDocument.of(GEMINI, path, b"{}"), model)
     assert rewritten.path == expected
@@ -214,7 +214,7 @@ def test_a_gemini_path_without_model_and_method_is_untouched(path: str) -> None:
     assert (rewritten.path, findings) == (path, [])
 
 
-def test_code_assist_names_the_model_in_the_body() -> None:
+def test_in_code_assist_the_model_is_in_the_body() -> None:
     path = "/v1internal:streamGenerateContent?alt=sse"
     body = b'{"model":"gemini-2.5-pro","request":{"model":"x"}}'
     assert requested_model(RequestDocument.of(GEMINI, path, body)) == "gemini-2.5-pro"
@@ -244,15 +244,15 @@ class Route:
         pytest.param("gpt-5", [], None, id="no patterns"),
     ],
 )
-def test_the_first_pattern_that_matches_the_whole_name_wins(
+def test_the_first_pattern_that_matches_the_whole_name_is_returned(
     model: str, globs: list[str], expected: int | None
 ) -> None:
     routes = [Route(glob) for glob in globs]
-    found = match_model(model, routes)
-    assert found is (None if expected is None else routes[expected])
+    matched = match_model(model, routes)
+    assert matched is (None if expected is None else routes[expected])
 
 
-def test_a_condition_must_hold_besides_the_name() -> None:
+def test_name_and_condition_must_both_match() -> None:
     routes = [
         Route("claude-haiku-*", When(thinking=True)),
         Route("claude-*", When(input_tokens_over=100)),
@@ -264,7 +264,7 @@ def test_a_condition_must_hold_besides_the_name() -> None:
     assert match_model("claude-haiku-5", routes, lambda: large) is routes[0]
 
 
-def test_a_call_is_looked_at_only_when_a_condition_asks_and_once() -> None:
+def test_the_shape_is_computed_at_most_once_and_only_for_a_condition() -> None:
     asked: list[int] = []
 
     def shape() -> CallShape:
@@ -278,7 +278,7 @@ def test_a_call_is_looked_at_only_when_a_condition_asks_and_once() -> None:
     assert asked == [1]
 
 
-def test_the_example_of_the_rule_is_true() -> None:
+def test_the_example_of_the_rule_is_correct() -> None:
     [rule] = RULES
     rewritten, _ = rewrite(RequestDocument.of(ANTHROPIC, "/", rule.before.encode()), "minimax-m3")
     assert rewritten.body.decode() == rule.after

@@ -1,4 +1,4 @@
-"""Another provider: address, path and credentials change together."""
+"""Sending a call to another provider: address, path and credentials."""
 
 import pytest
 from wiremend.protocols.anthropic import ANTHROPIC
@@ -49,7 +49,7 @@ def redirect(
             "/v1/messages",
             "https://opencode.ai/zen/go/v1/",
             "/zen/go/v1/messages",
-            id="a version is not said twice",
+            id="the version is not repeated",
         ),
         pytest.param(
             CHAT,
@@ -127,7 +127,9 @@ def test_addresses(base_url: str, expected: tuple[str, str, int, str]) -> None:
         (GEMINI, ("x-goog-api-key", "theirs")),
     ],
 )
-def test_the_client_keeps_its_credentials(protocol: Protocol, expected: tuple[str, str]) -> None:
+def test_the_clients_credentials_are_not_sent(
+    protocol: Protocol, expected: tuple[str, str]
+) -> None:
     headers = (
         ("Authorization", f"Bearer {SECRET}"),
         ("X-Api-Key", SECRET),
@@ -149,7 +151,7 @@ def test_the_client_keeps_its_credentials(protocol: Protocol, expected: tuple[st
     assert ("anthropic-version", "2023-06-01") in there.headers
 
 
-def test_a_provider_without_a_key_gets_none() -> None:
+def test_no_key_is_sent_to_a_provider_without_a_key() -> None:
     there = redirect(
         CHAT,
         "/v1/chat/completions",
@@ -208,7 +210,7 @@ OWN = OutgoingRequest(
 )
 
 
-def test_a_route_names_every_place_with_its_own_key_and_model() -> None:
+def test_each_target_of_a_route_has_its_own_key_and_model() -> None:
     routed = route(
         OWN,
         model="minimax-m3",
@@ -233,13 +235,13 @@ def test_a_route_names_every_place_with_its_own_key_and_model() -> None:
     assert SECRET not in repr([(r.headers, r.path, r.body) for r in routed])
 
 
-def test_a_route_without_a_provider_stays_with_the_clients_own() -> None:
+def test_a_route_without_a_provider_keeps_the_clients_provider() -> None:
     routed = route(OWN, model="claude-haiku", provider=None, fallback=["x"], providers={})
     assert routed[0] == OWN
     assert (routed[1].host, dict(routed[1].headers)["x-api-key"]) == ("api.anthropic.com", SECRET)
 
 
-def test_no_secret_shows_in_a_repr() -> None:
+def test_a_repr_contains_no_secret() -> None:
     routed = route(OWN, model="m", provider="go", fallback=[], providers=PROVIDERS)
     assert "key-go" not in repr((routed, PROVIDERS))
     assert SECRET not in repr(OWN)
@@ -251,7 +253,7 @@ CONFIGURED = {
 }
 
 
-def test_a_route_goes_to_its_model_then_to_its_fallbacks() -> None:
+def test_the_destinations_are_the_model_and_then_the_fallbacks() -> None:
     fallback = ("other", "keyed/model", "vendor/model", "keyed/", "keyed")
     assert destinations("first", "keyless", fallback, CONFIGURED) == [
         ("keyless", "first"),
@@ -270,8 +272,8 @@ def test_a_route_goes_to_its_model_then_to_its_fallbacks() -> None:
         pytest.param("keyless", (), False, id="a provider without a key"),
         pytest.param("keyed", (), True, id="a provider with a key"),
         pytest.param("keyless", ("x", "keyed/y"), True, id="a fallback with a key"),
-        pytest.param(None, ("keyed/y",), True, id="a fallback after the client's own"),
-        pytest.param(None, ("vendor/y", "keyed"), False, id="models that only look like one"),
+        pytest.param(None, ("keyed/y",), True, id="a fallback after the client's provider"),
+        pytest.param(None, ("vendor/y", "keyed"), False, id="models with names like providers"),
     ],
 )
 def test_a_route_uses_a_key_if_any_of_its_providers_has_one(

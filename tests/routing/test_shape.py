@@ -1,4 +1,4 @@
-"""What a call looks like, in each protocol's own words."""
+"""The shape of a call, in each protocol."""
 
 import json
 from typing import Any
@@ -50,10 +50,10 @@ def image(protocol: Protocol) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
-def test_an_image_counts_as_one_and_its_bytes_do_not_count(protocol: Protocol) -> None:
-    found = shape(protocol, image(protocol))
-    assert found.has_images
-    assert 1500 <= found.input_tokens < 1550
+def test_an_image_has_a_fixed_number_of_tokens(protocol: Protocol) -> None:
+    with_image = shape(protocol, image(protocol))
+    assert with_image.has_images
+    assert 1500 <= with_image.input_tokens < 1550
 
 
 def test_an_image_in_a_tool_result_is_an_image() -> None:
@@ -70,7 +70,7 @@ def test_an_image_in_a_tool_result_is_an_image() -> None:
         (GEMINI, {"contents": [{"parts": [{"fileData": {"mimeType": "application/pdf"}}]}]}),
     ],
 )
-def test_what_only_speaks_of_images_has_none(protocol: Protocol, request_body: Any) -> None:
+def test_a_text_about_images_is_not_an_image(protocol: Protocol, request_body: Any) -> None:
     assert not shape(protocol, request_body).has_images
 
 
@@ -116,7 +116,7 @@ def test_tools_are_counted(protocol: Protocol, request_body: Any, tools: int) ->
         (GEMINI, {"generationConfig": {}}, False),
     ],
 )  # fmt: skip
-def test_thinking_is_what_the_request_asks_for(
+def test_thinking_is_true_if_the_request_asks_for_it(
     protocol: Protocol, request_body: Any, thinking: bool
 ) -> None:
     assert shape(protocol, request_body).thinking is thinking
@@ -132,7 +132,9 @@ def test_thinking_is_what_the_request_asks_for(
         ({}, 0, 0),
     ],
 )
-def test_tokens_are_bytes_of_text_over_four(request_body: Any, least: int, most: int) -> None:
+def test_tokens_are_estimated_as_bytes_of_text_divided_by_four(
+    request_body: Any, least: int, most: int
+) -> None:
     assert least <= shape(ANTHROPIC, request_body).input_tokens <= most
 
 
@@ -140,7 +142,7 @@ def test_tokens_are_bytes_of_text_over_four(request_body: Any, least: int, most:
     "body", [b"", b"[]", b"7", b"{", b'{"messages":null,"tools":3,"thinking":"x","reasoning":[]}']
 )
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
-def test_any_body_has_some_shape(protocol: Protocol, body: bytes) -> None:
+def test_any_body_has_a_shape(protocol: Protocol, body: bytes) -> None:
     assert shape_of(RequestDocument.of(protocol, "/", body), streaming=True).streaming
 
 
@@ -166,7 +168,7 @@ def test_a_body_may_be_nested_as_deeply_as_json_allows() -> None:
         ),
     ],
 )
-def test_all_that_a_condition_says_must_hold(
+def test_all_parts_of_a_condition_must_hold(
     when: When, accepted: CallShape, refused: CallShape | None
 ) -> None:
     assert when.accepts(accepted)

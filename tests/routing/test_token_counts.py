@@ -1,4 +1,4 @@
-"""Counting tokens: recognised, rewritten, and estimated where a provider cannot."""
+"""Requests that count tokens: recognised, rewritten, and estimated if the provider cannot count."""
 
 import json
 
@@ -29,7 +29,9 @@ GEMINI = GEMINI
         ("POST", "/v1/messages/batches", None),
     ],
 )
-def test_a_count_is_asked_for_by_path(method: str, path: str, expected: Protocol | None) -> None:
+def test_a_request_for_a_count_is_recognised_by_method_and_path(
+    method: str, path: str, expected: Protocol | None
+) -> None:
     assert recognise_count(method, path) is expected
 
 
@@ -62,7 +64,7 @@ def test_a_count_is_asked_for_by_path(method: str, path: str, expected: Protocol
         ),
     ],
 )
-def test_another_model_is_counted_for_by_editing_only_its_name(
+def test_for_another_models_count_only_the_name_is_replaced(
     protocol: Protocol, path: str, body: str, new_path: str, new_body: str
 ) -> None:
     document = RequestDocument.of(protocol, path, body.encode())
@@ -84,7 +86,7 @@ def test_another_model_is_counted_for_by_editing_only_its_name(
         ),
     ],
 )
-def test_an_estimate_comes_in_the_protocols_own_form(
+def test_an_estimate_has_the_form_of_the_protocol(
     protocol: Protocol, body: object, least: int, answer: str
 ) -> None:
     document = RequestDocument.of(protocol, "/", json.dumps(body).encode())

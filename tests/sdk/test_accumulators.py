@@ -1,7 +1,7 @@
-"""The official Python SDKs' own stream accumulators read every clean and every repaired stream.
+"""The stream accumulators of the official Python SDKs read every clean and every repaired stream.
 
-Each SDK is the real one; only its HTTP transport is ours. It answers as the proxy would: with the
-file's bytes, repaired for the client that the request's headers show.
+The SDKs are real; only their HTTP transport is replaced. It responds like the proxy, with the
+bytes of the file, repaired for the client in the request's headers.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,14 +33,14 @@ HEAD = {"content-type": "text/event-stream"}
 
 
 def as_sent(protocol: Protocol, stream: bytes, headers: Mapping[str, str]) -> bytes:
-    """The stream as the proxy sends it to this client."""
+    """Return the stream as the proxy sends it to this client."""
     context = StreamContext(client=client_of(headers))
     repair = stream_repair(protocol, context)
-    return b"".join(one.data for one in [*repair.feed(stream), *repair.end()])
+    return b"".join(item.data for item in [*repair.feed(stream), *repair.end()])
 
 
 def http_client(protocol: Protocol, stream: bytes) -> httpx2.Client:
-    """What the SDKs of Anthropic and OpenAI send their requests with."""
+    """Return the HTTP client for the SDKs of Anthropic and OpenAI."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         body = as_sent(protocol, stream, request.headers)
@@ -60,15 +60,15 @@ def with_anthropic(stream: bytes) -> Transcript:
         ) as events,
     ):
         message = events.get_final_message()
-    said = Transcript(reason=message.stop_reason)
+    transcript = Transcript(reason=message.stop_reason)
     for block in message.content:
         if block.type == "text":
-            said.text += block.text
+            transcript.text += block.text
         elif block.type == "thinking":
-            said.reasoning += block.thinking
+            transcript.reasoning += block.thinking
         elif block.type == "tool_use":
-            said.calls.append((block.name, block.input))
-    return said
+            transcript.calls.append((block.name, block.input))
+    return transcript
 
 
 def with_openai_chat(stream: bytes) -> Transcript:
@@ -82,20 +82,20 @@ def with_openai_chat(stream: bytes) -> Transcript:
         try:
             choice = events.get_final_completion().choices[0]
         except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError):
-            # how this SDK says `length` and `content_filter`
+            # this SDK raises on `length` and `content_filter`
             choice = events.current_completion_snapshot.choices[0]
     message = choice.message
-    said = Transcript(text=message.content or "", reason=choice.finish_reason)
-    said.refusal = message.refusal or ""
-    said.reasoning = getattr(message, "reasoning_content", "")
+    transcript = Transcript(text=message.content or "", reason=choice.finish_reason)
+    transcript.refusal = message.refusal or ""
+    transcript.reasoning = getattr(message, "reasoning_content", "")
     for call in message.tool_calls or ():
-        said.calls.append((call.function.name, read_arguments(call.function.arguments)))
-    return said
+        transcript.calls.append((call.function.name, read_arguments(call.function.arguments)))
+    return transcript
 
 
 def with_openai_responses(stream: bytes) -> Transcript:
     transport = http_client(RESPONSES, stream)
-    said = Transcript()
+    transcript = Transcript()
     with (
         openai.OpenAI(api_key="none", max_retries=0, http_client=transport) as client,
         client.responses.stream(model="gpt-5.1", input="Hello") as events,
@@ -103,24 +103,24 @@ def with_openai_responses(stream: bytes) -> Transcript:
         for event in events:
             match event.type:
                 case "response.output_text.delta":
-                    said.text += event.delta
+                    transcript.text += event.delta
                 case "response.refusal.delta":
-                    said.refusal += event.delta
+                    transcript.refusal += event.delta
                 case "response.reasoning_summary_text.delta":
-                    said.reasoning += event.delta
+                    transcript.reasoning += event.delta
                 case "response.output_item.done" if event.item.type == "function_call":
-                    said.calls.append((event.item.name, read_arguments(event.item.arguments)))
+                    transcript.calls.append((event.item.name, read_arguments(event.item.arguments)))
                 case "response.output_item.done" if event.item.type == "custom_tool_call":
-                    said.calls.append((event.item.name, event.item.input))
+                    transcript.calls.append((event.item.name, event.item.input))
                 case "response.incomplete":
-                    said.reason = event.response.status
+                    transcript.reason = event.response.status
                 case "response.completed":
                     response = events.get_final_response()
-                    said.reason = response.status
-                    assert response.output_text == said.text
-                case "response.failed" | "error":  # events as others: the SDK raises nothing
-                    said.failed = True
-    return said
+                    transcript.reason = response.status
+                    assert response.output_text == transcript.text
+                case "response.failed" | "error":  # ordinary events: the SDK does not raise
+                    transcript.failed = True
+    return transcript
 
 
 def with_google_genai(stream: bytes) -> Transcript:
@@ -130,27 +130,27 @@ def with_google_genai(stream: bytes) -> Transcript:
 
     transport = google_http.Client(transport=google_http.MockTransport(answer))
     options = genai.types.HttpOptions(httpx_client=transport)
-    said = Transcript()
+    transcript = Transcript()
     with genai.Client(api_key="none", http_options=options) as client:
         for chunk in client.models.generate_content_stream(model="gemini-3-pro", contents="Hello"):
             if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:
-                said.reason = chunk.prompt_feedback.block_reason.value
+                transcript.reason = chunk.prompt_feedback.block_reason.value
             for candidate in chunk.candidates or ():
                 if not candidate.index:
-                    _add_candidate(said, candidate)
-    return said
+                    _add_candidate(transcript, candidate)
+    return transcript
 
 
-def _add_candidate(said: Transcript, candidate: genai.types.Candidate) -> None:
+def _add_candidate(transcript: Transcript, candidate: genai.types.Candidate) -> None:
     if candidate.finish_reason:
-        said.reason = candidate.finish_reason.value
+        transcript.reason = candidate.finish_reason.value
     for part in (candidate.content and candidate.content.parts) or ():
         if part.thought:
-            said.reasoning += part.text or ""
+            transcript.reasoning += part.text or ""
         else:
-            said.text += part.text or ""
+            transcript.text += part.text or ""
         if part.function_call:
-            said.calls.append((part.function_call.name, part.function_call.args))
+            transcript.calls.append((part.function_call.name, part.function_call.args))
 
 
 SDKS: dict[str, tuple[str, Callable[[bytes], Transcript], type[Exception]]] = {
@@ -159,26 +159,26 @@ SDKS: dict[str, tuple[str, Callable[[bytes], Transcript], type[Exception]]] = {
     "openai-responses": ("responses", with_openai_responses, openai.APIError),
     "google-genai": ("gemini", with_google_genai, genai_errors.APIError),
 }
-"""The folder of an SDK's streams, how it reads one, and how it reports the provider's error."""
+"""The folder of an SDK's streams, its reader, and its exception for errors of the provider."""
 
 KNOWN_REFUSALS: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("openai-chat", "clean/custom-tool-call"): (
         AttributeError,
-        "`stream()` assembles no custom tools: it fails where it would log so",
+        "`stream()` does not support custom tools and fails on them",
     ),
     ("openai-responses", "clean/codex-backend-metadata"): (
         RuntimeError,
-        "only Codex calls the backend that puts an event before `response.created`",
+        "only Codex calls the backend that sends an event before `response.created`",
     ),
 }
-"""Legal streams that an SDK does not read, and that no rule could mend without loss."""
+"""Legal streams that an SDK refuses, and that no rule could repair without loss."""
 
 READ_OTHERWISE = {
     ("anthropic", "clean/max-tokens-inside-a-tool"): Transcript(
         calls=[("get_weather", {})], reason="max_tokens"
     ),
 }
-"""What an SDK makes of others: of arguments that are cut, the fields that are whole."""
+"""Streams that an SDK reads differently: of truncated arguments, it keeps the complete fields."""
 
 
 def each(refused: bool) -> list[pytest.param]:
@@ -190,24 +190,24 @@ def each(refused: bool) -> list[pytest.param]:
     ]
 
 
-# python-genai and openai-python say so of names newer than themselves
+# python-genai and openai-python warn about names that they do not know
 @pytest.mark.filterwarnings("ignore:A_NEW_REASON is not a valid FinishReason:UserWarning")
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
 @pytest.mark.parametrize(("sdk", "path"), each(refused=False))
-def test_an_sdk_assembles_what_the_stream_says_or_raises_its_error(sdk: str, path: Path) -> None:
+def test_an_sdk_assembles_the_content_or_raises_the_error(sdk: str, path: Path) -> None:
     folder, assemble, api_error = SDKS[sdk]
     stream = path.read_bytes()
     expected = READ_OTHERWISE.get((sdk, name_of(path))) or READERS[folder](stream)
     try:
-        said = assemble(stream)
+        transcript = assemble(stream)
     except api_error:
         assert expected.failed
     else:
-        assert said == expected
+        assert transcript == expected
 
 
 @pytest.mark.parametrize(("sdk", "path"), each(refused=True))
-def test_a_known_refusal_is_still_one(sdk: str, path: Path) -> None:
+def test_known_refusals_are_current(sdk: str, path: Path) -> None:
     error, _ = KNOWN_REFUSALS[sdk, name_of(path)]
     with pytest.raises(error):
         SDKS[sdk][1](path.read_bytes())

@@ -1,4 +1,4 @@
-"""What a stream says, read with `json` alone: what an SDK must have assembled at its end."""
+"""The content of a stream, read with `json` only: what an SDK must assemble from it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ CORPUS = Path(__file__).parent.parent / "corpus"
 
 
 def streams(protocol: str) -> list[Path]:
-    """The clean and the repaired streams of a protocol; those that an SDK must be able to read.
+    """Return the clean and the repaired streams of a protocol, which SDKs must be able to read.
 
-    Gemini's JSON arrays are missing: no SDK asks for them, all use `alt=sse`.
+    Gemini's JSON arrays are not included: all SDKs request `alt=sse`.
     """
     folder = CORPUS / protocol
     return sorted((folder / "clean").glob("*.sse")) + sorted(
@@ -23,27 +23,27 @@ def streams(protocol: str) -> list[Path]:
 
 
 def name_of(path: Path) -> str:
-    """How a stream is called in a table: `clean/text`, `broken/done-missing`."""
+    """Return the name of a stream in tables: `clean/text`, `broken/done-missing`."""
     return f"{path.parent.name}/{path.name.removesuffix('.sse').removesuffix('.mended')}"
 
 
 @dataclass
 class Transcript:
-    """One answer, as far as every client shows it."""
+    """The content of one response that all clients read."""
 
     text: str = ""
     refusal: str = ""
     reasoning: str = ""
     calls: list[tuple[str | None, Any]] = field(default_factory=list)
-    """Name and arguments of each call of a tool of the client's; text where it is no JSON."""
+    """Name and arguments of each call of a client's tool; arguments that are not JSON as text."""
     reason: str | None = None
-    """The stop reason, in the protocol's own words."""
+    """The stop reason, by its name in the protocol."""
     failed: bool = False
-    """The stream ends in the protocol's error."""
+    """Whether the stream ends in the protocol's error."""
 
 
 def read_arguments(text: str) -> Any:
-    """The value that a call's arguments stand for, or the text itself where it is cut."""
+    """Return the value of a call's arguments, or the text if it is truncated."""
     try:
         return json.loads(text) if text else {}
     except ValueError:
@@ -57,8 +57,8 @@ def _events(stream: bytes) -> Iterator[dict[str, Any]]:
 
 
 def read_anthropic(stream: bytes) -> Transcript:
-    """The text, thinking, tool calls and stop reason of a Messages stream."""
-    said = Transcript()
+    """Return the text, thinking, tool calls and stop reason of a Messages stream."""
+    transcript = Transcript()
     blocks: list[dict[str, Any]] = []
     pieces: list[str] = []
     for event in _events(stream):
@@ -69,86 +69,88 @@ def read_anthropic(stream: bytes) -> Transcript:
             case "content_block_delta":
                 delta = event["delta"]
                 pieces[event["index"]] += delta.get("partial_json", "")
-                said.text += delta.get("text", "")
-                said.reasoning += delta.get("thinking", "")
+                transcript.text += delta.get("text", "")
+                transcript.reasoning += delta.get("thinking", "")
             case "message_delta":
-                said.reason = event["delta"]["stop_reason"]
+                transcript.reason = event["delta"]["stop_reason"]
             case "error":
-                said.failed = True
+                transcript.failed = True
     for block, text in zip(blocks, pieces, strict=True):
         if block["type"] == "tool_use":
-            said.calls.append((block["name"], read_arguments(text) if text else block["input"]))
-    return said
+            transcript.calls.append(
+                (block["name"], read_arguments(text) if text else block["input"])
+            )
+    return transcript
 
 
 def read_chat(stream: bytes) -> Transcript:
-    """The content, reasoning, tool calls and finish reason of the first choice."""
-    said = Transcript()
+    """Return the content, reasoning, tool calls and finish reason of the first choice."""
+    transcript = Transcript()
     calls: dict[int, list[str]] = {}
     for chunk in _events(stream):
-        said.failed |= bool(chunk.get("error"))
+        transcript.failed |= bool(chunk.get("error"))
         for choice in chunk.get("choices", ()):
             if choice["index"] != 0:
                 continue
             delta = choice["delta"]
-            said.text += delta.get("content") or ""
-            said.refusal += delta.get("refusal") or ""
-            said.reasoning += delta.get("reasoning_content") or ""
-            said.reason = choice["finish_reason"] or said.reason
+            transcript.text += delta.get("content") or ""
+            transcript.refusal += delta.get("refusal") or ""
+            transcript.reasoning += delta.get("reasoning_content") or ""
+            transcript.reason = choice["finish_reason"] or transcript.reason
             for call in delta.get("tool_calls") or ():
                 name_and_text = calls.setdefault(call["index"], ["", ""])
                 kind = call.get("function") or call.get("custom") or {}
                 name_and_text[0] += kind.get("name") or ""
                 name_and_text[1] += kind.get("arguments") or kind.get("input") or ""
-    said.calls = [(name, read_arguments(text)) for name, text in calls.values()]
-    return said
+    transcript.calls = [(name, read_arguments(text)) for name, text in calls.values()]
+    return transcript
 
 
 def read_responses(stream: bytes) -> Transcript:
-    """The text and reasoning that was streamed, the calls that were done, and the status."""
-    said = Transcript()
+    """Return the streamed text and reasoning, the finished calls, and the status."""
+    transcript = Transcript()
     for event in _events(stream):
         match event["type"]:
             case "response.output_text.delta":
-                said.text += event["delta"]
+                transcript.text += event["delta"]
             case "response.refusal.delta":
-                said.refusal += event["delta"]
+                transcript.refusal += event["delta"]
             case "response.reasoning_summary_text.delta":
-                said.reasoning += event["delta"]
+                transcript.reasoning += event["delta"]
             case "response.output_item.done":
                 item = event["item"]
                 if item["type"] == "function_call":
-                    said.calls.append((item["name"], read_arguments(item["arguments"])))
+                    transcript.calls.append((item["name"], read_arguments(item["arguments"])))
                 elif item["type"] == "custom_tool_call":
-                    said.calls.append((item["name"], item["input"]))
+                    transcript.calls.append((item["name"], item["input"]))
             case "response.completed" | "response.incomplete":
-                said.reason = event["response"]["status"]
+                transcript.reason = event["response"]["status"]
             case "response.failed" | "error":
-                said.failed = True
-    return said
+                transcript.failed = True
+    return transcript
 
 
 def read_gemini(stream: bytes) -> Transcript:
-    """The text, thoughts and function calls of the first candidate."""
-    said = Transcript()
+    """Return the text, thoughts and function calls of the first candidate."""
+    transcript = Transcript()
     for chunk in _events(stream):
-        said.failed |= bool(chunk.get("error"))
+        transcript.failed |= bool(chunk.get("error"))
         feedback = chunk.get("promptFeedback") or {}
-        said.reason = feedback.get("blockReason", said.reason)
+        transcript.reason = feedback.get("blockReason", transcript.reason)
         for candidate in chunk.get("candidates") or ():
             if candidate.get("index", 0) != 0:
                 continue
-            said.reason = candidate.get("finishReason") or said.reason
+            transcript.reason = candidate.get("finishReason") or transcript.reason
             for part in (candidate.get("content") or {}).get("parts") or ():
                 text = part.get("text") or ""
                 if part.get("thought"):
-                    said.reasoning += text
+                    transcript.reasoning += text
                 else:
-                    said.text += text
+                    transcript.text += text
                 if "functionCall" in part:
                     call = part["functionCall"]
-                    said.calls.append((call.get("name"), call.get("args")))
-    return said
+                    transcript.calls.append((call.get("name"), call.get("args")))
+    return transcript
 
 
 READERS: dict[str, Callable[[bytes], Transcript]] = {

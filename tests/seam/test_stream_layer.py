@@ -253,16 +253,6 @@ def test_one_read_is_one_write_to_the_client(book: Playbook) -> None:
     assert book.shown[len(before) :] == chunk(DELTA + DELTA)
 
 
-def test_what_was_found_is_left_with_the_flow_as_plain_data(book: Playbook) -> None:
-    book.client_sends(call())
-    book.closes(book.servers[0])
-    book.wake()
-    book.server_sends(HEAD + chunk(GOOD) + LAST)
-    notes = book.flows[0].metadata["wiremend"]
-    assert notes["outcome"] == "ok"
-    assert [finding["code"] for finding in notes["response_findings"]] == ["R002"]
-
-
 def broken(*_: Any, **__: Any) -> Any:
     raise ZeroDivisionError("on purpose")
 

@@ -1,4 +1,4 @@
-"""Anthropic Messages streams made by hypothesis: valid ones with every feature, and broken ones."""
+"""Strategies for Anthropic Messages streams: valid ones with every feature, and broken ones."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def _pieces(draw: st.DrawFn, text: str) -> list[str]:
 
 @st.composite
 def _block(draw: st.DrawFn) -> tuple[Json, list[Json]]:
-    """How a block starts, and its deltas."""
+    """The start of a block, and its deltas."""
     match draw(st.sampled_from(["text", "thinking", "redacted", "tool", "server_tool", "other"])):
         case "text":
             deltas = [{"type": "text_delta", "text": t} for t in draw(_pieces(draw(_text)))]
@@ -59,7 +59,7 @@ def _json_deltas(draw: st.DrawFn) -> list[Json]:
 
 @st.composite
 def valid_events(draw: st.DrawFn) -> list[Json]:
-    """A valid stream, event by event."""
+    """The events of a valid stream."""
     usage = {"input_tokens": draw(st.integers(0, 10**6)), "output_tokens": 1}
     message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL}
     message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
@@ -75,11 +75,11 @@ def valid_events(draw: st.DrawFn) -> list[Json]:
     reason = draw(st.sampled_from(reasons))
     is_piece = len(events) > 1 and events[-2].get("delta", {}).get("type") == "input_json_delta"
     if is_piece and reason in ("max_tokens", "refusal") and draw(st.booleans()):
-        del events[-2]  # the limit, or a classifier, may cut a tool's JSON anywhere
+        del events[-2]  # the limit, or a classifier, may end the JSON of a tool anywhere
     delta = {"stop_reason": reason, "stop_sequence": None}
     events.append({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 9}})
     for _ in range(draw(st.integers(0, 2))):
-        extra = draw(st.sampled_from([{"type": "ping"}, {"type": "event_of_tomorrow", "x": [1]}]))
+        extra = draw(st.sampled_from([{"type": "ping"}, {"type": "unknown_event", "x": [1]}]))
         events.insert(draw(st.integers(1, len(events))), extra)
     events.append({"type": "message_stop"})
     return events
@@ -99,12 +99,12 @@ def encode(event: Any) -> bytes:
 
 @st.composite
 def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = ALL) -> list[bytes]:
-    """A valid stream in any form that the standard allows."""
+    """A valid stream in any form that the SSE standard allows."""
     style = draw(styles(allowed))
     return style.stream([write(style, event) for event in draw(valid_events())])
 
 
 @st.composite
 def mutated_streams(draw: st.DrawFn) -> list[bytes]:
-    """A stream with something wrong in it."""
+    """A broken stream."""
     return draw(mutated(draw(valid_events()), write))

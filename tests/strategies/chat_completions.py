@@ -1,4 +1,4 @@
-"""Chat Completions streams made by hypothesis: valid ones with every feature, and broken ones."""
+"""Strategies for Chat Completions streams: valid ones with every feature, and broken ones."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def _calls(draw: st.DrawFn) -> list[Json]:
 
 @st.composite
 def valid_chunks(draw: st.DrawFn) -> list[Json]:
-    """A valid stream, chunk by chunk, without its `[DONE]`."""
+    """The chunks of a valid stream, without its `[DONE]`."""
     base: Json = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1}
     base |= {"model": MODEL, "system_fingerprint": None}
     deltas: list[Json] = [{"role": "assistant", "content": ""}]
@@ -67,7 +67,7 @@ def encode(chunk: Any) -> bytes:
 
 @st.composite
 def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = ALL) -> list[bytes]:
-    """A valid stream in any form that the standard allows."""
+    """A valid stream in any form that the SSE standard allows."""
     style = draw(styles(allowed))
     written = [write(style, chunk) for chunk in draw(valid_chunks())]
     return style.stream([*written, style.event(b"[DONE]")])
@@ -75,6 +75,6 @@ def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = ALL) -> list[bytes]
 
 @st.composite
 def mutated_streams(draw: st.DrawFn) -> list[bytes]:
-    """A stream with something wrong in it."""
+    """A broken stream."""
     broken = draw(mutated(draw(valid_chunks()), write))
     return broken + [DONE] * draw(st.sampled_from([0, 1, 1, 1, 2]))

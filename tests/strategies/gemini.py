@@ -1,6 +1,6 @@
-"""Gemini streams made by hypothesis: valid ones with every feature, and broken ones.
+"""Strategies for Gemini streams: valid ones with every feature, and broken ones.
 
-Each strategy yields a list of bytes, one per event; `array` ones are a JSON array's pieces.
+Each strategy draws a list of bytes, one per event; those for arrays draw the pieces of an array.
 """
 
 import copy
@@ -66,7 +66,8 @@ def _responses(draw: st.DrawFn) -> list[Json]:
     together = draw(st.booleans())
     last = [{**_candidate(draw, index), "finishReason": draw(_reason)} for index in range(count)]
     responses += [{"candidates": last}] if together else [{"candidates": [one]} for one in last]
-    metadata = {"usageMetadata": {"promptTokenCount": 3}, "modelVersion": MODEL}
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 5}
+    metadata = {"usageMetadata": usage, "modelVersion": MODEL}
     for response in responses:
         response.update(draw(st.sampled_from([{}, metadata, {"responseId": "abc"}])))
     for extra in draw(
@@ -97,7 +98,7 @@ def _streamed_call(index: int) -> list[Json]:
         {},
     ]
     parts = [[{"functionCall": call}] for call in calls]
-    return [{"candidates": [{"content": {"parts": one}, "index": index}]} for one in parts]
+    return [{"candidates": [{"content": {"parts": item}, "index": index}]} for item in parts]
 
 
 def write(style: Style, value: Any) -> bytes:
@@ -107,7 +108,7 @@ def write(style: Style, value: Any) -> bytes:
 
 @st.composite
 def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = GEMINI) -> list[bytes]:
-    """Streams with `alt=sse` that are complete, and legal on lines that Google's SDKs read."""
+    """Complete and valid streams with `alt=sse`, on lines that Google's SDKs can read."""
     style = draw(styles(allowed))
     events = [write(style, response) for response in draw(_responses())]
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
@@ -120,7 +121,7 @@ def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = GEMINI) -> list[byt
 
 @st.composite
 def valid_arrays(draw: st.DrawFn) -> list[bytes]:
-    """The pieces of streams without `alt=sse` that are legal and complete."""
+    """The pieces of complete and valid streams without `alt=sse`."""
     space = st.sampled_from([b"", b"\n", b"\r\n", b" "])
     pieces = []
     for number, response in enumerate(draw(_responses())):
@@ -187,11 +188,11 @@ _FOREIGN_PIECES = st.sampled_from(
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every path in a JSON value but the root's."""
+    """Return every path in a JSON value except the root."""
     if isinstance(value, dict):
-        inner = [place for key, one in value.items() for place in _places(one, (*path, key))]
+        inner = [place for key, item in value.items() for place in _places(item, (*path, key))]
     elif isinstance(value, list):
-        inner = [place for key, one in enumerate(value) for place in _places(one, (*path, key))]
+        inner = [place for key, item in enumerate(value) for place in _places(item, (*path, key))]
     else:
         inner = []
     return ([path] if path else []) + inner
@@ -242,17 +243,17 @@ def _mutated_pieces(
 
 @st.composite
 def mutated_streams(draw: st.DrawFn) -> list[bytes]:
-    """Streams with `alt=sse` with a few things wrong in them."""
+    """Broken streams with `alt=sse`."""
     responses = _mutated_responses(draw, draw(_responses()))
     style = draw(styles())
-    events = [write(style, one) for one in responses]
+    events = [write(style, response) for response in responses]
     return style.stream(_mutated_pieces(draw, events, _FOREIGN))
 
 
 @st.composite
 def mutated_arrays(draw: st.DrawFn) -> list[bytes]:
-    """The pieces of streams without `alt=sse` with a few things wrong in them."""
+    """The pieces of broken streams without `alt=sse`."""
     responses = _mutated_responses(draw, draw(_responses()))
-    pieces = [b"," + json.dumps(one).encode() for one in responses]
+    pieces = [b"," + json.dumps(response).encode() for response in responses]
     pieces = [b"[" + piece[1:] if at == 0 else piece for at, piece in enumerate(pieces)]
     return _mutated_pieces(draw, [*pieces, b"]"], _FOREIGN_PIECES)

@@ -1,4 +1,4 @@
-"""Ways to break a stream: events lost, doubled, swapped, cut, foreign, or wrong in one field."""
+"""Breaking a stream: events are lost, doubled, swapped, cut, foreign or wrong in one field."""
 
 import copy
 import json
@@ -25,10 +25,10 @@ REASONS = st.sampled_from(
         "network-error",
         "completed",
         "incomplete",
-        "of_tomorrow",
+        "new_reason",
     ]
 )
-"""What the protocols, and gateways between them, call the end of an answer."""
+"""The stop reasons of the protocols, and of gateways that translate between them."""
 REASON_KEYS = ("finish_reason", "native_finish_reason", "stop_reason", "finishReason", "status")
 FOREIGN = st.sampled_from(
     [
@@ -57,20 +57,20 @@ FOREIGN = st.sampled_from(
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every value inside a value."""
-    found = [path] if path else []
+    """Return the path of every value inside a value."""
+    paths = [path] if path else []
     if isinstance(value, dict):
         for key, inner in value.items():
-            found += places(inner, (*path, key))
+            paths += places(inner, (*path, key))
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            found += places(inner, (*path, number))
-    return found
+            paths += places(inner, (*path, number))
+    return paths
 
 
 @st.composite
 def with_a_wrong_field(draw: st.DrawFn, event: Json) -> Json:
-    """The event with one of its fields replaced by something else, or gone."""
+    """The event with one of its fields replaced or removed."""
     broken = copy.deepcopy(event)
     paths = places(broken)
     if not paths:
@@ -92,7 +92,7 @@ def with_a_wrong_field(draw: st.DrawFn, event: Json) -> Json:
 
 @st.composite
 def mutated(draw: st.DrawFn, events: list[Json], write: Write) -> list[bytes]:
-    """A broken stream made of a valid one's events, in any form that the standard allows."""
+    """A broken stream from the events of a valid one, in any form that the SSE standard allows."""
     events = list(events)
     style = draw(styles())
     for _ in range(draw(st.integers(1, 4))):
@@ -127,5 +127,5 @@ def chunked(draw: st.DrawFn, data: bytes) -> list[bytes]:
 
 
 def compact(value: Any) -> str:
-    """JSON as providers write it."""
+    """Return compact JSON, as providers write it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

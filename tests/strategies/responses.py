@@ -1,6 +1,6 @@
-"""Responses streams made by hypothesis: valid ones with every feature, and broken ones.
+"""Strategies for Responses streams: valid ones with every feature, and broken ones.
 
-Each strategy yields a list of bytes, one per event, its blank line included.
+Each strategy draws a list of bytes, one per event with its blank line.
 """
 
 import copy
@@ -28,7 +28,7 @@ _HOSTED: dict[str, tuple[tuple[str, ...], Json]] = {
     "file_search_call": (("in_progress", "searching", "completed"), {"queries": [], "results": []}),
     "image_generation_call": (("in_progress", "generating", "completed"), {"result": "aGk="}),
     "mcp_list_tools": (("in_progress", "completed"), {"server_label": "docs", "tools": []}),
-    "an_item_of_tomorrow": (("dreaming",), {"dream": [1, 2.5, None]}),
+    "an_unknown_item": (("working",), {"result": [1, 2.5, None]}),
 }
 
 
@@ -169,7 +169,7 @@ def _code(draw: st.DrawFn, number: int) -> tuple[list[Json], Json]:
 
 @st.composite
 def _items(draw: st.DrawFn) -> tuple[list[Json], list[Json]]:
-    """The steps of all items, one after the other or overlapping, and the items as they end."""
+    """The events of all items, consecutive or overlapping, and the final items."""
     kinds = st.sampled_from([_message, _message, _reasoning, _call, _call, _hosted, _code])
     count = draw(st.integers(0, 4))
     queues: list[list[Json]] = []
@@ -212,7 +212,7 @@ def _ending(draw: st.DrawFn, base: Json, output: list[Json]) -> Json:
 
 @st.composite
 def valid_steps(draw: st.DrawFn) -> list[Json]:
-    """The data of a valid stream's events."""
+    """The data of the events of a valid stream."""
     base: Json = {
         "id": draw(st.sampled_from(["resp_1", "5f3b7a52-2a5b-4c1e-9d53-6f0d1c9a7b11"])),
         "object": "response",
@@ -234,7 +234,7 @@ def valid_steps(draw: st.DrawFn) -> list[Json]:
     middle, output = draw(_items())
     ending = draw(_ending(base, output))
     if draw(st.booleans()):
-        middle.insert(len(middle) // 2, {"type": "response.a_thing_of_tomorrow", "thing": 1})
+        middle.insert(len(middle) // 2, {"type": "response.an_unknown_thing", "thing": 1})
     steps += [*middle, ending]
     number = -1
     for place, step in enumerate(steps):
@@ -256,21 +256,21 @@ def valid_steps(draw: st.DrawFn) -> list[Json]:
 
 
 def as_event(data: Json, end: str = "\n", type: str | None = None) -> bytes:
-    """One event; its `event:` line names its type, another, or (empty) nothing."""
+    """Return one event; `type` overrides the type on its `event:` line, empty for no line."""
     name = data.get("type") if type is None else type
     head = f"event: {name}{end}" if name else ""
     return f"{head}data: {json.dumps(data)}{end}{end}".encode()
 
 
 def write(style: Style, data: Json, type: str | None = None) -> bytes:
-    """One event; its `event:` line names its type, another, or (empty) nothing."""
+    """Return one event; `type` overrides the type on its `event:` line, empty for no line."""
     name = data.get("type") if type is None else type
     return style.event(style.json(data), name if isinstance(name, str) else "")
 
 
 @st.composite
 def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = ALL) -> list[bytes]:
-    """Valid streams in any form that the standard allows."""
+    """Valid streams in any form that the SSE standard allows."""
     style = draw(styles(allowed))
     return style.stream([write(style, step) for step in draw(valid_steps())])
 
@@ -299,14 +299,14 @@ _WRONG = st.sampled_from(
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The paths of all members, a few levels deep."""
-    found: list[tuple[Any, ...]] = []
+    """Return the paths of all members, a few levels deep."""
+    paths: list[tuple[Any, ...]] = []
     if len(path) < 5:
         members: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else ()
         members = enumerate(value) if isinstance(value, list) else members
         for key, inner in members:
-            found += [(*path, key), *_places(inner, (*path, key))]
-    return found
+            paths += [(*path, key), *_places(inner, (*path, key))]
+    return paths
 
 
 def _break_field(draw: st.DrawFn, step: Json) -> None:
@@ -322,7 +322,7 @@ def _break_field(draw: st.DrawFn, step: Json) -> None:
 
 @st.composite
 def mutated_streams(draw: st.DrawFn) -> list[bytes]:
-    """Streams with one to four things wrong."""
+    """Streams with one to four faults."""
     steps = copy.deepcopy(draw(valid_steps()))
     for _ in range(draw(st.integers(1, 4))):
         if not steps:

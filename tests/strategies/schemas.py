@@ -1,4 +1,4 @@
-"""JSON Schemas of any shape, sound and broken, as tools are offered with."""
+"""Strategies for the JSON Schemas of tools, valid and broken."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Requests that offer tools, in all protocols: sound ones, and broken ones."""
+"""Strategies for requests with tools in all protocols, valid and broken."""
 
 import json
 from typing import Any
@@ -11,8 +11,6 @@ from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
 
 PROTOCOLS = (ANTHROPIC, CHAT, RESPONSES, GEMINI)
-ANTHROPIC, CHAT = ANTHROPIC, CHAT
-RESPONSES, GEMINI = RESPONSES, GEMINI
 
 _SMALL = st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["", " ", "object", "a"])
 ROOT_SCHEMAS = st.one_of(

@@ -1,11 +1,11 @@
-"""The forms in which the SSE standard lets one event be written, and JSON on one line or several.
+"""The forms of an event that the SSE standard allows, with JSON on one or several lines.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html: a line ends with LF, CRLF or CR; one
-space after a field's colon is not part of its value; the `data` lines of an event are joined by
-LF; the last `event` line counts; fields come in any order, between comments and fields that nobody
-knows; a byte order mark may start the stream.
+space after the colon of a field is not part of its value; the `data` lines of an event are joined
+by LF; the last `event` line counts; fields are in any order, with comments and unknown fields
+between them; the stream may start with a byte order mark.
 
-Nothing here uses the code under test.
+This module does not use the code under test.
 """
 
 import json
@@ -18,26 +18,26 @@ from typing import Any
 from hypothesis import strategies as st
 
 MODEL = "vendor/model"
-"""The model that the streams name: JSON may write its slash in two ways."""
+"""The model name in the streams; JSON has two spellings of its slash."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LINE_ENDS = (b"\n", b"\r\n", b"\r")
 
 FEATURES = (
     "tight",  # no space after a colon
-    "spaced",  # JSON with a space behind its commas and colons
-    "spread",  # JSON with white space, line ends included, between its tokens
-    "escaped",  # JSON text with escapes where none are needed
+    "spaced",  # JSON with a space after its commas and colons
+    "spread",  # JSON with white space and line ends between its tokens
+    "escaped",  # JSON text with unnecessary escapes
     "comments",
     "id and retry",
     "unknown fields",
-    "type anywhere",  # the `event:` line is not the first
-    "type again",  # an earlier `event:` line, which does not count
+    "type anywhere",  # the `event:` line is not the first line
+    "type again",  # an earlier `event:` line, which is ignored
     "mark",  # a byte order mark before the first event
     "between",  # comments, blank lines and fields without data between events
 )
 ALL = frozenset(FEATURES)
 GEMINI = frozenset({"spaced", "spread", "escaped"})
-"""What Google's SDKs read: lines that start with `data: `, and nothing else."""
+"""The features that Google's SDKs can read, which require lines that start with `data: `."""
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{},:]|[^][{},:"\s]+', re.DOTALL)
 _COMMENTS = (b":", b": keep-alive", b':data: {"type":"ping"}', ": \u2713".encode(), b":\xff")
@@ -56,19 +56,19 @@ _WITHOUT_DATA = (
 
 @dataclass(frozen=True)
 class Style:
-    """How the events of one stream are written."""
+    """The style in which the events of one stream are written."""
 
     features: frozenset[str]
     ends: tuple[bytes, ...]
-    """The line ends in use; more than one: mixed, also within an event."""
+    """The line ends in use; several are mixed, also within an event."""
     chance: Random
 
     def has(self, feature: str) -> bool:
-        """Whether a feature is in use here; one that is allowed is used about every second time."""
+        """Return whether to use a feature now; an allowed one is used half of the time."""
         return feature in self.features and self.chance.random() < 0.5
 
     def json(self, value: Any) -> bytes:
-        """A JSON text of the value."""
+        """Return the value as JSON text."""
         separators = (", ", ": ") if self.has("spaced") else (",", ":")
         text = json.dumps(value, ensure_ascii=self.has("escaped"), separators=separators)
         if self.has("escaped"):
@@ -80,7 +80,7 @@ class Style:
         return text.encode()
 
     def lines(self, data: bytes, type: str = "") -> list[bytes]:
-        """The lines of one event without their line ends."""
+        """Return the lines of one event without line ends."""
         lines = [self._field(b"data", line) for line in data.split(b"\n")]
         others = [
             *self._some("comments", _COMMENTS),
@@ -98,23 +98,23 @@ class Style:
         return lines
 
     def event(self, data: bytes, type: str = "") -> bytes:
-        """One event."""
+        """Return one event."""
         return self.ended(self.lines(data, type))
 
     def ended(self, lines: Sequence[bytes]) -> bytes:
-        """The lines with line ends, and the blank line that ends their event."""
+        """Return the lines with line ends, and the blank line that ends the event."""
         written = bytearray()
         for line in lines:
             written += line + self.chance.choice(self.ends)
-        # Behind a CR, LF would not be a blank line; CRLF would be one, and so is its CR alone.
+        # After a CR, LF is not a blank line; CRLF is one, but so is its CR alone.
         blank = b"\r" if written.endswith(b"\r") else self.chance.choice(self.ends)
         return bytes(written) + blank
 
     def stream(self, events: list[bytes]) -> list[bytes]:
-        """The events of a whole stream, with what may come before and between them."""
+        """Return the events of a stream, with a byte order mark and other lines between them."""
         events = list(events)
         while self.has("between"):
-            between = self.chance.choice([self.ended([one]) for one in _WITHOUT_DATA])
+            between = self.chance.choice([self.ended([line]) for line in _WITHOUT_DATA])
             between = between if self.chance.random() < 0.7 else self.chance.choice(LINE_ENDS)
             events.insert(self.chance.randint(0, max(0, len(events) - 1)), between)
         if events and self.has("mark"):
@@ -133,14 +133,14 @@ class Style:
 
 @st.composite
 def styles(draw: st.DrawFn, allowed: frozenset[str] = ALL) -> Style:
-    """A style of the features that are allowed; plain ones too."""
+    """A style with some of the allowed features, or none."""
     features = draw(st.frozensets(st.sampled_from(sorted(allowed))) | st.just(allowed))
     ends = draw(st.sampled_from([(b"\n",), (b"\r\n",), (b"\r",), LINE_ENDS]))
     return Style(features, ends, Random(draw(st.integers(0, 2**32))))
 
 
 def plain() -> Style:
-    """How most providers write: one `data: ` line of compact JSON, LF."""
+    """Return the style of most providers: one `data: ` line of compact JSON, LF."""
     return Style(frozenset(), (b"\n",), Random(0))
 
 
@@ -148,28 +148,28 @@ type Write = Callable[[Style, Any], bytes]
 """Writes the data of one event in a style."""
 
 
-# What a reader that follows the standard makes of a stream
+# Reading a stream according to the standard
 
 
 def events_of(stream: bytes) -> list[tuple[str, bytes]]:
-    """The type and the data of each event that a stream dispatches."""
-    found: list[tuple[str, bytes]] = []
+    """Return the type and the data of each event that a stream dispatches."""
+    events: list[tuple[str, bytes]] = []
     type, data = "", None
     for line in re.split(rb"\r\n|\n|\r", stream.removeprefix(BYTE_ORDER_MARK))[:-1]:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if not line:
-            found += [] if data is None else [(type, data)]
+            events += [] if data is None else [(type, data)]
             type, data = "", None
         elif name == b"data":
             data = value if data is None else data + b"\n" + value
         elif name == b"event":
             type = value.decode("utf-8", "replace")
-    return found
+    return events
 
 
 def values_of(stream: bytes) -> list[tuple[str, Any]]:
-    """The same with the JSON read; what is no JSON stays bytes."""
+    """Return the events with parsed JSON; data that is not JSON stays bytes."""
     return [(type, _value(data)) for type, data in events_of(stream)]
 
 
@@ -181,6 +181,6 @@ def _value(data: bytes) -> Any:
 
 
 def lines_of(event: bytes) -> list[tuple[bytes, bytes]]:
-    """The lines of an event, each with its line end apart."""
-    found = re.findall(rb"([^\r\n]*)(\r\n|\n|\r)", event)
-    return [(line, end) for line, end in found]
+    """Return the lines of an event, each with its line end."""
+    lines = re.findall(rb"([^\r\n]*)(\r\n|\n|\r)", event)
+    return [(line, end) for line, end in lines]

@@ -1,4 +1,4 @@
-"""What each vendor requires: every requirement is met, and an unknown target has none."""
+"""The requirements of each vendor, and their consistency; an unknown target has none."""
 
 import re
 from collections import Counter
@@ -64,15 +64,15 @@ ANTHROPICS_OWN = PAIRS | {"Q004", "Q005", "Q006", "Q007", "Q102", "Q103", "Q105"
         (GEMINI, "api.example.com", "gemini-3-pro", set()),
     ],
 )
-def test_a_target_gets_the_rules_that_it_is_known_to_need(
+def test_a_target_has_the_rules_of_its_vendor(
     protocol: WireProtocol, host: str, model: str, codes: set[str]
 ) -> None:
     assert traits_of(protocol, host, model).messages.rules == codes
 
 
 def test_configured_rules_replace_the_vendors() -> None:
-    known = ("api.anthropic.com", "claude-opus-5")
-    assert traits_of(ANTHROPIC, *known, rules=frozenset()).messages.rules == set()
+    target = ("api.anthropic.com", "claude-opus-5")
+    assert traits_of(ANTHROPIC, *target, rules=frozenset()).messages.rules == set()
     configured = traits_of(CHAT, "localhost", "m", rules=frozenset({"Q104"}))
     assert configured.messages.rules == {"Q104"}
 
@@ -93,13 +93,13 @@ def test_a_configured_limit_is_added() -> None:
         (CHAT, "localhost", "m", 40),
     ],
 )
-def test_ids_are_limited_as_the_target_limits_them(
+def test_ids_of_tool_calls_have_the_limits_of_the_target(
     protocol: WireProtocol, host: str, model: str, longest: int
 ) -> None:
     assert traits_of(protocol, host, model).messages.call_ids.longest == longest
 
 
-def test_every_rule_is_done_in_each_protocol_that_it_names() -> None:
+def test_every_rule_has_a_pass_in_each_of_its_protocols() -> None:
     done = {
         (protocol.name, rule.code)
         for protocol in PROTOCOLS.values()
@@ -139,7 +139,7 @@ def test_a_target_has_the_dialect_of_its_vendor(
     assert traits_of(protocol, host, model).dialect == dialect
 
 
-def test_an_unknown_target_gets_the_plain_repairs_only() -> None:
+def test_an_unknown_target_has_no_requirements() -> None:
     assert traits_of(CHAT, "llm.example.com", "kimi-k3") == TargetTraits()
 
 
@@ -150,7 +150,7 @@ def test_a_configured_dialect_replaces_the_vendors() -> None:
 
 
 @each_vendor
-def test_every_requirement_says_how_it_is_known(vendor: Vendor) -> None:
+def test_every_requirement_has_evidence(vendor: Vendor) -> None:
     for requirement in vendor.requirements:
         assert requirement.dialect is None or requirement.dialect in DIALECTS
         assert requirement.reason
@@ -162,12 +162,12 @@ def test_every_requirement_says_how_it_is_known(vendor: Vendor) -> None:
 def test_every_code_is_a_rule_of_each_protocol_that_needs_it(vendor: Vendor) -> None:
     for requirement in vendor.requirements:
         for name in requirement.protocols:
-            known = {rule.code for rule, _ in PROTOCOLS[name].history_passes}
-            assert set(requirement.rules) <= known, (name, requirement.reason)
+            codes = {rule.code for rule, _ in PROTOCOLS[name].history_passes}
+            assert set(requirement.rules) <= codes, (name, requirement.reason)
 
 
 @each_vendor
-def test_every_glob_is_in_small_letters(vendor: Vendor) -> None:
+def test_every_glob_is_in_lower_case(vendor: Vendor) -> None:
     globs = [*vendor.hosts, *vendor.models]
     for requirement in vendor.requirements:
         globs += [*(requirement.hosts or ()), *requirement.models, *(requirement.at_gateways or ())]
@@ -175,7 +175,7 @@ def test_every_glob_is_in_small_letters(vendor: Vendor) -> None:
 
 
 @each_vendor
-def test_a_requirement_is_about_hosts_of_its_vendor(vendor: Vendor) -> None:
+def test_the_hosts_of_a_requirement_are_hosts_of_its_vendor(vendor: Vendor) -> None:
     for requirement in vendor.requirements:
         assert set(requirement.hosts or ()) <= set(vendor.hosts)
 
@@ -196,7 +196,7 @@ def test_every_dialect_with_a_limit_on_names_exists() -> None:
     assert set(NAMES_BY_DIALECT) <= set(DIALECTS)
 
 
-def test_what_a_rejection_teaches_exists() -> None:
+def test_rejections_teach_only_existing_dialects_and_names() -> None:
     for wording in REJECTIONS:
         assert wording.kind in get_args(TaughtKind)
         if wording.kind == "schema-dialect":
@@ -210,7 +210,7 @@ def test_the_hosts_of_every_vendor_are_intercepted() -> None:
     assert set(PROVIDER_HOSTS) == of_vendors | set(OTHER_HOSTS)
 
 
-def test_requirements_add_up_and_a_later_limit_wins() -> None:
+def test_requirements_are_combined_and_a_later_limit_replaces_an_earlier_one() -> None:
     first = Requirement(
         protocols=IN_CHAT,
         reason="general",
@@ -238,7 +238,7 @@ def test_requirements_add_up_and_a_later_limit_wins() -> None:
     assert traits.messages.call_ids == CallIdLimit(longest=64)
 
 
-def test_a_gateway_passes_a_call_on_and_other_hosts_do_not() -> None:
+def test_only_at_a_gateway_the_requirements_of_the_models_vendor_apply() -> None:
     at_gateway = traits_of(ANTHROPIC, "openrouter.ai", "anthropic/claude-opus-5")
     assert at_gateway == traits_of(ANTHROPIC, "api.anthropic.com", "claude-opus-5")
     assert traits_of(ANTHROPIC, "api.groq.com", "claude-opus-5") == TargetTraits()
@@ -246,7 +246,7 @@ def test_a_gateway_passes_a_call_on_and_other_hosts_do_not() -> None:
 
 LONG = "mcp__" + "x" * 80
 NAMES = [
-    # limit, name, what the target gets
+    # limit, name, start of the name that is sent
     ("openai", "Bash", "Bash"),
     ("openai", "a" * 64, "a" * 64),
     ("openai", LONG, "mcp__" + "x" * 50 + "_5a7a6cb4"),
@@ -260,7 +260,9 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("dialect", "name", "start"), NAMES)
-def test_a_name_that_is_not_taken_gets_one_that_is(dialect: str, name: str, start: str) -> None:
+def test_a_name_that_is_not_allowed_is_replaced_by_one_that_is(
+    dialect: str, name: str, start: str
+) -> None:
     limit: NameLimit = NAMES_BY_DIALECT[dialect]
     fitted = limit.fit(name)
     assert fitted.startswith(start[: limit.length - 9])
@@ -270,7 +272,7 @@ def test_a_name_that_is_not_taken_gets_one_that_is(dialect: str, name: str, star
     assert (fitted == name) == limit.takes(name)
 
 
-def test_names_that_differ_only_where_they_are_cut_stay_different() -> None:
+def test_names_that_are_equal_after_truncation_are_made_different() -> None:
     limit = NAMES_BY_DIALECT["openai"]
     assert limit.fit(LONG + "_read") != limit.fit(LONG + "_write")
     assert limit.fit("a.b") != limit.fit("a/b")

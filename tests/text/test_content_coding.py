@@ -1,4 +1,4 @@
-"""Coded bodies decode in any chunks, and within bounds."""
+"""Content codings: decoding in chunks of any size, and the limits on the output."""
 
 import gzip
 import random
@@ -56,8 +56,8 @@ def test_decodes_in_chunks_of(coding: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-def test_what_is_flushed_at_an_event_comes_out_at_once(coding: str) -> None:
-    """A stream must not wait for the end of the coded body."""
+def test_bytes_flushed_after_an_event_are_decoded_at_once(coding: str) -> None:
+    """Events must not be delayed until the end of the coded body."""
     event = b"data: first\n\n"
     match coding:
         case "gzip":
@@ -88,14 +88,14 @@ def test_an_unknown_coding_is_refused() -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-def test_a_body_that_is_not_coded_so_is_refused(coding: str) -> None:
+def test_a_body_without_the_declared_coding_is_refused(coding: str) -> None:
     decoder = decoder_for(coding)
     assert decoder is not None
     with pytest.raises(UndecodableBody):
         decoder.decode(b"<html>" * 100)
 
 
-# Bodies that are longer than the pieces in which they are decoded
+# Bodies longer than one decoded piece
 
 ENCODE: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
@@ -118,7 +118,7 @@ def test_a_long_body_decodes_in_chunks_of(coding: str, size: int) -> None:
 
 @pytest.mark.parametrize("length", [piece + more for piece in PIECES for more in (-1, 0, 1, 258)])
 @EVERY_CODING
-def test_a_body_as_long_as_a_piece_is_decoded_to_its_end(coding: str, length: int) -> None:
+def test_a_body_about_as_long_as_a_piece_is_decoded_completely(coding: str, length: int) -> None:
     for data in (bytes(length), LONG[:length]):
         assert decoded(coding, [ENCODE[coding](data)]) == data
 
@@ -128,10 +128,10 @@ def test_a_body_as_long_as_a_piece_is_decoded_to_its_end(coding: str, length: in
     seed=st.integers(0, 2**32),
     size=st.sampled_from([1, 100, 5000, 65_536, 1_000_000]),
 )
-def test_everything_flushed_comes_out_in_the_same_call(
+def test_all_flushed_bytes_are_decoded_in_the_same_call(
     lengths: list[int], seed: int, size: int
 ) -> None:
-    """zstd keeps a block back when the output is full; the next call must not be needed for it."""
+    """zstd holds a block back when its output is full; it must not wait for the next call."""
     alphabet = random.Random(seed).randbytes(40)
     deflater, writer = zlib.compressobj(), zstandard.ZstdCompressor().compressobj()
     stream = brotli.Compressor(quality=1)
@@ -162,12 +162,14 @@ BOMBS = {coding: encode(bytes(BOMB_BYTES)) for coding, encode in ENCODE.items()}
     "zstd, deflate, gzip": gzip.compress(zlib.compress(zstandard.compress(bytes(BOMB_BYTES)))),
 }
 PEAK_BYTES = 4 * UNLIMITED_BYTES
-"""What may have been decoded before, what one call may add, its copy, and a piece."""
+"""The bytes decoded before, the output of one call, its copy, and one piece."""
 
 
 @pytest.mark.parametrize("size", [1, 1000, BOMB_BYTES], ids=["byte by byte", "in parts", "at once"])
 @pytest.mark.parametrize("coding", BOMBS)
-def test_a_body_that_expands_too_much_is_refused_before_it_is_built(coding: str, size: int) -> None:
+def test_a_body_that_expands_too_much_is_refused_before_it_is_decoded_completely(
+    coding: str, size: int
+) -> None:
     parts = cut(BOMBS[coding], size)
     tracemalloc.start()
     try:
@@ -181,7 +183,7 @@ def test_a_body_that_expands_too_much_is_refused_before_it_is_built(coding: str,
 
 
 @EVERY_CODING
-def test_a_long_body_gives_no_credit_for_a_single_call(coding: str) -> None:
+def test_a_long_body_does_not_raise_the_limit_of_a_single_call(coding: str) -> None:
     """Otherwise megabytes of incompressible data would allow hundreds of megabytes at once."""
     start = CHANCE.randbytes(2 * UNLIMITED_BYTES)
     body = ENCODE[coding](start + bytes(BOMB_BYTES))
@@ -194,7 +196,7 @@ def test_a_long_body_gives_no_credit_for_a_single_call(coding: str) -> None:
 
 
 @pytest.mark.parametrize("outer", ["gzip", "br"])
-def test_a_coding_is_limited_even_if_the_next_one_makes_nothing_of_its_output(outer: str) -> None:
+def test_a_coding_is_limited_even_if_the_next_one_skips_its_output(outer: str) -> None:
     def skipped(length: int) -> bytes:
         return b"\x50\x2a\x4d\x18" + length.to_bytes(4, "little") + bytes(length)
 
@@ -221,7 +223,7 @@ def test_a_body_that_expands_within_the_limit_decodes(coding: str) -> None:
 
 
 def test_a_window_larger_than_http_allows_is_refused() -> None:
-    """A decoder would have to reserve it. RFC 9659 allows 8 MiB."""
+    """A decoder would have to allocate it. RFC 9659 allows 8 MiB."""
 
     def coded(window_log: int) -> bytes:
         parameters = zstandard.ZstdCompressionParameters(window_log=window_log)
@@ -233,7 +235,7 @@ def test_a_window_larger_than_http_allows_is_refused() -> None:
         decoded("zstd", [coded(24)])
 
 
-def test_codings_on_top_of_each_other_are_limited() -> None:
+def test_the_number_of_codings_is_limited() -> None:
     assert decoder_for(", ".join(["gzip"] * CODINGS_LIMIT)) is not None
     with pytest.raises(UndecodableBody, match="6 content codings"):
         decoder_for(", ".join(["gzip"] * 6))

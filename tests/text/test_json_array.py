@@ -1,4 +1,4 @@
-"""A JSON array in pieces: element by element, in any chunking, no byte lost."""
+"""Decoding a streamed JSON array: any chunking, all bytes kept."""
 
 import json
 
@@ -55,27 +55,27 @@ CASES: dict[str, tuple[bytes, list[tuple[bytes, bytes | None]]]] = {
 
 
 @pytest.mark.parametrize(("data", "expected"), CASES.values(), ids=CASES.keys())
-def test_elements_come_with_what_stands_before_them(
+def test_the_raw_bytes_of_an_element_include_the_bytes_before_it(
     data: bytes, expected: list[tuple[bytes, bytes | None]]
 ) -> None:
     for chunks in ([data], byte_by_byte(data)):
         assert [(event.raw, event.data) for event in decode(*chunks)] == expected
 
 
-def test_an_element_comes_with_its_last_byte() -> None:
+def test_an_element_is_returned_with_its_last_byte() -> None:
     decoder = ArrayDecoder()
     assert decoder.feed(b'[{"a":1') == []
     assert [event.data for event in decoder.feed(b"}")] == [b'{"a":1}']
     assert decoder.end() == []
 
 
-def test_what_is_left_over_is_not_complete() -> None:
+def test_an_unfinished_element_is_not_complete() -> None:
     (event,) = decode(b'[{"a"')
     assert not event.complete
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
-def test_no_byte_is_lost_wherever_it_is_cut(data: bytes, cut: int) -> None:
+def test_all_bytes_are_kept_for_any_cut(data: bytes, cut: int) -> None:
     assert b"".join(event.raw for event in decode(data[:cut], data[cut:])) == data
 
 
@@ -83,11 +83,11 @@ _mark = st.sampled_from([b"[", b"]", b"{", b"}", b",", b'"', b"\\", b" ", b"\n",
 
 
 @given(st.lists(_mark, max_size=40).map(b"".join))
-def test_chunks_do_not_change_what_is_found(data: bytes) -> None:
-    def found(*chunks: bytes) -> list[bytes | None]:
+def test_the_elements_do_not_depend_on_the_chunks(data: bytes) -> None:
+    def elements(*chunks: bytes) -> list[bytes | None]:
         return [event.data for event in decode(*chunks) if event.data is not None]
 
-    assert found(*byte_by_byte(data)) == found(data)
+    assert elements(*byte_by_byte(data)) == elements(data)
     assert b"".join(event.raw for event in decode(*byte_by_byte(data))) == data
 
 
@@ -116,6 +116,6 @@ def test_an_element_past_the_limit_is_refused(start: bytes, filler: bytes) -> No
         decoder.feed(filler * 11)
 
 
-def test_many_elements_may_be_larger_together() -> None:
+def test_the_limit_does_not_apply_to_several_elements_together() -> None:
     decoder = ArrayDecoder(limit_bytes=100)
     assert len(decoder.feed(b"[" + b'{"a":"xxxxxxxxxx"},' * 50)) == 50

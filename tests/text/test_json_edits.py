@@ -1,4 +1,4 @@
-"""Spans are located in any valid JSON text, and edits move nothing else."""
+"""Spans of values in any valid JSON text; edits keep all other bytes."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ _VALUES = st.recursive(
 
 @st.composite
 def json_texts(draw: st.DrawFn) -> tuple[Any, bytes]:
-    """A value and one of the many ways to write it."""
+    """A value and one of its JSON texts."""
     value = draw(_VALUES)
     return value, (draw(_SPACE) + _written(draw, value) + draw(_SPACE)).encode()
 
@@ -55,10 +55,10 @@ def _paths(value: Any, path: Path = ()) -> list[tuple[Path, Any]]:
         if isinstance(value, dict)
         else enumerate(value if isinstance(value, list) else [])
     )
-    found = [(path, value)]
+    paths = [(path, value)]
     for step, inner in children:
-        found += _paths(inner, (*path, step))
-    return found
+        paths += _paths(inner, (*path, step))
+    return paths
 
 
 def _at(body: bytes, path: Path) -> bytes | None:
@@ -80,7 +80,7 @@ def test_the_span_of_every_path_parses_to_the_value_at_that_path(
 
 
 @given(json_texts(), st.data())
-def test_replacing_one_value_changes_that_value_and_no_other_byte(
+def test_replacing_a_value_keeps_all_other_bytes(
     case: tuple[Any, bytes], data: st.DataObject
 ) -> None:
     value, body = case
@@ -105,18 +105,18 @@ def test_removing_any_children_leaves_the_others_in_valid_json(
         return
     path, container = data.draw(st.sampled_from(containers))
     steps = list(container) if isinstance(container, dict) else list(range(len(container)))
-    gone = data.draw(st.lists(st.sampled_from(steps), unique=True)) if steps else []
+    removed = data.draw(st.lists(st.sampled_from(steps), unique=True)) if steps else []
     edits = Edits(body)
-    for step in gone:
+    for step in removed:
         edits.remove((*path, step))
-    left = _at(edits.apply(), path)
-    assert left is not None
+    remaining = _at(edits.apply(), path)
+    assert remaining is not None
     expected: Any = (
-        {key: inner for key, inner in container.items() if key not in gone}
+        {key: inner for key, inner in container.items() if key not in removed}
         if isinstance(container, dict)
-        else [inner for index, inner in enumerate(container) if index not in gone]
+        else [inner for index, inner in enumerate(container) if index not in removed]
     )
-    assert json.loads(left) == expected
+    assert json.loads(remaining) == expected
 
 
 @pytest.mark.parametrize(
@@ -154,30 +154,30 @@ def test_a_path_leads_to_its_bytes(body: bytes, path: Path, expected: bytes | No
         b'{"\\u0061":NaN}', b'{"\\ud83d":Infinity}', b'{"\\ud83d":}',
     ],
 )  # fmt: skip
-def test_what_is_no_json_is_refused(body: bytes) -> None:
+def test_invalid_json_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(body)
 
 
-def test_nesting_beyond_any_parser_is_refused() -> None:
+def test_extremely_deep_nesting_is_refused() -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(b'["\\ud83d",' + b"[" * 200_000 + b"]" * 200_000 + b"]")
 
 
-def test_members_and_items_come_in_order_with_duplicates() -> None:
+def test_members_and_items_are_returned_in_order_with_duplicates() -> None:
     body = b' {"a" : 1, "a":[2 , 3], "\\u0062":{}} '
-    found = list(members(body, root_span(body)))
-    assert [member.key for member in found] == ["a", "a", "b"]
-    assert [body[slice(*member.extent)] for member in found] == [
+    listed = list(members(body, root_span(body)))
+    assert [member.key for member in listed] == ["a", "a", "b"]
+    assert [body[slice(*member.extent)] for member in listed] == [
         b'"a" : 1',
         b'"a":[2 , 3]',
         b'"\\u0062":{}',
     ]
-    assert [body[slice(*item)] for item in items(body, found[1].value)] == [b"2", b"3"]
+    assert [body[slice(*item)] for item in items(body, listed[1].value)] == [b"2", b"3"]
 
 
 @pytest.mark.parametrize(
-    ("body", "gone", "expected"),
+    ("body", "keys", "expected"),
     [
         pytest.param(b'{"a":1, "b":2, "c":3}', ["a"], b'{"b":2, "c":3}', id="first"),
         pytest.param(b'{"a":1, "b":2, "c":3}', ["b"], b'{"a":1, "c":3}', id="middle"),
@@ -188,11 +188,11 @@ def test_members_and_items_come_in_order_with_duplicates() -> None:
         pytest.param(b'{"a":1,"b":2,"a":3}', ["a"], b'{"b":2}', id="all duplicates"),
     ],
 )
-def test_a_removed_member_takes_exactly_one_comma_along(
-    body: bytes, gone: list[str], expected: bytes
+def test_removing_a_member_removes_exactly_one_comma(
+    body: bytes, keys: list[str], expected: bytes
 ) -> None:
     edits = Edits(body)
-    for key in gone:
+    for key in keys:
         edits.remove((key,))
     assert edits.apply() == expected
 
@@ -205,7 +205,7 @@ def test_a_removed_member_takes_exactly_one_comma_along(
         (b'{ "a":1 }', b'{"z":0, "a":1 }'),
     ],
 )
-def test_a_member_is_added_in_front(body: bytes, expected: bytes) -> None:
+def test_a_member_is_added_at_the_start(body: bytes, expected: bytes) -> None:
     edits = Edits(body)
     edits.prepend((), b'"z":0')
     assert edits.apply() == expected
@@ -224,20 +224,20 @@ def test_a_member_is_added_at_the_end(body: bytes, expected: bytes) -> None:
     assert edits.apply() == expected
 
 
-def test_a_member_added_behind_the_last_survives_the_removal_of_the_last() -> None:
+def test_a_member_appended_after_the_last_is_kept_when_the_last_is_removed() -> None:
     edits = Edits(b'{"a":1,"b":2}')
     edits.append((), b'"z":0')
     edits.remove(("b",))
     assert edits.apply() == b'{"a":1,"z":0}'
 
 
-def test_replacing_treats_all_duplicates_alike() -> None:
+def test_replacing_applies_to_all_duplicates() -> None:
     edits = Edits(b'{"a":1,"a":2}')
     edits.replace(("a",), b"3")
     assert edits.apply() == b'{"a":3,"a":3}'
 
 
-def test_no_edits_return_the_very_same_object() -> None:
+def test_without_edits_the_same_object_is_returned() -> None:
     body = orjson.dumps({"a": 1})
     assert Edits(body).apply() is body
 
@@ -265,21 +265,21 @@ def test_an_item_is_inserted_before_another_or_at_the_end(
     assert edits.apply() == expected
 
 
-@pytest.mark.parametrize(("gone", "expected"), [(0, b"[9,2,3]"), (1, b"[9,1,3]"), (2, b"[9,1,2]")])
-def test_an_item_is_inserted_while_another_goes(gone: int, expected: bytes) -> None:
+@pytest.mark.parametrize(("index", "expected"), [(0, b"[9,2,3]"), (1, b"[9,1,3]"), (2, b"[9,1,2]")])
+def test_an_item_is_inserted_while_another_is_removed(index: int, expected: bytes) -> None:
     edits = Edits(b"[1,2,3]")
     edits.insert_item((), 0, b"9")
-    edits.remove((gone,))
+    edits.remove((index,))
     assert edits.apply() == expected
 
 
-def test_a_member_is_renamed_and_its_duplicates_with_it() -> None:
+def test_renaming_a_member_applies_to_its_duplicates() -> None:
     edits = Edits(b'{ "a" : 1.0e0, "b": 2, "\\u0061":3}')
     edits.rename(("a",), 'c"')
     assert edits.apply() == b'{ "c\\"" : 1.0e0, "b": 2, "c\\"":3}'
 
 
-def test_a_value_is_read_as_it_stands() -> None:
+def test_the_text_of_a_value_is_returned_unchanged() -> None:
     assert Edits(b'{"a":[1, "\\u00e9" ]}').text(("a", 1)) == b'"\\u00e9"'
 
 
@@ -292,7 +292,7 @@ def test_edits_apply_in_any_order() -> None:
     assert splice(b"abcdef", [Edit(4, 6, b"Z"), Edit(0, 1, b"A"), Edit(0, 0, b">")]) == b">AbcdZ"
 
 
-def test_a_value_is_found_at_any_depth_that_is_parsed() -> None:
+def test_a_value_is_located_at_any_depth_that_can_be_parsed() -> None:
     path: Path = ("a",) * 1000
     text = b'{"a":' * 1000 + b"1" + b"}" * 1000
     parse(text)
@@ -300,6 +300,6 @@ def test_a_value_is_found_at_any_depth_that_is_parsed() -> None:
 
 
 @pytest.mark.parametrize("ending", [b"1", b'"\\u00e9"'])
-def test_text_that_nests_too_deeply_is_refused_with_escapes_and_without(ending: bytes) -> None:
+def test_too_deep_nesting_is_refused_with_and_without_escapes(ending: bytes) -> None:
     with pytest.raises(ValueError, match="depth"):
         parse(b'{"a":' * 2000 + ending + b"}" * 2000)

@@ -1,4 +1,4 @@
-"""Server-sent events: bytes in any chunks become events, and no byte is lost."""
+"""Server-sent events: decoding in chunks of any size, and writing; all bytes are kept."""
 
 import re
 
@@ -159,7 +159,7 @@ def test_events_are_the_same_in_every_chunking(data: bytes, expected: list[Read]
 
 
 @each_case
-def test_no_byte_is_lost(data: bytes, expected: list[Read]) -> None:
+def test_all_bytes_are_kept(data: bytes, expected: list[Read]) -> None:
     assert b"".join(raw for raw, _, _, _ in expected) == data
 
 
@@ -170,7 +170,9 @@ _bytes = st.binary(max_size=80) | st.lists(_marks, max_size=30).map(b"".join)
 
 
 @given(_bytes, st.lists(st.integers(0, 80), max_size=6))
-def test_any_bytes_in_any_chunks_are_read_alike_and_kept(data: bytes, cuts: list[int]) -> None:
+def test_events_do_not_depend_on_the_chunks_and_all_bytes_are_kept(
+    data: bytes, cuts: list[int]
+) -> None:
     ends = sorted(min(cut, len(data)) for cut in cuts)
     chunks = [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
     events = read(*chunks)
@@ -179,7 +181,7 @@ def test_any_bytes_in_any_chunks_are_read_alike_and_kept(data: bytes, cuts: list
 
 
 @given(_bytes)
-def test_the_data_is_what_the_standard_says(data: bytes) -> None:
+def test_the_data_is_as_the_standard_defines_it(data: bytes) -> None:
     expected: list[bytes] = []
     pending: list[bytes] = []
     lines = re.split(rb"\r\n|\n|\r", data.removeprefix(b"\xef\xbb\xbf"))
@@ -194,7 +196,7 @@ def test_the_data_is_what_the_standard_says(data: bytes) -> None:
     assert events == expected
 
 
-def test_an_event_comes_with_its_last_byte() -> None:
+def test_an_event_is_returned_with_its_last_byte() -> None:
     for end in (b"\n\n", b"\r\r", b"\r\n\r\n"):
         decoder = Decoder()
         assert decoder.feed(b"data: a" + end[:-1]) == []
@@ -202,7 +204,7 @@ def test_an_event_comes_with_its_last_byte() -> None:
         assert decoder.pending_bytes == 0
 
 
-def test_pending_bytes_are_those_of_the_unfinished_event() -> None:
+def test_pending_bytes_count_the_unfinished_event() -> None:
     decoder = Decoder()
     decoder.feed(b"data: a\n\ndata: b")
     assert decoder.pending_bytes == 7
@@ -216,14 +218,14 @@ def test_an_event_past_the_limit_is_refused(chunk: bytes) -> None:
         decoder.feed(chunk[100:])
 
 
-def test_what_came_before_a_large_event_is_not_lost() -> None:
+def test_events_before_a_too_large_one_are_returned() -> None:
     decoder = Decoder(limit_bytes=100)
     assert [event.data for event in decoder.feed(b"data: a\n\n" + b"x" * 101)] == [b"a"]
     with pytest.raises(EventTooLarge):
         decoder.feed(b"x")
 
 
-def test_many_events_may_be_larger_together() -> None:
+def test_the_limit_does_not_apply_to_several_events_together() -> None:
     assert len(Decoder(limit_bytes=100).feed(b"data: 0123456789\n\n" * 50)) == 50
 
 
@@ -263,12 +265,12 @@ def test_an_event_is_written_and_read_back(data: bytes, type: str, raw: bytes) -
 
 
 @given(_bytes)
-def test_whatever_is_written_is_read_back(data: bytes) -> None:
+def test_any_written_data_is_read_back(data: bytes) -> None:
     assert read(encode(data, "x")) == [(encode(data, "x"), "x", as_read(data), True)]
 
 
 def as_read(data: bytes) -> bytes:
-    """Data as it is read back: the standard has one line end in it, LF."""
+    """Return data as a reader receives it: every line end becomes LF."""
     return re.sub(rb"\r\n|\r", b"\n", data)
 
 
@@ -291,7 +293,7 @@ REPLACED = {
         b"{\n}\r\n\r",
         b"data: {\r\ndata: }\r\ndata: \r\ndata: \r\nid: 1\r\n\r\n",
     ),
-    "each line of as many in its place": (
+    "the same number of lines, each in place": (
         b"data:{\r\nid: 1\ndata: a\r: c\rdata:}\n\n",
         b"{\nNEW\n}",
         b"data:{\r\nid: 1\ndata: NEW\r: c\rdata:}\n\n",
@@ -317,7 +319,7 @@ REPLACED = {
 
 
 @pytest.mark.parametrize(("raw", "data", "expected"), REPLACED.values(), ids=REPLACED.keys())
-def test_data_is_replaced_and_nothing_else(raw: bytes, data: bytes, expected: bytes) -> None:
+def test_replacing_data_keeps_all_other_bytes(raw: bytes, data: bytes, expected: bytes) -> None:
     (event,) = decode(raw)
     assert with_data(event, data) == expected
 
@@ -338,7 +340,7 @@ RETYPED = {
 
 
 @pytest.mark.parametrize(("raw", "expected"), RETYPED.values(), ids=RETYPED.keys())
-def test_a_type_is_replaced_and_nothing_else(raw: bytes, expected: bytes) -> None:
+def test_replacing_a_type_keeps_all_other_bytes(raw: bytes, expected: bytes) -> None:
     (event,) = decode(raw)
     data = event.data
     assert (with_data(event, data, "NEW") if data is not None else _typed(event)) == expected
@@ -350,9 +352,9 @@ def _typed(event: Event) -> bytes:
 
 @pytest.mark.parametrize("type", ["a\nb", "a\r", "\n"])
 def test_a_type_with_a_line_end_is_refused(type: str) -> None:
-    with pytest.raises(ValueError, match="has a line end"):
+    with pytest.raises(ValueError, match="contains a line end"):
         encode(b"x", type)
-    with pytest.raises(ValueError, match="has a line end"):
+    with pytest.raises(ValueError, match="contains a line end"):
         with_data(Event(b"data: x\n\n", "", b"x"), b"x", type)
 
 
@@ -360,9 +362,9 @@ def test_a_type_with_a_line_end_is_refused(type: str) -> None:
 def test_replaced_data_is_read_back(stream: bytes, data: bytes, type: str | None) -> None:
     for event in decode(stream):
         if event.complete and event.data is not None:
-            again = [one for one in decode(with_data(event, data, type)) if one.data is not None]
-            expected = event.type if type is None else type
-            assert [(one.data, one.type) for one in again] == [(as_read(data), expected)]
+            events = decode(with_data(event, data, type))
+            again = [(read.data, read.type) for read in events if read.data is not None]
+            assert again == [(as_read(data), event.type if type is None else type)]
 
 
 @given(_bytes)
@@ -381,13 +383,13 @@ def test_other_lines_keep_their_bytes(stream: bytes, data: bytes) -> None:
 
 
 def others(raw: bytes) -> list[bytes]:
-    """The lines of an event but for its data lines and its blank line."""
+    """Return the lines of an event without its data lines and its blank line."""
     lines = sse.split_lines(raw)[:-1]
     return [line for line in lines if re.match(rb"data[:\r\n]", line) is None]
 
 
 @given(_bytes)
-def test_lines_joined_are_the_event_again(data: bytes) -> None:
+def test_the_lines_of_an_event_joined_are_the_event(data: bytes) -> None:
     assert b"".join(sse.split_lines(data)) == data
 
 

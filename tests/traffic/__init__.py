@@ -1,1 +1,1 @@
-"""Real clients, a real mitmdump, a scripted provider: what a client sees, byte for byte."""
+"""End-to-end tests with real clients, a real mitmdump and a scripted provider."""

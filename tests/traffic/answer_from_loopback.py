@@ -1,12 +1,12 @@
-"""A mitmproxy script: chosen host names lead to ports on loopback, every other name is refused.
+"""A mitmproxy script that resolves chosen host names to ports on loopback and refuses all others.
 
 Clients keep their default base URLs and mitmproxy its own connection handling,
-yet nothing leaves the machine. Loaded with `-s` beside the suite under test.
+but nothing leaves the machine. Loaded with `-s` together with the suite under test.
 
 WIREMEND_TEST_HOSTS     JSON, host name -> port on 127.0.0.1.
-WIREMEND_TEST_REFUSALS  A file that holds "COUNT PORT": the next COUNT connections go to that
-                        port, where nothing listens, and meet a real ECONNREFUSED.
-WIREMEND_TEST_ALPN      JSON list: the protocols offered to servers, whatever the client offered.
+WIREMEND_TEST_REFUSALS  A file that contains "COUNT PORT": the next COUNT connections go to that
+                        port, where nothing listens, and fail with a real ECONNREFUSED.
+WIREMEND_TEST_ALPN      JSON list: the protocols offered to servers, regardless of the client.
 """
 
 import asyncio
@@ -34,18 +34,18 @@ class AnswerFromLoopback:
         self._loop: Any = None
 
     def running(self) -> None:
-        """Take over the loop's `getaddrinfo`."""
+        """Replace `getaddrinfo` of the event loop."""
         self._loop = asyncio.get_running_loop()
         self._resolve = self._loop.getaddrinfo
         self._loop.getaddrinfo = self._getaddrinfo
 
     def done(self) -> None:
-        """Give it back."""
+        """Restore `getaddrinfo`."""
         if self._loop is not None:
             del self._loop.getaddrinfo
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Let the provider choose its HTTP version, as far as this proxy is told to offer it."""
+        """Offer the server the HTTP versions in WIREMEND_TEST_ALPN."""
         server = data.server
         if isinstance(server, connection.Server) and server.tls and self._alpn:
             server.alpn_offers = self._alpn

@@ -1,6 +1,7 @@
-"""What a client makes of an answer's bytes: an independent reader of the four protocols.
+"""Assembles answers from response bodies: an independent reader of the four protocols.
 
-It knows nothing of the core under test, trusts the events' order, and is strict about their form.
+It shares no code with the core under test. It trusts the order of events and is strict about
+their form.
 """
 
 import json
@@ -15,26 +16,26 @@ from . import good
 
 @dataclass
 class Answer:
-    """What was understood."""
+    """An assembled answer."""
 
     text: str = ""
     calls: list[list[Any]] = field(default_factory=list)
     """Name and argument text of each tool call."""
     finished: bool = False
-    """The protocol's word for a complete answer came."""
+    """Whether the terminal event or body of a complete answer was received."""
     error: str = ""
-    """The message of the protocol's error."""
+    """The message of the error event or body; empty without an error."""
 
     @property
     def tool_calls(self) -> tuple[tuple[str, Any], ...]:
-        """The calls with their arguments parsed."""
+        """The tool calls with parsed arguments."""
         return tuple((name, json.loads(arguments)) for name, arguments in self.calls)
 
 
 def events(body: bytes) -> Iterator[Any]:
-    """The parsed data of an event stream's events; `[DONE]` is None."""
+    """Yield the parsed data of each event of a stream; `[DONE]` as None."""
     blocks = body.replace(b"\r\n", b"\n").split(b"\n\n")
-    assert not blocks[-1].strip(), f"an event without its end: {blocks[-1]!r}"
+    assert not blocks[-1].strip(), f"unterminated event: {blocks[-1]!r}"
     for block in blocks[:-1]:
         data = [line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:")]
         if data:
@@ -42,7 +43,7 @@ def events(body: bytes) -> Iterator[Any]:
 
 
 def read_answer(protocol: WireProtocol, body: bytes, *, stream: bool) -> Answer:
-    """Assemble the answer. Raises on anything that is not well formed."""
+    """Assemble the answer of a stream or a JSON body. Raises if it is not well formed."""
     answer = Answer()
     if stream:
         for event in events(body):

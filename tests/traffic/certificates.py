@@ -22,10 +22,10 @@ class Leaf:
     certificate_file: Path
     key_file: Path
     der: bytes
-    """The certificate alone, as `ssl.SSLSocket.getpeercert(True)` gives it."""
+    """The certificate alone, as `ssl.SSLSocket.getpeercert(True)` returns it."""
 
     def server_context(self, alpn: Sequence[str] = ()) -> ssl.SSLContext:
-        """A TLS server that shows this certificate and offers these protocols."""
+        """Return the context of a TLS server with this certificate and these ALPN protocols."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate_file, self.key_file)
         if alpn:
@@ -51,7 +51,7 @@ class Authority:
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def leaf(self, *hosts: str) -> Leaf:
-        """A certificate for these host names and addresses; the first names its files."""
+        """Return a new certificate for these hosts; its files are named after the first."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
         certificate = (

@@ -1,7 +1,7 @@
-"""The clients: the official SDKs as users set them up, and raw ones that see every byte.
+"""The clients: the official SDKs in their usual set-up, and raw clients that see every byte.
 
-The SDKs know nothing of the tests but HTTPS_PROXY, SSL_CERT_FILE and a key; their base URLs
-are their own. Their retries are off, so that what is mended was mended by the proxy.
+The SDKs are configured only with HTTPS_PROXY, SSL_CERT_FILE and a key; they use their default
+base URLs. Their retries are off, so every repair is done by the proxy.
 """
 
 import contextlib
@@ -34,13 +34,13 @@ _PROMPT = "Say hello."
 
 @dataclass
 class Outcome:
-    """What a call came to, as the program that made it sees it."""
+    """The result of a call, as the calling program sees it."""
 
     text: str = ""
-    """All the text it was given, also by a stream that failed later."""
+    """All text received, also from a stream that failed later."""
     tool_calls: tuple[tuple[str, Any], ...] = ()
     finished: bool = False
-    """Whether the answer came with its stop reason, or the protocol's word for completion."""
+    """Whether the answer had a stop reason, or the protocol's status for completion."""
     error_class: str = ""
     status: int | None = None
     message: str = ""
@@ -54,7 +54,7 @@ class Outcome:
 
 @contextlib.contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """These environment variables, and no other that would send an SDK elsewhere."""
+    """Set these environment variables and remove others that would redirect an SDK."""
     before = dict(os.environ)
     for name in before:
         if name.upper().endswith(("_PROXY", "_API_KEY", "_BASE_URL")):
@@ -68,7 +68,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def behind(proxy: Proxy, trusted: Path | None = None) -> dict[str, str]:
-    """What a user exports: the proxy, and its certificate."""
+    """Return what a user exports: the proxy, its certificate, and keys."""
     return {
         "HTTPS_PROXY": proxy.url,
         "SSL_CERT_FILE": str(trusted or proxy.ca_file),
@@ -86,16 +86,16 @@ def complete(
     timeout_seconds: float = _LIMIT_SECONDS,
     outcome: Outcome | None = None,
 ) -> Outcome:
-    """Make one small call with the protocol's official SDK, in the environment as it is.
+    """Make one small call with the official SDK of the protocol, in the current environment.
 
-    `tools` are given to the SDK as they are. `outcome` can be watched while the call goes on.
+    `tools` are passed to the SDK unchanged. `outcome` can be read while the call is running.
     """
     if outcome is None:
         outcome = Outcome()
     try:
         _SDK_CALLS[protocol, stream](outcome, [dict(tool) for tool in tools], timeout_seconds)
     except Warning:
-        raise  # an error in tests, and nothing that a provider did
+        raise  # pytest turns warnings into errors; the provider did not cause it
     except Exception as error:
         outcome.error_class = type(error).__name__
         outcome.status = getattr(error, "status_code", None) or getattr(error, "code", None)
@@ -220,7 +220,7 @@ def _stream_responses(outcome: Outcome, tools: list[dict[str, Any]], timeout: fl
                     outcome.text += event.delta
                 elif event.type == "response.completed":
                     _take_response(outcome, event.response)
-                elif event.type == "response.failed":  # the SDK raises nothing here
+                elif event.type == "response.failed":  # for which the SDK raises nothing
                     outcome.error_class = "response.failed"
                     outcome.message = event.response.error.message
 
@@ -291,7 +291,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 @dataclass
 class RawResponse:
-    """A response to the last byte, and how it ended."""
+    """A complete response, and how it ended."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -301,16 +301,16 @@ class RawResponse:
     trailers: Fields = ()
 
     def header(self, name: str) -> str | None:
-        """The value of a header."""
+        """Return the value of a header."""
         wanted = name.lower().encode()
         return next((v.decode() for n, v in self.headers if n.lower() == wanted), None)
 
 
 class RawCall(ABC):
-    """One request over a connection of its own; read the answer piece by piece, or leave.
+    """One request on its own connection, whose response can be read in parts or cancelled.
 
-    `through` is the proxy; with `tunnel` the request goes through a CONNECT and TLS to
-    `host`, without it (reverse mode) in the clear to the proxy itself.
+    `through` is the proxy. With `tunnel`, the request goes through CONNECT and TLS to `host`;
+    without it (reverse mode), as plain HTTP to the proxy itself.
     """
 
     def __init__(
@@ -328,7 +328,7 @@ class RawCall(ABC):
             ("127.0.0.1", through.port), timeout_seconds
         )
         self.certificate = b""
-        """The certificate that the client was shown, in DER."""
+        """The server certificate, in DER."""
         try:
             if tunnel:
                 self._connect(trusted or through.ca_file)
@@ -343,7 +343,7 @@ class RawCall(ABC):
         self._socket.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
         answer = b""
         while b"\r\n\r\n" not in answer:
-            data = self._socket.recv(1)  # not a byte of what follows
+            data = self._socket.recv(1)  # must not consume bytes of the TLS handshake
             if not data:
                 raise ConnectionError("the proxy closed during CONNECT")
             answer += data
@@ -378,11 +378,11 @@ class RawCall(ABC):
         body: bytes = b"",
         trailers: Mapping[str, str | bytes] = {},
     ) -> None:
-        """Send the request whole; in HTTP/1.1 it is chunked if it has trailers."""
+        """Send the whole request; in HTTP/1.1 it is chunked if it has trailers."""
 
     @abstractmethod
     def response(self) -> RawResponse:
-        """Read to the end, whatever it is."""
+        """Read the response to its end, however it ends."""
 
     @abstractmethod
     def head(self) -> int:
@@ -390,11 +390,14 @@ class RawCall(ABC):
 
     @abstractmethod
     def read_until(self, text: bytes) -> bytes:
-        """Read until the body so far contains this. Raises AssertionError when it ends first."""
+        """Read until the body contains `text`; return the body so far.
+
+        Raises AssertionError if the response ends first.
+        """
 
     @abstractmethod
     def cancel(self) -> None:
-        """Give this request up: a reset stream in HTTP/2, a closed connection in HTTP/1.1."""
+        """Cancel this request: reset the stream in HTTP/2, close the connection in HTTP/1.1."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -407,7 +410,7 @@ class RawCall(ABC):
         self._socket.close()
 
     def _receive(self) -> tuple[bytes, str]:
-        """Bytes, or how the connection ended; keep-alives do not put the deadline off."""
+        """Return bytes, or how the connection ended; received bytes do not extend the deadline."""
         self._socket.settimeout(max(0.01, self._deadline - time.monotonic()))
         try:
             data = self._socket.recv(65536)
@@ -425,15 +428,15 @@ def _as_bytes(fields: Mapping[str, str | bytes]) -> list[tuple[bytes, bytes]]:
 
 
 class Http1Call(RawCall):
-    """HTTP/1.1, by h11."""
+    """An HTTP/1.1 client built on h11."""
 
     alpn = ("http/1.1",)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._fresh()
+        self._reset_state()
 
-    def _fresh(self) -> None:
+    def _reset_state(self) -> None:
         self._http = h11.Connection(h11.CLIENT)
         self._head: h11.Response | None = None
         self._body = bytearray()
@@ -449,7 +452,7 @@ class Http1Call(RawCall):
         trailers: Mapping[str, str | bytes] = {},
     ) -> None:
         if self._ended == "complete":  # the next request on the same connection
-            self._fresh()
+            self._reset_state()
         fields: dict[str, str | bytes] = {"host": self.host, **headers}
         if trailers:
             fields["transfer-encoding"] = "chunked"
@@ -509,7 +512,7 @@ class Http1Call(RawCall):
 
 
 class Http2Call(RawCall):
-    """HTTP/2, by h2. `send` may be called again for more streams; `stream` selects one."""
+    """An HTTP/2 client built on h2. `send` opens a new stream each time; `stream` selects one."""
 
     alpn = ("h2",)
 
@@ -615,7 +618,7 @@ def model_call(
     trailers: Mapping[str, str | bytes] = {},
     **options: Any,
 ) -> RawCall:
-    """A small model call by a raw client, sent and not yet read. `options` as for RawCall."""
+    """Send a small model call with a raw client. `options` as for RawCall."""
     call = HTTP_VERSIONS[http_version](proxy, good.HOSTS[protocol], **options)
     if body is None:
         body = json.dumps(good.request_body(protocol, stream)).encode()

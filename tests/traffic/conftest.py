@@ -1,4 +1,4 @@
-"""One authority, provider, origin and proxy for the whole run; a clean script for each test."""
+"""One authority, provider, origin and proxy per session; each test starts without a script."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from traffic.provider import ScriptedProvider
 from traffic.proxy import LIFT_LIMITS, STREAM_RESPONSES, SUITE, Proxy
 
 ORIGIN_HOST = "registry.example.org"
-"""A host that is no model provider."""
+"""A host that is not a model provider."""
 
 SHARED = (SUITE, LIFT_LIMITS)
 
@@ -71,7 +71,7 @@ def start_proxy(
     shared_origin: ScriptedProvider,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., Proxy]]:
-    """Start proxies; equal ones are started once. Their logs are checked at the end of the run."""
+    """Start proxies, one per set of options. Their logs are checked at the end of the run."""
     hosts = dict.fromkeys(good.HOSTS.values(), shared_provider.port)
     hosts[ORIGIN_HOST] = shared_origin.port
     running: dict[str, Proxy] = {}
@@ -96,13 +96,13 @@ def start_proxy(
 
 @pytest.fixture
 def plain_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
-    """A proxy that lets responses stream and mends nothing."""
+    """A proxy that streams responses and repairs nothing."""
     yield from _checked(start_proxy(scripts=(STREAM_RESPONSES,)))
 
 
 @pytest.fixture
 def proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
-    """`mitmdump -s addons/` with short backoffs, its budget and breaker lifted."""
+    """`mitmdump -s addons/` with short backoffs, without retry budget and circuit breaker."""
     yield from _checked(start_proxy(scripts=SHARED, configuration=QUICK_RETRIES))
 
 

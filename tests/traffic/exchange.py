@@ -1,4 +1,4 @@
-"""What one request to the scripted provider is, and what a reply may do with it.
+"""Requests to the scripted provider, and the replies to them.
 
 A `Reply` is a list of steps; a step is an async function of an `Exchange`, which has one
 implementation per HTTP version (provider.py). The catalogue of replies is faults.py.
@@ -24,7 +24,7 @@ class Received:
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
     connection: int
-    """The number of the connection it came on, from 1."""
+    """The number of its connection, from 1."""
     http_version: str
     """`HTTP/1.1` or `HTTP/2`."""
     closed: threading.Event = field(default_factory=threading.Event)
@@ -41,11 +41,11 @@ class Received:
         return json.loads(self.body)
 
     def wait_until_closed(self, timeout_seconds: float = 5.0) -> bool:
-        """Whether the peer closes or resets this request's stream or connection in time."""
+        """Return whether the peer closes or resets the stream or connection in time."""
         return self.closed.wait(timeout_seconds)
 
     def wait_until_finished(self, timeout_seconds: float = 5.0) -> bool:
-        """Whether the provider gets to the end of its reply, by whatever way, in time."""
+        """Return whether the reply of the provider ends, in any way, in time."""
         return self.finished.wait(timeout_seconds)
 
 
@@ -54,7 +54,7 @@ class PeerGone(Exception):
 
 
 class Framing(Enum):
-    """How the end of a body is told in HTTP/1.1; HTTP/2 has only its own way."""
+    """How the end of a body is marked in HTTP/1.1; ignored in HTTP/2, except `NONE`."""
 
     CHUNKED = "transfer-encoding: chunked"
     LENGTH = "content-length, among the headers"
@@ -63,7 +63,7 @@ class Framing(Enum):
 
 
 class Exchange(ABC):
-    """The provider's side of one request. Every method raises PeerGone when nobody listens."""
+    """The provider's side of one request. Every method raises PeerGone if the peer has left."""
 
     received: Received
     stream = 0
@@ -79,7 +79,7 @@ class Exchange(ABC):
 
     @abstractmethod
     async def body(self, data: bytes) -> None:
-        """Send bytes of the body, and wait until the kernel of the peer has them."""
+        """Send bytes of the body, and wait until the kernel of the peer has received them."""
 
     @abstractmethod
     async def end(self) -> None:
@@ -118,8 +118,8 @@ class Exchange(ABC):
         """HTTP/2 only: GOAWAY with this error code, then the end of the connection."""
 
     @abstractmethod
-    async def say_farewell(self, *, processed: bool) -> None:
-        """HTTP/2 only: GOAWAY that lets earlier requests finish, and this one if `processed`."""
+    async def go_away_gracefully(self, *, processed: bool) -> None:
+        """HTTP/2 only: GOAWAY; earlier requests may finish, and this one if `processed`."""
 
 
 Step = Callable[[Exchange], Awaitable[None]]
@@ -127,13 +127,13 @@ Step = Callable[[Exchange], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Reply:
-    """What the provider does with one request."""
+    """The provider's reply to one request."""
 
     name: str
     steps: tuple[Step, ...]
 
     async def play(self, exchange: Exchange) -> None:
-        """Take the steps in order."""
+        """Run the steps in order."""
         for step in self.steps:
             await step(exchange)
 
@@ -142,12 +142,12 @@ class Reply:
 
 
 class ConnectionFault(Enum):
-    """What the provider does with one connection attempt, before there is any request."""
+    """A failure of one connection attempt, before there is a request."""
 
     REFUSE = "connection refused"
     """A real ECONNREFUSED (needs the proxy to run with answer_from_loopback.py)."""
     TLS_FAILURE = "TLS handshake failure"
-    """The connection is accepted; the ClientHello is answered with the alert handshake_failure."""
+    """The connection is accepted; the reply to the ClientHello is a handshake_failure alert."""
     RESET = "reset on accept"
     """The connection is accepted and reset before any byte."""
 

@@ -1,4 +1,4 @@
-"""A script for mitmdump: breaks the planning of a call where a request header asks for it."""
+"""A mitmproxy script that breaks the planning of calls with an `x-break` header."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,19 +7,19 @@ from mitmproxy import ctx, http
 
 
 class FailPlanning:
-    """Runs after the suite, so that it can repair what it broke for one request."""
+    """Runs after the suite, so that it can restore what it broke for one request."""
 
     name = "fail_planning"
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Take from a shell what it plans with."""
+        """Remove what a shell needs for planning."""
         self.shell = ctx.master.addons.get("wiremend.load_configuration")
         self.knowledge = self.shell.knowledge
         if flow.request.headers.get("x-break") == "shell":
             self.shell.knowledge = None
 
     def wiremend_call(self, options: Any) -> None:
-        """Give it back; break what the call is planned with."""
+        """Restore it; break the inputs of the plan."""
         self.shell.knowledge = self.knowledge
         if options.flow.request.headers.get("x-break") == "plan":
             options.settings = None

@@ -1,6 +1,6 @@
-"""Every fault at every place of every kind of call, and what its client must see of it.
+"""The fault matrix: every fault at every place of every kind of call, with the expected result.
 
-A cell's provider fails twice in the same way, and answers well from the third request on.
+The provider of a cell fails twice in the same way and succeeds from the third request on.
 """
 
 import itertools
@@ -18,18 +18,18 @@ PLACES = ("before head", "after head", "preamble", "mid-text", "mid-tool-JSON", 
 
 
 class Sees(Enum):
-    """What the client sees, and how often upstream was called."""
+    """What the client receives, and how many requests upstream receives."""
 
     ANSWER_OF_THIRD = ("the whole answer", 3)
-    """The failures stay invisible."""
+    """The failures are hidden from the client."""
     ANSWER_OF_FIRST = ("the whole answer", 1)
-    """It had come whole."""
+    """The first answer was complete before the fault."""
     ERROR_OF_FIRST = ("a part of the answer, then the protocol's error", 1)
-    """Content had been shown, so that nothing can be tried again."""
+    """Content had been forwarded, so the call cannot be retried."""
 
     @property
     def calls(self) -> int:
-        """How often upstream was called."""
+        """The number of requests upstream."""
         return self.value[1]
 
 
@@ -54,25 +54,25 @@ class Cell:
 
     @property
     def good_stream(self) -> good.Stream:
-        """The stream that is broken, or what its client should assemble."""
+        """The stream without the fault; also what the client should assemble."""
         kind = good.tool_stream if self.calls_a_tool else good.text_stream
         return kind(self.protocol)
 
     @property
     def good_body(self) -> bytes:
-        """The JSON answer that is broken."""
+        """The JSON answer without the fault."""
         return (good.json_tool_body if self.calls_a_tool else good.json_body)(self.protocol)
 
     @property
     def shown_before_fault(self) -> bytes:
-        """The last of what the client is shown before the fault; empty if that is nothing."""
+        """The last event that is forwarded before the fault; empty if there is none."""
         if self.sees() is Sees.ANSWER_OF_THIRD:
             return b""
         return self.good_stream.events[self.events_before_fault - 1]
 
     @property
     def events_before_fault(self) -> int:
-        """How many events of the good stream are sent before the fault."""
+        """The number of events sent before the fault."""
         places = self.good_stream.places
         return {
             "after head": 0,
@@ -83,7 +83,7 @@ class Cell:
         }[self.place]
 
     def script(self, gate: Step = faults.pass_on) -> list[Script]:
-        """What the provider does with the requests of this cell; `gate` comes before the fault."""
+        """Return the replies to the requests of this cell; `gate` is the step before the fault."""
         fault = FAULTS[self.fault]
         broken = fault.make(self, gate)
         if self.stream:
@@ -93,19 +93,19 @@ class Cell:
         return [broken, broken, answer]
 
     def impossible(self) -> str:
-        """Why there is no such thing; empty if there is."""
+        """Return why this cell cannot exist; empty if it can."""
         if not self.stream and self.place == "preamble":
             return "a JSON answer has no preamble"
         if not self.stream and self.place == "after terminal":
-            return "the last byte of a JSON answer is its end"
+            return "a JSON answer ends with its last byte"
         if self.protocol is good.GEMINI and self.stream and self.place == "preamble":
-            return "Gemini's first event bears content"
+            return "the first event of Gemini has content"
         if self.protocol is good.GEMINI and self.stream and self.place == "mid-tool-JSON":
-            return "Gemini writes a call's arguments whole, in one event"
+            return "Gemini sends the arguments of a call in one event"
         return FAULTS[self.fault].impossible(self)
 
     def sees(self) -> Sees:
-        """What must be seen."""
+        """Return the expected result."""
         if not self.stream or self.place in ("before head", "after head", "preamble"):
             return Sees.ANSWER_OF_THIRD
         if self.place == "after terminal":
@@ -133,7 +133,7 @@ def _wrapped_where(cell: Cell) -> str:
     if cell.place == "before head":
         return "a wrapped error is part of a body"
     if not cell.stream and cell.place != "after head":
-        return "a JSON answer is an error or an answer, not both"
+        return "a JSON body is either an error or an answer"
     if cell.protocol is good.GEMINI and cell.place == "after terminal":
         return "Gemini has no terminal event for an error to follow"
     return ""
@@ -172,7 +172,7 @@ def _answers(make: Callable[[WireProtocol], Reply], what: str) -> Fault:
 
 
 def _fails_to_connect(fault: ConnectionFault) -> Fault:
-    return Fault(lambda cell, _: fault, _only_before_head("there is no connection to answer on"))
+    return Fault(lambda cell, _: fault, _only_before_head("there is no connection for a response"))
 
 
 FAULTS: Mapping[str, Fault] = {

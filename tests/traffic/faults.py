@@ -1,8 +1,8 @@
-"""The catalogue of faults: what an unreliable provider does, named by what its victim sees.
+"""The catalogue of faults of an unreliable provider, named by what the client sees.
 
-Each function returns a `Reply`. The steps at the top are what replies are made of;
-`broken` breaks any good stream at any place in any way. Connection faults (refused, TLS
-failure, reset on accept) are in exchange.py, since they happen before there is a request.
+Each function returns a `Reply`. Replies consist of the steps at the top; `broken` breaks any good
+stream at any place. Connection faults (refused, TLS failure, reset on accept) are in exchange.py,
+since they happen before there is a request.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8
 def head(
     status: int = 200, headers: Headers = EVENT_STREAM, framing: Framing = Framing.CHUNKED
 ) -> Step:
-    """The response's head."""
+    """The head of the response."""
 
     async def step(exchange: Exchange) -> None:
         await exchange.head(status, headers, framing)
@@ -49,11 +49,11 @@ def head(
 
 
 def chunks(parts: Iterable[bytes]) -> Step:
-    """Bytes of the body, each part in a chunk, a TLS record and a segment of its own."""
-    kept = tuple(parts)
+    """Bytes of the body, each part in its own chunk, TLS record and segment."""
+    copied = tuple(parts)
 
     async def step(exchange: Exchange) -> None:
-        for part in kept:
+        for part in copied:
             if part:
                 await exchange.body(part)
 
@@ -70,7 +70,7 @@ def raw(data: bytes) -> Step:
 
 
 async def wrapped_error(exchange: Exchange) -> None:
-    """An error object in place of an event, then the proper end of the body."""
+    """An error object instead of an event, then the proper end of the body."""
     await exchange.body(b"data: " + WRAPPED_ERROR + b"\n\n")
     await exchange.end()
 
@@ -81,7 +81,7 @@ async def end(exchange: Exchange) -> None:
 
 
 def end_with_trailers(trailers: Headers) -> Step:
-    """The proper end of the body, with trailers behind it."""
+    """The proper end of the body, with trailers."""
 
     async def step(exchange: Exchange) -> None:
         await exchange.end_with_trailers(trailers)
@@ -90,7 +90,7 @@ def end_with_trailers(trailers: Headers) -> Step:
 
 
 async def pass_on(exchange: Exchange) -> None:
-    """Nothing: go on with the next step."""
+    """No action: continue with the next step."""
 
 
 async def stall(exchange: Exchange) -> None:
@@ -104,7 +104,7 @@ async def reset(exchange: Exchange) -> None:
 
 
 async def close(exchange: Exchange) -> None:
-    """TLS close_notify and FIN, whatever was promised."""
+    """TLS close_notify and FIN, even in the middle of a body."""
     await exchange.close()
 
 
@@ -114,7 +114,7 @@ async def cut(exchange: Exchange) -> None:
 
 
 def reset_stream(code: int = INTERNAL_ERROR) -> Step:
-    """HTTP/2 RST_STREAM: this request alone is over, the connection lives on."""
+    """HTTP/2 RST_STREAM: only this request ends, the connection stays open."""
 
     async def step(exchange: Exchange) -> None:
         await exchange.reset_stream(code)
@@ -131,17 +131,17 @@ def go_away(code: int = NO_ERROR, last_stream: int | None = 0) -> Step:
     return step
 
 
-def farewell(*, processed: bool) -> Step:
-    """HTTP/2 GOAWAY of a server that stops: what runs may finish, this request if `processed`."""
+def graceful_go_away(*, processed: bool) -> Step:
+    """HTTP/2 GOAWAY with NO_ERROR: earlier requests may finish, and this one if `processed`."""
 
     async def step(exchange: Exchange) -> None:
-        await exchange.say_farewell(processed=processed)
+        await exchange.go_away_gracefully(processed=processed)
 
     return step
 
 
 def interim(status: int = 103) -> Step:
-    """A head before the response's own: RFC 9110, 15.2."""
+    """An informational (1xx) head before the final one: RFC 9110, 15.2."""
 
     async def step(exchange: Exchange) -> None:
         await exchange.informational(status, (("link", "</style.css>; rel=preload"),))
@@ -149,10 +149,10 @@ def interim(status: int = 103) -> Step:
     return step
 
 
-def once(condition: Callable[[], bool]) -> Step:
-    """Go on once the test sees this: so that what was sent before has reached the client.
+def wait_until(condition: Callable[[], bool]) -> Step:
+    """Wait until the condition is true, for example until the client has read what was sent.
 
-    The proxy shows nothing of a read that also brings a failure which it can hide.
+    If one read of the proxy contains content and a failure, it forwards nothing and retries.
     """
 
     async def step(exchange: Exchange) -> None:
@@ -165,7 +165,7 @@ def once(condition: Callable[[], bool]) -> Step:
 
 
 def drip(seconds: float) -> Step:
-    """Let this much time pass: for slow but healthy streams, the one place that waits for time."""
+    """Sleep, for slow but healthy streams; no other step waits for time."""
 
     async def step(exchange: Exchange) -> None:
         await asyncio.sleep(seconds)
@@ -173,7 +173,7 @@ def drip(seconds: float) -> Step:
     return step
 
 
-# Good answers: the fault called none.
+# Good answers.
 
 
 def whole(
@@ -188,12 +188,12 @@ def whole(
 
 
 def streamed(events: Iterable[bytes], headers: Headers = EVENT_STREAM) -> Reply:
-    """A response whose body is written event by event and ends properly."""
+    """A response that is written event by event and ends properly."""
     return Reply("streamed", (head(headers=headers), chunks(events), end))
 
 
 def none(protocol: WireProtocol, stream: bool = True) -> Reply:
-    """The good answer of good.py: what it means that nothing is wrong."""
+    """The good answer of good.py, without a fault."""
     if stream:
         return streamed(good.text_stream(protocol).events)
     return whole(good.json_body(protocol))
@@ -208,7 +208,7 @@ def reset_before_head() -> Reply:
 
 
 def close_before_head() -> Reply:
-    """The request is read, then the connection is closed without an answer."""
+    """The request is read, then the connection is closed without a response."""
     return Reply("close before head", (close,))
 
 
@@ -218,17 +218,17 @@ def cut_before_head() -> Reply:
 
 
 def stall_before_head() -> Reply:
-    """The request is read, then nothing at all."""
+    """The request is read, then nothing is sent."""
     return Reply("stall before head", (stall,))
 
 
-# Answers that are errors and say so.
+# Error statuses.
 
 
 def status(
     code: int, error: Any, headers: Headers = (), content_type: str = "application/json"
 ) -> Reply:
-    """An error status with a body: an object as JSON, bytes as they are."""
+    """An error status with a body: an object is sent as JSON, bytes unchanged."""
     body = error if isinstance(error, bytes) else json.dumps(error).encode()
     return whole(body, (("content-type", content_type), *headers), code)
 
@@ -254,7 +254,7 @@ def unavailable(protocol: WireProtocol) -> Reply:
 
 
 def overloaded(protocol: WireProtocol) -> Reply:
-    """529, Anthropic's own status for an overload."""
+    """529, the status of Anthropic for an overload."""
     return status(529, native_error(protocol, 529, "overloaded_error", "Overloaded"))
 
 
@@ -287,7 +287,7 @@ def broken(
 
 
 def reset_after_head(protocol: WireProtocol) -> Reply:
-    """The 200 head, then a reset: the client believed that the call had begun."""
+    """The 200 head, then a reset."""
     return broken(good.text_stream(protocol), 0, reset, name="reset after head")
 
 
@@ -316,7 +316,7 @@ def close_mid_stream(protocol: WireProtocol, after: int | None = None) -> Reply:
 
 
 def stall_mid_stream(protocol: WireProtocol, after: int | None = None) -> Reply:
-    """Some content, then nothing: the one fault on which every measured agent hung."""
+    """Some content, then nothing: every measured agent hung on this fault."""
     stream = good.text_stream(protocol)
     count = stream.places["mid_content"] if after is None else after
     return broken(stream, count, stall, name="stall mid-stream")
@@ -330,7 +330,7 @@ def cut_without_terminal_event(protocol: WireProtocol, after: int | None = None)
 
 
 def empty_stream() -> Reply:
-    """A 200 event stream without a single event."""
+    """A 200 event stream without events."""
     return Reply("empty stream", (head(), end))
 
 
@@ -348,35 +348,35 @@ PRECEDING: dict[str, Callable[[WireProtocol], tuple[bytes, ...]]] = {
     "blank lines": lambda protocol: (b"\n", b"\n"),
     "meta frames": lambda protocol: _META_FRAMES[protocol],
 }
-"""What may come before a wrapped error, by name."""
+"""Events that may precede a wrapped error, by name."""
 
 
 def wrapped_error_first(protocol: WireProtocol, preceded_by: str = "nothing") -> Reply:
-    """A 200 stream whose first event with a meaning is an error object, then a proper end."""
+    """A 200 stream whose first relevant event is an error object, then a proper end."""
     events = (*PRECEDING[preceded_by](protocol), b"data: " + WRAPPED_ERROR + b"\n\n")
     return Reply(f"wrapped error after {preceded_by}", (head(), chunks(events), end))
 
 
 def wrapped_error_mid_stream(protocol: WireProtocol, after: int | None = None) -> Reply:
-    """Some content, then an error object in place of an event, then a proper end."""
+    """Some content, then an error object instead of an event, then a proper end."""
     stream = good.text_stream(protocol)
     count = stream.places["mid_content"] if after is None else after
     return broken(stream, count, wrapped_error, name="wrapped error mid-stream")
 
 
 def hold_open_after_end(protocol: WireProtocol) -> Reply:
-    """Every event, the terminal one included, then silence in place of the body's end."""
+    """All events including the terminal one, then silence instead of the end of the body."""
     stream = good.text_stream(protocol)
     return broken(stream, len(stream.events), stall, name="held open after the terminal event")
 
 
 def reset_after_end(protocol: WireProtocol) -> Reply:
-    """Every event, the terminal one included, then a reset in place of the body's end."""
+    """All events including the terminal one, then a reset instead of the end of the body."""
     stream = good.text_stream(protocol)
     return broken(stream, len(stream.events), reset, name="reset after the terminal event")
 
 
-# Odd but legal, or illegal but common, ways of writing a body.
+# Bodies that are unusual but legal, or illegal but common.
 
 
 def chunked_204() -> Reply:
@@ -385,7 +385,7 @@ def chunked_204() -> Reply:
 
 
 def bodiless_204() -> Reply:
-    """The 204 of the book."""
+    """A 204 as RFC 9110 defines it."""
     return Reply("204", (head(204, (), Framing.NONE),))
 
 
@@ -395,7 +395,7 @@ def stalled_chunked_204() -> Reply:
 
 
 def coded_stream(protocol: WireProtocol, coding: str, size: int = 64) -> Reply:
-    """A good stream in a content coding, written in parts that ignore the events' boundaries."""
+    """A good stream in a content coding, in parts of `size` bytes."""
     coded = encode(good.text_stream(protocol).data, coding)
     parts = [coded[start : start + size] for start in range(0, len(coded), size)]
     return streamed(parts, (*EVENT_STREAM, ("content-encoding", coding)))
@@ -407,7 +407,7 @@ def coded_json(protocol: WireProtocol, coding: str) -> Reply:
 
 
 def expanding(protocol: WireProtocol, coding: str, decoded_bytes: int) -> Reply:
-    """A stream that decodes to many more bytes than it has (Envoy's CVE-2022-29225)."""
+    """A stream that decodes to many more bytes than were sent (as in CVE-2022-29225)."""
     headers = (*EVENT_STREAM, ("content-encoding", coding))
     start = good.text_stream(protocol).events[0]
     return streamed([encode(start + b" " * decoded_bytes, coding)], headers)
@@ -417,7 +417,7 @@ CODINGS = ("gzip", "deflate", "br", "zstd")
 
 
 def encode(data: bytes, coding: str) -> bytes:
-    """The data in a content coding."""
+    """Encode the data in a content coding."""
     if coding == "gzip":
         return gzip.compress(data, mtime=0)
     if coding == "deflate":
@@ -428,7 +428,7 @@ def encode(data: bytes, coding: str) -> bytes:
 
 
 def stream_with_content_length(protocol: WireProtocol) -> Reply:
-    """A good stream whose length was known before it began."""
+    """A good stream with a content-length."""
     stream = good.text_stream(protocol)
     return whole(stream.data, EVENT_STREAM, parts=stream.events)
 
@@ -444,7 +444,7 @@ def stream_until_close(protocol: WireProtocol) -> Reply:
 
 
 def stream_reset_before_head() -> Reply:
-    """RST_STREAM in place of a head."""
+    """RST_STREAM instead of a head."""
     return Reply("stream reset before head", (reset_stream(),))
 
 
@@ -457,5 +457,5 @@ def stream_reset_mid_stream(protocol: WireProtocol) -> Reply:
 
 
 def go_away_before_head() -> Reply:
-    """GOAWAY that says the request was not processed."""
+    """GOAWAY that declares the request unprocessed."""
     return Reply("GOAWAY before head", (go_away(),))

@@ -1,7 +1,7 @@
-"""Minimal valid answers in the four protocols, as the providers write them.
+"""Minimal valid answers in the four protocols, as the providers send them.
 
-Each is a `Stream` (its events one by one, what a client assembles from it, and where in it
-things can go wrong) or a JSON body for calls that do not stream.
+Each is a `Stream` (its events, what a client assembles from it, and the places for faults) or a
+JSON body for calls that do not stream.
 """
 
 import json
@@ -57,7 +57,7 @@ class Stream:
     text: str = ""
     tool_calls: tuple[tuple[str, Any], ...] = ()
     places: Mapping[str, int] = field(default_factory=dict)
-    """Name of a place -> how many events were sent when it is reached."""
+    """Name of a place -> number of events before it."""
 
     @property
     def data(self) -> bytes:
@@ -66,7 +66,7 @@ class Stream:
 
 
 def request_body(protocol: WireProtocol, stream: bool) -> dict[str, Any]:
-    """A small request as a client would send it, for the raw clients."""
+    """Return a small request for the raw clients."""
     if protocol is GEMINI:
         return {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
     body: dict[str, Any] = {"model": MODELS[protocol]}
@@ -82,27 +82,27 @@ def request_body(protocol: WireProtocol, stream: bool) -> dict[str, Any]:
 
 
 def text_stream(protocol: WireProtocol) -> Stream:
-    """A stream that says `TEXT` and nothing else."""
+    """Return a stream with the text `TEXT`."""
     return _TEXT_STREAMS[protocol]()
 
 
 def tool_stream(protocol: WireProtocol) -> Stream:
-    """A stream that calls one tool, its arguments in fragments."""
+    """Return a stream that calls one tool; its arguments are in fragments, except in Gemini."""
     return _TOOL_STREAMS[protocol]()
 
 
 def json_body(protocol: WireProtocol) -> bytes:
-    """The answer to a call that does not stream: `TEXT`."""
+    """Return the JSON answer with the text `TEXT`."""
     return json.dumps(_JSON_BODIES[protocol]()).encode()
 
 
 def json_tool_body(protocol: WireProtocol) -> bytes:
-    """The answer to a call that does not stream: one tool call."""
+    """Return the JSON answer with one tool call."""
     return json.dumps(_JSON_TOOL_BODIES[protocol]()).encode()
 
 
 def stream_with_blocks_from_index(first: int) -> Stream:
-    """An Anthropic text stream whose content blocks are numbered from `first`."""
+    """Return an Anthropic text stream whose content block has the index `first`."""
     good = text_stream(ANTHROPIC)
     moved = b'"index": %d' % first
     events = tuple(event.replace(b'"index": 0', moved) for event in good.events)
@@ -110,7 +110,7 @@ def stream_with_blocks_from_index(first: int) -> Stream:
 
 
 def stream_that_calls(name: str, arguments: Mapping[str, Any]) -> Stream:
-    """An Anthropic stream that calls this tool."""
+    """Return an Anthropic stream that calls this tool."""
     block = {"type": "tool_use", "id": "toolu_01Test", "name": name, "input": {}}
     delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
     return Stream(_anthropic_stream(block, [delta], "tool_use"), "", ((name, arguments),))

@@ -1,4 +1,4 @@
-"""Calls that carry a number each, so that a provider knows which of many it answers."""
+"""Calls with a number in a header, so that the provider can tell concurrent calls apart."""
 
 import json
 
@@ -10,18 +10,18 @@ from .fault_matrix import Cell
 from .proxy import KEY
 
 NUMBER = "x-call"
-"""The header that bears it."""
+"""The header with the number."""
 PROTOCOL = good.ANTHROPIC
-"""That of the calls that share a connection."""
+"""The protocol of the calls that share a connection."""
 
 
 def number_of(received: Received) -> int:
-    """Which call a request belongs to."""
+    """Return the number of the call that a request belongs to."""
     return int(received.header(NUMBER))
 
 
 def send(call: Http2Call, number: int, *, stream: bool = True) -> int:
-    """One more call over this connection; its HTTP/2 stream."""
+    """Send one more call over this connection; return its HTTP/2 stream."""
     headers = {
         "content-type": "application/json",
         "authorization": f"Bearer {KEY}",
@@ -33,13 +33,13 @@ def send(call: Http2Call, number: int, *, stream: bool = True) -> int:
 
 
 def response(call: Http2Call, stream: int) -> RawResponse:
-    """What comes on one of this connection's HTTP/2 streams, to its end."""
+    """Read the response on one HTTP/2 stream of this connection to its end."""
     call.stream = stream
     return call.response()
 
 
-def is_whole_or_says_why_not(cell: Cell, raw: RawResponse) -> bool:
-    """The script's content, each word once; or a part of it and the protocol's error."""
+def is_complete_or_error(cell: Cell, raw: RawResponse) -> bool:
+    """Return whether `raw` is the whole scripted answer, or a part of it and an error."""
     if raw.ended != "complete":
         return False
     answer = read_answer(cell.protocol, raw.body, stream=cell.stream and raw.status == 200)

@@ -1,7 +1,7 @@
-"""A provider that does what a script says: TLS, HTTP/1.1 and HTTP/2, on loopback.
+"""A scripted provider on loopback: TLS, HTTP/1.1 and HTTP/2.
 
-It runs on an event loop in a thread of its own and writes its responses by hand, since
-HTTP libraries refuse to break the rules. It never waits for time, only for the test or the peer.
+It runs on an event loop in its own thread and serialises HTTP/1.1 responses itself, since HTTP
+libraries refuse to write invalid ones. It waits for the test or the peer, not for time.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from .exchange import (
 
 _HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_FOR_EVER = 1_000_000
+_UNLIMITED = 1_000_000
 
 
 async def _unscripted(exchange: Exchange) -> None:
@@ -59,20 +59,20 @@ UNSCRIPTED = Reply("unscripted", (_unscripted,))
 class ScriptedProvider:
     """Use as a context manager; `port` is where it listens.
 
-    `script` says what happens from now on, `received` what came in. `alpn` lists the HTTP
-    versions offered to new connections: ("http/1.1",), ("h2",), or both.
+    `script` sets the replies to later requests, `received` lists the requests so far. `alpn` lists
+    the HTTP versions offered to new connections: ("http/1.1",), ("h2",), or both.
     """
 
     def __init__(self, leaf: Leaf, directory: Path, alpn: Sequence[str] = ("http/1.1",)) -> None:
         self.alpn = tuple(alpn)
         self.streams_at_once = 0
-        """The limit that an HTTP/2 connection announces; 0 for h2's own."""
+        """MAX_CONCURRENT_STREAMS of new HTTP/2 connections; 0 for the default of h2."""
         self.certificate = leaf.der
         self.received: list[Received] = []
         self.connections = 0
-        """How many connections were accepted since the last `clear`."""
+        """The number of connections accepted since the last `clear`."""
         self.refusals_file = directory / f"refusals-{id(self)}"
-        """For answer_from_loopback.py."""
+        """Read and updated by answer_from_loopback.py."""
         self._leaf = leaf
         self._lock = threading.RLock()
         self._arrival = threading.Condition(self._lock)
@@ -89,7 +89,7 @@ class ScriptedProvider:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
-        self._refuser = socket.socket()  # bound, so that nobody else gets the port; never listens
+        self._refuser = socket.socket()  # bound to reserve the port; never listens
         self._refuser.bind(("127.0.0.1", 0))
 
     def __enter__(self) -> Self:
@@ -110,16 +110,16 @@ class ScriptedProvider:
         self._refuser.close()
         self.refusals_file.unlink(missing_ok=True)
 
-    # What a test says.
+    # Commands for tests.
 
     def script(
         self, replies: Iterable[Script], when: Callable[[Received], bool] | None = None
     ) -> None:
-        """Play these for the requests to come, in order; the last one is repeated.
+        """Set the replies to later requests, in order; the last one is repeated.
 
-        With `when`, only for requests that it accepts: those scripts are asked first.
-        Connection faults are met by connections, replies by requests; a request that
-        arrives on a connection already open skips the connection faults before its reply.
+        With `when`, only for requests that it accepts; such scripts take precedence.
+        Connection faults apply to connections, replies to requests; a request on an open
+        connection skips the connection faults before its reply.
         """
         items = deque(replies)
         with self._lock:
@@ -130,11 +130,11 @@ class ScriptedProvider:
                 self._arm()
 
     def release(self) -> None:
-        """Let every reply that holds go on to its next step."""
+        """Let every held reply continue with its next step."""
         self._loop.call_soon_threadsafe(self._released.set)
 
     def clear(self) -> None:
-        """Forget scripts and requests, and drop every connection."""
+        """Remove scripts and requests, and reset every connection."""
         with self._lock:
             self._script = deque()
             self._by_request = []
@@ -145,26 +145,26 @@ class ScriptedProvider:
             self.received = []
             self.connections = 0
 
-    # What a test asks.
+    # Queries for tests.
 
     @property
     def refused(self) -> int:
-        """How many connections were refused since the last `clear`."""
+        """The number of connections refused since the last `clear`."""
         with self._lock:
             return self._refused + self._armed_refusals - self._left_to_refuse()
 
     @property
     def open_connections(self) -> int:
-        """How many connections are open now."""
+        """The number of open connections."""
         return len(self._open)
 
     def wait_for_requests(self, count: int, timeout_seconds: float = 5.0) -> list[Received]:
-        """The requests so far, once there are at least `count`; fewer when time is up."""
+        """Wait for at least `count` requests; return those received, fewer after the timeout."""
         with self._arrival:
             self._arrival.wait_for(lambda: len(self.received) >= count, timeout_seconds)
             return list(self.received)
 
-    # Inside.
+    # Internals.
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -219,11 +219,12 @@ class ScriptedProvider:
                 client,
                 ssl=self._leaf.server_context(self.alpn),
             )
-        except OSError:  # the peer left, or does not trust us
+        except OSError:  # the peer left, or does not trust the certificate
             client.close()
 
     def _connection_fault(self) -> ConnectionFault | None:
-        self._skip(ConnectionFault.REFUSE)  # this connection came through: those are used up
+        # This connection was not refused, so the refusals before it are used up.
+        self._skip(ConnectionFault.REFUSE)
         if not self._script or not isinstance(self._script[0], ConnectionFault):
             return None
         fault = self._script[0]
@@ -257,7 +258,7 @@ class ScriptedProvider:
         return cast(Callable[[Received], Reply], item)(received)
 
     def _arm(self) -> None:
-        """Tell the resolver how many of the next connections to send to the closed port."""
+        """Write how many of the next connections the resolver sends to the closed port."""
         self._refused += self._armed_refusals - self._left_to_refuse()
         count = 0
         for item in self._script:
@@ -265,7 +266,7 @@ class ScriptedProvider:
                 break
             count += 1
         if count and count == len(self._script):
-            count = _FOR_EVER
+            count = _UNLIMITED
         self._armed_refusals = count
         self.refusals_file.write_text(f"{count} {self._refuser.getsockname()[1]}")
 
@@ -288,7 +289,7 @@ class ScriptedProvider:
 
 
 class _Connection(asyncio.Protocol):
-    """What both HTTP versions share: the transport, and knowing when it is gone."""
+    """The part of a connection that both HTTP versions share."""
 
     def __init__(self, provider: ScriptedProvider, number: int) -> None:
         self.provider = provider
@@ -297,11 +298,11 @@ class _Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.leaving = False
-        """Whether the end of the connection is this side's doing."""
+        """Whether this side ended the connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self._socket = transport.get_extra_info("socket")  # a closed transport forgets it
+        self._socket = transport.get_extra_info("socket")  # not available from a closed transport
         self.provider._open.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -315,7 +316,7 @@ class _Connection(asyncio.Protocol):
 
     @abstractmethod
     def exchanges(self) -> "list[_Exchange]":
-        """The requests that are being answered."""
+        """Return the running exchanges."""
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -330,13 +331,13 @@ class _Connection(asyncio.Protocol):
         await self.sent()
 
     async def sent(self) -> None:
-        """Wait until the peer's kernel has every byte; a reset would destroy what it has not."""
+        """Wait until the peer has acknowledged every byte; a reset would discard the others."""
         await self._writable.wait()
         while not (self.gone.is_set() or self.transport.is_closing()):
             unsent = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
             if not self.transport.get_write_buffer_size() and not struct.unpack("i", unsent)[0]:
                 return
-            await asyncio.sleep(0.0005)  # the kernel has no event for this
+            await asyncio.sleep(0.0005)  # there is no event for this
         raise PeerGone
 
     async def finish(self) -> None:
@@ -344,7 +345,7 @@ class _Connection(asyncio.Protocol):
         self.leaving = True
         copy = self._copy_of_socket()
         self.transport.close()
-        with copy:  # asyncio would wait for the peer's close_notify before it sends the FIN
+        with copy:  # asyncio waits for the peer's close_notify before it sends a FIN
             self._send_fin(copy)
         await self.gone.wait()
 
@@ -362,7 +363,7 @@ class _Connection(asyncio.Protocol):
 
     @staticmethod
     def _send_fin(connected: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the peer was faster
+        with contextlib.suppress(OSError):  # the peer closed first
             connected.shutdown(socket.SHUT_WR)
 
     async def reset(self) -> None:
@@ -379,7 +380,7 @@ class _Connection(asyncio.Protocol):
 
 
 class _Exchange(Exchange):
-    """What both HTTP versions share in answering one request."""
+    """The part of an exchange that both HTTP versions share."""
 
     def __init__(self, connection: _Connection, received: Received) -> None:
         self.connection = connection
@@ -387,13 +388,13 @@ class _Exchange(Exchange):
         self.gone = asyncio.Event()
 
     def peer_left(self) -> None:
-        """The peer closed, or gave up this request."""
+        """The peer closed the connection or cancelled this request."""
         self.received.closed.set()
         self.gone.set()
 
     @abstractmethod
     def over(self) -> None:
-        """The reply was played."""
+        """The reply has ended."""
 
     async def hold(self) -> None:
         released = asyncio.ensure_future(self.connection.provider._released.wait())
@@ -435,7 +436,7 @@ class _Http1Connection(_Connection):
         self.read()
 
     def read(self) -> None:
-        """Take the next request, unless one is being answered."""
+        """Read the next request, unless an exchange is running."""
         while self.exchange is None and not self.leaving:
             event = self._reader.next_event()
             if event is h11.NEED_DATA or isinstance(event, h11.ConnectionClosed):
@@ -458,7 +459,7 @@ class _Http1Connection(_Connection):
             http_version="HTTP/1.1",
             trailers=trailers,
         )
-        # A fresh parser for each request: h11 would insist on a well-formed response first.
+        # A new parser for each request: h11 would require a well-formed response first.
         rest, _ = self._reader.trailing_data
         self._reader = h11.Connection(h11.SERVER)
         if rest:
@@ -510,7 +511,7 @@ class _Http1Exchange(_Exchange):
     async def go_away(self, code: int, last_stream: int | None) -> None:
         raise NotImplementedError("HTTP/1.1 has no GOAWAY")
 
-    async def say_farewell(self, *, processed: bool) -> None:
+    async def go_away_gracefully(self, *, processed: bool) -> None:
         raise NotImplementedError("HTTP/1.1 has no GOAWAY")
 
     def over(self) -> None:
@@ -554,7 +555,7 @@ class _Http2Connection(_Connection):
         return list(self.streams.values())
 
     def flush(self) -> None:
-        """Hand over what h2 wants to say."""
+        """Write the pending bytes of h2."""
         data = self.h2.data_to_send()
         if data and not self.leaving:
             self.transport.write(data)
@@ -678,9 +679,9 @@ class _Http2Exchange(_Exchange):
         await self._flush()
         await self.connection.finish()
 
-    async def say_farewell(self, *, processed: bool) -> None:
+    async def go_away_gracefully(self, *, processed: bool) -> None:
         last = self.stream if processed else self.stream - 2
-        # h2 would send nothing more.
+        # After a GOAWAY of its own, h2 would refuse to send more.
         await self.connection.write(GoAwayFrame(0, last_stream_id=last).serialize())
 
     def over(self) -> None:
@@ -688,7 +689,7 @@ class _Http2Exchange(_Exchange):
 
 
 class _NegotiatedConnection(_Connection):
-    """Becomes the HTTP version that TLS agreed on."""
+    """Hands the transport over to a connection of the negotiated HTTP version."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         tls = transport.get_extra_info("ssl_object")

@@ -1,4 +1,4 @@
-"""A real mitmdump, started as users start it, its log read line by line."""
+"""Runs a real mitmdump as users start it, and reads its log."""
 
 import contextlib
 import importlib.util
@@ -19,33 +19,33 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SUITE = str(REPOSITORY / "addons") + os.sep
 """`-s addons/`, as typed."""
 STREAM_RESPONSES = str(Path(__file__).with_name("stream_responses.py"))
-"""A proxy that mends nothing: the baseline."""
+"""The baseline: a proxy that repairs nothing."""
 LIFT_LIMITS = str(Path(__file__).with_name("lift_limits.py"))
 """No retry budget and no circuit breaker, for tests that share a proxy."""
 _ANSWER_FROM_LOOPBACK = str(Path(__file__).with_name("answer_from_loopback.py"))
 
 KEY = "sk-test-DO-NOT-LOG-4c5bd8e1"
-"""Every client here uses it; no log may show it."""
+"""The key of all clients; it must not appear in a log."""
 
 _LISTENING = re.compile(r"listening at (?:https?://)?(?P<host>\S*?):(?P<port>\d+)")
 _START_LIMIT_SECONDS = 30.0
 _STOP_LIMIT_SECONDS = 10.0
 _NEVER_LOGGED = (KEY, "sk-test-DO-NOT-LOG")
-_NEVER_SAID = ("Traceback (most recent call last)", "mitmproxy has crashed", "has crashed:")
+_NEVER_PRINTED = ("Traceback (most recent call last)", "mitmproxy has crashed", "has crashed:")
 
 
 class ProxyFailed(AssertionError):
-    """The proxy did not start, or its log says something that it must not say."""
+    """The proxy did not start, or its log is not as expected."""
 
 
 class Proxy:
     """`mitmdump -s addons/` as a subprocess; use as a context manager.
 
     `hosts` maps host names to ports on loopback; no other name is reachable. `configuration`
-    is written to `wiremend.toml` in the proxy's working directory; the suite is given its name,
-    unless it is `discovered`. `scripts` are given to `-s`, by default the suite; `()` is plain
-    mitmdump. `arguments` are added as typed. `program` is the mitmdump to run, by default that of
-    this environment.
+    is written to `wiremend.toml` in the proxy's working directory; its path is passed as
+    `wiremend_config`, unless it is to be `discovered`. `scripts` are passed as `-s`, by default the
+    suite; `()` is plain mitmdump. `arguments` are appended. `program` is the mitmdump to run, by
+    default that of this environment.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Proxy:
         self._environment = {
             name: value
             for name, value in os.environ.items()
-            # mitmproxy behaves a little differently when it believes that pytest runs it.
+            # mitmproxy behaves differently when it detects pytest in the environment.
             if not name.upper().startswith("PYTEST_")
             and not name.upper().endswith(("_PROXY", "_API_KEY"))
         }
@@ -97,17 +97,17 @@ class Proxy:
 
     @property
     def configuration_file(self) -> Path:
-        """Where the suite looks for its configuration."""
+        """The path of the configuration file."""
         return self.directory / "wiremend.toml"
 
     @property
     def confdir(self) -> Path:
-        """mitmproxy's own directory, with its CA."""
+        """The `confdir` of mitmproxy, with its CA."""
         return self.directory / "confdir"
 
     @property
     def ca_file(self) -> Path:
-        """The certificate that clients have to trust."""
+        """The CA certificate for clients."""
         return self.confdir / "mitmproxy-ca-cert.pem"
 
     @property
@@ -136,7 +136,7 @@ class Proxy:
             self.assert_log_is_clean()
 
     def command(self) -> list[str]:
-        """What is run."""
+        """Return the command line of the proxy."""
         scripts = [*self._scripts, _ANSWER_FROM_LOOPBACK]
         command = [str(self._program), "--listen-port", "0"]
         for script in scripts:
@@ -150,7 +150,7 @@ class Proxy:
         return command + self._arguments
 
     def start(self) -> None:
-        """Start it, and return once it listens. Raises ProxyFailed when it does not."""
+        """Start the proxy and wait until it listens. Raises ProxyFailed if it does not."""
         self._process = subprocess.Popen(
             self.command(),
             cwd=self.directory,
@@ -182,12 +182,12 @@ class Proxy:
             self._process.terminate()
 
     def wait(self, timeout_seconds: float) -> int:
-        """The exit status, once the process has ended by itself."""
+        """Wait for the process to end; return its exit status."""
         assert self._process is not None
         return self._process.wait(timeout_seconds)
 
     def stop(self) -> None:
-        """End the process: SIGTERM, and SIGKILL when that does not help."""
+        """End the process with SIGTERM, or SIGKILL after a timeout."""
         process = self._process
         if process is None:
             return
@@ -204,14 +204,14 @@ class Proxy:
     def wait_for_line(
         self, pattern: str, timeout_seconds: float = 5.0, start: int = 0
     ) -> re.Match[str]:
-        """The first line from number `start` on that the pattern is found in.
+        """Wait for a line that matches `pattern`; return the match. Searches from line `start`.
 
-        Raises ProxyFailed, with the log, when none comes in time.
+        Raises ProxyFailed with the log if there is none in time.
         """
         wanted = re.compile(pattern)
         seen = start
 
-        def found() -> re.Match[str] | bool:
+        def find_match() -> re.Match[str] | bool:
             nonlocal seen
             while seen < len(self.lines):
                 seen += 1
@@ -220,15 +220,15 @@ class Proxy:
             return self._ended
 
         with self._printed:
-            match = self._printed.wait_for(found, timeout_seconds)
+            match = self._printed.wait_for(find_match, timeout_seconds)
         if isinstance(match, re.Match):
             return match
         raise ProxyFailed(f"no line like {pattern!r} in the log:\n" + "\n".join(self.lines[start:]))
 
     def assert_log_is_clean(self, start: int = 0) -> None:
-        """No traceback, no crash and no key in the log."""
+        """Raise ProxyFailed if the log contains a traceback, a crash or a key."""
         log = "\n".join(self.lines[start:])
-        for text in (*_NEVER_SAID, *_NEVER_LOGGED):
+        for text in (*_NEVER_PRINTED, *_NEVER_LOGGED):
             if text in log:
                 raise ProxyFailed(f"{text!r} in the log:\n{log}")
 
@@ -246,7 +246,7 @@ class Proxy:
 
 
 def _loadable(script: str) -> str:
-    """A directory needs the project's start-up hook; without it, name the file."""
+    """Return the entry file for a directory if the start-up hook is not installed."""
     hook = importlib.util.find_spec("mitmdump_accepts_directories")
     if hook is None and os.path.isdir(script):
         return os.path.join(script, "__main__.py")

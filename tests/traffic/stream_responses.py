@@ -1,18 +1,18 @@
-"""A mitmproxy script that only lets responses stream: a proxy that mends nothing.
+"""A mitmproxy script that streams responses and repairs nothing.
 
-Without it mitmproxy keeps each response until it is complete, which no agent would stand.
+Without it mitmproxy buffers each response until it is complete, which breaks agents.
 """
 
 from mitmproxy import http
 
 
 class StreamResponses:
-    """The baseline that every fault is seen through first."""
+    """The baseline for faults and benchmarks."""
 
     name = "traffic.stream_responses"
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Pass each response on as it comes."""
+        """Stream each response."""
         if flow.response:
             flow.response.stream = True
 

@@ -1,4 +1,4 @@
-"""Who may use the configured keys: clients of the proxy, and no web page that reaches its port."""
+"""Tests that clients may use the configured keys and web pages may not."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -64,15 +64,15 @@ FROM_A_PAGE: dict[str, dict[str, str]] = {
     "a form in an old browser": {"origin": PAGE},
     "a sandboxed frame": {"origin": "null"},
     "an origin that is part of an allowed one": {"origin": "https://app.exampl"},
-    "an allowed origin's other port": {"origin": "https://app.example:8443"},
-    "an allowed origin beside another": {"origin": f"{ALLOWED}, {PAGE}"},
+    "an allowed origin with another port": {"origin": "https://app.example:8443"},
+    "an allowed origin and another one": {"origin": f"{ALLOWED}, {PAGE}"},
     "an empty origin": {"origin": ""},
     "an image": {"sec-fetch-site": "cross-site", "sec-fetch-dest": "image"},
-    "the site alone": {"sec-fetch-site": "same-origin"},
-    "the destination alone": {"sec-fetch-dest": "empty"},
+    "only sec-fetch-site": {"sec-fetch-site": "same-origin"},
+    "only sec-fetch-dest": {"sec-fetch-dest": "empty"},
 }
 NOT_FROM_A_PAGE: dict[str, dict[str, str]] = {
-    "none of a browser's headers": {},
+    "no browser headers": {},
     "the fetch of Node.js": {"sec-fetch-mode": "cors"},
     "an allowed page": FROM_A_PAGE["a cross-origin fetch"] | {"origin": ALLOWED},
     "an allowed page on loopback": {"origin": "http://127.0.0.1:3000"},
@@ -111,13 +111,13 @@ def ask(
     fields = {"content-type": "application/json", "authorization": f"Bearer {KEY}", **headers}
     version = clients.HTTP_VERSIONS[http_version]
     with version(proxy, good.HOSTS[protocol], tunnel=tunnel) as client:
-        place = path or path_for(protocol, model)
-        client.send("POST", place, fields, body_for(protocol, model))
+        target = path or path_for(protocol, model)
+        client.send("POST", target, fields, body_for(protocol, model))
         return client.response()
 
 
 def message_of(response: RawResponse) -> str:
-    """The message in an error's envelope."""
+    """Return the message of an error response."""
     error: dict[str, Any] = json.loads(response.body)["error"]
     return str(error["message"])
 
@@ -142,7 +142,7 @@ def test_a_page_gets_no_configured_key(
 
 @pytest.mark.parametrize("protocol", good.PROTOCOLS)
 @pytest.mark.parametrize("http_version", clients.HTTP_VERSIONS)
-def test_it_gets_its_protocols_own_403(
+def test_the_403_is_an_error_of_the_clients_protocol(
     proxy: Proxy, origin: ScriptedProvider, protocol: WireProtocol, http_version: str
 ) -> None:
     response = ask(proxy, protocol, "routed", {"origin": PAGE}, http_version=http_version)
@@ -156,7 +156,7 @@ def test_it_gets_its_protocols_own_403(
 
 @pytest.mark.parametrize("headers", NOT_FROM_A_PAGE.values(), ids=NOT_FROM_A_PAGE)
 @pytest.mark.parametrize("model", ["routed", "header-key"])
-def test_others_and_allowed_pages_stay_routed(
+def test_other_clients_and_allowed_pages_are_routed(
     proxy: Proxy, origin: ScriptedProvider, model: str, headers: Mapping[str, str]
 ) -> None:
     origin.script([faults.none(ANTHROPIC, stream=False)])
@@ -166,7 +166,7 @@ def test_others_and_allowed_pages_stay_routed(
 
 
 @pytest.mark.parametrize("headers", FROM_A_PAGE.values(), ids=FROM_A_PAGE)
-def test_a_page_may_call_what_uses_no_configured_key(
+def test_a_page_may_make_calls_that_use_no_configured_key(
     proxy: Proxy, provider: ScriptedProvider, origin: ScriptedProvider, headers: Mapping[str, str]
 ) -> None:
     provider.script([faults.none(ANTHROPIC, stream=False)])
@@ -207,7 +207,7 @@ def test_a_page_cannot_count_tokens_with_a_configured_key(
     assert OTHER_KEY in repr(origin.received[0].headers)
 
 
-def test_a_page_may_count_tokens_where_a_call_only_falls_back(
+def test_a_page_may_count_tokens_if_only_the_fallback_has_a_key(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     """A count is never sent to a fallback, so it uses no configured key."""
@@ -240,7 +240,7 @@ def test_a_page_gets_no_configured_key_through_a_reverse_proxy(
 def test_a_page_gets_no_configured_key_in_absolute_form(
     proxy: Proxy, origin: ScriptedProvider
 ) -> None:
-    """As a browser sends it that has the proxy in its settings."""
+    """A browser that is configured to use the proxy sends absolute form."""
     url = "http://api.anthropic.com/v1/messages"
     page = {"origin": PAGE}
     assert ask(proxy, ANTHROPIC, "routed", page, tunnel=False, path=url).status == 403
@@ -250,7 +250,7 @@ def test_a_page_gets_no_configured_key_in_absolute_form(
 def test_the_list_of_origins_is_read_again_while_the_proxy_runs(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider
 ) -> None:
-    proxy = start_proxy(scripts=SHARED, configuration=CONFIGURATION + "# of its own\n")
+    proxy = start_proxy(scripts=SHARED, configuration=CONFIGURATION + "# reloaded\n")
     origin.script([faults.none(ANTHROPIC, stream=False)])
     assert ask(proxy, ANTHROPIC, "routed", {"origin": PAGE}).status == 403
     start = len(proxy.lines)

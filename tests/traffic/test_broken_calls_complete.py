@@ -1,7 +1,7 @@
-"""Real SDKs complete their calls through `mitmdump -s addons/`, whatever the provider does.
+"""Tests that real SDKs complete their calls through `mitmdump -s addons/` despite faults.
 
-The SDKs' own retries are off. What is asserted is what a user sees: the answer or the SDK's
-own error, and how often the provider was asked.
+The retries of the SDKs are off. The tests check what a user sees (the answer or the error of the
+SDK) and the number of requests to the provider.
 """
 
 import json
@@ -26,7 +26,7 @@ MadeFor = Callable[[WireProtocol], Script]
 
 
 def same_bytes(provider: ScriptedProvider) -> bool:
-    """Whether every request reached the provider with the same bytes."""
+    """Return whether all requests to the provider are identical."""
     requests = [(r.method, r.path, r.headers, r.body) for r in provider.received]
     return all(request == requests[0] for request in requests)
 
@@ -41,8 +41,10 @@ def reset_inside_json(protocol: WireProtocol) -> Reply:
     """Half of a JSON answer, then a reset."""
     body = good.json_body(protocol)
     headers = (*faults.JSON, ("content-length", str(len(body))))
-    half = faults.chunks([body[: len(body) // 2]])
-    return Reply("reset in body", (faults.head(200, headers, Framing.LENGTH), half, faults.reset))
+    first_half = faults.chunks([body[: len(body) // 2]])
+    return Reply(
+        "reset in body", (faults.head(200, headers, Framing.LENGTH), first_half, faults.reset)
+    )
 
 
 BROKEN: dict[str, MadeFor] = {
@@ -112,7 +114,7 @@ def test_a_json_answer_that_breaks_twice_completes(
 
 
 @every_protocol
-def test_a_tool_call_arrives_whole_after_two_failures(
+def test_a_tool_call_is_complete_after_two_failures(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol
 ) -> None:
     reset = faults.reset_after_head(protocol)
@@ -121,7 +123,7 @@ def test_a_tool_call_arrives_whole_after_two_failures(
     assert (outcome.tool_calls, outcome.succeeded) == (good.TOOL_CALLS, True)
 
 
-def test_refused_connections_were_real(proxy: Proxy, provider: ScriptedProvider) -> None:
+def test_refusals_are_real_refused_connections(proxy: Proxy, provider: ScriptedProvider) -> None:
     refuse = ConnectionFault.REFUSE
     provider.script([refuse, refuse, faults.none(good.ANTHROPIC)])
     assert complete(good.ANTHROPIC, True).succeeded
@@ -149,7 +151,7 @@ SDK_ERROR = {
 
 @pytest.mark.parametrize("preceded_by", faults.PRECEDING)
 @every_protocol
-def test_a_wrapped_error_that_persists_becomes_the_sdks_own_error(
+def test_a_persistent_wrapped_error_becomes_an_error_of_the_sdk(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, preceded_by: str
 ) -> None:
     events = faults.PRECEDING[preceded_by](protocol)
@@ -176,7 +178,7 @@ LASTING: dict[str, tuple[MadeFor, int]] = {
 @pytest.mark.parametrize(("fault", "status"), LASTING.values(), ids=LASTING)
 @every_kind
 @every_protocol
-def test_an_error_that_persists_keeps_its_status(
+def test_a_persistent_error_keeps_its_status(
     proxy: Proxy,
     provider: ScriptedProvider,
     protocol: WireProtocol,
@@ -195,7 +197,7 @@ def test_an_error_that_persists_keeps_its_status(
 @pytest.mark.parametrize("fault", ["reset before head", "refused", "TLS failure"])
 @every_kind
 @every_protocol
-def test_a_connection_that_keeps_failing_becomes_the_sdks_own_error(
+def test_a_persistent_connection_failure_becomes_an_error_of_the_sdk(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, stream: bool, fault: str
 ) -> None:
     provider.script([BROKEN[fault](protocol)])
@@ -208,7 +210,7 @@ def test_a_connection_that_keeps_failing_becomes_the_sdks_own_error(
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 413])
 @every_protocol
-def test_an_error_that_is_the_requests_own_fault_is_passed_on_at_once(
+def test_an_error_caused_by_the_request_is_forwarded_at_once(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, code: int
 ) -> None:
     error = faults.native_error(protocol, code, "invalid_request_error", "prompt is too long")
@@ -219,7 +221,7 @@ def test_an_error_that_is_the_requests_own_fault_is_passed_on_at_once(
 
 
 ERROR_MID_STREAM = {
-    # What the SDK makes of its protocol's error event.
+    # The error of the SDK for an error event of its protocol.
     good.ANTHROPIC: "APIStatusError",
     good.CHAT: "APIError",
     good.RESPONSES: "response.failed",
@@ -241,11 +243,11 @@ def broken_mid_stream(protocol: WireProtocol, *fault: Step) -> Reply:
 
 @pytest.mark.parametrize("fault", MID_STREAM.values(), ids=MID_STREAM)
 @every_protocol
-def test_a_failure_mid_stream_is_the_sdks_own_error_and_no_text_comes_twice(
+def test_a_failure_mid_stream_is_an_error_of_the_sdk_and_repeats_no_text(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: Step
 ) -> None:
     outcome = Outcome()
-    text_was_read = faults.once(lambda: bool(outcome.text))
+    text_was_read = faults.wait_until(lambda: bool(outcome.text))
     provider.script([broken_mid_stream(protocol, text_was_read, fault), faults.none(protocol)])
     complete(protocol, True, outcome=outcome)
     assert outcome.error_class == ERROR_MID_STREAM[protocol]
@@ -256,7 +258,7 @@ def test_a_failure_mid_stream_is_the_sdks_own_error_and_no_text_comes_twice(
 
 @pytest.mark.parametrize("fault", MID_STREAM.values(), ids=MID_STREAM)
 @every_protocol
-def test_a_failure_mid_stream_ends_the_body_properly_after_what_was_shown(
+def test_a_failure_mid_stream_ends_the_body_properly(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: Step
 ) -> None:
     provider.script([broken_mid_stream(protocol, faults.stall, fault)])
@@ -271,10 +273,10 @@ def test_a_failure_mid_stream_ends_the_body_properly_after_what_was_shown(
 
 @pytest.mark.parametrize("fault", MID_STREAM.values(), ids=MID_STREAM)
 @every_protocol
-def test_a_failure_that_comes_before_any_content_could_be_shown_stays_invisible(
+def test_a_failure_read_together_with_content_is_retried_or_an_error(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, fault: Step
 ) -> None:
-    """However many events were read together with it: the client sees one answer, or one error."""
+    """Depending on what one read contains, the client gets the answer or one error."""
     provider.script([broken_mid_stream(protocol, fault), faults.none(protocol)])
     outcome = complete(protocol, True)
     if len(provider.received) == 1:
@@ -305,7 +307,7 @@ def test_a_stream_is_complete_with_its_terminal_event(
 
 
 WITHOUT_TERMINAL_EVENT = {
-    # All but the terminal event; Gemini has none, its last event bears the finish reason.
+    # The number of terminal events; Gemini has none, its last event has the finish reason.
     good.ANTHROPIC: 1,
     good.CHAT: 1,
     good.GEMINI: 0,
@@ -315,7 +317,7 @@ ENDS = {"clean end": faults.end, "close": faults.close, "reset": faults.reset}
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("protocol", WITHOUT_TERMINAL_EVENT)
-def test_a_stream_that_gave_its_stop_reason_is_completed_however_it_ends(
+def test_a_stream_with_a_stop_reason_is_completed_however_it_ends(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, end: Step
 ) -> None:
     stream = good.text_stream(protocol)
@@ -326,16 +328,16 @@ def test_a_stream_that_gave_its_stop_reason_is_completed_however_it_ends(
 
 
 def peak_memory_bytes(proxy: Proxy) -> int:
-    """The most memory that the proxy ever had resident."""
+    """Return the peak resident memory of the proxy."""
     status = Path(f"/proc/{proxy.pid}/status").read_text()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) * 1024
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert match is not None
+    return int(match[1]) * 1024
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 @pytest.mark.parametrize("coding", faults.CODINGS)
-def test_an_answer_that_expands_too_much_is_an_error_and_costs_little_memory(
+def test_an_answer_that_expands_too_much_is_an_error_and_uses_little_memory(
     proxy: Proxy, provider: ScriptedProvider, coding: str
 ) -> None:
     megabyte = 1024 * 1024

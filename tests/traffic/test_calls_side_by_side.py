@@ -1,4 +1,4 @@
-"""Many calls over one connection: what happens to one does not happen to the others."""
+"""Tests that concurrent calls over one connection do not affect each other."""
 
 import random
 import threading
@@ -11,7 +11,7 @@ from traffic.assembled import read_answer
 from traffic.clients import Http2Call, model_call
 from traffic.exchange import ConnectionFault, Framing, Received, Reply
 from traffic.fault_matrix import POSSIBLE, Cell
-from traffic.numbered_calls import is_whole_or_says_why_not, number_of, response, send
+from traffic.numbered_calls import is_complete_or_error, number_of, response, send
 from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
@@ -22,13 +22,13 @@ GOOD = good.text_stream(ANTHROPIC)
 
 
 def call_elsewhere(proxy: Proxy) -> None:
-    """A whole call over a connection of its own."""
+    """Make one call on another connection."""
     with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
         assert response(call, send(call, 9)).body == GOOD.data
 
 
 def cells(http_version: str) -> list[Cell]:
-    """Those that no timeout has to end."""
+    """Return the possible cells that end without a timeout."""
     return [
         cell
         for cell in POSSIBLE
@@ -42,7 +42,7 @@ def cells(http_version: str) -> list[Cell]:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("http_version", UPSTREAM)
-def test_broken_calls_do_not_hurt_each_other(
+def test_broken_calls_do_not_affect_each_other(
     proxy: Proxy, provider: ScriptedProvider, http_version: str, seed: int
 ) -> None:
     provider.alpn = UPSTREAM[http_version]
@@ -53,9 +53,9 @@ def test_broken_calls_do_not_hurt_each_other(
         number = number_of(received)
         script = chosen[number].script()
         attempts[number] += 1
-        step = script[min(attempts[number], len(script)) - 1]
-        assert isinstance(step, Reply)
-        return step
+        scripted = script[min(attempts[number], len(script)) - 1]
+        assert isinstance(scripted, Reply)
+        return scripted
 
     provider.script([reply])
     with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
@@ -64,13 +64,13 @@ def test_broken_calls_do_not_hurt_each_other(
     wrong = {
         str(cell): raw
         for cell, raw in zip(chosen, responses, strict=True)
-        if not is_whole_or_says_why_not(cell, raw)
+        if not is_complete_or_error(cell, raw)
     }
     assert not wrong
 
 
 @pytest.mark.parametrize("calls", [2, 12])
-def test_connections_that_are_reset_together_are_all_noticed(
+def test_connections_that_are_reset_together_are_all_retried(
     proxy: Proxy, provider: ScriptedProvider, calls: int
 ) -> None:
     attempts: Counter[int] = Counter()
@@ -87,14 +87,14 @@ def test_connections_that_are_reset_together_are_all_noticed(
 
 
 @pytest.mark.parametrize("http_version", UPSTREAM)
-def test_a_call_does_not_wait_for_those_that_run(
+def test_a_call_does_not_wait_for_running_calls(
     proxy: Proxy, provider: ScriptedProvider, http_version: str
 ) -> None:
     """mitmproxy opens no more than five connections to a host for one client."""
     provider.alpn = UPSTREAM[http_version]
     go_on = threading.Event()
     head = (faults.head(), faults.chunks(GOOD.events[:4]))
-    slow = Reply("slow", (*head, faults.once(go_on.is_set), faults.chunks(GOOD.events[4:])))
+    slow = Reply("slow", (*head, faults.wait_until(go_on.is_set), faults.chunks(GOOD.events[4:])))
     slow = Reply("slow", (*slow.steps, faults.end))
     provider.script([lambda received: slow if number_of(received) < 8 else faults.none(ANTHROPIC)])
     with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
@@ -107,8 +107,8 @@ def test_a_call_does_not_wait_for_those_that_run(
         assert [response(call, stream).body for stream in running] == [GOOD.data] * 8
 
 
-def test_retries_do_not_use_connections_up(proxy: Proxy, provider: ScriptedProvider) -> None:
-    """Each of them asks for another connection than the one that its call failed on."""
+def test_retries_leave_no_connections_open(proxy: Proxy, provider: ScriptedProvider) -> None:
+    """Each retry uses another connection than the failed attempt."""
     provider.alpn = ("h2",)
     script = [faults.overloaded(ANTHROPIC), faults.none(ANTHROPIC)]
     with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
@@ -120,23 +120,23 @@ def test_retries_do_not_use_connections_up(proxy: Proxy, provider: ScriptedProvi
             assert first.connection != second.connection
 
 
-def test_a_server_that_says_goodbye_may_finish_what_runs(
+def test_running_requests_finish_after_a_graceful_go_away(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     provider.alpn = ("h2",)
     go_on = threading.Event()
     running = Reply(
-        "farewell in the middle",
+        "GOAWAY mid-stream",
         (
             faults.head(),
             faults.chunks(GOOD.events[:4]),
-            faults.once(go_on.is_set),
-            faults.farewell(processed=True),
+            faults.wait_until(go_on.is_set),
+            faults.graceful_go_away(processed=True),
             faults.chunks(GOOD.events[4:]),
             faults.end,
         ),
     )
-    refused = Reply("farewell at once", (faults.farewell(processed=False),))
+    refused = Reply("GOAWAY at once", (faults.graceful_go_away(processed=False),))
     attempts: Counter[int] = Counter()
 
     def reply(received: Received) -> Reply:
@@ -152,11 +152,11 @@ def test_a_server_that_says_goodbye_may_finish_what_runs(
         go_on.set()
         assert response(call, first).body == GOOD.data
     assert attempts == {0: 1, 1: 2}
-    first_there, refused_there, retried = (one.connection for one in provider.received)
-    assert first_there == refused_there != retried
+    finished, refused_first, retried = (request.connection for request in provider.received)
+    assert finished == refused_first != retried
 
 
-def test_what_waits_for_a_free_stream_is_neither_forgotten_nor_sent_after_its_end(
+def test_a_call_that_waits_for_a_stream_is_sent_unless_it_was_cancelled(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     provider.alpn = ("h2",)
@@ -167,7 +167,7 @@ def test_what_waits_for_a_free_stream_is_neither_forgotten_nor_sent_after_its_en
         (
             faults.head(),
             faults.chunks(GOOD.events[:4]),
-            faults.once(go_on.is_set),
+            faults.wait_until(go_on.is_set),
             faults.reset,
         ),
     )
@@ -181,9 +181,9 @@ def test_what_waits_for_a_free_stream_is_neither_forgotten_nor_sent_after_its_en
     with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
         first = send(call, 0)
         call.read_until(GOOD.events[3])
-        given_up, waiting = send(call, 1), send(call, 2)
-        call_elsewhere(proxy)  # so that the proxy has had its time with what came before
-        call.stream = given_up
+        cancelled, waiting = send(call, 1), send(call, 2)
+        call_elsewhere(proxy)  # the proxy has processed the calls above when this one returns
+        call.stream = cancelled
         call.cancel()
         call_elsewhere(proxy)
         go_on.set()
@@ -193,7 +193,7 @@ def test_what_waits_for_a_free_stream_is_neither_forgotten_nor_sent_after_its_en
 
 
 @pytest.mark.parametrize("http_version", UPSTREAM)
-def test_an_interim_response_is_not_the_response(
+def test_informational_responses_are_skipped(
     proxy: Proxy, provider: ScriptedProvider, http_version: str
 ) -> None:
     provider.alpn = UPSTREAM[http_version]
@@ -204,14 +204,14 @@ def test_an_interim_response_is_not_the_response(
     assert (raw.status, raw.body, len(provider.received)) == (200, GOOD.data, 1)
 
 
-def test_a_body_of_the_wrong_length_ends_its_own_call_alone(
+def test_a_body_of_the_wrong_length_affects_only_its_own_call(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:
-    """RFC 9113, 8.1.1; h2 ends the connection."""
+    """RFC 9113, 8.1.1 makes it a stream error, but h2 closes the connection."""
     provider.alpn = ("h2",)
     go_on = threading.Event()
     head = (faults.head(), faults.chunks(GOOD.events[:4]))
-    slow = Reply("slow", (*head, faults.once(go_on.is_set), faults.chunks(GOOD.events[4:])))
+    slow = Reply("slow", (*head, faults.wait_until(go_on.is_set), faults.chunks(GOOD.events[4:])))
     slow = Reply("slow", (*slow.steps, faults.end))
     short = Reply(
         "too short",

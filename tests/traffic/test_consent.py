@@ -1,4 +1,4 @@
-"""`./wiremend.toml` is obeyed only after its content was allowed: through a real mitmdump."""
+"""Tests with a real mitmdump that `./wiremend.toml` is used only after its content was allowed."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def hosts(provider: ScriptedProvider, origin: ScriptedProvider) -> dict[str, int
 def discovering(
     directory: Path, authority: Authority, hosts: dict[str, int], *arguments: str
 ) -> Proxy:
-    """A proxy that has to find its configuration in its working directory."""
+    """Return a proxy that finds its configuration in its working directory."""
     environment = {"WIREMEND_TEST_KEY": VALUE}
     return Proxy(
         directory,
@@ -61,18 +61,18 @@ def call(proxy: Proxy) -> int:
         return running.response().status
 
 
-def start_and_read_to_the_end(proxy: Proxy) -> None:
-    """mitmdump may listen for a moment before it ends."""
+def start_and_read_log(proxy: Proxy) -> None:
+    """Start the proxy and read its log to the end; mitmdump may listen briefly before it exits."""
     proxy.start()
     proxy.wait_for_line("a line that is never printed", 10)
 
 
-def test_without_consent_the_start_stops_and_names_hosts_and_variables(
+def test_without_consent_the_start_fails_and_lists_hosts_and_variables(
     authority: Authority, hosts: dict[str, int], tmp_path: Path
 ) -> None:
     proxy = discovering(tmp_path, authority, hosts)
     with pytest.raises(ProxyFailed):
-        start_and_read_to_the_end(proxy)
+        start_and_read_log(proxy)
     assert proxy.wait(10) == 1
     proxy.stop()
     log = "\n".join(proxy.lines)
@@ -83,7 +83,7 @@ def test_without_consent_the_start_stops_and_names_hosts_and_variables(
     proxy.assert_log_is_clean()
 
 
-def test_with_consent_it_starts_and_the_next_start_needs_none(
+def test_consent_is_remembered_for_the_next_start(
     authority: Authority, hosts: dict[str, int], tmp_path: Path, origin: ScriptedProvider
 ) -> None:
     for arguments in (ALLOW, ()):
@@ -91,17 +91,17 @@ def test_with_consent_it_starts_and_the_next_start_needs_none(
         with discovering(tmp_path, authority, hosts, *arguments) as proxy:
             proxy.wait_for_line(rf"wiremend: configuration from {proxy.configuration_file}$")
             assert call(proxy) == 200
-    assert [one.header("x-api-key") for one in origin.received] == [VALUE, VALUE]
+    assert [received.header("x-api-key") for received in origin.received] == [VALUE, VALUE]
 
 
-def test_the_defaults_are_named_too(
+def test_the_start_reports_built_in_defaults(
     authority: Authority, hosts: dict[str, int], tmp_path: Path
 ) -> None:
     with Proxy(tmp_path, authority, hosts) as proxy:
         proxy.wait_for_line("wiremend: configuration from built-in defaults$")
 
 
-def test_an_edit_with_a_new_host_is_refused_and_a_harmless_one_taken(
+def test_an_edit_with_a_new_host_is_refused_and_a_harmless_one_applied(
     allowed_proxy: Proxy, provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:
     origin.script([faults.none(ANTHROPIC)])
@@ -109,22 +109,22 @@ def test_an_edit_with_a_new_host_is_refused_and_a_harmless_one_taken(
     evil = ROUTED.replace(ORIGIN_HOST, "evil.example.org")
     proxy.configuration_file.write_text(evil)
     proxy.wait_for_line("configuration in force is kept", start=start)
-    said = "\n".join(proxy.lines[start:])
-    assert "hosts: https://evil.example.org (provider other)" in said
-    assert "environment variables: WIREMEND_TEST_KEY (to https://evil.example.org)" in said
-    assert "scripts/run --allow" in said
+    log = "\n".join(proxy.lines[start:])
+    assert "hosts: https://evil.example.org (provider other)" in log
+    assert "environment variables: WIREMEND_TEST_KEY (to https://evil.example.org)" in log
+    assert "scripts/run --allow" in log
     assert call(proxy) == 200
     start = len(proxy.lines)
     proxy.configuration_file.write_text(ROUTED.replace("attempts = 4", "attempts = 1"))
     proxy.wait_for_line(r"wiremend\.toml reloaded", start=start)
     origin.script([faults.reset_before_head(), faults.none(ANTHROPIC)])
     assert call(proxy) == 502
-    assert {one.path for one in origin.received} == {"/v1/messages"}
+    assert {received.path for received in origin.received} == {"/v1/messages"}
     assert provider.received == []
     assert sum("evil.example.org (provider" in line for line in proxy.lines) == 1
 
 
-def test_a_refused_edit_is_taken_once_it_is_allowed_elsewhere(
+def test_a_refused_edit_is_applied_once_another_process_allows_it(
     allowed_proxy: Proxy, authority: Authority, hosts: dict[str, int], origin: ScriptedProvider
 ) -> None:
     proxy, start = allowed_proxy, len(allowed_proxy.lines)

@@ -1,4 +1,4 @@
-"""Requests sent to a forward proxy as if it were the server: any web page can send those."""
+"""Tests of requests in origin form to a forward proxy, which any web page can send."""
 
 import json
 import socket
@@ -36,7 +36,7 @@ def proxy(start_proxy: Callable[..., Proxy]) -> Proxy:
 NAMES = {
     "the address": "127.0.0.1:8080",
     "localhost": "localhost",
-    "a rebound name": "evil.example:8080",
+    "a rebound DNS name": "evil.example:8080",
     "a provider": "api.anthropic.com",
     "a configured provider": ORIGIN_HOST,
     "an allowed page": "app.example",
@@ -78,7 +78,7 @@ def test_a_request_for_the_proxy_itself_is_refused(
 @pytest.mark.parametrize(
     "target", ["GET /", "GET /v1/models", "OPTIONS /v1/messages", "OPTIONS *", "GET /\x1b[2J"]
 )
-def test_so_is_every_other_request_for_it(proxy: Proxy, target: str) -> None:
+def test_other_methods_and_paths_are_refused_too(proxy: Proxy, target: str) -> None:
     start = len(proxy.lines)
     head = f"{target} HTTP/1.1\r\nHost: localhost\r\nOrigin: {PAGE}\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", proxy.port), LIMIT_SECONDS) as connection:
@@ -91,7 +91,9 @@ def test_so_is_every_other_request_for_it(proxy: Proxy, target: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", good.PROTOCOLS)
-def test_the_refusal_is_the_protocols_own_error(proxy: Proxy, protocol: WireProtocol) -> None:
+def test_the_refusal_is_an_error_of_the_clients_protocol(
+    proxy: Proxy, protocol: WireProtocol
+) -> None:
     response = ask(proxy, protocol, "routed", {}, tunnel=False)
     assert response.status == 400
     assert response.header("x-should-retry") == "false"
@@ -113,7 +115,7 @@ def test_a_large_request_for_the_proxy_itself_is_refused_when_bodies_are_streame
     proxy.assert_log_is_clean(start)
 
 
-def test_the_connection_serves_requests_for_others_after_the_refusal(
+def test_the_connection_serves_proxy_requests_after_a_refusal(
     proxy: Proxy, origin: ScriptedProvider
 ) -> None:
     origin.script([faults.none(ANTHROPIC, stream=False)])

@@ -1,6 +1,6 @@
-"""The fault matrix, run through a real `mitmdump -s addons/`; the table is fault_matrix.py.
+"""Runs the fault matrix of fault_matrix.py through a real `mitmdump -s addons/`.
 
-Cells run side by side, because a stall takes its timeout; each cell is then a test of its own.
+Cells run concurrently, because stalls last until a timeout; each cell is a separate test.
 """
 
 import threading
@@ -28,13 +28,13 @@ first_byte = 3.0
 answer = 3.0
 idle = 3.0
 """
-"""Long enough for a busy machine, and nobody waits for them one after the other."""
+"""Long enough for a busy machine; the stalled cells run concurrently."""
 ALPN = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What became of one cell."""
+    """The result of one cell."""
 
     response: RawResponse
     received: tuple[Received, ...]
@@ -42,7 +42,7 @@ class Seen:
 
     @property
     def calls(self) -> int:
-        """How often the provider was called."""
+        """The number of attempts that the provider saw."""
         return len(self.received) + self.failed_connections
 
 
@@ -50,7 +50,7 @@ class Seen:
 def seen(
     start_proxy: Callable[..., Proxy], shared_provider: ScriptedProvider
 ) -> Iterator[Mapping[Cell, Seen]]:
-    """Every possible cell, run once."""
+    """The results of all possible cells, each run once."""
     proxy = start_proxy(scripts=SHARED, configuration=QUICK_RETRIES + TIMEOUTS)
     results: dict[Cell, Seen] = {}
     for http_version in HTTP_VERSIONS:
@@ -61,7 +61,7 @@ def seen(
         together = [cell for cell in cells if cell not in alone]
         shown = {cell: threading.Event() for cell in together}
         for cell in together:
-            script = cell.script(gate=faults.once(shown[cell].is_set))
+            script = cell.script(gate=faults.wait_until(shown[cell].is_set))
             shared_provider.script(script, when=_is_of(cell))
         with ThreadPoolExecutor(AT_ONCE) as threads:
             responses = list(threads.map(_call, repeat(proxy), together, shown.values()))
@@ -81,7 +81,7 @@ def _is_of(cell: Cell) -> Callable[[Received], bool]:
 
 
 def _call(proxy: Proxy, cell: Cell, shown: threading.Event) -> RawResponse:
-    """Make the call; `shown` is set when the client has what comes before the fault."""
+    """Make the call; set `shown` once the client has read the events before the fault."""
     if not cell.shown_before_fault:
         shown.set()
     with model_call(
@@ -99,7 +99,7 @@ def _call(proxy: Proxy, cell: Cell, shown: threading.Event) -> RawResponse:
 
 
 def _run_alone(proxy: Proxy, provider: ScriptedProvider, cell: Cell) -> Seen:
-    """Connection faults know no request, so that such a cell has the provider to itself."""
+    """Run a cell with a connection fault, which cannot be selected by request."""
     provider.clear()
     provider.script(cell.script())
     response = _call(proxy, cell, threading.Event())
@@ -107,14 +107,14 @@ def _run_alone(proxy: Proxy, provider: ScriptedProvider, cell: Cell) -> Seen:
     return Seen(response, tuple(provider.received), failed)
 
 
-def _understood(cell: Cell, response: RawResponse) -> Answer:
+def _assembled(cell: Cell, response: RawResponse) -> Answer:
     return read_answer(cell.protocol, response.body, stream=cell.stream)
 
 
 @pytest.mark.parametrize("cell", POSSIBLE, ids=str)
-def test_cell(seen: Mapping[Cell, Seen], cell: Cell) -> None:
+def test_the_client_sees_what_the_matrix_expects(seen: Mapping[Cell, Seen], cell: Cell) -> None:
     response, expected = seen[cell].response, cell.sees()
-    answer = _understood(cell, response)
+    answer = _assembled(cell, response)
     assert (response.status, response.ended) == (200, "complete")
     assert seen[cell].calls == expected.calls
     if expected is Sees.ERROR_OF_FIRST:
@@ -135,8 +135,8 @@ def test_every_attempt_of_a_cell_sends_the_same_bytes(
     assert len(sent) == 1
 
 
-def test_every_cell_is_either_possible_or_says_why_not() -> None:
-    kinds = Counter(cell.fault for cell in POSSIBLE)
-    assert set(kinds) == set(FAULTS)
+def test_every_impossible_cell_has_a_reason() -> None:
+    faults_of_cells = Counter(cell.fault for cell in POSSIBLE)
+    assert set(faults_of_cells) == set(FAULTS)
     assert len(CELLS) == 11 * 6 * 4 * 2 * 2
     assert all(cell.impossible() for cell in CELLS if cell not in POSSIBLE)

@@ -1,4 +1,4 @@
-"""POST to a fire-and-forget path: a complete, bodiless 204 as soon as upstream says 2xx."""
+"""Tests that a POST to a fire-and-forget path gets a complete 204 once upstream returns 2xx."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,7 @@ BODY = b'{"parts": [{"type": "text", "text": "hi"}]}'
 
 @pytest.fixture
 def impatient_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
-    """A proxy that waits only briefly for upstream's own status."""
+    """A proxy that waits only 0.2 s for the status of upstream."""
     configuration = QUICK_RETRIES + "[fire_and_forget]\nack_after = 0.2\n"
     proxy = start_proxy(scripts=SHARED, configuration=configuration)
     start = len(proxy.lines)
@@ -27,7 +27,7 @@ def impatient_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
 
 
 def prompt(proxy: Proxy, http_version: str = "HTTP/1.1") -> clients.RawCall:
-    """The call, sent."""
+    """Send the call."""
     call = clients.HTTP_VERSIONS[http_version](proxy, HOST)
     call.send("POST", PATH, {"content-type": "application/json"}, BODY)
     return call
@@ -58,7 +58,7 @@ def test_the_client_gets_a_complete_204_however_upstreams_body_behaves(
 
 
 @pytest.mark.parametrize("code", [400, 401, 404, 409, 500, 503])
-def test_upstreams_refusal_is_passed_on(
+def test_an_error_status_of_upstream_is_forwarded(
     proxy: Proxy, provider: ScriptedProvider, code: int
 ) -> None:
     provider.script([faults.status(code, {"name": "NotFoundError"})])
@@ -67,17 +67,17 @@ def test_upstreams_refusal_is_passed_on(
     assert (response.status, response.body) == (code, b'{"name": "NotFoundError"}')
 
 
-def test_without_a_head_in_time_the_client_gets_204_and_the_call_goes_on(
+def test_without_a_head_in_time_the_client_gets_204_and_the_call_continues(
     impatient_proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     head = faults.head(204, (), Framing.NONE)
-    provider.script([Reply("204 when told", (faults.stall, head))])
+    provider.script([Reply("204 after release", (faults.stall, head))])
     with prompt(impatient_proxy) as call:
         response = call.response()
         assert (response.status, response.body, response.ended) == (204, b"", "complete")
         [received] = provider.received
         assert not received.closed.is_set()
-    assert not received.wait_until_closed(0.3)  # the client has left, the call is carried on
+    assert not received.wait_until_closed(0.3)  # the client has left, the call continues
     provider.release()
     assert received.wait_until_finished()
 
@@ -86,14 +86,14 @@ def test_a_failure_after_the_204_is_logged(
     impatient_proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     start = len(impatient_proxy.lines)
-    provider.script([Reply("500 when told", (faults.stall, *faults.status(500, {}).steps))])
+    provider.script([Reply("500 after release", (faults.stall, *faults.status(500, {}).steps))])
     with prompt(impatient_proxy) as call:
         assert call.response().status == 204
     provider.release()
     impatient_proxy.wait_for_line("failed after its 204.*500", start=start)
 
 
-def test_other_methods_and_paths_are_left_alone(proxy: Proxy, provider: ScriptedProvider) -> None:
+def test_other_methods_and_paths_are_unaffected(proxy: Proxy, provider: ScriptedProvider) -> None:
     provider.script([faults.whole(b"{}")])
     for method, path in (("GET", PATH), ("POST", "/session/ses_1/message")):
         with Http1Call(proxy, HOST) as call:
@@ -105,7 +105,7 @@ def test_other_methods_and_paths_are_left_alone(proxy: Proxy, provider: Scripted
 @pytest.mark.parametrize(
     "late", [b"0\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n", b"HTTP/1.1 500 Oops\r\n\r\n"]
 )
-def test_what_comes_late_behind_a_204_is_not_read_as_the_next_response(
+def test_late_bytes_after_a_204_are_not_read_as_the_next_response(
     proxy: Proxy, provider: ScriptedProvider, late: bytes
 ) -> None:
     head = faults.head(204, (), Framing.CHUNKED)

@@ -1,6 +1,6 @@
-"""The harness proves itself: through a proxy that mends nothing, each fault reaches the client.
+"""Tests of the harness: through a proxy that repairs nothing, each fault reaches the client.
 
-What a fault is said to do in faults.py is what these tests see. They say nothing about wiremend.
+They check that faults.py does what it documents; wiremend is not loaded.
 """
 
 import itertools
@@ -74,7 +74,7 @@ HALF = b"".join(TEXT_STREAM.events[: TEXT_STREAM.places["mid_content"]])
 ERROR_EVENT = b"data: " + faults.WRAPPED_ERROR + b"\n\n"
 
 SEEN: dict[str, tuple[Reply | ConnectionFault, int, bytes | None, str]] = {
-    # name: what the provider does, and the status, body (None: mitmproxy's own) and end seen
+    # name: the reply, and the expected status, body (None: written by mitmproxy) and end
     "refused": (ConnectionFault.REFUSE, 502, None, "complete"),
     "TLS failure": (ConnectionFault.TLS_FAILURE, 502, None, "complete"),
     "reset on accept": (ConnectionFault.RESET, 502, None, "complete"),
@@ -115,17 +115,17 @@ SEEN: dict[str, tuple[Reply | ConnectionFault, int, bytes | None, str]] = {
 }
 
 
-@pytest.mark.parametrize(("does", "status", "body", "ended"), SEEN.values(), ids=SEEN)
-def test_each_fault_reaches_the_client_as_the_catalogue_says(
+@pytest.mark.parametrize(("reply", "status", "body", "ended"), SEEN.values(), ids=SEEN)
+def test_each_fault_reaches_the_client_as_documented(
     plain_proxy: Proxy,
     provider: ScriptedProvider,
-    does: Reply | ConnectionFault,
+    reply: Reply | ConnectionFault,
     status: int,
     body: bytes | None,
     ended: str,
 ) -> None:
-    provider.script([does])
-    for _ in range(3):  # plain mitmproxy may lose a reset: point 15 of what the seam relies on
+    provider.script([reply])
+    for _ in range(3):  # plain mitmproxy may lose a reset: point 15 in wiremend/seam/__init__.py
         with model_call(plain_proxy, ANTHROPIC, True) as call:
             response = call.response()
         if response.ended == ended:
@@ -135,11 +135,11 @@ def test_each_fault_reaches_the_client_as_the_catalogue_says(
         assert response.body == body
 
 
-def test_a_reset_mid_stream_leaves_the_client_with_what_came_before(
+def test_after_a_reset_mid_stream_the_client_has_the_events_before_it(
     plain_proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     reply = Reply(
-        "half, then reset when told",
+        "half, then reset after release",
         (faults.head(), faults.chunks([HALF]), faults.stall, faults.reset),
     )
     provider.script([reply])
@@ -189,7 +189,7 @@ STALLS = {
 
 
 @pytest.mark.parametrize(("reply", "body"), STALLS.values(), ids=STALLS)
-def test_a_stalled_call_lasts_until_the_client_leaves_and_the_provider_notices(
+def test_a_stalled_call_lasts_until_the_client_leaves(
     plain_proxy: Proxy, provider: ScriptedProvider, reply: Reply, body: bytes
 ) -> None:
     provider.script([reply])
@@ -244,7 +244,7 @@ def test_an_http2_stream_reset_mid_stream_cuts_the_body(
 ) -> None:
     provider.alpn = ("h2",)
     reply = Reply(
-        "half, then stream reset when told",
+        "half, then stream reset after release",
         (faults.head(), faults.chunks([HALF]), faults.stall, faults.reset_stream()),
     )
     provider.script([reply])
@@ -263,7 +263,7 @@ def test_a_script_is_played_in_order_and_its_last_reply_repeated(
     assert statuses == [503, None, None]
 
 
-def test_refusals_are_counted_and_end_when_the_script_says(
+def test_scripted_refusals_are_counted_and_end(
     plain_proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     refuse = ConnectionFault.REFUSE
@@ -273,7 +273,7 @@ def test_refusals_are_counted_and_end_when_the_script_says(
     assert (provider.refused, len(provider.received), provider.connections) == (2, 2, 2)
 
 
-def test_scripts_for_some_requests_leave_the_others_alone(
+def test_scripts_for_some_requests_do_not_affect_others(
     plain_proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     provider.script([faults.none(good.CHAT, False)])
@@ -282,7 +282,7 @@ def test_scripts_for_some_requests_leave_the_others_alone(
     assert complete(good.CHAT, False).text == good.TEXT
 
 
-def test_a_request_is_recorded_whole(plain_proxy: Proxy, provider: ScriptedProvider) -> None:
+def test_a_request_is_recorded_completely(plain_proxy: Proxy, provider: ScriptedProvider) -> None:
     provider.script([faults.none(ANTHROPIC)])
     body = b'{ "model" :"x", "stream": true }'
     with model_call(plain_proxy, ANTHROPIC, True, headers={"X-Case": "Kept"}, body=body) as call:
@@ -304,7 +304,7 @@ def test_a_kept_alive_connection_is_reused(plain_proxy: Proxy, provider: Scripte
     ] * 2
 
 
-def test_other_hosts_are_out_of_reach(plain_proxy: Proxy, provider: ScriptedProvider) -> None:
+def test_other_hosts_are_unreachable(plain_proxy: Proxy, provider: ScriptedProvider) -> None:
     with Http1Call(plain_proxy, "example.com") as call:
         call.send("GET", "/")
         assert call.response().status == 502
@@ -320,21 +320,21 @@ def test_the_origin_is_reached_by_its_own_name(
         assert call.response().body == b"hello"
 
 
-def test_a_key_in_the_log_is_noticed(start_proxy: Callable[..., Proxy]) -> None:
+def test_a_key_in_the_log_is_detected(start_proxy: Callable[..., Proxy]) -> None:
     proxy = Proxy.__new__(Proxy)
     proxy.lines = [f"authorization: Bearer {KEY}"]
     with pytest.raises(ProxyFailed, match="DO-NOT-LOG"):
         proxy.assert_log_is_clean()
 
 
-def test_a_client_on_a_broken_configuration_sees_why_the_proxy_did_not_start(
+def test_a_script_that_does_not_load_is_reported(
     start_proxy: Callable[..., Proxy],
 ) -> None:
     with pytest.raises(ProxyFailed, match="no-such-script"):
         start_proxy(scripts=("no-such-script.py",))
 
 
-def test_the_catalogue_breaks_streams_anywhere() -> None:
+def test_the_places_of_good_streams_are_inside_them() -> None:
     for protocol, tool in itertools.product(good.PROTOCOLS, (False, True)):
         stream = good.tool_stream(protocol) if tool else good.text_stream(protocol)
         assert all(0 < count <= len(stream.events) for count in stream.places.values())

@@ -1,4 +1,4 @@
-"""Do no harm: what is valid comes out of `mitmdump -s addons/` byte for byte."""
+"""Tests that `mitmdump -s addons/` forwards valid traffic byte for byte."""
 
 import json
 import random
@@ -21,9 +21,9 @@ STREAMS = {"text": good.text_stream, "tool call": good.tool_stream}
 
 
 def cut_at_random(data: bytes, seed: int) -> list[bytes]:
-    """The data in up to forty parts."""
-    chance = random.Random(seed)
-    cuts = sorted(chance.sample(range(1, len(data)), chance.randrange(40)))
+    """Split the data into up to forty parts."""
+    generator = random.Random(seed)
+    cuts = sorted(generator.sample(range(1, len(data)), generator.randrange(40)))
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
@@ -50,7 +50,7 @@ def test_a_valid_stream_keeps_its_bytes_in_any_chunks(
 
 
 def in_another_form(stream: bytes, style: wire.Style) -> bytes:
-    """The same events, as the SSE standard also lets them be written."""
+    """Return the same events in another form that the SSE standard allows."""
     events = []
     for type, data in wire.events_of(stream):
         text = data if data == b"[DONE]" else style.json(json.loads(data))
@@ -106,7 +106,7 @@ def test_a_valid_request_keeps_its_bytes(
     assert [request.body for request in provider.received] == [body]
 
 
-def test_a_stream_flows_while_it_is_made(proxy: Proxy, provider: ScriptedProvider) -> None:
+def test_events_are_forwarded_as_they_arrive(proxy: Proxy, provider: ScriptedProvider) -> None:
     stream = good.text_stream(good.ANTHROPIC)
     half = stream.places["mid_content"]
     steps = (
@@ -125,7 +125,7 @@ def test_a_stream_flows_while_it_is_made(proxy: Proxy, provider: ScriptedProvide
 
 @pytest.mark.parametrize("coding", faults.CODINGS)
 @every_protocol
-def test_a_coded_stream_arrives_decoded_with_headers_to_match(
+def test_a_coded_stream_is_decoded_with_matching_headers(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, coding: str
 ) -> None:
     provider.script([faults.coded_stream(protocol, coding)])
@@ -138,7 +138,7 @@ def test_a_coded_stream_arrives_decoded_with_headers_to_match(
 
 @pytest.mark.parametrize("coding", faults.CODINGS)
 @every_protocol
-def test_a_coded_json_answer_is_understood(
+def test_a_coded_json_answer_is_decoded(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, coding: str
 ) -> None:
     provider.script([faults.coded_json(protocol, coding)])
@@ -149,7 +149,7 @@ def test_a_coded_json_answer_is_understood(
 def test_a_request_that_expands_too_much_keeps_its_bytes(
     proxy: Proxy, provider: ScriptedProvider, coding: str
 ) -> None:
-    """The provider decides about it, as it would without the proxy."""
+    """The provider decides whether to accept it."""
     request = json.dumps(good.request_body(good.ANTHROPIC, True)).encode()
     body = faults.encode(request + b" " * 16_000_000, coding)
     provider.script([faults.none(good.ANTHROPIC)])
@@ -175,7 +175,7 @@ def test_a_wrapped_error_is_found_in_a_coded_stream(
     "reply", [faults.stream_with_content_length, faults.stream_until_close], ids=["length", "close"]
 )
 @every_protocol
-def test_other_framings_of_a_stream_do_not_matter(
+def test_streams_with_other_framings_keep_their_bytes(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, reply: faults.MadeFor
 ) -> None:
     provider.script([reply(protocol)])
@@ -184,7 +184,7 @@ def test_other_framings_of_a_stream_do_not_matter(
     assert (response.body, response.ended) == (good.text_stream(protocol).data, "complete")
 
 
-def test_a_host_that_is_no_provider_shows_its_own_certificate(
+def test_a_host_that_is_not_a_provider_keeps_its_own_certificate(
     proxy: Proxy, origin: ScriptedProvider, authority: Authority
 ) -> None:
     origin.script([faults.whole(b"hello")])
@@ -194,7 +194,7 @@ def test_a_host_that_is_no_provider_shows_its_own_certificate(
         assert call.certificate == origin.certificate
 
 
-def test_a_broken_answer_of_another_host_stays_broken(
+def test_broken_answers_of_other_hosts_are_not_repaired(
     proxy: Proxy, origin: ScriptedProvider, authority: Authority
 ) -> None:
     origin.script([faults.reset_after_head(good.ANTHROPIC), faults.none(good.ANTHROPIC)])
@@ -204,7 +204,7 @@ def test_a_broken_answer_of_another_host_stays_broken(
     assert len(origin.received) == 1
 
 
-def test_other_paths_of_a_provider_pass_untouched(proxy: Proxy, provider: ScriptedProvider) -> None:
+def test_other_paths_of_a_provider_are_unchanged(proxy: Proxy, provider: ScriptedProvider) -> None:
     body = b'{"data": [ {"id":"x"} ]}'
     provider.script([faults.whole(body, (("content-type", "application/json"), ("x-a", "b")))])
     with Http1Call(proxy, good.HOSTS[good.ANTHROPIC]) as call:
@@ -214,5 +214,5 @@ def test_other_paths_of_a_provider_pass_untouched(proxy: Proxy, provider: Script
     assert provider.received[0].header("accept-encoding") == "gzip"
 
 
-def test_the_proxy_listens_on_loopback_alone(proxy: Proxy) -> None:
+def test_the_proxy_listens_only_on_loopback(proxy: Proxy) -> None:
     assert proxy.host == "127.0.0.1"

@@ -1,4 +1,4 @@
-"""The configuration changes while a call runs: it ends as it began, the next one is new."""
+"""Tests that a changed configuration applies to new calls and not to running ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +51,7 @@ def reload(proxy: Proxy, configuration: str) -> None:
 
 
 def paused(at: str) -> Reply:
-    """A good stream that waits at one of its places until the test goes on."""
+    """Return a good stream that waits at one of its places for `release`."""
     half = STREAM.places[at]
     before, after = STREAM.events[:half], STREAM.events[half:]
     steps = (faults.head(), faults.chunks(before), faults.stall, faults.chunks(after), faults.end)
@@ -63,7 +63,7 @@ def next_call(proxy: Proxy) -> RawResponse:
         return call.response()
 
 
-def test_a_stream_ends_as_it_began_and_the_next_call_is_routed_anew(
+def test_a_running_stream_keeps_its_route_and_the_next_call_gets_the_new_one(
     proxy: Proxy, provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:
     origin.script([paused("mid_content"), faults.none(ANTHROPIC)])
@@ -88,7 +88,7 @@ def test_a_stream_ends_as_it_began_and_the_next_call_is_routed_anew(
     assert provider.received == []
 
 
-def test_a_call_that_fails_after_the_change_is_tried_again_as_it_began(
+def test_a_call_that_fails_after_the_change_is_retried_with_its_old_route(
     proxy: Proxy, provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:
     origin.script([Reply("reset later", (faults.stall, faults.reset)), faults.none(ANTHROPIC)])
@@ -105,14 +105,14 @@ def test_a_call_that_fails_after_the_change_is_tried_again_as_it_began(
     assert provider.received[0].json()["model"] == good.MODELS[ANTHROPIC]
 
 
-def test_a_new_key_alone_is_read(proxy: Proxy, origin: ScriptedProvider) -> None:
+def test_a_changed_key_file_is_read(proxy: Proxy, origin: ScriptedProvider) -> None:
     origin.script([faults.none(ANTHROPIC)])
     next_call(proxy)
     start = len(proxy.lines)
     write_key(proxy.directory, NEW_KEY)
     proxy.wait_for_line(r"wiremend\.toml reloaded", start=start)
     next_call(proxy)
-    assert [one.header("x-api-key") for one in origin.received] == [OLD_KEY, NEW_KEY]
+    assert [received.header("x-api-key") for received in origin.received] == [OLD_KEY, NEW_KEY]
 
 
 def test_a_key_file_that_others_can_read_keeps_the_key_in_force(
@@ -121,7 +121,7 @@ def test_a_key_file_that_others_can_read_keeps_the_key_in_force(
     origin.script([faults.none(ANTHROPIC)])
     start = len(proxy.lines)
     (proxy.directory / "key").chmod(0o644)
-    proxy.wait_for_line(r"key' is open to others \(mode 0644\); run: chmod 600", start=start)
+    proxy.wait_for_line(r"accessed by others \(mode 0644\); run: chmod 600", start=start)
     proxy.wait_for_line(r"the configuration in force is kept", start=start)
     next_call(proxy)
     assert origin.received[0].header("x-api-key") == OLD_KEY
@@ -130,7 +130,7 @@ def test_a_key_file_that_others_can_read_keeps_the_key_in_force(
 def test_rules_change_for_the_next_call_only(
     proxy: Proxy, provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:
-    """The second stream is broken; with its rules switched off, it is passed on as it is."""
+    """Both streams are broken; the second one is forwarded unchanged, since its rules are off."""
     reload(proxy, QUICK_RETRIES)
     broken = good.stream_with_blocks_from_index(1)
     half = broken.places["mid_content"]

@@ -1,4 +1,4 @@
-"""How the suite loads, reloads and refuses, in mitmdump and mitmweb."""
+"""Tests of loading and reloading the suite, and of failed starts, in mitmdump and mitmweb."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ ANTHROPIC = good.ANTHROPIC
 def run(
     tool: str, directory: Path, *arguments: str, script: Path = ADDONS / "__main__.py"
 ) -> tuple[int, str]:
-    """A proxy that is expected to end by itself: its status, and all it printed."""
+    """Run a proxy that is expected to exit; return its status and its output."""
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
     environment |= {"XDG_CONFIG_HOME": str(directory), "XDG_STATE_HOME": str(directory)}
     done = subprocess.run(
@@ -68,7 +68,9 @@ def test_shells_combine_without_the_suite(
 
 
 @pytest.mark.parametrize("tool", ["mitmdump", "mitmweb"])
-def test_a_bad_configuration_ends_the_start_with_one_clear_line(tool: str, tmp_path: Path) -> None:
+def test_an_invalid_configuration_ends_the_start_with_one_clear_line(
+    tool: str, tmp_path: Path
+) -> None:
     (tmp_path / "wiremend.toml").write_text("[retry]\natempts = 3\n")
     web = ("--no-web-open-browser", "--web-port", "0") if tool == "mitmweb" else ()
     status, printed = run(tool, tmp_path, *web)
@@ -77,7 +79,7 @@ def test_a_bad_configuration_ends_the_start_with_one_clear_line(tool: str, tmp_p
     assert "Traceback" not in printed
 
 
-def test_a_configuration_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
+def test_a_missing_configuration_ends_the_start(tmp_path: Path) -> None:
     status, printed = run("mitmdump", tmp_path, "--set", "wiremend_config=team.toml")
     assert status == 1
     assert "team.toml: no such file" in printed
@@ -99,8 +101,8 @@ def test_a_port_in_use_ends_the_start(tmp_path: Path, provider: ScriptedProvider
     assert "Traceback" not in printed
 
 
-def test_a_suite_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
-    """mitmproxy alone carries on without an addon that failed (mitmproxy#5029)."""
+def test_a_suite_that_cannot_be_imported_ends_the_start(tmp_path: Path) -> None:
+    """mitmproxy itself continues without an addon that failed to load (mitmproxy#5029)."""
     script = tmp_path / "broken.py"
     script.write_text("import load_configuration_that_is_not_there\n")
     status, _ = run("mitmdump", tmp_path, script=script)
@@ -131,7 +133,7 @@ def test_a_changed_configuration_is_read_without_a_restart(
         assert complete(ANTHROPIC, True).text == good.TEXT
 
 
-def test_a_suite_that_is_reloaded_mends_again_and_one_that_breaks_ends_the_process(
+def test_a_reloaded_suite_works_and_one_that_fails_to_reload_ends_the_process(
     authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
     copy = tmp_path / "addons"

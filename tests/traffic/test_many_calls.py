@@ -1,4 +1,4 @@
-"""A thousand calls, a hundred at a time, one in five of them broken: none hangs, none is lost."""
+"""Tests a thousand calls, a hundred at a time, one in five of them broken, for hangs and leaks."""
 
 import os
 import random
@@ -13,15 +13,15 @@ from traffic.clients import RawResponse, model_call
 from traffic.conftest import QUICK_RETRIES, SHARED
 from traffic.exchange import ConnectionFault, Received, Reply
 from traffic.fault_matrix import POSSIBLE, Cell
-from traffic.numbered_calls import NUMBER, is_whole_or_says_why_not, number_of
+from traffic.numbered_calls import NUMBER, is_complete_or_error, number_of
 from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 CALLS = 1000
 WARM_UP_CALLS = 300
-"""Certificates are made, modules loaded, the allocator has its arenas."""
+"""Enough to create certificates, import modules and fill the arenas of the allocator."""
 ROUNDS = 3
-"""What leaks grows in each of them; a round that met the allocator's peak is not the last."""
+"""A leak grows in each round; growth of the allocator does not."""
 AT_ONCE = 100
 BROKEN_SHARE = 0.2
 TIMEOUTS = """
@@ -34,16 +34,16 @@ CELLS = [cell for cell in POSSIBLE if not isinstance(cell.script()[0], Connectio
 
 
 class Crowd:
-    """Calls with a number each; some of them are to meet a fault."""
+    """Numbered calls, some of them with a fault."""
 
     def __init__(self, calls: int, seed: int) -> None:
-        chance = random.Random(seed)
-        self.cells = [chance.choice(CELLS) for _ in range(calls)]
-        self.broken = [chance.random() < BROKEN_SHARE for _ in range(calls)]
+        generator = random.Random(seed)
+        self.cells = [generator.choice(CELLS) for _ in range(calls)]
+        self.broken = [generator.random() < BROKEN_SHARE for _ in range(calls)]
         self._attempts = [0] * calls
 
     def reply(self, received: Received) -> Reply:
-        """The next reply of the call that this request belongs to."""
+        """Return the next reply of the call that this request belongs to."""
         number = number_of(received)
         script = self.cells[number].script()
         attempt = min(self._attempts[number], len(script) - 1) if self.broken[number] else -1
@@ -78,7 +78,7 @@ def call(proxy: Proxy, number: int, cell: Cell) -> RawResponse:
 
 
 def run(proxy: Proxy, provider: ScriptedProvider, *, calls: int, seed: int) -> list[str]:
-    """The calls that hung, or whose client was told something wrong."""
+    """Make the calls; return those that hung or whose client got a wrong response."""
     crowd = Crowd(calls, seed)
     provider.clear()
     provider.script([crowd.reply])
@@ -87,7 +87,7 @@ def run(proxy: Proxy, provider: ScriptedProvider, *, calls: int, seed: int) -> l
         return [
             f"{number}: {cell}: {response}"
             for number, (cell, response) in enumerate(zip(crowd.cells, responses, strict=True))
-            if not is_whole_or_says_why_not(cell, response)
+            if not is_complete_or_error(cell, response)
         ]
 
 
@@ -107,7 +107,7 @@ def open_sockets(pid: int) -> int:
 
 
 def settled_sockets(pid: int, wanted: int) -> int:
-    """How many sockets are open, once they are down to `wanted` or ten seconds are over."""
+    """Wait up to ten seconds for at most `wanted` open sockets; return their number."""
     deadline = time.monotonic() + 10.0
     while (count := open_sockets(pid)) > wanted and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -115,7 +115,7 @@ def settled_sockets(pid: int, wanted: int) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
-def test_a_thousand_calls_leave_nothing_behind(
+def test_a_thousand_calls_leak_neither_sockets_nor_memory(
     crowded_proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     pid = crowded_proxy.pid
@@ -123,12 +123,12 @@ def test_a_thousand_calls_leave_nothing_behind(
     sockets = open_sockets(pid)
     assert run(crowded_proxy, provider, calls=WARM_UP_CALLS, seed=1) == []
     assert settled_sockets(pid, sockets) == sockets
-    grown = []
+    growth = []
     for seed in range(2, 2 + ROUNDS):
         before = resident_bytes(pid)
         assert run(crowded_proxy, provider, calls=CALLS, seed=seed) == []
         assert settled_sockets(pid, sockets) == sockets
-        grown.append(resident_bytes(pid) / before)
-        if grown[-1] <= 1.1:
+        growth.append(resident_bytes(pid) / before)
+        if growth[-1] <= 1.1:
             break
-    assert grown[-1] <= 1.1, grown
+    assert growth[-1] <= 1.1, growth

@@ -1,4 +1,4 @@
-"""What is around the calls: routes by their shape, lists of models, counting tokens."""
+"""Tests of routes by the shape of a call, lists of models, and token counts."""
 
 import json
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def ask(
 @pytest.mark.parametrize(
     ("fields", "model"),
     [
-        pytest.param({"stream": True}, good.MODELS[ANTHROPIC], id="like any other"),
+        pytest.param({"stream": True}, good.MODELS[ANTHROPIC], id="no condition holds"),
         pytest.param({}, "background", id="not streaming"),
         pytest.param({"stream": True, "thinking": {"type": "adaptive"}}, "thinker", id="thinking"),
         pytest.param(
@@ -76,7 +76,7 @@ def ask(
                 "system": "x" * 5000,
             },
             "long-context",
-            id="the first that matches",
+            id="the first match applies",
         ),
     ],
 )
@@ -98,7 +98,7 @@ OPENAI_LIST = b'{"object":"list","data":[{"id":"gpt-5","object":"model"}]}'
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-def test_a_list_of_models_holds_the_routed_names(
+def test_a_list_of_models_contains_the_routed_names(
     proxy: Proxy, provider: ScriptedProvider, coding: str
 ) -> None:
     data = OPENAI_LIST if coding == "identity" else faults.encode(OPENAI_LIST, coding)
@@ -106,7 +106,7 @@ def test_a_list_of_models_holds_the_routed_names(
     provider.script([faults.whole(data, (*faults.JSON, *coded))])
     response = ask(proxy, "GET", "/v1/models?limit=1000", protocol=good.CHAT)
     assert response.body.startswith(OPENAI_LIST[:-2])
-    assert [one["id"] for one in json.loads(response.body)["data"]] == [
+    assert [model["id"] for model in json.loads(response.body)["data"]] == [
         "gpt-5",
         "kimi-k3",
         "claude-routed",
@@ -123,7 +123,7 @@ def test_a_list_of_models_holds_the_routed_names(
         pytest.param(faults.whole(OPENAI_LIST, status=500), id="a list with an error's status"),
     ],
 )
-def test_what_is_no_list_passes_untouched(
+def test_other_responses_are_not_extended(
     proxy: Proxy, provider: ScriptedProvider, reply: Reply
 ) -> None:
     provider.script([reply])
@@ -134,7 +134,7 @@ def test_what_is_no_list_passes_untouched(
 COUNT = {"model": "claude-routed", "messages": [{"role": "user", "content": "x" * 4000}]}
 
 
-def test_a_count_goes_where_the_models_calls_go(
+def test_a_count_goes_to_the_provider_of_the_model(
     proxy: Proxy, provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:
     origin.script([faults.whole(b'{"input_tokens":7}')])
@@ -145,7 +145,7 @@ def test_a_count_goes_where_the_models_calls_go(
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
-def test_a_provider_that_cannot_count_is_answered_for(
+def test_a_count_is_estimated_for_a_provider_that_cannot_count(
     proxy: Proxy,
     provider: ScriptedProvider,
     origin: ScriptedProvider,
@@ -165,7 +165,7 @@ def test_a_provider_that_cannot_count_is_answered_for(
 
 
 @pytest.mark.parametrize("status", [200, 400, 429])
-def test_any_other_answer_to_a_count_passes(
+def test_other_responses_to_a_count_are_forwarded(
     proxy: Proxy,
     provider: ScriptedProvider,
     origin: ScriptedProvider,
@@ -176,7 +176,7 @@ def test_any_other_answer_to_a_count_passes(
     assert (response.status, response.body) == (status, b'{"input_tokens":7}')
 
 
-def test_a_count_for_a_model_that_is_not_routed_is_untouched(
+def test_a_count_for_a_model_that_is_not_routed_is_unchanged(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     provider.script([faults.status(404, {"error": {"message": "Invalid URL"}})])

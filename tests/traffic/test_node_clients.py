@@ -1,6 +1,6 @@
-"""JavaScript clients on Node.js use configured keys: they look a little like web pages.
+"""Tests that JavaScript clients on Node.js may use configured keys.
 
-`fetch` in Node.js sends `Sec-Fetch-Mode`, and neither `Origin` nor another header of a browser.
+`fetch` in Node.js sends `Sec-Fetch-Mode`, but neither `Origin` nor another browser header.
 """
 
 import os
@@ -50,7 +50,7 @@ console.log(response.status, await response.text());
 
 
 def need(reason: str | None) -> None:
-    """Skip for this reason; where CI runs, fail."""
+    """Skip the test for this reason if there is one; in CI, fail."""
     if reason and os.environ.get("CI"):
         pytest.fail(reason)
     if reason:
@@ -72,7 +72,7 @@ def run_node(*arguments: str, proxy: Proxy) -> str:
 
 
 def assert_looks_like_node(received: Received) -> None:
-    """The premise: what tells Node.js from a browser."""
+    """Check the headers by which wiremend distinguishes Node.js from a browser."""
     assert received.header("sec-fetch-mode") == "cors"
     for name in ("origin", "sec-fetch-site", "sec-fetch-dest"):
         assert received.header(name) == ""
@@ -92,7 +92,7 @@ def test_fetch_uses_a_configured_key_through_a_reverse_proxy(
     assert_looks_like_node(received)
 
 
-def test_fetch_to_the_port_of_a_forward_proxy_is_told_what_to_do(
+def test_fetch_to_the_port_of_a_forward_proxy_gets_instructions(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider
 ) -> None:
     need(why_no_node(18))

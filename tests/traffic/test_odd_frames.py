@@ -1,6 +1,6 @@
-"""HTTP/2 frames that a provider should not send, or not then, among the calls of one connection.
+"""Tests with HTTP/2 frames that are invalid, or invalid at that time.
 
-Whatever comes, the proxy does not crash, and each call has its whole answer or says why not.
+The proxy must not crash, and each call must get its whole answer or an error.
 """
 
 import random
@@ -38,20 +38,24 @@ UNKNOWN_FRAME = bytes([0, 0, 3, 0xBB, 0, 0, 0, 0, 0]) + b"abc"
 LAST = 2**31 - 1
 
 
-def odd_frames(chance: random.Random, stream: int) -> list[Frame]:
-    """One of each kind, of this stream, another one, or one that never was."""
-    other = chance.choice([stream, max(1, stream - 2), stream + 20, 1, 3])
-    last = chance.choice([0, max(0, stream - 2), stream, LAST])
-    limits = chance.choice([{3: 1}, {3: 100}, {5: 16_384}, {5: 1}, {1: 0}, {4: LAST + 1}, {99: 7}])
-    end = chance.choice([[], ["END_STREAM"]])
+def odd_frames(generator: random.Random, stream: int) -> list[Frame]:
+    """Return one frame of each kind, for this stream, another one, or one that does not exist."""
+    other = generator.choice([stream, max(1, stream - 2), stream + 20, 1, 3])
+    last = generator.choice([0, max(0, stream - 2), stream, LAST])
+    limits = generator.choice(
+        [{3: 1}, {3: 100}, {5: 16_384}, {5: 1}, {1: 0}, {4: LAST + 1}, {99: 7}]
+    )
+    end = generator.choice([[], ["END_STREAM"]])
     return [
         GoAwayFrame(0, last_stream_id=last, error_code=0),
-        GoAwayFrame(0, last_stream_id=last, error_code=chance.choice([0, 2, 11])),
-        RstStreamFrame(other, error_code=chance.choice([0, 1, 7, 8, 11, 13])),
-        WindowUpdateFrame(chance.choice([0, other]), window_increment=chance.choice([1, LAST])),
+        GoAwayFrame(0, last_stream_id=last, error_code=generator.choice([0, 2, 11])),
+        RstStreamFrame(other, error_code=generator.choice([0, 1, 7, 8, 11, 13])),
+        WindowUpdateFrame(
+            generator.choice([0, other]), window_increment=generator.choice([1, LAST])
+        ),
         SettingsFrame(0, settings=limits),
         PingFrame(0, b"8 octets"),
-        DataFrame(other, b"x" * chance.choice([0, 5]), flags=end),
+        DataFrame(other, b"x" * generator.choice([0, 5]), flags=end),
         ContinuationFrame(other, OK_HEAD),
         HeadersFrame(other, OK_HEAD, flags=["END_HEADERS", *end]),
         PushPromiseFrame(stream, 2, OK_HEAD, flags=["END_HEADERS"]),
@@ -59,40 +63,42 @@ def odd_frames(chance: random.Random, stream: int) -> list[Frame]:
     ]
 
 
-def interrupted(chance: random.Random) -> Reply:
-    """A good reply with odd frames somewhere, which may be the last of the connection."""
+def interrupted(generator: random.Random) -> Reply:
+    """Return a good reply with odd frames at a random place; the connection may end after them."""
 
     async def odd(exchange: Exchange) -> None:
-        frames = odd_frames(chance, exchange.stream)
-        written = [frame.serialize() for frame in chance.choices(frames, k=chance.choice([1, 3]))]
-        await exchange.raw(b"".join([*written, chance.choice([b"", UNKNOWN_FRAME])]))
+        frames = odd_frames(generator, exchange.stream)
+        written = [
+            frame.serialize() for frame in generator.choices(frames, k=generator.choice([1, 3]))
+        ]
+        await exchange.raw(b"".join([*written, generator.choice([b"", UNKNOWN_FRAME])]))
 
     async def close(exchange: Exchange) -> None:
         await exchange.close()
 
     steps = faults.none(ANTHROPIC).steps
-    place = chance.choice([0, 1, 2, len(steps)])
-    rest: tuple[Step, ...] = chance.choice([steps[place:], steps[place:], (close,)])
+    place = generator.choice([0, 1, 2, len(steps)])
+    rest: tuple[Step, ...] = generator.choice([steps[place:], steps[place:], (close,)])
     return Reply("odd frames", (*steps[:place], odd, *rest))
 
 
 @pytest.mark.parametrize("code", [0, 2], ids=["graceful", "an error"])
-def test_a_stream_that_is_reset_with_the_goodbye_is_tried_again(
+def test_a_stream_that_is_reset_with_a_go_away_is_retried(
     proxy: Proxy, provider: ScriptedProvider, code: int
 ) -> None:
-    async def goodbye(exchange: Exchange) -> None:
+    async def go_away_and_reset(exchange: Exchange) -> None:
         number = exchange.stream
         frames = (GoAwayFrame(0, 0, error_code=code), RstStreamFrame(number, error_code=7))
         await exchange.raw(b"".join(frame.serialize() for frame in frames))
 
     provider.alpn = ("h2",)
-    provider.script([Reply("goodbye and reset", (goodbye,)), faults.none(ANTHROPIC)])
+    provider.script([Reply("GOAWAY and reset", (go_away_and_reset,)), faults.none(ANTHROPIC)])
     with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:
         assert response(call, send(call, 0)).body == GOOD.data
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_odd_frames_end_no_call_without_a_word(
+def test_calls_with_odd_frames_get_an_answer_or_an_error(
     proxy: Proxy, provider: ScriptedProvider, seed: int
 ) -> None:
     provider.alpn = ("h2",)
@@ -102,9 +108,9 @@ def test_odd_frames_end_no_call_without_a_word(
     def reply(received: Received) -> Reply:
         number = number_of(received)
         attempts[number] += 1
-        chance = random.Random(f"{seed}, call {number}, attempt {attempts[number]}")
-        is_odd = attempts[number] == 1 or chance.random() < 0.15
-        return interrupted(chance) if is_odd else faults.none(ANTHROPIC)
+        generator = random.Random(f"{seed}, call {number}, attempt {attempts[number]}")
+        is_odd = attempts[number] == 1 or generator.random() < 0.15
+        return interrupted(generator) if is_odd else faults.none(ANTHROPIC)
 
     provider.script([reply])
     with Http2Call(proxy, good.HOSTS[ANTHROPIC]) as call:

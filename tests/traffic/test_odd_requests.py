@@ -1,4 +1,4 @@
-"""Requests whose bytes are unusual: coded bodies, and header values that are no ASCII text."""
+"""Tests of requests with coded bodies or with header values that are not ASCII."""
 
 import gzip
 import json
@@ -48,7 +48,7 @@ def asking_for(model: str) -> bytes:
 
 
 def bodies_without_change() -> dict[str, tuple[str, bytes]]:
-    """Content codings, and bodies that are coded like that, or are not."""
+    """Return content codings and bodies, some of which are not in that coding."""
     twice = gzip.compress(gzip.compress(BODY))
     return {
         "gzip": ("gzip", gzip.compress(BODY)),
@@ -61,7 +61,7 @@ def bodies_without_change() -> dict[str, tuple[str, bytes]]:
         "plain JSON that claims to be gzip": ("gzip", BODY),
         "plain JSON that claims to be brotli": ("br", BODY),
         "noise that claims to be gzip": ("gzip", bytes(range(256))),
-        "gzip that was cut": ("gzip", gzip.compress(BODY)[:40]),
+        "truncated gzip": ("gzip", gzip.compress(BODY)[:40]),
         "an empty body": ("gzip", b""),
     }
 
@@ -70,7 +70,7 @@ def bodies_without_change() -> dict[str, tuple[str, bytes]]:
 @pytest.mark.parametrize(
     ("coding", "body"), bodies_without_change().values(), ids=bodies_without_change()
 )
-def test_a_coded_request_arrives_byte_for_byte(
+def test_a_coded_request_is_forwarded_byte_for_byte(
     proxy: Proxy, provider: ScriptedProvider, coding: str, body: bytes, http_version: str
 ) -> None:
     provider.script([faults.none(ANTHROPIC)])
@@ -89,7 +89,7 @@ def test_a_coded_request_arrives_byte_for_byte(
 @pytest.mark.parametrize(
     ("model", "is_other"), [("claude-renamed", False), ("claude-routed", True)]
 )
-def test_a_coded_request_that_is_changed_or_routed_arrives_uncoded(
+def test_a_coded_request_that_is_changed_or_routed_is_sent_uncoded(
     routing_proxy: Proxy,
     provider: ScriptedProvider,
     origin: ScriptedProvider,
@@ -100,8 +100,8 @@ def test_a_coded_request_that_is_changed_or_routed_arrives_uncoded(
     target = origin if is_other else provider
     target.script([faults.none(ANTHROPIC)])
     coded = asking_for(model)
-    for one in coding.split(", "):
-        coded = faults.encode(coded, one.removeprefix("x-"))
+    for name in coding.split(", "):
+        coded = faults.encode(coded, name.removeprefix("x-"))
     headers = {"content-encoding": coding}
     with model_call(routing_proxy, ANTHROPIC, True, headers=headers, body=coded) as call:
         response = call.response()
@@ -143,7 +143,7 @@ def test_a_request_that_cannot_be_read_is_not_routed(
 
 
 @pytest.mark.parametrize("coding", ["aws-chunked", "gzip"])
-def test_a_list_of_models_that_cannot_be_read_arrives_byte_for_byte(
+def test_a_list_of_models_that_cannot_be_read_is_forwarded_byte_for_byte(
     routing_proxy: Proxy, provider: ScriptedProvider, coding: str
 ) -> None:
     data = b'{"object":"list","data":[{"id":"gpt-5","object":"model"}]}'

@@ -1,4 +1,4 @@
-"""A fault in planning a call ends it at once, in the client's protocol, and hurts no other call."""
+"""Tests that a fault in planning ends only its call, at once, with an error in its protocol."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def breaking_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
 @pytest.mark.parametrize("http_version", clients.HTTP_VERSIONS)
 @pytest.mark.parametrize("what", ["plan", "machine"])
 @pytest.mark.parametrize("protocol", good.PROTOCOLS)
-def test_a_planning_fault_is_an_error_of_the_clients_protocol(
+def test_a_planning_fault_is_an_error_in_the_protocol_of_the_client(
     breaking_proxy: Proxy,
     provider: ScriptedProvider,
     protocol: WireProtocol,
@@ -51,10 +51,10 @@ def test_a_planning_fault_is_an_error_of_the_clients_protocol(
     breaking_proxy.wait_for_line(r"internal fault \(\w+Error in \w+\.py:", start=start)
 
 
-def test_a_shell_that_fails_in_planning_sends_nothing(
+def test_a_call_is_not_sent_if_a_shell_fails_in_planning(
     breaking_proxy: Proxy, provider: ScriptedProvider
 ) -> None:
-    """Half a plan could send a call to a provider that it is not meant for."""
+    """With an incomplete plan, the call could go to the wrong provider."""
     start = len(breaking_proxy.lines)
     with model_call(breaking_proxy, good.ANTHROPIC, True, headers={"x-break": "shell"}) as call:
         response = call.response()

@@ -1,4 +1,4 @@
-"""`[[models]]` with providers and fallbacks: who is asked, with whose key, for which model."""
+"""Tests of `[[models]]` with providers and fallbacks: the target, key and model of each request."""
 
 import json
 from collections.abc import Callable
@@ -44,20 +44,20 @@ LOADED = {
 PROTOCOLS = [pytest.param(protocol, id=str(protocol)) for protocol in WireProtocol]
 
 
-def started(start_proxy: Callable[..., Proxy], configuration: str) -> Proxy:
+def start_routing(start_proxy: Callable[..., Proxy], configuration: str) -> Proxy:
     return start_proxy(
         scripts=SHARED, configuration=configuration, environment={"OTHER_API_KEY": OTHER_KEY}
     )
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_routed_call_arrives_with_the_other_providers_key_and_without_the_clients(
+def test_a_routed_call_has_the_key_of_its_provider_and_not_of_the_client(
     start_proxy: Callable[..., Proxy],
     provider: ScriptedProvider,
     origin: ScriptedProvider,
     protocol: WireProtocol,
 ) -> None:
-    proxy = started(start_proxy, CONFIGURATION)
+    proxy = start_routing(start_proxy, CONFIGURATION)
     origin.script([faults.none(protocol)])
     with clients.environment(clients.behind(proxy)):
         assert complete(protocol, True).text == good.TEXT
@@ -73,10 +73,10 @@ def test_a_routed_call_arrives_with_the_other_providers_key_and_without_the_clie
 
 
 @pytest.mark.parametrize("http_version", ["HTTP/1.1", "HTTP/2"])
-def test_the_response_names_the_model_that_was_asked_for(
+def test_the_response_contains_the_requested_model(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider, http_version: str
 ) -> None:
-    proxy = started(start_proxy, CONFIGURATION)
+    proxy = start_routing(start_proxy, CONFIGURATION)
     origin.script([faults.none(good.ANTHROPIC)])
     with model_call(proxy, good.ANTHROPIC, True, http_version=http_version) as call:
         response = call.response()
@@ -86,7 +86,7 @@ def test_the_response_names_the_model_that_was_asked_for(
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("fault", ["overloaded", "refused key", "unknown model"])
-def test_what_one_provider_cannot_do_the_next_is_asked(
+def test_a_failed_provider_falls_back_to_the_next_one(
     start_proxy: Callable[..., Proxy],
     provider: ScriptedProvider,
     origin: ScriptedProvider,
@@ -104,7 +104,7 @@ def test_what_one_provider_cannot_do_the_next_is_asked(
     }[fault]
     provider.script([reply])
     origin.script([faults.none(protocol)])
-    proxy = started(start_proxy, FALLBACK)
+    proxy = start_routing(start_proxy, FALLBACK)
     with clients.environment(clients.behind(proxy)):
         assert complete(protocol, True).text == good.TEXT
     assert len(provider.received) == (4 if fault == "overloaded" else 1)
@@ -115,7 +115,7 @@ def test_what_one_provider_cannot_do_the_next_is_asked(
 
 
 @pytest.mark.parametrize("upstream", [("http/1.1",), ("h2",)], ids=["HTTP/1.1", "HTTP/2"])
-def test_a_model_that_is_gone_gives_way_to_another_at_the_same_provider(
+def test_a_missing_model_falls_back_to_another_of_the_same_provider(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, upstream: tuple[str, ...]
 ) -> None:
     provider.alpn = upstream
@@ -131,12 +131,12 @@ def test_a_model_that_is_gone_gives_way_to_another_at_the_same_provider(
     ]
 
 
-def test_when_every_provider_fails_the_error_names_every_try(
+def test_when_every_provider_fails_the_error_lists_every_attempt(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:
     provider.script([faults.reset_before_head()])
     origin.script([faults.overloaded(good.ANTHROPIC)])
-    proxy = started(start_proxy, FALLBACK)
+    proxy = start_routing(start_proxy, FALLBACK)
     with clients.environment(clients.behind(proxy)):
         outcome = complete(good.ANTHROPIC, True)
     assert outcome.status == 529
@@ -148,7 +148,7 @@ def test_when_every_provider_fails_the_error_names_every_try(
 @pytest.mark.parametrize("accepted", ["gzip, br, zstd", None])
 @pytest.mark.parametrize("http_version", ["HTTP/1.1", "HTTP/2"])
 @pytest.mark.parametrize("loaded", LOADED)
-def test_every_target_is_asked_for_a_body_without_coding(
+def test_every_target_gets_accept_encoding_identity(
     start_proxy: Callable[..., Proxy],
     provider: ScriptedProvider,
     origin: ScriptedProvider,
@@ -156,7 +156,7 @@ def test_every_target_is_asked_for_a_body_without_coding(
     http_version: str,
     accepted: str | None,
 ) -> None:
-    """A route's first target and a fallback at another provider; a missing header stays so."""
+    """Both the first target and the fallback; a missing header is not added."""
     proxy = start_proxy(
         scripts=LOADED[loaded],
         configuration=FALLBACK,
@@ -181,7 +181,7 @@ def test_every_target_is_asked_for_a_body_without_coding(
 def test_a_coded_request_is_routed(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider, coding: str
 ) -> None:
-    proxy = started(start_proxy, CONFIGURATION)
+    proxy = start_routing(start_proxy, CONFIGURATION)
     origin.script([faults.none(good.ANTHROPIC)])
     asked = good.request_body(good.ANTHROPIC, True)
     body = faults.encode(json.dumps(asked).encode(), coding)
@@ -194,10 +194,9 @@ def test_a_coded_request_is_routed(
 
 
 @pytest.mark.parametrize("coding", faults.CODINGS)
-def test_a_coded_request_arrives_at_every_fallback(
+def test_a_coded_request_is_changed_for_every_fallback(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, coding: str
 ) -> None:
-    """Whatever was changed in it for the target before."""
     models = ["claude-opus-5", "claude-sonnet-5", "claude-haiku-5"]
     missing = faults.native_error(good.ANTHROPIC, 404, "not_found_error", "no such model")
     provider.script([*[faults.status(404, missing)] * 2, faults.none(good.ANTHROPIC)])
@@ -208,11 +207,11 @@ def test_a_coded_request_arrives_at_every_fallback(
     headers = {"content-encoding": coding}
     with model_call(proxy, good.ANTHROPIC, True, body=body, headers=headers) as call:
         assert call.response().status == 200
-    arrived = [
-        json.loads(decode_whole(one.header("content-encoding"), one.body, 1_000_000))
-        for one in provider.received
+    decoded = [
+        json.loads(decode_whole(request.header("content-encoding"), request.body, 1_000_000))
+        for request in provider.received
     ]
-    assert arrived == [{**asked, "model": model} for model in models]
+    assert decoded == [{**asked, "model": model} for model in models]
 
 
 @pytest.mark.parametrize("coding", faults.CODINGS)
@@ -222,8 +221,8 @@ def test_a_request_that_expands_too_much_is_not_routed(
     origin: ScriptedProvider,
     coding: str,
 ) -> None:
-    """It goes where its client sent it, with its client's key, byte for byte."""
-    proxy = started(start_proxy, CONFIGURATION)
+    """It is forwarded to the addressed provider unchanged, with the key of the client."""
+    proxy = start_routing(start_proxy, CONFIGURATION)
     provider.script([faults.none(good.ANTHROPIC)])
     asked = json.dumps(good.request_body(good.ANTHROPIC, True)).encode()
     body = faults.encode(asked + b" " * 16_000_000, coding)

@@ -1,4 +1,4 @@
-"""An attempt to leak: every place that something is written to is searched for every key."""
+"""Tests that no key appears in the log, in saved flows or in exports."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ api_key_file = "other.key"
 
 
 def key_headers(protocol: WireProtocol) -> dict[str, str]:
-    """As this protocol's clients send their key; Gemini's stands in the query."""
+    """Return the key headers of the clients of this protocol; Gemini has its key in the query."""
     key = CLIENT_KEYS[protocol]
     return {
         WireProtocol.ANTHROPIC_MESSAGES: {"x-api-key": key, "authorization": ""},
@@ -69,7 +69,7 @@ def call(proxy: Proxy, protocol: WireProtocol, http_version: str = "HTTP/1.1") -
 
 
 def forms(secret: str) -> Iterable[bytes]:
-    """The secret as it might turn up: plain, URL-encoded, in base64 at any offset, in JSON."""
+    """Yield the secret as it might appear: plain, URL-encoded, in base64 at any offset, in JSON."""
     yield secret.encode()
     yield quote(secret, safe="").encode()
     yield quote(secret).encode()
@@ -79,7 +79,7 @@ def forms(secret: str) -> Iterable[bytes]:
         yield encoded[4:-4]
 
 
-def assert_holds_no_secret(name: str, data: bytes, secrets: Iterable[str] = SECRETS) -> None:
+def assert_contains_no_secret(name: str, data: bytes, secrets: Iterable[str] = SECRETS) -> None:
     assert data, f"{name} is empty"
     for secret in secrets:
         for form in forms(secret):
@@ -87,7 +87,7 @@ def assert_holds_no_secret(name: str, data: bytes, secrets: Iterable[str] = SECR
 
 
 def everything(received: Iterable[Received]) -> bytes:
-    return repr([(one.path, one.headers, one.body) for one in received]).encode()
+    return repr([(r.path, r.headers, r.body) for r in received]).encode()
 
 
 def key_file(directory: Path) -> None:
@@ -97,11 +97,11 @@ def key_file(directory: Path) -> None:
 
 
 def echoing(protocol: WireProtocol, status: int) -> Reply:
-    """A provider that repeats the key that it refuses, in its message and in a header."""
+    """Return an error that repeats the rejected key in its message and in a header."""
     key = CLIENT_KEYS[protocol]
-    said = faults.native_error(protocol, status, "authentication_error", f"bad key {key}")
+    error = faults.native_error(protocol, status, "authentication_error", f"bad key {key}")
     return faults.whole(
-        json.dumps(said).encode(), (*faults.JSON, ("x-refused", key)), status=status
+        json.dumps(error).encode(), (*faults.JSON, ("x-refused", key)), status=status
     )
 
 
@@ -153,9 +153,9 @@ def test_no_key_is_printed_saved_or_exported(
             assert proxy.wait(10) == 0
     assert passed.header("set-cookie") == cookie[1]
     assert (passed.status, passed.body) == (200, b"{}")
-    assert_holds_no_secret("the terminal", "\n".join(proxy.lines).encode())
-    assert_holds_no_secret("the flow file", flows.read_bytes())
-    assert_holds_no_secret("the HAR file", har.read_bytes())
+    assert_contains_no_secret("the terminal", "\n".join(proxy.lines).encode())
+    assert_contains_no_secret("the flow file", flows.read_bytes())
+    assert_contains_no_secret("the HAR file", har.read_bytes())
     with flows.open("rb") as file:
         saved = [flow for flow in FlowReader(file).stream() if isinstance(flow, http.HTTPFlow)]
     assert len(saved) == 6 * len(PROTOCOLS) + 3
@@ -191,7 +191,7 @@ def test_the_provider_gets_its_key_and_the_client_its_cookie(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
-def test_neither_provider_ever_sees_the_others_key(
+def test_no_provider_gets_the_key_of_another(
     authority: Authority,
     provider: ScriptedProvider,
     origin: ScriptedProvider,
@@ -209,8 +209,10 @@ def test_neither_provider_ever_sees_the_others_key(
             provider.script([reply])
             origin.script([faults.none(protocol)])
             assert call(proxy, protocol).status == 200
-    assert_holds_no_secret("what the other provider got", everything(origin.received), SECRETS[:-1])
+    assert_contains_no_secret(
+        "the requests to the other provider", everything(origin.received), SECRETS[:-1]
+    )
     assert OTHER_KEY.encode() in everything(origin.received)
-    assert_holds_no_secret(
-        "what the first provider got", everything(provider.received), [OTHER_KEY]
+    assert_contains_no_secret(
+        "the requests to the first provider", everything(provider.received), [OTHER_KEY]
     )

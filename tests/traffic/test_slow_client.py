@@ -1,4 +1,4 @@
-"""A client that reads slowly slows its provider down; nothing piles up in the proxy."""
+"""Tests that a slow client slows its provider down, so the proxy buffers little."""
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
@@ -12,14 +12,14 @@ from traffic.proxy import Proxy
 MEBIBYTE = 1024 * 1024
 SIZE = 24 * MEBIBYTE
 EVENTS_AT_ONCE = 32
-"""After each write the provider waits for the acknowledgement, which takes its time."""
+"""Events per write; after each one the provider waits for the acknowledgement."""
 IN_FLIGHT = 12 * MEBIBYTE
-"""What kernels, TLS and asyncio may hold on the way, both sides together."""
+"""The bytes that kernels, TLS and asyncio may buffer on both sides together."""
 ALPN = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
 
 
-class Counted:
-    """A good stream whose middle is repeated until it is large; counts what was sent."""
+class CountedStream:
+    """A large stream with a repeated delta; counts the bytes sent."""
 
     def __init__(self, protocol: WireProtocol) -> None:
         stream = good.text_stream(protocol)
@@ -33,7 +33,7 @@ class Counted:
         self.sent_bytes = 0
 
     async def step(self, exchange: Exchange) -> None:
-        """Send the events as fast as they are taken."""
+        """Send the events as fast as the peer reads them."""
         for start in range(0, len(self.events), EVENTS_AT_ONCE):
             data = b"".join(self.events[start : start + EVENTS_AT_ONCE])
             await exchange.body(data)
@@ -45,7 +45,7 @@ def test_a_provider_is_read_no_faster_than_its_client_reads(
     proxy: Proxy, provider: ScriptedProvider, http_version: str
 ) -> None:
     provider.alpn = ALPN[http_version]
-    stream = Counted(good.ANTHROPIC)
+    stream = CountedStream(good.ANTHROPIC)
     provider.script([Reply("large", (faults.head(), stream.step, faults.end))])
     with model_call(
         proxy, good.ANTHROPIC, True, http_version=http_version, timeout_seconds=60.0

@@ -1,4 +1,4 @@
-"""SIGTERM: calls under way finish, new ones are refused, then the process ends with 0."""
+"""Tests that after SIGTERM running calls finish, new ones are refused and the exit status is 0."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ ANTHROPIC = good.ANTHROPIC
 
 
 def paused_mid_stream() -> Reply:
-    """Half a stream, then nothing until the test releases it, then the rest."""
+    """Return a stream that waits in its middle for `release`."""
     stream = good.text_stream(ANTHROPIC)
     half = stream.places["mid_content"]
     return Reply(
@@ -41,10 +41,10 @@ def test_a_running_stream_finishes_and_a_new_call_is_refused(
             proxy.terminate()
             proxy.wait_for_line("stopping; 1 calls may finish")
             with model_call(proxy, ANTHROPIC, True) as refused:
-                answer = refused.response()
-            assert answer.status == 503
-            assert b"wiremend is stopping" in answer.body
-            assert answer.header("retry-after") == "1"
+                refusal = refused.response()
+            assert refusal.status == 503
+            assert b"wiremend is stopping" in refusal.body
+            assert refusal.header("retry-after") == "1"
             provider.release()
             response = running.response()
         assert (response.body, response.ended) == (stream.data, "complete")

@@ -1,4 +1,4 @@
-"""Trailers, in requests and in responses: they reach who can take them, and never hurt a call."""
+"""Tests that trailers of requests and responses are forwarded where possible and break no call."""
 
 from collections.abc import Callable, Iterator
 
@@ -33,14 +33,14 @@ def with_trailers(reply: Reply, trailers: tuple[tuple[str, str], ...] = SENT) ->
 
 
 def plain(body: bytes) -> Reply:
-    """A whole answer in chunks."""
+    """Return a complete chunked response."""
     return Reply("", (faults.head(200, faults.JSON), faults.chunks([body]), faults.end))
 
 
 @every_client
 @every_upstream
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-def test_a_models_answer_with_trailers_is_complete(
+def test_a_model_response_with_trailers_is_complete(
     proxy: Proxy,
     provider: ScriptedProvider,
     stream: bool,
@@ -63,7 +63,7 @@ def test_a_models_answer_with_trailers_is_complete(
 @every_client
 @every_upstream
 @pytest.mark.parametrize("is_streamed", [True, False])
-def test_another_answers_trailers_reach_a_client_that_can_take_them(
+def test_trailers_of_other_responses_reach_clients_that_support_them(
     request: pytest.FixtureRequest,
     start_proxy: Callable[..., Proxy],
     provider: ScriptedProvider,
@@ -81,7 +81,7 @@ def test_another_answers_trailers_reach_a_client_that_can_take_them(
             call.send("GET", "/v1/files", {"te": "trailers"})
             response = call.response()
             assert (response.status, response.body) == (200, b'{"a": 1}')
-            # HTTP/2 needs no chunks, and mitmproxy adds none for an HTTP/1.1 client.
+            # HTTP/2 has no chunks, and mitmproxy does not add them for an HTTP/1.1 client.
             if (upstream_version, client_version) == ("HTTP/2", "HTTP/1.1"):
                 assert response.trailers == ()
                 break
@@ -92,7 +92,7 @@ def test_another_answers_trailers_reach_a_client_that_can_take_them(
 @pytest.mark.parametrize("path", [good.PATHS[ANTHROPIC, True], "/v1/files"])
 @every_client
 @every_upstream
-def test_a_requests_trailers_reach_a_provider_that_can_take_them(
+def test_trailers_of_requests_reach_providers_that_support_them(
     proxy: Proxy,
     provider: ScriptedProvider,
     upstream_version: str,
@@ -110,9 +110,9 @@ def test_a_requests_trailers_reach_a_provider_that_can_take_them(
             call.send("POST", path, headers, body, lower)
             response = call.response()
             assert (response.status, response.body, response.ended) == (200, answer, "complete")
-    # A request from HTTP/2 has a length in HTTP/1.1, which leaves no place for trailers.
-    has_place = (client_version, upstream_version) != ("HTTP/2", "HTTP/1.1")
-    expected = TRAILERS if has_place else ()
+    # A request from HTTP/2 has a content-length in HTTP/1.1, which excludes trailers.
+    are_forwarded = (client_version, upstream_version) != ("HTTP/2", "HTTP/1.1")
+    expected = TRAILERS if are_forwarded else ()
     assert [(r.body, r.trailers) for r in provider.received] == [(body, expected)] * 2
 
 
@@ -133,7 +133,7 @@ base_url = "https://{ORIGIN_HOST}"
 
 
 @every_client
-def test_a_requests_trailers_do_not_travel_to_another_provider(
+def test_trailers_of_requests_are_not_sent_to_another_provider(
     routing_proxy: Proxy, origin: ScriptedProvider, client_version: str
 ) -> None:
     origin.script([faults.none(ANTHROPIC)])
@@ -147,7 +147,7 @@ def test_a_requests_trailers_do_not_travel_to_another_provider(
 
 
 @pytest.mark.parametrize("field", FORBIDDEN)
-def test_trailers_that_would_act_as_headers_are_dropped(
+def test_trailers_with_reserved_names_are_dropped(
     proxy: Proxy, provider: ScriptedProvider, field: tuple[str, str]
 ) -> None:
     provider.script([with_trailers(plain(b"{}"), (field, *SENT))])
@@ -160,7 +160,7 @@ def test_trailers_that_would_act_as_headers_are_dropped(
 
 
 @pytest.mark.parametrize("lines", [b"no colon\r\n", b"bad name: 1\r\n", b": empty\r\n"])
-def test_broken_trailers_of_a_model_answer_end_the_call_at_once(
+def test_a_model_response_with_broken_trailers_is_retried(
     proxy: Proxy, provider: ScriptedProvider, lines: bytes
 ) -> None:
     body = good.json_body(ANTHROPIC)

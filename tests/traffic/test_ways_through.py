@@ -1,4 +1,4 @@
-"""Every way through the proxy: HTTP/2 on either side, reverse and upstream mode, leaving early."""
+"""Tests of HTTP/2 on either side, reverse and upstream mode, cancelled calls, and the breaker."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ def test_a_call_that_fails_twice_completes_over_any_http_version(
     assert response.body == good.text_stream(ANTHROPIC).data
 
 
-def test_one_broken_http2_stream_does_not_disturb_its_neighbours(
+def test_a_broken_http2_stream_does_not_affect_others(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     provider.alpn = ("h2",)
@@ -91,7 +91,7 @@ def test_one_broken_http2_stream_does_not_disturb_its_neighbours(
 
 @pytest.fixture
 def reverse_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
-    """In front of one provider; agents are given its address as their base URL."""
+    """A reverse proxy for one provider; its address is the base URL of the clients."""
     proxy = start_proxy(
         scripts=SHARED,
         configuration=QUICK_RETRIES,
@@ -105,7 +105,7 @@ def reverse_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_reverse_mode_mends_too(
+def test_broken_calls_complete_in_reverse_mode(
     reverse_proxy: Proxy, provider: ScriptedProvider, fault: Script
 ) -> None:
     provider.script([fault, fault, faults.none(ANTHROPIC)])
@@ -116,7 +116,7 @@ def test_reverse_mode_mends_too(
 
 @pytest.fixture
 def chained_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[tuple[Proxy, Proxy]]:
-    """The suite behind a company's own proxy, which tunnels everything."""
+    """The suite behind a company proxy that tunnels everything."""
     company = start_proxy(scripts=(), arguments=("--ignore-hosts", ".*"))
     proxy = start_proxy(
         scripts=SHARED,
@@ -130,7 +130,7 @@ def chained_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[tuple[Proxy, Pr
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_upstream_proxy_mode_mends_too(
+def test_broken_calls_complete_in_upstream_mode(
     chained_proxy: tuple[Proxy, Proxy], provider: ScriptedProvider, fault: Script
 ) -> None:
     _, company = chained_proxy
@@ -141,7 +141,7 @@ def test_upstream_proxy_mode_mends_too(
     company.wait_for_line("server connect api.anthropic.com", start=start)
 
 
-PAST_THE_COMPANY = f"""{QUICK_RETRIES}
+NO_PROXY_ROUTES = f"""{QUICK_RETRIES}
 [[models]]
 match = "*"
 provider = "inside"
@@ -156,21 +156,21 @@ base_url = "https://api.anthropic.com"
 
 
 @pytest.mark.parametrize(
-    ("no_proxy", "is_past"), [("localhost", False), (f"localhost,{ORIGIN_HOST}", True)]
+    ("no_proxy", "bypasses"), [("localhost", False), (f"localhost,{ORIGIN_HOST}", True)]
 )
-def test_each_attempt_goes_through_the_company_or_past_it(
+def test_each_attempt_uses_or_bypasses_the_company_proxy(
     start_proxy: Callable[..., Proxy],
     provider: ScriptedProvider,
     origin: ScriptedProvider,
     no_proxy: str,
-    is_past: bool,
+    bypasses: bool,
 ) -> None:
     company = start_proxy(
         scripts=(), arguments=("--ignore-hosts", ".*", "--proxyauth", "somebody:p@ss")
     )
     proxy = start_proxy(
         scripts=(*SHARED, str(REPOSITORY / "addons" / "authenticate_upstream.py")),
-        configuration=PAST_THE_COMPANY,
+        configuration=NO_PROXY_ROUTES,
         arguments=("--mode", f"upstream:{company.url}", "--set", f"wiremend_no_proxy={no_proxy}"),
         environment={"HTTPS_PROXY": company.url.replace("://", "://somebody:p%40ss@")},
     )
@@ -181,8 +181,8 @@ def test_each_attempt_goes_through_the_company_or_past_it(
         assert complete(ANTHROPIC, True).text == good.TEXT
     assert len(origin.received) == ATTEMPTS
     company.wait_for_line("server connect api.anthropic.com", start=start)
-    went_through = any(f"server connect {ORIGIN_HOST}" in line for line in company.lines[start:])
-    assert went_through != is_past
+    used_proxy = any(f"server connect {ORIGIN_HOST}" in line for line in company.lines[start:])
+    assert used_proxy != bypasses
 
 
 UNFINISHED: dict[str, tuple[Callable[[WireProtocol], Reply], bool]] = {
@@ -193,21 +193,21 @@ UNFINISHED: dict[str, tuple[Callable[[WireProtocol], Reply], bool]] = {
 
 
 @pytest.mark.parametrize("way", ["close", "reset"])
-@pytest.mark.parametrize(("fault", "shows"), UNFINISHED.values(), ids=UNFINISHED)
+@pytest.mark.parametrize(("fault", "has_content"), UNFINISHED.values(), ids=UNFINISHED)
 @every_protocol
 def test_a_client_that_leaves_ends_the_call_upstream_at_once(
     proxy: Proxy,
     provider: ScriptedProvider,
     protocol: WireProtocol,
     fault: Callable[[WireProtocol], Reply],
-    shows: bool,
+    has_content: bool,
     way: str,
 ) -> None:
     start = len(proxy.lines)
     provider.script([fault(protocol)])
     with model_call(proxy, protocol, True) as call:
         [received] = provider.wait_for_requests(1)
-        if shows:
+        if has_content:
             call.read_until(good.text_stream(protocol).events[0])
         getattr(call, way)()
         assert received.wait_until_closed()
@@ -215,18 +215,18 @@ def test_a_client_that_leaves_ends_the_call_upstream_at_once(
     assert len(provider.received) == 1
 
 
-@pytest.mark.parametrize(("fault", "shows"), UNFINISHED.values(), ids=UNFINISHED)
-def test_a_cancelled_http2_stream_ends_upstream_and_spares_its_neighbours(
+@pytest.mark.parametrize(("fault", "has_content"), UNFINISHED.values(), ids=UNFINISHED)
+def test_a_cancelled_http2_stream_ends_upstream_and_does_not_affect_others(
     proxy: Proxy,
     provider: ScriptedProvider,
     fault: Callable[[WireProtocol], Reply],
-    shows: bool,
+    has_content: bool,
 ) -> None:
     provider.alpn = ("h2",)
     provider.script([fault(ANTHROPIC), faults.none(ANTHROPIC)])
     with model_call(proxy, ANTHROPIC, True, http_version="HTTP/2") as call:
         [received] = provider.wait_for_requests(1)
-        if shows:
+        if has_content:
             call.read_until(good.text_stream(ANTHROPIC).events[0])
         call.cancel()
         assert received.wait_until_closed()
@@ -234,7 +234,7 @@ def test_a_cancelled_http2_stream_ends_upstream_and_spares_its_neighbours(
         assert call.response().body == good.text_stream(ANTHROPIC).data
 
 
-def test_budget_and_breaker_keep_a_broken_provider_from_being_hammered(
+def test_budget_and_breaker_limit_requests_to_a_broken_provider(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
     proxy = start_proxy(configuration=QUICK_RETRIES + "# with limits\n")
@@ -247,13 +247,13 @@ def test_budget_and_breaker_keep_a_broken_provider_from_being_hammered(
 
 
 FAILURES_IN_A_ROW = 5
-"""What opens a breaker."""
+"""The number of failures that opens a breaker."""
 
 
-def test_an_open_breaker_that_quotes_a_wait_does_not_ask_for_one(
+def test_an_open_breaker_that_quotes_a_wait_sends_no_retry_after(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
-    """The provider's own errors keep their wait; the refusals after them only quote it."""
+    """Errors of the provider keep their wait; the refusals of the breaker only quote it."""
     proxy = start_proxy(configuration="[retry]\nattempts = 1\n")
     message = "Overloaded. Please try again in 20s."
     wrapped = faults.native_error(ANTHROPIC, 503, "overloaded_error", message)

@@ -1,6 +1,6 @@
-"""A page in a real Chromium tries to spend a configured key, by every way it has to the port.
+"""Tests that a page in a real Chromium cannot use a configured key in any way.
 
-Skipped where no Chromium is installed; `test_access.py` sends the same headers without one.
+Skipped without Chromium; `test_access.py` sends the same headers.
 """
 
 import json
@@ -38,7 +38,7 @@ async function attempt(name, options) {
     outcomes[name] = "failed";
   }
 }
-// A Blob without a type has no content type, so that even this needs no preflight.
+// A Blob without a type has no content type, so this needs no preflight.
 await attempt("simple", { mode: "no-cors", body: new Blob([body]) });
 await attempt("readable", { body: new Blob([body]) });
 await attempt("preflighted", { headers: { "content-type": "application/json" } });
@@ -62,7 +62,7 @@ await fetch("/outcomes", { method: "POST", body: JSON.stringify(outcomes) });
 
 
 class Site:
-    """A web site on loopback with one page; what the page reports is in `outcomes`."""
+    """A web site on loopback with one page; the page reports to `outcomes`."""
 
     def __init__(self, host: str, url: str) -> None:
         self.outcomes: dict[str, Any] = {}
@@ -105,15 +105,15 @@ class Site:
 
 @pytest.fixture
 def browse(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Open a site's page in Chromium and wait for its report."""
+    """Return a function that opens a site in Chromium and waits for the report of its page."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed")
 
-    def opened(site: Site, *options: str) -> dict[str, Any]:
+    def open_page(site: Site, *options: str) -> dict[str, Any]:
         assert CHROMIUM is not None
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
         command += ["--disable-background-networking", "--disable-component-update"]
-        command += ["--remote-debugging-port=0"]  # so that it stays open until it is ended
+        command += ["--remote-debugging-port=0"]  # keeps the browser open until it is terminated
         command += [f"--user-data-dir={tmp_path / 'profile'}"]
         log = (tmp_path / "chromium.log").open("wb")
         with (
@@ -126,7 +126,7 @@ def browse(tmp_path: Path) -> Callable[..., dict[str, Any]]:
                 browser.terminate()
         return site.outcomes
 
-    return opened
+    return open_page
 
 
 def configuration(*origins: str) -> str:
@@ -163,7 +163,7 @@ def test_a_page_uses_no_configured_key(
     proxy = start_proxy(scripts=SHARED, configuration=configuration(), arguments=arguments)
     start = len(proxy.lines)
     url, options = url_of(proxy), []
-    if way == "through the proxy":  # it is in the browser's settings; the page itself bypasses it
+    if way == "through the proxy":  # the browser uses the proxy; the page on loopback bypasses it
         url = "https://api.anthropic.com/v1/messages"
         options = [f"--proxy-server={proxy.url}", "--ignore-certificate-errors"]
     with Site(host, url) as site:
@@ -176,7 +176,7 @@ def test_a_page_uses_no_configured_key(
     }
     assert origin.received == []
     assert OTHER_KEY not in repr([received.headers for received in provider.received])
-    # A form's text/plain is no model call, and the call with a preflight is not made at all.
+    # A form with text/plain is not a model call, and the preflighted call is not sent.
     for _ in range(5 if way == "to a forward proxy" else 4):
         line = proxy.wait_for_line("refused 'POST", start=start).string
         start = proxy.lines.index(line, start) + 1
@@ -187,7 +187,7 @@ def test_an_allowed_page_uses_the_configured_key(
     origin: ScriptedProvider,
     browse: Callable[..., dict[str, Any]],
 ) -> None:
-    """The other half: the attempts above do arrive, and only the list of origins decides."""
+    """Proves that the requests above reach the proxy and that only `origins` decides."""
     mode = ("--mode", "reverse:https://api.anthropic.com")
     proxy = start_proxy(scripts=SHARED, configuration=configuration(), arguments=mode)
     origin.script([faults.none(good.ANTHROPIC, stream=False)])

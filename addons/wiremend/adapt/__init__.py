@@ -1,1 +1,1 @@
-"""Requests: from what the client sent to what one target accepts."""
+"""Adapting requests: from what the client sent to what one target accepts."""

@@ -1,7 +1,7 @@
-"""What was learnt from rejections: per provider, model and tool, for the life of the process.
+"""Lessons learnt from rejections, by provider, model and tool, for the life of the process.
 
-A lesson says what a target refuses and what is done about it from then on. It can be written
-out as configuration (`as_toml`), and read from it, so that the next process knows it at once.
+A lesson contains what a target refuses and how requests to it are adapted from then on. Lessons
+can be written as configuration (`as_toml`) and read from it, so that they survive the process.
 """
 
 from collections.abc import Iterable, Sequence, Set
@@ -14,12 +14,12 @@ import orjson
 from wiremend.targets.wordings import TaughtKind
 
 LESSONS_LIMIT = 500
-"""How many lessons are kept; the oldest goes first."""
+"""Maximum number of learnt lessons. Beyond it, the oldest are removed."""
 
 LessonKind = Literal[TaughtKind, "as-is"]
 KINDS: tuple[str, ...] = get_args(LessonKind)
 ABOUT_TOOLS = frozenset({"schema-dialect", "tool-names", "unique-names", "custom-type"})
-"""Kinds that change tools; with one of them `as-is` says nothing any more."""
+"""Kinds that change tools. A lesson of such a kind replaces `as-is`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class Lesson:
     """One thing that a target refuses."""
 
     kind: LessonKind
-    """What is done: `schema-dialect` converts schemas, `tool-names` renames, `unique-names` keeps
-    names apart, `custom-type` drops `"type":"custom"`, `beta` drops a value of the
-    `anthropic-beta` header, `field` drops a field, `as-is` sends tools as they came."""
+    """The adaptation: `schema-dialect` converts schemas, `tool-names` renames tools,
+    `unique-names` makes names unique, `custom-type` removes `"type":"custom"`, `beta` removes a
+    value of the `anthropic-beta` header, `field` removes a field, `as-is` sends tools unchanged."""
     value: str = ""
     """The dialect, the beta's value, or the field's path with `*` for every item of a list."""
     tool: str = ""
-    """As the client calls it; empty: every tool."""
+    """The client's name of the tool; empty for every tool."""
 
     def __str__(self) -> str:
         about = f" for tool {self.tool!r}" if self.tool else ""
@@ -42,12 +42,12 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class PlacedLesson:
-    """A lesson and whom it is about."""
+    """A lesson and the target that it applies to."""
 
     provider: str
     """The name of a `[providers]` entry, or a host."""
     model: str
-    """A glob, in any case."""
+    """A glob; case is ignored."""
     lesson: Lesson
 
 
@@ -55,15 +55,16 @@ class LessonBook:
     """All lessons of one process: those of the configuration, and those that were learnt."""
 
     def __init__(self) -> None:
-        self._given: tuple[PlacedLesson, ...] = ()
+        self._configured: tuple[PlacedLesson, ...] = ()
         self._learnt: dict[PlacedLesson, None] = {}
 
-    def give(self, lessons: Iterable[PlacedLesson]) -> None:
+    def configure(self, lessons: Iterable[PlacedLesson]) -> None:
         """Replace the lessons of the configuration."""
-        self._given = tuple(lessons)
+        self._configured = tuple(lessons)
 
     def learn(self, provider: str, model: str, lessons: Iterable[Lesson]) -> None:
-        """Remember what this target refused; the last word on its tools counts."""
+        """Store lessons about a target. Later lessons about its tools replace `as-is`, and `as-is`
+        replaces earlier ones."""
         new = tuple(lessons)
         if any(lesson.kind == "as-is" for lesson in new):
             self._forget(provider, model, ABOUT_TOOLS)
@@ -77,11 +78,11 @@ class LessonBook:
             del self._learnt[next(iter(self._learnt))]
 
     def of(self, provider: str, model: str) -> tuple[Lesson, ...]:
-        """What is known of a target."""
+        """Return the lessons that apply to a target: configured ones first, then learnt ones."""
         return tuple(
             placed.lesson
-            for placed in (*self._given, *self._learnt)
-            if placed.provider == provider and _is_meant(placed.model, model)
+            for placed in (*self._configured, *self._learnt)
+            if placed.provider == provider and _matches(placed.model, model)
         )
 
     def _forget(self, provider: str, model: str, kinds: Set[str]) -> None:
@@ -91,12 +92,12 @@ class LessonBook:
 
     @property
     def learnt(self) -> tuple[PlacedLesson, ...]:
-        """What was learnt by this process, oldest first."""
+        """The lessons that this process has learnt, oldest first."""
         return tuple(self._learnt)
 
 
 def as_toml(lessons: Sequence[PlacedLesson]) -> str:
-    """The lessons as they are written in a configuration file."""
+    """Return lessons as the `[[lessons]]` tables of a configuration file."""
     entries = []
     for placed in lessons:
         lesson = placed.lesson
@@ -107,7 +108,7 @@ def as_toml(lessons: Sequence[PlacedLesson]) -> str:
             "value": lesson.value,
             "tool": lesson.tool,
         }
-        # A string of JSON is a basic string of TOML, but for the delete character.
+        # A JSON string is a basic string of TOML, except that TOML requires DEL to be escaped.
         lines = [
             f"{key} = {orjson.dumps(value).decode()}".replace("\x7f", "\\u007f")
             for key, value in values.items()
@@ -117,5 +118,5 @@ def as_toml(lessons: Sequence[PlacedLesson]) -> str:
     return "\n".join(entries)
 
 
-def _is_meant(pattern: str, model: str) -> bool:
+def _matches(pattern: str, model: str) -> bool:
     return pattern == model or fnmatchcase(model.lower(), pattern.lower())

@@ -1,7 +1,7 @@
-"""One request as one target accepts it: all passes over a request, in their order.
+"""The passes that adapt one request to one target, in their order.
 
-A pass takes a document and returns one, the same object where it changed nothing. So a request
-that the target accepts keeps every byte.
+A pass takes a document and returns it, changed or not; without a change, it returns the same
+object. So a request that the target accepts keeps all its bytes.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -23,30 +23,30 @@ type Pass = Callable[[RequestDocument, TargetTraits, Notes], RequestDocument]
 type Subject = Literal["tools", "messages", "refusals"]
 
 PASSES: tuple[tuple[Subject, Pass], ...] = (
-    # T001-T004, T101-T107: nameless tools and what depends on them; the root of each schema
+    # T001-T004, T101-T107: tools without a name and references to them; the root of each schema
     ("tools", adapt_tool_list),
     # T005, T006, T201-T208: names, and schemas in the target's dialect
     ("tools", adapt_names_and_schemas),
-    # Q001-Q109, then Q201-Q204: the protocol's own passes over messages, then over parameters
+    # Q001-Q109, then Q201-Q204: the protocol's passes over messages, then over parameters
     ("messages", adapt_history),
-    # T303, T304: what this target refused before
+    # T303, T304: fields and header values that this target has refused
     ("refusals", drop_refused_fields),
     ("refusals", drop_refused_betas),
 )
-"""Every pass, and what it is about. Each looks at what the one before it left."""
+"""Every pass and its subject. Each receives the result of the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptedRequest:
-    """A request as one target accepts it, and what was done for that."""
+    """A request adapted to one target, and the findings of the passes."""
 
     request: OutgoingRequest
-    """The very same object where nothing changed."""
+    """The original object if no pass changed it."""
     findings: tuple[Finding, ...] = ()
 
     @property
     def tool_names_by_sent(self) -> Mapping[str, str]:
-        """The client's name of each tool that is sent under another one."""
+        """For each renamed tool, the client's name by the name that is sent."""
         return self.request.document.tool_names_by_sent
 
 
@@ -57,24 +57,25 @@ def adapt_request(
     *,
     disabled: Set[str] = frozenset(),
 ) -> AdaptedRequest:
-    """The request as a target with these traits accepts it, after these lessons.
+    """Return the request adapted to a target with these traits, after these lessons.
 
-    `disabled` holds codes of rules that are off. A body that is not a JSON object stays as it is.
+    `disabled` contains the codes of disabled rules. A body that is not a JSON object is not
+    changed.
     """
     notes = Notes(disabled)
-    known = with_lessons(traits, lessons)
+    taught = with_lessons(traits, lessons)
     subjects = _subjects(lessons)
     document = request.document
     for subject, adapt in PASSES:
         if subject in subjects:
-            document = adapt(document, known, notes)
+            document = adapt(document, taught, notes)
     if document is not request.document:
         request = replace(request, document=document)
     return AdaptedRequest(request, tuple(notes.findings))
 
 
 def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTraits:
-    """The traits of a target that also taught these lessons; a later one replaces an earlier."""
+    """Return a target's traits with these lessons applied; later lessons replace earlier ones."""
     for lesson in lessons:
         match lesson.kind:
             case "schema-dialect" if lesson.tool:
@@ -94,12 +95,12 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
             case "beta":
                 traits = replace(traits, refused_betas=(*traits.refused_betas, lesson.value))
             case "as-is":
-                pass  # decides which passes run
+                pass  # handled by `_subjects`
     return traits
 
 
 def _subjects(lessons: Sequence[Lesson]) -> Set[Subject]:
-    """What may be changed: after `as-is`, only what other lessons are about."""
+    """Return the subjects of the passes to run: after `as-is`, only those of other lessons."""
     kinds = {lesson.kind for lesson in lessons}
     if "as-is" not in kinds:
         return {"tools", "messages", "refusals"}

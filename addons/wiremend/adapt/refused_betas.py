@@ -1,4 +1,4 @@
-"""Values of the `anthropic-beta` header that a target refuses: found and dropped."""
+"""Removing values of the `anthropic-beta` header that a target refuses."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +12,10 @@ from wiremend.rules.rule import HeaderPlace, Notes, Rule
 BETA_REFUSED = Rule(
     code="T304",
     name="beta-refused",
-    finds="The `anthropic-beta` header has a value that this target is known to refuse.",
-    hurts="The whole request is refused: ``Unexpected value(s) `prompt-caching-scope-2026-01-05` "
+    detects="The `anthropic-beta` header contains a value that this target is known to reject.",
+    impact="The whole request is rejected: ``Unexpected value(s) `prompt-caching-scope-2026-01-05` "
     "for the `anthropic-beta` header``; MiniMax streams tool names in pieces.",
-    mends="That value is dropped. Nothing is dropped at api.anthropic.com that it did not refuse.",
+    action="Removes that value. For api.anthropic.com, removes only values that it has rejected.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("QuantumNous/new-api#2975", "gsd-build/gsd-2#4538", "BerriAI/litellm#36736"),
     before="anthropic-beta: prompt-caching-scope-2026-01-05,interleaved-thinking-2025-05-14",
@@ -29,7 +29,7 @@ BETA_HEADER = "anthropic-beta"
 def drop_refused_betas(
     document: RequestDocument, traits: TargetTraits, notes: Notes
 ) -> RequestDocument:
-    """The request without the values of the header that this target refuses."""
+    """Return the request without the values of `anthropic-beta` that this target refuses."""
     if not traits.refused_betas:
         return document
     headers = tuple(_accepted(document, traits, notes))
@@ -49,7 +49,7 @@ def _accepted(
             for beta in betas
             if any(fnmatchcase(beta, glob) for glob in traits.refused_betas)
             and notes.note(
-                BETA_REFUSED, HeaderPlace(BETA_HEADER), f"{beta!r} is refused", "dropped"
+                BETA_REFUSED, HeaderPlace(BETA_HEADER), f"{beta!r} is rejected", "dropped"
             )
         ]
         kept = [beta for beta in betas if beta not in dropped]

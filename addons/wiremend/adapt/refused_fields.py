@@ -1,8 +1,8 @@
-"""Fields that a target refuses, by the path that its rejection names: found and dropped.
+"""Removing fields that a target refuses, by the path in its rejection.
 
-A path is written with dots: `messages.*.content.*.thinking.cache_control`. `*` stands for every
-item of a list; a step that no key has is the `type` of the object it stands in, as pydantic
-names the member of a union.
+A path is written with dots: `messages.*.content.*.thinking.cache_control`. `*` matches every item
+of a list. A step that is not a key matches an object with that `type`, since pydantic writes the
+member of a union in this way.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from wiremend.text.json_edits import Edits, Path
 FIELD_REFUSED = Rule(
     code="T303",
     name="field-refused",
-    finds="The request holds a field that this target refused before.",
-    hurts="The whole request is refused: `context_management: Extra inputs are not permitted`.",
-    mends="The field is dropped, for this provider and model only.",
+    detects="The request contains a field that this target rejected before.",
+    impact="The whole request is rejected: `context_management: Extra inputs are not permitted`.",
+    action="Removes the field, for this provider and model only.",
     protocols=tuple(WireProtocol),
     seen=("anthropics/claude-code#21612", "Wei-Shaw/sub2api#225"),
     before='{"model":"m","context_management":{"edits":[]},"messages":[…]}',
@@ -35,24 +35,26 @@ ESSENTIAL_FIELDS = frozenset(
         *("properties", "max_tokens", "tool_choice"),
     }
 )
-"""Without these a request says something else; they are never dropped."""
+"""A request without one of these fields has another meaning. They are not removed."""
 
 
 def drop_refused_fields(
     document: RequestDocument, traits: TargetTraits, notes: Notes
 ) -> RequestDocument:
-    """The request without the fields that this target refuses."""
+    """Return the request without the fields that this target refuses."""
     if not traits.refused_fields or document.fields is None:
         return document
     edits = Edits(document.body)
-    found = {
+    refused = {
         path
         for field in traits.refused_fields
         for path in _places(document.fields, field.split("."))
     }
-    for path in sorted(found, key=str):
-        is_inside = any(path[:depth] in found for depth in range(1, len(path)))
-        if not is_inside and notes.note(FIELD_REFUSED, BodyPlace(path), "was refused", "dropped"):
+    for path in sorted(refused, key=str):
+        is_inside = any(path[:depth] in refused for depth in range(1, len(path)))
+        if not is_inside and notes.note(
+            FIELD_REFUSED, BodyPlace(path), "rejected before", "dropped"
+        ):
             edits.remove(path)
     return document.edited(edits)
 

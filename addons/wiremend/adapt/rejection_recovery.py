@@ -1,9 +1,10 @@
-"""The requests of a call, one for each target, and how one changes when its target rejects it.
+"""The requests of a call, one for each target, and how a rejection by the target changes them.
 
-Each target gets the request adapted to what is known about it. When a rejection names a tool, a
-field or a header value, only that is changed and the request is sent again; once it is accepted,
-the lesson is remembered. When a rejection teaches nothing and the request had been changed, the
-client's own request is sent once. So an adaptation that has become wrong costs a round trip.
+Each target receives the request adapted to what is known about it. If a rejection identifies a
+tool, a field or a header value, only that is changed and the request is sent again; once it is
+accepted, the lesson is stored. If a rejection teaches no lesson and the request had been changed,
+the client's original request is sent once. So an adaptation that has become wrong costs one round
+trip.
 """
 
 import re
@@ -24,10 +25,11 @@ _ALL = tuple(WireProtocol)
 LEARNT = Rule(
     code="T301",
     name="learnt-from-rejection",
-    finds="A provider refuses the request and names the tool, field or header value.",
-    hurts="Every turn fails until the user finds the culprit among a hundred tools.",
-    mends="Just that is mended and the request sent once more, while nothing was shown; once it is "
-    "accepted, the lesson is remembered for that provider and model (`wiremend.lessons`).",
+    detects="A provider rejects the request and names the tool, field or header value.",
+    impact="Every turn fails until the user finds the cause among a hundred tools.",
+    action="Adapts only that part and sends the request again, if nothing was sent to the client "
+    "yet. Once the request is accepted, the lesson is stored for that provider and model "
+    "(`wiremend.lessons`).",
     protocols=_ALL,
     seen=("MoonshotAI/kimi-code#1610", "anomalyco/opencode#47543", "anthropics/claude-code#70563"),
     before="HTTP 400, tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or "
@@ -37,17 +39,18 @@ LEARNT = Rule(
 ORIGINAL_SENT = Rule(
     code="T302",
     name="original-sent",
-    finds="A provider refuses a request that was changed here, for a reason that teaches nothing.",
-    hurts="A repair that was right yesterday may be what it refuses today.",
-    mends="The request is sent once more, as the client wrote it.",
+    detects="A provider rejects a request that wiremend changed, and no lesson can be learnt from "
+    "the message.",
+    impact="Providers change: a repair that was required yesterday may be rejected today.",
+    action="Sends the client's original request once.",
     protocols=_ALL,
 )
 TOOL_NAMED = Rule(
     code="E006",
     name="tool-named-in-error",
-    finds="An error that reaches the client names a tool by its place in the request only.",
-    hurts="Users count to `tools.78` by hand to find the MCP server they must switch off.",
-    mends="The tool's name and MCP server are put behind the provider's own words.",
+    detects="An error sent to the client identifies a tool only by its position in the request.",
+    impact="Users count to `tools.78` by hand to find the MCP server that they must disable.",
+    action="Appends the name of the tool and of its MCP server to the provider's message.",
     protocols=_ALL,
     seen=("mobile-next/mobile-mcp#344", "anthropics/claude-code#7365"),
     before="tools.78.custom.input_schema: JSON schema is invalid",
@@ -57,47 +60,49 @@ TOOL_NAMED = Rule(
 FITTING_FAILED = Rule(
     code="T305",
     name="fitting-failed",
-    finds="A rule failed on this request: a fault of ours, not of the request.",
-    hurts="The call would fail where the provider might have taken it.",
-    mends="The request is sent as the client wrote it.",
+    detects="A rule raised an exception on this request: a bug in wiremend, not a fault in the "
+    "request.",
+    impact="The call would fail although the provider might have accepted it.",
+    action="Sends the client's original request.",
     protocols=_ALL,
 )
 RULES = (LEARNT, ORIGINAL_SENT, TOOL_NAMED, FITTING_FAILED)
 
 AMENDMENTS_LIMIT = 4
-"""How often one request to one target is changed: providers name one bad tool at a time."""
+"""How often one request to one target is changed. Providers report one bad tool at a time."""
 
-_NOT_OUR_DOING = re.compile(
+_UNRELATED_TO_CHANGES = re.compile(
     r"prompt is too long|context.?(?:length|window)|maximum context|too many tokens|credit|quota"
     r"|billing|api.?key|array too long|maximum tools|more than \d+ tools|number of items",
     re.IGNORECASE,
 )
-"""Reasons for which the client's own request would be refused, too."""
+"""Reasons for which the client's original request would be refused, too."""
 
 
 @dataclass(slots=True)
 class _Sending:
-    """One target: the client's request, the adapted one, and the lessons that are being tried."""
+    """The state of one target: the client's request, the adapted one, and the lessons applied."""
 
     original: OutgoingRequest
     traits: TargetTraits
     lessons: tuple[Lesson, ...]
     adapted: AdaptedRequest | None = None
-    """None until it is first needed; that of a fallback may never be."""
+    """None until it is first needed. A fallback may never be used."""
     tried: set[Lesson] = field(default_factory=set)
-    """Lessons that are not tried again."""
+    """Lessons that have been applied; they are not applied again."""
     on_trial: tuple[Lesson, ...] = ()
+    """Lessons that are stored when the target accepts the request."""
     amendments: int = 0
     original_tried: bool = False
 
 
 @dataclass
 class AdaptedRequests:
-    """One call's requests. Targets are numbered as in the plan: 0 is the first choice."""
+    """The requests of one call. Targets are numbered in the order of the plan, from 0."""
 
     book: LessonBook = field(default_factory=LessonBook)
     disabled: Set[str] = frozenset()
-    """Codes of the rules that are off."""
+    """Codes of the disabled rules."""
     _sendings: list[_Sending] = field(default_factory=list)
 
     def add(self, request: OutgoingRequest, traits: TargetTraits) -> None:
@@ -107,31 +112,31 @@ class AdaptedRequests:
         self._sendings.append(_Sending(request, traits, lessons, tried=set(lessons)))
 
     def at(self, target: int) -> AdaptedRequest:
-        """The request for this target as it is adapted now."""
+        """Return the request for this target in its present form."""
         return self._adapted(self._sendings[target])
 
     def is_amended(self, target: int) -> bool:
-        """Whether a rejection changed the request since it was adapted first."""
+        """Return whether a rejection by this target has changed the request."""
         return self._sendings[target].amendments > 0
 
     def amend(self, target: int, error: ProviderError) -> list[Finding]:
-        """Change the request after this rejection; empty if there is nothing to change."""
+        """Change the request after this rejection; return findings, empty if it did not change."""
         sending = self._sendings[target]
         if error.status not in REJECTING_STATUS or sending.amendments >= AMENDMENTS_LIMIT:
             return []
-        findings = self._with_lessons(sending, error) or self._as_the_client_wrote(sending, error)
+        findings = self._apply_lessons(sending, error) or self._restore_original(sending, error)
         sending.amendments += bool(findings)
         return findings
 
     def accepted(self, target: int) -> tuple[Lesson, ...]:
-        """The target took the request: what was on trial is learnt, and returned."""
+        """The target accepted the request: store the lessons on trial, and return them."""
         sending = self._sendings[target]
         learnt, sending.on_trial = sending.on_trial, ()
         self.book.learn(sending.original.provider, sending.original.model, learnt)
         return learnt
 
     def explain(self, target: int, message: str) -> str:
-        """The message, and behind it which tools it means; the same if it names none by place."""
+        """Return an error message, with the names of tools that it mentions by place appended."""
         if TOOL_NAMED.code in self.disabled:
             return message
         meant = explanation(message, self._offered(self._sendings[target]))
@@ -155,7 +160,7 @@ class AdaptedRequests:
     def _offered(self, sending: _Sending) -> OfferedTools:
         return OfferedTools(self._adapted(sending).request.document)
 
-    def _with_lessons(self, sending: _Sending, error: ProviderError) -> list[Finding]:
+    def _apply_lessons(self, sending: _Sending, error: ProviderError) -> list[Finding]:
         if LEARNT.code in self.disabled or sending.original_tried:
             return []
         lessons = read_rejection(error, self._offered(sending))
@@ -164,25 +169,22 @@ class AdaptedRequests:
             if not new:
                 continue
             sending.tried.update(new)
-            known = tuple(one for one in sending.lessons if not _is_replaced(one, new))
-            adapted = self._adapt(sending, (*known, *new))
-            now, then = adapted.request, self._adapted(sending).request
-            if (now.body, now.headers) == (then.body, then.headers):
+            lessons_then = (*_without_replaced(sending.lessons, new), *new)
+            adapted = self._adapt(sending, lessons_then)
+            after, before = adapted.request, self._adapted(sending).request
+            if (after.body, after.headers) == (before.body, before.headers):
                 continue
-            sending.lessons, sending.adapted = (*known, *new), adapted
-            sending.on_trial = (
-                *(one for one in sending.on_trial if not _is_replaced(one, new)),
-                *new,
-            )
+            sending.lessons, sending.adapted = lessons_then, adapted
+            sending.on_trial = (*_without_replaced(sending.on_trial, new), *new)
             done = "sent once more: " + ", ".join(map(str, new))
             return [Finding(LEARNT.code, CallPlace.REQUEST, _short(error.message), done)]
         return []
 
-    def _as_the_client_wrote(self, sending: _Sending, error: ProviderError) -> list[Finding]:
+    def _restore_original(self, sending: _Sending, error: ProviderError) -> list[Finding]:
         is_changed = self._adapted(sending).request is not sending.original
         if ORIGINAL_SENT.code in self.disabled or sending.original_tried or not is_changed:
             return []
-        if _NOT_OUR_DOING.search(f"{error.message} {error.code} {error.type}"):
+        if _UNRELATED_TO_CHANGES.search(f"{error.message} {error.code} {error.type}"):
             return []
         sending.original_tried = True
         sending.adapted = AdaptedRequest(sending.original)
@@ -194,16 +196,14 @@ class AdaptedRequests:
 
 
 def _stricter(lesson: Lesson) -> Lesson:
-    """For a schema that was already in the dialect that the message suggests."""
+    """Return the lesson with the dialect `basic`, for a schema that is already in its dialect."""
     return replace(lesson, value="basic") if lesson.kind == "schema-dialect" else lesson
 
 
-def _is_replaced(lesson: Lesson, new: Sequence[Lesson]) -> bool:
-    one_of_its_kind = ("schema-dialect", "tool-names")
-    return any(
-        (lesson.kind, lesson.tool) == (one.kind, one.tool) and one.kind in one_of_its_kind
-        for one in new
-    )
+def _without_replaced(lessons: Sequence[Lesson], new: Sequence[Lesson]) -> list[Lesson]:
+    """Return lessons without those that a new one of the same kind for the same tool replaces."""
+    replaced = {(n.kind, n.tool) for n in new if n.kind in ("schema-dialect", "tool-names")}
+    return [lesson for lesson in lessons if (lesson.kind, lesson.tool) not in replaced]
 
 
 def _short(text: str) -> str:

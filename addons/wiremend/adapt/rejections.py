@@ -1,7 +1,7 @@
-"""What a provider's rejection teaches: which tool, field or header value it names, and the mend.
+"""Reading the lessons of a provider's rejection: the tool, field or header value that it refuses.
 
-The wordings are facts about vendors (`wiremend.targets`); this is their reader. A message that
-matches no wording teaches nothing.
+The wordings are facts about vendors (`wiremend.targets`). A message that matches no wording
+teaches no lesson.
 """
 
 import re
@@ -19,55 +19,56 @@ from wiremend.targets.wordings import POINTER, Wording
 REJECTING_STATUS = frozenset({400, 422})
 _LESSONS_LIMIT = 50
 _MCP_TOOL = re.compile(r"mcp__(.+?)__.+")
-"""How Claude Code and Codex name the tools of an MCP server."""
+"""The form of names of MCP tools in Claude Code and Codex."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedTool:
-    """A tool as an error may name it."""
+    """A tool, with the names and places by which an error may mention it."""
 
     name: str
-    """As the client calls it."""
+    """The client's name."""
     sent_name: str
     index: int
-    """Its place in the request's list of tools."""
+    """Its index in the request's list of tools."""
     declaration: int
-    """Its place among Gemini's declarations in that entry; else its place among all functions."""
+    """Its index among Gemini's declarations in that entry; otherwise among all functions."""
     is_grouped: bool
     """Whether the entry contains several declarations, as in Gemini."""
 
     @property
-    def told(self) -> str:
-        """Its name, and its MCP server's if it has one, for people."""
+    def description(self) -> str:
+        """Its name and that of its MCP server, as text for the user."""
         server = _MCP_TOOL.fullmatch(self.name)
         return f'tool "{self.name}"' + (f' (MCP server "{server[1]}")' if server else "")
 
 
 class OfferedTools:
-    """The tools of a request as it was sent, found again by what an error says of them."""
+    """The tools of a request as sent, with look-ups for the ways in which errors mention them."""
 
     def __init__(self, document: RequestDocument) -> None:
         self.tools = list(_offered(document))
 
     def at(self, index: str | None, declaration: str | None) -> OfferedTool | None:
-        """The tool at `tools[index]`, or at `function_declarations[declaration]` there.
+        """Return the tool at `tools[index]`, or at `function_declarations[declaration]` there.
 
-        Gateways to Gemini speak of declarations whatever the client's protocol is.
+        Gateways to Gemini mention declarations in every client protocol. None if there is no such
+        tool.
         """
         if declaration is None:
-            found = (tool for tool in self.tools if str(tool.index) == index)
+            matching = (tool for tool in self.tools if str(tool.index) == index)
         else:
             entry = index or "0"
-            found = (
+            matching = (
                 tool
                 for tool in self.tools
                 if str(tool.declaration) == declaration
                 and (not tool.is_grouped or str(tool.index) == entry)
             )
-        return next(found, None)
+        return next(matching, None)
 
     def named(self, name: str) -> OfferedTool | None:
-        """The tool that was sent under this name."""
+        """Return the tool that was sent under this name; None if there is none."""
         return next((tool for tool in self.tools if tool.sent_name == name), None)
 
 
@@ -78,34 +79,38 @@ _WORDINGS = sorted(REJECTIONS, key=lambda wording: KINDS.index(wording.kind))
 
 
 def read_rejection(error: ProviderError, tools: OfferedTools) -> tuple[Lesson, ...]:
-    """What the error teaches of a request that offered these tools; empty if nothing."""
+    """Return the lessons that an error teaches about a request that offered these tools."""
     if error.status not in REJECTING_STATUS:
         return ()
     lessons: dict[tuple[str, str, str], Lesson] = {}
     for wording in _WORDINGS:
         for match in wording.pattern.finditer(error.message):
             for lesson in _lessons_of(wording, match.groupdict(), tools):
-                value_counts = lesson.kind in ("field", "beta")  # else the first wording does
-                key = (lesson.kind, lesson.tool, lesson.value if value_counts else "")
+                # of other kinds there is one lesson for each tool: that of the first wording
+                has_many_values = lesson.kind in ("field", "beta")
+                key = (lesson.kind, lesson.tool, lesson.value if has_many_values else "")
                 lessons.setdefault(key, lesson)
     return tuple(lessons.values())[:_LESSONS_LIMIT]
 
 
 def explanation(message: str, tools: OfferedTools) -> str:
-    """Which tools an error message means, to be put behind it; empty if it means none."""
+    """Return a text to append to an error message: the names of the tools that it mentions.
+
+    Empty if it mentions no tool, or only by the client's name.
+    """
     if _TOO_MANY_TOOLS.search(message):
-        return _counted(tools.tools)
-    meant: dict[str, str] = {}
+        return _count_by_server(tools.tools)
+    mentioned: dict[str, str] = {}
     for match in _ANY_POINTER.finditer(message):
         groups = match.groupdict()
         index = groups["index"] or groups["index2"]
         tool = tools.at(index, groups["declaration"] or groups["alone"])
         if tool is not None:
-            meant.setdefault(match[0], f"{match[0]} is {tool.told}")
+            mentioned.setdefault(match[0], f"{match[0]} is {tool.description}")
     for tool in tools.tools:
         if tool.sent_name != tool.name and tool.sent_name in message:
-            meant.setdefault(tool.sent_name, f"{tool.sent_name} is {tool.told}")
-    return "; ".join(list(meant.values())[:_LESSONS_LIMIT])
+            mentioned.setdefault(tool.sent_name, f"{tool.sent_name} is {tool.description}")
+    return "; ".join(list(mentioned.values())[:_LESSONS_LIMIT])
 
 
 _ANY_POINTER = re.compile(POINTER + r"|function_?[dD]eclarations\[(?P<alone>\d+)\]")
@@ -116,7 +121,7 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
     if kind == "field":
         yield Lesson(kind, _pattern_of(groups["value"]))
     elif "values" in groups:
-        yield from (Lesson(kind, stated) for stated in _HEADER_VALUE.findall(groups["values"]))
+        yield from (Lesson(kind, beta) for beta in _HEADER_VALUE.findall(groups["values"]))
     elif kind != "schema-dialect" or not groups:
         yield Lesson(kind, value, _EVERY_TOOL)
     else:
@@ -130,18 +135,18 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
 
 
 def _pattern_of(path: str) -> str:
-    """`messages[0].content.3.cache_control` with `*` for the places in lists."""
+    """Return a path such as `messages[0].content.3.cache_control` with `*` for list indices."""
     steps = re.sub(r"\[(\d+)\]", r".\1", path).split(".")
     return ".".join("*" if step.isdecimal() else step for step in steps)
 
 
-def _counted(tools: Sequence[OfferedTool]) -> str:
+def _count_by_server(tools: Sequence[OfferedTool]) -> str:
     servers: Counter[str] = Counter()
     for tool in tools:
         server = _MCP_TOOL.fullmatch(tool.name)
         servers[f'of the MCP server "{server[1]}"' if server else "others"] += 1
-    told = ", ".join(f"{count} {server}" for server, count in servers.most_common())
-    return f"{len(tools)} tools were offered: {told}; none was left out, switch some off"
+    counts = ", ".join(f"{count} {server}" for server, count in servers.most_common())
+    return f"{len(tools)} tools were offered: {counts}; to send fewer, switch some off"
 
 
 def _offered(document: RequestDocument) -> Iterator[OfferedTool]:

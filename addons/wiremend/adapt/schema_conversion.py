@@ -1,7 +1,7 @@
-"""JSON Schema to the nearest schema that a dialect accepts.
+"""Converting a JSON Schema to the nearest schema that a dialect accepts.
 
-A schema that is accepted is returned as it is. Otherwise meaning is kept as far as the dialect can
-say it; a constraint that it cannot say moves into the description, where a model still reads it.
+A schema that is accepted is returned unchanged. Otherwise meaning is kept as far as the dialect can
+express it. Other constraints are moved into the description, where the model can read them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,17 +18,17 @@ from wiremend.adapt.schema_dialects import (
     TYPES,
     Dialect,
     Schema,
+    describes_object,
+    disallowed_keys,
     is_well_formed,
     resolve,
-    says_object,
     types_of,
     unions_of_objects,
-    unreadable_keys,
     violations,
 )
 
 _NODE_LIMIT = 5_000
-"""Schemas written per tool: references multiply, and a hostile schema must not grow without end."""
+"""Maximum number of schemas written for one tool, since inlined references multiply."""
 _TYPE_BY_KEYWORD = {
     "properties": "object",
     "additionalProperties": "object",
@@ -45,23 +45,24 @@ _TYPE_BY_KEYWORD = {
     "minimum": "number",
     "maximum": "number",
 }
-"""What a schema without a type must be about."""
-_SPOKEN = frozenset(
+"""The type of a schema without `type`, inferred from a keyword."""
+_DESCRIBED_KEYWORDS = frozenset(
     {
         "const", "enum", "format", "pattern", "minimum", "maximum", "exclusiveMinimum",
         "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems",
         "uniqueItems", "minProperties", "maxProperties", "default",
     }
 )  # fmt: skip
-"""Keywords that go into the description when the dialect does not know them."""
-_SPOKEN_LIMIT_BYTES = 200
+"""Keywords that are moved into the description if the dialect does not allow them."""
+_DESCRIBED_CHARACTERS = 200
+"""Longer values are dropped instead."""
 
 
 def convert_schema(schema: Any, dialect: Dialect) -> Schema:
-    """A tool's parameter schema as the dialect accepts it; the very same object if it does already.
+    """Return a tool's parameter schema converted to the dialect; the same object if it needs none.
 
-    Anything is taken: what is no object becomes the schema of a tool without parameters. A schema
-    nested too deeply to walk is left to the provider.
+    Any value is accepted: what is not an object becomes the schema of a tool without parameters. A
+    schema that is nested too deeply to traverse is returned unchanged.
     """
     root: Schema = schema if isinstance(schema, dict) else {}
     try:
@@ -69,7 +70,7 @@ def convert_schema(schema: Any, dialect: Dialect) -> Schema:
             return root
         converted = _Conversion(root, dialect).convert()
         if dialect.references and violations(converted, dialect):
-            # some of the references pointed into what was folded or moved
+            # Some references pointed into schemas that were folded or moved: inline them.
             converted = _Conversion(root, replace(dialect, references=False)).convert()
         return converted
     except RecursionError:
@@ -99,12 +100,15 @@ class _Conversion:
         composed = composable and any(name in root for name in COMPOSITION)
         if not composed and not isinstance(root.get("properties"), dict):
             root["properties"] = {}
-        return _without_unreadable(root, self._dialect)
+        return _without_disallowed_keys(root, self._dialect)
 
     def _opened(
         self, schema: Any, active: tuple[str, ...], *, inline: bool, merge: bool
     ) -> tuple[Schema, tuple[str, ...]]:
-        """A schema with its references and allOf merged in, and the references followed."""
+        """Return a schema with its references and allOf merged in, and all references followed.
+
+        `active` are the references followed so far: a recursive one is not followed again.
+        """
         node = dict(schema) if isinstance(schema, dict) else {}
         while True:
             if "$ref" in node and (inline or resolve(self._root, node["$ref"]) is None):
@@ -126,7 +130,7 @@ class _Conversion:
         return self._nodes <= _NODE_LIMIT
 
     def _folded(self, node: Schema, active: tuple[str, ...]) -> Schema:
-        """The root's alternatives as one object with all their properties."""
+        """Return the root with its alternatives merged into one object with all properties."""
         for keyword in ("anyOf", "oneOf"):
             if keyword not in node:
                 continue
@@ -146,7 +150,7 @@ class _Conversion:
             schema = {}
         inline, merge = not dialect.references, not dialect.allows("allOf")
         node, active = self._opened(schema, active, inline=inline, merge=merge or is_root)
-        node = self._with_known_keywords(self._with_sound_keywords(node))
+        node = self._with_allowed_keywords(self._normalized(node))
         node, active = self._with_single_types(node, active)
         for keyword, value in list(node.items()):
             if keyword in SCHEMA_MAPS:
@@ -159,12 +163,12 @@ class _Conversion:
                 node[keyword] = self._node(value, active)
         return self._completed(node, is_root)
 
-    def _with_sound_keywords(self, node: Schema) -> Schema:
+    def _normalized(self, node: Schema) -> Schema:
         tuples = self._dialect.allows("prefixItems") and not self._dialect.items_required
-        return _sound(node, tuples=tuples)
+        return _normalized(node, tuples=tuples)
 
-    def _with_known_keywords(self, node: Schema) -> Schema:
-        """`const` as enum, `oneOf` as anyOf; the rest that is unknown is spoken or dropped."""
+    def _with_allowed_keywords(self, node: Schema) -> Schema:
+        """Return `const` as enum and `oneOf` as anyOf; describe or drop other unknown keywords."""
         allows = self._dialect.allows
         if "const" in node and not allows("const"):
             node.setdefault("enum", [node.pop("const")])
@@ -175,12 +179,12 @@ class _Conversion:
         formats = self._dialect.formats
         if formats is not None and node.get("format", "enum") not in formats:
             unknown.append("format")
-        return _spoken(node, unknown)
+        return _described(node, unknown)
 
     def _with_single_types(
         self, node: Schema, active: tuple[str, ...]
     ) -> tuple[Schema, tuple[str, ...]]:
-        """A list of types as alternatives; beside null, as `nullable` where the dialect has it."""
+        """Return a schema with a list of types as alternatives, or as one type with `nullable`."""
         if self._dialect.type_lists or not isinstance(node.get("type"), list):
             return self._with_nullable(node, active)
         types = list(types_of(node))
@@ -198,13 +202,13 @@ class _Conversion:
             if key in ("title", "description", "default", "nullable")
         }
         rest = {key: value for key, value in node.items() if key not in shared}
-        alternatives = [{"type": name, **_about(name, rest)} for name in types]
+        alternatives = [{"type": name, **_keywords_for(name, rest)} for name in types]
         return {**shared, "anyOf": alternatives}, active
 
     def _with_nullable(
         self, node: Schema, active: tuple[str, ...]
     ) -> tuple[Schema, tuple[str, ...]]:
-        """Gemini: `anyOf` with null is the alternative itself, nullable."""
+        """Replace the null branch of `anyOf` by `nullable` (Gemini); a single branch is merged."""
         if not self._dialect.allows("nullable") or self._dialect.keywords is None:
             return node, active
         branches = node.get("anyOf", [])
@@ -221,11 +225,11 @@ class _Conversion:
         del node["anyOf"]
         inline = not self._dialect.references
         only, active = self._opened(others[0], active, inline=inline, merge=True)
-        merged = self._with_sound_keywords(_merged(node, only))
-        return self._with_single_types(self._with_known_keywords(merged), active)
+        merged = self._normalized(_merged(node, only))
+        return self._with_single_types(self._with_allowed_keywords(merged), active)
 
     def _completed(self, node: Schema, is_root: bool) -> Schema:
-        """What the dialect demands and the schema does not say."""
+        """Return the schema with the keywords that the dialect requires."""
         dialect = self._dialect
         if dialect.types_required:
             node = _with_type(node)
@@ -247,12 +251,12 @@ class _Conversion:
         properties = node.get("properties", {})
         if dialect.known_required and "required" in node:
             node["required"] = [name for name in node["required"] if name in properties]
-        if dialect.closed and says_object(node):
+        if dialect.closed and describes_object(node):
             node = _closed(node)
         return node
 
     def _typed_branches(self, branch: Any) -> Iterator[Schema]:
-        """An alternative that says its type; several where it is itself a choice without one."""
+        """Yield a branch with a type; if it consists of alternatives, yield each of them."""
         node, _ = self._opened(branch, (), inline=False, merge=True)
         if "type" in node or "$ref" in node:
             yield node
@@ -264,23 +268,23 @@ class _Conversion:
             yield from self._typed_branches(_merged(_map(alternative), node))
 
 
-def _without_unreadable(root: Schema, dialect: Dialect) -> Schema:
-    """The root without the properties whose names the dialect does not take; it says which."""
-    gone = unreadable_keys(root, dialect)
-    if not gone:
+def _without_disallowed_keys(root: Schema, dialect: Dialect) -> Schema:
+    """Return the root without properties whose names are not allowed; describe which these are."""
+    removed = disallowed_keys(root, dialect)
+    if not removed:
         return root
-    kept = {name: child for name, child in root["properties"].items() if name not in gone}
+    kept = {name: child for name, child in root["properties"].items() if name not in removed}
     root = {**root, "properties": kept}
     if "required" in root:
-        root["required"] = [name for name in root["required"] if name not in gone]
-    told = ", ".join(gone)
-    if len(told) <= _SPOKEN_LIMIT_BYTES:
-        root["description"] = _sentence(root, f"Cannot be given: {told}.")
+        root["required"] = [name for name in root["required"] if name not in removed]
+    names = ", ".join(removed)
+    if len(names) <= _DESCRIBED_CHARACTERS:
+        root["description"] = _with_sentence(root, f"Cannot be given: {names}.")
     return root
 
 
-def _sound(node: Schema, *, tuples: bool) -> Schema:
-    """Forms of older drafts in today's words; what is malformed is dropped."""
+def _normalized(node: Schema, *, tuples: bool) -> Schema:
+    """Return keywords of older drafts in the form of draft 2020-12; drop malformed ones."""
     for bound in ("Minimum", "Maximum"):
         if isinstance(node.get(f"exclusive{bound}"), bool):
             is_exclusive = node.pop(f"exclusive{bound}")
@@ -295,15 +299,15 @@ def _sound(node: Schema, *, tuples: bool) -> Schema:
     if isinstance(node.get("required"), list):
         node["required"] = list(dict.fromkeys(_names(node["required"])))
     if isinstance(node.get("type"), list):
-        known = [name for name in node["type"] if isinstance(name, str) and name.lower() in TYPES]
-        node["type"] = list(dict.fromkeys(name.lower() for name in known))
+        types = [name for name in node["type"] if isinstance(name, str) and name.lower() in TYPES]
+        node["type"] = list(dict.fromkeys(name.lower() for name in types))
     elif isinstance(node.get("type"), str):
         node["type"] = node["type"].lower()
     return {key: value for key, value in node.items() if is_well_formed(key, value)}
 
 
 def _with_type(node: Schema) -> Schema:
-    """The type where none is said; with alternatives, the branches say it."""
+    """Return the schema with an inferred type if it has none; with anyOf, the branches have it."""
     if "anyOf" in node:
         declared = node.pop("type", None)
         for branch in node["anyOf"]:
@@ -333,14 +337,17 @@ _TYPE_NAMES: dict[type, str] = {
 def _with_string_enum(node: Schema) -> Schema:
     values = node["enum"]
     texts = [value for value in values if isinstance(value, str) and value]
-    others = [one for one in values if one is not None and not (isinstance(one, str) and one)]
+    others = [v for v in values if v is not None and not (isinstance(v, str) and v)]
     if types_of(node) == ("string",) and texts and not others:
         return {**node, "enum": texts}
-    return _spoken(node, ["enum"])
+    return _described(node, ["enum"])
 
 
 def _closed(node: Schema) -> Schema:
-    """All properties required, none beside them; those that were optional may be null."""
+    """Return an object schema with all properties required and no others allowed.
+
+    Properties that were optional may be null.
+    """
     required = node.get("required", [])
     properties = {
         name: child if name in required else _or_null(child)
@@ -379,7 +386,7 @@ def _with_alternatives(node: Schema, branches: list[Schema]) -> Schema:
     node = {**node, "properties": properties, **({"required": required} if required else {})}
     if len(branches) > 1 and any(set(names) != set(shared) for names in sets):
         choice = " or ".join("(" + ", ".join(names) + ")" for names in sets)
-        node["description"] = _sentence(node, f"Give {choice}.")
+        node["description"] = _with_sentence(node, f"Give {choice}.")
     return node
 
 
@@ -388,7 +395,7 @@ def _alternatives(schema: Any) -> list[Any]:
 
 
 def _merged(node: Schema, other: Schema) -> Schema:
-    """Both schemas at once, as far as one can say it: `node` wins where they differ."""
+    """Return one schema with the keywords of both; where they differ, those of `node`."""
     merged = {**other, **node}
     for keyword in SCHEMA_MAPS & other.keys() & node.keys():
         merged[keyword] = {**_map(other[keyword]), **_map(node[keyword])}
@@ -399,35 +406,36 @@ def _merged(node: Schema, other: Schema) -> Schema:
     return merged
 
 
-def _about(name: str, rest: Schema) -> Schema:
-    """The keywords that say something about values of this type."""
+def _keywords_for(name: str, rest: Schema) -> Schema:
+    """Return the keywords that apply to values of the type with this name."""
     kept = {}
     for key, value in rest.items():
-        about = _TYPE_BY_KEYWORD.get(key)
+        type_name = _TYPE_BY_KEYWORD.get(key)
         if key == "enum":
             value = [item for item in value if _TYPE_NAMES.get(type(item)) == name]
             if not value:
                 continue
-        if about in (None, name) or (about == "number" and name == "integer"):
+        if type_name in (None, name) or (type_name == "number" and name == "integer"):
             kept[key] = value
     return kept
 
 
-def _spoken(node: Schema, keywords: Iterable[str]) -> Schema:
-    """The schema without these keywords, its description saying what short ones said."""
-    gone = list(keywords)
-    kept = {key: value for key, value in node.items() if key not in gone}
-    for key in gone:
-        if key in _SPOKEN and key in node:
+def _described(node: Schema, keywords: Iterable[str]) -> Schema:
+    """Return the schema without these keywords; add those with short values to its description."""
+    removed = list(keywords)
+    kept = {key: value for key, value in node.items() if key not in removed}
+    for key in removed:
+        if key in _DESCRIBED_KEYWORDS and key in node:
             text = orjson.dumps(node[key]).decode()
-            if len(text) <= _SPOKEN_LIMIT_BYTES:
-                kept["description"] = _sentence(kept, f"{key}: {text}.")
+            if len(text) <= _DESCRIBED_CHARACTERS:
+                kept["description"] = _with_sentence(kept, f"{key}: {text}.")
     return kept
 
 
-def _sentence(node: Schema, sentence: str) -> str:
-    said = node.get("description")
-    return f"{said} {sentence}" if isinstance(said, str) and said else sentence
+def _with_sentence(node: Schema, sentence: str) -> str:
+    description = node.get("description")
+    is_text = isinstance(description, str) and description
+    return f"{description} {sentence}" if is_text else sentence
 
 
 def _list(value: Any) -> list[Any]:

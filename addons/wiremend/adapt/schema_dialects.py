@@ -1,7 +1,7 @@
 """The dialects of JSON Schema that providers accept for a tool's parameters, and a checker.
 
-A dialect is a row of data. `violations` says in words where a schema leaves a dialect; an empty
-list means that the provider accepts it, as far as is known. Converting is `schema_conversion`.
+A dialect is a row of data. `violations` lists where a schema violates a dialect; an empty list
+means that the provider accepts it, as far as is known. `schema_conversion` converts schemas.
 """
 
 import re
@@ -16,13 +16,13 @@ TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 COMPOSITION = ("allOf", "anyOf", "oneOf")
 
 SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
-"""Keywords that hold schemas by name."""
+"""Keywords whose value contains schemas by name."""
 SCHEMA_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-"""Keywords that hold a list of schemas."""
+"""Keywords whose value is a list of schemas."""
 SCHEMA_VALUES = frozenset(
     {"items", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else"}
 )
-"""Keywords that hold one schema."""
+"""Keywords whose value is one schema."""
 
 _DESCRIBING = frozenset({"type", "title", "description", "default", "enum", "format"})
 _BOUNDS = frozenset(
@@ -51,46 +51,53 @@ _OBJECT_KEYWORDS = frozenset({"properties", "additionalProperties"})
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What a provider's schemas may say, and what they must."""
+    """What a provider allows and requires in schemas."""
 
     name: str
     nested: bool = True
-    """Whether anything below the root is looked at."""
+    """Whether schemas below the root are checked."""
     keywords: frozenset[str] | None = None
-    """The only keywords allowed; None allows all."""
+    """The allowed keywords; None means all."""
     references: bool = True
+    """Whether `$ref` is allowed."""
     root_composition: bool = False
-    """Whether anyOf, oneOf and allOf may stand at the root."""
+    """Whether anyOf, oneOf and allOf are allowed at the root."""
     root_unions: bool = False
-    """Whether anyOf and oneOf may stand there if every branch is an object in plain sight."""
+    """Whether anyOf and oneOf are allowed at the root if every branch has the type object."""
     root_keys: str = ""
-    """What the root's properties may be called, as a regular expression; empty: anything."""
+    """A pattern for the names of the root's properties; empty means any name."""
     booleans: bool = True
-    """Whether `true` and `false` are schemas."""
+    """Whether `true` and `false` are allowed as schemas."""
     type_lists: bool = True
+    """Whether `type` may be a list."""
     types_required: bool = False
-    """Every schema says its type; one with anyOf says it in the branches only."""
+    """Every schema must have a type; one with anyOf must have it in the branches only."""
     branch_types_required: bool = False
-    """Every branch of anyOf says its type."""
+    """Every branch of anyOf must have a type."""
     items_required: bool = False
+    """Arrays must have `items`."""
     properties_required: bool = False
+    """Objects must have `properties`."""
     known_required: bool = False
-    """`required` may name declared properties only."""
+    """`required` may contain declared properties only."""
     closed: bool = False
-    """Every object lists all its properties as required and allows no others."""
+    """Every object must list all its properties as required and allow no others."""
     string_enums: bool = False
+    """`enum` may contain non-empty strings only."""
     upper_case_types: bool = False
+    """Whether type names may be in upper case."""
     formats: frozenset[str] | None = None
+    """The allowed values of `format`; None means all."""
 
     def allows(self, keyword: str) -> bool:
-        """Whether the dialect knows the keyword."""
+        """Return whether the dialect allows the keyword."""
         return self.keywords is None or keyword in self.keywords
 
 
 PLAIN = Dialect("plain", nested=False, root_composition=True)
-"""An object with properties at the root: what `rules.tool_schemas` mends."""
+"""An object with properties at the root: what `wiremend.adapt.schema_root` ensures."""
 OPENAI = Dialect("openai", items_required=True)
-"""`array schema missing items` (openai/codex#1289); properties are missed at the root only."""
+"""`array schema missing items` (openai/codex#1289). Properties are required at the root only."""
 OPENAI_STRICT = Dialect(
     "openai-strict",
     keywords=_STRICT_KEYWORDS,
@@ -104,8 +111,8 @@ OPENAI_STRICT = Dialect(
 ANTHROPIC = Dialect("anthropic", root_keys=r"[a-zA-Z0-9_.-]{1,64}\Z")
 """Draft 2020-12 without composition at the root (anomalyco/opencode#35516, openclaw#29416).
 
-`Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'` (anthropics/claude-code#79418): only
-the root's are looked at.
+`Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'` (anthropics/claude-code#79418) is
+checked at the root only.
 """
 GEMINI = Dialect(
     "gemini",
@@ -145,9 +152,9 @@ BASIC = Dialect(
     properties_required=True,
     known_required=True,
 )
-"""What all of them read: for a tool that was refused for a reason nobody can name.
+"""What all providers accept: for a tool that was refused for an unknown reason.
 
-Expressions and formats go too: `'…' is not a 'regex'` (bman654/clodex#203).
+Patterns and formats are not allowed: `'…' is not a 'regex'` (bman654/clodex#203).
 """
 
 DIALECTS = {
@@ -157,7 +164,7 @@ DIALECTS = {
 
 
 def violations(schema: Any, dialect: Dialect) -> list[str]:
-    """Where and how a tool's parameter schema leaves the dialect; empty if it does not."""
+    """Return where and how a tool's parameter schema violates the dialect; empty if it does not."""
     if not isinstance(schema, dict):
         return ["root: not an object"]
     return [
@@ -167,7 +174,7 @@ def violations(schema: Any, dialect: Dialect) -> list[str]:
 
 
 def resolve(root: Schema, reference: Any) -> Any:
-    """What a local `$ref` points to; None if it is not local or points nowhere."""
+    """Return the schema that a local `$ref` refers to; None if it cannot be resolved."""
     if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
         return None
     value: Any = root
@@ -183,7 +190,7 @@ def resolve(root: Schema, reference: Any) -> Any:
 
 
 def is_well_formed(keyword: str, value: Any) -> bool:
-    """Whether a keyword has a value of the kind that draft 2020-12 demands, seen from outside."""
+    """Return whether a keyword's value has the form of draft 2020-12, ignoring its content."""
     if keyword in SCHEMA_MAPS:
         return isinstance(value, dict)
     if keyword in SCHEMA_LISTS:
@@ -195,14 +202,14 @@ def is_well_formed(keyword: str, value: Any) -> bool:
 
 
 def types_of(schema: Schema) -> tuple[str, ...]:
-    """The declared types in lower case; empty if none or malformed."""
+    """Return the declared types in lower case; empty if none or malformed."""
     declared = schema.get("type")
     listed = declared if isinstance(declared, list) else [declared]
     return tuple(name.lower() for name in listed if isinstance(name, str))
 
 
-def says_object(schema: Schema) -> bool:
-    """Whether a schema is for objects, by its type or by what it says of properties."""
+def describes_object(schema: Schema) -> bool:
+    """Return whether a schema is for objects, by its type or by keywords about properties."""
     return "object" in types_of(schema) or not _OBJECT_KEYWORDS.isdisjoint(schema)
 
 
@@ -215,9 +222,9 @@ def _root_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
         or (schema["type"] != "object" and not dialect.upper_case_types)
     ):
         yield "root: type is not object"
-    yield from (f"root: property key {key!r}" for key in unreadable_keys(schema, dialect))
+    yield from (f"root: property key {key!r}" for key in disallowed_keys(schema, dialect))
     if dialect.root_unions and not unions_of_objects(schema):
-        yield "root: a union with a branch that is no object"
+        yield "root: a union with a branch that is not an object"
     elif not dialect.root_composition and not dialect.root_unions:
         yield from (f"root: {name} at the top level" for name in composed)
     elif composed:
@@ -226,8 +233,8 @@ def _root_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
         yield "root: no properties"
 
 
-def unreadable_keys(schema: Schema, dialect: Dialect) -> list[str]:
-    """The root's properties whose names the dialect does not take."""
+def disallowed_keys(schema: Schema, dialect: Dialect) -> list[str]:
+    """Return the names of the root's properties that the dialect does not allow."""
     properties = schema.get("properties")
     if not dialect.root_keys or not isinstance(properties, dict):
         return []
@@ -235,7 +242,7 @@ def unreadable_keys(schema: Schema, dialect: Dialect) -> list[str]:
 
 
 def unions_of_objects(schema: Schema) -> bool:
-    """Whether every branch of the root's anyOf and oneOf says that it is an object."""
+    """Return whether every branch of the root's anyOf and oneOf has the type object."""
     unions = [schema[keyword] for keyword in ("anyOf", "oneOf") if keyword in schema]
     return all(
         isinstance(union, list)
@@ -258,13 +265,13 @@ def _violations(schema: Any, root: Schema, path: str, dialect: Dialect) -> Itera
             yield f"{path}: malformed {keyword}"
     yield from (f"{path}: {what}" for what in _own_violations(schema, dialect))
     if "$ref" in schema and resolve(root, schema["$ref"]) is None:
-        yield f"{path}: $ref points nowhere"
+        yield f"{path}: $ref cannot be resolved"
     for step, child in children(schema):
         yield from _violations(child, root, f"{path}.{step}", dialect)
 
 
 def children(schema: Schema) -> Iterator[tuple[str, Any]]:
-    """The schemas inside a schema, each with its step in a path."""
+    """Yield the schemas inside a schema, each with its step in a path."""
     for keyword, value in schema.items():
         if keyword in SCHEMA_MAPS and isinstance(value, dict):
             yield from ((f"{keyword}.{name}", child) for name, child in value.items())
@@ -280,9 +287,8 @@ def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
     types = types_of(schema)
     declared = schema.get("properties")
     properties = declared if isinstance(declared, dict) else {}
-    wanted = schema.get("required")
-    listed = wanted if isinstance(wanted, list) else []
-    required = [name for name in listed if isinstance(name, str)]
+    names = schema.get("required")
+    required = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
     declared_type = schema.get("type")
     if isinstance(declared_type, list) and not dialect.type_lists:
         yield "a list of types"
@@ -294,27 +300,27 @@ def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
             yield "type beside anyOf"
         if "type" not in schema and "anyOf" not in schema:
             yield "type is not defined"
-    if dialect.branch_types_required and not all(map(_says_its_type, _branches(schema))):
-        yield "a branch of anyOf does not say its type"
+    if dialect.branch_types_required and not all(map(_has_type, _branches(schema))):
+        yield "a branch of anyOf has no type"
     if dialect.items_required and "array" in types and "items" not in schema:
         yield "array schema missing items"
     if dialect.properties_required and "object" in types and "properties" not in schema:
         yield "object schema missing properties"
     if dialect.known_required:
         yield from (
-            f"required {name!r} is no property" for name in required if name not in properties
+            f"required {name!r} is not a property" for name in required if name not in properties
         )
-    if dialect.closed and says_object(schema):
+    if dialect.closed and describes_object(schema):
         if schema.get("additionalProperties") is not False:
             yield "additionalProperties is not false"
         yield from (f"{name!r} is not required" for name in properties if name not in required)
     if dialect.string_enums and "enum" in schema:
         values = schema["enum"] if isinstance(schema["enum"], list) else []
         if types != ("string",) or not all(isinstance(value, str) and value for value in values):
-            yield "enum of other values than strings"
-    named = schema.get("format")
-    if dialect.formats is not None and isinstance(named, str) and named not in dialect.formats:
-        yield f"format {named!r}"
+            yield "enum with values that are not strings"
+    text = schema.get("format")
+    if dialect.formats is not None and isinstance(text, str) and text not in dialect.formats:
+        yield f"format {text!r}"
 
 
 def _branches(schema: Schema) -> list[Any]:
@@ -322,7 +328,7 @@ def _branches(schema: Schema) -> list[Any]:
     return branches if isinstance(branches, list) else []
 
 
-def _says_its_type(branch: Any) -> bool:
+def _has_type(branch: Any) -> bool:
     return isinstance(branch, dict) and ("type" in branch or "$ref" in branch)
 
 
@@ -375,4 +381,4 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
     "uniqueItems": lambda value: isinstance(value, bool),
     "nullable": lambda value: isinstance(value, bool),
 }
-"""The form of each keyword's value, by draft 2020-12; other keywords may hold anything."""
+"""The form of each keyword's value in draft 2020-12. Other keywords may have any value."""

@@ -1,7 +1,7 @@
-"""The root of a tool's parameter schema: an object with properties, as every target expects.
+"""Repairing the root of a tool's parameter schema: an object with properties for every target.
 
-Only the root is looked at, and only the bytes that are wrong change: numbers, key order and
-space elsewhere stay as they are. What a dialect of JSON Schema cannot say is not settled here.
+Only the root is checked, and only the wrong bytes change; numbers, key order and white space
+elsewhere are kept. Dialects of JSON Schema are handled in `schemas`.
 """
 
 from typing import Any
@@ -18,9 +18,10 @@ _ALL = tuple(WireProtocol)
 SCHEMA_MISSING = Rule(
     code="T101",
     name="schema-missing",
-    finds="A tool has no parameter schema, or null.",
-    hurts="Anthropic and Responses demand one; MiniMax: `function name or parameters is empty`.",
-    mends="The schema of a tool without parameters is added. Gemini allows none at all: kept.",
+    detects="A tool has no parameter schema, or null.",
+    impact="Anthropic and Responses require one; MiniMax: `function name or parameters is empty`.",
+    action="Adds the schema of a tool without parameters. Gemini allows tools without a schema: "
+    "they are not changed.",
     protocols=_ALL,
     seen=("routatic/proxy#80", "QwenLM/qwen-code#11834"),
     before='{"name":"now"}',
@@ -30,9 +31,10 @@ SCHEMA_MISSING = Rule(
 SCHEMA_EMPTY = Rule(
     code="T102",
     name="schema-empty",
-    finds="A tool's parameter schema is `{}`.",
-    hurts="Providers refuse a schema without a type: `parameters schema should be of type OBJECT`.",
-    mends="It becomes the schema of a tool without parameters.",
+    detects="A tool's parameter schema is `{}`.",
+    impact="Providers reject a schema without a type: `parameters schema should be of type "
+    "OBJECT`.",
+    action="Replaces it with the schema of a tool without parameters.",
     protocols=_ALL,
     seen=("routatic/proxy#80", "diegosouzapw/OmniRoute#3360"),
     before='{"name":"now","input_schema":{ }}',
@@ -42,9 +44,10 @@ SCHEMA_EMPTY = Rule(
 SCHEMA_NOT_AN_OBJECT = Rule(
     code="T103",
     name="schema-not-an-object",
-    finds="A tool's parameter schema is a string, a number, a list or a boolean.",
-    hurts="Every provider refuses the whole request.",
-    mends="A string that holds a JSON object becomes that object; all else, no parameters.",
+    detects="A tool's parameter schema is a string, a number, a list or a boolean.",
+    impact="Every provider rejects the whole request.",
+    action="Parses a string that contains a JSON object; replaces any other value with the schema "
+    "of a tool without parameters.",
     protocols=_ALL,
     seen=("routatic/proxy#80",),
     before='{"name":"now","input_schema":"{invalid"}',
@@ -54,10 +57,10 @@ SCHEMA_NOT_AN_OBJECT = Rule(
 TYPE_MISSING = Rule(
     code="T104",
     name="schema-type-missing",
-    finds="A tool's parameter schema has no `type` at its root, or null.",
-    hurts="Anthropic, Moonshot and Gemini refuse it; MiniMax-M3 and MiMo then answer with the "
+    detects="A tool's parameter schema has no `type` at its root, or null.",
+    impact="Anthropic, Moonshot and Gemini reject it; MiniMax-M3 and MiMo then return the "
     "arguments as one string.",
-    mends='`"type":"object"` is added.',
+    action='Adds `"type":"object"`.',
     protocols=_ALL,
     seen=("routatic/proxy#80", "MiMo-Code#1371", "googleapis/python-genai#981"),
     before='{"properties":{"query":{"type":"string"}}}',
@@ -66,9 +69,9 @@ TYPE_MISSING = Rule(
 TYPE_NOT_OBJECT = Rule(
     code="T105",
     name="schema-type-not-object",
-    finds="A tool's parameter schema has another root type than object, or a list of types.",
-    hurts="Arguments are an object; others are refused: `schema must be … of type object`.",
-    mends='The type becomes `"object"`. Beside anyOf, oneOf, allOf or $ref it is left alone.',
+    detects="The root type of a tool's parameter schema is not `object`, or is a list of types.",
+    impact="Arguments are an object; other types are rejected: `schema must be … of type object`.",
+    action='Sets the type to `"object"`, except next to anyOf, oneOf, allOf or $ref.',
     protocols=_ALL,
     seen=("routatic/proxy#80",),
     before='{"type":["object","null"],"properties":{}}',
@@ -77,9 +80,9 @@ TYPE_NOT_OBJECT = Rule(
 PROPERTIES_MISSING = Rule(
     code="T106",
     name="schema-properties-missing",
-    finds="A tool's parameter schema is an object without `properties`.",
-    hurts="OpenAI and its likes refuse it: `object schema missing properties`.",
-    mends='`"properties":{}` is added; not beside anyOf, oneOf, allOf or $ref.',
+    detects="A tool's parameter schema is an object without `properties`.",
+    impact="OpenAI and compatible providers reject it: `object schema missing properties`.",
+    action='Adds `"properties":{}`, except next to anyOf, oneOf, allOf or $ref.',
     protocols=_ALL,
     seen=("routatic/proxy#80", "openai/codex#1289"),
     before='{"type":"object"}',
@@ -88,9 +91,9 @@ PROPERTIES_MISSING = Rule(
 PROPERTIES_NOT_AN_OBJECT = Rule(
     code="T107",
     name="schema-properties-not-an-object",
-    finds="The `properties` of a tool's parameter schema are a list, null or a scalar.",
-    hurts="Every provider refuses it; PHP clients write an empty object as `[]`.",
-    mends="They become `{}`.",
+    detects="The `properties` of a tool's parameter schema are a list, null or a scalar.",
+    impact="Every provider rejects it; PHP clients encode an empty object as `[]`.",
+    action="Replaces them with `{}`.",
     protocols=_ALL,
     seen=("routatic/proxy#80",),
     before='{"type":"object","properties":[]}',
@@ -112,7 +115,7 @@ _COMPOSITION = frozenset({"anyOf", "oneOf", "allOf", "$ref", "$dynamicRef"})
 def adapt_schema_root(
     edits: Edits, notes: Notes, form: SchemaForm, owner: Path, fields: dict[str, Any], key: str
 ) -> None:
-    """Edit the schema under `key` in the object at `owner`, whose parsed members are `fields`."""
+    """Repair the schema at `key` of the object at `owner`, whose parsed members are `fields`."""
     path = (*owner, key)
     if fields.get(key) is None:
         _adapt_missing(edits, notes, form, owner, fields, key)
@@ -121,10 +124,10 @@ def adapt_schema_root(
     if isinstance(schema, dict):
         _adapt_object(edits, notes, form, path, schema)
     elif isinstance(schema, str) and (unwrapped := _object_in(schema)) is not None:
-        if notes.note(SCHEMA_NOT_AN_OBJECT, BodyPlace(path), "JSON in a string", "taken out of it"):
+        if notes.note(SCHEMA_NOT_AN_OBJECT, BodyPlace(path), "JSON in a string", "parsed"):
             edits.replace(path, _adapted_text(form, path, *unwrapped, notes))
     elif notes.note(
-        SCHEMA_NOT_AN_OBJECT, BodyPlace(path), f"is {_shown(schema)}", "now no parameters"
+        SCHEMA_NOT_AN_OBJECT, BodyPlace(path), f"is {_shown(schema)}", "replaced with no parameters"
     ):
         edits.replace(path, form.no_parameters)
 
@@ -149,7 +152,7 @@ def _adapt_object(
     edits: Edits, notes: Notes, form: SchemaForm, path: Path, schema: dict[str, Any]
 ) -> None:
     if not schema:
-        if notes.note(SCHEMA_EMPTY, BodyPlace(path), "{}", "now no parameters"):
+        if notes.note(SCHEMA_EMPTY, BodyPlace(path), "{}", "replaced with no parameters"):
             edits.replace(path, form.no_parameters)
         return
     composed = not _COMPOSITION.isdisjoint(schema)
@@ -169,10 +172,10 @@ def _adapt_type(
         if notes.note(TYPE_MISSING, BodyPlace(path), "no type", '"type":"object" added'):
             edits.prepend(path, b'"type":"object"')
     elif declared is None:
-        if notes.note(TYPE_MISSING, BodyPlace(path), "type is null", 'now "object"'):
+        if notes.note(TYPE_MISSING, BodyPlace(path), "type is null", 'set to "object"'):
             edits.replace((*path, "type"), b'"object"')
     elif not composed and notes.note(
-        TYPE_NOT_OBJECT, BodyPlace(path), f"type is {_shown(declared)}", 'now "object"'
+        TYPE_NOT_OBJECT, BodyPlace(path), f"type is {_shown(declared)}", 'set to "object"'
     ):
         edits.replace((*path, "type"), b'"object"')
 
@@ -183,7 +186,7 @@ def _adapt_properties(edits: Edits, notes: Notes, path: Path, schema: dict[str, 
         return
     if "properties" in schema:
         found = f"properties are {_shown(properties)}"
-        if notes.note(PROPERTIES_NOT_AN_OBJECT, BodyPlace(path), found, "now {}"):
+        if notes.note(PROPERTIES_NOT_AN_OBJECT, BodyPlace(path), found, "replaced with {}"):
             edits.replace((*path, "properties"), b"{}")
     elif notes.note(PROPERTIES_MISSING, BodyPlace(path), "no properties", '"properties":{} added'):
         if "type" in schema:
@@ -193,7 +196,7 @@ def _adapt_properties(edits: Edits, notes: Notes, path: Path, schema: dict[str, 
 
 
 def _object_in(text: str) -> tuple[bytes, dict[str, Any]] | None:
-    """The JSON object that a string holds, as bytes and parsed; None if it holds none."""
+    """Return the JSON object that a string contains, as bytes and parsed; None if it has none."""
     try:
         encoded = text.strip("\ufeff \t\r\n").encode()
         value = parse(encoded)
@@ -205,11 +208,11 @@ def _object_in(text: str) -> tuple[bytes, dict[str, Any]] | None:
 def _adapted_text(
     form: SchemaForm, path: Path, text: bytes, schema: dict[str, Any], notes: Notes
 ) -> bytes:
-    """The text of a schema that was in a string; its findings are placed at that string."""
-    edits, found = Edits(text), Notes(notes.disabled)
-    _adapt_object(edits, found, form, (), schema)
+    """Return the repaired text of a schema that was in a string; findings refer to that string."""
+    edits, inner = Edits(text), Notes(notes.disabled)
+    _adapt_object(edits, inner, form, (), schema)
     place = BodyPlace(path)
-    notes.findings += (Finding(one.code, place, one.found, one.done) for one in found.findings)
+    notes.findings += (Finding(f.code, place, f.found, f.done) for f in inner.findings)
     return edits.apply()
 
 
@@ -220,6 +223,6 @@ def _is_object_type(form: SchemaForm, declared: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Enough of a value to recognise it in a log line."""
+    """Return a value as text for a log line, at most 60 characters long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,7 +1,7 @@
-"""The tools of a request as one target accepts them: schemas in its dialect, and names.
+"""Adapting the tools of a request to one target: schemas in its dialect, and names.
 
-What every target refuses comes first (`wiremend.adapt.tool_list`). Only the schemas and names that
-the target refuses change; every other byte stays.
+What every target refuses has been repaired before (`wiremend.adapt.tool_list`). Only the schemas
+and names that the target refuses change; all other bytes are kept.
 """
 
 from collections.abc import Mapping
@@ -20,19 +20,22 @@ from wiremend.text import json_value
 from wiremend.text.json_edits import Edits
 
 _ALL = tuple(WireProtocol)
-_NEAREST = "The schema becomes the nearest one that is accepted; what cannot be said is described."
+_NEAREST = (
+    "Converts the schema to the closest one that is accepted. What cannot be expressed is added to "
+    "the description."
+)
 _SHOWN_VIOLATIONS = 3
 
 
 def _dialect_rule(
-    number: int, dialect: str, hurts: str, seen: tuple[str, ...], before: str, after: str
+    *, number: int, dialect: str, rejection: str, seen: tuple[str, ...], before: str, after: str
 ) -> Rule:
     return Rule(
         code=f"T20{number}",
         name=f"{dialect}-dialect",
-        finds=f"A tool's schema says what the target cannot read (dialect `{dialect}`).",
-        hurts=f"The whole request is refused: {hurts}.",
-        mends=_NEAREST,
+        detects=f"A tool's schema uses what the target does not accept (dialect `{dialect}`).",
+        impact=f"The whole request is rejected: {rejection}.",
+        action=_NEAREST,
         protocols=_ALL,
         seen=seen,
         before=before,
@@ -42,71 +45,77 @@ def _dialect_rule(
 
 DIALECT_RULES: Mapping[str, Rule] = {
     "openai": _dialect_rule(
-        1,
-        "openai",
-        "`array schema missing items`, `object schema missing properties`",
-        ("openai/codex#1289", "nspady/google-calendar-mcp#39"),
-        '{"type":"object","properties":{"paths":{"type":"array"}}}',
-        '{"type":"object","properties":{"paths":{"type":"array","items":{"type":"string"}}}}',
+        number=1,
+        dialect="openai",
+        rejection="`array schema missing items`, `object schema missing properties`",
+        seen=("openai/codex#1289", "nspady/google-calendar-mcp#39"),
+        before='{"type":"object","properties":{"paths":{"type":"array"}}}',
+        after='{"type":"object","properties":{"paths":{"type":"array","items":{"type":"string"}}}}',
     ),
     "openai-strict": _dialect_rule(
-        2,
-        "openai-strict",
-        "`'additionalProperties' is required to be supplied and to be false`",
-        ("https://platform.openai.com/docs/guides/structured-outputs",),
-        '{"type":"object","properties":{"path":{"type":"string"}}}',
-        '{"type":"object","properties":{"path":{"type":["string","null"]}},"required":["path"],'
-        '"additionalProperties":false}',
+        number=2,
+        dialect="openai-strict",
+        rejection="`'additionalProperties' is required to be supplied and to be false`",
+        seen=("https://platform.openai.com/docs/guides/structured-outputs",),
+        before='{"type":"object","properties":{"path":{"type":"string"}}}',
+        after='{"type":"object","properties":{"path":{"type":["string","null"]}},'
+        '"required":["path"],"additionalProperties":false}',
     ),
     "anthropic": _dialect_rule(
-        3,
-        "anthropic",
-        "`input_schema does not support oneOf, allOf, or anyOf at the top level`",
-        ("anomalyco/opencode#35516", "openclaw/openclaw#29416", "anthropics/claude-code#79418"),
-        '{"anyOf":[{"required":["a"]}],"type":"object","properties":{"a":{"type":"string"}}}',
-        '{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}',
+        number=3,
+        dialect="anthropic",
+        rejection="`input_schema does not support oneOf, allOf, or anyOf at the top level`",
+        seen=(
+            "anomalyco/opencode#35516",
+            "openclaw/openclaw#29416",
+            "anthropics/claude-code#79418",
+        ),
+        before='{"anyOf":[{"required":["a"]}],"type":"object","properties":{"a":{"type":"string"}}}',
+        after='{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}',
     ),
     "gemini": _dialect_rule(
-        4,
-        "gemini",
-        "`Unknown name \"$schema\" at 'tools[0].function_declarations[0].parameters'`",
-        ("router-for-me/CLIProxyAPI#97", "cline/cline#7339"),
-        '{"$schema":"http://json-schema.org/draft-07/schema#","type":"object",'
+        number=4,
+        dialect="gemini",
+        rejection="`Unknown name \"$schema\" at 'tools[0].function_declarations[0].parameters'`",
+        seen=("router-for-me/CLIProxyAPI#97", "cline/cline#7339"),
+        before='{"$schema":"http://json-schema.org/draft-07/schema#","type":"object",'
         '"properties":{"path":{"type":["string","null"]}},"additionalProperties":false}',
-        '{"type":"object","properties":{"path":{"nullable":true,"type":"string"}}}',
+        after='{"type":"object","properties":{"path":{"nullable":true,"type":"string"}}}',
     ),
     "deepseek": _dialect_rule(
-        5,
-        "deepseek",
-        "``field `anyOf`: missing field `type` ``",
-        ("can1357/oh-my-pi#2270",),
-        '{"type":"object","properties":{"a":{"anyOf":[{"minLength":1},{"type":"null"}]}}}',
-        '{"type":"object","properties":{"a":{"anyOf":[{"type":"string","minLength":1},'
+        number=5,
+        dialect="deepseek",
+        rejection="``field `anyOf`: missing field `type` ``",
+        seen=("can1357/oh-my-pi#2270",),
+        before='{"type":"object","properties":{"a":{"anyOf":[{"minLength":1},{"type":"null"}]}}}',
+        after='{"type":"object","properties":{"a":{"anyOf":[{"type":"string","minLength":1},'
         '{"type":"null"}]}}}',
     ),
     "xai": _dialect_rule(
-        6,
-        "xai",
-        "`root schema is an anyOf/oneOf union with a non-object branch`",
-        ("lidge-jun/opencodex#122",),
-        '{"anyOf":[{"type":"object","properties":{"a":{"type":"string"}}},{"type":"null"}]}',
-        '{"type":"object","properties":{"a":{"type":"string"}}}',
+        number=6,
+        dialect="xai",
+        rejection="`root schema is an anyOf/oneOf union with a non-object branch`",
+        seen=("lidge-jun/opencodex#122",),
+        before='{"anyOf":[{"type":"object","properties":{"a":{"type":"string"}}},{"type":"null"}]}',
+        after='{"type":"object","properties":{"a":{"type":"string"}}}',
     ),
     "moonshot": _dialect_rule(
-        7,
-        "moonshot",
-        "`not a valid moonshot flavored json schema`",
-        ("MoonshotAI/kimi-cli#2531", "MoonshotAI/kimi-cli#2061"),
-        '{"type":"object","properties":{"task":{"description":"What to do."}}}',
-        '{"type":"object","properties":{"task":{"type":"string","description":"What to do."}}}',
+        number=7,
+        dialect="moonshot",
+        rejection="`not a valid moonshot flavored json schema`",
+        seen=("MoonshotAI/kimi-cli#2531", "MoonshotAI/kimi-cli#2061"),
+        before='{"type":"object","properties":{"task":{"description":"What to do."}}}',
+        after='{"type":"object",'
+        '"properties":{"task":{"type":"string","description":"What to do."}}}',
     ),
     "basic": _dialect_rule(
-        8,
-        "basic",
-        "the reason differs, and this is what every target reads",
-        ("sgl-project/sglang#35242",),
-        '{"type":"object","properties":{"a":{"type":"string","pattern":"^x"}}}',
-        '{"type":"object","properties":{"a":{"type":"string","description":"pattern: \\"^x\\"."}}}',
+        number=8,
+        dialect="basic",
+        rejection="the reason varies; every target accepts this dialect",
+        seen=("sgl-project/sglang#35242",),
+        before='{"type":"object","properties":{"a":{"type":"string","pattern":"^x"}}}',
+        after='{"type":"object",'
+        '"properties":{"a":{"type":"string","description":"pattern: \\"^x\\"."}}}',
     ),
 }
 RULES = tuple(DIALECT_RULES.values())
@@ -115,7 +124,7 @@ RULES = tuple(DIALECT_RULES.values())
 def adapt_names_and_schemas(
     document: RequestDocument, traits: TargetTraits, notes: Notes
 ) -> RequestDocument:
-    """The request with tools whose names and schemas this target accepts."""
+    """Return the request with the names and schemas of its tools adapted to this target."""
     request = document.fields
     needs_nothing = traits.dialect == "plain" and not (
         traits.dialect_by_tool or traits.names or traits.unique_names
@@ -152,11 +161,13 @@ def _adapt_schema(
     dialect = DIALECTS[name]
     converted = convert_schema(schema, dialect)
     place = BodyPlace((*tool.owner, key))
-    if converted is not schema and notes.note(rule, place, _found(schema, dialect), "converted"):
+    found = _describe_violations(schema, dialect)
+    if converted is not schema and notes.note(rule, place, found, "converted"):
         edits.replace(place.path, json_value.write(converted))
 
 
-def _found(schema: dict[str, Any], dialect: Dialect) -> str:
-    found = violations(schema, dialect)
-    more = f" and {len(found) - _SHOWN_VIOLATIONS} more" if len(found) > _SHOWN_VIOLATIONS else ""
-    return "; ".join(found[:_SHOWN_VIOLATIONS]) + more
+def _describe_violations(schema: dict[str, Any], dialect: Dialect) -> str:
+    listed = violations(schema, dialect)
+    hidden = len(listed) - _SHOWN_VIOLATIONS
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return "; ".join(listed[:_SHOWN_VIOLATIONS]) + more

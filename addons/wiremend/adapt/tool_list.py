@@ -1,6 +1,6 @@
-"""The tools that a request offers: nameless ones, their type, and the root of their schemas.
+"""Repairing the tools of a request for every target: missing names, types, roots of schemas.
 
-These edits are made for every target. Only the bytes of what is wrong change.
+Only the wrong bytes change.
 """
 
 from collections.abc import Iterable, Set
@@ -20,9 +20,9 @@ _ALL = tuple(WireProtocol)
 TOOL_WITHOUT_NAME = Rule(
     code="T001",
     name="tool-without-name",
-    finds="A tool's name is missing, null, empty or only space.",
-    hurts="The whole request is refused: `function name or parameters is empty (2013)`.",
-    mends="The tool is dropped: no model could call it.",
+    detects="A tool's name is missing, null, empty or only white space.",
+    impact="The whole request is rejected: `function name or parameters is empty (2013)`.",
+    action="Drops the tool: a model cannot call it.",
     protocols=_ALL,
     seen=("routatic/proxy#80", "QwenLM/qwen-code#11834"),
     before='"tools":[{"name":""},{"name":"Bash"}]',
@@ -31,9 +31,9 @@ TOOL_WITHOUT_NAME = Rule(
 CHOICE_OF_DROPPED_TOOL = Rule(
     code="T002",
     name="choice-of-dropped-tool",
-    finds="The tool choice names a tool that was dropped.",
-    hurts="Providers refuse a choice that names no offered tool.",
-    mends="The name is taken out; when it was the only one, the model chooses (`auto`).",
+    detects="The tool choice names a tool that was dropped.",
+    impact="Providers reject a choice that names a tool not in the list.",
+    action="Removes the name. If it was the only one, sets the choice to `auto`.",
     protocols=_ALL,
     before='"tool_choice":{"type":"tool","name":""}',
     after='"tool_choice":{"type":"auto"}',
@@ -41,9 +41,11 @@ CHOICE_OF_DROPPED_TOOL = Rule(
 NO_TOOLS_LEFT = Rule(
     code="T003",
     name="no-tools-left",
-    finds="All tools were dropped.",
-    hurts="OpenAI: `[] is too short - 'tools'`; a choice without tools is refused everywhere.",
-    mends="The choice goes, and the empty list with it, which only Anthropic and Gemini accept.",
+    detects="All tools were dropped.",
+    impact="OpenAI: `[] is too short - 'tools'`; every provider rejects a tool choice without "
+    "tools.",
+    action="Removes the tool choice, and the empty list too, except for Anthropic and Gemini, "
+    "which accept it.",
     protocols=_ALL,
     seen=("QwenLM/qwen-code#2054", "JetBrains/koog#786", "anthropics/claude-cookbooks#142"),
     before='{"model":"m","tools":[],"tool_choice":"auto"}',
@@ -52,9 +54,9 @@ NO_TOOLS_LEFT = Rule(
 CUSTOM_TYPE = Rule(
     code="T004",
     name="custom-type",
-    finds='A client tool carries `"type":"custom"`, which the Anthropic API allows.',
-    hurts="Some gateways that speak the protocol know tools without a type only, and refuse it.",
-    mends="The member is removed, for targets that are known to need it only.",
+    detects='A client tool contains `"type":"custom"`, which the Anthropic API allows.',
+    impact="Some gateways that implement the protocol reject tools with a type.",
+    action="Removes the member, only for targets that are known to reject it.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("routatic/proxy#80",),
     before='{"type":"custom","name":"Bash","input_schema":{"type":"object","properties":{}}}',
@@ -66,7 +68,7 @@ RULES = (TOOL_WITHOUT_NAME, CHOICE_OF_DROPPED_TOOL, NO_TOOLS_LEFT, CUSTOM_TYPE, 
 def adapt_tool_list(
     document: RequestDocument, traits: TargetTraits, notes: Notes
 ) -> RequestDocument:
-    """The request with tools that have a name, and a schema whose root any target accepts."""
+    """Return the request with tools that have a name and a valid root of their schema."""
     request = document.fields
     if request is None:
         return document
@@ -86,7 +88,7 @@ def adapt_tool_list(
 
 
 def remove_outermost(edits: Edits, paths: Set[Path]) -> None:
-    """Remove what is at these paths; a path inside another one of them needs no edit."""
+    """Remove the values at these paths; paths inside another of them are skipped."""
     for path in paths:
         if not any(path[:depth] in paths for depth in range(1, len(path))):
             edits.remove(path)
@@ -101,13 +103,13 @@ def _strip_custom_type(edits: Edits, notes: Notes, tool: ClientTool) -> None:
         edits.remove((*tool.owner, "type"))
 
 
-# What goes
+# Removing tools without a name, and references to them
 
 
 def _drop_nameless(
     protocol: Protocol, edits: Edits, notes: Notes, request: dict[str, Any], tools: list[ClientTool]
 ) -> set[Path]:
-    """The paths that go: nameless tools, lists left empty, choices left without a tool."""
+    """Return the paths to remove: tools without a name, empty lists, choices without a tool."""
     removed = {
         tool.entry
         for tool in tools
@@ -127,7 +129,7 @@ def _drop_nameless(
 
 
 def emptied(request: dict[str, Any], removed: set[Path]) -> set[Path]:
-    """The entries of `tools` that go because nothing is left in them."""
+    """Return the entries of `tools` that are empty after these paths are removed."""
     emptied: set[Path] = set()
     for parent in {path[:-1] for path in removed if len(path) > 2}:
         entry, key = parent[:-1], parent[-1]
@@ -143,8 +145,8 @@ def emptied(request: dict[str, Any], removed: set[Path]) -> set[Path]:
 def _choice(
     form: ChoiceOfOne, edits: Edits, notes: Notes, request: dict[str, Any], removed: set[Path]
 ) -> set[Path]:
-    """What goes at the top level; a choice that stays is mended."""
-    gone: set[Path] = set()
+    """Return the top-level members to remove; repair a choice that is kept."""
+    to_remove: set[Path] = set()
     for offer, choice, companions in _CHOICES:
         if not any(path[0] == offer for path in removed):
             continue
@@ -152,21 +154,20 @@ def _choice(
             names = (choice, *companions)
             if not form.may_offer_none:
                 names = (offer, *names)
-            found = [name for name in names if name in request]
-            if found and notes.note(
-                NO_TOOLS_LEFT, BodyPlace((offer,)), "no tools left", f"removed {', '.join(found)}"
-            ):
-                gone |= {(name,) for name in found}
+            present = [name for name in names if name in request]
+            done = f"removed {', '.join(present)}"
+            if present and notes.note(NO_TOOLS_LEFT, BodyPlace((offer,)), "no tools left", done):
+                to_remove |= {(name,) for name in present}
         elif isinstance(request.get(choice), dict):
-            gone |= _adapt_choice(form, edits, notes, (choice,), request[choice])
-    return gone
+            to_remove |= _adapt_choice(form, edits, notes, (choice,), request[choice])
+    return to_remove
 
 
 _CHOICES = (
     ("tools", "tool_choice", ("parallel_tool_calls",)),
     ("functions", "function_call", ()),
 )
-"""The list of tools, the choice among them, and what is refused without them."""
+"""The list of tools, the choice among them, and further members that are refused without tools."""
 
 
 def _adapt_choice(
@@ -179,7 +180,9 @@ def _adapt_choice(
     named = inner if isinstance(inner, dict) else choice
     if kind not in form.kinds or not _is_blank(named.get("name")):
         return set()
-    if not notes.note(CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names a dropped tool", "now auto"):
+    if not notes.note(
+        CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names a dropped tool", "set to auto"
+    ):
         return set()
     if not form.auto_is_object:
         edits.replace(path, b'"auto"')
@@ -189,21 +192,23 @@ def _adapt_choice(
 
 
 def _adapt_allowed(edits: Edits, notes: Notes, path: Path, choice: dict[str, Any]) -> set[Path]:
-    """Chat holds the list of allowed tools one level deeper than Responses."""
+    """Remove dropped tools from the list of allowed tools; in Chat it is one level deeper."""
     nested = isinstance(choice.get("allowed_tools"), dict)
     allowed_path = (*path, "allowed_tools", "tools") if nested else (*path, "tools")
     allowed = (choice["allowed_tools"] if nested else choice).get("tools")
     if not isinstance(allowed, list):
         return set()
-    dropped = {(*allowed_path, index) for index, tool in enumerate(allowed) if _names_nothing(tool)}
+    dropped = {(*allowed_path, index) for index, tool in enumerate(allowed) if _has_no_name(tool)}
     if not dropped:
         return set()
     if len(dropped) < len(allowed):
         found = notes.note(
-            CHOICE_OF_DROPPED_TOOL, BodyPlace(allowed_path), "dropped tools", "taken out"
+            CHOICE_OF_DROPPED_TOOL, BodyPlace(allowed_path), "dropped tools", "removed"
         )
         return dropped if found else set()
-    if notes.note(CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names dropped tools only", "now auto"):
+    if notes.note(
+        CHOICE_OF_DROPPED_TOOL, BodyPlace(path), "names dropped tools only", "set to auto"
+    ):
         edits.replace(path, b'"auto"')
     return set()
 
@@ -215,17 +220,17 @@ def _mode(
     request: dict[str, Any],
     functions_remain: bool,
 ) -> set[Path]:
-    """`tools` and the calling mode go when no function is left; names that went, too."""
-    gone: set[Path] = set()
+    """Return the paths to remove in Gemini's calling configs: dropped names, or the whole mode."""
+    to_remove: set[Path] = set()
     for path in configs:
         config, parent = value_at(request, path), path[:-1]
         if not isinstance(config, dict):
             continue
         if functions_remain:
-            gone |= _adapt_allowed_names(edits, notes, path, config)
+            to_remove |= _adapt_allowed_names(edits, notes, path, config)
         elif notes.note(NO_TOOLS_LEFT, BodyPlace(path), "no function left", "removed"):
-            gone.add(path if len(value_at(request, parent)) > 1 else parent)
-    return gone
+            to_remove.add(path if len(value_at(request, parent)) > 1 else parent)
+    return to_remove
 
 
 def _adapt_allowed_names(
@@ -238,7 +243,7 @@ def _adapt_allowed_names(
         dropped = {(*path, key, index) for index, name in enumerate(allowed) if _is_blank(name)}
         if not dropped:
             continue
-        done = "taken out" if len(dropped) < len(allowed) else "now AUTO"
+        done = "removed" if len(dropped) < len(allowed) else "set to AUTO"
         if not notes.note(
             CHOICE_OF_DROPPED_TOOL, BodyPlace((*path, key)), "dropped functions", done
         ):
@@ -251,7 +256,7 @@ def _adapt_allowed_names(
     return set()
 
 
-# Looking into parsed JSON
+# Questions about parsed JSON
 
 
 def _all_removed(request: dict[str, Any], path: Path, removed: set[Path]) -> bool:
@@ -264,8 +269,8 @@ def _is_blank(name: Any) -> bool:
     return name is None or (isinstance(name, str) and not name.strip())
 
 
-def _names_nothing(tool: Any) -> bool:
-    """Whether an allowed tool is a function or custom tool without a name."""
+def _has_no_name(tool: Any) -> bool:
+    """Return whether an allowed tool is a function or custom tool without a name."""
     if not isinstance(tool, dict) or tool.get("type") not in ("function", "custom"):
         return False
     inner = tool.get(tool["type"])

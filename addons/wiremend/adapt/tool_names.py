@@ -1,7 +1,7 @@
-"""The names of a request's tools as one target accepts them.
+"""Adapting the names of a request's tools to one target.
 
-A name is changed everywhere in the request: in the offer, the choice and the history. Answers
-get the client's name back (`wiremend.repair.tool_names`).
+A name is replaced everywhere in the request: in the list of tools, the choice and the history. In
+responses the client's name is restored (`wiremend.repair.tool_names`).
 """
 
 from typing import Any
@@ -21,11 +21,12 @@ _ALL = tuple(WireProtocol)
 NAME_NOT_TAKEN = Rule(
     code="T005",
     name="tool-name-not-taken",
-    finds="A tool's name is longer than the target takes, or has characters that it does not.",
-    hurts="The whole request is refused: `Expected a string with maximum length 64`, "
-    "`String should match pattern '^[a-zA-Z0-9_-]{1,128}$'`.",
-    mends="It gets a name that is taken, ending in a piece of its hash, in the history too; the "
-    "answer names it as the client does.",
+    detects="A tool's name is longer than the target accepts, or contains characters that it "
+    "rejects.",
+    impact="The whole request is rejected: `Expected a string with maximum length 64`, `String "
+    "should match pattern '^[a-zA-Z0-9_-]{1,128}$'`.",
+    action="Replaces it, in the history too, with an accepted name that ends in part of a hash. "
+    "The response contains the client's name.",
     protocols=_ALL,
     seen=("nanbingxyz/5ire#403", "home-assistant/core#147760", "kaitranntt/ccs#25"),
     before='"tools":[{"name":"caldav.create-event","input_schema":{…}}]',
@@ -34,11 +35,11 @@ NAME_NOT_TAKEN = Rule(
 NAME_TWICE = Rule(
     code="T006",
     name="tool-name-twice",
-    finds="Two tools have one name.",
-    hurts="Anthropic: `tools: Tool names must be unique`; Gemini: `Duplicate function "
-    "declaration found`.",
-    mends="A repetition is dropped. A different tool of the same name gets a name of its own, and "
-    "the answer names it as the client does.",
+    detects="Two tools have the same name.",
+    impact="Anthropic: `tools: Tool names must be unique`; Gemini: `Duplicate function declaration "
+    "found`.",
+    action="Drops an identical tool. Gives a different tool a new name; the response contains the "
+    "client's name.",
     protocols=_ALL,
     seen=("anthropics/claude-code#10687", "danny-avila/LibreChat#13162", "tridz-dev/huf#341"),
     before='"tools":[{"name":"search"},{"name":"search"}]',
@@ -48,7 +49,7 @@ RULES = (NAME_NOT_TAKEN, NAME_TWICE)
 
 
 class ToolNaming:
-    """Edits the names of one request's tools, and keeps what each changed name was before."""
+    """Edits the names of one request's tools, and records the client's name of each."""
 
     def __init__(
         self,
@@ -59,17 +60,17 @@ class ToolNaming:
         limit: NameLimit | None,
     ) -> None:
         self.names_by_sent: dict[str, str] = {}
-        """The client's name of each tool that gets another one."""
+        """For each renamed tool, the client's name by the new name."""
         self._protocol = protocol
         self._request = request
         self._edits = edits
         self._notes = notes
         self._limit = limit if notes.is_on(NAME_NOT_TAKEN) else None
         self._distinct: dict[Path, str] = {}
-        """New names, by path, of tools whose name another tool has."""
+        """New names, by path, of tools that have the same name as another tool."""
 
     def adapt_name(self, tool: ClientTool) -> None:
-        """Give a tool a name that the target accepts."""
+        """Rename a tool if the target does not accept its name."""
         name = tool.fields.get("name")
         if not isinstance(name, str):
             return
@@ -82,7 +83,7 @@ class ToolNaming:
         self._replace(path, name, new)
 
     def adapt_mentions(self) -> None:
-        """The choice and the history name tools as they are offered."""
+        """Rename tools in the choice and the history as in the list of tools."""
         if self._limit is None:
             return
         for path, name in self._protocol.tool_mentions(self._request):
@@ -93,11 +94,11 @@ class ToolNaming:
                 self._replace(path, name, new)
 
     def find_repetitions(self, tools: list[ClientTool]) -> set[Path]:
-        """The paths of tools that came before, to be removed.
+        """Return the paths to remove of tools that repeat an earlier one.
 
-        A different tool of the same name gets a new name when `adapt_name` is called for it.
+        A different tool of the same name is assigned a new name, which `adapt_name` writes.
         """
-        known: dict[str, list[Any]] = {
+        tools_by_name: dict[str, list[Any]] = {
             name: [] for name in self._protocol.server_tool_names(self._request)
         }
         removed: set[Path] = set()
@@ -105,23 +106,23 @@ class ToolNaming:
             name = tool.fields.get("name")
             if not isinstance(name, str):
                 continue
-            if name not in known:
-                known[name] = [tool.fields]
+            if name not in tools_by_name:
+                tools_by_name[name] = [tool.fields]
                 continue
             path = (*tool.owner, "name")
-            if tool.fields in known[name]:
+            if tool.fields in tools_by_name[name]:
                 if self._notes.note(
-                    NAME_TWICE, BodyPlace(path), f"{name!r} came before", "dropped"
+                    NAME_TWICE, BodyPlace(path), f"{name!r} is repeated", "dropped"
                 ):
                     removed.add(tool.entry)
                 continue
             limit = self._limit or NAMES_BY_DIALECT["openai"]
             new = limit.distinct(name, json_value.write(tool.fields))
             if self._notes.note(
-                NAME_TWICE, BodyPlace(path), f"{name!r} is another tool's", f"sent as {new!r}"
+                NAME_TWICE, BodyPlace(path), f"{name!r} names another tool", f"sent as {new!r}"
             ):
                 self._distinct[path] = new
-                known[name].append(tool.fields)
+                tools_by_name[name].append(tool.fields)
         return removed | emptied(self._request, removed) if removed else removed
 
     def _fitted(self, name: str) -> str:
@@ -129,7 +130,7 @@ class ToolNaming:
 
     def _note_not_taken(self, path: Path, name: str, new: str) -> None:
         self._notes.note(
-            NAME_NOT_TAKEN, BodyPlace(path), f"{name!r} is not taken", f"sent as {new!r}"
+            NAME_NOT_TAKEN, BodyPlace(path), f"{name!r} is not accepted", f"sent as {new!r}"
         )
 
     def _replace(self, path: Path, name: str, new: str) -> None:

@@ -1,4 +1,4 @@
-"""The configuration file: what may stand in it, and what is said when something else does."""
+"""The configuration file: finding, reading and validating it, and the consent to its content."""
 
 from wiremend.config.load import ConfigError, find_config, load_config, parse_config
 from wiremend.config.model import Config, ModelRoute, Provider

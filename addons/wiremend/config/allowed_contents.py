@@ -1,8 +1,8 @@
 """The record of configurations that the user allowed: one file for each content.
 
-The file is named after the content's digest and contains it again, with the path that it was
-allowed at. A file for each content needs no lock: two processes never change the same one. To
-take a consent back, delete its file.
+The file is named after the content's digest, and contains the digest and the path at which the
+content was allowed. Files for different contents need no lock, since no two processes change the
+same one. To withdraw a consent, delete its file.
 """
 
 import contextlib
@@ -21,16 +21,16 @@ _DIRECTORY = "allowed"
 
 
 class NotAllowed(ConfigError):
-    """The content of a file reaches something that the user has not allowed: `new`."""
+    """The content of a file reaches things that the user has not allowed, given as `new`."""
 
     def __init__(self, path: Path, new: Reach, *, is_running: bool) -> None:
         lines = describe(new)
         super().__init__(str(path), lines)
         if is_running:
             first = f"{path} was changed; its new content is not allowed. It adds"
-            last = "To allow it, run there: scripts/run --allow -- true"
+            last = "To allow it, run in that directory: scripts/run --allow -- true"
         else:
-            first = f"{path} is not allowed. It decides where calls and secrets go:"
+            first = f"{path} is not allowed. It decides where calls and secrets are sent:"
             last = (
                 "Read the file. To allow its present content, start once with\n"
                 "  scripts/run --allow, or --set wiremend_allow=true"
@@ -41,24 +41,24 @@ class NotAllowed(ConfigError):
 class AllowedContents:
     """The consents in the user's state directory. `environ` contains the XDG variables.
 
-    Errors are ConfigErrors of the document.
+    Methods raise ConfigError, with the name of the document, if the directory cannot be used.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
     def record(self, document: Document) -> Path:
-        """The path of the file that records the consent, whether it exists or not."""
+        """Return the path of the file that records the consent. It need not exist."""
         try:
             directory = state_directory(self._environ)
         except RuntimeError as error:
-            problem = f"no directory for the record of its consent: {error}"
+            problem = f"there is no directory for the record of its consent: {error}"
             raise ConfigError(document.path.name, [problem]) from None
         digest = content_digest(document.data, document.values, document.path.parent)
         return directory / _DIRECTORY / digest
 
     def contains(self, document: Document) -> bool:
-        """Whether this content was allowed. A damaged record is none."""
+        """Return whether this content was allowed. A damaged record does not count."""
         path = self.record(document)
         try:
             record = orjson.loads(path.read_bytes())
@@ -82,13 +82,13 @@ def _failed(document: Document, record: Path, verb: str, error: OSError) -> Conf
     reason = (error.strerror or "unknown reason").lower()
     problem = (
         f"the record of its consent, {record}, cannot be {verb}: {reason}; "
-        "a file that is named with --set wiremend_config=FILE needs none"
+        "a file given by --set wiremend_config=FILE needs no consent"
     )
     return ConfigError(document.path.name, [problem])
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that only the user can read, whole or not at all."""
+    """Write a file atomically, readable by the user only."""
     path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent)

@@ -1,13 +1,13 @@
-"""What a configuration file can reach, computed from its parsed TOML before anything else is read.
+"""The reach of a configuration file, computed from its parsed TOML before anything else is read.
 
-A `wiremend.toml` may come with a cloned repository. It can send prompts and secrets to any host,
-so its content is obeyed only after the user allowed it, unless it reaches nothing. Two contents
-are compared by what they reach: an edit that adds nothing to it needs no new consent.
+A `wiremend.toml` may come with a cloned repository. It can send prompts and secrets to any host.
+So its content is used only after the user has allowed it, unless its reach is empty. Two contents
+are compared by their reach: an edit that adds nothing to it needs no new consent.
 
-The reach is the set of everything that decides where calls and secrets go: providers with their
-addresses, environment variables, key files, keys and headers, each together with the address that
-receives it; intercepted hosts; web origins. Settings are listed as harmless here by name; any
-other setting counts, so a new one needs consent until somebody decides that it does not.
+The reach is the set of everything that decides where calls and secrets are sent: providers with
+their addresses; environment variables, key files, keys and headers, each with the address that
+receives it; intercepted hosts; web origins. Harmless settings are listed here by name. Any other
+setting belongs to the reach, so a new setting needs consent until it is added to that list.
 """
 
 import enum
@@ -27,26 +27,26 @@ HARMLESS_SECTIONS = frozenset(
         "timeouts",
         "heartbeat",
         "rules",
-        "models",  # they choose between providers, which count themselves
+        "models",  # they choose between providers, which belong to the reach
         "lessons",
         "fire_and_forget",
         "shutdown",
     }
 )
-"""Sections that send nothing anywhere."""
+"""Sections that do not decide where calls and secrets are sent."""
 HARMLESS_KEYS: Mapping[str, frozenset[str]] = {
     "intercept": frozenset({"websocket"}),
     "providers": frozenset({"schema_dialect", "message_rules", "max_output_tokens"}),
 }
-"""The same for keys of the other sections."""
+"""Such keys of other sections, by section."""
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-"""An environment variable in a secret."""
+"""A reference to an environment variable in a secret."""
 _PLAIN = re.compile(r"[^\s,()'\"]+\Z")
 
 
 class Kind(enum.Enum):
-    """The kinds of things that a file can reach; the values are the labels in messages."""
+    """The kinds of things in a reach. The values are the labels in messages."""
 
     HOST = "hosts"
     VARIABLE = "environment variables"
@@ -60,10 +60,10 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """One thing that a file can reach.
+    """One thing in a reach.
 
-    `name` and `detail` are shown to people; they hold no literal secret. `digest` is of the exact
-    values, so that another literal key, header value or path of an address is another thing.
+    `name` and `detail` are shown to the user; they contain no literal secret. `digest` is that of
+    the exact values, so that things with different keys, header values or paths are different.
     """
 
     kind: Kind
@@ -76,26 +76,27 @@ Reach = frozenset[Reached]
 
 
 def reach(values: Mapping[str, Any]) -> Reach:
-    """Everything that a configuration can reach. `values` is its TOML, with `${NAME}` as written.
+    """Return the reach of a configuration. `values` is its TOML, with `${NAME}` as written.
 
-    Values of a wrong type are accepted; validating them is not the task of this function.
+    Values of a wrong type are accepted; they are validated elsewhere.
     """
     return frozenset(_reached(values))
 
 
 def describe(reached: Iterable[Reached]) -> list[str]:
-    """One line for each kind: its label, and the names in alphabetical order."""
-    names: dict[Kind, set[str]] = {kind: set() for kind in Kind}
-    for one in reached:
-        names[one.kind].add(f"{one.name} ({one.detail})" if one.detail else one.name)
-    return [f"{kind.value}: {', '.join(sorted(found))}" for kind, found in names.items() if found]
+    """Return a line for each kind: its label, and the names in alphabetical order."""
+    by_kind: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+    for thing in reached:
+        name = f"{thing.name} ({thing.detail})" if thing.detail else thing.name
+        by_kind[thing.kind].add(name)
+    return [f"{kind.value}: {', '.join(sorted(names))}" for kind, names in by_kind.items() if names]
 
 
 def content_digest(data: bytes, values: Mapping[str, Any], directory: Path) -> str:
-    """The digest that a consent is recorded under: of the content, wherever the file is.
+    """Return the digest under which a consent is recorded: that of the content, without the path.
 
-    A file that names a key file relative to its own directory means another key in another
-    directory. Its digest includes the directory.
+    If the content contains a relative path of a key file, which refers to another key in another
+    directory, the digest includes the directory.
     """
     digest = hashlib.sha256(data)
     if any(not os.path.isabs(os.path.expanduser(name)) for name in key_files(values)):
@@ -104,9 +105,9 @@ def content_digest(data: bytes, values: Mapping[str, Any], directory: Path) -> s
 
 
 def key_files(values: Mapping[str, Any]) -> list[str]:
-    """The names of all key files, as written."""
-    found = [provider.get("api_key_file") for _, provider in _tables(values.get("providers"))]
-    return [name for name in found if isinstance(name, str)]
+    """Return the paths of all key files, as written."""
+    files = [provider.get("api_key_file") for _, provider in _tables(values.get("providers"))]
+    return [name for name in files if isinstance(name, str)]
 
 
 def _reached(values: Mapping[str, Any]) -> Iterator[Reached]:
@@ -128,7 +129,7 @@ def _reached_by_section(section: str, content: Any) -> Iterator[Reached]:
         if key in HARMLESS_KEYS.get(section, ()):
             continue
         if key == list_key and isinstance(value, list):
-            yield from (Reached(kind, _printable(str(one).lower())) for one in value)
+            yield from (Reached(kind, _printable(str(item).lower())) for item in value)
         else:
             yield Reached(Kind.SETTING, _printable(f"{section}.{key}"), digest=_digest(value))
 
@@ -156,7 +157,7 @@ def _reached_by_provider(name: str, provider: Any) -> Iterator[Reached]:
 
 
 def _secret(literal: Reached, place: list[Any], value: Any) -> Iterator[Reached]:
-    """The variables in a value, or the literal when it contains none."""
+    """Yield the variables in a value, or the literal if the value contains none."""
     digest = _digest([*place, value])
     variables = sorted({*VARIABLE.findall(json.dumps(value, default=str))})
     if not variables:
@@ -166,7 +167,7 @@ def _secret(literal: Reached, place: list[Any], value: Any) -> Iterator[Reached]
 
 
 def _origin(address: Any) -> str:
-    """Scheme, host and port of an address. The rest is not shown: keys are pasted into it."""
+    """Return scheme, host and port of an address. The rest may contain a key and is not shown."""
     try:
         url = urlsplit(address if isinstance(address, str) else "")
         host, port = url.hostname or "", url.port
@@ -183,7 +184,7 @@ def _digest(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text, quoted and escaped where it could pass for something else on a terminal."""
+    """Return the text, quoted and escaped if it could be misread on a terminal."""
     return text if text.isprintable() and _PLAIN.match(text) else ascii(text)
 
 

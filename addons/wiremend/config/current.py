@@ -1,10 +1,10 @@
-"""The configuration in force, and what follows from it; replaced whole when the file changes.
+"""The configuration in force and values derived from it, replaced as a whole on each reload.
 
-Consent: `wiremend.toml` in the working directory is used only if its content was allowed, or if it
-reaches nothing (see `consent`). A file that the user named, and the user's own, need no consent.
-While the proxy runs, an edit of the file in force that reaches nothing new is taken and counts as
-allowed; any other edit is refused until its content is allowed. A file that vanishes or is emptied
-keeps the configuration in force.
+Consent: `wiremend.toml` in the working directory is used only if its content was allowed, or if
+its reach is empty (see `consent`). A file given by the option, and the one in the user's
+configuration directory, need no consent. While the proxy runs, an edit of the file in force that
+adds nothing to the reach is applied and counts as allowed; any other edit is refused until its
+content is allowed. If the file is deleted or emptied, the configuration in force is kept.
 """
 
 import os
@@ -36,13 +36,13 @@ _Stamp = tuple[int, int, int] | None
 
 @dataclass(frozen=True, slots=True)
 class _InForce:
-    """Where the configuration in force was looked for, and what was found."""
+    """The file in force, and where it was searched."""
 
     option: str = ""
     directory: Path = Path()
     path: Path | None = None
     reach: Reach = frozenset()
-    """What it may reach by consent; empty for a file that needs none."""
+    """The reach that the user consented to; empty for a file that needs no consent."""
 
     def needs_consent(self, path: Path) -> bool:
         return not self.option and path == self.directory / FILE_NAME
@@ -50,21 +50,21 @@ class _InForce:
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    """The file that discovery found, and the state of every file that decides what it means."""
+    """The file that discovery returned, and the stamps of all files that it depends on."""
 
-    found: Path | None = None
+    discovered: Path | None = None
     stamps: Mapping[Path, _Stamp] = field(default_factory=dict)
 
     def including(self, *files: Path) -> "_Watch":
         return replace(self, stamps={**self.stamps, **{file: _stamp_of(file) for file in files}})
 
-    def renewed(self, found: Path | None) -> "_Watch":
-        """The same files as they are now, with what discovery finds now."""
-        return _Watch(found).including(*self.stamps, *([found] if found else []))
+    def renewed(self, discovered: Path | None) -> "_Watch":
+        """Return the present stamps of the same files, with what discovery returns now."""
+        return _Watch(discovered).including(*self.stamps, *([discovered] if discovered else []))
 
 
 class CurrentConfig:
-    """What the addons look at for each call. A failed read changes nothing.
+    """The configuration that the addons use for each call. A failed read does not change it.
 
     `environ` contains the variables for secrets and for the user's directories, by default those
     of the process.
@@ -78,7 +78,7 @@ class CurrentConfig:
         self._watch = _Watch()
         self._changing: _Watch | None = None
         self.config = Config()
-        """The configuration in force; `settings` and the rest are made from it."""
+        """The configuration in force. `settings`, `secrets` and `intercepted` derive from it."""
         self._apply(self.config)
 
     @property
@@ -88,33 +88,33 @@ class CurrentConfig:
 
     @property
     def source(self) -> str:
-        """Where it came from, for people."""
+        """The file in force as text for the user."""
         return str(self.path) if self.path else "built-in defaults"
 
     def read(self, option: str, directory: Path, *, allow: bool = False) -> None:
-        """Read the file named by the option, else the first one that discovery finds, if any.
+        """Read the file given by the option, otherwise the one that discovery returns, if any.
 
         `allow` is the user's consent to the present content of `wiremend.toml` in the directory.
-        Raises ConfigError, whose text lists what is wrong, and NotAllowed without consent.
+        Raises ConfigError, whose text lists all problems, and NotAllowed if consent is missing.
         """
-        found = find_config(option, directory, self._environ)
+        discovered = find_config(option, directory, self._environ)
         watch = self._watch
         try:
-            self._take(found, _InForce(option, directory), allow=allow)
+            self._load(discovered, _InForce(option, directory), allow=allow)
         except ConfigError:
             self._watch = watch
             raise
 
     def reread_if_changed(self) -> bool:
-        """Read again if a file was changed, came or went since; True if it was read.
+        """Read again if a file was changed, created or deleted; return whether it was read.
 
-        A change counts when two calls see the same state: an editor may empty a file before it
-        writes it. Raises ConfigError once for each change that is refused.
+        A change is read when two consecutive calls observe the same state, since an editor may
+        truncate a file before it writes it. Raises ConfigError once for each refused change.
         """
-        found = self._watch.found
+        discovered = self._watch.discovered
         if not self._in_force.option:
-            found = find_config("", self._in_force.directory, self._environ)
-        now = self._watch.renewed(found)
+            discovered = find_config("", self._in_force.directory, self._environ)
+        now = self._watch.renewed(discovered)
         if now == self._watch:
             self._changing = None
             return False
@@ -122,51 +122,54 @@ class CurrentConfig:
             self._changing = now
             return False
         self._changing = None
-        self._watch = _Watch().renewed(found)
+        self._watch = _Watch().renewed(discovered)
         path = self._in_force.path
-        if path and not os.path.lexists(path):  # not a wish to go back to defaults
-            raise ConfigError(path.name, ["the file is gone"])
-        self._take(found, self._in_force)
+        if path and not os.path.lexists(path):  # probably not a request for the defaults
+            raise ConfigError(path.name, ["the file was deleted"])
+        self._load(discovered, self._in_force)
         return True
 
-    def _take(self, found: Path | None, before: _InForce, *, allow: bool = False) -> None:
-        """Put the file in force if it is valid, and allowed or adds nothing to `before`.
+    def _load(self, discovered: Path | None, before: _InForce, *, allow: bool = False) -> None:
+        """Apply the file if it is valid, and allowed or adds nothing to the reach of `before`.
 
         The watch is renewed first, so that each change is read once.
         """
-        self._watch = _Watch().renewed(found)
-        if found is None:
+        self._watch = _Watch().renewed(discovered)
+        if discovered is None:
             self._in_force = replace(before, path=None, reach=frozenset())
             self._apply(Config())
             return
-        document = read_document(found)
-        if found == before.path and not document.data.strip():
-            raise ConfigError(found.name, ["the file is empty"])
+        document = read_document(discovered)
+        if discovered == before.path and not document.data.strip():
+            raise ConfigError(discovered.name, ["the file is empty"])
         reached: Reach = frozenset()
-        if before.needs_consent(found):
+        if before.needs_consent(discovered):
             check_document(document, self._codes)
             reached = reach(document.values)
             if not allow:
-                self._ask(document, reached, before)
-        keys = [key_file_path(name, found.parent) for name in key_files(document.values)]
+                self._check_consent(document, reached, before)
+        keys = [key_file_path(name, discovered.parent) for name in key_files(document.values)]
         self._watch = self._watch.including(*keys)
         config = config_of(document, self._environ, self._codes)
         if reached:
             self._record(document, must_succeed=allow)
-        self._in_force = replace(before, path=found, reach=reached)
+        self._in_force = replace(before, path=discovered, reach=reached)
         self._apply(config)
 
-    def _ask(self, document: Document, reached: Reach, before: _InForce) -> None:
-        """Raise NotAllowed if a document adds to what is in force and was not allowed."""
+    def _check_consent(self, document: Document, reached: Reach, before: _InForce) -> None:
+        """Raise NotAllowed if a document adds to the reach of `before` and was not allowed."""
         new = reached - before.reach
         if not new or self._allowed.contains(document):
             return
-        # Once the content is allowed elsewhere, its record appears.
+        # When the content is allowed by another process, its record appears.
         self._watch = self._watch.including(self._allowed.record(document))
         raise NotAllowed(document.path, new, is_running=before is self._in_force)
 
     def _record(self, document: Document, *, must_succeed: bool) -> None:
-        """Record that a document is allowed; if that may fail, the next start asks for it."""
+        """Record that a document is allowed. If recording fails, the next start needs consent.
+
+        Raises ConfigError if recording fails and `must_succeed` is true.
+        """
         with suppress(*([] if must_succeed else [ConfigError])):
             if not self._allowed.contains(document):
                 self._allowed.add(document)
@@ -185,7 +188,7 @@ class CurrentConfig:
 
 
 def _stamp_of(path: Path) -> _Stamp:
-    """What changes with a file: its time, size and mode; None while it is not there."""
+    """Return the modification time (ns), size (bytes) and mode of a file; None if missing."""
     try:
         status = path.stat()
     except OSError:

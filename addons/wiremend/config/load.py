@@ -1,6 +1,7 @@
-"""From a TOML file to a Config, or to one error that says everything that is wrong with it.
+"""Reading a TOML file into a Config, or raising one error that lists all problems.
 
-The messages are ours, and never hold a secret: values below `[providers]` are not quoted.
+Messages are written here, not by pydantic, and contain no secret: values below `[providers]` are
+not quoted.
 """
 
 import datetime
@@ -25,16 +26,16 @@ from wiremend.secrets import may_hold_credential
 FILE_NAME = "wiremend.toml"
 
 Place = tuple[str | int, ...]
-"""The keys and list positions that lead to a value."""
+"""The keys and list indices that lead to a value."""
 
 _TOML_ERROR = re.compile(
     r"(?P<text>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)\Z",
     re.DOTALL,
 )
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
-_NOT_HERE = (
-    "'${...}' is read only in providers.*.api_key and in headers that carry a credential; "
-    "write the value itself"
+_MISPLACED_VARIABLE = (
+    "'${...}' is replaced only in providers.*.api_key and in headers that can contain a "
+    "credential; write the value itself"
 )
 _EXPECTED: Mapping[str, str] = {
     "string_type": "a string",
@@ -51,7 +52,7 @@ _EXPECTED: Mapping[str, str] = {
     "mapping_type": "a table",
     "model_type": "a table",
 }
-"""Kinds of pydantic's errors, in our words; a test meets each of them."""
+"""What was expected, by type of pydantic's errors. A test covers each of them."""
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "true or false"),
     (str, "a string"),
@@ -61,14 +62,15 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     ((datetime.date, datetime.time), "a date or time"),
 )
 _SHOWN_CHARACTERS = 60
-_DEEPEST = 8
-"""Nothing that is allowed stands deeper than this in the file."""
+_MAX_DEPTH = 8
+"""All valid values are less deeply nested than this."""
 
 
 class ConfigError(Exception):
-    """What is wrong with a configuration: one line per problem, each with its file and key."""
+    """An invalid configuration. Its text has one line per problem, each with file and key."""
 
     def __init__(self, source: str, problems: Sequence[str]) -> None:
+        """`source` is the file's name; `problems` are lines without it."""
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
         self.source = source
         self.problems = tuple(problems)
@@ -76,7 +78,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A configuration file, read once: its bytes, and its TOML with `${NAME}` as written."""
+    """A configuration file that was read: its bytes, and its TOML with `${NAME}` as written."""
 
     path: Path
     data: bytes
@@ -86,17 +88,19 @@ class Document:
 def find_config(
     option: str, directory: Path, environ: Mapping[str, str] | None = None
 ) -> Path | None:
-    """The file that the option names, else `wiremend.toml` in the directory, else the user's own.
+    """Return the path of the configuration file, or None if there is none.
 
-    A relative path in the option starts at the directory. `environ` contains the XDG variables,
-    by default those of the process. Raises ConfigError when the option names nothing that exists.
+    It is the first of: the file given by the option; `wiremend.toml` in the directory; the one in
+    the user's configuration directory. A relative path in the option is below the directory.
+    `environ` contains the XDG variables, by default those of the process. Raises ConfigError if the
+    file given by the option does not exist.
     """
     path = directory / os.path.expanduser(option or FILE_NAME)
-    if os.path.lexists(path):  # a link to nowhere is a mistake to report, not no file
+    if os.path.lexists(path):  # a dangling link is a mistake, reported when it is read
         return path
     if option:
         raise ConfigError(option, ["no such file (option wiremend_config)"])
-    with suppress(RuntimeError):  # no home directory, no configuration in it
+    with suppress(RuntimeError):  # there is no home directory
         users = config_directory(os.environ if environ is None else environ) / FILE_NAME
         if os.path.lexists(users):
             return users
@@ -104,9 +108,9 @@ def find_config(
 
 
 def load_config(path: Path | None, known_codes: Iterable[str] | None = None) -> Config:
-    """The configuration in a file, or the built-in defaults without one.
+    """Return the configuration in a file; the built-in defaults if `path` is None.
 
-    `known_codes` are the codes of all rules; with them, `rules.disable` may name no other.
+    If `known_codes`, the codes of all rules, is given, `rules.disable` may contain no other codes.
     Raises ConfigError.
     """
     if path is None:
@@ -121,9 +125,9 @@ def parse_config(
     known_codes: Iterable[str] | None = None,
     directory: Path = Path(),
 ) -> Config:
-    """The configuration in a TOML text. `source` names it in errors. Raises ConfigError.
+    """Return the configuration in a TOML text. `source` is its name in errors. Raises ConfigError.
 
-    Relative names of key files start at `directory`.
+    Relative paths of key files are below `directory`.
     """
     values = _parse_toml(text.removeprefix("\ufeff"), source)
     misplaced: dict[Place, str] = {}
@@ -133,7 +137,7 @@ def parse_config(
 
 
 def read_document(path: Path) -> Document:
-    """Read a file and parse its TOML, and nothing that it names. Raises ConfigError."""
+    """Read a file and parse its TOML, without variables and key files. Raises ConfigError."""
     data = _read(path)
     return Document(path, data, _parse_toml(_text_of(data, path.name), path.name))
 
@@ -141,7 +145,7 @@ def read_document(path: Path) -> Document:
 def config_of(
     document: Document, environ: Mapping[str, str], known_codes: Iterable[str] | None = None
 ) -> Config:
-    """The configuration in a document, with its secrets. Raises ConfigError."""
+    """Return the configuration in a document, with secrets filled in. Raises ConfigError."""
     text = _text_of(document.data, document.path.name)
     return parse_config(text, document.path.name, environ, known_codes, document.path.parent)
 
@@ -160,7 +164,7 @@ def _validated(
     misplaced: dict[Place, str],
     known_codes: Iterable[str] | None,
 ) -> Config:
-    """The configuration with these values; `misplaced` are problems that were found before."""
+    """Return the configuration with these values. `misplaced` are problems of earlier steps."""
     context = {"known_codes": None if known_codes is None else frozenset(known_codes)}
     errors: list[ErrorDetails] = []
     try:
@@ -170,16 +174,21 @@ def _validated(
     unknown = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
     for place in [*misplaced]:
         if any(place[: len(above)] == above for above in unknown):
-            del misplaced[place]  # what stands under an unknown key is of no interest
+            del misplaced[place]  # the unknown key above it is reported
     problems = [*misplaced.items()]
-    problems += [(error["loc"], _say(error)) for error in errors if error["loc"] not in misplaced]
+    problems += [
+        (error["loc"], _describe(error)) for error in errors if error["loc"] not in misplaced
+    ]
     if problems:
         raise ConfigError(source, [f"{_dotted(place)}: {text}" for place, text in problems])
     return config
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a file; errors are raised outside `except`, so that they carry no content."""
+    """Return the bytes of a file. Raises ConfigError.
+
+    It is raised outside `except`, so that no original exception with content is attached to it.
+    """
     try:
         return path.read_bytes()
     except IsADirectoryError:
@@ -192,7 +201,7 @@ def _read(path: Path) -> bytes:
 
 
 def _text_of(data: bytes, source: str) -> str:
-    """The text in these bytes, without a byte order mark. Raises ConfigError, as `_read` does."""
+    """Return the text in these bytes without byte order mark. Raises ConfigError like `_read`."""
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -204,29 +213,29 @@ def _parse_toml(text: str, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        problem = _say_syntax(str(error), text)
+        problem = _describe_syntax(str(error), text)
     except RecursionError:
         problem = "is nested too deeply"
     except ValueError:  # an integer of thousands of digits
-        problem = "holds a number that is too long"
+        problem = "contains a number that is too long"
     raise ConfigError(source, [problem])
 
 
-def _say_syntax(message: str, text: str) -> str:
+def _describe_syntax(message: str, text: str) -> str:
     match = _TOML_ERROR.match(message)
     if match is None:
         return message
-    said = match["text"][:1].lower() + match["text"][1:]
+    reason = match["text"][:1].lower() + match["text"][1:]
     if match["line"] is None:
-        return f"line {text.rstrip().count('\n') + 1}: {said} (at the end of the file)"
-    return f"line {match['line']}: {said} (column {match['column']})"
+        return f"line {text.rstrip().count('\n') + 1}: {reason} (at the end of the file)"
+    return f"line {match['line']}: {reason} (column {match['column']})"
 
 
 def _filled_in(
     value: Any, place: Place, environ: Mapping[str, str], problems: dict[Place, str]
 ) -> Any:
-    """The same values with `${NAME}` replaced in secrets, and complained about elsewhere."""
-    if len(place) > _DEEPEST:
+    """Return the values with `${NAME}` replaced in secrets; add to `problems` where it is not."""
+    if len(place) > _MAX_DEPTH:
         return value
     if isinstance(value, dict):
         return {
@@ -239,15 +248,16 @@ def _filled_in(
         ]
     if not isinstance(value, str) or "${" not in value:
         return value
-    wrong = _wrong_variable(value, environ) if _takes_variables(place) else _NOT_HERE
-    if wrong:
-        problems[place] = wrong
+    is_secret = _takes_variables(place)
+    problem = _problem_of_variables(value, environ) if is_secret else _MISPLACED_VARIABLE
+    if problem:
+        problems[place] = problem
         return value
     return VARIABLE.sub(lambda match: environ[match[1]].strip(), value)
 
 
-def _wrong_variable(text: str, environ: Mapping[str, str]) -> str:
-    """What is wrong with the first variable of a secret that cannot be filled in, if any."""
+def _problem_of_variables(text: str, environ: Mapping[str, str]) -> str:
+    """Return the problem of the first variable that cannot be replaced; "" if all can be."""
     if "${" in VARIABLE.sub("", text):
         return "expected '${NAME}' with the name of an environment variable"
     for name in VARIABLE.findall(text):
@@ -259,20 +269,20 @@ def _wrong_variable(text: str, environ: Mapping[str, str]) -> str:
 
 
 def _fill_in_key_files(values: dict[str, Any], directory: Path, problems: dict[Place, str]) -> None:
-    """Put each provider's key where it would stand without a file; complain about bad files."""
+    """Set each provider's `api_key` from its key file; add unusable files to `problems`."""
     providers = values.get("providers")
     for name, provider in providers.items() if isinstance(providers, dict) else ():
         file = provider.get("api_key_file") if isinstance(provider, dict) else None
         if not isinstance(file, str) or not file.strip():
-            continue  # the model says what is wrong with it
+            continue  # the model reports it
         place = ("providers", name, "api_key_file")
         if provider.get("api_key"):
-            problems[place] = "stands beside api_key; one of them is enough"
+            problems[place] = "cannot be set together with api_key; remove one of them"
         elif "${" not in file:
             try:
                 provider["api_key"] = read_key_file(key_file_path(file, directory))
-            except ValueError as wrong:
-                problems[place] = str(wrong)
+            except ValueError as problem:
+                problems[place] = str(problem)
 
 
 def _takes_variables(place: Place) -> bool:
@@ -284,8 +294,8 @@ def _takes_variables(place: Place) -> bool:
     return False
 
 
-def _say(error: ErrorDetails) -> str:
-    """One of pydantic's errors in our words: what is wrong, and what should be there."""
+def _describe(error: ErrorDetails) -> str:
+    """Return the message for one of pydantic's errors: the problem, and what was expected."""
     place, kind, context = error["loc"], error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return f"unknown key{_nearest(place)}"
@@ -304,16 +314,16 @@ def _say(error: ErrorDetails) -> str:
 
 
 def _nearest(place: Place) -> str:
-    """What was probably meant: this key in its own section, or one of the keys that fit here."""
+    """Return a hint for an unknown key: its own section, or the most similar or all keys here."""
     section, key = str(place[0]), str(place[-1])
     within = TABLES_WITHIN.get((section, str(place[-2]))) if len(place) > 1 else None
     if within is not None:
         here = list(within.model_fields)
         return did_you_mean(key, here) or f"; the keys here are {', '.join(here)}"
     here = list(SECTIONS[section].model_fields if len(place) > 1 else SECTIONS)
-    at_home = [HEADINGS[name] for name, model in SECTIONS.items() if key in model.model_fields]
-    if at_home:
-        return f"; it belongs in {' or '.join(at_home)}"
+    headings = [HEADINGS[name] for name, model in SECTIONS.items() if key in model.model_fields]
+    if headings:
+        return f"; it belongs in {' or '.join(headings)}"
     return did_you_mean(key, here) or f"; the keys here are {', '.join(here)}"
 
 
@@ -331,7 +341,7 @@ def _kind(value: Any) -> str:
 
 
 def _dotted(place: Place) -> str:
-    """The place as people write it: `models[0].match`, `providers."a b".api_key`."""
+    """Return a place as text, such as `models[0].match` or `providers."a b".api_key`."""
     dotted = ""
     for part in place:
         if isinstance(part, int):

@@ -47,7 +47,7 @@ _FRAMING_HEADERS = frozenset(
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` with the most similar known name, ignoring case; else ""."""
-    by_lower = {one.lower(): one for one in known}
+    by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(text.lower(), by_lower, n=1)
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
 
@@ -154,7 +154,7 @@ def _refuse_unknown_codes(
             *(
                 ((number,), f"there is no {what} {code!r}{did_you_mean(code, sorted(known))}")
                 for number, code in enumerate(codes)
-                if not any(one.startswith(code) for one in known)
+                if not any(existing.startswith(code) for existing in known)
             )
         )
 
@@ -167,7 +167,7 @@ def one_of(values: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class InWords:
-    """Metadata of a type: what the documentation calls its values."""
+    """Metadata of a type: the name of its values in the documentation."""
 
     text: str
     plural: str = ""
@@ -375,8 +375,8 @@ class ModelRoute(Section):
         twice = [model for model in times if times[model] > 1]
         same = [model for model in times if model == self.model]
         _refuse(
-            *((("fallback",), f"{model!r} stands there twice") for model in twice),
-            *((("fallback",), f"{model!r} is what `model` asks for") for model in same),
+            *((("fallback",), f"{model!r} is listed twice") for model in twice),
+            *((("fallback",), f"{model!r} is the same as `model`") for model in same),
         )
         return self
 
@@ -420,7 +420,7 @@ class Provider(Section):
     schema_dialect: Annotated[DialectName | None, Field(examples=["moonshot"])] = None
     """The dialect of JSON Schema for tools. `"plain"` requires an object with properties at the
     root and leaves the rest alone; `"basic"` is what every provider accepts. Without it, what is
-    known of the host and model decides."""
+    known of the host and model is used."""
     headers: Annotated[
         Mapping[str, SecretStr],
         InWords("table of strings"),
@@ -462,11 +462,11 @@ class Provider(Section):
         problems: list[tuple[tuple[str], str]] = []
         for name, value in headers.items():
             if not _HEADER_NAME.match(name):
-                problems.append(((name,), "is no name for a header"))
+                problems.append(((name,), "is not a valid header name"))
             elif name.lower() in _FRAMING_HEADERS:
                 problems.append(((name,), "the proxy sets this header itself"))
             elif times[name.lower()] > 1:
-                problems.append(((name,), "stands there twice"))
+                problems.append(((name,), "is listed twice"))
             elif not _LINE.match(value.get_secret_value()):
                 problems.append(((name,), "expected one line without control characters"))
         _refuse(*problems)
@@ -477,7 +477,7 @@ class LearntLesson(Section):
     """Lessons: what a provider is known to refuse.
 
     You do not have to write lessons. When a provider answers 400 and names a tool, a field or a
-    value of the `anthropic-beta` header, just that is changed and the request is sent once more.
+    value of the `anthropic-beta` header, only that is changed and the request is sent once more.
     If it is accepted, the lesson is applied to that provider and model until the proxy ends. The
     mitmproxy command `wiremend.lessons` prints what was learnt in the form of these entries, and
     so does the log when the proxy ends: paste them into the configuration to keep them. If a
@@ -502,7 +502,7 @@ class LearntLesson(Section):
     ] = "*"
     """The models that refuse it, ignoring case."""
     value: Annotated[str, Field(examples=["moonshot"])] = ""
-    """A dialect, a header value, or the path of a field, in which `*` stands for every item of a
+    """A dialect, a header value, or the path of a field, in which `*` matches every item of a
     list. Required for the kinds whose description mentions it."""
     tool: Annotated[str, InWords("tool name"), Field(examples=["mcp__notion__create"])] = ""
     """The tool, by the client's name for it. Without it every tool."""
@@ -518,7 +518,7 @@ class LearntLesson(Section):
             hint = did_you_mean(self.value, names)
             _refuse((("value",), f"expected one of {', '.join(names)}, got {self.value!r}{hint}"))
         if self.kind in ("beta", "field") and not self.value:
-            _refuse((("value",), f"is needed for the kind {self.kind!r}"))
+            _refuse((("value",), f"is required for the kind {self.kind!r}"))
         return self
 
 
@@ -528,7 +528,7 @@ class Access(Section):
     The proxy listens on 127.0.0.1, or on the address given by `--listen-host`. Web pages can send
     requests to that port too. Except in reverse mode, the proxy refuses requests that are
     addressed to itself instead of being sent through it. A call that would use a configured key
-    and carries `Origin`, `Sec-Fetch-Site` or `Sec-Fetch-Dest`, as those of web pages do, is
+    and has the header `Origin`, `Sec-Fetch-Site` or `Sec-Fetch-Dest`, which browsers send, is
     answered with 403 unless its origin is listed here.
     """
 
@@ -542,10 +542,10 @@ class Access(Section):
 
 
 class FireAndForget(Section):
-    """Paths whose responses nobody reads.
+    """Paths whose responses clients do not use.
 
     Some servers answer such a POST with a 204 that never ends. The client receives a complete 204
-    instead, and the call is carried to its end in the background.
+    instead, and the call is completed in the background.
     """
 
     paths: tuple[PathGlob, ...] = ("/session/*/prompt_async", "/*/prompt_async")

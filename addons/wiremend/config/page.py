@@ -115,7 +115,7 @@ def full_example() -> str:
 def type_in_words(annotation: Any, *, plural: bool = False) -> str:
     """Return what a type accepts in the words of the documentation, with its bounds."""
     annotation, metadata = _unwrapped(annotation)
-    words = next((one for one in metadata if isinstance(one, InWords)), None)
+    words = next((item for item in metadata if isinstance(item, InWords)), None)
     text = _named(words, plural=plural) if words else _without_name(annotation, plural=plural)
     return text + _bounds(metadata)
 
@@ -123,7 +123,7 @@ def type_in_words(annotation: Any, *, plural: bool = False) -> str:
 def _without_name(annotation: Any, *, plural: bool) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        (inner,) = (one for one in arguments if one is not NoneType)
+        (inner,) = (argument for argument in arguments if argument is not NoneType)
         return type_in_words(inner, plural=plural)
     if origin is tuple:
         return f"list of {type_in_words(arguments[0], plural=True)}"
@@ -140,19 +140,19 @@ def _unwrapped(annotation: Any) -> tuple[Any, list[Any]]:
     """Return a type without `Annotated`, and its metadata with that of its fields."""
     metadata: list[Any] = []
     while get_origin(annotation) is Annotated:
-        annotation, *found = get_args(annotation)
-        metadata += found
-    for one in list(metadata):
-        if isinstance(one, FieldInfo):
-            metadata += one.metadata
+        annotation, *more = get_args(annotation)
+        metadata += more
+    for item in list(metadata):
+        if isinstance(item, FieldInfo):
+            metadata += item.metadata
     return annotation, metadata
 
 
 def _bounds(metadata: Iterable[Any]) -> str:
-    """Return the bounds among pydantic's constraints, as they follow a type's name."""
+    """Return the bounds among pydantic's constraints as text that follows a type's name."""
     constraints = list(metadata)
-    least = next((one.ge for one in constraints if hasattr(one, "ge")), None)
-    most = next((one.le for one in constraints if hasattr(one, "le")), None)
+    least = next((bound.ge for bound in constraints if hasattr(bound, "ge")), None)
+    most = next((bound.le for bound in constraints if hasattr(bound, "le")), None)
     if least is None:
         return ""
     return f", {least} or more" if most is None else f" from {least} to {most}"
@@ -168,7 +168,7 @@ def _default(field: FieldInfo) -> str:
 def _toml(value: Any) -> str:
     """Return a value in TOML, tables inline."""
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{_toml_key(name)} = {_toml(one)}" for name, one in value.items())
+        inner = ", ".join(f"{_toml_key(name)} = {_toml(item)}" for name, item in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
@@ -259,8 +259,9 @@ def _inline_example(path: str, model: type[Section]) -> str:
 
 def _options(options: Iterable[Option]) -> str:
     rows = [
-        f"| `{one.name}` | {type_in_words(one.type)} | `{_toml(one.default)}` | {one.help} |"
-        for one in sorted(options, key=lambda option: option.name)
+        f"| `{option.name}` | {type_in_words(option.type)} | `{_toml(option.default)}` "
+        f"| {option.help} |"
+        for option in sorted(options, key=lambda option: option.name)
     ]
     table = "\n".join(["| option | type | default | meaning |", "|---|---|---|---|", *rows])
     return _OPTIONS.format(table=table)
@@ -332,7 +333,7 @@ Without a file the defaults are used.
 
 ### Consent
 
-A `{file}` in the working directory may come from somebody else, for example with a cloned
+A `{file}` in the working directory may have another author, for example in a cloned
 repository. If it contains any of these, it is used only after you have allowed its content:
 
 {reached}

@@ -1,4 +1,4 @@
-"""From the configuration file to the engine's settings."""
+"""Converting the configuration to the engine's settings."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from wiremend.routing.providers import ProviderAddress
 
 
 def settings_of(config: Config, codes: Sequence[str]) -> Settings:
-    """The engine's settings for this configuration. `codes` are those of all rules."""
+    """Return the engine's settings for this configuration. `codes` are those of all rules."""
     return Settings(
         timeouts=Timeouts(**config.timeouts.model_dump()),
         heartbeat=Heartbeat(config.heartbeat.after, config.heartbeat.interval),
@@ -66,8 +66,8 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
     )
 
 
-def _message_codes(opted: tuple[str, ...] | None) -> frozenset[str] | None:
-    """The codes that a provider's `message_rules` stand for."""
-    if opted is None:
+def _message_codes(prefixes: tuple[str, ...] | None) -> frozenset[str] | None:
+    """Return the codes that a provider's `message_rules` select."""
+    if prefixes is None:
         return None
-    return frozenset(code for code in MESSAGE_CODES if code.startswith(opted))
+    return frozenset(code for code in MESSAGE_CODES if code.startswith(prefixes))

@@ -2,24 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 
+from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.rules.rule import AttemptPlace, Finding, Rule
-
-
-class AttemptOutcome(Enum):
-    """How an attempt ended."""
-
-    ANSWERED = "answered"
-    """The client has the response of this attempt."""
-    FAILED = "failed"
-    """A connection failure, a limit, an error of the provider, or an incomplete response."""
-    REJECTED = "rejected"
-    """The provider rejected the request, which was changed and sent again."""
-    STALE = "stale"
-    """A reused connection was closed before the response; the request was sent on a new one."""
-    CANCELLED = "cancelled"
-    """The client left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +33,14 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class _OpenAttempt:
+class OpenAttempt:
+    """An attempt that has not ended."""
+
     number: int
     provider: str
     model: str
     started: float
+    """When a connection was requested, in monotonic seconds."""
 
 
 class AttemptLog:
@@ -64,12 +52,17 @@ class AttemptLog:
         self.tries_here = 0
         """Attempts at the current target that count toward its limit."""
         self._records: list[AttemptRecord] = []
-        self._open: _OpenAttempt | None = None
+        self._open: OpenAttempt | None = None
 
     @property
     def records(self) -> tuple[AttemptRecord, ...]:
         """The attempts that have ended, in order."""
         return tuple(self._records)
+
+    @property
+    def open(self) -> OpenAttempt | None:
+        """The attempt that is under way."""
+        return self._open
 
     def start(self, now: float, provider: str, model: str = "") -> None:
         """Record that an attempt starts; the wait since the previous one is now known."""
@@ -82,7 +75,7 @@ class AttemptLog:
         if not is_replacement:
             self.number += 1
             self.tries_here += 1
-        self._open = _OpenAttempt(self.number, provider, model, now)
+        self._open = OpenAttempt(self.number, provider, model, now)
 
     def enter_target(self) -> None:
         """Count from 0 again at another target."""

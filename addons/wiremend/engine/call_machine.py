@@ -19,6 +19,15 @@ Rule 3: an event that comes too late, from an attempt that is over, has no effec
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 
+from wiremend.call_record.outcomes import (
+    ANSWERED,
+    CANCELLED,
+    PLANNED,
+    RUNNING,
+    AttemptOutcome,
+    Outcome,
+    stream_error,
+)
 from wiremend.engine import rules
 from wiremend.engine.actions import (
     AbandonAttempt,
@@ -31,11 +40,7 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
-from wiremend.engine.attempts import (
-    AttemptLog,
-    AttemptOutcome,
-    AttemptRecord,
-)
+from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
 from wiremend.engine.body_verdict import judge_body
 from wiremend.engine.call import Call, Target
 from wiremend.engine.client_response import ClientResponse, Shown
@@ -55,6 +60,7 @@ from wiremend.engine.transport_errors import (
 )
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Repaired
+from wiremend.protocols.base.usage import Usage
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.content_coding import UndecodableBody
 
@@ -144,7 +150,8 @@ class CallMachine:
     ) -> None:
         self.call = call
         self.findings: list[Finding] = []
-        self.outcome = ""
+        self.outcome = PLANNED
+        self.revision = 0
         self._wall_clock = wall_clock
         self._state = AttemptState.NEW
         self._deadlines = Deadlines(call.timeouts, call.heartbeat, streaming=call.streaming)
@@ -180,12 +187,28 @@ class CallMachine:
         """The attempts that have ended, in order."""
         return self._log.records
 
+    @property
+    def open_attempt(self) -> OpenAttempt | None:
+        """The attempt that is under way."""
+        return self._log.open
+
+    @property
+    def target_number(self) -> int:
+        """Index of the target that was asked last."""
+        return self._choice.number
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts of the current attempt's response."""
+        return self._response.usage
+
     def _move(self, event: AttemptEvent) -> None:
         """Change the attempt's state. Raises IllegalMove."""
         following = TRANSITIONS.get((self._state, event))
         if following is None:
             raise IllegalMove(self._state, event)
         self._state = following
+        self.revision += 1
 
     # Events
 
@@ -285,8 +308,8 @@ class CallMachine:
             actions.append(AbandonAttempt())
         self._move(AttemptEvent.CLIENT_LEFT)
         if not self.answered:
-            self.outcome = "cancelled by client"
-            self._log.end(now, AttemptOutcome.CANCELLED, self.outcome)
+            self.outcome = CANCELLED
+            self._log.end(now, AttemptOutcome.CANCELLED, CANCELLED.detail)
             self._choice.inconclusive()
             actions.append(LogLine(f"{self._name()}: cancelled by client", warning=False))
         self._client.complete()
@@ -338,6 +361,7 @@ class CallMachine:
 
     def _start_attempt(self, now: float, actions: list[Action], *, fresh: bool) -> None:
         self._move(AttemptEvent.STARTED)
+        self.outcome = RUNNING
         self._reused = False
         self._response = ResponseReading(self.call, self._choice.number)
         self._deadlines.attempt_started(now)
@@ -394,14 +418,14 @@ class CallMachine:
             self._finish(now, actions, ending.outcome)
 
     def _succeed(self, now: float, actions: list[Action]) -> None:
-        self._log.end(now, AttemptOutcome.ANSWERED, "ok")
-        self._finish(now, actions, "ok")
+        self._log.end(now, AttemptOutcome.ANSWERED, ANSWERED.detail)
+        self._finish(now, actions, ANSWERED)
 
-    def _finish(self, now: float, actions: list[Action], outcome: str) -> None:
+    def _finish(self, now: float, actions: list[Action], outcome: Outcome) -> None:
         """The response to the client is complete; upstream may have to be drained."""
         self._client.complete()
         self.outcome = outcome
-        self._log.end(now, AttemptOutcome.FAILED, outcome)
+        self._log.end(now, AttemptOutcome.FAILED, outcome.detail)
         self._move(AttemptEvent.RESPONSE_COMPLETED)
         if self._state is AttemptState.OVER:
             actions.append(ReleaseAttempt())
@@ -462,7 +486,7 @@ class CallMachine:
         self._choice.failed(now, error.status, message)
         actions.append(FinishResponse())
         self._abandon(actions)
-        self._finish(now, actions, f"error {error.status} in the stream")
+        self._finish(now, actions, stream_error(error.status))
 
     def _stream_rule(self) -> Rule:
         """Return the rule on an error in a stream: upstream ended too early, or reported it."""
@@ -493,6 +517,7 @@ class CallMachine:
         else:
             self._choice.succeeded()
             head = response.whole_head(response.head, verdict.body)
+            response.count_tokens(verdict.body)
             actions.append(Respond(head, verdict.body))
             self._succeed(now, actions)
 

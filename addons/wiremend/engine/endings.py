@@ -13,6 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wiremend.adapt.rejection_recovery import TOOL_NAMED
+from wiremend.call_record.outcomes import (
+    ANSWERED,
+    CUT,
+    CallState,
+    Outcome,
+    http_error,
+    stream_error,
+)
 from wiremend.engine.actions import CutResponse, FinishResponse, Respond
 from wiremend.engine.attempts import AttemptLog, describe_attempts
 from wiremend.engine.call import Call
@@ -34,15 +42,14 @@ class Ending:
     """The last bytes of a response, if any, and the action that ends it."""
 
     action: Respond | FinishResponse | CutResponse
-    outcome: str
-    """For people: "ok", "error 502", "error 502 in the stream", "cut"."""
+    outcome: Outcome
     data: bytes = b""
     findings: Sequence[Finding] = ()
 
     @property
     def is_success(self) -> bool:
         """Return whether the client has a complete response without an error."""
-        return self.outcome == "ok"
+        return self.outcome.state is CallState.ANSWERED
 
 
 class Endings:
@@ -64,17 +71,13 @@ class Endings:
     def after_fault(self, shown: Shown) -> Ending:
         """Return the ending after an internal fault, without what may have caused it."""
         error = internal_error()
+        outcome = Outcome(CallState.INTERNAL_FAULT, "internal fault")
         if shown is not Shown.NOTHING:
-            return Ending(CutResponse(error.message), "cut")
-        return _http_error(
-            error_response(
-                self._call.protocol,
-                error,
-                host="wiremend",
-                attempts=self._log.number,
-                head=None,
-            )
+            return Ending(CutResponse(error.message), outcome)
+        answer = error_response(
+            self._call.protocol, error, host="wiremend", attempts=self._log.number, head=None
         )
+        return Ending(answer, outcome)
 
     def ending(self, error: ProviderError, shown: Shown, response: ResponseReading) -> Ending:
         """Return how a response ends in this error, in the form that the client can receive."""
@@ -85,11 +88,11 @@ class Endings:
             # Only keep-alives were sent: the events of the failed attempt were never seen.
             return self._stream_ending(error, response.fresh_repair().fail)
         if response.mode is BodyMode.UNTOUCHED:
-            return Ending(CutResponse(error.message), "cut")
+            return Ending(CutResponse(error.message), CUT)
         if missing := response.missing_end():
             data = b"".join(repaired.data for repaired in missing)
             findings = [finding for repaired in missing for finding in repaired.findings]
-            return Ending(FinishResponse(), "ok", data, findings)
+            return Ending(FinishResponse(), ANSWERED, data, findings)
         return self._stream_ending(error, response.fail_stream)
 
     def _http_ending(self, error: ProviderError, response: ResponseReading) -> Ending:
@@ -117,7 +120,7 @@ class Endings:
         error = with_some_message(error, host=host, attempts=attempts)
         data = fail(error)
         action = FinishResponse() if data else CutResponse(error.message)
-        return Ending(action, f"error {error.status} in the stream", data, findings)
+        return Ending(action, stream_error(error.status), data, findings)
 
     def _explained(self, error: ProviderError) -> tuple[ProviderError, list[Finding]]:
         findings: list[Finding] = []
@@ -142,4 +145,4 @@ class Endings:
 
 
 def _http_error(answer: Respond, findings: Sequence[Finding] = ()) -> Ending:
-    return Ending(answer, f"error {answer.head.status}", findings=findings)
+    return Ending(answer, http_error(answer.head.status), findings=findings)

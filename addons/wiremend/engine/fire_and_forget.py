@@ -8,6 +8,16 @@ OVER         nothing more happens
 
 from enum import Enum, auto
 
+from wiremend.call_record.outcomes import (
+    CANCELLED,
+    CUT,
+    PLANNED,
+    RUNNING,
+    AttemptOutcome,
+    CallState,
+    Outcome,
+    http_error,
+)
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -22,8 +32,9 @@ from wiremend.engine.actions import (
     StartAttempt,
     WakeAt,
 )
-from wiremend.engine.attempts import AttemptLog, AttemptOutcome, AttemptRecord
+from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
 from wiremend.engine.deadlines import DRAIN_SECONDS, LONGEST_SLEEP_SECONDS
+from wiremend.protocols.base.usage import Usage
 from wiremend.routing import fire_and_forget
 from wiremend.rules.rule import CallPlace, Notes
 
@@ -48,7 +59,8 @@ class Acknowledgement:
     def __init__(self, *, host: str, ack_after_seconds: float, limit_seconds: float) -> None:
         self._notes = Notes()
         self.findings = self._notes.findings
-        self.outcome = ""
+        self.outcome = PLANNED
+        self.revision = 0
         self._host = host
         self._log = AttemptLog()
         self._ack_after_seconds = ack_after_seconds
@@ -81,8 +93,24 @@ class Acknowledgement:
         """The one attempt, once it has ended."""
         return self._log.records
 
+    @property
+    def open_attempt(self) -> OpenAttempt | None:
+        """The one attempt, while it is under way."""
+        return self._log.open
+
+    @property
+    def target_number(self) -> int:
+        """There is one target."""
+        return 0
+
+    @property
+    def usage(self) -> Usage | None:
+        """Nothing is known about the response."""
+        return None
+
     def start(self, now: float) -> list[Action]:
         """The request is complete."""
+        self._become(RUNNING)
         self._log.start(now, self._host)
         self._ack_at = now + self._ack_after_seconds
         self._give_up_at = now + self._limit_seconds if self._limit_seconds else float("inf")
@@ -102,7 +130,7 @@ class Acknowledgement:
                 f"status {head.status}",
                 "204",
             )
-            self._acknowledge(now, "204")
+            self._acknowledge(now)
             return [NO_CONTENT, self._next_wake(now)]
         if self._phase is Phase.WAITING:
             self._phase = Phase.PASSING
@@ -121,7 +149,7 @@ class Acknowledgement:
         self._end_attempt(now, f"status {self._status}")
         actions: list[Action] = [FinishResponse()] if self._phase is Phase.PASSING else []
         if self._phase is Phase.PASSING:
-            self.outcome = f"error {self._status}"
+            self._become(http_error(self._status))
         self._phase = Phase.OVER
         return [*actions, ReleaseAttempt()]
 
@@ -130,7 +158,7 @@ class Acknowledgement:
         self._end_attempt(now, reason)
         phase, self._phase = self._phase, Phase.OVER
         if phase is Phase.WAITING:
-            self.outcome = "error 502"
+            self._become(http_error(502))
             text = f"{self._host} could not be reached: {reason}\n".encode()
             fields = (
                 (b"content-type", b"text/plain; charset=utf-8"),
@@ -138,6 +166,7 @@ class Acknowledgement:
             )
             return [Respond(Head(502, fields), text), ReleaseAttempt()]
         if phase is Phase.PASSING:
+            self._become(CUT)
             return [CutResponse(reason), ReleaseAttempt()]
         if self._status:
             return [ReleaseAttempt()]  # the response was 2xx; how its body ends is irrelevant
@@ -147,9 +176,9 @@ class Acknowledgement:
         """The client left: that ends a call without an answer, and no other."""
         if self.answered:
             return []
-        self._log.end(now, AttemptOutcome.CANCELLED, "cancelled by client")
+        self._log.end(now, AttemptOutcome.CANCELLED, CANCELLED.detail)
         self._phase = Phase.OVER
-        self.outcome = "cancelled by client"
+        self._become(CANCELLED)
         return [AbandonAttempt()]
 
     def wake(self, now: float) -> list[Action]:
@@ -159,7 +188,7 @@ class Acknowledgement:
             self._notes.note(
                 fire_and_forget.ACKNOWLEDGED_AFTER_WAIT, CallPlace.RESPONSE, waited, "204"
             )
-            self._acknowledge(now, "204")
+            self._acknowledge(now)
             return [NO_CONTENT, self._next_wake(now)]
         if self._phase is Phase.BACKGROUND and now >= self._give_up_at:
             self._phase = Phase.OVER
@@ -171,15 +200,24 @@ class Acknowledgement:
 
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
         """After a fault in this code: end the call. What upstream still sends is not read."""
-        return [AbandonAttempt(), *self.attempt_failed(now, "internal error")]
+        was_answered = self.answered
+        actions = [AbandonAttempt(), *self.attempt_failed(now, "internal error")]
+        if not was_answered:
+            self._become(Outcome(CallState.INTERNAL_FAULT, "internal fault"))
+        return actions
 
-    def _acknowledge(self, now: float, outcome: str) -> None:
-        self._phase = Phase.BACKGROUND
+    def _become(self, outcome: Outcome) -> None:
         self.outcome = outcome
+        self.revision += 1
+
+    def _acknowledge(self, now: float) -> None:
+        self._phase = Phase.BACKGROUND
+        self._become(Outcome(CallState.ACKNOWLEDGED, "204"))
         if self._status:
             self._give_up_at = now + DRAIN_SECONDS
 
     def _end_attempt(self, now: float, reason: str) -> None:
+        self.revision += 1
         if 0 < self._status < 400:
             self._log.end(now, AttemptOutcome.ANSWERED, "ok")
         else:
@@ -192,6 +230,7 @@ class Acknowledgement:
             reason,
             "logged; the client already had its 204",
         )
+        self._become(Outcome(CallState.ACKNOWLEDGED, f"204; later: {reason}"))
         return LogLine(f"fire-and-forget call to {self._host} failed after its 204: {reason}")
 
     def _next_wake(self, now: float) -> WakeAt:

@@ -6,8 +6,10 @@
 from enum import Enum
 from typing import Protocol
 
+from wiremend.call_record.outcomes import Outcome
 from wiremend.engine.actions import Action, Head
-from wiremend.engine.attempts import AttemptRecord
+from wiremend.engine.attempts import AttemptRecord, OpenAttempt
+from wiremend.protocols.base.usage import Usage
 from wiremend.rules.rule import Finding
 
 
@@ -31,12 +33,30 @@ class Machine(Protocol):
     """
 
     findings: list[Finding]
-    outcome: str
-    """How the call ended, in a few words; empty until then."""
+    outcome: Outcome
+    """The state of the call."""
+    revision: int
+    """Grows with each change of what is recorded of the call: outcome, attempts, findings that came
+    with a change of these."""
 
     @property
     def attempts(self) -> tuple[AttemptRecord, ...]:
         """The attempts that have ended, in order."""
+        ...
+
+    @property
+    def open_attempt(self) -> OpenAttempt | None:
+        """The attempt that is under way."""
+        ...
+
+    @property
+    def target_number(self) -> int:
+        """Index of the target that was asked last."""
+        ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """The token counts of the response; None if it has none."""
         ...
 
     @property

@@ -187,7 +187,7 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
     if not planning.asks_for(Feature.ADAPT):
         return call
     settings, lessons = planning.settings, planning.knowledge.lessons
-    lessons.give(settings.lessons)
+    lessons.configure(settings.lessons)
     adapted = AdaptedRequests(lessons, settings.disabled)
     for request in call.requests:
         configured = settings.provider_at(request.provider, request.host)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.engine import rules
-from wiremend.engine.attempts import AttemptLog, AttemptOutcome
+from wiremend.engine.attempts import AttemptLog
 from wiremend.engine.call import Call
 from wiremend.engine.fallback import TargetChoice
 from wiremend.protocols.base.provider_error import ProviderError

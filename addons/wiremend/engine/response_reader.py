@@ -13,6 +13,7 @@ from wiremend.engine.call import Call
 from wiremend.engine.error_responses import is_html
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import EventKind, Repaired
+from wiremend.protocols.base.usage import Usage, UsageMeter
 from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.rules.rule import Finding
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
@@ -71,6 +72,7 @@ class ResponseReading:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._collected = bytearray()
+        self._meter = UsageMeter(call.protocol.usage_format)
 
     def begin(self, head: Head) -> None:
         """Take the head and choose the mode of the body."""
@@ -96,6 +98,11 @@ class ResponseReading:
             if not content_type or content_type.startswith(("text/plain", "application/octet")):
                 return BodyMode.STREAM  # some gateways omit the type
         return BodyMode.WHOLE
+
+    @property
+    def usage(self) -> Usage | None:
+        """Return the token counts in what was sent or may be sent to the client."""
+        return self._meter.usage
 
     @property
     def is_coded(self) -> bool:
@@ -159,6 +166,7 @@ class ResponseReading:
         ready: list[bytes] = []
         for event in repaired:
             read.findings += event.findings
+            self._meter.feed(event.data)
             read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
             if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event
@@ -231,6 +239,10 @@ class ResponseReading:
         """Append bytes to the collected body; return whether it is within the limit."""
         self._collected += data
         return len(self._collected) <= BODY_LIMIT_BYTES
+
+    def count_tokens(self, body: bytes) -> None:
+        """Look for token counts in the whole body that is sent to the client."""
+        self._meter.feed(body)
 
     def pass_on(self) -> bytes:
         """Forward the rest of the body unread; return what was held or collected of it."""

@@ -1,78 +1,82 @@
-"""The rules of the engine: what happens in transport (R), and errors that come as a success (E)."""
+"""The engine's rules: transport failures (R), and errors disguised as successes (E)."""
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.rules.rule import Rule
 
 _ALL = tuple(WireProtocol)
-_MENDS = "The attempt is made again, within the bounds of `[retry]`, while nothing was shown."
+_RETRIES = "Retries within the limits of `[retry]`, if nothing was sent to the client yet."
+_RETRIES_OR_ENDS = f"{_RETRIES} Otherwise ends the stream in the protocol's error event."
 
 CONNECT_FAILED = Rule(
     code="R001",
     name="connect-failed",
-    finds="The provider cannot be connected to: refused, unreachable, or TLS fails.",
-    hurts="Some agents give up at once, others show a raw socket error.",
-    mends=_MENDS,
+    detects="Connecting to the provider fails: `ECONNREFUSED`, an unreachable host, or a TLS "
+    "failure.",
+    impact="Some agents give up at once, others show a raw socket error.",
+    action=_RETRIES,
     protocols=_ALL,
 )
 CONNECTION_LOST = Rule(
     code="R002",
     name="connection-lost",
-    finds="The connection is reset or closed before the response is complete.",
-    hurts='"The socket connection was closed unexpectedly"; some agents crash, some loop.',
-    mends=_MENDS + " Afterwards the stream ends in the protocol's error event.",
+    detects="The connection is reset or closed before the response is complete.",
+    impact='"The socket connection was closed unexpectedly"; some agents crash, some loop.',
+    action=_RETRIES_OR_ENDS,
     protocols=_ALL,
     seen=("anthropics/claude-code#61207", "anomalyco/opencode#23123"),
 )
 EARLY_END = Rule(
     code="R003",
     name="early-end",
-    finds="The response ends cleanly but is not complete.",
-    hurts="OpenCode repeats the call without bound; others wait for ever.",
-    mends=_MENDS + " Afterwards the stream ends in the protocol's error event.",
+    detects="The response body ends cleanly but is not complete.",
+    impact="OpenCode repeats the call without limit; other agents wait forever.",
+    action=_RETRIES_OR_ENDS,
     protocols=_ALL,
     seen=("openai/codex#41340", "mastra-ai/mastra#21897"),
 )
 TIMED_OUT = Rule(
     code="R004",
     name="timed-out",
-    finds="Nothing came within one of the limits of `[timeouts]`.",
-    hurts="Every agent measured hangs on a stalled stream.",
-    mends=_MENDS + " Afterwards the stream ends in the protocol's error event.",
+    detects="No data arrives within one of the limits of `[timeouts]`.",
+    impact="Every agent measured hangs on a stalled stream.",
+    action=_RETRIES_OR_ENDS,
     protocols=_ALL,
     seen=("anomalyco/opencode#48675", "anthropics/claude-code#88900"),
 )
 RETRYABLE_STATUS = Rule(
     code="R005",
     name="retryable-status",
-    finds="The provider answers with a status that another try may cure.",
-    hurts="Each agent retries differently: Codex 30 times, Gemini CLI 4 times, some not at all.",
-    mends=_MENDS,
+    detects="The provider responds with a retryable HTTP status.",
+    impact="Agents retry differently: Codex 30 times, Gemini CLI 4 times, some not at all.",
+    action=_RETRIES,
     protocols=_ALL,
 )
 STALE_CONNECTION = Rule(
     code="R006",
     name="stale-connection",
-    finds="A kept-alive connection is closed before the first byte of the response.",
-    hurts="The request fails although the provider is well.",
-    mends="It is sent again at once over a fresh connection; it counts as no failure.",
+    detects="A kept-alive connection is closed before the first byte of the response.",
+    impact="The request fails although the provider is healthy.",
+    action="Sends the request again at once over a new connection. This does not count as a "
+    "failure.",
     protocols=_ALL,
 )
 REFUSED = Rule(
     code="R007",
     name="refused",
-    finds="The provider failed several calls in a row, so its circuit breaker is open.",
-    hurts="Agents that retry on their own hammer a provider that is down: 30 calls in 24 s.",
-    mends="The call is answered 503 without `retry-after`: Codex would wait that long before each "
-    "of its 30 tries. One call probes after a pause.",
+    detects="Several calls in a row failed, so the provider's circuit breaker is open.",
+    impact="Agents that retry on their own overload a provider that is down: 30 calls in 24 s.",
+    action="Responds with 503 without `retry-after`, because Codex would wait that long before "
+    "each of its 30 tries. After a pause, one call is let through as a probe.",
     protocols=_ALL,
 )
 
 WRAPPED_ERROR = Rule(
     code="E001",
     name="error-in-stream",
-    finds="An HTTP 200 stream reports an error before any content.",
-    hurts="Agents call it a schema failure and do not retry; parent agents wait for ever.",
-    mends="The call is tried again; if it persists, the client gets its protocol's HTTP error.",
+    detects="An HTTP 200 stream reports an error before any content.",
+    impact="Agents report a schema error and do not retry; parent agents wait forever.",
+    action="Retries the call. If the error persists, the client receives an HTTP error in its "
+    "protocol.",
     protocols=_ALL,
     seen=("anomalyco/opencode#21979", "BerriAI/litellm#24004", "QuantumNous/new-api#3142"),
     before='HTTP 200, data: {"error":{"code":"","message":"","type":"server_error"}}',
@@ -81,18 +85,18 @@ WRAPPED_ERROR = Rule(
 ERROR_MID_STREAM = Rule(
     code="E002",
     name="error-after-content",
-    finds="A stream reports an error after content was forwarded.",
-    hurts="In a foreign shape it is read as a broken event, or not at all.",
-    mends="It becomes the protocol's own error event, and the stream ends.",
+    detects="A stream reports an error after content was forwarded.",
+    impact="An error in a foreign format is parsed as a malformed event, or ignored.",
+    action="Rewrites it as the protocol's error event and ends the stream.",
     protocols=_ALL,
     seen=("anomalyco/opencode#23960",),
 )
 ERROR_IN_BODY = Rule(
     code="E003",
     name="error-in-body",
-    finds="An HTTP 200 answer's JSON body is an error.",
-    hurts="Clients read it as an empty success and stop silently.",
-    mends="The call is tried again; if it persists, the client gets the HTTP status it stands for.",
+    detects="The JSON body of an HTTP 200 response is an error.",
+    impact="Clients parse it as an empty success and stop silently.",
+    action="Retries the call. If the error persists, the client receives the matching HTTP status.",
     protocols=_ALL,
     seen=("anomalyco/opencode#41469", "anomalyco/opencode#49414"),
     before='HTTP 200, {"error":{"message":"Provider returned error","code":429}}',
@@ -101,9 +105,9 @@ ERROR_IN_BODY = Rule(
 WEB_PAGE = Rule(
     code="E004",
     name="web-page-instead-of-json",
-    finds="An edge proxy answers with an HTML page.",
-    hurts="Clients fail with `Unexpected token '<'`, print the page, or hang.",
-    mends="It becomes an error in the client's protocol with the same status.",
+    detects="An edge proxy responds with an HTML page.",
+    impact="Clients fail with `Unexpected token '<'`, print the page, or hang.",
+    action="Replaces it with an error in the client's protocol and the same status.",
     protocols=_ALL,
     seen=("All-Hands-AI/OpenHands#1451", "letta-ai/letta-code#1179"),
     before="HTTP 524, <!DOCTYPE html><title>A timeout occurred</title>",
@@ -112,9 +116,11 @@ WEB_PAGE = Rule(
 NOT_A_STREAM = Rule(
     code="E005",
     name="json-instead-of-stream",
-    finds="A streaming call got a whole body that is neither an event stream nor usable JSON.",
-    hurts="It is read as an empty, cleanly ended stream and asked again without bound.",
-    mends="The call is tried again; if it persists, the client gets an HTTP error.",
+    detects="The response to a streaming call is one body that is neither an event stream nor "
+    "usable JSON.",
+    impact="Clients parse it as an empty stream that ended cleanly, and repeat the request without "
+    "limit.",
+    action="Retries the call. If the fault persists, the client receives an HTTP error.",
     protocols=_ALL,
     seen=("anomalyco/opencode#49414",),
 )

@@ -1,1 +1,1 @@
-"""A child process behind the proxy: certificate authority, environment, processes."""
+"""Starting the proxy, and a command behind it: certificate authority, environment, processes."""

@@ -1,7 +1,7 @@
-"""A certificate authority that is good for providers' hosts and for nothing else.
+"""A certificate authority (CA) that can only sign for the intercepted hosts.
 
-mitmproxy's own CA may sign for every host on earth. This one bears X.509 name constraints
-(RFC 5280 §4.2.1.10) for the intercepted hosts, in the files that mitmproxy looks for.
+mitmproxy's own CA can sign for every host. This one has X.509 name constraints
+(RFC 5280 §4.2.1.10). It is stored in the files that mitmproxy reads from its `confdir`.
 """
 
 import base64
@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from wiremend.targets.hosts import NAME_OF_ADDRESSES
 
 KEY_FILE = "mitmproxy-ca.pem"
-"""Key and certificate, as mitmproxy names them. The other file is made from this one."""
+"""Key and certificate; mitmproxy requires this name. The other file is derived from this one."""
 CERTIFICATE_FILE = "mitmproxy-ca-cert.pem"
 _NAME = "wiremend (this machine only)"
 _VALID = datetime.timedelta(days=730)
@@ -43,39 +43,41 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def make_authority(directory: Path, globs: Iterable[str], now: datetime.datetime) -> bool:
-    """See that the directory holds a CA for these host globs; True if it was made anew.
+    """Ensure that `directory` contains a CA for these host globs; return True if it is new.
 
-    A CA that covers them and is not about to expire is kept. One that is made because a host is
-    new covers what its predecessor did, so that two configurations do not fight over it. Only the
-    user can read the directory and the key. Of several processes, one makes it.
+    An existing CA is kept if it covers the globs and does not expire within 30 days. A new CA also
+    covers the hosts of the CA that it replaces, so that two configurations do not replace each
+    other's CA again and again. Only the user can read the directory and the key. Concurrent
+    processes create one CA: the directory is locked.
     """
-    wanted = _constraints(globs)
+    required = _constraints(globs)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
     with _locked(directory):
-        pem = _read_kept(directory / KEY_FILE, now)
-        kept = x509.load_pem_x509_certificate(pem) if pem else None
-        has_to_be_made = kept is None or not _allows(_constraints_of(kept), wanted)
-        if has_to_be_made:
-            if kept is not None and wanted is not None:
-                wanted = _with_permitted(wanted, _constraints_of(kept))
-            pem = _new_authority(wanted, now)
+        pem = _read_existing(directory / KEY_FILE, now)
+        existing = x509.load_pem_x509_certificate(pem) if pem else None
+        is_needed = existing is None or not _allows(_constraints_of(existing), required)
+        if is_needed:
+            if existing is not None and required is not None:
+                required = _with_permitted(required, _constraints_of(existing))
+            pem = _new_authority(required, now)
             _write(directory / KEY_FILE, pem)
         certificate = next(_CERTIFICATE.finditer(pem))[0] + b"\n"
-        if not _holds(directory / CERTIFICATE_FILE, certificate):
+        if not _contains(directory / CERTIFICATE_FILE, certificate):
             _write(directory / CERTIFICATE_FILE, certificate)
-    return has_to_be_made
+    return is_needed
 
 
 def unlimited(globs: Iterable[str]) -> list[str]:
-    """The globs that no DNS subtree holds: `*`. A CA for them may sign for every host."""
+    """Return the globs that no DNS subtree limits, such as `*`. They make a CA unconstrained."""
     return [glob for glob in globs if network_of(glob) is None and not domain_of(glob)]
 
 
 def domain_of(glob: str) -> str:
-    """The DNS subtree that holds every host of a glob: what follows its last wildcard.
+    """Return the DNS subtree that contains every host of a glob: what follows its last wildcard.
 
-    `*.openai.azure.com` gives `openai.azure.com`; a name without a wildcard stands for itself.
+    For `*.openai.azure.com` it is `openai.azure.com`. A name without a wildcard is returned
+    unchanged.
     """
     glob = glob.lower().rstrip(".").replace("?", "*")
     rest = glob.rsplit("*", 1)[-1]
@@ -85,12 +87,12 @@ def domain_of(glob: str) -> str:
 
 
 def network_of(glob: str) -> Network | None:
-    """The IP addresses of a glob: `10.0.*` gives `10.0.0.0/16`; None if it is about names."""
+    """Return the IP network of a glob, or None if it matches names: `10.0.*` is `10.0.0.0/16`."""
     labels = glob.strip("[]").split(".")
-    known = labels[: labels.index("*")] if "*" in labels else labels
-    if known and len(known) < len(labels) <= 4 and set(labels) - set(known) == {"*"}:
-        known, length = known + ["0"] * (4 - len(known)), 8 * len(known)
-        text = f"{'.'.join(known)}/{length}"
+    fixed = labels[: labels.index("*")] if "*" in labels else labels
+    if fixed and len(fixed) < len(labels) <= 4 and set(labels) - set(fixed) == {"*"}:
+        fixed, length = fixed + ["0"] * (4 - len(fixed)), 8 * len(fixed)
+        text = f"{'.'.join(fixed)}/{length}"
     else:
         text = glob.strip("[]")
     try:
@@ -100,33 +102,33 @@ def network_of(glob: str) -> Network | None:
 
 
 def certificates_in(*files: Path) -> list[bytes]:
-    """The PEM certificates of some files, each once, in order; none of our own.
+    """Return the PEM certificates of some files, in order, without duplicates and without our CAs.
 
     Raises OSError for a file that cannot be read.
     """
-    found: dict[bytes, bytes] = {}
+    unique: dict[bytes, bytes] = {}
     for file in files:
         for match in _CERTIFICATE.finditer(file.read_bytes()):
             coded = b"".join(match[1].split())
             if not _is_ours(coded):
-                found.setdefault(coded, match[0] + b"\n")
-    return list(found.values())
+                unique.setdefault(coded, match[0] + b"\n")
+    return list(unique.values())
 
 
 def write_bundle(path: Path, certificates: Iterable[bytes]) -> Path:
-    """Write certificates to a file that programs may be reading; its path."""
+    """Write certificates to a file and return its path. Programs may be reading the file."""
     _write(path, b"".join(certificates), mode=0o644)
     return path
 
 
 def system_roots() -> Path:
-    """The file of the roots that this system trusts, or else of those that Mozilla does."""
-    known = [ssl.get_default_verify_paths().openssl_cafile, *_SYSTEM_ROOTS, certifi.where()]
-    return next(Path(path) for path in known if Path(path).is_file())
+    """Return the file with the roots that this system trusts; if there is none, Mozilla's roots."""
+    files = [ssl.get_default_verify_paths().openssl_cafile, *_SYSTEM_ROOTS, certifi.where()]
+    return next(Path(path) for path in files if Path(path).is_file())
 
 
 def _constraints(globs: Iterable[str]) -> x509.NameConstraints | None:
-    """What a CA for these hosts may sign for; None: everything."""
+    """Return the name constraints of a CA for these hosts; None if they cannot be limited."""
     globs = list(globs)
     if unlimited(globs):
         return None
@@ -135,30 +137,38 @@ def _constraints(globs: Iterable[str]) -> x509.NameConstraints | None:
     if addresses:
         domains.add(NAME_OF_ADDRESSES)
     names = [x509.DNSName(domain) for domain in sorted(domains)]
-    return _limited_to([*names, *(x509.IPAddress(one) for one in sorted(addresses, key=str))])
+    sorted_addresses = sorted(addresses, key=str)
+    return _limited_to([*names, *(x509.IPAddress(network) for network in sorted_addresses)])
 
 
 def _limited_to(permitted: list[x509.GeneralName]) -> x509.NameConstraints:
-    """Addresses of a kind that is not mentioned would be free: they are excluded."""
+    """Return constraints that permit these names only.
+
+    Names of a type without a permitted subtree are unconstrained (RFC 5280), so all addresses of an
+    IP version that is not permitted are excluded.
+    """
     versions = {name.value.version for name in permitted if isinstance(name, x509.IPAddress)}
-    excluded = [x509.IPAddress(every) for every in _EVERY_ADDRESS if every.version not in versions]
+    excluded = [
+        x509.IPAddress(network) for network in _EVERY_ADDRESS if network.version not in versions
+    ]
     return x509.NameConstraints(permitted, excluded or None)
 
 
 def _with_permitted(
-    wanted: x509.NameConstraints, had: x509.NameConstraints | None
+    required: x509.NameConstraints, existing: x509.NameConstraints | None
 ) -> x509.NameConstraints:
-    names = [*(wanted.permitted_subtrees or ()), *((had and had.permitted_subtrees) or ())]
+    more = (existing and existing.permitted_subtrees) or ()
+    names = [*(required.permitted_subtrees or ()), *more]
     return _limited_to(list(dict.fromkeys(names)))
 
 
-def _allows(had: x509.NameConstraints | None, wanted: x509.NameConstraints | None) -> bool:
-    """Whether a CA serves: it may sign for all that is wanted, and not for everything else."""
-    if had is None or wanted is None:
-        return had is wanted
-    permitted = set(had.permitted_subtrees or ())
-    is_limited = _limited_to(list(permitted)).excluded_subtrees == had.excluded_subtrees
-    return is_limited and permitted.issuperset(wanted.permitted_subtrees or ())
+def _allows(existing: x509.NameConstraints | None, required: x509.NameConstraints | None) -> bool:
+    """Return whether a CA can be kept: it permits what is required, and excludes the rest."""
+    if existing is None or required is None:
+        return existing is required
+    permitted = set(existing.permitted_subtrees or ())
+    is_limited = _limited_to(list(permitted)).excluded_subtrees == existing.excluded_subtrees
+    return is_limited and permitted.issuperset(required.permitted_subtrees or ())
 
 
 def _constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | None:
@@ -168,8 +178,8 @@ def _constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | Non
         return None
 
 
-def _read_kept(path: Path, now: datetime.datetime) -> bytes:
-    """Key and certificate, if they are ours, belong together, and do not expire soon; else b""."""
+def _read_existing(path: Path, now: datetime.datetime) -> bytes:
+    """Return key and certificate if they are ours, match, and do not expire soon; else b""."""
     try:
         pem = path.read_bytes()
         key = serialization.load_pem_private_key(pem, None)
@@ -236,7 +246,7 @@ def _is_ours(coded: bytes) -> bool:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """One process at a time."""
+    """Lock the directory against other processes."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -245,7 +255,7 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _holds(path: Path, data: bytes) -> bool:
+def _contains(path: Path, data: bytes) -> bool:
     try:
         return path.read_bytes() == data
     except OSError:
@@ -253,7 +263,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file at one stroke. Its mode does not depend on the umask."""
+    """Replace a file atomically. Its mode does not depend on the umask."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,4 +1,4 @@
-"""The environment of a client: the proxy's address, and files of certificates to trust."""
+"""The environment variables of a client: the proxy's address, and certificates to trust."""
 
 import hashlib
 import os
@@ -14,17 +14,17 @@ from wiremend.launch.authority import (
 )
 
 REPLACING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE")
-"""Variables with a file of certificates that replace a program's list of roots."""
+"""Variables that name a file of certificates, which replaces a program's list of roots."""
 ADDING = "NODE_EXTRA_CA_CERTS"
-"""The variable with a file of certificates that are added to a program's roots."""
+"""The variable that names a file of certificates, which is added to a program's roots."""
 
 
 def trusted_files(directory: Path, users: Mapping[str, str]) -> dict[str, str]:
-    """The variables that make a client trust the proxy's CA and all that it trusts already.
+    """Write bundles with the proxy's CA; return the variables that make a client trust them.
 
-    `directory` contains the CA. The bundles are written into it: `bundle.pem` with the system's
-    roots and the CA, and for each file that the user's environment `users` names, a copy of that
-    file with the CA.
+    `directory` contains the CA, and receives the bundles: `bundle.pem` with the system's roots and
+    the CA, and for each file named in the user's environment `users`, a copy of that file with the
+    CA.
     """
     own = (directory / CERTIFICATE_FILE).read_bytes()
     bundle = write_bundle(directory / "bundle.pem", [*certificates_in(system_roots()), own])
@@ -47,6 +47,6 @@ def trusted_files(directory: Path, users: Mapping[str, str]) -> dict[str, str]:
 
 
 def clients_environment(proxy_port: int, trust: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a client needs to use the proxy and to trust it."""
+    """Return the variables that make a client use the proxy on this port and trust it."""
     address = f"http://127.0.0.1:{proxy_port}"
     return {"HTTPS_PROXY": address, "https_proxy": address, **trust}

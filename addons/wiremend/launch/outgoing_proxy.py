@@ -1,8 +1,8 @@
-"""The proxy that the user's own environment names. wiremend sends its calls through it.
+"""The proxy that is configured in the user's environment. wiremend sends its calls through it.
 
 The proxy's address and NO_PROXY become options of mitmproxy. The user name and password do not,
-since every user of a machine can read command lines: the shell `authenticate_upstream` reads them
-from the environment again.
+since every user of a machine can read command lines; the shell `authenticate_upstream` reads them
+from the environment instead.
 """
 
 import base64
@@ -12,28 +12,30 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from wiremend.launch.shells import shells_directory
 
 NAMES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-"""The first one that is not empty is used, as in curl."""
+"""The first non-empty one is used, as in curl."""
 _OWN_MACHINE = ("localhost", "127.0.0.1", "::1")
-"""Not reachable through a proxy on another machine."""
+"""These hosts are not reachable through a proxy on another machine."""
 
 
 def mitmproxy_arguments(environment: Mapping[str, str]) -> list[str]:
-    """Arguments that make mitmproxy use the proxy of this environment; [] if it names none.
+    """Return arguments that make mitmproxy use the proxy of this environment; [] if none is set.
 
-    Raises ValueError, with a message for the user, for a proxy that mitmproxy cannot use.
+    Raises ValueError, with a message for the user, if mitmproxy cannot use the proxy.
     """
     name, url = _named(environment)
     listed = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     if not name or listed.strip() == "*":
         return []
     if url.scheme not in ("http", "https"):
-        raise ValueError(f"{name}: {url.scheme}:// is no HTTP proxy; set it to one, or unset it")
+        raise ValueError(
+            f"{name}: {url.scheme}:// is not an HTTP proxy; set it to an HTTP proxy, or unset it"
+        )
     try:
         port = url.port or (443 if url.scheme == "https" else 80)
     except ValueError:
         raise ValueError(f"{name}: expected a port from 1 to 65535") from None
     if not url.hostname:
-        raise ValueError(f"{name}: expected an address like http://proxy.example.com:3128")
+        raise ValueError(f"{name}: expected an address such as http://proxy.example.com:3128")
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return [
         *("-s", str(shells_directory() / "authenticate_upstream.py")),
@@ -43,7 +45,7 @@ def mitmproxy_arguments(environment: Mapping[str, str]) -> list[str]:
 
 
 def proxy_authorization(environment: Mapping[str, str]) -> str | None:
-    """The `proxy-authorization` header for the proxy; None if its address has no user name."""
+    """Return the value of `proxy-authorization`; None if the proxy's address has no user name."""
     _, url = _named(environment)
     if not url.username:
         return None

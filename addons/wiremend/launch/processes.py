@@ -1,4 +1,4 @@
-"""Processes: the proxy in the foreground, or one command with a proxy of its own."""
+"""Running the proxy in the foreground, or one command with its own proxy."""
 
 import contextlib
 import fcntl
@@ -22,20 +22,20 @@ Process = subprocess.Popen[str]
 _LISTENING = re.compile(r"HTTP\(S\) proxy.* listening at \S*?:(\d+)")
 _WEB_LISTENING = re.compile(r"Web server listening at (\S+)")
 _STOP_SECONDS = 10
-"""How long the proxy may take to end after SIGTERM."""
+"""How long to wait for the proxy after SIGTERM before it is killed."""
 
 
 def run_alone(program: str, proxy: list[str], environment: Mapping[str, str]) -> int:
-    """Print how clients use the proxy, then become the proxy. Does not return.
+    """Print how clients use the proxy, then replace this process by the proxy. Does not return.
 
     `program` is the name of this command in the text, `proxy` the proxy's command line, and
-    `environment` what its clients need.
+    `environment` contains the variables that clients need.
     """
     print(f"wiremend: the proxy is {environment['HTTPS_PROXY']}; in another terminal:\n")
     for name, value in environment.items():
         if name.isupper():
             print(f"  export {name}={shlex.quote(value)}")
-    print(f"\nand start your agent there. Or run one command: {program} -- COMMAND\n", flush=True)
+    print(f"\nand start your agent there. To run one command: {program} -- COMMAND\n", flush=True)
     os.execv(proxy[0], proxy)
 
 
@@ -48,14 +48,14 @@ def run_behind(
     *,
     web: bool,
 ) -> int:
-    """Run a command behind a proxy of its own. Returns the command's exit status.
+    """Run a command behind its own proxy; return the command's exit status.
 
-    127 if there is no such command; 1 if the proxy does not start; 128 + n if signal n ends the
-    command, or this process before the command has started.
+    The status is 127 if the command does not exist, 1 if the proxy does not start, and 128 + n if
+    signal n ends the command, or arrives before the command has started.
     """
     executable = shutil.which(command[0])
     if executable is None:
-        print(f"{program}: {command[0]}: no such command", file=sys.stderr)
+        print(f"{program}: {command[0]}: command not found", file=sys.stderr)
         return 127
     log = own_log(directory)
     signals = EndingSignals()
@@ -74,7 +74,10 @@ def run_behind(
         signals.send_to(child, in_foreground=True)
         status = child.wait()
         if process.poll() is not None:
-            print(f"{program}: the proxy ended early; its log: {log.name}", file=sys.stderr)
+            print(
+                f"{program}: the proxy ended before the command; see its log, {log.name}",
+                file=sys.stderr,
+            )
         return 128 - status if status < 0 else status
 
 
@@ -82,14 +85,15 @@ def run_behind(
 def _started(proxy: list[str]) -> Iterator[Process]:
     process = subprocess.Popen(
         proxy,
-        # Without it the line with the port stays in the proxy's buffer.
+        # Without PYTHONUNBUFFERED the line with the port stays in the proxy's buffer.
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # Ctrl-C in the terminal reaches the command only; the proxy ends after it.
+        # In its own session the proxy receives no Ctrl-C from the terminal: it must end after the
+        # command.
         start_new_session=True,
     )
     try:
@@ -104,7 +108,7 @@ def _started(proxy: list[str]) -> Iterator[Process]:
 
 
 class EndingSignals:
-    """Passes SIGINT, SIGTERM and SIGHUP on to the process that this one waits for."""
+    """Forwards SIGINT, SIGTERM and SIGHUP to the process that this one waits for."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -114,9 +118,9 @@ class EndingSignals:
             signal.signal(number, self._receive)
 
     def send_to(self, process: Process, *, in_foreground: bool) -> None:
-        """Send signals to this process from now on, also one that was received before.
+        """Forward signals to this process from now on, and the last one received before.
 
-        A process in the foreground gets no SIGINT from here: the terminal sends it Ctrl-C.
+        SIGINT is not forwarded to a process in the foreground: the terminal sends it.
         """
         self._process = process
         self._in_foreground = in_foreground
@@ -130,7 +134,7 @@ class EndingSignals:
 
 
 def own_log(directory: Path) -> TextIO:
-    """Open and empty the first of proxy.log, proxy-2.log, ... that no other run has open."""
+    """Open and truncate the first of proxy.log, proxy-2.log, ... that no other run has open."""
     for number in itertools.count(1):
         log = (directory / (f"proxy-{number}.log" if number > 1 else "proxy.log")).open("a+", 1)
         try:
@@ -144,9 +148,9 @@ def own_log(directory: Path) -> TextIO:
 
 
 def wait_until_listening(process: Process, log: TextIO, *, web: bool) -> int | None:
-    """Copy the proxy's output to the log until it listens. Returns its port, or None if it ended.
+    """Copy the proxy's output to the log until it listens; return its port, or None if it ended.
 
-    With `web` it waits for mitmweb's page too, and prints the page's address.
+    With `web` also wait for mitmweb's page, and print the page's address.
     """
     assert process.stdout is not None
     port = page = None

@@ -21,39 +21,41 @@ from wiremend.launch.shells import checkout_file, shells_directory
 
 FIRST_PORT = 8080
 DEMO = "scripts/demo.py"
-"""Uses the tests' provider and clients, so only a checkout has it."""
+"""It uses the provider and clients of the tests, so it needs a checkout."""
 HELP = """usage: {program} [options]                  start the proxy
        {program} [options] -- COMMAND ...   run one command behind it
 {demo}
 options:
-  --port N       listen there (the proxy alone: by default 8080 or the next free port)
-  --config FILE  instead of ./wiremend.toml and of your own in ~/.config/wiremend
-  --allow        allow the present content of ./wiremend.toml, which may send calls and secrets to
+  --port N       listen on port N (default: without a COMMAND 8080 or the next free port, with one
+                 any free port)
+  --config FILE  use FILE instead of ./wiremend.toml and ~/.config/wiremend/wiremend.toml
+  --allow        allow the present content of ./wiremend.toml, which can send calls and secrets to
                  the hosts that it names; later starts use it until it changes
-  --web          mitmweb instead of mitmdump
+  --web          start mitmweb instead of mitmdump
 
-HTTPS_PROXY and the trust in the proxy's CA are set for COMMAND alone, and its exit status is
-passed on. If your own environment names a proxy or certificates, they are used too.
+HTTPS_PROXY and the variables that make a client trust the proxy's CA are set for COMMAND only.
+The exit status is that of COMMAND. If your environment names a proxy or certificates, they are
+used too.
 
-In $XDG_STATE_HOME/wiremend (by default ~/.local/state/wiremend) are the CA, its key readable by
-you only and limited to the intercepted hosts, a record of what you allowed, and proxy.log, the
-log of the last COMMAND's proxy.
+$XDG_STATE_HOME/wiremend (by default ~/.local/state/wiremend) contains the CA, which can only sign
+for the intercepted hosts and whose key only you can read; a record of the contents that you
+allowed; and proxy.log, the log of the proxy of the last COMMAND.
 
 examples:
   {program} -- claude -p "hello"
   {program} --web --port 9000
   {program} --config team.toml -- codex exec "hello"
 """
-DEMO_HELP = "       {program} --demo                     see what it does; no key, no network\n"
+DEMO_HELP = "       {program} --demo                     show what it does; no key, no network\n"
 USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [-- COMMAND ...]
        {program} --help"""
 
 
 def main(program: str, arguments: list[str]) -> int:
-    """Run the command with these arguments. Returns the exit status.
+    """Run the command with these arguments; return the exit status.
 
-    `program` is the name of the command in messages. Without a COMMAND or with --demo this process
-    becomes another one.
+    `program` is the name of the command in messages. Without a COMMAND, or with --demo, another
+    program replaces this process.
     """
     options, command = parse(program, arguments)
     if options.help:
@@ -78,14 +80,14 @@ def main(program: str, arguments: list[str]) -> int:
     if command:
         if options.web:
             proxy += ["--set", "web_open_browser=false"]  # its address is printed instead
-        if current.path:  # the proxy's own line goes to its log
+        if current.path:  # the line that the proxy prints is only in its log
             print(f"wiremend: configuration from {current.source}", file=sys.stderr)
         return run_behind(program, proxy, command, trust, directory, web=options.web)
     return run_alone(program, proxy, clients_environment(number, trust))
 
 
 def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options, and the command after `--`. Exits with status 2 on a wrong option."""
+    """Return the options, and the command after `--`. Exits with status 2 on a wrong option."""
     command: list[str] = []
     if "--" in arguments:
         at = arguments.index("--")
@@ -96,35 +98,35 @@ def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[
 
 
 def parser(program: str) -> argparse.ArgumentParser:
-    """The options before `--`."""
-    made = argparse.ArgumentParser(
+    """Return the parser of the options before `--`."""
+    options = argparse.ArgumentParser(
         prog=program, usage=USAGE.format(program=program), add_help=False, allow_abbrev=False
     )
-    made.add_argument("-h", "--help", action="store_true")
-    made.add_argument("--port", type=port)
-    made.add_argument("--config", type=Path)
-    made.add_argument("--allow", action="store_true")
-    made.add_argument("--web", action="store_true")
-    made.add_argument("--demo", action="store_true")
-    return made
+    options.add_argument("-h", "--help", action="store_true")
+    options.add_argument("--port", type=port)
+    options.add_argument("--config", type=Path)
+    options.add_argument("--allow", action="store_true")
+    options.add_argument("--web", action="store_true")
+    options.add_argument("--demo", action="store_true")
+    return options
 
 
 def port(text: str) -> int:
-    """A port number. Raises ValueError or ArgumentTypeError, which argparse reports."""
+    """Return the port number in a text. Raises ValueError or ArgumentTypeError for argparse."""
     number = int(text)
     if not 0 < number < 65536:
-        raise argparse.ArgumentTypeError(f"{number} is no port (1 to 65535)")
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {number}")
     return number
 
 
 def help_text(program: str) -> str:
-    """The answer to --help."""
+    """Return the text of --help."""
     demo = DEMO_HELP if checkout_file(DEMO) else ""
     return HELP.format(program=program, demo=demo.format(program=program))
 
 
 def run_demo(program: str) -> int:
-    """Become the demo. Returns only if there is none, with exit status 1."""
+    """Replace this process by the demo. Return only if there is no demo, with exit status 1."""
     demo = checkout_file(DEMO)
     if demo is None:
         print(f"{program}: --demo needs a checkout of wiremend, with its tests", file=sys.stderr)
@@ -133,27 +135,28 @@ def run_demo(program: str) -> int:
 
 
 def configuration(options: argparse.Namespace) -> CurrentConfig:
-    """The configuration that the proxy is going to read. Raises ConfigError."""
+    """Read the configuration that the proxy will read. Raises ConfigError."""
     current = CurrentConfig()
     current.read(str(options.config or ""), Path.cwd(), allow=options.allow)
     return current
 
 
 def prepare_authority(directory: Path, globs: Iterable[str]) -> None:
-    """Put a CA for these host globs into the directory, and warn if it has no limits."""
+    """Ensure that the directory contains a CA for these host globs; warn if it has no limits."""
     globs = list(globs)
     if make_authority(directory, globs, datetime.datetime.now(datetime.UTC)):
-        print(f"wiremend: made a new CA in {directory}", file=sys.stderr)
+        print(f"wiremend: created a new CA in {directory}", file=sys.stderr)
     if limitless := unlimited(globs):
         print(
-            f"wiremend: warning: the CA in {directory} may sign for every host on earth, because "
-            f"[intercept] hosts has {', '.join(map(repr, limitless))}; name domains to limit it",
+            f"wiremend: warning: the CA in {directory} can sign for every host, because "
+            f"[intercept] hosts contains {', '.join(map(repr, limitless))}; to limit the CA, list "
+            "domains instead",
             file=sys.stderr,
         )
 
 
 def free_port(first: int) -> int:
-    """The first free port of the twenty from `first` on, or else any free port."""
+    """Return the first free port of the twenty that start at `first`; if none is, any free port."""
     for number in [*range(first, first + 20), 0]:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -165,10 +168,10 @@ def free_port(first: int) -> int:
 def proxy_command(
     options: argparse.Namespace, number: int, directory: Path, trusted_file: str
 ) -> list[str]:
-    """The command line of mitmdump or mitmweb with the suite, listening on port `number`.
+    """Return the command line of mitmdump or mitmweb with all addons, listening on port `number`.
 
-    `directory` contains the CA. `trusted_file` contains the roots that the user trusts: a company's
-    proxy may sign with a CA of its own.
+    `directory` contains the CA. `trusted_file` contains the roots that the user trusts, since a
+    company's proxy may sign with its own CA.
     """
     command = [
         mitmproxy_program("mitmweb" if options.web else "mitmdump"),
@@ -185,13 +188,16 @@ def proxy_command(
 
 
 def mitmproxy_program(name: str) -> str:
-    """The path of one of mitmproxy's programs in the environment of this Python.
+    """Return the path of one of mitmproxy's programs in the environment of this Python.
 
-    Never one on PATH: it may belong to a Python without wiremend. Raises SystemExit, with a message
-    for the user, if there is none.
+    PATH is not searched: a program there may belong to a Python without wiremend. Raises
+    SystemExit, with a message for the user, if the program is not installed.
     """
     user = sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))
     for folder in (Path(sys.executable).parent, Path(sysconfig.get_path("scripts")), Path(user)):
         if (folder / name).is_file():
             return str(folder / name)
-    raise SystemExit(f"wiremend: no {name} beside {sys.executable}; install mitmproxy there")
+    raise SystemExit(
+        f"wiremend: there is no {name} beside {sys.executable}; install mitmproxy into the same "
+        "environment"
+    )

@@ -1,4 +1,4 @@
-"""One package per wire protocol, with the same file names in each; `registry` lists them.
+"""The wire protocols: one package each, with the same file names; `registry` lists them.
 
 `base` defines what a protocol provides. This file imports nothing, so that `base` can be imported
 from below the protocols.

@@ -1,4 +1,4 @@
-"""All protocols, and recognising a call by its method, path and content type."""
+"""The list of protocols, and the recognition of model calls."""
 
 from collections.abc import Mapping
 
@@ -13,37 +13,38 @@ from wiremend.protocols.responses import RESPONSES
 PROTOCOLS: Mapping[WireProtocol, Protocol] = {
     protocol.name: protocol for protocol in (ANTHROPIC, CHAT, RESPONSES, GEMINI)
 }
-"""Every protocol by its name. There is no other list of them."""
+"""Every protocol by its name; the only list of them."""
 
 MESSAGE_CODES = frozenset(
     rule.code for protocol in PROTOCOLS.values() for rule, _ in protocol.history_passes
 )
-"""The codes of the rules on requests' messages and parameters, each on for some targets only."""
+"""The codes of the rules on the messages and parameters of requests. Each is enabled per target."""
 
 
 def recognise(method: str, path: str, content_type: str) -> Protocol | None:
-    """The protocol of a request, or None when it is no model call.
+    """Return the protocol of a request, or None if it is not a model call.
 
-    `path` may have a query. Paths may have a provider's prefix (`/zen/go/v1/messages`).
+    `path` may contain a query and a provider's prefix (`/zen/go/v1/messages`). A missing content
+    type counts as JSON.
     """
     if method.upper() != "POST" or not _is_json(content_type):
         return None
     endpoint = path.split("?", 1)[0]
-    found = (one for one in PROTOCOLS.values() if one.endpoints.call.search(endpoint))
-    return next(found, None)
+    matches = (p for p in PROTOCOLS.values() if p.endpoints.call.search(endpoint))
+    return next(matches, None)
 
 
 def read_request(document: RequestDocument) -> RequestFacts:
-    """The facts of a recognised request. A body that is not a JSON object gives `valid=False`."""
+    """Return the facts of a recognised request; `valid` is False without a JSON object as body."""
     return document.protocol.read_request(document.path, document.fields)
 
 
 def is_websocket_upgrade(method: str, path: str, headers: Mapping[str, str]) -> bool:
-    """Whether this asks for a WebSocket on a model path (Codex: `GET …/responses`)."""
-    known = {name.lower(): value.lower() for name, value in headers.items()}
+    """Return whether this requests a WebSocket on a model path (Codex: `GET …/responses`)."""
+    values = {name.lower(): value.lower() for name, value in headers.items()}
     return (
         method.upper() == "GET"
-        and "websocket" in known.get("upgrade", "")
+        and "websocket" in values.get("upgrade", "")
         and recognise("POST", path, "") is not None
     )
 

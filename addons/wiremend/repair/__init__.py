@@ -1,1 +1,1 @@
-"""Responses: from what the provider sent to what the client's grammar accepts."""
+"""Repairing responses, independent of the protocol: event streams, bodies, tool names."""

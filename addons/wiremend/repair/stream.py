@@ -1,4 +1,7 @@
-"""One attempt's event stream, from bytes to repaired events, and the rules on framing itself."""
+"""The repair of one attempt's event stream, from bytes to repaired events.
+
+Also contains the rules on the framing of events.
+"""
 
 import re
 
@@ -23,17 +26,18 @@ _ALL = tuple(WireProtocol)
 REPAIR_FAILED = Rule(
     code="S001",
     name="repair-failed",
-    finds="A rule failed on this stream: a fault of ours, not of the traffic.",
-    hurts="The stream would break where it was fine.",
-    mends="From there on the stream passes as it comes.",
+    detects="A rule raised an exception on this stream: a bug in wiremend, not a fault in the "
+    "traffic.",
+    impact="The bug would break a stream that may have been valid.",
+    action="Forwards the rest of the stream unchanged.",
     protocols=_ALL,
 )
 NO_FINAL_BLANK_LINE = Rule(
     code="S002",
     name="no-final-blank-line",
-    finds="The last event is whole but the blank line that ends it is missing.",
-    hurts="A client that follows the SSE standard discards the event, often the terminal one.",
-    mends="The missing line end is added.",
+    detects="The last event is complete, but the blank line that ends it is missing.",
+    impact="A client that follows the SSE standard discards the event, often the terminal event.",
+    action="Adds the missing line end.",
     protocols=_ALL,
     before='data: {"done":true}\n',
     after='data: {"done":true}\n\n',
@@ -41,29 +45,27 @@ NO_FINAL_BLANK_LINE = Rule(
 CUT_EVENT = Rule(
     code="S003",
     name="cut-event",
-    finds="The stream ends inside an event.",
-    hurts="Clients try to parse half a JSON object: `Unexpected end of JSON input`.",
-    mends="The fragment is withheld; whether the stream was complete is decided without it.",
+    detects="The stream ends inside an event.",
+    impact="Clients try to parse a truncated JSON object: `Unexpected end of JSON input`.",
+    action="Drops the fragment, and decides without it whether the stream was complete.",
     protocols=_ALL,
     before='data: {"type":"content_block_del',
 )
 EVENT_TOO_LARGE = Rule(
     code="S004",
     name="event-too-large",
-    finds="One event is larger than 16 MiB.",
-    hurts="A proxy or client that keeps it whole runs out of memory.",
-    mends="The stream ends in the protocol's error.",
+    detects="One event is larger than 16 MiB.",
+    impact="A proxy or client that buffers it runs out of memory.",
+    action="Ends the stream in the protocol's error event.",
     protocols=_ALL,
 )
 FIELDS_WITHOUT_DATA = Rule(
     code="S005",
     name="fields-without-data",
-    finds="For openai-python: `id:` or `retry:` lines, or an `event:` line without data.",
-    hurts=(
-        "That SDK takes each for an event and parses its empty data (`JSONDecodeError: Expecting "
-        "value`); after one `id:` line, every blank line too, keep-alives included."
-    ),
-    mends="The lines are dropped: none means anything in these protocols.",
+    detects="For openai-python: `id:` or `retry:` lines, or an `event:` line without data.",
+    impact="That SDK parses each of them as an event with empty data (`JSONDecodeError: Expecting "
+    "value`). After one `id:` line it does so for every blank line too, keep-alives included.",
+    action="Drops the lines: they have no meaning in these protocols.",
     protocols=("chat-completions", "responses"),
     seen=("openai/openai-python 3.52.0",),
     before='retry: 3000\n\nid: 1\ndata: {"choices":[…]}\n\n',
@@ -72,14 +74,14 @@ FIELDS_WITHOUT_DATA = Rule(
 STREAM_TOO_LONG = Rule(
     code="S006",
     name="stream-too-long",
-    finds="More than 256 MiB came in one stream.",
-    hurts="What is kept of it to judge its end (arguments, open blocks) would grow without limit.",
-    mends="From there on the stream passes as it comes, and nothing more is kept.",
+    detects="A stream is longer than 256 MiB.",
+    impact="The state kept to check its end (arguments, open blocks) would grow without limit.",
+    action="Forwards the rest of the stream unchanged and keeps no further state.",
     protocols=_ALL,
 )
 
 STREAM_LIMIT_BYTES = 256 * 1024 * 1024
-"""A stream longer than this passes unchanged from there on."""
+"""Bytes after which the rest of a stream is passed through unchanged."""
 FINDINGS_LIMIT = 1000
 """Stop recording findings after this many per stream."""
 
@@ -87,7 +89,7 @@ _ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
 class StreamRepair:
-    """Feed it the body's bytes; it returns what each event became. It never raises."""
+    """Takes the bytes of the body and returns the repaired events. Its methods never raise."""
 
     def __init__(
         self,
@@ -113,16 +115,16 @@ class StreamRepair:
 
     @property
     def gave_up(self) -> bool:
-        """Repairing stopped: bytes pass unchanged from here, event boundaries unknown."""
+        """Whether repairing has stopped: bytes are passed through, not split into events."""
         return self._gave_up
 
     @property
     def complete(self) -> bool:
-        """The answer is whole: its stop reason came, and only the stream's end may be missing."""
+        """Whether the response is complete, except perhaps for the terminal event."""
         return not self._gave_up and self._repairer.complete
 
     def feed(self, data: bytes) -> list[Repaired]:
-        """What the events completed by `data` became, in order."""
+        """Repair the events that `data` completes, in order."""
         if self._gave_up:
             return [Repaired(data, EventKind.CONTENT)]
         if self._is_cut:
@@ -131,16 +133,16 @@ class StreamRepair:
         try:
             events = self._decoder.feed(data)
         except sse.EventTooLarge as too_large:
-            return [self._too_large(too_large)]
+            return [self._fail_too_large(too_large)]
         repaired = [self._repair_event(event) for event in events]
         if self._bytes > self._limit_bytes and not self._gave_up:
-            repaired.append(self._too_long())
-        if self._gave_up:  # what comes next follows on these bytes
+            repaired.append(self._pass_the_rest())
+        if self._gave_up:  # the bytes passed through later follow these
             repaired += [Repaired(event.raw, EventKind.CONTENT) for event in self._decoder.end()]
         return repaired
 
     def end(self) -> list[Repaired]:
-        """What the last bytes became; the verdict on the whole, TERMINAL or ERROR, comes last."""
+        """Repair the last bytes; the last result is the end of the stream, TERMINAL or ERROR."""
         if self._gave_up:
             return [Repaired(b"", EventKind.TERMINAL)]
         if self._verdict is not None:
@@ -149,11 +151,11 @@ class StreamRepair:
         for event in self._decoder.end():
             repaired.append(self._repair_last(event))
         if not repaired or repaired[-1].kind not in (EventKind.TERMINAL, EventKind.ERROR):
-            repaired.append(self._guarded_end())
+            repaired.append(self._end_guarded())
         return repaired
 
     def fail(self, error: ProviderError) -> bytes:
-        """The bytes that end the stream in this error; empty when none can be written."""
+        """Return the bytes that end the stream in this error; empty if it cannot be written."""
         if self._gave_up:
             return b""
         try:
@@ -166,10 +168,10 @@ class StreamRepair:
         if self._gave_up:
             return Repaired(event.raw, EventKind.CONTENT)
         try:
-            read = self._bare_error(event) or event
-            whole = self._without_fields(read) if self._drops_fields else read
-            repaired = self._repairer.feed(whole)
-            if whole is not read:
+            received = self._bare_error(event) or event
+            kept = self._without_fields(received) if self._drops_fields else received
+            repaired = self._repairer.feed(kept)
+            if kept is not received:
                 repaired.findings.append(
                     Finding(
                         FIELDS_WITHOUT_DATA.code,
@@ -193,7 +195,7 @@ class StreamRepair:
             return Repaired(event.raw, EventKind.CONTENT, [finding])
 
     def _without_fields(self, event: sse.Event) -> sse.Event:
-        """The event without the lines that such a client reads as an event of their own."""
+        """Return the event without the lines that such a client reads as events."""
         dropped = {b"id", b"retry"} if event.data is not None else {b"id", b"retry", b"event"}
         if event.data is not None and not _ID_OR_RETRY.search(event.raw):
             return event
@@ -209,7 +211,7 @@ class StreamRepair:
             return self._repair_event(event)
         if event.data is None:
             self._events += 1
-            # Half a line must not run into what may follow; an array has no lines.
+            # The next bytes must not continue an incomplete line; an array has no lines.
             rest = event.raw.strip(b" \t\r\n[]," if self._is_array else b"\r\n")
             return Repaired(b"" if rest else event.raw, EventKind.IDLE)
         end = next((end for end in (b"\r\n", b"\n", b"\r") if event.raw.endswith(end)), b"\n\n")
@@ -226,10 +228,10 @@ class StreamRepair:
         return repaired
 
     def _bare_error(self, event: sse.Event) -> sse.Event | None:
-        """An error that came as bare JSON, put on a data line; None for all other events.
+        """Return an error in bare JSON as an event with a data line; None for other events.
 
-        Gateways answer so that promised a stream, or gave no content type, and then failed. In an
-        array it is an element like others.
+        Gateways send it if they fail after the head of a stream, or without a content type. In an
+        array it is an ordinary element.
         """
         if self._is_array or event.data is not None:
             return None
@@ -243,11 +245,11 @@ class StreamRepair:
         if error is None:
             return None
         data = b" ".join(text.splitlines())
-        # After the end it is dropped, or passes as it came where that rule is off.
+        # After the end it is dropped, or left unchanged if that rule is disabled.
         raw = sse.encode(data) if self._verdict is None else event.raw
         return sse.Event(raw, "", data)
 
-    def _guarded_end(self) -> Repaired:
+    def _end_guarded(self) -> Repaired:
         try:
             return self._repairer.end()
         except Exception as exception:
@@ -259,7 +261,7 @@ class StreamRepair:
                 [Finding(REPAIR_FAILED.code, CallPlace.STREAM_END, found, "passed on")],
             )
 
-    def _too_large(self, too_large: sse.EventTooLarge) -> Repaired:
+    def _fail_too_large(self, too_large: sse.EventTooLarge) -> Repaired:
         error = make_error(status=502, type="api_error", message=f"upstream sent {too_large}")
         finding = Finding(
             EVENT_TOO_LARGE.code, EventPlace(self._events + 1), str(too_large), "ended in an error"
@@ -269,7 +271,7 @@ class StreamRepair:
         self._verdict = Repaired(self.fail(error), EventKind.ERROR, [finding], error)
         return self._verdict
 
-    def _too_long(self) -> Repaired:
+    def _pass_the_rest(self) -> Repaired:
         self._gave_up = True
         found = f"more than {self._limit_bytes} bytes"
         finding = Finding(
@@ -279,7 +281,7 @@ class StreamRepair:
 
 
 def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
-    """A fresh repair for one attempt's event stream."""
+    """Create the repair of one attempt's event stream."""
     repairer = protocol.make_repairer(context)
     if context.tool_names_by_sent:
         repairer = ToolNameRestorer(repairer, context.tool_names_by_sent, is_array=context.array)
@@ -287,7 +289,7 @@ def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
 
 
 def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> RepairedBody:
-    """What a buffered 2xx body becomes."""
+    """Repair a buffered 2xx body."""
     named = (
         restore_tool_names(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
     )

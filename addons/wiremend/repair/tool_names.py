@@ -1,7 +1,7 @@
-"""Tools that went under another name, called by the client's name again in the answer.
+"""Restoring the client's names of renamed tools in responses.
 
-The names that targets got end in a hash (`wiremend.protocols.base.name_limits`), so an
-event that does not hold one of them is not even parsed, and keeps its bytes.
+The names that were sent end in a hash (`wiremend.protocols.base.name_limits`). An event that
+does not contain one of them is not parsed and keeps its bytes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,11 +23,11 @@ _OPAQUE = frozenset(
         "parametersJsonSchema",
     }
 )
-"""What a call is given, and what a tool takes, is the tool's own, whatever it is called."""
+"""Members with arguments or schemas of tools; a `name` inside them is not a tool name."""
 
 
 def restore_tool_names(data: bytes, names_by_sent: Mapping[str, str]) -> bytes:
-    """The JSON text with each `name` that was changed as the client knows it; else the same."""
+    """Return the JSON text with the client's tool names; the same object if nothing changes."""
     if not any(name.encode() in data for name in names_by_sent):
         return data
     try:
@@ -42,7 +42,7 @@ def restore_tool_names(data: bytes, names_by_sent: Mapping[str, str]) -> bytes:
 
 
 class ToolNameRestorer:
-    """A repairer before which every event gets the client's names back."""
+    """Wraps a repairer; restores the client's tool names in each event before it."""
 
     def __init__(
         self, repairer: Repairer, names_by_sent: Mapping[str, str], *, is_array: bool = False
@@ -52,24 +52,24 @@ class ToolNameRestorer:
         self._is_array = is_array
 
     def decoder(self) -> Decoder:
-        """A fresh decoder for the stream's framing."""
+        """Create a decoder for the framing of the stream."""
         return self._repairer.decoder()
 
     @property
     def complete(self) -> bool:
-        """The answer is whole: its stop reason came, and only the stream's end may be missing."""
+        """Whether the response is complete, except perhaps for the terminal event."""
         return self._repairer.complete
 
     def feed(self, event: sse.Event) -> Repaired:
-        """What a complete event becomes. Never raises on any event."""
+        """Repair a complete event. Never raises."""
         return self._repairer.feed(self._restored(event))
 
     def end(self) -> Repaired:
-        """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
+        """End the stream after upstream closed: TERMINAL, or ERROR if it is incomplete."""
         return self._repairer.end()
 
     def fail(self, error: ProviderError) -> bytes:
-        """The bytes that end the stream in this error, given what was fed."""
+        """Return the bytes that end the stream in this error."""
         return self._repairer.fail(error)
 
     def _restored(self, event: sse.Event) -> sse.Event:
@@ -83,7 +83,7 @@ class ToolNameRestorer:
 
 
 def _names(value: Any) -> Iterator[tuple[Path, str]]:
-    """Every `name` outside what is a tool's own. No recursion: an answer may nest deeply."""
+    """Yield every `name` outside arguments and schemas. Iterative: values may nest deeply."""
     waiting: list[tuple[Path, Any]] = [((), value)]
     while waiting:
         path, value = waiting.pop()

@@ -1,1 +1,1 @@
-"""Which target a call goes to."""
+"""Choosing the target of a call: routes, providers, credentials, model lists, token counts."""

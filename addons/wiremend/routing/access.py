@@ -1,12 +1,12 @@
-"""Which calls may use the keys of the configuration: none that a web page can have sent.
+"""Which calls may use configured keys: those that cannot come from a web page.
 
-A web page can reach a port on loopback. Browsers mark what its scripts, forms and frames send:
-every cross-origin request and every POST carries `Origin`, and requests to a trustworthy address
-such as 127.0.0.1 carry `Sec-Fetch-Site`, `Sec-Fetch-Dest` and `Sec-Fetch-Mode`. A script cannot
-remove or change these headers (https://fetch.spec.whatwg.org/#forbidden-request-header).
+A web page can reach a port on loopback. Browsers mark the requests of its scripts, forms and
+frames: every cross-origin request and every POST has `Origin`, and requests to a trustworthy
+address such as 127.0.0.1 have `Sec-Fetch-Site`, `Sec-Fetch-Dest` and `Sec-Fetch-Mode`. A script
+cannot remove or change these headers (https://fetch.spec.whatwg.org/#forbidden-request-header).
 
-`Sec-Fetch-Mode` alone identifies no browser: the `fetch` of Node.js sends it with every request,
-and sends none of the others.
+`Sec-Fetch-Mode` alone does not identify a browser: the `fetch` of Node.js sends it with every
+request, without the other headers.
 """
 
 import ipaddress
@@ -23,19 +23,20 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def key_refusal(headers: Iterable[tuple[str, str]], origins: Set[str]) -> str | None:
-    """Why a request with these headers may not use a configured key; None if it may.
+    """Return why a request with these headers may not use a configured key; None if it may.
 
-    `origins` are those that the configuration allows, as `normalized_origin` returns them.
+    `origins` are the allowed ones, as `normalized_origin` returns them. The reason is a text for
+    the user.
     """
-    found = [(name.lower(), value) for name, value in headers if name.lower() in BROWSER_HEADERS]
-    if not found:
+    marks = [(name.lower(), value) for name, value in headers if name.lower() in BROWSER_HEADERS]
+    if not marks:
         return None
-    sent = [value for name, value in found if name == "origin"]
+    sent = [value for name, value in marks if name == "origin"]
     if sent and all(origin in origins for origin in sent):
         return None
     if not sent:
         return (
-            f"The request carries {_title(found[0][0])}, as those of web pages do, so the proxy "
+            f"The request has the header {_title(marks[0][0])}, which browsers send, so the proxy "
             "does not use a configured key for it. Without an Origin header, no entry of "
             "`[access] origins` can allow it."
         )
@@ -51,9 +52,9 @@ def key_refusal(headers: Iterable[tuple[str, str]], origins: Set[str]) -> str | 
 
 
 def normalized_origin(text: str) -> str:
-    """An origin in the form in which browsers send it: lower case, no default port.
+    """Return an origin in the form in which browsers send it: lower case, without default port.
 
-    Raises ValueError, whose text names what was expected, for anything but one exact origin.
+    Raises ValueError, with a message for the user, for text that is not one exact origin.
     """
     if text == "*":
         raise ValueError(
@@ -68,7 +69,7 @@ def normalized_origin(text: str) -> str:
         raise ValueError("expected an origin such as 'https://app.example', without a user")
     match = _ORIGIN.match(text)
     if match is None:
-        raise ValueError(_no_origin(text))
+        raise ValueError(_expectation(text))
     scheme, host = match["scheme"].lower(), match["host"].lower()
     port = int(match["port"]) if match["port"] else None
     if host.startswith("["):
@@ -93,7 +94,7 @@ def _ipv6(address: str, text: str) -> str:
         raise ValueError(f"expected an IPv6 address in brackets, got {text!r}") from None
 
 
-def _no_origin(text: str) -> str:
+def _expectation(text: str) -> str:
     expected = "expected an origin such as 'https://app.example'"
     if "*" in text:
         return f"{expected}; wildcards are not supported, got {text!r}"

@@ -1,4 +1,7 @@
-"""F: endpoints that nobody waits on, whose answer never ends (anomalyco/opencode#16180)."""
+"""Fire-and-forget endpoints: clients do not use their response, and it may never end.
+
+An example is OpenCode's `prompt_async` (anomalyco/opencode#16180). The rules have codes F…
+"""
 
 import re
 from collections.abc import Sequence
@@ -10,9 +13,9 @@ _SEEN = ("anomalyco/opencode#16180",)
 ACKNOWLEDGED_BY_STATUS = Rule(
     code="F001",
     name="acknowledged-by-status",
-    finds="A fire-and-forget endpoint answers with a 2xx head.",
-    hurts="Its 204 comes as a stream that never ends; an edge proxy turns that into a 524.",
-    mends="The client gets a complete, bodiless 204 at once.",
+    detects="A fire-and-forget endpoint responds with a 2xx status.",
+    impact="Some send their 204 as a stream that never ends; an edge proxy turns that into a 524.",
+    action="Sends the client a complete 204 without a body at once.",
     protocols=(),
     seen=_SEEN,
     before="HTTP/1.1 204 No Content, transfer-encoding: chunked, and no end",
@@ -21,25 +24,25 @@ ACKNOWLEDGED_BY_STATUS = Rule(
 ACKNOWLEDGED_AFTER_WAIT = Rule(
     code="F002",
     name="acknowledged-after-wait",
-    finds="A fire-and-forget endpoint sends no head within `ack_after`.",
-    hurts="The client waits although nothing in the answer matters to it.",
-    mends="The client gets a 204; the call is carried to its end in the background.",
+    detects="A fire-and-forget endpoint sends no response head within `ack_after`.",
+    impact="The client waits although it does not use the response.",
+    action="Sends the client a 204 and completes the call in the background.",
     protocols=(),
     seen=_SEEN,
 )
 LATE_FAILURE = Rule(
     code="F003",
     name="late-failure",
-    finds="A fire-and-forget call fails after its client got a 204.",
-    hurts="Nobody would know.",
-    mends="Nothing can be: it is logged, and marked on the flow.",
+    detects="A fire-and-forget call fails after the client received a 204.",
+    impact="The failure would go unnoticed.",
+    action="Logs the failure and marks the flow; the client's response was already sent.",
     protocols=(),
 )
 RULES = (ACKNOWLEDGED_BY_STATUS, ACKNOWLEDGED_AFTER_WAIT, LATE_FAILURE)
 
 
 class FireAndForget:
-    """The paths of `[fire_and_forget]`: `*` stands for anything within one path segment."""
+    """The paths of `[fire_and_forget]`. `*` matches any text within one path segment."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._patterns = [
@@ -47,7 +50,7 @@ class FireAndForget:
         ]
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether a request is one; a query does not matter."""
+        """Return whether a request is fire-and-forget. A query in `path` is ignored."""
         endpoint = path.split("?", 1)[0]
         return method.upper() == "POST" and any(
             pattern.fullmatch(endpoint) for pattern in self._patterns

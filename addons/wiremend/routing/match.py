@@ -1,4 +1,4 @@
-"""Which entry of `[[models]]` a call matches."""
+"""Matching a call with the entries of `[[models]]`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,54 +9,55 @@ from wiremend.routing.shape import CallShape, ShapeCondition
 
 
 class ModelPattern(Protocol):
-    """Anything with a glob on model names, and perhaps a condition on the call's shape."""
+    """A glob on model names, with an optional condition on the call's shape."""
 
     @property
     def match(self) -> str:
-        """The glob: `*`, `?` and `[…]`."""
+        """A glob with `*`, `?` and `[…]`."""
         ...
 
     @property
     def when(self) -> ShapeCondition | None:
-        """Which shapes are meant; None: all."""
+        """The condition; None means that every shape matches."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An entry of `[[models]]`: where calls for some models go."""
+    """An entry of `[[models]]`: the targets of calls for some models."""
 
     match: str
     """A glob on the requested model."""
     when: ShapeCondition | None = None
-    """The calls that are meant; None: all."""
+    """A condition on the call; None means all calls."""
     model: str | None = None
-    """The model to ask for; None: the requested one."""
+    """The model to request; None means the requested one."""
     provider: str | None = None
-    """The configured provider to ask; None: the one that the client addressed."""
+    """The configured provider to use; None means the one that the client addressed."""
     fallback: tuple[str, ...] = ()
-    """Models to ask when that one fails for good; `PROVIDER/MODEL` asks another provider."""
+    """Models to try when the one before has failed for good; `PROVIDER/MODEL` is one of another
+    provider."""
     stream: Literal["live", "guarded", "buffered"] = "live"
-    """When content is shown."""
+    """When content is forwarded; see `config.model.ModelRoute.stream`."""
 
 
 def match_model[Pattern: ModelPattern](
     model: str, patterns: Sequence[Pattern], shape: Callable[[], CallShape] = CallShape
 ) -> Pattern | None:
-    """The first pattern whose glob and condition match, in any case; None if none does.
+    """Return the first pattern whose glob and condition match; None if none does.
 
-    A pattern that equals the name matches even if it holds brackets (`claude-opus-4-8[1m]`).
-    `shape` is asked only where a condition depends on it, at most once.
+    Case is ignored. A glob that is equal to the name matches even if it contains brackets
+    (`claude-opus-4-8[1m]`). `shape` is called at most once, and only if a condition needs it.
     """
     name = model.lower()
-    known: CallShape | None = None
+    computed: CallShape | None = None
     for pattern in patterns:
         glob = pattern.match.lower()
         if name != glob and not fnmatchcase(name, glob):
             continue
         if pattern.when is None:
             return pattern
-        known = known or shape()
-        if pattern.when.accepts(known):
+        computed = computed or shape()
+        if pattern.when.accepts(computed):
             return pattern
     return None

@@ -1,7 +1,7 @@
-"""The list of models that a provider answers with, and adding the names that routes answer to.
+"""Adding the names of routes to a provider's list of models.
 
-A list is recognised by its form alone: Anthropic's page (`has_more`), OpenAI's `list`, or
-Gemini's `models`. Only bytes at the end of the array (and Anthropic's `last_id`) change.
+A list is recognised by its form: Anthropic's page (`has_more`), OpenAI's `list`, or Gemini's
+`models`. Only bytes at the end of the array, and Anthropic's `last_id`, change.
 """
 
 import re
@@ -20,9 +20,9 @@ from wiremend.text.json_edits import Edit, Path, Spans, parse, splice
 ROUTED_NAMES_LISTED = Rule(
     code="M004",
     name="routed-names-listed",
-    finds="A list of models lacks names that `[[models]]` routes.",
-    hurts="A client's model picker offers only what the provider lists.",
-    mends="The names are added at the end of the list; an error and any other body stay untouched.",
+    detects="A list of models lacks names that `[[models]]` routes.",
+    impact="A client's model picker offers only the names that the provider lists.",
+    action="Appends the names to the list. Errors and other bodies are not changed.",
     protocols=tuple(WireProtocol),
     seen=("anthropics/claude-code#55794", "raine/claude-code-proxy#60"),
     before='{"object":"list","data":[]}',
@@ -34,33 +34,34 @@ RULES = (ROUTED_NAMES_LISTED,)
 _PATH = re.compile(r"/models/?\Z")
 _GLOB = re.compile(r"[*?\[\]]")
 _CONTEXT_SUFFIX = "[1m]"
-"""Claude Code's mark for a larger context is no glob."""
+"""Claude Code's mark for a larger context; its brackets are not a glob."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoutedName:
-    """A name that clients may ask for."""
+    """A model name that clients may request."""
 
     name: str
     model: str | None = None
-    """What the client's own provider is asked for instead; None: another provider serves it."""
+    """The model that the client's provider is asked for instead; None if another provider serves
+    the name."""
 
 
 def is_model_list(method: str, path: str) -> bool:
-    """Whether a request asks for a list of models; `path` may carry a query."""
+    """Return whether a request asks for a list of models. A query in `path` is ignored."""
     return method.upper() == "GET" and _PATH.search(path.split("?", 1)[0]) is not None
 
 
 def is_literal(match: str) -> bool:
-    """Whether a route's `match` is one model's name rather than a glob."""
+    """Return whether a route's `match` is the name of one model and not a glob."""
     return not _GLOB.search(match.removesuffix(_CONTEXT_SUFFIX))
 
 
 def extend_model_list(body: bytes, routed: Sequence[RoutedName], notes: Notes) -> bytes:
-    """The last page of a list with the names that it lacks; any other body is returned as it is.
+    """Return the last page of a model list with the missing names added; other bodies unchanged.
 
-    A name that the client's own provider shall serve is added only if that provider lists the
-    model that is asked for in its place.
+    A name that the client's provider serves under another model is added only if the list contains
+    that model.
     """
     try:
         answer = parse(body)
@@ -69,15 +70,16 @@ def extend_model_list(body: bytes, routed: Sequence[RoutedName], notes: Notes) -
     form = _form_of(answer)
     if form is None:
         return body
-    listed = {str(one.get(form.id_key, "")).lower() for one in answer[form.list_key]}
+    listed = {str(model.get(form.id_key, "")).lower() for model in answer[form.list_key]}
     added: list[str] = []
-    for one in routed:
-        is_served = one.model is None or form.listed_as(one.model).lower() in listed
-        if is_served and form.listed_as(one.name).lower() not in listed:
-            listed.add(form.listed_as(one.name).lower())
-            added.append(one.name)
+    for route in routed:
+        is_served = route.model is None or form.listed_as(route.model).lower() in listed
+        if is_served and form.listed_as(route.name).lower() not in listed:
+            listed.add(form.listed_as(route.name).lower())
+            added.append(route.name)
     place = BodyPlace((form.list_key,))
-    if not added or not notes.note(ROUTED_NAMES_LISTED, place, "lacks routed names", _told(added)):
+    done = f"added {', '.join(map(repr, added))}"
+    if not added or not notes.note(ROUTED_NAMES_LISTED, place, "lacks routed names", done):
         return body
     edits = _appended(body, (form.list_key,), [orjson.dumps(form.entry(name)) for name in added])
     last = Spans(body).span(("last_id",))
@@ -96,12 +98,8 @@ def _appended(body: bytes, path: Path, entries: list[bytes]) -> list[Edit]:
     return [Edit(array.start + 1, array.start + 1, added)]
 
 
-def _told(names: list[str]) -> str:
-    return f"added {', '.join(repr(name) for name in names)}"
-
-
 def _form_of(answer: Any) -> ModelList | None:
-    """How this list is written; None if it is no list, or not the last page of one."""
+    """Return the form of a model list; None for anything else, and for a page with a next page."""
     if not isinstance(answer, dict):
         return None
     for protocol in PROTOCOLS.values():

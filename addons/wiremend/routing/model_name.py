@@ -1,6 +1,6 @@
-"""Which model a request asks for, and asking for another one by editing only those bytes.
+"""Reading the model that a request asks for, and replacing only its bytes.
 
-Three protocols name the model in the body's top-level `model`; Gemini names it in the URL.
+In three protocols the model is the top-level `model` of the body; in Gemini it is in the URL.
 """
 
 from dataclasses import replace
@@ -15,9 +15,11 @@ from wiremend.text.json_edits import Edits
 MODEL_ROUTED = Rule(
     code="M001",
     name="model-routed",
-    finds="The request asks for a model that the configuration maps to another one.",
-    hurts="The provider does not serve the model that the client insists on, or charges more.",
-    mends="Only the bytes of the model's name change; the response keeps the name asked for.",
+    detects="The configuration maps the requested model to another one.",
+    impact="The provider does not serve the model that the client insists on, or charges more for "
+    "it.",
+    action="Replaces only the model's name in the request. The response contains the requested "
+    "name.",
     protocols=tuple(WireProtocol),
     seen=("routatic/proxy#44", "routatic/proxy#131"),
     before='{"model":"claude-haiku-4-5","messages":[]}',
@@ -27,10 +29,10 @@ RULES = (MODEL_ROUTED,)
 
 
 def requested_model(document: RequestDocument) -> str | None:
-    """The model that a request names, or None if it names none that can be read.
+    """Return the model that a request asks for, or None if it contains no readable name.
 
-    A Gemini name comes without `models/`, but with `tunedModels/`. Gemini requests whose URL
-    names no model are read like the others (Code Assist: `/v1internal:generateContent`).
+    A Gemini name is returned without `models/`, but with `tunedModels/`. For Gemini requests whose
+    URL contains no model (Code Assist: `/v1internal:generateContent`) the body is read.
     """
     place = document.protocol.model_in_path
     in_path = place.read(document.path) if place else None
@@ -38,8 +40,8 @@ def requested_model(document: RequestDocument) -> str | None:
 
 
 def rewrite_model(document: RequestDocument, model: str, notes: Notes) -> RequestDocument:
-    """The request, asking for `model`; untouched if it names no model that can be read."""
-    done = f"asked for {model!r}"
+    """Return the request with `model` as its model; unchanged if it contains no readable name."""
+    done = f"replaced with {model!r}"
     place = document.protocol.model_in_path
     asked_in_path = place.read(document.path) if place else None
     if place is not None and asked_in_path is not None:
@@ -54,7 +56,7 @@ def rewrite_model(document: RequestDocument, model: str, notes: Notes) -> Reques
     if asked is None or asked == model:
         return document
     edits = Edits(document.body)
-    if notes.note(MODEL_ROUTED, BodyPlace(("model",)), f"asks for {asked!r}", done):
+    if notes.note(MODEL_ROUTED, BodyPlace(("model",)), f"requests {asked!r}", done):
         edits.replace(("model",), orjson.dumps(model))
     return document.edited(edits)
 

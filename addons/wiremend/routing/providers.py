@@ -1,6 +1,6 @@
 """Sending a call to another provider of the same protocol: address, path, credentials.
 
-The client's credentials belong to the provider that it addressed and never travel further.
+The client's credentials belong to the provider that it addressed. They are not sent to another.
 """
 
 import re
@@ -18,17 +18,19 @@ from wiremend.secrets import is_secret_header, is_secret_parameter, may_hold_cre
 PROVIDER_ROUTED = Rule(
     code="M002",
     name="provider-routed",
-    finds="The configuration sends the requested model to another provider.",
-    hurts="The client's own key would leak to a provider that it does not belong to.",
-    mends="Address, path and credentials change together; the client's credentials stay behind.",
+    detects="The configuration routes the requested model to another provider.",
+    impact="The client's API key would leak to a provider that it was not issued by.",
+    action="Replaces address, path and credentials together; the client's credentials are removed.",
     protocols=tuple(WireProtocol),
 )
 FELL_BACK = Rule(
     code="M003",
     name="fell-back",
-    finds="A model failed for good: attempts exhausted, breaker open, unknown, or quota used up.",
-    hurts="The turn is lost although another model could have done it.",
-    mends="The next model of the route's `fallback` is asked, while nothing was shown.",
+    detects="All attempts with a model failed, its circuit breaker is open, the model is unknown, "
+    "or its quota is used up.",
+    impact="The turn is lost although another model could complete it.",
+    action="Requests the next model of the route's `fallback`, if nothing was sent to the client "
+    "yet.",
     protocols=tuple(WireProtocol),
 )
 RULES = (PROVIDER_ROUTED, FELL_BACK)
@@ -39,18 +41,18 @@ _ENDS_IN_VERSION = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?\Z")
 
 @dataclass(frozen=True, slots=True)
 class ProviderAddress:
-    """A configured provider: where it is, and what it wants to see."""
+    """A configured provider: its address, credentials and limits."""
 
     name: str
     base_url: str
     api_key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     message_rules: frozenset[str] | None = None
-    """Codes of the rules on messages that are on for it; None: those of the table."""
+    """Codes of the rules on messages that apply; None means those of the vendor."""
     max_output_tokens: int | None = None
-    """The most output tokens that a call may ask for; None: no limit is known."""
+    """The maximum of output tokens that a call may request; None if unknown."""
     schema_dialect: str | None = None
-    """The dialect of its tools' schemas; None: what is known of host and model."""
+    """The dialect of tool schemas; None means the one that is known for host and model."""
 
     @property
     def host(self) -> str:
@@ -59,17 +61,18 @@ class ProviderAddress:
 
     @property
     def has_key(self) -> bool:
-        """Whether calls to it carry a credential of the configuration."""
+        """Whether calls to it are sent with a configured credential."""
         return bool(self.api_key) or any(
             value and may_hold_credential(name) for name, value in self.headers.items()
         )
 
 
 def redirect(request: OutgoingRequest, provider: ProviderAddress) -> OutgoingRequest:
-    """The same request, addressed to another provider with that provider's key.
+    """Return the request addressed to another provider, with that provider's key and headers.
 
-    What a base URL ends in is kept: a version (`…/api/v1`) replaces the request's, anything else
-    (`…/zen/go`) goes before it.
+    The client's credentials are removed. The path starts with that of the base URL. If that ends in
+    a version (`…/api/v1`), it replaces the version of the request; otherwise (`…/zen/go`) the
+    request's version follows.
     """
     url = urlsplit(provider.base_url)
     assert url.hostname is not None
@@ -111,17 +114,16 @@ def route(
     fallback: Sequence[str],
     providers: Mapping[str, ProviderAddress],
 ) -> list[OutgoingRequest]:
-    """Everywhere a call may be sent, first choice first. `request` is the client's own.
+    """Return the requests for all targets of a call, in the order in which they are tried.
 
-    A fallback `PROVIDER/MODEL` with a configured provider's name goes there; any other is a model
-    of the route's provider.
+    `request` is the client's. See `destinations` for the other arguments.
     """
     routed = []
-    for where, name in destinations(model, provider, fallback, providers):
-        document = rewrite_model(request.document, name, Notes())
-        outgoing = replace(request, model=name, document=document)
-        if where is not None:
-            outgoing = redirect(outgoing, providers[where])
+    for provider_name, model_name in destinations(model, provider, fallback, providers):
+        document = rewrite_model(request.document, model_name, Notes())
+        outgoing = replace(request, model=model_name, document=document)
+        if provider_name is not None:
+            outgoing = redirect(outgoing, providers[provider_name])
         routed.append(outgoing)
     return routed
 
@@ -132,27 +134,29 @@ def destinations(
     fallback: Sequence[str],
     providers: Mapping[str, ProviderAddress],
 ) -> list[tuple[str | None, str]]:
-    """Provider and model of everywhere that `route` sends a call, first choice first.
+    """Return the provider and model of each target, in the order in which they are tried.
 
-    The provider is None where the call stays with the one that its client addressed.
+    The provider is None for the one that the client addressed. In `fallback`, `PROVIDER/MODEL` with
+    the name of a configured provider is a model of that provider; any other name is a model of
+    `provider`.
     """
-    found = [(provider, model)]
+    targets = [(provider, model)]
     for name in fallback:
-        there, _, rest = name.partition("/")
-        found.append((there, rest) if rest and there in providers else (provider, name))
-    return found
+        prefix, _, rest = name.partition("/")
+        targets.append((prefix, rest) if rest and prefix in providers else (provider, name))
+    return targets
 
 
 def uses_key(
     provider: str | None, fallback: Sequence[str], providers: Mapping[str, ProviderAddress]
 ) -> bool:
-    """Whether a call that is routed like this can go out with a key of the configuration."""
-    found = destinations("", provider, fallback, providers)
-    return any(where is not None and providers[where].has_key for where, _ in found)
+    """Return whether a call with these targets may be sent with a configured key."""
+    targets = destinations("", provider, fallback, providers)
+    return any(name is not None and providers[name].has_key for name, _ in targets)
 
 
 def without_credentials(query: str) -> str:
-    """A query string less the parameters that are credentials; the rest keeps its bytes."""
+    """Return a query string without secret parameters; the others keep their bytes."""
     parts = query.split("&") if query else []
     return "&".join(part for part in parts if not is_secret_parameter(part.split("=")[0]))
 

@@ -1,7 +1,7 @@
-"""The shape of a call, read from its request: what routes can depend on besides the model's name.
+"""The shape of a call: the properties of its request that routes can have conditions on.
 
-One walk over the parsed body serves all four protocols, since none gives another's word for an
-image or for media a different meaning.
+One traversal of the parsed body serves all four protocols, since the words for images and media
+have the same meaning in each protocol that uses them.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from typing import Protocol as Interface
 from wiremend.protocols.base.document import RequestDocument
 
 BYTES_PER_TOKEN = 4
-"""The usual rule of thumb for English and code; no tokenizer is asked."""
+"""The usual approximation for English and code; no tokenizer is used."""
 TOKENS_PER_IMAGE = 1500
-"""About what Anthropic counts for a large image (width x height / 750, at most 1.15 megapixels)."""
+"""Anthropic's count for a large image (width x height / 750, at most 1.15 megapixels)."""
 
 _UNCOUNTED = frozenset(
     {
@@ -26,39 +26,39 @@ _UNCOUNTED = frozenset(
         "thought_signature",
     }
 )
-"""Members whose strings are no text that a model reads."""
+"""Members whose strings are not part of the model's text input."""
 _IMAGE_TYPES = frozenset({"image", "image_url", "input_image"})
-"""Anthropic's, Chat's and Responses' names for a part that is an image."""
+"""The types of image parts in Anthropic, Chat and Responses."""
 _OFF = frozenset({"", "none", "disabled", "off"})
 
 
 @dataclass(frozen=True, slots=True)
 class CallShape:
-    """What a request looks like, whatever it says."""
+    """Properties of a request that do not depend on what its text means."""
 
     streaming: bool = False
     tools: int = 0
-    """How many tools are offered; the functions of Gemini's groups count one by one."""
+    """The number of offered tools. Each function in a Gemini group counts."""
     input_tokens: int = 0
-    """An estimate: UTF-8 bytes of all text, names and schemas over four, images at 1500 each."""
+    """An estimate: UTF-8 bytes of all text, names and schemas divided by 4, plus 1500 per image."""
     has_images: bool = False
-    """Anywhere in the conversation: a model that cannot see them fails on old ones, too."""
+    """Whether the conversation contains an image. A model without vision fails on old ones, too."""
     thinking: bool = False
-    """Thinking or reasoning is asked for; a model's own default is not known here."""
+    """Whether the request asks for thinking (reasoning). The model's default is not considered."""
 
 
 class ShapeCondition(Interface):
-    """Anything that accepts some shapes."""
+    """A condition on shapes."""
 
     def accepts(self, shape: CallShape) -> bool:
-        """Whether a call of this shape is meant."""
+        """Return whether a call of this shape fulfils the condition."""
         ...
 
 
 def shape_of(document: RequestDocument, *, streaming: bool) -> CallShape:
-    """The shape of a request; a body that is not a JSON object has none.
+    """Return the shape of a request; an empty shape if the body is not a JSON object.
 
-    `streaming` is the caller's: a count of tokens does not name it.
+    `streaming` is given by the caller, since requests that count tokens do not contain it.
     """
     request = document.fields
     if request is None:
@@ -67,7 +67,7 @@ def shape_of(document: RequestDocument, *, streaming: bool) -> CallShape:
         if isinstance(request.get(wrapper), dict):
             request = request[wrapper]
     walk = _Walk()
-    walk.take(request)
+    walk.add(request)
     return CallShape(
         streaming=streaming,
         tools=_count_tools(request),
@@ -78,27 +78,27 @@ def shape_of(document: RequestDocument, *, streaming: bool) -> CallShape:
 
 
 class _Walk:
-    """Adds up text and images, without recursion: a client may nest as it likes."""
+    """Counts text and images, without recursion since a request may be nested deeply."""
 
     def __init__(self) -> None:
         self.text_bytes = 0
         self.images = 0
 
-    def take(self, request: Any) -> None:
-        waiting = [request]
-        while waiting:
-            value = waiting.pop()
+    def add(self, request: Any) -> None:
+        pending = [request]
+        while pending:
+            value = pending.pop()
             if isinstance(value, str):
                 if not value.startswith("data:"):
                     self.text_bytes += len(value.encode("utf-8", "surrogatepass"))
             elif isinstance(value, list):
-                waiting += value
+                pending += value
             elif isinstance(value, dict):
                 self.images += _is_image(value)
                 for name, inner in value.items():
                     self.text_bytes += len(name)
                     if name not in _UNCOUNTED or not isinstance(inner, str):
-                        waiting.append(inner)
+                        pending.append(inner)
 
 
 def _is_image(part: Mapping[str, Any]) -> bool:
@@ -124,7 +124,7 @@ def _count_tools(request: Mapping[str, Any]) -> int:
 
 
 def _asks_for_thinking(request: Mapping[str, Any]) -> bool:
-    """Each vendor's switch for it; what is missing is not asked for."""
+    """Return whether a request enables thinking with any vendor's parameter."""
     thinking = request.get("thinking")  # Anthropic; GLM, Kimi, DeepSeek in Chat
     if isinstance(thinking, dict):
         return _is_on(thinking.get("type", "enabled"))
@@ -141,7 +141,7 @@ def _asks_for_thinking(request: Mapping[str, Any]) -> bool:
     config = generation.get("thinkingConfig") if isinstance(generation, dict) else None
     if not isinstance(config, dict):
         return False
-    if "thinkingBudget" in config:  # 0 is off, -1 leaves it to the model
+    if "thinkingBudget" in config:  # 0 is off; with -1 the model decides
         return bool(config["thinkingBudget"])
     return bool(config.get("includeThoughts") or _is_on(config.get("thinkingLevel")))
 

@@ -1,4 +1,4 @@
-"""Counting tokens before a call: recognising it, and answering where a provider cannot."""
+"""Requests that count tokens: recognising them, and estimating if the provider cannot count."""
 
 import orjson
 
@@ -15,9 +15,10 @@ from wiremend.text.json_edits import Edits
 COUNT_ESTIMATED = Rule(
     code="M005",
     name="count-estimated",
-    finds="The provider that a call is routed to cannot count tokens (404, 405 or 501).",
-    hurts="Claude Code's context display and its compaction go by that count.",
-    mends="An estimate is answered: bytes of text over four, 1500 for each image.",
+    detects="The provider that a call is routed to cannot count tokens (404, 405 or 501).",
+    impact="Claude Code's context display and its compaction depend on that count.",
+    action="Responds with an estimate: the bytes of text divided by four, plus 1500 for each "
+    "image.",
     protocols=(
         WireProtocol.ANTHROPIC_MESSAGES,
         WireProtocol.RESPONSES,
@@ -28,11 +29,14 @@ COUNT_ESTIMATED = Rule(
 RULES = (COUNT_ESTIMATED,)
 
 CANNOT_COUNT = frozenset({404, 405, 501})
-"""Statuses that say that there is no such endpoint."""
+"""Statuses of a provider that has no such endpoint."""
 
 
 def recognise_count(method: str, path: str) -> Protocol | None:
-    """The protocol whose tokens a request asks to count, or None; `path` may carry a query."""
+    """Return the protocol of a request that counts tokens; None for any other request.
+
+    A query in `path` is ignored.
+    """
     if method.upper() != "POST":
         return None
     endpoint = path.split("?", 1)[0]
@@ -44,7 +48,7 @@ def recognise_count(method: str, path: str) -> Protocol | None:
 
 
 def rewrite_counted_model(document: RequestDocument, model: str, notes: Notes) -> RequestDocument:
-    """The same request for another model's count; a request inside it names that model, too."""
+    """Return the request with `model` as its model, also in a request that it contains (Gemini)."""
     rewritten = rewrite_model(document, model, notes)
     form = document.protocol.token_count
     if form is None or form.inner_request is None or rewritten is document:
@@ -58,9 +62,12 @@ def rewrite_counted_model(document: RequestDocument, model: str, notes: Notes) -
 
 
 def estimated_answer(document: RequestDocument) -> tuple[bytes, Finding]:
-    """A response's body with the count in the protocol's own form, for this request."""
+    """Return the body of a response with an estimated count for this request, and a finding.
+
+    The request's protocol must be one that `recognise_count` returns.
+    """
     form = document.protocol.token_count
-    assert form is not None, "recognise_count returns no other"
+    assert form is not None, "recognise_count returns only protocols with a token count"
     count = shape_of(document, streaming=False).input_tokens
     finding = Finding(
         COUNT_ESTIMATED.code,

@@ -1,1 +1,1 @@
-"""The rules: what is wrong on the wire, what it is called, and how it is mended. Pure."""
+"""The types of rules, findings and places. The rules are in the modules that implement them."""

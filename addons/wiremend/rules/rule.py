@@ -1,17 +1,16 @@
-"""What a rule is, what it finds and where, and the notebook that collects its findings."""
+"""The types of a rule, a finding and a place, and the collectors of findings."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
 from wiremend.text.json_edits import Path
 
 SHOWN_BYTES = 60
-"""How much of what was found a finding quotes."""
+"""The maximum length of an excerpt in a finding, in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One way in which traffic breaks a grammar, or is known to break a client or provider."""
 
@@ -19,21 +18,23 @@ class Rule:
     """A letter for the family and three digits; never reused."""
     name: str
     """Short, in kebab case."""
-    finds: str
-    """One sentence: what is on the wire."""
-    hurts: str
-    """One sentence: which client or provider does what."""
-    mends: str
-    """One sentence: what is done about it, or why nothing is."""
+    detects: str
+    """What is wrong in the traffic, in one sentence."""
+    impact: str
+    """What a client or provider does when it receives that, in one sentence."""
+    action: str
+    """What wiremend does about it, or why it does nothing, in one or two sentences."""
     protocols: tuple[str, ...]
     seen: tuple[str, ...] = ()
-    """Where it was seen: issue numbers, pages."""
+    """Reports of it: `owner/repository#number` or an address."""
     before: str = ""
+    """An example. Rules without one show an example from the corpus on the page."""
     after: str = ""
+    """What the example becomes."""
 
 
 def start_of(raw: bytes) -> str:
-    """The first bytes, as a finding quotes them."""
+    """Return the first bytes as text, for findings."""
     text = raw[:SHOWN_BYTES].decode("utf-8", "replace")
     return text + "…" if len(raw) > SHOWN_BYTES else text
 
@@ -61,7 +62,7 @@ class BodyPlace:
 
 @dataclass(frozen=True, slots=True)
 class AttemptPlace:
-    """One attempt of a call to reach a provider, counted from 1."""
+    """An attempt of a call, counted from 1."""
 
     number: int
 
@@ -90,7 +91,7 @@ class CallPlace(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredPlace:
-    """A place that was read back from storage, where only its text is kept."""
+    """A place that was read back from storage, and of which only the text is understood."""
 
     text: str
 
@@ -99,7 +100,7 @@ class StoredPlace:
 
 
 type Place = EventPlace | BodyPlace | AttemptPlace | HeaderPlace | CallPlace | StoredPlace
-"""Where a rule applied. `str()` of it is what logs and views show."""
+"""Where a rule applied. `str()` returns the text for logs and views."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +112,20 @@ class Finding:
     found: str
     done: str
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, str]) -> Self:
-        """The finding that `as_dict` wrote. Raises KeyError when a member is missing."""
-        place = StoredPlace(stored["where"])
-        return cls(stored["code"], place, stored["found"], stored["done"])
-
-    def as_dict(self) -> dict[str, str]:
-        """Plain data, as it is stored with a flow."""
-        return {
-            "code": self.code,
-            "where": str(self.place),
-            "found": self.found,
-            "done": self.done,
-        }
-
     def __str__(self) -> str:
         return f"{self.code} {self.place}: {self.found}; {self.done}"
 
 
 class Notes:
-    """Collects findings; a rule that is disabled records none."""
+    """Collects findings, except those of disabled rules."""
 
     def __init__(self, disabled: Set[str] = frozenset()) -> None:
         self.disabled = disabled
-        """Codes of rules that are switched off."""
+        """Codes of disabled rules."""
         self.findings: list[Finding] = []
 
     def is_on(self, rule: Rule) -> bool:
-        """Whether the rule is enabled. Records nothing."""
+        """Return whether the rule is enabled. Records nothing."""
         return rule.code not in self.disabled
 
     def note(self, rule: Rule, place: Place, found: str, done: str) -> bool:
@@ -151,7 +137,7 @@ class Notes:
 
 
 class PlacedNotes:
-    """Notes about one place at a time, such as the current event of a stream."""
+    """Collects findings at one place at a time, such as the current event of a stream."""
 
     def __init__(self, disabled: Set[str] = frozenset(), place: Place = CallPlace.RESPONSE) -> None:
         self._notes = Notes(disabled)
@@ -160,22 +146,23 @@ class PlacedNotes:
 
     @property
     def findings(self) -> list[Finding]:
-        """What was noted since the current place was entered."""
+        """The findings since the current place was entered."""
         return self._notes.findings
 
     def enter(self, place: Place) -> None:
-        """Make `place` the current one, with no findings yet."""
+        """Make `place` the current one and start without findings."""
         self.place = place
         self._notes.findings = []
 
     def is_on(self, rule: Rule) -> bool:
-        """Whether the rule is enabled. Records nothing."""
+        """Return whether the rule is enabled. Records nothing."""
         return self._notes.is_on(rule)
 
     def note(self, rule: Rule, found: str, done: str, *, once: str | None = None) -> bool:
         """Record a finding at the current place if the rule is enabled; return whether it is.
 
-        A fault of every event is recorded only the first time: `once` names what it is a fault of.
+        With `once`, a key, the finding is recorded only the first time for this rule and key. Use
+        it for faults that occur in every event.
         """
         if once is not None and self.is_on(rule):
             if (rule.code, once) in self._once:

@@ -12,6 +12,7 @@ as soon as upstream fails. So calls are carried here, one layer further in:
     sockets.py        what opens and reads those connections
     installation.py   puts it all in place, and takes it back
     flows.py          requests and responses: what they show, and what is on the wire
+    flow_record.py    what is recorded of a call, with its flow
     servers.py        what the proxy itself listens on
 
 Everything else keeps to the original code path. What it relies on (mitmproxy 12.2 and 12.3,

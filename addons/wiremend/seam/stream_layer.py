@@ -3,7 +3,7 @@
 import random
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from logging import INFO, WARNING
@@ -44,6 +44,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 
 from wiremend.adapt.lessons import LessonBook
+from wiremend.call_record.outcomes import CallState, Outcome
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
@@ -67,8 +68,8 @@ from wiremend.engine.settings import Feature, Knowledge, Settings
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import recognise
-from wiremend.rules.rule import Finding
 from wiremend.seam.connections import Commands, GetAttemptConnection, ReadOver, connections_of
+from wiremend.seam.flow_record import FlowRecord, Mask
 from wiremend.seam.flows import (
     address_request,
     is_direct,
@@ -95,6 +96,10 @@ class CallOptions:
     lessons: LessonBook = field(default_factory=LessonBook)
     conceal: Callable[[http.HTTPFlow], None] | None = None
     """Takes the secrets out of the flow; what goes upstream keeps them."""
+    mask: Mask | None = None
+    """Takes the secrets out of what is recorded of the call."""
+    report_refusal: Callable[[http.HTTPFlow, str], None] | None = None
+    """Reports a call that is answered with an error instead of going upstream; gets the reason."""
     fault: Exception | None = None
     """What an addon raised; see `noting_faults`."""
 
@@ -127,6 +132,7 @@ class MendedHttpStream(HttpStream):
     """An HttpStream whose calls are carried by a machine."""
 
     machine: Machine | None = None
+    _record: FlowRecord
     _original: http.Request
     """The request as it was planned: what each target's request is made from."""
     _request: http.Request
@@ -187,17 +193,18 @@ class MendedHttpStream(HttpStream):
         """Ask the addons whether a machine carries this request; else go the original way."""
         if self.flow.request.stream or self.flow.is_replay:
             return (yield from super().make_server_connection())
-        yield from self._contained(self._start_call())
+        self._record = FlowRecord(self.flow)
+        options = CallOptions(self.flow)
+        yield from self._contained(self._start_call(options))
         if isinstance(self._call, Call) and self._call.refusal is not None:
-            yield from self._refuse(self._call.refusal, self._call.refusal_reason)
+            yield from self._refuse(self._call.refusal, self._call.refusal_reason, options)
         if self.machine is not None or self._has_ended:
             return False
         return (yield from super().make_server_connection())
 
-    def _start_call(self) -> Commands:
+    def _start_call(self, options: CallOptions) -> Commands:
         """Plan the call and start its machine, unless nothing is to be done with it."""
         request = self.flow.request
-        options = CallOptions(self.flow)
         content_type = request.headers.get("content-type", "")
         self._protocol = recognise(request.method, request.path, content_type)
         yield WiremendCallHook(options)
@@ -215,10 +222,9 @@ class MendedHttpStream(HttpStream):
             return
         self._call = call
         self._conceal = options.conceal
-        if isinstance(call, Call):
-            self._note_request_findings(call.findings)
-            if call.refusal is not None:
-                return
+        self._record.plan(call, self._protocol, options.mask)
+        if isinstance(call, Call) and call.refusal is not None:
+            return
         self.machine = make_machine(call, random=random.random, wall_clock=time.time)
         self._original = self._request = request.copy()
         self._sent_to = received
@@ -226,14 +232,12 @@ class MendedHttpStream(HttpStream):
         self._show_request()
         yield from self._ask(self.machine.start)
 
-    def _refuse(self, refusal: Respond, reason: str) -> Commands:
+    def _refuse(self, refusal: Respond, reason: str, options: CallOptions) -> Commands:
         """Answer a call that must not go upstream."""
         self._has_ended = True
-        self.flow.metadata["wiremend"] = {
-            **self.flow.metadata.get("wiremend", {}),
-            "outcome": "refused",
-            "refusal": reason,
-        }
+        self._record.end(Outcome(CallState.REFUSED, reason))
+        if options.report_refusal is not None:
+            options.report_refusal(self.flow, reason)
         yield from self._answer(refusal)
 
     def _answer(self, respond: Respond) -> Commands:
@@ -241,6 +245,7 @@ class MendedHttpStream(HttpStream):
         self._upstream_response = None
         self.flow.response = self._response(respond.head)
         self.flow.response.data.content = respond.body
+        self._record.head_shown()
         yield HttpResponseHeadersHook(self.flow)
         if not (yield from self.check_killed(True)):
             yield from self.send_response()
@@ -273,10 +278,7 @@ class MendedHttpStream(HttpStream):
         self._has_ended = self._finished = True
         yield from self._close_attempt()
         connections_of(self._http_layer).background.discard(self)
-        self.flow.metadata["wiremend"] = {
-            **self.flow.metadata.get("wiremend", {}),
-            "outcome": "internal fault",
-        }
+        self._record.end(Outcome(CallState.INTERNAL_FAULT, text), self._protocol)
         if self._is_end_sent:
             yield DropStream(self.stream_id)
         elif self._is_head_sent:
@@ -409,7 +411,6 @@ class MendedHttpStream(HttpStream):
         yield from self._ask(self.machine.client_gone)
         if not answered and not self._finished:
             self._finished = True
-            self._describe()
             self.flow.error = mitmproxy_flow.Error("cancelled by client")
             yield HttpErrorHook(self.flow)
             self.flow.live = False
@@ -420,8 +421,9 @@ class MendedHttpStream(HttpStream):
 
         After a fault in reading a response, the rest of it passes as it comes.
         """
-        machine = self.machine
+        machine, call = self.machine, self._call
         assert machine is not None
+        assert call is not None
         try:
             actions = question(time.monotonic(), *args, **kwargs)
         except Exception as fault:
@@ -432,6 +434,7 @@ class MendedHttpStream(HttpStream):
                 raise
             text = f"internal fault ({described(fault)})"
             yield commands.Log(f"wiremend: {text}; this response passes as it comes", WARNING)
+        self._record.renew(call, machine)
         for action in actions:
             if self._killed() and isinstance(action, _TOWARD_CLIENT):
                 continue
@@ -544,6 +547,7 @@ class MendedHttpStream(HttpStream):
         self.flow.response = self._response(head)
         if self._needs_chunks(self.flow.response):
             self.flow.response.headers["transfer-encoding"] = "chunked"
+        self._record.head_shown()
         yield HttpResponseHeadersHook(self.flow)
         if self._killed():
             yield from self._end_killed()
@@ -568,7 +572,6 @@ class MendedHttpStream(HttpStream):
         if self._keep_shown:
             self.flow.response.data.content = bytes(self._shown)
         self._shown.clear()
-        self._describe()
         yield HttpResponseHook(self.flow)
         yield from self._end_of_message()
 
@@ -577,7 +580,7 @@ class MendedHttpStream(HttpStream):
         self.flow.response = self._response(head)
         self.flow.response.data.content = body
         self.flow.response.timestamp_end = time.time()
-        self._describe()
+        self._record.head_shown()
         yield HttpResponseHeadersHook(self.flow)
         yield HttpResponseHook(self.flow)
         if self._killed():
@@ -592,7 +595,6 @@ class MendedHttpStream(HttpStream):
 
     def _cut_response(self, reason: str) -> Commands:
         self._finished = True
-        self._describe()
         self.flow.error = mitmproxy_flow.Error(reason)
         yield HttpErrorHook(self.flow)
         yield SendHttp(
@@ -610,6 +612,7 @@ class MendedHttpStream(HttpStream):
         assert self.machine is not None
         self._finished = True
         yield from self._ask(self.machine.client_gone)
+        self._record.end(Outcome(CallState.CANCELLED, "killed"))
         yield HttpErrorHook(self.flow)
         yield SendHttp(
             ResponseProtocolError(self.stream_id, "killed", ErrorCode.KILL), self.context.client
@@ -654,20 +657,6 @@ class MendedHttpStream(HttpStream):
             and "content-length" not in response.headers
             and response.status_code not in (204, 304)
         )
-
-    def _note_request_findings(self, findings: Sequence[Finding]) -> None:
-        if findings:
-            kept = self.flow.metadata.setdefault("wiremend", {}).setdefault("request_findings", [])
-            kept += [finding.as_dict() for finding in findings]
-
-    def _describe(self) -> None:
-        """Leave what was done with the flow: plain data, so that it can be saved."""
-        assert self.machine is not None
-        self.flow.metadata["wiremend"] = {
-            **self.flow.metadata.get("wiremend", {}),
-            "outcome": self.machine.outcome,
-            "response_findings": [finding.as_dict() for finding in self.machine.findings],
-        }
 
 
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)

@@ -43,21 +43,21 @@ ANTHROPIC = Vendor(
                 *CALLS_AND_RESULTS,
                 "Q004",  # no empty text
                 "Q005",  # no empty message
-                "Q006",  # no trailing space in a last message of the assistant
+                "Q006",  # no trailing space in a final assistant message
                 "Q007",  # no empty system prompt
                 "Q102",  # no cache_control on thinking
-                "Q103",  # ids of calls
-                "Q105",  # no thinking that another vendor wrote
+                "Q103",  # ids of tool calls
+                "Q105",  # no thinking blocks of another vendor
             ),
             call_ids=CallIdLimit(longest=256),
-            reason="Anthropic's own checks, each with its message in the rule",
+            reason="Anthropic's own checks; each rule quotes the error message",
         ),
         Requirement(
             protocols=MESSAGES,
             models=_MODELS_WITH_ONE_SAMPLING_PARAMETER,
             at_gateways=_MODELS_WITH_ONE_SAMPLING_PARAMETER,
             rules=("Q201",),  # not both temperature and top_p
-            reason="Opus 4.1 and everything from 4.5 on; earlier models take both",
+            reason="Opus 4.1, and all models from 4.5 on; earlier models accept both",
         ),
         Requirement(
             protocols=CHAT,
@@ -73,7 +73,7 @@ ANTHROPIC = Vendor(
         wording("schema-dialect", "anthropic", _SCHEMA + r": input_schema does"),
         wording("schema-dialect", "anthropic", _SCHEMA + r": JSON schema is inv"),
         wording("schema-dialect", "anthropic", _SCHEMA + r"\.properties: Property"),
-        wording(  # what it said before it took longer names
+        wording(  # its message before it accepted longer names
             "tool-names",
             "openai",
             r"name: String should (?:match pattern \S*\{1,64\}|have at most 64)",

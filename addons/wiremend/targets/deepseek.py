@@ -31,7 +31,7 @@ DEEPSEEK = Vendor(
             protocols=CHAT,
             models=_MODELS_THAT_REQUIRE_REASONING,
             at_gateways=_MODELS_THAT_REQUIRE_REASONING,
-            rules=("Q106",),  # reasoning passed back
+            rules=("Q106",),  # reasoning returned in the history
             reason="``The `reasoning_content` in the thinking mode must be passed back to the "
             "API``; earlier models refuse it",
         ),

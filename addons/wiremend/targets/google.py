@@ -1,4 +1,4 @@
-"""Facts about Google: with a key, at Vertex, and behind Gemini CLI's login (Code Assist)."""
+"""Facts about Google: Gemini API, Vertex AI, and Code Assist (Gemini CLI with an account)."""
 
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.targets.vendor import GEMINI, Requirement, Vendor
@@ -7,7 +7,7 @@ from wiremend.targets.wordings import wording
 _MODELS_THAT_SIGN = ("gemini-[3-9]*",)
 _NAMES = NameLimit("a-zA-Z_", "a-zA-Z0-9_.-", 64)
 """`Must start with a letter or an underscore … maximum length of 64` (kaitranntt/ccs#25); some of
-its endpoints take no colon (google-gemini/gemini-cli#7878)."""
+its endpoints accept no colon (google-gemini/gemini-cli#7878)."""
 _DECLARATION = r"(?:tools\[(?P<index>\d+)\]\.)?function_?[dD]eclarations\[(?P<declaration>\d+)\]"
 
 GOOGLE = Vendor(
@@ -17,7 +17,7 @@ GOOGLE = Vendor(
         "aiplatform.googleapis.com",
         "*-aiplatform.googleapis.com",
         "aiplatform.*.rep.googleapis.com",
-        "cloudcode-pa.googleapis.com",  # Gemini CLI with an account
+        "cloudcode-pa.googleapis.com",  # Code Assist
     ),
     models=("gemini-*",),
     requirements=(
@@ -53,7 +53,7 @@ GOOGLE = Vendor(
             at_gateways=_MODELS_THAT_SIGN,
             rules=("Q107",),  # a thought signature on the first call
             reason="`Function call is missing a thought_signature in functionCall parts`; Gemini 2 "
-            "signs nothing that it requires back",
+            "does not require its signatures back",
         ),
     ),
     name_limits={"gemini": _NAMES},

@@ -48,35 +48,36 @@ OTHER_HOSTS: tuple[str, ...] = (
     "integrate.api.nvidia.com",
     "llm.chutes.ai",
 )
-"""Globs of providers about which nothing but the host is known."""
+"""Globs of further providers, of which only the host is known."""
 
 PROVIDER_HOSTS: tuple[str, ...] = (
     *(glob for vendor in VENDORS for glob in vendor.hosts),
     *OTHER_HOSTS,
 )
-"""Hosts whose TLS is intercepted, as globs. Everything else is tunnelled."""
+"""Globs of the hosts whose TLS is intercepted. All other connections are tunnelled."""
 
 
 NAME_OF_ADDRESSES = "localhost"
 """The name in the certificates of hosts that are addressed by IP address.
 
-With no name in the certificate, OpenSSL checks the common name, which is the address, as a name. A
-name constraint for addresses alone makes rustls refuse every certificate.
+If a certificate contains no name, OpenSSL checks the common name, which is the address, as a name.
+A CA whose name constraints permit addresses only is rejected by rustls for every certificate.
 """
 
 
 class InterceptedHosts:
-    """The hosts whose TLS is opened: the built-in providers and what the configuration adds.
+    """The hosts whose TLS is intercepted: those of known providers, and configured ones.
 
-    In a glob `*` stands for anything, dots included.
+    In a glob, `*` matches any text, including dots.
     """
 
     def __init__(self, more: Sequence[str] = ()) -> None:
-        every = (*PROVIDER_HOSTS, *(glob.lower() for glob in more))
-        self.globs: tuple[str, ...] = tuple(dict.fromkeys(every))
+        """`more` are the globs of configured hosts."""
+        globs = (*PROVIDER_HOSTS, *(glob.lower() for glob in more))
+        self.globs: tuple[str, ...] = tuple(dict.fromkeys(globs))
 
     def matches(self, host: str) -> bool:
-        """Whether this host name, with or without a port, is one of them."""
+        """Return whether a host, with or without a port, is one of them."""
         name = _without_port(host.strip().lower()).rstrip(".")
         return any(fnmatchcase(name, glob) for glob in self.globs)
 

@@ -15,14 +15,14 @@ MINIMAX = Vendor(
             strip_custom_type=True,
             refused_betas=(_FINE_GRAINED_STREAMING,),
             reason="`function name or parameters is empty (2013)`: with that beta it streams names "
-            "in pieces, and refuses the empty ones when they come back",
+            "in pieces, and refuses the resulting empty names in the history",
             seen=("gsd-build/gsd-2#4538", "NousResearch/hermes-agent#6861", "routatic/proxy#80"),
         ),
         Requirement(
             protocols=MESSAGES,
             rules=(
                 "Q002",  # every result has its call
-                "Q109",  # no system message in between
+                "Q109",  # no system message between others
             ),
             reason="`tool result's tool id(…) not found (2013)`; "
             "`chat content has invalid message role: system (2013)`",
@@ -30,7 +30,7 @@ MINIMAX = Vendor(
         ),
         Requirement(
             protocols=CHAT | RESPONSES,
-            reason="`function parameters is empty (2013)`: the plain repairs are enough",
+            reason="`function parameters is empty (2013)`: the basic repairs are sufficient",
             seen=("QwenLM/qwen-code#11905",),
         ),
     ),

@@ -10,7 +10,7 @@ MISTRAL = Vendor(
     requirements=(
         Requirement(
             protocols=CHAT,
-            rules=("Q103",),  # ids of calls
+            rules=("Q103",),  # ids of tool calls
             call_ids=CallIdLimit(characters="a-zA-Z0-9", longest=9, exact=True),
             reason="`Tool call id was … but must be a-z, A-Z, 0-9, with a length of 9`",
         ),

@@ -18,7 +18,7 @@ MOONSHOT = Vendor(
             dialect="plain",
             names=_NAMES,
             reason="`function name is invalid, must start with a letter`. The dialect `moonshot` "
-            "is applied to a tool that was rejected, not before: the same schemas were accepted in "
+            "is applied only to a tool that was rejected: the same schemas were accepted in "
             "2026-09",
             seen=("MoonshotAI/kimi-cli#1773", "MoonshotAI/kimi-cli#2531"),
         ),

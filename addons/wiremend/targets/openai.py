@@ -1,4 +1,4 @@
-"""Facts about OpenAI, and about those who sell its models under its own protocols."""
+"""Facts about OpenAI, and about resellers of its models with the same protocols."""
 
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.traits import CallIdLimit
@@ -6,7 +6,7 @@ from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, RESPONSES, Requirem
 from wiremend.targets.wordings import wording
 
 _API = ("api.openai.com", "*.api.openai.com")  # regions: eu.api.openai.com
-_ACCOUNT = ("chatgpt.com",)  # Codex with an account; only its …/codex/responses is a call
+_ACCOUNT = ("chatgpt.com",)  # Codex with an account; only …/codex/responses is a model call
 _RESELLERS = ("*.openai.azure.com", "*.githubcopilot.com")
 _NAMES = NameLimit("a-zA-Z0-9_-", "a-zA-Z0-9_-", 64)
 """`Expected a string with maximum length 64` (nanbingxyz/5ire#403)."""
@@ -32,7 +32,7 @@ OPENAI = Vendor(
             protocols=CHAT,
             hosts=(*_API, *_RESELLERS),
             at_gateways=("gpt-*", "o[134]*"),
-            rules=(*CALLS_AND_RESULTS, "Q103"),  # ids of calls
+            rules=(*CALLS_AND_RESULTS, "Q103"),  # ids of tool calls
             call_ids=CallIdLimit(characters=_PRINTABLE, longest=40),
             reason="`An assistant message with 'tool_calls' must be followed by tool messages`; "
             "`Invalid 'messages[2].tool_calls[0].id': string too long … maximum length 40`",
@@ -51,8 +51,8 @@ OPENAI = Vendor(
             models=("gpt-5", "gpt-5-20*", "gpt-5-mini*", "gpt-5-nano*", "o1*", "o3*", "o4-mini*"),
             at_gateways=(),
             rules=("Q202",),  # no temperature
-            reason="`'temperature' does not support 0 with this model`; later models (5.1 on) take "
-            "it without reasoning, so they are left alone",
+            reason="`'temperature' does not support 0 with this model`; later models (from 5.1 on) "
+            "accept it without reasoning, so this rule does not apply to them",
         ),
         Requirement(
             protocols=RESPONSES,
@@ -65,7 +65,7 @@ OPENAI = Vendor(
         Requirement(
             protocols=RESPONSES,
             at_gateways=(),
-            rules=("Q001", "Q002", "Q103"),  # calls and results; ids of calls
+            rules=("Q001", "Q002", "Q103"),  # calls and results; ids of tool calls
             call_ids=CallIdLimit(characters=_PRINTABLE, longest=64),
             reason="`No tool call found for function call output with call_id`; `No tool output "
             "found for function call`; ids of at most 64 characters",
@@ -88,6 +88,12 @@ OPENAI = Vendor(
         wording("schema-dialect", "openai", _FUNCTION),
         wording(
             "tool-names", "openai", r"Invalid 'tools\S*name': string (?:too long|does not match)"
+        ),
+        # The Codex backend. Other fields are not named here: a call may depend on them.
+        wording(
+            "field",
+            "",
+            r"\AUnsupported parameter: (?P<value>prompt_cache_retention|safety_identifier)\Z",
         ),
     ),
     too_many_tools=r"'?tools'?\s*: array too long",

@@ -9,8 +9,8 @@ QWEN = Vendor(
     requirements=(
         Requirement(
             protocols=EVERY_PROTOCOL,
-            reason="Requires an object at the root of a schema, which the plain repairs give it; "
-            "no other limit on record",
+            reason="Requires an object at the root of a schema, which the basic repairs ensure; "
+            "no other limit is known",
             seen=("spring-ai-alibaba/website#282",),
         ),
         Requirement(

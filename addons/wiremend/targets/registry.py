@@ -1,7 +1,7 @@
-"""All vendors, and what is looked up in their facts.
+"""All vendors, and look-ups in their facts.
 
-A target for which no vendor requires anything gets the plain repairs only. What a provider
-refuses besides is learned from its rejections (`wiremend.adapt.rejections`).
+Requests to a target without a matching requirement receive the basic repairs only. Further limits
+of a provider are learnt from its rejections (`wiremend.adapt.rejections`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,35 +44,35 @@ VENDORS: tuple[Vendor, ...] = (
     OPENCODE,
     OPENROUTER,
 )
-"""Every vendor. There is no other list of them."""
+"""All vendors; the only list of them."""
 
 NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
     dialect: limit for vendor in VENDORS for dialect, limit in vendor.name_limits.items()
 }
-"""The names that tools may have at the providers behind a dialect."""
+"""By dialect, the names that its providers allow for tools."""
 
 REJECTIONS: tuple[Wording, ...] = (
     *(wording for vendor in VENDORS for wording in vendor.rejections),
     *wordings.GENERAL,
 )
-"""All wordings of rejections. Those of one kind are tried in this order."""
+"""All wordings of rejections, in the order in which they are tried."""
 
 TOO_MANY_TOOLS = "|".join(
     filter(None, (*(vendor.too_many_tools for vendor in VENDORS), wordings.TOO_MANY_TOOLS))
 )
-"""How providers word that a request has too many tools, as a pattern."""
+"""A pattern that matches the error messages for too many tools."""
 
 STATUS_BY_CODE: Mapping[int, int] = {
     code: status for vendor in VENDORS for code, status in vendor.status_by_code.items()
 }
-"""The HTTP status of vendors' own error numbers."""
+"""The HTTP status for each vendor-specific error number."""
 
 STATUS_BY_FINISH_REASON: Mapping[str, int] = {
     reason: status
     for vendor in VENDORS
     for reason, status in vendor.status_by_finish_reason.items()
 }
-"""The HTTP status of vendors' own finish reasons that report a failure."""
+"""The HTTP status for each vendor-specific finish reason that reports a failure."""
 
 
 def traits_of(
@@ -84,11 +84,11 @@ def traits_of(
     rules: frozenset[str] | None = None,
     max_output_tokens: int | None = None,
 ) -> TargetTraits:
-    """Return what a call of this protocol to this host and model must satisfy.
+    """Return what a request of this protocol for this host and model must satisfy.
 
-    The other arguments come from the configuration of the provider: `dialect` replaces the
-    vendor's dialect and limit on names, `rules` replaces the codes of the vendor's rules on
-    messages and parameters, and `max_output_tokens` adds a limit.
+    The other arguments are from the provider's configuration: `dialect` replaces the vendor's
+    dialect and limit on names, `rules` the codes of its rules on messages and parameters, and
+    `max_output_tokens` adds a limit.
     """
     traits = TargetTraits()
     for requirement in _requirements_of(protocol, host.lower(), model.lower()):

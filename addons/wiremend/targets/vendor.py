@@ -1,7 +1,7 @@
-"""What is known about a vendor: the types of the facts in this package.
+"""The types of the facts about a vendor.
 
-Each vendor has one file with one `Vendor`. A fact is recorded when a provider was seen to behave
-that way, never because the provider resembles another one.
+Each vendor has one file with one `Vendor`. A fact is recorded when it was observed or reported for
+this vendor, not because the vendor resembles another one.
 """
 
 from collections.abc import Mapping
@@ -20,48 +20,48 @@ GEMINI = frozenset({WireProtocol.GEMINI})
 EVERY_PROTOCOL = frozenset(WireProtocol)
 
 CALLS_AND_RESULTS = ("Q001", "Q002", "Q003")
-"""Every tool call has its result in the next message, every result has its call, and the results
-come first in their message."""
+"""Every tool call has its result in the next message, every result has its call, and results are
+at the start of their message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """What a vendor requires of requests in some protocols, and how that is known.
+    """What a vendor requires of requests in some protocols, and the evidence.
 
-    All requirements that match a call apply together. Where two of them set the same limit, the
-    later one wins, so a vendor's file has the more specific ones further down.
+    All requirements that match a call apply. If two of them set the same limit, the later one is
+    used, so the more specific ones follow the general ones in a vendor's file.
     """
 
     protocols: frozenset[WireProtocol]
     reason: str
-    """The provider's own message, or an explanation."""
+    """The provider's error message, or an explanation."""
     seen: tuple[str, ...] = ()
-    """Where it was reported: `owner/repository#number`."""
+    """Reports, as `owner/repository#number`."""
 
     hosts: tuple[str, ...] | None = None
-    """Globs of hosts; None: all of the vendor's."""
+    """Globs of the hosts that it applies to; None means all hosts of the vendor."""
     models: tuple[str, ...] = ("*",)
-    """Globs of the models at these hosts that it applies to, in any case."""
+    """Globs of the models at these hosts that it applies to, ignoring case."""
     at_gateways: tuple[str, ...] | None = None
-    """Globs of the models at gateways that it applies to; None: all of the vendor's."""
+    """Globs of the models at gateways that it applies to; None means all models of the vendor."""
 
     dialect: str | None = None
-    """The dialect of tools' schemas: a name in `schema_dialects.DIALECTS`."""
+    """The dialect of tool schemas: a name in `schema_dialects.DIALECTS`."""
     names: NameLimit | None = None
-    """The names that tools may have."""
+    """The allowed tool names."""
     unique_names: bool = False
     """No two tools may have the same name."""
     strip_custom_type: bool = False
-    """Tools must come without `"type":"custom"`."""
+    """Tools must not contain `"type":"custom"`."""
     refused_betas: tuple[str, ...] = ()
     """Globs of values of the `anthropic-beta` header that must not be sent."""
     rules: tuple[str, ...] = ()
-    """Codes of the rules on messages and parameters that requests must pass."""
+    """Codes of the rules on messages and parameters that requests must satisfy."""
     call_ids: CallIdLimit | None = None
-    """The ids that tool calls may have."""
+    """The allowed ids of tool calls."""
 
     def added_to(self, traits: TargetTraits) -> TargetTraits:
-        """Return the traits with this requirement on top of them."""
+        """Return the traits with this requirement added."""
         messages = MessageTraits(
             traits.messages.rules | frozenset(self.rules),
             self.call_ids or traits.messages.call_ids,
@@ -80,25 +80,24 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
-    """Everything that is known about one vendor."""
+    """All known facts about one vendor."""
 
     name: str
     hosts: tuple[str, ...]
-    """Globs of the hosts that answer for it. Their TLS is intercepted."""
+    """Globs of its API hosts. Their TLS is intercepted."""
     models: tuple[str, ...] = ()
-    """Globs of its models as gateways name them, in any case, without a prefix such as
-    `anthropic/`."""
+    """Globs of its models at gateways, ignoring case, without a prefix such as `anthropic/`."""
     is_gateway: bool = False
-    """Its hosts pass a call on to the model's own vendor, so the model decides what applies."""
+    """Its hosts forward calls to the model's vendor, so requirements are selected by model."""
     requirements: tuple[Requirement, ...] = ()
     name_limits: Mapping[str, NameLimit] = field(default_factory=lambda: MappingProxyType({}))
-    """The names that tools may have, by the dialect of their schemas."""
+    """The allowed tool names, by dialect of tool schemas."""
     rejections: tuple[Wording, ...] = ()
-    """How it words the rejections that teach something; of those that teach the same kind of
-    lesson about the same tool, the first counts."""
+    """The wordings of rejections that teach a lesson. For one tool and kind of lesson, the first
+    one that matches is used."""
     too_many_tools: str = ""
-    """How it words that a request has too many tools, as a pattern; empty: unknown."""
+    """A pattern that matches its error message for too many tools; empty if unknown."""
     status_by_code: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
-    """The HTTP status of each of its own error numbers."""
+    """The HTTP status for each of its error numbers."""
     status_by_finish_reason: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    """The HTTP status of each of its finish reasons that report a failure."""
+    """The HTTP status for each of its finish reasons that reports a failure."""

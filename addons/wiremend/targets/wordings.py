@@ -1,8 +1,8 @@
-"""How rejections are worded: which text teaches what about a target.
+"""The wording of rejections: which error text teaches which lesson about a target.
 
-Each vendor's file has its own wordings; `GENERAL` has those of servers that many providers use.
-`wiremend.adapt.rejections` reads a message with them. `tests/adapt/test_rejections.py` has the
-messages that providers sent, word for word.
+Each vendor's file contains its wordings; `GENERAL` contains those of servers that many providers
+use. `wiremend.adapt.rejections` matches error messages against them.
+`tests/adapt/test_rejections.py` contains messages of providers verbatim.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 TaughtKind = Literal["schema-dialect", "tool-names", "unique-names", "custom-type", "beta", "field"]
-"""The kinds of lesson that a rejection can teach; `wiremend.adapt.lessons` explains them."""
+"""The kinds of lesson that a rejection can teach; `wiremend.adapt.lessons` documents them."""
 
 POINTER = (
     r"tools(?:\.(?P<index>\d+)|\[(?P<index2>\d+)\])"
@@ -25,15 +25,15 @@ class Wording:
 
     kind: TaughtKind
     value: str
-    """The dialect, or the value of the header; empty where the pattern captures it or the kind
-    has none."""
+    """The dialect, or the value of the header; empty if the pattern captures it, or if lessons of
+    this kind have no value."""
     pattern: re.Pattern[str]
-    """Its groups name the tool (`tool`, `index`, `index2`, `declaration`; none of them: every
-    tool), the field (`value`), or several values of a header (`values`)."""
+    """Its groups capture the tool (`tool`, `index`, `index2`, `declaration`; without them, every
+    tool is meant), the field (`value`), or several values of a header (`values`)."""
 
 
 def wording(kind: TaughtKind, value: str, pattern: str) -> Wording:
-    """Return a wording in any case; in the pattern `.` also matches the end of a line."""
+    """Return a wording whose pattern ignores case, and in which `.` also matches line ends."""
     return Wording(kind, value, re.compile(pattern, re.IGNORECASE | re.DOTALL))
 
 
@@ -45,7 +45,7 @@ GENERAL = (
         POINTER + r"\.(?:\S*\.)?(?:input_schema|parameters)\b(?!\.?\S*: Extra inputs)",
     ),
 )
-"""Wordings of no particular vendor. They count only where no vendor's wording matches."""
+"""Wordings that are not specific to a vendor. They are used only if no vendor's wording matches."""
 
 TOO_MANY_TOOLS = r"maximum tools limit reached|not include more than \d+ tools"
-"""Wordings of no particular vendor for too many tools, as a pattern."""
+"""A pattern that matches error messages for too many tools that are not specific to a vendor."""

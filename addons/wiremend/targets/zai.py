@@ -9,7 +9,7 @@ ZAI = Vendor(
     requirements=(
         Requirement(
             protocols=EVERY_PROTOCOL,
-            reason="No limit on record: its error 1210 names neither tool nor field",
+            reason="No limit is known: its error 1210 contains neither tool nor field",
             seen=("cline/cline#9939",),
         ),
     ),

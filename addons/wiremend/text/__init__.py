@@ -1,1 +1,4 @@
-"""Bytes and their framings; no module here depends on a protocol."""
+"""Bytes and their formats: server-sent events, JSON, content codings.
+
+No module here depends on a protocol, or on any other package of wiremend.
+"""

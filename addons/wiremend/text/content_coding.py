@@ -1,9 +1,9 @@
-"""Decoding of gzip, deflate, br and zstd bodies, within bounds.
+"""Decoding of gzip, deflate, br and zstd bodies, incremental and bounded.
 
-A decoder takes a body in any chunks and returns what they decode to so far. A few bytes can
-decode to gigabytes, so limits that count decoded bytes come too late: they are checked after the
-memory is spent. Therefore every call of a decompressor has a bound on its output, each piece is
-counted before the next one is made, and a body that expands too much is refused.
+A decoder takes a body in chunks of any size and returns the bytes decoded so far. A few bytes can
+decode to gigabytes. A limit that counts decoded bytes would be checked after the memory is spent.
+Therefore the output of each decompressor call is bounded, each piece is counted before the next
+one is decoded, and a body that expands too much is refused.
 """
 
 import zlib
@@ -14,37 +14,37 @@ import brotli
 import zstandard
 
 RATIO_LIMIT = 100
-"""Decoded bytes per coded byte; Envoy's default too.
+"""Maximum ratio of decoded to coded bytes. Envoy's default is the same.
 
-Measured on Chat streams of 300-byte chunks, one word each: 20 when every event is flushed, 70 to
-90 when the stream is coded in one piece. Chunks of 500 bytes and more pass 100 in that case.
+Measured on Chat streams of 300-byte chunks with one word each: 20 when every event is flushed, 70
+to 90 when the stream is coded in one piece. Chunks of 500 bytes and more exceed 100 in that case.
 """
 UNLIMITED_BYTES = 1024 * 1024
-"""Up to this many decoded bytes the ratio does not count."""
+"""The ratio is not checked for the first decoded bytes, up to this number."""
 CODINGS_LIMIT = 5
-"""Codings that one body may have on top of each other."""
+"""Maximum number of codings applied to one body."""
 
 _READ_BYTES = 64 * 1024
-"""As much as one network read brings."""
+"""Size of one network read."""
 _INPUT_BYTES = 16 * 1024
-"""Input of one decompressor call. What a call leaves over is copied, so it must not be long."""
+"""Maximum input of one decompressor call. Unconsumed input is copied, so it is kept short."""
 _OUTPUT_BYTES = 64 * 1024
-"""Output of one call of zlib and brotli. brotli overshoots it by half."""
+"""Maximum output of one call of zlib and brotli. brotli exceeds it by up to half."""
 _ZSTD_OUTPUT_BYTES = 256 * 1024
-"""Two of zstd's blocks, which are at most 128 KiB each."""
+"""Two zstd blocks. A block has at most 128 KiB."""
 _ZSTD_WINDOW_BYTES = 8 * 1024 * 1024
 """The largest window that the coding allows in HTTP (RFC 9659)."""
 
 Sink = Callable[[bytes], None]
-"""Takes the next decoded bytes. May raise UndecodableBody, which ends the decoding at once."""
+"""Takes the next decoded bytes. May raise UndecodableBody to stop decoding at once."""
 
 
 class UndecodableBody(Exception):
-    """The body is not what its content-encoding says, or it expands too much when it is decoded."""
+    """The body does not match its content-encoding, or exceeds a limit when it is decoded."""
 
 
 class _Coding(Protocol):
-    """One content coding. Passes decoded bytes on in pieces, while it decodes."""
+    """One content coding. Passes each decoded piece to its sink before it decodes the next."""
 
     def feed(self, data: bytes) -> None:
         """Decode `data`. Raises UndecodableBody."""
@@ -59,7 +59,7 @@ class _Zlib:
 
     def feed(self, data: bytes) -> None:
         is_full = False
-        # A full piece may leave more behind in the inflater although all input is consumed.
+        # After a full piece, the inflater may still hold output although all input is consumed.
         while data or is_full:
             if self._inflater.eof:  # a gzip body may have several members
                 self._inflater = zlib.decompressobj(self._window_bits)
@@ -73,7 +73,7 @@ class _Zlib:
 
 
 class _Deflate:
-    """`deflate` means zlib's format; some servers send it without zlib's two-byte header."""
+    """`deflate` is the zlib format (RFC 9110); some servers omit zlib's two-byte header."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -95,7 +95,7 @@ class _Deflate:
 class _Brotli:
     """Needs Brotli 1.2: older versions of the package have no `output_buffer_limit`.
 
-    Smaller inputs are no substitute, since one byte of brotli can stand for 16 MiB.
+    Smaller inputs would not bound the output: one byte of brotli can decode to 16 MiB.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -104,8 +104,8 @@ class _Brotli:
 
     def feed(self, data: bytes) -> None:
         piece = self._process(data)
-        # Empty input yields what is left. `can_accept_more_data` alone is not enough: it is true
-        # when all input is consumed, whatever output remains.
+        # Empty input yields the remaining output. `can_accept_more_data` alone is not sufficient:
+        # it is true when all input is consumed, even if output remains.
         while piece or not self._decompressor.can_accept_more_data():
             self._sink(piece)
             piece = self._process(b"")
@@ -118,7 +118,7 @@ class _Brotli:
 
 
 class _Destination:
-    """What a `stream_writer` writes to."""
+    """The file object that a `stream_writer` writes to."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -129,11 +129,11 @@ class _Destination:
 
 
 class _Zstandard:
-    """Uses the one interface of `zstandard` that is incremental on both sides.
+    """Uses the only interface of `zstandard` that is incremental in input and output.
 
-    `decompressobj` returns all the output of a call at once, and `stream_reader` takes a pause of
-    its source for the end. `stream_writer` writes each piece as soon as it is made, and an
-    exception from there stops it.
+    `decompressobj` returns all the output of a call at once, and `stream_reader` treats a pause of
+    its source as the end. `stream_writer` writes each piece as soon as it is decoded, and an
+    exception from its destination stops it.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -144,8 +144,9 @@ class _Zstandard:
         )
 
     def feed(self, data: bytes) -> None:
-        # The writer stops when all input is consumed, even if a block is not written completely.
-        # The last byte makes it write that block, and the one which this byte may complete.
+        # The writer stops when all input is consumed, even if a block is not completely written.
+        # Feeding the last byte separately makes it write that block, and the block that this
+        # byte may complete.
         for part in (data[:-1], data[-1:]):
             try:
                 self._writer.write(part)
@@ -163,7 +164,7 @@ _CODINGS: dict[str, Callable[[Sink], _Coding]] = {
 
 
 class _Expansion:
-    """Compares the size of what was decoded with the size of what it was decoded from."""
+    """Compares the number of decoded bytes with the number of coded bytes."""
 
     def __init__(self, codings: str, coded_bytes: int = 0) -> None:
         self.coded_bytes = coded_bytes
@@ -171,7 +172,7 @@ class _Expansion:
         self._decoded_bytes = 0
 
     def count(self, decoded_bytes: int) -> None:
-        """Count decoded bytes. Raises UndecodableBody when they are too many."""
+        """Add decoded bytes. Raises UndecodableBody when the ratio exceeds the limit."""
         self._decoded_bytes += decoded_bytes
         most = max(UNLIMITED_BYTES, RATIO_LIMIT * self.coded_bytes)
         if self._decoded_bytes > most:
@@ -183,7 +184,7 @@ class _Expansion:
 
 
 class _Counted:
-    """A sink that counts the pieces which it passes on."""
+    """A sink that counts pieces before it passes them on."""
 
     def __init__(self, expansion: _Expansion, sink: Sink) -> None:
         self._expansion = expansion
@@ -196,9 +197,9 @@ class _Counted:
 
 
 class _Link:
-    """One coding of a body, with a limit of its own.
+    """One coding of a body, with its own limit.
 
-    A limit on the end of the chain alone would not see what the next coding reduces to nothing.
+    A limit at the end of the chain alone would miss output that the next coding skips.
     """
 
     def __init__(self, name: str, sink: Sink) -> None:
@@ -213,21 +214,24 @@ class _Link:
 
 
 class _Output:
-    """The end of the chain: what one call decoded, and limits on that and on the whole body."""
+    """The end of the chain: collects the output of one call.
+
+    Limits that output, and the output of the whole body so far.
+    """
 
     def __init__(self, codings: str) -> None:
         self._codings = codings
         self._whole = _Expansion(codings)
-        self._now = _Expansion(codings)
+        self._call = _Expansion(codings)
         self._decoded = bytearray()
 
     def begin(self, coded_bytes: int) -> None:
         self._whole.coded_bytes += coded_bytes
-        self._now = _Expansion(self._codings, coded_bytes)
+        self._call = _Expansion(self._codings, coded_bytes)
 
     def collect(self, piece: bytes) -> None:
         self._whole.count(len(piece))
-        self._now.count(len(piece))
+        self._call.count(len(piece))
         self._decoded += piece
 
     def end(self) -> bytes:
@@ -237,20 +241,20 @@ class _Output:
 
 
 class Decoder:
-    """Undoes the content codings of one body. After an exception it cannot be used any more."""
+    """Removes the content codings of one body. It cannot be used after an exception."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """`names` are known codings, in the order in which they were applied."""
+        """`names` are supported codings, in the order in which they were applied."""
         self._output = _Output(", ".join(names))
         self._feed: Sink = self._output.collect
         for name in names:
             self._feed = _Link(name, self._feed).feed
 
     def decode(self, data: bytes) -> bytes:
-        """The decoded bytes that `data` completes. Raises UndecodableBody.
+        """Return the decoded bytes that `data` completes. Raises UndecodableBody.
 
-        They are at most 1 MiB or 100 times `data`, whichever is more; the same limit holds for all
-        that was decoded so far.
+        Their number is at most 1 MiB or 100 times the length of `data`, whichever is greater. The
+        same limit applies to the whole body so far.
         """
         self._output.begin(len(data))
         self._feed(data)
@@ -258,9 +262,10 @@ class Decoder:
 
 
 def decoder_for(content_encoding: str) -> Decoder | None:
-    """A decoder for the header's value, codings undone in reverse order; None for identity.
+    """Return a decoder for a content-encoding header's value; None for identity.
 
-    Raises UndecodableBody for a coding that is not known, and for too many of them.
+    The decoder removes the codings in reverse order. Raises UndecodableBody for an unsupported
+    coding, and for more than `CODINGS_LIMIT` codings.
     """
     codings = [name for part in content_encoding.split(",") if (name := part.strip().lower())]
     codings = [name for name in codings if name != "identity"]
@@ -275,9 +280,9 @@ def decoder_for(content_encoding: str) -> Decoder | None:
 
 
 def decode_whole(content_encoding: str, body: bytes, limit_bytes: int) -> bytes:
-    """A whole body without its codings, at most `limit_bytes` long if it has any.
+    """Return a whole body without its codings.
 
-    Raises UndecodableBody.
+    Raises UndecodableBody, also when a coded body decodes to more than `limit_bytes`.
     """
     decoder = decoder_for(content_encoding)
     if decoder is None:

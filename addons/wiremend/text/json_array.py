@@ -1,10 +1,9 @@
-"""A JSON array that is streamed in pieces, element by element: Gemini without `alt=sse`.
+"""Incremental, lossless decoder of a streamed JSON array: Gemini's stream without `alt=sse`.
 
-Lossless like `wiremend.text.sse`: joining the `raw` of all events gives back the bytes that came
-in.
-An element's `raw` begins with the bracket, comma and white space before it; its `data` is the
-element alone. The closing bracket is an event without data, and so is whatever follows it.
-Punctuation is reported, not judged; the elements are delimited, not validated.
+Like `wiremend.text.sse` it is lossless: the `raw` bytes of all events, joined, are the input.
+The `raw` of an element begins with the bracket, comma and white space before it; its `data` is the
+element alone. The closing bracket is an event without data, as are any bytes after it.
+Elements are delimited. Neither they nor the punctuation between them are validated.
 """
 
 import re
@@ -20,17 +19,17 @@ _QUOTE, _OPENING, _ARRAY_END = ord('"'), frozenset(b"{["), ord("]")
 
 
 def with_data(event: Event, data: bytes) -> bytes:
-    """The event's bytes with another element; what stands before the element is kept."""
+    """Return the event's bytes with its element replaced; the bytes before it are kept."""
     return event.raw[: len(event.raw) - len(event.data or b"")] + data
 
 
 class ArrayDecoder:
-    """Feed it bytes in any chunks; take the array's elements as soon as each is complete."""
+    """Decodes an array in chunks of any size into its elements, each as soon as it is complete."""
 
     def __init__(self, limit_bytes: int = EVENT_LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._buffer = bytearray()
-        self._position = 0  # everything before it has been looked at
+        self._position = 0  # everything before it has been scanned
         self._is_open = False
         self._is_closed = False
         self._begin_element()
@@ -41,22 +40,23 @@ class ArrayDecoder:
         self._in_string = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """The elements that `data` completes, in order.
+        """Return the elements that `data` completes, in order.
 
-        Raises EventTooLarge when an unfinished element passes the limit, after those before it.
+        Raises EventTooLarge when an unfinished element exceeds the limit. Elements that are
+        complete before it are returned first; the next call raises.
         """
         self._buffer += data
         events: list[Event] = []
         while self._position < len(self._buffer) and not self._is_closed:
-            was_at = self._position
+            previous = self._position
             if self._start is None:
                 self._find_start(events)
             elif self._find_end():
                 start = self._start
                 raw = self._take(self._position)
                 events.append(Event(raw=raw, data=raw[start:]))
-            elif self._position == was_at:
-                break  # an escape sequence is cut by the chunk's end
+            elif self._position == previous:
+                break  # the chunk ends inside an escape sequence
         if self._is_closed and self._buffer:
             events.append(Event(raw=self._take(len(self._buffer))))
         if not events and len(self._buffer) > self._limit_bytes:
@@ -64,7 +64,7 @@ class ArrayDecoder:
         return events
 
     def end(self) -> list[Event]:
-        """What was left unfinished: at most one event; its data is the fragment."""
+        """Return the unfinished rest: at most one event, with the fragment as its data."""
         start, raw = self._start, self._take(len(self._buffer))
         if not raw:
             return []
@@ -72,12 +72,12 @@ class ArrayDecoder:
         return [Event(raw=raw, data=data if raw.strip() else None, complete=False)]
 
     def _find_start(self, events: list[Event]) -> None:
-        """Move on between elements: past punctuation, to the next element or the array's end."""
+        """Advance between elements: past punctuation, to the next element or the array's end."""
         was_open = self._is_open
-        found = (_BETWEEN if was_open else _BEFORE_ARRAY).match(self._buffer, self._position)
-        assert found is not None  # both match nothing at all
-        self._position = found.end()
-        self._is_open = was_open or found[0].endswith(b"[")
+        match = (_BETWEEN if was_open else _BEFORE_ARRAY).match(self._buffer, self._position)
+        assert match is not None  # both patterns match the empty string
+        self._position = match.end()
+        self._is_open = was_open or match[0].endswith(b"[")
         if self._position == len(self._buffer) or self._is_open != was_open:
             return
         if self._buffer[self._position] == _ARRAY_END:
@@ -88,18 +88,18 @@ class ArrayDecoder:
             self._start = self._position
 
     def _find_end(self) -> bool:
-        """Move on inside an element; True at its end."""
+        """Advance inside an element; return True at its end."""
         if self._in_string:
             return self._leave_string()
         assert self._start is not None
         if self._depth == 0 and self._buffer[self._start] not in b'"{[':
             return self._leave_scalar()
-        found = _NEXT_MARK.search(self._buffer, self._position)
-        if found is None:
+        match = _NEXT_MARK.search(self._buffer, self._position)
+        if match is None:
             self._position = len(self._buffer)
             return False
-        self._position = found.end()
-        mark = self._buffer[found.start()]
+        self._position = match.end()
+        mark = self._buffer[match.start()]
         if mark == _QUOTE:
             self._in_string = True
         elif mark in _OPENING:
@@ -110,9 +110,9 @@ class ArrayDecoder:
         return False
 
     def _leave_string(self) -> bool:
-        found = _STRING_REST.match(self._buffer, self._position)
-        assert found is not None  # it matches nothing at all
-        self._position = found.end()
+        match = _STRING_REST.match(self._buffer, self._position)
+        assert match is not None  # the pattern matches the empty string
+        self._position = match.end()
         if self._position == len(self._buffer) or self._buffer[self._position] != _QUOTE:
             return False
         self._position += 1
@@ -120,9 +120,9 @@ class ArrayDecoder:
         return self._depth == 0
 
     def _leave_scalar(self) -> bool:
-        found = _SCALAR_END.search(self._buffer, self._position)
-        self._position = found.start() if found else len(self._buffer)
-        return found is not None
+        match = _SCALAR_END.search(self._buffer, self._position)
+        self._position = match.start() if match else len(self._buffer)
+        return match is not None
 
     def _take(self, end: int) -> bytes:
         raw = bytes(self._buffer[:end])

@@ -1,11 +1,11 @@
-"""Where each value of a JSON text stands, so that one value can be edited and no other byte moves.
+"""Spans of the values in a JSON text, and edits of single values that keep all other bytes.
 
-This is no parser and no validator: the text is validated first (`parse`), and the scanner
-below relies on that. Nothing is ever re-serialised.
+The scanner here does not validate: the text must have been validated before (`parse`). Values are
+not re-serialised.
 
-Duplicate keys: parsers keep the last, and so does every look-up here. `Edits.replace` and
-`Edits.remove` treat all duplicates of the key alike, so that a parser that keeps another one
-sees the same edit.
+Duplicate keys: parsers keep the last value, and so do all look-ups here. `Edits.replace`,
+`Edits.remove` and `Edits.rename` apply to every duplicate of the key, so that a parser that keeps
+another value sees the same edit.
 """
 
 import json
@@ -32,14 +32,15 @@ _KEY = re.compile(
 )
 _AFTER_VALUE = re.compile(rb"[ \t\n\r]*+[,\]}][ \t\n\r]*+")
 _TO_BRACKET = re.compile(rb"(?:" + _FLAT + rb"|" + _BRANCH + rb")*+[\[\]{}]", re.DOTALL)
-"""Up to and with the next bracket outside strings; containers up to two deep go in one step."""
+"""Up to and including the next bracket outside strings. Containers at most two deep are skipped
+in one step."""
 
 _OPENING = frozenset(b"[{")
 _QUOTE = ord('"')
 
 
 class Span(NamedTuple):
-    """Bytes `start` up to, not including, `end`."""
+    """The bytes from `start` up to, but not including, `end`."""
 
     start: int
     end: int
@@ -49,9 +50,9 @@ class Member(NamedTuple):
     """One key and its value in an object."""
 
     key: str
-    """Decoded: an escaped key compares equal to a plain one."""
+    """Decoded, so an escaped key is equal to a plain one."""
     key_span: Span
-    """With its quotes."""
+    """Including the quotes."""
     value: Span
 
     @property
@@ -69,15 +70,16 @@ class Edit(NamedTuple):
 
 
 def parse(body: bytes) -> Any:
-    """The value of a JSON text; a byte order mark is allowed. Raises ValueError if it is none.
+    """Return the value of a JSON text, which may begin with a byte order mark.
 
-    Lone surrogates in escapes (`"\\ud83d"`) are JSON by RFC 8259, and clients do send them.
+    Raises ValueError if the text is not JSON. Escaped lone surrogates (`"\\ud83d"`) are accepted:
+    RFC 8259 allows them, and clients send them.
     """
     text = body.removeprefix(_BOM)
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as refused:
-        # spans of text that nests deeper would take time by the square of its depth
+        # The time to compute spans grows with the square of the depth, so depth stays limited.
         if rb"\u" not in text or refused.msg.startswith("depth limit"):
             raise
     try:
@@ -87,13 +89,13 @@ def parse(body: bytes) -> Any:
 
 
 def root_span(body: bytes) -> Span:
-    """The span of the whole value, without byte order mark and surrounding space."""
+    """Return the span of the whole value, without byte order mark and surrounding white space."""
     start = _skip_space(body, len(_BOM) if body.startswith(_BOM) else 0)
     return Span(start, _value_end(body, start))
 
 
 def members(body: bytes, span: Span) -> Iterator[Member]:
-    """The members of the object at `span`, in order, duplicates included."""
+    """Yield the members of the object at `span`, in order, duplicates included."""
     position = span.start + 1
     while match := _KEY.match(body, position):
         start = match.end()
@@ -103,7 +105,7 @@ def members(body: bytes, span: Span) -> Iterator[Member]:
 
 
 def items(body: bytes, span: Span) -> Iterator[Span]:
-    """The items of the array at `span`, in order."""
+    """Yield the items of the array at `span`, in order."""
     position = _skip_space(body, span.start + 1)
     while position < span.end - 1:
         item = Span(position, _value_end(body, position))
@@ -112,14 +114,15 @@ def items(body: bytes, span: Span) -> Iterator[Span]:
 
 
 def value_span(body: bytes, path: Path) -> Span | None:
-    """The span of the value at `path` in valid JSON, or None where there is none."""
+    """Return the span of the value at `path` in valid JSON, or None if there is no such value."""
     return Spans(body).span(path)
 
 
 def splice(body: bytes, edits: Iterable[Edit]) -> bytes:
-    """`body` with all edits applied; their offsets refer to `body`, in any order.
+    """Return `body` with all edits applied. The edits may be in any order.
 
-    Edits that insert at the same place keep their order. Raises ValueError if two overlap.
+    Their offsets refer to `body`. Edits that insert at the same place keep their order. Raises
+    ValueError if two edits overlap.
     """
     pieces: list[bytes] = []
     position = 0
@@ -141,19 +144,19 @@ class Spans:
         self._items: dict[Path, list[Span]] = {}
 
     def span(self, path: Path) -> Span | None:
-        """The span of the value at `path`, or None where there is none. Any depth is fine."""
-        known = len(path)
-        while known and path[:known] not in self._located:
-            known -= 1
-        found = self._in_parent(path[:known])
-        for depth in range(known + 1, len(path) + 1):
-            if found is None:
+        """Return the span of the value at `path`, at any depth; None if there is no such value."""
+        depth = len(path)
+        while depth and path[:depth] not in self._located:
+            depth -= 1
+        span = self._in_parent(path[:depth])
+        for deeper in range(depth + 1, len(path) + 1):
+            if span is None:
                 return None
-            found = self._in_parent(path[:depth])
-        return found
+            span = self._in_parent(path[:deeper])
+        return span
 
     def _in_parent(self, path: Path) -> Span | None:
-        """The span at `path`, whose parent is located."""
+        """Return the span at `path`. Its parent must have been located."""
         if path in self._located:
             return self._located[path]
         if not path:
@@ -162,15 +165,15 @@ class Spans:
         parent, last = path[:-1], path[-1]
         if isinstance(last, int):
             spans = self.items(parent)
-            found = spans[last] if 0 <= last < len(spans) else None
+            span = spans[last] if 0 <= last < len(spans) else None
         else:
-            found = next((m.value for m in reversed(self.members(parent)) if m.key == last), None)
-        if found is not None:
-            self._located[path] = found
-        return found
+            span = next((m.value for m in reversed(self.members(parent)) if m.key == last), None)
+        if span is not None:
+            self._located[path] = span
+        return span
 
     def members(self, path: Path) -> list[Member]:
-        """The members of the object at `path`; empty if there is no object."""
+        """Return the members of the object at `path`; empty if there is no object there."""
         if path not in self._members:
             span = self.span(path)
             is_object = span is not None and self.body[span.start] == ord("{")
@@ -178,7 +181,7 @@ class Spans:
         return self._members[path]
 
     def items(self, path: Path) -> list[Span]:
-        """The items of the array at `path`; empty if there is no array."""
+        """Return the items of the array at `path`; empty if there is no array there."""
         if path not in self._items:
             span = self.span(path)
             is_array = span is not None and self.body[span.start] == ord("[")
@@ -187,10 +190,11 @@ class Spans:
 
 
 class Edits:
-    """Edits of one valid JSON text, named by path; every path must exist.
+    """Collects edits of one valid JSON text by path, and applies them.
 
-    Nothing may be edited inside a value that is removed or replaced, and an object that gains
-    a member keeps at least one of its own.
+    Replacing, removing or renaming a member that does not exist has no effect; every other edit of
+    a path that does not exist raises KeyError. Do not edit inside a value that is also removed or
+    replaced, and do not remove all members of an object that gains one.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -199,7 +203,7 @@ class Edits:
         self._removed: dict[Path, set[str | int]] = {}
 
     def replace(self, path: Path, text: bytes) -> None:
-        """The value at `path` becomes `text`, which is JSON."""
+        """Replace the value at `path` by `text`, which is JSON. Raises KeyError for an item."""
         if path and isinstance(path[-1], str):
             spans = [m.value for m in self._spans.members(path[:-1]) if m.key == path[-1]]
         else:
@@ -207,62 +211,71 @@ class Edits:
         self._edits += (Edit(*span, text) for span in spans)
 
     def remove(self, path: Path) -> None:
-        """The member or item at `path` goes, with exactly one comma."""
+        """Remove the member or item at `path`, with exactly one comma."""
         self._removed.setdefault(path[:-1], set()).add(path[-1])
 
     def prepend(self, path: Path, member: bytes) -> None:
-        """The object at `path` gains `member` (`"key":value`) in front."""
+        """Insert `member` (`"key":value`) as the first one of the object at `path`.
+
+        Raises KeyError.
+        """
         start = self._existing(path).start + 1
         comma = b"," if self._spans.members(path) else b""
         self._edits.append(Edit(start, start, member + comma))
 
     def append(self, path: Path, member: bytes) -> None:
-        """The object at `path` gains `member` at its end."""
-        own = self._spans.members(path)
-        if not own:
+        """Insert `member` (`"key":value`) as the last one of the object at `path`.
+
+        Raises KeyError.
+        """
+        existing = self._spans.members(path)
+        if not existing:
             self.prepend(path, member)
             return
-        end = own[-1].value.end
+        end = existing[-1].value.end
         self._edits.append(Edit(end, end, b"," + member))
 
     def insert_after(self, path: Path, member: bytes) -> None:
-        """The object that holds the member at `path` gains another right behind it."""
+        """Insert `member` (`"key":value`) after the member at `path`, in the same object.
+
+        Raises KeyError.
+        """
         end = self._existing(path).end
         self._edits.append(Edit(end, end, b"," + member))
 
     def insert_item(self, path: Path, index: int, text: bytes) -> None:
-        """The array at `path` gains `text` (one item, or several) before the item at `index`.
+        """Insert `text`, one or more items of JSON, before item `index` of the array at `path`.
 
-        An index behind the last item appends. Where a first item is inserted, not all of the
-        array's own may be removed.
+        An index past the last item appends. Do not insert at index 0 of an array whose items are
+        all removed. Raises KeyError.
         """
-        own = self._spans.items(path)
-        if not own:
+        existing = self._spans.items(path)
+        if not existing:
             start = self._existing(path).start + 1
             self._edits.append(Edit(start, start, text))
         elif index == 0:
-            self._edits.append(Edit(own[0].start, own[0].start, text + b","))
+            self._edits.append(Edit(existing[0].start, existing[0].start, text + b","))
         else:
-            end = own[min(index, len(own)) - 1].end
+            end = existing[min(index, len(existing)) - 1].end
             self._edits.append(Edit(end, end, b"," + text))
 
     def rename(self, path: Path, key: str) -> None:
-        """The member at `path` gets another key; its value keeps its bytes."""
+        """Replace the key of the member at `path`; its value keeps its bytes."""
         for member in self._spans.members(path[:-1]):
             if member.key == path[-1]:
                 self._edits.append(Edit(*member.key_span, json.dumps(key).encode()))
 
     def text(self, path: Path) -> bytes:
-        """The value at `path` as it stands in the text."""
+        """Return the bytes of the value at `path`. Raises KeyError."""
         span = self._existing(path)
         return self._spans.body[span.start : span.end]
 
     def apply(self) -> bytes:
-        """The edited text; the very same object when there is nothing to do."""
+        """Return the edited text; the same bytes object if there are no edits."""
         edits = list(self._edits)
-        for parent, gone in self._removed.items():
+        for parent, removed in self._removed.items():
             extents = [(m.key, m.extent) for m in self._spans.members(parent)]
-            edits += _removals(extents or list(enumerate(self._spans.items(parent))), gone)
+            edits += _removals(extents or list(enumerate(self._spans.items(parent))), removed)
         return splice(self._spans.body, edits) if edits else self._spans.body
 
     def _existing(self, path: Path) -> Span:
@@ -272,13 +285,17 @@ class Edits:
         return span
 
 
-def _removals(entries: Iterable[tuple[str | int, Span]], gone: set[str | int]) -> Iterator[Edit]:
-    """Each entry goes with the comma before it; those before the first that stays, with theirs."""
+def _removals(entries: Iterable[tuple[str | int, Span]], removed: set[str | int]) -> Iterator[Edit]:
+    """Yield the edits that remove these entries of one container.
+
+    An entry is removed with the comma before it. Entries before the first one that is kept are
+    removed with the comma after them.
+    """
     kept_end: int | None = None
     leading_start: int | None = None
     end = 0
     for name, extent in entries:
-        if name not in gone:
+        if name not in removed:
             if leading_start is not None:
                 yield Edit(leading_start, extent.start, b"")
                 leading_start = None
@@ -308,7 +325,10 @@ def _value_end(body: bytes, start: int) -> int:
 
 
 def _next_start(body: bytes, end: int) -> int:
-    """Where the next entry starts after the value that ends at `end`, or past the container."""
+    """Return the start of the entry after the value that ends at `end`.
+
+    After the last entry, return a position past the container's closing bracket.
+    """
     return _end_of(_AFTER_VALUE, body, end)
 
 

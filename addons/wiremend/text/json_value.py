@@ -1,7 +1,7 @@
-"""JSON text to values and back, as leniently as clients read it.
+"""Reading and writing JSON as leniently as clients do.
 
 orjson is strict: it refuses lone surrogates and invalid UTF-8 in text, and cannot write integers
-beyond 64 bits or deep nesting. Clients take all of that, so no stream may fail over it.
+beyond 64 bits or deep nesting. Clients accept all of these, so they must not end a stream.
 """
 
 import json
@@ -20,7 +20,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 def read(text: bytes | str) -> Any:
-    """The value. Raises ValueError when no client could read it either."""
+    """Return the value of a JSON text. Raises ValueError for text that clients cannot read."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -34,7 +34,7 @@ def read(text: bytes | str) -> Any:
 
 
 def write(value: Any) -> bytes:
-    """The value as JSON on one line, without white space; lone surrogates become escapes."""
+    """Return a value as JSON on one line without white space; lone surrogates become escapes."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -42,13 +42,13 @@ def write(value: Any) -> bytes:
 
 
 def _integer(text: str) -> int | float:
-    """What orjson makes of it: beyond 64 bits it is a float."""
+    """Return the number as orjson reads it: a float if it does not fit into 64 bits."""
     number = int(text) if len(text) < 21 else 2**64
     return number if -(2**63) <= number < 2**64 else _float(text)
 
 
 def _float(text: str) -> float:
-    """The nearest number that JSON can write, for there is no infinity in it."""
+    """Return the nearest finite number, since JSON has no infinity."""
     return max(-_LARGEST, min(float(text), _LARGEST))
 
 
@@ -57,7 +57,7 @@ def _refuse(constant: str) -> Any:
 
 
 def parses(text: Any) -> bool:
-    """Whether this is a string, or bytes, that contains JSON."""
+    """Return whether this is a string, or bytes, that contains JSON."""
     if not isinstance(text, str | bytes):
         return False
     try:
@@ -68,27 +68,27 @@ def parses(text: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether this is a JSON number, with a fraction or without."""
+    """Return whether this is a JSON number, with or without a fraction."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_integer(value: Any) -> TypeGuard[int]:
-    """Whether this is a JSON number without a fraction, negative or not; 1.0 is not one."""
+    """Return whether this is a JSON number without a fraction, positive or negative; not 1.0."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_blank(text: Any) -> bool:
-    """Whether this is a string without anything to read."""
+    """Return whether this is a string that is empty or contains only white space."""
     return isinstance(text, str) and not text.strip()
 
 
 def objects(value: Any, path: Path) -> Iterator[tuple[Path, JsonObject]]:
-    """The objects in a list, each with its path; nothing if it is no list."""
+    """Yield the objects in the list at `path`, each with its path; none if it is not a list."""
     for index, item in enumerate(value if isinstance(value, list) else ()):
         if isinstance(item, dict):
             yield (*path, index), item
 
 
 def dicts_in(value: Any) -> list[JsonObject]:
-    """The objects in a list; none if it is no list."""
+    """Return the objects in a list; an empty list if the value is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

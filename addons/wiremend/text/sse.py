@@ -1,9 +1,9 @@
-"""Bytes to server-sent events and back: incremental and lossless.
+"""Incremental, lossless decoding and encoding of server-sent events.
 
 The format is the WHATWG one (https://html.spec.whatwg.org/multipage/server-sent-events.html):
-lines end with LF, CRLF or CR and nothing else, a blank line ends an event.
-Joining the `raw` of all events gives back exactly the bytes that came in.
-This module knows nothing of JSON, protocols or HTTP.
+lines end with LF, CRLF or CR only, and a blank line ends an event.
+The `raw` bytes of all events, joined, are exactly the input.
+This module does not depend on JSON, protocols or HTTP.
 """
 
 import re
@@ -11,18 +11,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 EVENT_LIMIT_BYTES = 16 * 1024 * 1024
-"""One event larger than this ends the stream: nothing that grows without limit is kept."""
+"""Maximum size of one event. A larger one ends the stream, so that memory is bounded."""
 
 _LINE_END = re.compile(rb"(?>\r\n|\n|\r)")
 _BLANK_LINE = re.compile(rb"\r\r|(?>\r\n|\n)(?>\r\n|\n|\r)")
-"""What ends an event. Two CR end it at once, so that streams with CR alone are not delayed;
-a LF after them is a blank line of its own, which dispatches nothing."""
+"""The end of an event. Two CR end it at once, so that streams with CR line ends are not delayed;
+an LF after them is a separate blank line, which dispatches no event."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""Allowed once, as the first bytes of a stream; later it is text."""
+"""Allowed only as the first bytes of a stream; later it is text."""
 
 
 class EventTooLarge(Exception):
-    """An event grew past the limit before its blank line came."""
+    """An event exceeded the size limit before its blank line arrived."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"one event is larger than {limit_bytes} bytes")
@@ -31,25 +31,25 @@ class EventTooLarge(Exception):
 
 @dataclass(slots=True)
 class Event:
-    """One event as it stood on the wire.
+    """One event as received.
 
     A lone blank line, a block of comments, and the byte order mark at the start of a stream are
-    events too: without data. The mark is an event of its own so that what a repairer writes before
-    the first event comes after the mark.
+    events without data. The mark is a separate event, so that what a repairer inserts before the
+    first event is written after the mark.
     """
 
     raw: bytes
-    """Every byte of it, the blank line that ends it included."""
+    """All bytes of the event, including the blank line that ends it."""
     type: str = ""
-    """The value of its `event:` line; empty without one."""
+    """The value of the `event:` line; empty if there is none."""
     data: bytes | None = None
-    """Its `data:` lines joined by LF; None without one."""
+    """The values of the `data:` lines joined by LF; None if there are none."""
     complete: bool = True
-    """False for the bytes left over when the stream ended without a blank line."""
+    """False for the remaining bytes of a stream that ended without a blank line."""
 
 
 def split_lines(raw: bytes) -> list[bytes]:
-    """The lines of an event, each with its line end; joined they are `raw` again."""
+    """Return the lines of an event, each with its line end. Joined, they are equal to `raw`."""
     lines: list[bytes] = []
     start = 0
     for match in _LINE_END.finditer(raw):
@@ -61,9 +61,9 @@ def split_lines(raw: bytes) -> list[bytes]:
 
 
 def join_lines(lines: Iterable[bytes]) -> bytes:
-    """The bytes of lines that were not all neighbours.
+    """Return lines joined into one event. They need not have been adjacent.
 
-    No CR and LF of two of them become one: a blank line after a CR is written as a CR.
+    A blank line after a CR is written as a CR, since CR and LF would become one CRLF.
     """
     joined = bytearray()
     for line in lines:
@@ -73,15 +73,15 @@ def join_lines(lines: Iterable[bytes]) -> bytes:
 
 
 def read_field(line: bytes) -> tuple[bytes, bytes]:
-    """The name and value of a line without its line end; a comment's name is empty."""
+    """Return the field name and value of a line, which has no line end. A comment has name ""."""
     name, _, value = line.partition(b":")
     return name, value[1:] if value[:1] == b" " else value
 
 
 def encode(data: bytes, type: str = "") -> bytes:
-    """One event with this payload and LF line ends; each line of `data` gets a `data:` line.
+    """Return one event with LF line ends and one `data:` line for each line of `data`.
 
-    A CR or CRLF in `data` is read back as LF. Raises ValueError if `type` has a line end.
+    A reader receives a CR or CRLF in `data` as LF. Raises ValueError if `type` contains a line end.
     """
     head = _type_line(type, b"\n") if type else b""
     lines = b"".join(b"data: " + line + b"\n" for line in _LINE_END.split(data))
@@ -89,13 +89,13 @@ def encode(data: bytes, type: str = "") -> bytes:
 
 
 def with_data(event: Event, data: bytes, type: str | None = None) -> bytes:
-    """The event's bytes with other data, and with another type if `type` is given.
+    """Return the event's bytes with other data, and with another type unless `type` is None.
 
-    Equal data and an equal type give `event.raw`. Otherwise every line whose value is the same
-    keeps its bytes, and a new value is written with the line end, and with or without the space,
-    of the line that it replaces. Each line of `data` gets a `data:` line; a CR or CRLF in it is
-    read back as LF. What an event lacks, a data line or an `event:` line, is added.
-    Raises ValueError if `type` has a line end.
+    Returns `event.raw` if data and type are equal to the event's. Otherwise a line whose value does
+    not change keeps its bytes, and a new value is written with the line end of the line that it
+    replaces, and with a space after the colon if that line has one. There is one `data:` line for
+    each line of `data`; a reader receives a CR or CRLF in it as LF. A missing `data:` or `event:`
+    line is added. Raises ValueError if `type` contains a line end.
     """
     is_retyped = type is not None and type != event.type
     if data == event.data and not is_retyped:
@@ -112,63 +112,66 @@ def with_data(event: Event, data: bytes, type: str | None = None) -> bytes:
 
 
 def _with_values(lines: list[bytes], values: list[bytes], end: bytes) -> list[bytes]:
-    """The lines of an event with these values in its data lines."""
-    places = _places_of(b"data", lines)
-    if not places:
+    """Return the lines of an event with these values in its data lines."""
+    indices = _indices_of(b"data", lines)
+    if not indices:
         at = _end_of_fields(lines)
         return [*lines[:at], *(b"data: " + value + end for value in values), *lines[at:]]
-    if len(places) == len(values):
+    if len(indices) == len(values):
         replaced = {
-            at: [_with_value(lines[at], one)] for at, one in zip(places, values, strict=True)
+            at: [_with_value(lines[at], value)] for at, value in zip(indices, values, strict=True)
         }
     else:
-        first = lines[places[0]]
-        replaced = {at: [] for at in places}
-        replaced[places[0]] = [_with_value(first, value) for value in values]
-    return [one for at, line in enumerate(lines) for one in replaced.get(at, [line])]
+        first = lines[indices[0]]
+        replaced = {at: [] for at in indices}
+        replaced[indices[0]] = [_with_value(first, value) for value in values]
+    return [new for at, line in enumerate(lines) for new in replaced.get(at, [line])]
 
 
 def _with_value(line: bytes, value: bytes) -> bytes:
-    """A data line with another value."""
+    """Return a data line with another value."""
     text = line.rstrip(b"\r\n")
     if read_field(text)[1] == value:
         return line
     has_space = not text.startswith(b"data:") or text.startswith(b"data: ")
-    # Readers strip one space, so a value that begins with one needs another before it.
+    # Readers strip one space, so a value that begins with a space needs another before it.
     name = b"data: " if has_space or value.startswith(b" ") else b"data:"
     return name + value + _end_of(line)
 
 
 def _with_type(lines: list[bytes], type: str, end: bytes) -> list[bytes]:
-    """The lines of an event with one `event:` line, where its first one or its data was."""
-    places = _places_of(b"event", lines)
-    if places:
-        at, end = places[0], _end_of(lines[places[0]])
+    """Return the lines of an event with exactly one `event:` line.
+
+    It replaces the first `event:` line, or is inserted before the first data line.
+    """
+    indices = _indices_of(b"event", lines)
+    if indices:
+        at, end = indices[0], _end_of(lines[indices[0]])
     else:
-        at = (*_places_of(b"data", lines), _end_of_fields(lines))[0]
-    after = [line for place, line in enumerate(lines[at:], at) if place not in places]
+        at = (*_indices_of(b"data", lines), _end_of_fields(lines))[0]
+    after = [line for index, line in enumerate(lines[at:], at) if index not in indices]
     return [*lines[:at], _type_line(type, end), *after]
 
 
 def _type_line(type: str, end: bytes) -> bytes:
     name = type.encode()
     if _LINE_END.search(name):
-        raise ValueError(f"event type {type!r} has a line end")
+        raise ValueError(f"event type {type!r} contains a line end")
     return b"event: " + name + end
 
 
-def _places_of(name: bytes, lines: list[bytes]) -> list[int]:
+def _indices_of(name: bytes, lines: list[bytes]) -> list[int]:
     return [at for at, line in enumerate(lines) if read_field(line.rstrip(b"\r\n"))[0] == name]
 
 
 def _end_of_fields(lines: list[bytes]) -> int:
-    """The place of the blank line that ends an event, or the end where it is missing."""
+    """Return the index of the blank line that ends an event; the number of lines if missing."""
     is_ended = bool(lines) and not lines[-1].rstrip(b"\r\n")
     return len(lines) - is_ended
 
 
 class Decoder:
-    """Feed it bytes in any chunks; take events as soon as each is complete."""
+    """Decodes a stream in chunks of any size into events, each as soon as it is complete."""
 
     def __init__(self, limit_bytes: int = EVENT_LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
@@ -178,13 +181,14 @@ class Decoder:
 
     @property
     def pending_bytes(self) -> int:
-        """How many bytes of an unfinished event are kept."""
+        """The number of buffered bytes, which belong to an unfinished event."""
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completes, in order.
+        """Return the events that `data` completes, in order.
 
-        Raises EventTooLarge when an unfinished event passes the limit, after those before it.
+        Raises EventTooLarge when an unfinished event exceeds the limit. Events that are complete
+        before it are returned first; the next call raises.
         """
         buffer = self._buffer
         buffer += data
@@ -196,20 +200,20 @@ class Decoder:
                 match = _LINE_END.match(buffer, start)
             else:
                 match = _BLANK_LINE.search(buffer, max(start, search_from))
-            if match is None or self._may_go_on(match):
+            if match is None or self._may_continue(match):
                 break
             events.append(self._parse(bytes(buffer[start : match.end()])))
             start = match.end()
         if start:
             del buffer[:start]
-        # A line end of up to three bytes may be cut by the chunk's end.
+        # The chunk may end inside a line end, whose first part has up to three bytes.
         self._searched = max(0, len(buffer) - 3)
         if not events and len(buffer) > self._limit_bytes:
             raise EventTooLarge(self._limit_bytes)
         return events
 
     def end(self) -> list[Event]:
-        """What was left without a blank line when the stream ended: at most one event."""
+        """Return the rest of a stream that ended without a blank line: at most one event."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         self._searched = 0
@@ -220,7 +224,7 @@ class Decoder:
         return [event]
 
     def _read_mark(self, events: list[Event]) -> int:
-        """Add the byte order mark to `events` if the stream begins with one; return its size."""
+        """Append the byte order mark to `events` if the stream begins with one; return its size."""
         if not self._at_start:
             return 0
         buffer = self._buffer
@@ -230,8 +234,8 @@ class Decoder:
             events.append(Event(raw=BYTE_ORDER_MARK))
         return len(BYTE_ORDER_MARK) if has_mark else 0
 
-    def _may_go_on(self, match: re.Match[bytes]) -> bool:
-        """Whether the CR at the buffer's end may be half a CRLF, which a chunk's end has cut."""
+    def _may_continue(self, match: re.Match[bytes]) -> bool:
+        """Return whether the buffer ends in a CR whose LF may be in the next chunk."""
         return match.end() == len(self._buffer) and match[0] in (b"\r", b"\n\r", b"\r\n\r")
 
     def _parse(self, raw: bytes) -> Event:

@@ -1,35 +1,19 @@
-"""What was done to a call, kept with its flow as plain data so that it can be saved and shown."""
+"""What a person reads of a call: one line in the log, a comment and a marker on the flow."""
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
 
 from mitmproxy import http
 
-from wiremend.rules.rule import Finding
+from wiremend.call_record.schema import CallRecord
 
-METADATA_KEY = "wiremend"
 MARKER_MENDED = ":wrench:"
 MARKER_FAILED = ":warning:"
 
 logger = logging.getLogger("wiremend")
 
 
-def notes_of(flow: http.HTTPFlow) -> dict[str, Any]:
-    """What is noted with this flow; a change to it is kept."""
-    notes: dict[str, Any] = flow.metadata.setdefault(METADATA_KEY, {})
-    return notes
-
-
-def note_request_findings(flow: http.HTTPFlow, findings: Sequence[Finding]) -> None:
-    """Keep what a rule found in the request."""
-    if findings:
-        kept = notes_of(flow).setdefault("request_findings", [])
-        kept += [finding.as_dict() for finding in findings]
-
-
-def note_refusal(flow: http.HTTPFlow, reason: str) -> None:
+def report_refusal(flow: http.HTTPFlow, reason: str) -> None:
     """Log a request that the proxy refused to forward, and mark its flow. `reason` is a sentence.
 
     The client chose host and path, so they are escaped.
@@ -41,25 +25,17 @@ def note_refusal(flow: http.HTTPFlow, reason: str) -> None:
     logger.warning("wiremend: refused %s: %s", place, reason)
 
 
-def findings_of(flow: http.HTTPFlow) -> list[Finding]:
-    """Everything found in this call, request first."""
-    notes = flow.metadata.get(METADATA_KEY, {})
-    found = [*notes.get("request_findings", []), *notes.get("response_findings", [])]
-    return [Finding.from_dict(finding) for finding in found]
-
-
-def summary(flow: http.HTTPFlow) -> str:
+def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
     """One line: what was asked of whom, how it ended, which rules applied how often."""
-    notes = flow.metadata.get(METADATA_KEY, {})
-    counts = Counter(finding.code for finding in findings_of(flow))
+    counts = Counter(finding.code for finding in record.findings)
     codes = ", ".join(
         code if times == 1 else f"{code} ({times} times)" for code, times in sorted(counts.items())
     )
     path = flow.request.path.split("?")[0]
-    parts = [f"{flow.request.pretty_host}{path}", notes.get("outcome", ""), codes]
+    parts = [f"{flow.request.pretty_host}{path}", record.detail, codes]
     return ": ".join(part for part in parts if part)
 
 
-def explain(flow: http.HTTPFlow) -> str:
+def explain(record: CallRecord) -> str:
     """Every finding on a line of its own."""
-    return "\n".join(str(finding) for finding in findings_of(flow))
+    return "\n".join(str(finding) for finding in record.findings)

@@ -10,9 +10,17 @@ from typing import Any
 
 from mitmproxy import http
 
+from wiremend.call_record.kept_bytes import KeptBytes
+from wiremend.call_record.schema import METADATA_KEY
 from wiremend.seam.flows import forget_backup, show_response_as
-from wiremend.secrets import masked, masked_bytes, redacted_path, redacted_value, secret_values
-from wiremend.views.flow_findings import METADATA_KEY
+from wiremend.secrets import (
+    masked,
+    masked_bytes,
+    masked_in_place,
+    redacted_path,
+    redacted_value,
+    secret_values,
+)
 
 
 def secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
@@ -46,7 +54,7 @@ def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
     if flow.error is not None:
         flow.error.msg = masked(flow.error.msg, values)
     if METADATA_KEY in flow.metadata:
-        flow.metadata[METADATA_KEY] = _masked_notes(flow.metadata[METADATA_KEY], values)
+        flow.metadata[METADATA_KEY] = _masked_value(flow.metadata[METADATA_KEY], values)
 
 
 def _concealed(
@@ -59,11 +67,38 @@ def _concealed(
     return concealed
 
 
-def _masked_notes(notes: Any, values: Set[str]) -> Any:
-    if isinstance(notes, str):
-        return masked(notes, values)
-    if isinstance(notes, list):
-        return [_masked_notes(one, values) for one in notes]
-    if isinstance(notes, dict):
-        return {name: _masked_notes(one, values) for name, one in notes.items()}
-    return notes
+def masked_record(record: dict[str, Any], values: Set[str]) -> dict[str, Any]:
+    """Return what is recorded of a call, or a part of it, without secrets.
+
+    Headers are redacted by name. Bytes keep their length, so that the ends of chunks and the
+    headers that name a length stay right.
+    """
+    return {name: _masked_field(name, one, values) for name, one in record.items()}
+
+
+def _masked_field(name: str, value: Any, values: Set[str]) -> Any:
+    if name == "headers" and isinstance(value, list):
+        return [_masked_header(one, values) for one in value]
+    if name == "url" and isinstance(value, str):
+        return masked(redacted_path(value), values)
+    return _masked_value(value, values)
+
+
+def _masked_value(value: Any, values: Set[str]) -> Any:
+    if isinstance(value, str):
+        return masked(value, values)
+    if isinstance(value, bytes):
+        concealed = masked_in_place(value, values)
+        is_kept = concealed is value and isinstance(value, KeptBytes)
+        return value if is_kept else KeptBytes(concealed)  # from a file they are plain bytes
+    if isinstance(value, list | tuple):
+        return [_masked_value(one, values) for one in value]
+    return masked_record(value, values) if isinstance(value, dict) else value
+
+
+def _masked_header(header: Any, values: Set[str]) -> Any:
+    match header:
+        case [str() as name, str() as value]:
+            return [name, masked(redacted_value(name, value), values)]
+        case _:
+            return _masked_value(header, values)

@@ -1,4 +1,4 @@
-"""Whole Anthropic messages: fine ones keep their bytes, the others are repaired or an error."""
+"""Whole Anthropic messages: valid ones are unchanged, the others are repaired or errors."""
 
 import orjson
 import pytest
@@ -18,34 +18,34 @@ def message(content: bytes, reason: bytes = b'"end_turn"') -> bytes:
     )
 
 
-FINE = message(b'[{"type":"text","text":"Hi \\u00e9"}]')
+VALID = message(b'[{"type":"text","text":"Hi \\u00e9"}]')
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        FINE,
-        b"\n" + FINE,
+        VALID,
+        b"\n" + VALID,
         message(b"[]"),
         message(b"[%s]" % CALL, b'"tool_use"'),
         message(b"[%s]" % CALL, b'"max_tokens"'),
         message(b"[%s]" % CUT, b'"max_tokens"'),
         message(b'[{"type":"server_tool_use","id":"s","name":"w","input":{}}]', b'"pause_turn"'),
-        message(b'[{"type":"made_up"}]', b'"refusal"'),
+        message(b'[{"type":"unknown"}]', b'"refusal"'),
         b'{"input_tokens":7}',
     ],
 )
-def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
+def test_a_valid_body_is_unchanged(body: bytes) -> None:
     repaired = repair_body(body, StreamContext(shown_model="claude-opus-5"))
     assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
 
-def test_another_models_name_is_the_only_thing_that_changes() -> None:
-    repaired = repair_body(FINE, StreamContext(shown_model="mine"))
-    assert repaired.data == FINE.replace(b'"claude-opus-5"', b'"mine"')
+def test_only_the_model_name_changes() -> None:
+    repaired = repair_body(VALID, StreamContext(shown_model="mine"))
+    assert repaired.data == VALID.replace(b'"claude-opus-5"', b'"mine"')
 
 
-MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
+REPAIRED: dict[str, tuple[bytes, bytes, list[str]]] = {
     "content null": (message(b"null"), message(b"[]"), ["S151"]),
     "input as text": (
         message(b"[%s]" % CALL.replace(b'{"p":1}', b'"{\\"p\\":1}"'), b'"tool_use"'),
@@ -82,8 +82,8 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "expected", "codes"), MENDED.values(), ids=MENDED)
-def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
+@pytest.mark.parametrize(("body", "expected", "codes"), REPAIRED.values(), ids=REPAIRED)
+def test_a_broken_body_is_repaired(body: bytes, expected: bytes, codes: list[str]) -> None:
     repaired = repair_body(body, StreamContext())
     assert orjson.loads(repaired.data) == orjson.loads(expected)
     assert [finding.code for finding in repaired.findings] == codes
@@ -92,7 +92,7 @@ def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str])
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "excerpt"),
     [
         (b"", 502, "an empty body"),
         (b"<html>", 502, "a body that is not JSON"),
@@ -101,15 +101,15 @@ def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str])
         (b'{"code":500,"msg":"404 NOT_FOUND","success":false}', 500, "404 NOT_FOUND"),
     ],
 )
-def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: str) -> None:
+def test_a_body_without_a_response_is_an_error(body: bytes, status: int, excerpt: str) -> None:
     error = repair_body(body, StreamContext()).error
     assert error is not None
     assert error.status == status
-    assert said in error.message
+    assert excerpt in error.message
 
 
 @pytest.mark.parametrize("reason", [b'"tool_use"', b'"end_turn"', b'"tool_calls"', b"null"])
-def test_a_call_that_is_cut_is_an_error_where_all_is_said_to_be_well(reason: bytes) -> None:
+def test_a_truncated_call_is_an_error_unless_the_reason_explains_it(reason: bytes) -> None:
     body = message(b"[%s]" % CUT, reason)
     repaired = repair_body(body, StreamContext())
     assert repaired.error is not None

@@ -1,4 +1,4 @@
-"""Anthropic Messages: native errors, and a grammar that tells legal streams from others."""
+"""Anthropic Messages: native errors, and the grammar of event streams."""
 
 import json
 from typing import Any
@@ -13,14 +13,17 @@ Json = dict[str, Any]
 
 
 def violations(*steps: Json | bytes) -> list[str]:
-    """The violations of these events, or bytes, one after the other, and of the end."""
+    """Return the violations of a stream with these events or bytes."""
     encoded = (
         step if isinstance(step, bytes) else sse.encode(json.dumps(step).encode(), step["type"])
         for step in steps
     )
     grammar, decoder = Grammar(), sse.Decoder()
     problems = [
-        found for step in encoded for one in decoder.feed(step) for found in grammar.feed(one)
+        problem
+        for step in encoded
+        for event in decoder.feed(step)
+        for problem in grammar.feed(event)
     ]
     return problems + grammar.end()
 
@@ -67,7 +70,7 @@ def json_delta(text: Any, index: int = 0) -> Json:
 
 LEGAL: dict[str, list[Json | bytes]] = {
     "text": [BEGIN, start(TEXT), HI, stop(), finish(), END],
-    "nothing said": [BEGIN, finish(), END],
+    "no content": [BEGIN, finish(), END],
     "pings anywhere": [PING, BEGIN, PING, start(TEXT), PING, HI, stop(), finish(), PING, END],
     "an error": [BEGIN, start(TEXT), HI, ERROR],
     "an error alone": [ERROR],
@@ -93,25 +96,25 @@ LEGAL: dict[str, list[Json | bytes]] = {
         finish("max_tokens"),
         END,
     ],
-    "a block of tomorrow": [
+    "an unknown block": [
         BEGIN,
-        start({"type": "of_tomorrow"}),
+        start({"type": "new_reason"}),
         delta({"type": "text_delta", "text": "Hi"}),
-        delta({"type": "delta_of_tomorrow"}),
+        delta({"type": "unknown_delta"}),
         stop(),
         finish(),
         END,
     ],
-    "a delta of tomorrow": [
+    "an unknown delta": [
         BEGIN,
         start(TEXT),
-        delta({"type": "of_tomorrow"}),
+        delta({"type": "new_reason"}),
         stop(),
         finish(),
         END,
     ],
-    "an event of tomorrow": [BEGIN, {"type": "of_tomorrow"}, finish(), END],
-    "a reason of tomorrow": [BEGIN, finish("of_tomorrow"), END],
+    "an unknown event": [BEGIN, {"type": "new_reason"}, finish(), END],
+    "an unknown reason": [BEGIN, finish("new_reason"), END],
     "comments": [b": x\n\n", BEGIN, b"\n", finish(), END],
 }
 ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
@@ -130,11 +133,11 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
         [BEGIN, finish(), b'event: ping\ndata: {"type":"message_stop"}\n\n'],
         "event line 'ping' over 'message_stop'",
     ),
-    "an error without words": (
+    "an error without a message": (
         [{"type": "error", "error": {"type": "api_error", "message": ""}}],
         "an error without a message",
     ),
-    "an error of nothing": ([{"type": "error"}], "an error without a message"),
+    "an empty error": ([{"type": "error"}], "an error without a message"),
     "a block before the message": (
         [start(TEXT), ERROR],
         "content_block_start before message_start",
@@ -155,15 +158,15 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
     ),
     "blocks from 1": (
         [BEGIN, start(TEXT, 1), stop(), finish(), END],
-        "block 1 where 0 is due",
+        "block 1 instead of 0",
     ),
     "an index as text": (
         [BEGIN, start(TEXT, "0"), stop(), finish(), END],
-        "block '0' where 0 is due",
+        "block '0' instead of 0",
     ),
-    "an index that is no number": (
+    "an index that is a boolean": (
         [BEGIN, start(TEXT, False), stop(), finish(), END],
-        "block False where 0 is due",
+        "block False instead of 0",
     ),
     "a block inside a block": (
         [BEGIN, start(TEXT), start(TEXT, 1), stop(1), finish(), END],
@@ -240,10 +243,10 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
     ),
     "no reason": ([BEGIN, END], "message_stop without a stop reason"),
 }
-TWO_AT_ONCE = {
+SEVERAL_VIOLATIONS = {
     "the end inside a block": ["a block after the stop reason", "message_stop inside a block"],
 }
-"""What cannot be wrong alone: such a block began too late as well."""
+"""Violations that cannot occur alone: this block also starts too late."""
 
 
 @pytest.mark.parametrize("steps", LEGAL.values(), ids=LEGAL)
@@ -254,10 +257,10 @@ def test_a_legal_stream_has_no_violations(steps: list[Json | bytes]) -> None:
 @pytest.mark.parametrize("name", ILLEGAL)
 def test_an_illegal_stream_has_one_violation(name: str) -> None:
     steps, problem = ILLEGAL[name]
-    assert violations(*steps) == TWO_AT_ONCE.get(name, [problem])
+    assert violations(*steps) == SEVERAL_VIOLATIONS.get(name, [problem])
 
 
-def test_a_delta_belongs_to_a_block_that_may_have_it() -> None:
+def test_the_tables_of_deltas_and_blocks_agree() -> None:
     assert all(kind in DELTAS_BY_BLOCK[block] for kind, block in BLOCK_BY_DELTA.items())
 
 
@@ -267,14 +270,16 @@ def test_a_delta_belongs_to_a_block_that_may_have_it() -> None:
         (ProviderError(529), "overloaded_error"),
         (ProviderError(418), "invalid_request_error"),
         (ProviderError(502), "api_error"),
-        (ProviderError(502, type="of_tomorrow"), "of_tomorrow"),
+        (ProviderError(502, type="new_reason"), "new_reason"),
     ],
 )
-def test_an_error_has_its_own_type_or_that_of_its_status(error: ProviderError, type: str) -> None:
+def test_the_type_of_an_error_is_its_own_or_that_of_its_status(
+    error: ProviderError, type: str
+) -> None:
     assert error_type(error) == type
 
 
-def test_an_error_event_is_written_in_anthropics_form() -> None:
+def test_the_form_of_an_error_event() -> None:
     error = ProviderError(429, code="slow", message="No.", request_id="req_1")
     (event,) = sse.Decoder().feed(error_event(error))
     assert event.type == "error"

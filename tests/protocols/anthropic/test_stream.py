@@ -1,4 +1,4 @@
-"""Anthropic Messages streams, one case at a time; the corpus and the two laws are run elsewhere."""
+"""Single cases of Anthropic Messages streams; `test_corpus` and `test_two_laws` test more."""
 
 import json
 from typing import Any
@@ -67,15 +67,15 @@ def repair_stream(stream: bytes, **fields: Any) -> list[Repaired]:
 
 
 def shown(stream: bytes) -> list[Json]:
-    """The events of a stream that was repaired."""
-    return [json.loads(one.data) for one in sse.Decoder().feed(stream) if one.data]
+    """Return the data of the events in a stream."""
+    return [json.loads(event.data) for event in sse.Decoder().feed(stream) if event.data]
 
 
 CALL = [start(0, tool(1)), delta(0, partial_json='{"p":1}'), stop(0)]
-SAID = [start(0, TEXT), delta(0, text="Hi"), stop(0)]
+TEXT_BLOCK = [start(0, TEXT), delta(0, text="Hi"), stop(0)]
 
 
-# What an event means
+# The kinds of events
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ SAID = [start(0, TEXT), delta(0, text="Hi"), stop(0)]
         (encode({"type": "ping"}), EventKind.IDLE),
         (encode(MESSAGE_START), EventKind.PREAMBLE),
         (encode(start(0, TEXT)), EventKind.CONTENT),
-        (encode({"type": "event_of_tomorrow"}), EventKind.CONTENT),
+        (encode({"type": "unknown_event"}), EventKind.CONTENT),
         (encode(message_delta("end_turn")), EventKind.CONTENT),
         (b'data: {"half":\n\n', EventKind.ERROR),
         (encode({"type": "error", "error": {"type": "overloaded_error"}}), EventKind.ERROR),
@@ -101,7 +101,7 @@ SAID = [start(0, TEXT), delta(0, text="Hi"), stop(0)]
         ),
     ],
 )
-def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
+def test_the_kind_of_an_event(event: bytes, kind: EventKind) -> None:
     repaired = repair_stream(event)[0]
     assert repaired.kind is kind
     assert (repaired.error is not None) == (kind is EventKind.ERROR)
@@ -111,21 +111,21 @@ def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
     ("events", "complete"),
     [
         ([], False),
-        ([MESSAGE_START, *SAID], False),
-        ([MESSAGE_START, *SAID, message_delta(None)], False),
-        ([MESSAGE_START, *SAID, message_delta("end_turn")], True),
+        ([MESSAGE_START, *TEXT_BLOCK], False),
+        ([MESSAGE_START, *TEXT_BLOCK, message_delta(None)], False),
+        ([MESSAGE_START, *TEXT_BLOCK, message_delta("end_turn")], True),
         ([MESSAGE_START, *CALL, message_delta("tool_use"), MESSAGE_STOP], True),
     ],
 )
-def test_an_answer_is_complete_with_its_stop_reason(events: list[Json], complete: bool) -> None:
+def test_a_response_is_complete_with_its_stop_reason(events: list[Json], complete: bool) -> None:
     repair = ANTHROPIC.repair(StreamContext())
     repair.feed(stream_of(*events))
     assert repair.complete is complete
 
 
-def test_text_may_speak_of_errors() -> None:
+def test_text_about_errors_is_not_an_error() -> None:
     error = '{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
-    unknown = {"type": "event_of_tomorrow", "error": None}
+    unknown = {"type": "unknown_event", "error": None}
     stream = whole(start(0, TEXT), delta(0, text=error), stop(0), unknown)
     repaired = repair_stream(stream)
     assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
@@ -140,13 +140,13 @@ ORDERS: dict[str, tuple[list[Json], list[Json], list[str]]] = {
         ["S105"] * 3,
     ),
     "every block is number 0": (
-        [*SAID, start(0, tool(1)), delta(0, partial_json="{}"), stop(0)],
-        [*SAID, start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
+        [*TEXT_BLOCK, start(0, tool(1)), delta(0, partial_json="{}"), stop(0)],
+        [*TEXT_BLOCK, start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
         ["S105"] * 3,
     ),
     "numbers with a gap": (
-        [*SAID, start(4, tool(1)), delta(4, partial_json="{}"), stop(4)],
-        [*SAID, start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
+        [*TEXT_BLOCK, start(4, tool(1)), delta(4, partial_json="{}"), stop(4)],
+        [*TEXT_BLOCK, start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
         ["S105"] * 3,
     ),
     "text after a tool call, under the index of the open tool": (
@@ -223,8 +223,8 @@ ORDERS: dict[str, tuple[list[Json], list[Json], list[str]]] = {
         ["S109"],
     ),
     "a late stop of a block that is closed": (
-        [*SAID, start(1, tool(1)), delta(1, partial_json="{}"), stop(0), stop(1)],
-        [*SAID, start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
+        [*TEXT_BLOCK, start(1, tool(1)), delta(1, partial_json="{}"), stop(0), stop(1)],
+        [*TEXT_BLOCK, start(1, tool(1)), delta(1, partial_json="{}"), stop(1)],
         ["S110"],
     ),
     "a start for each of a tool's deltas": (
@@ -265,22 +265,22 @@ ORDERS: dict[str, tuple[list[Json], list[Json], list[str]]] = {
         [start(0, tool(1)), stop(0)],
         [],
     ),
-    "a block of tomorrow": (
-        [start(0, {"type": "block_of_tomorrow"}), stop(0)],
-        [start(0, {"type": "block_of_tomorrow"}), stop(0)],
+    "an unknown block": (
+        [start(0, {"type": "unknown_block"}), stop(0)],
+        [start(0, {"type": "unknown_block"}), stop(0)],
         [],
     ),
 }
 
 
-@pytest.mark.parametrize(("came", "became", "codes"), ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize(("received", "sent", "codes"), ORDERS.values(), ids=ORDERS)
 def test_blocks_are_shown_one_after_the_other(
-    came: list[Json], became: list[Json], codes: list[str]
+    received: list[Json], sent: list[Json], codes: list[str]
 ) -> None:
-    calls = any("tool_use" in json.dumps(event) for event in came)
+    calls = any("tool_use" in json.dumps(event) for event in received)
     reason = "tool_use" if calls else "end_turn"
-    repaired = repair_stream(whole(*came, reason=reason))
-    assert shown(bytes_of(repaired)) == shown(whole(*became, reason=reason))
+    repaired = repair_stream(whole(*received, reason=reason))
+    assert shown(bytes_of(repaired)) == shown(whole(*sent, reason=reason))
     assert codes_of(repaired) == codes
     assert ANTHROPIC.violations(bytes_of(repaired)) == []
 
@@ -313,12 +313,12 @@ LOST: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("stream", "said"), LOST.values(), ids=LOST)
-def test_lost_content_ends_in_the_native_error(stream: bytes, said: str) -> None:
+@pytest.mark.parametrize(("stream", "excerpt"), LOST.values(), ids=LOST)
+def test_lost_content_ends_in_the_native_error(stream: bytes, excerpt: str) -> None:
     repaired = repair_stream(stream)
-    ended = next(one for one in repaired if one.kind is EventKind.ERROR)
+    ended = next(item for item in repaired if item.kind is EventKind.ERROR)
     assert ended.error is not None
-    assert (ended.error.status, said in ended.error.message) == (502, True)
+    assert (ended.error.status, excerpt in ended.error.message) == (502, True)
     assert shown(bytes_of(repaired))[-1]["error"]["type"] == "api_error"
     assert ANTHROPIC.violations(bytes_of(repaired)) == []
 
@@ -327,7 +327,7 @@ CUT = [start(0, tool(1)), delta(0, partial_json='{"p":"a')]
 
 
 @pytest.mark.parametrize("reason", ["max_tokens", "refusal", "model_context_window_exceeded"])
-def test_a_tool_cut_by_what_the_stop_reason_says_is_no_loss(reason: str) -> None:
+def test_a_tool_that_the_stop_reason_cuts_is_not_an_error(reason: str) -> None:
     stream = whole(*CUT, stop(0), {"type": "ping"}, reason=reason)
     repaired = repair_stream(stream)
     assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
@@ -339,7 +339,10 @@ def test_a_tool_cut_by_what_the_stop_reason_says_is_no_loss(reason: str) -> None
 @pytest.mark.parametrize(
     "events",
     [
-        *([stop(0), message_delta(one)] for one in ("tool_use", "end_turn", "pause_turn", "stop")),
+        *(
+            [stop(0), message_delta(reason)]
+            for reason in ("tool_use", "end_turn", "pause_turn", "stop")
+        ),
         [stop(0), message_delta(None), MESSAGE_STOP],
         [stop(0), MESSAGE_STOP],
         [stop(0), {"type": "ping"}],
@@ -348,31 +351,31 @@ def test_a_tool_cut_by_what_the_stop_reason_says_is_no_loss(reason: str) -> None
         [start(1, tool(2)), stop(1), stop(0), message_delta("max_tokens")],
     ],
 )
-def test_a_tool_cut_for_no_reason_is_never_shown_as_stopped(events: list[Json]) -> None:
+def test_a_tool_that_is_cut_without_a_reason_is_never_stopped(events: list[Json]) -> None:
     repaired = repair_stream(stream_of(MESSAGE_START, *CUT, *events))
     assert bytes_of(repaired).startswith(stream_of(MESSAGE_START, *CUT) + b"event: error\n")
     assert ANTHROPIC.violations(bytes_of(repaired)) == []
 
 
-def test_a_tool_without_a_name_is_the_only_one_that_there_is() -> None:
+def test_a_tool_without_a_name_gets_the_only_offered_one() -> None:
     stream = whole(start(0, tool(1, name=" ")), stop(0), reason="tool_use")
     assert shown(bytes_of(repair_stream(stream, tool_names=("read",))))[1] == start(0, tool(1))
 
 
-def test_made_up_ids_differ_between_answers_and_calls_and_not_between_attempts() -> None:
-    def made_up(**fields: Any) -> list[str]:
+def test_generated_ids_differ_between_responses_and_calls_but_not_between_attempts() -> None:
+    def generated(**fields: Any) -> list[str]:
         nameless = [{key: tool(1)[key] for key in ("type", "name", "input")}]
         blocks = [start(0, *nameless), stop(0), start(1, *nameless), stop(1)]
         first = MESSAGE_START | {"message": MESSAGE | fields}
         events = [first, *blocks, message_delta("tool_use"), MESSAGE_STOP]
         repaired = shown(bytes_of(repair_stream(stream_of(*events))))
-        return [one["content_block"]["id"] for one in repaired if "content_block" in one]
+        return [event["content_block"]["id"] for event in repaired if "content_block" in event]
 
-    first, second = made_up(), made_up(id="msg_2")
-    without = [made_up(id=None, usage={"input_tokens": n, "output_tokens": 1}) for n in (7, 8)]
-    assert first == made_up()
+    first, second = generated(), generated(id="msg_2")
+    without = [generated(id=None, usage={"input_tokens": n, "output_tokens": 1}) for n in (7, 8)]
+    assert first == generated()
     assert len({*first, *second, *without[0], *without[1]}) == 8
-    assert all(one.startswith("toolu_") for one in first)
+    assert all(identity.startswith("toolu_") for identity in first)
 
 
 # The stop reason
@@ -382,38 +385,38 @@ REASONS: dict[str, tuple[list[Json], Any, str, list[str]]] = {
     "stop after a call": (CALL, "stop", "tool_use", ["S125", "S116"]),
     "tool_calls after a call": (CALL, "tool_calls", "tool_use", ["S125"]),
     "TOOL_USE after a call": (CALL, "TOOL_USE", "tool_use", ["S125"]),
-    "tool_calls without a call": (SAID, "tool_calls", "end_turn", ["S125", "S116"]),
-    "stop": (SAID, "stop", "end_turn", ["S125"]),
-    "length": (SAID, "length", "max_tokens", ["S125"]),
-    "one of tomorrow": (SAID, "of_tomorrow", "of_tomorrow", []),
+    "tool_calls without a call": (TEXT_BLOCK, "tool_calls", "end_turn", ["S125", "S116"]),
+    "stop": (TEXT_BLOCK, "stop", "end_turn", ["S125"]),
+    "length": (TEXT_BLOCK, "length", "max_tokens", ["S125"]),
+    "an unknown one": (TEXT_BLOCK, "new_reason", "new_reason", []),
     "max_tokens after a call": (CALL, "max_tokens", "max_tokens", []),
     "refusal after a call": (CALL, "refusal", "refusal", []),
     "pause_turn after a call": (CALL, "pause_turn", "pause_turn", []),
-    "tool_use without a call": (SAID, "tool_use", "end_turn", ["S116"]),
-    "stop_sequence": (SAID, "stop_sequence", "stop_sequence", []),
-    "null after text": (SAID, None, "end_turn", ["S114"]),
-    "empty after text": (SAID, "", "end_turn", ["S114"]),
+    "tool_use without a call": (TEXT_BLOCK, "tool_use", "end_turn", ["S116"]),
+    "stop_sequence": (TEXT_BLOCK, "stop_sequence", "stop_sequence", []),
+    "null after text": (TEXT_BLOCK, None, "end_turn", ["S114"]),
+    "empty after text": (TEXT_BLOCK, "", "end_turn", ["S114"]),
     "null after a call": (CALL, None, "tool_use", ["S114"]),
 }
 
 
-@pytest.mark.parametrize(("blocks", "reason", "shows", "codes"), REASONS.values(), ids=REASONS)
+@pytest.mark.parametrize(("blocks", "reason", "expected", "codes"), REASONS.values(), ids=REASONS)
 def test_the_stop_reason_follows_the_blocks(
-    blocks: list[Json], reason: Any, shows: str, codes: list[str]
+    blocks: list[Json], reason: Any, expected: str, codes: list[str]
 ) -> None:
     repaired = repair_stream(whole(*blocks, reason=reason))
-    assert shown(bytes_of(repaired))[-2] == message_delta(shows)
+    assert shown(bytes_of(repaired))[-2] == message_delta(expected)
     assert codes_of(repaired) == codes
 
 
-def test_two_stop_reasons_become_the_first() -> None:
+def test_only_the_first_stop_reason_is_kept() -> None:
     events = [*CALL, message_delta("tool_use"), message_delta("end_turn", output_tokens=3)]
     repaired = repair_stream(stream_of(MESSAGE_START, *events, MESSAGE_STOP))
     assert bytes_of(repaired) == whole(*CALL, reason="tool_use")
     assert codes_of(repaired) == ["S115"]
 
 
-def test_a_message_delta_with_usage_before_the_reason_is_one_with_it() -> None:
+def test_a_message_delta_with_only_usage_is_merged_into_the_next_one() -> None:
     events = [*CALL, message_delta(None, output_tokens=3), message_delta("tool_use")]
     repaired = repair_stream(stream_of(MESSAGE_START, *events, MESSAGE_STOP))
     assert bytes_of(repaired) == whole(*CALL, reason="tool_use")
@@ -422,18 +425,18 @@ def test_a_message_delta_with_usage_before_the_reason_is_one_with_it() -> None:
 # The shown model
 
 
-def test_the_shown_model_is_the_only_thing_that_changes() -> None:
-    stream = whole(*SAID).replace(b'"model":"claude"', b'"model" : "cl\\u0061ude"')
+def test_only_the_model_name_changes() -> None:
+    stream = whole(*TEXT_BLOCK).replace(b'"model":"claude"', b'"model" : "cl\\u0061ude"')
     repaired = repair_stream(stream, shown_model="mine")
     assert bytes_of(repaired) == stream.replace(b'"cl\\u0061ude"', b'"mine"')
     assert codes_of(repaired) == []
-    assert bytes_of(repair_stream(whole(*SAID), shown_model="claude")) == whole(*SAID)
+    assert bytes_of(repair_stream(whole(*TEXT_BLOCK), shown_model="claude")) == whole(*TEXT_BLOCK)
 
 
 @pytest.mark.parametrize(
-    "events", [SAID, [MESSAGE_START | {"message": MESSAGE | {"model": None}}, *SAID]]
+    "events", [TEXT_BLOCK, [MESSAGE_START | {"message": MESSAGE | {"model": None}}, *TEXT_BLOCK]]
 )
-def test_a_beginning_that_is_written_bears_the_shown_model(events: list[Json]) -> None:
+def test_an_added_message_start_contains_the_shown_model(events: list[Json]) -> None:
     stream = stream_of(*events, message_delta("end_turn"), MESSAGE_STOP)
     assert (
         shown(bytes_of(repair_stream(stream, shown_model="mine")))[0]["message"]["model"] == "mine"
@@ -478,20 +481,20 @@ def test_a_native_error_keeps_its_bytes() -> None:
     assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
 
 
-def test_a_failure_can_be_told_at_any_point() -> None:
+def test_a_failure_can_be_reported_at_any_point() -> None:
     failure = make_error(status=504, message="no byte for 120 s")
     for events in ([], [MESSAGE_START], [MESSAGE_START, start(0, tool(1))]):
         repair = ANTHROPIC.repair(StreamContext())
         before = bytes_of(repair.feed(stream_of(*events)))
-        told = before + repair.fail(failure)
-        assert ANTHROPIC.violations(told) == []
-        assert shown(told)[-1]["error"] == {
+        stream = before + repair.fail(failure)
+        assert ANTHROPIC.violations(stream) == []
+        assert shown(stream)[-1]["error"] == {
             "type": "timeout_error",
             "message": "no byte for 120 s",
         }
 
 
-def test_an_error_without_words_is_given_some() -> None:
-    said = shown(AnthropicRepairer(StreamContext()).fail(ProviderError(529, message=" ")))
+def test_an_error_without_a_message_gets_one() -> None:
+    events = shown(AnthropicRepairer(StreamContext()).fail(ProviderError(529, message=" ")))
     expected = "The provider reported overloaded_error without a message."
-    assert said[0]["error"]["message"] == expected
+    assert events[0]["error"]["message"] == expected

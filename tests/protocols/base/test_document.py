@@ -1,4 +1,4 @@
-"""A request's document: parsed once, shared, and a new one only where something changed."""
+"""Documents of requests: the body is parsed once and shared; edits create a new document."""
 
 from dataclasses import replace
 
@@ -25,16 +25,16 @@ def test_a_body_is_parsed_once() -> None:
 
 def test_a_document_with_another_head_shares_the_parsed_body() -> None:
     request = document(b'{"model":"m"}')
-    elsewhere = replace(request, path="/v2/messages", headers=())
-    assert elsewhere.fields is request.fields
+    moved = replace(request, path="/v2/messages", headers=())
+    assert moved.fields is request.fields
 
 
-def test_without_edits_a_document_is_itself() -> None:
+def test_without_edits_the_same_document_is_returned() -> None:
     request = document(b'{"model":"m"}')
     assert request.edited(Edits(request.body)) is request
 
 
-def test_an_edited_document_keeps_its_head_and_gets_fields_of_its_own() -> None:
+def test_an_edited_document_keeps_its_head_and_has_new_fields() -> None:
     request = document(b'{"model":"m", "n":1.0}')
     edits = Edits(request.body)
     edits.replace(("model",), b'"other"')
@@ -49,7 +49,7 @@ def test_an_edited_document_keeps_its_head_and_gets_fields_of_its_own() -> None:
     )
 
 
-def test_the_names_that_tools_were_given_add_up() -> None:
+def test_the_names_of_renamed_tools_accumulate() -> None:
     request = document(b'{"a":1,"b":2}')
     for key in ("a", "b"):
         edits = Edits(request.body)
@@ -58,6 +58,6 @@ def test_the_names_that_tools_were_given_add_up() -> None:
     assert request.tool_names_by_sent == {"a_sent": "a", "b_sent": "b"}
 
 
-def test_no_secret_shows_in_a_repr() -> None:
+def test_a_repr_contains_no_secrets() -> None:
     request = RequestDocument.of(ANTHROPIC, "/", b'{"a":"secret"}', (("x-api-key", "secret"),))
     assert "secret" not in repr(request)

@@ -25,28 +25,28 @@ FAILURE = make_error(status=503, type="server_error", message="It broke.")
 def feed(
     framing: Framing, stream: bytes, *disabled: str
 ) -> tuple[bytes, list[EventKind], list[str]]:
-    """What the client is shown of a stream that goes on, what it means, and what was found."""
+    """Return the bytes sent for an unfinished stream, the kinds of events, and the codes."""
     repair = framing.repair(framing.context(disabled=frozenset(disabled)))
     repaired = repair.feed(stream)
-    return bytes_of(repaired), [one.kind for one in repaired], codes_of(repaired)
+    return bytes_of(repaired), [item.kind for item in repaired], codes_of(repaired)
 
 
 @each_name
-def test_what_follows_the_end_is_dropped(name: str) -> None:
+def test_events_after_the_end_are_dropped(name: str) -> None:
     framing, code = SERVER_SENT[name], AFTER_THE_END[name]
-    ended, _, found = feed(framing, ERROR)
+    ended, _, earlier_codes = feed(framing, ERROR)
     shown, kinds, codes = feed(framing, ERROR + LATE + BLANK)
     assert (shown, kinds) == (ended, [EventKind.ERROR, EventKind.IDLE, EventKind.IDLE])
-    assert codes == [*found, code]
+    assert codes == [*earlier_codes, code]
 
 
 @each_name
-def test_what_follows_the_end_stays_where_the_rule_is_off(name: str) -> None:
+def test_events_after_the_end_are_kept_if_the_rule_is_disabled(name: str) -> None:
     framing, code = SERVER_SENT[name], AFTER_THE_END[name]
-    ended, _, found = feed(framing, ERROR, code)
+    ended, _, earlier_codes = feed(framing, ERROR, code)
     shown, kinds, codes = feed(framing, ERROR + LATE + BLANK, code)
     assert shown == ended + LATE + BLANK
-    assert (kinds, codes) == ([EventKind.ERROR, EventKind.IDLE, EventKind.IDLE], found)
+    assert (kinds, codes) == ([EventKind.ERROR, EventKind.IDLE, EventKind.IDLE], earlier_codes)
 
 
 @each_name
@@ -56,31 +56,31 @@ def test_a_broken_event_ends_the_stream(name: str) -> None:
 
 
 @each_name
-def test_a_broken_event_stays_where_the_rule_is_off(name: str) -> None:
-    found = feed(SERVER_SENT[name], BROKEN, BROKEN_EVENT[name])
-    assert found == (BROKEN, [EventKind.CONTENT], [])
+def test_a_broken_event_is_kept_if_the_rule_is_disabled(name: str) -> None:
+    result = feed(SERVER_SENT[name], BROKEN, BROKEN_EVENT[name])
+    assert result == (BROKEN, [EventKind.CONTENT], [])
 
 
 @each_name
 def test_text_is_dropped(name: str) -> None:
-    found = feed(SERVER_SENT[name], TEXT)
-    assert found == (b"", [EventKind.IDLE], [FOREIGN_FRAME[name]])
+    result = feed(SERVER_SENT[name], TEXT)
+    assert result == (b"", [EventKind.IDLE], [FOREIGN_FRAME[name]])
 
 
 @each_name
-def test_text_stays_where_the_rule_is_off(name: str) -> None:
+def test_text_is_kept_if_the_rule_is_disabled(name: str) -> None:
     assert feed(SERVER_SENT[name], TEXT, FOREIGN_FRAME[name]) == (TEXT, [EventKind.IDLE], [])
 
 
 @pytest.mark.parametrize("name", KEEPALIVE)
-def test_a_keepalive_becomes_a_blank_line_or_stays(name: str) -> None:
+def test_a_keepalive_becomes_a_blank_line_unless_the_rule_is_disabled(name: str) -> None:
     frame = b'data: {"type":"keepalive"}\n\n'
     assert feed(SERVER_SENT[name], frame) == (b"\n", [EventKind.IDLE], [KEEPALIVE[name]])
     assert feed(SERVER_SENT[name], frame, KEEPALIVE[name]) == (frame, [EventKind.IDLE], [])
 
 
-@each_name
-def test_an_error_event_is_an_error_whatever_its_data(name: str) -> None:
+@pytest.mark.parametrize("name", ["anthropic", "chat", "responses"])
+def test_the_text_of_an_error_event_is_its_message(name: str) -> None:
     framing = SERVER_SENT[name]
     repair = framing.repair(framing.context())
     [reported] = repair.feed(b"event: error\ndata: It broke.\n\n")
@@ -89,8 +89,14 @@ def test_an_error_event_is_an_error_whatever_its_data(name: str) -> None:
     assert reported.error.message == "It broke."
 
 
+def test_an_event_line_changes_no_gemini_event() -> None:
+    error_line = b"event: error\ndata: It broke.\n\n"
+    _, kinds, codes = feed(SERVER_SENT["gemini"], error_line)
+    assert (kinds, codes) == ([EventKind.IDLE], ["S410", "S406"])
+
+
 @each_name
-def test_the_verdict_does_not_change_at_the_end(name: str) -> None:
+def test_the_end_of_the_stream_does_not_change_the_result(name: str) -> None:
     framing = SERVER_SENT[name]
     repairer = framing.protocol.make_repairer(framing.context())
     [event] = sse.Decoder().feed(ERROR)

@@ -1,4 +1,4 @@
-"""Messages and parameters as targets want them: each rule as a table, then the laws for all."""
+"""Adapting messages and parameters to targets: a table for each rule, then properties of all."""
 
 import json
 from collections.abc import Set
@@ -22,11 +22,6 @@ from wiremend.protocols.registry import MESSAGE_CODES, PROTOCOLS
 from wiremend.protocols.responses import RESPONSES
 from wiremend.rules.rule import Finding, Notes
 
-ANTHROPIC = ANTHROPIC
-CHAT = CHAT
-RESPONSES = RESPONSES
-GEMINI = GEMINI
-
 RULES = [rule for rule in catalogue() if rule.code.startswith("Q")]
 SIGNED = "EqQBCgIYAhIM" + "x" * 100
 
@@ -46,25 +41,27 @@ def adapt(
     return Adapted(adapted.body, notes.findings)
 
 
-def mend(protocol: Protocol, request: Any, codes: set[str] | frozenset[str], **limits: Any) -> Any:
+def adapt_request(
+    protocol: Protocol, request: Any, codes: set[str] | frozenset[str], **limits: Any
+) -> Any:
     body = json.dumps(request).encode()
     traits = Traits(frozenset(codes), **limits)
-    mended = adapt(protocol, body, traits)
-    assert {finding.code for finding in mended.findings} <= codes
-    assert (mended.body is body) is (not mended.findings)
-    again = adapt(protocol, mended.body, traits)
-    assert again.body is mended.body, "not idempotent"
-    return json.loads(mended.body)
+    adapted = adapt(protocol, body, traits)
+    assert {finding.code for finding in adapted.findings} <= codes
+    assert (adapted.body is body) is (not adapted.findings)
+    again = adapt(protocol, adapted.body, traits)
+    assert again.body is adapted.body, "not idempotent"
+    return json.loads(adapted.body)
 
 
 @pytest.mark.parametrize(
     "rule", [rule for rule in RULES if rule.before], ids=lambda rule: rule.code
 )
-def test_the_example_of_each_rule_is_true(rule: Any) -> None:
+def test_the_example_of_each_rule_is_correct(rule: Any) -> None:
     traits = Traits(frozenset({rule.code}))
-    mended = adapt(PROTOCOLS[WireProtocol(rule.protocols[0])], rule.before.encode(), traits)
-    assert mended.body.decode() == rule.after
-    assert [finding.code for finding in mended.findings] == [rule.code]
+    adapted = adapt(PROTOCOLS[WireProtocol(rule.protocols[0])], rule.before.encode(), traits)
+    assert adapted.body.decode() == rule.after
+    assert [finding.code for finding in adapted.findings] == [rule.code]
 
 
 def call(*ids: str) -> dict[str, Any]:
@@ -157,7 +154,7 @@ ANTHROPIC_PAIRS = {
         [ASK, call("a"), {"role": "system", "content": "Be brief."}, results("a")],
         [ASK, call("a"), {"role": "system", "content": "Be brief."}, results("a")],
     ),
-    "the provider's own calls": (
+    "calls of the provider's tools": (
         [ASK, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "srvtoolu_1"}]}],
         [ASK, {"role": "assistant", "content": [{"type": "server_tool_use", "id": "srvtoolu_1"}]}],
     ),
@@ -171,7 +168,7 @@ ANTHROPIC_PAIRS = {
 @pytest.mark.parametrize(("before", "after"), ANTHROPIC_PAIRS.values(), ids=ANTHROPIC_PAIRS.keys())
 def test_every_call_of_anthropic_messages_has_its_result(before: Any, after: Any) -> None:
     codes = {"Q001", "Q002", "Q003"}
-    assert mend(ANTHROPIC, {"messages": before}, codes) == {"messages": after}
+    assert adapt_request(ANTHROPIC, {"messages": before}, codes) == {"messages": after}
 
 
 def chat_call(*ids: str) -> dict[str, Any]:
@@ -226,7 +223,7 @@ CHAT_PAIRS = {
 @pytest.mark.parametrize(("before", "after"), CHAT_PAIRS.values(), ids=CHAT_PAIRS.keys())
 def test_every_call_of_chat_completions_has_its_result(before: Any, after: Any) -> None:
     codes = {"Q001", "Q002", "Q003"}
-    assert mend(CHAT, {"messages": before}, codes) == {"messages": after}
+    assert adapt_request(CHAT, {"messages": before}, codes) == {"messages": after}
 
 
 def item(call_id: str, kind: str = "function_call", **fields: Any) -> dict[str, Any]:
@@ -281,7 +278,7 @@ RESPONSES_PAIRS = {
         {"input": [item("a"), *[item("a", "function_call_output", output="1")] * 2]},
         {"input": [item("a"), item("a", "function_call_output", output="1")]},
     ),
-    "types and ids that are no strings": (
+    "types and ids that are not strings": (
         {"input": [{"type": []}, {"type": "function_call", "call_id": {}}]},
         {"input": [{"type": []}, {"type": "function_call", "call_id": {}}]},
     ),
@@ -291,29 +288,32 @@ RESPONSES_PAIRS = {
 
 @pytest.mark.parametrize(("before", "after"), RESPONSES_PAIRS.values(), ids=RESPONSES_PAIRS.keys())
 def test_every_call_of_responses_has_its_output(before: Any, after: Any) -> None:
-    assert mend(RESPONSES, before, {"Q001", "Q002"}) == after
+    assert adapt_request(RESPONSES, before, {"Q001", "Q002"}) == after
 
 
 def reasoning(number: int) -> dict[str, Any]:
     return {"type": "reasoning", "id": f"rs_{number}", "summary": []}
 
 
-SAYS = {"type": "message", "role": "assistant", "content": []}
+ASSISTANT_MESSAGE = {"type": "message", "role": "assistant", "content": []}
 OUTPUT = item("a", "function_call_output", output="ok")
 REASONING = {
-    "before the user's words": ([ASK, reasoning(1), ASK], [ASK, ASK]),
+    "before a user message": ([ASK, reasoning(1), ASK], [ASK, ASK]),
     "at the end, several": ([ASK, reasoning(1), reasoning(2)], [ASK]),
     "before an output": ([item("a"), reasoning(1), OUTPUT], [item("a"), OUTPUT]),
     "before a call": (
         [reasoning(1), reasoning(2), item("a"), OUTPUT],
         [reasoning(1), reasoning(2), item("a"), OUTPUT],
     ),
-    "before an answer": ([reasoning(1), SAYS, ASK], [reasoning(1), SAYS, ASK]),
+    "before a message of the assistant": (
+        [reasoning(1), ASSISTANT_MESSAGE, ASK],
+        [reasoning(1), ASSISTANT_MESSAGE, ASK],
+    ),
     "before a call of the provider's": (
         [reasoning(1), {"type": "web_search_call", "id": "ws_1"}, ASK],
         [reasoning(1), {"type": "web_search_call", "id": "ws_1"}, ASK],
     ),
-    "without an id nothing can be missed": (
+    "without an id": (
         [{"type": "reasoning", "summary": []}, ASK],
         [{"type": "reasoning", "summary": []}, ASK],
     ),
@@ -322,32 +322,32 @@ REASONING = {
 
 
 @pytest.mark.parametrize(("before", "after"), REASONING.values(), ids=REASONING.keys())
-def test_reasoning_of_responses_leads_to_something(before: Any, after: Any) -> None:
-    assert mend(RESPONSES, {"input": before}, {"Q108"}) == {"input": after}
+def test_reasoning_of_responses_has_a_successor(before: Any, after: Any) -> None:
+    assert adapt_request(RESPONSES, {"input": before}, {"Q108"}) == {"input": after}
     kept = {"previous_response_id": "r", "input": before}
-    assert mend(RESPONSES, kept, {"Q108"}) == kept
+    assert adapt_request(RESPONSES, kept, {"Q108"}) == kept
 
 
-def test_what_the_system_says_in_between_the_user_says() -> None:
+def test_system_messages_in_the_conversation_become_user_messages() -> None:
     system = {
         "role": "system",
         "content": [{**text("Be brief."), "cache_control": {}}, text("So.")],
     }
-    said_so = "<system-reminder>\n{}\n</system-reminder>"
-    assert mend(ANTHROPIC, {"messages": [ASK, system]}, {"Q109"}) == {
+    reminder = "<system-reminder>\n{}\n</system-reminder>"
+    assert adapt_request(ANTHROPIC, {"messages": [ASK, system]}, {"Q109"}) == {
         "messages": [
             ASK,
             {
                 "role": "user",
                 "content": [
-                    {**text(said_so.format("Be brief.")), "cache_control": {}},
-                    text(said_so.format("So.")),
+                    {**text(reminder.format("Be brief.")), "cache_control": {}},
+                    text(reminder.format("So.")),
                 ],
             },
         ]
     }
     without = {"messages": [{"role": "system"}, {"role": "system", "content": None}]}
-    assert mend(ANTHROPIC, without, {"Q109"}) == without
+    assert adapt_request(ANTHROPIC, without, {"Q109"}) == without
 
 
 def model(*names: str, **ids: str) -> dict[str, Any]:
@@ -406,21 +406,21 @@ def test_every_call_of_gemini_has_its_response(before: Any, after: Any, wrapped:
     request, expected = {"contents": before}, {"contents": after}
     if wrapped:
         request, expected = {"request": request}, {"request": expected}
-    assert mend(GEMINI, request, {"Q001", "Q002"}) == expected
+    assert adapt_request(GEMINI, request, {"Q001", "Q002"}) == expected
 
 
 def text(value: str) -> dict[str, Any]:
     return {"type": "text", "text": value}
 
 
-def said(content: Any) -> dict[str, Any]:
+def assistant(content: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": content}
 
 
 EMPTY = {
-    "an empty block": ([ASK, said([text(" \n"), text("a")])], [ASK, said([text("a")])]),
-    "nothing but an empty block": ([ASK, said([text("")]), ASK], [ASK, ASK]),
-    "an empty string": ([ASK, said(""), ASK], [ASK, ASK]),
+    "an empty block": ([ASK, assistant([text(" \n"), text("a")])], [ASK, assistant([text("a")])]),
+    "nothing but an empty block": ([ASK, assistant([text("")]), ASK], [ASK, ASK]),
+    "an empty string": ([ASK, assistant(""), ASK], [ASK, ASK]),
     "an empty question": (
         [{"role": "user", "content": []}],
         [{"role": "user", "content": NO_CONTENT}],
@@ -429,13 +429,16 @@ EMPTY = {
         [{"role": "user", "content": " "}],
         [{"role": "user", "content": NO_CONTENT}],
     ),
-    "an empty last message of the assistant's": ([ASK, said([])], [ASK, said([])]),
-    "a blank last message of the assistant's": ([ASK, said(" ")], [ASK]),
+    "an empty last message of the assistant's": ([ASK, assistant([])], [ASK, assistant([])]),
+    "a blank last message of the assistant's": ([ASK, assistant(" ")], [ASK]),
     "space at the end of a prefilled answer": (
-        [ASK, said([text("a"), text("b \n")])],
-        [ASK, said([text("a"), text("b")])],
+        [ASK, assistant([text("a"), text("b \n")])],
+        [ASK, assistant([text("a"), text("b")])],
     ),
-    "space at the end of an earlier answer": ([ASK, said("a "), ASK], [ASK, said("a "), ASK]),
+    "space at the end of an earlier answer": (
+        [ASK, assistant("a "), ASK],
+        [ASK, assistant("a "), ASK],
+    ),
     "empty text in a result": (
         [ASK, call("a"), {"role": "user", "content": [{**error("a"), "content": [text("")]}]}],
         [ASK, call("a"), {"role": "user", "content": [{**error("a"), "content": [text("")]}]}],
@@ -444,20 +447,22 @@ EMPTY = {
 
 
 @pytest.mark.parametrize(("before", "after"), EMPTY.values(), ids=EMPTY.keys())
-def test_anthropic_messages_say_something(before: Any, after: Any) -> None:
-    assert mend(ANTHROPIC, {"messages": before}, {"Q004", "Q005", "Q006"}) == {"messages": after}
+def test_anthropic_messages_are_not_empty(before: Any, after: Any) -> None:
+    assert adapt_request(ANTHROPIC, {"messages": before}, {"Q004", "Q005", "Q006"}) == {
+        "messages": after
+    }
 
 
 @pytest.mark.parametrize(
     ("system", "expected"),
     [("", None), ([], []), ([text("")], None), ([text("a"), text(" ")], [text("a")]), ("a", "a")],
 )
-def test_a_system_prompt_says_something(system: Any, expected: Any) -> None:
-    mended = mend(ANTHROPIC, {"system": system, "messages": []}, {"Q007"})
-    assert mended.get("system") == expected
+def test_a_system_prompt_is_not_empty(system: Any, expected: Any) -> None:
+    adapted = adapt_request(ANTHROPIC, {"system": system, "messages": []}, {"Q007"})
+    assert adapted.get("system") == expected
 
 
-def test_gemini_parts_and_contents_hold_something() -> None:
+def test_gemini_parts_and_contents_are_not_empty() -> None:
     kept = {"text": "", "thoughtSignature": "s"}
     request = {
         "contents": [
@@ -467,7 +472,7 @@ def test_gemini_parts_and_contents_hold_something() -> None:
             {"role": "user", "parts": []},
         ]
     }
-    assert mend(GEMINI, request, {"Q004", "Q005"}) == {
+    assert adapt_request(GEMINI, request, {"Q004", "Q005"}) == {
         "contents": [
             {"role": "user", "parts": [{"text": "a"}]},
             {"role": "model", "parts": [kept]},
@@ -479,7 +484,7 @@ def test_gemini_parts_and_contents_hold_something() -> None:
 MARK = {"cache_control": {"type": "ephemeral"}}
 
 
-def test_every_mark_for_the_cache_goes_and_schemas_keep_theirs() -> None:
+def test_every_cache_control_is_removed_except_in_schemas() -> None:
     schema = {"properties": {"cache_control": {"type": "string"}}}
     tool = {"name": "a", "input_schema": schema}
     function = {"type": "function", "function": {"name": "a", "parameters": schema}}
@@ -489,7 +494,7 @@ def test_every_mark_for_the_cache_goes_and_schemas_keep_theirs() -> None:
         "system": [{**text("a"), **MARK}],
         "tools": [{**tool, **MARK}, {**function, **MARK}],
         "messages": [
-            {**said([{**text("a"), **MARK}, {**arguments, **MARK}]), **MARK},
+            {**assistant([{**text("a"), **MARK}, {**arguments, **MARK}]), **MARK},
             {"role": "user", "content": [{**error("a"), "content": [{**text("b"), **MARK}]}]},
         ],
     }
@@ -497,19 +502,19 @@ def test_every_mark_for_the_cache_goes_and_schemas_keep_theirs() -> None:
         "system": [text("a")],
         "tools": [tool, function],
         "messages": [
-            said([text("a"), arguments]),
+            assistant([text("a"), arguments]),
             {"role": "user", "content": [{**error("a"), "content": [text("b")]}]},
         ],
     }
     for protocol in (ANTHROPIC, CHAT):
-        assert mend(protocol, request, {"Q101"}) == expected
+        assert adapt_request(protocol, request, {"Q101"}) == expected
 
 
-def test_thinking_bears_no_mark_and_its_neighbours_keep_theirs() -> None:
+def test_cache_control_is_removed_from_thinking_only() -> None:
     thinking = {"type": "thinking", "thinking": "Hm.", "signature": SIGNED}
-    request = {"messages": [said([{**thinking, **MARK}, {**text("a"), **MARK}])]}
-    assert mend(ANTHROPIC, request, {"Q102"}) == {
-        "messages": [said([thinking, {**text("a"), **MARK}])]
+    request = {"messages": [assistant([{**thinking, **MARK}, {**text("a"), **MARK}])]}
+    assert adapt_request(ANTHROPIC, request, {"Q102"}) == {
+        "messages": [assistant([thinking, {**text("a"), **MARK}])]
     }
 
 
@@ -526,12 +531,12 @@ IDS = [
 ]
 
 
-@pytest.mark.parametrize(("limit", "call_id", "taken"), IDS)
-def test_an_id_that_is_taken_stays_and_any_other_gets_one_that_is(
-    limit: CallIdLimit, call_id: str, taken: bool
+@pytest.mark.parametrize(("limit", "call_id", "accepted"), IDS)
+def test_an_accepted_id_is_kept_and_any_other_is_replaced(
+    limit: CallIdLimit, call_id: str, accepted: bool
 ) -> None:
-    assert limit.takes(call_id) is taken
-    assert (limit.fit(call_id) == call_id) is taken
+    assert limit.takes(call_id) is accepted
+    assert (limit.fit(call_id) == call_id) is accepted
     assert limit.takes(limit.fit(call_id))
     assert limit.fit(call_id) == limit.fit(call_id)
 
@@ -549,9 +554,9 @@ def test_a_call_and_its_result_get_the_same_id(
     protocol: Protocol, request_body: Any, ids: int
 ) -> None:
     limit = CallIdLimit("a-zA-Z0-9", 9, exact=True)
-    mended = json.dumps(mend(protocol, request_body, {"Q103"}, call_ids=limit))
-    assert mended.count(limit.fit("a.b")) == ids
-    assert ("a.b" in mended) is (ids == 0)
+    adapted = json.dumps(adapt_request(protocol, request_body, {"Q103"}, call_ids=limit))
+    assert adapted.count(limit.fit("a.b")) == ids
+    assert ("a.b" in adapted) is (ids == 0)
 
 
 @pytest.mark.parametrize(
@@ -563,39 +568,39 @@ def test_a_call_and_its_result_get_the_same_id(
         ({"reasoning_content": "Hm."}, "Hm."),
     ],
 )
-def test_kimi_gets_some_reasoning_with_every_call(fields: Any, expected: str) -> None:
-    request = {"messages": [{**chat_call("a"), **fields}, said("no call")]}
-    mended = mend(CHAT, request, {"Q104"})
-    assert mended["messages"][0]["reasoning_content"] == expected
-    assert mended["messages"][1] == said("no call")
+def test_for_kimi_every_call_has_reasoning(fields: Any, expected: str) -> None:
+    request = {"messages": [{**chat_call("a"), **fields}, assistant("no call")]}
+    adapted = adapt_request(CHAT, request, {"Q104"})
+    assert adapted["messages"][0]["reasoning_content"] == expected
+    assert adapted["messages"][1] == assistant("no call")
 
 
-def test_without_thinking_no_reasoning_is_filled_in() -> None:
+def test_no_reasoning_is_added_if_thinking_is_disabled() -> None:
     request = {"thinking": {"type": "disabled"}, "messages": [chat_call("a")]}
-    assert mend(CHAT, request, {"Q104"}) == request
+    assert adapt_request(CHAT, request, {"Q104"}) == request
 
 
-def test_deepseek_gets_reasoning_with_every_answer_once_there_was_a_call() -> None:
-    kept = {**said("b"), "reasoning_content": "Hm."}
-    request = {"messages": [ASK, chat_call("a"), chat_result("a"), said("a"), kept]}
+def test_for_deepseek_every_assistant_message_has_reasoning_if_there_are_calls() -> None:
+    kept = {**assistant("b"), "reasoning_content": "Hm."}
+    request = {"messages": [ASK, chat_call("a"), chat_result("a"), assistant("a"), kept]}
     space = {"reasoning_content": " "}
-    assert mend(CHAT, request, {"Q106"}) == {
+    assert adapt_request(CHAT, request, {"Q106"}) == {
         "messages": [
             ASK,
             {**chat_call("a"), **space},
             chat_result("a"),
-            {**said("a"), **space},
+            {**assistant("a"), **space},
             kept,
         ]
     }
     for untouched in (
-        {"messages": [ASK, said("a")]},
+        {"messages": [ASK, assistant("a")]},
         {"messages": [chat_call("a")], "thinking": {"type": "disabled"}},
     ):
-        assert mend(CHAT, untouched, {"Q106"}) == untouched
+        assert adapt_request(CHAT, untouched, {"Q106"}) == untouched
 
 
-SPOKEN = {"role": "user", "parts": [{"text": "Hello"}]}
+USER_TEXT = {"role": "user", "parts": [{"text": "Hello"}]}
 UNSIGNED = {"thoughtSignature": "skip_thought_signature_validator"}
 
 
@@ -604,43 +609,49 @@ def calling(*parts: dict[str, Any]) -> dict[str, Any]:
 
 
 SIGNATURES = {
-    "a call that nobody signed": ([SPOKEN, calling({})], [SPOKEN, calling(UNSIGNED)]),
-    "parallel calls": ([SPOKEN, calling({}, {})], [SPOKEN, calling(UNSIGNED, {})]),
+    "a call without a signature": ([USER_TEXT, calling({})], [USER_TEXT, calling(UNSIGNED)]),
+    "parallel calls": ([USER_TEXT, calling({}, {})], [USER_TEXT, calling(UNSIGNED, {})]),
     "parallel calls, signed as Gemini does": (
-        [SPOKEN, calling({"thoughtSignature": "s"}, {})],
-        [SPOKEN, calling({"thoughtSignature": "s"}, {})],
+        [USER_TEXT, calling({"thoughtSignature": "s"}, {})],
+        [USER_TEXT, calling({"thoughtSignature": "s"}, {})],
     ),
     "the other spelling": (
-        [SPOKEN, calling({"thought_signature": "s"})],
-        [SPOKEN, calling({"thought_signature": "s"})],
+        [USER_TEXT, calling({"thought_signature": "s"})],
+        [USER_TEXT, calling({"thought_signature": "s"})],
     ),
     "an empty signature": (
-        [SPOKEN, calling({"thoughtSignature": ""})],
-        [SPOKEN, calling(UNSIGNED)],
+        [USER_TEXT, calling({"thoughtSignature": ""})],
+        [USER_TEXT, calling(UNSIGNED)],
     ),
-    "every step since the user spoke": (
-        [SPOKEN, calling({}), answer("f"), calling({"thoughtSignature": "s"}), answer("f")],
-        [SPOKEN, calling(UNSIGNED), answer("f"), calling({"thoughtSignature": "s"}), answer("f")],
+    "every step since the last user text": (
+        [USER_TEXT, calling({}), answer("f"), calling({"thoughtSignature": "s"}), answer("f")],
+        [
+            USER_TEXT,
+            calling(UNSIGNED),
+            answer("f"),
+            calling({"thoughtSignature": "s"}),
+            answer("f"),
+        ],
     ),
-    "what was before, Gemini does not look at": (
-        [SPOKEN, calling({}), answer("f"), SPOKEN],
-        [SPOKEN, calling({}), answer("f"), SPOKEN],
+    "calls before the last user text": (
+        [USER_TEXT, calling({}), answer("f"), USER_TEXT],
+        [USER_TEXT, calling({}), answer("f"), USER_TEXT],
     ),
-    "nobody spoke": ([calling({})], [calling({})]),
-    "parts that are none": (
-        [SPOKEN, {"role": "model", "parts": [None, {"text": 5}]}, {"role": "user", "parts": 5}],
-        [SPOKEN, {"role": "model", "parts": [None, {"text": 5}]}, {"role": "user", "parts": 5}],
+    "no user text": ([calling({})], [calling({})]),
+    "invalid parts": (
+        [USER_TEXT, {"role": "model", "parts": [None, {"text": 5}]}, {"role": "user", "parts": 5}],
+        [USER_TEXT, {"role": "model", "parts": [None, {"text": 5}]}, {"role": "user", "parts": 5}],
     ),
 }
 
 
 @pytest.mark.parametrize(("before", "after"), SIGNATURES.values(), ids=SIGNATURES.keys())
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_gemini_learns_that_a_call_is_not_signed(before: Any, after: Any, wrapped: bool) -> None:
+def test_for_gemini_unsigned_calls_are_marked(before: Any, after: Any, wrapped: bool) -> None:
     request, expected = {"contents": before}, {"contents": after}
     if wrapped:
         request, expected = {"request": request}, {"request": expected}
-    assert mend(GEMINI, request, {"Q107"}) == expected
+    assert adapt_request(GEMINI, request, {"Q107"}) == expected
 
 
 def thought(signature: str) -> dict[str, Any]:
@@ -659,25 +670,27 @@ def thought(signature: str) -> dict[str, Any]:
     ],
 )
 def test_thinking_that_anthropic_did_not_sign_is_dropped(signature: str, kept: bool) -> None:
-    request = {"messages": [said([thought(signature), text("a")]), ASK]}
-    mended = mend(ANTHROPIC, request, {"Q105"})
-    assert (len(mended["messages"][0]["content"]) == 2) is kept
+    request = {"messages": [assistant([thought(signature), text("a")]), ASK]}
+    adapted = adapt_request(ANTHROPIC, request, {"Q105"})
+    assert (len(adapted["messages"][0]["content"]) == 2) is kept
 
 
-def test_a_call_whose_thinking_was_dropped_goes_on_without_thinking() -> None:
+def test_thinking_is_disabled_for_a_call_whose_thinking_was_dropped() -> None:
     on = {"type": "enabled", "budget_tokens": 1024}
-    calling = said([thought(""), *call("a")["content"]])
-    mended = mend(ANTHROPIC, {"thinking": on, "messages": [calling, results("a")]}, {"Q105"})
-    assert mended == {"thinking": {"type": "disabled"}, "messages": [call("a"), results("a")]}
+    calling = assistant([thought(""), *call("a")["content"]])
+    adapted = adapt_request(
+        ANTHROPIC, {"thinking": on, "messages": [calling, results("a")]}, {"Q105"}
+    )
+    assert adapted == {"thinking": {"type": "disabled"}, "messages": [call("a"), results("a")]}
 
 
-def test_after_the_call_is_over_thinking_stays_on() -> None:
+def test_thinking_stays_enabled_after_the_last_call() -> None:
     on = {"type": "enabled", "budget_tokens": 1024}
-    calling = said([thought(""), *call("a")["content"]])
-    messages = [calling, results("a"), said([thought(SIGNED), text("Done.")]), ASK]
-    mended = mend(ANTHROPIC, {"thinking": on, "messages": messages}, {"Q105"})
-    assert mended["thinking"] == on
-    assert mended["messages"][0] == call("a")
+    calling = assistant([thought(""), *call("a")["content"]])
+    messages = [calling, results("a"), assistant([thought(SIGNED), text("Done.")]), ASK]
+    adapted = adapt_request(ANTHROPIC, {"thinking": on, "messages": messages}, {"Q105"})
+    assert adapted["thinking"] == on
+    assert adapted["messages"][0] == call("a")
 
 
 @pytest.mark.parametrize(
@@ -714,19 +727,19 @@ def test_after_the_call_is_over_thinking_stays_on() -> None:
         (CHAT, "Q204", {"max_tokens": "many"}, {"max_tokens": "many"}),
     ],
 )
-def test_parameters_are_what_the_target_takes(
+def test_parameters_are_adapted_to_the_target(
     protocol: Protocol, code: str, request_body: Any, expected: Any
 ) -> None:
-    assert mend(protocol, request_body, {code}, max_output_tokens=8192) == expected
+    assert adapt_request(protocol, request_body, {code}, max_output_tokens=8192) == expected
 
 
-def test_nothing_else_moves() -> None:
+def test_other_bytes_are_unchanged() -> None:
     body = (
         b'{ "n": 1.0e0, "messages" : [\n {"role":"user","content":"\\u00e9 \\ud83d"} ,'
         b'{"role":"assistant","content":[ ]},{"role":"user" , "content":"x"}\t] }'
     )
-    mended = adapt(ANTHROPIC, body, Traits(frozenset({"Q005"})))
-    assert mended.body == body.replace(b' ,{"role":"assistant","content":[ ]}', b"")
+    adapted = adapt(ANTHROPIC, body, Traits(frozenset({"Q005"})))
+    assert adapted.body == body.replace(b' ,{"role":"assistant","content":[ ]}', b"")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
@@ -741,19 +754,19 @@ def test_nothing_else_moves() -> None:
         b'{"messages":[{"role":"assistant","tool_calls":[7,{"id":7}],"content":[7,{"type":7}]}]}',
     ],
 )
-def test_what_is_no_request_passes_untouched(protocol: Protocol, body: bytes) -> None:
+def test_invalid_requests_are_unchanged(protocol: Protocol, body: bytes) -> None:
     traits = Traits(MESSAGE_CODES, max_output_tokens=1)
     assert adapt(protocol, body, traits).body is body
 
 
-def test_a_rule_that_is_off_does_nothing() -> None:
+def test_a_disabled_rule_does_nothing() -> None:
     body = json.dumps({"messages": [ASK, call("a")]}).encode()
     traits = Traits(MESSAGE_CODES)
     assert adapt(ANTHROPIC, body, Traits()).body is body
     assert adapt(ANTHROPIC, body, traits, disabled=MESSAGE_CODES).body is body
 
 
-# Any history at all
+# Properties of any history
 
 ids = st.sampled_from(["a", "b", "call.1"])
 anthropic_blocks = st.one_of(
@@ -775,7 +788,7 @@ anthropic_messages = st.lists(
 chat_messages = st.lists(
     st.one_of(
         st.just(ASK),
-        st.just(said("")),
+        st.just(assistant("")),
         st.lists(ids, min_size=1, max_size=2, unique=True).map(lambda some: chat_call(*some)),
         ids.map(chat_result),
     ),
@@ -784,7 +797,7 @@ chat_messages = st.lists(
 
 
 def assert_anthropic_accepts(messages: list[Any]) -> None:
-    """The checks of the API that the rules are about."""
+    """Assert the requirements of the API that the rules cover."""
     turns: list[tuple[str, list[Any]]] = []
     for number, message in enumerate(messages):
         role, content = message["role"], message["content"]
@@ -817,7 +830,7 @@ PAIRS_AND_CONTENT = frozenset({"Q001", "Q002", "Q003", "Q004", "Q005", "Q006", "
 
 
 @given(anthropic_messages.filter(lambda some: any(one["role"] == "user" for one in some)))
-def test_any_anthropic_history_becomes_one_that_is_accepted(messages: list[Any]) -> None:
+def test_any_anthropic_history_becomes_a_valid_one(messages: list[Any]) -> None:
     messages = [
         {
             **one,
@@ -832,15 +845,17 @@ def test_any_anthropic_history_becomes_one_that_is_accepted(messages: list[Any])
         }
         for one in messages
     ]
-    mended = mend(ANTHROPIC, {"messages": messages}, PAIRS_AND_CONTENT)
-    assert_anthropic_accepts(mended["messages"])
+    adapted = adapt_request(ANTHROPIC, {"messages": messages}, PAIRS_AND_CONTENT)
+    assert_anthropic_accepts(adapted["messages"])
 
 
 @given(chat_messages)
-def test_any_chat_history_becomes_one_that_is_accepted(messages: list[Any]) -> None:
-    mended = mend(CHAT, {"messages": messages}, {"Q001", "Q002", "Q003", "Q005"})["messages"]
+def test_any_chat_history_becomes_a_valid_one(messages: list[Any]) -> None:
+    adapted = adapt_request(CHAT, {"messages": messages}, {"Q001", "Q002", "Q003", "Q005"})[
+        "messages"
+    ]
     expected: list[str] = []
-    for message in mended:
+    for message in adapted:
         if message["role"] == "tool":
             expected.remove(message["tool_call_id"])
         else:

@@ -1,4 +1,4 @@
-"""The names of protocols that users may write."""
+"""The protocol names in configuration and command lines."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_long_and_short_names_are_accepted(text: str, protocol: WireProtocol) ->
 
 
 @pytest.mark.parametrize("text", ["", "openai", "Chat", "chat ", "anthropic-messages-2"])
-def test_another_name_is_refused_with_the_valid_names(text: str) -> None:
+def test_other_names_are_refused_with_the_valid_names(text: str) -> None:
     message = (
         "expected one of anthropic-messages (or anthropic), chat-completions (or chat), "
         f"responses, gemini, got {text!r}"

@@ -1,4 +1,4 @@
-"""Every error shape on record, what is read from it, and what is no error at all."""
+"""All known shapes of errors, their fields, and values that are not errors."""
 
 import json
 from typing import Any
@@ -68,7 +68,7 @@ SHAPES: dict[str, tuple[str, Fields]] = {
         '{"id":"g","choices":[],"error":{"code":502,"message":"Provider returned error"}}',
         {"status": 502, "message": "Provider returned error"},
     ),
-    "the provider's words in metadata (opencode#41469)": (
+    "the provider's message in metadata (opencode#41469)": (
         '{"error":{"message":"Provider returned error","code":429,'
         '"metadata":{"raw":"model is rate-limited upstream"}}}',
         {"status": 429, "message": "Provider returned error: model is rate-limited upstream"},
@@ -82,7 +82,7 @@ SHAPES: dict[str, tuple[str, Fields]] = {
         '{"error":{"message":"{\\"message\\":\\"EXTRA\\"}","code":"400"}}'.replace("EXTRA", EXTRA),
         {"status": 400, "message": EXTRA},
     ),
-    "JSON in the message, with words behind it": (
+    "JSON in the message, followed by text": (
         '{"error":{"message":"{\\"message\\":\\"no\\"}. Received Model Group=x"}}',
         {"status": 502, "message": "no. Received Model Group=x"},
     ),
@@ -173,11 +173,11 @@ SHAPES: dict[str, tuple[str, Fields]] = {
         '{"error":true,"message":"rate limited","code":429}',
         {"status": 429, "message": "rate limited"},
     ),
-    "an object that says something unknown": (
+    "an object with unknown members": (
         '{"error":{"reason":"quota"}}',
         {"status": 502, "message": '{"reason": "quota"}'},
     ),
-    "half an emoji": (
+    "a lone surrogate": (
         '{"error":{"code":500,"message":"oops \\ud83d"}}',
         {"status": 500, "message": "oops ?"},
     ),
@@ -222,7 +222,7 @@ NO_ERRORS: dict[str, str] = {
     "a chat chunk with error: null": '{"id":"c","choices":[],"usage":null,"error":null}',
     "a Gemini response": '{"candidates":[{"content":{"parts":[{"text":"error"}]}}]}',
     "a foreign frame (opencode#36428)": '{"tool":"search_files","label":"*","status":"running"}',
-    "a gateway's all is well": '{"code":0,"msg":"success"}',
+    "a gateway's success": '{"code":0,"msg":"success"}',
     "a gateway's 200": '{"code":200,"message":"ok"}',
     "a status report": '{"status":"running","message":"Searching"}',
     "a typed report": '{"type":"status","message":"Thinking"}',
@@ -232,7 +232,7 @@ NO_ERRORS: dict[str, str] = {
 
 
 @pytest.mark.parametrize("text", NO_ERRORS.values(), ids=NO_ERRORS.keys())
-def test_what_is_no_error_is_not_read_as_one(text: str) -> None:
+def test_other_values_are_not_errors(text: str) -> None:
     assert read_error(orjson.loads(text)) is None
 
 
@@ -262,7 +262,7 @@ def test_the_status_comes_from_the_code_then_the_status_then_the_type(
 
 
 @pytest.mark.parametrize("name", STATUS_BY_NAME)
-def test_a_name_means_the_same_in_any_case(name: str) -> None:
+def test_names_are_case_insensitive(name: str) -> None:
     assert make_error(type=name.upper()).status == STATUS_BY_NAME[name]
     assert 400 <= STATUS_BY_NAME[name] <= 599
 
@@ -280,15 +280,15 @@ def test_a_name_means_the_same_in_any_case(name: str) -> None:
         ("", None),
     ],
 )
-def test_the_wait_is_read_from_the_message(message: str, seconds: float | None) -> None:
-    """In every shape in which a provider reports an error of its own."""
+def test_the_delay_is_read_from_the_message(message: str, seconds: float | None) -> None:
+    """In every shape of a provider's error."""
     named = read_error({"error": "rate_limit_exceeded", "message": message})
     nested = read_error({"error": {"message": message, "code": "rate_limit_exceeded"}})
     shapes = [error_of_text(message), named, nested]
     assert [error and error.retry_after_seconds for error in shapes] == [seconds] * 3
 
 
-def test_no_wait_is_read_from_a_message_that_quotes_a_provider() -> None:
+def test_no_delay_is_read_from_a_message_that_quotes_a_provider() -> None:
     quoting = make_error(status=503, message="Last: Rate limited. Please try again in 20s.")
     assert quoting.retry_after_seconds is None
 
@@ -307,18 +307,18 @@ def test_no_wait_is_read_from_a_message_that_quotes_a_provider() -> None:
         ({}, True),
     ],
 )
-def test_an_error_is_retryable_unless_it_would_come_again(fields: Fields, retryable: bool) -> None:
+def test_an_error_is_retryable_unless_it_would_occur_again(fields: Fields, retryable: bool) -> None:
     assert make_error(**fields).retryable is retryable
 
 
-def test_a_wait_in_a_field_takes_precedence_over_one_in_the_message() -> None:
+def test_a_delay_in_a_field_takes_precedence_over_one_in_the_message() -> None:
     details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "9s"}]
     error = read_error({"error": {"message": "try again in 2s", "details": details}})
     assert error is not None
     assert error.retry_after_seconds == 9.0
 
 
-def test_an_error_keeps_its_wait_under_another_message() -> None:
+def test_an_error_with_another_message_keeps_its_delay() -> None:
     error = make_error(message="try again in 2s", retry_after_seconds=9.0)
     assert error.with_message("x") == make_error(message="x", retry_after_seconds=9.0)
 
@@ -333,7 +333,7 @@ _json = st.recursive(
 
 
 @given(_json)
-def test_no_value_is_too_odd(value: Any) -> None:
+def test_any_value_is_accepted(value: Any) -> None:
     error = read_error(value)
     if error is not None:
         assert 400 <= error.status <= 599

@@ -1,4 +1,4 @@
-"""Whole chat completions: fine ones keep their bytes, the others are repaired or an error."""
+"""Whole chat completions: valid ones are unchanged, the others are repaired or errors."""
 
 import orjson
 import pytest
@@ -6,7 +6,7 @@ from rule_codes import codes_between
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.chat.body import repair_body
 
-FINE = (
+VALID = (
     b'{"id":"chatcmpl-1", "object":"chat.completion","model":"gpt-5","choices":[{"index":0,'
     b'"message":{"role":"assistant","content":"Hi \\u00e9"},"finish_reason":"stop"}],"n":1e3}'
 )
@@ -23,31 +23,31 @@ def calling(call: bytes, reason: bytes = b'"tool_calls"') -> bytes:
 @pytest.mark.parametrize(
     "body",
     [
-        FINE,
-        b" " + FINE + b"\n",
+        VALID,
+        b" " + VALID + b"\n",
         calling(CALL),
         calling(CALL, b'"length"'),
         calling(CUT, b'"length"'),
         calling(CUT, b'"content_filter"'),
-        FINE.replace(b'"stop"', b'"of_tomorrow"'),
-        FINE.replace(b'"n":1e3', b'"error":null,"base_resp":{"status_code":0}'),
+        VALID.replace(b'"stop"', b'"new_reason"'),
+        VALID.replace(b'"n":1e3', b'"error":null,"base_resp":{"status_code":0}'),
         b'{"choices":[],"usage":{"completion_tokens":4}}',
         b'{"data":[]}',
         b"5",
     ],
 )
-def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
+def test_a_valid_body_is_unchanged(body: bytes) -> None:
     repaired = repair_body(body, StreamContext(shown_model="gpt-5"))
     assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
 
-def test_another_model_s_name_is_the_only_thing_that_changes() -> None:
-    repaired = repair_body(FINE, StreamContext(shown_model="mine"))
-    assert repaired.data == FINE.replace(b'"gpt-5"', b'"mine"')
+def test_only_the_model_name_changes() -> None:
+    repaired = repair_body(VALID, StreamContext(shown_model="mine"))
+    assert repaired.data == VALID.replace(b'"gpt-5"', b'"mine"')
     assert repaired.findings == []
 
 
-MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
+REPAIRED: dict[str, tuple[bytes, bytes, list[str]]] = {
     "stop with a call": (calling(CALL, b'"stop"'), calling(CALL), ["S251"]),
     "no reason with a call": (calling(CALL, b"null"), calling(CALL), ["S251"]),
     "tool_calls without a call": (calling(b""), calling(b"", b'"stop"'), ["S251"]),
@@ -62,8 +62,8 @@ MENDED: dict[str, tuple[bytes, bytes, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "expected", "codes"), MENDED.values(), ids=MENDED)
-def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
+@pytest.mark.parametrize(("body", "expected", "codes"), REPAIRED.values(), ids=REPAIRED)
+def test_a_broken_body_is_repaired(body: bytes, expected: bytes, codes: list[str]) -> None:
     repaired = repair_body(body, StreamContext())
     assert orjson.loads(repaired.data) == orjson.loads(expected)
     assert [finding.code for finding in repaired.findings] == codes
@@ -73,7 +73,7 @@ def test_a_broken_body_is_mended(body: bytes, expected: bytes, codes: list[str])
 
 FAILED: dict[str, tuple[bytes, int, str]] = {
     "empty": (b"", 502, "an empty body"),
-    "no JSON": (b"<html>", 502, "a body that is not JSON"),
+    "not JSON": (b"<html>", 502, "a body that is not JSON"),
     "a wrapped error": (b'{"error":{"type":"server_error","message":"m"}}', 500, "m"),
     "no choices": (b'{"id":"1","choices":[]}', 502, "without choices"),
     "null choices": (b'{"id":"1","choices":null,"usage":null}', 502, "without choices"),
@@ -84,20 +84,20 @@ FAILED: dict[str, tuple[bytes, int, str]] = {
         429,
         "rate limit (1002)",
     ),
-    "MiniMax's base_resp without words": (b'{"base_resp":{"status_code":9}}', 502, "(9)"),
+    "MiniMax's base_resp without a message": (b'{"base_resp":{"status_code":9}}', 502, "(9)"),
 }
 
 
-@pytest.mark.parametrize(("body", "status", "said"), FAILED.values(), ids=FAILED)
-def test_a_body_that_is_no_answer_is_an_error(body: bytes, status: int, said: str) -> None:
+@pytest.mark.parametrize(("body", "status", "excerpt"), FAILED.values(), ids=FAILED)
+def test_a_body_without_a_response_is_an_error(body: bytes, status: int, excerpt: str) -> None:
     error = repair_body(body, StreamContext()).error
     assert error is not None
     assert error.status == status
-    assert said in error.message
+    assert excerpt in error.message
 
 
 @pytest.mark.parametrize("reason", [b'"tool_calls"', b'"stop"', b'"tool_use"', b"null"])
-def test_a_call_that_is_cut_is_an_error_where_all_is_said_to_be_well(reason: bytes) -> None:
+def test_a_truncated_call_is_an_error_unless_the_reason_explains_it(reason: bytes) -> None:
     body = calling(CUT, reason)
     repaired = repair_body(body, StreamContext())
     assert repaired.error is not None

@@ -1,4 +1,4 @@
-"""Chat Completions: native errors, and a grammar that tells legal streams from others."""
+"""Chat Completions: native errors, and the grammar of event streams."""
 
 import json
 from typing import Any
@@ -21,32 +21,35 @@ DONE = b"data: [DONE]\n\n"
 
 
 def chunk(delta: Any = ..., reason: Any = None, index: Any = 0, **fields: Any) -> Json:
-    """A chunk with one choice, or with none."""
+    """Return a chunk with one choice, or without choices."""
     choice = {"index": index, "delta": delta, "finish_reason": reason}
     return BASE | {"choices": [] if delta is ... else [choice]} | fields
 
 
 def call(arguments: Any = "", index: Any = 0, **fields: Any) -> Json:
-    """A delta that opens a call."""
+    """Return a delta that opens a call."""
     function = {"name": "read", "arguments": arguments}
     opened = {"index": index, "id": f"call_{index}", "type": "function", "function": function}
     return {"tool_calls": [opened | fields]}
 
 
 def more(arguments: str, index: int = 0, **fields: Any) -> Json:
-    """A delta that adds to a call."""
+    """Return a delta that adds to a call."""
     return {"tool_calls": [{"index": index, "function": {"arguments": arguments}, **fields}]}
 
 
 def violations(*steps: Json | bytes) -> list[str]:
-    """The violations of these chunks, or bytes, one after the other, and of the end."""
+    """Return the violations of a stream with these chunks or bytes."""
     encoded = (
         step if isinstance(step, bytes) else b"data: %s\n\n" % json.dumps(step).encode()
         for step in steps
     )
     grammar, decoder = Grammar(), sse.Decoder()
     problems = [
-        found for step in encoded for one in decoder.feed(step) for found in grammar.feed(one)
+        problem
+        for step in encoded
+        for event in decoder.feed(step)
+        for problem in grammar.feed(event)
     ]
     return problems + grammar.end()
 
@@ -78,12 +81,12 @@ LEGAL: dict[str, list[Json | bytes]] = {
     "a call cut by length": [chunk(call("{")), chunk({}, "length"), DONE],
     "a call cut by a filter": [chunk(call("{")), chunk({}, "content_filter"), DONE],
     "a custom tool": [chunk(CUSTOM), CALLED, DONE],
-    "a function call of old": [chunk({"function_call": {"name": "f"}}), CALLED, DONE],
+    "a legacy function call": [chunk({"function_call": {"name": "f"}}), CALLED, DONE],
     "a late call": [STOP, chunk(call("{}")), CALLED, DONE],
     "two choices": [HI, chunk({"content": "Ho"}, index=1), STOP, chunk({}, "length", 1), DONE],
-    "a finish reason of tomorrow": [HI, chunk({}, "of_tomorrow"), DONE],
+    "an unknown finish reason": [HI, chunk({}, "new_reason"), DONE],
     "Azure's filter results": [{"id": "", "object": "", "choices": []}, HI, STOP, DONE],
-    "fields of tomorrow": [HI | {"tomorrow": 1}, chunk({"tomorrow": 1}), STOP, DONE],
+    "unknown fields": [HI | {"unknown": 1}, chunk({"unknown": 1}), STOP, DONE],
 }
 ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
     "no end": ([HI, STOP], "the end without [DONE] or error"),
@@ -94,11 +97,11 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
         [HI, chunk({}, index=1), STOP, DONE],
         "[DONE] without a finish reason for [1]",
     ),
-    "no JSON": ([b"data: {\n\n", STOP, DONE], "data that is not JSON"),
-    "a list": ([b"data: []\n\n", STOP, DONE], "data that is no object"),
+    "not JSON": ([b"data: {\n\n", STOP, DONE], "data that is not JSON"),
+    "a list": ([b"data: []\n\n", STOP, DONE], "data that is not an object"),
     "an error beside choices": ([HI | ERROR], "an error beside choices"),
-    "an error without words": ([{"error": {"code": 500}}], "an error without a message"),
-    "error: null": ([HI | {"error": None}, STOP, DONE], "an error that is none"),
+    "an error without a message": ([{"error": {"code": 500}}], "an error without a message"),
+    "error: null": ([HI | {"error": None}, STOP, DONE], "an empty error"),
     "Groq's error": ([STOP | {"x_groq": {"error": "No."}}, DONE], "an error under x_groq"),
     "no choices": ([BASE, STOP, DONE], "a chunk without choices"),
     "no object": ([HI | {"object": ""}, STOP, DONE], "a chunk without its object name"),
@@ -109,7 +112,7 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
         [chunk({}, "error"), DONE],
         "a finish reason that is a failure: error",
     ),
-    "a failure behind the reason": (
+    "a failure in the native reason": (
         [
             BASE | {"choices": [STOP["choices"][0] | {"native_finish_reason": "network-error"}]},
             DONE,
@@ -126,7 +129,7 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
     "a call without arguments": ([chunk(call()), CALLED, DONE], "arguments that are not JSON"),
     "arguments as an object": (
         [chunk(call({})), chunk(more("{}")), CALLED, DONE],
-        "arguments that are no string",
+        "arguments that are not a string",
     ),
     "a call without a function": (
         [chunk({"tool_calls": [{"index": 0}]}), STOP, DONE],
@@ -136,23 +139,23 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
         [chunk(call("{}", index=None)), chunk({}, "length"), DONE],
         "a tool call with index None",
     ),
-    "calls from 1": ([chunk(call("{}", index=1)), CALLED, DONE], "tool call 1 where 0 is due"),
+    "calls from 1": ([chunk(call("{}", index=1)), CALLED, DONE], "tool call 1 instead of 0"),
     "a call without an id": (
         [chunk(call("{}", id="")), CALLED, DONE],
         "a tool call that opens without id, type or name",
     ),
     "two calls under one index": (
         [chunk(call("{}")), chunk(call("", id="other")), CALLED, DONE],
-        "an id under an old index",
+        "a second id with one index",
     ),
-    "a name said twice": (
+    "a repeated name": (
         [
             chunk(call("{")),
             chunk({"tool_calls": [{"index": 0, "function": {"name": "read", "arguments": "}"}}]}),
             CALLED,
             DONE,
         ],
-        "a name that is said twice",
+        "a repeated name",
     ),
 }
 
@@ -168,28 +171,28 @@ def test_an_illegal_stream_has_one_violation(steps: list[Json | bytes], problem:
 
 
 @pytest.mark.parametrize(
-    ("given", "name"),
+    ("reason", "name"),
     [
         ("STOP", "stop"),
         ("Tool_Calls", "tool_calls"),
         ("TOOL_USE", "tool_calls"),
-        ("Of_Tomorrow", "Of_Tomorrow"),
-        *((known, known) for known in sorted(FINISH_REASONS)),
+        ("New_Reason", "New_Reason"),
+        *((reason, reason) for reason in sorted(FINISH_REASONS)),
         *FOREIGN_REASONS.items(),
     ],
 )
-def test_a_finish_reason_has_one_name(given: str, name: str) -> None:
-    assert finish_reason_of(given) == name
+def test_a_finish_reason_is_normalised(reason: str, name: str) -> None:
+    assert finish_reason_of(reason) == name
 
 
 @pytest.mark.parametrize(("reason", "status"), ERROR_REASONS.items())
-def test_a_failure_told_as_a_finish_reason_is_an_error(reason: str, status: int) -> None:
+def test_a_failure_in_a_finish_reason_is_an_error(reason: str, status: int) -> None:
     error = error_in(chunk({}, reason))
     assert error is not None
     assert (error.status, reason in error.message) == (status, True)
 
 
-def test_an_error_event_is_a_chunk_that_sdks_raise_on() -> None:
+def test_the_form_of_an_error_event() -> None:
     (event,) = sse.Decoder().feed(error_event(ProviderError(429, message="Slow.")))
     assert event.type == ""
     assert json.loads(event.data or b"") == {

@@ -1,6 +1,6 @@
-"""Chat Completions streams, one case at a time; the corpus and the two laws are run elsewhere.
+"""Single cases of Chat Completions streams; `test_corpus` and `test_two_laws` test more.
 
-Which call a fragment belongs to has a table of its own in test_chat_completions_calls.py.
+The assignment of fragments to calls is tested in test_tool_calls.py.
 """
 
 import json
@@ -23,18 +23,18 @@ USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
 
 
 def chunk(delta: Any = ..., reason: Any = None, **fields: Any) -> Json:
-    """A chunk with one choice, or with none."""
+    """Return a chunk with one choice, or without choices."""
     choice = {"index": 0, "delta": delta, "finish_reason": reason}
     return BASE | {"choices": [] if delta is ... else [choice]} | fields
 
 
 def finished(reason: str | None, **fields: Any) -> Json:
-    """A chunk whose choice has fields beside its finish reason."""
+    """Return a chunk whose choice has further fields."""
     return BASE | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason, **fields}]}
 
 
 def call(arguments: str | None = "", index: Any = 0, **fields: Any) -> Json:
-    """A delta with a fragment of a call."""
+    """Return a delta with a fragment of a call."""
     function = {"arguments": arguments}
     if "name" in fields:
         function = {"name": fields.pop("name"), **function}
@@ -43,7 +43,7 @@ def call(arguments: str | None = "", index: Any = 0, **fields: Any) -> Json:
 
 
 def stream_of(*chunks: Json) -> bytes:
-    return b"".join(encode(one) for one in chunks)
+    return b"".join(map(encode, chunks))
 
 
 def repair_stream(stream: bytes, **fields: Any) -> list[Repaired]:
@@ -51,14 +51,14 @@ def repair_stream(stream: bytes, **fields: Any) -> list[Repaired]:
 
 
 def shown(stream: bytes) -> list[Json]:
-    """The chunks of a stream that was repaired."""
+    """Return the chunks in a stream."""
     data = [event.data for event in sse.Decoder().feed(stream)]
-    return [json.loads(one) for one in data if one and one != b"[DONE]"]
+    return [json.loads(text) for text in data if text and text != b"[DONE]"]
 
 
 def reasons(stream: bytes) -> list[str]:
-    """The finish reasons that a client sees, in order."""
-    choices = [choice for one in shown(stream) for choice in one.get("choices", ())]
+    """Return the finish reasons in a stream, in order."""
+    choices = [choice for event in shown(stream) for choice in event.get("choices", ())]
     return [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
 
 
@@ -69,7 +69,7 @@ CALL = chunk(call("{}", name="read"))
 CALLED = chunk({}, "tool_calls")
 
 
-# What an event means
+# The kinds of events
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ CALLED = chunk({}, "tool_calls")
         (encode(BASE | {"choices": None, "base_resp": {"status_code": 1002}}), EventKind.ERROR),
     ],
 )
-def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
+def test_the_kind_of_an_event(event: bytes, kind: EventKind) -> None:
     repaired = repair_stream(event)[0]
     assert repaired.kind is kind
     assert (repaired.error is not None) == (kind is EventKind.ERROR)
@@ -133,7 +133,7 @@ def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
         ([STOP, BASE | {"choices": [{"index": 1, "delta": {}, "finish_reason": None}]}], False),
     ],
 )
-def test_an_answer_is_complete_with_every_choice_s_finish_reason(
+def test_a_response_is_complete_with_the_finish_reasons_of_all_choices(
     chunks: list[Json], complete: bool
 ) -> None:
     repair = CHAT.repair(StreamContext())
@@ -141,9 +141,9 @@ def test_an_answer_is_complete_with_every_choice_s_finish_reason(
     assert repair.complete is complete
 
 
-def test_text_may_speak_of_errors() -> None:
-    said = chunk({"content": '{"error":{"message":"boom","type":"server_error"}}'})
-    stream = stream_of(ROLE, said, STOP) + DONE
+def test_text_about_errors_is_not_an_error() -> None:
+    content = chunk({"content": '{"error":{"message":"boom","type":"server_error"}}'})
+    stream = stream_of(ROLE, content, STOP) + DONE
     repaired = repair_stream(stream)
     assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
 
@@ -157,7 +157,7 @@ ENDINGS: dict[str, tuple[list[Json], list[str], list[str]]] = {
     "stop after a call": ([CALL, STOP], ["tool_calls"], ["S208"]),
     "stop with the call": ([chunk(call("{}", name="read"), "stop")], ["tool_calls"], ["S208"]),
     "tool_calls without a call": ([HI, CALLED], ["stop"], ["S208"]),
-    "tool_calls after a function_call of old": (
+    "tool_calls after a legacy function_call": (
         [chunk({"function_call": {"name": "f", "arguments": "{}"}}), CALLED],
         ["tool_calls"],
         [],
@@ -173,7 +173,7 @@ ENDINGS: dict[str, tuple[list[Json], list[str], list[str]]] = {
         ["length"],
         ["S220"],
     ),
-    "one of tomorrow": ([HI, chunk({}, "of_tomorrow")], ["of_tomorrow"], []),
+    "an unknown one": ([HI, chunk({}, "new_reason")], ["new_reason"], []),
     "none": ([HI], ["stop"], ["S210"]),
     "none after a call": ([CALL], ["tool_calls"], ["S210"]),
     "twice": ([HI, STOP, STOP], ["stop"], ["S211"]),
@@ -184,12 +184,12 @@ ENDINGS: dict[str, tuple[list[Json], list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("chunks", "sees", "codes"), ENDINGS.values(), ids=ENDINGS)
+@pytest.mark.parametrize(("chunks", "expected", "codes"), ENDINGS.values(), ids=ENDINGS)
 def test_the_finish_reason_follows_the_calls(
-    chunks: list[Json], sees: list[str], codes: list[str]
+    chunks: list[Json], expected: list[str], codes: list[str]
 ) -> None:
     repaired = repair_stream(stream_of(ROLE, *chunks) + DONE)
-    assert reasons(bytes_of(repaired)) == sees
+    assert reasons(bytes_of(repaired)) == expected
     assert codes_of(repaired) == codes
     assert CHAT.violations(bytes_of(repaired)) == []
 
@@ -204,7 +204,7 @@ def test_a_missing_done_is_added_after_the_finish_reason(reason: str) -> None:
 @pytest.mark.parametrize(
     "done", [b"data: [DONE] \n\n", b"data:[DONE]  \r\n\r\n", b"data:  [DONE]\n\n"]
 )
-def test_blanks_around_done_are_taken_off(done: bytes) -> None:
+def test_blanks_around_done_are_removed(done: bytes) -> None:
     repaired = repair_stream(stream_of(ROLE, HI, STOP) + done)
     last = sse.Decoder().feed(bytes_of(repaired))[-1]
     assert (last.data, codes_of(repaired)) == (b"[DONE]", ["S212"])
@@ -254,27 +254,27 @@ CHUNKS: dict[str, tuple[Json, Json, list[str]]] = {
         HI | {"base_resp": {"status_code": 0, "status_msg": ""}},
         [],
     ),
-    "fields of tomorrow": (HI | {"tomorrow": [1]}, HI | {"tomorrow": [1]}, []),
+    "unknown fields": (HI | {"unknown": [1]}, HI | {"unknown": [1]}, []),
 }
 
 
-@pytest.mark.parametrize(("came", "became", "codes"), CHUNKS.values(), ids=CHUNKS)
-def test_a_chunk_is_made_whole(came: Json, became: Json, codes: list[str]) -> None:
-    stream = stream_of(ROLE, HI, came, STOP) + DONE
+@pytest.mark.parametrize(("received", "sent", "codes"), CHUNKS.values(), ids=CHUNKS)
+def test_a_chunk_is_completed(received: Json, sent: Json, codes: list[str]) -> None:
+    stream = stream_of(ROLE, HI, received, STOP) + DONE
     repaired = repair_stream(stream)
-    assert shown(bytes_of(repaired)) == [ROLE, HI, became, STOP]
+    assert shown(bytes_of(repaired)) == [ROLE, HI, sent, STOP]
     assert codes_of(repaired) == codes
     if not codes:
         assert bytes_of(repaired) == stream
 
 
-def test_a_chunk_beside_a_mended_one_keeps_its_bytes() -> None:
+def test_the_chunks_next_to_a_repaired_one_are_unchanged() -> None:
     odd = encode(HI).replace(b'"Hi"', b' "\\u0048i"')
     repaired = repair_stream(encode(ROLE) + odd + encode(chunk(None)) + odd + encode(STOP) + DONE)
     assert bytes_of(repaired).count(odd) == 2
 
 
-def test_the_shown_model_is_the_only_thing_that_changes() -> None:
+def test_only_the_model_name_changes() -> None:
     stream = (stream_of(ROLE, HI, STOP, chunk(usage=USAGE)) + DONE).replace(b'"Hi"', b' "\\u0048i"')
     repaired = repair_stream(stream, shown_model="mine")
     assert bytes_of(repaired) == stream.replace(b'"gpt"', b'"mine"')
@@ -282,17 +282,17 @@ def test_the_shown_model_is_the_only_thing_that_changes() -> None:
     assert bytes_of(repair_stream(stream, shown_model="gpt")) == stream
 
 
-def test_a_chunk_that_is_written_bears_the_shown_model() -> None:
+def test_an_added_chunk_contains_the_shown_model() -> None:
     stream = stream_of(ROLE, chunk(call("", name="read")), CALLED) + DONE
     repaired = repair_stream(stream, shown_model="mine")
     assert codes_of(repaired) == ["S206"]
-    assert {one["model"] for one in shown(bytes_of(repaired))} == {"mine"}
+    assert {event["model"] for event in shown(bytes_of(repaired))} == {"mine"}
 
 
 # Calls
 
 
-def test_a_call_that_waited_for_its_name_is_shown_before_the_finish_reason() -> None:
+def test_a_call_without_a_name_is_sent_before_the_finish_reason() -> None:
     late = chunk(call("{}", id="call_1"))
     repaired = repair_stream(stream_of(ROLE, late, CALLED) + DONE, tool_names=("read",))
     opened = shown(bytes_of(repaired))[-2]["choices"][0]["delta"]["tool_calls"]
@@ -301,7 +301,7 @@ def test_a_call_that_waited_for_its_name_is_shown_before_the_finish_reason() -> 
     assert reasons(bytes_of(repaired)) == ["tool_calls"]
 
 
-def test_the_calls_of_two_choices_have_nothing_to_do_with_each_other() -> None:
+def test_the_calls_of_two_choices_are_independent() -> None:
     other = {"index": 1, "delta": call("{}", name="read"), "finish_reason": None}
     last = {"index": 1, "delta": {}, "finish_reason": "tool_calls"}
     stream = stream_of(ROLE, CALL, BASE | {"choices": [other]}, CALLED, BASE | {"choices": [last]})
@@ -323,21 +323,21 @@ LOST: dict[str, tuple[bytes, str]] = {
         stream_of(ROLE, STOP, chunk(call('{"p"', name="read"))) + DONE,
         "inside its JSON arguments",
     ),
-    "a call that nobody named": (
+    "a call without a name": (
         stream_of(ROLE, chunk(call("{}", id="call_1")), CALLED) + DONE,
-        "without naming it",
+        "tool call without a name",
     ),
-    "arguments of no call": (stream_of(ROLE, chunk(call("{}")), CALLED) + DONE, "never began"),
+    "arguments of no call": (stream_of(ROLE, chunk(call("{}")), CALLED) + DONE, "never started"),
     "JSON that is cut": (encode(ROLE) + b'data: {"id":"chatcmpl-1\n\n', "not valid JSON"),
 }
 
 
-@pytest.mark.parametrize(("stream", "said"), LOST.values(), ids=LOST)
-def test_lost_content_ends_in_the_native_error(stream: bytes, said: str) -> None:
+@pytest.mark.parametrize(("stream", "excerpt"), LOST.values(), ids=LOST)
+def test_lost_content_ends_in_the_native_error(stream: bytes, excerpt: str) -> None:
     repaired = repair_stream(stream)
-    ended = next(one for one in repaired if one.kind is EventKind.ERROR)
+    ended = next(item for item in repaired if item.kind is EventKind.ERROR)
     assert ended.error is not None
-    assert (ended.error.status, said in ended.error.message) == (502, True)
+    assert (ended.error.status, excerpt in ended.error.message) == (502, True)
     assert shown(bytes_of(repaired))[-1]["error"]["type"] == "server_error"
     assert CHAT.violations(bytes_of(repaired)) == []
 
@@ -386,21 +386,25 @@ ERRORS: dict[str, tuple[Json, int, str]] = {
         429,
         "rate limit (1002)",
     ),
-    "no words": ({"error": {"code": "", "message": "", "type": "server_error"}}, 500, "server_err"),
+    "no message": (
+        {"error": {"code": "", "message": "", "type": "server_error"}},
+        500,
+        "server_err",
+    ),
     "neither type nor envelope": ({"code": "InternalError", "message": "closed"}, 500, "closed"),
 }
 
 
-@pytest.mark.parametrize(("error", "status", "said"), ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize(("error", "status", "excerpt"), ERRORS.values(), ids=ERRORS)
 def test_an_error_in_any_shape_becomes_the_bare_envelope(
-    error: Json, status: int, said: str
+    error: Json, status: int, excerpt: str
 ) -> None:
     repaired = repair_stream(stream_of(ROLE, error))
     assert repaired[1].error is not None
     assert (repaired[1].error.status, repaired[1].error.retryable) == (status, True)
     last = shown(bytes_of(repaired))[-1]
     assert last.keys() <= {"error", "request_id"}
-    assert said in last["error"]["message"]
+    assert excerpt in last["error"]["message"]
 
 
 def test_a_native_error_keeps_its_bytes() -> None:
@@ -409,22 +413,22 @@ def test_a_native_error_keeps_its_bytes() -> None:
     assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
 
 
-def test_a_failure_can_be_told_at_any_point() -> None:
+def test_a_failure_can_be_reported_at_any_point() -> None:
     failure = make_error(status=504, message="no byte for 120 s")
     for chunks in ([], [ROLE], [ROLE, chunk(call('{"p"', name="read"))], [ROLE, STOP]):
         repair = CHAT.repair(StreamContext())
-        told = bytes_of(repair.feed(stream_of(*chunks))) + repair.fail(failure)
-        assert CHAT.violations(told) == []
-        assert shown(told)[-1]["error"]["message"] == "no byte for 120 s"
+        stream = bytes_of(repair.feed(stream_of(*chunks))) + repair.fail(failure)
+        assert CHAT.violations(stream) == []
+        assert shown(stream)[-1]["error"]["message"] == "no byte for 120 s"
 
 
-def test_an_error_without_words_is_given_some() -> None:
-    said = shown(ChatRepairer(StreamContext()).fail(ProviderError(429, message=" ")))
+def test_an_error_without_a_message_gets_one() -> None:
+    events = shown(ChatRepairer(StreamContext()).fail(ProviderError(429, message=" ")))
     expected = "The provider reported rate_limit_error without a message."
-    assert said[0]["error"]["message"] == expected
+    assert events[0]["error"]["message"] == expected
 
 
-def test_arguments_pass_as_an_object_where_that_rule_is_off() -> None:
+def test_arguments_stay_an_object_if_that_rule_is_disabled() -> None:
     arguments: Any = {"p": 1}
     stream = stream_of(ROLE, chunk(call(arguments, name="read")), CALLED) + DONE
     repaired = repair_stream(stream, disabled=frozenset({"S205"}))

@@ -1,6 +1,6 @@
-"""Which call a fragment belongs to, and what it becomes: one row per way to write calls.
+"""The assignment of fragments to calls, and their repair: one row per form of calls.
 
-A row is the fragments as they came, and what is shown of them: index, id, name, arguments.
+A row contains the received and the sent fragments: index, id, name, arguments.
 """
 
 from typing import Any
@@ -9,16 +9,16 @@ import pytest
 from wiremend.protocols.base.draft import ContentLost, Draft
 from wiremend.protocols.chat.tool_calls import ToolCalls
 
-NEW = "a made-up id"
+NEW = "a generated id"
 Row = tuple[Any, Any, Any, Any]
 
 
 def fragment(index: Any, identity: Any, name: Any, arguments: Any) -> dict[str, Any]:
-    """A fragment with the fields that are not `...`."""
+    """Return a fragment with the fields that are not `...`."""
     function = {"name": name, "arguments": arguments}
-    made: dict[str, Any] = {"index": index, "id": identity}
-    made["function"] = {key: value for key, value in function.items() if value is not ...}
-    return {key: value for key, value in made.items() if value is not ...}
+    result: dict[str, Any] = {"index": index, "id": identity}
+    result["function"] = {key: value for key, value in function.items() if value is not ...}
+    return {key: value for key, value in result.items() if value is not ...}
 
 
 def row(shown: dict[str, Any]) -> Row:
@@ -32,13 +32,13 @@ def row(shown: dict[str, Any]) -> Row:
 def repair_stream(
     fragments: list[Any], *, off: frozenset[str] = frozenset(), tools: tuple[str, ...] = ()
 ) -> tuple[list[Row], list[str]]:
-    """What is shown, each fragment in a delta of its own; then what the calls lack."""
+    """Return the sent fragments, one delta each, then the missing ones, and the codes."""
     notes = Draft(off)
     calls = ToolCalls(notes, tools)
     shown: list[Row] = []
-    for one in fragments:
-        became, _ = calls.repair([one], "chatcmpl-1")
-        shown += map(row, became)
+    for received in fragments:
+        repaired, _ = calls.repair([received], "chatcmpl-1")
+        shown += map(row, repaired)
     shown += map(row, calls.settle("chatcmpl-1"))
     return shown, sorted({finding.code for finding in notes.findings} - {"S202"})
 
@@ -54,7 +54,7 @@ INTERLEAVED = [
 ]
 
 CASES: dict[str, tuple[list[Row], list[Row], list[str]]] = {
-    "a good call": (ONE, ONE, []),
+    "a valid call": (ONE, ONE, []),
     "interleaved by index": (
         [
             (0, "c1", "f", '{"a"'),
@@ -142,54 +142,63 @@ CASES: dict[str, tuple[list[Row], list[Row], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("came", "shown", "codes"), CASES.values(), ids=CASES)
-def test_calls_are_told_apart(came: list[Row], shown: list[Row], codes: list[str]) -> None:
-    assert repair_stream([fragment(*one) for one in came]) == (shown, codes)
+@pytest.mark.parametrize(("received", "shown", "codes"), CASES.values(), ids=CASES)
+def test_fragments_are_assigned_to_calls(
+    received: list[Row], shown: list[Row], codes: list[str]
+) -> None:
+    assert repair_stream([fragment(*fields) for fields in received]) == (shown, codes)
 
 
 @pytest.mark.parametrize("code", ["S201", "S203", "S206", "S218"])
-def test_a_rule_that_is_off_leaves_fragments_as_they_came(code: str) -> None:
-    came = {
+def test_a_disabled_rule_leaves_fragments_unchanged(code: str) -> None:
+    received = {
         "S201": [(1, "c1", "f", "{}")],
         "S203": [(0, "c1", "", "{}")],
         "S206": [(0, "c1", "f", "")],
         "S218": [(0, "c1", "f", ""), (0, "c1", "f", "{}")],
     }[code]
-    assert repair_stream([fragment(*one) for one in came], off=frozenset({code})) == (came, [])
+    assert repair_stream([fragment(*fields) for fields in received], off=frozenset({code})) == (
+        received,
+        [],
+    )
 
 
 @pytest.mark.parametrize(
-    ("came", "tools", "said"),
+    ("received", "tools", "excerpt"),
     [
-        pytest.param([(0, ..., ..., "{}")], (), "never began", id="arguments of no call"),
+        pytest.param([(0, ..., ..., "{}")], (), "never started", id="arguments of no call"),
         pytest.param([(0, "c1", "f", '{"p"')], (), "inside its JSON", id="cut arguments"),
-        pytest.param([(0, "c1", ..., "{}")], ("f", "g"), "without naming it", id="no name at all"),
+        pytest.param(
+            [(0, "c1", ..., "{}")], ("f", "g"), "call without a name", id="no name at all"
+        ),
     ],
 )
-def test_what_is_lost_ends_in_an_error(came: list[Row], tools: tuple[str, ...], said: str) -> None:
-    with pytest.raises(ContentLost, match=said):
-        repair_stream([fragment(*one) for one in came], tools=tools)
+def test_lost_content_ends_in_an_error(
+    received: list[Row], tools: tuple[str, ...], excerpt: str
+) -> None:
+    with pytest.raises(ContentLost, match=excerpt):
+        repair_stream([fragment(*fields) for fields in received], tools=tools)
 
 
-def test_the_only_tool_is_meant_where_none_is_named() -> None:
+def test_a_call_without_a_name_gets_the_only_offered_one() -> None:
     shown, _ = repair_stream([fragment(0, "c1", ..., "{}")], tools=("f",))
     assert shown == [(0, "c1", "f", "{}")]
 
 
-def test_made_up_ids_differ_between_answers_and_not_between_attempts() -> None:
-    def made_up(stream_id: str) -> list[str]:
+def test_generated_ids_differ_between_responses_but_not_between_attempts() -> None:
+    def generated(stream_id: str) -> list[str]:
         calls = ToolCalls(Draft(), ())
         fragments = [fragment(0, ..., "f", "{}"), fragment(1, ..., "g", "{}")]
-        return [one["id"] for one in calls.repair(fragments, stream_id)[0]]
+        return [call["id"] for call in calls.repair(fragments, stream_id)[0]]
 
-    first, second = made_up("chatcmpl-1"), made_up("chatcmpl-2")
-    assert first == made_up("chatcmpl-1")
+    first, second = generated("chatcmpl-1"), generated("chatcmpl-2")
+    assert first == generated("chatcmpl-1")
     assert len({*first, *second}) == 4
-    assert all(len(one) <= 40 for one in first)
+    assert all(len(identity) <= 40 for identity in first)
 
 
 def test_many_fragments_are_joined_in_linear_time() -> None:
-    """Two hundred thousand of them: an agent that writes a large file."""
+    """Two hundred thousand fragments, as when an agent writes a large file."""
     calls = ToolCalls(Draft(), ())
     calls.repair([fragment(0, "c1", "f", '{"text":"')], "s")
     for _ in range(200_000):

@@ -1,4 +1,4 @@
-"""Whole Gemini responses: fine ones keep their bytes, the others are repaired or an error."""
+"""Whole Gemini responses: valid ones are unchanged, the others are repaired or errors."""
 
 import pytest
 from hypothesis import given
@@ -7,7 +7,7 @@ from rule_codes import codes_between
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.gemini.body import repair_body
 
-FINE = (
+VALID = (
     b'{"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"},'
     b'"finishReason":"STOP","index":0}],"modelVersion":"gemini-3-pro"}'
 )
@@ -20,8 +20,8 @@ def call(fields: bytes) -> bytes:
 @pytest.mark.parametrize(
     "body",
     [
-        FINE,
-        FINE.replace(b",", b" ,\n  "),
+        VALID,
+        VALID.replace(b",", b" ,\n  "),
         b'\xef\xbb\xbf{"candidates":[]}',
         b'{"promptFeedback":{"blockReason":"SAFETY"}}',
         b'{"candidates":[{"finishReason":"MALFORMED_FUNCTION_CALL"}]}',
@@ -36,7 +36,7 @@ def call(fields: bytes) -> bytes:
         b"5",
     ],
 )
-def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
+def test_a_valid_body_is_unchanged(body: bytes) -> None:
     repaired = repair_body(body, StreamContext(shown_model="gemini-3-pro"))
     assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
@@ -66,7 +66,7 @@ def test_a_fine_body_keeps_its_bytes(body: bytes) -> None:
         ),
     ],
 )
-def test_a_body_is_mended(body: bytes, expected: bytes, codes: list[str]) -> None:
+def test_a_broken_body_is_repaired(body: bytes, expected: bytes, codes: list[str]) -> None:
     context = StreamContext(tool_names=("only",))
     repaired = repair_body(body, context)
     assert (repaired.data, repaired.error) == (expected, None)
@@ -106,12 +106,12 @@ def test_a_body_that_cannot_be_used_is_an_error(body: bytes, status: int, messag
     assert repaired.data == body
 
 
-def test_the_model_asked_for_is_the_model_shown() -> None:
-    repaired = repair_body(FINE, StreamContext(shown_model="gemini-2.5-pro"))
-    assert repaired.data == FINE.replace(b"gemini-3-pro", b"gemini-2.5-pro")
+def test_only_the_model_name_changes() -> None:
+    repaired = repair_body(VALID, StreamContext(shown_model="gemini-2.5-pro"))
+    assert repaired.data == VALID.replace(b"gemini-3-pro", b"gemini-2.5-pro")
     assert repaired.findings == []
 
 
 @given(st.binary(max_size=80))
-def test_no_body_is_too_odd(body: bytes) -> None:
+def test_any_body_is_accepted(body: bytes) -> None:
     repair_body(body, StreamContext())

@@ -1,4 +1,4 @@
-"""Gemini's facts: the native error and the grammar of both framings."""
+"""Gemini: native errors, and the grammar of both framings."""
 
 import orjson
 import pytest
@@ -58,9 +58,7 @@ INFO = "type.googleapis.com/google.rpc."
         ),
     ],
 )
-def test_an_error_is_written_in_googles_form(
-    error: ProviderError, fields: dict[str, object]
-) -> None:
+def test_the_form_of_an_error(error: ProviderError, fields: dict[str, object]) -> None:
     assert orjson.loads(error_envelope(error)) == {"error": fields}
     assert error_event(error) == b"data: " + error_envelope(error) + b"\n\n"
 
@@ -81,12 +79,12 @@ def test_an_error_is_written_in_googles_form(
         (529, "UNAVAILABLE"),
     ],
 )
-def test_the_status_has_its_name(status: int, name: str) -> None:
+def test_the_name_of_a_status(status: int, name: str) -> None:
     envelope = orjson.loads(error_envelope(ProviderError(status, message="m")))
     assert envelope["error"]["status"] == name
 
 
-def test_numbers_stand_for_known_finish_reasons() -> None:
+def test_the_numbers_map_to_known_finish_reasons() -> None:
     assert set(FINISH_REASON_BY_NUMBER.values()) <= FINISH_REASONS
 
 
@@ -96,7 +94,7 @@ ERROR = b'{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}'
 
 
 def events(*data: bytes) -> bytes:
-    return b"".join(b"data: " + one + b"\n\n" for one in data)
+    return b"".join(b"data: " + text + b"\n\n" for text in data)
 
 
 def one(parts: bytes) -> bytes:
@@ -145,19 +143,22 @@ ILLEGAL = {
     "no space": (b"data:" + END + b"\n\n", "a line other than `data: `"),
     "no final blank line": (b"data: " + END + b"\n", "a line other than `data: `"),
     "[DONE]": (events(END, b"[DONE]"), "data that is not JSON"),
-    "a list": (events(b"[" + END + b"]", END), "data that is no object"),
-    "a foreign frame": (events(b'{"tool":1}', END), "data that is no response"),
-    "candidates: null": (events(b'{"candidates":null}', END), "candidates that are no list"),
-    "candidates: object": (events(b'{"candidates":{}}', END), "candidates that are no list"),
-    "a candidate: null": (events(b'{"candidates":[null]}', END), "a candidate that is no object"),
+    "a list": (events(b"[" + END + b"]", END), "data that is not an object"),
+    "a foreign frame": (events(b'{"tool":1}', END), "data that is not a response"),
+    "candidates: null": (events(b'{"candidates":null}', END), "candidates that are not a list"),
+    "candidates: object": (events(b'{"candidates":{}}', END), "candidates that are not a list"),
+    "a candidate: null": (
+        events(b'{"candidates":[null]}', END),
+        "a candidate that is not an object",
+    ),
     "content: null": (
         events(b'{"candidates":[{"content":null}]}', END),
-        "content that is no object",
+        "content that is not an object",
     ),
-    "parts: null": (one(b"null"), "parts that are no list"),
-    "a part: null": (one(b"[null]"), "a part that is no object"),
-    "text: number": (one(b'[{"text":1}]'), "text that is no string"),
-    "a call: list": (one(b'[{"functionCall":[]}]'), "a function call that is no object"),
+    "parts: null": (one(b"null"), "parts that are not a list"),
+    "a part: null": (one(b"[null]"), "a part that is not an object"),
+    "text: number": (one(b'[{"text":1}]'), "text that is not a string"),
+    "a call: list": (one(b'[{"functionCall":[]}]'), "a function call that is not an object"),
     "a call without name": (one(b'[{"functionCall":{}}]'), "a function call without a name"),
     "stop inside a call": (
         one(b'[{"functionCall":{"name":"f","willContinue":true}}]'),
@@ -165,7 +166,7 @@ ILLEGAL = {
     ),
     "args: text": (
         one(b'[{"functionCall":{"name":"f","args":"{}"}}]'),
-        "function call args that are no object",
+        "function call args that are not an object",
     ),
     "index: text": (events(b'{"candidates":[{"index":"0"}]}', END), "index '0'"),
     "two at one index": (
@@ -180,7 +181,7 @@ ILLEGAL = {
         events(b'{"error":{"message":"m"}}'),
         "an error without a numeric code",
     ),
-    "an error in a text": (events(b'{"error":"m"}'), "an error that is no object"),
+    "an error as text": (events(b'{"error":"m"}'), "an error that is not an object"),
     "data after an error": (events(ERROR, END), "an event after an error"),
 }
 LEGAL_ARRAYS = {
@@ -202,8 +203,8 @@ ILLEGAL_ARRAYS = {
 def violations(data: bytes, array: bool) -> list[str]:
     grammar = Grammar(array)
     decoder = ArrayDecoder() if array else sse.Decoder()
-    found = [*decoder.feed(data), *decoder.end()]
-    return [problem for event in found for problem in grammar.feed(event)] + grammar.end()
+    decoded = [*decoder.feed(data), *decoder.end()]
+    return [problem for event in decoded for problem in grammar.feed(event)] + grammar.end()
 
 
 @pytest.mark.parametrize("data", LEGAL.values(), ids=LEGAL.keys())

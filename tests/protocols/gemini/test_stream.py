@@ -8,30 +8,22 @@ from wiremend.protocols.gemini.grammar import Grammar
 from wiremend.protocols.gemini.stream import GeminiRepairer
 from wiremend.repair.stream import StreamRepair
 from wiremend.text import sse
-from wiremend.text.json_array import ArrayDecoder
 
 
 def repair_stream(chunks: list[bytes], context: StreamContext) -> list[Repaired]:
     repair = StreamRepair(GeminiRepairer(context))
-    repaired = [one for chunk in chunks for one in repair.feed(chunk)]
+    repaired = [item for chunk in chunks for item in repair.feed(chunk)]
     repaired += repair.end()
     assert not repair.gave_up
     return repaired
 
 
 def text_of(repaired: list[Repaired]) -> bytes:
-    return b"".join(one.data for one in repaired)
+    return b"".join(item.data for item in repaired)
 
 
 def codes_of(repaired: list[Repaired]) -> list[str]:
-    return [finding.code for one in repaired for finding in one.findings]
-
-
-def violations(data: bytes, array: bool = False) -> list[str]:
-    grammar = Grammar(array)
-    decoder = ArrayDecoder() if array else sse.Decoder()
-    events = [*decoder.feed(data), *decoder.end()]
-    return [problem for event in events for problem in grammar.feed(event)] + grammar.end()
+    return [finding.code for item in repaired for finding in item.findings]
 
 
 FAILURE = make_error(status=502, message="the connection was reset")
@@ -84,7 +76,7 @@ def test_a_transport_failure_ends_the_stream_in_the_native_error(
         (b'data: {"error":{"code":"","message":"","type":"server_error"}}\n\n', EventKind.ERROR),
     ],
 )
-def test_an_event_means_this_to_the_call(data: bytes, kind: EventKind) -> None:
+def test_the_kind_of_an_event(data: bytes, kind: EventKind) -> None:
     (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(data)
     assert repaired.kind is kind
     assert (repaired.error is not None) == (kind is EventKind.ERROR)
@@ -101,7 +93,7 @@ def test_an_event_means_this_to_the_call(data: bytes, kind: EventKind) -> None:
         (b'data: {"candidates":[{"finishReason":"STOP"},{"index":1}]}\n\n', False),
     ],
 )
-def test_an_answer_is_complete_with_the_last_finish_reason(events: bytes, complete: bool) -> None:
+def test_a_response_is_complete_with_the_last_finish_reason(events: bytes, complete: bool) -> None:
     repair = StreamRepair(GeminiRepairer(StreamContext()))
     repair.feed(events)
     assert repair.complete is complete
@@ -110,22 +102,20 @@ def test_an_answer_is_complete_with_the_last_finish_reason(events: bytes, comple
 @pytest.mark.parametrize(
     ("chunk", "shown"),
     [
-        (b'{ "modelVersion" : "m" , "x": 1.50 }', b'{ "modelVersion" : "asked" , "x": 1.50 }'),
-        (b'{"response":{"modelVersion":"m"}}', b'{"response":{"modelVersion":"asked"}}'),
-        (b'{"modelVersion":"asked","y":[]}', b'{"modelVersion":"asked","y":[]}'),
+        (b'{ "modelVersion" : "m" , "x": 1.50 }', b'{ "modelVersion" : "requested" , "x": 1.50 }'),
+        (b'{"response":{"modelVersion":"m"}}', b'{"response":{"modelVersion":"requested"}}'),
+        (b'{"modelVersion":"requested","y":[]}', b'{"modelVersion":"requested","y":[]}'),
         (b'{"modelVersion":null}', b'{"modelVersion":null}'),
         (b'{"usageMetadata":{"modelVersion":"m"}}', b'{"usageMetadata":{"modelVersion":"m"}}'),
     ],
 )
 @pytest.mark.parametrize("array", [False, True])
-def test_the_model_asked_for_is_the_model_shown_and_no_other_byte_moves(
-    chunk: bytes, shown: bytes, array: bool
-) -> None:
+def test_only_the_model_name_changes(chunk: bytes, shown: bytes, array: bool) -> None:
     def framed(data: bytes) -> bytes:
         both = (b"[" + data + b",\n", LAST, b"]") if array else (b"data: " + data + b"\n\n",)
         return b"".join(both) + (b"" if array else b"data: " + LAST + b"\n\n")
 
-    repaired = repair_stream([framed(chunk)], StreamContext(shown_model="asked", array=array))
+    repaired = repair_stream([framed(chunk)], StreamContext(shown_model="requested", array=array))
     assert text_of(repaired) == framed(shown)
     assert codes_of(repaired) == []
 
@@ -146,13 +136,13 @@ def test_the_model_asked_for_is_the_model_shown_and_no_other_byte_moves(
         b"data: {\n\n",
     ],
 )
-def test_with_its_rule_off_an_event_passes_as_it_came(data: bytes) -> None:
+def test_an_event_is_unchanged_if_its_rule_is_disabled(data: bytes) -> None:
     disabled = codes_between("S401", "S499")
     repair = StreamRepair(GeminiRepairer(StreamContext(disabled=disabled)))
     assert text_of(repair.feed(data)) == data
 
 
-def test_errors_are_found_with_every_rule_off() -> None:
+def test_errors_are_reported_if_all_rules_are_disabled() -> None:
     disabled = codes_between("S401", "S499")
     cut = repair_stream([b"data: " + CONTENT + b"\n\n"], StreamContext(disabled=disabled))
     reported = repair_stream(
@@ -165,7 +155,7 @@ def test_errors_are_found_with_every_rule_off() -> None:
     ("tool_names", "name"),
     [(("read",), b'"read"'), (("read", "write"), None), ((), None)],
 )
-def test_a_call_without_name_means_the_only_tool_or_none(
+def test_a_call_without_a_name_gets_the_only_offered_one_or_is_an_error(
     tool_names: tuple[str, ...], name: bytes | None
 ) -> None:
     call = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":%s}}]}}]}'
@@ -214,14 +204,15 @@ def test_an_error_in_another_shape_becomes_the_native_one(
     assert isinstance(repaired.error, ProviderError)
     assert (repaired.error.status, repaired.error.message) == error
     assert repaired.data != data
-    assert violations(repaired.data) == []
+    events = sse.Decoder().feed(repaired.data)
+    assert [problem for event in events for problem in Grammar().feed(event)] == []
 
 
-def test_after_an_error_blank_lines_and_comments_go_without_a_word() -> None:
+def test_after_an_error_blank_lines_and_comments_are_dropped_without_findings() -> None:
     repair = StreamRepair(GeminiRepairer(StreamContext()))
     repair.feed(b'data: {"error":{"code":503,"message":"m"}}\n\n')
     after = repair.feed(b"\n: bye\n\ndata: {}\n\n")
-    assert [(one.data, one.kind) for one in after] == [(b"", EventKind.IDLE)] * 3
+    assert [(item.data, item.kind) for item in after] == [(b"", EventKind.IDLE)] * 3
     assert codes_of(after) == ["S409"]
 
 

@@ -1,4 +1,4 @@
-"""Whole Responses objects: the valid pass byte for byte, the broken are repaired or are errors."""
+"""Whole Responses objects: valid ones are unchanged, the others are repaired or errors."""
 
 import json
 from typing import Any
@@ -51,20 +51,20 @@ def without(item: dict[str, Any], *keys: str) -> dict[str, Any]:
         body_of(status="queued"),
         body_of(CALL | {"status": "incomplete", "arguments": '{"pa'}, status="incomplete"),
         body_of(CALL | {"arguments": '{"pa'}, status="incomplete"),
-        body_of({"type": "an_item_of_tomorrow"}, {"id": "ws_1", "type": "web_search_call"}),
+        body_of({"type": "an_unknown_item"}, {"id": "ws_1", "type": "web_search_call"}),
         body_of(MESSAGE, usage={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}),
         b'  {"object":"response.input_tokens","input_tokens":11}\n',
         b'{"object":"list","data":[]}',
         b"[1,2]",
     ],
 )
-def test_what_is_fine_passes_byte_for_byte(body: bytes) -> None:
+def test_a_valid_body_is_unchanged(body: bytes) -> None:
     repaired = repair_body(body, CONTEXT)
     assert (repaired.data, repaired.findings, repaired.error) == (body, [], None)
 
 
 @pytest.mark.parametrize(
-    ("given", "becomes", "codes"),
+    ("received", "sent", "codes"),
     [
         (body_of(output=None), body_of(), ["S351"]),
         (body_of(MESSAGE | {"content": None}), body_of(MESSAGE | {"content": []}), ["S351"]),
@@ -87,9 +87,9 @@ def test_what_is_fine_passes_byte_for_byte(body: bytes) -> None:
         ),
     ],
 )
-def test_what_is_broken_is_mended(given: bytes, becomes: bytes, codes: list[str]) -> None:
-    repaired = repair_body(given, CONTEXT)
-    assert json.loads(repaired.data) == json.loads(becomes)
+def test_a_broken_body_is_repaired(received: bytes, sent: bytes, codes: list[str]) -> None:
+    repaired = repair_body(received, CONTEXT)
+    assert json.loads(repaired.data) == json.loads(sent)
     assert [finding.code for finding in repaired.findings] == codes
     assert repaired.error is None
     again = repair_body(repaired.data, CONTEXT)
@@ -130,18 +130,18 @@ def test_what_is_broken_is_mended(given: bytes, becomes: bytes, codes: list[str]
         ),
     ],
 )
-def test_what_cannot_be_used_is_an_error(body: bytes, status: int, message: str) -> None:
+def test_a_body_that_cannot_be_used_is_an_error(body: bytes, status: int, message: str) -> None:
     error = repair_body(body, CONTEXT).error
     assert error is not None
     assert (error.status, error.message) == (status, message)
 
 
-def test_a_call_without_name_takes_the_only_one_that_there_is() -> None:
+def test_a_call_without_a_name_gets_the_only_offered_one() -> None:
     repaired = repair_body(body_of(without(CALL, "name")), StreamContext(tool_names=("read",)))
     assert json.loads(repaired.data)["output"] == [CALL]
 
 
-def test_the_shown_model_stands_in_the_body() -> None:
+def test_only_the_model_name_changes() -> None:
     repaired = repair_body(body_of(MESSAGE), StreamContext(shown_model="gpt-4"))
     assert json.loads(repaired.data) == json.loads(body_of(MESSAGE, model="gpt-4"))
     assert repaired.findings == []
@@ -150,7 +150,7 @@ def test_the_shown_model_stands_in_the_body() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(codes_between("S351", "S399")))
-def test_a_rule_that_is_switched_off_changes_nothing(code: str) -> None:
+def test_a_disabled_rule_changes_nothing(code: str) -> None:
     broken = {
         "S351": body_of(output=None),
         "S352": body_of(CALL | {"arguments": None}),
@@ -163,7 +163,9 @@ def test_a_rule_that_is_switched_off_changes_nothing(code: str) -> None:
 
 
 @given(valid_steps())
-def test_what_a_valid_stream_ends_with_is_a_valid_body(steps: list[dict[str, Any]]) -> None:
+def test_the_response_in_a_valid_terminal_event_is_a_valid_body(
+    steps: list[dict[str, Any]],
+) -> None:
     response = steps[-1].get("response", {})
     body = json.dumps(response).encode()
     repaired = repair_body(body, CONTEXT)
@@ -196,6 +198,6 @@ def test_what_a_valid_stream_ends_with_is_a_valid_body(steps: list[dict[str, Any
         ),
     )
 )
-def test_no_body_makes_a_rule_fail(value: Any) -> None:
+def test_any_body_is_accepted(value: Any) -> None:
     repaired = repair_body(json.dumps(value).encode(), CONTEXT)
     assert repaired.error is not None or json.loads(repaired.data) is not Ellipsis

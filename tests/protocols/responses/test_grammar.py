@@ -1,4 +1,4 @@
-"""The Responses protocol: native errors, and a grammar that tells legal streams from others."""
+"""Responses: native errors, and the grammar of event streams."""
 
 import json
 from typing import Any
@@ -64,9 +64,9 @@ def completed(*output: Json, **fields: Any) -> Json:
         [CREATED, ADDED, FAILED],
         [CREATED, {"type": "error", "message": "No."}],
         [CREATED, {"type": "error", "error": {"message": "No."}}],
-        [{"type": "codex.rate_limits"}, CREATED, {"type": "of.tomorrow"}, COMPLETED],
-        [CREATED, {"type": "response.of_tomorrow", "output_index": 9}, COMPLETED],
-        [{"type": "response.of_tomorrow"}, CREATED, COMPLETED],
+        [{"type": "codex.rate_limits"}, CREATED, {"type": "unknown.event"}, COMPLETED],
+        [CREATED, {"type": "response.unknown_event", "output_index": 9}, COMPLETED],
+        [{"type": "response.unknown_event"}, CREATED, COMPLETED],
     ],
 )
 def test_a_legal_stream_has_no_violations(steps: list[Json]) -> None:
@@ -100,7 +100,7 @@ def test_a_legal_stream_has_no_violations(steps: list[Json]) -> None:
             [CREATED, COMPLETED | {"response": response()}],
             "response.completed with the status 'in_progress'",
         ),
-        ([CREATED, completed(output=None)], "output that is no list of items"),
+        ([CREATED, completed(output=None)], "output that is not a list of items"),
         ([CREATED, completed(MESSAGE)], "output whose items were never streamed"),
         ([CREATED, ADDED, completed()], "item 0 is not done"),
         (
@@ -157,11 +157,11 @@ def test_a_legal_stream_has_no_violations(steps: list[Json]) -> None:
         ([CREATED, CALL_ADDED, DONE, FAILED], "an item that is done as another type"),
     ],
 )
-def test_a_violation_is_named(steps: list[Json], problem: str) -> None:
+def test_an_illegal_stream_has_a_violation(steps: list[Json], problem: str) -> None:
     assert problem in violations(*steps)
 
 
-def test_the_event_line_must_agree_and_data_must_parse() -> None:
+def test_the_event_line_must_match_and_the_data_must_be_json() -> None:
     grammar = Grammar()
     data = json.dumps(CREATED | {"sequence_number": 0}).encode()
     assert grammar.feed(sse.Event(b"", "message", data)) == [
@@ -179,7 +179,7 @@ def test_the_generated_streams_are_legal(events: list[bytes]) -> None:
     assert grammar.end() == []
 
 
-def test_an_http_error_has_openais_form() -> None:
+def test_the_form_of_an_http_error() -> None:
     error = make_error(code="rate_limit_exceeded", message="Slow.", request_id="req_1")
     assert json.loads(error_envelope(error)) == {
         "error": {
@@ -224,16 +224,16 @@ def test_an_http_error_has_openais_form() -> None:
         ),
     ],
 )
-def test_an_error_is_put_in_words_that_clients_act_on(
+def test_an_error_has_a_code_and_message_that_clients_act_on(
     fields: Json, before_output: bool, code: str, message: str
 ) -> None:
-    told = client_error(make_error(**fields), before_output=before_output)
-    assert (told.code, told.message) == (code, message)
+    error = client_error(make_error(**fields), before_output=before_output)
+    assert (error.code, error.message) == (code, message)
 
 
-def test_an_error_event_is_a_whole_response_that_failed() -> None:
-    told = error_event(make_error(message="No."), {"id": "resp_1", "model": "gpt-5"}, 4)
-    (event,) = sse.Decoder().feed(told)
+def test_an_error_event_contains_a_whole_response() -> None:
+    raw = error_event(make_error(message="No."), {"id": "resp_1", "model": "gpt-5"}, 4)
+    (event,) = sse.Decoder().feed(raw)
     assert event.type == "response.failed"
     assert json.loads(event.data or b"") == {
         "type": "response.failed",

@@ -2,13 +2,14 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus_streams import folder_of
 from rule_codes import codes_between
 from strategies.responses import as_event
 from wiremend.clients import traits_of_client
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import error_of_text, make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.responses.grammar import Grammar
@@ -16,7 +17,7 @@ from wiremend.protocols.responses.stream import ResponsesRepairer
 from wiremend.repair.stream import StreamRepair
 from wiremend.text import sse
 
-CORPUS = Path(__file__).resolve().parents[2] / "corpus" / "responses"
+CORPUS = folder_of(WireProtocol.RESPONSES)
 ALL_CODES = codes_between("S301", "S349")
 
 
@@ -26,16 +27,16 @@ def for_client(family: str) -> StreamContext:
 
 def repair_stream(chunks: list[bytes], context: StreamContext | None = None) -> list[Repaired]:
     repair = StreamRepair(ResponsesRepairer(context or StreamContext()))
-    repaired = [one for chunk in chunks for one in repair.feed(chunk)]
+    repaired = [item for chunk in chunks for item in repair.feed(chunk)]
     return repaired + repair.end()
 
 
 def bytes_of(repaired: list[Repaired]) -> bytes:
-    return b"".join(one.data for one in repaired)
+    return b"".join(item.data for item in repaired)
 
 
 def codes_of(repaired: list[Repaired]) -> list[str]:
-    return [finding.code for one in repaired for finding in one.findings]
+    return [finding.code for item in repaired for finding in item.findings]
 
 
 def violations(stream: bytes) -> list[str]:
@@ -96,7 +97,7 @@ def last_data(stream: bytes) -> dict[str, Any]:
         ),
         (as_event({"type": "response.in_progress", "response": response()}), EventKind.PREAMBLE),
         (as_event(ADDED), EventKind.CONTENT),
-        (as_event({"type": "of.tomorrow"}), EventKind.CONTENT),
+        (as_event({"type": "unknown.event"}), EventKind.CONTENT),
         (
             as_event({"type": "response.completed", "response": response("completed")}),
             EventKind.TERMINAL,
@@ -109,12 +110,12 @@ def last_data(stream: bytes) -> dict[str, Any]:
         (b'event: error\ndata: {"type":"error","message":"No."}\n\n', EventKind.ERROR),
     ],
 )
-def test_an_event_means_this_to_the_call(event: bytes, kind: EventKind) -> None:
+def test_the_kind_of_an_event(event: bytes, kind: EventKind) -> None:
     repaired = repair_stream([event])[0]
     assert repaired.kind is kind
 
 
-def test_text_may_speak_of_errors() -> None:
+def test_text_about_errors_is_not_an_error() -> None:
     part = {"item_id": "m", "output_index": 0, "content_index": 0}
     error = '{"error":{"message":"boom","type":"server_error"}}'
     item = {"id": "m", "type": "message", "role": "assistant", "content": []}
@@ -124,11 +125,11 @@ def test_text_may_speak_of_errors() -> None:
         {"type": "response.output_item.added", "output_index": 0, "item": item},
         {"type": "response.content_part.added", **part, "part": empty},
         {"type": "response.output_text.delta", **part, "delta": error},
-        {"type": "response.an_event_of_tomorrow", "error": {"message": "boom"}},
+        {"type": "response.an_unknown_event", "error": {"message": "boom"}},
     )
     repaired = repair_stream([stream])[:-1]
     assert bytes_of(repaired) == stream
-    assert {one.kind for one in repaired[1:]} == {EventKind.CONTENT}
+    assert {item.kind for item in repaired[1:]} == {EventKind.CONTENT}
 
 
 @pytest.mark.parametrize(
@@ -166,26 +167,26 @@ def test_an_error_is_read_with_its_status_and_code(
     assert (error.status, error.code) == (status, code)
 
 
-def test_an_error_event_stays_as_it_is_but_for_codex_which_ignores_it() -> None:
+def test_an_error_event_is_unchanged_except_for_codex_which_ignores_it() -> None:
     stream = stream_of(CREATED, {"type": "error", "code": "server_error", "message": "Sorry."})
     assert bytes_of(repair_stream([stream], for_client("opencode"))) == stream
-    told = last_data(bytes_of(repair_stream([stream], for_client("codex"))))
-    assert told["type"] == "response.failed"
-    assert told["response"]["error"] == {"code": "server_error", "message": "Sorry."}
+    last = last_data(bytes_of(repair_stream([stream], for_client("codex"))))
+    assert last["type"] == "response.failed"
+    assert last["response"]["error"] == {"code": "server_error", "message": "Sorry."}
 
 
 @pytest.mark.parametrize("code", ["insufficient_quota", "context_length_exceeded"])
 def test_codes_that_clients_act_on_are_kept(code: str) -> None:
     error = {"type": "error", "code": code, "message": "No."}
-    told = last_data(bytes_of(repair_stream([stream_of(CREATED, error)], for_client("codex"))))
-    assert told["response"]["error"] == {"code": code, "message": "No."}
+    last = last_data(bytes_of(repair_stream([stream_of(CREATED, error)], for_client("codex"))))
+    assert last["response"]["error"] == {"code": code, "message": "No."}
 
 
-def test_codex_is_told_how_long_to_wait() -> None:
+def test_the_retry_delay_for_codex() -> None:
     repairer = ResponsesRepairer(for_client("codex"))
     error = make_error(status=429, message="Too fast.")
-    told = last_data(repairer.fail(error_of_text("Too fast. Try again in 3s", status=429)))
-    assert told["response"]["error"]["message"] == "Too fast. Try again in 3s"
+    last = last_data(repairer.fail(error_of_text("Too fast. Try again in 3s", status=429)))
+    assert last["response"]["error"]["message"] == "Too fast. Try again in 3s"
     wait = last_data(ResponsesRepairer(StreamContext()).fail(error))["response"]["error"]
     assert wait == {"code": "rate_limit_exceeded", "message": "Too fast."}
     overloaded = make_error(code="slow_down", message="Busy.")
@@ -196,21 +197,21 @@ def test_codex_is_told_how_long_to_wait() -> None:
     }
 
 
-def test_an_overloaded_server_keeps_its_code_once_there_was_output() -> None:
+def test_the_code_of_an_overloaded_server_is_kept_after_output() -> None:
     repairer = ResponsesRepairer(StreamContext())
     for event in sse.Decoder().feed(stream_of(CREATED, ADDED)):
         repairer.feed(event)
-    told = last_data(repairer.fail(make_error(code="slow_down", message="Busy.")))
-    assert told["response"]["error"] == {"code": "slow_down", "message": "Busy."}
+    last = last_data(repairer.fail(make_error(code="slow_down", message="Busy.")))
+    assert last["response"]["error"] == {"code": "slow_down", "message": "Busy."}
 
 
-def test_the_error_of_a_stream_that_never_began_brings_its_own_beginning() -> None:
+def test_an_error_before_any_event_is_preceded_by_response_created() -> None:
     ending = ResponsesRepairer(StreamContext(model="gpt-5")).fail(make_error(message="gone"))
     assert violations(ending) == []
     assert ending.startswith(b"event: response.created\n")
 
 
-def test_a_failure_after_the_terminal_event_says_nothing() -> None:
+def test_a_failure_after_the_terminal_event_writes_nothing() -> None:
     repairer = ResponsesRepairer(StreamContext())
     for event in sse.Decoder().feed(
         stream_of(CREATED, {"type": "response.completed", "response": response("completed")})
@@ -220,7 +221,7 @@ def test_a_failure_after_the_terminal_event_says_nothing() -> None:
     assert repairer.end().kind is EventKind.TERMINAL
 
 
-def test_an_error_can_be_put_better_after_the_end_was_judged() -> None:
+def test_another_error_can_be_written_after_the_end() -> None:
     repairer = ResponsesRepairer(StreamContext())
     for event in sse.Decoder().feed(stream_of(CREATED, ADDED)):
         repairer.feed(event)
@@ -232,21 +233,21 @@ def test_an_error_can_be_put_better_after_the_end_was_judged() -> None:
     assert last_data(ending)["response"]["error"]["message"] == "reset by peer"
 
 
-def test_nothing_at_all_is_an_error() -> None:
+def test_an_empty_stream_is_an_error() -> None:
     (verdict,) = repair_stream([])
     assert verdict.error is not None
     assert verdict.error.status == 502
     assert "before its first event" in verdict.error.message
 
 
-def test_blank_lines_and_comments_after_the_end_are_dropped_without_a_word() -> None:
+def test_blank_lines_and_comments_after_the_end_are_dropped_without_findings() -> None:
     whole = stream_of(CREATED, {"type": "response.completed", "response": response("completed")})
     repaired = repair_stream([whole + b"\n: bye\n\n"])
     assert bytes_of(repaired) == whole
     assert codes_of(repaired) == []
 
 
-def test_the_shown_model_stands_wherever_the_response_does() -> None:
+def test_only_the_model_name_changes() -> None:
     stream = stream_of(
         CREATED,
         {"type": "response.in_progress", "response": response()},
@@ -263,7 +264,7 @@ def test_the_shown_model_stands_wherever_the_response_does() -> None:
     assert bytes_of(repair_stream([stream], StreamContext(shown_model="gpt-5"))) == stream
 
 
-def test_a_call_without_name_takes_the_only_one_that_there_is() -> None:
+def test_a_call_without_a_name_gets_the_only_offered_one() -> None:
     nameless = {key: CALL[key] for key in CALL if key != "name"}
     stream = stream_of(
         CREATED,
@@ -276,14 +277,14 @@ def test_a_call_without_name_takes_the_only_one_that_there_is() -> None:
     assert repair_stream([stream], StreamContext(tool_names=("a", "b")))[-1].kind is EventKind.ERROR
 
 
-def test_a_withheld_call_can_still_be_tried_again() -> None:
+def test_a_withheld_event_still_allows_a_retry() -> None:
     stream = stream_of(CREATED, ADDED | {"item": CALL | {"name": ""}})
     repaired = repair_stream([stream])[1]
     assert (repaired.data, repaired.kind) == (b"", EventKind.PREAMBLE)
 
 
 @pytest.mark.parametrize(
-    ("client", "given", "shown"),
+    ("client", "usage", "shown"),
     [
         ("", None, None),
         ("codex", None, None),
@@ -294,19 +295,19 @@ def test_a_withheld_call_can_still_be_tried_again() -> None:
         ("", USAGE, 3),
     ],
 )
-def test_usage_is_what_the_client_can_read(client: str, given: Any, shown: int | None) -> None:
-    end = {"type": "response.completed", "response": response("completed", usage=given)}
+def test_usage_is_readable_for_the_client(client: str, usage: Any, shown: int | None) -> None:
+    end = {"type": "response.completed", "response": response("completed", usage=usage)}
     repaired = bytes_of(repair_stream([stream_of(CREATED, end)], for_client(client)))
-    usage = last_data(repaired)["response"]["usage"]
-    assert (usage and usage["total_tokens"]) == shown
+    repaired_usage = last_data(repaired)["response"]["usage"]
+    assert (repaired_usage and repaired_usage["total_tokens"]) == shown
 
 
 @pytest.mark.parametrize(("client", "shown"), [("", 0), ("codex", None)])
-def test_a_terminal_event_of_ours_counts_nothing(client: str, shown: int | None) -> None:
+def test_the_usage_of_an_added_terminal_event(client: str, shown: int | None) -> None:
     repaired = bytes_of(repair_stream([stream_of(CREATED, ADDED, DONE)], for_client(client)))
-    told = last_data(repaired)
-    assert told["type"] == "response.completed"
-    assert (told["response"]["usage"] and told["response"]["usage"]["total_tokens"]) == shown
+    last = last_data(repaired)
+    assert last["type"] == "response.completed"
+    assert (last["response"]["usage"] and last["response"]["usage"]["total_tokens"]) == shown
 
 
 @pytest.mark.parametrize(
@@ -333,7 +334,7 @@ def test_a_terminal_event_of_ours_counts_nothing(client: str, shown: int | None)
         ({"id": "w", "type": "web_search_call", "status": "completed"}, False),
     ],
 )
-def test_a_stream_is_completed_only_after_an_item_that_can_be_the_last(
+def test_a_stream_is_completed_only_after_a_possible_last_item(
     item: dict[str, Any], is_whole: bool
 ) -> None:
     stream = stream_of(CREATED, ADDED | {"item": item}, DONE | {"item": item})
@@ -348,12 +349,14 @@ def test_a_stream_is_completed_only_after_an_item_that_can_be_the_last(
         (b"upstream timed out", EventKind.ERROR),
     ],
 )
-def test_text_that_may_tell_of_a_failure_completes_no_stream(data: bytes, kind: EventKind) -> None:
+def test_a_stream_with_text_that_may_report_a_failure_is_not_completed(
+    data: bytes, kind: EventKind
+) -> None:
     whole = stream_of(CREATED, ADDED | {"item": CALL}, DONE | {"item": CALL})
     assert repair_stream([whole + b"data: " + data + b"\n\n"])[-1].kind is kind
 
 
-def test_a_message_that_is_done_as_incomplete_is_no_whole_answer() -> None:
+def test_a_message_with_the_status_incomplete_does_not_complete_a_stream() -> None:
     part = {"type": "output_text", "text": "Hi", "annotations": []}
     at = {"item_id": "m", "output_index": 0, "content_index": 0}
     message = {"id": "m", "type": "message", "role": "assistant", "content": []}
@@ -371,12 +374,12 @@ def test_a_message_that_is_done_as_incomplete_is_no_whole_answer() -> None:
     assert bytes_of(repaired).startswith(stream)
 
 
-def test_an_event_of_tomorrow_may_come_before_the_response_is_created() -> None:
+def test_an_unknown_event_may_precede_response_created() -> None:
     stream = (CORPUS / "clean" / "text.sse").read_bytes()
-    early = as_event({"type": "response.of_tomorrow", "sequence_number": 0})
+    early = as_event({"type": "response.unknown_event", "sequence_number": 0})
     numbered = re.sub(
         rb'"sequence_number":(\d+)',
-        lambda found: b'"sequence_number":%d' % (int(found[1]) + 1),
+        lambda match: b'"sequence_number":%d' % (int(match[1]) + 1),
         stream,
     )
     assert numbered != stream
@@ -385,7 +388,7 @@ def test_an_event_of_tomorrow_may_come_before_the_response_is_created() -> None:
     assert violations(early + numbered) == []
 
 
-def test_lone_surrogates_and_invalid_utf_8_pass_as_clients_read_them() -> None:
+def test_lone_surrogates_and_invalid_utf_8_are_unchanged() -> None:
     events = stream_of(CREATED) + (
         b"event: response.a_thing\n"
         b'data: {"type":"response.a_thing","sequence_number":1,"a":"\\ud83d","b":"\xff"}\n\n'
@@ -393,7 +396,7 @@ def test_lone_surrogates_and_invalid_utf_8_pass_as_clients_read_them() -> None:
     assert bytes_of(repair_stream([events])[:-1]) == events
 
 
-def test_an_event_that_must_change_keeps_what_orjson_cannot_write() -> None:
+def test_a_changed_event_keeps_values_that_orjson_cannot_write() -> None:
     event = b'event: response.a_thing\ndata: {"type":"response.a_thing","a":"\\ud83d"}\n\n'
     repaired = bytes_of(repair_stream([stream_of(CREATED) + event])[:-1])
     assert repaired.endswith(
@@ -401,7 +404,7 @@ def test_an_event_that_must_change_keeps_what_orjson_cannot_write() -> None:
     )
 
 
-def test_an_event_line_is_mended_without_touching_other_lines() -> None:
+def test_a_repair_of_the_event_line_keeps_the_other_lines() -> None:
     data = b'{"type":"response.a_thing","sequence_number":1}'
     event = b"id: 7\r\nevent: message\r\n: note\r\ndata:" + data + b"\r\n\r\n"
     repaired = repair_stream([stream_of(CREATED), event])
@@ -410,7 +413,7 @@ def test_an_event_line_is_mended_without_touching_other_lines() -> None:
     )
 
 
-def test_ids_that_change_with_every_event_are_left_alone() -> None:
+def test_ids_that_change_with_every_event_are_unchanged() -> None:
     part = {"output_index": 0, "content_index": 0}
     item = {"id": "a", "type": "message", "role": "assistant", "content": []}
     text = {"type": "output_text", "text": "Hi", "annotations": []}
@@ -433,7 +436,7 @@ def test_ids_that_change_with_every_event_are_left_alone() -> None:
     assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
 
 
-def test_fragments_under_another_calls_name_are_dropped_for_the_call_repeats_them() -> None:
+def test_deltas_of_another_type_of_call_are_dropped() -> None:
     call = CALL | {"type": "custom_tool_call", "input": "ls"}
     fragment = {"type": "response.function_call_arguments.delta", "item_id": "fc_1"}
     end = {"type": "response.completed", "response": response("completed", output=[call])}
@@ -454,7 +457,7 @@ def test_errors_are_found_with_every_rule_switched_off() -> None:
     off = StreamContext(disabled=ALL_CODES)
     for name in ("wrapped-error-first", "cut-inside-text"):
         stream = (CORPUS / "broken" / f"{name}.sse").read_bytes()
-        assert EventKind.ERROR in [one.kind for one in repair_stream([stream], off)]
+        assert EventKind.ERROR in [item.kind for item in repair_stream([stream], off)]
     for name in (
         "sequence-numbers-missing",
         "item-added-twice",
@@ -465,7 +468,7 @@ def test_errors_are_found_with_every_rule_switched_off() -> None:
         assert bytes_of(repair_stream([stream], off)) == stream
 
 
-def test_a_long_text_is_mended_in_linear_time() -> None:
+def test_a_long_text_is_repaired_in_linear_time() -> None:
     part = {"item_id": "m", "output_index": 0, "content_index": 0}
     deltas = [{"type": "response.output_text.delta", **part, "delta": "x" * 50}] * 5000
     stream = stream_of(CREATED, *deltas)
@@ -473,7 +476,7 @@ def test_a_long_text_is_mended_in_linear_time() -> None:
     assert bytes_of(repaired).count(b"response.output_text.delta") == 2 * 5000
 
 
-def test_the_mender_says_where_it_is() -> None:
+def test_the_repr_of_a_repairer() -> None:
     repairer = ResponsesRepairer(StreamContext())
     repairer.feed(sse.Event(b"\n"))
     assert repr(repairer) == "ResponsesRepairer(open, event=1, items=0)"

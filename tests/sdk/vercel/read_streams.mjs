@@ -28,7 +28,7 @@ async function read({ provider, path, tools }) {
   const headers = { "content-type": "text/event-stream" };
   const model = MODELS[provider](async () => new Response(readFileSync(path), { headers }));
   const inputSchema = jsonSchema({ type: "object" });
-  const said = { text: "", reasoning: "", calls: [], reason: null, errors: [] };
+  const transcript = { text: "", reasoning: "", calls: [], reason: null, errors: [] };
   const parts = streamText({
     model,
     prompt: "Hello",
@@ -37,14 +37,14 @@ async function read({ provider, path, tools }) {
     onError() {},
   }).fullStream;
   for await (const part of parts) {
-    if (part.type === "text-delta") said.text += part.text;
-    if (part.type === "reasoning-delta") said.reasoning += part.text;
+    if (part.type === "text-delta") transcript.text += part.text;
+    if (part.type === "reasoning-delta") transcript.reasoning += part.text;
     if (part.type === "tool-call" && tools.includes(part.toolName))
-      said.calls.push([part.toolName, part.input]);
-    if (part.type === "finish-step") said.reason = part.rawFinishReason ?? part.finishReason;
-    if (part.type === "error") said.errors.push(describe(part.error));
+      transcript.calls.push([part.toolName, part.input]);
+    if (part.type === "finish-step") transcript.reason = part.rawFinishReason ?? part.finishReason;
+    if (part.type === "error") transcript.errors.push(describe(part.error));
   }
-  return said;
+  return transcript;
 }
 
 function describe(error) {
@@ -52,11 +52,11 @@ function describe(error) {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  let said;
+  let transcript;
   try {
-    said = await read(JSON.parse(line));
+    transcript = await read(JSON.parse(line));
   } catch (error) {
-    said = { errors: [`thrown ${describe(error)}`] };
+    transcript = { errors: [`thrown ${describe(error)}`] };
   }
-  console.log(JSON.stringify(said));
+  console.log(JSON.stringify(transcript));
 }

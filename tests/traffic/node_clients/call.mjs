@@ -1,5 +1,5 @@
-// Makes one streaming call with the JavaScript client that the first argument names, through the
-// proxy of HTTPS_PROXY, and prints its text. The model is the second argument.
+// Makes one streaming call through HTTPS_PROXY and prints its text.
+// Arguments: the JavaScript client (a key of CALLS) and the model.
 
 import Anthropic from "@anthropic-ai/sdk";
 import { createAnthropic } from "@ai-sdk/anthropic";
@@ -8,7 +8,7 @@ import { streamText } from "ai";
 import OpenAI from "openai";
 import { EnvHttpProxyAgent, setGlobalDispatcher } from "undici";
 
-setGlobalDispatcher(new EnvHttpProxyAgent()); // as Gemini CLI does; Node's own fetch uses it
+setGlobalDispatcher(new EnvHttpProxyAgent()); // as Gemini CLI does; also used by the fetch of Node.js
 
 const [client, model] = process.argv.slice(2);
 const apiKey = process.env.OPENAI_API_KEY;

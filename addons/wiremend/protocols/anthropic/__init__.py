@@ -1,10 +1,11 @@
-"""Anthropic Messages: `POST /v1/messages`."""
+"""The Anthropic Messages protocol, `POST /v1/messages`, as one value."""
 
 from wiremend.protocols.anthropic import errors, request
 from wiremend.protocols.anthropic.body import repair_body
 from wiremend.protocols.anthropic.grammar import Grammar
 from wiremend.protocols.anthropic.history import HISTORY_PASSES
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
+from wiremend.protocols.anthropic.usage import USAGE_FORMAT
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 
@@ -25,6 +26,7 @@ ANTHROPIC = Protocol(
     history_passes=HISTORY_PASSES,
     make_repairer=AnthropicRepairer,
     repair_body=repair_body,
+    usage_format=USAGE_FORMAT,
     make_grammar=lambda _: Grammar(),
     error_body=errors.error_envelope,
 )

@@ -1,8 +1,9 @@
-"""The content blocks of an Anthropic Messages stream: opened, numbered and closed in order.
+"""Opening, numbering and closing the content blocks of an Anthropic Messages stream.
 
-Blocks are shown one after the other. A block that starts while a tool's JSON is unfinished
-waits, with its events, until that tool is closed. The stop of a tool inside its JSON waits, with
-everything after it, for the stop reason: only that can prove that nothing was lost.
+Theory of operation. Blocks are shown one after the other. A block that starts while the JSON of
+a tool is incomplete waits, with its events, until that tool is closed. If a tool is stopped
+inside its JSON, the stop and all later events are withheld until the stop reason arrives, which
+determines whether content was lost.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wiremend.protocols.anthropic.grammar import EMPTY_BLOCKS, TOOL_BLOCKS, WHOLE_REASONS
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.rules.rule import Rule, start_of
@@ -20,112 +21,116 @@ from wiremend.text.sse import Event
 _P = ("anthropic-messages",)
 
 BLOCK_INDEX = Rule(
-    "S105",
-    "block-index",
-    "Content blocks are not numbered 0, 1, 2 …: not from 0, gaps, repeats, strings, or nothing.",
-    "`InvalidHTTPResponse`; `Content block not found`, and the whole turn is asked again.",
-    "Blocks, with their deltas and stops, are numbered in the order in which they are shown.",
-    _P,
-    ("routatic/proxy#80", "enricoros/big-AGI#917", "router-for-me/CLIProxyAPI#539"),
-    '{"type":"content_block_start","index":1,…}',
-    '{"type":"content_block_start","index":0,…}',
+    code="S105",
+    name="block-index",
+    detects="Content blocks are not numbered 0, 1, 2 …: the first index is not 0, or indexes have "
+    "gaps, repeat, are strings or are missing.",
+    impact="`InvalidHTTPResponse`; `Content block not found`, and the client repeats the whole "
+    "turn.",
+    action="Numbers blocks, with their deltas and stops, in the order in which they are sent.",
+    protocols=_P,
+    seen=("routatic/proxy#80", "enricoros/big-AGI#917", "router-for-me/CLIProxyAPI#539"),
+    before='{"type":"content_block_start","index":1,…}',
+    after='{"type":"content_block_start","index":0,…}',
 )
 BLOCK_START_REPEATED = Rule(
-    "S106",
-    "block-start-repeated",
-    "A `content_block_start` is sent again for the same open block.",
-    "The tool's arguments are cut in two.",
-    "It is dropped.",
-    _P,
-    ("routatic/proxy#17",),
+    code="S106",
+    name="block-start-repeated",
+    detects="`content_block_start` is repeated for a block that is open.",
+    impact="The tool's arguments are split in two.",
+    action="Drops the repeated event.",
+    protocols=_P,
+    seen=("routatic/proxy#17",),
 )
 BLOCKS_OVERLAP = Rule(
-    "S109",
-    "blocks-overlap",
-    "A block starts while another one is open.",
-    "Text is attributed to the wrong block; strict clients stop.",
-    "Text and thinking are closed first; blocks beside an open tool wait for its end.",
-    _P,
-    ("looplj/axonhub#1677",),
+    code="S109",
+    name="blocks-overlap",
+    detects="A block starts while another one is open.",
+    impact="Text is assigned to the wrong block; strict clients stop.",
+    action="Closes text and thinking blocks first. Blocks that start inside an open tool block "
+    "wait for its end.",
+    protocols=_P,
+    seen=("looplj/axonhub#1677",),
 )
 STOP_WITHOUT_START = Rule(
-    "S110",
-    "stop-without-start",
-    "A `content_block_stop` for a block that is not open.",
-    "`Content block not found`.",
-    "It is dropped.",
-    _P,
-    ("decolua/9router#2248",),
+    code="S110",
+    name="stop-without-start",
+    detects="`content_block_stop` arrives for a block that is not open.",
+    impact="`Content block not found`.",
+    action="Drops it.",
+    protocols=_P,
+    seen=("decolua/9router#2248",),
 )
 BLOCK_LEFT_OPEN = Rule(
-    "S111",
-    "block-left-open",
-    "The message goes on or ends although a block was never stopped.",
-    "The block's content never completes; a tool is never called.",
-    "The stop is written, for a tool only when its JSON is whole.",
-    _P,
+    code="S111",
+    name="block-left-open",
+    detects="The message continues or ends although a block was not stopped.",
+    impact="The client never completes the block; a tool call is never run.",
+    action="Adds the stop; for a tool block only if its JSON is complete.",
+    protocols=_P,
 )
 BLOCK_INCOMPLETE = Rule(
-    "S112",
-    "block-incomplete",
-    "A block starts with null for its text, without an id, or without a name.",
-    "Schema errors; `tool_use.name: String should have at least 1 character`.",
-    "Text and id are filled in; a name only when the request offers one tool, else: error.",
-    _P,
+    code="S112",
+    name="block-incomplete",
+    detects="A block starts with null as its text, without an id, or without a name.",
+    impact="Schema errors; `tool_use.name: String should have at least 1 character`.",
+    action="Fills in text and id. Fills in the name if the request offers exactly one tool; "
+    "otherwise the stream ends in the protocol's error event.",
+    protocols=_P,
 )
 TOOL_INPUT_BROKEN = Rule(
-    "S113",
-    "tool-input-broken",
-    "A tool's JSON is broken or ends early although the stop reason does not account for it.",
-    "An older SDK resolves half a message, and the tool runs with truncated arguments.",
-    "Content is lost: the stream ends in the protocol's error, the block is not closed. A last "
-    "tool cut by `max_tokens` or `refusal` passes.",
-    _P,
-    ("BerriAI/litellm#32159", "anthropics/anthropic-sdk-typescript#920"),
+    code="S113",
+    name="tool-input-broken",
+    detects="A tool's JSON is malformed or truncated, and the stop reason does not explain it.",
+    impact="An older SDK returns the partial message, and the tool runs with truncated arguments.",
+    action="Content is lost: ends the stream in the protocol's error event, without closing the "
+    "block. A last tool block cut by `max_tokens` or `refusal` is forwarded.",
+    protocols=_P,
+    seen=("BerriAI/litellm#32159", "anthropics/anthropic-sdk-typescript#920"),
 )
 BLOCK_AFTER_STOP_REASON = Rule(
-    "S122",
-    "block-after-stop-reason",
-    "A block's event arrives after the stop reason.",
-    "Clients have closed the message by then.",
-    "It is dropped.",
-    _P,
+    code="S122",
+    name="block-after-stop-reason",
+    detects="An event of a block arrives after the stop reason.",
+    impact="Clients have already closed the message.",
+    action="Drops it.",
+    protocols=_P,
 )
 
 PROMOTED = frozenset({"end_turn", "stop"})
-"""Stop reasons that become `tool_use` where a tool was called."""
+"""Stop reasons that become `tool_use` if a tool was called."""
 
 type Send = Callable[[Event | None, JsonObject, bool], None]
-"""Writes an event with this data, and whether the data was changed; None is a new event."""
+"""Writes an event (None: a new one) with this data; the flag: whether the data was changed."""
 
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """One content block; `waiting` holds its events while it may not be shown."""
+    """One content block; `waiting` contains its events while it cannot be shown."""
 
     kind: str
     identity: Any = None
     source: Any = None
-    """The index that it came under."""
+    """The index that the provider used."""
     number: int = -1
-    """The index that it is shown under."""
+    """The index that the client sees; -1 while it is not shown."""
     is_stopped: bool = False
     tool_json: bytearray = field(default_factory=bytearray)
     waiting: list[tuple[Event | None, JsonObject, bool]] = field(default_factory=list)
 
     @property
     def is_shown(self) -> bool:
-        """Whether the client has its start."""
+        """Whether its start was sent to the client."""
         return self.number >= 0
 
     @property
     def has_whole_json(self) -> bool:
-        """Whether a tool's input so far is complete JSON."""
+        """Whether the input of a tool so far is complete JSON."""
         return parses(self.tool_json.decode("utf-8", "surrogatepass")) if self.tool_json else False
 
 
 class Blocks:
-    """All content blocks of one message, in the order in which the client sees them."""
+    """The content blocks of one message, in the order in which the client sees them."""
 
     def __init__(self, context: StreamContext, draft: Draft, send: Send) -> None:
         self._tool_names = context.tool_names
@@ -137,24 +142,24 @@ class Blocks:
         self._cut: Block | None = None
         """A tool that was stopped inside its JSON."""
         self._held: list[bytes] = []
-        """What came since then."""
+        """The bytes that are withheld since then."""
         self.shown = 0
-        """How many blocks were shown."""
+        """The number of blocks that were shown."""
         self.answer = ""
-        """What distinguishes this message from others, for generated ids."""
+        """Identifies this message, for generated ids."""
         self.called_tool = False
-        """A tool of the client was called."""
+        """Whether a tool of the client was called."""
         self.used_tool = False
-        """A tool of the client or of the provider was called."""
+        """Whether a tool of the client or of the provider was called."""
 
     def put(self, raw: bytes) -> None:
-        """Write bytes, or hold them behind a tool that was stopped inside its JSON."""
+        """Write bytes, or withhold them after a tool that was stopped inside its JSON."""
         (self._draft.out if self._cut is None else self._held).append(raw)
 
     # Events
 
     def start(self, event: Event, data: JsonObject, *, changed: bool) -> None:
-        """A `content_block_start`."""
+        """Handle a `content_block_start`."""
         source, block = source_of(data), data.get("content_block")
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
             done = "left to its first delta"
@@ -163,7 +168,7 @@ class Blocks:
             return
         repeated = self._repeated(source, block)
         if repeated is not None:
-            if not self._draft.note(BLOCK_START_REPEATED, f"block {source!r} again", "dropped"):
+            if not self._draft.note(BLOCK_START_REPEATED, f"block {source!r} repeated", "dropped"):
                 self.place(repeated, event, data, changed=changed)
             return
         identity = block.get("id")
@@ -171,7 +176,7 @@ class Blocks:
         self.open(Block(block["type"], identity), source, event, data, changed=changed)
 
     def stop(self, event: Event, data: JsonObject, *, changed: bool) -> None:
-        """A `content_block_stop`."""
+        """Handle a `content_block_stop`."""
         source = source_of(data)
         block = self.find(source)
         if block is not None:
@@ -179,13 +184,13 @@ class Blocks:
         elif not self._draft.note(STOP_WITHOUT_START, f"block {source!r}", "dropped"):
             self._send(event, data, changed)
 
-    def take_late(self, has_stop_reason: bool) -> bool:
-        """Drop a block's event after the stop reason; False if the event is not late.
+    def drop_late(self, has_stop_reason: bool) -> bool:
+        """Drop a block's event after the stop reason; return False if the event is not late.
 
-        Raises ContentLost when a tool before it was stopped inside its JSON.
+        Raises ContentLost if a tool before it was stopped inside its JSON.
         """
         if self._cut is not None:
-            raise self._cut_short(self._cut)
+            raise self._record_cut(self._cut)
         return has_stop_reason and self._draft.note(
             BLOCK_AFTER_STOP_REASON, "a block's event", "dropped"
         )
@@ -194,28 +199,28 @@ class Blocks:
 
     @property
     def current(self) -> Block | None:
-        """The block that is shown and not yet stopped."""
+        """The shown block that is not stopped yet."""
         return self._current
 
     def is_new(self, source: Any) -> bool:
-        """Whether no block came under this index."""
+        """Return whether no block has used this index."""
         return source not in self._by_source
 
     def find(self, source: Any) -> Block | None:
-        """The open block of this index; without an index, the one that is shown."""
+        """Return the open block of this index; without an index, the current one."""
         block = self._by_source.get(source) if source is not None else self._current
         if block is not None and not block.is_stopped:
             return block
         return next(self.open_under(source), None)
 
     def open_under(self, source: Any) -> Iterator[Block]:
-        """The open blocks of this index: the shown one, then those that wait."""
+        """Yield the open blocks of this index: the current one, then the waiting ones."""
         for block in (self._current, *self._waiting):
             if block is not None and block.source == source and not block.is_stopped:
                 yield block
 
     def _repeated(self, source: Any, block: JsonObject) -> Block | None:
-        """The open block that is started again; None for a new one under an index used before."""
+        """Return the open block that is started again; None if this is a new block."""
         existing = self._by_source.get(source)
         if existing is None or existing.is_stopped or existing.kind != block["type"]:
             return None
@@ -227,15 +232,15 @@ class Blocks:
     def open(
         self, block: Block, source: Any, event: Event | None, data: JsonObject, *, changed: bool
     ) -> None:
-        """Start a block now, or let it wait for an unfinished tool."""
+        """Start a block, or make it wait for an incomplete tool."""
         self._by_source[source] = block
         block.source = source
-        while (current := self._current) is not None:  # closing one may show one that waited
+        while (current := self._current) is not None:  # closing a block may show a waiting one
             found = f"block {source!r} inside another"
             if not self._draft.is_on(BLOCKS_OVERLAP):
                 break
             if current.kind in TOOL_BLOCKS and not current.has_whole_json:
-                self._draft.note(BLOCKS_OVERLAP, found, "kept until the open one is closed")
+                self._draft.note(BLOCKS_OVERLAP, found, "withheld until the open one is closed")
                 block.waiting.append((event, data, changed))
                 self._waiting.append(block)
                 return
@@ -244,7 +249,7 @@ class Blocks:
         self._show_start(block, event, data, changed=changed)
 
     def place(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
-        """Show a delta or a stop of a block, or keep it with a block that waits."""
+        """Write a delta or a stop of a block, or store it if the block waits."""
         if not block.is_shown:
             block.waiting.append((event, data, changed))
             block.is_stopped = data["type"] == "content_block_stop"
@@ -257,9 +262,9 @@ class Blocks:
             self._send_numbered(block, event, data, changed=changed)
 
     def close_all(self, reason: Any) -> None:
-        """Stop what is open before a message ends for this reason, if any was given.
+        """Stop all open blocks before the message ends with this stop reason, None if unknown.
 
-        Raises ContentLost for a tool inside its JSON that the reason does not account for.
+        Raises ContentLost for a tool that ends inside its JSON, unless the reason explains it.
         """
         while self._current is not None:
             if self._draft.note(BLOCK_LEFT_OPEN, f"block {self._current.number}", "stopped"):
@@ -269,7 +274,7 @@ class Blocks:
                 self._show_next()
         if self._cut is not None:
             if not isinstance(reason, str) or not reason or reason in WHOLE_REASONS | PROMOTED:
-                raise self._cut_short(self._cut)
+                raise self._record_cut(self._cut)
             self._cut = None
             self._draft.out += self._held
             self._held = []
@@ -288,7 +293,7 @@ class Blocks:
         is_cut = block.kind in TOOL_BLOCKS and block.tool_json and not block.has_whole_json
         if is_cut and self._draft.is_on(TOOL_INPUT_BROKEN):
             if self._waiting:
-                raise self._cut_short(block)
+                raise self._record_cut(block)
             self._cut = block
         block.is_stopped = True
         self._send_numbered(block, event, data, changed=changed)
@@ -296,7 +301,7 @@ class Blocks:
             self._show_next()
 
     def _show_next(self) -> None:
-        """Nothing is open any more: the block that waited longest begins."""
+        """Show the block that has waited longest; no other block is open."""
         self._current = None
         if self._waiting:
             following = self._waiting.pop(0)
@@ -306,13 +311,14 @@ class Blocks:
             for event, data, changed in rest:
                 self.place(following, event, data, changed=changed)
 
-    def _cut_short(self, block: Block) -> ContentLost:
+    def _record_cut(self, block: Block) -> ContentLost:
+        """Record a tool that was cut inside its JSON; return the exception to raise."""
         found = start_of(bytes(block.tool_json))
         self._draft.note(TOOL_INPUT_BROKEN, found, "ended in an error")
-        return ContentLost("The provider's tool call ended inside its JSON arguments.")
+        return ContentLost(CUT_ARGUMENTS)
 
     def _fill(self, block: JsonObject) -> bool:
-        """Fill in what a starting block lacks; return whether anything changed."""
+        """Fill in the missing fields of a starting block; return whether anything changed."""
         missing: JsonObject = {}
         kind = block["type"]
         if kind in EMPTY_BLOCKS:
@@ -351,7 +357,7 @@ class Blocks:
 
 
 def source_of(data: JsonObject) -> Any:
-    """The index as a key: the same for 1 and "1"; None for none."""
+    """Return the index as a key, the same for 1 and "1"; None without an index."""
     index = data.get("index")
     if isinstance(index, str) and index.isdigit():
         return int(index)
@@ -359,5 +365,5 @@ def source_of(data: JsonObject) -> Any:
 
 
 def _bytes_of(text: Any) -> bytes:
-    """The text's bytes; half of a character counts too, its other half may be yet to come."""
+    """Return the bytes of the text; a lone surrogate is kept, as its pair may follow."""
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""

@@ -1,10 +1,10 @@
-"""Repairs a whole Anthropic message: the answer to a call that does not stream."""
+"""The repair of a whole Anthropic message, the response to a call that does not stream."""
 
 from typing import Any
 
 from wiremend.protocols.anthropic.grammar import WHOLE_REASONS, stop_reason_of
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.provider_error import ProviderError, read_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.rules.rule import BodyPlace, Rule
@@ -14,55 +14,54 @@ from wiremend.text.json_value import JsonObject, dicts_in, objects
 _P = ("anthropic-messages",)
 
 CONTENT_NULL = Rule(
-    "S151",
-    "content-null",
-    "A message's `content` is null or missing.",
-    "SDKs iterate over it: TypeError.",
-    "An empty list is filled in.",
-    _P,
-    (),
-    '{"type":"message","content":null}',
-    '{"type":"message","content":[]}',
+    code="S151",
+    name="content-null",
+    detects="A message's `content` is null or missing.",
+    impact="SDKs iterate over it: TypeError.",
+    action="Fills in an empty list.",
+    protocols=_P,
+    before='{"type":"message","content":null}',
+    after='{"type":"message","content":[]}',
 )
 TOOL_INPUT_NOT_AN_OBJECT = Rule(
-    "S152",
-    "tool-input-not-an-object",
-    "A tool call's `input` is JSON text or null instead of an object.",
-    "The tool is called with a string, or schema validation fails.",
-    "Text that holds an object becomes it, null becomes {}.",
-    _P,
-    (),
-    '{"type":"tool_use","id":"t1","name":"f","input":"{\\"p\\":1}"}',
-    '{"type":"tool_use","id":"t1","name":"f","input":{"p":1}}',
+    code="S152",
+    name="tool-input-not-an-object",
+    detects="A tool call's `input` is JSON text or null instead of an object.",
+    impact="The tool is called with a string, or schema validation fails.",
+    action="Parses text that contains an object; replaces null with `{}`.",
+    protocols=_P,
+    before='{"type":"tool_use","id":"t1","name":"f","input":"{\\"p\\":1}"}',
+    after='{"type":"tool_use","id":"t1","name":"f","input":{"p":1}}',
 )
 BODY_STOP_REASON = Rule(
-    "S153",
-    "body-stop-reason",
-    "`end_turn` or nothing although a tool is called, `tool_use` although none is, or another "
-    "protocol's name (`tool_calls`, `stop`, `length`).",
-    "The agent stops silently, or waits for a call that is not there.",
-    "The reason follows the content; `max_tokens`, `refusal` and others are never touched.",
-    _P,
-    ("anomalyco/opencode#20719",),
-    '{"content":[{"type":"tool_use",…}],"stop_reason":"end_turn"}',
-    '{"content":[{"type":"tool_use",…}],"stop_reason":"tool_use"}',
+    code="S153",
+    name="body-stop-reason",
+    detects="The stop reason is `end_turn` or missing although a tool is called, `tool_use` "
+    "although none is, or another protocol's name (`tool_calls`, `stop`, `length`).",
+    impact="The agent stops silently, or waits for a call that does not exist.",
+    action="Sets the stop reason that matches the content. `max_tokens`, `refusal` and others are "
+    "never changed.",
+    protocols=_P,
+    seen=("anomalyco/opencode#20719",),
+    before='{"content":[{"type":"tool_use",…}],"stop_reason":"end_turn"}',
+    after='{"content":[{"type":"tool_use",…}],"stop_reason":"tool_use"}',
 )
 BODY_TOOL_INPUT_BROKEN = Rule(
-    "S154",
-    "body-tool-input-broken",
-    "A tool call's `input` is JSON text that is broken or ends early although the stop reason says "
-    "that all is well.",
-    "The tool is called with a piece of text.",
-    "Content is lost: an HTTP error.",
-    _P,
-    (),
-    '{"content":[{"type":"tool_use","name":"f","input":"{\\"p\\":"}],"stop_reason":"tool_use"}',
-    '{"type":"error","error":{"type":"api_error","message":"The provider\'s tool call ended …"}}',
+    code="S154",
+    name="body-tool-input-broken",
+    detects="A tool call's `input` is malformed or truncated JSON text, and the stop reason does "
+    "not explain it.",
+    impact="The tool is called with a fragment of text.",
+    action="Content is lost: responds with an HTTP error.",
+    protocols=_P,
+    before='{"content":[{"type":"tool_use","name":"f","input":"{\\"p\\":"}],"stop_reason":"tool_use"}',
+    after='{"type":"error","error":{"type":"api_error",'
+    '"message":"The provider\'s tool call ended …"}}',
 )
 
 
 def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
-    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    """Repair a 2xx body; `error` is set if the body reports one or cannot be used."""
     return repair_json_body(_GRAMMAR, body, context)
 
 
@@ -72,7 +71,7 @@ def _error_in(value: Any) -> ProviderError | None:
 
 
 def _repair(message: Any, _: StreamContext, draft: Draft) -> Any:
-    """Repair a message in place; None for a body that is none."""
+    """Repair a message in place and return it; None for any other body."""
     if not isinstance(message, dict) or message.get("type") != "message":
         return None
     content = message.get("content")
@@ -93,7 +92,7 @@ def _repair(message: Any, _: StreamContext, draft: Draft) -> Any:
             block["input"][-60:],
             "an error",
         ):
-            raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+            raise ContentLost(CUT_ARGUMENTS)
     return message
 
 
@@ -129,14 +128,14 @@ def _repair_stop_reason(message: JsonObject, content: list[Any], draft: Draft) -
 
 
 def _is_cut(block: JsonObject, reason: Any) -> bool:
-    """Whether a tool's input is still text, although the message claims to be whole."""
+    """Return whether a tool's input is incomplete although the stop reason requires it."""
     if not isinstance(reason, str) or reason not in WHOLE_REASONS:
         return False
     return block.get("type") == "tool_use" and isinstance(block.get("input"), str)
 
 
 def _as_object(value: Any) -> Any:
-    """A tool's input as an object; the same value where it is one or cannot become one."""
+    """Return a tool's input as an object; the same value if that is impossible."""
     if value is None:
         return {}
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The deltas of an Anthropic Messages stream: their text, and the block that each belongs to."""
+"""The deltas of an Anthropic Messages stream: their text, and the block of each."""
 
 from typing import Any
 
@@ -18,57 +18,60 @@ from wiremend.text.sse import Event
 _P = ("anthropic-messages",)
 
 DELTA_WITHOUT_START = Rule(
-    "S107",
-    "delta-without-start",
-    "A delta belongs to a block that never started, or that was stopped already.",
-    "`Content block not found`, then the whole turn again without streaming.",
-    "A block of the delta's kind is started; a tool's delta cannot be placed: protocol error.",
-    _P,
-    ("BerriAI/litellm#13373", "router-for-me/CLIProxyAPI#3720"),
+    code="S107",
+    name="delta-without-start",
+    detects="A delta belongs to a block that never started or has already stopped.",
+    impact="`Content block not found`; the client repeats the whole turn without streaming.",
+    action="Starts a block that fits the delta. A tool's delta cannot be assigned to a call: the "
+    "stream ends in the protocol's error event.",
+    protocols=_P,
+    seen=("BerriAI/litellm#13373", "router-for-me/CLIProxyAPI#3720"),
 )
 DELTA_DOES_NOT_FIT = Rule(
-    "S108",
-    "delta-does-not-fit",
-    "A delta's kind does not fit its block: thinking inside text, one index for everything.",
-    "`Mismatched content block type content_block_delta thinking`.",
-    "It goes to the open block of that index that it fits, else one of its kind is started.",
-    _P,
-    ("router-for-me/CLIProxyAPI#539",),
+    code="S108",
+    name="delta-does-not-fit",
+    detects="A delta's type does not fit its block: thinking inside text, or one index for all "
+    "content.",
+    impact="`Mismatched content block type content_block_delta thinking`.",
+    action="Assigns it to the open block with that index that it fits, or starts a new block.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#539",),
 )
 DELTA_TEXT = Rule(
-    "S123",
-    "delta-text",
-    "A delta's text is null or missing, or `partial_json` is an object instead of JSON text.",
-    "SDKs concatenate strings: TypeError, or `[object Object]`.",
-    "Nothing becomes an empty string, an object its JSON text.",
-    _P,
+    code="S123",
+    name="delta-text",
+    detects="A delta's text is null or missing, or `partial_json` is an object instead of JSON "
+    "text.",
+    impact="SDKs concatenate strings: TypeError, or `[object Object]`.",
+    action="Replaces a missing text with an empty string, and an object with its JSON text.",
+    protocols=_P,
 )
 
 _STARTING_DELTAS = frozenset({"text_delta", "thinking_delta"})
-"""A block that these belong to can be started without knowing more of it."""
+"""Deltas whose block can be started without further information."""
 
 
 class Deltas:
-    """Feed it each `content_block_delta`; it is written into its block."""
+    """Takes each `content_block_delta`, repairs it and adds it to its block."""
 
     def __init__(self, draft: Draft, blocks: Blocks) -> None:
         self._draft = draft
         self._blocks = blocks
 
     def feed(self, event: Event, data: JsonObject, *, changed: bool) -> bool:
-        """Write a delta that has a type; False if it has no block and must pass as it came."""
+        """Write a delta that has a type; return False if it has no block and is left unchanged."""
         delta, source = data["delta"], source_of(data)
-        changed = self._write_text(delta) or changed
+        changed = self._coerce_text(delta) or changed
         existing = self._blocks.find(source)
         if existing is None and not self._draft.is_on(DELTA_WITHOUT_START):
             return False
-        block = self._block_for(existing, source, delta)
+        block = self._find_or_start(existing, source, delta)
         if block is not None:
             self._blocks.place(block, event, data, changed=changed)
         return True
 
-    def _write_text(self, delta: JsonObject) -> bool:
-        """Make the delta's text a string; return whether that changed it."""
+    def _coerce_text(self, delta: JsonObject) -> bool:
+        """Make the text of the delta a string; return whether that changed it."""
         key = TEXT_BY_DELTA.get(delta["type"])
         if key is None or isinstance(delta.get(key), str):
             return False
@@ -79,14 +82,16 @@ class Deltas:
         delta[key] = json_value.write(raw).decode() if is_json else ""
         return True
 
-    def _block_for(self, existing: Block | None, source: Any, delta: JsonObject) -> Block | None:
-        """The block that a delta belongs to, started if need be; None when it is dropped."""
+    def _find_or_start(
+        self, existing: Block | None, source: Any, delta: JsonObject
+    ) -> Block | None:
+        """Return the block of a delta, started if necessary; None if the delta is dropped."""
         kind = delta["type"]
         if existing is not None:
             fits = kind not in BLOCK_BY_DELTA or kind in DELTAS_BY_BLOCK.get(existing.kind, (kind,))
             if fits or not self._draft.is_on(DELTA_DOES_NOT_FIT):
                 return existing
-            return self._fitting_block(existing, source, kind)
+            return self._find_or_start_fitting(existing, source, kind)
         current = self._blocks.current
         found = f"{kind} of block {source!r}"
         if (
@@ -94,7 +99,7 @@ class Deltas:
             and current is not None
             and kind in DELTAS_BY_BLOCK.get(current.kind, ())
         ):
-            self._draft.note(DELTA_WITHOUT_START, found, "of the open one")
+            self._draft.note(DELTA_WITHOUT_START, found, "assigned to the open block")
             return current
         if kind == "input_json_delta" and delta.get("partial_json"):
             what = f"{found}, which is not open"
@@ -103,23 +108,23 @@ class Deltas:
             self._draft.note(DELTA_WITHOUT_START, found, "dropped")
             return None
         self._draft.note(DELTA_WITHOUT_START, found, "started")
-        return self._start_for(source, kind)
+        return self._start_block(source, kind)
 
-    def _fitting_block(self, existing: Block, source: Any, kind: str) -> Block:
-        """Another open block of the index that the delta fits, or a new one."""
+    def _find_or_start_fitting(self, existing: Block, source: Any, kind: str) -> Block:
+        """Return another open block of the index that the delta fits, or start one."""
         for block in self._blocks.open_under(source):
             if kind in DELTAS_BY_BLOCK.get(block.kind, ()):
                 found = f"{kind} under the index of a {existing.kind} block"
-                self._draft.note(DELTA_DOES_NOT_FIT, found, f"of the {block.kind} block")
+                self._draft.note(DELTA_DOES_NOT_FIT, found, f"assigned to the {block.kind} block")
                 return block
         found = f"{kind} in a {existing.kind} block"
         if kind == "input_json_delta":
             what = f"{found}, the tool's name is unknown"
             self._draft.lose(DELTA_DOES_NOT_FIT, what, f"The provider sent {what}.")
         self._draft.note(DELTA_DOES_NOT_FIT, found, "moved")
-        return self._start_for(source, kind)
+        return self._start_block(source, kind)
 
-    def _start_for(self, source: Any, delta_kind: str) -> Block:
+    def _start_block(self, source: Any, delta_kind: str) -> Block:
         block = Block(BLOCK_BY_DELTA[delta_kind])
         start: JsonObject = {
             "type": "content_block_start",

@@ -1,4 +1,4 @@
-"""Errors of the Messages API: the envelope of an HTTP error, the event that ends a stream.
+"""Errors of the Messages API: the body of an HTTP error, and the event that ends a stream.
 
 https://docs.anthropic.com/en/api/errors
 """
@@ -12,7 +12,7 @@ from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.text import sse
 
 ERROR_REASONS: Mapping[str, int] = {"error": 500, "network_error": 502}
-"""Finish reasons of gateways that report a failure, and the status they stand for."""
+"""Finish reasons of gateways that report a failure, and the HTTP status of each."""
 
 
 _TYPE_BY_STATUS: Mapping[int, str] = {
@@ -31,16 +31,12 @@ _TYPE_BY_STATUS: Mapping[int, str] = {
 
 
 def error_type(error: ProviderError) -> str:
-    """The error's own type where it has one, else the one its status stands for."""
-    if error.type:
-        return error.type
-    if error.status in _TYPE_BY_STATUS:
-        return _TYPE_BY_STATUS[error.status]
-    return "invalid_request_error" if error.status < 500 else "api_error"
+    """Return the type of the error; if it has none, the type of its status."""
+    return error.type_or(_TYPE_BY_STATUS, "api_error")
 
 
 def error_envelope(error: ProviderError) -> bytes:
-    """The body of an HTTP error."""
+    """Return the body of an HTTP error."""
     fields: dict[str, Any] = {"type": error_type(error), "message": error.message}
     if error.code:
         fields["code"] = error.code
@@ -51,5 +47,5 @@ def error_envelope(error: ProviderError) -> bytes:
 
 
 def error_event(error: ProviderError) -> bytes:
-    """The event that ends a stream in an error."""
+    """Return the event that ends a stream in an error."""
     return sse.encode(error_envelope(error), "error")

@@ -1,9 +1,9 @@
-"""Anthropic Messages: what a legal event stream and a native error look like.
+"""The grammar of Anthropic Messages event streams: tables, and a checker of whole streams.
 
 Theory of operation (https://docs.anthropic.com/en/api/messages-streaming). A stream is one
 message: `message_start`, then content blocks one after the other, each numbered from 0 and
-framed by `content_block_start` and `content_block_stop` with deltas of its own kind between,
-then one `message_delta` that bears the stop reason, then `message_stop`. `ping` may come
+framed by `content_block_start` and `content_block_stop`, with deltas of its type between them,
+then one `message_delta` that contains the stop reason, then `message_stop`. `ping` may come
 anywhere, `error` ends the stream at any point. Each event's `event:` line repeats its type.
 Unknown event, block and delta types are legal: the API adds them without notice.
 """
@@ -23,7 +23,7 @@ DELTAS_BY_BLOCK: Mapping[str, frozenset[str]] = {
     "server_tool_use": frozenset({"input_json_delta"}),
     "mcp_tool_use": frozenset({"input_json_delta"}),
 }
-"""Which deltas a block of a known type may have."""
+"""The deltas that a block of a known type may have."""
 
 BLOCK_BY_DELTA: Mapping[str, str] = {
     "text_delta": "text",
@@ -32,7 +32,7 @@ BLOCK_BY_DELTA: Mapping[str, str] = {
     "signature_delta": "thinking",
     "input_json_delta": "tool_use",
 }
-"""Which block a delta of a known type belongs to."""
+"""The type of block that a delta of a known type belongs to."""
 
 TEXT_BY_DELTA: Mapping[str, str] = {
     "text_delta": "text",
@@ -40,17 +40,17 @@ TEXT_BY_DELTA: Mapping[str, str] = {
     "signature_delta": "signature",
     "input_json_delta": "partial_json",
 }
-"""Where a delta of a known type holds its string."""
+"""The member of a delta of a known type that contains its text."""
 
 TOOL_BLOCKS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 """Blocks whose deltas are pieces of one JSON object."""
 
 WHOLE_REASONS = frozenset({"tool_use", "end_turn", "stop_sequence", "pause_turn"})
-"""Stop reasons after which a tool's JSON must be complete. After others (`max_tokens`, `refusal`,
-`model_context_window_exceeded`) the last block may stop anywhere: anthropic-sdk-python#794."""
+"""Stop reasons that require the JSON of tools to be complete. With others (`max_tokens`, `refusal`,
+`model_context_window_exceeded`) the last block may end anywhere: anthropic-sdk-python#794."""
 
 STOP_REASONS = WHOLE_REASONS | {"max_tokens", "refusal", "model_context_window_exceeded"}
-"""Names on record; an unknown one is legal too."""
+"""The known stop reasons; unknown ones are legal too."""
 FOREIGN_REASONS: Mapping[str, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -58,13 +58,13 @@ FOREIGN_REASONS: Mapping[str, str] = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
-"""What gateways leave of Chat Completions' finish reasons, and its name here."""
+"""Finish reasons of Chat Completions that gateways leave in place, and their names here."""
 
 EMPTY_BLOCKS: Mapping[str, Mapping[str, Any]] = {
     "text": {"type": "text", "text": ""},
     "thinking": {"type": "thinking", "thinking": "", "signature": ""},
 }
-"""How a block begins of which only the deltas came."""
+"""The start of a block that is started by its first delta."""
 
 STREAM_EVENTS = frozenset(
     {
@@ -80,21 +80,21 @@ STREAM_EVENTS = frozenset(
 )
 
 KEEPALIVES = frozenset({"keepalive"})
-"""What gateways send in place of `ping`."""
+"""Event types that gateways send instead of `ping`."""
 
 START_COUNTS = ("input_tokens", "output_tokens")
 DELTA_COUNTS = ("output_tokens",)
-"""The counts that usage always has at the start of a message, and at its end."""
+"""The counts that usage must contain at the start of a message, and at its end."""
 
 
-def stop_reason_of(given: str) -> str:
-    """The name that a stop reason has in this protocol; an unknown one stays as it is."""
-    name = given.lower()
-    return FOREIGN_REASONS.get(name, name if name in STOP_REASONS else given)
+def stop_reason_of(reason: str) -> str:
+    """Return the name of a stop reason in this protocol; an unknown one is returned unchanged."""
+    name = reason.lower()
+    return FOREIGN_REASONS.get(name, name if name in STOP_REASONS else reason)
 
 
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the repairer but the tables above."""
+    """Reports the violations in a stream; shares only the tables above with the repairer."""
 
     def __init__(self) -> None:
         self._began = False
@@ -106,7 +106,7 @@ class Grammar:
         self._ended = False
 
     def feed(self, event: sse.Event) -> list[str]:
-        """The violations of one event."""
+        """Return the violations in one event."""
         if event.data is None:
             return []
         if self._ended:
@@ -126,8 +126,8 @@ class Grammar:
         if kind == "error":
             self._ended = True
             error = data.get("error")
-            says_why = isinstance(error, dict) and bool(error.get("message"))
-            return problems if says_why else [*problems, "an error without a message"]
+            has_message = isinstance(error, dict) and bool(error.get("message"))
+            return problems if has_message else [*problems, "an error without a message"]
         if kind == "message_start":
             return problems + self._message_start(data)
         if not self._began:
@@ -142,7 +142,7 @@ class Grammar:
         return problems + handler(data)
 
     def end(self) -> list[str]:
-        """The violations of a stream that ends here."""
+        """Return the violations of a stream that ends here."""
         return [] if self._ended else ["the end without message_stop or error"]
 
     def _message_start(self, data: dict[str, Any]) -> list[str]:
@@ -161,7 +161,7 @@ class Grammar:
         problems = []
         index, block = data.get("index"), data.get("content_block")
         if index != self._next_index or isinstance(index, bool):
-            problems.append(f"block {index!r} where {self._next_index} is due")
+            problems.append(f"block {index!r} instead of {self._next_index}")
         if self._open is not None:
             problems.append("a block inside a block")
         if self._has_stop_reason:

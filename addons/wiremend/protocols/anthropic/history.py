@@ -1,7 +1,7 @@
-"""Anthropic Messages: what its API requires of the messages of a request.
+"""The rules on the messages of an Anthropic Messages request, and their passes.
 
-Consecutive messages of one role count as one turn, as they do for the API. A turn of the
-assistant with calls is answered by the user's next turn, results first.
+Theory of operation. Consecutive messages of one role form one turn, as in the API. A turn of the
+assistant with tool calls must be followed by a turn of the user that starts with the results.
 
 https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/implement-tool-use
 """
@@ -34,9 +34,9 @@ from wiremend.text.json_value import is_blank, objects
 TRAILING_SPACE = Rule(
     code="Q006",
     name="trailing-space",
-    finds="The last message is the assistant's, and ends in white space.",
-    hurts="Anthropic: `final assistant content cannot end with trailing whitespace`.",
-    mends="The white space at its end goes.",
+    detects="The last message is an assistant message and ends in white space.",
+    impact="Anthropic: `final assistant content cannot end with trailing whitespace`.",
+    action="Removes the trailing white space.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=(
         "tailcallhq/forgecode#1872",
@@ -51,9 +51,9 @@ TRAILING_SPACE = Rule(
 EMPTY_SYSTEM = Rule(
     code="Q007",
     name="empty-system",
-    finds="The system prompt is empty, or has a block without text.",
-    hurts="Anthropic: `text content blocks must be non-empty`.",
-    mends="What is empty goes.",
+    detects="The system prompt is empty, or contains a block without text.",
+    impact="Anthropic: `text content blocks must be non-empty`.",
+    action="Removes the empty prompt or block.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("BiFangKNT/mtga#68",),
     before='{"model":"m","system":[{"type":"text","text":""}],"messages":[]}',
@@ -62,9 +62,9 @@ EMPTY_SYSTEM = Rule(
 THINKING_CACHE_CONTROL = Rule(
     code="Q102",
     name="thinking-cache-control",
-    finds="A thinking block carries `cache_control`.",
-    hurts="Anthropic: `thinking.cache_control: Extra inputs are not permitted`.",
-    mends="It is removed there; elsewhere it stays.",
+    detects="A thinking block contains `cache_control`.",
+    impact="Anthropic: `thinking.cache_control: Extra inputs are not permitted`.",
+    action="Removes it from thinking blocks only.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("Wei-Shaw/sub2api#225",),
     before='{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.",'
@@ -75,11 +75,11 @@ THINKING_CACHE_CONTROL = Rule(
 FOREIGN_THINKING = Rule(
     code="Q105",
     name="foreign-thinking",
-    finds="A thinking block has no signature, or one that Anthropic cannot have made.",
-    hurts="After a turn by another provider, Anthropic refuses all that follow: `Invalid "
+    detects="A thinking block has no signature, or one that Anthropic cannot have created.",
+    impact="After a turn by another provider, Anthropic rejects all further turns: `Invalid "
     "signature in thinking block`.",
-    mends="The block is dropped, and thinking is switched off for a tool call that it belongs "
-    "to. Signatures are never made up.",
+    action="Drops the block, and disables thinking if the block belongs to a tool call. Signatures "
+    "are never generated.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=(
         "router-for-me/CLIProxyAPI#1584",
@@ -94,9 +94,9 @@ FOREIGN_THINKING = Rule(
 SYSTEM_IN_MESSAGES = Rule(
     code="Q109",
     name="system-in-messages",
-    finds="A message in the conversation has the role `system`, as Claude Code sends it.",
-    hurts="MiniMax: `chat content has invalid message role: system (2013)`.",
-    mends="It becomes the user's, in `<system-reminder>` tags.",
+    detects="A message in the conversation has the role `system`, as Claude Code sends it.",
+    impact="MiniMax: `chat content has invalid message role: system (2013)`.",
+    action="Turns it into a user message wrapped in `<system-reminder>`.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=("MiniMax-AI/MiniMax-M2.7#43", "codexu/note-gen#918"),
     before='{"messages":[{"role":"user","content":"Hello"},{"role":"system","content":"Be brief."}'
@@ -114,13 +114,13 @@ _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+")
 
 @dataclass(slots=True)
 class Turn:
-    """Messages in a row of one role."""
+    """Consecutive messages of one role."""
 
     role: str
     messages: list[tuple[int, dict[str, Any]]]
 
     def blocks(self, kind: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """The content blocks of one type, each with its path."""
+        """Yield the content blocks of one type, each with its path."""
         for index, message in self.messages:
             for path, block in objects(message.get("content"), ("messages", index, "content")):
                 if block.get("type") == kind:
@@ -128,19 +128,19 @@ class Turn:
 
     @property
     def calls(self) -> dict[str, None]:
-        """The ids of the calls to the client's tools, in order."""
+        """The ids of the calls of the client's tools, in order."""
         ids = (block.get("id") for _, block in self.blocks("tool_use"))
         return dict.fromkeys(call_id for call_id in ids if isinstance(call_id, str))
 
 
 def turns_of(request: dict[str, Any]) -> list[Turn]:
-    """The conversation, turn by turn."""
+    """Return the turns of the conversation."""
     turns: list[Turn] = []
     for path, message in objects(request.get("messages"), ("messages",)):
         role, index = str(message.get("role")), path[1]
         assert isinstance(index, int)
         if role not in ("user", "assistant"):
-            continue  # instructions in between answer nothing
+            continue  # instructions do not end a turn
         if not turns or turns[-1].role != role:
             turns.append(Turn(role, []))
         turns[-1].messages.append((index, message))
@@ -153,7 +153,7 @@ def drop_orphan_results(
     """Drop results without a call in the turn before, and second results of one call."""
     open_calls: dict[str, None] = {}
     for turn in turns_of(request):
-        gone: dict[int, list[Path]] = {}
+        orphans: dict[int, list[Path]] = {}
         for path, block in turn.blocks("tool_result"):
             call_id = block.get("tool_use_id")
             if turn.role != "user" or not isinstance(call_id, str):
@@ -161,9 +161,9 @@ def drop_orphan_results(
             if call_id in open_calls:
                 del open_calls[call_id]
             elif notes.note(RESULT_WITHOUT_CALL, BodyPlace(path), f"{call_id!r}", "dropped"):
-                gone.setdefault(int(path[1]), []).append(path)
+                orphans.setdefault(int(path[1]), []).append(path)
         for index, message in turn.messages:
-            dropped = gone.get(index, [])
+            dropped = orphans.get(index, [])
             if dropped and len(dropped) == len(message["content"]):
                 notice = [{"type": "text", "text": RESULT_DROPPED}]
                 edits.replace(("messages", index, "content"), json_value.write(notice))
@@ -176,7 +176,7 @@ def drop_orphan_results(
 def add_missing_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Answer each call that the next turn leaves open with an error."""
+    """Add an error result for each call that the next turn does not answer."""
     turns = turns_of(request)
     for number, turn in enumerate(turns):
         calls = turn.calls if turn.role == "assistant" else {}
@@ -186,13 +186,15 @@ def add_missing_results(
             calls.pop(str(block.get("tool_use_id")), None)
         where: Path = ("messages", turn.messages[-1][0])
         missing = [
-            {"type": "tool_result", "tool_use_id": one, "is_error": True, "content": NO_RESULT}
-            for one in calls
-            if notes.note(CALL_WITHOUT_RESULT, BodyPlace(where), f"{one!r}", "an error was added")
+            {"type": "tool_result", "tool_use_id": call_id, "is_error": True, "content": NO_RESULT}
+            for call_id in calls
+            if notes.note(
+                CALL_WITHOUT_RESULT, BodyPlace(where), f"{call_id!r}", "an error was added"
+            )
         ]
         if not missing:
             continue
-        results = b",".join(json_value.write(one) for one in missing)
+        results = b",".join(json_value.write(result) for result in missing)
         if answering is None:
             message = b'{"role":"user","content":[' + results + b"]}"
             edits.insert_item(("messages",), turn.messages[-1][0] + 1, message)
@@ -209,18 +211,20 @@ def add_missing_results(
 def put_results_first(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Move the results of a turn in front of everything else in it."""
+    """Move the results to the start of each turn."""
     calls: dict[str, None] = {}
     for turn in turns_of(request):
         if turn.role == "user" and calls and _has_late_results(turn):
             path: Path = ("messages", turn.messages[0][0], "content")
-            if notes.note(RESULTS_NOT_FIRST, BodyPlace(path), "results come late", "moved first"):
+            if notes.note(
+                RESULTS_NOT_FIRST, BodyPlace(path), "results are not first", "moved first"
+            ):
                 _move_results(edits, turn)
         calls = turn.calls if turn.role == "assistant" else {}
 
 
 def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
-    """Drop text blocks without text."""
+    """Drop empty text blocks."""
     for turn in turns_of(request):
         for path, block in turn.blocks("text"):
             if is_blank(block.get("text")) and notes.note(
@@ -252,9 +256,9 @@ def drop_empty_system(
 def drop_empty_messages(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop assistant messages without content; give such a user message the text `NO_CONTENT`.
+    """Drop assistant messages without content; give user messages without it `NO_CONTENT`.
 
-    The last message may be an empty one of the assistant.
+    An empty last message of the assistant is legal.
     """
     messages = list(objects(request.get("messages"), ("messages",)))
     for path, message in messages:
@@ -268,7 +272,7 @@ def drop_empty_messages(
             ):
                 edits.remove(path)
         elif message.get("role") == "user" and notes.note(
-            EMPTY_MESSAGE, BodyPlace(path), "no content", "said so"
+            EMPTY_MESSAGE, BodyPlace(path), "no content", "replaced with a text"
         ):
             edits.replace((*path, "content"), json_value.write(NO_CONTENT))
 
@@ -276,7 +280,7 @@ def drop_empty_messages(
 def trim_trailing_space(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Remove the white space at the end of a prefilled answer."""
+    """Remove the white space at the end of a prefilled response."""
     messages = list(objects(request.get("messages"), ("messages",)))
     while len(messages) > 1 and messages[-1][1].get("content") in ("", []):
         messages.pop()
@@ -293,15 +297,15 @@ def trim_trailing_space(
         edits.replace(place, json_value.write(text.rstrip()))
 
 
-def say_system_as_user(
+def turn_system_into_user(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Turn system messages in between into user messages, tagged as Claude Code tags them."""
+    """Turn system messages in the conversation into user messages in `<system-reminder>` tags."""
     for path, message in objects(request.get("messages"), ("messages",)):
         content = message.get("content")
         if message.get("role") != "system" or not isinstance(content, str | list):
             continue
-        if not notes.note(SYSTEM_IN_MESSAGES, BodyPlace(path), "role system", "now user"):
+        if not notes.note(SYSTEM_IN_MESSAGES, BodyPlace(path), "role system", "set to user"):
             continue
         edits.replace((*path, "role"), b'"user"')
         place: Path = (*path, "content")
@@ -317,7 +321,7 @@ def say_system_as_user(
 def strip_thinking_cache_control(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Remove `cache_control` of thinking blocks, which are cached with what follows them."""
+    """Remove `cache_control` of thinking blocks, which are cached with the blocks after them."""
     for turn in turns_of(request):
         for kind in _THINKING:
             for path, block in turn.blocks(kind):
@@ -330,7 +334,7 @@ def strip_thinking_cache_control(
 def drop_foreign_thinking(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop thinking that Anthropic did not sign; switch thinking off for a call that needs it."""
+    """Drop thinking that Anthropic did not sign; disable thinking if the last turn needed it."""
     turns = turns_of(request)
     assistants = [turn for turn in turns if turn.role == "assistant"]
     for turn in assistants:
@@ -338,7 +342,7 @@ def drop_foreign_thinking(
             path
             for path, block in turn.blocks("thinking")
             if _is_foreign(block.get("signature"))
-            and notes.note(FOREIGN_THINKING, BodyPlace(path), "another's signature", "dropped")
+            and notes.note(FOREIGN_THINKING, BodyPlace(path), "foreign signature", "dropped")
         ]
         for path in dropped:
             edits.remove(path)
@@ -355,13 +359,14 @@ def drop_foreign_thinking(
 
 
 def _is_foreign(signature: Any) -> bool:
-    """Whether Anthropic cannot have made this: its signatures are long and in base64."""
+    """Return whether a signature is not one of Anthropic's, which are long and in base64."""
     if not isinstance(signature, str) or len(signature) < _SHORTEST_SIGNATURE:
         return True
     return not _SIGNATURE.fullmatch(signature) or bool(_HEXADECIMAL.fullmatch(signature))
 
 
 def _has_late_results(turn: Turn) -> bool:
+    """Return whether a result follows other content in a turn."""
     seen_other = False
     for _, message in turn.messages:
         content = message.get("content")
@@ -398,14 +403,14 @@ def _move_results(edits: Edits, turn: Turn) -> None:
 
 
 def _as_blocks(edits: Edits, path: Path, content: Any) -> list[bytes]:
-    """Content that is a string, as blocks; its bytes stay."""
+    """Return a string as text blocks, without changing the bytes of the string."""
     if not isinstance(content, str) or is_blank(content):
         return []
     return [b'{"type":"text","text":' + edits.text(path) + b"}"]
 
 
 HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (SYSTEM_IN_MESSAGES, say_system_as_user),
+    (SYSTEM_IN_MESSAGES, turn_system_into_user),
     (FOREIGN_THINKING, drop_foreign_thinking),
     (THINKING_CACHE_CONTROL, strip_thinking_cache_control),
     (parameters.CACHE_CONTROL, parameters.strip_cache_control),
@@ -421,5 +426,5 @@ HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
     (parameters.SAMPLING_PAIR, parameters.drop_sampling_pair),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""Passes that may empty a message come before the one that looks for empty messages. That one runs
-again after results were added, since only the last message may be empty."""
+"""Passes that may leave a message empty run before the one that handles empty messages. That one
+runs again after results were added, because only the last message may be empty."""

@@ -1,4 +1,4 @@
-"""What a Messages request contains: facts, tools, references to tools, ids, limits.
+"""Reading a Messages request: facts, tools, references to tools, ids, limits.
 
 https://docs.anthropic.com/en/api/messages
 """
@@ -39,14 +39,17 @@ read_request = facts_of_body
 
 
 def client_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
-    """Tools of other types (`web_search_…`, `bash_…`) are the server's or fixed."""
+    """Yield the client's tools.
+
+    Tools of other types (`web_search_…`, `bash_…`) are run or defined by the server.
+    """
     for entry, tool in objects_at(request, ("tools",)):
         if tool.get("type") in (None, "custom"):
             yield ClientTool(entry, entry, tool, "input_schema")
 
 
 def server_tool_names(request: dict[str, Any]) -> list[str]:
-    """The names of the tools that have a type of their own."""
+    """Return the names of the tools with a type other than `custom`."""
     return [
         tool["name"]
         for _, tool in objects_at(request, ("tools",))
@@ -55,7 +58,7 @@ def server_tool_names(request: dict[str, Any]) -> list[str]:
 
 
 def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
-    """`server_tool_use`, and what else the provider runs, is not the client's to name."""
+    """Yield the tool names in choice, calls and references; not those of `server_tool_use`."""
     yield from mention_at(request, ("tool_choice",))
     for path, block in objects_along(request, "messages", "*", "content", "*"):
         if block.get("type") == "tool_use":
@@ -67,7 +70,7 @@ def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
 
 
 def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """Ids of the provider's own tools (`srvtoolu_…`) have a form of their own."""
+    """Yield the ids of calls and results; not those of the provider's tools (`srvtoolu_…`)."""
     for path, message in objects(request.get("messages"), ("messages",)):
         for block_path, block in objects(message.get("content"), (*path, "content")):
             key = _ID_KEYS.get(str(block.get("type")))

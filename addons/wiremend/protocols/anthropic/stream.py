@@ -1,7 +1,7 @@
-"""Repairs an Anthropic Messages event stream: the message's own events.
+"""The repair of an Anthropic Messages event stream: the events of the message.
 
-The events of content blocks are handled in `blocks` and `deltas`. Everything else passes as it
-came.
+The events of content blocks are repaired in `blocks` and `deltas`. Unknown events are forwarded
+unchanged.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,115 +24,122 @@ from wiremend.text.json_value import JsonObject
 _P = ("anthropic-messages",)
 
 EVENT_LINE = Rule(
-    "S101",
-    "event-line",
-    "The `event:` line is missing or contradicts the type in the data.",
-    "Official SDKs dispatch on the line and skip such an event; clients then repeat the turn.",
-    "The line is written from the data.",
-    _P,
-    ("seifghazi/claude-code-proxy#33",),
-    'data: {"type":"ping"}',
-    'event: ping\ndata: {"type":"ping"}',
+    code="S101",
+    name="event-line",
+    detects="The `event:` line is missing or contradicts the type in the data.",
+    impact="Official SDKs dispatch on this line and skip the event; clients then repeat the turn.",
+    action="Writes the line from the data.",
+    protocols=_P,
+    seen=("seifghazi/claude-code-proxy#33",),
+    before='data: {"type":"ping"}',
+    after='event: ping\ndata: {"type":"ping"}',
 )
 MESSAGE_START_MISSING = Rule(
-    "S102",
-    "message-start-missing",
-    "The stream begins without `message_start`.",
-    "SDK accumulators reject the first event.",
-    "One is written, with the requested model and no usage.",
-    _P,
+    code="S102",
+    name="message-start-missing",
+    detects="The stream begins without `message_start`.",
+    impact="SDK accumulators reject the first event.",
+    action="Adds one with the requested model and no usage.",
+    protocols=_P,
 )
 MESSAGE_START_REPEATED = Rule(
-    "S103",
-    "message-start-repeated",
-    "A second `message_start` arrives.",
-    "SDKs reject it, or begin the message anew and lose what came before.",
-    "It is dropped.",
-    _P,
+    code="S103",
+    name="message-start-repeated",
+    detects="A second `message_start` arrives.",
+    impact="SDKs reject it, or start a new message and lose the previous content.",
+    action="Drops it.",
+    protocols=_P,
 )
 STOP_REASON_MISSING = Rule(
-    "S114",
-    "stop-reason-missing",
-    "`message_stop` comes without a `message_delta`, or the stop reason is null or empty.",
-    "Clients wait for a reason or read the turn as broken.",
-    "`tool_use` or `end_turn`, by what was sent; the provider did say that the message is over.",
-    _P,
+    code="S114",
+    name="stop-reason-missing",
+    detects="`message_stop` arrives without a `message_delta`, or the stop reason is null or "
+    "empty.",
+    impact="Clients wait for a stop reason or treat the turn as failed.",
+    action="Sets `tool_use` or `end_turn`, depending on the blocks: `message_stop` shows that the "
+    "message is complete.",
+    protocols=_P,
 )
 MESSAGE_DELTA_REPEATED = Rule(
-    "S115",
-    "message-delta-repeated",
-    "A second `message_delta` with a stop reason arrives.",
-    "The last one wins: a tool call's `tool_use` becomes `end_turn`.",
-    "It is dropped.",
-    _P,
-    ("routatic/proxy#133",),
+    code="S115",
+    name="message-delta-repeated",
+    detects="A second `message_delta` with a stop reason arrives.",
+    impact="The last one wins: `tool_use` after a tool call becomes `end_turn`.",
+    action="Drops it.",
+    protocols=_P,
+    seen=("routatic/proxy#133",),
 )
 STOP_REASON_CONTRADICTS = Rule(
-    "S116",
-    "stop-reason-contradicts",
-    "`end_turn` although a tool was called, or `tool_use` although none was.",
-    "The agent stops silently after its first call, or waits for a call that never comes.",
-    "The reason follows the blocks; `max_tokens`, `refusal` and others are never touched.",
-    _P,
-    ("anomalyco/opencode#14972", "maximhq/bifrost#3638"),
-    '{"delta":{"stop_reason":"end_turn"}} after a tool_use block',
-    '{"delta":{"stop_reason":"tool_use"}}',
+    code="S116",
+    name="stop-reason-contradicts",
+    detects="The stop reason is `end_turn` although a tool was called, or `tool_use` although none "
+    "was.",
+    impact="The agent stops silently after its first call, or waits for a call that never arrives.",
+    action="Sets the stop reason that matches the blocks. `max_tokens`, `refusal` and others are "
+    "never changed.",
+    protocols=_P,
+    seen=("anomalyco/opencode#14972", "maximhq/bifrost#3638"),
+    before='{"delta":{"stop_reason":"end_turn"}} after a tool_use block',
+    after='{"delta":{"stop_reason":"tool_use"}}',
 )
 MESSAGE_STOP_MISSING = Rule(
-    "S118",
-    "message-stop-missing",
-    "The stream ends after its stop reason without `message_stop`.",
-    '"stream ended before message_stop", and the whole turn is asked again.',
-    "The turn is complete: the event is added.",
-    _P,
-    ("esengine/DeepSeek-Reasonix#8756", "farion1231/cc-switch#6462"),
+    code="S118",
+    name="message-stop-missing",
+    detects="The stream ends after its stop reason without `message_stop`.",
+    impact='"stream ended before message_stop", and the client repeats the whole turn.',
+    action="Adds the event: the stop reason shows that the turn is complete.",
+    protocols=_P,
+    seen=("esengine/DeepSeek-Reasonix#8756", "farion1231/cc-switch#6462"),
 )
 AFTER_THE_END = Rule(
-    "S119",
-    "after-the-end",
-    "Events follow `message_stop` or an error; or `[DONE]`, which is not Anthropic's.",
-    "Parser errors.",
-    "They are dropped.",
-    _P,
-    ("router-for-me/CLIProxyAPI#4783",),
+    code="S119",
+    name="after-the-end",
+    detects="Events follow `message_stop` or an error, or the stream contains `[DONE]`, which is "
+    "not part of this protocol.",
+    impact="Parser errors.",
+    action="Drops them.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#4783",),
 )
 FOREIGN_FRAME = Rule(
-    "S120",
-    "foreign-frame",
-    "Data that is no event of this protocol and no error: no type at all, or no JSON object.",
-    "`invalid_union` kills the turn.",
-    "It is dropped.",
-    _P,
-    ("anomalyco/opencode#36428",),
+    code="S120",
+    name="foreign-frame",
+    detects="The data is neither an event of this protocol nor an error: it has no type, or is not "
+    "a JSON object.",
+    impact="`invalid_union` ends the turn.",
+    action="Drops it.",
+    protocols=_P,
+    seen=("anomalyco/opencode#36428",),
 )
 BROKEN_EVENT = Rule(
-    "S121",
-    "broken-event",
-    "An event's data is JSON that does not parse.",
-    "Clients fail, or skip it and lose content.",
-    "Content is lost: the stream ends in the protocol's error.",
-    _P,
+    code="S121",
+    name="broken-event",
+    detects="An event's data is malformed JSON.",
+    impact="Clients fail, or skip the event and lose content.",
+    action="Content is lost: ends the stream in the protocol's error event.",
+    protocols=_P,
 )
 KEEPALIVE_FRAME = Rule(
-    "S124",
-    "keepalive-frame",
-    '`{"type":"keepalive"}` frames of gateways that speak several protocols.',
-    "Strict schemas refuse the type; taken for content, it would end the time for invisible "
-    "retries, and hide a stall.",
-    "A blank line takes its place.",
-    _P,
-    ("openai/openai-node#1964",),
-    'data: {"type":"keepalive","sequence_number":5}',
-    "(a blank line)",
+    code="S124",
+    name="keepalive-frame",
+    detects='Gateways that serve several protocols send `{"type":"keepalive"}` frames.',
+    impact="Strict schemas reject the type. Counted as content, such a frame would rule out "
+    "invisible retries and hide a stall.",
+    action="Replaces the frame with a blank line.",
+    protocols=_P,
+    seen=("openai/openai-node#1964",),
+    before='data: {"type":"keepalive","sequence_number":5}',
+    after="(a blank line)",
 )
 STOP_REASON_FOREIGN = Rule(
-    "S125",
-    "stop-reason-foreign",
-    "A stop reason has its name from Chat Completions (`tool_calls`, `stop`, `length`), or is "
+    code="S125",
+    name="stop-reason-foreign",
+    detects="A stop reason has its Chat Completions name (`tool_calls`, `stop`, `length`), or is "
     "written in capitals.",
-    "Clients do not know it: the tool is not run, or a cut answer is taken for a whole one.",
-    "It gets this protocol's name.",
-    _P,
+    impact="Clients do not recognise it: the tool is not run, or a truncated response is treated "
+    "as complete.",
+    action="Replaces it with this protocol's name.",
+    protocols=_P,
 )
 
 _KINDS: Mapping[str, EventKind] = {
@@ -143,7 +150,7 @@ _KINDS: Mapping[str, EventKind] = {
 
 
 class AnthropicRepairer(EventRepairer):
-    """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
+    """Repairs the stream of one attempt; see `wiremend.protocols.base.event_repairer`."""
 
     frames = FrameRules(
         after_the_end=AFTER_THE_END,
@@ -165,7 +172,7 @@ class AnthropicRepairer(EventRepairer):
         self._began = False
         self._has_stop_reason = False
         self._without_reason: tuple[sse.Event, JsonObject] | None = None
-        """A `message_delta` without a stop reason, until the next event shows whether it ends."""
+        """A `message_delta` without a stop reason, withheld until another one or the end."""
         self._handlers: Mapping[str, Callable[[sse.Event, JsonObject, bool], None]] = {
             "message_start": self._message_start,
             "content_block_start": self._block_start,
@@ -180,12 +187,12 @@ class AnthropicRepairer(EventRepairer):
 
     @property
     def complete(self) -> bool:
-        """The stop reason came."""
+        """Whether the stop reason has arrived."""
         return self._has_stop_reason
 
     @property
     def message_at_end(self) -> str:
-        """The message contains words that clients retry; see `ClientTraits.retried_words`."""
+        """A message with words on which clients retry; see `ClientTraits.retried_words`."""
         missing = "its stop reason" if self._began else "its first event"
         return f"Connection lost: the stream ended before {missing}."
 
@@ -198,11 +205,11 @@ class AnthropicRepairer(EventRepairer):
         return self._has_stop_reason
 
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
-        """The error in an `error` event, or in data of no other type that the protocol has."""
+        """Return the error in an `error` event, or in data without a type of the protocol."""
         return read_error(value) if kind == "error" or kind not in STREAM_EVENTS else None
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
-        """Keep an event that official SDKs read as an error."""
+        """Write the error; an event that the official SDKs read as an error keeps its bytes."""
         inner = value.get("error") if isinstance(value, dict) else None
         is_native = (
             event.type == "error"
@@ -216,28 +223,25 @@ class AnthropicRepairer(EventRepairer):
             super().report_error(event, value, kind, error)
 
     def error_event(self, error: ProviderError) -> bytes:
-        """The `error` event; its message is never empty."""
-        if not error.message.strip():
-            message = f"The provider reported {error_type(error)} without a message."
-            error = error.with_message(message)
-        return error_event(error)
+        """Return the `error` event; its message is never empty."""
+        return error_event(error.with_default_message(error_type(error)))
 
-    def names_an_event(self, line: str) -> bool:
-        """Whether an `event:` line can stand for a missing type."""
+    def is_event_type(self, line: str) -> bool:
+        """Return whether an `event:` line may replace a missing type."""
         return line in STREAM_EVENTS
 
     def model_path(self, value: Any) -> Path | None:
-        """Only `message_start` contains the model's name."""
+        """Return the path of the model name in `message_start`, the only event that has one."""
         return ("message", "model") if value["type"] == "message_start" else None
 
     def put(self, raw: bytes) -> None:
-        """Write these bytes, or hold them with the blocks."""
+        """Write these bytes, or withhold them with the blocks."""
         self._blocks.put(raw)
 
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
-        """Write what an event of the protocol becomes; drop one without a type."""
+        """Repair and write an event; drop one without a type."""
         if not kind:
-            return self.foreign(event)
+            return self.drop_foreign(event)
         handler = self._handlers.get(kind, self._send)
         handler(event, value, self._draft.changed)
         return _KINDS.get(kind, EventKind.CONTENT)
@@ -267,12 +271,12 @@ class AnthropicRepairer(EventRepairer):
     # Content blocks
 
     def _block_start(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        if not self._blocks.take_late(self._has_stop_reason):
+        if not self._blocks.drop_late(self._has_stop_reason):
             self._ensure_began()
             self._blocks.start(event, data, changed=changed)
 
     def _block_delta(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        if self._blocks.take_late(self._has_stop_reason):
+        if self._blocks.drop_late(self._has_stop_reason):
             return
         delta = data.get("delta")
         if not isinstance(delta, dict) or not isinstance(delta.get("type"), str):
@@ -284,7 +288,7 @@ class AnthropicRepairer(EventRepairer):
             self._send(event, data, changed)
 
     def _block_stop(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        if not self._blocks.take_late(self._has_stop_reason):
+        if not self._blocks.drop_late(self._has_stop_reason):
             self._blocks.stop(event, data, changed=changed)
 
     # The message's end
@@ -301,9 +305,9 @@ class AnthropicRepairer(EventRepairer):
             if reason in ERROR_REASONS:
                 message = f"The provider gave up: stop reason {reason!r}."
                 raise ContentLost(message, ERROR_REASONS[reason])
-            own = stop_reason_of(reason)
-            if own != reason and self._draft.note(STOP_REASON_FOREIGN, repr(reason), repr(own)):
-                reason = delta["stop_reason"] = own
+            name = stop_reason_of(reason)
+            if name != reason and self._draft.note(STOP_REASON_FOREIGN, repr(reason), repr(name)):
+                reason = delta["stop_reason"] = name
                 changed = True
         self._blocks.close_all(reason)
         if not isinstance(reason, str) or not reason:
@@ -320,7 +324,7 @@ class AnthropicRepairer(EventRepairer):
             raise ContentLost("The provider sent no content.")
         if self._has_unread and not self._has_stop_reason:
             raise ContentLost(
-                "The provider sent text that is no event, and then ended without a stop reason."
+                "The provider sent text that is not an event and ended without a stop reason."
             )
         self._blocks.close_all(None)
         reason = "tool_use" if self._blocks.called_tool else "end_turn"
@@ -331,7 +335,7 @@ class AnthropicRepairer(EventRepairer):
         self._send(event, data, changed)
 
     def _finish_with(self, reason: str) -> None:
-        """Show the `message_delta` that came without a stop reason, or a new one."""
+        """Write the withheld `message_delta`, or a new one, with this stop reason."""
         event, data = self._without_reason or (None, {"type": "message_delta"})
         delta = data.get("delta")
         data["delta"] = {
@@ -342,7 +346,7 @@ class AnthropicRepairer(EventRepairer):
         self._finish(event, data, True)
 
     def _finish(self, event: sse.Event | None, data: JsonObject, changed: bool) -> None:
-        """Show the one `message_delta`, its reason and usage put right."""
+        """Write the only `message_delta`, with its stop reason and usage corrected."""
         self._has_stop_reason = True
         delta = data["delta"]
         reason = delta["stop_reason"]

@@ -1,31 +1,34 @@
-"""The fields and token counts that an Anthropic message has at its start and at its end."""
+"""The required fields and token counts at the start and at the end of an Anthropic message."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.anthropic.grammar import DELTA_COUNTS, START_COUNTS
 from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.usage import Usage, UsageFormat, count_in, total
 from wiremend.rules.rule import Rule, start_of
 from wiremend.text.json_value import JsonObject, is_number
 
 _P = ("anthropic-messages",)
 
 MESSAGE_START_INCOMPLETE = Rule(
-    "S104",
-    "message-start-incomplete",
-    '`message_start` lacks content, usage or a count in it, or its stop reason is `""`.',
-    "Zod and serde schemas refuse it: AttributeError, `invalid_union`.",
-    "Zero usage, empty content, a null stop reason and a role are filled in.",
-    _P,
-    ("maximhq/bifrost#5885", "Wei-Shaw/sub2api#4589"),
+    code="S104",
+    name="message-start-incomplete",
+    detects="`message_start` lacks content, usage or one of its counts, or its stop reason is "
+    '`""`.',
+    impact="Zod and serde schemas reject it: AttributeError, `invalid_union`.",
+    action="Fills in zero usage, empty content, a null stop reason and the role.",
+    protocols=_P,
+    seen=("maximhq/bifrost#5885", "Wei-Shaw/sub2api#4589"),
 )
 USAGE_MISSING = Rule(
-    "S117",
-    "usage-missing",
-    "`message_delta` has no usage, null, or usage without a number of output tokens.",
-    "AttributeError in SDKs; schemas refuse it; the context meter fails.",
-    "Zero output tokens are filled in.",
-    _P,
+    code="S117",
+    name="usage-missing",
+    detects="`message_delta` has no usage, null, or usage without a number of output tokens.",
+    impact="AttributeError in SDKs; schemas reject it; the context display fails.",
+    action="Fills in zero output tokens.",
+    protocols=_P,
 )
 
 EMPTY_MESSAGE: Mapping[str, Any] = {
@@ -41,7 +44,7 @@ EMPTY_MESSAGE: Mapping[str, Any] = {
 
 
 def fill_start(message: JsonObject, model: str, draft: Draft) -> bool:
-    """Fill in what a message lacks at its start; return whether anything changed."""
+    """Fill in the missing fields of a starting message; return whether anything changed."""
     missing = {key: value for key, value in EMPTY_MESSAGE.items() if not _has(message, key)}
     if "usage" in missing:
         missing["usage"] = _with_counts(message.get("usage"), START_COUNTS)
@@ -60,7 +63,7 @@ def fill_start(message: JsonObject, model: str, draft: Draft) -> bool:
 def fill_final_usage(data: JsonObject, before: Any, draft: Draft) -> bool:
     """Fill in the usage of a `message_delta`; return whether anything changed.
 
-    `before` is the usage of an earlier one, for a `message_delta` that has none.
+    `before` is the usage of an earlier `message_delta`, used if this one has none.
     """
     raw = data.get("usage")
     usage = _with_counts(raw if isinstance(raw, dict) else before, DELTA_COUNTS)
@@ -71,7 +74,7 @@ def fill_final_usage(data: JsonObject, before: Any, draft: Draft) -> bool:
 
 
 def _with_counts(usage: Any, counts: tuple[str, ...]) -> JsonObject:
-    """The usage with each of these counts a number; the very same object if they are."""
+    """Return the usage with these counts as numbers; the same object if they are numbers."""
     existing = usage if isinstance(usage, dict) else {}
     missing = {
         key: _number(existing.get(key)) for key in counts if not is_number(existing.get(key))
@@ -98,3 +101,20 @@ def _has(message: JsonObject, key: str) -> bool:
             return isinstance(value, str)
         case _:
             return bool(value == EMPTY_MESSAGE[key])
+
+
+def _read_usage(value: Mapping[str, Any]) -> Usage:
+    """The counts of `message_start`, of `message_delta`, or of a whole message."""
+    message = value.get("message")
+    counts = value.get("usage") or (message.get("usage") if isinstance(message, dict) else None)
+    cached = count_in(counts, "cache_read_input_tokens")
+    written = count_in(counts, "cache_creation_input_tokens")
+    return Usage(
+        input_tokens=total(count_in(counts, "input_tokens"), cached, written),
+        output_tokens=count_in(counts, "output_tokens"),
+        cached_tokens=cached,
+        cache_write_tokens=written,
+    )
+
+
+USAGE_FORMAT = UsageFormat(re.compile(rb'"usage"\s*:\s*\{'), _read_usage)

@@ -1,1 +1,1 @@
-"""What every protocol provides, and what the protocols share."""
+"""The interface of a protocol, and the code that the protocols share."""

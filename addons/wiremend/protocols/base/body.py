@@ -1,4 +1,4 @@
-"""What is the same in repairing a whole response body of any protocol."""
+"""The repair of a whole response body: the steps that all protocols share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ from wiremend.text.json_edits import Path
 
 @dataclass(frozen=True, slots=True)
 class BodyGrammar:
-    """What a protocol supplies for its response bodies."""
+    """The protocol-specific steps of repairing a response body."""
 
     error_type: str
-    """The type of the errors that a body without content becomes."""
+    """The error type for a body whose content is lost."""
     error_in: Callable[[Any], ProviderError | None]
-    """The error that a parsed body reports; None if it reports none."""
+    """Return the error that a parsed body reports, or None."""
     repair: Callable[[Any, StreamContext, Draft], Any]
-    """Repair a parsed body in place and return it; None for one that is not the protocol's.
+    """Repair a parsed body in place and return it; None if it is not a body of the protocol.
 
     Raises ContentLost.
     """
     model_path: Callable[[Any], Path]
-    """The path of the model's name in a parsed body."""
+    """Return the path of the model name in a parsed body."""
 
 
 def repair_json_body(grammar: BodyGrammar, body: bytes, context: StreamContext) -> RepairedBody:
-    """What a 2xx body becomes; `error` is set where it reports one or cannot be used.
+    """Repair a 2xx body; `error` is set if the body reports one or cannot be used.
 
-    A body in which nothing is found keeps its bytes, except for the model's name.
+    Without findings the body keeps its bytes, except for the model name.
     """
     try:
         value = json_value.read(body)

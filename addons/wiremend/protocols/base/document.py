@@ -1,4 +1,4 @@
-"""A request on its way to a target: its document, and where it goes."""
+"""A request as it is adapted to a target, and the request that is sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,14 +15,14 @@ type Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class RequestBody:
-    """The bytes of a request's body, parsed at most once, when its fields are asked for."""
+    """The body of a request; parsed at most once, on first use of `fields`."""
 
     raw: bytes = field(repr=False)
     """Without content codings; empty if they cannot be decoded."""
 
     @cached_property
     def fields(self) -> dict[str, Any] | None:
-        """The parsed JSON object, not to be modified; None if the body is something else."""
+        """The parsed JSON object, not to be modified; None if the body is not a JSON object."""
         try:
             value = parse(self.raw)
         except ValueError:
@@ -32,22 +32,22 @@ class RequestBody:
 
 @dataclass(frozen=True, slots=True)
 class RequestDocument:
-    """A model call's request in one protocol. Each change gives a new document.
+    """The request of a model call in one protocol. A change returns a new document.
 
     Documents that differ only in path or headers share their parsed body.
     """
 
     protocol: Protocol
     path: str
-    """With its query."""
+    """The path on the request line, with its query."""
     headers: Headers = field(repr=False)
     content: RequestBody = field(repr=False)
     tool_names_by_sent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """The client's name of each tool that the body has under another name."""
+    """The client's name of each renamed tool, by the name in the body."""
 
     @classmethod
     def of(cls, protocol: Protocol, path: str, body: bytes, headers: Headers = ()) -> Self:
-        """A document with this body, which is not parsed yet."""
+        """Create a document; the body is not parsed yet."""
         return cls(protocol, path, headers, RequestBody(body))
 
     @property
@@ -63,9 +63,10 @@ class RequestDocument:
     def edited(
         self, edits: Edits, *, tool_names_by_sent: Mapping[str, str] = MappingProxyType({})
     ) -> Self:
-        """The document with these edits of its body applied; itself if there are none.
+        """Return the document with these edits applied to its body; itself without edits.
 
-        `tool_names_by_sent` is the client's name of each tool that the edits rename.
+        `tool_names_by_sent` contains the client's name of each tool that the edits rename, by
+        its new name.
         """
         body = edits.apply()
         if body is self.body:
@@ -76,10 +77,10 @@ class RequestDocument:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRequest:
-    """A request and one of the targets that it may be sent to."""
+    """A request, adapted to one of its targets."""
 
     provider: str
-    """As errors name it."""
+    """The name of the provider in error messages."""
     model: str
     scheme: str
     host: str

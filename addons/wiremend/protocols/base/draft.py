@@ -1,14 +1,17 @@
-"""What the current event, or a whole body, becomes."""
+"""The output of the current repair step: bytes, findings, and whether the data changed."""
 
 from collections.abc import Set
 
 from wiremend.rules.rule import CallPlace, Place, PlacedNotes, Rule
 
+CUT_ARGUMENTS = "The provider's tool call ended inside its JSON arguments."
+"""The message of ContentLost for a call whose arguments are incomplete."""
+
 
 class ContentLost(Exception):
-    """Content cannot be recovered: the response must end in the protocol's error.
+    """Content cannot be recovered, so the response must end in the protocol's error.
 
-    `status` is the HTTP status that the error stands for.
+    `status` is the HTTP status of that error.
     """
 
     def __init__(self, message: str, status: int = 502) -> None:
@@ -18,12 +21,12 @@ class ContentLost(Exception):
 
 
 class Draft(PlacedNotes):
-    """The bytes and findings for one event, and whether its data was changed."""
+    """The output for one event or one body."""
 
     def __init__(self, disabled: Set[str] = frozenset(), place: Place = CallPlace.RESPONSE) -> None:
         super().__init__(disabled, place)
         self.changed = False
-        """The data must be written again."""
+        """Whether the data must be serialised again."""
         self.out: list[bytes] = []
 
     def enter(self, place: Place) -> None:
@@ -33,12 +36,12 @@ class Draft(PlacedNotes):
         self.out.clear()
 
     def change(self, rule: Rule, found: str, done: str, *, once: str | None = None) -> bool:
-        """As `note`, for a rule that changes the data."""
+        """Like `note`, for a rule that changes the data."""
         is_on = self.note(rule, found, done, once=once)
         self.changed = self.changed or is_on
         return is_on
 
     def lose(self, rule: Rule, found: str, message: str) -> None:
-        """Raise ContentLost with `message` if the rule is enabled; else the data stays as it is."""
+        """Raise ContentLost with `message` if the rule is enabled; otherwise do nothing."""
         if self.note(rule, found, "ended in an error"):
             raise ContentLost(message)

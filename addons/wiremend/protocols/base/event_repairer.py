@@ -1,11 +1,10 @@
 """The outer loop of every protocol's repairer.
 
-It does what is the same in all event streams: it reads an event's data, recognises errors, the
-`[DONE]` marker, keep-alives, text that is not JSON and events after the end, and it ends the
-stream. A protocol supplies its grammar: `error_in`, `dispatch`, `complete`, `close` and
-`error_event`, and overrides the other methods where its stream differs.
+The loop parses the data of an event, handles errors, the `[DONE]` marker, keep-alives, text that
+is not JSON and events after the end, and ends the stream. A protocol implements the abstract
+methods, and overrides others where its streams differ.
 
-A rule that is disabled leaves its event as it came.
+A disabled rule leaves its event unchanged.
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +24,7 @@ DONE = b"[DONE]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRules:
-    """A protocol's rules for what this loop finds."""
+    """The rules of a protocol that this loop applies."""
 
     after_the_end: Rule
     foreign_frame: Rule
@@ -33,91 +32,93 @@ class FrameRules:
     done_marker: Rule
     empty_frame: Rule
     empty: tuple[bytes, ...] = ()
-    """The data, without white space around it, that makes a frame empty."""
+    """Data that makes a frame empty, without surrounding white space."""
     keepalive_frame: Rule | None = None
     keepalives: frozenset[str] = frozenset()
     """The event types that gateways send as keep-alives."""
     event_line: Rule | None = None
-    """Set where events have a type, which the `event:` line repeats."""
+    """Set if events have a type that the `event:` line repeats."""
     type_missing: Rule | None = None
     notes_once: bool = False
     """Record late events and event lines only once in a stream."""
 
 
 class EventRepairer(ABC):
-    """One attempt's stream; implements `wiremend.protocols.base.repairer.Repairer`."""
+    """Repairs the stream of one attempt; implements `wiremend.protocols.base.repairer.Repairer`."""
 
     frames: ClassVar[FrameRules]
     error_type: ClassVar[str]
-    """The type of the errors that end a stream whose content is lost."""
+    """The error type for a stream whose content is lost."""
     event_name: ClassVar[str] = "an event"
+    has_error_line: ClassVar[bool] = True
+    """Data that is not JSON is an error's message in an `event: error`."""
 
     def __init__(self, context: StreamContext) -> None:
         self._context = context
         self._draft = Draft(context.disabled)
         self._events = 0
         self._has_unread = False
-        """Text came that is not JSON. It may have reported a failure."""
+        """Text that is not JSON was dropped; it may have reported a failure."""
         self._ended: EventKind | None = None
-        """TERMINAL or ERROR once the stream is over for the client."""
+        """TERMINAL or ERROR once the stream has ended for the client."""
         self._error: ProviderError | None = None
 
     # What a protocol supplies
 
     @abstractmethod
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
-        """The error that an event of this type reports; None if it reports none."""
+        """Return the error that an event of this type reports, or None."""
 
     @abstractmethod
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
-        """Write what an event that is not an error becomes, and return what it means.
+        """Repair and write an event that is not an error; return its kind.
 
-        TERMINAL ends the stream. `kind` is empty where the event has no type. Raises ContentLost.
+        TERMINAL ends the stream. `kind` is empty if the event has no type. Raises ContentLost.
         """
 
     @property
     @abstractmethod
     def complete(self) -> bool:
-        """The answer is whole: its stop reason came, and only the stream's end may be missing."""
+        """Whether the response is complete, except perhaps for the terminal event."""
 
     @abstractmethod
     def close(self) -> bool:
-        """Upstream ended: write what is missing; return whether the stream is complete then.
+        """Complete a stream that upstream ended; return whether it is complete now.
 
         Raises ContentLost.
         """
 
     @abstractmethod
     def error_event(self, error: ProviderError) -> bytes:
-        """The event that ends the stream in this error."""
+        """Return the event that ends the stream in this error."""
 
     @property
     @abstractmethod
     def message_at_end(self) -> str:
-        """The message of the error that ends a stream which upstream left incomplete."""
+        """The error message for a stream that upstream left incomplete."""
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
-        """Write the end of a stream whose provider reported an error in this event."""
+        """Write the error that the provider reported in this event."""
         self._draft.out.append(self.error_event(error))
 
     def model_path(self, value: Any) -> Path | None:
-        """The path of the model's name in an event's data; None where events have none."""
+        """Return the path of the model name in the data of an event; None if it has none."""
         return None
 
-    def names_an_event(self, line: str) -> bool:
-        """Whether an `event:` line can stand for a missing type."""
+    def is_event_type(self, line: str) -> bool:
+        """Return whether an `event:` line may replace a missing type."""
         return False
 
     def is_cut(self, event: sse.Event, text: bytes) -> bool:
-        """Whether data that is not JSON is a broken event of this protocol."""
+        """Return whether data that is not JSON is a truncated event of this protocol."""
         return text[:1] in (b"{", b"[", b'"')
 
     def quote(self, data: bytes) -> str:
-        """Data as findings show it."""
+        """Return the excerpt of the data that findings contain."""
         return start_of(data) or "an empty frame"
 
-    def framed(self, event: sse.Event) -> sse.Event:
-        """An event in the framing that the client can read."""
+    def reframe(self, event: sse.Event) -> sse.Event:
+        """Return the event in the framing that the client can read."""
         return event
 
     def pass_without_data(self, event: sse.Event) -> None:
@@ -125,7 +126,7 @@ class EventRepairer(ABC):
         self.put(event.raw)
 
     def pass_event(self, event: sse.Event) -> None:
-        """Write an event as it came."""
+        """Write an event unchanged."""
         self.put(event.raw)
 
     def put(self, raw: bytes) -> None:
@@ -133,17 +134,17 @@ class EventRepairer(ABC):
         self._draft.out.append(raw)
 
     def read_done(self, event: sse.Event) -> EventKind:
-        """What a `[DONE]` marker means."""
+        """Repair a `[DONE]` marker; return its kind."""
         return self.drop(self.frames.done_marker, event, "[DONE]")
 
     # The repairer's interface
 
     def decoder(self) -> Decoder:
-        """A fresh decoder for the stream's framing."""
+        """Create a decoder for the framing of the stream."""
         return sse.Decoder()
 
     def feed(self, event: sse.Event) -> Repaired:
-        """What one event becomes."""
+        """Repair one event."""
         self._events += 1
         self._draft.enter(EventPlace(self._events))
         try:
@@ -152,13 +153,13 @@ class EventRepairer(ABC):
             return self._end_in(self._error_of(lost))
         if kind is EventKind.TERMINAL:
             self._ended = kind
-        return self._mended(kind)
+        return self._result(kind)
 
     def end(self) -> Repaired:
-        """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
+        """End the stream after upstream closed: TERMINAL, or ERROR if it is incomplete."""
         self._draft.enter(EventPlace(self._events))
         if self._ended is not None:
-            return self._mended(self._ended)
+            return self._result(self._ended)
         try:
             is_complete = self.close()
         except ContentLost as lost:
@@ -166,10 +167,10 @@ class EventRepairer(ABC):
         if not is_complete:
             return self._end_in(self._error_of(ContentLost(self.message_at_end)))
         self._ended = EventKind.TERMINAL
-        return self._mended(EventKind.TERMINAL)
+        return self._result(EventKind.TERMINAL)
 
     def fail(self, error: ProviderError) -> bytes:
-        """The bytes that end the stream in this error; empty if it is complete already."""
+        """Return the bytes that end the stream in this error; empty if it is complete."""
         if self._ended is EventKind.TERMINAL:
             return b""
         self._draft.enter(EventPlace(self._events))
@@ -181,7 +182,7 @@ class EventRepairer(ABC):
         if event.data is None:
             self.pass_without_data(event)
             return EventKind.IDLE
-        event = self.framed(event)
+        event = self.reframe(event)
         data = event.data or b""
         text = data.strip()
         if text in self.frames.empty:
@@ -194,7 +195,7 @@ class EventRepairer(ABC):
             return self.read_text(event, text)
         kind = self._type_in(value)
         error = self.error_in(event, value, kind)
-        if error is None and not kind and self._takes_type_from_line(event, value):
+        if error is None and not kind and self._take_type_from_line(event, value):
             kind = event.type
             error = self.error_in(event, value, kind)
         if error is not None:
@@ -204,8 +205,8 @@ class EventRepairer(ABC):
         return self.dispatch(event, value, kind)
 
     def read_text(self, event: sse.Event, text: bytes) -> EventKind:
-        """What data that is not JSON means."""
-        if event.type == "error":
+        """Handle data that is not JSON; return the kind of the event."""
+        if self.has_error_line and event.type == "error":
             message = text.decode("utf-8", "replace").strip()
             return self._report(event, None, "", error_of_text(message))
         if self.is_cut(event, text):
@@ -214,9 +215,9 @@ class EventRepairer(ABC):
             self.pass_event(event)
             return EventKind.CONTENT
         self._has_unread |= text not in (b"", DONE)
-        return self.foreign(event)
+        return self.drop_foreign(event)
 
-    def foreign(self, event: sse.Event, found: str = "") -> EventKind:
+    def drop_foreign(self, event: sse.Event, found: str = "") -> EventKind:
         """Drop an event that does not belong to the protocol."""
         found = found or self.quote(event.data or b"")
         return self.drop(self.frames.foreign_frame, event, found)
@@ -228,7 +229,7 @@ class EventRepairer(ABC):
         return EventKind.IDLE
 
     def _drop_late(self, event: sse.Event) -> EventKind:
-        """Drop what follows the end. What has no data is dropped without a finding."""
+        """Drop an event after the end; without a finding if it has no data."""
         rule = self.frames.after_the_end
         once = "" if self.frames.notes_once else None
         if event.data is None:
@@ -250,14 +251,14 @@ class EventRepairer(ABC):
         return EventKind.IDLE
 
     def _type_in(self, value: Any) -> str:
-        """The type in an event's data; empty without one that a client could read."""
+        """Return the type in the data of an event; empty if it has none that clients can read."""
         kind = value.get("type") if self.frames.event_line and isinstance(value, dict) else None
         return kind if isinstance(kind, str) and kind.isprintable() else ""
 
-    def _takes_type_from_line(self, event: sse.Event, value: Any) -> bool:
-        """Put the event line's type into data that has none, if it can stand for it."""
+    def _take_type_from_line(self, event: sse.Event, value: Any) -> bool:
+        """Copy the type of the `event:` line into data without one; return whether it did."""
         rule = self.frames.type_missing
-        if rule is None or not isinstance(value, dict) or not self.names_an_event(event.type):
+        if rule is None or not isinstance(value, dict) or not self.is_event_type(event.type):
             return False
         self._draft.change(rule, "data without a type", event.type)
         value["type"] = event.type
@@ -271,9 +272,9 @@ class EventRepairer(ABC):
     # Writing
 
     def send(self, event: sse.Event, value: Any, kind: str, *, changed: bool) -> bytes:
-        """The bytes of an event with this data: its own bytes where nothing differs.
+        """Return the bytes of an event with this data: its own bytes if nothing differs.
 
-        `kind` is the type that its `event:` line must have.
+        `kind` is the required type on its `event:` line.
         """
         once = "" if self.frames.notes_once else None
         line = None
@@ -284,22 +285,22 @@ class EventRepairer(ABC):
         return sse.with_data(event, self.text_of(event, value, changed=changed), line)
 
     def text_of(self, event: sse.Event, value: Any, *, changed: bool) -> bytes:
-        """An event's data as JSON text, with the model's name as the client knows it.
+        """Return the data of an event as JSON text with the model name for the client.
 
-        Only the name is replaced in data that is not `changed`.
+        Unless `changed`, only the model name is replaced.
         """
         text = json_value.write(value) if changed or event.data is None else event.data
         path = self.model_path(value)
         return text if path is None else with_model(text, path, self._context.shown_model)
 
-    def _mended(self, kind: EventKind) -> Repaired:
+    def _result(self, kind: EventKind) -> Repaired:
         error = self._error if kind is EventKind.ERROR else None
         return Repaired(b"".join(self._draft.out), kind, self._draft.findings, error)
 
     def _end_in(self, error: ProviderError) -> Repaired:
         self._draft.out.append(self.error_event(error))
         self._ended, self._error = EventKind.ERROR, error
-        return self._mended(EventKind.ERROR)
+        return self._result(EventKind.ERROR)
 
     def _error_of(self, lost: ContentLost) -> ProviderError:
         return make_error(status=lost.status, type=self.error_type, message=lost.message)

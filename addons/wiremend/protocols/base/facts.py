@@ -1,4 +1,4 @@
-"""The facts of a request whose body names model, streaming and tools: all but Gemini's."""
+"""Reading a request whose body contains model, streaming and tools: all protocols but Gemini."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,9 @@ from wiremend.text.json_value import dicts_in
 
 
 def facts_of_body(_: str, fields: Mapping[str, Any] | None) -> RequestFacts:
-    """The facts of a parsed body; `fields` is None when it is not a JSON object.
+    """Return the facts of a parsed body; `fields` is None if it is not a JSON object.
 
-    A missing `stream` means a whole answer (Claude Code's fallback leaves it out).
+    Without `stream` the response is not streamed (Claude Code's fallback omits it).
     """
     if fields is None:
         return RequestFacts(valid=False)
@@ -22,9 +22,9 @@ def facts_of_body(_: str, fields: Mapping[str, Any] | None) -> RequestFacts:
 
 
 def model_in(fields: Mapping[str, Any]) -> str:
-    """The model that a body names, or an empty string.
+    """Return the model in a body, or an empty string.
 
-    A name with half a character (`"\\ud83d"`) counts as none: error bodies and logs are UTF-8.
+    A name with a lone surrogate (`"\\ud83d"`) is ignored: error bodies and logs are UTF-8.
     """
     model = fields.get("model")
     if not isinstance(model, str):
@@ -37,7 +37,7 @@ def model_in(fields: Mapping[str, Any]) -> str:
 
 
 def _tool_names(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """Of `tools`, of the tools inside a namespace (Codex), and of the older `functions`."""
+    """Return the names in `tools`, in namespaces of tools (Codex) and in legacy `functions`."""
     names: list[str] = []
     for tool in (*dicts_in(fields.get("tools")), *dicts_in(fields.get("functions"))):
         for owner in (tool, *dicts_in(tool.get("tools"))):

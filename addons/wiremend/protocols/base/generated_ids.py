@@ -4,9 +4,9 @@ import hashlib
 
 
 def generated_id(prefix: str, answer: str, number: int) -> str:
-    """An id that no other turn of a conversation has, and the same answer always gets.
+    """Return an id that is unique in a conversation and the same for the same response.
 
-    `answer` is what tells this answer from others, its own id above all; `number` is the call's.
+    `answer` identifies the response, mainly by its own id; `number` is the index of the call.
     """
     digest = hashlib.blake2s(f"{answer} {number}".encode("utf-8", "replace"), digest_size=12)
     return f"{prefix}_{digest.hexdigest()}"

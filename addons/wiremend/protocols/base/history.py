@@ -1,7 +1,7 @@
-"""What targets require of a request's messages: the shared rules, and the runner of the passes.
+"""The shared rules on the messages of requests, and the runner of the passes.
 
-Each rule is on only for targets that need it. A rule of one protocol is in that protocol's
-`history`, a rule on parameters in `wiremend.protocols.base.parameters`.
+Each rule is enabled only for targets that need it. Rules of one protocol are in that protocol's
+`history`, rules on parameters in `wiremend.protocols.base.parameters`.
 """
 
 from wiremend.protocols.base.document import RequestDocument
@@ -22,10 +22,12 @@ _GEMINI = WireProtocol.GEMINI
 CALL_WITHOUT_RESULT = Rule(
     code="Q001",
     name="call-without-result",
-    finds="A tool call in the history has no result where the provider looks for it.",
-    hurts="Every further turn is refused: `tool_use ids were found without tool_result blocks "
+    detects="A tool call in the history has no result at the position where the provider expects "
+    "it.",
+    impact="Every further turn is rejected: `tool_use ids were found without tool_result blocks "
     "immediately after`.",
-    mends="A result is added that says that there is none, as an error where that can be said.",
+    action="Adds a result that states that there is none, marked as an error where the protocol "
+    "allows it.",
     protocols=_ALL,
     seen=(
         "anthropics/claude-code#6836",
@@ -44,10 +46,10 @@ CALL_WITHOUT_RESULT = Rule(
 RESULT_WITHOUT_CALL = Rule(
     code="Q002",
     name="result-without-call",
-    finds="A tool result belongs to no call of the turn before, or comes a second time.",
-    hurts="Every further turn is refused: `unexpected tool_use_id found in tool_result blocks`, "
+    detects="A tool result belongs to no call of the previous turn, or is repeated.",
+    impact="Every further turn is rejected: `unexpected tool_use_id found in tool_result blocks`, "
     "`No tool call found for function call output`.",
-    mends="It is dropped; a message left without content says so.",
+    action="Drops the result. A message that is empty afterwards gets a text that states this.",
     protocols=_ALL,
     seen=(
         "anthropics/claude-code#6836",
@@ -62,9 +64,9 @@ RESULT_WITHOUT_CALL = Rule(
 RESULTS_NOT_FIRST = Rule(
     code="Q003",
     name="results-not-first",
-    finds="Something stands between a tool call and its result.",
-    hurts="It counts as a call without result: `tool_result blocks immediately after`.",
-    mends="The results come first; nothing is dropped.",
+    detects="Other content is placed between a tool call and its result.",
+    impact="The call counts as one without a result: `tool_result blocks immediately after`.",
+    action="Moves the results to the front. Nothing is dropped.",
     protocols=(_ANTHROPIC, _CHAT),
     seen=("anthropics/claude-code#6836", "leookun/cursor-byok#307"),
     before='{"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1",'
@@ -77,10 +79,10 @@ RESULTS_NOT_FIRST = Rule(
 EMPTY_TEXT = Rule(
     code="Q004",
     name="empty-text",
-    finds="A text block holds no text, or only white space.",
-    hurts="Anthropic: `text content blocks must be non-empty`; Gemini: `required oneof field "
+    detects="A text block is empty or contains only white space.",
+    impact="Anthropic: `text content blocks must be non-empty`; Gemini: `required oneof field "
     "'data' must have one initialized field`.",
-    mends="The block is dropped.",
+    action="Drops the block.",
     protocols=(_ANTHROPIC, _GEMINI),
     seen=(
         "anthropics/claude-code#59812",
@@ -94,10 +96,10 @@ EMPTY_TEXT = Rule(
 EMPTY_MESSAGE = Rule(
     code="Q005",
     name="empty-message",
-    finds="A message has no content.",
-    hurts="Anthropic: `all messages must have non-empty content`; Gemini: `contents.parts must "
+    detects="A message has no content.",
+    impact="Anthropic: `all messages must have non-empty content`; Gemini: `contents.parts must "
     "not be empty`.",
-    mends="An assistant's is dropped; a user's gets the text `(no content)`.",
+    action="Drops an assistant message; sets a user message to `(no content)`.",
     protocols=(_ANTHROPIC, _CHAT, _GEMINI),
     seen=(
         "anthropics/claude-code#6774",
@@ -112,9 +114,9 @@ EMPTY_MESSAGE = Rule(
 
 
 def adapt_history(document: RequestDocument, traits: TargetTraits, notes: Notes) -> RequestDocument:
-    """The request with messages and parameters as a target with these traits requires them.
+    """Return the request with messages and parameters adapted to a target with these traits.
 
-    The protocol's passes run in their order, each on what the one before it left.
+    The protocol's passes run in their order, each on the output of the one before it.
     """
     on = traits.messages.rules - notes.disabled
     for rule, adapt in document.protocol.history_passes:

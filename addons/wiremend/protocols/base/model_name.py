@@ -1,14 +1,14 @@
-"""Giving an answer the model's name that its client asked for, by editing only those bytes."""
+"""Replacing the model name in a response by the requested one; no other byte changes."""
 
 from wiremend.text import json_value
 from wiremend.text.json_edits import Path, value_span
 
 
 def with_model(text: bytes, path: Path, shown_model: str | None) -> bytes:
-    """The JSON text with `shown_model` at `path`; the same object if nothing is to be replaced.
+    """Return the JSON text with `shown_model` at `path`; the same object if nothing changes.
 
-    A name that is missing is not added. A name that is equal but written with other escapes
-    keeps its bytes. Text that is not strict JSON is left alone.
+    A missing name is not added. An equal name that is written with other escapes keeps its
+    bytes. Text that is not strict JSON is not changed.
     """
     if shown_model is None:
         return text

@@ -1,8 +1,8 @@
-"""What a tool may be called at a target, and the name it gets there instead.
+"""The limits of targets on tool names, and the replacements of names that they refuse.
 
-A name that the target takes is kept. Any other is shortened and cleaned in the same way each
-time, with a piece of its own hash at the end: so a later request, whose history holds the call,
-names the tool alike, and provider-side prompt caches keep hitting.
+A name that the target accepts is kept. Any other is shortened, cleaned and extended by a part of
+its hash. The result is deterministic: later requests, whose history contains the call, use the
+same name, and the prompt caches of providers keep matching.
 """
 
 import hashlib
@@ -15,28 +15,28 @@ _NO_LENGTH = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class NameLimit:
-    """Which names a target takes."""
+    """The tool names that a target accepts."""
 
     first: str
-    """The characters that a name may begin with, as inside a regular expression's brackets."""
+    """The characters that a name may start with, in the syntax of a regular expression's set."""
     others: str
     """The characters that may follow."""
     length: int = _NO_LENGTH
     """In characters."""
 
     def takes(self, name: str) -> bool:
-        """Whether the target takes this name as it is."""
+        """Return whether the target accepts this name."""
         fits = re.fullmatch(f"[{self.first}][{self.others}]*", name)
         return fits is not None and len(name) <= self.length
 
     def fit(self, name: str) -> str:
-        """The name, if the target takes it; else the nearest one that it takes."""
+        """Return the name if the target accepts it, else a similar one that it accepts."""
         if self.takes(name):
             return name
         return self.distinct(name, name.encode("utf-8", "surrogatepass"))
 
     def distinct(self, name: str, of: bytes) -> str:
-        """A name like this one that the target takes, ending in a piece of the hash of `of`."""
+        """Return a similar name that the target accepts, ending in a part of the hash of `of`."""
         ending = "_" + hashlib.sha256(of).hexdigest()[:_HASH_CHARACTERS]
         cleaned = re.sub(f"[^{self.others}]", "_", name)
         if not re.match(f"[{self.first}]", cleaned):

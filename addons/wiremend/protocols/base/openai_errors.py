@@ -1,4 +1,4 @@
-"""OpenAI's HTTP error, the same for Chat Completions and Responses.
+"""The HTTP error of OpenAI, for Chat Completions and Responses.
 
 https://platform.openai.com/docs/guides/error-codes
 """
@@ -23,16 +23,12 @@ _TYPE_BY_STATUS: Mapping[int, str] = {
 
 
 def error_type(error: ProviderError) -> str:
-    """The error's own type where it has one, else the one its status stands for."""
-    if error.type:
-        return error.type
-    if error.status in _TYPE_BY_STATUS:
-        return _TYPE_BY_STATUS[error.status]
-    return "invalid_request_error" if error.status < 500 else "server_error"
+    """Return the type of the error; if it has none, the type of its status."""
+    return error.type_or(_TYPE_BY_STATUS, "server_error")
 
 
 def error_envelope(error: ProviderError) -> bytes:
-    """The body of an HTTP error."""
+    """Return the body of an HTTP error."""
     envelope: dict[str, Any] = {
         "error": {
             "message": error.message,

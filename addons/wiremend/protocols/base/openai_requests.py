@@ -1,4 +1,4 @@
-"""What requests of Chat Completions and Responses have in common."""
+"""Facts about requests that Chat Completions and Responses share."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Passes over what protocols share in requests: sampling, limits, cache marks, call ids."""
+"""The shared rules and passes on parameters: sampling, limits, `cache_control`, call ids."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -20,9 +20,9 @@ _RESPONSES = WireProtocol.RESPONSES
 CACHE_CONTROL = Rule(
     code="Q101",
     name="cache-control",
-    finds="Messages, system or tools carry `cache_control`.",
-    hurts="Kimi: `Extra inputs are not permitted, field: messages[0].cache_control`.",
-    mends="It is removed, for targets that refuse it.",
+    detects="Messages, system prompt or tools contain `cache_control`.",
+    impact="Kimi: `Extra inputs are not permitted, field: messages[0].cache_control`.",
+    action="Removes it for targets that reject it.",
     protocols=(_ANTHROPIC, _CHAT),
     seen=("routatic/proxy#53", "can1357/oh-my-pi#11812"),
     before='{"messages":[{"role":"user","content":"Hello","cache_control":{"type":"ephemeral"}}]}',
@@ -31,11 +31,13 @@ CACHE_CONTROL = Rule(
 CALL_ID = Rule(
     code="Q103",
     name="call-id",
-    finds="The id of a tool call is longer than the target takes, or has other characters.",
-    hurts="Mistral: `must be a-z, A-Z, 0-9, with a length of 9`; OpenAI: `string too long`; "
+    detects="The id of a tool call is longer than the target accepts, or contains characters that "
+    "it rejects.",
+    impact="Mistral: `must be a-z, A-Z, 0-9, with a length of 9`; OpenAI: `string too long`; "
     "Anthropic: `tool_use.id: String should match pattern`.",
-    mends="Calls and results get an id made from the old one, the same in every turn. Providers "
-    "make new ids for new calls and never repeat these, so nothing is named back.",
+    action="Replaces the id in calls and results with one derived from it, the same in every turn. "
+    "Providers generate new ids for new calls and never repeat these, so ids in responses are not "
+    "mapped back.",
     protocols=(_ANTHROPIC, _CHAT, _RESPONSES),
     seen=(
         "jackmpcollins/magentic#276",
@@ -48,9 +50,9 @@ CALL_ID = Rule(
 SAMPLING_PAIR = Rule(
     code="Q201",
     name="sampling-pair",
-    finds="Both `temperature` and `top_p` are given.",
-    hurts="Claude from 4.5 on: `temperature and top_p cannot both be specified for this model`.",
-    mends="`top_p` goes: Anthropic advises to alter the temperature alone.",
+    detects="The request sets both `temperature` and `top_p`.",
+    impact="Claude since 4.5: `temperature and top_p cannot both be specified for this model`.",
+    action="Removes `top_p`: Anthropic recommends changing only the temperature.",
     protocols=(_ANTHROPIC, _CHAT),
     seen=("skydiscover-ai/skydiscover#15", "NeatChat/NeatChat#72", "langfuse/langfuse#9882"),
     before='{"model":"claude-sonnet-4-5","temperature":0.5,"top_p":0.9}',
@@ -59,10 +61,11 @@ SAMPLING_PAIR = Rule(
 SAMPLING_REFUSED = Rule(
     code="Q202",
     name="sampling-refused",
-    finds="A temperature other than 1 is asked of a model that takes no other.",
-    hurts="OpenAI: `'temperature' does not support 0 with this model. Only the default (1) value "
+    detects="The request sets a temperature other than 1 for a model that accepts only the "
+    "default.",
+    impact="OpenAI: `'temperature' does not support 0 with this model. Only the default (1) value "
     "is supported`.",
-    mends="It is removed.",
+    action="Removes the temperature.",
     protocols=(_CHAT, _RESPONSES),
     seen=("tmc/langchaingo#1355", "QwenLM/qwen-code#921"),
     before='{"model":"gpt-5-mini","temperature":0}',
@@ -71,9 +74,10 @@ SAMPLING_REFUSED = Rule(
 TOKEN_LIMIT_NAME = Rule(
     code="Q203",
     name="token-limit-name",
-    finds="The limit is called `max_tokens` toward a model that wants `max_completion_tokens`.",
-    hurts="OpenAI: `Unsupported parameter: 'max_tokens' is not supported with this model`.",
-    mends="The key is renamed; its value stays.",
+    detects="The request limits its output by `max_tokens`; the model requires "
+    "`max_completion_tokens`.",
+    impact="OpenAI: `Unsupported parameter: 'max_tokens' is not supported with this model`.",
+    action="Renames the key and keeps its value.",
     protocols=(_CHAT,),
     seen=("anomalyco/opencode#37964", "teilomillet/gollm#33", "caozhiyuan/copilot-api#164"),
     before='{"model":"gpt-5","max_tokens":64}',
@@ -82,24 +86,29 @@ TOKEN_LIMIT_NAME = Rule(
 TOKEN_LIMIT = Rule(
     code="Q204",
     name="token-limit",
-    finds="More output is allowed than the provider's `max_output_tokens` in the configuration.",
-    hurts="DeepSeek: `Invalid max_tokens value, the valid range of max_tokens is [1, 8192]`.",
-    mends="The limit becomes that number; such numbers change too often to be known here.",
+    detects="The request's output limit exceeds the provider's `max_output_tokens` in the "
+    "configuration.",
+    impact="DeepSeek: `Invalid max_tokens value, the valid range of max_tokens is [1, 8192]`.",
+    action="Lowers the limit to that number. There are no built-in limits, because they change too "
+    "often.",
     protocols=_ALL,
     seen=("Gitlawb/openclaude#35", "mnfst/llm-gateway#1177"),
 )
 
 _SMALLEST_BUDGET = 1024
-"""Anthropic's least `budget_tokens`, which must stay below `max_tokens`."""
+"""Anthropic's minimum of `budget_tokens`, which must stay below `max_tokens`.
+
+https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking
+"""
 
 
 def drop_sampling_pair(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Remove `top_p` beside a temperature."""
+    """Remove `top_p` if there is a temperature too."""
     if request.get("temperature") is None or request.get("top_p") is None:
         return
-    if notes.note(SAMPLING_PAIR, BodyPlace(("top_p",)), "beside temperature", "removed"):
+    if notes.note(SAMPLING_PAIR, BodyPlace(("top_p",)), "set together with temperature", "removed"):
         edits.remove(("top_p",))
 
 
@@ -122,14 +131,18 @@ def rename_token_limit(
         return
     path: Path = ("max_tokens",)
     if "max_completion_tokens" in request:
-        if notes.note(TOKEN_LIMIT_NAME, BodyPlace(path), "beside the new name", "removed"):
+        if notes.note(
+            TOKEN_LIMIT_NAME, BodyPlace(path), "set together with max_completion_tokens", "removed"
+        ):
             edits.remove(path)
-    elif notes.note(TOKEN_LIMIT_NAME, BodyPlace(path), "the old name", "renamed"):
+    elif notes.note(
+        TOKEN_LIMIT_NAME, BodyPlace(path), "the model requires max_completion_tokens", "renamed"
+    ):
         edits.rename(path, "max_completion_tokens")
 
 
 def lower_token_limit(limits: tuple[Path, ...]) -> HistoryPass:
-    """Cap the output limit, which may be at these paths, at the provider's maximum."""
+    """Create a pass that caps the output limits at these paths at the provider's maximum."""
 
     def lower(request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes) -> None:
         if traits.max_output_tokens is not None:
@@ -143,20 +156,20 @@ def _lower_limits(
     edits: Edits,
     notes: Notes,
     limits: tuple[Path, ...],
-    most: int,
+    maximum: int,
 ) -> None:
     for path in limits:
-        asked = value_at(request, path)
-        if not isinstance(asked, int) or isinstance(asked, bool) or asked <= most:
+        limit = value_at(request, path)
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit <= maximum:
             continue
         budget = value_at(request, ("thinking", "budget_tokens"))
-        too_much_thinking = isinstance(budget, int) and budget >= most
-        if too_much_thinking and most <= _SMALLEST_BUDGET:
+        too_much_thinking = isinstance(budget, int) and budget >= maximum
+        if too_much_thinking and maximum <= _SMALLEST_BUDGET:
             continue
-        if notes.note(TOKEN_LIMIT, BodyPlace(path), f"{asked} tokens", f"{most} tokens"):
-            edits.replace(path, b"%d" % most)
+        if notes.note(TOKEN_LIMIT, BodyPlace(path), f"{limit} tokens", f"{maximum} tokens"):
+            edits.replace(path, b"%d" % maximum)
             if too_much_thinking:
-                edits.replace(("thinking", "budget_tokens"), b"%d" % (most - 1))
+                edits.replace(("thinking", "budget_tokens"), b"%d" % (maximum - 1))
 
 
 def strip_cache_control(
@@ -171,21 +184,24 @@ def strip_cache_control(
 
 
 def adapt_call_ids(call_ids: Callable[[dict[str, Any]], Iterable[tuple[Path, Any]]]) -> HistoryPass:
-    """Replace the ids of calls and results, found by `call_ids`, that the target refuses."""
+    """Create a pass that replaces the ids of calls and results that the target refuses.
+
+    `call_ids` returns the path and value of each id in a parsed request.
+    """
 
     def adapt(request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes) -> None:
         for path, call_id in call_ids(request):
             if not isinstance(call_id, str) or traits.call_ids.takes(call_id):
                 continue
             fitted = traits.call_ids.fit(call_id)
-            if notes.note(CALL_ID, BodyPlace(path), f"{call_id!r}", f"now {fitted!r}"):
+            if notes.note(CALL_ID, BodyPlace(path), f"{call_id!r}", f"replaced with {fitted!r}"):
                 edits.replace(path, json_value.write(fitted))
 
     return adapt
 
 
 def _cacheable(request: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every object that may have a `cache_control`, except in schemas and arguments of tools."""
+    """Yield the objects that may have `cache_control`; not schemas and arguments of tools."""
     yield (), request
     yield from objects(request.get("system"), ("system",))
     for path, tool in objects(request.get("tools"), ("tools",)):

@@ -1,4 +1,4 @@
-"""What a protocol provides: one frozen value per protocol, made in the protocol's package."""
+"""The interface of a protocol: one frozen value, created in the package of the protocol."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,17 +17,18 @@ from wiremend.protocols.base.tools import (
     SchemaForm,
 )
 from wiremend.protocols.base.traits import MessageTraits
+from wiremend.protocols.base.usage import UsageFormat
 from wiremend.rules.rule import Notes, Rule
 from wiremend.text import sse
 from wiremend.text.json_edits import Edits
 
 type HistoryPass = Callable[[dict[str, Any], Edits, MessageTraits, Notes], None]
-"""Looks at a parsed request for a target with these traits; adds edits, and notes each of them."""
+"""Adapts a parsed request to a target with these traits: adds edits and records the findings."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What a request's body and path contain that others need."""
+    """The facts of a request that the rest of the program needs."""
 
     model: str = ""
     streaming: bool = False
@@ -35,41 +36,41 @@ class RequestFacts:
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
     valid: bool = True
-    """False: the body is not a JSON object."""
+    """Whether the body is a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The paths of a protocol, as patterns that are searched in a path without its query."""
+    """The paths of a protocol, as patterns to search in a path without its query."""
 
     call: re.Pattern[str]
     unversioned: re.Pattern[str]
-    """The end of a call's path, from where it is the same behind any provider's base URL."""
+    """The part of a call's path that follows the base URL of any provider."""
     count: re.Pattern[str] | None = None
-    """Counting tokens; None: the protocol has no such endpoint."""
+    """The endpoint that counts tokens; None: the protocol has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyHeader:
-    """The request header that carries a provider's key."""
+    """The request header that contains the API key."""
 
     name: str
     form: str = "{}"
 
     def value(self, key: str) -> str:
-        """The header's value for this key."""
+        """Return the value of the header for this key."""
         return self.form.format(key)
 
 
 class ModelInPath(Interface):
-    """A model that is named in the URL rather than in the body."""
+    """Access to a model name that is in the URL rather than in the body."""
 
     def read(self, path: str) -> str | None:
-        """The model that this path (with its query) names; None if it names none."""
+        """Return the model in this path (with its query), or None."""
         ...
 
     def write(self, path: str, model: str) -> str:
-        """The path, naming `model`; the very same string if it already does."""
+        """Return the path with `model`; the same string if it contains that model already."""
         ...
 
 
@@ -78,40 +79,40 @@ class TokenCount:
     """How tokens are counted before a call."""
 
     answer: Callable[[int], Mapping[str, int | str]]
-    """The response's body for a number of tokens."""
+    """Return the body of the response for a number of tokens."""
     inner_request: str | None = None
-    """The member that contains the whole request to count, with a model of its own."""
+    """The member that contains the request to count, which has its own model."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """How a list of models is written."""
+    """The format of a list of models."""
 
     list_key: str
     id_key: str
     is_last_page: Callable[[Mapping[str, Any]], bool]
-    """Whether an answer with these keys is such a list, and no further page follows."""
+    """Return whether a response with these keys is such a list, and its last page."""
     entry: Callable[[str], dict[str, Any]]
-    """The entry for a model of this name."""
+    """Return the entry of a model with this name."""
     listed_as: Callable[[str], str] = str
-    """The id of a model of this name."""
+    """Return the id of a model with this name."""
 
 
 class Grammar(Interface):
-    """Reports what is illegal in a stream; shares only vocabulary with the repairer."""
+    """Reports the violations in a stream; shares only tables with the repairer."""
 
     def feed(self, event: sse.Event) -> list[str]:
-        """The violations that this event completes."""
+        """Return the violations in this event."""
         ...
 
     def end(self) -> list[str]:
-        """The violations that the stream's end completes."""
+        """Return the violations at the end of the stream."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Protocol:
-    """A wire protocol between agents and providers. Every field is one fact about it."""
+    """A wire protocol between agents and providers."""
 
     name: WireProtocol
 
@@ -124,29 +125,31 @@ class Protocol:
 
     # Requests
     read_request: Callable[[str, Mapping[str, Any] | None], RequestFacts]
-    """The facts of a request: its path with the query, and its parsed body, None if invalid."""
+    """Return the facts of a request: its path with the query, its parsed body (None if invalid)."""
     request_wrappers: tuple[str, ...]
-    """Members that may contain the request proper."""
+    """Members of a body that may contain the actual request."""
     client_tools: Callable[[dict[str, Any]], Iterator[ClientTool]]
-    """The tools of a parsed request that the client runs, in order."""
+    """Yield the tools of a parsed request that the client runs, in order."""
     server_tool_names: Callable[[dict[str, Any]], list[str]]
-    """The names of the tools that the provider runs, where the request contains them."""
+    """Return the names of the tools that the provider runs, if the request contains them."""
     tool_mentions: Callable[[Mapping[str, Any]], Iterator[Mention]]
-    """Every place of a parsed request that names a tool, without the offers themselves."""
+    """Yield every tool name in a parsed request, except in the list of tools."""
     tool_choice: ChoiceOfOne | ChoiceOfMode
     schema_form: SchemaForm
     history_passes: tuple[tuple[Rule, HistoryPass], ...]
-    """The passes over messages and parameters, in order, each with the rule that enables it."""
+    """The passes over messages and parameters, in order, each with its rule."""
 
     # Responses
     make_repairer: Callable[[StreamContext], Repairer]
-    """A fresh repairer for one attempt's event stream."""
+    """Create a repairer for the event stream of one attempt."""
     repair_body: Callable[[bytes, StreamContext], RepairedBody]
-    """What a buffered 2xx body becomes."""
+    """Repair a buffered 2xx body."""
+    usage_format: UsageFormat
+    """The format of token counts in responses."""
     make_grammar: Callable[[StreamContext], Grammar]
-    """A fresh grammar for one event stream."""
+    """Create a grammar for one event stream."""
     error_body: Callable[[ProviderError], bytes]
-    """The body of an HTTP error, in the protocol's own envelope."""
+    """Return the body of an HTTP error, in the envelope of the protocol."""
 
     def __repr__(self) -> str:
         return self.name

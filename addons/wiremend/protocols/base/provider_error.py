@@ -1,8 +1,8 @@
-"""What a provider's error is, in whatever shape it came, and the HTTP status it stands for.
+"""Reading errors of providers, in all known shapes, and the HTTP status of each.
 
-The shapes are those on record: native envelopes, an envelope inside a 200 stream,
-bare `{code, message}` objects of gateways, JSON inside a message string.
-Whether something is an error is decided on parsed data, never on a substring.
+The shapes: native envelopes, an envelope inside a 200 stream, bare `{code, message}` objects of
+gateways, and JSON inside a message string. Errors are recognised in parsed data, never by a
+substring.
 """
 
 import json
@@ -85,7 +85,7 @@ FINAL_CODES = frozenset(
         "billing_hard_limit_reached",
     }
 )
-"""Codes that the same request will meet again, whatever their status says."""
+"""Codes that the same request would cause again, so it is not retried regardless of the status."""
 
 _TRY_AGAIN = re.compile(
     r"try again in\s*(?:(\d+)h)?(?:(\d+)m(?!s))?(\d+(?:\.\d+)?)\s*(ms|s)", re.IGNORECASE
@@ -111,15 +111,15 @@ _BARE_KEYS = frozenset(
     ]
 )
 _FINE = frozenset(["0", "200", "ok", "success"])
-"""Codes with which gateways say that nothing is wrong."""
+"""Codes that gateways use for success."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderError:
-    """An error as the provider meant it, whatever envelope it came in."""
+    """An error of a provider, independent of its envelope."""
 
     status: int
-    """The HTTP status it stands for."""
+    """The HTTP status of the error, also if it arrived in a 200 response."""
     type: str = ""
     code: str = ""
     message: str = ""
@@ -129,22 +129,39 @@ class ProviderError:
 
     @property
     def retryable(self) -> bool:
-        """Whether the same request may succeed when it is sent again."""
+        """Whether the same request may succeed if it is sent again."""
         names = {self.code.lower(), self.type.lower()}
         return self.status in RETRYABLE_STATUS and FINAL_CODES.isdisjoint(names)
 
     def with_message(self, message: str) -> "ProviderError":
-        """The same error with another text."""
+        """Return the same error with another message."""
         return replace(self, message=message)
+
+    def with_default_message(self, name: str) -> "ProviderError":
+        """Return the same error; a blank message is replaced by one with this name of the error."""
+        if self.message.strip():
+            return self
+        return self.with_message(f"The provider reported {name} without a message.")
+
+    def type_or(self, by_status: Mapping[int, str], server_error: str) -> str:
+        """Return the type of the error; if it has none, the type of its status in a protocol.
+
+        Other statuses than those in `by_status` give `invalid_request_error` below 500, else
+        `server_error`.
+        """
+        if self.type:
+            return self.type
+        default = "invalid_request_error" if self.status < 500 else server_error
+        return by_status.get(self.status, default)
 
 
 def read_error(value: Any) -> ProviderError | None:
-    """The error that a parsed event or body reports, or None when it reports none.
+    """Return the error that a parsed event or body reports, or None.
 
-    `"error": null` is no error, nor is an `error` key deeper than the top level.
+    `"error": null` does not report an error, nor does an `error` key below the top level.
     """
     if isinstance(value, list) and len(value) == 1:
-        value = value[0]  # Gemini wraps its error in the array it began
+        value = value[0]  # Gemini sends errors inside its array
     if not isinstance(value, dict):
         return None
     inner = value.get("error")
@@ -158,7 +175,7 @@ def read_error(value: Any) -> ProviderError | None:
 
 
 def error_from(fields: Mapping[str, Any], request_id: str = "") -> ProviderError:
-    """The error described by the fields of an error object (code, type, status, message …)."""
+    """Return the error with these fields of an error object (code, type, status, message …)."""
     message = _message(fields)
     error_type = _text(fields.get("type"))
     code = _text(fields.get("code"))
@@ -191,10 +208,10 @@ def make_error(
     retry_after_seconds: float | None = None,
     param: str | None = None,
 ) -> ProviderError:
-    """An error with the status that its own code, status and type stand for, in that order.
+    """Create an error; its HTTP status comes from code, status or type, in that order.
 
-    No wait is read from `message`, which may quote a provider. `error_from` and `error_of_text`
-    read the waits that a provider's own errors contain.
+    No retry delay is read from `message`, which may quote a provider. `error_from` and
+    `error_of_text` read the delays in the errors of providers.
     """
     if isinstance(status, str) and not type:
         type = status
@@ -210,14 +227,14 @@ def make_error(
 
 
 def error_of_text(text: str, *, status: int | None = None, type: str = "") -> ProviderError:
-    """The error that a provider reports in plain text, with the wait that the text contains."""
+    """Return the error that a provider reports in plain text, with the delay in the text."""
     return make_error(
         status=status, type=type, message=text, retry_after_seconds=wait_in_seconds(text)
     )
 
 
 def wait_in_seconds(message: str) -> float | None:
-    """The wait in a provider's own message ("try again in 1m20s"), in seconds, or None."""
+    """Return the delay in a provider's message ("try again in 1m20s") in seconds, or None."""
     match = _TRY_AGAIN.search(message)
     if match is None:
         return None
@@ -227,7 +244,7 @@ def wait_in_seconds(message: str) -> float | None:
 
 
 def _error_named_in_text(value: Mapping[str, Any], text: str) -> ProviderError:
-    """`"error"` holds a text: the message, or the status' name where a message stands beside it."""
+    """Return the error for an `error` string: the message, or a status name next to a message."""
     name = _snake_case(text)
     message = _message(value) or _text(text)
     error = make_error(
@@ -253,13 +270,13 @@ def _status_of(*names: Any) -> int:
 
 
 def _snake_case(name: str) -> str:
-    """`InternalServerError`, `Too Many Requests` and `RESOURCE_EXHAUSTED` in one spelling."""
+    """Return a name in snake case, from `InternalServerError`, `Too Many Requests` or `UNKNOWN`."""
     words = re.split(r"[\s_-]+", _WORD_START.sub("_", name.strip()))
     return "_".join(words).lower()
 
 
 def _is_bare_error(value: Mapping[str, Any]) -> bool:
-    """`{code, message}` and nothing that any protocol's event would hold."""
+    """Return whether this is `{code, message}` without members of any protocol's events."""
     keys = {key.lower() for key in value}
     if keys == {"detail"}:
         return bool(_message(value))
@@ -272,7 +289,7 @@ def _is_bare_error(value: Mapping[str, Any]) -> bool:
 
 
 def _message(fields: Mapping[str, Any]) -> str:
-    """What the error says, with the words of the provider behind a gateway."""
+    """Return the message of an error, with the message of the provider behind a gateway."""
     text: Any = next((fields[key] for key in ("message", "msg", "detail") if fields.get(key)), "")
     if isinstance(text, list | dict):
         text = json.dumps(text)
@@ -286,7 +303,7 @@ def _message(fields: Mapping[str, Any]) -> str:
 
 
 def _unwrapped(error: ProviderError) -> ProviderError:
-    """Take the inner error out of a message that is itself JSON, a few levels deep."""
+    """Return the innermost error if the message is itself JSON, a few levels deep."""
     for _ in range(_UNWRAP_LEVELS):
         text = error.message.lstrip()
         if not text.startswith(("{", "[")):
@@ -311,7 +328,7 @@ def _unwrapped(error: ProviderError) -> ProviderError:
 
 
 def _inner_error(value: Any) -> ProviderError | None:
-    """Inside a message `{"message": ...}` alone is an error, too, and so is a list of them."""
+    """Return the error in parsed message text, where `{"message": …}` or a list is one too."""
     if isinstance(value, list):
         value = value[0] if value else None
     error = read_error(value)
@@ -321,7 +338,7 @@ def _inner_error(value: Any) -> ProviderError | None:
 
 
 def _retry_delay(details: Any, message: str) -> float | None:
-    """Google's RetryInfo, `{"retryDelay": "34s"}`, else the wait in the message; in seconds."""
+    """Return the delay of Google's RetryInfo (`{"retryDelay": "34s"}`) or of the message, in s."""
     for detail in details if isinstance(details, list) else ():
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and (match := _SECONDS.match(delay)):
@@ -339,4 +356,4 @@ def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = value if isinstance(value, str) else str(value)
-    return text.encode("utf-8", "replace").decode()  # half an emoji cannot be written again
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate cannot be encoded

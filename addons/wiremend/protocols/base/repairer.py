@@ -1,9 +1,8 @@
 """The interface between the engine and a protocol's repairer.
 
-A repairer applies one protocol's grammar to one attempt's event stream: `feed` takes each event
-as it came, and returns the bytes that replace it and what it means to the call; `end` is called
-when upstream closed cleanly; `fail` returns the bytes that end the stream in the protocol's own
-error.
+A repairer applies the grammar of one protocol to the event stream of one attempt. `feed` takes a
+received event and returns the bytes that replace it and its kind; `end` is called after upstream
+closed cleanly; `fail` returns the bytes that end the stream in the protocol's error.
 """
 
 from collections.abc import Mapping
@@ -19,94 +18,94 @@ from wiremend.text.sse import Event
 
 
 class EventKind(Enum):
-    """What an event means to the life of a call."""
+    """The meaning of an event for the progress of a call."""
 
     IDLE = "idle"
-    """Pings, comments, blank lines, empty and metadata frames: no progress, may be held."""
+    """Pings, comments, blank lines, empty and metadata frames: no progress; may be withheld."""
     PREAMBLE = "preamble"
-    """Handshake events from an allow-list: may be held."""
+    """Events before the content, from an allow-list: may be withheld."""
     CONTENT = "content"
-    """Everything else: progress; once forwarded, the call can no longer be retried."""
+    """All other events: progress. Once one is forwarded, the call can no longer be retried."""
     TERMINAL = "terminal"
-    """The stream is complete with these bytes; whatever follows is ignored."""
+    """The stream is complete with these bytes; later bytes are ignored."""
     ERROR = "error"
-    """The provider reports an error, or the stream cannot be proven complete."""
+    """The provider reports an error, or the stream is not provably complete."""
 
 
 @dataclass(slots=True)
 class Repaired:
-    """What one event became."""
+    """The result of repairing one event."""
 
     data: bytes
-    """The bytes to forward: the event's own, repaired ones, several events, or nothing."""
+    """The bytes to forward: the original ones, repaired ones, several events, or none."""
     kind: EventKind
     findings: list[Finding] = field(default_factory=list)
     error: ProviderError | None = None
-    """Set exactly when `kind` is ERROR. `data` then ends a stream whose content was shown."""
+    """Set if and only if `kind` is ERROR. `data` then ends the stream for the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamContext:
-    """What a repairer may know of the call besides its stream."""
+    """The facts of the call that a repairer uses."""
 
     client: ClientTraits = UNKNOWN_CLIENT
-    """What is known about the client; see `wiremend.clients`."""
+    """The traits of the client; see `wiremend.clients`."""
     shown_model: str | None = None
     """The model name that the response must contain; None leaves it unchanged."""
     model: str = ""
-    """The requested model, for events that have to be written from nothing."""
+    """The requested model, for events that the repairer adds."""
     tool_names: tuple[str, ...] = ()
     """The names of the tools that the request offers."""
     disabled: frozenset[str] = frozenset()
-    """Codes of rules that are switched off."""
+    """Codes of disabled rules."""
     tool_names_by_sent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """The client's name of each tool that was sent under another name."""
+    """The client's name of each renamed tool, by the name in the request that was sent."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
 
 
 class Decoder(Protocol):
-    """Bytes to events; see `wiremend.text.sse.Decoder`."""
+    """Splits bytes into events; see `wiremend.text.sse.Decoder`."""
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completes. Raises `sse.EventTooLarge`."""
+        """Return the events that `data` completes. Raises `sse.EventTooLarge`."""
         ...
 
     def end(self) -> list[Event]:
-        """What was left unfinished when the stream ended."""
+        """Return the unfinished event at the end of the stream, if there is one."""
         ...
 
 
 class Repairer(Protocol):
-    """One protocol's grammar at work on one event stream."""
+    """Repairs one event stream."""
 
     def decoder(self) -> Decoder:
-        """A fresh decoder for the stream's framing."""
+        """Create a decoder for the framing of the stream."""
         ...
 
     @property
     def complete(self) -> bool:
-        """The answer is whole: its stop reason came, and only the stream's end may be missing."""
+        """Whether the response is complete, except perhaps for the terminal event."""
         ...
 
     def feed(self, event: Event) -> Repaired:
-        """What a complete event becomes. Never raises on any event."""
+        """Repair a complete event. Never raises."""
         ...
 
     def end(self) -> Repaired:
-        """Upstream closed after a whole event: TERMINAL with what was missing, or ERROR."""
+        """End the stream after upstream closed: TERMINAL, or ERROR if it is incomplete."""
         ...
 
     def fail(self, error: ProviderError) -> bytes:
-        """The bytes that end the stream in this error, given what was fed. Allowed after `end`."""
+        """Return the bytes that end the stream in this error. May be called after `end`."""
         ...
 
 
 @dataclass(slots=True)
 class RepairedBody:
-    """What a buffered 2xx JSON body became."""
+    """The result of repairing a buffered 2xx JSON body."""
 
     data: bytes
     findings: list[Finding] = field(default_factory=list)
     error: ProviderError | None = None
-    """The body reports an error, or cannot be used: the call failed."""
+    """Set if the body reports an error or cannot be used: the call failed."""

@@ -1,4 +1,4 @@
-"""What a target requires of requests: tools, messages, parameters, header values."""
+"""The requirements of a target on requests: tools, messages, parameters, header values."""
 
 import hashlib
 import re
@@ -13,23 +13,23 @@ _ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True, slots=True)
 class CallIdLimit:
-    """Which ids of tool calls a target accepts."""
+    """The tool call ids that a target accepts."""
 
     characters: str = "a-zA-Z0-9_-"
-    """As inside a regular expression's brackets; letters and digits are always among them."""
+    """In the syntax of a regular expression's set; always includes letters and digits."""
     longest: int = 64
     exact: bool = False
-    """No other length than the longest."""
+    """Whether every id must have the length `longest`."""
 
     def takes(self, call_id: str) -> bool:
-        """Whether the target accepts this id as it is."""
+        """Return whether the target accepts this id."""
         shortest = self.longest if self.exact else 1
         return (
             re.fullmatch(f"[{self.characters}]{{{shortest},{self.longest}}}", call_id) is not None
         )
 
     def fit(self, call_id: str) -> str:
-        """The id if the target accepts it; else one derived from it, always the same one."""
+        """Return the id if the target accepts it, else one that is derived from it by hash."""
         if self.takes(call_id):
             return call_id
         digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).digest()
@@ -43,31 +43,31 @@ class CallIdLimit:
 
 @dataclass(frozen=True, slots=True)
 class MessageTraits:
-    """The rules on messages and parameters that a target needs, and the limits of some of them."""
+    """The rules on messages and parameters that a target needs, and their limits."""
 
     rules: frozenset[str] = frozenset()
-    """Codes of the rules that are on for it."""
+    """Codes of the rules that are enabled for the target."""
     call_ids: CallIdLimit = CallIdLimit(longest=40)
     max_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TargetTraits:
-    """What a request must satisfy so that a target accepts it."""
+    """The requirements that a request must meet for a target."""
 
     dialect: str = "plain"
     """The dialect of its tools' schemas: a name in `schema_dialects.DIALECTS`."""
     names: NameLimit | None = None
-    """What a tool may be called; None: anything."""
+    """The tool names that it accepts; None: any."""
     unique_names: bool = False
-    """No two tools may have one name."""
+    """Whether two tools with the same name are refused."""
     strip_custom_type: bool = False
-    """Tools must come without `"type":"custom"`."""
+    """Whether `"type":"custom"` must be removed from tools."""
     refused_betas: tuple[str, ...] = ()
-    """Values of the `anthropic-beta` header that must not be sent, as globs."""
+    """Values of the `anthropic-beta` header that it refuses, as globs."""
     messages: MessageTraits = field(default_factory=MessageTraits)
-    """What its messages and parameters must satisfy."""
+    """The requirements on messages and parameters."""
     dialect_by_tool: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """The dialect of single tools, by the name that the client gives them."""
+    """The dialect of single tools, by the client's name."""
     refused_fields: tuple[str, ...] = ()
-    """Fields that must not be sent, as paths; see `wiremend.adapt.refused_fields`."""
+    """Fields that it refuses, as paths; see `wiremend.adapt.refused_fields`."""

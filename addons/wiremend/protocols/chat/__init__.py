@@ -1,4 +1,4 @@
-"""OpenAI Chat Completions: `POST /v1/chat/completions`."""
+"""The OpenAI Chat Completions protocol, `POST /v1/chat/completions`, as one value."""
 
 from wiremend.protocols.base import openai_errors, openai_requests
 from wiremend.protocols.base.names import WireProtocol
@@ -8,6 +8,7 @@ from wiremend.protocols.chat.body import repair_body
 from wiremend.protocols.chat.grammar import Grammar
 from wiremend.protocols.chat.history import HISTORY_PASSES
 from wiremend.protocols.chat.stream import ChatRepairer
+from wiremend.protocols.chat.usage import USAGE_FORMAT
 
 CHAT = Protocol(
     name=WireProtocol.CHAT_COMPLETIONS,
@@ -26,6 +27,7 @@ CHAT = Protocol(
     history_passes=HISTORY_PASSES,
     make_repairer=ChatRepairer,
     repair_body=repair_body,
+    usage_format=USAGE_FORMAT,
     make_grammar=lambda _: Grammar(),
     error_body=openai_errors.error_envelope,
 )

@@ -1,10 +1,10 @@
-"""Repairs a whole chat completion: the answer to a call that does not stream."""
+"""The repair of a whole chat completion, the response to a call that does not stream."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.chat.errors import error_in
@@ -17,59 +17,58 @@ from wiremend.text.json_value import JsonObject, dicts_in, parses
 _P = ("chat-completions",)
 
 BODY_FINISH_REASON = Rule(
-    "S251",
-    "body-finish-reason",
-    "`stop` or nothing although tools are called, `tool_calls` although none is, or another "
-    "protocol's name (`tool_use`, `end_turn`, `max_tokens`).",
-    "The agent stops silently, or waits for a call that is not there.",
-    "The reason follows the message; `length`, `content_filter` and others are never touched.",
-    _P,
-    ("anomalyco/opencode#20719",),
-    '{"message":{"tool_calls":[{…}]},"finish_reason":"stop"}',
-    '{"message":{"tool_calls":[{…}]},"finish_reason":"tool_calls"}',
+    code="S251",
+    name="body-finish-reason",
+    detects="The finish reason is `stop` or missing although tools are called, `tool_calls` "
+    "although none is, or another protocol's name (`tool_use`, `end_turn`, `max_tokens`).",
+    impact="The agent stops silently, or waits for a call that does not exist.",
+    action="Sets the finish reason that matches the message. `length`, `content_filter` and others "
+    "are never changed.",
+    protocols=_P,
+    seen=("anomalyco/opencode#20719",),
+    before='{"message":{"tool_calls":[{…}]},"finish_reason":"stop"}',
+    after='{"message":{"tool_calls":[{…}]},"finish_reason":"tool_calls"}',
 )
 BODY_ARGUMENTS = Rule(
-    "S252",
-    "body-arguments",
-    "A call's arguments are an object, null or empty instead of JSON text.",
-    "SDKs expect a string and parse it.",
-    "They become JSON text; nothing becomes `{}`.",
-    _P,
-    (),
-    '{"function":{"name":"f","arguments":{"p":1}}}',
-    '{"function":{"name":"f","arguments":"{\\"p\\":1}"}}',
+    code="S252",
+    name="body-arguments",
+    detects="A call's arguments are an object, null or empty instead of JSON text.",
+    impact="SDKs expect a string and parse it.",
+    action="Replaces an object with its JSON text, and missing arguments with `{}`.",
+    protocols=_P,
+    before='{"function":{"name":"f","arguments":{"p":1}}}',
+    after='{"function":{"name":"f","arguments":"{\\"p\\":1}"}}',
 )
 BODY_CALL_INCOMPLETE = Rule(
-    "S253",
-    "body-call-incomplete",
-    "A call lacks its id or type.",
-    "Schemas refuse the message; the result cannot be matched to its call.",
-    "They are filled in.",
-    _P,
-    (),
-    '{"function":{"name":"f","arguments":"{}"}}',
-    '{"function":{"name":"f","arguments":"{}"},"id":"call_…","type":"function"}',
+    code="S253",
+    name="body-call-incomplete",
+    detects="A call lacks its id or type.",
+    impact="Schemas reject the message; the result cannot be matched to its call.",
+    action="Fills them in.",
+    protocols=_P,
+    before='{"function":{"name":"f","arguments":"{}"}}',
+    after='{"function":{"name":"f","arguments":"{}"},"id":"call_…","type":"function"}',
 )
 BODY_ARGUMENTS_BROKEN = Rule(
-    "S254",
-    "body-arguments-broken",
-    "A call's arguments are broken or truncated although the finish reason says all is well.",
-    "The tool runs with half its arguments, or the agent stops.",
-    "Content is lost: an HTTP error.",
-    _P,
-    (),
-    '{"message":{"tool_calls":[{"function":{"name":"f","arguments":"{\\"p\\":"}}]},…}',
-    '{"error":{"message":"The provider\'s tool call ended inside its JSON arguments.",…}}',
+    code="S254",
+    name="body-arguments-broken",
+    detects="A call's arguments are malformed or truncated, and the finish reason does not explain "
+    "it.",
+    impact="The tool runs with truncated arguments, or the agent stops.",
+    action="Content is lost: responds with an HTTP error.",
+    protocols=_P,
+    before='{"message":{"tool_calls":[{"function":{"name":"f","arguments":"{\\"p\\":"}}]},…}',
+    after='{"error":{"message":"The provider\'s tool call ended inside its JSON arguments.",…}}',
 )
 
 
 def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
-    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    """Repair a 2xx body; `error` is set if the body reports one or cannot be used."""
     return repair_json_body(_GRAMMAR, body, context)
 
 
 def _repair(completion: Any, _: StreamContext, draft: Draft) -> Any:
-    """Repair a completion in place; None for a body that is none."""
+    """Repair a completion in place and return it; None for any other body."""
     if not isinstance(completion, dict):
         return None
     if _is_empty(completion):
@@ -79,7 +78,7 @@ def _repair(completion: Any, _: StreamContext, draft: Draft) -> Any:
         _repair_choice(choice, path, str(completion.get("id")), draft)
         for broken in _broken_arguments(choice):
             if draft.note_at(BODY_ARGUMENTS_BROKEN, BodyPlace(path), broken[-60:], "an error"):
-                raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+                raise ContentLost(CUT_ARGUMENTS)
     return completion
 
 
@@ -92,7 +91,7 @@ _GRAMMAR = BodyGrammar(
 
 
 def _is_empty(completion: JsonObject) -> bool:
-    """Whether there are no choices, and no usage that would prove an answer."""
+    """Return whether there are neither choices nor usage that proves an answer."""
     if "choices" not in completion or completion["choices"]:
         return False
     usage = completion.get("usage")
@@ -117,7 +116,7 @@ def _repair_choice(choice: JsonObject, path: Path, answer_id: str, draft: Draft)
 
 
 def _repair_call(call: JsonObject, path: Path, answer_id: str, draft: Draft) -> None:
-    """Fill in a call; the last step of its path is its number."""
+    """Fill in the missing fields of a call; the last step of its path is its index."""
     missing: JsonObject = {}
     if not call.get("id"):
         missing["id"] = generated_id("call", answer_id, int(path[-1]))
@@ -140,7 +139,7 @@ def _repair_call(call: JsonObject, path: Path, answer_id: str, draft: Draft) -> 
 
 
 def _broken_arguments(choice: JsonObject) -> Iterator[str]:
-    """Arguments that are not JSON although the choice claims to be whole."""
+    """Yield the arguments that are not JSON although the finish reason requires it."""
     reason, message = choice.get("finish_reason"), choice.get("message")
     if not isinstance(reason, str) or reason not in WHOLE_REASONS or not isinstance(message, dict):
         return

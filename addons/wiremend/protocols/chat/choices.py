@@ -11,64 +11,67 @@ from wiremend.text.json_value import JsonObject
 _P = ("chat-completions",)
 
 FINISH_REASON_CONTRADICTS = Rule(
-    "S208",
-    "finish-reason-contradicts",
-    "`stop` although tools are called, or `tool_calls` although none is.",
-    "The agent stops silently after its first call, or waits for ever.",
-    "The reason follows the calls; `length`, `content_filter` and others are never touched.",
-    _P,
-    ("anomalyco/opencode#14972", "anomalyco/opencode#5139"),
+    code="S208",
+    name="finish-reason-contradicts",
+    detects="The finish reason is `stop` although tools are called, or `tool_calls` although none "
+    "is.",
+    impact="The agent stops silently after its first call, or waits forever.",
+    action="Sets the finish reason that matches the calls. `length`, `content_filter` and others "
+    "are never changed.",
+    protocols=_P,
+    seen=("anomalyco/opencode#14972", "anomalyco/opencode#5139"),
 )
 FINISH_REASON_EMPTY = Rule(
-    "S209",
-    "finish-reason-empty",
-    'A finish reason is an empty string (`""`) in a chunk that finishes nothing.',
-    "Clients take it for the end.",
-    "It becomes null.",
-    _P,
+    code="S209",
+    name="finish-reason-empty",
+    detects='A finish reason is an empty string (`""`) in a chunk that finishes nothing.',
+    impact="Clients treat it as the end.",
+    action="Replaces it with null.",
+    protocols=_P,
 )
 FINISH_REASON_MISSING = Rule(
-    "S210",
-    "finish-reason-missing",
-    "`[DONE]` comes without a finish reason.",
-    "The message is never closed, or read as cut.",
-    "`tool_calls` or `stop`, by what was sent; the provider did say that it is done. After text "
-    "that is no JSON, which may have told of a failure: error.",
-    _P,
-    ("router-for-me/CLIProxyAPI#4745",),
+    code="S210",
+    name="finish-reason-missing",
+    detects="`[DONE]` arrives without a finish reason.",
+    impact="The client never completes the message, or treats it as truncated.",
+    action="Sets `tool_calls` or `stop`, depending on the content: `[DONE]` shows that the "
+    "provider is done. After data that is not JSON, which may have reported a failure, the stream "
+    "ends in the protocol's error event.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#4745",),
 )
 FINISH_REASON_REPEATED = Rule(
-    "S211",
-    "finish-reason-repeated",
-    "A choice has a second finish reason although no call came since the first.",
-    "A second end: duplicated tool calls, or `stop` over `tool_calls`.",
-    "It becomes null.",
-    _P,
+    code="S211",
+    name="finish-reason-repeated",
+    detects="A choice has a second finish reason although no call arrived after the first.",
+    impact="Clients see a second end: calls are duplicated, or `stop` replaces `tool_calls`.",
+    action="Replaces it with null.",
+    protocols=_P,
 )
 ROLE_EMPTY = Rule(
-    "S215",
-    "role-empty",
-    'A delta\'s role is `""` or not `assistant`.',
-    "Schemas allow only `assistant`.",
-    "It becomes `assistant`.",
-    _P,
-    ("anomalyco/opencode#28427",),
+    code="S215",
+    name="role-empty",
+    detects='A delta\'s role is `""` or not `assistant`.',
+    impact="Schemas allow only `assistant`.",
+    action="Sets it to `assistant`.",
+    protocols=_P,
+    seen=("anomalyco/opencode#28427",),
 )
 FINISH_REASON_FOREIGN = Rule(
-    "S220",
-    "finish-reason-foreign",
-    "A finish reason has its name from another protocol (`tool_use`, `end_turn`, `max_tokens`), or "
-    "is written in capitals.",
-    "Clients do not know it: the agent stops after its first call, or goes on after its last word, "
-    "and a cut answer looks whole.",
-    "It gets this protocol's name.",
-    _P,
-    ("aws-samples/bedrock-access-gateway#11", "Tencent/WeKnora#1868"),
+    code="S220",
+    name="finish-reason-foreign",
+    detects="A finish reason has its name from another protocol (`tool_use`, `end_turn`, "
+    "`max_tokens`), or is written in capitals.",
+    impact="Clients do not recognise it: the agent stops after its first call or continues after "
+    "its last message, and a truncated response looks complete.",
+    action="Replaces it with this protocol's name.",
+    protocols=_P,
+    seen=("aws-samples/bedrock-access-gateway#11", "Tencent/WeKnora#1868"),
 )
 
 
 class Choice:
-    """Feed it each part of one choice; it is repaired in place."""
+    """Repairs the parts of one choice in place."""
 
     def __init__(
         self, number: int, draft: Draft, chunks: Chunks, tool_names: tuple[str, ...]
@@ -83,20 +86,20 @@ class Choice:
 
     @property
     def is_complete(self) -> bool:
-        """It has its finish reason, and no call that came after it is cut."""
+        """Whether it has its finish reason, and the calls after it are complete."""
         if self.finish_reason not in WHOLE_REASONS:
             return bool(self.finish_reason)
         return self._calls.are_whole
 
     @property
     def has_output(self) -> bool:
-        """Content came, or a call of a kind that passes unchanged."""
+        """Whether it has content, or a call of a kind that is forwarded unchanged."""
         return self.has_content or self._calls.has_others
 
     def feed(self, data: JsonObject, before: list[bytes]) -> EventKind:
-        """Repair what a chunk contains of this choice, and return what it means.
+        """Repair the part of this choice in a chunk; return its kind.
 
-        Chunks that must come first are added to `before`. Raises ContentLost.
+        Chunks to send before this one are appended to `before`. Raises ContentLost.
         """
         delta = self._delta_of(data)
         self._write_role(delta)
@@ -116,18 +119,18 @@ class Choice:
         return kind
 
     def finish_at_done(self) -> list[bytes]:
-        """At `[DONE]`: the chunks that a choice lacks which has a finish reason, or content.
+        """Return the chunks that complete the choice at `[DONE]`. Raises ContentLost.
 
-        Raises ContentLost.
+        The choice must have a finish reason or content.
         """
         if self.finish_reason is None:
             return self._add_reason()
         if self.finish_reason in WHOLE_REASONS:
-            return [*self._settled(), *self.correct_reason()]
+            return [*self._settle_calls(), *self.correct_reason()]
         return []
 
     def correct_reason(self) -> list[bytes]:
-        """A chunk with the finish reason that calls after `stop` need; none if that is right."""
+        """Return a chunk with the finish reason for calls after `stop`; none if there are none."""
         if not self._has_late_calls or not self._draft.note(
             FINISH_REASON_CONTRADICTS, "'stop', then a call", "'tool_calls'"
         ):
@@ -137,7 +140,7 @@ class Choice:
 
     @property
     def _has_late_calls(self) -> bool:
-        """Calls came after a finish reason that did not account for them."""
+        """Whether calls arrived after the finish reason `stop`."""
         return self.finish_reason == "stop" and self._calls.shown > self._calls_at_finish
 
     # The delta
@@ -176,7 +179,7 @@ class Choice:
     # The finish reason
 
     def _finish(self, data: JsonObject, before: list[bytes]) -> bool:
-        """Put a finish reason right; False when the chunk does not finish its choice."""
+        """Correct a finish reason; return False if the chunk does not finish its choice."""
         reason = data["finish_reason"]
         if not isinstance(reason, str) or not reason:
             if self._draft.change(FINISH_REASON_EMPTY, repr(reason), "null"):
@@ -186,13 +189,13 @@ class Choice:
             if self._draft.change(FINISH_REASON_REPEATED, repr(reason), "null"):
                 data["finish_reason"] = None
             return True
-        own = finish_reason_of(reason)
-        if own != reason and self._draft.change(FINISH_REASON_FOREIGN, repr(reason), repr(own)):
-            reason = data["finish_reason"] = own
+        name = finish_reason_of(reason)
+        if name != reason and self._draft.change(FINISH_REASON_FOREIGN, repr(reason), repr(name)):
+            reason = data["finish_reason"] = name
         self.finish_reason = reason
         self._calls_at_finish = self._calls.shown
         if reason in WHOLE_REASONS:
-            self._settle(data, before)
+            self._settle_at_finish(data, before)
         replacement = None
         if reason == "stop" and self._calls:
             replacement = "tool_calls"
@@ -204,25 +207,26 @@ class Choice:
             self.finish_reason = data["finish_reason"] = replacement
         return True
 
-    def _settle(self, data: JsonObject, before: list[bytes]) -> None:
-        """Give the calls what they lack, in the finishing chunk itself or in chunks before it."""
+    def _settle_at_finish(self, data: JsonObject, before: list[bytes]) -> None:
+        """Complete the calls, in the finishing chunk itself or in chunks before it."""
         fragments = data["delta"].get("tool_calls") if isinstance(data.get("delta"), dict) else None
         if isinstance(fragments, list):
             self._draft.changed |= self._calls.fill_empty(fragments)
-        lacking = self._settled()
-        if lacking and fragments:  # their numbers come before those of the calls that waited
+        added = self._settle_calls()
+        if added and fragments:  # their indices precede those of the waiting calls
             before.append(self._chunks.write(self._number, data["delta"]))
             data["delta"] = {}
             self._draft.changed = True
-        before += lacking
+        before += added
 
-    def _settled(self) -> list[bytes]:
-        lacking = self._calls.settle(self._chunks.answer)
-        return [self._chunks.write(self._number, {"tool_calls": [call]}) for call in lacking]
+    def _settle_calls(self) -> list[bytes]:
+        """Return chunks with the missing fragments of the calls."""
+        missing = self._calls.settle(self._chunks.answer)
+        return [self._chunks.write(self._number, {"tool_calls": [call]}) for call in missing]
 
     def _add_reason(self) -> list[bytes]:
         reason = "tool_calls" if self._calls or self._calls.has_others else "stop"
         if not self._draft.note(FINISH_REASON_MISSING, "[DONE] without one", repr(reason)):
             return []
         self.finish_reason = reason
-        return [*self._settled(), self._chunks.write(self._number, {}, reason)]
+        return [*self._settle_calls(), self._chunks.write(self._number, {}, reason)]

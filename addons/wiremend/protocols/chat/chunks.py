@@ -1,4 +1,4 @@
-"""Chunks of a Chat Completions stream as a whole: the fields that each has, and new chunks."""
+"""The chunks of a Chat Completions stream: their required fields, and writing new chunks."""
 
 from typing import Any
 
@@ -12,41 +12,42 @@ from wiremend.text.json_value import JsonObject, dicts_in, is_integer
 _P = ("chat-completions",)
 
 CHUNK_INCOMPLETE = Rule(
-    "S214",
-    "chunk-incomplete",
-    "`choices`, `delta` (or `message` in its place), `object` or an index is missing or null, or "
-    "`created` is no integer.",
-    "Zod, serde and pydantic schemas refuse the chunk.",
-    "They are filled in.",
-    _P,
-    ("anomalyco/opencode#28427",),
+    code="S214",
+    name="chunk-incomplete",
+    detects="`choices`, `delta` (or `message` in its place), `object` or an index is missing or "
+    "null, or `created` is not an integer.",
+    impact="Zod, serde and pydantic schemas reject the chunk.",
+    action="Fills them in.",
+    protocols=_P,
+    seen=("anomalyco/opencode#28427",),
 )
 ERROR_NULL = Rule(
-    "S219",
-    "error-null",
-    'A chunk says `"error": null` beside its choices.',
-    "@ai-sdk/openai-compatible takes every chunk with that key for an error, and drops its text.",
-    "The key is removed.",
-    _P,
+    code="S219",
+    name="error-null",
+    detects='A chunk contains `"error": null` next to its choices.',
+    impact="@ai-sdk/openai-compatible treats every chunk with that key as an error and drops its "
+    "text.",
+    action="Removes the key.",
+    protocols=_P,
 )
 
 
 class Chunks:
-    """Repairs chunks in place; writes further chunks of the same answer."""
+    """Repairs chunks in place; writes further chunks of the same response."""
 
     def __init__(self, draft: Draft, shown_model: str | None) -> None:
         self._draft = draft
         self._shown_model = shown_model
         self._last: JsonObject = {}
-        """The fields that every chunk of the answer has."""
+        """The latest values of the fields that every chunk of the response has."""
 
     @property
     def answer(self) -> str:
-        """What distinguishes this answer from others, for generated ids."""
+        """Identifies this response, for generated ids."""
         return f"{self._last.get('id')} {self._last.get('created')}"
 
     def fill(self, chunk: JsonObject) -> None:
-        """Fill in what a chunk lacks, its choices aside."""
+        """Fill in the missing fields of a chunk, except inside its choices."""
         missing: JsonObject = {}
         choices = chunk.get("choices")
         if not isinstance(choices, list) or len(choices) != len(dicts_in(choices)):
@@ -64,11 +65,11 @@ class Chunks:
         ):
             chunk |= missing
         for key in ("id", "object", "created", "model"):
-            if chunk.get(key):  # Azure's first chunk has them, but empty
+            if chunk.get(key):  # in Azure's first chunk they are empty
                 self._last[key] = chunk[key]
 
     def write(self, number: int, delta: JsonObject, reason: str | None = None) -> bytes:
-        """A further chunk of one choice."""
+        """Return a further chunk of one choice."""
         data = {"index": number, "delta": delta, "finish_reason": reason}
         chunk = json_value.write({"object": CHUNK, **self._last, "choices": [data]})
         return sse.encode(with_model(chunk, ("model",), self._shown_model))

@@ -1,4 +1,4 @@
-"""Errors of Chat Completions: in a chunk, in a finish reason, and the event that ends a stream."""
+"""Errors of Chat Completions: reading them from chunks and bodies, and ending a stream in one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,21 +19,20 @@ ERROR_REASONS: Mapping[str, int] = {
     "network_error": 502,
     **STATUS_BY_FINISH_REASON,
 }
-"""Finish reasons that report a failure, and the status they stand for: those of gateways, and
-those of vendors."""
+"""Finish reasons of gateways and vendors that report a failure, and the HTTP status of each."""
 
 
 REASON_KEYS = ("native_finish_reason", "finish_reason")
-"""OpenRouter may say `stop` over a failure that only its first one tells."""
+"""In order: OpenRouter may report a failure only in the first, with `stop` in the second."""
 
 
 def error_event(error: ProviderError) -> bytes:
-    """The chunk that ends a stream in an error; SDKs raise on it and read no further."""
+    """Return the chunk that ends a stream in an error; SDKs raise on it and stop reading."""
     return sse.encode(error_envelope(error))
 
 
 def error_in(value: Any) -> ProviderError | None:
-    """The error in a parsed chunk or completion, in any of its shapes; None if there is none."""
+    """Return the error in a parsed chunk or completion, in any of its shapes, or None."""
     if not isinstance(value, dict):
         return read_error(value)
     if value.get("error") or "choices" not in value:
@@ -57,17 +56,17 @@ def error_in(value: Any) -> ProviderError | None:
 
 
 def groq_error(chunk: Mapping[str, Any]) -> str:
-    """Why Groq stopped the stream early, beside a finish reason; empty if it did not.
+    """Return Groq's reason for ending a stream early, next to a finish reason; empty without one.
 
     https://github.com/groq/groq-python, `ChatCompletionChunk.x_groq.error`.
     """
-    own = chunk.get("x_groq")
-    message = own.get("error") if isinstance(own, dict) else None
+    extension = chunk.get("x_groq")
+    message = extension.get("error") if isinstance(extension, dict) else None
     return message.strip() if isinstance(message, str) else ""
 
 
 def error_reason(choice: Mapping[str, Any]) -> str | None:
-    """The failure that a choice's finish reasons report, as `ERROR_REASONS` spells it, or None."""
+    """Return the failure in the finish reasons of a choice, a key of `ERROR_REASONS`, or None."""
     for key in REASON_KEYS:
         raw = choice.get(key)
         reason = raw.lower().replace("-", "_") if isinstance(raw, str) else ""

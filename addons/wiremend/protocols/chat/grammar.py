@@ -1,11 +1,11 @@
-"""OpenAI Chat Completions: what a legal chunk stream and a native error look like.
+"""The grammar of Chat Completions event streams: tables, and a checker of whole streams.
 
 Theory of operation (https://platform.openai.com/docs/api-reference/chat-streaming). A stream
-is a row of chunks without `event:` lines, then `data: [DONE]`. Each chunk holds choices by
-index; a choice's deltas add up to its message, and its last one bears a finish reason. A tool
-call is opened by a fragment with index, id, type and name; later fragments of that index add
-to its arguments. Calls are numbered from 0; their fragments may be interleaved. A chunk
-without choices carries usage. Providers add fields of their own (`reasoning_content` …).
+is a sequence of chunks without `event:` lines, then `data: [DONE]`. Each chunk contains choices
+by index; the deltas of a choice add up to its message, and the last one has a finish reason. A
+tool call is opened by a fragment with index, id, type and name; later fragments with that index
+add to its arguments. Calls are numbered from 0; their fragments may be interleaved. A chunk
+without choices contains usage. Providers add their own fields (`reasoning_content` …).
 """
 
 from collections.abc import Mapping
@@ -19,48 +19,47 @@ CHUNK = "chat.completion.chunk"
 CHUNK_KEYS = frozenset({"choices", "usage", "object", "system_fingerprint", "created"})
 """An object with one of these is a chunk, however incomplete."""
 CONTENT_KEYS = ("content", "refusal", "reasoning_content", "reasoning", "reasoning_details")
-"""Where providers put what the model says."""
+"""The members of a delta in which providers send text of the model."""
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
-"""Names on record; an unknown one is legal too."""
+"""The known finish reasons; unknown ones are legal too."""
 FOREIGN_REASONS: Mapping[str, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
     "tool_use": "tool_calls",
 }
-"""What gateways leave of Anthropic's stop reasons, and its name here."""
+"""Stop reasons of Anthropic that gateways leave in place, and their names here."""
 WHOLE_REASONS = frozenset({"stop", "tool_calls", "function_call"})
-"""Finish reasons after which a tool's JSON must be complete."""
+"""Finish reasons that require the JSON of tools to be complete."""
 
 
 def is_filter_result(chunk: Mapping[str, Any]) -> bool:
-    """What Azure says of the prompt before its first choice: `object` and `id` are empty there.
+    """Return whether this is Azure's filter result for the prompt: `object` and `id` are empty.
 
     https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter-annotations
     """
     return chunk.get("object") == "" and chunk.get("choices") == []
 
 
-def finish_reason_of(given: str) -> str:
-    """The name that a finish reason has in this protocol; an unknown one stays as it is."""
-    name = given.lower()
-    return FOREIGN_REASONS.get(name, name if name in FINISH_REASONS else given)
+def finish_reason_of(reason: str) -> str:
+    """Return the name of a finish reason in this protocol; an unknown one is unchanged."""
+    name = reason.lower()
+    return FOREIGN_REASONS.get(name, name if name in FINISH_REASONS else reason)
 
 
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the repairer but the tables above."""
+    """Reports the violations in a stream; shares only the tables above with the repairer."""
 
     def __init__(self) -> None:
         self._ended = False
-        self._chunks = 0
         self._finished: dict[int, int] = {}
-        """How many calls a choice had when it finished."""
+        """The number of calls of each finished choice when it finished."""
         self._choices: set[int] = set()
         self._function_called: set[int] = set()
         self._calls: dict[tuple[int, int], dict[str, Any]] = {}
 
     def feed(self, event: sse.Event) -> list[str]:
-        """The violations of one event."""
+        """Return the violations in one event."""
         if event.data is None:
             return []
         if self._ended:
@@ -76,7 +75,7 @@ class Grammar:
         except ValueError:
             return ["data that is not JSON"]
         if not isinstance(chunk, dict):
-            return ["data that is no object"]
+            return ["data that is not an object"]
         error = chunk.get("error")
         if isinstance(error, dict) and error:
             self._ended = True
@@ -89,16 +88,15 @@ class Grammar:
         is_named = chunk.get("object") == CHUNK or is_filter_result(chunk)
         problems = [] if is_named else ["a chunk without its object name"]
         if "error" in chunk:
-            problems.append("an error that is none")
+            problems.append("an empty error")
         if groq_error(chunk):
             problems.append("an error under x_groq")
-        self._chunks += 1
         for choice in choices:
             problems += self._choice(choice)
         return problems
 
     def end(self) -> list[str]:
-        """The violations of a stream that ends here."""
+        """Return the violations of a stream that ends here."""
         return [] if self._ended else ["the end without [DONE] or error"]
 
     def _choice(self, choice: Any) -> list[str]:
@@ -136,30 +134,30 @@ class Grammar:
         index, function = call.get("index"), call["function"]
         if not isinstance(index, int) or isinstance(index, bool):
             return [f"a tool call with index {index!r}"]
-        known = self._calls.get((choice, index))
+        existing = self._calls.get((choice, index))
         problems = []
-        if known is None:
-            due = sum(1 for one, _ in self._calls if one == choice)
-            if index != due:
-                problems.append(f"tool call {index} where {due} is due")
+        if existing is None:
+            expected = sum(1 for owner, _ in self._calls if owner == choice)
+            if index != expected:
+                problems.append(f"tool call {index} instead of {expected}")
             if not (call.get("id") and call.get("type") and function.get("name")):
                 problems.append("a tool call that opens without id, type or name")
-            known = self._calls[choice, index] = {"name": function.get("name"), "arguments": ""}
+            existing = self._calls[choice, index] = {"name": function.get("name"), "arguments": ""}
         elif call.get("id"):
-            problems.append("an id under an old index")
-        elif function.get("name") and function["name"] == known["name"]:
-            problems.append("a name that is said twice")
+            problems.append("a second id with one index")
+        elif function.get("name") and function["name"] == existing["name"]:
+            problems.append("a repeated name")
         arguments = function.get("arguments")
         if arguments is not None and not isinstance(arguments, str):
-            return [*problems, "arguments that are no string"]
-        known["arguments"] += arguments or ""
+            return [*problems, "arguments that are not a string"]
+        existing["arguments"] += arguments or ""
         return problems
 
     def _finish(self, choice: int, reason: Any) -> list[str]:
         problems = []
         if not isinstance(reason, str) or not reason or finish_reason_of(reason) != reason:
             problems.append(f"finish reason {reason!r}")
-        calls = [call for (one, _), call in self._calls.items() if one == choice]
+        calls = [call for (owner, _), call in self._calls.items() if owner == choice]
         if self._finished.get(choice) == len(calls):
             problems.append("a second finish reason")
         self._finished[choice] = len(calls)

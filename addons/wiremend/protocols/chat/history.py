@@ -1,6 +1,7 @@
-"""Chat Completions: what its providers require of the messages of a request.
+"""The rules on the messages of a Chat Completions request, and their passes.
 
-An assistant message with `tool_calls` is followed at once by one `tool` message for each call.
+Theory of operation. An assistant message with `tool_calls` must be followed immediately by one
+`tool` message for each call.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -30,10 +31,10 @@ from wiremend.text.json_value import is_blank, objects
 REASONING_MISSING = Rule(
     code="Q104",
     name="reasoning-missing",
-    finds="An assistant message with tool calls has no `reasoning_content`, or an empty one.",
-    hurts="Kimi: `thinking is enabled but reasoning_content is missing in assistant tool call "
-    "message`; the empty string is refused as well.",
-    mends="It becomes a single space.",
+    detects="An assistant message with tool calls has no `reasoning_content`, or an empty one.",
+    impact="Kimi: `thinking is enabled but reasoning_content is missing in assistant tool call "
+    "message`; the empty string is rejected too.",
+    action="Sets it to a single space.",
     protocols=(WireProtocol.CHAT_COMPLETIONS,),
     seen=("QuantumNous/new-api#3121", "charmbracelet/crush#2696", "anomalyco/opencode#10996"),
     before='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":""}]}',
@@ -42,11 +43,11 @@ REASONING_MISSING = Rule(
 REASONING_NOT_PASSED_BACK = Rule(
     code="Q106",
     name="reasoning-not-passed-back",
-    finds="A conversation with tool calls has an assistant message without `reasoning_content`, "
-    "or with an empty one.",
-    hurts="DeepSeek, from V4 on: ``The `reasoning_content` in the thinking mode must be passed "
-    "back to the API``.",
-    mends="It becomes a single space, which is taken; not where thinking is switched off.",
+    detects="In a conversation with tool calls, an assistant message has no `reasoning_content`, "
+    "or an empty one.",
+    impact="DeepSeek, since V4: ``The `reasoning_content` in the thinking mode must be passed back "
+    "to the API``.",
+    action="Sets it to a single space, which DeepSeek accepts, unless thinking is disabled.",
     protocols=(WireProtocol.CHAT_COMPLETIONS,),
     seen=("NousResearch/hermes-agent#18263", "openclaw/openclaw#73417", "earendil-works/pi#3636"),
     before='{"messages":[{"role":"assistant","tool_calls":[{"id":"c"}],"reasoning_content":"Hm."},'
@@ -56,23 +57,24 @@ REASONING_NOT_PASSED_BACK = Rule(
     '"reasoning_content":" "}]}',
 )
 
-_SAYS_SOMETHING = ("tool_calls", "function_call", "refusal", "audio", "reasoning_content")
+_CONTENT_FIELDS = ("tool_calls", "function_call", "refusal", "audio", "reasoning_content")
 
 
 @dataclass(slots=True)
 class Exchange:
-    """A message with calls, and the results that follow it at once."""
+    """A message with calls, and the results that follow it immediately."""
 
     index: int
     calls: list[str]
     """The ids of the calls."""
     answered: set[str]
+    """The ids of the results."""
     end: int
-    """The index behind the last of the results."""
+    """The index after the last result."""
 
 
 def exchanges_of(messages: Any) -> list[Exchange]:
-    """Every message with calls, in order."""
+    """Return the exchanges of a conversation, in order."""
     exchanges: list[Exchange] = []
     for path, message in objects(messages, ()):
         index = path[0]
@@ -87,15 +89,15 @@ def exchanges_of(messages: Any) -> list[Exchange]:
 
 
 def call_ids_of(message: dict[str, Any]) -> list[str]:
-    """The ids of a message's tool calls, in order."""
+    """Return the ids of a message's tool calls, in order."""
     ids = (call.get("id") for _, call in objects(message.get("tool_calls"), ()))
-    return [one for one in ids if isinstance(one, str)]
+    return [call_id for call_id in ids if isinstance(call_id, str)]
 
 
 def drop_orphan_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop results whose call does not stand before them, and second results of one call."""
+    """Drop results without an earlier call, and second results of one call."""
     unanswered: dict[str, int] = {}
     for path, message in objects(request.get("messages"), ("messages",)):
         if message.get("role") == "assistant":
@@ -112,7 +114,7 @@ def drop_orphan_results(
 def put_results_first(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Move results that come late to where the others of their message are."""
+    """Move late results to the other results of their message."""
     messages = request.get("messages")
     exchanges = exchanges_of(messages)
     for path, message in objects(messages, ("messages",)):
@@ -132,8 +134,8 @@ def put_results_first(
 
 
 def _is_in_place(exchanges: list[Exchange], index: int, call_id: str) -> bool:
-    """Whether a result follows its own call, though an earlier call may have the same id."""
-    return any(one.index < index < one.end and call_id in one.calls for one in exchanges)
+    """Return whether a result follows its call; an earlier call may have the same id."""
+    return any(e.index < index < e.end and call_id in e.calls for e in exchanges)
 
 
 def add_missing_results(
@@ -164,7 +166,7 @@ def drop_empty_messages(
         is_empty = content in (None, []) or is_blank(content)
         if message.get("role") != "assistant" or not is_empty or len(messages) == 1:
             continue
-        if any(message.get(name) for name in _SAYS_SOMETHING):
+        if any(message.get(name) for name in _CONTENT_FIELDS):
             continue
         if notes.note(EMPTY_MESSAGE, BodyPlace(path), "no content", "dropped"):
             edits.remove(path)
@@ -173,14 +175,14 @@ def drop_empty_messages(
 def fill_reasoning_of_calls(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Give messages with calls some `reasoning_content`, unless thinking is switched off."""
+    """Add `reasoning_content` to messages with calls, unless thinking is disabled."""
     _fill_reasoning(request, edits, notes, REASONING_MISSING, call_ids_of)
 
 
 def fill_all_reasoning(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Give all the assistant's messages some, if one has calls and thinking is not switched off."""
+    """Add `reasoning_content` to all assistant messages if one has calls, unless disabled."""
     messages = objects(request.get("messages"), ())
     if any(call_ids_of(message) for _path, message in messages):
         _fill_reasoning(request, edits, notes, REASONING_NOT_PASSED_BACK, lambda _message: True)
@@ -191,13 +193,13 @@ def _fill_reasoning(
     edits: Edits,
     notes: Notes,
     rule: Rule,
-    is_meant: Callable[[dict[str, Any]], object],
+    applies_to: Callable[[dict[str, Any]], object],
 ) -> None:
     thinking = request.get("thinking")
     if isinstance(thinking, dict) and thinking.get("type") == "disabled":
         return
     for path, message in objects(request.get("messages"), ("messages",)):
-        if message.get("role") != "assistant" or not is_meant(message):
+        if message.get("role") != "assistant" or not applies_to(message):
             continue
         if message.get("reasoning_content"):
             continue
@@ -223,4 +225,4 @@ HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
     (parameters.TOKEN_LIMIT_NAME, parameters.rename_token_limit),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""In order: results are complete before empty messages are looked for."""
+"""In order: results are completed before empty messages are dropped."""

@@ -1,4 +1,4 @@
-"""What a Chat Completions request contains: facts, tools, references to tools, ids, limits.
+"""Reading a Chat Completions request: facts, tools, references to tools, ids, limits.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -32,7 +32,7 @@ read_request = facts_of_body
 
 
 def client_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
-    """Functions and custom tools of `tools`, then the older `functions`."""
+    """Yield the functions and custom tools in `tools`, then the legacy `functions`."""
     for entry, tool in objects_at(request, ("tools",)):
         kind = "function" if tool.get("type") is None else tool["type"]
         inner = tool.get(kind) if kind in ("function", "custom") else None
@@ -46,12 +46,12 @@ def client_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
 
 
 def server_tool_names(_: dict[str, Any]) -> list[str]:
-    """Tools that the provider runs have no name here."""
+    """Return no names: tools that the provider runs have none in this protocol."""
     return []
 
 
 def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
-    """The choice among tools, calls, and their results."""
+    """Yield the tool names in the choice, the calls and their results."""
     for choice in (("tool_choice", "function"), ("tool_choice", "custom"), ("function_call",)):
         yield from mention_at(request, choice)
     for path, _ in objects_along(request, "tool_choice", "allowed_tools", "tools", "*"):
@@ -66,7 +66,7 @@ def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
 
 
 def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """The ids of calls, and of the results that answer them."""
+    """Yield the ids of calls and of their results."""
     for path, message in objects(request.get("messages"), ("messages",)):
         for call_path, call in objects(message.get("tool_calls"), (*path, "tool_calls")):
             if "id" in call:

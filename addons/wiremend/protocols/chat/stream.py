@@ -1,6 +1,6 @@
-"""Repairs a Chat Completions chunk stream, chunk by chunk.
+"""The repair of a Chat Completions stream, chunk by chunk.
 
-The parts of a chunk are handled in `chunks`, `choices` and `tool_calls`.
+The parts of a chunk are repaired in `chunks`, `choices` and `tool_calls`.
 """
 
 from typing import Any, ClassVar
@@ -22,43 +22,45 @@ from wiremend.text.json_value import JsonObject, dicts_in, is_integer
 _P = ("chat-completions",)
 
 DONE_MISSING = Rule(
-    "S212",
-    "done-missing",
-    "The stream ends after its finish reason without `[DONE]`, or with blanks around it.",
-    "Some clients wait, or report a cut stream; `[DONE] ` is parsed as JSON.",
-    "The answer is complete: it is added, or written as it should be.",
-    _P,
+    code="S212",
+    name="done-missing",
+    detects="The stream ends after its finish reason without `[DONE]`, or with white space around "
+    "that marker.",
+    impact="Some clients wait, or report a truncated stream; `[DONE] ` is parsed as JSON.",
+    action="Adds the marker, or removes the white space: the finish reason shows that the response "
+    "is complete.",
+    protocols=_P,
 )
 AFTER_THE_END = Rule(
-    "S213",
-    "after-the-end",
-    "Something follows `[DONE]` or an error: chunks, or a second `[DONE]`.",
-    "Parser errors.",
-    "It is dropped.",
-    _P,
-    ("router-for-me/CLIProxyAPI#4783",),
+    code="S213",
+    name="after-the-end",
+    detects="Chunks or a second `[DONE]` follow `[DONE]` or an error.",
+    impact="Parser errors.",
+    action="Drops them.",
+    protocols=_P,
+    seen=("router-for-me/CLIProxyAPI#4783",),
 )
 FOREIGN_FRAME = Rule(
-    "S216",
-    "foreign-frame",
-    "Data that is no chunk and no error.",
-    "`invalid_union` kills the turn.",
-    "It is dropped.",
-    _P,
-    ("anomalyco/opencode#36428",),
+    code="S216",
+    name="foreign-frame",
+    detects="The data is neither a chunk nor an error.",
+    impact="`invalid_union` ends the turn.",
+    action="Drops it.",
+    protocols=_P,
+    seen=("anomalyco/opencode#36428",),
 )
 BROKEN_EVENT = Rule(
-    "S217",
-    "broken-event",
-    "A chunk's JSON does not parse.",
-    "Clients fail, or skip it and lose content.",
-    "Content is lost: the stream ends in the protocol's error.",
-    _P,
+    code="S217",
+    name="broken-event",
+    detects="A chunk's data is malformed JSON.",
+    impact="Clients fail, or skip the chunk and lose content.",
+    action="Content is lost: ends the stream in the protocol's error event.",
+    protocols=_P,
 )
 
 
 class ChatRepairer(EventRepairer):
-    """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
+    """Repairs the stream of one attempt; see `wiremend.protocols.base.event_repairer`."""
 
     frames = FrameRules(
         after_the_end=AFTER_THE_END,
@@ -80,17 +82,17 @@ class ChatRepairer(EventRepairer):
 
     @property
     def complete(self) -> bool:
-        """Every choice has its finish reason."""
+        """Whether every choice has its finish reason."""
         return bool(self._choices) and all(choice.is_complete for choice in self._choices.values())
 
     @property
     def message_at_end(self) -> str:
-        """The message for a stream that ended early."""
+        """The error message for a stream that upstream left incomplete."""
         missing = "its finish reason" if self._choices else "its first chunk"
         return f"The stream ended before {missing}."
 
     def close(self) -> bool:
-        """Add the missing `[DONE]` where the answer is complete."""
+        """Add the missing `[DONE]` if the response is complete."""
         if not self.complete:
             return False
         for choice in self._choices.values():
@@ -100,47 +102,44 @@ class ChatRepairer(EventRepairer):
         return True
 
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
-        """The error in a chunk, or in other data of an `error` event."""
+        """Return the error in a chunk, or in other data of an `error` event."""
         error = error_in(value)
         if error is None and event.type == "error" and not _is_chunk(value):
             error = error_from(value if isinstance(value, dict) else {"message": value})
         return error
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
-        """Keep an event that SDKs read as an error."""
+        """Write the error; an event that SDKs read as an error keeps its bytes."""
         if isinstance(value, dict) and _is_native_error(value):
             self._draft.out.append(event.raw)
         else:
             super().report_error(event, value, kind, error)
 
     def error_event(self, error: ProviderError) -> bytes:
-        """The chunk that ends a stream in an error; its message is never empty."""
-        if not error.message.strip():
-            message = f"The provider reported {error_type(error)} without a message."
-            error = error.with_message(message)
-        return error_event(error)
+        """Return the chunk that ends a stream in an error; its message is never empty."""
+        return error_event(error.with_default_message(error_type(error)))
 
     def model_path(self, value: Any) -> Path | None:
-        """Every chunk contains the model's name."""
+        """Return the path of the model name, which every chunk contains."""
         return ("model",)
 
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
-        """Write what a chunk becomes; drop what is none."""
+        """Repair and write a chunk; drop data that is not a chunk."""
         if not _is_chunk(value):
-            return self.foreign(event)
+            return self.drop_foreign(event)
         before: list[bytes] = []
         self._chunks.fill(value)
-        meaning = EventKind.IDLE
+        result = EventKind.IDLE
         for data in dicts_in(value.get("choices")):
-            meaning = _later(meaning, self._choice_of(data).feed(data, before))
+            result = _later(result, self._choice_of(data).feed(data, before))
         if value.get("usage") and any(choice.has_content for choice in self._choices.values()):
-            meaning = EventKind.CONTENT
+            result = EventKind.CONTENT
         self._draft.out += before
         self.put(self.send(event, value, kind, changed=self._draft.changed))
-        return meaning
+        return result
 
     def read_done(self, event: sse.Event) -> EventKind:
-        """`[DONE]` ends the stream."""
+        """End the stream at `[DONE]`."""
         if not self._choices:
             raise ContentLost("The provider sent no content.")
         added: list[bytes] = []
@@ -177,7 +176,7 @@ def _is_chunk(value: Any) -> bool:
 
 
 def _is_native_error(chunk: JsonObject) -> bool:
-    """An SDK that takes every object with `choices` for a chunk would not see the error."""
+    """Return whether every SDK reads this as an error; with `choices`, some read a chunk."""
     error = chunk.get("error")
     has_message = isinstance(error, dict) and bool(str(error.get("message") or "").strip())
     return has_message and "choices" not in chunk

@@ -1,4 +1,4 @@
-"""One tool call of a Chat Completions stream, as far as it came."""
+"""The state of one tool call of a Chat Completions stream."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,21 +8,21 @@ from wiremend.text.json_value import parses
 
 @dataclass(slots=True, eq=False)
 class ToolCall:
-    """One tool call; without a name its fragments wait."""
+    """One tool call; its fragments are withheld until its name is known."""
 
     source: Any = None
-    """The index that it came under."""
+    """The index that the provider used."""
     number: int = -1
-    """The index that it is shown under."""
+    """The index that the client sees; -1 while it is not shown."""
     identities: set[str] = field(default_factory=set)
-    """The ids that it came with, one in a good stream."""
+    """The ids in its fragments; one in a valid stream."""
     name: str = ""
     is_shown: bool = False
     _parts: list[str] = field(default_factory=list)
 
     @property
     def arguments(self) -> str:
-        """All that came."""
+        """The arguments so far."""
         if len(self._parts) > 1:
             self._parts = ["".join(self._parts)]
         return self._parts[0] if self._parts else ""
@@ -33,23 +33,23 @@ class ToolCall:
         return parses(self.arguments)
 
     def add(self, arguments: str) -> None:
-        """Another piece of its arguments."""
+        """Append a fragment of its arguments."""
         if arguments:
             self._parts.append(arguments)
 
     def take(self) -> str:
-        """What has waited, which is nothing from now on."""
+        """Return the withheld arguments and clear them."""
         arguments, self._parts = self.arguments, []
         return arguments
 
     def ends_before(self, identity: str, name: str, arguments: str) -> bool:
-        """Whether a fragment under its index, or under none, opens another call."""
+        """Return whether a fragment with its index, or without one, opens another call."""
         if identity in self.identities:
             return False
         if not name:
             return bool(identity and self.identities and self.is_whole and arguments.strip())
         if identity and self.identities:
-            # Some providers make up an id for every fragment, and repeat the name.
+            # Some providers generate an id for every fragment, and repeat the name.
             rest = arguments.strip()
             continues = bool(self.arguments and rest) and not rest.startswith("{")
             return not (continues and name == self.name and not self.is_whole)

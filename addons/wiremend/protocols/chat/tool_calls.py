@@ -1,12 +1,13 @@
 """The tool calls of one choice of a Chat Completions stream, fragment by fragment.
 
-In a good stream the index alone determines which call a fragment belongs to. Here the id, the
-name, and whether the arguments so far are complete JSON count as well.
+Theory of operation. In a valid stream the index of a fragment determines its call. In broken
+streams the call is determined by the index, the id, the name, and whether the arguments so far
+are complete JSON.
 """
 
 from typing import Any
 
-from wiremend.protocols.base.draft import ContentLost, Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, ContentLost, Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.chat.tool_call import ToolCall
 from wiremend.rules.rule import Rule
@@ -16,85 +17,92 @@ from wiremend.text.json_value import JsonObject, is_integer
 _P = ("chat-completions",)
 
 CALL_INDEX = Rule(
-    "S201",
-    "tool-call-index",
-    "`tool_calls[].index` is missing, null, a string, not from 0, or always 0 for new calls.",
-    'AI_TypeValidationError; arguments of several calls are glued: `{"a":1}{"b":2}`.',
-    "Calls are numbered 0, 1, 2 … by id, else by position; a fragment follows its call.",
-    _P,
-    ("openai/openai-python#3246", "vercel/ai#14277", "ollama/ollama#7881"),
-    '{"tool_calls":[{"id":"call_1","function":{"name":"a","arguments":"{}"}}]}',
-    '{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{…}}]}',
+    code="S201",
+    name="tool-call-index",
+    detects="`tool_calls[].index` is missing, null, a string, does not start at 0, or is 0 for "
+    "every new call.",
+    impact="AI_TypeValidationError; the arguments of several calls are concatenated: "
+    '`{"a":1}{"b":2}`.',
+    action="Numbers calls 0, 1, 2 … by id, or by position without ids. A fragment gets the index "
+    "of its call.",
+    protocols=_P,
+    seen=("openai/openai-python#3246", "vercel/ai#14277", "ollama/ollama#7881"),
+    before='{"tool_calls":[{"id":"call_1","function":{"name":"a","arguments":"{}"}}]}',
+    after='{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{…}}]}',
 )
 CALL_INCOMPLETE = Rule(
-    "S202",
-    "tool-call-incomplete",
-    "A call opens without id or type, or its arguments are missing.",
-    "`Expected 'id' to be a string`.",
-    "They are filled in.",
-    _P,
-    ("vercel/ai#14722",),
+    code="S202",
+    name="tool-call-incomplete",
+    detects="The first fragment of a call lacks id, type or arguments.",
+    impact="`Expected 'id' to be a string`.",
+    action="Fills them in.",
+    protocols=_P,
+    seen=("vercel/ai#14722",),
 )
 CALL_NAME_LATE = Rule(
-    "S203",
-    "tool-call-name-late",
-    "A call's name is missing, null or empty when it opens, and comes later or never.",
-    "`Expected 'function.name' to be a string`.",
-    "The call waits for its name; without one the request's only tool is meant, else: error.",
-    _P,
-    ("vercel/ai#14722", "anomalyco/opencode#24137"),
+    code="S203",
+    name="tool-call-name-late",
+    detects="A call's name is missing, null or empty in its first fragment, and arrives later or "
+    "never.",
+    impact="`Expected 'function.name' to be a string`.",
+    action="Withholds the call until its name arrives. Without one, fills in the request's only "
+    "tool; if the request offers several, the stream ends in the protocol's error event.",
+    protocols=_P,
+    seen=("vercel/ai#14722", "anomalyco/opencode#24137"),
 )
 ORPHAN_FRAGMENT = Rule(
-    "S204",
-    "orphan-fragment",
-    "Arguments arrive under an index that no call opened, without id or name.",
-    "Schema errors, or a call without a name.",
-    "They belong to the last call; without any call: error.",
-    _P,
-    ("dirac-run/dirac#215",),
+    code="S204",
+    name="orphan-fragment",
+    detects="Arguments without id and name arrive under an index that no call has.",
+    impact="Schema errors, or a call without a name.",
+    action="Appends them to the last call. Without any call, the stream ends in the protocol's "
+    "error event.",
+    protocols=_P,
+    seen=("dirac-run/dirac#215",),
 )
 ARGUMENTS_AS_OBJECT = Rule(
-    "S205",
-    "arguments-as-object",
-    "A call's arguments are an object instead of JSON text.",
-    "SDKs concatenate strings: TypeError.",
-    "They become their JSON text.",
-    _P,
+    code="S205",
+    name="arguments-as-object",
+    detects="A call's arguments are an object instead of JSON text.",
+    impact="SDKs concatenate strings: TypeError.",
+    action="Replaces the object with its JSON text.",
+    protocols=_P,
 )
 ARGUMENTS_EMPTY = Rule(
-    "S206",
-    "arguments-empty",
-    "A call of a tool without parameters ends with empty arguments.",
-    "`JSON.parse('')` fails, the tool is never run.",
-    "`{}` is added before the finish reason.",
-    _P,
-    ("vercel/ai#6687", "openai/openai-agents-js#664"),
+    code="S206",
+    name="arguments-empty",
+    detects="A call of a tool without parameters ends with empty arguments.",
+    impact="`JSON.parse('')` fails, and the tool is never run.",
+    action="Adds `{}` before the finish reason.",
+    protocols=_P,
+    seen=("vercel/ai#6687", "openai/openai-agents-js#664"),
 )
 ARGUMENTS_BROKEN = Rule(
-    "S207",
-    "arguments-broken",
-    "A call's arguments are broken or truncated although the finish reason says all is well.",
-    "The tool runs with half its arguments, or the agent stops.",
-    "Content is lost: the stream ends in the protocol's error.",
-    _P,
+    code="S207",
+    name="arguments-broken",
+    detects="A call's arguments are malformed or truncated, and the finish reason does not explain "
+    "it.",
+    impact="The tool runs with truncated arguments, or the agent stops.",
+    action="Content is lost: ends the stream in the protocol's error event.",
+    protocols=_P,
 )
 CALL_REPEATED = Rule(
-    "S218",
-    "tool-call-repeated",
-    "A call's later fragments bear its id and name again, or a new id each.",
-    "openai-python joins them: a tool `get_weatherget_weather` that nobody has.",
-    "The first fragment has them, later ones do not.",
-    _P,
-    ("openai/openai-python#3246",),
+    code="S218",
+    name="tool-call-repeated",
+    detects="Later fragments of a call repeat its id and name, or have a new id each.",
+    impact="openai-python concatenates them: the client has no tool `get_weatherget_weather`.",
+    action="Keeps id and name in the first fragment only.",
+    protocols=_P,
+    seen=("openai/openai-python#3246",),
 )
 
 
 class ToolCalls:
-    """Feed it the `tool_calls` of each delta; it returns what they become."""
+    """Repairs the `tool_calls` of each delta."""
 
     def __init__(self, draft: Draft, tool_names: tuple[str, ...]) -> None:
         self.has_others = False
-        """Custom tools or the legacy `function_call` came; they are forwarded unchanged."""
+        """Whether there were calls of custom tools or `function_call`, which are not changed."""
         self._draft = draft
         self._tool_names = tool_names
         self._calls: list[ToolCall] = []
@@ -102,23 +110,23 @@ class ToolCalls:
         self._shown = 0
         self._has_custom = False
         self._custom: dict[Any, tuple[str, int]] = {}
-        """Id and number of the custom tool's call that is open under an index."""
+        """Id and number of the open call of a custom tool, by the provider's index."""
 
     def __bool__(self) -> bool:
         return bool(self._calls) or self._has_custom
 
     @property
     def shown(self) -> int:
-        """How many calls were opened so far."""
+        """The number of calls that were shown."""
         return self._shown
 
     @property
     def are_whole(self) -> bool:
-        """Every call was shown, with complete arguments."""
+        """Whether every call was shown, with complete arguments."""
         return all(call.is_shown and call.is_whole for call in self._calls)
 
     def repair(self, fragments: list[Any], stream_id: str) -> tuple[list[JsonObject], bool]:
-        """What is shown of these fragments, and whether that differs from what came."""
+        """Repair fragments; return those to show, and whether they differ from the input."""
         shown: list[JsonObject] = []
         changed = False
         for fragment in fragments:
@@ -132,14 +140,14 @@ class ToolCalls:
                 changed |= self._number_custom(fragment)
                 shown.append(fragment)
                 continue
-            became, differs = self._repair_one(fragment, stream_id)
+            repaired, differs = self._repair_one(fragment, stream_id)
             changed |= differs
-            if became is not None:
-                shown.append(became)
+            if repaired is not None:
+                shown.append(repaired)
         return shown, changed
 
     def fill_empty(self, fragments: list[Any]) -> bool:
-        """Give `{}` to calls without arguments whose fragment stands in the finishing chunk."""
+        """Set empty arguments to `{}` in the fragments of the finishing chunk."""
         filled = False
         for fragment in fragments:
             number = fragment.get("index") if isinstance(fragment, dict) else None
@@ -156,11 +164,11 @@ class ToolCalls:
         return filled
 
     def settle(self, stream_id: str) -> list[JsonObject]:
-        """Before a choice finishes well: the fragments that its calls lack. Raises ContentLost."""
+        """Return the missing fragments of the calls of a finishing choice. Raises ContentLost."""
         added: list[JsonObject] = []
         for call in self._calls:
             if not call.is_shown:
-                added.append(self._name_at_last(call, stream_id))
+                added.append(self._open_nameless(call, stream_id))
             if not call.arguments.strip():
                 if self._draft.note(ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
                     call.add("{}")
@@ -168,7 +176,7 @@ class ToolCalls:
             elif not call.is_whole and self._draft.note(
                 ARGUMENTS_BROKEN, call.arguments[:60], "ended in an error"
             ):
-                raise ContentLost("The provider's tool call ended inside its JSON arguments.")
+                raise ContentLost(CUT_ARGUMENTS)
         return added
 
     # One fragment
@@ -179,14 +187,14 @@ class ToolCalls:
         arguments = _json_of(function.get("arguments"))
         changed = self._write_arguments(function, arguments)
         if not isinstance(fragment.get("id"), str | None) and self._draft.note(
-            CALL_INCOMPLETE, "an id that is no text", "removed"
+            CALL_INCOMPLETE, "an id that is not text", "removed"
         ):
             del fragment["id"]
             changed = True
         identity = _text(fragment.get("id"))
-        call = self._call_of(fragment, identity, _text(function.get("name")), arguments)
+        call = self._find_or_start(fragment, identity, _text(function.get("name")), arguments)
         if call is None:
-            if self._calls:  # so that it may become whole
+            if self._calls:  # its arguments may be completed by this fragment
                 self._calls[-1].add(arguments)
             return fragment, changed
         if call.is_shown:
@@ -197,7 +205,7 @@ class ToolCalls:
             if identity:
                 call.identities.add(identity)
             if not call.name.strip() and self._draft.note(
-                CALL_NAME_LATE, "a call without a name", "waits for it"
+                CALL_NAME_LATE, "a call without a name", "withheld until the name arrives"
             ):
                 call.add(arguments)
                 return None, True
@@ -220,14 +228,14 @@ class ToolCalls:
         function["arguments"] = arguments
         return True
 
-    def _call_of(
+    def _find_or_start(
         self, fragment: JsonObject, identity: str, name: str, arguments: str
     ) -> ToolCall | None:
-        """The call that a fragment belongs to: an open one, or a new one; None if unknown."""
+        """Return the call of a fragment, an open one or a new one; None if unknown."""
         source = _source(fragment.get("index"))
-        existing = self._candidate(source, identity)
+        existing = self._find(source, identity)
         if existing is None and not identity and not name:
-            return self._last_for_orphan(source)
+            return self._assign_orphan(source)
         if existing is not None and not existing.ends_before(identity, name, arguments):
             return existing
         call = ToolCall(source)
@@ -235,8 +243,8 @@ class ToolCalls:
         self._by_source[source] = call
         return call
 
-    def _candidate(self, source: Any, identity: str) -> ToolCall | None:
-        """The call of this id, else the one that is open under this index."""
+    def _find(self, source: Any, identity: str) -> ToolCall | None:
+        """Return the call with this id, else the open call with this index."""
         if identity:
             for call in self._calls:
                 if identity in call.identities and (source is None or call.source == source):
@@ -245,13 +253,14 @@ class ToolCalls:
             return self._by_source.get(source)
         return self._calls[-1] if self._calls else None
 
-    def _last_for_orphan(self, source: Any) -> ToolCall | None:
+    def _assign_orphan(self, source: Any) -> ToolCall | None:
+        """Assign an index that no call opened to the last call; None if the rule is disabled."""
         last = self._calls[-1] if self._calls else None
         done = f"of call {last.number}" if last else "ended in an error"
         if not self._draft.note(ORPHAN_FRAGMENT, f"index {source!r}", done):
             return None
         if last is None:
-            raise ContentLost("The provider sent arguments of a tool call that never began.")
+            raise ContentLost("The provider sent arguments of a tool call that never started.")
         self._by_source[source] = last
         return last
 
@@ -263,7 +272,7 @@ class ToolCalls:
         arguments: str,
         stream_id: str,
     ) -> bool:
-        """Make the fragment that opens a call whole, with what waited; whether it changed."""
+        """Complete the opening fragment of a call, with the withheld ones; return if it changed."""
         call.is_shown = True
         call.number = self._shown
         self._shown += 1
@@ -286,11 +295,11 @@ class ToolCalls:
         return False
 
     def _continue(self, call: ToolCall, fragment: JsonObject, function: JsonObject) -> bool:
-        """Make the fragment add to its call and say nothing again; whether it changed."""
+        """Remove repeated fields from a later fragment of a call; return whether it changed."""
         identity, name = _text(fragment.get("id")), _text(function.get("name"))
         changed = False
         if (identity or (name and name == call.name)) and self._draft.note(
-            CALL_REPEATED, f"call {call.number} again", "said once"
+            CALL_REPEATED, f"call {call.number} repeats id and name", "removed"
         ):
             fragment.pop("id", None)
             function.pop("name", None)
@@ -304,19 +313,19 @@ class ToolCalls:
             changed = True
         return changed
 
-    def _name_at_last(self, call: ToolCall, stream_id: str) -> JsonObject:
+    def _open_nameless(self, call: ToolCall, stream_id: str) -> JsonObject:
         if len(self._tool_names) != 1:
-            self._draft.note(CALL_NAME_LATE, "no name to the end", "ended in an error")
-            raise ContentLost("The provider called a tool without naming it.")
+            self._draft.note(CALL_NAME_LATE, "no name", "ended in an error")
+            raise ContentLost("The provider sent a tool call without a name.")
         call.name = self._tool_names[0]
-        self._draft.note(CALL_NAME_LATE, "no name to the end", repr(call.name))
+        self._draft.note(CALL_NAME_LATE, "no name", repr(call.name))
         opening: JsonObject = {}
         self._open(call, opening, {}, "", stream_id)
         opening["index"] = call.number
         return opening
 
     def _number_custom(self, fragment: JsonObject) -> bool:
-        """Number the call of a custom tool; whether that changed the fragment."""
+        """Number the call of a custom tool; return whether that changed the fragment."""
         self.has_others = self._has_custom = True
         index, identity = fragment.get("index"), _text(fragment.get("id"))
         source = _source(index)

@@ -1,4 +1,4 @@
-"""Gemini: `POST …:generateContent` and `…:streamGenerateContent`."""
+"""The Gemini protocol, `POST …:generateContent` and `…:streamGenerateContent`, as one value."""
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
@@ -7,6 +7,7 @@ from wiremend.protocols.gemini.body import repair_body
 from wiremend.protocols.gemini.grammar import Grammar
 from wiremend.protocols.gemini.history import HISTORY_PASSES
 from wiremend.protocols.gemini.stream import GeminiRepairer
+from wiremend.protocols.gemini.usage import USAGE_FORMAT
 
 GEMINI = Protocol(
     name=WireProtocol.GEMINI,
@@ -25,6 +26,7 @@ GEMINI = Protocol(
     history_passes=HISTORY_PASSES,
     make_repairer=GeminiRepairer,
     repair_body=repair_body,
+    usage_format=USAGE_FORMAT,
     make_grammar=lambda context: Grammar(context.array),
     error_body=errors.error_envelope,
 )

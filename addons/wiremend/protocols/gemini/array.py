@@ -1,4 +1,4 @@
-"""A Gemini stream without `alt=sse`: one JSON array, whose elements are the events."""
+"""Gemini streams without `alt=sse`: one JSON array, whose elements are the events."""
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.rules.rule import Rule
@@ -10,9 +10,9 @@ _GEMINI = ("gemini",)
 AFTER_THE_END = Rule(
     code="S409",
     name="after-the-end",
-    finds="Data follows an error, or the closing bracket.",
-    hurts="Clients parse it and fail.",
-    mends="It is dropped.",
+    detects="Data follows an error or the closing bracket.",
+    impact="Clients parse it and fail.",
+    action="Drops it.",
     protocols=_GEMINI,
     before='data: {"error":{…}}\n\ndata: {"candidates":[…]}\n\n',
     after='data: {"error":{…}}\n\n',
@@ -20,9 +20,10 @@ AFTER_THE_END = Rule(
 ARRAY_PUNCTUATION = Rule(
     code="S417",
     name="array-punctuation",
-    finds="In a stream without `alt=sse`, a bracket or comma of the array is missing or doubled.",
-    hurts="The body is no JSON.",
-    mends="It is put right.",
+    detects="In a stream without `alt=sse`, a bracket or comma of the array is missing or "
+    "repeated.",
+    impact="The body is not valid JSON.",
+    action="Corrects the punctuation.",
     protocols=_GEMINI,
     before='[{"candidates":[…]}\n{"candidates":[…]}',
     after='[{"candidates":[…]},\r\n{"candidates":[…]}]',
@@ -30,63 +31,63 @@ ARRAY_PUNCTUATION = Rule(
 
 
 class ArrayElements:
-    """Writes the elements of one array with the brackets and commas that their place requires."""
+    """Writes the elements of one array with the required brackets and commas."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._elements = 0
-        """How many elements came."""
+        """The number of elements received."""
         self._shown = 0
-        """How many were written."""
+        """The number of elements written."""
         self._end = b""
-        """The array's end, withheld until the stream's: nothing can be added behind it."""
+        """The end of the array, withheld until the end of the stream, as elements may be added."""
         self._is_past_array = False
 
     def decoder(self) -> ArrayDecoder:
-        """A fresh decoder."""
+        """Create a decoder."""
         return ArrayDecoder()
 
-    def framed(self, event: Event) -> Event:
-        """Count an element; it stays as it is."""
+    def reframe(self, event: Event) -> Event:
+        """Count an element and return it unchanged."""
         self._elements += 1
         return event
 
-    def without_data(self, event: Event) -> bytes:
-        """The bytes between elements; the array's end is withheld."""
+    def write_without_data(self, event: Event) -> bytes:
+        """Return the bytes between elements; the end of the array is withheld."""
         if not self._end and b"]" not in event.raw:
             return event.raw
         if self._end:
-            self._take_after_the_array(event.raw)
+            self._keep_white_space(event.raw)
             return b""
         self._end = event.raw
         if self._elements and event.raw.strip() != b"]":
             found = f"{event.raw.strip()!r} at the end"
-            if self._draft.note(ARRAY_PUNCTUATION, found, "mended"):
+            if self._draft.note(ARRAY_PUNCTUATION, found, "corrected"):
                 self._end = b"]"
         return b""
 
-    def written(self, event: Event, texts: list[bytes]) -> bytes:
-        """The elements with these JSON texts, in place of one."""
-        return b"".join(self._placed(event, text) for text in texts)
+    def write(self, event: Event, texts: list[bytes]) -> bytes:
+        """Return elements with these JSON texts, in place of one."""
+        return b"".join(self._punctuate(event, text) for text in texts)
 
-    def last_error(self, envelope: bytes) -> bytes:
-        """An error behind which nothing follows."""
+    def end_in_error(self, envelope: bytes) -> bytes:
+        """Return an error as the last element, and the end of the array."""
         return (b",\r\n" if self._shown else b"[") + envelope + b"]"
 
-    def closing(self) -> bytes:
-        """The array's end, added if it is missing."""
+    def close(self) -> bytes:
+        """Return the end of the array, added if it is missing."""
         if not self._end and self._draft.note(
             ARRAY_PUNCTUATION, "the array is not closed", "closed"
         ):
             return b"]"
         return self._end
 
-    def closing_of_error(self) -> bytes:
-        """What ends the array behind the provider's own error."""
+    def close_after_error(self) -> bytes:
+        """Return the end of the array after the provider's own error."""
         return b"]"
 
-    def _take_after_the_array(self, raw: bytes) -> None:
-        """Keep white space; drop everything from the first other byte on, noted once."""
+    def _keep_white_space(self, raw: bytes) -> None:
+        """Keep white space after the array; drop the rest, with one finding."""
         text = raw.lstrip()
         if not self._is_past_array:
             self._end += raw[: len(raw) - len(text)]
@@ -95,14 +96,14 @@ class ArrayElements:
             else:
                 self._end += text
 
-    def _placed(self, event: Event, text: bytes) -> bytes:
-        """One element with the bracket or comma that its place in the array requires."""
+    def _punctuate(self, event: Event, text: bytes) -> bytes:
+        """Return one element with the bracket or comma that its place in the array requires."""
         before = event.raw[: len(event.raw) - len(event.data or b"")]
         is_first = self._shown == 0
         self._shown += 1
         came = before.strip()
         if came != (b"[" if self._elements == 1 else b","):
-            if not self._draft.note(ARRAY_PUNCTUATION, f"{came!r} before an element", "mended"):
+            if not self._draft.note(ARRAY_PUNCTUATION, f"{came!r} before an element", "corrected"):
                 return before + text
         elif came == (b"[" if is_first else b","):
             return before + text

@@ -1,6 +1,6 @@
-"""Repairs a whole Gemini response: the answer to a call that does not stream.
+"""The repair of a whole Gemini response, the response to a call that does not stream.
 
-A response is the same object as a stream's event, so the rules are the stream's.
+A body is the same object as an event of a stream, so the rules are those of the stream.
 """
 
 from typing import Any
@@ -19,17 +19,17 @@ from wiremend.protocols.gemini.response import (
 
 
 def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
-    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    """Repair a 2xx body; `error` is set if the body reports one or cannot be used."""
     return repair_json_body(_GRAMMAR, body, context)
 
 
 def _repair(value: Any, context: StreamContext, draft: Draft) -> Any:
-    """Repair a response in place; None for a body that is none."""
+    """Repair a response in place and return it; None for any other body."""
     is_listed = isinstance(value, list) and len(value) == 1 and is_response(value[0])
     if (
         is_listed
         and not context.array
-        and draft.note(RESPONSE_IN_A_LIST, "a list of 1", "the list was taken off")
+        and draft.note(RESPONSE_IN_A_LIST, "a list of 1", "unwrapped")
     ):
         value = value[0]
     if not is_response(value):

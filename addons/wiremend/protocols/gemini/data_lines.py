@@ -1,4 +1,4 @@
-"""Server-sent events as Google's SDKs read them: each event is one line `data: `."""
+"""Gemini streams with `alt=sse`: events on the `data: ` lines that Google's SDKs can read."""
 
 import re
 
@@ -14,12 +14,10 @@ _CLI = "google-gemini/gemini-cli 0.61.0"
 COMMENT = Rule(
     code="S401",
     name="comment",
-    finds="A comment line such as `: keep-alive`.",
-    hurts=(
-        'Gemini CLI fails with "Incomplete JSON segment at the end", python-genai with '
-        '"Failed to parse response as JSON".'
-    ),
-    mends="It is dropped; the blank line after it stays and keeps the connection alive.",
+    detects="The stream contains a comment line such as `: keep-alive`.",
+    impact='Gemini CLI fails with "Incomplete JSON segment at the end", python-genai with "Failed '
+    'to parse response as JSON".',
+    action="Drops the line. The blank line after it is kept and keeps the connection alive.",
     protocols=_GEMINI,
     seen=(_CLI, _PYTHON),
     before=": keep-alive\n\n",
@@ -28,12 +26,10 @@ COMMENT = Rule(
 OTHER_LINES = Rule(
     code="S410",
     name="line-other-than-data",
-    finds="A line that does not start with `data: `: `event:`, `id:`, `data:` without a space.",
-    hurts=(
-        'The official SDKs know that one prefix: Gemini CLI fails with "Incomplete JSON segment '
-        'at the end", python-genai with "Failed to parse response as JSON".'
-    ),
-    mends="Data lines get the space, bare JSON becomes a data line, other lines are dropped.",
+    detects="A line does not start with `data: `: `event:`, `id:`, `data:` without a space.",
+    impact='The official SDKs support only that prefix: Gemini CLI fails with "Incomplete JSON '
+    'segment at the end", python-genai with "Failed to parse response as JSON".',
+    action="Adds the space to data lines, turns bare JSON into a data line, and drops other lines.",
     protocols=_GEMINI,
     seen=(_PYTHON, _CLI),
     before='event: message\ndata:{"candidates":[…]}\n\n',
@@ -42,13 +38,11 @@ OTHER_LINES = Rule(
 SEVERAL_LINES = Rule(
     code="S413",
     name="data-on-several-lines",
-    finds="An event whose data is more than one line to the client that reads it.",
-    hurts=(
-        'Gemini CLI reads one line up to two equal line ends ("Incomplete JSON segment at the '
-        'end"), and U+2028 and U+2029 end a line in JavaScript; python-genai ends one at U+0085 '
-        'too ("Failed to parse response as JSON").'
-    ),
-    mends="For these two the data is put on one line, and the characters are escaped.",
+    detects="An event's data occupies more than one line for the client that reads it.",
+    impact='Gemini CLI reads one line, up to two equal line ends ("Incomplete JSON segment at the '
+    'end"), and JavaScript also ends lines at U+2028 and U+2029; python-genai also ends a line at '
+    'U+0085 ("Failed to parse response as JSON").',
+    action="Writes the data on one line for these two clients, and escapes the characters.",
     protocols=_GEMINI,
     seen=(_CLI, _PYTHON),
     before='data: {"candidates":\ndata: [{"index":0}]}\n\n',
@@ -60,17 +54,17 @@ _LINE_ENDS_IN_TEXT = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\
 
 
 class EventDecoder(sse.Decoder):
-    """Server-sent events, and bare JSON, which is how Google's servers write errors."""
+    """Splits bytes into server-sent events and bare JSON, in which Google's servers send errors."""
 
     def feed(self, data: bytes) -> list[sse.Event]:
-        """The events that `data` completes; see `sse.Decoder.feed`."""
+        """Return the events that `data` completes; see `sse.Decoder.feed`."""
         return [_with_bare_json(event) for event in super().feed(data)]
 
     def end(self) -> list[sse.Event]:
-        """What was left without a blank line; see `sse.Decoder.end`.
+        """Return the event without a blank line; see `sse.Decoder.end`.
 
-        Half a line becomes an event with empty data, so that nothing is appended to it. Half a
-        CRLF is completed.
+        An incomplete line becomes an event with empty data, so that later bytes do not continue
+        it. A CR without its LF is completed.
         """
         events = [_with_bare_json(event) for event in super().end()]
         for event in events:
@@ -82,39 +76,37 @@ class EventDecoder(sse.Decoder):
 
 
 class DataLines:
-    """Writes events of one stream as lines that the client reads."""
+    """Writes the events of one stream on lines that the client can read."""
 
     def __init__(self, draft: Draft, client: ClientTraits) -> None:
         self._draft = draft
         self._whole_event = client.whole_event
 
     def decoder(self) -> EventDecoder:
-        """A fresh decoder."""
+        """Create a decoder."""
         return EventDecoder()
 
-    def framed(self, event: sse.Event) -> sse.Event:
-        """An event with data, on lines that the official SDKs read."""
+    def reframe(self, event: sse.Event) -> sse.Event:
+        """Return an event with data on lines that the official SDKs can read."""
         raw, data = event.raw, event.data or b""
         if not _DATA_LINES.fullmatch(raw):
             if _is_bare_json(raw):
-                if self._draft.note(OTHER_LINES, "bare JSON", "put on a data line"):
+                if self._draft.note(OTHER_LINES, "bare JSON", "`data: ` added"):
                     data = b" ".join(data.splitlines())
                     raw = sse.encode(data)
             else:
                 raw = self._data_lines_of(raw)
-        if not self._is_read(raw) and self._draft.note(
-            SEVERAL_LINES, "several lines", "put on one"
-        ):
+        if not self._is_read(raw) and self._draft.note(SEVERAL_LINES, "several lines", "joined"):
             data = _on_one_line(data)
             raw = sse.encode(data)
         return event if raw is event.raw else sse.Event(raw, event.type, data)
 
-    def without_data(self, event: sse.Event) -> bytes:
-        """The bytes of an event without data."""
+    def write_without_data(self, event: sse.Event) -> bytes:
+        """Return the bytes of an event without data."""
         return self._data_lines_of(event.raw)
 
-    def written(self, event: sse.Event, texts: list[bytes]) -> bytes:
-        """The event's bytes with these JSON texts in place of its data; none drops it."""
+    def write(self, event: sse.Event, texts: list[bytes]) -> bytes:
+        """Return the event with these JSON texts instead of its data; without texts, nothing."""
         if texts == [event.data]:
             return event.raw
         if len(texts) != 1:
@@ -122,23 +114,23 @@ class DataLines:
         raw = sse.with_data(event, texts[0])
         return raw if self._is_read(raw) else sse.with_data(event, _on_one_line(texts[0]))
 
-    def last_error(self, envelope: bytes) -> bytes:
-        """An error behind which nothing follows."""
+    def end_in_error(self, envelope: bytes) -> bytes:
+        """Return an error as the end of the stream."""
         return sse.encode(envelope)
 
-    def closing(self) -> bytes:
-        """What ends a complete stream."""
+    def close(self) -> bytes:
+        """Return the end of a complete stream."""
         return b""
 
-    def closing_of_error(self) -> bytes:
-        """What ends a stream behind the provider's own error."""
+    def close_after_error(self) -> bytes:
+        """Return the end of a stream after the provider's own error."""
         return b""
 
     def _is_read(self, raw: bytes) -> bool:
         return self._whole_event is None or bool(self._whole_event.fullmatch(raw))
 
     def _data_lines_of(self, raw: bytes) -> bytes:
-        """The data lines and the blank line of an event, without the lines that rules drop."""
+        """Return the data lines and the blank line of an event; rules drop the other lines."""
         kept: list[bytes] = []
         for line in sse.split_lines(raw):
             content = line.rstrip(b"\r\n")
@@ -155,7 +147,7 @@ class DataLines:
                 found = f"a line `{name[:20].decode('utf-8', 'replace')}:`"
                 if not self._draft.note(OTHER_LINES, found, "dropped"):
                     kept.append(line)
-            elif self._draft.note(OTHER_LINES, "`data:` without its space", "`data: `"):
+            elif self._draft.note(OTHER_LINES, "`data:` without a space", "`data: `"):
                 kept.append(b"data: " + value + line[len(content) :])
             else:
                 kept.append(line)
@@ -163,7 +155,7 @@ class DataLines:
 
 
 def _on_one_line(data: bytes) -> bytes:
-    """The same JSON text on one line, whatever a client takes for a line end."""
+    """Return the JSON text on one line, for every definition of a line end."""
     data = data.replace(b"\n", b" ")
     for character, escaped in _LINE_ENDS_IN_TEXT.items():
         data = data.replace(character.encode(), escaped)

@@ -1,4 +1,4 @@
-"""Errors of the Gemini API: Google's status names, and the envelope.
+"""Errors of the Gemini API: the status names of Google, and the envelope.
 
 https://google.aip.dev/193
 """
@@ -41,7 +41,7 @@ _TYPE_URL = "type.googleapis.com/google.rpc."
 
 
 def error_name(error: ProviderError) -> str:
-    """Google's name for the error: its own where it has one, else by its status."""
+    """Return the status name of the error: its own if it has one, else the one of its status."""
     if error.type in _NAMES:
         return error.type
     if error.status in NAME_BY_STATUS:
@@ -50,7 +50,7 @@ def error_name(error: ProviderError) -> str:
 
 
 def error_envelope(error: ProviderError) -> bytes:
-    """The body of an HTTP error: `{"error": {"code", "message", "status", "details"?}}`."""
+    """Return the body of an HTTP error: `{"error": {"code", "message", "status", "details"?}}`."""
     name = error_name(error)
     details: list[dict[str, Any]] = []
     reason = error.code or (error.type if error.type != name else "")
@@ -63,7 +63,7 @@ def error_envelope(error: ProviderError) -> bytes:
         details.append({"@type": f"{_TYPE_URL}RetryInfo", "retryDelay": delay})
     fields: dict[str, Any] = {
         "code": error.status,
-        "message": error.message.strip() or f"The provider reported {name} without a message.",
+        "message": error.with_default_message(name).message.strip(),
         "status": name,
     }
     if details:
@@ -72,5 +72,5 @@ def error_envelope(error: ProviderError) -> bytes:
 
 
 def error_event(error: ProviderError) -> bytes:
-    """The event that ends a server-sent stream in an error: a data line with the envelope."""
+    """Return the event that ends a stream with `alt=sse`: a data line with the envelope."""
     return sse.encode(error_envelope(error))

@@ -1,20 +1,20 @@
-"""Gemini generateContent: what a legal stream and a native error look like.
+"""The grammar of Gemini streams in both framings: tables, and a checker of whole streams.
 
 Theory of operation (https://ai.google.dev/api/generate-content). Every event is a whole
-`GenerateContentResponse`; the parts of its candidates add up, text by text. There are no typed
-events and no terminal event: a candidate's last event bears its `finishReason`, events with
-nothing but metadata may follow, then upstream closes. A prompt that is refused gets
+`GenerateContentResponse`; the parts of its candidates add up. Events have no types, and there is
+no terminal event: the last event of a candidate contains its `finishReason`, events with only
+metadata may follow, then upstream closes. The response to a refused prompt has
 `promptFeedback.blockReason` and no candidates. The Code Assist endpoint wraps each response in
-`{"response": ...}`.
+`{"response": …}`.
 
-Two framings carry the same objects. With `alt=sse` they are server-sent events, one
-`data: ` line each; the official SDKs are no SSE parsers and refuse every other line
-(python-genai 3.4 run, js-genai as bundled in Gemini CLI 0.61 read). Without it they are the
+Two framings contain the same objects. With `alt=sse` they are server-sent events of one `data: `
+line each. The official SDKs are not SSE parsers and refuse all other lines (tested with
+python-genai 3.4; read in js-genai, as bundled in Gemini CLI 0.61). Without `alt=sse` they are the
 elements of one JSON array.
 
-A function call comes whole, except with Vertex's streamed arguments: the first event names the
-function and says `willContinue`, the following ones have no name but `partialArgs`, and the
-last one says `willContinue` no more.
+A function call is in one event, except with the streamed arguments of Vertex AI: the first event
+contains the name of the function and `willContinue`, the following ones contain `partialArgs`
+without a name, and the last one lacks `willContinue`.
 """
 
 import re
@@ -40,7 +40,7 @@ RESPONSE_KEYS = frozenset(
 """An object with one of these is a response (`response` is Code Assist's wrapper)."""
 
 BARE_CANDIDATE_KEYS = frozenset({"content", "index"})
-"""A candidate with nothing else, and no parts, says only that it exists."""
+"""A candidate with only these members, and without parts, has no content yet."""
 
 FINISH_REASONS = frozenset(
     {
@@ -65,9 +65,9 @@ FINISH_REASONS = frozenset(
         "MALFORMED_RESPONSE",
     }
 )
-"""Names on record; an unknown one is legal too."""
+"""The known finish reasons; unknown ones are legal too."""
 WHOLE_REASON = "STOP"
-"""After it, every function call must be complete."""
+"""The finish reason that requires function calls to be complete."""
 UNSET_FINISH_REASON = "FINISH_REASON_UNSPECIFIED"
 """The default of the enumeration: the model has not stopped."""
 FINISH_REASON_BY_NUMBER: Mapping[int, str] = {
@@ -77,7 +77,7 @@ FINISH_REASON_BY_NUMBER: Mapping[int, str] = {
     4: "RECITATION",
     5: "OTHER",
 }
-"""The enumeration's numbers, as far as the Gemini API and Vertex AI agree on them."""
+"""The numbers of the enumeration on which the Gemini API and Vertex AI agree."""
 
 
 _DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
@@ -85,9 +85,9 @@ _BLANK_LINES = re.compile(rb"[\r\n]*")
 
 
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the repairer but the tables above.
+    """Reports the violations in a stream; shares only the tables above with the repairer.
 
-    `array` is for the events of a `json_array.ArrayDecoder`: a stream without `alt=sse`.
+    With `array`, events are those of a `json_array.ArrayDecoder`: a stream without `alt=sse`.
     """
 
     def __init__(self, array: bool = False) -> None:
@@ -99,9 +99,10 @@ class Grammar:
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._calling: set[int] = set()
+        self._final: bytes | None = None
 
     def feed(self, event: sse.Event) -> list[str]:
-        """The violations of one event; none when it is legal."""
+        """Return the violations in one event."""
         problems = self._punctuation(event) if self._array else self._lines(event)
         if event.data is None:
             return problems
@@ -112,24 +113,24 @@ class Grammar:
         except ValueError:
             return [*problems, "data that is not JSON"]
         if not isinstance(data, dict):
-            return [*problems, "data that is no object"]
+            return [*problems, "data that is not an object"]
         error = data.get("error")
         if error and not (isinstance(error, str) and error.isspace()):
             self._failed = True
             return problems + self._error(error)
         if data and data.keys().isdisjoint(RESPONSE_KEYS):
-            return [*problems, "data that is no response"]
-        return problems + self._response(data)
+            return [*problems, "data that is not a response"]
+        return problems + self._response(data) + self._repetition(data)
 
     def end(self) -> list[str]:
-        """The violations of a stream that ends here."""
+        """Return the violations of a stream that ends here."""
         problems = ["the array is not closed"] if self._array and not self._is_closed else []
         if self._failed or self._blocked:
             return problems
         if not self._finished:
             return [*problems, "the end without a finish reason"]
         unfinished = sorted(self._begun - self._finished)
-        return problems + [f"candidate {one} without a finish reason" for one in unfinished]
+        return problems + [f"candidate {index} without a finish reason" for index in unfinished]
 
     def _lines(self, event: sse.Event) -> list[str]:
         legal = _BLANK_LINES if event.data is None else _DATA_LINES
@@ -148,7 +149,7 @@ class Grammar:
 
     def _error(self, error: Any) -> list[str]:
         if not isinstance(error, dict):
-            return ["an error that is no object"]
+            return ["an error that is not an object"]
         problems = []
         if not isinstance(error.get("code"), int):
             problems.append("an error without a numeric code")
@@ -163,16 +164,32 @@ class Grammar:
             self._blocked = True
         candidates = response.get("candidates", [])
         if not isinstance(candidates, list):
-            return ["candidates that are no list"]
-        problems = [problem for one in candidates for problem in self._candidate(one)]
-        indices = [one.get("index") or 0 for one in candidates if isinstance(one, dict)]
+            return ["candidates that are not a list"]
+        problems = [problem for item in candidates for problem in self._candidate(item)]
+        indices = [item.get("index") or 0 for item in candidates if isinstance(item, dict)]
         if len(indices) != len({repr(index) for index in indices}):
             problems.append("two candidates with one index")
         return problems
 
+    def _repetition(self, data: dict[str, Any]) -> list[str]:
+        """New parts increase the number of tokens, so an equal event is the same event again."""
+        response = data["response"] if isinstance(data.get("response"), dict) else data
+        usage = response.get("usageMetadata")
+        is_counted = isinstance(usage, dict) and bool(usage.get("candidatesTokenCount"))
+        candidates = response.get("candidates") if is_counted else None
+        is_final = any(
+            isinstance(one, dict)
+            and bool(one.get("finishReason"))
+            and isinstance(one.get("content"), dict)
+            and bool(one["content"].get("parts"))
+            for one in (candidates if isinstance(candidates, list) else ())
+        )
+        previous, self._final = self._final, json_value.write(data) if is_final else None
+        return ["the final event twice"] if is_final and self._final == previous else []
+
     def _candidate(self, candidate: Any) -> list[str]:
         if not isinstance(candidate, dict):
-            return ["a candidate that is no object"]
+            return ["a candidate that is not an object"]
         index = candidate.get("index") or 0
         if not isinstance(index, int) or isinstance(index, bool) or index < 0:
             return [f"index {index!r}"]
@@ -185,10 +202,10 @@ class Grammar:
             self._finished.add(index)
         content = candidate.get("content", {})
         if not isinstance(content, dict):
-            return [*problems, "content that is no object"]
+            return [*problems, "content that is not an object"]
         parts = content.get("parts", [])
         if not isinstance(parts, list):
-            return [*problems, "parts that are no list"]
+            return [*problems, "parts that are not a list"]
         problems += [problem for part in parts for problem in self._part(part, index)]
         if candidate.get("finishReason") == WHOLE_REASON and index in self._calling:
             problems.append(f"{WHOLE_REASON} inside a function call")
@@ -201,20 +218,20 @@ class Grammar:
 
     def _part(self, part: Any, index: int) -> list[str]:
         if not isinstance(part, dict):
-            return ["a part that is no object"]
+            return ["a part that is not an object"]
         problems = []
         if not isinstance(part.get("text", ""), str | None):
-            problems.append("text that is no string")
+            problems.append("text that is not a string")
         call = part.get("functionCall")
         if call is None:
             return problems
         if not isinstance(call, dict):
-            return [*problems, "a function call that is no object"]
+            return [*problems, "a function call that is not an object"]
         name = call.get("name")
         if not (isinstance(name, str) and name.strip()) and (index not in self._calling or name):
             problems.append("a function call without a name")
         if not isinstance(call.get("args", {}), dict):
-            problems.append("function call args that are no object")
+            problems.append("function call args that are not an object")
         if call.get("willContinue") is True:
             self._calling.add(index)
         else:

@@ -1,7 +1,8 @@
-"""Gemini: a turn with function calls is answered by a turn with as many responses.
+"""The rules on the contents of a Gemini request, and their passes.
 
-Calls and responses are paired by `id` where they have one, else by name and order. Code Assist
-wraps the request; both spellings of a key are read.
+Theory of operation. A turn with function calls must be followed by a turn with as many
+responses. Calls and responses are paired by `id` if they have one, else by name and order. Code
+Assist wraps the request; keys in camel case and in snake case are accepted.
 
 https://ai.google.dev/gemini-api/docs/function-calling
 """
@@ -32,11 +33,11 @@ from wiremend.text.json_value import objects
 THOUGHT_SIGNATURE_MISSING = Rule(
     code="Q107",
     name="thought-signature-missing",
-    finds="Since the user spoke last, a turn of the model has a first function call without "
-    "`thoughtSignature`: another model's, or lost by the client.",
-    hurts="Gemini 3: `Function call is missing a thought_signature in functionCall parts`.",
-    mends="It gets `skip_thought_signature_validator`, which Google documents for calls that it "
-    "did not sign. Signatures are never made up.",
+    detects="After the last user message, the first function call of a model turn has no "
+    "`thoughtSignature`: another model made the call, or the client lost the signature.",
+    impact="Gemini 3: `Function call is missing a thought_signature in functionCall parts`.",
+    action="Sets it to `skip_thought_signature_validator`, which Google documents for calls that "
+    "it did not sign. Signatures are never generated.",
     protocols=(WireProtocol.GEMINI,),
     seen=("vercel/ai#15550", "musistudio/claude-code-router#1431", "envoyproxy/ai-gateway#2366"),
     before='{"contents":[{"role":"user","parts":[{"text":"Hello"}]},{"role":"model","parts":'
@@ -54,26 +55,26 @@ _UNSIGNED = b'"skip_thought_signature_validator"'
 
 @dataclass(slots=True)
 class Turn:
-    """Contents in a row of the model, or of anybody else."""
+    """Consecutive contents of the model, or of other roles."""
 
     is_model: bool
     contents: list[tuple[Path, dict[str, Any]]]
 
     def all_parts(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Every part, with its path."""
+        """Yield every part with its path."""
         for path, content in self.contents:
             yield from objects(content.get("parts"), (*path, "parts"))
 
     def parts(self, keys: tuple[str, str]) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """What stands under one of these keys in a part, with the part's path."""
+        """Yield the objects under one of these keys in parts, each with the path of its part."""
         for path, part in self.all_parts():
-            found = part.get(keys[0], part.get(keys[1]))
-            if isinstance(found, dict):
-                yield path, found
+            value = part.get(keys[0], part.get(keys[1]))
+            if isinstance(value, dict):
+                yield path, value
 
 
 def turns_of(request: dict[str, Any]) -> list[Turn]:
-    """The conversation, turn by turn."""
+    """Return the turns of the conversation."""
     path: Path = (*request_path(request), "contents")
     if len(path) > 1:
         request = request["request"]
@@ -89,18 +90,18 @@ def turns_of(request: dict[str, Any]) -> list[Turn]:
 def drop_orphan_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop responses that answer no call of the turn before."""
+    """Drop responses without a call in the turn before."""
     calls: list[dict[str, Any]] = []
     for turn in turns_of(request):
-        gone: dict[Path, list[Path]] = {}
+        orphans: dict[Path, list[Path]] = {}
         for path, response in turn.parts(_RESPONSES) if not turn.is_model else ():
             if _take(calls, response):
                 continue
             name = str(response.get("name"))
             if notes.note(RESULT_WITHOUT_CALL, BodyPlace(path), f"{name!r}", "dropped"):
-                gone.setdefault(path[:-1], []).append(path)
+                orphans.setdefault(path[:-1], []).append(path)
         for path, content in turn.contents:
-            removed = gone.get((*path, "parts"), [])
+            removed = orphans.get((*path, "parts"), [])
             if removed and len(removed) == len(content["parts"]):
                 edits.replace((*path, "parts"), json_value.write([{"text": RESULT_DROPPED}]))
                 continue
@@ -112,7 +113,7 @@ def drop_orphan_results(
 def add_missing_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Answer each call that the next turn leaves open with an error."""
+    """Add an error response for each call that the next turn does not answer."""
     turns = turns_of(request)
     for number, turn in enumerate(turns):
         calls = [call for _, call in turn.parts(_CALLS)] if turn.is_model else []
@@ -144,7 +145,7 @@ def add_missing_results(
 
 
 def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
-    """Drop parts without anything in them; a signature alone is something."""
+    """Drop empty parts; a part with only a signature is kept."""
     for turn in turns_of(request):
         for path, content in turn.contents:
             for part_path, part in objects(content.get("parts"), (*path, "parts")):
@@ -157,7 +158,7 @@ def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, not
 def drop_empty_messages(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop contents of the model without parts; give others the text `NO_CONTENT`."""
+    """Drop contents of the model without parts; give other roles the text `NO_CONTENT`."""
     turns = turns_of(request)
     for turn in turns:
         for path, content in turn.contents:
@@ -167,7 +168,7 @@ def drop_empty_messages(
                 if notes.note(EMPTY_MESSAGE, BodyPlace(path), "no parts", "dropped"):
                     edits.remove(path)
             elif "parts" in content and notes.note(
-                EMPTY_MESSAGE, BodyPlace(path), "no parts", "said so"
+                EMPTY_MESSAGE, BodyPlace(path), "no parts", "replaced with a text"
             ):
                 edits.replace((*path, "parts"), json_value.write([{"text": NO_CONTENT}]))
 
@@ -175,20 +176,20 @@ def drop_empty_messages(
 def mark_unsigned_calls(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Mark calls without a signature since the last text of the user, as Gemini CLI does.
+    """Mark calls without a signature after the last text of the user, as Gemini CLI does.
 
-    Of parallel calls Gemini signs the first only.
+    Of parallel calls Gemini signs only the first.
     """
     turns = turns_of(request)
-    spoken = [number for number, turn in enumerate(turns) if not turn.is_model and _speaks(turn)]
-    for turn in turns[spoken[-1] :] if spoken else ():
+    texts = [number for number, turn in enumerate(turns) if not turn.is_model and _has_text(turn)]
+    for turn in turns[texts[-1] :] if texts else ():
         calls = [call for call in turn.all_parts() if any(key in call[1] for key in _CALLS)]
         if not turn.is_model or not calls:
             continue
         path, part = calls[0]
         if any(part.get(key) for key in _SIGNATURES):
             continue
-        if notes.note(THOUGHT_SIGNATURE_MISSING, BodyPlace(path), "not signed", "marked as such"):
+        if notes.note(THOUGHT_SIGNATURE_MISSING, BodyPlace(path), "no thoughtSignature", "added"):
             kept = next((key for key in _SIGNATURES if key in part), None)
             if kept is not None:
                 edits.replace((*path, kept), _UNSIGNED)
@@ -196,12 +197,12 @@ def mark_unsigned_calls(
                 edits.append(path, b'"thoughtSignature":' + _UNSIGNED)
 
 
-def _speaks(turn: Turn) -> bool:
+def _has_text(turn: Turn) -> bool:
     return any(isinstance(part.get("text"), str) and part["text"] for _, part in turn.all_parts())
 
 
 def _take(calls: list[dict[str, Any]], response: dict[str, Any]) -> bool:
-    """Take the call that a response answers off the list; False if there is none."""
+    """Remove the call of a response from the list; return False if there is none."""
     for call in calls:
         ids = call.get("id"), response.get("id")
         if (ids[0] == ids[1]) if all(ids) else (call.get("name") == response.get("name")):
@@ -223,4 +224,4 @@ HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
     (THOUGHT_SIGNATURE_MISSING, mark_unsigned_calls),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""In order: what may empty a content comes before what looks for empty ones."""
+"""In order: passes that may leave a content empty run before the one that handles those."""

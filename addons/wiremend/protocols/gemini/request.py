@@ -1,4 +1,4 @@
-"""What a Gemini request contains: facts, tools, references to tools, limits.
+"""Reading a Gemini request: facts, tools, references to tools, limits.
 
 https://ai.google.dev/api/generate-content
 """
@@ -41,9 +41,9 @@ TOKEN_COUNT = TokenCount(
     answer=lambda count: {"totalTokens": count}, inner_request="generateContentRequest"
 )
 REQUEST_WRAPPERS = ("request", "generateContentRequest")
-"""Code Assist's, and the one of countTokens."""
+"""The wrappers of Code Assist and of countTokens."""
 SCHEMA_FORM = SchemaForm(
-    # `Unknown name "additionalProperties"`
+    # The API refuses it: `Unknown name "additionalProperties"`
     b'{"type":"object","properties":{}}',
     may_be_absent=True,
     type_case_matters=False,
@@ -57,7 +57,7 @@ TOKEN_LIMITS: tuple[Path, ...] = (
 _STREAMING_METHOD = re.compile(r"(?::|%3a)streamGenerateContent\Z", re.IGNORECASE)
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _JSON_SCHEMA = ("parametersJsonSchema", "parameters_json_schema")
-"""Full JSON Schema in place of `parameters`; the two exclude each other."""
+"""Full JSON Schema instead of `parameters`; both together are refused."""
 _PARTS = ("functionCall", "function_call", "functionResponse", "function_response")
 _ALLOWED_NAMES = ("allowedFunctionNames", "allowed_function_names")
 _IN_PATH = re.compile(
@@ -66,7 +66,7 @@ _IN_PATH = re.compile(
     r"(?P<after>(?::|%3[Aa])[A-Za-z]+(?:\?.*)?)",
     re.DOTALL,
 )
-"""`…/models/MODEL:method`; Vertex puts `publishers/google/` in front, gateways other prefixes.
+"""`…/models/MODEL:method`, after `publishers/google/` in Vertex AI or other prefixes of gateways.
 
 https://ai.google.dev/api/generate-content, https://cloud.google.com/vertex-ai (REST reference)
 """
@@ -75,15 +75,15 @@ _COLLECTIONS = ("models/", "tunedModels/")
 
 @dataclass(frozen=True, slots=True)
 class ModelOfPath:
-    """The model in the URL: read without `models/`, but with `tunedModels/`."""
+    """The model name in the URL: without `models/`, but with `tunedModels/`."""
 
     def read(self, path: str) -> str | None:
-        """The model that this path (with its query) names; None if it names none."""
+        """Return the model in this path (with its query), or None."""
         match = _IN_PATH.fullmatch(path)
         return unquote(match["name"]).removeprefix("models/") if match else None
 
     def write(self, path: str, model: str) -> str:
-        """The path, naming `model`; the very same string if it already does."""
+        """Return the path with `model`; the same string if it contains that model already."""
         match = _IN_PATH.fullmatch(path)
         name = model if model.startswith(_COLLECTIONS) else f"models/{model}"
         if match is None or unquote(match["name"]) == name:
@@ -92,9 +92,9 @@ class ModelOfPath:
 
 
 def read_request(path: str, fields: Mapping[str, Any] | None) -> RequestFacts:
-    """The facts of a request: model and streaming are in its path, tools in its body.
+    """Return the facts of a request: model and streaming are in its path, tools in its body.
 
-    `path` contains the query, `fields` is the parsed body, None when it is not a JSON object.
+    `path` contains the query; `fields` is the parsed body, None if it is not a JSON object.
     """
     endpoint, _, query = path.partition("?")
     streaming = _STREAMING_METHOD.search(endpoint) is not None
@@ -110,7 +110,7 @@ def read_request(path: str, fields: Mapping[str, Any] | None) -> RequestFacts:
 
 
 def client_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
-    """The function declarations of every entry."""
+    """Yield the function declarations of every entry."""
     for entry, _ in objects_at(request, (*request_path(request), "tools")):
         for key in _DECLARATIONS:
             for declaration, function in objects_at(request, (*entry, key)):
@@ -125,12 +125,12 @@ def client_tools(request: dict[str, Any]) -> Iterator[ClientTool]:
 
 
 def server_tool_names(_: dict[str, Any]) -> list[str]:
-    """Tools that the provider runs have no name here."""
+    """Return no names: tools that the provider runs have none in this protocol."""
     return []
 
 
 def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
-    """Calls, their responses, and the names that the calling mode allows."""
+    """Yield the function names in calls, responses and the allowed names of the calling mode."""
     wrapper = request_path(request)
     for path, part in objects_along(request, *wrapper, "contents", "*", "parts", "*"):
         for key in _PARTS:
@@ -181,7 +181,7 @@ def _entry(name: str) -> dict[str, Any]:
 
 
 def _is_last_page(answer: Mapping[str, Any]) -> bool:
-    """Codex's own list is called `models`, too, but its entries have no such names."""
+    """Return whether this is the last page; Codex's list has `models` too, with other names."""
     names = [str(entry["name"]) for entry in answer["models"]]
     is_gemini = bool(names) and all(name.startswith("models/") for name in names)
     return is_gemini and not answer.get("nextPageToken")
@@ -192,6 +192,6 @@ MODEL_LIST = ModelList("models", "name", _is_last_page, _entry, _listed_as)
 
 
 def request_path(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Where the request stands in a parsed body: Code Assist wraps it, other hosts do not."""
+    """Return the path of the request in a parsed body: Code Assist wraps it."""
     is_plain = "contents" in body or "tools" in body
     return ("request",) if isinstance(body.get("request"), dict) and not is_plain else ()

@@ -1,4 +1,4 @@
-"""Repairs one Gemini response object: an event of a stream, or the whole answer."""
+"""The repair of one Gemini response object: an event of a stream, or a whole body."""
 
 from contextlib import suppress
 from typing import Any
@@ -23,9 +23,10 @@ _CLI = "google-gemini/gemini-cli 0.61.0"
 FINISH_REASON_EMPTY = Rule(
     code="S402",
     name="finish-reason-empty",
-    finds="`finishReason` is empty, null, unspecified or no name in an event that ends nothing.",
-    hurts="Clients take it for the end, or refuse the value.",
-    mends="It is removed.",
+    detects="`finishReason` is empty, null, unspecified or not a name in an event that does not "
+    "end the response.",
+    impact="Clients treat it as the end, or reject the value.",
+    action="Removes it.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='{"content":{"parts":[{"text":"Hel"}]},"finishReason":""}',
@@ -34,12 +35,11 @@ FINISH_REASON_EMPTY = Rule(
 CONTENT_SHAPE = Rule(
     code="S403",
     name="content-shape",
-    finds="`candidates`, `content`, `parts` or a part is null, or one object stands for a list.",
-    hurts="SDKs iterate over it: a validation error or a TypeError ends the turn.",
-    mends=(
-        "Null is removed, one object becomes a list of one; any other type hides content that "
-        "nobody can read, so the stream ends in the protocol's error."
-    ),
+    detects="`candidates`, `content`, `parts` or a part is null, or one object is sent instead of "
+    "a list.",
+    impact="SDKs iterate over it: a validation error or a TypeError ends the turn.",
+    action="Removes null; wraps one object in a list. Any other type hides content that cannot be "
+    "read: the stream ends in the protocol's error event.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='"content":{"parts":{"text":"Hi"}}',
@@ -48,12 +48,10 @@ CONTENT_SHAPE = Rule(
 ARGS_NOT_AN_OBJECT = Rule(
     code="S404",
     name="args-not-an-object",
-    finds="A function call's `args` is JSON text or null instead of an object.",
-    hurts="SDKs refuse the response, or the tool is called with a string.",
-    mends=(
-        "Text that holds an object becomes that object, null and empty text become {}; "
-        "broken JSON is lost content, so the stream ends in the protocol's error."
-    ),
+    detects="A function call's `args` is JSON text or null instead of an object.",
+    impact="SDKs reject the response, or the tool is called with a string.",
+    action="Parses text that contains an object; replaces null and empty text with `{}`. With "
+    "malformed JSON, content is lost: the stream ends in the protocol's error event.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='{"functionCall":{"name":"read","args":"{\\"path\\":\\"a\\"}"}}',
@@ -62,12 +60,10 @@ ARGS_NOT_AN_OBJECT = Rule(
 CALL_WITHOUT_NAME = Rule(
     code="S405",
     name="call-without-name",
-    finds="A function call has no name.",
-    hurts='The client cannot tell which tool is meant; Gemini CLI calls "generic_tool".',
-    mends=(
-        "If the request offers one tool, that one is meant; with several, the stream ends in the "
-        "protocol's error."
-    ),
+    detects="A function call has no name.",
+    impact='The client cannot select the tool; Gemini CLI calls "generic_tool".',
+    action="Fills in the name if the request offers exactly one tool; otherwise the stream ends in "
+    "the protocol's error event.",
     protocols=_GEMINI,
     seen=(_CLI,),
     before='{"functionCall":{"name":"","args":{"city":"Oslo"}}}',
@@ -76,9 +72,9 @@ CALL_WITHOUT_NAME = Rule(
 FINISH_REASON_SPELLED = Rule(
     code="S414",
     name="finish-reason-misspelled",
-    finds="A `finishReason` in lower case, or the number of its enumeration.",
-    hurts="Clients compare exact names: a cut answer passes for a whole one.",
-    mends="It becomes the name.",
+    detects="A `finishReason` is written in lower case, or is the number of its enumeration.",
+    impact="Clients compare exact names: a truncated response is treated as complete.",
+    action="Replaces it with the name.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='"finishReason":"max_tokens"',
@@ -87,9 +83,10 @@ FINISH_REASON_SPELLED = Rule(
 CANDIDATE_INDEX = Rule(
     code="S415",
     name="candidate-index",
-    finds="A candidate's index is no number, or two candidates of one event share one.",
-    hurts="Typed clients refuse it; others mix two answers into one.",
-    mends="Text becomes the number, otherwise candidates are numbered by position.",
+    detects="A candidate's index is not a number, or two candidates of one event have the same "
+    "index.",
+    impact="Typed clients reject it; others mix two responses into one.",
+    action="Parses text as a number; otherwise numbers the candidates by position.",
     protocols=_GEMINI,
     before='"candidates":[{"content":{…}},{"content":{…}}]',
     after='"candidates":[{"content":{…},"index":0},{"content":{…},"index":1}]',
@@ -97,9 +94,9 @@ CANDIDATE_INDEX = Rule(
 RESPONSE_IN_A_LIST = Rule(
     code="S416",
     name="response-in-a-list",
-    finds="Responses wrapped in a list of their own: `data: [{…}]`.",
-    hurts="SDKs see a response without candidates: an empty answer.",
-    mends="The list is taken off.",
+    detects="A response is wrapped in a list: `data: [{…}]`.",
+    impact="SDKs see a response without candidates: the response is empty.",
+    action="Removes the list.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='data: [{"candidates":[…]}]\n\n',
@@ -108,42 +105,44 @@ RESPONSE_IN_A_LIST = Rule(
 STREAMED_ARGUMENTS_CUT = Rule(
     code="S418",
     name="streamed-arguments-cut",
-    finds="A function call is to go on (`willContinue`), but its candidate says `STOP`.",
-    hurts="The tool runs with half its arguments, or the call is lost.",
-    mends="Content is lost, so the stream ends in the protocol's error.",
+    detects="A function call is marked as unfinished (`willContinue`), but its candidate has the "
+    "finish reason `STOP`.",
+    impact="The tool runs with truncated arguments, or the call is lost.",
+    action="Content is lost: ends the stream in the protocol's error event.",
     protocols=_GEMINI,
     after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
 )
 
 
 def is_response(value: Any) -> bool:
-    """Whether a parsed value is a response, wrapped by Code Assist or not."""
+    """Return whether a parsed value is a response, wrapped by Code Assist or not."""
     return isinstance(value, dict) and not value.keys().isdisjoint(RESPONSE_KEYS)
 
 
 def unwrapped(value: JsonObject) -> JsonObject:
-    """The response inside Code Assist's wrapper, or the value itself."""
+    """Return the response inside Code Assist's wrapper, or the value itself."""
     inner = value.get("response")
     return inner if isinstance(inner, dict) else value
 
 
 def candidates_of(response: JsonObject) -> list[JsonObject]:
-    """Its candidates that are objects."""
+    """Return the candidates that are objects."""
     return dicts_in(response.get("candidates"))
 
 
 def model_path(value: JsonObject) -> Path:
-    """The path of the model's name."""
+    """Return the path of the model name."""
     return ("modelVersion",) if unwrapped(value) is value else ("response", "modelVersion")
 
 
 class ResponseRepairer:
-    """Repairs responses in place; keeps which function calls continue in the next one."""
+    """Repairs responses in place; tracks which function calls continue in the next one."""
 
     def __init__(self, tool_names: tuple[str, ...], draft: Draft) -> None:
         self._tool_names = tool_names
         self._draft = draft
         self._calling: set[int] = set()
+        """The candidates whose last function call is continued."""
 
     def repair(self, response: JsonObject) -> bool:
         """Repair a response; return whether it was changed. Raises ContentLost."""
@@ -151,17 +150,20 @@ class ResponseRepairer:
         if "candidates" in response:
             self._repair_list(response, "candidates")
             if response and response.keys().isdisjoint(RESPONSE_KEYS):
-                response["candidates"] = []  # its only key that says what it is
+                response["candidates"] = []  # otherwise it is no longer recognised as a response
             self._repair_indices(candidates_of(response))
         for candidate in candidates_of(response):
             self._repair_candidate(candidate)
             goes_on = (_index(candidate) or 0) in self._calling
             if goes_on and candidate.get("finishReason") == WHOLE_REASON:
-                self._lose(STREAMED_ARGUMENTS_CUT, "a function call that goes on at STOP")
+                self._lose(
+                    STREAMED_ARGUMENTS_CUT,
+                    "an unfinished function call with the finish reason STOP",
+                )
         return self._draft.changed
 
     def _repair_list(self, owner: JsonObject, key: str) -> None:
-        """Make a list of objects one: null is removed, one object becomes a list of one."""
+        """Repair a list of objects: null is removed, one object becomes a list of one."""
         raw = owner[key]
         if raw is None:
             self._remove(CONTENT_SHAPE, owner, key, f"{key}: null")
@@ -178,22 +180,22 @@ class ResponseRepairer:
         if not odd:
             return
         if any(item is not None for item in odd):
-            self._lose(CONTENT_SHAPE, f"{key} holds {_kind(odd[0])}")
-        elif self._draft.change(CONTENT_SHAPE, f"{key} holds null", "removed"):
+            self._lose(CONTENT_SHAPE, f"{key} contains {_kind(odd[0])}")
+        elif self._draft.change(CONTENT_SHAPE, f"{key} contains null", "removed"):
             owner[key] = [item for item in raw if item is not None]
 
     def _repair_indices(self, candidates: list[JsonObject]) -> None:
         indices = [_index(candidate) for candidate in candidates]
-        right = list(range(len(indices)))
+        replacements = list(range(len(indices)))
         if None not in indices and len(set(indices)) == len(indices):
-            right = [index or 0 for index in indices]
+            replacements = [index or 0 for index in indices]
         raw = [candidate.get("index") for candidate in candidates]
-        if [index or 0 for index in raw] == right and not any(
+        if [index or 0 for index in raw] == replacements and not any(
             isinstance(index, bool | float | str) for index in raw
         ):
             return
-        if self._draft.change(CANDIDATE_INDEX, f"indices {raw!r}"[:80], f"{right!r}"[:80]):
-            for candidate, index in zip(candidates, right, strict=True):
+        if self._draft.change(CANDIDATE_INDEX, f"indices {raw!r}"[:80], f"{replacements!r}"[:80]):
+            for candidate, index in zip(candidates, replacements, strict=True):
                 candidate["index"] = index
 
     def _repair_candidate(self, candidate: JsonObject) -> None:
@@ -238,8 +240,8 @@ class ResponseRepairer:
 
     def _repair_call(self, call: JsonObject, index: int) -> None:
         name = call.get("name")
-        goes_on = index in self._calling and not name
-        if not (isinstance(name, str) and name.strip()) and not goes_on:
+        continues = index in self._calling and not name
+        if not (isinstance(name, str) and name.strip()) and not continues:
             self._repair_name(call)
         if call.get("willContinue") is True:
             self._calling.add(index)
@@ -263,8 +265,8 @@ class ResponseRepairer:
             with suppress(ValueError):
                 replacement = json_value.read(raw)
         if not isinstance(replacement, dict):
-            what = "broken JSON text" if isinstance(raw, str) else _kind(raw)
-            self._lose(ARGS_NOT_AN_OBJECT, f"args is {what}")
+            description = "broken JSON text" if isinstance(raw, str) else _kind(raw)
+            self._lose(ARGS_NOT_AN_OBJECT, f"args is {description}")
         elif self._draft.change(ARGS_NOT_AN_OBJECT, f"args is {_kind(raw)}", "an object"):
             call["args"] = replacement
 
@@ -278,7 +280,7 @@ class ResponseRepairer:
 
 
 def _index(candidate: JsonObject) -> int | None:
-    """The candidate's index; 0 where it is missing, None where it cannot be read."""
+    """Return the index of a candidate; 0 if it is missing, None if it is invalid."""
     raw = candidate.get("index")
     if raw is None:
         return 0
@@ -286,12 +288,12 @@ def _index(candidate: JsonObject) -> int | None:
         return int(raw)
     if isinstance(raw, float) and raw.is_integer() and 0 <= raw < 1_000_000:
         return int(raw)
-    is_right = isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0
-    return raw if is_right else None
+    is_valid = isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0
+    return raw if is_valid else None
 
 
 def _kind(value: Any) -> str:
-    """The JSON type of a value."""
+    """Return the JSON type of a value, with its article."""
     names = {str: "a string", bool: "a boolean", list: "a list", dict: "an object"}
     if value is None:
         return "null"

@@ -1,4 +1,4 @@
-"""OpenAI Responses: `POST /v1/responses`."""
+"""The OpenAI Responses protocol, `POST /v1/responses`, as one value."""
 
 from wiremend.protocols.base import openai_errors, openai_requests
 from wiremend.protocols.base.names import WireProtocol
@@ -8,6 +8,7 @@ from wiremend.protocols.responses.body import repair_body
 from wiremend.protocols.responses.grammar import Grammar
 from wiremend.protocols.responses.history import HISTORY_PASSES
 from wiremend.protocols.responses.stream import ResponsesRepairer
+from wiremend.protocols.responses.usage import USAGE_FORMAT
 
 RESPONSES = Protocol(
     name=WireProtocol.RESPONSES,
@@ -26,6 +27,7 @@ RESPONSES = Protocol(
     history_passes=HISTORY_PASSES,
     make_repairer=ResponsesRepairer,
     repair_body=repair_body,
+    usage_format=USAGE_FORMAT,
     make_grammar=lambda _: Grammar(),
     error_body=openai_errors.error_envelope,
 )

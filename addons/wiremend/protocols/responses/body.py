@@ -1,4 +1,4 @@
-"""Repairs a whole Responses object: the answer to a call that does not stream."""
+"""The repair of a whole Responses object, the response to a call that does not stream."""
 
 from typing import Any
 
@@ -20,10 +20,10 @@ _P = ("responses",)
 BODY_OUTPUT_NULL = Rule(
     code="S351",
     name="body-output-null",
-    finds="A response's `output`, a message's `content` or a reasoning item's `summary` is null or "
-    "missing.",
-    hurts="SDKs iterate over it: TypeError.",
-    mends="An empty list is filled in.",
+    detects="A response's `output`, a message's `content` or a reasoning item's `summary` is null "
+    "or missing.",
+    impact="SDKs iterate over it: TypeError.",
+    action="Fills in an empty list.",
     protocols=_P,
     before='{"object":"response","output":null}',
     after='{"object":"response","output":[]}',
@@ -31,9 +31,9 @@ BODY_OUTPUT_NULL = Rule(
 BODY_ARGUMENTS = Rule(
     code="S352",
     name="body-arguments",
-    finds="A call's arguments are an object, null or empty instead of JSON text.",
-    hurts="SDKs expect a string and parse it.",
-    mends="They become JSON text; nothing becomes `{}`.",
+    detects="A call's arguments are an object, null or empty instead of JSON text.",
+    impact="SDKs expect a string and parse it.",
+    action="Replaces an object with its JSON text, and missing arguments with `{}`.",
     protocols=_P,
     before='{"type":"function_call","arguments":{"path":"a.txt"}}',
     after='{"type":"function_call","arguments":"{\\"path\\":\\"a.txt\\"}"}',
@@ -41,18 +41,18 @@ BODY_ARGUMENTS = Rule(
 BODY_ARGUMENTS_BROKEN = Rule(
     code="S353",
     name="body-arguments-broken",
-    finds="A call in a completed response has broken or truncated JSON as its arguments.",
-    hurts="The tool runs with half its arguments, or the agent stops.",
-    mends="Content is lost: an HTTP error.",
+    detects="The arguments of a call in a completed response are malformed or truncated JSON.",
+    impact="The tool runs with truncated arguments, or the agent stops.",
+    action="Content is lost: responds with an HTTP error.",
     protocols=_P,
     before='{"type":"function_call","arguments":"{\\"pa"}',
 )
 BODY_ITEM_INCOMPLETE = Rule(
     code="S354",
     name="body-item-incomplete",
-    finds="An item lacks its id, call id, role or status.",
-    hurts="The Vercel AI SDK refuses the whole answer; a call without id cannot be answered.",
-    mends="They are filled in; a call's name is known if the request offers one tool only.",
+    detects="An item lacks its id, call id, role or status.",
+    impact="The Vercel AI SDK rejects the whole response; a call without id cannot be answered.",
+    action="Fills them in. A call's name is filled in only if the request offers exactly one tool.",
     protocols=_P,
     before='{"type":"function_call","call_id":"call_1","name":"read","arguments":"{}"}',
     after='{"type":"function_call","call_id":"call_1","name":"read","arguments":"{}",'
@@ -61,9 +61,9 @@ BODY_ITEM_INCOMPLETE = Rule(
 BODY_USAGE = Rule(
     code="S355",
     name="body-usage",
-    finds="`usage` lacks its input, output or total count.",
-    hurts="SDKs and agents add up nothing: TypeError.",
-    mends="Counts are filled in: what the others tell, else 0.",
+    detects="`usage` lacks its input, output or total count.",
+    impact="SDKs and agents add the counts up: TypeError.",
+    action="Computes missing counts from the others, or sets them to 0.",
     protocols=_P,
     before='{"usage":{"input_tokens":10,"output_tokens":2}}',
     after='{"usage":{"input_tokens":10,"output_tokens":2,"total_tokens":12}}',
@@ -71,7 +71,7 @@ BODY_USAGE = Rule(
 
 
 def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
-    """What a 2xx body becomes; `error` is set where it reports one or cannot be used."""
+    """Repair a 2xx body; `error` is set if the body reports one or cannot be used."""
     return repair_json_body(_GRAMMAR, body, context)
 
 
@@ -91,7 +91,7 @@ def _is_response(value: Any) -> bool:
 
 
 def _repair(response: Any, context: StreamContext, draft: Draft) -> Any:
-    """Repair a response in place; None for a body that is none."""
+    """Repair a response in place and return it; None for any other body."""
     if not _is_response(response):
         return None
     if response.get("output") is None and draft.note_at(
@@ -123,7 +123,7 @@ _GRAMMAR = BodyGrammar(
 def _fill(
     item: JsonObject, path: Path, identity: str, tool_names: tuple[str, ...], draft: Draft
 ) -> None:
-    """Fill in what an item lacks, what a call passes aside."""
+    """Fill in the missing fields of an item, except the text of a call."""
     for key, type in ITEM_FIELDS.get(item["type"], {}).items():
         if key == CALL_TEXT.get(item["type"]) or (
             isinstance(item.get(key), type) and (item[key] or type is list)
@@ -145,7 +145,7 @@ def _fill(
 
 
 def _value_of(key: str, item: JsonObject, identity: str, tool_names: tuple[str, ...]) -> Any:
-    """The value of a missing field; None for a name that is not known."""
+    """Return the value of a missing field; None for an unknown name."""
     if key == "name":
         return tool_names[0] if len(tool_names) == 1 else None
     if key == "call_id":
@@ -154,7 +154,7 @@ def _value_of(key: str, item: JsonObject, identity: str, tool_names: tuple[str, 
 
 
 def _repair_call(item: JsonObject, path: Path, draft: Draft, *, is_cut: bool) -> None:
-    """Write what a call passes as text. Raises ContentLost for a call that cannot be used."""
+    """Write the arguments or input of a call as text. Raises ContentLost if it cannot be used."""
     key = CALL_TEXT.get(item["type"])
     if key is None:
         return

@@ -1,4 +1,4 @@
-"""What becomes of an event that belongs to an output item."""
+"""Whether an event of an output item is sent, dropped or withheld."""
 
 from enum import Enum, auto
 
@@ -7,14 +7,14 @@ from wiremend.rules.rule import Rule
 
 
 class Disposition(Enum):
-    """What becomes of an event."""
+    """Whether an event is sent to the client."""
 
     SENT = auto()
     DROPPED = auto()
     WITHHELD = auto()
-    """It is progress, but the client cannot use it yet."""
+    """It counts as progress, but the client cannot use it yet."""
 
 
 def drop(draft: Draft, rule: Rule, found: str) -> Disposition:
-    """Drop an event; it is sent where the rule is disabled."""
+    """Drop an event, unless the rule is disabled."""
     return Disposition.DROPPED if draft.note(rule, found, "dropped") else Disposition.SENT

@@ -1,4 +1,4 @@
-"""Errors of the Responses API: the events that end a stream, in the form that each client reads."""
+"""Errors of the Responses API: the event that ends a stream, in the form that clients read."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,19 +21,18 @@ _OVERLOADED_WAIT_SECONDS = 2.0
 
 
 def error_code(error: ProviderError) -> str:
-    """The code of `response.failed`: the error's own, else one that every client retries."""
+    """Return the code for `response.failed`: the error's own, else one that clients retry."""
     return error.code or _CODE_BY_STATUS.get(error.status, "server_error")
 
 
 def client_error(error: ProviderError, *, before_output: bool) -> ProviderError:
-    """The error in the words that clients act on: code and message are never empty.
+    """Return the error with a code and message that clients act on; neither is empty.
 
-    Codex takes its delay from "try again in Ns" under the code `rate_limit_exceeded`, and gives
-    up on an overloaded server, which before any output is better asked again.
+    Codex reads its retry delay from "try again in Ns" with the code `rate_limit_exceeded`. It does
+    not retry on an overloaded server, so before any output that code is replaced.
     """
-    message, wait, code = error.message, error.retry_after_seconds, error_code(error)
-    if not message.strip():
-        message = f"The provider reported {error.code or error_type(error)} without a message."
+    message = error.with_default_message(error.code or error_type(error)).message
+    wait, code = error.retry_after_seconds, error_code(error)
     if before_output and code in _OVERLOADED:
         code, wait = "rate_limit_exceeded", _OVERLOADED_WAIT_SECONDS if wait is None else wait
     is_limit = code == "rate_limit_exceeded" and wait is not None
@@ -49,15 +48,15 @@ def error_event(
     *,
     before_output: bool = False,
 ) -> bytes:
-    """`response.failed`, the one error that every client reads.
+    """Return `response.failed`, the only error event that every client reads.
 
-    `response` is the response object as far as it is known.
+    `response` contains the known fields of the response object.
     """
-    worded = client_error(error, before_output=before_output)
+    shown = client_error(error, before_output=before_output)
     failed = {
         **response_object(response),
         "status": "failed",
-        "error": {"code": worded.code, "message": worded.message},
+        "error": {"code": shown.code, "message": shown.message},
         "incomplete_details": None,
     }
     event = {"type": FAILED, "sequence_number": sequence_number, "response": failed}
@@ -65,7 +64,7 @@ def error_event(
 
 
 def response_object(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A response object with everything that the SDKs require; `fields` overrides it."""
+    """Return a response object with all fields that the SDKs require; `fields` overrides them."""
     return {
         "id": "resp_unknown",
         "object": "response",

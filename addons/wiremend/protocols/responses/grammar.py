@@ -1,21 +1,21 @@
-"""OpenAI Responses: what a legal event stream and a native error look like.
+"""The grammar of OpenAI Responses event streams: tables, and a checker of whole streams.
 
-Theory of operation (https://platform.openai.com/docs/api-reference/responses-streaming). The
-stream builds one response object. `response.created` shows it empty. Its output is a list of
-items, each framed by `response.output_item.added` and `response.output_item.done` and numbered
-by `output_index` from 0. A message holds content parts, a reasoning item holds summary parts,
-both framed likewise and numbered by `content_index` and `summary_index`. Deltas between add up
-to what the `done` events repeat. Items may overlap. `response.completed`, `response.incomplete`
-or `response.failed` shows the whole response again and ends the stream; `error` ends it too,
-but Codex reads only `response.failed`. Every event names its type twice, in its `event:` line
-and in its data, and bears a growing `sequence_number`: gaps are legal, repeats are not.
-Unknown events, item types and fields are legal.
+Theory of operation (https://platform.openai.com/docs/api-reference/responses-streaming). A stream
+builds one response object. `response.created` contains it without output. Its output is a list of
+items, each framed by `response.output_item.added` and `response.output_item.done` and numbered by
+`output_index` from 0. A message has content parts and a reasoning item has summary parts; both
+are framed by `added` and `done` events and numbered by `content_index` and `summary_index`. The
+deltas in between add up to the text that the `done` events repeat. Items may overlap.
+`response.completed`, `response.incomplete` or `response.failed` contains the whole response and
+ends the stream; `error` ends it too, but Codex reads only `response.failed`. Every event contains
+its type twice, on its `event:` line and in its data, and an increasing `sequence_number`: gaps
+are legal, repetitions are not. Unknown events, item types and fields are legal.
 
-What the clients need beyond that. The official SDKs raise unless `response.created` comes
-first, its id comes back in the end, and every item was added before it grows. Codex takes items
-only from `response.output_item.done` and reads all three counts of `usage` as integers. The
-Vercel AI SDK skips events that lack the ids below, a call that is done without the status
-`completed`, and a terminal event without usage (which OpenCode then asks for again).
+Clients require more. The official SDKs raise unless `response.created` comes first, its id is the
+same in the terminal event, and every item is added before its deltas. Codex takes items only from
+`response.output_item.done` and requires the three counts of `usage` as integers. The Vercel AI
+SDK skips events without the ids below, calls that are done without the status `completed`, and a
+terminal event without usage (OpenCode then retries the call).
 """
 
 from collections.abc import Mapping
@@ -28,18 +28,18 @@ from wiremend.text.json_value import is_integer
 CREATED = "response.created"
 LIFECYCLE = frozenset({CREATED, "response.queued", "response.in_progress"})
 PREAMBLE = LIFECYCLE | {"response.metadata", "codex.rate_limits"}
-"""Events that say nothing of the answer; an allow-list."""
+"""Events without content of the response; an allow-list."""
 COMPLETED = "response.completed"
 COMPLETE = frozenset({COMPLETED, "response.incomplete"})
 FAILED = "response.failed"
 UNNUMBERED = frozenset({"codex.rate_limits", "response.metadata"})
-"""Events that bear no sequence number."""
+"""Events without a sequence number."""
 KEEPALIVES = frozenset({"keepalive", "ping"})
 
 OWN_FIELDS = frozenset(
     {"delta", "item", "item_id", "output_index", "content_index", "summary_index", "part"}
 )
-"""Data with one of these is about an output item, whatever its type says."""
+"""Members that only events of output items have; an event of any type with one is such an event."""
 
 ITEM_ADDED, ITEM_DONE = "response.output_item.added", "response.output_item.done"
 TEXT_DELTA, TEXT_DONE = "response.output_text.delta", "response.output_text.done"
@@ -50,12 +50,12 @@ SUMMARY_DONE = "response.reasoning_summary_text.done"
 
 @dataclass(frozen=True, slots=True)
 class PartFamily:
-    """How the parts of an item are framed and numbered."""
+    """The events that frame the parts of an item, and their index."""
 
     added: str
     done: str
     index: str
-    """The field that numbers them."""
+    """The member with the index of the part."""
 
 
 CONTENT = PartFamily("response.content_part.added", "response.content_part.done", "content_index")
@@ -70,12 +70,12 @@ class ItemEvent:
 
     items: tuple[str, ...]
     text: str = ""
-    """The field that holds text, if it holds any."""
+    """The member with the text; empty if the event has none."""
     family: PartFamily | None = None
     part: str = ""
-    """The type of the part that it belongs to, if it must belong to one."""
+    """The type of its part; empty if it does not belong to one."""
     is_delta: bool = False
-    """Whether `text` adds to what came before; else it repeats the whole."""
+    """Whether the text is a fragment; otherwise it is the whole text."""
 
 
 _REASONING_TEXT = ItemEvent(("reasoning",), "text", CONTENT)
@@ -106,7 +106,7 @@ ITEM_EVENTS: Mapping[str, ItemEvent] = {
     ),
     "response.code_interpreter_call_code.done": ItemEvent(("code_interpreter_call",), "code"),
 }
-"""What belongs where. The progress events of hosted tools carry nothing and may come any time."""
+"""The events inside items. Progress events of hosted tools have no content and are not included."""
 
 _ITEM_BY_PART: Mapping[str, str] = {
     "output_text": "message",
@@ -116,7 +116,7 @@ _ITEM_BY_PART: Mapping[str, str] = {
 
 
 def owners(data: Mapping[str, Any], belongs: ItemEvent) -> tuple[str, ...]:
-    """The types of item that the event may belong to, by the part that it bears if it bears one."""
+    """Return the types of item that the event may belong to, by the type of its part if any."""
     part = data.get("part")
     type = part.get("type") if isinstance(part, dict) else None
     item = _ITEM_BY_PART.get(type) if isinstance(type, str) else None
@@ -129,7 +129,7 @@ PART_TEXT: Mapping[str, str] = {
     "summary_text": "text",
     "reasoning_text": "text",
 }
-"""The field that holds a part's text, by the part's type."""
+"""The member with the text of a part, by the type of the part."""
 ITEM_FIELDS: Mapping[str, Mapping[str, type]] = {
     "message": {"id": str, "role": str, "content": list},
     "reasoning": {"id": str, "summary": list},
@@ -141,12 +141,12 @@ ITEM_FIELDS: Mapping[str, Mapping[str, type]] = {
     "file_search_call": {"id": str},
     "image_generation_call": {"id": str},
 }
-"""Fields that an item must have when it is added and when it is done, by the item's type."""
+"""The required members of an item when it is added and when it is done, by its type."""
 CALL_TEXT: Mapping[str, str] = {"function_call": "arguments", "custom_tool_call": "input"}
-"""Calls that the client answers, and the field that holds what they pass."""
+"""The types of calls that the client executes, and the member with their text."""
 MAY_BE_EMPTY = frozenset({"arguments", "input"})
 WITH_STATUS = frozenset({"message", "function_call"})
-"""Items that are done with a status other than the following ones."""
+"""Items that must be done with a status that is not in `UNFINISHED`."""
 UNFINISHED = frozenset({"in_progress", "queued"})
 ANSWERS = frozenset(
     {
@@ -161,17 +161,17 @@ ANSWERS = frozenset(
         "image_generation_call",
     }
 )
-"""Items that may be the last one of a whole answer."""
+"""Types of items that may be the last one of a complete response."""
 USAGE_COUNTS = ("input_tokens", "output_tokens", "total_tokens")
 USAGE_DETAILS: Mapping[str, str] = {
     "input_tokens_details": "cached_tokens",
     "output_tokens_details": "reasoning_tokens",
 }
-"""Codex requires all of these as integers where their object is there at all."""
+"""The required integer in each object of details; Codex requires it if the object is present."""
 
 
 class Grammar:
-    """Says what is illegal in a stream; shares nothing with the repairer but the tables above."""
+    """Reports the violations in a stream; shares only the tables above with the repairer."""
 
     def __init__(self) -> None:
         self._ended = False
@@ -180,7 +180,7 @@ class Grammar:
         self._items: list[_OpenItem] = []
 
     def feed(self, event: sse.Event) -> list[str]:
-        """The violations of one event."""
+        """Return the violations in one event."""
         if event.data is None:
             return []
         if self._ended:
@@ -200,7 +200,7 @@ class Grammar:
         problems += self._sequence(data)
         if kind == "error":
             self._ended = True
-            return problems + ([] if _error_says_why(data) else ["an error without a message"])
+            return problems + ([] if _has_error_message(data) else ["an error without a message"])
         if kind in LIFECYCLE or kind in COMPLETE or kind == FAILED:
             return problems + self._response(data, kind)
         if self._id is None and not data.keys().isdisjoint(OWN_FIELDS):
@@ -214,7 +214,7 @@ class Grammar:
         return problems
 
     def end(self) -> list[str]:
-        """The violations of a stream that ends here."""
+        """Return the violations of a stream that ends here."""
         return [] if self._ended else ["the end without a terminal event"]
 
     def _sequence(self, data: dict[str, Any]) -> list[str]:
@@ -255,8 +255,8 @@ class Grammar:
     def _whole(self, response: dict[str, Any], kind: str) -> list[str]:
         if kind == FAILED:
             error = response.get("error")
-            told = isinstance(error, dict) and error.get("message") and error.get("code")
-            return [] if told else [f"{FAILED} without code and message"]
+            is_whole = isinstance(error, dict) and error.get("message") and error.get("code")
+            return [] if is_whole else [f"{FAILED} without code and message"]
         problems = []
         if not isinstance(response.get("status"), str) or response["status"] in UNFINISHED:
             problems.append(f"{kind} with the status {response.get('status')!r}")
@@ -270,7 +270,7 @@ class Grammar:
         if not isinstance(output, list) or not all(
             isinstance(item, dict) and isinstance(item.get("type"), str) for item in output
         ):
-            return [*problems, "output that is no list of items"]
+            return [*problems, "output that is not a list of items"]
         if len(output) < sum(item.is_done for item in self._items):
             problems.append("output without the items that were streamed")
         if kind == COMPLETED and output and not self._items:
@@ -336,15 +336,15 @@ _GROWING = {"output_text": "content", "refusal": "content", "summary_text": "sum
 
 
 class _OpenItem:
-    """One item in the grammar's eyes."""
+    """The state of one item."""
 
     def __init__(self, type: str) -> None:
         self.type = type
         self.is_done = False
         self.grown = ""
-        """The field that must not be empty in the end, for something was streamed into it."""
+        """The member that must not be empty at the end, because it has received deltas."""
         self._parts: dict[PartFamily, list[str | None]] = {CONTENT: [], SUMMARY: []}
-        """The types of its parts, by number; None when done."""
+        """The types of its parts by index; None if the part is done."""
 
     def part_event(
         self, data: dict[str, Any], kind: str, belongs: ItemEvent, family: PartFamily
@@ -355,9 +355,9 @@ class _OpenItem:
         if kind == family.added:
             part = data.get("part")
             type = part.get("type") if isinstance(part, dict) else None
-            wrong = [] if index == len(parts) else [f"part {index} instead of {len(parts)}"]
+            problems = [] if index == len(parts) else [f"part {index} instead of {len(parts)}"]
             parts.append(type if isinstance(type, str) else "")
-            return wrong if isinstance(type, str) else [*wrong, "a part without a type"]
+            return problems if isinstance(type, str) else [*problems, "a part without a type"]
         if kind != family.done and not belongs.part:
             return []
         if not 0 <= index < len(parts):
@@ -366,7 +366,7 @@ class _OpenItem:
             return [f"{kind} of part {index}, which is done"]
         if kind == family.done:
             parts[index] = None
-            return [] if isinstance(data.get("part"), dict) else ["a part that is done as nothing"]
+            return [] if isinstance(data.get("part"), dict) else ["a done event without its part"]
         if parts[index] != belongs.part:
             return [f"{kind} of a part of type {parts[index]}"]
         return []
@@ -386,7 +386,7 @@ def _usage_problems(usage: Any) -> list[str]:
     if usage is None:
         return []
     if not isinstance(usage, dict):
-        return ["usage that is no object"]
+        return ["usage that is not an object"]
     problems = [f"usage without {key}" for key in USAGE_COUNTS if not is_integer(usage.get(key))]
     for key, count in USAGE_DETAILS.items():
         details = usage.get(key)
@@ -397,6 +397,6 @@ def _usage_problems(usage: Any) -> list[str]:
     return problems
 
 
-def _error_says_why(data: dict[str, Any]) -> bool:
+def _has_error_message(data: dict[str, Any]) -> bool:
     nested = data.get("error")
     return bool(data.get("message") or (isinstance(nested, dict) and nested.get("message")))

@@ -1,7 +1,8 @@
-"""Responses: calls and their outputs are items of one list, paired by `call_id`.
+"""The rules on the input items of a Responses request, and their passes.
 
-What the provider keeps itself (`previous_response_id`, `conversation`, item references) may hold
-the other half of a pair: then no output is judged.
+Theory of operation. Calls and their outputs are items of one list, paired by `call_id`. If the
+provider stores a part of the history (`previous_response_id`, `conversation`, item references),
+that part may contain the call of an output: then no output is dropped.
 
 https://platform.openai.com/docs/api-reference/responses/create
 """
@@ -28,11 +29,11 @@ from wiremend.text.json_value import objects
 ORPHAN_REASONING = Rule(
     code="Q108",
     name="orphan-reasoning",
-    finds="A reasoning item with an id is followed by nothing that it can have led to: the answer "
-    "was interrupted, or the client lost it.",
-    hurts="OpenAI: `Item 'rs_...' of type 'reasoning' was provided without its required following "
-    "item`, every turn from then on.",
-    mends="It is dropped; what the provider keeps itself is left alone.",
+    detects="A reasoning item with an id is not followed by an item that it could belong to: the "
+    "response was interrupted, or the client lost the item.",
+    impact="OpenAI rejects every further turn: `Item 'rs_...' of type 'reasoning' was provided "
+    "without its required following item`.",
+    action="Drops the reasoning item, unless the provider stores the conversation itself.",
     protocols=(WireProtocol.RESPONSES,),
     seen=("vercel/ai#7099", "continuedev/continue#8933", "openclaw/openclaw#18632"),
     before='{"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user",'
@@ -44,9 +45,9 @@ OUTPUT_OF: Mapping[str, str] = {
     "function_call": "function_call_output",
     "custom_tool_call": "custom_tool_call_output",
 }
-"""The calls that the client's own tools get, and the type of what answers them."""
-_HOLDING_OTHERS = ("item_reference", "compaction")
-"""Items that stand for items which the request does not show."""
+"""The types of calls of the client's tools, and the type of the output of each."""
+_REFERENCES = ("item_reference", "compaction")
+"""Types of items that refer to items outside the request."""
 
 
 def drop_orphan_results(
@@ -56,7 +57,7 @@ def drop_orphan_results(
     items = list(objects(request.get("input"), ("input",)))
     if request.get("previous_response_id") or request.get("conversation"):
         return
-    if any(str(item.get("type")).startswith(_HOLDING_OTHERS) for _, item in items):
+    if any(str(item.get("type")).startswith(_REFERENCES) for _, item in items):
         return
     unanswered: Counter[tuple[str | None, str]] = Counter()
     for _path, item in items:
@@ -67,7 +68,7 @@ def drop_orphan_results(
         kind, call_id = str(item.get("type")), item.get("call_id")
         if kind not in OUTPUT_OF.values() or not isinstance(call_id, str):
             continue
-        # None: Codex answers its `local_shell_call` with a function's output
+        # None: Codex sends a function's output for its `local_shell_call`.
         calls = [call for call in ((kind, call_id), (None, call_id)) if unanswered[call]]
         if calls:
             unanswered[calls[0]] -= 1
@@ -78,17 +79,17 @@ def drop_orphan_results(
 def drop_orphan_reasoning(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop reasoning that the user's words, an output or nothing follows."""
+    """Drop reasoning items that are followed by a user message, an output or the end."""
     items = list(objects(request.get("input"), ("input",)))
     if request.get("previous_response_id") or request.get("conversation"):
         return
     orphans: list[Path] = []
-    leads_on = False
+    has_successor = False
     for path, item in reversed(items):
         if item.get("type") != "reasoning":
             kind, role = str(item.get("type")), item.get("role")
-            leads_on = not kind.endswith("_output") and role in (None, "assistant")
-        elif not leads_on and isinstance(item.get("id"), str):
+            has_successor = not kind.endswith("_output") and role in (None, "assistant")
+        elif not has_successor and isinstance(item.get("id"), str):
             orphans.append(path)
     for path in orphans if len(orphans) < len(items) else ():
         if notes.note(ORPHAN_REASONING, BodyPlace(path), "nothing follows it", "dropped"):
@@ -98,7 +99,7 @@ def drop_orphan_reasoning(
 def add_missing_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Answer each call without an output, right behind it."""
+    """Add an output directly after each call without one."""
     items = list(objects(request.get("input"), ("input",)))
     answered = {(str(item.get("type")), str(item.get("call_id"))) for _, item in items}
     for path, item in items:
@@ -121,4 +122,4 @@ HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
     (parameters.SAMPLING_REFUSED, parameters.drop_refused_sampling),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""In order."""
+"""The passes, in order."""

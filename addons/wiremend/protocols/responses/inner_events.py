@@ -1,4 +1,4 @@
-"""Repairs the events inside output items: parts, their text, and what calls pass."""
+"""The repair of events inside output items: parts, their text, and the text of calls."""
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.responses.disposition import Disposition, drop
@@ -27,9 +27,9 @@ _P = ("responses",)
 ITEM_OVER = Rule(
     code="S317",
     name="item-over",
-    finds="An event of an item, or of a part, that is already done.",
-    hurts="Accumulators append to a finished item.",
-    mends="It is dropped: the done event has said it all.",
+    detects="An event belongs to an item, or to a part, that is already done.",
+    impact="Accumulators append to a finished item.",
+    action="Drops it: the done event contained the complete content.",
     protocols=_P,
     before='{"type":"response.output_item.done", …}, {"type":"response.output_text.delta", …}',
     after='{"type":"response.output_item.done", …}',
@@ -37,9 +37,9 @@ ITEM_OVER = Rule(
 PART_INDEX = Rule(
     code="S318",
     name="part-index",
-    finds="`content_index` or `summary_index` is missing, has gaps, or is used for two parts.",
-    hurts="Index errors in accumulators; Codex skips reasoning text without one.",
-    mends="Parts are numbered 0, 1, 2 … in the order in which they were added.",
+    detects="`content_index` or `summary_index` is missing, has gaps, or is used for two parts.",
+    impact="Index errors in accumulators; Codex skips reasoning text without an index.",
+    action="Numbers parts 0, 1, 2 … in the order in which they were added.",
     protocols=_P,
     before='{"type":"response.content_part.added","content_index":1, …} first',
     after='{"type":"response.content_part.added","content_index":0, …}',
@@ -47,9 +47,9 @@ PART_INDEX = Rule(
 ITEM_REPEATED = Rule(
     code="S319",
     name="item-repeated",
-    finds="An item, or a part, is added a second time.",
-    hurts="The official SDK raises: duplicate output index.",
-    mends="The second is dropped.",
+    detects="An item, or a part, is added a second time.",
+    impact="The official SDK raises an exception: duplicate output index.",
+    action="Drops the second event.",
     protocols=_P,
     before='{"type":"response.output_item.added", …}, {"type":"response.output_item.added", …}',
     after='{"type":"response.output_item.added", …}',
@@ -57,19 +57,19 @@ ITEM_REPEATED = Rule(
 TEXT_TYPE = Rule(
     code="S323",
     name="text-type",
-    finds="A delta, or the text that a done event repeats, is null or no string.",
-    hurts="Type errors; `undefined` or `null` in the answer.",
-    mends="A null delta says nothing and is dropped; a done event's text is what was streamed. "
-    "Any other delta is content lost: error.",
+    detects="The text of a delta, or the text that a done event repeats, is null or not a string.",
+    impact="Type errors; `undefined` or `null` in the text.",
+    action="Drops a delta with null; sets a done event's text to the streamed text. With any other "
+    "delta, content is lost: the stream ends in the protocol's error event.",
     protocols=_P,
     before='{"type":"response.output_text.delta","delta":null, …}',
 )
 ITEM_ID = Rule(
     code="S324",
     name="item-id",
-    finds="An event of an item lacks `item_id`.",
-    hurts="The Vercel AI SDK skips the event: text is lost.",
-    mends="The item's id is filled in; ids that are there are left alone, whatever they look like.",
+    detects="An event of an item lacks `item_id`.",
+    impact="The Vercel AI SDK skips the event: text is lost.",
+    action="Fills in the item's id. Existing ids are never changed.",
     protocols=_P,
     before='{"type":"response.output_text.delta","output_index":0, …}',
     after='{"type":"response.output_text.delta","output_index":0,"item_id":"msg_1", …}',
@@ -79,7 +79,7 @@ _ARGUMENTS_DONE = "response.function_call_arguments.done"
 
 
 class InnerEvents:
-    """Feed it each event inside an item; it changes the data. Its methods raise ContentLost."""
+    """Repairs the data of events inside items in place. Its methods raise ContentLost."""
 
     def __init__(self, draft: Draft, items: Items, fields: ItemFields, writer: ItemWriter) -> None:
         self._draft = draft
@@ -88,12 +88,12 @@ class InnerEvents:
         self._writer = writer
 
     def feed(self, data: JsonObject, kind: str, belongs: ItemEvent) -> Disposition:
-        """What becomes of an event inside an item."""
+        """Repair an event inside an item; return its disposition."""
         item = self._items.owner(data, owners(data, belongs))
         if item is None and belongs.family is None:
             other = self._items.owner(data, ())
             if other is not None and other.type not in PARTED:
-                # What the call passes comes again when it is done.
+                # The done event of the call repeats its text.
                 return drop(self._draft, ITEM_NOT_ADDED, f"{kind} of a {other.type}")
         if item is None:
             done = f"{owners(data, belongs)[0]} added or awaited"
@@ -104,13 +104,13 @@ class InnerEvents:
             return drop(self._draft, ITEM_OVER, kind)
         part: Part | None = None
         if belongs.family is not None:
-            found = self._find_part(data, kind, belongs, belongs.family, item)
-            if isinstance(found, Disposition):
-                return found
-            part = found
-        if belongs.text and not self._write_text(data, kind, belongs, part or item):
+            resolved = self._resolve_part(data, kind, belongs, belongs.family, item)
+            if isinstance(resolved, Disposition):
+                return resolved
+            part = resolved
+        if belongs.text and not self._coerce_text(data, kind, belongs, part or item):
             return Disposition.DROPPED
-        _remember(part or item, data, kind, belongs)
+        _record(part or item, data, kind, belongs)
         if item.number is None:
             return Disposition.WITHHELD
         self._write_id(data, kind, item)
@@ -128,12 +128,12 @@ class InnerEvents:
             data["item_id"] = item.id
 
     def _add_unseen(self, data: JsonObject, belongs: ItemEvent) -> Item:
-        """The item that an event belongs to; a call waits for its name, which its end contains."""
+        """Add the item of an event; a call is withheld until its done event, which has its name."""
         type = owners(data, belongs)[0]
         added: JsonObject = {"type": type}
         if has_text(data, "item_id"):
             added["id"] = data["item_id"]
-        item = self._items.add(added, data.get("output_index"), is_ours=True)
+        item = self._items.add(added, data.get("output_index"), is_generated=True)
         if type in PARTED:
             if type == "message":
                 added["status"] = "in_progress"
@@ -142,10 +142,10 @@ class InnerEvents:
             self._writer.show(item, added)
         return item
 
-    def _write_text(
+    def _coerce_text(
         self, data: JsonObject, kind: str, belongs: ItemEvent, holder: Part | Item
     ) -> bool:
-        """Make the event's text a string; False if there is nothing to forward."""
+        """Make the text of the event a string; return False if there is nothing to forward."""
         raw, holds_arguments = data.get(belongs.text), "arguments" in kind
         if isinstance(raw, str) and (raw or kind != _ARGUMENTS_DONE):
             return True
@@ -155,10 +155,12 @@ class InnerEvents:
         elif not belongs.is_delta:
             streamed = holder.text or ("{}" if kind == _ARGUMENTS_DONE else "")
             rule = ARGUMENTS_AS_OBJECT if holds_arguments else TEXT_TYPE
-            if self._draft.change(rule, f"{kind} without {belongs.text}", "what was streamed"):
+            if self._draft.change(
+                rule, f"{kind} without {belongs.text}", "set to the streamed text"
+            ):
                 data[belongs.text] = streamed
         elif raw is None:
-            return not self._draft.note(TEXT_TYPE, "a delta of nothing", "dropped")
+            return not self._draft.note(TEXT_TYPE, "a delta without text", "dropped")
         else:
             message = f"The provider sent {kind} with a delta that is no text."
             self._draft.lose(TEXT_TYPE, start_of(json_value.write(raw)), message)
@@ -166,10 +168,10 @@ class InnerEvents:
 
     # Parts
 
-    def _find_part(
+    def _resolve_part(
         self, data: JsonObject, kind: str, belongs: ItemEvent, family: PartFamily, item: Item
     ) -> Part | Disposition | None:
-        """The part that an event belongs to, its index repaired; or why it goes no further."""
+        """Return the part of an event and repair its index; or how the event is disposed of."""
         source = data.get(family.index)
         if kind == family.added:
             return self._part_added(data, family, item)
@@ -185,12 +187,12 @@ class InnerEvents:
         if part is None:
             if not self._draft.note(ITEM_NOT_ADDED, f"{kind} of part {source!r}", "part added"):
                 return Disposition.SENT
-            type = type if isinstance(type, str) else _usual_part(family, item)
+            type = type if isinstance(type, str) else _default_part(family, item)
             part = self._writer.add_part(item, family, _empty_part(type), source)
         if part.is_done:
             return drop(self._draft, ITEM_OVER, kind)
         if not isinstance(raw, dict) and self._draft.change(
-            ITEM_INCOMPLETE, "a part that is done as nothing", "what was streamed"
+            ITEM_INCOMPLETE, "a done event without its part", "set to the streamed text"
         ):
             data["part"] = part.final()
         self._write_part_index(data, family, part, item)
@@ -209,7 +211,7 @@ class InnerEvents:
             return Disposition.DROPPED
         part = raw if isinstance(raw, dict) and type else None
         if part is None:
-            part = _empty_part(_usual_part(family, item))
+            part = _empty_part(_default_part(family, item))
         key = PART_TEXT.get(part["type"])
         if key and not isinstance(part.get(key), str):
             part = {**part, key: ""}
@@ -231,8 +233,8 @@ class InnerEvents:
             data[family.index] = part.number
 
 
-def _remember(holder: Part | Item, data: JsonObject, kind: str, belongs: ItemEvent) -> None:
-    """Keep what the event contains of its part, or of its call."""
+def _record(holder: Part | Item, data: JsonObject, kind: str, belongs: ItemEvent) -> None:
+    """Record the text in the event with its part, or its call."""
     text = data.get(belongs.text) if belongs.text else None
     if isinstance(holder, Part) and belongs.family is not None and kind == belongs.family.done:
         done = data.get("part")
@@ -254,7 +256,7 @@ def _empty_part(type: str) -> JsonObject:
     return part | {"annotations": []} if type == "output_text" else part
 
 
-def _usual_part(family: PartFamily, item: Item) -> str:
+def _default_part(family: PartFamily, item: Item) -> str:
     if family is SUMMARY:
         return "summary_text"
     return "reasoning_text" if item.type == "reasoning" else "output_text"

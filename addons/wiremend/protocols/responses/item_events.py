@@ -1,4 +1,4 @@
-"""Repairs the beginnings and ends of output items in a Responses stream."""
+"""The repair of the starts and ends of output items in a Responses stream."""
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
@@ -23,11 +23,11 @@ _DELTAS = {
     for kind, belongs in ITEM_EVENTS.items()
     if belongs.is_delta and belongs.family is None
 }
-"""What the fragments of a call come in, by its item's type."""
+"""The event type for the deltas of a call, by the type of its item."""
 
 
 class ItemEvents:
-    """Feed it each event's data; it changes the data, and writes what must come before.
+    """Repairs the data of events in place, and writes missing events before them.
 
     Its methods raise ContentLost.
     """
@@ -43,7 +43,7 @@ class ItemEvents:
         self._inner = InnerEvents(draft, self.items, self._fields, self._writer)
 
     def feed(self, data: JsonObject, kind: str) -> Disposition:
-        """What becomes of an event that is not about the response as a whole."""
+        """Repair an event that is not about the whole response; return its disposition."""
         if kind == ITEM_ADDED:
             return self._added(data)
         if kind == ITEM_DONE:
@@ -51,7 +51,7 @@ class ItemEvents:
         if kind in ITEM_EVENTS:
             return self._inner.feed(data, kind, ITEM_EVENTS[kind])
         if "output_index" in data:
-            # Progress of a hosted tool, or a type that is not known yet: `response.TYPE.STAGE`.
+            # Progress of a hosted tool, or an unknown type: `response.TYPE.STAGE`.
             item = self.items.owner(data, (kind.split(".")[1],), is_shown=True)
             if item is not None and item.number is not None:
                 self._writer.write_index(data, item)
@@ -59,7 +59,7 @@ class ItemEvents:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the items can be a whole answer although no terminal event came."""
+        """Whether the items are a complete response although the terminal event is missing."""
         if not self.items.all or not all(
             item.is_whole if item.done is None else item.done.get("status") != "incomplete"
             for item in self.items.all
@@ -71,15 +71,15 @@ class ItemEvents:
         return last.type in ANSWERS and last.added.get("phase") != "commentary"
 
     def stream(self, output: list[JsonObject]) -> None:
-        """Write the events of items that only the terminal event shows."""
+        """Write the events of items that only the terminal event contains."""
         self._writer.stream(output)
 
     def settle(self, output: list[JsonObject]) -> None:
-        """Before the response completes: write the end of every item that is not done."""
+        """Write the end of every item that is not done, before the response completes."""
         self._writer.settle(output)
 
     def repair_output(self, output: list[JsonObject]) -> None:
-        """Write items in the terminal event's output as their own events have them."""
+        """Repair items in the output of the terminal event, with the fields in their own events."""
         self._fields.repair_output(output, self.items.done())
 
     def _added(self, data: JsonObject) -> Disposition:
@@ -88,7 +88,7 @@ class ItemEvents:
             return drop(self._draft, ITEM_INCOMPLETE, "an added item without a type")
         duplicate = self.items.duplicate_of(added, source)
         if duplicate is not None and duplicate.number is None:
-            item = duplicate  # it waited for this, some of its parts came first
+            item = duplicate  # it was withheld until now; some of its parts came first
             item.added = added
         elif duplicate is not None and self._draft.note(
             ITEM_REPEATED, f"a second {added['type']}", "dropped"
@@ -111,7 +111,7 @@ class ItemEvents:
             self._writer.show(item, added)
             self._writer.write_inside(item, _DELTAS[item.type], delta="".join(item.fragments))
             return Disposition.DROPPED
-        self.items.name(item)
+        self.items.index_by_id(item)
         self.items.show(item)
         self._writer.write_index(data, item)
         return Disposition.SENT
@@ -125,7 +125,7 @@ class ItemEvents:
         if not isinstance(done, dict) or not isinstance(type, str):
             found = "a done item without a type"
             if item is None or (not isinstance(done, dict) and not item.is_whole):
-                # The terminal event may still show it.
+                # The terminal event may still contain it.
                 return drop(self._draft, ITEM_INCOMPLETE, found)
             if not self._draft.change(ITEM_INCOMPLETE, found, item.type):
                 return Disposition.SENT
@@ -135,7 +135,7 @@ class ItemEvents:
         if item is None:
             if not self._draft.note(ITEM_NOT_ADDED, f"a done {done['type']}", "added"):
                 return Disposition.SENT
-            item = self.items.add(opening_of(done), data.get("output_index"), is_ours=True)
+            item = self.items.add(opening_of(done), data.get("output_index"), is_generated=True)
         self._fields.finish(done, item)
         self._writer.show(item, opening_of(done))
         self._writer.write_index(data, item)

@@ -1,8 +1,8 @@
-"""The objects of output items: the fields that each must have."""
+"""The repair of the objects of output items: their required fields."""
 
 from typing import Any
 
-from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.draft import CUT_ARGUMENTS, Draft
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, UNFINISHED, WITH_STATUS
 from wiremend.protocols.responses.items import Item, new_id
@@ -16,10 +16,10 @@ _P = ("responses",)
 ITEM_INCOMPLETE = Rule(
     code="S307",
     name="item-incomplete",
-    finds="An item lacks its id, status, role or content, or a call its name, id or arguments.",
-    hurts="`tool_use.name: String should have at least 1 character`; the Vercel AI SDK skips a "
+    detects="An item lacks its id, status, role or content, or a call its name, id or arguments.",
+    impact="`tool_use.name: String should have at least 1 character`; the Vercel AI SDK skips a "
     "call without id or without the status `completed`; Codex skips items that lack fields.",
-    mends="They are carried over from what was streamed; a status and missing ids are filled in.",
+    action="Copies the fields from the streamed events; fills in status and missing ids.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#1004",),
     before='{"type":"response.output_item.done","item":{"type":"function_call","name":"", …}}',
@@ -28,9 +28,9 @@ ITEM_INCOMPLETE = Rule(
 ARGUMENTS_AS_OBJECT = Rule(
     code="S310",
     name="arguments-as-object",
-    finds="A call's arguments are an object, null or empty instead of JSON text.",
-    hurts="SDKs expect a string and parse it.",
-    mends="They become JSON text; nothing becomes `{}`.",
+    detects="A call's arguments are an object, null or empty instead of JSON text.",
+    impact="SDKs expect a string and parse it.",
+    action="Replaces an object with its JSON text, and missing arguments with `{}`.",
     protocols=_P,
     before='{"arguments":{"path":"a.txt"}}',
     after='{"arguments":"{\\"path\\":\\"a.txt\\"}"}',
@@ -38,10 +38,10 @@ ARGUMENTS_AS_OBJECT = Rule(
 ARGUMENTS_BROKEN = Rule(
     code="S311",
     name="arguments-broken",
-    finds="A call is done with broken or truncated JSON as its arguments.",
-    hurts="The tool runs with half its arguments, or the agent stops.",
-    mends="Content is lost: the stream ends in the protocol's error. An item whose own status is "
-    "`incomplete` says so itself and passes.",
+    detects="The arguments of a call's done event are malformed or truncated JSON.",
+    impact="The tool runs with truncated arguments, or the agent stops.",
+    action="Content is lost: ends the stream in the protocol's error event. An item with the "
+    "status `incomplete` is forwarded.",
     protocols=_P,
     before='{"type":"response.output_item.done","item":{"arguments":"{\\"pa", …}}',
     after='{"type":"response.failed", …}',
@@ -49,7 +49,7 @@ ARGUMENTS_BROKEN = Rule(
 
 
 class ItemFields:
-    """Fills in the objects of items in place. Its methods raise ContentLost."""
+    """Repairs the objects of items in place. Its methods raise ContentLost."""
 
     def __init__(self, context: StreamContext, draft: Draft, response: ResponseObject) -> None:
         self._tool_names = context.tool_names
@@ -57,13 +57,15 @@ class ItemFields:
         self._response = response
 
     def finish(self, data: JsonObject, item: Item) -> None:
-        """Give a done item everything that it must have."""
+        """Repair the object of a done item."""
         key = CALL_TEXT.get(data["type"])
         if (
             key
             and not data.get(key)
             and item.text
-            and self._draft.change(ITEM_INCOMPLETE, f"{data['type']} lacks {key}", "carried over")
+            and self._draft.change(
+                ITEM_INCOMPLETE, f"{data['type']} lacks {key}", "copied from earlier events"
+            )
         ):
             data[key] = item.text
         self.fill(data, item)
@@ -72,7 +74,7 @@ class ItemFields:
             data["type"] in WITH_STATUS
             and (not isinstance(status, str) or not status or status in UNFINISHED)
             and self._draft.change(
-                ITEM_INCOMPLETE, f"{data['type']} is done as {status!r}", "completed"
+                ITEM_INCOMPLETE, f"{data['type']} is done with status {status!r}", "completed"
             )
         ):
             data["status"] = "completed"
@@ -80,14 +82,13 @@ class ItemFields:
             return
         self.write_arguments_as_text(data, is_done=True)
         if data["type"] == "function_call" and not parses(data.get("arguments")):
-            message = "The provider's tool call ended inside its JSON arguments."
-            self._draft.lose(ARGUMENTS_BROKEN, str(data.get("arguments"))[-60:], message)
+            self._draft.lose(ARGUMENTS_BROKEN, str(data.get("arguments"))[-60:], CUT_ARGUMENTS)
 
     def fill(self, data: JsonObject, item: Item) -> None:
-        """Give an item's object the fields that it must have, its arguments aside."""
+        """Fill in the missing fields of an item's object, except the text of a call."""
         missing: JsonObject = {}
         for key, type in ITEM_FIELDS.get(data["type"], {}).items():
-            if key != CALL_TEXT.get(data["type"]) and not _is_full(data.get(key), type):
+            if key != CALL_TEXT.get(data["type"]) and not _is_filled(data.get(key), type):
                 value = self.value_of(key, data, item)
                 if value != data.get(key):
                     missing[key] = value
@@ -97,7 +98,10 @@ class ItemFields:
             data.update(missing)
 
     def value_of(self, key: str, data: JsonObject, item: Item) -> Any:
-        """The value of a missing field, from what was streamed."""
+        """Return the value of a missing field, from the streamed events if possible.
+
+        Raises ContentLost for an unknown name of a call.
+        """
         if key in ("content", "summary"):
             return item.streamed(key)
         if has_text(item.added, key):
@@ -107,7 +111,7 @@ class ItemFields:
         if key == "name":
             if len(self._tool_names) == 1:
                 return self._tool_names[0]
-            message = "The provider called a tool without naming it."
+            message = "The provider sent a tool call without a name."
             self._draft.lose(ITEM_INCOMPLETE, "a call without a name", message)
             return data.get(key)
         if key == "call_id" and has_text(data, "id"):
@@ -116,40 +120,40 @@ class ItemFields:
         return new_id(prefix, self._response.id, item.ordinal)
 
     def write_arguments_as_text(self, data: JsonObject, *, is_done: bool) -> None:
-        """Make what a call passes a string; nothing becomes `{}` once it is done."""
+        """Make the arguments or input of a call text; at the end, empty arguments become `{}`."""
         key = CALL_TEXT.get(data["type"])
         if key is None:
             return
         raw = data.get(key)
-        nothing = "{}" if is_done and key == "arguments" else ""
+        default = "{}" if is_done and key == "arguments" else ""
         text = raw if isinstance(raw, str) else json_value.write(raw).decode() if raw else ""
-        text = text or nothing
+        text = text or default
         if raw != text and self._draft.change(
             ARGUMENTS_AS_OBJECT, f"{key}: {start_of(json_value.write(raw))}", "text"
         ):
             data[key] = text
 
     def repair_output(self, output: list[JsonObject], streamed: list[JsonObject]) -> None:
-        """Write items in the terminal event's output as their own events have them."""
+        """Repair items in the output of the terminal event, with the fields in their own events."""
         for number, entry in enumerate(output):
             self.write_arguments_as_text(entry, is_done=entry.get("status") != "incomplete")
-            own = streamed[number] if number < len(streamed) else {}
+            item = streamed[number] if number < len(streamed) else {}
             for key in ("id", "call_id", "name"):
                 if (
-                    own.get("type") == entry["type"]
-                    and has_text(own, key)
+                    item.get("type") == entry["type"]
+                    and has_text(item, key)
                     and not has_text(entry, key)
                     and self._draft.change(
                         ITEM_INCOMPLETE, f"output[{number}] lacks {key}", "filled in"
                     )
                 ):
-                    entry[key] = own[key]
+                    entry[key] = item[key]
 
 
 def has_text(data: JsonObject, key: str) -> bool:
-    """Whether this field is a string that is not empty."""
+    """Return whether this field is a string that is not empty."""
     return isinstance(data.get(key), str) and bool(data[key])
 
 
-def _is_full(value: Any, type: type) -> bool:
+def _is_filled(value: Any, type: type) -> bool:
     return isinstance(value, type) and bool(value)

@@ -24,10 +24,11 @@ _P = ("responses",)
 ITEM_NOT_ADDED = Rule(
     code="S304",
     name="item-not-added",
-    finds="An event belongs to an output item, or to a part of one, that was never added.",
-    hurts="SDK accumulators raise or lose the text.",
-    mends="The item or part is added. Fragments of a call whose name is not known yet are withheld "
-    "until the call is done, which repeats them; if it never is, the stream ends in an error.",
+    detects="An event belongs to an output item, or to a part of one, that was never added.",
+    impact="SDK accumulators raise an exception or lose the text.",
+    action="Adds the item or part. Argument fragments of a call without a known name are withheld "
+    "until the call's done event, which repeats them; if there is none, the stream ends in an "
+    "error.",
     protocols=_P,
     before='{"type":"response.output_text.delta","output_index":0, …}',
     after='{"type":"response.output_item.added", …}, {"type":"response.content_part.added", …}, '
@@ -36,9 +37,9 @@ ITEM_NOT_ADDED = Rule(
 OUTPUT_INDEX = Rule(
     code="S305",
     name="output-index",
-    finds="`output_index` is missing, has gaps, or is used for two items.",
-    hurts="Accumulators raise or write into the wrong item.",
-    mends="Items are numbered 0, 1, 2 … in the order in which they were added.",
+    detects="`output_index` is missing, has gaps, or is used for two items.",
+    impact="Accumulators raise an exception or write into the wrong item.",
+    action="Numbers items 0, 1, 2 … in the order in which they were added.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#539",),
     before='{"type":"response.output_item.added","output_index":1, …} first',
@@ -47,10 +48,10 @@ OUTPUT_INDEX = Rule(
 ITEM_NOT_DONE = Rule(
     code="S306",
     name="item-not-done",
-    finds="The response completes although an item was never done.",
-    hurts="Codex takes items only from `output_item.done`: the answer or the call is lost.",
-    mends="The missing events are written, from the terminal event's output if it holds the item; "
-    "a call only if its arguments are whole.",
+    detects="The response completes although an item has no done event.",
+    impact="Codex reads items only from `output_item.done`: the text or the call is lost.",
+    action="Adds the missing events, from the terminal event's output if it contains the item; for "
+    "a call only if its arguments are complete.",
     protocols=_P,
     before='{"type":"response.output_text.done", …}, {"type":"response.completed", …}',
     after='{"type":"response.output_text.done", …}, {"type":"response.content_part.done", …}, '
@@ -59,9 +60,9 @@ ITEM_NOT_DONE = Rule(
 ITEMS_NOT_STREAMED = Rule(
     code="S325",
     name="items-not-streamed",
-    finds="The terminal event's output has items, and none of them was streamed.",
-    hurts="Codex and the Vercel AI SDK read the stream only: an empty answer.",
-    mends="The items' events are written before it.",
+    detects="The terminal event's output contains items, and none of them was streamed.",
+    impact="Codex and the Vercel AI SDK read only the streamed events: the response is empty.",
+    action="Adds the items' events before it.",
     protocols=_P,
     before='{"type":"response.created", …}, {"type":"response.completed", …}',
     after='{"type":"response.created", …}, {"type":"response.output_item.added", …}, …, '
@@ -73,11 +74,11 @@ _TEXT_DONE = {
     "refusal": REFUSAL_DONE,
     "summary_text": SUMMARY_DONE,
 }
-"""The event that repeats a part's text."""
+"""The event that repeats the text of a part, by the type of the part."""
 
 
 class ItemWriter:
-    """Writes events of items. Its methods raise ContentLost."""
+    """Writes the missing events of items. Its methods raise ContentLost."""
 
     def __init__(self, draft: Draft, writer: Writer, items: Items, fields: ItemFields) -> None:
         self._draft = draft
@@ -86,7 +87,7 @@ class ItemWriter:
         self._fields = fields
 
     def stream(self, output: list[JsonObject]) -> None:
-        """Write the events of items that only the terminal event shows."""
+        """Write the events of items that only the terminal event contains."""
         if not self._draft.note(ITEMS_NOT_STREAMED, f"{len(output)} items", "streamed"):
             return
         for final in output:
@@ -97,9 +98,9 @@ class ItemWriter:
             self.close(item, final)
 
     def settle(self, output: list[JsonObject]) -> None:
-        """Before the response completes: write the end of every item that is not done.
+        """Write the end of every item that is not done, before the response completes.
 
-        `output` is the terminal event's.
+        `output` contains the items of the terminal event.
         """
         for item in self._items.all:
             if item.done is not None:
@@ -119,15 +120,15 @@ class ItemWriter:
             self.close(item, final)
 
     def show(self, item: Item, opening: JsonObject) -> None:
-        """Write the item's beginning, unless the client has had that."""
+        """Write the start of the item, unless the client has received it."""
         if item.number is None:
             item.added = opening
-            self._items.name(item)
+            self._items.index_by_id(item)
             number = self._items.show(item)
             self._writer.write({"type": ITEM_ADDED, "output_index": number, "item": opening})
 
     def close(self, item: Item, final: JsonObject) -> None:
-        """Write all that is missing until the item is done."""
+        """Write the missing events up to the end of the item."""
         for family, part in item.open_parts():
             index = {family.index: part.number}
             key = PART_TEXT.get(part.type, "")
@@ -140,18 +141,18 @@ class ItemWriter:
         self._writer.write({"type": ITEM_DONE, "output_index": item.number, "item": final})
 
     def add_part(self, item: Item, family: PartFamily, part: JsonObject, source: Any) -> Part:
-        """Write the beginning of a part."""
+        """Write the start of a part."""
         added = item.add_part(family, part, source)
         self.write_inside(item, family.added, **{family.index: added.number}, part=part)
         return added
 
     def write_inside(self, item: Item, kind: str, **fields: Any) -> None:
         """Write an event of the item with these fields."""
-        own = {"type": kind, "item_id": item.id, "output_index": item.number}
-        self._writer.write({**own, **fields})
+        common = {"type": kind, "item_id": item.id, "output_index": item.number}
+        self._writer.write({**common, **fields})
 
     def write_index(self, data: JsonObject, item: Item) -> None:
-        """Give an event the index under which the client knows its item."""
+        """Set the index of an event to that of its item for the client."""
         index = data.get("output_index")
         if (index != item.number or not is_integer(index)) and self._draft.change(
             OUTPUT_INDEX, f"output_index {index!r}", str(item.number), once=str(item.ordinal)
@@ -159,7 +160,7 @@ class ItemWriter:
             data["output_index"] = item.number
 
     def _write_parts(self, item: Item, final: JsonObject) -> None:
-        """Write the text of a message's parts."""
+        """Write the text of the parts of a message."""
         for part_data in dicts_in(final.get("content")) if item.type == "message" else ():
             type = part_data.get("type")
             key = PART_TEXT.get(type, "") if isinstance(type, str) else ""

@@ -1,6 +1,6 @@
-"""The output items of a Responses stream, as far as they were streamed.
+"""The state of the output items of a Responses stream.
 
-It keeps what came and answers questions about it; it changes no event.
+It records the received events and changes none of them.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from wiremend.protocols.responses.grammar import (
 from wiremend.text.json_value import JsonObject, is_integer
 
 PARTED = {"message": ("content", CONTENT), "reasoning": ("summary", SUMMARY)}
-"""Items that have parts: the field that lists them, and how they are framed."""
+"""Types of items that have parts: the field with the parts, and their events."""
 _ID_PREFIXES = {
     "message": "msg",
     "reasoning": "rs",
@@ -40,62 +40,62 @@ class Part:
     added: JsonObject
     fragments: list[str] = field(default_factory=list)
     whole: str | None = None
-    """Its text as a done event repeated it."""
+    """Its text in a done event; None if there was none."""
     is_done: bool = False
 
     @property
     def type(self) -> str:
-        """What kind of part it is."""
+        """The type of the part."""
         return str(self.added["type"])
 
     @property
     def text(self) -> str:
-        """Its text so far."""
+        """The text so far."""
         if self.whole is not None:
             return self.whole
         return "".join(self.fragments) or str(self.added.get(PART_TEXT.get(self.type, "")) or "")
 
     def final(self) -> JsonObject:
-        """The part as it stands when it is done."""
+        """Return the part with its final text."""
         key = PART_TEXT.get(self.type)
         return {**self.added, key: self.text} if key else self.added
 
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One output item as far as it was streamed."""
+    """One output item."""
 
     added: JsonObject
-    """Its fields when it was added."""
+    """The fields in `response.output_item.added`."""
     ordinal: int
-    """How many items came before it."""
+    """The number of items before it."""
     source: Any = None
-    """The `output_index` that the provider gave it."""
+    """The `output_index` of the provider."""
     number: int | None = None
-    """The `output_index` that the client knows; None while it is withheld."""
-    is_ours: bool = False
-    """Whether its beginning was written because the provider's had not come."""
+    """The `output_index` that the client sees; None while the item is withheld."""
+    is_generated: bool = False
+    """Whether its start was added because the provider's was missing."""
     done: JsonObject | None = None
     fragments: list[str] = field(default_factory=list)
     whole: str | None = None
-    """What a call passes, as a done event repeated it."""
+    """The text of a call in a done event; None if there was none."""
     parts: dict[PartFamily, list[Part]] = field(default_factory=dict)
     parts_by_source: dict[tuple[PartFamily, int], Part] = field(default_factory=dict)
 
     @property
     def type(self) -> str:
-        """What kind of item it is."""
+        """The type of the item."""
         return str(self.added["type"])
 
     @property
     def id(self) -> str:
-        """The id in its events; empty without one."""
+        """The id in its events; empty if it has none."""
         identity = self.added.get("id")
         return identity if isinstance(identity, str) else ""
 
     @property
     def text(self) -> str:
-        """What a call passes, so far."""
+        """The text of a call so far: its arguments or input."""
         if self.whole:
             return self.whole
         added = self.added.get(CALL_TEXT.get(self.type, ""))
@@ -103,24 +103,24 @@ class Item:
 
     @property
     def is_untouched(self) -> bool:
-        """Nothing of it came but its beginning."""
+        """Whether only its start was received."""
         return not (self.fragments or self.parts or self.done)
 
     @property
     def is_whole(self) -> bool:
-        """Whether it can be done without loss although `output_item.done` is missing."""
+        """Whether it is complete although `output_item.done` is missing."""
         if self.type == "message":
             parts = self.parts.get(CONTENT, [])
             return bool(parts) and all(part.is_done or part.whole is not None for part in parts)
         return self.type in CALL_TEXT and self.whole is not None and self.number is not None
 
     def streamed(self, key: str) -> list[JsonObject]:
-        """The parts that were streamed for this list of the item."""
+        """Return the streamed parts for this field of the item."""
         name, family = PARTED.get(self.type, ("", CONTENT))
         return [part.final() for part in self.parts.get(family, ())] if name == key else []
 
     def snapshot(self, status: str) -> JsonObject:
-        """The item as it stands."""
+        """Return the item with its content so far."""
         final = {**self.added, "status": status}
         for key in ("content", "summary"):
             if parts := self.streamed(key):
@@ -130,14 +130,14 @@ class Item:
         return final
 
     def open_parts(self) -> Iterator[tuple[PartFamily, Part]]:
-        """The parts that are not done."""
+        """Yield the parts that are not done."""
         for family, parts in self.parts.items():
             for part in parts:
                 if not part.is_done:
                     yield family, part
 
     def add_part(self, family: PartFamily, part: JsonObject, source: Any) -> Part:
-        """Remember a new part, whatever number the provider gave it."""
+        """Add a part; `source` is the provider's index."""
         parts = self.parts.setdefault(family, [])
         parts.append(Part(len(parts), part))
         if is_integer(source):
@@ -145,7 +145,7 @@ class Item:
         return parts[-1]
 
     def part_of(self, family: PartFamily, source: Any, type: str) -> Part | None:
-        """The part that an event means; `type` is empty where any type will do."""
+        """Return the part of an event with this index; an empty `type` matches any type."""
         if is_integer(source):
             part = self.parts_by_source.get((family, source))
             return part if part is not None and type in ("", part.type) else None
@@ -154,12 +154,12 @@ class Item:
 
 
 class Items:
-    """All items of a stream, found by id or by the provider's index."""
+    """The items of a stream, by id and by the provider's index."""
 
     def __init__(self) -> None:
         self.all: list[Item] = []
         self._by_key: dict[tuple[str | int, str], Item] = {}
-        """By id or the provider's index, and by type: broken streams use one for several items."""
+        """By id or provider's index, and by type: broken streams use one key for several items."""
         self._shown = 0
 
     def __len__(self) -> int:
@@ -167,38 +167,42 @@ class Items:
 
     @property
     def any_shown(self) -> bool:
-        """Whether the client knows of any."""
+        """Whether any was shown to the client."""
         return self._shown > 0
 
-    def add(self, added: JsonObject, source: Any, *, is_ours: bool = False) -> Item:
-        """Remember a new item; it takes over the index, and the id, from any older one."""
-        item = Item(added, len(self.all), source, is_ours=is_ours)
+    def add(self, added: JsonObject, source: Any, *, is_generated: bool = False) -> Item:
+        """Add an item; it replaces older ones with the same index or id in look-ups."""
+        item = Item(added, len(self.all), source, is_generated=is_generated)
         self.all.append(item)
         if is_integer(source):
             self._by_key[source, item.type] = item
-        self.name(item)
+        self.index_by_id(item)
         return item
 
-    def name(self, item: Item) -> None:
-        """Let the item be found by its id."""
+    def index_by_id(self, item: Item) -> None:
+        """Add the item to the index by its id."""
         if item.id:
             self._by_key[item.id, item.type] = item
 
     def show(self, item: Item) -> int:
-        """Give the item the next index that the client expects."""
+        """Assign the next index that the client expects to the item."""
         item.number = self._shown
         self._shown += 1
         return item.number
 
     def duplicate_of(self, added: JsonObject, source: Any) -> Item | None:
-        """The item that this one, which is being added, repeats: an open one, or one of ours."""
+        """Return the item that a new one repeats: an open or a generated one; else None."""
         identity, types = added.get("id"), (added["type"],)
         item = self._find(identity, types) if isinstance(identity, str) else None
         if item is None and not identity and is_integer(source):
             item = self._find(source, types)
             if item is not None and not item.is_untouched:
                 return None
-        if item is None or item.source != source or (item.done is not None and not item.is_ours):
+        if (
+            item is None
+            or item.source != source
+            or (item.done is not None and not item.is_generated)
+        ):
             return None
         call_id = item.added.get("call_id")
         return item if call_id == added.get("call_id") or item.number is None else None
@@ -206,9 +210,9 @@ class Items:
     def owner(
         self, data: JsonObject, types: tuple[str, ...], *, is_shown: bool = False
     ) -> Item | None:
-        """The item of one of these types (of any, if none is given) that an event means.
+        """Return the item of an event; it has one of these types, or any if `types` is empty.
 
-        With `is_shown`, an event that names no item means none that the client does not know of.
+        With `is_shown`, an event without id and index cannot belong to a withheld item.
         """
         inner = data.get("item")
         identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
@@ -233,12 +237,12 @@ class Items:
         return fitting[0] if len(fitting) == 1 else None
 
     def _find(self, key: str | int, types: tuple[str, ...]) -> Item | None:
-        known = types or tuple({item.type for item in self.all})
-        found = [item for type in known if (item := self._by_key.get((key, type)))]
-        return max(found, key=lambda item: item.ordinal, default=None)
+        candidates = types or tuple({item.type for item in self.all})
+        matches = [item for type in candidates if (item := self._by_key.get((key, type)))]
+        return max(matches, key=lambda item: item.ordinal, default=None)
 
     def final_of(self, item: Item, output: list[JsonObject]) -> JsonObject | None:
-        """The item as the terminal event's output shows it, if it surely does."""
+        """Return the item in the output of the terminal event, if it is unambiguous."""
         for key in ("id", "call_id"):
             if identity := item.added.get(key):
                 for entry in output:
@@ -257,12 +261,12 @@ class Items:
         return dict(free[0]) if len(free) == 1 and len(rivals) == 1 else None
 
     def done(self) -> list[JsonObject]:
-        """The items that are done, in the client's order."""
+        """Return the items that are done, in the order of the client."""
         shown = [item for item in self.all if item.number is not None and item.done is not None]
         return [item.done for item in sorted(shown, key=lambda item: item.number or 0) if item.done]
 
     def unfinished(self) -> list[JsonObject]:
-        """The items that the client knows of and that are not done, as they stand."""
+        """Return the shown items that are not done, with their content so far."""
         return [
             item.snapshot("incomplete")
             for item in self.all
@@ -271,12 +275,12 @@ class Items:
 
 
 def new_id(type: str, response_id: str, ordinal: int) -> str:
-    """An id for an item of this type that has none: the same for the same stream."""
+    """Return an id for an item of this type without one; the same for the same stream."""
     return f"{_ID_PREFIXES.get(type, 'item')}_{response_id.removeprefix('resp_')}_{ordinal}"
 
 
 def opening_of(final: JsonObject) -> JsonObject:
-    """The item as it was when it was added, before any of its content."""
+    """Return the item as it is in `response.output_item.added`, without content."""
     opening = dict(final)
     if "status" in opening:
         opening["status"] = "in_progress"

@@ -1,4 +1,4 @@
-"""What a Responses request contains: facts, tools, references to tools, ids, limits.
+"""Reading a Responses request: facts, tools, references to tools, ids, limits.
 
 https://platform.openai.com/docs/api-reference/responses/create
 """
@@ -36,7 +36,7 @@ read_request = facts_of_body
 
 
 def client_tools(request: dict[str, Any], path: Path = ()) -> Iterator[ClientTool]:
-    """Functions and custom tools, also those inside a namespace (Codex)."""
+    """Yield functions and custom tools, including those inside a namespace (Codex)."""
     for entry, tool in objects_at(request, (*path, "tools")):
         kind = tool.get("type")
         if kind == "function" and not isinstance(tool.get("function"), dict):
@@ -48,12 +48,12 @@ def client_tools(request: dict[str, Any], path: Path = ()) -> Iterator[ClientToo
 
 
 def server_tool_names(_: dict[str, Any]) -> list[str]:
-    """Tools that the provider runs have no name here."""
+    """Return no names: tools that the provider runs have none in this protocol."""
     return []
 
 
 def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
-    """The choice among tools, and calls."""
+    """Yield the tool names in the choice and the calls."""
     for path, choice in objects_along(request, "tool_choice"):
         if choice.get("type") in ("function", "custom"):
             yield from mention_in(path, choice)
@@ -66,7 +66,7 @@ def tool_mentions(request: Mapping[str, Any]) -> Iterator[Mention]:
 
 
 def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
-    """None where the provider keeps a part of the history, which would miss its other half."""
+    """Yield the ids of calls and outputs; none if the provider stores a part of the history."""
     if request.get("previous_response_id") or request.get("conversation"):
         return
     for path, item in objects(request.get("input"), ("input",)):

@@ -1,4 +1,4 @@
-"""The response object in the lifecycle events of a Responses stream."""
+"""The repair of the response object in the lifecycle events of a Responses stream."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ _P = ("responses",)
 OUTPUT_MISSING = Rule(
     code="S308",
     name="output-missing",
-    finds="The terminal event's `output` lacks the items that were streamed.",
-    hurts="Clients that read the final response lose the answer or the tool call.",
-    mends="It is rebuilt from the `output_item.done` events.",
+    detects="The terminal event's `output` lacks items that were streamed.",
+    impact="Clients that read the final response lose the text or the tool call.",
+    action="Rebuilds the list from the `output_item.done` events.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#1004",),
     before='{"type":"response.completed","response":{"output":[]}}',
@@ -26,11 +26,12 @@ OUTPUT_MISSING = Rule(
 USAGE_INCOMPLETE = Rule(
     code="S313",
     name="usage-incomplete",
-    finds="The terminal event's `usage` lacks one of its counts, or is missing altogether.",
-    hurts="Codex fails to read the event and sends the same prompt again when a count is missing; "
-    "the Vercel AI SDK skips an event without usage, and OpenCode asks again without end.",
-    mends="Counts are filled in: what the others tell, else 0. Usage that counts nothing is null, "
-    "and zeros for OpenCode; no usage at all is legal and filled in for OpenCode only.",
+    detects="The terminal event's `usage` lacks one of its counts, or is missing.",
+    impact="If a count is missing, Codex fails to parse the event and repeats the prompt. The "
+    "Vercel AI SDK skips an event without usage, and OpenCode repeats the request endlessly.",
+    action="Computes missing counts from the others, or sets them to 0. Usage without any count "
+    "becomes null, or zeros for OpenCode. Missing usage is legal; it is filled in for OpenCode "
+    "only.",
     protocols=_P,
     seen=("maximhq/bifrost#891",),
     before='{"usage":{"input_tokens":10,"output_tokens":2}}',
@@ -39,9 +40,10 @@ USAGE_INCOMPLETE = Rule(
 RESPONSE_INCOMPLETE = Rule(
     code="S326",
     name="response-incomplete",
-    finds="A response object lacks id, time, model, or a terminal one its status or output.",
-    hurts="SDKs and Codex fail to read the event; the official SDK refuses a changed id.",
-    mends="They are filled in from what came before; the first id stays.",
+    detects="A response object lacks id, time or model; in a terminal event, also status or "
+    "output.",
+    impact="SDKs and Codex fail to parse the event; the official SDK rejects an id that changes.",
+    action="Copies them from earlier events, or fills them in. The first id is kept.",
     protocols=_P,
     before='{"type":"response.completed","response":{}}',
     after='{"type":"response.completed","response":{"id":"resp_1","status":"completed", …}}',
@@ -49,35 +51,35 @@ RESPONSE_INCOMPLETE = Rule(
 
 
 class ResponseObject:
-    """Repairs the response objects of one stream in place; keeps what the client has seen."""
+    """Repairs the response objects of one stream in place; tracks the fields that were sent."""
 
     def __init__(self, context: StreamContext, draft: Draft) -> None:
         self._context = context
         self._draft = draft
         self.fields: JsonObject = {}
-        """The response as far as the client has seen it."""
+        """The fields of the response that the client has received."""
 
     @property
     def id(self) -> str:
-        """Its id; empty while there is none."""
+        """Its id; empty if it is unknown."""
         return str(self.fields.get("id") or "")
 
     def begin(self, data: JsonObject) -> JsonObject:
-        """The object of a `response.created` that is missing, from the first event that came."""
+        """Return the object of a missing `response.created`, with fields of the first event."""
         first = data.get("response")
         first = first if isinstance(first, dict) else {}
-        known = {
+        existing = {
             key: first[key]
             for key, types in (("id", str), ("created_at", (int, float)), ("model", str))
             if first.get(key) and isinstance(first[key], types)
         }
-        self.fields = response_object({"model": self._context.model, **known})
+        self.fields = response_object({"model": self._context.model, **existing})
         if self._context.shown_model is not None:
             self.fields["model"] = self._context.shown_model
         return self.fields
 
     def repair(self, data: JsonObject, kind: str) -> None:
-        """Fill in what the response object of an event lacks."""
+        """Fill in the missing fields of the response object in an event."""
         raw = data.get("response")
         response = raw if isinstance(raw, dict) else {}
         missing = self._missing(response, kind)
@@ -93,18 +95,18 @@ class ResponseObject:
             response = data["response"] = {**response, **missing}
         shown = self._context.shown_model
         if shown is not None and response.get("model") not in (None, shown):
-            # A name is replaced in the text; anything else requires writing the event again.
+            # A string is replaced in the text; any other value requires serialising the event.
             self._draft.changed |= not isinstance(response["model"], str)
             response["model"] = shown
         self.fields = {**self.fields, **response}
 
     def _missing(self, response: JsonObject, kind: str) -> JsonObject:
         missing: JsonObject = {}
-        identity, known_id = response.get("id"), self.fields.get("id")
+        identity, first_id = response.get("id"), self.fields.get("id")
         if not isinstance(identity, str) or not identity:
-            missing["id"] = known_id or "resp_unknown"
-        elif known_id is not None and known_id != identity:
-            missing["id"] = known_id
+            missing["id"] = first_id or "resp_unknown"
+        elif first_id is not None and first_id != identity:
+            missing["id"] = first_id
         if kind == CREATED and not isinstance(response.get("created_at"), int | float):
             missing["created_at"] = 0
         if kind == CREATED and not isinstance(response.get("model"), str):
@@ -117,7 +119,7 @@ class ResponseObject:
     def repair_output(
         self, response: JsonObject, output: list[JsonObject], streamed: list[JsonObject]
     ) -> bool:
-        """Give a terminal event the items that were streamed; False if it keeps its own."""
+        """Set the output of a terminal event to the streamed items; return False if it is kept."""
         if len(output) < len(streamed):
             found = f"{len(output)} of {len(streamed)} items"
             if self._draft.change(OUTPUT_MISSING, found, "rebuilt"):
@@ -130,7 +132,7 @@ class ResponseObject:
         return False
 
     def repair_usage(self, response: JsonObject) -> None:
-        """Fill in the counts of a terminal event."""
+        """Fill in the missing counts of a terminal event."""
         usage = response.get("usage")
         replacement = repaired_usage(usage)
         if replacement is None and self._context.client.needs_usage:
@@ -141,14 +143,14 @@ class ResponseObject:
             response["usage"] = replacement
 
     def completed(self, output: list[JsonObject]) -> JsonObject:
-        """The `response.completed` that is missing, with these items."""
+        """Return the data of a missing `response.completed` with these items."""
         response: JsonObject = {**self.fields, "status": "completed", "output": output}
-        nothing = None if self._context.client.accepts_null_usage else no_usage()
-        response["usage"] = repaired_usage(response.get("usage")) or nothing
+        fallback = None if self._context.client.accepts_null_usage else no_usage()
+        response["usage"] = repaired_usage(response.get("usage")) or fallback
         return {"type": COMPLETED, "response": response}
 
 
 def items_in(response: JsonObject) -> list[JsonObject]:
-    """The items of a response's output that have a type."""
+    """Return the items of a response's output that have a type."""
     output: Any = response.get("output")
     return [item for item in dicts_in(output) if isinstance(item.get("type"), str)]

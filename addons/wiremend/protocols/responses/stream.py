@@ -1,6 +1,6 @@
-"""Repairs a Responses event stream: the events of the response as a whole.
+"""The repair of a Responses event stream: the events of the whole response.
 
-The events of output items are handled in `item_events` and `inner_events`.
+The events of output items are repaired in `item_events` and `inner_events`.
 """
 
 from typing import Any, ClassVar
@@ -41,9 +41,9 @@ _P = ("responses",)
 CREATED_MISSING = Rule(
     code="S302",
     name="created-missing",
-    finds="The stream begins without `response.created`.",
-    hurts="SDK accumulators raise: they expect it first.",
-    mends="One is written.",
+    detects="The stream begins without `response.created`.",
+    impact="SDK accumulators expect it first and raise an exception.",
+    action="Adds the event.",
     protocols=_P,
     before='{"type":"response.in_progress", …}',
     after='{"type":"response.created", …}, {"type":"response.in_progress", …}',
@@ -51,9 +51,9 @@ CREATED_MISSING = Rule(
 CREATED_REPEATED = Rule(
     code="S303",
     name="created-repeated",
-    finds="A second `response.created` arrives.",
-    hurts="Accumulators begin anew and lose what came before.",
-    mends="It is dropped.",
+    detects="A second `response.created` arrives.",
+    impact="Accumulators start again and lose the previous content.",
+    action="Drops it.",
     protocols=_P,
     before='{"type":"response.created", …}, {"type":"response.created", …}',
     after='{"type":"response.created", …}',
@@ -61,10 +61,11 @@ CREATED_REPEATED = Rule(
 COMPLETED_MISSING = Rule(
     code="S309",
     name="completed-missing",
-    finds="The stream ends without a terminal event although every item is whole.",
-    hurts='"stream closed before response.completed"; the client asks again up to five times.',
-    mends="`response.completed` is written with the streamed items. An answer that ends with "
-    "reasoning, or inside an item, is not whole: error.",
+    detects="The stream ends without a terminal event although every item is complete.",
+    impact='"stream closed before response.completed"; the client repeats the request up to five '
+    "times.",
+    action="Adds `response.completed` with the streamed items. A response that ends with "
+    "reasoning, or inside an item, is not complete: the stream ends in an error.",
     protocols=_P,
     seen=("openai/codex#41340", "router-for-me/CLIProxyAPI#1407"),
     before='{"type":"response.output_item.done", …}',
@@ -73,9 +74,9 @@ COMPLETED_MISSING = Rule(
 KEEPALIVE_FRAME = Rule(
     code="S312",
     name="keepalive-frame",
-    finds='`{"type":"keepalive"}` and `{"type":"ping"}` frames.',
-    hurts="openai-node, openai-java and Vercel's xAI provider break on them.",
-    mends="A blank line takes their place.",
+    detects='The stream contains `{"type":"keepalive"}` or `{"type":"ping"}` frames.',
+    impact="openai-node, openai-java and Vercel's xAI provider fail on them.",
+    action="Replaces each frame with a blank line.",
     protocols=_P,
     seen=("openai/openai-node#1964", "vercel/ai#20575"),
     before='data: {"type":"keepalive","sequence_number":5}',
@@ -84,9 +85,9 @@ KEEPALIVE_FRAME = Rule(
 AFTER_THE_END = Rule(
     code="S314",
     name="after-the-end",
-    finds="Events follow the terminal event: pings with costs, `[DONE]`.",
-    hurts="SDKs throw.",
-    mends="They are dropped.",
+    detects="Events follow the terminal event: pings with costs, `[DONE]`.",
+    impact="SDKs throw an exception.",
+    action="Drops them.",
     protocols=_P,
     seen=("fawney19/Aether#774",),
     before='{"type":"response.completed", …}, {"type":"ping","cost":"0.1"}',
@@ -95,9 +96,9 @@ AFTER_THE_END = Rule(
 FOREIGN_FRAME = Rule(
     code="S315",
     name="foreign-frame",
-    finds="Data that is no event of this protocol and no error.",
-    hurts="`invalid_union` kills the turn.",
-    mends="It is dropped.",
+    detects="The data is neither an event of this protocol nor an error.",
+    impact="`invalid_union` ends the turn.",
+    action="Drops it.",
     protocols=_P,
     seen=("anomalyco/opencode#36428",),
     before='{"tool":"search_files","label":"*","status":"running"}',
@@ -105,9 +106,9 @@ FOREIGN_FRAME = Rule(
 BROKEN_EVENT = Rule(
     code="S316",
     name="broken-event",
-    finds="An event's JSON does not parse, or it has lost its type.",
-    hurts="Clients fail, or skip it and lose content.",
-    mends="Content is lost: the stream ends in the protocol's error.",
+    detects="An event's data is malformed JSON, or its type is lost.",
+    impact="Clients fail, or skip the event and lose content.",
+    action="Content is lost: ends the stream in the protocol's error event.",
     protocols=_P,
     before='{"type":"response.output_text.delta","del',
     after='{"type":"response.failed", …}',
@@ -115,9 +116,9 @@ BROKEN_EVENT = Rule(
 EVENT_LINE = Rule(
     code="S320",
     name="event-line",
-    finds="The `event:` line is missing or contradicts the type in the data.",
-    hurts="Clients that dispatch on the event's name miss it and repeat the whole turn.",
-    mends="The line names the type that the data has.",
+    detects="The `event:` line is missing or contradicts the type in the data.",
+    impact="Clients that dispatch on this line miss the event and repeat the whole turn.",
+    action="Writes the line from the data.",
     protocols=_P,
     before='event: message\ndata: {"type":"response.completed", …}',
     after='event: response.completed\ndata: {"type":"response.completed", …}',
@@ -125,9 +126,9 @@ EVENT_LINE = Rule(
 TYPE_MISSING = Rule(
     code="S321",
     name="type-missing",
-    finds="The data has no `type`, but the `event:` line has.",
-    hurts="Clients that parse the data skip the event or fail.",
-    mends="The type is put into the data.",
+    detects="The data has no `type`, but the event has an `event:` line.",
+    impact="Clients that parse the data skip the event or fail.",
+    action="Copies the type from the line into the data.",
     protocols=_P,
     before='event: response.output_text.delta\ndata: {"delta":"Hi", …}',
     after='event: response.output_text.delta\ndata: {"delta":"Hi", …, '
@@ -136,16 +137,16 @@ TYPE_MISSING = Rule(
 EMPTY_FRAME = Rule(
     code="S322",
     name="empty-frame",
-    finds="`data:` with nothing in it, or with `{}`.",
-    hurts="The official SDK fails to parse nothing; others miss the type.",
-    mends="It is dropped.",
+    detects="The data of an event is empty or `{}`.",
+    impact="The official SDK fails to parse empty data; others miss the type.",
+    action="Drops the event.",
     protocols=_P,
     before="data: {}",
 )
 
 
 class ResponsesRepairer(EventRepairer):
-    """One attempt's stream; see `wiremend.protocols.base.event_repairer`."""
+    """Repairs the stream of one attempt; see `wiremend.protocols.base.event_repairer`."""
 
     frames = FrameRules(
         after_the_end=AFTER_THE_END,
@@ -176,18 +177,18 @@ class ResponsesRepairer(EventRepairer):
 
     @property
     def complete(self) -> bool:
-        """Never before the terminal event: another item may begin at any time."""
+        """False until the terminal event: another item may start at any time."""
         return False
 
     @property
     def message_at_end(self) -> str:
-        """The message for a stream that ended early."""
+        """The error message for a stream that upstream left incomplete."""
         if not self._began:
             return "The stream ended before its first event."
         return f"The stream ended before its terminal event ({COMPLETED})."
 
     def close(self) -> bool:
-        """Add `response.completed` where every item is whole."""
+        """Add `response.completed` if every item is complete."""
         is_whole = self._item_events.is_whole and not self._has_unread
         if not is_whole or not self._draft.note(
             COMPLETED_MISSING, "the end after the last item", f"{COMPLETED} added"
@@ -198,7 +199,7 @@ class ResponsesRepairer(EventRepairer):
         return True
 
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
-        """The error that an event reports; a field called `error` is none by itself."""
+        """Return the error that an event reports; a member `error` alone does not report one."""
         response = value.get("response") if isinstance(value, dict) else None
         inner = response.get("error") if isinstance(response, dict) else None
         if kind == FAILED or (
@@ -221,7 +222,7 @@ class ResponsesRepairer(EventRepairer):
         return error
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
-        """Keep an event that the client reads as an error."""
+        """Write the error; an event that the client reads as an error is kept."""
         ignores_error_events = self._context.client.reads_only_failed_event
         if kind == FAILED and _has_code_and_message(value):
             self._ensure_began(value)
@@ -233,37 +234,37 @@ class ResponsesRepairer(EventRepairer):
             super().report_error(event, value, kind, error)
 
     def error_event(self, error: ProviderError) -> bytes:
-        """`response.failed`, after `response.created` if the client has not had that."""
+        """Return `response.failed`, after writing `response.created` if that is missing."""
         if not self._began:
             self._begin({})
         fields = self._response.fields
-        # The instructions are long, and the client wrote them.
+        # The instructions are long, and the client has them.
         shown = {key: fields[key] for key in fields if key != "instructions"}
         shown["output"] = self._items.done()
         self._writer.number += 1
         before_output = not self._items.any_shown
         return error_event(error, shown, self._writer.number, before_output=before_output)
 
-    def names_an_event(self, line: str) -> bool:
-        """Whether an `event:` line can stand for a missing type."""
+    def is_event_type(self, line: str) -> bool:
+        """Return whether an `event:` line may replace a missing type."""
         return line.startswith("response.")
 
     def is_cut(self, event: sse.Event, text: bytes) -> bool:
-        """Whether data that is not JSON is a broken event."""
-        return text[:1] in (b"{", b'"') or self.names_an_event(event.type)
+        """Return whether data that is not JSON is a truncated event."""
+        return text[:1] in (b"{", b'"') or self.is_event_type(event.type)
 
     def read_done(self, event: sse.Event) -> EventKind:
-        """`[DONE]` belongs to another protocol; it is no event, whatever its line claims."""
-        if event.type == "error" or self.names_an_event(event.type):
+        """Drop `[DONE]`, a marker of another protocol; after an `event:` line it is text."""
+        if event.type == "error" or self.is_event_type(event.type):
             return self.read_text(event, DONE)
         return super().read_done(event)
 
     def model_path(self, value: Any) -> Path | None:
-        """Lifecycle events contain the model's name."""
+        """Return the path of the model name, which lifecycle events contain."""
         return ("response", "model") if "response" in value else None
 
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
-        """Write what an event of the protocol becomes; types that are not known pass."""
+        """Repair and write an event; unknown types are forwarded unchanged."""
         if not kind:
             return self._read_untyped(event, value)
         if kind in UNNUMBERED:
@@ -280,24 +281,24 @@ class ResponsesRepairer(EventRepairer):
             disposition = self._lifecycle(value, kind)
         else:
             if kind in ITEM_EVENTS or value.keys() & OWN_FIELDS:
-                self._ensure_began(value)  # a type that is not known yet may come first
+                self._ensure_began(value)  # an unknown type may come first
             disposition = self._item_events.feed(value, kind)
         if disposition is Disposition.SENT:
             self._send(event, value, kind)
             return EventKind.PREAMBLE if kind in PREAMBLE else EventKind.CONTENT
         if self._items.any_shown and self._draft.out:
             return EventKind.CONTENT
-        # What is withheld is progress all the same, but it can still be taken back.
+        # A withheld event is progress, but the call can still be retried.
         is_idle = disposition is Disposition.DROPPED and not self._draft.out
         return EventKind.IDLE if is_idle else EventKind.PREAMBLE
 
     def _read_untyped(self, event: sse.Event, value: Any) -> EventKind:
         if isinstance(value, dict) and value.keys() & OWN_FIELDS:
-            what = "an event without a type"
-            self._draft.lose(BROKEN_EVENT, what, f"The provider sent {what}.")
+            found = "an event without a type"
+            self._draft.lose(BROKEN_EVENT, found, f"The provider sent {found}.")
             self.pass_event(event)
             return EventKind.CONTENT
-        return self.foreign(event)
+        return self.drop_foreign(event)
 
     # The response as a whole
 
@@ -316,12 +317,12 @@ class ResponsesRepairer(EventRepairer):
         self._began = True
 
     def _begin(self, data: JsonObject) -> None:
-        """Write `response.created` from what the first event contains."""
+        """Write `response.created` with fields of the first event."""
         self._began = True
         self._writer.write({"type": CREATED, "response": self._response.begin(data)})
 
     def _complete(self, data: JsonObject, kind: str) -> None:
-        """Make the terminal event contain what was streamed, and the stream what it contains."""
+        """Make the terminal event and the streamed items consistent, in both directions."""
         self._ensure_began(data)
         self._response.repair(data, kind)
         response = data.get("response")
@@ -345,7 +346,7 @@ class ResponsesRepairer(EventRepairer):
 
 
 def _has_code_and_message(failed: JsonObject) -> bool:
-    """Whether `response.failed` has the code and the message that clients show."""
+    """Return whether `response.failed` has a code and a message."""
     response = failed.get("response")
     error = response.get("error") if isinstance(response, dict) else None
     if not isinstance(error, dict):

@@ -1,16 +1,19 @@
-"""The token counts of a response, as Codex and the SDKs require them."""
+"""The token counts of a response that Codex and the SDKs require."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from wiremend.protocols.base.usage import Usage, UsageFormat, count_in
 from wiremend.protocols.responses.grammar import USAGE_COUNTS, USAGE_DETAILS
 from wiremend.text.json_value import JsonObject, is_integer
 
 _CHAT_COUNTS = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
-"""Chat Completions' names, which gateways leave in place."""
+"""The names of Chat Completions, which some gateways leave in place."""
 
 
 def repaired_usage(usage: Any) -> JsonObject | None:
-    """The usage with all its counts as integers; None if it counts nothing."""
+    """Return the usage with all counts as integers; None if it contains no counts."""
     if not isinstance(usage, dict):
         return None
     counts = {key: _count(usage.get(key)) for key in USAGE_COUNTS}
@@ -36,9 +39,9 @@ def repaired_usage(usage: Any) -> JsonObject | None:
 
 
 def no_usage() -> JsonObject:
-    """Usage that counts nothing, for clients that skip a terminal event without any.
+    """Return usage with zero counts, for clients that skip a terminal event without usage.
 
-    Codex takes none as unknown, and is given none.
+    Codex accepts null as unknown usage and does not need it.
     """
     counts: JsonObject = dict.fromkeys(USAGE_COUNTS, 0)
     return counts | {key: {count: 0} for key, count in USAGE_DETAILS.items()}
@@ -48,3 +51,18 @@ def _count(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)
     return value if is_integer(value) else None
+
+
+def _read_usage(value: Mapping[str, Any]) -> Usage:
+    """The counts of a terminal event, or of a whole response."""
+    response = value.get("response")
+    counts = (response if isinstance(response, dict) else value).get("usage")
+    return Usage(
+        input_tokens=count_in(counts, "input_tokens"),
+        output_tokens=count_in(counts, "output_tokens"),
+        cached_tokens=count_in(counts, "input_tokens_details", "cached_tokens"),
+        reasoning_tokens=count_in(counts, "output_tokens_details", "reasoning_tokens"),
+    )
+
+
+USAGE_FORMAT = UsageFormat(re.compile(rb'"usage"\s*:\s*\{'), _read_usage)

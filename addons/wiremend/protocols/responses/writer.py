@@ -1,4 +1,4 @@
-"""Writes further events of a Responses stream, and keeps its sequence numbers in order."""
+"""Writing further events of a Responses stream, and numbering all of its events."""
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.rules.rule import Rule
@@ -10,9 +10,10 @@ _P = ("responses",)
 SEQUENCE_NUMBER = Rule(
     code="S301",
     name="sequence-number",
-    finds="An event's `sequence_number` is missing, no integer, or not larger than the last one.",
-    hurts="OpenCode and Grok CLI refuse the event; others drop it as old.",
-    mends="The event gets the next number; sound numbers stay, gaps included.",
+    detects="An event's `sequence_number` is missing, not an integer, or not larger than the "
+    "previous one.",
+    impact="OpenCode and Grok CLI reject the event; others drop it as a duplicate.",
+    action="Sets the next number. Valid numbers are kept, gaps included.",
     protocols=_P,
     seen=("diegosouzapw/OmniRoute#14330",),
     before='{"type":"response.in_progress","response":{…}}',
@@ -26,9 +27,9 @@ class Writer:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._source_number = -1
-        """The last sound sequence number that the provider gave."""
+        """The last valid sequence number of the provider."""
         self.number = -1
-        """The last sequence number that the client has seen."""
+        """The last sequence number that was sent to the client."""
 
     def write(self, data: JsonObject) -> None:
         """Write an event that the provider did not send."""
@@ -37,7 +38,7 @@ class Writer:
         self._draft.out.append(sse.encode(text, data["type"]))
 
     def number_event(self, data: JsonObject) -> None:
-        """Give an event that is sent next a number larger than the last one, unless it has one."""
+        """Number the next event to send, unless its number is larger than the last one."""
         raw = data.get("sequence_number")
         number: int | None = None
         if is_integer(raw) and raw > self._source_number:
@@ -50,7 +51,7 @@ class Writer:
         ):
             return
         if number is None or number <= self.number:
-            # Also when the provider's number is sound, but events were written before it.
+            # Also if the provider's number is valid, but events were added before it.
             number = data["sequence_number"] = self.number + 1
             self._draft.changed = True
         self.number = number

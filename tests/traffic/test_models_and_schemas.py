@@ -1,4 +1,4 @@
-"""Models and tools: what reaches the provider through `mitmdump -s addons/`."""
+"""Tests of the models and tool schemas that reach the provider through `mitmdump -s addons/`."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -35,12 +35,12 @@ def other_model_proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
 
 
 def as_other(protocol: WireProtocol, data: bytes) -> bytes:
-    """The same bytes with the other model's name."""
+    """Return the same bytes with the name of the other model."""
     return data.replace(good.MODELS[protocol].encode(), OTHER_MODEL.encode())
 
 
 def payloads(body: bytes) -> list[Any]:
-    """What a body says: its JSON, or the parsed payload of each of its events."""
+    """Return the parsed JSON of a body, or the type and parsed data of each of its events."""
     if body.startswith(b"{"):
         return [json.loads(body)]
     events = Decoder().feed(body)
@@ -51,7 +51,7 @@ def payloads(body: bytes) -> list[Any]:
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 @every_protocol
-def test_a_call_goes_to_another_model_and_the_answer_names_the_one_asked_for(
+def test_the_answer_of_another_model_contains_the_requested_name(
     other_model_proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, stream: bool
 ) -> None:
     if stream:
@@ -77,13 +77,13 @@ TOOLS: dict[WireProtocol, dict[str, Any]] = {
 
 
 def schema_of(tool: Mapping[str, Any]) -> Any:
-    """Where a tool holds its schema, in any protocol."""
-    holder = tool.get("function", tool)
-    return holder.get("input_schema", holder.get("parameters"))
+    """Return the schema of a tool in any protocol."""
+    function = tool.get("function", tool)
+    return function.get("input_schema", function.get("parameters"))
 
 
 def refusing_empty_schemas(protocol: WireProtocol) -> Callable[[Received], Reply]:
-    """A provider that insists on `type: object`, as most do."""
+    """Return replies that reject schemas without `type: object`, as most providers do."""
 
     def reply(received: Received) -> Reply:
         schema = schema_of(received.json()["tools"][0])
@@ -98,7 +98,7 @@ def refusing_empty_schemas(protocol: WireProtocol) -> Callable[[Received], Reply
 @pytest.mark.parametrize(
     "protocol", [protocol for protocol in good.PROTOCOLS if protocol is not good.GEMINI]
 )
-def test_an_empty_tool_schema_is_filled_in_before_the_provider_sees_it(
+def test_an_empty_tool_schema_gets_a_type(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol
 ) -> None:
     provider.script([refusing_empty_schemas(protocol)])

@@ -1,4 +1,4 @@
-"""Tools that one provider refuses: what it gets instead, and what the SDK sees of that: nothing."""
+"""Tests of tools that a provider rejects: they are adapted without the SDK noticing."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -22,10 +22,10 @@ OBJECT = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
 @contextmanager
-def a_proxy_of_its_own(
+def separate_proxy(
     start_proxy: Callable[..., Proxy], name: str, configuration: str = ""
 ) -> Iterator[Proxy]:
-    """One that has learnt nothing yet."""
+    """Start a proxy without learnt lessons."""
     proxy = start_proxy(scripts=SHARED, configuration=f"# {name}\n{QUICK_RETRIES}{configuration}")
     start = len(proxy.lines)
     with clients.environment(clients.behind(proxy)):
@@ -34,7 +34,7 @@ def a_proxy_of_its_own(
 
 
 def a_tool(protocol: WireProtocol, name: str, schema: dict[str, Any] = OBJECT) -> dict[str, Any]:
-    """A tool as the protocol's SDK takes it."""
+    """Return a tool in the form of the SDK of the protocol."""
     if protocol is good.ANTHROPIC:
         return {"name": name, "input_schema": schema}
     function = {"name": name, "parameters": schema}
@@ -50,8 +50,8 @@ def names_of(protocol: WireProtocol, received: Received) -> list[str]:
     return [tool.get("function", tool)["name"] for tool in tools]
 
 
-def calling_by_its_name(protocol: WireProtocol, stream: bool) -> Callable[[Received], Reply]:
-    """A provider that refuses a name it does not take, and calls a tool by the name it got."""
+def calling_the_tool(protocol: WireProtocol, stream: bool) -> Callable[[Received], Reply]:
+    """Return replies that reject invalid tool names and call the tool by the name it has."""
 
     def reply(received: Received) -> Reply:
         [name] = names_of(protocol, received)
@@ -60,17 +60,17 @@ def calling_by_its_name(protocol: WireProtocol, stream: bool) -> Callable[[Recei
         old, new = f'"{good.TOOL_NAME}"'.encode(), f'"{name}"'.encode()
         if stream:
             return faults.streamed(
-                [one.replace(old, new) for one in good.tool_stream(protocol).events]
+                [event.replace(old, new) for event in good.tool_stream(protocol).events]
             )
         return faults.whole(good.json_tool_body(protocol).replace(old, new))
 
     return reply
 
 
-def test_a_request_that_code_assist_wraps_is_fitted_and_its_wrapped_answer_named_back(
+def test_requests_and_answers_that_code_assist_wraps_are_adapted(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:
-    """What Gemini CLI sends with a Google login."""
+    """Gemini CLI sends such requests with a Google login."""
     name = "mcp__weather__" + "forecast/" * 7
     tools = [{"functionDeclarations": [a_tool(good.GEMINI, name, {**OBJECT, "$schema": "x"})]}]
     inner = {**good.request_body(good.GEMINI, True), "tools": tools}
@@ -101,22 +101,22 @@ def test_a_request_that_code_assist_wraps_is_fitted_and_its_wrapped_answer_named
 
 @MODES
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_tool_goes_under_a_name_that_is_taken_and_the_sdk_gets_its_own_back(
+def test_a_tool_is_sent_under_a_valid_name_and_the_sdk_sees_its_own(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, stream: bool
 ) -> None:
     name = "mcp__weather__" + "forecast/" * 7
-    provider.script([calling_by_its_name(protocol, stream)])
+    provider.script([calling_the_tool(protocol, stream)])
     outcome = complete(protocol, stream, tools=[a_tool(protocol, name)])
     assert (outcome.tool_calls, outcome.error_class) == (((name, good.TOOL_ARGUMENTS),), "")
     assert len(provider.received) == 1
 
 
 @MODES
-def test_the_shell_alone_does_it_too_and_mends_nothing_else(
+def test_the_shell_alone_adapts_tool_names(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, stream: bool
 ) -> None:
     proxy = start_proxy(scripts=(SUITE + "sanitize_tools.py",))
-    provider.script([calling_by_its_name(good.CHAT, stream)])
+    provider.script([calling_the_tool(good.CHAT, stream)])
     with clients.environment(clients.behind(proxy)):
         outcome = complete(good.CHAT, stream, tools=[a_tool(good.CHAT, "a/b")])
     assert outcome.tool_calls == (("a/b", good.TOOL_ARGUMENTS),)
@@ -130,7 +130,7 @@ REGEX = {"type": "object", "properties": {}, "patternProperties": {"^(.*)$": {}}
 
 
 def refusing_patterns(received: Received) -> Reply:
-    """Anthropic's words for a schema that its validator cannot read."""
+    """Reject schemas with patternProperties, with the message of Anthropic."""
     for tool in received.json()["tools"]:
         if "patternProperties" in tool["input_schema"]:
             error = faults.native_error(good.ANTHROPIC, 400, "invalid_request_error", REFUSED)
@@ -138,7 +138,7 @@ def refusing_patterns(received: Received) -> Reply:
     return faults.none(good.ANTHROPIC)
 
 
-def test_a_refused_tool_is_mended_once_and_from_then_on(
+def test_a_rejected_tool_is_adapted_now_and_in_later_requests(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
     tools = [
@@ -147,15 +147,15 @@ def test_a_refused_tool_is_mended_once_and_from_then_on(
         a_tool(good.ANTHROPIC, "Read"),
     ]
     provider.script([refusing_patterns])
-    with a_proxy_of_its_own(start_proxy, "refused tool") as proxy:
+    with separate_proxy(start_proxy, "refused tool") as proxy:
         for _ in range(2):
             outcome = complete(good.ANTHROPIC, True, tools=tools)
             assert (outcome.text, outcome.error_class) == (good.TEXT, "")
         proxy.wait_for_line("learnt schema-dialect basic for tool 'mcp__notion__create'")
     first, second, third = (received.json() for received in provider.received)
     assert first["tools"] == tools
-    mended = {"name": "mcp__notion__create", "input_schema": {"type": "object", "properties": {}}}
-    assert second == {**first, "tools": [tools[0], mended, tools[2]]}
+    adapted = {"name": "mcp__notion__create", "input_schema": {"type": "object", "properties": {}}}
+    assert second == {**first, "tools": [tools[0], adapted, tools[2]]}
     assert third == second
 
 
@@ -173,14 +173,14 @@ def refusing_a_beta(received: Received) -> Reply:
 
 
 @pytest.mark.parametrize("http_version", ["HTTP/1.1", "HTTP/2"])
-def test_a_refused_beta_is_dropped_and_nothing_else(
+def test_only_the_rejected_beta_is_dropped(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, http_version: str
 ) -> None:
     betas = "claude-code-20250219,prompt-caching-scope-2026-01-05"
     provider.script([refusing_a_beta])
     provider.alpn = ("h2",) if http_version == "HTTP/2" else ("http/1.1",)
     with (
-        a_proxy_of_its_own(start_proxy, f"beta {http_version}") as proxy,
+        separate_proxy(start_proxy, f"beta {http_version}") as proxy,
         model_call(
             proxy,
             good.ANTHROPIC,
@@ -203,18 +203,18 @@ def test_a_refused_beta_is_dropped_and_nothing_else(
 
 
 def refusing_additions(received: Received) -> Reply:
-    """A provider to which the repair of a tool is the fault (llama.cpp wants no parameters)."""
+    """Reject tools with parameters, as llama.cpp rejects those that wiremend adds."""
     if "parameters" in received.json()["tools"][0]["function"]:
         return faults.status(400, faults.native_error(good.CHAT, 400, "bad_request", "no"))
     return faults.none(good.CHAT)
 
 
-def test_a_request_that_is_refused_since_it_was_changed_goes_as_its_client_wrote_it(
+def test_an_adapted_request_that_is_rejected_is_sent_again_unchanged(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
     tool = {"type": "function", "function": {"name": "list"}}
     provider.script([refusing_additions])
-    with a_proxy_of_its_own(start_proxy, "original"):
+    with separate_proxy(start_proxy, "original"):
         for _ in range(2):
             assert complete(good.CHAT, True, tools=[tool]).text == good.TEXT
     assert [received.json()["tools"] == [tool] for received in provider.received] == [
@@ -224,10 +224,10 @@ def test_a_request_that_is_refused_since_it_was_changed_goes_as_its_client_wrote
     ]
 
 
-def test_an_error_that_stays_names_the_tool_and_its_server(
+def test_a_persistent_error_names_the_tool_and_its_server(
     proxy: Proxy, provider: ScriptedProvider
 ) -> None:
-    message = "tools.0.custom.input_schema: I do not like it."
+    message = "tools.0.custom.input_schema: This schema is rejected."
     error = faults.native_error(good.ANTHROPIC, 400, "invalid_request_error", message)
     provider.script([faults.status(400, error)])
     tools = [a_tool(good.ANTHROPIC, "mcp__notion__create")]
@@ -254,14 +254,14 @@ tool = "second"
 """
 
 
-def test_each_target_gets_its_own_body(
+def test_each_target_gets_its_own_schemas(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:
     schema = {"type": "object", "properties": {"a": {"type": ["string", "null"], "const": "v"}}}
     provider.script([faults.reset_before_head()])
     origin.script([faults.none(good.CHAT)])
     tools = [a_tool(good.CHAT, name, schema) for name in ("first", "second")]
-    with a_proxy_of_its_own(start_proxy, "routed", ROUTED):
+    with separate_proxy(start_proxy, "routed", ROUTED):
         assert complete(good.CHAT, True, tools=tools).text == good.TEXT
     here = [tool["function"]["parameters"] for tool in provider.received[0].json()["tools"]]
     [received] = origin.received
@@ -276,13 +276,13 @@ def test_each_target_gets_its_own_body(
 
 
 @pytest.mark.parametrize(("size", "count"), [(85_000, 9), (1_000_000, 100)])
-def test_a_large_request_goes_through_with_only_the_named_spans_changed(
+def test_only_the_invalid_schemas_of_a_large_request_are_changed(
     proxy: Proxy, provider: ScriptedProvider, size: int, count: int
 ) -> None:
-    """As large as a coding agent's: 9 tools in 85 KB, 100 tools in 1 MB."""
+    """Sizes as from coding agents: 9 tools in 85 KB, 100 tools in 1 MB."""
     padding = "\\u00e9 \\/ " * (size // (count * 10))
     bad = '{"type" : "object","oneOf":[{"type":"object","properties":{"n":{"type":"string"}}}]}'
-    mended = '{"type":"object","properties":{"n":{"type":"string"}}}'
+    adapted = '{"type":"object","properties":{"n":{"type":"string"}}}'
     fine = '{"type" : "object", "properties":{"n":{"minimum":1.50}}}'
     tool = '{"name":"mcp__s__tNUMBER", "description":"PADDING","input_schema":SCHEMA}'
     tools = [
@@ -298,4 +298,4 @@ def test_a_large_request_goes_through_with_only_the_named_spans_changed(
     sent = body.replace("BAD", bad).encode()
     with model_call(proxy, good.ANTHROPIC, False, body=sent) as call:
         assert call.response().body == good.json_body(good.ANTHROPIC)
-    assert provider.received[0].body == body.replace("BAD", mended).encode()
+    assert provider.received[0].body == body.replace("BAD", adapted).encode()

@@ -1,4 +1,4 @@
-"""Messages on their way: mended for the target that needs it, untouched for any other."""
+"""Tests that messages are adapted for targets that need it and unchanged for others."""
 
 import json
 from collections.abc import Callable
@@ -45,9 +45,7 @@ def body_of(protocol: WireProtocol, messages: list[Any]) -> bytes:
     return json.dumps(request, indent=1).encode()
 
 
-def test_a_history_with_a_lost_result_is_accepted_again(
-    proxy: Proxy, provider: ScriptedProvider
-) -> None:
+def test_a_missing_tool_result_is_added(proxy: Proxy, provider: ScriptedProvider) -> None:
     provider.script([faults.none(ANTHROPIC)])
     start = len(proxy.lines)
     body = body_of(ANTHROPIC, ORPHAN)
@@ -62,7 +60,7 @@ def test_a_history_with_a_lost_result_is_accepted_again(
 
 
 @pytest.mark.parametrize("protocol", [ANTHROPIC, CHAT])
-def test_a_request_that_needs_nothing_keeps_its_bytes(
+def test_a_request_that_needs_no_change_keeps_its_bytes(
     proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol
 ) -> None:
     provider.script([faults.none(protocol)])
@@ -108,16 +106,16 @@ def test_a_routed_call_gets_what_its_provider_needs(
     assert received["max_tokens"] == 32
 
 
-def test_a_mended_history_that_is_refused_goes_as_the_client_wrote_it(
+def test_an_adapted_history_that_is_rejected_is_sent_again_unchanged(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
-    # A proxy of its own: it learns to leave this model's requests alone.
+    # A separate proxy, since it learns not to change requests for this model.
     proxy = start_proxy(configuration=f"{QUICK_RETRIES}# refused\n")
     refusal = faults.native_error(ANTHROPIC, 400, "invalid_request_error", "something else")
     provider.script([faults.status(400, refusal), faults.none(ANTHROPIC)])
     body = body_of(ANTHROPIC, [*ORPHAN, {"role": "assistant", "content": "Well: "}])
     with model_call(proxy, ANTHROPIC, True, body=body) as call:
         assert call.response().status == 200
-    mended, original = provider.received
-    assert mended.body != body
+    adapted, original = provider.received
+    assert adapted.body != body
     assert original.body == body

@@ -1,0 +1,127 @@
+"""Token counts in one form for all protocols, and reading them from a response."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from wiremend.text import json_value, sse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """The tokens of one response; None where the provider did not count them."""
+
+    input_tokens: int | None = None
+    """The whole prompt, tokens from and for the provider's cache included."""
+    output_tokens: int | None = None
+    """Everything that was generated, reasoning included."""
+    cached_tokens: int | None = None
+    """The part of the prompt that was read from the provider's cache."""
+    cache_write_tokens: int | None = None
+    """The part of the prompt that was written to the provider's cache."""
+    reasoning_tokens: int | None = None
+    """The part of the output that was reasoning."""
+
+    def merged(self, other: "Usage") -> "Usage":
+        """Return the larger of each count: the counts of one response only grow."""
+        return Usage(
+            **{
+                one.name: _larger(getattr(self, one.name), getattr(other, one.name))
+                for one in fields(self)
+            }
+        )
+
+
+NO_USAGE = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFormat:
+    """How a protocol writes token counts."""
+
+    pattern: re.Pattern[bytes]
+    """What an event or a body contains if it has counts. Text that contains the same is escaped in
+    JSON, so it is not found."""
+    read: Callable[[Mapping[str, Any]], Usage]
+    """The counts of a parsed event or body; `NO_USAGE` if it has none."""
+
+
+class UsageMeter:
+    """Finds the token counts in the bytes of one response.
+
+    Nothing is parsed until the counts are asked for. Counts are at the start of a response or at
+    its end, so the first and the last bytes with counts are kept.
+    """
+
+    def __init__(self, form: UsageFormat) -> None:
+        self._form = form
+        self._search = form.pattern.search
+        self._first = b""
+        self._last = b""
+        self._usage: Usage | None = None
+        self._is_read = True
+
+    def feed(self, data: bytes) -> None:
+        """Take whole events of a stream, or a whole body, without a content coding."""
+        if self._search(data) is not None:
+            self._last = data
+            self._first = self._first or data
+            self._is_read = False
+
+    @property
+    def usage(self) -> Usage | None:
+        """The counts so far; None if there were none."""
+        if not self._is_read:
+            self._is_read = True
+            self._usage = self._read()
+        return self._usage
+
+    def _read(self) -> Usage | None:
+        usage = NO_USAGE
+        for data in dict.fromkeys((self._first, self._last)):
+            for value in self._objects(data):
+                usage = usage.merged(self._form.read(value))
+        return None if usage == NO_USAGE else usage
+
+    def _objects(self, data: bytes) -> Iterator[Mapping[str, Any]]:
+        """The JSON objects with counts: a body, an element of an array, or data of events."""
+        body = data.strip(b" \t\r\n,[]")
+        texts = [body] if body.startswith(b"{") else [event.data for event in _events(data)]
+        for text in texts:
+            if text is None or self._search(text) is None:
+                continue
+            try:
+                value = json_value.read(text)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                yield value
+
+
+def count_in(counts: object, *path: str) -> int | None:
+    """Return the count at this path of nested objects; None if there is none."""
+    value = counts
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if json_value.is_integer(value) and 0 <= value < 2**63 else None
+
+
+def total(*counts: int | None) -> int | None:
+    """Return the sum of the counts that are not None; None if all are."""
+    given = [count for count in counts if count is not None]
+    return sum(given) if given else None
+
+
+def _events(data: bytes) -> list[sse.Event]:
+    decoder = sse.Decoder()
+    try:
+        return [*decoder.feed(data), *decoder.end()]
+    except sse.EventTooLarge:
+        return []
+
+
+def _larger(first: int | None, second: int | None) -> int | None:
+    return max((count for count in (first, second) if count is not None), default=None)

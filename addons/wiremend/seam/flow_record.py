@@ -1,0 +1,226 @@
+"""Writes what is recorded of a call into its flow. Nothing else writes there, or reads it back.
+
+`wiremend.call_record` documents what is written.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mitmproxy import http
+
+from wiremend.call_record.outcomes import PLANNED, AttemptOutcome, CallState, Outcome
+from wiremend.call_record.plain import Plain, plain_finding, plain_text, plain_usage
+from wiremend.call_record.schema import METADATA_KEY, SCHEMA_VERSION
+from wiremend.engine.call import AcknowledgedCall, Call
+from wiremend.engine.machine import Machine
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.rules.rule import Finding
+
+type Mask = Callable[[Plain], Plain]
+"""Returns plain data without secrets."""
+
+
+class FlowRecord:
+    """The record of one call, written anew at each change of the call's state.
+
+    What is written once is kept as plain data, so that a change costs no more than what is new.
+    """
+
+    def __init__(self, flow: http.HTTPFlow) -> None:
+        self._flow = flow
+        self._start = time.monotonic()
+        self._record = _empty_record(flow, started_at=time.time())
+        self._mask: Mask = _unmasked
+        self._findings: list[Plain] = []
+        self._revision: int | None = None
+        self._ended = False
+
+    def plan(
+        self, call: Call | AcknowledgedCall, protocol: Protocol | None, mask: Mask | None
+    ) -> None:
+        """Write that the call was planned."""
+        if mask is not None:
+            self._mask = mask
+        self._set_outcome(PLANNED)
+        if isinstance(call, Call):
+            self._record |= self._mask(
+                {
+                    "protocol": call.protocol.name.value,
+                    "client": call.context.client.family,
+                    "model_asked": plain_text(call.context.model),
+                    "request_findings": [plain_finding(one) for one in call.findings],
+                }
+            )
+        elif protocol is not None:
+            self._record["protocol"] = protocol.name.value
+        self._record |= self._mask(_target_of(call, 0))
+        self._write()
+
+    def renew(self, call: Call | AcknowledgedCall, machine: Machine) -> None:
+        """Write the call's state if it has changed."""
+        if machine.revision == self._revision:
+            return
+        self._revision = machine.revision
+        new = machine.findings[len(self._findings) :]
+        self._findings += [self._mask(plain_finding(finding)) for finding in new]
+        self._record["response_findings"] = list(self._findings)
+        self._record["attempts"] = [self._mask(one) for one in self._attempts_of(machine)]
+        self._record |= self._mask(_target_of(call, machine.target_number))
+        if not self._ended:
+            self._set_outcome(machine.outcome)
+        if machine.outcome.state.is_final and machine.usage is not None:
+            self._record["usage"] = plain_usage(machine.usage)
+        self._write()
+
+    def head_shown(self) -> None:
+        """Write that the client is sent the head of a response."""
+        if self._record["head_seconds"] is None:
+            end = self._record["end_seconds"]
+            self._record["head_seconds"] = self._seconds(time.monotonic()) if end is None else end
+            self._write()
+
+    def end(self, outcome: Outcome, protocol: Protocol | None = None) -> None:
+        """Write how the call ended where no machine decides it: refused, killed, a fault."""
+        self._ended = True
+        self._set_outcome(outcome)
+        if protocol is not None:
+            self._record["protocol"] = protocol.name.value
+        end = {
+            "outcome": AttemptOutcome.FAILED.value,
+            "detail": outcome.detail,
+            "end_seconds": self._record["end_seconds"],
+        }
+        self._record["attempts"] = [
+            one | end if one["end_seconds"] is None else one for one in self._record["attempts"]
+        ]
+        self._write()
+
+    def _set_outcome(self, outcome: Outcome) -> None:
+        self._record["outcome"] = outcome.state.value
+        self._record["detail"] = self._mask({"detail": plain_text(outcome.detail)})["detail"]
+        if outcome.state.is_final and self._record["end_seconds"] is None:
+            self._record["end_seconds"] = self._seconds(time.monotonic())
+
+    def _attempts_of(self, machine: Machine) -> list[Plain]:
+        attempts = [
+            _attempt(
+                number=one.number,
+                provider=one.provider,
+                model=plain_text(one.model),
+                outcome=one.outcome.value,
+                detail=plain_text(one.detail),
+                start_seconds=self._seconds(one.started),
+                end_seconds=self._seconds(one.ended),
+                wait_seconds=one.wait_seconds and _rounded(one.wait_seconds),
+            )
+            for one in machine.attempts
+        ]
+        if (running := machine.open_attempt) is not None:
+            attempts.append(
+                _attempt(
+                    number=running.number,
+                    provider=running.provider,
+                    model=plain_text(running.model),
+                    start_seconds=self._seconds(running.started),
+                )
+            )
+        return attempts
+
+    def _seconds(self, when: float) -> float:
+        """Monotonic seconds as seconds since the start of the call."""
+        return _rounded(when - self._start)
+
+    def _write(self) -> None:
+        _write(self._flow, dict(self._record))
+
+
+def record_findings(
+    flow: http.HTTPFlow,
+    protocol: Protocol | None = None,
+    *,
+    request: Sequence[Finding] = (),
+    response: Sequence[Finding] = (),
+) -> None:
+    """Write what rules found in a request that is no call, and in its response so far."""
+    if not request and not response:
+        return
+    found = {
+        "request_findings": [plain_finding(finding) for finding in request],
+        "response_findings": [plain_finding(finding) for finding in response],
+    }
+    _write(flow, _record_of(flow, protocol, Outcome(CallState.PASSED)) | found)
+
+
+def record_refusal(flow: http.HTTPFlow, protocol: Protocol | None, reason: str) -> None:
+    """Write that the proxy answered this request itself, with an error."""
+    _write(flow, _record_of(flow, protocol, Outcome(CallState.REFUSED, reason)))
+
+
+def _record_of(flow: http.HTTPFlow, protocol: Protocol | None, outcome: Outcome) -> Plain:
+    return _empty_record(flow, started_at=flow.request.timestamp_start) | {
+        "protocol": protocol.name.value if protocol is not None else "",
+        "outcome": outcome.state.value,
+        "detail": plain_text(outcome.detail),
+    }
+
+
+def _target_of(call: Call | AcknowledgedCall, number: int) -> Plain:
+    if isinstance(call, AcknowledgedCall):
+        return {}
+    target = call.targets[number]
+    return {
+        "model_used": plain_text(target.model),
+        "provider": plain_text(target.provider),
+        "host": plain_text(call.request_for(number).host),
+    }
+
+
+def _empty_record(flow: http.HTTPFlow, *, started_at: float) -> Plain:
+    host = plain_text(flow.request.pretty_host)
+    return {
+        "version": SCHEMA_VERSION,
+        "protocol": "",
+        "client": "",
+        "model_asked": "",
+        "model_used": "",
+        "provider": host,
+        "host": host,
+        "outcome": CallState.PLANNED.value,
+        "detail": "",
+        "started_at": started_at,
+        "head_seconds": None,
+        "end_seconds": None,
+        "request_findings": [],
+        "response_findings": [],
+        "attempts": [],
+        "usage": None,
+        "client_request": None,
+        "client_response": None,
+    }
+
+
+def _attempt(**values: Any) -> Plain:
+    return {
+        "outcome": AttemptOutcome.RUNNING.value,
+        "detail": "",
+        "end_seconds": None,
+        "wait_seconds": None,
+        "request": None,
+        "response": None,
+        **values,
+    }
+
+
+def _rounded(seconds: float) -> float:
+    """To microseconds."""
+    return round(seconds, 6)
+
+
+def _unmasked(plain: Plain) -> Plain:
+    return plain
+
+
+def _write(flow: http.HTTPFlow, record: Plain) -> None:
+    """The only place that writes a record."""
+    flow.metadata[METADATA_KEY] = record
