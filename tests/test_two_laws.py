@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from framings import FRAMINGS, bytes_of, codes_of
+from framings import FRAMINGS, assert_unchanged_without, bytes_of, codes_of
 from hypothesis import given
 from hypothesis import strategies as st
+from rule_codes import codes_between
 from strategies import anthropic_messages as anthropic_streams
 from strategies import chat_completions as chat_streams
 from strategies import gemini as gemini_streams
@@ -32,6 +33,8 @@ STREAMS: dict[str, tuple[Streams, Streams]] = {
     "gemini-array": (gemini_streams.valid_arrays, gemini_streams.mutated_arrays),
 }
 """The strategies for valid and for broken streams, as lists of events."""
+STREAM_CODES = codes_between("S101", "S999")
+"""Of the rules on events. Those on framing complete or drop a cut event even if disabled."""
 CODES = sorted(rule.code for rule in catalogue())
 TOOLS = st.sampled_from([(), ("read",), ("read", "exec")])
 FAILURE = make_error(status=502, message="the connection was reset")
@@ -218,6 +221,16 @@ def test_disabled_rules_find_nothing_and_change_no_valid_stream(
     assert not {code for code in disabled if code[:2] != "S0"}.intersection(codes_of(repaired))
     valid = b"".join(data.draw(STREAMS[name][0]()))
     assert bytes_of(framing.repaired([valid], framing.context(disabled=disabled))) == valid
+
+
+@each_framing
+@given(data=st.data())
+def test_no_event_changes_if_all_rules_are_disabled(name: str, data: st.DataObject) -> None:
+    framing = FRAMINGS[name]
+    whole = b"".join(data.draw(STREAMS[name][1]()))
+    stream = whole if framing.array else whole[: whole.rfind(b"\n\n") + 2]
+    repaired = framing.repaired([stream], framing.context(disabled=frozenset(CODES)))
+    assert_unchanged_without(STREAM_CODES, stream, repaired)
 
 
 @each_framing

@@ -1,0 +1,1 @@
+"""The laws of the proxy, checked on recorded exchanges; `scripts/test --recordings` runs it."""
