@@ -161,17 +161,23 @@ class Acknowledgement:
             )
             self._acknowledge(now, "204")
             return [NO_CONTENT, self._next_wake(now)]
-        if self._phase is Phase.BACKGROUND and now >= self._give_up_at:
-            self._phase = Phase.OVER
-            reason = f"no answer within {self._limit_seconds:g} s"
-            self._end_attempt(now, reason)
-            lines = [] if self._status else [self._late_failure(reason)]
-            return [*lines, AbandonAttempt()]
+        if self._phase in (Phase.PASSING, Phase.BACKGROUND) and now >= self._give_up_at:
+            return [*self._give_up(now), AbandonAttempt()]
         return [] if self._phase is Phase.OVER else [self._next_wake(now)]
 
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
         """After a fault in this code: end the call. What upstream still sends is not read."""
         return [AbandonAttempt(), *self.attempt_failed(now, "internal error")]
+
+    def _give_up(self, now: float) -> list[Action]:
+        """The limit has passed before upstream came to its end."""
+        phase, self._phase = self._phase, Phase.OVER
+        reason = f"no answer within {self._limit_seconds:g} s"
+        self._end_attempt(now, reason)
+        if phase is Phase.PASSING:
+            self.outcome = "cut"
+            return [CutResponse(reason)]
+        return [] if self._status else [self._late_failure(reason)]
 
     def _acknowledge(self, now: float, outcome: str) -> None:
         self._phase = Phase.BACKGROUND
