@@ -190,12 +190,8 @@ class Acknowledgement:
             )
             self._acknowledge(now)
             return [NO_CONTENT, self._next_wake(now)]
-        if self._phase is Phase.BACKGROUND and now >= self._give_up_at:
-            self._phase = Phase.OVER
-            reason = f"no answer within {self._limit_seconds:g} s"
-            self._end_attempt(now, reason)
-            lines = [] if self._status else [self._late_failure(reason)]
-            return [*lines, AbandonAttempt()]
+        if self._phase in (Phase.PASSING, Phase.BACKGROUND) and now >= self._give_up_at:
+            return [*self._give_up(now), AbandonAttempt()]
         return [] if self._phase is Phase.OVER else [self._next_wake(now)]
 
     def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
@@ -205,6 +201,16 @@ class Acknowledgement:
         if not was_answered:
             self._become(Outcome(CallState.INTERNAL_FAULT, "internal fault"))
         return actions
+
+    def _give_up(self, now: float) -> list[Action]:
+        """Return the actions when the limit has passed before upstream ended."""
+        phase, self._phase = self._phase, Phase.OVER
+        reason = f"no answer within {self._limit_seconds:g} s"
+        self._end_attempt(now, reason)
+        if phase is Phase.PASSING:
+            self._become(CUT)
+            return [CutResponse(reason)]
+        return [] if self._status else [self._late_failure(reason)]
 
     def _become(self, outcome: Outcome) -> None:
         self.outcome = outcome
