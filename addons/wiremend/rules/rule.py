@@ -142,16 +142,24 @@ class PlacedNotes:
     def __init__(self, disabled: Set[str] = frozenset(), place: Place = CallPlace.RESPONSE) -> None:
         self._notes = Notes(disabled)
         self._once: set[tuple[str, str]] = set()
-        self.place = place
+        self._place: Place | int = place
 
     @property
     def findings(self) -> list[Finding]:
         """The findings since the current place was entered."""
         return self._notes.findings
 
-    def enter(self, place: Place) -> None:
-        """Make `place` the current one and start without findings."""
-        self.place = place
+    @property
+    def place(self) -> Place:
+        """The current place."""
+        return EventPlace(self._place) if isinstance(self._place, int) else self._place
+
+    def enter(self, place: Place | int) -> None:
+        """Make `place` the current one and start without findings.
+
+        A number is the place of that event; most events need no place, since nothing is found.
+        """
+        self._place = place
         self._notes.findings = []
 
     def is_on(self, rule: Rule) -> bool:

@@ -100,6 +100,8 @@ def with_data(event: Event, data: bytes, type: str | None = None) -> bytes:
     is_retyped = type is not None and type != event.type
     if data == event.data and not is_retyped:
         return event.raw
+    if not is_retyped and (raw := _with_last_line(event, data)) is not None:
+        return raw
     lines = split_lines(event.raw)
     end = (_end_of(lines[0]) if lines else b"") or b"\n"
     if lines and not _end_of(lines[-1]):
@@ -109,6 +111,24 @@ def with_data(event: Event, data: bytes, type: str | None = None) -> bytes:
     if type is not None and is_retyped:
         lines = _with_type(lines, type, end)
     return join_lines(lines)
+
+
+def _with_last_line(event: Event, data: bytes) -> bytes | None:
+    """Return the event with other data in its usual form, which needs no look at its lines.
+
+    In that form the only `data:` line is the last one, and lines end in LF. None for other forms.
+    """
+    old = event.data or b""
+    last = b"data: " + old + b"\n\n"
+    head = event.raw.removesuffix(last)
+    is_usual = (
+        len(head) < len(event.raw)
+        and (not head or head.endswith(b"\n"))
+        and b"data" not in head
+        and b"\r" not in head + old + data
+        and b"\n" not in data
+    )
+    return head + b"data: " + data + b"\n\n" if is_usual else None
 
 
 def _with_values(lines: list[bytes], values: list[bytes], end: bytes) -> list[bytes]:

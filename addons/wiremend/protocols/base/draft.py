@@ -15,7 +15,7 @@ class Draft(PlacedNotes):
         """Whether the data must be serialised again."""
         self.out: list[bytes] = []
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: Place | int) -> None:
         """Begin the next event."""
         super().enter(place)
         self.changed = False

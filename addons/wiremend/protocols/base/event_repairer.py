@@ -16,7 +16,7 @@ from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.model_name import with_model
 from wiremend.protocols.base.provider_error import ProviderError, error_of_text, make_error
 from wiremend.protocols.base.repairer import Decoder, EventKind, Repaired, StreamContext
-from wiremend.rules.rule import EventPlace, Rule, start_of
+from wiremend.rules.rule import Rule, start_of
 from wiremend.text import json_value, sse
 from wiremend.text.json_edits import Path
 
@@ -147,7 +147,7 @@ class EventRepairer(ABC):
     def feed(self, event: sse.Event) -> Repaired:
         """Repair one event."""
         self._events += 1
-        self._draft.enter(EventPlace(self._events))
+        self._draft.enter(self._events)
         try:
             kind = self._read(event) if self._ended is None else self._drop_late(event)
         except ContentLost as lost:
@@ -158,7 +158,7 @@ class EventRepairer(ABC):
 
     def end(self) -> Repaired:
         """End the stream after upstream closed: TERMINAL, or ERROR if it is incomplete."""
-        self._draft.enter(EventPlace(self._events))
+        self._draft.enter(self._events)
         if self._ended is not None:
             return self._result(self._ended)
         try:
@@ -174,7 +174,7 @@ class EventRepairer(ABC):
         """Return the bytes that end the stream in this error; empty if it is complete."""
         if self._ended is EventKind.TERMINAL:
             return b""
-        self._draft.enter(EventPlace(self._events))
+        self._draft.enter(self._events)
         return self._end_in(error).data
 
     # Reading an event
