@@ -8,10 +8,10 @@ from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
 from wiremend.engine.error_responses import stopping_response
 from wiremend.protocols.registry import recognise
+from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer
 from wiremend.seam.listener import close_client_connections
-from wiremend.seam.stream_layer import CallOptions
 
 logger = logging.getLogger("wiremend")
 

@@ -16,11 +16,11 @@ from wiremend.config.load import ConfigError
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
 from wiremend.protocols.registry import recognise
+from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
-from wiremend.seam.stream_layer import CallOptions, noting_faults
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0

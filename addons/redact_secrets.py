@@ -4,7 +4,7 @@ from functools import partial
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
-from wiremend.seam.stream_layer import CallOptions
+from wiremend.seam.call_options import CallOptions
 from wiremend.views.redaction import conceal, conceal_request, masked_record, secrets_of
 
 

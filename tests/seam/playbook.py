@@ -9,8 +9,8 @@ from mitmproxy.connection import Client, Connection, ConnectionState, Server
 from mitmproxy.proxy import commands, context, events
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.test import taddons
+from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.installation import Seam
-from wiremend.seam.stream_layer import CallOptions, WiremendCallHook
 
 Plan = Callable[[CallOptions], None]
 

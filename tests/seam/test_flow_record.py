@@ -21,7 +21,7 @@ from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call import Call
 from wiremend.engine.call_machine import CallMachine
 from wiremend.rules.rule import AttemptPlace, EventPlace
-from wiremend.seam.stream_layer import CallOptions
+from wiremend.seam.call_options import CallOptions
 from wiremend.views.redaction import masked_record
 
 from seam.playbook import Playbook, playing

@@ -30,7 +30,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.test import taddons
-from wiremend.seam.http_clients import MendedHttp2Client
+from wiremend.seam.http_clients import CallHttp2Client
 
 FIRST, SECOND = -1, -2
 """Ids of attempts, as the seam gives them. The server sees the streams 1 and 3."""
@@ -115,7 +115,7 @@ def options() -> Iterator[Any]:
 
 @pytest.fixture
 def layer(mended: bool) -> type[Http2Client]:
-    return MendedHttp2Client if mended else Http2Client
+    return CallHttp2Client if mended else Http2Client
 
 
 def test_a_goaway_without_an_error_lets_running_calls_finish(

@@ -24,9 +24,11 @@ from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Settings
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.seam import stream_layer
+from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
-from wiremend.seam.stream_layer import CallOptions, MendedHttpStream, noting_faults
+from wiremend.seam.stream_layer import CallStream
+from wiremend.seam.upstream_side import UpstreamSide
 from wiremend.views.redaction import conceal
 
 from seam.playbook import Playbook, playing
@@ -279,8 +281,8 @@ AT_START: dict[str, tuple[object, str]] = {
     "planning": (stream_layer, "plan_call"),
     "making the machine": (stream_layer, "make_machine"),
     "starting": (CallMachine, "start"),
-    "addressing": (MendedHttpStream, "_address"),
-    "a connection is ready": (MendedHttpStream, "_send_request"),
+    "addressing": (UpstreamSide, "address"),
+    "a connection is ready": (UpstreamSide, "send_request"),
     "connected": (CallMachine, "connected"),
 }
 
@@ -653,9 +655,9 @@ def test_the_seam_is_put_in_place_and_taken_back_whole() -> None:
     first, second = Seam(), Seam()
     first.install()
     second.install()
-    assert http_layers.HttpStream is MendedHttpStream
+    assert http_layers.HttpStream is CallStream
     second.remove()
-    assert http_layers.HttpStream is MendedHttpStream
+    assert http_layers.HttpStream is CallStream
     first.remove()
     assert (http_layers.HttpStream, http_layers.HttpLayer.get_connection) == before
 

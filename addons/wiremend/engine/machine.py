@@ -109,6 +109,6 @@ class Machine(Protocol):
         """Time has passed."""
         ...
 
-    def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
+    def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:
         """A method raised: forward the rest of the response unchanged, `data` first."""
         ...
