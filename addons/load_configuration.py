@@ -1,4 +1,4 @@
-"""Reads wiremend.toml for the other addons, at the start and whenever it changes."""
+"""Reads wiremend.toml for the other addons, at the start and after each change."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ logger = logging.getLogger("wiremend")
 
 
 class LoadConfiguration:
-    """Owns options, file and seam; the others only look at the current configuration."""
+    """Owns the options, the file and the seam; other addons read the current configuration."""
 
     def __init__(self, suite: "Suite", features: frozenset[Feature], name: str) -> None:
         self.name = f"wiremend.load_configuration {name}".strip()
@@ -41,26 +41,26 @@ class LoadConfiguration:
         self.is_running = False
 
     def load(self, loader: Loader) -> None:
-        """Declare options, put the seam in place, and keep to loopback unless told otherwise."""
+        """Declare options, install the seam, and listen on loopback unless configured otherwise."""
         loader.add_option(
             "wiremend_config",
             str,
             "",
-            "The configuration file; without it ./wiremend.toml, if its content was allowed, "
-            "or the one in ~/.config/wiremend.",
+            "The configuration file. By default ./wiremend.toml, if its content was allowed, "
+            "else ~/.config/wiremend/wiremend.toml.",
         )
         loader.add_option(
             "wiremend_allow",
             bool,
             False,
-            "Allow the present content of ./wiremend.toml, which may send calls and secrets to "
-            "the hosts that it names. It is recorded, so that later starts need not ask.",
+            "Allow the current content of ./wiremend.toml, which may send calls and secrets to "
+            "the hosts in it. The decision is stored for later starts.",
         )
         loader.add_option(
             "wiremend_no_proxy",
             str,
             "",
-            "Hosts that upstream mode reaches without the upstream proxy, as in NO_PROXY.",
+            "Hosts that are reached without the upstream proxy in upstream mode, as in NO_PROXY.",
         )
         seam = Seam()
         try:
@@ -72,13 +72,14 @@ class LoadConfiguration:
         self.listener = LoopbackListener(ctx.master)
         if not self.is_running:
             self.listener.hold()
-        # Failing to connect must reach the call, not the CONNECT request before it.
+        # A connect failure must reach the call, not the CONNECT request before it.
         ctx.options.update(connection_strategy="lazy")
 
     def configure(self, updated: set[str]) -> None:
         """Read the configuration that the options select.
 
-        One that is wrong or not allowed stops the start but no running proxy.
+        An invalid file, or one that is not allowed, stops the start. A running proxy keeps the
+        configuration in force.
         """
         if not updated & {"wiremend_config", "wiremend_allow"}:
             return
@@ -93,14 +94,14 @@ class LoadConfiguration:
             logger.info("wiremend: configuration from %s", self.current.source)
 
     def running(self) -> None:
-        """Watch the file from now on."""
+        """Start listening, and start watching the file."""
         self.is_running = True
         if self.seam is not None:
             self.listener.listen()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Refuse a request for the forward proxy itself: any web page can send one."""
+        """Refuse a request that is addressed to the forward proxy: any web page can send one."""
         request = flow.request
         if flow.response or flow.error or not is_direct(request):
             return
@@ -112,7 +113,7 @@ class LoadConfiguration:
         report_refusal(flow, reason)
 
     def wiremend_call(self, options: CallOptions) -> None:
-        """Ask for what the shells declare, with the configuration in force."""
+        """Request the features that the shells declare, with the configuration in force."""
         options.features |= self.features
         options.settings = self.current.settings
         options.report_refusal = report_refusal
@@ -122,13 +123,13 @@ class LoadConfiguration:
             options.lessons = self.knowledge.lessons
 
     def done(self) -> None:
-        """Undo what `load` did; and when a reload leaves nothing in our place, end the process."""
+        """Undo `load`. End the process if a reload has removed the addons without a replacement."""
         if self.watcher is not None:
             self.watcher.cancel()
         if self.seam is not None:
             self.seam.remove()
         if self.is_running and not ctx.master.should_exit.is_set():
-            ctx.master.event_loop.call_soon(_end_if_nothing_took_over)
+            ctx.master.event_loop.call_soon(_exit_unless_replaced)
 
     async def _watch(self) -> None:
         while True:
@@ -142,24 +143,24 @@ class LoadConfiguration:
                     logger.info("wiremend: %s reloaded", self.current.source)
 
 
-def _end_if_nothing_took_over() -> None:
-    """Traffic that passes unmended without a word is worse than a proxy that is gone."""
+def _exit_unless_replaced() -> None:
+    """Exit if no addon of wiremend is loaded: traffic must not pass unrepaired unnoticed."""
     if any(name.startswith("wiremend.") for name in ctx.master.addons.lookup):
         return
-    logger.error("wiremend failed to reload; ending, so that no traffic passes unmended.")
+    logger.error("wiremend failed to reload; exiting, so that no traffic passes unrepaired.")
     sys.exit(1)
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What shells that are loaded together share."""
+    """State shared by shells that are loaded together."""
 
     current: CurrentConfig
     knowledge: Knowledge
 
 
 class Shell:
-    """An addon: hooks of its own, and the features that it asks for in each call."""
+    """An addon: its hooks, and the features that it requests for each call."""
 
     name = ""
     features: frozenset[Feature] = frozenset()
@@ -169,15 +170,15 @@ class Shell:
 
 
 def suite_of(*shells: Callable[[Suite], Shell]) -> list[Any]:
-    """The given shells, preceded by the addon that owns configuration and seam."""
+    """Return the given shells, preceded by the addon that owns configuration and seam."""
     suite = Suite(CurrentConfig(), Knowledge())
-    made = [shell(suite) for shell in shells]
+    instances = [shell(suite) for shell in shells]
     names = shells[0].__name__ if len(shells) == 1 else ""
-    features = frozenset[Feature]().union(*(shell.features for shell in made))
-    addons: list[Any] = [LoadConfiguration(suite, features, names), *made]
+    features = frozenset[Feature]().union(*(shell.features for shell in instances))
+    addons: list[Any] = [LoadConfiguration(suite, features, names), *instances]
     for addon in addons:
-        if ask := getattr(addon, "wiremend_call", None):
-            addon.wiremend_call = noting_faults(ask)
+        if step := getattr(addon, "wiremend_call", None):
+            addon.wiremend_call = noting_faults(step)
     return addons
 
 
