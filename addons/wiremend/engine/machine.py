@@ -46,12 +46,12 @@ class Machine(Protocol):
 
     @property
     def open_attempt(self) -> OpenAttempt | None:
-        """The attempt that is under way."""
+        """The running attempt."""
         ...
 
     @property
     def target_number(self) -> int:
-        """Index of the target that was asked last."""
+        """Index of the target of the last attempt."""
         ...
 
     @property

@@ -107,7 +107,7 @@ class UpstreamSide:
             server.transport_protocol,
             instead_of=server if fresh else None,
         )
-        # The stream goes on receiving events while it connects: contract 4 in `seam/__init__.py`.
+        # The stream still receives events while it connects: contract 4 in `seam/__init__.py`.
         command.blocking = self._stream  # type: ignore[assignment]
         self._connecting = command
         self.response = None
