@@ -1,21 +1,21 @@
-"""The suite, in the order its hooks run. `mitmdump -s addons/` loads this file.
+"""All addons, in the order in which their hooks run. `mitmdump -s addons/` loads this file.
 
-A call passes through it from top to bottom: recognised and configured, its request mended,
-carried upstream as often as needed while its response is mended, and explained.
+A call passes through them from top to bottom: it is recognised, its request is adapted, it is sent
+upstream with retries, its response is repaired, and the findings are shown.
 """
 
 import sys
 from pathlib import Path
 
-# mitmproxy keeps imported modules when it reloads this file: drop ours, so that a reload picks up
-# edits. The library is beside this file in a checkout, and elsewhere in an installed wheel.
+# mitmproxy keeps imported modules when it reloads this file. Drop those of wiremend, so that a
+# reload picks up edits. The library is beside this file in a checkout, elsewhere in a wheel.
 _here = str(Path(__file__).resolve().parent)
 for _name, _module in list(sys.modules.items()):
     _is_beside = str(getattr(_module, "__file__", None) or "").startswith(_here + "/")
     if _is_beside or _name.partition(".")[0] == "wiremend":
         del sys.modules[_name]
 
-from answer_fire_and_forget import AnswerFireAndForget  # noqa: E402 - after forgetting
+from answer_fire_and_forget import AnswerFireAndForget  # noqa: E402 - after dropping modules
 from count_tokens import CountTokens  # noqa: E402
 from explain_flows import ExplainFlows  # noqa: E402
 from finish_calls import FinishCalls  # noqa: E402

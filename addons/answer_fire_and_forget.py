@@ -1,4 +1,4 @@
-"""Response: a complete 204 without a body, for paths whose answer no client waits for."""
+"""Response: a complete 204 without a body, for paths whose responses clients do not use."""
 
 from load_configuration import Shell, suite_of
 from wiremend.engine.settings import Feature

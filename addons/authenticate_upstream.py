@@ -1,4 +1,4 @@
-"""Authenticates to the upstream proxy that the environment names. `wiremend run` loads it."""
+"""Authenticates to the upstream proxy given by the environment. `wiremend run` loads it."""
 
 import os
 
@@ -12,7 +12,7 @@ class AuthenticateUpstream:
     name = "wiremend.authenticate_upstream"
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
-        """Add user name and password of the proxy's address, if it has them."""
+        """Add user name and password from the proxy's address, if it contains them."""
         if authorization := proxy_authorization(os.environ):
             flow.request.headers["proxy-authorization"] = authorization
 

@@ -1,4 +1,4 @@
-"""Token counts: asked of whom the call itself would go to, or estimated where that fails."""
+"""Token counts: requested from the provider that the call would be sent to, else estimated."""
 
 from dataclasses import replace
 
@@ -25,17 +25,17 @@ from wiremend.views.flow_findings import report_refusal
 
 
 class CountTokens(Shell):
-    """Counts go mitmproxy's own way: nobody waits for them, so they are not tried again."""
+    """Leaves counts on mitmproxy's default path: they are not worth a retry."""
 
     name = "wiremend.count_tokens"
 
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
         self.routed: dict[str, tuple[RequestDocument, list[Finding]]] = {}
-        """By the flow's id: what was sent instead of the client's request, and why."""
+        """By flow id: the document that was sent instead of the client's, and the findings."""
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Send it where the model's streaming calls go; a count does not say what it is for."""
+        """Route a count as a streaming call; the request does not contain the kind of call."""
         request = flow.request
         protocol = recognise_count(request.method, request.path)
         if flow.response or flow.error or protocol is None:
@@ -58,11 +58,11 @@ class CountTokens(Shell):
                 record_refusal(flow, protocol, reason)
                 report_refusal(flow, reason)
                 return
-        asked = entry.model or model
+        target_model = entry.model or model
         notes = Notes(self.current.settings.disabled)
-        rewritten = rewrite_counted_model(document, asked, notes)
+        rewritten = rewrite_counted_model(document, target_model, notes)
         record_findings(flow, protocol, request=notes.findings)
-        own = outgoing_of(request, protocol, request.pretty_host, asked)
+        own = outgoing_of(request, protocol, request.pretty_host, target_model)
         outgoing = replace(own, document=rewritten)
         if entry.provider:
             outgoing = redirect(outgoing, self.current.settings.providers[entry.provider])
@@ -70,7 +70,7 @@ class CountTokens(Shell):
         self.routed[flow.id] = (outgoing.document, notes.findings)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Answer in the provider's place if it has no such endpoint."""
+        """Replace the response of a provider that cannot count by an estimate."""
         routed = self.routed.pop(flow.id, None)
         response = flow.response
         if (
@@ -86,7 +86,7 @@ class CountTokens(Shell):
             record_findings(flow, document.protocol, request=findings, response=[finding])
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """A count was given up."""
+        """Drop the state of a count that failed."""
         self.routed.pop(flow.id, None)
 
 

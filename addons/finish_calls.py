@@ -1,4 +1,4 @@
-"""On SIGTERM: calls under way may finish, new ones are refused with 503, then the proxy stops."""
+"""On SIGTERM: drains running calls, refuses new ones with 503, then stops the proxy."""
 
 import asyncio
 import logging
@@ -8,44 +8,44 @@ from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
 from wiremend.engine.error_responses import stopping_response
 from wiremend.protocols.registry import recognise
+from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer
 from wiremend.seam.listener import close_client_connections
-from wiremend.seam.stream_layer import CallOptions
 
 logger = logging.getLogger("wiremend")
 
 
 class FinishCalls(Shell):
-    """Stops at once on a second SIGTERM, or when the grace period of `[shutdown]` is over."""
+    """Stops at once on a second SIGTERM, or when the grace period of `[shutdown]` has ended."""
 
     name = "wiremend.finish_calls"
 
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
-        self.under_way: set[str] = set()
+        self.running_calls: set[str] = set()
         self.is_stopping = False
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def running(self) -> None:
-        """Take mitmproxy's place at SIGTERM, and at Ctrl-C where it would not ask first."""
+        """Install a handler for SIGTERM, and for SIGINT where mitmproxy would not prompt."""
         self.loop = asyncio.get_running_loop()
         try:
             self.loop.add_signal_handler(signal.SIGTERM, self._stop)
             if not hasattr(ctx.master, "prompt_for_exit"):
                 self.loop.add_signal_handler(signal.SIGINT, self._shut_down)
         except (NotImplementedError, RuntimeError):
-            self.loop = None  # no such signals here: mitmproxy's own way
+            self.loop = None  # unsupported on this platform: mitmproxy's handlers stay
 
     def done(self) -> None:
-        """Leave the signals to mitmproxy again."""
+        """Restore mitmproxy's signal handlers."""
         if self.loop is not None and not self.loop.is_closed():
             self.loop.add_signal_handler(signal.SIGTERM, ctx.master.shutdown)
             if not hasattr(ctx.master, "prompt_for_exit"):
                 self.loop.add_signal_handler(signal.SIGINT, ctx.master.shutdown)
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Refuse a new call."""
+        """Refuse a new call while the proxy is stopping."""
         if flow.response or flow.error or not self.is_stopping:
             return
         request = flow.request
@@ -55,32 +55,32 @@ class FinishCalls(Shell):
             record_refusal(flow, protocol, "The proxy is stopping.")
 
     def wiremend_call(self, options: CallOptions) -> None:
-        """A call begins."""
+        """Count a call that begins."""
         request = options.flow.request
         if recognise(request.method, request.path, request.headers.get("content-type", "")):
-            self.under_way.add(options.flow.id)
+            self.running_calls.add(options.flow.id)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """A call is complete."""
+        """Count a call that is complete."""
         self._ended(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """A call was given up or cancelled."""
+        """Count a call that failed or was cancelled."""
         self._ended(flow)
 
     def _ended(self, flow: http.HTTPFlow) -> None:
-        self.under_way.discard(flow.id)
-        if self.is_stopping and not self.under_way and self.loop is not None:
+        self.running_calls.discard(flow.id)
+        if self.is_stopping and not self.running_calls and self.loop is not None:
             # The last bytes are written after this hook.
             self.loop.call_later(0.1, self._shut_down)
 
     def _stop(self) -> None:
         grace = self.current.config.shutdown.grace
-        if self.is_stopping or not self.under_way or not grace or self.loop is None:
+        if self.is_stopping or not self.running_calls or not grace or self.loop is None:
             self._shut_down()
             return
         self.is_stopping = True
-        logger.info("wiremend: stopping; %d calls may finish", len(self.under_way))
+        logger.info("wiremend: stopping; %d calls may finish", len(self.running_calls))
         self.loop.call_later(grace, self._shut_down)
 
     def _shut_down(self) -> None:

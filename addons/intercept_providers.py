@@ -1,4 +1,4 @@
-"""Opens the TLS of providers and of nobody else; refuses WebSockets on model paths."""
+"""Decrypts the TLS of providers only; refuses WebSockets on model paths."""
 
 from load_configuration import Shell, suite_of
 from mitmproxy import http, tls
@@ -10,12 +10,12 @@ from wiremend.targets.hosts import NAME_OF_ADDRESSES
 
 
 class InterceptProviders(Shell):
-    """Everything that is no provider is tunnelled, byte for byte."""
+    """Tunnels connections to all other hosts byte for byte."""
 
     name = "wiremend.intercept_providers"
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        """Leave the TLS of other hosts alone."""
+        """Do not decrypt the TLS of other hosts."""
         if isinstance(data.context.client.proxy_mode, ReverseMode):
             return
         address = data.context.server.address
@@ -26,7 +26,7 @@ class InterceptProviders(Shell):
             data.context.client.sni = NAME_OF_ADDRESSES
 
     def next_layer(self, data: layer.NextLayer) -> None:
-        """Leave what other hosts speak inside a CONNECT tunnel alone, whatever it is."""
+        """Tunnel everything inside a CONNECT to another host, whatever its protocol."""
         context = data.context
         if data.layer or not isinstance(context.layers[-1], http_layers.HttpStream):
             return

@@ -1,4 +1,4 @@
-"""Response: a list of models that also holds the names which `[[models]]` routes."""
+"""Response: a list of models that also contains the names routed by `[[models]]`."""
 
 from load_configuration import Shell, suite_of
 from mitmproxy import http
@@ -15,12 +15,12 @@ from wiremend.seam.flows import body_of, replace_content
 
 
 class ListModels(Shell):
-    """So that clients' pickers offer them."""
+    """Adds routed names to model lists, so that clients offer them for selection."""
 
     name = "wiremend.list_models"
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Add the names at the end of the list; leave errors and other bodies alone."""
+        """Append the names to the list. Errors and other bodies are not changed."""
         request, response = flow.request, flow.response
         if flow.error or response is None or response.status_code != 200 or response.stream:
             return

@@ -1,4 +1,4 @@
-"""Reads wiremend.toml for the other addons, at the start and whenever it changes."""
+"""Reads wiremend.toml for the other addons, at the start and after each change."""
 
 import asyncio
 import logging
@@ -16,11 +16,11 @@ from wiremend.config.load import ConfigError
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
 from wiremend.protocols.registry import recognise
+from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
-from wiremend.seam.stream_layer import CallOptions, noting_faults
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
@@ -29,7 +29,7 @@ logger = logging.getLogger("wiremend")
 
 
 class LoadConfiguration:
-    """Owns options, file and seam; the others only look at the current configuration."""
+    """Owns the options, the file and the seam; other addons read the current configuration."""
 
     def __init__(self, suite: "Suite", features: frozenset[Feature], name: str) -> None:
         self.name = f"wiremend.load_configuration {name}".strip()
@@ -43,26 +43,26 @@ class LoadConfiguration:
         """Whether a configuration was read; if not, the built-in defaults are in force."""
 
     def load(self, loader: Loader) -> None:
-        """Declare options, put the seam in place, and keep to loopback unless told otherwise."""
+        """Declare options, install the seam, and listen on loopback unless configured otherwise."""
         loader.add_option(
             "wiremend_config",
             str,
             "",
-            "The configuration file; without it ./wiremend.toml, if its content was allowed, "
-            "or the one in ~/.config/wiremend.",
+            "The configuration file. By default ./wiremend.toml, if its content was allowed, "
+            "else ~/.config/wiremend/wiremend.toml.",
         )
         loader.add_option(
             "wiremend_allow",
             bool,
             False,
-            "Allow the present content of ./wiremend.toml, which may send calls and secrets to "
-            "the hosts that it names. It is recorded, so that later starts need not ask.",
+            "Allow the current content of ./wiremend.toml, which may send calls and secrets to "
+            "the hosts in it. The decision is stored for later starts.",
         )
         loader.add_option(
             "wiremend_no_proxy",
             str,
             "",
-            "Hosts that upstream mode reaches without the upstream proxy, as in NO_PROXY.",
+            "Hosts that are reached without the upstream proxy in upstream mode, as in NO_PROXY.",
         )
         seam = Seam()
         try:
@@ -74,13 +74,14 @@ class LoadConfiguration:
         self.listener = LoopbackListener(ctx.master)
         if not self.is_running:
             self.listener.hold()
-        # Failing to connect must reach the call, not the CONNECT request before it.
+        # A connect failure must reach the call, not the CONNECT request before it.
         ctx.options.update(connection_strategy="lazy")
 
     def configure(self, updated: set[str]) -> None:
         """Read the configuration that the options select.
 
-        One that is wrong or not allowed stops the start but no running proxy.
+        An invalid file, or one that is not allowed, stops the start. A running proxy keeps the
+        configuration in force.
         """
         allow = ctx.options.wiremend_allow and "wiremend_allow" in updated
         if not allow and "wiremend_config" not in updated:
@@ -99,14 +100,14 @@ class LoadConfiguration:
                 ctx.options.update(wiremend_allow=False)
 
     def running(self) -> None:
-        """Watch the file from now on."""
+        """Start listening, and start watching the file."""
         self.is_running = True
         if self.seam is not None:
             self.listener.listen()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Refuse a request for the forward proxy itself: any web page can send one."""
+        """Refuse a request that is addressed to the forward proxy: any web page can send one."""
         request = flow.request
         if flow.response or flow.error or not is_direct(request):
             return
@@ -118,7 +119,7 @@ class LoadConfiguration:
         report_refusal(flow, reason)
 
     def wiremend_call(self, options: CallOptions) -> None:
-        """Ask for what the shells declare, with the configuration in force."""
+        """Request the features that the shells declare, with the configuration in force."""
         options.features |= self.features
         options.settings = self.current.settings
         options.report_refusal = report_refusal
@@ -128,13 +129,13 @@ class LoadConfiguration:
             options.lessons = self.knowledge.lessons
 
     def done(self) -> None:
-        """Undo what `load` did; and when a reload leaves nothing in our place, end the process."""
+        """Undo `load`. End the process if a reload has removed the addons without a replacement."""
         if self.watcher is not None:
             self.watcher.cancel()
         if self.seam is not None:
             self.seam.remove()
         if self.is_running and not ctx.master.should_exit.is_set():
-            ctx.master.event_loop.call_soon(_end_unless_reloaded)
+            ctx.master.event_loop.call_soon(_exit_unless_reloaded)
 
     async def _watch(self) -> None:
         while True:
@@ -148,10 +149,10 @@ class LoadConfiguration:
                     logger.info("wiremend: %s reloaded", self.current.source)
 
 
-def _end_unless_reloaded() -> None:
-    """End the process after a reload that left no addon, or one without its configuration.
+def _exit_unless_reloaded() -> None:
+    """Exit after a reload that left no addon, or one without its configuration.
 
-    Calls that pass unmended, or go where their client sent them instead of where they are routed,
+    Calls that pass unrepaired, or go where their client sent them instead of where they are routed,
     are worse than a proxy that is gone.
     """
     loaded = [
@@ -161,20 +162,20 @@ def _end_unless_reloaded() -> None:
     ]
     if loaded and all(addon.is_configured for addon in loaded):
         return
-    logger.error("wiremend failed to reload; ending, so that no traffic passes unmended.")
+    logger.error("wiremend failed to reload; exiting, so that no traffic passes unrepaired.")
     sys.exit(1)
 
 
 @dataclass(frozen=True)
 class Suite:
-    """What shells that are loaded together share."""
+    """State shared by shells that are loaded together."""
 
     current: CurrentConfig
     knowledge: Knowledge
 
 
 class Shell:
-    """An addon: hooks of its own, and the features that it asks for in each call."""
+    """An addon: its hooks, and the features that it requests for each call."""
 
     name = ""
     features: frozenset[Feature] = frozenset()
@@ -184,15 +185,15 @@ class Shell:
 
 
 def suite_of(*shells: Callable[[Suite], Shell]) -> list[Any]:
-    """The given shells, preceded by the addon that owns configuration and seam."""
+    """Return the given shells, preceded by the addon that owns configuration and seam."""
     suite = Suite(CurrentConfig(), Knowledge())
-    made = [shell(suite) for shell in shells]
+    instances = [shell(suite) for shell in shells]
     names = shells[0].__name__ if len(shells) == 1 else ""
-    features = frozenset[Feature]().union(*(shell.features for shell in made))
-    addons: list[Any] = [LoadConfiguration(suite, features, names), *made]
+    features = frozenset[Feature]().union(*(shell.features for shell in instances))
+    addons: list[Any] = [LoadConfiguration(suite, features, names), *instances]
     for addon in addons:
-        if ask := getattr(addon, "wiremend_call", None):
-            addon.wiremend_call = noting_faults(ask)
+        if step := getattr(addon, "wiremend_call", None):
+            addon.wiremend_call = noting_faults(step)
     return addons
 
 

@@ -1,15 +1,15 @@
-"""Shown, logged, saved: without keys, tokens and cookies. What goes upstream keeps them."""
+"""Removes keys, tokens and cookies from what is shown, logged and saved, not from traffic."""
 
 from functools import partial
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
-from wiremend.seam.stream_layer import CallOptions
+from wiremend.seam.call_options import CallOptions
 from wiremend.views.redaction import conceal, conceal_request, masked_record, secrets_of
 
 
 class RedactSecrets(Shell):
-    """Comes before mitmproxy's own addons that print, save and export flows."""
+    """Runs before mitmproxy's addons that print, save and export flows."""
 
     name = "wiremend.redact_secrets"
 
@@ -17,27 +17,27 @@ class RedactSecrets(Shell):
         super().__init__(suite)
         self.live: dict[str, http.HTTPFlow] = {}
         self.secrets: dict[str, set[str]] = {}
-        """The secrets of each live flow; they grow as it is addressed to further providers."""
+        """The secrets of each live flow. Each provider that it is addressed to adds its own."""
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """A flow begins; it may still be live when the proxy ends, and is saved then."""
+        """Register a flow, which is saved even if it is still live when the proxy ends."""
         self.live[flow.id] = flow
 
     def wiremend_call(self, options: CallOptions) -> None:
-        """A call is shown and recorded without its secrets from the start."""
+        """Redact the flow and the record of a call from the start."""
         options.conceal = self._conceal_request
         options.mask = partial(masked_record, values=self._secrets(options.flow))
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """A flow is complete, its request long sent."""
+        """Redact a complete flow; its request has been sent."""
         self._conceal(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """A flow was given up or cancelled."""
+        """Redact a flow that failed or was cancelled."""
         self._conceal(flow)
 
     def done(self) -> None:
-        """At the proxy's end, before mitmproxy saves what is still live."""
+        """Redact flows that are live when the proxy ends, before mitmproxy saves them."""
         if ctx.master.should_exit.is_set():
             for flow in list(self.live.values()):
                 self._conceal(flow)
@@ -51,9 +51,9 @@ class RedactSecrets(Shell):
         self.secrets.pop(flow.id, None)
 
     def _secrets(self, flow: http.HTTPFlow) -> set[str]:
-        known = self.secrets.setdefault(flow.id, set())
-        known |= secrets_of(flow) | self.current.secrets
-        return known
+        secrets = self.secrets.setdefault(flow.id, set())
+        secrets |= secrets_of(flow) | self.current.secrets
+        return secrets
 
 
 addons = suite_of(RedactSecrets)

@@ -1,4 +1,4 @@
-"""Response: an event stream that the protocol's grammar accepts, whatever upstream sent."""
+"""Response: turns what upstream sent into an event stream that the grammar accepts."""
 
 from load_configuration import Shell, suite_of
 from wiremend.engine.settings import Feature

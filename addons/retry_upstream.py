@@ -1,11 +1,11 @@
-"""Upstream: a failed attempt is made again, within bounds, while the client has seen nothing."""
+"""Upstream: retries failed attempts, within limits, while the client has received nothing."""
 
 from load_configuration import Shell, suite_of
 from wiremend.engine.settings import Feature
 
 
 class RetryUpstream(Shell):
-    """Reset, early end, stall, wrapped error, retryable status: the attempt is made again."""
+    """Retries after resets, early ends, stalls, errors inside a 200 and retryable statuses."""
 
     name = "wiremend.retry_upstream"
     features = frozenset({Feature.RETRY})

@@ -1,11 +1,11 @@
-"""Request: another model, or another provider, where `[[models]]` says so."""
+"""Request: sends calls to other models and providers, as configured in `[[models]]`."""
 
 from load_configuration import Shell, suite_of
 from wiremend.engine.settings import Feature
 
 
 class RewriteModels(Shell):
-    """Edits the bytes of the model's name; addresses and credentials change together."""
+    """Edits the model name in the request; address and credentials change together."""
 
     name = "wiremend.rewrite_models"
     features = frozenset({Feature.ROUTE})

@@ -11,7 +11,7 @@ logger = logging.getLogger("wiremend")
 
 
 class SanitizeTools(Shell):
-    """A request that its target accepts keeps its bytes."""
+    """Changes only requests that their target would not accept."""
 
     name = "wiremend.sanitize_tools"
     features = frozenset({Feature.ADAPT})
@@ -22,11 +22,11 @@ class SanitizeTools(Shell):
 
     @command.command("wiremend.lessons")  # type: ignore[untyped-decorator]
     def lessons(self) -> str:
-        """What was learned from rejections, as configuration."""
+        """Return what was learnt from rejections, as configuration."""
         return as_toml(self.book.learnt)
 
     def done(self) -> None:
-        """Log the learned lessons as TOML, ready to paste into the configuration."""
+        """Log the learnt lessons as TOML, ready to paste into the configuration."""
         if self.book.learnt:
             logger.info("wiremend: learnt from rejections:\n%s", as_toml(self.book.learnt))
 

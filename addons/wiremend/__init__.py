@@ -41,7 +41,8 @@ Everything below them is deterministic: time, randomness and bytes are arguments
     seam/           carries calls inside mitmproxy; lists all undocumented behaviour it relies on
     views/          what a person sees in mitmweb and the log
     catalogue.py    all rules, and the page of them (addons/RULES.md)
-    config/         the configuration file, from TOML to the engine's settings; consent to it
+    config/         the configuration file, from TOML to the engine's settings; consent to it; its
+                    keys are in `model`, the types of their values in `values`
     launch/         running a command behind the proxy: CA, environment, processes
     __main__.py     the command line: `wiremend COMMAND`
 
@@ -58,8 +59,8 @@ How one call travels through the files:
     schemas, messages and parameters (`protocols/base/history.py`), refused fields and headers. What
     a target accepts is in `targets/`; `adapt/rejection_recovery.py` learns from rejections.
  5. Engine and seam. `engine/call_machine.py` receives events (connected, head, body, ...) with the
-    time, and returns actions. `seam/stream_layer.py` carries the actions out on mitmproxy's
-    connections.
+    time, and returns actions. `seam/stream_layer.py` executes the actions on mitmproxy's
+    connections: `seam/upstream_side.py` the attempts, `seam/client_side.py` the response.
  6. Repair. `engine/response_reader.py` decodes the body (`text/content_coding.py`) and passes it to
     `repair/stream.py`, which uses the repairer of the protocol: `protocols/anthropic/stream.py` for
     Anthropic. The names of model and tools that the client used are restored.

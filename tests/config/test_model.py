@@ -6,7 +6,8 @@ import tomllib
 import pytest
 from pydantic import ValidationError
 from wiremend.config.load import parse_config
-from wiremend.config.model import HEADINGS, SECTIONS, Config, ModelRoute, Provider, did_you_mean
+from wiremend.config.model import HEADINGS, SECTIONS, Config, ModelRoute, Provider
+from wiremend.config.values import did_you_mean
 
 SECRET = "sk-do-not-show-7f3a"
 

@@ -923,7 +923,7 @@ def test_an_internal_fault_ends_a_coded_response() -> None:
     coded = gzip.compress(GOOD)
     call.begin(head=in_coding(SSE, "gzip"))
     call.body(1, coded[:40])
-    actions = call.stop_mending(2, coded[40:])
+    actions = call.stop_repairing(2, coded[40:])
     assert isinstance(actions[0], AbandonAttempt)
     assert isinstance(actions[1], Respond)
     assert actions[1].head.status == 502
@@ -934,7 +934,7 @@ def test_an_internal_fault_cuts_a_coded_response_that_was_shown() -> None:
     call.begin(head=in_coding(SSE, "gzip"))
     compressor = zlib.compressobj(wbits=31)
     call.body(1, compressor.compress(GOOD[:-20]) + compressor.flush(zlib.Z_SYNC_FLUSH))
-    actions = call.stop_mending(2, compressor.compress(GOOD[-20:]) + compressor.flush())
+    actions = call.stop_repairing(2, compressor.compress(GOOD[-20:]) + compressor.flush())
     assert isinstance(actions[0], AbandonAttempt)
     assert isinstance(actions[1], CutResponse)
 
@@ -943,7 +943,7 @@ def test_an_internal_fault_forwards_the_rest_of_the_response_unchanged() -> None
     call = Conversation()
     call.begin()
     call.body(1, MESSAGE_START)
-    assert call.stop_mending(2, BLOCK_START) == [
+    assert call.stop_repairing(2, BLOCK_START) == [
         ShowHead(SSE),
         ShowBody(MESSAGE_START + BLOCK_START),
     ]

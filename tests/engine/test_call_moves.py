@@ -103,7 +103,7 @@ STEPS = (
     _step("attempt_failed", "reset", seconds=1.0),
     _step("client_gone"),
     *(_step("wake", seconds=seconds) for seconds in (0.0, 1.0, 6.0, 16.0, 70.0)),
-    _step("stop_mending", b"x"),
+    _step("stop_repairing", b"x"),
 )
 
 
@@ -239,7 +239,7 @@ def broken(*, streaming: bool = True) -> RecordingMachine:
 
 def test_an_internal_fault_after_the_end_of_upstream_ends_the_call_at_once() -> None:
     machine = broken()
-    response = next(a for a in machine.stop_mending(101.0) if isinstance(a, Respond))
+    response = next(a for a in machine.stop_repairing(101.0) if isinstance(a, Respond))
     assert response.head.status == 502
     assert b"internal error" in response.body
     assert machine.over

@@ -1,4 +1,4 @@
-"""Drives mitmproxy's HttpLayer, seam included, without sockets: the test plays both peers."""
+"""Drives mitmproxy's HttpLayer, with the seam, without sockets: the test acts as both peers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from mitmproxy.connection import Client, Connection, ConnectionState, Server
 from mitmproxy.proxy import commands, context, events
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.test import taddons
+from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.installation import Seam
-from wiremend.seam.stream_layer import CallOptions, WiremendCallHook
 
 Plan = Callable[[CallOptions], None]
 
 
 class Playbook:
-    """One client connection. What was sent to whom is in `sent`; wake-ups wait in `timers`."""
+    """One client connection. `sent` has what each peer received; `timers` has pending wake-ups."""
 
     def __init__(self, options: Any, plan: Plan) -> None:
         self.client = Client(
@@ -29,7 +29,7 @@ class Playbook:
         self.servers: list[Server] = []
         self.hooks: list[str] = []
         self.at_hook: dict[str, Callable[[Any], None]] = {}
-        """What an addon does at a hook: its name, and what is called with the flow."""
+        """Functions to call with the flow, by the name of the hook."""
         self.logs: list[str] = []
         self.flows: list[Any] = []
         self.timers: list[commands.RequestWakeup] = []
@@ -37,38 +37,38 @@ class Playbook:
         self.hold_connections = False
         self.opening: list[commands.OpenConnection] = []
         self.layer = HttpLayer(context.Context(self.client, options), HTTPMode.regular)
-        self.hear(events.Start())
+        self.receive(events.Start())
 
     @property
     def shown(self) -> bytes:
-        """Everything that was sent to the client."""
+        """All bytes that were sent to the client."""
         return self.sent[self.client]
 
-    def hear(self, event: events.Event) -> None:
-        """One event, and everything that follows from it at once."""
+    def receive(self, event: events.Event) -> None:
+        """Handle one event and all commands that follow from it."""
         for command in self.layer.handle_event(event):
-            self._carry_out(command)
+            self._execute(command)
 
     def client_sends(self, data: bytes) -> None:
-        """Bytes from the client."""
-        self.hear(events.DataReceived(self.client, data))
+        """Receive bytes from the client."""
+        self.receive(events.DataReceived(self.client, data))
 
     def server_sends(self, data: bytes, number: int = -1) -> None:
-        """Bytes from one of the upstream connections, the last one unless told."""
-        self.hear(events.DataReceived(self.servers[number], data))
+        """Receive bytes from an upstream connection, by default the last one."""
+        self.receive(events.DataReceived(self.servers[number], data))
 
     def closes(self, connection: Connection) -> None:
-        """The peer closes this connection."""
+        """Receive the end of this connection, closed by the peer."""
         connection.state &= ~ConnectionState.CAN_READ
-        self.hear(events.ConnectionClosed(connection))
+        self.receive(events.ConnectionClosed(connection))
 
     def wake(self) -> None:
-        """All timers run out, in order."""
+        """Let all timers expire, in order."""
         timers, self.timers = self.timers, []
         for timer in timers:
-            self.hear(events.Wakeup(timer))
+            self.receive(events.Wakeup(timer))
 
-    def _carry_out(self, command: commands.Command) -> None:
+    def _execute(self, command: commands.Command) -> None:
         match command:
             case commands.SendData(connection=connection, data=data):
                 self.sent[connection] += data
@@ -86,7 +86,7 @@ class Playbook:
             case WiremendCallHook(options=options):
                 self.hooks.append(command.name)
                 self.plan(options)
-                self.hear(events.HookCompleted(command))
+                self.receive(events.HookCompleted(command))
             case commands.StartHook():
                 self.hooks.append(command.name)
                 if command.name == "requestheaders":
@@ -94,7 +94,7 @@ class Playbook:
                 if action := self.at_hook.get(command.name):
                     action(command.args()[0])
                 if command.blocking:
-                    self.hear(events.HookCompleted(command))
+                    self.receive(events.HookCompleted(command))
             case commands.RequestWakeup():
                 self.timers.append(command)
             case commands.Log(message=message):
@@ -106,25 +106,25 @@ class Playbook:
         if self.refuse_connections:
             self.refuse_connections -= 1
             command.connection.error = "Connection refused"
-            self.hear(events.OpenConnectionCompleted(command, "Connection refused"))
+            self.receive(events.OpenConnectionCompleted(command, "Connection refused"))
             return
         command.connection.state = ConnectionState.OPEN
-        self.hear(events.OpenConnectionCompleted(command, None))
+        self.receive(events.OpenConnectionCompleted(command, None))
 
     def _close(self, connection: Connection) -> None:
         if connection.state is not ConnectionState.CLOSED:
             connection.state = ConnectionState.CLOSED
             if connection is not self.client:
-                self.hear(events.ConnectionClosed(connection))
-        for command in [one for one in self.opening if one.connection is connection]:
+                self.receive(events.ConnectionClosed(connection))
+        for command in [opening for opening in self.opening if opening.connection is connection]:
             self.opening.remove(command)
             command.connection.error = "connection cancelled"
-            self.hear(events.OpenConnectionCompleted(command, "connection cancelled"))
+            self.receive(events.OpenConnectionCompleted(command, "connection cancelled"))
 
 
 @contextmanager
 def playing(plan: Plan) -> Iterator[Playbook]:
-    """A playbook with the seam in place."""
+    """Yield a playbook with the seam installed."""
     seam = Seam()
     seam.install()
     try:

@@ -1,4 +1,4 @@
-"""What becomes of connections on their way in and out, with mitmproxy's own handler."""
+"""Contract 15: mitmproxy's ConnectionHandler, with and without the seam's patches."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ ADDRESS = ("api.example.com", 443)
 
 
 class Writer:
-    """A socket's writing end, as far as the handler asks for it."""
+    """A socket's writing end, with the methods that the handler uses."""
 
     def __init__(self, peer: tuple[str, int] | None) -> None:
         self.names = {"peername": peer, "sockname": ("127.0.0.1", 1)}
@@ -31,20 +31,20 @@ class Writer:
         self.is_closed = True
 
 
-class Hearing:
-    """In place of a layer: hears events, and answers none."""
+class EventRecorder:
+    """A layer that records events and returns no commands."""
 
     def __init__(self) -> None:
-        self.heard: list[Event] = []
+        self.events: list[Event] = []
 
     def handle_event(self, event: Event) -> list[Any]:
-        self.heard.append(event)
+        self.events.append(event)
         return []
 
 
-@pytest.fixture(params=[True, False], ids=["mended", "plain mitmproxy"])
-def mended(request: pytest.FixtureRequest) -> Iterator[bool]:
-    """Whether the seam is in place: without it, each of these is a call that waits."""
+@pytest.fixture(params=[True, False], ids=["with the seam", "plain mitmproxy"])
+def has_seam(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Whether the seam is installed. Without it, a call would wait in each of these tests."""
     if not request.param:
         yield False
         return
@@ -54,22 +54,22 @@ def mended(request: pytest.FixtureRequest) -> Iterator[bool]:
     seam.remove()
 
 
-def handler() -> tuple[SimpleConnectionHandler, Hearing]:
+def handler() -> tuple[SimpleConnectionHandler, EventRecorder]:
     client: Any = Writer(("127.0.0.1", 2))
     with taddons.context(Proxyserver()) as addons:
         mode = ProxyMode.parse("regular")
-        made = SimpleConnectionHandler(  # type: ignore[no-untyped-call]
+        created = SimpleConnectionHandler(  # type: ignore[no-untyped-call]
             asyncio.StreamReader(), client, addons.options, mode, {}
         )
-    hearing = Hearing()
-    made.layer = hearing  # type: ignore[assignment]
-    return made, hearing
+    recorder = EventRecorder()
+    created.layer = recorder  # type: ignore[assignment]
+    return created, recorder
 
 
-def test_a_connection_without_a_peer_is_one_that_failed(
-    mended: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_connection_without_a_peer_is_reported_as_failed(
+    has_seam: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that resets at once: nobody is there any more when mitmproxy asks who it is."""
+    """The server has reset the connection before mitmproxy reads the address of the peer."""
     writer = Writer(None)
     server = Server(address=ADDRESS)
 
@@ -77,52 +77,54 @@ def test_a_connection_without_a_peer_is_one_that_failed(
         return asyncio.StreamReader(), writer
 
     async def run() -> list[Event]:
-        made, hearing = handler()
+        created, recorder = handler()
         monkeypatch.setattr(asyncio, "open_connection", open_connection)
-        await asyncio.gather(made.open_connection(OpenConnection(server)), return_exceptions=True)
+        await asyncio.gather(
+            created.open_connection(OpenConnection(server)), return_exceptions=True
+        )
         await asyncio.sleep(0)
-        assert (server in made.transports, writer.is_closed) == (not mended, mended)
-        return hearing.heard
+        assert (server in created.transports, writer.is_closed) == (not has_seam, has_seam)
+        return recorder.events
 
-    heard = asyncio.run(run())
-    if not mended:
-        assert heard == []
+    received = asyncio.run(run())
+    if not has_seam:
+        assert received == []
         return
-    [told] = heard
-    assert isinstance(told, OpenConnectionCompleted)
-    assert told.reply == "connection reset by peer"
+    [event] = received
+    assert isinstance(event, OpenConnectionCompleted)
+    assert event.reply == "connection reset by peer"
     assert not server.connected
 
 
-def test_a_connections_end_is_told_also_by_a_task_that_is_cancelled(mended: bool) -> None:
+def test_the_end_of_a_connection_is_reported_if_its_task_is_cancelled(has_seam: bool) -> None:
     server: Connection = Server(address=ADDRESS)
 
     async def run() -> list[Event]:
-        made, hearing = handler()
+        created, recorder = handler()
         reader = asyncio.StreamReader()
         reader.feed_eof()
         writer: Any = Writer(ADDRESS)
-        made.transports[server] = ConnectionIO(reader=reader, writer=writer)
-        async with made._server_event_lock:
-            reading = asyncio.create_task(made.handle_connection(server))
+        created.transports[server] = ConnectionIO(reader=reader, writer=writer)
+        async with created._server_event_lock:
+            reading = asyncio.create_task(created.handle_connection(server))
             await asyncio.sleep(0)
             reading.cancel("Error sending data")
             await asyncio.gather(reading, return_exceptions=True)
         for _ in range(3):
             await asyncio.sleep(0)
-        return hearing.heard
+        return recorder.events
 
-    heard = asyncio.run(run())
-    assert [type(event) for event in heard] == ([ConnectionClosed] if mended else [])
+    received = asyncio.run(run())
+    assert [type(event) for event in received] == ([ConnectionClosed] if has_seam else [])
 
 
-def test_a_client_may_have_as_many_connections_as_streams(mended: bool) -> None:
+def test_a_client_can_have_100_connections_to_a_host(has_seam: bool) -> None:
     async def run() -> int:
-        made, _ = handler()
+        created, _ = handler()
         free = 0
-        while not made.max_conns[ADDRESS].locked():
-            await made.max_conns[ADDRESS].acquire()
+        while not created.max_conns[ADDRESS].locked():
+            await created.max_conns[ADDRESS].acquire()
             free += 1
         return free
 
-    assert asyncio.run(run()) == (100 if mended else 5)
+    assert asyncio.run(run()) == (100 if has_seam else 5)

@@ -1,4 +1,4 @@
-"""What is recorded of a call in its flow's metadata, at each change of the call's state."""
+"""The record of a call in its flow's metadata, at each change of the call's state."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call import Call
 from wiremend.engine.call_machine import CallMachine
 from wiremend.rules.rule import AttemptPlace, EventPlace
-from wiremend.seam.stream_layer import CallOptions
+from wiremend.seam.call_options import CallOptions
 from wiremend.views.redaction import masked_record
 
 from seam.playbook import Playbook, playing
@@ -54,20 +54,20 @@ def error(status: int, type: str, message: str) -> bytes:
 
 
 def assert_plain(value: Any) -> None:
-    """Exact types: mitmproxy saves no others in every version."""
+    """Check for exact types: only these are saved by every version of mitmproxy."""
     if type(value) is dict:
-        for key, one in value.items():
+        for key, item in value.items():
             assert type(key) is str
-            assert_plain(one)
+            assert_plain(item)
     elif type(value) is list:
-        for one in value:
-            assert_plain(one)
+        for item in value:
+            assert_plain(item)
     else:
         assert type(value) in (str, int, float, bool, type(None))
 
 
 def record_of(flow: http.HTTPFlow) -> CallRecord:
-    """The record, checked: plain data, every field of the schema and no other one."""
+    """Return the record; assert that it is plain data with exactly the fields of the schema."""
     stored = flow.metadata[METADATA_KEY]
     assert_plain(stored)
     assert set(stored) == set(CallRecord.model_fields)
@@ -76,7 +76,7 @@ def record_of(flow: http.HTTPFlow) -> CallRecord:
 
 @dataclass(frozen=True)
 class Story:
-    """What happens to a call, and what is recorded of it then."""
+    """What happens to a call, and the expected record."""
 
     happens: Callable[[Playbook], None]
     outcome: CallState
@@ -119,7 +119,7 @@ def connects(book: Playbook) -> None:
     book.client_sends(call())
 
 
-def left(book: Playbook) -> None:
+def disconnects(book: Playbook) -> None:
     book.client_sends(call())
     book.server_sends(HEAD + chunk(MESSAGE_START + BLOCK_START))
     book.closes(book.client)
@@ -213,7 +213,9 @@ STORIES = {
         ("E002",),
     ),
     "cut": Story(cut_untouched, CallState.FAILED, "cut", (FAILED,), ("R002",)),
-    "the client leaves": Story(left, CallState.CANCELLED, "cancelled by client", (CANCELLED,)),
+    "the client disconnects": Story(
+        disconnects, CallState.CANCELLED, "cancelled by client", (CANCELLED,)
+    ),
     "killed": Story(killed, CallState.CANCELLED, "killed", (OK,)),
     "acknowledged": Story(
         acknowledged(answer(200, b"{}")),
@@ -252,7 +254,7 @@ STORIES = {
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_each_end_of_a_call_is_recorded(story: Story) -> None:
+def test_each_outcome_of_a_call_is_recorded(story: Story) -> None:
     with playing(story.plan) as book:
         story.happens(book)
         record = record_of(book.flows[-1])
@@ -266,7 +268,7 @@ def test_each_end_of_a_call_is_recorded(story: Story) -> None:
         assert (attempt.end_seconds is None) is (attempt.outcome is RUN)
 
 
-def test_a_retried_and_repaired_call_is_recorded_whole(book: Playbook) -> None:
+def test_a_retried_and_repaired_call_is_recorded_completely(book: Playbook) -> None:
     retried(book)
     record = record_of(book.flows[0])
     assert (record.protocol, record.client) == ("anthropic-messages", "")
@@ -341,6 +343,7 @@ def test_a_call_is_recorded_as_planned_before_anything_is_sent() -> None:
 
 
 def test_a_refused_call_is_recorded_and_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contract 21."""
     reported = []
 
     def refusing(planned: Call, _: object) -> Call:
@@ -361,7 +364,7 @@ def test_a_refused_call_is_recorded_and_reported_once(monkeypatch: pytest.Monkey
         assert reported == [(flow, "No key for it.")]
 
 
-def test_nothing_is_written_for_an_event_of_a_stream(
+def test_events_of_a_stream_do_not_change_the_record(
     book: Playbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book.client_sends(call())
@@ -372,8 +375,8 @@ def test_nothing_is_written_for_an_event_of_a_stream(
     assert book.flows[0].metadata[METADATA_KEY] is before
 
 
-def test_what_is_written_at_any_time_has_no_secret_in_it() -> None:
-    """Also while the call runs: mitmweb saves what is live."""
+def test_the_record_never_contains_a_secret() -> None:
+    """Not even while the call runs, since mitmweb saves live flows."""
     key = "sk-a-secret-0123456789"
 
     def plan(options: CallOptions) -> None:
@@ -389,23 +392,23 @@ def test_what_is_written_at_any_time_has_no_secret_in_it() -> None:
         assert key not in live + repr(book.flows[0].metadata)
 
 
-def test_a_half_character_does_not_keep_a_flow_from_being_saved(book: Playbook) -> None:
+def test_a_flow_with_a_lone_surrogate_can_be_saved(book: Playbook) -> None:
     book.client_sends(call())
     book.server_sends(error(400, "invalid_request_error", "half \\ud83d"))
     assert record_of(book.flows[0]).attempts[0].outcome is FAILED
     repr(book.flows[0].metadata).encode()
 
 
-def test_nothing_reads_the_record_to_decide_something() -> None:
-    """With every record thrown away as soon as it is written, calls go on as before."""
+def test_no_decision_depends_on_the_record() -> None:
+    """Calls work as usual if every record is discarded when it is written."""
 
-    class Forgetful(dict[str, Any]):
+    class Discarding(dict[str, Any]):
         def __setitem__(self, key: str, value: Any) -> None:
             pass
 
     def happens(options: CallOptions) -> None:
         plan_everything(options)
-        options.flow.metadata = Forgetful()
+        options.flow.metadata = Discarding()
 
     with playing(happens) as book:
         retried(book)

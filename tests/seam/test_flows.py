@@ -1,4 +1,4 @@
-"""How a request is made the one that goes to a target."""
+"""Overwriting a request with the one for a target, and the headers on the way (contract 19)."""
 
 import gzip
 from dataclasses import replace
@@ -24,7 +24,7 @@ def with_document(outgoing: OutgoingRequest, **fields: Any) -> OutgoingRequest:
     return replace(outgoing, document=replace(outgoing.document, **fields))
 
 
-def made(fields: tuple[tuple[bytes, bytes], ...], content: bytes) -> http.Request:
+def make_request(fields: tuple[tuple[bytes, bytes], ...], content: bytes) -> http.Request:
     request = http.Request.make("POST", "https://api.example.com/v1/messages", content)
     request.headers = http.Headers(fields)
     request.trailers = http.Headers([(b"x-note", b"1")])
@@ -33,7 +33,8 @@ def made(fields: tuple[tuple[bytes, bytes], ...], content: bytes) -> http.Reques
 
 @pytest.mark.parametrize("host", ["api.example.com", "other.example.com"])
 def test_header_fields_keep_their_bytes_order_and_case(host: str) -> None:
-    request = made((*FIELDS, (b"Content-Length", b"2")), b"{}")
+    """Contract 19."""
+    request = make_request((*FIELDS, (b"Content-Length", b"2")), b"{}")
     address_request(request, replace(outgoing_of(request, ANTHROPIC, "p", "m"), host=host))
     assert request.headers.fields == (*FIELDS, (b"Content-Length", b"2"))
     assert request.host == host
@@ -46,7 +47,7 @@ def test_header_fields_keep_their_bytes_order_and_case(host: str) -> None:
 )
 def test_a_body_that_cannot_be_decoded_is_never_changed(coding: str, content: bytes) -> None:
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
-    request = made(fields, content)
+    request = make_request(fields, content)
     assert body_of(request) is None
     outgoing = outgoing_of(request, ANTHROPIC, "p", "m")
     outgoing = with_document(outgoing, path="/other")
@@ -57,17 +58,17 @@ def test_a_body_that_cannot_be_decoded_is_never_changed(coding: str, content: by
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "identity, gzip", "gzip, gzip"])
-def test_a_coded_body_goes_plain_where_it_changes_or_to_another_host(coding: str) -> None:
+def test_a_coded_body_is_sent_without_coding_if_body_or_host_changes(coding: str) -> None:
     content = gzip.compress(b"{}")
     if coding == "gzip, gzip":
         content = gzip.compress(content)
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
 
-    same = made(fields, content)
+    same = make_request(fields, content)
     address_request(same, outgoing_of(same, ANTHROPIC, "p", "m"))
     assert (same.raw_content, same.headers.fields) == (content, fields)
 
-    changed = made(fields, content)
+    changed = make_request(fields, content)
     outgoing = outgoing_of(changed, ANTHROPIC, "p", "m")
     address_request(changed, with_document(outgoing, content=RequestBody(b'{"a":1}')))
     assert (changed.raw_content, changed.headers.fields) == (
@@ -75,7 +76,7 @@ def test_a_coded_body_goes_plain_where_it_changes_or_to_another_host(coding: str
         ((b"content-length", b"7"),),
     )
 
-    elsewhere = made(fields, content)
+    elsewhere = make_request(fields, content)
     address_request(
         elsewhere, replace(outgoing_of(elsewhere, ANTHROPIC, "p", "m"), host="other.example.com")
     )
@@ -85,8 +86,8 @@ def test_a_coded_body_goes_plain_where_it_changes_or_to_another_host(coding: str
     )
 
 
-def test_a_document_is_of_the_body_as_it_is_now() -> None:
-    request = made((), gzip.compress(b'{"model":"m"}'))
+def test_a_document_contains_the_current_body() -> None:
+    request = make_request((), gzip.compress(b'{"model":"m"}'))
     assert document_of(request, ANTHROPIC).fields is None
     request.headers["content-encoding"] = "gzip"
     assert document_of(request, ANTHROPIC).fields == {"model": "m"}

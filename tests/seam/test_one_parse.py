@@ -1,4 +1,4 @@
-"""How often a call's request body is parsed while the call is planned: once, and once per edit."""
+"""Planning a call parses its request body once, and once more after each edit."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.registry import recognise
 from wiremend.seam.flows import outgoing_of
 
-MARK = "the text of a request and of nothing else"
+MARK = "a text that occurs only in the request"
 CONFIG = """
 [providers.go]
 base_url = "https://opencode.ai/zen/go"
@@ -41,7 +41,7 @@ USE = {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {}}
 
 
 class Parses:
-    """Counts what is parsed of the texts that contain `MARK`."""
+    """Counts how often a text that contains `MARK` is parsed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
@@ -84,7 +84,7 @@ def flow_of(body: dict[str, Any], path: str = "/v1/messages") -> http.HTTPFlow:
 
 
 def planned(flow: http.HTTPFlow, current: CurrentConfig) -> Call:
-    """The plan of a call, as the seam makes it."""
+    """Plan a call as the seam does."""
     protocol = recognise("POST", flow.request.path, "application/json")
     assert protocol is not None
     received = outgoing_of(flow.request, protocol, flow.request.pretty_host, "")
@@ -95,11 +95,13 @@ def planned(flow: http.HTTPFlow, current: CurrentConfig) -> Call:
 
 
 def tools(*schemas: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"name": f"tool_{number}", "input_schema": one} for number, one in enumerate(schemas)]
+    return [
+        {"name": f"tool_{number}", "input_schema": schema} for number, schema in enumerate(schemas)
+    ]
 
 
 CASES: dict[str, tuple[dict[str, Any], int, list[str]]] = {
-    # the request, how many edits it gets one after another, and what is found
+    # the request, the number of successive edits, and the codes of the findings
     "nothing is changed": ({"model": "claude-opus-5", "tools": tools(FINE)}, 0, []),
     "the root of schemas": (
         {"model": "claude-opus-5", "tools": tools({}, FINE, {})},
@@ -147,7 +149,7 @@ def test_a_body_is_parsed_once_and_once_per_edit(
     assert parses.count == 1 + edits
 
 
-def test_a_fallback_is_parsed_when_it_is_asked_for(current: CurrentConfig, parses: Parses) -> None:
+def test_a_fallback_is_parsed_when_it_is_needed(current: CurrentConfig, parses: Parses) -> None:
     call = planned(flow_of({"model": "claude-haiku-5", "tools": tools(FINE)}), current)
     assert call.adapted is not None
     assert (call.adapted.at(1).request.model, parses.count) == ("qwen3", 3)
@@ -155,9 +157,7 @@ def test_a_fallback_is_parsed_when_it_is_asked_for(current: CurrentConfig, parse
     assert parses.count == 3
 
 
-def test_a_rejection_is_read_with_what_is_parsed_already(
-    current: CurrentConfig, parses: Parses
-) -> None:
+def test_a_rejection_needs_no_further_parsing(current: CurrentConfig, parses: Parses) -> None:
     call = planned(flow_of({"model": "claude-opus-5", "tools": tools(FINE)}), current)
     assert call.adapted is not None
     message = "tools.0.custom.input_schema: JSON schema is invalid"

@@ -1,4 +1,4 @@
-"""The contract with mitmproxy's HTTP layer, behaviour by behaviour."""
+"""The contract with mitmproxy's HTTP layer. The numbers are those of `wiremend.seam`."""
 
 import json
 import re
@@ -24,9 +24,11 @@ from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Settings
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.seam import stream_layer
+from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
-from wiremend.seam.stream_layer import CallOptions, MendedHttpStream, noting_faults
+from wiremend.seam.stream_layer import CallStream
+from wiremend.seam.upstream_side import UpstreamSide
 from wiremend.views.redaction import conceal
 
 from seam.playbook import Playbook, playing
@@ -69,7 +71,8 @@ def book() -> Iterator[Playbook]:
         yield playbook
 
 
-def test_a_call_takes_one_flow_and_every_hook_once(book: Playbook) -> None:
+def test_a_call_has_one_flow_and_every_hook_once(book: Playbook) -> None:
+    """Contracts 1 and 8."""
     book.client_sends(call())
     book.server_sends(HEAD + chunk(GOOD) + LAST)
     assert book.shown == HEAD + chunk(GOOD) + LAST
@@ -107,7 +110,7 @@ def test_a_flow_that_is_killed_between_hooks_ends_the_call(book: Playbook, sent:
 def test_only_the_layer_sees_that_a_request_was_in_origin_form(
     book: Playbook, mode: HTTPMode, target: bytes, is_absolute: bool
 ) -> None:
-    """By the hook, mitmproxy has taken the destination from the Host header."""
+    """Contract 16: before the hook, mitmproxy takes the destination from the Host header."""
     book.layer.mode = mode
     book.client.proxy_mode = ProxyMode.parse("regular")
     book.layer.context.server.address = ("api.example.com", 80)
@@ -124,6 +127,7 @@ def test_only_the_layer_sees_that_a_request_was_in_origin_form(
 
 
 def test_the_body_of_a_refused_direct_request_is_not_kept(book: Playbook) -> None:
+    """Contract 16."""
     book.at_hook["requestheaders"] = lambda flow: answer(flow, Respond(Head(400), b"no"))
     book.client_sends(call().replace(b"http://api.example.com", b""))
     assert book.shown.startswith(b"HTTP/1.1 400 ")
@@ -131,8 +135,8 @@ def test_the_body_of_a_refused_direct_request_is_not_kept(book: Playbook) -> Non
     assert book.servers == []
 
 
-def test_what_one_read_brought_leaves_in_one_write(book: Playbook) -> None:
-    """However many chunks it was, and the request too."""
+def test_one_network_read_is_one_write(book: Playbook) -> None:
+    """Contract 13: the same applies to a request, and to any number of chunks."""
     book.client_sends(call())
     [request] = book.writes
     assert request == (book.servers[0], book.sent[book.servers[0]])
@@ -144,7 +148,8 @@ def test_what_one_read_brought_leaves_in_one_write(book: Playbook) -> None:
     assert book.writes[2:] == [(book.client, chunk(events[middle])), (book.client, LAST)]
 
 
-def test_an_interim_response_is_not_the_response(book: Playbook) -> None:
+def test_an_interim_response_is_not_the_final_one(book: Playbook) -> None:
+    """Contract 14."""
     interim = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"
     book.client_sends(call())
     for part in (interim[:20], interim[20:] + b"HTTP/1.1 102 Processing\r\n\r\n" + HEAD[:9]):
@@ -162,7 +167,8 @@ def test_bytes_before_a_reset_in_the_same_read_are_not_lost(book: Playbook) -> N
     assert b"event: error" in book.shown
 
 
-def test_a_retry_sends_identical_bytes_over_a_fresh_connection(book: Playbook) -> None:
+def test_a_retry_sends_identical_bytes_over_a_new_connection(book: Playbook) -> None:
+    """Contracts 5 and 7."""
     book.client_sends(call())
     book.closes(book.servers[0])
     book.wake()
@@ -176,7 +182,7 @@ def test_a_retry_sends_identical_bytes_over_a_fresh_connection(book: Playbook) -
     assert book.shown == HEAD + chunk(GOOD) + LAST
 
 
-def test_a_refused_connection_is_tried_again_and_its_error_is_not_remembered(
+def test_a_retry_after_a_refused_connection_succeeds(
     book: Playbook,
 ) -> None:
     book.refuse_connections = 2
@@ -188,8 +194,8 @@ def test_a_refused_connection_is_tried_again_and_its_error_is_not_remembered(
     assert book.shown == HEAD + chunk(GOOD) + LAST
 
 
-def test_connecting_does_not_make_the_stream_deaf(book: Playbook) -> None:
-    """Timers and the client's leaving are heard while a connection is still being made."""
+def test_a_stream_receives_events_while_it_connects(book: Playbook) -> None:
+    """Contract 4: for example that the client has disconnected."""
     book.hold_connections = True
     book.client_sends(call())
     book.closes(book.client)
@@ -198,7 +204,8 @@ def test_connecting_does_not_make_the_stream_deaf(book: Playbook) -> None:
     assert "error" in book.hooks
 
 
-def test_late_events_of_an_abandoned_attempt_go_nowhere(book: Playbook) -> None:
+def test_late_events_of_an_abandoned_attempt_have_no_effect(book: Playbook) -> None:
+    """Contract 3."""
     book.client_sends(call())
     wrapped = b'data: {"error":{"type":"server_error","message":""}}\n\n'
     book.server_sends(HEAD + chunk(wrapped))
@@ -210,7 +217,8 @@ def test_late_events_of_an_abandoned_attempt_go_nowhere(book: Playbook) -> None:
 
 
 @pytest.mark.parametrize("flowing", [False, True])
-def test_a_client_that_leaves_closes_upstream_at_once(book: Playbook, flowing: bool) -> None:
+def test_a_client_that_disconnects_closes_upstream_at_once(book: Playbook, flowing: bool) -> None:
+    """Contract 6."""
     book.client_sends(call())
     if flowing:
         book.server_sends(HEAD + chunk(MESSAGE_START + BLOCK_START))
@@ -222,6 +230,7 @@ def test_a_client_that_leaves_closes_upstream_at_once(book: Playbook, flowing: b
 
 
 def test_a_clean_connection_is_used_again(book: Playbook) -> None:
+    """Contract 18."""
     for _ in range(2):
         book.client_sends(call())
         book.server_sends(HEAD + chunk(GOOD) + LAST)
@@ -229,7 +238,7 @@ def test_a_clean_connection_is_used_again(book: Playbook) -> None:
     assert book.shown == (HEAD + chunk(GOOD) + LAST) * 2
 
 
-def test_a_stale_connection_is_replaced_without_waiting(book: Playbook) -> None:
+def test_a_stale_connection_is_replaced_at_once(book: Playbook) -> None:
     book.client_sends(call())
     book.server_sends(HEAD + chunk(GOOD) + LAST)
     book.client_sends(call())
@@ -251,7 +260,7 @@ def test_a_response_is_complete_at_its_terminal_event_whatever_upstream_does(
     assert book.shown == (HEAD + chunk(GOOD) + LAST) * 2
 
 
-def test_a_request_that_is_no_call_goes_the_original_way(book: Playbook) -> None:
+def test_a_request_that_is_not_a_call_takes_the_default_path(book: Playbook) -> None:
     answer = b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno"
     book.client_sends(call(b"/v1/files"))
     book.server_sends(answer)
@@ -260,7 +269,7 @@ def test_a_request_that_is_no_call_goes_the_original_way(book: Playbook) -> None
     assert "wiremend" not in book.flows[0].metadata
 
 
-def test_one_read_is_one_write_to_the_client(book: Playbook) -> None:
+def test_events_of_one_chunk_are_sent_in_one_chunk(book: Playbook) -> None:
     book.client_sends(call())
     book.server_sends(HEAD + chunk(MESSAGE_START) + chunk(BLOCK_START))
     before = book.shown
@@ -276,7 +285,7 @@ class BrokenPaths(FireAndForget):
     matches = broken
 
 
-def test_a_fault_of_ours_passes_the_response_on(
+def test_after_an_internal_fault_the_response_is_forwarded_unchanged(
     book: Playbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book.client_sends(call())
@@ -294,8 +303,8 @@ AT_START: dict[str, tuple[object, str]] = {
     "planning": (stream_layer, "plan_call"),
     "making the machine": (stream_layer, "make_machine"),
     "starting": (CallMachine, "start"),
-    "addressing": (MendedHttpStream, "_address"),
-    "a connection is ready": (MendedHttpStream, "_send_request"),
+    "addressing": (UpstreamSide, "address"),
+    "a connection is ready": (UpstreamSide, "send_request"),
     "connected": (CallMachine, "connected"),
 }
 
@@ -324,6 +333,7 @@ def assert_next_call_works(book: Playbook) -> None:
 def test_a_fault_in_planning_ends_the_call_at_once(
     book: Playbook, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
+    """Contract 21: the error is sent from within `make_server_connection`."""
     monkeypatch.setattr(owner, name, broken)
     book.client_sends(call())
     monkeypatch.undo()
@@ -332,7 +342,9 @@ def test_a_fault_in_planning_ends_the_call_at_once(
 
 
 @pytest.mark.parametrize("part", ["an addon", "the settings", "the concealment"])
-def test_a_fault_in_what_an_addon_options_ends_the_call_at_once(part: str) -> None:
+def test_a_fault_in_an_addons_options_ends_the_call_at_once(part: str) -> None:
+    """Contract 20: mitmproxy completes a hook in which an addon raised."""
+
     def plan(options: CallOptions) -> None:
         plan_everything(options)
         if b"broken" not in options.flow.request.raw_content:
@@ -365,7 +377,7 @@ def test_a_fault_between_attempts_ends_the_call_at_once(
 
 
 @pytest.mark.parametrize("name", ["body_end", "attempt_failed", "wake"])
-def test_a_fault_behind_a_part_of_the_answer_cuts_it(
+def test_a_fault_after_a_part_of_the_response_cuts_it(
     book: Playbook, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     book.client_sends(call())
@@ -386,7 +398,7 @@ def test_a_fault_behind_a_part_of_the_answer_cuts_it(
     assert book.layer.streams == {}
 
 
-def test_a_fault_behind_the_answer_is_not_seen_by_the_client(
+def test_a_fault_after_the_response_does_not_reach_the_client(
     book: Playbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book.client_sends(call())
@@ -399,7 +411,7 @@ def test_a_fault_behind_the_answer_is_not_seen_by_the_client(
     assert_next_call_works(book)
 
 
-def test_a_fault_in_planning_what_is_no_call_changes_nothing() -> None:
+def test_a_fault_in_planning_does_not_affect_a_request_that_is_not_a_call() -> None:
     def plan(options: CallOptions) -> None:
         options.fault = ZeroDivisionError("on purpose")
 
@@ -410,17 +422,18 @@ def test_a_fault_in_planning_what_is_no_call_changes_nothing() -> None:
         assert book.shown == answer
 
 
-def test_a_crash_of_mitmproxy_closes_the_clients_connection(
+def test_an_exception_in_mitmproxy_closes_the_clients_connection(
     book: Playbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Contract 20."""
     monkeypatch.setattr(Http1Client, "send", broken)
     with pytest.raises(ZeroDivisionError):
         book.client_sends(call(b"/v1/files"))
     assert book.client.state is ConnectionState.CLOSED
 
 
-def test_an_invalid_response_head_is_refused_as_mitmproxy_does(book: Playbook) -> None:
-    """Two lengths would let a response be smuggled; the attempt counts as failed."""
+def test_an_invalid_response_head_is_rejected_as_in_mitmproxy(book: Playbook) -> None:
+    """A response with two lengths allows smuggling, so the attempt has failed."""
     book.client_sends(call())
     book.server_sends(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n")
     book.wake()
@@ -454,8 +467,8 @@ def chunked_call(path: bytes) -> bytes:
     return head + chunk(BODY) + TRAILERS
 
 
-def test_trailers_crash_plain_mitmproxy() -> None:
-    """When they no longer do, what is done about them here can go."""
+def test_plain_mitmproxy_raises_at_trailers() -> None:
+    """Contract 17. If this fails, `seam/http1_trailers.py` may be unnecessary."""
     reader = Http1Server(context.Context(Client(peername=None, sockname=None), Options()))
     list(reader.handle_event(events.Start()))
     request = events.DataReceived(reader.conn, chunked_call(b"/"))
@@ -465,7 +478,8 @@ def test_trailers_crash_plain_mitmproxy() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/files"])
-def test_trailers_are_read_however_they_are_cut(book: Playbook, path: bytes, size: int) -> None:
+def test_trailers_are_read_in_pieces_of_any_size(book: Playbook, path: bytes, size: int) -> None:
+    """Contract 17."""
     for _ in range(2):
         request = chunked_call(path)
         for start in range(0, len(request), size):
@@ -481,8 +495,8 @@ def test_trailers_are_read_however_they_are_cut(book: Playbook, path: bytes, siz
     assert book.shown.count(b"x-note") == (0 if is_call else 2)
 
 
-def test_a_request_behind_one_with_trailers_is_read(book: Playbook) -> None:
-    """The trailers of the first are not those of the second, which came in the same read."""
+def test_a_request_after_one_with_trailers_is_read(book: Playbook) -> None:
+    """The second request, in the same network read, does not get the trailers of the first."""
     book.client_sends(chunked_call(b"/v1/files") + call(b"/v1/files"))
     ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
     book.server_sends(ok)
@@ -493,7 +507,8 @@ def test_a_request_behind_one_with_trailers_is_read(book: Playbook) -> None:
     assert book.flows[1].request.trailers is None
 
 
-def test_trailers_that_nobody_can_take_are_dropped(book: Playbook) -> None:
+def test_trailers_of_a_message_without_chunks_are_dropped(book: Playbook) -> None:
+    """Contract 17."""
     book.at_hook["response"] = lambda flow: setattr(
         flow.response, "trailers", http.Headers([(b"x-note", b"1")])
     )
@@ -507,14 +522,14 @@ def test_trailers_that_nobody_can_take_are_dropped(book: Playbook) -> None:
 # Fire and forget
 
 
-def test_an_acknowledgement_is_complete_and_bodiless() -> None:
+def test_an_acknowledgement_is_complete_and_has_no_body() -> None:
     with playing(acknowledge) as book:
         book.client_sends(call(b"/session/1/prompt_async"))
         book.server_sends(b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n")
         assert book.shown == b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
-def test_an_acknowledged_call_goes_on_after_its_client_left() -> None:
+def test_an_acknowledged_call_continues_after_its_client_disconnects() -> None:
     with playing(acknowledge) as book:
         book.client_sends(call(b"/session/1/prompt_async"))
         book.wake()
@@ -527,7 +542,7 @@ def test_an_acknowledged_call_goes_on_after_its_client_left() -> None:
         assert any("failed after its 204: status 500" in line for line in book.logs)
 
 
-def test_the_next_request_does_not_meet_a_call_in_the_background() -> None:
+def test_the_next_request_does_not_use_the_connection_of_a_background_call() -> None:
     with playing(acknowledge) as book:
         book.client_sends(call(b"/session/1/prompt_async"))
         book.wake()
@@ -551,8 +566,10 @@ CHUNKED = b"transfer-encoding: chunked\r\n"
         (b"HTTP/1.1 103 Early Hints\r\n" + CHUNKED + b"\r\n" + NO_CONTENT, False),
     ],
 )
-def test_a_connection_is_not_used_again_if_more_may_come(head: bytes, is_clear: bool) -> None:
-    """A terminator or a body that comes late would be read as the next response."""
+def test_a_connection_is_not_used_again_if_more_data_may_follow(
+    head: bytes, is_clear: bool
+) -> None:
+    """Contract 18: a late terminator or body would be read as the next response."""
     with playing(acknowledge) as book:
         book.client_sends(call(b"/session/1/prompt_async"))
         book.server_sends(head + b"\r\n")
@@ -595,7 +612,7 @@ def test_a_fault_in_an_acknowledgement_closes_its_connection(
         assert book.servers[0].state is ConnectionState.CLOSED
 
 
-# What a flow shows, and what is on the wire
+# What a flow shows instead of what is on the wire
 
 SECRET = b"sk-secret-0123456789"
 COOKIE = b"set-cookie: sid=" + SECRET + b"\r\n"
@@ -617,7 +634,8 @@ def conceal_early(options: CallOptions) -> None:
 
 
 @pytest.mark.parametrize("path", [b"/v1/messages?key=", b"/v1/files?key="])
-def test_a_flow_hides_what_both_peers_get(path: bytes) -> None:
+def test_a_flow_does_not_show_secrets_that_both_peers_receive(path: bytes) -> None:
+    """Contract 10."""
     with playing(conceal_early) as book:
         book.at_hook["response"] = concealing
         book.client_sends(with_key(call(path + SECRET)))
@@ -630,7 +648,7 @@ def test_a_flow_hides_what_both_peers_get(path: bytes) -> None:
         assert book.flows[0].response.content == b"bad REDACTED"
 
 
-def test_a_retry_carries_the_key_that_the_flow_does_not_show() -> None:
+def test_a_retry_contains_the_key_that_the_flow_does_not_show() -> None:
     with playing(conceal_early) as book:
         book.client_sends(with_key(call()))
         book.closes(book.servers[0])
@@ -639,7 +657,9 @@ def test_a_retry_carries_the_key_that_the_flow_does_not_show() -> None:
         assert SECRET in book.sent[book.servers[1]]
 
 
-def test_what_another_addon_changes_after_the_concealment_still_counts(book: Playbook) -> None:
+def test_a_change_by_another_addon_after_the_redaction_is_sent(book: Playbook) -> None:
+    """Contract 10."""
+
     def conceal_and_change(flow: http.HTTPFlow) -> None:
         concealing(flow)
         flow.response.headers["x-first"] = "2"
@@ -652,7 +672,8 @@ def test_what_another_addon_changes_after_the_concealment_still_counts(book: Pla
     assert book.shown == expected
 
 
-def test_an_edit_cannot_be_reverted_to_what_it_hid(book: Playbook) -> None:
+def test_reverting_an_edit_does_not_restore_secrets(book: Playbook) -> None:
+    """Contract 11."""
     book.at_hook["request"] = lambda flow: flow.backup()
     book.at_hook["response"] = concealing
     book.client_sends(with_key(call(b"/v1/files")))
@@ -663,14 +684,15 @@ def test_an_edit_cannot_be_reverted_to_what_it_hid(book: Playbook) -> None:
 # Installing
 
 
-def test_the_seam_is_put_in_place_and_taken_back_whole() -> None:
+def test_the_seam_is_installed_and_removed_completely() -> None:
+    """Contract 2."""
     before = (http_layers.HttpStream, http_layers.HttpLayer.get_connection)
     first, second = Seam(), Seam()
     first.install()
     second.install()
-    assert http_layers.HttpStream is MendedHttpStream
+    assert http_layers.HttpStream is CallStream
     second.remove()
-    assert http_layers.HttpStream is MendedHttpStream
+    assert http_layers.HttpStream is CallStream
     first.remove()
     assert (http_layers.HttpStream, http_layers.HttpLayer.get_connection) == before
 

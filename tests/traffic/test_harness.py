@@ -125,7 +125,7 @@ def test_each_fault_reaches_the_client_as_documented(
     ended: str,
 ) -> None:
     provider.script([reply])
-    for _ in range(3):  # plain mitmproxy may lose a reset: point 15 in wiremend/seam/__init__.py
+    for _ in range(3):  # plain mitmproxy may lose a reset: contract 15 in wiremend/seam/__init__.py
         with model_call(plain_proxy, ANTHROPIC, True) as call:
             response = call.response()
         if response.ended == ended:

@@ -163,6 +163,6 @@ def test_a_reloaded_suite_works_and_one_that_fails_to_reload_ends_the_process(
         entry.write_text("this is no Python\n")
         os.utime(entry, (entry.stat().st_atime, entry.stat().st_mtime + 1000))
         assert proxy.wait(15) == 1
-        proxy.wait_for_line("no traffic passes unmended", 5)
+        proxy.wait_for_line("no traffic passes unrepaired", 5)
     finally:
         proxy.stop()

@@ -1,18 +1,18 @@
-"""Bytes of a call's traffic, held so that they cost nothing where nobody reads them."""
+"""Bytes of a call's traffic, stored so that they are cheap if they are not read."""
 
 from collections.abc import Iterable
 from typing import Any, Self
 
 KEPT_LIMIT_BYTES = 64 * 1024 * 1024
-"""How much of one body is kept by default."""
+"""The default limit for one body."""
 
 
 class KeptBytes(bytes):
-    """Bytes whose text is short, and which are never copied.
+    """Bytes with a short `repr` that are never copied.
 
-    mitmproxy's `~meta` filter makes a text of all metadata for each flow, on the event loop, and
-    copies metadata whenever it copies or saves a flow. mitmproxy saves these as plain bytes, so
-    that is what a flow file contains.
+    mitmproxy's `~meta` filter converts all metadata of each flow to a string on the event loop, and
+    metadata is copied whenever a flow is copied or saved. mitmproxy saves these as plain bytes, so
+    a flow file contains plain bytes.
     """
 
     def __repr__(self) -> str:
@@ -28,17 +28,17 @@ class KeptBytes(bytes):
 
 
 class BodyKeeper:
-    """Collects the bytes of one body, up to a limit, and when each chunk of them passed."""
+    """Collects the bytes of one body, up to a limit, and the time of each chunk."""
 
     def __init__(self, limit_bytes: int = KEPT_LIMIT_BYTES) -> None:
         self.size = 0
-        """How many bytes passed, kept or not."""
+        """Number of bytes of the body, kept or not."""
         self._limit_bytes = limit_bytes
         self._kept = bytearray()
         self._chunks: list[tuple[float, int]] = []
 
     def add(self, data: bytes, seconds: float) -> None:
-        """Take the next chunk; `seconds` since the start of the call."""
+        """Add the next chunk. `seconds` is the time since the start of the call."""
         self.size += len(data)
         space = self._limit_bytes - len(self._kept)
         if space > 0:
@@ -46,14 +46,14 @@ class BodyKeeper:
             self._chunks.append((seconds, len(self._kept)))
 
     def plain(self) -> dict[str, Any]:
-        """Return what was collected, as the fields of a `KeptBody`."""
+        """Return the collected bytes as the fields of a `KeptBody`."""
         return plain_body(bytes(self._kept), size=self.size, chunks=self._chunks)
 
 
 def plain_body(
     data: bytes, *, size: int | None = None, chunks: Iterable[tuple[float, int]] = ()
 ) -> dict[str, Any]:
-    """Return bytes as the fields of a `KeptBody`; `size` is theirs unless there were more."""
+    """Return bytes as the fields of a `KeptBody`. `size` is needed if some were not kept."""
     return {
         "data": KeptBytes(data),
         "size": len(data) if size is None else size,

@@ -1,4 +1,4 @@
-"""Reading a record back, whoever wrote it."""
+"""Loads a record, also one that another version or program wrote."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,8 @@ type Step = int | str
 def load_record(metadata: Mapping[str, Any]) -> CallRecord | None:
     """Return the record in a flow's metadata; None if there is none.
 
-    It never raises. What another version or another program wrote is read as far as it fits this
-    schema: unknown fields are ignored, values that do not fit are left out.
+    It never raises. A record of another version or program is read as far as it matches this
+    schema: unknown fields are ignored, invalid values are omitted.
     """
     stored = metadata.get(METADATA_KEY)
     if not isinstance(stored, dict):
@@ -26,7 +26,7 @@ def load_record(metadata: Mapping[str, Any]) -> CallRecord | None:
 
 
 def _salvaged(stored: Any, problems: ValidationError) -> CallRecord | None:
-    """The record without what does not fit. A value goes away with what it is required by."""
+    """Return the record without invalid values and without the objects that require them."""
     while True:
         places = {_place_in(stored, problem["loc"]) for problem in problems.errors()}
         for place in sorted(places, key=_order, reverse=True):
@@ -40,10 +40,10 @@ def _salvaged(stored: Any, problems: ValidationError) -> CallRecord | None:
 
 
 def _place_in(stored: Any, location: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The part of a problem's location that exists in the data.
+    """Return the part of a problem's location that exists in the data.
 
-    A location also contains the tags of unions, which are skipped, and ends with the name of a
-    missing field, so that what lacks it is what does not fit.
+    A location also contains the tags of unions, which are skipped. The location of a missing field
+    ends with its name, so the result is the object that lacks the field.
     """
     place: list[Step] = []
     for step in location:
@@ -58,7 +58,7 @@ def _place_in(stored: Any, location: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def _order(place: tuple[Step, ...]) -> tuple[tuple[bool, int, str], ...]:
-    """Later elements of a list come later, so that removing them first keeps the indices right."""
+    """Sort key by list index: removing later elements first keeps the other indices valid."""
     return tuple(
         (isinstance(step, str), step if isinstance(step, int) else 0, str(step)) for step in place
     )
@@ -66,7 +66,7 @@ def _order(place: tuple[Step, ...]) -> tuple[tuple[bool, int, str], ...]:
 
 def _remove(stored: Any, place: tuple[Step, ...]) -> None:
     if not place:
-        return  # the record as a whole
+        return  # the whole record; it cannot be removed
     for step in place[:-1]:
         stored = stored[step]
     last = place[-1]
@@ -77,7 +77,7 @@ def _remove(stored: Any, place: tuple[Step, ...]) -> None:
 
 
 def _copied(value: Any) -> Any:
-    """The same containers anew, so that the flow keeps what it has."""
+    """Return a copy of the containers, so that the flow is not changed."""
     if isinstance(value, dict):
-        return {key: _copied(one) for key, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,6 +1,6 @@
-"""Values as plain data that mitmproxy can save: dict, list, str, int, float, bool, None, bytes.
+"""Conversion to plain data that mitmproxy can save: dict, list, str, int, float, bool, None, bytes.
 
-Nothing is validated here, since records are renewed while calls run; tests validate what comes out.
+The data is not validated, since records are rewritten while calls run; tests validate it.
 """
 
 from dataclasses import fields
@@ -21,13 +21,13 @@ from wiremend.rules.rule import (
 type Plain = dict[str, Any]
 
 TEXT_LIMIT = 2000
-"""Longer texts are cut: they quote what others wrote."""
+"""Maximum number of characters. Longer texts, which quote requests or responses, are cut."""
 
 
 def plain_text(text: str) -> str:
-    """Return the text as UTF-8 can hold it, within the limit.
+    """Return the text cut to the limit, with characters replaced that UTF-8 cannot encode.
 
-    One lone surrogate keeps mitmproxy from saving the flow.
+    mitmproxy cannot save a flow that contains a lone surrogate.
     """
     if len(text) > TEXT_LIMIT:
         text = text[:TEXT_LIMIT] + "…"
@@ -35,7 +35,7 @@ def plain_text(text: str) -> str:
 
 
 def plain_place(place: Place) -> Plain | None:
-    """Return the place as one of `schema.StoredPlaces`; None if only its text is known."""
+    """Return the place as one of `schema.StoredPlaces`; None if there is only its text."""
     match place:
         case EventPlace(number):
             return {"kind": "event", "number": number}
@@ -64,7 +64,7 @@ def plain_finding(finding: Finding) -> Plain:
 
 def plain_usage(usage: Usage) -> Plain:
     """Return token counts as a `schema.Usage`."""
-    return {one.name: getattr(usage, one.name) for one in fields(usage)}
+    return {field.name: getattr(usage, field.name) for field in fields(usage)}
 
 
 def _plain_step(step: int | str) -> int | str:

@@ -18,7 +18,7 @@ from wiremend.rules.rule import (
 )
 
 METADATA_KEY = "wiremend"
-"""Where a flow's metadata contains its record."""
+"""The key of the record in a flow's metadata."""
 SCHEMA_VERSION = 1
 
 
@@ -33,10 +33,10 @@ class StoredEvent(Stored):
 
     kind: Literal["event"]
     number: int
-    """Counts from 1."""
+    """The first one is 1."""
 
     def place(self) -> Place:
-        """Return the place as rules have it."""
+        """Convert to the type that rules use."""
         return EventPlace(self.number)
 
 
@@ -45,10 +45,10 @@ class StoredBodyPath(Stored):
 
     kind: Literal["body"]
     path: list[int | str]
-    """Keys of objects and indices of arrays, from the outside to the inside; empty: the body."""
+    """Keys of objects and indices of arrays, outermost first; empty for the whole body."""
 
     def place(self) -> Place:
-        """Return the place as rules have it."""
+        """Convert to the type that rules use."""
         return BodyPlace(tuple(self.path))
 
 
@@ -57,10 +57,10 @@ class StoredAttemptNumber(Stored):
 
     kind: Literal["attempt"]
     number: int
-    """The number of an attempt in `attempts`."""
+    """The `number` of an entry of `attempts`."""
 
     def place(self) -> Place:
-        """Return the place as rules have it."""
+        """Convert to the type that rules use."""
         return AttemptPlace(self.number)
 
 
@@ -71,7 +71,7 @@ class StoredHeader(Stored):
     name: str
 
     def place(self) -> Place:
-        """Return the place as rules have it."""
+        """Convert to the type that rules use."""
         return HeaderPlace(self.name)
 
 
@@ -82,7 +82,7 @@ class StoredPart(Stored):
     part: CallPlace
 
     def place(self) -> Place:
-        """Return the place as rules have it."""
+        """Convert to the type that rules use."""
         return self.part
 
 
@@ -98,16 +98,16 @@ class StoredFinding(Stored):
     code: str
     """The rule's code, such as `S105`."""
     place: StoredPlaces | None = None
-    """Where it applied, as data; None if another version of wiremend wrote it in its own way."""
+    """Where it applied, as data; None if another version of wiremend wrote it in another form."""
     where: str = ""
     """The same as text, such as `event 12` or `tools[3].input_schema`."""
     found: str = ""
     """What was found, quoted or described."""
     done: str = ""
-    """What was done about it."""
+    """What wiremend did."""
 
     def finding(self) -> Finding:
-        """Return the finding as rules have it."""
+        """Convert to the type that rules use."""
         place = self.place.place() if self.place is not None else StoredPlace(self.where)
         return Finding(self.code, place, self.found, self.done)
 
@@ -116,12 +116,12 @@ class KeptBody(Stored):
     """The bytes of a body, without transfer coding, with content coding as on the wire."""
 
     data: bytes
-    """The bytes, or as many of them as were kept."""
+    """The bytes, up to the limit."""
     size: int
-    """How many bytes there were; more than `data` has if a limit was reached."""
+    """Number of bytes of the body; more than in `data` if the limit was exceeded."""
     chunks: list[tuple[float, int]] = []
-    """For each chunk as it passed: seconds since the start of the call, and the end of the chunk in
-    `data`. Empty where times were not kept."""
+    """For each chunk: seconds since the start of the call, and the end of the chunk in `data`.
+    Empty if times were not kept."""
 
 
 class KeptRequest(Stored):
@@ -130,7 +130,7 @@ class KeptRequest(Stored):
     method: str
     url: str
     headers: list[tuple[str, str]]
-    """Names and values in the order of the wire, decoded as Latin-1."""
+    """Names and values in their order on the wire, decoded as Latin-1."""
     body: KeptBody | None = None
 
 
@@ -139,7 +139,7 @@ class KeptResponse(Stored):
 
     status: int
     headers: list[tuple[str, str]]
-    """Names and values in the order of the wire, decoded as Latin-1."""
+    """Names and values in their order on the wire, decoded as Latin-1."""
     body: KeptBody | None = None
 
 
@@ -147,34 +147,34 @@ class StoredAttempt(Stored):
     """One attempt to get a response from a provider. Times are seconds since the call's start."""
 
     number: int
-    """Counts from 1; the replacement of a stale connection has the same number."""
+    """The first one is 1. The attempt that replaces a stale one has the same number."""
     provider: str = ""
     """The name of a configured provider, else the host that the client addressed."""
     model: str = ""
-    """The model that the provider was asked for."""
+    """The model requested from the provider."""
     outcome: AttemptOutcome | None = None
-    """None: a state that this version does not have."""
+    """None: an outcome that this version does not define."""
     detail: str = ""
     """The error's message; `ok` for a complete response."""
     start_seconds: float = 0.0
     """When a connection was requested."""
     end_seconds: float | None = None
-    """When the outcome was known; None: not yet."""
+    """When the attempt ended; None: not yet."""
     wait_seconds: float | None = None
-    """Time between this attempt and the next one; None: no other one has been started."""
+    """Time from the end of this attempt to the start of the next; None: no further attempt."""
     request: KeptRequest | None = None
-    """What went upstream. None unless traffic is kept."""
+    """What was sent upstream. None unless traffic is kept."""
     response: KeptResponse | None = None
-    """What came from upstream. None unless traffic is kept."""
+    """What upstream sent. None unless traffic is kept."""
 
 
 class Usage(Stored):
-    """The tokens of the response that the client got; None where they were not counted."""
+    """The token counts of the response that the client received; None: not reported."""
 
     input_tokens: int | None = None
-    """The whole prompt, tokens from and for the provider's cache included."""
+    """The whole prompt, including tokens read from and written to the provider's cache."""
     output_tokens: int | None = None
-    """Everything that was generated, reasoning included."""
+    """All generated tokens, including reasoning."""
     cached_tokens: int | None = None
     """The part of the prompt that was read from the provider's cache."""
     cache_write_tokens: int | None = None
@@ -183,53 +183,53 @@ class Usage(Stored):
     """The part of the output that was reasoning."""
 
     def counts(self) -> UsageCounts:
-        """Return the counts as protocols have them."""
+        """Convert to the type that protocols use."""
         return UsageCounts(**self.model_dump())
 
 
 class CallRecord(Stored):
-    """What was done with one call: the value of `flow.metadata["wiremend"]`."""
+    """The record of one call: the value of `flow.metadata["wiremend"]`."""
 
     version: int = SCHEMA_VERSION
-    """Of this schema. It grows when a field changes its meaning or goes away; new fields with a
-    default come without."""
+    """The version of the schema. It increases when a field changes its meaning or is removed. A
+    new field with a default does not change it."""
     protocol: str = ""
-    """The client's protocol, such as `anthropic-messages`; empty: none was recognised."""
+    """The client's protocol, such as `anthropic-messages`; empty if none was recognised."""
     client: str = ""
-    """The family of clients, such as `claude-code`; empty: unknown."""
+    """The family of clients, such as `claude-code`; empty if unknown."""
     model_asked: str = ""
-    """The model that the client asked for."""
+    """The model that the client requested."""
     model_used: str = ""
-    """The model that the last provider was asked for; differs after routing or a fallback."""
+    """The model requested from the last provider; differs after routing or a fallback."""
     provider: str = ""
-    """The last provider that was asked; of an answered call, the one that answered. The name of a
+    """The last provider that was used; for an answered call, the one that answered. The name of a
     configured provider, else the host that the client addressed."""
     host: str = ""
     """The host of that provider."""
     outcome: CallState | None = None
-    """None: a state that this version does not have."""
+    """None: an outcome that this version does not define."""
     detail: str = ""
-    """The outcome in more words: `ok`, `error 502 in the stream`, the reason of a refusal."""
+    """A description of the outcome: `ok`, `error 502 in the stream`, the reason of a refusal."""
     started_at: float | None = None
     """When the call was planned or refused, in seconds since the epoch."""
     head_seconds: float | None = None
-    """When the client was first sent anything, in seconds since the start; None: not yet."""
+    """When the first byte was sent to the client, in seconds since the start; None: not yet."""
     end_seconds: float | None = None
-    """When the outcome was known, in seconds since the start; None: not yet."""
+    """When the call ended, in seconds since the start; None: not yet."""
     request_findings: list[StoredFinding] = []
-    """What rules found in the request, in order."""
+    """Findings in the request, in order."""
     response_findings: list[StoredFinding] = []
-    """What rules found in responses and attempts, in order."""
+    """Findings in responses and attempts, in order."""
     attempts: list[StoredAttempt] = []
     """Every attempt, in order."""
     usage: Usage | None = None
-    """None: the response has no token counts, or is not over."""
+    """None: the response contains no token counts, or has not ended."""
     client_request: KeptRequest | None = None
     """What the client sent. None unless traffic is kept."""
     client_response: KeptResponse | None = None
-    """What the client got. None unless traffic is kept."""
+    """What the client received. None unless traffic is kept."""
 
     @property
     def findings(self) -> list[Finding]:
-        """Everything that rules found, request first."""
-        return [one.finding() for one in (*self.request_findings, *self.response_findings)]
+        """All findings, those in the request first."""
+        return [stored.finding() for stored in (*self.request_findings, *self.response_findings)]

@@ -21,8 +21,9 @@ from pydantic_core import ErrorDetails
 
 from wiremend.config.consent import VARIABLE
 from wiremend.config.key_files import key_file_path, read_key_file
-from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config, did_you_mean
+from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config
 from wiremend.config.user_directories import config_directory
+from wiremend.config.values import did_you_mean
 from wiremend.secrets import may_hold_credential
 
 FILE_NAME = "wiremend.toml"

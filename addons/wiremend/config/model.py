@@ -1,17 +1,14 @@
 """Every key of wiremend.toml, with its type, its default and its documentation.
 
 The docstrings of sections and keys are user documentation: `config.page` renders them as
-addons/CONFIGURATION.md. `Field(examples=...)` is shown there too, and `InWords` replaces a type.
+addons/CONFIGURATION.md. `Field(examples=...)` is shown there too. The types of the values are in
+`config.values`.
 """
 
-import difflib
-import ipaddress
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,181 +17,35 @@ from pydantic import (
     Field,
     SecretStr,
     StrictBool,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wiremend.adapt.lessons import LessonKind
 from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.config.values import (
+    BaseUrl,
+    Count,
+    DialectName,
+    HostGlob,
+    InWords,
+    Key,
+    ModelGlob,
+    ModelName,
+    Name,
+    PathGlob,
+    ProviderName,
+    RuleCode,
+    Seconds,
+    did_you_mean,
+    header_problems,
+    refuse,
+    refuse_unknown_codes,
+)
 from wiremend.routing.access import normalized_origin
 from wiremend.routing.shape import CallShape
 from wiremend.targets.registry import NAMES_BY_DIALECT
-
-_CODE = re.compile(r"[A-Z]\d{0,3}\Z")
-_HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
-_HOST_GLOB = re.compile(r"[A-Za-z0-9._*?-]+\Z")
-_PATH = re.compile(r"/[^?#\s]*\Z")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_KEY = re.compile(r"[\x21-\x7e]*\Z")
-_LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
-_FRAMING_HEADERS = frozenset(
-    {"host", "connection", "content-length", "content-encoding", "transfer-encoding", "upgrade"}
-)
-
-
-def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` with the most similar known name, ignoring case; else ""."""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(text.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
-
-
-def _a_code(text: str) -> str:
-    if not _CODE.match(text):
-        raise ValueError(f"expected a rule's code or its beginning ('S101', 'S1'), got {text!r}")
-    return text
-
-
-def _a_name(text: str) -> str:
-    if not text.strip():
-        raise ValueError("expected a name, got an empty string")
-    return text
-
-
-def _a_model_glob(text: str) -> str:
-    if not text.strip():
-        raise ValueError("expected a glob such as 'claude-haiku-*', got an empty string")
-    return text
-
-
-def _a_host_glob(text: str) -> str:
-    if not _HOST_GLOB.match(text) and not _is_address(text):
-        raise ValueError(
-            "expected a host glob such as '*.example.com', "
-            f"without scheme, port or path, got {text!r}"
-        )
-    return text
-
-
-def _a_dialect(text: str) -> str:
-    if text not in DIALECTS:
-        known = ", ".join(DIALECTS)
-        raise ValueError(f"expected one of {known}, got {text!r}{did_you_mean(text, DIALECTS)}")
-    return text
-
-
-def _a_path(text: str) -> str:
-    if not _PATH.match(text):
-        raise ValueError(f"expected a path such as '/*/prompt_async', without query, got {text!r}")
-    return text
-
-
-def _a_base_url(text: str) -> str:
-    """Messages do not quote the address: users paste keys into its query or before its host."""
-    url = _split(text)
-    if url is None or url.scheme not in ("http", "https"):
-        raise ValueError("expected an address such as 'https://api.example.com'")
-    if url.username is not None or url.password is not None:
-        raise ValueError("expected no user before the host; the key belongs in api_key")
-    if "?" in text or "#" in text:
-        raise ValueError("expected no query; the key belongs in api_key")
-    return text
-
-
-def _a_key(secret: SecretStr) -> SecretStr:
-    if not _KEY.match(secret.get_secret_value()):
-        raise ValueError("expected printable ASCII without spaces")
-    return secret
-
-
-def _split(text: str) -> SplitResult | None:
-    """Return the parts of an address, or None if it is malformed."""
-    try:
-        url = urlsplit(text)
-        host, _ = url.hostname or "", url.port
-    except ValueError:
-        return None
-    well_formed = _HOST.match(host) or _is_address(host)
-    return url if well_formed and not re.search(r"[\s\x00-\x1f\\]", text) else None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _refuse(*problems: tuple[tuple[str | int, ...], str]) -> None:
-    """Raise one ValidationError with all problems, each located at a key of the validated value."""
-    if problems:
-        raise ValidationError.from_exception_data(
-            "configuration",
-            [
-                InitErrorDetails(
-                    type=PydanticCustomError("wiremend", "{text}", {"text": text}),
-                    loc=place,
-                    input=None,
-                )
-                for place, text in problems
-            ],
-        )
-
-
-def _refuse_unknown_codes(
-    codes: Iterable[str], known: Iterable[str] | None, what: str = "rule"
-) -> None:
-    """Raise a ValidationError located at each list item that is not a prefix of a known code."""
-    if known is not None:
-        _refuse(
-            *(
-                ((number,), f"there is no {what} {code!r}{did_you_mean(code, sorted(known))}")
-                for number, code in enumerate(codes)
-                if not any(existing.startswith(code) for existing in known)
-            )
-        )
-
-
-def one_of(values: Iterable[str]) -> str:
-    """Return the values as alternatives in Markdown."""
-    *others, last = (f'`"{value}"`' for value in values)
-    return f"{', '.join(others)} or {last}"
-
-
-@dataclass(frozen=True, slots=True)
-class InWords:
-    """Metadata of a type: the name of its values in the documentation."""
-
-    text: str
-    plural: str = ""
-    """By default `text` with an "s"."""
-
-
-Seconds = Annotated[
-    float,
-    Field(strict=True, ge=0, allow_inf_nan=False),
-    InWords("number of seconds", "numbers of seconds"),
-]
-Count = Annotated[int, Field(strict=True, ge=1)]
-ProviderName = Annotated[str, AfterValidator(_a_name), InWords("provider name")]
-ModelName = Annotated[str, AfterValidator(_a_name), InWords("model name")]
-ModelGlob = Annotated[str, AfterValidator(_a_model_glob), InWords("glob of model names")]
-HostGlob = Annotated[str, AfterValidator(_a_host_glob), InWords("host glob")]
-PathGlob = Annotated[str, AfterValidator(_a_path), InWords("path glob")]
-RuleCode = Annotated[
-    str,
-    AfterValidator(_a_code),
-    InWords("rule code or prefix of codes", "rule codes or prefixes of codes"),
-]
-DialectName = Annotated[
-    str,
-    AfterValidator(_a_dialect),
-    InWords(one_of(DIALECTS)),
-]
 
 
 class Section(BaseModel):
@@ -251,7 +102,7 @@ class Retry(Section):
                 key, bound = "backoff_initial", f"backoff_max ({self.backoff_max:g}) or less"
             else:
                 key, bound = "backoff_max", f"backoff_initial ({self.backoff_initial:g}) or more"
-            _refuse(((key,), f"expected {bound}, got {getattr(self, key):g}"))
+            refuse(((key,), f"expected {bound}, got {getattr(self, key):g}"))
         return self
 
 
@@ -304,7 +155,7 @@ class Rules(Section):
     @classmethod
     def _are_known(cls, disable: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         """Check against the `known_codes` of the validation's context, if there are any."""
-        _refuse_unknown_codes(disable, (info.context or {}).get("known_codes"))
+        refuse_unknown_codes(disable, (info.context or {}).get("known_codes"))
         return disable
 
 
@@ -374,7 +225,7 @@ class ModelRoute(Section):
         times = Counter(self.fallback)
         twice = [model for model in times if times[model] > 1]
         same = [model for model in times if model == self.model]
-        _refuse(
+        refuse(
             *((("fallback",), f"{model!r} is listed twice") for model in twice),
             *((("fallback",), f"{model!r} is the same as `model`") for model in same),
         )
@@ -393,25 +244,15 @@ class Provider(Section):
     the name of that tool.
     """
 
-    base_url: Annotated[
-        str,
-        AfterValidator(_a_base_url),
-        InWords("address"),
-        Field(examples=["https://opencode.ai/zen/go"]),
-    ]
+    base_url: Annotated[BaseUrl, Field(examples=["https://opencode.ai/zen/go"])]
     """`http` or `https` address that precedes the path of the request. If it ends in a version
     (`/v1`), that version replaces the request's. It contains no user, password, query or
     fragment."""
-    api_key: Annotated[
-        SecretStr,
-        AfterValidator(_a_key),
-        InWords("string, may contain `${NAME}`"),
-        Field(examples=["${OPENCODE_API_KEY}"]),
-    ] = SecretStr("")
+    api_key: Annotated[Key, Field(examples=["${OPENCODE_API_KEY}"])] = SecretStr("")
     """The key, sent in the header that the call's protocol uses. `${NAME}` is replaced by the
     environment variable NAME. Without a key, only `headers` can contain a credential."""
     api_key_file: Annotated[
-        Annotated[str, AfterValidator(_a_name), InWords("file path")] | None,
+        Annotated[Name, InWords("file path")] | None,
         Field(examples=["~/.config/opencode.key"]),
     ] = None
     """A file to use instead of `api_key`. It contains the key and nothing else, and only its owner
@@ -452,25 +293,13 @@ class Provider(Section):
     ) -> tuple[str, ...] | None:
         known = (info.context or {}).get("known_codes")
         about = None if known is None else [code for code in known if code.startswith("Q")]
-        _refuse_unknown_codes(codes or (), about, "rule on messages (Q...)")
+        refuse_unknown_codes(codes or (), about, "rule on messages (Q...)")
         return codes
 
     @field_validator("headers")
     @classmethod
     def _can_be_sent(cls, headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
-        """Messages do not quote values: any header may contain a secret."""
-        times = Counter(name.lower() for name in headers)
-        problems: list[tuple[tuple[str], str]] = []
-        for name, value in headers.items():
-            if not _HEADER_NAME.match(name):
-                problems.append(((name,), "is not a valid header name"))
-            elif name.lower() in _FRAMING_HEADERS:
-                problems.append(((name,), "the proxy sets this header itself"))
-            elif times[name.lower()] > 1:
-                problems.append(((name,), "is listed twice"))
-            elif not _LINE.match(value.get_secret_value()):
-                problems.append(((name,), "expected one line without control characters"))
-        _refuse(*problems)
+        refuse(*header_problems(headers))
         return headers
 
 
@@ -486,8 +315,7 @@ class LearntLesson(Section):
     """
 
     provider: Annotated[
-        str,
-        AfterValidator(_a_name),
+        Name,
         InWords("provider name or host"),
         Field(examples=["opencode-go"]),
     ]
@@ -498,9 +326,7 @@ class LearntLesson(Section):
     `"custom-type"` removes `"type": "custom"` from tools, `"beta"` removes `value` from the
     `anthropic-beta` header, `"field"` removes the field at the path `value`, `"as-is"` sends tools
     unchanged."""
-    model: Annotated[
-        str, AfterValidator(_a_name), InWords("glob of model names"), Field(examples=["kimi-*"])
-    ] = "*"
+    model: Annotated[Name, InWords("glob of model names"), Field(examples=["kimi-*"])] = "*"
     """The models that refuse it, ignoring case."""
     value: Annotated[str, Field(examples=["moonshot"])] = ""
     """A dialect, a header value, or the path of a field, in which `*` matches every item of a
@@ -517,9 +343,9 @@ class LearntLesson(Section):
         names = known.get(self.kind)
         if names is not None and self.value not in names:
             hint = did_you_mean(self.value, names)
-            _refuse((("value",), f"expected one of {', '.join(names)}, got {self.value!r}{hint}"))
+            refuse((("value",), f"expected one of {', '.join(names)}, got {self.value!r}{hint}"))
         if self.kind in ("beta", "field") and not self.value:
-            _refuse((("value",), f"is required for the kind {self.kind!r}"))
+            refuse((("value",), f"is required for the kind {self.kind!r}"))
         return self
 
 
@@ -582,7 +408,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _providers_exist(self) -> "Config":
         known = sorted(self.providers)
-        _refuse(
+        refuse(
             *(
                 (
                     ("models", number, "provider"),

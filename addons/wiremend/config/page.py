@@ -23,10 +23,9 @@ from wiremend.config.model import (
     SECTIONS,
     TABLES_WITHIN,
     Config,
-    InWords,
     Section,
-    one_of,
 )
+from wiremend.config.values import InWords, one_of
 
 PROVIDER_NAME = "opencode-go"
 """The provider in the example."""

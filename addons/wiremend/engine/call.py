@@ -1,4 +1,4 @@
-"""A call: one model request, planned. A frozen value; the machine carries it out."""
+"""A call: one planned model request, as a frozen value. A machine carries it out."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -19,29 +19,29 @@ class Target:
     """One provider and model that a call may be sent to."""
 
     provider: str
-    """As errors name it."""
+    """The name used in error messages."""
     model: str = ""
     health: CallHealth | None = None
-    """Its retry budget and circuit breaker; None: neither."""
+    """Its retry budget and circuit breaker; None disables both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Everything that is decided about a call before its first attempt."""
+    """All decisions about a call that are made before its first attempt."""
 
     protocol: Protocol
     targets: tuple[Target, ...]
     """The first choice, then the fallbacks."""
     streaming: bool
-    """Whether the client asked for an event stream."""
+    """Whether the client requested an event stream."""
     requests: tuple[OutgoingRequest, ...] = ()
-    """What goes to each target, before it is adapted."""
+    """The request for each target, before it is adapted."""
     adapted: AdaptedRequests | None = None
-    """The requests adapted to their targets, changed again after a rejection; None: unadapted."""
+    """The requests as adapted to their targets, and changed after rejections; None: unadapted."""
     context: StreamContext = field(default_factory=StreamContext)
-    """What repair needs from the request."""
+    """The parts of the request that repair needs."""
     showing: Literal["live", "guarded", "buffered"] = "live"
-    """When content is shown: at once, after its beginning proved good, or when it is complete."""
+    """When content is sent: at once, after 4 KiB or 3 seconds of it, or when it is complete."""
     raise_errors: bool = True
     """Turn errors inside a 200 into HTTP errors."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -54,21 +54,21 @@ class Call:
     refusal_reason: str = ""
 
     def context_at(self, target: int) -> StreamContext:
-        """What repair needs from the request to this target, as that request is now."""
+        """Return the context of repair for the current request to this target."""
         names = self.adapted.at(target).tool_names_by_sent if self.adapted else {}
         return replace(self.context, tool_names_by_sent=names) if names else self.context
 
     def request_for(self, target: int) -> OutgoingRequest:
-        """What goes to this target now."""
+        """Return the current request for this target."""
         return self.adapted.at(target).request if self.adapted else self.requests[target]
 
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgedCall:
-    """A fire-and-forget request: answered with 204, whatever upstream sends later."""
+    """A fire-and-forget request: the client receives 204, whatever upstream sends later."""
 
     host: str
     ack_after_seconds: float
-    """How long to wait for upstream's own status."""
+    """Seconds to wait for upstream's status before answering."""
     limit_seconds: float
-    """How long upstream may take; 0: no limit."""
+    """Seconds after which the upstream request fails; 0: no limit."""

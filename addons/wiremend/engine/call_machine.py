@@ -338,7 +338,7 @@ class CallMachine:
             self._client.beat(now, actions, self._response)
         return self._scheduled(now, actions)
 
-    def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
+    def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:
         """After an internal fault: forward the rest of the response unchanged, `data` first.
 
         A coded response ends instead. The decoder may have consumed `data`, so what follows can

@@ -194,7 +194,7 @@ class Acknowledgement:
             return [*self._give_up(now), AbandonAttempt()]
         return [] if self._phase is Phase.OVER else [self._next_wake(now)]
 
-    def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
+    def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:
         """After a fault in this code: end the call. What upstream still sends is not read."""
         was_answered = self.answered
         actions = [AbandonAttempt(), *self.attempt_failed(now, "internal error")]

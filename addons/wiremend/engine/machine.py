@@ -46,12 +46,12 @@ class Machine(Protocol):
 
     @property
     def open_attempt(self) -> OpenAttempt | None:
-        """The attempt that is under way."""
+        """The running attempt."""
         ...
 
     @property
     def target_number(self) -> int:
-        """Index of the target that was asked last."""
+        """Index of the target of the last attempt."""
         ...
 
     @property
@@ -109,6 +109,6 @@ class Machine(Protocol):
         """Time has passed."""
         ...
 
-    def stop_mending(self, now: float, data: bytes = b"") -> list[Action]:
+    def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:
         """A method raised: forward the rest of the response unchanged, `data` first."""
         ...

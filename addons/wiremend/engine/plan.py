@@ -1,8 +1,8 @@
-"""Planning a call: what is done with one request, decided once, in the order of `STEPS`.
+"""Planning a call: decides once what is done with one request, in the order of `STEPS`.
 
-A step takes the call as the steps before it left it, and returns it, changed or not. It has no
-effect unless its feature is asked for, so an addon works alone, and the order in which addons are
-loaded does not matter.
+Each step takes the call returned by the step before and returns it, possibly changed. A step has no
+effect unless its feature is requested. So every addon works alone, and the order in which addons
+are loaded does not matter.
 """
 
 from collections.abc import Callable, Set
@@ -36,21 +36,21 @@ _ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """What a step decides by: the request as it was received, and what applies to it."""
+    """The input of each step: the received request, and the configuration that applies to it."""
 
     received: OutgoingRequest
-    """The client's own request; its provider is the host that the client addressed."""
+    """The unchanged request; its provider is the host that the client addressed."""
     facts: RequestFacts
     features: Set[Feature]
     settings: Settings
     knowledge: Knowledge
 
-    def asks_for(self, feature: Feature) -> bool:
-        """Whether an addon asks for this feature."""
+    def has(self, feature: Feature) -> bool:
+        """Return whether an addon requests this feature."""
         return feature in self.features
 
     def is_on(self, code: str) -> bool:
-        """Whether the rule with this code is on."""
+        """Return whether the rule with this code is enabled."""
         return code not in self.settings.disabled
 
 
@@ -60,10 +60,10 @@ type Step = Callable[[Call, Planning], Call]
 def plan_call(
     received: OutgoingRequest, features: Set[Feature], settings: Settings, knowledge: Knowledge
 ) -> Call | None:
-    """What is done with a model call that is about to go upstream; None: nothing, it just goes.
+    """Plan a model call that is about to go upstream. Returns None if no feature applies to it.
 
-    `received` is the client's own request; its `provider` is the host that the client addressed,
-    and its `model` is not used.
+    `received` is the unchanged request. Its `provider` is the host that the client addressed; its
+    `model` is not used.
     """
     if not features & (_ANY_CALL | {Feature.ROUTE}):
         return None
@@ -82,9 +82,9 @@ def plan_call(
 def plan_acknowledgement(
     method: str, path: str, host: str, features: Set[Feature], settings: Settings
 ) -> AcknowledgedCall | None:
-    """How a request to `host` is acknowledged; None if it is not fire-and-forget."""
-    is_meant = settings.fire_and_forget.matches(method, path)
-    if Feature.ACKNOWLEDGE not in features or not is_meant:
+    """Plan the acknowledgement of a request to `host`; None if it is not fire-and-forget."""
+    is_match = settings.fire_and_forget.matches(method, path)
+    if Feature.ACKNOWLEDGE not in features or not is_match:
         return None
     return AcknowledgedCall(host, settings.ack_after_seconds, settings.timeouts.answer)
 
@@ -95,7 +95,7 @@ def make_machine(
     random: Callable[[], float],
     wall_clock: Callable[[], float],
 ) -> Machine:
-    """The machine that carries a call out.
+    """Return the machine that carries out a call.
 
     `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch.
     """
@@ -109,7 +109,7 @@ def make_machine(
 
 
 def _unchanged(planning: Planning) -> Call:
-    """The call as its client made it: one attempt, nothing repaired."""
+    """Return the call without any feature: one attempt, unchanged bytes."""
     received, facts = planning.received, planning.facts
     return Call(
         protocol=received.document.protocol,
@@ -133,26 +133,26 @@ def _unchanged(planning: Planning) -> Call:
 
 
 def set_up_response(call: Call, planning: Planning) -> Call:
-    """How the response is treated: repair, errors, retries, and the limits that they need."""
+    """Set how the response is processed: repair, errors, retries, and the limits for these."""
     settings = planning.settings
-    if planning.asks_for(Feature.REPAIR):
+    if planning.has(Feature.REPAIR):
         context = replace(call.context, disabled=settings.disabled)
         call = replace(call, context=context, heartbeat=settings.heartbeat)
-    if planning.asks_for(Feature.RETRY):
+    if planning.has(Feature.RETRY):
         call = replace(call, retry=settings.retry)
-    if planning.asks_for(Feature.REPAIR) or planning.asks_for(Feature.RETRY):
+    if planning.has(Feature.REPAIR) or planning.has(Feature.RETRY):
         call = replace(call, timeouts=settings.timeouts)
-    return replace(call, raise_errors=planning.asks_for(Feature.RAISE))
+    return replace(call, raise_errors=planning.has(Feature.RAISE))
 
 
 def choose_targets(call: Call, planning: Planning) -> Call:
-    """Where the call may be sent, by the first entry of `[[models]]` that matches."""
+    """Choose the targets by the first entry of `[[models]]` that matches."""
     entry = _route_of(planning)
     if entry is None:
         return call
     call = replace(call, showing=entry.stream)
-    providers, asked = planning.settings.providers, planning.facts.model
-    if entry.model in (None, asked) and not (entry.provider or entry.fallback):
+    providers, requested = planning.settings.providers, planning.facts.model
+    if entry.model in (None, requested) and not (entry.provider or entry.fallback):
         return call
     if uses_key(entry.provider, entry.fallback, providers):
         reason = key_refusal(planning.received.headers, planning.settings.origins)
@@ -161,7 +161,7 @@ def choose_targets(call: Call, planning: Planning) -> Call:
             return replace(call, refusal=refusal, refusal_reason=reason)
     requests = route(
         planning.received,
-        model=entry.model or asked,
+        model=entry.model or requested,
         provider=entry.provider,
         fallback=entry.fallback,
         providers=providers,
@@ -169,24 +169,24 @@ def choose_targets(call: Call, planning: Planning) -> Call:
     return replace(
         call,
         requests=tuple(requests),
-        context=replace(call.context, shown_model=asked, model=asked),
+        context=replace(call.context, shown_model=requested, model=requested),
         findings=(*call.findings, *_route_findings(entry, planning)),
     )
 
 
-def ask_for_identity(call: Call, planning: Planning) -> Call:
-    """Replace the content codings that the client accepts by `identity`, toward every target.
+def request_identity(call: Call, planning: Planning) -> Call:
+    """Replace the value of `accept-encoding` by `identity`, for every target.
 
-    Nothing is added to a request without `accept-encoding`: servers then send no coding.
+    A request without this header is not changed: servers then send no coding.
     """
-    if not planning.asks_for(Feature.REPAIR):
+    if not planning.has(Feature.REPAIR):
         return call
     return replace(call, requests=tuple(map(_with_identity, call.requests)))
 
 
 def adapt_requests(call: Call, planning: Planning) -> Call:
-    """Each request as its target accepts it."""
-    if not planning.asks_for(Feature.ADAPT):
+    """Change each request so that its target accepts it."""
+    if not planning.has(Feature.ADAPT):
         return call
     settings, lessons = planning.settings, planning.knowledge.lessons
     lessons.configure(settings.lessons)
@@ -206,8 +206,8 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
 
 
 def watch_targets(call: Call, planning: Planning) -> Call:
-    """The retry budget and circuit breaker of every target."""
-    health = planning.knowledge.health if planning.asks_for(Feature.RETRY) else None
+    """Add the retry budget and circuit breaker of every target."""
+    health = planning.knowledge.health if planning.has(Feature.RETRY) else None
     targets = tuple(
         Target(
             request.provider,
@@ -222,7 +222,7 @@ def watch_targets(call: Call, planning: Planning) -> Call:
 STEPS: tuple[Step, ...] = (
     set_up_response,
     choose_targets,
-    ask_for_identity,
+    request_identity,
     adapt_requests,
     watch_targets,
 )
@@ -231,7 +231,7 @@ every target's request are final before it is adapted."""
 
 
 def _route_of(planning: Planning) -> Route | None:
-    if not planning.asks_for(Feature.ROUTE) or not planning.is_on(MODEL_ROUTED.code):
+    if not planning.has(Feature.ROUTE) or not planning.is_on(MODEL_ROUTED.code):
         return None
     document, streaming = planning.received.document, planning.facts.streaming
     model = requested_model(document)
@@ -243,10 +243,10 @@ def _route_of(planning: Planning) -> Route | None:
 
 
 def _route_findings(entry: Route, planning: Planning) -> list[Finding]:
-    asked, notes = planning.facts.model, Notes(planning.settings.disabled)
-    rewrite_model(planning.received.document, entry.model or asked, notes)
+    requested, notes = planning.facts.model, Notes(planning.settings.disabled)
+    rewrite_model(planning.received.document, entry.model or requested, notes)
     if entry.provider:
-        found = f"{asked!r}, sent to {planning.received.provider}"
+        found = f"{requested!r}, sent to {planning.received.provider}"
         done = f"sent to {entry.provider} instead, with its key"
         notes.note(PROVIDER_ROUTED, CallPlace.REQUEST, found, done)
     return notes.findings

@@ -1,7 +1,7 @@
-"""What the configuration in force says about calls, in the engine's own form.
+"""The configuration in force, in the form that the engine uses.
 
-All times are in seconds. A value here is frozen: a reload replaces it whole, and a call keeps the
-one that it was planned with.
+All times are in seconds. The values are frozen: a reload replaces them, and a running call keeps
+those with which it was planned.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from wiremend.routing.providers import ProviderAddress
 
 
 class Feature(StrEnum):
-    """One thing that is done for a call. Each addon declares what it asks for."""
+    """One kind of processing of calls. Each addon declares the features that it requests."""
 
     ROUTE = "route"
     """Send calls to other models and providers, with fallbacks."""
@@ -29,7 +29,7 @@ class Feature(StrEnum):
     RAISE = "raise"
     """Turn errors inside a 200 into HTTP errors."""
     RETRY = "retry"
-    """Make failed attempts again while the client has been sent nothing."""
+    """Repeat failed attempts while the client has received nothing."""
     ACKNOWLEDGE = "acknowledge"
     """Answer fire-and-forget requests with 204."""
 
@@ -63,46 +63,46 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for every call while this configuration is in force."""
+    """The settings of every call while this configuration is in force."""
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     routes: tuple[Route, ...] = ()
-    """The entries of `[[models]]`; the first one that matches counts."""
+    """The entries of `[[models]]`; the first one that matches is applied."""
     providers: Mapping[str, ProviderAddress] = field(default_factory=lambda: MappingProxyType({}))
     """The configured providers by name."""
     origins: frozenset[str] = frozenset()
     """Web origins that may use the providers' keys."""
     disabled: frozenset[str] = frozenset()
-    """Codes of the rules that are off."""
+    """Codes of the disabled rules."""
     stream_codes: frozenset[str] = frozenset()
-    """Codes of the rules on streams: all of them are off unless repair is asked for."""
+    """Codes of the rules on streams, which are all disabled unless repair is requested."""
     lessons: tuple[PlacedLesson, ...] = ()
-    """What the configuration says that targets refuse."""
+    """The configured lessons: what targets refuse."""
     fire_and_forget: FireAndForget = field(default_factory=lambda: FireAndForget(()))
     ack_after_seconds: float = 5.0
 
     def provider_at(self, name: str, host: str) -> ProviderAddress | None:
-        """The configured provider of this name, else the first one at this host."""
+        """Return the configured provider with this name, else the first one at this host."""
         named = self.providers.get(name)
         at_host = (address for address in self.providers.values() if address.host == host)
         return named or next(at_host, None)
 
     def dialect_of(self, name: str, host: str) -> str | None:
-        """The schema dialect that is configured for this provider, or for one at this host."""
+        """Return the schema dialect configured for this provider, or for one at this host."""
         named = self.providers.get(name)
         if named is not None and named.schema_dialect is not None:
             return named.schema_dialect
         at_host = (address for address in self.providers.values() if address.host == host)
-        return next((one.schema_dialect for one in at_host if one.schema_dialect), None)
+        return next((found.schema_dialect for found in at_host if found.schema_dialect), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What is known from earlier calls; shared by all calls of a proxy, and outlives a reload."""
+    """What was learnt from earlier calls. All calls of a proxy share it; a reload keeps it."""
 
     health: ProviderHealth = field(default_factory=ProviderHealth)
     """Retry budgets and circuit breakers."""
     lessons: LessonBook = field(default_factory=LessonBook)
-    """What targets refused."""
+    """What targets have refused."""

@@ -1,4 +1,7 @@
-"""mitmproxy's sockets for one client, less what lets a call wait for something that never comes."""
+"""Patches to mitmproxy's `ConnectionHandler`.
+
+Without them a call can wait for an event that is never delivered.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,11 +15,11 @@ from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils.asyncio_utils import create_task
 
 CONNECTIONS_PER_PROVIDER = 100
-"""For one client: as many as the streams that mitmproxy lets it open on one HTTP/2 connection."""
+"""For each client. As many as the streams that mitmproxy lets it open on one HTTP/2 connection."""
 
 
 def with_more_connections(original: Callable[..., None]) -> Callable[..., None]:
-    """Let no call wait for another one's end: mitmproxy opens five connections to a host."""
+    """Raise mitmproxy's limit of five connections per host, so that no call waits for another."""
 
     def __init__(handler: ConnectionHandler, context: Context) -> None:
         original(handler, context)
@@ -25,12 +28,13 @@ def with_more_connections(original: Callable[..., None]) -> Callable[..., None]:
     return __init__
 
 
-def with_every_outcome_told(
+def with_setup_failures_reported(
     original: Callable[..., Awaitable[None]],
 ) -> Callable[..., Awaitable[None]]:
-    """Tell, too, that a connection failed which was reset while it was being set up.
+    """Also report connections that were reset during setup.
 
-    Such a one has no peer any more: mitmproxy asserts that it has, and its task dies unheard.
+    Such a connection has no peer any more. mitmproxy asserts that there is one, and its task ends
+    without an event.
     """
 
     async def open_connection(handler: ConnectionHandler, command: OpenConnection) -> None:
@@ -40,32 +44,34 @@ def with_every_outcome_told(
         except (AssertionError, asyncio.CancelledError) as reason:
             if connection in handler.transports and connection.error is None:
                 connection.error = "connection reset by peer"
-                _end(handler, connection, OpenConnectionCompleted(command, connection.error))
+                _close(handler, connection, OpenConnectionCompleted(command, connection.error))
             if isinstance(reason, asyncio.CancelledError):
                 raise
 
     return open_connection
 
 
-def with_every_end_told(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """Tell of a connection's end, too, when its task was cancelled while it waited for its turn.
+def with_cancelled_closes_reported(
+    original: Callable[..., Awaitable[None]],
+) -> Callable[..., Awaitable[None]]:
+    """Also report a closed connection when its task was cancelled before it could report it.
 
-    A write to a connection that was just reset cancels the task that is about to tell of the reset.
+    A write to a connection that was just reset cancels the task that is about to report the reset.
     """
 
     async def handle_connection(handler: ConnectionHandler, connection: Connection) -> None:
         try:
             await original(handler, connection)
         except asyncio.CancelledError:
-            if connection in handler.transports:  # it goes away after its end was told
-                _end(handler, connection, ConnectionClosed(connection))
+            if connection in handler.transports:  # it is removed once its end was reported
+                _close(handler, connection, ConnectionClosed(connection))
             raise
 
     return handle_connection
 
 
-def _end(handler: ConnectionHandler, connection: Connection, event: Event) -> None:
-    """Close the connection, and tell of it in a task of its own: this one may be cancelled."""
+def _close(handler: ConnectionHandler, connection: Connection, event: Event) -> None:
+    """Close the connection and report `event` in a new task, since this one may be cancelled."""
     transport = handler.transports.pop(connection)
     connection.state = ConnectionState.CLOSED
     create_task(

@@ -1,4 +1,4 @@
-"""What the calls of one client connection share: their connections upstream."""
+"""State of the upstream connections, shared by the calls of one client connection."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,54 +11,63 @@ Commands = layer.CommandGenerator[None]
 
 
 class Draining(Protocol):
-    """A call whose client has its response, but whose upstream has not come to its end."""
+    """A call whose client has its response, but whose upstream response has not ended."""
 
     def stop_draining(self) -> Commands:
-        """Another request wants the connection."""
+        """Stop waiting for the end, since another request wants the connection."""
         ...
 
 
 @dataclass
 class GetAttemptConnection(GetHttpConnection):
-    """A connection for one attempt."""
+    """Requests a connection for one attempt."""
 
     instead_of: Connection | None = None
-    """The one that the attempt before failed on: neither this call nor a new one is to meet it."""
+    """The connection on which the attempt before failed. No further request uses it."""
 
-    # Two calls that want the same are still two; mitmproxy compares them by what they want.
+    # Compare by identity: the dataclass's equality would merge two requests for one address.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
 
 @dataclass
 class LastRequestSent(events.Event):
-    """An HTTP/2 connection gets no more requests: it is to close when what runs there is over."""
+    """An HTTP/2 connection gets no more requests and closes when its running ones have ended."""
 
 
 @dataclass
 class ReadOver(events.Event):
-    """Everything that one network read brought has been handed out."""
+    """All data of one network read has been passed to the streams."""
 
 
 @dataclass
 class Connections:
-    """What one HttpLayer's calls do with its upstream connections."""
+    """State of one HttpLayer's upstream connections, shared by its calls."""
 
     used: set[str] = field(default_factory=set)
-    """Ids of connections that carried an attempt: the next one there is a reuse."""
+    """Ids of connections that carried an attempt. A later attempt there reuses the connection."""
     draining: dict[Connection, Draining] = field(default_factory=dict)
-    """Connections whose response the client already has, but whose end has not come."""
+    """Connections whose response the client has, but which have not delivered its end."""
     background: set[Draining] = field(default_factory=set)
-    """Answered calls that go on upstream: the client's leaving must not end them."""
+    """Answered calls that continue upstream even if the client disconnects."""
     close_when_done: commands.CloseConnection | None = None
+    """Closes the client's connection; delayed until `background` is empty."""
     next_attempt_id: int = -1
     leaving: set[Connection] = field(default_factory=set)
     """Connections that get no more requests, but whose running ones may finish."""
     reading: list[HttpStream] | None = None
-    """While one network read is looked at: the streams that got bytes of it."""
+    """During one network read: the streams that received data of it."""
 
 
 def connections_of(http_layer: HttpLayer) -> Connections:
-    """What the calls of this layer's client share; made at the first question."""
+    """Return the state that this layer's calls share, created at the first call."""
     connections: Connections = http_layer.__dict__.setdefault("wiremend", Connections())
     return connections
+
+
+def http_layer_of(stream: HttpStream) -> HttpLayer:
+    """Return the layer that created this stream."""
+    layers = stream.context.layers
+    parent = layers[layers.index(stream) - 1]
+    assert isinstance(parent, HttpLayer)
+    return parent

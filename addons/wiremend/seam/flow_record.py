@@ -1,6 +1,7 @@
-"""Writes what is recorded of a call into its flow. Nothing else writes there, or reads it back.
+"""Writes the record of a call into the metadata of its flow.
 
-`wiremend.call_record` documents what is written.
+No other code writes it, and the live proxy does not depend on its content. `wiremend.call_record`
+documents the schema.
 """
 
 import time
@@ -22,9 +23,10 @@ type Mask = Callable[[Plain], Plain]
 
 
 class FlowRecord:
-    """The record of one call, written anew at each change of the call's state.
+    """The record of one call, rewritten at each change of the call's state.
 
-    What is written once is kept as plain data, so that a change costs no more than what is new.
+    What has been written is kept as plain data, so that the cost of a change depends only on what
+    is new.
     """
 
     def __init__(self, flow: http.HTTPFlow) -> None:
@@ -39,7 +41,7 @@ class FlowRecord:
     def plan(
         self, call: Call | AcknowledgedCall, protocol: Protocol | None, mask: Mask | None
     ) -> None:
-        """Write that the call was planned."""
+        """Record that the call was planned."""
         if mask is not None:
             self._mask = mask
         self._set_outcome(PLANNED)
@@ -49,7 +51,7 @@ class FlowRecord:
                     "protocol": call.protocol.name.value,
                     "client": call.context.client.family,
                     "model_asked": plain_text(call.context.model),
-                    "request_findings": [plain_finding(one) for one in call.findings],
+                    "request_findings": [plain_finding(finding) for finding in call.findings],
                 }
             )
         elif protocol is not None:
@@ -58,14 +60,14 @@ class FlowRecord:
         self._write()
 
     def renew(self, call: Call | AcknowledgedCall, machine: Machine) -> None:
-        """Write the call's state if it has changed."""
+        """Record the call's state if it has changed."""
         if machine.revision == self._revision:
             return
         self._revision = machine.revision
         new = machine.findings[len(self._findings) :]
         self._findings += [self._mask(plain_finding(finding)) for finding in new]
         self._record["response_findings"] = list(self._findings)
-        self._record["attempts"] = [self._mask(one) for one in self._attempts_of(machine)]
+        self._record["attempts"] = [self._mask(attempt) for attempt in self._attempts_of(machine)]
         self._record |= self._mask(_target_of(call, machine.target_number))
         if not self._ended:
             self._set_outcome(machine.outcome)
@@ -74,14 +76,14 @@ class FlowRecord:
         self._write()
 
     def head_shown(self) -> None:
-        """Write that the client is sent the head of a response."""
+        """Record that the head of a response is sent to the client."""
         if self._record["head_seconds"] is None:
             end = self._record["end_seconds"]
             self._record["head_seconds"] = self._seconds(time.monotonic()) if end is None else end
             self._write()
 
     def end(self, outcome: Outcome, protocol: Protocol | None = None) -> None:
-        """Write how the call ended where no machine decides it: refused, killed, a fault."""
+        """Record an outcome that no machine reports: a refusal, a kill, an internal fault."""
         self._ended = True
         self._set_outcome(outcome)
         if protocol is not None:
@@ -92,7 +94,8 @@ class FlowRecord:
             "end_seconds": self._record["end_seconds"],
         }
         self._record["attempts"] = [
-            one | end if one["end_seconds"] is None else one for one in self._record["attempts"]
+            attempt | end if attempt["end_seconds"] is None else attempt
+            for attempt in self._record["attempts"]
         ]
         self._write()
 
@@ -105,16 +108,16 @@ class FlowRecord:
     def _attempts_of(self, machine: Machine) -> list[Plain]:
         attempts = [
             _attempt(
-                number=one.number,
-                provider=one.provider,
-                model=plain_text(one.model),
-                outcome=one.outcome.value,
-                detail=plain_text(one.detail),
-                start_seconds=self._seconds(one.started),
-                end_seconds=self._seconds(one.ended),
-                wait_seconds=one.wait_seconds and _rounded(one.wait_seconds),
+                number=ended.number,
+                provider=ended.provider,
+                model=plain_text(ended.model),
+                outcome=ended.outcome.value,
+                detail=plain_text(ended.detail),
+                start_seconds=self._seconds(ended.started),
+                end_seconds=self._seconds(ended.ended),
+                wait_seconds=ended.wait_seconds and _rounded(ended.wait_seconds),
             )
-            for one in machine.attempts
+            for ended in machine.attempts
         ]
         if (running := machine.open_attempt) is not None:
             attempts.append(
@@ -128,7 +131,7 @@ class FlowRecord:
         return attempts
 
     def _seconds(self, when: float) -> float:
-        """Monotonic seconds as seconds since the start of the call."""
+        """Convert monotonic seconds to seconds since the start of the call."""
         return _rounded(when - self._start)
 
     def _write(self) -> None:
@@ -142,18 +145,18 @@ def record_findings(
     request: Sequence[Finding] = (),
     response: Sequence[Finding] = (),
 ) -> None:
-    """Write what rules found in a request that is no call, and in its response so far."""
+    """Record the findings of a request that is not a call, and of its response."""
     if not request and not response:
         return
-    found = {
+    findings = {
         "request_findings": [plain_finding(finding) for finding in request],
         "response_findings": [plain_finding(finding) for finding in response],
     }
-    _write(flow, _record_of(flow, protocol, Outcome(CallState.PASSED)) | found)
+    _write(flow, _record_of(flow, protocol, Outcome(CallState.PASSED)) | findings)
 
 
 def record_refusal(flow: http.HTTPFlow, protocol: Protocol | None, reason: str) -> None:
-    """Write that the proxy answered this request itself, with an error."""
+    """Record that the proxy answered this request with an error and did not forward it."""
     _write(flow, _record_of(flow, protocol, Outcome(CallState.REFUSED, reason)))
 
 
@@ -213,7 +216,7 @@ def _attempt(**values: Any) -> Plain:
 
 
 def _rounded(seconds: float) -> float:
-    """To microseconds."""
+    """Round to microseconds."""
     return round(seconds, 6)
 
 
@@ -222,5 +225,5 @@ def _unmasked(plain: Plain) -> Plain:
 
 
 def _write(flow: http.HTTPFlow, record: Plain) -> None:
-    """The only place that writes a record."""
+    """Write a record. Records are written nowhere else."""
     flow.metadata[METADATA_KEY] = record

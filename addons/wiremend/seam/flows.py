@@ -1,4 +1,4 @@
-"""Requests and responses: what their flows show, and what is on the wire."""
+"""Requests and responses: their documents, and what flows show instead of what is on the wire."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ def body_of(message: http.Message) -> bytes | None:
     """Return a message's body without its content codings, empty if it has none.
 
     None if it cannot be decoded: a coding is unknown, the body is not what the coding requires, or
-    it expands too much. mitmproxy's `get_content` has no limits, and takes every codec of Python's
-    for a content coding.
+    it expands too much. mitmproxy's `get_content` has no limits, and accepts every Python codec
+    as a content coding.
     """
     try:
         return decode_whole(
@@ -31,13 +31,13 @@ def body_of(message: http.Message) -> bytes | None:
 
 
 def replace_content(message: http.Message, body: bytes) -> None:
-    """Give a message this body, without a content coding, and set its headers accordingly."""
+    """Set the body of a message, without a content coding, and the headers that describe it."""
     message.headers.pop("content-encoding", None)
     message.content = body
 
 
 def document_of(request: http.Request, protocol: Protocol) -> RequestDocument:
-    """Return a request's document as it is now. The body is empty when it cannot be decoded."""
+    """Return the document of a request. Its body is empty if it cannot be decoded."""
     headers = tuple(request.headers.items(multi=True))
     return RequestDocument.of(protocol, request.path, body_of(request) or b"", headers)
 
@@ -45,7 +45,7 @@ def document_of(request: http.Request, protocol: Protocol) -> RequestDocument:
 def outgoing_of(
     request: http.Request, protocol: Protocol, provider: str, model: str
 ) -> OutgoingRequest:
-    """Return a request as its client wrote it, for routing to change."""
+    """Return the unchanged request of a client, as input of routing."""
     return OutgoingRequest(
         provider=provider,
         model=model,
@@ -57,12 +57,11 @@ def outgoing_of(
 
 
 def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
-    """Change a client's request, in place, to the outgoing one.
+    """Overwrite `request` in place with `outgoing`.
 
-    An unchanged body keeps its bytes and its coding where the client addressed it; any other body
-    goes without a coding, which every server accepts. One that cannot be decoded is never changed.
-    Trailers go with the body and the provider that the client wrote them for: they are dropped when
-    either changes.
+    A body that is unchanged and goes to the address that the client chose keeps its bytes and its
+    coding. Any other body is sent without a coding, which every server accepts. A body that cannot
+    be decoded is never changed. Trailers are dropped if the body or the address changes.
     """
     content = body_of(request)
     destination = (outgoing.scheme, outgoing.host, outgoing.port)
@@ -86,8 +85,8 @@ def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:
 
 
 def answer(flow: http.HTTPFlow, respond: Respond) -> None:
-    """Answer a request in its provider's place; to be called before it goes upstream."""
-    flow.request.stream = False  # mitmproxy cannot stream a request that is answered already
+    """Set the flow's response, instead of the provider's; call it before the request is sent."""
+    flow.request.stream = False  # mitmproxy cannot stream a request that already has a response
     flow.response = http.Response.make(
         respond.head.status, respond.body, http.Headers(respond.head.fields)
     )
@@ -102,27 +101,28 @@ def is_direct(request: http.Request) -> bool:
     """Whether this request was sent to a forward proxy as if the proxy were the server.
 
     By the `requestheaders` hook, mitmproxy has given such a request the destination in its Host
-    header, so that it looks like any other.
+    header, so it can no longer be distinguished from others.
     """
     return "wiremend_direct" in request.__dict__
 
 
 @dataclass
 class _Hidden:
-    """What a response has on the wire where its flow shows something else."""
+    """The parts of a response that differ between its flow and the wire."""
 
     fields: list[tuple[bytes, bytes, bytes]]
-    """Name, value shown, value on the wire; in the order of the head."""
+    """Name, value in the flow, value on the wire; in the order of the head."""
     content: tuple[bytes | None, bytes | None]
-    """The content shown, and the content on the wire."""
+    """The content in the flow, and the content on the wire."""
 
 
 def show_response_as(
     response: http.Response, fields: list[tuple[bytes, bytes]], content: bytes | None
 ) -> None:
-    """Let a flow show these headers and this content; its client gets what was there before.
+    """Replace headers and content in the flow, but not in what the client receives.
 
-    `fields` has the same names in the same order. What another addon changes later does count.
+    `fields` must have the same names in the same order. A value that another addon changes later is
+    sent as changed.
     """
     before, original = response.headers.fields, response.raw_content
     pairs = zip(before, fields, strict=True)
@@ -135,7 +135,7 @@ def show_response_as(
 
 
 def response_on_the_wire(response: http.Response) -> http.Response:
-    """The response as its client shall get it; the same object where nothing is hidden."""
+    """Return the response that the client receives; `response` itself if no part differs."""
     hidden: _Hidden | None = response.__dict__.get("wiremend")
     if hidden is None:
         return response
@@ -143,10 +143,10 @@ def response_on_the_wire(response: http.Response) -> http.Response:
     originals = list(hidden.fields)
     fields = []
     for name, value in response.headers.fields:
-        found = next((one for one in originals if one[:2] == (name, value)), None)
-        if found is not None:
-            originals.remove(found)
-        fields.append((name, found[2] if found else value))
+        match = next((entry for entry in originals if entry[:2] == (name, value)), None)
+        if match is not None:
+            originals.remove(match)
+        fields.append((name, match[2] if match else value))
     on_the_wire.headers = http.Headers(fields)
     shown, original = hidden.content
     if response.raw_content is shown:
@@ -155,5 +155,5 @@ def response_on_the_wire(response: http.Response) -> http.Response:
 
 
 def forget_backup(flow: http.HTTPFlow) -> None:
-    """Drop what a person's edit could be reverted to."""
+    """Drop the copy to which mitmweb can revert a user's edit."""
     flow._backup = None

@@ -1,8 +1,8 @@
 """Trailers in HTTP/1.1, on both sides of the proxy: mitmproxy raises NotImplementedError for them.
 
-A chunked message may end in trailer fields (RFC 9112, 7.1.2). They are handed on as mitmproxy does
-with those of HTTP/2, and written behind a chunked body. A message that is not chunked has no
-place for them, so they are dropped there, as RFC 9110, 6.5.1 allows.
+A chunked message may end in trailer fields (RFC 9112, 7.1.2). They are passed on as mitmproxy does
+with those of HTTP/2, and written after a chunked body. A message that is not chunked cannot have
+any, so they are dropped there, as RFC 9110, 6.5.1 allows.
 """
 
 import h11
@@ -36,14 +36,14 @@ _LAST_CHUNK = b"0\r\n\r\n"
 
 
 class _ChunkedReader(ChunkedReader):
-    """h11's reader, but keeps the trailers for itself."""
+    """Stores the trailers instead of reporting them in its last event."""
 
     def __init__(self) -> None:
         super().__init__()
         self._trailers: list[tuple[bytes, bytes]] = []
 
     def __call__(self, buffer: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
-        """Return the next event; that of the message's end has no headers."""
+        """Return the next event. The event of the message's end has no headers."""
         event: h11.Data | h11.EndOfMessage | None = super().__call__(buffer)
         if isinstance(event, h11.EndOfMessage) and event.headers:
             self._trailers = [(name, value) for name, value in event.headers if _may_pass(name)]
@@ -51,7 +51,7 @@ class _ChunkedReader(ChunkedReader):
         return event
 
     def take_trailers(self) -> Headers | None:
-        """Return the trailers that may be handed on, once. Their names are in lower case."""
+        """Return the trailers that may be passed on, once. Their names are in lower case."""
         trailers, self._trailers = self._trailers, []
         return Headers(trailers) if trailers else None
 
@@ -67,7 +67,7 @@ class WithTrailers(Http1Connection):
     _unsent: Headers | None = None
 
     def read_body(self, event: events.Event) -> Commands:
-        """Do the same; trailers are an event of their own before the message's end."""
+        """Also report trailers, in a separate event before the end of the message."""
         if type(self.body_reader) is ChunkedReader:  # it has read nothing yet
             self.body_reader = _ChunkedReader()
         reader = self.body_reader
@@ -82,7 +82,7 @@ class WithTrailers(Http1Connection):
             yield command
 
     def send(self, event: HttpEvent) -> Commands:
-        """Do the same; trailers are written with the last chunk, if there are chunks."""
+        """Also write trailers with the last chunk, if the message is chunked."""
         if isinstance(event, RequestTrailers | ResponseTrailers):
             self._unsent = event.trailers
             return
@@ -96,18 +96,18 @@ class WithTrailers(Http1Connection):
             yield command
 
 
-class MendedHttp1Server(WithTrailers, Http1Server):
+class CallHttp1Server(WithTrailers, Http1Server):
     """Reads requests with trailers, and writes responses with them.
 
     A response with status 204 or 304 has no body (RFC 9112, 6.3), even if its head has a
-    `transfer-encoding`. Clients would read what mitmproxy writes behind it, the end of the chunks
+    `transfer-encoding`. Clients would read what mitmproxy writes after it, the end of the chunks
     or what an HTTP/2 server sent, as the beginning of the next response.
     """
 
     ReceiveTrailers = RequestTrailers
 
     def send(self, event: HttpEvent) -> Commands:
-        """Do the same, but write nothing behind the head of a response without a body."""
+        """Write nothing after the head of a response without a body."""
         is_over = self.response is not None and self.response.status_code in WITHOUT_BODY
         for command in super().send(event):
             if not (is_over and isinstance(command, commands.SendData)):

@@ -1,4 +1,4 @@
-"""mitmproxy's HTTP clients, less the ways in which they lose a call that could be answered."""
+"""Subclasses of mitmproxy's HTTP clients that do not lose calls which can still be answered."""
 
 import re
 from collections.abc import Iterable
@@ -29,19 +29,19 @@ from wiremend.seam.http1_trailers import WITHOUT_BODY, WithTrailers
 _INTERIM_HEAD = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
 
 
-class MendedHttp1Client(WithTrailers, Http1Client):
-    """Reads interim responses (100, 102, 103: RFC 9110, 15.2) and goes on to the response.
+class CallHttp1Client(WithTrailers, Http1Client):
+    """Skips interim responses (100, 102, 103: RFC 9110, 15.2) before the final response.
 
     A response with status 1xx, 204 or 304 has no body (RFC 9112, 6.3). If its head announces one,
-    the server may still send it, and mitmproxy would read it as the next response. So such a
-    connection is closed behind the response.
+    the server may still send it, and mitmproxy would read it as the next response. Such a
+    connection is therefore closed after the response.
     """
 
     ReceiveTrailers = ResponseTrailers
     _may_send_more = False
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
-        """Do the same, behind interim heads."""
+        """Skip interim heads, then do as `Http1Client` does."""
         while self.request and _INTERIM_HEAD.match(bytes(self.buf)):
             lines = self.buf.maybe_extract_lines()
             if lines is None:
@@ -51,7 +51,7 @@ class MendedHttp1Client(WithTrailers, Http1Client):
         yield from super().read_headers(event)
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
-        """Do the same, and close a connection whose response may have an unexpected body."""
+        """Also close a connection whose response may be followed by an unexpected body."""
         head = self.response
         if response and head is not None and head.status_code in WITHOUT_BODY:
             self._may_send_more |= _announces_body(head.headers.fields)
@@ -69,8 +69,8 @@ def _announces_body(fields: Iterable[tuple[bytes, bytes]]) -> bool:
     )
 
 
-class MendedHttp2Client(Http2Client):
-    """Forgets no request that waits for a free stream, and lets a GOAWAY finish what runs."""
+class CallHttp2Client(Http2Client):
+    """Reports the failure of queued requests, and lets running ones finish after a GOAWAY."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -83,7 +83,7 @@ class MendedHttp2Client(Http2Client):
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, RequestProtocolError) and event.stream_id in self.stream_queue:
-            # Given up before it was sent: mitmproxy would send it, and then reset it.
+            # It was abandoned in the queue; mitmproxy would send it and then reset it.
             del self.stream_queue[event.stream_id]
             return
         self._depth += 1
@@ -92,7 +92,7 @@ class MendedHttp2Client(Http2Client):
         else:
             yield from super()._handle_event(event)
         self._depth -= 1
-        if not self._depth:  # an event may lead to others here, while it is still looked at
+        if not self._depth:  # handling an event may call this method again
             yield from self._settle()
 
     def _settle(self) -> Commands:
@@ -105,14 +105,14 @@ class MendedHttp2Client(Http2Client):
             yield ReceiveHttp(_failed(stream_id, reason))
 
     def handle_h2_event(self, event: Event) -> CommandGenerator[bool]:
-        """The same, but for a GOAWAY that says that nothing is wrong."""
+        """Do as `Http2Client` does, except for a GOAWAY with NO_ERROR."""
         if isinstance(event, ConnectionTerminated) and event.error_code == ErrorCodes.NO_ERROR:
             yield from self._let_streams_finish(event.last_stream_id or 0)
             return False
         return (yield from super().handle_h2_event(event))
 
     def _let_streams_finish(self, last_stream_id: int) -> Commands:
-        """A graceful shutdown (RFC 9113, 6.8): later streams were not and will not be processed."""
+        """Handle a graceful shutdown (RFC 9113, 6.8): fail the streams that it does not include."""
         reason = "the server closes the connection and did not process this request"
         self._leaving = True
         http_layer = next(n for n in reversed(self.context.layers) if isinstance(n, HttpLayer))
@@ -125,7 +125,7 @@ class MendedHttp2Client(Http2Client):
             yield ReceiveHttp(_failed(stream_id, reason))
 
     def close_connection(self, msg: str) -> Commands:
-        """The same; what still waits for a free stream is told, too."""
+        """Also report the failure of requests that wait for a free stream."""
         self._take_queue(msg)
         yield from super().close_connection(msg)
 
@@ -139,10 +139,10 @@ def _failed(stream_id: int, reason: str) -> ResponseProtocolError:
 
 
 class _GracefulConnection(BufferedH2Connection):
-    """h2 ends a connection where only some of its streams are concerned."""
+    """Keeps the connection open where h2 would end it although only some streams are affected."""
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
-        """Go on after a GOAWAY that says that nothing is wrong."""
+        """Keep the connection usable after a GOAWAY with NO_ERROR."""
         state, outgoing = self.state_machine.state, self._data_to_send
         received = super()._receive_goaway_frame(frame)
         if frame.error_code == ErrorCodes.NO_ERROR and state is ConnectionState.CLIENT_OPEN:
@@ -150,7 +150,7 @@ class _GracefulConnection(BufferedH2Connection):
         return received
 
     def _receive_data_frame(self, frame: DataFrame) -> tuple[list[Frame], list[Event]]:
-        """A body of the wrong length is an error of its stream alone (RFC 9113, 8.1.1)."""
+        """Treat a body of the wrong length as an error of its stream only (RFC 9113, 8.1.1)."""
         try:
             return super()._receive_data_frame(frame)
         except InvalidBodyLengthError:

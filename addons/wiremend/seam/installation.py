@@ -1,4 +1,4 @@
-"""Puts the seam in place: classes and methods of mitmproxy's, each replaced by a mended one."""
+"""Installs the seam: replaces classes and methods of mitmproxy, and restores them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.server import ConnectionHandler
 
 from wiremend.seam.connection_handler import (
-    with_every_end_told,
-    with_every_outcome_told,
+    with_cancelled_closes_reported,
     with_more_connections,
+    with_setup_failures_reported,
 )
 from wiremend.seam.connections import (
     Commands,
@@ -24,16 +24,16 @@ from wiremend.seam.connections import (
     ReadOver,
     connections_of,
 )
-from wiremend.seam.http1_trailers import MendedHttp1Server
-from wiremend.seam.http_clients import MendedHttp1Client, MendedHttp2Client
-from wiremend.seam.stream_layer import MendedHttpStream
+from wiremend.seam.http1_trailers import CallHttp1Server
+from wiremend.seam.http_clients import CallHttp1Client, CallHttp2Client
+from wiremend.seam.stream_layer import CallStream
 
 TESTED_VERSIONS = ("12.2", "12.3")
 """Versions of mitmproxy, as MAJOR.MINOR. The seam's tests run with each of them."""
 
 
 class Seam:
-    """Puts the layer in place and takes it back. A second one on top changes nothing."""
+    """Installs and removes the replacements. Installing a second seam has no effect."""
 
     def install(self) -> None:
         """Replace mitmproxy's classes and methods.
@@ -49,36 +49,36 @@ class Seam:
         self._originals: list[tuple[object, str, Any]] = []
         if hasattr(http_layers.HttpStream, "machine"):
             return
-        for owner, name, mended in _replacements():
+        for owner, name, replacement in _replacements():
             original = getattr(owner, name)
             self._originals.append((owner, name, original))
-            setattr(owner, name, mended(original))
+            setattr(owner, name, replacement(original))
 
     def remove(self) -> None:
-        """Put back what was there before; calls under way keep the layer they began with."""
+        """Restore what was replaced. Running calls keep the layer that they started with."""
         for owner, name, original in self._originals:
             setattr(owner, name, original)
 
 
 def _replacements() -> list[tuple[object, str, Callable[[Any], Any]]]:
-    """What is replaced where, and what makes the new one of the one that was there."""
+    """Return owner and name of each replaced attribute, and a function from old to new value."""
     return [
-        (http_layers, "HttpStream", lambda _: MendedHttpStream),
-        (http_layers, "Http1Server", lambda _: MendedHttp1Server),
-        (http_layers, "Http1Client", lambda _: MendedHttp1Client),
-        (http_layers, "Http2Client", lambda _: MendedHttp2Client),
-        (HttpLayer, "get_connection", _mended_get_connection),
-        (HttpLayer, "_handle_event", _mended_handle_event),
+        (http_layers, "HttpStream", lambda _: CallStream),
+        (http_layers, "Http1Server", lambda _: CallHttp1Server),
+        (http_layers, "Http1Client", lambda _: CallHttp1Client),
+        (http_layers, "Http2Client", lambda _: CallHttp2Client),
+        (HttpLayer, "get_connection", _with_usable_connections),
+        (HttpLayer, "_handle_event", _with_whole_reads_and_writes),
         (ConnectionHandler, "__init__", with_more_connections),
-        (ConnectionHandler, "open_connection", with_every_outcome_told),
-        (ConnectionHandler, "handle_connection", with_every_end_told),
+        (ConnectionHandler, "open_connection", with_setup_failures_reported),
+        (ConnectionHandler, "handle_connection", with_cancelled_closes_reported),
     ]
 
 
-def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., Commands]:
-    """Hand out only connections that are good for another request.
+def _with_usable_connections(original: Callable[..., Commands]) -> Callable[..., Commands]:
+    """Hand out only connections that can take another request.
 
-    In upstream mode, go past the proxy to the hosts of the option `wiremend_no_proxy`.
+    In upstream mode, bypass the upstream proxy for the hosts of the option `wiremend_no_proxy`.
     """
 
     def get_connection(
@@ -103,7 +103,7 @@ def _mended_get_connection(original: Callable[..., Commands]) -> Callable[..., C
 
 
 def _retire(http_layer: HttpLayer, connection: Connection) -> Commands:
-    """Send no more requests there; other calls that run on an HTTP/2 connection go on."""
+    """Send no more requests there. Calls that already run on an HTTP/2 connection continue."""
     if connection.connected and connection.alpn == b"h2" and connection in http_layer.connections:
         connections_of(http_layer).leaving.add(connection)
         handler = http_layer.connections[connection]
@@ -113,9 +113,9 @@ def _retire(http_layer: HttpLayer, connection: Connection) -> Commands:
 def _puts_usable_first(
     http_layer: HttpLayer, event: GetHttpConnection, instead_of: Connection | None
 ) -> bool:
-    """Move connections that a request must not meet behind the others; whether others are left.
+    """Move connections that must not be used behind the others; return whether others exist.
 
-    mitmproxy takes the first one that leads to the right place.
+    mitmproxy takes the first connection to the right address.
     """
     connections, leaving = http_layer.connections, connections_of(http_layer).leaving
     leaving &= {connection for connection in leaving if connection.connected}
@@ -138,27 +138,27 @@ def _puts_usable_first(
 
 
 def _is_busy(http_layer: HttpLayer, connection: Connection) -> bool:
-    """Whether an HTTP/1 connection's last response has not ended, or is just about to."""
+    """Whether an HTTP/1 connection's last exchange has not been marked as done."""
     protocol = http_layer.connections[connection].context.layers[-1]
     return isinstance(protocol, Http1Client) and protocol.request is not None
 
 
-def _mended_handle_event(original: Callable[..., Commands]) -> Callable[..., Commands]:
-    """One read, one look, one write; and background calls outlive their client's connection.
+def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[..., Commands]:
+    """Process each network read as a whole and answer it in one write per connection.
 
-    mitmproxy makes an event of every chunk and a write of every piece, and closes all upstream
-    connections of a client together with the client's own. When it crashes, it leaves the client
-    waiting; here the client's connection is closed.
+    mitmproxy makes an event of every chunk and a write of every piece. It closes all upstream
+    connections of a client together with the client's own; here, background calls continue. After
+    an exception it leaves the client waiting; here, the client's connection is closed.
     """
 
     def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
         try:
-            yield from _in_one_write(_with_background(http_layer, _in_one_look(http_layer, event)))
+            yield from _in_one_write(_with_background(http_layer, _in_one_read(http_layer, event)))
         except Exception:
             yield commands.CloseConnection(http_layer.context.client)
             raise
 
-    def _in_one_look(http_layer: HttpLayer, event: events.Event) -> Commands:
+    def _in_one_read(http_layer: HttpLayer, event: events.Event) -> Commands:
         connections = connections_of(http_layer)
         outer = connections.reading
         reading: list[HttpStream] | None = None
@@ -176,7 +176,7 @@ def _mended_handle_event(original: Callable[..., Commands]) -> Callable[..., Com
 
 
 def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
-    """The same commands; a client's end waits for its background calls."""
+    """Yield the same commands; delay closing a client until its background calls have ended."""
     connections = connections_of(http_layer)
     for command in source:
         if (
@@ -193,7 +193,7 @@ def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
 
 
 def _in_one_write(source: Commands) -> Commands:
-    """The same commands; bytes that follow each other to one connection leave together."""
+    """Yield the same commands; merge consecutive writes to one connection."""
     waiting: commands.SendData | None = None
     for command in source:
         if type(command) is not commands.SendData:

@@ -1,4 +1,4 @@
-"""What the proxy itself listens on, and its clients' connections at its end."""
+"""The addresses on which the proxy listens, and closing its clients' connections."""
 
 import asyncio
 import sys
@@ -8,14 +8,14 @@ from mitmproxy.master import Master
 
 
 class LoopbackListener:
-    """Makes mitmproxy listen on 127.0.0.1 when nobody named an address (it would take all)."""
+    """Makes mitmproxy listen on 127.0.0.1 if no address is configured; its default is all."""
 
     def __init__(self, master: Master) -> None:
         self._master = master
         self._pending = False
 
     def hold(self) -> None:
-        """While scripts load: choose the address, and stop servers from binding to another."""
+        """While scripts load: choose the address, and prevent servers from binding to another."""
         if self._master.options.listen_host:
             return
         self._master.options.update(listen_host="127.0.0.1")
@@ -25,26 +25,26 @@ class LoopbackListener:
         self._pending = True
 
     def listen(self) -> None:
-        """Once scripts are loaded: start the servers that were held. A failure ends the process."""
+        """Once scripts are loaded: start the delayed servers. A failure ends the process."""
         if self._pending:
             self._pending = False
             self._task = asyncio.get_running_loop().create_task(self._start_servers())
 
     async def _start_servers(self) -> None:
         proxyserver: Any = self._master.addons.get("proxyserver")
-        if proxyserver.listen_addrs():  # it was faster, and took all addresses
+        if proxyserver.listen_addrs():  # it was faster, and bound to all addresses
             await proxyserver.servers.update([])
         proxyserver.servers._instances = {}
         if not await proxyserver.setup_servers():
-            # Not from within a task: its exception would be logged with a traceback.
+            # An exception in a task would be logged with a traceback.
             self._master.event_loop.call_soon(sys.exit, 1)
 
 
 def close_client_connections(master: Master) -> None:
-    """End every client's connection as if it had timed out.
+    """Close every client's connection as if it had timed out.
 
-    mitmproxy leaves them to the end of the event loop, where Python 3.12 prints a traceback for
-    each.
+    mitmproxy keeps them open until the event loop ends, and then Python 3.12 prints a traceback
+    for each.
     """
     proxyserver: Any = master.addons.get("proxyserver")
     for connection in list(proxyserver.connections.values()):

@@ -1,1 +1,1 @@
-"""What a person sees of a call in mitmweb and the log."""
+"""What users see of a call in mitmweb and the log."""

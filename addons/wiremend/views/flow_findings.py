@@ -1,4 +1,4 @@
-"""What a person reads of a call: one line in the log, a comment and a marker on the flow."""
+"""What users read about a call: one line in the log, a comment and a marker on the flow."""
 
 import logging
 from collections import Counter
@@ -7,16 +7,16 @@ from mitmproxy import http
 
 from wiremend.call_record.schema import CallRecord
 
-MARKER_MENDED = ":wrench:"
+MARKER_REPAIRED = ":wrench:"
 MARKER_FAILED = ":warning:"
 
 logger = logging.getLogger("wiremend")
 
 
 def report_refusal(flow: http.HTTPFlow, reason: str) -> None:
-    """Log a request that the proxy refused to forward, and mark its flow. `reason` is a sentence.
+    """Log a request that the proxy refused to forward, and mark its flow.
 
-    The client chose host and path, so they are escaped.
+    `reason` is a sentence. Host and path are escaped, since the client chose them.
     """
     request = flow.request
     place = ascii(f"{request.method} {request.pretty_host}{request.path.partition('?')[0]}")
@@ -26,7 +26,7 @@ def report_refusal(flow: http.HTTPFlow, reason: str) -> None:
 
 
 def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
-    """One line: what was asked of whom, how it ended, which rules applied how often."""
+    """Return one line: host and path, the outcome, and how often each rule applied."""
     counts = Counter(finding.code for finding in record.findings)
     codes = ", ".join(
         code if times == 1 else f"{code} ({times} times)" for code, times in sorted(counts.items())
@@ -37,5 +37,5 @@ def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
 
 
 def explain(record: CallRecord) -> str:
-    """Every finding on a line of its own."""
+    """Return all findings, one per line."""
     return "\n".join(str(finding) for finding in record.findings)

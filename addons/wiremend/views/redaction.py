@@ -1,8 +1,8 @@
-"""Taking the secrets out of a flow before anything is printed, saved or exported from it.
+"""Removes secrets from a flow before it is printed, saved or exported.
 
-mitmproxy's own addons look at the very flow that the connection works with. Requests have left
-when a flow is complete, and calls of ours keep a request of their own from the start; what a
-response must not show is put back for its client (`seam.flows`).
+mitmproxy's addons and its connections use the same flow object. When a flow is complete its request
+has been sent, and calls send a separate copy of their request from the start. The client still
+receives the original response (`seam.flows`).
 """
 
 from collections.abc import Set
@@ -24,14 +24,14 @@ from wiremend.secrets import (
 
 
 def secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
-    """The credentials that this request carries, in all their forms."""
+    """Return the credentials in this request, in all forms in which they may occur."""
     request = flow.request
     fields = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in request.headers.fields]
     return secret_values(fields, request.path)
 
 
 def conceal_request(flow: http.HTTPFlow, values: Set[str]) -> None:
-    """Redact credentials by name, and these values wherever they stand."""
+    """Redact credentials by name, and these values wherever they occur."""
     request = flow.request
     request.headers = http.Headers(_concealed(request.headers.fields, values))
     request.path = masked(redacted_path(request.path), values)
@@ -41,7 +41,7 @@ def conceal_request(flow: http.HTTPFlow, values: Set[str]) -> None:
 
 
 def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
-    """The same for the whole flow: request, response, error and what was noted with it."""
+    """Redact the whole flow: request, response, error and record."""
     conceal_request(flow, values)
     response = flow.response
     if response is not None:
@@ -68,17 +68,17 @@ def _concealed(
 
 
 def masked_record(record: dict[str, Any], values: Set[str]) -> dict[str, Any]:
-    """Return what is recorded of a call, or a part of it, without secrets.
+    """Return the record of a call, or a part of it, without secrets.
 
-    Headers are redacted by name. Bytes keep their length, so that the ends of chunks and the
-    headers that name a length stay right.
+    Headers are redacted by name. Bytes keep their length, so that the recorded ends of chunks and
+    the length headers stay correct.
     """
-    return {name: _masked_field(name, one, values) for name, one in record.items()}
+    return {name: _masked_field(name, value, values) for name, value in record.items()}
 
 
 def _masked_field(name: str, value: Any, values: Set[str]) -> Any:
     if name == "headers" and isinstance(value, list):
-        return [_masked_header(one, values) for one in value]
+        return [_masked_header(header, values) for header in value]
     if name == "url" and isinstance(value, str):
         return masked(redacted_path(value), values)
     return _masked_value(value, values)
@@ -90,9 +90,9 @@ def _masked_value(value: Any, values: Set[str]) -> Any:
     if isinstance(value, bytes):
         concealed = masked_in_place(value, values)
         is_kept = concealed is value and isinstance(value, KeptBytes)
-        return value if is_kept else KeptBytes(concealed)  # from a file they are plain bytes
+        return value if is_kept else KeptBytes(concealed)  # plain bytes if loaded from a file
     if isinstance(value, list | tuple):
-        return [_masked_value(one, values) for one in value]
+        return [_masked_value(item, values) for item in value]
     return masked_record(value, values) if isinstance(value, dict) else value
 
 

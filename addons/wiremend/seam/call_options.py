@@ -1,0 +1,59 @@
+"""What the loaded addons request for one call, and the hook through which they request it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+
+from mitmproxy import hooks, http
+from mitmproxy.proxy import commands
+
+from wiremend.adapt.lessons import LessonBook
+from wiremend.engine.health import ProviderHealth
+from wiremend.engine.settings import Feature, Settings
+from wiremend.seam.flow_record import Mask
+
+# A reload of this module defines the hook again, and mitmproxy would warn of a conflict.
+hooks.all_hooks.pop("wiremend_call", None)
+
+
+@dataclass
+class CallOptions:
+    """What the loaded addons request for one request that is about to go upstream."""
+
+    flow: http.HTTPFlow
+    features: set[Feature] = field(default_factory=set)
+    settings: Settings = field(default_factory=Settings)
+    health: ProviderHealth = field(default_factory=ProviderHealth)
+    lessons: LessonBook = field(default_factory=LessonBook)
+    conceal: Callable[[http.HTTPFlow], None] | None = None
+    """Removes the secrets from the flow. The request that goes upstream keeps them."""
+    mask: Mask | None = None
+    """Removes the secrets from the call's record."""
+    report_refusal: Callable[[http.HTTPFlow, str], None] | None = None
+    """Reports a call that is answered with an error instead of going upstream; gets the reason."""
+    fault: Exception | None = None
+    """The first exception that an addon raised; see `noting_faults`."""
+
+
+@dataclass
+class WiremendCallHook(commands.StartHook):
+    """`wiremend_call(options)`: each addon adds what it requests, in any order."""
+
+    options: CallOptions
+
+
+def noting_faults(step: Callable[[CallOptions], None]) -> Callable[[CallOptions], None]:
+    """Wrap an addon's `wiremend_call` so that an exception in it ends the call.
+
+    mitmproxy logs an addon's exception and continues. Here it would continue without a feature: a
+    routed call would go to the provider that the client addressed.
+    """
+
+    @wraps(step)
+    def wiremend_call(options: CallOptions) -> None:
+        try:
+            step(options)
+        except Exception as fault:
+            options.fault = options.fault or fault
+
+    return wiremend_call

@@ -1,0 +1,183 @@
+"""The client side of one call: sends a response to the client and shows it in the flow."""
+
+import time
+
+from mitmproxy import flow as mitmproxy_flow
+from mitmproxy import http
+from mitmproxy.net.http import status_codes
+from mitmproxy.proxy import commands, layer
+from mitmproxy.proxy.layers.http import HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._base import HttpEvent
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._hooks import (
+    HttpErrorHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
+)
+
+from wiremend.engine.actions import Head
+from wiremend.seam.connections import Commands
+from wiremend.seam.flow_record import FlowRecord
+from wiremend.seam.flows import response_on_the_wire
+
+SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
+"""A response longer than this is not kept for mitmweb."""
+
+
+class ClientSide:
+    """The response of one call, as its client receives it."""
+
+    is_finished = False
+    """Whether the response is complete, was cut, or is no longer wanted."""
+    is_head_sent = False
+    is_end_sent = False
+
+    def __init__(self, stream: HttpStream, record: FlowRecord) -> None:
+        self._stream = stream
+        self._record = record
+        self._shown = bytearray()
+        self._keep_shown = True
+
+    @property
+    def _flow(self) -> http.HTTPFlow:
+        return self._stream.flow
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether a user or an addon has killed the flow."""
+        error = self._flow.error
+        return error is not None and error.msg == mitmproxy_flow.Error.KILLED_MESSAGE
+
+    def note_sent(self, command: commands.Command) -> None:
+        """Record whether this command sends the head or the end of the response."""
+        if isinstance(command, SendHttp) and command.connection is self._stream.context.client:
+            event = command.event
+            self.is_head_sent |= isinstance(event, ResponseHeaders)
+            self.is_end_sent |= isinstance(event, ResponseEndOfMessage | ResponseProtocolError)
+
+    # A response that is streamed
+
+    def show_head(self, head: Head, upstream: http.Response | None) -> layer.CommandGenerator[bool]:
+        """Send the head of a streamed response. Returns False if an addon killed the flow."""
+        response = self._flow.response = response_with_head(head, upstream)
+        if self._needs_chunks(response):
+            response.headers["transfer-encoding"] = "chunked"
+        self._record.head_shown()
+        yield HttpResponseHeadersHook(self._flow)
+        if self.is_killed:
+            return False
+        assert self._flow.response is not None
+        self._flow.response.stream = True
+        yield self._send(ResponseHeaders(self._stream.stream_id, self._flow.response, False))
+        return True
+
+    def _needs_chunks(self, response: http.Response) -> bool:
+        """Whether an HTTP/1.1 client could not tell the end of the body from a lost connection."""
+        return (
+            self._flow.request.http_version == "HTTP/1.1"
+            and "content-length" not in response.headers
+            and response.status_code not in (204, 304)
+        )
+
+    def show_body(self, data: bytes) -> Commands:
+        """Send a part of the body."""
+        if self._keep_shown:
+            self._shown += data
+            if len(self._shown) > SHOWN_LIMIT_BYTES:
+                self._keep_shown = False
+                self._shown.clear()
+        yield self._send(ResponseData(self._stream.stream_id, data))
+
+    def complete_flow(self) -> Commands:
+        """Complete the flow's response with the body that was sent, and call `response` hooks."""
+        response = self._flow.response
+        assert response is not None
+        self.is_finished = True
+        response.timestamp_end = time.time()
+        if self._keep_shown:
+            response.data.content = bytes(self._shown)
+        self._shown.clear()
+        yield HttpResponseHook(self._flow)
+
+    # A response that is sent whole
+
+    def respond(
+        self, head: Head, body: bytes, upstream: http.Response | None
+    ) -> layer.CommandGenerator[bool]:
+        """Send head and body after all hooks. Returns False if an addon killed the flow."""
+        self.is_finished = True
+        self._flow.response = response_with_head(head, upstream)
+        self._flow.response.data.content = body
+        self._flow.response.timestamp_end = time.time()
+        self._record.head_shown()
+        yield HttpResponseHeadersHook(self._flow)
+        yield HttpResponseHook(self._flow)
+        if self.is_killed:
+            return False
+        response = response_on_the_wire(self._flow.response)
+        content = response.raw_content
+        yield self._send(ResponseHeaders(self._stream.stream_id, response, not content))
+        if content:
+            yield self._send(ResponseData(self._stream.stream_id, content))
+        return True
+
+    # The end
+
+    def end_message(self) -> Commands:
+        """Send the end of a complete response."""
+        yield self._send(ResponseEndOfMessage(self._stream.stream_id))
+
+    def cut(self, reason: str) -> Commands:
+        """End a response in the middle: close an HTTP/1 connection, or reset an HTTP/2 stream."""
+        self.is_finished = True
+        self._flow.error = mitmproxy_flow.Error(reason)
+        yield HttpErrorHook(self._flow)
+        yield from self._break_off(reason, ErrorCode.GENERIC_SERVER_ERROR)
+
+    def end_killed(self) -> Commands:
+        """End the response of a killed flow."""
+        yield HttpErrorHook(self._flow)
+        yield from self._break_off("killed", ErrorCode.KILL)
+
+    def _break_off(self, reason: str, code: ErrorCode) -> Commands:
+        yield self._send(ResponseProtocolError(self._stream.stream_id, reason, code))
+        self._flow.live = False
+
+    def cancel(self) -> Commands:
+        """Complete the flow of a client that has gone."""
+        self.is_finished = True
+        self._flow.error = mitmproxy_flow.Error("cancelled by client")
+        yield HttpErrorHook(self._flow)
+        self._flow.live = False
+
+    def _send(self, event: HttpEvent) -> SendHttp:
+        return SendHttp(event, self._stream.context.client)
+
+
+def response_with_head(head: Head, upstream: http.Response | None) -> http.Response:
+    """Return mitmproxy's response object for this head, without a body.
+
+    It is a copy of upstream's response if that has the same status.
+    """
+    if upstream is not None and upstream.status_code == head.status:
+        response = upstream.copy()
+        response.headers = http.Headers(head.fields)
+        if not response.is_http2:
+            response.http_version = "HTTP/1.1"
+        return response
+    return http.Response(
+        http_version=b"HTTP/1.1",
+        status_code=head.status,
+        reason=status_codes.RESPONSES.get(head.status, "").encode(),
+        headers=http.Headers(head.fields),
+        content=None,
+        trailers=None,
+        timestamp_start=time.time(),
+        timestamp_end=None,
+    )

@@ -1,0 +1,223 @@
+"""The upstream side of one call: addresses, starts, abandons and releases its attempts."""
+
+from collections.abc import Callable
+
+from mitmproxy import http
+from mitmproxy.connection import Connection
+from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.net.server_spec import ServerSpec
+from mitmproxy.proxy import commands
+from mitmproxy.proxy.layers.http import (
+    GetHttpConnectionCompleted,
+    HttpLayer,
+    HttpStream,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    RequestTrailers,
+)
+
+from wiremend.engine.machine import Machine
+from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.seam.connections import (
+    Commands,
+    GetAttemptConnection,
+    connections_of,
+    http_layer_of,
+)
+from wiremend.seam.flows import address_request
+
+
+class UpstreamSide:
+    """The attempts of one call, one at a time.
+
+    An attempt connects (`start`, `take_connection`), sends the request (`send_request`) and ends
+    in `close` or `forget`. At most one attempt exists at any time.
+    """
+
+    response: http.Response | None = None
+    """The current attempt's response, once its head has arrived."""
+    attempt_id: int | None = None
+    """The stream id of the attempt that has a connection."""
+
+    def __init__(self, stream: HttpStream) -> None:
+        self._stream = stream
+        self._connecting: GetAttemptConnection | None = None
+        self._connection: Connection | None = None
+        self._via: ServerSpec | None = None
+        self._original: http.Request | None = None
+        self._request: http.Request | None = None
+        self._sent_to: OutgoingRequest | None = None
+        self._conceal: Callable[[http.HTTPFlow], None] | None = None
+        self._read: list[bytes] = []
+
+    @property
+    def _http_layer(self) -> HttpLayer:
+        return http_layer_of(self._stream)
+
+    # The request
+
+    def take_request(
+        self, received: OutgoingRequest | None, conceal: Callable[[http.HTTPFlow], None] | None
+    ) -> None:
+        """Copy the flow's request, from which each target's request is made.
+
+        `received` is the same request as the call was planned with; None if it has no targets.
+        `conceal` removes the secrets from what the flow shows.
+        """
+        flow = self._stream.flow
+        self._original = self._request = flow.request.copy()
+        self._sent_to = received
+        self._conceal = conceal
+        self._via = flow.server_conn.via
+        self._show_request()
+
+    def address(self, outgoing: OutgoingRequest) -> None:
+        """Use `outgoing` for the attempts that follow, and show it in the flow."""
+        assert self._original is not None
+        if outgoing is self._sent_to:
+            return
+        self._sent_to = outgoing
+        self._request = self._original.copy()
+        address_request(self._request, outgoing)
+        self._show_request()
+
+    def _show_request(self) -> None:
+        """Show the request that goes upstream in the flow, without its secrets."""
+        assert self._request is not None
+        self._stream.flow.request = self._request.copy()
+        if self._conceal is not None:
+            self._conceal(self._stream.flow)
+
+    # An attempt
+
+    def start(self, *, fresh: bool) -> Commands:
+        """Request a connection. `fresh` excludes the one that the attempt before used."""
+        request, server = self._request, self._stream.flow.server_conn
+        assert request is not None
+        command = GetAttemptConnection(
+            (request.host, request.port),
+            request.scheme == "https",
+            self._via,  # the flow's connection may have bypassed the upstream proxy
+            server.transport_protocol,
+            instead_of=server if fresh else None,
+        )
+        # The stream still receives events while it connects: contract 4 in `seam/__init__.py`.
+        command.blocking = self._stream  # type: ignore[assignment]
+        self._connecting = command
+        self.response = None
+        yield command
+
+    def is_connecting(self, event: GetHttpConnectionCompleted) -> bool:
+        """Whether the event is the reply to the current attempt, not to an abandoned one."""
+        return event.command is self._connecting
+
+    def take_connection(self, event: GetHttpConnectionCompleted) -> tuple[bool, str | None]:
+        """Give the attempt its connection and a stream id.
+
+        Returns whether the connection was used before, and the error if there is no connection.
+        """
+        self._connecting = None
+        connection, error = event.reply
+        if connection is None:
+            return False, error or "unknown error"
+        stream, connections = self._stream, connections_of(self._http_layer)
+        stream.context.server = stream.flow.server_conn = connection  # type: ignore[assignment]
+        self._connection = connection
+        reused = connection.id in connections.used
+        connections.used.add(connection.id)
+        self.attempt_id = connections.next_attempt_id
+        connections.next_attempt_id -= 1
+        self._http_layer.streams[self.attempt_id] = stream
+        return reused, None
+
+    def send_request(self) -> Commands:
+        """Send the whole request, unless the attempt has ended in the meantime."""
+        attempt_id, connection, request = self.attempt_id, self._connection, self._request
+        assert request is not None
+        if attempt_id is None or connection is None:
+            return
+        content = request.raw_content
+        ends_with_head = not (content or request.trailers)
+        yield SendHttp(RequestHeaders(attempt_id, request, ends_with_head), connection)
+        if content:
+            yield SendHttp(RequestData(attempt_id, content), connection)
+        if request.trailers:
+            yield SendHttp(RequestTrailers(attempt_id, request.trailers), connection)
+        yield SendHttp(RequestEndOfMessage(attempt_id), connection)
+
+    def take_head(self, response: http.Response) -> None:
+        """Store the response. Raises ValueError if mitmproxy's option requires valid headers."""
+        options = self._stream.context.options
+        if options.validate_inbound_headers and response.status_code != 204:
+            validate_headers(response)
+        self.response = response
+
+    def collects(self, data: bytes) -> bool:
+        """Keep a chunk until its network read is over; False if there is no read to wait for."""
+        reading = connections_of(self._http_layer).reading
+        if reading is None:
+            return False
+        if not self._read:
+            reading.append(self._stream)
+        self._read.append(data)
+        return True
+
+    def take_read(self) -> bytes:
+        """Return the chunks of the network read that is over, joined; each of them once."""
+        data = b"".join(self._read)
+        self._read.clear()
+        return data
+
+    # The end of an attempt
+
+    def close(self) -> Commands:
+        """End the attempt, connected or not; its connection is closed or its stream is reset."""
+        if self._connecting is not None:
+            waiting = self._http_layer.waiting_for_establishment
+            pending = [c for c, queue in waiting.items() if queue == [self._connecting]]
+            self._connecting = None
+            for connection in pending:
+                yield commands.CloseConnection(connection)
+        if self.attempt_id is not None and self._connection is not None:
+            error = RequestProtocolError(self.attempt_id, "given up", ErrorCode.CANCEL)
+            connection = self._connection
+            self.forget()
+            yield SendHttp(error, connection)
+
+    def forget(self) -> None:
+        """Stop receiving events for the attempt; its connection can be used by other calls."""
+        self._read.clear()
+        if self.attempt_id is not None:
+            self._http_layer.streams.pop(self.attempt_id, None)
+            self.attempt_id = None
+        if self._connection is not None:
+            connections_of(self._http_layer).draining.pop(self._connection, None)
+            self._connection = None
+
+    def drain(self, machine: Machine) -> None:
+        """Register a call whose client has its response, but whose attempt has not ended."""
+        connections = connections_of(self._http_layer)
+        if machine.in_background:
+            connections.draining = {c: s for c, s in connections.draining.items() if s is not self}
+            connections.background.add(self)
+        elif self._connection is not None and self.attempt_id is not None and not machine.over:
+            connections.draining[self._connection] = self
+
+    def leave_background(self) -> None:
+        """Stop keeping the client's connection open for this call."""
+        connections_of(self._http_layer).background.discard(self)
+
+    def stop_draining(self) -> Commands:
+        """End the attempt because another request wants its connection."""
+        if self.attempt_id is not None and self._connection is not None:
+            error = RequestProtocolError(self.attempt_id, "no longer needed", ErrorCode.CANCEL)
+            connection = self._connection
+            self.forget()
+            handler = self._http_layer.connections[connection]
+            yield from self._http_layer.event_to_child(handler, error)
