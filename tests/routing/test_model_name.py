@@ -14,7 +14,7 @@ from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
 from wiremend.routing.match import match_model
-from wiremend.routing.model_name import RULES, requested_model, rewrite_model
+from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
 from wiremend.routing.shape import CallShape
 from wiremend.rules.rule import Finding, Notes
 
@@ -279,6 +279,6 @@ def test_the_shape_is_computed_at_most_once_and_only_for_a_condition() -> None:
 
 
 def test_the_example_of_the_rule_is_correct() -> None:
-    [rule] = RULES
+    rule = MODEL_ROUTED
     rewritten, _ = rewrite(RequestDocument.of(ANTHROPIC, "/", rule.before.encode()), "minimax-m3")
     assert rewritten.body.decode() == rule.after

@@ -21,7 +21,6 @@ BETA_REFUSED = Rule(
     before="anthropic-beta: prompt-caching-scope-2026-01-05,interleaved-thinking-2025-05-14",
     after="anthropic-beta: interleaved-thinking-2025-05-14",
 )
-RULES = (BETA_REFUSED,)
 
 BETA_HEADER = "anthropic-beta"
 

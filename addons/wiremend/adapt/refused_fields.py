@@ -25,7 +25,6 @@ FIELD_REFUSED = Rule(
     before='{"model":"m","context_management":{"edits":[]},"messages":[…]}',
     after='{"model":"m","messages":[…]}',
 )
-RULES = (FIELD_REFUSED,)
 
 ESSENTIAL_FIELDS = frozenset(
     {

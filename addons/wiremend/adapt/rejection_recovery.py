@@ -66,7 +66,6 @@ FITTING_FAILED = Rule(
     action="Sends the client's original request.",
     protocols=_ALL,
 )
-RULES = (LEARNT, ORIGINAL_SENT, TOOL_NAMED, FITTING_FAILED)
 
 AMENDMENTS_LIMIT = 4
 """How often one request to one target is changed. Providers report one bad tool at a time."""

@@ -99,15 +99,6 @@ PROPERTIES_NOT_AN_OBJECT = Rule(
     before='{"type":"object","properties":[]}',
     after='{"type":"object","properties":{}}',
 )
-SCHEMA_RULES = (
-    SCHEMA_MISSING,
-    SCHEMA_EMPTY,
-    SCHEMA_NOT_AN_OBJECT,
-    TYPE_MISSING,
-    TYPE_NOT_OBJECT,
-    PROPERTIES_MISSING,
-    PROPERTIES_NOT_AN_OBJECT,
-)
 
 _COMPOSITION = frozenset({"anyOf", "oneOf", "allOf", "$ref", "$dynamicRef"})
 

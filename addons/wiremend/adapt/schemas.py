@@ -118,7 +118,6 @@ DIALECT_RULES: Mapping[str, Rule] = {
         '"properties":{"a":{"type":"string","description":"pattern: \\"^x\\"."}}}',
     ),
 }
-RULES = tuple(DIALECT_RULES.values())
 
 
 def adapt_names_and_schemas(

@@ -6,7 +6,7 @@ Only the wrong bytes change.
 from collections.abc import Iterable, Set
 from typing import Any
 
-from wiremend.adapt.schema_root import SCHEMA_RULES, adapt_schema_root
+from wiremend.adapt.schema_root import adapt_schema_root
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
@@ -62,7 +62,6 @@ CUSTOM_TYPE = Rule(
     before='{"type":"custom","name":"Bash","input_schema":{"type":"object","properties":{}}}',
     after='{"name":"Bash","input_schema":{"type":"object","properties":{}}}',
 )
-RULES = (TOOL_WITHOUT_NAME, CHOICE_OF_DROPPED_TOOL, NO_TOOLS_LEFT, CUSTOM_TYPE, *SCHEMA_RULES)
 
 
 def adapt_tool_list(

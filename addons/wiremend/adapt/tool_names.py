@@ -45,7 +45,6 @@ NAME_TWICE = Rule(
     before='"tools":[{"name":"search"},{"name":"search"}]',
     after='"tools":[{"name":"search"}]',
 )
-RULES = (NAME_NOT_TAKEN, NAME_TWICE)
 
 
 class ToolNaming:

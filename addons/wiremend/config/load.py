@@ -215,7 +215,7 @@ def _read(path: Path, *, must_be_regular: bool) -> bytes:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe is opened although nobody writes to it."""
+    """Open a file; a pipe without a writer is opened as well."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

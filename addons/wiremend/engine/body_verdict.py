@@ -46,10 +46,10 @@ def judge_body(
 
 
 def _judge_success(call: Call, body: bytes, context: StreamContext) -> BodyVerdict:
-    mended = repair_body(call.protocol, body, context)
-    if mended.error is None:
-        return BodyVerdict(mended.data, mended.findings)
+    repaired = repair_body(call.protocol, body, context)
+    if repaired.error is None:
+        return BodyVerdict(repaired.data, repaired.findings)
     if not call.raise_errors:
         return BodyVerdict(body)
     rule = rules.NOT_A_STREAM if call.streaming else rules.ERROR_IN_BODY
-    return BodyVerdict(body, mended.findings, mended.error, rule)
+    return BodyVerdict(body, repaired.findings, repaired.error, rule)

@@ -38,7 +38,6 @@ LATE_FAILURE = Rule(
     action="Logs the failure and marks the flow; the client's response was already sent.",
     protocols=(),
 )
-RULES = (ACKNOWLEDGED_BY_STATUS, ACKNOWLEDGED_AFTER_WAIT, LATE_FAILURE)
 
 
 class FireAndForget:

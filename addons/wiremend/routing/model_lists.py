@@ -29,7 +29,6 @@ ROUTED_NAMES_LISTED = Rule(
     after='{"object":"list","data":[{"id":"kimi-k3","object":"model","created":0,'
     '"owned_by":"wiremend"}]}',
 )
-RULES = (ROUTED_NAMES_LISTED,)
 
 _PATH = re.compile(r"/models/?\Z")
 _GLOB = re.compile(r"[*?\[\]]")

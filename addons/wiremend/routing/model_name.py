@@ -25,7 +25,6 @@ MODEL_ROUTED = Rule(
     before='{"model":"claude-haiku-4-5","messages":[]}',
     after='{"model":"minimax-m3","messages":[]}',
 )
-RULES = (MODEL_ROUTED,)
 
 
 def requested_model(document: RequestDocument) -> str | None:

@@ -33,7 +33,6 @@ FELL_BACK = Rule(
     "yet.",
     protocols=tuple(WireProtocol),
 )
-RULES = (PROVIDER_ROUTED, FELL_BACK)
 
 _VERSIONED = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?(?=/)")
 _ENDS_IN_VERSION = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?\Z")

@@ -26,7 +26,6 @@ COUNT_ESTIMATED = Rule(
     ),
     seen=("BerriAI/litellm#13252", "Wei-Shaw/claude-relay-service#731"),
 )
-RULES = (COUNT_ESTIMATED,)
 
 CANNOT_COUNT = frozenset({404, 405, 501})
 """Statuses of a provider that has no such endpoint."""

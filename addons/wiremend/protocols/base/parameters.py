@@ -193,9 +193,11 @@ def adapt_call_ids(call_ids: Callable[[dict[str, Any]], Iterable[tuple[Path, Any
         for path, call_id in call_ids(request):
             if not isinstance(call_id, str) or traits.call_ids.takes(call_id):
                 continue
-            fitted = traits.call_ids.fit(call_id)
-            if notes.note(CALL_ID, BodyPlace(path), f"{call_id!r}", f"replaced with {fitted!r}"):
-                edits.replace(path, json_value.write(fitted))
+            replacement = traits.call_ids.fit(call_id)
+            if notes.note(
+                CALL_ID, BodyPlace(path), f"{call_id!r}", f"replaced with {replacement!r}"
+            ):
+                edits.replace(path, json_value.write(replacement))
 
     return adapt
 
