@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from traffic import clients, faults, good
-from traffic.certificates import Authority
 from traffic.clients import complete
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
+from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
 
 ROOT = Path(__file__).resolve().parents[1]
 OF_A_CHECKOUT = ("addons", "scripts", "pyproject.toml", "README.md", "LICENSE")
