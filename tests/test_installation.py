@@ -138,6 +138,17 @@ def test_an_installed_proxy_retries_a_failed_call(
         assert len(provider.received) == 2
 
 
+def test_the_example_project_passes_with_the_installed_wheel(
+    installed: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "tests" / "example_project", project)
+    python = installed / "bin" / "python"
+    done = execute(python, "-m", "pytest", "-p", "no:anyio", cwd=project)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    assert "warning" not in done.stdout
+
+
 def test_a_reload_of_an_installed_proxy_imports_the_library_again(
     installed: Path, tmp_path: Path
 ) -> None:
