@@ -27,7 +27,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 class AnswerFromLoopback:
     """Replaces name resolution on the proxy's event loop."""
 
-    name = "wiremend.testing.answer_from_loopback"
+    name = "testing.answer_from_loopback"
 
     def __init__(self) -> None:
         self._ports: dict[str, int] = json.loads(os.environ.get("WIREMEND_TESTING_HOSTS", "{}"))

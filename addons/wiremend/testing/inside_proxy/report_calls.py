@@ -23,7 +23,7 @@ METADATA_KEY = "wiremend"
 class ReportCalls:
     """Keeps all flows, so it is for tests only."""
 
-    name = "wiremend.testing.report_calls"
+    name = "testing.report_calls"
 
     def __init__(self) -> None:
         self._flows: list[http.HTTPFlow] = []
