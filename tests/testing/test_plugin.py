@@ -1,6 +1,7 @@
 """The pytest plugin, in runs of pytest of its own."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -330,6 +331,32 @@ def test_it(wiremend, wiremend_provider, ask):
     (first_port, first_confdir), (second_port, second_confdir) = lines
     assert first_port != second_port
     assert Path(first_confdir) != Path(second_confdir)
+
+
+def test_the_proxy_ends_when_the_process_of_the_test_is_killed(project: pytest.Pytester) -> None:
+    project.makepyfile("""
+import os, signal, socket
+
+def test_it(wiremend):
+    meeting = socket.create_connection(("127.0.0.1", int(os.environ["MEETING_POINT"])))
+    meeting.sendall(f"{wiremend.port}\\n".encode())
+    meeting.recv(2)
+    os.kill(os.getpid(), signal.SIGKILL)
+""")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        environment = {**os.environ, "MEETING_POINT": str(listener.getsockname()[1])}
+        command = [sys.executable, "-m", "pytest", "-q", f"--rootdir={project.path}"]
+        process = subprocess.Popen(
+            command, cwd=project.path, env=environment, stdout=subprocess.DEVNULL
+        )
+        worker = listener.accept()[0]
+        with worker, worker.makefile() as lines:
+            port = int(lines.readline())
+            with socket.create_connection(("127.0.0.1", port), 30) as client:
+                worker.sendall(b"go")
+                assert process.wait(30) == -signal.SIGKILL
+                assert client.recv(1) == b""
 
 
 def test_the_marker_and_the_fixtures_are_documented(project: pytest.Pytester) -> None:

@@ -6,16 +6,19 @@ WIREMEND_TESTING_REPORTS  The number of an inherited socket. The test writes a l
 
 The record of a call is final before the client gets the last byte of its response, and records are
 read when they are asked for. A test that has read a response therefore finds the final record.
+
+The proxy ends when the test's end of the socket is closed, also because its process was killed.
 """
 
 import asyncio
 import base64
+import contextlib
 import os
 import socket
 from typing import Any
 
 import orjson
-from mitmproxy import http
+from mitmproxy import ctx, http
 
 METADATA_KEY = "wiremend"
 
@@ -46,11 +49,13 @@ class ReportCalls:
 
     async def _serve(self, connected: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=connected)
-        while command := await reader.readline():
-            if command == b"forget\n":
-                self._flows.clear()
-            writer.write(orjson.dumps(self._records(), default=_encoded) + b"\n")
-            await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            while command := await reader.readline():
+                if command == b"forget\n":
+                    self._flows.clear()
+                writer.write(orjson.dumps(self._records(), default=_encoded) + b"\n")
+                await writer.drain()
+        ctx.master.shutdown()
 
     def _records(self) -> list[Any]:
         return [
