@@ -14,11 +14,11 @@ for _folder in ("addons", "tests"):
     sys.path.insert(0, str(REPOSITORY / _folder))
 
 from traffic import faults, good  # noqa: E402 - found through the lines above
-from traffic.certificates import Authority  # noqa: E402
 from traffic.clients import model_call  # noqa: E402
-from traffic.exchange import Reply  # noqa: E402
-from traffic.provider import ScriptedProvider  # noqa: E402
 from traffic.proxy import STREAM_RESPONSES, SUITE, Proxy  # noqa: E402
+from wiremend.testing.certificates import Authority  # noqa: E402
+from wiremend.testing.exchange import Reply  # noqa: E402
+from wiremend.testing.provider import ScriptedProvider  # noqa: E402
 
 ROUNDS = 5
 DELTAS = 6000

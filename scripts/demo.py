@@ -21,11 +21,11 @@ for _folder in ("addons", "tests"):
     sys.path.insert(0, str(REPOSITORY / _folder))
 
 from traffic import clients, faults, good  # noqa: E402 - found through the lines above
-from traffic.certificates import Authority  # noqa: E402
-from traffic.exchange import Received, Reply, Script  # noqa: E402
-from traffic.provider import ScriptedProvider  # noqa: E402
 from traffic.proxy import KEY, Proxy, ProxyFailed  # noqa: E402
 from wiremend.protocols.base.names import WireProtocol  # noqa: E402
+from wiremend.testing.certificates import Authority  # noqa: E402
+from wiremend.testing.exchange import Received, Reply, Script  # noqa: E402
+from wiremend.testing.provider import ScriptedProvider  # noqa: E402
 
 CONFIGURATION = "[retry]\nbackoff_initial = 0.05\nbackoff_max = 0.2\n"
 """Shorter waits than the defaults, so that the demo is quick."""

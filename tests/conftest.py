@@ -5,6 +5,9 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
+collect_ignore = ["example_project"]
+"""test_installation.py runs a copy of it with the installed wheel."""
+
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 settings.register_profile("quick", deadline=None, suppress_health_check=_SLOW)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from traffic import clients, faults, good
-from traffic.certificates import Authority
 from traffic.clients import complete
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
+from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
 
 ROOT = Path(__file__).resolve().parents[1]
 OF_A_CHECKOUT = ("addons", "scripts", "pyproject.toml", "README.md", "LICENSE")
@@ -136,6 +136,17 @@ def test_an_installed_proxy_retries_a_failed_call(
         with proxy, clients.environment(clients.behind(proxy)):
             assert complete(good.ANTHROPIC, True).text == good.TEXT
         assert len(provider.received) == 2
+
+
+def test_the_example_project_passes_with_the_installed_wheel(
+    installed: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "tests" / "example_project", project)
+    python = installed / "bin" / "python"
+    done = execute(python, "-m", "pytest", "-p", "no:anyio", cwd=project)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+    assert "warning" not in done.stdout
 
 
 def test_a_reload_of_an_installed_proxy_imports_the_library_again(

@@ -7,8 +7,8 @@ from pathlib import Path
 ADDONS = Path(__file__).resolve().parents[1] / "addons"
 SHELLS = sorted(path.stem for path in ADDONS.glob("*.py"))
 MISSING_ON_WINDOWS = ("fcntl", "termios", "tty", "pty", "pwd", "grp", "resource", "syslog")
-FOR_SCRIPTS = {"wiremend.launch"}
-"""Used only by scripts/run, which itself needs a Unix shell."""
+FOR_SCRIPTS = {"wiremend.launch", "wiremend.testing"}
+"""Used only by scripts/run, which itself needs a Unix shell, and by the pytest plugin."""
 LOAD = """
 import importlib, importlib.util, pkgutil, sys, traceback
 

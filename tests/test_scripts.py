@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from traffic.certificates import Authority
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
+from wiremend.testing.certificates import Authority
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = (sys.executable, "-P", "-m", "wiremend", "run")

@@ -19,8 +19,9 @@ Three nouns, each with one home, and three verbs:
                 protocol.
 
 Packages and modules, from the bottom to the top. A layer imports only layers above it in this list;
-`tests/test_house_rules.py` checks that. Only `seam/`, `views/` and the shells import mitmproxy.
-Everything below them is deterministic: time, randomness and bytes are arguments.
+`tests/test_house_rules.py` checks that. Only `seam/`, `views/`, the shells and the scripts of the
+pytest plugin (`testing/inside_proxy/`) import mitmproxy. Everything below `seam/` is deterministic:
+time, randomness and bytes are arguments.
 
     text/           bytes and their formats, without protocols: server-sent events, JSON, content
                     codings
@@ -44,6 +45,7 @@ Everything below them is deterministic: time, randomness and bytes are arguments
     config/         the configuration file, from TOML to the engine's settings; consent to it; its
                     keys are in `model`, the types of their values in `values`
     launch/         running a command behind the proxy: CA, environment, processes
+    testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback
     __main__.py     the command line: `wiremend COMMAND`
 
 How one call travels through the files:

@@ -2,6 +2,9 @@
 
 It is installed with the project and runs at each start of the environment's Python. Programs other
 than mitmproxy's are not affected. mitmproxy itself rejects directories (mitmproxy#4112).
+
+PYTEST_DONT_REWRITE: pytest rewrites the modules of plugins, and warns about those that are already
+imported.
 """
 
 import os

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from traffic import good
-from traffic.exchange import Received
 from traffic.proxy import KEY
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Received
 
 
 @dataclass(frozen=True, eq=False)

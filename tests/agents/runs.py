@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from traffic import faults, good
-from traffic.certificates import Authority
-from traffic.exchange import Received
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
+from wiremend.testing.certificates import Authority
+from wiremend.testing.exchange import Received
+from wiremend.testing.provider import ScriptedProvider
 
 from agents.clis import Agent, streams
 from agents.scenarios import Scenario

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from traffic import faults, good
-from traffic.exchange import Reply
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Reply
 
 TWICE: dict[str, faults.MadeFor] = {
     "wrapped error first": faults.wrapped_error_first,

@@ -4,9 +4,9 @@ import json
 
 import pytest
 from traffic import faults, good
-from traffic.exchange import Received, Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, Proxy
+from wiremend.testing.exchange import Received, Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from agents.clis import CLAUDE_CODE, streams
 from agents.runs import Runner

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from traffic.certificates import Authority
 from traffic.proxy import SUITE, Proxy
+from wiremend.testing.certificates import Authority
 
 
 @pytest.fixture

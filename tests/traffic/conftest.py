@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, good
-from traffic.certificates import Authority
-from traffic.provider import ScriptedProvider
 from traffic.proxy import LIFT_LIMITS, STREAM_RESPONSES, SUITE, Proxy
 
 ORIGIN_HOST = "registry.example.org"
@@ -86,6 +86,7 @@ def start_proxy(
                     authority,
                     hosts,
                     refusals_file=shared_provider.refusals_file,
+                    reports_calls=True,
                     **options,
                 )
                 running[key] = stack.enter_context(proxy)
@@ -108,6 +109,7 @@ def proxy(start_proxy: Callable[..., Proxy]) -> Iterator[Proxy]:
 
 def _checked(proxy: Proxy) -> Iterator[Proxy]:
     start = len(proxy.lines)
+    proxy.forget()
     with clients.environment(clients.behind(proxy)):
         yield proxy
     proxy.assert_log_is_clean(start)

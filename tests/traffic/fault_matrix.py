@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import ConnectionFault, Framing, Reply, Script, Step
 
 from . import faults, good
-from .exchange import ConnectionFault, Framing, Reply, Script, Step
 
 HTTP_VERSIONS = ("HTTP/1.1", "HTTP/2")
 PLACES = ("before head", "after head", "preamble", "mid-text", "mid-tool-JSON", "after terminal")

@@ -1,195 +1,106 @@
 """The catalogue of faults of an unreliable provider, named by what the client sees.
 
-Each function returns a `Reply`. Replies consist of the steps at the top; `broken` breaks any good
-stream at any place. Connection faults (refused, TLS failure, reset on accept) are in exchange.py,
-since they happen before there is a request.
+Each function returns a `Reply`. Replies consist of the steps in `wiremend.testing.steps`; `broken`
+breaks any good stream at any place. Connection faults (refused, TLS failure, reset on accept) are
+in `wiremend.testing.exchange`, since they happen before there is a request.
 """
 
-import asyncio
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import brotli
 import zstandard
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Exchange, Framing, Headers, Reply, Step
+from wiremend.testing.steps import (
+    CANCEL as CANCEL,
+)
+from wiremend.testing.steps import (
+    EVENT_STREAM as EVENT_STREAM,
+)
+from wiremend.testing.steps import (
+    INTERNAL_ERROR as INTERNAL_ERROR,
+)
+from wiremend.testing.steps import (
+    JSON as JSON,
+)
+from wiremend.testing.steps import (
+    NO_ERROR as NO_ERROR,
+)
+from wiremend.testing.steps import (
+    REFUSED_STREAM as REFUSED_STREAM,
+)
+from wiremend.testing.steps import (
+    chunks as chunks,
+)
+from wiremend.testing.steps import (
+    close as close,
+)
+from wiremend.testing.steps import (
+    cut as cut,
+)
+from wiremend.testing.steps import (
+    drip as drip,
+)
+from wiremend.testing.steps import (
+    end as end,
+)
+from wiremend.testing.steps import (
+    end_with_trailers as end_with_trailers,
+)
+from wiremend.testing.steps import (
+    go_away as go_away,
+)
+from wiremend.testing.steps import (
+    graceful_go_away as graceful_go_away,
+)
+from wiremend.testing.steps import (
+    head as head,
+)
+from wiremend.testing.steps import (
+    interim as interim,
+)
+from wiremend.testing.steps import (
+    pass_on as pass_on,
+)
+from wiremend.testing.steps import (
+    raw as raw,
+)
+from wiremend.testing.steps import (
+    reset as reset,
+)
+from wiremend.testing.steps import (
+    reset_stream as reset_stream,
+)
+from wiremend.testing.steps import (
+    stall as stall,
+)
+from wiremend.testing.steps import (
+    streamed as streamed,
+)
+from wiremend.testing.steps import (
+    wait_until as wait_until,
+)
+from wiremend.testing.steps import (
+    whole as whole,
+)
 
 from . import good
-from .exchange import Exchange, Framing, Headers, Reply, Step
 
-EVENT_STREAM: Headers = (("content-type", "text/event-stream; charset=utf-8"),)
 MadeFor = Callable[[WireProtocol], Reply]
-
-JSON: Headers = (("content-type", "application/json"),)
 
 WRAPPED_ERROR = (
     b'{"error":{"code":"","message":"","type":"server_error"},"request_id":""}'  # opencode#21979
 )
-
-_PATIENCE_SECONDS, _PATIENCE_STEPS = 30.0, 6000
-
-NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0x0, 0x2, 0x7, 0x8
-"""HTTP/2 error codes."""
-
-
-# Steps.
-
-
-def head(
-    status: int = 200, headers: Headers = EVENT_STREAM, framing: Framing = Framing.CHUNKED
-) -> Step:
-    """The head of the response."""
-
-    async def step(exchange: Exchange) -> None:
-        await exchange.head(status, headers, framing)
-
-    return step
-
-
-def chunks(parts: Iterable[bytes]) -> Step:
-    """Bytes of the body, each part in its own chunk, TLS record and segment."""
-    copied = tuple(parts)
-
-    async def step(exchange: Exchange) -> None:
-        for part in copied:
-            if part:
-                await exchange.body(part)
-
-    return step
-
-
-def raw(data: bytes) -> Step:
-    """Bytes outside any HTTP framing."""
-
-    async def step(exchange: Exchange) -> None:
-        await exchange.raw(data)
-
-    return step
 
 
 async def wrapped_error(exchange: Exchange) -> None:
     """An error object instead of an event, then the proper end of the body."""
     await exchange.body(b"data: " + WRAPPED_ERROR + b"\n\n")
     await exchange.end()
-
-
-async def end(exchange: Exchange) -> None:
-    """The proper end of the body; the connection stays open for the next request."""
-    await exchange.end()
-
-
-def end_with_trailers(trailers: Headers) -> Step:
-    """The proper end of the body, with trailers."""
-
-    async def step(exchange: Exchange) -> None:
-        await exchange.end_with_trailers(trailers)
-
-    return step
-
-
-async def pass_on(exchange: Exchange) -> None:
-    """No action: continue with the next step."""
-
-
-async def stall(exchange: Exchange) -> None:
-    """Silence, until the test releases the provider or the peer leaves."""
-    await exchange.hold()
-
-
-async def reset(exchange: Exchange) -> None:
-    """A TCP RST."""
-    await exchange.reset()
-
-
-async def close(exchange: Exchange) -> None:
-    """TLS close_notify and FIN, even in the middle of a body."""
-    await exchange.close()
-
-
-async def cut(exchange: Exchange) -> None:
-    """A FIN without TLS close_notify."""
-    await exchange.cut()
-
-
-def reset_stream(code: int = INTERNAL_ERROR) -> Step:
-    """HTTP/2 RST_STREAM: only this request ends, the connection stays open."""
-
-    async def step(exchange: Exchange) -> None:
-        await exchange.reset_stream(code)
-
-    return step
-
-
-def go_away(code: int = NO_ERROR, last_stream: int | None = 0) -> Step:
-    """HTTP/2 GOAWAY: requests above `last_stream` were not processed, and the connection ends."""
-
-    async def step(exchange: Exchange) -> None:
-        await exchange.go_away(code, last_stream)
-
-    return step
-
-
-def graceful_go_away(*, processed: bool) -> Step:
-    """HTTP/2 GOAWAY with NO_ERROR: earlier requests may finish, and this one if `processed`."""
-
-    async def step(exchange: Exchange) -> None:
-        await exchange.go_away_gracefully(processed=processed)
-
-    return step
-
-
-def interim(status: int = 103) -> Step:
-    """An informational (1xx) head before the final one: RFC 9110, 15.2."""
-
-    async def step(exchange: Exchange) -> None:
-        await exchange.informational(status, (("link", "</style.css>; rel=preload"),))
-
-    return step
-
-
-def wait_until(condition: Callable[[], bool]) -> Step:
-    """Wait until the condition is true, for example until the client has read what was sent.
-
-    If one read of the proxy contains content and a failure, it forwards nothing and retries.
-    """
-
-    async def step(exchange: Exchange) -> None:
-        for _ in range(_PATIENCE_STEPS):
-            if condition():
-                return
-            await asyncio.sleep(_PATIENCE_SECONDS / _PATIENCE_STEPS)
-
-    return step
-
-
-def drip(seconds: float) -> Step:
-    """Sleep, for slow but healthy streams; no other step waits for time."""
-
-    async def step(exchange: Exchange) -> None:
-        await asyncio.sleep(seconds)
-
-    return step
-
-
-# Good answers.
-
-
-def whole(
-    data: bytes, headers: Headers = JSON, status: int = 200, parts: Iterable[bytes] = ()
-) -> Reply:
-    """A response with a content-length."""
-    full = (*headers, ("content-length", str(len(data))))
-    return Reply(
-        f"{status} whole",
-        (head(status, full, Framing.LENGTH), chunks(tuple(parts) or (data,)), end),
-    )
-
-
-def streamed(events: Iterable[bytes], headers: Headers = EVENT_STREAM) -> Reply:
-    """A response that is written event by event and ends properly."""
-    return Reply("streamed", (head(headers=headers), chunks(events), end))
 
 
 def none(protocol: WireProtocol, stream: bool = True) -> Reply:

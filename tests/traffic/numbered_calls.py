@@ -2,10 +2,11 @@
 
 import json
 
+from wiremend.testing.exchange import Received
+
 from . import good
 from .assembled import read_answer
 from .clients import Http2Call, RawResponse
-from .exchange import Received
 from .fault_matrix import Cell
 from .proxy import KEY
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import ConnectionFault, Framing, Reply, Script, Step
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.clients import Outcome, complete, model_call
 from traffic.conftest import ATTEMPTS
-from traffic.exchange import ConnectionFault, Framing, Reply, Script, Step
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 every_protocol = pytest.mark.parametrize("protocol", good.PROTOCOLS)

@@ -9,12 +9,12 @@ from mitmproxy.io import FlowReader
 from wiremend.call_record.outcomes import AttemptOutcome, CallState
 from wiremend.call_record.schema import CallRecord, Usage
 from wiremend.rules.rule import AttemptPlace, BodyPlace, CallPlace, EventPlace
+from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
-from traffic.certificates import Authority
 from traffic.clients import HTTP_VERSIONS, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES
-from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, Proxy
 
 ANTHROPIC = good.ANTHROPIC

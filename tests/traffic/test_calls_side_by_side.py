@@ -5,14 +5,14 @@ import threading
 from collections import Counter
 
 import pytest
+from wiremend.testing.exchange import ConnectionFault, Framing, Received, Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.assembled import read_answer
 from traffic.clients import Http2Call, model_call
-from traffic.exchange import ConnectionFault, Framing, Received, Reply
 from traffic.fault_matrix import POSSIBLE, Cell
 from traffic.numbered_calls import is_complete_or_error, number_of, response, send
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 ANTHROPIC = good.ANTHROPIC

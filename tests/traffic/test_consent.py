@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
-from traffic.certificates import Authority
 from traffic.clients import model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES
-from traffic.provider import ScriptedProvider
 from traffic.proxy import REPOSITORY, Proxy, ProxyFailed
 
 ANTHROPIC = good.ANTHROPIC

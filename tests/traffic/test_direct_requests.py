@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.clients import Http1Call, Http2Call
 from traffic.conftest import ORIGIN_HOST, SHARED
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 from traffic.test_access import (
     CONFIGURATION,

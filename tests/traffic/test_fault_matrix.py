@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from itertools import repeat
 
 import pytest
+from wiremend.testing.exchange import ConnectionFault, Received
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults
 from traffic.assembled import Answer, read_answer
 from traffic.clients import RawResponse, model_call
 from traffic.conftest import QUICK_RETRIES, SHARED
-from traffic.exchange import ConnectionFault, Received
 from traffic.fault_matrix import CELLS, FAULTS, HTTP_VERSIONS, POSSIBLE, Cell, Sees
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 AT_ONCE = 64

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from wiremend.testing.exchange import Framing, Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
 from traffic.clients import Http1Call
 from traffic.conftest import QUICK_RETRIES, SHARED
-from traffic.exchange import Framing, Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 HOST = good.HOSTS[good.ANTHROPIC]

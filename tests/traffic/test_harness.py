@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import ConnectionFault, Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
 from traffic.clients import Http1Call, complete, model_call
 from traffic.conftest import ORIGIN_HOST
-from traffic.exchange import ConnectionFault, Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, Proxy, ProxyFailed
 
 ALPN = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
@@ -322,6 +322,7 @@ def test_the_origin_is_reached_by_its_own_name(
 
 def test_a_key_in_the_log_is_detected(start_proxy: Callable[..., Proxy]) -> None:
     proxy = Proxy.__new__(Proxy)
+    proxy._never_logged = (KEY,)
     proxy.lines = [f"authorization: Bearer {KEY}"]
     with pytest.raises(ProxyFailed, match="DO-NOT-LOG"):
         proxy.assert_log_is_clean()

@@ -6,13 +6,13 @@ import random
 import pytest
 from strategies import wire
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.certificates import Authority
+from wiremend.testing.exchange import Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
-from traffic.certificates import Authority
 from traffic.clients import Http1Call, complete, model_call
 from traffic.conftest import ORIGIN_HOST
-from traffic.exchange import Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 every_protocol = pytest.mark.parametrize("protocol", good.PROTOCOLS)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wiremend.testing.certificates import Authority
+from wiremend.testing.exchange import Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
-from traffic.certificates import Authority
 from traffic.clients import RawResponse, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES
-from traffic.exchange import Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 ANTHROPIC = good.ANTHROPIC

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
-from traffic.certificates import Authority
 from traffic.clients import complete
-from traffic.provider import ScriptedProvider
 from traffic.proxy import REPOSITORY, Proxy
 
 ADDONS = REPOSITORY / "addons"

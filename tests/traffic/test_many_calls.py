@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from wiremend.testing.exchange import ConnectionFault, Received, Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic.clients import RawResponse, model_call
 from traffic.conftest import QUICK_RETRIES, SHARED
-from traffic.exchange import ConnectionFault, Received, Reply
 from traffic.fault_matrix import POSSIBLE, Cell
 from traffic.numbered_calls import NUMBER, is_complete_or_error, number_of
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 CALLS = 1000

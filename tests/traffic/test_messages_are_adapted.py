@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.clients import model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 ANTHROPIC = good.ANTHROPIC

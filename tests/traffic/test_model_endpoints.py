@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.clients import HTTP_VERSIONS, RawResponse, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.exchange import Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, Proxy
 
 ANTHROPIC = good.ANTHROPIC

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Received, Reply
+from wiremend.testing.provider import ScriptedProvider
 from wiremend.text.sse import Decoder
 
 from traffic import clients, faults, good
 from traffic.clients import complete, model_call
 from traffic.conftest import QUICK_RETRIES, SHARED
-from traffic.exchange import Received, Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 OTHER_MODEL = "minimax-m3"

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from node_packages import why_no_node, why_not_installed
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Received
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.exchange import Received
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 FOLDER = Path(__file__).parent / "node_clients"

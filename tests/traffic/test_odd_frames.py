@@ -20,13 +20,13 @@ from hyperframe.frame import (
     SettingsFrame,
     WindowUpdateFrame,
 )
+from wiremend.testing.exchange import Exchange, Received, Reply, Step
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.assembled import read_answer
 from traffic.clients import Http2Call
-from traffic.exchange import Exchange, Received, Reply, Step
 from traffic.numbered_calls import number_of, response, send
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 ANTHROPIC = good.ANTHROPIC

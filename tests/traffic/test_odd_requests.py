@@ -5,12 +5,12 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
+from wiremend.testing.exchange import Received, Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
 from traffic.clients import Fields, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.exchange import Received, Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, Proxy
 
 ANTHROPIC = good.ANTHROPIC

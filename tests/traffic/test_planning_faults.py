@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
 from traffic.clients import model_call
 from traffic.conftest import QUICK_RETRIES, SHARED
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 FAIL_PLANNING = str(Path(__file__).with_name("fail_planning.py"))

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.provider import ScriptedProvider
 from wiremend.text.content_coding import decode_whole
 
 from traffic import clients, faults, good
 from traffic.clients import complete, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, SUITE, Proxy
 
 OTHER_KEY = "sk-test-DO-NOT-LOG-other-provider"

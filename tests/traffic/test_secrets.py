@@ -10,13 +10,13 @@ import pytest
 from mitmproxy import http
 from mitmproxy.io import FlowReader
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.certificates import Authority
+from wiremend.testing.exchange import Received, Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
-from traffic.certificates import Authority
 from traffic.clients import HTTP_VERSIONS, RawResponse, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES
-from traffic.exchange import Received, Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 PROTOCOLS = tuple(WireProtocol)

@@ -2,11 +2,11 @@
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Exchange, Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.clients import HTTP_VERSIONS, model_call
-from traffic.exchange import Exchange, Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 MEBIBYTE = 1024 * 1024

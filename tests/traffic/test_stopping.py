@@ -4,11 +4,12 @@ import os
 import signal
 from pathlib import Path
 
+from wiremend.testing.certificates import Authority
+from wiremend.testing.exchange import Reply
+from wiremend.testing.provider import ScriptedProvider
+
 from traffic import faults, good
-from traffic.certificates import Authority
 from traffic.clients import model_call
-from traffic.exchange import Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 ANTHROPIC = good.ANTHROPIC

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Received, Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
 from traffic.assembled import events
 from traffic.clients import Http1Call, complete, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.exchange import Received, Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, SUITE, Proxy
 
 PROTOCOLS = [pytest.param(protocol, id=str(protocol)) for protocol in WireProtocol]

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from wiremend.testing.exchange import Reply
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
 from traffic.clients import model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.exchange import Reply
-from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, Proxy
 
 ANTHROPIC = good.ANTHROPIC

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import ConnectionFault, Reply, Script
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
 from traffic.clients import complete, model_call
 from traffic.conftest import ATTEMPTS, ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.exchange import ConnectionFault, Reply, Script
-from traffic.provider import ScriptedProvider
 from traffic.proxy import KEY, REPOSITORY, Proxy
 
 ANTHROPIC = good.ANTHROPIC

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
-from traffic.provider import ScriptedProvider
 from traffic.proxy import Proxy
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)

@@ -25,7 +25,13 @@ SCHEMA_VERSION = 1
 class Stored(BaseModel):
     """A part of a record. Fields of later versions are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
 
 
 class StoredEvent(Stored):

@@ -14,7 +14,7 @@ import termios
 import threading
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -28,8 +28,8 @@ import h2.settings
 import h11
 from hyperframe.frame import GoAwayFrame
 
-from .certificates import Leaf
-from .exchange import (
+from wiremend.testing.certificates import Leaf, LeafPerName
+from wiremend.testing.exchange import (
     ConnectionFault,
     Exchange,
     Framing,
@@ -39,6 +39,7 @@ from .exchange import (
     Reply,
     Script,
 )
+from wiremend.testing.plays import Play, reply_from
 
 _HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -63,11 +64,14 @@ class ScriptedProvider:
     the HTTP versions offered to new connections: ("http/1.1",), ("h2",), or both.
     """
 
-    def __init__(self, leaf: Leaf, directory: Path, alpn: Sequence[str] = ("http/1.1",)) -> None:
+    def __init__(
+        self, leaf: Leaf | LeafPerName, directory: Path, alpn: Sequence[str] = ("http/1.1",)
+    ) -> None:
         self.alpn = tuple(alpn)
         self.streams_at_once = 0
         """MAX_CONCURRENT_STREAMS of new HTTP/2 connections; 0 for the default of h2."""
-        self.certificate = leaf.der
+        self.certificate = leaf.der if isinstance(leaf, Leaf) else b""
+        """In DER; empty if each host name has its own."""
         self.received: list[Received] = []
         self.connections = 0
         """The number of connections accepted since the last `clear`."""
@@ -113,15 +117,20 @@ class ScriptedProvider:
     # Commands for tests.
 
     def script(
-        self, replies: Iterable[Script], when: Callable[[Received], bool] | None = None
+        self, replies: Iterable[Script | Play], when: Callable[[Received], bool] | None = None
     ) -> None:
         """Set the replies to later requests, in order; the last one is repeated.
+
+        A reply may be a table (`plays.Play`). Raises ValueError for a table with a wrong key or
+        value.
 
         With `when`, only for requests that it accepts; such scripts take precedence.
         Connection faults apply to connections, replies to requests; a request on an open
         connection skips the connection faults before its reply.
         """
-        items = deque(replies)
+        items = deque(
+            reply_from(reply) if isinstance(reply, Mapping) else reply for reply in replies
+        )
         with self._lock:
             if when is not None:
                 self._by_request.append((when, items))

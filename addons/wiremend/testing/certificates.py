@@ -33,6 +33,30 @@ class Leaf:
         return context
 
 
+class LeafPerName:
+    """Server certificates made on demand, for the host name that each client asks for."""
+
+    def __init__(self, authority: "Authority") -> None:
+        self._authority = authority
+        self._leaves: dict[str, Leaf] = {}
+
+    def server_context(self, alpn: Sequence[str] = ()) -> ssl.SSLContext:
+        """Return the context of a TLS server with these ALPN protocols."""
+
+        def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+            if name:
+                connection.context = self._leaf(name).server_context(alpn)
+
+        context = self._leaf("localhost").server_context(alpn)
+        context.sni_callback = choose
+        return context
+
+    def _leaf(self, name: str) -> Leaf:
+        if name not in self._leaves:
+            self._leaves[name] = self._authority.leaf(name)
+        return self._leaves[name]
+
+
 class Authority:
     """Signs leaf certificates; its own certificate is `file`."""
 
