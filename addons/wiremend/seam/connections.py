@@ -61,7 +61,9 @@ class Connections:
 
 def connections_of(http_layer: HttpLayer) -> Connections:
     """Return the state that this layer's calls share, created at the first call."""
-    connections: Connections = http_layer.__dict__.setdefault("wiremend", Connections())
+    connections: Connections | None = http_layer.__dict__.get("wiremend")
+    if connections is None:  # this is called for every chunk
+        connections = http_layer.__dict__["wiremend"] = Connections()
     return connections
 
 

@@ -42,6 +42,11 @@ class _ChunkedReader(ChunkedReader):
         super().__init__()
         self._trailers: list[tuple[bytes, bytes]] = []
 
+    @property
+    def has_trailers(self) -> bool:
+        """Whether trailers were read and not taken yet."""
+        return bool(self._trailers)
+
     def __call__(self, buffer: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
         """Return the next event. The event of the message's end has no headers."""
         event: h11.Data | h11.EndOfMessage | None = super().__call__(buffer)
@@ -73,9 +78,10 @@ class WithTrailers(Http1Connection):
         reader = self.body_reader
         for command in super().read_body(event):
             if (
-                isinstance(command, ReceiveHttp)
+                isinstance(reader, _ChunkedReader)
+                and reader.has_trailers
+                and isinstance(command, ReceiveHttp)
                 and isinstance(command.event, self.ReceiveEndOfMessage)
-                and isinstance(reader, _ChunkedReader)
                 and (trailers := reader.take_trailers()) is not None
             ):
                 yield ReceiveHttp(self.ReceiveTrailers(command.event.stream_id, trailers))

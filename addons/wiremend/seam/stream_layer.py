@@ -221,6 +221,12 @@ class CallStream(HttpStream):
         if self._has_ended:
             return
         if self.machine is not None:
+            if (
+                isinstance(event, ResponseData)
+                and event.stream_id == self._upstream.attempt_id
+                and self._upstream.continues_read(event.data)
+            ):
+                return  # most events of a stream: quick, and without a command
             yield from self._contained(self._call_event(event))
         elif not isinstance(event, events.Wakeup):
             yield from super()._handle_event(event)

@@ -168,6 +168,13 @@ class UpstreamSide:
         self._read.append(data)
         return True
 
+    def continues_read(self, data: bytes) -> bool:
+        """Keep a chunk if earlier chunks wait for the end of their read; return whether they do."""
+        if not self._read:
+            return False
+        self._read.append(data)
+        return True
+
     def take_read(self) -> bytes:
         """Return the chunks of the network read that is over, joined; each of them once."""
         data = b"".join(self._read)
