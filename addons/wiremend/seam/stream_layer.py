@@ -224,7 +224,7 @@ class CallStream(HttpStream):
             if (
                 isinstance(event, ResponseData)
                 and event.stream_id == self._upstream.attempt_id
-                and self._upstream.continues_read(event.data)
+                and self._upstream.add_to_read(event.data)
             ):
                 return  # most events of a stream: quick, and without a command
             yield from self._contained(self._call_event(event))
@@ -246,7 +246,7 @@ class CallStream(HttpStream):
         elif isinstance(event, ResponseHeaders):
             yield from self._head_arrived(event.response)
         elif isinstance(event, ResponseData):
-            if not self._upstream.collects(event.data):
+            if not self._upstream.start_read(event.data):
                 yield from self._ask(self.machine.body, event.data)
         elif isinstance(event, ResponseEndOfMessage):
             yield from self._process_read()

@@ -158,18 +158,17 @@ class UpstreamSide:
             validate_headers(response)
         self.response = response
 
-    def collects(self, data: bytes) -> bool:
+    def start_read(self, data: bytes) -> bool:
         """Keep a chunk until its network read is over; False if there is no read to wait for."""
         reading = connections_of(self._http_layer).reading
         if reading is None:
             return False
-        if not self._read:
-            reading.append(self._stream)
+        reading.append(self._stream)
         self._read.append(data)
         return True
 
-    def continues_read(self, data: bytes) -> bool:
-        """Keep a chunk if earlier chunks wait for the end of their read; return whether they do."""
+    def add_to_read(self, data: bytes) -> bool:
+        """Keep a chunk with the earlier ones of its network read; False if there are none."""
         if not self._read:
             return False
         self._read.append(data)
