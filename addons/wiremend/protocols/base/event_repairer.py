@@ -143,7 +143,7 @@ class EventRepairer(ABC):
         """Whether bytes are held back until the next event."""
         return False
 
-    def flush(self) -> None:
+    def flush(self) -> None:  # noqa: B027 - most protocols hold nothing back
         """Write what is held back. Raises ContentLost."""
 
     def read_done(self, event: sse.Event) -> EventKind:
