@@ -217,11 +217,11 @@ class Blocks:
 
     def put(self, raw: bytes) -> None:
         """Write bytes, or hold them back behind a stop."""
-        if self._held_stop is None:
+        current = self._current
+        if current is None or current.stop is None:
             self._draft.out.append(raw)
             return
-        last = self._waiting[-1] if self._waiting else self._current
-        assert last is not None
+        last = self._waiting[-1] if self._waiting else current
         if last.stop is None:
             last.waiting.append(raw)
         else:
@@ -291,11 +291,8 @@ class Blocks:
     @property
     def holds_back(self) -> bool:
         """Whether a stop is held back until the next event."""
-        return self._held_stop is not None and not (self._current and self._current.is_cut)
-
-    @property
-    def _held_stop(self) -> Received | None:
-        return self._current.stop if self._current is not None else None
+        current = self._current
+        return current is not None and current.stop is not None and not current.is_cut
 
     def settle(self, data: JsonObject) -> None:
         """Write stops that are held back, unless this event continues their block."""
@@ -419,6 +416,9 @@ class Blocks:
             block.waiting += [*block.behind, (event, data, changed)]
             block.behind = []
             return
+        if block.stop is None:
+            self._send_numbered(block, event, data, changed=changed)
+            return
         stop, block.stop = block.stop, None  # what follows is written before it
         self._flush(block)
         self._send_numbered(block, event, data, changed=changed)
@@ -461,17 +461,15 @@ class Blocks:
     def _remember(self, block: Block, data: JsonObject) -> None:
         """Keep what later decisions depend on."""
         delta = data.get("delta")
-        if not isinstance(delta, dict):
+        kind = delta.get("type") if isinstance(delta, dict) else None
+        if delta is None or kind is None:
             return
-        match delta.get("type"):
-            case "input_json_delta":
-                block.tool_json += _bytes_of(delta.get("partial_json"))
-            case "signature_delta":
-                block.signature = str(delta.get("signature") or "") or block.signature
-            case "thinking_delta":
-                pass
-            case _:
-                self.has_answer |= has_content(data)
+        if kind == "input_json_delta":
+            block.tool_json += _bytes_of(delta.get("partial_json"))
+        elif kind == "signature_delta":
+            block.signature = str(delta.get("signature") or "") or block.signature
+        elif kind != "thinking_delta" and not self.has_answer:
+            self.has_answer = has_content(data)
 
     def _show_start(
         self, block: Block, event: Event | None, data: JsonObject, *, changed: bool

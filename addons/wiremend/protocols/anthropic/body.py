@@ -8,6 +8,7 @@ from wiremend.protocols.anthropic.grammar import (
     is_called_by_code,
     stop_reason_of,
 )
+from wiremend.protocols.anthropic.misplaced import missing_fields, move_fields
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
 from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
@@ -73,7 +74,8 @@ BODY_VALUE_MISPLACED = Rule(
     code="S155",
     name="body-value-misplaced",
     detects="A value is in the wrong place: the text of a message is its `content`, the stop "
-    "reason is `finish_reason`, or the type of the message is missing.",
+    "reason is `finish_reason`, the input of a call is `arguments`, or the type of the message is "
+    "missing.",
     impact="SDKs iterate over the characters of the text, and find no stop reason.",
     action="Moves it; fills in the type.",
     protocols=_P,
@@ -187,6 +189,12 @@ def _move(message: JsonObject, draft: Draft) -> None:
             and draft.note_at(BODY_VALUE_MISPLACED, BodyPlace((key,)), repr(reason), "moved")
         ):
             message["stop_reason"] = message.pop(key)
+    for path, block in objects(message.get("content"), ("content",)):
+        fields = missing_fields(block)
+        if fields and draft.note_at(
+            BODY_VALUE_MISPLACED, BodyPlace(path), ", ".join(fields), "moved"
+        ):
+            move_fields(block, fields)
     if "type" not in message and draft.note_at(
         BODY_VALUE_MISPLACED, BodyPlace(("type",)), "no type", "'message'"
     ):

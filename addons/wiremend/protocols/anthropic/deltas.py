@@ -70,7 +70,7 @@ class Deltas:
         existing = self._blocks.find(source)
         if existing is None and not self._draft.is_on(DELTA_WITHOUT_START):
             return False
-        if self._keeps_signature(existing, source, delta):
+        if delta["type"] == "signature_delta" and self._keeps_signature(existing, source, delta):
             self._blocks.keep_signature(event, data, changed=changed)
             return True
         block = self._find_or_start(existing, source, delta)
@@ -92,7 +92,7 @@ class Deltas:
 
     def _keeps_signature(self, existing: Block | None, source: Any, delta: JsonObject) -> bool:
         """Return whether this signature needs a block of its own: its block has ended."""
-        if delta["type"] != "signature_delta" or not delta.get("signature"):
+        if not delta.get("signature"):
             return False
         rule, current = DELTA_WITHOUT_START, self._blocks.current
         if existing is not None:

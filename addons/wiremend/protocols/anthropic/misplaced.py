@@ -83,6 +83,12 @@ _DELTA_BY_NAME: Mapping[str, str] = {
     "tool_use_delta": "input_json_delta",
 }
 """Other names of the types of deltas."""
+_CALL_NAMES: Mapping[str, tuple[str, ...]] = {
+    "id": ("tool_use_id", "tool_call_id", "call_id"),
+    "name": ("name", "tool_name"),
+    "input": ("arguments", "args", "parameters", "partial_json"),
+}
+"""Other names of the fields of a call."""
 _DELTA_BY_BLOCK: Mapping[str, str] = {
     "text": "text_delta",
     "thinking": "thinking_delta",
@@ -107,11 +113,40 @@ def move_message(data: JsonObject, draft: Draft) -> bool:
     return True
 
 
+def missing_fields(block: JsonObject) -> JsonObject:
+    """Return the missing fields of a block of a known type, from where gateways have them."""
+    kind = block.get("type")
+    if kind == "tool_use":
+        return _call_fields(block)
+    if kind not in ("text", "thinking") or isinstance(block.get(kind), str):
+        return {}
+    others = {key: block[key] for key in _TEXT_NAMES if key in block and key != "signature"}
+    text = _text_in(others, kind)
+    return {} if text is None else {kind: text}
+
+
+def move_fields(block: JsonObject, fields: JsonObject) -> None:
+    """Move what `missing_fields` found."""
+    for key, value in fields.items():
+        for name in ("function", *_CALL_NAMES.get(key, ())):
+            if name != key:
+                block.pop(name, None)
+        if key in ("text", "thinking"):
+            for name in _TEXT_NAMES:
+                if name in block and _as_text(block[name], key) == value:
+                    del block[name]
+    block |= fields
+
+
 def move_block(data: JsonObject, draft: Draft) -> bool:
     """Move the fields of a block into `content_block`; return whether anything changed."""
     block = data.get("content_block")
     if isinstance(block, dict) and isinstance(block.get("type"), str):
-        return False
+        fields = missing_fields(block)
+        if not fields or not draft.note(MISPLACED, f"{', '.join(fields)} of the block", "moved"):
+            return False
+        move_fields(block, fields)
+        return True
     fields = {
         key: value
         for key, value in (block if isinstance(block, dict) else data).items()
@@ -211,6 +246,21 @@ def move_final(data: JsonObject, draft: Draft) -> bool:
     if usage is not None:
         data["usage"] = usage
     return True
+
+
+def _call_fields(block: Mapping[str, Any]) -> JsonObject:
+    """Return the missing fields of a call, from where other protocols have them."""
+    function = block.get("function")
+    holders = [block, function] if isinstance(function, dict) else [block]
+    fields: JsonObject = {}
+    for key, names in _CALL_NAMES.items():
+        if block.get(key):
+            continue
+        values = (holder.get(name) for holder in holders for name in names)
+        value = next((value for value in values if value and isinstance(value, str | dict)), None)
+        if value is not None:
+            fields[key] = value
+    return fields
 
 
 def _usage_in(holder: Any) -> JsonObject | None:

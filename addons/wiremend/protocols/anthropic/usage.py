@@ -27,10 +27,15 @@ USAGE_MISSING = Rule(
     name="usage-missing",
     detects="`message_delta` has no usage, null, or usage without a number of output tokens.",
     impact="AttributeError in SDKs; schemas reject it; the context display fails.",
-    action="Fills in zero output tokens.",
+    action="Fills in the number of `completion_tokens`, or zero output tokens.",
     protocols=_P,
 )
 
+_FOREIGN_COUNTS: Mapping[str, str] = {
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+}
+"""The names of the counts in Chat Completions, which gateways leave in place."""
 EMPTY_MESSAGE: Mapping[str, Any] = {
     "id": "",
     "type": "message",
@@ -112,12 +117,16 @@ def _with_counts(usage: Any, counts: tuple[str, ...]) -> JsonObject:
     """Return the usage with these counts as numbers; the same object if they are numbers."""
     existing = usage if isinstance(usage, dict) else {}
     missing = {
-        key: _number(existing.get(key)) for key in counts if not is_number(existing.get(key))
+        key: _number(existing.get(key) or existing.get(_FOREIGN_COUNTS[key]))
+        for key in counts
+        if not is_number(existing.get(key))
     }
     return {**existing, **missing} if missing or existing is not usage else existing
 
 
-def _number(value: Any) -> int:
+def _number(value: Any) -> int | float:
+    if is_number(value):
+        return value  # type: ignore[no-any-return]
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 16 else 0
 
 
