@@ -12,11 +12,15 @@ from wiremend.protocols.anthropic.misplaced import missing_fields, move_fields
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
 from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
-from wiremend.protocols.base.envelope import error_in_envelope, is_envelope, unwrapped
-from wiremend.protocols.base.provider_error import ProviderError, read_error
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_in_envelope,
+    read_error,
+)
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.rules.rule import BodyPlace, Rule
 from wiremend.text import json_value
+from wiremend.text.json_envelope import is_envelope, unwrapped
 from wiremend.text.json_value import JsonObject, dicts_in, objects
 
 _P = ("anthropic-messages",)

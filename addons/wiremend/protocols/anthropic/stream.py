@@ -28,13 +28,17 @@ from wiremend.protocols.anthropic.usage import (
     fill_start,
 )
 from wiremend.protocols.base.cut_content import ContentLost
-from wiremend.protocols.base.envelope import error_in_envelope, unwrapped
 from wiremend.protocols.base.event_repairer import EventRepairer, FrameRules
-from wiremend.protocols.base.provider_error import ProviderError, read_error
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_in_envelope,
+    read_error,
+)
 from wiremend.protocols.base.repairer import EventKind, StreamContext
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_edits import Path
+from wiremend.text.json_envelope import unwrapped
 from wiremend.text.json_value import JsonObject
 
 _P = ("anthropic-messages",)

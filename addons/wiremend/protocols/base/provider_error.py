@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from wiremend.text.json_envelope import CONTENT_KEYS, is_envelope
+
 UNKNOWN_STATUS = 502
 
 STATUS_BY_NAME: Mapping[str, int] = {
@@ -181,6 +183,13 @@ def read_error(value: Any) -> ProviderError | None:
     is_flagged = bool(inner) and not isinstance(inner, str)  # `"error": true`
     is_named = value.get("type") == "error" or value.get("object") == "error"
     return error_from(value) if is_flagged or is_named or _is_bare_error(value) else None
+
+
+def error_in_envelope(value: Any) -> ProviderError | None:
+    """Return the error that an envelope without content reports, or None."""
+    if not is_envelope(value) or any(value.get(key) for key in CONTENT_KEYS):
+        return None
+    return read_error({key: item for key, item in value.items() if key not in CONTENT_KEYS})
 
 
 def error_from(fields: Mapping[str, Any], request_id: str = "") -> ProviderError:

@@ -6,10 +6,9 @@ A protocol defines what an answer is: a body, or the data of one event.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from wiremend.protocols.base.provider_error import ProviderError, read_error
 from wiremend.text import json_value
 
-_CONTENT_KEYS = frozenset({"data", "result", "response", "body", "payload", "output"})
+CONTENT_KEYS = frozenset({"data", "result", "response", "body", "payload", "output"})
 """The members in which envelopes have their content."""
 _LEVELS = 2
 
@@ -30,14 +29,7 @@ def unwrapped(value: Any, is_answer: Callable[[Any], bool], levels: int = _LEVEL
 
 def is_envelope(value: Any) -> bool:
     """Return whether this object has a member that envelopes have for their content."""
-    return isinstance(value, dict) and not _CONTENT_KEYS.isdisjoint(value)
-
-
-def error_in_envelope(value: Any) -> ProviderError | None:
-    """Return the error that an envelope without content reports, or None."""
-    if not is_envelope(value) or any(value.get(key) for key in _CONTENT_KEYS):
-        return None
-    return read_error({key: item for key, item in value.items() if key not in _CONTENT_KEYS})
+    return isinstance(value, dict) and not CONTENT_KEYS.isdisjoint(value)
 
 
 def _members(value: Any) -> Iterator[Any]:
@@ -48,7 +40,7 @@ def _members(value: Any) -> Iterator[Any]:
     for key, inner in value.items():
         if isinstance(inner, dict | list):
             yield inner
-        elif key in _CONTENT_KEYS and isinstance(inner, str) and inner.lstrip()[:1] in ("{", "["):
+        elif key in CONTENT_KEYS and isinstance(inner, str) and inner.lstrip()[:1] in ("{", "["):
             try:
                 yield json_value.read(inner)
             except ValueError:
