@@ -317,7 +317,7 @@ class Blocks:
             data["type"] == "content_block_delta"
             and self._draft.is_on(STOP_TOO_EARLY)
             and isinstance(delta, dict)
-            and delta.get("type") in DELTAS_BY_BLOCK.get(block.kind, ())
+            and _kind_of(delta) in DELTAS_BY_BLOCK.get(block.kind, ())
             and block.may_go_on
             and has_content(data)
         )
@@ -487,11 +487,11 @@ class Blocks:
             self.note_use(block)
             if isinstance(block, dict):
                 start = {"type": "content_block_start", "content_block": block}
-                self.has_answer |= block.get("type") not in _THOUGHT and has_content(start)
+                self.has_answer |= _kind_of(block) not in _THOUGHT and has_content(start)
 
     def note_use(self, block: Any) -> None:
         """Record whether this block calls a tool."""
-        kind = block.get("type") if isinstance(block, dict) else None
+        kind = _kind_of(block) if isinstance(block, dict) else ""
         is_own = kind == "tool_use" and not is_called_by_code(block)
         self.called_tool = self.called_tool or is_own
         self.used_tool = self.used_tool or kind in TOOL_BLOCKS
@@ -603,10 +603,10 @@ def has_content(data: JsonObject) -> bool:
     match data["type"]:
         case "content_block_start":
             block = data.get("content_block")
-            kind = block.get("type") if isinstance(block, dict) else None
-            if not isinstance(block, dict) or kind in EMPTY_BLOCKS:
-                return isinstance(block, dict) and bool(block.get(str(kind)))
-            return True
+            if not isinstance(block, dict):
+                return False
+            kind = _kind_of(block)
+            return bool(block.get(kind)) if kind in EMPTY_BLOCKS else True
         case "content_block_delta":
             delta = data.get("delta")
             if not isinstance(delta, dict):
@@ -614,6 +614,10 @@ def has_content(data: JsonObject) -> bool:
             key = TEXT_BY_DELTA.get(str(delta.get("type")))
             return bool(delta.get(key)) if key else bool(delta)
     return False
+
+
+def _kind_of(block: JsonObject) -> str:
+    return str(block.get("type"))
 
 
 def _new_stop() -> Received:
