@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -159,7 +158,11 @@ def test_a_failed_test_shows_the_calls_and_the_log(project: pytest.Pytester) -> 
 
 
 def test_a_passed_test_shows_no_log(project: pytest.Pytester) -> None:
-    assert "wiremend calls" not in run(project, RETRIED, "-rA").stdout.str()
+    printed = RETRIED + "    print('printed by the test')\n"
+    result = run(project, printed, "-rA")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["printed by the test"])  # -rA shows what a passed test printed
+    assert "wiremend calls" not in result.stdout.str()
 
 
 def test_the_marker_takes_the_path_of_a_file(project: pytest.Pytester) -> None:
@@ -298,39 +301,59 @@ def test_it(request):
     run(project, text).assert_outcomes(passed=1)
 
 
-def test_two_runs_at_once_share_nothing(project: pytest.Pytester) -> None:
-    """Each worker of pytest-xdist is such a process. Both wait until the other one has a proxy."""
+def test_two_workers_of_xdist_share_nothing(project: pytest.Pytester) -> None:
+    """Both tests wait until the test of the other worker has a proxy, too."""
     project.makepyfile("""
 import os, socket
+import pytest
 
-def test_it(wiremend, wiremend_provider, ask):
-    wiremend_provider.script([{"answer": "anthropic-messages"}])
+@pytest.mark.parametrize("number", [1, 2])
+def test_it(number, wiremend, wiremend_provider, ask):
+    wiremend_provider.script([{"answer": "anthropic-messages"}] * number)
+    state = (wiremend.port, wiremend_provider.port, wiremend.confdir, wiremend.directory)
     with socket.create_connection(("127.0.0.1", int(os.environ["MEETING_POINT"]))) as meeting:
-        meeting.sendall(f"{wiremend.port} {wiremend.confdir}\\n".encode())
+        meeting.sendall("{} {} {} {}\\n".format(*state).encode())
         assert meeting.recv(2) == b"go"
-    with ask() as response:
-        response.read()
-    assert len(wiremend.calls) == 1
+    for _ in range(number):
+        with ask() as response:
+            response.read()
+    assert len(wiremend.calls) == len(wiremend_provider.received) == number
 """)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
         port = str(listener.getsockname()[1])
-        command = [sys.executable, "-m", "pytest", "-q", f"--rootdir={project.path}"]
-        environment = {**os.environ, "MEETING_POINT": port}
-        runs = [
-            subprocess.Popen(command, cwd=project.path, env=environment, stdout=subprocess.PIPE)
-            for _ in range(2)
-        ]
-        workers = [listener.accept()[0] for _ in runs]
-        lines = [worker.makefile().readline().split() for worker in workers]
+        command = [sys.executable, "-W", "error", "-m", "pytest", "-n", "2", "-q"]
+        process = subprocess.Popen(
+            [*command, f"--rootdir={project.path}"],
+            cwd=project.path,
+            env={**os.environ, "MEETING_POINT": port},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        workers = [listener.accept()[0] for _ in range(2)]
+        states = [worker.makefile().readline().split() for worker in workers]
         for worker in workers:
             worker.sendall(b"go")
             worker.close()
-        outputs = [process.communicate(timeout=60)[0] for process in runs]
-    assert [process.returncode for process in runs] == [0, 0], outputs
-    (first_port, first_confdir), (second_port, second_confdir) = lines
-    assert first_port != second_port
-    assert Path(first_confdir) != Path(second_confdir)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "2 passed" in output
+    for one, other in zip(*states, strict=True):
+        assert one != other
+
+
+def test_a_failed_test_of_an_xdist_worker_shows_the_calls_and_the_log(
+    project: pytest.Pytester,
+) -> None:
+    result = run(project, RETRIED + "    assert False, 'on purpose'\n", "-n", "2")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- wiremend calls and log: wiremend -*",
+            "call 1: anthropic-messages, claude-opus-5, api.anthropic.com: answered",
+            "*HTTP(S) proxy listening at 127.0.0.1:*",
+        ]
+    )
 
 
 def test_the_proxy_ends_when_the_process_of_the_test_is_killed(project: pytest.Pytester) -> None:
