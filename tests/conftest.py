@@ -1,7 +1,6 @@
 """Tiers, and Hypothesis profiles without deadlines."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +23,6 @@ settings.register_profile(
 """For `scripts/test --all`: minutes."""
 settings.load_profile("quick")
 
-_TRAFFIC = Path(__file__).parent / "traffic"
-
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Return which marks the run selects."""
@@ -34,8 +31,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects tests by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark rows of traffic tests as long."""
-    tiers.mark_long_rows(item for item in items if item.path.is_relative_to(_TRAFFIC))
+    """Mark rows that are not in the short tier."""
+    tiers.mark_long_rows(items)
 
 
 _MUTATED_EVENTS = pytest.StashKey[Counter[str]]()

@@ -120,6 +120,7 @@ def test_every_mark_is_deselected_by_default_and_selected_by_the_whole_tier(
     run_tests: ModuleType,
 ) -> None:
     marks = [line.partition(":")[0] for line in options()["markers"]]
+    marks.remove("first_row")  # which makes rows long
     assert sorted(marks) == sorted(tiers.DESELECTED)
     assert options()["addopts"][-2:] == ["-m", f"not ({' or '.join(tiers.DESELECTED)})"]
     expressions = [
@@ -134,8 +135,9 @@ def test_every_mark_is_deselected_by_default_and_selected_by_the_whole_tier(
 
 
 def test_in_the_short_tier_each_value_of_a_parameter_occurs_once(
-    pytester: pytest.Pytester,
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tiers, "_TRAFFIC", pytester.path)
     items = pytester.getitems("""
 import pytest
 
@@ -146,6 +148,11 @@ def test_table(a, b, c): pass
 
 @pytest.mark.parametrize("a", [True, False])
 def test_other_table(a): pass
+
+@pytest.mark.first_row
+@pytest.mark.parametrize("a", [True, False])
+@pytest.mark.parametrize("b", [True, False])
+def test_first_row(a, b): pass
 
 def test_without_a_table(): pass
 """)
@@ -158,9 +165,29 @@ def test_without_a_table(): pass
         "test_table[False-1-x]",
         "test_other_table[True]",
         "test_other_table[False]",
+        "test_first_row[True-True]",
         "test_without_a_table",
     ]
-    assert len(items) == 2 * 3 * 2 + 3
+    assert len(items) == 2 * 3 * 2 + 2 + 4 + 1
+
+
+def test_outside_of_traffic_tests_only_marked_tables_have_long_rows(
+    pytester: pytest.Pytester,
+) -> None:
+    items = pytester.getitems("""
+import pytest
+
+@pytest.mark.parametrize("a", [1, 2])
+@pytest.mark.parametrize("b", [1, 2])
+def test_table(a, b): pass
+
+@pytest.mark.first_row
+@pytest.mark.parametrize("a", [1, 2])
+def test_first_row(a): pass
+""")
+    tiers.mark_long_rows(items)
+    long = [item.name for item in items if item.get_closest_marker("long") is not None]
+    assert long == ["test_first_row[2]"]
 
 
 def test_a_row_covers_the_values_that_no_earlier_row_has() -> None:

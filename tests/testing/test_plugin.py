@@ -78,6 +78,7 @@ def test_a_test_sees_calls_attempts_and_findings(project: pytest.Pytester) -> No
     run(project, RETRIED + checks).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_the_record_of_a_call_is_final_once_its_response_was_read(
     project: pytest.Pytester,
 ) -> None:
@@ -95,6 +96,7 @@ def test_it(wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_a_running_call_is_visible(project: pytest.Pytester) -> None:
     text = """
 from wiremend.call_record.outcomes import CallState
@@ -110,6 +112,7 @@ def test_it(wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_assert_clean_lists_findings(project: pytest.Pytester) -> None:
     result = run(project, RETRIED + "    wiremend.assert_clean(ignore=['S', 'R003'])\n")
     result.assert_outcomes(failed=1)
@@ -119,6 +122,7 @@ def test_assert_clean_lists_findings(project: pytest.Pytester) -> None:
     assert "def assert_clean" not in result.stdout.str()
 
 
+@pytest.mark.long
 def test_assert_no_failures_lists_calls(project: pytest.Pytester) -> None:
     failing = RETRIED.replace(", ANSWER]", "]").partition("    with ask()")[0]
     text = (
@@ -157,6 +161,7 @@ def test_a_failed_test_shows_the_calls_and_the_log(project: pytest.Pytester) -> 
     )
 
 
+@pytest.mark.long
 def test_a_passed_test_shows_no_log(project: pytest.Pytester) -> None:
     printed = RETRIED + "    print('printed by the test')\n"
     result = run(project, printed, "-rA")
@@ -165,6 +170,7 @@ def test_a_passed_test_shows_no_log(project: pytest.Pytester) -> None:
     assert "wiremend calls" not in result.stdout.str()
 
 
+@pytest.mark.long
 def test_the_marker_takes_the_path_of_a_file(project: pytest.Pytester) -> None:
     config = '[[models]]\nmatch = "claude-*"\nmodel = "kimi-k3"\n'
     project.path.joinpath("team.toml").write_text(config)
@@ -183,6 +189,7 @@ def test_it(wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("arguments", ["", "'x'", "configuration='x'", "config='x', more=1"])
 def test_a_wrong_marker_is_reported(arguments: str, project: pytest.Pytester) -> None:
     text = f"import pytest\n@pytest.mark.wiremend({arguments})\ndef test_it(wiremend): pass\n"
@@ -191,6 +198,7 @@ def test_a_wrong_marker_is_reported(arguments: str, project: pytest.Pytester) ->
     result.stdout.fnmatch_lines(["*test_it: write the marker as wiremend(config=...)*"])
 
 
+@pytest.mark.long
 def test_a_wrong_configuration_is_reported(project: pytest.Pytester) -> None:
     text = """
 import pytest
@@ -203,6 +211,7 @@ def test_it(wiremend): pass
     result.stdout.fnmatch_lines(["*retry.atempts*"])
 
 
+@pytest.mark.long
 def test_every_provider_host_is_the_provider_and_no_other_host_is_reached(
     project: pytest.Pytester,
 ) -> None:
@@ -234,6 +243,7 @@ def test_it(wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_the_variables_make_a_child_process_use_the_proxy(project: pytest.Pytester) -> None:
     text = """
 import os, subprocess, sys
@@ -256,6 +266,7 @@ def test_it(wiremend, wiremend_provider):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_each_test_has_its_own_calls(project: pytest.Pytester) -> None:
     text = """
 import pytest
@@ -271,6 +282,7 @@ def test_it(number, wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=2)
 
 
+@pytest.mark.long
 def test_a_proxy_that_ended_is_reported(project: pytest.Pytester) -> None:
     text = """
 def test_it(wiremend):
@@ -342,6 +354,7 @@ def test_it(number, wiremend, wiremend_provider, ask):
         assert one != other
 
 
+@pytest.mark.long
 def test_a_failed_test_of_an_xdist_worker_shows_the_calls_and_the_log(
     project: pytest.Pytester,
 ) -> None:
@@ -382,6 +395,7 @@ def test_it(wiremend):
                 assert client.recv(1) == b""
 
 
+@pytest.mark.long
 def test_the_marker_and_the_fixtures_are_documented(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.wiremend(config): *"])
