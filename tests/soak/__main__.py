@@ -33,9 +33,9 @@ backoff_initial = 0.01
 backoff_max = 0.05
 
 [timeouts]
-first_byte = 4.0
-answer = 4.0
-idle = 4.0
+first_byte = 10.0
+answer = 10.0
+idle = 10.0
 
 [heartbeat]
 after = 1.0
@@ -44,7 +44,8 @@ interval = 1.0
 [fire_and_forget]
 ack_after = 1.0
 """
-"""Short limits, so that stalls end soon, and keep-alives are sent meanwhile."""
+"""Short limits, so that stalls end soon and keep-alives are sent meanwhile; long enough that a
+machine which is busy otherwise does not cause timeouts that are not scripted."""
 LIFT_LIMITS = str(Path(__file__).parents[1] / "traffic" / "lift_limits.py")
 """Without retry budget and circuit breaker, every hidden fault must be hidden."""
 REPORT_STATE = str(Path(__file__).with_name("report_state.py"))
@@ -120,7 +121,14 @@ class _Progress:
             self._printed = number + 1
 
 
+def _ignore_abandoned_streams(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Do not print that the SDKs leave it to the garbage collector to close a failed stream."""
+    if "asyncgen" not in context:
+        loop.default_exception_handler(context)
+
+
 async def _soak(options: argparse.Namespace, scenarios: Sequence[Scenario], directory: Path) -> int:
+    asyncio.get_running_loop().set_exception_handler(_ignore_abandoned_streams)
     with _running(directory) as (proxy, provider):
         sampler = Sampler(proxy.pid, directory / "state")
         before = sampler.take()
