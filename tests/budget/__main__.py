@@ -22,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.freeze()  # collections between the counts then have little to do
     counted = dict(count_all(options.only))
     if options.json:
-        json.dump({name: asdict(one) for name, one in counted.items()}, sys.stdout)
+        # `asdict` on the whole would damage the counters.
+        found = {name: {**vars(one), "counts": asdict(one.counts)} for name, one in counted.items()}
+        json.dump(found, sys.stdout)
         return 0
     budgets = read_budgets()
     allowed = budgets.get(version(), {})
@@ -35,11 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         write_budget({name: one.counts for name, one in counted.items()})
         return 0
-    found = list(problems(counted, allowed, MEMORY if options.only else ()))
-    if found:
-        print("\n".join(["", *found]))
+    differing = list(problems(counted, allowed, MEMORY if options.only else ()))
+    if differing:
+        print("\n".join(["", *differing]))
         print("`scripts/budget accept` writes these counts as the new budget.")
-    return 1 if found else 0
+    return 1 if differing else 0
 
 
 def counted_from(text: str) -> dict[str, Counted]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from traffic import good
-from traffic.proxy import SUITE, Proxy
+from traffic.proxy import LIFT_LIMITS, SUITE, Proxy
 from wiremend.testing.certificates import Authority, LeafPerName
 from wiremend.testing.provider import ScriptedProvider
 from wiremend.testing.proxy import ProxyFailed
@@ -46,8 +46,6 @@ ack_after = 1.0
 """
 """Short limits, so that stalls end soon and keep-alives are sent meanwhile; long enough that a
 machine which is busy otherwise does not cause timeouts that are not scripted."""
-LIFT_LIMITS = str(Path(__file__).parents[1] / "traffic" / "lift_limits.py")
-"""Without retry budget and circuit breaker, every hidden fault must be hidden."""
 REPORT_STATE = str(Path(__file__).with_name("report_state.py"))
 SETTLING_SECONDS = 20.0
 """How long sockets and tasks may take to be gone after the last call."""
@@ -80,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="scenarios with TEXT in the name"
     )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="instead of short timeouts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     return parser
 
@@ -129,7 +128,8 @@ def _ignore_abandoned_streams(loop: asyncio.AbstractEventLoop, context: dict[str
 
 async def _soak(options: argparse.Namespace, scenarios: Sequence[Scenario], directory: Path) -> int:
     asyncio.get_running_loop().set_exception_handler(_ignore_abandoned_streams)
-    with _running(directory) as (proxy, provider):
+    configuration = options.config.read_text() if options.config else CONFIGURATION
+    with _running(directory, configuration) as (proxy, provider):
         sampler = Sampler(proxy.pid, directory / "state")
         before = sampler.take()
         replies = Replies()
@@ -166,7 +166,7 @@ async def _soak(options: argparse.Namespace, scenarios: Sequence[Scenario], dire
 
 
 @contextlib.contextmanager
-def _running(directory: Path) -> Iterator[tuple[Proxy, ScriptedProvider]]:
+def _running(directory: Path, configuration: str) -> Iterator[tuple[Proxy, ScriptedProvider]]:
     """Start the provider and the proxy."""
     authority = Authority(directory / "authority")
     with ScriptedProvider(LeafPerName(authority), directory) as provider:
@@ -176,8 +176,9 @@ def _running(directory: Path) -> Iterator[tuple[Proxy, ScriptedProvider]]:
             directory / "proxy",
             authority,
             {**hosts, UNREACHABLE_HOST: refused},
+            # Without retry budget and circuit breaker, every hidden fault must be hidden.
             scripts=(SUITE, LIFT_LIMITS, REPORT_STATE),
-            configuration=CONFIGURATION,
+            configuration=configuration,
             environment={"WIREMEND_SOAK_SOCKET": str(directory / "state")},
         )
         proxy.start()

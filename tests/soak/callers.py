@@ -16,10 +16,9 @@ from typing import Any
 from traffic import good
 from traffic.assembled import read_answer
 from traffic.clients import HTTP_VERSIONS, Outcome, RawCall, RawResponse, environment
-from traffic.proxy import KEY
+from traffic.proxy import KEY, Proxy
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.testing.exchange import Received
-from wiremend.testing.proxy import Proxy
 
 from .scenarios import SDK, Call, End, Request, expected_answer
 

@@ -33,7 +33,7 @@ class Replies:
     def forget(self, call: Call) -> None:
         """A call has ended."""
         for kept in (self._calls, self._attempts, self._received):
-            kept.pop(call.number, None)  # type: ignore[attr-defined]
+            kept.pop(call.number, None)
 
     def received_for(self, number: int) -> Received | None:
         """Return the last request of a call."""

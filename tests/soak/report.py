@@ -114,7 +114,7 @@ def _most(types: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _median(samples: Sequence[Sample], name: str) -> float:
-    return median(getattr(sample, name) for sample in samples)
+    return median(float(getattr(sample, name)) for sample in samples)
 
 
 def _percentiles(values: Sequence[float]) -> tuple[float, float]:
