@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from . import addons  # isort: skip - before any other import of wiremend
-from .budget_file import read_budgets, version, write_budget
+from .budget_file import read_budget, write_budget
 from .counting import MEMORY, Counted, Counts
 from .paths import count_all
 from .report import problems, table
@@ -26,10 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = {name: {**vars(one), "counts": asdict(one.counts)} for name, one in counted.items()}
         json.dump(found, sys.stdout)
         return 0
-    budgets = read_budgets()
-    allowed = budgets.get(version(), {})
-    if options.only:
-        allowed = {name: counts for name, counts in allowed.items() if options.only in name}
+    allowed = read_budget().of(options.only)
     print("\n".join(table(counted, allowed, options.functions)))
     if options.command == "accept":
         if options.only:

@@ -1,11 +1,13 @@
 """Counts the work of a piece of code: the same number in every run.
 
 `sys.monitoring` reports every bytecode instruction and every call. Instructions explain the time of
-Python code best, and nothing that runs in Python escapes them; they differ between minor versions
-of Python, so the budget has a section for each. C code counts as a call, and by the length of the
-bytes or text that it gets as its first argument (for a method: that it belongs to). So a second
-parse or another copy of a large body is visible, although it is one instruction. (`find` from an
-offset counts as if it read everything: the count is an upper bound.)
+Python code best, and nothing that runs in Python escapes them. They differ a little between minor
+versions of Python, so a budget is exact for one version, and a coarse limit for others.
+
+C code counts as a call, and by the length of the bytes or text that it gets as its first argument
+(for a method: that it belongs to). So a second parse or another copy of a large body is visible,
+although it is one instruction. (`find` from an offset counts as if it read everything: the count is
+an upper bound.)
 
 Code of the tests is not counted, code of mitmproxy and of the standard library is: what wiremend
 makes them do is a cost, too.
@@ -24,6 +26,7 @@ from typing import Any
 _TESTS = str(Path(__file__).resolve().parents[1])
 _TOOL = sys.monitoring.PROFILER_ID
 _EVENTS = sys.monitoring.events.INSTRUCTION | sys.monitoring.events.CALL
+_STANDARD_LIBRARY = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _QUICK = frozenset(
     {"type", "isinstance", "len", "id", "append", "add", "startswith", "endswith", "removeprefix"}
 )
@@ -192,12 +195,9 @@ class _Uncollected:
 
 def _name_of(code: CodeType) -> str:
     """Return the module and the name of a function."""
-    path = Path(code.co_filename)
-    parts = path.parts
-    for top in ("addons", "site-packages"):
+    parts = Path(code.co_filename).with_suffix("").parts
+    for top in ("addons", "site-packages", _STANDARD_LIBRARY):
         if top in parts:
-            path = Path(*parts[parts.index(top) + 1 :])
+            parts = parts[len(parts) - parts[::-1].index(top) :]
             break
-    else:
-        path = Path(path.name)
-    return f"{path.with_suffix('')}.{code.co_qualname}".replace("/", ".")
+    return ".".join([*(part for part in parts if part != "__init__"), code.co_qualname])

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
-from .budget_file import Budget, differences, version
+from .budget_file import PYTHON, Budget, differences
 from .counting import NAMES, Counted, Counts
 
 _NAME_WIDTH = 32
@@ -16,14 +16,14 @@ def table(counted: Mapping[str, Counted], allowed: Budget, functions: int) -> It
 
     `functions`: how many of the most expensive functions to list for each path.
     """
-    yield f"{version():<{_NAME_WIDTH}}" + "".join(f"{name:>{_WIDTH}}" for name in NAMES)
+    yield f"{'Python ' + PYTHON:<{_NAME_WIDTH}}" + "".join(f"{name:>{_WIDTH}}" for name in NAMES)
     for name, one in counted.items():
-        before = allowed.get(name)
+        before = allowed.paths.get(name)
         cells = [_cell(key, one.counts, before) for key in NAMES]
         yield f"{name:<{_NAME_WIDTH}}" + "".join(f"{cell:>{_WIDTH}}" for cell in cells)
         if functions:
             yield from _most_expensive(one, functions)
-    for name in allowed.keys() - counted.keys():
+    for name in allowed.paths.keys() - counted.keys():
         yield f"{name:<{_NAME_WIDTH}}  is no longer counted"
 
 
@@ -42,7 +42,7 @@ def _most_expensive(one: Counted, functions: int) -> Iterator[str]:
         share: Counter[str] = getattr(one, key)
         total = share.total() or 1
         for name, value in share.most_common(functions):
-            if value * 20 >= total:
+            if value:
                 yield f"{'':<4}{key:<13}{value:>14,} {value / total:>5.0%}  {name}"
 
 
@@ -53,14 +53,14 @@ def problems(
 
     `ignore` lists names of counts.
     """
-    for name in sorted(counted.keys() | allowed.keys()):
+    for name in sorted(counted.keys() | allowed.paths.keys()):
         if name not in counted:
             yield f"{name}: in the budget, but not counted"
-        elif name not in allowed:
+        elif name not in allowed.paths:
             yield f"{name}: not in the budget"
         else:
-            counts, limit = counted[name].counts, allowed[name]
-            for key, change in differences(counts, limit).items():
+            counts, limit = counted[name].counts, allowed.paths[name]
+            for key, change in differences(counts, limit, allowed.python).items():
                 if key not in ignore:
                     value, before = getattr(counts, key), getattr(limit, key)
                     yield f"{name}: {key} {value:,.0f}, {change:+.1%}; the budget is {before:,.0f}"

@@ -28,9 +28,11 @@ NOTICE_SECONDS = 10.0
 """How soon the provider must notice that a client has left."""
 NUMBER = "x-soak-call"
 """The header with the number of the call."""
-CALLS_PER_AGENT = 50
-"""An agent keeps its connections to the proxy for so many calls."""
 AGENTS = 6
+"""Clients of each SDK. Half of them keep their connections to the proxy for the whole run, as a
+program does that runs for days: what is kept for each connection must not grow."""
+CALLS_PER_AGENT = 50
+"""The other half are replaced after so many calls."""
 
 _PROMPT = "Say hello."
 _PAUSE_SECONDS = 0.02
@@ -102,9 +104,11 @@ class Callers:
     async def _with_sdk(self, call: Call) -> tuple[End, str]:
         key = (call.protocol, call.number % AGENTS)
         agent = self._agents.get(key)
-        if agent is None or agent.calls >= CALLS_PER_AGENT:
-            if agent is not None:
-                await agent.retire()
+        is_replaced = call.number % 2 == 0
+        if agent is not None and is_replaced and agent.calls >= CALLS_PER_AGENT:
+            await agent.retire()
+            agent = None
+        if agent is None:
             agent = self._agents[key] = _Agent(call.protocol)
         outcome = Outcome()
         try:
