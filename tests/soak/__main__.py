@@ -4,11 +4,12 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from .callers import Callers
 from .load import Load, Replies
 from .report import as_json, head_line, minute_line, progress_line, verdict_lines
 from .samples import Sample, Sampler
-from .scenarios import SCENARIOS, UNREACHABLE_HOST, Scenario
+from .scenarios import CLIENTS, SCENARIOS, UNREACHABLE_HOST, Scenario
 from .schedule import call_of
 from .verdict import JUDGED, WARM_UP_SECONDS, Verdict, growth_of
 
@@ -54,12 +55,25 @@ SETTLING_SECONDS = 20.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a soak; return the exit status: 0 if it is good, else 1."""
     options = _parser().parse_args(arguments)
-    scenarios = [one for one in SCENARIOS if options.only in one.name]
+    scenarios = _chosen(options.only, options.client)
     if not scenarios:
-        print(f"scripts/soak: no scenario contains {options.only!r}", file=sys.stderr)
+        print("scripts/soak: no scenario has this name and this client", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the proxy ends, too
     with tempfile.TemporaryDirectory(prefix="wiremend-soak-") as name:
-        return asyncio.run(_soak(options, scenarios, Path(name)))
+        try:
+            return asyncio.run(_soak(options, scenarios, Path(name)))
+        except KeyboardInterrupt:
+            print("scripts/soak: interrupted", file=sys.stderr)
+            return 130
+
+
+def _chosen(text: str, client: str | None) -> list[Scenario]:
+    """Return the scenarios with this text in their names, with this client only."""
+    chosen = [one for one in SCENARIOS if text in one.name]
+    if client is None:
+        return chosen
+    return [replace(one, clients=(client,)) for one in chosen if client in one.clients]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,12 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("minutes", metavar="MINUTES", type=float, help="such as 30, or 0.2")
     parser.add_argument("--rate", type=float, default=8.0, help="calls per second (default: 8)")
-    parser.add_argument("--at-once", type=int, default=48, help="at most so many run (default: 48)")
+    parser.add_argument("--at-once", type=int, default=20, help="at most so many run (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule (default: 1)")
     parser.add_argument("--every", type=float, default=3.0, help="seconds between samples")
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="scenarios with TEXT in the name"
     )
+    parser.add_argument("--client", choices=CLIENTS, help="only calls of this kind of client")
     parser.add_argument("--config", type=Path, metavar="FILE", help="instead of short timeouts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     return parser

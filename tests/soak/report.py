@@ -11,6 +11,8 @@ from .samples import Sample
 from .scenarios import End
 from .verdict import TOLERANCE, WARM_UP_SECONDS, Verdict
 
+LATE_SHARE = 0.05
+"""More calls than this that are late are reported, as a fraction."""
 _MEBIBYTE = 1024 * 1024
 _TYPES_SHOWN = 12
 _COLUMNS = (
@@ -66,6 +68,12 @@ def verdict_lines(verdict: Verdict, load: Load, types: Mapping[str, int]) -> Ite
         yield f"FAILED {failure}"
     yield from (f"FAILED {complaint}" for complaint in verdict.complaints)
     yield f"calls: {verdict.made}, lost, hung or wrong: {verdict.failed}"
+    late = sum(minute.late for minute in load.minutes)
+    if late > LATE_SHARE * verdict.made:
+        yield (
+            f"{late} calls had to wait for others: the machine is too busy for this rate, and an "
+            "error that names a limit may be due to that"
+        )
     for name in ("sockets", "tasks", "files", "threads"):
         before, after = getattr(verdict.before, name), getattr(verdict.after, name)
         note = "  NOT BACK" if name in verdict.left_over else ""
