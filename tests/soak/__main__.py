@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "if sockets or tasks are left over, or if memory grows by more than 5 % after minute 5.",
     )
     parser.add_argument("minutes", metavar="MINUTES", type=float, help="such as 30, or 0.2")
-    parser.add_argument("--rate", type=float, default=8.0, help="calls per second (default: 8)")
+    parser.add_argument("--rate", type=float, default=5.0, help="calls per second (default: 5)")
     parser.add_argument("--at-once", type=int, default=20, help="at most so many run (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="of the schedule (default: 1)")
     parser.add_argument("--every", type=float, default=3.0, help="seconds between samples")

@@ -92,7 +92,7 @@ def verdict_lines(verdict: Verdict, load: Load, types: Mapping[str, int]) -> Ite
         )
     if any(not growth.is_flat for growth in verdict.growths) and types:
         yield "objects that grew most after the warm-up:"
-        yield from (f"  {count:+8} {name}" for name, count in _most(types))
+        yield from (f"  {count:+8} {name}" for name, count in _most(types) if count > 0)
     yield "flat" if verdict.is_good and verdict.growths else "good" if verdict.is_good else "FAILED"
 
 

@@ -1,8 +1,8 @@
 """A mitmproxy script that reports the tasks and objects of the proxy that it runs in.
 
-WIREMEND_SOAK_SOCKET  The path of a socket. A line `state` is answered with one line of JSON: the
-                      number of asyncio tasks, and of objects that the garbage collector tracks.
-                      `census` is answered after a full collection, and adds the objects by type.
+WIREMEND_SOAK_SOCKET  The path of a socket. A line `tasks` is answered with one line of JSON: the
+                      number of asyncio tasks. `census` is answered after a full collection, and
+                      adds the number of objects that the garbage collector tracks, and their types.
 """
 
 import asyncio
@@ -39,12 +39,11 @@ class ReportState:
         state: dict[str, Any] = {"tasks": len(asyncio.all_tasks()) - 1}
         if command == b"census\n":
             gc.collect()
-        objects = gc.get_objects()
-        state["objects"] = len(objects)
-        if command == b"census\n":
+            objects = gc.get_objects()
+            state["objects"] = len(objects)
             types = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in objects)
             state["types"] = dict(types.most_common(_TYPES))
-        del objects
+            del objects
         writer.write(json.dumps(state).encode() + b"\n")
         await writer.drain()
         writer.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _ANSWER_SECONDS = 30.0
+_COUNT_SECONDS = 60.0
 _BYTES_PER_KIB = 1024
 
 
@@ -31,7 +32,7 @@ class Sample:
     tasks: int
     """asyncio tasks."""
     objects: int
-    """Objects that the garbage collector tracks, dead ones included."""
+    """Objects that the garbage collector tracked after a full collection, up to a minute ago."""
 
 
 class Sampler:
@@ -42,12 +43,14 @@ class Sampler:
         self._state_socket = str(state_socket)
         self.started = time.monotonic()
         """When the first call was made."""
+        self._objects = 0
+        self._counted_at = -_COUNT_SECONDS
 
     def take(self) -> Sample:
         """Return a sample. Raises OSError if the process has ended or does not answer."""
         sockets, files = self._descriptors()
         memory = self._fields("smaps_rollup")
-        state = self.ask("state")
+        tasks = self.ask("tasks")["tasks"]
         return Sample(
             seconds=time.monotonic() - self.started,
             rss=memory["Rss"] * _BYTES_PER_KIB,
@@ -55,9 +58,17 @@ class Sampler:
             sockets=sockets,
             files=files,
             threads=self._fields("status")["Threads"],
-            tasks=state["tasks"],
-            objects=state["objects"],
+            tasks=tasks,
+            objects=self._live_objects(),
         )
+
+    def _live_objects(self) -> int:
+        """Return a recent count: a collection for each sample would change what is measured."""
+        now = time.monotonic()
+        if now >= self._counted_at + _COUNT_SECONDS:
+            self._counted_at = now
+            self._objects = self.ask("census")["objects"]
+        return self._objects
 
     def ask(self, command: str) -> Any:
         """Return the answer of `report_state.py`."""

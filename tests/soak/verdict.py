@@ -4,7 +4,9 @@ Memory and objects are *flat* if they grow by at most 5 % after minute 5. Growth
 ways, and the larger one counts: the median of the last third of the samples against the median of
 the first third, and the Theil-Sen line (the median of the slopes between all pairs of minutes)
 over the whole time. The first is blind to growth within the thirds, the second to a late jump; both
-ignore single peaks.
+ignore single peaks. Memory also depends on how many calls are running, so a machine that becomes
+busier during the run looks like growth; the objects, counted after a full collection, then do not
+grow as much.
 
 Sockets and tasks depend on how many calls are running, so they are compared when none is: after
 the last call there must be no more than before the first one.
