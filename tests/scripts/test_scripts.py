@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def test_help_is_printed_without_setting_up_the_environment(name: str, tmp_path:
 @pytest.fixture
 def small_checkout(tmp_path: Path) -> Path:
     """A checkout with one module, and the tools of this environment."""
-    for folder in ("addons", "scripts", "tests/recordings", "tests/traffic"):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for folder in project["tool"]["mypy"]["files"]:
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "__init__.py").write_text('"""A package."""\n')
     (tmp_path / ".venv").symlink_to(sys.prefix)
