@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -73,6 +74,7 @@ def _litellm() -> Peer:
     @contextlib.contextmanager
     def start(setting: Setting) -> Iterator[Running]:
         port = free_port()
+        key = f"sk-{secrets.token_hex(32)}"  # LiteLLM does not start without one
         model = {
             "model": f"anthropic/{MODEL}",
             "api_base": f"{setting.scheme}://localhost:{setting.upstream_port}",
@@ -87,10 +89,12 @@ def _litellm() -> Peer:
         environment = {
             "HOME": str(setting.directory),
             "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+            "LITELLM_MASTER_KEY": key,
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise it is loaded from the network
             "SSL_CERT_FILE": str(setting.authority_file),
         }
-        yield from _serve(command, setting, environment, port)
+        route = Route(port, headers={"x-api-key": key})
+        yield from _serve(command, setting, environment, route)
 
     role = f"LiteLLM proxy {LITELLM_VERSION}, one worker: gateway for Anthropic's `{PATH}`"
     return Peer(
@@ -138,7 +142,7 @@ def _router() -> Peer:
         )
         environment = {"HOME": str(home), "NODE_EXTRA_CA_CERTS": str(setting.authority_file)}
         command = [_tool("node", "nodejs"), str(program), "start"]
-        yield from _serve(command, setting, environment, port)
+        yield from _serve(command, setting, environment, Route(port))
 
     role = f"claude-code-router {ROUTER_VERSION}: gateway for Anthropic's `{PATH}`"
     return Peer(
@@ -151,11 +155,11 @@ def _router() -> Peer:
 
 
 def _serve(
-    command: Sequence[str], setting: Setting, environment: dict[str, str], port: int
+    command: Sequence[str], setting: Setting, environment: dict[str, str], route: Route
 ) -> Iterator[Running]:
     with Server(command, setting.directory / "log", setting.directory, environment) as server:
-        server.wait_for_port(port, _START_LIMIT_SECONDS)
-        yield Running(Route(port), server.pid)
+        server.wait_for_port(route.port, _START_LIMIT_SECONDS)
+        yield Running(route, server.pid)
 
 
 def _tool(name: str, packages: str) -> str:
