@@ -42,7 +42,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     if chosen.rounds is not None and chosen.rounds < 1:
         parser.error("--rounds must be at least 1")
     if unknown := set(chosen.peers) - set(peers.all_peers()):
-        parser.error(f"unknown peers: {', '.join(sorted(unknown))}")
+        parser.error(f"--peers: unknown: {', '.join(sorted(unknown))}")
     return chosen
 
 

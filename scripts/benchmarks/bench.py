@@ -69,6 +69,7 @@ class Bench:
         self._progress = progress
         self._stack = ExitStack()
         self._made = 0
+        self._starts = 0
 
     def __enter__(self) -> "Bench":
         self._authority = Authority(self._directory / "authority", "wiremend bench")
@@ -109,8 +110,9 @@ class Bench:
 
     @contextmanager
     def _started(self, contender: Contender, scheme: str) -> Iterator[Running]:
-        directory = self._directory / contender.name.replace(" ", "-")
-        directory.mkdir(exist_ok=True)
+        self._starts += 1
+        directory = self._directory / f"{contender.name.replace(' ', '-')}-{self._starts}"
+        directory.mkdir()
         authority = self._authority.file.resolve()
         setting = Setting(scheme, self._upstream.port(scheme), authority, directory)
         with contender.start(setting) as running:
