@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from wiremend.testing.certificates import Authority
 
@@ -148,29 +149,36 @@ class Bench:
                 window_seconds=0,
                 memory_before=proc_files.resident_memory(running.pid) if running.pid else 0,
             )
-            before, started = proc_files.cpu_snapshot(), time.perf_counter()
-            result = client.measure()
-            after, window = proc_files.cpu_snapshot(), time.perf_counter() - started
-            usage = _Usage(before, after)
+            usage = _Usage()
+            result = client.measure(usage.begin)
+            usage.end()
             return replace(
                 cell,
                 load=result,
-                window_seconds=window,
+                window_seconds=usage.window_seconds,
                 cpu_seconds=usage.of(running.pid) if running.pid else 0.0,
                 load_cpu_seconds=usage.of(client.pid),
                 upstream_cpu_seconds=usage.of(self._upstream.pid),
                 others_cpu_seconds=usage.of_others(),
                 memory_peak=proc_files.peak_memory(running.pid) if running.pid else 0,
-                problem=_problem(result),
+                problem=problem_of(result),
             )
 
 
 class _Usage:
-    """The CPU time between two snapshots, in seconds."""
+    """The CPU time between two snapshots, in seconds; it begins when it is created."""
 
-    def __init__(self, before: proc_files.CpuSnapshot, after: proc_files.CpuSnapshot) -> None:
-        self._before = before
-        self._after = after
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Take the first snapshot, or replace it."""
+        self._before, self._started = proc_files.cpu_snapshot(), time.perf_counter()
+
+    def end(self) -> None:
+        """Take the second snapshot."""
+        self._after = proc_files.cpu_snapshot()
+        self.window_seconds = time.perf_counter() - self._started
 
     def of(self, root: int) -> float:
         """Return the CPU time of a process and its descendants."""
@@ -182,9 +190,11 @@ class _Usage:
         return max(0.0, busy - self.of(os.getpid()))
 
 
-def _problem(result: dict[str, object]) -> str:
-    failed, unfinished = result["failed"], result["unfinished"]
-    if failed or unfinished or not result["done"]:
-        counts = f"{result['done']} calls done, {failed} failed, {unfinished} not finished"
-        return f"{counts}: {result['problem']}" if result["problem"] else counts
-    return ""
+def problem_of(result: Mapping[str, Any]) -> str:
+    """Return why a result of the load client has no figures, or an empty string."""
+    done, failed, unfinished = result["done"], result["failed"], result["unfinished"]
+    reason = str(result["problem"])
+    if done and not failed and not unfinished and not reason:
+        return ""
+    counts = f"{done} calls done, {failed} failed, {unfinished} not finished"
+    return f"{counts}: {reason}" if reason else counts

@@ -1,7 +1,7 @@
 """The load client (`native/load.c`), started for each measurement."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +44,8 @@ class Load:
     ramp: float = 0.0
     """The time over which the first calls start."""
     settled: bool = False
-    """Whether events count only while all connections are in the middle of their responses."""
+    """Whether there is one call per connection, and events are measured for `seconds` once all
+    responses have started. The responses must be longer; they are broken off."""
     limit: float = 60.0
     """When calls that have not ended are given up."""
 
@@ -103,13 +104,19 @@ class LoadClient:
         if self._process.stdout.readline() != b"ready\n":
             raise BenchError("the load client did not start")
 
-    def measure(self) -> dict[str, Any]:
-        """Make the calls and return the result of `native/load.c`."""
+    def measure(self, settled: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Make the calls and return the result of `native/load.c`.
+
+        `settled` is called when a settled measurement begins.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(b"go\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
+        if line == b"settled\n":
+            settled()
+            line = self._process.stdout.readline()
         if not line:
             raise BenchError("the load client ended without a result")
         result: dict[str, Any] = orjson.loads(line)

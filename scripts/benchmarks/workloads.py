@@ -115,12 +115,13 @@ def _paced() -> Workload:
 
 
 def _streams(connections: int, interval_seconds: float, ramp: float) -> Workload:
-    deltas = round((ramp + 5.0) / interval_seconds)
+    load = Load(connections, calls=connections, seconds=5.0, ramp=ramp, settled=True)
+    deltas = round((load.limit + load.seconds) / interval_seconds)
     return Workload(
         f"streams-{connections}",
         f"{connections} responses at once, an event per {interval_seconds * 1000:.0f} ms in each",
         Play(deltas, interval_seconds),
-        Load(connections, calls=connections, ramp=ramp, settled=True),
+        load,
         (
             _added("an event", "event", "p50"),
             _added("an event", "event", "p99"),

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from benchmarks import contenders, messages
-from benchmarks.bench import Plan, places
+from benchmarks.bench import Plan, places, problem_of
 from benchmarks.load import Route
 from benchmarks.metrics import Cell
 from benchmarks.workloads import LARGE, SMALL, RequestSize, Workload, all_workloads
@@ -48,9 +48,10 @@ def test_figures_are_in_their_units() -> None:
 
 
 @each_workload
-def test_streams_are_longer_than_their_start_takes(workload: Workload) -> None:
+def test_streams_are_longer_than_their_measurement(workload: Workload) -> None:
     if workload.load.settled:
-        assert workload.play.deltas * workload.play.interval_seconds > workload.load.ramp + 2
+        longest = workload.load.limit + workload.load.seconds
+        assert workload.play.deltas * workload.play.interval_seconds >= longest
         assert workload.load.calls == workload.load.connections
 
 
@@ -105,3 +106,21 @@ def test_contenders_take_turns_and_each_is_first_equally_often() -> None:
     rounds = [[one.contender.name for one in order if one.round == number] for number in range(6)]
     assert all(sorted(names) == ["direct", "floor", "wiremend"] for names in rounds)
     assert Counter(names[0] for names in rounds) == {"direct": 2, "floor": 2, "wiremend": 2}
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({}, ""),
+        ({"failed": 1, "problem": "not a 200"}, "9 calls done, 1 failed, 0 not finished: not a"),
+        ({"unfinished": 2}, "9 calls done, 0 failed, 2 not finished"),
+        ({"done": 0}, "0 calls done"),
+        ({"problem": "only 3 calls"}, "only 3 calls"),
+    ],
+)
+def test_a_measurement_with_a_call_that_failed_has_a_problem(
+    fields: dict[str, object], problem: str
+) -> None:
+    found = problem_of({"done": 9, "failed": 0, "unfinished": 0, "problem": "", **fields})
+    assert problem in found
+    assert bool(found) is bool(problem)

@@ -13,7 +13,8 @@
    warmup       calls on each connection before the measurement
    fresh        1: a new connection for each call
    ramp         seconds over which the first calls start
-   settled      1: measure events only while every connection is in the middle of its response
+   settled      1: one call on each connection; when all are in the middle of their responses, print
+                "settled", measure events for `seconds`, and break off the calls
    marks        how often the mark has to occur in each response
 
    It prints "ready" when the warm-up is done, starts when it reads a line, and prints the result as
@@ -61,7 +62,7 @@ static SSL_CTX *context;
 static int poller, measuring, streaming, given_up;
 static char *request, tunnel_request[1200], read_buffer[READ_SIZE];
 static size_t request_size, tunnel_size;
-static uint64_t begin, finish, started_calls, running, warming;
+static uint64_t begin, finish, settled_until, started_calls, running, warming;
 static uint64_t done, failed_calls, reconnects, body_bytes, all_marks;
 static char first_problem[400];
 static Series first_times, total_times, event_times;
@@ -148,6 +149,8 @@ static void end_call(Connection *connection, const char *problem) {
 }
 
 static void take_mark(Connection *connection, uint64_t now) {
+    if (settled_until)
+        all_marks++;
     if (++connection->marks == 1) {
         if (connection->measured)
             record(&first_times, now - connection->started);
@@ -156,7 +159,7 @@ static void take_mark(Connection *connection, uint64_t now) {
     }
     if (!connection->measured || !connection->stamp || connection->stamp > now)
         return;
-    if (options.settled && (measuring < 2 || streaming + (int)failed_calls < options.connections))
+    if (options.settled && !settled_until)
         return;
     record(&event_times, now - connection->stamp);
 }
@@ -489,13 +492,28 @@ static void measure(void) {
         while (started < options.connections &&
                passed * options.connections >= options.ramp * started) {
             Connection *connection = &connections[started++];
-            if (started == options.connections)
-                measuring = 2; /* all have started */
             if (may_start())
                 issue(connection);
         }
-        poll_once(started < options.connections ? 1 : 100);
+        poll_once(started < options.connections || options.settled ? 1 : 100);
+        if (!options.settled)
+            continue;
+        if (!settled_until && streaming == options.connections) {
+            begin = now_ns();
+            settled_until = begin + (uint64_t)(options.seconds * 1e9);
+            puts("settled");
+            fflush(stdout);
+        } else if (settled_until && now_ns() >= settled_until) {
+            finish = now_ns();
+            break;
+        }
     }
+    if (settled_until) {
+        done = (uint64_t)streaming;
+        running -= (uint64_t)streaming;
+    } else if (options.settled && !first_problem[0])
+        snprintf(first_problem, sizeof first_problem, "only %d calls were answered at once",
+                 streaming);
 }
 
 static void read_option(const char *option) {
