@@ -6,6 +6,7 @@ import shlex
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -102,8 +103,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(plan: Plan, json_file: Path | None) -> int:
+    """Measure, and report what was measured, even if the run is interrupted."""
     progress = _Progress(plan.cells)
-    description = machine.description()
     cells: list[Cell] = []
     with tempfile.TemporaryDirectory(prefix="wiremend-bench-") as name:
         try:
@@ -112,19 +113,25 @@ def _run(plan: Plan, json_file: Path | None) -> int:
                     cells.append(cell)
         finally:
             progress.clear()
+            if cells:
+                _report(plan, cells, json_file)
+    own = {contenders.DIRECT, contenders.FLOOR, contenders.WIREMEND, contenders.AGAIN}
+    return int(any(cell.problem and cell.contender in own for cell in cells))
+
+
+def _report(plan: Plan, cells: Sequence[Cell], json_file: Path | None) -> None:
+    description = {
+        **machine.description(),
+        "rounds": str(plan.rounds),
+        "command": shlex.join(["scripts/bench", *sys.argv[1:]]),
+    }
     rows = summary.rows(cells, plan.workloads)
     conditions = summary.conditions(cells)
     if json_file:
-        content = {"machine": description, "rounds": plan.rounds, "cells": cells, "rows": rows}
-        json_file.write_bytes(
-            orjson.dumps({**content, "conditions": conditions}, option=orjson.OPT_INDENT_2) + b"\n"
-        )
-    print(
-        table.markdown(rows, conditions, cells, plan.contenders, plan.workloads, description),
-        end="",
-    )
-    own = {contenders.DIRECT, contenders.FLOOR, contenders.WIREMEND, contenders.AGAIN}
-    return int(any(cell.problem and cell.contender in own for cell in cells))
+        content = {"machine": description, "cells": cells, "rows": rows, "conditions": conditions}
+        json_file.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+    report = table.markdown(rows, conditions, cells, plan.contenders, plan.workloads, description)
+    print(report, end="", flush=True)
 
 
 class _Progress:
@@ -132,12 +139,15 @@ class _Progress:
 
     def __init__(self, total: int) -> None:
         self._total = total
+        self._started = time.monotonic()
         self._shown = sys.stderr.isatty()
 
     def show(self, place: Place, made: int) -> None:
-        """Show which measurement is made."""
+        """Show which measurement is made, and how long the rest will take."""
+        passed = time.monotonic() - self._started
+        left = f", {passed / made * (self._total - made) / 60:.0f} min left" if made else ""
         self._print(
-            f"{made + 1}/{self._total}  {place.scheme}, round {place.round + 1}, "
+            f"{made + 1}/{self._total}{left}: {place.scheme}, round {place.round + 1}, "
             f"{place.workload.name}, {place.contender.name}"
         )
 

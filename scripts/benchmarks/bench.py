@@ -104,10 +104,13 @@ class Bench:
             yield cell
 
     def _cell(self, place: Place, running: Running) -> Cell:
-        if not place.workload.new_process or running.pid is None:
-            return self._measure(place, running)
-        with self._started(place.contender, place.scheme) as another:
-            return self._measure(place, another)
+        try:
+            if not place.workload.new_process or running.pid is None:
+                return self._measure(place, running)
+            with self._started(place.contender, place.scheme) as another:
+                return self._measure(place, another)
+        except BenchError as error:
+            return self._empty_cell(place, str(error))
 
     @contextmanager
     def _started(self, contender: Contender, scheme: str) -> Iterator[Running]:
@@ -140,29 +143,26 @@ class Bench:
             client.warm_up()
             if running.pid is not None:
                 proc_files.reset_peak_memory(running.pid)
-            cell = Cell(
-                place.scheme,
-                workload.name,
-                place.contender.name,
-                place.round,
-                load={},
-                window_seconds=0,
-                memory_before=proc_files.resident_memory(running.pid) if running.pid else 0,
-            )
+            before = proc_files.resident_memory(running.pid) if running.pid else 0
             usage = _Usage()
             result = client.measure(usage.begin)
             usage.end()
             return replace(
-                cell,
+                self._empty_cell(place, problem_of(result)),
                 load=result,
                 window_seconds=usage.window_seconds,
                 cpu_seconds=usage.of(running.pid) if running.pid else 0.0,
                 load_cpu_seconds=usage.of(client.pid),
                 upstream_cpu_seconds=usage.of(self._upstream.pid),
                 others_cpu_seconds=usage.of_others(),
+                memory_before=before,
                 memory_peak=proc_files.peak_memory(running.pid) if running.pid else 0,
-                problem=problem_of(result),
             )
+
+    @staticmethod
+    def _empty_cell(place: Place, problem: str) -> Cell:
+        names = place.scheme, place.workload.name, place.contender.name
+        return Cell(*names, place.round, load={}, window_seconds=0.0, problem=problem)
 
 
 class _Usage:

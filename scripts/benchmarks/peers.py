@@ -20,6 +20,11 @@ from benchmarks.processes import BenchError, Server, free_port
 LITELLM_VERSION = "1.106.12"
 ROUTER_VERSION = "2.0.0"
 _START_LIMIT_SECONDS = 120.0
+_JOB = (
+    f"a gateway for `{PATH}` that the client reaches over plain HTTP; it writes the request's JSON "
+    "anew and passes the bytes of the response"
+)
+"""What both do when they are configured for a provider of the same protocol."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def _litellm() -> Peer:
         route = Route(port, headers={"x-api-key": key})
         yield from _serve(command, setting, environment, route)
 
-    role = f"LiteLLM proxy {LITELLM_VERSION}, one worker: gateway for Anthropic's `{PATH}`"
+    role = f"LiteLLM proxy {LITELLM_VERSION}, one worker, with a key: {_JOB}"
     return Peer(
         f"LiteLLM {LITELLM_VERSION}",
         folder,
@@ -133,7 +138,6 @@ def _router() -> Peer:
                 {
                     "PORT": port,
                     "HOST": "127.0.0.1",
-                    "LOG": False,
                     "NON_INTERACTIVE_MODE": True,
                     "Providers": [provider],
                     "Router": {"default": f"bench,{MODEL}"},
@@ -144,7 +148,7 @@ def _router() -> Peer:
         command = [_tool("node", "nodejs"), str(program), "start"]
         yield from _serve(command, setting, environment, Route(port))
 
-    role = f"claude-code-router {ROUTER_VERSION}: gateway for Anthropic's `{PATH}`"
+    role = f"claude-code-router {ROUTER_VERSION}: {_JOB}"
     return Peer(
         f"claude-code-router {ROUTER_VERSION}",
         folder,

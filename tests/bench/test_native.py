@@ -1,6 +1,7 @@
 """The programs in C: what the load client counts, and what the provider sends."""
 
 import contextlib
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,10 @@ from benchmarks.load import Load, LoadClient, Route
 from benchmarks.upstream import Play, Upstream
 from wiremend.testing.certificates import Authority
 
-pytestmark = pytest.mark.long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc and OpenSSL's headers"),
+]
 
 MARK = messages.UNSTAMPED_MARK.encode()
 OK = b"HTTP/1.1 200 OK\r\n"
