@@ -72,17 +72,20 @@ class Server:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                cwd=self._directory,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the bench, which then ends its children
-                preexec_fn=end_with_parent,
-            )
+        try:
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    self._command,
+                    cwd=self._directory,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C is for the bench, which then ends its children
+                    preexec_fn=end_with_parent,
+                )
+        except OSError as error:
+            raise BenchError(f"{self._command[0]} does not start: {error}") from None
         return self
 
     def __exit__(
