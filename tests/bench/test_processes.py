@@ -16,12 +16,12 @@ def test_a_program_that_does_not_exist_is_reported(tmp_path: Path) -> None:
 
 def test_a_server_that_ends_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
     program = server(tmp_path, sys.executable, "-c", "print('no key is set')")
-    with program, pytest.raises(BenchError, match="does not listen .*\nno key is set"):
+    with program, pytest.raises(BenchError, match=r"does not listen .*\nno key is set"):
         program.wait_for_port(free_port(), limit_seconds=60)
 
 
 def test_the_port_is_read_from_the_log(tmp_path: Path) -> None:
-    code = "print('listening at 127.0.0.1:1234', flush=True); input()"
+    code = "import signal; print('listening at 127.0.0.1:1234', flush=True); signal.pause()"
     program = server(tmp_path, sys.executable, "-c", code)
     with program:
         assert program.wait_for_line(r"listening at \S*:(\d+)", limit_seconds=60)[1] == "1234"
