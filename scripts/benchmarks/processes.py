@@ -24,12 +24,16 @@ class BenchError(Exception):
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return the variables that children inherit: none that name a proxy, and none of pytest."""
+    """Return the variables that children inherit: no proxies, and nothing of pytest or the bench.
+
+    mitmproxy behaves differently when it detects pytest. The bench sets PYTHONPATH for itself.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        # mitmproxy behaves differently when it detects pytest in the environment.
-        if not name.upper().startswith("PYTEST_") and not name.upper().endswith("_PROXY")
+        if not name.upper().startswith("PYTEST_")
+        and not name.upper().endswith("_PROXY")
+        and name != "PYTHONPATH"
     }
 
 

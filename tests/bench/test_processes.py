@@ -2,7 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.processes import BenchError, Server, free_port
+from benchmarks.processes import BenchError, Server, free_port, inherited_environment
 
 
 def server(directory: Path, *command: str) -> Server:
@@ -25,3 +25,15 @@ def test_the_port_is_read_from_the_log(tmp_path: Path) -> None:
     program = server(tmp_path, sys.executable, "-c", code)
     with program:
         assert program.wait_for_line(r"listening at \S*:(\d+)", limit_seconds=60)[1] == "1234"
+
+
+def test_children_use_no_proxy_and_not_the_path_of_the_bench(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("https_proxy", "HTTP_PROXY", "PYTEST_CURRENT_TEST", "PYTHONPATH"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("KEPT", "x")
+    environment = inherited_environment()
+    assert environment["KEPT"] == "x"
+    assert not environment.keys() & {"https_proxy", "HTTP_PROXY", "PYTHONPATH"}
+    assert not any(name.startswith("PYTEST_") for name in environment)

@@ -22,7 +22,6 @@
    from connecting) to its first mark, `total` to the end of its response, `event` from the time
    stamp in an event to its arrival. Certificates are not verified. */
 #include "transport.h"
-#include <sys/time.h>
 
 enum { MOST_EVENTS = 512, HEAD_LIMIT = 32768, READ_SIZE = 262144 };
 
@@ -30,7 +29,7 @@ typedef enum { CLOSED, IDLE, CONNECTING, TUNNEL_SEND, TUNNEL_READ, HANDSHAKE, SE
 typedef enum { LENGTH, CHUNKED, UNTIL_CLOSE } Framing;
 
 typedef struct {
-    int fd, watching_output, status, keeps_open, reused;
+    int fd, watching_output, status, keeps_open;
     SSL *ssl;
     State state;
     size_t sent, head_size;
@@ -42,7 +41,7 @@ typedef struct {
     uint64_t stamp;
     long marks, warm;
     uint64_t started;
-    int measured, streams;
+    int measured, streams; /* whether its call counts; whether its response has begun */
 } Connection;
 
 typedef struct {
@@ -340,7 +339,6 @@ static void issue(Connection *connection) {
         started_calls++;
         running++;
     }
-    connection->reused = connection->state == IDLE;
     if (connection->state == CLOSED)
         open_connection(connection);
     else {
