@@ -10,7 +10,7 @@ from typing import Any, Self
 import orjson
 
 from benchmarks.native import compiled
-from benchmarks.processes import BenchError
+from benchmarks.processes import BenchError, ending_with_bench
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class LoadClient:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=ending_with_bench(),
         )
         return self
 

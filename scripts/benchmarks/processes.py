@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,9 +37,17 @@ def inherited_environment() -> dict[str, str]:
     }
 
 
-def end_with_parent() -> None:
-    """Ask Linux to kill this process when its parent ends in any way (between fork and exec)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def ending_with_bench() -> Callable[[], None]:
+    """Return the `preexec_fn` of a child that Linux is to kill when this process ends in any way."""
+    bench = os.getpid()
+    library = ctypes.CDLL(None)
+
+    def prepare_child() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != bench:  # it ended before
+            os._exit(1)
+
+    return prepare_child
 
 
 def free_port() -> int:
@@ -86,7 +94,7 @@ class Server:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C is for the bench, which then ends its children
-                    preexec_fn=end_with_parent,
+                    preexec_fn=ending_with_bench(),
                 )
         except OSError as error:
             raise BenchError(f"{self._command[0]} does not start: {error}") from None

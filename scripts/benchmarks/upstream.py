@@ -9,7 +9,7 @@ from typing import Self
 from wiremend.testing.certificates import Leaf
 
 from benchmarks.native import compiled
-from benchmarks.processes import BenchError
+from benchmarks.processes import BenchError, ending_with_bench
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Upstream:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=ending_with_bench(),
         )
         assert self._process.stdout is not None
         name, *ports = self._process.stdout.readline().split() or [""]
