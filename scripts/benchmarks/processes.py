@@ -38,7 +38,7 @@ def inherited_environment() -> dict[str, str]:
 
 
 def ending_with_bench() -> Callable[[], None]:
-    """Return the `preexec_fn` of a child that Linux is to kill when this process ends in any way."""
+    """Return the `preexec_fn` of a child that Linux kills when this process ends in any way."""
     bench = os.getpid()
     library = ctypes.CDLL(None)
 

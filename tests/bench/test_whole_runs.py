@@ -24,16 +24,16 @@ LIMIT_SECONDS = 30.0
 SMALLEST = ("--quick", "--workload", "calls-1", "--only", "wiremend", "--scheme", "https")
 
 
-def environment() -> dict[str, str]:
+def environment(temporary: Path) -> dict[str, str]:
     path = os.pathsep.join(str(ROOT / name) for name in ("scripts", "addons"))
-    return {**os.environ, "PYTHONPATH": path}
+    return {**os.environ, "PYTHONPATH": path, "TMPDIR": str(temporary)}
 
 
 def test_the_smallest_run_measures_floor_and_wiremend(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     done = subprocess.run(
         [*COMMAND, *SMALLEST, "--rounds", "1", "--json", file],
-        env=environment(),
+        env=environment(tmp_path),
         capture_output=True,
         text=True,
     )
@@ -58,12 +58,12 @@ def test_the_smallest_run_measures_floor_and_wiremend(tmp_path: Path) -> None:
     ],
 )
 def test_all_processes_end_with_the_bench_which_prints_what_it_measured(
-    number: signal.Signals, status: int
+    number: signal.Signals, status: int, tmp_path: Path
 ) -> None:
     terminal, stderr = pty.openpty()
     words = [*COMMAND, *SMALLEST, "--rounds", "50"]
     with subprocess.Popen(
-        words, env=environment(), stdout=subprocess.PIPE, stderr=stderr, text=True
+        words, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=stderr, text=True
     ) as bench:
         os.close(stderr)
         shown = b""
