@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from framings import FRAMINGS, bytes_of, codes_of
 from strategies.anthropic_messages import encode
+from strategies.wire import values_of
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
+from wiremend.testing import answers
 from wiremend.text import sse
 
 Json = dict[str, Any]
@@ -498,3 +500,12 @@ def test_an_error_without_a_message_gets_one() -> None:
     events = shown(AnthropicRepairer(StreamContext()).fail(ProviderError(529, message=" ")))
     expected = "The provider reported overloaded_error without a message."
     assert events[0]["error"]["message"] == expected
+
+
+@pytest.mark.parametrize("first", [1, 2, 7])
+def test_content_blocks_are_numbered_from_0(first: int) -> None:
+    broken = answers.stream_with_blocks_from_index(first)
+    repaired = ANTHROPIC.repaired(list(broken.events), ANTHROPIC.context())
+    expected = answers.text_stream(answers.ANTHROPIC).data
+    assert values_of(bytes_of(repaired)) == values_of(expected)
+    assert set(codes_of(repaired)) == {"S105"}
