@@ -43,9 +43,9 @@ class Load:
     """Whether each call opens a connection."""
     ramp: float = 0.0
     """The time over which the first calls start."""
-    settled: bool = False
-    """Whether there is one call per connection, and events are measured for `seconds` once all
-    responses have started. The responses must be longer; they are broken off."""
+    settled: float = 0.0
+    """If not 0, there is one call per connection, and events are measured for `seconds`, that long
+    after all responses have begun. The responses must be longer; they are broken off."""
     limit: float = 60.0
     """When calls that have not ended are given up."""
 
@@ -66,7 +66,7 @@ class LoadClient:
             "warmup": load.warmup,
             "fresh": int(load.new_connections),
             "ramp": load.ramp,
-            "settled": int(load.settled),
+            "settled": load.settled,
             "marks": marks,
         }
         self._arguments = [f"{name}={value}" for name, value in options.items()]

@@ -115,8 +115,8 @@ def _paced() -> Workload:
 
 
 def _streams(connections: int, interval_seconds: float, ramp: float) -> Workload:
-    load = Load(connections, calls=connections, seconds=5.0, ramp=ramp, settled=True)
-    deltas = round((load.limit + load.seconds) / interval_seconds)
+    load = Load(connections, calls=connections, seconds=5.0, ramp=ramp, settled=2.0)
+    deltas = round((load.limit + load.settled + load.seconds) / interval_seconds)
     return Workload(
         f"streams-{connections}",
         f"{connections} responses at once, an event per {interval_seconds * 1000:.0f} ms in each",

@@ -103,6 +103,29 @@ def test_a_response_that_is_not_complete_is_a_failed_call(
     assert problem in result["problem"]
 
 
+def test_a_request_is_sent_again_if_an_idle_connection_was_closed(tmp_path: Path) -> None:
+    response = OK + b"content-length: %d\r\n\r\n" % len(MARK) + MARK
+    reads = []
+
+    def serve() -> None:
+        for answers in (1, 2):
+            connection, _ = listener.accept()
+            with connection:
+                for _ in range(answers):
+                    reads.append(connection.recv(65536))
+                    connection.sendall(response)
+                reads.append(connection.recv(65536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        route = Route(listener.getsockname()[1])
+        result = run(tmp_path, route, 1, Load(calls=2, warmup=1, limit=10))
+        thread.join()
+    assert (result["done"], result["failed"], result["connects"]) == (2, 0, 2), result["problem"]
+    assert [bool(read) for read in reads] == [True, True, True, True, False]
+
+
 @pytest.fixture
 def upstream(tmp_path: Path) -> Iterator[Upstream]:
     leaf = Authority(tmp_path / "authority").leaf("localhost")
@@ -138,7 +161,7 @@ def test_a_settled_measurement_begins_when_all_responses_have_started(
     tmp_path: Path, upstream: Upstream
 ) -> None:
     upstream.answer(messages.PATH, Play(100_000, 0.001), messages.answer())
-    load = Load(6, calls=6, seconds=0.1, ramp=0.1, settled=True)
+    load = Load(6, calls=6, seconds=0.1, ramp=0.1, settled=0.01)
     begun = []
     route = Route(upstream.plain_port)
     result = run(tmp_path, route, 100_000, load, lambda: begun.append(upstream.requests()))
@@ -150,7 +173,7 @@ def test_a_settled_measurement_begins_when_all_responses_have_started(
 
 def test_a_settled_measurement_of_short_responses_fails(tmp_path: Path, upstream: Upstream) -> None:
     upstream.answer(messages.PATH, Play(2, 0.001), messages.answer())
-    load = Load(2, calls=2, seconds=0.1, ramp=0.2, settled=True)
+    load = Load(2, calls=2, seconds=0.1, ramp=0.2, settled=0.01)
     result = run(tmp_path, Route(upstream.plain_port), 2, load)
     assert "only 0 calls were answered at once" in result["problem"]
 

@@ -13,8 +13,8 @@
    warmup       calls on each connection before the measurement
    fresh        1: a new connection for each call
    ramp         seconds over which the first calls start
-   settled      1: one call on each connection; when all are in the middle of their responses, print
-                "settled", measure events for `seconds`, and break off the calls
+   settled      if not 0: one call on each connection; so many seconds after all responses have
+                begun, print "settled", measure events for `seconds`, and break off the calls
    marks        how often the mark has to occur in each response
 
    It prints "ready" when the warm-up is done, starts when it reads a line, and prints the result as
@@ -29,7 +29,7 @@ typedef enum { CLOSED, IDLE, CONNECTING, TUNNEL_SEND, TUNNEL_READ, HANDSHAKE, SE
 typedef enum { LENGTH, CHUNKED, UNTIL_CLOSE } Framing;
 
 typedef struct {
-    int fd, watching_output, status, keeps_open;
+    int fd, watching_output, status, keeps_open, reused;
     SSL *ssl;
     State state;
     size_t sent, head_size;
@@ -50,10 +50,10 @@ typedef struct {
 } Series;
 
 static struct {
-    int port, connections, fresh, settled;
+    int port, connections, fresh;
     char connect[512], tls[256], request[4096];
     long calls, warmup, marks;
-    double seconds, limit, ramp;
+    double seconds, limit, ramp, settled;
 } options = {.connections = 1, .seconds = 1, .limit = 60};
 
 static Connection *connections;
@@ -61,12 +61,14 @@ static SSL_CTX *context;
 static int poller, measuring, streaming, given_up;
 static char *request, tunnel_request[1200], read_buffer[READ_SIZE];
 static size_t request_size, tunnel_size;
-static uint64_t begin, finish, settled_until, started_calls, running, warming;
+static uint64_t begin, finish, settled_from, settled_until, started_calls, running, warming;
 static uint64_t done, failed_calls, reconnects, body_bytes, all_marks;
 static char first_problem[400];
 static Series first_times, total_times, event_times;
 
 static void issue(Connection *connection);
+static void open_connection(Connection *connection);
+static int send_again(Connection *connection);
 
 static void record(Series *series, uint64_t value) {
     if (series->count == series->space) {
@@ -260,7 +262,8 @@ static void send_bytes(Connection *connection, const char *data, size_t size, St
             return;
         }
         if (written <= 0) {
-            end_call(connection, "the connection failed while the request was sent");
+            if (!send_again(connection))
+                end_call(connection, "the connection failed while the request was sent");
             return;
         }
         connection->sent += (size_t)written;
@@ -268,6 +271,18 @@ static void send_bytes(Connection *connection, const char *data, size_t size, St
     connection->sent = 0;
     connection->state = then;
     watch(connection, 0);
+}
+
+/* Send the request again if the server closed an idle connection at the moment when it was used, as
+   all HTTP clients do. Return whether it is sent again. */
+static int send_again(Connection *connection) {
+    if (!connection->reused || connection->head_size)
+        return 0;
+    connection->reused = 0;
+    connection->sent = 0;
+    shut(connection);
+    open_connection(connection);
+    return 1;
 }
 
 static void shake_hands(Connection *connection) {
@@ -339,6 +354,7 @@ static void issue(Connection *connection) {
         started_calls++;
         running++;
     }
+    connection->reused = connection->state == IDLE;
     if (connection->state == CLOSED)
         open_connection(connection);
     else {
@@ -377,7 +393,7 @@ static void on_end(Connection *connection, ssize_t result) {
         shut(connection);
     else if (connection->state == BODY && connection->framing == UNTIL_CLOSE && result == ENDED)
         end_response(connection);
-    else
+    else if (!send_again(connection))
         end_call(connection, "the connection ended early");
 }
 
@@ -496,7 +512,11 @@ static void measure(void) {
         poll_once(started < options.connections || options.settled ? 1 : 100);
         if (!options.settled)
             continue;
-        if (!settled_until && streaming == options.connections) {
+        if (streaming < options.connections)
+            settled_from = 0;
+        else if (!settled_from)
+            settled_from = now_ns() + (uint64_t)(options.settled * 1e9);
+        if (!settled_until && settled_from && now_ns() >= settled_from) {
             begin = now_ns();
             settled_until = begin + (uint64_t)(options.seconds * 1e9);
             puts("settled");
@@ -529,9 +549,10 @@ static void read_option(const char *option) {
         return;                                                                                    \
     }
     TEXT(connect) TEXT(tls) TEXT(request)
-    NUMBER(port, atoi) NUMBER(connections, atoi) NUMBER(fresh, atoi) NUMBER(settled, atoi)
+    NUMBER(port, atoi) NUMBER(connections, atoi) NUMBER(fresh, atoi)
     NUMBER(calls, atol) NUMBER(warmup, atol) NUMBER(marks, atol)
     NUMBER(seconds, atof) NUMBER(limit, atof) NUMBER(ramp, atof)
+    NUMBER(settled, atof)
     fail(option);
 }
 
