@@ -35,7 +35,7 @@ def make_request(fields: tuple[tuple[bytes, bytes], ...], content: bytes) -> htt
 def test_header_fields_keep_their_bytes_order_and_case(host: str) -> None:
     """Contract 19."""
     request = make_request((*FIELDS, (b"Content-Length", b"2")), b"{}")
-    address_request(request, replace(outgoing_of(request, ANTHROPIC, "p", "m"), host=host))
+    address_request(request, replace(outgoing_of(request, ANTHROPIC, "m"), host=host))
     assert request.headers.fields == (*FIELDS, (b"Content-Length", b"2"))
     assert request.host == host
     assert (request.trailers is None) == (host == "other.example.com")
@@ -49,7 +49,7 @@ def test_a_body_that_cannot_be_decoded_is_never_changed(coding: str, content: by
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
     request = make_request(fields, content)
     assert body_of(request) is None
-    outgoing = outgoing_of(request, ANTHROPIC, "p", "m")
+    outgoing = outgoing_of(request, ANTHROPIC, "m")
     outgoing = with_document(outgoing, path="/other")
     address_request(request, replace(outgoing, host="other.example.com"))
     assert request.raw_content == content
@@ -65,11 +65,11 @@ def test_a_coded_body_is_sent_without_coding_if_body_or_host_changes(coding: str
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
 
     same = make_request(fields, content)
-    address_request(same, outgoing_of(same, ANTHROPIC, "p", "m"))
+    address_request(same, outgoing_of(same, ANTHROPIC, "m"))
     assert (same.raw_content, same.headers.fields) == (content, fields)
 
     changed = make_request(fields, content)
-    outgoing = outgoing_of(changed, ANTHROPIC, "p", "m")
+    outgoing = outgoing_of(changed, ANTHROPIC, "m")
     address_request(changed, with_document(outgoing, content=RequestBody(b'{"a":1}')))
     assert (changed.raw_content, changed.headers.fields) == (
         b'{"a":1}',
@@ -78,7 +78,7 @@ def test_a_coded_body_is_sent_without_coding_if_body_or_host_changes(coding: str
 
     elsewhere = make_request(fields, content)
     address_request(
-        elsewhere, replace(outgoing_of(elsewhere, ANTHROPIC, "p", "m"), host="other.example.com")
+        elsewhere, replace(outgoing_of(elsewhere, ANTHROPIC, "m"), host="other.example.com")
     )
     assert (elsewhere.raw_content, elsewhere.headers.fields) == (
         b"{}",

@@ -12,8 +12,6 @@ SUITE = str(REPOSITORY / "addons") + os.sep
 """`-s addons/`, as typed."""
 STREAM_RESPONSES = str(Path(__file__).with_name("stream_responses.py"))
 """The baseline: a proxy that repairs nothing."""
-LIFT_LIMITS = str(Path(__file__).with_name("lift_limits.py"))
-"""No retry budget and no circuit breaker, for tests that share a proxy."""
 
 KEY = "sk-test-DO-NOT-LOG-4c5bd8e1"
 """The key of all clients; it must not appear in a log."""

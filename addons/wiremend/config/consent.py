@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 HARMLESS_SECTIONS = frozenset(
     {
         "retry",
+        "breaker",
         "timeouts",
         "heartbeat",
         "rules",

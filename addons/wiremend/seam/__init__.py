@@ -77,4 +77,7 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     addon's hook is logged, and the hook completes.
 21. `HttpStream.send_response` sends the flow's response, calls the `response` hook and drops the
     stream, also when `make_server_connection` calls it and then returns False.
+22. Inside a tunnel, `HttpLayer.get_connection` verifies the certificate of the tunnel's address for
+    the server name in `context.server.sni`, else in the client's hello, else for the address. For
+    any other address it verifies that address.
 """
