@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wiremend.testing.provider import Script, ScriptedProvider
+from wiremend.testing.exchange import Script
+from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.clients import Http1Call, RawResponse, model_call
