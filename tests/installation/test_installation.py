@@ -19,12 +19,12 @@ from traffic.proxy import Proxy
 from wiremend.testing.certificates import Authority
 from wiremend.testing.provider import ScriptedProvider
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 OF_A_CHECKOUT = ("addons", "scripts", "pyproject.toml", "README.md", "LICENSE")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-qq")
 OFFLINE = ("--no-deps", "--no-build-isolation", "--no-index")
 
-MAKER = ROOT / "tests" / "offline_environment.py"
+MAKER = Path(__file__).with_name("offline_environment.py")
 
 
 def execute(

@@ -16,7 +16,7 @@ import pytest
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.testing.certificates import Authority
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RUN = (sys.executable, "-P", "-m", "wiremend", "run")
 """What scripts/run executes after the environment is set up."""
 SCRIPTS = [

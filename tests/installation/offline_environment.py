@@ -1,4 +1,4 @@
-"""Create an environment without downloads: `python tests/offline_environment.py DIRECTORY`."""
+"""Create an environment without downloads: `python offline_environment.py DIRECTORY`."""
 
 import subprocess
 import sys

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ADDONS = Path(__file__).resolve().parents[1] / "addons"
+ADDONS = Path(__file__).resolve().parents[2] / "addons"
 SHELLS = sorted(path.stem for path in ADDONS.glob("*.py"))
 MISSING_ON_WINDOWS = ("fcntl", "termios", "tty", "pty", "pwd", "grp", "resource", "syslog")
 FOR_SCRIPTS = {"wiremend.launch", "wiremend.testing"}

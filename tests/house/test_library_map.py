@@ -5,7 +5,7 @@ from pathlib import Path
 
 import wiremend
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "addons" / "wiremend"
 MAP = wiremend.__doc__ or ""
 

@@ -133,7 +133,7 @@ def test_a_refused_edit_is_applied_once_another_process_allows_it(
     proxy.wait_for_line("configuration in force is kept", start=start)
     start = len(proxy.lines)
     state = {
-        "PYTHONPATH": str(Path(__file__).parents[2] / "addons"),
+        "PYTHONPATH": str(Path(__file__).parents[3] / "addons"),
         "XDG_STATE_HOME": str(proxy.directory / "state"),
         "WIREMEND_TEST_KEY": VALUE,
     }

@@ -11,10 +11,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
-from traffic.clients import Http1Call, Http2Call
-from traffic.conftest import ORIGIN_HOST, SHARED
-from traffic.proxy import Proxy
-from traffic.test_access import (
+from traffic.access.test_access import (
     CONFIGURATION,
     OTHER_KEY,
     PAGE,
@@ -23,6 +20,9 @@ from traffic.test_access import (
     message_of,
     start_reverse,
 )
+from traffic.clients import Http1Call, Http2Call
+from traffic.conftest import ORIGIN_HOST, SHARED
+from traffic.proxy import Proxy
 
 ANTHROPIC = good.ANTHROPIC
 LIMIT_SECONDS = 20.0

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
@@ -11,9 +10,7 @@ from wiremend.testing.provider import ScriptedProvider
 from traffic import clients, faults, good
 from traffic.clients import model_call
 from traffic.conftest import QUICK_RETRIES, SHARED
-from traffic.proxy import Proxy
-
-FAIL_PLANNING = str(Path(__file__).with_name("fail_planning.py"))
+from traffic.proxy import FAIL_PLANNING, Proxy
 
 
 @pytest.fixture

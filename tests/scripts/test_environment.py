@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wiremend.seam.installation import TESTED_VERSIONS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("constraints-12.2.txt", "constraints.txt")
 TOOLS = re.findall(r"\S+", "bash cat chmod cksum cp dirname grep ls mkdir rm sed sort")
 """The tools that the script may use besides Python; macOS has no flock."""
