@@ -93,3 +93,30 @@ def test_a_document_contains_the_current_body() -> None:
     assert document_of(request, ANTHROPIC).fields == {"model": "m"}
     request.content = b'{"model":"n"}'
     assert document_of(request, ANTHROPIC).fields == {"model": "n"}
+
+
+def test_a_host_header_names_neither_the_provider_nor_the_target() -> None:
+    request = make_request(((b"Host", b"api.anthropic.com"),), b"{}")
+    honest = make_request(((b"Host", b"api.example.com"),), b"{}")
+    outgoing = outgoing_of(request, ANTHROPIC)
+    assert outgoing.provider == "api.example.com"
+    assert outgoing.identity == outgoing_of(honest, ANTHROPIC).identity
+
+
+@pytest.mark.parametrize(
+    ("host", "tls_name", "provider"),
+    [
+        ("api.example.com", "", "api.example.com"),
+        ("api.example.com", "forged.example.com", "api.example.com"),
+        ("192.0.2.1", "api.example.com", "api.example.com"),
+        ("192.0.2.1", "", "192.0.2.1"),
+    ],
+)
+def test_a_server_without_a_name_is_called_by_the_name_that_its_certificate_has(
+    host: str, tls_name: str, provider: str
+) -> None:
+    request = make_request(((b"Host", b"api.anthropic.com"),), b"{}")
+    request.host = host
+    outgoing = outgoing_of(request, ANTHROPIC, tls_name=tls_name)
+    assert outgoing.provider == provider
+    assert (outgoing.identity == outgoing_of(request, ANTHROPIC).identity) is not bool(tls_name)
