@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mitmproxy.addons import script
 from mitmproxy.test import taddons
-from wiremend.seam.scripts import LoadedSources, keep_loaded
+from wiremend.seam.scripts import LoadedSources
 
 COUNTS = """
 from pathlib import Path
@@ -18,9 +18,8 @@ from mitmproxy import ctx
 def load(loader):
     with open(__file__ + ".loads", "a") as file:
         file.write("1")
-    if {keeps}:
-        from wiremend.seam.scripts import keep_loaded
-        keep_loaded(ctx.master.addons, Path(__file__).parent)
+    from wiremend.seam.scripts import keep_loaded
+    keep_loaded(ctx.master.addons, Path({directory!r} or Path(__file__).parent))
 """
 QUICK_SECONDS = 0.001
 
@@ -39,9 +38,10 @@ def loads(path: Path) -> int:
     return len(Path(f"{path}.loads").read_text())
 
 
-def make_script(directory: Path, *, keeps: bool) -> Path:
-    path = directory / "addon.py"
-    path.write_text(COUNTS.format(keeps=keeps))
+def make_script(directory: Path, *, name: str = "addon", keeps_in: str = "") -> Path:
+    """Make a script that is kept loaded if it is in the given directory, by default its own."""
+    path = directory / f"{name}.py"
+    path.write_text(COUNTS.format(directory=keeps_in))
     return path
 
 
@@ -55,7 +55,7 @@ def test_a_script_that_keeps_itself_is_neither_loaded_again_nor_removed(
     monkeypatch.setattr(script, "ReloadInterval", QUICK_SECONDS)
 
     async def run() -> None:
-        path = make_script(tmp_path, keeps=True)
+        path = make_script(tmp_path)
         async with loaded(path) as loader:
             [addon] = loader.addons
             assert isinstance(addon.reloadtask, asyncio.Task)
@@ -68,18 +68,27 @@ def test_a_script_that_keeps_itself_is_neither_loaded_again_nor_removed(
     asyncio.run(run())
 
 
-def test_another_script_is_loaded_again_when_it_is_newer(
+def test_scripts_of_the_same_directory_that_load_later_are_loaded(tmp_path: Path) -> None:
+    async def run() -> None:
+        paths = [make_script(tmp_path, name=name) for name in ("first", "second")]
+        loader = script.ScriptLoader()
+        with taddons.context(loader) as addons:
+            addons.configure(loader, scripts=[str(path) for path in paths])
+            tasks = [addon.reloadtask for addon in loader.addons]
+            await asyncio.wait(tasks)
+        assert [loads(path) for path in paths] == [1, 1]
+
+    asyncio.run(run())
+
+
+def test_a_script_of_another_directory_is_loaded_again_when_it_is_newer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(script, "ReloadInterval", QUICK_SECONDS)
 
     async def run() -> None:
-        path = make_script(tmp_path, keeps=False)
-        async with loaded(path) as loader:
-            elsewhere = tmp_path / "elsewhere"
-            elsewhere.mkdir()
-            with taddons.context(loader) as addons:
-                keep_loaded(addons.master.addons, elsewhere)
+        path = make_script(tmp_path, keeps_in="/")
+        async with loaded(path):
             make_newer(path)
             while loads(path) == 1:
                 await asyncio.sleep(QUICK_SECONDS)

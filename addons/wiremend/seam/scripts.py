@@ -6,6 +6,7 @@ half old and half new, and calls that are running would lose their addons. The c
 at the start therefore stays.
 """
 
+import asyncio
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,12 +20,19 @@ _Stamp = tuple[int, int] | None
 
 
 def keep_loaded(addons: AddonManager, directory: Path) -> None:
-    """Stop watching the scripts in this directory: contract 23 in `seam/__init__.py`."""
-    scripts = [addon for addon in addons.lookup.values() if isinstance(addon, Script)]
-    for script in scripts:
-        is_inside = Path(script.fullpath).resolve().parent == directory.resolve()
-        if is_inside and script.reloadtask is not None:
-            script.reloadtask.cancel()
+    """Call this while a script loads: it is watched no further if it is in this directory.
+
+    Contract 23 in `seam/__init__.py`. Other scripts of the directory may have yet to load.
+    """
+    try:
+        loading = asyncio.current_task()
+    except RuntimeError:  # it is loaded without a watch
+        return
+    for addon in addons.lookup.values():
+        if isinstance(addon, Script) and loading is not None and addon.reloadtask is loading:
+            if Path(addon.fullpath).resolve().parent == directory.resolve():
+                loading.cancel()
+            return
 
 
 class LoadedSources:
