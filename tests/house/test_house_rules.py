@@ -219,14 +219,33 @@ def test_the_files_that_the_guide_names_exist() -> None:
         assert any(place.exists() for place in places) or list(LIBRARY.rglob(name)), name
 
 
-def test_the_guide_lists_the_packages_from_the_bottom_to_the_top() -> None:
+def rows_of_the_guide(head: str) -> list[str]:
+    """Return the first cells of a table of the guide."""
     guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
-    rows = re.findall(r"^\| (`.*?`) \|", guide.partition("| package |")[2], re.MULTILINE)
+    table = guide.partition(head)[2].partition("\n\n")[0]
+    assert table
+    return re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+
+
+def test_the_guide_lists_the_packages_from_the_bottom_to_the_top() -> None:
+    rows = rows_of_the_guide("| package |")
     listed = [name.removesuffix(".py") for row in rows for name in re.findall(r"`([^`]+?)/?`", row)]
     layers = [layer_of(part.replace("<name>", "gemini")) for part in listed]
     assert layers == sorted(layers)
     top = {path.name for path in LIBRARY.iterdir() if (path / "__init__.py").exists()}
     assert top <= {part.split("/")[0] for part in listed}
+
+
+def test_the_guide_lists_every_folder_of_tests() -> None:
+    rows = rows_of_the_guide("| part of `tests/` |")
+    listed = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in tracked_tests()}
+    assert folders <= set(listed)
+
+
+def tracked_tests() -> list[Path]:
+    tests = [path for path in tracked() if path.is_relative_to(ROOT / "tests")]
+    return [path for path in tests if len(path.relative_to(ROOT / "tests").parts) > 1]
 
 
 def test_no_file_names_a_package_registry() -> None:

@@ -99,6 +99,7 @@ def version(wheel: Path) -> str:
     return wheel.name.split("-")[1]
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("way", [("wiremend",), ("python", "-m", "wiremend")], ids=" ".join)
 def test_the_wheel_and_the_command_agree_on_the_version(
     way: tuple[str, ...], installed: Path, wheel: Path, tmp_path: Path
@@ -123,6 +124,7 @@ def installed_proxy(
     )
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("script", ["", "__main__.py"], ids=["directory", "file"])
 def test_an_installed_proxy_retries_a_failed_call(
     script: str, installed: Path, tmp_path: Path
@@ -149,6 +151,7 @@ def test_the_example_project_passes_with_the_installed_wheel(
     assert "warning" not in done.stdout
 
 
+@pytest.mark.long
 def test_a_reload_of_an_installed_proxy_imports_the_library_again(
     installed: Path, tmp_path: Path
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_reload_of_an_installed_proxy_imports_the_library_again(
     module.write_text(text)
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("way", [("wiremend",), ("python", "-m", "wiremend")], ids=" ".join)
 def test_an_installed_wheel_runs_a_command_behind_the_proxy(
     way: tuple[str, ...], installed: Path, tmp_path: Path
@@ -179,6 +183,7 @@ def test_an_installed_wheel_runs_a_command_behind_the_proxy(
     assert (done.returncode, done.stdout) == (7, ""), done.stderr
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

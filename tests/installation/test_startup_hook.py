@@ -80,6 +80,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("mitmdump_accepts_directories") is not None
 
 
+@pytest.mark.first_row
 @pytest.mark.skipif(not is_installed(), reason="the hook is installed by scripts/environment")
 @pytest.mark.parametrize("tool", ["mitmdump", "mitmweb"])
 @pytest.mark.parametrize("typed", [("-s", "addons/"), ("--scripts=addons",)])

@@ -72,6 +72,7 @@ def test_the_page_is_checked_and_written(checkout: Path) -> None:
     assert page.read_bytes() == current
 
 
+@pytest.mark.long
 def test_a_page_that_is_missing_is_not_current(checkout: Path) -> None:
     (checkout / "addons" / "RULES.md").unlink()
     assert rules(checkout, "--check").returncode == 1
@@ -110,6 +111,7 @@ def test_a_stub_is_not_accepted_as_a_stream(checkout: Path) -> None:
     assert contents(checkout) == before
 
 
+@pytest.mark.long
 def test_a_rule_that_is_refused_changes_nothing(checkout: Path) -> None:
     before = contents(checkout)
     done = rules(checkout, "new", "S105", "anthropic", "made-up")
@@ -126,6 +128,7 @@ def test_a_rule_that_is_refused_changes_nothing(checkout: Path) -> None:
     assert contents(checkout) == before
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(
     ("code", "protocol", "name", "module", "reason"),
     [
@@ -273,6 +276,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(("module", "fault", "reason"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_result_that_is_not_right_is_rejected(
     module: str, fault: str, reason: str, checkout: Path
@@ -295,6 +299,7 @@ def test_a_stream_without_a_fault_is_rejected(checkout: Path) -> None:
     assert "rejected: nothing is wrong with this stream" in done.stderr
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(
     ("path", "reason"),
     [

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def test_help_is_printed_without_setting_up_the_environment(name: str, tmp_path:
 @pytest.fixture
 def small_checkout(tmp_path: Path) -> Path:
     """A checkout with one module, and the tools of this environment."""
-    for folder in ("addons", "scripts", "tests/recordings", "tests/traffic"):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for folder in project["tool"]["mypy"]["files"]:
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "__init__.py").write_text('"""A package."""\n')
     (tmp_path / ".venv").symlink_to(sys.prefix)
@@ -97,6 +99,7 @@ BADLY_FORMATTED = "TEN  = 10\n"
 WRONG_TYPE = 'ONE: int = "1"\n'
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -130,6 +133,7 @@ def test_all_checks_of_the_code_run_and_ruffs_fixes_are_applied(
     assert module.read_text() == f'"""A module."""\n\nTEN = 10\n{WRONG_TYPE}'
 
 
+@pytest.mark.long
 def test_fix_code_fails_for_a_finding_that_ruff_cannot_fix(small_checkout: Path) -> None:
     (small_checkout / "addons" / "module.py").write_text("TEN  = 10\n")
     status, output = script(small_checkout, "fix-code")
@@ -155,6 +159,7 @@ def test_unknown_arguments_are_refused(name: str, arguments: tuple[str, ...]) ->
     assert f"scripts/{name}" in output
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -213,6 +218,7 @@ def test_a_configuration_is_allowed_once_and_its_path_is_printed_at_each_start(
     assert run(tmp_path, "--", "true", WIREMEND_TEST_KEY="sk-1").returncode == 1
 
 
+@pytest.mark.long
 def test_a_configuration_given_by_an_option_needs_no_consent(tmp_path: Path) -> None:
     (tmp_path / "wiremend.toml").write_text(ROUTED)
     done = run(tmp_path, "--config", "wiremend.toml", "--", "true", WIREMEND_TEST_KEY="sk-1")
@@ -247,6 +253,7 @@ def test_a_command_that_a_signal_ends(tmp_path: Path) -> None:
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("number", ENDING_SIGNALS, ids=lambda number: number.name)
 def test_after_a_signal_during_the_start_no_proxy_remains(
     number: signal.Signals, tmp_path: Path
@@ -276,6 +283,7 @@ def test_after_a_signal_during_the_start_no_proxy_remains(
     assert "Traceback" not in errors
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("options", [(), ("--web",)], ids=["mitmdump", "mitmweb"])
 def test_two_concurrent_runs_have_separate_logs_and_ports(
     options: tuple[str, ...], tmp_path: Path
@@ -290,6 +298,7 @@ def test_two_concurrent_runs_have_separate_logs_and_ports(
     assert listening == [[" (upstream mode)"], [""]]
 
 
+@pytest.mark.long
 def test_with_mitmweb_a_command_receives_the_proxys_port_and_the_page_is_printed(
     tmp_path: Path,
 ) -> None:
@@ -318,6 +327,7 @@ PRINT_TRUST = (
 EVERY_ONE = "SSL_CERT_FILE REQUESTS_CA_BUNDLE CURL_CA_BUNDLE CODEX_CA_CERTIFICATE"
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(
     ("named", "holding"),
     [
@@ -335,6 +345,7 @@ def test_the_users_certificates_remain_trusted(named: str, holding: str, tmp_pat
     assert (done.returncode, done.stdout.split()) == (0, holding.split()), done.stderr
 
 
+@pytest.mark.long
 def test_unreadable_certificates_are_reported_and_do_not_stop_the_start(
     tmp_path: Path,
 ) -> None:
@@ -343,6 +354,7 @@ def test_unreadable_certificates_are_reported_and_do_not_stop_the_start(
     assert "REQUESTS_CA_BUNDLE is not used: [Errno 2] No such file" in done.stderr
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(("hosts", "warned"), [('"*"', True), ('"llm.example.com"', False)])
 def test_a_ca_without_limits_causes_a_warning(hosts: str, warned: bool, tmp_path: Path) -> None:
     (tmp_path / "team.toml").write_text(f"[intercept]\nhosts = [{hosts}]\n")
@@ -377,6 +389,7 @@ def test_without_a_proxy_outgoing_calls_are_direct(named: dict[str, str]) -> Non
     assert mitmproxy_arguments(named) == []
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(
     ("value", "message"),
     [

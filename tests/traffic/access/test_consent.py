@@ -94,6 +94,7 @@ def test_consent_is_remembered_for_the_next_start(
     assert [received.header("x-api-key") for received in origin.received] == [VALUE, VALUE]
 
 
+@pytest.mark.long
 def test_the_start_reports_built_in_defaults(
     authority: Authority, hosts: dict[str, int], tmp_path: Path
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_refused_edit_is_applied_once_another_process_allows_it(
     assert origin.received[0].header("x-team") == "blue"
 
 
+@pytest.mark.long
 def test_a_file_that_is_emptied_or_removed_keeps_the_routes(
     allowed_proxy: Proxy, provider: ScriptedProvider, origin: ScriptedProvider
 ) -> None:

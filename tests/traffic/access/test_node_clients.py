@@ -104,6 +104,7 @@ def test_fetch_to_the_port_of_a_forward_proxy_gets_instructions(
     assert origin.received == []
 
 
+@pytest.mark.long  # installs the clients from npm
 @pytest.mark.parametrize(("client", "protocol"), CLIENTS.items())
 def test_a_javascript_client_uses_a_configured_key(
     start_proxy: Callable[..., Proxy],

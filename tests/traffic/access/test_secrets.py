@@ -105,6 +105,7 @@ def echoing(protocol: WireProtocol, status: int) -> Reply:
     )
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("detail", ["1", "4"])
 def test_no_key_is_printed_saved_or_exported(
     authority: Authority,
@@ -190,6 +191,7 @@ def test_the_provider_gets_its_key_and_the_client_its_cookie(
         assert b"REDACTED" not in sent
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
 def test_no_provider_gets_the_key_of_another(
     authority: Authority,

@@ -1,6 +1,6 @@
 """Tests that a page in a real Chromium cannot use a configured key in any way.
 
-Skipped without Chromium; `test_access.py` sends the same headers.
+Skipped without Chromium, and run by `scripts/test --all`; `test_access.py` sends the same headers.
 """
 
 import json
@@ -18,6 +18,8 @@ from wiremend.testing.provider import ScriptedProvider
 from traffic import faults, good
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
 from traffic.proxy import Proxy
+
+pytestmark = pytest.mark.chromium
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 LIMIT_SECONDS = 120.0

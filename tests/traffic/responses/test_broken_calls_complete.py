@@ -130,15 +130,6 @@ def test_refusals_are_real_refused_connections(proxy: Proxy, provider: ScriptedP
     assert (provider.refused, provider.connections) == (2, 1)
 
 
-@pytest.mark.parametrize("first", [1, 2, 7])
-def test_content_blocks_are_numbered_from_0(
-    proxy: Proxy, provider: ScriptedProvider, first: int
-) -> None:
-    provider.script([faults.streamed(good.stream_with_blocks_from_index(first).events)])
-    outcome = complete(good.ANTHROPIC, True)
-    assert (outcome.text, outcome.succeeded) == (good.TEXT, True)
-
-
 REQUEST_ID = "req_from_the_provider"
 SDK_ERROR = {
     # protocol: the class that the SDK raises for status 500, and whether it shows a request id

@@ -1,6 +1,7 @@
 """Runs the fault matrix of fault_matrix.py through a real `mitmdump -s addons/`.
 
-Cells run concurrently, because stalls last until a timeout; each cell is a separate test.
+Cells run concurrently, because stalls last until a timeout; each cell is a separate test. In the
+short tier each fault, place, protocol, kind of response and version of HTTP occurs once.
 """
 
 import threading
@@ -9,8 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
+from pathlib import Path
 
 import pytest
+from tiers import covering
 from wiremend.testing.exchange import ConnectionFault, Received
 from wiremend.testing.provider import ScriptedProvider
 
@@ -30,6 +33,19 @@ idle = 3.0
 """
 """Long enough for a busy machine; the stalled cells run concurrently."""
 ALPN = {"HTTP/1.1": ("http/1.1",), "HTTP/2": ("h2",)}
+SHORT = frozenset(
+    covering(
+        POSSIBLE,
+        lambda cell: (cell.fault, cell.place, cell.protocol, cell.stream, cell.http_version),
+    )
+)
+each_cell = pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param(cell, id=str(cell), marks=() if cell in SHORT else pytest.mark.long)
+        for cell in POSSIBLE
+    ],
+)
 
 
 @dataclass(frozen=True)
@@ -48,15 +64,20 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(
-    start_proxy: Callable[..., Proxy], shared_provider: ScriptedProvider
+    start_proxy: Callable[..., Proxy],
+    shared_provider: ScriptedProvider,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Mapping[Cell, Seen]]:
-    """The results of all possible cells, each run once."""
+    """The results of the cells of selected tests, each run once."""
+    selected = {cell for item in request.session.items if (cell := _cell(item))}
     proxy = start_proxy(scripts=SHARED, configuration=QUICK_RETRIES + TIMEOUTS)
     results: dict[Cell, Seen] = {}
     for http_version in HTTP_VERSIONS:
         shared_provider.clear()
         shared_provider.alpn = ALPN[http_version]
-        cells = [cell for cell in POSSIBLE if cell.http_version == http_version]
+        cells = [
+            cell for cell in POSSIBLE if cell in selected and cell.http_version == http_version
+        ]
         alone = [cell for cell in cells if isinstance(cell.script()[0], ConnectionFault)]
         together = [cell for cell in cells if cell not in alone]
         shown = {cell: threading.Event() for cell in together}
@@ -73,6 +94,14 @@ def seen(
     shared_provider.clear()
     yield results
     proxy.assert_log_is_clean()
+
+
+def _cell(item: pytest.Item) -> Cell | None:
+    """Return the cell of a test of this module."""
+    if item.path != Path(__file__):
+        return None
+    callspec = getattr(item, "callspec", None)
+    return callspec and callspec.params.get("cell")
 
 
 def _is_of(cell: Cell) -> Callable[[Received], bool]:
@@ -111,7 +140,7 @@ def _assembled(cell: Cell, response: RawResponse) -> Answer:
     return read_answer(cell.protocol, response.body, stream=cell.stream)
 
 
-@pytest.mark.parametrize("cell", POSSIBLE, ids=str)
+@each_cell
 def test_the_client_sees_what_the_matrix_expects(seen: Mapping[Cell, Seen], cell: Cell) -> None:
     response, expected = seen[cell].response, cell.sees()
     answer = _assembled(cell, response)
@@ -127,7 +156,7 @@ def test_the_client_sees_what_the_matrix_expects(seen: Mapping[Cell, Seen], cell
         assert (answer.text, answer.tool_calls) == (whole.text, whole.tool_calls)
 
 
-@pytest.mark.parametrize("cell", POSSIBLE, ids=str)
+@each_cell
 def test_every_attempt_of_a_cell_sends_the_same_bytes(
     seen: Mapping[Cell, Seen], cell: Cell
 ) -> None:

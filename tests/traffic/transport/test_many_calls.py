@@ -114,6 +114,7 @@ def settled_sockets(pid: int, wanted: int) -> int:
     return count
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_a_thousand_calls_leak_neither_sockets_nor_memory(
     crowded_proxy: Proxy, provider: ScriptedProvider
