@@ -49,9 +49,9 @@ interval = 1.0
 [fire_and_forget]
 ack_after = 1.0
 """
-"""Without retry budget and circuit breaker, every hidden fault must be hidden."""
-"""Short limits, so that stalls end soon and keep-alives are sent meanwhile; long enough that a
-machine which is busy otherwise does not cause timeouts that are not scripted."""
+"""Without retry budget and circuit breaker, since every hidden fault must be hidden. With
+short limits, so that stalls end soon and keep-alives are sent meanwhile; long enough that a machine
+which is busy otherwise does not cause timeouts that are not scripted."""
 REPORT_STATE = str(Path(__file__).with_name("report_state.py"))
 SETTLING_SECONDS = 20.0
 """How long sockets and tasks may take to be gone after the last call."""
