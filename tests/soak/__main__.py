@@ -175,6 +175,7 @@ async def _soak(options: argparse.Namespace, scenarios: Sequence[Scenario], dire
             growths=tuple(growth for growth in growths if growth is not None),
             before=before,
             after=after,
+            load=growth_of("sockets", progress.samples),
             complaints=_complaints(proxy),
         )
     print("\n".join(verdict_lines(verdict, load, grown)))
