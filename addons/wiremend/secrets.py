@@ -6,9 +6,10 @@ is redacted first.
 
 import base64
 import binascii
-import re
 from collections.abc import Iterable, Set
 from urllib.parse import quote, unquote, unquote_plus
+
+from wiremend.text.patterns import text_pattern
 
 REDACTED = "REDACTED"
 """The text that replaces a secret."""
@@ -33,15 +34,18 @@ such as `helicone-auth`."""
 CREDENTIAL_QUERY_KEYS = frozenset({"key", "api_key", "api-key", "access_token", "token"})
 """`key` is used by Gemini (https://ai.google.dev/api), the others by gateways."""
 
-_SECRET_NAME = re.compile(
-    r"(?:\A|[-_.])(?:auth|authorization|(?:api)?key|token|secret|cookie2?|credentials?|signature"
-    r"|password|sig)\Z"
+_SECRET_WORDS = frozenset(
+    {
+        *("auth", "authorization", "key", "apikey", "token", "secret", "cookie", "cookie2"),
+        *("credential", "credentials", "signature", "password", "sig"),
+    }
 )
+"""The last words of names of secrets; words are separated by `-`, `_` and `.`."""
 _NO_SECRETS = frozenset(
     {"idempotency-key", "x-idempotency-key", "sec-websocket-key", "prompt-cache-key"}
 )
-_CREDENTIAL_WORD = re.compile(r"auth|key|token|cookie|secret|credential", re.IGNORECASE)
-_SCHEME = re.compile(r"(?:bearer|basic|token)\s+", re.IGNORECASE)
+_CREDENTIAL_WORDS = ("auth", "key", "token", "cookie", "secret", "credential")
+_SCHEME = text_pattern(r"(?:bearer|basic|token)\s++", ignore_case=True)
 _SHORTEST = 8
 """Minimum length of a secret value. Shorter values are not keys, and occur in any text."""
 
@@ -53,7 +57,7 @@ def is_secret_header(name: str) -> bool:
     name = name.lower()
     if name in CREDENTIAL_HEADERS:
         return True
-    return name not in _NO_SECRETS and _SECRET_NAME.search(name) is not None
+    return name not in _NO_SECRETS and _last_word(name) in _SECRET_WORDS
 
 
 def may_hold_credential(name: str) -> bool:
@@ -61,13 +65,18 @@ def may_hold_credential(name: str) -> bool:
 
     More names qualify than for `is_secret_header`: those that contain a word such as `key`.
     """
-    return is_secret_header(name) or _CREDENTIAL_WORD.search(name) is not None
+    name = name.lower()
+    return is_secret_header(name) or any(word in name for word in _CREDENTIAL_WORDS)
 
 
 def is_secret_parameter(name: str) -> bool:
     """Return whether a query parameter's value is a credential; `name` is URL-encoded."""
     name = unquote_plus(name).lower()
-    return name in CREDENTIAL_QUERY_KEYS or _SECRET_NAME.search(name) is not None
+    return name in CREDENTIAL_QUERY_KEYS or _last_word(name) in _SECRET_WORDS
+
+
+def _last_word(name: str) -> str:
+    return name[max(map(name.rfind, "-_.")) + 1 :]
 
 
 def redacted_value(name: str, value: str) -> str:

@@ -1,10 +1,10 @@
 """Which of a call's targets is asked: the first choice, then the fallbacks, in order."""
 
-import re
 from collections.abc import Sequence
 
 from wiremend.engine.call import Target
 from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.text.patterns import text_pattern
 
 QUOTA_CODES = frozenset(
     {
@@ -14,9 +14,9 @@ QUOTA_CODES = frozenset(
         "billing_hard_limit_reached",
     }
 )
-_UNKNOWN_MODEL = re.compile(
+_UNKNOWN_MODEL = text_pattern(
     r"\bmodel\b.{0,80}\b(?:not found|does not exist|not supported|unknown|no access)",
-    re.IGNORECASE,
+    ignore_case=True,
 )
 
 
