@@ -6,17 +6,24 @@ inside its JSON, the stop and all later events are withheld until the stop reaso
 determines whether content was lost.
 """
 
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wiremend.protocols.anthropic.grammar import EMPTY_BLOCKS, TOOL_BLOCKS, WHOLE_REASONS
+from wiremend.protocols.anthropic.grammar import (
+    DELTAS_BY_BLOCK,
+    EMPTY_BLOCKS,
+    TOOL_BLOCKS,
+    WHOLE_REASONS,
+)
 from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.rules.rule import Rule, start_of
-from wiremend.text.json_value import JsonObject, parses
+from wiremend.rules.rule import SHOWN_BYTES, Rule, start_of
+from wiremend.text.json_growing import GrowingJson
+from wiremend.text.json_value import JsonObject
 from wiremend.text.sse import Event
 
 _P = ("anthropic-messages",)
@@ -113,10 +120,13 @@ class Block:
     identity: Any = None
     source: Any = None
     """The index that the provider used."""
+    ordinal: int = -1
+    """The number of blocks that were started before it."""
     number: int = -1
     """The index that the client sees; -1 while it is not shown."""
     is_stopped: bool = False
-    tool_json: bytearray = field(default_factory=bytearray)
+    json: GrowingJson = field(default_factory=GrowingJson)
+    """The input of a tool so far."""
     waiting: list[tuple[Event | None, JsonObject, bool]] = field(default_factory=list)
 
     @property
@@ -127,7 +137,7 @@ class Block:
     @property
     def has_whole_json(self) -> bool:
         """Whether the input of a tool so far is complete JSON."""
-        return parses(self.tool_json.decode("utf-8", "surrogatepass")) if self.tool_json else False
+        return self.json.is_whole
 
 
 class Blocks:
@@ -138,12 +148,18 @@ class Blocks:
         self._draft = draft
         self._send = send
         self._current: Block | None = None
-        self._waiting: list[Block] = []
+        self._waiting: deque[Block] = deque()
+        self._is_showing = False
+        """Whether waiting blocks are being shown."""
         self._by_source: dict[Any, Block] = {}
+        self._open: dict[Any, OrderedDict[Block, None]] = {}
+        """The current block and the waiting ones that are not stopped, by the provider's index, and
+        by that index and their type; in order."""
         self._cut: Block | None = None
         """A tool that was stopped inside its JSON."""
         self._held: list[bytes] = []
         """The bytes that are withheld since then."""
+        self._started = 0
         self.shown = 0
         """The number of blocks that were shown."""
         self.answer = ""
@@ -212,13 +228,28 @@ class Blocks:
         block = self._by_source.get(source) if source is not None else self._current
         if block is not None and not block.is_stopped:
             return block
-        return next(self.open_under(source), None)
+        return self._first_open(source)
 
-    def open_under(self, source: Any) -> Iterator[Block]:
-        """Yield the open blocks of this index: the current one, then the waiting ones."""
-        for block in (self._current, *self._waiting):
-            if block is not None and block.source == source and not block.is_stopped:
-                yield block
+    def find_fitting(self, source: Any, delta: str) -> Block | None:
+        """Return the first open block of this index that may have such a delta."""
+        fitting = (kind for kind, deltas in DELTAS_BY_BLOCK.items() if delta in deltas)
+        found = (self._first_open((source, kind)) for kind in fitting)
+        return min((block for block in found if block), key=lambda one: one.ordinal, default=None)
+
+    def _first_open(self, key: Any) -> Block | None:
+        return next(iter(self._open.get(key, ())), None)
+
+    def _add_open(self, block: Block) -> None:
+        block.ordinal = self._started
+        self._started += 1
+        for key in (block.source, (block.source, block.kind)):
+            self._open.setdefault(key, OrderedDict())[block] = None
+
+    def _discard_open(self, block: Block) -> None:
+        for key in (block.source, (block.source, block.kind)):
+            blocks = self._open.get(key)
+            if blocks is not None and blocks.pop(block, False) is None and not blocks:
+                del self._open[key]
 
     def _repeated(self, source: Any, block: JsonObject) -> Block | None:
         """Return the open block that is started again; None if this is a new block."""
@@ -236,6 +267,7 @@ class Blocks:
         """Start a block, or make it wait for an incomplete tool."""
         self._by_source[source] = block
         block.source = source
+        self._add_open(block)
         while (current := self._current) is not None:  # closing a block may show a waiting one
             found = f"block {source!r} inside another"
             if not self._draft.is_on(BLOCKS_OVERLAP):
@@ -253,13 +285,16 @@ class Blocks:
         """Write a delta or a stop of a block, or store it if the block waits."""
         if not block.is_shown:
             block.waiting.append((event, data, changed))
-            block.is_stopped = data["type"] == "content_block_stop"
+            if data["type"] == "content_block_stop":
+                block.is_stopped = True
+                self._discard_open(block)
         elif data["type"] == "content_block_stop":
             self._close(block, event, data, changed=changed)
         else:
             delta = data.get("delta")
             if delta and delta["type"] == "input_json_delta":
-                block.tool_json += _bytes_of(data["delta"].get("partial_json"))
+                text = delta.get("partial_json")
+                block.json.add(text if isinstance(text, str) else "")
             self._send_numbered(block, event, data, changed=changed)
 
     def close_all(self, reason: Any) -> None:
@@ -283,6 +318,8 @@ class Blocks:
     def _show_start(
         self, block: Block, event: Event | None, data: JsonObject, *, changed: bool
     ) -> None:
+        if self._current is not None:  # it was not closed, since the rule is disabled
+            self._discard_open(self._current)
         self._current = block
         block.number = self.shown
         self.shown += 1
@@ -291,30 +328,37 @@ class Blocks:
         self._send_numbered(block, event, data, changed=changed)
 
     def _close(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
-        is_cut = block.kind in TOOL_BLOCKS and block.tool_json and not block.has_whole_json
+        is_cut = block.kind in TOOL_BLOCKS and block.json and not block.has_whole_json
         if is_cut and self._draft.is_on(TOOL_INPUT_BROKEN):
             if self._waiting:
                 raise self._record_cut(block)
             self._cut = block
         block.is_stopped = True
+        self._discard_open(block)
         self._send_numbered(block, event, data, changed=changed)
         if block is self._current:
             self._show_next()
 
     def _show_next(self) -> None:
-        """Show the block that has waited longest; no other block is open."""
+        """Show the blocks that have waited longest, up to one that is still open."""
+        if self._current is not None:
+            self._discard_open(self._current)
         self._current = None
-        if self._waiting:
-            following = self._waiting.pop(0)
+        if self._is_showing:
+            return  # a block that waited is stopped: the loop below continues
+        self._is_showing = True
+        while self._current is None and self._waiting:
+            following = self._waiting.popleft()
             ((event, data, changed), *rest) = following.waiting
             following.waiting = []
             self._show_start(following, event, data, changed=changed)
             for event, data, changed in rest:
                 self.place(following, event, data, changed=changed)
+        self._is_showing = False
 
     def _record_cut(self, block: Block) -> ContentLost:
         """Record a tool that was cut inside its JSON; return the exception to raise."""
-        found = start_of(bytes(block.tool_json))
+        found = start_of(block.json.text[: SHOWN_BYTES + 1].encode("utf-8", "surrogatepass"))
         self._draft.note(TOOL_INPUT_BROKEN, found, "ended in an error")
         return ContentLost(CUT_ARGUMENTS)
 
@@ -363,8 +407,3 @@ def source_of(data: JsonObject) -> Any:
     if isinstance(index, str) and index.isdigit():
         return int(index)
     return index if isinstance(index, int | str) and not isinstance(index, bool) else None
-
-
-def _bytes_of(text: Any) -> bytes:
-    """Return the bytes of the text; a lone surrogate is kept, as its pair may follow."""
-    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
