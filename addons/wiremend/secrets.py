@@ -46,6 +46,9 @@ _NO_SECRETS = frozenset(
 )
 _CREDENTIAL_WORDS = ("auth", "key", "token", "cookie", "secret", "credential")
 _SCHEME = text_pattern(r"(?:bearer|basic|token)\s++", ignore_case=True)
+_COOKIES = ("cookie", "set-cookie")
+SECRETS_LIMIT = 100
+"""The number of secrets of one request that are searched for in everything that is kept of it."""
 _SHORTEST = 8
 """Minimum length of a secret value. Shorter values are not keys, and occur in any text."""
 
@@ -99,16 +102,23 @@ def secret_values(fields: Fields, path: str = "") -> frozenset[str]:
     """Return the credentials in header fields and in the query of `path`, as text to search for.
 
     Each is returned in the forms in which it may appear elsewhere: with and without its scheme,
-    decoded, and percent-encoded. Values of fewer than 8 characters are left out.
+    decoded, and percent-encoded. Values of fewer than 8 characters are left out, and all but the
+    first `SECRETS_LIMIT`, with those in cookies last: the time to redact a message grows with their
+    number. Further values are redacted in their own headers and parameters only.
     """
-    values: set[str] = set()
+    headers: list[str] = []
+    cookies: list[str] = []
     for name, value in fields:
         if is_secret_header(name):
-            values |= {value, *_parts(name.lower(), value)}
+            found = (value, *_parts(name.lower(), value))
+            (cookies if name.lower() in _COOKIES else headers).extend(found)
+    parameters = []
     for part in path.partition("?")[2].split("&"):
         name, _, value = part.partition("=")
         if is_secret_parameter(name):
-            values |= {value, unquote(value)}
+            parameters += [value, unquote(value)]
+    distinct = dict.fromkeys((*headers, *parameters, *cookies))
+    values = set([value for value in distinct if len(value) >= _SHORTEST][:SECRETS_LIMIT])
     values |= {quote(value, safe="", errors="surrogateescape") for value in values}
     return frozenset(v for v in values if len(v) >= _SHORTEST and REDACTED not in v)
 
@@ -144,19 +154,19 @@ def _redacted_parameter(part: str) -> str:
     return f"{name}={REDACTED}" if sign and value and is_secret_parameter(name) else part
 
 
-def _parts(name: str, value: str) -> set[str]:
+def _parts(name: str, value: str) -> list[str]:
     """Return the credentials in a header's value without scheme, user name and cookie names."""
-    if name in ("cookie", "set-cookie"):
+    if name in _COOKIES:
         pairs = value.split(";") if name == "cookie" else value.split(";")[:1]
-        return {pair.partition("=")[2].strip() for pair in pairs}
+        return [pair.partition("=")[2].strip() for pair in pairs]
     scheme = _SCHEME.match(value)
     if scheme is None:
-        return set()
+        return []
     rest = value[scheme.end() :]
     if not scheme[0].lower().startswith("basic"):
-        return {rest}
+        return [rest]
     try:
         decoded = base64.b64decode(rest, validate=True).decode()
     except (binascii.Error, ValueError):
-        return {rest}
-    return {rest, decoded, decoded.partition(":")[2]}
+        return [rest]
+    return [rest, decoded, decoded.partition(":")[2]]

@@ -111,7 +111,7 @@ class ToolCalls:
         self._calls: list[ToolCall] = []
         self._by_identity: dict[tuple[str, Any], ToolCall] = {}
         """By id and the provider's index, and by id and `_ANY`; of several calls, the first."""
-        self._by_number: dict[int, ToolCall] = {}
+        self._by_number: dict[int | float, ToolCall] = {}
         """The calls that are shown."""
         self._unsettled: dict[ToolCall, None] = {}
         """The calls that have changed since `settle`, in order."""
