@@ -9,6 +9,7 @@ import pytest
 from wiremend.adapt.schema_conversion import SchemaTooLarge, convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS, violations
 from wiremend.adapt.schemas import DIALECT_RULES
+from wiremend.text import json_value
 
 from complexity.amplify import LISTS, MOST_CHANGES, SCALARS
 from complexity.growth import Sizes, Work, assert_linear
@@ -130,7 +131,7 @@ SCHEMAS: dict[str, Callable[[int], Schema]] = {
 
 def converting(make: Callable[[int], Any], dialect: str) -> Callable[[int], Work]:
     def prepare(size: int) -> Work:
-        schema = orjson.loads(orjson.dumps(make(size)))
+        schema = json_value.read(json_value.write(make(size)))
 
         def work() -> None:
             violations(schema, DIALECTS[dialect])
