@@ -7,7 +7,7 @@ name.
 from collections.abc import Mapping
 
 from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits
-from wiremend.text.patterns import linear_pattern, text_pattern
+from wiremend.text.patterns import text_pattern, whole_pattern
 
 CLIENTS: tuple[ClientTraits, ...] = (
     # Agents. Their name is in the user agent, independently of the SDK that they use.
@@ -37,17 +37,17 @@ CLIENTS: tuple[ClientTraits, ...] = (
         family="gemini-cli",
         recognised_by=(("user-agent", text_pattern("geminicli/")),),
         # Events that JavaScript's `/^\s*data: (.*)(?:\n\n|\r\r|\r\n\r\n)/` matches completely
-        whole_event=linear_pattern(
+        whole_event=whole_pattern(
             rb"data: (?:[^\r\n\xe2]|\xe2(?!\x80[\xa8\xa9]))*+(?:\n\n|\r\r|\r\n\r\n)"
         ),
     ),
     # SDKs. Agents that use one do not change these headers.
     ClientTraits(
         family="python-genai",
-        recognised_by=(("x-goog-api-client", text_pattern(r"google-genai-sdk/\S++ gl-python/")),),
+        recognised_by=(("x-goog-api-client", text_pattern(r"google-genai-sdk/\S{1,100}+ gl-python/")),),
         # The SDK splits lines like `str.splitlines`, also at U+2028, U+2029 and U+0085, which JSON
         # allows in strings
-        whole_event=linear_pattern(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),
+        whole_event=whole_pattern(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),
     ),
     ClientTraits(
         family="openai-python",  # Anthropic's SDK sends the same header, but has other streams

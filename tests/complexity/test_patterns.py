@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import wiremend
-from wiremend.text.patterns import FOREIGN_TEXT_LIMIT, TextPattern
+from wiremend.text.patterns import FOREIGN_TEXT_LIMIT, TextPattern, WholePattern
 
 from complexity.attacks import attacks
 from complexity.growth import Sizes, Work, assert_linear
@@ -28,9 +28,9 @@ BOUNDED = Sizes(first=2 * FOREIGN_TEXT_LIMIT, last=2 * FOREIGN_TEXT_LIMIT)
 UNBOUNDED = Sizes(first=1 << 17, last=1 << 17)
 
 
-def patterns() -> dict[str, re.Pattern[Any] | TextPattern[Any]]:
+def patterns() -> dict[str, re.Pattern[Any] | TextPattern[Any] | WholePattern[Any]]:
     """Return all patterns by the place where they were found."""
-    found: dict[str, re.Pattern[Any] | TextPattern[Any]] = {}
+    found: dict[str, re.Pattern[Any] | TextPattern[Any] | WholePattern[Any]] = {}
     known: set[int] = set()
     for module in pkgutil.walk_packages(wiremend.__path__, "wiremend."):
         if module.name.startswith(OWN_TEXT):
@@ -38,7 +38,7 @@ def patterns() -> dict[str, re.Pattern[Any] | TextPattern[Any]]:
         for name, value in vars(importlib.import_module(module.name)).items():
             for place, pattern in _patterns_in(value, f"{module.name}.{name}", known):
                 found.setdefault(place, pattern)
-    unique: dict[re.Pattern[Any] | TextPattern[Any], str] = {}
+    unique: dict[re.Pattern[Any] | TextPattern[Any] | WholePattern[Any], str] = {}
     for place, pattern in found.items():
         unique.setdefault(pattern, place)
     return {place: pattern for pattern, place in unique.items()}
@@ -46,8 +46,8 @@ def patterns() -> dict[str, re.Pattern[Any] | TextPattern[Any]]:
 
 def _patterns_in(
     value: Any, place: str, known: set[int]
-) -> Iterator[tuple[str, re.Pattern[Any] | TextPattern[Any]]]:
-    if isinstance(value, re.Pattern | TextPattern):
+) -> Iterator[tuple[str, re.Pattern[Any] | TextPattern[Any] | WholePattern[Any]]]:
+    if isinstance(value, re.Pattern | TextPattern | WholePattern):
         yield place, value
         return
     if id(value) in known:
@@ -86,10 +86,12 @@ def test_the_patterns_of_tables_and_of_modules_are_found() -> None:
 def test_patterns_are_linear(place: str) -> None:
     found = ALL[place]
     is_bounded = isinstance(found, TextPattern)
-    pattern = found.compiled if isinstance(found, TextPattern) else found
+    pattern = found if isinstance(found, re.Pattern) else found.compiled
     sizes = BOUNDED if is_bounded else UNBOUNDED
     for start, unit, end in attacks(pattern):
-        for method in METHODS.values():
+        for name, method in METHODS.items():
+            if isinstance(found, WholePattern) and name != "fullmatch":
+                continue
 
             def prepare(size: int, start=start, unit=unit, end=end, method=method) -> Work:
                 text: Any = start + unit * max(1, size // len(unit)) + end

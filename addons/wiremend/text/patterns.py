@@ -60,6 +60,22 @@ def text_pattern[Text: (str, bytes)](
     return TextPattern(re.compile(pattern, flags))
 
 
+@dataclass(frozen=True, slots=True)
+class WholePattern[Text: (str, bytes)]:
+    """A regular expression that matches a whole text of any length, or does not."""
+
+    compiled: re.Pattern[Text]
+
+    def fullmatch(self, text: Text) -> re.Match[Text] | None:
+        """Return the match of the whole text, or None."""
+        return self.compiled.fullmatch(text)
+
+
+def whole_pattern[Text: (str, bytes)](pattern: Text) -> WholePattern[Text]:
+    """Compile a pattern for whole texts of any length. It must visit each character once."""
+    return WholePattern(re.compile(pattern))
+
+
 type LinearPattern[Text: (str, bytes)] = re.Pattern[Text]
 
 

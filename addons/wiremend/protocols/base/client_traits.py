@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wiremend.text.patterns import LinearPattern, TextPattern
+from wiremend.text.patterns import TextPattern, WholePattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ClientTraits:
     """Responses: it reads `"usage": null` as unknown usage."""
     reads_fields_as_events: bool = False
     """It parses `id:` and `retry:` lines, and an `event:` line without data, as an event."""
-    whole_event: LinearPattern[bytes] | None = None
+    whole_event: WholePattern[bytes] | None = None
     """Gemini: the pattern of the events that the client reads completely. Set for clients that
     split lines or events differently from the SSE standard; None: any event."""
     retried_words: TextPattern[str] | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from wiremend.protocols.base.name_limits import NameLimit
-from wiremend.text.patterns import linear_pattern
+from wiremend.text.patterns import whole_pattern
 
 _ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -26,7 +26,7 @@ class CallIdLimit:
         shortest = self.longest if self.exact else 1
         if not shortest <= len(call_id) <= self.longest:
             return False
-        return linear_pattern(f"[{self.characters}]++").fullmatch(call_id) is not None
+        return whole_pattern(f"[{self.characters}]++").fullmatch(call_id) is not None
 
     def fit(self, call_id: str) -> str:
         """Return the id if the target accepts it, else one that is derived from it by hash."""
