@@ -44,7 +44,9 @@ CLIENTS: tuple[ClientTraits, ...] = (
     # SDKs. Agents that use one do not change these headers.
     ClientTraits(
         family="python-genai",
-        recognised_by=(("x-goog-api-client", text_pattern(r"google-genai-sdk/\S{1,100}+ gl-python/")),),
+        recognised_by=(
+            ("x-goog-api-client", text_pattern(r"google-genai-sdk/\S{1,100}+ gl-python/")),
+        ),
         # The SDK splits lines like `str.splitlines`, also at U+2028, U+2029 and U+0085, which JSON
         # allows in strings
         whole_event=whole_pattern(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),

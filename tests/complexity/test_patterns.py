@@ -3,7 +3,9 @@
 import importlib
 import pkgutil
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,8 +70,19 @@ def _patterns_in(
 
 
 ALL = patterns()
+SEARCHING = ("search", "finditer", "findall", "split", "sub")
+
+
+def is_searched(place: str) -> bool:
+    """Return whether the module of a constant searches with it; else it matches at a position."""
+    module, _, name = place.rpartition(".")
+    source = Path(str(importlib.import_module(module).__file__)).read_text()
+    return any(f"{name}.{method}" in source for method in SEARCHING)
+
+
 METHODS: dict[str, Callable[[re.Pattern[Any], Any], object]] = {
     "finditer": lambda pattern, text: sum(1 for _ in pattern.finditer(text)),
+    "match": lambda pattern, text: pattern.match(text),
     "fullmatch": lambda pattern, text: pattern.fullmatch(text),
 }
 
@@ -87,10 +100,12 @@ def test_patterns_are_linear(place: str) -> None:
     found = ALL[place]
     is_bounded = isinstance(found, TextPattern)
     pattern = found if isinstance(found, re.Pattern) else found.compiled
+    is_constant = isinstance(found, re.Pattern) and place.rpartition(".")[0] in sys.modules
+    only_at_start = isinstance(found, WholePattern) or (is_constant and not is_searched(place))
     sizes = BOUNDED if is_bounded else UNBOUNDED
     for start, unit, end in attacks(pattern):
         for name, method in METHODS.items():
-            if isinstance(found, WholePattern) and name != "fullmatch":
+            if name == "finditer" and only_at_start:
                 continue
 
             def prepare(size: int, start=start, unit=unit, end=end, method=method) -> Work:

@@ -15,7 +15,7 @@ from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.text.patterns import text_pattern
 
 _DURATION = text_pattern(
-    r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?\Z"
+    r"(?:(\d{1,20}+)h)?(?:(\d{1,20}+)m(?!s))?(?:(\d{1,20}+(?:\.\d{1,20}+)?)s)?(?:(\d{1,20}+(?:\.\d{1,20}+)?)ms)?\Z"
 )
 _RESET_HEADERS = (
     b"x-ratelimit-reset-requests",

@@ -95,7 +95,7 @@ _TRY_AGAIN = text_pattern(
 _NUMBER = text_pattern(r"[45]\d\d\Z")
 _WORD_START = linear_pattern(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SEPARATORS = linear_pattern(r"[\s_-]++")
-_SECONDS = text_pattern(r"(\d+(?:\.\d+)?)s\Z")
+_SECONDS = text_pattern(r"(\d{1,20}+(?:\.\d{1,20}+)?)s\Z")
 _LONGEST_NAME = 100
 _UNWRAP_LEVELS = 3
 _UNKNOWN_SHAPE_CHARACTERS = 500
