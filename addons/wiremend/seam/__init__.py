@@ -17,6 +17,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     flows.py              requests and responses: what flows show, and what is on the wire
     flow_record.py        writes the record of a call into its flow
     listener.py           the addresses on which the proxy listens
+    scripts.py            the scripts and modules that the running code was loaded from
 
 Requests that are not calls take mitmproxy's default path.
 
@@ -77,4 +78,10 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     addon's hook is logged, and the hook completes.
 21. `HttpStream.send_response` sends the flow's response, calls the `response` hook and drops the
     stream, also when `make_server_connection` calls it and then returns False.
+22. Inside a tunnel, `HttpLayer.get_connection` verifies the certificate of the tunnel's address for
+    the server name in `context.server.sni`, else in the client's hello, else for the address. For
+    any other address it verifies that address.
+23. `Script.reloadtask` loads a script within itself, and then looks at its file each second: it
+    loads the script again when the file has become newer, and removes it when there is no file.
+    Cancelled, it does nothing further. `AddonManager.lookup` has every `Script` before it loads.
 """

@@ -54,7 +54,13 @@ from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.client_side import ClientSide, response_with_head
 from wiremend.seam.connections import Commands, ReadOver
 from wiremend.seam.flow_record import FlowRecord
-from wiremend.seam.flows import is_direct, mark_direct, outgoing_of, response_on_the_wire
+from wiremend.seam.flows import (
+    is_direct,
+    mark_direct,
+    outgoing_of,
+    response_on_the_wire,
+    server_name,
+)
 from wiremend.seam.upstream_side import UpstreamSide
 
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
@@ -126,11 +132,13 @@ class CallStream(HttpStream):
         if options.fault is not None:
             raise options.fault
         received = None
+        tls_name = self._upstream.tls_name()
+        host = server_name(request, tls_name)
         call: Call | AcknowledgedCall | None = plan_acknowledgement(
-            request.method, request.path, request.pretty_host, options.features, options.settings
+            request.method, request.path, host, options.features, options.settings
         )
         if call is None and self._protocol is not None:
-            received = outgoing_of(request, self._protocol, request.pretty_host, "")
+            received = outgoing_of(request, self._protocol, tls_name=tls_name)
             knowledge = Knowledge(options.health, options.lessons)
             call = plan_call(received, options.features, options.settings, knowledge)
         if call is None:
