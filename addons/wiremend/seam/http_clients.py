@@ -1,6 +1,5 @@
 """Subclasses of mitmproxy's HTTP clients that do not lose calls which can still be answered."""
 
-import re
 from collections.abc import Iterable
 
 from h2.connection import ConnectionState
@@ -25,8 +24,11 @@ from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 from wiremend.seam.connections import Commands, LastRequestSent, connections_of
 from wiremend.seam.http1_trailers import WITHOUT_BODY, WithTrailers
+from wiremend.text.patterns import text_pattern
 
-_INTERIM_HEAD = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
+_INTERIM_HEAD = text_pattern(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
+
+_START_BYTES = len("HTTP/1.1 100 ")
 
 
 class CallHttp1Client(WithTrailers, Http1Client):
@@ -42,7 +44,7 @@ class CallHttp1Client(WithTrailers, Http1Client):
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """Skip interim heads, then do as `Http1Client` does."""
-        while self.request and _INTERIM_HEAD.match(bytes(self.buf)):
+        while self.request and _INTERIM_HEAD.match(bytes(self.buf._data[:_START_BYTES])):
             lines = self.buf.maybe_extract_lines()
             if lines is None:
                 break
