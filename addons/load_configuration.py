@@ -16,6 +16,7 @@ from wiremend.config.load import ConfigError
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
 from wiremend.protocols.registry import recognise
+from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
@@ -30,6 +31,8 @@ logger = logging.getLogger("wiremend")
 
 class LoadConfiguration:
     """Owns the options, the file and the seam; other addons read the current configuration."""
+
+    refuses_after_fault = frozenset({"requestheaders"})
 
     def __init__(self, suite: "Suite", features: frozenset[Feature], name: str) -> None:
         self.name = f"wiremend.load_configuration {name}".strip()
@@ -127,6 +130,7 @@ class LoadConfiguration:
             options.health = self.knowledge.health
         if Feature.ADAPT in self.features:
             options.lessons = self.knowledge.lessons
+        options.fault_log = self.knowledge.fault_log
 
     def done(self) -> None:
         """Undo `load`. End the process if a reload has removed the addons without a replacement."""
@@ -179,6 +183,8 @@ class Shell:
 
     name = ""
     features: frozenset[Feature] = frozenset()
+    refuses_after_fault: frozenset[str] = frozenset()
+    """The hooks that decide where a request goes: after a fault, it is answered with an error."""
 
     def __init__(self, suite: Suite) -> None:
         self.current = suite.current
@@ -194,6 +200,7 @@ def suite_of(*shells: Callable[[Suite], Shell]) -> list[Any]:
     for addon in addons:
         if step := getattr(addon, "wiremend_call", None):
             addon.wiremend_call = noting_faults(step)
+        contain_hooks(addon, suite.knowledge.fault_log)
     return addons
 
 

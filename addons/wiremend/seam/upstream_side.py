@@ -24,13 +24,14 @@ from mitmproxy.proxy.layers.http._events import (
 
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.rules.containment import Fault, contain
 from wiremend.seam.connections import (
     Commands,
     GetAttemptConnection,
     connections_of,
     http_layer_of,
 )
-from wiremend.seam.flows import address_request
+from wiremend.seam.flows import address_request, drop_content
 
 
 class UpstreamSide:
@@ -46,6 +47,8 @@ class UpstreamSide:
     """The stream id of the attempt that has a connection."""
 
     def __init__(self, stream: HttpStream) -> None:
+        self.faults: list[Fault] = []
+        """The faults in concealing since the caller emptied this list."""
         self._stream = stream
         self._connecting: GetAttemptConnection | None = None
         self._connection: Connection | None = None
@@ -92,7 +95,11 @@ class UpstreamSide:
         assert self._request is not None
         self._stream.flow.request = self._request.copy()
         if self._conceal is not None:
-            self._conceal(self._stream.flow)
+            contain("concealing", self._drop_shown, self._conceal, self._stream.flow)
+
+    def _drop_shown(self, fault: Fault) -> None:
+        self.faults.append(fault)
+        drop_content(self._stream.flow)
 
     # An attempt
 
