@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from wiremend.adapt.schema_dialects import (
     COMPOSITION,
     SCHEMA_LISTS,
@@ -26,6 +24,7 @@ from wiremend.adapt.schema_dialects import (
     unions_of_objects,
     violations,
 )
+from wiremend.text import json_value
 
 _NODE_LIMIT = 5_000
 """Maximum number of schemas written for one tool, since inlined references multiply."""
@@ -426,7 +425,7 @@ def _described(node: Schema, keywords: Iterable[str]) -> Schema:
     kept = {key: value for key, value in node.items() if key not in removed}
     for key in removed:
         if key in _DESCRIBED_KEYWORDS and key in node:
-            text = orjson.dumps(node[key]).decode()
+            text = json_value.write(node[key]).decode()
             if len(text) <= _DESCRIBED_CHARACTERS:
                 kept["description"] = _with_sentence(kept, f"{key}: {text}.")
     return kept

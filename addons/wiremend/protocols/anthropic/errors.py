@@ -6,10 +6,8 @@ https://docs.anthropic.com/en/api/errors
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.text import sse
+from wiremend.text import json_value, sse
 
 ERROR_REASONS: Mapping[str, int] = {"error": 500, "network_error": 502}
 """Finish reasons of gateways that report a failure, and the HTTP status of each."""
@@ -43,7 +41,7 @@ def error_envelope(error: ProviderError) -> bytes:
     envelope: dict[str, Any] = {"type": "error", "error": fields}
     if error.request_id:
         envelope["request_id"] = error.request_id
-    return orjson.dumps(envelope)
+    return json_value.write(envelope)
 
 
 def error_event(error: ProviderError) -> bytes:
