@@ -64,6 +64,7 @@ from wiremend.seam.flows import (
 )
 from wiremend.seam.upstream_side import UpstreamSide
 
+_UNASKED_SWITCH = "the server switched to another protocol (status 101)"
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
 
 
@@ -314,8 +315,22 @@ class CallStream(HttpStream):
     def _commands_for(self, event: events.Event) -> layer.CommandGenerator[None]:
         if self.machine is not None:
             yield from self._contained("carrying a call", self._call_event(event))
+        elif isinstance(event, ResponseHeaders) and self._switches_unasked(event.response):
+            cancel = RequestProtocolError(event.stream_id, _UNASKED_SWITCH, ErrorCode.CANCEL)
+            yield SendHttp(cancel, self.context.server)
+            code = ErrorCode.GENERIC_SERVER_ERROR
+            failed = ResponseProtocolError(event.stream_id, _UNASKED_SWITCH, code)
+            yield from super()._handle_event(failed)
         elif not isinstance(event, events.Wakeup):
             yield from super()._handle_event(event)
+
+    def _switches_unasked(self, response: http.Response) -> bool:
+        """Whether the server changes to another protocol although the client did not ask for it.
+
+        mitmproxy would connect both as if they spoke TCP, and leave an HTTP/2 client without a
+        response.
+        """
+        return response.status_code == 101 and "upgrade" not in self.flow.request.headers
 
     def _note_sent(self, command: SendHttp) -> None:
         """Record that the head or the end of the response is sent to the client."""

@@ -107,6 +107,7 @@ class UpstreamSide:
         """Request a connection. `fresh` excludes the one that the attempt before used."""
         request, server = self._request, self._stream.flow.server_conn
         assert request is not None
+        self.forget()  # an attempt whose connection was lost
         command = GetAttemptConnection(
             (request.host, request.port),
             request.scheme == "https",
@@ -159,7 +160,13 @@ class UpstreamSide:
         yield SendHttp(RequestEndOfMessage(attempt_id), connection)
 
     def take_head(self, response: http.Response) -> None:
-        """Store the response. Raises ValueError if mitmproxy's option requires valid headers."""
+        """Store the response.
+
+        Raises ValueError if mitmproxy's option requires valid headers, and for status 101: a call
+        stays HTTP.
+        """
+        if response.status_code == 101:
+            raise ValueError("status 101")
         options = self._stream.context.options
         if options.validate_inbound_headers and response.status_code != 204:
             validate_headers(response)
