@@ -163,6 +163,7 @@ class Exchange:
     close_at: int | None = None
     """The number of bytes of the response after which the server closes; None: never."""
     reads: int = 1
+    is_tunnelled: bool = False
 
     def __repr__(self) -> str:
         fields = {name: _short(value) for name, value in vars(self).items()}
@@ -269,7 +270,9 @@ def exchanges(draw: st.DrawFn) -> Exchange:
         (b"content-length", length),
         *draw(odd_fields()),
     ]
-    first = method + b" http://" + host + path + b" HTTP/1.1"
+    is_tunnelled = draw(st.booleans())
+    origin = b"" if is_tunnelled else b"http://" + host
+    first = method + b" " + origin + path + b" HTTP/1.1"
     answer = draw(bodies(protocol))
     status = draw(st.sampled_from(STATUSES))
     kind = draw(st.sampled_from([b"text/event-stream", b"application/json", b"", b"\xff/\x01"]))
@@ -287,6 +290,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
         response,
         close_at=draw(st.one_of(st.none(), st.integers(0, len(response)))),
         reads=draw(st.integers(1, 3)),
+        is_tunnelled=is_tunnelled,
     )
 
 
@@ -318,14 +322,14 @@ class Clock:
 
 
 @contextmanager
-def full_playbook() -> Iterator[tuple[Playbook, Clock]]:
+def full_playbook(host: str = "") -> Iterator[tuple[Playbook, Clock]]:
     """Yield a playbook with all addons, as mitmproxy loads them, and its clock."""
     shells, clock = loaded_shells(), Clock()
 
     def plan(options: CallOptions) -> None:
         shells.call("wiremend_call", options)
 
-    with pytest.MonkeyPatch.context() as patch, playing(plan) as book:
+    with pytest.MonkeyPatch.context() as patch, playing(plan, host) as book:
         patch.setattr(stream_layer, "time", clock)
         logger = logging.getLogger("wiremend")
         patch.setattr(logger, "propagate", False)
@@ -368,7 +372,7 @@ def answer_from(book: Playbook, number: int, exchange: Exchange) -> None:
 
 
 def check(exchange: Exchange) -> None:
-    with full_playbook() as (book, clock):
+    with full_playbook("api.example.com" if exchange.is_tunnelled else "") as (book, clock):
         steps = play(book, clock, exchange)
         faults = [line for line in book.logs if "internal fault" in line]
         assert not faults

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -736,6 +737,20 @@ def concealing(flow: http.HTTPFlow) -> None:
 def conceal_early(options: CallOptions) -> None:
     plan_everything(options)
     options.conceal = concealing
+
+
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/files"])
+@pytest.mark.parametrize("byte", [b"\xff", b"\xed\xa0\x80", b"%ff", b"\xff%ff"])
+def test_a_query_that_is_no_text_is_forwarded_and_redacted(path: bytes, byte: bytes) -> None:
+    query = b"?" + byte + b"=" + byte + b"&token=" + byte + SECRET
+    with playing(conceal_early, host="api.example.com") as book:
+        book.at_hook["response"] = partial(conceal, values={SECRET.decode()})
+        request = call(path + query).replace(b"http://api.example.com", b"", 1)
+        book.client_sends(request)
+        book.server_sends(HEAD + chunk(GOOD) + LAST)
+        assert book.shown == HEAD + chunk(GOOD) + LAST
+        assert book.sent[book.servers[0]].startswith(b"POST " + path + query + b" HTTP/1.1")
+        assert SECRET.decode() not in repr(book.flows[0].get_state())
 
 
 @pytest.mark.parametrize("path", [b"/v1/messages?key=", b"/v1/files?key="])
