@@ -130,13 +130,15 @@ class Playbook:
 
 
 @contextmanager
-def playing(plan: Plan, host: str = "", alpn: bytes | None = None) -> Iterator[Playbook]:
+def playing(
+    plan: Plan, host: str = "", alpn: bytes | None = None, book: type[Playbook] = Playbook
+) -> Iterator[Playbook]:
     """Yield a playbook with the seam installed; see `Playbook`."""
     seam = Seam()
     seam.install()
     try:
         with taddons.context(Proxyserver()) as addons:
             addons.options.connection_strategy = "lazy"
-            yield Playbook(addons.options, plan, host, alpn)
+            yield book(addons.options, plan, host, alpn)
     finally:
         seam.remove()

@@ -1,8 +1,13 @@
-"""The addons of the suite, without mitmproxy's master."""
+"""The addons of the suite without mitmproxy's master, and a playbook that has them."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import pytest
 from answer_fire_and_forget import AnswerFireAndForget
 from count_tokens import CountTokens
 from explain_flows import ExplainFlows
@@ -17,6 +22,9 @@ from retry_upstream import RetryUpstream
 from rewrite_models import RewriteModels
 from sanitize_tools import SanitizeTools
 from wiremend.config.model import Config
+from wiremend.seam import stream_layer
+
+from seam.playbook import Playbook, playing
 
 
 @dataclass
@@ -32,7 +40,9 @@ class Shells:
                 method(subject)
 
 
-CONFIGURATION = {
+CONFIGURATION: dict[str, Any] = {
+    "timeouts": {"first_byte": 20.0, "answer": 20.0, "idle": 20.0},
+    "fire_and_forget": {"paths": ["/session/*/prompt_async"], "ack_after": 5.0},
     "retry": {"attempts": 2, "backoff_initial": 0.0, "backoff_max": 0.0},
     "models": [
         {"match": "*haiku*", "model": "other", "provider": "other", "fallback": ["third"]},
@@ -40,7 +50,7 @@ CONFIGURATION = {
     ],
     "providers": {"other": {"base_url": "https://other.example/v1", "api_key": "a-configured-key"}},
 }
-"""Quick retries, and routes for some of the models that the tests ask for."""
+"""Short limits, quick retries, and routes for some of the models that the tests ask for."""
 
 
 def loaded_shells(configuration: dict[str, Any] | None = None) -> Shells:
@@ -64,3 +74,60 @@ def loaded_shells(configuration: dict[str, Any] | None = None) -> Shells:
     values = configuration if configuration is not None else CONFIGURATION
     loader.current._apply(Config.model_validate(values))
     return Shells(addons)
+
+
+class Lines(logging.Handler):
+    """Collects what the addons log."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append the line."""
+        self._lines.append(record.getMessage())
+
+
+class Clock:
+    """Stands for the module `time` in the seam."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        """Return the time in seconds."""
+        return self.now
+
+    def time(self) -> float:
+        """Return the seconds since the epoch."""
+        return 1.7e9 + self.now
+
+
+@contextmanager
+def full_playbook(
+    host: str = "", alpn: bytes | None = None, kind: type[Playbook] = Playbook
+) -> Iterator[tuple[Playbook, Clock]]:
+    """Yield a playbook with all addons, as mitmproxy loads them, and its clock.
+
+    As in mitmproxy, an exception in a hook is logged, and the hook completes.
+    """
+    shells, clock = loaded_shells(), Clock()
+
+    def call(hook: str, subject: Any) -> None:
+        try:
+            shells.call(hook, subject)
+        except Exception as exception:
+            logging.getLogger("wiremend").error("Addon error: %r", exception)
+
+    plan = partial(call, "wiremend_call")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        playing(plan, host, alpn, kind) as book,
+    ):
+        patch.setattr(stream_layer, "time", clock)
+        logger = logging.getLogger("wiremend")
+        patch.setattr(logger, "propagate", False)
+        patch.setattr(logger, "handlers", [Lines(book.logs)])
+        for name in ("requestheaders", "request", "responseheaders", "response", "error"):
+            book.at_hook[name] = partial(call, name)
+        yield book, clock

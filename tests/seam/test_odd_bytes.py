@@ -5,26 +5,20 @@ pieces that readers of foreign data may stumble over.
 """
 
 import json
-import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy.connection import ConnectionState
 from traffic import good
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.seam import stream_layer
-from wiremend.seam.call_options import CallOptions
 from wiremend.secrets import is_secret_header
 
-from seam.playbook import Playbook, playing
-from seam.shells import loaded_shells
+from seam.playbook import Playbook
+from seam.shells import Clock, full_playbook
 
 DIGITS = b"9" * 400
 MANY_DIGITS = b"9" * 10_000
@@ -292,51 +286,6 @@ def exchanges(draw: st.DrawFn) -> Exchange:
         reads=draw(st.integers(1, 3)),
         is_tunnelled=is_tunnelled,
     )
-
-
-class Lines(logging.Handler):
-    """Collects what the addons log."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__()
-        self._lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Append the line."""
-        self._lines.append(record.getMessage())
-
-
-class Clock:
-    """Stands for the module `time` in the seam; each wake-up takes half a minute."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        """Return the time in seconds."""
-        return self.now
-
-    def time(self) -> float:
-        """Return the seconds since the epoch."""
-        return 1.7e9 + self.now
-
-
-@contextmanager
-def full_playbook(host: str = "") -> Iterator[tuple[Playbook, Clock]]:
-    """Yield a playbook with all addons, as mitmproxy loads them, and its clock."""
-    shells, clock = loaded_shells(), Clock()
-
-    def plan(options: CallOptions) -> None:
-        shells.call("wiremend_call", options)
-
-    with pytest.MonkeyPatch.context() as patch, playing(plan, host) as book:
-        patch.setattr(stream_layer, "time", clock)
-        logger = logging.getLogger("wiremend")
-        patch.setattr(logger, "propagate", False)
-        patch.setattr(logger, "handlers", [Lines(book.logs)])
-        for name in ("requestheaders", "request", "responseheaders", "response", "error"):
-            book.at_hook[name] = partial(shells.call, name)
-        yield book, clock
 
 
 STEPS_LIMIT = 60

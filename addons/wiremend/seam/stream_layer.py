@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from logging import DEBUG, INFO, WARNING
 from typing import Any
 
@@ -16,6 +16,7 @@ from mitmproxy.proxy.layers.http import (
     HttpStream,
     SendHttp,
 )
+from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -165,6 +166,7 @@ class CallStream(HttpStream):
         self._record.end(Outcome(CallState.REFUSED, reason))
         if options.report_refusal is not None:
             options.report_refusal(self.flow, reason)
+        yield from self._log_contained()
         yield from self._answer(refusal)
 
     def _answer(self, respond: Respond) -> Commands:
@@ -228,7 +230,7 @@ class CallStream(HttpStream):
         if self._is_end_sent:
             yield DropStream(self.stream_id)
         elif not self._is_head_sent:
-            yield from self._answer(fault_response(self._protocol, fault.kind))
+            yield from self._answer(_fault_response(self._protocol, fault))
         else:
             if last:
                 yield from self._client.show_body(last)
@@ -238,6 +240,7 @@ class CallStream(HttpStream):
                 yield from self._client.cut(text)
             self.flow.live = False
             yield DropStream(self.stream_id)
+        yield from self._log_contained()
 
     def _close_upstream(self) -> Commands:
         """End the attempt, whatever state it is in."""
@@ -260,14 +263,31 @@ class CallStream(HttpStream):
         if self._is_end_sent:
             yield DropStream(self.stream_id)
             return
-        self._is_end_sent = True
-        reason, code = "internal fault", ErrorCode.GENERIC_SERVER_ERROR
-        yield SendHttp(ResponseProtocolError(self.stream_id, reason, code), self.context.client)
+        reason = "internal fault"
+        for event in contain(
+            "writing an error", lambda _: (self._cut_off(reason),), self._last_events, fault, reason
+        ):
+            yield SendHttp(event, self.context.client)
         if (flow := getattr(self, "flow", None)) is not None:
             flow.error = flow.error or mitmproxy_flow.Error(reason)
             flow.live = False
             yield HttpErrorHook(flow)
         yield DropStream(self.stream_id)
+
+    def _last_events(self, fault: Fault, reason: str) -> Sequence[HttpEvent]:
+        """Return what ends the response to the client: an error if nothing of it was sent."""
+        if self._is_head_sent:
+            return (self._cut_off(reason),)
+        respond = _fault_response(self._protocol, fault)
+        response = response_with_head(respond.head, None)
+        return (
+            ResponseHeaders(self.stream_id, response, False),
+            ResponseData(self.stream_id, respond.body),
+            ResponseEndOfMessage(self.stream_id),
+        )
+
+    def _cut_off(self, reason: str) -> HttpEvent:
+        return ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR)
 
     def _log(self, fault: Fault, done: str) -> Commands:
         """Log a fault on one line, and its stack at the level of debugging."""
@@ -279,8 +299,8 @@ class CallStream(HttpStream):
 
     def _log_contained(self) -> Commands:
         """Log the faults that did not end the call."""
-        assert self.machine is not None
-        for faults in (self.machine.faults, self._upstream.faults):
+        machine = self.machine
+        for faults in (machine.faults if machine is not None else [], self._upstream.faults):
             while faults:
                 yield from self._log(faults.pop(0), "the call goes on without it")
         if self._record.fault is not None and not self._is_record_fault_logged:
@@ -303,13 +323,13 @@ class CallStream(HttpStream):
         while True:
             try:
                 command = source.send(reply)
+                if isinstance(command, SendHttp):
+                    self._note_sent(command)
             except StopIteration:
                 return
             except Exception as exception:
                 yield from self._break_off(fault_of("carrying a call", exception))
                 return
-            if isinstance(command, SendHttp):
-                self._note_sent(command)
             reply = yield command
 
     def _commands_for(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -470,3 +490,9 @@ class CallStream(HttpStream):
         yield from self._ask(self.machine.client_gone)
         self._record.end(Outcome(CallState.CANCELLED, "killed"))
         yield from self._client.end_killed()
+
+
+def _fault_response(protocol: Protocol | None, fault: Fault) -> Respond:
+    """Return the error for a call that a fault has ended, in its protocol if that is possible."""
+    step, plain = "writing an error", lambda _: fault_response(None, fault.kind)
+    return contain(step, plain, fault_response, protocol, fault.kind)
