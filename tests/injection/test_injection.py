@@ -32,8 +32,18 @@ OF_THE_CONNECTION = frozenset(
 )
 """The modules that carry all calls of a connection, and containment itself: after a fault in one of
 them, the connection may be closed."""
-OF_THE_STREAM = frozenset({"seam.stream_layer.CallStream._handle_event"})
-"""What contains the faults of one call; nothing contains its own."""
+GUARDS = frozenset(
+    {
+        "seam.stream_layer.CallStream.__init__",
+        "seam.stream_layer.CallStream._handle_event",
+        "seam.http_clients.CallHttp1Client._handle_event",
+        "seam.http_clients.CallHttp2Client.__init__",
+        "seam.http_clients.CallHttp2Client._handle_event",
+    }
+)
+"""What creates and guards a stream or an upstream connection; nothing contains their own faults."""
+PAGE = b"<h1>502 Bad Gateway</h1>"
+"""mitmproxy's own error, which is all that is left if no error can be written."""
 TERMINAL = {
     WireProtocol.ANTHROPIC_MESSAGES: b"message_stop",
     WireProtocol.CHAT_COMPLETIONS: b"[DONE]",
@@ -89,7 +99,7 @@ def beside_a_sibling(scenario: Scenario) -> Iterator[tuple[Playbook, Clock, Clie
 
 def may_close(point: Point) -> bool:
     """Return whether a fault in the function may close the client's connection."""
-    return point.module in OF_THE_CONNECTION or point.name in OF_THE_STREAM
+    return point.module in OF_THE_CONNECTION or point.name in GUARDS
 
 
 def has_crashed(book: Playbook) -> bool:
@@ -108,14 +118,14 @@ def inject(point: Point, scenario: Scenario, *, once: bool) -> list[str]:
         if not injection.raised:
             return []
         return [
-            *problems_of_call(point, scenario, response, client),
+            *problems_of_call(point, scenario, response, client, once=once),
             *problems_of_log(point, book),
             *problems_of_others(point, book, clock, client, sibling),
         ]
 
 
 def problems_of_call(
-    point: Point, scenario: Scenario, response: Response, client: Client
+    point: Point, scenario: Scenario, response: Response, client: Client, *, once: bool
 ) -> Iterator[str]:
     """The call has ended, and not in a success that it was not."""
     without = expected(scenario.name)
@@ -129,8 +139,8 @@ def problems_of_call(
     ):
         return
     body, terminal = response.body, TERMINAL.get(scenario.protocol or WireProtocol.GEMINI, b"")
-    is_error = b"error" in body
-    if response.status >= 400 and not is_error:
+    is_error = b"error" in body or b"could not be reached" in body
+    if response.status >= 400 and not is_error and (once or PAGE not in body):
         yield f"an error without a message: {response.status} {body[:80]!r}"
     is_complete = terminal in body and terminal in scenario.upstream
     if response.status < 300 and scenario.is_streaming and not (is_error or is_complete):

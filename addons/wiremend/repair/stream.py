@@ -373,10 +373,12 @@ def repair_body(
     def unchanged(fault: Fault) -> RepairedBody:
         if faults is not None:
             faults.append(fault)
-        place = CallPlace.RESPONSE
-        return RepairedBody(
-            body, [Finding(REPAIR_FAILED.code, place, str(fault), "passed on unchanged")]
-        )
+        is_json = contain("reading a body", lambda _: False, json_value.parses, body)
+        done = "passed on unchanged" if is_json else "ended in an error"
+        finding = Finding(REPAIR_FAILED.code, CallPlace.RESPONSE, str(fault), done)
+        message = "The provider sent a body that cannot be read."
+        error = make_error(status=502, type="api_error", message=message)
+        return RepairedBody(body, [finding], None if is_json else error)
 
     return contain("repairing a body", unchanged, _repair_body, protocol, body, context)
 

@@ -170,9 +170,12 @@ def drop_content(flow: http.HTTPFlow) -> None:
     if response is not None:
         on_the_wire = response_on_the_wire(response)
         fields = [(name, b"", value) for name, value in on_the_wire.headers.fields]
-        response.__dict__["wiremend"] = _Hidden(fields, (b"", on_the_wire.raw_content))
+        content = on_the_wire.raw_content
+        # mitmproxy sends no body for a flow that shows an empty one.
+        shown = b"not shown" if content else content
+        response.__dict__["wiremend"] = _Hidden(fields, (shown, content))
         response.headers = http.Headers([(name, b"") for name, _, _ in fields])
-        response.data.content = b""
+        response.data.content = shown
     if flow.error is not None:
         flow.error.msg = "not shown"
     flow.comment = "Not shown: wiremend failed to remove the secrets of this flow."

@@ -51,7 +51,7 @@ from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call
 from wiremend.engine.settings import Knowledge
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import recognise
-from wiremend.rules.containment import Fault, contain, fault_of
+from wiremend.rules.containment import Fault, FaultLog, contain, fault_of
 from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.client_side import ClientSide, response_with_head
 from wiremend.seam.connections import Commands, ReadOver, http_layer_of
@@ -81,7 +81,7 @@ class CallStream(HttpStream):
         super().__init__(context, stream_id)
         self._protocol: Protocol | None = None
         self._call: Call | AcknowledgedCall | None = None
-        self._options = CallOptions(None)  # type: ignore[arg-type]
+        self._options: CallOptions | None = None
         self._is_call = True
         """False once it is known that the request is none."""
         self._has_ended = False
@@ -291,8 +291,9 @@ class CallStream(HttpStream):
 
     def _log(self, fault: Fault, done: str) -> Commands:
         """Log a fault on one line, and its stack at the level of debugging."""
-        name = contain("naming a call", lambda _: "a call", name_of, self.flow)
-        line = self._options.fault_log.line(fault, name, done, time.monotonic())
+        name = contain("naming a call", lambda _: "a call", lambda: name_of(self.flow))
+        log = FaultLog() if self._options is None else self._options.fault_log
+        line = log.line(fault, name, done, time.monotonic())
         if line is not None:
             yield commands.Log(line, WARNING)
             yield commands.Log(f"wiremend: {fault}\n{fault.trace}", DEBUG)
@@ -312,14 +313,18 @@ class CallStream(HttpStream):
     def _handle_event(self, event: events.Event) -> Commands:
         if self._has_ended:
             return
-        if (
-            self.machine is not None
-            and isinstance(event, ResponseData)
-            and event.stream_id == self._upstream.attempt_id
-            and self._upstream.add_to_read(event.data)
-        ):
-            return  # most events of a stream: quick, and without a command
-        source, reply = self._commands_for(event), None
+        try:
+            if (
+                self.machine is not None
+                and isinstance(event, ResponseData)
+                and event.stream_id == self._upstream.attempt_id
+                and self._upstream.add_to_read(event.data)
+            ):
+                return  # most events of a stream: quick, and without a command
+            source, reply = self._commands_for(event), None
+        except Exception as exception:
+            yield from self._break_off(fault_of("carrying a call", exception))
+            return
         while True:
             try:
                 command = source.send(reply)
