@@ -494,10 +494,12 @@ def test_a_fault_in_the_stream_itself_ends_it_and_not_the_others(
     monkeypatch.setattr(CallStream, "_end_in_fault", broken)
     monkeypatch.setattr(CallMachine, "start", broken)
     book.client_sends(call())
+    monkeypatch.undo()
     assert book.shown.startswith(b"HTTP/1.1 502 ")
-    assert book.client.state is ConnectionState.CLOSED
+    assert json.loads(book.shown.partition(b"\r\n\r\n")[2])["error"]["type"] == "api_error"
     assert book.layer.streams == {}
     assert book.hooks[-1] == "error"
+    assert_next_call_works(book)
 
 
 def test_a_fault_in_planning_does_not_affect_a_request_that_is_not_a_call() -> None:

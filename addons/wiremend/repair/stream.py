@@ -160,6 +160,24 @@ class StreamRepair:
             repaired.append(self._pass_the_rest())
         return repaired
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether bytes are held back until the next event."""
+        return not self._gave_up and self._verdict is None and self._repairer.holds_back
+
+    def release(self) -> list[Repaired]:
+        """Write what is held back although no further event came."""
+        if not self.holds_back:
+            return []
+        repaired = contain(
+            "releasing what is held back",
+            lambda fault: self._stop(fault, sse.Event(b"")),
+            self._repairer.release,
+        )
+        if repaired.kind is EventKind.ERROR:
+            self._verdict = repaired
+        return [repaired]
+
     def end(self) -> list[Repaired]:
         """Repair the last bytes; the last result is the end of the stream, TERMINAL or ERROR."""
         if self._verdict is not None:
@@ -234,8 +252,7 @@ class StreamRepair:
         for recent in self._recent:
             self._look_for_terminal(recent)
         passed = self._passed(event)
-        passed.data = b"".join([*self._withheld, event.raw])
-        self._withheld.clear()
+        passed.data = self.take_held() + event.raw
         passed.findings.append(
             Finding(REPAIR_FAILED.code, EventPlace(self._events), str(fault), "passed on from here")
         )
@@ -257,6 +274,22 @@ class StreamRepair:
         self._faults.append(fault)
         self._protocol = None
         return False
+
+    def take_held(self) -> bytes:
+        """Return the bytes that are held back: as the repairer writes them, else as received.
+
+        For the rest of a stream that is passed on unrepaired.
+        """
+        received = b"".join(self._withheld)
+        self._withheld.clear()
+
+        def as_received(fault: Fault) -> Repaired:
+            self._faults.append(fault)
+            return Repaired(b"", EventKind.IDLE)
+
+        released = contain("releasing what is held back", as_received, self._repairer.release)
+        is_lost = released.kind is EventKind.ERROR or not released.data
+        return received if is_lost else released.data
 
     def _without_fields(self, event: sse.Event) -> sse.Event:
         """Return the event without the lines that such a client reads as events."""
@@ -331,7 +364,7 @@ class StreamRepair:
     def _judged_end(self, findings: list[Finding]) -> Repaired:
         """Return the end of a stream that is not repaired any more."""
         if self._has_terminal:
-            return Repaired(b"".join(self._withheld), EventKind.TERMINAL, findings)
+            return Repaired(self.take_held(), EventKind.TERMINAL, findings)
         message = "The stream ended before its terminal event."
         error = make_error(status=502, type="api_error", message=message)
         return Repaired(self.fail(error), EventKind.ERROR, findings, error)
@@ -347,12 +380,13 @@ class StreamRepair:
         return self._verdict
 
     def _pass_the_rest(self) -> Repaired:
+        held = self.take_held()
         self._gave_up = True
         found = f"more than {self._limit_bytes} bytes"
         finding = Finding(
             STREAM_TOO_LONG.code, EventPlace(self._events), found, "passed on from here"
         )
-        return Repaired(b"", EventKind.CONTENT, [finding])
+        return Repaired(held, EventKind.CONTENT, [finding])
 
 
 def stream_repair(
