@@ -16,13 +16,14 @@ from wiremend.config.load import ConfigError
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
 from wiremend.protocols.registry import recognise
+from wiremend.rules.containment import fault_of
+from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
 from wiremend.seam.scripts import LoadedSources, keep_loaded
-from wiremend.seam.stream_layer import described
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
@@ -33,6 +34,8 @@ logger = logging.getLogger("wiremend")
 
 class LoadConfiguration:
     """Owns the options, the file and the seam; other addons read the current configuration."""
+
+    refuses_after_fault = frozenset({"requestheaders"})
 
     def __init__(self, suite: "Suite", features: frozenset[Feature], name: str) -> None:
         self.name = f"wiremend.load_configuration {name}".strip()
@@ -138,6 +141,7 @@ class LoadConfiguration:
             options.health = self.knowledge.health
         if Feature.ADAPT in self.features:
             options.lessons = self.knowledge.lessons
+        options.fault_log = self.knowledge.fault_log
 
     def done(self) -> None:
         """Undo `load`. End the process if the addons are removed while it runs."""
@@ -161,7 +165,7 @@ class LoadConfiguration:
             logger.warning("%s\nwiremend: the configuration in force is kept.", problems)
         except Exception as fault:  # the watch must go on
             text = "wiremend: internal fault (%s); the configuration in force is kept."
-            logger.error(text, described(fault))
+            logger.error(text, fault_of("reading the configuration", fault))
         else:
             if changed:
                 logger.info("wiremend: %s reloaded", self.current.source)
@@ -206,6 +210,8 @@ class Shell:
 
     name = ""
     features: frozenset[Feature] = frozenset()
+    refuses_after_fault: frozenset[str] = frozenset()
+    """The hooks that decide where a request goes: after a fault, it is answered with an error."""
 
     def __init__(self, suite: Suite) -> None:
         self.current = suite.current
@@ -221,6 +227,7 @@ def suite_of(*shells: Callable[[Suite], Shell]) -> list[Any]:
     for addon in addons:
         if step := getattr(addon, "wiremend_call", None):
             addon.wiremend_call = noting_faults(step)
+        contain_hooks(addon, suite.knowledge.fault_log)
     return addons
 
 

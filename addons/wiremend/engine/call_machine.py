@@ -22,6 +22,7 @@ from enum import Enum, auto
 from wiremend.call_record.outcomes import (
     ANSWERED,
     CANCELLED,
+    INTERNAL_FAULT,
     PLANNED,
     RUNNING,
     AttemptOutcome,
@@ -32,6 +33,7 @@ from wiremend.engine import rules
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
+    CutResponse,
     FinishResponse,
     Head,
     LogLine,
@@ -52,6 +54,7 @@ from wiremend.engine.recovery import Decision, Failure, NextStep, Recovery
 from wiremend.engine.response_reader import BodyMode, ResponseReading
 from wiremend.engine.transport_errors import (
     connect_error,
+    internal_error,
     lost_error,
     not_a_stream_error,
     timeout_error,
@@ -61,6 +64,7 @@ from wiremend.engine.transport_errors import (
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Repaired
 from wiremend.protocols.base.usage import Usage
+from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import Finding, Rule
 from wiremend.text.content_coding import UndecodableBody
 
@@ -103,6 +107,8 @@ class AttemptEvent(Enum):
     """The client has a whole response, or an error."""
     CLIENT_LEFT = auto()
     """The client closed its connection or reset its stream."""
+    FAULTED = auto()
+    """This machine, or the code around it, raised an exception."""
 
 
 TRANSITIONS: Mapping[tuple[AttemptState, AttemptEvent], AttemptState] = {
@@ -121,12 +127,17 @@ TRANSITIONS: Mapping[tuple[AttemptState, AttemptEvent], AttemptState] = {
     (AttemptState.ENDED, AttemptEvent.STARTED): AttemptState.CONNECTING,  # at once, without backoff
     (AttemptState.ENDED, AttemptEvent.BACKOFF_STARTED): AttemptState.BACKING_OFF,
     (AttemptState.ENDED, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,
-    (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,  # after an internal fault
+    (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,  # while it is decided
     (AttemptState.BACKING_OFF, AttemptEvent.STARTED): AttemptState.CONNECTING,
     (AttemptState.BACKING_OFF, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,  # total limit
     (AttemptState.BACKING_OFF, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
     (AttemptState.DRAINING, AttemptEvent.UPSTREAM_ENDED): AttemptState.OVER,
     (AttemptState.DRAINING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
+    **{
+        (state, AttemptEvent.FAULTED): AttemptState.OVER
+        for state in AttemptState
+        if state is not AttemptState.OVER
+    },
 }
 """Every legal move; any other raises `IllegalMove`."""
 
@@ -160,7 +171,8 @@ class CallMachine:
         self._log = AttemptLog()
         self._recovery = Recovery(call, self._choice, self._log, random)
         self._endings = Endings(call, self._choice, self._log)
-        self._response = ResponseReading(call)
+        self.faults: list[Fault] = call.adapted.faults if call.adapted is not None else []
+        self._response = ResponseReading(call, 0, self.faults)
         self._reused = False
 
     def __repr__(self) -> str:
@@ -343,24 +355,24 @@ class CallMachine:
             self._client.beat(now, actions, self._response)
         return self._scheduled(now, actions)
 
-    def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:
-        """After an internal fault: forward the rest of the response unchanged, `data` first.
+    def stop_after_fault(self, now: float) -> bytes:
+        """A method raised: stop the call, and return the protocol's error event.
 
-        A coded response ends instead. The decoder may have consumed `data`, so what follows can
-        be continued neither coded nor decoded.
+        Empty if a response that is no event stream was sent in part, or the stream is complete.
         """
-        actions: list[Action] = []
-        head = self._response.head
-        if self._state is AttemptState.READING and self._response.is_coded:
-            self._abandon(actions)
-        if self._state is AttemptState.ENDED:
-            self._tell_client(now, actions, self._endings.after_fault(self._client.shown))
-        elif self._state is AttemptState.READING and head is not None:
-            self._deadlines.stop_watching_progress()
-            if self._client.shown is Shown.NOTHING:
-                self._show_head(now, actions, head)
-            self._show(now, actions, self._response.pass_on() + data)
-        return self._scheduled(now, actions)
+        if self._state is AttemptState.OVER:
+            return b""
+        self._move(AttemptEvent.FAULTED)
+        self.outcome = INTERNAL_FAULT
+        self._log.end(now, AttemptOutcome.FAILED, INTERNAL_FAULT.detail)
+        self._choice.inconclusive()
+        shown = self._client.shown
+        self._client.complete()
+        if self._response.mode is BodyMode.STREAM and shown is not Shown.HEAD:
+            return self._response.fail_stream(internal_error())
+        if shown is Shown.HEAD:
+            return self._response.fresh_repair().fail(internal_error())
+        return b""
 
     # Attempts
 
@@ -368,7 +380,7 @@ class CallMachine:
         self._move(AttemptEvent.STARTED)
         self.outcome = RUNNING
         self._reused = False
-        self._response = ResponseReading(self.call, self._choice.number)
+        self._response = ResponseReading(self.call, self._choice.number, self.faults)
         self._deadlines.attempt_started(now)
         self._log.start(now, self._target.provider, self._target.model)
         actions.append(StartAttempt(self._log.number, fresh, self._choice.number))
@@ -479,19 +491,21 @@ class CallMachine:
             return
         self._show_held(now, actions, read.ready)
         if error is not None:
-            self._end_in_error(now, actions, error)
+            self._end_in_error(now, actions, error, is_written=bool(read.end and read.end.data))
         elif read.end is not None:
             self._choice.succeeded()
             actions.append(FinishResponse())
             self._succeed(now, actions)
 
-    def _end_in_error(self, now: float, actions: list[Action], error: ProviderError) -> None:
-        """Content was shown, and the error event behind it: the response is complete."""
+    def _end_in_error(
+        self, now: float, actions: list[Action], error: ProviderError, *, is_written: bool
+    ) -> None:
+        """Content was shown, and the error event behind it if that could be written."""
         message = error.message or error.type
         done = "ended in the protocol's error"
         self.findings.append(self._log.finding(self._stream_rule(), message, done))
         self._choice.failed(now, error, self._stream_rule().name.replace("-", " "))
-        actions.append(FinishResponse())
+        actions.append(FinishResponse() if is_written else CutResponse(message))
         self._abandon(actions)
         self._finish(now, actions, stream_error(error.status))
 
@@ -513,7 +527,12 @@ class CallMachine:
         assert response.head is not None
         response.body_is_whole = True
         verdict = judge_body(
-            self.call, response.head, response.collected, host=host, context=response.context
+            self.call,
+            response.head,
+            response.collected,
+            host=host,
+            context=response.context,
+            faults=self.faults,
         )
         self.findings += verdict.findings
         if verdict.error is not None:
@@ -529,7 +548,16 @@ class CallMachine:
             self._succeed(now, actions)
 
     def _with_metadata(self, error: ProviderError) -> ProviderError:
-        return with_response_metadata(error, self._response.head, self._wall_clock())
+        """Return the error with what the head of its response contains about it."""
+
+        def unread(fault: Fault) -> ProviderError:
+            self.faults.append(fault)
+            return error
+
+        head, now = self._response.head, self._wall_clock()
+        return contain(
+            "reading the head of an error", unread, with_response_metadata, error, head, now
+        )
 
     # Showing
 

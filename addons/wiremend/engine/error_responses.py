@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from wiremend.engine.actions import Head, Respond
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path, parse
 from wiremend.text.patterns import FOREIGN_TEXT_LIMIT, text_pattern
 
@@ -93,7 +92,7 @@ def fault_response(protocol: Protocol | None, fault: str) -> Respond:
     error = make_error(status=502, type="api_error", message=message)
     if protocol is not None:
         return error_response(protocol, error, host="wiremend", attempts=0, head=None)
-    body = orjson.dumps({"error": {"type": error.type, "message": message}})
+    body = json_value.write({"error": {"type": error.type, "message": message}})
     length = b"%d" % len(body)
     fields = ((b"content-type", b"application/json"), (b"content-length", length))
     return Respond(Head(error.status, fields), body)
@@ -129,7 +128,7 @@ def with_explained_message(body: bytes, explain: Callable[[str], str]) -> bytes:
             if explained == message:
                 return body
             edits = Edits(body)
-            edits.replace(path, orjson.dumps(explained))
+            edits.replace(path, json_value.write(explained))
             return edits.apply()
     return body
 

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from wiremend.call_record.outcomes import (
     CANCELLED,
     CUT,
+    INTERNAL_FAULT,
     PLANNED,
     RUNNING,
     AttemptOutcome,
@@ -36,6 +37,7 @@ from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
 from wiremend.engine.deadlines import DRAIN_SECONDS, LONGEST_SLEEP_SECONDS
 from wiremend.protocols.base.usage import Usage
 from wiremend.routing import fire_and_forget
+from wiremend.rules.containment import Fault
 from wiremend.rules.rule import CallPlace, Notes
 
 NO_CONTENT = Respond(Head(204), b"")
@@ -60,6 +62,7 @@ class Acknowledgement:
         self._notes = Notes()
         self.findings = self._notes.findings
         self.outcome = PLANNED
+        self.faults: list[Fault] = []
         self.revision = 0
         self._host = host
         self._log = AttemptLog()
@@ -194,13 +197,13 @@ class Acknowledgement:
             return [*self._give_up(now), AbandonAttempt()]
         return [] if self._phase is Phase.OVER else [self._next_wake(now)]
 
-    def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:
-        """After a fault in this code: end the call. What upstream still sends is not read."""
-        was_answered = self.answered
-        actions = [AbandonAttempt(), *self.attempt_failed(now, "internal error")]
+    def stop_after_fault(self, now: float) -> bytes:
+        """After a fault in this code: end the call. A response can only be cut."""
+        was_answered, self._phase = self.answered, Phase.OVER
         if not was_answered:
-            self._become(Outcome(CallState.INTERNAL_FAULT, "internal fault"))
-        return actions
+            self._become(INTERNAL_FAULT)
+        self._log.end(now, AttemptOutcome.FAILED, INTERNAL_FAULT.detail)
+        return b""
 
     def _give_up(self, now: float) -> list[Action]:
         """Return the actions when the limit has passed before upstream ended."""

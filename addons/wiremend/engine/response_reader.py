@@ -15,6 +15,7 @@ from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import EventKind, Repaired
 from wiremend.protocols.base.usage import Usage, UsageMeter
 from wiremend.repair.stream import StreamRepair, stream_repair
+from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import Finding
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
 
@@ -58,7 +59,7 @@ class ResponseReading:
     Before the head arrives, the mode is UNTOUCHED and nothing is held.
     """
 
-    def __init__(self, call: Call, target: int = 0) -> None:
+    def __init__(self, call: Call, target: int = 0, faults: list[Fault] | None = None) -> None:
         self.context = call.context_at(target)
         self.mode = BodyMode.UNTOUCHED
         self.head: Head | None = None
@@ -68,12 +69,14 @@ class ResponseReading:
         self.holding_since: float | None = None
         """When the event arrived that the repairer holds back until the next one."""
         self._call = call
+        self._faults = faults if faults is not None else []
         self._decoder: Decoder | None = None
         self._repair: StreamRepair | None = None
         self._verdict_given = False
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._collected = bytearray()
+        self._counts_tokens = True
         self._meter = UsageMeter(call.protocol.usage_format)
 
     def begin(self, head: Head) -> None:
@@ -104,12 +107,16 @@ class ResponseReading:
     @property
     def usage(self) -> Usage | None:
         """Return the token counts in what was sent or may be sent to the client."""
-        return self._meter.usage
+        return contain("counting tokens", self._no_usage, lambda: self._meter.usage)
 
-    @property
-    def is_coded(self) -> bool:
-        """Return whether the body has a content coding that is undone here."""
-        return self._decoder is not None
+    def _no_usage(self, fault: Fault) -> None:
+        self._faults.append(fault)
+        self._counts_tokens = False
+
+    def count_tokens(self, data: bytes) -> None:
+        """Look for token counts in events, or in the whole body, that the client is sent."""
+        if self._counts_tokens:
+            contain("counting tokens", self._no_usage, self._meter.feed, data)
 
     def decode(self, data: bytes) -> bytes:
         """Return bytes of the body without their content coding. Raises UndecodableBody.
@@ -122,12 +129,12 @@ class ResponseReading:
 
     def fresh_repair(self) -> StreamRepair:
         """Return the repair of a stream of this call that has received nothing."""
-        return stream_repair(self._call.protocol, self.context)
+        return stream_repair(self._call.protocol, self.context, self._faults)
 
     @property
     def at_event_boundary(self) -> bool:
         """Return whether a keep-alive cannot fall inside an event."""
-        return self._repair is None or not self._repair.gave_up
+        return self._repair is None or self.mode is BodyMode.STREAM
 
     @property
     def only_end_is_missing(self) -> bool:
@@ -166,7 +173,7 @@ class ResponseReading:
         if self._repair is None or self._verdict_given:
             return []
         verdict = self.end_stream()
-        if verdict[-1].kind is not EventKind.TERMINAL or self._repair.gave_up:
+        if verdict[-1].kind is not EventKind.TERMINAL:
             return []
         return verdict
 
@@ -184,7 +191,7 @@ class ResponseReading:
         ready: list[bytes] = []
         for event in repaired:
             read.findings += event.findings
-            self._meter.feed(event.data)
+            self.count_tokens(event.data)
             read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
             if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event
@@ -257,10 +264,6 @@ class ResponseReading:
         """Append bytes to the collected body; return whether it is within the limit."""
         self._collected += data
         return len(self._collected) <= BODY_LIMIT_BYTES
-
-    def count_tokens(self, body: bytes) -> None:
-        """Look for token counts in the whole body that is sent to the client."""
-        self._meter.feed(body)
 
     def pass_on(self) -> bytes:
         """Forward the rest of the body unread; return what was held or collected of it."""

@@ -15,6 +15,7 @@ from wiremend.engine.retry import RetryPolicy
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.match import Route
 from wiremend.routing.providers import ProviderAddress
+from wiremend.rules.containment import FaultLog
 
 
 class Feature(StrEnum):
@@ -107,3 +108,5 @@ class Knowledge:
     """Retry budgets and circuit breakers."""
     lessons: LessonBook = field(default_factory=LessonBook)
     """What targets have refused."""
+    fault_log: FaultLog = field(default_factory=FaultLog)
+    """Limits the lines about internal faults."""

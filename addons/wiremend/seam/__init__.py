@@ -11,6 +11,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     client_side.py        the response of a call, as its client receives it
     http_clients.py       mitmproxy's HTTP clients, changed so that they do not lose calls
     http1_trailers.py     HTTP/1.1 messages with trailers, on both sides
+    addon_hooks.py        hooks of our addons that do not raise
     connections.py        state that the calls of one client connection share
     connection_handler.py patches to the code that opens and reads those connections
     installation.py       installs and removes all of this

@@ -5,7 +5,7 @@ import time
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
-from mitmproxy.proxy import commands, layer
+from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers.http import HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
@@ -35,8 +35,6 @@ class ClientSide:
 
     is_finished = False
     """Whether the response is complete, was cut, or is no longer wanted."""
-    is_head_sent = False
-    is_end_sent = False
 
     def __init__(self, stream: HttpStream, record: FlowRecord) -> None:
         self._stream = stream
@@ -53,13 +51,6 @@ class ClientSide:
         """Whether a user or an addon has killed the flow."""
         error = self._flow.error
         return error is not None and error.msg == mitmproxy_flow.Error.KILLED_MESSAGE
-
-    def note_sent(self, command: commands.Command) -> None:
-        """Record whether this command sends the head or the end of the response."""
-        if isinstance(command, SendHttp) and command.connection is self._stream.context.client:
-            event = command.event
-            self.is_head_sent |= isinstance(event, ResponseHeaders)
-            self.is_end_sent |= isinstance(event, ResponseEndOfMessage | ResponseProtocolError)
 
     # A response that is streamed
 

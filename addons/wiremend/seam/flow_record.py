@@ -6,6 +6,7 @@ documents the schema.
 
 import time
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from mitmproxy import http
@@ -16,10 +17,25 @@ from wiremend.call_record.schema import METADATA_KEY, SCHEMA_VERSION
 from wiremend.engine.call import AcknowledgedCall, Call
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.protocol import Protocol
+from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import Finding
+from wiremend.seam.flows import is_dropped
 
 type Mask = Callable[[Plain], Plain]
 """Returns plain data without secrets."""
+
+
+def _apart[**P](method: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a method of `FlowRecord` so that a fault in it drops the record, and nothing else."""
+
+    @wraps(method)
+    def contained(*args: P.args, **kwargs: P.kwargs) -> None:
+        record = args[0]
+        assert isinstance(record, FlowRecord)
+        if record.fault is None:
+            contain("recording", record.drop, method, *args, **kwargs)
+
+    return contained
 
 
 class FlowRecord:
@@ -29,15 +45,29 @@ class FlowRecord:
     is new.
     """
 
+    fault: Fault | None = None
+    """The exception after which nothing more was recorded."""
+
     def __init__(self, flow: http.HTTPFlow) -> None:
         self._flow = flow
+        self._record: Plain = {}
+        self._begin()
+
+    @_apart
+    def _begin(self) -> None:
         self._start = time.monotonic()
-        self._record = _empty_record(flow, started_at=time.time())
+        self._record = _empty_record(self._flow, started_at=time.time())
         self._mask: Mask = _unmasked
         self._findings: list[Plain] = []
         self._revision: int | None = None
         self._ended = False
 
+    def drop(self, fault: Fault) -> None:
+        """Record nothing more, and remove what was recorded."""
+        self.fault = fault
+        self._flow.metadata.pop(METADATA_KEY, None)
+
+    @_apart
     def plan(
         self, call: Call | AcknowledgedCall, protocol: Protocol | None, mask: Mask | None
     ) -> None:
@@ -59,6 +89,7 @@ class FlowRecord:
         self._record |= self._mask(_target_of(call, 0))
         self._write()
 
+    @_apart
     def renew(self, call: Call | AcknowledgedCall, machine: Machine) -> None:
         """Record the call's state if it has changed."""
         if machine.revision == self._revision:
@@ -75,6 +106,7 @@ class FlowRecord:
             self._record["usage"] = plain_usage(machine.usage)
         self._write()
 
+    @_apart
     def head_shown(self) -> None:
         """Record that the head of a response is sent to the client."""
         if self._record["head_seconds"] is None:
@@ -82,6 +114,7 @@ class FlowRecord:
             self._record["head_seconds"] = self._seconds(time.monotonic()) if end is None else end
             self._write()
 
+    @_apart
     def end(self, outcome: Outcome, protocol: Protocol | None = None) -> None:
         """Record an outcome that no machine reports: a refusal, a kill, an internal fault."""
         self._ended = True
@@ -226,4 +259,5 @@ def _unmasked(plain: Plain) -> Plain:
 
 def _write(flow: http.HTTPFlow, record: Plain) -> None:
     """Write a record. Records are written nowhere else."""
-    flow.metadata[METADATA_KEY] = record
+    if not is_dropped(flow):
+        flow.metadata[METADATA_KEY] = record

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mitmproxy import http
 
+from wiremend.call_record.schema import METADATA_KEY
 from wiremend.engine.actions import Respond
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.protocol import Protocol
@@ -176,6 +177,50 @@ def response_on_the_wire(response: http.Response) -> http.Response:
     if response.raw_content is shown:
         on_the_wire.data.content = original
     return on_the_wire
+
+
+def drop_content(flow: http.HTTPFlow) -> None:
+    """Drop what the flow shows of the request and the response; both peers still receive them.
+
+    For a flow whose secrets cannot be removed. It stays dropped: see `is_dropped`. Call it only
+    when the flow's request is not the object that is sent any more.
+    """
+    mark_dropped(flow)
+    request, response = flow.request, flow.response
+    request.headers = http.Headers()
+    request.path = "/"
+    request.trailers = None
+    request.data.content = b""
+    if response is not None:
+        on_the_wire = response_on_the_wire(response)
+        fields = [(name, b"", value) for name, value in on_the_wire.headers.fields]
+        content = on_the_wire.raw_content
+        # mitmproxy sends no body for a flow that shows an empty one.
+        shown = b"not shown" if content else content
+        response.__dict__["wiremend"] = _Hidden(fields, (shown, content))
+        response.headers = http.Headers([(name, b"") for name, _, _ in fields])
+        response.data.content = shown
+    if flow.error is not None:
+        flow.error.msg = "not shown"
+    flow.comment = "Not shown: wiremend failed to remove the secrets of this flow."
+    flow.metadata.pop(METADATA_KEY, None)
+    forget_backup(flow)
+
+
+def mark_dropped(flow: http.HTTPFlow) -> None:
+    """Record that the flow's secrets cannot be removed, so that nothing of it may be kept."""
+    flow.__dict__["wiremend_dropped"] = True
+
+
+def is_dropped(flow: http.HTTPFlow) -> bool:
+    """Whether nothing of this flow may be kept."""
+    return "wiremend_dropped" in flow.__dict__
+
+
+def name_of(flow: http.HTTPFlow) -> str:
+    """Return method, host and path for a line of the log; escaped, since the client chose them."""
+    request = flow.request
+    return ascii(f"{request.method} {request.pretty_host}{request.path.partition('?')[0]}"[:200])
 
 
 def forget_backup(flow: http.HTTPFlow) -> None:

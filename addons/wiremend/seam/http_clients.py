@@ -1,17 +1,19 @@
 """Subclasses of mitmproxy's HTTP clients that do not lose calls which can still be answered."""
 
 from collections.abc import Iterable
+from logging import WARNING
 
 from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event, StreamReset
 from h2.exceptions import InvalidBodyLengthError
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpLayer
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestProtocolError,
@@ -22,6 +24,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
+from wiremend.rules.containment import fault_of
 from wiremend.seam.connections import Commands, LastRequestSent, connections_of
 from wiremend.seam.http1_trailers import WITHOUT_BODY, WithTrailers
 from wiremend.text.patterns import text_pattern
@@ -41,6 +44,19 @@ class CallHttp1Client(WithTrailers, Http1Client):
 
     ReceiveTrailers = ResponseTrailers
     _may_send_more = False
+    _is_broken = False
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        """Do as `Http1Client` does; an exception ends this connection and fails its call."""
+        if self._is_broken:
+            return
+        stream_id = event.stream_id if isinstance(event, HttpEvent) else self.stream_id
+        try:
+            yield from super()._handle_event(event)
+        except Exception as exception:
+            self._is_broken = True
+            stream_ids = [] if stream_id is None else [stream_id]
+            yield from _break_connection(self.conn, stream_ids, exception)
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """Skip interim heads, then do as `Http1Client` does."""
@@ -82,8 +98,24 @@ class CallHttp2Client(Http2Client):
         self._depth = 0
         self._leaving = False
         self._unsent: list[tuple[int, str]] = []
+        self._is_broken = False
 
     def _handle_event(self, event: events.Event) -> Commands:
+        """Handle an event; an exception ends this connection and fails its calls."""
+        if self._is_broken:
+            return
+        own = [event.stream_id] if isinstance(event, HttpEvent) else []
+        try:
+            yield from self._handle_soundly(event)
+        except Exception as exception:
+            self._is_broken = True
+            running = [self.their_stream_id[number] for number in self.streams]
+            stream_ids = list(dict.fromkeys([*running, *self.stream_queue, *own]))
+            self.streams.clear()
+            self.stream_queue.clear()
+            yield from _break_connection(self.conn, stream_ids, exception)
+
+    def _handle_soundly(self, event: events.Event) -> Commands:
         if isinstance(event, RequestProtocolError) and event.stream_id in self.stream_queue:
             # It was abandoned in the queue; mitmproxy would send it and then reset it.
             del self.stream_queue[event.stream_id]
@@ -134,6 +166,17 @@ class CallHttp2Client(Http2Client):
     def _take_queue(self, reason: str) -> None:
         self._unsent += [(stream_id, reason) for stream_id in self.stream_queue]
         self.stream_queue.clear()
+
+
+def _break_connection(
+    connection: Connection, stream_ids: Iterable[int], exception: Exception
+) -> Commands:
+    """Close a connection after an exception in the code that reads and writes it."""
+    fault = fault_of("talking to a server", exception)
+    yield commands.Log(f"wiremend: internal fault ({fault}) while {fault.step}", WARNING)
+    yield commands.CloseConnection(connection)
+    for stream_id in stream_ids:
+        yield ReceiveHttp(_failed(stream_id, f"internal fault ({fault})"))
 
 
 def _failed(stream_id: int, reason: str) -> ResponseProtocolError:

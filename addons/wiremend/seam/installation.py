@@ -1,6 +1,7 @@
 """Installs the seam: replaces classes and methods of mitmproxy, and restores them."""
 
 from collections.abc import Callable
+from logging import WARNING
 from typing import Any
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -8,10 +9,16 @@ from mitmproxy import version
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
+    HttpLayer,
+    HttpStream,
+)
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.server import ConnectionHandler
 
+from wiremend.rules.containment import fault_of
 from wiremend.seam.connection_handler import (
     with_cancelled_closes_reported,
     with_more_connections,
@@ -83,6 +90,20 @@ def _with_usable_connections(original: Callable[..., Commands]) -> Callable[...,
 
     def get_connection(
         http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool = True
+    ) -> Commands:
+        try:
+            yield from usable_connection(http_layer, event, reuse=reuse)
+        except Exception as exception:
+            stream = http_layer.command_sources.pop(event, None)
+            if stream is None:
+                raise  # the event was replied to
+            fault = fault_of("finding a connection", exception)
+            yield commands.Log(f"wiremend: internal fault ({fault}) while {fault.step}", WARNING)
+            reply = (None, f"internal fault ({fault})")
+            yield from http_layer.event_to_child(stream, GetHttpConnectionCompleted(event, reply))
+
+    def usable_connection(
+        http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool
     ) -> Commands:
         connections = connections_of(http_layer)
         if event.via and proxy_bypass_environment(

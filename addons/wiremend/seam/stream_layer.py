@@ -2,12 +2,11 @@
 
 import random
 import time
-import traceback
-from collections.abc import Callable
-from logging import INFO, WARNING
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from logging import DEBUG, INFO, WARNING
 from typing import Any
 
+from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
@@ -17,7 +16,9 @@ from mitmproxy.proxy.layers.http import (
     HttpStream,
     SendHttp,
 )
+from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
     RequestData,
     RequestHeaders,
     RequestProtocolError,
@@ -26,7 +27,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
 
 from wiremend.call_record.outcomes import CallState, Outcome
 from wiremend.engine.actions import (
@@ -50,19 +51,22 @@ from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call
 from wiremend.engine.settings import Knowledge
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import recognise
+from wiremend.rules.containment import Fault, FaultLog, contain, fault_of
 from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.client_side import ClientSide, response_with_head
-from wiremend.seam.connections import Commands, ReadOver
+from wiremend.seam.connections import Commands, ReadOver, http_layer_of
 from wiremend.seam.flow_record import FlowRecord
 from wiremend.seam.flows import (
     is_direct,
     mark_direct,
+    name_of,
     outgoing_of,
     response_on_the_wire,
     server_name,
 )
 from wiremend.seam.upstream_side import UpstreamSide
 
+_UNASKED_SWITCH = "the server switched to another protocol (status 101)"
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
 
 
@@ -78,7 +82,13 @@ class CallStream(HttpStream):
         super().__init__(context, stream_id)
         self._protocol: Protocol | None = None
         self._call: Call | AcknowledgedCall | None = None
+        self._options: CallOptions | None = None
+        self._is_call = True
+        """False once it is known that the request is none."""
         self._has_ended = False
+        self._is_head_sent = False
+        self._is_end_sent = False
+        self._is_record_fault_logged = False
 
     def __repr__(self) -> str:
         return super().__repr__() if self.machine is None else f"CallStream({self.machine})"  # type: ignore[no-untyped-call]
@@ -112,13 +122,15 @@ class CallStream(HttpStream):
         """Ask the addons whether a machine carries this request; else do as `HttpStream` does."""
         if self.flow.request.stream or self.flow.is_replay:
             return (yield from super().make_server_connection())
+        self._options = options = CallOptions(self.flow)
         self._record = FlowRecord(self.flow)
         self._upstream = UpstreamSide(self)
         self._client = ClientSide(self, self._record)
-        options = CallOptions(self.flow)
-        yield from self._contained(self._start_call(options))
+        yield from self._contained("planning a call", self._start_call(options))
         if isinstance(self._call, Call) and self._call.refusal is not None:
-            yield from self._refuse(self._call.refusal, self._call.refusal_reason, options)
+            refusal = self._refuse(self._call.refusal, self._call.refusal_reason, options)
+            yield from self._contained("refusing a call", refusal)
+            self._has_ended = True
         if self.machine is not None or self._has_ended:
             return False
         return (yield from super().make_server_connection())
@@ -128,6 +140,7 @@ class CallStream(HttpStream):
         request = self.flow.request
         content_type = request.headers.get("content-type", "")
         self._protocol = recognise(request.method, request.path, content_type)
+        self._is_call = self._protocol is not None
         yield WiremendCallHook(options)
         if options.fault is not None:
             raise options.fault
@@ -153,10 +166,10 @@ class CallStream(HttpStream):
 
     def _refuse(self, refusal: Respond, reason: str, options: CallOptions) -> Commands:
         """Answer a call that must not go upstream."""
-        self._has_ended = True
         self._record.end(Outcome(CallState.REFUSED, reason))
         if options.report_refusal is not None:
             options.report_refusal(self.flow, reason)
+        yield from self._log_contained()
         yield from self._answer(refusal)
 
     def _answer(self, respond: Respond) -> Commands:
@@ -190,7 +203,7 @@ class CallStream(HttpStream):
 
     # Internal faults
 
-    def _contained(self, source: Commands) -> Commands:
+    def _contained(self, step: str, source: Commands) -> Commands:
         """Yield these commands of a call. An exception raised by `source` ends the call at once.
 
         None of the commands may need a reply.
@@ -199,45 +212,162 @@ class CallStream(HttpStream):
             for command in source:
                 if self._has_ended:
                     return  # the call ended while this was suspended at the previous command
-                self._client.note_sent(command)
                 yield command
-        except Exception as fault:
-            yield from self._end_in_fault(fault)
+        except Exception as exception:
+            yield from self._end_in_fault(fault_of(step, exception))
 
-    def _end_in_fault(self, fault: Exception) -> Commands:
-        """End the call in its protocol's error, or cut it if a part of it was sent."""
-        text = f"internal fault ({described(fault)})"
-        if self.machine is None and self._protocol is None:
-            yield commands.Log(f"wiremend: {text}; the request is forwarded unchanged", WARNING)
+    def _end_in_fault(self, fault: Fault) -> Commands:
+        """End the call in its protocol's error, or cut it if that cannot be written."""
+        if self.machine is None and not self._is_call:
+            yield from self._log(fault, "the request is forwarded unchanged")
             return
-        yield commands.Log(f"wiremend: {text}; the call ends in an error", WARNING)
+        yield from self._log(fault, "the call ends in an error")
         self._has_ended = self._client.is_finished = True
-        yield from self._upstream.close()
-        self._upstream.leave_background()
+        last = b""
+        if self.machine is not None:
+            stop = self.machine.stop_after_fault
+            last = contain("stopping a machine", lambda _: b"", stop, time.monotonic())
+        yield from self._close_upstream()
+        text = f"internal fault ({fault})"
         self._record.end(Outcome(CallState.INTERNAL_FAULT, text), self._protocol)
-        if self._client.is_end_sent:
+        if self._is_end_sent:
             yield DropStream(self.stream_id)
-        elif self._client.is_head_sent:
-            yield from self._client.cut(text)
-            yield DropStream(self.stream_id)
+        elif not self._is_head_sent:
+            yield from self._answer(_fault_response(self._protocol, fault))
         else:
-            yield from self._answer(fault_response(self._protocol, type(fault).__name__))
+            if last:
+                yield from self._client.show_body(last)
+                yield from self._client.complete_flow()
+                yield from self._client.end_message()
+            else:
+                yield from self._client.cut(text)
+            self.flow.live = False
+            yield DropStream(self.stream_id)
+        yield from self._log_contained()
+
+    def _close_upstream(self) -> Commands:
+        """End the attempt, whatever state it is in."""
+        upstream = self._upstream
+        try:
+            yield from upstream.close()
+            upstream.leave_background()
+        except Exception as exception:
+            yield from self._log(fault_of("ending an attempt", exception), "it is abandoned")
+            if upstream.attempt_id is not None:
+                http_layer_of(self).streams.pop(upstream.attempt_id, None)
+
+    def _break_off(self, fault: Fault) -> Commands:
+        """End this stream after a fault for which nothing else is left; keep the connection.
+
+        This uses as little as possible of what may have raised.
+        """
+        self._has_ended = True
+        yield from self._log(fault, "its stream is broken off")
+        if self._is_end_sent:
+            yield DropStream(self.stream_id)
+            return
+        reason = "internal fault"
+        for event in contain(
+            "writing an error", lambda _: (self._cut_off(reason),), self._last_events, fault, reason
+        ):
+            yield SendHttp(event, self.context.client)
+        if (flow := getattr(self, "flow", None)) is not None:
+            flow.error = flow.error or mitmproxy_flow.Error(reason)
+            flow.live = False
+            yield HttpErrorHook(flow)
+        yield DropStream(self.stream_id)
+
+    def _last_events(self, fault: Fault, reason: str) -> Sequence[HttpEvent]:
+        """Return what ends the response to the client: an error if nothing of it was sent."""
+        if self._is_head_sent:
+            return (self._cut_off(reason),)
+        respond = _fault_response(self._protocol, fault)
+        response = response_with_head(respond.head, None)
+        return (
+            ResponseHeaders(self.stream_id, response, False),
+            ResponseData(self.stream_id, respond.body),
+            ResponseEndOfMessage(self.stream_id),
+        )
+
+    def _cut_off(self, reason: str) -> HttpEvent:
+        return ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR)
+
+    def _log(self, fault: Fault, done: str) -> Commands:
+        """Log a fault on one line, and its stack at the level of debugging."""
+        name = contain("naming a call", lambda _: "a call", lambda: name_of(self.flow))
+        log = FaultLog() if self._options is None else self._options.fault_log
+        line = log.line(fault, name, done, time.monotonic())
+        if line is not None:
+            yield commands.Log(line, WARNING)
+            yield commands.Log(f"wiremend: {fault}\n{fault.trace}", DEBUG)
+
+    def _log_contained(self) -> Commands:
+        """Log the faults that did not end the call."""
+        machine = self.machine
+        for faults in (machine.faults if machine is not None else [], self._upstream.faults):
+            contained = tuple(faults)
+            faults.clear()
+            for fault in contained:
+                yield from self._log(fault, "the call goes on without it")
+        if self._record.fault is not None and not self._is_record_fault_logged:
+            self._is_record_fault_logged = True
+            yield from self._log(self._record.fault, "the call has no record")
 
     # From mitmproxy to the machine
 
     def _handle_event(self, event: events.Event) -> Commands:
         if self._has_ended:
             return
-        if self.machine is not None:
+        try:
             if (
-                isinstance(event, ResponseData)
+                self.machine is not None
+                and isinstance(event, ResponseData)
                 and event.stream_id == self._upstream.attempt_id
                 and self._upstream.add_to_read(event.data)
             ):
                 return  # most events of a stream: quick, and without a command
-            yield from self._contained(self._call_event(event))
+            source, reply = self._commands_for(event), None
+        except Exception as exception:
+            yield from self._break_off(fault_of("carrying a call", exception))
+            return
+        while True:
+            try:
+                command = source.send(reply)
+                if isinstance(command, SendHttp):
+                    self._note_sent(command)
+            except StopIteration:
+                return
+            except Exception as exception:
+                yield from self._break_off(fault_of("carrying a call", exception))
+                return
+            reply = yield command
+
+    def _commands_for(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self.machine is not None:
+            yield from self._contained("carrying a call", self._call_event(event))
+        elif isinstance(event, ResponseHeaders) and self._switches_unasked(event.response):
+            cancel = RequestProtocolError(event.stream_id, _UNASKED_SWITCH, ErrorCode.CANCEL)
+            yield SendHttp(cancel, self.context.server)
+            code = ErrorCode.GENERIC_SERVER_ERROR
+            failed = ResponseProtocolError(event.stream_id, _UNASKED_SWITCH, code)
+            yield from super()._handle_event(failed)
         elif not isinstance(event, events.Wakeup):
             yield from super()._handle_event(event)
+
+    def _switches_unasked(self, response: http.Response) -> bool:
+        """Whether the server changes to another protocol although the client did not ask for it.
+
+        mitmproxy would connect both as if they spoke TCP, and leave an HTTP/2 client without a
+        response.
+        """
+        return response.status_code == 101 and "upgrade" not in self.flow.request.headers
+
+    def _note_sent(self, command: SendHttp) -> None:
+        """Record that the head or the end of the response is sent to the client."""
+        if command.connection is self.context.client:
+            event = command.event
+            self._is_head_sent |= isinstance(event, ResponseHeaders)
+            self._is_end_sent |= isinstance(event, ResponseEndOfMessage | ResponseProtocolError)
 
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
@@ -300,24 +430,14 @@ class CallStream(HttpStream):
             yield DropStream(self.stream_id)
 
     def _ask(self, method: Callable[..., list[Action]], *args: Any, **kwargs: Any) -> Commands:
-        """Call a method of the machine and execute the actions that it returns.
-
-        After an exception in reading a response, the rest of the response is forwarded unchanged.
-        """
+        """Call a method of the machine and execute the actions that it returns."""
         machine, call = self.machine, self._call
         assert machine is not None
         assert call is not None
-        try:
-            actions = method(time.monotonic(), *args, **kwargs)
-        except Exception as fault:
-            data = args[0] if args and isinstance(args[0], bytes) else b""
-            is_reading = method in (machine.head, machine.body)
-            actions = machine.stop_repairing(time.monotonic(), data) if is_reading else []
-            if not actions:
-                raise
-            text = f"internal fault ({described(fault)})"
-            yield commands.Log(f"wiremend: {text}; this response is forwarded unchanged", WARNING)
+        actions = method(time.monotonic(), *args, **kwargs)
         self._record.renew(call, machine)
+        if machine.faults or self._upstream.faults or self._record.fault is not None:
+            yield from self._log_contained()
         for action in actions:
             if not (self._client.is_killed and isinstance(action, _TOWARD_CLIENT)):
                 yield from self._execute(action)
@@ -382,8 +502,7 @@ class CallStream(HttpStream):
         yield from self._client.end_killed()
 
 
-def described(fault: Exception) -> str:
-    """Return an exception's type and place, but not its text, which may contain secrets."""
-    frames = traceback.extract_tb(fault.__traceback__)
-    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return type(fault).__name__ + place
+def _fault_response(protocol: Protocol | None, fault: Fault) -> Respond:
+    """Return the error for a call that a fault has ended, in its protocol if that is possible."""
+    step, plain = "writing an error", lambda _: fault_response(None, fault.kind)
+    return contain(step, plain, fault_response, protocol, fault.kind)

@@ -75,6 +75,19 @@ def parses(text: Any) -> bool:
     return True
 
 
+def member(text: bytes | None, *keys: str) -> Any:
+    """Return the value at `keys` in a JSON text; None if it has none, or is not JSON."""
+    if text is None:
+        return None
+    try:
+        value = read(text)
+    except ValueError:
+        return None
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
 def is_number(value: Any) -> bool:
     """Return whether this is a JSON number, with or without a fraction."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -142,6 +142,9 @@ class Protocol:
     # Responses
     make_repairer: Callable[[StreamContext], Repairer]
     """Create a repairer for the event stream of one attempt."""
+    is_terminal: Callable[[sse.Event], bool]
+    """Return whether a stream is complete after this event. Used only where repairing failed, so
+    it shares no code with the repairer."""
     repair_body: Callable[[bytes, StreamContext], RepairedBody]
     """Repair a buffered 2xx body."""
     usage_format: UsageFormat

@@ -8,7 +8,7 @@ substring.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from wiremend.text.json_envelope import CONTENT_KEYS, is_envelope
 from wiremend.text.patterns import linear_pattern, text_pattern
@@ -123,6 +123,10 @@ _FINE = frozenset(["0", "200", "ok", "success"])
 """Codes that gateways use for success."""
 
 
+LONGEST_WAIT_SECONDS = 366 * 24 * 3600.0
+"""A longer wait is an error of the provider; clients would sleep, or fail on the number."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderError:
     """An error of a provider, independent of its envelope."""
@@ -137,6 +141,15 @@ class ProviderError:
     param: str | None = None
     own_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What else the provider's error object contains: `failed_generation`, `innererror` …"""
+
+    def __post_init__(self) -> None:
+        """Replace lone surrogates, which cannot be encoded, and drop a wait that no one means."""
+        for name in ("type", "code", "message", "request_id", "param"):
+            text = getattr(self, name)
+            if text and not text.isascii():
+                object.__setattr__(self, name, text.encode("utf-8", "replace").decode())
+        if not is_wait(self.retry_after_seconds):
+            object.__setattr__(self, "retry_after_seconds", None)
 
     @property
     def retryable(self) -> bool:
@@ -253,6 +266,11 @@ def error_of_text(text: str, *, status: int | None = None, type: str = "") -> Pr
     )
 
 
+def is_wait(seconds: float | None) -> TypeGuard[float]:
+    """Return whether a provider can mean this wait: a number, not negative, of a year at most."""
+    return seconds is not None and 0 <= seconds <= LONGEST_WAIT_SECONDS
+
+
 def wait_in_seconds(message: str) -> float | None:
     """Return the delay in a provider's message ("try again in 1m20s") in seconds, or None."""
     match = _TRY_AGAIN.search(message)
@@ -260,7 +278,8 @@ def wait_in_seconds(message: str) -> float | None:
         return None
     hours, minutes, number, unit = match.groups()
     seconds = float(number) / (1000 if unit.lower() == "ms" else 1)
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds
+    # `int` refuses more than 4300 digits; `float` returns infinity for them.
+    return float(hours or 0) * 3600 + float(minutes or 0) * 60 + seconds
 
 
 def _error_named_in_text(value: Mapping[str, Any], text: str) -> ProviderError:

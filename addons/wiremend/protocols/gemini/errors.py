@@ -6,10 +6,8 @@ https://google.aip.dev/193
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.text import sse
+from wiremend.text import json_value, sse
 
 NAME_BY_STATUS: Mapping[int, str] = {
     400: "INVALID_ARGUMENT",
@@ -68,7 +66,7 @@ def error_envelope(error: ProviderError) -> bytes:
     }
     if details:
         fields["details"] = details
-    return orjson.dumps({"error": fields})
+    return json_value.write({"error": fields})
 
 
 def error_event(error: ProviderError) -> bytes:

@@ -84,6 +84,19 @@ _DATA_LINES = whole_pattern(rb"(?:data: [^\r\n]*+(?>\r\n|\r|\n))++(?>\r\n|\r|\n)
 _BLANK_LINES = whole_pattern(rb"[\r\n]*+")
 
 
+def is_terminal(event: sse.Event) -> bool:
+    """Return whether this event has a finish reason: there is no other end of a stream."""
+    response = json_value.member(event.data, "response")
+    value = response if isinstance(response, dict) else json_value.member(event.data)
+    if not isinstance(value, dict):
+        return False
+    feedback = value.get("promptFeedback")
+    is_blocked = isinstance(feedback, dict) and bool(feedback.get("blockReason"))
+    return is_blocked or any(
+        candidate.get("finishReason") for candidate in json_value.dicts_in(value.get("candidates"))
+    )
+
+
 class Grammar:
     """Reports the violations in a stream; shares only the tables above with the repairer.
 
