@@ -28,6 +28,6 @@ GEMINI = Protocol(
     is_terminal=is_terminal,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
-    make_grammar=lambda context: Grammar(context.array),
+    make_grammar=lambda context: Grammar(context.array, numeric_enums=context.numeric_enums),
     error_body=errors.error_envelope,
 )

@@ -43,6 +43,16 @@ class ArrayElements:
         """The end of the array, withheld until the end of the stream, as elements may be added."""
         self._is_past_array = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the end of the array has arrived."""
+        return bool(self._end)
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether the end of the array is missing."""
+        return not self._end
+
     def decoder(self) -> ArrayDecoder:
         """Create a decoder."""
         return ArrayDecoder()

@@ -6,7 +6,11 @@ https://google.aip.dev/193
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_in_envelope,
+    read_error,
+)
 from wiremend.text import json_value, sse
 
 NAME_BY_STATUS: Mapping[int, str] = {
@@ -35,7 +39,44 @@ _NAMES = frozenset(NAME_BY_STATUS.values()) | {
 }
 
 
+STATUS_BY_FAILED_REASON: Mapping[str, int] = {
+    "error": 500,
+    "failed": 502,
+    "network_error": 502,
+    # vLLM and SGLang: the engine gave the request up
+    "abort": 502,
+    "aborted": 502,
+    "cancelled": 502,
+    "canceled": 502,
+    # DeepSeek
+    "insufficient_system_resource": 503,
+    # gateways
+    "server_error": 500,
+    "internal_error": 500,
+    "internal_server_error": 500,
+    "upstream_error": 502,
+    "connection_error": 502,
+    "provider_error": 502,
+    "timeout": 504,
+    "overloaded": 503,
+    "overloaded_error": 503,
+    "unavailable": 503,
+    "rate_limit": 429,
+}
+"""The HTTP status of the finish reasons that report a failure, in lower case.
+
+None of them is one of this protocol. Its own (`OTHER`, `MALFORMED_FUNCTION_CALL`) are answers.
+"""
+
 _TYPE_URL = "type.googleapis.com/google.rpc."
+
+
+def error_in_response(value: Any) -> ProviderError | None:
+    """Return the error that a response reports, in Code Assist's wrapper or another envelope."""
+    error = read_error(value)
+    if error is not None or not isinstance(value, dict):
+        return error
+    return read_error(value.get("response")) or error_in_envelope(value)
 
 
 def error_name(error: ProviderError) -> str:
@@ -47,18 +88,30 @@ def error_name(error: ProviderError) -> str:
     return "INVALID_ARGUMENT" if error.status < 500 else "UNAVAILABLE"
 
 
+def failed_status(reason: str) -> int | None:
+    """Return the HTTP status of a finish reason that reports a failure, else None."""
+    name = reason.strip().lower().replace("-", "_").replace(" ", "_")
+    return STATUS_BY_FAILED_REASON.get(name.removeprefix("finish_reason_"))
+
+
 def error_envelope(error: ProviderError) -> bytes:
-    """Return the body of an HTTP error: `{"error": {"code", "message", "status", "details"?}}`."""
+    """Return the body of an HTTP error: `{"error": {"code", "message", "status", "details"?}}`.
+
+    The other members of the provider's own error are kept, and so are its details.
+    """
     name = error_name(error)
-    details: list[dict[str, Any]] = []
+    own = dict(error.own_fields)
+    own_details = own.pop("details", None)
+    details: list[Any] = list(own_details) if isinstance(own_details, list) else []
+    if own_details is not None and not isinstance(own_details, list):
+        own["details"] = own_details
     reason = error.code or (error.type if error.type != name else "")
     if reason:
-        details.append({"@type": f"{_TYPE_URL}ErrorInfo", "reason": reason})
+        _add_detail(details, "ErrorInfo", {"reason": reason})
     if error.request_id:
-        details.append({"@type": f"{_TYPE_URL}RequestInfo", "requestId": error.request_id})
+        _add_detail(details, "RequestInfo", {"requestId": error.request_id})
     if error.retry_after_seconds is not None:
-        delay = f"{error.retry_after_seconds:g}s"
-        details.append({"@type": f"{_TYPE_URL}RetryInfo", "retryDelay": delay})
+        _add_detail(details, "RetryInfo", {"retryDelay": f"{error.retry_after_seconds:g}s"})
     fields: dict[str, Any] = {
         "code": error.status,
         "message": error.with_default_message(name).message.strip(),
@@ -66,7 +119,16 @@ def error_envelope(error: ProviderError) -> bytes:
     }
     if details:
         fields["details"] = details
+    for key, value in own.items():
+        fields.setdefault(key, value)
     return json_value.write({"error": fields})
+
+
+def _add_detail(details: list[Any], name: str, fields: dict[str, Any]) -> None:
+    """Add a detail, unless the provider's own error has one of its type."""
+    kind = f"{_TYPE_URL}{name}"
+    if not any(isinstance(one, dict) and one.get("@type") == kind for one in details):
+        details.append({"@type": kind, **fields})
 
 
 def error_event(error: ProviderError) -> bytes:
