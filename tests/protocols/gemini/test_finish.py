@@ -89,8 +89,7 @@ STREAMS: dict[str, tuple[str, list[Json]]] = {
     ),
     "the answer behind code": (
         "over",
-        [event(CODE), event(RESULT), counted(CODE, reason="STOP"), event(RESULT)]
-        + [counted("42", reason="STOP", tokens=9)],
+        [event(CODE, reason="STOP"), event(RESULT), counted("42", reason="STOP", tokens=9)],
     ),
     "the answer behind code without counts": (
         "over",

@@ -107,8 +107,7 @@ def assert_becomes(value: Any, expected: Any, code: str, **fields: Any) -> None:
             with_parts({**CALLED, "thought_signature": "c2ln"}),
             with_parts({**CALLED, "thoughtSignature": "c2ln"}),
         ),
-        (candidate(content={"functionCall": CALLED["functionCall"], "role": "model"}),)
-        + (with_parts(CALLED),),
+        (candidate(content={**CALLED, "role": "model"}), with_parts(CALLED)),
         ({"candidates": [{"content": HELLO, "finish_reason": "STOP"}]}, GOOD),
         ({"candidates": [{"content": {**HELLO, "finishReason": "STOP"}}]}, GOOD),
         ({"content": HELLO, "finishReason": "STOP"}, GOOD),
@@ -314,9 +313,7 @@ def test_the_output_limit_explains_a_cut_call(args: str) -> None:
 )
 def test_thoughts_alone_are_no_answer_without_a_finish_reason(parts: list[Json]) -> None:
     content = {"parts": parts, "role": "model"}
-    error = repair_body(
-        orjson.dumps({"candidates": [{"content": content}]}), StreamContext()
-    ).error
+    error = repair_body(orjson.dumps({"candidates": [{"content": content}]}), StreamContext()).error
     assert error is not None
     assert "thoughts without an answer" in error.message
     stopped = {"candidates": [{"content": content, "finishReason": "MAX_TOKENS"}]}
@@ -362,7 +359,10 @@ def test_counts_are_numbers(usage: Json | None, expected: Json) -> None:
             {"failed_generation": "<f>"},
         ),
         ({"message": "m", "innererror": {"code": "x"}}, {"innererror": {"code": "x"}}),
-        ({"message": "m", "metadata": {"provider_name": "p"}}, {"metadata": {"provider_name": "p"}}),
+        (
+            {"message": "m", "metadata": {"provider_name": "p"}},
+            {"metadata": {"provider_name": "p"}},
+        ),
         (
             {"code": "14", "message": "m", "details": [{"@type": "t", "reason": "x"}]},
             {"details": [{"@type": "t", "reason": "x"}]},
