@@ -103,6 +103,14 @@ def assert_becomes(value: Any, expected: Any, code: str, **fields: Any) -> None:
             with_parts(CALLED),
         ),
         (with_parts({"name": "f", "args": {"x": 1}}), with_parts(CALLED)),
+        (with_parts({"functionCall": '{"name":"f","args":{"x":1}}'}), with_parts(CALLED)),
+        (with_parts({"thought": "Hm."}), with_parts({"text": "Hm.", "thought": True})),
+        (with_parts({"reasoning_content": "Hm."}), with_parts({"text": "Hm.", "thought": True})),
+        (with_parts({"text": "", "thinking": "Hm."}), with_parts({"text": "Hm.", "thought": True})),
+        (
+            {"candidates": ["Hello"], "promptFeedback": {"blockReason": "OTHER"}},
+            {"candidates": [{"content": HELLO}], "promptFeedback": {"blockReason": "OTHER"}},
+        ),
         (
             with_parts({**CALLED, "thought_signature": "c2ln"}),
             with_parts({**CALLED, "thoughtSignature": "c2ln"}),
@@ -146,6 +154,7 @@ def test_a_value_is_moved_to_its_place(value: Json, expected: Json) -> None:
         with_parts({"functionCall": {"name": "f", "args": {}, "input": "x"}}),
         with_parts({"aNewPart": {"content": "x"}}),
         with_parts({"thoughtSignature": "c2ln"}),
+        with_parts({"text": "Hm.", "thought": True, "reasoning": "x"}),
         {**GOOD, "text": "x", "content": "x"},
     ],
 )
@@ -225,7 +234,16 @@ def test_numbers_mean_what_names_mean() -> None:
 
 
 def test_another_client_gets_names() -> None:
-    for number, name in [(1, "STOP"), (2, "MAX_TOKENS")]:
+    for number, name in [
+        (1, "STOP"),
+        (2, "MAX_TOKENS"),
+        ("length", "MAX_TOKENS"),
+        ("tool_calls", "STOP"),
+        ("end_turn", "STOP"),
+        ("content_filter", "SAFETY"),
+        ("FINISH_REASON_MAX_TOKENS", "MAX_TOKENS"),
+        (" stop ", "STOP"),
+    ]:
         numbered = candidate(content=HELLO, finishReason=number)
         assert_becomes(numbered, candidate(content=HELLO, finishReason=name), "S414")
 

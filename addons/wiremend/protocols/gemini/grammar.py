@@ -83,23 +83,47 @@ FINISH_REASON_BY_NUMBER: Mapping[int, str] = {
     5: "OTHER",
 }
 """The numbers of the enumeration on which the Gemini API and Vertex AI agree."""
-
+FOREIGN_FINISH_REASONS: Mapping[str, str] = {
+    "length": "MAX_TOKENS",
+    "max_output_tokens": "MAX_TOKENS",
+    "model_length": "MAX_TOKENS",
+    "content_filter": "SAFETY",
+    "refusal": "SAFETY",
+    "tool_calls": "STOP",
+    "tool_use": "STOP",
+    "function_call": "STOP",
+    "end_turn": "STOP",
+    "stop_sequence": "STOP",
+    "eos": "STOP",
+}
+"""The reasons of other protocols, in lower case, and what they are here."""
 
 _DATA_LINES = whole_pattern(rb"(?:data: [^\r\n]*+(?>\r\n|\r|\n))++(?>\r\n|\r|\n)")
 _BLANK_LINES = whole_pattern(rb"[\r\n]*+")
 
 
 def is_terminal(event: sse.Event) -> bool:
-    """Return whether this event has a finish reason: there is no other end of a stream."""
+    """Return whether this event has a finish reason: there is no other end of a stream.
+
+    A `STOP` on code is not the end: its result follows.
+    """
     response = json_value.member(event.data, "response")
     value = response if isinstance(response, dict) else json_value.member(event.data)
     if not isinstance(value, dict):
         return False
     feedback = value.get("promptFeedback")
     is_blocked = isinstance(feedback, dict) and bool(feedback.get("blockReason"))
+    candidates = json_value.dicts_in(value.get("candidates"))
     return is_blocked or any(
-        candidate.get("finishReason") for candidate in json_value.dicts_in(value.get("candidates"))
+        candidate.get("finishReason") and not _waits_for_code(candidate) for candidate in candidates
     )
+
+
+def _waits_for_code(candidate: Mapping[str, Any]) -> bool:
+    content = candidate.get("content")
+    parts = json_value.dicts_in(content.get("parts")) if isinstance(content, dict) else []
+    is_whole = candidate["finishReason"] in (WHOLE_REASON, WHOLE_REASON_NUMBER)
+    return is_whole and bool(parts) and "executableCode" in parts[-1]
 
 
 class Grammar:
@@ -271,7 +295,7 @@ class Grammar:
             return True
         if not isinstance(reason, str) or reason.strip() in ("", UNSET_FINISH_REASON):
             return False
-        if reason.lower() in STATUS_BY_FAILED_REASON:
+        if reason.lower() in (*STATUS_BY_FAILED_REASON, *FOREIGN_FINISH_REASONS):
             return False
         return reason in FINISH_REASONS or reason.upper() not in FINISH_REASONS
 

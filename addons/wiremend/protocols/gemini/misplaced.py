@@ -1,11 +1,12 @@
 """Values in the wrong place of a response: they are moved before anything is taken for missing."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.rules.rule import Rule
-from wiremend.text import json_envelope
+from wiremend.text import json_envelope, json_value
 from wiremend.text.json_value import JsonObject, dicts_in
 
 _GEMINI = ("gemini",)
@@ -80,6 +81,8 @@ _CALL_NAMES: Mapping[str, str] = {
 }
 _TEXT_NAMES = ("text", "content", "output_text", "output", "message", "delta", "value")
 """Names under which gateways have the text of a candidate or a part."""
+_THOUGHT_NAMES = ("thought", "thinking", "reasoning", "reasoning_content")
+"""Names under which gateways have the text of a thought."""
 _PART_KEYS = frozenset(
     {"text", "functionCall", "inlineData", "fileData", "functionResponse"}
     | {"executableCode", "codeExecutionResult"}
@@ -150,6 +153,11 @@ def move_in_response(response: JsonObject, draft: Draft) -> None:
     for key, names in (("usageMetadata", _USAGE_NAMES), ("promptFeedback", _FEEDBACK_NAMES)):
         _rename(response.get(key), names, draft)
     candidates = response.get("candidates")
+    if isinstance(candidates, list) and any(isinstance(one, str) for one in candidates):
+        _note(draft, "text as a candidate")
+        response["candidates"] = candidates = [
+            {"content": one} if isinstance(one, str) else one for one in candidates
+        ]
     for candidate in [candidates] if isinstance(candidates, dict) else dicts_in(candidates):
         _move_in_candidate(candidate, response, draft)
 
@@ -247,6 +255,7 @@ def _parts_in(content: JsonObject, draft: Draft) -> Any:
 
 def _move_in_part(part: JsonObject, draft: Draft) -> None:
     _rename(part, _PART_NAMES, draft)
+    _move_thought(part, draft)
     text = part.get("text")
     if isinstance(text, dict | list):
         inner = _text_inside(text)
@@ -256,6 +265,9 @@ def _move_in_part(part: JsonObject, draft: Draft) -> None:
     elif text is None and _PART_KEYS.isdisjoint(part.keys() - {"text"}):
         _fill_part(part, draft)
     call = part.get("functionCall")
+    if isinstance(call, str) and (value := _object_in(call)) is not None:
+        _note(draft, "a function call as JSON text")
+        part["functionCall"] = call = value
     if not isinstance(call, dict):
         return
     function = call.get("function")
@@ -265,6 +277,19 @@ def _move_in_part(part: JsonObject, draft: Draft) -> None:
         call |= function
     if "args" not in call and "partialArgs" not in call:
         _rename(call, _CALL_NAMES, draft)
+
+
+def _move_thought(part: JsonObject, draft: Draft) -> None:
+    """Move a thought that is not in the text of its part."""
+    if part.get("text"):
+        return
+    for key in _THOUGHT_NAMES:
+        text = part.get(key)
+        if isinstance(text, str) and text:
+            _note(draft, f"{key} instead of a thought's text")
+            del part[key]
+            part |= {"text": text, "thought": True}
+            return
 
 
 def _fill_part(part: JsonObject, draft: Draft) -> None:
@@ -291,6 +316,14 @@ def _take_text(owner: JsonObject) -> str | None:
         if isinstance(text, str):
             del owner[key]
             return text
+    return None
+
+
+def _object_in(text: str) -> JsonObject | None:
+    """Return the object that a text contains as JSON."""
+    with suppress(ValueError):
+        value = json_value.read(text)
+        return value if isinstance(value, dict) else None
     return None
 
 

@@ -11,6 +11,7 @@ from wiremend.protocols.gemini.finish import is_set, is_whole
 from wiremend.protocols.gemini.grammar import (
     FINISH_REASON_BY_NUMBER,
     FINISH_REASONS,
+    FOREIGN_FINISH_REASONS,
     RESPONSE_KEYS,
     UNSET_FINISH_REASON,
 )
@@ -78,8 +79,9 @@ CALL_WITHOUT_NAME = Rule(
 FINISH_REASON_SPELLED = Rule(
     code="S414",
     name="finish-reason-misspelled",
-    detects="A `finishReason` is written in lower case, or is the number of its enumeration "
-    "although the client did not ask for numbers (`enum-encoding=int`).",
+    detects="A `finishReason` is written in lower case or has the name of another protocol "
+    "(`length`, `tool_calls`), or is the number of its enumeration although the client did not ask "
+    "for numbers (`enum-encoding=int`).",
     impact="Clients compare exact names: a truncated response is treated as complete.",
     action="Replaces it with the name.",
     protocols=_GEMINI,
@@ -294,8 +296,10 @@ class ResponseRepairer:
         if status is not None and self._draft.note(FAILED, f"{name!r}"[:80], "ended in an error"):
             message = f"The provider ended the response with the finish reason {name!r}."
             raise ContentLost(message, status)
-        if name not in FINISH_REASONS and name.upper() in FINISH_REASONS:
-            name = name.upper()
+        if name not in FINISH_REASONS:
+            plain = name.strip().upper().removeprefix("FINISH_REASON_")
+            known = FOREIGN_FINISH_REASONS.get(plain.lower(), plain)
+            name = known if known in FINISH_REASONS else name
         if name != raw and self._draft.change(FINISH_REASON_SPELLED, f"{raw!r}", name):
             candidate["finishReason"] = name
 
