@@ -74,7 +74,7 @@ _TYPE_URL = "type.googleapis.com/google.rpc."
 def error_in_response(value: Any) -> ProviderError | None:
     """Return the error that a response reports, in Code Assist's wrapper or another envelope."""
     error = read_error(value)
-    if error is not None or not isinstance(value, dict):
+    if error is not None or not isinstance(value, dict) or "candidates" in value:
         return error
     return read_error(value.get("response")) or error_in_envelope(value)
 

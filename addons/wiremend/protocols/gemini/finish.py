@@ -22,6 +22,8 @@ from wiremend.protocols.gemini.grammar import WHOLE_REASON, WHOLE_REASON_NUMBER
 from wiremend.text.json_value import JsonObject, dicts_in
 from wiremend.text.patterns import text_pattern
 
+_EMPTY_KEYS = frozenset({"text", "thought", "thoughtSignature"})
+"""A part with only these members, and without text, has no content."""
 _STOPS_IN_EVERY_EVENT = text_pattern(r"(?:models/)?gemini-(?:1[.]|pro(?:-vision)?\Z)")
 
 
@@ -69,9 +71,10 @@ class Finishes:
                 index if isinstance(index, int) else 0, _Candidate()
             )
             _advance(candidate, item)
-        if has_counts(response) and not _STOPS_IN_EVERY_EVENT.match(self._model):
-            for candidate in self._candidates.values():
-                candidate.is_proven |= candidate.is_finished and not candidate.stopped_early
+        finished = [one for one in self._candidates.values() if one.is_finished]
+        if finished and has_counts(response) and not _STOPS_IN_EVERY_EVENT.match(self._model):
+            for candidate in finished:
+                candidate.is_proven |= not candidate.stopped_early
 
     @property
     def is_over(self) -> bool:
@@ -122,12 +125,14 @@ def has_counts(response: JsonObject) -> bool:
 def content_of(candidate: JsonObject) -> list[JsonObject]:
     """Return the parts that a client shows or runs."""
     content = candidate.get("content")
-    parts = dicts_in(content.get("parts")) if isinstance(content, dict) else []
-    return [part for part in parts if _has_content(part)]
-
-
-def _has_content(part: JsonObject) -> bool:
-    return bool(part.get("text")) or not part.keys() <= {"text", "thought", "thoughtSignature"}
+    parts = content.get("parts") if isinstance(content, dict) else None
+    if not isinstance(parts, list):
+        return []
+    return [
+        part
+        for part in parts
+        if isinstance(part, dict) and (part.get("text") or not part.keys() <= _EMPTY_KEYS)
+    ]
 
 
 def _advance(candidate: _Candidate, item: JsonObject) -> None:

@@ -87,6 +87,14 @@ _PART_KEYS = frozenset(
     {"text", "functionCall", "inlineData", "fileData", "functionResponse"}
     | {"executableCode", "codeExecutionResult"}
 )
+_USUAL_RESPONSE = frozenset(
+    {"candidates", "usageMetadata", "modelVersion", "responseId", "createTime", "promptFeedback"}
+)
+_USUAL_CANDIDATE = frozenset(
+    {"content", "finishReason", "index", "safetyRatings", "avgLogprobs", "finishMessage"}
+)
+_USUAL_CONTENT = frozenset({"parts", "role"})
+_USUAL_PART = frozenset({"text", "thought", "thoughtSignature"})
 _ANSWER_KEYS = frozenset({"candidates", "promptFeedback", "usageMetadata"})
 _LOOSE_KEYS = frozenset({"modelVersion", "usageMetadata", "responseId", "finishReason", "role"})
 """Beside text, one of these shows that an object is a response whose candidate was left out."""
@@ -145,7 +153,7 @@ def has_loose_candidate(value: Any) -> bool:
 
 def move_in_response(response: JsonObject, draft: Draft) -> None:
     """Move the values of a response to their places; does nothing if the rule is disabled."""
-    if not draft.is_on(MISPLACED):
+    if _is_text_in_place(response) or not draft.is_on(MISPLACED):
         return
     _rename(response, _RESPONSE_NAMES, draft)
     if has_loose_candidate(response):
@@ -160,6 +168,32 @@ def move_in_response(response: JsonObject, draft: Draft) -> None:
         ]
     for candidate in [candidates] if isinstance(candidates, dict) else dicts_in(candidates):
         _move_in_candidate(candidate, response, draft)
+
+
+def _is_text_in_place(response: JsonObject) -> bool:
+    """Return whether a response has nothing but text, and all of it in its place.
+
+    This is the usual event, for which nothing else need be looked at.
+    """
+    candidates = response.get("candidates")
+    if not response.keys() <= _USUAL_RESPONSE or type(candidates) is not list:
+        return False
+    if not _USAGE_NAMES.keys().isdisjoint(response.get("usageMetadata") or ()):
+        return False
+    for candidate in candidates:
+        if type(candidate) is not dict or not candidate.keys() <= _USUAL_CANDIDATE:
+            return False
+        content = candidate.get("content")
+        if type(content) is not dict or type(content.get("parts")) is not list:
+            return False
+        if not content.keys() <= _USUAL_CONTENT or not content["parts"]:
+            return False
+        for part in content["parts"]:
+            if type(part) is not dict or not part.keys() <= _USUAL_PART:
+                return False
+            if type(part.get("text")) is not str or type(part.get("thought", True)) is not bool:
+                return False
+    return True
 
 
 def _add_candidate(response: JsonObject, draft: Draft) -> None:

@@ -268,10 +268,11 @@ class GeminiRepairer(EventRepairer):
     def _repeats_final(self, response: JsonObject) -> bool:
         """Whether this is the final response again; if it is another final one, remember it."""
         candidates = candidates_of(response)
-        if not any(map(content_of, candidates)):
+        is_final = any(is_set(candidate.get("finishReason")) for candidate in candidates)
+        if (self._final is None and not is_final) or not any(map(content_of, candidates)):
             return False
         previous, self._final = self._final, None
-        if not any(is_set(candidate.get("finishReason")) for candidate in candidates):
+        if not is_final:
             return False
         final = candidates, response.get("usageMetadata")
         if final == previous and self._is_proof(response):

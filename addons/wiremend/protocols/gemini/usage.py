@@ -37,17 +37,20 @@ def repair_usage(response: JsonObject, draft: Draft) -> None:
         return
     if not isinstance(usage, dict):
         return
-    counts = {key: value for key, value in usage.items() if key.endswith(_ENDING)}
-    odd = {key for key, value in counts.items() if value is None or isinstance(value, str)}
+    odd = [
+        key
+        for key, value in usage.items()
+        if (value is None or isinstance(value, str)) and key.endswith(_ENDING)
+    ]
     if odd and draft.change(USAGE_COUNTS, ", ".join(sorted(odd)), "a number", once="counts"):
-        usage |= _as_numbers(counts, odd)
+        usage |= _as_numbers(usage, odd)
 
 
-def _as_numbers(counts: Mapping[str, Any], odd: set[str]) -> dict[str, int]:
+def _as_numbers(usage: Mapping[str, Any], odd: list[str]) -> dict[str, int]:
     """Return these counts as numbers."""
-    known = {key: count_in(counts, key) for key in counts}
+    known = {key: count_in(usage, key) for key in usage if key.endswith(_ENDING)}
     for key in odd:
-        text = counts[key]
+        text = usage[key]
         if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 16:
             known[key] = int(text)
     missing = [key for key in sorted(odd) if known[key] is None]
