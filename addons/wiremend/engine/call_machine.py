@@ -55,6 +55,7 @@ from wiremend.engine.transport_errors import (
     lost_error,
     not_a_stream_error,
     timeout_error,
+    too_large_error,
     unreadable_error,
     with_response_metadata,
 )
@@ -277,8 +278,14 @@ class CallMachine:
                 self._look_at_body(now, actions)
         return self._scheduled(now, actions)
 
-    def attempt_failed(self, now: float, reason: str) -> list[Action]:
-        """Connecting failed, or the connection was reset or closed too early."""
+    def attempt_failed(
+        self, now: float, reason: str, *, is_too_large: bool = False
+    ) -> list[Action]:
+        """Connecting failed, or the connection was reset or closed too early.
+
+        An attempt whose response head was too large is not made again at the same target, which
+        would most likely send the same head.
+        """
         actions: list[Action] = []
         host, state = self._target.provider, self._state
         if state is AttemptState.DRAINING:
@@ -290,6 +297,10 @@ class CallMachine:
             self._end_upstream()
             is_waiting = state is AttemptState.WAITING
             decision = None
+            if is_too_large:
+                error = too_large_error(host, reason)
+                self._fail(now, actions, Failure(error, rules.HEAD_TOO_LARGE, is_final=True))
+                return self._scheduled(now, actions)
             if is_waiting and self._reused:
                 decision = self._recovery.after_stale_connection(now, reason)
             if decision is not None:

@@ -153,7 +153,9 @@ class Acknowledgement:
         self._phase = Phase.OVER
         return [*actions, ReleaseAttempt()]
 
-    def attempt_failed(self, now: float, reason: str) -> list[Action]:
+    def attempt_failed(
+        self, now: float, reason: str, *, is_too_large: bool = False
+    ) -> list[Action]:
         """Connecting failed, or the connection was reset or closed too early."""
         self._end_attempt(now, reason)
         phase, self._phase = self._phase, Phase.OVER

@@ -97,8 +97,13 @@ class Machine(Protocol):
         """The response ended completely, according to its framing."""
         ...
 
-    def attempt_failed(self, now: float, reason: str) -> list[Action]:
-        """Connecting failed, or the connection was reset or closed too early."""
+    def attempt_failed(
+        self, now: float, reason: str, *, is_too_large: bool = False
+    ) -> list[Action]:
+        """Connecting failed, or the connection was reset or closed too early.
+
+        `is_too_large`: the connection was closed here, because of the response's head.
+        """
         ...
 
     def client_gone(self, now: float) -> list[Action]:

@@ -112,7 +112,8 @@ class Recovery:
         )
         wait = retry.wait_seconds
         if wait is None or failure.is_final or not self._choice.take_retry(now):
-            findings = self._findings(failure, f"gave up: {retry.reason}")
+            reason = "no retry may follow" if failure.is_final else retry.reason
+            findings = self._findings(failure, f"gave up: {reason}")
             return self._give_up(now, failure, findings, may_fall_back=True)
         findings = self._findings(failure, f"trying again in {wait:.2f} s")
         self._log.end(now, AttemptOutcome.FAILED, failure.message)

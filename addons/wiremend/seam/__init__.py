@@ -10,6 +10,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     upstream_side.py      the attempts of a call
     client_side.py        the response of a call, as its client receives it
     http_clients.py       mitmproxy's HTTP clients, changed so that they do not lose calls
+    head_limits.py        bounds on the heads and trailers of responses
     http1_trailers.py     HTTP/1.1 messages with trailers, on both sides
     connections.py        state that the calls of one client connection share
     connection_handler.py patches to the code that opens and reads those connections
@@ -77,4 +78,10 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     addon's hook is logged, and the hook completes.
 21. `HttpStream.send_response` sends the flow's response, calls the `response` hook and drops the
     stream, also when `make_server_connection` calls it and then returns False.
+22. `Http1Connection.buf` is h11's `ReceiveBuffer`, and the readers of chunks and trailers use it
+    too. The size of a head is not limited. `read_body` reports an `h11.ProtocolError` of a reader
+    as a failure of the stream and closes the connection.
+23. `Http2Client` closes the connection, with all its streams, when a decoded header block is longer
+    than h2's `decoder.max_header_list_size`. h2 reads frames from `incoming_buffer`, which collects
+    up to 64 CONTINUATION frames in `_headers_buffer`.
 """

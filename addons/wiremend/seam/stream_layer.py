@@ -18,6 +18,7 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
     RequestData,
     RequestHeaders,
     RequestProtocolError,
@@ -253,7 +254,10 @@ class CallStream(HttpStream):
             yield from self._ask(self.machine.body_end)
         elif isinstance(event, ResponseProtocolError):
             yield from self._process_read()
-            yield from self._ask(self.machine.attempt_failed, event.message)
+            is_too_large = event.code is ErrorCode.RESPONSE_TOO_LARGE
+            yield from self._ask(
+                self.machine.attempt_failed, event.message, is_too_large=is_too_large
+            )
 
     def _process_read(self) -> Commands:
         """Pass the chunks of one network read to the machine, all at once."""
