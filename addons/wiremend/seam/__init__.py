@@ -84,4 +84,8 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
 23. `Http2Client` closes the connection, with all its streams, when a decoded header block is longer
     than h2's `decoder.max_header_list_size`. h2 reads frames from `incoming_buffer`, which collects
     up to 64 CONTINUATION frames in `_headers_buffer`.
+24. `HttpLayer.connections` keeps closed upstream connections and the layers behind them until the
+    client disconnects. Each event of a connection is passed to the layer that is found there, and
+    `ConnectionClosed` is the last one. Streams send to the connection in `context.server` only. If
+    a connection leads through an upstream proxy, that proxy's connection has the same layer.
 """

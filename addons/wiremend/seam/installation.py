@@ -23,6 +23,8 @@ from wiremend.seam.connections import (
     LastRequestSent,
     ReadOver,
     connections_of,
+    forget_closed,
+    note_closed,
 )
 from wiremend.seam.http1_trailers import CallHttp1Server
 from wiremend.seam.http_clients import CallHttp1Client, CallHttp2Client
@@ -148,15 +150,20 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
 
     mitmproxy makes an event of every chunk and a write of every piece. It closes all upstream
     connections of a client together with the client's own; here, background calls continue. After
-    an exception it leaves the client waiting; here, the client's connection is closed.
+    an exception it leaves the client waiting; here, the client's connection is closed. Connections
+    that have ended are dropped, and so are their late events.
     """
 
     def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
+        if isinstance(event, events.ConnectionEvent) and _is_forgotten(http_layer, event):
+            return
         try:
             yield from _in_one_write(_with_background(http_layer, _in_one_read(http_layer, event)))
         except Exception:
             yield commands.CloseConnection(http_layer.context.client)
             raise
+        note_closed(http_layer, event)
+        forget_closed(http_layer)
 
     def _in_one_read(http_layer: HttpLayer, event: events.Event) -> Commands:
         connections = connections_of(http_layer)
@@ -173,6 +180,11 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
             yield from http_layer.event_to_child(stream, ReadOver())
 
     return handle_event
+
+
+def _is_forgotten(http_layer: HttpLayer, event: events.ConnectionEvent) -> bool:
+    connection = event.connection
+    return connection not in http_layer.connections and connection != http_layer.context.server
 
 
 def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:

@@ -293,6 +293,7 @@ class CallStream(HttpStream):
         yield from self._ask(self.machine.client_gone)
         if not answered and not self._client.is_finished:
             yield from self._client.cancel()
+            self._upstream.forget()
             yield DropStream(self.stream_id)
 
     def _ask(self, method: Callable[..., list[Action]], *args: Any, **kwargs: Any) -> Commands:

@@ -98,6 +98,7 @@ class UpstreamSide:
 
     def start(self, *, fresh: bool) -> Commands:
         """Request a connection. `fresh` excludes the one that the attempt before used."""
+        self.forget()  # an attempt that upstream has ended
         request, server = self._request, self._stream.flow.server_conn
         assert request is not None
         command = GetAttemptConnection(
