@@ -95,7 +95,7 @@ def forget_closed(http_layer: HttpLayer) -> None:
     if not state.closed:
         return
     in_use = {stream.context.server for stream in http_layer.streams.values()}
-    in_use |= {http_layer.context.server, http_layer.context.client}
+    in_use.add(http_layer.context.server)
     for connection in list(state.closed):
         handler = http_layer.connections.get(connection)
         group = [known for known, layer in http_layer.connections.items() if layer is handler]
