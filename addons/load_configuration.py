@@ -21,6 +21,8 @@ from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
+from wiremend.seam.loop_watchdog import LoopWatchdog
+from wiremend.seam.open_files import AcceptFailures, raise_open_files_limit
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
@@ -38,6 +40,8 @@ class LoadConfiguration:
         self.features = features
         self.seam: Seam | None = None
         self.watcher: asyncio.Task[None] | None = None
+        self.watchdog = LoopWatchdog()
+        self.accept_failures = AcceptFailures()
         self.is_running = False
         self.is_configured = False
         """Whether a configuration was read; if not, the built-in defaults are in force."""
@@ -104,6 +108,10 @@ class LoadConfiguration:
         self.is_running = True
         if self.seam is not None:
             self.listener.listen()
+        if self.seam is not None and self.seam.is_installed:
+            raise_open_files_limit()
+            self.accept_failures.install()
+            self.watchdog.start()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -132,6 +140,8 @@ class LoadConfiguration:
         """Undo `load`. End the process if a reload has removed the addons without a replacement."""
         if self.watcher is not None:
             self.watcher.cancel()
+        self.watchdog.stop()
+        self.accept_failures.remove()
         if self.seam is not None:
             self.seam.remove()
         if self.is_running and not ctx.master.should_exit.is_set():

@@ -18,6 +18,8 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     flows.py              requests and responses: what flows show, and what is on the wire
     flow_record.py        writes the record of a call into its flow
     listener.py           the addresses on which the proxy listens
+    loop_watchdog.py      logs an event loop that is stuck
+    open_files.py         the limit of open files, and accepting connections beyond it
 
 Requests that are not calls take mitmproxy's default path.
 
@@ -88,4 +90,7 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     client disconnects. Each event of a connection is passed to the layer that is found there, and
     `ConnectionClosed` is the last one. Streams send to the connection in `context.server` only. If
     a connection leads through an upstream proxy, that proxy's connection has the same layer.
+25. A failure to accept a connection is reported to the loop's exception handler, with the `socket`
+    in its context, up to a hundred times a second. mitmproxy sets its handler before the `running`
+    hook and removes it when the proxy ends.
 """

@@ -37,6 +37,14 @@ TESTED_VERSIONS = ("12.2", "12.3")
 class Seam:
     """Installs and removes the replacements. Installing a second seam has no effect."""
 
+    def __init__(self) -> None:
+        self._originals: list[tuple[object, str, Any]] = []
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether this seam made the replacements; False for a second one."""
+        return bool(self._originals)
+
     def install(self) -> None:
         """Replace mitmproxy's classes and methods.
 
@@ -48,7 +56,6 @@ class Seam:
                 f"but this is mitmproxy {version.VERSION}: "
                 f'run pip install "mitmproxy=={TESTED_VERSIONS[-1]}.*"'
             )
-        self._originals: list[tuple[object, str, Any]] = []
         if hasattr(http_layers.HttpStream, "machine"):
             return
         for owner, name, replacement in _replacements():
@@ -60,6 +67,7 @@ class Seam:
         """Restore what was replaced. Running calls keep the layer that they started with."""
         for owner, name, original in self._originals:
             setattr(owner, name, original)
+        self._originals.clear()
 
 
 def _replacements() -> list[tuple[object, str, Callable[[Any], Any]]]:
