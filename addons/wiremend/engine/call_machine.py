@@ -326,11 +326,13 @@ class CallMachine:
         self._client.complete()
         return actions
 
-    def wake(self, now: float) -> list[Action]:
-        """Time has passed."""
+    def wake(self, now: float, *, is_client_behind: bool = False) -> list[Action]:
+        """Time has passed. Silence is not upstream's fault while the client is behind."""
         if self._state is AttemptState.OVER:
             return []
         self._deadlines.woken(now)
+        if is_client_behind:
+            self._deadlines.reading_paused(now)
         actions: list[Action] = []
         if self._state is AttemptState.DRAINING:
             if self._deadlines.is_pause_over(now):

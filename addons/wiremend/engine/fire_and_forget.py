@@ -183,7 +183,7 @@ class Acknowledgement:
         self._become(CANCELLED)
         return [AbandonAttempt()]
 
-    def wake(self, now: float) -> list[Action]:
+    def wake(self, now: float, *, is_client_behind: bool = False) -> list[Action]:
         """Time has passed."""
         if self._phase is Phase.WAITING and now >= self._ack_at:
             waited = f"no status within {self._ack_after_seconds:g} s"

@@ -110,8 +110,11 @@ class Machine(Protocol):
         """The client closed its connection or reset its stream."""
         ...
 
-    def wake(self, now: float) -> list[Action]:
-        """Time has passed."""
+    def wake(self, now: float, *, is_client_behind: bool = False) -> list[Action]:
+        """Time has passed.
+
+        `is_client_behind`: the client has not read what was sent to it, so upstream is not read.
+        """
         ...
 
     def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:

@@ -93,4 +93,6 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
 25. A failure to accept a connection is reported to the loop's exception handler, with the `socket`
     in its context, up to a hundred times a second. mitmproxy sets its handler before the `running`
     hook and removes it when the proxy ends.
+26. `ConnectionHandler.handle_connection` reads no more while `drain_writers` waits for any peer of
+    the client's connections to read. `transports` has the client's transport as `writer.transport`.
 """

@@ -6,6 +6,7 @@ Without them a call can wait for an event that is never delivered.
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from weakref import ref
 
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy.commands import OpenConnection
@@ -17,12 +18,30 @@ from mitmproxy.utils.asyncio_utils import create_task
 CONNECTIONS_PER_PROVIDER = 100
 """For each client. As many as the streams that mitmproxy lets it open on one HTTP/2 connection."""
 
+_HANDLER = "wiremend_handler"
+"""The attribute of a client's connection that refers to its handler."""
+
+
+def is_behind(client: Connection) -> bool:
+    """Return whether a client has not read what was written to it.
+
+    mitmproxy then reads no more from any of its upstream connections, until it has.
+    """
+    handler = client.__dict__.get(_HANDLER, lambda: None)()
+    io = handler.transports.get(client) if handler is not None else None
+    transport = getattr(io and io.writer, "transport", None)
+    if not isinstance(transport, asyncio.WriteTransport):
+        return False
+    low, _ = transport.get_write_buffer_limits()
+    return transport.get_write_buffer_size() > low
+
 
 def with_more_connections(original: Callable[..., None]) -> Callable[..., None]:
     """Raise mitmproxy's limit of five connections per host, so that no call waits for another."""
 
     def __init__(handler: ConnectionHandler, context: Context) -> None:
         original(handler, context)
+        context.client.__dict__[_HANDLER] = ref(handler)
         handler.max_conns.default_factory = partial(asyncio.Semaphore, CONNECTIONS_PER_PROVIDER)
 
     return __init__

@@ -53,6 +53,7 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import recognise
 from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.client_side import ClientSide, response_with_head
+from wiremend.seam.connection_handler import is_behind
 from wiremend.seam.connections import Commands, ReadOver
 from wiremend.seam.flow_record import FlowRecord
 from wiremend.seam.flows import is_direct, mark_direct, outgoing_of, response_on_the_wire
@@ -235,7 +236,7 @@ class CallStream(HttpStream):
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
         if isinstance(event, events.Wakeup):
-            yield from self._ask(self.machine.wake)
+            yield from self._ask(self.machine.wake, is_client_behind=is_behind(self.context.client))
         elif isinstance(event, ReadOver):
             yield from self._process_read()
         elif isinstance(event, GetHttpConnectionCompleted):
