@@ -68,7 +68,7 @@ class LoadConfiguration:
             "",
             "Hosts that are reached without the upstream proxy in upstream mode, as in NO_PROXY.",
         )
-        seam = Seam()
+        seam = Seam(self.knowledge.memory)
         try:
             seam.install()
         except RuntimeError as reason:
@@ -98,6 +98,7 @@ class LoadConfiguration:
             logger.error(str(problems))
         else:
             self.is_configured = True
+            self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
             logger.info("wiremend: configuration from %s", self.current.source)
             if allow:
                 # It is for the present content: a reload of the script must not allow a later one.
@@ -156,6 +157,7 @@ class LoadConfiguration:
                 logger.warning("%s\nwiremend: the configuration in force is kept.", problems)
             else:
                 if changed:
+                    self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
                     logger.info("wiremend: %s reloaded", self.current.source)
 
 

@@ -41,7 +41,7 @@ from wiremend.engine.actions import (
     WakeAt,
 )
 from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
-from wiremend.engine.body_verdict import judge_body
+from wiremend.engine.body_verdict import BodyVerdict, judge_body
 from wiremend.engine.call import Call, Target
 from wiremend.engine.client_response import ClientResponse, Shown
 from wiremend.engine.deadlines import Deadlines
@@ -59,6 +59,7 @@ from wiremend.engine.transport_errors import (
     unreadable_error,
     with_response_metadata,
 )
+from wiremend.held_memory import CallMemory, unlimited
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Repaired
 from wiremend.protocols.base.usage import Usage
@@ -139,7 +140,8 @@ _UPSTREAM_IS_OPEN = frozenset(
 class CallMachine:
     """Implements `engine.machine.Machine` for one model call.
 
-    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch.
+    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch. `memory` is
+    what the call may hold, by default anything.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class CallMachine:
         *,
         random: Callable[[], float],
         wall_clock: Callable[[], float],
+        memory: CallMemory | None = None,
     ) -> None:
         self.call = call
         self.findings: list[Finding] = []
@@ -161,7 +164,8 @@ class CallMachine:
         self._log = AttemptLog()
         self._recovery = Recovery(call, self._choice, self._log, random)
         self._endings = Endings(call, self._choice, self._log)
-        self._response = ResponseReading(call)
+        self._memory = memory or unlimited()
+        self._response = ResponseReading(call, memory=self._memory)
         self._reused = False
 
     def __repr__(self) -> str:
@@ -376,7 +380,7 @@ class CallMachine:
         self._move(AttemptEvent.STARTED)
         self.outcome = RUNNING
         self._reused = False
-        self._response = ResponseReading(self.call, self._choice.number)
+        self._response = ResponseReading(self.call, self._choice.number, self._memory)
         self._deadlines.attempt_started(now)
         self._log.start(now, self._target.provider, self._target.model)
         actions.append(StartAttempt(self._log.number, fresh, self._choice.number))
@@ -457,6 +461,7 @@ class CallMachine:
             self._take(now, actions, response.read_events(decoded))
         elif not response.collect(decoded):
             assert response.head is not None
+            self.findings += response.over_limit_findings()
             self._pass_on(now, actions, response.decoded_head(response.head), response.pass_on())
 
     def _pass_on(
@@ -518,9 +523,13 @@ class CallMachine:
         response, host = self._response, self._target.provider
         assert response.head is not None
         response.body_is_whole = True
-        verdict = judge_body(
-            self.call, response.head, response.collected, host=host, context=response.context
-        )
+        if response.may_judge():
+            verdict = judge_body(
+                self.call, response.head, response.collected, host=host, context=response.context
+            )
+            response.judged()
+        else:
+            verdict = BodyVerdict(response.collected, response.over_limit_findings())
         self.findings += verdict.findings
         if verdict.error is not None:
             error = self._with_metadata(verdict.error)
@@ -530,7 +539,8 @@ class CallMachine:
         else:
             self._choice.succeeded()
             head = response.whole_head(response.head, verdict.body)
-            response.count_tokens(verdict.body)
+            if not response.is_over_limit:
+                response.count_tokens(verdict.body)
             actions.append(Respond(head, verdict.body))
             self._succeed(now, actions)
 

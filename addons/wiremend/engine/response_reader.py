@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from wiremend.engine import rules
 from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call import Call
 from wiremend.engine.error_responses import is_html
+from wiremend.held_memory import CallMemory, Part, unlimited
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import EventKind, Repaired
 from wiremend.protocols.base.usage import Usage, UsageMeter
 from wiremend.repair.stream import StreamRepair, stream_repair
-from wiremend.rules.rule import Finding
+from wiremend.rules.rule import CallPlace, Finding
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
 
 HELD_LIMIT_BYTES = 1024 * 1024
@@ -58,7 +60,12 @@ class ResponseReading:
     Before the head arrives, the mode is UNTOUCHED and nothing is held.
     """
 
-    def __init__(self, call: Call, target: int = 0) -> None:
+    def __init__(self, call: Call, target: int = 0, memory: CallMemory | None = None) -> None:
+        self._memory = memory or unlimited()
+        self._memory.hold(Part.RESPONSE, 0)
+        self._read_bytes = 0
+        self.is_over_limit = False
+        """Whether this response may not hold more. What it held is passed on."""
         self.context = call.context_at(target)
         self.mode = BodyMode.UNTOUCHED
         self.head: Head | None = None
@@ -133,9 +140,47 @@ class ResponseReading:
         return self._repair is not None and self._repair.complete
 
     def read_events(self, data: bytes) -> list[Repaired]:
-        """Return the repaired events that these bytes complete."""
+        """Return the repaired events that these bytes complete.
+
+        If no more may be held, the stream is passed on unrepaired from here.
+        """
         assert self._repair is not None
-        return self._repair.feed(data)
+        if self._repair.gave_up or self._may_hold(data):
+            return self._repair.feed(data)
+        finding = Finding(
+            rules.TOO_MUCH_HELD.code, CallPlace.RESPONSE, self._limit_text(), "passed on from here"
+        )
+        return [*self._repair.pass_the_rest(finding), *self._repair.feed(data)]
+
+    def _may_hold(self, data: bytes) -> bool:
+        """Count bytes that were read; False once the limit for all calls is reached.
+
+        The state of repair is at most as large as the events that were read.
+        """
+        self._read_bytes += len(data)
+        if not self.is_over_limit:
+            self.is_over_limit = not self._memory.hold(Part.RESPONSE, self._read_bytes)
+        return not self.is_over_limit
+
+    def _limit_text(self) -> str:
+        return f"all calls hold {self._memory.limit_bytes / 2**20:g} MiB"
+
+    def over_limit_findings(self) -> list[Finding]:
+        """Return the finding on a body that is passed on unread because of the limit, if it is."""
+        if not self.is_over_limit:
+            return []
+        found, done = self._limit_text(), "passed on unread"
+        return [Finding(rules.TOO_MUCH_HELD.code, CallPlace.RESPONSE, found, done)]
+
+    def may_judge(self) -> bool:
+        """Return whether the collected body may be parsed; then call `judged` afterwards."""
+        if not self._memory.hold(Part.JUDGED, 2 * len(self._collected)):
+            self.is_over_limit = True
+        return not self.is_over_limit
+
+    def judged(self) -> None:
+        """The collected body is no longer parsed."""
+        self._memory.hold(Part.JUDGED, 0)
 
     def end_stream(self) -> list[Repaired]:
         """Return the last events; the final one is TERMINAL, or ERROR for an incomplete stream."""
@@ -202,7 +247,9 @@ class ResponseReading:
 
     @property
     def holds_too_much(self) -> bool:
-        """Return whether more is held back than the limit allows."""
+        """Return whether more is held back than a limit allows."""
+        if self.is_over_limit:
+            return True
         is_buffered = self._call.showing == "buffered"
         return self._held_bytes > (BODY_LIMIT_BYTES if is_buffered else HELD_LIMIT_BYTES)
 
@@ -236,9 +283,9 @@ class ResponseReading:
         return bytes(self._collected)
 
     def collect(self, data: bytes) -> bool:
-        """Append bytes to the collected body; return whether it is within the limit."""
+        """Append bytes to the collected body; return whether it is within the limits."""
         self._collected += data
-        return len(self._collected) <= BODY_LIMIT_BYTES
+        return self._may_hold(data) and len(self._collected) <= BODY_LIMIT_BYTES
 
     def count_tokens(self, body: bytes) -> None:
         """Look for token counts in the whole body that is sent to the client."""
@@ -248,6 +295,7 @@ class ResponseReading:
         """Forward the rest of the body unread; return what was held or collected of it."""
         kept = self.take_held() or self.collected
         self._collected.clear()
+        self._memory.hold(Part.RESPONSE, 0)
         self.mode = BodyMode.UNTOUCHED
         return kept
 

@@ -79,6 +79,14 @@ HEAD_TOO_LARGE = Rule(
     "connection. The same target is not asked again: it would most likely send the same head.",
     protocols=_ALL,
 )
+TOO_MUCH_HELD = Rule(
+    code="R009",
+    name="too-much-held",
+    detects="All calls together hold as much in memory as `[memory] held` allows.",
+    impact="A proxy without a limit is ended by the system, with all its calls.",
+    action="Forwards the rest of this response unchanged. A request that cannot be kept gets 503.",
+    protocols=_ALL,
+)
 
 WRAPPED_ERROR = Rule(
     code="E001",

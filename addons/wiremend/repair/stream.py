@@ -136,10 +136,22 @@ class StreamRepair:
             return [self._fail_too_large(too_large)]
         repaired = [self._repair_event(event) for event in events]
         if self._bytes > self._limit_bytes and not self._gave_up:
-            repaired.append(self._pass_the_rest())
-        if self._gave_up:  # the bytes passed through later follow these
-            repaired += [Repaired(event.raw, EventKind.CONTENT) for event in self._decoder.end()]
+            found = f"more than {self._limit_bytes} bytes"
+            place = EventPlace(self._events)
+            finding = Finding(STREAM_TOO_LONG.code, place, found, "passed on from here")
+            return repaired + self.pass_the_rest(finding)
+        if self._gave_up:
+            repaired += self._incomplete()
         return repaired
+
+    def pass_the_rest(self, finding: Finding) -> list[Repaired]:
+        """Stop repairing for the reason in `finding`; return what is left of incomplete events."""
+        self._gave_up = True
+        return [Repaired(b"", EventKind.CONTENT, [finding]), *self._incomplete()]
+
+    def _incomplete(self) -> list[Repaired]:
+        """Return the bytes before those that are passed through later."""
+        return [Repaired(event.raw, EventKind.CONTENT) for event in self._decoder.end()]
 
     def end(self) -> list[Repaired]:
         """Repair the last bytes; the last result is the end of the stream, TERMINAL or ERROR."""
@@ -270,14 +282,6 @@ class StreamRepair:
         self._is_cut = True
         self._verdict = Repaired(self.fail(error), EventKind.ERROR, [finding], error)
         return self._verdict
-
-    def _pass_the_rest(self) -> Repaired:
-        self._gave_up = True
-        found = f"more than {self._limit_bytes} bytes"
-        finding = Finding(
-            STREAM_TOO_LONG.code, EventPlace(self._events), found, "passed on from here"
-        )
-        return Repaired(b"", EventKind.CONTENT, [finding])
 
 
 def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:

@@ -22,6 +22,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 
 from wiremend.engine.actions import Head
+from wiremend.held_memory import CallMemory, Part
 from wiremend.seam.connections import Commands
 from wiremend.seam.flow_record import FlowRecord
 from wiremend.seam.flows import response_on_the_wire
@@ -38,8 +39,9 @@ class ClientSide:
     is_head_sent = False
     is_end_sent = False
 
-    def __init__(self, stream: HttpStream, record: FlowRecord) -> None:
+    def __init__(self, stream: HttpStream, record: FlowRecord, memory: CallMemory) -> None:
         self._stream = stream
+        self._memory = memory
         self._record = record
         self._shown = bytearray()
         self._keep_shown = True
@@ -89,9 +91,11 @@ class ClientSide:
         """Send a part of the body."""
         if self._keep_shown:
             self._shown += data
-            if len(self._shown) > SHOWN_LIMIT_BYTES:
+            size = len(self._shown)
+            if size > SHOWN_LIMIT_BYTES or not self._memory.hold(Part.SHOWN, size):
                 self._keep_shown = False
                 self._shown.clear()
+                self._memory.hold(Part.SHOWN, 0)
         yield self._send(ResponseData(self._stream.stream_id, data))
 
     def complete_flow(self) -> Commands:

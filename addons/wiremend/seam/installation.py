@@ -12,6 +12,7 @@ from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.server import ConnectionHandler
 
+from wiremend.held_memory import HeldMemory
 from wiremend.seam.connection_handler import (
     with_cancelled_closes_reported,
     with_more_connections,
@@ -37,7 +38,9 @@ TESTED_VERSIONS = ("12.2", "12.3")
 class Seam:
     """Installs and removes the replacements. Installing a second seam has no effect."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: HeldMemory | None = None) -> None:
+        """`account` is the memory that the calls hold; by default a new one."""
+        self._account = account or HeldMemory()
         self._originals: list[tuple[object, str, Any]] = []
 
     @property
@@ -58,7 +61,7 @@ class Seam:
             )
         if hasattr(http_layers.HttpStream, "machine"):
             return
-        for owner, name, replacement in _replacements():
+        for owner, name, replacement in _replacements(self._account):
             original = getattr(owner, name)
             self._originals.append((owner, name, original))
             setattr(owner, name, replacement(original))
@@ -70,10 +73,11 @@ class Seam:
         self._originals.clear()
 
 
-def _replacements() -> list[tuple[object, str, Callable[[Any], Any]]]:
+def _replacements(account: HeldMemory) -> list[tuple[object, str, Callable[[Any], Any]]]:
     """Return owner and name of each replaced attribute, and a function from old to new value."""
+    stream = type(CallStream.__name__, (CallStream,), {"account": account})
     return [
-        (http_layers, "HttpStream", lambda _: CallStream),
+        (http_layers, "HttpStream", lambda _: stream),
         (http_layers, "Http1Server", lambda _: CallHttp1Server),
         (http_layers, "Http1Client", lambda _: CallHttp1Client),
         (http_layers, "Http2Client", lambda _: CallHttp2Client),

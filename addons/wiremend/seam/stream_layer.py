@@ -7,6 +7,7 @@ from collections.abc import Callable
 from logging import INFO, WARNING
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
@@ -22,6 +23,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestHeaders,
     RequestProtocolError,
+    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -45,36 +47,48 @@ from wiremend.engine.actions import (
     WakeAt,
 )
 from wiremend.engine.call import AcknowledgedCall, Call
-from wiremend.engine.error_responses import fault_response
+from wiremend.engine.error_responses import fault_response, too_much_held_response
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call
 from wiremend.engine.settings import Knowledge
+from wiremend.held_memory import HeldMemory, Part
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import recognise
 from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.client_side import ClientSide, response_with_head
 from wiremend.seam.connection_handler import is_behind
 from wiremend.seam.connections import Commands, ReadOver
-from wiremend.seam.flow_record import FlowRecord
-from wiremend.seam.flows import is_direct, mark_direct, outgoing_of, response_on_the_wire
+from wiremend.seam.flow_record import FlowRecord, record_refusal
+from wiremend.seam.flows import answer, is_direct, mark_direct, outgoing_of, response_on_the_wire
 from wiremend.seam.upstream_side import UpstreamSide
 
+TOO_MUCH_HELD = "All calls together hold as much memory as they may."
+_BEFORE_A_CALL = (events.Start, RequestHeaders, RequestData, RequestTrailers)
+"""Events after which a stream may still become a call."""
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
 
 
 class CallStream(HttpStream):
     """An HttpStream whose calls are carried by a machine."""
 
+    account: HeldMemory
+    """What all calls hold; set in the subclass that is installed."""
     machine: Machine | None = None
     _record: FlowRecord
     _upstream: UpstreamSide
     _client: ClientSide
+    _is_too_large = False
+    _refusal: Respond | None = None
+    """The response to a call that cannot be held beside others."""
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
         self._protocol: Protocol | None = None
         self._call: Call | AcknowledgedCall | None = None
         self._has_ended = False
+        self._memory = self.account.share()
+        # A stream that is lost in a crash holds its memory until it is collected, and so does this.
+        finalize(self, self._memory.release)
 
     def __repr__(self) -> str:
         return super().__repr__() if self.machine is None else f"CallStream({self.machine})"  # type: ignore[no-untyped-call]
@@ -94,13 +108,37 @@ class CallStream(HttpStream):
             is_multiplexed = request.is_http2 or request.is_http3
             if request.scheme == "https" if is_multiplexed else not request.host:
                 mark_direct(request)
+        content_type = request.headers.get("content-type", "")
+        self._protocol = recognise(request.method, request.path, content_type)
         yield from super().state_wait_for_request_headers(event)
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
-        """Discard the body of a direct request that is refused: its size is not bounded."""
-        is_refused = is_direct(self.flow.request) and self.flow.response is not None
-        if not (is_refused and isinstance(event, RequestData)):
-            yield from super().state_consume_request_body(event)
+        """Discard the body of a request that is refused.
+
+        These are direct requests, and calls that are too large to be held beside other calls.
+        """
+        if isinstance(event, RequestData):
+            if self._discards_body:
+                return
+            size = len(self.request_body_buf) + len(event.data)
+            if self._protocol is not None and not self._memory.hold(Part.REQUEST, size):
+                self._discard_body(self._protocol, size)
+                return
+        yield from super().state_consume_request_body(event)
+
+    @property
+    def _discards_body(self) -> bool:
+        return self._is_too_large or (
+            is_direct(self.flow.request) and self.flow.response is not None
+        )
+
+    def _discard_body(self, protocol: Protocol, size: int) -> None:
+        """Drop what was received of a request's body, and answer at its end."""
+        self._is_too_large = True
+        self.request_body_buf.clear()
+        self._memory.hold(Part.REQUEST, 0)
+        answer(self.flow, too_much_held_response(protocol, size, self._memory.limit_bytes))
+        record_refusal(self.flow, protocol, TOO_MUCH_HELD)
 
     # The start of a call
 
@@ -110,9 +148,11 @@ class CallStream(HttpStream):
             return (yield from super().make_server_connection())
         self._record = FlowRecord(self.flow)
         self._upstream = UpstreamSide(self)
-        self._client = ClientSide(self, self._record)
+        self._client = ClientSide(self, self._record, self._memory)
         options = CallOptions(self.flow)
         yield from self._contained(self._start_call(options))
+        if self._refusal is not None:
+            yield from self._refuse(self._refusal, TOO_MUCH_HELD, options)
         if isinstance(self._call, Call) and self._call.refusal is not None:
             yield from self._refuse(self._call.refusal, self._call.refusal_reason, options)
         if self.machine is not None or self._has_ended:
@@ -128,11 +168,18 @@ class CallStream(HttpStream):
         if options.fault is not None:
             raise options.fault
         received = None
+        raw_bytes = len(request.raw_content or b"")
         call: Call | AcknowledgedCall | None = plan_acknowledgement(
             request.method, request.path, request.pretty_host, options.features, options.settings
         )
         if call is None and self._protocol is not None:
             received = outgoing_of(request, self._protocol, request.pretty_host, "")
+            kept, written = raw_bytes + 2 * len(received.body), len(received.body)
+            if not self._may_hold_request(kept, written):
+                self._refusal = too_much_held_response(
+                    self._protocol, kept + written, self._memory.limit_bytes
+                )
+                return
             knowledge = Knowledge(options.health, options.lessons)
             call = plan_call(received, options.features, options.settings, knowledge)
         if call is None:
@@ -141,9 +188,17 @@ class CallStream(HttpStream):
         self._record.plan(call, self._protocol, options.mask)
         if isinstance(call, Call) and call.refusal is not None:
             return
-        self.machine = make_machine(call, random=random.random, wall_clock=time.time)
+        if isinstance(call, Call):
+            self._memory.hold(Part.REQUEST, raw_bytes + call.held_bytes)
+        self.machine = make_machine(
+            call, random=random.random, wall_clock=time.time, memory=self._memory
+        )
         self._upstream.take_request(received, options.conceal)
         yield from self._ask(self.machine.start)
+
+    def _may_hold_request(self, kept: int, written: int) -> bool:
+        """Hold a request: as received, parsed and adapted, and the copy that is written."""
+        return self._memory.hold(Part.REQUEST, kept) and self._memory.hold(Part.WRITTEN, written)
 
     def _refuse(self, refusal: Respond, reason: str, options: CallOptions) -> Commands:
         """Answer a call that must not go upstream."""
@@ -232,6 +287,10 @@ class CallStream(HttpStream):
             yield from self._contained(self._call_event(event))
         elif not isinstance(event, events.Wakeup):
             yield from super()._handle_event(event)
+            if not isinstance(event, _BEFORE_A_CALL) and self.machine is None:
+                self._memory.release()
+        if self._has_ended or (self.machine is not None and self.machine.answered):
+            self._memory.release()
 
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
@@ -274,6 +333,7 @@ class CallStream(HttpStream):
             yield from self._abandon_attempt()
             yield from self._ask(self.machine.attempt_failed, f"invalid response: {reason}")
             return
+        self._memory.hold(Part.WRITTEN, 0)
         head = Head(response.status_code, response.headers.fields)
         yield from self._ask(self.machine.head, head)
 
@@ -285,6 +345,7 @@ class CallStream(HttpStream):
         if error is not None:
             yield from self._ask(self.machine.attempt_failed, error)
             return
+        self._memory.hold(Part.WRITTEN, len(self.flow.request.raw_content or b""))
         yield from self._ask(self.machine.connected, reused=reused)
         yield from self._upstream.send_request()
 
