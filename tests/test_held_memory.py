@@ -2,7 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from wiremend.held_memory import HeldMemory, Part
+from wiremend.held_memory import MEASURED_EVERY_BYTES, HeldMemory, Part
 
 LIMIT = 1000
 STEPS = st.lists(
@@ -42,3 +42,17 @@ def test_no_limit_and_a_limit_that_was_lowered() -> None:
     account.limit_bytes = LIMIT
     assert not call.hold(Part.SHOWN, 1)
     assert call.hold(Part.REQUEST, 10**6), "less than before, although still too much"
+
+
+def test_what_slow_peers_have_not_read_counts_too() -> None:
+    unsent = 0
+    account = HeldMemory(10 * MEASURED_EVERY_BYTES)
+    account.measure_unsent = lambda: unsent
+    call = account.share()
+    assert call.hold(Part.RESPONSE, 6 * MEASURED_EVERY_BYTES)
+    unsent = 6 * MEASURED_EVERY_BYTES
+    call.release()  # the whole response was written, and its client does not read
+    other = account.share()
+    assert not other.hold(Part.RESPONSE, 6 * MEASURED_EVERY_BYTES)
+    unsent = 0
+    assert other.hold(Part.RESPONSE, 6 * MEASURED_EVERY_BYTES)

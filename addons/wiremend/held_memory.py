@@ -7,10 +7,13 @@ be kept for its attempts is refused.
 Amounts are estimates from the sizes of bytes: a parsed body counts as much as its bytes.
 """
 
+from collections.abc import Callable
 from enum import Enum, auto
 
 HELD_LIMIT_BYTES = 256 * 1024 * 1024
 """The default limit."""
+MEASURED_EVERY_BYTES = 256 * 1024
+"""Write buffers are measured once per so many bytes that were held or released."""
 
 
 class Part(Enum):
@@ -36,6 +39,12 @@ class HeldMemory:
         """0: no limit."""
         self.held_bytes = 0
         """What all calls hold together."""
+        self.unsent_bytes = 0
+        """What waits in write buffers for slow peers, also for those of calls that have ended, when
+        it was measured last."""
+        self.measure_unsent: Callable[[], int] = lambda: 0
+        """Measures `unsent_bytes`; the shell sets it."""
+        self._unmeasured_bytes = 0
 
     def share(self) -> "CallMemory":
         """Return the part of the account of a new call."""
@@ -44,8 +53,13 @@ class HeldMemory:
     def move(self, bytes_now: int, bytes_then: int) -> bool:
         """Change a holding; False, without effect, if it would grow beyond the limit."""
         growth = bytes_then - bytes_now
-        if growth > 0 and self.limit_bytes and self.held_bytes + growth > self.limit_bytes:
-            return False
+        self._unmeasured_bytes += abs(growth)
+        if growth > 0 and self.limit_bytes:
+            if self._unmeasured_bytes > MEASURED_EVERY_BYTES:
+                self._unmeasured_bytes = 0
+                self.unsent_bytes = self.measure_unsent()
+            if self.held_bytes + self.unsent_bytes + growth > self.limit_bytes:
+                return False
         self.held_bytes += growth
         return True
 

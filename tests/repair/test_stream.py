@@ -11,7 +11,8 @@ from wiremend.clients import traits_of_client
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.chat.stream import ChatRepairer
-from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair, stream_repair
+from wiremend.repair.stream import StreamRepair, stream_repair
+from wiremend.rules.rule import FINDINGS_LIMIT
 from wiremend.text.sse import EVENT_LIMIT_BYTES, Event
 
 OPENAI_PYTHON = traits_of_client("openai-python")

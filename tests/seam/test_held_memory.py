@@ -2,6 +2,7 @@
 
 import gc
 import json
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -233,3 +234,23 @@ def _perform(book: Playbook, action: str, patch: pytest.MonkeyPatch) -> None:
 
 def _raise(*_: object) -> None:
     raise RuntimeError("a fault")
+
+
+def test_the_bodies_of_a_call_that_has_ended_are_dropped_at_once(book: Playbook) -> None:
+    """The stream itself remains until its last wake-up."""
+    book.client_sends(call(body=WHOLE_BODY))  # the first call fills caches of mitmproxy
+    book.server_sends(JSON_HEAD + chunk(large_json(10)) + LAST)
+    gc.collect()
+    gc.disable()
+    try:
+        book.client_sends(call(body=WHOLE_BODY))
+        stream = next(iter(book.layer.streams.values()))
+        machine = weakref.ref(stream.machine)  # type: ignore[attr-defined]
+        book.flows.clear()
+        book.server_sends(JSON_HEAD + chunk(large_json(MEBIBYTE)) + LAST)
+        assert not book.layer.streams
+        assert machine() is None
+        assert "flow" not in vars(stream)
+        book.wake()
+    finally:
+        gc.enable()

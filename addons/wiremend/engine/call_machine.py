@@ -63,7 +63,7 @@ from wiremend.held_memory import CallMemory, unlimited
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Repaired
 from wiremend.protocols.base.usage import Usage
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import Finding, Findings, Rule, shortened
 from wiremend.text.content_coding import UndecodableBody
 
 
@@ -153,7 +153,7 @@ class CallMachine:
         memory: CallMemory | None = None,
     ) -> None:
         self.call = call
-        self.findings: list[Finding] = []
+        self.findings: list[Finding] = Findings()
         self.outcome = PLANNED
         self.revision = 0
         self._wall_clock = wall_clock
@@ -310,7 +310,7 @@ class CallMachine:
             if decision is not None:
                 self._proceed(now, actions, decision)
             else:
-                error = lost_error(host, reason, had_answered=not is_waiting)
+                error = lost_error(host, shortened(reason), had_answered=not is_waiting)
                 self._fail(now, actions, Failure(error, rules.CONNECTION_LOST))
         return self._scheduled(now, actions)
 
@@ -500,8 +500,8 @@ class CallMachine:
         """Content was shown, and the error event behind it: the response is complete."""
         message = error.message or error.type
         done = "ended in the protocol's error"
-        self.findings.append(self._log.finding(self._stream_rule(), message, done))
-        self._choice.failed(now, error.status, message)
+        self.findings += [self._log.finding(self._stream_rule(), message, done)]
+        self._choice.failed(now, error.status, shortened(message))
         actions.append(FinishResponse())
         self._abandon(actions)
         self._finish(now, actions, stream_error(error.status))

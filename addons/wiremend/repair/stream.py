@@ -17,7 +17,7 @@ from wiremend.protocols.base.repairer import (
     StreamContext,
 )
 from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
-from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
+from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder
 
@@ -82,8 +82,6 @@ STREAM_TOO_LONG = Rule(
 
 STREAM_LIMIT_BYTES = 256 * 1024 * 1024
 """Bytes after which the rest of a stream is passed through unchanged."""
-FINDINGS_LIMIT = 1000
-"""Stop recording findings after this many per stream."""
 
 _ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 

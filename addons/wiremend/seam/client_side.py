@@ -25,7 +25,7 @@ from wiremend.engine.actions import Head
 from wiremend.held_memory import CallMemory, Part
 from wiremend.seam.connections import Commands
 from wiremend.seam.flow_record import FlowRecord
-from wiremend.seam.flows import response_on_the_wire
+from wiremend.seam.flows import copy_of, response_on_the_wire
 
 SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
 """A response longer than this is not kept for mitmweb."""
@@ -170,7 +170,7 @@ def response_with_head(head: Head, upstream: http.Response | None) -> http.Respo
     It is a copy of upstream's response if that has the same status.
     """
     if upstream is not None and upstream.status_code == head.status:
-        response = upstream.copy()
+        response = copy_of(upstream)
         response.headers = http.Headers(head.fields)
         if not response.is_http2:
             response.http_version = "HTTP/1.1"

@@ -6,7 +6,7 @@ Without them a call can wait for an event that is never delivered.
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from weakref import ref
+from weakref import WeakSet, ref
 
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy.commands import OpenConnection
@@ -36,12 +36,37 @@ def is_behind(client: Connection) -> bool:
     return transport.get_write_buffer_size() > low
 
 
-def with_more_connections(original: Callable[..., None]) -> Callable[..., None]:
-    """Raise mitmproxy's limit of five connections per host, so that no call waits for another."""
+class Handlers:
+    """The handlers of all clients that are connected."""
+
+    def __init__(self) -> None:
+        self._handlers: WeakSet[ConnectionHandler] = WeakSet()
+
+    def add(self, handler: ConnectionHandler) -> None:
+        """Register a new handler."""
+        self._handlers.add(handler)
+
+    def unsent_bytes(self) -> int:
+        """Return the size of all write buffers, toward clients and upstream."""
+        ios = [io for handler in self._handlers for io in handler.transports.values()]
+        transports = [getattr(io.writer, "transport", None) for io in ios]
+        return sum(
+            transport.get_write_buffer_size()
+            for transport in transports
+            if isinstance(transport, asyncio.WriteTransport)
+        )
+
+
+def with_more_connections(original: Callable[..., None], handlers: Handlers) -> Callable[..., None]:
+    """Raise mitmproxy's limit of five connections per host, so that no call waits for another.
+
+    Each handler is registered in `handlers`.
+    """
 
     def __init__(handler: ConnectionHandler, context: Context) -> None:
         original(handler, context)
         context.client.__dict__[_HANDLER] = ref(handler)
+        handlers.add(handler)
         handler.max_conns.default_factory = partial(asyncio.Semaphore, CONNECTIONS_PER_PROVIDER)
 
     return __init__

@@ -16,7 +16,7 @@ from wiremend.call_record.schema import METADATA_KEY, SCHEMA_VERSION
 from wiremend.engine.call import AcknowledgedCall, Call
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.rules.rule import Finding
+from wiremend.rules.rule import FINDINGS_LIMIT, Finding
 
 type Mask = Callable[[Plain], Plain]
 """Returns plain data without secrets."""
@@ -51,7 +51,9 @@ class FlowRecord:
                     "protocol": call.protocol.name.value,
                     "client": call.context.client.family,
                     "model_asked": plain_text(call.context.model),
-                    "request_findings": [plain_finding(finding) for finding in call.findings],
+                    "request_findings": [
+                        plain_finding(finding) for finding in call.findings[:FINDINGS_LIMIT]
+                    ],
                 }
             )
         elif protocol is not None:

@@ -1,5 +1,6 @@
 """Requests and responses: their documents, and what flows show instead of what is on the wire."""
 
+from copy import copy
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -28,6 +29,20 @@ def body_of(message: http.Message) -> bytes | None:
         )
     except UndecodableBody:
         return None
+
+
+def copy_of[M: http.Message](message: M) -> M:
+    """Return a copy of a request or response.
+
+    mitmproxy validates each field of a new message. For a field that is None this raises and
+    catches an exception, which keeps all frames of the stack, and the bodies in them, until the
+    next garbage collection. This does not.
+    """
+    duplicate, data = copy(message), copy(message.data)
+    data.headers = http.Headers(data.headers.fields)
+    data.trailers = data.trailers and http.Headers(data.trailers.fields)
+    duplicate.data = data
+    return duplicate
 
 
 def replace_content(message: http.Message, body: bytes) -> None:
@@ -139,7 +154,7 @@ def response_on_the_wire(response: http.Response) -> http.Response:
     hidden: _Hidden | None = response.__dict__.get("wiremend")
     if hidden is None:
         return response
-    on_the_wire = response.copy()
+    on_the_wire = copy_of(response)
     originals = list(hidden.fields)
     fields = []
     for name, value in response.headers.fields:

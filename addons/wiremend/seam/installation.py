@@ -1,6 +1,7 @@
 """Installs the seam: replaces classes and methods of mitmproxy, and restores them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -14,6 +15,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from wiremend.held_memory import HeldMemory
 from wiremend.seam.connection_handler import (
+    Handlers,
     with_cancelled_closes_reported,
     with_more_connections,
     with_setup_failures_reported,
@@ -75,6 +77,8 @@ class Seam:
 
 def _replacements(account: HeldMemory) -> list[tuple[object, str, Callable[[Any], Any]]]:
     """Return owner and name of each replaced attribute, and a function from old to new value."""
+    handlers = Handlers()
+    account.measure_unsent = handlers.unsent_bytes
     stream = type(CallStream.__name__, (CallStream,), {"account": account})
     return [
         (http_layers, "HttpStream", lambda _: stream),
@@ -83,7 +87,7 @@ def _replacements(account: HeldMemory) -> list[tuple[object, str, Callable[[Any]
         (http_layers, "Http2Client", lambda _: CallHttp2Client),
         (HttpLayer, "get_connection", _with_usable_connections),
         (HttpLayer, "_handle_event", _with_whole_reads_and_writes),
-        (ConnectionHandler, "__init__", with_more_connections),
+        (ConnectionHandler, "__init__", partial(with_more_connections, handlers=handlers)),
         (ConnectionHandler, "open_connection", with_setup_failures_reported),
         (ConnectionHandler, "handle_connection", with_cancelled_closes_reported),
     ]

@@ -77,6 +77,8 @@ class CallStream(HttpStream):
     _record: FlowRecord
     _upstream: UpstreamSide
     _client: ClientSide
+    _depth = 0
+    """How many events are being handled: a command may lead to further events."""
     _is_too_large = False
     _refusal: Respond | None = None
     """The response to a call that cannot be held beside others."""
@@ -284,13 +286,28 @@ class CallStream(HttpStream):
                 and self._upstream.add_to_read(event.data)
             ):
                 return  # most events of a stream: quick, and without a command
+            self._depth += 1
             yield from self._contained(self._call_event(event))
+            self._depth -= 1
         elif not isinstance(event, events.Wakeup):
+            self._depth += 1
             yield from super()._handle_event(event)
+            self._depth -= 1
             if not isinstance(event, _BEFORE_A_CALL) and self.machine is None:
                 self._memory.release()
         if self._has_ended or (self.machine is not None and self.machine.answered):
             self._memory.release()
+            if not self._depth and self._upstream.is_over:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop the bodies of a call that has ended.
+
+        A pending wake-up, and cycles until they are collected, keep this stream for some time.
+        """
+        self._has_ended = True
+        self.machine = self._call = None
+        del self._upstream, self._client, self._record, self.flow
 
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
