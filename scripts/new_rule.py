@@ -126,7 +126,7 @@ def next_steps(rule: NewRule) -> str:
             f"{grammar}: a row, if the grammar accepts that stream",
             f"scripts/rules accept {stub}",
             "scripts/rules",
-            "scripts/test tests/test_corpus.py tests/test_catalogue.py tests/test_two_laws.py",
+            "scripts/test tests/laws tests/test_catalogue.py",
         ]
     else:
         steps += [

@@ -1,8 +1,10 @@
-"""Hypothesis profiles without deadlines; `scripts/test --deep` selects `deep`."""
+"""Tiers, and Hypothesis profiles without deadlines."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
+import tiers
 from hypothesis import HealthCheck, settings
 
 collect_ignore = ["example_project"]
@@ -14,15 +16,56 @@ settings.register_profile("quick", deadline=None, suppress_health_check=_SLOW)
 settings.register_profile(
     "deep", deadline=None, max_examples=20_000, suppress_health_check=list(HealthCheck)
 )
+"""For `scripts/test --deep`: about an hour."""
+settings.register_profile(
+    "thorough", deadline=None, max_examples=1_500, suppress_health_check=list(HealthCheck)
+)
+"""For `scripts/test --all`: minutes."""
 settings.load_profile("quick")
 
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Return which marks the run selects."""
+    return f"selected marks: {config.option.markexpr or 'all'}"
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects tests by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark rows that are not in the short tier."""
+    tiers.mark_long_rows(items)
+
+
 _MUTATED_EVENTS = pytest.StashKey[Counter[str]]()
+_OUTPUT_KEY = "mutated_events"
 
 
 @pytest.fixture(scope="session")
 def mutated_events(pytestconfig: pytest.Config) -> Counter[str]:
     """The number of broken events that the laws were tested with, by kind of stream."""
     return pytestconfig.stash.setdefault(_MUTATED_EVENTS, Counter())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send the numbers of a worker of pytest-xdist to the process that prints them."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_OUTPUT_KEY] = dict(session.config.stash.get(_MUTATED_EVENTS, {}))
+
+
+class _WorkersOfXdist:
+    """Adds the numbers of workers; pytest knows the hook only if pytest-xdist is installed."""
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Add the numbers of a worker that has ended."""
+        counts = node.config.stash.setdefault(_MUTATED_EVENTS, Counter())
+        counts.update(getattr(node, "workeroutput", {}).get(_OUTPUT_KEY, {}))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the hook of pytest-xdist."""
+    config.pluginmanager.register(_WorkersOfXdist())
 
 
 def pytest_terminal_summary(

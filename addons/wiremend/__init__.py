@@ -19,9 +19,9 @@ Three nouns, each with one home, and three verbs:
                 protocol.
 
 Packages and modules, from the bottom to the top. A layer imports only layers above it in this list;
-`tests/test_house_rules.py` checks that. Only `seam/`, `views/`, the shells and the scripts of the
-pytest plugin (`testing/inside_proxy/`) import mitmproxy. Everything below `seam/` is deterministic:
-time, randomness and bytes are arguments.
+`tests/house/test_house_rules.py` checks that. Only `seam/`, `views/`, the shells and the scripts of
+the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Everything below `seam/` is
+deterministic: time, randomness and bytes are arguments.
 
     text/           bytes and their formats, without protocols: server-sent events, JSON, content
                     codings

@@ -13,7 +13,7 @@ import brotli
 import orjson
 import pytest
 import zstandard
-from wiremend.call_record.outcomes import ANSWERED, CANCELLED
+from wiremend.call_record.outcomes import ANSWERED, CANCELLED, stream_error
 from wiremend.engine import response_reader as reading
 from wiremend.engine.actions import (
     AbandonAttempt,
@@ -135,8 +135,11 @@ def test_a_healthy_stream_is_forwarded_unchanged() -> None:
         ShowBody(MESSAGE_START + PING + BLOCK_START),
     ]
     assert call.body(4, DELTA) == [ShowBody(DELTA)]
-    assert call.body(5, BLOCK_STOP + MESSAGE_DELTA) == [ShowBody(BLOCK_STOP + MESSAGE_DELTA)]
-    assert call.body(6, MESSAGE_STOP) == [ShowBody(MESSAGE_STOP), FinishResponse()]
+    assert call.body(5, BLOCK_STOP + MESSAGE_DELTA) == [ShowBody(BLOCK_STOP)]
+    assert call.body(5.5, MESSAGE_STOP) == [
+        ShowBody(MESSAGE_DELTA + MESSAGE_STOP),
+        FinishResponse(),
+    ]
     assert call.body_end(6.1) == [ReleaseAttempt()]
     assert (call.machine.outcome, call.codes) == (ANSWERED, [])
 
@@ -283,7 +286,7 @@ def test_a_reset_after_the_stop_reason_completes_the_stream() -> None:
     call.begin()
     call.body(1, GOOD.removesuffix(MESSAGE_STOP))
     [shown, finish, _] = call.attempt_failed(2, "Connection reset")
-    assert shown == ShowBody(MESSAGE_STOP)
+    assert shown == ShowBody(MESSAGE_DELTA + MESSAGE_STOP)
     assert finish == FinishResponse()
 
 
@@ -291,8 +294,63 @@ def test_a_stream_with_a_stop_reason_is_completed_after_five_seconds() -> None:
     call = Conversation()
     call.begin()
     call.body(1, GOOD.removesuffix(MESSAGE_STOP))
+    call.wake(2)
     assert call.wake_at == pytest.approx(6.0)
     assert call.wake(6) == [ShowBody(MESSAGE_STOP), FinishResponse()]
+
+
+def test_an_event_that_is_held_back_is_shown_after_one_second() -> None:
+    call = Conversation()
+    call.begin()
+    assert call.body(1, MESSAGE_START + BLOCK_START + DELTA + BLOCK_STOP) == [
+        ShowHead(SSE),
+        ShowBody(MESSAGE_START + BLOCK_START + DELTA),
+    ]
+    assert call.wake_at == pytest.approx(2.0)
+    assert call.wake(2) == [ShowBody(BLOCK_STOP)]
+    assert call.body(3, MESSAGE_DELTA) == []
+    assert call.wake_at == pytest.approx(4.0)
+    assert call.wake(4) == [ShowBody(MESSAGE_DELTA)]
+    assert call.body(5, MESSAGE_STOP) == [ShowBody(MESSAGE_STOP), FinishResponse()]
+
+
+def test_pings_and_halves_of_events_do_not_prolong_the_second() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, GOOD.removesuffix(MESSAGE_STOP))
+    assert call.body(1.6, PING + MESSAGE_STOP[:9]) == []
+    assert call.wake(2) == [ShowBody(MESSAGE_DELTA + PING)]
+    assert call.body(2.1, MESSAGE_STOP[9:]) == [ShowBody(MESSAGE_STOP), FinishResponse()]
+
+
+def test_each_event_that_is_held_back_has_a_second_of_its_own() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA + BLOCK_STOP)
+    assert call.body(1.9, MESSAGE_DELTA) == [ShowBody(BLOCK_STOP)]
+    assert call.wake(2) == []
+    assert call.wake(2.9) == [ShowBody(MESSAGE_DELTA)]
+
+
+def test_an_internal_fault_loses_nothing_that_is_held_back() -> None:
+    call = Conversation()
+    call.begin()
+    call.body(1, MESSAGE_START + BLOCK_START + DELTA + BLOCK_STOP)
+    assert call.stop_repairing(1.5, MESSAGE_DELTA) == [ShowBody(BLOCK_STOP + MESSAGE_DELTA)]
+
+
+def test_the_end_of_the_second_can_end_a_stream_in_an_error() -> None:
+    """The stop reason does not explain why the tool's input is cut."""
+    tool = ',"index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}'
+    half = ',"index":0,"delta":{"type":"input_json_delta","partial_json":"{"}'
+    begun = event("content_block_start", tool) + event("content_block_delta", half)
+    call = Conversation()
+    call.begin()
+    call.body(1, MESSAGE_START + begun + BLOCK_STOP + MESSAGE_DELTA)
+    [shown, *rest] = call.wake(2)
+    assert shown.data.startswith(b"event: error")
+    assert rest == [FinishResponse(), AbandonAttempt(), ReleaseAttempt()]
+    assert call.machine.outcome == stream_error(502)
 
 
 def test_a_retryable_status_is_retried_and_then_forwarded_unchanged() -> None:

@@ -5,6 +5,7 @@ bytes of the file, repaired for the client in the request's headers.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import anthropic
@@ -173,10 +174,12 @@ KNOWN_REFUSALS: dict[tuple[str, str], tuple[type[Exception], str]] = {
 }
 """Legal streams that an SDK refuses, and that no rule could repair without loss."""
 
+CUT = Transcript(calls=[("get_weather", {})], reason="max_tokens")
 READ_OTHERWISE = {
-    ("anthropic", "clean/max-tokens-inside-a-tool"): Transcript(
-        calls=[("get_weather", {})], reason="max_tokens"
-    ),
+    ("anthropic", "clean/max-tokens-inside-a-tool"): CUT,
+    ("anthropic", "clean/max-tokens-inside-a-tool-then-empty-text"): CUT,
+    ("anthropic", "clean/max-tokens-inside-two-tools"): replace(CUT, calls=CUT.calls * 2),
+    ("anthropic", "broken/length-inside-a-tool"): CUT,
 }
 """Streams that an SDK reads differently: of truncated arguments, it keeps the complete fields."""
 

@@ -14,6 +14,8 @@ from node_packages import why_not_installed
 
 from .transcript import READERS, Transcript, name_of, streams
 
+pytestmark = pytest.mark.long  # installs packages from npm
+
 FOLDER = Path(__file__).parent / "vercel"
 NODE_MAJOR = 18
 LIMIT_SECONDS = 300

@@ -63,6 +63,11 @@ def read_anthropic(stream: bytes) -> Transcript:
     pieces: list[str] = []
     for event in _events(stream):
         match event["type"]:
+            case "message_start":
+                blocks += event["message"]["content"]
+                pieces += [""] * len(blocks)
+                transcript.text += "".join(block.get("text", "") for block in blocks)
+                transcript.reason = event["message"].get("stop_reason")
             case "content_block_start":
                 blocks.append(event["content_block"])
                 pieces.append("")

@@ -43,7 +43,12 @@ def test_header_fields_keep_their_bytes_order_and_case(host: str) -> None:
 
 @pytest.mark.parametrize(
     ("coding", "content"),
-    [("gzip", b"{}"), ("br", b"{}"), ("gzip, unknown", gzip.compress(b"{}")), ("utf-8", b"{}")],
+    [
+        ("gzip", b"{}"),
+        ("br", b"{}"),
+        ("gzip, unknown", gzip.compress(b"{}", mtime=0)),
+        ("utf-8", b"{}"),
+    ],
 )
 def test_a_body_that_cannot_be_decoded_is_never_changed(coding: str, content: bytes) -> None:
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))

@@ -26,6 +26,12 @@ REASONS = st.sampled_from(
         "completed",
         "incomplete",
         "new_reason",
+        "abort",
+        "insufficient_system_resource",
+        "MALFORMED_FUNCTION_CALL",
+        "SAFETY",
+        "refusal",
+        "model_context_window_exceeded",
     ]
 )
 """The stop reasons of the protocols, and of gateways that translate between them."""

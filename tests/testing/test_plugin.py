@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -79,6 +78,7 @@ def test_a_test_sees_calls_attempts_and_findings(project: pytest.Pytester) -> No
     run(project, RETRIED + checks).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_the_record_of_a_call_is_final_once_its_response_was_read(
     project: pytest.Pytester,
 ) -> None:
@@ -96,6 +96,7 @@ def test_it(wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_a_running_call_is_visible(project: pytest.Pytester) -> None:
     text = """
 from wiremend.call_record.outcomes import CallState
@@ -111,6 +112,7 @@ def test_it(wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_assert_clean_lists_findings(project: pytest.Pytester) -> None:
     result = run(project, RETRIED + "    wiremend.assert_clean(ignore=['S', 'R003'])\n")
     result.assert_outcomes(failed=1)
@@ -120,6 +122,7 @@ def test_assert_clean_lists_findings(project: pytest.Pytester) -> None:
     assert "def assert_clean" not in result.stdout.str()
 
 
+@pytest.mark.long
 def test_assert_no_failures_lists_calls(project: pytest.Pytester) -> None:
     failing = RETRIED.replace(", ANSWER]", "]").partition("    with ask()")[0]
     text = (
@@ -158,10 +161,16 @@ def test_a_failed_test_shows_the_calls_and_the_log(project: pytest.Pytester) -> 
     )
 
 
+@pytest.mark.long
 def test_a_passed_test_shows_no_log(project: pytest.Pytester) -> None:
-    assert "wiremend calls" not in run(project, RETRIED, "-rA").stdout.str()
+    printed = RETRIED + "    print('printed by the test')\n"
+    result = run(project, printed, "-rA")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["printed by the test"])  # -rA shows what a passed test printed
+    assert "wiremend calls" not in result.stdout.str()
 
 
+@pytest.mark.long
 def test_the_marker_takes_the_path_of_a_file(project: pytest.Pytester) -> None:
     config = '[[models]]\nmatch = "claude-*"\nmodel = "kimi-k3"\n'
     project.path.joinpath("team.toml").write_text(config)
@@ -180,6 +189,7 @@ def test_it(wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("arguments", ["", "'x'", "configuration='x'", "config='x', more=1"])
 def test_a_wrong_marker_is_reported(arguments: str, project: pytest.Pytester) -> None:
     text = f"import pytest\n@pytest.mark.wiremend({arguments})\ndef test_it(wiremend): pass\n"
@@ -188,6 +198,7 @@ def test_a_wrong_marker_is_reported(arguments: str, project: pytest.Pytester) ->
     result.stdout.fnmatch_lines(["*test_it: write the marker as wiremend(config=...)*"])
 
 
+@pytest.mark.long
 def test_a_wrong_configuration_is_reported(project: pytest.Pytester) -> None:
     text = """
 import pytest
@@ -200,6 +211,7 @@ def test_it(wiremend): pass
     result.stdout.fnmatch_lines(["*retry.atempts*"])
 
 
+@pytest.mark.long
 def test_every_provider_host_is_the_provider_and_no_other_host_is_reached(
     project: pytest.Pytester,
 ) -> None:
@@ -231,6 +243,7 @@ def test_it(wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_the_variables_make_a_child_process_use_the_proxy(project: pytest.Pytester) -> None:
     text = """
 import os, subprocess, sys
@@ -253,6 +266,7 @@ def test_it(wiremend, wiremend_provider):
     run(project, text).assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_each_test_has_its_own_calls(project: pytest.Pytester) -> None:
     text = """
 import pytest
@@ -268,6 +282,7 @@ def test_it(number, wiremend, wiremend_provider, ask):
     run(project, text).assert_outcomes(passed=2)
 
 
+@pytest.mark.long
 def test_a_proxy_that_ended_is_reported(project: pytest.Pytester) -> None:
     text = """
 def test_it(wiremend):
@@ -298,39 +313,60 @@ def test_it(request):
     run(project, text).assert_outcomes(passed=1)
 
 
-def test_two_runs_at_once_share_nothing(project: pytest.Pytester) -> None:
-    """Each worker of pytest-xdist is such a process. Both wait until the other one has a proxy."""
+def test_two_workers_of_xdist_share_nothing(project: pytest.Pytester) -> None:
+    """Both tests wait until the test of the other worker has a proxy, too."""
     project.makepyfile("""
 import os, socket
+import pytest
 
-def test_it(wiremend, wiremend_provider, ask):
-    wiremend_provider.script([{"answer": "anthropic-messages"}])
+@pytest.mark.parametrize("number", [1, 2])
+def test_it(number, wiremend, wiremend_provider, ask):
+    wiremend_provider.script([{"answer": "anthropic-messages"}] * number)
+    state = (wiremend.port, wiremend_provider.port, wiremend.confdir, wiremend.directory)
     with socket.create_connection(("127.0.0.1", int(os.environ["MEETING_POINT"]))) as meeting:
-        meeting.sendall(f"{wiremend.port} {wiremend.confdir}\\n".encode())
+        meeting.sendall("{} {} {} {}\\n".format(*state).encode())
         assert meeting.recv(2) == b"go"
-    with ask() as response:
-        response.read()
-    assert len(wiremend.calls) == 1
+    for _ in range(number):
+        with ask() as response:
+            response.read()
+    assert len(wiremend.calls) == len(wiremend_provider.received) == number
 """)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
         port = str(listener.getsockname()[1])
-        command = [sys.executable, "-m", "pytest", "-q", f"--rootdir={project.path}"]
-        environment = {**os.environ, "MEETING_POINT": port}
-        runs = [
-            subprocess.Popen(command, cwd=project.path, env=environment, stdout=subprocess.PIPE)
-            for _ in range(2)
-        ]
-        workers = [listener.accept()[0] for _ in runs]
-        lines = [worker.makefile().readline().split() for worker in workers]
+        command = [sys.executable, "-W", "error", "-m", "pytest", "-n", "2", "-q"]
+        process = subprocess.Popen(
+            [*command, f"--rootdir={project.path}"],
+            cwd=project.path,
+            env={**os.environ, "MEETING_POINT": port},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        workers = [listener.accept()[0] for _ in range(2)]
+        states = [worker.makefile().readline().split() for worker in workers]
         for worker in workers:
             worker.sendall(b"go")
             worker.close()
-        outputs = [process.communicate(timeout=60)[0] for process in runs]
-    assert [process.returncode for process in runs] == [0, 0], outputs
-    (first_port, first_confdir), (second_port, second_confdir) = lines
-    assert first_port != second_port
-    assert Path(first_confdir) != Path(second_confdir)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "2 passed" in output
+    for one, other in zip(*states, strict=True):
+        assert one != other
+
+
+@pytest.mark.long
+def test_a_failed_test_of_an_xdist_worker_shows_the_calls_and_the_log(
+    project: pytest.Pytester,
+) -> None:
+    result = run(project, RETRIED + "    assert False, 'on purpose'\n", "-n", "2")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- wiremend calls and log: wiremend -*",
+            "call 1: anthropic-messages, claude-opus-5, api.anthropic.com: answered",
+            "*HTTP(S) proxy listening at 127.0.0.1:*",
+        ]
+    )
 
 
 def test_the_proxy_ends_when_the_process_of_the_test_is_killed(project: pytest.Pytester) -> None:
@@ -359,6 +395,7 @@ def test_it(wiremend):
                 assert client.recv(1) == b""
 
 
+@pytest.mark.long
 def test_the_marker_and_the_fixtures_are_documented(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.wiremend(config): *"])

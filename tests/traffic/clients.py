@@ -337,6 +337,8 @@ class RawCall(ABC):
             raise
 
     alpn: Sequence[str] = ()
+    pause_seconds = 0.0
+    """How long a slow client waits before each read."""
 
     def _connect(self, trusted: Path) -> None:
         authority = f"{self.host}:443"
@@ -411,6 +413,7 @@ class RawCall(ABC):
 
     def _receive(self) -> tuple[bytes, str]:
         """Return bytes, or how the connection ended; received bytes do not extend the deadline."""
+        time.sleep(self.pause_seconds)
         self._socket.settimeout(max(0.01, self._deadline - time.monotonic()))
         try:
             data = self._socket.recv(65536)

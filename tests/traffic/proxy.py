@@ -8,12 +8,15 @@ from wiremend.testing import proxy
 from wiremend.testing.proxy import ProxyFailed as ProxyFailed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_INSIDE_PROXY = Path(__file__).with_name("inside_proxy")
 SUITE = str(REPOSITORY / "addons") + os.sep
 """`-s addons/`, as typed."""
-STREAM_RESPONSES = str(Path(__file__).with_name("stream_responses.py"))
+STREAM_RESPONSES = str(_INSIDE_PROXY / "stream_responses.py")
 """The baseline: a proxy that repairs nothing."""
-LIFT_LIMITS = str(Path(__file__).with_name("lift_limits.py"))
+LIFT_LIMITS = str(_INSIDE_PROXY / "lift_limits.py")
 """No retry budget and no circuit breaker, for tests that share a proxy."""
+FAIL_PLANNING = str(_INSIDE_PROXY / "fail_planning.py")
+"""The planning of a call with an `x-break` header raises."""
 
 KEY = "sk-test-DO-NOT-LOG-4c5bd8e1"
 """The key of all clients; it must not appear in a log."""

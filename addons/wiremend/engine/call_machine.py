@@ -44,7 +44,7 @@ from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
 from wiremend.engine.body_verdict import BodyVerdict, judge_body
 from wiremend.engine.call import Call, Target
 from wiremend.engine.client_response import ClientResponse, Shown
-from wiremend.engine.deadlines import Deadlines
+from wiremend.engine.deadlines import HOLD_SECONDS, Deadlines
 from wiremend.engine.endings import Ending, Endings
 from wiremend.engine.fallback import TargetChoice
 from wiremend.engine.machine import IllegalMove
@@ -345,6 +345,8 @@ class CallMachine:
             self._start_attempt(now, actions, fresh=True)
         elif _is_due(self._guard_due(), now):
             self._show_held(now, actions)
+        elif _is_due(self._hold_due(), now):
+            self._take(now, actions, self._response.release_events())
         elif _is_due(self._tail_due(), now):
             self._take(now, actions, self._response.end_stream())
         elif (limit := self._deadlines.passed_limit(now)) is not None:
@@ -458,7 +460,9 @@ class CallMachine:
         if response.mode is BodyMode.UNTOUCHED:
             self._show(now, actions, decoded)
         elif response.mode is BodyMode.STREAM:
-            self._take(now, actions, response.read_events(decoded))
+            repaired = response.read_events(decoded)
+            response.note_holding(now, repaired)
+            self._take(now, actions, repaired)
         elif not response.collect(decoded):
             assert response.head is not None
             self.findings += response.over_limit_findings()
@@ -566,7 +570,7 @@ class CallMachine:
         if self._state is AttemptState.OVER:
             return actions
         when = self._deadlines.request_wake(
-            now, self._guard_due(), self._tail_due(), self._beat_due()
+            now, self._guard_due(), self._hold_due(), self._tail_due(), self._beat_due()
         )
         if when is not None:
             actions.append(WakeAt(when))
@@ -575,6 +579,13 @@ class CallMachine:
     def _guard_due(self) -> float | None:
         """Return when a guarded stream is shown."""
         return self._response.guard_due() if self._state is AttemptState.READING else None
+
+    def _hold_due(self) -> float | None:
+        """Return when an event that the repairer holds back is shown without the next one."""
+        since = self._response.holding_since
+        if self._state is not AttemptState.READING or since is None:
+            return None
+        return since + HOLD_SECONDS
 
     def _tail_due(self) -> float | None:
         """Return when a stream that lacks only its terminal event is completed."""

@@ -14,6 +14,7 @@ of the monotonic clock whose readings the machine receives.
     progress     when the response head arrives      with each event with content    `timeouts`
     heartbeat    with the call                       when the client is sent bytes   `heartbeat`
     tail         with the last byte                  with each byte                  constant
+    hold         with an event that is held back     with each event                 constant
     drain        when the client has been answered   never                           constant
 
 While the client is behind, nothing is read from upstream. The clocks of the response (first_byte to
@@ -28,6 +29,8 @@ DRAIN_SECONDS = 1.0
 """Time for upstream to end its body once the client is answered; the connection is then reused."""
 TAIL_SECONDS = 5.0
 """Silence after a stop reason that ends the wait for the terminal event (usage may still come)."""
+HOLD_SECONDS = 1.0
+"""How long a repairer may hold back an event until the next one, which may change its meaning."""
 LONGEST_SLEEP_SECONDS = 10.0
 """A pending wake-up keeps the machine in memory, so none is requested further ahead than this."""
 _TOLERANCE_SECONDS = 0.001

@@ -72,6 +72,8 @@ class ResponseReading:
         self.body_is_whole = False
         self.guarded_since: float | None = None
         """When the first content of a guarded or buffered stream arrived."""
+        self.holding_since: float | None = None
+        """When the event arrived that the repairer holds back until the next one."""
         self._call = call
         self._decoder: Decoder | None = None
         self._repair: StreamRepair | None = None
@@ -181,6 +183,22 @@ class ResponseReading:
     def judged(self) -> None:
         """The collected body is no longer parsed."""
         self._memory.hold(Part.JUDGED, 0)
+
+    def release_events(self) -> list[Repaired]:
+        """Return what the repairer holds back although no further event came."""
+        assert self._repair is not None
+        self.holding_since = None
+        return self._repair.release()
+
+    def note_holding(self, now: float, repaired: Sequence[Repaired]) -> None:
+        """Start the time of an event that is held back; keep-alives do not start it again."""
+        assert self._repair is not None
+        if not self._repair.holds_back:
+            self.holding_since = None
+        elif self.holding_since is None or any(
+            event.kind is not EventKind.IDLE for event in repaired
+        ):
+            self.holding_since = now
 
     def end_stream(self) -> list[Repaired]:
         """Return the last events; the final one is TERMINAL, or ERROR for an incomplete stream."""
@@ -293,7 +311,8 @@ class ResponseReading:
 
     def pass_on(self) -> bytes:
         """Forward the rest of the body unread; return what was held or collected of it."""
-        kept = self.take_held() or self.collected
+        held = self._repair.take_held() if self._repair is not None else b""
+        kept = self.take_held() + held or self.collected
         self._collected.clear()
         self._memory.hold(Part.RESPONSE, 0)
         self.mode = BodyMode.UNTOUCHED

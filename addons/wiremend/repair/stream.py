@@ -144,12 +144,30 @@ class StreamRepair:
 
     def pass_the_rest(self, finding: Finding) -> list[Repaired]:
         """Stop repairing for the reason in `finding`; return what is left of incomplete events."""
+        held = self.take_held()
         self._gave_up = True
-        return [Repaired(b"", EventKind.CONTENT, [finding]), *self._incomplete()]
+        return [Repaired(held, EventKind.CONTENT, [finding]), *self._incomplete()]
 
     def _incomplete(self) -> list[Repaired]:
         """Return the bytes before those that are passed through later."""
         return [Repaired(event.raw, EventKind.CONTENT) for event in self._decoder.end()]
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether bytes are held back until the next event."""
+        return not self._gave_up and self._verdict is None and self._repairer.holds_back
+
+    def release(self) -> list[Repaired]:
+        """Write what is held back although no further event came."""
+        if not self.holds_back:
+            return []
+        try:
+            repaired = self._repairer.release()
+        except Exception as exception:
+            return [self._give_up(exception, b"")]
+        if repaired.kind is EventKind.ERROR:
+            self._verdict = repaired
+        return [repaired]
 
     def end(self) -> list[Repaired]:
         """Repair the last bytes; the last result is the end of the stream, TERMINAL or ERROR."""
@@ -197,12 +215,28 @@ class StreamRepair:
                 repaired.findings.clear()
             return repaired
         except Exception as exception:
-            self._gave_up = True
-            found = f"{type(exception).__name__} in the rules"
-            finding = Finding(
-                REPAIR_FAILED.code, EventPlace(self._events), found, "passed on from here"
-            )
-            return Repaired(event.raw, EventKind.CONTENT, [finding])
+            return self._give_up(exception, event.raw)
+
+    def _give_up(self, exception: Exception, raw: bytes) -> Repaired:
+        """Stop repairing; return what is held back, and these bytes behind it."""
+        held = self.take_held()
+        self._gave_up = True
+        found = f"{type(exception).__name__} in the rules"
+        finding = Finding(
+            REPAIR_FAILED.code, EventPlace(self._events), found, "passed on from here"
+        )
+        return Repaired(held + raw, EventKind.CONTENT, [finding])
+
+    def take_held(self) -> bytes:
+        """Return the bytes that the repairer holds back; empty if they cannot be written.
+
+        For the rest of a stream that is passed on unrepaired.
+        """
+        try:
+            repaired = self._repairer.release()
+        except Exception:
+            return b""
+        return b"" if repaired.kind is EventKind.ERROR else repaired.data
 
     def _without_fields(self, event: sse.Event) -> sse.Event:
         """Return the event without the lines that such a client reads as events."""

@@ -60,9 +60,18 @@ class ToolNameRestorer:
         """Whether the response is complete, except perhaps for the terminal event."""
         return self._repairer.complete
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether bytes are held back until the next event."""
+        return self._repairer.holds_back
+
     def feed(self, event: sse.Event) -> Repaired:
         """Repair a complete event. Never raises."""
         return self._repairer.feed(self._restored(event))
+
+    def release(self) -> Repaired:
+        """Write what is held back although no further event came."""
+        return self._repairer.release()
 
     def end(self) -> Repaired:
         """End the stream after upstream closed: TERMINAL, or ERROR if it is incomplete."""

@@ -16,13 +16,14 @@ def unexpected_findings(
 ) -> list[tuple[int, Finding]]:
     """Return findings with the numbers of their calls, from 1.
 
-    `ignore` lists codes or prefixes of codes, such as `M001` or `T`.
+    `ignore` lists codes or prefixes of codes, such as `M001` or `T`; a text is one of them.
     """
+    ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     return [
         (number, finding)
         for number, call in enumerate(calls, 1)
         for finding in call.findings
-        if not finding.code.startswith(tuple(ignore))
+        if not finding.code.startswith(ignored)
     ]
 
 

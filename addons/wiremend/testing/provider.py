@@ -163,6 +163,12 @@ class ScriptedProvider:
             return self._refused + self._armed_refusals - self._left_to_refuse()
 
     @property
+    def refusing_port(self) -> int:
+        """A port on which connections are always refused."""
+        port: int = self._refuser.getsockname()[1]
+        return port
+
+    @property
     def open_connections(self) -> int:
         """The number of open connections."""
         return len(self._open)
@@ -277,7 +283,7 @@ class ScriptedProvider:
         if count and count == len(self._script):
             count = _UNLIMITED
         self._armed_refusals = count
-        self.refusals_file.write_text(f"{count} {self._refuser.getsockname()[1]}")
+        self.refusals_file.write_text(f"{count} {self.refusing_port}")
 
     def _left_to_refuse(self) -> int:
         try:

@@ -96,6 +96,28 @@ LEGAL: dict[str, list[Json | bytes]] = {
         finish("max_tokens"),
         END,
     ],
+    "a block after a tool cut by max_tokens": [
+        BEGIN,
+        start(TOOL),
+        json_delta("{"),
+        stop(),
+        start(TEXT, 1),
+        stop(1),
+        finish("max_tokens"),
+        END,
+    ],
+    "a message that is whole at its start": [
+        BEGIN | {"message": MESSAGE | {"content": [TOOL], "stop_reason": "tool_use"}},
+        END,
+    ],
+    "a block behind the content of the start": [
+        BEGIN | {"message": MESSAGE | {"content": [TEXT]}},
+        start(TEXT, 1),
+        HI | {"index": 1},
+        stop(1),
+        finish(),
+        END,
+    ],
     "an unknown block": [
         BEGIN,
         start({"type": "new_reason"}),
@@ -148,6 +170,19 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
         [{"type": "message_start"}, finish(), END],
         "message_start without a message",
     ),
+    "a stop reason at the start, without content": (
+        [BEGIN | {"message": MESSAGE | {"stop_reason": "end_turn"}}, END],
+        "message_stop without a stop reason",
+    ),
+    "a block behind a whole message": (
+        [
+            BEGIN | {"message": MESSAGE | {"content": [TOOL], "stop_reason": "tool_use"}},
+            start(TEXT, 1),
+            stop(1),
+            END,
+        ],
+        "message_stop without a stop reason",
+    ),
     "no usage at the start": (
         [BEGIN | {"message": MESSAGE | {"usage": {"input_tokens": 9}}}, finish(), END],
         "message_start without usage",
@@ -176,7 +211,7 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
         [BEGIN, finish(), start(TEXT), stop(), END],
         "a block after the stop reason",
     ),
-    "a block after a cut tool": (
+    "a block after a cut tool, before tool_use": (
         [
             BEGIN,
             start(TOOL),
@@ -184,10 +219,10 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
             stop(),
             start(TEXT, 1),
             stop(1),
-            finish("max_tokens"),
+            finish("tool_use"),
             END,
         ],
-        "a block after a tool block that stops inside its JSON",
+        "tool_use after a tool block that stops inside its JSON",
     ),
     "a block of null": ([BEGIN, start(None), finish(), END], "a block without a type"),
     "a tool without a name": (

@@ -4,11 +4,16 @@ import json
 from typing import Any
 
 import pytest
+from corpus_streams import clean_streams
 from framings import FRAMINGS, bytes_of, codes_of
 from strategies.anthropic_messages import encode
+from strategies.wire import values_of
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
+from wiremend.rules.rule import EventPlace
+from wiremend.testing import answers
 from wiremend.text import sse
 
 Json = dict[str, Any]
@@ -347,13 +352,16 @@ def test_a_tool_that_the_stop_reason_cuts_is_not_an_error(reason: str) -> None:
         [stop(0), MESSAGE_STOP],
         [stop(0), {"type": "ping"}],
         [stop(0), start(1, TEXT), delta(1, text="Hi")],
-        [stop(0), delta(0, partial_json='"}')],
-        [start(1, tool(2)), stop(1), stop(0), message_delta("max_tokens")],
+        [stop(0), delta(0, partial_json='"'), stop(0), message_delta("tool_use"), MESSAGE_STOP],
+        [start(1, tool(2)), stop(1), stop(0), message_delta("tool_use")],
     ],
 )
 def test_a_tool_that_is_cut_without_a_reason_is_never_stopped(events: list[Json]) -> None:
     repaired = repair_stream(stream_of(MESSAGE_START, *CUT, *events))
-    assert bytes_of(repaired).startswith(stream_of(MESSAGE_START, *CUT) + b"event: error\n")
+    sent, _, error = bytes_of(repaired).partition(b"event: error\n")
+    assert sent.startswith(stream_of(MESSAGE_START, *CUT))
+    assert error
+    assert b"content_block_stop" not in sent
     assert ANTHROPIC.violations(bytes_of(repaired)) == []
 
 
@@ -498,3 +506,266 @@ def test_an_error_without_a_message_gets_one() -> None:
     events = shown(AnthropicRepairer(StreamContext()).fail(ProviderError(529, message=" ")))
     expected = "The provider reported overloaded_error without a message."
     assert events[0]["error"]["message"] == expected
+
+
+@pytest.mark.parametrize("first", [1, 2, 7])
+def test_content_blocks_are_numbered_from_0(first: int) -> None:
+    broken = answers.stream_with_blocks_from_index(first)
+    repaired = ANTHROPIC.repaired(list(broken.events), ANTHROPIC.context())
+    expected = answers.text_stream(answers.ANTHROPIC).data
+    assert values_of(bytes_of(repaired)) == values_of(expected)
+    assert set(codes_of(repaired)) == {"S105"}
+
+
+# What is held back
+
+HELD = (b"content_block_stop", b"message_delta")
+
+
+def clean_events() -> list[tuple[str, list[bytes]]]:
+    return [
+        (stream.path.stem, [event.raw for event in sse.Decoder().feed(stream.path.read_bytes())])
+        for stream in clean_streams(WireProtocol.ANTHROPIC_MESSAGES)
+    ]
+
+
+@pytest.mark.parametrize(("name", "events"), clean_events(), ids=lambda value: str(value)[:40])
+def test_only_a_stop_or_a_stop_reason_waits_for_the_next_event(
+    name: str, events: list[bytes]
+) -> None:
+    repair = ANTHROPIC.repair(StreamContext())
+    sent = b""
+    is_cut = False
+    for number, raw in enumerate(events):
+        sent += bytes_of(repair.feed(raw))
+        received = b"".join(events[: number + 1])
+        assert received.startswith(sent)
+        waiting = sse.Decoder().feed(received[len(sent) :])
+        kinds = [event.type for event in waiting if event.data]
+        is_cut = is_cut or ("max-tokens" in name and kinds[:1] == ["content_block_stop"])
+        if not is_cut:
+            assert kinds in ([], ["ping"]) or kinds[0].encode() in (*HELD, b"message_start"), kinds
+            assert set(kinds[1:]) <= {"ping"}
+            assert bool(kinds) is repair.holds_back
+            sent += bytes_of(repair.release())
+            assert sent == received
+            assert not repair.holds_back
+
+
+@pytest.mark.parametrize(
+    ("before", "held"),
+    [
+        ([start(0, TEXT), delta(0, text="Hi")], stop(0)),
+        ([start(0, THINKING), delta(0, thinking="Hm.")], stop(0)),
+        ([start(0, tool(1))], stop(0)),
+        ([*TEXT_BLOCK, {"type": "unknown"}], message_delta("end_turn")),
+        ([*CALL], message_delta("tool_use")),
+        ([], message_delta("refusal")),
+    ],
+)
+def test_what_is_held_back_is_released_with_the_pings_behind_it(
+    before: list[Json], held: Json
+) -> None:
+    repair = ANTHROPIC.repair(StreamContext())
+    sent = bytes_of(repair.feed(stream_of(MESSAGE_START, *before)))
+    assert sent == stream_of(MESSAGE_START, *before)
+    ping: Json = {"type": "ping"}
+    assert bytes_of(repair.feed(stream_of(held, ping) + b": comment\n\n")) == b""
+    assert repair.holds_back
+    assert bytes_of(repair.release()) == stream_of(held, ping) + b": comment\n\n"
+    assert repair.release() == []
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [*CALL],
+        [start(0, {"type": "redacted_thinking", "data": "x"}), stop(0)],
+        [start(0, {"type": "web_search_tool_result", "content": []}), stop(0)],
+        [start(0, {"type": "unknown_block"}), stop(0)],
+        [start(0, THINKING | {"signature": "c2ln"}), stop(0)],
+    ],
+)
+def test_the_stop_of_a_block_that_lacks_nothing_is_not_held_back(before: list[Json]) -> None:
+    repair = ANTHROPIC.repair(StreamContext())
+    assert bytes_of(repair.feed(stream_of(MESSAGE_START, *before))) == stream_of(
+        MESSAGE_START, *before
+    )
+    assert not repair.holds_back
+
+
+def released(*events: Json) -> tuple[Any, bytes]:
+    """Return a repair that had to release what it held back, and what it sent."""
+    repair = ANTHROPIC.repair(StreamContext())
+    sent = bytes_of(repair.feed(stream_of(MESSAGE_START, *events)))
+    return repair, sent + bytes_of(repair.release())
+
+
+def test_input_after_a_stop_that_was_sent_is_an_error() -> None:
+    repair, sent = released(start(0, tool(1)), stop(0))
+    assert sent.endswith(stream_of(stop(0)))
+    [repaired] = repair.feed(stream_of(delta(0, partial_json='{"p":1}')))
+    assert repaired.kind is EventKind.ERROR
+
+
+def test_the_stop_inside_the_json_of_a_tool_is_never_released() -> None:
+    repair, sent = released(*CUT, stop(0))
+    assert not repair.holds_back
+    assert sent == stream_of(MESSAGE_START, *CUT)
+    rest = [delta(0, partial_json='"}'), stop(0), message_delta("tool_use"), MESSAGE_STOP]
+    sent += bytes_of(repair.feed(stream_of(*rest)))
+    assert sent == whole(*CUT, *rest[:2], reason="tool_use")
+
+
+def test_a_stop_reason_that_does_not_explain_a_cut_tool_is_not_released() -> None:
+    repair = ANTHROPIC.repair(StreamContext())
+    repair.feed(stream_of(MESSAGE_START, *CUT, stop(0), message_delta("end_turn")))
+    [repaired] = repair.release()
+    assert repaired.kind is EventKind.ERROR
+    assert repair.end()[-1].kind is EventKind.ERROR
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        start(1, tool(2)),
+        start(1, {"type": "text", "text": "late"}),
+        start(1, {"type": "unknown_block"}),
+        delta(0, text="late"),
+        delta(7, thinking="late"),
+        {"type": "content_block_delta", "index": 0, "text": "late"},
+    ],
+)
+def test_content_after_a_stop_reason_that_was_sent_is_an_error(late: Json) -> None:
+    repair, sent = released(*TEXT_BLOCK, message_delta("end_turn"))
+    assert sent == stream_of(MESSAGE_START, *TEXT_BLOCK, message_delta("end_turn"))
+    [repaired] = repair.feed(stream_of(late))
+    assert repaired.kind is EventKind.ERROR
+    assert "after the stop reason" in str(repaired.error)
+
+
+@pytest.mark.parametrize("late", [start(1, TEXT), delta(0, text=""), stop(0), stop(1)])
+def test_a_late_event_without_content_is_dropped(late: Json) -> None:
+    repair, _ = released(*TEXT_BLOCK, message_delta("end_turn"))
+    repaired = repair.feed(stream_of(late, MESSAGE_STOP))
+    assert bytes_of(repaired) == stream_of(MESSAGE_STOP)
+    assert codes_of(repaired) == ["S122"]
+
+
+def test_counts_after_a_stop_reason_that_was_sent_are_dropped() -> None:
+    repair, _ = released(*TEXT_BLOCK, message_delta("end_turn"))
+    repaired = repair.feed(stream_of(message_delta(None, output_tokens=42), MESSAGE_STOP))
+    assert (bytes_of(repaired), codes_of(repaired)) == (stream_of(MESSAGE_STOP), ["S127"])
+
+
+def test_a_failure_does_not_write_the_stop_that_is_held_back() -> None:
+    repair = ANTHROPIC.repair(StreamContext())
+    sent = bytes_of(repair.feed(stream_of(MESSAGE_START, start(0, tool(1)), stop(0))))
+    failed = repair.fail(make_error(status=502, message="reset"))
+    assert b"content_block_stop" not in sent + failed
+    assert ANTHROPIC.violations(sent + failed) == []
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [*TEXT_BLOCK, message_delta("end_turn"), start(1, TEXT), delta(1, text="more")],
+        [*TEXT_BLOCK, message_delta("end_turn"), delta(0, text="more")],
+        [message_delta("tool_use"), *CALL],
+        [start(0, tool(1)), message_delta("tool_use"), delta(0, partial_json="{}"), stop(0)],
+        [message_delta("end_turn"), start(0, THINKING), delta(0, thinking="Hm."), stop(0)],
+    ],
+)
+def test_content_after_a_stop_reason_voids_it(events: list[Json]) -> None:
+    for more in ([], [{"type": "ping"}], [message_delta(None, output_tokens=9)]):
+        repair = ANTHROPIC.repair(StreamContext())
+        repair.feed(stream_of(MESSAGE_START, *events, *more))
+        assert not repair.complete
+        assert repair.end()[-1].kind is EventKind.ERROR
+
+
+def test_an_empty_block_after_a_stop_reason_does_not_void_it() -> None:
+    events = [*TEXT_BLOCK, message_delta("end_turn"), start(1, TEXT), stop(1)]
+    repaired = repair_stream(stream_of(MESSAGE_START, *events))
+    assert repaired[-1].kind is EventKind.TERMINAL
+    assert bytes_of(repaired) == whole(*TEXT_BLOCK, start(1, TEXT), stop(1))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("tool_use", "end_turn", "tool_use"),
+        ("max_tokens", "end_turn", "max_tokens"),
+        ("end_turn", "refusal", "refusal"),
+        ("end_turn", "length", "max_tokens"),
+        ("stop_sequence", "max_tokens", "stop_sequence"),
+    ],
+)
+def test_the_reason_that_says_more_is_kept(first: str, second: str, expected: str) -> None:
+    blocks = CALL if first == "tool_use" else TEXT_BLOCK
+    events = [*blocks, message_delta(first, output_tokens=5), message_delta(second)]
+    repaired = repair_stream(stream_of(MESSAGE_START, *events, MESSAGE_STOP))
+    assert bytes_of(repaired) == whole(*blocks, reason=expected)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "error",
+        "abort",
+        "ABORTED",
+        "network-error",
+        "insufficient_system_resource",
+        "failed",
+        "MALFORMED_FUNCTION_CALL",
+        "UNEXPECTED_TOOL_CALL",
+        "malformed_tool_use",
+        "cancelled",
+    ],
+)
+def test_a_reason_that_reports_a_failure_is_an_error_whatever_came_before(reason: str) -> None:
+    for events in (TEXT_BLOCK, CALL, CUT, [], [*TEXT_BLOCK, message_delta("end_turn")]):
+        repaired = repair_stream(
+            stream_of(MESSAGE_START, *events, message_delta(reason), MESSAGE_STOP)
+        )
+        error = next(item.error for item in repaired if item.error is not None)
+        assert repr(reason) in error.message
+        assert error.retryable
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [start(0, THINKING), delta(0, thinking="Hm."), stop(0)],
+        [start(0, {"type": "redacted_thinking", "data": "x"}), stop(0)],
+        [start(0, THINKING), delta(0, thinking="Hm.")],
+        [start(0, THINKING), delta(0, thinking="Hm."), stop(0), start(1, TEXT), stop(1)],
+    ],
+)
+def test_thinking_alone_needs_a_stop_reason(events: list[Json]) -> None:
+    for end in ([MESSAGE_STOP], [message_delta(None), MESSAGE_STOP], []):
+        repaired = repair_stream(stream_of(MESSAGE_START, *events, *end))
+        assert any(item.kind is EventKind.ERROR for item in repaired)
+    closed = events if events[-1]["type"] == "content_block_stop" else [*events, stop(0)]
+    for reason in ("end_turn", "refusal", "max_tokens"):
+        assert bytes_of(repair_stream(whole(*events, reason=reason))) == whole(
+            *closed, reason=reason
+        )
+
+
+def test_a_programmatic_call_does_not_decide_on_the_stop_reason() -> None:
+    caller = {"type": "code_execution_20250825", "tool_id": "srvtoolu_1"}
+    call = [start(0, tool(1) | {"input": {"p": 1}, "caller": caller}), stop(0)]
+    for reason in ("end_turn", "tool_use"):
+        stream = whole(*call, reason=reason)
+        repaired = repair_stream(stream)
+        assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
+    direct = [start(1, tool(2) | {"caller": {"type": "direct"}}), stop(1)]
+    repaired = repair_stream(whole(*call, *direct))
+    assert bytes_of(repaired) == whole(*call, *direct, reason="tool_use")
+
+
+def test_a_finding_on_the_stop_reason_has_the_number_of_its_event() -> None:
+    repaired = repair_stream(whole(*CALL, {"type": "ping"}, reason="end_turn"))
+    [finding] = [finding for item in repaired for finding in item.findings]
+    assert str(finding.place) == str(EventPlace(6))

@@ -71,12 +71,20 @@ SHAPES: dict[str, tuple[str, Fields]] = {
     "the provider's message in metadata (opencode#41469)": (
         '{"error":{"message":"Provider returned error","code":429,'
         '"metadata":{"raw":"model is rate-limited upstream"}}}',
-        {"status": 429, "message": "Provider returned error: model is rate-limited upstream"},
+        {
+            "status": 429,
+            "message": "Provider returned error: model is rate-limited upstream",
+            "own_fields": {"metadata": {"raw": "model is rate-limited upstream"}},
+        },
     ),
     "JSON in metadata": (
         '{"error":{"message":"Provider returned error","code":400,'
         '"metadata":{"raw":"{\\"error\\":{\\"message\\":\\"too long\\"}}"}}}',
-        {"status": 400, "message": "Provider returned error: too long"},
+        {
+            "status": 400,
+            "message": "Provider returned error: too long",
+            "own_fields": {"metadata": {"raw": '{"error":{"message":"too long"}}'}},
+        },
     ),
     "JSON in the message (claude-code#51700)": (
         '{"error":{"message":"{\\"message\\":\\"EXTRA\\"}","code":"400"}}'.replace("EXTRA", EXTRA),
@@ -135,6 +143,7 @@ SHAPES: dict[str, tuple[str, Fields]] = {
             "type": "RESOURCE_EXHAUSTED",
             "message": "Quota exceeded.",
             "retry_after_seconds": 34.5,
+            "own_fields": {"details": [{"@type": "x/google.rpc.Help"}, {"retryDelay": "34.5s"}]},
         },
     ),
     "Gemini's envelope in an array": (
@@ -172,6 +181,14 @@ SHAPES: dict[str, tuple[str, Fields]] = {
     "error: true": (
         '{"error":true,"message":"rate limited","code":429}',
         {"status": 429, "message": "rate limited"},
+    ),
+    "fields of the provider's own": (
+        '{"error":{"message":"m","code":400,"failed_generation":"<f>","innererror":{"a":1},"x":null}}',
+        {
+            "status": 400,
+            "message": "m",
+            "own_fields": {"failed_generation": "<f>", "innererror": {"a": 1}},
+        },
     ),
     "an object with unknown members": (
         '{"error":{"reason":"quota"}}',

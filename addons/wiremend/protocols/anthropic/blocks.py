@@ -1,21 +1,30 @@
 """Opening, numbering and closing the content blocks of an Anthropic Messages stream.
 
 Theory of operation. Blocks are shown one after the other. A block that starts while the JSON of
-a tool is incomplete waits, with its events, until that tool is closed. If a tool is stopped
-inside its JSON, the stop and all later events are withheld until the stop reason arrives, which
-determines whether content was lost.
+a tool is incomplete waits, with its events, until that tool is closed. The stop of a block that
+may go on is held back until the next event, which is either the rest of the block or proves that
+the block has ended. If a tool is stopped inside its JSON, the stop is held back until the stop
+reason arrives, which determines whether content was lost.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from wiremend.protocols.anthropic.grammar import EMPTY_BLOCKS, TOOL_BLOCKS, WHOLE_REASONS
+from wiremend.protocols.anthropic.grammar import (
+    DELTAS_BY_BLOCK,
+    EMPTY_BLOCKS,
+    TEXT_BY_DELTA,
+    TOOL_BLOCKS,
+    WHOLE_REASONS,
+    is_called_by_code,
+)
 from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.rules.rule import Rule, start_of
+from wiremend.text import json_value
 from wiremend.text.json_value import JsonObject, parses
 from wiremend.text.sse import Event
 
@@ -92,10 +101,33 @@ TOOL_INPUT_BROKEN = Rule(
 BLOCK_AFTER_STOP_REASON = Rule(
     code="S122",
     name="block-after-stop-reason",
-    detects="An event of a block arrives after the stop reason.",
-    impact="Clients have already closed the message.",
-    action="Drops it.",
+    detects="An event of a block arrives after the stop reason was sent.",
+    impact="Clients have already closed the message, so they lose the content.",
+    action="Drops an event without content; content ends the stream in the protocol's error event.",
     protocols=_P,
+)
+STOP_TOO_EARLY = Rule(
+    code="S126",
+    name="block-stop-too-early",
+    detects="A block is stopped, and its deltas go on: more of a tool's input, more text, or the "
+    "signature of thinking.",
+    impact="`Content block not found`; a tool runs with half of its input; a text is torn in two.",
+    action="Moves the stop behind the last delta. Other blocks that began in between follow it.",
+    protocols=_P,
+    seen=("agentgateway/agentgateway#2147",),
+)
+INPUT_IN_START = Rule(
+    code="S129",
+    name="input-in-block-start",
+    detects="A call's whole input is in `content_block_start`, and no delta has it.",
+    impact="Clients that read the deltas, Claude Code among them, run the tool with `{}`.",
+    action="Sends the input as one `input_json_delta`. Calls that the provider's own code makes "
+    "are not changed: the Messages API sends them in this form.",
+    protocols=_P,
+    seen=("inflaborg/ccrelay#119",),
+    before='{"type":"content_block_start",…"input":{"p":1}}}',
+    after='{"type":"content_block_start",…"input":{}}}, '
+    '{"type":"content_block_delta",…"partial_json":"{\\"p\\":1}"}}',
 )
 
 PROMOTED = frozenset({"end_turn", "stop"})
@@ -103,6 +135,11 @@ PROMOTED = frozenset({"end_turn", "stop"})
 
 type Send = Callable[[Event | None, JsonObject, bool], None]
 """Writes an event (None: a new one) with this data; the flag: whether the data was changed."""
+type Received = tuple[Event | None, JsonObject, bool]
+"""An event that is written later, as `Send` takes it."""
+
+_THOUGHT = frozenset({"thinking", "redacted_thinking"})
+"""Blocks that are no answer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -116,8 +153,18 @@ class Block:
     number: int = -1
     """The index that the client sees; -1 while it is not shown."""
     is_stopped: bool = False
+    """Whether its stop was sent to the client."""
+    stop: Received | None = None
+    """The stop that arrived and is held back."""
+    goes_on: bool = False
+    """Whether a delta followed the stop."""
     tool_json: bytearray = field(default_factory=bytearray)
-    waiting: list[tuple[Event | None, JsonObject, bool]] = field(default_factory=list)
+    start_input: bytes = b""
+    """The input of a call in its start, as JSON text."""
+    signature: str = ""
+    waiting: list[Received | bytes] = field(default_factory=list)
+    behind: list[bytes] = field(default_factory=list)
+    """The bytes behind the stop that is held back."""
 
     @property
     def is_shown(self) -> bool:
@@ -127,7 +174,24 @@ class Block:
     @property
     def has_whole_json(self) -> bool:
         """Whether the input of a tool so far is complete JSON."""
-        return parses(self.tool_json.decode("utf-8", "surrogatepass")) if self.tool_json else False
+        text = self.tool_json or self.start_input
+        return parses(text.decode("utf-8", "surrogatepass")) if text else False
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the input of a tool has begun and is not complete."""
+        has_input = bool(self.tool_json or self.start_input)
+        return self.kind in TOOL_BLOCKS and has_input and not self.has_whole_json
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the block may lack something although it was stopped."""
+        match self.kind:
+            case "text":
+                return True
+            case "thinking":
+                return not self.signature
+        return self.kind in TOOL_BLOCKS and not self.has_whole_json
 
 
 class Blocks:
@@ -140,10 +204,6 @@ class Blocks:
         self._current: Block | None = None
         self._waiting: list[Block] = []
         self._by_source: dict[Any, Block] = {}
-        self._cut: Block | None = None
-        """A tool that was stopped inside its JSON."""
-        self._held: list[bytes] = []
-        """The bytes that are withheld since then."""
         self.shown = 0
         """The number of blocks that were shown."""
         self.answer = ""
@@ -152,10 +212,20 @@ class Blocks:
         """Whether a tool of the client was called."""
         self.used_tool = False
         """Whether a tool of the client or of the provider was called."""
+        self.has_answer = False
+        """Whether there is anything but thinking and empty text."""
 
     def put(self, raw: bytes) -> None:
-        """Write bytes, or withhold them after a tool that was stopped inside its JSON."""
-        (self._draft.out if self._cut is None else self._held).append(raw)
+        """Write bytes, or hold them back behind a stop."""
+        current = self._current
+        if current is None or current.stop is None:
+            self._draft.out.append(raw)
+            return
+        last = self._waiting[-1] if self._waiting else current
+        if last.stop is None:
+            last.waiting.append(raw)
+        else:
+            last.behind.append(raw)
 
     # Events
 
@@ -174,27 +244,96 @@ class Blocks:
             return
         identity = block.get("id")
         changed = self._fill(block) or changed
-        self.open(Block(block["type"], identity), source, event, data, changed=changed)
+        new = Block(block["type"], identity)
+        if block["type"] == "thinking" and isinstance(block.get("signature"), str):
+            new.signature = block["signature"]
+        changed = self._take_input(new, block) or changed
+        self.open(new, source, event, data, changed=changed)
 
     def stop(self, event: Event, data: JsonObject, *, changed: bool) -> None:
         """Handle a `content_block_stop`."""
         source = source_of(data)
         block = self.find(source)
-        if block is not None:
+        if block is not None and (block.stop is None or block.goes_on):
             self.place(block, event, data, changed=changed)
         elif not self._draft.note(STOP_WITHOUT_START, f"block {source!r}", "dropped"):
             self._send(event, data, changed)
 
-    def drop_late(self, has_stop_reason: bool) -> bool:
-        """Drop a block's event after the stop reason; return False if the event is not late.
+    def drop_late(self, data: JsonObject) -> bool:
+        """Drop a block's event after the stop reason; return False if the rule is disabled.
 
-        Raises ContentLost if a tool before it was stopped inside its JSON.
+        Raises ContentLost if it has content.
         """
-        if self._cut is not None:
-            raise self._record_cut(self._cut)
-        return has_stop_reason and self._draft.note(
-            BLOCK_AFTER_STOP_REASON, "a block's event", "dropped"
+        if has_content(data):
+            self._draft.lose(
+                BLOCK_AFTER_STOP_REASON,
+                "content after the stop reason",
+                "The provider sent content after the stop reason.",
+            )
+        return self._draft.note(BLOCK_AFTER_STOP_REASON, "a block's event", "dropped")
+
+    def keep_signature(self, event: Event, data: JsonObject, *, changed: bool) -> None:
+        """Write a signature whose block has ended, in a block of its own behind the open one."""
+        start: JsonObject = {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": dict(EMPTY_BLOCKS["thinking"]),
+        }
+        block = Block("thinking", signature=data["delta"]["signature"])
+        block.waiting = [(None, start, True), (event, data, changed)]
+        block.stop = _new_stop()
+        self._waiting.append(block)
+        if self._current is None:
+            self._show_next()
+
+    # Stops that are held back
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether a stop is held back until the next event."""
+        current = self._current
+        return current is not None and current.stop is not None and not current.is_cut
+
+    def settle(self, data: JsonObject) -> None:
+        """Write stops that are held back, unless this event continues their block."""
+        while (block := self._current) is not None and block.stop is not None:
+            if block.is_cut or self._continues(block, data):
+                return
+            self._close_held(block)
+
+    def release(self) -> None:
+        """Write stops that are held back, except within the JSON of a tool."""
+        while self._current is not None and self.holds_back:
+            self._close_held(self._current)
+
+    def _continues(self, block: Block, data: JsonObject) -> bool:
+        """Return whether this is a delta of the block with content, or its stop behind one."""
+        if source_of(data) not in (block.source, None):
+            return False
+        if data["type"] == "content_block_stop":
+            return block.goes_on
+        delta = data.get("delta")
+        return (
+            data["type"] == "content_block_delta"
+            and self._draft.is_on(STOP_TOO_EARLY)
+            and isinstance(delta, dict)
+            and delta.get("type") in DELTAS_BY_BLOCK.get(block.kind, ())
+            and block.may_go_on
+            and has_content(data)
         )
+
+    def _end_held(self, block: Block) -> None:
+        """Write the stop that is held back. Raises ContentLost within the JSON of a tool."""
+        if block.stop is None:
+            return
+        if block.is_cut and self._draft.is_on(TOOL_INPUT_BROKEN):
+            raise self._record_cut(block)
+        self._close_held(block)
+
+    def _close_held(self, block: Block) -> None:
+        assert block.stop is not None
+        (event, data, changed), block.stop = block.stop, None
+        self._close(block, event, data, changed=changed)
 
     # Finding blocks
 
@@ -207,23 +346,34 @@ class Blocks:
         """Return whether no block has used this index."""
         return source not in self._by_source
 
+    def last_under(self, source: Any) -> Block | None:
+        """Return the last block of this index, open or not."""
+        return self._by_source.get(source)
+
     def find(self, source: Any) -> Block | None:
         """Return the open block of this index; without an index, the current one."""
         block = self._by_source.get(source) if source is not None else self._current
-        if block is not None and not block.is_stopped:
+        if block is not None and self._is_open(block):
             return block
         return next(self.open_under(source), None)
 
     def open_under(self, source: Any) -> Iterator[Block]:
         """Yield the open blocks of this index: the current one, then the waiting ones."""
         for block in (self._current, *self._waiting):
-            if block is not None and block.source == source and not block.is_stopped:
+            if block is not None and block.source == source and self._is_open(block):
                 yield block
+
+    def _is_open(self, block: Block) -> bool:
+        if block.is_stopped or block.stop is None:
+            return not block.is_stopped
+        return (block.may_go_on and self._draft.is_on(STOP_TOO_EARLY)) or block.goes_on
 
     def _repeated(self, source: Any, block: JsonObject) -> Block | None:
         """Return the open block that is started again; None if this is a new block."""
         existing = self._by_source.get(source)
-        if existing is None or existing.is_stopped or existing.kind != block["type"]:
+        if existing is None or existing.is_stopped or existing.stop is not None:
+            return None
+        if existing.kind != block["type"]:
             return None
         is_same = not block.get("id") or not existing.identity or block["id"] == existing.identity
         return existing if is_same else None
@@ -236,49 +386,90 @@ class Blocks:
         """Start a block, or make it wait for an incomplete tool."""
         self._by_source[source] = block
         block.source = source
+        self.has_answer |= block.kind not in _THOUGHT and has_content(data)
         while (current := self._current) is not None:  # closing a block may show a waiting one
             found = f"block {source!r} inside another"
             if not self._draft.is_on(BLOCKS_OVERLAP):
+                self._end_held(current)
                 break
             if current.kind in TOOL_BLOCKS and not current.has_whole_json:
-                self._draft.note(BLOCKS_OVERLAP, found, "withheld until the open one is closed")
+                if current.stop is None:
+                    self._draft.note(BLOCKS_OVERLAP, found, "withheld until the open one is closed")
                 block.waiting.append((event, data, changed))
                 self._waiting.append(block)
                 return
             self._draft.note(BLOCKS_OVERLAP, found, "the open one closed")
-            self._close(current, None, {"type": "content_block_stop", "index": 0}, changed=True)
+            self._close(current, *_new_stop()[:2], changed=True)
         self._show_start(block, event, data, changed=changed)
 
     def place(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
         """Write a delta or a stop of a block, or store it if the block waits."""
+        if data["type"] == "content_block_stop":
+            self._take_stop(block, (event, data, changed))
+            return
+        self._remember(block, data)
+        if block.stop is not None and not block.goes_on:
+            found = f"a delta of block {block.source!r} after its stop"
+            self._draft.note(STOP_TOO_EARLY, found, "the stop moved behind it")
+            block.goes_on = True
         if not block.is_shown:
-            block.waiting.append((event, data, changed))
-            block.is_stopped = data["type"] == "content_block_stop"
-        elif data["type"] == "content_block_stop":
-            self._close(block, event, data, changed=changed)
-        else:
-            delta = data.get("delta")
-            if delta and delta["type"] == "input_json_delta":
-                block.tool_json += _bytes_of(data["delta"].get("partial_json"))
+            block.waiting += [*block.behind, (event, data, changed)]
+            block.behind = []
+            return
+        if block.stop is None:
             self._send_numbered(block, event, data, changed=changed)
+            return
+        stop, block.stop = block.stop, None  # what follows is written before it
+        self._flush(block)
+        self._send_numbered(block, event, data, changed=changed)
+        block.stop = stop
 
     def close_all(self, reason: Any) -> None:
         """Stop all open blocks before the message ends with this stop reason, None if unknown.
 
         Raises ContentLost for a tool that ends inside its JSON, unless the reason explains it.
         """
-        while self._current is not None:
-            if self._draft.note(BLOCK_LEFT_OPEN, f"block {self._current.number}", "stopped"):
-                stop = {"type": "content_block_stop", "index": 0}
-                self._close(self._current, None, stop, changed=True)
+        is_whole = not isinstance(reason, str) or not reason or reason in WHOLE_REASONS | PROMOTED
+        while (block := self._current) is not None:
+            if block.stop is None:
+                found = f"block {block.number}"
+                if not self._draft.note(BLOCK_LEFT_OPEN, found, "stopped"):
+                    self._show_next()
+                    continue
+                block.stop = _new_stop()
+            if is_whole:
+                self._end_held(block)
             else:
-                self._show_next()
-        if self._cut is not None:
-            if not isinstance(reason, str) or not reason or reason in WHOLE_REASONS | PROMOTED:
-                raise self._record_cut(self._cut)
-            self._cut = None
-            self._draft.out += self._held
-            self._held = []
+                self._close_held(block)
+
+    def _take_stop(self, block: Block, stop: Received) -> None:
+        """Write the stop of a block, or hold it back if the block may go on."""
+        block.goes_on = False
+        block.stop = stop
+        if not block.is_shown:
+            return
+        is_judged = block.is_cut and self._draft.is_on(TOOL_INPUT_BROKEN)
+        if block is not self._current:
+            if is_judged:
+                raise self._record_cut(block)
+        elif is_judged or (
+            block.may_go_on and not self._waiting and self._draft.is_on(STOP_TOO_EARLY)
+        ):
+            return
+        self._close_held(block)
+
+    def _remember(self, block: Block, data: JsonObject) -> None:
+        """Keep what later decisions depend on."""
+        delta = data.get("delta")
+        kind = delta.get("type") if isinstance(delta, dict) else None
+        if delta is None or kind is None:
+            return
+        if kind == "input_json_delta":
+            block.tool_json += _bytes_of(delta.get("partial_json"))
+        elif kind == "signature_delta":
+            block.signature = str(delta.get("signature") or "") or block.signature
+        elif kind != "thinking_delta" and not self.has_answer:
+            self.has_answer = has_content(data)
 
     def _show_start(
         self, block: Block, event: Event | None, data: JsonObject, *, changed: bool
@@ -286,37 +477,79 @@ class Blocks:
         self._current = block
         block.number = self.shown
         self.shown += 1
-        self.called_tool = self.called_tool or block.kind == "tool_use"
-        self.used_tool = self.used_tool or block.kind in TOOL_BLOCKS
+        self.note_use(data.get("content_block"))
         self._send_numbered(block, event, data, changed=changed)
 
+    def begin_after(self, content: list[Any]) -> None:
+        """Take the blocks that `message_start` contains as the first ones."""
+        self.shown = len(content)
+        for block in content:
+            self.note_use(block)
+            if isinstance(block, dict):
+                start = {"type": "content_block_start", "content_block": block}
+                self.has_answer |= block.get("type") not in _THOUGHT and has_content(start)
+
+    def note_use(self, block: Any) -> None:
+        """Record whether this block calls a tool."""
+        kind = block.get("type") if isinstance(block, dict) else None
+        is_own = kind == "tool_use" and not is_called_by_code(block)
+        self.called_tool = self.called_tool or is_own
+        self.used_tool = self.used_tool or kind in TOOL_BLOCKS
+
     def _close(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
-        is_cut = block.kind in TOOL_BLOCKS and block.tool_json and not block.has_whole_json
-        if is_cut and self._draft.is_on(TOOL_INPUT_BROKEN):
-            if self._waiting:
-                raise self._record_cut(block)
-            self._cut = block
+        if block.start_input and not block.tool_json:
+            delta = {"type": "input_json_delta", "partial_json": block.start_input.decode()}
+            whole: JsonObject = {"type": "content_block_delta", "index": 0, "delta": delta}
+            self._send_numbered(block, None, whole, changed=True)
         block.is_stopped = True
         self._send_numbered(block, event, data, changed=changed)
+        self._flush(block)
         if block is self._current:
             self._show_next()
+
+    def _flush(self, block: Block) -> None:
+        self._draft.out += block.behind
+        block.behind = []
 
     def _show_next(self) -> None:
         """Show the block that has waited longest; no other block is open."""
         self._current = None
         if self._waiting:
             following = self._waiting.pop(0)
-            ((event, data, changed), *rest) = following.waiting
-            following.waiting = []
-            self._show_start(following, event, data, changed=changed)
-            for event, data, changed in rest:
-                self.place(following, event, data, changed=changed)
+            waiting, following.waiting = following.waiting, []
+            stop, following.stop = following.stop, None
+            for item in waiting:
+                if isinstance(item, bytes):
+                    self._draft.out.append(item)
+                elif following.is_shown:
+                    self._send_numbered(following, item[0], item[1], changed=item[2])
+                else:
+                    self._show_start(following, item[0], item[1], changed=item[2])
+            if stop is not None:
+                goes_on = following.goes_on
+                self._take_stop(following, stop)
+                following.goes_on = goes_on
 
     def _record_cut(self, block: Block) -> ContentLost:
         """Record a tool that was cut inside its JSON; return the exception to raise."""
-        found = start_of(bytes(block.tool_json))
+        found = start_of(bytes(block.tool_json or block.start_input))
         self._draft.note(TOOL_INPUT_BROKEN, found, "ended in an error")
         return ContentLost(CUT_ARGUMENTS)
+
+    def _take_input(self, new: Block, block: JsonObject) -> bool:
+        """Move the input of a call out of its start; return whether anything changed."""
+        given = block.get("input")
+        if block["type"] not in TOOL_BLOCKS or not given or not isinstance(given, dict | str):
+            return False
+        text = _bytes_of(given) if isinstance(given, str) else json_value.write(given)
+        is_code = block["type"] != "tool_use" or is_called_by_code(block)
+        if is_code or not self._draft.note(
+            INPUT_IN_START, start_of(text), "sent as an input_json_delta"
+        ):
+            return False
+        new.start_input = text
+        block["input"] = {}
+        return True
 
     def _fill(self, block: JsonObject) -> bool:
         """Fill in the missing fields of a starting block; return whether anything changed."""
@@ -335,7 +568,7 @@ class Blocks:
                 else:
                     what = "a tool call without a name"
                     self._draft.lose(BLOCK_INCOMPLETE, what, f"The provider sent {what}.")
-            if block.get("input") is None:
+            if block.get("input") in (None, ""):
                 missing["input"] = {}
         if missing and self._draft.note(BLOCK_INCOMPLETE, f"no {', '.join(missing)}", "filled in"):
             block |= missing
@@ -363,6 +596,28 @@ def source_of(data: JsonObject) -> Any:
     if isinstance(index, str) and index.isdigit():
         return int(index)
     return index if isinstance(index, int | str) and not isinstance(index, bool) else None
+
+
+def has_content(data: JsonObject) -> bool:
+    """Return whether this event of a block has anything that a client shows, runs or keeps."""
+    match data["type"]:
+        case "content_block_start":
+            block = data.get("content_block")
+            kind = block.get("type") if isinstance(block, dict) else None
+            if not isinstance(block, dict) or kind in EMPTY_BLOCKS:
+                return isinstance(block, dict) and bool(block.get(str(kind)))
+            return True
+        case "content_block_delta":
+            delta = data.get("delta")
+            if not isinstance(delta, dict):
+                return bool(delta)
+            key = TEXT_BY_DELTA.get(str(delta.get("type")))
+            return bool(delta.get(key)) if key else bool(delta)
+    return False
+
+
+def _new_stop() -> Received:
+    return None, {"type": "content_block_stop", "index": 0}, True
 
 
 def _bytes_of(text: Any) -> bytes:

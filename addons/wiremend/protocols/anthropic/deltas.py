@@ -22,10 +22,15 @@ DELTA_WITHOUT_START = Rule(
     name="delta-without-start",
     detects="A delta belongs to a block that never started or has already stopped.",
     impact="`Content block not found`; the client repeats the whole turn without streaming.",
-    action="Starts a block that fits the delta. A tool's delta cannot be assigned to a call: the "
-    "stream ends in the protocol's error event.",
+    action="Starts a block that fits the delta; a signature gets a thinking block of its own, "
+    "behind the open block. A tool's delta cannot be assigned to a call: the stream ends in the "
+    "protocol's error event.",
     protocols=_P,
-    seen=("BerriAI/litellm#13373", "router-for-me/CLIProxyAPI#3720"),
+    seen=(
+        "BerriAI/litellm#13373",
+        "router-for-me/CLIProxyAPI#3720",
+        "router-for-me/CLIProxyAPI#5873",
+    ),
 )
 DELTA_DOES_NOT_FIT = Rule(
     code="S108",
@@ -65,6 +70,9 @@ class Deltas:
         existing = self._blocks.find(source)
         if existing is None and not self._draft.is_on(DELTA_WITHOUT_START):
             return False
+        if delta["type"] == "signature_delta" and self._keeps_signature(existing, source, delta):
+            self._blocks.keep_signature(event, data, changed=changed)
+            return True
         block = self._find_or_start(existing, source, delta)
         if block is not None:
             self._blocks.place(block, event, data, changed=changed)
@@ -81,6 +89,24 @@ class Deltas:
             return False
         delta[key] = json_value.write(raw).decode() if is_json else ""
         return True
+
+    def _keeps_signature(self, existing: Block | None, source: Any, delta: JsonObject) -> bool:
+        """Return whether this signature needs a block of its own: its block has ended."""
+        if not delta.get("signature"):
+            return False
+        rule, current = DELTA_WITHOUT_START, self._blocks.current
+        if existing is not None:
+            rule = DELTA_DOES_NOT_FIT
+            open_here = [existing, *self._blocks.open_under(source)]
+            if any(block.kind == "thinking" or _is_unknown(block) for block in open_here):
+                return False
+        elif current is not None and current.kind == "thinking" and not current.signature:
+            return False
+        ended = self._blocks.last_under(source)
+        if ended is not None and ended.signature == delta["signature"]:
+            return False
+        found = f"signature_delta of block {source!r}"
+        return self._draft.note(rule, found, "kept in a thinking block of its own")
 
     def _find_or_start(
         self, existing: Block | None, source: Any, delta: JsonObject
@@ -133,3 +159,7 @@ class Deltas:
         }
         self._blocks.open(block, source, None, start, changed=True)
         return block
+
+
+def _is_unknown(block: Block) -> bool:
+    return block.kind not in DELTAS_BY_BLOCK

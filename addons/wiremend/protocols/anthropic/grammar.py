@@ -11,7 +11,7 @@ Unknown event, block and delta types are legal: the API adds them without notice
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.protocols.anthropic.errors import ERROR_REASONS
+from wiremend.protocols.anthropic.errors import error_status, normalised
 from wiremend.text import json_value, sse
 from wiremend.text.json_value import is_number
 
@@ -52,13 +52,30 @@ WHOLE_REASONS = frozenset({"tool_use", "end_turn", "stop_sequence", "pause_turn"
 STOP_REASONS = WHOLE_REASONS | {"max_tokens", "refusal", "model_context_window_exceeded"}
 """The known stop reasons; unknown ones are legal too."""
 FOREIGN_REASONS: Mapping[str, str] = {
+    # Chat Completions
     "stop": "end_turn",
     "length": "max_tokens",
     "tool_calls": "tool_use",
     "function_call": "tool_use",
     "content_filter": "refusal",
+    # Responses
+    "completed": "end_turn",
+    "max_output_tokens": "max_tokens",
+    # Gemini
+    "safety": "refusal",
+    "recitation": "refusal",
+    "blocklist": "refusal",
+    "prohibited_content": "refusal",
+    "spii": "refusal",
+    "image_safety": "refusal",
+    # vendors: GLM, Mistral, Bedrock, text-generation-inference
+    "sensitive": "refusal",
+    "model_length": "max_tokens",
+    "guardrail_intervened": "refusal",
+    "content_filtered": "refusal",
+    "eos_token": "end_turn",
 }
-"""Finish reasons of Chat Completions that gateways leave in place, and their names here."""
+"""Reasons of other protocols and of vendors that gateways leave in place, and their names here."""
 
 EMPTY_BLOCKS: Mapping[str, Mapping[str, Any]] = {
     "text": {"type": "text", "text": ""},
@@ -87,9 +104,19 @@ DELTA_COUNTS = ("output_tokens",)
 """The counts that usage must contain at the start of a message, and at its end."""
 
 
+def is_called_by_code(block: Mapping[str, Any]) -> bool:
+    """Return whether a call was made by code that the provider runs, not by the model.
+
+    https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/programmatic-tool-calling
+    """
+    caller = block.get("caller")
+    kind = caller.get("type") if isinstance(caller, dict) else None
+    return isinstance(kind, str) and kind != "direct"
+
+
 def stop_reason_of(reason: str) -> str:
     """Return the name of a stop reason in this protocol; an unknown one is returned unchanged."""
-    name = reason.lower()
+    name = normalised(reason)
     return FOREIGN_REASONS.get(name, name if name in STOP_REASONS else reason)
 
 
@@ -102,6 +129,8 @@ class Grammar:
         self._tool_json = ""
         self._is_cut = False
         self._next_index = 0
+        self._is_whole = False
+        """The message was whole at its start, with its stop reason."""
         self._has_stop_reason = False
         self._ended = False
 
@@ -146,6 +175,7 @@ class Grammar:
         return [] if self._ended else ["the end without message_stop or error"]
 
     def _message_start(self, data: dict[str, Any]) -> list[str]:
+        """A message that consists of calls of the provider's own code may be whole at its start."""
         problems = ["a second message_start"] if self._began else []
         self._began = True
         message = data.get("message")
@@ -154,11 +184,14 @@ class Grammar:
         if not _counts(message.get("usage"), START_COUNTS):
             problems.append("message_start without usage")
         if not isinstance(message.get("content"), list):
-            problems.append("message_start without content")
+            return [*problems, "message_start without content"]
+        self._next_index = len(message["content"])
+        self._is_whole = bool(message["content"] and message.get("stop_reason"))
         return problems
 
     def _block_start(self, data: dict[str, Any]) -> list[str]:
         problems = []
+        self._is_whole = False
         index, block = data.get("index"), data.get("content_block")
         if index != self._next_index or isinstance(index, bool):
             problems.append(f"block {index!r} instead of {self._next_index}")
@@ -166,8 +199,6 @@ class Grammar:
             problems.append("a block inside a block")
         if self._has_stop_reason:
             problems.append("a block after the stop reason")
-        if self._is_cut:
-            problems.append("a block after a tool block that stops inside its JSON")
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
             return [*problems, "a block without a type"]
         if block["type"] == "tool_use" and not (block.get("id") and block.get("name")):
@@ -217,7 +248,7 @@ class Grammar:
         if not reason:
             problems.append("message_delta without a stop reason")
         elif isinstance(reason, str) and (
-            reason in ERROR_REASONS or stop_reason_of(reason) != reason
+            error_status(reason) is not None or stop_reason_of(reason) != reason
         ):
             problems.append(f"stop reason {reason!r}")
         if self._is_cut and (not isinstance(reason, str) or reason in WHOLE_REASONS):
@@ -228,7 +259,7 @@ class Grammar:
 
     def _message_stop(self, data: dict[str, Any]) -> list[str]:
         problems = ["message_stop inside a block"] if self._open is not None else []
-        if not self._has_stop_reason:
+        if not (self._has_stop_reason or self._is_whole):
             problems.append("message_stop without a stop reason")
         self._ended = True
         return problems

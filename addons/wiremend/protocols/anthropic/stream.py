@@ -1,24 +1,44 @@
 """The repair of an Anthropic Messages event stream: the events of the message.
 
-The events of content blocks are repaired in `blocks` and `deltas`. Unknown events are forwarded
-unchanged.
+The events of content blocks are repaired in `blocks` and `deltas`, the stop reason in
+`message_end`, values in the wrong place in `misplaced`. Unknown events are forwarded unchanged.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
-from wiremend.protocols.anthropic.blocks import PROMOTED, Blocks
+from wiremend.protocols.anthropic.blocks import Blocks, source_of
 from wiremend.protocols.anthropic.deltas import Deltas
-from wiremend.protocols.anthropic.errors import ERROR_REASONS, error_event, error_type
-from wiremend.protocols.anthropic.grammar import KEEPALIVES, STREAM_EVENTS, stop_reason_of
-from wiremend.protocols.anthropic.usage import EMPTY_MESSAGE, fill_final_usage, fill_start
+from wiremend.protocols.anthropic.errors import error_event, error_type
+from wiremend.protocols.anthropic.grammar import KEEPALIVES, STREAM_EVENTS
+from wiremend.protocols.anthropic.message_end import MessageEnd
+from wiremend.protocols.anthropic.misplaced import (
+    ENVELOPE,
+    is_stream_event,
+    is_whole_delta,
+    move_block,
+    move_delta,
+    move_final,
+    move_message,
+)
+from wiremend.protocols.anthropic.usage import (
+    EMPTY_MESSAGE,
+    MESSAGE_START_INCOMPLETE,
+    fill_start,
+)
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.event_repairer import EventRepairer, FrameRules
-from wiremend.protocols.base.provider_error import ProviderError, read_error
+from wiremend.protocols.base.provider_error import (
+    ProviderError,
+    error_in_envelope,
+    read_error,
+)
 from wiremend.protocols.base.repairer import EventKind, StreamContext
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_edits import Path
+from wiremend.text.json_envelope import unwrapped
 from wiremend.text.json_value import JsonObject
 
 _P = ("anthropic-messages",)
@@ -49,38 +69,6 @@ MESSAGE_START_REPEATED = Rule(
     impact="SDKs reject it, or start a new message and lose the previous content.",
     action="Drops it.",
     protocols=_P,
-)
-STOP_REASON_MISSING = Rule(
-    code="S114",
-    name="stop-reason-missing",
-    detects="`message_stop` arrives without a `message_delta`, or the stop reason is null or "
-    "empty.",
-    impact="Clients wait for a stop reason or treat the turn as failed.",
-    action="Sets `tool_use` or `end_turn`, depending on the blocks: `message_stop` shows that the "
-    "message is complete.",
-    protocols=_P,
-)
-MESSAGE_DELTA_REPEATED = Rule(
-    code="S115",
-    name="message-delta-repeated",
-    detects="A second `message_delta` with a stop reason arrives.",
-    impact="The last one wins: `tool_use` after a tool call becomes `end_turn`.",
-    action="Drops it.",
-    protocols=_P,
-    seen=("routatic/proxy#133",),
-)
-STOP_REASON_CONTRADICTS = Rule(
-    code="S116",
-    name="stop-reason-contradicts",
-    detects="The stop reason is `end_turn` although a tool was called, or `tool_use` although none "
-    "was.",
-    impact="The agent stops silently after its first call, or waits for a call that never arrives.",
-    action="Sets the stop reason that matches the blocks. `max_tokens`, `refusal` and others are "
-    "never changed.",
-    protocols=_P,
-    seen=("anomalyco/opencode#14972", "maximhq/bifrost#3638"),
-    before='{"delta":{"stop_reason":"end_turn"}} after a tool_use block',
-    after='{"delta":{"stop_reason":"tool_use"}}',
 )
 MESSAGE_STOP_MISSING = Rule(
     code="S118",
@@ -131,16 +119,6 @@ KEEPALIVE_FRAME = Rule(
     before='data: {"type":"keepalive","sequence_number":5}',
     after="(a blank line)",
 )
-STOP_REASON_FOREIGN = Rule(
-    code="S125",
-    name="stop-reason-foreign",
-    detects="A stop reason has its Chat Completions name (`tool_calls`, `stop`, `length`), or is "
-    "written in capitals.",
-    impact="Clients do not recognise it: the tool is not run, or a truncated response is treated "
-    "as complete.",
-    action="Replaces it with this protocol's name.",
-    protocols=_P,
-)
 
 _KINDS: Mapping[str, EventKind] = {
     "ping": EventKind.IDLE,
@@ -170,9 +148,13 @@ class AnthropicRepairer(EventRepairer):
         self._blocks = Blocks(context, self._draft, self._send)
         self._deltas = Deltas(self._draft, self._blocks)
         self._began = False
-        self._has_stop_reason = False
-        self._without_reason: tuple[sse.Event, JsonObject] | None = None
-        """A `message_delta` without a stop reason, withheld until another one or the end."""
+        self._start: tuple[sse.Event, JsonObject, bool] | None = None
+        """A `message_start` with content, held back: the blocks may repeat that content."""
+        self._is_whole = False
+        """The message was whole at its start, with its stop reason."""
+        self._held: list[bytes] = []
+        """The bytes behind the `message_start` that is held back."""
+        self._end = MessageEnd(self._draft, self._blocks, self._send, self._ensure_began)
         self._handlers: Mapping[str, Callable[[sse.Event, JsonObject, bool], None]] = {
             "message_start": self._message_start,
             "content_block_start": self._block_start,
@@ -187,8 +169,8 @@ class AnthropicRepairer(EventRepairer):
 
     @property
     def complete(self) -> bool:
-        """Whether the stop reason has arrived."""
-        return self._has_stop_reason
+        """Whether the stop reason has arrived, and no content after it."""
+        return self._end.is_sent or self._end.is_held or self._is_whole
 
     @property
     def message_at_end(self) -> str:
@@ -196,20 +178,38 @@ class AnthropicRepairer(EventRepairer):
         missing = "its stop reason" if self._began else "its first event"
         return f"Connection lost: the stream ended before {missing}."
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether an event is held back until the next one."""
+        return self._end.is_held or self._start is not None or self._blocks.holds_back
+
+    def flush(self) -> None:
+        """Write what is held back. Raises ContentLost."""
+        self._write_start()
+        self._blocks.release()
+        self._end.write()
+
     def close(self) -> bool:
         """Add the missing `message_stop` where the turn is complete."""
-        if self._has_stop_reason and self._draft.note(
+        self._write_start()
+        self._end.write_at_end()
+        is_complete = self._end.is_sent or self._is_whole
+        if is_complete and self._draft.note(
             MESSAGE_STOP_MISSING, "the end after the stop reason", "added"
         ):
             self._send(None, {"type": "message_stop"}, True)
-        return self._has_stop_reason
+        return is_complete
 
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
         """Return the error in an `error` event, or in data without a type of the protocol."""
-        return read_error(value) if kind == "error" or kind not in STREAM_EVENTS else None
+        if kind != "error" and kind in STREAM_EVENTS:
+            return None
+        return read_error(value) or error_in_envelope(value)
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
         """Write the error; an event that the official SDKs read as an error keeps its bytes."""
+        with suppress(ContentLost):
+            self.flush()
         inner = value.get("error") if isinstance(value, dict) else None
         is_native = (
             event.type == "error"
@@ -235,16 +235,95 @@ class AnthropicRepairer(EventRepairer):
         return ("message", "model") if value["type"] == "message_start" else None
 
     def put(self, raw: bytes) -> None:
-        """Write these bytes, or withhold them with the blocks."""
-        self._blocks.put(raw)
+        """Write these bytes, or hold them back behind what is held back."""
+        if self._start is not None:
+            self._held.append(raw)
+        elif self._end.is_held:
+            self._end.put_behind(raw)
+        else:
+            self._blocks.put(raw)
+
+    def unwrap(self, event: sse.Event, value: Any) -> Any:
+        """Return the data of an event, without an envelope around it."""
+        if is_stream_event(value) or not isinstance(value, dict):
+            return value
+        inner = unwrapped(value, is_stream_event)
+        if inner is None or not self._draft.note(
+            ENVELOPE, f"{', '.join(map(str, value))[:60]}", inner["type"]
+        ):
+            return value
+        self._draft.changed = True
+        return inner
 
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Repair and write an event; drop one without a type."""
         if not kind:
             return self.drop_foreign(event)
+        changed = self._draft.changed
+        if kind == "ping":  # stays behind what is held back and does not end the wait
+            self.put(self.send(event, value, kind, changed=changed))
+            return _KINDS[kind]
+        if kind != "content_block_delta" or not is_whole_delta(value.get("delta")):
+            changed = self._move(value, kind) or changed
+        if self._start is not None or self._end.is_waiting:
+            self._settle_message(value, kind)
+        if not self._end.is_held:
+            self._blocks.settle(value)
+        if kind == "message_delta" and self._end.take_counts(event, value):
+            return EventKind.PREAMBLE
         handler = self._handlers.get(kind, self._send)
-        handler(event, value, self._draft.changed)
+        handler(event, value, changed)
         return _KINDS.get(kind, EventKind.CONTENT)
+
+    def _move(self, data: JsonObject, kind: str) -> bool:
+        """Move values that are in the wrong place; return whether anything changed."""
+        match kind:
+            case "message_start":
+                return move_message(data, self._draft)
+            case "content_block_start":
+                return move_block(data, self._draft)
+            case "content_block_delta":
+                block = self._blocks.find(source_of(data))
+                return move_delta(data, block.kind if block else None, self._draft)
+            case "message_delta":
+                return move_final(data, self._draft)
+        return False
+
+    # What is held back
+
+    def _settle_message(self, data: JsonObject, kind: str) -> None:
+        """Write what was held back until this event, or change it. Raises ContentLost."""
+        if self._start is not None:
+            self._write_start(data if kind == "content_block_start" else None)
+        self._end.settle(data, began=self._began)
+
+    def _write_start(self, first: JsonObject | None = None) -> None:
+        """Write the `message_start` with content that was held back.
+
+        `first` is the start of the first block, if that follows.
+        """
+        if self._start is None:
+            return
+        (event, data, changed), self._start = self._start, None
+        message = data["message"]
+        content = message["content"]
+        source = source_of(first) if first is not None else None
+        if (
+            source is not None
+            and source != len(content)
+            and self._draft.note(
+                MESSAGE_START_INCOMPLETE, "content that the blocks repeat", "removed"
+            )
+        ):
+            message["content"] = content = []
+            changed = True
+        reason = message.get("stop_reason")
+        self._is_whole = bool(content and reason) and first is None
+        self._blocks.begin_after(content)
+        self._send(event, data, changed)
+        held, self._held = self._held, []
+        for raw in held:
+            self._blocks.put(raw)
 
     # The message's beginning
 
@@ -257,7 +336,11 @@ class AnthropicRepairer(EventRepairer):
             message = data["message"] = {}
         changed = fill_start(message, self._context.model, self._draft) or changed
         self._blocks.answer = f"{message.get('id')} {message.get('usage')}"
-        self._send(event, data, changed)
+        if message.get("content") and isinstance(message["content"], list):
+            changed = self._end.check_reason(message) or changed
+            self._start = event, data, changed
+        else:
+            self._send(event, data, changed)
 
     def _ensure_began(self) -> None:
         if not self._began:
@@ -271,12 +354,13 @@ class AnthropicRepairer(EventRepairer):
     # Content blocks
 
     def _block_start(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        if not self._blocks.drop_late(self._has_stop_reason):
+        self._is_whole = False
+        if not self._is_late(data):
             self._ensure_began()
             self._blocks.start(event, data, changed=changed)
 
     def _block_delta(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        if self._blocks.drop_late(self._has_stop_reason):
+        if self._is_late(data):
             return
         delta = data.get("delta")
         if not isinstance(delta, dict) or not isinstance(delta.get("type"), str):
@@ -288,85 +372,38 @@ class AnthropicRepairer(EventRepairer):
             self._send(event, data, changed)
 
     def _block_stop(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        if not self._blocks.drop_late(self._has_stop_reason):
+        if not self._is_late(data):
             self._blocks.stop(event, data, changed=changed)
+
+    def _is_late(self, data: JsonObject) -> bool:
+        """Return whether an event came after the stop reason was sent and is dropped."""
+        return self._end.is_sent and self._blocks.drop_late(data)
 
     # The message's end
 
     def _message_delta(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        self._ensure_began()
-        if self._has_stop_reason:
-            if not self._draft.note(MESSAGE_DELTA_REPEATED, "a second one", "dropped"):
-                self._send(event, data, changed)
-            return
-        delta = data.get("delta")
-        reason = delta.get("stop_reason") if isinstance(delta, dict) else None
-        if isinstance(delta, dict) and isinstance(reason, str):
-            if reason in ERROR_REASONS:
-                message = f"The provider gave up: stop reason {reason!r}."
-                raise ContentLost(message, ERROR_REASONS[reason])
-            name = stop_reason_of(reason)
-            if name != reason and self._draft.note(STOP_REASON_FOREIGN, repr(reason), repr(name)):
-                reason = delta["stop_reason"] = name
-                changed = True
-        self._blocks.close_all(reason)
-        if not isinstance(reason, str) or not reason:
-            if self._draft.is_on(STOP_REASON_MISSING):
-                self._without_reason = (event, data)
-            else:
-                self._send(event, data, changed)
-            return
-        self._finish(event, data, changed)
+        self._end.take(self._events, event, data, changed=changed)
 
     def _message_stop(self, event: sse.Event, data: JsonObject, changed: bool) -> None:
-        is_empty = not (self._has_stop_reason or self._blocks.shown)
-        if not self._began or (is_empty and self._draft.is_on(STOP_REASON_MISSING)):
+        self._end.write()
+        if not (self._end.is_sent or self._is_whole):
+            self._complete(data)
+        self._blocks.close_all(None)
+        self._send(event, data, changed)
+
+    def _complete(self, data: JsonObject) -> None:
+        """Write a stop reason before `message_stop`. Raises ContentLost without an answer."""
+        if not self._began:
             raise ContentLost("The provider sent no content.")
-        if self._has_unread and not self._has_stop_reason:
+        if self._has_unread:
             raise ContentLost(
                 "The provider sent text that is not an event and ended without a stop reason."
             )
-        self._blocks.close_all(None)
-        reason = "tool_use" if self._blocks.called_tool else "end_turn"
-        if not self._has_stop_reason and self._draft.note(
-            STOP_REASON_MISSING, "message_stop without one", reason
-        ):
-            self._finish_with(reason)
-        self._send(event, data, changed)
-
-    def _finish_with(self, reason: str) -> None:
-        """Write the withheld `message_delta`, or a new one, with this stop reason."""
-        event, data = self._without_reason or (None, {"type": "message_delta"})
-        delta = data.get("delta")
-        data["delta"] = {
-            "stop_sequence": None,
-            **(delta if isinstance(delta, dict) else {}),
-            "stop_reason": reason,
-        }
-        self._finish(event, data, True)
-
-    def _finish(self, event: sse.Event | None, data: JsonObject, changed: bool) -> None:
-        """Write the only `message_delta`, with its stop reason and usage corrected."""
-        self._has_stop_reason = True
-        delta = data["delta"]
-        reason = delta["stop_reason"]
-        replacement = None
-        if self._blocks.called_tool and reason in PROMOTED:
-            replacement = "tool_use"
-        elif reason == "tool_use" and not self._blocks.used_tool:
-            replacement = "end_turn"
-        if replacement and self._draft.note(
-            STOP_REASON_CONTRADICTS, repr(reason), repr(replacement)
-        ):
-            delta["stop_reason"] = replacement
-            changed = True
-        before = self._without_reason[1].get("usage") if self._without_reason else None
-        changed = fill_final_usage(data, before, self._draft) or changed
-        self._send(event, data, changed)
+        self._end.complete(self._events, data)
 
     def _send(self, event: sse.Event | None, data: JsonObject, changed: bool) -> None:
         kind = data["type"]
         if event is None:
-            self.put(sse.encode(json_value.write(data), kind))
+            self._blocks.put(sse.encode(json_value.write(data), kind))
         else:
-            self.put(self.send(event, data, kind, changed=changed))
+            self._blocks.put(self.send(event, data, kind, changed=changed))

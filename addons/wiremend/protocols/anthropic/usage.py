@@ -27,10 +27,15 @@ USAGE_MISSING = Rule(
     name="usage-missing",
     detects="`message_delta` has no usage, null, or usage without a number of output tokens.",
     impact="AttributeError in SDKs; schemas reject it; the context display fails.",
-    action="Fills in zero output tokens.",
+    action="Fills in the number of `completion_tokens`, or zero output tokens.",
     protocols=_P,
 )
 
+_FOREIGN_COUNTS: Mapping[str, str] = {
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+}
+"""The names of the counts in Chat Completions, which gateways leave in place."""
 EMPTY_MESSAGE: Mapping[str, Any] = {
     "id": "",
     "type": "message",
@@ -60,29 +65,68 @@ def fill_start(message: JsonObject, model: str, draft: Draft) -> bool:
     return True
 
 
-def fill_final_usage(data: JsonObject, before: Any, draft: Draft) -> bool:
-    """Fill in the usage of a `message_delta`; return whether anything changed.
-
-    `before` is the usage of an earlier `message_delta`, used if this one has none.
-    """
+def fill_final_usage(data: JsonObject, draft: Draft) -> bool:
+    """Fill in the usage of a `message_delta`; return whether anything changed."""
     raw = data.get("usage")
-    usage = _with_counts(raw if isinstance(raw, dict) else before, DELTA_COUNTS)
+    usage = _with_counts(raw, DELTA_COUNTS)
     if usage is raw or not draft.note(USAGE_MISSING, start_of(repr(raw).encode()), "filled in"):
         return False
     data["usage"] = usage
     return True
 
 
+def merge_final(data: JsonObject, other: JsonObject) -> bool:
+    """Add what only another `message_delta` has; return whether anything changed.
+
+    Counts are cumulative, so the larger one is kept.
+    """
+    changed = False
+    for key, value in other.items():
+        own = data.get(key)
+        if key == "usage":
+            merged = _merged_usage(own, value)
+        elif key == "delta" and isinstance(own, dict) and isinstance(value, dict):
+            merged = _filled_in(own, value)
+        else:
+            merged = value if own is None else own
+        if merged is not own and merged != own:
+            data[key] = merged
+            changed = True
+    return changed
+
+
+def _merged_usage(own: Any, other: Any) -> Any:
+    if not isinstance(own, dict) or not isinstance(other, dict):
+        return other if isinstance(other, dict) else own
+    larger = {
+        key: value
+        for key, value in other.items()
+        if is_number(value) and is_number(own.get(key)) and value > own[key]
+    }
+    return {**_filled_in(own, other), **larger}
+
+
+def _filled_in(own: JsonObject, other: JsonObject) -> JsonObject:
+    missing = {
+        key: value for key, value in other.items() if value is not None and own.get(key) is None
+    }
+    return {**own, **missing}
+
+
 def _with_counts(usage: Any, counts: tuple[str, ...]) -> JsonObject:
     """Return the usage with these counts as numbers; the same object if they are numbers."""
     existing = usage if isinstance(usage, dict) else {}
     missing = {
-        key: _number(existing.get(key)) for key in counts if not is_number(existing.get(key))
+        key: _number(existing.get(key) or existing.get(_FOREIGN_COUNTS[key]))
+        for key in counts
+        if not is_number(existing.get(key))
     }
     return {**existing, **missing} if missing or existing is not usage else existing
 
 
-def _number(value: Any) -> int:
+def _number(value: Any) -> int | float:
+    if is_number(value):
+        return value  # type: ignore[no-any-return]
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 16 else 0
 
 

@@ -1,6 +1,7 @@
 """The output of the current repair step: bytes, findings, and whether the data changed."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.rules.rule import CallPlace, Place, PlacedNotes, Rule
@@ -20,6 +21,15 @@ class Draft(PlacedNotes):
         super().enter(place)
         self.changed = False
         self.out.clear()
+
+    @contextmanager
+    def at(self, place: int) -> Iterator[None]:
+        """Place what is noted inside at this earlier event, which was held back."""
+        current, self._place = self._place, place
+        try:
+            yield
+        finally:
+            self._place = current
 
     def change(self, rule: Rule, found: str, done: str, *, once: str | None = None) -> bool:
         """Like `note`, for a rule that changes the data."""

@@ -134,6 +134,18 @@ class EventRepairer(ABC):
         """Write these bytes."""
         self._draft.out.append(raw)
 
+    def unwrap(self, event: sse.Event, value: Any) -> Any:
+        """Return the parsed data of an event, without an envelope around it."""
+        return value
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether bytes are held back until the next event."""
+        return False
+
+    def flush(self) -> None:  # noqa: B027 - most protocols hold nothing back
+        """Write what is held back. Raises ContentLost."""
+
     def read_done(self, event: sse.Event) -> EventKind:
         """Repair a `[DONE]` marker; return its kind."""
         return self.drop(self.frames.done_marker, event, "[DONE]")
@@ -155,6 +167,16 @@ class EventRepairer(ABC):
         if kind is EventKind.TERMINAL:
             self._ended = kind
         return self._result(kind)
+
+    def release(self) -> Repaired:
+        """Write what is held back although no further event came."""
+        self._draft.enter(self._events)
+        if self._ended is None:
+            try:
+                self.flush()
+            except ContentLost as lost:
+                return self._end_in(self._error_of(lost))
+        return self._result(EventKind.CONTENT)
 
     def end(self) -> Repaired:
         """End the stream after upstream closed: TERMINAL, or ERROR if it is incomplete."""
@@ -194,6 +216,7 @@ class EventRepairer(ABC):
             value = json_value.read(data)
         except ValueError:
             return self.read_text(event, text)
+        value = self.unwrap(event, value)
         kind = self._type_in(value)
         error = self.error_in(event, value, kind)
         if error is None and not kind and self._take_type_from_line(event, value):

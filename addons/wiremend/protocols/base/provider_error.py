@@ -8,8 +8,10 @@ substring.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from wiremend.text.json_envelope import CONTENT_KEYS, is_envelope
 
 UNKNOWN_STATUS = 502
 
@@ -110,6 +112,11 @@ _BARE_KEYS = frozenset(
         "timestamp",
     ]
 )
+_COMMON_FIELDS = frozenset(
+    {"type", "code", "message", "msg", "status", "statusCode", "param", "error"}
+    | {"request_id", "requestId"}
+)
+"""The members of an error object that are read; the others are the provider's own."""
 _FINE = frozenset(["0", "200", "ok", "success"])
 """Codes that gateways use for success."""
 
@@ -126,6 +133,8 @@ class ProviderError:
     request_id: str = ""
     retry_after_seconds: float | None = None
     param: str | None = None
+    own_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else the provider's error object contains: `failed_generation`, `innererror` …"""
 
     @property
     def retryable(self) -> bool:
@@ -166,12 +175,21 @@ def read_error(value: Any) -> ProviderError | None:
         return None
     inner = value.get("error")
     if isinstance(inner, dict) and inner:
-        return error_from(inner, request_id=_request_id(value))
+        error = error_from(inner, request_id=_request_id(value))
+        own_fields = _own_fields(inner) if not _COMMON_FIELDS.isdisjoint(inner) else {}
+        return replace(error, own_fields={**own_fields, **error.own_fields})
     if isinstance(inner, str) and inner.strip():
         return _error_named_in_text(value, inner)
     is_flagged = bool(inner) and not isinstance(inner, str)  # `"error": true`
     is_named = value.get("type") == "error" or value.get("object") == "error"
     return error_from(value) if is_flagged or is_named or _is_bare_error(value) else None
+
+
+def error_in_envelope(value: Any) -> ProviderError | None:
+    """Return the error that an envelope without content reports, or None."""
+    if not is_envelope(value) or any(value.get(key) for key in CONTENT_KEYS):
+        return None
+    return read_error({key: item for key, item in value.items() if key not in CONTENT_KEYS})
 
 
 def error_from(fields: Mapping[str, Any], request_id: str = "") -> ProviderError:
@@ -323,6 +341,7 @@ def _unwrapped(error: ProviderError) -> ProviderError:
             request_id=error.request_id or inner.request_id,
             retry_after_seconds=error.retry_after_seconds or inner.retry_after_seconds,
             param=inner.param or error.param,
+            own_fields={**error.own_fields, **inner.own_fields},
         )
     return error
 
@@ -335,6 +354,15 @@ def _inner_error(value: Any) -> ProviderError | None:
     if error is None and isinstance(value, dict) and _message(value):
         error = error_from(value)
     return error
+
+
+def _own_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of an error object that no envelope has a field for."""
+    return {
+        key: value
+        for key, value in fields.items()
+        if key not in _COMMON_FIELDS and value is not None
+    }
 
 
 def _retry_delay(details: Any, message: str) -> float | None:

@@ -88,8 +88,20 @@ class Repairer(Protocol):
         """Whether the response is complete, except perhaps for the terminal event."""
         ...
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether bytes are held back until the next event, which may change what they mean.
+
+        The engine calls `release` if that event does not come in time.
+        """
+        ...
+
     def feed(self, event: Event) -> Repaired:
         """Repair a complete event. Never raises."""
+        ...
+
+    def release(self) -> Repaired:
+        """Write what is held back although no further event came. May end the stream."""
         ...
 
     def end(self) -> Repaired:

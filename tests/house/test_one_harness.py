@@ -1,0 +1,80 @@
+"""There is one harness: tests start proxies and providers only through `wiremend.testing`."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from traffic.proxy import Proxy
+from wiremend.testing import proxy
+
+TESTS = Path(__file__).resolve().parents[1]
+SIGNS: dict[str, str] = {
+    "mitmproxy as a process": r"\bmitm(dump|web)\"",
+    "a server": r"\b(create_server|start_server|\w*HTTPServer|\w*TCPServer)\(|\.listen\(",
+    "the server's side of TLS": r"PROTOCOL_TLS_SERVER|CLIENT_AUTH|load_cert_chain|server_side",
+    "certificates": r"\b(CertificateBuilder|trustme|generate_private_key|create_store)\b",
+}
+EXCEPTIONS: dict[str, tuple[str, ...]] = {
+    # Their subject is the command itself: what a user types, its output and its exit status.
+    "config/test_page.py": ("mitmproxy as a process",),
+    "installation/test_installation.py": ("mitmproxy as a process",),
+    "installation/offline_environment.py": ("mitmproxy as a process",),
+    "installation/test_startup_hook.py": ("mitmproxy as a process",),
+    "launch/test_command_line.py": ("mitmproxy as a process",),
+    "scripts/test_environment.py": ("mitmproxy as a process",),
+    "scripts/test_scripts.py": ("mitmproxy as a process", "a server"),  # and a company's proxy
+    # A proxy that ends while it starts; `Proxy` waits for its port.
+    "traffic/operation/test_loading.py": ("mitmproxy as a process",),
+    # What the CA for users can sign, in a handshake without sockets.
+    "launch/test_authority.py": ("the server's side of TLS",),
+    # A web site with a page for Chromium.
+    "traffic/access/test_web_page.py": ("a server",),
+    # A meeting point of processes.
+    "testing/test_plugin.py": ("a server",),
+}
+"""What other modules contain, and why."""
+
+
+def modules() -> list[Path]:
+    return [path for path in sorted(TESTS.rglob("*.py")) if path != Path(__file__)]
+
+
+def test_no_module_starts_a_proxy_or_a_server_of_its_own() -> None:
+    found = {
+        str(path.relative_to(TESTS)): signs
+        for path in modules()
+        if (signs := tuple(name for name, sign in SIGNS.items() if has(path, sign)))
+    }
+    assert found == EXCEPTIONS
+
+
+def has(path: Path, sign: str) -> bool:
+    return re.search(sign, path.read_text()) is not None
+
+
+def test_no_module_defines_a_proxy_or_provider() -> None:
+    defined = {
+        f"{path.relative_to(TESTS)}: {node.name}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and re.search("(Proxy|Provider|Authority)$", node.name)
+    }
+    assert defined == {"traffic/proxy.py: Proxy"}
+    assert issubclass(Proxy, proxy.Proxy)
+
+
+@pytest.mark.parametrize(
+    ("sign", "code"),
+    [
+        ("mitmproxy as a process", 'subprocess.Popen([bin / "mitmdump", "-q"])'),
+        ("a server", "ThreadingHTTPServer(address, Handler)"),
+        ("a server", 'socket.create_server(("127.0.0.1", 0))'),
+        ("the server's side of TLS", "context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)"),
+        ("certificates", "x509.CertificateBuilder()"),
+    ],
+)
+def test_a_sign_is_found(sign: str, code: str, tmp_path: Path) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text(f"def test_it():\n    {code}\n")
+    assert has(path, SIGNS[sign])

@@ -1,0 +1,1 @@
+"""Who may use the configured keys and the configuration, and that no key is shown."""

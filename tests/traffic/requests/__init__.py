@@ -1,0 +1,1 @@
+"""What a provider receives: the target, model, tools and messages of a request."""

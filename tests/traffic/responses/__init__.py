@@ -1,0 +1,1 @@
+"""What a client receives: untouched healthy responses, repaired and retried broken ones."""
