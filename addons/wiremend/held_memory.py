@@ -14,6 +14,8 @@ HELD_LIMIT_BYTES = 256 * 1024 * 1024
 """The default limit."""
 MEASURED_EVERY_BYTES = 256 * 1024
 """Write buffers are measured once per so many bytes that were held or released."""
+COUNTED_AHEAD_BYTES = 16 * 1024
+"""What grows in small steps is counted so many bytes ahead, since most events are small."""
 
 
 class Part(Enum):

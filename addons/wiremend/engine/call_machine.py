@@ -483,7 +483,8 @@ class CallMachine:
         """Show what may be shown, in one write, and act on the end of the stream."""
         is_holding = self._is_holding()
         read = self._response.sort(now, repaired, holding=is_holding)
-        self.findings += read.findings
+        if read.findings:
+            self.findings += read.findings
         if read.has_progress:
             self._deadlines.content_received(now)
         error = read.end.error if read.end is not None else None

@@ -12,7 +12,7 @@ from wiremend.engine import rules
 from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call import Call
 from wiremend.engine.error_responses import is_html
-from wiremend.held_memory import CallMemory, Part, unlimited
+from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part, unlimited
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import EventKind, Repaired
 from wiremend.protocols.base.usage import Usage, UsageMeter
@@ -63,7 +63,7 @@ class ResponseReading:
     def __init__(self, call: Call, target: int = 0, memory: CallMemory | None = None) -> None:
         self._memory = memory or unlimited()
         self._memory.hold(Part.RESPONSE, 0)
-        self._read_bytes = 0
+        self._read_bytes = self._counted_bytes = 0
         self.is_over_limit = False
         """Whether this response may not hold more. What it held is passed on."""
         self.context = call.context_at(target)
@@ -147,21 +147,22 @@ class ResponseReading:
         If no more may be held, the stream is passed on unrepaired from here.
         """
         assert self._repair is not None
-        if self._repair.gave_up or self._may_hold(data):
+        self._read_bytes += len(data)
+        if self._read_bytes <= self._counted_bytes or self._repair.gave_up or self._may_hold():
             return self._repair.feed(data)
         finding = Finding(
             rules.TOO_MUCH_HELD.code, CallPlace.RESPONSE, self._limit_text(), "passed on from here"
         )
         return [*self._repair.pass_the_rest(finding), *self._repair.feed(data)]
 
-    def _may_hold(self, data: bytes) -> bool:
-        """Count bytes that were read; False once the limit for all calls is reached.
+    def _may_hold(self) -> bool:
+        """Count the bytes that were read; return False once the limit for all calls is reached.
 
         The state of repair is at most as large as the events that were read.
         """
-        self._read_bytes += len(data)
-        if not self.is_over_limit:
-            self.is_over_limit = not self._memory.hold(Part.RESPONSE, self._read_bytes)
+        if self._read_bytes > self._counted_bytes and not self.is_over_limit:
+            self._counted_bytes = self._read_bytes + COUNTED_AHEAD_BYTES
+            self.is_over_limit = not self._memory.hold(Part.RESPONSE, self._counted_bytes)
         return not self.is_over_limit
 
     def _limit_text(self) -> str:
@@ -303,7 +304,8 @@ class ResponseReading:
     def collect(self, data: bytes) -> bool:
         """Append bytes to the collected body; return whether it is within the limits."""
         self._collected += data
-        return self._may_hold(data) and len(self._collected) <= BODY_LIMIT_BYTES
+        self._read_bytes += len(data)
+        return self._may_hold() and len(self._collected) <= BODY_LIMIT_BYTES
 
     def count_tokens(self, body: bytes) -> None:
         """Look for token counts in the whole body that is sent to the client."""

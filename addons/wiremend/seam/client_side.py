@@ -22,7 +22,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 
 from wiremend.engine.actions import Head
-from wiremend.held_memory import CallMemory, Part
+from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part
 from wiremend.seam.connections import Commands
 from wiremend.seam.flow_record import FlowRecord
 from wiremend.seam.flows import copy_of, response_on_the_wire
@@ -45,6 +45,7 @@ class ClientSide:
         self._record = record
         self._shown = bytearray()
         self._keep_shown = True
+        self._counted_bytes = 0
 
     @property
     def _flow(self) -> http.HTTPFlow:
@@ -92,11 +93,16 @@ class ClientSide:
         if self._keep_shown:
             self._shown += data
             size = len(self._shown)
-            if size > SHOWN_LIMIT_BYTES or not self._memory.hold(Part.SHOWN, size):
+            if size > self._counted_bytes and not self._may_keep(size):
                 self._keep_shown = False
                 self._shown.clear()
                 self._memory.hold(Part.SHOWN, 0)
         yield self._send(ResponseData(self._stream.stream_id, data))
+
+    def _may_keep(self, size: int) -> bool:
+        self._counted_bytes = size + COUNTED_AHEAD_BYTES
+        is_short = size <= SHOWN_LIMIT_BYTES
+        return is_short and self._memory.hold(Part.SHOWN, self._counted_bytes)
 
     def complete_flow(self) -> Commands:
         """Complete the flow's response with the body that was sent, and call `response` hooks."""

@@ -15,7 +15,7 @@ from traffic import faults, good
 from traffic.clients import RawResponse, model_call
 from traffic.conftest import SHARED
 from traffic.proxy import Proxy
-from traffic.test_many_calls import resident_bytes
+from traffic.transport.test_many_calls import resident_bytes
 
 MEBIBYTE = 1024 * 1024
 CALLS = 16
