@@ -62,7 +62,7 @@ class CountTokens(Shell):
         notes = Notes(self.current.settings.disabled)
         rewritten = rewrite_counted_model(document, target_model, notes)
         record_findings(flow, protocol, request=notes.findings)
-        own = outgoing_of(request, protocol, request.pretty_host, target_model)
+        own = outgoing_of(request, protocol, target_model)
         outgoing = replace(own, document=rewritten)
         if entry.provider:
             outgoing = redirect(outgoing, self.current.settings.providers[entry.provider])

@@ -23,9 +23,12 @@ from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
 from wiremend.seam.loop_watchdog import LoopWatchdog
 from wiremend.seam.open_files import AcceptFailures, raise_open_files_limit
+from wiremend.seam.scripts import LoadedSources, keep_loaded
+from wiremend.seam.stream_layer import described
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
+SHELLS = Path(__file__).parent
 
 logger = logging.getLogger("wiremend")
 
@@ -45,9 +48,12 @@ class LoadConfiguration:
         self.is_running = False
         self.is_configured = False
         """Whether a configuration was read; if not, the built-in defaults are in force."""
+        self.sources: LoadedSources | None = LoadedSources(SHELLS)
+        """The code that runs; None once a change of it was logged."""
 
     def load(self, loader: Loader) -> None:
         """Declare options, install the seam, and listen on loopback unless configured otherwise."""
+        keep_loaded(ctx.master.addons, SHELLS)
         loader.add_option(
             "wiremend_config",
             str,
@@ -91,7 +97,12 @@ class LoadConfiguration:
         if not allow and "wiremend_config" not in updated:
             return
         try:
-            self.current.read(ctx.options.wiremend_config, Path.cwd(), allow=allow)
+            self.current.read(
+                ctx.options.wiremend_config,
+                Path.cwd(),
+                allow=allow,
+                is_running=self.is_running,
+            )
         except ConfigError as problems:
             if self.is_running:
                 raise exceptions.OptionsError(str(problems)) from None
@@ -101,7 +112,7 @@ class LoadConfiguration:
             self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
             logger.info("wiremend: configuration from %s", self.current.source)
             if allow:
-                # It is for the present content: a reload of the script must not allow a later one.
+                # It is for the present content: setting another file must not allow that one.
                 ctx.options.update(wiremend_allow=False)
 
     def running(self) -> None:
@@ -138,7 +149,7 @@ class LoadConfiguration:
             options.lessons = self.knowledge.lessons
 
     def done(self) -> None:
-        """Undo `load`. End the process if a reload has removed the addons without a replacement."""
+        """Undo `load`. End the process if the addons are removed while it runs."""
         if self.watcher is not None:
             self.watcher.cancel()
         self.watchdog.stop()
@@ -146,35 +157,51 @@ class LoadConfiguration:
         if self.seam is not None:
             self.seam.remove()
         if self.is_running and not ctx.master.should_exit.is_set():
-            ctx.master.event_loop.call_soon(_exit_unless_reloaded)
+            ctx.master.event_loop.call_soon(_exit_unless_replaced)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            try:
-                changed = self.current.reread_if_changed()
-            except ConfigError as problems:
-                logger.warning("%s\nwiremend: the configuration in force is kept.", problems)
-            else:
-                if changed:
-                    self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
-                    logger.info("wiremend: %s reloaded", self.current.source)
+            self._reread_configuration()
+            self._look_at_sources()
+
+    def _reread_configuration(self) -> None:
+        try:
+            changed = self.current.reread_if_changed()
+        except ConfigError as problems:
+            logger.warning("%s\nwiremend: the configuration in force is kept.", problems)
+        except Exception as fault:  # the watch must go on
+            text = "wiremend: internal fault (%s); the configuration in force is kept."
+            logger.error(text, described(fault))
+        else:
+            if changed:
+                self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
+                logger.info("wiremend: %s reloaded", self.current.source)
+
+    def _look_at_sources(self) -> None:
+        if self.sources is not None and self.sources.have_changed():
+            self.sources = None
+            if self is _configurations()[0]:
+                logger.warning("wiremend: its code was changed; restart to use the new version.")
 
 
-def _exit_unless_reloaded() -> None:
-    """Exit after a reload that left no addon, or one without its configuration.
+def _configurations() -> list[LoadConfiguration]:
+    """Return this addon as often as it is loaded: once for the suite, or for each shell."""
+    prefix = "wiremend.load_configuration"
+    addons = ctx.master.addons.lookup.items()
+    return [addon for name, addon in addons if name.startswith(prefix)]
+
+
+def _exit_unless_replaced() -> None:
+    """Exit if the addons were removed, or replaced by some without their configuration.
 
     Calls that pass unrepaired, or go where their client sent them instead of where they are routed,
     are worse than a proxy that is gone.
     """
-    loaded = [
-        addon
-        for name, addon in ctx.master.addons.lookup.items()
-        if name.startswith("wiremend.load_configuration")
-    ]
+    loaded = _configurations()
     if loaded and all(addon.is_configured for addon in loaded):
         return
-    logger.error("wiremend failed to reload; exiting, so that no traffic passes unrepaired.")
+    logger.error("wiremend was removed; exiting, so that no traffic passes unrepaired.")
     sys.exit(1)
 
 

@@ -3,9 +3,11 @@
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from wiremend.config import current as current_module
 from wiremend.config.allowed_contents import NotAllowed
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
@@ -436,3 +438,231 @@ def test_a_refused_read_changes_nothing(machine: Machine) -> None:
     (machine.work / "team.toml").write_text("[retry]\nattempts = 11\n")
     assert reread(current)
     assert current.config.retry.attempts == 11
+
+
+# Files that are being written, swapped or taken away
+
+
+def test_half_a_file_is_not_read_while_it_grows(machine: Machine) -> None:
+    """Its beginning is a valid configuration of its own, and may stand still between two writes."""
+    machine.file.write_text(HARMLESS + ROUTED)
+    current = machine.start(allow=True)
+    text = "[retry]\nattempts = 9\n" + ROUTED
+    for end in range(10, len(text), 30):
+        machine.file.write_text(text[:end])
+        assert not current.reread_if_changed()
+        assert (host_of(current), current.config.retry.attempts) == ("other.example.com", 7)
+    machine.file.write_text(text)
+    assert reread(current)
+    assert (host_of(current), current.config.retry.attempts) == ("other.example.com", 9)
+
+
+def test_what_is_applied_is_what_was_compared(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file changes after the second look has read it."""
+    machine.file.write_text(HARMLESS)
+    current = machine.start()
+    machine.file.write_text("[retry]\nattempts = 8\n")
+    assert not current.reread_if_changed()
+    original = current_module.read_bytes
+
+    def read_and_change(path: Path, *, must_be_regular: bool) -> bytes:
+        data = original(path, must_be_regular=must_be_regular)
+        path.write_text("")
+        return data
+
+    monkeypatch.setattr(current_module, "read_bytes", read_and_change)
+    assert not current.reread_if_changed()
+    monkeypatch.undo()
+    assert current.config.retry.attempts == 7
+    machine.file.write_text("[retry]\nattempts = 10\n")
+    assert reread(current)
+    assert current.config.retry.attempts == 10
+
+
+def test_a_change_that_keeps_time_and_size_is_read(machine: Machine) -> None:
+    """Another file takes the name, with the same time and size: `cp -p`, then `mv`."""
+    machine.file.write_text("[retry]\nattempts = 7\n")
+    current = machine.start()
+    status = machine.file.stat()
+    replacement = machine.work / "new"
+    replacement.write_text("[retry]\nattempts = 8\n")
+    os.utime(replacement, ns=(status.st_atime_ns, status.st_mtime_ns))
+    replacement.rename(machine.file)
+    assert reread(current)
+    assert current.config.retry.attempts == 8
+
+
+def test_a_mounted_directory_is_swapped_with_its_keys(machine: Machine) -> None:
+    """Kubernetes renames a link to a directory; file and key are links through it."""
+    for name, attempts in (("old", 7), ("new", 8)):
+        directory = machine.users.parent / name
+        directory.mkdir()
+        (directory / "key").write_text(f"sk-{name}")
+        (directory / "key").chmod(0o600)
+        text = f"[retry]\nattempts = {attempts}\n{KEY_IN_FILE.format('key')}"
+        (directory / "wiremend.toml").write_text(text)
+    data = machine.users.parent / "..data"
+    data.symlink_to("old")
+    machine.users.symlink_to("..data/wiremend.toml")
+    machine.users.with_name("key").symlink_to("..data/key")
+    current = machine.start()
+    assert current.settings.providers["other"].api_key == "sk-old"
+    temporary = machine.users.parent / "..data_tmp"
+    temporary.symlink_to("new")
+    temporary.rename(data)
+    assert not current.reread_if_changed()
+    assert current.reread_if_changed()
+    assert current.config.retry.attempts == 8
+    assert current.settings.providers["other"].api_key == "sk-new"
+    data.unlink()
+    with pytest.raises(ConfigError, match="no such file"):
+        reread(current)
+    assert not reread(current)
+    data.symlink_to("new")
+    assert reread(current)
+    assert current.settings.providers["other"].api_key == "sk-new"
+
+
+def test_a_new_empty_file_does_not_replace_the_configuration_in_force(machine: Machine) -> None:
+    machine.users.write_text(ROUTED)
+    current = machine.start()
+    machine.file.touch()
+    with pytest.raises(ConfigError, match="the file is empty"):
+        reread(current)
+    assert (host_of(current), current.source) == ("other.example.com", str(machine.users))
+    assert not reread(current)
+    machine.file.write_text("# Routes of this project\n")
+    with pytest.raises(ConfigError, match="the file contains no setting"):
+        reread(current)
+    assert host_of(current) == "other.example.com"
+    machine.file.write_text(HARMLESS)
+    assert reread(current)
+    assert current.source == str(machine.file)
+
+
+def test_a_file_that_is_back_is_news_even_if_its_content_is_the_same(machine: Machine) -> None:
+    machine.file.write_text(HARMLESS)
+    current = machine.start()
+    for is_deleted in (True, False):
+        if is_deleted:
+            machine.file.unlink()
+        else:
+            machine.file.write_text("")
+        with pytest.raises(ConfigError, match=r"deleted|empty"):
+            reread(current)
+        machine.file.write_text(HARMLESS)
+        assert reread(current)
+        assert not reread(current)
+
+
+def test_a_file_that_is_only_touched_is_no_news(machine: Machine) -> None:
+    machine.file.write_text(HARMLESS)
+    current = machine.start()
+    machine.file.touch()
+    assert not reread(current)
+
+
+def make_a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_a_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def make_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def make_a_large_file(path: Path) -> None:
+    path.write_bytes(b"#" * (1024 * 1024 + 1))
+
+
+def make_a_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its special files")
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (make_a_pipe, "is no regular file"),
+        (make_a_directory, "is a directory, not a file"),
+        (make_a_device, "is no regular file"),
+        (make_a_large_file, "is larger than 1048576 bytes"),
+        (make_a_loop, "cannot be read: too many levels of symbolic links"),
+    ],
+)
+def test_what_is_no_file_keeps_the_configuration_and_is_reported_once(
+    make: Callable[[Path], None], problem: str, named: bool, machine: Machine
+) -> None:
+    path = machine.work / "team.toml" if named else machine.file
+    path.write_text(ROUTED)
+    current = machine.start("team.toml" if named else "", allow=True)
+    path.unlink()
+    make(path)
+    with pytest.raises(ConfigError) as refused:
+        reread(current)
+    assert str(refused.value) == f"{path.name}: {problem}"
+    assert not reread(current)
+    assert not reread(current)
+    assert (host_of(current), current.source) == ("other.example.com", str(path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its special files")
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (make_a_pipe, "is not a regular file"),
+        (make_a_directory, "is not a regular file|is a directory"),
+        (make_a_large_file, "can be accessed by others"),
+        (Path.touch, "can be accessed by others"),
+        (lambda path: None, "cannot be read: no such file"),
+    ],
+)
+def test_a_key_file_that_is_no_key_file_keeps_the_key_in_force(
+    make: Callable[[Path], None], problem: str, machine: Machine
+) -> None:
+    key = machine.users.with_name("key")
+    key.write_text("sk-in-force")
+    key.chmod(0o600)
+    machine.users.write_text(KEY_IN_FILE.format("key"))
+    current = machine.start()
+    key.unlink()
+    make(key)
+    with pytest.raises(ConfigError, match=problem) as refused:
+        reread(current)
+    assert "providers.other.api_key_file" in str(refused.value)
+    assert not reread(current)
+    assert current.settings.providers["other"].api_key == "sk-in-force"
+    if key.is_dir():
+        key.rmdir()
+    else:
+        key.unlink(missing_ok=True)
+    key.touch(mode=0o600)
+    key.write_text("sk-back")
+    assert reread(current)
+    assert current.settings.providers["other"].api_key == "sk-back"
+
+
+def test_an_invalid_file_keeps_everything_of_the_configuration_in_force(machine: Machine) -> None:
+    machine.file.write_text(ROUTED)
+    current = machine.start(allow=True)
+    in_force = (current.config, current.settings, current.secrets, current.intercepted)
+    machine.file.write_text(ROUTED.replace("other", "another") + "[retry]\natempts = 3\n")
+    with pytest.raises(ConfigError, match=r"retry\.atempts: unknown key; did you mean 'attempts'"):
+        reread(current)
+    after = (current.config, current.settings, current.secrets, current.intercepted)
+    assert all(new is old for new, old in zip(after, in_force, strict=True))
+
+
+@pytest.mark.parametrize("name", ["a\\u0000b", "~\\u0000/b"])
+def test_a_key_file_that_cannot_exist_is_a_problem_and_no_fault(
+    name: str, machine: Machine
+) -> None:
+    machine.file.write_text(KEY_IN_FILE.format(name))
+    with pytest.raises(ConfigError, match="api_key_file"):
+        machine.start(allow=True)

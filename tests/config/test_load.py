@@ -103,12 +103,45 @@ WRONG = {
     ),
     "an unknown section with a variable in it": (
         '[zzz]\nx = "${KEY}"',
-        "zzz: unknown key; the keys here are intercept, retry, timeouts, heartbeat, rules, "
-        "models, lessons, providers, access, fire_and_forget, memory, shutdown",
+        "zzz: unknown key; the keys here are intercept, retry, breaker, timeouts, heartbeat, "
+        "rules, models, lessons, providers, access, fire_and_forget, memory, shutdown",
     ),
     "a provider's name that needs quotes": (
         '[providers."a b"]\nbase_url = "https://a.example"\nkey = 1',
         "providers.\"a b\".key: unknown key; did you mean 'api_key'?",
+    ),
+    # Budget and breaker
+    "a budget below zero": (
+        "[retry]\nbudget = -1",
+        "retry.budget: expected 0 or more, got -1",
+    ),
+    "a budget that is a share": (
+        "[retry]\nbudget = 0.2",
+        "retry.budget: expected a whole number, got 0.2",
+    ),
+    "a breaker that opens after too many failures": (
+        "[breaker]\nfailures = 1001",
+        "breaker.failures: expected 1000 or less, got 1001",
+    ),
+    "a breaker without a pause": (
+        "[breaker]\npause = 0",
+        "breaker.pause: expected 0.1 or more, got 0",
+    ),
+    "a breaker that pauses for ever": (
+        "[breaker]\npause_max = inf",
+        "breaker.pause_max: expected a finite number, got inf",
+    ),
+    "a pause that is longer than the longest": (
+        "[breaker]\npause = 20",
+        "breaker.pause: expected pause_max (10) or less, got 20",
+    ),
+    "a longest pause that is shorter than the first": (
+        "[breaker]\npause_max = 2.5",
+        "breaker.pause_max: expected pause (5) or more, got 2.5",
+    ),
+    "a misspelled key of the breaker": (
+        "[breaker]\nfailure = 3",
+        "breaker.failure: unknown key; did you mean 'failures'?",
     ),
     # Types
     "a number as a section": ("retry = 5", "retry: expected a table [retry], got 5"),

@@ -21,7 +21,13 @@ attempts = 4
 backoff_initial = 0.5
 backoff_max = 8.0
 max_elapsed = 120.0
+budget = 30
 retry_after_max = 60.0
+
+[breaker]
+failures = 5
+pause = 5.0
+pause_max = 10.0
 
 [timeouts]
 connect = 10.0

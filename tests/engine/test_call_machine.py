@@ -30,7 +30,14 @@ from wiremend.engine.actions import (
 )
 from wiremend.engine.call import Call, Target
 from wiremend.engine.call_machine import CallMachine
-from wiremend.engine.health import CallHealth, HealthLimits, ProviderHealth
+from wiremend.engine.health import (
+    CallHealth,
+    CircuitBreaker,
+    FailureCause,
+    HealthLimits,
+    Permit,
+    RetryBudget,
+)
 from wiremend.engine.response_reader import HELD_LIMIT_BYTES
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Timeouts
@@ -665,12 +672,23 @@ def test_a_client_that_leaves_ends_the_call(state: str, expected: list[Action]) 
 # A provider that is down
 
 
+def health_with(limits: HealthLimits) -> CallHealth:
+    return CallHealth(RetryBudget(), CircuitBreaker(), limits)
+
+
+def open_breaker(health: CallHealth) -> None:
+    """Let a call fail at 0.0, which opens the breaker if one failure does."""
+    permit = health.breaker.admit(0.0, health.limits)
+    assert isinstance(permit, Permit)
+    permit.failed(0.0, FailureCause(502))
+
+
 def watched(health: CallHealth) -> tuple[Target, ...]:
     return (Target("api.anthropic.com", "m", health),)
 
 
 def test_consecutive_failures_open_the_breaker_and_one_probe_closes_it() -> None:
-    health = ProviderHealth(HealthLimits(failures=2, pause_seconds=10.0)).of("host", "m")
+    health = health_with(HealthLimits(failures=2, pause_seconds=10.0))
     once = RetryPolicy(attempts=1)
     for now in (0, 1):
         call = Conversation(retry=once, targets=watched(health))
@@ -680,7 +698,8 @@ def test_consecutive_failures_open_the_breaker_and_one_probe_closes_it() -> None
     response = the_response(refused.start(2))
     assert response.head.status == 503
     assert (
-        b"is asked again in 9 s. Last: Connection lost: api.anthropic.com closed" in response.body
+        b"is asked again in 9 s. The last one failed with status 502 (connection lost)."
+        in response.body
     )
     assert response.head.get(b"retry-after") == ""
     assert refused.codes == ["R007"]
@@ -719,15 +738,16 @@ def fails_with_a_lost_connection(call: Conversation, text: str) -> None:
     "fails", [fails_with_an_error, fails_with_a_web_page, fails_with_a_lost_connection]
 )
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
-def test_a_refusal_that_quotes_a_wait_has_no_retry_after(
+def test_a_refusal_quotes_nothing_of_another_clients_error(
     protocol: Protocol, fails: Callable[[Conversation, str], None]
 ) -> None:
-    health = ProviderHealth(HealthLimits(failures=1)).of("host", "m")
+    health = health_with(HealthLimits(failures=1))
     settings = {"protocol": protocol, "targets": watched(health)}
     fails(Conversation(retry=RetryPolicy(attempts=1), **settings), RATE_LIMIT_MESSAGE)
     refusal = the_response(Conversation(**settings).start(2))
     assert refusal.head.status == 503
-    assert RATE_LIMIT_MESSAGE.encode() in refusal.body
+    assert b"try again" not in refusal.body.lower()
+    assert b"is asked again in" in refusal.body
     assert refusal.head.get(b"retry-after") == ""
     assert b"retryDelay" not in refusal.body
 
@@ -750,8 +770,8 @@ def test_the_wait_in_a_wrapped_error_becomes_its_retry_after() -> None:
 
 
 def test_the_first_content_of_a_probe_admits_other_calls() -> None:
-    health = ProviderHealth(HealthLimits(failures=1, pause_seconds=10.0)).of("host", "m")
-    health.breaker.failed(0.0)
+    health = health_with(HealthLimits(failures=1, pause_seconds=10.0))
+    open_breaker(health)
     probe = Conversation(targets=watched(health))
     probe.begin(10)
     probe.body(11, MESSAGE_START)
@@ -762,7 +782,7 @@ def test_the_first_content_of_a_probe_admits_other_calls() -> None:
 
 
 def test_bad_requests_and_cancelled_calls_do_not_open_the_breaker() -> None:
-    health = ProviderHealth(HealthLimits(failures=1)).of("host", "m")
+    health = health_with(HealthLimits(failures=1))
     rejected = Conversation(targets=watched(health))
     rejected.begin(0, Head(400, ((b"content-type", b"application/json"),)))
     rejected.body(0, b'{"error":{"type":"invalid_request_error","message":"no"}}')
@@ -773,8 +793,26 @@ def test_bad_requests_and_cancelled_calls_do_not_open_the_breaker() -> None:
     Conversation(targets=watched(health)).begin(2)
 
 
+def test_a_stream_that_the_total_limit_ends_does_not_count() -> None:
+    health = health_with(HealthLimits(failures=1))
+    cut = Conversation(targets=watched(health), timeouts=Timeouts(total=30.0))
+    cut.begin(0)
+    cut.body(1, MESSAGE_START + BLOCK_START + DELTA)
+    cut.wake(30)
+    assert "R004" in cut.codes
+    Conversation(targets=watched(health)).begin(31)
+
+
+def test_a_provider_that_sends_nothing_until_the_total_limit_counts() -> None:
+    health = health_with(HealthLimits(failures=1))
+    call = Conversation(targets=watched(health), timeouts=Timeouts(total=30.0))
+    call.begin(0, head=None)
+    call.wake(30)
+    assert the_response(Conversation(targets=watched(health)).start(31)).head.status == 503
+
+
 def test_an_empty_retry_budget_leaves_one_attempt() -> None:
-    health = ProviderHealth(HealthLimits(retry_floor=1.0, retry_share=0.0)).of("host", "m")
+    health = health_with(HealthLimits(retry_floor=1.0, retry_share=0.0))
     first = Conversation(targets=watched(health))
     first.begin(0, head=None)
     assert first.attempt_failed(0, "reset") == []
@@ -849,8 +887,8 @@ def test_a_rejected_key_excludes_its_provider_from_the_call() -> None:
 
 
 def test_an_open_breaker_sends_the_call_to_the_next_model() -> None:
-    health = ProviderHealth(HealthLimits(failures=1)).of("api.anthropic.com", "claude")
-    health.breaker.failed(0)
+    health = health_with(HealthLimits(failures=1))
+    open_breaker(health)
     call = Conversation(targets=(Target("api.anthropic.com", "claude", health), THERE))
     assert call.start(1) == [StartAttempt(1, fresh=False, target=1)]
 

@@ -21,7 +21,14 @@ from wiremend.engine.actions import (
 )
 from wiremend.engine.call import Call, Target
 from wiremend.engine.call_machine import TRANSITIONS, AttemptEvent, AttemptState, CallMachine
-from wiremend.engine.health import HealthLimits, ProviderHealth
+from wiremend.engine.health import (
+    CallHealth,
+    CircuitBreaker,
+    FailureCause,
+    HealthLimits,
+    Permit,
+    RetryBudget,
+)
 from wiremend.engine.machine import IllegalMove
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Timeouts
@@ -109,10 +116,12 @@ STEPS = (
 
 def settings_of(random: Random) -> Call:
     streaming = random.random() < 0.7
-    health = ProviderHealth(HealthLimits(failures=1, retry_floor=2.0))
-    if random.random() < 0.1:
-        health.of("api.anthropic.com", "m").breaker.failed(100.0)
-    targets = [Target("api.anthropic.com", "m", health.of("api.anthropic.com", "m"))]
+    limits = HealthLimits(failures=1, retry_floor=2.0)
+    health = CallHealth(RetryBudget(), CircuitBreaker(), limits)
+    permit = health.breaker.admit(100.0, limits)
+    if random.random() < 0.1 and isinstance(permit, Permit):
+        permit.failed(100.0, FailureCause(502))
+    targets = [Target("api.anthropic.com", "m", health)]
     if random.random() < 0.5:
         targets.append(Target("opencode.ai", "minimax-m3"))
     return Call(

@@ -33,6 +33,8 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
     # Sockets that asyncio reads and writes, without a protocol.
     "seam/test_connection_handler.py": ("a server",),
     "seam/test_open_files.py": ("a server",),
+    # Raw bytes in small pieces, for the load client in C.
+    "bench/test_native.py": ("a server",),
     # A meeting point of processes.
     "testing/test_plugin.py": ("a server",),
 }

@@ -35,7 +35,6 @@ from wiremend.launch.authority import (
     unlimited,
     write_bundle,
 )
-from wiremend.targets.hosts import InterceptedHosts
 
 NOW = datetime.datetime.now(datetime.UTC)
 HOSTS = ("api.anthropic.com", "*.openai.azure.com", "*-aiplatform.googleapis.com")
@@ -48,7 +47,8 @@ def is_address(host: str) -> bool:
 def leaf_for(directory: Path, host: str) -> CertStoreEntry:
     """Return the certificate that the proxy presents to a client for this host."""
     current = CurrentConfig()
-    current.intercepted = InterceptedHosts(["*"])
+    (directory / "all-hosts.toml").write_text('[intercept]\nhosts = ["*"]\n')
+    current.read("all-hosts.toml", directory)
     config = TlsConfig()
     with taddons.context(config) as running:
         running.configure(config, confdir=str(directory))

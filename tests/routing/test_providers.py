@@ -299,3 +299,24 @@ def test_a_provider_has_a_key_in_its_setting_or_in_a_header(
     api_key: str, headers: dict[str, str], has_key: bool
 ) -> None:
     assert ProviderAddress("p", "https://a.example", api_key, headers).has_key is has_key
+
+
+def identity_of(provider: ProviderAddress | None) -> object:
+    document = RequestDocument.of(ANTHROPIC, "/v1/messages", b"{}", ())
+    own = OutgoingRequest("own.example.com", "m", "https", "own.example.com", 443, document)
+    return (redirect_request(own, provider) if provider else own).identity
+
+
+def test_a_configured_provider_is_another_target_than_its_address() -> None:
+    """Even if it has the name of a host, and shares its address with others."""
+    same_host = "https://OWN.example.com/v1"
+    identities = [
+        identity_of(None),
+        identity_of(ProviderAddress("own.example.com", same_host)),
+        identity_of(ProviderAddress("there", same_host)),
+        identity_of(ProviderAddress("there", "https://own.example.com:8443")),
+        identity_of(ProviderAddress("there", "http://own.example.com:443")),
+        identity_of(ProviderAddress("there", "https://other.example.com")),
+    ]
+    assert len(set(identities)) == len(identities)
+    assert identity_of(ProviderAddress("there", same_host.lower())) == identities[2]

@@ -1,4 +1,4 @@
-"""Contract 24: the layers of upstream connections that have ended are dropped."""
+"""Contract 26: the layers of upstream connections that have ended are dropped."""
 
 import gc
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Contracts 15 and 26: mitmproxy's ConnectionHandler, with and without the seam's patches."""
+"""Contracts 15 and 28: mitmproxy's ConnectionHandler, with and without the seam's patches."""
 
 import asyncio
 from collections.abc import Iterator
@@ -132,7 +132,7 @@ def test_a_client_can_have_100_connections_to_a_host(has_seam: bool) -> None:
 
 
 def test_a_client_is_behind_until_it_has_read_what_was_written() -> None:
-    """Contract 26."""
+    """Contract 28."""
 
     async def run() -> list[bool]:
         accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()

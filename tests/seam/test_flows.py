@@ -35,7 +35,7 @@ def make_request(fields: tuple[tuple[bytes, bytes], ...], content: bytes) -> htt
 def test_header_fields_keep_their_bytes_order_and_case(host: str) -> None:
     """Contract 19."""
     request = make_request((*FIELDS, (b"Content-Length", b"2")), b"{}")
-    address_request(request, replace(outgoing_of(request, ANTHROPIC, "p", "m"), host=host))
+    address_request(request, replace(outgoing_of(request, ANTHROPIC, "m"), host=host))
     assert request.headers.fields == (*FIELDS, (b"Content-Length", b"2"))
     assert request.host == host
     assert (request.trailers is None) == (host == "other.example.com")
@@ -54,7 +54,7 @@ def test_a_body_that_cannot_be_decoded_is_never_changed(coding: str, content: by
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
     request = make_request(fields, content)
     assert body_of(request) is None
-    outgoing = outgoing_of(request, ANTHROPIC, "p", "m")
+    outgoing = outgoing_of(request, ANTHROPIC, "m")
     outgoing = with_document(outgoing, path="/other")
     address_request(request, replace(outgoing, host="other.example.com"))
     assert request.raw_content == content
@@ -70,11 +70,11 @@ def test_a_coded_body_is_sent_without_coding_if_body_or_host_changes(coding: str
     fields = ((b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(content)))
 
     same = make_request(fields, content)
-    address_request(same, outgoing_of(same, ANTHROPIC, "p", "m"))
+    address_request(same, outgoing_of(same, ANTHROPIC, "m"))
     assert (same.raw_content, same.headers.fields) == (content, fields)
 
     changed = make_request(fields, content)
-    outgoing = outgoing_of(changed, ANTHROPIC, "p", "m")
+    outgoing = outgoing_of(changed, ANTHROPIC, "m")
     address_request(changed, with_document(outgoing, content=RequestBody(b'{"a":1}')))
     assert (changed.raw_content, changed.headers.fields) == (
         b'{"a":1}',
@@ -83,7 +83,7 @@ def test_a_coded_body_is_sent_without_coding_if_body_or_host_changes(coding: str
 
     elsewhere = make_request(fields, content)
     address_request(
-        elsewhere, replace(outgoing_of(elsewhere, ANTHROPIC, "p", "m"), host="other.example.com")
+        elsewhere, replace(outgoing_of(elsewhere, ANTHROPIC, "m"), host="other.example.com")
     )
     assert (elsewhere.raw_content, elsewhere.headers.fields) == (
         b"{}",
@@ -98,3 +98,30 @@ def test_a_document_contains_the_current_body() -> None:
     assert document_of(request, ANTHROPIC).fields == {"model": "m"}
     request.content = b'{"model":"n"}'
     assert document_of(request, ANTHROPIC).fields == {"model": "n"}
+
+
+def test_a_host_header_names_neither_the_provider_nor_the_target() -> None:
+    request = make_request(((b"Host", b"api.anthropic.com"),), b"{}")
+    honest = make_request(((b"Host", b"api.example.com"),), b"{}")
+    outgoing = outgoing_of(request, ANTHROPIC)
+    assert outgoing.provider == "api.example.com"
+    assert outgoing.identity == outgoing_of(honest, ANTHROPIC).identity
+
+
+@pytest.mark.parametrize(
+    ("host", "tls_name", "provider"),
+    [
+        ("api.example.com", "", "api.example.com"),
+        ("api.example.com", "forged.example.com", "api.example.com"),
+        ("192.0.2.1", "api.example.com", "api.example.com"),
+        ("192.0.2.1", "", "192.0.2.1"),
+    ],
+)
+def test_a_server_without_a_name_is_called_by_the_name_that_its_certificate_has(
+    host: str, tls_name: str, provider: str
+) -> None:
+    request = make_request(((b"Host", b"api.anthropic.com"),), b"{}")
+    request.host = host
+    outgoing = outgoing_of(request, ANTHROPIC, tls_name=tls_name)
+    assert outgoing.provider == provider
+    assert (outgoing.identity == outgoing_of(request, ANTHROPIC).identity) is not bool(tls_name)

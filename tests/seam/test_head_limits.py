@@ -1,4 +1,4 @@
-"""Contracts 22 and 23: heads and trailers of responses are bounded while they arrive."""
+"""Contracts 24 and 25: heads and trailers of responses are bounded while they arrive."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -87,7 +87,7 @@ def planned(flow: http.HTTPFlow, current: CurrentConfig) -> Call:
     """Plan a call as the seam does."""
     protocol = recognise("POST", flow.request.path, "application/json")
     assert protocol is not None
-    received = outgoing_of(flow.request, protocol, flow.request.pretty_host, "")
+    received = outgoing_of(flow.request, protocol)
     call = plan_call(received, set(Feature), current.settings, Knowledge())
     assert call is not None
     make_machine(call, random=lambda: 0.0, wall_clock=lambda: 0.0)

@@ -1,4 +1,4 @@
-"""Contract 25: how asyncio reports that it cannot accept a connection."""
+"""Contract 27: how asyncio reports that it cannot accept a connection."""
 
 import asyncio
 import errno

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from traffic import good
-from traffic.proxy import LIFT_LIMITS, SUITE, Proxy
+from traffic.proxy import SUITE, Proxy
 from wiremend.testing.certificates import Authority, LeafPerName
 from wiremend.testing.provider import ScriptedProvider
 from wiremend.testing.proxy import ProxyFailed
@@ -29,7 +29,11 @@ from .schedule import call_of
 from .verdict import JUDGED, WARM_UP_SECONDS, Verdict, growth_of
 
 CONFIGURATION = """
+[breaker]
+failures = 0
+
 [retry]
+budget = 0
 backoff_initial = 0.01
 backoff_max = 0.05
 
@@ -45,8 +49,9 @@ interval = 1.0
 [fire_and_forget]
 ack_after = 1.0
 """
-"""Short limits, so that stalls end soon and keep-alives are sent meanwhile; long enough that a
-machine which is busy otherwise does not cause timeouts that are not scripted."""
+"""Without retry budget and circuit breaker, since every hidden fault must be hidden. With
+short limits, so that stalls end soon and keep-alives are sent meanwhile; long enough that a machine
+which is busy otherwise does not cause timeouts that are not scripted."""
 REPORT_STATE = str(Path(__file__).with_name("report_state.py"))
 SETTLING_SECONDS = 20.0
 """How long sockets and tasks may take to be gone after the last call."""
@@ -170,6 +175,7 @@ async def _soak(options: argparse.Namespace, scenarios: Sequence[Scenario], dire
             growths=tuple(growth for growth in growths if growth is not None),
             before=before,
             after=after,
+            load=growth_of("sockets", progress.samples),
             complaints=_complaints(proxy),
         )
     print("\n".join(verdict_lines(verdict, load, grown)))
@@ -191,8 +197,7 @@ def _running(directory: Path, configuration: str) -> Iterator[tuple[Proxy, Scrip
             directory / "proxy",
             authority,
             {**hosts, UNREACHABLE_HOST: refused},
-            # Without retry budget and circuit breaker, every hidden fault must be hidden.
-            scripts=(SUITE, LIFT_LIMITS, REPORT_STATE),
+            scripts=(SUITE, REPORT_STATE),
             configuration=configuration,
             environment={"WIREMEND_SOAK_SOCKET": str(directory / "state")},
         )

@@ -28,11 +28,11 @@ NOTICE_SECONDS = 10.0
 """How soon the provider must notice that a client has left."""
 NUMBER = "x-soak-call"
 """The header with the number of the call."""
-AGENTS = 6
-"""Clients of each SDK. Half of them keep their connections to the proxy for the whole run, as a
-program does that runs for days: what is kept for each connection must not grow."""
+AGENTS = 2
+"""Clients of the SDK in each protocol. One of them keeps its connections to the proxy for the whole
+run, as a program does that runs for days: what is kept for each connection must not grow."""
 CALLS_PER_AGENT = 50
-"""The other half are replaced after so many calls."""
+"""The other one is replaced after so many calls."""
 
 _PROMPT = "Say hello."
 _PAUSE_SECONDS = 0.02
@@ -288,22 +288,32 @@ class _Agent:
             await self._client.close()
 
 
+def _limits() -> Any:
+    """Return limits that keep idle connections open; by default they are closed after 5 s."""
+    import httpx2
+
+    return httpx2.Limits(keepalive_expiry=LIMIT_SECONDS * 10)
+
+
 def _make_anthropic() -> Any:
     import anthropic
 
-    return anthropic.AsyncAnthropic(max_retries=0, timeout=LIMIT_SECONDS)
+    client = anthropic.DefaultAsyncHttpxClient(limits=_limits())
+    return anthropic.AsyncAnthropic(max_retries=0, timeout=LIMIT_SECONDS, http_client=client)
 
 
 def _make_openai() -> Any:
     import openai
 
-    return openai.AsyncOpenAI(max_retries=0, timeout=LIMIT_SECONDS)
+    client = openai.DefaultAsyncHttpxClient(limits=_limits())
+    return openai.AsyncOpenAI(max_retries=0, timeout=LIMIT_SECONDS, http_client=client)
 
 
 def _make_gemini() -> Any:
     from google import genai
 
-    return genai.Client(http_options={"timeout": int(LIMIT_SECONDS * 1000)}).aio
+    options = {"timeout": int(LIMIT_SECONDS * 1000), "async_client_args": {"limits": _limits()}}
+    return genai.Client(http_options=options).aio  # type: ignore[arg-type]
 
 
 _SDKS: Mapping[WireProtocol, Callable[[], Any]] = {

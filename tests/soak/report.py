@@ -90,6 +90,11 @@ def verdict_lines(verdict: Verdict, load: Load, types: Mapping[str, int]) -> Ite
             f"{growth.between_thirds:+.1%} between the thirds, {growth.by_line:+.1%} along the line"
             f" ({'flat' if growth.is_flat else 'GROWS'}: {TOLERANCE:.0%} is allowed)"
         )
+    if verdict.load is not None and verdict.load.between_thirds > TOLERANCE:
+        yield (
+            f"sockets: {verdict.load.between_thirds:+.1%} between the thirds: more calls ran at "
+            "once, which takes memory; repeat at a rate that the machine can keep"
+        )
     if any(not growth.is_flat for growth in verdict.growths) and types:
         yield "objects that grew most after the warm-up:"
         yield from (f"  {count:+8} {name}" for name, count in _most(types) if count > 0)

@@ -85,6 +85,8 @@ class Verdict:
     """Before the first call."""
     after: Sample
     """After the last call."""
+    load: Growth | None = None
+    """How the number of sockets changed: it tells growth by a leak from growth by more calls."""
     complaints: tuple[str, ...] = ()
     """Tracebacks or keys in the log of the proxy."""
 

@@ -9,16 +9,20 @@ from wiremend.testing.certificates import Authority
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, good
-from traffic.proxy import LIFT_LIMITS, STREAM_RESPONSES, SUITE, Proxy
+from traffic.proxy import STREAM_RESPONSES, SUITE, Proxy
 
 ORIGIN_HOST = "registry.example.org"
 """A host that is not a model provider."""
 
-SHARED = (SUITE, LIFT_LIMITS)
+SHARED = (SUITE,)
 
 ATTEMPTS = 4
 QUICK_RETRIES = f"""
+[breaker]
+failures = 0
+
 [retry]
+budget = 0
 attempts = {ATTEMPTS}
 backoff_initial = 0.01
 backoff_max = 0.05

@@ -13,8 +13,6 @@ SUITE = str(REPOSITORY / "addons") + os.sep
 """`-s addons/`, as typed."""
 STREAM_RESPONSES = str(_INSIDE_PROXY / "stream_responses.py")
 """The baseline: a proxy that repairs nothing."""
-LIFT_LIMITS = str(_INSIDE_PROXY / "lift_limits.py")
-"""No retry budget and no circuit breaker, for tests that share a proxy."""
 FAIL_PLANNING = str(_INSIDE_PROXY / "fail_planning.py")
 """The planning of a call with an `x-break` header raises."""
 

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 HARMLESS_SECTIONS = frozenset(
     {
         "retry",
+        "breaker",
         "timeouts",
         "heartbeat",
         "rules",
@@ -108,7 +109,8 @@ def content_digest(data: bytes, values: Mapping[str, Any], directory: Path) -> s
 def key_files(values: Mapping[str, Any]) -> list[str]:
     """Return the paths of all key files, as written."""
     files = [provider.get("api_key_file") for _, provider in _tables(values.get("providers"))]
-    return [name for name in files if isinstance(name, str)]
+    # No file has a name with a null character; the check of the values reports it.
+    return [name for name in files if isinstance(name, str) and "\0" not in name]
 
 
 def _reached(values: Mapping[str, Any]) -> Iterator[Reached]:

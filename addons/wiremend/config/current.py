@@ -4,7 +4,12 @@ Consent: `wiremend.toml` in the working directory is used only if its content wa
 its reach is empty (see `consent`). A file given by the option, and the one in the user's
 configuration directory, need no consent. While the proxy runs, an edit of the file in force that
 adds nothing to the reach is applied and counts as allowed; any other edit is refused until its
-content is allowed. If the file is deleted or emptied, the configuration in force is kept.
+content is allowed.
+
+Reload: a change counts when two consecutive looks find the same files with the same content, and
+what is applied is that content. A file that is deleted, empty, no regular file, too large or
+invalid is reported once, and the configuration in force is kept. All values that derive from a
+file are computed before any of them is replaced.
 """
 
 import os
@@ -24,14 +29,16 @@ from wiremend.config.load import (
     check_document,
     config_of,
     find_config,
-    read_document,
+    parse_document,
+    read_bytes,
 )
 from wiremend.config.model import Config
 from wiremend.config.settings import settings_of
+from wiremend.engine.settings import Settings
 from wiremend.secrets import secret_values
 from wiremend.targets.hosts import InterceptedHosts
 
-_Stamp = tuple[int, int, int] | None
+_Stamp = tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,25 @@ class _Watch:
         return _Watch(discovered).including(*self.stamps, *([discovered] if discovered else []))
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one look at a changed file found."""
+
+    watch: _Watch
+    content: bytes | tuple[str, ...] | None
+    """The bytes of the file; the problems if it cannot be read; None if there is no file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    """A configuration, and everything that is computed from it."""
+
+    config: Config
+    settings: Settings
+    secrets: frozenset[str]
+    intercepted: InterceptedHosts
+
+
 class CurrentConfig:
     """The configuration that the addons use for each call. A failed read does not change it.
 
@@ -76,10 +102,30 @@ class CurrentConfig:
         self._codes = [rule.code for rule in catalogue()]
         self._in_force = _InForce()
         self._watch = _Watch()
-        self._changing: _Watch | None = None
-        self.config = Config()
-        """The configuration in force. `settings`, `secrets` and `intercepted` derive from it."""
-        self._apply(self.config)
+        self._changing: _Look | None = None
+        self._is_refused = False
+        """Whether the last change was refused."""
+        self._derived = self._derive(Config())
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._derived.config
+
+    @property
+    def settings(self) -> Settings:
+        """The engine's settings."""
+        return self._derived.settings
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets in the configuration."""
+        return self._derived.secrets
+
+    @property
+    def intercepted(self) -> InterceptedHosts:
+        """The hosts whose TLS is intercepted."""
+        return self._derived.intercepted
 
     @property
     def path(self) -> Path | None:
@@ -91,26 +137,44 @@ class CurrentConfig:
         """The file in force as text for the user."""
         return str(self.path) if self.path else "built-in defaults"
 
-    def read(self, option: str, directory: Path, *, allow: bool = False) -> None:
+    def read(
+        self, option: str, directory: Path, *, allow: bool = False, is_running: bool = False
+    ) -> None:
         """Read the file given by the option, otherwise the one that discovery returns, if any.
 
         `allow` is the user's consent to the present content of `wiremend.toml` in the directory.
-        Raises ConfigError, whose text lists all problems, and NotAllowed if consent is missing.
+        A running proxy must not wait, so it reads no pipe. Raises ConfigError, whose text lists
+        all problems, and NotAllowed if consent is missing.
         """
         discovered = find_config(option, directory, self._environ)
-        watch = self._watch
+        watch, must_be_regular = self._watch, is_running or not option
+        self._watch = _Watch().renewed(discovered)
         try:
-            self._load(discovered, _InForce(option, directory), allow=allow)
-        except ConfigError:
+            content = None
+            if discovered is not None:
+                content = read_bytes(discovered, must_be_regular=must_be_regular)
+            self._load(discovered, content, _InForce(option, directory), allow=allow)
+        except Exception:
             self._watch = watch
             raise
 
     def reread_if_changed(self) -> bool:
-        """Read again if a file was changed, created or deleted; return whether it was read.
+        """Read again if a file was changed, created or deleted; return whether that is news.
 
-        A change is read when two consecutive calls observe the same state, since an editor may
-        truncate a file before it writes it. Raises ConfigError once for each refused change.
+        A change is read when two consecutive calls find the same files and the same content,
+        since an editor may truncate a file before it writes it. It is news if it changes the
+        configuration, or ends what was refused. Raises ConfigError once for each refused change.
         """
+        try:
+            is_read = self._reread_if_changed()
+        except ConfigError:
+            self._is_refused = True
+            raise
+        if is_read:
+            self._is_refused = False
+        return is_read
+
+    def _reread_if_changed(self) -> bool:
         discovered = self._watch.discovered
         if not self._in_force.option:
             discovered = find_config("", self._in_force.directory, self._environ)
@@ -118,30 +182,45 @@ class CurrentConfig:
         if now == self._watch:
             self._changing = None
             return False
-        if now != self._changing:
-            self._changing = now
+        look = _Look(now, _content_of(discovered))
+        if look != self._changing:
+            self._changing = look
             return False
         self._changing = None
-        self._watch = _Watch().renewed(discovered)
+        self._watch = before = _Watch().renewed(discovered)
+        if any(before.stamps[file] != now.stamps.get(file) for file in before.stamps):
+            self._watch = _Watch()  # changed since it was read: look again
+            return False
         path = self._in_force.path
         if path and not os.path.lexists(path):  # probably not a request for the defaults
             raise ConfigError(path.name, ["the file was deleted"])
-        self._load(discovered, self._in_force)
-        return True
+        if isinstance(look.content, tuple):
+            assert discovered is not None
+            raise ConfigError(discovered.name, look.content)
+        return self._load(discovered, look.content, self._in_force)
 
-    def _load(self, discovered: Path | None, before: _InForce, *, allow: bool = False) -> None:
-        """Apply the file if it is valid, and allowed or adds nothing to the reach of `before`.
+    def _load(
+        self,
+        discovered: Path | None,
+        content: bytes | None,
+        before: _InForce,
+        *,
+        allow: bool = False,
+    ) -> bool:
+        """Apply a file's content if it is valid, and allowed or adds nothing to what is reached.
 
-        The watch is renewed first, so that each change is read once.
+        Nothing but the watch changes before everything is known to be usable. Returns whether
+        this is news; see `reread_if_changed`.
         """
-        self._watch = _Watch().renewed(discovered)
-        if discovered is None:
+        if discovered is None or content is None:
             self._in_force = replace(before, path=None, reach=frozenset())
-            self._apply(Config())
-            return
-        document = read_document(discovered, must_be_regular=not before.option)
-        if discovered == before.path and not document.data.strip():
-            raise ConfigError(discovered.name, ["the file is empty"])
+            self._derived = self._derive(Config())
+            return True
+        is_reload = before is self._in_force
+        document = parse_document(discovered, content)
+        if is_reload and not document.values and self.config != Config():
+            problem = "contains no setting" if content.strip() else "is empty"
+            raise ConfigError(discovered.name, [f"the file {problem}"])
         reached: Reach = frozenset()
         if before.needs_consent(discovered):
             check_document(document, self._codes)
@@ -151,11 +230,16 @@ class CurrentConfig:
                 self._check_consent(document, reached, before)
         keys = [key_file_path(name, discovered.parent) for name in key_files(document.values)]
         self._watch = self._watch.including(*keys)
-        config = config_of(document, self._environ, self._codes)
+        derived = self._derive(config_of(document, self._environ, self._codes))
+        if is_reload and self._watch != self._watch.renewed(discovered):
+            self._watch = _Watch()  # a key file changed while it was read: look again
+            return False
         if reached:
             self._record(document, must_succeed=allow)
+        is_same = before.path == discovered and derived.config == self.config
         self._in_force = replace(before, path=discovered, reach=reached)
-        self._apply(config)
+        self._derived = derived
+        return self._is_refused or not is_same
 
     def _check_consent(self, document: Document, reached: Reach, before: _InForce) -> None:
         """Raise NotAllowed if a document adds to the reach of `before` and was not allowed."""
@@ -175,17 +259,27 @@ class CurrentConfig:
             if not self._allowed.contains(document):
                 self._allowed.add(document)
 
-    def _apply(self, config: Config) -> None:
-        self.config = config
-        self.settings = settings_of(config, self._codes)
-        self.secrets = frozenset[str]().union(
+    def _derive(self, config: Config) -> _Derived:
+        settings = settings_of(config, self._codes)
+        secrets = frozenset[str]().union(
             *(
                 secret_values([*address.headers.items(), ("x-api-key", address.api_key)])
-                for address in self.settings.providers.values()
+                for address in settings.providers.values()
             )
         )
         provider_hosts = [provider.host for provider in config.providers.values()]
-        self.intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+        intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
+        return _Derived(config, settings, secrets, intercepted)
+
+
+def _content_of(path: Path | None) -> bytes | tuple[str, ...] | None:
+    """Return the content of a file as `_Look` has it."""
+    if path is None:
+        return None
+    try:
+        return read_bytes(path, must_be_regular=True)
+    except ConfigError as unreadable:
+        return unreadable.problems
 
 
 def _check_key_files(document: Document) -> None:
@@ -204,9 +298,19 @@ def _check_key_files(document: Document) -> None:
 
 
 def _stamp_of(path: Path) -> _Stamp:
-    """Return the modification time (ns), size (bytes) and mode of a file; None if missing."""
+    """Return what changes with any change of a file, also if another one takes its name.
+
+    None if the file is missing, or cannot be one.
+    """
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
-    return status.st_mtime_ns, status.st_size, status.st_mode
+    return (
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_size,
+        status.st_mode,
+        status.st_dev,
+        status.st_ino,
+    )

@@ -145,7 +145,11 @@ def read_document(path: Path, *, must_be_regular: bool = False) -> Document:
 
     `must_be_regular`: refuse a pipe or a device, which a link in a cloned repository can lead to.
     """
-    data = _read(path, must_be_regular=must_be_regular)
+    return parse_document(path, read_bytes(path, must_be_regular=must_be_regular))
+
+
+def parse_document(path: Path, data: bytes) -> Document:
+    """Parse the TOML in the bytes that were read from this file. Raises ConfigError."""
     return Document(path, data, _parse_toml(_text_of(data, path.name), path.name))
 
 
@@ -193,8 +197,8 @@ def _validated(
     return config
 
 
-def _read(path: Path, *, must_be_regular: bool) -> bytes:
-    """Return the bytes of a file. Raises ConfigError.
+def read_bytes(path: Path, *, must_be_regular: bool) -> bytes:
+    """Return the bytes of a file, 1 MiB at most. Raises ConfigError.
 
     It is raised outside `except`, so that no original exception with content is attached to it.
     """
@@ -220,7 +224,10 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def _text_of(data: bytes, source: str) -> str:
-    """Return the text in these bytes without byte order mark. Raises ConfigError like `_read`."""
+    """Return the text in these bytes without byte order mark. Raises ConfigError.
+
+    As in `read_bytes`, no original exception is attached.
+    """
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:

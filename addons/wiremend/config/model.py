@@ -35,6 +35,7 @@ from wiremend.config.values import (
     ModelName,
     Name,
     PathGlob,
+    Pause,
     ProviderName,
     RuleCode,
     Seconds,
@@ -76,8 +77,8 @@ class Retry(Section):
 
     A failed attempt is made again while the client has received nothing that would have to be
     taken back: after connect failures, resets, early ends, timeouts, retryable statuses and errors
-    inside a 200. The backoff is exponential with full jitter. A retry budget for each provider and
-    a circuit breaker for each provider and model limit the retries further.
+    inside a 200. The backoff is exponential with full jitter. A retry budget for each provider
+    (`budget`) and a circuit breaker (`[breaker]`) limit the retries further.
     """
 
     attempts: Annotated[int, Field(strict=True, ge=1, le=20)] = 4
@@ -90,6 +91,10 @@ class Retry(Section):
     """Highest upper bound of the wait before a retry."""
     max_elapsed: Seconds = 120.0
     """No retry starts later than this after the start of the call."""
+    budget: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 30
+    """Retries that each provider gets within a minute, over all calls and models; every five
+    calls add one. Once they are used up, failed attempts are not repeated. 0 means that only the
+    other keys limit retries."""
     retry_after_max: Seconds = 60.0
     """The longest wait requested by the provider (`Retry-After` and similar headers) that is
     observed. If it requests a longer one, the attempt is not repeated: the next `fallback` is
@@ -102,6 +107,39 @@ class Retry(Section):
                 key, bound = "backoff_initial", f"backoff_max ({self.backoff_max:g}) or less"
             else:
                 key, bound = "backoff_max", f"backoff_initial ({self.backoff_initial:g}) or more"
+            refuse(((key,), f"expected {bound}, got {getattr(self, key):g}"))
+        return self
+
+
+class Breaker(Section):
+    """The circuit breaker, which stops calls to a provider that fails.
+
+    There is one for each provider and model. A `[providers.NAME]` entry is a provider of its own,
+    whatever host it shares; otherwise the host and port that calls are sent to are the provider.
+    While a breaker is open, calls are answered with 503 at once, or go to the next `fallback`.
+    After a pause one call is let through; if it succeeds, so are all others.
+
+    Only failures of the provider count: lost connections, timeouts, server errors and broken
+    streams, after all attempts. Clients that leave or read slowly, refused keys, rate limits and
+    other errors below 500 do not count.
+    """
+
+    failures: Annotated[int, Field(strict=True, ge=0, le=1000)] = 5
+    """How many calls in a row must fail to open the breaker. 0 switches all breakers off."""
+    pause: Pause = 5.0
+    """How long the breaker stays open the first time. It doubles each time the breaker opens again
+    before a call has succeeded. It must not exceed `pause_max`."""
+    pause_max: Pause = 10.0
+    """The longest pause. A call that was let through and has no result for so long no longer
+    keeps others out."""
+
+    @model_validator(mode="after")
+    def _pause_is_within_max(self) -> "Breaker":
+        if self.pause > self.pause_max:
+            if "pause" in self.model_fields_set:
+                key, bound = "pause", f"pause_max ({self.pause_max:g}) or less"
+            else:
+                key, bound = "pause_max", f"pause ({self.pause:g}) or more"
             refuse(((key,), f"expected {bound}, got {getattr(self, key):g}"))
         return self
 
@@ -409,6 +447,7 @@ class Config(Section):
 
     intercept: Intercept = Intercept()
     retry: Retry = Retry()
+    breaker: Breaker = Breaker()
     timeouts: Timeouts = Timeouts()
     heartbeat: Heartbeat = Heartbeat()
     rules: Rules = Rules()
@@ -444,6 +483,7 @@ class Config(Section):
 SECTIONS: Mapping[str, type[Section]] = {
     "intercept": Intercept,
     "retry": Retry,
+    "breaker": Breaker,
     "timeouts": Timeouts,
     "heartbeat": Heartbeat,
     "rules": Rules,

@@ -352,8 +352,10 @@ These sections and keys need no consent:
 ### Reload
 
 A file that changes while the proxy runs is read again within about two seconds; so are the key
-files that it names. New calls use the new configuration. If the file has become invalid, is empty
-or is deleted, the log contains the reason, and the configuration in force is kept. An edit of the
+files that it names, once two looks in a row have found the same content. New calls use the new
+configuration, running ones keep theirs. If the file has become invalid, empty, something else than
+a file, or is deleted, the log contains the reason, and the configuration in force is kept; to
+return to the defaults, restart. The code itself is never loaded again. An edit of the
 `{file}` in the working directory that adds anything to the list above is not applied until
 its content is allowed: run `scripts/run --allow -- true` there. An edit that adds nothing is
 applied, and its content counts as allowed.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from wiremend.adapt.lessons import Lesson, PlacedLesson
 from wiremend.config.model import Config, Provider
+from wiremend.engine.health import HealthLimits
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Settings, Timeouts
 from wiremend.protocols.registry import MESSAGE_CODES
@@ -23,6 +24,12 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
             backoff_max_seconds=config.retry.backoff_max,
             max_elapsed_seconds=config.retry.max_elapsed,
             retry_after_max_seconds=config.retry.retry_after_max,
+        ),
+        health=HealthLimits(
+            retry_floor=float(config.retry.budget),
+            failures=config.breaker.failures,
+            pause_seconds=config.breaker.pause,
+            pause_max_seconds=config.breaker.pause_max,
         ),
         routes=tuple(
             Route(

@@ -182,6 +182,11 @@ Seconds = Annotated[
     Field(strict=True, ge=0, allow_inf_nan=False),
     InWords("number of seconds", "numbers of seconds"),
 ]
+Pause = Annotated[
+    float,
+    Field(strict=True, ge=0.1, le=3600, allow_inf_nan=False),
+    InWords("number of seconds", "numbers of seconds"),
+]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Name = Annotated[str, AfterValidator(_a_name)]
 ProviderName = Annotated[Name, InWords("provider name")]

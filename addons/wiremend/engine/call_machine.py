@@ -351,8 +351,11 @@ class CallMachine:
             self._take(now, actions, self._response.end_stream())
         elif (limit := self._deadlines.passed_limit(now)) is not None:
             error = timeout_error(self._target.provider, limit.name, limit.seconds)
-            is_final = limit.name == "total"
-            self._fail(now, actions, Failure(error, rules.TIMED_OUT, is_final))
+            is_total = limit.name == "total"
+            # The total limit also ends a healthy stream, which is not the provider's fault.
+            is_providers = not (is_total and self._has_content())
+            failure = Failure(error, rules.TIMED_OUT, is_final=is_total, is_providers=is_providers)
+            self._fail(now, actions, failure)
         if _is_due(self._beat_due(), now):
             self._client.beat(now, actions, self._response)
         return self._scheduled(now, actions)
@@ -506,7 +509,7 @@ class CallMachine:
         message = error.message or error.type
         done = "ended in the protocol's error"
         self.findings += [self._log.finding(self._stream_rule(), message, done)]
-        self._choice.failed(now, error.status, shortened(message))
+        self._choice.failed(now, error, self._stream_rule().name.replace("-", " "))
         actions.append(FinishResponse())
         self._abandon(actions)
         self._finish(now, actions, stream_error(error.status))
@@ -590,12 +593,13 @@ class CallMachine:
 
     def _tail_due(self) -> float | None:
         """Return when a stream that lacks only its terminal event is completed."""
-        has_content = (
-            self._client.shown is Shown.CONTENT or self._response.guarded_since is not None
-        )
-        if self._state is not AttemptState.READING or not has_content:
+        if self._state is not AttemptState.READING or not self._has_content():
             return None
         return self._deadlines.tail_due if self._response.only_end_is_missing else None
+
+    def _has_content(self) -> bool:
+        """Return whether the current attempt has delivered content, shown or held."""
+        return self._client.shown is Shown.CONTENT or self._response.guarded_since is not None
 
     def _beat_due(self) -> float | None:
         """Return when the client is sent the next keep-alive."""

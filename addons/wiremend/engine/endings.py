@@ -62,8 +62,12 @@ class Endings:
 
     def refusal(self) -> Ending:
         """Return the HTTP error for a call that every circuit breaker refused."""
-        host = self._choice.target.provider
-        error = refused_error(host, self._choice.refused_seconds, self._choice.last_failure)
+        host, refused = self._choice.target.provider, self._choice.refused
+        error = refused_error(
+            host,
+            refused.seconds if refused is not None else 0.0,
+            refused.last_failure if refused is not None else None,
+        )
         return _http_error(
             error_response(self._call.protocol, error, host=host, attempts=0, head=None)
         )

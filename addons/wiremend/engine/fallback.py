@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 
 from wiremend.engine.call import Target
-from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.engine.health import FailureCause, Permit, Refused
+from wiremend.protocols.base.provider_error import FINAL_CODES, ProviderError
 
 QUOTA_CODES = frozenset(
     {
@@ -14,6 +15,8 @@ QUOTA_CODES = frozenset(
         "billing_hard_limit_reached",
     }
 )
+_REFUSED_STATUS = frozenset({501, 505})
+"""Statuses of 500 and above that refuse what the request asks for."""
 _UNKNOWN_MODEL = re.compile(
     r"\bmodel\b.{0,80}\b(?:not found|does not exist|not supported|unknown|no access)",
     re.IGNORECASE,
@@ -29,10 +32,9 @@ class TargetChoice:
     def __init__(self, targets: Sequence[Target]) -> None:
         self.number = 0
         """Index of the current target."""
-        self.refused_seconds = 0.0
-        """Seconds until the last breaker that refused the call lets one through."""
-        self.last_failure = ""
-        """The failure that opened it."""
+        self.refused: Refused | None = None
+        """What the last breaker that refused the call answered."""
+        self._permit: Permit | None = None
         self._targets = targets
         self._next = 0
         self._excluded_providers: set[str] = set()
@@ -53,14 +55,12 @@ class TargetChoice:
             target = self._targets[number]
             if target.provider in self._excluded_providers:
                 continue
-            if target.health is not None:
-                target.health.budget.call_started(now)
-                seconds = target.health.breaker.admit(now)
-                if seconds is not None:
-                    self.refused_seconds = seconds
-                    self.last_failure = target.health.breaker.last_failure
-                    refused.append(target)
-                    continue
+            admission = target.health.admit(now) if target.health is not None else None
+            if isinstance(admission, Refused):
+                self.refused = admission
+                refused.append(target)
+                continue
+            self._permit = admission
             self.number = number
             return True, refused
         return False, refused
@@ -78,33 +78,35 @@ class TargetChoice:
         return _UNKNOWN_MODEL.search(error.message) is not None
 
     def take_retry(self, now: float) -> bool:
-        """Take one retry from the provider's budget; False if the budget is used up."""
+        """Take one retry from the target's budget; False if the budget is used up."""
         health = self.target.health
-        return health is None or health.budget.take(now)
+        return health is None or health.take_retry(now)
 
     def answered(self) -> None:
         """Report to the breaker that content arrived."""
-        if self.target.health is not None:
-            self.target.health.breaker.answered()
+        if self._permit is not None:
+            self._permit.answered()
 
     def succeeded(self) -> None:
         """Report to the breaker that the call was completed."""
-        if self.target.health is not None:
-            self.target.health.breaker.succeeded()
+        if self._permit is not None:
+            self._permit.succeeded()
 
-    def failed(self, now: float, status: int, message: str) -> None:
-        """Report the final error at this target to the breaker.
+    def failed(self, now: float, error: ProviderError, kind: str = "") -> None:
+        """Report the final error at this target to the breaker; `kind` is that of `FailureCause`.
 
-        An error below 500 is the request's fault and does not count against the provider.
+        A refusal of the request, or of the client's account, does not count against the provider.
         """
-        if self.target.health is None:
+        if self._permit is None:
             return
-        if status < 500:
-            self.target.health.breaker.abandoned()
+        names = {error.code.lower(), error.type.lower()}
+        is_refusal = error.status < 500 or error.status in _REFUSED_STATUS
+        if is_refusal or not names.isdisjoint(FINAL_CODES | QUOTA_CODES):
+            self._permit.abandoned()
         else:
-            self.target.health.breaker.failed(now, message)
+            self._permit.failed(now, FailureCause(error.status, kind))
 
     def inconclusive(self) -> None:
         """Report to the breaker that the call ended without showing the provider's condition."""
-        if self.target.health is not None:
-            self.target.health.breaker.abandoned()
+        if self._permit is not None:
+            self._permit.abandoned()

@@ -40,7 +40,7 @@ class Planning:
     """The input of each step: the received request, and the configuration that applies to it."""
 
     received: OutgoingRequest
-    """The unchanged request; its provider is the host that the client addressed."""
+    """The unchanged request; its provider is the server that it would be sent to."""
     facts: RequestFacts
     features: Set[Feature]
     settings: Settings
@@ -63,8 +63,8 @@ def plan_call(
 ) -> Call | None:
     """Plan a model call that is about to go upstream. Returns None if no feature applies to it.
 
-    `received` is the unchanged request. Its `provider` is the host that the client addressed; its
-    `model` is not used.
+    `received` is the unchanged request. Its `provider` is the name of the server that it would be
+    sent to; its `model` is not used.
     """
     if not features & (_ANY_CALL | {Feature.ROUTE}):
         return None
@@ -215,7 +215,9 @@ def watch_targets(call: Call, planning: Planning) -> Call:
         Target(
             request.provider,
             request.model,
-            health.of(request.provider, request.model) if health else None,
+            health.of(request.identity, request.model, planning.settings.health)
+            if health
+            else None,
         )
         for request in call.requests
     )

@@ -49,6 +49,8 @@ class Failure:
     """The rule that found it; None: the provider rejected the request, so a retry is no use."""
     is_final: bool = False
     """Whether a retry is ruled out for another reason."""
+    is_providers: bool = True
+    """Whether it shows that the provider is in trouble; else its breaker ignores it."""
 
     @property
     def message(self) -> str:
@@ -57,6 +59,11 @@ class Failure:
         if self.rule is None:
             return f"status {error.status}"
         return shortened(error.message or error.code or error.type or f"status {error.status}")
+
+    @property
+    def kind(self) -> str:
+        """The kind of failure in words, without any text of the provider."""
+        return self.rule.name.replace("-", " ") if self.rule is not None else ""
 
 
 class Recovery:
@@ -133,7 +140,10 @@ class Recovery:
         """The current target failed for good: select the next one, if there is one."""
         failed = self._choice.target
         self._log.end(now, AttemptOutcome.FAILED, failure.message)
-        self._choice.failed(now, failure.error.status, failure.message)
+        if failure.is_providers:
+            self._choice.failed(now, failure.error, failure.kind)
+        else:
+            self._choice.inconclusive()
         if not may_fall_back or not self._choice.prepare_fallback(failure.error):
             return Decision(NextStep.GIVE_UP, findings)
         decision = self._enter_target(now)

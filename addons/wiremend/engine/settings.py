@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from wiremend.adapt.lessons import LessonBook, PlacedLesson
-from wiremend.engine.health import ProviderHealth
+from wiremend.engine.health import HealthLimits, ProviderHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.held_memory import HELD_LIMIT_BYTES, HeldMemory
 from wiremend.routing.fire_and_forget import FireAndForget
@@ -69,6 +69,7 @@ class Settings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    health: HealthLimits = field(default_factory=HealthLimits)
     routes: tuple[Route, ...] = ()
     """The entries of `[[models]]`; the first one that matches is applied."""
     providers: Mapping[str, ProviderAddress] = field(default_factory=lambda: MappingProxyType({}))

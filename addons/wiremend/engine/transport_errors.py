@@ -4,6 +4,7 @@ Clients match these messages: some retry only if they contain certain words
 (`ClientTraits.retried_words`).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import orjson
 
 from wiremend.engine.actions import Head
 from wiremend.engine.error_responses import request_id_of
+from wiremend.engine.health import FailureCause
 from wiremend.engine.retry import read_retry_after
 from wiremend.protocols.base.provider_error import (
     ProviderError,
@@ -67,14 +69,20 @@ def internal_error() -> ProviderError:
     return _transport_error("wiremend: internal error")
 
 
-def refused_error(host: str, seconds: float, last_failure: str) -> ProviderError:
+def refused_error(host: str, seconds: float, last_failure: FailureCause | None) -> ProviderError:
     """The provider's circuit breaker stays open for these seconds.
 
+    The last failure may be that of another client: its status and kind are given, not its text.
     It has no Retry-After: Codex would wait for it before each of its 30 tries, five minutes in
     all, where its own backoff gives up after half a minute.
     """
-    last = f" Last: {last_failure}" if last_failure else ""
-    message = f"{host} failed several calls in a row and is asked again in {seconds:.0f} s.{last}"
+    last = ""
+    if last_failure is not None:
+        kind = f" ({last_failure.kind})" if last_failure.kind else ""
+        last = f" The last one failed with status {last_failure.status}{kind}."
+    message = (
+        f"{host} failed several calls in a row and is asked again in {math.ceil(seconds)} s.{last}"
+    )
     return make_error(status=503, type="overloaded_error", message=message)
 
 

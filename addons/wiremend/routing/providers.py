@@ -102,6 +102,8 @@ def redirect(request: OutgoingRequest, provider: ProviderAddress) -> OutgoingReq
         host=url.hostname,
         port=port,
         document=document,
+        is_configured=True,
+        tls_name="",
     )
 
 

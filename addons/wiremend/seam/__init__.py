@@ -20,6 +20,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     listener.py           the addresses on which the proxy listens
     loop_watchdog.py      logs an event loop that is stuck
     open_files.py         the limit of open files, and accepting connections beyond it
+    scripts.py            the scripts and modules that the running code was loaded from
 
 Requests that are not calls take mitmproxy's default path.
 
@@ -80,19 +81,25 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     addon's hook is logged, and the hook completes.
 21. `HttpStream.send_response` sends the flow's response, calls the `response` hook and drops the
     stream, also when `make_server_connection` calls it and then returns False.
-22. `Http1Connection.buf` is h11's `ReceiveBuffer`, and the readers of chunks and trailers use it
+22. Inside a tunnel, `HttpLayer.get_connection` verifies the certificate of the tunnel's address for
+    the server name in `context.server.sni`, else in the client's hello, else for the address. For
+    any other address it verifies that address.
+23. `Script.reloadtask` loads a script within itself, and then looks at its file each second: it
+    loads the script again when the file has become newer, and removes it when there is no file.
+    Cancelled, it does nothing further. `AddonManager.lookup` has every `Script` before it loads.
+24. `Http1Connection.buf` is h11's `ReceiveBuffer`, and the readers of chunks and trailers use it
     too. The size of a head is not limited. `read_body` reports an `h11.ProtocolError` of a reader
     as a failure of the stream and closes the connection.
-23. `Http2Client` closes the connection, with all its streams, when a decoded header block is longer
+25. `Http2Client` closes the connection, with all its streams, when a decoded header block is longer
     than h2's `decoder.max_header_list_size`. h2 reads frames from `incoming_buffer`, which collects
     up to 64 CONTINUATION frames in `_headers_buffer`.
-24. `HttpLayer.connections` keeps closed upstream connections and the layers behind them until the
+26. `HttpLayer.connections` keeps closed upstream connections and the layers behind them until the
     client disconnects. Each event of a connection is passed to the layer that is found there, and
     `ConnectionClosed` is the last one. Streams send to the connection in `context.server` only. If
     a connection leads through an upstream proxy, that proxy's connection has the same layer.
-25. A failure to accept a connection is reported to the loop's exception handler, with the `socket`
+27. A failure to accept a connection is reported to the loop's exception handler, with the `socket`
     in its context, up to a hundred times a second. mitmproxy sets its handler before the `running`
     hook and removes it when the proxy ends.
-26. `ConnectionHandler.handle_connection` reads no more while `drain_writers` waits for any peer of
+28. `ConnectionHandler.handle_connection` reads no more while `drain_writers` waits for any peer of
     the client's connections to read. `transports` has the client's transport as `writer.transport`.
 """

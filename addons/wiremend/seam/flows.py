@@ -1,5 +1,6 @@
 """Requests and responses: their documents, and what flows show instead of what is on the wire."""
 
+import ipaddress
 from copy import copy
 from dataclasses import dataclass
 
@@ -58,17 +59,39 @@ def document_of(request: http.Request, protocol: Protocol) -> RequestDocument:
 
 
 def outgoing_of(
-    request: http.Request, protocol: Protocol, provider: str, model: str
+    request: http.Request, protocol: Protocol, model: str = "", tls_name: str = ""
 ) -> OutgoingRequest:
-    """Return the unchanged request of a client, as input of routing."""
+    """Return the unchanged request of a client, as input of routing.
+
+    `tls_name` is the server name that TLS to the request's address verifies, if it is not that
+    of the address. The `Host` header is the client's own words, and names nothing here.
+    """
     return OutgoingRequest(
-        provider=provider,
+        provider=server_name(request, tls_name),
         model=model,
         scheme=request.scheme,
         host=request.host,
         port=request.port,
         document=document_of(request, protocol),
+        tls_name=tls_name,
     )
+
+
+def server_name(request: http.Request, tls_name: str = "") -> str:
+    """Return the name for the server that this request is sent to: its host.
+
+    An address without a name is called by the name that TLS verifies for it, if there is one.
+    """
+    return tls_name if tls_name and is_address(request.host) else request.host
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def address_request(request: http.Request, outgoing: OutgoingRequest) -> None:

@@ -59,7 +59,14 @@ from wiremend.seam.client_side import ClientSide, response_with_head
 from wiremend.seam.connection_handler import is_behind
 from wiremend.seam.connections import Commands, ReadOver
 from wiremend.seam.flow_record import FlowRecord, record_refusal
-from wiremend.seam.flows import answer, is_direct, mark_direct, outgoing_of, response_on_the_wire
+from wiremend.seam.flows import (
+    answer,
+    is_direct,
+    mark_direct,
+    outgoing_of,
+    response_on_the_wire,
+    server_name,
+)
 from wiremend.seam.upstream_side import UpstreamSide
 
 TOO_MUCH_HELD = "All calls together hold as much memory as they may."
@@ -171,11 +178,13 @@ class CallStream(HttpStream):
             raise options.fault
         received = None
         raw_bytes = len(request.raw_content or b"")
+        tls_name = self._upstream.tls_name()
+        host = server_name(request, tls_name)
         call: Call | AcknowledgedCall | None = plan_acknowledgement(
-            request.method, request.path, request.pretty_host, options.features, options.settings
+            request.method, request.path, host, options.features, options.settings
         )
         if call is None and self._protocol is not None:
-            received = outgoing_of(request, self._protocol, request.pretty_host, "")
+            received = outgoing_of(request, self._protocol, tls_name=tls_name)
             kept, written = raw_bytes + 2 * len(received.body), len(received.body)
             if not self._may_hold_request(kept, written):
                 self._refusal = too_much_held_response(

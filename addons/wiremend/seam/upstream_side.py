@@ -10,6 +10,7 @@ from mitmproxy.proxy import commands
 from mitmproxy.proxy.layers.http import (
     GetHttpConnectionCompleted,
     HttpLayer,
+    HTTPMode,
     HttpStream,
     SendHttp,
 )
@@ -99,6 +100,19 @@ class UpstreamSide:
         self._stream.flow.request = copy_of(self._request)
         if self._conceal is not None:
             self._conceal(self._stream.flow)
+
+    def tls_name(self) -> str:
+        """Return the server name that TLS to the request's address verifies, if not its host.
+
+        Inside a tunnel that is the name in the client's hello: contract 22 in `seam/__init__.py`.
+        """
+        request, context = self._stream.flow.request, self._stream.context
+        is_tunnelled = self._stream.mode is HTTPMode.transparent
+        address = (request.host, request.port)
+        if request.scheme != "https" or not is_tunnelled or context.server.address != address:
+            return ""
+        name = context.server.sni or context.client.sni or ""
+        return "" if name.lower() == request.host.lower() else name
 
     # An attempt
 

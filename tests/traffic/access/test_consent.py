@@ -1,7 +1,6 @@
 """Tests with a real mitmdump that `./wiremend.toml` is used only after its content was allowed."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from wiremend.testing.provider import ScriptedProvider
 from traffic import faults, good
 from traffic.clients import model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES
-from traffic.proxy import REPOSITORY, Proxy, ProxyFailed
+from traffic.proxy import Proxy, ProxyFailed
 
 ANTHROPIC = good.ANTHROPIC
 VALUE = "sk-test-DO-NOT-LOG-of-the-environment"
@@ -170,36 +169,18 @@ def test_a_file_that_is_emptied_or_removed_keeps_the_routes(
     assert provider.received == []
 
 
-@pytest.mark.long
-def test_a_reload_of_the_addons_allows_no_later_content_and_puts_no_defaults_in_force(
-    authority: Authority, hosts: dict[str, int], tmp_path: Path
+def test_consent_that_was_given_at_the_start_is_not_for_a_later_content(
+    allowed_proxy: Proxy, origin: ScriptedProvider
 ) -> None:
-    copy = tmp_path / "addons"
-    shutil.copytree(REPOSITORY / "addons", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    entry = copy / "__main__.py"
-    with Proxy(
-        tmp_path / "run",
-        authority,
-        hosts,
-        configuration=ROUTED,
-        discovered=True,
-        scripts=(str(entry),),
-        environment={"WIREMEND_TEST_KEY": VALUE},
-        arguments=ALLOW,
-    ) as proxy:
-        allowed = list((tmp_path / "run/state/wiremend/allowed").iterdir())
-        start = len(proxy.lines)
-        reload(entry)
-        proxy.wait_for_line("wiremend: configuration from .*wiremend.toml", 10, start)
-        proxy.configuration_file.write_text(ROUTED.replace(ORIGIN_HOST, "evil.example.org"))
-        start = len(proxy.lines)
-        reload(entry)
-        assert proxy.wait(15) == 1
-        proxy.wait_for_line("wiremend.toml is not allowed", 5, start)
-        assert list((tmp_path / "run/state/wiremend/allowed").iterdir()) == allowed
-
-
-def reload(script: Path) -> None:
-    """Let mitmproxy load the script again: it looks at the file's time."""
-    status = script.stat()
-    os.utime(script, (status.st_atime, status.st_mtime + 1000))
+    """The option `wiremend_allow` stays on the command line, and the running proxy forgets it."""
+    proxy, start = allowed_proxy, len(allowed_proxy.lines)
+    state = proxy.directory / "state/wiremend/allowed"
+    allowed = list(state.iterdir())
+    evil = ROUTED.replace(ORIGIN_HOST, "evil.example.org")
+    replacement = proxy.directory / "new.toml"
+    replacement.write_text(evil)
+    replacement.rename(proxy.configuration_file)
+    proxy.wait_for_line("configuration in force is kept", start=start)
+    assert list(state.iterdir()) == allowed
+    origin.script([faults.none(ANTHROPIC)])
+    assert call(proxy) == 200

@@ -1,6 +1,7 @@
 """Tests of loading and reloading the suite, and of failed starts, in mitmdump and mitmweb."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from wiremend.testing.certificates import Authority
+from wiremend.testing.exchange import Reply
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
@@ -133,36 +135,57 @@ def test_a_changed_configuration_is_read_without_a_restart(
         assert complete(ANTHROPIC, True).text == good.TEXT
 
 
-def test_a_reloaded_suite_works_and_one_that_fails_to_reload_ends_the_process(
-    authority: Authority, provider: ScriptedProvider, tmp_path: Path
+def change_a_module(addons: Path) -> None:
+    """Leave a module half written, and change the file that mitmproxy watches."""
+    for file in (addons / "wiremend/engine/call_machine.py", addons / "__main__.py"):
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        os.utime(file, (file.stat().st_atime, file.stat().st_mtime + 1000))
+
+
+def remove_all(addons: Path) -> None:
+    shutil.rmtree(addons)
+
+
+@pytest.mark.parametrize("change", [change_a_module, remove_all])
+def test_an_update_of_the_sources_neither_ends_the_proxy_nor_cuts_a_call(
+    change: Callable[[Path], None],
+    authority: Authority,
+    provider: ScriptedProvider,
+    tmp_path: Path,
 ) -> None:
-    copy = tmp_path / "addons"
-    subprocess.run(["cp", "-r", str(ADDONS), str(copy)], check=True)
-    entry = copy / "__main__.py"
-    hosts = {good.HOSTS[ANTHROPIC]: provider.port}
-    quick = "[retry]\nbackoff_initial = 0.01\n"
-    proxy = Proxy(
-        tmp_path / "run",
-        authority,
-        hosts,
-        configuration=quick,
-        scripts=(str(entry),),
-        arguments=("--listen-host", "127.0.0.1"),
+    """`git pull` and `pip install -U` write one file after the other."""
+    addons = tmp_path / "addons"
+    shutil.copytree(ADDONS, addons, ignore=shutil.ignore_patterns("__pycache__"))
+    stream = good.text_stream(ANTHROPIC)
+    half = stream.places["mid_content"]
+    steps = (
+        faults.head(headers=faults.EVENT_STREAM),
+        faults.chunks(stream.events[:half]),
+        faults.stall,
+        faults.chunks(stream.events[half:]),
+        faults.end,
     )
-    proxy.start()
-    try:
-        with clients.environment(clients.behind(proxy)):
-            text = entry.read_text()
-            for _ in range(2):
-                start = len(proxy.lines)
-                entry.write_text(text + "\n")
-                os.utime(entry, (entry.stat().st_atime, entry.stat().st_mtime + len(proxy.lines)))
-                proxy.wait_for_line("Loading script", 10, start)
-                provider.script([faults.reset_before_head(), faults.none(ANTHROPIC)])
-                assert complete(ANTHROPIC, True).text == good.TEXT
-        entry.write_text("this is no Python\n")
-        os.utime(entry, (entry.stat().st_atime, entry.stat().st_mtime + 1000))
-        assert proxy.wait(15) == 1
-        proxy.wait_for_line("no traffic passes unrepaired", 5)
-    finally:
-        proxy.stop()
+    with (
+        Proxy(
+            tmp_path / "run",
+            authority,
+            {good.HOSTS[ANTHROPIC]: provider.port},
+            configuration="[retry]\nbackoff_initial = 0.01\n",
+            scripts=(str(addons / "__main__.py"),),
+            arguments=("--listen-host", "127.0.0.1"),
+        ) as proxy,
+        clients.environment(clients.behind(proxy)),
+    ):
+        provider.script([Reply("paused", steps)])
+        with clients.model_call(proxy, ANTHROPIC, True) as running:
+            running.read_until(b"content_block_delta")
+            change(addons)
+            proxy.wait_for_line("its code was changed; restart to use the new version", 10)
+            proxy.configuration_file.write_text("[retry]\nbackoff_initial = 0.02\n")
+            proxy.wait_for_line(r"wiremend\.toml reloaded", 10)
+            provider.release()
+            assert running.response().body == stream.data
+        provider.script([faults.reset_before_head(), faults.none(ANTHROPIC)])
+        assert complete(ANTHROPIC, True).text == good.TEXT
+    assert sum("its code was changed" in line for line in proxy.lines) == 1
+    assert sum("Loading script" in line and str(addons) in line for line in proxy.lines) == 1

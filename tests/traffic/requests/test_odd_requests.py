@@ -198,8 +198,10 @@ def test_header_values_keep_their_bytes(
 
 
 def test_header_values_keep_their_bytes_in_a_request_that_is_amended(
-    proxy: Proxy, provider: ScriptedProvider
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
+    # A separate proxy, since it learns to send no metadata.
+    proxy = start_proxy(scripts=SHARED, configuration=f"{QUICK_RETRIES}# amended\n")
     message = "metadata: Extra inputs are not permitted"
     refusal = faults.native_error(ANTHROPIC, 400, "invalid_request_error", message)
     provider.script([faults.status(400, refusal), faults.none(ANTHROPIC)])

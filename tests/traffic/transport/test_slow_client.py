@@ -54,7 +54,7 @@ progress = 1.0
 def test_a_client_that_pauses_is_not_the_providers_fault(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider, http_version: str
 ) -> None:
-    """Contract 26. The client reads nothing for several times the idle limit."""
+    """The client reads nothing for several times the idle limit."""
     proxy = start_proxy(scripts=SHARED, configuration=QUICK_RETRIES + SHORT_LIMITS)
     provider.alpn = ALPN[http_version]
     stream = CountedStream(good.ANTHROPIC)

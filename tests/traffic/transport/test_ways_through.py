@@ -237,7 +237,8 @@ def test_a_cancelled_http2_stream_ends_upstream_and_does_not_affect_others(
 def test_budget_and_breaker_limit_requests_to_a_broken_provider(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
-    proxy = start_proxy(configuration=QUICK_RETRIES + "# with limits\n")
+    quick = f"[retry]\nattempts = {ATTEMPTS}\nbackoff_initial = 0.01\nbackoff_max = 0.05\n"
+    proxy = start_proxy(configuration=quick + "# with limits\n")
     provider.script([faults.unavailable(ANTHROPIC)])
     calls = 20
     with clients.environment(clients.behind(proxy)):
@@ -250,10 +251,10 @@ FAILURES_IN_A_ROW = 5
 """The number of failures that opens a breaker."""
 
 
-def test_an_open_breaker_that_quotes_a_wait_sends_no_retry_after(
+def test_an_open_breaker_sends_no_retry_after(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
-    """Errors of the provider keep their wait; the refusals of the breaker only quote it."""
+    """Errors of the provider keep their wait, which the refusals of the breaker do not have."""
     proxy = start_proxy(configuration="[retry]\nattempts = 1\n")
     message = "Overloaded. Please try again in 20s."
     wrapped = faults.native_error(ANTHROPIC, 503, "overloaded_error", message)
@@ -262,7 +263,7 @@ def test_an_open_breaker_that_quotes_a_wait_sends_no_retry_after(
     for _ in range(FAILURES_IN_A_ROW + 1):
         with model_call(proxy, ANTHROPIC, True) as call:
             response = call.response()
-        assert message.encode() in response.body
         waits.append((response.status, response.header("retry-after")))
     assert waits == [*[(529, "20")] * FAILURES_IN_A_ROW, (503, None)]
+    assert message.encode() not in response.body
     assert len(provider.received) == FAILURES_IN_A_ROW

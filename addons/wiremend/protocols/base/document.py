@@ -1,6 +1,6 @@
 """A request as it is adapted to a target, and the request that is sent."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -80,12 +80,25 @@ class OutgoingRequest:
     """A request, adapted to one of its targets."""
 
     provider: str
-    """The name of the provider in error messages."""
+    """The configured provider's name, or the server's; in error messages, and for lessons."""
     model: str
     scheme: str
     host: str
     port: int
     document: RequestDocument
+    is_configured: bool = False
+    """Whether `provider` is the name of a configured provider."""
+    tls_name: str = ""
+    """The server name that TLS verifies, if it is not the host."""
+
+    @property
+    def identity(self) -> Hashable:
+        """What the request is really sent to, whatever its headers contain.
+
+        A configured provider differs from any other at its address, which may have other keys.
+        """
+        name = self.provider if self.is_configured else None
+        return name, self.scheme.lower(), self.host.lower(), self.port, self.tls_name.lower()
 
     @property
     def path(self) -> str:
