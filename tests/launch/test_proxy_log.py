@@ -2,6 +2,7 @@
 
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from test_scripts import run
+import wiremend
 from wiremend.launch.proxy_log import LINE_LIMIT_BYTES, ProxyLog
 
+RUN = (sys.executable, "-P", "-m", "wiremend", "run")
 LINE = b"a" * 99 + b"\n"
 COUNT = 1000
 MANY = 20_000
@@ -92,7 +94,16 @@ with socket.create_connection(("127.0.0.1", port), 10.0) as client:
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process")
 def test_a_proxy_whose_log_cannot_be_written_answers_on(tmp_path: Path) -> None:
     """The command lets the log file grow no further, as a full disk does."""
-    done = run(tmp_path, "--", sys.executable, "-c", FILL_THE_LOG)
+    inherited = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    users = {f"XDG_{kind}_HOME": str(tmp_path / kind) for kind in ("CONFIG", "STATE")}
+    done = subprocess.run(
+        [*RUN, "--", sys.executable, "-c", FILL_THE_LOG],
+        cwd=tmp_path,
+        env={**inherited, **users, "PYTHONPATH": str(Path(wiremend.__path__[0]).parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert (done.returncode, done.stdout) == (0, "HTTP/1.1 400\n"), done.stderr
     assert "Traceback" not in done.stderr
 
