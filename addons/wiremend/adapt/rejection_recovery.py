@@ -7,7 +7,6 @@ the client's original request is sent once. So an adaptation that has become wro
 trip.
 """
 
-import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +18,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import CallPlace, Finding, Rule
+from wiremend.text.patterns import text_pattern
 
 _ALL = tuple(WireProtocol)
 
@@ -70,10 +70,10 @@ FITTING_FAILED = Rule(
 AMENDMENTS_LIMIT = 4
 """How often one request to one target is changed. Providers report one bad tool at a time."""
 
-_UNRELATED_TO_CHANGES = re.compile(
+_UNRELATED_TO_CHANGES = text_pattern(
     r"prompt is too long|context.?(?:length|window)|maximum context|too many tokens|credit|quota"
-    r"|billing|api.?key|array too long|maximum tools|more than \d+ tools|number of items",
-    re.IGNORECASE,
+    r"|billing|api.?key|array too long|maximum tools|more than \d{1,9}+ tools|number of items",
+    ignore_case=True,
 )
 """Reasons for which the client's original request would be refused, too."""
 

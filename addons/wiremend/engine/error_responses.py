@@ -1,7 +1,6 @@
 """HTTP error responses in the client's protocol, and reading errors from HTTP responses."""
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from wiremend.engine.actions import Head, Respond
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.text.json_edits import Edits, Path, parse
+from wiremend.text.patterns import FOREIGN_TEXT_LIMIT, text_pattern
 
 _REQUEST_ID_HEADERS = (b"request-id", b"x-request-id", b"cf-ray")
 _MESSAGE_PATHS: tuple[Path, ...] = (
@@ -21,7 +21,7 @@ _MESSAGE_PATHS: tuple[Path, ...] = (
     ("detail",),
 )
 """Where error bodies have their message; Gemini may wrap an error in the array it began."""
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TITLE = text_pattern(r"<title[^<>]{0,200}+>([^<]{0,2000}+)</title", ignore_case=True)
 _CLIENT_CLOSED_REQUEST = 499
 
 
@@ -171,7 +171,7 @@ def is_html(head: Head, body: bytes) -> bool:
 
 def html_error(head: Head, body: bytes, host: str) -> ProviderError:
     """Return an error with the status and the title of an edge proxy's web page."""
-    title = _TITLE.search(body[:65536].decode("utf-8", "replace"))
+    title = _TITLE.search(body[:FOREIGN_TEXT_LIMIT].decode("utf-8", "replace"))
     title_text = f": {' '.join(title[1].split())}" if title and title[1].strip() else ""
     return make_error(
         status=head.status if head.status >= 400 else 502,
@@ -181,4 +181,5 @@ def html_error(head: Head, body: bytes, host: str) -> ProviderError:
 
 
 def _header_value(text: str) -> bytes:
-    return re.sub(r"[^\x21-\x7e]", "", text)[:256].encode("ascii")
+    printable = [character for character in text[:FOREIGN_TEXT_LIMIT] if "!" <= character <= "~"]
+    return "".join(printable)[:256].encode("ascii")

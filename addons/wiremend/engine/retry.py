@@ -6,15 +6,17 @@ is used, up to a cap.
 """
 
 import email.utils
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wiremend.engine.actions import Head
 from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.text.patterns import text_pattern
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?\Z")
+_DURATION = text_pattern(
+    r"(?:(\d{1,20}+)h)?(?:(\d{1,20}+)m(?!s))?(?:(\d{1,20}+(?:\.\d{1,20}+)?)s)?(?:(\d{1,20}+(?:\.\d{1,20}+)?)ms)?\Z"
+)
 _RESET_HEADERS = (
     b"x-ratelimit-reset-requests",
     b"x-ratelimit-reset-tokens",

@@ -3,8 +3,6 @@
 Also contains the rules on the framing of events.
 """
 
-import re
-
 from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
@@ -20,6 +18,7 @@ from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
 from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder
+from wiremend.text.patterns import linear_pattern
 
 _ALL = tuple(WireProtocol)
 
@@ -83,7 +82,7 @@ STREAM_TOO_LONG = Rule(
 STREAM_LIMIT_BYTES = 256 * 1024 * 1024
 """Bytes after which the rest of a stream is passed through unchanged."""
 
-_ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
+_ID_OR_RETRY = linear_pattern(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
 class StreamRepair:

@@ -1,6 +1,7 @@
 """Requests and responses: their documents, and what flows show instead of what is on the wire."""
 
 import ipaddress
+from collections import deque
 from copy import copy
 from dataclasses import dataclass
 
@@ -178,13 +179,13 @@ def response_on_the_wire(response: http.Response) -> http.Response:
     if hidden is None:
         return response
     on_the_wire = copy_of(response)
-    originals = list(hidden.fields)
+    originals: dict[tuple[bytes, bytes], deque[bytes]] = {}
+    for name, shown_value, original_value in hidden.fields:
+        originals.setdefault((name, shown_value), deque()).append(original_value)
     fields = []
     for name, value in response.headers.fields:
-        match = next((entry for entry in originals if entry[:2] == (name, value)), None)
-        if match is not None:
-            originals.remove(match)
-        fields.append((name, match[2] if match else value))
+        same = originals.get((name, value))
+        fields.append((name, same.popleft() if same else value))
     on_the_wire.headers = http.Headers(fields)
     shown, original = hidden.content
     if response.raw_content is shown:

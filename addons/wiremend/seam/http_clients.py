@@ -1,6 +1,5 @@
 """Subclasses of mitmproxy's HTTP clients that do not lose calls which can still be answered."""
 
-import re
 from collections.abc import Iterable
 
 from h2.config import H2Configuration
@@ -41,8 +40,11 @@ from wiremend.seam.head_limits import (
     size_of_fields,
 )
 from wiremend.seam.http1_trailers import WITHOUT_BODY, WithTrailers
+from wiremend.text.patterns import text_pattern
 
-_INTERIM_HEAD = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
+_INTERIM_HEAD = text_pattern(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
+
+_START_BYTES = len("HTTP/1.1 100 ")
 
 
 class CallHttp1Client(WithTrailers, Http1Client):
@@ -74,7 +76,7 @@ class CallHttp1Client(WithTrailers, Http1Client):
                 yield ReceiveHttp(_too_large(self.stream_id, reason))
 
     def _skip_interim_heads(self) -> None:
-        while self.request and _INTERIM_HEAD.match(bytes(self.buf)):
+        while self.request and _INTERIM_HEAD.match(bytes(self.buf._data[:_START_BYTES])):
             before = len(self.buf)
             lines = self.buf.maybe_extract_lines()
             if lines is None:

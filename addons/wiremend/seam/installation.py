@@ -221,20 +221,29 @@ def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
 
 
 def _in_one_write(source: Commands) -> Commands:
-    """Yield the same commands; merge consecutive writes to one connection."""
-    waiting: commands.SendData | None = None
+    """Yield the same commands; merge consecutive writes to one connection.
+
+    A large message is thousands of writes, since TLS makes one of each record: they are joined
+    once.
+    """
+    waiting: list[commands.SendData] = []
     for command in source:
-        if type(command) is not commands.SendData:
-            if waiting is not None:
-                yield waiting
-                waiting = None
-            yield command
-        elif waiting is None:
-            waiting = command
-        elif waiting.connection is command.connection:
-            waiting.data += command.data
-        else:
-            yield waiting
-            waiting = command
-    if waiting is not None:
-        yield waiting
+        if type(command) is commands.SendData:
+            if waiting and waiting[0].connection is not command.connection:
+                yield _merged(waiting)
+                waiting = []
+            waiting.append(command)
+            continue
+        if waiting:
+            yield _merged(waiting)
+            waiting = []
+        yield command
+    if waiting:
+        yield _merged(waiting)
+
+
+def _merged(writes: list[commands.SendData]) -> commands.SendData:
+    """Return one write with the data of these; there is at least one."""
+    if len(writes) > 1:
+        writes[0].data = b"".join([write.data for write in writes])
+    return writes[0]

@@ -1,6 +1,5 @@
 """The interface of a protocol: one frozen value, created in the package of the protocol."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from wiremend.protocols.base.usage import UsageFormat
 from wiremend.rules.rule import Notes, Rule
 from wiremend.text import sse
 from wiremend.text.json_edits import Edits
+from wiremend.text.patterns import TextPattern
 
 type HistoryPass = Callable[[dict[str, Any], Edits, MessageTraits, Notes], None]
 """Adapts a parsed request to a target with these traits: adds edits and records the findings."""
@@ -43,10 +43,10 @@ class RequestFacts:
 class Endpoints:
     """The paths of a protocol, as patterns to search in a path without its query."""
 
-    call: re.Pattern[str]
-    unversioned: re.Pattern[str]
+    call: TextPattern[str]
+    unversioned: TextPattern[str]
     """The part of a call's path that follows the base URL of any provider."""
-    count: re.Pattern[str] | None = None
+    count: TextPattern[str] | None = None
     """The endpoint that counts tokens; None: the protocol has none."""
 
 

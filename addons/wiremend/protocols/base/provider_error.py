@@ -6,12 +6,12 @@ substring.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wiremend.text.json_envelope import CONTENT_KEYS, is_envelope
+from wiremend.text.patterns import linear_pattern, text_pattern
 
 UNKNOWN_STATUS = 502
 
@@ -89,12 +89,14 @@ FINAL_CODES = frozenset(
 )
 """Codes that the same request would cause again, so it is not retried regardless of the status."""
 
-_TRY_AGAIN = re.compile(
-    r"try again in\s*(?:(\d+)h)?(?:(\d+)m(?!s))?(\d+(?:\.\d+)?)\s*(ms|s)", re.IGNORECASE
+_TRY_AGAIN = text_pattern(
+    r"try again in\s*+(?:(\d+)h)?(?:(\d+)m(?!s))?(\d+(?:\.\d+)?)\s*+(ms|s)", ignore_case=True
 )
-_NUMBER = re.compile(r"[45]\d\d\Z")
-_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s\Z")
+_NUMBER = text_pattern(r"[45]\d\d\Z")
+_WORD_START = linear_pattern(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SEPARATORS = linear_pattern(r"[\s_-]++")
+_SECONDS = text_pattern(r"(\d{1,20}+(?:\.\d{1,20}+)?)s\Z")
+_LONGEST_NAME = 100
 _UNWRAP_LEVELS = 3
 _UNKNOWN_SHAPE_CHARACTERS = 500
 _BARE_KEYS = frozenset(
@@ -288,8 +290,13 @@ def _status_of(*names: Any) -> int:
 
 
 def _snake_case(name: str) -> str:
-    """Return a name in snake case, from `InternalServerError`, `Too Many Requests` or `UNKNOWN`."""
-    words = re.split(r"[\s_-]+", _WORD_START.sub("_", name.strip()))
+    """Return a name in snake case, from `InternalServerError`, `Too Many Requests` or `UNKNOWN`.
+
+    A text that is too long for a name becomes an empty one.
+    """
+    if len(name) > _LONGEST_NAME:
+        return ""
+    words = _SEPARATORS.split(_WORD_START.sub("_", name.strip()))
     return "_".join(words).lower()
 
 

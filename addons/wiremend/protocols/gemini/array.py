@@ -39,7 +39,7 @@ class ArrayElements:
         """The number of elements received."""
         self._shown = 0
         """The number of elements written."""
-        self._end = b""
+        self._end: list[bytes] = []
         """The end of the array, withheld until the end of the stream, as elements may be added."""
         self._is_past_array = False
 
@@ -59,11 +59,11 @@ class ArrayElements:
         if self._end:
             self._keep_white_space(event.raw)
             return b""
-        self._end = event.raw
+        self._end = [event.raw]
         if self._elements and event.raw.strip() != b"]":
             found = f"{event.raw.strip()!r} at the end"
             if self._draft.note(ARRAY_PUNCTUATION, found, "corrected"):
-                self._end = b"]"
+                self._end = [b"]"]
         return b""
 
     def write(self, event: Event, texts: list[bytes]) -> bytes:
@@ -80,7 +80,7 @@ class ArrayElements:
             ARRAY_PUNCTUATION, "the array is not closed", "closed"
         ):
             return b"]"
-        return self._end
+        return b"".join(self._end)
 
     def close_after_error(self) -> bytes:
         """Return the end of the array after the provider's own error."""
@@ -90,11 +90,11 @@ class ArrayElements:
         """Keep white space after the array; drop the rest, with one finding."""
         text = raw.lstrip()
         if not self._is_past_array:
-            self._end += raw[: len(raw) - len(text)]
+            self._end.append(raw[: len(raw) - len(text)])
             if text and self._draft.note(AFTER_THE_END, "text after the array", "dropped"):
                 self._is_past_array = True
             else:
-                self._end += text
+                self._end.append(text)
 
     def _punctuate(self, event: Event, text: bytes) -> bytes:
         """Return one element with the bracket or comma that its place in the array requires."""

@@ -17,11 +17,11 @@ contains the name of the function and `willContinue`, the following ones contain
 without a name, and the last one lacks `willContinue`.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from wiremend.text import json_value, sse
+from wiremend.text.patterns import whole_pattern
 
 RESPONSE_KEYS = frozenset(
     {
@@ -80,8 +80,8 @@ FINISH_REASON_BY_NUMBER: Mapping[int, str] = {
 """The numbers of the enumeration on which the Gemini API and Vertex AI agree."""
 
 
-_DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
-_BLANK_LINES = re.compile(rb"[\r\n]*")
+_DATA_LINES = whole_pattern(rb"(?:data: [^\r\n]*+(?>\r\n|\r|\n))++(?>\r\n|\r|\n)")
+_BLANK_LINES = whole_pattern(rb"[\r\n]*+")
 
 
 class Grammar:

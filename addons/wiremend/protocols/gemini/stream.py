@@ -115,6 +115,7 @@ class GeminiRepairer(EventRepairer):
         self._has_begun = False
         self._begun: set[int] = set()
         self._finished: set[int] = set()
+        self._unfinished: set[int] = set()
         self._is_blocked = False
         self._final_event: bytes | None = None
         """The previous event, if it had a finish reason, parts and a count of their tokens."""
@@ -128,7 +129,7 @@ class GeminiRepairer(EventRepairer):
         """Whether every candidate has its finish reason, or the prompt was refused."""
         if self._error is not None:
             return False
-        return self._is_blocked or (bool(self._finished) and self._begun <= self._finished)
+        return self._is_blocked or (bool(self._finished) and not self._unfinished)
 
     @property
     def message_at_end(self) -> str:
@@ -239,9 +240,12 @@ class GeminiRepairer(EventRepairer):
         for candidate in candidates_of(response):
             index = candidate.get("index")
             index = index if isinstance(index, int) else 0
-            self._begun.add(index)
+            if index not in self._begun:
+                self._begun.add(index)
+                self._unfinished.add(index)
             if candidate.get("finishReason"):
                 self._finished.add(index)
+                self._unfinished.discard(index)
 
 
 def _kind_of(response: JsonObject) -> EventKind:

@@ -1,10 +1,10 @@
 """The token counts of a response."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.usage import Usage, UsageFormat, count_in, total
+from wiremend.text.patterns import linear_pattern
 
 
 def _read_usage(value: Mapping[str, Any]) -> Usage:
@@ -22,4 +22,4 @@ def _read_usage(value: Mapping[str, Any]) -> Usage:
     )
 
 
-USAGE_FORMAT = UsageFormat(re.compile(rb'"usageMetadata"\s*:\s*\{'), _read_usage)
+USAGE_FORMAT = UsageFormat(linear_pattern(rb'"usageMetadata"\s*+:\s*+\{'), _read_usage)
