@@ -1,8 +1,10 @@
-"""There is one harness: tests start proxies and providers only through `wiremend.testing`."""
+"""There is one harness, `wiremend.testing`, and one copy of the library in a process of tests."""
 
 import ast
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from traffic.proxy import Proxy
@@ -67,6 +69,11 @@ def test_no_module_defines_a_proxy_or_provider() -> None:
     }
     assert defined == {"traffic/proxy.py: Proxy"}
     assert issubclass(Proxy, proxy.Proxy)
+
+
+def test_no_module_imports_the_library_again(first_imported_library: ModuleType) -> None:
+    """The classes of a second copy are others: `isinstance` then fails in later tests."""
+    assert sys.modules["wiremend"] is first_imported_library
 
 
 @pytest.mark.parametrize(
