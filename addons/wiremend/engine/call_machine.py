@@ -284,14 +284,10 @@ class CallMachine:
             self._end_draining(actions, ReleaseAttempt())
         elif self._state is AttemptState.READING:
             self._end_upstream()
-            if self._response.mode is BodyMode.UNTOUCHED:
-                self._choice.inconclusive()
-                actions.append(FinishResponse())
-                self._succeed(now, actions)
-            elif self._response.mode is BodyMode.STREAM:
-                self._take(now, actions, self._response.end_stream())
-            else:
-                self._look_at_body(now, actions)
+            if not self._response.is_form_known:
+                self._read_decoded(now, actions, self._response.read_last())
+                self.findings += self._response.take_label_findings()
+            self._end_body(now, actions)
         return self._scheduled(now, actions)
 
     def attempt_failed(
@@ -472,6 +468,16 @@ class CallMachine:
         """Treat bytes of the body as its mode requires. Raises UndecodableBody."""
         response = self._response
         decoded = response.decode(data)
+        if not response.is_form_known:
+            was_stream = response.mode is BodyMode.STREAM
+            decoded = response.read_start(decoded)
+            self.findings += response.take_label_findings()
+            if response.mode is BodyMode.STREAM and not was_stream:
+                self._deadlines.events_began(now)
+        self._read_decoded(now, actions, decoded)
+
+    def _read_decoded(self, now: float, actions: list[Action], decoded: bytes) -> None:
+        response = self._response
         if response.mode is BodyMode.UNTOUCHED:
             self._show(now, actions, decoded)
         elif response.mode is BodyMode.STREAM:
@@ -482,6 +488,19 @@ class CallMachine:
             assert response.head is not None
             self.findings += response.over_limit_findings()
             self._pass_on(now, actions, response.decoded_head(response.head), response.pass_on())
+
+    def _end_body(self, now: float, actions: list[Action]) -> None:
+        """The body is complete: unless its last bytes decided the call, decide it."""
+        if self._state is not AttemptState.ENDED:
+            return
+        if self._response.mode is BodyMode.UNTOUCHED:
+            self._choice.inconclusive()
+            actions.append(FinishResponse())
+            self._succeed(now, actions)
+        elif self._response.mode is BodyMode.STREAM:
+            self._take(now, actions, self._response.end_stream())
+        else:
+            self._look_at_body(now, actions)
 
     def _pass_on(
         self, now: float, actions: list[Action], head: Head, collected: bytes = b""
@@ -565,6 +584,8 @@ class CallMachine:
             self._fail(now, actions, Failure(not_a_stream_error(host), rules.NOT_A_STREAM))
         else:
             self._choice.succeeded()
+            response.check_json_label()
+            self.findings += response.take_label_findings()
             head = response.whole_head(response.head, verdict.body)
             if not response.is_over_limit:
                 response.count_tokens(verdict.body)

@@ -85,6 +85,10 @@ class Deadlines:
         if is_event_stream:
             self._start("progress", now)
 
+    def events_began(self, now: float) -> None:
+        """The body turned out to be an event stream."""
+        self._start("progress", now)
+
     def bytes_received(self, now: float) -> None:
         """Bytes of the response body arrived."""
         self._last_byte = now

@@ -142,3 +142,16 @@ NOT_A_STREAM = Rule(
     protocols=_ALL,
     seen=("anomalyco/opencode#49414",),
 )
+WRONG_LABEL = Rule(
+    code="E007",
+    name="wrong-content-type",
+    detects="The `content-type` of a response contradicts its first bytes: events that are "
+    "labelled as JSON, as a page or not at all, or JSON that is labelled as events.",
+    impact="Clients that choose their parser by the label fail, or read an empty response.",
+    action="Treats the response as what it is, and corrects the label. Events are forwarded at "
+    "once.",
+    protocols=_ALL,
+    seen=("QuantumNous/new-api#6254", "smg-project/smg#2403"),
+    before="content-type: application/json, data: {…}",
+    after="content-type: text/event-stream, data: {…}",
+)

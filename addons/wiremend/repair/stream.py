@@ -10,6 +10,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
 from wiremend.protocols.base.repairer import (
+    Decoder,
     EventKind,
     Repaired,
     RepairedBody,
@@ -20,7 +21,7 @@ from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
-from wiremend.text.json_array import ArrayDecoder
+from wiremend.text.json_array import ArrayDecoder, ElementsAsEvents, EventsAsElements
 from wiremend.text.patterns import linear_pattern
 
 _ALL = tuple(WireProtocol)
@@ -99,7 +100,7 @@ class StreamRepair:
 
     An exception in a rule is contained: see `wiremend.rules.containment`. `protocol` judges the end
     of a stream that is no longer repaired; without it, such a stream is never complete. Contained
-    faults are appended to `faults`.
+    faults are appended to `faults`. `decoder` is needed for a framing other than the repairer's.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class StreamRepair:
         *,
         protocol: Protocol | None = None,
         faults: list[Fault] | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         self._repairer = repairer
         self._limit_bytes = limit_bytes
@@ -122,8 +124,8 @@ class StreamRepair:
             and context.client.reads_fields_as_events
             and FIELDS_WITHOUT_DATA.code not in context.disabled
         )
-        self._decoder = repairer.decoder()
-        self._is_array = isinstance(self._decoder, ArrayDecoder)
+        self._decoder = decoder or repairer.decoder()
+        self._is_array = isinstance(self._decoder, ArrayDecoder | EventsAsElements)
         self._events = 0
         self._gave_up = False
         self._has_terminal = False
@@ -393,13 +395,23 @@ class StreamRepair:
 
 
 def stream_repair(
-    protocol: Protocol, context: StreamContext, faults: list[Fault] | None = None
+    protocol: Protocol,
+    context: StreamContext,
+    faults: list[Fault] | None = None,
+    *,
+    is_reframed: bool = False,
 ) -> StreamRepair:
-    """Create the repair of one attempt's event stream; contained faults go to `faults`."""
+    """Create the repair of one attempt's event stream; contained faults go to `faults`.
+
+    `is_reframed`: an array arrives where the client expects server-sent events, or the reverse.
+    """
     repairer = protocol.make_repairer(context)
     if context.tool_names_by_sent:
         repairer = ToolNameRestorer(repairer, context.tool_names_by_sent, is_array=context.array)
-    return StreamRepair(repairer, context, protocol=protocol, faults=faults)
+    decoder: Decoder | None = None
+    if is_reframed:
+        decoder = EventsAsElements() if context.array else ElementsAsEvents()
+    return StreamRepair(repairer, context, protocol=protocol, faults=faults, decoder=decoder)
 
 
 def repair_body(

@@ -343,6 +343,8 @@ def _message(fields: Mapping[str, Any]) -> str:
     if not isinstance(raw, str) or not raw.strip():
         return message
     inner = _unwrapped(ProviderError(status=UNKNOWN_STATUS, message=raw)).message
+    if inner in message:
+        return message  # a proxy before this one has appended it
     return f"{message}: {inner}" if message else inner
 
 

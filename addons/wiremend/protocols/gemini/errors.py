@@ -60,10 +60,15 @@ def error_envelope(error: ProviderError) -> bytes:
         delay = f"{error.retry_after_seconds:g}s"
         details.append({"@type": f"{_TYPE_URL}RetryInfo", "retryDelay": delay})
     fields: dict[str, Any] = {
+        **error.own_fields,
         "code": error.status,
         "message": error.with_default_message(name).message.strip(),
         "status": name,
     }
+    own = error.own_fields.get("details")
+    if isinstance(own, list):
+        kinds = {detail.get("@type") for detail in own if isinstance(detail, dict)}
+        details = [*own, *(detail for detail in details if detail["@type"] not in kinds)]
     if details:
         fields["details"] = details
     return json_value.write({"error": fields})
