@@ -92,7 +92,7 @@ class Endings:
         own = response.own_error()
         if own is not None and self._choice.number == 0:
             # After a fallback the client gets an account of every attempt instead.
-            findings: list[Finding] = []
+            findings = response.take_label_findings()
             body = with_explained_message(own.body, lambda text: self._explain(text, findings))
             return _http_error(Respond(response.whole_head(own.head, body), body), findings)
         error, findings = self._explained(error)

@@ -10,6 +10,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
 from wiremend.protocols.base.repairer import (
+    Decoder,
     EventKind,
     Repaired,
     RepairedBody,
@@ -18,9 +19,9 @@ from wiremend.protocols.base.repairer import (
 )
 from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
 from wiremend.rules.containment import Fault, contain
-from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
+from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
-from wiremend.text.json_array import ArrayDecoder
+from wiremend.text.json_array import ArrayDecoder, ElementsAsEvents, EventsAsElements
 from wiremend.text.patterns import linear_pattern
 
 _ALL = tuple(WireProtocol)
@@ -86,8 +87,6 @@ STREAM_TOO_LONG = Rule(
 
 STREAM_LIMIT_BYTES = 256 * 1024 * 1024
 """Bytes after which the rest of a stream is passed through unchanged."""
-FINDINGS_LIMIT = 1000
-"""Stop recording findings after this many per stream."""
 
 _WITHHELD_LIMIT = 16
 """A repairer holds back few events, such as the last one of a block."""
@@ -101,7 +100,7 @@ class StreamRepair:
 
     An exception in a rule is contained: see `wiremend.rules.containment`. `protocol` judges the end
     of a stream that is no longer repaired; without it, such a stream is never complete. Contained
-    faults are appended to `faults`.
+    faults are appended to `faults`. `decoder` is needed for a framing other than the repairer's.
     """
 
     def __init__(
@@ -112,6 +111,7 @@ class StreamRepair:
         *,
         protocol: Protocol | None = None,
         faults: list[Fault] | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         self._repairer = repairer
         self._limit_bytes = limit_bytes
@@ -124,8 +124,8 @@ class StreamRepair:
             and context.client.reads_fields_as_events
             and FIELDS_WITHOUT_DATA.code not in context.disabled
         )
-        self._decoder = repairer.decoder()
-        self._is_array = isinstance(self._decoder, ArrayDecoder)
+        self._decoder = decoder or repairer.decoder()
+        self._is_array = isinstance(self._decoder, ArrayDecoder | EventsAsElements)
         self._events = 0
         self._gave_up = False
         self._has_terminal = False
@@ -157,8 +157,22 @@ class StreamRepair:
             return [self._fail_too_large(too_large)]
         repaired = [self._repair_event(event) for event in events]
         if self._bytes > self._limit_bytes and not self._gave_up:
-            repaired.append(self._pass_the_rest())
+            found = f"more than {self._limit_bytes} bytes"
+            place = EventPlace(self._events)
+            finding = Finding(STREAM_TOO_LONG.code, place, found, "passed on from here")
+            repaired.append(self.pass_the_rest(finding))
         return repaired
+
+    def pass_the_rest(self, finding: Finding) -> Repaired:
+        """Stop repairing for the reason in `finding`; return what was held back.
+
+        Later events are passed through, and the end of the stream is judged by its terminal event.
+        """
+        held = self.take_held()
+        self._gave_up = True
+        for recent in self._recent:
+            self._look_for_terminal(recent)
+        return Repaired(held, EventKind.CONTENT, [finding])
 
     @property
     def may_break_off(self) -> bool:
@@ -384,24 +398,25 @@ class StreamRepair:
         self._verdict = Repaired(self.fail(error), EventKind.ERROR, [finding], error)
         return self._verdict
 
-    def _pass_the_rest(self) -> Repaired:
-        held = self.take_held()
-        self._gave_up = True
-        found = f"more than {self._limit_bytes} bytes"
-        finding = Finding(
-            STREAM_TOO_LONG.code, EventPlace(self._events), found, "passed on from here"
-        )
-        return Repaired(held, EventKind.CONTENT, [finding])
-
 
 def stream_repair(
-    protocol: Protocol, context: StreamContext, faults: list[Fault] | None = None
+    protocol: Protocol,
+    context: StreamContext,
+    faults: list[Fault] | None = None,
+    *,
+    is_reframed: bool = False,
 ) -> StreamRepair:
-    """Create the repair of one attempt's event stream; contained faults go to `faults`."""
+    """Create the repair of one attempt's event stream; contained faults go to `faults`.
+
+    `is_reframed`: an array arrives where the client expects server-sent events, or the reverse.
+    """
     repairer = protocol.make_repairer(context)
     if context.tool_names_by_sent:
         repairer = ToolNameRestorer(repairer, context.tool_names_by_sent, is_array=context.array)
-    return StreamRepair(repairer, context, protocol=protocol, faults=faults)
+    decoder: Decoder | None = None
+    if is_reframed:
+        decoder = EventsAsElements() if context.array else ElementsAsEvents()
+    return StreamRepair(repairer, context, protocol=protocol, faults=faults, decoder=decoder)
 
 
 def repair_body(

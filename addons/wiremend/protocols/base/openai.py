@@ -43,6 +43,7 @@ def error_envelope(error: ProviderError) -> bytes:
     """Return the body of an HTTP error."""
     envelope: dict[str, Any] = {
         "error": {
+            **error.own_fields,
             "message": error.message,
             "type": error_type(error),
             "param": error.param,

@@ -344,7 +344,7 @@ def _message(fields: Mapping[str, Any]) -> str:
         return message
     inner = _unwrapped(ProviderError(status=UNKNOWN_STATUS, message=raw)).message
     if inner in message:
-        return message  # written by this function
+        return message  # a proxy before this one has appended it
     return f"{message}: {inner}" if message else inner
 
 

@@ -95,40 +95,30 @@ def failed_status(reason: str) -> int | None:
 
 
 def error_envelope(error: ProviderError) -> bytes:
-    """Return the body of an HTTP error: `{"error": {"code", "message", "status", "details"?}}`.
-
-    The other members of the provider's own error are kept, and so are its details.
-    """
+    """Return the body of an HTTP error: `{"error": {"code", "message", "status", "details"?}}`."""
     name = error_name(error)
-    own = dict(error.own_fields)
-    own_details = own.pop("details", None)
-    details: list[Any] = list(own_details) if isinstance(own_details, list) else []
-    if own_details is not None and not isinstance(own_details, list):
-        own["details"] = own_details
+    details: list[dict[str, Any]] = []
     reason = error.code or (error.type if error.type != name else "")
     if reason:
-        _add_detail(details, "ErrorInfo", {"reason": reason})
+        details.append({"@type": f"{_TYPE_URL}ErrorInfo", "reason": reason})
     if error.request_id:
-        _add_detail(details, "RequestInfo", {"requestId": error.request_id})
+        details.append({"@type": f"{_TYPE_URL}RequestInfo", "requestId": error.request_id})
     if error.retry_after_seconds is not None:
-        _add_detail(details, "RetryInfo", {"retryDelay": f"{error.retry_after_seconds:g}s"})
+        delay = f"{error.retry_after_seconds:g}s"
+        details.append({"@type": f"{_TYPE_URL}RetryInfo", "retryDelay": delay})
     fields: dict[str, Any] = {
+        **error.own_fields,
         "code": error.status,
         "message": error.with_default_message(name).message.strip(),
         "status": name,
     }
+    own = error.own_fields.get("details")
+    if isinstance(own, list):
+        kinds = {detail.get("@type") for detail in own if isinstance(detail, dict)}
+        details = [*own, *(detail for detail in details if detail["@type"] not in kinds)]
     if details:
         fields["details"] = details
-    for key, value in own.items():
-        fields.setdefault(key, value)
     return json_value.write({"error": fields})
-
-
-def _add_detail(details: list[Any], name: str, fields: dict[str, Any]) -> None:
-    """Add a detail, unless the provider's own error has one of its type."""
-    kind = f"{_TYPE_URL}{name}"
-    if not any(isinstance(one, dict) and one.get("@type") == kind for one in details):
-        details.append({"@type": kind, **fields})
 
 
 def error_event(error: ProviderError) -> bytes:
