@@ -292,16 +292,20 @@ class ResponseRepairer:
             found = f"finishReason {raw!r}"[:80]
             self._remove(FINISH_REASON_EMPTY, candidate, "finishReason", found)
             return
-        status = failed_status(name)
-        if status is not None and self._draft.note(FAILED, f"{name!r}"[:80], "ended in an error"):
-            message = f"The provider ended the response with the finish reason {name!r}."
-            raise ContentLost(message, status)
         if name not in FINISH_REASONS:
+            self._fail_for(name)
             plain = name.strip().upper().removeprefix("FINISH_REASON_")
             known = FOREIGN_FINISH_REASONS.get(plain.lower(), plain)
             name = known if known in FINISH_REASONS else name
         if name != raw and self._draft.change(FINISH_REASON_SPELLED, f"{raw!r}", name):
             candidate["finishReason"] = name
+
+    def _fail_for(self, reason: str) -> None:
+        """Raise ContentLost if a finish reason reports a failure."""
+        status = failed_status(reason)
+        if status is not None and self._draft.note(FAILED, f"{reason!r}"[:80], "ended in an error"):
+            message = f"The provider ended the response with the finish reason {reason!r}."
+            raise ContentLost(message, status)
 
     def _is_cut(self, part: JsonObject, index: int) -> bool:
         """Repair a part; return whether it is a cut function call, which is removed."""
