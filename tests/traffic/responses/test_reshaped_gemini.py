@@ -189,6 +189,42 @@ def test_numbers_that_the_client_asked_for_keep_their_bytes(
     assert len(provider.received) == 1
 
 
+def stream_array(proxy: Proxy, provider: ScriptedProvider, body: bytes, query: str) -> bytes:
+    """Make a streaming call without `alt=sse`; return the body of the response."""
+    middle = len(body) // 2
+    parts = (faults.chunks([body[:middle], body[middle:]]), faults.end)
+    provider.script([Reply("array", (faults.head(200, faults.JSON), *parts))])
+    path = good.PATHS[good.GEMINI, True].partition("?")[0]
+    request = json.dumps(good.request_body(good.GEMINI, True)).encode()
+    with Http1Call(proxy, good.HOSTS[good.GEMINI]) as call:
+        call.send("POST", f"{path}?{query}", {"content-type": "application/json"}, request)
+        response = call.response()
+    assert response.status == 200
+    return response.body
+
+
+def test_an_array_with_numbers_keeps_its_bytes(proxy: Proxy, provider: ScriptedProvider) -> None:
+    body = (FOLDER / "clean/array-code-execution-stop-on-the-code.json").read_bytes()
+    numbered = body.replace(b'"STOP"', b"1")
+    assert stream_array(proxy, provider, numbered, "$alt=json;enum-encoding=int") == numbered
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "array-code-execution-cut-after-the-code",
+        "array-content-after-the-finish-then-cut",
+        "array-not-closed-after-an-early-stop",
+    ],
+)
+def test_an_array_that_is_not_whole_ends_in_an_error(
+    proxy: Proxy, provider: ScriptedProvider, name: str
+) -> None:
+    path = FOLDER / "broken" / f"{name}.json"
+    expected = path.with_suffix(".mended.json").read_bytes()
+    assert stream_array(proxy, provider, path.read_bytes(), "alt=json") == expected
+
+
 def test_every_stream_exists() -> None:
     names = [*COMPLETED, *FAILED]
     assert all((FOLDER / f"{name}.sse").is_file() for name in names)
