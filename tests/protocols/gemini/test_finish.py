@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 import pytest
 from wiremend.protocols.base.repairer import EventKind, StreamContext
+from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.gemini.stream import GeminiRepairer
-from wiremend.repair.stream import StreamRepair
+from wiremend.repair.stream import StreamRepair, stream_repair
 
 type Json = dict[str, Any]
 
@@ -138,6 +139,16 @@ def test_an_array_ends_with_its_bracket(name: str) -> None:
     closed.feed(b"]")
     assert closed.complete == (state != "open")
     assert (closed.end()[-1].kind is EventKind.TERMINAL) == (state != "open")
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("array", [False, True])
+def test_the_framing_that_arrives_decides(name: str, array: bool) -> None:
+    """`array`: the client's framing; the provider sends the other one."""
+    state, events = STREAMS[name]
+    repair = stream_repair(GEMINI, StreamContext(array=array), is_reframed=True)
+    repair.feed(framed(events, array=not array) + (b"" if array else b"]"))
+    assert (repair.end()[-1].kind is EventKind.TERMINAL) == (state != "open")
 
 
 def test_the_requested_model_counts_until_a_response_names_one() -> None:
