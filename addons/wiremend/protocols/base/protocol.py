@@ -159,4 +159,4 @@ class Protocol:
     """Return the body of an HTTP error, in the envelope of the protocol."""
 
     def __repr__(self) -> str:
-        return self.name
+        return str(self.name)
