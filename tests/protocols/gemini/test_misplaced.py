@@ -156,6 +156,8 @@ def test_a_value_is_moved_to_its_place(value: Json, expected: Json) -> None:
         with_parts({"thoughtSignature": "c2ln"}),
         with_parts({"text": "Hm.", "thought": True, "reasoning": "x"}),
         {**GOOD, "text": "x", "content": "x"},
+        {**GOOD, "usageMetadata": 1},
+        {**GOOD, "usageMetadata": [], "promptFeedback": 1},
     ],
 )
 def test_a_response_with_its_values_in_place_keeps_other_members(value: Json) -> None:
