@@ -23,6 +23,8 @@ from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
+from wiremend.seam.loop_watchdog import LoopWatchdog
+from wiremend.seam.open_files import AcceptFailures, raise_open_files_limit
 from wiremend.seam.scripts import LoadedSources, keep_loaded
 from wiremend.views.flow_findings import report_refusal
 
@@ -44,6 +46,8 @@ class LoadConfiguration:
         self.features = features
         self.seam: Seam | None = None
         self.watcher: asyncio.Task[None] | None = None
+        self.watchdog = LoopWatchdog()
+        self.accept_failures = AcceptFailures()
         self.is_running = False
         self.is_configured = False
         """Whether a configuration was read; if not, the built-in defaults are in force."""
@@ -73,7 +77,7 @@ class LoadConfiguration:
             "",
             "Hosts that are reached without the upstream proxy in upstream mode, as in NO_PROXY.",
         )
-        seam = Seam()
+        seam = Seam(self.knowledge.memory)
         try:
             seam.install()
         except RuntimeError as reason:
@@ -108,6 +112,7 @@ class LoadConfiguration:
             logger.error(str(problems))
         else:
             self.is_configured = True
+            self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
             logger.info("wiremend: configuration from %s", self.current.source)
             if allow:
                 # It is for the present content: setting another file must not allow that one.
@@ -118,6 +123,10 @@ class LoadConfiguration:
         self.is_running = True
         if self.seam is not None:
             self.listener.listen()
+        if self.seam is not None and self.seam.is_installed:
+            raise_open_files_limit()
+            self.accept_failures.install()
+            self.watchdog.start()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -147,6 +156,8 @@ class LoadConfiguration:
         """Undo `load`. End the process if the addons are removed while it runs."""
         if self.watcher is not None:
             self.watcher.cancel()
+        self.watchdog.stop()
+        self.accept_failures.remove()
         if self.seam is not None:
             self.seam.remove()
         if self.is_running and not ctx.master.should_exit.is_set():
@@ -168,6 +179,7 @@ class LoadConfiguration:
             logger.error(text, fault_of("reading the configuration", fault))
         else:
             if changed:
+                self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
                 logger.info("wiremend: %s reloaded", self.current.source)
 
     def _look_at_sources(self) -> None:

@@ -959,7 +959,7 @@ def test_a_body_that_expands_too_much_is_a_failed_attempt(
     message = orjson.loads(response.body)["error"]["message"]
     reason = f"sent a body that cannot be decoded: content coding {coding!r} expands"
     assert reason in message
-    assert "(limit: 100)" in message
+    assert "(limit: 150)" in message
     assert call.machine.over
 
 

@@ -36,6 +36,7 @@ GUARDS = frozenset(
     {
         "seam.stream_layer.CallStream.__init__",
         "seam.stream_layer.CallStream._handle_event",
+        "seam.http_clients.CallHttp1Client.__init__",
         "seam.http_clients.CallHttp1Client._handle_event",
         "seam.http_clients.CallHttp2Client.__init__",
         "seam.http_clients.CallHttp2Client._handle_event",

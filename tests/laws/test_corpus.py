@@ -23,7 +23,12 @@ ENDING_IN_ERROR = ("error", "failed-after")
 """Words in the names of clean streams that end in the protocol's own error."""
 LEGAL = {
     "anthropic_messages/broken/end-turn-with-a-tool",
+    "anthropic_messages/broken/half-an-input-in-block-start",
+    "anthropic_messages/broken/input-as-text-in-block-start",
+    "anthropic_messages/broken/input-in-block-start",
+    "anthropic_messages/broken/input-in-block-start-and-in-deltas",
     "anthropic_messages/broken/no-final-blank-line",
+    "anthropic_messages/broken/text-of-a-block-under-another-name",
     "anthropic_messages/broken/text-null",
     "anthropic_messages/broken/tool-use-without-a-tool",
     "chat_completions/broken/created-as-float",

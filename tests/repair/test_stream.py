@@ -10,7 +10,8 @@ from framings import FRAMINGS, bytes_of
 from wiremend.clients import traits_of_client
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
-from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair, stream_repair
+from wiremend.repair.stream import StreamRepair, stream_repair
+from wiremend.rules.rule import FINDINGS_LIMIT
 from wiremend.text.sse import EVENT_LIMIT_BYTES
 
 OPENAI_PYTHON = traits_of_client("openai-python")

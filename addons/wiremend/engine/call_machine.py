@@ -43,7 +43,7 @@ from wiremend.engine.actions import (
     WakeAt,
 )
 from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
-from wiremend.engine.body_verdict import judge_body
+from wiremend.engine.body_verdict import BodyVerdict, judge_body
 from wiremend.engine.call import Call, Target
 from wiremend.engine.client_response import ClientResponse, Shown
 from wiremend.engine.deadlines import HOLD_SECONDS, Deadlines
@@ -58,14 +58,16 @@ from wiremend.engine.transport_errors import (
     lost_error,
     not_a_stream_error,
     timeout_error,
+    too_large_error,
     unreadable_error,
     with_response_metadata,
 )
+from wiremend.held_memory import CallMemory, unlimited
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Repaired
 from wiremend.protocols.base.usage import Usage
 from wiremend.rules.containment import Fault, contain
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import Finding, Findings, Rule, shortened
 from wiremend.text.content_coding import UndecodableBody
 
 
@@ -149,7 +151,8 @@ _UPSTREAM_IS_OPEN = frozenset(
 class CallMachine:
     """Implements `engine.machine.Machine` for one model call.
 
-    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch.
+    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch. `memory` is
+    what the call may hold, by default anything.
     """
 
     def __init__(
@@ -158,9 +161,10 @@ class CallMachine:
         *,
         random: Callable[[], float],
         wall_clock: Callable[[], float],
+        memory: CallMemory | None = None,
     ) -> None:
         self.call = call
-        self.findings: list[Finding] = []
+        self.findings: list[Finding] = Findings()
         self.outcome = PLANNED
         self.revision = 0
         self._wall_clock = wall_clock
@@ -172,7 +176,8 @@ class CallMachine:
         self._recovery = Recovery(call, self._choice, self._log, random)
         self._endings = Endings(call, self._choice, self._log)
         self.faults: list[Fault] = call.adapted.faults if call.adapted is not None else []
-        self._response = ResponseReading(call, 0, self.faults)
+        self._memory = memory or unlimited()
+        self._response = ResponseReading(call, 0, self.faults, self._memory)
         self._reused = False
 
     def __repr__(self) -> str:
@@ -285,8 +290,14 @@ class CallMachine:
             self._end_body(now, actions)
         return self._scheduled(now, actions)
 
-    def attempt_failed(self, now: float, reason: str) -> list[Action]:
-        """Connecting failed, or the connection was reset or closed too early."""
+    def attempt_failed(
+        self, now: float, reason: str, *, is_too_large: bool = False
+    ) -> list[Action]:
+        """Connecting failed, or the connection was reset or closed too early.
+
+        An attempt whose response head was too large is not made again at the same target, which
+        would most likely send the same head.
+        """
         actions: list[Action] = []
         host, state = self._target.provider, self._state
         if state is AttemptState.DRAINING:
@@ -298,12 +309,16 @@ class CallMachine:
             self._end_upstream()
             is_waiting = state is AttemptState.WAITING
             decision = None
+            if is_too_large:
+                error = too_large_error(host, reason)
+                self._fail(now, actions, Failure(error, rules.HEAD_TOO_LARGE, is_final=True))
+                return self._scheduled(now, actions)
             if is_waiting and self._reused:
                 decision = self._recovery.after_stale_connection(now, reason)
             if decision is not None:
                 self._proceed(now, actions, decision)
             else:
-                error = lost_error(host, reason, had_answered=not is_waiting)
+                error = lost_error(host, shortened(reason), had_answered=not is_waiting)
                 self._fail(now, actions, Failure(error, rules.CONNECTION_LOST))
         return self._scheduled(now, actions)
 
@@ -323,11 +338,13 @@ class CallMachine:
         self._client.complete()
         return actions
 
-    def wake(self, now: float) -> list[Action]:
-        """Time has passed."""
+    def wake(self, now: float, *, is_client_behind: bool = False) -> list[Action]:
+        """Time has passed. Silence is not upstream's fault while the client is behind."""
         if self._state is AttemptState.OVER:
             return []
         self._deadlines.woken(now)
+        if is_client_behind:
+            self._deadlines.reading_paused(now)
         actions: list[Action] = []
         if self._state is AttemptState.DRAINING:
             if self._deadlines.is_pause_over(now):
@@ -376,7 +393,7 @@ class CallMachine:
         self._move(AttemptEvent.STARTED)
         self.outcome = RUNNING
         self._reused = False
-        self._response = ResponseReading(self.call, self._choice.number, self.faults)
+        self._response = ResponseReading(self.call, self._choice.number, self.faults, self._memory)
         self._deadlines.attempt_started(now)
         self._log.start(now, self._target.provider, self._target.model)
         actions.append(StartAttempt(self._log.number, fresh, self._choice.number))
@@ -469,6 +486,7 @@ class CallMachine:
             self._take(now, actions, repaired)
         elif not response.collect(decoded):
             assert response.head is not None
+            self.findings += response.over_limit_findings()
             self._pass_on(now, actions, response.decoded_head(response.head), response.pass_on())
 
     def _end_body(self, now: float, actions: list[Action]) -> None:
@@ -499,7 +517,8 @@ class CallMachine:
         """Show what may be shown, in one write, and act on the end of the stream."""
         is_holding = self._is_holding()
         read = self._response.sort(now, repaired, holding=is_holding)
-        self.findings += read.findings
+        if read.findings:
+            self.findings += read.findings
         if read.has_progress:
             self._deadlines.content_received(now)
         error = read.end.error if read.end is not None else None
@@ -522,7 +541,7 @@ class CallMachine:
         """Content was shown, and the error event behind it if that could be written."""
         message = error.message or error.type
         done = "ended in the protocol's error"
-        self.findings.append(self._log.finding(self._stream_rule(), message, done))
+        self.findings += [self._log.finding(self._stream_rule(), message, done)]
         self._choice.failed(now, error, self._stream_rule().name.replace("-", " "))
         actions.append(FinishResponse() if is_written else CutResponse(message))
         self._abandon(actions)
@@ -545,14 +564,18 @@ class CallMachine:
         response, host = self._response, self._target.provider
         assert response.head is not None
         response.body_is_whole = True
-        verdict = judge_body(
-            self.call,
-            response.head,
-            response.collected,
-            host=host,
-            context=response.context,
-            faults=self.faults,
-        )
+        if response.may_judge():
+            verdict = judge_body(
+                self.call,
+                response.head,
+                response.collected,
+                host=host,
+                context=response.context,
+                faults=self.faults,
+            )
+            response.judged()
+        else:
+            verdict = BodyVerdict(response.collected, response.over_limit_findings())
         self.findings += verdict.findings
         if verdict.error is not None:
             error = self._with_metadata(verdict.error)
@@ -564,7 +587,8 @@ class CallMachine:
             response.check_json_label()
             self.findings += response.take_label_findings()
             head = response.whole_head(response.head, verdict.body)
-            response.count_tokens(verdict.body)
+            if not response.is_over_limit:
+                response.count_tokens(verdict.body)
             actions.append(Respond(head, verdict.body))
             self._succeed(now, actions)
 

@@ -60,6 +60,24 @@ def stopping_response(protocol: Protocol) -> Respond:
     return error_response(protocol, error, host="wiremend", attempts=0, head=None)
 
 
+def too_much_held_response(protocol: Protocol, size_bytes: int, limit_bytes: int) -> Respond:
+    """Return the response to a call whose request cannot be held beside those of other calls.
+
+    A retry may succeed when those have ended, unless the request alone, of `size_bytes` as far as
+    it was received, exceeds the limit.
+    """
+    limit = f"{limit_bytes / 2**20:g} MiB, [memory] held"
+    if size_bytes > limit_bytes:
+        message = f"wiremend cannot hold this request: it exceeds the limit ({limit})."
+        error = make_error(status=413, type="request_too_large", message=message)
+    else:
+        message = f"wiremend holds as much for running calls as it may ({limit}); try again."
+        error = make_error(
+            status=503, type="overloaded_error", message=message, retry_after_seconds=1.0
+        )
+    return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+
+
 def refused_key_response(protocol: Protocol, reason: str) -> Respond:
     """A 403 for a call that may not use the configured key that it is routed to."""
     error = make_error(status=403, message=reason)

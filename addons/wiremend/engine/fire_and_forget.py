@@ -156,7 +156,9 @@ class Acknowledgement:
         self._phase = Phase.OVER
         return [*actions, ReleaseAttempt()]
 
-    def attempt_failed(self, now: float, reason: str) -> list[Action]:
+    def attempt_failed(
+        self, now: float, reason: str, *, is_too_large: bool = False
+    ) -> list[Action]:
         """Connecting failed, or the connection was reset or closed too early."""
         self._end_attempt(now, reason)
         phase, self._phase = self._phase, Phase.OVER
@@ -184,7 +186,7 @@ class Acknowledgement:
         self._become(CANCELLED)
         return [AbandonAttempt()]
 
-    def wake(self, now: float) -> list[Action]:
+    def wake(self, now: float, *, is_client_behind: bool = False) -> list[Action]:
         """Time has passed."""
         if self._phase is Phase.WAITING and now >= self._ack_at:
             waited = f"no status within {self._ack_after_seconds:g} s"

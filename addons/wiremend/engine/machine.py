@@ -101,16 +101,24 @@ class Machine(Protocol):
         """The response ended completely, according to its framing."""
         ...
 
-    def attempt_failed(self, now: float, reason: str) -> list[Action]:
-        """Connecting failed, or the connection was reset or closed too early."""
+    def attempt_failed(
+        self, now: float, reason: str, *, is_too_large: bool = False
+    ) -> list[Action]:
+        """Connecting failed, or the connection was reset or closed too early.
+
+        `is_too_large`: the connection was closed here, because of the response's head.
+        """
         ...
 
     def client_gone(self, now: float) -> list[Action]:
         """The client closed its connection or reset its stream."""
         ...
 
-    def wake(self, now: float) -> list[Action]:
-        """Time has passed."""
+    def wake(self, now: float, *, is_client_behind: bool = False) -> list[Action]:
+        """Time has passed.
+
+        `is_client_behind`: the client has not read what was sent to it, so upstream is not read.
+        """
         ...
 
     def stop_after_fault(self, now: float) -> bytes:

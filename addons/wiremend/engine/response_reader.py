@@ -11,6 +11,7 @@ from enum import Enum, auto
 from wiremend.engine import rules
 from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call import Call
+from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part, unlimited
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import EventKind, Repaired
@@ -64,7 +65,18 @@ class ResponseReading:
     Before the head arrives, the mode is UNTOUCHED and nothing is held.
     """
 
-    def __init__(self, call: Call, target: int = 0, faults: list[Fault] | None = None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        target: int = 0,
+        faults: list[Fault] | None = None,
+        memory: CallMemory | None = None,
+    ) -> None:
+        self._memory = memory or unlimited()
+        self._memory.hold(Part.RESPONSE, 0)
+        self._read_bytes = self._counted_bytes = 0
+        self.is_over_limit = False
+        """Whether this response may not hold more. What it held is passed on."""
         self.context = call.context_at(target)
         self.mode = BodyMode.UNTOUCHED
         self.head: Head | None = None
@@ -200,7 +212,7 @@ class ResponseReading:
 
     def check_json_label(self) -> None:
         """Correct the label of a collected body that is JSON."""
-        if self.mode is BodyMode.WHOLE and _is_json(self.collected):
+        if self.mode is BodyMode.WHOLE and self._is_json(self.collected):
             self._check_label("application/json", "JSON")
 
     def take_label_findings(self) -> list[Finding]:
@@ -248,9 +260,48 @@ class ResponseReading:
         return self._repair is not None and self._repair.complete
 
     def read_events(self, data: bytes) -> list[Repaired]:
-        """Return the repaired events that these bytes complete."""
+        """Return the repaired events that these bytes complete.
+
+        If no more may be held, the stream is passed on unrepaired from here.
+        """
         assert self._repair is not None
-        return self._repair.feed(data)
+        self._read_bytes += len(data)
+        if self._read_bytes <= self._counted_bytes or self._repair.gave_up or self._may_hold():
+            return self._repair.feed(data)
+        finding = Finding(
+            rules.TOO_MUCH_HELD.code, CallPlace.RESPONSE, self._limit_text(), "passed on from here"
+        )
+        return [self._repair.pass_the_rest(finding), *self._repair.feed(data)]
+
+    def _may_hold(self) -> bool:
+        """Count the bytes that were read; return False once the limit for all calls is reached.
+
+        The state of repair is at most as large as the events that were read.
+        """
+        if self._read_bytes > self._counted_bytes and not self.is_over_limit:
+            self._counted_bytes = self._read_bytes + COUNTED_AHEAD_BYTES
+            self.is_over_limit = not self._memory.hold(Part.RESPONSE, self._counted_bytes)
+        return not self.is_over_limit
+
+    def _limit_text(self) -> str:
+        return f"all calls hold {self._memory.limit_bytes / 2**20:g} MiB"
+
+    def over_limit_findings(self) -> list[Finding]:
+        """Return the finding on a body that is passed on unread because of the limit, if it is."""
+        if not self.is_over_limit:
+            return []
+        found, done = self._limit_text(), "passed on unread"
+        return [Finding(rules.TOO_MUCH_HELD.code, CallPlace.RESPONSE, found, done)]
+
+    def may_judge(self) -> bool:
+        """Return whether the collected body may be parsed; then call `judged` afterwards."""
+        if not self._memory.hold(Part.JUDGED, 2 * len(self._collected)):
+            self.is_over_limit = True
+        return not self.is_over_limit
+
+    def judged(self) -> None:
+        """The collected body is no longer parsed."""
+        self._memory.hold(Part.JUDGED, 0)
 
     def release_events(self) -> list[Repaired]:
         """Return what the repairer holds back although no further event came."""
@@ -333,7 +384,9 @@ class ResponseReading:
 
     @property
     def holds_too_much(self) -> bool:
-        """Return whether more is held back than the limit allows."""
+        """Return whether more is held back than a limit allows."""
+        if self.is_over_limit:
+            return True
         is_buffered = self._call.showing == "buffered"
         return self._held_bytes > (BODY_LIMIT_BYTES if is_buffered else HELD_LIMIT_BYTES)
 
@@ -367,15 +420,17 @@ class ResponseReading:
         return bytes(self._collected)
 
     def collect(self, data: bytes) -> bool:
-        """Append bytes to the collected body; return whether it is within the limit."""
+        """Append bytes to the collected body; return whether it is within the limits."""
         self._collected += data
-        return len(self._collected) <= BODY_LIMIT_BYTES
+        self._read_bytes += len(data)
+        return self._may_hold() and len(self._collected) <= BODY_LIMIT_BYTES
 
     def pass_on(self) -> bytes:
         """Forward the rest of the body unread; return what was held or collected of it."""
         held = self._repair.take_held() if self._repair is not None else b""
         kept = self.take_held() + held or self.collected
         self._collected.clear()
+        self._memory.hold(Part.RESPONSE, 0)
         self.mode = BodyMode.UNTOUCHED
         return kept
 
@@ -408,12 +463,12 @@ class ResponseReading:
         if self.head is None or self.head.status < 400 or self.mode is not BodyMode.WHOLE:
             return None
         body = self.collected
-        if not self.body_is_whole or not _is_json(body):
+        if not self.body_is_whole or not self._is_json(body):
             return None
         self.check_json_label()
         return Respond(self.whole_head(self.head, body), body)
 
-
-def _is_json(body: bytes) -> bool:
-    """Return whether a body is an object or array of JSON."""
-    return form_of(body[:64]) in _JSON_FORMS and json_value.parses(body)
+    def _is_json(self, body: bytes) -> bool:
+        """Return whether a body is an object or array of JSON, as far as it may be parsed."""
+        begins = form_of(body[:64]) in _JSON_FORMS
+        return begins and (self.is_over_limit or json_value.parses(body))

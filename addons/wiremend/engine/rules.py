@@ -69,6 +69,24 @@ REFUSED = Rule(
     "each of its 30 tries. After a pause, one call is let through as a probe.",
     protocols=_ALL,
 )
+HEAD_TOO_LARGE = Rule(
+    code="R008",
+    name="head-too-large",
+    detects="The head of a response, with the interim responses before it, is longer than 64 KiB, "
+    "or has more than 200 lines.",
+    impact="A proxy or client that waits for its end runs out of memory.",
+    action="Ends the call in an error at once, or asks the next `fallback`, and closes the "
+    "connection. The same target is not asked again: it would most likely send the same head.",
+    protocols=_ALL,
+)
+TOO_MUCH_HELD = Rule(
+    code="R009",
+    name="too-much-held",
+    detects="All calls together hold as much in memory as `[memory] held` allows.",
+    impact="A proxy without a limit is ended by the system, with all its calls.",
+    action="Forwards the rest of this response unchanged. A request that cannot be kept gets 503.",
+    protocols=_ALL,
+)
 
 WRAPPED_ERROR = Rule(
     code="E001",

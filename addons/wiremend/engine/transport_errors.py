@@ -46,6 +46,11 @@ def lost_error(host: str, reason: str, *, had_answered: bool) -> ProviderError:
     return _transport_error(f"Connection lost: {host} closed it {moment}: {reason}")
 
 
+def too_large_error(host: str, reason: str) -> ProviderError:
+    """The head of the response exceeds a limit; `reason` contains the limit."""
+    return _transport_error(f"{host} sent a response that was refused: {reason}.")
+
+
 def timeout_error(host: str, limit: str, seconds: float) -> ProviderError:
     """A limit of `[timeouts]` passed; the message contains its name and its seconds."""
     missing = f"{_MISSING_BY_LIMIT[limit]} within {seconds:g} s (limit: {limit})"

@@ -19,7 +19,7 @@ from wiremend.protocols.base.repairer import (
 )
 from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
 from wiremend.rules.containment import Fault, contain
-from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
+from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder, ElementsAsEvents, EventsAsElements
 from wiremend.text.patterns import linear_pattern
@@ -87,8 +87,6 @@ STREAM_TOO_LONG = Rule(
 
 STREAM_LIMIT_BYTES = 256 * 1024 * 1024
 """Bytes after which the rest of a stream is passed through unchanged."""
-FINDINGS_LIMIT = 1000
-"""Stop recording findings after this many per stream."""
 
 _WITHHELD_LIMIT = 16
 """A repairer holds back few events, such as the last one of a block."""
@@ -159,8 +157,22 @@ class StreamRepair:
             return [self._fail_too_large(too_large)]
         repaired = [self._repair_event(event) for event in events]
         if self._bytes > self._limit_bytes and not self._gave_up:
-            repaired.append(self._pass_the_rest())
+            found = f"more than {self._limit_bytes} bytes"
+            place = EventPlace(self._events)
+            finding = Finding(STREAM_TOO_LONG.code, place, found, "passed on from here")
+            repaired.append(self.pass_the_rest(finding))
         return repaired
+
+    def pass_the_rest(self, finding: Finding) -> Repaired:
+        """Stop repairing for the reason in `finding`; return what was held back.
+
+        Later events are passed through, and the end of the stream is judged by its terminal event.
+        """
+        held = self.take_held()
+        self._gave_up = True
+        for recent in self._recent:
+            self._look_for_terminal(recent)
+        return Repaired(held, EventKind.CONTENT, [finding])
 
     @property
     def holds_back(self) -> bool:
@@ -380,15 +392,6 @@ class StreamRepair:
         self._is_cut = True
         self._verdict = Repaired(self.fail(error), EventKind.ERROR, [finding], error)
         return self._verdict
-
-    def _pass_the_rest(self) -> Repaired:
-        held = self.take_held()
-        self._gave_up = True
-        found = f"more than {self._limit_bytes} bytes"
-        finding = Finding(
-            STREAM_TOO_LONG.code, EventPlace(self._events), found, "passed on from here"
-        )
-        return Repaired(held, EventKind.CONTENT, [finding])
 
 
 def stream_repair(

@@ -18,7 +18,7 @@ from wiremend.engine.call import AcknowledgedCall, Call
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.rules.containment import Fault, contain
-from wiremend.rules.rule import Finding
+from wiremend.rules.rule import FINDINGS_LIMIT, Finding
 from wiremend.seam.flows import is_dropped
 
 type Mask = Callable[[Plain], Plain]
@@ -81,7 +81,9 @@ class FlowRecord:
                     "protocol": call.protocol.name.value,
                     "client": call.context.client.family,
                     "model_asked": plain_text(call.context.model),
-                    "request_findings": [plain_finding(finding) for finding in call.findings],
+                    "request_findings": [
+                        plain_finding(finding) for finding in call.findings[:FINDINGS_LIMIT]
+                    ],
                 }
             )
         elif protocol is not None:

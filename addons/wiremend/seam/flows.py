@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections import deque
+from copy import copy
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -31,6 +32,20 @@ def body_of(message: http.Message) -> bytes | None:
         )
     except UndecodableBody:
         return None
+
+
+def copy_of[M: http.Message](message: M) -> M:
+    """Return a copy of a request or response.
+
+    mitmproxy validates each field of a new message. For a field that is None this raises and
+    catches an exception, which keeps all frames of the stack, and the bodies in them, until the
+    next garbage collection. This does not.
+    """
+    duplicate, data = copy(message), copy(message.data)
+    data.headers = http.Headers(data.headers.fields)
+    data.trailers = data.trailers and http.Headers(data.trailers.fields)
+    duplicate.data = data
+    return duplicate
 
 
 def replace_content(message: http.Message, body: bytes) -> None:
@@ -164,7 +179,7 @@ def response_on_the_wire(response: http.Response) -> http.Response:
     hidden: _Hidden | None = response.__dict__.get("wiremend")
     if hidden is None:
         return response
-    on_the_wire = response.copy()
+    on_the_wire = copy_of(response)
     originals: dict[tuple[bytes, bytes], deque[bytes]] = {}
     for name, shown_value, original_value in hidden.fields:
         originals.setdefault((name, shown_value), deque()).append(original_value)

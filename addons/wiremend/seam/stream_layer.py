@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from logging import DEBUG, INFO, WARNING
 from typing import Any
+from weakref import finalize
 
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
@@ -22,6 +23,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestHeaders,
     RequestProtocolError,
+    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -45,18 +47,21 @@ from wiremend.engine.actions import (
     WakeAt,
 )
 from wiremend.engine.call import AcknowledgedCall, Call
-from wiremend.engine.error_responses import fault_response
+from wiremend.engine.error_responses import fault_response, too_much_held_response
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call
 from wiremend.engine.settings import Knowledge
+from wiremend.held_memory import HeldMemory, Part
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import recognise
 from wiremend.rules.containment import Fault, FaultLog, contain, fault_of
 from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.client_side import ClientSide, response_with_head
+from wiremend.seam.connection_handler import is_behind
 from wiremend.seam.connections import Commands, ReadOver, http_layer_of
-from wiremend.seam.flow_record import FlowRecord
+from wiremend.seam.flow_record import FlowRecord, record_refusal
 from wiremend.seam.flows import (
+    answer,
     is_direct,
     mark_direct,
     name_of,
@@ -67,16 +72,26 @@ from wiremend.seam.flows import (
 from wiremend.seam.upstream_side import UpstreamSide
 
 _UNASKED_SWITCH = "the server switched to another protocol (status 101)"
+TOO_MUCH_HELD = "All calls together hold as much memory as they may."
+_BEFORE_A_CALL = (events.Start, RequestHeaders, RequestData, RequestTrailers)
+"""Events after which a stream may still become a call."""
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
 
 
 class CallStream(HttpStream):
     """An HttpStream whose calls are carried by a machine."""
 
+    account: HeldMemory
+    """What all calls hold; set in the subclass that is installed."""
     machine: Machine | None = None
     _record: FlowRecord
     _upstream: UpstreamSide
     _client: ClientSide
+    _depth = 0
+    """How many events are being handled: a command may lead to further events."""
+    _is_too_large = False
+    _refusal: Respond | None = None
+    """The response to a call that cannot be held beside others."""
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
@@ -89,6 +104,9 @@ class CallStream(HttpStream):
         self._is_head_sent = False
         self._is_end_sent = False
         self._is_record_fault_logged = False
+        self._memory = self.account.share()
+        # A stream that is lost in a crash holds its memory until it is collected, and so does this.
+        finalize(self, self._memory.release)
 
     def __repr__(self) -> str:
         return super().__repr__() if self.machine is None else f"CallStream({self.machine})"  # type: ignore[no-untyped-call]
@@ -108,13 +126,37 @@ class CallStream(HttpStream):
             is_multiplexed = request.is_http2 or request.is_http3
             if request.scheme == "https" if is_multiplexed else not request.host:
                 mark_direct(request)
+        content_type = request.headers.get("content-type", "")
+        self._protocol = recognise(request.method, request.path, content_type)
         yield from super().state_wait_for_request_headers(event)
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
-        """Discard the body of a direct request that is refused: its size is not bounded."""
-        is_refused = is_direct(self.flow.request) and self.flow.response is not None
-        if not (is_refused and isinstance(event, RequestData)):
-            yield from super().state_consume_request_body(event)
+        """Discard the body of a request that is refused.
+
+        These are direct requests, and calls that are too large to be held beside other calls.
+        """
+        if isinstance(event, RequestData):
+            if self._discards_body:
+                return
+            size = len(self.request_body_buf) + len(event.data)
+            if self._protocol is not None and not self._memory.hold(Part.REQUEST, size):
+                self._discard_body(self._protocol, size)
+                return
+        yield from super().state_consume_request_body(event)
+
+    @property
+    def _discards_body(self) -> bool:
+        return self._is_too_large or (
+            is_direct(self.flow.request) and self.flow.response is not None
+        )
+
+    def _discard_body(self, protocol: Protocol, size: int) -> None:
+        """Drop what was received of a request's body, and answer at its end."""
+        self._is_too_large = True
+        self.request_body_buf.clear()
+        self._memory.hold(Part.REQUEST, 0)
+        answer(self.flow, too_much_held_response(protocol, size, self._memory.limit_bytes))
+        record_refusal(self.flow, protocol, TOO_MUCH_HELD)
 
     # The start of a call
 
@@ -125,8 +167,12 @@ class CallStream(HttpStream):
         self._options = options = CallOptions(self.flow)
         self._record = FlowRecord(self.flow)
         self._upstream = UpstreamSide(self)
-        self._client = ClientSide(self, self._record)
+        self._client = ClientSide(self, self._record, self._memory)
         yield from self._contained("planning a call", self._start_call(options))
+        if self._refusal is not None:
+            refusal = self._refuse(self._refusal, TOO_MUCH_HELD, options)
+            yield from self._contained("refusing a call", refusal)
+            self._has_ended = True
         if isinstance(self._call, Call) and self._call.refusal is not None:
             refusal = self._refuse(self._call.refusal, self._call.refusal_reason, options)
             yield from self._contained("refusing a call", refusal)
@@ -145,6 +191,7 @@ class CallStream(HttpStream):
         if options.fault is not None:
             raise options.fault
         received = None
+        raw_bytes = len(request.raw_content or b"")
         tls_name = self._upstream.tls_name()
         host = server_name(request, tls_name)
         call: Call | AcknowledgedCall | None = plan_acknowledgement(
@@ -152,6 +199,12 @@ class CallStream(HttpStream):
         )
         if call is None and self._protocol is not None:
             received = outgoing_of(request, self._protocol, tls_name=tls_name)
+            kept, written = raw_bytes + 2 * len(received.body), len(received.body)
+            if not self._may_hold_request(kept, written):
+                self._refusal = too_much_held_response(
+                    self._protocol, kept + written, self._memory.limit_bytes
+                )
+                return
             knowledge = Knowledge(options.health, options.lessons)
             call = plan_call(received, options.features, options.settings, knowledge)
         if call is None:
@@ -160,9 +213,17 @@ class CallStream(HttpStream):
         self._record.plan(call, self._protocol, options.mask)
         if isinstance(call, Call) and call.refusal is not None:
             return
-        self.machine = make_machine(call, random=random.random, wall_clock=time.time)
+        if isinstance(call, Call):
+            self._memory.hold(Part.REQUEST, raw_bytes + call.held_bytes)
+        self.machine = make_machine(
+            call, random=random.random, wall_clock=time.time, memory=self._memory
+        )
         self._upstream.take_request(received, options.conceal)
         yield from self._ask(self.machine.start)
+
+    def _may_hold_request(self, kept: int, written: int) -> bool:
+        """Hold a request: as received, parsed and adapted, and the copy that is written."""
+        return self._memory.hold(Part.REQUEST, kept) and self._memory.hold(Part.WRITTEN, written)
 
     def _refuse(self, refusal: Respond, reason: str, options: CallOptions) -> Commands:
         """Answer a call that must not go upstream."""
@@ -330,17 +391,22 @@ class CallStream(HttpStream):
         except Exception as exception:
             yield from self._break_off(fault_of("carrying a call", exception))
             return
+        self._depth += 1
         while True:
             try:
                 command = source.send(reply)
                 if isinstance(command, SendHttp):
                     self._note_sent(command)
             except StopIteration:
-                return
+                break
             except Exception as exception:
                 yield from self._break_off(fault_of("carrying a call", exception))
-                return
+                break
             reply = yield command
+        self._depth -= 1
+        fault = contain("releasing memory", _returned, self._release_memory, event)
+        if fault is not None:
+            yield from self._log(fault, "it is released later")
 
     def _commands_for(self, event: events.Event) -> layer.CommandGenerator[None]:
         if self.machine is not None:
@@ -353,6 +419,28 @@ class CallStream(HttpStream):
             yield from super()._handle_event(failed)
         elif not isinstance(event, events.Wakeup):
             yield from super()._handle_event(event)
+
+    def _release_memory(self, event: events.Event) -> None:
+        """Release what a request that is no call, or a call that has ended, does not need."""
+        if self.machine is None:
+            is_call = isinstance(event, _BEFORE_A_CALL) and not self._has_ended
+        else:
+            is_call = not self.machine.answered and not self._has_ended
+        if not is_call:
+            self._memory.release()
+            is_over = self._has_ended or self.machine is not None
+            upstream = getattr(self, "_upstream", None)  # None: it ended before it was planned
+            if is_over and not self._depth and upstream is not None and upstream.is_over:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop the bodies of a call that has ended.
+
+        A pending wake-up, and cycles until they are collected, keep this stream for some time.
+        """
+        self._has_ended = True
+        self.machine = self._call = None
+        del self._upstream, self._client, self._record, self.flow
 
     def _switches_unasked(self, response: http.Response) -> bool:
         """Whether the server changes to another protocol although the client did not ask for it.
@@ -372,7 +460,7 @@ class CallStream(HttpStream):
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
         if isinstance(event, events.Wakeup):
-            yield from self._ask(self.machine.wake)
+            yield from self._ask(self.machine.wake, is_client_behind=is_behind(self.context.client))
         elif isinstance(event, ReadOver):
             yield from self._process_read()
         elif isinstance(event, GetHttpConnectionCompleted):
@@ -391,7 +479,10 @@ class CallStream(HttpStream):
             yield from self._ask(self.machine.body_end)
         elif isinstance(event, ResponseProtocolError):
             yield from self._process_read()
-            yield from self._ask(self.machine.attempt_failed, event.message)
+            is_too_large = event.code is ErrorCode.RESPONSE_TOO_LARGE
+            yield from self._ask(
+                self.machine.attempt_failed, event.message, is_too_large=is_too_large
+            )
 
     def _process_read(self) -> Commands:
         """Pass the chunks of one network read to the machine, all at once."""
@@ -407,6 +498,7 @@ class CallStream(HttpStream):
             yield from self._abandon_attempt()
             yield from self._ask(self.machine.attempt_failed, f"invalid response: {reason}")
             return
+        self._memory.hold(Part.WRITTEN, 0)
         head = Head(response.status_code, response.headers.fields)
         yield from self._ask(self.machine.head, head)
 
@@ -418,6 +510,7 @@ class CallStream(HttpStream):
         if error is not None:
             yield from self._ask(self.machine.attempt_failed, error)
             return
+        self._memory.hold(Part.WRITTEN, len(self.flow.request.raw_content or b""))
         yield from self._ask(self.machine.connected, reused=reused)
         yield from self._upstream.send_request()
 
@@ -427,6 +520,7 @@ class CallStream(HttpStream):
         yield from self._ask(self.machine.client_gone)
         if not answered and not self._client.is_finished:
             yield from self._client.cancel()
+            self._upstream.forget()
             yield DropStream(self.stream_id)
 
     def _ask(self, method: Callable[..., list[Action]], *args: Any, **kwargs: Any) -> Commands:
@@ -506,3 +600,7 @@ def _fault_response(protocol: Protocol | None, fault: Fault) -> Respond:
     """Return the error for a call that a fault has ended, in its protocol if that is possible."""
     step, plain = "writing an error", lambda _: fault_response(None, fault.kind)
     return contain(step, plain, fault_response, protocol, fault.kind)
+
+
+def _returned(fault: Fault) -> Fault:
+    return fault

@@ -32,7 +32,7 @@ from wiremend.seam.connections import (
     connections_of,
     http_layer_of,
 )
-from wiremend.seam.flows import address_request, drop_content
+from wiremend.seam.flows import address_request, copy_of, drop_content
 
 
 class UpstreamSide:
@@ -64,6 +64,12 @@ class UpstreamSide:
     def _http_layer(self) -> HttpLayer:
         return http_layer_of(self._stream)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no more events can arrive, neither from the client nor from upstream."""
+        streams = self._http_layer.streams
+        return self._stream.stream_id not in streams and self.attempt_id not in streams
+
     # The request
 
     def take_request(
@@ -75,7 +81,7 @@ class UpstreamSide:
         `conceal` removes the secrets from what the flow shows.
         """
         flow = self._stream.flow
-        self._original = self._request = flow.request.copy()
+        self._original = self._request = copy_of(flow.request)
         self._sent_to = received
         self._conceal = conceal
         self._via = flow.server_conn.via
@@ -87,14 +93,14 @@ class UpstreamSide:
         if outgoing is self._sent_to:
             return
         self._sent_to = outgoing
-        self._request = self._original.copy()
+        self._request = copy_of(self._original)
         address_request(self._request, outgoing)
         self._show_request()
 
     def _show_request(self) -> None:
         """Show the request that goes upstream in the flow, without its secrets."""
         assert self._request is not None
-        self._stream.flow.request = self._request.copy()
+        self._stream.flow.request = copy_of(self._request)
         if self._conceal is not None:
             contain("concealing", self._drop_shown, self._conceal, self._stream.flow)
 
