@@ -252,7 +252,8 @@ class ResponseReading:
     @property
     def at_event_boundary(self) -> bool:
         """Return whether a keep-alive cannot fall inside an event."""
-        return self._repair is None or self.mode is BodyMode.STREAM
+        repair = self._repair
+        return repair is None or (self.mode is BodyMode.STREAM and not repair.is_inside_event)
 
     @property
     def only_end_is_missing(self) -> bool:

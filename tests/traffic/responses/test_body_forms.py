@@ -94,3 +94,17 @@ def test_an_error_status_labelled_as_events_is_json(
     assert json.loads(response.body)["error"]["message"] == "too long"
     assert not is_json or response.body == body
     assert complete(protocol, True).status == 400
+
+
+@pytest.mark.parametrize("protocol", [good.ANTHROPIC, good.CHAT, good.GEMINI])
+def test_the_sdk_reads_an_event_of_17_mib(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol
+) -> None:
+    large = "picture " * (17 * 2**17)
+    events = [
+        event.replace(b"wide world", large.encode()) for event in good.text_stream(protocol).events
+    ]
+    provider.script([faults.streamed(events)])
+    outcome = complete(protocol, True)
+    assert outcome.text == good.TEXT.replace("wide world", large)
+    assert (outcome.succeeded, len(provider.received)) == (True, 1)

@@ -68,7 +68,7 @@ class Decoder(Protocol):
     """Splits bytes into events; see `wiremend.text.sse.Decoder`."""
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that `data` completes. Raises `sse.EventTooLarge`."""
+        """Return the events that `data` completes, and the parts of large ones."""
         ...
 
     def end(self) -> list[Event]:
