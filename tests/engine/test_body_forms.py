@@ -234,3 +234,44 @@ def test_an_empty_error_or_a_page_has_a_message(protocol: WireProtocol, body: by
     assert received.head is not None
     assert (received.head.status, received.label) == (502, "application/json")
     assert "api.example.com" in orjson.loads(received.body)["error"]["message"]
+
+
+# A length that is wrong
+
+REASON = "peer closed connection without sending complete message body"
+
+
+@each_protocol
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("end", [b"", b"\n", b" \r\n"])
+def test_a_complete_body_is_forwarded_if_only_its_length_was_wrong(
+    protocol: WireProtocol, streaming: bool, end: bytes
+) -> None:
+    body = answers.json_tool_body(protocol) + end
+    if streaming and protocol is answers.GEMINI:
+        pytest.skip("it is read as an event")
+    length = (b"content-length", b"%d" % (len(body) + 1))
+    received = receive(
+        protocol, head(b"application/json", 200, length), [body], streaming=streaming, lost=REASON
+    )
+    assert received.head is not None
+    assert (received.head.status, received.body) == (200, body)
+    assert received.head.get(b"content-length") == str(len(body))
+    assert received.codes == ["R002"]
+
+
+@each_protocol
+def test_an_error_with_a_wrong_length_is_forwarded(protocol: WireProtocol) -> None:
+    body = b'{"error": {"message": "too long", "type": "invalid_request_error"}}'
+    received = receive(protocol, head(b"application/json", 400), [body], lost=REASON)
+    assert received.head is not None
+    assert (received.head.status, received.body) == (400, body)
+
+
+@each_protocol
+@pytest.mark.parametrize("missing", [1, 2, 40])
+def test_a_body_that_is_cut_is_an_error(protocol: WireProtocol, missing: int) -> None:
+    body = answers.json_body(protocol)[:-missing]
+    received = receive(protocol, head(b"application/json"), [body], streaming=False, lost=REASON)
+    assert received.head is not None
+    assert received.head.status == 502

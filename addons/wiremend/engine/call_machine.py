@@ -317,6 +317,10 @@ class CallMachine:
                 decision = self._recovery.after_stale_connection(now, reason)
             if decision is not None:
                 self._proceed(now, actions, decision)
+            elif self._response.is_complete_json:
+                done = "passed on: its JSON is complete"
+                self.findings += [self._log.finding(rules.CONNECTION_LOST, shortened(reason), done)]
+                self._look_at_body(now, actions)
             else:
                 error = lost_error(host, shortened(reason), had_answered=not is_waiting)
                 self._fail(now, actions, Failure(error, rules.CONNECTION_LOST))

@@ -420,6 +420,13 @@ class ResponseReading:
         """Return the decoded body as far as it arrived."""
         return bytes(self._collected)
 
+    @property
+    def is_complete_json(self) -> bool:
+        """Whether the collected body is a whole object or array: then nothing of it is missing."""
+        return (
+            self.mode is BodyMode.WHOLE and not self.is_over_limit and self._is_json(self.collected)
+        )
+
     def collect(self, data: bytes) -> bool:
         """Append bytes to the collected body; return whether it is within the limits."""
         self._collected += data

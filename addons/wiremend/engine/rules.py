@@ -21,7 +21,7 @@ CONNECTION_LOST = Rule(
     name="connection-lost",
     detects="The connection is reset or closed before the response is complete.",
     impact='"The socket connection was closed unexpectedly"; some agents crash, some loop.',
-    action=_RETRIES_OR_ENDS,
+    action=f"{_RETRIES_OR_ENDS} A body of complete JSON is forwarded: only its length was wrong.",
     protocols=_ALL,
     seen=("anthropics/claude-code#61207", "anomalyco/opencode#23123"),
 )

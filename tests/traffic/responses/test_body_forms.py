@@ -4,7 +4,7 @@ import json
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.testing.exchange import Headers, Reply
+from wiremend.testing.exchange import Framing, Headers, Reply
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
@@ -108,3 +108,27 @@ def test_the_sdk_reads_an_event_of_17_mib(
     outcome = complete(protocol, True)
     assert outcome.text == good.TEXT.replace("wide world", large)
     assert (outcome.succeeded, len(provider.received)) == (True, 1)
+
+
+@each_protocol
+@pytest.mark.parametrize("http_version", ["http/1.1", "h2"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_only_the_length_of_a_json_answer_is_wrong(
+    proxy: Proxy,
+    provider: ScriptedProvider,
+    protocol: WireProtocol,
+    http_version: str,
+    is_whole: bool,
+) -> None:
+    provider.alpn = (http_version,)
+    body = good.json_tool_body(protocol)
+    sent = body if is_whole else body[:-1]
+    head = faults.head(200, (*faults.JSON, ("content-length", str(len(body) + 1))), Framing.LENGTH)
+    last = faults.end if http_version == "h2" else faults.close
+    provider.script([Reply("short", (head, faults.chunks([sent]), last))])
+    outcome = complete(protocol, False)
+    if is_whole:
+        assert (outcome.tool_calls, outcome.succeeded) == (good.TOOL_CALLS, True)
+        assert len(provider.received) == 1
+    else:
+        assert (outcome.status, len(provider.received)) == (502, ATTEMPTS)
