@@ -14,8 +14,9 @@ from wiremend.engine.call import Call
 from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part, unlimited
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import EventKind, Repaired
+from wiremend.protocols.base.repairer import EventKind, Repaired, Shows
 from wiremend.protocols.base.usage import Usage, UsageMeter
+from wiremend.repair.shown import shown_by
 from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import CallPlace, Finding
@@ -102,6 +103,10 @@ class ResponseReading:
         self._held_bytes = 0
         self._collected = bytearray()
         self._counts_tokens = True
+        self._shows = Shows.NOTHING
+        self._watches_answer = bool(self.context.tool_names) and (
+            rules.SILENT_STOP.code not in self.context.disabled
+        )
         self._meter = UsageMeter(call.protocol.usage_format)
 
     def begin(self, head: Head) -> None:
@@ -234,6 +239,28 @@ class ResponseReading:
         if self._counts_tokens:
             contain("counting tokens", self._no_usage, self._meter.feed, data)
 
+    def look_for_answer(self, data: bytes) -> None:
+        """Note what events, or a whole body, show to the user or the agent."""
+        if self._watches_answer and self._shows is not Shows.ANSWER:
+            shown = contain(
+                "looking for an answer", self._no_watch, shown_by, self._call.protocol, data
+            )
+            self._shows = max(self._shows, shown)
+
+    def _no_watch(self, fault: Fault) -> Shows:
+        self._faults.append(fault)
+        return Shows.ANSWER
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether tools were offered and no answer has arrived."""
+        return self._watches_answer and self._shows is not Shows.ANSWER
+
+    @property
+    def holds_silence(self) -> bool:
+        """Whether the frame of a response is held back, because it may be asked for again."""
+        return self._call.asks_again and self._watches_answer and self._shows is Shows.NOTHING
+
     def decode(self, data: bytes) -> bytes:
         """Return bytes of the body without their content coding. Raises UndecodableBody.
 
@@ -350,6 +377,7 @@ class ResponseReading:
         for event in repaired:
             read.findings += event.findings
             self.count_tokens(event.data)
+            self.look_for_answer(event.data)
             read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
             if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event
@@ -399,6 +427,8 @@ class ResponseReading:
     def is_held(self, now: float, kind: EventKind) -> bool:
         """Return whether an event of this kind is held back at this time."""
         if kind in (EventKind.IDLE, EventKind.PREAMBLE):
+            return True
+        if kind is EventKind.CONTENT and self.holds_silence:
             return True
         if kind is not EventKind.CONTENT or self._call.showing == "live":
             return False

@@ -155,3 +155,15 @@ WRONG_LABEL = Rule(
     before="content-type: application/json, data: {…}",
     after="content-type: text/event-stream, data: {…}",
 )
+SILENT_STOP = Rule(
+    code="E008",
+    name="silent-stop",
+    detects="A complete response to a request with tools contains no text, refusal, call, audio or "
+    "block of a server's tool, and no stop reason that explains it.",
+    impact="Agents take the turn for finished, and stop in the middle of their task.",
+    action="Reports it. With `silent_stop = true` in `[retry]`, asks once more if nothing was sent "
+    "to the client and the request does not end in a tool's result; a second response is "
+    "forwarded as it is.",
+    protocols=_ALL,
+    before='{"content":[],"stop_reason":"end_turn"}',
+)

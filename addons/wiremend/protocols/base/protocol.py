@@ -7,7 +7,7 @@ from typing import Protocol as Interface
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import RepairedBody, Repairer, StreamContext
+from wiremend.protocols.base.repairer import RepairedBody, Repairer, Shows, StreamContext
 from wiremend.protocols.base.tools import (
     ChoiceOfMode,
     ChoiceOfOne,
@@ -149,6 +149,8 @@ class Protocol:
     """Repair a buffered 2xx body."""
     usage_format: UsageFormat
     """The format of token counts in responses."""
+    shows: Callable[[Mapping[str, Any]], Shows]
+    """Return what a parsed event or body shows."""
     make_grammar: Callable[[StreamContext], Grammar]
     """Create a grammar for one event stream."""
     error_body: Callable[[ProviderError], bytes]
