@@ -601,6 +601,8 @@ class CallMachine:
         if verdict.error is not None:
             error = self._with_metadata(verdict.error)
             self._fail(now, actions, Failure(error, verdict.rule))
+        elif (events := response.as_events(verdict.body)) is not None:
+            self._take(now, actions, events)
         elif self._client.shown is Shown.HEAD:
             self._fail(now, actions, Failure(not_a_stream_error(host), rules.NOT_A_STREAM))
         else:
@@ -608,7 +610,7 @@ class CallMachine:
             if self._is_asked_again(now, actions):
                 return
             self._choice.succeeded()
-            response.check_json_label()
+            response.check_json_label(verdict.body)
             self.findings += response.take_label_findings()
             head = response.whole_head(response.head, verdict.body)
             if not response.is_over_limit:

@@ -215,9 +215,9 @@ class ResponseReading:
             Finding(rules.WRONG_LABEL.code, CallPlace.RESPONSE, found, f"labelled as {right}")
         )
 
-    def check_json_label(self) -> None:
-        """Correct the label of a collected body that is JSON."""
-        if self.mode is BodyMode.WHOLE and self._is_json(self.collected):
+    def check_json_label(self, body: bytes) -> None:
+        """Correct the label of a whole body that is JSON."""
+        if self.mode is BodyMode.WHOLE and self._is_json(body):
             self._check_label("application/json", "JSON")
 
     def take_label_findings(self) -> list[Finding]:
@@ -450,6 +450,38 @@ class ResponseReading:
         """Return the decoded body as far as it arrived."""
         return bytes(self._collected)
 
+    def as_events(self, body: bytes) -> list[Repaired] | None:
+        """Return a whole answer to a streaming call as the events of a stream.
+
+        None if it is none. This ends the stream, whose mode is STREAM from here on.
+        """
+        head, is_on = self.head, rules.NOT_A_STREAM.code not in self.context.disabled
+        is_answer = self._call.streaming and head is not None and head.status < 300
+        if not (is_on and is_answer and self._call.raise_errors and self._is_json(body)):
+            return None
+        value = json_value.read(body)
+        if self.is_over_limit or not isinstance(value, dict):
+            return None
+        events = contain(
+            "writing a body as events", self._no_events, self._call.protocol.unfold, value
+        )
+        if not events:
+            return None
+        self._enter_mode(BodyMode.STREAM)
+        self._label_findings.clear()
+        self._repair = self.fresh_repair()
+        repaired = [*self._repair.feed(b"".join(events)), *self.end_stream()]
+        found, done = "a JSON body", "sent as events"
+        finding = Finding(rules.NOT_A_STREAM.code, CallPlace.RESPONSE, found, done)
+        repaired[0].findings = [finding]
+        for item in repaired[1:]:
+            item.findings = []  # they are about events that the provider did not send
+        return repaired
+
+    def _no_events(self, fault: Fault) -> list[bytes]:
+        self._faults.append(fault)
+        return []
+
     @property
     def is_complete_json(self) -> bool:
         """Whether the collected body is a whole object or array: then nothing of it is missing."""
@@ -503,7 +535,7 @@ class ResponseReading:
         body = self.collected
         if not self.body_is_whole or not self._is_json(body):
             return None
-        self.check_json_label()
+        self.check_json_label(body)
         return Respond(self.whole_head(self.head, body), body)
 
     def _is_json(self, body: bytes) -> bool:

@@ -134,11 +134,11 @@ WEB_PAGE = Rule(
 NOT_A_STREAM = Rule(
     code="E005",
     name="json-instead-of-stream",
-    detects="The response to a streaming call is one body that is neither an event stream nor "
-    "usable JSON.",
+    detects="The response to a streaming call is one body instead of an event stream.",
     impact="Clients parse it as an empty stream that ended cleanly, and repeat the request without "
     "limit.",
-    action="Retries the call. If the fault persists, the client receives an HTTP error.",
+    action="Sends a complete answer as the events of a stream. Otherwise retries the call; if the "
+    "fault persists, the client receives an HTTP error.",
     protocols=_ALL,
     seen=("anomalyco/opencode#49414",),
 )
@@ -166,4 +166,15 @@ SILENT_STOP = Rule(
     "forwarded as it is.",
     protocols=_ALL,
     before='{"content":[],"stop_reason":"end_turn"}',
+)
+EVENTS = Rule(
+    code="E009",
+    name="stream-instead-of-json",
+    detects="The response to a call without `stream` is an event stream.",
+    impact="Clients parse the events as JSON and fail, or return them as text.",
+    action="Sends the content of the stream as one JSON body.",
+    protocols=_ALL,
+    seen=("Wei-Shaw/sub2api#2826",),
+    before='data: {"choices":[{"delta":{"content":"Hi"},…}]}, data: [DONE]',
+    after='{"choices":[{"message":{"role":"assistant","content":"Hi"},…}]}',
 )

@@ -4,6 +4,7 @@ Also contains the rules on the framing of events.
 """
 
 from collections import deque
+from dataclasses import replace
 
 from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.names import WireProtocol
@@ -499,3 +500,40 @@ def _repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> Rep
         restore_tool_names(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
     )
     return protocol.repair_body(named, context)
+
+
+def fold_stream(
+    protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault] | None = None
+) -> RepairedBody:
+    """Repair a body of events, and return it as the JSON body with the same content."""
+
+    def unreadable(fault: Fault) -> RepairedBody:
+        if faults is not None:
+            faults.append(fault)
+        return RepairedBody(body, error=_NOT_FOLDED)
+
+    return contain("folding a stream", unreadable, _fold_stream, protocol, body, context, faults)
+
+
+_NOT_FOLDED = make_error(
+    status=502, type="api_error", message="The provider sent events that are no response."
+)
+
+
+def _fold_stream(
+    protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault] | None
+) -> RepairedBody:
+    repair = stream_repair(protocol, replace(context, array=False), faults)
+    repaired = [*repair.feed(body), *repair.end()]
+    findings = [finding for item in repaired for finding in item.findings]
+    error = next((item.error for item in repaired if item.error is not None), None)
+    if error is not None or repair.gave_up:
+        return RepairedBody(body, findings, error or _NOT_FOLDED)
+    decoder = sse.Decoder()
+    events = decoder.feed(b"".join(item.data for item in repaired))
+    values = [json_value.read(e.data) for e in events if e.data and e.data.strip() != DONE]
+    folded = protocol.fold([value for value in values if isinstance(value, dict)])
+    if folded is None:
+        return RepairedBody(body, findings, _NOT_FOLDED)
+    whole = protocol.repair_body(json_value.write(folded), context)
+    return RepairedBody(whole.data, findings + whole.findings, whole.error)

@@ -132,3 +132,35 @@ def test_only_the_length_of_a_json_answer_is_wrong(
         assert len(provider.received) == 1
     else:
         assert (outcome.status, len(provider.received)) == (502, ATTEMPTS)
+
+
+@each_protocol
+@pytest.mark.parametrize("label", ["application/json", "text/event-stream", ""])
+@pytest.mark.parametrize("is_streaming", [True, False])
+def test_the_sdk_reads_the_other_kind_of_response(
+    proxy: Proxy,
+    provider: ScriptedProvider,
+    protocol: WireProtocol,
+    label: str,
+    is_streaming: bool,
+) -> None:
+    """JSON answers a streaming call, and events answer a call without a stream."""
+    data = good.json_tool_body(protocol) if is_streaming else good.tool_stream(protocol).data
+    provider.script([faults.whole(data, labelled(label))])
+    outcome = complete(protocol, is_streaming)
+    assert (outcome.tool_calls, outcome.succeeded) == (good.TOOL_CALLS, True)
+    assert len(provider.received) == 1
+
+
+def test_events_that_a_whole_gemini_call_requests_are_forwarded(
+    proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    stream = good.text_stream(good.GEMINI)
+    provider.script([faults.streamed(stream.events)])
+    body = json.dumps(good.request_body(good.GEMINI, False)).encode()
+    with clients.Http1Call(proxy, good.HOSTS[good.GEMINI]) as call:
+        path = f"{good.PATHS[good.GEMINI, False]}?alt=sse"
+        call.send("POST", path, {"content-type": "application/json"}, body)
+        response = call.response()
+    assert (response.header("content-type") or "").startswith("text/event-stream")
+    assert response.body == stream.data

@@ -1,6 +1,6 @@
 """The Anthropic Messages protocol, `POST /v1/messages`, as one value."""
 
-from wiremend.protocols.anthropic import errors, request
+from wiremend.protocols.anthropic import errors, request, whole
 from wiremend.protocols.anthropic.answers import shows
 from wiremend.protocols.anthropic.body import repair_body
 from wiremend.protocols.anthropic.grammar import Grammar, is_terminal
@@ -30,6 +30,8 @@ ANTHROPIC = Protocol(
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
     shows=shows,
+    fold=whole.fold,
+    unfold=whole.unfold,
     make_grammar=lambda _: Grammar(),
     error_body=errors.error_envelope,
 )

@@ -1,6 +1,6 @@
 """The interface of a protocol: one frozen value, created in the package of the protocol."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
@@ -151,6 +151,10 @@ class Protocol:
     """The format of token counts in responses."""
     shows: Callable[[Mapping[str, Any]], Shows]
     """Return what a parsed event or body shows."""
+    fold: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any] | None]
+    """Return the body with the content of a stream, given the data of its repaired events."""
+    unfold: Callable[[Mapping[str, Any]], list[bytes]]
+    """Return server-sent events with the content of a body, for the repairer to complete."""
     make_grammar: Callable[[StreamContext], Grammar]
     """Create a grammar for one event stream."""
     error_body: Callable[[ProviderError], bytes]

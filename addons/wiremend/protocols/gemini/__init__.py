@@ -2,7 +2,7 @@
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.gemini import errors, request
+from wiremend.protocols.gemini import errors, request, whole
 from wiremend.protocols.gemini.answers import shows
 from wiremend.protocols.gemini.body import repair_body
 from wiremend.protocols.gemini.grammar import Grammar, is_terminal
@@ -30,6 +30,8 @@ GEMINI = Protocol(
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
     shows=shows,
+    fold=whole.fold,
+    unfold=whole.unfold,
     make_grammar=lambda context: Grammar(context.array),
     error_body=errors.error_envelope,
 )

@@ -3,7 +3,7 @@
 from wiremend.protocols.base import openai
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.responses import request
+from wiremend.protocols.responses import request, whole
 from wiremend.protocols.responses.answers import shows
 from wiremend.protocols.responses.body import repair_body
 from wiremend.protocols.responses.grammar import Grammar, is_terminal
@@ -31,6 +31,8 @@ RESPONSES = Protocol(
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
     shows=shows,
+    fold=whole.fold,
+    unfold=whole.unfold,
     make_grammar=lambda _: Grammar(),
     error_body=openai.error_envelope,
 )
