@@ -44,6 +44,7 @@ from wiremend.engine.settings import Heartbeat, Timeouts
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.registry import PROTOCOLS
 
 SSE = Head(200, ((b"content-type", b"text/event-stream"), (b"request-id", b"req_1")))
@@ -304,6 +305,42 @@ def test_a_stream_with_a_stop_reason_is_completed_after_five_seconds() -> None:
     call.wake(2)
     assert call.wake_at == pytest.approx(6.0)
     assert call.wake(6) == [ShowBody(MESSAGE_STOP), FinishResponse()]
+
+
+RUNS_CODE = (
+    b'data: {"candidates":[{"content":{"parts":[{"executableCode":{"code":"1"}}]},'
+    b'"finishReason":"STOP"}],"usageMetadata":{"totalTokenCount":9}}\n\n'
+)
+STOPS_AT_ONCE = (
+    b'data: {"candidates":[{"content":{"parts":[{"text":"Hi"}]},"finishReason":"STOP"}]}\n\n'
+)
+HAS_COUNTS = b'data: {"usageMetadata":{"totalTokenCount":9}}\n\n'
+
+
+@pytest.mark.parametrize("early", [RUNS_CODE, STOPS_AT_ONCE])
+def test_a_stop_reason_that_may_not_be_the_last_one_does_not_end_a_stream(early: bytes) -> None:
+    """Gemini runs code, or sends a stop reason with every event."""
+    call = Conversation(protocol=GEMINI)
+    call.begin()
+    assert call.body(1, early) == [ShowHead(SSE), ShowBody(early)]
+    assert call.wake(6) == []
+    assert call.wake(60) == []
+    shown, *ending = call.attempt_failed(61, "reset")
+    assert isinstance(shown, ShowBody)
+    assert b'{"error":{"code":502,' in shown.data
+    assert ending == [FinishResponse(), ReleaseAttempt()]
+
+
+def test_counts_behind_a_stop_reason_show_that_it_is_the_last_one() -> None:
+    call = Conversation(protocol=GEMINI)
+    call.begin()
+    call.body(1, STOPS_AT_ONCE + HAS_COUNTS)
+    assert call.attempt_failed(2, "reset") == [FinishResponse(), ReleaseAttempt()]
+    assert call.machine.outcome == ANSWERED
+    silent = Conversation(protocol=GEMINI)
+    silent.begin()
+    silent.body(1, STOPS_AT_ONCE + HAS_COUNTS)
+    assert silent.wake(6) == [FinishResponse()]
 
 
 def test_an_event_that_is_held_back_is_shown_after_one_second() -> None:

@@ -125,6 +125,8 @@ def _unchanged(planning: Planning) -> Call:
             tool_names=facts.tool_names,
             disabled=planning.settings.disabled | planning.settings.stream_codes,
             array=facts.array,
+            numeric_enums=facts.numeric_enums,
+            in_wrapper=facts.in_wrapper,
         ),
         raise_errors=False,
         retry=ONE_ATTEMPT,

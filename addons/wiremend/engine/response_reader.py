@@ -355,7 +355,7 @@ class ResponseReading:
 
     def missing_end(self) -> list[Repaired]:
         """Return the end of a stream that lacks nothing else; empty if it lacks more."""
-        if self._repair is None or self._verdict_given:
+        if self._repair is None or self._verdict_given or not self._repair.may_break_off:
             return []
         verdict = self.end_stream()
         if verdict[-1].kind is not EventKind.TERMINAL:

@@ -174,6 +174,11 @@ class StreamRepair:
         return Repaired(held, EventKind.CONTENT, [finding])
 
     @property
+    def may_break_off(self) -> bool:
+        """Whether the response may be complete if the connection breaks here; `end` decides."""
+        return self._gave_up or self._repairer.may_break_off
+
+    @property
     def holds_back(self) -> bool:
         """Whether bytes are held back until the next event."""
         return not self._gave_up and self._verdict is None and self._repairer.holds_back

@@ -74,6 +74,11 @@ class ToolNameRestorer:
         return self._repairer.complete
 
     @property
+    def may_break_off(self) -> bool:
+        """Whether the response may be complete if the connection breaks here."""
+        return self._repairer.may_break_off
+
+    @property
     def holds_back(self) -> bool:
         """Whether bytes are held back until the next event."""
         return self._repairer.holds_back

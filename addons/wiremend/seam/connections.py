@@ -78,9 +78,13 @@ def http_layer_of(stream: HttpStream) -> HttpLayer:
 
 
 def note_closed(http_layer: HttpLayer, event: events.Event) -> None:
-    """Register the connection that ends with this event, or that could not be opened."""
+    """Register the upstream connection that ends with this event, or that could not be opened.
+
+    The client's own is needed until its background calls have ended.
+    """
     if isinstance(event, events.ConnectionClosed):
-        connections_of(http_layer).closed.add(event.connection)
+        if event.connection is not http_layer.context.client:
+            connections_of(http_layer).closed.add(event.connection)
     elif isinstance(event, events.OpenConnectionCompleted) and event.reply is not None:
         connections_of(http_layer).closed.add(event.command.connection)
 

@@ -35,6 +35,10 @@ class RequestFacts:
     tool_names: tuple[str, ...] = ()
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
+    numeric_enums: bool = False
+    """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
+    in_wrapper: bool | None = None
+    """Gemini: whether the client reads each response inside Code Assist's `{"response": …}`."""
     valid: bool = True
     """Whether the body is a JSON object."""
 

@@ -78,6 +78,13 @@ class StreamContext:
     """The client's name of each renamed tool, by the name in the request that was sent."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
+    numeric_enums: bool = False
+    """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
+    in_wrapper: bool | None = None
+    """Gemini: whether the client reads each response inside Code Assist's `{"response": …}`.
+
+    None: not known; responses stay as they are.
+    """
 
 
 class Decoder(Protocol):
@@ -102,6 +109,11 @@ class Repairer(Protocol):
     @property
     def complete(self) -> bool:
         """Whether the response is complete, except perhaps for the terminal event."""
+        ...
+
+    @property
+    def may_break_off(self) -> bool:
+        """Whether the response may be complete if the connection breaks here; `end` decides."""
         ...
 
     @property

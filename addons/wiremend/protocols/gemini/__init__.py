@@ -32,6 +32,6 @@ GEMINI = Protocol(
     shows=shows,
     fold=whole.fold,
     unfold=whole.unfold,
-    make_grammar=lambda context: Grammar(context.array),
+    make_grammar=lambda context: Grammar(context.array, numeric_enums=context.numeric_enums),
     error_body=errors.error_envelope,
 )

@@ -42,9 +42,22 @@ class ArrayElements:
         self._end: list[bytes] = []
         """The end of the array, withheld until the end of the stream, as elements may be added."""
         self._is_past_array = False
+        self._arrives_as_array = False
+        """Whether the provider sends an array, whose end proves that the stream is complete."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the end of the array has arrived."""
+        return bool(self._end)
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether the end of the array is missing, of which the provider has sent the beginning."""
+        return self._arrives_as_array and not self._end
 
     def decoder(self) -> ArrayDecoder:
-        """Create a decoder."""
+        """Create a decoder. Events of another framing have a decoder of their own."""
+        self._arrives_as_array = True
         return ArrayDecoder()
 
     def reframe(self, event: Event) -> Event:

@@ -81,6 +81,16 @@ class DataLines:
         self._draft = draft
         self._whole_event = client.whole_event
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the framing shows that the stream is complete, which lines cannot."""
+        return False
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether the framing shows that the stream is incomplete."""
+        return False
+
     def decoder(self) -> EventDecoder:
         """Create a decoder."""
         return EventDecoder()

@@ -6,7 +6,7 @@ https://ai.google.dev/api/generate-content
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from wiremend.protocols.base.facts import model_in
 from wiremend.protocols.base.protocol import (
@@ -54,6 +54,7 @@ TOKEN_LIMITS: tuple[Path, ...] = (
     ("request", "generationConfig", "maxOutputTokens"),
 )
 
+_CODE_ASSIST = text_pattern(r"/v1internal(?::|%3a)", ignore_case=True)
 _STREAMING_METHOD = text_pattern(r"(?::|%3a)streamGenerateContent\Z", ignore_case=True)
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _JSON_SCHEMA = ("parametersJsonSchema", "parameters_json_schema")
@@ -109,12 +110,27 @@ def read_request(path: str, fields: Mapping[str, Any] | None) -> RequestFacts:
     streaming = _STREAMING_METHOD.search(endpoint) is not None
     body = fields or {}
     inner = body.get("request")  # Code Assist wraps it: /v1internal:generateContent
+    form = _response_form(query)
     return RequestFacts(
         model=ModelOfPath().read(endpoint) or model_in(body),
         streaming=streaming,
         tool_names=_tool_names(inner if isinstance(inner, dict) else body),
-        array=streaming and "sse" not in parse_qs(query).get("alt", []),
+        array=streaming and "sse" not in form,
+        numeric_enums="enum-encoding=int" in form,
+        in_wrapper=isinstance(inner, dict) or _CODE_ASSIST.search(endpoint) is not None,
         valid=fields is not None,
+    )
+
+
+def _response_form(query: str) -> frozenset[str]:
+    """Return what the client asks of the response: `sse`, `json`, `enum-encoding=int`.
+
+    `$alt=json;enum-encoding=int` has several values in one parameter.
+    https://cloud.google.com/apis/docs/system-parameters
+    """
+    values = (value for key, value in parse_qsl(query) if key in ("alt", "$alt"))
+    return frozenset(
+        part.strip().lower().replace("_", "-") for value in values for part in value.split(";")
     )
 
 
