@@ -37,6 +37,17 @@ PROVIDERS = [
     "bedrock-runtime.eu-west-1.amazonaws.com",
     "api.individual.githubcopilot.com",
     "models.github.ai",
+    "ollama.com",
+    "api.together.ai",
+    "hyper.charm.land",
+    "api.cline.bot",
+    "api.doubleword.ai",
+    "api.avian.io",
+    "api.ai21.com",
+    "api.inference.crusoecloud.com",
+    "us.inference.heroku.com",
+    "gateway.pydantic.dev",
+    "api.portkey.ai",
 ]
 OTHER_HOSTS = [
     "",
@@ -58,6 +69,12 @@ OTHER_HOSTS = [
     "localhost",
     "127.0.0.1",
     "::1",
+    "api.cloudflare.com",
+    "team.snowflakecomputing.com",
+    "adb-1.2.azuredatabricks.net",
+    "registry.ollama.ai",
+    "api.heroku.com",
+    "charm.land",
 ]
 
 
@@ -115,6 +132,10 @@ CALLS = {
     "/responses": RESPONSES,
     "/backend-api/codex/responses": RESPONSES,
     "/openai/responses?api-version=preview": RESPONSES,
+    "/client/v4/accounts/a1/ai/v1/chat/completions": CHAT,
+    "/studio/v1/chat/completions": CHAT,
+    "/proxy/anthropic/v1/messages": ANTHROPIC,
+    "/serving-endpoints/chat/completions": CHAT,
     "/v1beta/models/gemini-3-pro:generateContent": GEMINI,
     "/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse": GEMINI,
     "/v1beta/models/gemini-3-pro%3AgenerateContent": GEMINI,
