@@ -34,6 +34,8 @@ class Call:
     """The first choice, then the fallbacks."""
     streaming: bool
     """Whether the client requested an event stream."""
+    is_read: bool = True
+    """False: the request's body could not be read, so the client may have requested anything."""
     requests: tuple[OutgoingRequest, ...] = ()
     """The request for each target, before it is adapted."""
     adapted: AdaptedRequests | None = None
@@ -54,6 +56,11 @@ class Call:
     refusal: Respond | None = None
     """The response to a call that must not go upstream."""
     refusal_reason: str = ""
+
+    @property
+    def may_stream(self) -> bool:
+        """Whether the client can read an event stream, as far as is known."""
+        return self.streaming or not self.is_read
 
     @property
     def held_bytes(self) -> int:

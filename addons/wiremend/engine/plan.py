@@ -118,6 +118,7 @@ def _unchanged(planning: Planning) -> Call:
         protocol=received.document.protocol,
         targets=(Target(received.provider, facts.model),),
         streaming=facts.streaming,
+        is_read=facts.valid,
         requests=(received,),
         context=StreamContext(
             client=client_of(dict(received.headers)),

@@ -116,7 +116,7 @@ class ResponseReading:
         if self.mode is BodyMode.STREAM:
             self._repair = self.fresh_repair()
         self.is_form_known = (
-            not self._call.streaming
+            not self._call.may_stream
             or head.status >= 300
             or self.mode is BodyMode.UNTOUCHED
             or not self._corrects_labels
@@ -131,7 +131,7 @@ class ResponseReading:
             return BodyMode.UNTOUCHED
         content_type = head.get(b"content-type").lower()
         is_success = head.status < 300
-        if is_success and self._call.streaming:
+        if is_success and self._call.may_stream:
             if "text/event-stream" in content_type:
                 return BodyMode.STREAM
             if self.context.array and "html" not in content_type:
