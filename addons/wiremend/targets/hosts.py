@@ -13,7 +13,6 @@ OTHER_HOSTS: tuple[str, ...] = (
     "router.requesty.ai",
     "models.github.ai",
     "models.inference.ai.azure.com",
-    "api.githubcopilot.com",
     # Clouds
     "*.cognitiveservices.azure.com",
     "*.services.ai.azure.com",

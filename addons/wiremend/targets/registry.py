@@ -8,12 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.parameters import TOKEN_LIMIT
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.targets import wordings
+from wiremend.targets.ai21 import AI21
 from wiremend.targets.anthropic import ANTHROPIC
+from wiremend.targets.copilot import COPILOT
+from wiremend.targets.databricks import DATABRICKS
 from wiremend.targets.deepseek import DEEPSEEK
 from wiremend.targets.google import GOOGLE
 from wiremend.targets.groq import GROQ
@@ -43,6 +47,9 @@ VENDORS: tuple[Vendor, ...] = (
     GROQ,
     OPENCODE,
     OPENROUTER,
+    COPILOT,
+    DATABRICKS,
+    AI21,
 )
 """All vendors; the only list of them."""
 
@@ -73,6 +80,17 @@ STATUS_BY_FINISH_REASON: Mapping[str, int] = {
     for reason, status in vendor.status_by_finish_reason.items()
 }
 """The HTTP status for each vendor-specific finish reason that reports a failure."""
+
+
+def accepted_at(protocol: WireProtocol, host: str) -> frozenset[Deviation]:
+    """Return the departures from the protocol's grammar that clients of this host accept."""
+    name = host.lower()
+    return frozenset(
+        deviation
+        for vendor in VENDORS
+        if protocol in vendor.deviations and _matches(name, vendor.hosts)
+        for deviation in vendor.deviations[protocol]
+    )
 
 
 def traits_of(

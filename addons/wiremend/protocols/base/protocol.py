@@ -35,6 +35,8 @@ class RequestFacts:
     tool_names: tuple[str, ...] = ()
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
+    forced_tool: bool = False
+    """Chat Completions: the request forces the call of a tool by its name."""
     valid: bool = True
     """Whether the body is a JSON object."""
 

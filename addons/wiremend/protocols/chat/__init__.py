@@ -28,6 +28,6 @@ CHAT = Protocol(
     make_repairer=ChatRepairer,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
-    make_grammar=lambda _: Grammar(),
+    make_grammar=Grammar,
     error_body=openai.error_envelope,
 )

@@ -17,6 +17,7 @@ class ToolCall:
     identities: set[str] = field(default_factory=set)
     """The ids in its fragments; one in a valid stream."""
     name: str = ""
+    """As far as it has arrived."""
     is_shown: bool = False
     _parts: list[str] = field(default_factory=list)
 
