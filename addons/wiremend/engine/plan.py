@@ -111,9 +111,9 @@ def make_machine(
 def _unchanged(planning: Planning) -> Call:
     """Return the call without any feature: one attempt, unchanged bytes."""
     received, facts = planning.received, planning.facts
-    client = client_of(dict(received.headers))
+    protocol, client = received.document.protocol, client_of(dict(received.headers))
     return Call(
-        protocol=received.document.protocol,
+        protocol=protocol,
         targets=(Target(received.provider, facts.model),),
         streaming=facts.streaming,
         requests=(received,),
@@ -123,7 +123,7 @@ def _unchanged(planning: Planning) -> Call:
             tool_names=facts.tool_names,
             disabled=planning.settings.disabled | planning.settings.stream_codes,
             array=facts.array,
-            accepted=client.accepts | accepted_at(received.document.protocol.name, received.host),
+            accepted=(client.accepts | accepted_at(protocol.name, received.host)) - client.refuses,
             forced_tool=facts.forced_tool,
         ),
         raise_errors=False,

@@ -53,6 +53,8 @@ VENDORS: tuple[Vendor, ...] = (
 )
 """All vendors; the only list of them."""
 
+_DEVIATING = tuple(vendor for vendor in VENDORS if vendor.deviations)
+
 NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
     dialect: limit for vendor in VENDORS for dialect, limit in vendor.name_limits.items()
 }
@@ -84,13 +86,10 @@ STATUS_BY_FINISH_REASON: Mapping[str, int] = {
 
 def accepted_at(protocol: WireProtocol, host: str) -> frozenset[Deviation]:
     """Return the departures from the protocol's grammar that clients of this host accept."""
-    name = host.lower()
-    return frozenset(
-        deviation
-        for vendor in VENDORS
-        if protocol in vendor.deviations and _matches(name, vendor.hosts)
-        for deviation in vendor.deviations[protocol]
-    )
+    for vendor in _DEVIATING:
+        if protocol in vendor.deviations and _matches(host.lower(), vendor.hosts):
+            return vendor.deviations[protocol]
+    return frozenset()
 
 
 def traits_of(

@@ -51,6 +51,8 @@ class ClientTraits:
     split lines or events differently from the SSE standard; None: any event."""
     accepts: frozenset[Deviation] = frozenset()
     """The departures from a protocol's grammar that it reads like valid traffic."""
+    refuses: frozenset[Deviation] = frozenset()
+    """Those that it fails on, also in the everyday traffic of a vendor."""
     retried_words: re.Pattern[str] | None = None
     """Anthropic: the words in the message of an `error` event on which the client retries the
     call; None: its decision does not depend on the message."""

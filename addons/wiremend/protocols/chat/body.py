@@ -17,7 +17,7 @@ from wiremend.protocols.chat.grammar import (
     finish_reason_of,
     is_limit,
 )
-from wiremend.protocols.chat.misplaced import move_in_answer, without_envelope
+from wiremend.protocols.chat.misplaced import is_usual, move_in_answer, without_envelope
 from wiremend.protocols.chat.usage import broken_counts, fill_counts
 from wiremend.rules.rule import BodyPlace, Rule
 from wiremend.text import json_value
@@ -158,7 +158,9 @@ def _moved(value: Any, draft: Draft) -> Any:
         found = f"{', '.join(map(str, value))[:60]}"
         draft.note_at(BODY_ENVELOPE, BodyPlace(), found, "removed")
         value = inner
-    if isinstance(value, dict) and draft.is_on(BODY_MISPLACED):
+    if not isinstance(value, dict) or is_usual(value, "message"):
+        return value
+    if draft.is_on(BODY_MISPLACED):
         for moved in move_in_answer(value, "message"):
             draft.note_at(BODY_MISPLACED, BodyPlace(), moved, "moved")
     return value

@@ -7,7 +7,6 @@ from typing import Any
 
 from wiremend.protocols.base.openai import error_envelope
 from wiremend.protocols.base.provider_error import (
-    STATUS_BY_NAME,
     UNKNOWN_STATUS,
     ProviderError,
     error_in_envelope,
@@ -117,8 +116,7 @@ def _failure_status(reason: str) -> int | None:
     if name in ERROR_REASONS:
         return ERROR_REASONS[name]
     statuses = (_FAILURE_WORDS[word] for word in words if word in _FAILURE_WORDS)
-    status = next(statuses, None)
-    return status if status is None else STATUS_BY_NAME.get(name, status)
+    return next(statuses, None)
 
 
 def _error_of_choice(choice: dict[str, Any], reason: str) -> ProviderError:

@@ -40,6 +40,8 @@ class ChunkDecoder(sse.Decoder):
         super().__init__()
         self._looked = 0
         """The length of the unfinished event when it was last searched for further chunks."""
+        self._follows = False
+        """The unfinished event was joined to a chunk that was returned."""
         self._attempts = 0
         self._is_one = False
         """The unfinished event is not searched further."""
@@ -49,7 +51,7 @@ class ChunkDecoder(sse.Decoder):
         events = super().feed(data)
         if events:
             self._looked, self._attempts, self._is_one = 0, 0, False
-            if any(_may_be_joined(event) for event in events):
+            if self._follows or any(map(_may_be_joined, events)):
                 events = [part for event in events for part in self._parts_of(event)]
         if self._buffer and not self._is_one:
             events += self._take_lines()
@@ -68,7 +70,7 @@ class ChunkDecoder(sse.Decoder):
         if match is None or (match.start() == 0 and not _START.search(pending, match.end() - 1)):
             return []
         raw = bytes(pending)
-        starts = _starts_of_chunks(raw)
+        starts = _starts_of_chunks(raw, is_bare=self._follows)
         if len(starts) < 2:
             self._attempts += 1
             self._is_one = self._attempts == _ATTEMPTS
@@ -76,11 +78,15 @@ class ChunkDecoder(sse.Decoder):
         del pending[: starts[-1]]
         self._searched = max(0, len(pending) - 3)
         self._looked = len(pending)
+        self._follows = True
         return [self._part(raw[a:b]) for a, b in pairwise(starts)]
 
     def _parts_of(self, event: sse.Event) -> list[sse.Event]:
-        starts = _starts_of_chunks(event.raw) if _may_be_joined(event) else []
-        if len(starts) < 2:
+        follows, self._follows = self._follows, False
+        if not follows and not _may_be_joined(event):
+            return [event]
+        starts = _starts_of_chunks(event.raw, is_bare=follows)
+        if len(starts) < 2 and not (follows and event.raw[:1] == b"{"):
             return [event]
         ends = [*starts[1:], len(event.raw)]
         parts = [self._part(event.raw[a:b]) for a, b in zip(starts, ends, strict=True)]
@@ -106,12 +112,14 @@ def with_blank_line(event: sse.Event) -> sse.Event:
 
 
 def lacks_blank_line(event: sse.Event) -> bool:
-    """Return whether a complete event was joined to the next one."""
+    """Return whether a chunk was joined to the next one, or has no `data:`."""
     raw = event.raw
+    if raw[:1] == b"{":
+        return True
     if raw.endswith(b"\n\n"):
         return False
     head = raw[:-2] if raw.endswith(b"\r\n") else raw[:-1]
-    return not head.endswith((b"\n", b"\r")) or raw[:1] == b"{"
+    return not head.endswith((b"\n", b"\r"))
 
 
 def _may_be_joined(event: sse.Event) -> bool:
@@ -119,11 +127,11 @@ def _may_be_joined(event: sse.Event) -> bool:
     return data is not None and (b"\n" in data or b"\n{" in event.raw)
 
 
-def _starts_of_chunks(raw: bytes) -> list[int]:
+def _starts_of_chunks(raw: bytes, *, is_bare: bool) -> list[int]:
     """Return where chunks begin in an event, the first one at 0.
 
     A chunk begins where the data before it is one JSON object and the next line has another one,
-    or `[DONE]`.
+    or `[DONE]`. With `is_bare`, the first line may have no `data:`, as later ones.
     """
     starts, at = [0], 0
     has_object = False
@@ -132,9 +140,9 @@ def _starts_of_chunks(raw: bytes) -> list[int]:
     for line in sse.split_lines(raw):
         text = line.rstrip(b"\r\n")
         name, value = sse.read_field(text)
-        is_bare = text[:1] == b"{" and has_object
-        if name == b"data" or is_bare:
-            value = text if is_bare else value
+        has_no_field = text[:1] == b"{" and (has_object or (is_bare and at == 0))
+        if name == b"data" or has_no_field:
+            value = text if has_no_field else value
             if has_object and (value[:1] == b"{" or value.startswith(DONE)):
                 starts.append(after_object)
                 data = None

@@ -16,7 +16,8 @@ _REASON_NAMES = ("finish_reason", "finishReason", "stop_reason", "stopReason", "
 _USUAL_IN_CHOICE = frozenset(
     {"index", "delta", "message", "finish_reason", "native_finish_reason", "logprobs"}
 )
-_USUAL_IN_CONTENT = frozenset({"role", *CONTENT_KEYS})
+_USUAL_IN_CONTENT = frozenset({"role", "tool_calls", *CONTENT_KEYS})
+_OUTSIDE = frozenset({"delta", "message", "text", "output_text", *_MESSAGE_KEYS})
 _CALL_NAMES: Mapping[str, tuple[str, ...]] = {
     "name": ("name", "tool_name"),
     "arguments": ("arguments", "input", "args", "parameters"),
@@ -32,6 +33,31 @@ def without_envelope(value: Any) -> JsonObject | None:
     return inner if isinstance(inner, dict) else None
 
 
+def is_usual(answer: JsonObject, holder: str) -> bool:
+    """Return whether all that is known to be moved has its usual place in an answer."""
+    choices = answer.get("choices")
+    if not isinstance(choices, list):
+        return False
+    for choice in choices:
+        if not isinstance(choice, dict) or not choice.keys() <= _USUAL_IN_CHOICE:
+            return False
+        content = choice.get(holder)
+        if not isinstance(content, dict) or not content.keys() <= _USUAL_IN_CONTENT:
+            return False
+        if isinstance(content.get("content"), dict):
+            return False
+        calls = content.get("tool_calls")
+        if calls and not _are_usual(calls):
+            return False
+    return bool(choices) or answer.keys().isdisjoint(_OUTSIDE)
+
+
+def _are_usual(calls: Any) -> bool:
+    return isinstance(calls, list) and all(
+        isinstance(call, dict) and "function" in call for call in calls
+    )
+
+
 def move_in_answer(answer: JsonObject, holder: str) -> list[str]:
     """Move values of a chunk or completion to their places; return what was moved.
 
@@ -39,25 +65,12 @@ def move_in_answer(answer: JsonObject, holder: str) -> list[str]:
     """
     moved = [*_move_choice(answer, holder)]
     for choice in dicts_in(answer.get("choices")):
-        if _is_usual(choice, holder):
-            continue
         moved += _move_in_choice(choice, holder)
         content = choice.get(holder)
         if isinstance(content, dict):
             moved += _move_text(content)
             moved += _move_calls(content)
     return moved
-
-
-def _is_usual(choice: JsonObject, holder: str) -> bool:
-    """Return whether the members of a choice and of its content have their usual names."""
-    content = choice.get(holder)
-    return (
-        choice.keys() <= _USUAL_IN_CHOICE
-        and isinstance(content, dict)
-        and content.keys() <= _USUAL_IN_CONTENT
-        and not isinstance(content.get("content"), dict)
-    )
 
 
 def _move_choice(answer: JsonObject, holder: str) -> list[str]:

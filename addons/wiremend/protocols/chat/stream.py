@@ -24,7 +24,7 @@ from wiremend.protocols.chat.lines import (
     lacks_blank_line,
     with_blank_line,
 )
-from wiremend.protocols.chat.misplaced import move_in_answer, without_envelope
+from wiremend.protocols.chat.misplaced import is_usual, move_in_answer, without_envelope
 from wiremend.protocols.chat.usage import broken_counts, fill_counts
 from wiremend.rules.rule import Rule
 from wiremend.text import sse
@@ -200,7 +200,7 @@ class ChatRepairer(EventRepairer):
 
     def unwrap(self, event: sse.Event, value: Any) -> Any:
         """Return the parsed data of an event, without an envelope around it."""
-        if not self._draft.is_on(ENVELOPE):
+        if not isinstance(value, dict) or "choices" in value or not self._draft.is_on(ENVELOPE):
             return value
         inner = without_envelope(value)
         if inner is None:
@@ -236,20 +236,27 @@ class ChatRepairer(EventRepairer):
         """Repair and write a chunk; drop data that is not a chunk."""
         if not _is_chunk(value):
             return self.drop_foreign(event)
-        self._move(value)
+        usual = is_usual(value, "delta")
+        if not usual:
+            self._move(value)
         self._chunks.fill(value)
-        self._write_counts(value)
+        if value.get("usage") or not usual:
+            self._write_counts(value)
         choices = [(self._number_of(data), data) for data in dicts_in(value.get("choices"))]
-        changed = self._draft.changed
-        is_kept = self._held is not None and not _has_news(value)
-        is_settled = not is_kept and self._settle(choices)
-        settled = EventKind.CONTENT if is_settled else EventKind.IDLE
-        self._draft.changed = changed
-        result = settled
+        result = settled = EventKind.IDLE
+        is_kept = False
+        if self._held is not None:
+            is_kept = not _has_news(value)
+            if not is_kept:
+                changed = self._draft.changed
+                self._settle(choices)
+                self._draft.changed = changed
+                result = settled = EventKind.CONTENT
         finishing: list[_NumberedChoice] = []
         for number, data in choices:
             choice = self._choice(number)
-            self._draft.changed |= self._void(finishing, [(number, data)])
+            if finishing:
+                self._draft.changed |= self._void(finishing, [(number, data)])
             result = _later(result, choice.feed(data))
             if choice.reads_reason(data):
                 finishing.append((number, data))
@@ -289,27 +296,42 @@ class ChatRepairer(EventRepairer):
 
     def _move(self, chunk: JsonObject) -> None:
         """Move values that are in the wrong place."""
+        if chunk.get("object") == "chat.completion":
+            self._keep_whole_messages(chunk)
         if self._draft.is_on(MISPLACED):
             for moved in move_in_answer(chunk, "delta"):
                 self._draft.change(MISPLACED, moved, "moved")
+
+    def _keep_whole_messages(self, chunk: JsonObject) -> None:
+        """Give choices an empty delta if their message repeats the earlier ones: MiniMax's end."""
+        for data in dicts_in(chunk.get("choices")):
+            choice = self._choices.get(data.get("index", 0))
+            if (
+                choice is not None
+                and choice.has_content
+                and "delta" not in data
+                and self._draft.change(CHUNK_INCOMPLETE, "a message after its deltas", "kept apart")
+            ):
+                data["delta"] = {}
 
     def _write_counts(self, chunk: JsonObject) -> None:
         """Write the counts of a usage as numbers, also of one inside a choice."""
         if Deviation.NULL_COUNTS in self._context.accepted:
             return
         for holder in (chunk, *dicts_in(chunk.get("choices"))):
-            broken = broken_counts(holder.get("usage"))
+            usage = holder.get("usage")
+            broken = broken_counts(usage) if usage else []
             if broken and self._draft.change(USAGE_COUNTS, ", ".join(broken), "numbers"):
                 fill_counts(holder["usage"])
 
-    def _settle(self, choices: Sequence[_NumberedChoice] = ()) -> bool:
-        """Write the chunk that is held back; return whether there is one. Raises ContentLost.
+    def _settle(self, choices: Sequence[_NumberedChoice] = ()) -> None:
+        """Write the chunk that is held back, if there is one. Raises ContentLost.
 
         `choices` are those of the chunk that follows it. Content in them makes the finish reason
         void.
         """
         if self._held is None:
-            return False
+            return
         held, self._held = self._held, None
         before: list[bytes] = []
         self._draft.changed = held.changed
@@ -321,7 +343,6 @@ class ChatRepairer(EventRepairer):
                     choice.finish(data, before)
             sent = self.send(held.event, held.value, held.kind, changed=self._draft.changed)
         self._draft.out += [*before, sent, *held.behind]
-        return True
 
     def _void(self, finishing: Sequence[_NumberedChoice], later: Sequence[_NumberedChoice]) -> bool:
         """Remove the finish reasons that content follows; return whether any was removed."""
