@@ -129,15 +129,12 @@ def test_the_sdk_raises_the_error_of_an_answer_that_is_not_whole(
     assert 1 <= len(provider.received) <= ATTEMPTS
 
 
-@pytest.mark.parametrize("ending", ["reset", "close"])
-def test_half_a_text_behind_a_finish_reason_is_an_error(
-    proxy: Proxy, provider: ScriptedProvider, ending: str
+def test_a_reset_behind_content_that_followed_the_finish_reason_is_an_error(
+    proxy: Proxy, provider: ScriptedProvider
 ) -> None:
     events = events_of("broken/finish-reason-then-half-a-text")
-    steps = [faults.head(), faults.chunks(events)]
-    if ending == "reset":
-        steps.append(faults.reset)
-    provider.script([Reply(ending, tuple(steps))])
+    reset = Reply("reset", (faults.head(), faults.chunks(events), faults.reset))
+    provider.script([reset])
     with pytest.raises(openai.APIError):
         read_completion()
 

@@ -3,7 +3,7 @@
 The parts of a chunk are repaired in `chunks`, `choices` and `tool_calls`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -140,7 +140,8 @@ class ChatRepairer(EventRepairer):
         super().__init__(context)
         self._chunks = Chunks(self._draft, context)
         self._choices: dict[int, Choice] = {}
-        self._held: _HeldChunk | None = None
+        self._held: list[_HeldChunk] = []
+        """A chunk with a finish reason, and further ones that add nothing to it."""
 
     def __repr__(self) -> str:
         return f"ChatRepairer(event={self._events}, choices={list(self._choices)})"
@@ -160,7 +161,7 @@ class ChatRepairer(EventRepairer):
     @property
     def complete(self) -> bool:
         """Whether every choice has its finish reason, and no content after it."""
-        held = {number for number, _ in self._held.finishing} if self._held else set()
+        held = self._held_numbers
         return bool(self._choices) and all(
             number in held or choice.is_complete for number, choice in self._choices.items()
         )
@@ -174,7 +175,7 @@ class ChatRepairer(EventRepairer):
     @property
     def holds_back(self) -> bool:
         """Whether a finish reason is held back: content may follow, which makes it void."""
-        return self._held is not None
+        return bool(self._held)
 
     def flush(self) -> None:
         """Write the finish reason that is held back. Raises ContentLost."""
@@ -193,8 +194,8 @@ class ChatRepairer(EventRepairer):
 
     def put(self, raw: bytes) -> None:
         """Write these bytes, or hold them back behind what is held back."""
-        if self._held is not None:
-            self._held.behind.append(raw)
+        if self._held:
+            self._held[-1].behind.append(raw)
         else:
             self._draft.out.append(raw)
 
@@ -245,8 +246,8 @@ class ChatRepairer(EventRepairer):
         choices = [(self._number_of(data), data) for data in dicts_in(value.get("choices"))]
         result = settled = EventKind.IDLE
         is_kept = False
-        if self._held is not None:
-            is_kept = not _has_news(value)
+        if self._held:
+            is_kept = not value.get("usage") and not _has_news(choices, self._held_numbers)
             if not is_kept:
                 changed = self._draft.changed
                 self._settle(choices)
@@ -263,10 +264,10 @@ class ChatRepairer(EventRepairer):
         if value.get("usage") and any(choice.has_content for choice in self._choices.values()):
             result = EventKind.CONTENT
         if finishing:
-            self._held = _HeldChunk(
-                event, value, kind, self._draft.changed, finishing, self._events
+            self._held.append(
+                _HeldChunk(event, value, kind, self._draft.changed, finishing, self._events)
             )
-            return _later(settled, EventKind.PREAMBLE)
+            return EventKind.IDLE if is_kept else _later(settled, EventKind.PREAMBLE)
         self.put(self.send(event, value, kind, changed=self._draft.changed))
         return EventKind.IDLE if is_kept else result
 
@@ -291,6 +292,11 @@ class ChatRepairer(EventRepairer):
             done = sse.with_data(event, DONE)
         self.put(done)
         return EventKind.TERMINAL
+
+    @property
+    def _held_numbers(self) -> set[int]:
+        """The choices whose finish reasons are held back."""
+        return {number for held in self._held for number, _ in held.finishing}
 
     # A chunk
 
@@ -325,14 +331,16 @@ class ChatRepairer(EventRepairer):
                 fill_counts(holder["usage"])
 
     def _settle(self, choices: Sequence[_NumberedChoice] = ()) -> None:
-        """Write the chunk that is held back, if there is one. Raises ContentLost.
+        """Write the chunks that are held back, if there are any. Raises ContentLost.
 
         `choices` are those of the chunk that follows it. Content in them makes the finish reason
         void.
         """
-        if self._held is None:
-            return
-        held, self._held = self._held, None
+        chunks, self._held = self._held, []
+        for held in chunks:
+            self._settle_one(held, choices)
+
+    def _settle_one(self, held: _HeldChunk, choices: Sequence[_NumberedChoice]) -> None:
         before: list[bytes] = []
         self._draft.changed = held.changed
         with self._draft.at(held.place):
@@ -376,13 +384,11 @@ def _is_chunk(value: Any) -> bool:
     return isinstance(value, dict) and not value.keys().isdisjoint(CHUNK_KEYS)
 
 
-def _has_news(chunk: JsonObject) -> bool:
-    """Return whether a chunk behind a finish reason has more than empty deltas."""
-    if chunk.get("usage"):
-        return True
-    for choice in dicts_in(chunk.get("choices")):
+def _has_news(choices: Sequence[_NumberedChoice], finishing: Set[int]) -> bool:
+    """Return whether these have more than empty deltas and reasons of choices that finish."""
+    for number, choice in choices:
         delta = choice.get("delta")
-        if choice.get("finish_reason") or (
+        if (choice.get("finish_reason") and number not in finishing) or (
             isinstance(delta, dict)
             and any(value for key, value in delta.items() if key not in ("role", "index"))
         ):
