@@ -66,6 +66,13 @@ class StreamContext:
     """The departures from the grammar that the client accepts."""
     forced_tool: bool = False
     """Chat Completions: the request forces the call of a tool by its name."""
+    numeric_enums: bool = False
+    """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
+    in_wrapper: bool | None = None
+    """Gemini: whether the client reads each response inside Code Assist's `{"response": …}`.
+
+    None: not known; responses stay as they are.
+    """
 
 
 class Decoder(Protocol):
@@ -90,6 +97,11 @@ class Repairer(Protocol):
     @property
     def complete(self) -> bool:
         """Whether the response is complete, except perhaps for the terminal event."""
+        ...
+
+    @property
+    def may_break_off(self) -> bool:
+        """Whether the response may be complete if the connection breaks here; `end` decides."""
         ...
 
     @property

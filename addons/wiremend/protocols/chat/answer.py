@@ -17,8 +17,10 @@ class Answer:
     def __init__(self) -> None:
         self.has_any = False
         """Whether there is an answer, calls apart."""
-        self._thought = ""
-        """Text that begins with `<think>`, or may, while it has no answer."""
+        self._start = ""
+        """The beginning of the text while it may become `<think>`."""
+        self._tail: str | None = None
+        """The end of reasoning in tags; None outside of it."""
 
     def feed(self, delta: Mapping[str, Any]) -> None:
         """Read one delta."""
@@ -38,13 +40,19 @@ class Answer:
             )
         if not isinstance(value, str):
             return bool(value)
-        if not self._thought and not value.strip():
+        if self._tail is None:
+            self._start = (self._start + value).lstrip()
+            if _OPEN.startswith(self._start):
+                return False
+            if not self._start.startswith(_OPEN):
+                return True
+            self._tail, value = "", self._start[len(_OPEN) :]
+        _, tag, text = (self._tail + value).rpartition(_CLOSE)
+        self._tail = text[1 - len(_CLOSE) :]
+        if not tag:
             return False
-        self._thought += value
-        text = self._thought.lstrip()
-        if not (text.startswith(_OPEN) or _OPEN.startswith(text)):
-            return True
-        return bool(text.rpartition(_CLOSE)[2].strip()) if _CLOSE in text else False
+        self._start, self._tail = "", None
+        return self._says(text)
 
 
 def _texts(part: Mapping[str, Any]) -> list[Any]:

@@ -1,6 +1,5 @@
 """Errors of Chat Completions: reading them from chunks and bodies, and ending a stream in one."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from wiremend.protocols.base.provider_error import (
 from wiremend.targets.registry import STATUS_BY_CODE, STATUS_BY_FINISH_REASON
 from wiremend.text import sse
 from wiremend.text.json_envelope import is_envelope, unwrapped
+from wiremend.text.patterns import text_pattern
 
 ERROR_REASONS: Mapping[str, int] = {
     "error": 502,
@@ -41,7 +41,7 @@ _FAILURE_WORDS: Mapping[str, int] = {
     **dict.fromkeys(("interrupted", "disconnect", "disconnected", "preempted"), 502),
 }
 """Words of other finish reasons that report a failure, and the HTTP status of each."""
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_WORDS = text_pattern(r"[A-Z]?[a-z]++|[A-Z]++(?![a-z])")
 
 REASON_KEYS = ("native_finish_reason", "finish_reason")
 """In order: OpenRouter may report a failure only in the first, with `stop` in the second."""
@@ -111,7 +111,7 @@ def error_reason(choice: Mapping[str, Any]) -> str | None:
 
 def _failure_status(reason: str) -> int | None:
     """Return the HTTP status of a finish reason that reports a failure; None for other reasons."""
-    words = [word.lower() for word in _WORDS.findall(reason)]
+    words = [found[0].lower() for found in _WORDS.finditer(reason)]
     name = "_".join(words)
     if name in ERROR_REASONS:
         return ERROR_REASONS[name]

@@ -1,11 +1,11 @@
 """Chunks that one line feed parts: they are taken apart where each line is a JSON object."""
 
-import re
 from itertools import pairwise
 
 from wiremend.protocols.base.event_repairer import DONE
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
+from wiremend.text.patterns import linear_pattern
 
 _P = ("chat-completions",)
 
@@ -22,7 +22,7 @@ CHUNKS_JOINED = Rule(
     after='data: {"choices":[…]}\n\ndata: {"choices":[…]}\n\n',
 )
 
-_START = re.compile(rb"(?:\A|[\r\n])(?:data: ?)?(?:\{|\[DONE\])")
+_START = linear_pattern(rb"(?:\A|[\r\n])(?:data: ?)?(?:\{|\[DONE\])")
 _ATTEMPTS = 8
 """How often an unfinished event is searched in vain; its lines are looked at again at its end."""
 _LONGEST_START = 16
@@ -134,20 +134,21 @@ def _starts_of_chunks(raw: bytes, *, is_bare: bool) -> list[int]:
     or `[DONE]`. With `is_bare`, the first line may have no `data:`, as later ones.
     """
     starts, at = [0], 0
-    has_object = False
+    is_first = True
     after_object = 0
-    data: bytes | None = None
     for line in sse.split_lines(raw):
         text = line.rstrip(b"\r\n")
         name, value = sse.read_field(text)
-        has_no_field = text[:1] == b"{" and (has_object or (is_bare and at == 0))
+        has_no_field = text[:1] == b"{" and (not is_first or (is_bare and at == 0))
         if name == b"data" or has_no_field:
             value = text if has_no_field else value
-            if has_object and (value[:1] == b"{" or value.startswith(DONE)):
+            if not is_first and (value[:1] == b"{" or value.startswith(DONE)):
                 starts.append(after_object)
-                data = None
-            data = value if data is None else data + b"\n" + value
-            has_object = len(line) > len(text) and _is_object(data)
+            elif not is_first:
+                break
+            is_first = False
+            if len(line) == len(text) or not _is_object(value):
+                break
             after_object = at + len(line)
         at += len(line)
     return starts

@@ -153,7 +153,8 @@ def _move_text(content: JsonObject) -> list[str]:
         if isinstance(value, dict) and not value.keys().isdisjoint((*_MESSAGE_KEYS, "text")):
             del content[name]
             content |= {key: item for key, item in value.items() if item is not None}
-            _move_text(content)
+            if not _has_content(content) and isinstance(content.get("text"), str):
+                content["content"] = content.pop("text")
             return [f"{name} in the delta"]
         if isinstance(value, str) and value:
             del content[name]

@@ -142,6 +142,11 @@ class ChatRepairer(EventRepairer):
         self._choices: dict[int, Choice] = {}
         self._held: list[_HeldChunk] = []
         """A chunk with a finish reason, and further ones that add nothing to it."""
+        self._held_numbers: set[int] = set()
+        """The choices whose finish reasons are held back."""
+        self._doubtful: dict[Choice, None] = {}
+        """The choices that have changed since they were found to be complete."""
+        self._has_content = False
 
     def __repr__(self) -> str:
         return f"ChatRepairer(event={self._events}, choices={list(self._choices)})"
@@ -161,10 +166,12 @@ class ChatRepairer(EventRepairer):
     @property
     def complete(self) -> bool:
         """Whether every choice has its finish reason, and no content after it."""
-        held = self._held_numbers
-        return bool(self._choices) and all(
-            number in held or choice.is_complete for number, choice in self._choices.items()
-        )
+        while self._doubtful:
+            choice, _ = self._doubtful.popitem()
+            if not choice.is_complete:
+                self._doubtful[choice] = None
+                return False
+        return bool(self._choices)
 
     @property
     def message_at_end(self) -> str:
@@ -256,17 +263,23 @@ class ChatRepairer(EventRepairer):
         finishing: list[_NumberedChoice] = []
         for number, data in choices:
             choice = self._choice(number)
+            if number not in self._held_numbers:
+                self._doubtful[choice] = None
             if finishing:
                 self._draft.changed |= self._void(finishing, [(number, data)])
             result = _later(result, choice.feed(data))
+            self._has_content |= choice.has_content
             if choice.reads_reason(data):
                 finishing.append((number, data))
-        if value.get("usage") and any(choice.has_content for choice in self._choices.values()):
+        if value.get("usage") and self._has_content:
             result = EventKind.CONTENT
         if finishing:
             self._held.append(
                 _HeldChunk(event, value, kind, self._draft.changed, finishing, self._events)
             )
+            for number, _ in finishing:
+                self._held_numbers.add(number)
+                self._doubtful.pop(self._choices[number], None)
             return EventKind.IDLE if is_kept else _later(settled, EventKind.PREAMBLE)
         self.put(self.send(event, value, kind, changed=self._draft.changed))
         return EventKind.IDLE if is_kept else result
@@ -292,11 +305,6 @@ class ChatRepairer(EventRepairer):
             done = sse.with_data(event, DONE)
         self.put(done)
         return EventKind.TERMINAL
-
-    @property
-    def _held_numbers(self) -> set[int]:
-        """The choices whose finish reasons are held back."""
-        return {number for held in self._held for number, _ in held.finishing}
 
     # A chunk
 
@@ -337,6 +345,8 @@ class ChatRepairer(EventRepairer):
         void.
         """
         chunks, self._held = self._held, []
+        self._doubtful |= dict.fromkeys(map(self._choices.__getitem__, self._held_numbers))
+        self._held_numbers.clear()
         for held in chunks:
             self._settle_one(held, choices)
 

@@ -1,11 +1,11 @@
 """The token counts of a completion."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.usage import Usage, UsageFormat, count_in
 from wiremend.text.json_value import JsonObject, dicts_in, is_number
+from wiremend.text.patterns import linear_pattern
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -72,4 +72,4 @@ def _read_usage(value: Mapping[str, Any]) -> Usage:
     )
 
 
-USAGE_FORMAT = UsageFormat(re.compile(rb'"usage"\s*:\s*\{'), _read_usage)
+USAGE_FORMAT = UsageFormat(linear_pattern(rb'"usage"\s*+:\s*+\{'), _read_usage)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import orjson
-
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.draft import Draft
@@ -13,6 +11,7 @@ from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, WITH_ST
 from wiremend.protocols.responses.items import new_id
 from wiremend.protocols.responses.usage import repaired_usage
 from wiremend.rules.rule import BodyPlace, Rule
+from wiremend.text import json_value
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import JsonObject, objects, parses
 
@@ -166,7 +165,7 @@ def _repair_call(item: JsonObject, path: Path, draft: Draft, *, is_cut: bool) ->
     place = BodyPlace((*path, key))
     if not isinstance(raw, str) or (not raw and key == "arguments"):
         nothing = "{}" if key == "arguments" else ""
-        text = orjson.dumps(raw).decode() if raw else nothing
+        text = json_value.write(raw).decode() if raw else nothing
         if draft.note_at(BODY_ARGUMENTS, place, type(raw).__name__, "JSON text"):
             item[key] = text
         return

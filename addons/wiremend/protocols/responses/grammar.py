@@ -170,6 +170,12 @@ USAGE_DETAILS: Mapping[str, str] = {
 """The required integer in each object of details; Codex requires it if the object is present."""
 
 
+def is_terminal(event: sse.Event) -> bool:
+    """Return whether this event ends a stream; `response.failed` does so with an error."""
+    kind = json_value.member(event.data, "type")
+    return isinstance(kind, str) and kind in COMPLETE | {FAILED}
+
+
 class Grammar:
     """Reports the violations in a stream; shares only the tables above with the repairer."""
 

@@ -153,6 +153,8 @@ class InnerEvents:
             if self._draft.change(ARGUMENTS_AS_OBJECT, f"{belongs.text} of {kind}", "text"):
                 data[belongs.text] = json_value.write(raw).decode()
         elif not belongs.is_delta:
+            if holder.whole is not None and self._draft.note(ITEM_OVER, kind, "dropped"):
+                return False
             streamed = holder.text or ("{}" if kind == _ARGUMENTS_DONE else "")
             rule = ARGUMENTS_AS_OBJECT if holds_arguments else TEXT_TYPE
             if self._draft.change(

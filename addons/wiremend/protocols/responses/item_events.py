@@ -139,5 +139,5 @@ class ItemEvents:
         self._fields.finish(done, item)
         self._writer.show(item, opening_of(done))
         self._writer.write_index(data, item)
-        item.done = done
+        self.items.finish(item, done)
         return Disposition.SENT

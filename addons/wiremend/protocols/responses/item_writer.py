@@ -14,7 +14,7 @@ from wiremend.protocols.responses.grammar import (
     PartFamily,
 )
 from wiremend.protocols.responses.item_fields import ItemFields
-from wiremend.protocols.responses.items import Item, Items, Part, opening_of
+from wiremend.protocols.responses.items import FinalItems, Item, Items, Part, opening_of
 from wiremend.protocols.responses.writer import Writer
 from wiremend.rules.rule import Rule
 from wiremend.text.json_value import JsonObject, dicts_in, is_integer
@@ -102,13 +102,14 @@ class ItemWriter:
 
         `output` contains the items of the terminal event.
         """
+        finals = FinalItems(self._items, output)
         for item in self._items.all:
             if item.done is not None:
                 continue
             found = f"item {item.ordinal} ({item.type})"
             if not self._draft.note(ITEM_NOT_DONE, found, "done events added"):
                 return
-            final = self._items.final_of(item, output)
+            final = finals.of(item)
             if final is None and item.number is None:
                 message = f"The provider sent parts of a {item.type} that it never began."
                 self._draft.lose(ITEM_NOT_ADDED, item.type, message)
@@ -137,7 +138,7 @@ class ItemWriter:
                 self.write_inside(item, _TEXT_DONE[part.type], **index, **{key: part.text}, **more)
             self.write_inside(item, family.done, **index, part=part.final())
             part.is_done = True
-        item.done = final
+        self._items.finish(item, final)
         self._writer.write({"type": ITEM_DONE, "output_index": item.number, "item": final})
 
     def add_part(self, item: Item, family: PartFamily, part: JsonObject, source: Any) -> Part:
