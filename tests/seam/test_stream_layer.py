@@ -728,7 +728,11 @@ def test_a_fault_in_an_acknowledgement_closes_its_connection(
 
 SECRET = b"sk-secret-0123456789"
 COOKIE = b"set-cookie: sid=" + SECRET + b"\r\n"
-ANSWER = b"HTTP/1.1 400 No\r\nx-first: 1\r\n" + COOKIE + b"content-length: %d\r\n\r\n%s"
+ANSWER = (
+    b"HTTP/1.1 400 No\r\ncontent-type: application/json\r\nx-first: 1\r\n"
+    + COOKIE
+    + b"content-length: %d\r\n\r\n%s"
+)
 REASON = b'{"type": "error", "error": {"type": "invalid_request_error", "message": "bad %s"}}'
 REFUSAL = ANSWER % (len(REASON % SECRET), REASON % SECRET)
 
