@@ -34,6 +34,8 @@ class Call:
     """The first choice, then the fallbacks."""
     streaming: bool
     """Whether the client requested an event stream."""
+    is_read: bool = True
+    """False: the request's body could not be read, so the client may have requested anything."""
     requests: tuple[OutgoingRequest, ...] = ()
     """The request for each target, before it is adapted."""
     adapted: AdaptedRequests | None = None
@@ -45,6 +47,8 @@ class Call:
     raise_errors: bool = True
     """Turn errors inside a 200 into HTTP errors."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    asks_again: bool = False
+    """Ask once more after a response without an answer."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     findings: tuple[Finding, ...] = ()
@@ -52,6 +56,11 @@ class Call:
     refusal: Respond | None = None
     """The response to a call that must not go upstream."""
     refusal_reason: str = ""
+
+    @property
+    def may_stream(self) -> bool:
+        """Whether the client can read an event stream, as far as is known."""
+        return self.streaming or not self.is_read
 
     @property
     def held_bytes(self) -> int:
