@@ -47,7 +47,7 @@ class CorpusStream:
         return StreamContext(
             client=traits_of_client(family),
             model="claude-sonnet-4-5",
-            tool_names=("a", "b"),
+            tool_names=("a", "b", "get_weather"),
             array=self.path.suffix == ".json",
         )
 

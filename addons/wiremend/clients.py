@@ -7,7 +7,7 @@ name.
 import re
 from collections.abc import Mapping
 
-from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits
+from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Shape
 
 CLIENTS: tuple[ClientTraits, ...] = (
     # Agents. Their name is in the user agent, independently of the SDK that they use.
@@ -19,6 +19,8 @@ CLIENTS: tuple[ClientTraits, ...] = (
         ),
         reads_only_failed_event=True,
         accepts_null_usage=True,
+        # codex-api/src/sse/responses.rs reads type, item, delta and usage from the data alone
+        reads=frozenset(Shape),
     ),
     ClientTraits(
         family="claude-code",
@@ -28,6 +30,8 @@ CLIENTS: tuple[ClientTraits, ...] = (
         family="opencode",
         recognised_by=(("user-agent", re.compile("opencode/")),),
         needs_usage=True,
+        # The Vercel AI SDK reads the type from the data, and does not compare ids of responses
+        reads=frozenset({Shape.NO_EVENT_LINE, Shape.CHANGING_ID}),
         # OpenCode 1.18 (session/retry.ts) also retries other texts; wiremend writes these.
         retried_words=re.compile(
             r"connection error|connection lost|\brequest timeout\b", re.IGNORECASE
@@ -53,6 +57,7 @@ CLIENTS: tuple[ClientTraits, ...] = (
         family="openai-python",  # Anthropic's SDK sends the same header, but has other streams
         recognised_by=(("x-stainless-lang", re.compile(r"python\Z")),),
         reads_fields_as_events=True,
+        reads=frozenset({Shape.NO_EVENT_LINE, Shape.NO_ITEM_ID, Shape.TOOL_LIST_OPEN}),
     ),
 )
 """All known clients. The first one that matches a request is its client."""

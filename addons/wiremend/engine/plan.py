@@ -122,6 +122,7 @@ def _unchanged(planning: Planning) -> Call:
             tool_names=facts.tool_names,
             disabled=planning.settings.disabled | planning.settings.stream_codes,
             array=facts.array,
+            compacts=facts.compacts,
         ),
         raise_errors=False,
         retry=ONE_ATTEMPT,

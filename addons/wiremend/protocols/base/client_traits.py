@@ -3,6 +3,28 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Shape(StrEnum):
+    """A shape of real providers' Responses traffic that breaks the grammar."""
+
+    UNNUMBERED = "events without a sequence number"
+    """OpenAI until May 2025."""
+    NO_EVENT_LINE = "events without an `event:` line"
+    """OpenRouter, Bedrock."""
+    CHANGING_ID = "a response id that changes"
+    """GitHub Copilot."""
+    PART_INDEX = "content parts numbered from 1"
+    """Bedrock."""
+    NO_ITEM_ID = "items without an id"
+    """Bedrock."""
+    KEEPALIVE = "keepalive events"
+    """OpenAI."""
+    NO_OUTPUT = "a terminal event with `output: []`"
+    """The Codex back end."""
+    TOOL_LIST_OPEN = "an `mcp_list_tools` item that is never done"
+    """OpenAI."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +48,8 @@ class ClientTraits:
     """Responses: it reads `"usage": null` as unknown usage."""
     reads_fields_as_events: bool = False
     """It parses `id:` and `retry:` lines, and an `event:` line without data, as an event."""
+    reads: frozenset[Shape] = frozenset()
+    """Responses: the shapes that it reads; they are kept for it."""
     whole_event: re.Pattern[bytes] | None = None
     """Gemini: the pattern of the events that the client reads completely. Set for clients that
     split lines or events differently from the SSE standard; None: any event."""

@@ -35,6 +35,8 @@ class RequestFacts:
     tool_names: tuple[str, ...] = ()
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
+    compacts: bool = False
+    """Responses: a compaction may follow the answer."""
     valid: bool = True
     """Whether the body is a JSON object."""
 

@@ -28,6 +28,6 @@ RESPONSES = Protocol(
     make_repairer=ResponsesRepairer,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
-    make_grammar=lambda _: Grammar(),
+    make_grammar=lambda context: Grammar(context.client),
     error_body=openai.error_envelope,
 )

@@ -56,7 +56,7 @@ def error_event(
     failed = {
         **response_object(response),
         "status": "failed",
-        "error": {"code": shown.code, "message": shown.message},
+        "error": {**error.own_fields, "code": shown.code, "message": shown.message},
         "incomplete_details": None,
     }
     event = {"type": FAILED, "sequence_number": sequence_number, "response": failed}

@@ -2,10 +2,17 @@
 
 from typing import Any
 
+from wiremend.protocols.base.client_traits import Shape
 from wiremend.protocols.base.cut_content import CUT_ARGUMENTS
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, UNFINISHED, WITH_STATUS
+from wiremend.protocols.responses.grammar import (
+    CALL_TEXT,
+    ITEM_FIELDS,
+    UNFINISHED,
+    WITH_STATUS,
+    runs_in_program,
+)
 from wiremend.protocols.responses.items import Item, new_id
 from wiremend.protocols.responses.response import ResponseObject
 from wiremend.rules.rule import Rule, start_of
@@ -42,10 +49,23 @@ ARGUMENTS_BROKEN = Rule(
     detects="The arguments of a call's done event are malformed or truncated JSON.",
     impact="The tool runs with truncated arguments, or the agent stops.",
     action="Content is lost: ends the stream in the protocol's error event. An item with the "
-    "status `incomplete` is forwarded.",
+    "status `incomplete` is forwarded, and one that the response's end explains becomes it.",
     protocols=_P,
     before='{"type":"response.output_item.done","item":{"arguments":"{\\"pa", …}}',
     after='{"type":"response.failed", …}',
+)
+CUT_CALL = Rule(
+    code="S333",
+    name="cut-call",
+    detects="A call that the output limit cut inside or before its arguments is done with the "
+    "status `completed`.",
+    impact="Clients run it with truncated arguments, or fail to parse them.",
+    action="Sets the status `incomplete`; the arguments stay as they are. The end of such a call "
+    "is held back until the terminal event explains it.",
+    protocols=_P,
+    seen=("vllm-project/vllm#57998",),
+    before='{"type":"function_call","arguments":"{"pa","status":"completed", …}',
+    after='{"type":"function_call","arguments":"{"pa","status":"incomplete", …}',
 )
 
 
@@ -54,11 +74,14 @@ class ItemFields:
 
     def __init__(self, context: StreamContext, draft: Draft, response: ResponseObject) -> None:
         self._tool_names = context.tool_names
+        self._needs_id = Shape.NO_ITEM_ID not in context.client.reads
         self._draft = draft
         self._response = response
 
-    def finish(self, data: JsonObject, item: Item) -> None:
-        """Repair the object of a done item."""
+    def finish(self, data: JsonObject, item: Item, *, is_cut: bool = False) -> None:
+        """Repair the object of a done item. `is_cut`: the output limit cut this call."""
+        if is_cut and data["type"] == "function_call" and not parses(data.get("arguments")):
+            self._mark_cut(data)
         key = CALL_TEXT.get(data["type"])
         if (
             key
@@ -71,9 +94,13 @@ class ItemFields:
             data[key] = item.text
         self.fill(data, item)
         status = data.get("status")
+        if status == "incomplete" and data["type"] == "function_call":
+            self.write_arguments_as_text(data, is_done=False)
+            return
         if (
             data["type"] in WITH_STATUS
             and (not isinstance(status, str) or not status or status in UNFINISHED)
+            and not runs_in_program(data)
             and self._draft.change(
                 ITEM_INCOMPLETE, f"{data['type']} is done with status {status!r}", "completed"
             )
@@ -89,6 +116,8 @@ class ItemFields:
         """Fill in the missing fields of an item's object, except the text of a call."""
         missing: JsonObject = {}
         for key, type in ITEM_FIELDS.get(data["type"], {}).items():
+            if key == "id" and not data.get("id") and not self._needs_id:
+                continue
             if key != CALL_TEXT.get(data["type"]) and not _is_filled(data.get(key), type):
                 value = self.value_of(key, data, item)
                 if value != data.get(key):
@@ -134,12 +163,27 @@ class ItemFields:
         ):
             data[key] = text
 
-    def repair_output(self, output: list[JsonObject], streamed: list[JsonObject]) -> None:
+    def _mark_cut(self, data: JsonObject) -> None:
+        """Give a call that the output limit cut the status `incomplete`, so that it is not run."""
+        if data.get("status") != "incomplete" and self._draft.change(
+            CUT_CALL, f"a cut call with the status {data.get('status')!r}", "incomplete"
+        ):
+            data["status"] = "incomplete"
+
+    def repair_output(
+        self, output: list[JsonObject], streamed: list[JsonObject], *, is_cut: bool = False
+    ) -> None:
         """Repair items in the output of the terminal event, with the fields in their own events."""
         for number, entry in enumerate(output):
+            arguments = entry.get("arguments") or ""
+            is_call = entry["type"] == "function_call" and isinstance(arguments, str)
+            if is_cut and is_call and not parses(arguments):
+                self._mark_cut(entry)
             self.write_arguments_as_text(entry, is_done=entry.get("status") != "incomplete")
             item = streamed[number] if number < len(streamed) else {}
             for key in ("id", "call_id", "name"):
+                if key == "id" and not self._needs_id:
+                    continue
                 if (
                     item.get("type") == entry["type"]
                     and has_text(item, key)

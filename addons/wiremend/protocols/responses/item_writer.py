@@ -2,19 +2,25 @@
 
 from typing import Any
 
+from wiremend.protocols.base.client_traits import Shape
 from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.responses.grammar import (
+    CALL_TEXT,
     CONTENT,
     ITEM_ADDED,
     ITEM_DONE,
     PART_TEXT,
+    REFUSAL_DELTA,
     REFUSAL_DONE,
+    SUMMARY_DELTA,
     SUMMARY_DONE,
+    TEXT_DELTA,
     TEXT_DONE,
     PartFamily,
 )
 from wiremend.protocols.responses.item_fields import ItemFields
-from wiremend.protocols.responses.items import Item, Items, Part, opening_of
+from wiremend.protocols.responses.items import PARTED, Item, Items, Part, opening_of
 from wiremend.protocols.responses.writer import Writer
 from wiremend.rules.rule import Rule
 from wiremend.text.json_value import JsonObject, dicts_in, is_integer
@@ -69,18 +75,60 @@ ITEMS_NOT_STREAMED = Rule(
     '{"type":"response.output_item.done", …}, {"type":"response.completed", …}',
 )
 
+DELTA_LOST = Rule(
+    code="S335",
+    name="delta-lost",
+    detects="The text in a done event is longer than its deltas, and sequence numbers are left "
+    "out: deltas at its end were lost.",
+    impact="Clients that show the deltas lose the end of the text.",
+    action="Adds the rest as a delta. Text that was lost before other text cannot be added.",
+    protocols=_P,
+    before='{"type":"response.output_text.delta","sequence_number":4,"delta":"Hel", …}, '
+    '{"type":"response.output_text.done","sequence_number":6,"text":"Hello", …}',
+    after='{"type":"response.output_text.delta","sequence_number":4,"delta":"Hel", …}, '
+    '{"type":"response.output_text.delta","sequence_number":5,"delta":"lo", …}, '
+    '{"type":"response.output_text.done","sequence_number":6,"text":"Hello", …}',
+)
+PART_NOT_DONE = Rule(
+    code="S330",
+    name="part-not-done",
+    detects="An item is done although one of its parts has no done event.",
+    impact="Clients that end a text with its part leave it open.",
+    action="Adds the event.",
+    protocols=_P,
+    before='{"type":"response.output_text.done", …}, {"type":"response.output_item.done", …}',
+    after='{"type":"response.output_text.done", …}, {"type":"response.content_part.done", …}, '
+    '{"type":"response.output_item.done", …}',
+)
+
 _TEXT_DONE = {
     "output_text": TEXT_DONE,
     "refusal": REFUSAL_DONE,
     "summary_text": SUMMARY_DONE,
 }
 """The event that repeats the text of a part, by the type of the part."""
+_DELTAS = {
+    "output_text": TEXT_DELTA,
+    "refusal": REFUSAL_DELTA,
+    "summary_text": SUMMARY_DELTA,
+    "function_call": "response.function_call_arguments.delta",
+    "custom_tool_call": "response.custom_tool_call_input.delta",
+}
+"""The event with a fragment of the text of a part or of a call, by its type."""
 
 
 class ItemWriter:
     """Writes the missing events of items. Its methods raise ContentLost."""
 
-    def __init__(self, draft: Draft, writer: Writer, items: Items, fields: ItemFields) -> None:
+    def __init__(
+        self,
+        context: StreamContext,
+        draft: Draft,
+        writer: Writer,
+        items: Items,
+        fields: ItemFields,
+    ) -> None:
+        self._leaves_tools_open = Shape.TOOL_LIST_OPEN in context.client.reads
         self._draft = draft
         self._writer = writer
         self._items = items
@@ -103,7 +151,7 @@ class ItemWriter:
         `output` contains the items of the terminal event.
         """
         for item in self._items.all:
-            if item.done is not None:
+            if item.done is not None or (self._leaves_tools_open and item.type == "mcp_list_tools"):
                 continue
             found = f"item {item.ordinal} ({item.type})"
             if not self._draft.note(ITEM_NOT_DONE, found, "done events added"):
@@ -127,8 +175,59 @@ class ItemWriter:
             number = self._items.show(item)
             self._writer.write({"type": ITEM_ADDED, "output_index": number, "item": opening})
 
+    def gaps_before(self, data: JsonObject) -> int:
+        """Return the number of gaps in the sequence numbers up to this event."""
+        return self._writer.gaps_before(data)
+
+    def restore_delta(
+        self, item: Item, part: Part | None, whole: str | None, data: JsonObject
+    ) -> None:
+        """Write the end of the text if the sequence numbers show that its deltas were lost.
+
+        `whole` is the text in the event `data`.
+        """
+        holder, kind = part or item, _DELTAS.get(part.type if part is not None else item.type)
+        if whole is None or kind is None or holder.whole is not None:
+            return
+        if self.gaps_before(data) <= holder.gaps:
+            return
+        streamed = "".join(holder.fragments)
+        if not whole.startswith(streamed) or whole == streamed:
+            return
+        if part is None and not streamed:
+            return  # the deltas of a call may have been withheld
+        rest = whole[len(streamed) :]
+        if not self._draft.note(DELTA_LOST, f"{len(rest)} characters of {kind} are lost", "added"):
+            return
+        more: JsonObject = {"logprobs": []} if kind == TEXT_DELTA else {}
+        family = next((one for one in item.parts if part in item.parts[one]), None)
+        at = {family.index: part.number} if family is not None and part is not None else {}
+        self.write_inside(item, kind, **at, delta=rest, **more)
+        holder.fragments.append(rest)
+
+    def finish_text(self, item: Item, done: JsonObject, data: JsonObject) -> None:
+        """Write what is missing of the text and the parts of an item before its done event."""
+        if key := CALL_TEXT.get(item.type):
+            text = done.get(key)
+            self.restore_delta(item, None, text if isinstance(text, str) else None, data)
+        open_parts = list(item.open_parts())
+        found = f"{len(open_parts)} parts of item {item.ordinal} are open"
+        if not open_parts or not self._draft.note(PART_NOT_DONE, found, "done events added"):
+            return
+        for family, part in open_parts:
+            final = _final_part(item, family, part, done)
+            text = final.get(PART_TEXT.get(part.type, "")) if final else None
+            if isinstance(text, str):
+                self.restore_delta(item, part, text, data)
+        self._close_parts(item)
+
     def close(self, item: Item, final: JsonObject) -> None:
         """Write the missing events up to the end of the item."""
+        self._close_parts(item)
+        item.done = final
+        self._writer.write({"type": ITEM_DONE, "output_index": item.number, "item": final})
+
+    def _close_parts(self, item: Item) -> None:
         for family, part in item.open_parts():
             index = {family.index: part.number}
             key = PART_TEXT.get(part.type, "")
@@ -137,12 +236,11 @@ class ItemWriter:
                 self.write_inside(item, _TEXT_DONE[part.type], **index, **{key: part.text}, **more)
             self.write_inside(item, family.done, **index, part=part.final())
             part.is_done = True
-        item.done = final
-        self._writer.write({"type": ITEM_DONE, "output_index": item.number, "item": final})
 
     def add_part(self, item: Item, family: PartFamily, part: JsonObject, source: Any) -> Part:
         """Write the start of a part."""
         added = item.add_part(family, part, source)
+        added.gaps = self._writer.gaps
         self.write_inside(item, family.added, **{family.index: added.number}, part=part)
         return added
 
@@ -171,3 +269,13 @@ class ItemWriter:
             delta = _TEXT_DONE[part.type].replace(".done", ".delta")
             self.write_inside(item, delta, content_index=part.number, delta=text, logprobs=[])
             part.fragments.append(text)
+
+
+def _final_part(item: Item, family: PartFamily, part: Part, done: JsonObject) -> JsonObject | None:
+    """Return the part in the object of a done item; None if it is not there."""
+    name, own_family = PARTED.get(item.type, ("", CONTENT))
+    parts = list(dicts_in(done.get(name))) if family is own_family else []
+    number = item.parts[family].index(part)
+    if number >= len(parts) or parts[number].get("type") != part.type:
+        return None
+    return parts[number]

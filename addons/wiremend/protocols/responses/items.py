@@ -42,6 +42,8 @@ class Part:
     whole: str | None = None
     """Its text in a done event; None if there was none."""
     is_done: bool = False
+    gaps: int = 0
+    """The gaps in the sequence numbers before its first event."""
 
     @property
     def type(self) -> str:
@@ -81,6 +83,8 @@ class Item:
     """The text of a call in a done event; None if there was none."""
     parts: dict[PartFamily, list[Part]] = field(default_factory=dict)
     parts_by_source: dict[tuple[PartFamily, int], Part] = field(default_factory=dict)
+    gaps: int = 0
+    """The gaps in the sequence numbers before its first event."""
 
     @property
     def type(self) -> str:
@@ -105,6 +109,13 @@ class Item:
     def is_untouched(self) -> bool:
         """Whether only its start was received."""
         return not (self.fragments or self.parts or self.done)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is shown, and its content is not complete."""
+        if self.done is not None or self.number is None or self.is_whole:
+            return False
+        return self.type in CALL_TEXT or self.type == "message"
 
     @property
     def is_whole(self) -> bool:
@@ -136,10 +147,15 @@ class Item:
                 if not part.is_done:
                     yield family, part
 
-    def add_part(self, family: PartFamily, part: JsonObject, source: Any) -> Part:
-        """Add a part; `source` is the provider's index."""
+    def add_part(
+        self, family: PartFamily, part: JsonObject, source: Any, *, keeps_index: bool = False
+    ) -> Part:
+        """Add a part; `source` is the provider's index, which is kept if it may have gaps."""
         parts = self.parts.setdefault(family, [])
-        parts.append(Part(len(parts), part))
+        number = parts[-1].number + 1 if parts else 0
+        if keeps_index and is_integer(source):
+            number = max(number, source)
+        parts.append(Part(number, part))
         if is_integer(source):
             self.parts_by_source[family, source] = parts[-1]
         return parts[-1]
