@@ -35,7 +35,7 @@ class CallNames:
         """Return whether a call has the beginning of an offered tool's name, and no such name."""
         name = call.get("name")
         return (
-            call.get("type") in CALL_TEXT
+            _is_call(call)
             and isinstance(name, str)
             and bool(name)
             and self._draft.is_on(NAME_IN_PIECES)
@@ -47,7 +47,7 @@ class CallNames:
         first, rest = earlier.get("name"), call.get("name")
         if not isinstance(first, str) or not isinstance(rest, str) or not (first and rest):
             return False
-        if call.get("type") not in CALL_TEXT:
+        if not _is_call(call):
             return False
         if rest in self._tool_names:
             return rest.startswith(first) and self._draft.is_on(NAME_IN_PIECES)
@@ -62,3 +62,8 @@ class CallNames:
         return name not in self._tool_names and any(
             tool.startswith(name) for tool in self._tool_names
         )
+
+
+def _is_call(item: JsonObject) -> bool:
+    type = item.get("type")
+    return isinstance(type, str) and type in CALL_TEXT

@@ -342,7 +342,7 @@ class ResponsesRepairer(EventRepairer):
         self._write_held(is_cut=False)
 
     def _replace_keepalive(self, event: sse.Event) -> EventKind:
-        if Shape.KEEPALIVE not in self._context.client.reads:
+        if self._draft.changed or Shape.KEEPALIVE not in self._context.client.reads:
             return super()._replace_keepalive(event)
         self.pass_event(event)
         return EventKind.IDLE
@@ -351,12 +351,12 @@ class ResponsesRepairer(EventRepairer):
         """Repair and write an event; unknown types are forwarded unchanged."""
         if not kind:
             return self._read_untyped(event, value)
-        if kind in UNNUMBERED:
-            self.pass_event(event)
-            return EventKind.PREAMBLE
-        if not kind.startswith("response."):
-            self.pass_event(event)
-            return EventKind.CONTENT
+        if kind in UNNUMBERED or not kind.startswith("response."):
+            if self._draft.changed:  # it was inside an envelope
+                self.put(self.send(event, value, kind, changed=True))
+            else:
+                self.pass_event(event)
+            return EventKind.PREAMBLE if kind in UNNUMBERED else EventKind.CONTENT
         if self._writer.source.take(value, kind) and self._draft.note(
             EVENT_REPEATED, f"{kind} again, number {value['sequence_number']}", "dropped"
         ):
