@@ -16,8 +16,26 @@ from wiremend.protocols.responses.item_writer import ITEM_NOT_ADDED, ItemWriter
 from wiremend.protocols.responses.items import Item, Items, opening_of
 from wiremend.protocols.responses.response import ResponseObject
 from wiremend.protocols.responses.writer import Writer
+from wiremend.rules.rule import Rule
 from wiremend.text.json_value import JsonObject
 
+_P = ("responses",)
+
+SIGNATURE_LATE = Rule(
+    code="S336",
+    name="signature-late",
+    detects="A reasoning item is done a second time, now with the `encrypted_content` that it "
+    "lacked.",
+    impact="Without it, the provider rejects or ignores the reasoning in the next request.",
+    action="Sends it as a reasoning item of its own.",
+    protocols=_P,
+    before='{"type":"response.output_item.done","item":{"id":"rs_1","type":"reasoning", …}}, '
+    '{"type":"response.output_item.done","item":{"id":"rs_1","type":"reasoning",'
+    '"encrypted_content":"gAAA", …}}',
+    after='{"type":"response.output_item.done","item":{"id":"rs_1","type":"reasoning", …}}, …, '
+    '{"type":"response.output_item.done","item":{"id":"rs_1_1","type":"reasoning",'
+    '"encrypted_content":"gAAA", …}}',
+)
 _DELTAS = {
     belongs.items[0]: kind
     for kind, belongs in ITEM_EVENTS.items()
@@ -120,12 +138,29 @@ class ItemEvents:
         self._writer.write_index(data, item)
         return Disposition.SENT
 
+    def _is_late_signature(self, done: JsonObject, item: Item) -> bool:
+        """Return whether this repeats a reasoning item, with the signature that it lacked."""
+        return (
+            item.done is not None
+            and item.type == "reasoning" == done.get("type")
+            and has_text(done, "encrypted_content")
+            and not has_text(item.done, "encrypted_content")
+            and self._draft.note(SIGNATURE_LATE, "encrypted_content after its item", "an item")
+        )
+
     def _done(self, data: JsonObject, *, is_cut: bool) -> Disposition:
         done = data.get("item")
         type = done.get("type") if isinstance(done, dict) else None
         item = self.items.owner(data, (type,) if isinstance(type, str) else ())
         if item is not None and item.done is not None:
-            return drop(self._draft, ITEM_OVER, ITEM_DONE)
+            if not isinstance(done, dict) or not self._is_late_signature(done, item):
+                return drop(self._draft, ITEM_OVER, ITEM_DONE)
+            self._draft.changed = True
+            if done.get("summary") == item.done.get("summary"):
+                done["summary"] = []
+            item = self.items.add(opening_of(done), None, is_generated=True)
+            done["id"] = item.added["id"] = f"{done.get('id')}_{item.ordinal}"
+            self.items.index_by_id(item)
         if not isinstance(done, dict) or not isinstance(type, str):
             found = "a done item without a type"
             if item is None or (not isinstance(done, dict) and not item.is_whole):
