@@ -47,7 +47,7 @@ class CallNames:
         first, rest = earlier.get("name"), call.get("name")
         if not isinstance(first, str) or not isinstance(rest, str) or not (first and rest):
             return False
-        if not _is_call(call):
+        if not _is_call(call) or rest == first:
             return False
         if rest in self._tool_names:
             return rest.startswith(first) and self._draft.is_on(NAME_IN_PIECES)
@@ -57,6 +57,17 @@ class CallNames:
             return False
         call["name"] = joined
         return True
+
+    def copy(self, call: JsonObject, other: JsonObject) -> None:
+        """Copy the whole name of a call to a copy of it that has a piece of the name."""
+        name, piece = other.get("name"), call.get("name")
+        if not isinstance(name, str) or not isinstance(piece, str) or name not in self._tool_names:
+            return
+        is_piece = piece not in self._tool_names and (
+            name.startswith(piece) or name.endswith(piece)
+        )
+        if piece and is_piece and self._draft.change(NAME_IN_PIECES, f"{piece!r}", name):
+            call["name"] = name
 
     def _is_beginning(self, name: str) -> bool:
         return name not in self._tool_names and any(

@@ -39,6 +39,8 @@ class HeldEvents:
         self._is_enabled = is_enabled
         self._items = items
         self._events: list[HeldEvent] = []
+        self._queue: list[HeldEvent | bytes] = []
+        """The events, and the bytes behind each."""
 
     def __bool__(self) -> bool:
         return bool(self._events)
@@ -113,17 +115,24 @@ class HeldEvents:
         if not is_same or not self._names.join(piece, first):
             return False
         item = {**first, "name": piece["name"]}
-        self._events = [replace(held, data={**held.data, "item": item}, changed=True)]
+        joined = replace(held, data={**held.data, "item": item}, changed=True)
+        self._events, self._queue[0] = [joined], joined
         return True
 
     def hold(self, held: HeldEvent) -> None:
         """Hold an event back."""
         self._events.append(held)
+        self._queue.append(held)
 
-    def take(self) -> list[HeldEvent]:
-        """Return the events, and hold nothing."""
-        events, self._events = self._events, []
-        return events
+    def put_behind(self, raw: bytes) -> None:
+        """Hold bytes back behind the events, so that the order stays."""
+        self._queue.append(raw)
+
+    def take(self) -> list[HeldEvent | bytes]:
+        """Return the events and the bytes behind them, and hold nothing."""
+        queue, self._queue = self._queue, []
+        self._events = []
+        return queue
 
     def _text_of(self, data: JsonObject, kind: str) -> str | None:
         """Return the arguments in the end of a function call; None for any other event."""

@@ -2,7 +2,6 @@
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.responses.call_names import CallNames
 from wiremend.protocols.responses.disposition import Disposition, drop
 from wiremend.protocols.responses.grammar import (
     CALL_TEXT,
@@ -56,7 +55,6 @@ class ItemEvents:
         self._tool_names = context.tool_names
         self._draft = draft
         self.items = Items()
-        self._names = CallNames(context, draft)
         self._fields = ItemFields(context, draft, response)
         self._writer = ItemWriter(context, draft, writer, self.items, self._fields)
         self._inner = InnerEvents(context, draft, self.items, self._fields, self._writer)
@@ -176,7 +174,6 @@ class ItemEvents:
                 return Disposition.SENT
             item = self.items.add(opening_of(done), data.get("output_index"), is_generated=True)
             item.gaps = self._writer.gaps_before(data)
-        self._names.join(done, item.added)
         self._fields.finish(done, item, is_cut=is_cut)
         self._writer.show(item, opening_of(done))
         self._writer.finish_text(item, done, data)

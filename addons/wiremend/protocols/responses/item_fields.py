@@ -6,6 +6,7 @@ from wiremend.protocols.base.client_traits import Shape
 from wiremend.protocols.base.cut_content import CUT_ARGUMENTS
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.responses.call_names import CallNames
 from wiremend.protocols.responses.grammar import (
     CALL_TEXT,
     ITEM_FIELDS,
@@ -74,12 +75,14 @@ class ItemFields:
 
     def __init__(self, context: StreamContext, draft: Draft, response: ResponseObject) -> None:
         self._tool_names = context.tool_names
+        self._names = CallNames(context, draft)
         self._needs_id = Shape.NO_ITEM_ID not in context.client.reads
         self._draft = draft
         self._response = response
 
     def finish(self, data: JsonObject, item: Item, *, is_cut: bool = False) -> None:
         """Repair the object of a done item. `is_cut`: the output limit cut this call."""
+        self._names.join(data, item.added)
         if is_cut and data["type"] == "function_call" and not parses(data.get("arguments")):
             self._mark_cut(data)
         key = CALL_TEXT.get(data["type"])
@@ -181,6 +184,8 @@ class ItemFields:
                 self._mark_cut(entry)
             self.write_arguments_as_text(entry, is_done=entry.get("status") != "incomplete")
             item = streamed[number] if number < len(streamed) else {}
+            if item.get("type") == entry["type"] and entry["type"] in CALL_TEXT:
+                self._names.copy(entry, item)
             for key in ("id", "call_id", "name"):
                 if key == "id" and not self._needs_id:
                     continue

@@ -163,6 +163,8 @@ class ItemWriter:
                 continue
             if final is None:
                 final = item.snapshot("completed")
+            elif item.id:
+                final["id"] = item.id
             self._fields.finish(final, item)
             self.show(item, opening_of(final))
             self.close(item, final)

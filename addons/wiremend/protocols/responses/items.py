@@ -259,10 +259,16 @@ class Items:
 
     def final_of(self, item: Item, output: list[JsonObject]) -> JsonObject | None:
         """Return the item in the output of the terminal event, if it is unambiguous."""
+        call_id = item.added.get("call_id")
         for key in ("id", "call_id"):
             if identity := item.added.get(key):
                 for entry in output:
-                    if entry.get("type") == item.type and entry.get(key) == identity:
+                    is_other = call_id and entry.get("call_id") not in (None, "", call_id)
+                    if (
+                        entry.get("type") == item.type
+                        and entry.get(key) == identity
+                        and not is_other  # broken streams also use one id for several calls
+                    ):
                         return dict(entry)
         taken = [
             other.done.get(key) for other in self.all if other.done for key in ("id", "call_id")

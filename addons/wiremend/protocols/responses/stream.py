@@ -265,7 +265,7 @@ class ResponsesRepairer(EventRepairer):
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
         """Write the error; an event that the client reads as an error is kept."""
         if self._held.is_end:
-            self._held.take()
+            self._drop_held_end()
         with suppress(ContentLost):
             self.flush()
         ignores_error_events = self._context.client.reads_only_failed_event
@@ -297,6 +297,13 @@ class ResponsesRepairer(EventRepairer):
     def is_cut(self, event: sse.Event, text: bytes) -> bool:
         """Return whether data that is not JSON is a truncated event."""
         return text[:1] in (b"{", b'"') or self.is_event_type(event.type)
+
+    def put(self, raw: bytes) -> None:
+        """Write these bytes, or hold them back behind what is held back."""
+        if self._held:
+            self._held.put_behind(raw)
+        else:
+            super().put(raw)
 
     def read_done(self, event: sse.Event) -> EventKind:
         """Drop `[DONE]`, a marker of another protocol; after an `event:` line it is text."""
@@ -412,14 +419,21 @@ class ResponsesRepairer(EventRepairer):
             if (kind in COMPLETE or kind in ITEM_EVENTS or kind in (ITEM_ADDED, ITEM_DONE)) and (
                 self._draft.note(EARLY_END, f"{kind} after {COMPLETED}", f"{COMPLETED} dropped")
             ):
-                self._held.take()
+                self._drop_held_end()
                 self._end_is_void = kind not in COMPLETE
             return
         self._write_held(is_cut=self._held.explains_cut(data, kind))
 
+    def _drop_held_end(self) -> None:
+        """Drop the terminal event that is held back, but not what came behind it."""
+        self._draft.out += [held for held in self._held.take() if isinstance(held, bytes)]
+
     def _write_held(self, *, is_cut: bool) -> None:
         changed = self._draft.changed
         for held in self._held.take():
+            if isinstance(held, bytes):
+                self._draft.out.append(held)
+                continue
             with self._draft.at(held.place):
                 self._draft.changed = held.changed
                 kind = self._forward(held.event, held.data, held.kind, is_cut=is_cut)
