@@ -96,7 +96,8 @@ class HeldEvents:
             response = data.get("response")
             return isinstance(response, dict) and is_incomplete(response, kind)
         item = data.get("item")
-        return kind == ITEM_DONE and isinstance(item, dict) and _is_incomplete(item)
+        is_end = kind == ITEM_DONE and isinstance(item, dict) and _is_incomplete(item)
+        return is_end and self._items.owner(data) is self._items.owner(self._events[-1].data)
 
     def take_name(self, data: JsonObject, kind: str) -> bool:
         """Take the next piece of the name from another start of the call; return whether it is one.

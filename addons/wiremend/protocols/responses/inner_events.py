@@ -128,6 +128,7 @@ class InnerEvents:
         _record(part or item, data, kind, belongs)
         if item.number is None:
             return Disposition.WITHHELD
+        item.is_whole_shown |= part is None and bool(belongs.text) and not belongs.is_delta
         self._write_id(data, kind, item)
         self._writer.write_index(data, item)
         return Disposition.SENT

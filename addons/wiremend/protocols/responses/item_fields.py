@@ -79,6 +79,8 @@ class ItemFields:
         self._needs_id = Shape.NO_ITEM_ID not in context.client.reads
         self._draft = draft
         self._response = response
+        self._made: set[str] = set()
+        """The ids that were made up."""
 
     def finish(self, data: JsonObject, item: Item, *, is_cut: bool = False) -> None:
         """Repair the object of a done item. `is_cut`: the output limit cut this call."""
@@ -150,7 +152,9 @@ class ItemFields:
         if key == "call_id" and has_text(data, "id"):
             return data["id"]
         prefix = key if key == "call_id" else data["type"]
-        return new_id(prefix, self._response.id, item.ordinal)
+        made = new_id(prefix, self._response.id, item.ordinal)
+        self._made.add(made)
+        return made
 
     def write_arguments_as_text(self, data: JsonObject, *, is_done: bool) -> None:
         """Make the arguments or input of a call text; at the end, empty arguments become `{}`."""
@@ -183,21 +187,29 @@ class ItemFields:
             if is_cut and is_call and not parses(arguments):
                 self._mark_cut(entry)
             self.write_arguments_as_text(entry, is_done=entry.get("status") != "incomplete")
-            item = streamed[number] if number < len(streamed) else {}
-            if item.get("type") == entry["type"] and entry["type"] in CALL_TEXT:
-                self._names.copy(entry, item)
-            for key in ("id", "call_id", "name"):
-                if key == "id" and not self._needs_id:
-                    continue
-                if (
-                    item.get("type") == entry["type"]
-                    and has_text(item, key)
-                    and not has_text(entry, key)
-                    and self._draft.change(
-                        ITEM_INCOMPLETE, f"output[{number}] lacks {key}", "filled in"
-                    )
-                ):
-                    entry[key] = item[key]
+            if number < len(streamed) and streamed[number].get("type") == entry["type"]:
+                self._copy_fields(entry, streamed[number], f"output[{number}]")
+
+    def _copy_fields(self, entry: JsonObject, item: JsonObject, place: str) -> None:
+        """Copy fields to an item in the output of the terminal event from its done event."""
+        if entry["type"] in CALL_TEXT:
+            self._names.copy(entry, item)
+        is_made = has_text(item, "id") and item["id"] in self._made
+        if (
+            is_made
+            and item["id"] != entry.get("id")
+            and item.get("call_id") == entry.get("call_id")
+            and self._draft.change(ITEM_INCOMPLETE, f"{place} has another id", item["id"])
+        ):
+            entry["id"] = item["id"]
+        for key in ("id", "call_id", "name"):
+            if (
+                has_text(item, key)
+                and not has_text(entry, key)
+                and (key != "id" or self._needs_id)
+                and self._draft.change(ITEM_INCOMPLETE, f"{place} lacks {key}", "filled in")
+            ):
+                entry[key] = item[key]
 
 
 def has_text(data: JsonObject, key: str) -> bool:

@@ -189,7 +189,8 @@ class ItemWriter:
         `whole` is the text in the event `data`.
         """
         holder, kind = part or item, _DELTAS.get(part.type if part is not None else item.type)
-        if whole is None or kind is None or holder.whole is not None:
+        is_over = part.whole is not None if part is not None else item.is_whole_shown
+        if whole is None or kind is None or is_over:
             return
         if self.gaps_before(data) <= holder.gaps:
             return

@@ -81,6 +81,8 @@ class Item:
     fragments: list[str] = field(default_factory=list)
     whole: str | None = None
     """The text of a call in a done event; None if there was none."""
+    is_whole_shown: bool = False
+    """Whether that event was shown to the client."""
     parts: dict[PartFamily, list[Part]] = field(default_factory=dict)
     parts_by_source: dict[tuple[PartFamily, int], Part] = field(default_factory=dict)
     gaps: int = 0
@@ -232,6 +234,10 @@ class Items:
         """
         inner = data.get("item")
         identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
+        call_id = inner.get("call_id") if isinstance(inner, dict) else None
+        by_call = self._open_call(call_id, types) if isinstance(call_id, str) else None
+        if by_call is not None:
+            return by_call
         source = data.get("output_index")
         by_source = self._find(source, types) if is_integer(source) else None
         if by_source is not None and by_source.id == identity:
@@ -251,6 +257,15 @@ class Items:
             and not (is_shown and item.number is None)
         ]
         return fitting[0] if len(fitting) == 1 else None
+
+    def _open_call(self, call_id: str, types: tuple[str, ...]) -> Item | None:
+        """Return the only call with this `call_id` that is not done."""
+        calls = [
+            item
+            for item in self.all
+            if item.done is None and item.type in types and item.added.get("call_id") == call_id
+        ]
+        return calls[0] if call_id and len(calls) == 1 else None
 
     def _find(self, key: str | int, types: tuple[str, ...]) -> Item | None:
         candidates = types or tuple({item.type for item in self.all})
