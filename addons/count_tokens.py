@@ -28,6 +28,7 @@ class CountTokens(Shell):
     """Leaves counts on mitmproxy's default path: they are not worth a retry."""
 
     name = "wiremend.count_tokens"
+    refuses_after_fault = frozenset({"request"})
 
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)

@@ -16,13 +16,16 @@ from wiremend.config.load import ConfigError
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
 from wiremend.protocols.registry import recognise
+from wiremend.rules.containment import fault_of
+from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
+from wiremend.seam.loop_watchdog import LoopWatchdog
+from wiremend.seam.open_files import AcceptFailures, raise_open_files_limit
 from wiremend.seam.scripts import LoadedSources, keep_loaded
-from wiremend.seam.stream_layer import described
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
@@ -34,6 +37,8 @@ logger = logging.getLogger("wiremend")
 class LoadConfiguration:
     """Owns the options, the file and the seam; other addons read the current configuration."""
 
+    refuses_after_fault = frozenset({"requestheaders"})
+
     def __init__(self, suite: "Suite", features: frozenset[Feature], name: str) -> None:
         self.name = f"wiremend.load_configuration {name}".strip()
         self.current = suite.current
@@ -41,6 +46,8 @@ class LoadConfiguration:
         self.features = features
         self.seam: Seam | None = None
         self.watcher: asyncio.Task[None] | None = None
+        self.watchdog = LoopWatchdog()
+        self.accept_failures = AcceptFailures()
         self.is_running = False
         self.is_configured = False
         """Whether a configuration was read; if not, the built-in defaults are in force."""
@@ -70,7 +77,7 @@ class LoadConfiguration:
             "",
             "Hosts that are reached without the upstream proxy in upstream mode, as in NO_PROXY.",
         )
-        seam = Seam()
+        seam = Seam(self.knowledge.memory)
         try:
             seam.install()
         except RuntimeError as reason:
@@ -105,6 +112,7 @@ class LoadConfiguration:
             logger.error(str(problems))
         else:
             self.is_configured = True
+            self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
             logger.info("wiremend: configuration from %s", self.current.source)
             if allow:
                 # It is for the present content: setting another file must not allow that one.
@@ -115,6 +123,10 @@ class LoadConfiguration:
         self.is_running = True
         if self.seam is not None:
             self.listener.listen()
+        if self.seam is not None and self.seam.is_installed:
+            raise_open_files_limit()
+            self.accept_failures.install()
+            self.watchdog.start()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -138,11 +150,14 @@ class LoadConfiguration:
             options.health = self.knowledge.health
         if Feature.ADAPT in self.features:
             options.lessons = self.knowledge.lessons
+        options.fault_log = self.knowledge.fault_log
 
     def done(self) -> None:
         """Undo `load`. End the process if the addons are removed while it runs."""
         if self.watcher is not None:
             self.watcher.cancel()
+        self.watchdog.stop()
+        self.accept_failures.remove()
         if self.seam is not None:
             self.seam.remove()
         if self.is_running and not ctx.master.should_exit.is_set():
@@ -161,9 +176,10 @@ class LoadConfiguration:
             logger.warning("%s\nwiremend: the configuration in force is kept.", problems)
         except Exception as fault:  # the watch must go on
             text = "wiremend: internal fault (%s); the configuration in force is kept."
-            logger.error(text, described(fault))
+            logger.error(text, fault_of("reading the configuration", fault))
         else:
             if changed:
+                self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
                 logger.info("wiremend: %s reloaded", self.current.source)
 
     def _look_at_sources(self) -> None:
@@ -206,6 +222,8 @@ class Shell:
 
     name = ""
     features: frozenset[Feature] = frozenset()
+    refuses_after_fault: frozenset[str] = frozenset()
+    """The hooks that decide where a request goes: after a fault, it is answered with an error."""
 
     def __init__(self, suite: Suite) -> None:
         self.current = suite.current
@@ -221,6 +239,7 @@ def suite_of(*shells: Callable[[Suite], Shell]) -> list[Any]:
     for addon in addons:
         if step := getattr(addon, "wiremend_call", None):
             addon.wiremend_call = noting_faults(step)
+        contain_hooks(addon, suite.knowledge.fault_log)
     return addons
 
 

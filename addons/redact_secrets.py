@@ -1,10 +1,15 @@
 """Removes keys, tokens and cookies from what is shown, logged and saved, not from traffic."""
 
+import time
+from collections.abc import Callable
 from functools import partial
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, http
+from wiremend.rules.containment import Fault, contain
+from wiremend.seam.addon_hooks import log_fault
 from wiremend.seam.call_options import CallOptions
+from wiremend.seam.flows import drop_content, is_dropped, mark_dropped, name_of
 from wiremend.views.redaction import conceal, conceal_request, masked_record, secrets_of
 
 
@@ -16,6 +21,7 @@ class RedactSecrets(Shell):
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
         self.live: dict[str, http.HTTPFlow] = {}
+        self.fault_log = suite.knowledge.fault_log
         self.secrets: dict[str, set[str]] = {}
         """The secrets of each live flow. Each provider that it is addressed to adds its own."""
 
@@ -25,8 +31,19 @@ class RedactSecrets(Shell):
 
     def wiremend_call(self, options: CallOptions) -> None:
         """Redact the flow and the record of a call from the start."""
+        contain("concealing", self._keep_nothing_of(options), self._conceal_call, options)
+
+    def _conceal_call(self, options: CallOptions) -> None:
         options.conceal = self._conceal_request
         options.mask = partial(masked_record, values=self._secrets(options.flow))
+
+    def _keep_nothing_of(self, options: CallOptions) -> Callable[[Fault], None]:
+        def keep_nothing(fault: Fault) -> None:
+            self._log(fault, options.flow)
+            mark_dropped(options.flow)  # its request is still to be sent
+            options.conceal = drop_content
+
+        return keep_nothing
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Redact a complete flow; its request has been sent."""
@@ -46,9 +63,21 @@ class RedactSecrets(Shell):
         conceal_request(flow, self._secrets(flow))
 
     def _conceal(self, flow: http.HTTPFlow) -> None:
-        conceal(flow, self._secrets(flow))
+        def drop(fault: Fault) -> None:
+            self._log(fault, flow)
+            drop_content(flow)
+
+        if is_dropped(flow):
+            drop_content(flow)
+        else:
+            contain("concealing", drop, lambda: conceal(flow, self._secrets(flow)))
         self.live.pop(flow.id, None)
         self.secrets.pop(flow.id, None)
+
+    def _log(self, fault: Fault, flow: http.HTTPFlow) -> None:
+        call = contain("naming a call", lambda _: "a call", name_of, flow)
+        line = self.fault_log.line(fault, call, "its flow is not kept", time.monotonic())
+        log_fault(line, fault.trace)
 
     def _secrets(self, flow: http.HTTPFlow) -> set[str]:
         secrets = self.secrets.setdefault(flow.id, set())

@@ -1,6 +1,8 @@
 """Tiers, and Hypothesis profiles without deadlines."""
 
+import sys
 from collections import Counter
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -37,6 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 _MUTATED_EVENTS = pytest.StashKey[Counter[str]]()
 _OUTPUT_KEY = "mutated_events"
+_LIBRARY = pytest.StashKey[ModuleType]()
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +67,15 @@ class _WorkersOfXdist:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the hook of pytest-xdist."""
+    """Register the hook of pytest-xdist, and remember the library that the tests import."""
     config.pluginmanager.register(_WorkersOfXdist())
+    config.stash[_LIBRARY] = sys.modules["wiremend"]  # imported by its pytest plugin
+
+
+@pytest.fixture
+def first_imported_library(pytestconfig: pytest.Config) -> ModuleType:
+    """The library as it was before pytest imported the tests."""
+    return pytestconfig.stash[_LIBRARY]
 
 
 def pytest_terminal_summary(

@@ -2,6 +2,7 @@
 
 import pytest
 from wiremend.secrets import (
+    SECRETS_LIMIT,
     is_secret_header,
     is_secret_parameter,
     masked,
@@ -131,3 +132,12 @@ def test_masking_replaces_the_longest_value_first() -> None:
 def test_without_a_secret_the_same_object_is_returned() -> None:
     data = b"nothing to hide"
     assert masked_bytes(data, {KEY}) is data
+
+
+def test_only_the_first_secrets_are_searched_for_and_cookies_come_last() -> None:
+    cookies = "; ".join(f"name{i}=value-of-cookie-{i}" for i in range(1000))
+    fields = [("cookie", cookies), ("authorization", "Bearer sk-0123456789")]
+    values = secret_values(fields, "/v1?key=key-0123456789")
+    assert {"sk-0123456789", "key-0123456789", "value-of-cookie-0"} <= values
+    assert "value-of-cookie-999" not in values
+    assert len(values) <= 2 * SECRETS_LIMIT

@@ -31,6 +31,7 @@ deterministic: time, randomness and bytes are arguments.
     targets/        facts about providers, one file per vendor
     clients.py      facts about clients, such as Codex or Claude Code
     call_record/    the schema of `flow.metadata["wiremend"]`: what is recorded of a call
+    held_memory.py  how much memory all calls hold, and the limit
     secrets.py      which headers, parameters and values are credentials, and redacting them
     protocols/      one package per protocol, with the same file names in each: `grammar` (what is
                     valid), `stream` and `body` (repairing responses), `request`, `history`

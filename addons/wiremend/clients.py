@@ -4,18 +4,18 @@ A new fact about a client is one edit in this file. Other code checks a client's
 name.
 """
 
-import re
 from collections.abc import Mapping
 
 from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Shape
+from wiremend.text.patterns import text_pattern, whole_pattern
 
 CLIENTS: tuple[ClientTraits, ...] = (
     # Agents. Their name is in the user agent, independently of the SDK that they use.
     ClientTraits(
         family="codex",
         recognised_by=(
-            ("originator", re.compile("codex")),
-            ("user-agent", re.compile("codex")),
+            ("originator", text_pattern("codex")),
+            ("user-agent", text_pattern("codex")),
         ),
         reads_only_failed_event=True,
         accepts_null_usage=True,
@@ -24,38 +24,40 @@ CLIENTS: tuple[ClientTraits, ...] = (
     ),
     ClientTraits(
         family="claude-code",
-        recognised_by=(("user-agent", re.compile("claude-cli/")),),
+        recognised_by=(("user-agent", text_pattern("claude-cli/")),),
     ),
     ClientTraits(
         family="opencode",
-        recognised_by=(("user-agent", re.compile("opencode/")),),
+        recognised_by=(("user-agent", text_pattern("opencode/")),),
         needs_usage=True,
         # The Vercel AI SDK reads the type from the data, and does not compare ids of responses
         reads=frozenset({Shape.NO_EVENT_LINE, Shape.CHANGING_ID}),
         # OpenCode 1.18 (session/retry.ts) also retries other texts; wiremend writes these.
-        retried_words=re.compile(
-            r"connection error|connection lost|\brequest timeout\b", re.IGNORECASE
+        retried_words=text_pattern(
+            r"connection error|connection lost|\brequest timeout\b", ignore_case=True
         ),
     ),
     ClientTraits(
         family="gemini-cli",
-        recognised_by=(("user-agent", re.compile("geminicli/")),),
+        recognised_by=(("user-agent", text_pattern("geminicli/")),),
         # Events that JavaScript's `/^\s*data: (.*)(?:\n\n|\r\r|\r\n\r\n)/` matches completely
-        whole_event=re.compile(
+        whole_event=whole_pattern(
             rb"data: (?:[^\r\n\xe2]|\xe2(?!\x80[\xa8\xa9]))*+(?:\n\n|\r\r|\r\n\r\n)"
         ),
     ),
     # SDKs. Agents that use one do not change these headers.
     ClientTraits(
         family="python-genai",
-        recognised_by=(("x-goog-api-client", re.compile(r"google-genai-sdk/\S+ gl-python/")),),
+        recognised_by=(
+            ("x-goog-api-client", text_pattern(r"google-genai-sdk/\S{1,100}+ gl-python/")),
+        ),
         # The SDK splits lines like `str.splitlines`, also at U+2028, U+2029 and U+0085, which JSON
         # allows in strings
-        whole_event=re.compile(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),
+        whole_event=whole_pattern(rb"(?:[^\xe2\xc2]|\xe2(?!\x80[\xa8\xa9])|\xc2(?!\x85))*+"),
     ),
     ClientTraits(
         family="openai-python",  # Anthropic's SDK sends the same header, but has other streams
-        recognised_by=(("x-stainless-lang", re.compile(r"python\Z")),),
+        recognised_by=(("x-stainless-lang", text_pattern(r"python\Z")),),
         reads_fields_as_events=True,
         reads=frozenset({Shape.NO_EVENT_LINE, Shape.NO_ITEM_ID, Shape.TOOL_LIST_OPEN}),
     ),

@@ -6,9 +6,10 @@ is redacted first.
 
 import base64
 import binascii
-import re
 from collections.abc import Iterable, Set
 from urllib.parse import quote, unquote, unquote_plus
+
+from wiremend.text.patterns import text_pattern
 
 REDACTED = "REDACTED"
 """The text that replaces a secret."""
@@ -33,15 +34,21 @@ such as `helicone-auth`."""
 CREDENTIAL_QUERY_KEYS = frozenset({"key", "api_key", "api-key", "access_token", "token"})
 """`key` is used by Gemini (https://ai.google.dev/api), the others by gateways."""
 
-_SECRET_NAME = re.compile(
-    r"(?:\A|[-_.])(?:auth|authorization|(?:api)?key|token|secret|cookie2?|credentials?|signature"
-    r"|password|sig)\Z"
+_SECRET_WORDS = frozenset(
+    {
+        *("auth", "authorization", "key", "apikey", "token", "secret", "cookie", "cookie2"),
+        *("credential", "credentials", "signature", "password", "sig"),
+    }
 )
+"""The last words of names of secrets; words are separated by `-`, `_` and `.`."""
 _NO_SECRETS = frozenset(
     {"idempotency-key", "x-idempotency-key", "sec-websocket-key", "prompt-cache-key"}
 )
-_CREDENTIAL_WORD = re.compile(r"auth|key|token|cookie|secret|credential", re.IGNORECASE)
-_SCHEME = re.compile(r"(?:bearer|basic|token)\s+", re.IGNORECASE)
+_CREDENTIAL_WORDS = ("auth", "key", "token", "cookie", "secret", "credential")
+_SCHEME = text_pattern(r"(?:bearer|basic|token)\s++", ignore_case=True)
+_COOKIES = ("cookie", "set-cookie")
+SECRETS_LIMIT = 100
+"""The number of secrets of one request that are searched for in everything that is kept of it."""
 _SHORTEST = 8
 """Minimum length of a secret value. Shorter values are not keys, and occur in any text."""
 
@@ -53,7 +60,7 @@ def is_secret_header(name: str) -> bool:
     name = name.lower()
     if name in CREDENTIAL_HEADERS:
         return True
-    return name not in _NO_SECRETS and _SECRET_NAME.search(name) is not None
+    return name not in _NO_SECRETS and _last_word(name) in _SECRET_WORDS
 
 
 def may_hold_credential(name: str) -> bool:
@@ -61,13 +68,18 @@ def may_hold_credential(name: str) -> bool:
 
     More names qualify than for `is_secret_header`: those that contain a word such as `key`.
     """
-    return is_secret_header(name) or _CREDENTIAL_WORD.search(name) is not None
+    name = name.lower()
+    return is_secret_header(name) or any(word in name for word in _CREDENTIAL_WORDS)
 
 
 def is_secret_parameter(name: str) -> bool:
     """Return whether a query parameter's value is a credential; `name` is URL-encoded."""
     name = unquote_plus(name).lower()
-    return name in CREDENTIAL_QUERY_KEYS or _SECRET_NAME.search(name) is not None
+    return name in CREDENTIAL_QUERY_KEYS or _last_word(name) in _SECRET_WORDS
+
+
+def _last_word(name: str) -> str:
+    return name[max(map(name.rfind, "-_.")) + 1 :]
 
 
 def redacted_value(name: str, value: str) -> str:
@@ -90,16 +102,23 @@ def secret_values(fields: Fields, path: str = "") -> frozenset[str]:
     """Return the credentials in header fields and in the query of `path`, as text to search for.
 
     Each is returned in the forms in which it may appear elsewhere: with and without its scheme,
-    decoded, and percent-encoded. Values of fewer than 8 characters are left out.
+    decoded, and percent-encoded. Values of fewer than 8 characters are left out, and all but the
+    first `SECRETS_LIMIT`, with those in cookies last: the time to redact a message grows with their
+    number. Further values are redacted in their own headers and parameters only.
     """
-    values: set[str] = set()
+    headers: list[str] = []
+    cookies: list[str] = []
     for name, value in fields:
         if is_secret_header(name):
-            values |= {value, *_parts(name.lower(), value)}
+            found = (value, *_parts(name.lower(), value))
+            (cookies if name.lower() in _COOKIES else headers).extend(found)
+    parameters = []
     for part in path.partition("?")[2].split("&"):
         name, _, value = part.partition("=")
         if is_secret_parameter(name):
-            values |= {value, unquote(value)}
+            parameters += [value, unquote(value)]
+    distinct = dict.fromkeys((*headers, *parameters, *cookies))
+    values = set([value for value in distinct if len(value) >= _SHORTEST][:SECRETS_LIMIT])
     values |= {quote(value, safe="", errors="surrogateescape") for value in values}
     return frozenset(v for v in values if len(v) >= _SHORTEST and REDACTED not in v)
 
@@ -135,19 +154,19 @@ def _redacted_parameter(part: str) -> str:
     return f"{name}={REDACTED}" if sign and value and is_secret_parameter(name) else part
 
 
-def _parts(name: str, value: str) -> set[str]:
+def _parts(name: str, value: str) -> list[str]:
     """Return the credentials in a header's value without scheme, user name and cookie names."""
-    if name in ("cookie", "set-cookie"):
+    if name in _COOKIES:
         pairs = value.split(";") if name == "cookie" else value.split(";")[:1]
-        return {pair.partition("=")[2].strip() for pair in pairs}
+        return [pair.partition("=")[2].strip() for pair in pairs]
     scheme = _SCHEME.match(value)
     if scheme is None:
-        return set()
+        return []
     rest = value[scheme.end() :]
     if not scheme[0].lower().startswith("basic"):
-        return {rest}
+        return [rest]
     try:
         decoded = base64.b64decode(rest, validate=True).decode()
     except (binascii.Error, ValueError):
-        return {rest}
-    return {rest, decoded, decoded.partition(":")[2]}
+        return [rest]
+    return [rest, decoded, decoded.partition(":")[2]]

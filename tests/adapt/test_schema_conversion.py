@@ -3,11 +3,17 @@
 import copy
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from strategies.schemas import SCHEMAS
-from wiremend.adapt.schema_conversion import convert_schema
+from wiremend.adapt.schema_conversion import ConversionBudget, SchemaTooLarge, convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS, violations
+from wiremend.adapt.schemas import adapt_names_and_schemas
+from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.traits import TargetTraits
+from wiremend.rules.rule import Notes
 
 
 def _object(properties: dict[str, Any], **keywords: Any) -> dict[str, Any]:
@@ -147,31 +153,72 @@ def test_recursion_is_cut_in_dialects_without_references(name: str) -> None:
     assert converted == _object({"child": {"type": "object"}})
 
 
-def test_the_expansion_of_references_is_limited() -> None:
-    doubling = {
-        f"d{level}": _object({side: {"$ref": f"#/$defs/d{level + 1}"} for side in ("a", "b")})
-        for level in range(30)
-    }
-    schema = _object({"x": {"$ref": "#/$defs/d0"}}, **{"$defs": {**doubling, "d30": _STRING}})
-    converted = convert_schema(schema, DIALECTS["gemini"])
-    assert violations(converted, DIALECTS["gemini"]) == []
-    assert len(str(converted)) < 1_000_000
-
-
-def test_a_schema_whose_references_multiply_at_the_root_remains_an_object() -> None:
+def doubling(levels: int) -> dict[str, Any]:
+    """Return a schema that becomes 2 ** levels schemas if its references are inlined."""
     layers = {
-        f"d{layer}": {"oneOf": [{"$ref": f"#/$defs/d{layer + 1}"}] * 8} for layer in range(12)
+        f"d{level}": _object({side: {"$ref": f"#/$defs/d{level + 1}"} for side in ("a", "b")})
+        for level in range(levels)
     }
-    schema = {"oneOf": [{"$ref": "#/$defs/d0"}], "$defs": {**layers, "d12": _object({})}}
-    for name in ("openai", "anthropic", "gemini"):
-        assert violations(convert_schema(schema, DIALECTS[name]), DIALECTS[name]) == []
+    definitions = {**layers, f"d{levels}": _STRING}
+    return _object({"x": {"$ref": "#/$defs/d0"}}, **{"$defs": definitions})
 
 
-def test_a_schema_nested_too_deeply_is_not_changed() -> None:
+@pytest.mark.parametrize(
+    "schema",
+    [
+        doubling(30),
+        {"$defs": {"d": {"enum": ["x" * 100_000]}},
+         **_object({f"p{i}": {"$ref": "#/$defs/d"} for i in range(100)})},
+        _object({"a": {"$ref": "#/$defs/d0"}}, **{"$defs": {
+            f"d{i}": {"$ref": f"#/$defs/d{i + 1}"} for i in range(5000)}}),
+    ],
+    ids=["doubled", "text", "chain"],
+)  # fmt: skip
+def test_a_schema_whose_references_expand_too_far_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(SchemaTooLarge):
+        convert_schema(schema, DIALECTS["gemini"])
+
+
+def test_the_schemas_of_a_request_share_a_budget() -> None:
+    budget = ConversionBudget(50_000)
+    remaining = []
+    while budget.units > 10_000:
+        convert_schema(doubling(6), DIALECTS["gemini"], budget)
+        remaining.append(budget.units)
+    assert len(remaining) > 2
+    with pytest.raises(SchemaTooLarge):
+        convert_schema(doubling(9), DIALECTS["gemini"], budget)
+
+
+def test_a_large_schema_without_references_needs_no_budget() -> None:
+    schema = _object({f"p{i}": _object({"a": {"const": i}}) for i in range(3000)})
+    converted = convert_schema(schema, DIALECTS["gemini"], ConversionBudget(0))
+    assert violations(converted, DIALECTS["gemini"]) == []
+
+
+def test_a_schema_nested_too_deeply_is_refused() -> None:
     schema: dict[str, Any] = _STRING
     for _ in range(3000):
         schema = {"items": schema}
-    assert convert_schema(schema, DIALECTS["gemini"]) is schema
+    with pytest.raises(SchemaTooLarge):
+        convert_schema(schema, DIALECTS["gemini"])
+
+
+def test_a_schema_beyond_the_budget_is_sent_unchanged_with_a_finding() -> None:
+    tools = [
+        {"name": "a", "input_schema": doubling(30)},
+        {"name": "b", "input_schema": _object({"p": {"const": 1}})},
+    ]
+    document = RequestDocument.of(ANTHROPIC, "/", orjson.dumps({"tools": tools}))
+    notes = Notes()
+    adapted = adapt_names_and_schemas(document, TargetTraits(dialect="gemini"), notes)
+    assert adapted.fields is not None
+    assert adapted.fields["tools"][0] == tools[0]
+    assert adapted.fields["tools"][1] != tools[1]
+    assert [(finding.code, finding.done) for finding in notes.findings] == [
+        ("T204", "sent unchanged: its references expand too far"),
+        ("T204", "converted"),
+    ]
 
 
 @pytest.mark.parametrize("name", DIALECTS)

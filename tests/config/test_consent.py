@@ -71,6 +71,7 @@ def test_the_description_is_complete_and_contains_no_literal_secret() -> None:
         "[[models]]\nmatch = 'a'\nmodel = 'b'\nfallback = ['c']",
         "[[lessons]]\nprovider = 'openrouter.ai'\nkind = 'as-is'",
         "[fire_and_forget]\nack_after = 0",
+        "[memory]\nheld = 64",
         "[shutdown]\ngrace = 1",
         "[intercept]\nhosts = []\nwebsocket = 'pass'",
         "[access]\norigins = []",

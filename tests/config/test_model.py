@@ -51,6 +51,9 @@ origins = []
 paths = ["/session/*/prompt_async", "/*/prompt_async"]
 ack_after = 5.0
 
+[memory]
+held = 256
+
 [shutdown]
 grace = 30.0
 """

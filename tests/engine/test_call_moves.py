@@ -1,7 +1,7 @@
 """Tests that any order of events makes only legal transitions and ends a call once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -27,6 +27,8 @@ from wiremend.engine.health import (
     FailureCause,
     HealthLimits,
     Permit,
+    ProviderHealth,
+    Refused,
     RetryBudget,
 )
 from wiremend.engine.machine import IllegalMove
@@ -110,7 +112,6 @@ STEPS = (
     _step("attempt_failed", "reset", seconds=1.0),
     _step("client_gone"),
     *(_step("wake", seconds=seconds) for seconds in (0.0, 1.0, 6.0, 16.0, 70.0)),
-    _step("stop_repairing", b"x"),
 )
 
 
@@ -207,7 +208,37 @@ def test_every_transition_of_the_table_is_reached() -> None:
         (AttemptState.NEW, AttemptEvent.CLIENT_LEFT),
         (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT),
     }
-    assert seen == set(TRANSITIONS) - excluded
+    faulted = {move for move in TRANSITIONS if move[1] is AttemptEvent.FAULTED}
+    assert seen == set(TRANSITIONS) - excluded - faulted
+
+
+@given(seed=st.integers(0, 10_000), steps=st.lists(st.sampled_from(STEPS), max_size=30))
+def test_a_machine_stops_after_a_fault_in_any_state(seed: int, steps: list[Step]) -> None:
+    machine = RecordingMachine(settings_of(Random(seed)))
+    actions = walk(machine, steps)
+    was_over = machine.over
+    last = machine.stop_after_fault(200.0)
+    shown = [a for a in actions if isinstance(a, ShowHead | Respond | CutResponse | FinishResponse)]
+    if last and [type(action) for action in shown] == [ShowHead]:
+        assert last.startswith(b"event: error\ndata: ")
+    assert machine.over
+    assert machine.answered
+    assert len(machine.attempts) == sum(isinstance(action, StartAttempt) for action in actions)
+    assert was_over or machine.moves[-1][1] is AttemptEvent.FAULTED
+    assert machine.stop_after_fault(201.0) == b""
+
+
+def test_a_fault_frees_the_circuit_breaker_that_its_call_was_to_close() -> None:
+    health = ProviderHealth().of("api.anthropic.com", "m", HealthLimits(failures=1))
+    before = health.admit(0.0)
+    assert isinstance(before, Permit)
+    before.failed(0.0, FailureCause(500, "error"))
+    targets = (Target("api.anthropic.com", "m", health),)
+    machine = RecordingMachine(replace(settings_of(Random(1)), targets=targets, adapted=None))
+    walk(machine, [])
+    assert isinstance(health.admit(101.0), Refused)
+    machine.stop_after_fault(101.0)
+    assert isinstance(health.admit(101.0), Permit)
 
 
 def test_a_client_may_leave_before_the_first_attempt() -> None:
@@ -215,50 +246,6 @@ def test_a_client_may_leave_before_the_first_attempt() -> None:
     machine.client_gone(0.0)
     assert machine.over
     assert (machine.outcome, machine.attempts) == (CANCELLED, ())
-
-
-class BrokenRequests:
-    """Requests whose rules have a bug."""
-
-    def at(self, target: int) -> Any:
-        return adapted_requests().at(0)
-
-    def accepted(self, target: int) -> tuple[()]:
-        return ()
-
-    def amend(self, target: int, error: Exception) -> Any:
-        raise RuntimeError("a bug")
-
-
-def broken(*, streaming: bool = True) -> RecordingMachine:
-    machine = RecordingMachine(
-        Call(
-            protocol=ANTHROPIC,
-            targets=(Target("api.anthropic.com", "m"),),
-            streaming=streaming,
-            adapted=BrokenRequests(),  # type: ignore[arg-type]
-            retry=RetryPolicy(attempts=1),
-        )
-    )
-    walk(machine, [_step("connected", reused=False), _step("head", SSE)])
-    with pytest.raises(RuntimeError):
-        machine.body_end(101.0)
-    return machine
-
-
-def test_an_internal_fault_after_the_end_of_upstream_ends_the_call_at_once() -> None:
-    machine = broken()
-    response = next(a for a in machine.stop_repairing(101.0) if isinstance(a, Respond))
-    assert response.head.status == 502
-    assert b"internal error" in response.body
-    assert machine.over
-
-
-def test_a_client_may_leave_after_an_internal_fault() -> None:
-    machine = broken()
-    machine.client_gone(101.0)
-    assert machine.moves[-1] == (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT)
-    assert machine.over
 
 
 def test_an_illegal_transition_names_state_and_event() -> None:

@@ -187,3 +187,23 @@ def test_backoffs_limits_and_drains_request_a_wake_up() -> None:
     deadlines.woken(7.0)
     deadlines.drain(7.0)
     assert deadlines.request_wake(7.0) == 8.0
+
+
+@pytest.mark.parametrize("step", [connect, send, read, read_bytes, read_content, read_plain])
+def test_no_limit_of_a_response_passes_while_the_client_is_behind(
+    step: Callable[[Deadlines], None],
+) -> None:
+    deadlines = deadlines_with()
+    step(deadlines)
+    is_connecting = step is connect
+    now = 5.0
+    while now < 900.0:
+        deadlines.reading_paused(now)
+        now += 9.0
+        passed = deadlines.passed_limit(now)
+        assert passed is None or (is_connecting and passed.name == "connect")
+    deadlines.reading_paused(now)
+    passed = deadlines.passed_limit(now + 60.0)
+    assert passed is not None
+    assert passed.name != "total"
+    assert deadlines.passed_limit(1000.0) is not None

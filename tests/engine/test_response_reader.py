@@ -47,7 +47,7 @@ def reading(
             head(200, SSE),
             False,
             False,
-            BodyMode.STREAM,
+            BodyMode.WHOLE,
             id="an event stream that was not requested",
         ),
         pytest.param(head(200, JSON), True, False, BodyMode.WHOLE, id="JSON to a streaming call"),

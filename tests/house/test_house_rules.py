@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"text"}),
     frozenset({"rules"}),
     frozenset({"protocols/base"}),
-    frozenset({"targets", "clients", "secrets", "call_record"}),
+    frozenset({"targets", "clients", "secrets", "call_record", "held_memory"}),
     frozenset(
         {
             "protocols/anthropic",
@@ -141,6 +141,33 @@ def test_the_core_imports_neither_mitmproxy_nor_io(path: Path) -> None:
     imported = {name.split(".")[0] for name in imports(path.read_text())}
     forbidden = {"mitmproxy"} if part_of(name_of(path)) in MAY_IMPORT_IO else IO_MODULES
     assert not imported & forbidden
+
+
+MAY_USE_REGULAR_EXPRESSIONS = {"text", "catalogue", "config", "launch", "testing", "__main__"}
+"""Formats of bytes, in linear patterns; and text of the user and of wiremend itself."""
+
+
+@each_module
+def test_patterns_are_applied_to_foreign_text_through_one_module(path: Path) -> None:
+    """`wiremend.text.patterns` bounds the text; tests/complexity attacks all patterns."""
+    if part_of(name_of(path)) not in MAY_USE_REGULAR_EXPRESSIONS:
+        assert "re" not in {name.split(".")[0] for name in imports(path.read_text())}
+
+
+QUADRATIC_CALLS = {("pop", 0), ("insert", 0)}
+
+
+@each_module
+def test_lists_are_not_shifted(path: Path) -> None:
+    """`list.pop(0)` moves all other items; a deque does not."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            assert (node.func.attr, node.args[0].value) not in QUADRATIC_CALLS, node.lineno
 
 
 def dependencies() -> dict[str, Requirement]:

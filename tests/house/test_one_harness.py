@@ -1,8 +1,10 @@
-"""There is one harness: tests start proxies and providers only through `wiremend.testing`."""
+"""There is one harness, `wiremend.testing`, and one copy of the library in a process of tests."""
 
 import ast
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from traffic.proxy import Proxy
@@ -30,6 +32,9 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "launch/test_authority.py": ("the server's side of TLS",),
     # A web site with a page for Chromium.
     "traffic/access/test_web_page.py": ("a server",),
+    # Sockets that asyncio reads and writes, without a protocol.
+    "seam/test_connection_handler.py": ("a server",),
+    "seam/test_open_files.py": ("a server",),
     # Raw bytes in small pieces, for the load client in C.
     "bench/test_native.py": ("a server",),
     # A meeting point of processes.
@@ -64,6 +69,11 @@ def test_no_module_defines_a_proxy_or_provider() -> None:
     }
     assert defined == {"traffic/proxy.py: Proxy"}
     assert issubclass(Proxy, proxy.Proxy)
+
+
+def test_no_module_imports_the_library_again(first_imported_library: ModuleType) -> None:
+    """The classes of a second copy are others: `isinstance` then fails in later tests."""
+    assert sys.modules["wiremend"] is first_imported_library
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from framings import FRAMINGS, bytes_of
 from wiremend.clients import traits_of_client
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
-from wiremend.protocols.chat.stream import ChatRepairer
-from wiremend.repair.stream import FINDINGS_LIMIT, StreamRepair, stream_repair
-from wiremend.text.sse import EVENT_LIMIT_BYTES, Event
+from wiremend.repair.stream import StreamRepair, stream_repair
+from wiremend.rules.rule import FINDINGS_LIMIT
+from wiremend.text.sse import EVENT_LIMIT_BYTES
 
 OPENAI_PYTHON = traits_of_client("openai-python")
 PYTHON = StreamContext(client=OPENAI_PYTHON)
@@ -208,14 +208,3 @@ def test_the_number_of_findings_is_limited() -> None:
     repaired = [item for _ in range(5_000) for item in repair.feed(b": keep-alive\n\n")]
     assert sum(len(item.findings) for item in repaired) == FINDINGS_LIMIT
     assert {item.data for item in repaired} == {b"\n"}
-
-
-def test_a_repair_that_gives_up_keeps_the_bytes_of_an_incomplete_event() -> None:
-    class Failing(ChatRepairer):
-        def feed(self, event: Event) -> Repaired:
-            raise ValueError
-
-    repair = StreamRepair(Failing(StreamContext()))
-    stream = b"data: 1\n\ndata: 2\n\ndata: 3\n\n"
-    repaired = repair.feed(stream[:12]) + repair.feed(stream[12:]) + repair.end()
-    assert b"".join(item.data for item in repaired) == stream

@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import pytest
 from wiremend.rules.rule import (
+    FINDINGS_LIMIT,
+    ONCE_LIMIT,
+    TEXT_LIMIT,
     AttemptPlace,
     BodyPlace,
     CallPlace,
     EventPlace,
     Finding,
+    Findings,
     HeaderPlace,
     Notes,
     Place,
@@ -79,3 +83,28 @@ def test_a_fault_of_every_event_is_recorded_once() -> None:
     assert [notes.note(ODD, "this", "that", once=about) for about in ("a", "a", "b")] == [True] * 3
     assert [finding.code for finding in notes.findings] == ["S901", "S901"]
     assert not notes.note(EVEN, "this", "that", once="a")
+
+
+def test_the_texts_of_a_finding_are_shortened() -> None:
+    finding = Finding("S101", EventPlace(1), "a" * 10**6, "b" * 10**6)
+    assert len(finding.found) == len(finding.done) == TEXT_LIMIT
+    assert finding.found.endswith("a…")
+    assert Finding("S101", EventPlace(1), "a" * TEXT_LIMIT, "b").found == "a" * TEXT_LIMIT
+
+
+def test_the_number_of_findings_is_bounded() -> None:
+    findings, notes = Findings(), Notes()
+    for number in range(FINDINGS_LIMIT + 10):
+        findings += [Finding("S101", EventPlace(number), "found", "done")] * 3
+        assert notes.note(ODD, EventPlace(number), "found", "done")
+    assert len(findings) == len(notes.findings) == FINDINGS_LIMIT
+
+
+def test_the_number_of_faults_that_are_noted_once_is_bounded() -> None:
+    notes = PlacedNotes()
+    noted = 0
+    for number in range(ONCE_LIMIT + 10):
+        notes.enter(number)
+        assert notes.note(ODD, "found", "done", once=f"id {number}")
+        noted += len(notes.findings)
+    assert noted == ONCE_LIMIT

@@ -70,6 +70,7 @@ def read_anthropic(stream: bytes) -> Transcript:
                 transcript.reason = event["message"].get("stop_reason")
             case "content_block_start":
                 blocks.append(event["content_block"])
+                transcript.text += event["content_block"].get("text", "")
                 pieces.append("")
             case "content_block_delta":
                 delta = event["delta"]

@@ -16,9 +16,12 @@ Plan = Callable[[CallOptions], None]
 
 
 class Playbook:
-    """One client connection. `sent` has what each peer received; `timers` has pending wake-ups."""
+    """One client connection, to a forward proxy or in a tunnel to `host`.
 
-    def __init__(self, options: Any, plan: Plan) -> None:
+    `sent` has what each peer received; `timers` has pending wake-ups.
+    """
+
+    def __init__(self, options: Any, plan: Plan, host: str = "", alpn: bytes | None = None) -> None:
         self.client = Client(
             peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), timestamp_start=0.0
         )
@@ -36,7 +39,11 @@ class Playbook:
         self.refuse_connections = 0
         self.hold_connections = False
         self.opening: list[commands.OpenConnection] = []
-        self.layer = HttpLayer(context.Context(self.client, options), HTTPMode.regular)
+        self.client.alpn = alpn
+        inner = context.Context(self.client, options)
+        if host:
+            inner.server.address = (host, 80)
+        self.layer = HttpLayer(inner, HTTPMode.transparent if host else HTTPMode.regular)
         self.receive(events.Start())
 
     @property
@@ -123,13 +130,15 @@ class Playbook:
 
 
 @contextmanager
-def playing(plan: Plan) -> Iterator[Playbook]:
-    """Yield a playbook with the seam installed."""
+def playing(
+    plan: Plan, host: str = "", alpn: bytes | None = None, book: type[Playbook] = Playbook
+) -> Iterator[Playbook]:
+    """Yield a playbook with the seam installed; see `Playbook`."""
     seam = Seam()
     seam.install()
     try:
         with taddons.context(Proxyserver()) as addons:
             addons.options.connection_strategy = "lazy"
-            yield Playbook(addons.options, plan)
+            yield book(addons.options, plan, host, alpn)
     finally:
         seam.remove()

@@ -1,4 +1,4 @@
-"""Contract 15: mitmproxy's ConnectionHandler, with and without the seam's patches."""
+"""Contracts 15 and 28: mitmproxy's ConnectionHandler, with and without the seam's patches."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from mitmproxy.proxy.events import ConnectionClosed, Event, OpenConnectionComple
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server import ConnectionIO, SimpleConnectionHandler
 from mitmproxy.test import taddons
+from wiremend.seam.connection_handler import is_behind
 from wiremend.seam.installation import Seam
 
 ADDRESS = ("api.example.com", 443)
@@ -128,3 +129,41 @@ def test_a_client_can_have_100_connections_to_a_host(has_seam: bool) -> None:
         return free
 
     assert asyncio.run(run()) == (100 if has_seam else 5)
+
+
+def test_a_client_is_behind_until_it_has_read_what_was_written() -> None:
+    """Contract 28."""
+
+    async def run() -> list[bool]:
+        accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        server = await asyncio.start_server(
+            lambda _, writer: accepted.put_nowait(writer), "127.0.0.1", 0
+        )
+        address = server.sockets[0].getsockname()
+        reader, peer = await asyncio.open_connection(*address, limit=1024)
+        writer = await accepted.get()
+        with taddons.context(Proxyserver()) as addons:
+            handler = SimpleConnectionHandler(
+                None, writer, addons.options, ProxyMode.parse("regular"), {}
+            )
+        seen = [is_behind(handler.client)]
+        data = b"a" * (1 << 20)
+        for _ in range(20):
+            writer.write(data)
+        seen.append(is_behind(handler.client))
+        await reader.readexactly(20 * len(data))
+        await writer.drain()
+        seen.append(is_behind(handler.client))
+        handler.transports.clear()
+        seen.append(is_behind(handler.client))
+        for end in (peer, writer):
+            end.close()
+        server.close()
+        return seen
+
+    seam = Seam()
+    seam.install()
+    try:
+        assert asyncio.run(run()) == [False, True, False, False]
+    finally:
+        seam.remove()

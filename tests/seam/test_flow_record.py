@@ -415,3 +415,20 @@ def test_no_decision_depends_on_the_record() -> None:
         assert book.shown.startswith(HEAD)
         assert book.shown.endswith(LAST)
         assert book.flows[0].metadata == {}
+
+
+def test_a_stream_of_repaired_events_keeps_a_bounded_record(book: Playbook) -> None:
+    from wiremend.call_record.load import load_record
+    from wiremend.rules.rule import FINDINGS_LIMIT
+    from wiremend.views.flow_findings import SHOWN_FINDINGS, explain
+
+    book.client_sends(call())
+    odd = chunk(DELTA.replace(b'"index":0', b'"index":"0"') * 100)
+    book.server_sends(HEAD + chunk(MESSAGE_START + BLOCK_START))
+    for _ in range(FINDINGS_LIMIT // 100 + 5):
+        book.server_sends(odd)
+    book.closes(book.servers[-1])
+    record = load_record(book.flows[0].metadata)
+    assert record is not None
+    assert SHOWN_FINDINGS < len(record.findings) <= FINDINGS_LIMIT
+    assert len(explain(record).splitlines()) == SHOWN_FINDINGS + 1

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,10 +23,12 @@ from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Settings
+from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.routing.fire_and_forget import FireAndForget
-from wiremend.seam import stream_layer
+from wiremend.seam import installation, stream_layer
 from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.flows import answer, is_direct
+from wiremend.seam.http_clients import CallHttp1Client
 from wiremend.seam.installation import Seam
 from wiremend.seam.stream_layer import CallStream
 from wiremend.seam.upstream_side import UpstreamSide
@@ -289,17 +292,28 @@ class BrokenPaths(FireAndForget):
     matches = broken
 
 
-def test_after_an_internal_fault_the_response_is_forwarded_unchanged(
-    book: Playbook, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["head", "body"])
+def test_a_fault_in_reading_ends_the_call_at_once(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     book.client_sends(call())
-    book.server_sends(HEAD)
-    monkeypatch.setattr(CallMachine, "body", broken)
-    book.server_sends(chunk(GOOD))
+    monkeypatch.setattr(CallMachine, name, broken)
+    book.server_sends(HEAD + chunk(GOOD))
     monkeypatch.undo()
-    book.server_sends(LAST)
+    assert_failed_at_once(book)
+    assert_next_call_works(book)
+
+
+def test_a_rule_that_raises_leaves_the_response_unchanged(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AnthropicRepairer, "feed", broken)
+    book.client_sends(call())
+    book.server_sends(HEAD + chunk(GOOD) + LAST)
     assert book.shown == HEAD + chunk(GOOD) + LAST
-    assert any("internal fault (ZeroDivisionError" in line for line in book.logs)
+    [line] = [line for line in book.logs if "internal fault" in line and "\n" not in line]
+    assert re.search(r"\(ZeroDivisionError in test_\w+\.py:\d+\) while repairing an event: ", line)
+    assert "'POST api.example.com/v1/messages'; the call goes on" in line
 
 
 AT_START: dict[str, tuple[object, str]] = {
@@ -345,7 +359,7 @@ def test_a_fault_in_planning_ends_the_call_at_once(
     assert_next_call_works(book)
 
 
-@pytest.mark.parametrize("part", ["an addon", "the settings", "the concealment"])
+@pytest.mark.parametrize("part", ["an addon", "the settings"])
 def test_a_fault_in_an_addons_options_ends_the_call_at_once(part: str) -> None:
     """Contract 20: mitmproxy completes a hook in which an addon raised."""
 
@@ -355,10 +369,8 @@ def test_a_fault_in_an_addons_options_ends_the_call_at_once(part: str) -> None:
             return
         if part == "an addon":
             noting_faults(broken)(options)
-        elif part == "the settings":
-            options.settings = replace(SETTINGS, fire_and_forget=BrokenPaths([]))
         else:
-            options.conceal = broken
+            options.settings = replace(SETTINGS, fire_and_forget=BrokenPaths([]))
 
     with playing(plan) as book:
         book.client_sends(call(body=b'{"model":"broken","stream":true}'))
@@ -381,7 +393,7 @@ def test_a_fault_between_attempts_ends_the_call_at_once(
 
 
 @pytest.mark.parametrize("name", ["body_end", "attempt_failed", "wake"])
-def test_a_fault_after_a_part_of_the_response_cuts_it(
+def test_a_fault_after_a_part_of_the_response_ends_it_in_an_error_event(
     book: Playbook, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     book.client_sends(call())
@@ -394,9 +406,28 @@ def test_a_fault_after_a_part_of_the_response_cuts_it(
         book.server_sends(LAST)
     else:
         book.closes(book.servers[0])
+    monkeypatch.undo()
+    _, _, rest = book.shown[len(shown) :].partition(b"\r\n")
+    assert rest.startswith(b'event: error\ndata: {"type":"error",')
+    assert book.shown.endswith(b"\n\n\r\n0\r\n\r\n")
+    assert book.servers[0].state is ConnectionState.CLOSED
+    assert book.hooks[-1] == "response"
+    assert book.layer.streams == {}
+    assert_next_call_works(book)
+
+
+def test_a_fault_after_a_part_of_a_body_that_is_not_understood_cuts_it(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.client_sends(call())
+    book.server_sends(HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: odd\r\n\r\n"))
+    book.server_sends(chunk(b"anything"))
+    shown = book.shown
+    assert shown.endswith(chunk(b"anything"))
+    monkeypatch.setattr(CallMachine, "body_end", broken)
+    book.server_sends(LAST)
     assert book.shown == shown
     assert book.client.state is ConnectionState.CLOSED
-    assert book.servers[0].state is ConnectionState.CLOSED
     assert "internal fault" in book.flows[0].error.msg
     assert book.hooks[-1] == "error"
     assert book.layer.streams == {}
@@ -415,6 +446,66 @@ def test_a_fault_after_the_response_does_not_reach_the_client(
     assert_next_call_works(book)
 
 
+def test_a_fault_in_concealing_drops_what_the_flow_shows_and_nothing_else() -> None:
+    def plan(options: CallOptions) -> None:
+        plan_everything(options)
+        options.conceal = broken
+
+    with playing(plan) as book:
+        book.client_sends(with_key(call()))
+        [flow] = book.flows
+        assert SECRET.decode() not in repr(flow.get_state())
+        assert flow.metadata == {}
+        book.server_sends(HEAD + chunk(GOOD) + LAST)
+        assert SECRET in book.sent[book.servers[0]]
+        assert book.shown == HEAD + chunk(GOOD) + LAST
+        assert flow.metadata == {}
+        assert any("while concealing: " in line for line in book.logs)
+
+
+def test_a_fault_in_recording_drops_the_record_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def plan(options: CallOptions) -> None:
+        plan_everything(options)
+        options.mask = broken
+
+    with playing(plan) as book:
+        book.client_sends(call())
+        book.server_sends(HEAD + chunk(GOOD) + LAST)
+        assert book.shown == HEAD + chunk(GOOD) + LAST
+        assert book.flows[0].metadata == {}
+        lines = [line for line in book.logs if "while recording: " in line]
+        assert len(lines) == 1
+
+
+def test_a_fault_in_finding_a_connection_fails_the_attempt(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "_puts_usable_first", broken)
+    book.client_sends(call())
+    book.wake()
+    book.wake()
+    monkeypatch.undo()
+    assert book.shown.startswith(b"HTTP/1.1 502 ")
+    assert book.client.state is ConnectionState.OPEN
+    assert_next_call_works(book)
+
+
+def test_a_fault_in_the_stream_itself_ends_it_and_not_the_others(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CallStream, "_end_in_fault", broken)
+    monkeypatch.setattr(CallMachine, "start", broken)
+    book.client_sends(call())
+    monkeypatch.undo()
+    assert book.shown.startswith(b"HTTP/1.1 502 ")
+    assert json.loads(book.shown.partition(b"\r\n\r\n")[2])["error"]["type"] == "api_error"
+    assert book.layer.streams == {}
+    assert book.hooks[-1] == "error"
+    assert_next_call_works(book)
+
+
 def test_a_fault_in_planning_does_not_affect_a_request_that_is_not_a_call() -> None:
     def plan(options: CallOptions) -> None:
         options.fault = ZeroDivisionError("on purpose")
@@ -430,10 +521,27 @@ def test_an_exception_in_mitmproxy_closes_the_clients_connection(
     book: Playbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Contract 20."""
-    monkeypatch.setattr(Http1Client, "send", broken)
+    monkeypatch.setattr(Http1Server, "send", broken)
+    book.client_sends(call(b"/v1/files"))
     with pytest.raises(ZeroDivisionError):
-        book.client_sends(call(b"/v1/files"))
+        book.server_sends(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
     assert book.client.state is ConnectionState.CLOSED
+
+
+@pytest.mark.parametrize("client", [CallHttp1Client, Http1Client])
+def test_a_fault_in_talking_to_a_server_fails_the_attempt(
+    book: Playbook, monkeypatch: pytest.MonkeyPatch, client: type[Http1Client]
+) -> None:
+    monkeypatch.setattr(client, "read_headers", broken)
+    book.client_sends(call())
+    for _ in range(3):
+        book.server_sends(HEAD)
+        book.wake()
+    monkeypatch.undo()
+    assert book.shown.startswith(b"HTTP/1.1 502 ")
+    assert book.client.state is ConnectionState.OPEN
+    assert all(server.state is ConnectionState.CLOSED for server in book.servers)
+    assert_next_call_works(book)
 
 
 def test_an_invalid_response_head_is_rejected_as_in_mitmproxy(book: Playbook) -> None:
@@ -637,6 +745,20 @@ def conceal_early(options: CallOptions) -> None:
     options.conceal = concealing
 
 
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/files"])
+@pytest.mark.parametrize("byte", [b"\xff", b"\xed\xa0\x80", b"%ff", b"\xff%ff"])
+def test_a_query_that_is_no_text_is_forwarded_and_redacted(path: bytes, byte: bytes) -> None:
+    query = b"?" + byte + b"=" + byte + b"&token=" + byte + SECRET
+    with playing(conceal_early, host="api.example.com") as book:
+        book.at_hook["response"] = partial(conceal, values={SECRET.decode()})
+        request = call(path + query).replace(b"http://api.example.com", b"", 1)
+        book.client_sends(request)
+        book.server_sends(HEAD + chunk(GOOD) + LAST)
+        assert book.shown == HEAD + chunk(GOOD) + LAST
+        assert book.sent[book.servers[0]].startswith(b"POST " + path + query + b" HTTP/1.1")
+        assert SECRET.decode() not in repr(book.flows[0].get_state())
+
+
 @pytest.mark.parametrize("path", [b"/v1/messages?key=", b"/v1/files?key="])
 def test_a_flow_does_not_show_secrets_that_both_peers_receive(path: bytes) -> None:
     """Contract 10."""
@@ -694,9 +816,9 @@ def test_the_seam_is_installed_and_removed_completely() -> None:
     first, second = Seam(), Seam()
     first.install()
     second.install()
-    assert http_layers.HttpStream is CallStream
+    assert issubclass(http_layers.HttpStream, CallStream)
     second.remove()
-    assert http_layers.HttpStream is CallStream
+    assert issubclass(http_layers.HttpStream, CallStream)
     first.remove()
     assert (http_layers.HttpStream, http_layers.HttpLayer.get_connection) == before
 

@@ -422,6 +422,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("held open after the end", 1, _always(_after_end(faults.stall)), streams=_STREAM),
     Scenario("reset after the end", 1, _always(_after_end(_reset)), streams=_STREAM),
     Scenario("without content type", 1, _always(_labelled_as("")), streams=_STREAM),
+    Scenario("labelled as JSON", 1, _always(_labelled_as("application/json")), streams=_STREAM),
     Scenario("labelled as text", 1, _always(_labelled_as("text/plain")), streams=_STREAM),
     Scenario("gzip", 1, _always(_coded("gzip"))),
     Scenario("br", 1, _always(_coded("br"))),

@@ -159,29 +159,27 @@ def reshaped(draw: st.DrawFn, events: list[Json]) -> list[Json]:
             delta = {"stop_reason": draw(st.sampled_from(["end_turn", "tool_use", "max_tokens"]))}
             events.insert(at, {"type": "message_delta", "delta": delta})
         case "late signature":
-            late = [one for one in events if "signature" in one.get("delta", {})]
+            late = [one for one in events if "signature" in _inner(one, "delta")]
             if late:
                 events.remove(late[0])
                 events.insert(draw(st.integers(0, len(events))), late[0])
         case "input in start":
-            if event.get("content_block", {}).get("type") == "tool_use":
-                event["content_block"]["input"] = draw(
-                    st.sampled_from([{"p": 1}, '{"p":1}', '{"p'])
-                )
+            if _inner(event, "content_block").get("type") == "tool_use":
+                inputs = st.sampled_from([{"p": 1}, '{"p":1}', '{"p'])
+                event["content_block"]["input"] = draw(inputs)
                 if draw(st.booleans()):
-                    events = [one for one in events if "partial_json" not in one.get("delta", {})]
+                    events = [one for one in events if "partial_json" not in _inner(one, "delta")]
         case "hoisted":
             inner = next((key for key in ("message", "delta", "content_block") if key in event), "")
             if inner and isinstance(event[inner], dict):
                 fields = event.pop(inner) if draw(st.booleans()) else event[inner]
                 event.update({key: value for key, value in fields.items() if key != "type"})
         case "renamed":
-            delta = event.get("delta", {})
+            delta = _inner(event, "delta")
+            names = st.sampled_from(["content", "value", "data", "chunk"])
             for key in ("text", "thinking", "partial_json", "signature"):
                 if key in delta:
-                    delta[draw(st.sampled_from(["content", "value", "data", "chunk"]))] = delta.pop(
-                        key
-                    )
+                    delta[draw(names)] = delta.pop(key)
         case "envelope":
             names = st.sampled_from(["data", "result", "x"])
             events = [{"success": True, draw(names): one} for one in events]
@@ -190,6 +188,11 @@ def reshaped(draw: st.DrawFn, events: list[Json]) -> list[Json]:
             if blocks and "message" in events[0]:
                 events[0]["message"]["content"] = blocks
     return events
+
+
+def _inner(event: Json, key: str) -> Json:
+    value = event.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 @st.composite

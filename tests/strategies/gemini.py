@@ -48,6 +48,8 @@ def _parts(draw: st.DrawFn) -> list[Json]:
         st.just({}),
     ]
     parts = draw(st.lists(st.one_of(kinds), max_size=3))
+    if any("executableCode" in part for part in parts):
+        parts.append({"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1\n"}})
     return [{**part, **draw(_signature)} for part in parts]
 
 
@@ -57,7 +59,7 @@ def _responses(draw: st.DrawFn) -> list[Json]:
     if draw(st.integers(0, 9)) == 0:
         return [{"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": MODEL}]
     count = draw(st.sampled_from([1, 1, 1, 2, 3]))
-    responses: list[Json] = []
+    responses: list[Json] = _early_finishes(draw) if draw(st.integers(0, 3)) == 0 else []
     for index in range(count):
         for _ in range(draw(st.integers(0, 3))):
             responses.append({"candidates": [_candidate(draw, index)]})
@@ -77,6 +79,27 @@ def _responses(draw: st.DrawFn) -> list[Json]:
     if draw(st.integers(0, 5)) == 0:
         responses = [{"response": response, "traceId": "t"} for response in responses]
     return responses
+
+
+def _early_finishes(draw: st.DrawFn) -> list[Json]:
+    """Events with a finish reason that others follow: code execution, or `STOP` in every event."""
+    code = {"executableCode": {"language": "PYTHON", "code": "print(1)"}}
+    result = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}}
+    responses: list[Json] = []
+    for number in range(draw(st.integers(1, 3))):
+        text = {"text": f"{number} {draw(_text)}"}
+        parts, reason = draw(
+            st.sampled_from([([text], "STOP"), ([text], None), ([code], "STOP"), ([code], None)])
+        )
+        candidate: Json = {"content": {"parts": parts, "role": "model"}, "index": 0}
+        if reason is not None:
+            candidate["finishReason"] = reason
+        responses.append({"candidates": [candidate]})
+        if code in parts:
+            content = {"parts": [result], "role": "model"}
+            responses.append({"candidates": [{"content": content, "index": 0}]})
+    last = {"content": {"parts": [{"text": "so"}]}, "finishReason": "STOP", "index": 0}
+    return [*responses, {"candidates": [last]}]
 
 
 def _candidate(draw: st.DrawFn, index: int) -> Json:
@@ -138,6 +161,11 @@ _ODD = (
     | st.integers(-3, 700)
     | st.sampled_from(["", " ", "stop", "{}", '{"a":1}', '{"a', "FINISH_REASON_UNSPECIFIED", 0.5])
     | st.sampled_from([[], {}, [None], [{}], [[]], {"text": "x"}, ["x"]])
+    | st.sampled_from(["abort", {"parts": [{"text": "x"}]}, [{"parts": [{"text": "x"}]}]])
+    | st.sampled_from([{"candidatesTokenCount": None}, {"totalTokenCount": "7"}])
+)
+_OTHER_NAMES = st.sampled_from(
+    ["text", "content", "parts", "message", "finish_reason", "function_call", "usage_metadata"]
 )
 _FOREIGN = st.sampled_from(
     [
@@ -201,7 +229,8 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def _mutated_responses(draw: st.DrawFn, responses: list[Json]) -> list[Json]:
     responses = copy.deepcopy(responses)
     for _ in range(draw(st.integers(1, 3))):
-        kind = draw(st.sampled_from(["drop", "double", "swap", "remove", "odd", "odd", "add"]))
+        kinds = ["drop", "double", "swap", "remove", "rename", "wrap", "odd", "odd", "add"]
+        kind = draw(st.sampled_from(kinds))
         if not responses:
             break
         at = draw(st.integers(0, len(responses) - 1))
@@ -212,6 +241,8 @@ def _mutated_responses(draw: st.DrawFn, responses: list[Json]) -> list[Json]:
             responses.insert(at, copy.deepcopy(responses[at]))
         elif kind == "swap":
             responses[at], responses[0] = responses[0], responses[at]
+        elif kind == "wrap":
+            responses[at] = {draw(st.sampled_from(["data", "result", "response"])): responses[at]}
         elif kind == "add":
             key = draw(st.sampled_from(["candidates", "promptFeedback", "error", "response"]))
             responses[at][key] = copy.deepcopy(draw(_ODD))
@@ -222,6 +253,8 @@ def _mutated_responses(draw: st.DrawFn, responses: list[Json]) -> list[Json]:
                 owner = owner[step]
             if kind == "remove":
                 del owner[last]
+            elif kind == "rename" and isinstance(owner, dict):
+                owner[draw(_OTHER_NAMES)] = owner.pop(last)
             else:
                 owner[last] = copy.deepcopy(draw(_ODD))
     return responses

@@ -76,11 +76,12 @@ def adapt_request(
 
 def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTraits:
     """Return a target's traits with these lessons applied; later lessons replace earlier ones."""
+    dialects: dict[str, str] = dict(traits.dialect_by_tool)
+    fields, betas = list(traits.refused_fields), list(traits.refused_betas)
     for lesson in lessons:
         match lesson.kind:
             case "schema-dialect" if lesson.tool:
-                dialects = {**traits.dialect_by_tool, lesson.tool: lesson.value}
-                traits = replace(traits, dialect_by_tool=dialects)
+                dialects[lesson.tool] = lesson.value
             case "schema-dialect":
                 traits = replace(traits, dialect=lesson.value)
             case "tool-names":
@@ -91,12 +92,17 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
             case "custom-type":
                 traits = replace(traits, strip_custom_type=True)
             case "field":
-                traits = replace(traits, refused_fields=(*traits.refused_fields, lesson.value))
+                fields.append(lesson.value)
             case "beta":
-                traits = replace(traits, refused_betas=(*traits.refused_betas, lesson.value))
+                betas.append(lesson.value)
             case "as-is":
                 pass  # handled by `_subjects`
-    return traits
+    return replace(
+        traits,
+        dialect_by_tool=dialects,
+        refused_fields=tuple(fields),
+        refused_betas=tuple(betas),
+    )
 
 
 def _subjects(lessons: Sequence[Lesson]) -> Set[Subject]:

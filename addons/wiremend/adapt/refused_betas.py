@@ -43,14 +43,14 @@ def _accepted(
             yield name, value
             continue
         betas = [beta.strip() for beta in value.split(",")]
-        dropped = [
+        dropped = {
             beta
             for beta in betas
             if any(fnmatchcase(beta, glob) for glob in traits.refused_betas)
             and notes.note(
                 BETA_REFUSED, HeaderPlace(BETA_HEADER), f"{beta!r} is rejected", "dropped"
             )
-        ]
+        }
         kept = [beta for beta in betas if beta not in dropped]
         if kept:
             yield name, ",".join(kept) if dropped else value

@@ -7,8 +7,7 @@ the client's original request is sent once. So an adaptation that has become wro
 trip.
 """
 
-import re
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from wiremend.adapt.lessons import Lesson, LessonBook
@@ -18,7 +17,9 @@ from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.traits import TargetTraits
+from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import CallPlace, Finding, Rule
+from wiremend.text.patterns import text_pattern
 
 _ALL = tuple(WireProtocol)
 
@@ -70,10 +71,10 @@ FITTING_FAILED = Rule(
 AMENDMENTS_LIMIT = 4
 """How often one request to one target is changed. Providers report one bad tool at a time."""
 
-_UNRELATED_TO_CHANGES = re.compile(
+_UNRELATED_TO_CHANGES = text_pattern(
     r"prompt is too long|context.?(?:length|window)|maximum context|too many tokens|credit|quota"
-    r"|billing|api.?key|array too long|maximum tools|more than \d+ tools|number of items",
-    re.IGNORECASE,
+    r"|billing|api.?key|array too long|maximum tools|more than \d{1,9}+ tools|number of items",
+    ignore_case=True,
 )
 """Reasons for which the client's original request would be refused, too."""
 
@@ -102,6 +103,8 @@ class AdaptedRequests:
     book: LessonBook = field(default_factory=LessonBook)
     disabled: Set[str] = frozenset()
     """Codes of the disabled rules."""
+    faults: list[Fault] = field(default_factory=list)
+    """The faults that were contained here."""
     _sendings: list[_Sending] = field(default_factory=list)
 
     def add(self, request: OutgoingRequest, traits: TargetTraits) -> None:
@@ -120,6 +123,9 @@ class AdaptedRequests:
 
     def amend(self, target: int, error: ProviderError) -> list[Finding]:
         """Change the request after this rejection; return findings, empty if it did not change."""
+        return contain("reading a rejection", self._without([]), self._amend, target, error)
+
+    def _amend(self, target: int, error: ProviderError) -> list[Finding]:
         sending = self._sendings[target]
         if error.status not in REJECTING_STATUS or sending.amendments >= AMENDMENTS_LIMIT:
             return []
@@ -129,6 +135,9 @@ class AdaptedRequests:
 
     def accepted(self, target: int) -> tuple[Lesson, ...]:
         """The target accepted the request: store the lessons on trial, and return them."""
+        return contain("storing a lesson", self._without(()), self._accepted, target)
+
+    def _accepted(self, target: int) -> tuple[Lesson, ...]:
         sending = self._sendings[target]
         learnt, sending.on_trial = sending.on_trial, ()
         self.book.learn(sending.original.provider, sending.original.model, learnt)
@@ -136,10 +145,23 @@ class AdaptedRequests:
 
     def explain(self, target: int, message: str) -> str:
         """Return an error message, with the names of tools that it mentions by place appended."""
+        unexplained = self._without(message)
+        return contain("explaining a rejection", unexplained, self._explain, target, message)
+
+    def _explain(self, target: int, message: str) -> str:
         if TOOL_NAMED.code in self.disabled:
             return message
         meant = explanation(message, self._offered(self._sendings[target]))
         return f"{message} ({meant})" if meant else message
+
+    def _without[T](self, result: T) -> Callable[[Fault], T]:
+        """Return a function that records a fault and returns `result`."""
+
+        def otherwise(fault: Fault) -> T:
+            self.faults.append(fault)
+            return result
+
+        return otherwise
 
     def _adapted(self, sending: _Sending) -> AdaptedRequest:
         if sending.adapted is None:
@@ -148,13 +170,21 @@ class AdaptedRequests:
 
     def _adapt(self, sending: _Sending, lessons: Sequence[Lesson]) -> AdaptedRequest:
         original = sending.original
-        try:
-            return adapt_request(original, sending.traits, lessons, disabled=self.disabled)
-        except Exception as fault:
-            found = f"{type(fault).__name__} in the rules"
-            return AdaptedRequest(
-                original, (Finding(FITTING_FAILED.code, CallPlace.REQUEST, found, "passed on"),)
-            )
+
+        def unchanged(fault: Fault) -> AdaptedRequest:
+            self.faults.append(fault)
+            finding = Finding(FITTING_FAILED.code, CallPlace.REQUEST, str(fault), "passed on")
+            return AdaptedRequest(original, (finding,))
+
+        return contain(
+            "adapting a request",
+            unchanged,
+            adapt_request,
+            original,
+            sending.traits,
+            lessons,
+            disabled=self.disabled,
+        )
 
     def _offered(self, sending: _Sending) -> OfferedTools:
         return OfferedTools(self._adapted(sending).request.document)

@@ -4,9 +4,8 @@ The wordings are facts about vendors (`wiremend.targets`). A message that matche
 teaches no lesson.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +14,12 @@ from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.targets.registry import REJECTIONS, TOO_MANY_TOOLS
 from wiremend.targets.wordings import POINTER, Wording
+from wiremend.text.patterns import text_pattern
 
 REJECTING_STATUS = frozenset({400, 422})
 _LESSONS_LIMIT = 50
-_MCP_TOOL = re.compile(r"mcp__(.+?)__.+")
-"""The form of names of MCP tools in Claude Code and Codex."""
+_MCP_PREFIX, _MCP_SEPARATOR = "mcp__", "__"
+"""Claude Code and Codex name tools `mcp__SERVER__TOOL`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,14 @@ class OfferedTool:
     @property
     def description(self) -> str:
         """Its name and that of its MCP server, as text for the user."""
-        server = _MCP_TOOL.fullmatch(self.name)
-        return f'tool "{self.name}"' + (f' (MCP server "{server[1]}")' if server else "")
+        server = mcp_server_of(self.name)
+        return f'tool "{self.name}"' + (f' (MCP server "{server}")' if server else "")
+
+
+def mcp_server_of(name: str) -> str:
+    """Return the MCP server in the name of a tool; empty if there is none."""
+    server, _, tool = name.removeprefix(_MCP_PREFIX).partition(_MCP_SEPARATOR)
+    return server if tool and name.startswith(_MCP_PREFIX) else ""
 
 
 class OfferedTools:
@@ -48,6 +54,12 @@ class OfferedTools:
 
     def __init__(self, document: RequestDocument) -> None:
         self.tools = list(_offered(document))
+        self._by_name = _first_by(lambda tool: tool.sent_name, self.tools)
+        self._by_index = _first_by(lambda tool: str(tool.index), self.tools)
+        self._by_declaration = _first_by(
+            lambda tool: (str(tool.index) if tool.is_grouped else None, str(tool.declaration)),
+            self.tools,
+        )
 
     def at(self, index: str | None, declaration: str | None) -> OfferedTool | None:
         """Return the tool at `tools[index]`, or at `function_declarations[declaration]` there.
@@ -56,25 +68,28 @@ class OfferedTools:
         tool.
         """
         if declaration is None:
-            matching = (tool for tool in self.tools if str(tool.index) == index)
-        else:
-            entry = index or "0"
-            matching = (
-                tool
-                for tool in self.tools
-                if str(tool.declaration) == declaration
-                and (not tool.is_grouped or str(tool.index) == entry)
-            )
-        return next(matching, None)
+            return self._by_index.get(index or "")
+        grouped = self._by_declaration.get((index or "0", declaration))
+        return grouped or self._by_declaration.get((None, declaration))
 
     def named(self, name: str) -> OfferedTool | None:
         """Return the tool that was sent under this name; None if there is none."""
-        return next((tool for tool in self.tools if tool.sent_name == name), None)
+        return self._by_name.get(name)
+
+
+def _first_by[Key](
+    key_of: Callable[[OfferedTool], Key], tools: Iterable[OfferedTool]
+) -> dict[Key, OfferedTool]:
+    """Return the tools by key; of several with one key, the first."""
+    first: dict[Key, OfferedTool] = {}
+    for tool in tools:
+        first.setdefault(key_of(tool), tool)
+    return first
 
 
 _EVERY_TOOL = ""
-_HEADER_VALUE = re.compile(r"[\w.-]+")
-_TOO_MANY_TOOLS = re.compile(TOO_MANY_TOOLS, re.IGNORECASE)
+_HEADER_VALUE = text_pattern(r"[\w.-]++")
+_TOO_MANY_TOOLS = text_pattern(TOO_MANY_TOOLS, ignore_case=True)
 _WORDINGS = sorted(REJECTIONS, key=lambda wording: KINDS.index(wording.kind))
 
 
@@ -113,7 +128,7 @@ def explanation(message: str, tools: OfferedTools) -> str:
     return "; ".join(list(mentioned.values())[:_LESSONS_LIMIT])
 
 
-_ANY_POINTER = re.compile(POINTER + r"|function_?[dD]eclarations\[(?P<alone>\d+)\]")
+_ANY_POINTER = text_pattern(POINTER + r"|function_?[dD]eclarations\[(?P<alone>\d{1,9}+)\]")
 
 
 def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -> Iterator[Lesson]:
@@ -121,7 +136,7 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
     if kind == "field":
         yield Lesson(kind, _pattern_of(groups["value"]))
     elif "values" in groups:
-        yield from (Lesson(kind, beta) for beta in _HEADER_VALUE.findall(groups["values"]))
+        yield from (Lesson(kind, found[0]) for found in _HEADER_VALUE.finditer(groups["values"]))
     elif kind != "schema-dialect" or not groups:
         yield Lesson(kind, value, _EVERY_TOOL)
     else:
@@ -136,15 +151,15 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
 
 def _pattern_of(path: str) -> str:
     """Return a path such as `messages[0].content.3.cache_control` with `*` for list indices."""
-    steps = re.sub(r"\[(\d+)\]", r".\1", path).split(".")
+    steps = path.replace("[", ".").replace("]", "").split(".")
     return ".".join("*" if step.isdecimal() else step for step in steps)
 
 
 def _count_by_server(tools: Sequence[OfferedTool]) -> str:
     servers: Counter[str] = Counter()
     for tool in tools:
-        server = _MCP_TOOL.fullmatch(tool.name)
-        servers[f'of the MCP server "{server[1]}"' if server else "others"] += 1
+        server = mcp_server_of(tool.name)
+        servers[f'of the MCP server "{server}"' if server else "others"] += 1
     counts = ", ".join(f"{count} {server}" for server, count in servers.most_common())
     return f"{len(tools)} tools were offered: {counts}; to send fewer, switch some off"
 

@@ -2,13 +2,16 @@
 
 A schema that is accepted is returned unchanged. Otherwise meaning is kept as far as the dialect can
 express it. Other constraints are moved into the description, where the model can read them.
+
+References that are inlined multiply: a few definitions that refer to each other can become millions
+of schemas. So the work that inlining and merging add has a budget. A schema beyond it is not
+converted at all.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
-
-import orjson
 
 from wiremend.adapt.schema_dialects import (
     COMPOSITION,
@@ -26,9 +29,16 @@ from wiremend.adapt.schema_dialects import (
     unions_of_objects,
     violations,
 )
+from wiremend.text import json_value
 
-_NODE_LIMIT = 5_000
-"""Maximum number of schemas written for one tool, since inlined references multiply."""
+_UNITS_OF_TOOL = 100_000
+"""The budget of one schema. A unit is about the time to copy a member."""
+_UNITS_OF_REQUEST = 400_000
+"""The budget of all schemas of a request: half a second of work."""
+_UNITS_PER_SCHEMA = 20
+"""What converting a schema costs, of those that are written by inlining."""
+_CHARACTERS_PER_UNIT = 32
+"""What inlining text costs."""
 _TYPE_BY_KEYWORD = {
     "properties": "object",
     "additionalProperties": "object",
@@ -58,30 +68,62 @@ _DESCRIBED_CHARACTERS = 200
 """Longer values are dropped instead."""
 
 
-def convert_schema(schema: Any, dialect: Dialect) -> Schema:
+class SchemaTooLarge(Exception):
+    """The conversion of a schema takes more work than its budget allows."""
+
+
+class ConversionBudget:
+    """The work that the schemas of one request may still cause, beyond their own size."""
+
+    def __init__(self, units: int = _UNITS_OF_REQUEST) -> None:
+        self.units = units
+
+    def part(self) -> "ConversionBudget":
+        """Return the budget of one schema."""
+        return ConversionBudget(min(self.units, _UNITS_OF_TOOL))
+
+    def spend(self, units: int) -> None:
+        """Take units. Raises SchemaTooLarge if there are not enough."""
+        if units > self.units:
+            raise SchemaTooLarge
+        self.units -= units
+
+
+def convert_schema(schema: Any, dialect: Dialect, budget: ConversionBudget | None = None) -> Schema:
     """Return a tool's parameter schema converted to the dialect; the same object if it needs none.
 
-    Any value is accepted: what is not an object becomes the schema of a tool without parameters. A
-    schema that is nested too deeply to traverse is returned unchanged.
+    Any value is accepted: what is not an object becomes the schema of a tool without parameters.
+    Raises SchemaTooLarge if the conversion exceeds its budget, or if the schema is nested too
+    deeply to traverse.
     """
     root: Schema = schema if isinstance(schema, dict) else {}
-    try:
-        if not violations(schema, dialect):
-            return root
-        converted = _Conversion(root, dialect).convert()
-        if dialect.references and violations(converted, dialect):
-            # Some references pointed into schemas that were folded or moved: inline them.
-            converted = _Conversion(root, replace(dialect, references=False)).convert()
-        return converted
-    except RecursionError:
+    if not violations(schema, dialect):
         return root
+    budget = budget or ConversionBudget()
+    part = budget.part()
+    before = part.units
+    try:
+        return _converted(root, dialect, part)
+    except RecursionError as too_deep:
+        raise SchemaTooLarge from too_deep
+    finally:
+        budget.units -= before - part.units
+
+
+def _converted(root: Schema, dialect: Dialect, budget: ConversionBudget) -> Schema:
+    converted = _Conversion(root, dialect, budget).convert()
+    if dialect.references and violations(converted, dialect):
+        # Some references pointed into schemas that were folded or moved: inline them.
+        inlining = replace(dialect, references=False)
+        converted = _Conversion(root, inlining, budget).convert()
+    return converted
 
 
 class _Conversion:
-    def __init__(self, root: Schema, dialect: Dialect) -> None:
+    def __init__(self, root: Schema, dialect: Dialect, budget: ConversionBudget) -> None:
         self._root = root
         self._dialect = dialect
-        self._nodes = 0
+        self._budget = budget
 
     def convert(self) -> Schema:
         if self._dialect.nested:
@@ -114,20 +156,40 @@ class _Conversion:
             if "$ref" in node and (inline or resolve(self._root, node["$ref"]) is None):
                 reference = node.pop("$ref")
                 target = resolve(self._root, reference)
-                if isinstance(target, dict) and reference not in active and self._within():
+                if isinstance(target, dict) and reference not in active:
+                    self._budget.spend(_UNITS_PER_SCHEMA + len(active) + len(node))
+                    self._spend_for_values(target)
                     active = (*active, reference)
                     node = {**target, **node}
             elif merge and "allOf" in node:
+                parts = [node]
                 for branch in _list(node.pop("allOf")):
-                    if isinstance(branch, dict) and self._within():
+                    if isinstance(branch, dict):
+                        self._spend_if_inlined(active)
                         opened, active = self._opened(branch, active, inline=True, merge=True)
-                        node = _merged(node, opened)
+                        parts.append(opened)
+                node = _merged(*parts)
             else:
                 return node, active
 
-    def _within(self) -> bool:
-        self._nodes += 1
-        return self._nodes <= _NODE_LIMIT
+    def _spend_if_inlined(self, active: tuple[str, ...]) -> None:
+        """Pay for a schema inside an inlined one; the others are as many as the client sent."""
+        if active:
+            self._budget.spend(_UNITS_PER_SCHEMA)
+
+    def _spend_for_values(self, value: Any) -> None:
+        """Pay for everything in an inlined value, even if it is not converted."""
+        waiting = [value]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, dict):
+                self._budget.spend(1 + len(value))
+                waiting += value.values()
+            elif isinstance(value, list):
+                self._budget.spend(1 + len(value))
+                waiting += value
+            elif isinstance(value, str):
+                self._budget.spend(len(value) // _CHARACTERS_PER_UNIT)
 
     def _folded(self, node: Schema, active: tuple[str, ...]) -> Schema:
         """Return the root with its alternatives merged into one object with all properties."""
@@ -136,7 +198,8 @@ class _Conversion:
                 continue
             folded = []
             for branch in _list(node.pop(keyword)):
-                if isinstance(branch, dict) and self._within():
+                if isinstance(branch, dict):
+                    self._spend_if_inlined(active)
                     opened, followed = self._opened(branch, active, inline=True, merge=True)
                     folded.append(self._folded(opened, followed))
             node = _with_alternatives(node, folded)
@@ -146,8 +209,7 @@ class _Conversion:
         dialect = self._dialect
         if isinstance(schema, bool) and dialect.booleans and not is_root:
             return schema
-        if not self._within() and not is_root:
-            schema = {}
+        self._spend_if_inlined(active)
         inline, merge = not dialect.references, not dialect.allows("allOf")
         node, active = self._opened(schema, active, inline=inline, merge=merge or is_root)
         node = self._with_allowed_keywords(self._normalized(node))
@@ -224,6 +286,7 @@ class _Conversion:
             return {**node, "anyOf": others}, active
         del node["anyOf"]
         inline = not self._dialect.references
+        self._budget.spend(len(node))
         only, active = self._opened(others[0], active, inline=inline, merge=True)
         merged = self._normalized(_merged(node, only))
         return self._with_single_types(self._with_allowed_keywords(merged), active)
@@ -265,12 +328,13 @@ class _Conversion:
         if not alternatives:
             yield _with_type(node)
         for alternative in alternatives:
+            self._budget.spend(len(node))
             yield from self._typed_branches(_merged(_map(alternative), node))
 
 
 def _without_disallowed_keys(root: Schema, dialect: Dialect) -> Schema:
     """Return the root without properties whose names are not allowed; describe which these are."""
-    removed = disallowed_keys(root, dialect)
+    removed = dict.fromkeys(disallowed_keys(root, dialect))
     if not removed:
         return root
     kept = {name: child for name, child in root["properties"].items() if name not in removed}
@@ -348,7 +412,7 @@ def _closed(node: Schema) -> Schema:
 
     Properties that were optional may be null.
     """
-    required = node.get("required", [])
+    required = frozenset(node.get("required", ()))
     properties = {
         name: child if name in required else _or_null(child)
         for name, child in node.get("properties", {}).items()
@@ -373,36 +437,58 @@ def _or_null(schema: Schema) -> Schema:
 def _with_alternatives(node: Schema, branches: list[Schema]) -> Schema:
     if not branches:
         return node
-    properties: dict[str, Any] = {}
-    for branch in branches:
-        for name, child in _map(branch.get("properties")).items():
-            if name in properties and properties[name] != child:
-                child = {"anyOf": [*_alternatives(properties[name]), child]}
-            properties[name] = child
+    properties = _with_all_alternatives([_map(branch.get("properties")) for branch in branches])
     properties |= _map(node.get("properties"))
     sets = [_names(branch.get("required")) for branch in branches]
-    shared = [name for name in sets[0] if all(name in names for names in sets)]
+    counts = Counter(name for names in sets for name in dict.fromkeys(names))
+    shared = [name for name in sets[0] if counts[name] == len(sets)]
     required = list(dict.fromkeys((*_names(node.get("required")), *shared)))
     node = {**node, "properties": properties, **({"required": required} if required else {})}
-    if len(branches) > 1 and any(set(names) != set(shared) for names in sets):
+    if len(branches) > 1 and len(counts) != len(set(shared)):
         choice = " or ".join("(" + ", ".join(names) + ")" for names in sets)
         node["description"] = _with_sentence(node, f"Give {choice}.")
     return node
+
+
+def _with_all_alternatives(branches: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the properties of all branches; one that differs becomes a list of alternatives."""
+    properties: dict[str, Any] = {}
+    lists: dict[str, list[Any]] = {}
+    for branch in branches:
+        for name, child in branch.items():
+            if name not in properties:
+                properties[name] = child
+            elif properties[name] != child:
+                if name not in lists:
+                    lists[name] = list(_alternatives(properties[name]))
+                    properties[name] = {"anyOf": lists[name]}
+                lists[name].append(child)
+    return properties
 
 
 def _alternatives(schema: Any) -> list[Any]:
     return schema["anyOf"] if isinstance(schema, dict) and schema.keys() == {"anyOf"} else [schema]
 
 
-def _merged(node: Schema, other: Schema) -> Schema:
-    """Return one schema with the keywords of both; where they differ, those of `node`."""
-    merged = {**other, **node}
-    for keyword in SCHEMA_MAPS & other.keys() & node.keys():
-        merged[keyword] = {**_map(other[keyword]), **_map(node[keyword])}
-    for keyword in ("required", "allOf"):
-        if keyword in other and keyword in node:
-            both = (*_list(node[keyword]), *_list(other[keyword]))
-            merged[keyword] = [item for i, item in enumerate(both) if item not in both[:i]]
+def _merged(*schemas: Schema) -> Schema:
+    """Return one schema with the keywords of all; where they differ, those of the first."""
+    merged: Schema = {}
+    for schema in reversed(schemas):
+        merged.update(schema)
+    for keyword in (*SCHEMA_MAPS, "required", "allOf"):
+        values = [schema[keyword] for schema in schemas if keyword in schema]
+        if len(values) < 2:
+            continue
+        if keyword in SCHEMA_MAPS:
+            merged[keyword] = {}
+            for value in reversed(values):
+                merged[keyword].update(_map(value))
+        else:
+            items = (item for value in values for item in _list(value))
+            unique: dict[bytes, Any] = {}
+            for item in items:
+                unique.setdefault(json_value.write_sorted(item), item)
+            merged[keyword] = list(unique.values())
     return merged
 
 
@@ -422,11 +508,11 @@ def _keywords_for(name: str, rest: Schema) -> Schema:
 
 def _described(node: Schema, keywords: Iterable[str]) -> Schema:
     """Return the schema without these keywords; add those with short values to its description."""
-    removed = list(keywords)
+    removed = dict.fromkeys(keywords)
     kept = {key: value for key, value in node.items() if key not in removed}
     for key in removed:
         if key in _DESCRIBED_KEYWORDS and key in node:
-            text = orjson.dumps(node[key]).decode()
+            text = json_value.write(node[key]).decode()
             if len(text) <= _DESCRIBED_CHARACTERS:
                 kept["description"] = _with_sentence(kept, f"{key}: {text}.")
     return kept

@@ -4,11 +4,12 @@ A dialect is a row of data. `violations` lists where a schema violates a dialect
 means that the provider accepts it, as far as is known. `schema_conversion` converts schemas.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
+
+from wiremend.text.patterns import TextPattern, text_pattern
 
 type Schema = dict[str, Any]
 
@@ -64,8 +65,8 @@ class Dialect:
     """Whether anyOf, oneOf and allOf are allowed at the root."""
     root_unions: bool = False
     """Whether anyOf and oneOf are allowed at the root if every branch has the type object."""
-    root_keys: str = ""
-    """A pattern for the names of the root's properties; empty means any name."""
+    root_keys: TextPattern[str] | None = None
+    """A pattern for the names of the root's properties; None means any name."""
     booleans: bool = True
     """Whether `true` and `false` are allowed as schemas."""
     type_lists: bool = True
@@ -108,7 +109,7 @@ OPENAI_STRICT = Dialect(
     closed=True,
 )
 """https://platform.openai.com/docs/guides/structured-outputs (supported schemas)"""
-ANTHROPIC = Dialect("anthropic", root_keys=r"[a-zA-Z0-9_.-]{1,64}\Z")
+ANTHROPIC = Dialect("anthropic", root_keys=text_pattern(r"[a-zA-Z0-9_.-]{1,64}+\Z"))
 """Draft 2020-12 without composition at the root (anomalyco/opencode#35516, openclaw#29416).
 
 `Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'` (anthropics/claude-code#79418) is
@@ -169,7 +170,7 @@ def violations(schema: Any, dialect: Dialect) -> list[str]:
         return ["root: not an object"]
     return [
         *_root_violations(schema, dialect),
-        *(_violations(schema, schema, "root", dialect) if dialect.nested else ()),
+        *(_violations(schema, dialect) if dialect.nested else ()),
     ]
 
 
@@ -182,7 +183,12 @@ def resolve(root: Schema, reference: Any) -> Any:
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict):
             value = value.get(name)
-        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+        elif (
+            isinstance(value, list)
+            and name.isdecimal()
+            and len(name) < 10
+            and int(name) < len(value)
+        ):
             value = value[int(name)]
         else:
             return None
@@ -236,9 +242,9 @@ def _root_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
 def disallowed_keys(schema: Schema, dialect: Dialect) -> list[str]:
     """Return the names of the root's properties that the dialect does not allow."""
     properties = schema.get("properties")
-    if not dialect.root_keys or not isinstance(properties, dict):
+    if dialect.root_keys is None or not isinstance(properties, dict):
         return []
-    return [key for key in properties if not re.match(dialect.root_keys, key)]
+    return [key for key in properties if not dialect.root_keys.match(key)]
 
 
 def unions_of_objects(schema: Schema) -> bool:
@@ -252,35 +258,70 @@ def unions_of_objects(schema: Schema) -> bool:
     )
 
 
-def _violations(schema: Any, root: Schema, path: str, dialect: Dialect) -> Iterator[str]:
-    if isinstance(schema, bool) and dialect.booleans:
-        return
+type _Place = tuple["_Place", str, str | int] | None
+"""The place of a schema inside the root: the place of its parent, a keyword, a name or an index."""
+
+_NAMED_PLACES = 50
+"""The number of violations whose place is returned; a schema may have any number of them."""
+_STEP_CHARACTERS = 60
+_DEEPEST_STEPS = 50
+
+
+def _violations(root: Schema, dialect: Dialect) -> Iterator[str]:
+    """Yield the violations in the whole schema, without recursion since it may be nested deeply."""
+    named = 0
+    waiting: list[tuple[Any, _Place]] = [(root, None)]
+    while waiting:
+        schema, place = waiting.pop()
+        if isinstance(schema, bool) and dialect.booleans:
+            continue
+        for found in _violations_of(schema, root, dialect):
+            named += 1
+            yield f"{_text_of(place)}: {found}" if named <= _NAMED_PLACES else found
+        if isinstance(schema, dict):
+            inner = [(child, (place, keyword, step)) for keyword, step, child in children(schema)]
+            waiting += reversed(inner)
+
+
+def _text_of(place: _Place) -> str:
+    """Return a place as text, such as `root.properties.a.anyOf[0]`."""
+    steps: list[str] = []
+    while place is not None and len(steps) < _DEEPEST_STEPS:
+        place, keyword, step = place
+        name = f"[{step}]" if isinstance(step, int) else f".{step[:_STEP_CHARACTERS]}"
+        steps.append(f".{keyword}{name if step != '' else ''}")
+    return ("root" if place is None else "…") + "".join(reversed(steps))
+
+
+def _violations_of(schema: Any, root: Schema, dialect: Dialect) -> Iterator[str]:
+    """Yield the violations of one schema, without those in the schemas inside it."""
     if not isinstance(schema, dict):
-        yield f"{path}: not an object"
+        yield "not an object"
         return
     for keyword, value in schema.items():
         if not dialect.allows(keyword):
-            yield f"{path}: unknown keyword {keyword}"
+            yield f"unknown keyword {keyword}"
         elif not is_well_formed(keyword, value):
-            yield f"{path}: malformed {keyword}"
-    yield from (f"{path}: {what}" for what in _own_violations(schema, dialect))
+            yield f"malformed {keyword}"
+    yield from _own_violations(schema, dialect)
     if "$ref" in schema and resolve(root, schema["$ref"]) is None:
-        yield f"{path}: $ref cannot be resolved"
-    for step, child in children(schema):
-        yield from _violations(child, root, f"{path}.{step}", dialect)
+        yield "$ref cannot be resolved"
 
 
-def children(schema: Schema) -> Iterator[tuple[str, Any]]:
-    """Yield the schemas inside a schema, each with its step in a path."""
+def children(schema: Schema) -> Iterator[tuple[str, str | int, Any]]:
+    """Yield the schemas inside a schema, each with its keyword, and its name or index there.
+
+    The name is empty for a keyword whose value is one schema.
+    """
     for keyword, value in schema.items():
         if keyword in SCHEMA_MAPS and isinstance(value, dict):
-            yield from ((f"{keyword}.{name}", child) for name, child in value.items())
+            yield from ((keyword, name, child) for name, child in value.items())
         elif keyword in SCHEMA_LISTS and isinstance(value, list):
-            yield from ((f"{keyword}[{index}]", child) for index, child in enumerate(value))
+            yield from ((keyword, index, child) for index, child in enumerate(value))
         elif keyword == "additionalProperties" and isinstance(value, bool):
             continue
         elif keyword in SCHEMA_VALUES and isinstance(value, dict | bool):
-            yield keyword, value
+            yield keyword, "", value
 
 
 def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
@@ -288,7 +329,8 @@ def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
     declared = schema.get("properties")
     properties = declared if isinstance(declared, dict) else {}
     names = schema.get("required")
-    required = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
+    listed = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
+    required = dict.fromkeys(listed)
     declared_type = schema.get("type")
     if isinstance(declared_type, list) and not dialect.type_lists:
         yield "a list of types"
@@ -308,7 +350,7 @@ def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
         yield "object schema missing properties"
     if dialect.known_required:
         yield from (
-            f"required {name!r} is not a property" for name in required if name not in properties
+            f"required {name!r} is not a property" for name in listed if name not in properties
         )
     if dialect.closed and describes_object(schema):
         if schema.get("additionalProperties") is not False:

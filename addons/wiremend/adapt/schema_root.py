@@ -6,11 +6,10 @@ elsewhere are kept. Dialects of JSON Schema are handled in `schemas`.
 
 from typing import Any
 
-import orjson
-
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.tools import SchemaForm
 from wiremend.rules.rule import BodyPlace, Finding, Notes, Rule
+from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path, parse
 
 _ALL = tuple(WireProtocol)
@@ -136,7 +135,7 @@ def _adapt_missing(
     if key in fields:
         edits.replace(path, form.no_parameters)
     else:
-        edits.append(owner, orjson.dumps(key) + b":" + form.no_parameters)
+        edits.append(owner, json_value.write(key) + b":" + form.no_parameters)
 
 
 def _adapt_object(

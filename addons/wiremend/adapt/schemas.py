@@ -7,7 +7,7 @@ and names that the target refuses change; all other bytes are kept.
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.adapt.schema_conversion import convert_schema
+from wiremend.adapt.schema_conversion import ConversionBudget, SchemaTooLarge, convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS, Dialect, violations
 from wiremend.adapt.tool_list import remove_outermost
 from wiremend.adapt.tool_names import ToolNaming
@@ -133,20 +133,26 @@ def adapt_names_and_schemas(
     edits = Edits(document.body)
     naming = ToolNaming(document.protocol, request, edits, notes, traits.names)
     tools = list(document.protocol.client_tools(request))
+    budget = ConversionBudget()
     removed = naming.find_repetitions(tools) if traits.unique_names else set()
     for tool in tools:
         if any(tool.entry[:depth] in removed for depth in range(1, len(tool.entry) + 1)):
             continue
         naming.adapt_name(tool)
         if tool.schema_key is not None:
-            _adapt_schema(edits, notes, tool, tool.schema_key, traits)
+            _adapt_schema(edits, notes, tool, tool.schema_key, traits, budget)
     remove_outermost(edits, removed)
     naming.adapt_mentions()
     return document.edited(edits, tool_names_by_sent=naming.names_by_sent)
 
 
 def _adapt_schema(
-    edits: Edits, notes: Notes, tool: ClientTool, key: str, traits: TargetTraits
+    edits: Edits,
+    notes: Notes,
+    tool: ClientTool,
+    key: str,
+    traits: TargetTraits,
+    budget: ConversionBudget,
 ) -> None:
     schema = tool.fields.get(key)
     if not isinstance(schema, dict):
@@ -158,10 +164,17 @@ def _adapt_schema(
     if rule is None or not notes.is_on(rule):
         return
     dialect = DIALECTS[name]
-    converted = convert_schema(schema, dialect)
     place = BodyPlace((*tool.owner, key))
+    try:
+        converted = convert_schema(schema, dialect, budget)
+    except SchemaTooLarge:
+        found = _describe_violations(schema, dialect)
+        notes.note(rule, place, found, "sent unchanged: its references expand too far")
+        return
+    if converted is schema:
+        return
     found = _describe_violations(schema, dialect)
-    if converted is not schema and notes.note(rule, place, found, "converted"):
+    if notes.note(rule, place, found, "converted"):
         edits.replace(place.path, json_value.write(converted))
 
 

@@ -97,19 +97,20 @@ class ToolNaming:
 
         A different tool of the same name is assigned a new name, which `adapt_name` writes.
         """
-        tools_by_name: dict[str, list[Any]] = {
-            name: [] for name in self._protocol.server_tool_names(self._request)
+        texts_by_name: dict[str, set[bytes]] = {
+            name: set() for name in self._protocol.server_tool_names(self._request)
         }
         removed: set[Path] = set()
         for tool in tools:
             name = tool.fields.get("name")
             if not isinstance(name, str):
                 continue
-            if name not in tools_by_name:
-                tools_by_name[name] = [tool.fields]
+            text = json_value.write_sorted(tool.fields)
+            if name not in texts_by_name:
+                texts_by_name[name] = {text}
                 continue
             path = (*tool.owner, "name")
-            if tool.fields in tools_by_name[name]:
+            if text in texts_by_name[name]:
                 if self._notes.note(
                     NAME_TWICE, BodyPlace(path), f"{name!r} is repeated", "dropped"
                 ):
@@ -121,7 +122,7 @@ class ToolNaming:
                 NAME_TWICE, BodyPlace(path), f"{name!r} names another tool", f"sent as {new!r}"
             ):
                 self._distinct[path] = new
-                tools_by_name[name].append(tool.fields)
+                texts_by_name[name].add(text)
         return removed | emptied(self._request, removed) if removed else removed
 
     def _fitted(self, name: str) -> str:

@@ -64,6 +64,7 @@ PLANNED = Outcome(CallState.PLANNED)
 RUNNING = Outcome(CallState.RUNNING)
 ANSWERED = Outcome(CallState.ANSWERED, "ok")
 CUT = Outcome(CallState.FAILED, "cut")
+INTERNAL_FAULT = Outcome(CallState.INTERNAL_FAULT, "internal fault")
 CANCELLED = Outcome(CallState.CANCELLED, "cancelled by client")
 
 

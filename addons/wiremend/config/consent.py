@@ -31,6 +31,7 @@ HARMLESS_SECTIONS = frozenset(
         "models",  # they choose between providers, which belong to the reach
         "lessons",
         "fire_and_forget",
+        "memory",
         "shutdown",
     }
 )

@@ -420,6 +420,20 @@ class FireAndForget(Section):
     once."""
 
 
+class Memory(Section):
+    """How much memory calls may use."""
+
+    held: Annotated[
+        int,
+        Field(strict=True, ge=0, le=1_048_576),
+        InWords("whole number of MiB"),
+    ] = 256
+    """MiB that all calls together may hold: requests that are kept for retries, in each form in
+    which they are needed, responses that are held back or repaired, and copies for mitmweb. Beyond
+    it, a response is passed on unrepaired, and a new call whose request cannot be kept is answered
+    with 503. 0 means no limit."""
+
+
 class Shutdown(Section):
     """How the proxy stops."""
 
@@ -442,6 +456,7 @@ class Config(Section):
     providers: Mapping[str, Provider] = {}
     access: Access = Access()
     fire_and_forget: FireAndForget = FireAndForget()
+    memory: Memory = Memory()
     shutdown: Shutdown = Shutdown()
 
     @model_validator(mode="after")
@@ -477,6 +492,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "providers": Provider,
     "access": Access,
     "fire_and_forget": FireAndForget,
+    "memory": Memory,
     "shutdown": Shutdown,
 }
 """The table of each top-level key, or of each of its entries."""

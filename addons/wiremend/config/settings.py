@@ -58,6 +58,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
         ),
         fire_and_forget=FireAndForget(config.fire_and_forget.paths),
         ack_after_seconds=config.fire_and_forget.ack_after,
+        held_limit_bytes=config.memory.held * 2**20,
     )
 
 

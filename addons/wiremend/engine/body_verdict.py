@@ -1,6 +1,6 @@
 """What a complete, buffered response means to its call: a result, a rejection or a failure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wiremend.engine import rules
@@ -8,9 +8,10 @@ from wiremend.engine.actions import Head
 from wiremend.engine.call import Call
 from wiremend.engine.error_responses import html_error, is_html
 from wiremend.engine.transport_errors import error_of_status
-from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError
+from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError, make_error
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.repair.stream import repair_body
+from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import Finding, Rule
 
 
@@ -27,26 +28,48 @@ class BodyVerdict:
 
 
 def judge_body(
-    call: Call, head: Head, body: bytes, *, host: str, context: StreamContext
+    call: Call,
+    head: Head,
+    body: bytes,
+    *,
+    host: str,
+    context: StreamContext,
+    faults: list[Fault],
 ) -> BodyVerdict:
     """Return what a response with this head and this decoded body means.
 
-    `host` names the provider in error messages, `context` is that of the attempt.
+    `host` names the provider in error messages, `context` is that of the attempt. A fault in a rule
+    is appended to `faults`, and the body is the result as it is.
     """
     if is_html(head, body) and call.raise_errors:
-        return BodyVerdict(body, error=html_error(head, body, host), rule=rules.WEB_PAGE)
+        error = _read_contained(html_error, head, body, host, head=head, faults=faults)
+        return BodyVerdict(body, error=error, rule=rules.WEB_PAGE)
     if head.status >= 400:
         is_failure = head.status in RETRYABLE_STATUS or not body.strip()
         return BodyVerdict(
             body,
-            error=error_of_status(head, body),
+            error=_read_contained(error_of_status, head, body, head=head, faults=faults),
             rule=rules.RETRYABLE_STATUS if is_failure else None,
         )
-    return _judge_success(call, body, context)
+    return _judge_success(call, body, context, faults)
 
 
-def _judge_success(call: Call, body: bytes, context: StreamContext) -> BodyVerdict:
-    repaired = repair_body(call.protocol, body, context)
+def _read_contained(
+    read: Callable[..., ProviderError], *args: object, head: Head, faults: list[Fault]
+) -> ProviderError:
+    """Return `read(*args)`; after a fault, an error with the status of this head only."""
+
+    def unread(fault: Fault) -> ProviderError:
+        faults.append(fault)
+        return make_error(status=head.status if head.status >= 400 else None)
+
+    return contain("reading a provider's error", unread, read, *args)
+
+
+def _judge_success(
+    call: Call, body: bytes, context: StreamContext, faults: list[Fault]
+) -> BodyVerdict:
+    repaired = repair_body(call.protocol, body, context, faults)
     if repaired.error is None:
         return BodyVerdict(repaired.data, repaired.findings)
     if not call.raise_errors:

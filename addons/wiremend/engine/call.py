@@ -53,6 +53,15 @@ class Call:
     """The response to a call that must not go upstream."""
     refusal_reason: str = ""
 
+    @property
+    def held_bytes(self) -> int:
+        """The size of the requests: each distinct body, and one that is parsed."""
+        bodies = [request.body for request in self.requests]
+        if self.adapted is not None:
+            bodies += [self.adapted.at(0).request.body, *bodies[1:]]  # later ones when needed
+        distinct = {id(body): len(body) for body in bodies}
+        return sum(distinct.values()) + max(distinct.values(), default=0)
+
     def context_at(self, target: int) -> StreamContext:
         """Return the context of repair for the current request to this target."""
         names = self.adapted.at(target).tool_names_by_sent if self.adapted else {}

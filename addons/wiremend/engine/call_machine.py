@@ -22,6 +22,7 @@ from enum import Enum, auto
 from wiremend.call_record.outcomes import (
     ANSWERED,
     CANCELLED,
+    INTERNAL_FAULT,
     PLANNED,
     RUNNING,
     AttemptOutcome,
@@ -32,6 +33,7 @@ from wiremend.engine import rules
 from wiremend.engine.actions import (
     AbandonAttempt,
     Action,
+    CutResponse,
     FinishResponse,
     Head,
     LogLine,
@@ -41,7 +43,7 @@ from wiremend.engine.actions import (
     WakeAt,
 )
 from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
-from wiremend.engine.body_verdict import judge_body
+from wiremend.engine.body_verdict import BodyVerdict, judge_body
 from wiremend.engine.call import Call, Target
 from wiremend.engine.client_response import ClientResponse, Shown
 from wiremend.engine.deadlines import HOLD_SECONDS, Deadlines
@@ -52,16 +54,20 @@ from wiremend.engine.recovery import Decision, Failure, NextStep, Recovery
 from wiremend.engine.response_reader import BodyMode, ResponseReading
 from wiremend.engine.transport_errors import (
     connect_error,
+    internal_error,
     lost_error,
     not_a_stream_error,
     timeout_error,
+    too_large_error,
     unreadable_error,
     with_response_metadata,
 )
+from wiremend.held_memory import CallMemory, unlimited
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Repaired
 from wiremend.protocols.base.usage import Usage
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.containment import Fault, contain
+from wiremend.rules.rule import Finding, Findings, Rule, shortened
 from wiremend.text.content_coding import UndecodableBody
 
 
@@ -103,6 +109,8 @@ class AttemptEvent(Enum):
     """The client has a whole response, or an error."""
     CLIENT_LEFT = auto()
     """The client closed its connection or reset its stream."""
+    FAULTED = auto()
+    """This machine, or the code around it, raised an exception."""
 
 
 TRANSITIONS: Mapping[tuple[AttemptState, AttemptEvent], AttemptState] = {
@@ -121,12 +129,17 @@ TRANSITIONS: Mapping[tuple[AttemptState, AttemptEvent], AttemptState] = {
     (AttemptState.ENDED, AttemptEvent.STARTED): AttemptState.CONNECTING,  # at once, without backoff
     (AttemptState.ENDED, AttemptEvent.BACKOFF_STARTED): AttemptState.BACKING_OFF,
     (AttemptState.ENDED, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,
-    (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,  # after an internal fault
+    (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,  # while it is decided
     (AttemptState.BACKING_OFF, AttemptEvent.STARTED): AttemptState.CONNECTING,
     (AttemptState.BACKING_OFF, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,  # total limit
     (AttemptState.BACKING_OFF, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
     (AttemptState.DRAINING, AttemptEvent.UPSTREAM_ENDED): AttemptState.OVER,
     (AttemptState.DRAINING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
+    **{
+        (state, AttemptEvent.FAULTED): AttemptState.OVER
+        for state in AttemptState
+        if state is not AttemptState.OVER
+    },
 }
 """Every legal move; any other raises `IllegalMove`."""
 
@@ -138,7 +151,8 @@ _UPSTREAM_IS_OPEN = frozenset(
 class CallMachine:
     """Implements `engine.machine.Machine` for one model call.
 
-    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch.
+    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch. `memory` is
+    what the call may hold, by default anything.
     """
 
     def __init__(
@@ -147,9 +161,10 @@ class CallMachine:
         *,
         random: Callable[[], float],
         wall_clock: Callable[[], float],
+        memory: CallMemory | None = None,
     ) -> None:
         self.call = call
-        self.findings: list[Finding] = []
+        self.findings: list[Finding] = Findings()
         self.outcome = PLANNED
         self.revision = 0
         self._wall_clock = wall_clock
@@ -160,7 +175,9 @@ class CallMachine:
         self._log = AttemptLog()
         self._recovery = Recovery(call, self._choice, self._log, random)
         self._endings = Endings(call, self._choice, self._log)
-        self._response = ResponseReading(call)
+        self.faults: list[Fault] = call.adapted.faults if call.adapted is not None else []
+        self._memory = memory or unlimited()
+        self._response = ResponseReading(call, 0, self.faults, self._memory)
         self._reused = False
 
     def __repr__(self) -> str:
@@ -267,18 +284,20 @@ class CallMachine:
             self._end_draining(actions, ReleaseAttempt())
         elif self._state is AttemptState.READING:
             self._end_upstream()
-            if self._response.mode is BodyMode.UNTOUCHED:
-                self._choice.inconclusive()
-                actions.append(FinishResponse())
-                self._succeed(now, actions)
-            elif self._response.mode is BodyMode.STREAM:
-                self._take(now, actions, self._response.end_stream())
-            else:
-                self._look_at_body(now, actions)
+            if not self._response.is_form_known:
+                self._read_decoded(now, actions, self._response.read_last())
+                self.findings += self._response.take_label_findings()
+            self._end_body(now, actions)
         return self._scheduled(now, actions)
 
-    def attempt_failed(self, now: float, reason: str) -> list[Action]:
-        """Connecting failed, or the connection was reset or closed too early."""
+    def attempt_failed(
+        self, now: float, reason: str, *, is_too_large: bool = False
+    ) -> list[Action]:
+        """Connecting failed, or the connection was reset or closed too early.
+
+        An attempt whose response head was too large is not made again at the same target, which
+        would most likely send the same head.
+        """
         actions: list[Action] = []
         host, state = self._target.provider, self._state
         if state is AttemptState.DRAINING:
@@ -290,12 +309,16 @@ class CallMachine:
             self._end_upstream()
             is_waiting = state is AttemptState.WAITING
             decision = None
+            if is_too_large:
+                error = too_large_error(host, reason)
+                self._fail(now, actions, Failure(error, rules.HEAD_TOO_LARGE, is_final=True))
+                return self._scheduled(now, actions)
             if is_waiting and self._reused:
                 decision = self._recovery.after_stale_connection(now, reason)
             if decision is not None:
                 self._proceed(now, actions, decision)
             else:
-                error = lost_error(host, reason, had_answered=not is_waiting)
+                error = lost_error(host, shortened(reason), had_answered=not is_waiting)
                 self._fail(now, actions, Failure(error, rules.CONNECTION_LOST))
         return self._scheduled(now, actions)
 
@@ -315,11 +338,13 @@ class CallMachine:
         self._client.complete()
         return actions
 
-    def wake(self, now: float) -> list[Action]:
-        """Time has passed."""
+    def wake(self, now: float, *, is_client_behind: bool = False) -> list[Action]:
+        """Time has passed. Silence is not upstream's fault while the client is behind."""
         if self._state is AttemptState.OVER:
             return []
         self._deadlines.woken(now)
+        if is_client_behind:
+            self._deadlines.reading_paused(now)
         actions: list[Action] = []
         if self._state is AttemptState.DRAINING:
             if self._deadlines.is_pause_over(now):
@@ -343,24 +368,24 @@ class CallMachine:
             self._client.beat(now, actions, self._response)
         return self._scheduled(now, actions)
 
-    def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:
-        """After an internal fault: forward the rest of the response unchanged, `data` first.
+    def stop_after_fault(self, now: float) -> bytes:
+        """A method raised: stop the call, and return the protocol's error event.
 
-        A coded response ends instead. The decoder may have consumed `data`, so what follows can
-        be continued neither coded nor decoded.
+        Empty if a response that is no event stream was sent in part, or the stream is complete.
         """
-        actions: list[Action] = []
-        head = self._response.head
-        if self._state is AttemptState.READING and self._response.is_coded:
-            self._abandon(actions)
-        if self._state is AttemptState.ENDED:
-            self._tell_client(now, actions, self._endings.after_fault(self._client.shown))
-        elif self._state is AttemptState.READING and head is not None:
-            self._deadlines.stop_watching_progress()
-            if self._client.shown is Shown.NOTHING:
-                self._show_head(now, actions, head)
-            self._show(now, actions, self._response.pass_on() + data)
-        return self._scheduled(now, actions)
+        if self._state is AttemptState.OVER:
+            return b""
+        self._move(AttemptEvent.FAULTED)
+        self.outcome = INTERNAL_FAULT
+        self._log.end(now, AttemptOutcome.FAILED, INTERNAL_FAULT.detail)
+        self._choice.inconclusive()
+        shown = self._client.shown
+        self._client.complete()
+        if self._response.mode is BodyMode.STREAM and shown is not Shown.HEAD:
+            return self._response.fail_stream(internal_error())
+        if shown is Shown.HEAD:
+            return self._response.fresh_repair().fail(internal_error())
+        return b""
 
     # Attempts
 
@@ -368,7 +393,7 @@ class CallMachine:
         self._move(AttemptEvent.STARTED)
         self.outcome = RUNNING
         self._reused = False
-        self._response = ResponseReading(self.call, self._choice.number)
+        self._response = ResponseReading(self.call, self._choice.number, self.faults, self._memory)
         self._deadlines.attempt_started(now)
         self._log.start(now, self._target.provider, self._target.model)
         actions.append(StartAttempt(self._log.number, fresh, self._choice.number))
@@ -443,6 +468,16 @@ class CallMachine:
         """Treat bytes of the body as its mode requires. Raises UndecodableBody."""
         response = self._response
         decoded = response.decode(data)
+        if not response.is_form_known:
+            was_stream = response.mode is BodyMode.STREAM
+            decoded = response.read_start(decoded)
+            self.findings += response.take_label_findings()
+            if response.mode is BodyMode.STREAM and not was_stream:
+                self._deadlines.events_began(now)
+        self._read_decoded(now, actions, decoded)
+
+    def _read_decoded(self, now: float, actions: list[Action], decoded: bytes) -> None:
+        response = self._response
         if response.mode is BodyMode.UNTOUCHED:
             self._show(now, actions, decoded)
         elif response.mode is BodyMode.STREAM:
@@ -451,7 +486,21 @@ class CallMachine:
             self._take(now, actions, repaired)
         elif not response.collect(decoded):
             assert response.head is not None
+            self.findings += response.over_limit_findings()
             self._pass_on(now, actions, response.decoded_head(response.head), response.pass_on())
+
+    def _end_body(self, now: float, actions: list[Action]) -> None:
+        """The body is complete: unless its last bytes decided the call, decide it."""
+        if self._state is not AttemptState.ENDED:
+            return
+        if self._response.mode is BodyMode.UNTOUCHED:
+            self._choice.inconclusive()
+            actions.append(FinishResponse())
+            self._succeed(now, actions)
+        elif self._response.mode is BodyMode.STREAM:
+            self._take(now, actions, self._response.end_stream())
+        else:
+            self._look_at_body(now, actions)
 
     def _pass_on(
         self, now: float, actions: list[Action], head: Head, collected: bytes = b""
@@ -468,7 +517,8 @@ class CallMachine:
         """Show what may be shown, in one write, and act on the end of the stream."""
         is_holding = self._is_holding()
         read = self._response.sort(now, repaired, holding=is_holding)
-        self.findings += read.findings
+        if read.findings:
+            self.findings += read.findings
         if read.has_progress:
             self._deadlines.content_received(now)
         error = read.end.error if read.end is not None else None
@@ -479,19 +529,21 @@ class CallMachine:
             return
         self._show_held(now, actions, read.ready)
         if error is not None:
-            self._end_in_error(now, actions, error)
+            self._end_in_error(now, actions, error, is_written=bool(read.end and read.end.data))
         elif read.end is not None:
             self._choice.succeeded()
             actions.append(FinishResponse())
             self._succeed(now, actions)
 
-    def _end_in_error(self, now: float, actions: list[Action], error: ProviderError) -> None:
-        """Content was shown, and the error event behind it: the response is complete."""
+    def _end_in_error(
+        self, now: float, actions: list[Action], error: ProviderError, *, is_written: bool
+    ) -> None:
+        """Content was shown, and the error event behind it if that could be written."""
         message = error.message or error.type
         done = "ended in the protocol's error"
-        self.findings.append(self._log.finding(self._stream_rule(), message, done))
+        self.findings += [self._log.finding(self._stream_rule(), message, done)]
         self._choice.failed(now, error, self._stream_rule().name.replace("-", " "))
-        actions.append(FinishResponse())
+        actions.append(FinishResponse() if is_written else CutResponse(message))
         self._abandon(actions)
         self._finish(now, actions, stream_error(error.status))
 
@@ -512,9 +564,18 @@ class CallMachine:
         response, host = self._response, self._target.provider
         assert response.head is not None
         response.body_is_whole = True
-        verdict = judge_body(
-            self.call, response.head, response.collected, host=host, context=response.context
-        )
+        if response.may_judge():
+            verdict = judge_body(
+                self.call,
+                response.head,
+                response.collected,
+                host=host,
+                context=response.context,
+                faults=self.faults,
+            )
+            response.judged()
+        else:
+            verdict = BodyVerdict(response.collected, response.over_limit_findings())
         self.findings += verdict.findings
         if verdict.error is not None:
             error = self._with_metadata(verdict.error)
@@ -523,13 +584,25 @@ class CallMachine:
             self._fail(now, actions, Failure(not_a_stream_error(host), rules.NOT_A_STREAM))
         else:
             self._choice.succeeded()
+            response.check_json_label()
+            self.findings += response.take_label_findings()
             head = response.whole_head(response.head, verdict.body)
-            response.count_tokens(verdict.body)
+            if not response.is_over_limit:
+                response.count_tokens(verdict.body)
             actions.append(Respond(head, verdict.body))
             self._succeed(now, actions)
 
     def _with_metadata(self, error: ProviderError) -> ProviderError:
-        return with_response_metadata(error, self._response.head, self._wall_clock())
+        """Return the error with what the head of its response contains about it."""
+
+        def unread(fault: Fault) -> ProviderError:
+            self.faults.append(fault)
+            return error
+
+        head, now = self._response.head, self._wall_clock()
+        return contain(
+            "reading the head of an error", unread, with_response_metadata, error, head, now
+        )
 
     # Showing
 

@@ -16,6 +16,9 @@ of the monotonic clock whose readings the machine receives.
     tail         with the last byte                  with each byte                  constant
     hold         with an event that is held back     with each event                 constant
     drain        when the client has been answered   never                           constant
+
+While the client is behind, nothing is read from upstream. The clocks of the response (first_byte to
+progress, and tail) start again at each wake-up in that time, so they do not pass.
 """
 
 from dataclasses import asdict, dataclass
@@ -82,10 +85,21 @@ class Deadlines:
         if is_event_stream:
             self._start("progress", now)
 
+    def events_began(self, now: float) -> None:
+        """The body turned out to be an event stream."""
+        self._start("progress", now)
+
     def bytes_received(self, now: float) -> None:
         """Bytes of the response body arrived."""
         self._last_byte = now
         self._start("idle", now)
+
+    def reading_paused(self, now: float) -> None:
+        """Nothing is read from upstream, because the client is behind: start its clocks again."""
+        self._last_byte = now
+        for clock in ("first_byte", "answer", "idle", "progress"):
+            if clock in self._running:
+                self._start(clock, now)
 
     def content_received(self, now: float) -> None:
         """An event that carries content arrived."""

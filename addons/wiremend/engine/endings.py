@@ -32,7 +32,7 @@ from wiremend.engine.error_responses import (
 )
 from wiremend.engine.fallback import TargetChoice
 from wiremend.engine.response_reader import BodyMode, ResponseReading
-from wiremend.engine.transport_errors import internal_error, refused_error
+from wiremend.engine.transport_errors import refused_error
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.rules.rule import Finding
 
@@ -72,17 +72,6 @@ class Endings:
             error_response(self._call.protocol, error, host=host, attempts=0, head=None)
         )
 
-    def after_fault(self, shown: Shown) -> Ending:
-        """Return the ending after an internal fault, without what may have caused it."""
-        error = internal_error()
-        outcome = Outcome(CallState.INTERNAL_FAULT, "internal fault")
-        if shown is not Shown.NOTHING:
-            return Ending(CutResponse(error.message), outcome)
-        answer = error_response(
-            self._call.protocol, error, host="wiremend", attempts=self._log.number, head=None
-        )
-        return Ending(answer, outcome)
-
     def ending(self, error: ProviderError, shown: Shown, response: ResponseReading) -> Ending:
         """Return how a response ends in this error, in the form that the client can receive."""
         error = self._with_tries(error)
@@ -103,7 +92,7 @@ class Endings:
         own = response.own_error()
         if own is not None and self._choice.number == 0:
             # After a fallback the client gets an account of every attempt instead.
-            findings: list[Finding] = []
+            findings = response.take_label_findings()
             body = with_explained_message(own.body, lambda text: self._explain(text, findings))
             return _http_error(Respond(response.whole_head(own.head, body), body), findings)
         error, findings = self._explained(error)

@@ -1,16 +1,15 @@
 """HTTP error responses in the client's protocol, and reading errors from HTTP responses."""
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any
-
-import orjson
 
 from wiremend.engine.actions import Head, Respond
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path, parse
+from wiremend.text.patterns import FOREIGN_TEXT_LIMIT, text_pattern
 
 _REQUEST_ID_HEADERS = (b"request-id", b"x-request-id", b"cf-ray")
 _MESSAGE_PATHS: tuple[Path, ...] = (
@@ -21,7 +20,7 @@ _MESSAGE_PATHS: tuple[Path, ...] = (
     ("detail",),
 )
 """Where error bodies have their message; Gemini may wrap an error in the array it began."""
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TITLE = text_pattern(r"<title[^<>]{0,200}+>([^<]{0,2000}+)</title", ignore_case=True)
 _CLIENT_CLOSED_REQUEST = 499
 
 
@@ -61,6 +60,24 @@ def stopping_response(protocol: Protocol) -> Respond:
     return error_response(protocol, error, host="wiremend", attempts=0, head=None)
 
 
+def too_much_held_response(protocol: Protocol, size_bytes: int, limit_bytes: int) -> Respond:
+    """Return the response to a call whose request cannot be held beside those of other calls.
+
+    A retry may succeed when those have ended, unless the request alone, of `size_bytes` as far as
+    it was received, exceeds the limit.
+    """
+    limit = f"{limit_bytes / 2**20:g} MiB, [memory] held"
+    if size_bytes > limit_bytes:
+        message = f"wiremend cannot hold this request: it exceeds the limit ({limit})."
+        error = make_error(status=413, type="request_too_large", message=message)
+    else:
+        message = f"wiremend holds as much for running calls as it may ({limit}); try again."
+        error = make_error(
+            status=503, type="overloaded_error", message=message, retry_after_seconds=1.0
+        )
+    return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+
+
 def refused_key_response(protocol: Protocol, reason: str) -> Respond:
     """A 403 for a call that may not use the configured key that it is routed to."""
     error = make_error(status=403, message=reason)
@@ -93,7 +110,7 @@ def fault_response(protocol: Protocol | None, fault: str) -> Respond:
     error = make_error(status=502, type="api_error", message=message)
     if protocol is not None:
         return error_response(protocol, error, host="wiremend", attempts=0, head=None)
-    body = orjson.dumps({"error": {"type": error.type, "message": message}})
+    body = json_value.write({"error": {"type": error.type, "message": message}})
     length = b"%d" % len(body)
     fields = ((b"content-type", b"application/json"), (b"content-length", length))
     return Respond(Head(error.status, fields), body)
@@ -129,7 +146,7 @@ def with_explained_message(body: bytes, explain: Callable[[str], str]) -> bytes:
             if explained == message:
                 return body
             edits = Edits(body)
-            edits.replace(path, orjson.dumps(explained))
+            edits.replace(path, json_value.write(explained))
             return edits.apply()
     return body
 
@@ -153,7 +170,7 @@ def is_html(head: Head, body: bytes) -> bool:
 
 def html_error(head: Head, body: bytes, host: str) -> ProviderError:
     """Return an error with the status and the title of an edge proxy's web page."""
-    title = _TITLE.search(body[:65536].decode("utf-8", "replace"))
+    title = _TITLE.search(body[:FOREIGN_TEXT_LIMIT].decode("utf-8", "replace"))
     title_text = f": {' '.join(title[1].split())}" if title and title[1].strip() else ""
     return make_error(
         status=head.status if head.status >= 400 else 502,
@@ -163,4 +180,5 @@ def html_error(head: Head, body: bytes, host: str) -> ProviderError:
 
 
 def _header_value(text: str) -> bytes:
-    return re.sub(r"[^\x21-\x7e]", "", text)[:256].encode("ascii")
+    printable = [character for character in text[:FOREIGN_TEXT_LIMIT] if "!" <= character <= "~"]
+    return "".join(printable)[:256].encode("ascii")

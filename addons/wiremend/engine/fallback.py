@@ -1,11 +1,11 @@
 """Which of a call's targets is asked: the first choice, then the fallbacks, in order."""
 
-import re
 from collections.abc import Sequence
 
 from wiremend.engine.call import Target
 from wiremend.engine.health import FailureCause, Permit, Refused
 from wiremend.protocols.base.provider_error import FINAL_CODES, ProviderError
+from wiremend.text.patterns import text_pattern
 
 QUOTA_CODES = frozenset(
     {
@@ -17,9 +17,9 @@ QUOTA_CODES = frozenset(
 )
 _REFUSED_STATUS = frozenset({501, 505})
 """Statuses of 500 and above that refuse what the request asks for."""
-_UNKNOWN_MODEL = re.compile(
+_UNKNOWN_MODEL = text_pattern(
     r"\bmodel\b.{0,80}\b(?:not found|does not exist|not supported|unknown|no access)",
-    re.IGNORECASE,
+    ignore_case=True,
 )
 
 

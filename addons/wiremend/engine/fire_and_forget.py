@@ -11,6 +11,7 @@ from enum import Enum, auto
 from wiremend.call_record.outcomes import (
     CANCELLED,
     CUT,
+    INTERNAL_FAULT,
     PLANNED,
     RUNNING,
     AttemptOutcome,
@@ -36,6 +37,7 @@ from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
 from wiremend.engine.deadlines import DRAIN_SECONDS, LONGEST_SLEEP_SECONDS
 from wiremend.protocols.base.usage import Usage
 from wiremend.routing import fire_and_forget
+from wiremend.rules.containment import Fault
 from wiremend.rules.rule import CallPlace, Notes
 
 NO_CONTENT = Respond(Head(204), b"")
@@ -60,6 +62,7 @@ class Acknowledgement:
         self._notes = Notes()
         self.findings = self._notes.findings
         self.outcome = PLANNED
+        self.faults: list[Fault] = []
         self.revision = 0
         self._host = host
         self._log = AttemptLog()
@@ -153,7 +156,9 @@ class Acknowledgement:
         self._phase = Phase.OVER
         return [*actions, ReleaseAttempt()]
 
-    def attempt_failed(self, now: float, reason: str) -> list[Action]:
+    def attempt_failed(
+        self, now: float, reason: str, *, is_too_large: bool = False
+    ) -> list[Action]:
         """Connecting failed, or the connection was reset or closed too early."""
         self._end_attempt(now, reason)
         phase, self._phase = self._phase, Phase.OVER
@@ -181,7 +186,7 @@ class Acknowledgement:
         self._become(CANCELLED)
         return [AbandonAttempt()]
 
-    def wake(self, now: float) -> list[Action]:
+    def wake(self, now: float, *, is_client_behind: bool = False) -> list[Action]:
         """Time has passed."""
         if self._phase is Phase.WAITING and now >= self._ack_at:
             waited = f"no status within {self._ack_after_seconds:g} s"
@@ -194,13 +199,13 @@ class Acknowledgement:
             return [*self._give_up(now), AbandonAttempt()]
         return [] if self._phase is Phase.OVER else [self._next_wake(now)]
 
-    def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:
-        """After a fault in this code: end the call. What upstream still sends is not read."""
-        was_answered = self.answered
-        actions = [AbandonAttempt(), *self.attempt_failed(now, "internal error")]
+    def stop_after_fault(self, now: float) -> bytes:
+        """After a fault in this code: end the call. A response can only be cut."""
+        was_answered, self._phase = self.answered, Phase.OVER
         if not was_answered:
-            self._become(Outcome(CallState.INTERNAL_FAULT, "internal fault"))
-        return actions
+            self._become(INTERNAL_FAULT)
+        self._log.end(now, AttemptOutcome.FAILED, INTERNAL_FAULT.detail)
+        return b""
 
     def _give_up(self, now: float) -> list[Action]:
         """Return the actions when the limit has passed before upstream ended."""

@@ -10,6 +10,7 @@ from wiremend.call_record.outcomes import Outcome
 from wiremend.engine.actions import Action, Head
 from wiremend.engine.attempts import AttemptRecord, OpenAttempt
 from wiremend.protocols.base.usage import Usage
+from wiremend.rules.containment import Fault
 from wiremend.rules.rule import Finding
 
 
@@ -38,6 +39,9 @@ class Machine(Protocol):
     revision: int
     """Grows with each change of what is recorded of the call: outcome, attempts, findings that came
     with a change of these."""
+
+    faults: list[Fault]
+    """The faults that were contained since the caller emptied this list."""
 
     @property
     def attempts(self) -> tuple[AttemptRecord, ...]:
@@ -97,18 +101,30 @@ class Machine(Protocol):
         """The response ended completely, according to its framing."""
         ...
 
-    def attempt_failed(self, now: float, reason: str) -> list[Action]:
-        """Connecting failed, or the connection was reset or closed too early."""
+    def attempt_failed(
+        self, now: float, reason: str, *, is_too_large: bool = False
+    ) -> list[Action]:
+        """Connecting failed, or the connection was reset or closed too early.
+
+        `is_too_large`: the connection was closed here, because of the response's head.
+        """
         ...
 
     def client_gone(self, now: float) -> list[Action]:
         """The client closed its connection or reset its stream."""
         ...
 
-    def wake(self, now: float) -> list[Action]:
-        """Time has passed."""
+    def wake(self, now: float, *, is_client_behind: bool = False) -> list[Action]:
+        """Time has passed.
+
+        `is_client_behind`: the client has not read what was sent to it, so upstream is not read.
+        """
         ...
 
-    def stop_repairing(self, now: float, data: bytes = b"") -> list[Action]:
-        """A method raised: forward the rest of the response unchanged, `data` first."""
+    def stop_after_fault(self, now: float) -> bytes:
+        """A method of this machine, or the code around it, raised: stop the call.
+
+        Returns what ends a response, of which a part was sent, in the protocol's error; empty if
+        it can only be cut. The caller ends the attempt and answers the client.
+        """
         ...

@@ -17,6 +17,7 @@ from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings
+from wiremend.held_memory import CallMemory
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import RequestFacts
 from wiremend.protocols.base.repairer import StreamContext
@@ -94,10 +95,12 @@ def make_machine(
     *,
     random: Callable[[], float],
     wall_clock: Callable[[], float],
+    memory: CallMemory | None = None,
 ) -> Machine:
     """Return the machine that carries out a call.
 
-    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch.
+    `random` returns numbers from 0 to below 1, `wall_clock` seconds since the epoch. `memory` is
+    what the call may hold, by default anything.
     """
     if isinstance(call, AcknowledgedCall):
         return Acknowledgement(
@@ -105,7 +108,7 @@ def make_machine(
             ack_after_seconds=call.ack_after_seconds,
             limit_seconds=call.limit_seconds,
         )
-    return CallMachine(call, random=random, wall_clock=wall_clock)
+    return CallMachine(call, random=random, wall_clock=wall_clock, memory=memory)
 
 
 def _unchanged(planning: Planning) -> Call:
@@ -123,6 +126,8 @@ def _unchanged(planning: Planning) -> Call:
             disabled=planning.settings.disabled | planning.settings.stream_codes,
             array=facts.array,
             compacts=facts.compacts,
+            numeric_enums=facts.numeric_enums,
+            in_wrapper=facts.in_wrapper,
         ),
         raise_errors=False,
         retry=ONE_ATTEMPT,

@@ -11,7 +11,7 @@ from wiremend.engine.call import Call
 from wiremend.engine.fallback import TargetChoice
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.routing import providers as routing
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import Finding, Rule, shortened
 
 FREE_RETRIES = 2
 """How often a stale connection is replaced without counting as an attempt."""
@@ -58,7 +58,7 @@ class Failure:
         error = self.error
         if self.rule is None:
             return f"status {error.status}"
-        return error.message or error.code or error.type or f"status {error.status}"
+        return shortened(error.message or error.code or error.type or f"status {error.status}")
 
     @property
     def kind(self) -> str:
@@ -107,7 +107,9 @@ class Recovery:
             findings = self._findings(failure, "ended in the protocol's error")
             return self._give_up(now, failure, findings, may_fall_back=False)
         if amendments := self._amend(failure.error):
-            self._log.end(now, AttemptOutcome.REJECTED, f"refused: {failure.error.message}")
+            self._log.end(
+                now, AttemptOutcome.REJECTED, shortened(f"refused: {failure.error.message}")
+            )
             return Decision(NextStep.SEND_AGAIN, amendments)
         if failure.rule is None:
             return self._give_up(now, failure, [], may_fall_back=True)
@@ -119,7 +121,8 @@ class Recovery:
         )
         wait = retry.wait_seconds
         if wait is None or failure.is_final or not self._choice.take_retry(now):
-            findings = self._findings(failure, f"gave up: {retry.reason}")
+            reason = "no retry may follow" if failure.is_final else retry.reason
+            findings = self._findings(failure, f"gave up: {reason}")
             return self._give_up(now, failure, findings, may_fall_back=True)
         findings = self._findings(failure, f"trying again in {wait:.2f} s")
         self._log.end(now, AttemptOutcome.FAILED, failure.message)

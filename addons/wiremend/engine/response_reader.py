@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from wiremend.engine import rules
 from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call import Call
-from wiremend.engine.error_responses import is_html
+from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part, unlimited
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import EventKind, Repaired
 from wiremend.protocols.base.usage import Usage, UsageMeter
 from wiremend.repair.stream import StreamRepair, stream_repair
-from wiremend.rules.rule import Finding
+from wiremend.rules.containment import Fault, contain
+from wiremend.rules.rule import CallPlace, Finding
+from wiremend.text import json_value
+from wiremend.text.body_form import LONGEST_FIELD_BYTES, BodyForm, form_of, has_event
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
 
 HELD_LIMIT_BYTES = 1024 * 1024
@@ -25,6 +30,8 @@ BODY_LIMIT_BYTES = 64 * 1024 * 1024
 GUARDED_BYTES = 4096
 GUARDED_SECONDS = 3.0
 """How much content a guarded stream holds back, and for how long."""
+
+_JSON_FORMS = (BodyForm.OBJECT, BodyForm.ARRAY)
 
 
 class BodyMode(Enum):
@@ -58,7 +65,18 @@ class ResponseReading:
     Before the head arrives, the mode is UNTOUCHED and nothing is held.
     """
 
-    def __init__(self, call: Call, target: int = 0) -> None:
+    def __init__(
+        self,
+        call: Call,
+        target: int = 0,
+        faults: list[Fault] | None = None,
+        memory: CallMemory | None = None,
+    ) -> None:
+        self._memory = memory or unlimited()
+        self._memory.hold(Part.RESPONSE, 0)
+        self._read_bytes = self._counted_bytes = 0
+        self.is_over_limit = False
+        """Whether this response may not hold more. What it held is passed on."""
         self.context = call.context_at(target)
         self.mode = BodyMode.UNTOUCHED
         self.head: Head | None = None
@@ -67,21 +85,37 @@ class ResponseReading:
         """When the first content of a guarded or buffered stream arrived."""
         self.holding_since: float | None = None
         """When the event arrived that the repairer holds back until the next one."""
+        self.is_form_known = True
+        """Whether `read_start` has no effect any more."""
         self._call = call
+        self._faults = faults if faults is not None else []
         self._decoder: Decoder | None = None
         self._repair: StreamRepair | None = None
+        self._label_mode = self.mode
+        self._start = b""
+        """The first bytes, while they may become the name of a field."""
+        self._form = BodyForm.UNKNOWN
+        self._is_reframed = False
+        self._label_findings: list[Finding] = []
         self._verdict_given = False
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._collected = bytearray()
+        self._counts_tokens = True
         self._meter = UsageMeter(call.protocol.usage_format)
 
     def begin(self, head: Head) -> None:
-        """Take the head and choose the mode of the body."""
+        """Take the head and choose the mode of the body, which its first bytes may change."""
         self.head = head
-        self.mode = self._mode_for(head)
+        self.mode = self._label_mode = self._mode_for(head)
         if self.mode is BodyMode.STREAM:
             self._repair = self.fresh_repair()
+        self.is_form_known = (
+            not self._call.streaming
+            or head.status >= 300
+            or self.mode is BodyMode.UNTOUCHED
+            or not self._corrects_labels
+        )
 
     def _mode_for(self, head: Head) -> BodyMode:
         if head.status < 200 or 300 <= head.status < 400:
@@ -92,9 +126,9 @@ class ResponseReading:
             return BodyMode.UNTOUCHED
         content_type = head.get(b"content-type").lower()
         is_success = head.status < 300
-        if is_success and "text/event-stream" in content_type:
-            return BodyMode.STREAM
         if is_success and self._call.streaming:
+            if "text/event-stream" in content_type:
+                return BodyMode.STREAM
             if self.context.array and "html" not in content_type:
                 return BodyMode.STREAM
             if not content_type or content_type.startswith(("text/plain", "application/octet")):
@@ -102,14 +136,103 @@ class ResponseReading:
         return BodyMode.WHOLE
 
     @property
-    def usage(self) -> Usage | None:
-        """Return the token counts in what was sent or may be sent to the client."""
-        return self._meter.usage
+    def _corrects_labels(self) -> bool:
+        return rules.WRONG_LABEL.code not in self.context.disabled
+
+    def read_start(self, data: bytes) -> bytes:
+        """Return what is to be read now, in the mode that the bytes so far require.
+
+        The answer to a streaming call is what its first bytes are, whatever its label. Text that
+        precedes the first event does not hide the events behind it.
+        """
+        if self._form is BodyForm.UNKNOWN:
+            start = self._start + data
+            self._form = form_of(start)
+            if self._form is BodyForm.UNKNOWN:
+                is_blank = start.isspace()
+                self._start = b"" if is_blank else start
+                return start if is_blank else b""
+            self._start, data = b"", start
+            self._enter_mode(self._mode_for_form())
+        elif has_event(bytes(self._collected[-LONGEST_FIELD_BYTES:]) + data):
+            self._form = BodyForm.EVENTS
+            self._enter_mode(BodyMode.STREAM)
+        if self.mode is BodyMode.STREAM and self._collected:
+            data = bytes(self._collected) + data
+            self._collected.clear()
+        return data
+
+    def read_last(self) -> bytes:
+        """Return what is to be read at the end of a body whose form is not known yet.
+
+        Text that begins like JSON, is labelled as events and is no JSON is read as events.
+        """
+        data, self._start, self.is_form_known = self._start, b"", True
+        is_json = self._form in _JSON_FORMS and json_value.parses(self.collected)
+        if self.mode is not self._label_mode is BodyMode.STREAM and not is_json:
+            self._enter_mode(BodyMode.STREAM)
+            data = self.collected
+            self._collected.clear()
+        return data
+
+    def _mode_for_form(self) -> BodyMode:
+        form, is_gemini = self._form, self._call.protocol.name is WireProtocol.GEMINI
+        if form is BodyForm.EVENTS or (is_gemini and form in _JSON_FORMS):
+            self._is_reframed = self.context.array is (form is BodyForm.EVENTS)
+            if form is BodyForm.OBJECT:
+                self._is_reframed = False
+            return BodyMode.STREAM
+        return self._label_mode if form is BodyForm.OTHER else BodyMode.WHOLE
+
+    def _enter_mode(self, mode: BodyMode) -> None:
+        self.is_form_known = mode is BodyMode.STREAM or self._form is BodyForm.PAGE
+        if mode is BodyMode.STREAM and (self._repair is None or self._is_reframed):
+            self._repair = self.fresh_repair()
+        self.mode = mode
+        if mode is BodyMode.STREAM:
+            self._check_label(self._stream_label, "events")
 
     @property
-    def is_coded(self) -> bool:
-        """Return whether the body has a content coding that is undone here."""
-        return self._decoder is not None
+    def _stream_label(self) -> str:
+        return "application/json" if self.context.array else "text/event-stream"
+
+    def _check_label(self, right: str, what: str) -> None:
+        """Correct the label of a body that is events, or JSON."""
+        head = self.head
+        label = "" if head is None else head.get(b"content-type").lower()
+        is_right = "json" in label if right.endswith("json") else right in label
+        if head is None or is_right or not self._corrects_labels:
+            return
+        fields = head.without((b"content-type",)).fields
+        self.head = Head(head.status, ((b"content-type", right.encode()), *fields))
+        found = f"{what}, labelled as {label}" if label else f"{what} without a label"
+        self._label_findings.append(
+            Finding(rules.WRONG_LABEL.code, CallPlace.RESPONSE, found, f"labelled as {right}")
+        )
+
+    def check_json_label(self) -> None:
+        """Correct the label of a collected body that is JSON."""
+        if self.mode is BodyMode.WHOLE and _is_json(self.collected):
+            self._check_label("application/json", "JSON")
+
+    def take_label_findings(self) -> list[Finding]:
+        """Return what was found on the label, once."""
+        found, self._label_findings = self._label_findings, []
+        return found
+
+    @property
+    def usage(self) -> Usage | None:
+        """Return the token counts in what was sent or may be sent to the client."""
+        return contain("counting tokens", self._no_usage, lambda: self._meter.usage)
+
+    def _no_usage(self, fault: Fault) -> None:
+        self._faults.append(fault)
+        self._counts_tokens = False
+
+    def count_tokens(self, data: bytes) -> None:
+        """Look for token counts in events, or in the whole body, that the client is sent."""
+        if self._counts_tokens:
+            contain("counting tokens", self._no_usage, self._meter.feed, data)
 
     def decode(self, data: bytes) -> bytes:
         """Return bytes of the body without their content coding. Raises UndecodableBody.
@@ -122,12 +245,14 @@ class ResponseReading:
 
     def fresh_repair(self) -> StreamRepair:
         """Return the repair of a stream of this call that has received nothing."""
-        return stream_repair(self._call.protocol, self.context)
+        return stream_repair(
+            self._call.protocol, self.context, self._faults, is_reframed=self._is_reframed
+        )
 
     @property
     def at_event_boundary(self) -> bool:
         """Return whether a keep-alive cannot fall inside an event."""
-        return self._repair is None or not self._repair.gave_up
+        return self._repair is None or self.mode is BodyMode.STREAM
 
     @property
     def only_end_is_missing(self) -> bool:
@@ -135,9 +260,48 @@ class ResponseReading:
         return self._repair is not None and self._repair.complete
 
     def read_events(self, data: bytes) -> list[Repaired]:
-        """Return the repaired events that these bytes complete."""
+        """Return the repaired events that these bytes complete.
+
+        If no more may be held, the stream is passed on unrepaired from here.
+        """
         assert self._repair is not None
-        return self._repair.feed(data)
+        self._read_bytes += len(data)
+        if self._read_bytes <= self._counted_bytes or self._repair.gave_up or self._may_hold():
+            return self._repair.feed(data)
+        finding = Finding(
+            rules.TOO_MUCH_HELD.code, CallPlace.RESPONSE, self._limit_text(), "passed on from here"
+        )
+        return [self._repair.pass_the_rest(finding), *self._repair.feed(data)]
+
+    def _may_hold(self) -> bool:
+        """Count the bytes that were read; return False once the limit for all calls is reached.
+
+        The state of repair is at most as large as the events that were read.
+        """
+        if self._read_bytes > self._counted_bytes and not self.is_over_limit:
+            self._counted_bytes = self._read_bytes + COUNTED_AHEAD_BYTES
+            self.is_over_limit = not self._memory.hold(Part.RESPONSE, self._counted_bytes)
+        return not self.is_over_limit
+
+    def _limit_text(self) -> str:
+        return f"all calls hold {self._memory.limit_bytes / 2**20:g} MiB"
+
+    def over_limit_findings(self) -> list[Finding]:
+        """Return the finding on a body that is passed on unread because of the limit, if it is."""
+        if not self.is_over_limit:
+            return []
+        found, done = self._limit_text(), "passed on unread"
+        return [Finding(rules.TOO_MUCH_HELD.code, CallPlace.RESPONSE, found, done)]
+
+    def may_judge(self) -> bool:
+        """Return whether the collected body may be parsed; then call `judged` afterwards."""
+        if not self._memory.hold(Part.JUDGED, 2 * len(self._collected)):
+            self.is_over_limit = True
+        return not self.is_over_limit
+
+    def judged(self) -> None:
+        """The collected body is no longer parsed."""
+        self._memory.hold(Part.JUDGED, 0)
 
     def release_events(self) -> list[Repaired]:
         """Return what the repairer holds back although no further event came."""
@@ -163,10 +327,10 @@ class ResponseReading:
 
     def missing_end(self) -> list[Repaired]:
         """Return the end of a stream that lacks nothing else; empty if it lacks more."""
-        if self._repair is None or self._verdict_given:
+        if self._repair is None or self._verdict_given or not self._repair.may_break_off:
             return []
         verdict = self.end_stream()
-        if verdict[-1].kind is not EventKind.TERMINAL or self._repair.gave_up:
+        if verdict[-1].kind is not EventKind.TERMINAL:
             return []
         return verdict
 
@@ -184,7 +348,7 @@ class ResponseReading:
         ready: list[bytes] = []
         for event in repaired:
             read.findings += event.findings
-            self._meter.feed(event.data)
+            self.count_tokens(event.data)
             read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
             if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event
@@ -220,7 +384,9 @@ class ResponseReading:
 
     @property
     def holds_too_much(self) -> bool:
-        """Return whether more is held back than the limit allows."""
+        """Return whether more is held back than a limit allows."""
+        if self.is_over_limit:
+            return True
         is_buffered = self._call.showing == "buffered"
         return self._held_bytes > (BODY_LIMIT_BYTES if is_buffered else HELD_LIMIT_BYTES)
 
@@ -254,19 +420,17 @@ class ResponseReading:
         return bytes(self._collected)
 
     def collect(self, data: bytes) -> bool:
-        """Append bytes to the collected body; return whether it is within the limit."""
+        """Append bytes to the collected body; return whether it is within the limits."""
         self._collected += data
-        return len(self._collected) <= BODY_LIMIT_BYTES
-
-    def count_tokens(self, body: bytes) -> None:
-        """Look for token counts in the whole body that is sent to the client."""
-        self._meter.feed(body)
+        self._read_bytes += len(data)
+        return self._may_hold() and len(self._collected) <= BODY_LIMIT_BYTES
 
     def pass_on(self) -> bytes:
         """Forward the rest of the body unread; return what was held or collected of it."""
         held = self._repair.take_held() if self._repair is not None else b""
         kept = self.take_held() + held or self.collected
         self._collected.clear()
+        self._memory.hold(Part.RESPONSE, 0)
         self.mode = BodyMode.UNTOUCHED
         return kept
 
@@ -295,10 +459,16 @@ class ResponseReading:
         return Head(head.status, (*fields, (b"content-length", b"%d" % len(body))))
 
     def own_error(self) -> Respond | None:
-        """Return the provider's HTTP error if it is complete and not a web page, else None."""
+        """Return the provider's HTTP error if it is complete and JSON, else None."""
         if self.head is None or self.head.status < 400 or self.mode is not BodyMode.WHOLE:
             return None
         body = self.collected
-        if is_html(self.head, body) or not body.strip() or not self.body_is_whole:
+        if not self.body_is_whole or not _is_json(body):
             return None
+        self.check_json_label()
         return Respond(self.whole_head(self.head, body), body)
+
+
+def _is_json(body: bytes) -> bool:
+    """Return whether a body is an object or array of JSON."""
+    return form_of(body[:64]) in _JSON_FORMS and json_value.parses(body)

@@ -6,15 +6,17 @@ is used, up to a cap.
 """
 
 import email.utils
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wiremend.engine.actions import Head
-from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.base.provider_error import ProviderError, is_wait
+from wiremend.text.patterns import text_pattern
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?\Z")
+_DURATION = text_pattern(
+    r"(?:(\d{1,20}+)h)?(?:(\d{1,20}+)m(?!s))?(?:(\d{1,20}+(?:\.\d{1,20}+)?)s)?(?:(\d{1,20}+(?:\.\d{1,20}+)?)ms)?\Z"
+)
 _RESET_HEADERS = (
     b"x-ratelimit-reset-requests",
     b"x-ratelimit-reset-tokens",
@@ -88,21 +90,21 @@ def read_retry_after(head: Head, wall_clock_seconds: float) -> float | None:
     rate-limit reset (a duration such as `6m0s`, epoch seconds, or an RFC 3339 time).
     """
     if milliseconds := _number(head.get(b"retry-after-ms")):
-        return milliseconds / 1000
+        return _wait(milliseconds / 1000)
     if value := head.get(b"retry-after"):
         seconds = _number(value)
         if seconds is not None:
-            return seconds
+            return _wait(seconds)
         try:
-            when = email.utils.parsedate_to_datetime(value)
-        except ValueError:
+            when = email.utils.parsedate_to_datetime(value).timestamp()
+        except (ValueError, OverflowError):  # such as a year of twenty digits
             pass
         else:
-            return max(0.0, when.timestamp() - wall_clock_seconds)
+            return _wait(max(0.0, when - wall_clock_seconds))
     if head.status != 429:
         return None  # rate-limit headers are part of every response
     resets = [_reset_seconds(head.get(name), wall_clock_seconds) for name in _RESET_HEADERS]
-    known = [seconds for seconds in resets if seconds is not None]
+    known = [seconds for seconds in resets if is_wait(seconds)]
     return min(known) if known else None
 
 
@@ -118,10 +120,14 @@ def _reset_seconds(value: str, wall_clock_seconds: float) -> float | None:
         return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
     try:
         when = datetime.fromisoformat(value)
-    except ValueError:
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return max(0.0, when.timestamp() - wall_clock_seconds)
+    except (ValueError, OverflowError):
         return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, when.timestamp() - wall_clock_seconds)
+
+
+def _wait(seconds: float) -> float | None:
+    return seconds if is_wait(seconds) else None
 
 
 def _number(value: str) -> float | None:

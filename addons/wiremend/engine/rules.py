@@ -69,6 +69,24 @@ REFUSED = Rule(
     "each of its 30 tries. After a pause, one call is let through as a probe.",
     protocols=_ALL,
 )
+HEAD_TOO_LARGE = Rule(
+    code="R008",
+    name="head-too-large",
+    detects="The head of a response, with the interim responses before it, is longer than 64 KiB, "
+    "or has more than 200 lines.",
+    impact="A proxy or client that waits for its end runs out of memory.",
+    action="Ends the call in an error at once, or asks the next `fallback`, and closes the "
+    "connection. The same target is not asked again: it would most likely send the same head.",
+    protocols=_ALL,
+)
+TOO_MUCH_HELD = Rule(
+    code="R009",
+    name="too-much-held",
+    detects="All calls together hold as much in memory as `[memory] held` allows.",
+    impact="A proxy without a limit is ended by the system, with all its calls.",
+    action="Forwards the rest of this response unchanged. A request that cannot be kept gets 503.",
+    protocols=_ALL,
+)
 
 WRAPPED_ERROR = Rule(
     code="E001",
@@ -123,4 +141,17 @@ NOT_A_STREAM = Rule(
     action="Retries the call. If the fault persists, the client receives an HTTP error.",
     protocols=_ALL,
     seen=("anomalyco/opencode#49414",),
+)
+WRONG_LABEL = Rule(
+    code="E007",
+    name="wrong-content-type",
+    detects="The `content-type` of a response contradicts its first bytes: events that are "
+    "labelled as JSON, as a page or not at all, or JSON that is labelled as events.",
+    impact="Clients that choose their parser by the label fail, or read an empty response.",
+    action="Treats the response as what it is, and corrects the label. Events are forwarded at "
+    "once.",
+    protocols=_ALL,
+    seen=("QuantumNous/new-api#6254", "smg-project/smg#2403"),
+    before="content-type: application/json, data: {…}",
+    after="content-type: text/event-stream, data: {…}",
 )

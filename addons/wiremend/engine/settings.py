@@ -12,9 +12,11 @@ from types import MappingProxyType
 from wiremend.adapt.lessons import LessonBook, PlacedLesson
 from wiremend.engine.health import HealthLimits, ProviderHealth
 from wiremend.engine.retry import RetryPolicy
+from wiremend.held_memory import HELD_LIMIT_BYTES, HeldMemory
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.match import Route
 from wiremend.routing.providers import ProviderAddress
+from wiremend.rules.containment import FaultLog
 
 
 class Feature(StrEnum):
@@ -83,6 +85,8 @@ class Settings:
     """The configured lessons: what targets refuse."""
     fire_and_forget: FireAndForget = field(default_factory=lambda: FireAndForget(()))
     ack_after_seconds: float = 5.0
+    held_limit_bytes: int = HELD_LIMIT_BYTES
+    """What all calls may hold in memory; 0: no limit."""
 
     def provider_at(self, name: str, host: str) -> ProviderAddress | None:
         """Return the configured provider with this name, else the first one at this host."""
@@ -107,3 +111,7 @@ class Knowledge:
     """Retry budgets and circuit breakers."""
     lessons: LessonBook = field(default_factory=LessonBook)
     """What targets have refused."""
+    fault_log: FaultLog = field(default_factory=FaultLog)
+    """Limits the lines about internal faults."""
+    memory: HeldMemory = field(default_factory=HeldMemory)
+    """What all calls hold."""

@@ -14,13 +14,17 @@ from wiremend.engine.actions import Head
 from wiremend.engine.error_responses import request_id_of
 from wiremend.engine.health import FailureCause
 from wiremend.engine.retry import read_retry_after
+from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.provider_error import (
     ProviderError,
     error_of_text,
     make_error,
     read_error,
 )
+from wiremend.text import sse
+from wiremend.text.body_form import BodyForm, form_of, has_event
 
+_START_BYTES = 64
 _MISSING_BY_LIMIT: Mapping[str, str] = {
     "connect": "did not accept a connection",
     "first_byte": "sent no first byte",
@@ -40,6 +44,11 @@ def lost_error(host: str, reason: str, *, had_answered: bool) -> ProviderError:
     """The connection was reset, or closed too early; `had_answered`: after the response head."""
     moment = "before its response was complete" if had_answered else "before answering"
     return _transport_error(f"Connection lost: {host} closed it {moment}: {reason}")
+
+
+def too_large_error(host: str, reason: str) -> ProviderError:
+    """The head of the response exceeds a limit; `reason` contains the limit."""
+    return _transport_error(f"{host} sent a response that was refused: {reason}.")
 
 
 def timeout_error(host: str, limit: str, seconds: float) -> ProviderError:
@@ -96,15 +105,41 @@ def with_response_metadata(
 
 
 def error_of_status(head: Head, body: bytes) -> ProviderError:
-    """Return the error in the body of an HTTP error response, with the response's status."""
+    """Return the error in the body of an HTTP error response, with the response's status.
+
+    The body may be JSON, events, or the plain text of a server in between.
+    """
     try:
-        error = read_error(orjson.loads(body))
+        value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        error = None
+        error = _error_in_events(body)
+    else:
+        error = read_error(value)
+        body = value.encode() if isinstance(value, str) else body
     if error is None:
         text = body[:500].decode("utf-8", "replace").strip()
         error = error_of_text(text, status=head.status)
     return replace(error, status=head.status)
+
+
+def _error_in_events(body: bytes) -> ProviderError | None:
+    """Return the first error in a body of events, else their data as an error; None for others."""
+    if form_of(body[:_START_BYTES]) is not BodyForm.EVENTS and not has_event(body):
+        return None
+    decoder = sse.Decoder()
+    texts: list[str] = []
+    for event in [*decoder.feed(body), *decoder.end()]:
+        if event.data is None:
+            continue
+        try:
+            error = read_error(orjson.loads(event.data))
+        except orjson.JSONDecodeError:
+            error = None
+            if event.data.strip() != DONE:
+                texts.append(event.data[:500].decode("utf-8", "replace").strip())
+        if error is not None:
+            return error
+    return error_of_text(" ".join(texts)[:500]) if any(texts) else None
 
 
 def _transport_error(message: str) -> ProviderError:

@@ -1,8 +1,6 @@
 """Running the proxy in the foreground, or one command with its own proxy."""
 
 import contextlib
-import fcntl
-import itertools
 import os
 import re
 import shlex
@@ -10,19 +8,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
 
 from wiremend.launch.environment import clients_environment
+from wiremend.launch.proxy_log import LINE_LIMIT_BYTES, ProxyLog
 
-Process = subprocess.Popen[str]
+Process = subprocess.Popen[bytes]
 
 _LISTENING = re.compile(r"HTTP\(S\) proxy.* listening at \S*?:(\d+)")
 _WEB_LISTENING = re.compile(r"Web server listening at (\S+)")
 _STOP_SECONDS = 10
 """How long to wait for the proxy after SIGTERM before it is killed."""
+_LOG_SECONDS = 1.0
+"""How long to wait for the end of the proxy's log."""
 
 
 def run_alone(program: str, proxy: list[str], environment: Mapping[str, str]) -> int:
@@ -57,28 +56,36 @@ def run_behind(
     if executable is None:
         print(f"{program}: {command[0]}: command not found", file=sys.stderr)
         return 127
-    log = own_log(directory)
+    log = ProxyLog.of_run(directory)
     signals = EndingSignals()
-    with _started(proxy) as process:
+    with _following(log), _started(proxy) as process:
         signals.send_to(process, in_foreground=False)
-        listening = wait_until_listening(process, log, web=web)
+        listening, output = wait_until_listening(process, log, web=web)
         if signals.received:
             return 128 + signals.received
         if listening is None:
-            log.seek(0)
-            print(f"{program}: the proxy did not start:\n{log.read()}", file=sys.stderr)
+            print(f"{program}: the proxy did not start:\n{output}", file=sys.stderr)
             return 1
-        threading.Thread(target=log.writelines, args=(process.stdout,), daemon=True).start()
+        assert process.stdout is not None
+        log.follow(process.stdout)
         environment = {**os.environ, **clients_environment(listening, trust)}
-        child = subprocess.Popen([executable, *command[1:]], env=environment, text=True)
+        child = subprocess.Popen([executable, *command[1:]], env=environment)
         signals.send_to(child, in_foreground=True)
         status = child.wait()
         if process.poll() is not None:
             print(
-                f"{program}: the proxy ended before the command; see its log, {log.name}",
+                f"{program}: the proxy ended before the command; see its log, {log.path}",
                 file=sys.stderr,
             )
         return 128 - status if status < 0 else status
+
+
+@contextlib.contextmanager
+def _following(log: ProxyLog) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        log.finish(_LOG_SECONDS)
 
 
 @contextlib.contextmanager
@@ -90,8 +97,6 @@ def _started(proxy: list[str]) -> Iterator[Process]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
         # In its own session the proxy receives no Ctrl-C from the terminal: it must end after the
         # command.
         start_new_session=True,
@@ -133,34 +138,24 @@ class EndingSignals:
             self._process.send_signal(number)
 
 
-def own_log(directory: Path) -> TextIO:
-    """Open and truncate the first of proxy.log, proxy-2.log, ... that no other run has open."""
-    for number in itertools.count(1):
-        log = (directory / (f"proxy-{number}.log" if number > 1 else "proxy.log")).open("a+", 1)
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.close()
-        else:
-            log.truncate(0)
-            return log
-    raise AssertionError("itertools.count does not end")
+def wait_until_listening(process: Process, log: ProxyLog, *, web: bool) -> tuple[int | None, str]:
+    """Copy the proxy's output to the log until it listens.
 
-
-def wait_until_listening(process: Process, log: TextIO, *, web: bool) -> int | None:
-    """Copy the proxy's output to the log until it listens; return its port, or None if it ended.
-
-    With `web` also wait for mitmweb's page, and print the page's address.
+    Returns the port, None if the proxy ended, and the output so far. With `web` also wait for
+    mitmweb's page, and print the page's address.
     """
     assert process.stdout is not None
     port = page = None
-    for line in process.stdout:
-        print(line, end="", file=log)
+    output: list[str] = []
+    while data := process.stdout.readline(LINE_LIMIT_BYTES):
+        log.write(data)
+        line = data.decode(errors="replace")
+        output.append(line)
         if match := _LISTENING.search(line):
             port = int(match[1])
         if match := _WEB_LISTENING.search(line):
             page = match[1]
             print(f"wiremend: mitmweb is at {page}", file=sys.stderr)
         if port and (page or not web):
-            return port
-    return None
+            return port, "".join(output)
+    return None, "".join(output)

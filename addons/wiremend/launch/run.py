@@ -176,6 +176,9 @@ def proxy_command(
     command = [
         mitmproxy_program("mitmweb" if options.web else "mitmdump"),
         *("-s", str(shells_directory() / "__main__.py")),
+        # Without it, mitmproxy may bind to all addresses before the addons choose one; the servers
+        # then start again, on another port if any free one was asked for.
+        *("--listen-host", "127.0.0.1"),
         *("--listen-port", str(number)),
         *("--set", f"confdir={directory}"),
         *("--set", f"ssl_verify_upstream_trusted_ca={trusted_file}"),

@@ -3,13 +3,14 @@
 Also contains the rules on the framing of events.
 """
 
-import re
+from collections import deque
 
 from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
 from wiremend.protocols.base.repairer import (
+    Decoder,
     EventKind,
     Repaired,
     RepairedBody,
@@ -17,19 +18,22 @@ from wiremend.protocols.base.repairer import (
     StreamContext,
 )
 from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
-from wiremend.rules.rule import CallPlace, EventPlace, Finding, Rule
+from wiremend.rules.containment import Fault, contain
+from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
-from wiremend.text.json_array import ArrayDecoder
+from wiremend.text.json_array import ArrayDecoder, ElementsAsEvents, EventsAsElements
+from wiremend.text.patterns import linear_pattern
 
 _ALL = tuple(WireProtocol)
 
 REPAIR_FAILED = Rule(
     code="S001",
     name="repair-failed",
-    detects="A rule raised an exception on this stream: a bug in wiremend, not a fault in the "
+    detects="A rule raised an exception on this response: a bug in wiremend, not a fault in the "
     "traffic.",
-    impact="The bug would break a stream that may have been valid.",
-    action="Forwards the rest of the stream unchanged.",
+    impact="The bug would break a response that may have been valid.",
+    action="Forwards this event, or this body, and the rest of the stream unchanged. The stream is "
+    "complete if its terminal event arrives; otherwise it ends in the protocol's error event.",
     protocols=_ALL,
 )
 NO_FINAL_BLANK_LINE = Rule(
@@ -76,29 +80,43 @@ STREAM_TOO_LONG = Rule(
     name="stream-too-long",
     detects="A stream is longer than 256 MiB.",
     impact="The state kept to check its end (arguments, open blocks) would grow without limit.",
-    action="Forwards the rest of the stream unchanged and keeps no further state.",
+    action="Forwards the rest of the stream unchanged and keeps no further state, except whether "
+    "the terminal event arrived.",
     protocols=_ALL,
 )
 
 STREAM_LIMIT_BYTES = 256 * 1024 * 1024
 """Bytes after which the rest of a stream is passed through unchanged."""
-FINDINGS_LIMIT = 1000
-"""Stop recording findings after this many per stream."""
 
-_ID_OR_RETRY = re.compile(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
+_WITHHELD_LIMIT = 16
+"""A repairer holds back few events, such as the last one of a block."""
+_RECENT_EVENTS = 4
+"""Where a stream without a terminal event has its finish reason: only usage follows it."""
+_ID_OR_RETRY = linear_pattern(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
 class StreamRepair:
-    """Takes the bytes of the body and returns the repaired events. Its methods never raise."""
+    """Takes the bytes of the body and returns the repaired events.
+
+    An exception in a rule is contained: see `wiremend.rules.containment`. `protocol` judges the end
+    of a stream that is no longer repaired; without it, such a stream is never complete. Contained
+    faults are appended to `faults`. `decoder` is needed for a framing other than the repairer's.
+    """
 
     def __init__(
         self,
         repairer: Repairer,
         context: StreamContext | None = None,
         limit_bytes: int = STREAM_LIMIT_BYTES,
+        *,
+        protocol: Protocol | None = None,
+        faults: list[Fault] | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         self._repairer = repairer
         self._limit_bytes = limit_bytes
+        self._protocol = protocol
+        self._faults = faults if faults is not None else []
         self._bytes = 0
         self._findings = 0
         self._drops_fields = (
@@ -106,27 +124,30 @@ class StreamRepair:
             and context.client.reads_fields_as_events
             and FIELDS_WITHOUT_DATA.code not in context.disabled
         )
-        self._decoder = repairer.decoder()
-        self._is_array = isinstance(self._decoder, ArrayDecoder)
+        self._decoder = decoder or repairer.decoder()
+        self._is_array = isinstance(self._decoder, ArrayDecoder | EventsAsElements)
         self._events = 0
         self._gave_up = False
+        self._has_terminal = False
+        """Whether the terminal event arrived after repairing stopped."""
+        self._withheld: list[bytes] = []
+        """The events since the last one that was written, which the repairer may hold back."""
+        self._recent: deque[sse.Event] = deque(maxlen=_RECENT_EVENTS)
         self._is_cut = False
         self._verdict: Repaired | None = None
 
     @property
     def gave_up(self) -> bool:
-        """Whether repairing has stopped: bytes are passed through, not split into events."""
+        """Whether repairing has stopped: events are passed through."""
         return self._gave_up
 
     @property
     def complete(self) -> bool:
         """Whether the response is complete, except perhaps for the terminal event."""
-        return not self._gave_up and self._repairer.complete
+        return self._has_terminal if self._gave_up else self._repairer.complete
 
     def feed(self, data: bytes) -> list[Repaired]:
         """Repair the events that `data` completes, in order."""
-        if self._gave_up:
-            return [Repaired(data, EventKind.CONTENT)]
         if self._is_cut:
             return []
         self._bytes += len(data)
@@ -136,10 +157,27 @@ class StreamRepair:
             return [self._fail_too_large(too_large)]
         repaired = [self._repair_event(event) for event in events]
         if self._bytes > self._limit_bytes and not self._gave_up:
-            repaired.append(self._pass_the_rest())
-        if self._gave_up:  # the bytes passed through later follow these
-            repaired += [Repaired(event.raw, EventKind.CONTENT) for event in self._decoder.end()]
+            found = f"more than {self._limit_bytes} bytes"
+            place = EventPlace(self._events)
+            finding = Finding(STREAM_TOO_LONG.code, place, found, "passed on from here")
+            repaired.append(self.pass_the_rest(finding))
         return repaired
+
+    def pass_the_rest(self, finding: Finding) -> Repaired:
+        """Stop repairing for the reason in `finding`; return what was held back.
+
+        Later events are passed through, and the end of the stream is judged by its terminal event.
+        """
+        held = self.take_held()
+        self._gave_up = True
+        for recent in self._recent:
+            self._look_for_terminal(recent)
+        return Repaired(held, EventKind.CONTENT, [finding])
+
+    @property
+    def may_break_off(self) -> bool:
+        """Whether the response may be complete if the connection breaks here; `end` decides."""
+        return self._gave_up or self._repairer.may_break_off
 
     @property
     def holds_back(self) -> bool:
@@ -150,82 +188,127 @@ class StreamRepair:
         """Write what is held back although no further event came."""
         if not self.holds_back:
             return []
-        try:
-            repaired = self._repairer.release()
-        except Exception as exception:
-            return [self._give_up(exception, b"")]
+        repaired = contain(
+            "releasing what is held back",
+            lambda fault: self._stop(fault, sse.Event(b"")),
+            self._repairer.release,
+        )
         if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
             self._verdict = repaired
         return [repaired]
 
     def end(self) -> list[Repaired]:
         """Repair the last bytes; the last result is the end of the stream, TERMINAL or ERROR."""
-        if self._gave_up:
-            return [Repaired(b"", EventKind.TERMINAL)]
         if self._verdict is not None:
             return [Repaired(b"", self._verdict.kind, error=self._verdict.error)]
         repaired: list[Repaired] = []
         for event in self._decoder.end():
             repaired.append(self._repair_last(event))
         if not repaired or repaired[-1].kind not in (EventKind.TERMINAL, EventKind.ERROR):
-            repaired.append(self._end_guarded())
+            repaired.append(self._end_stream())
         return repaired
 
     def fail(self, error: ProviderError) -> bytes:
         """Return the bytes that end the stream in this error; empty if it cannot be written."""
-        if self._gave_up:
+        if self._gave_up and self._is_array:
+            return b""  # whether a bracket or comma is due is not known any more
+        return contain(
+            "ending a stream in an error",
+            lambda fault: self._plain_error(fault, error),
+            self._repairer.fail,
+            error,
+        )
+
+    def _plain_error(self, fault: Fault, error: ProviderError) -> bytes:
+        """Return the protocol's error envelope as an event, without the state of the stream."""
+        self._faults.append(fault)
+        protocol = self._protocol
+        if protocol is None or self._is_array:
             return b""
-        try:
-            return self._repairer.fail(error)
-        except Exception:
-            return b""
+        write = "writing an error event"
+        return contain(
+            write, lambda _: b"", lambda: sse.encode(protocol.error_body(error), "error")
+        )
 
     def _repair_event(self, event: sse.Event) -> Repaired:
         self._events += 1
         if self._gave_up:
-            return Repaired(event.raw, EventKind.CONTENT)
-        try:
-            received = self._bare_error(event) or event
-            kept = self._without_fields(received) if self._drops_fields else received
-            repaired = self._repairer.feed(kept)
-            if kept is not received:
-                repaired.findings.append(
-                    Finding(
-                        FIELDS_WITHOUT_DATA.code,
-                        EventPlace(self._events),
-                        "lines that are no data",
-                        "dropped",
-                    )
-                )
-            if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
-                self._verdict = repaired
-            self._findings += len(repaired.findings)
-            if self._findings > FINDINGS_LIMIT:
-                repaired.findings.clear()
-            return repaired
-        except Exception as exception:
-            return self._give_up(exception, event.raw)
-
-    def _give_up(self, exception: Exception, raw: bytes) -> Repaired:
-        """Stop repairing; return what is held back, and these bytes behind it."""
-        held = self.take_held()
-        self._gave_up = True
-        found = f"{type(exception).__name__} in the rules"
-        finding = Finding(
-            REPAIR_FAILED.code, EventPlace(self._events), found, "passed on from here"
+            return self._passed(event)
+        return contain(
+            "repairing an event", lambda fault: self._stop(fault, event), self._repair, event
         )
-        return Repaired(held + raw, EventKind.CONTENT, [finding])
+
+    def _repair(self, event: sse.Event) -> Repaired:
+        """Repair one event; raises whatever a rule raises."""
+        self._recent.append(event)
+        received = self._bare_error(event) or event
+        kept = self._without_fields(received) if self._drops_fields else received
+        repaired = self._repairer.feed(kept)
+        if kept is not received:
+            repaired.findings.append(
+                Finding(
+                    FIELDS_WITHOUT_DATA.code,
+                    EventPlace(self._events),
+                    "lines that are no data",
+                    "dropped",
+                )
+            )
+        if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
+            self._verdict = repaired
+        if repaired.data or repaired.findings:
+            self._withheld.clear()
+        elif len(self._withheld) < _WITHHELD_LIMIT:
+            self._withheld.append(event.raw)
+        self._findings += len(repaired.findings)
+        if self._findings > FINDINGS_LIMIT:
+            repaired.findings.clear()
+        return repaired
+
+    def _stop(self, fault: Fault, event: sse.Event) -> Repaired:
+        """Stop repairing at an event on which a rule raised."""
+        self._gave_up = True
+        self._faults.append(fault)
+        for recent in self._recent:
+            self._look_for_terminal(recent)
+        passed = self._passed(event)
+        passed.data = self.take_held() + event.raw
+        passed.findings.append(
+            Finding(REPAIR_FAILED.code, EventPlace(self._events), str(fault), "passed on from here")
+        )
+        return passed
+
+    def _passed(self, event: sse.Event) -> Repaired:
+        """Return an event unchanged, and look whether it is the terminal event."""
+        self._look_for_terminal(event)
+        return Repaired(event.raw, EventKind.CONTENT)
+
+    def _look_for_terminal(self, event: sse.Event) -> None:
+        if self._protocol is not None and not self._has_terminal:
+            is_terminal = self._protocol.is_terminal
+            self._has_terminal = contain(
+                "recognising the terminal event", self._never_terminal, is_terminal, event
+            )
+
+    def _never_terminal(self, fault: Fault) -> bool:
+        self._faults.append(fault)
+        self._protocol = None
+        return False
 
     def take_held(self) -> bytes:
-        """Return the bytes that the repairer holds back; empty if they cannot be written.
+        """Return the bytes that are held back: as the repairer writes them, else as received.
 
         For the rest of a stream that is passed on unrepaired.
         """
-        try:
-            repaired = self._repairer.release()
-        except Exception:
-            return b""
-        return b"" if repaired.kind is EventKind.ERROR else repaired.data
+        received = b"".join(self._withheld)
+        self._withheld.clear()
+
+        def as_received(fault: Fault) -> Repaired:
+            self._faults.append(fault)
+            return Repaired(b"", EventKind.IDLE)
+
+        released = contain("releasing what is held back", as_received, self._repairer.release)
+        is_lost = released.kind is EventKind.ERROR or not released.data
+        return received if is_lost else released.data
 
     def _without_fields(self, event: sse.Event) -> sse.Event:
         """Return the event without the lines that such a client reads as events."""
@@ -284,17 +367,28 @@ class StreamRepair:
         raw = sse.encode(data) if self._verdict is None else event.raw
         return sse.Event(raw, "", data)
 
-    def _end_guarded(self) -> Repaired:
-        try:
-            return self._repairer.end()
-        except Exception as exception:
-            self._gave_up = True
-            found = f"{type(exception).__name__} in the rules"
-            return Repaired(
-                b"",
-                EventKind.TERMINAL,
-                [Finding(REPAIR_FAILED.code, CallPlace.STREAM_END, found, "passed on")],
-            )
+    def _end_stream(self) -> Repaired:
+        if self._gave_up:
+            return self._judged_end([])
+        return contain("ending a stream", self._stop_at_end, self._repairer.end)
+
+    def _stop_at_end(self, fault: Fault) -> Repaired:
+        self._gave_up = True
+        self._faults.append(fault)
+        for event in self._recent:
+            self._look_for_terminal(event)
+        done = "ended as it was" if self._has_terminal else "ended in an error"
+        return self._judged_end(
+            [Finding(REPAIR_FAILED.code, CallPlace.STREAM_END, str(fault), done)]
+        )
+
+    def _judged_end(self, findings: list[Finding]) -> Repaired:
+        """Return the end of a stream that is not repaired any more."""
+        if self._has_terminal:
+            return Repaired(self.take_held(), EventKind.TERMINAL, findings)
+        message = "The stream ended before its terminal event."
+        error = make_error(status=502, type="api_error", message=message)
+        return Repaired(self.fail(error), EventKind.ERROR, findings, error)
 
     def _fail_too_large(self, too_large: sse.EventTooLarge) -> Repaired:
         error = make_error(status=502, type="api_error", message=f"upstream sent {too_large}")
@@ -306,26 +400,46 @@ class StreamRepair:
         self._verdict = Repaired(self.fail(error), EventKind.ERROR, [finding], error)
         return self._verdict
 
-    def _pass_the_rest(self) -> Repaired:
-        held = self.take_held()
-        self._gave_up = True
-        found = f"more than {self._limit_bytes} bytes"
-        finding = Finding(
-            STREAM_TOO_LONG.code, EventPlace(self._events), found, "passed on from here"
-        )
-        return Repaired(held, EventKind.CONTENT, [finding])
 
+def stream_repair(
+    protocol: Protocol,
+    context: StreamContext,
+    faults: list[Fault] | None = None,
+    *,
+    is_reframed: bool = False,
+) -> StreamRepair:
+    """Create the repair of one attempt's event stream; contained faults go to `faults`.
 
-def stream_repair(protocol: Protocol, context: StreamContext) -> StreamRepair:
-    """Create the repair of one attempt's event stream."""
+    `is_reframed`: an array arrives where the client expects server-sent events, or the reverse.
+    """
     repairer = protocol.make_repairer(context)
     if context.tool_names_by_sent:
         repairer = ToolNameRestorer(repairer, context.tool_names_by_sent, is_array=context.array)
-    return StreamRepair(repairer, context)
+    decoder: Decoder | None = None
+    if is_reframed:
+        decoder = EventsAsElements() if context.array else ElementsAsEvents()
+    return StreamRepair(repairer, context, protocol=protocol, faults=faults, decoder=decoder)
 
 
-def repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> RepairedBody:
-    """Repair a buffered 2xx body."""
+def repair_body(
+    protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault] | None = None
+) -> RepairedBody:
+    """Repair a buffered 2xx body; contained faults go to `faults`."""
+
+    def unchanged(fault: Fault) -> RepairedBody:
+        if faults is not None:
+            faults.append(fault)
+        is_json = contain("reading a body", lambda _: False, json_value.parses, body)
+        done = "passed on unchanged" if is_json else "ended in an error"
+        finding = Finding(REPAIR_FAILED.code, CallPlace.RESPONSE, str(fault), done)
+        message = "The provider sent a body that cannot be read."
+        error = make_error(status=502, type="api_error", message=message)
+        return RepairedBody(body, [finding], None if is_json else error)
+
+    return contain("repairing a body", unchanged, _repair_body, protocol, body, context)
+
+
+def _repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> RepairedBody:
     named = (
         restore_tool_names(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
     )

@@ -11,6 +11,7 @@ from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Decoder, Repaired, Repairer
 from wiremend.text import json_array, json_value, sse
 from wiremend.text.json_edits import Edits, Path, parse
+from wiremend.text.patterns import linear_pattern
 
 _OPAQUE = frozenset(
     {
@@ -28,7 +29,7 @@ _OPAQUE = frozenset(
 
 def restore_tool_names(data: bytes, names_by_sent: Mapping[str, str]) -> bytes:
     """Return the JSON text with the client's tool names; the same object if nothing changes."""
-    if not any(name.encode() in data for name in names_by_sent):
+    if not _mentions(data, names_by_sent):
         return data
     try:
         value = parse(data)
@@ -39,6 +40,18 @@ def restore_tool_names(data: bytes, names_by_sent: Mapping[str, str]) -> bytes:
         if name in names_by_sent:
             edits.replace(path, json_value.write(names_by_sent[name]))
     return edits.apply()
+
+
+_STRING = linear_pattern(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
+
+
+def _mentions(data: bytes, names: Mapping[str, str]) -> bool:
+    """Return whether a string of the JSON text is one of these names.
+
+    The time does not depend on the number of names.
+    """
+    strings = _STRING.finditer(data)
+    return any(string[1].decode("utf-8", "replace") in names for string in strings)
 
 
 class ToolNameRestorer:
@@ -59,6 +72,11 @@ class ToolNameRestorer:
     def complete(self) -> bool:
         """Whether the response is complete, except perhaps for the terminal event."""
         return self._repairer.complete
+
+    @property
+    def may_break_off(self) -> bool:
+        """Whether the response may be complete if the connection breaks here."""
+        return self._repairer.may_break_off
 
     @property
     def holds_back(self) -> bool:

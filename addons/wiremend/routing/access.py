@@ -10,14 +10,15 @@ request, without the other headers.
 """
 
 import ipaddress
-import re
 from collections.abc import Iterable, Set
+
+from wiremend.text.patterns import text_pattern
 
 BROWSER_HEADERS = ("origin", "sec-fetch-site", "sec-fetch-dest")
 
-_ORIGIN = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?",
-    re.IGNORECASE,
+_ORIGIN = text_pattern(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,30}+)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?",
+    ignore_case=True,
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

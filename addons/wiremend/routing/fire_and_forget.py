@@ -3,10 +3,10 @@
 An example is OpenCode's `prompt_async` (anomalyco/opencode#16180). The rules have codes F…
 """
 
-import re
 from collections.abc import Sequence
 
 from wiremend.rules.rule import Rule
+from wiremend.text.patterns import escape_pattern, text_pattern
 
 _SEEN = ("anomalyco/opencode#16180",)
 
@@ -44,9 +44,7 @@ class FireAndForget:
     """The paths of `[fire_and_forget]`. `*` matches any text within one path segment."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self._patterns = [
-            re.compile("[^/]*".join(re.escape(part) for part in path.split("*"))) for path in paths
-        ]
+        self._patterns = [text_pattern(_translated(path)) for path in paths]
 
     def matches(self, method: str, path: str) -> bool:
         """Return whether a request is fire-and-forget. A query in `path` is ignored."""
@@ -54,3 +52,15 @@ class FireAndForget:
         return method.upper() == "POST" and any(
             pattern.fullmatch(endpoint) for pattern in self._patterns
         )
+
+
+def _translated(path: str) -> str:
+    """Return the regular expression of a path with `*`.
+
+    What follows a star is searched once, as in `fnmatch`: a later place would not match better.
+    """
+    first, *rest = map(escape_pattern, path.split("*"))
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>[^/]*?{part})" for part in middle) + f"[^/]*{last}"

@@ -4,7 +4,6 @@ A list is recognised by its form: Anthropic's page (`has_more`), OpenAI's `list`
 `models`. Only bytes at the end of the array, and Anthropic's `last_id`, change.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from wiremend.protocols.base.protocol import ModelList
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text.json_edits import Edit, Path, Spans, parse, splice
+from wiremend.text.patterns import text_pattern
 
 ROUTED_NAMES_LISTED = Rule(
     code="M004",
@@ -30,8 +30,8 @@ ROUTED_NAMES_LISTED = Rule(
     '"owned_by":"wiremend"}]}',
 )
 
-_PATH = re.compile(r"/models/?\Z")
-_GLOB = re.compile(r"[*?\[\]]")
+_PATH = text_pattern(r"/models/?\Z")
+_GLOB = text_pattern(r"[*?\[\]]")
 _CONTEXT_SUFFIX = "[1m]"
 """Claude Code's mark for a larger context; its brackets are not a glob."""
 

@@ -3,7 +3,6 @@
 The client's credentials belong to the provider that it addressed. They are not sent to another.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.routing.model_name import rewrite_model
 from wiremend.rules.rule import Notes, Rule
 from wiremend.secrets import is_secret_header, is_secret_parameter, may_hold_credential
+from wiremend.text.patterns import text_pattern
 
 PROVIDER_ROUTED = Rule(
     code="M002",
@@ -34,8 +34,8 @@ FELL_BACK = Rule(
     protocols=tuple(WireProtocol),
 )
 
-_VERSIONED = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?(?=/)")
-_ENDS_IN_VERSION = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?\Z")
+_VERSIONED = text_pattern(r"/v\d++(?:(?:alpha|beta)\d*+)?(?=/)")
+_ENDS_IN_VERSION = text_pattern(r"/v\d++(?:(?:alpha|beta)\d*+)?\Z")
 
 
 @dataclass(frozen=True, slots=True)

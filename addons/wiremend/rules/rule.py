@@ -1,13 +1,21 @@
 """The types of a rule, a finding and a place, and the collectors of findings."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
+from typing import Self
 
 from wiremend.text.json_edits import Path
 
 SHOWN_BYTES = 60
 """The maximum length of an excerpt in a finding, in bytes."""
+TEXT_LIMIT = 500
+"""The maximum length of a text of a finding, in characters; providers choose what is quoted."""
+FINDINGS_LIMIT = 1000
+"""The maximum number of findings that are kept of a request, of a stream, and of a call."""
+ONCE_LIMIT = 10_000
+"""The maximum number of keys of faults that are noted once per stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,11 @@ def start_of(raw: bytes) -> str:
     """Return the first bytes as text, for findings."""
     text = raw[:SHOWN_BYTES].decode("utf-8", "replace")
     return text + "…" if len(raw) > SHOWN_BYTES else text
+
+
+def shortened(text: str) -> str:
+    """Return a text with at most `TEXT_LIMIT` characters."""
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +118,33 @@ type Place = EventPlace | BodyPlace | AttemptPlace | HeaderPlace | CallPlace | S
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One place where a rule applied."""
+    """One place where a rule applied. Its texts are shortened."""
 
     code: str
     place: Place
     found: str
     done: str
 
+    def __post_init__(self) -> None:
+        if len(self.found) > TEXT_LIMIT or len(self.done) > TEXT_LIMIT:
+            object.__setattr__(self, "found", shortened(self.found))
+            object.__setattr__(self, "done", shortened(self.done))
+
     def __str__(self) -> str:
         return f"{self.code} {self.place}: {self.found}; {self.done}"
 
 
+class Findings(list[Finding]):
+    """The findings of a call: the first `FINDINGS_LIMIT` of those that are added with `+=`."""
+
+    def __iadd__(self, more: Iterable[Finding]) -> Self:  # type: ignore[override, misc]
+        """Add findings until there are too many."""
+        self.extend(islice(more, max(0, FINDINGS_LIMIT - len(self))))
+        return self
+
+
 class Notes:
-    """Collects findings, except those of disabled rules."""
+    """Collects findings, except those of disabled rules, up to `FINDINGS_LIMIT`."""
 
     def __init__(self, disabled: Set[str] = frozenset()) -> None:
         self.disabled = disabled
@@ -132,7 +159,8 @@ class Notes:
         """Record a finding if the rule is enabled; return whether it is."""
         if not self.is_on(rule):
             return False
-        self.findings.append(Finding(rule.code, place, found, done))
+        if len(self.findings) < FINDINGS_LIMIT:
+            self.findings.append(Finding(rule.code, place, found, done))
         return True
 
 
@@ -173,7 +201,7 @@ class PlacedNotes:
         it for faults that occur in every event.
         """
         if once is not None and self.is_on(rule):
-            if (rule.code, once) in self._once:
+            if (rule.code, once) in self._once or len(self._once) >= ONCE_LIMIT:
                 return True
             self._once.add((rule.code, once))
         return self._notes.note(rule, self.place, found, done)

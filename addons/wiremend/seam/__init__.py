@@ -10,13 +10,17 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     upstream_side.py      the attempts of a call
     client_side.py        the response of a call, as its client receives it
     http_clients.py       mitmproxy's HTTP clients, changed so that they do not lose calls
+    head_limits.py        bounds on the heads and trailers of responses
     http1_trailers.py     HTTP/1.1 messages with trailers, on both sides
+    addon_hooks.py        hooks of our addons that do not raise
     connections.py        state that the calls of one client connection share
     connection_handler.py patches to the code that opens and reads those connections
     installation.py       installs and removes all of this
     flows.py              requests and responses: what flows show, and what is on the wire
     flow_record.py        writes the record of a call into its flow
     listener.py           the addresses on which the proxy listens
+    loop_watchdog.py      logs an event loop that is stuck
+    open_files.py         the limit of open files, and accepting connections beyond it
     scripts.py            the scripts and modules that the running code was loaded from
 
 Requests that are not calls take mitmproxy's default path.
@@ -84,4 +88,19 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
 23. `Script.reloadtask` loads a script within itself, and then looks at its file each second: it
     loads the script again when the file has become newer, and removes it when there is no file.
     Cancelled, it does nothing further. `AddonManager.lookup` has every `Script` before it loads.
+24. `Http1Connection.buf` is h11's `ReceiveBuffer`, and the readers of chunks and trailers use it
+    too. The size of a head is not limited. `read_body` reports an `h11.ProtocolError` of a reader
+    as a failure of the stream and closes the connection.
+25. `Http2Client` closes the connection, with all its streams, when a decoded header block is longer
+    than h2's `decoder.max_header_list_size`. h2 reads frames from `incoming_buffer`, which collects
+    up to 64 CONTINUATION frames in `_headers_buffer`.
+26. `HttpLayer.connections` keeps closed upstream connections and the layers behind them until the
+    client disconnects. Each event of a connection is passed to the layer that is found there, and
+    `ConnectionClosed` is the last one. Streams send to the connection in `context.server` only. If
+    a connection leads through an upstream proxy, that proxy's connection has the same layer.
+27. A failure to accept a connection is reported to the loop's exception handler, with the `socket`
+    in its context, up to a hundred times a second. mitmproxy sets its handler before the `running`
+    hook and removes it when the proxy ends.
+28. `ConnectionHandler.handle_connection` reads no more while `drain_writers` waits for any peer of
+    the client's connections to read. `transports` has the client's transport as `writer.transport`.
 """

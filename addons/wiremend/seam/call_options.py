@@ -10,6 +10,7 @@ from mitmproxy.proxy import commands
 from wiremend.adapt.lessons import LessonBook
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.settings import Feature, Settings
+from wiremend.rules.containment import FaultLog
 from wiremend.seam.flow_record import Mask
 
 # A reload of this module defines the hook again, and mitmproxy would warn of a conflict.
@@ -31,6 +32,7 @@ class CallOptions:
     """Removes the secrets from the call's record."""
     report_refusal: Callable[[http.HTTPFlow, str], None] | None = None
     """Reports a call that is answered with an error instead of going upstream; gets the reason."""
+    fault_log: FaultLog = field(default_factory=FaultLog)
     fault: Exception | None = None
     """The first exception that an addon raised; see `noting_faults`."""
 

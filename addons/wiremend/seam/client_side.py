@@ -5,7 +5,7 @@ import time
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
-from mitmproxy.proxy import commands, layer
+from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers.http import HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
@@ -22,9 +22,10 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 
 from wiremend.engine.actions import Head
+from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part
 from wiremend.seam.connections import Commands
 from wiremend.seam.flow_record import FlowRecord
-from wiremend.seam.flows import response_on_the_wire
+from wiremend.seam.flows import copy_of, response_on_the_wire
 
 SHOWN_LIMIT_BYTES = 64 * 1024 * 1024
 """A response longer than this is not kept for mitmweb."""
@@ -35,14 +36,14 @@ class ClientSide:
 
     is_finished = False
     """Whether the response is complete, was cut, or is no longer wanted."""
-    is_head_sent = False
-    is_end_sent = False
 
-    def __init__(self, stream: HttpStream, record: FlowRecord) -> None:
+    def __init__(self, stream: HttpStream, record: FlowRecord, memory: CallMemory) -> None:
         self._stream = stream
+        self._memory = memory
         self._record = record
         self._shown = bytearray()
         self._keep_shown = True
+        self._counted_bytes = 0
 
     @property
     def _flow(self) -> http.HTTPFlow:
@@ -53,13 +54,6 @@ class ClientSide:
         """Whether a user or an addon has killed the flow."""
         error = self._flow.error
         return error is not None and error.msg == mitmproxy_flow.Error.KILLED_MESSAGE
-
-    def note_sent(self, command: commands.Command) -> None:
-        """Record whether this command sends the head or the end of the response."""
-        if isinstance(command, SendHttp) and command.connection is self._stream.context.client:
-            event = command.event
-            self.is_head_sent |= isinstance(event, ResponseHeaders)
-            self.is_end_sent |= isinstance(event, ResponseEndOfMessage | ResponseProtocolError)
 
     # A response that is streamed
 
@@ -89,10 +83,17 @@ class ClientSide:
         """Send a part of the body."""
         if self._keep_shown:
             self._shown += data
-            if len(self._shown) > SHOWN_LIMIT_BYTES:
+            size = len(self._shown)
+            if size > self._counted_bytes and not self._may_keep(size):
                 self._keep_shown = False
                 self._shown.clear()
+                self._memory.hold(Part.SHOWN, 0)
         yield self._send(ResponseData(self._stream.stream_id, data))
+
+    def _may_keep(self, size: int) -> bool:
+        self._counted_bytes = size + COUNTED_AHEAD_BYTES
+        is_short = size <= SHOWN_LIMIT_BYTES
+        return is_short and self._memory.hold(Part.SHOWN, self._counted_bytes)
 
     def complete_flow(self) -> Commands:
         """Complete the flow's response with the body that was sent, and call `response` hooks."""
@@ -166,7 +167,7 @@ def response_with_head(head: Head, upstream: http.Response | None) -> http.Respo
     It is a copy of upstream's response if that has the same status.
     """
     if upstream is not None and upstream.status_code == head.status:
-        response = upstream.copy()
+        response = copy_of(upstream)
         response.headers = http.Headers(head.fields)
         if not response.is_http2:
             response.http_version = "HTTP/1.1"

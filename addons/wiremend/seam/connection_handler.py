@@ -6,6 +6,7 @@ Without them a call can wait for an event that is never delivered.
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from weakref import WeakSet, ref
 
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy.commands import OpenConnection
@@ -17,12 +18,55 @@ from mitmproxy.utils.asyncio_utils import create_task
 CONNECTIONS_PER_PROVIDER = 100
 """For each client. As many as the streams that mitmproxy lets it open on one HTTP/2 connection."""
 
+_HANDLER = "wiremend_handler"
+"""The attribute of a client's connection that refers to its handler."""
 
-def with_more_connections(original: Callable[..., None]) -> Callable[..., None]:
-    """Raise mitmproxy's limit of five connections per host, so that no call waits for another."""
+
+def is_behind(client: Connection) -> bool:
+    """Return whether a client has not read what was written to it.
+
+    mitmproxy then reads no more from any of its upstream connections, until it has.
+    """
+    handler = client.__dict__.get(_HANDLER, lambda: None)()
+    io = handler.transports.get(client) if handler is not None else None
+    transport = getattr(io and io.writer, "transport", None)
+    if not isinstance(transport, asyncio.WriteTransport):
+        return False
+    low, _ = transport.get_write_buffer_limits()
+    return transport.get_write_buffer_size() > low
+
+
+class Handlers:
+    """The handlers of all clients that are connected."""
+
+    def __init__(self) -> None:
+        self._handlers: WeakSet[ConnectionHandler] = WeakSet()
+
+    def add(self, handler: ConnectionHandler) -> None:
+        """Register a new handler."""
+        self._handlers.add(handler)
+
+    def unsent_bytes(self) -> int:
+        """Return the size of all write buffers, toward clients and upstream."""
+        ios = [io for handler in self._handlers for io in handler.transports.values()]
+        transports = [getattr(io.writer, "transport", None) for io in ios]
+        return sum(
+            transport.get_write_buffer_size()
+            for transport in transports
+            if isinstance(transport, asyncio.WriteTransport)
+        )
+
+
+def with_more_connections(original: Callable[..., None], handlers: Handlers) -> Callable[..., None]:
+    """Raise mitmproxy's limit of five connections per host, so that no call waits for another.
+
+    Each handler is registered in `handlers`.
+    """
 
     def __init__(handler: ConnectionHandler, context: Context) -> None:
         original(handler, context)
+        context.client.__dict__[_HANDLER] = ref(handler)
+        handlers.add(handler)
         handler.max_conns.default_factory = partial(asyncio.Semaphore, CONNECTIONS_PER_PROVIDER)
 
     return __init__

@@ -57,6 +57,8 @@ class Connections:
     """Connections that get no more requests, but whose running ones may finish."""
     reading: list[HttpStream] | None = None
     """During one network read: the streams that received data of it."""
+    closed: set[Connection] = field(default_factory=set)
+    """Connections that have ended, whose layers were not dropped yet."""
 
 
 def connections_of(http_layer: HttpLayer) -> Connections:
@@ -73,3 +75,41 @@ def http_layer_of(stream: HttpStream) -> HttpLayer:
     parent = layers[layers.index(stream) - 1]
     assert isinstance(parent, HttpLayer)
     return parent
+
+
+def note_closed(http_layer: HttpLayer, event: events.Event) -> None:
+    """Register the upstream connection that ends with this event, or that could not be opened.
+
+    The client's own is needed until its background calls have ended.
+    """
+    if isinstance(event, events.ConnectionClosed):
+        if event.connection is not http_layer.context.client:
+            connections_of(http_layer).closed.add(event.connection)
+    elif isinstance(event, events.OpenConnectionCompleted) and event.reply is not None:
+        connections_of(http_layer).closed.add(event.command.connection)
+
+
+def forget_closed(http_layer: HttpLayer) -> None:
+    """Drop the layers of connections that have ended and that no stream uses.
+
+    mitmproxy keeps them, with their TLS state and buffers, until the client disconnects. A
+    connection through an upstream proxy is two connections with one layer. A stream of a CONNECT
+    request is the layer of all connections inside its tunnel, which end one by one.
+    """
+    state = connections_of(http_layer)
+    if not state.closed:
+        return
+    in_use = {stream.context.server for stream in http_layer.streams.values()}
+    in_use.add(http_layer.context.server)
+    for connection in list(state.closed):
+        handler = http_layer.connections.get(connection)
+        if handler is None or isinstance(handler, HttpStream):
+            group = [connection]
+        else:
+            group = [known for known, layer in http_layer.connections.items() if layer is handler]
+        if in_use.isdisjoint(group):
+            state.closed.discard(connection)
+            for known in group:
+                http_layer.connections.pop(known, None)
+                state.used.discard(known.id)
+                state.leaving.discard(known)

@@ -6,6 +6,7 @@ documents the schema.
 
 import time
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from mitmproxy import http
@@ -16,10 +17,25 @@ from wiremend.call_record.schema import METADATA_KEY, SCHEMA_VERSION
 from wiremend.engine.call import AcknowledgedCall, Call
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.rules.rule import Finding
+from wiremend.rules.containment import Fault, contain
+from wiremend.rules.rule import FINDINGS_LIMIT, Finding
+from wiremend.seam.flows import is_dropped
 
 type Mask = Callable[[Plain], Plain]
 """Returns plain data without secrets."""
+
+
+def _apart[**P](method: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a method of `FlowRecord` so that a fault in it drops the record, and nothing else."""
+
+    @wraps(method)
+    def contained(*args: P.args, **kwargs: P.kwargs) -> None:
+        record = args[0]
+        assert isinstance(record, FlowRecord)
+        if record.fault is None:
+            contain("recording", record.drop, method, *args, **kwargs)
+
+    return contained
 
 
 class FlowRecord:
@@ -29,15 +45,29 @@ class FlowRecord:
     is new.
     """
 
+    fault: Fault | None = None
+    """The exception after which nothing more was recorded."""
+
     def __init__(self, flow: http.HTTPFlow) -> None:
         self._flow = flow
+        self._record: Plain = {}
+        self._begin()
+
+    @_apart
+    def _begin(self) -> None:
         self._start = time.monotonic()
-        self._record = _empty_record(flow, started_at=time.time())
+        self._record = _empty_record(self._flow, started_at=time.time())
         self._mask: Mask = _unmasked
         self._findings: list[Plain] = []
         self._revision: int | None = None
         self._ended = False
 
+    def drop(self, fault: Fault) -> None:
+        """Record nothing more, and remove what was recorded."""
+        self.fault = fault
+        self._flow.metadata.pop(METADATA_KEY, None)
+
+    @_apart
     def plan(
         self, call: Call | AcknowledgedCall, protocol: Protocol | None, mask: Mask | None
     ) -> None:
@@ -51,7 +81,9 @@ class FlowRecord:
                     "protocol": call.protocol.name.value,
                     "client": call.context.client.family,
                     "model_asked": plain_text(call.context.model),
-                    "request_findings": [plain_finding(finding) for finding in call.findings],
+                    "request_findings": [
+                        plain_finding(finding) for finding in call.findings[:FINDINGS_LIMIT]
+                    ],
                 }
             )
         elif protocol is not None:
@@ -59,6 +91,7 @@ class FlowRecord:
         self._record |= self._mask(_target_of(call, 0))
         self._write()
 
+    @_apart
     def renew(self, call: Call | AcknowledgedCall, machine: Machine) -> None:
         """Record the call's state if it has changed."""
         if machine.revision == self._revision:
@@ -75,6 +108,7 @@ class FlowRecord:
             self._record["usage"] = plain_usage(machine.usage)
         self._write()
 
+    @_apart
     def head_shown(self) -> None:
         """Record that the head of a response is sent to the client."""
         if self._record["head_seconds"] is None:
@@ -82,6 +116,7 @@ class FlowRecord:
             self._record["head_seconds"] = self._seconds(time.monotonic()) if end is None else end
             self._write()
 
+    @_apart
     def end(self, outcome: Outcome, protocol: Protocol | None = None) -> None:
         """Record an outcome that no machine reports: a refusal, a kill, an internal fault."""
         self._ended = True
@@ -226,4 +261,5 @@ def _unmasked(plain: Plain) -> Plain:
 
 def _write(flow: http.HTTPFlow, record: Plain) -> None:
     """Write a record. Records are written nowhere else."""
-    flow.metadata[METADATA_KEY] = record
+    if not is_dropped(flow):
+        flow.metadata[METADATA_KEY] = record

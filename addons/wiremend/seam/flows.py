@@ -1,10 +1,13 @@
 """Requests and responses: their documents, and what flows show instead of what is on the wire."""
 
 import ipaddress
+from collections import deque
+from copy import copy
 from dataclasses import dataclass
 
 from mitmproxy import http
 
+from wiremend.call_record.schema import METADATA_KEY
 from wiremend.engine.actions import Respond
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.protocol import Protocol
@@ -29,6 +32,20 @@ def body_of(message: http.Message) -> bytes | None:
         )
     except UndecodableBody:
         return None
+
+
+def copy_of[M: http.Message](message: M) -> M:
+    """Return a copy of a request or response.
+
+    mitmproxy validates each field of a new message. For a field that is None this raises and
+    catches an exception, which keeps all frames of the stack, and the bodies in them, until the
+    next garbage collection. This does not.
+    """
+    duplicate, data = copy(message), copy(message.data)
+    data.headers = http.Headers(data.headers.fields)
+    data.trailers = data.trailers and http.Headers(data.trailers.fields)
+    duplicate.data = data
+    return duplicate
 
 
 def replace_content(message: http.Message, body: bytes) -> None:
@@ -162,19 +179,63 @@ def response_on_the_wire(response: http.Response) -> http.Response:
     hidden: _Hidden | None = response.__dict__.get("wiremend")
     if hidden is None:
         return response
-    on_the_wire = response.copy()
-    originals = list(hidden.fields)
+    on_the_wire = copy_of(response)
+    originals: dict[tuple[bytes, bytes], deque[bytes]] = {}
+    for name, shown_value, original_value in hidden.fields:
+        originals.setdefault((name, shown_value), deque()).append(original_value)
     fields = []
     for name, value in response.headers.fields:
-        match = next((entry for entry in originals if entry[:2] == (name, value)), None)
-        if match is not None:
-            originals.remove(match)
-        fields.append((name, match[2] if match else value))
+        same = originals.get((name, value))
+        fields.append((name, same.popleft() if same else value))
     on_the_wire.headers = http.Headers(fields)
     shown, original = hidden.content
     if response.raw_content is shown:
         on_the_wire.data.content = original
     return on_the_wire
+
+
+def drop_content(flow: http.HTTPFlow) -> None:
+    """Drop what the flow shows of the request and the response; both peers still receive them.
+
+    For a flow whose secrets cannot be removed. It stays dropped: see `is_dropped`. Call it only
+    when the flow's request is not the object that is sent any more.
+    """
+    mark_dropped(flow)
+    request, response = flow.request, flow.response
+    request.headers = http.Headers()
+    request.path = "/"
+    request.trailers = None
+    request.data.content = b""
+    if response is not None:
+        on_the_wire = response_on_the_wire(response)
+        fields = [(name, b"", value) for name, value in on_the_wire.headers.fields]
+        content = on_the_wire.raw_content
+        # mitmproxy sends no body for a flow that shows an empty one.
+        shown = b"not shown" if content else content
+        response.__dict__["wiremend"] = _Hidden(fields, (shown, content))
+        response.headers = http.Headers([(name, b"") for name, _, _ in fields])
+        response.data.content = shown
+    if flow.error is not None:
+        flow.error.msg = "not shown"
+    flow.comment = "Not shown: wiremend failed to remove the secrets of this flow."
+    flow.metadata.pop(METADATA_KEY, None)
+    forget_backup(flow)
+
+
+def mark_dropped(flow: http.HTTPFlow) -> None:
+    """Record that the flow's secrets cannot be removed, so that nothing of it may be kept."""
+    flow.__dict__["wiremend_dropped"] = True
+
+
+def is_dropped(flow: http.HTTPFlow) -> bool:
+    """Whether nothing of this flow may be kept."""
+    return "wiremend_dropped" in flow.__dict__
+
+
+def name_of(flow: http.HTTPFlow) -> str:
+    """Return method, host and path for a line of the log; escaped, since the client chose them."""
+    request = flow.request
+    return ascii(f"{request.method} {request.pretty_host}{request.path.partition('?')[0]}"[:200])
 
 
 def forget_backup(flow: http.HTTPFlow) -> None:

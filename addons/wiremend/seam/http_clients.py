@@ -1,18 +1,27 @@
 """Subclasses of mitmproxy's HTTP clients that do not lose calls which can still be answered."""
 
-import re
 from collections.abc import Iterable
+from logging import WARNING
 
+from h2.config import H2Configuration
 from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event, StreamReset
+from h2.events import (
+    ConnectionTerminated,
+    Event,
+    InformationalResponseReceived,
+    ResponseReceived,
+    StreamReset,
+    TrailersReceived,
+)
 from h2.exceptions import InvalidBodyLengthError
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpLayer
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestProtocolError,
@@ -23,10 +32,22 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
+from wiremend.rules.containment import fault_of
 from wiremend.seam.connections import Commands, LastRequestSent, connections_of
+from wiremend.seam.head_limits import (
+    DECODED_BLOCK_LIMIT_BYTES,
+    BoundedFrameBuffer,
+    HeadBuffer,
+    HeadTooLarge,
+    check_head,
+    size_of_fields,
+)
 from wiremend.seam.http1_trailers import WITHOUT_BODY, WithTrailers
+from wiremend.text.patterns import text_pattern
 
-_INTERIM_HEAD = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
+_INTERIM_HEAD = text_pattern(rb"HTTP/1\.[01] 1(?!01)\d\d\b")
+
+_START_BYTES = len("HTTP/1.1 100 ")
 
 
 class CallHttp1Client(WithTrailers, Http1Client):
@@ -38,21 +59,53 @@ class CallHttp1Client(WithTrailers, Http1Client):
     """
 
     ReceiveTrailers = ResponseTrailers
+    buf: HeadBuffer
     _may_send_more = False
+    _is_broken = False
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        """Do as `Http1Client` does; an exception ends this connection and fails its call."""
+        if self._is_broken:
+            return
+        stream_id = event.stream_id if isinstance(event, HttpEvent) else self.stream_id
+        try:
+            yield from super()._handle_event(event)
+        except Exception as exception:
+            self._is_broken = True
+            stream_ids = [] if stream_id is None else [stream_id]
+            yield from _break_connection(self.conn, stream_ids, exception)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.buf = HeadBuffer()
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
-        """Skip interim heads, then do as `Http1Client` does."""
-        while self.request and _INTERIM_HEAD.match(bytes(self.buf)):
+        """Skip interim heads, then do as `Http1Client` does. Refuse a head that is too large."""
+        try:
+            self._skip_interim_heads()
+            yield from super().read_headers(event)
+        except HeadTooLarge as reason:
+            self.buf = HeadBuffer()
+            self.state = self.done
+            yield commands.CloseConnection(self.conn)
+            if self.stream_id is not None:
+                yield ReceiveHttp(_too_large(self.stream_id, reason))
+
+    def _skip_interim_heads(self) -> None:
+        while self.request and _INTERIM_HEAD.match(bytes(self.buf._data[:_START_BYTES])):
+            before = len(self.buf)
             lines = self.buf.maybe_extract_lines()
             if lines is None:
-                break
+                return
+            self.buf.interim_bytes += before - len(self.buf)
             fields = [bytes(line).partition(b":")[::2] for line in lines[1:]]
             self._may_send_more |= _announces_body(fields)
-        yield from super().read_headers(event)
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
         """Also close a connection whose response may be followed by an unexpected body."""
         head = self.response
+        if response:
+            self.buf.interim_bytes = 0
         if response and head is not None and head.status_code in WITHOUT_BODY:
             self._may_send_more |= _announces_body(head.headers.fields)
         yield from super().mark_done(request=request, response=response)
@@ -70,7 +123,10 @@ def _announces_body(fields: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 class CallHttp2Client(Http2Client):
-    """Reports the failure of queued requests, and lets running ones finish after a GOAWAY."""
+    """Reports the failure of queued requests, and lets running ones finish after a GOAWAY.
+
+    A head that is too large fails its own call only. The connection gets no more requests.
+    """
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -78,10 +134,28 @@ class CallHttp2Client(Http2Client):
         self.h2_conn.local_settings.enable_push = 0
         self.h2_conn.local_settings.acknowledge()
         self._depth = 0
+        self._interim_bytes: dict[int, int] = {}
+        """The size of the interim heads of each stream that has received any."""
         self._leaving = False
         self._unsent: list[tuple[int, str]] = []
+        self._is_broken = False
 
     def _handle_event(self, event: events.Event) -> Commands:
+        """Handle an event; an exception ends this connection and fails its calls."""
+        if self._is_broken:
+            return
+        own = [event.stream_id] if isinstance(event, HttpEvent) else []
+        try:
+            yield from self._handle_soundly(event)
+        except Exception as exception:
+            self._is_broken = True
+            running = [self.their_stream_id[number] for number in self.streams]
+            stream_ids = list(dict.fromkeys([*running, *self.stream_queue, *own]))
+            self.streams.clear()
+            self.stream_queue.clear()
+            yield from _break_connection(self.conn, stream_ids, exception)
+
+    def _handle_soundly(self, event: events.Event) -> Commands:
         if isinstance(event, RequestProtocolError) and event.stream_id in self.stream_queue:
             # It was abandoned in the queue; mitmproxy would send it and then reset it.
             del self.stream_queue[event.stream_id]
@@ -105,19 +179,48 @@ class CallHttp2Client(Http2Client):
             yield ReceiveHttp(_failed(stream_id, reason))
 
     def handle_h2_event(self, event: Event) -> CommandGenerator[bool]:
-        """Do as `Http2Client` does, except for a GOAWAY with NO_ERROR."""
+        """Do as `Http2Client` does, except for a GOAWAY with NO_ERROR and for large heads."""
         if isinstance(event, ConnectionTerminated) and event.error_code == ErrorCodes.NO_ERROR:
             yield from self._let_streams_finish(event.last_stream_id or 0)
             return False
+        if isinstance(event, ResponseReceived | InformationalResponseReceived | TrailersReceived):
+            try:
+                self._check_head(event)
+            except HeadTooLarge as reason:
+                yield from self._refuse_head(event.stream_id, reason)
+                return False
         return (yield from super().handle_h2_event(event))
 
-    def _let_streams_finish(self, last_stream_id: int) -> Commands:
-        """Handle a graceful shutdown (RFC 9113, 6.8): fail the streams that it does not include."""
-        reason = "the server closes the connection and did not process this request"
+    def _check_head(
+        self, event: ResponseReceived | InformationalResponseReceived | TrailersReceived
+    ) -> None:
+        """Raise HeadTooLarge if the stream's interim heads and this one exceed a limit."""
+        fields = list(event.headers or ())
+        size = self._interim_bytes.pop(event.stream_id, 0) + size_of_fields(fields)
+        check_head(size, len(fields))
+        if isinstance(event, InformationalResponseReceived):
+            kept = {k: v for k, v in self._interim_bytes.items() if k in self.streams}
+            self._interim_bytes = {**kept, event.stream_id: size}
+
+    def _refuse_head(self, stream_id: int, reason: HeadTooLarge) -> Commands:
+        """Reset one stream, and close the connection when its other streams have ended."""
+        self._leave("the connection is closed")
+        if self.streams.pop(stream_id, None) is not None:
+            if not self.is_closed(stream_id):
+                self.h2_conn.reset_stream(stream_id, ErrorCodes.ENHANCE_YOUR_CALM)
+            yield ReceiveHttp(_too_large(stream_id, reason))
+
+    def _leave(self, reason: str) -> None:
+        """Send no more requests; close the connection when the running ones have ended."""
         self._leaving = True
         http_layer = next(n for n in reversed(self.context.layers) if isinstance(n, HttpLayer))
         connections_of(http_layer).leaving.add(self.conn)
         self._take_queue(reason)
+
+    def _let_streams_finish(self, last_stream_id: int) -> Commands:
+        """Handle a graceful shutdown (RFC 9113, 6.8): fail the streams that it does not include."""
+        reason = "the server closes the connection and did not process this request"
+        self._leave(reason)
         for stream_id in [number for number in self.streams if number > last_stream_id]:
             del self.streams[stream_id]
             if not self.is_closed(stream_id):
@@ -134,12 +237,34 @@ class CallHttp2Client(Http2Client):
         self.stream_queue.clear()
 
 
+def _break_connection(
+    connection: Connection, stream_ids: Iterable[int], exception: Exception
+) -> Commands:
+    """Close a connection after an exception in the code that reads and writes it."""
+    fault = fault_of("talking to a server", exception)
+    yield commands.Log(f"wiremend: internal fault ({fault}) while {fault.step}", WARNING)
+    yield commands.CloseConnection(connection)
+    for stream_id in stream_ids:
+        yield ReceiveHttp(_failed(stream_id, f"internal fault ({fault})"))
+
+
 def _failed(stream_id: int, reason: str) -> ResponseProtocolError:
     return ResponseProtocolError(stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR)
 
 
+def _too_large(stream_id: int, reason: HeadTooLarge) -> ResponseProtocolError:
+    return ResponseProtocolError(stream_id, str(reason), ErrorCode.RESPONSE_TOO_LARGE)
+
+
 class _GracefulConnection(BufferedH2Connection):
     """Keeps the connection open where h2 would end it although only some streams are affected."""
+
+    def __init__(self, config: H2Configuration) -> None:
+        super().__init__(config)
+        self.decoder.max_header_list_size = DECODED_BLOCK_LIMIT_BYTES
+        frame_limit = self.incoming_buffer.max_frame_size
+        self.incoming_buffer = BoundedFrameBuffer(server=False)
+        self.incoming_buffer.max_frame_size = frame_limit
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         """Keep the connection usable after a GOAWAY with NO_ERROR."""

@@ -1,6 +1,8 @@
 """Installs the seam: replaces classes and methods of mitmproxy, and restores them."""
 
 from collections.abc import Callable
+from functools import partial
+from logging import WARNING
 from typing import Any
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -8,11 +10,19 @@ from mitmproxy import version
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import http as http_layers
-from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
+    HttpLayer,
+    HttpStream,
+)
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.server import ConnectionHandler
 
+from wiremend.held_memory import HeldMemory
+from wiremend.rules.containment import fault_of
 from wiremend.seam.connection_handler import (
+    Handlers,
     with_cancelled_closes_reported,
     with_more_connections,
     with_setup_failures_reported,
@@ -23,6 +33,8 @@ from wiremend.seam.connections import (
     LastRequestSent,
     ReadOver,
     connections_of,
+    forget_closed,
+    note_closed,
 )
 from wiremend.seam.http1_trailers import CallHttp1Server
 from wiremend.seam.http_clients import CallHttp1Client, CallHttp2Client
@@ -35,6 +47,16 @@ TESTED_VERSIONS = ("12.2", "12.3")
 class Seam:
     """Installs and removes the replacements. Installing a second seam has no effect."""
 
+    def __init__(self, account: HeldMemory | None = None) -> None:
+        """`account` is the memory that the calls hold; by default a new one."""
+        self._account = account or HeldMemory()
+        self._originals: list[tuple[object, str, Any]] = []
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether this seam made the replacements; False for a second one."""
+        return bool(self._originals)
+
     def install(self) -> None:
         """Replace mitmproxy's classes and methods.
 
@@ -46,10 +68,9 @@ class Seam:
                 f"but this is mitmproxy {version.VERSION}: "
                 f'run pip install "mitmproxy=={TESTED_VERSIONS[-1]}.*"'
             )
-        self._originals: list[tuple[object, str, Any]] = []
         if hasattr(http_layers.HttpStream, "machine"):
             return
-        for owner, name, replacement in _replacements():
+        for owner, name, replacement in _replacements(self._account):
             original = getattr(owner, name)
             self._originals.append((owner, name, original))
             setattr(owner, name, replacement(original))
@@ -58,18 +79,22 @@ class Seam:
         """Restore what was replaced. Running calls keep the layer that they started with."""
         for owner, name, original in self._originals:
             setattr(owner, name, original)
+        self._originals.clear()
 
 
-def _replacements() -> list[tuple[object, str, Callable[[Any], Any]]]:
+def _replacements(account: HeldMemory) -> list[tuple[object, str, Callable[[Any], Any]]]:
     """Return owner and name of each replaced attribute, and a function from old to new value."""
+    handlers = Handlers()
+    account.measure_unsent = handlers.unsent_bytes
+    stream = type(CallStream.__name__, (CallStream,), {"account": account})
     return [
-        (http_layers, "HttpStream", lambda _: CallStream),
+        (http_layers, "HttpStream", lambda _: stream),
         (http_layers, "Http1Server", lambda _: CallHttp1Server),
         (http_layers, "Http1Client", lambda _: CallHttp1Client),
         (http_layers, "Http2Client", lambda _: CallHttp2Client),
         (HttpLayer, "get_connection", _with_usable_connections),
         (HttpLayer, "_handle_event", _with_whole_reads_and_writes),
-        (ConnectionHandler, "__init__", with_more_connections),
+        (ConnectionHandler, "__init__", partial(with_more_connections, handlers=handlers)),
         (ConnectionHandler, "open_connection", with_setup_failures_reported),
         (ConnectionHandler, "handle_connection", with_cancelled_closes_reported),
     ]
@@ -83,6 +108,20 @@ def _with_usable_connections(original: Callable[..., Commands]) -> Callable[...,
 
     def get_connection(
         http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool = True
+    ) -> Commands:
+        try:
+            yield from usable_connection(http_layer, event, reuse=reuse)
+        except Exception as exception:
+            stream = http_layer.command_sources.pop(event, None)
+            if stream is None:
+                raise  # the event was replied to
+            fault = fault_of("finding a connection", exception)
+            yield commands.Log(f"wiremend: internal fault ({fault}) while {fault.step}", WARNING)
+            reply = (None, f"internal fault ({fault})")
+            yield from http_layer.event_to_child(stream, GetHttpConnectionCompleted(event, reply))
+
+    def usable_connection(
+        http_layer: HttpLayer, event: GetHttpConnection, *, reuse: bool
     ) -> Commands:
         connections = connections_of(http_layer)
         if event.via and proxy_bypass_environment(
@@ -148,12 +187,17 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
 
     mitmproxy makes an event of every chunk and a write of every piece. It closes all upstream
     connections of a client together with the client's own; here, background calls continue. After
-    an exception it leaves the client waiting; here, the client's connection is closed.
+    an exception it leaves the client waiting; here, the client's connection is closed. Connections
+    that have ended are dropped, and so are their late events.
     """
 
     def handle_event(http_layer: HttpLayer, event: events.Event) -> Commands:
         try:
+            if isinstance(event, events.ConnectionEvent) and _is_forgotten(http_layer, event):
+                return
             yield from _in_one_write(_with_background(http_layer, _in_one_read(http_layer, event)))
+            note_closed(http_layer, event)
+            forget_closed(http_layer)
         except Exception:
             yield commands.CloseConnection(http_layer.context.client)
             raise
@@ -175,6 +219,11 @@ def _with_whole_reads_and_writes(original: Callable[..., Commands]) -> Callable[
     return handle_event
 
 
+def _is_forgotten(http_layer: HttpLayer, event: events.ConnectionEvent) -> bool:
+    connection = event.connection
+    return connection not in http_layer.connections and connection != http_layer.context.server
+
+
 def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
     """Yield the same commands; delay closing a client until its background calls have ended."""
     connections = connections_of(http_layer)
@@ -193,20 +242,29 @@ def _with_background(http_layer: HttpLayer, source: Commands) -> Commands:
 
 
 def _in_one_write(source: Commands) -> Commands:
-    """Yield the same commands; merge consecutive writes to one connection."""
-    waiting: commands.SendData | None = None
+    """Yield the same commands; merge consecutive writes to one connection.
+
+    A large message is thousands of writes, since TLS makes one of each record: they are joined
+    once.
+    """
+    waiting: list[commands.SendData] = []
     for command in source:
-        if type(command) is not commands.SendData:
-            if waiting is not None:
-                yield waiting
-                waiting = None
-            yield command
-        elif waiting is None:
-            waiting = command
-        elif waiting.connection is command.connection:
-            waiting.data += command.data
-        else:
-            yield waiting
-            waiting = command
-    if waiting is not None:
-        yield waiting
+        if type(command) is commands.SendData:
+            if waiting and waiting[0].connection is not command.connection:
+                yield _merged(waiting)
+                waiting = []
+            waiting.append(command)
+            continue
+        if waiting:
+            yield _merged(waiting)
+            waiting = []
+        yield command
+    if waiting:
+        yield _merged(waiting)
+
+
+def _merged(writes: list[commands.SendData]) -> commands.SendData:
+    """Return one write with the data of these; there is at least one."""
+    if len(writes) > 1:
+        writes[0].data = b"".join([write.data for write in writes])
+    return writes[0]

@@ -2,12 +2,12 @@
 
 import random
 import time
-import traceback
-from collections.abc import Callable
-from logging import INFO, WARNING
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from logging import DEBUG, INFO, WARNING
 from typing import Any
+from weakref import finalize
 
+from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
@@ -17,16 +17,19 @@ from mitmproxy.proxy.layers.http import (
     HttpStream,
     SendHttp,
 )
+from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
     RequestData,
     RequestHeaders,
     RequestProtocolError,
+    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
 
 from wiremend.call_record.outcomes import CallState, Outcome
 from wiremend.engine.actions import (
@@ -44,41 +47,66 @@ from wiremend.engine.actions import (
     WakeAt,
 )
 from wiremend.engine.call import AcknowledgedCall, Call
-from wiremend.engine.error_responses import fault_response
+from wiremend.engine.error_responses import fault_response, too_much_held_response
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call
 from wiremend.engine.settings import Knowledge
+from wiremend.held_memory import HeldMemory, Part
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import recognise
+from wiremend.rules.containment import Fault, FaultLog, contain, fault_of
 from wiremend.seam.call_options import CallOptions, WiremendCallHook
 from wiremend.seam.client_side import ClientSide, response_with_head
-from wiremend.seam.connections import Commands, ReadOver
-from wiremend.seam.flow_record import FlowRecord
+from wiremend.seam.connection_handler import is_behind
+from wiremend.seam.connections import Commands, ReadOver, http_layer_of
+from wiremend.seam.flow_record import FlowRecord, record_refusal
 from wiremend.seam.flows import (
+    answer,
     is_direct,
     mark_direct,
+    name_of,
     outgoing_of,
     response_on_the_wire,
     server_name,
 )
 from wiremend.seam.upstream_side import UpstreamSide
 
+_UNASKED_SWITCH = "the server switched to another protocol (status 101)"
+TOO_MUCH_HELD = "All calls together hold as much memory as they may."
+_BEFORE_A_CALL = (events.Start, RequestHeaders, RequestData, RequestTrailers)
+"""Events after which a stream may still become a call."""
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
 
 
 class CallStream(HttpStream):
     """An HttpStream whose calls are carried by a machine."""
 
+    account: HeldMemory
+    """What all calls hold; set in the subclass that is installed."""
     machine: Machine | None = None
     _record: FlowRecord
     _upstream: UpstreamSide
     _client: ClientSide
+    _depth = 0
+    """How many events are being handled: a command may lead to further events."""
+    _is_too_large = False
+    _refusal: Respond | None = None
+    """The response to a call that cannot be held beside others."""
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
         self._protocol: Protocol | None = None
         self._call: Call | AcknowledgedCall | None = None
+        self._options: CallOptions | None = None
+        self._is_call = True
+        """False once it is known that the request is none."""
         self._has_ended = False
+        self._is_head_sent = False
+        self._is_end_sent = False
+        self._is_record_fault_logged = False
+        self._memory = self.account.share()
+        # A stream that is lost in a crash holds its memory until it is collected, and so does this.
+        finalize(self, self._memory.release)
 
     def __repr__(self) -> str:
         return super().__repr__() if self.machine is None else f"CallStream({self.machine})"  # type: ignore[no-untyped-call]
@@ -98,13 +126,37 @@ class CallStream(HttpStream):
             is_multiplexed = request.is_http2 or request.is_http3
             if request.scheme == "https" if is_multiplexed else not request.host:
                 mark_direct(request)
+        content_type = request.headers.get("content-type", "")
+        self._protocol = recognise(request.method, request.path, content_type)
         yield from super().state_wait_for_request_headers(event)
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
-        """Discard the body of a direct request that is refused: its size is not bounded."""
-        is_refused = is_direct(self.flow.request) and self.flow.response is not None
-        if not (is_refused and isinstance(event, RequestData)):
-            yield from super().state_consume_request_body(event)
+        """Discard the body of a request that is refused.
+
+        These are direct requests, and calls that are too large to be held beside other calls.
+        """
+        if isinstance(event, RequestData):
+            if self._discards_body:
+                return
+            size = len(self.request_body_buf) + len(event.data)
+            if self._protocol is not None and not self._memory.hold(Part.REQUEST, size):
+                self._discard_body(self._protocol, size)
+                return
+        yield from super().state_consume_request_body(event)
+
+    @property
+    def _discards_body(self) -> bool:
+        return self._is_too_large or (
+            is_direct(self.flow.request) and self.flow.response is not None
+        )
+
+    def _discard_body(self, protocol: Protocol, size: int) -> None:
+        """Drop what was received of a request's body, and answer at its end."""
+        self._is_too_large = True
+        self.request_body_buf.clear()
+        self._memory.hold(Part.REQUEST, 0)
+        answer(self.flow, too_much_held_response(protocol, size, self._memory.limit_bytes))
+        record_refusal(self.flow, protocol, TOO_MUCH_HELD)
 
     # The start of a call
 
@@ -112,13 +164,19 @@ class CallStream(HttpStream):
         """Ask the addons whether a machine carries this request; else do as `HttpStream` does."""
         if self.flow.request.stream or self.flow.is_replay:
             return (yield from super().make_server_connection())
+        self._options = options = CallOptions(self.flow)
         self._record = FlowRecord(self.flow)
         self._upstream = UpstreamSide(self)
-        self._client = ClientSide(self, self._record)
-        options = CallOptions(self.flow)
-        yield from self._contained(self._start_call(options))
+        self._client = ClientSide(self, self._record, self._memory)
+        yield from self._contained("planning a call", self._start_call(options))
+        if self._refusal is not None:
+            refusal = self._refuse(self._refusal, TOO_MUCH_HELD, options)
+            yield from self._contained("refusing a call", refusal)
+            self._has_ended = True
         if isinstance(self._call, Call) and self._call.refusal is not None:
-            yield from self._refuse(self._call.refusal, self._call.refusal_reason, options)
+            refusal = self._refuse(self._call.refusal, self._call.refusal_reason, options)
+            yield from self._contained("refusing a call", refusal)
+            self._has_ended = True
         if self.machine is not None or self._has_ended:
             return False
         return (yield from super().make_server_connection())
@@ -128,10 +186,12 @@ class CallStream(HttpStream):
         request = self.flow.request
         content_type = request.headers.get("content-type", "")
         self._protocol = recognise(request.method, request.path, content_type)
+        self._is_call = self._protocol is not None
         yield WiremendCallHook(options)
         if options.fault is not None:
             raise options.fault
         received = None
+        raw_bytes = len(request.raw_content or b"")
         tls_name = self._upstream.tls_name()
         host = server_name(request, tls_name)
         call: Call | AcknowledgedCall | None = plan_acknowledgement(
@@ -139,6 +199,12 @@ class CallStream(HttpStream):
         )
         if call is None and self._protocol is not None:
             received = outgoing_of(request, self._protocol, tls_name=tls_name)
+            kept, written = raw_bytes + 2 * len(received.body), len(received.body)
+            if not self._may_hold_request(kept, written):
+                self._refusal = too_much_held_response(
+                    self._protocol, kept + written, self._memory.limit_bytes
+                )
+                return
             knowledge = Knowledge(options.health, options.lessons)
             call = plan_call(received, options.features, options.settings, knowledge)
         if call is None:
@@ -147,16 +213,24 @@ class CallStream(HttpStream):
         self._record.plan(call, self._protocol, options.mask)
         if isinstance(call, Call) and call.refusal is not None:
             return
-        self.machine = make_machine(call, random=random.random, wall_clock=time.time)
+        if isinstance(call, Call):
+            self._memory.hold(Part.REQUEST, raw_bytes + call.held_bytes)
+        self.machine = make_machine(
+            call, random=random.random, wall_clock=time.time, memory=self._memory
+        )
         self._upstream.take_request(received, options.conceal)
         yield from self._ask(self.machine.start)
 
+    def _may_hold_request(self, kept: int, written: int) -> bool:
+        """Hold a request: as received, parsed and adapted, and the copy that is written."""
+        return self._memory.hold(Part.REQUEST, kept) and self._memory.hold(Part.WRITTEN, written)
+
     def _refuse(self, refusal: Respond, reason: str, options: CallOptions) -> Commands:
         """Answer a call that must not go upstream."""
-        self._has_ended = True
         self._record.end(Outcome(CallState.REFUSED, reason))
         if options.report_refusal is not None:
             options.report_refusal(self.flow, reason)
+        yield from self._log_contained()
         yield from self._answer(refusal)
 
     def _answer(self, respond: Respond) -> Commands:
@@ -190,7 +264,7 @@ class CallStream(HttpStream):
 
     # Internal faults
 
-    def _contained(self, source: Commands) -> Commands:
+    def _contained(self, step: str, source: Commands) -> Commands:
         """Yield these commands of a call. An exception raised by `source` ends the call at once.
 
         None of the commands may need a reply.
@@ -199,50 +273,194 @@ class CallStream(HttpStream):
             for command in source:
                 if self._has_ended:
                     return  # the call ended while this was suspended at the previous command
-                self._client.note_sent(command)
                 yield command
-        except Exception as fault:
-            yield from self._end_in_fault(fault)
+        except Exception as exception:
+            yield from self._end_in_fault(fault_of(step, exception))
 
-    def _end_in_fault(self, fault: Exception) -> Commands:
-        """End the call in its protocol's error, or cut it if a part of it was sent."""
-        text = f"internal fault ({described(fault)})"
-        if self.machine is None and self._protocol is None:
-            yield commands.Log(f"wiremend: {text}; the request is forwarded unchanged", WARNING)
+    def _end_in_fault(self, fault: Fault) -> Commands:
+        """End the call in its protocol's error, or cut it if that cannot be written."""
+        if self.machine is None and not self._is_call:
+            yield from self._log(fault, "the request is forwarded unchanged")
             return
-        yield commands.Log(f"wiremend: {text}; the call ends in an error", WARNING)
+        yield from self._log(fault, "the call ends in an error")
         self._has_ended = self._client.is_finished = True
-        yield from self._upstream.close()
-        self._upstream.leave_background()
+        last = b""
+        if self.machine is not None:
+            stop = self.machine.stop_after_fault
+            last = contain("stopping a machine", lambda _: b"", stop, time.monotonic())
+        yield from self._close_upstream()
+        text = f"internal fault ({fault})"
         self._record.end(Outcome(CallState.INTERNAL_FAULT, text), self._protocol)
-        if self._client.is_end_sent:
+        if self._is_end_sent:
             yield DropStream(self.stream_id)
-        elif self._client.is_head_sent:
-            yield from self._client.cut(text)
-            yield DropStream(self.stream_id)
+        elif not self._is_head_sent:
+            yield from self._answer(_fault_response(self._protocol, fault))
         else:
-            yield from self._answer(fault_response(self._protocol, type(fault).__name__))
+            if last:
+                yield from self._client.show_body(last)
+                yield from self._client.complete_flow()
+                yield from self._client.end_message()
+            else:
+                yield from self._client.cut(text)
+            self.flow.live = False
+            yield DropStream(self.stream_id)
+        yield from self._log_contained()
+
+    def _close_upstream(self) -> Commands:
+        """End the attempt, whatever state it is in."""
+        upstream = self._upstream
+        try:
+            yield from upstream.close()
+            upstream.leave_background()
+        except Exception as exception:
+            yield from self._log(fault_of("ending an attempt", exception), "it is abandoned")
+            if upstream.attempt_id is not None:
+                http_layer_of(self).streams.pop(upstream.attempt_id, None)
+
+    def _break_off(self, fault: Fault) -> Commands:
+        """End this stream after a fault for which nothing else is left; keep the connection.
+
+        This uses as little as possible of what may have raised.
+        """
+        self._has_ended = True
+        yield from self._log(fault, "its stream is broken off")
+        if self._is_end_sent:
+            yield DropStream(self.stream_id)
+            return
+        reason = "internal fault"
+        for event in contain(
+            "writing an error", lambda _: (self._cut_off(reason),), self._last_events, fault, reason
+        ):
+            yield SendHttp(event, self.context.client)
+        if (flow := getattr(self, "flow", None)) is not None:
+            flow.error = flow.error or mitmproxy_flow.Error(reason)
+            flow.live = False
+            yield HttpErrorHook(flow)
+        yield DropStream(self.stream_id)
+
+    def _last_events(self, fault: Fault, reason: str) -> Sequence[HttpEvent]:
+        """Return what ends the response to the client: an error if nothing of it was sent."""
+        if self._is_head_sent:
+            return (self._cut_off(reason),)
+        respond = _fault_response(self._protocol, fault)
+        response = response_with_head(respond.head, None)
+        return (
+            ResponseHeaders(self.stream_id, response, False),
+            ResponseData(self.stream_id, respond.body),
+            ResponseEndOfMessage(self.stream_id),
+        )
+
+    def _cut_off(self, reason: str) -> HttpEvent:
+        return ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR)
+
+    def _log(self, fault: Fault, done: str) -> Commands:
+        """Log a fault on one line, and its stack at the level of debugging."""
+        name = contain("naming a call", lambda _: "a call", lambda: name_of(self.flow))
+        log = FaultLog() if self._options is None else self._options.fault_log
+        line = log.line(fault, name, done, time.monotonic())
+        if line is not None:
+            yield commands.Log(line, WARNING)
+            yield commands.Log(f"wiremend: {fault}\n{fault.trace}", DEBUG)
+
+    def _log_contained(self) -> Commands:
+        """Log the faults that did not end the call."""
+        machine = self.machine
+        for faults in (machine.faults if machine is not None else [], self._upstream.faults):
+            contained = tuple(faults)
+            faults.clear()
+            for fault in contained:
+                yield from self._log(fault, "the call goes on without it")
+        if self._record.fault is not None and not self._is_record_fault_logged:
+            self._is_record_fault_logged = True
+            yield from self._log(self._record.fault, "the call has no record")
 
     # From mitmproxy to the machine
 
     def _handle_event(self, event: events.Event) -> Commands:
         if self._has_ended:
             return
-        if self.machine is not None:
+        try:
             if (
-                isinstance(event, ResponseData)
+                self.machine is not None
+                and isinstance(event, ResponseData)
                 and event.stream_id == self._upstream.attempt_id
                 and self._upstream.add_to_read(event.data)
             ):
                 return  # most events of a stream: quick, and without a command
-            yield from self._contained(self._call_event(event))
+            source, reply = self._commands_for(event), None
+        except Exception as exception:
+            yield from self._break_off(fault_of("carrying a call", exception))
+            return
+        self._depth += 1
+        while True:
+            try:
+                command = source.send(reply)
+                if isinstance(command, SendHttp):
+                    self._note_sent(command)
+            except StopIteration:
+                break
+            except Exception as exception:
+                yield from self._break_off(fault_of("carrying a call", exception))
+                break
+            reply = yield command
+        self._depth -= 1
+        fault = contain("releasing memory", _returned, self._release_memory, event)
+        if fault is not None:
+            yield from self._log(fault, "it is released later")
+
+    def _commands_for(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self.machine is not None:
+            yield from self._contained("carrying a call", self._call_event(event))
+        elif isinstance(event, ResponseHeaders) and self._switches_unasked(event.response):
+            cancel = RequestProtocolError(event.stream_id, _UNASKED_SWITCH, ErrorCode.CANCEL)
+            yield SendHttp(cancel, self.context.server)
+            code = ErrorCode.GENERIC_SERVER_ERROR
+            failed = ResponseProtocolError(event.stream_id, _UNASKED_SWITCH, code)
+            yield from super()._handle_event(failed)
         elif not isinstance(event, events.Wakeup):
             yield from super()._handle_event(event)
+
+    def _release_memory(self, event: events.Event) -> None:
+        """Release what a request that is no call, or a call that has ended, does not need."""
+        if self.machine is None:
+            is_call = isinstance(event, _BEFORE_A_CALL) and not self._has_ended
+        else:
+            is_call = not self.machine.answered and not self._has_ended
+        if not is_call:
+            self._memory.release()
+            is_over = self._has_ended or self.machine is not None
+            upstream = getattr(self, "_upstream", None)  # None: it ended before it was planned
+            if is_over and not self._depth and upstream is not None and upstream.is_over:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop the bodies of a call that has ended.
+
+        A pending wake-up, and cycles until they are collected, keep this stream for some time.
+        """
+        self._has_ended = True
+        self.machine = self._call = None
+        del self._upstream, self._client, self._record, self.flow
+
+    def _switches_unasked(self, response: http.Response) -> bool:
+        """Whether the server changes to another protocol although the client did not ask for it.
+
+        mitmproxy would connect both as if they spoke TCP, and leave an HTTP/2 client without a
+        response.
+        """
+        return response.status_code == 101 and "upgrade" not in self.flow.request.headers
+
+    def _note_sent(self, command: SendHttp) -> None:
+        """Record that the head or the end of the response is sent to the client."""
+        if command.connection is self.context.client:
+            event = command.event
+            self._is_head_sent |= isinstance(event, ResponseHeaders)
+            self._is_end_sent |= isinstance(event, ResponseEndOfMessage | ResponseProtocolError)
 
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
         if isinstance(event, events.Wakeup):
-            yield from self._ask(self.machine.wake)
+            yield from self._ask(self.machine.wake, is_client_behind=is_behind(self.context.client))
         elif isinstance(event, ReadOver):
             yield from self._process_read()
         elif isinstance(event, GetHttpConnectionCompleted):
@@ -261,7 +479,10 @@ class CallStream(HttpStream):
             yield from self._ask(self.machine.body_end)
         elif isinstance(event, ResponseProtocolError):
             yield from self._process_read()
-            yield from self._ask(self.machine.attempt_failed, event.message)
+            is_too_large = event.code is ErrorCode.RESPONSE_TOO_LARGE
+            yield from self._ask(
+                self.machine.attempt_failed, event.message, is_too_large=is_too_large
+            )
 
     def _process_read(self) -> Commands:
         """Pass the chunks of one network read to the machine, all at once."""
@@ -277,6 +498,7 @@ class CallStream(HttpStream):
             yield from self._abandon_attempt()
             yield from self._ask(self.machine.attempt_failed, f"invalid response: {reason}")
             return
+        self._memory.hold(Part.WRITTEN, 0)
         head = Head(response.status_code, response.headers.fields)
         yield from self._ask(self.machine.head, head)
 
@@ -288,6 +510,7 @@ class CallStream(HttpStream):
         if error is not None:
             yield from self._ask(self.machine.attempt_failed, error)
             return
+        self._memory.hold(Part.WRITTEN, len(self.flow.request.raw_content or b""))
         yield from self._ask(self.machine.connected, reused=reused)
         yield from self._upstream.send_request()
 
@@ -297,27 +520,18 @@ class CallStream(HttpStream):
         yield from self._ask(self.machine.client_gone)
         if not answered and not self._client.is_finished:
             yield from self._client.cancel()
+            self._upstream.forget()
             yield DropStream(self.stream_id)
 
     def _ask(self, method: Callable[..., list[Action]], *args: Any, **kwargs: Any) -> Commands:
-        """Call a method of the machine and execute the actions that it returns.
-
-        After an exception in reading a response, the rest of the response is forwarded unchanged.
-        """
+        """Call a method of the machine and execute the actions that it returns."""
         machine, call = self.machine, self._call
         assert machine is not None
         assert call is not None
-        try:
-            actions = method(time.monotonic(), *args, **kwargs)
-        except Exception as fault:
-            data = args[0] if args and isinstance(args[0], bytes) else b""
-            is_reading = method in (machine.head, machine.body)
-            actions = machine.stop_repairing(time.monotonic(), data) if is_reading else []
-            if not actions:
-                raise
-            text = f"internal fault ({described(fault)})"
-            yield commands.Log(f"wiremend: {text}; this response is forwarded unchanged", WARNING)
+        actions = method(time.monotonic(), *args, **kwargs)
         self._record.renew(call, machine)
+        if machine.faults or self._upstream.faults or self._record.fault is not None:
+            yield from self._log_contained()
         for action in actions:
             if not (self._client.is_killed and isinstance(action, _TOWARD_CLIENT)):
                 yield from self._execute(action)
@@ -382,8 +596,11 @@ class CallStream(HttpStream):
         yield from self._client.end_killed()
 
 
-def described(fault: Exception) -> str:
-    """Return an exception's type and place, but not its text, which may contain secrets."""
-    frames = traceback.extract_tb(fault.__traceback__)
-    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return type(fault).__name__ + place
+def _fault_response(protocol: Protocol | None, fault: Fault) -> Respond:
+    """Return the error for a call that a fault has ended, in its protocol if that is possible."""
+    step, plain = "writing an error", lambda _: fault_response(None, fault.kind)
+    return contain(step, plain, fault_response, protocol, fault.kind)
+
+
+def _returned(fault: Fault) -> Fault:
+    return fault

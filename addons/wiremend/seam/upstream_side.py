@@ -25,13 +25,14 @@ from mitmproxy.proxy.layers.http._events import (
 
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.rules.containment import Fault, contain
 from wiremend.seam.connections import (
     Commands,
     GetAttemptConnection,
     connections_of,
     http_layer_of,
 )
-from wiremend.seam.flows import address_request
+from wiremend.seam.flows import address_request, copy_of, drop_content
 
 
 class UpstreamSide:
@@ -47,6 +48,8 @@ class UpstreamSide:
     """The stream id of the attempt that has a connection."""
 
     def __init__(self, stream: HttpStream) -> None:
+        self.faults: list[Fault] = []
+        """The faults in concealing since the caller emptied this list."""
         self._stream = stream
         self._connecting: GetAttemptConnection | None = None
         self._connection: Connection | None = None
@@ -61,6 +64,12 @@ class UpstreamSide:
     def _http_layer(self) -> HttpLayer:
         return http_layer_of(self._stream)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no more events can arrive, neither from the client nor from upstream."""
+        streams = self._http_layer.streams
+        return self._stream.stream_id not in streams and self.attempt_id not in streams
+
     # The request
 
     def take_request(
@@ -72,7 +81,7 @@ class UpstreamSide:
         `conceal` removes the secrets from what the flow shows.
         """
         flow = self._stream.flow
-        self._original = self._request = flow.request.copy()
+        self._original = self._request = copy_of(flow.request)
         self._sent_to = received
         self._conceal = conceal
         self._via = flow.server_conn.via
@@ -84,16 +93,20 @@ class UpstreamSide:
         if outgoing is self._sent_to:
             return
         self._sent_to = outgoing
-        self._request = self._original.copy()
+        self._request = copy_of(self._original)
         address_request(self._request, outgoing)
         self._show_request()
 
     def _show_request(self) -> None:
         """Show the request that goes upstream in the flow, without its secrets."""
         assert self._request is not None
-        self._stream.flow.request = self._request.copy()
+        self._stream.flow.request = copy_of(self._request)
         if self._conceal is not None:
-            self._conceal(self._stream.flow)
+            contain("concealing", self._drop_shown, self._conceal, self._stream.flow)
+
+    def _drop_shown(self, fault: Fault) -> None:
+        self.faults.append(fault)
+        drop_content(self._stream.flow)
 
     def tls_name(self) -> str:
         """Return the server name that TLS to the request's address verifies, if not its host.
@@ -114,6 +127,7 @@ class UpstreamSide:
         """Request a connection. `fresh` excludes the one that the attempt before used."""
         request, server = self._request, self._stream.flow.server_conn
         assert request is not None
+        self.forget()  # an attempt whose connection was lost
         command = GetAttemptConnection(
             (request.host, request.port),
             request.scheme == "https",
@@ -166,7 +180,13 @@ class UpstreamSide:
         yield SendHttp(RequestEndOfMessage(attempt_id), connection)
 
     def take_head(self, response: http.Response) -> None:
-        """Store the response. Raises ValueError if mitmproxy's option requires valid headers."""
+        """Store the response.
+
+        Raises ValueError if mitmproxy's option requires valid headers, and for status 101: a call
+        stays HTTP.
+        """
+        if response.status_code == 101:
+            raise ValueError("status 101")
         options = self._stream.context.options
         if options.validate_inbound_headers and response.status_code != 204:
             validate_headers(response)

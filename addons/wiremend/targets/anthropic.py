@@ -76,7 +76,7 @@ ANTHROPIC = Vendor(
         wording(  # its message before it accepted longer names
             "tool-names",
             "openai",
-            r"name: String should (?:match pattern \S*\{1,64\}|have at most 64)",
+            r"name: String should (?:match pattern \S{0,100}?\{1,64\}|have at most 64)",
         ),
         wording(
             "tool-names", "anthropic", r"name: String should (?:match pattern|have at most 128)"
@@ -85,8 +85,10 @@ ANTHROPIC = Vendor(
         wording(
             "beta",
             "",
-            r"(?-i:Unexpected value\(s\) (?P<values>.+?) for the `?anthropic-beta`? header)",
+            r"(?-i:Unexpected value\(s\) (?P<values>.{1,1000}?) for the `?anthropic-beta`? header)",
         ),
-        wording("field", "", r"(?P<value>[a-z_][\w.]*): Extra inputs are not permitted"),
+        wording(
+            "field", "", r"(?<!\w)(?<!\w\.)(?P<value>[a-z_][\w.]*+): Extra inputs are not permitted"
+        ),
     ),
 )

@@ -37,7 +37,7 @@ DEEPSEEK = Vendor(
         ),
     ),
     name_limits={"deepseek": _NAMES},
-    rejections=(wording("schema-dialect", "deepseek", r"invalid tool parameters schema\s*:"),),
+    rejections=(wording("schema-dialect", "deepseek", r"invalid tool parameters schema\s*+:"),),
     # https://api-docs.deepseek.com/api/create-chat-completion
     status_by_finish_reason={"insufficient_system_resource": 503},
 )

@@ -8,7 +8,9 @@ _MODELS_THAT_SIGN = ("gemini-[3-9]*",)
 _NAMES = NameLimit("a-zA-Z_", "a-zA-Z0-9_.-", 64)
 """`Must start with a letter or an underscore … maximum length of 64` (kaitranntt/ccs#25); some of
 its endpoints accept no colon (google-gemini/gemini-cli#7878)."""
-_DECLARATION = r"(?:tools\[(?P<index>\d+)\]\.)?function_?[dD]eclarations\[(?P<declaration>\d+)\]"
+_DECLARATION = (
+    r"(?:tools\[(?P<index>\d{1,9}+)\]\.)?function_?[dD]eclarations\[(?P<declaration>\d{1,9}+)\]"
+)
 
 GOOGLE = Vendor(
     name="google",
@@ -62,12 +64,12 @@ GOOGLE = Vendor(
         wording(
             "schema-dialect",
             "gemini",
-            r"`(?P<tool>[^`]+)` functionDeclaration `(?:parameters|response)\b",
+            r"`(?P<tool>[^`]{1,256}+)` functionDeclaration `(?:parameters|response)\b",
         ),
         wording(
             "schema-dialect",
             "gemini",
-            r"(?:Schema\.|\$)ref '[^']*' was set alongside unsupported",
+            r"(?:Schema\.|\$)ref '[^']{0,500}+' was set alongside unsupported",
         ),
         wording(
             "tool-names",

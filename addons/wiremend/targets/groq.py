@@ -5,5 +5,5 @@ from wiremend.targets.vendor import Vendor
 GROQ = Vendor(
     name="groq",
     hosts=("api.groq.com",),
-    too_many_tools=r"'?tools'?\s*: maximum number of items",
+    too_many_tools=r"'?tools'?\s*+: maximum number of items",
 )

@@ -38,7 +38,7 @@ MINIMAX = Vendor(
         wording(
             "custom-type",
             "",
-            r"(?:invalid tool type|function name or parameters is empty)\W+2013",
+            r"(?:invalid tool type|function name or parameters is empty)\W{1,20}2013",
         ),
         wording("beta", _FINE_GRAINED_STREAMING, r"function name or parameters is empty \(2013\)"),
     ),

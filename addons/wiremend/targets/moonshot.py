@@ -40,6 +40,8 @@ MOONSHOT = Vendor(
             r"moonshot flavou?red json schema|<At path '|Conflict in schema definitions for key '",
         ),
         wording("tool-names", "moonshot", r"function name is invalid, must start with a letter"),
-        wording("field", "", r"Extra inputs are not permitted, field: '?(?P<value>[\w.\[\]]+)"),
+        wording(
+            "field", "", r"Extra inputs are not permitted, field: '?(?P<value>[\w.\[\]]{1,300}+)"
+        ),
     ),
 )

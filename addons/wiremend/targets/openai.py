@@ -11,7 +11,7 @@ _RESELLERS = ("*.openai.azure.com", "*.githubcopilot.com")
 _NAMES = NameLimit("a-zA-Z0-9_-", "a-zA-Z0-9_-", 64)
 """`Expected a string with maximum length 64` (nanbingxyz/5ire#403)."""
 _PRINTABLE = r"\x20-\x7e"
-_FUNCTION = r"Invalid schema for function '(?P<tool>[^']*)'"
+_FUNCTION = r"Invalid schema for function '(?P<tool>[^']{0,256}+)'"
 
 OPENAI = Vendor(
     name="openai",
@@ -77,17 +77,20 @@ OPENAI = Vendor(
         wording(
             "schema-dialect",
             "openai-strict",
-            _FUNCTION + r": In context=\(.*?\), '(?:additionalProperties|required)' is required to "
+            _FUNCTION
+            + r": In context=\(.{0,1000}?\), '(?:additionalProperties|required)' is required to "
             r"be supplied",
         ),
         wording(
             "schema-dialect",
             "openai-strict",
-            _FUNCTION + r": In context=\(.*?\), '\w+' is not permitted",
+            _FUNCTION + r": In context=\(.{0,1000}?\), '\w{1,64}+' is not permitted",
         ),
         wording("schema-dialect", "openai", _FUNCTION),
         wording(
-            "tool-names", "openai", r"Invalid 'tools\S*name': string (?:too long|does not match)"
+            "tool-names",
+            "openai",
+            r"Invalid 'tools\S{0,100}?name': string (?:too long|does not match)",
         ),
         # The Codex backend. Other fields are not named here: a call may depend on them.
         wording(
@@ -96,5 +99,5 @@ OPENAI = Vendor(
             r"\AUnsupported parameter: (?P<value>prompt_cache_retention|safety_identifier)\Z",
         ),
     ),
-    too_many_tools=r"'?tools'?\s*: array too long",
+    too_many_tools=r"'?tools'?\s*+: array too long",
 )

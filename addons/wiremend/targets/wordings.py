@@ -5,16 +5,17 @@ use. `wiremend.adapt.rejections` matches error messages against them.
 `tests/adapt/test_rejections.py` contains messages of providers verbatim.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Literal
+
+from wiremend.text.patterns import TextPattern, text_pattern
 
 TaughtKind = Literal["schema-dialect", "tool-names", "unique-names", "custom-type", "beta", "field"]
 """The kinds of lesson that a rejection can teach; `wiremend.adapt.lessons` documents them."""
 
 POINTER = (
-    r"tools(?:\.(?P<index>\d+)|\[(?P<index2>\d+)\])"
-    r"(?:\.function_?[dD]eclarations\[(?P<declaration>\d+)\])?"
+    r"tools(?:\.(?P<index>\d{1,9}+)|\[(?P<index2>\d{1,9}+)\])"
+    r"(?:\.function_?[dD]eclarations\[(?P<declaration>\d{1,9}+)\])?"
 )
 """The place of a tool in the request: `tools.3`, `tools[0].function_declarations[3]`."""
 
@@ -27,25 +28,27 @@ class Wording:
     value: str
     """The dialect, or the value of the header; empty if the pattern captures it, or if lessons of
     this kind have no value."""
-    pattern: re.Pattern[str]
+    pattern: TextPattern[str]
     """Its groups capture the tool (`tool`, `index`, `index2`, `declaration`; without them, every
     tool is meant), the field (`value`), or several values of a header (`values`)."""
 
 
 def wording(kind: TaughtKind, value: str, pattern: str) -> Wording:
     """Return a wording whose pattern ignores case, and in which `.` also matches line ends."""
-    return Wording(kind, value, re.compile(pattern, re.IGNORECASE | re.DOTALL))
+    return Wording(kind, value, text_pattern(pattern, ignore_case=True, dot_all=True))
 
 
 GENERAL = (
-    wording("schema-dialect", "basic", r"\bTool (?P<index>\d+) function has invalid 'parameters'"),
+    wording(
+        "schema-dialect", "basic", r"\bTool (?P<index>\d{1,9}+) function has invalid 'parameters'"
+    ),
     wording(
         "schema-dialect",
         "basic",
-        POINTER + r"\.(?:\S*\.)?(?:input_schema|parameters)\b(?!\.?\S*: Extra inputs)",
+        POINTER + r"\.(?:\S{0,200}\.)?(?:input_schema|parameters)\b(?!\.?\S{0,200}: Extra inputs)",
     ),
 )
 """Wordings that are not specific to a vendor. They are used only if no vendor's wording matches."""
 
-TOO_MANY_TOOLS = r"maximum tools limit reached|not include more than \d+ tools"
+TOO_MANY_TOOLS = r"maximum tools limit reached|not include more than \d{1,9}+ tools"
 """A pattern that matches error messages for too many tools that are not specific to a vendor."""

@@ -20,7 +20,7 @@ XAI = Vendor(
         wording(
             "schema-dialect",
             "xai",
-            r"(?:\A|\s)(?P<tool>[^\s:]+):\s+tool parameter root must be",
+            r"(?:\A|\s)(?P<tool>[^\s:]++):\s{1,4}tool parameter root must be",
         ),
     ),
 )

@@ -1,5 +1,7 @@
 """Incremental, lossless decoder of a streamed JSON array: Gemini's stream without `alt=sse`.
 
+Two more decoders read one framing as if it were the other; they are not lossless.
+
 Like `wiremend.text.sse` it is lossless: the `raw` bytes of all events, joined, are the input.
 The `raw` of an element begins with the bracket, comma and white space before it; its `data` is the
 element alone. The closing bracket is an event without data, as are any bytes after it.
@@ -8,6 +10,7 @@ Elements are delimited. Neither they nor the punctuation between them are valida
 
 import re
 
+from wiremend.text import sse
 from wiremend.text.sse import EVENT_LIMIT_BYTES, Event, EventTooLarge
 
 _BEFORE_ARRAY = re.compile(rb"[ \t\r\n,]*+\[?+")
@@ -130,3 +133,54 @@ class ArrayDecoder:
         self._position = 0
         self._begin_element()
         return raw
+
+
+class ElementsAsEvents:
+    """Decodes an array whose reader expects server-sent events: each element becomes one."""
+
+    def __init__(self) -> None:
+        self._decoder = ArrayDecoder()
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Return the elements that `data` completes; see `ArrayDecoder.feed`."""
+        return _events_of(self._decoder.feed(data))
+
+    def end(self) -> list[Event]:
+        """Return the unfinished element at the end; see `ArrayDecoder.end`."""
+        return _events_of(self._decoder.end())
+
+
+class EventsAsElements:
+    """Decodes server-sent events whose reader expects an array: each becomes an element."""
+
+    def __init__(self) -> None:
+        self._decoder = sse.Decoder()
+        self._has_begun = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Return the events that `data` completes; see `sse.Decoder.feed`."""
+        return self._elements_of(self._decoder.feed(data))
+
+    def end(self) -> list[Event]:
+        """Return the unfinished event at the end; see `sse.Decoder.end`."""
+        return self._elements_of(self._decoder.end())
+
+    def _elements_of(self, events: list[Event]) -> list[Event]:
+        elements: list[Event] = []
+        for event in events:
+            data = event.data
+            if data is None and event.raw.lstrip()[:1] in (b"{", b"["):
+                data = event.raw.strip()  # an error without a field name
+            if data is not None:
+                before = b",\r\n" if self._has_begun else b"["
+                elements.append(Event(before + data, "", data, event.complete))
+                self._has_begun = True
+        return elements
+
+
+def _events_of(elements: list[Event]) -> list[Event]:
+    return [
+        Event(sse.encode(element.data), "", element.data, element.complete)
+        for element in elements
+        if element.data is not None
+    ]

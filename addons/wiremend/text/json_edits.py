@@ -19,6 +19,7 @@ type Path = tuple[str | int, ...]
 """Keys and list indices from the root to a value."""
 
 _BOM = b"\xef\xbb\xbf"
+_WHITE_SPACE = b" \t\n\r"
 _STRING_TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _FLAT = rb'[^"\[\]{}]++|' + _STRING_TEXT
 _LEAF = rb"[\[{](?:" + _FLAT + rb")*+[\]}]"
@@ -89,9 +90,12 @@ def parse(body: bytes) -> Any:
 
 
 def root_span(body: bytes) -> Span:
-    """Return the span of the whole value, without byte order mark and surrounding white space."""
+    """Return the span of the whole value, without byte order mark and surrounding white space.
+
+    The value is not scanned: in valid JSON, only white space follows it.
+    """
     start = _skip_space(body, len(_BOM) if body.startswith(_BOM) else 0)
-    return Span(start, _value_end(body, start))
+    return Span(start, len(body.rstrip(_WHITE_SPACE)))
 
 
 def members(body: bytes, span: Span) -> Iterator[Member]:
@@ -141,6 +145,7 @@ class Spans:
         self.body = body
         self._located: dict[Path, Span] = {}
         self._members: dict[Path, list[Member]] = {}
+        self._by_key: dict[Path, dict[str, list[Member]]] = {}
         self._items: dict[Path, list[Span]] = {}
 
     def span(self, path: Path) -> Span | None:
@@ -167,7 +172,8 @@ class Spans:
             spans = self.items(parent)
             span = spans[last] if 0 <= last < len(spans) else None
         else:
-            span = next((m.value for m in reversed(self.members(parent)) if m.key == last), None)
+            named = self.named(parent, last)
+            span = named[-1].value if named else None
         if span is not None:
             self._located[path] = span
         return span
@@ -179,6 +185,14 @@ class Spans:
             is_object = span is not None and self.body[span.start] == ord("{")
             self._members[path] = list(members(self.body, span)) if span and is_object else []
         return self._members[path]
+
+    def named(self, path: Path, key: str) -> list[Member]:
+        """Return the members with this key of the object at `path`; more than one if repeated."""
+        if path not in self._by_key:
+            by_key = self._by_key[path] = {}
+            for member in self.members(path):
+                by_key.setdefault(member.key, []).append(member)
+        return self._by_key[path].get(key, [])
 
     def items(self, path: Path) -> list[Span]:
         """Return the items of the array at `path`; empty if there is no array there."""
@@ -205,7 +219,7 @@ class Edits:
     def replace(self, path: Path, text: bytes) -> None:
         """Replace the value at `path` by `text`, which is JSON. Raises KeyError for an item."""
         if path and isinstance(path[-1], str):
-            spans = [m.value for m in self._spans.members(path[:-1]) if m.key == path[-1]]
+            spans = [member.value for member in self._spans.named(path[:-1], path[-1])]
         else:
             spans = [self._existing(path)]
         self._edits += (Edit(*span, text) for span in spans)
@@ -261,9 +275,9 @@ class Edits:
 
     def rename(self, path: Path, key: str) -> None:
         """Replace the key of the member at `path`; its value keeps its bytes."""
-        for member in self._spans.members(path[:-1]):
-            if member.key == path[-1]:
-                self._edits.append(Edit(*member.key_span, json.dumps(key).encode()))
+        old = path[-1]
+        for member in self._spans.named(path[:-1], old) if isinstance(old, str) else ():
+            self._edits.append(Edit(*member.key_span, json.dumps(key).encode()))
 
     def text(self, path: Path) -> bytes:
         """Return the bytes of the value at `path`. Raises KeyError."""
@@ -313,7 +327,9 @@ def _removals(entries: Iterable[tuple[str | int, Span]], removed: set[str | int]
 def _value_end(body: bytes, start: int) -> int:
     first = body[start]
     if first == _QUOTE:
-        return _end_of(_STRING, body, start)
+        end = body.find(_QUOTE, start + 1) + 1
+        # Strings of megabytes are common, and rarely contain an escape.
+        return end if body.find(b"\\", start, end) < 0 else _end_of(_STRING, body, start)
     if first not in _OPENING:
         return _end_of(_SCALAR, body, start)
     depth = 1

@@ -41,6 +41,14 @@ def write(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
+def write_sorted(value: Any) -> bytes:
+    """Return a value as JSON text that is the same for objects with members in another order."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+
+
 def _integer(text: str) -> int | float:
     """Return the number as orjson reads it: a float if it does not fit into 64 bits."""
     number = int(text) if len(text) < 21 else 2**64
@@ -65,6 +73,19 @@ def parses(text: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def member(text: bytes | None, *keys: str) -> Any:
+    """Return the value at `keys` in a JSON text; None if it has none, or is not JSON."""
+    if text is None:
+        return None
+    try:
+        value = read(text)
+    except ValueError:
+        return None
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def is_number(value: Any) -> bool:

@@ -165,11 +165,12 @@ def _with_type(lines: list[bytes], type: str, end: bytes) -> list[bytes]:
     It replaces the first `event:` line, or is inserted before the first data line.
     """
     indices = _indices_of(b"event", lines)
+    others = frozenset(indices)
     if indices:
         at, end = indices[0], _end_of(lines[indices[0]])
     else:
         at = (*_indices_of(b"data", lines), _end_of_fields(lines))[0]
-    after = [line for index, line in enumerate(lines[at:], at) if index not in indices]
+    after = [line for index, line in enumerate(lines[at:], at) if index not in others]
     return [*lines[:at], _type_line(type, end), *after]
 
 

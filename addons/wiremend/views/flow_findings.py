@@ -9,6 +9,8 @@ from wiremend.call_record.schema import CallRecord
 
 MARKER_REPAIRED = ":wrench:"
 MARKER_FAILED = ":warning:"
+SHOWN_FINDINGS = 200
+"""The maximum number of findings in a flow's comment."""
 
 logger = logging.getLogger("wiremend")
 
@@ -37,5 +39,7 @@ def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
 
 
 def explain(record: CallRecord) -> str:
-    """Return all findings, one per line."""
-    return "\n".join(str(finding) for finding in record.findings)
+    """Return the findings, one per line, and how many more there are."""
+    shown = [str(finding) for finding in record.findings[:SHOWN_FINDINGS]]
+    more = len(record.findings) - len(shown)
+    return "\n".join([*shown, f"… and {more} more"] if more else shown)

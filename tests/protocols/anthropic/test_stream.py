@@ -8,6 +8,7 @@ from corpus_streams import clean_streams
 from framings import FRAMINGS, bytes_of, codes_of
 from strategies.anthropic_messages import encode
 from strategies.wire import values_of
+from wiremend.catalogue import catalogue
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error
@@ -769,3 +770,26 @@ def test_a_finding_on_the_stop_reason_has_the_number_of_its_event() -> None:
     repaired = repair_stream(whole(*CALL, {"type": "ping"}, reason="end_turn"))
     [finding] = [finding for item in repaired for finding in item.findings]
     assert str(finding.place) == str(EventPlace(6))
+
+
+@pytest.mark.parametrize("value", [[], {}, 1, True, None, "", [[]], {"type": []}])
+def test_a_type_or_field_of_any_json_type_stops_no_repair(value: Any) -> None:
+    """`repaired` asserts that no rule raised."""
+    odd_events = [
+        start(0, {"type": value}),
+        start(0, value),
+        {"type": "content_block_start", "index": 0, "block": {"type": value}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": value}},
+        {"type": "content_block_delta", "index": 0, "delta": value},
+        {"type": "content_block_delta", "index": 0, "x": {"type": value}},
+        {"type": "content_block_delta", "index": value, "delta": {"type": "text_delta"}},
+        {"type": "message_delta", "delta": value, "usage": value},
+        {"type": "message_start", "message": {"content": [value, {"type": value}]}},
+        {"type": "message_stop", "delta": value, "message": value},
+        {"data": value, "success": value},
+    ]
+    for disabled in (frozenset[str](), frozenset(rule.code for rule in catalogue())):
+        for odd in odd_events:
+            for before in ([], [MESSAGE_START], [MESSAGE_START, start(0, THINKING), stop(0)]):
+                stream = stream_of(*before) + b"data: " + json.dumps(odd).encode() + b"\n\n"
+                repair_stream(stream + stream_of(*TEXT_BLOCK), disabled=disabled)

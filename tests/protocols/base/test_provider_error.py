@@ -7,6 +7,8 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import (
     STATUS_BY_NAME,
     UNKNOWN_STATUS,
@@ -16,6 +18,9 @@ from wiremend.protocols.base.provider_error import (
     make_error,
     read_error,
 )
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.registry import PROTOCOLS
+from wiremend.text import sse
 
 Fields = dict[str, Any]
 
@@ -357,3 +362,51 @@ def test_any_value_is_accepted(value: Any) -> None:
         orjson.dumps([error.message, error.type, error.code, error.request_id, error.param])
     if isinstance(value, dict):
         assert 400 <= error_from(value).status <= 599
+
+
+OWN_FIELDS = {
+    "failed_generation": "<function",
+    "innererror": {"code": "ResponsibleAIPolicyViolation"},
+    "metadata": {"provider_name": "X", "raw": "busy"},
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+def test_every_envelope_contains_the_fields_of_the_providers_own(protocol: Protocol) -> None:
+    error = read_error({"error": {"message": "m", "code": 400, **OWN_FIELDS}})
+    assert error is not None
+    body = orjson.loads(protocol.error_body(error))["error"]
+    assert {name: body[name] for name in OWN_FIELDS} == OWN_FIELDS
+    assert read_error(orjson.loads(protocol.error_body(error))) is not None
+    repairer = protocol.make_repairer(StreamContext(model="m"))
+    data = sse.Decoder().feed(repairer.fail(error))[-1].data
+    assert data is not None
+    event = orjson.loads(data)
+    shown = event.get("response", event)["error"]
+    assert {name: shown[name] for name in OWN_FIELDS} == OWN_FIELDS
+
+
+def test_a_message_that_was_appended_is_not_appended_again() -> None:
+    error = read_error({"error": {"message": "m", "code": 400, **OWN_FIELDS}})
+    assert error is not None
+    assert error.message == "m: busy"
+    for protocol in PROTOCOLS.values():
+        again = read_error(orjson.loads(protocol.error_body(error)))
+        assert again is not None
+        assert again.message == "m: busy"
+
+
+def test_googles_details_keep_those_of_the_provider() -> None:
+    delay = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
+    help_ = {"@type": "type.googleapis.com/google.rpc.Help", "links": []}
+    error = read_error(
+        {"error": {"code": 429, "message": "m", "details": [help_, delay]}, "request_id": "r"}
+    )
+    assert error is not None
+    details = orjson.loads(PROTOCOLS[WireProtocol.GEMINI].error_body(error))["error"]["details"]
+    assert details[:2] == [help_, delay]
+    assert [detail["@type"].rpartition(".")[2] for detail in details] == [
+        "Help",
+        "RetryInfo",
+        "RequestInfo",
+    ]

@@ -338,6 +338,6 @@ def test_an_answer_that_expands_too_much_is_an_error_and_uses_little_memory(
         response = call.response()
     assert response.status == 502
     message = json.loads(response.body)["error"]["message"]
-    assert re.search(rf"content coding '{coding}' expands .* \(limit: 100\)", message)
+    assert re.search(rf"content coding '{coding}' expands .* \(limit: 150\)", message)
     assert len(provider.received) == ATTEMPTS
     assert peak_memory_bytes(proxy) - before < 40 * megabyte

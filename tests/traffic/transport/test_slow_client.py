@@ -1,5 +1,7 @@
 """Tests that a slow client slows its provider down, so the proxy buffers little."""
 
+from collections.abc import Callable
+
 import pytest
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.testing.exchange import Exchange, Reply
@@ -7,6 +9,7 @@ from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.clients import HTTP_VERSIONS, model_call
+from traffic.conftest import QUICK_RETRIES, SHARED
 from traffic.proxy import Proxy
 
 MEBIBYTE = 1024 * 1024
@@ -38,6 +41,33 @@ class CountedStream:
             data = b"".join(self.events[start : start + EVENTS_AT_ONCE])
             await exchange.body(data)
             self.sent_bytes += len(data)
+
+
+SHORT_LIMITS = """
+[timeouts]
+idle = 1.0
+progress = 1.0
+"""
+
+
+@pytest.mark.parametrize("http_version", HTTP_VERSIONS)
+def test_a_client_that_pauses_is_not_the_providers_fault(
+    start_proxy: Callable[..., Proxy], provider: ScriptedProvider, http_version: str
+) -> None:
+    """The client reads nothing for several times the idle limit."""
+    proxy = start_proxy(scripts=SHARED, configuration=QUICK_RETRIES + SHORT_LIMITS)
+    provider.alpn = ALPN[http_version]
+    stream = CountedStream(good.ANTHROPIC)
+    provider.script([Reply("large", (faults.head(), stream.step, faults.end))])
+    with model_call(
+        proxy, good.ANTHROPIC, True, http_version=http_version, timeout_seconds=60.0
+    ) as call:
+        [received] = provider.wait_for_requests(1)
+        assert not received.wait_until_finished(5.0)
+        response = call.response()
+    assert response.ended == "complete"
+    assert response.body == b"".join(stream.events)
+    assert not proxy.calls[-1].findings
 
 
 @pytest.mark.parametrize("http_version", HTTP_VERSIONS)

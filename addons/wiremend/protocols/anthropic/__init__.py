@@ -2,7 +2,7 @@
 
 from wiremend.protocols.anthropic import errors, request
 from wiremend.protocols.anthropic.body import repair_body
-from wiremend.protocols.anthropic.grammar import Grammar
+from wiremend.protocols.anthropic.grammar import Grammar, is_terminal
 from wiremend.protocols.anthropic.history import HISTORY_PASSES
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.anthropic.usage import USAGE_FORMAT
@@ -25,6 +25,7 @@ ANTHROPIC = Protocol(
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
     make_repairer=AnthropicRepairer,
+    is_terminal=is_terminal,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
     make_grammar=lambda _: Grammar(),

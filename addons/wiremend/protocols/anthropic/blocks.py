@@ -7,7 +7,8 @@ the block has ended. If a tool is stopped inside its JSON, the stop is held back
 reason arrives, which determines whether content was lost.
 """
 
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +24,10 @@ from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.rules.rule import Rule, start_of
+from wiremend.rules.rule import SHOWN_BYTES, Rule, start_of
 from wiremend.text import json_value
-from wiremend.text.json_value import JsonObject, parses
+from wiremend.text.json_growing import GrowingJson
+from wiremend.text.json_value import JsonObject
 from wiremend.text.sse import Event
 
 _P = ("anthropic-messages",)
@@ -150,6 +152,8 @@ class Block:
     identity: Any = None
     source: Any = None
     """The index that the provider used."""
+    ordinal: int = -1
+    """The number of blocks that were started before it."""
     number: int = -1
     """The index that the client sees; -1 while it is not shown."""
     is_stopped: bool = False
@@ -158,8 +162,9 @@ class Block:
     """The stop that arrived and is held back."""
     goes_on: bool = False
     """Whether a delta followed the stop."""
-    tool_json: bytearray = field(default_factory=bytearray)
-    start_input: bytes = b""
+    tool_json: GrowingJson = field(default_factory=GrowingJson)
+    """The input of a tool in its deltas."""
+    start_input: GrowingJson = field(default_factory=GrowingJson)
     """The input of a call in its start, as JSON text."""
     signature: str = ""
     waiting: list[Received | bytes] = field(default_factory=list)
@@ -174,8 +179,7 @@ class Block:
     @property
     def has_whole_json(self) -> bool:
         """Whether the input of a tool so far is complete JSON."""
-        text = self.tool_json or self.start_input
-        return parses(text.decode("utf-8", "surrogatepass")) if text else False
+        return (self.tool_json or self.start_input).is_whole
 
     @property
     def is_cut(self) -> bool:
@@ -202,8 +206,14 @@ class Blocks:
         self._draft = draft
         self._send = send
         self._current: Block | None = None
-        self._waiting: list[Block] = []
+        self._waiting: deque[Block] = deque()
+        self._is_showing = False
+        """Whether waiting blocks are being shown."""
         self._by_source: dict[Any, Block] = {}
+        self._under: dict[Any, OrderedDict[Block, None]] = {}
+        """The current block and the waiting ones, in order: by the provider's index, and by that
+        index and their type. Those that have ended are removed when they are met."""
+        self._started = 0
         self.shown = 0
         """The number of blocks that were shown."""
         self.answer = ""
@@ -317,7 +327,7 @@ class Blocks:
             data["type"] == "content_block_delta"
             and self._draft.is_on(STOP_TOO_EARLY)
             and isinstance(delta, dict)
-            and delta.get("type") in DELTAS_BY_BLOCK.get(block.kind, ())
+            and _kind_of(delta) in DELTAS_BY_BLOCK.get(block.kind, ())
             and block.may_go_on
             and has_content(data)
         )
@@ -355,13 +365,38 @@ class Blocks:
         block = self._by_source.get(source) if source is not None else self._current
         if block is not None and self._is_open(block):
             return block
-        return next(self.open_under(source), None)
+        return self._first_open(source)
 
-    def open_under(self, source: Any) -> Iterator[Block]:
-        """Yield the open blocks of this index: the current one, then the waiting ones."""
-        for block in (self._current, *self._waiting):
-            if block is not None and block.source == source and self._is_open(block):
-                yield block
+    def find_fitting(self, source: Any, delta: str) -> Block | None:
+        """Return the first open block of this index that may have such a delta."""
+        fitting = (kind for kind, deltas in DELTAS_BY_BLOCK.items() if delta in deltas)
+        found = (self._first_open((source, kind)) for kind in fitting)
+        return min((block for block in found if block), key=lambda one: one.ordinal, default=None)
+
+    def has_open(self, source: Any, kind: str) -> bool:
+        """Return whether a block of this type is open; an empty string is any unknown type."""
+        return self._first_open((source, kind)) is not None
+
+    def _first_open(self, key: Any) -> Block | None:
+        blocks = self._under.get(key)
+        while blocks:
+            block = next(iter(blocks))
+            if self._is_open(block):
+                return block
+            del blocks[block]
+        return None
+
+    def _add_open(self, block: Block) -> None:
+        block.ordinal = self._started
+        self._started += 1
+        for key in _keys_of(block):
+            self._under.setdefault(key, OrderedDict())[block] = None
+
+    def _discard_open(self, block: Block) -> None:
+        for key in _keys_of(block):
+            blocks = self._under.get(key)
+            if blocks is not None and blocks.pop(block, False) is None and not blocks:
+                del self._under[key]
 
     def _is_open(self, block: Block) -> bool:
         if block.is_stopped or block.stop is None:
@@ -386,6 +421,7 @@ class Blocks:
         """Start a block, or make it wait for an incomplete tool."""
         self._by_source[source] = block
         block.source = source
+        self._add_open(block)
         self.has_answer |= block.kind not in _THOUGHT and has_content(data)
         while (current := self._current) is not None:  # closing a block may show a waiting one
             found = f"block {source!r} inside another"
@@ -465,7 +501,8 @@ class Blocks:
         if delta is None or kind is None:
             return
         if kind == "input_json_delta":
-            block.tool_json += _bytes_of(delta.get("partial_json"))
+            text = delta.get("partial_json")
+            block.tool_json.add(text if isinstance(text, str) else "")
         elif kind == "signature_delta":
             block.signature = str(delta.get("signature") or "") or block.signature
         elif kind != "thinking_delta" and not self.has_answer:
@@ -474,6 +511,8 @@ class Blocks:
     def _show_start(
         self, block: Block, event: Event | None, data: JsonObject, *, changed: bool
     ) -> None:
+        if self._current is not None:  # it was not closed, since the rule is disabled
+            self._discard_open(self._current)
         self._current = block
         block.number = self.shown
         self.shown += 1
@@ -487,21 +526,22 @@ class Blocks:
             self.note_use(block)
             if isinstance(block, dict):
                 start = {"type": "content_block_start", "content_block": block}
-                self.has_answer |= block.get("type") not in _THOUGHT and has_content(start)
+                self.has_answer |= _kind_of(block) not in _THOUGHT and has_content(start)
 
     def note_use(self, block: Any) -> None:
         """Record whether this block calls a tool."""
-        kind = block.get("type") if isinstance(block, dict) else None
+        kind = _kind_of(block) if isinstance(block, dict) else ""
         is_own = kind == "tool_use" and not is_called_by_code(block)
         self.called_tool = self.called_tool or is_own
         self.used_tool = self.used_tool or kind in TOOL_BLOCKS
 
     def _close(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
         if block.start_input and not block.tool_json:
-            delta = {"type": "input_json_delta", "partial_json": block.start_input.decode()}
+            delta = {"type": "input_json_delta", "partial_json": block.start_input.text}
             whole: JsonObject = {"type": "content_block_delta", "index": 0, "delta": delta}
             self._send_numbered(block, None, whole, changed=True)
         block.is_stopped = True
+        self._discard_open(block)
         self._send_numbered(block, event, data, changed=changed)
         self._flush(block)
         if block is self._current:
@@ -512,10 +552,15 @@ class Blocks:
         block.behind = []
 
     def _show_next(self) -> None:
-        """Show the block that has waited longest; no other block is open."""
+        """Show the blocks that have waited longest, up to one that is still open."""
+        if self._current is not None:
+            self._discard_open(self._current)
         self._current = None
-        if self._waiting:
-            following = self._waiting.pop(0)
+        if self._is_showing:
+            return  # a block that waited has ended: the loop below goes on
+        self._is_showing = True
+        while self._current is None and self._waiting:
+            following = self._waiting.popleft()
             waiting, following.waiting = following.waiting, []
             stop, following.stop = following.stop, None
             for item in waiting:
@@ -529,10 +574,12 @@ class Blocks:
                 goes_on = following.goes_on
                 self._take_stop(following, stop)
                 following.goes_on = goes_on
+        self._is_showing = False
 
     def _record_cut(self, block: Block) -> ContentLost:
         """Record a tool that was cut inside its JSON; return the exception to raise."""
-        found = start_of(bytes(block.tool_json or block.start_input))
+        text = (block.tool_json or block.start_input).text[: SHOWN_BYTES + 1]
+        found = start_of(text.encode("utf-8", "surrogatepass"))
         self._draft.note(TOOL_INPUT_BROKEN, found, "ended in an error")
         return ContentLost(CUT_ARGUMENTS)
 
@@ -541,13 +588,12 @@ class Blocks:
         given = block.get("input")
         if block["type"] not in TOOL_BLOCKS or not given or not isinstance(given, dict | str):
             return False
-        text = _bytes_of(given) if isinstance(given, str) else json_value.write(given)
+        text = given if isinstance(given, str) else json_value.write(given).decode()
+        found = start_of(text[: SHOWN_BYTES + 1].encode("utf-8", "replace"))
         is_code = block["type"] != "tool_use" or is_called_by_code(block)
-        if is_code or not self._draft.note(
-            INPUT_IN_START, start_of(text), "sent as an input_json_delta"
-        ):
+        if is_code or not self._draft.note(INPUT_IN_START, found, "sent as an input_json_delta"):
             return False
-        new.start_input = text
+        new.start_input.add(text)
         block["input"] = {}
         return True
 
@@ -590,6 +636,11 @@ class Blocks:
         self._send(event, data, changed)
 
 
+def _keys_of(block: Block) -> tuple[Any, ...]:
+    kind = block.kind if block.kind in DELTAS_BY_BLOCK else ""
+    return block.source, (block.source, kind)
+
+
 def source_of(data: JsonObject) -> Any:
     """Return the index as a key, the same for 1 and "1"; None without an index."""
     index = data.get("index")
@@ -603,10 +654,10 @@ def has_content(data: JsonObject) -> bool:
     match data["type"]:
         case "content_block_start":
             block = data.get("content_block")
-            kind = block.get("type") if isinstance(block, dict) else None
-            if not isinstance(block, dict) or kind in EMPTY_BLOCKS:
-                return isinstance(block, dict) and bool(block.get(str(kind)))
-            return True
+            if not isinstance(block, dict):
+                return False
+            kind = _kind_of(block)
+            return bool(block.get(kind)) if kind in EMPTY_BLOCKS else True
         case "content_block_delta":
             delta = data.get("delta")
             if not isinstance(delta, dict):
@@ -616,10 +667,9 @@ def has_content(data: JsonObject) -> bool:
     return False
 
 
+def _kind_of(block: JsonObject) -> str:
+    return str(block.get("type"))
+
+
 def _new_stop() -> Received:
     return None, {"type": "content_block_stop", "index": 0}, True
-
-
-def _bytes_of(text: Any) -> bytes:
-    """Return the bytes of the text; a lone surrogate is kept, as its pair may follow."""
-    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""

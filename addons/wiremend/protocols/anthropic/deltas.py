@@ -97,8 +97,9 @@ class Deltas:
         rule, current = DELTA_WITHOUT_START, self._blocks.current
         if existing is not None:
             rule = DELTA_DOES_NOT_FIT
-            open_here = [existing, *self._blocks.open_under(source)]
-            if any(block.kind == "thinking" or _is_unknown(block) for block in open_here):
+            if existing.kind == "thinking" or _is_unknown(existing):
+                return False
+            if self._blocks.has_open(source, "thinking") or self._blocks.has_open(source, ""):
                 return False
         elif current is not None and current.kind == "thinking" and not current.signature:
             return False
@@ -138,11 +139,11 @@ class Deltas:
 
     def _find_or_start_fitting(self, existing: Block, source: Any, kind: str) -> Block:
         """Return another open block of the index that the delta fits, or start one."""
-        for block in self._blocks.open_under(source):
-            if kind in DELTAS_BY_BLOCK.get(block.kind, ()):
-                found = f"{kind} under the index of a {existing.kind} block"
-                self._draft.note(DELTA_DOES_NOT_FIT, found, f"assigned to the {block.kind} block")
-                return block
+        block = self._blocks.find_fitting(source, kind)
+        if block is not None:
+            found = f"{kind} under the index of a {existing.kind} block"
+            self._draft.note(DELTA_DOES_NOT_FIT, found, f"assigned to the {block.kind} block")
+            return block
         found = f"{kind} in a {existing.kind} block"
         if kind == "input_json_delta":
             what = f"{found}, the tool's name is unknown"

@@ -120,6 +120,12 @@ def stop_reason_of(reason: str) -> str:
     return FOREIGN_REASONS.get(name, name if name in STOP_REASONS else reason)
 
 
+def is_terminal(event: sse.Event) -> bool:
+    """Return whether this event is the last one of a complete stream."""
+    kind = json_value.member(event.data, "type")
+    return isinstance(kind, str) and kind == "message_stop"
+
+
 class Grammar:
     """Reports the violations in a stream; shares only the tables above with the repairer."""
 

@@ -6,7 +6,6 @@ assistant with tool calls must be followed by a turn of the user that starts wit
 https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/implement-tool-use
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +29,7 @@ from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
 from wiremend.text.json_value import is_blank, objects
+from wiremend.text.patterns import whole_pattern
 
 TRAILING_SPACE = Rule(
     code="Q006",
@@ -108,8 +108,8 @@ SYSTEM_IN_MESSAGES = Rule(
 _THINKING = ("thinking", "redacted_thinking")
 _REMINDER_OPENS, _REMINDER_CLOSES = "<system-reminder>\n", "\n</system-reminder>"
 _SHORTEST_SIGNATURE = 64
-_SIGNATURE = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+")
+_SIGNATURE = whole_pattern(r"[A-Za-z0-9+/]++={0,2}")
+_HEXADECIMAL = whole_pattern(r"[0-9A-Fa-f]++")
 
 
 @dataclass(slots=True)

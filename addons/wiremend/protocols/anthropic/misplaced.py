@@ -298,7 +298,7 @@ def _delta_in(data: JsonObject, open_kind: str | None) -> JsonObject | None:
         kind = _delta_type(delta, open_kind)
         return {**delta, "type": kind} if kind else None
     for key, value in data.items():
-        if isinstance(value, dict) and value.get("type") in BLOCK_BY_DELTA:
+        if isinstance(value, dict) and str(value.get("type")) in BLOCK_BY_DELTA:
             data.pop(key)
             return dict(value)
     fields = {key: data[key] for key in _TEXT_NAMES if data.get(key)}

@@ -3,7 +3,6 @@
 https://docs.anthropic.com/en/api/messages
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,12 +20,13 @@ from wiremend.protocols.base.tools import (
 )
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import objects
+from wiremend.text.patterns import text_pattern
 
 ENDPOINTS = Endpoints(
-    call=re.compile(r"/v1/messages/?\Z"),
-    unversioned=re.compile(r"/messages\Z"),
+    call=text_pattern(r"/v1/messages/?\Z"),
+    unversioned=text_pattern(r"/messages\Z"),
     # https://docs.anthropic.com/en/api/messages-count-tokens
-    count=re.compile(r"/v1/messages/count_tokens/?\Z"),
+    count=text_pattern(r"/v1/messages/count_tokens/?\Z"),
 )
 KEY_HEADER = KeyHeader("x-api-key")
 TOKEN_COUNT = TokenCount(answer=lambda count: {"input_tokens": count})

@@ -1,6 +1,5 @@
 """The required fields and token counts at the start and at the end of an Anthropic message."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.usage import Usage, UsageFormat, count_in, total
 from wiremend.rules.rule import Rule, start_of
 from wiremend.text.json_value import JsonObject, is_number
+from wiremend.text.patterns import linear_pattern
 
 _P = ("anthropic-messages",)
 
@@ -161,4 +161,4 @@ def _read_usage(value: Mapping[str, Any]) -> Usage:
     )
 
 
-USAGE_FORMAT = UsageFormat(re.compile(rb'"usage"\s*:\s*\{'), _read_usage)
+USAGE_FORMAT = UsageFormat(linear_pattern(rb'"usage"\s*+:\s*+\{'), _read_usage)

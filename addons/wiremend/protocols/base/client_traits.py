@@ -1,9 +1,10 @@
 """The type of the facts about clients; the facts are in `wiremend.clients`."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from wiremend.text.patterns import TextPattern, WholePattern
 
 
 class Shape(StrEnum):
@@ -36,7 +37,7 @@ class ClientTraits:
 
     family: str = ""
     """Its name, such as `codex`; empty if unknown."""
-    recognised_by: tuple[tuple[str, re.Pattern[str]], ...] = ()
+    recognised_by: tuple[tuple[str, TextPattern[str]], ...] = ()
     """Request headers and the beginnings of their values, both in lower case. One match is
     enough."""
 
@@ -50,10 +51,10 @@ class ClientTraits:
     """It parses `id:` and `retry:` lines, and an `event:` line without data, as an event."""
     reads: frozenset[Shape] = frozenset()
     """Responses: the shapes that it reads; they are kept for it."""
-    whole_event: re.Pattern[bytes] | None = None
+    whole_event: WholePattern[bytes] | None = None
     """Gemini: the pattern of the events that the client reads completely. Set for clients that
     split lines or events differently from the SSE standard; None: any event."""
-    retried_words: re.Pattern[str] | None = None
+    retried_words: TextPattern[str] | None = None
     """Anthropic: the words in the message of an `error` event on which the client retries the
     call; None: its decision does not depend on the message."""
 

@@ -139,6 +139,11 @@ class EventRepairer(ABC):
         return value
 
     @property
+    def may_break_off(self) -> bool:
+        """Whether the response may be complete if the connection breaks here; `close` decides."""
+        return True
+
+    @property
     def holds_back(self) -> bool:
         """Whether bytes are held back until the next event."""
         return False

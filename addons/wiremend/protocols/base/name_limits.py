@@ -6,8 +6,9 @@ same name, and the prompt caches of providers keep matching.
 """
 
 import hashlib
-import re
 from dataclasses import dataclass
+
+from wiremend.text.patterns import linear_pattern
 
 _HASH_CHARACTERS = 8
 _NO_LENGTH = 1_000_000
@@ -26,8 +27,9 @@ class NameLimit:
 
     def takes(self, name: str) -> bool:
         """Return whether the target accepts this name."""
-        fits = re.fullmatch(f"[{self.first}][{self.others}]*", name)
-        return fits is not None and len(name) <= self.length
+        if len(name) > self.length:
+            return False
+        return linear_pattern(f"[{self.first}][{self.others}]*+").fullmatch(name) is not None
 
     def fit(self, name: str) -> str:
         """Return the name if the target accepts it, else a similar one that it accepts."""
@@ -38,7 +40,7 @@ class NameLimit:
     def distinct(self, name: str, of: bytes) -> str:
         """Return a similar name that the target accepts, ending in a part of the hash of `of`."""
         ending = "_" + hashlib.sha256(of).hexdigest()[:_HASH_CHARACTERS]
-        cleaned = re.sub(f"[^{self.others}]", "_", name)
-        if not re.match(f"[{self.first}]", cleaned):
+        cleaned = linear_pattern(f"[^{self.others}]").sub("_", name)
+        if not linear_pattern(f"[{self.first}]").match(cleaned):
             cleaned = "t" + cleaned
         return cleaned[: self.length - len(ending)] + ending

@@ -6,11 +6,10 @@ https://platform.openai.com/docs/guides/error-codes
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from wiremend.protocols.base.protocol import KeyHeader, ModelList
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.tools import SchemaForm
+from wiremend.text import json_value
 
 KEY_HEADER = KeyHeader("authorization", "Bearer {}")
 SCHEMA_FORM = SchemaForm(b'{"type":"object","properties":{},"additionalProperties":false}')
@@ -44,6 +43,7 @@ def error_envelope(error: ProviderError) -> bytes:
     """Return the body of an HTTP error."""
     envelope: dict[str, Any] = {
         "error": {
+            **error.own_fields,
             "message": error.message,
             "type": error_type(error),
             "param": error.param,
@@ -52,4 +52,4 @@ def error_envelope(error: ProviderError) -> bytes:
     }
     if error.request_id:
         envelope["request_id"] = error.request_id
-    return orjson.dumps(envelope)
+    return json_value.write(envelope)

@@ -1,6 +1,5 @@
 """The interface of a protocol: one frozen value, created in the package of the protocol."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from wiremend.protocols.base.usage import UsageFormat
 from wiremend.rules.rule import Notes, Rule
 from wiremend.text import sse
 from wiremend.text.json_edits import Edits
+from wiremend.text.patterns import TextPattern
 
 type HistoryPass = Callable[[dict[str, Any], Edits, MessageTraits, Notes], None]
 """Adapts a parsed request to a target with these traits: adds edits and records the findings."""
@@ -37,6 +37,10 @@ class RequestFacts:
     """Gemini without `alt=sse`: the stream is one JSON array."""
     compacts: bool = False
     """Responses: a compaction may follow the answer."""
+    numeric_enums: bool = False
+    """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
+    in_wrapper: bool | None = None
+    """Gemini: whether the client reads each response inside Code Assist's `{"response": …}`."""
     valid: bool = True
     """Whether the body is a JSON object."""
 
@@ -45,10 +49,10 @@ class RequestFacts:
 class Endpoints:
     """The paths of a protocol, as patterns to search in a path without its query."""
 
-    call: re.Pattern[str]
-    unversioned: re.Pattern[str]
+    call: TextPattern[str]
+    unversioned: TextPattern[str]
     """The part of a call's path that follows the base URL of any provider."""
-    count: re.Pattern[str] | None = None
+    count: TextPattern[str] | None = None
     """The endpoint that counts tokens; None: the protocol has none."""
 
 
@@ -144,6 +148,9 @@ class Protocol:
     # Responses
     make_repairer: Callable[[StreamContext], Repairer]
     """Create a repairer for the event stream of one attempt."""
+    is_terminal: Callable[[sse.Event], bool]
+    """Return whether a stream is complete after this event. Used only where repairing failed, so
+    it shares no code with the repairer."""
     repair_body: Callable[[bytes, StreamContext], RepairedBody]
     """Repair a buffered 2xx body."""
     usage_format: UsageFormat

@@ -6,12 +6,12 @@ substring.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from wiremend.text.json_envelope import CONTENT_KEYS, is_envelope
+from wiremend.text.patterns import linear_pattern, text_pattern
 
 UNKNOWN_STATUS = 502
 
@@ -89,12 +89,14 @@ FINAL_CODES = frozenset(
 )
 """Codes that the same request would cause again, so it is not retried regardless of the status."""
 
-_TRY_AGAIN = re.compile(
-    r"try again in\s*(?:(\d+)h)?(?:(\d+)m(?!s))?(\d+(?:\.\d+)?)\s*(ms|s)", re.IGNORECASE
+_TRY_AGAIN = text_pattern(
+    r"try again in\s*+(?:(\d+)h)?(?:(\d+)m(?!s))?(\d+(?:\.\d+)?)\s*+(ms|s)", ignore_case=True
 )
-_NUMBER = re.compile(r"[45]\d\d\Z")
-_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s\Z")
+_NUMBER = text_pattern(r"[45]\d\d\Z")
+_WORD_START = linear_pattern(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SEPARATORS = linear_pattern(r"[\s_-]++")
+_SECONDS = text_pattern(r"(\d{1,20}+(?:\.\d{1,20}+)?)s\Z")
+_LONGEST_NAME = 100
 _UNWRAP_LEVELS = 3
 _UNKNOWN_SHAPE_CHARACTERS = 500
 _BARE_KEYS = frozenset(
@@ -121,6 +123,10 @@ _FINE = frozenset(["0", "200", "ok", "success"])
 """Codes that gateways use for success."""
 
 
+LONGEST_WAIT_SECONDS = 366 * 24 * 3600.0
+"""A longer wait is an error of the provider; clients would sleep, or fail on the number."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderError:
     """An error of a provider, independent of its envelope."""
@@ -135,6 +141,15 @@ class ProviderError:
     param: str | None = None
     own_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What else the provider's error object contains: `failed_generation`, `innererror` …"""
+
+    def __post_init__(self) -> None:
+        """Replace lone surrogates, which cannot be encoded, and drop a wait that no one means."""
+        for name in ("type", "code", "message", "request_id", "param"):
+            text = getattr(self, name)
+            if text and not text.isascii():
+                object.__setattr__(self, name, text.encode("utf-8", "replace").decode())
+        if not is_wait(self.retry_after_seconds):
+            object.__setattr__(self, "retry_after_seconds", None)
 
     @property
     def retryable(self) -> bool:
@@ -251,6 +266,11 @@ def error_of_text(text: str, *, status: int | None = None, type: str = "") -> Pr
     )
 
 
+def is_wait(seconds: float | None) -> TypeGuard[float]:
+    """Return whether a provider can mean this wait: a number, not negative, of a year at most."""
+    return seconds is not None and 0 <= seconds <= LONGEST_WAIT_SECONDS
+
+
 def wait_in_seconds(message: str) -> float | None:
     """Return the delay in a provider's message ("try again in 1m20s") in seconds, or None."""
     match = _TRY_AGAIN.search(message)
@@ -258,7 +278,8 @@ def wait_in_seconds(message: str) -> float | None:
         return None
     hours, minutes, number, unit = match.groups()
     seconds = float(number) / (1000 if unit.lower() == "ms" else 1)
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds
+    # `int` refuses more than 4300 digits; `float` returns infinity for them.
+    return float(hours or 0) * 3600 + float(minutes or 0) * 60 + seconds
 
 
 def _error_named_in_text(value: Mapping[str, Any], text: str) -> ProviderError:
@@ -288,8 +309,13 @@ def _status_of(*names: Any) -> int:
 
 
 def _snake_case(name: str) -> str:
-    """Return a name in snake case, from `InternalServerError`, `Too Many Requests` or `UNKNOWN`."""
-    words = re.split(r"[\s_-]+", _WORD_START.sub("_", name.strip()))
+    """Return a name in snake case, from `InternalServerError`, `Too Many Requests` or `UNKNOWN`.
+
+    A text that is too long for a name becomes an empty one.
+    """
+    if len(name) > _LONGEST_NAME:
+        return ""
+    words = _SEPARATORS.split(_WORD_START.sub("_", name.strip()))
     return "_".join(words).lower()
 
 
@@ -317,6 +343,8 @@ def _message(fields: Mapping[str, Any]) -> str:
     if not isinstance(raw, str) or not raw.strip():
         return message
     inner = _unwrapped(ProviderError(status=UNKNOWN_STATUS, message=raw)).message
+    if inner in message:
+        return message  # a proxy before this one has appended it
     return f"{message}: {inner}" if message else inner
 
 

@@ -64,6 +64,13 @@ class StreamContext:
     """Responses: the request allows a compaction after the answer."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
+    numeric_enums: bool = False
+    """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
+    in_wrapper: bool | None = None
+    """Gemini: whether the client reads each response inside Code Assist's `{"response": …}`.
+
+    None: not known; responses stay as they are.
+    """
 
 
 class Decoder(Protocol):
@@ -88,6 +95,11 @@ class Repairer(Protocol):
     @property
     def complete(self) -> bool:
         """Whether the response is complete, except perhaps for the terminal event."""
+        ...
+
+    @property
+    def may_break_off(self) -> bool:
+        """Whether the response may be complete if the connection breaks here; `end` decides."""
         ...
 
     @property

@@ -1,12 +1,12 @@
 """The requirements of a target on requests: tools, messages, parameters, header values."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.text.patterns import whole_pattern
 
 _ID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -24,9 +24,9 @@ class CallIdLimit:
     def takes(self, call_id: str) -> bool:
         """Return whether the target accepts this id."""
         shortest = self.longest if self.exact else 1
-        return (
-            re.fullmatch(f"[{self.characters}]{{{shortest},{self.longest}}}", call_id) is not None
-        )
+        if not shortest <= len(call_id) <= self.longest:
+            return False
+        return whole_pattern(f"[{self.characters}]++").fullmatch(call_id) is not None
 
     def fit(self, call_id: str) -> str:
         """Return the id if the target accepts it, else one that is derived from it by hash."""

@@ -1,11 +1,11 @@
 """Token counts in one form for all protocols, and reading them from a response."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from wiremend.text import json_value, sse
+from wiremend.text.patterns import LinearPattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ NO_USAGE = Usage()
 class UsageFormat:
     """How a protocol writes token counts."""
 
-    pattern: re.Pattern[bytes]
+    pattern: LinearPattern[bytes]
     """What an event or a body contains if it has counts. Text that contains the same is escaped in
     JSON, so it is not found."""
     read: Callable[[Mapping[str, Any]], Usage]

@@ -5,7 +5,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import request
 from wiremend.protocols.chat.body import repair_body
-from wiremend.protocols.chat.grammar import Grammar
+from wiremend.protocols.chat.grammar import Grammar, is_terminal
 from wiremend.protocols.chat.history import HISTORY_PASSES
 from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.protocols.chat.usage import USAGE_FORMAT
@@ -26,6 +26,7 @@ CHAT = Protocol(
     schema_form=openai.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
     make_repairer=ChatRepairer,
+    is_terminal=is_terminal,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
     make_grammar=lambda _: Grammar(),

@@ -47,6 +47,11 @@ def finish_reason_of(reason: str) -> str:
     return FOREIGN_REASONS.get(name, name if name in FINISH_REASONS else reason)
 
 
+def is_terminal(event: sse.Event) -> bool:
+    """Return whether this event is the last one of a complete stream."""
+    return event.data is not None and event.data.strip() == DONE
+
+
 class Grammar:
     """Reports the violations in a stream; shares only the tables above with the repairer."""
 

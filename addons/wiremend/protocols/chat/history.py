@@ -65,8 +65,8 @@ class Exchange:
     """A message with calls, and the results that follow it immediately."""
 
     index: int
-    calls: list[str]
-    """The ids of the calls."""
+    calls: dict[str, None]
+    """The ids of the calls, in order."""
     answered: set[str]
     """The ids of the results."""
     end: int
@@ -81,7 +81,7 @@ def exchanges_of(messages: Any) -> list[Exchange]:
         assert isinstance(index, int)
         last = exchanges[-1] if exchanges else None
         if message.get("role") == "assistant" and (calls := call_ids_of(message)):
-            exchanges.append(Exchange(index, calls, set(), index + 1))
+            exchanges.append(Exchange(index, dict.fromkeys(calls), set(), index + 1))
         elif message.get("role") == "tool" and last is not None and last.end == index:
             last.end = index + 1
             last.answered.add(str(message.get("tool_call_id")))
@@ -117,25 +117,30 @@ def put_results_first(
     """Move late results to the other results of their message."""
     messages = request.get("messages")
     exchanges = exchanges_of(messages)
+    waiting: dict[str, list[Exchange]] = {}
+    """The exchanges so far, by the ids of their calls."""
+    following = 0
     for path, message in objects(messages, ("messages",)):
         index, call_id = path[1], str(message.get("tool_call_id"))
         assert isinstance(index, int)
-        if message.get("role") != "tool" or _is_in_place(exchanges, index, call_id):
+        if message.get("role") != "tool":
             continue
-        for exchange in reversed(exchanges):
-            is_earlier = exchange.end <= index and call_id in exchange.calls
-            if is_earlier and call_id not in exchange.answered:
-                if notes.note(RESULTS_NOT_FIRST, BodyPlace(path), f"{call_id!r}", "moved"):
-                    exchange.answered.add(call_id)
-                    text = edits.text(path)
-                    edits.insert_item(("messages",), exchange.end, text)
-                    edits.remove(path)
-                break
-
-
-def _is_in_place(exchanges: list[Exchange], index: int, call_id: str) -> bool:
-    """Return whether a result follows its call; an earlier call may have the same id."""
-    return any(e.index < index < e.end and call_id in e.calls for e in exchanges)
+        while following < len(exchanges) and exchanges[following].index < index:
+            for earlier in exchanges[following].calls:
+                waiting.setdefault(earlier, []).append(exchanges[following])
+            following += 1
+        last = exchanges[following - 1] if following else None
+        if last is not None and index < last.end and call_id in last.calls:
+            continue  # it is in place; an earlier call may have the same id
+        with_call = waiting.get(call_id, [])
+        while with_call and call_id in with_call[-1].answered:
+            with_call.pop()
+        if with_call and notes.note(RESULTS_NOT_FIRST, BodyPlace(path), f"{call_id!r}", "moved"):
+            exchange = with_call[-1]
+            exchange.answered.add(call_id)
+            text = edits.text(path)
+            edits.insert_item(("messages",), exchange.end, text)
+            edits.remove(path)
 
 
 def add_missing_results(
@@ -146,7 +151,7 @@ def add_missing_results(
         where: Path = ("messages", exchange.index)
         missing = [
             json_value.write({"role": "tool", "tool_call_id": call_id, "content": NO_RESULT})
-            for call_id in dict.fromkeys(exchange.calls)
+            for call_id in exchange.calls
             if call_id not in exchange.answered
             and notes.note(
                 CALL_WITHOUT_RESULT, BodyPlace(where), f"{call_id!r}", "a result was added"

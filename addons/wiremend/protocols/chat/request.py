@@ -3,7 +3,6 @@
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,10 +19,11 @@ from wiremend.protocols.base.tools import (
 )
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import objects
+from wiremend.text.patterns import text_pattern
 
 ENDPOINTS = Endpoints(
-    call=re.compile(r"/chat/completions/?\Z"),
-    unversioned=re.compile(r"/chat/completions\Z"),
+    call=text_pattern(r"/chat/completions/?\Z"),
+    unversioned=text_pattern(r"/chat/completions\Z"),
 )
 TOOL_CHOICE = ChoiceOfOne(("function", "custom", None))
 TOKEN_LIMITS: tuple[Path, ...] = (("max_tokens",), ("max_completion_tokens",))

@@ -76,6 +76,9 @@ class ChatRepairer(EventRepairer):
         super().__init__(context)
         self._chunks = Chunks(self._draft, context.shown_model)
         self._choices: dict[int, Choice] = {}
+        self._doubtful: dict[Choice, None] = {}
+        """The choices that have changed since they were found to be complete."""
+        self._has_content = False
 
     def __repr__(self) -> str:
         return f"ChatRepairer(event={self._events}, choices={list(self._choices)})"
@@ -83,7 +86,12 @@ class ChatRepairer(EventRepairer):
     @property
     def complete(self) -> bool:
         """Whether every choice has its finish reason."""
-        return bool(self._choices) and all(choice.is_complete for choice in self._choices.values())
+        while self._doubtful:
+            choice, _ = self._doubtful.popitem()
+            if not choice.is_complete:
+                self._doubtful[choice] = None
+                return False
+        return bool(self._choices)
 
     @property
     def message_at_end(self) -> str:
@@ -131,8 +139,11 @@ class ChatRepairer(EventRepairer):
         self._chunks.fill(value)
         result = EventKind.IDLE
         for data in dicts_in(value.get("choices")):
-            result = _later(result, self._choice_of(data).feed(data, before))
-        if value.get("usage") and any(choice.has_content for choice in self._choices.values()):
+            choice = self._choice_of(data)
+            self._doubtful[choice] = None
+            result = _later(result, choice.feed(data, before))
+            self._has_content |= choice.has_content
+        if value.get("usage") and self._has_content:
             result = EventKind.CONTENT
         self._draft.out += before
         self.put(self.send(event, value, kind, changed=self._draft.changed))

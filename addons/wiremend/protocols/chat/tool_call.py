@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from wiremend.text.json_value import parses
+from wiremend.text.json_growing import GrowingJson
 
 
 @dataclass(slots=True, eq=False)
@@ -12,35 +12,35 @@ class ToolCall:
 
     source: Any = None
     """The index that the provider used."""
+    ordinal: int = 0
+    """The number of calls before it."""
     number: int = -1
     """The index that the client sees; -1 while it is not shown."""
     identities: set[str] = field(default_factory=set)
     """The ids in its fragments; one in a valid stream."""
     name: str = ""
     is_shown: bool = False
-    _parts: list[str] = field(default_factory=list)
+    json: GrowingJson = field(default_factory=GrowingJson)
+    """Its arguments so far."""
 
     @property
     def arguments(self) -> str:
         """The arguments so far."""
-        if len(self._parts) > 1:
-            self._parts = ["".join(self._parts)]
-        return self._parts[0] if self._parts else ""
+        return self.json.text
 
     @property
     def is_whole(self) -> bool:
         """Whether its arguments are complete JSON."""
-        return parses(self.arguments)
+        return self.json.is_whole
 
     def add(self, arguments: str) -> None:
         """Append a fragment of its arguments."""
-        if arguments:
-            self._parts.append(arguments)
+        self.json.add(arguments)
 
     def take(self) -> str:
         """Return the withheld arguments and clear them."""
-        arguments, self._parts = self.arguments, []
-        return arguments
+        held, self.json = self.json.text, GrowingJson()
+        return held
 
     def ends_before(self, identity: str, name: str, arguments: str) -> bool:
         """Return whether a fragment with its index, or without one, opens another call."""
@@ -51,10 +51,10 @@ class ToolCall:
         if identity and self.identities:
             # Some providers generate an id for every fragment, and repeat the name.
             rest = arguments.strip()
-            continues = bool(self.arguments and rest) and not rest.startswith("{")
+            continues = bool(self.json and rest) and not rest.startswith("{")
             return not (continues and name == self.name and not self.is_whole)
         if not self.name:
             return False
         if self.is_whole:
             return True
-        return self.source is None and name != self.name and not self.arguments
+        return self.source is None and name != self.name and not self.json

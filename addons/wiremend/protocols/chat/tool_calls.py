@@ -97,6 +97,8 @@ CALL_REPEATED = Rule(
     seen=("openai/openai-python#3246",),
 )
 
+_ANY = ""
+
 
 class ToolCalls:
     """Repairs the `tool_calls` of each delta."""
@@ -107,6 +109,14 @@ class ToolCalls:
         self._draft = draft
         self._tool_names = tool_names
         self._calls: list[ToolCall] = []
+        self._by_identity: dict[tuple[str, Any], ToolCall] = {}
+        """By id and the provider's index, and by id and `_ANY`; of several calls, the first."""
+        self._by_number: dict[int | float, ToolCall] = {}
+        """The calls that are shown."""
+        self._unsettled: dict[ToolCall, None] = {}
+        """The calls that have changed since `settle`, in order."""
+        self._doubtful: dict[ToolCall, None] = {}
+        """The calls that have changed since they were found to be whole."""
         self._by_source: dict[Any, ToolCall] = {}
         self._shown = 0
         self._has_custom = False
@@ -124,7 +134,12 @@ class ToolCalls:
     @property
     def are_whole(self) -> bool:
         """Whether every call was shown, with complete arguments."""
-        return all(call.is_shown and call.is_whole for call in self._calls)
+        while self._doubtful:
+            call, _ = self._doubtful.popitem()
+            if not (call.is_shown and call.is_whole):
+                self._doubtful[call] = None
+                return False
+        return True
 
     def repair(self, fragments: list[Any], stream_id: str) -> tuple[list[JsonObject], bool]:
         """Repair fragments; return those to show, and whether they differ from the input."""
@@ -152,14 +167,12 @@ class ToolCalls:
         filled = False
         for fragment in fragments:
             number = fragment.get("index") if isinstance(fragment, dict) else None
-            call = next(
-                (call for call in self._calls if call.is_shown and call.number == number), None
-            )
+            call = self._by_number.get(number) if isinstance(number, int | float) else None
             function = fragment.get("function") if call else None
-            if call is None or call.arguments.strip() or not isinstance(function, dict):
+            if call is None or not call.json.is_blank or not isinstance(function, dict):
                 continue
             if self._draft.note(ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
-                call.add("{}")
+                self._add(call, "{}")
                 function["arguments"] = "{}"
                 filled = True
         return filled
@@ -167,12 +180,13 @@ class ToolCalls:
     def settle(self, stream_id: str) -> list[JsonObject]:
         """Return the missing fragments of the calls of a finishing choice. Raises ContentLost."""
         added: list[JsonObject] = []
-        for call in self._calls:
+        changed, self._unsettled = self._unsettled, {}
+        for call in changed:
             if not call.is_shown:
                 added.append(self._open_nameless(call, stream_id))
-            if not call.arguments.strip():
+            if call.json.is_blank:
                 if self._draft.note(ARGUMENTS_EMPTY, f"call {call.number}", "{}"):
-                    call.add("{}")
+                    self._add(call, "{}")
                     added.append({"index": call.number, "function": {"arguments": "{}"}})
             elif not call.is_whole and self._draft.note(
                 ARGUMENTS_BROKEN, call.arguments[:60], "ended in an error"
@@ -196,19 +210,19 @@ class ToolCalls:
         call = self._find_or_start(fragment, identity, _text(function.get("name")), arguments)
         if call is None:
             if self._calls:  # its arguments may be completed by this fragment
-                self._calls[-1].add(arguments)
+                self._add(self._calls[-1], arguments)
             return fragment, changed
         if call.is_shown:
             changed |= self._continue(call, fragment, function)
-            call.add(arguments)
+            self._add(call, arguments)
         else:
             call.name = call.name or _text(function.get("name"))
             if identity:
-                call.identities.add(identity)
+                self._identify(call, identity)
             if not call.name.strip() and self._draft.note(
                 CALL_NAME_LATE, "a call without a name", "withheld until the name arrives"
             ):
-                call.add(arguments)
+                self._add(call, arguments)
                 return None, True
             changed |= self._open(call, fragment, function, arguments, stream_id)
         index = fragment.get("index")
@@ -239,17 +253,31 @@ class ToolCalls:
             return self._assign_orphan(source)
         if existing is not None and not existing.ends_before(identity, name, arguments):
             return existing
-        call = ToolCall(source)
+        call = ToolCall(source, len(self._calls))
         self._calls.append(call)
         self._by_source[source] = call
+        self._add(call, "")
         return call
+
+    def _add(self, call: ToolCall, arguments: str) -> None:
+        """Append a fragment of a call's arguments."""
+        call.add(arguments)
+        self._unsettled[call] = self._doubtful[call] = None
+
+    def _identify(self, call: ToolCall, identity: str) -> None:
+        """Add an id to a call."""
+        call.identities.add(identity)
+        for key in ((identity, call.source), (identity, _ANY)):
+            other = self._by_identity.get(key)
+            if other is None or call.ordinal < other.ordinal:
+                self._by_identity[key] = call
 
     def _find(self, source: Any, identity: str) -> ToolCall | None:
         """Return the call with this id, else the open call with this index."""
         if identity:
-            for call in self._calls:
-                if identity in call.identities and (source is None or call.source == source):
-                    return call
+            call = self._by_identity.get((identity, _ANY if source is None else source))
+            if call is not None:
+                return call
         if source is not None:
             return self._by_source.get(source)
         return self._calls[-1] if self._calls else None
@@ -277,13 +305,14 @@ class ToolCalls:
         call.is_shown = True
         call.number = self._shown
         self._shown += 1
+        self._by_number[call.number] = call
         held = call.take()
-        call.add(held + arguments)
+        self._add(call, held + arguments)
         missing: JsonObject = {}
         if not _text(fragment.get("id")):
             existing = next(iter(call.identities), "")
             missing["id"] = existing or generated_id("call", stream_id, call.number)
-            call.identities.add(missing["id"])
+            self._identify(call, missing["id"])
         if not _text(fragment.get("type")):
             missing["type"] = "function"
         if function.get("arguments") is None or held:
@@ -306,7 +335,7 @@ class ToolCalls:
             function.pop("name", None)
             changed = True
         if identity:
-            call.identities.add(identity)
+            self._identify(call, identity)
         if fragment.get("function") is not function and self._draft.note(
             CALL_INCOMPLETE, "no function", "filled in"
         ):

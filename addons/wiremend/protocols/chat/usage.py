@@ -1,11 +1,11 @@
 """The token counts of a completion."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.usage import Usage, UsageFormat, count_in
 from wiremend.text.json_value import dicts_in
+from wiremend.text.patterns import linear_pattern
 
 
 def _read_usage(value: Mapping[str, Any]) -> Usage:
@@ -30,4 +30,4 @@ def _read_usage(value: Mapping[str, Any]) -> Usage:
     )
 
 
-USAGE_FORMAT = UsageFormat(re.compile(rb'"usage"\s*:\s*\{'), _read_usage)
+USAGE_FORMAT = UsageFormat(linear_pattern(rb'"usage"\s*+:\s*+\{'), _read_usage)

@@ -4,7 +4,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.gemini import errors, request
 from wiremend.protocols.gemini.body import repair_body
-from wiremend.protocols.gemini.grammar import Grammar
+from wiremend.protocols.gemini.grammar import Grammar, is_terminal
 from wiremend.protocols.gemini.history import HISTORY_PASSES
 from wiremend.protocols.gemini.stream import GeminiRepairer
 from wiremend.protocols.gemini.usage import USAGE_FORMAT
@@ -25,8 +25,9 @@ GEMINI = Protocol(
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
     make_repairer=GeminiRepairer,
+    is_terminal=is_terminal,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
-    make_grammar=lambda context: Grammar(context.array),
+    make_grammar=lambda context: Grammar(context.array, numeric_enums=context.numeric_enums),
     error_body=errors.error_envelope,
 )

@@ -39,12 +39,25 @@ class ArrayElements:
         """The number of elements received."""
         self._shown = 0
         """The number of elements written."""
-        self._end = b""
+        self._end: list[bytes] = []
         """The end of the array, withheld until the end of the stream, as elements may be added."""
         self._is_past_array = False
+        self._arrives_as_array = False
+        """Whether the provider sends an array, whose end proves that the stream is complete."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the end of the array has arrived."""
+        return bool(self._end)
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether the end of the array is missing, of which the provider has sent the beginning."""
+        return self._arrives_as_array and not self._end
 
     def decoder(self) -> ArrayDecoder:
-        """Create a decoder."""
+        """Create a decoder. Events of another framing have a decoder of their own."""
+        self._arrives_as_array = True
         return ArrayDecoder()
 
     def reframe(self, event: Event) -> Event:
@@ -59,11 +72,11 @@ class ArrayElements:
         if self._end:
             self._keep_white_space(event.raw)
             return b""
-        self._end = event.raw
+        self._end = [event.raw]
         if self._elements and event.raw.strip() != b"]":
             found = f"{event.raw.strip()!r} at the end"
             if self._draft.note(ARRAY_PUNCTUATION, found, "corrected"):
-                self._end = b"]"
+                self._end = [b"]"]
         return b""
 
     def write(self, event: Event, texts: list[bytes]) -> bytes:
@@ -80,7 +93,7 @@ class ArrayElements:
             ARRAY_PUNCTUATION, "the array is not closed", "closed"
         ):
             return b"]"
-        return self._end
+        return b"".join(self._end)
 
     def close_after_error(self) -> bytes:
         """Return the end of the array after the provider's own error."""
@@ -90,11 +103,11 @@ class ArrayElements:
         """Keep white space after the array; drop the rest, with one finding."""
         text = raw.lstrip()
         if not self._is_past_array:
-            self._end += raw[: len(raw) - len(text)]
+            self._end.append(raw[: len(raw) - len(text)])
             if text and self._draft.note(AFTER_THE_END, "text after the array", "dropped"):
                 self._is_past_array = True
             else:
-                self._end += text
+                self._end.append(text)
 
     def _punctuate(self, event: Event, text: bytes) -> bytes:
         """Return one element with the bracket or comma that its place in the array requires."""

@@ -1,11 +1,10 @@
 """Gemini streams with `alt=sse`: events on the `data: ` lines that Google's SDKs can read."""
 
-import re
-
 from wiremend.protocols.base.client_traits import ClientTraits
 from wiremend.protocols.base.draft import Draft
 from wiremend.rules.rule import Rule
 from wiremend.text import sse
+from wiremend.text.patterns import whole_pattern
 
 _GEMINI = ("gemini",)
 _PYTHON = "googleapis/python-genai 3.4.0"
@@ -49,7 +48,7 @@ SEVERAL_LINES = Rule(
     after='data: {"candidates": [{"index":0}]}\n\n',
 )
 
-_DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
+_DATA_LINES = whole_pattern(rb"(?:data: [^\r\n]*+(?>\r\n|\r|\n))++(?>\r\n|\r|\n)")
 _LINE_ENDS_IN_TEXT = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
 
 
@@ -81,6 +80,16 @@ class DataLines:
     def __init__(self, draft: Draft, client: ClientTraits) -> None:
         self._draft = draft
         self._whole_event = client.whole_event
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the framing shows that the stream is complete, which lines cannot."""
+        return False
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether the framing shows that the stream is incomplete."""
+        return False
 
     def decoder(self) -> EventDecoder:
         """Create a decoder."""

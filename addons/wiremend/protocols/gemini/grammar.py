@@ -3,7 +3,9 @@
 Theory of operation (https://ai.google.dev/api/generate-content). Every event is a whole
 `GenerateContentResponse`; the parts of its candidates add up. Events have no types, and there is
 no terminal event: the last event of a candidate contains its `finishReason`, events with only
-metadata may follow, then upstream closes. The response to a refused prompt has
+metadata may follow, then upstream closes. Content may follow a `finishReason` (code execution,
+Gemini 1.x) and then needs another one. A client that asks for numbers (`enum-encoding=int`) gets
+those of the enumerations. The response to a refused prompt has
 `promptFeedback.blockReason` and no candidates. The Code Assist endpoint wraps each response in
 `{"response": …}`.
 
@@ -17,11 +19,12 @@ contains the name of the function and `willContinue`, the following ones contain
 without a name, and the last one lacks `willContinue`.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from wiremend.protocols.gemini.errors import STATUS_BY_FAILED_REASON
 from wiremend.text import json_value, sse
+from wiremend.text.patterns import whole_pattern
 
 RESPONSE_KEYS = frozenset(
     {
@@ -68,6 +71,8 @@ FINISH_REASONS = frozenset(
 """The known finish reasons; unknown ones are legal too."""
 WHOLE_REASON = "STOP"
 """The finish reason that requires function calls to be complete."""
+WHOLE_REASON_NUMBER = 1
+"""Its number, for clients that ask for numbers (`$alt=json;enum-encoding=int`)."""
 UNSET_FINISH_REASON = "FINISH_REASON_UNSPECIFIED"
 """The default of the enumeration: the model has not stopped."""
 FINISH_REASON_BY_NUMBER: Mapping[int, str] = {
@@ -78,10 +83,47 @@ FINISH_REASON_BY_NUMBER: Mapping[int, str] = {
     5: "OTHER",
 }
 """The numbers of the enumeration on which the Gemini API and Vertex AI agree."""
+FOREIGN_FINISH_REASONS: Mapping[str, str] = {
+    "length": "MAX_TOKENS",
+    "max_output_tokens": "MAX_TOKENS",
+    "model_length": "MAX_TOKENS",
+    "content_filter": "SAFETY",
+    "refusal": "SAFETY",
+    "tool_calls": "STOP",
+    "tool_use": "STOP",
+    "function_call": "STOP",
+    "end_turn": "STOP",
+    "stop_sequence": "STOP",
+    "eos": "STOP",
+}
+"""The reasons of other protocols, in lower case, and what they are here."""
+
+_DATA_LINES = whole_pattern(rb"(?:data: [^\r\n]*+(?>\r\n|\r|\n))++(?>\r\n|\r|\n)")
+_BLANK_LINES = whole_pattern(rb"[\r\n]*+")
 
 
-_DATA_LINES = re.compile(rb"(?:data: [^\r\n]*(?:\r\n|\r|\n))+(?:\r\n|\r|\n)")
-_BLANK_LINES = re.compile(rb"[\r\n]*")
+def is_terminal(event: sse.Event) -> bool:
+    """Return whether this event has a finish reason: there is no other end of a stream.
+
+    A `STOP` on code is not the end: its result follows.
+    """
+    response = json_value.member(event.data, "response")
+    value = response if isinstance(response, dict) else json_value.member(event.data)
+    if not isinstance(value, dict):
+        return False
+    feedback = value.get("promptFeedback")
+    is_blocked = isinstance(feedback, dict) and bool(feedback.get("blockReason"))
+    candidates = json_value.dicts_in(value.get("candidates"))
+    return is_blocked or any(
+        candidate.get("finishReason") and not _waits_for_code(candidate) for candidate in candidates
+    )
+
+
+def _waits_for_code(candidate: Mapping[str, Any]) -> bool:
+    content = candidate.get("content")
+    parts = json_value.dicts_in(content.get("parts")) if isinstance(content, dict) else []
+    is_whole = candidate["finishReason"] in (WHOLE_REASON, WHOLE_REASON_NUMBER)
+    return is_whole and bool(parts) and "executableCode" in parts[-1]
 
 
 class Grammar:
@@ -90,8 +132,9 @@ class Grammar:
     With `array`, events are those of a `json_array.ArrayDecoder`: a stream without `alt=sse`.
     """
 
-    def __init__(self, array: bool = False) -> None:
+    def __init__(self, array: bool = False, *, numeric_enums: bool = False) -> None:
         self._array = array
+        self._numeric_enums = numeric_enums
         self._elements = 0
         self._is_closed = False
         self._failed = False
@@ -99,6 +142,8 @@ class Grammar:
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._calling: set[int] = set()
+        self._running: set[int] = set()
+        """The candidates whose last part is code."""
         self._final: bytes | None = None
 
     def feed(self, event: sse.Event) -> list[str]:
@@ -130,7 +175,8 @@ class Grammar:
         if not self._finished:
             return [*problems, "the end without a finish reason"]
         unfinished = sorted(self._begun - self._finished)
-        return problems + [f"candidate {index} without a finish reason" for index in unfinished]
+        problems += [f"candidate {index} without a finish reason" for index in unfinished]
+        return problems + [f"candidate {index} ends in code" for index in sorted(self._running)]
 
     def _lines(self, event: sse.Event) -> list[str]:
         legal = _BLANK_LINES if event.data is None else _DATA_LINES
@@ -162,14 +208,25 @@ class Grammar:
         feedback = response.get("promptFeedback")
         if isinstance(feedback, dict) and feedback.get("blockReason"):
             self._blocked = True
+        problems = self._usage(response)
         candidates = response.get("candidates", [])
         if not isinstance(candidates, list):
-            return ["candidates that are not a list"]
-        problems = [problem for item in candidates for problem in self._candidate(item)]
+            return [*problems, "candidates that are not a list"]
+        problems += [problem for item in candidates for problem in self._candidate(item)]
         indices = [item.get("index") or 0 for item in candidates if isinstance(item, dict)]
         if len(indices) != len({repr(index) for index in indices}):
             problems.append("two candidates with one index")
         return problems
+
+    def _usage(self, response: dict[str, Any]) -> list[str]:
+        usage = response.get("usageMetadata", {})
+        if not isinstance(usage, dict):
+            return ["usage that is not an object"] if usage is None else []
+        return [
+            f"{key} that is not a number"
+            for key, count in usage.items()
+            if key.endswith("TokenCount") and (count is None or isinstance(count, str))
+        ]
 
     def _repetition(self, data: dict[str, Any]) -> list[str]:
         """New parts increase the number of tokens, so an equal event is the same event again."""
@@ -195,11 +252,14 @@ class Grammar:
             return [f"index {index!r}"]
         self._begun.add(index)
         problems = []
-        if "finishReason" in candidate:
-            reason = candidate["finishReason"]
-            if not self._is_reason(reason):
-                problems.append(f"finish reason {reason!r}")
-            self._finished.add(index)
+        if "finish_reason" in candidate and "finishReason" not in candidate:
+            problems.append("a finish reason in snake case")
+        if "content" not in candidate and (
+            isinstance(candidate.get("text"), str) or isinstance(candidate.get("parts"), list)
+        ):
+            problems.append("a candidate with text outside of its content")
+        if "finishReason" in candidate and not self._is_reason(candidate["finishReason"]):
+            problems.append(f"finish reason {candidate['finishReason']!r}")
         content = candidate.get("content", {})
         if not isinstance(content, dict):
             return [*problems, "content that is not an object"]
@@ -207,12 +267,35 @@ class Grammar:
         if not isinstance(parts, list):
             return [*problems, "parts that are not a list"]
         problems += [problem for part in parts for problem in self._part(part, index)]
-        if candidate.get("finishReason") == WHOLE_REASON and index in self._calling:
+        self._follow(candidate, index, [part for part in parts if isinstance(part, dict)])
+        if (
+            candidate.get("finishReason") in (WHOLE_REASON, WHOLE_REASON_NUMBER)
+            and index in self._calling
+        ):
             problems.append(f"{WHOLE_REASON} inside a function call")
         return problems
 
+    def _follow(self, candidate: dict[str, Any], index: int, parts: list[dict[str, Any]]) -> None:
+        """Track whether the candidate has ended: content after its finish reason continues it."""
+        empty = {"text", "thought", "thoughtSignature"}
+        content = [part for part in parts if part.get("text") or not part.keys() <= empty]
+        if content:
+            self._finished.discard(index)
+            self._running.discard(index)
+            if content[-1].get("executableCode"):
+                self._running.add(index)
+        reason = candidate.get("finishReason")
+        if reason:
+            self._finished.add(index)
+            if reason not in (WHOLE_REASON, WHOLE_REASON_NUMBER):
+                self._running.discard(index)
+
     def _is_reason(self, reason: Any) -> bool:
+        if self._numeric_enums and type(reason) is int:
+            return True
         if not isinstance(reason, str) or reason.strip() in ("", UNSET_FINISH_REASON):
+            return False
+        if reason.lower() in (*STATUS_BY_FAILED_REASON, *FOREIGN_FINISH_REASONS):
             return False
         return reason in FINISH_REASONS or reason.upper() not in FINISH_REASONS
 

@@ -7,7 +7,8 @@ Assist wraps the request; keys in camel case and in snake case are accepted.
 https://ai.google.dev/gemini-api/docs/function-calling
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,11 +92,11 @@ def drop_orphan_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Drop responses without a call in the turn before."""
-    calls: list[dict[str, Any]] = []
+    calls = _OpenCalls()
     for turn in turns_of(request):
         orphans: dict[Path, list[Path]] = {}
         for path, response in turn.parts(_RESPONSES) if not turn.is_model else ():
-            if _take(calls, response):
+            if calls.take(response):
                 continue
             name = str(response.get("name"))
             if notes.note(RESULT_WITHOUT_CALL, BodyPlace(path), f"{name!r}", "dropped"):
@@ -107,7 +108,7 @@ def drop_orphan_results(
                 continue
             for part_path in removed:
                 edits.remove(part_path)
-        calls = [call for _, call in turn.parts(_CALLS)] if turn.is_model else []
+        calls = _OpenCalls(turn if turn.is_model else None)
 
 
 def add_missing_results(
@@ -116,14 +117,14 @@ def add_missing_results(
     """Add an error response for each call that the next turn does not answer."""
     turns = turns_of(request)
     for number, turn in enumerate(turns):
-        calls = [call for _, call in turn.parts(_CALLS)] if turn.is_model else []
+        calls = _OpenCalls(turn if turn.is_model else None)
         answering = turns[number + 1] if number + 1 < len(turns) else None
         for _path, response in answering.parts(_RESPONSES) if answering else ():
-            _take(calls, response)
+            calls.take(response)
         last = turn.contents[-1][0]
         missing = [
             json_value.write(_error_for(call))
-            for call in calls
+            for call in calls.left()
             if notes.note(
                 CALL_WITHOUT_RESULT,
                 BodyPlace(last),
@@ -201,14 +202,54 @@ def _has_text(turn: Turn) -> bool:
     return any(isinstance(part.get("text"), str) and part["text"] for _, part in turn.all_parts())
 
 
-def _take(calls: list[dict[str, Any]], response: dict[str, Any]) -> bool:
-    """Remove the call of a response from the list; return False if there is none."""
-    for call in calls:
-        ids = call.get("id"), response.get("id")
-        if (ids[0] == ids[1]) if all(ids) else (call.get("name") == response.get("name")):
-            calls.remove(call)
-            return True
-    return False
+class _OpenCalls:
+    """The calls of a turn that no response has been assigned to."""
+
+    def __init__(self, turn: Turn | None = None) -> None:
+        calls = [call for _, call in turn.parts(_CALLS)] if turn is not None else []
+        self._left = dict(enumerate(calls))
+        self._by_key: dict[Any, deque[int]] = {}
+        """The calls by id; by name; and those without an id by name. In order."""
+        for number, call in self._left.items():
+            for key in _keys_of(call):
+                self._by_key.setdefault(key, deque()).append(number)
+
+    def left(self) -> Iterable[dict[str, Any]]:
+        """Return the calls without a response, in order."""
+        return self._left.values()
+
+    def take(self, response: dict[str, Any]) -> bool:
+        """Remove the first call that the response may belong to; return False if there is none.
+
+        Ids decide if both have one, else names.
+        """
+        identity, name = response.get("id"), _text_of(response.get("name"))
+        if identity:
+            keys = [("id", _text_of(identity)), ("unidentified", name)]
+        else:
+            keys = [("name", name)]
+        found = [number for key in keys if (number := self._first(key)) is not None]
+        if not found:
+            return False
+        del self._left[min(found)]
+        return True
+
+    def _first(self, key: Any) -> int | None:
+        numbers = self._by_key.get(key)
+        while numbers and numbers[0] not in self._left:
+            numbers.popleft()
+        return numbers[0] if numbers else None
+
+
+def _keys_of(call: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    name = _text_of(call.get("name"))
+    yield "name", name
+    yield ("id", _text_of(call["id"])) if call.get("id") else ("unidentified", name)
+
+
+def _text_of(value: Any) -> Any:
+    """Return the value, as text if it cannot be a key."""
+    return value if isinstance(value, str | None) else json_value.write_sorted(value)
 
 
 def _error_for(call: dict[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 https://ai.google.dev/api/generate-content
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from wiremend.protocols.base.facts import model_in
 from wiremend.protocols.base.protocol import (
@@ -29,12 +28,13 @@ from wiremend.protocols.base.tools import (
 )
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import dicts_in
+from wiremend.text.patterns import text_pattern
 
 ENDPOINTS = Endpoints(
-    call=re.compile(r"(?::|%3a)(?:streamG|g)enerateContent\Z", re.IGNORECASE),
-    unversioned=re.compile(r"/models/[^?]*\Z"),
+    call=text_pattern(r"(?::|%3a)(?:streamG|g)enerateContent\Z", ignore_case=True),
+    unversioned=text_pattern(r"/models/"),
     # https://ai.google.dev/api/tokens
-    count=re.compile(r"(?::|%3a)countTokens\Z", re.IGNORECASE),
+    count=text_pattern(r"(?::|%3a)countTokens\Z", ignore_case=True),
 )
 KEY_HEADER = KeyHeader("x-goog-api-key")
 TOKEN_COUNT = TokenCount(
@@ -54,23 +54,19 @@ TOKEN_LIMITS: tuple[Path, ...] = (
     ("request", "generationConfig", "maxOutputTokens"),
 )
 
-_STREAMING_METHOD = re.compile(r"(?::|%3a)streamGenerateContent\Z", re.IGNORECASE)
+_CODE_ASSIST = text_pattern(r"/v1internal(?::|%3a)", ignore_case=True)
+_STREAMING_METHOD = text_pattern(r"(?::|%3a)streamGenerateContent\Z", ignore_case=True)
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _JSON_SCHEMA = ("parametersJsonSchema", "parameters_json_schema")
 """Full JSON Schema instead of `parameters`; both together are refused."""
 _PARTS = ("functionCall", "function_call", "functionResponse", "function_response")
 _ALLOWED_NAMES = ("allowedFunctionNames", "allowed_function_names")
-_IN_PATH = re.compile(
-    r"(?P<before>[^?]*/)"
-    r"(?P<name>(?:models|tunedModels)/[^?]+?)"
-    r"(?P<after>(?::|%3[Aa])[A-Za-z]+(?:\?.*)?)",
-    re.DOTALL,
-)
+_COLLECTIONS = ("models/", "tunedModels/")
+_METHOD = text_pattern(r"(?::|%3a)[a-z]++\Z", ignore_case=True)
 """`…/models/MODEL:method`, after `publishers/google/` in Vertex AI or other prefixes of gateways.
 
 https://ai.google.dev/api/generate-content, https://cloud.google.com/vertex-ai (REST reference)
 """
-_COLLECTIONS = ("models/", "tunedModels/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +75,30 @@ class ModelOfPath:
 
     def read(self, path: str) -> str | None:
         """Return the model in this path (with its query), or None."""
-        match = _IN_PATH.fullmatch(path)
-        return unquote(match["name"]).removeprefix("models/") if match else None
+        span = _name_in(path)
+        return unquote(path[span]).removeprefix("models/") if span else None
 
     def write(self, path: str, model: str) -> str:
         """Return the path with `model`; the same string if it contains that model already."""
-        match = _IN_PATH.fullmatch(path)
+        span = _name_in(path)
         name = model if model.startswith(_COLLECTIONS) else f"models/{model}"
-        if match is None or unquote(match["name"]) == name:
+        if span is None or unquote(path[span]) == name:
             return path
-        return match["before"] + quote(name, safe="/@") + match["after"]
+        return path[: span.start] + quote(name, safe="/@") + path[span.stop :]
+
+
+def _name_in(path: str) -> slice | None:
+    """Return where a path contains the name of a model, with its collection; None if it does not.
+
+    The name is in the last collection before the method.
+    """
+    endpoint = path.partition("?")[0]
+    method = _METHOD.search(endpoint)
+    if method is None:
+        return None
+    end = method.start()
+    start = max(endpoint.rfind(f"/{collection}", 0, end - 1) for collection in _COLLECTIONS) + 1
+    return slice(start, end) if start else None
 
 
 def read_request(path: str, fields: Mapping[str, Any] | None) -> RequestFacts:
@@ -100,12 +110,27 @@ def read_request(path: str, fields: Mapping[str, Any] | None) -> RequestFacts:
     streaming = _STREAMING_METHOD.search(endpoint) is not None
     body = fields or {}
     inner = body.get("request")  # Code Assist wraps it: /v1internal:generateContent
+    form = _response_form(query)
     return RequestFacts(
         model=ModelOfPath().read(endpoint) or model_in(body),
         streaming=streaming,
         tool_names=_tool_names(inner if isinstance(inner, dict) else body),
-        array=streaming and "sse" not in parse_qs(query).get("alt", []),
+        array=streaming and "sse" not in form,
+        numeric_enums="enum-encoding=int" in form,
+        in_wrapper=isinstance(inner, dict) or _CODE_ASSIST.search(endpoint) is not None,
         valid=fields is not None,
+    )
+
+
+def _response_form(query: str) -> frozenset[str]:
+    """Return what the client asks of the response: `sse`, `json`, `enum-encoding=int`.
+
+    `$alt=json;enum-encoding=int` has several values in one parameter.
+    https://cloud.google.com/apis/docs/system-parameters
+    """
+    values = (value for key, value in parse_qsl(query) if key in ("alt", "$alt"))
+    return frozenset(
+        part.strip().lower().replace("_", "-") for value in values for part in value.split(";")
     )
 
 

@@ -3,14 +3,20 @@
 from contextlib import suppress
 from typing import Any
 
+from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.gemini.errors import failed_status
+from wiremend.protocols.gemini.finish import is_set, is_whole
 from wiremend.protocols.gemini.grammar import (
     FINISH_REASON_BY_NUMBER,
     FINISH_REASONS,
+    FOREIGN_FINISH_REASONS,
     RESPONSE_KEYS,
     UNSET_FINISH_REASON,
-    WHOLE_REASON,
 )
+from wiremend.protocols.gemini.misplaced import MISPLACED, is_misplaced, move_in_response
+from wiremend.protocols.gemini.usage import repair_usage
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Path
@@ -50,8 +56,9 @@ ARGS_NOT_AN_OBJECT = Rule(
     name="args-not-an-object",
     detects="A function call's `args` is JSON text or null instead of an object.",
     impact="SDKs reject the response, or the tool is called with a string.",
-    action="Parses text that contains an object; replaces null and empty text with `{}`. With "
-    "malformed JSON, content is lost: the stream ends in the protocol's error event.",
+    action="Parses text that contains an object; replaces null and empty text with `{}`. A call "
+    "with truncated JSON is removed: the finish reason decides. `MAX_TOKENS` and the like explain "
+    "it; otherwise content is lost, and the stream ends in the protocol's error event.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='{"functionCall":{"name":"read","args":"{\\"path\\":\\"a\\"}"}}',
@@ -72,13 +79,27 @@ CALL_WITHOUT_NAME = Rule(
 FINISH_REASON_SPELLED = Rule(
     code="S414",
     name="finish-reason-misspelled",
-    detects="A `finishReason` is written in lower case, or is the number of its enumeration.",
+    detects="A `finishReason` is written in lower case or has the name of another protocol "
+    "(`length`, `tool_calls`), or is the number of its enumeration although the client did not ask "
+    "for numbers (`enum-encoding=int`).",
     impact="Clients compare exact names: a truncated response is treated as complete.",
     action="Replaces it with the name.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
     before='"finishReason":"max_tokens"',
     after='"finishReason":"MAX_TOKENS"',
+)
+FINISH_REASON_MISSING = Rule(
+    code="S408",
+    name="finish-reason-missing",
+    detects="The stream ends and a candidate has no finish reason, or content or a code "
+    "execution followed it. A whole response contains thoughts alone and no finish reason.",
+    impact='"Model stream ended without a finish reason": Gemini CLI repeats the turn.',
+    action="Ends the stream in the protocol's error event: nothing shows that the response is "
+    "complete.",
+    protocols=_GEMINI,
+    seen=("google-gemini/gemini-cli#8073", "google-gemini/gemini-cli#7861", _CLI),
+    after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
 )
 CANDIDATE_INDEX = Rule(
     code="S415",
@@ -114,9 +135,30 @@ STREAMED_ARGUMENTS_CUT = Rule(
 )
 
 
-def is_response(value: Any) -> bool:
-    """Return whether a parsed value is a response, wrapped by Code Assist or not."""
-    return isinstance(value, dict) and not value.keys().isdisjoint(RESPONSE_KEYS)
+FAILED = Rule(
+    code="S422",
+    name="finish-reason-of-a-failure",
+    detects="The finish reason reports a failure of the provider: `abort`, `error`, "
+    "`network_error`, `insufficient_system_resource`.",
+    impact="Clients take the part of a response that was generated for all of it.",
+    action="Ends the stream in the protocol's error event. The protocol's own reasons, such as "
+    "`MALFORMED_FUNCTION_CALL`, are not changed.",
+    protocols=_GEMINI,
+    seen=("vllm-project/vllm#57082",),
+    before='{"content":{"parts":[{"text":"Hel"}]},"finishReason":"abort"}',
+    after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
+)
+
+
+def is_response(value: Any, draft: Draft) -> bool:
+    """Return whether a parsed value is a response, wrapped by Code Assist or not.
+
+    With the rule on misplaced values, this includes one without any member in its place.
+    """
+    if not isinstance(value, dict):
+        return False
+    is_plain = not value.keys().isdisjoint(RESPONSE_KEYS)
+    return is_plain or (draft.is_on(MISPLACED) and is_misplaced(value))
 
 
 def unwrapped(value: JsonObject) -> JsonObject:
@@ -138,15 +180,20 @@ def model_path(value: JsonObject) -> Path:
 class ResponseRepairer:
     """Repairs responses in place; tracks which function calls continue in the next one."""
 
-    def __init__(self, tool_names: tuple[str, ...], draft: Draft) -> None:
-        self._tool_names = tool_names
+    def __init__(self, context: StreamContext, draft: Draft) -> None:
+        self._tool_names = context.tool_names
+        self._numeric_enums = context.numeric_enums
         self._draft = draft
         self._calling: set[int] = set()
         """The candidates whose last function call is continued."""
+        self._cut: dict[int, str] = {}
+        """What is wrong with a function call that was removed, by candidate."""
 
     def repair(self, response: JsonObject) -> bool:
         """Repair a response; return whether it was changed. Raises ContentLost."""
         self._draft.changed = False
+        move_in_response(response, self._draft)
+        repair_usage(response, self._draft)
         if "candidates" in response:
             self._repair_list(response, "candidates")
             if response and response.keys().isdisjoint(RESPONSE_KEYS):
@@ -154,13 +201,27 @@ class ResponseRepairer:
             self._repair_indices(candidates_of(response))
         for candidate in candidates_of(response):
             self._repair_candidate(candidate)
-            goes_on = (_index(candidate) or 0) in self._calling
-            if goes_on and candidate.get("finishReason") == WHOLE_REASON:
-                self._lose(
-                    STREAMED_ARGUMENTS_CUT,
-                    "an unfinished function call with the finish reason STOP",
-                )
+            if is_set(candidate.get("finishReason")):
+                self._end_calls(candidate, _index(candidate) or 0)
         return self._draft.changed
+
+    def lose_cut_calls(self) -> None:
+        """Raise ContentLost if a cut call was removed and no finish reason explained it."""
+        for found in self._cut.values():
+            self._lose(ARGS_NOT_AN_OBJECT, found)
+
+    def _end_calls(self, candidate: JsonObject, index: int) -> None:
+        """Judge the unfinished calls of a candidate by its finish reason."""
+        reason = candidate["finishReason"]
+        cut = self._cut.pop(index, None)
+        if cut is not None:
+            if is_whole(reason):
+                self._lose(ARGS_NOT_AN_OBJECT, cut)
+            self._draft.change(ARGS_NOT_AN_OBJECT, cut, f"removed: {reason}")
+        if is_whole(reason) and index in self._calling:
+            self._lose(
+                STREAMED_ARGUMENTS_CUT, "an unfinished function call with the finish reason STOP"
+            )
 
     def _repair_list(self, owner: JsonObject, key: str) -> None:
         """Repair a list of objects: null is removed, one object becomes a list of one."""
@@ -213,32 +274,51 @@ class ResponseRepairer:
         if "parts" in content:
             self._repair_list(content, "parts")
         parts = content.get("parts")
-        for part in parts if isinstance(parts, list) else ():
-            if isinstance(part, dict):
-                self._repair_part(part, _index(candidate) or 0)
+        if not isinstance(parts, list):
+            return
+        index = _index(candidate) or 0
+        kept = [
+            part for part in parts if not (isinstance(part, dict) and self._is_cut(part, index))
+        ]
+        if len(kept) < len(parts):
+            content["parts"] = kept
 
     def _repair_finish_reason(self, candidate: JsonObject) -> None:
         raw = candidate["finishReason"]
+        if self._numeric_enums and type(raw) is int:
+            return
         name = FINISH_REASON_BY_NUMBER.get(raw) if type(raw) is int else raw
         if not isinstance(name, str) or name.strip() in ("", UNSET_FINISH_REASON):
             found = f"finishReason {raw!r}"[:80]
             self._remove(FINISH_REASON_EMPTY, candidate, "finishReason", found)
             return
-        if name not in FINISH_REASONS and name.upper() in FINISH_REASONS:
-            name = name.upper()
+        if name not in FINISH_REASONS:
+            self._fail_for(name)
+            plain = name.strip().upper().removeprefix("FINISH_REASON_")
+            known = FOREIGN_FINISH_REASONS.get(plain.lower(), plain)
+            name = known if known in FINISH_REASONS else name
         if name != raw and self._draft.change(FINISH_REASON_SPELLED, f"{raw!r}", name):
             candidate["finishReason"] = name
 
-    def _repair_part(self, part: JsonObject, index: int) -> None:
+    def _fail_for(self, reason: str) -> None:
+        """Raise ContentLost if a finish reason reports a failure."""
+        status = failed_status(reason)
+        if status is not None and self._draft.note(FAILED, f"{reason!r}"[:80], "ended in an error"):
+            message = f"The provider ended the response with the finish reason {reason!r}."
+            raise ContentLost(message, status)
+
+    def _is_cut(self, part: JsonObject, index: int) -> bool:
+        """Repair a part; return whether it is a cut function call, which is removed."""
         if not isinstance(part.get("text", ""), str | None):
             self._lose(CONTENT_SHAPE, f"text is {_kind(part['text'])}")
         call = part.get("functionCall")
         if isinstance(call, dict):
-            self._repair_call(call, index)
-        elif call is not None:
+            return self._is_cut_call(call, index)
+        if call is not None:
             self._lose(CONTENT_SHAPE, f"functionCall is {_kind(call)}")
+        return False
 
-    def _repair_call(self, call: JsonObject, index: int) -> None:
+    def _is_cut_call(self, call: JsonObject, index: int) -> bool:
         name = call.get("name")
         continues = index in self._calling and not name
         if not (isinstance(name, str) and name.strip()) and not continues:
@@ -247,8 +327,7 @@ class ResponseRepairer:
             self._calling.add(index)
         else:
             self._calling.discard(index)
-        if not isinstance(call.get("args", {}), dict):
-            self._repair_args(call)
+        return not isinstance(call.get("args", {}), dict) and self._is_cut_in_args(call, index)
 
     def _repair_name(self, call: JsonObject) -> None:
         if len(self._tool_names) != 1:
@@ -256,7 +335,8 @@ class ResponseRepairer:
         elif self._draft.change(CALL_WITHOUT_NAME, "no name", self._tool_names[0]):
             call["name"] = self._tool_names[0]
 
-    def _repair_args(self, call: JsonObject) -> None:
+    def _is_cut_in_args(self, call: JsonObject, index: int) -> bool:
+        """Repair the args of a call; return whether they are truncated."""
         raw = call["args"]
         replacement: Any = None
         if raw is None or (isinstance(raw, str) and not raw.strip()):
@@ -264,11 +344,17 @@ class ResponseRepairer:
         elif isinstance(raw, str):
             with suppress(ValueError):
                 replacement = json_value.read(raw)
-        if not isinstance(replacement, dict):
-            description = "broken JSON text" if isinstance(raw, str) else _kind(raw)
-            self._lose(ARGS_NOT_AN_OBJECT, f"args is {description}")
-        elif self._draft.change(ARGS_NOT_AN_OBJECT, f"args is {_kind(raw)}", "an object"):
-            call["args"] = replacement
+        if isinstance(replacement, dict):
+            if self._draft.change(ARGS_NOT_AN_OBJECT, f"args is {_kind(raw)}", "an object"):
+                call["args"] = replacement
+            return False
+        if not isinstance(raw, str):
+            self._lose(ARGS_NOT_AN_OBJECT, f"args is {_kind(raw)}")
+            return False
+        if self._draft.is_on(ARGS_NOT_AN_OBJECT):
+            self._cut[index] = "args is broken JSON text"
+            self._draft.changed = True
+        return index in self._cut
 
     def _remove(self, rule: Rule, owner: JsonObject, key: str, found: str) -> None:
         if self._draft.change(rule, found, "removed"):

@@ -3,16 +3,20 @@
 The framings are implemented in `data_lines` and `array`, the repair of one response in `response`.
 """
 
+import copy
 from typing import Any, ClassVar
 
-from wiremend.protocols.base.event_repairer import EventRepairer, FrameRules
-from wiremend.protocols.base.provider_error import ProviderError, read_error
+from wiremend.protocols.base.event_repairer import DONE, EventRepairer, FrameRules
+from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import Decoder, EventKind, StreamContext
 from wiremend.protocols.gemini.array import AFTER_THE_END, ArrayElements
 from wiremend.protocols.gemini.data_lines import DataLines
-from wiremend.protocols.gemini.errors import error_envelope
+from wiremend.protocols.gemini.errors import error_envelope, error_in_response
+from wiremend.protocols.gemini.finish import Finishes, content_of, has_counts, is_set
 from wiremend.protocols.gemini.grammar import BARE_CANDIDATE_KEYS
+from wiremend.protocols.gemini.misplaced import without_envelope
 from wiremend.protocols.gemini.response import (
+    FINISH_REASON_MISSING,
     RESPONSE_IN_A_LIST,
     ResponseRepairer,
     candidates_of,
@@ -49,17 +53,6 @@ BROKEN_EVENT = Rule(
     before='data: {"candidates":[{"content":{"parts":[{"te\n\n',
     after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
 )
-FINISH_REASON_MISSING = Rule(
-    code="S408",
-    name="finish-reason-missing",
-    detects="The stream ends and a candidate has no finish reason.",
-    impact='"Model stream ended without a finish reason": Gemini CLI repeats the turn.',
-    action="Ends the stream in the protocol's error event: nothing shows that the response is "
-    "complete.",
-    protocols=_GEMINI,
-    seen=("google-gemini/gemini-cli#8073", "google-gemini/gemini-cli#7861", _CLI),
-    after='data: {"error":{"code":502,"message":"…","status":"UNAVAILABLE"}}\n\n',
-)
 DONE_MARKER = Rule(
     code="S411",
     name="done-marker",
@@ -83,13 +76,32 @@ EMPTY_FRAME = Rule(
 FINAL_EVENT_REPEATED = Rule(
     code="S419",
     name="final-event-repeated",
-    detects="The event with the finish reason and the usage is sent again unchanged: the same "
-    "parts with the same `candidatesTokenCount`, which would have grown with new content.",
+    detects="The event with the finish reason is sent again unchanged: the same parts with the "
+    "same token counts, which would have grown with new content, or the same parts from a provider "
+    "that sends a finish reason at the end only.",
     impact="Clients append its parts: the last text appears twice, a function call runs twice.",
     action="Drops the repetition.",
     protocols=_GEMINI,
     seen=(_PYTHON,),
 )
+EVENTS_TOGETHER = Rule(
+    code="S424",
+    name="events-without-blank-line",
+    detects="No blank line is between two events: each line of the data is a JSON object.",
+    impact='Gemini CLI fails with "Incomplete JSON segment at the end".',
+    action="Writes each line as an event.",
+    protocols=_GEMINI,
+    seen=("anomalyco/opencode#27365",),
+    before='data: {"candidates":[…]}\ndata: {"candidates":[…]}\n\n',
+    after='data: {"candidates":[…]}\n\ndata: {"candidates":[…]}\n\n',
+)
+
+
+type _Final = tuple[list[JsonObject], Any]
+"""The candidates and the usage of a response."""
+
+_WEIGHT = (EventKind.IDLE, EventKind.PREAMBLE, EventKind.CONTENT, EventKind.TERMINAL)
+"""From events that may be withheld to those that may not."""
 
 
 class GeminiRepairer(EventRepairer):
@@ -111,34 +123,41 @@ class GeminiRepairer(EventRepairer):
         self._framing = (
             ArrayElements(self._draft) if context.array else DataLines(self._draft, context.client)
         )
-        self._responses = ResponseRepairer(context.tool_names, self._draft)
+        self._responses = ResponseRepairer(context, self._draft)
+        self._finishes = Finishes(context.model)
         self._has_begun = False
-        self._begun: set[int] = set()
-        self._finished: set[int] = set()
-        self._is_blocked = False
-        self._final_event: bytes | None = None
-        """The previous event, if it had a finish reason, parts and a count of their tokens."""
+        self._final: _Final | None = None
+        """The last content, if a finish reason came with it."""
 
     def __repr__(self) -> str:
-        begun, finished = sorted(self._begun), sorted(self._finished)
-        return f"GeminiRepairer(event={self._events}, begun={begun}, finished={finished})"
+        return f"GeminiRepairer(event={self._events}, finishes={self._finishes!r})"
 
     @property
     def complete(self) -> bool:
-        """Whether every candidate has its finish reason, or the prompt was refused."""
-        if self._error is not None:
+        """Whether the last finish reason is known to have arrived, or the prompt was refused."""
+        if self._error is not None or not self._finishes.is_over:
             return False
-        return self._is_blocked or (bool(self._finished) and self._begun <= self._finished)
+        return self._finishes.is_proven or self._framing.is_closed
+
+    @property
+    def may_break_off(self) -> bool:
+        """Whether the response is complete if the connection breaks here."""
+        return self.complete
 
     @property
     def message_at_end(self) -> str:
         """The error message for a stream that upstream left incomplete."""
+        if self._finishes.waits_for_code:
+            return "The stream ended before the result of its code."
+        if self._finishes.is_over:
+            return "The stream ended before the end of its array."
         missing = "its finish reason" if self._has_begun else "its first event"
         return f"The stream ended before {missing}."
 
     def close(self) -> bool:
-        """Close the array if every candidate has its finish reason."""
-        if self.complete:
+        """Close the array if every candidate has its finish reason. Raises ContentLost."""
+        self._responses.lose_cut_calls()
+        if self.complete or (self._error is None and self._is_over_when_closed):
             self._draft.out.append(self._framing.close())
             return True
         if self._has_begun:
@@ -146,10 +165,15 @@ class GeminiRepairer(EventRepairer):
             self._draft.note(FINISH_REASON_MISSING, found, "ended in an error")
         return False
 
+    @property
+    def _is_over_when_closed(self) -> bool:
+        """Whether the response is complete because upstream closed the stream here."""
+        return self._finishes.is_over and not self._framing.is_left_open
+
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
         """Return the error in an event, or in one of a list of responses."""
         values = value if isinstance(value, list) else [value]
-        return next(filter(None, map(read_error, values)), None)
+        return next(filter(None, map(error_in_response, values)), None)
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
         """Write the error; an event that SDKs read as an error keeps its bytes."""
@@ -191,14 +215,35 @@ class GeminiRepairer(EventRepairer):
         """Write an event with its own data."""
         self.put(self._framing.write(event, [event.data or b""]))
 
+    def unwrap(self, event: sse.Event, value: Any) -> Any:
+        """Return the data of an event in the wrapper that the client reads, and in no other."""
+        in_wrapper = self._context.in_wrapper
+        return without_envelope(value, in_wrapper=in_wrapper, draft=self._draft)
+
+    def read_text(self, event: sse.Event, text: bytes) -> EventKind:
+        """Take apart events without blank lines between them; handle other text."""
+        lines = text.splitlines()
+        if len(lines) < 2 or not all(map(_is_object, lines)):
+            return super().read_text(event, text)
+        if not self._draft.note(EVENTS_TOGETHER, f"{len(lines)} in one", "separated"):
+            return super().read_text(event, text)
+        result = EventKind.IDLE
+        for line in lines:
+            self._draft.changed = False
+            kind = self._read(sse.Event(sse.encode(line), event.type, line))
+            if kind is EventKind.ERROR:
+                return kind
+            result = max(result, kind, key=_WEIGHT.index)
+        return result
+
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Repair and write the responses in an event."""
+        changed = self._draft.changed
         values = value if isinstance(value, list) else [value]
         if value == {}:
-            self._final_event = None
             self.pass_event(event)
             return EventKind.IDLE
-        if not values or not all(is_response(item) for item in values):
+        if not values or not all(is_response(item, self._draft) for item in values):
             return self.drop_foreign(event, _describe(value))
         if values is value and not self._draft.note(
             RESPONSE_IN_A_LIST, f"a list of {len(values)}", "unwrapped"
@@ -210,44 +255,46 @@ class GeminiRepairer(EventRepairer):
         texts: list[bytes] = []
         for item in values:
             response = unwrapped(item)
-            is_changed = self._responses.repair(response)
-            text = self.text_of(event, item, changed=is_changed or values is value)
-            if self._repeats_final_event(response, text):
+            is_changed = self._responses.repair(response) or changed
+            if self._repeats_final(response):
                 continue
-            self._track_candidates(response)
-            texts.append(text)
+            self._finishes.read(response)
+            texts.append(self.text_of(event, item, changed=is_changed or values is value))
             if result is not EventKind.CONTENT:
                 result = _kind_of(response)
         self.put(self._framing.write(event, texts))
         return result
 
-    def _repeats_final_event(self, response: JsonObject, text: bytes) -> bool:
-        """Whether the event before was final and had the same data; keep this one for the next."""
-        previous, self._final_event = self._final_event, None
-        if not _is_final(response):
+    def _repeats_final(self, response: JsonObject) -> bool:
+        """Whether this is the final response again; if it is another final one, remember it."""
+        candidates = candidates_of(response)
+        is_final = any(is_set(candidate.get("finishReason")) for candidate in candidates)
+        if (self._final is None and not is_final) or not any(map(content_of, candidates)):
             return False
-        self._final_event = json_value.write(json_value.read(text))
-        return self._final_event == previous and self._draft.note(
-            FINAL_EVENT_REPEATED, "the final event again", "dropped"
-        )
+        previous, self._final = self._final, None
+        if not is_final:
+            return False
+        final = candidates, response.get("usageMetadata")
+        if final == previous and self._is_proof(response):
+            self._final = previous
+            return self._draft.note(FINAL_EVENT_REPEATED, "the final event again", "dropped")
+        self._final = copy.deepcopy(final)
+        return False
 
-    def _track_candidates(self, response: JsonObject) -> None:
-        """Record which candidates have begun and finished."""
-        feedback = response.get("promptFeedback")
-        if isinstance(feedback, dict) and feedback.get("blockReason"):
-            self._is_blocked = True
-        for candidate in candidates_of(response):
-            index = candidate.get("index")
-            index = index if isinstance(index, int) else 0
-            self._begun.add(index)
-            if candidate.get("finishReason"):
-                self._finished.add(index)
+    def _is_proof(self, response: JsonObject) -> bool:
+        """Whether a final response that equals the one before it is a repetition of it."""
+        return has_counts(response) or all(
+            candidate.get("finishMessage")
+            or any(_has_id(part.get("functionCall")) for part in content_of(candidate))
+            or self._finishes.stops_once(candidate.get("index") or 0)
+            for candidate in candidates_of(response)
+        )
 
 
 def _kind_of(response: JsonObject) -> EventKind:
     """Return IDLE for metadata, PREAMBLE for candidates without content, else CONTENT."""
     feedback = response.get("promptFeedback")
-    if isinstance(feedback, dict) and feedback.get("blockReason"):
+    if isinstance(feedback, dict) and is_set(feedback.get("blockReason")):
         return EventKind.CONTENT
     if not response.get("candidates"):
         return EventKind.IDLE
@@ -255,17 +302,18 @@ def _kind_of(response: JsonObject) -> EventKind:
     return EventKind.PREAMBLE if is_bare else EventKind.CONTENT
 
 
-def _is_final(response: JsonObject) -> bool:
-    """Whether parts, a finish reason and the number of tokens up to them come together."""
-    usage = response.get("usageMetadata")
-    if not isinstance(usage, dict) or not usage.get("candidatesTokenCount"):
+def _has_id(call: Any) -> bool:
+    return isinstance(call, dict) and bool(call.get("id"))
+
+
+def _is_object(line: bytes) -> bool:
+    """Return whether a line is a JSON object, or the end marker of another protocol."""
+    if line.strip() == DONE:
+        return True
+    try:
+        return isinstance(json_value.read(line), dict)
+    except ValueError:
         return False
-    contents = [
-        candidate.get("content")
-        for candidate in candidates_of(response)
-        if candidate.get("finishReason")
-    ]
-    return any(isinstance(content, dict) and bool(content.get("parts")) for content in contents)
 
 
 def _is_bare(candidate: JsonObject) -> bool:

@@ -5,7 +5,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.responses import request
 from wiremend.protocols.responses.body import repair_body
-from wiremend.protocols.responses.grammar import Grammar
+from wiremend.protocols.responses.grammar import Grammar, is_terminal
 from wiremend.protocols.responses.history import HISTORY_PASSES
 from wiremend.protocols.responses.stream import ResponsesRepairer
 from wiremend.protocols.responses.usage import USAGE_FORMAT
@@ -26,6 +26,7 @@ RESPONSES = Protocol(
     schema_form=openai.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
     make_repairer=ResponsesRepairer,
+    is_terminal=is_terminal,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
     make_grammar=lambda context: Grammar(context.client),

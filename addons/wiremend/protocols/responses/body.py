@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import orjson
-
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
 from wiremend.protocols.base.client_traits import Shape
 from wiremend.protocols.base.cut_content import ContentLost
@@ -16,6 +14,7 @@ from wiremend.protocols.responses.misplaced import error_inside
 from wiremend.protocols.responses.terminal import failure_in, is_incomplete
 from wiremend.protocols.responses.usage import repaired_usage
 from wiremend.rules.rule import BodyPlace, Rule
+from wiremend.text import json_value
 from wiremend.text.json_edits import Path
 from wiremend.text.json_envelope import unwrapped
 from wiremend.text.json_value import JsonObject, objects, parses
@@ -218,7 +217,7 @@ def _repair_call(item: JsonObject, path: Path, draft: Draft, *, is_cut: bool) ->
     is_cut = is_cut or item.get("status") == "incomplete"
     if not isinstance(raw, str) or (not raw and key == "arguments" and not is_cut):
         nothing = "{}" if key == "arguments" and not is_cut else ""
-        text = orjson.dumps(raw).decode() if raw else nothing
+        text = json_value.write(raw).decode() if raw else nothing
         if draft.note_at(BODY_ARGUMENTS, place, type(raw).__name__, "JSON text"):
             item[key] = text
         return

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from wiremend.protocols.base.openai import error_type
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.responses.grammar import FAILED
-from wiremend.text import sse
+from wiremend.text import json_value, sse
 
 _CODE_BY_STATUS: Mapping[int, str] = {429: "rate_limit_exceeded"}
 
@@ -56,11 +54,11 @@ def error_event(
     failed = {
         **response_object(response),
         "status": "failed",
-        "error": {**error.own_fields, "code": shown.code, "message": shown.message},
+        "error": {**shown.own_fields, "code": shown.code, "message": shown.message},
         "incomplete_details": None,
     }
     event = {"type": FAILED, "sequence_number": sequence_number, "response": failed}
-    return sse.encode(orjson.dumps(event), FAILED)
+    return sse.encode(json_value.write(event), FAILED)
 
 
 def response_object(fields: Mapping[str, Any]) -> dict[str, Any]:

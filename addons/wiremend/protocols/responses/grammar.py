@@ -178,6 +178,12 @@ def runs_in_program(item: Mapping[str, Any]) -> bool:
     return isinstance(caller, dict) and caller.get("type") == "program"
 
 
+def is_terminal(event: sse.Event) -> bool:
+    """Return whether this event ends a stream; `response.failed` does so with an error."""
+    kind = json_value.member(event.data, "type")
+    return isinstance(kind, str) and kind in COMPLETE | {FAILED}
+
+
 class Grammar:
     """Reports the violations in a stream; shares only the tables above with the repairer.
 

@@ -149,6 +149,8 @@ class HeldEvents:
         if isinstance(text, dict | list):
             return None
         item = self._items.owner(data)
+        if not text and kind == _ARGUMENTS_DONE and item is not None and item.whole is not None:
+            return None  # a second end, which is dropped
         streamed = item.text if item is not None else ""
         return text if isinstance(text, str) and text else streamed
 

@@ -176,6 +176,8 @@ class InnerEvents:
             if self._draft.change(ARGUMENTS_AS_OBJECT, f"{belongs.text} of {kind}", "text"):
                 data[belongs.text] = json_value.write(raw).decode()
         elif not belongs.is_delta:
+            if holder.whole is not None and self._draft.note(ITEM_OVER, kind, "dropped"):
+                return False
             is_empty_call = kind == _ARGUMENTS_DONE and not is_cut
             streamed = holder.text or ("{}" if is_empty_call else "")
             rule = ARGUMENTS_AS_OBJECT if holds_arguments else TEXT_TYPE

@@ -12,7 +12,7 @@ from wiremend.protocols.responses.grammar import (
 from wiremend.protocols.responses.inner_events import ITEM_OVER, ITEM_REPEATED, InnerEvents
 from wiremend.protocols.responses.item_fields import ITEM_INCOMPLETE, ItemFields, has_text
 from wiremend.protocols.responses.item_writer import ITEM_NOT_ADDED, ItemWriter
-from wiremend.protocols.responses.items import Item, Items, opening_of
+from wiremend.protocols.responses.items import FinalItems, Item, Items, opening_of
 from wiremend.protocols.responses.response import ResponseObject
 from wiremend.protocols.responses.writer import Writer
 from wiremend.rules.rule import Rule
@@ -85,9 +85,8 @@ class ItemEvents:
 
     def is_inside(self, output: list[JsonObject]) -> bool:
         """Return whether an item is open whose end is not in this output of a terminal event."""
-        return any(
-            item.is_open and self.items.final_of(item, output) is None for item in self.items.all
-        )
+        finals = FinalItems(self.items, output)
+        return any(item.is_open and finals.of(item) is None for item in self.items.all)
 
     def stream(self, output: list[JsonObject]) -> None:
         """Write the events of items that only the terminal event contains."""
@@ -178,5 +177,5 @@ class ItemEvents:
         self._writer.show(item, opening_of(done))
         self._writer.finish_text(item, done, data)
         self._writer.write_index(data, item)
-        item.done = done
+        self.items.finish(item, done)
         return Disposition.SENT

@@ -20,7 +20,15 @@ from wiremend.protocols.responses.grammar import (
     PartFamily,
 )
 from wiremend.protocols.responses.item_fields import ItemFields
-from wiremend.protocols.responses.items import PARTED, Item, Items, Part, opening_of
+from wiremend.protocols.responses.items import (
+    PARTED,
+    FinalItems,
+    Item,
+    Items,
+    Part,
+    joined,
+    opening_of,
+)
 from wiremend.protocols.responses.writer import Writer
 from wiremend.rules.rule import Rule
 from wiremend.text.json_value import JsonObject, dicts_in, is_integer
@@ -150,13 +158,14 @@ class ItemWriter:
 
         `output` contains the items of the terminal event.
         """
+        finals = FinalItems(self._items, output)
         for item in self._items.all:
             if item.done is not None or (self._leaves_tools_open and item.type == "mcp_list_tools"):
                 continue
             found = f"item {item.ordinal} ({item.type})"
             if not self._draft.note(ITEM_NOT_DONE, found, "done events added"):
                 return
-            final = self._items.final_of(item, output)
+            final = finals.of(item)
             if final is None and item.number is None:
                 message = f"The provider sent parts of a {item.type} that it never began."
                 self._draft.lose(ITEM_NOT_ADDED, item.type, message)
@@ -194,7 +203,7 @@ class ItemWriter:
             return
         if self.gaps_before(data) <= holder.gaps:
             return
-        streamed = "".join(holder.fragments)
+        streamed = joined(holder.fragments)
         if not whole.startswith(streamed) or whole == streamed:
             return
         if part is None and not streamed:
@@ -203,8 +212,7 @@ class ItemWriter:
         if not self._draft.note(DELTA_LOST, f"{len(rest)} characters of {kind} are lost", "added"):
             return
         more: JsonObject = {"logprobs": []} if kind == TEXT_DELTA else {}
-        family = next((one for one in item.parts if part in item.parts[one]), None)
-        at = {family.index: part.number} if family is not None and part is not None else {}
+        at = {part.family.index: part.number} if part is not None else {}
         self.write_inside(item, kind, **at, delta=rest, **more)
         holder.fragments.append(rest)
 
@@ -217,17 +225,17 @@ class ItemWriter:
         found = f"{len(open_parts)} parts of item {item.ordinal} are open"
         if not open_parts or not self._draft.note(PART_NOT_DONE, found, "done events added"):
             return
-        for family, part in open_parts:
-            final = _final_part(item, family, part, done)
-            text = final.get(PART_TEXT.get(part.type, "")) if final else None
-            if isinstance(text, str):
+        name, family = PARTED.get(item.type, ("", CONTENT))
+        for part, final in zip(item.parts.get(family, ()), dicts_in(done.get(name)), strict=False):
+            text = final.get(PART_TEXT.get(part.type, ""))
+            if not part.is_done and final.get("type") == part.type and isinstance(text, str):
                 self.restore_delta(item, part, text, data)
         self._close_parts(item)
 
     def close(self, item: Item, final: JsonObject) -> None:
         """Write the missing events up to the end of the item."""
         self._close_parts(item)
-        item.done = final
+        self._items.finish(item, final)
         self._writer.write({"type": ITEM_DONE, "output_index": item.number, "item": final})
 
     def _close_parts(self, item: Item) -> None:
@@ -272,13 +280,3 @@ class ItemWriter:
             delta = _TEXT_DONE[part.type].replace(".done", ".delta")
             self.write_inside(item, delta, content_index=part.number, delta=text, logprobs=[])
             part.fragments.append(text)
-
-
-def _final_part(item: Item, family: PartFamily, part: Part, done: JsonObject) -> JsonObject | None:
-    """Return the part in the object of a done item; None if it is not there."""
-    name, own_family = PARTED.get(item.type, ("", CONTENT))
-    parts = list(dicts_in(done.get(name))) if family is own_family else []
-    number = item.parts[family].index(part)
-    if number >= len(parts) or parts[number].get("type") != part.type:
-        return None
-    return parts[number]

@@ -14,6 +14,7 @@ from wiremend.protocols.responses.grammar import (
     SUMMARY,
     PartFamily,
 )
+from wiremend.text import json_value
 from wiremend.text.json_value import JsonObject, is_integer
 
 PARTED = {"message": ("content", CONTENT), "reasoning": ("summary", SUMMARY)}
@@ -44,6 +45,7 @@ class Part:
     is_done: bool = False
     gaps: int = 0
     """The gaps in the sequence numbers before its first event."""
+    family: PartFamily = CONTENT
 
     @property
     def type(self) -> str:
@@ -55,7 +57,12 @@ class Part:
         """The text so far."""
         if self.whole is not None:
             return self.whole
-        return "".join(self.fragments) or str(self.added.get(PART_TEXT.get(self.type, "")) or "")
+        return joined(self.fragments) or str(self.added.get(PART_TEXT.get(self.type, "")) or "")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its whole text was received."""
+        return self.is_done or self.whole is not None
 
     def final(self) -> JsonObject:
         """Return the part with its final text."""
@@ -83,10 +90,14 @@ class Item:
     """The text of a call in a done event; None if there was none."""
     is_whole_shown: bool = False
     """Whether that event was shown to the client."""
-    parts: dict[PartFamily, list[Part]] = field(default_factory=dict)
-    parts_by_source: dict[tuple[PartFamily, int], Part] = field(default_factory=dict)
     gaps: int = 0
     """The gaps in the sequence numbers before its first event."""
+    parts: dict[PartFamily, list[Part]] = field(default_factory=dict)
+    parts_by_source: dict[tuple[PartFamily, int], Part] = field(default_factory=dict)
+    _last_parts: dict[tuple[PartFamily, str], Part] = field(default_factory=dict)
+    """The last part of each type, and of any type (an empty string)."""
+    _doubtful: list[Part] = field(default_factory=list)
+    """The parts of a message that were not found to be complete yet."""
 
     @property
     def type(self) -> str:
@@ -105,7 +116,7 @@ class Item:
         if self.whole:
             return self.whole
         added = self.added.get(CALL_TEXT.get(self.type, ""))
-        return "".join(self.fragments) or (added if isinstance(added, str) else "")
+        return joined(self.fragments) or (added if isinstance(added, str) else "")
 
     @property
     def is_untouched(self) -> bool:
@@ -123,8 +134,9 @@ class Item:
     def is_whole(self) -> bool:
         """Whether it is complete although `output_item.done` is missing."""
         if self.type == "message":
-            parts = self.parts.get(CONTENT, [])
-            return bool(parts) and all(part.is_done or part.whole is not None for part in parts)
+            while self._doubtful and self._doubtful[-1].is_complete:
+                self._doubtful.pop()
+            return bool(self.parts.get(CONTENT)) and not self._doubtful
         return self.type in CALL_TEXT and self.whole is not None and self.number is not None
 
     def streamed(self, key: str) -> list[JsonObject]:
@@ -157,7 +169,11 @@ class Item:
         number = parts[-1].number + 1 if parts else 0
         if keeps_index and is_integer(source):
             number = max(number, source)
-        parts.append(Part(number, part))
+        parts.append(Part(number, part, family=family))
+        for type in ("", parts[-1].type):
+            self._last_parts[family, type] = parts[-1]
+        if family is CONTENT:
+            self._doubtful.append(parts[-1])
         if is_integer(source):
             self.parts_by_source[family, source] = parts[-1]
         return parts[-1]
@@ -167,8 +183,7 @@ class Item:
         if is_integer(source):
             part = self.parts_by_source.get((family, source))
             return part if part is not None and type in ("", part.type) else None
-        fitting = [part for part in self.parts.get(family, ()) if type in ("", part.type)]
-        return fitting[-1] if fitting else None
+        return self._last_parts.get((family, type))
 
 
 class Items:
@@ -178,6 +193,16 @@ class Items:
         self.all: list[Item] = []
         self._by_key: dict[tuple[str | int, str], Item] = {}
         """By id or provider's index, and by type: broken streams use one key for several items."""
+        self._latest_by_key: dict[str | int, Item] = {}
+        """By id or provider's index: the last item of any type."""
+        self._open: dict[str, dict[Item, None]] = {}
+        """The items that are not done, by type and all together (an empty string)."""
+        self._open_shown: dict[str, dict[Item, None]] = {}
+        """Those of them that were shown."""
+        self._done_ids: set[Any] = set()
+        """The ids and call ids of the items that are done."""
+        self._calls: dict[tuple[str, str], dict[Item, None]] = {}
+        """The items that are not done, by type and call id."""
         self._shown = 0
 
     def __len__(self) -> int:
@@ -193,20 +218,43 @@ class Items:
         item = Item(added, len(self.all), source, is_generated=is_generated)
         self.all.append(item)
         if is_integer(source):
-            self._by_key[source, item.type] = item
+            self._index(source, item)
         self.index_by_id(item)
+        for type in ("", item.type):
+            self._open.setdefault(type, {})[item] = None
         return item
+
+    def _index(self, key: str | int, item: Item) -> None:
+        self._by_key[key, item.type] = item
+        latest = self._latest_by_key.get(key)
+        if latest is None or latest.ordinal <= item.ordinal:
+            self._latest_by_key[key] = item
 
     def index_by_id(self, item: Item) -> None:
         """Add the item to the index by its id."""
         if item.id:
-            self._by_key[item.id, item.type] = item
+            self._index(item.id, item)
+        if key := _call_key(item):
+            self._calls.setdefault(key, {})[item] = None
 
     def show(self, item: Item) -> int:
         """Assign the next index that the client expects to the item."""
         item.number = self._shown
         self._shown += 1
+        if item.done is None:
+            for type in ("", item.type):
+                self._open_shown.setdefault(type, {})[item] = None
         return item.number
+
+    def finish(self, item: Item, done: JsonObject) -> None:
+        """Record that the item is done, with this object."""
+        item.done = done
+        for type in ("", item.type):
+            for still_open in (self._open, self._open_shown):
+                still_open.get(type, {}).pop(item, None)
+        if key := _call_key(item):
+            self._calls.get(key, {}).pop(item, None)
+        self._done_ids |= {_as_key(done[key]) for key in _IDS if done.get(key)}
 
     def duplicate_of(self, added: JsonObject, source: Any) -> Item | None:
         """Return the item that a new one repeats: an open or a generated one; else None."""
@@ -234,8 +282,7 @@ class Items:
         """
         inner = data.get("item")
         identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
-        call_id = inner.get("call_id") if isinstance(inner, dict) else None
-        by_call = self._open_call(call_id, types) if isinstance(call_id, str) else None
+        by_call = self._open_call(inner.get("call_id"), types) if isinstance(inner, dict) else None
         if by_call is not None:
             return by_call
         source = data.get("output_index")
@@ -249,53 +296,31 @@ class Items:
             return by_source if by_source.done is None or not identity else None
         if identity or is_integer(source):
             return None
-        fitting = [
-            item
-            for item in self.all
-            if item.done is None
-            and (not types or item.type in types)
-            and not (is_shown and item.number is None)
-        ]
-        return fitting[0] if len(fitting) == 1 else None
+        candidates = self._open_shown if is_shown else self._open
+        fitting = [found for type in types or ("",) if (found := candidates.get(type))]
+        is_single = len(fitting) == 1 and len(fitting[0]) == 1
+        return next(iter(fitting[0])) if is_single else None
 
-    def _open_call(self, call_id: str, types: tuple[str, ...]) -> Item | None:
-        """Return the only call with this `call_id` that is not done."""
-        calls = [
-            item
-            for item in self.all
-            if item.done is None and item.type in types and item.added.get("call_id") == call_id
-        ]
-        return calls[0] if call_id and len(calls) == 1 else None
+    def _open_call(self, call_id: Any, types: tuple[str, ...]) -> Item | None:
+        """Return the only item of these types with this call id that is not done."""
+        if not isinstance(call_id, str):
+            return None
+        found = [item for type in types for item in self._calls.get((type, call_id), ())]
+        return found[0] if len(found) == 1 else None
 
     def _find(self, key: str | int, types: tuple[str, ...]) -> Item | None:
-        candidates = types or tuple({item.type for item in self.all})
-        matches = [item for type in candidates if (item := self._by_key.get((key, type)))]
+        if not types:
+            return self._latest_by_key.get(key)
+        matches = [item for type in types if (item := self._by_key.get((key, type)))]
         return max(matches, key=lambda item: item.ordinal, default=None)
 
-    def final_of(self, item: Item, output: list[JsonObject]) -> JsonObject | None:
-        """Return the item in the output of the terminal event, if it is unambiguous."""
-        call_id = item.added.get("call_id")
-        for key in ("id", "call_id"):
-            if identity := item.added.get(key):
-                for entry in output:
-                    is_other = call_id and entry.get("call_id") not in (None, "", call_id)
-                    if (
-                        entry.get("type") == item.type
-                        and entry.get(key) == identity
-                        and not is_other  # broken streams also use one id for several calls
-                    ):
-                        return dict(entry)
-        taken = [
-            other.done.get(key) for other in self.all if other.done for key in ("id", "call_id")
-        ]
-        free = [
-            entry
-            for entry in output
-            if entry.get("type") == item.type
-            and not any(entry.get(key) in taken for key in ("id", "call_id") if entry.get(key))
-        ]
-        rivals = [other for other in self.all if other.type == item.type and other.done is None]
-        return dict(free[0]) if len(free) == 1 and len(rivals) == 1 else None
+    def is_only_open(self, item: Item) -> bool:
+        """Return whether no other item of its type is unfinished."""
+        return len(self._open.get(item.type, {})) == 1
+
+    def is_id_of_done(self, identity: Any) -> bool:
+        """Return whether an item that is done has this id or call id."""
+        return _as_key(identity) in self._done_ids
 
     def done(self) -> list[JsonObject]:
         """Return the items that are done, in the order of the client."""
@@ -309,6 +334,63 @@ class Items:
             for item in self.all
             if item.number is not None and item.done is None
         ]
+
+
+class FinalItems:
+    """The items in the output of the terminal event, by their ids."""
+
+    def __init__(self, items: Items, output: list[JsonObject]) -> None:
+        self._items = items
+        self._by_id: dict[tuple[str, str, Any], JsonObject] = {}
+        self._by_both: dict[tuple[str, Any, Any], JsonObject] = {}
+        self._by_type: dict[str, list[JsonObject]] = {}
+        for entry in output:
+            both = (entry["type"], *(_as_key(entry.get(key)) for key in _IDS))
+            self._by_both.setdefault(both, entry)
+            self._by_type.setdefault(entry["type"], []).append(entry)
+            for key in _IDS:
+                if identity := entry.get(key):
+                    self._by_id.setdefault((entry["type"], key, _as_key(identity)), entry)
+
+    def of(self, item: Item) -> JsonObject | None:
+        """Return the final form of an unfinished item, if it is unambiguous."""
+        both = (item.type, *(_as_key(item.added.get(key)) for key in _IDS))
+        if (exact := self._by_both.get(both)) is not None and any(map(item.added.get, _IDS)):
+            return dict(exact)
+        call_id = item.added.get("call_id")
+        for key in _IDS:
+            if identity := item.added.get(key):
+                entry = self._by_id.get((item.type, key, _as_key(identity)))
+                # Broken streams also use one id for several calls.
+                if entry is not None and (not call_id or entry.get("call_id") in (None, call_id)):
+                    return dict(entry)
+        if not self._items.is_only_open(item):
+            return None
+        free = [
+            entry
+            for entry in self._by_type.get(item.type, ())
+            if not any(self._items.is_id_of_done(entry[key]) for key in _IDS if entry.get(key))
+        ]
+        return dict(free[0]) if len(free) == 1 else None
+
+
+_IDS = ("id", "call_id")
+
+
+def _call_key(item: Item) -> tuple[str, str] | None:
+    call_id = item.added.get("call_id")
+    return (item.type, call_id) if isinstance(call_id, str) and call_id else None
+
+
+def _as_key(identity: Any) -> Any:
+    return identity if isinstance(identity, str) else json_value.write_sorted(identity)
+
+
+def joined(fragments: list[str]) -> str:
+    """Return the text of all fragments, and keep it as the only one."""
+    if len(fragments) > 1:
+        fragments[:] = ["".join(fragments)]
+    return fragments[0] if fragments else ""
 
 
 def new_id(type: str, response_id: str, ordinal: int) -> str:

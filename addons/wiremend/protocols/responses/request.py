@@ -3,7 +3,6 @@
 https://platform.openai.com/docs/api-reference/responses/create
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,12 +19,13 @@ from wiremend.protocols.base.tools import (
 )
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import objects
+from wiremend.text.patterns import text_pattern
 
 ENDPOINTS = Endpoints(
-    call=re.compile(r"/responses/?\Z"),
-    unversioned=re.compile(r"/responses\Z"),
+    call=text_pattern(r"/responses/?\Z"),
+    unversioned=text_pattern(r"/responses\Z"),
     # https://platform.openai.com/docs/api-reference/responses/input-tokens
-    count=re.compile(r"/responses/input_tokens/?\Z"),
+    count=text_pattern(r"/responses/input_tokens/?\Z"),
 )
 TOKEN_COUNT = TokenCount(
     answer=lambda count: {"object": "response.input_tokens", "input_tokens": count}

@@ -50,6 +50,9 @@ RESPONSE_INCOMPLETE = Rule(
     after='{"type":"response.completed","response":{"id":"resp_1","status":"completed", …}}',
 )
 
+_IDENTIFYING = frozenset({"id", "object", "created_at", "status", "model"})
+"""The fields that a response object in any event needs. The others may be long."""
+
 
 class ResponseObject:
     """Repairs the response objects of one stream in place; tracks the fields that were sent."""
@@ -91,7 +94,7 @@ class ResponseObject:
                 response = {
                     key: value
                     for key, value in self.fields.items()
-                    if key not in ("output", "usage")
+                    if key in _IDENTIFYING or (kind in COMPLETE and key not in ("output", "usage"))
                 }
             response = data["response"] = {**response, **missing}
         shown = self._context.shown_model
@@ -99,7 +102,7 @@ class ResponseObject:
             # A string is replaced in the text; any other value requires serialising the event.
             self._draft.changed |= not isinstance(response["model"], str)
             response["model"] = shown
-        self.fields = {**self.fields, **response}
+        self.fields.update(response)
 
     def _missing(self, response: JsonObject, kind: str) -> JsonObject:
         missing: JsonObject = {}

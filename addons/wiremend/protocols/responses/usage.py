@@ -1,12 +1,12 @@
 """The token counts of a response that Codex and the SDKs require."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.usage import Usage, UsageFormat, count_in
 from wiremend.protocols.responses.grammar import USAGE_COUNTS, USAGE_DETAILS
 from wiremend.text.json_value import JsonObject, is_integer
+from wiremend.text.patterns import linear_pattern
 
 _CHAT_COUNTS = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 """The names of Chat Completions, which some gateways leave in place."""
@@ -65,4 +65,4 @@ def _read_usage(value: Mapping[str, Any]) -> Usage:
     )
 
 
-USAGE_FORMAT = UsageFormat(re.compile(rb'"usage"\s*:\s*\{'), _read_usage)
+USAGE_FORMAT = UsageFormat(linear_pattern(rb'"usage"\s*+:\s*+\{'), _read_usage)

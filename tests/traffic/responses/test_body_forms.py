@@ -1,0 +1,96 @@
+"""Tests of responses whose label contradicts their bytes, through the proxy."""
+
+import json
+
+import pytest
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Headers, Reply
+from wiremend.testing.provider import ScriptedProvider
+
+from traffic import clients, faults, good
+from traffic.clients import complete, model_call
+from traffic.conftest import ATTEMPTS
+from traffic.proxy import Proxy
+
+each_protocol = pytest.mark.parametrize("protocol", good.PROTOCOLS)
+LABELS = ("application/json", "application/x-ndjson", "text/html", "text/plain", "")
+COMMENT = b": OPENROUTER PROCESSING\n\n"
+TEXT = "upstream connect error or disconnect/reset before headers. reset reason: overflow"
+
+
+def labelled(label: str) -> Headers:
+    return (("content-type", label),) if label else ()
+
+
+@each_protocol
+@pytest.mark.parametrize("label", LABELS)
+def test_the_sdk_reads_events_under_any_label(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, label: str
+) -> None:
+    events = (COMMENT, *good.tool_stream(protocol).events)
+    provider.script([faults.streamed(events, labelled(label))])
+    outcome = complete(protocol, True)
+    assert (outcome.tool_calls, outcome.succeeded) == (good.TOOL_CALLS, True)
+    assert len(provider.received) == 1
+
+
+@each_protocol
+@pytest.mark.parametrize("http_version", clients.HTTP_VERSIONS)
+def test_mislabelled_events_are_forwarded_before_the_stream_ends(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, http_version: str
+) -> None:
+    stream = good.text_stream(protocol)
+    sent = stream.events[: stream.places["mid_content"]]
+    head = faults.head(200, labelled("application/json"))
+    provider.script([Reply("stalled", (head, faults.chunks(sent), faults.stall))])
+    with model_call(proxy, protocol, True, http_version=http_version) as call:
+        assert b"Hello" in call.read_until(b"Hello")
+
+
+@each_protocol
+@pytest.mark.parametrize("label", ["application/json", "text/html", ""])
+def test_the_sdk_raises_the_error_in_mislabelled_events(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, label: str
+) -> None:
+    error = {"error": {"code": 429, "message": "Rate limited by the provider"}}
+    data = b"data: " + json.dumps(error).encode() + b"\n\n"
+    provider.script([faults.streamed((COMMENT, data), labelled(label))])
+    outcome = complete(protocol, True)
+    assert (outcome.status, len(provider.received)) == (429, ATTEMPTS)
+    assert "Rate limited by the provider" in outcome.message
+
+
+@each_protocol
+@pytest.mark.parametrize("is_streaming", [True, False])
+@pytest.mark.parametrize("label", ["text/plain", "text/event-stream", ""])
+def test_the_sdk_raises_the_text_of_an_error_status(
+    proxy: Proxy,
+    provider: ScriptedProvider,
+    protocol: WireProtocol,
+    is_streaming: bool,
+    label: str,
+) -> None:
+    provider.script([faults.whole(TEXT.encode(), labelled(label), status=403)])
+    outcome = complete(protocol, is_streaming)
+    assert outcome.status == 403
+    assert TEXT in outcome.message
+    with model_call(proxy, protocol, is_streaming) as call:
+        response = call.response()
+    assert response.header("content-type") == "application/json"
+    assert json.loads(response.body)["error"]["message"] == TEXT
+
+
+@each_protocol
+@pytest.mark.parametrize("is_json", [True, False])
+def test_an_error_status_labelled_as_events_is_json(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol, is_json: bool
+) -> None:
+    error = json.dumps(faults.native_error(protocol, 400, "invalid_request_error", "too long"))
+    body = error.encode() if is_json else b"data: " + error.encode() + b"\n\n"
+    provider.script([faults.whole(body, faults.EVENT_STREAM, status=400)])
+    with model_call(proxy, protocol, True) as call:
+        response = call.response()
+    assert (response.status, response.header("content-type")) == (400, "application/json")
+    assert json.loads(response.body)["error"]["message"] == "too long"
+    assert not is_json or response.body == body
+    assert complete(protocol, True).status == 400
