@@ -8,7 +8,6 @@ OpenAI repeats the request's tools in the response object. A gateway that does n
 terminal event, writes the end of an item only when the next one begins or the answer is over.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,11 +20,13 @@ from wiremend.protocols.responses.grammar import (
 )
 from wiremend.protocols.responses.items import Item
 from wiremend.text.json_value import JsonObject, dicts_in
+from wiremend.text.patterns import escape_pattern, text_pattern
 
-_TERMINAL_TYPE = re.compile(
-    rb'"type"\s*:\s*"%s"|\Aevent:\s*%s(?:\s|\Z)' % ((re.escape(COMPLETED.encode()),) * 2)
+_COMPLETED = escape_pattern(COMPLETED.encode())
+_TERMINAL_TYPE = text_pattern(
+    rb'"type"\s*+:\s*+"%s"|\Aevent:\s*+%s(?:\s|\Z)' % (_COMPLETED, _COMPLETED)
 )
-_STATUS = re.compile(rb'"status"\s*:\s*"(\w+)"')
+_STATUS = text_pattern(rb'"status"\s*+:\s*+"([a-z_]{1,40}+)"')
 
 
 class Ending:
