@@ -23,6 +23,7 @@ backoff_max = 8.0
 max_elapsed = 120.0
 budget = 30
 retry_after_max = 60.0
+silent_stop = false
 
 [breaker]
 failures = 5

@@ -2,6 +2,8 @@
 
 import orjson
 import pytest
+from framings import FRAMINGS
+from traffic.assembled import read_answer
 from wiremend.engine.actions import Head
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.repairer import StreamContext
@@ -234,3 +236,115 @@ def test_an_empty_error_or_a_page_has_a_message(protocol: WireProtocol, body: by
     assert received.head is not None
     assert (received.head.status, received.label) == (502, "application/json")
     assert "api.example.com" in orjson.loads(received.body)["error"]["message"]
+
+
+# A length that is wrong
+
+REASON = "peer closed connection without sending complete message body"
+
+
+@each_protocol
+@pytest.mark.parametrize("end", [b"", b"\n", b" \r\n"])
+def test_a_complete_body_is_forwarded_if_only_its_length_was_wrong(
+    protocol: WireProtocol, end: bytes
+) -> None:
+    body = answers.json_tool_body(protocol) + end
+    length = (b"content-length", b"%d" % (len(body) + 1))
+    received = receive(
+        protocol, head(b"application/json", 200, length), [body], streaming=False, lost=REASON
+    )
+    assert received.head is not None
+    assert (received.head.status, received.body) == (200, body)
+    assert received.head.get(b"content-length") == str(len(body))
+    assert received.codes == ["R002"]
+
+
+@each_protocol
+def test_an_error_with_a_wrong_length_is_forwarded(protocol: WireProtocol) -> None:
+    body = b'{"error": {"message": "too long", "type": "invalid_request_error"}}'
+    received = receive(protocol, head(b"application/json", 400), [body], lost=REASON)
+    assert received.head is not None
+    assert (received.head.status, received.body) == (400, body)
+
+
+@each_protocol
+@pytest.mark.parametrize("missing", [1, 2, 40])
+def test_a_body_that_is_cut_is_an_error(protocol: WireProtocol, missing: int) -> None:
+    body = answers.json_body(protocol)[:-missing]
+    received = receive(protocol, head(b"application/json"), [body], streaming=False, lost=REASON)
+    assert received.head is not None
+    assert received.head.status == 502
+
+
+# The other kind of response than was requested
+
+BODIES = {"a text": answers.json_body, "a call": answers.json_tool_body}
+STREAMS = {"a text": answers.text_stream, "a call": answers.tool_stream}
+
+
+def expected(name: str) -> tuple[str, tuple[object, ...]]:
+    return (answers.TEXT, ()) if name == "a text" else ("", answers.TOOL_CALLS)
+
+
+@each_protocol
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("label", [b"application/json", b"text/event-stream", b""])
+def test_json_that_answers_a_streaming_call_is_sent_as_events(
+    protocol: WireProtocol, name: str, label: bytes
+) -> None:
+    received = receive(protocol, head(label), [BODIES[name](protocol)])
+    assert received.label == "text/event-stream"
+    answer = read_answer(protocol, received.body, stream=True)
+    assert (answer.text, answer.tool_calls) == expected(name)
+    framing = next(one for one in FRAMINGS.values() if one.protocol.name is protocol)
+    assert framing.violations(received.body) == []
+    assert protocol is answers.GEMINI or received.codes == ["E005"]
+
+
+@each_protocol
+@pytest.mark.parametrize("name", BODIES)
+def test_json_after_the_head_of_a_stream_is_sent_as_events(
+    protocol: WireProtocol, name: str
+) -> None:
+    """A keep-alive was sent before the response arrived."""
+    received = receive(
+        protocol, head(b"application/json"), [BODIES[name](protocol)], beats_before_head=True
+    )
+    assert received.body.startswith(b"\n")
+    answer = read_answer(protocol, received.body, stream=True)
+    assert (answer.text, answer.tool_calls) == expected(name)
+
+
+@each_protocol
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("label", [b"application/json", b"text/event-stream", b""])
+@pytest.mark.parametrize("before", [BEFORE["nothing"], BEFORE["a comment"], BEFORE["blank lines"]])
+def test_events_that_answer_a_call_without_stream_are_sent_as_json(
+    protocol: WireProtocol, name: str, label: bytes, before: bytes
+) -> None:
+    events = STREAMS[name](protocol).data
+    received = receive(protocol, head(label), [before + events], streaming=False)
+    assert received.label == "application/json"
+    answer = read_answer(protocol, received.body, stream=False)
+    assert (answer.text, answer.tool_calls) == expected(name)
+    assert "E009" in received.codes
+
+
+@each_protocol
+def test_the_error_in_events_that_answer_a_call_without_stream_is_found(
+    protocol: WireProtocol,
+) -> None:
+    data = b'data: {"error":{"code":429,"message":"Rate limited"}}\n\n'
+    received = receive(protocol, head(b"text/event-stream"), [data], streaming=False)
+    assert received.head is not None
+    assert received.head.status == 429
+    assert orjson.loads(received.body)["error"]["message"] == "Rate limited"
+
+
+@each_protocol
+def test_cut_events_that_answer_a_call_without_stream_are_an_error(protocol: WireProtocol) -> None:
+    stream = answers.tool_stream(protocol)
+    data = b"".join(stream.events[: stream.places["mid_content"]])
+    received = receive(protocol, head(b"text/event-stream"), [data], streaming=False)
+    assert received.head is not None
+    assert (received.head.status, received.label) == (502, "application/json")

@@ -218,3 +218,29 @@ def test_a_fire_and_forget_request_is_acknowledged() -> None:
 def test_a_model_call_gets_a_call_machine() -> None:
     machine = make_machine(planned(Feature.REPAIR), random=lambda: 0.0, wall_clock=lambda: 0.0)
     assert isinstance(machine, CallMachine)
+
+
+@pytest.mark.parametrize(
+    ("is_configured", "body", "expected"),
+    [
+        (True, {"tools": [TOOL], "messages": [{"role": "user", "content": "x"}]}, True),
+        (False, {"tools": [TOOL], "messages": [{"role": "user", "content": "x"}]}, False),
+        (True, {"messages": [{"role": "user", "content": "x"}]}, False),
+        (
+            True,
+            {
+                "tools": [TOOL],
+                "messages": [{"role": "user", "content": [{"type": "tool_result"}]}],
+            },
+            False,
+        ),
+    ],
+)
+def test_a_silent_call_is_asked_again_only_if_configured_and_not_behind_a_result(
+    is_configured: bool, body: dict[str, object], expected: bool
+) -> None:
+    document = RequestDocument.of(ANTHROPIC, "/v1/messages", orjson.dumps(body), HEADERS)
+    received = replace(RECEIVED, document=document)
+    settings = replace(SETTINGS, retry=RetryPolicy(silent_stop=is_configured))
+    assert planned(Feature.RETRY, received=received, settings=settings).asks_again is expected
+    assert not planned(Feature.REPAIR, received=received, settings=settings).asks_again

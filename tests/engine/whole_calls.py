@@ -51,6 +51,7 @@ def receive(
     streaming: bool = True,
     context: StreamContext | None = None,
     lost: str = "",
+    beats_before_head: bool = False,
     **settings: Any,
 ) -> Received:
     """Return what the client receives if this response arrives, and then the end of the body.
@@ -64,7 +65,7 @@ def receive(
             streaming=streaming,
             context=context or StreamContext(model="m"),
             retry=RetryPolicy(attempts=1),
-            heartbeat=Heartbeat(after=0.0),
+            heartbeat=Heartbeat(after=0.5 if beats_before_head else 0.0),
             **settings,
         ),
         random=lambda: 1.0,
@@ -73,6 +74,8 @@ def receive(
     received = Received()
     machine.start(0)
     machine.connected(0, reused=False)
+    if beats_before_head:
+        received.take(machine.wake(0.6), None)
     received.take(machine.head(1, head), None)
     for number, chunk in enumerate(chunks):
         received.take(machine.body(2, chunk), number)

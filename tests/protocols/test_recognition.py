@@ -37,6 +37,17 @@ PROVIDERS = [
     "bedrock-runtime.eu-west-1.amazonaws.com",
     "api.individual.githubcopilot.com",
     "models.github.ai",
+    "ollama.com",
+    "api.together.ai",
+    "hyper.charm.land",
+    "api.cline.bot",
+    "api.doubleword.ai",
+    "api.avian.io",
+    "api.ai21.com",
+    "api.inference.crusoecloud.com",
+    "us.inference.heroku.com",
+    "gateway.pydantic.dev",
+    "api.portkey.ai",
 ]
 OTHER_HOSTS = [
     "",
@@ -58,6 +69,12 @@ OTHER_HOSTS = [
     "localhost",
     "127.0.0.1",
     "::1",
+    "api.cloudflare.com",
+    "team.snowflakecomputing.com",
+    "adb-1.2.azuredatabricks.net",
+    "registry.ollama.ai",
+    "api.heroku.com",
+    "charm.land",
 ]
 
 
@@ -115,6 +132,10 @@ CALLS = {
     "/responses": RESPONSES,
     "/backend-api/codex/responses": RESPONSES,
     "/openai/responses?api-version=preview": RESPONSES,
+    "/client/v4/accounts/a1/ai/v1/chat/completions": CHAT,
+    "/studio/v1/chat/completions": CHAT,
+    "/proxy/anthropic/v1/messages": ANTHROPIC,
+    "/serving-endpoints/chat/completions": CHAT,
     "/v1beta/models/gemini-3-pro:generateContent": GEMINI,
     "/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse": GEMINI,
     "/v1beta/models/gemini-3-pro%3AgenerateContent": GEMINI,
@@ -194,6 +215,10 @@ def facts(model: str = "m", **others: object) -> RequestFacts:
     return RequestFacts(model=model, **others)  # type: ignore[arg-type]
 
 
+def gemini_facts(model: str = "m", **others: object) -> RequestFacts:
+    return facts(model, **{"in_wrapper": False, **others})
+
+
 SSE = "/v1beta/models/m:streamGenerateContent?alt=sse"
 ARRAY = "/v1beta/models/m:streamGenerateContent"
 WHOLE = "/v1beta/models/m:generateContent"
@@ -239,48 +264,48 @@ REQUESTS = {
         facts(),
     ),
     "tools as an object": (CHAT, "/", b'{"model":"m","tools":{"name":"a"}}', facts()),
-    "Gemini as events": (GEMINI, SSE, b"{}", facts(streaming=True)),
-    "Gemini as one array": (GEMINI, ARRAY, b"{}", facts(streaming=True, array=True)),
+    "Gemini as events": (GEMINI, SSE, b"{}", gemini_facts(streaming=True)),
+    "Gemini as one array": (GEMINI, ARRAY, b"{}", gemini_facts(streaming=True, array=True)),
     "Gemini as one array, with alt=json": (
         GEMINI,
         ARRAY + "?alt=json&key=k",
         b"{}",
-        facts(streaming=True, array=True),
+        gemini_facts(streaming=True, array=True),
     ),
-    "Gemini whole": (GEMINI, WHOLE, b"{}", facts()),
-    "Gemini whole, with alt=sse": (GEMINI, WHOLE + "?alt=sse", b"{}", facts()),
-    "Gemini's stream member is ignored": (GEMINI, WHOLE, b'{"stream":true}', facts()),
-    "Gemini's model is the one in the path": (GEMINI, WHOLE, b'{"model":"x"}', facts()),
+    "Gemini whole": (GEMINI, WHOLE, b"{}", gemini_facts()),
+    "Gemini whole, with alt=sse": (GEMINI, WHOLE + "?alt=sse", b"{}", gemini_facts()),
+    "Gemini's stream member is ignored": (GEMINI, WHOLE, b'{"stream":true}', gemini_facts()),
+    "Gemini's model is the one in the path": (GEMINI, WHOLE, b'{"model":"x"}', gemini_facts()),
     "Gemini's model with an escaped character": (
         GEMINI,
         "/v1beta/models/a%40b%3AgenerateContent",
         b"{}",
-        facts("a@b"),
+        gemini_facts("a@b"),
     ),
     "Gemini's tuned model": (
         GEMINI,
         "/v1beta/tunedModels/x:generateContent",
         b"{}",
-        facts("tunedModels/x"),
+        gemini_facts("tunedModels/x"),
     ),
     "Gemini at Vertex": (
         GEMINI,
         "/v1/projects/p/locations/l/publishers/google/models/m:generateContent",
         b"{}",
-        facts(),
+        gemini_facts(),
     ),
     "Gemini's tools in both spellings": (
         GEMINI,
         WHOLE,
         b'{"tools":[{"functionDeclarations":[{"name":"a"},{"name":"b"}]},{"googleSearch":{}},'
         b'{"function_declarations":[{"name":"c"}]}]}',
-        facts(tool_names=("a", "b", "c")),
+        gemini_facts(tool_names=("a", "b", "c")),
     ),
     "Code Assist": (
         GEMINI,
         "/v1internal:streamGenerateContent?alt=sse",
         b'{"model":"m","request":{"tools":[{"functionDeclarations":[{"name":"a"}]}]}}',
-        facts(streaming=True, tool_names=("a",)),
+        gemini_facts(in_wrapper=True, streaming=True, tool_names=("a",)),
     ),
 }
 
@@ -328,7 +353,7 @@ def test_a_body_that_is_not_an_object_is_invalid(protocol: Protocol, body: bytes
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 def test_the_path_of_a_request_with_an_invalid_gemini_body_is_read(body: bytes) -> None:
-    assert read_request(RequestDocument.of(GEMINI, ARRAY, body)) == facts(
+    assert read_request(RequestDocument.of(GEMINI, ARRAY, body)) == gemini_facts(
         streaming=True, array=True, valid=False
     )
 

@@ -12,7 +12,7 @@ from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.protocols.responses import RESPONSES
-from wiremend.routing.shape import CallShape, shape_of
+from wiremend.routing.shape import CallShape, ends_in_tool_result, shape_of
 
 ANTHROPIC = ANTHROPIC
 CHAT = CHAT
@@ -173,3 +173,38 @@ def test_all_parts_of_a_condition_must_hold(
 ) -> None:
     assert when.accepts(accepted)
     assert refused is None or not when.accepts(refused)
+
+
+USER = {"role": "user", "content": "Go on."}
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "ok"}
+ENDS = [
+    (ANTHROPIC, {"messages": [USER]}, False),
+    (ANTHROPIC, {"messages": [{"role": "user", "content": [RESULT]}]}, True),
+    (
+        ANTHROPIC,
+        {"messages": [{"role": "user", "content": [RESULT, {"type": "text", "text": "x"}]}]},
+        True,
+    ),
+    (ANTHROPIC, {"messages": [{"role": "user", "content": [RESULT]}, USER]}, False),
+    (CHAT, {"messages": [{"role": "tool", "tool_call_id": "t", "content": "ok"}]}, True),
+    (CHAT, {"messages": [{"role": "function", "name": "f", "content": "ok"}]}, True),
+    (CHAT, {"messages": [{"role": "tool", "content": "ok"}, USER]}, False),
+    (RESPONSES, {"input": "Go on."}, False),
+    (RESPONSES, {"input": [{"type": "function_call_output", "output": "ok"}]}, True),
+    (RESPONSES, {"input": [{"type": "custom_tool_call_output", "output": "ok"}]}, True),
+    (RESPONSES, {"input": [{"type": "function_call_output", "output": "ok"}, USER]}, False),
+    (GEMINI, {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}, False),
+    (GEMINI, {"contents": [{"role": "user", "parts": [{"functionResponse": {}}]}]}, True),
+    (GEMINI, {"request": {"contents": [{"parts": [{"functionResponse": {}}]}]}}, True),
+    (GEMINI, {"contents": []}, False),
+    (CHAT, {"messages": ["x"]}, False),
+    (CHAT, [], False),
+]
+
+
+@pytest.mark.parametrize(("protocol", "request_", "expected"), ENDS)
+def test_a_tool_result_at_the_end_is_found(
+    protocol: Protocol, request_: Any, expected: bool
+) -> None:
+    document = RequestDocument.of(protocol, "/", json.dumps(request_).encode())
+    assert ends_in_tool_result(document) is expected

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wiremend.text.json_array import ArrayDecoder
-from wiremend.text.sse import Event, EventTooLarge
+from wiremend.text.sse import Event
 
 
 def decode(*chunks: bytes) -> list[Event]:
@@ -107,13 +107,35 @@ def test_the_elements_are_those_of_the_array(
 
 
 @pytest.mark.parametrize(
-    ("start", "filler"), [(b'[{"a":"', b"x"), (b"[{", b"["), (b"[1", b"1"), (b"[ ", b" ")]
+    ("start", "filler", "end"),
+    [
+        (b'[{"a":"', b"x", b'"}'),
+        (b'[{"a":"', b"\\n", b'"}'),
+        (b'[{"a":"', b'\\"', b'"}'),
+        (b"[{", b"[", b"]" * 300 + b"}"),
+        (b"[1", b"1", b""),
+        (b'["', b"x", b'"'),
+    ],
 )
-def test_an_element_past_the_limit_is_refused(start: bytes, filler: bytes) -> None:
+@pytest.mark.parametrize("size", [1, 2, 50])
+def test_an_element_past_the_limit_is_returned_in_parts(
+    start: bytes, filler: bytes, end: bytes, size: int
+) -> None:
+    data = start + filler * 300 + end + b", 2]"
     decoder = ArrayDecoder(limit_bytes=100)
-    assert decoder.feed(start + filler * 90) == []
-    with pytest.raises(EventTooLarge, match="100 bytes"):
-        decoder.feed(filler * 11)
+    events = [e for at in range(0, len(data), size) for e in decoder.feed(data[at : at + size])]
+    parts = [event for event in events if event.is_part]
+    assert b"".join(event.raw for event in events) == data
+    assert b"".join(part.raw for part in parts) == start + filler * 300 + end
+    assert [part.complete for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert [event.data for event in events if not event.is_part] == [b"2", None]
+
+
+def test_white_space_past_the_limit_is_returned() -> None:
+    decoder = ArrayDecoder(limit_bytes=100)
+    events = [event for _ in range(30) for event in decoder.feed(b"\n" * 10)]
+    assert b"".join(event.raw for event in events + decoder.end()) == b"\n" * 300
+    assert events
 
 
 def test_the_limit_does_not_apply_to_several_elements_together() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wiremend.text import sse
-from wiremend.text.sse import Decoder, Event, EventTooLarge, encode, with_data
+from wiremend.text.sse import Decoder, Event, encode, with_data
 
 type Read = tuple[bytes, str, bytes | None, bool]
 
@@ -210,19 +210,30 @@ def test_pending_bytes_count_the_unfinished_event() -> None:
     assert decoder.pending_bytes == 7
 
 
-@pytest.mark.parametrize("chunk", [b"x" * 101, b"x\n" * 51])
-def test_an_event_past_the_limit_is_refused(chunk: bytes) -> None:
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n", b"\r\n\n"])
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_an_event_past_the_limit_is_returned_in_parts(end: bytes, size: int) -> None:
+    data = b"data: a\n\n" + b"data: " + b"x" * 300 + end + b"data: b\n\n"
     decoder = Decoder(limit_bytes=100)
-    assert decoder.feed(chunk[:100]) == []
-    with pytest.raises(EventTooLarge, match="one event is larger than 100 bytes"):
-        decoder.feed(chunk[100:])
+    events = [
+        event
+        for at in range(0, len(data), size)
+        for event in decoder.feed(data[at : at + size])
+        if event.raw.strip() or event.is_part
+    ]
+    assert decoder.end() == []
+    parts = [event for event in events if event.is_part]
+    assert [event.data for event in events if not event.is_part] == [b"a", b"b"]
+    assert b"".join(part.raw for part in parts).strip() == b"data: " + b"x" * 300
+    assert [part.complete for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert all(len(part.raw) <= max(size, 100) + size for part in parts)
 
 
-def test_events_before_a_too_large_one_are_returned() -> None:
+def test_an_event_past_the_limit_needs_little_memory() -> None:
     decoder = Decoder(limit_bytes=100)
-    assert [event.data for event in decoder.feed(b"data: a\n\n" + b"x" * 101)] == [b"a"]
-    with pytest.raises(EventTooLarge):
-        decoder.feed(b"x")
+    for _ in range(100):
+        decoder.feed(b"x" * 60)
+        assert decoder.pending_bytes <= 100
 
 
 def test_the_limit_does_not_apply_to_several_events_together() -> None:

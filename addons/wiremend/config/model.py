@@ -99,6 +99,12 @@ class Retry(Section):
     """The longest wait requested by the provider (`Retry-After` and similar headers) that is
     observed. If it requests a longer one, the attempt is not repeated: the next `fallback` is
     tried, or the client receives the error."""
+    silent_stop: Annotated[bool, Field(strict=True)] = False
+    """Whether to ask once more if tools were offered and the response is complete, but contains no
+    text, refusal, call, audio or block of a server's tool. Only while the client has received
+    nothing, and not if the request ends in a tool's result, where such a stop may be meant. The
+    second response is forwarded as it is. The events of a stream before its first text, call or
+    reasoning are held back until one of these arrives."""
 
     @model_validator(mode="after")
     def _initial_is_within_max(self) -> "Retry":

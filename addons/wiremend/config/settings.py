@@ -24,6 +24,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
             backoff_max_seconds=config.retry.backoff_max,
             max_elapsed_seconds=config.retry.max_elapsed,
             retry_after_max_seconds=config.retry.retry_after_max,
+            silent_stop=config.retry.silent_stop,
         ),
         health=HealthLimits(
             retry_floor=float(config.retry.budget),

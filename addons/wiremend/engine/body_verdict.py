@@ -10,9 +10,12 @@ from wiremend.engine.error_responses import html_error, is_html
 from wiremend.engine.transport_errors import error_of_status
 from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError, make_error
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.repair.stream import repair_body
+from wiremend.repair.stream import fold_stream, repair_body
 from wiremend.rules.containment import Fault, contain
-from wiremend.rules.rule import Finding, Rule
+from wiremend.rules.rule import CallPlace, Finding, Rule
+from wiremend.text.body_form import BodyForm, form_of
+
+_START_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,28 @@ def judge_body(
             error=_read_contained(error_of_status, head, body, head=head, faults=faults),
             rule=rules.RETRYABLE_STATUS if is_failure else None,
         )
+    if not call.streaming and form_of(body[:_START_BYTES]) is BodyForm.EVENTS:
+        is_on = call.raise_errors and rules.EVENTS.code not in context.disabled
+        if not is_on or _requests_events(call):
+            return BodyVerdict(body)
+        return _judge_events(call, body, context, faults)
     return _judge_success(call, body, context, faults)
+
+
+def _requests_events(call: Call) -> bool:
+    """Return whether a whole call asks for events, as Gemini's do with `alt=sse`."""
+    return any("alt=sse" in one.document.path for one in call.requests[:1])
+
+
+def _judge_events(
+    call: Call, body: bytes, context: StreamContext, faults: list[Fault]
+) -> BodyVerdict:
+    """Judge a stream that answers a call without one."""
+    folded = fold_stream(call.protocol, body, context, faults)
+    if folded.error is not None:
+        return BodyVerdict(body, folded.findings, folded.error, rules.ERROR_IN_BODY)
+    found = Finding(rules.EVENTS.code, CallPlace.RESPONSE, "an event stream", "sent as JSON")
+    return BodyVerdict(folded.data, [found, *folded.findings])
 
 
 def _read_contained(

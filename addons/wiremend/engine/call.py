@@ -45,6 +45,8 @@ class Call:
     raise_errors: bool = True
     """Turn errors inside a 200 into HTTP errors."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    asks_again: bool = False
+    """Ask once more after a response without an answer."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     findings: tuple[Finding, ...] = ()

@@ -317,6 +317,10 @@ class CallMachine:
                 decision = self._recovery.after_stale_connection(now, reason)
             if decision is not None:
                 self._proceed(now, actions, decision)
+            elif self._response.is_complete_json:
+                done = "passed on: its JSON is complete"
+                self.findings += [self._log.finding(rules.CONNECTION_LOST, shortened(reason), done)]
+                self._look_at_body(now, actions)
             else:
                 error = lost_error(host, shortened(reason), had_answered=not is_waiting)
                 self._fail(now, actions, Failure(error, rules.CONNECTION_LOST))
@@ -527,6 +531,9 @@ class CallMachine:
             return
         if not read.shows:
             return
+        is_answered = read.end is not None and error is None
+        if is_answered and self._is_asked_again(now, actions):
+            return
         self._show_held(now, actions, read.ready)
         if error is not None:
             self._end_in_error(now, actions, error, is_written=bool(read.end and read.end.data))
@@ -534,6 +541,20 @@ class CallMachine:
             self._choice.succeeded()
             actions.append(FinishResponse())
             self._succeed(now, actions)
+
+    def _is_asked_again(self, now: float, actions: list[Action]) -> bool:
+        """Report a complete response without an answer; return whether it is asked for again."""
+        if not self._response.is_silent:
+            return False
+        is_hidden = self._client.shown.allows_retry
+        decision = self._recovery.after_silence(now) if is_hidden else None
+        if decision is None:
+            found = "a complete response without an answer"
+            self.findings += [self._log.finding(rules.SILENT_STOP, found, "passed on")]
+            return False
+        self._abandon(actions)
+        self._proceed(now, actions, decision)
+        return True
 
     def _end_in_error(
         self, now: float, actions: list[Action], error: ProviderError, *, is_written: bool
@@ -580,11 +601,16 @@ class CallMachine:
         if verdict.error is not None:
             error = self._with_metadata(verdict.error)
             self._fail(now, actions, Failure(error, verdict.rule))
+        elif (events := response.as_events(verdict.body)) is not None:
+            self._take(now, actions, events)
         elif self._client.shown is Shown.HEAD:
             self._fail(now, actions, Failure(not_a_stream_error(host), rules.NOT_A_STREAM))
         else:
+            response.look_for_answer(verdict.body)
+            if self._is_asked_again(now, actions):
+                return
             self._choice.succeeded()
-            response.check_json_label()
+            response.check_json_label(verdict.body)
             self.findings += response.take_label_findings()
             head = response.whole_head(response.head, verdict.body)
             if not response.is_over_limit:
@@ -648,7 +674,8 @@ class CallMachine:
 
     def _has_content(self) -> bool:
         """Return whether the current attempt has delivered content, shown or held."""
-        return self._client.shown is Shown.CONTENT or self._response.guarded_since is not None
+        is_held = self._response.guarded_since is not None or self._response.holds_silence
+        return self._client.shown is Shown.CONTENT or is_held
 
     def _beat_due(self) -> float | None:
         """Return when the client is sent the next keep-alive."""

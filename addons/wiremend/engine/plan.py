@@ -26,7 +26,7 @@ from wiremend.routing.access import key_refusal
 from wiremend.routing.match import Route, match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
 from wiremend.routing.providers import PROVIDER_ROUTED, route, uses_key
-from wiremend.routing.shape import shape_of
+from wiremend.routing.shape import ends_in_tool_result, shape_of
 from wiremend.rules.rule import CallPlace, Finding, Notes
 from wiremend.targets.registry import traits_of
 
@@ -145,7 +145,9 @@ def set_up_response(call: Call, planning: Planning) -> Call:
         context = replace(call.context, disabled=settings.disabled)
         call = replace(call, context=context, heartbeat=settings.heartbeat)
     if planning.has(Feature.RETRY):
-        call = replace(call, retry=settings.retry)
+        is_unanswered = not ends_in_tool_result(planning.received.document)
+        asks_again = settings.retry.silent_stop and bool(planning.facts.tool_names)
+        call = replace(call, retry=settings.retry, asks_again=asks_again and is_unanswered)
     if planning.has(Feature.REPAIR) or planning.has(Feature.RETRY):
         call = replace(call, timeouts=settings.timeouts)
     return replace(call, raise_errors=planning.has(Feature.RAISE))

@@ -86,6 +86,7 @@ class Recovery:
         self._random = random
         self._started = 0.0
         self._free_retries = 0
+        self._has_asked_again = False
 
     def start(self, now: float) -> Decision:
         """Select the first target; GIVE_UP if every circuit breaker refuses the call."""
@@ -99,6 +100,16 @@ class Recovery:
         self._free_retries += 1
         self._log.end(now, AttemptOutcome.STALE, reason)
         finding = self._log.finding(rules.STALE_CONNECTION, reason, "sent again at once")
+        return Decision(NextStep.SEND_AGAIN, [finding])
+
+    def after_silence(self, now: float) -> Decision | None:
+        """A hidden response contains no answer; None if it is not asked for again."""
+        if not self._call.asks_again or self._has_asked_again or not self._choice.take_retry(now):
+            return None
+        self._has_asked_again = True
+        found = "a complete response without an answer"
+        self._log.end(now, AttemptOutcome.FAILED, found)
+        finding = self._log.finding(rules.SILENT_STOP, found, "asked once more")
         return Decision(NextStep.SEND_AGAIN, [finding])
 
     def after_failure(self, now: float, failure: Failure, *, is_hidden: bool) -> Decision:

@@ -14,8 +14,9 @@ from wiremend.engine.call import Call
 from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part, unlimited
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import EventKind, Repaired
+from wiremend.protocols.base.repairer import EventKind, Repaired, Shows
 from wiremend.protocols.base.usage import Usage, UsageMeter
+from wiremend.repair.shown import shown_by
 from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import CallPlace, Finding
@@ -102,6 +103,10 @@ class ResponseReading:
         self._held_bytes = 0
         self._collected = bytearray()
         self._counts_tokens = True
+        self._shows = Shows.NOTHING
+        self._watches_answer = bool(self.context.tool_names) and (
+            rules.SILENT_STOP.code not in self.context.disabled
+        )
         self._meter = UsageMeter(call.protocol.usage_format)
 
     def begin(self, head: Head) -> None:
@@ -210,9 +215,9 @@ class ResponseReading:
             Finding(rules.WRONG_LABEL.code, CallPlace.RESPONSE, found, f"labelled as {right}")
         )
 
-    def check_json_label(self) -> None:
-        """Correct the label of a collected body that is JSON."""
-        if self.mode is BodyMode.WHOLE and _is_json(self.collected):
+    def check_json_label(self, body: bytes) -> None:
+        """Correct the label of a whole body that is JSON."""
+        if self.mode is BodyMode.WHOLE and self._is_json(body):
             self._check_label("application/json", "JSON")
 
     def take_label_findings(self) -> list[Finding]:
@@ -234,6 +239,28 @@ class ResponseReading:
         if self._counts_tokens:
             contain("counting tokens", self._no_usage, self._meter.feed, data)
 
+    def look_for_answer(self, data: bytes) -> None:
+        """Note what events, or a whole body, show to the user or the agent."""
+        if self._watches_answer and self._shows is not Shows.ANSWER:
+            shown = contain(
+                "looking for an answer", self._no_watch, shown_by, self._call.protocol, data
+            )
+            self._shows = max(self._shows, shown)
+
+    def _no_watch(self, fault: Fault) -> Shows:
+        self._faults.append(fault)
+        return Shows.ANSWER
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether tools were offered and no answer has arrived."""
+        return self._watches_answer and self._shows is not Shows.ANSWER
+
+    @property
+    def holds_silence(self) -> bool:
+        """Whether the frame of a response is held back, because it may be asked for again."""
+        return self._call.asks_again and self._watches_answer and self._shows is Shows.NOTHING
+
     def decode(self, data: bytes) -> bytes:
         """Return bytes of the body without their content coding. Raises UndecodableBody.
 
@@ -252,7 +279,8 @@ class ResponseReading:
     @property
     def at_event_boundary(self) -> bool:
         """Return whether a keep-alive cannot fall inside an event."""
-        return self._repair is None or self.mode is BodyMode.STREAM
+        repair = self._repair
+        return repair is None or (self.mode is BodyMode.STREAM and not repair.is_inside_event)
 
     @property
     def only_end_is_missing(self) -> bool:
@@ -349,6 +377,7 @@ class ResponseReading:
         for event in repaired:
             read.findings += event.findings
             self.count_tokens(event.data)
+            self.look_for_answer(event.data)
             read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
             if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event
@@ -399,6 +428,8 @@ class ResponseReading:
         """Return whether an event of this kind is held back at this time."""
         if kind in (EventKind.IDLE, EventKind.PREAMBLE):
             return True
+        if kind is EventKind.CONTENT and self.holds_silence:
+            return True
         if kind is not EventKind.CONTENT or self._call.showing == "live":
             return False
         if self._call.showing == "buffered" or self.guarded_since is None:
@@ -418,6 +449,45 @@ class ResponseReading:
     def collected(self) -> bytes:
         """Return the decoded body as far as it arrived."""
         return bytes(self._collected)
+
+    def as_events(self, body: bytes) -> list[Repaired] | None:
+        """Return a whole answer to a streaming call as the events of a stream.
+
+        None if it is none. This ends the stream, whose mode is STREAM from here on.
+        """
+        head, is_on = self.head, rules.NOT_A_STREAM.code not in self.context.disabled
+        is_answer = self._call.streaming and head is not None and head.status < 300
+        if not (is_on and is_answer and self._call.raise_errors and self._is_json(body)):
+            return None
+        value = json_value.read(body)
+        if self.is_over_limit or not isinstance(value, dict):
+            return None
+        events = contain(
+            "writing a body as events", self._no_events, self._call.protocol.unfold, value
+        )
+        if not events:
+            return None
+        self._enter_mode(BodyMode.STREAM)
+        self._label_findings.clear()
+        self._repair = self.fresh_repair()
+        repaired = [*self._repair.feed(b"".join(events)), *self.end_stream()]
+        found, done = "a JSON body", "sent as events"
+        finding = Finding(rules.NOT_A_STREAM.code, CallPlace.RESPONSE, found, done)
+        repaired[0].findings = [finding]
+        for item in repaired[1:]:
+            item.findings = []  # they are about events that the provider did not send
+        return repaired
+
+    def _no_events(self, fault: Fault) -> list[bytes]:
+        self._faults.append(fault)
+        return []
+
+    @property
+    def is_complete_json(self) -> bool:
+        """Whether the collected body is a whole object or array: then nothing of it is missing."""
+        return (
+            self.mode is BodyMode.WHOLE and not self.is_over_limit and self._is_json(self.collected)
+        )
 
     def collect(self, data: bytes) -> bool:
         """Append bytes to the collected body; return whether it is within the limits."""
@@ -463,12 +533,12 @@ class ResponseReading:
         if self.head is None or self.head.status < 400 or self.mode is not BodyMode.WHOLE:
             return None
         body = self.collected
-        if not self.body_is_whole or not _is_json(body):
+        if not self.body_is_whole or not self._is_json(body):
             return None
-        self.check_json_label()
+        self.check_json_label(body)
         return Respond(self.whole_head(self.head, body), body)
 
-
-def _is_json(body: bytes) -> bool:
-    """Return whether a body is an object or array of JSON."""
-    return form_of(body[:64]) in _JSON_FORMS and json_value.parses(body)
+    def _is_json(self, body: bytes) -> bool:
+        """Return whether a body is an object or array of JSON, as far as it may be parsed."""
+        begins = form_of(body[:64]) in _JSON_FORMS
+        return begins and (self.is_over_limit or json_value.parses(body))

@@ -40,6 +40,8 @@ class RetryPolicy:
     """No retry starts later than this after the first attempt."""
     retry_after_max_seconds: float = 60.0
     """If the provider requests a longer wait, its error goes to the client."""
+    silent_stop: bool = False
+    """Ask once more after a response without an answer."""
 
     def decide(
         self,

@@ -21,7 +21,7 @@ CONNECTION_LOST = Rule(
     name="connection-lost",
     detects="The connection is reset or closed before the response is complete.",
     impact='"The socket connection was closed unexpectedly"; some agents crash, some loop.',
-    action=_RETRIES_OR_ENDS,
+    action=f"{_RETRIES_OR_ENDS} A body of complete JSON is forwarded: only its length was wrong.",
     protocols=_ALL,
     seen=("anthropics/claude-code#61207", "anomalyco/opencode#23123"),
 )
@@ -134,11 +134,11 @@ WEB_PAGE = Rule(
 NOT_A_STREAM = Rule(
     code="E005",
     name="json-instead-of-stream",
-    detects="The response to a streaming call is one body that is neither an event stream nor "
-    "usable JSON.",
+    detects="The response to a streaming call is one body instead of an event stream.",
     impact="Clients parse it as an empty stream that ended cleanly, and repeat the request without "
     "limit.",
-    action="Retries the call. If the fault persists, the client receives an HTTP error.",
+    action="Sends a complete answer as the events of a stream. Otherwise retries the call; if the "
+    "fault persists, the client receives an HTTP error.",
     protocols=_ALL,
     seen=("anomalyco/opencode#49414",),
 )
@@ -154,4 +154,27 @@ WRONG_LABEL = Rule(
     seen=("QuantumNous/new-api#6254", "smg-project/smg#2403"),
     before="content-type: application/json, data: {…}",
     after="content-type: text/event-stream, data: {…}",
+)
+SILENT_STOP = Rule(
+    code="E008",
+    name="silent-stop",
+    detects="A complete response to a request with tools contains no text, refusal, call, audio or "
+    "block of a server's tool, and no stop reason that explains it.",
+    impact="Agents take the turn for finished, and stop in the middle of their task.",
+    action="Reports it. With `silent_stop = true` in `[retry]`, asks once more if nothing was sent "
+    "to the client and the request does not end in a tool's result; a second response is "
+    "forwarded as it is.",
+    protocols=_ALL,
+    before='{"content":[],"stop_reason":"end_turn"}',
+)
+EVENTS = Rule(
+    code="E009",
+    name="stream-instead-of-json",
+    detects="The response to a call without `stream` is an event stream.",
+    impact="Clients parse the events as JSON and fail, or return them as text.",
+    action="Sends the content of the stream as one JSON body.",
+    protocols=_ALL,
+    seen=("Wei-Shaw/sub2api#2826",),
+    before='data: {"choices":[{"delta":{"content":"Hi"},…}]}, data: [DONE]',
+    after='{"choices":[{"message":{"role":"assistant","content":"Hi"},…}]}',
 )

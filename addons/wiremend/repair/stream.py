@@ -4,6 +4,7 @@ Also contains the rules on the framing of events.
 """
 
 from collections import deque
+from dataclasses import replace
 
 from wiremend.protocols.base.event_repairer import DONE
 from wiremend.protocols.base.names import WireProtocol
@@ -22,6 +23,7 @@ from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_array import ArrayDecoder, ElementsAsEvents, EventsAsElements
+from wiremend.text.json_shortening import LEFT_OUT, Shortener
 from wiremend.text.patterns import linear_pattern
 
 _ALL = tuple(WireProtocol)
@@ -59,8 +61,8 @@ EVENT_TOO_LARGE = Rule(
     code="S004",
     name="event-too-large",
     detects="One event is larger than 16 MiB.",
-    impact="A proxy or client that buffers it runs out of memory.",
-    action="Ends the stream in the protocol's error event.",
+    impact="A proxy that keeps it for repairing runs out of memory.",
+    action="Forwards the event unchanged while it arrives. The events after it are repaired again.",
     protocols=_ALL,
 )
 FIELDS_WITHOUT_DATA = Rule(
@@ -124,6 +126,7 @@ class StreamRepair:
             and context.client.reads_fields_as_events
             and FIELDS_WITHOUT_DATA.code not in context.disabled
         )
+        self._disabled = context.disabled if context is not None else frozenset()
         self._decoder = decoder or repairer.decoder()
         self._is_array = isinstance(self._decoder, ArrayDecoder | EventsAsElements)
         self._events = 0
@@ -133,7 +136,9 @@ class StreamRepair:
         self._withheld: list[bytes] = []
         """The events since the last one that was written, which the repairer may hold back."""
         self._recent: deque[sse.Event] = deque(maxlen=_RECENT_EVENTS)
-        self._is_cut = False
+        self._large: Shortener | None = None
+        """The shape of the large event whose parts are being passed on."""
+        self._has_shortened = False
         self._verdict: Repaired | None = None
 
     @property
@@ -148,14 +153,8 @@ class StreamRepair:
 
     def feed(self, data: bytes) -> list[Repaired]:
         """Repair the events that `data` completes, in order."""
-        if self._is_cut:
-            return []
         self._bytes += len(data)
-        try:
-            events = self._decoder.feed(data)
-        except sse.EventTooLarge as too_large:
-            return [self._fail_too_large(too_large)]
-        repaired = [self._repair_event(event) for event in events]
+        repaired = [self._repair_event(event) for event in self._decoder.feed(data)]
         if self._bytes > self._limit_bytes and not self._gave_up:
             found = f"more than {self._limit_bytes} bytes"
             place = EventPlace(self._events)
@@ -204,6 +203,8 @@ class StreamRepair:
         repaired: list[Repaired] = []
         for event in self._decoder.end():
             repaired.append(self._repair_last(event))
+        if self.is_inside_event:
+            repaired.append(self._end_inside_event())
         if not repaired or repaired[-1].kind not in (EventKind.TERMINAL, EventKind.ERROR):
             repaired.append(self._end_stream())
         return repaired
@@ -212,7 +213,10 @@ class StreamRepair:
         """Return the bytes that end the stream in this error; empty if it cannot be written."""
         if self._gave_up and self._is_array:
             return b""  # whether a bracket or comma is due is not known any more
-        return contain(
+        if self.is_inside_event and self._is_array:
+            return b""
+        before, self._large = b"\n\n" if self.is_inside_event else b"", None
+        return before + contain(
             "ending a stream in an error",
             lambda fault: self._plain_error(fault, error),
             self._repairer.fail,
@@ -231,12 +235,18 @@ class StreamRepair:
         )
 
     def _repair_event(self, event: sse.Event) -> Repaired:
+        if event.is_part:
+            return self._pass_part(event)
         self._events += 1
         if self._gave_up:
             return self._passed(event)
-        return contain(
+        repaired = contain(
             "repairing an event", lambda fault: self._stop(fault, event), self._repair, event
         )
+        if self._has_shortened and LEFT_OUT in repaired.data:
+            # It repeats what was left out, such as the items in the terminal event.
+            repaired.data = event.raw
+        return repaired
 
     def _repair(self, event: sse.Event) -> Repaired:
         """Repair one event; raises whatever a rule raises."""
@@ -320,7 +330,7 @@ class StreamRepair:
         return event if kept == lines else sse.Event(sse.join_lines(kept), event.type, event.data)
 
     def _repair_last(self, event: sse.Event) -> Repaired:
-        if event.complete:
+        if event.complete or event.is_part:
             return self._repair_event(event)
         place = EventPlace(self._events + 1)
         if self._bare_error(event) is not None:
@@ -390,15 +400,68 @@ class StreamRepair:
         error = make_error(status=502, type="api_error", message=message)
         return Repaired(self.fail(error), EventKind.ERROR, findings, error)
 
-    def _fail_too_large(self, too_large: sse.EventTooLarge) -> Repaired:
-        error = make_error(status=502, type="api_error", message=f"upstream sent {too_large}")
-        finding = Finding(
-            EVENT_TOO_LARGE.code, EventPlace(self._events + 1), str(too_large), "ended in an error"
+    # Events that are too large for memory
+
+    @property
+    def is_inside_event(self) -> bool:
+        """Whether a part of an event was passed on, so that nothing may be inserted now."""
+        return self._large is not None
+
+    def _pass_part(self, event: sse.Event) -> Repaired:
+        """Pass on a part of a large event; with the last one, take note of what it contains."""
+        passed = Repaired(event.raw, EventKind.CONTENT)
+        if self._large is None:
+            self._events += 1
+            self._large = Shortener()
+            passed.data = self.take_held() + event.raw
+            found = f"an event of more than {sse.EVENT_LIMIT_BYTES} bytes"
+            if EVENT_TOO_LARGE.code not in self._disabled:
+                passed.findings.append(
+                    Finding(EVENT_TOO_LARGE.code, EventPlace(self._events), found, "passed on")
+                )
+        self._large.feed(event.raw)
+        if event.complete:
+            shortened, self._large = self._large.shortened, None
+            self._note_passed(shortened, passed)
+        return passed
+
+    def _note_passed(self, shortened: bytes | None, passed: Repaired) -> None:
+        """Tell the repairer what was passed on; what it would write instead is not used."""
+        for event in self._decoder_of_shortened().feed(shortened or b""):
+            if event.data is None or not json_value.parses(event.data):
+                continue
+            self._has_shortened = True
+            if self._gave_up:
+                self._look_for_terminal(event)
+                continue
+            noted = contain("reading a large event", self._note_fault, self._repair, event)
+            if self.holds_back:
+                self.release()
+            self._withheld.clear()
+            if noted.kind in (EventKind.TERMINAL, EventKind.ERROR):
+                passed.kind, passed.error = noted.kind, noted.error
+            if noted.kind is EventKind.ERROR:
+                passed.data += noted.data
+            if self._gave_up:
+                passed.findings += noted.findings
+
+    def _decoder_of_shortened(self) -> Decoder:
+        return ArrayDecoder() if self._is_array else sse.Decoder()
+
+    def _note_fault(self, fault: Fault) -> Repaired:
+        return self._stop(fault, sse.Event(b""))
+
+    def _end_inside_event(self) -> Repaired:
+        """End a stream that ends inside a large event, unless only its blank line is missing."""
+        assert self._large is not None
+        end = b"" if self._is_array else b"\n\n"
+        last = self._decoder_of_shortened().feed((self._large.shortened or b"") + end)
+        if last and last[0].data is not None and json_value.parses(last[0].data):
+            return self._pass_part(sse.Event(end, is_part=True))
+        error = make_error(
+            status=502, type="api_error", message="The stream ended inside an event."
         )
-        self._decoder.end()
-        self._is_cut = True
-        self._verdict = Repaired(self.fail(error), EventKind.ERROR, [finding], error)
-        return self._verdict
+        return Repaired(self.fail(error), EventKind.ERROR, error=error)
 
 
 def stream_repair(
@@ -444,3 +507,40 @@ def _repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> Rep
         restore_tool_names(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
     )
     return protocol.repair_body(named, context)
+
+
+def fold_stream(
+    protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault] | None = None
+) -> RepairedBody:
+    """Repair a body of events, and return it as the JSON body with the same content."""
+
+    def unreadable(fault: Fault) -> RepairedBody:
+        if faults is not None:
+            faults.append(fault)
+        return RepairedBody(body, error=_NOT_FOLDED)
+
+    return contain("folding a stream", unreadable, _fold_stream, protocol, body, context, faults)
+
+
+_NOT_FOLDED = make_error(
+    status=502, type="api_error", message="The provider sent events that are no response."
+)
+
+
+def _fold_stream(
+    protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault] | None
+) -> RepairedBody:
+    repair = stream_repair(protocol, replace(context, array=False), faults)
+    repaired = [*repair.feed(body), *repair.end()]
+    findings = [finding for item in repaired for finding in item.findings]
+    error = next((item.error for item in repaired if item.error is not None), None)
+    if error is not None or repair.gave_up:
+        return RepairedBody(body, findings, error or _NOT_FOLDED)
+    decoder = sse.Decoder()
+    events = decoder.feed(b"".join(item.data for item in repaired))
+    values = [json_value.read(e.data) for e in events if e.data and e.data.strip() != DONE]
+    folded = protocol.fold([value for value in values if isinstance(value, dict)])
+    if folded is None:
+        return RepairedBody(body, findings, _NOT_FOLDED)
+    whole = protocol.repair_body(json_value.write(folded), context)
+    return RepairedBody(whole.data, findings + whole.findings, whole.error)

@@ -60,12 +60,9 @@ def shape_of(document: RequestDocument, *, streaming: bool) -> CallShape:
 
     `streaming` is given by the caller, since requests that count tokens do not contain it.
     """
-    request = document.fields
+    request = _request_in(document)
     if request is None:
         return CallShape(streaming=streaming)
-    for wrapper in document.protocol.request_wrappers:
-        if isinstance(request.get(wrapper), dict):
-            request = request[wrapper]
     walk = _Walk()
     walk.add(request)
     return CallShape(
@@ -75,6 +72,42 @@ def shape_of(document: RequestDocument, *, streaming: bool) -> CallShape:
         has_images=walk.images > 0,
         thinking=_asks_for_thinking(request),
     )
+
+
+def ends_in_tool_result(document: RequestDocument) -> bool:
+    """Return whether the last message of a request is, or contains, the result of a tool."""
+    request = _request_in(document) or {}
+    for key in ("messages", "input", "contents"):
+        messages = request.get(key)
+        if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
+            last = messages[-1]
+            parts = [last]
+            for name in ("content", "parts"):
+                content = last.get(name)
+                parts += content if isinstance(content, list) else ()
+            return any(_is_tool_result(part) for part in parts)
+    return False
+
+
+def _is_tool_result(part: Any) -> bool:
+    if not isinstance(part, dict):
+        return False
+    kind = part.get("type")
+    return (
+        part.get("role") in ("tool", "function")
+        or (isinstance(kind, str) and kind.endswith(("tool_result", "_output")))
+        or "functionResponse" in part
+        or "function_response" in part
+    )
+
+
+def _request_in(document: RequestDocument) -> Mapping[str, Any] | None:
+    """Return the request in a body, without a wrapper around it; None if it is no object."""
+    request = document.fields
+    for wrapper in document.protocol.request_wrappers:
+        if request is not None and isinstance(request.get(wrapper), dict):
+            request = request[wrapper]
+    return request
 
 
 class _Walk:

@@ -8,6 +8,7 @@ from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
+    DataReceived,
     Event,
     InformationalResponseReceived,
     ResponseReceived,
@@ -275,15 +276,23 @@ class _GracefulConnection(BufferedH2Connection):
         return received
 
     def _receive_data_frame(self, frame: DataFrame) -> tuple[list[Frame], list[Event]]:
-        """Treat a body of the wrong length as an error of its stream only (RFC 9113, 8.1.1)."""
+        """Treat a body of the wrong length as an error of its stream only (RFC 9113, 8.1.1).
+
+        The data is reported before the error: it may be complete, and the announced length wrong.
+        """
         try:
             return super()._receive_data_frame(frame)
         except InvalidBodyLengthError:
             self.reset_stream(frame.stream_id, ErrorCodes.PROTOCOL_ERROR)
             return [], [
+                DataReceived(
+                    stream_id=frame.stream_id,
+                    data=frame.data,
+                    flow_controlled_length=frame.flow_controlled_length,
+                ),
                 StreamReset(
                     stream_id=frame.stream_id,
                     error_code=ErrorCodes.PROTOCOL_ERROR,
                     remote_reset=False,
-                )
+                ),
             ]

@@ -14,13 +14,19 @@ OTHER_HOSTS: tuple[str, ...] = (
     "models.github.ai",
     "models.inference.ai.azure.com",
     "api.githubcopilot.com",
+    "api.cline.bot",
+    "api.portkey.ai",
+    "gateway.pydantic.dev",
+    "hyper.charm.land",
     # Clouds
     "*.cognitiveservices.azure.com",
     "*.services.ai.azure.com",
     "*.models.ai.azure.com",
     "bedrock-runtime.*.amazonaws.com",
     "bedrock-mantle.*.api.aws",
+    "*.inference.heroku.com",
     # Vendors
+    "api.ai21.com",
     "api.cohere.com",
     "api.perplexity.ai",
     "ark.*.volces.com",
@@ -32,6 +38,10 @@ OTHER_HOSTS: tuple[str, ...] = (
     "api.inceptionlabs.ai",
     # Hosts of open models
     "api.cerebras.ai",
+    "api.avian.io",
+    "api.doubleword.ai",
+    "api.inference.crusoecloud.com",
+    "api.together.ai",
     "api.together.xyz",
     "api.fireworks.ai",
     "api.deepinfra.com",
@@ -47,8 +57,14 @@ OTHER_HOSTS: tuple[str, ...] = (
     "inference.baseten.co",
     "integrate.api.nvidia.com",
     "llm.chutes.ai",
+    "ollama.com",
 )
-"""Globs of further providers, of which only the host is known."""
+"""Globs of further providers, of which only the host is known.
+
+Hosts that serve much besides models are left out, because a child process of an agent that does not
+trust our certificate would fail there: api.cloudflare.com, *.snowflakecomputing.com and
+*.azuredatabricks.net. `[intercept] hosts` adds them.
+"""
 
 PROVIDER_HOSTS: tuple[str, ...] = (
     *(glob for vendor in VENDORS for glob in vendor.hosts),

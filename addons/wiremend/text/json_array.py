@@ -11,7 +11,7 @@ Elements are delimited. Neither they nor the punctuation between them are valida
 import re
 
 from wiremend.text import sse
-from wiremend.text.sse import EVENT_LIMIT_BYTES, Event, EventTooLarge
+from wiremend.text.sse import EVENT_LIMIT_BYTES, Event
 
 _BEFORE_ARRAY = re.compile(rb"[ \t\r\n,]*+\[?+")
 _BETWEEN = re.compile(rb"[ \t\r\n,]*+")
@@ -39,15 +39,12 @@ class ArrayDecoder:
 
     def _begin_element(self) -> None:
         self._start: int | None = None
+        self._is_large = False
         self._depth = 0
         self._in_string = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the elements that `data` completes, in order.
-
-        Raises EventTooLarge when an unfinished element exceeds the limit. Elements that are
-        complete before it are returned first; the next call raises.
-        """
+        """Return the elements that `data` completes, in order, and the parts of a large one."""
         self._buffer += data
         events: list[Event] = []
         while self._position < len(self._buffer) and not self._is_closed:
@@ -55,22 +52,26 @@ class ArrayDecoder:
             if self._start is None:
                 self._find_start(events)
             elif self._find_end():
-                start = self._start
+                start, is_large = self._start, self._is_large
                 raw = self._take(self._position)
-                events.append(Event(raw=raw, data=raw[start:]))
+                data_bytes = None if is_large else raw[start:]
+                events.append(Event(raw=raw, data=data_bytes, is_part=is_large))
             elif self._position == previous:
                 break  # the chunk ends inside an escape sequence
         if self._is_closed and self._buffer:
             events.append(Event(raw=self._take(len(self._buffer))))
-        if not events and len(self._buffer) > self._limit_bytes:
-            raise EventTooLarge(self._limit_bytes)
+        if len(self._buffer) > self._limit_bytes or (self._is_large and self._buffer):
+            self._take_part(events)
         return events
 
     def end(self) -> list[Event]:
         """Return the unfinished rest: at most one event, with the fragment as its data."""
-        start, raw = self._start, self._take(len(self._buffer))
+        start, is_large = self._start, self._is_large
+        raw = self._take(len(self._buffer))
         if not raw:
             return []
+        if is_large:
+            return [Event(raw, complete=False, is_part=True)]
         data = raw[start:] if start is not None else b""
         return [Event(raw=raw, data=data if raw.strip() else None, complete=False)]
 
@@ -126,6 +127,17 @@ class ArrayDecoder:
         match = _SCALAR_END.search(self._buffer, self._position)
         self._position = match.start() if match else len(self._buffer)
         return match is not None
+
+    def _take_part(self, events: list[Event]) -> None:
+        """Move what was read of a large element to `events`; of white space, do the same."""
+        raw = bytes(self._buffer[: self._position])
+        del self._buffer[: self._position]
+        self._position = 0
+        if self._start is None:
+            events.append(Event(raw))
+        elif raw:
+            self._start, self._is_large = 0, True
+            events.append(Event(raw, complete=False, is_part=True))
 
     def _take(self, end: int) -> bytes:
         raw = bytes(self._buffer[:end])

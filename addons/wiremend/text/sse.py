@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 EVENT_LIMIT_BYTES = 16 * 1024 * 1024
-"""Maximum size of one event. A larger one ends the stream, so that memory is bounded."""
+"""Maximum size of one event in memory. A larger one is returned in parts."""
 
 _LINE_END = re.compile(rb"(?>\r\n|\n|\r)")
 _BLANK_LINE = re.compile(rb"\r\r|(?>\r\n|\n)(?>\r\n|\n|\r)")
@@ -19,14 +19,6 @@ _BLANK_LINE = re.compile(rb"\r\r|(?>\r\n|\n)(?>\r\n|\n|\r)")
 an LF after them is a separate blank line, which dispatches no event."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Allowed only as the first bytes of a stream; later it is text."""
-
-
-class EventTooLarge(Exception):
-    """An event exceeded the size limit before its blank line arrived."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"one event is larger than {limit_bytes} bytes")
-        self.limit_bytes = limit_bytes
 
 
 @dataclass(slots=True)
@@ -45,7 +37,11 @@ class Event:
     data: bytes | None = None
     """The values of the `data:` lines joined by LF; None if there are none."""
     complete: bool = True
-    """False for the remaining bytes of a stream that ended without a blank line."""
+    """False for the remaining bytes of a stream that ended without a blank line, and for all parts
+    of a large event but the last."""
+    is_part: bool = False
+    """Whether these are some of the bytes of an event that is too large for memory. A part has
+    neither type nor data. The last one may be empty."""
 
 
 def split_lines(raw: bytes) -> list[bytes]:
@@ -199,6 +195,8 @@ class Decoder:
         self._buffer = bytearray()
         self._searched = 0
         self._at_start = True
+        self._tail: bytes | None = None
+        """The last bytes of the large event whose parts are returned; None outside of one."""
 
     @property
     def pending_bytes(self) -> int:
@@ -206,14 +204,14 @@ class Decoder:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that `data` completes, in order.
-
-        Raises EventTooLarge when an unfinished event exceeds the limit. Events that are complete
-        before it are returned first; the next call raises.
-        """
+        """Return the events that `data` completes, in order, and the parts of a large event."""
         buffer = self._buffer
         buffer += data
         events: list[Event] = []
+        if self._tail is not None:
+            self._read_part(self._tail, events)
+            if self._tail is not None:
+                return events
         start = self._read_mark(events)
         search_from = self._searched
         while start < len(buffer) and not self._at_start:
@@ -229,9 +227,27 @@ class Decoder:
             del buffer[:start]
         # The chunk may end inside a line end, whose first part has up to three bytes.
         self._searched = max(0, len(buffer) - 3)
-        if not events and len(buffer) > self._limit_bytes:
-            raise EventTooLarge(self._limit_bytes)
+        if len(buffer) > self._limit_bytes:
+            self._tail = b""
+            self._read_part(b"", events)
         return events
+
+    def _read_part(self, tail: bytes, events: list[Event]) -> None:
+        """Move the bytes of a large event from the buffer to `events`, up to its blank line."""
+        text = tail + self._buffer
+        match = _BLANK_LINE.search(text)
+        if match is not None and match.end() == len(text) and _ends_in_cr(match):
+            match = None
+        if match is None:
+            events.append(Event(bytes(self._buffer), complete=False, is_part=True))
+            self._buffer.clear()
+            self._tail = text[-3:]
+        else:
+            size = match.end() - len(tail)
+            events.append(Event(bytes(self._buffer[:size]), is_part=True))
+            del self._buffer[:size]
+            self._tail = None
+        self._searched = 0
 
     def end(self) -> list[Event]:
         """Return the rest of a stream that ended without a blank line: at most one event."""
@@ -257,7 +273,7 @@ class Decoder:
 
     def _may_continue(self, match: re.Match[bytes]) -> bool:
         """Return whether the buffer ends in a CR whose LF may be in the next chunk."""
-        return match.end() == len(self._buffer) and match[0] in (b"\r", b"\n\r", b"\r\n\r")
+        return match.end() == len(self._buffer) and _ends_in_cr(match)
 
     def _parse(self, raw: bytes) -> Event:
         type = b""
@@ -273,6 +289,11 @@ class Decoder:
             type=type.decode("utf-8", "replace"),
             data=b"\n".join(data) if data else None,
         )
+
+
+def _ends_in_cr(match: re.Match[bytes]) -> bool:
+    """Return whether a line end may continue with an LF."""
+    return match[0] in (b"\r", b"\n\r", b"\r\n\r")
 
 
 def _end_of(line: bytes) -> bytes:

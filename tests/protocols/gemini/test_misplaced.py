@@ -156,6 +156,8 @@ def test_a_value_is_moved_to_its_place(value: Json, expected: Json) -> None:
         with_parts({"thoughtSignature": "c2ln"}),
         with_parts({"text": "Hm.", "thought": True, "reasoning": "x"}),
         {**GOOD, "text": "x", "content": "x"},
+        {**GOOD, "usageMetadata": 1},
+        {**GOOD, "usageMetadata": [], "promptFeedback": 1},
     ],
 )
 def test_a_response_with_its_values_in_place_keeps_other_members(value: Json) -> None:
@@ -300,7 +302,7 @@ def test_a_reason_that_reports_a_failure_is_an_error(reason: str) -> None:
         assert streamed(value, StreamContext(array=array))[0].error == whole.error
 
 
-@pytest.mark.parametrize("reason", [*FINISH_REASONS, "A_NEW_REASON"])
+@pytest.mark.parametrize("reason", [*sorted(FINISH_REASONS), "A_NEW_REASON"])
 def test_a_reason_of_the_protocol_is_an_answer(reason: str) -> None:
     value = candidate(finishReason=reason, finishMessage="Because.")
     assert_becomes(value, value, "")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.testing.exchange import Headers, Reply
+from wiremend.testing.exchange import Framing, Headers, Reply
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
@@ -94,3 +94,73 @@ def test_an_error_status_labelled_as_events_is_json(
     assert json.loads(response.body)["error"]["message"] == "too long"
     assert not is_json or response.body == body
     assert complete(protocol, True).status == 400
+
+
+@pytest.mark.parametrize("protocol", [good.ANTHROPIC, good.CHAT, good.GEMINI])
+def test_the_sdk_reads_an_event_of_17_mib(
+    proxy: Proxy, provider: ScriptedProvider, protocol: WireProtocol
+) -> None:
+    large = "picture " * (17 * 2**17)
+    events = [
+        event.replace(b"wide world", large.encode()) for event in good.text_stream(protocol).events
+    ]
+    provider.script([faults.streamed(events)])
+    outcome = complete(protocol, True)
+    assert outcome.text == good.TEXT.replace("wide world", large)
+    assert (outcome.succeeded, len(provider.received)) == (True, 1)
+
+
+@each_protocol
+@pytest.mark.parametrize("http_version", ["http/1.1", "h2"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_only_the_length_of_a_json_answer_is_wrong(
+    proxy: Proxy,
+    provider: ScriptedProvider,
+    protocol: WireProtocol,
+    http_version: str,
+    is_whole: bool,
+) -> None:
+    provider.alpn = (http_version,)
+    body = good.json_tool_body(protocol)
+    sent = body if is_whole else body[:-1]
+    head = faults.head(200, (*faults.JSON, ("content-length", str(len(body) + 1))), Framing.LENGTH)
+    last = faults.end if http_version == "h2" else faults.close
+    provider.script([Reply("short", (head, faults.chunks([sent]), last))])
+    outcome = complete(protocol, False)
+    if is_whole:
+        assert (outcome.tool_calls, outcome.succeeded) == (good.TOOL_CALLS, True)
+        assert len(provider.received) == 1
+    else:
+        assert (outcome.status, len(provider.received)) == (502, ATTEMPTS)
+
+
+@each_protocol
+@pytest.mark.parametrize("label", ["application/json", "text/event-stream", ""])
+@pytest.mark.parametrize("is_streaming", [True, False])
+def test_the_sdk_reads_the_other_kind_of_response(
+    proxy: Proxy,
+    provider: ScriptedProvider,
+    protocol: WireProtocol,
+    label: str,
+    is_streaming: bool,
+) -> None:
+    """JSON answers a streaming call, and events answer a call without a stream."""
+    data = good.json_tool_body(protocol) if is_streaming else good.tool_stream(protocol).data
+    provider.script([faults.whole(data, labelled(label))])
+    outcome = complete(protocol, is_streaming)
+    assert (outcome.tool_calls, outcome.succeeded) == (good.TOOL_CALLS, True)
+    assert len(provider.received) == 1
+
+
+def test_events_that_a_whole_gemini_call_requests_are_forwarded(
+    proxy: Proxy, provider: ScriptedProvider
+) -> None:
+    stream = good.text_stream(good.GEMINI)
+    provider.script([faults.streamed(stream.events)])
+    body = json.dumps(good.request_body(good.GEMINI, False)).encode()
+    with clients.Http1Call(proxy, good.HOSTS[good.GEMINI]) as call:
+        path = f"{good.PATHS[good.GEMINI, False]}?alt=sse"
+        call.send("POST", path, {"content-type": "application/json"}, body)
+        response = call.response()
+    assert (response.header("content-type") or "").startswith("text/event-stream")
+    assert response.body == stream.data

@@ -1,6 +1,7 @@
 """The Anthropic Messages protocol, `POST /v1/messages`, as one value."""
 
-from wiremend.protocols.anthropic import errors, request
+from wiremend.protocols.anthropic import errors, request, whole
+from wiremend.protocols.anthropic.answers import shows
 from wiremend.protocols.anthropic.body import repair_body
 from wiremend.protocols.anthropic.grammar import Grammar, is_terminal
 from wiremend.protocols.anthropic.history import HISTORY_PASSES
@@ -28,6 +29,9 @@ ANTHROPIC = Protocol(
     is_terminal=is_terminal,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
+    shows=shows,
+    fold=whole.fold,
+    unfold=whole.unfold,
     make_grammar=lambda _: Grammar(),
     error_body=errors.error_envelope,
 )

@@ -1,13 +1,13 @@
 """The interface of a protocol: one frozen value, created in the package of the protocol."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.repairer import RepairedBody, Repairer, StreamContext
+from wiremend.protocols.base.repairer import RepairedBody, Repairer, Shows, StreamContext
 from wiremend.protocols.base.tools import (
     ChoiceOfMode,
     ChoiceOfOne,
@@ -155,10 +155,16 @@ class Protocol:
     """Repair a buffered 2xx body."""
     usage_format: UsageFormat
     """The format of token counts in responses."""
+    shows: Callable[[Mapping[str, Any]], Shows]
+    """Return what a parsed event or body shows."""
+    fold: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any] | None]
+    """Return the body with the content of a stream, given the data of its repaired events."""
+    unfold: Callable[[Mapping[str, Any]], list[bytes]]
+    """Return server-sent events with the content of a body, for the repairer to complete."""
     make_grammar: Callable[[StreamContext], Grammar]
     """Create a grammar for one event stream."""
     error_body: Callable[[ProviderError], bytes]
     """Return the body of an HTTP error, in the envelope of the protocol."""
 
     def __repr__(self) -> str:
-        return self.name
+        return str(self.name)

@@ -7,9 +7,9 @@ closed cleanly; `fail` returns the bytes that end the stream in the protocol's e
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits
 from wiremend.protocols.base.provider_error import ProviderError
@@ -30,6 +30,22 @@ class EventKind(Enum):
     """The stream is complete with these bytes; later bytes are ignored."""
     ERROR = "error"
     """The provider reports an error, or the stream is not provably complete."""
+
+
+class Shows(IntEnum):
+    """What an event or a body shows to the user or the agent."""
+
+    NOTHING = 0
+    """The frame of a response: its begin, its end, empty text."""
+    REASONING = 1
+    ANSWER = 2
+    """Text, a refusal, a call, audio, a block of a server's tool, or a stop reason that explains
+    why there is none of them."""
+
+
+def has_text(value: Any) -> bool:
+    """Return whether a value is text that is not empty, or a list or object that is not."""
+    return isinstance(value, str | list | dict) and bool(value)
 
 
 @dataclass(slots=True)
@@ -77,7 +93,7 @@ class Decoder(Protocol):
     """Splits bytes into events; see `wiremend.text.sse.Decoder`."""
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that `data` completes. Raises `sse.EventTooLarge`."""
+        """Return the events that `data` completes, and the parts of large ones."""
         ...
 
     def end(self) -> list[Event]:

@@ -117,10 +117,7 @@ def total(*counts: int | None) -> int | None:
 
 def _events(data: bytes) -> list[sse.Event]:
     decoder = sse.Decoder()
-    try:
-        return [*decoder.feed(data), *decoder.end()]
-    except sse.EventTooLarge:
-        return []
+    return [*decoder.feed(data), *decoder.end()]
 
 
 def _larger(first: int | None, second: int | None) -> int | None:

@@ -2,7 +2,8 @@
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.gemini import errors, request
+from wiremend.protocols.gemini import errors, request, whole
+from wiremend.protocols.gemini.answers import shows
 from wiremend.protocols.gemini.body import repair_body
 from wiremend.protocols.gemini.grammar import Grammar, is_terminal
 from wiremend.protocols.gemini.history import HISTORY_PASSES
@@ -28,6 +29,9 @@ GEMINI = Protocol(
     is_terminal=is_terminal,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
+    shows=shows,
+    fold=whole.fold,
+    unfold=whole.unfold,
     make_grammar=lambda context: Grammar(context.array, numeric_enums=context.numeric_enums),
     error_body=errors.error_envelope,
 )

@@ -67,7 +67,7 @@ class EventDecoder(sse.Decoder):
         """
         events = [_with_bare_json(event) for event in super().end()]
         for event in events:
-            if event.data is None and event.raw.strip(b"\r\n"):
+            if event.data is None and not event.is_part and event.raw.strip(b"\r\n"):
                 event.data = b""
             if not event.complete and event.raw.endswith(b"\r"):
                 event.raw += b"\n"
@@ -176,6 +176,6 @@ def _is_bare_json(raw: bytes) -> bool:
 
 
 def _with_bare_json(event: sse.Event) -> sse.Event:
-    if event.data is None and _is_bare_json(event.raw):
+    if event.data is None and not event.is_part and _is_bare_json(event.raw):
         event.data = event.raw.strip()
     return event

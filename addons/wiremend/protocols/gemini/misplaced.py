@@ -178,7 +178,8 @@ def _is_text_in_place(response: JsonObject) -> bool:
     candidates = response.get("candidates")
     if not response.keys() <= _USUAL_RESPONSE or type(candidates) is not list:
         return False
-    if not _USAGE_NAMES.keys().isdisjoint(response.get("usageMetadata") or ()):
+    usage = response.get("usageMetadata", {})
+    if type(usage) is not dict or not _USAGE_NAMES.keys().isdisjoint(usage):
         return False
     for candidate in candidates:
         if type(candidate) is not dict or not candidate.keys() <= _USUAL_CANDIDATE:

@@ -3,7 +3,8 @@
 from wiremend.protocols.base import openai
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.responses import request
+from wiremend.protocols.responses import request, whole
+from wiremend.protocols.responses.answers import shows
 from wiremend.protocols.responses.body import repair_body
 from wiremend.protocols.responses.grammar import Grammar, is_terminal
 from wiremend.protocols.responses.history import HISTORY_PASSES
@@ -29,6 +30,9 @@ RESPONSES = Protocol(
     is_terminal=is_terminal,
     repair_body=repair_body,
     usage_format=USAGE_FORMAT,
+    shows=shows,
+    fold=whole.fold,
+    unfold=whole.unfold,
     make_grammar=lambda context: Grammar(context.client),
     error_body=openai.error_envelope,
 )

@@ -7,9 +7,9 @@ start with a piece of its name.
 
 from dataclasses import dataclass, replace
 
-from wiremend.protocols.responses.call_names import CallNames
 from wiremend.protocols.responses.grammar import COMPLETE, COMPLETED, ITEM_ADDED, ITEM_DONE
 from wiremend.protocols.responses.item_events import ItemEvents
+from wiremend.protocols.responses.item_fields import CallNames
 from wiremend.protocols.responses.response import items_in
 from wiremend.protocols.responses.terminal import is_incomplete
 from wiremend.text import sse

@@ -3,7 +3,6 @@
 from wiremend.protocols.base.client_traits import Shape
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.responses.disposition import Disposition, drop
 from wiremend.protocols.responses.grammar import (
     CONTENT,
     ITEM_FIELDS,
@@ -16,7 +15,9 @@ from wiremend.protocols.responses.grammar import (
 from wiremend.protocols.responses.item_fields import (
     ARGUMENTS_AS_OBJECT,
     ITEM_INCOMPLETE,
+    Disposition,
     ItemFields,
+    drop,
     has_text,
 )
 from wiremend.protocols.responses.item_writer import ITEM_NOT_ADDED, ItemWriter

@@ -2,7 +2,6 @@
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.responses.disposition import Disposition, drop
 from wiremend.protocols.responses.grammar import (
     CALL_TEXT,
     ITEM_ADDED,
@@ -10,7 +9,13 @@ from wiremend.protocols.responses.grammar import (
     ITEM_EVENTS,
 )
 from wiremend.protocols.responses.inner_events import ITEM_OVER, ITEM_REPEATED, InnerEvents
-from wiremend.protocols.responses.item_fields import ITEM_INCOMPLETE, ItemFields, has_text
+from wiremend.protocols.responses.item_fields import (
+    ITEM_INCOMPLETE,
+    Disposition,
+    ItemFields,
+    drop,
+    has_text,
+)
 from wiremend.protocols.responses.item_writer import ITEM_NOT_ADDED, ItemWriter
 from wiremend.protocols.responses.items import FinalItems, Item, Items, opening_of
 from wiremend.protocols.responses.response import ResponseObject

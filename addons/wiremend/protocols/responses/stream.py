@@ -17,9 +17,7 @@ from wiremend.protocols.base.provider_error import (
     read_error,
 )
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
-from wiremend.protocols.responses.call_names import CallNames
 from wiremend.protocols.responses.completion import Ending, is_complete
-from wiremend.protocols.responses.disposition import Disposition
 from wiremend.protocols.responses.errors import error_event
 from wiremend.protocols.responses.grammar import (
     COMPLETE,
@@ -37,7 +35,7 @@ from wiremend.protocols.responses.grammar import (
 )
 from wiremend.protocols.responses.held_events import HeldEvent, HeldEvents
 from wiremend.protocols.responses.item_events import ItemEvents
-from wiremend.protocols.responses.item_fields import CUT_CALL
+from wiremend.protocols.responses.item_fields import CUT_CALL, CallNames, Disposition
 from wiremend.protocols.responses.misplaced import error_inside, move_values, unwrap
 from wiremend.protocols.responses.response import ResponseObject, items_in
 from wiremend.protocols.responses.terminal import (
