@@ -1,21 +1,15 @@
 """The kinds of event streams: the protocol of each, its grammar, and its clients."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from wiremend.clients import traits_of_client
 from wiremend.protocols.anthropic import ANTHROPIC
-from wiremend.protocols.anthropic import grammar as anthropic_messages
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import Decoder, EventKind, Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
-from wiremend.protocols.chat import grammar as chat_completions
 from wiremend.protocols.gemini import GEMINI
-from wiremend.protocols.gemini import grammar as gemini
 from wiremend.protocols.responses import RESPONSES
-from wiremend.protocols.responses import grammar as responses
 from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.text import sse
 from wiremend.text.json_array import ArrayDecoder
@@ -26,7 +20,6 @@ class Framing:
     """One kind of stream."""
 
     protocol: Protocol
-    grammar: Callable[[], Any]
     clients: tuple[str, ...]
     """The client families with different rules; an empty string for all others."""
     array: bool = False
@@ -55,9 +48,10 @@ class Framing:
         assert all((item.kind is EventKind.ERROR) == (item.error is not None) for item in repaired)
         return repaired
 
-    def violations(self, stream: bytes) -> list[str]:
-        """Return the violations of the protocol's grammar in the stream."""
-        grammar, decoder = self.grammar(), self.decoder()
+    def violations(self, stream: bytes, client: str = "") -> list[str]:
+        """Return the violations of the protocol's grammar in a stream for a family of clients."""
+        grammar = self.protocol.make_grammar(self.context(client=client))
+        decoder = self.decoder()
         events = [*decoder.feed(stream), *decoder.end()]
         problems = (problem for event in events for problem in grammar.feed(event))
         return [*problems, *grammar.end()]
@@ -66,21 +60,18 @@ class Framing:
 FRAMINGS = {
     "anthropic": Framing(
         ANTHROPIC,
-        anthropic_messages.Grammar,
         ("", "claude-code", "opencode"),
     ),
     "chat": Framing(
         CHAT,
-        chat_completions.Grammar,
         ("", "opencode", "openai-python"),
     ),
     "responses": Framing(
         RESPONSES,
-        responses.Grammar,
         ("", "codex", "opencode", "openai-python"),
     ),
-    "gemini": Framing(GEMINI, gemini.Grammar, ("", "gemini-cli", "python-genai")),
-    "gemini-array": Framing(GEMINI, partial(gemini.Grammar, True), ("", "gemini-cli"), array=True),
+    "gemini": Framing(GEMINI, ("", "gemini-cli", "python-genai")),
+    "gemini-array": Framing(GEMINI, ("", "gemini-cli"), array=True),
 }
 
 

@@ -19,6 +19,8 @@ CLIENTS: tuple[ClientTraits, ...] = (
         ),
         reads_only_failed_event=True,
         accepts_null_usage=True,
+        # codex-api/src/sse/responses.rs reads type, item, delta and usage from the data alone
+        accepts=frozenset(Deviation),
     ),
     ClientTraits(
         family="claude-code",
@@ -28,6 +30,8 @@ CLIENTS: tuple[ClientTraits, ...] = (
         family="opencode",
         recognised_by=(("user-agent", text_pattern("opencode/")),),
         needs_usage=True,
+        # The Vercel AI SDK reads the type from the data, and does not compare ids of responses
+        accepts=frozenset({Deviation.NO_EVENT_LINE, Deviation.CHANGING_ID}),
         # OpenCode 1.18 (session/retry.ts) also retries other texts; wiremend writes these.
         retried_words=text_pattern(
             r"connection error|connection lost|\brequest timeout\b", ignore_case=True
@@ -55,7 +59,14 @@ CLIENTS: tuple[ClientTraits, ...] = (
         family="openai-python",  # Anthropic's SDK sends the same header, but has other streams
         recognised_by=(("x-stainless-lang", text_pattern(r"python\Z")),),
         reads_fields_as_events=True,
-        accepts=frozenset({Deviation.NO_DONE}),
+        accepts=frozenset(
+            {
+                Deviation.NO_DONE,
+                Deviation.NO_EVENT_LINE,
+                Deviation.NO_ITEM_ID,
+                Deviation.TOOL_LIST_OPEN,
+            }
+        ),
         # `stream()` skips chunks without the name of their kind, and needs an index to add up calls
         refuses=frozenset({Deviation.NO_OBJECT, Deviation.NO_CALL_INDEX}),
     ),

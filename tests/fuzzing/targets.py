@@ -79,7 +79,7 @@ def repair_stream(framing: Framing, data: bytes) -> None:
     )
     repaired = framing.repaired([data], context)
     out = bytes_of(repaired)
-    assert framing.violations(out) == []
+    assert framing.violations(out, context.client.family) == []
     assert bytes_of(framing.repaired(chunked(data), context)) == out
     assert bytes_of(framing.repaired([out], context)) == out
 

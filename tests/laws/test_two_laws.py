@@ -184,7 +184,7 @@ def test_a_repaired_stream_is_valid_and_repairing_it_again_changes_nothing(
     )
     repaired = framing.repaired([stream], context)
     out = bytes_of(repaired)
-    assert framing.violations(out) == [], out.decode("utf-8", "replace")
+    assert framing.violations(out, context.client.family) == [], out.decode("utf-8", "replace")
     in_chunks = framing.repaired(data.draw(chunked(stream)), context)
     assert (bytes_of(in_chunks), codes_of(in_chunks)) == (out, codes_of(repaired))
     again = framing.repaired([out], replace(context, tool_names_by_sent={}))

@@ -320,6 +320,68 @@ def _break_field(draw: st.DrawFn, step: Json) -> None:
         holder[path[-1]] = copy.deepcopy(draw(_WRONG))
 
 
+def _in_each_item(steps: list[Json], **fields: Any) -> None:
+    """Set fields of all items, wherever they are."""
+    for step in steps:
+        response = step.get("response")
+        output = response.get("output") if isinstance(response, dict) else None
+        for item in [step.get("item"), *(output if isinstance(output, list) else ())]:
+            if isinstance(item, dict):
+                item.update(copy.deepcopy(fields))
+
+
+def _end_of(steps: list[Json]) -> Json:
+    """Return the response in the last event, or an object of no event."""
+    response = steps[-1].get("response")
+    return response if isinstance(response, dict) else {}
+
+
+@st.composite
+def _reshaped(draw: st.DrawFn, steps: list[Json], place: int) -> list[Json]:
+    """The events in a shape that real providers and gateways send."""
+    step, end = steps[place], _end_of(steps)
+    match draw(st.integers(0, 12)):
+        case 0:
+            end["output"] = []
+        case 1:  # events again, with their old numbers
+            count = draw(st.integers(1, 3))
+            to = draw(st.integers(place, len(steps)))
+            steps = [*steps[:to], *copy.deepcopy(steps[place : place + count]), *steps[to:]]
+        case 2:
+            _in_each_item(steps, **{draw(st.sampled_from(["id", "call_id"])): "one"})
+        case 3:
+            end["status"] = draw(st.sampled_from(["incomplete", "completed", "abort", "cancelled"]))
+        case 4:
+            end["incomplete_details"] = {"reason": draw(st.sampled_from(["max_output_tokens", ""]))}
+        case 5:
+            steps[-1]["type"] = draw(
+                st.sampled_from(["response.completed", "response.incomplete", "response.done"])
+            )
+        case 6:
+            _in_each_item(steps, status=draw(st.sampled_from(["completed", "in_progress"])))
+        case 7:
+            _in_each_item(steps, arguments=draw(st.sampled_from(["", '{"a":', "{}"])))
+            if draw(st.booleans()):
+                steps = [step for step in steps if "arguments" not in str(step.get("type"))]
+        case 8:
+            steps = [step for step in steps if not str(step.get("type")).endswith("part.done")]
+        case 9:
+            steps.insert(place, copy.deepcopy(steps[-1]))
+        case 10:
+            response = step.pop("response", None)
+            step.update(response if isinstance(response, dict) else {})
+        case 11:
+            name = draw(st.sampled_from(["text", "content", "arguments", "value"]))
+            for one in steps[place : place + 3]:
+                if "delta" in one:
+                    one[name] = one.pop("delta")
+        case _:
+            name = draw(st.sampled_from(["re", "ex", "read", "ec", "exec"]))
+            if isinstance(step.get("item"), dict):
+                step["item"]["name"] = name
+    return steps
+
+
 @st.composite
 def mutated_streams(draw: st.DrawFn) -> list[bytes]:
     """Streams with one to four faults."""
@@ -328,7 +390,9 @@ def mutated_streams(draw: st.DrawFn) -> list[bytes]:
         if not steps:
             break
         place = draw(st.integers(0, len(steps) - 1))
-        match draw(st.integers(0, 6)):
+        match draw(st.integers(0, 9)):
+            case 7 | 8 | 9:
+                steps = draw(_reshaped(steps, place))
             case 0:
                 del steps[place]
             case 1:
@@ -356,6 +420,8 @@ def mutated_streams(draw: st.DrawFn) -> list[bytes]:
                     _break_field(draw, steps[place])
     line = draw(st.sampled_from([None, None, None, "", "message", "response.completed"]))
     style = draw(styles())
+    if draw(st.integers(0, 9)) == 0:
+        steps = [{"success": True, "data": step} for step in steps]
     events = [write(style, step, line) for step in steps]
     for junk in draw(st.lists(st.sampled_from(_JUNK), max_size=2)):
         events.insert(draw(st.integers(0, len(events))), junk)

@@ -129,6 +129,7 @@ def _unchanged(planning: Planning) -> Call:
             array=facts.array,
             accepted=(client.accepts | accepted_at(protocol.name, received.host)) - client.refuses,
             forced_tool=facts.forced_tool,
+            compacts=facts.compacts,
             numeric_enums=facts.numeric_enums,
             in_wrapper=facts.in_wrapper,
         ),

@@ -192,7 +192,7 @@ class StreamRepair:
             lambda fault: self._stop(fault, sse.Event(b"")),
             self._repairer.release,
         )
-        if repaired.kind is EventKind.ERROR:
+        if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
             self._verdict = repaired
         return [repaired]
 
@@ -337,6 +337,7 @@ class StreamRepair:
             return self._repair_event(event)
         if event.data is None:
             self._events += 1
+            self._repairer.note_fragment(event.raw)
             # The next bytes must not continue an incomplete line; an array has no lines.
             rest = event.raw.strip(b" \t\r\n[]," if self._is_array else b"\r\n")
             return Repaired(b"" if rest else event.raw, EventKind.IDLE)
@@ -346,6 +347,7 @@ class StreamRepair:
             finding = Finding(
                 CUT_EVENT.code, place, f"{len(event.raw)} bytes of an unfinished event", "withheld"
             )
+            self._repairer.note_fragment(event.raw)
             return Repaired(b"", EventKind.IDLE, [finding])
         repaired = self._repair_event(sse.Event(completed, event.type, event.data))
         repaired.findings.append(

@@ -91,6 +91,10 @@ class ToolNameRestorer:
         """Write what is held back although no further event came."""
         return self._repairer.release()
 
+    def note_fragment(self, fragment: bytes) -> None:
+        """Take the bytes of an event that the end of the stream cut."""
+        self._repairer.note_fragment(fragment)
+
     def end(self) -> Repaired:
         """End the stream after upstream closed: TERMINAL, or ERROR if it is incomplete."""
         return self._repairer.end()

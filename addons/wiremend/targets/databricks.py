@@ -7,5 +7,6 @@ from wiremend.targets.vendor import Vendor
 DATABRICKS = Vendor(
     name="databricks",
     hosts=("*.azuredatabricks.net", "*.cloud.databricks.com", "*.gcp.databricks.com"),
+    intercepted=False,
     deviations={WireProtocol.CHAT_COMPLETIONS: frozenset({Deviation.NULL_COUNTS})},
 )

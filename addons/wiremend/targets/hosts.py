@@ -25,7 +25,6 @@ OTHER_HOSTS: tuple[str, ...] = (
     "bedrock-mantle.*.api.aws",
     "*.inference.heroku.com",
     # Vendors
-    "api.ai21.com",
     "api.cohere.com",
     "api.perplexity.ai",
     "ark.*.volces.com",
@@ -66,7 +65,7 @@ trust our certificate would fail there: api.cloudflare.com, *.snowflakecomputing
 """
 
 PROVIDER_HOSTS: tuple[str, ...] = (
-    *(glob for vendor in VENDORS for glob in vendor.hosts),
+    *(glob for vendor in VENDORS if vendor.intercepted for glob in vendor.hosts),
     *OTHER_HOSTS,
 )
 """Globs of the hosts whose TLS is intercepted. All other connections are tunnelled."""

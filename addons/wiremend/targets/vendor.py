@@ -41,6 +41,8 @@ class Requirement:
 
     hosts: tuple[str, ...] | None = None
     """Globs of the hosts that it applies to; None means all hosts of the vendor."""
+    intercepted: bool = True
+    """False: its hosts serve much besides models, so only `[intercept] hosts` opens them."""
     models: tuple[str, ...] = ("*",)
     """Globs of the models at these hosts that it applies to, ignoring case."""
     at_gateways: tuple[str, ...] | None = None

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rule_codes import codes_between
 from strategies.responses import valid_steps
+from wiremend.clients import traits_of_client
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.responses.body import repair_body
 
@@ -29,6 +30,9 @@ MESSAGE = {
 REASONING = {"id": "rs_1", "type": "reasoning", "summary": []}
 CUSTOM = {"id": "c", "type": "custom_tool_call", "call_id": "call_2", "name": "patch", "input": ""}
 CONTEXT = StreamContext()
+LIMIT = {"reason": "max_output_tokens"}
+CUT = CALL | {"arguments": '{"pa'}
+EMPTY = CALL | {"arguments": ""}
 
 
 def body_of(*output: Any, **fields: Any) -> bytes:
@@ -51,6 +55,11 @@ def without(item: dict[str, Any], *keys: str) -> dict[str, Any]:
         body_of(status="queued"),
         body_of(CALL | {"status": "incomplete", "arguments": '{"pa'}, status="incomplete"),
         body_of(CALL | {"arguments": '{"pa'}, status="incomplete"),
+        body_of(EMPTY, status="incomplete", incomplete_details=LIMIT),
+        body_of(CALL, EMPTY, status="incomplete", incomplete_details=LIMIT),
+        body_of(EMPTY | {"status": "incomplete"}, status="incomplete"),
+        body_of(CALL | {"status": "in_progress", "caller": {"type": "program"}}),
+        b'{"object":"response.compaction","output":[]}',
         body_of({"type": "an_unknown_item"}, {"id": "ws_1", "type": "web_search_call"}),
         body_of(MESSAGE, usage={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}),
         b'  {"object":"response.input_tokens","input_tokens":11}\n',
@@ -72,6 +81,30 @@ def test_a_valid_body_is_unchanged(body: bytes) -> None:
         (body_of(CALL | {"arguments": {"path": "a.txt"}}), body_of(CALL), ["S352"]),
         (body_of(CALL | {"arguments": None}), body_of(CALL | {"arguments": "{}"}), ["S352"]),
         (body_of(CALL | {"arguments": ""}), body_of(CALL | {"arguments": "{}"}), ["S352"]),
+        (
+            body_of(CALL | {"arguments": None}, status="incomplete"),
+            body_of(EMPTY, status="incomplete"),
+            ["S352"],
+        ),
+        (
+            body_of(CUT, incomplete_details=LIMIT),
+            body_of(CUT, status="incomplete", incomplete_details=LIMIT),
+            ["S357"],
+        ),
+        (
+            body_of(MESSAGE, incomplete_details={"reason": "content_filter"}),
+            body_of(MESSAGE, status="incomplete", incomplete_details={"reason": "content_filter"}),
+            ["S357"],
+        ),
+        (b'{"success":true,"data":%s}' % body_of(MESSAGE), body_of(MESSAGE), ["S356"]),
+        (b'{"code":0,"result":{"body":%s}}' % body_of(CALL), body_of(CALL), ["S356"]),
+        (
+            b'{"type":"response.completed","response":%s}' % body_of(MESSAGE),
+            body_of(MESSAGE),
+            ["S356"],
+        ),
+        (json.dumps({"data": body_of(CALL).decode()}).encode(), body_of(CALL), ["S356"]),
+        (b"[%s]" % body_of(MESSAGE), body_of(MESSAGE), ["S356"]),
         (body_of(CUSTOM | {"input": None}), body_of(CUSTOM), ["S352"]),
         (body_of(without(CALL, "status")), body_of(CALL), ["S354"]),
         (body_of(without(CALL, "call_id")), body_of(CALL | {"call_id": "fc_1"}), ["S354"]),
@@ -117,6 +150,24 @@ def test_a_broken_body_is_repaired(received: bytes, sent: bytes, codes: list[str
         ),
         (body_of(status="failed", error={"code": "server_error", "message": "No."}), 500, "No."),
         (body_of(status="failed"), 502, ""),
+        (body_of(MESSAGE, status="abort"), 502, "The provider ended the response as 'abort'."),
+        (body_of(status="cancelled"), 502, "The provider ended the response as 'cancelled'."),
+        (
+            body_of(CUT, status="network-error"),
+            502,
+            "The provider ended the response as 'network-error'.",
+        ),
+        (
+            body_of(MESSAGE, status="incomplete", incomplete_details={"reason": "abort"}),
+            502,
+            "The provider ended the response as 'abort'.",
+        ),
+        (
+            b'{"success":true,"data":{"error":{"message":"No.","type":"rate_limit_error"}}}',
+            429,
+            "No.",
+        ),
+        (b'{"success":true,"data":{}}', 502, "The provider sent an envelope without a response."),
         (body_of(status=None, error={"code": "rate_limit_exceeded", "message": "x"}), 429, "x"),
         (
             body_of(CALL | {"arguments": '{"pa'}),
@@ -157,6 +208,8 @@ def test_a_disabled_rule_changes_nothing(code: str) -> None:
         "S353": body_of(CALL | {"arguments": '{"pa'}),
         "S354": body_of(without(MESSAGE, "role")),
         "S355": body_of(usage={"input_tokens": 1, "output_tokens": 2}),
+        "S356": b'{"success":true,"data":%s}' % body_of(MESSAGE),
+        "S357": body_of(MESSAGE, incomplete_details=LIMIT),
     }[code]
     repaired = repair_body(broken, StreamContext(disabled=frozenset({code})))
     assert (repaired.data, repaired.findings, repaired.error) == (broken, [], None)
@@ -201,3 +254,11 @@ def test_the_response_in_a_valid_terminal_event_is_a_valid_body(
 def test_any_body_is_accepted(value: Any) -> None:
     repaired = repair_body(json.dumps(value).encode(), CONTEXT)
     assert repaired.error is not None or json.loads(repaired.data) is not Ellipsis
+
+
+def test_an_item_without_an_id_is_kept_for_a_client_that_needs_none() -> None:
+    body = body_of(without(CALL, "id"))
+    known = repair_body(body, StreamContext(client=traits_of_client("openai-python")))
+    assert (known.data, known.findings) == (body, [])
+    unknown = repair_body(body, CONTEXT)
+    assert [finding.code for finding in unknown.findings] == ["S354"]

@@ -13,6 +13,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import error_of_text, make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.responses.grammar import Grammar
+from wiremend.protocols.responses.request import read_request
 from wiremend.protocols.responses.stream import ResponsesRepairer
 from wiremend.repair.stream import StreamRepair
 from wiremend.text import sse
@@ -480,3 +481,210 @@ def test_the_repr_of_a_repairer() -> None:
     repairer = ResponsesRepairer(StreamContext())
     repairer.feed(sse.Event(b"\n"))
     assert repr(repairer) == "ResponsesRepairer(open, event=1, items=0)"
+
+
+# Cut streams
+
+TOOLS = [{"type": "function", "name": "read", "parameters": {}}]
+MESSAGE = {"id": "m", "type": "message", "status": "completed", "role": "assistant"} | {
+    "content": [{"type": "output_text", "text": "Hi", "annotations": []}]
+}
+IMAGE = {"id": "ig", "type": "image_generation_call", "status": "completed", "result": "aGk="}
+OPENAI = {"store": False, "parallel_tool_calls": True, "tools": []}
+
+
+def item_events(item: dict[str, Any], index: int = 0) -> list[dict[str, Any]]:
+    at = {"output_index": index}
+    return [
+        {"type": "response.output_item.added", **at, "item": item | {"status": "in_progress"}},
+        {"type": "response.output_item.done", **at, "item": item},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "item", "is_whole"),
+    [
+        ({}, MESSAGE, True),
+        ({"tools": TOOLS}, MESSAGE, False),
+        ({"tools": TOOLS}, MESSAGE | {"phase": "final_answer"}, True),
+        ({"tools": TOOLS, "parallel_tool_calls": False}, MESSAGE, False),
+        (OPENAI, MESSAGE, False),
+        (OPENAI, MESSAGE | {"phase": "final_answer"}, True),
+        ({}, CALL, True),
+        ({"tools": TOOLS}, CALL, False),
+        ({"tools": TOOLS, "parallel_tool_calls": True}, CALL, False),
+        ({"tools": TOOLS, "parallel_tool_calls": False}, CALL, True),
+        (OPENAI, CALL, False),
+        ({}, IMAGE, False),
+        ({"tools": TOOLS, "parallel_tool_calls": False}, IMAGE, False),
+    ],
+)
+def test_a_cut_stream_is_complete_only_if_nothing_can_follow(
+    fields: dict[str, Any], item: dict[str, Any], is_whole: bool
+) -> None:
+    created = {"type": "response.created", "response": response(**fields)}
+    stream = stream_of(created, *item_events(item))
+    assert (repair_stream([stream])[-1].kind is EventKind.TERMINAL) == is_whole
+    done = repair_stream([stream + b"data: [DONE]\n\n"])
+    assert done[-1].kind is EventKind.TERMINAL
+
+
+def test_an_answer_that_a_compaction_may_follow_is_not_complete() -> None:
+    final = MESSAGE | {"phase": "final_answer"}
+    stream = stream_of(CREATED, *item_events(final))
+    assert repair_stream([stream])[-1].kind is EventKind.TERMINAL
+    assert repair_stream([stream], StreamContext(compacts=True))[-1].kind is EventKind.ERROR
+    facts = read_request("/v1/responses", {"context_management": [{"type": "compaction"}]})
+    assert facts.compacts
+    assert not read_request("/v1/responses", {"model": "m"}).compacts
+
+
+@pytest.mark.parametrize(
+    ("fragment", "is_whole"),
+    [
+        (b"e", False),
+        (b"event: response.", False),
+        (b"event: response.output_item.added\n", False),
+        (b'event: response.output_item.added\ndata: {"type":"resp', False),
+        (b'data: {"type":"response.output_item.added","output_index":1,', False),
+        (b'data: {"type":"response.output_text.delta","delta":"data: {', False),
+        (b": comm", True),
+        (b"event: response.completed\n", True),
+        (b'event: response.completed\ndata: {"type":"response.completed","resp', True),
+        (b'data: {"type":"response.completed","response":{"status":"completed","o', True),
+        (b'data: {"type":"response.completed","response":{"status":"incomplete","o', False),
+        (b'data: {"type":"response.failed","response":{"status":"failed","o', False),
+    ],
+)
+@pytest.mark.parametrize("item", [MESSAGE, CALL], ids=["message", "call"])
+def test_a_fragment_shows_whether_more_was_coming(
+    item: dict[str, Any], fragment: bytes, is_whole: bool
+) -> None:
+    stream = stream_of(CREATED, *item_events(item)) + fragment
+    assert (repair_stream([stream])[-1].kind is EventKind.TERMINAL) == is_whole
+    assert (repair_stream([stream[:99], stream[99:]])[-1].kind is EventKind.TERMINAL) == is_whole
+
+
+def test_a_terminal_event_that_is_cut_behind_its_status_completes_any_answer() -> None:
+    created = {"type": "response.created", "response": response(tools=TOOLS)}
+    stream = stream_of(created, *item_events(CALL))
+    end = b'data: {"type":"response.completed","response":{"id":"resp_1","status":"%s","out'
+    assert repair_stream([stream + end % b"completed"])[-1].kind is EventKind.TERMINAL
+    assert repair_stream([stream + end % b"incomplete"])[-1].kind is EventKind.ERROR
+
+
+@pytest.mark.parametrize("name", ["parallel-function-calls", "overlapping-function-calls"])
+def test_no_part_of_parallel_calls_is_a_complete_answer(name: str) -> None:
+    stream = (CORPUS / "clean" / f"{name}.sse").read_bytes()
+    start = stream.rindex(b"event: response.output_item.done")
+    for at in range(stream.index(b"event: response.output_item.added"), start + 40, 7):
+        assert repair_stream([stream[:at]])[-1].kind is EventKind.ERROR, at
+
+
+# What is held back
+
+
+def feed_all(repair: StreamRepair, *steps: dict[str, Any]) -> list[Repaired]:
+    return repair.feed(stream_of(*steps))
+
+
+CUT_CALL = CALL | {"arguments": '{"pa'}
+
+
+def test_a_call_without_arguments_is_held_until_the_next_event_or_released() -> None:
+    repair = StreamRepair(ResponsesRepairer(StreamContext()))
+    shown = feed_all(repair, CREATED, *item_events(CALL | {"arguments": ""}))
+    assert b"output_item.done" not in bytes_of(shown)
+    assert shown[-1].kind is EventKind.PREAMBLE
+    assert repair.holds_back
+    released = repair.release()
+    assert last_data(bytes_of(released))["item"] == CALL
+    assert not repair.holds_back
+
+
+def test_the_end_of_a_cut_call_waits_for_the_terminal_event_for_any_time() -> None:
+    repair = StreamRepair(ResponsesRepairer(StreamContext()))
+    assert b"output_item.done" not in bytes_of(feed_all(repair, CREATED, *item_events(CUT_CALL)))
+    assert not repair.holds_back
+    assert repair.release() == []
+    end = response("incomplete", incomplete_details={"reason": "max_output_tokens"})
+    rest = repair.feed(as_event({"type": "response.incomplete", "response": end}))
+    assert rest[-1].kind is EventKind.TERMINAL
+    assert b'"status":"completed"' not in bytes_of(rest)
+
+
+def test_a_failure_behind_a_cut_call_is_reported() -> None:
+    failed = response("failed", error={"code": "server_error", "message": "Sorry."})
+    stream = stream_of(
+        CREATED, *item_events(CUT_CALL), {"type": "response.failed", "response": failed}
+    )
+    repaired = repair_stream([stream])
+    assert repaired[-1].error is not None
+    assert repaired[-1].error.message == "Sorry."
+    assert b"output_item.done" not in bytes_of(repaired)
+
+
+def test_an_early_terminal_event_is_released_if_nothing_follows() -> None:
+    repair = StreamRepair(ResponsesRepairer(StreamContext()))
+    completed = {"type": "response.completed", "response": response("completed")}
+    shown = feed_all(repair, CREATED, item_events(MESSAGE | {"content": []})[0], completed)
+    assert b"response.completed" not in bytes_of(shown)
+    assert repair.holds_back
+    released = repair.release()
+    assert [one.kind for one in released] == [EventKind.TERMINAL]
+    assert last_data(bytes_of(released))["type"] == "response.completed"
+    assert repair.end()[-1].kind is EventKind.TERMINAL
+
+
+@pytest.mark.parametrize(
+    ("pieces", "name"),
+    [
+        (["get_", "weather"], "get_weather"),
+        (["get", "_wea", "ther"], "get_weather"),
+        (["get_", "get_weather"], "get_weather"),
+        (["get_weather"], "get_weather"),
+        (["get_", "time"], "get_time"),
+        (["unknown"], "unknown"),
+    ],
+)
+def test_a_name_in_pieces_is_joined(pieces: list[str], name: str) -> None:
+    first, *more = pieces
+    call = CALL | {"arguments": ""}
+    starts = [ADDED | {"item": call | {"name": first}}]
+    starts += [ADDED | {"item": {"type": "function_call", "name": piece}} for piece in more]
+    stream = stream_of(
+        CREATED,
+        *starts,
+        DONE | {"item": CALL | {"name": name}},
+        {"type": "response.completed", "response": response("completed", output=[])},
+    )
+    context = StreamContext(tool_names=("get_weather", "get_time"))
+    out = bytes_of(repair_stream([stream], context))
+    added = [data for data in datas(out) if data["type"] == "response.output_item.added"]
+    assert [data["item"]["name"] for data in added] == [name]
+    assert last_data(out)["response"]["output"] == [CALL | {"name": name}]
+
+
+def datas(stream: bytes) -> list[dict[str, Any]]:
+    return [json.loads(event.data) for event in sse.Decoder().feed(stream) if event.data]
+
+
+def test_numbers_that_several_events_share_are_no_evidence_of_repetitions() -> None:
+    part = {"item_id": "m", "output_index": 0, "content_index": 0}
+    delta = as_event({"type": "response.output_text.delta", **part, "delta": "x"})
+    zero = [step | {"sequence_number": 0} for step in (CREATED, item_events(MESSAGE)[0])]
+    stream = b"".join(as_event(step) for step in zero)
+    numbered = delta.replace(b"{", b'{"sequence_number":0,', 1)
+    out = bytes_of(repair_stream([stream + numbered * 3]))
+    assert out.count(b'"x"') == 3
+
+
+def test_only_the_last_events_are_remembered() -> None:
+    part = {"item_id": "m", "output_index": 0, "content_index": 0}
+    deltas = [{"type": "response.output_text.delta", **part, "delta": f"{n} "} for n in range(2000)]
+    stream = stream_of(CREATED, item_events(MESSAGE)[0], *deltas)
+    events = stream.split(b"\n\n")
+    repeated = b"\n\n".join([*events[:-1], events[-2], events[9]]) + b"\n\n"
+    codes = codes_of(repair_stream([repeated]))
+    assert codes.count("S327") == 1
+    assert "S301" in codes

@@ -24,6 +24,22 @@ class Deviation(StrEnum):
     """Chat Completions: calls have no `type`."""
     NULL_COUNTS = "null-counts"
     """Chat Completions: counts of tokens that are not known yet are null."""
+    UNNUMBERED = "unnumbered"
+    """Responses: events without a sequence number (OpenAI until May 2025)."""
+    NO_EVENT_LINE = "no-event-line"
+    """Responses: events without an `event:` line (OpenRouter, Bedrock)."""
+    CHANGING_ID = "changing-id"
+    """Responses: a response id that changes (GitHub Copilot)."""
+    PART_INDEX = "part-index"
+    """Responses: content parts numbered from 1 (Bedrock)."""
+    NO_ITEM_ID = "no-item-id"
+    """Responses: items without an id (Bedrock)."""
+    KEEPALIVE = "keepalive"
+    """Responses: keepalive events (OpenAI)."""
+    NO_OUTPUT = "no-output"
+    """Responses: a terminal event with `output: []` (the Codex back end)."""
+    TOOL_LIST_OPEN = "tool-list-open"
+    """Responses: an `mcp_list_tools` item that is never done (OpenAI)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -183,6 +183,9 @@ class EventRepairer(ABC):
                 return self._end_in(self._error_of(lost))
         return self._result(EventKind.CONTENT)
 
+    def note_fragment(self, fragment: bytes) -> None:  # noqa: B027 - see its docstring
+        """Take the bytes of an event that the end of the stream cut; most protocols need none."""
+
     def end(self) -> Repaired:
         """End the stream after upstream closed: TERMINAL, or ERROR if it is incomplete."""
         self._draft.enter(self._events)

@@ -37,6 +37,8 @@ class RequestFacts:
     """Gemini without `alt=sse`: the stream is one JSON array."""
     forced_tool: bool = False
     """Chat Completions: the request forces the call of a tool by its name."""
+    compacts: bool = False
+    """Responses: a compaction may follow the answer."""
     numeric_enums: bool = False
     """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
     in_wrapper: bool | None = None

@@ -76,6 +76,8 @@ class StreamContext:
     """Codes of disabled rules."""
     tool_names_by_sent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The client's name of each renamed tool, by the name in the request that was sent."""
+    compacts: bool = False
+    """Responses: the request allows a compaction after the answer."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
     accepted: frozenset[Deviation] = frozenset()
@@ -134,6 +136,10 @@ class Repairer(Protocol):
 
     def release(self) -> Repaired:
         """Write what is held back although no further event came. May end the stream."""
+        ...
+
+    def note_fragment(self, fragment: bytes) -> None:
+        """Take the bytes of an event that the end of the stream cut, just before `end`."""
         ...
 
     def end(self) -> Repaired:

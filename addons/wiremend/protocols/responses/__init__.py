@@ -33,6 +33,6 @@ RESPONSES = Protocol(
     shows=shows,
     fold=whole.fold,
     unfold=whole.unfold,
-    make_grammar=lambda _: Grammar(),
+    make_grammar=lambda context: Grammar(context.client),
     error_body=openai.error_envelope,
 )

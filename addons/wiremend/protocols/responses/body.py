@@ -3,16 +3,20 @@
 from typing import Any
 
 from wiremend.protocols.base.body import BodyGrammar, repair_json_body
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.draft import Draft
-from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error, read_error
+from wiremend.protocols.base.provider_error import ProviderError, read_error
 from wiremend.protocols.base.repairer import RepairedBody, StreamContext
 from wiremend.protocols.responses.grammar import CALL_TEXT, ITEM_FIELDS, WITH_STATUS
 from wiremend.protocols.responses.items import new_id
+from wiremend.protocols.responses.misplaced import error_inside
+from wiremend.protocols.responses.terminal import failure_in, is_incomplete
 from wiremend.protocols.responses.usage import repaired_usage
 from wiremend.rules.rule import BodyPlace, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Path
+from wiremend.text.json_envelope import unwrapped
 from wiremend.text.json_value import JsonObject, objects, parses
 
 _P = ("responses",)
@@ -33,7 +37,8 @@ BODY_ARGUMENTS = Rule(
     name="body-arguments",
     detects="A call's arguments are an object, null or empty instead of JSON text.",
     impact="SDKs expect a string and parse it.",
-    action="Replaces an object with its JSON text, and missing arguments with `{}`.",
+    action="Replaces an object with its JSON text, and missing arguments with `{}`, unless the "
+    "output limit cut the call before them.",
     protocols=_P,
     before='{"type":"function_call","arguments":{"path":"a.txt"}}',
     after='{"type":"function_call","arguments":"{\\"path\\":\\"a.txt\\"}"}',
@@ -68,6 +73,27 @@ BODY_USAGE = Rule(
     before='{"usage":{"input_tokens":10,"output_tokens":2}}',
     after='{"usage":{"input_tokens":10,"output_tokens":2,"total_tokens":12}}',
 )
+BODY_ENVELOPE = Rule(
+    code="S356",
+    name="body-envelope",
+    detects="The response is inside an envelope of the gateway, such as `{success, data}`, or in "
+    "the terminal event of a stream.",
+    impact="SDKs read a response without output.",
+    action="Removes the envelope; one without a response becomes an HTTP error.",
+    protocols=_P,
+    before='{"success":true,"data":{"object":"response","output":[…]}}',
+    after='{"object":"response","output":[…]}',
+)
+BODY_END_CONTRADICTED = Rule(
+    code="S357",
+    name="body-end-contradicted",
+    detects="A response has the status `completed` and a reason why it is incomplete.",
+    impact="Clients take a cut answer for a complete one.",
+    action="Sets the status `incomplete`.",
+    protocols=_P,
+    before='{"status":"completed","incomplete_details":{"reason":"max_output_tokens"}}',
+    after='{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"}}',
+)
 
 
 def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
@@ -77,11 +103,27 @@ def repair_body(body: bytes, context: StreamContext) -> RepairedBody:
 
 def _error_in(value: Any) -> ProviderError | None:
     if not _is_response(value):
-        return read_error(value)
+        inner = unwrapped(value, _is_response)
+        if inner is not None:
+            return _error_in(inner)
+        return read_error(value) or error_inside(value)
     error, status = value.get("error"), value.get("status")
-    if status == "failed":
-        return error_from(error) if isinstance(error, dict) else make_error()
+    failure = failure_in("", value)
+    if failure is not None:
+        return failure
     return read_error(value) if error and status not in ("completed", "incomplete") else None
+
+
+def _unwrapped(value: Any, draft: Draft) -> JsonObject | None:
+    """Return the response in an envelope; None for what is neither. Raises ContentLost."""
+    found = ", ".join(map(str, value))[:60] if isinstance(value, dict) else type(value).__name__
+    response: JsonObject | None = unwrapped(value, _is_response)
+    if response is not None:
+        return response if draft.note_at(BODY_ENVELOPE, BodyPlace(()), found, "removed") else None
+    is_empty = isinstance(value, dict) and {"success", "data"} <= value.keys()
+    if is_empty and draft.note_at(BODY_ENVELOPE, BodyPlace(()), found, "an error"):
+        raise ContentLost("The provider sent an envelope without a response.")
+    return None
 
 
 def _is_response(value: Any) -> bool:
@@ -90,19 +132,26 @@ def _is_response(value: Any) -> bool:
     return value.get("object") == "response" or ("object" not in value and "output" in value)
 
 
-def _repair(response: Any, context: StreamContext, draft: Draft) -> Any:
-    """Repair a response in place and return it; None for any other body."""
-    if not _is_response(response):
+def _repair(value: Any, context: StreamContext, draft: Draft) -> Any:
+    """Repair a response in place and return it; None for any other body. Raises ContentLost."""
+    response = value if _is_response(value) else _unwrapped(value, draft)
+    if response is None:
         return None
     if response.get("output") is None and draft.note_at(
         BODY_OUTPUT_NULL, BodyPlace(("output",)), "null", "[]"
     ):
         response["output"] = []
-    is_cut = response.get("status") == "incomplete"
+    is_cut = is_incomplete(response)
+    if (
+        response.get("status") == "completed"
+        and is_cut
+        and draft.note_at(BODY_END_CONTRADICTED, BodyPlace(("status",)), "completed", "incomplete")
+    ):
+        response["status"] = "incomplete"
     for path, item in objects(response.get("output"), ("output",)):
         if isinstance(item.get("type"), str):
             identity = new_id(item["type"], str(response.get("id")), int(path[-1]))
-            _fill(item, path, identity, context.tool_names, draft)
+            _fill(item, path, identity, context, draft)
             _repair_call(item, path, draft, is_cut=is_cut)
     usage = repaired_usage(response.get("usage"))
     if usage not in (None, response.get("usage")) and draft.note_at(
@@ -121,7 +170,7 @@ _GRAMMAR = BodyGrammar(
 
 
 def _fill(
-    item: JsonObject, path: Path, identity: str, tool_names: tuple[str, ...], draft: Draft
+    item: JsonObject, path: Path, identity: str, context: StreamContext, draft: Draft
 ) -> None:
     """Fill in the missing fields of an item, except the text of a call."""
     for key, type in ITEM_FIELDS.get(item["type"], {}).items():
@@ -129,7 +178,9 @@ def _fill(
             isinstance(item.get(key), type) and (item[key] or type is list)
         ):
             continue
-        value = [] if type is list else _value_of(key, item, identity, tool_names)
+        if key == "id" and Deviation.NO_ITEM_ID in context.client.accepts:
+            continue
+        value = [] if type is list else _value_of(key, item, identity, context.tool_names)
         rule = BODY_OUTPUT_NULL if type is list else BODY_ITEM_INCOMPLETE
         place = BodyPlace((*path, key))
         if value is not None and draft.note_at(rule, place, "nothing", repr(value)):
@@ -163,13 +214,14 @@ def _repair_call(item: JsonObject, path: Path, draft: Draft, *, is_cut: bool) ->
         raise ContentLost(message)
     raw = item.get(key)
     place = BodyPlace((*path, key))
-    if not isinstance(raw, str) or (not raw and key == "arguments"):
-        nothing = "{}" if key == "arguments" else ""
+    is_cut = is_cut or item.get("status") == "incomplete"
+    if not isinstance(raw, str) or (not raw and key == "arguments" and not is_cut):
+        nothing = "{}" if key == "arguments" and not is_cut else ""
         text = json_value.write(raw).decode() if raw else nothing
         if draft.note_at(BODY_ARGUMENTS, place, type(raw).__name__, "JSON text"):
             item[key] = text
         return
-    if key == "input" or is_cut or item.get("status") == "incomplete" or parses(raw):
+    if key == "input" or is_cut or parses(raw):
         return
     if draft.note_at(BODY_ARGUMENTS_BROKEN, place, raw[-60:], "an error"):
         raise ContentLost(message)

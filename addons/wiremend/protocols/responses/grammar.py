@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Deviation
 from wiremend.text import json_value, sse
 from wiremend.text.json_value import is_integer
 
@@ -30,7 +31,8 @@ LIFECYCLE = frozenset({CREATED, "response.queued", "response.in_progress"})
 PREAMBLE = LIFECYCLE | {"response.metadata", "codex.rate_limits"}
 """Events without content of the response; an allow-list."""
 COMPLETED = "response.completed"
-COMPLETE = frozenset({COMPLETED, "response.incomplete"})
+INCOMPLETE = "response.incomplete"
+COMPLETE = frozenset({COMPLETED, INCOMPLETE})
 FAILED = "response.failed"
 UNNUMBERED = frozenset({"codex.rate_limits", "response.metadata"})
 """Events without a sequence number."""
@@ -170,6 +172,12 @@ USAGE_DETAILS: Mapping[str, str] = {
 """The required integer in each object of details; Codex requires it if the object is present."""
 
 
+def runs_in_program(item: Mapping[str, Any]) -> bool:
+    """Return whether a call was made by a program: it is done with the status `in_progress`."""
+    caller = item.get("caller")
+    return isinstance(caller, dict) and caller.get("type") == "program"
+
+
 def is_terminal(event: sse.Event) -> bool:
     """Return whether this event ends a stream; `response.failed` does so with an error."""
     kind = json_value.member(event.data, "type")
@@ -177,9 +185,13 @@ def is_terminal(event: sse.Event) -> bool:
 
 
 class Grammar:
-    """Reports the violations in a stream; shares only the tables above with the repairer."""
+    """Reports the violations in a stream; shares only the tables above with the repairer.
 
-    def __init__(self) -> None:
+    Shapes that the client is known to read are none.
+    """
+
+    def __init__(self, client: ClientTraits = UNKNOWN_CLIENT) -> None:
+        self._reads = client.accepts
         self._ended = False
         self._number = -1
         self._id: str | None = None
@@ -199,10 +211,11 @@ class Grammar:
         if not isinstance(kind, str):
             return ["data without a type"]
         if kind in KEEPALIVES:
-            return ["a keepalive frame"]
+            return [] if Deviation.KEEPALIVE in self._reads else ["a keepalive frame"]
         if kind in UNNUMBERED or not (kind.startswith("response.") or kind == "error"):
             return []
-        problems = [] if event.type == kind else [f"event line {event.type!r} over {kind}"]
+        is_named = event.type == kind or (not event.type and Deviation.NO_EVENT_LINE in self._reads)
+        problems = [] if is_named else [f"event line {event.type!r} over {kind}"]
         problems += self._sequence(data)
         if kind == "error":
             self._ended = True
@@ -225,6 +238,8 @@ class Grammar:
 
     def _sequence(self, data: dict[str, Any]) -> list[str]:
         number = data.get("sequence_number")
+        if "sequence_number" not in data and Deviation.UNNUMBERED in self._reads:
+            return []
         if not is_integer(number):
             return ["an event without a sequence number"]
         if number <= self._number:
@@ -240,7 +255,7 @@ class Grammar:
         identity = response.get("id")
         if not isinstance(identity, str) or not identity:
             problems.append(f"{kind} without a response id")
-        elif self._id is not None and identity != self._id:
+        elif self._id not in (None, identity) and Deviation.CHANGING_ID not in self._reads:
             problems.append(f"response id {identity} after {self._id}")
         if kind == CREATED:
             if self._id is not None:
@@ -264,20 +279,24 @@ class Grammar:
             is_whole = isinstance(error, dict) and error.get("message") and error.get("code")
             return [] if is_whole else [f"{FAILED} without code and message"]
         problems = []
-        if not isinstance(response.get("status"), str) or response["status"] in UNFINISHED:
-            problems.append(f"{kind} with the status {response.get('status')!r}")
+        status = response.get("status")
+        is_end = isinstance(status, str) and status not in UNFINISHED
+        if not is_end or (status == "incomplete") != (kind == INCOMPLETE):
+            problems.append(f"{kind} with the status {status!r}")
         if kind == COMPLETED:
             problems += [
                 f"item {number} is not done"
                 for number, item in enumerate(self._items)
                 if not item.is_done
+                and not (item.type == "mcp_list_tools" and Deviation.TOOL_LIST_OPEN in self._reads)
             ]
         output = response.get("output")
         if not isinstance(output, list) or not all(
             isinstance(item, dict) and isinstance(item.get("type"), str) for item in output
         ):
             return [*problems, "output that is not a list of items"]
-        if len(output) < sum(item.is_done for item in self._items):
+        is_left_out = not output and Deviation.NO_OUTPUT in self._reads
+        if not is_left_out and len(output) < sum(item.is_done for item in self._items):
             problems.append("output without the items that were streamed")
         if kind == COMPLETED and output and not self._items:
             problems.append("output whose items were never streamed")
@@ -290,8 +309,19 @@ class Grammar:
         problems = []
         if not is_integer(index) or index != len(self._items):
             problems.append(f"item {index!r} instead of {len(self._items)}")
-        self._items.append(_OpenItem(item["type"]))
-        return problems + _field_problems(item)
+        self._items.append(_OpenItem(item["type"], self._reads))
+        return problems + self._field_problems(item)
+
+    def _field_problems(self, item: dict[str, Any]) -> list[str]:
+        return [
+            f"{item['type']} without {key}"
+            for key, type in ITEM_FIELDS.get(item["type"], {}).items()
+            if not (key == "id" and Deviation.NO_ITEM_ID in self._reads)
+            and (
+                not isinstance(item.get(key), type)
+                or (type is str and not item[key] and key not in MAY_BE_EMPTY)
+            )
+        ]
 
     def _open_item(self, data: dict[str, Any], what: str) -> "_OpenItem | str":
         index = data.get("output_index")
@@ -307,11 +337,15 @@ class Grammar:
         if not isinstance(item, dict) or item.get("type") != open_item.type:
             return ["an item that is done as another type"]
         open_item.is_done = True
-        problems = _field_problems(item)
+        problems = self._field_problems(item)
         if open_item.grown and not item.get(open_item.grown):
             problems.append(f"a done item without the {open_item.grown} that was streamed")
         status = item.get("status")
-        if item["type"] in WITH_STATUS and (not isinstance(status, str) or status in UNFINISHED):
+        if (
+            item["type"] in WITH_STATUS
+            and (not isinstance(status, str) or status in UNFINISHED)
+            and not runs_in_program(item)
+        ):
             problems.append(f"an item that is done with the status {status!r}")
         if item["type"] == "function_call" and status != "incomplete":
             try:
@@ -327,7 +361,8 @@ class Grammar:
         problems = []
         if item.type not in owners(data, belongs):
             problems.append(f"{kind} of a {item.type}")
-        if not isinstance(data.get("item_id"), str) or not data["item_id"]:
+        has_id = isinstance(data.get("item_id"), str) and bool(data["item_id"])
+        if not has_id and Deviation.NO_ITEM_ID not in self._reads:
             problems.append(f"{kind} without an item id")
         if belongs.text and not isinstance(data.get(belongs.text), str):
             problems.append(f"{kind} without {belongs.text}")
@@ -344,12 +379,13 @@ _GROWING = {"output_text": "content", "refusal": "content", "summary_text": "sum
 class _OpenItem:
     """The state of one item."""
 
-    def __init__(self, type: str) -> None:
+    def __init__(self, type: str, reads: frozenset[Deviation]) -> None:
         self.type = type
+        self._reads = reads
         self.is_done = False
         self.grown = ""
         """The member that must not be empty at the end, because it has received deltas."""
-        self._parts: dict[PartFamily, list[str | None]] = {CONTENT: [], SUMMARY: []}
+        self._parts: dict[PartFamily, dict[int, str | None]] = {CONTENT: {}, SUMMARY: {}}
         """The types of its parts by index; None if the part is done."""
 
     def part_event(
@@ -361,12 +397,15 @@ class _OpenItem:
         if kind == family.added:
             part = data.get("part")
             type = part.get("type") if isinstance(part, dict) else None
-            problems = [] if index == len(parts) else [f"part {index} instead of {len(parts)}"]
-            parts.append(type if isinstance(type, str) else "")
+            next_index = max(parts, default=-1) + 1
+            may_skip = family is CONTENT and Deviation.PART_INDEX in self._reads
+            is_next = index == next_index or (may_skip and index > next_index)
+            problems = [] if is_next else [f"part {index} instead of {next_index}"]
+            parts[index] = type if isinstance(type, str) else ""
             return problems if isinstance(type, str) else [*problems, "a part without a type"]
         if kind != family.done and not belongs.part:
             return []
-        if not 0 <= index < len(parts):
+        if index not in parts:
             return [f"{kind} of part {index}, which was not added"]
         if parts[index] is None:
             return [f"{kind} of part {index}, which is done"]
@@ -376,16 +415,6 @@ class _OpenItem:
         if parts[index] != belongs.part:
             return [f"{kind} of a part of type {parts[index]}"]
         return []
-
-
-def _field_problems(item: dict[str, Any]) -> list[str]:
-    fields = ITEM_FIELDS.get(item["type"], {})
-    return [
-        f"{item['type']} without {key}"
-        for key, type in fields.items()
-        if not isinstance(item.get(key), type)
-        or (type is str and not item[key] and key not in MAY_BE_EMPTY)
-    ]
 
 
 def _usage_problems(usage: Any) -> list[str]:

@@ -1,8 +1,10 @@
 """The repair of events inside output items: parts, their text, and the text of calls."""
 
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.draft import Draft
-from wiremend.protocols.responses.disposition import Disposition, drop
+from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.responses.grammar import (
+    CONTENT,
     ITEM_FIELDS,
     PART_TEXT,
     SUMMARY,
@@ -13,7 +15,9 @@ from wiremend.protocols.responses.grammar import (
 from wiremend.protocols.responses.item_fields import (
     ARGUMENTS_AS_OBJECT,
     ITEM_INCOMPLETE,
+    Disposition,
     ItemFields,
+    drop,
     has_text,
 )
 from wiremend.protocols.responses.item_writer import ITEM_NOT_ADDED, ItemWriter
@@ -81,13 +85,23 @@ _ARGUMENTS_DONE = "response.function_call_arguments.done"
 class InnerEvents:
     """Repairs the data of events inside items in place. Its methods raise ContentLost."""
 
-    def __init__(self, draft: Draft, items: Items, fields: ItemFields, writer: ItemWriter) -> None:
+    def __init__(
+        self,
+        context: StreamContext,
+        draft: Draft,
+        items: Items,
+        fields: ItemFields,
+        writer: ItemWriter,
+    ) -> None:
+        self._keeps_index = Deviation.PART_INDEX in context.client.accepts
         self._draft = draft
         self._items = items
         self._fields = fields
         self._writer = writer
 
-    def feed(self, data: JsonObject, kind: str, belongs: ItemEvent) -> Disposition:
+    def feed(
+        self, data: JsonObject, kind: str, belongs: ItemEvent, *, is_cut: bool = False
+    ) -> Disposition:
         """Repair an event inside an item; return its disposition."""
         item = self._items.owner(data, owners(data, belongs))
         if item is None and belongs.family is None:
@@ -108,11 +122,14 @@ class InnerEvents:
             if isinstance(resolved, Disposition):
                 return resolved
             part = resolved
-        if belongs.text and not self._coerce_text(data, kind, belongs, part or item):
+        if belongs.text and not self._coerce_text(data, kind, belongs, part or item, is_cut=is_cut):
             return Disposition.DROPPED
+        if item.number is not None:
+            self._writer.restore_delta(item, part, _text_at_end(data, kind, belongs, part), data)
         _record(part or item, data, kind, belongs)
         if item.number is None:
             return Disposition.WITHHELD
+        item.is_whole_shown |= part is None and bool(belongs.text) and not belongs.is_delta
         self._write_id(data, kind, item)
         self._writer.write_index(data, item)
         return Disposition.SENT
@@ -134,6 +151,7 @@ class InnerEvents:
         if has_text(data, "item_id"):
             added["id"] = data["item_id"]
         item = self._items.add(added, data.get("output_index"), is_generated=True)
+        item.gaps = self._writer.gaps_before(data)
         if type in PARTED:
             if type == "message":
                 added["status"] = "in_progress"
@@ -143,11 +161,17 @@ class InnerEvents:
         return item
 
     def _coerce_text(
-        self, data: JsonObject, kind: str, belongs: ItemEvent, holder: Part | Item
+        self,
+        data: JsonObject,
+        kind: str,
+        belongs: ItemEvent,
+        holder: Part | Item,
+        *,
+        is_cut: bool,
     ) -> bool:
         """Make the text of the event a string; return False if there is nothing to forward."""
         raw, holds_arguments = data.get(belongs.text), "arguments" in kind
-        if isinstance(raw, str) and (raw or kind != _ARGUMENTS_DONE):
+        if isinstance(raw, str) and (raw or kind != _ARGUMENTS_DONE or is_cut):
             return True
         if isinstance(raw, dict | list) and holds_arguments:
             if self._draft.change(ARGUMENTS_AS_OBJECT, f"{belongs.text} of {kind}", "text"):
@@ -155,7 +179,8 @@ class InnerEvents:
         elif not belongs.is_delta:
             if holder.whole is not None and self._draft.note(ITEM_OVER, kind, "dropped"):
                 return False
-            streamed = holder.text or ("{}" if kind == _ARGUMENTS_DONE else "")
+            is_empty_call = kind == _ARGUMENTS_DONE and not is_cut
+            streamed = holder.text or ("{}" if is_empty_call else "")
             rule = ARGUMENTS_AS_OBJECT if holds_arguments else TEXT_TYPE
             if self._draft.change(
                 rule, f"{kind} without {belongs.text}", "set to the streamed text"
@@ -221,7 +246,9 @@ class InnerEvents:
             ITEM_INCOMPLETE, "a part without type or text", "filled in"
         ):
             data["part"] = part
-        added = item.add_part(family, part, source)
+        keeps_index = self._keeps_index and family is CONTENT
+        added = item.add_part(family, part, source, keeps_index=keeps_index)
+        added.gaps = self._writer.gaps_before(data)
         self._write_part_index(data, family, added, item)
         return added
 
@@ -233,6 +260,16 @@ class InnerEvents:
             PART_INDEX, f"{family.index} {index!r}", str(part.number), once=once
         ):
             data[family.index] = part.number
+
+
+def _text_at_end(data: JsonObject, kind: str, belongs: ItemEvent, part: Part | None) -> str | None:
+    """Return the whole text in a done event; None for any other event."""
+    if part is not None and belongs.family is not None and kind == belongs.family.done:
+        done = data.get("part")
+        text = done.get(PART_TEXT.get(part.type, "")) if isinstance(done, dict) else None
+        return text if isinstance(text, str) else None
+    text = data.get(belongs.text) if belongs.text and not belongs.is_delta else None
+    return text if isinstance(text, str) else None
 
 
 def _record(holder: Part | Item, data: JsonObject, kind: str, belongs: ItemEvent) -> None:

@@ -2,22 +2,44 @@
 
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.protocols.responses.disposition import Disposition, drop
 from wiremend.protocols.responses.grammar import (
-    ANSWERS,
     CALL_TEXT,
     ITEM_ADDED,
     ITEM_DONE,
     ITEM_EVENTS,
 )
 from wiremend.protocols.responses.inner_events import ITEM_OVER, ITEM_REPEATED, InnerEvents
-from wiremend.protocols.responses.item_fields import ITEM_INCOMPLETE, ItemFields, has_text
+from wiremend.protocols.responses.item_fields import (
+    ITEM_INCOMPLETE,
+    Disposition,
+    ItemFields,
+    drop,
+    has_text,
+)
 from wiremend.protocols.responses.item_writer import ITEM_NOT_ADDED, ItemWriter
-from wiremend.protocols.responses.items import Items, opening_of
+from wiremend.protocols.responses.items import FinalItems, Item, Items, opening_of
 from wiremend.protocols.responses.response import ResponseObject
 from wiremend.protocols.responses.writer import Writer
+from wiremend.rules.rule import Rule
 from wiremend.text.json_value import JsonObject
 
+_P = ("responses",)
+
+SIGNATURE_LATE = Rule(
+    code="S336",
+    name="signature-late",
+    detects="A reasoning item is done a second time, now with the `encrypted_content` that it "
+    "lacked.",
+    impact="Without it, the provider rejects or ignores the reasoning in the next request.",
+    action="Sends it as a reasoning item of its own.",
+    protocols=_P,
+    before='{"type":"response.output_item.done","item":{"id":"rs_1","type":"reasoning", …}}, '
+    '{"type":"response.output_item.done","item":{"id":"rs_1","type":"reasoning",'
+    '"encrypted_content":"gAAA", …}}',
+    after='{"type":"response.output_item.done","item":{"id":"rs_1","type":"reasoning", …}}, …, '
+    '{"type":"response.output_item.done","item":{"id":"rs_1_1","type":"reasoning",'
+    '"encrypted_content":"gAAA", …}}',
+)
 _DELTAS = {
     belongs.items[0]: kind
     for kind, belongs in ITEM_EVENTS.items()
@@ -39,17 +61,20 @@ class ItemEvents:
         self._draft = draft
         self.items = Items()
         self._fields = ItemFields(context, draft, response)
-        self._writer = ItemWriter(draft, writer, self.items, self._fields)
-        self._inner = InnerEvents(draft, self.items, self._fields, self._writer)
+        self._writer = ItemWriter(context, draft, writer, self.items, self._fields)
+        self._inner = InnerEvents(context, draft, self.items, self._fields, self._writer)
 
-    def feed(self, data: JsonObject, kind: str) -> Disposition:
-        """Repair an event that is not about the whole response; return its disposition."""
+    def feed(self, data: JsonObject, kind: str, *, is_cut: bool = False) -> Disposition:
+        """Repair an event that is not about the whole response; return its disposition.
+
+        `is_cut`: the output limit cut the call that ends in this event.
+        """
         if kind == ITEM_ADDED:
             return self._added(data)
         if kind == ITEM_DONE:
-            return self._done(data)
+            return self._done(data, is_cut=is_cut)
         if kind in ITEM_EVENTS:
-            return self._inner.feed(data, kind, ITEM_EVENTS[kind])
+            return self._inner.feed(data, kind, ITEM_EVENTS[kind], is_cut=is_cut)
         if "output_index" in data:
             # Progress of a hosted tool, or an unknown type: `response.TYPE.STAGE`.
             item = self.items.owner(data, (kind.split(".")[1],), is_shown=True)
@@ -57,18 +82,16 @@ class ItemEvents:
                 self._writer.write_index(data, item)
         return Disposition.SENT
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the items are a complete response although the terminal event is missing."""
-        if not self.items.all or not all(
-            item.is_whole if item.done is None else item.done.get("status") != "incomplete"
-            for item in self.items.all
-        ):
-            return False
-        last = self.items.all[-1]
-        if last.type == "message" and last.done is not None and not last.done.get("content"):
-            return False
-        return last.type in ANSWERS and last.added.get("phase") != "commentary"
+    def owner(self, data: JsonObject) -> Item | None:
+        """Return the item that an event is the end of, if it is known."""
+        done = data.get("item")
+        type = done.get("type") if isinstance(done, dict) else None
+        return self.items.owner(data, (type,) if isinstance(type, str) else ("function_call",))
+
+    def is_inside(self, output: list[JsonObject]) -> bool:
+        """Return whether an item is open whose end is not in this output of a terminal event."""
+        finals = FinalItems(self.items, output)
+        return any(item.is_open and finals.of(item) is None for item in self.items.all)
 
     def stream(self, output: list[JsonObject]) -> None:
         """Write the events of items that only the terminal event contains."""
@@ -78,9 +101,9 @@ class ItemEvents:
         """Write the end of every item that is not done, before the response completes."""
         self._writer.settle(output)
 
-    def repair_output(self, output: list[JsonObject]) -> None:
+    def repair_output(self, output: list[JsonObject], *, is_cut: bool) -> None:
         """Repair items in the output of the terminal event, with the fields in their own events."""
-        self._fields.repair_output(output, self.items.done())
+        self._fields.repair_output(output, self.items.done(), is_cut=is_cut)
 
     def _added(self, data: JsonObject) -> Disposition:
         added, source = data.get("item"), data.get("output_index")
@@ -96,6 +119,7 @@ class ItemEvents:
             return Disposition.DROPPED
         else:
             item = self.items.add(added, source)
+            item.gaps = self._writer.gaps_before(data)
         if (
             added["type"] in CALL_TEXT
             and not has_text(added, "name")
@@ -116,12 +140,29 @@ class ItemEvents:
         self._writer.write_index(data, item)
         return Disposition.SENT
 
-    def _done(self, data: JsonObject) -> Disposition:
+    def _is_late_signature(self, done: JsonObject, item: Item) -> bool:
+        """Return whether this repeats a reasoning item, with the signature that it lacked."""
+        return (
+            item.done is not None
+            and item.type == "reasoning" == done.get("type")
+            and has_text(done, "encrypted_content")
+            and not has_text(item.done, "encrypted_content")
+            and self._draft.note(SIGNATURE_LATE, "encrypted_content after its item", "an item")
+        )
+
+    def _done(self, data: JsonObject, *, is_cut: bool) -> Disposition:
         done = data.get("item")
         type = done.get("type") if isinstance(done, dict) else None
         item = self.items.owner(data, (type,) if isinstance(type, str) else ())
         if item is not None and item.done is not None:
-            return drop(self._draft, ITEM_OVER, ITEM_DONE)
+            if not isinstance(done, dict) or not self._is_late_signature(done, item):
+                return drop(self._draft, ITEM_OVER, ITEM_DONE)
+            self._draft.changed = True
+            if done.get("summary") == item.done.get("summary"):
+                done["summary"] = []
+            item = self.items.add(opening_of(done), None, is_generated=True)
+            done["id"] = item.added["id"] = f"{done.get('id')}_{item.ordinal}"
+            self.items.index_by_id(item)
         if not isinstance(done, dict) or not isinstance(type, str):
             found = "a done item without a type"
             if item is None or (not isinstance(done, dict) and not item.is_whole):
@@ -136,8 +177,10 @@ class ItemEvents:
             if not self._draft.note(ITEM_NOT_ADDED, f"a done {done['type']}", "added"):
                 return Disposition.SENT
             item = self.items.add(opening_of(done), data.get("output_index"), is_generated=True)
-        self._fields.finish(done, item)
+            item.gaps = self._writer.gaps_before(data)
+        self._fields.finish(done, item, is_cut=is_cut)
         self._writer.show(item, opening_of(done))
+        self._writer.finish_text(item, done, data)
         self._writer.write_index(data, item)
         self.items.finish(item, done)
         return Disposition.SENT

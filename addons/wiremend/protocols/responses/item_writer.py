@@ -2,19 +2,33 @@
 
 from typing import Any
 
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.responses.grammar import (
+    CALL_TEXT,
     CONTENT,
     ITEM_ADDED,
     ITEM_DONE,
     PART_TEXT,
+    REFUSAL_DELTA,
     REFUSAL_DONE,
+    SUMMARY_DELTA,
     SUMMARY_DONE,
+    TEXT_DELTA,
     TEXT_DONE,
     PartFamily,
 )
 from wiremend.protocols.responses.item_fields import ItemFields
-from wiremend.protocols.responses.items import FinalItems, Item, Items, Part, opening_of
+from wiremend.protocols.responses.items import (
+    PARTED,
+    FinalItems,
+    Item,
+    Items,
+    Part,
+    joined,
+    opening_of,
+)
 from wiremend.protocols.responses.writer import Writer
 from wiremend.rules.rule import Rule
 from wiremend.text.json_value import JsonObject, dicts_in, is_integer
@@ -69,18 +83,60 @@ ITEMS_NOT_STREAMED = Rule(
     '{"type":"response.output_item.done", …}, {"type":"response.completed", …}',
 )
 
+DELTA_LOST = Rule(
+    code="S335",
+    name="delta-lost",
+    detects="The text in a done event is longer than its deltas, and sequence numbers are left "
+    "out: deltas at its end were lost.",
+    impact="Clients that show the deltas lose the end of the text.",
+    action="Adds the rest as a delta. Text that was lost before other text cannot be added.",
+    protocols=_P,
+    before='{"type":"response.output_text.delta","sequence_number":4,"delta":"Hel", …}, '
+    '{"type":"response.output_text.done","sequence_number":6,"text":"Hello", …}',
+    after='{"type":"response.output_text.delta","sequence_number":4,"delta":"Hel", …}, '
+    '{"type":"response.output_text.delta","sequence_number":5,"delta":"lo", …}, '
+    '{"type":"response.output_text.done","sequence_number":6,"text":"Hello", …}',
+)
+PART_NOT_DONE = Rule(
+    code="S330",
+    name="part-not-done",
+    detects="An item is done although one of its parts has no done event.",
+    impact="Clients that end a text with its part leave it open.",
+    action="Adds the event.",
+    protocols=_P,
+    before='{"type":"response.output_text.done", …}, {"type":"response.output_item.done", …}',
+    after='{"type":"response.output_text.done", …}, {"type":"response.content_part.done", …}, '
+    '{"type":"response.output_item.done", …}',
+)
+
 _TEXT_DONE = {
     "output_text": TEXT_DONE,
     "refusal": REFUSAL_DONE,
     "summary_text": SUMMARY_DONE,
 }
 """The event that repeats the text of a part, by the type of the part."""
+_DELTAS = {
+    "output_text": TEXT_DELTA,
+    "refusal": REFUSAL_DELTA,
+    "summary_text": SUMMARY_DELTA,
+    "function_call": "response.function_call_arguments.delta",
+    "custom_tool_call": "response.custom_tool_call_input.delta",
+}
+"""The event with a fragment of the text of a part or of a call, by its type."""
 
 
 class ItemWriter:
     """Writes the missing events of items. Its methods raise ContentLost."""
 
-    def __init__(self, draft: Draft, writer: Writer, items: Items, fields: ItemFields) -> None:
+    def __init__(
+        self,
+        context: StreamContext,
+        draft: Draft,
+        writer: Writer,
+        items: Items,
+        fields: ItemFields,
+    ) -> None:
+        self._leaves_tools_open = Deviation.TOOL_LIST_OPEN in context.client.accepts
         self._draft = draft
         self._writer = writer
         self._items = items
@@ -104,7 +160,7 @@ class ItemWriter:
         """
         finals = FinalItems(self._items, output)
         for item in self._items.all:
-            if item.done is not None:
+            if item.done is not None or (self._leaves_tools_open and item.type == "mcp_list_tools"):
                 continue
             found = f"item {item.ordinal} ({item.type})"
             if not self._draft.note(ITEM_NOT_DONE, found, "done events added"):
@@ -116,6 +172,8 @@ class ItemWriter:
                 continue
             if final is None:
                 final = item.snapshot("completed")
+            elif item.id:
+                final["id"] = item.id
             self._fields.finish(final, item)
             self.show(item, opening_of(final))
             self.close(item, final)
@@ -128,8 +186,59 @@ class ItemWriter:
             number = self._items.show(item)
             self._writer.write({"type": ITEM_ADDED, "output_index": number, "item": opening})
 
+    def gaps_before(self, data: JsonObject) -> int:
+        """Return the number of gaps in the sequence numbers up to this event."""
+        return self._writer.gaps_before(data)
+
+    def restore_delta(
+        self, item: Item, part: Part | None, whole: str | None, data: JsonObject
+    ) -> None:
+        """Write the end of the text if the sequence numbers show that its deltas were lost.
+
+        `whole` is the text in the event `data`.
+        """
+        holder, kind = part or item, _DELTAS.get(part.type if part is not None else item.type)
+        is_over = part.whole is not None if part is not None else item.is_whole_shown
+        if whole is None or kind is None or is_over:
+            return
+        if self.gaps_before(data) <= holder.gaps:
+            return
+        streamed = joined(holder.fragments)
+        if not whole.startswith(streamed) or whole == streamed:
+            return
+        if part is None and not streamed:
+            return  # the deltas of a call may have been withheld
+        rest = whole[len(streamed) :]
+        if not self._draft.note(DELTA_LOST, f"{len(rest)} characters of {kind} are lost", "added"):
+            return
+        more: JsonObject = {"logprobs": []} if kind == TEXT_DELTA else {}
+        at = {part.family.index: part.number} if part is not None else {}
+        self.write_inside(item, kind, **at, delta=rest, **more)
+        holder.fragments.append(rest)
+
+    def finish_text(self, item: Item, done: JsonObject, data: JsonObject) -> None:
+        """Write what is missing of the text and the parts of an item before its done event."""
+        if key := CALL_TEXT.get(item.type):
+            text = done.get(key)
+            self.restore_delta(item, None, text if isinstance(text, str) else None, data)
+        open_parts = list(item.open_parts())
+        found = f"{len(open_parts)} parts of item {item.ordinal} are open"
+        if not open_parts or not self._draft.note(PART_NOT_DONE, found, "done events added"):
+            return
+        name, family = PARTED.get(item.type, ("", CONTENT))
+        for part, final in zip(item.parts.get(family, ()), dicts_in(done.get(name)), strict=False):
+            text = final.get(PART_TEXT.get(part.type, ""))
+            if not part.is_done and final.get("type") == part.type and isinstance(text, str):
+                self.restore_delta(item, part, text, data)
+        self._close_parts(item)
+
     def close(self, item: Item, final: JsonObject) -> None:
         """Write the missing events up to the end of the item."""
+        self._close_parts(item)
+        self._items.finish(item, final)
+        self._writer.write({"type": ITEM_DONE, "output_index": item.number, "item": final})
+
+    def _close_parts(self, item: Item) -> None:
         for family, part in item.open_parts():
             index = {family.index: part.number}
             key = PART_TEXT.get(part.type, "")
@@ -138,12 +247,11 @@ class ItemWriter:
                 self.write_inside(item, _TEXT_DONE[part.type], **index, **{key: part.text}, **more)
             self.write_inside(item, family.done, **index, part=part.final())
             part.is_done = True
-        self._items.finish(item, final)
-        self._writer.write({"type": ITEM_DONE, "output_index": item.number, "item": final})
 
     def add_part(self, item: Item, family: PartFamily, part: JsonObject, source: Any) -> Part:
         """Write the start of a part."""
         added = item.add_part(family, part, source)
+        added.gaps = self._writer.gaps
         self.write_inside(item, family.added, **{family.index: added.number}, part=part)
         return added
 

@@ -43,6 +43,9 @@ class Part:
     whole: str | None = None
     """Its text in a done event; None if there was none."""
     is_done: bool = False
+    gaps: int = 0
+    """The gaps in the sequence numbers before its first event."""
+    family: PartFamily = CONTENT
 
     @property
     def type(self) -> str:
@@ -54,7 +57,7 @@ class Part:
         """The text so far."""
         if self.whole is not None:
             return self.whole
-        return _joined(self.fragments) or str(self.added.get(PART_TEXT.get(self.type, "")) or "")
+        return joined(self.fragments) or str(self.added.get(PART_TEXT.get(self.type, "")) or "")
 
     @property
     def is_complete(self) -> bool:
@@ -85,6 +88,10 @@ class Item:
     fragments: list[str] = field(default_factory=list)
     whole: str | None = None
     """The text of a call in a done event; None if there was none."""
+    is_whole_shown: bool = False
+    """Whether that event was shown to the client."""
+    gaps: int = 0
+    """The gaps in the sequence numbers before its first event."""
     parts: dict[PartFamily, list[Part]] = field(default_factory=dict)
     parts_by_source: dict[tuple[PartFamily, int], Part] = field(default_factory=dict)
     _last_parts: dict[tuple[PartFamily, str], Part] = field(default_factory=dict)
@@ -109,12 +116,19 @@ class Item:
         if self.whole:
             return self.whole
         added = self.added.get(CALL_TEXT.get(self.type, ""))
-        return _joined(self.fragments) or (added if isinstance(added, str) else "")
+        return joined(self.fragments) or (added if isinstance(added, str) else "")
 
     @property
     def is_untouched(self) -> bool:
         """Whether only its start was received."""
         return not (self.fragments or self.parts or self.done)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is shown, and its content is not complete."""
+        if self.done is not None or self.number is None or self.is_whole:
+            return False
+        return self.type in CALL_TEXT or self.type == "message"
 
     @property
     def is_whole(self) -> bool:
@@ -147,10 +161,15 @@ class Item:
                 if not part.is_done:
                     yield family, part
 
-    def add_part(self, family: PartFamily, part: JsonObject, source: Any) -> Part:
-        """Add a part; `source` is the provider's index."""
+    def add_part(
+        self, family: PartFamily, part: JsonObject, source: Any, *, keeps_index: bool = False
+    ) -> Part:
+        """Add a part; `source` is the provider's index, which is kept if it may have gaps."""
         parts = self.parts.setdefault(family, [])
-        parts.append(Part(len(parts), part))
+        number = parts[-1].number + 1 if parts else 0
+        if keeps_index and is_integer(source):
+            number = max(number, source)
+        parts.append(Part(number, part, family=family))
         for type in ("", parts[-1].type):
             self._last_parts[family, type] = parts[-1]
         if family is CONTENT:
@@ -182,6 +201,8 @@ class Items:
         """Those of them that were shown."""
         self._done_ids: set[Any] = set()
         """The ids and call ids of the items that are done."""
+        self._calls: dict[tuple[str, str], dict[Item, None]] = {}
+        """The items that are not done, by type and call id."""
         self._shown = 0
 
     def __len__(self) -> int:
@@ -213,6 +234,8 @@ class Items:
         """Add the item to the index by its id."""
         if item.id:
             self._index(item.id, item)
+        if key := _call_key(item):
+            self._calls.setdefault(key, {})[item] = None
 
     def show(self, item: Item) -> int:
         """Assign the next index that the client expects to the item."""
@@ -229,6 +252,8 @@ class Items:
         for type in ("", item.type):
             for still_open in (self._open, self._open_shown):
                 still_open.get(type, {}).pop(item, None)
+        if key := _call_key(item):
+            self._calls.get(key, {}).pop(item, None)
         self._done_ids |= {_as_key(done[key]) for key in _IDS if done.get(key)}
 
     def duplicate_of(self, added: JsonObject, source: Any) -> Item | None:
@@ -257,6 +282,9 @@ class Items:
         """
         inner = data.get("item")
         identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
+        by_call = self._open_call(inner.get("call_id"), types) if isinstance(inner, dict) else None
+        if by_call is not None:
+            return by_call
         source = data.get("output_index")
         by_source = self._find(source, types) if is_integer(source) else None
         if by_source is not None and by_source.id == identity:
@@ -272,6 +300,13 @@ class Items:
         fitting = [found for type in types or ("",) if (found := candidates.get(type))]
         is_single = len(fitting) == 1 and len(fitting[0]) == 1
         return next(iter(fitting[0])) if is_single else None
+
+    def _open_call(self, call_id: Any, types: tuple[str, ...]) -> Item | None:
+        """Return the only item of these types with this call id that is not done."""
+        if not isinstance(call_id, str):
+            return None
+        found = [item for type in types for item in self._calls.get((type, call_id), ())]
+        return found[0] if len(found) == 1 else None
 
     def _find(self, key: str | int, types: tuple[str, ...]) -> Item | None:
         if not types:
@@ -307,8 +342,11 @@ class FinalItems:
     def __init__(self, items: Items, output: list[JsonObject]) -> None:
         self._items = items
         self._by_id: dict[tuple[str, str, Any], JsonObject] = {}
+        self._by_both: dict[tuple[str, Any, Any], JsonObject] = {}
         self._by_type: dict[str, list[JsonObject]] = {}
         for entry in output:
+            both = (entry["type"], *(_as_key(entry.get(key)) for key in _IDS))
+            self._by_both.setdefault(both, entry)
             self._by_type.setdefault(entry["type"], []).append(entry)
             for key in _IDS:
                 if identity := entry.get(key):
@@ -316,10 +354,15 @@ class FinalItems:
 
     def of(self, item: Item) -> JsonObject | None:
         """Return the final form of an unfinished item, if it is unambiguous."""
+        both = (item.type, *(_as_key(item.added.get(key)) for key in _IDS))
+        if (exact := self._by_both.get(both)) is not None and any(map(item.added.get, _IDS)):
+            return dict(exact)
+        call_id = item.added.get("call_id")
         for key in _IDS:
             if identity := item.added.get(key):
                 entry = self._by_id.get((item.type, key, _as_key(identity)))
-                if entry is not None:
+                # Broken streams also use one id for several calls.
+                if entry is not None and (not call_id or entry.get("call_id") in (None, call_id)):
                     return dict(entry)
         if not self._items.is_only_open(item):
             return None
@@ -334,11 +377,16 @@ class FinalItems:
 _IDS = ("id", "call_id")
 
 
+def _call_key(item: Item) -> tuple[str, str] | None:
+    call_id = item.added.get("call_id")
+    return (item.type, call_id) if isinstance(call_id, str) and call_id else None
+
+
 def _as_key(identity: Any) -> Any:
     return identity if isinstance(identity, str) else json_value.write_sorted(identity)
 
 
-def _joined(fragments: list[str]) -> str:
+def joined(fragments: list[str]) -> str:
     """Return the text of all fragments, and keep it as the only one."""
     if len(fragments) > 1:
         fragments[:] = ["".join(fragments)]

@@ -4,10 +4,11 @@ https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wiremend.protocols.base.facts import facts_of_body
-from wiremend.protocols.base.protocol import Endpoints, TokenCount
+from wiremend.protocols.base.protocol import Endpoints, RequestFacts, TokenCount
 from wiremend.protocols.base.tools import (
     ChoiceOfOne,
     ClientTool,
@@ -32,7 +33,11 @@ TOKEN_COUNT = TokenCount(
 TOOL_CHOICE = ChoiceOfOne(("function", "custom"))
 TOKEN_LIMITS: tuple[Path, ...] = (("max_output_tokens",),)
 
-read_request = facts_of_body
+
+def read_request(path: str, fields: Mapping[str, Any] | None) -> RequestFacts:
+    """Return the facts of a parsed body; `fields` is None if it is not a JSON object."""
+    facts = facts_of_body(path, fields)
+    return replace(facts, compacts=True) if (fields or {}).get("context_management") else facts
 
 
 def client_tools(request: dict[str, Any], path: Path = ()) -> Iterator[ClientTool]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.responses.errors import response_object
@@ -108,7 +109,10 @@ class ResponseObject:
         identity, first_id = response.get("id"), self.fields.get("id")
         if not isinstance(identity, str) or not identity:
             missing["id"] = first_id or "resp_unknown"
-        elif first_id is not None and first_id != identity:
+        elif (
+            first_id not in (None, identity)
+            and Deviation.CHANGING_ID not in self._context.client.accepts
+        ):
             missing["id"] = first_id
         if kind == CREATED and not isinstance(response.get("created_at"), int | float):
             missing["created_at"] = 0
@@ -124,8 +128,11 @@ class ResponseObject:
     ) -> bool:
         """Set the output of a terminal event to the streamed items; return False if it is kept."""
         if len(output) < len(streamed):
+            is_read = (
+                response.get("output") == [] and Deviation.NO_OUTPUT in self._context.client.accepts
+            )
             found = f"{len(output)} of {len(streamed)} items"
-            if self._draft.change(OUTPUT_MISSING, found, "rebuilt"):
+            if not is_read and self._draft.change(OUTPUT_MISSING, found, "rebuilt"):
                 response["output"] = streamed
             return True
         if response.get("output") != output and self._draft.change(

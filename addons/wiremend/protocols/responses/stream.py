@@ -3,8 +3,11 @@
 The events of output items are repaired in `item_events` and `inner_events`.
 """
 
+from contextlib import suppress
 from typing import Any, ClassVar
 
+from wiremend.protocols.base.client_traits import Deviation
+from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.event_repairer import DONE, EventRepairer, FrameRules
 from wiremend.protocols.base.provider_error import (
     ProviderError,
@@ -13,14 +16,16 @@ from wiremend.protocols.base.provider_error import (
     make_error,
     read_error,
 )
-from wiremend.protocols.base.repairer import EventKind, StreamContext
-from wiremend.protocols.responses.disposition import Disposition
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
+from wiremend.protocols.responses.completion import Ending, is_complete
 from wiremend.protocols.responses.errors import error_event
 from wiremend.protocols.responses.grammar import (
     COMPLETE,
     COMPLETED,
     CREATED,
     FAILED,
+    ITEM_ADDED,
+    ITEM_DONE,
     ITEM_EVENTS,
     KEEPALIVES,
     LIFECYCLE,
@@ -28,9 +33,18 @@ from wiremend.protocols.responses.grammar import (
     PREAMBLE,
     UNNUMBERED,
 )
+from wiremend.protocols.responses.held_events import HeldEvent, HeldEvents
 from wiremend.protocols.responses.item_events import ItemEvents
+from wiremend.protocols.responses.item_fields import CUT_CALL, CallNames, Disposition
+from wiremend.protocols.responses.misplaced import error_inside, move_values, unwrap
 from wiremend.protocols.responses.response import ResponseObject, items_in
-from wiremend.protocols.responses.writer import Writer
+from wiremend.protocols.responses.terminal import (
+    ENDS,
+    failure_in,
+    is_failed_type,
+    settle_end,
+)
+from wiremend.protocols.responses.writer import EVENT_REPEATED, Writer
 from wiremend.rules.rule import Rule
 from wiremend.text import sse
 from wiremend.text.json_edits import Path
@@ -64,8 +78,9 @@ COMPLETED_MISSING = Rule(
     detects="The stream ends without a terminal event although every item is complete.",
     impact='"stream closed before response.completed"; the client repeats the request up to five '
     "times.",
-    action="Adds `response.completed` with the streamed items. A response that ends with "
-    "reasoning, or inside an item, is not complete: the stream ends in an error.",
+    action="Adds `response.completed` with the streamed items, if no further item can have been "
+    "cut off. A response that ends with reasoning or inside an item, or whose tools allow another "
+    "call, is not complete: the stream ends in an error.",
     protocols=_P,
     seen=("openai/codex#41340", "router-for-me/CLIProxyAPI#1407"),
     before='{"type":"response.output_item.done", …}',
@@ -92,6 +107,16 @@ AFTER_THE_END = Rule(
     seen=("fawney19/Aether#774",),
     before='{"type":"response.completed", …}, {"type":"ping","cost":"0.1"}',
     after='{"type":"response.completed", …}',
+)
+EARLY_END = Rule(
+    code="S329",
+    name="early-end",
+    detects="`response.completed` arrives inside an item, and the item goes on.",
+    impact="Clients show half the text as the whole answer.",
+    action="Drops the event, and waits for another one. Without it, the stream ends in an error.",
+    protocols=_P,
+    before='{"type":"response.completed", …}, {"type":"response.output_text.delta", …}',
+    after='{"type":"response.output_text.delta", …}',
 )
 FOREIGN_FRAME = Rule(
     code="S315",
@@ -165,11 +190,19 @@ class ResponsesRepairer(EventRepairer):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._writer = Writer(self._draft)
+        self._writer = Writer(self._draft, context.client)
         self._response = ResponseObject(context, self._draft)
         self._item_events = ItemEvents(context, self._draft, self._writer, self._response)
         self._items = self._item_events.items
         self._began = False
+        self._held = HeldEvents(
+            self._item_events,
+            CallNames(context, self._draft),
+            is_enabled=self._draft.is_on(EARLY_END) and self._draft.is_on(CUT_CALL),
+        )
+        self._ending = Ending()
+        self._end_is_void = False
+        """Content followed the terminal event, which was dropped."""
 
     def __repr__(self) -> str:
         state = self._ended.value if self._ended else "open"
@@ -185,29 +218,35 @@ class ResponsesRepairer(EventRepairer):
         """The error message for a stream that upstream left incomplete."""
         if not self._began:
             return "The stream ended before its first event."
+        if self._end_is_void:
+            return f"The stream went on after {COMPLETED}, and ended without another one."
         return f"The stream ended before its terminal event ({COMPLETED})."
 
     def close(self) -> bool:
-        """Add `response.completed` if every item is complete."""
-        is_whole = self._item_events.is_whole and not self._has_unread
-        if not is_whole or not self._draft.note(
-            COMPLETED_MISSING, "the end after the last item", f"{COMPLETED} added"
-        ):
+        """Add `response.completed` if every item is complete, and no other can follow."""
+        self.flush()
+        if self._ended is not None:
+            return True
+        if self._has_unread or self._end_is_void or not self._is_complete():
+            return False
+        found = "the end after the last item"
+        if not self._draft.note(COMPLETED_MISSING, found, f"{COMPLETED} added"):
             return False
         self._item_events.settle([])
         self._writer.write(self._response.completed(self._items.done()))
         return True
 
+    def _is_complete(self) -> bool:
+        compacts = self._context.compacts
+        return is_complete(self._items.all, self._response.fields, self._ending, compacts=compacts)
+
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
         """Return the error that an event reports; a member `error` alone does not report one."""
         response = value.get("response") if isinstance(value, dict) else None
         inner = response.get("error") if isinstance(response, dict) else None
-        if kind == FAILED or (
-            kind in COMPLETE
-            and isinstance(response, dict)
-            and response.get("status") == "failed"
-            and isinstance(inner, dict)
-        ):
+        if kind in ENDS or is_failed_type(kind):
+            return failure_in(kind, response if isinstance(response, dict) else {})
+        if kind == FAILED:
             inner = inner or value.get("error")
             if isinstance(inner, str):
                 return error_of_text(inner)
@@ -216,13 +255,17 @@ class ResponsesRepairer(EventRepairer):
             return read_error(value) or error_from(value)
         if kind and kind != "error" and ("." in kind or not value.get("error")):
             return None
-        error = read_error(value)
+        error = read_error(value) or (None if kind else error_inside(value))
         if error is None and event.type == "error":
             error = error_from(value) if isinstance(value, dict) and value else make_error()
         return error
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
         """Write the error; an event that the client reads as an error is kept."""
+        if self._held.is_end:
+            self._drop_held_end()
+        with suppress(ContentLost):
+            self.flush()
         ignores_error_events = self._context.client.reads_only_failed_event
         if kind == FAILED and _has_code_and_message(value):
             self._ensure_began(value)
@@ -253,26 +296,90 @@ class ResponsesRepairer(EventRepairer):
         """Return whether data that is not JSON is a truncated event."""
         return text[:1] in (b"{", b'"') or self.is_event_type(event.type)
 
+    def put(self, raw: bytes) -> None:
+        """Write these bytes, or hold them back behind what is held back."""
+        if self._held:
+            self._held.put_behind(raw)
+        else:
+            super().put(raw)
+
     def read_done(self, event: sse.Event) -> EventKind:
         """Drop `[DONE]`, a marker of another protocol; after an `event:` line it is text."""
         if event.type == "error" or self.is_event_type(event.type):
             return self.read_text(event, DONE)
+        self._ending.has_done_marker = True
+        if self._held.is_end:
+            self.flush()
+            self._drop_late(event)
+            return EventKind.TERMINAL
         return super().read_done(event)
 
     def model_path(self, value: Any) -> Path | None:
         """Return the path of the model name, which lifecycle events contain."""
         return ("response", "model") if "response" in value else None
 
+    def unwrap(self, event: sse.Event, value: Any) -> Any:
+        """Return the data of an event without an envelope, with its values where they belong."""
+        value = unwrap(value, event.type, self._draft)
+        kind = value.get("type", event.type) if isinstance(value, dict) else None
+        if isinstance(kind, str):
+            move_values(value, kind, self._draft)
+        return value
+
+    def note_fragment(self, fragment: bytes) -> None:
+        """Take the bytes of an event that the end of the stream cut."""
+        self._ending.note_fragment(fragment)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether an event is held back that can be written without the next one."""
+        return self._held.can_be_written
+
+    def release(self) -> Repaired:
+        """Write what is held back although no further event came."""
+        repaired = super().release()
+        if self._ended is EventKind.TERMINAL:
+            repaired.kind = EventKind.TERMINAL
+        return repaired
+
+    def flush(self) -> None:
+        """Write what is held back. Raises ContentLost."""
+        self._write_held(is_cut=False)
+
+    def _replace_keepalive(self, event: sse.Event) -> EventKind:
+        if self._draft.changed or Deviation.KEEPALIVE not in self._context.client.accepts:
+            return super()._replace_keepalive(event)
+        self.pass_event(event)
+        return EventKind.IDLE
+
     def dispatch(self, event: sse.Event, value: Any, kind: str) -> EventKind:
         """Repair and write an event; unknown types are forwarded unchanged."""
         if not kind:
             return self._read_untyped(event, value)
-        if kind in UNNUMBERED:
-            self.pass_event(event)
+        if kind in UNNUMBERED or not kind.startswith("response."):
+            if self._draft.changed:  # it was inside an envelope
+                self.put(self.send(event, value, kind, changed=True))
+            else:
+                self.pass_event(event)
+            return EventKind.PREAMBLE if kind in UNNUMBERED else EventKind.CONTENT
+        if self._writer.source.take(value, kind) and self._draft.note(
+            EVENT_REPEATED, f"{kind} again, number {value['sequence_number']}", "dropped"
+        ):
+            return EventKind.IDLE
+        kind = settle_end(value, kind, self._draft)
+        if self._held.take_name(value, kind):
             return EventKind.PREAMBLE
-        if not kind.startswith("response."):
-            self.pass_event(event)
-            return EventKind.CONTENT
+        self._settle_held(value, kind)
+        if self._held.must_hold(value, kind):
+            changed = self._draft.changed
+            self._held.hold(HeldEvent(self._events, event, value, kind, changed=changed))
+            return EventKind.PREAMBLE
+        return self._forward(event, value, kind)
+
+    def _forward(
+        self, event: sse.Event, value: Any, kind: str, *, is_cut: bool = False
+    ) -> EventKind:
+        """Repair and write an event. `is_cut`: the output limit cut its item."""
         if kind in COMPLETE:
             self._complete(value, kind)
             self._send(event, value, kind)
@@ -282,7 +389,7 @@ class ResponsesRepairer(EventRepairer):
         else:
             if kind in ITEM_EVENTS or value.keys() & OWN_FIELDS:
                 self._ensure_began(value)  # an unknown type may come first
-            disposition = self._item_events.feed(value, kind)
+            disposition = self._item_events.feed(value, kind, is_cut=is_cut)
         if disposition is Disposition.SENT:
             self._send(event, value, kind)
             return EventKind.PREAMBLE if kind in PREAMBLE else EventKind.CONTENT
@@ -299,6 +406,38 @@ class ResponsesRepairer(EventRepairer):
             self.pass_event(event)
             return EventKind.CONTENT
         return self.drop_foreign(event)
+
+    # What is held back
+
+    def _settle_held(self, data: JsonObject, kind: str) -> None:
+        """Decide on the events that were held back until this one. Raises ContentLost."""
+        if not self._held or self._held.goes_on(data, kind):
+            return
+        if self._held.is_end:
+            if (kind in COMPLETE or kind in ITEM_EVENTS or kind in (ITEM_ADDED, ITEM_DONE)) and (
+                self._draft.note(EARLY_END, f"{kind} after {COMPLETED}", f"{COMPLETED} dropped")
+            ):
+                self._drop_held_end()
+                self._end_is_void = kind not in COMPLETE
+            return
+        self._write_held(is_cut=self._held.explains_cut(data, kind))
+
+    def _drop_held_end(self) -> None:
+        """Drop the terminal event that is held back, but not what came behind it."""
+        self._draft.out += [held for held in self._held.take() if isinstance(held, bytes)]
+
+    def _write_held(self, *, is_cut: bool) -> None:
+        changed = self._draft.changed
+        for held in self._held.take():
+            if isinstance(held, bytes):
+                self._draft.out.append(held)
+                continue
+            with self._draft.at(held.place):
+                self._draft.changed = held.changed
+                kind = self._forward(held.event, held.data, held.kind, is_cut=is_cut)
+            if kind is EventKind.TERMINAL:
+                self._ended = kind
+        self._draft.changed = changed
 
     # The response as a whole
 
@@ -329,6 +468,7 @@ class ResponsesRepairer(EventRepairer):
         if not isinstance(response, dict):
             return
         output = items_in(response)
+        self._end_is_void = False
         if kind == COMPLETED:
             if output and not len(self._items):
                 self._item_events.stream(output)
@@ -337,8 +477,14 @@ class ResponsesRepairer(EventRepairer):
         if kind != COMPLETED:
             streamed += self._items.unfinished()
         if not self._response.repair_output(response, output, streamed):
-            self._item_events.repair_output(output)
+            self._item_events.repair_output(output, is_cut=kind != COMPLETED)
         self._response.repair_usage(response)
+
+    def send(self, event: sse.Event, value: Any, kind: str, *, changed: bool) -> bytes:
+        """Return the bytes of an event; without an `event:` line if the client needs none."""
+        if not event.type and Deviation.NO_EVENT_LINE in self._context.client.accepts:
+            return sse.with_data(event, self.text_of(event, value, changed=changed), None)
+        return super().send(event, value, kind, changed=changed)
 
     def _send(self, event: sse.Event, data: JsonObject, kind: str) -> None:
         self._writer.number_event(data)

@@ -1,5 +1,8 @@
-"""Writing further events of a Responses stream, and numbering all of its events."""
+"""Writing further events of a Responses stream, numbering all, and finding repeated ones."""
 
+from typing import Any
+
+from wiremend.protocols.base.client_traits import ClientTraits, Deviation
 from wiremend.protocols.base.draft import Draft
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
@@ -19,17 +22,67 @@ SEQUENCE_NUMBER = Rule(
     before='{"type":"response.in_progress","response":{…}}',
     after='{"type":"response.in_progress","response":{…},"sequence_number":1}',
 )
+EVENT_REPEATED = Rule(
+    code="S327",
+    name="event-repeated",
+    detects="An event is sent a second time with its old sequence number.",
+    impact="Clients that ignore the number show the text twice.",
+    action="Drops it. Numbers that providers use for several events are not evidence.",
+    protocols=_P,
+    before='{"type":"response.output_text.delta","sequence_number":4,"delta":"Hi", …}, '
+    '{"type":"response.output_text.delta","sequence_number":4,"delta":"Hi", …}',
+    after='{"type":"response.output_text.delta","sequence_number":4,"delta":"Hi", …}',
+)
+
+_WINDOW = 1024
+"""How many of the last events are remembered."""
+
+
+class SourceNumbers:
+    """The sequence numbers of the provider's events."""
+
+    def __init__(self) -> None:
+        self._events: dict[int, tuple[Any, ...]] = {}
+        """What identifies an event, by its number; the oldest first."""
+        self._is_ambiguous = False
+        """One number was used for two events."""
+
+    def take(self, data: JsonObject, kind: str) -> bool:
+        """Take an event; return whether it repeats one."""
+        number = data.get("sequence_number")
+        if not is_integer(number):
+            return False
+        identity = _identity(data, kind)
+        earlier = self._events.get(number)
+        if earlier is not None:
+            self._is_ambiguous = self._is_ambiguous or earlier != identity
+            return not self._is_ambiguous and len(self._events) > 1
+        self._events[number] = identity
+        if len(self._events) > _WINDOW:
+            del self._events[next(iter(self._events))]
+        return False
+
+
+def _identity(data: JsonObject, kind: str) -> tuple[Any, ...]:
+    inner = data.get("item")
+    identity = data.get("item_id") or (inner.get("id") if isinstance(inner, dict) else None)
+    keys = ("output_index", "content_index", "summary_index", "delta")
+    return kind, str(identity), *(str(data.get(key)) for key in keys)
 
 
 class Writer:
     """Numbers the events of one stream."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, client: ClientTraits) -> None:
         self._draft = draft
+        self._needs_numbers = Deviation.UNNUMBERED not in client.accepts
+        self.source = SourceNumbers()
         self._source_number = -1
         """The last valid sequence number of the provider."""
         self.number = -1
         """The last sequence number that was sent to the client."""
+        self.gaps = 0
+        """How many times numbers were left out: events may be lost there."""
 
     def write(self, data: JsonObject) -> None:
         """Write an event that the provider did not send."""
@@ -37,8 +90,16 @@ class Writer:
         text = json_value.write({**data, "sequence_number": self.number})
         self._draft.out.append(sse.encode(text, data["type"]))
 
+    def gaps_before(self, data: JsonObject) -> int:
+        """Return the number of gaps up to the event that is to be sent next."""
+        raw = data.get("sequence_number")
+        is_valid = is_integer(raw) and raw > max(self._source_number, self.number + 1)
+        return self.gaps + (is_valid and self.number >= 0)
+
     def number_event(self, data: JsonObject) -> None:
         """Number the next event to send, unless its number is larger than the last one."""
+        if "sequence_number" not in data and not self._needs_numbers:
+            return
         raw = data.get("sequence_number")
         number: int | None = None
         if is_integer(raw) and raw > self._source_number:
@@ -50,6 +111,8 @@ class Writer:
             once="missing" if raw is None else "wrong",
         ):
             return
+        if number is not None and 0 <= self.number < number - 1:
+            self.gaps += 1
         if number is None or number <= self.number:
             # Also if the provider's number is valid, but events were added before it.
             number = data["sequence_number"] = self.number + 1
