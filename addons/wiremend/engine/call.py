@@ -34,6 +34,8 @@ class Call:
     """The first choice, then the fallbacks."""
     streaming: bool
     """Whether the client requested an event stream."""
+    is_kind_known: bool = True
+    """Whether a client that requested no event stream certainly expects JSON."""
     requests: tuple[OutgoingRequest, ...] = ()
     """The request for each target, before it is adapted."""
     adapted: AdaptedRequests | None = None

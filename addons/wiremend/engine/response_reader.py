@@ -131,9 +131,11 @@ class ResponseReading:
             return BodyMode.UNTOUCHED
         content_type = head.get(b"content-type").lower()
         is_success = head.status < 300
-        if is_success and self._call.streaming:
-            if "text/event-stream" in content_type:
-                return BodyMode.STREAM
+        call = self._call
+        reads_events = call.streaming or not call.is_kind_known
+        if is_success and reads_events and "text/event-stream" in content_type:
+            return BodyMode.STREAM
+        if is_success and call.streaming:
             if self.context.array and "html" not in content_type:
                 return BodyMode.STREAM
             if not content_type or content_type.startswith(("text/plain", "application/octet")):
@@ -241,11 +243,12 @@ class ResponseReading:
 
     def look_for_answer(self, data: bytes) -> None:
         """Note what events, or a whole body, show to the user or the agent."""
-        if self._watches_answer and self._shows is not Shows.ANSWER:
+        if self._watches_answer:
             shown = contain(
                 "looking for an answer", self._no_watch, shown_by, self._call.protocol, data
             )
             self._shows = max(self._shows, shown)
+            self._watches_answer = self._shows is not Shows.ANSWER
 
     def _no_watch(self, fault: Fault) -> Shows:
         self._faults.append(fault)
@@ -254,7 +257,7 @@ class ResponseReading:
     @property
     def is_silent(self) -> bool:
         """Whether tools were offered and no answer has arrived."""
-        return self._watches_answer and self._shows is not Shows.ANSWER
+        return self._watches_answer
 
     @property
     def holds_silence(self) -> bool:
@@ -377,7 +380,8 @@ class ResponseReading:
         for event in repaired:
             read.findings += event.findings
             self.count_tokens(event.data)
-            self.look_for_answer(event.data)
+            if self._watches_answer:
+                self.look_for_answer(event.data)
             read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
             if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event
