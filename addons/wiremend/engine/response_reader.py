@@ -219,6 +219,8 @@ class ResponseReading:
 
     def check_json_label(self, body: bytes) -> None:
         """Correct the label of a whole body that is JSON."""
+        if self.head is None or "json" in self.head.get(b"content-type").lower():
+            return  # a large body is not parsed once more
         if self.mode is BodyMode.WHOLE and self._is_json(body):
             self._check_label("application/json", "JSON")
 
