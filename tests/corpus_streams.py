@@ -14,6 +14,8 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.repair.stream import stream_repair
+from wiremend.text import sse
+from wiremend.text.json_array import ArrayDecoder
 
 CORPUS = Path(__file__).parent / "corpus"
 FOLDERS = {name.replace("-", "_"): protocol for name, protocol in PROTOCOLS.items()}
@@ -47,7 +49,7 @@ class CorpusStream:
         return StreamContext(
             client=traits_of_client(family),
             model="claude-sonnet-4-5",
-            tool_names=("a", "b"),
+            tool_names=("a", "b", "get_weather", "get_time"),
             array=self.path.suffix == ".json",
         )
 
@@ -83,7 +85,8 @@ class CorpusStream:
     def violations(self, data: bytes) -> list[str]:
         """What is illegal in a stream by the protocol's grammar."""
         grammar = self.protocol.make_grammar(self.context)
-        decoder = self.protocol.make_repairer(self.context).decoder()
+        # A repairer may take apart what a client would not.
+        decoder = ArrayDecoder() if self.context.array else sse.Decoder()
         events = [*decoder.feed(data), *decoder.end()]
         found = [problem for event in events for problem in grammar.feed(event)]
         return found + grammar.end()

@@ -28,7 +28,8 @@ HEADERS = {
         {"user-agent": "my-agent/1", "x-stainless-lang": "python"},
         "openai-python",
     ),
-    "OpenAI's SDK in JavaScript": ({"x-stainless-lang": "js"}, ""),
+    "OpenAI's SDK in JavaScript": ({"x-stainless-lang": "js"}, "openai-node"),
+    "Mistral's SDK": ({"user-agent": "mistral-client-python/1.9.11"}, "mistral"),
     "Google's SDK in JavaScript": (
         {"x-goog-api-client": "google-genai-sdk/1.30.0 gl-node/v20.20.2"},
         "",

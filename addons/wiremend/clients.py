@@ -6,7 +6,7 @@ name.
 
 from collections.abc import Mapping
 
-from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits
+from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Deviation
 from wiremend.text.patterns import text_pattern, whole_pattern
 
 CLIENTS: tuple[ClientTraits, ...] = (
@@ -55,6 +55,19 @@ CLIENTS: tuple[ClientTraits, ...] = (
         family="openai-python",  # Anthropic's SDK sends the same header, but has other streams
         recognised_by=(("x-stainless-lang", text_pattern(r"python\Z")),),
         reads_fields_as_events=True,
+        accepts=frozenset({Deviation.NO_DONE}),
+        # `stream()` skips chunks without the name of their kind, and needs an index to add up calls
+        refuses=frozenset({Deviation.NO_OBJECT, Deviation.NO_CALL_INDEX}),
+    ),
+    ClientTraits(
+        family="openai-node",  # Anthropic's SDK sends the same header, but has other streams
+        recognised_by=(("x-stainless-lang", text_pattern(r"js\Z")),),
+        accepts=frozenset({Deviation.NO_DONE}),  # `Stream.fromSSEResponse`
+    ),
+    ClientTraits(
+        family="mistral",  # its own SDKs: https://github.com/mistralai/client-python
+        recognised_by=(("user-agent", text_pattern("mistral-client-(?:python|typescript)/")),),
+        accepts=frozenset({Deviation.NO_CALL_INDEX, Deviation.NO_CALL_TYPE, Deviation.NO_OBJECT}),
     ),
 )
 """All known clients. The first one that matches a request is its client."""

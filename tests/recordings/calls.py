@@ -15,6 +15,8 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.repairer import Decoder
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.rules.rule import Finding
+from wiremend.text import sse
+from wiremend.text.json_array import ArrayDecoder
 
 from .exchanges import Exchange
 
@@ -84,8 +86,8 @@ def _gemini_path(exchange: Exchange) -> str:
 
 
 def decoder_of(call: Call) -> Decoder:
-    """A fresh decoder for the call's event stream."""
-    return call.protocol.make_repairer(call.context).decoder()
+    """A fresh decoder for the call's event stream, as clients have it."""
+    return ArrayDecoder() if call.context.array else sse.Decoder()
 
 
 def receive(

@@ -176,6 +176,8 @@ KNOWN_REFUSALS: dict[tuple[str, str], tuple[type[Exception], str]] = {
 
 CUT = Transcript(calls=[("get_weather", {})], reason="max_tokens")
 READ_OTHERWISE = {
+    # `stream()` skips chunks with another `object`; Perplexity's clients tell its chunks by it.
+    ("openai-chat", "clean/perplexity-done-object"): Transcript(text="Hello"),
     ("anthropic", "clean/max-tokens-inside-a-tool"): CUT,
     ("anthropic", "clean/max-tokens-inside-a-tool-then-empty-text"): CUT,
     ("anthropic", "clean/max-tokens-inside-two-tools"): replace(CUT, calls=CUT.calls * 2),

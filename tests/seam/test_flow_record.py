@@ -195,7 +195,9 @@ STORIES = {
     "a repaired retry": Story(
         retried, CallState.ANSWERED, "ok", (FAILED, OK), ("R002", "S105", "S105", "S105")
     ),
-    "a whole body": Story(sends(answer(200, GOOD_JSON)), CallState.ANSWERED, "ok", (OK,)),
+    "a whole body": Story(
+        sends(answer(200, GOOD_JSON)), CallState.ANSWERED, "ok", (OK,), ("E005",)
+    ),
     "a stale connection": Story(
         stale, CallState.ANSWERED, "ok", (AttemptOutcome.STALE, OK), ("R006",)
     ),

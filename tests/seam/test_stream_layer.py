@@ -728,8 +728,13 @@ def test_a_fault_in_an_acknowledgement_closes_its_connection(
 
 SECRET = b"sk-secret-0123456789"
 COOKIE = b"set-cookie: sid=" + SECRET + b"\r\n"
-ANSWER = b"HTTP/1.1 400 No\r\nx-first: 1\r\n" + COOKIE + b"content-length: %d\r\n\r\n%s"
-REFUSAL = ANSWER % (len(SECRET) + 4, b"bad " + SECRET)
+ANSWER = (
+    b"HTTP/1.1 400 No\r\ncontent-type: application/json\r\nx-first: 1\r\n"
+    + COOKIE
+    + b"content-length: %d\r\n\r\n%s"
+)
+REASON = b'{"type": "error", "error": {"type": "invalid_request_error", "message": "bad %s"}}'
+REFUSAL = ANSWER % (len(REASON % SECRET), REASON % SECRET)
 
 
 def with_key(request: bytes) -> bytes:
@@ -771,7 +776,7 @@ def test_a_flow_does_not_show_secrets_that_both_peers_receive(path: bytes) -> No
         assert book.sent[book.servers[0]].count(SECRET) == 2
         assert book.shown == REFUSAL
         assert SECRET.decode() not in repr(book.flows[0].get_state())
-        assert book.flows[0].response.content == b"bad REDACTED"
+        assert book.flows[0].response.content == REASON % b"REDACTED"
 
 
 def test_a_retry_contains_the_key_that_the_flow_does_not_show() -> None:

@@ -36,17 +36,33 @@ def valid_chunks(draw: st.DrawFn) -> list[Json]:
     deltas: list[Json] = [{"role": "assistant", "content": ""}]
     key = draw(st.sampled_from(["reasoning_content", "reasoning", "refusal", "content"]))
     deltas += [{key: text} for text in draw(st.lists(_text, max_size=3))]
-    deltas += [{"content": text} for text in draw(st.lists(_text, max_size=3))]
+    as_parts = draw(st.sampled_from([False, False, True]))  # Mistral
+    for text in draw(st.lists(_text, max_size=3)):
+        deltas.append({"content": [{"type": "text", "text": text}] if as_parts else text})
     reason = draw(st.sampled_from(["stop", "length", "content_filter"]))
     if draw(st.booleans()):
-        deltas += [{"tool_calls": [fragment]} for fragment in draw(_calls())]
         reason = draw(st.sampled_from(["tool_calls", "tool_calls", "length"]))
+        fragments = draw(_calls())
+        if reason == "length" and draw(st.booleans()):  # cut before the arguments
+            fragments = [{**fragments[0], "function": {"name": "read", "arguments": ""}}]
+        deltas += [{"tool_calls": [fragment]} for fragment in fragments]
     chunks = [_chunk(base, delta, None) for delta in deltas]
-    chunks.append(_chunk(base, {}, reason))
+    last = draw(st.sampled_from([{}, {}, {"content": deltas[-1].get("content", "")}]))
+    finish = _chunk(base, last, reason)
+    if draw(st.booleans()):
+        finish["choices"][0]["native_finish_reason"] = draw(st.sampled_from(["completed", None]))
+    chunks.append(finish)
     if draw(st.booleans()):
         usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
         chunks = [chunk | {"usage": None} for chunk in chunks]
-        chunks.append(base | {"choices": [], "usage": usage})
+        again = _chunk(base, {"role": "assistant", "content": ""}, reason)["choices"]  # OpenRouter
+        chunks.append(base | {"choices": draw(st.sampled_from([[], again])), "usage": usage})
+    if draw(st.booleans()):  # Azure
+        chunks.insert(0, base | {"id": "", "object": "", "choices": [], "created": 0})
+    if draw(st.sampled_from([False, False, True])):
+        chunks = [chunk | {"id": f"chatcmpl-{at}"} for at, chunk in enumerate(chunks)]
+    if draw(st.sampled_from([False, False, False, True])):  # Perplexity
+        chunks[-1] |= {"object": "chat.completion.done"}
     return chunks
 
 
@@ -74,7 +90,30 @@ def valid_streams(draw: st.DrawFn, allowed: frozenset[str] = ALL) -> list[bytes]
 
 
 @st.composite
+def _reshaped(draw: st.DrawFn, chunks: list[Json]) -> list[Json]:
+    """The chunks as gateways reshape them; the same ones in most cases."""
+    shape = draw(st.sampled_from(["", "", "", "early", "bare calls", "text", "envelope", "abort"]))
+    for at, chunk in enumerate(chunks):
+        for choice in chunk["choices"]:
+            delta = choice["delta"]
+            if shape == "early" and draw(st.booleans()):
+                choice["finish_reason"] = "stop"
+            elif shape == "bare calls":
+                for call in delta.get("tool_calls", ()):
+                    call["function"].pop("arguments", None)
+            elif shape == "text" and isinstance(delta.get("content"), str):
+                delta["text"] = delta.pop("content")
+            elif shape == "abort" and choice["finish_reason"]:
+                choice["finish_reason"] = "abort"
+        if shape == "envelope":
+            chunks[at] = {"success": True, "data": chunk}
+    return chunks
+
+
+@st.composite
 def mutated_streams(draw: st.DrawFn) -> list[bytes]:
     """A broken stream."""
-    broken = draw(mutated(draw(valid_chunks()), write))
+    broken = draw(mutated(draw(_reshaped(draw(valid_chunks()))), write))
+    if draw(st.sampled_from([False] * 7 + [True])):  # parted by one line feed
+        broken = [one[:-1] if one.endswith(b"\n\n") else one for one in broken]
     return broken + [DONE] * draw(st.sampled_from([0, 1, 1, 1, 2]))

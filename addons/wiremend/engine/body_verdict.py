@@ -54,9 +54,9 @@ def judge_body(
             error=_read_contained(error_of_status, head, body, head=head, faults=faults),
             rule=rules.RETRYABLE_STATUS if is_failure else None,
         )
-    if not call.streaming and form_of(body[:_START_BYTES]) is BodyForm.EVENTS:
+    if not call.may_stream and form_of(body[:_START_BYTES]) is BodyForm.EVENTS:
         is_on = call.raise_errors and rules.EVENTS.code not in context.disabled
-        if not is_on or not call.is_kind_known:
+        if not is_on:
             return BodyVerdict(body)
         return _judge_events(call, body, context, faults)
     return _judge_success(call, body, context, faults)

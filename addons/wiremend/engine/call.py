@@ -58,6 +58,11 @@ class Call:
     refusal_reason: str = ""
 
     @property
+    def may_stream(self) -> bool:
+        """Whether the client can read an event stream, as far as is known."""
+        return self.streaming or not self.is_kind_known
+
+    @property
     def held_bytes(self) -> int:
         """The size of the requests: each distinct body, and one that is parsed."""
         bodies = [request.body for request in self.requests]

@@ -28,7 +28,7 @@ from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_m
 from wiremend.routing.providers import PROVIDER_ROUTED, route, uses_key
 from wiremend.routing.shape import ends_in_tool_result, shape_of
 from wiremend.rules.rule import CallPlace, Finding, Notes
-from wiremend.targets.registry import traits_of
+from wiremend.targets.registry import accepted_at, traits_of
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 _ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
@@ -114,18 +114,21 @@ def make_machine(
 def _unchanged(planning: Planning) -> Call:
     """Return the call without any feature: one attempt, unchanged bytes."""
     received, facts = planning.received, planning.facts
+    protocol, client = received.document.protocol, client_of(dict(received.headers))
     return Call(
-        protocol=received.document.protocol,
+        protocol=protocol,
         targets=(Target(received.provider, facts.model),),
         streaming=facts.streaming,
         is_kind_known=facts.streaming or _asks_for_json(planning),
         requests=(received,),
         context=StreamContext(
-            client=client_of(dict(received.headers)),
+            client=client,
             model=facts.model,
             tool_names=facts.tool_names,
             disabled=planning.settings.disabled | planning.settings.stream_codes,
             array=facts.array,
+            accepted=(client.accepts | accepted_at(protocol.name, received.host)) - client.refuses,
+            forced_tool=facts.forced_tool,
             numeric_enums=facts.numeric_enums,
             in_wrapper=facts.in_wrapper,
         ),
@@ -177,7 +180,12 @@ def choose_targets(call: Call, planning: Planning) -> Call:
     return replace(
         call,
         requests=tuple(requests),
-        context=replace(call.context, shown_model=requested, model=requested),
+        context=replace(
+            call.context,
+            shown_model=requested,
+            model=requested,
+            accepted=call.context.client.accepts,
+        ),
         findings=(*call.findings, *_route_findings(entry, planning)),
     )
 

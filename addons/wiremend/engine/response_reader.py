@@ -116,7 +116,7 @@ class ResponseReading:
         if self.mode is BodyMode.STREAM:
             self._repair = self.fresh_repair()
         self.is_form_known = (
-            not self._call.streaming
+            not self._call.may_stream
             or head.status >= 300
             or self.mode is BodyMode.UNTOUCHED
             or not self._corrects_labels
@@ -131,11 +131,9 @@ class ResponseReading:
             return BodyMode.UNTOUCHED
         content_type = head.get(b"content-type").lower()
         is_success = head.status < 300
-        call = self._call
-        reads_events = call.streaming or not call.is_kind_known
-        if is_success and reads_events and "text/event-stream" in content_type:
-            return BodyMode.STREAM
-        if is_success and call.streaming:
+        if is_success and self._call.may_stream:
+            if "text/event-stream" in content_type:
+                return BodyMode.STREAM
             if self.context.array and "html" not in content_type:
                 return BodyMode.STREAM
             if not content_type or content_type.startswith(("text/plain", "application/octet")):
@@ -183,7 +181,8 @@ class ResponseReading:
         return data
 
     def _mode_for_form(self) -> BodyMode:
-        form, is_gemini = self._form, self._call.protocol.name is WireProtocol.GEMINI
+        form = self._form
+        is_gemini = self._call.streaming and self._call.protocol.name is WireProtocol.GEMINI
         if form is BodyForm.EVENTS or (is_gemini and form in _JSON_FORMS):
             self._is_reframed = self.context.array is (form is BodyForm.EVENTS)
             if form is BodyForm.OBJECT:

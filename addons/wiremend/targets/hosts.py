@@ -13,7 +13,6 @@ OTHER_HOSTS: tuple[str, ...] = (
     "router.requesty.ai",
     "models.github.ai",
     "models.inference.ai.azure.com",
-    "api.githubcopilot.com",
     "api.cline.bot",
     "api.portkey.ai",
     "gateway.pydantic.dev",

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.parameters import TOKEN_LIMIT
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.targets import wordings
+from wiremend.targets.ai21 import AI21
 from wiremend.targets.anthropic import ANTHROPIC
+from wiremend.targets.copilot import COPILOT
+from wiremend.targets.databricks import DATABRICKS
 from wiremend.targets.deepseek import DEEPSEEK
 from wiremend.targets.google import GOOGLE
 from wiremend.targets.groq import GROQ
@@ -43,8 +47,13 @@ VENDORS: tuple[Vendor, ...] = (
     GROQ,
     OPENCODE,
     OPENROUTER,
+    COPILOT,
+    DATABRICKS,
+    AI21,
 )
 """All vendors; the only list of them."""
+
+_DEVIATING = tuple(vendor for vendor in VENDORS if vendor.deviations)
 
 NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
     dialect: limit for vendor in VENDORS for dialect, limit in vendor.name_limits.items()
@@ -73,6 +82,14 @@ STATUS_BY_FINISH_REASON: Mapping[str, int] = {
     for reason, status in vendor.status_by_finish_reason.items()
 }
 """The HTTP status for each vendor-specific finish reason that reports a failure."""
+
+
+def accepted_at(protocol: WireProtocol, host: str) -> frozenset[Deviation]:
+    """Return the departures from the protocol's grammar that clients of this host accept."""
+    for vendor in _DEVIATING:
+        if protocol in vendor.deviations and _matches(host.lower(), vendor.hosts):
+            return vendor.deviations[protocol]
+    return frozenset()
 
 
 def traits_of(

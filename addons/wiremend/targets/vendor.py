@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import CallIdLimit, MessageTraits, TargetTraits
@@ -97,6 +98,11 @@ class Vendor:
     one that matches is used."""
     too_many_tools: str = ""
     """A pattern that matches its error message for too many tools; empty if unknown."""
+    deviations: Mapping[WireProtocol, frozenset[Deviation]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """How its everyday responses depart from a protocol's grammar. The clients that call its hosts
+    accept it."""
     status_by_code: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
     """The HTTP status for each of its error numbers."""
     status_by_finish_reason: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))

@@ -95,7 +95,7 @@ CALLED = chunk({}, "tool_calls")
         (encode(chunk({"refusal": "No."})), EventKind.CONTENT),
         (encode(chunk({"audio": {"id": "a"}})), EventKind.CONTENT),
         (encode(CALL), EventKind.CONTENT),
-        (encode(STOP), EventKind.CONTENT),
+        (encode(STOP), EventKind.PREAMBLE),
         (encode(HI) + encode(STOP) + DONE, EventKind.CONTENT),
         (DONE, EventKind.ERROR),
         (b'data: {"half":\n\n', EventKind.ERROR),
@@ -103,10 +103,10 @@ CALLED = chunk({}, "tool_calls")
         (encode(chunk({}, "error")), EventKind.ERROR),
         (encode(chunk({}, "network-error")), EventKind.ERROR),
         (encode(finished("stop", native_finish_reason="network_error")), EventKind.ERROR),
-        (encode(finished("stop", native_finish_reason="STOP")), EventKind.CONTENT),
+        (encode(finished("stop", native_finish_reason="STOP")), EventKind.PREAMBLE),
         (encode(finished(None, native_finish_reason=None)), EventKind.PREAMBLE),
         (encode(STOP | {"x_groq": {"error": "It fell over."}}), EventKind.ERROR),
-        (encode(STOP | {"x_groq": {"id": "req_1", "usage": USAGE}}), EventKind.CONTENT),
+        (encode(STOP | {"x_groq": {"id": "req_1", "usage": USAGE}}), EventKind.PREAMBLE),
         (b'event: error\ndata: {"message":"boom"}\n\n', EventKind.ERROR),
         (b"event: error\ndata: boom\n\n", EventKind.ERROR),
         (b"event: message\n" + encode(HI), EventKind.CONTENT),
@@ -129,7 +129,7 @@ def test_the_kind_of_an_event(event: bytes, kind: EventKind) -> None:
         ([ROLE, CALL, CALLED], True),
         ([ROLE, chunk(call('{"p"', name="read")), chunk({}, "length")], True),
         ([ROLE, STOP, chunk(call('{"p"', name="read"))], False),
-        ([ROLE, STOP, CALL], True),
+        ([ROLE, STOP, CALL], False),
         ([STOP, BASE | {"choices": [{"index": 1, "delta": {}, "finish_reason": None}]}], False),
     ],
 )
@@ -176,11 +176,13 @@ ENDINGS: dict[str, tuple[list[Json], list[str], list[str]]] = {
     "an unknown one": ([HI, chunk({}, "new_reason")], ["new_reason"], []),
     "none": ([HI], ["stop"], ["S210"]),
     "none after a call": ([CALL], ["tool_calls"], ["S210"]),
-    "twice": ([HI, STOP, STOP], ["stop"], ["S211"]),
+    "twice": ([HI, STOP, STOP], ["stop", "stop"], []),
+    "twice, for a call": ([CALL, STOP, STOP], ["tool_calls"] * 2, ["S208", "S208"]),
+    "length, then stop": ([HI, chunk({}, "length"), STOP], ["length"], ["S211"]),
     "stop after tool_calls": ([CALL, CALLED, STOP], ["tool_calls"], ["S211"]),
-    "stop, a late call, tool_calls": ([HI, STOP, CALL, CALLED], ["stop", "tool_calls"], []),
-    "stop, a late call, stop": ([HI, STOP, CALL, STOP], ["stop", "tool_calls"], ["S208"]),
-    "stop, a late call": ([HI, STOP, CALL], ["stop", "tool_calls"], ["S208"]),
+    "stop, a late call, tool_calls": ([HI, STOP, CALL, CALLED], ["tool_calls"], ["S224"]),
+    "stop, a late call, stop": ([HI, STOP, CALL, STOP], ["tool_calls"], ["S224", "S208"]),
+    "stop, a late call": ([HI, STOP, CALL], ["tool_calls"], ["S224", "S210"]),
 }
 
 
@@ -230,7 +232,7 @@ CHUNKS: dict[str, tuple[Json, Json, list[str]]] = {
     "a message for the delta": (
         BASE | {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": None}]},
         HI,
-        ["S214"],
+        ["S221"],
     ),
     "a message beside the delta": (
         BASE | {"choices": [HI["choices"][0] | {"message": {"content": "Hi"}}]},

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.chat.tool_calls import ToolCalls
 
 NEW = "a generated id"
@@ -35,7 +36,7 @@ def repair_stream(
 ) -> tuple[list[Row], list[str]]:
     """Return the sent fragments, one delta each, then the missing ones, and the codes."""
     notes = Draft(off)
-    calls = ToolCalls(notes, tools)
+    calls = ToolCalls(notes, StreamContext(tool_names=tools))
     shown: list[Row] = []
     for received in fragments:
         repaired, _ = calls.repair([received], "chatcmpl-1")
@@ -188,7 +189,7 @@ def test_a_call_without_a_name_gets_the_only_offered_one() -> None:
 
 def test_generated_ids_differ_between_responses_but_not_between_attempts() -> None:
     def generated(stream_id: str) -> list[str]:
-        calls = ToolCalls(Draft(), ())
+        calls = ToolCalls(Draft(), StreamContext())
         fragments = [fragment(0, ..., "f", "{}"), fragment(1, ..., "g", "{}")]
         return [call["id"] for call in calls.repair(fragments, stream_id)[0]]
 
@@ -200,7 +201,7 @@ def test_generated_ids_differ_between_responses_but_not_between_attempts() -> No
 
 def test_many_fragments_are_joined_in_linear_time() -> None:
     """Two hundred thousand fragments, as when an agent writes a large file."""
-    calls = ToolCalls(Draft(), ())
+    calls = ToolCalls(Draft(), StreamContext())
     calls.repair([fragment(0, "c1", "f", '{"text":"')], "s")
     for _ in range(200_000):
         calls.repair([fragment(0, ..., ..., "x")], "s")

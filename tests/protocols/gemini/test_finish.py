@@ -169,6 +169,7 @@ def test_the_requested_model_counts_until_a_response_names_one() -> None:
         ([counted("b", reason="STOP"), METADATA, counted("b", reason="STOP")], 2),
         ([event({"functionCall": {"name": "f", "id": "1"}}, reason="STOP")] * 2, 1),
         ([event(CALL, reason="STOP", finishMessage="Called.")] * 2, 1),
+        ([counted({"thoughtSignature": "c2ln"}, reason="STOP")] * 2, 1),
         # These may be new content: nothing counts it, and each of these events has a reason.
         ([event("ha", reason="STOP")] * 3, 3),
         ([event(CALL, reason="STOP")] * 2, 2),

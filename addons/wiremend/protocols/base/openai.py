@@ -40,7 +40,7 @@ def error_type(error: ProviderError) -> str:
 
 
 def error_envelope(error: ProviderError) -> bytes:
-    """Return the body of an HTTP error."""
+    """Return the body of an HTTP error, with the provider's own fields of the error."""
     envelope: dict[str, Any] = {
         "error": {
             **error.own_fields,

@@ -35,6 +35,8 @@ class RequestFacts:
     tool_names: tuple[str, ...] = ()
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
+    forced_tool: bool = False
+    """Chat Completions: the request forces the call of a tool by its name."""
     numeric_enums: bool = False
     """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
     in_wrapper: bool | None = None

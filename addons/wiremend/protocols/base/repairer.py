@@ -11,7 +11,7 @@ from enum import Enum, IntEnum
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits
+from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Deviation
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.rules.rule import Finding
 from wiremend.text.sse import Event
@@ -78,6 +78,10 @@ class StreamContext:
     """The client's name of each renamed tool, by the name in the request that was sent."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
+    accepted: frozenset[Deviation] = frozenset()
+    """The departures from the grammar that the client accepts."""
+    forced_tool: bool = False
+    """Chat Completions: the request forces the call of a tool by its name."""
     numeric_enums: bool = False
     """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
     in_wrapper: bool | None = None

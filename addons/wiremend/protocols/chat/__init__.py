@@ -33,6 +33,6 @@ CHAT = Protocol(
     shows=shows,
     fold=whole.fold,
     unfold=whole.unfold,
-    make_grammar=lambda _: Grammar(),
+    make_grammar=Grammar,
     error_body=openai.error_envelope,
 )

@@ -1,9 +1,18 @@
 """The choices of a Chat Completions stream: their deltas and finish reasons."""
 
+from typing import Any
+
 from wiremend.protocols.base.draft import Draft
-from wiremend.protocols.base.repairer import EventKind
+from wiremend.protocols.base.repairer import EventKind, StreamContext
+from wiremend.protocols.chat.answer import Answer
 from wiremend.protocols.chat.chunks import CHUNK_INCOMPLETE, Chunks
-from wiremend.protocols.chat.grammar import CONTENT_KEYS, WHOLE_REASONS, finish_reason_of
+from wiremend.protocols.chat.grammar import (
+    CONTENT_KEYS,
+    WHOLE_REASONS,
+    continues_answer,
+    finish_reason_of,
+    is_limit,
+)
 from wiremend.protocols.chat.tool_calls import ToolCalls
 from wiremend.rules.rule import Rule
 from wiremend.text.json_value import JsonObject
@@ -14,10 +23,11 @@ FINISH_REASON_CONTRADICTS = Rule(
     code="S208",
     name="finish-reason-contradicts",
     detects="The finish reason is `stop` although tools are called, or `tool_calls` although none "
-    "is.",
-    impact="The agent stops silently after its first call, or waits forever.",
+    "is, or either although `native_finish_reason` reports that the output limit cut a call.",
+    impact="The agent stops silently after its first call, or waits forever; a cut call is taken "
+    "for a failure.",
     action="Sets the finish reason that matches the calls. `length`, `content_filter` and others "
-    "are never changed.",
+    "are never changed, nor is `stop` after a call that the request forces by the tool's name.",
     protocols=_P,
     seen=("anomalyco/opencode#14972", "anomalyco/opencode#5139"),
 )
@@ -35,18 +45,34 @@ FINISH_REASON_MISSING = Rule(
     detects="`[DONE]` arrives without a finish reason.",
     impact="The client never completes the message, or treats it as truncated.",
     action="Sets `tool_calls` or `stop`, depending on the content: `[DONE]` shows that the "
-    "provider is done. After data that is not JSON, which may have reported a failure, the stream "
-    "ends in the protocol's error event.",
+    "provider is done. After reasoning alone, which is no answer, and after data that is not JSON, "
+    "which may have reported a failure, the stream ends in the protocol's error event.",
     protocols=_P,
     seen=("router-for-me/CLIProxyAPI#4745",),
 )
 FINISH_REASON_REPEATED = Rule(
     code="S211",
     name="finish-reason-repeated",
-    detects="A choice has a second finish reason although no call arrived after the first.",
-    impact="Clients see a second end: calls are duplicated, or `stop` replaces `tool_calls`.",
-    action="Replaces it with null.",
+    detects="A choice has a second finish reason that differs from the first, without content "
+    "between them.",
+    impact="Clients see a second end: `stop` replaces `tool_calls`.",
+    action="Replaces it with null. The same reason again, as OpenRouter writes it beside the "
+    "usage, is not changed.",
     protocols=_P,
+)
+FINISH_REASON_EARLY = Rule(
+    code="S224",
+    name="finish-reason-early",
+    detects="Content of a choice follows its finish reason.",
+    impact="Clients stop reading and show half of the answer; if the stream breaks off then, half "
+    "an answer looks complete.",
+    action="Holds a finish reason back until the next event, one second at most, and replaces it "
+    "with null if content follows. The last finish reason counts; a stream without a further one "
+    "ends in the protocol's error event, or after `[DONE]` with the early one.",
+    protocols=_P,
+    seen=("open-webui/open-webui#16377",),
+    before='data: {"choices":[{"delta":{"reasoning":"Hm"},"finish_reason":"stop"}]}',
+    after='data: {"choices":[{"delta":{"reasoning":"Hm"},"finish_reason":null}]}',
 )
 ROLE_EMPTY = Rule(
     code="S215",
@@ -73,39 +99,43 @@ FINISH_REASON_FOREIGN = Rule(
 class Choice:
     """Repairs the parts of one choice in place."""
 
-    def __init__(
-        self, number: int, draft: Draft, chunks: Chunks, tool_names: tuple[str, ...]
-    ) -> None:
+    def __init__(self, number: int, draft: Draft, chunks: Chunks, context: StreamContext) -> None:
         self._number = number
         self._draft = draft
         self._chunks = chunks
-        self._calls = ToolCalls(draft, tool_names)
-        self._calls_at_finish = 0
+        self._is_forced = context.forced_tool
+        self._calls = ToolCalls(draft, context)
+        self._answer = Answer()
+        self._received_reason: Any = None
+        """The finish reason as received."""
+        self._void_reason: str | None = None
+        """The last finish reason that content followed."""
         self.finish_reason: str | None = None
         self.has_content = False
+        """Whether there is any content, reasoning included."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether it has its finish reason, and the calls after it are complete."""
+        """Whether it has its finish reason, and its calls are complete."""
         if self.finish_reason not in WHOLE_REASONS:
             return bool(self.finish_reason)
         return self._calls.are_whole
 
     @property
-    def has_output(self) -> bool:
-        """Whether it has content, or a call of a kind that is forwarded unchanged."""
-        return self.has_content or self._calls.has_others
+    def has_answer(self) -> bool:
+        """Whether it has more than reasoning: text, a refusal, a call or other output."""
+        return self._answer.has_any or bool(self._calls) or self._calls.has_others
 
-    def feed(self, data: JsonObject, before: list[bytes]) -> EventKind:
-        """Repair the part of this choice in a chunk; return its kind.
-
-        Chunks to send before this one are appended to `before`. Raises ContentLost.
-        """
+    def feed(self, data: JsonObject) -> EventKind:
+        """Repair the delta of this choice in a chunk; return its kind. Raises ContentLost."""
         delta = self._delta_of(data)
         self._write_role(delta)
         kind = (
             EventKind.CONTENT if any(delta.get(key) for key in CONTENT_KEYS) else EventKind.PREAMBLE
         )
+        if self.finish_reason is not None and continues_answer(delta):
+            self._void_reason, self.finish_reason = self.finish_reason, None
+        self._answer.feed(delta)
         if isinstance(delta.get("tool_calls"), list) and delta["tool_calls"]:
             kind = EventKind.CONTENT
             self._write_calls(delta)
@@ -114,34 +144,62 @@ class Choice:
             kind = EventKind.CONTENT
         self._calls.has_others |= isinstance(delta.get("function_call"), dict)
         self.has_content |= kind is EventKind.CONTENT
-        if data.get("finish_reason") is not None and self._finish(data, before):
-            kind = EventKind.CONTENT
         return kind
+
+    # The finish reason
+
+    def reads_reason(self, data: JsonObject) -> bool:
+        """Return whether a chunk finishes this choice; it is then to be held back.
+
+        An empty reason, or one after the finish reason, is repaired at once.
+        """
+        reason = data.get("finish_reason")
+        if reason is None:
+            return False
+        if not isinstance(reason, str) or not reason:
+            if self._draft.change(FINISH_REASON_EMPTY, repr(reason), "null"):
+                data["finish_reason"] = None
+            return False
+        if self.finish_reason is None:
+            return True
+        self._write_repeated(data, reason)
+        return False
+
+    def void_reason(self, data: JsonObject) -> bool:
+        """Remove the finish reason from a chunk that content follows; return whether it did."""
+        reason = data["finish_reason"]
+        if not self._draft.note(FINISH_REASON_EARLY, f"{reason!r}, then content", "null"):
+            return False
+        data["finish_reason"] = None
+        self._void_reason = finish_reason_of(reason)
+        return True
+
+    def finish(self, data: JsonObject, before: list[bytes]) -> None:
+        """Correct the finish reason of a chunk that finishes this choice. Raises ContentLost.
+
+        Chunks to send before this one are appended to `before`.
+        """
+        reason = self._received_reason = data["finish_reason"]
+        name = finish_reason_of(reason)
+        if name != reason and self._draft.change(FINISH_REASON_FOREIGN, repr(reason), repr(name)):
+            reason = data["finish_reason"] = name
+        self.finish_reason = reason
+        if reason in WHOLE_REASONS and not self._was_cut_at_limit(data):
+            self._settle_at_finish(data, before)
+        replacement = self._matching(data, reason)
+        if replacement and self._draft.change(
+            FINISH_REASON_CONTRADICTS, repr(reason), repr(replacement)
+        ):
+            self.finish_reason = data["finish_reason"] = replacement
 
     def finish_at_done(self) -> list[bytes]:
         """Return the chunks that complete the choice at `[DONE]`. Raises ContentLost.
 
-        The choice must have a finish reason or content.
+        The choice must have a finish reason or an answer.
         """
         if self.finish_reason is None:
             return self._add_reason()
-        if self.finish_reason in WHOLE_REASONS:
-            return [*self._settle_calls(), *self.correct_reason()]
-        return []
-
-    def correct_reason(self) -> list[bytes]:
-        """Return a chunk with the finish reason for calls after `stop`; none if there are none."""
-        if not self._has_late_calls or not self._draft.note(
-            FINISH_REASON_CONTRADICTS, "'stop', then a call", "'tool_calls'"
-        ):
-            return []
-        self.finish_reason = "tool_calls"
-        return [self._chunks.write(self._number, {}, "tool_calls")]
-
-    @property
-    def _has_late_calls(self) -> bool:
-        """Whether calls arrived after the finish reason `stop`."""
-        return self.finish_reason == "stop" and self._calls.shown > self._calls_at_finish
+        return self._settle_calls() if self.finish_reason in WHOLE_REASONS else []
 
     # The delta
 
@@ -149,14 +207,9 @@ class Choice:
         delta = data.get("delta")
         if isinstance(delta, dict):
             return delta
-        message = data.get("message")
-        has_message = isinstance(message, dict)
-        found = "a message in place of a delta" if has_message else "a choice without a delta"
-        delta = message if isinstance(message, dict) else {}
-        if self._draft.change(CHUNK_INCOMPLETE, found, "filled in"):
+        delta = {}
+        if self._draft.change(CHUNK_INCOMPLETE, "a choice without a delta", "filled in"):
             data["delta"] = delta
-            if has_message:
-                del data["message"]
         return delta
 
     def _write_calls(self, delta: JsonObject) -> None:
@@ -176,36 +229,32 @@ class Choice:
         if self._draft.change(ROLE_EMPTY, repr(role), "assistant"):
             delta["role"] = "assistant"
 
-    # The finish reason
+    # Correcting the finish reason
 
-    def _finish(self, data: JsonObject, before: list[bytes]) -> bool:
-        """Correct a finish reason; return False if the chunk does not finish its choice."""
-        reason = data["finish_reason"]
-        if not isinstance(reason, str) or not reason:
-            if self._draft.change(FINISH_REASON_EMPTY, repr(reason), "null"):
-                data["finish_reason"] = None
-            return False
-        if self.finish_reason is not None and not self._has_late_calls:
-            if self._draft.change(FINISH_REASON_REPEATED, repr(reason), "null"):
-                data["finish_reason"] = None
-            return True
-        name = finish_reason_of(reason)
-        if name != reason and self._draft.change(FINISH_REASON_FOREIGN, repr(reason), repr(name)):
-            reason = data["finish_reason"] = name
-        self.finish_reason = reason
-        self._calls_at_finish = self._calls.shown
-        if reason in WHOLE_REASONS:
-            self._settle_at_finish(data, before)
-        replacement = None
-        if reason == "stop" and self._calls:
-            replacement = "tool_calls"
-        elif reason == "tool_calls" and not (self._calls or self._calls.has_others):
-            replacement = "stop"
-        if replacement and self._draft.change(
-            FINISH_REASON_CONTRADICTS, repr(reason), repr(replacement)
-        ):
-            self.finish_reason = data["finish_reason"] = replacement
-        return True
+    def _write_repeated(self, data: JsonObject, reason: str) -> None:
+        """Keep a finish reason that repeats the first one, as providers do beside the usage."""
+        if reason == self.finish_reason:
+            return
+        if reason == self._received_reason:
+            corrected = self.finish_reason
+            if self._draft.change(FINISH_REASON_CONTRADICTS, repr(reason), repr(corrected)):
+                data["finish_reason"] = corrected
+        elif self._draft.change(FINISH_REASON_REPEATED, repr(reason), "null"):
+            data["finish_reason"] = None
+
+    def _was_cut_at_limit(self, data: JsonObject) -> bool:
+        """Return whether the output limit, which OpenRouter reports natively, cut a call."""
+        return is_limit(data.get("native_finish_reason")) and not self._calls.are_whole
+
+    def _matching(self, data: JsonObject, reason: str) -> str | None:
+        """Return the finish reason that matches the calls; None if this one does."""
+        if reason in WHOLE_REASONS and self._was_cut_at_limit(data):
+            return "length"
+        if reason == "stop" and self._calls and not self._is_forced:
+            return "tool_calls"
+        if reason == "tool_calls" and not (self._calls or self._calls.has_others):
+            return "stop"
+        return None
 
     def _settle_at_finish(self, data: JsonObject, before: list[bytes]) -> None:
         """Complete the calls, in the finishing chunk itself or in chunks before it."""
@@ -225,8 +274,12 @@ class Choice:
         return [self._chunks.write(self._number, {"tool_calls": [call]}) for call in missing]
 
     def _add_reason(self) -> list[bytes]:
-        reason = "tool_calls" if self._calls or self._calls.has_others else "stop"
+        has_calls = bool(self._calls) or self._calls.has_others
+        reason = self._void_reason
+        if reason is None or reason in WHOLE_REASONS:
+            reason = "tool_calls" if has_calls else "stop"
         if not self._draft.note(FINISH_REASON_MISSING, "[DONE] without one", repr(reason)):
             return []
         self.finish_reason = reason
-        return [*self._settle_calls(), self._chunks.write(self._number, {}, reason)]
+        added = self._settle_calls() if reason in WHOLE_REASONS else []
+        return [*added, self._chunks.write(self._number, {}, reason)]

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.model_name import with_model
-from wiremend.protocols.chat.grammar import CHUNK, is_filter_result
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.chat.grammar import CHUNK, OBJECTS, is_filter_result
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_value import JsonObject, dicts_in, is_integer
@@ -14,7 +16,7 @@ _P = ("chat-completions",)
 CHUNK_INCOMPLETE = Rule(
     code="S214",
     name="chunk-incomplete",
-    detects="`choices`, `delta` (or `message` in its place), `object` or an index is missing or "
+    detects="`choices`, `delta`, `object` or an index is missing or "
     "null, or `created` is not an integer.",
     impact="Zod, serde and pydantic schemas reject the chunk.",
     action="Fills them in.",
@@ -35,9 +37,10 @@ ERROR_NULL = Rule(
 class Chunks:
     """Repairs chunks in place; writes further chunks of the same response."""
 
-    def __init__(self, draft: Draft, shown_model: str | None) -> None:
+    def __init__(self, draft: Draft, context: StreamContext) -> None:
         self._draft = draft
-        self._shown_model = shown_model
+        self._shown_model = context.shown_model
+        self._needs_object = Deviation.NO_OBJECT not in context.accepted
         self._last: JsonObject = {}
         """The latest values of the fields that every chunk of the response has."""
 
@@ -52,7 +55,7 @@ class Chunks:
         choices = chunk.get("choices")
         if not isinstance(choices, list) or len(choices) != len(dicts_in(choices)):
             missing["choices"] = dicts_in(choices)
-        if chunk.get("object") != CHUNK and not is_filter_result(chunk):
+        if self._lacks_object(chunk):
             missing["object"] = CHUNK
         created = chunk.get("created")
         if created is not None and not is_integer(created):
@@ -67,6 +70,12 @@ class Chunks:
         for key in ("id", "object", "created", "model"):
             if chunk.get(key):  # in Azure's first chunk they are empty
                 self._last[key] = chunk[key]
+
+    def _lacks_object(self, chunk: JsonObject) -> bool:
+        name = chunk.get("object")
+        if name in OBJECTS or is_filter_result(chunk):
+            return False
+        return self._needs_object or bool(name)
 
     def write(self, number: int, delta: JsonObject, reason: str | None = None) -> bytes:
         """Return a further chunk of one choice."""

@@ -11,15 +11,25 @@ without choices contains usage. Providers add their own fields (`reasoning_conte
 from collections.abc import Mapping
 from typing import Any
 
+from wiremend.protocols.base.client_traits import Deviation
+from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.chat.errors import error_reason, groq_error
+from wiremend.protocols.chat.usage import broken_counts
 from wiremend.text import json_value, sse
+from wiremend.text.json_value import dicts_in
 
 DONE = b"[DONE]"
 CHUNK = "chat.completion.chunk"
 CHUNK_KEYS = frozenset({"choices", "usage", "object", "system_fingerprint", "created"})
 """An object with one of these is a chunk, however incomplete."""
-CONTENT_KEYS = ("content", "refusal", "reasoning_content", "reasoning", "reasoning_details")
+ANSWER_KEYS = ("content", "refusal")
+"""The members of a delta with the text of an answer."""
+REASONING_KEYS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+"""The members of a delta in which providers send reasoning."""
+CONTENT_KEYS = (*ANSWER_KEYS, *REASONING_KEYS)
 """The members of a delta in which providers send text of the model."""
+OBJECTS = frozenset({CHUNK, "chat.completion.done"})
+"""The values of `object`; Perplexity's last chunk has the second one."""
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 """The known finish reasons; unknown ones are legal too."""
 FOREIGN_REASONS: Mapping[str, str] = {
@@ -33,12 +43,47 @@ WHOLE_REASONS = frozenset({"stop", "tool_calls", "function_call"})
 """Finish reasons that require the JSON of tools to be complete."""
 
 
+_LIMIT_REASONS = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "model_length"}
+)
+_CONTINUING_KEYS = (*CONTENT_KEYS, "tool_calls", "function_call", "audio")
+
+
 def is_filter_result(chunk: Mapping[str, Any]) -> bool:
     """Return whether this is Azure's filter result for the prompt: `object` and `id` are empty.
 
     https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter-annotations
     """
     return chunk.get("object") == "" and chunk.get("choices") == []
+
+
+def is_answer(value: Any) -> bool:
+    """Return whether this is a chunk or completion with choices."""
+    return isinstance(value, dict) and bool(dicts_in(value.get("choices")))
+
+
+def continues_answer(delta: Mapping[str, Any]) -> bool:
+    """Return whether a delta has content of the model, which must not follow a finish reason.
+
+    Signatures, annotations and other data about earlier content may follow.
+    """
+    return any(
+        bool(delta.get(key)) and (key != "reasoning_details" or has_text(delta[key]))
+        for key in _CONTINUING_KEYS
+    )
+
+
+def has_text(details: Any) -> bool:
+    """Return whether `reasoning_details` contain more than signatures and encrypted reasoning."""
+    return not isinstance(details, list) or any(
+        not isinstance(item, dict) or any(item.get(key) for key in ("text", "summary"))
+        for item in details
+    )
+
+
+def is_limit(reason: Any) -> bool:
+    """Return whether a finish reason of any provider reports that the output limit was reached."""
+    return isinstance(reason, str) and reason.lower() in _LIMIT_REASONS
 
 
 def finish_reason_of(reason: str) -> str:
@@ -55,10 +100,17 @@ def is_terminal(event: sse.Event) -> bool:
 class Grammar:
     """Reports the violations in a stream; shares only the tables above with the repairer."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: StreamContext | None = None) -> None:
+        context = context or StreamContext()
+        self._accepted = context.accepted
+        self._is_forced = context.forced_tool
         self._ended = False
-        self._finished: dict[int, int] = {}
-        """The number of calls of each finished choice when it finished."""
+        self._reasons: dict[int, Any] = {}
+        """The finish reason of each finished choice."""
+        self._finished: set[int] = set()
+        """The choices whose last content a finish reason follows."""
+        self._just_finished: set[int] = set()
+        """Those that the last event with content, usage or a finish reason finished."""
         self._choices: set[int] = set()
         self._function_called: set[int] = set()
         self._calls: dict[tuple[int, int], dict[str, Any]] = {}
@@ -71,7 +123,7 @@ class Grammar:
             return ["an event after the end"]
         if event.data == DONE:
             self._ended = True
-            unfinished = self._choices - self._finished.keys()
+            unfinished = self._choices - self._finished
             return (
                 [f"[DONE] without a finish reason for {sorted(unfinished)}"] if unfinished else []
             )
@@ -90,19 +142,30 @@ class Grammar:
         choices = chunk.get("choices")
         if not isinstance(choices, list):
             return ["a chunk without choices"]
-        is_named = chunk.get("object") == CHUNK or is_filter_result(chunk)
+        is_named = chunk.get("object") in OBJECTS or is_filter_result(chunk)
+        is_named |= not chunk.get("object") and Deviation.NO_OBJECT in self._accepted
         problems = [] if is_named else ["a chunk without its object name"]
         if "error" in chunk:
             problems.append("an empty error")
         if groq_error(chunk):
             problems.append("an error under x_groq")
+        if broken_counts(chunk.get("usage")) and Deviation.NULL_COUNTS not in self._accepted:
+            problems.append("a usage with counts that are not numbers")
+        if chunk.get("usage") or any(one.get("finish_reason") for one in dicts_in(choices)):
+            self._just_finished.clear()
         for choice in choices:
             problems += self._choice(choice)
         return problems
 
     def end(self) -> list[str]:
         """Return the violations of a stream that ends here."""
-        return [] if self._ended else ["the end without [DONE] or error"]
+        if self._ended or (
+            Deviation.NO_DONE in self._accepted
+            and self._choices
+            and self._choices == self._finished
+        ):
+            return []
+        return ["the end without [DONE] or error"]
 
     def _choice(self, choice: Any) -> list[str]:
         if not isinstance(choice, dict) or not isinstance(choice.get("delta"), dict):
@@ -117,6 +180,12 @@ class Grammar:
             problems.append(f"role {delta['role']!r}")
         if isinstance(delta.get("function_call"), dict):
             self._function_called.add(number)
+        if continues_answer(delta):
+            if number in self._just_finished:
+                problems.append("content after the finish reason")
+            self._finished.discard(number)
+        if any(value for key, value in delta.items() if key not in ("role", "index")):
+            self._just_finished.clear()
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else []:
             problems += self._call(number, call)
@@ -137,6 +206,8 @@ class Grammar:
         if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
             return ["a tool call without a function"]
         index, function = call.get("index"), call["function"]
+        if index is None and Deviation.NO_CALL_INDEX in self._accepted:
+            index = sum(1 for owner, _ in self._calls if owner == choice)
         if not isinstance(index, int) or isinstance(index, bool):
             return [f"a tool call with index {index!r}"]
         existing = self._calls.get((choice, index))
@@ -145,7 +216,8 @@ class Grammar:
             expected = sum(1 for owner, _ in self._calls if owner == choice)
             if index != expected:
                 problems.append(f"tool call {index} instead of {expected}")
-            if not (call.get("id") and call.get("type") and function.get("name")):
+            has_type = call.get("type") or Deviation.NO_CALL_TYPE in self._accepted
+            if not (call.get("id") and has_type and function.get("name")):
                 problems.append("a tool call that opens without id, type or name")
             existing = self._calls[choice, index] = {"name": function.get("name"), "arguments": ""}
         elif call.get("id"):
@@ -163,10 +235,13 @@ class Grammar:
         if not isinstance(reason, str) or not reason or finish_reason_of(reason) != reason:
             problems.append(f"finish reason {reason!r}")
         calls = [call for (owner, _), call in self._calls.items() if owner == choice]
-        if self._finished.get(choice) == len(calls):
+        if choice in self._finished and self._reasons[choice] != reason:
             problems.append("a second finish reason")
-        self._finished[choice] = len(calls)
-        if calls and reason == "stop":
+        if choice not in self._finished:
+            self._finished.add(choice)
+            self._just_finished.add(choice)
+        self._reasons[choice] = reason
+        if calls and reason == "stop" and not self._is_forced:
             problems.append("stop with tool calls")
         if not calls and choice not in self._function_called and reason == "tool_calls":
             problems.append("tool_calls without a call")

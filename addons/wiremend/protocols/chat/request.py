@@ -4,10 +4,11 @@ https://platform.openai.com/docs/api-reference/chat/create
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wiremend.protocols.base.facts import facts_of_body
-from wiremend.protocols.base.protocol import Endpoints
+from wiremend.protocols.base.protocol import Endpoints, RequestFacts
 from wiremend.protocols.base.tools import (
     ChoiceOfOne,
     ClientTool,
@@ -28,7 +29,22 @@ ENDPOINTS = Endpoints(
 TOOL_CHOICE = ChoiceOfOne(("function", "custom", None))
 TOKEN_LIMITS: tuple[Path, ...] = (("max_tokens",), ("max_completion_tokens",))
 
-read_request = facts_of_body
+
+def read_request(path: str, fields: Mapping[str, Any] | None) -> RequestFacts:
+    """Return the facts of a parsed body; `fields` is None if it is not a JSON object."""
+    facts = facts_of_body(path, fields)
+    return replace(facts, forced_tool=True) if fields and _forces_tool(fields) else facts
+
+
+def _forces_tool(request: Mapping[str, Any]) -> bool:
+    """Return whether the choice is one tool, by its name; `function_call` is the legacy form."""
+    choice = request.get("tool_choice")
+    if isinstance(choice, dict):
+        holder = choice.get("function", choice.get("custom", choice))
+    else:
+        holder = request.get("function_call")
+    name = holder.get("name") if isinstance(holder, dict) else None
+    return isinstance(name, str) and bool(name)
 
 
 def client_tools(request: dict[str, Any]) -> Iterator[ClientTool]:

@@ -3,17 +3,29 @@
 The parts of a chunk are repaired in `chunks`, `choices` and `tool_calls`.
 """
 
+from collections.abc import Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.event_repairer import DONE, EventRepairer, FrameRules
 from wiremend.protocols.base.openai import error_type
 from wiremend.protocols.base.provider_error import ProviderError, error_from
-from wiremend.protocols.base.repairer import EventKind, StreamContext
+from wiremend.protocols.base.repairer import Decoder, EventKind, StreamContext
 from wiremend.protocols.chat.choices import Choice
 from wiremend.protocols.chat.chunks import CHUNK_INCOMPLETE, Chunks
 from wiremend.protocols.chat.errors import error_event, error_in
-from wiremend.protocols.chat.grammar import CHUNK_KEYS
+from wiremend.protocols.chat.grammar import CHUNK_KEYS, continues_answer
+from wiremend.protocols.chat.lines import (
+    CHUNKS_JOINED,
+    ChunkDecoder,
+    lacks_blank_line,
+    with_blank_line,
+)
+from wiremend.protocols.chat.misplaced import is_usual, move_in_answer, without_envelope
+from wiremend.protocols.chat.usage import broken_counts, fill_counts
 from wiremend.rules.rule import Rule
 from wiremend.text import sse
 from wiremend.text.json_edits import Path
@@ -49,6 +61,39 @@ FOREIGN_FRAME = Rule(
     protocols=_P,
     seen=("anomalyco/opencode#36428",),
 )
+MISPLACED = Rule(
+    code="S221",
+    name="value-misplaced",
+    detects="A value is in the wrong place: a delta's members in the choice or in the chunk "
+    "itself, its text under another name such as `text` or `message`, a function's members in its "
+    "call.",
+    impact="Clients do not find it: the text is lost, or they fail on the missing field.",
+    action="Moves it.",
+    protocols=_P,
+    before='{"choices":[{"index":0,"delta":{"text":"Hi"},"finish_reason":null}],…}',
+    after='{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}],…}',
+)
+ENVELOPE = Rule(
+    code="S222",
+    name="chunk-in-envelope",
+    detects="A chunk is inside an envelope of the gateway, such as `{success, data}`.",
+    impact="Clients read the envelope as a chunk without choices; the turn is empty.",
+    action="Removes the envelope.",
+    protocols=_P,
+    before='{"success":true,"data":{"choices":[…]}}',
+    after='{"choices":[…]}',
+)
+USAGE_COUNTS = Rule(
+    code="S225",
+    name="usage-counts",
+    detects="A usage has counts that are null or text.",
+    impact="Clients that add them up fail: livekit's `CompletionUsage` requires integers.",
+    action="Writes numbers: the count under another name, the difference to the total, or zero.",
+    protocols=_P,
+    seen=("livekit/agents#6596",),
+    before='{"prompt_tokens":9,"completion_tokens":null,"total_tokens":12}',
+    after='{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}',
+)
 BROKEN_EVENT = Rule(
     code="S217",
     name="broken-event",
@@ -57,6 +102,25 @@ BROKEN_EVENT = Rule(
     action="Content is lost: ends the stream in the protocol's error event.",
     protocols=_P,
 )
+
+
+type _NumberedChoice = tuple[int, JsonObject]
+
+
+@dataclass(slots=True)
+class _HeldChunk:
+    """A chunk with a finish reason, held back until the next event."""
+
+    event: sse.Event
+    value: JsonObject
+    kind: str
+    changed: bool
+    finishing: list[_NumberedChoice]
+    """The choices that it finishes."""
+    place: int
+    """The number of the event."""
+    behind: list[bytes] = field(default_factory=list)
+    """Keep-alives and empty chunks behind it."""
 
 
 class ChatRepairer(EventRepairer):
@@ -74,8 +138,12 @@ class ChatRepairer(EventRepairer):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._chunks = Chunks(self._draft, context.shown_model)
+        self._chunks = Chunks(self._draft, context)
         self._choices: dict[int, Choice] = {}
+        self._held: list[_HeldChunk] = []
+        """A chunk with a finish reason, and further ones that add nothing to it."""
+        self._held_numbers: set[int] = set()
+        """The choices whose finish reasons are held back."""
         self._doubtful: dict[Choice, None] = {}
         """The choices that have changed since they were found to be complete."""
         self._has_content = False
@@ -83,9 +151,21 @@ class ChatRepairer(EventRepairer):
     def __repr__(self) -> str:
         return f"ChatRepairer(event={self._events}, choices={list(self._choices)})"
 
+    def decoder(self) -> Decoder:
+        """Create a decoder that takes joined chunks apart."""
+        return ChunkDecoder()
+
+    def reframe(self, event: sse.Event) -> sse.Event:
+        """Return a chunk that was joined to the next one as an event of its own."""
+        if not lacks_blank_line(event) or not self._draft.note(
+            CHUNKS_JOINED, self.quote(event.data or b""), "taken apart"
+        ):
+            return event
+        return with_blank_line(event)
+
     @property
     def complete(self) -> bool:
-        """Whether every choice has its finish reason."""
+        """Whether every choice has its finish reason, and no content after it."""
         while self._doubtful:
             choice, _ = self._doubtful.popitem()
             if not choice.is_complete:
@@ -99,15 +179,42 @@ class ChatRepairer(EventRepairer):
         missing = "its finish reason" if self._choices else "its first chunk"
         return f"The stream ended before {missing}."
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether a finish reason is held back: content may follow, which makes it void."""
+        return bool(self._held)
+
+    def flush(self) -> None:
+        """Write the finish reason that is held back. Raises ContentLost."""
+        self._settle()
+
     def close(self) -> bool:
         """Add the missing `[DONE]` if the response is complete."""
+        self._settle()
         if not self.complete:
             return False
-        for choice in self._choices.values():
-            self._draft.out += choice.correct_reason()
-        if self._draft.note(DONE_MISSING, "the end after the finish reason", "added"):
+        if Deviation.NO_DONE not in self._context.accepted and self._draft.note(
+            DONE_MISSING, "the end after the finish reason", "added"
+        ):
             self._draft.out.append(sse.encode(DONE))
         return True
+
+    def put(self, raw: bytes) -> None:
+        """Write these bytes, or hold them back behind what is held back."""
+        if self._held:
+            self._held[-1].behind.append(raw)
+        else:
+            self._draft.out.append(raw)
+
+    def unwrap(self, event: sse.Event, value: Any) -> Any:
+        """Return the parsed data of an event, without an envelope around it."""
+        if not isinstance(value, dict) or "choices" in value or not self._draft.is_on(ENVELOPE):
+            return value
+        inner = without_envelope(value)
+        if inner is None:
+            return value
+        self._draft.change(ENVELOPE, f"{', '.join(map(str, value))[:60]}", "removed")
+        return inner
 
     def error_in(self, event: sse.Event, value: Any, kind: str) -> ProviderError | None:
         """Return the error in a chunk, or in other data of an `error` event."""
@@ -118,6 +225,8 @@ class ChatRepairer(EventRepairer):
 
     def report_error(self, event: sse.Event, value: Any, kind: str, error: ProviderError) -> None:
         """Write the error; an event that SDKs read as an error keeps its bytes."""
+        with suppress(ContentLost):
+            self._settle()
         if isinstance(value, dict) and _is_native_error(value):
             self._draft.out.append(event.raw)
         else:
@@ -135,29 +244,57 @@ class ChatRepairer(EventRepairer):
         """Repair and write a chunk; drop data that is not a chunk."""
         if not _is_chunk(value):
             return self.drop_foreign(event)
-        before: list[bytes] = []
+        usual = is_usual(value, "delta")
+        if not usual:
+            self._move(value)
         self._chunks.fill(value)
-        result = EventKind.IDLE
-        for data in dicts_in(value.get("choices")):
-            choice = self._choice_of(data)
-            self._doubtful[choice] = None
-            result = _later(result, choice.feed(data, before))
+        if value.get("usage") or not usual:
+            self._write_counts(value)
+        choices = [(self._number_of(data), data) for data in dicts_in(value.get("choices"))]
+        result = settled = EventKind.IDLE
+        is_kept = False
+        if self._held:
+            is_kept = not value.get("usage") and not _has_news(choices, self._held_numbers)
+            if not is_kept:
+                changed = self._draft.changed
+                self._settle(choices)
+                self._draft.changed = changed
+                result = settled = EventKind.CONTENT
+        finishing: list[_NumberedChoice] = []
+        for number, data in choices:
+            choice = self._choice(number)
+            if number not in self._held_numbers:
+                self._doubtful[choice] = None
+            if finishing:
+                self._draft.changed |= self._void(finishing, [(number, data)])
+            result = _later(result, choice.feed(data))
             self._has_content |= choice.has_content
+            if choice.reads_reason(data):
+                finishing.append((number, data))
         if value.get("usage") and self._has_content:
             result = EventKind.CONTENT
-        self._draft.out += before
+        if finishing:
+            self._held.append(
+                _HeldChunk(event, value, kind, self._draft.changed, finishing, self._events)
+            )
+            for number, _ in finishing:
+                self._held_numbers.add(number)
+                self._doubtful.pop(self._choices[number], None)
+            return EventKind.IDLE if is_kept else _later(settled, EventKind.PREAMBLE)
         self.put(self.send(event, value, kind, changed=self._draft.changed))
-        return result
+        return EventKind.IDLE if is_kept else result
 
     def read_done(self, event: sse.Event) -> EventKind:
         """End the stream at `[DONE]`."""
+        self._settle()
         if not self._choices:
             raise ContentLost("The provider sent no content.")
         added: list[bytes] = []
         for choice in self._choices.values():
             if choice.finish_reason is None:
-                if not choice.has_output:
-                    raise ContentLost("The provider sent no content.")
+                if not choice.has_answer:
+                    what = "only reasoning" if choice.has_content else "no content"
+                    raise ContentLost(f"The provider sent {what}.")
                 if self._has_unread:
                     message = "The provider sent text that is no chunk, and then ended."
                     raise ContentLost(message)
@@ -169,21 +306,104 @@ class ChatRepairer(EventRepairer):
         self.put(done)
         return EventKind.TERMINAL
 
-    def _choice_of(self, data: JsonObject) -> Choice:
+    # A chunk
+
+    def _move(self, chunk: JsonObject) -> None:
+        """Move values that are in the wrong place."""
+        if chunk.get("object") == "chat.completion":
+            self._keep_whole_messages(chunk)
+        if self._draft.is_on(MISPLACED):
+            for moved in move_in_answer(chunk, "delta"):
+                self._draft.change(MISPLACED, moved, "moved")
+
+    def _keep_whole_messages(self, chunk: JsonObject) -> None:
+        """Give choices an empty delta if their message repeats the earlier ones: MiniMax's end."""
+        for data in dicts_in(chunk.get("choices")):
+            choice = self._choices.get(data.get("index", 0))
+            if (
+                choice is not None
+                and choice.has_content
+                and "delta" not in data
+                and self._draft.change(CHUNK_INCOMPLETE, "a message after its deltas", "kept apart")
+            ):
+                data["delta"] = {}
+
+    def _write_counts(self, chunk: JsonObject) -> None:
+        """Write the counts of a usage as numbers, also of one inside a choice."""
+        if Deviation.NULL_COUNTS in self._context.accepted:
+            return
+        for holder in (chunk, *dicts_in(chunk.get("choices"))):
+            usage = holder.get("usage")
+            broken = broken_counts(usage) if usage else []
+            if broken and self._draft.change(USAGE_COUNTS, ", ".join(broken), "numbers"):
+                fill_counts(holder["usage"])
+
+    def _settle(self, choices: Sequence[_NumberedChoice] = ()) -> None:
+        """Write the chunks that are held back, if there are any. Raises ContentLost.
+
+        `choices` are those of the chunk that follows it. Content in them makes the finish reason
+        void.
+        """
+        chunks, self._held = self._held, []
+        self._doubtful |= dict.fromkeys(map(self._choices.__getitem__, self._held_numbers))
+        self._held_numbers.clear()
+        for held in chunks:
+            self._settle_one(held, choices)
+
+    def _settle_one(self, held: _HeldChunk, choices: Sequence[_NumberedChoice]) -> None:
+        before: list[bytes] = []
+        self._draft.changed = held.changed
+        with self._draft.at(held.place):
+            self._draft.changed |= self._void(held.finishing, choices)
+            for number, data in held.finishing:
+                choice = self._choices[number]
+                if choice.reads_reason(data):
+                    choice.finish(data, before)
+            sent = self.send(held.event, held.value, held.kind, changed=self._draft.changed)
+        self._draft.out += [*before, sent, *held.behind]
+
+    def _void(self, finishing: Sequence[_NumberedChoice], later: Sequence[_NumberedChoice]) -> bool:
+        """Remove the finish reasons that content follows; return whether any was removed."""
+        going_on = {
+            number
+            for number, data in later
+            if isinstance(data.get("delta"), dict) and continues_answer(data["delta"])
+        }
+        voided = [
+            self._choices[number].void_reason(data)
+            for number, data in finishing
+            if number in going_on and data["finish_reason"]
+        ]
+        return any(voided)
+
+    def _number_of(self, data: JsonObject) -> int:
         number = data.get("index")
         if not is_integer(number):
             number = 0
             if self._draft.change(CHUNK_INCOMPLETE, "a choice without an index", "0"):
                 data["index"] = 0
+        return number
+
+    def _choice(self, number: int) -> Choice:
         if number not in self._choices:
-            self._choices[number] = Choice(
-                number, self._draft, self._chunks, self._context.tool_names
-            )
+            self._choices[number] = Choice(number, self._draft, self._chunks, self._context)
         return self._choices[number]
 
 
 def _is_chunk(value: Any) -> bool:
     return isinstance(value, dict) and not value.keys().isdisjoint(CHUNK_KEYS)
+
+
+def _has_news(choices: Sequence[_NumberedChoice], finishing: Set[int]) -> bool:
+    """Return whether these have more than empty deltas and reasons of choices that finish."""
+    for number, choice in choices:
+        delta = choice.get("delta")
+        if (choice.get("finish_reason") and number not in finishing) or (
+            isinstance(delta, dict)
+            and any(value for key, value in delta.items() if key not in ("role", "index"))
+        ):
+            return True
+    return False
 
 
 def _is_native_error(chunk: JsonObject) -> bool:

@@ -19,6 +19,7 @@ class ToolCall:
     identities: set[str] = field(default_factory=set)
     """The ids in its fragments; one in a valid stream."""
     name: str = ""
+    """As far as it has arrived."""
     is_shown: bool = False
     json: GrowingJson = field(default_factory=GrowingJson)
     """Its arguments so far."""

@@ -7,13 +7,16 @@ are complete JSON.
 
 from typing import Any
 
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.generated_ids import generated_id
+from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.chat.tool_call import ToolCall
+from wiremend.protocols.chat.tool_names import ToolNames
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value
-from wiremend.text.json_value import JsonObject, is_integer
+from wiremend.text.json_value import JsonObject, is_integer, parses
 
 _P = ("chat-completions",)
 
@@ -50,6 +53,18 @@ CALL_NAME_LATE = Rule(
     "tool; if the request offers several, the stream ends in the protocol's error event.",
     protocols=_P,
     seen=("vercel/ai#14722", "anomalyco/opencode#24137"),
+)
+NAME_IN_PIECES = Rule(
+    code="S226",
+    name="tool-call-name-in-pieces",
+    detects="A call's name arrives in pieces, with or without its id and index beside each.",
+    impact="Clients that do not join names call a tool that does not exist, or two of them.",
+    action="Withholds the call while its name is only the beginning of the name of a tool that the "
+    "request offers, until a fragment without a name follows.",
+    protocols=_P,
+    seen=("MoonshotAI/kimi-code#3220", "ankit373/hydra#957", "continuedev/continue#5849"),
+    before='{"index":0,"function":{"name":"get_"}} {"index":0,"function":{"name":"weather"}}',
+    after='{"index":0,"id":"call_…","type":"function","function":{"name":"get_weather",…}}',
 )
 ORPHAN_FRAGMENT = Rule(
     code="S204",
@@ -103,11 +118,13 @@ _ANY = ""
 class ToolCalls:
     """Repairs the `tool_calls` of each delta."""
 
-    def __init__(self, draft: Draft, tool_names: tuple[str, ...]) -> None:
+    def __init__(self, draft: Draft, context: StreamContext) -> None:
         self.has_others = False
         """Whether there were calls of custom tools or `function_call`, which are not changed."""
         self._draft = draft
-        self._tool_names = tool_names
+        self._tool_names = context.tool_names
+        self._names = ToolNames(context.tool_names if draft.is_on(NAME_IN_PIECES) else ())
+        self._accepted = context.accepted
         self._calls: list[ToolCall] = []
         self._by_identity: dict[tuple[str, Any], ToolCall] = {}
         """By id and the provider's index, and by id and `_ANY`; of several calls, the first."""
@@ -206,8 +223,8 @@ class ToolCalls:
         ):
             del fragment["id"]
             changed = True
-        identity = _text(fragment.get("id"))
-        call = self._find_or_start(fragment, identity, _text(function.get("name")), arguments)
+        identity, name = _text(fragment.get("id")), _text(function.get("name"))
+        call = self._find_or_start(fragment, identity, name, arguments)
         if call is None:
             if self._calls:  # its arguments may be completed by this fragment
                 self._add(self._calls[-1], arguments)
@@ -216,9 +233,12 @@ class ToolCalls:
             changed |= self._continue(call, fragment, function)
             self._add(call, arguments)
         else:
-            call.name = call.name or _text(function.get("name"))
+            call.name = self._names.joined(call.name, name)
             if identity:
                 self._identify(call, identity)
+            if self._waits_for_name(call, name, arguments):
+                self._add(call, arguments)
+                return None, True
             if not call.name.strip() and self._draft.note(
                 CALL_NAME_LATE, "a call without a name", "withheld until the name arrives"
             ):
@@ -227,6 +247,8 @@ class ToolCalls:
             changed |= self._open(call, fragment, function, arguments, stream_id)
         index = fragment.get("index")
         is_right = index == call.number and not isinstance(index, bool | float)
+        if index is None and Deviation.NO_CALL_INDEX in self._accepted:
+            is_right = True
         if not is_right and self._draft.note(
             CALL_INDEX, f"index {index!r}", f"index {call.number}"
         ):
@@ -251,13 +273,33 @@ class ToolCalls:
         existing = self._find(source, identity)
         if existing is None and not identity and not name:
             return self._assign_orphan(source)
-        if existing is not None and not existing.ends_before(identity, name, arguments):
+        if existing is not None and (
+            self._continues_name(existing, source, identity, name)
+            or not existing.ends_before(identity, name, arguments)
+        ):
             return existing
         call = ToolCall(source, len(self._calls))
         self._calls.append(call)
         self._by_source[source] = call
         self._add(call, "")
         return call
+
+    def _continues_name(self, call: ToolCall, source: Any, identity: str, name: str) -> bool:
+        """Return whether a name is a further piece of the name of this call."""
+        if not name or not call.json.is_blank or not self._names.continues(call.name, name):
+            return False
+        if not self._names.has(call.name):
+            return True
+        is_same = source is not None and (not identity or identity in call.identities)
+        return is_same or not self._names.has(name)
+
+    def _waits_for_name(self, call: ToolCall, piece: str, arguments: str) -> bool:
+        """Return whether more of the name of a call that is not shown may follow."""
+        if not piece or not self._names.may_go_on(call.name):
+            return False
+        if call.json.is_blank and arguments.strip() and parses(arguments):
+            return False
+        return self._draft.note(NAME_IN_PIECES, repr(piece), "withheld until the name is complete")
 
     def _add(self, call: ToolCall, arguments: str) -> None:
         """Append a fragment of a call's arguments."""
@@ -313,7 +355,7 @@ class ToolCalls:
             existing = next(iter(call.identities), "")
             missing["id"] = existing or generated_id("call", stream_id, call.number)
             self._identify(call, missing["id"])
-        if not _text(fragment.get("type")):
+        if not _text(fragment.get("type")) and Deviation.NO_CALL_TYPE not in self._accepted:
             missing["type"] = "function"
         if function.get("arguments") is None or held:
             missing["function"] = {**function, "name": call.name, "arguments": held + arguments}
@@ -334,6 +376,8 @@ class ToolCalls:
             fragment.pop("id", None)
             function.pop("name", None)
             changed = True
+        if name and name != call.name and self._names.continues(call.name, name):
+            call.name = self._names.joined(call.name, name)
         if identity:
             self._identify(call, identity)
         if fragment.get("function") is not function and self._draft.note(
@@ -344,12 +388,16 @@ class ToolCalls:
         return changed
 
     def _open_nameless(self, call: ToolCall, stream_id: str) -> JsonObject:
+        opening: JsonObject = {}
+        if call.name.strip():  # no more of it came
+            self._open(call, opening, {}, "", stream_id)
+            opening["index"] = call.number
+            return opening
         if len(self._tool_names) != 1:
             self._draft.note(CALL_NAME_LATE, "no name", "ended in an error")
             raise ContentLost("The provider sent a tool call without a name.")
         call.name = self._tool_names[0]
         self._draft.note(CALL_NAME_LATE, "no name", repr(call.name))
-        opening: JsonObject = {}
         self._open(call, opening, {}, "", stream_id)
         opening["index"] = call.number
         return opening

@@ -4,8 +4,50 @@ from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.usage import Usage, UsageFormat, count_in
-from wiremend.text.json_value import dicts_in
+from wiremend.text.json_value import JsonObject, dicts_in, is_number
 from wiremend.text.patterns import linear_pattern
+
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "prompt_tokens": ("input_tokens", "promptTokens", "prompt_eval_count"),
+    "completion_tokens": ("output_tokens", "completionTokens", "eval_count"),
+    "total_tokens": ("totalTokens",),
+}
+"""Names of the counts elsewhere, which gateways leave in place."""
+
+
+def broken_counts(usage: Any) -> list[str]:
+    """Return the counts of a usage that are not numbers; missing ones are left out."""
+    if not isinstance(usage, dict):
+        return []
+    return [key for key in COUNTS if key in usage and not is_number(usage[key])]
+
+
+def fill_counts(usage: JsonObject) -> None:
+    """Write the counts that are not numbers: from another name, from the others, or zero."""
+    counts = {key: _count_of(usage, key) for key in COUNTS}
+    prompt, completion, total = (counts[key] for key in COUNTS)
+    if prompt is None and total is not None and completion is not None:
+        prompt = max(0, total - completion)
+    if completion is None and total is not None and prompt is not None:
+        completion = max(0, total - prompt)
+    prompt, completion = prompt or 0, completion or 0
+    numbers = (prompt, completion, prompt + completion if total is None else total)
+    usage |= {
+        key: number
+        for key, number in zip(COUNTS, numbers, strict=True)
+        if not is_number(usage.get(key))
+    }
+
+
+def _count_of(usage: JsonObject, key: str) -> int | float | None:
+    for name in (key, *_OTHER_NAMES[key]):
+        value = usage.get(name)
+        if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 16:
+            return int(value)
+        if is_number(value):
+            return value
+    return None
 
 
 def _read_usage(value: Mapping[str, Any]) -> Usage:

@@ -269,7 +269,7 @@ class GeminiRepairer(EventRepairer):
         """Whether this is the final response again; if it is another final one, remember it."""
         candidates = candidates_of(response)
         is_final = any(is_set(candidate.get("finishReason")) for candidate in candidates)
-        if (self._final is None and not is_final) or not any(map(content_of, candidates)):
+        if (self._final is None and not is_final) or not any(map(_has_parts, candidates)):
             return False
         previous, self._final = self._final, None
         if not is_final:
@@ -300,6 +300,11 @@ def _kind_of(response: JsonObject) -> EventKind:
         return EventKind.IDLE
     is_bare = all(_is_bare(candidate) for candidate in candidates_of(response))
     return EventKind.PREAMBLE if is_bare else EventKind.CONTENT
+
+
+def _has_parts(candidate: JsonObject) -> bool:
+    content = candidate.get("content")
+    return isinstance(content, dict) and bool(content.get("parts"))
 
 
 def _has_id(call: Any) -> bool:
