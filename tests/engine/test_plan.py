@@ -13,6 +13,7 @@ from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings, Timeouts
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
+from wiremend.protocols.gemini import GEMINI
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.match import Route
 from wiremend.routing.providers import ProviderAddress
@@ -244,3 +245,37 @@ def test_a_silent_call_is_asked_again_only_if_configured_and_not_behind_a_result
     settings = replace(SETTINGS, retry=RetryPolicy(silent_stop=is_configured))
     assert planned(Feature.RETRY, received=received, settings=settings).asks_again is expected
     assert not planned(Feature.REPAIR, received=received, settings=settings).asks_again
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"stream":true}', True),
+        (b'{"stream":false}', True),
+        (b'{"stream":null}', True),
+        (b"{}", True),
+        (b'{"stream":"true"}', False),
+        (b'{"stream":1}', False),
+        (b"not JSON", False),
+        (b"", False),
+    ],
+)
+def test_it_is_known_whether_the_client_expects_json(body: bytes, expected: bool) -> None:
+    document = RequestDocument.of(ANTHROPIC, "/v1/messages", body, HEADERS)
+    call = planned(Feature.REPAIR, received=replace(RECEIVED, document=document))
+    assert call.is_kind_known is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (":generateContent", True),
+        (":generateContent?alt=sse", False),
+        (":streamGenerateContent?alt=sse", True),
+        (":streamGenerateContent", True),
+    ],
+)
+def test_geminis_query_may_ask_for_events(path: str, expected: bool) -> None:
+    document = RequestDocument.of(GEMINI, f"/v1beta/models/g{path}", b"{}", HEADERS)
+    call = planned(Feature.REPAIR, received=replace(RECEIVED, document=document))
+    assert call.is_kind_known is expected

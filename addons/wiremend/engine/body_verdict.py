@@ -56,15 +56,10 @@ def judge_body(
         )
     if not call.may_stream and form_of(body[:_START_BYTES]) is BodyForm.EVENTS:
         is_on = call.raise_errors and rules.EVENTS.code not in context.disabled
-        if not is_on or _requests_events(call):
+        if not is_on:
             return BodyVerdict(body)
         return _judge_events(call, body, context, faults)
     return _judge_success(call, body, context, faults)
-
-
-def _requests_events(call: Call) -> bool:
-    """Return whether a whole call asks for events, as Gemini's do with `alt=sse`."""
-    return any("alt=sse" in one.document.path for one in call.requests[:1])
 
 
 def _judge_events(

@@ -34,8 +34,8 @@ class Call:
     """The first choice, then the fallbacks."""
     streaming: bool
     """Whether the client requested an event stream."""
-    is_read: bool = True
-    """False: the request's body could not be read, so the client may have requested anything."""
+    is_kind_known: bool = True
+    """Whether a client that requested no event stream certainly expects JSON."""
     requests: tuple[OutgoingRequest, ...] = ()
     """The request for each target, before it is adapted."""
     adapted: AdaptedRequests | None = None
@@ -60,7 +60,7 @@ class Call:
     @property
     def may_stream(self) -> bool:
         """Whether the client can read an event stream, as far as is known."""
-        return self.streaming or not self.is_read
+        return self.streaming or not self.is_kind_known
 
     @property
     def held_bytes(self) -> int:

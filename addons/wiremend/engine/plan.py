@@ -119,7 +119,7 @@ def _unchanged(planning: Planning) -> Call:
         protocol=protocol,
         targets=(Target(received.provider, facts.model),),
         streaming=facts.streaming,
-        is_read=facts.valid,
+        is_kind_known=facts.streaming or _asks_for_json(planning),
         requests=(received,),
         context=StreamContext(
             client=client,
@@ -247,6 +247,18 @@ STEPS: tuple[Step, ...] = (
 )
 """The order of planning. Targets are chosen before requests are adapted to them; the headers of
 every target's request are final before it is adapted."""
+
+
+def _asks_for_json(planning: Planning) -> bool:
+    """Return whether a request certainly asks for JSON.
+
+    It does not if its body cannot be read, if `stream` is a value that only some servers take for
+    true, or if Gemini's query asks for events.
+    """
+    document = planning.received.document
+    if document.protocol.model_in_path is not None:
+        return "alt=sse" not in document.path
+    return planning.facts.valid and not (document.fields or {}).get("stream")
 
 
 def _route_of(planning: Planning) -> Route | None:

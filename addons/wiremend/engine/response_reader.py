@@ -181,7 +181,8 @@ class ResponseReading:
         return data
 
     def _mode_for_form(self) -> BodyMode:
-        form, is_gemini = self._form, self._call.protocol.name is WireProtocol.GEMINI
+        form = self._form
+        is_gemini = self._call.streaming and self._call.protocol.name is WireProtocol.GEMINI
         if form is BodyForm.EVENTS or (is_gemini and form in _JSON_FORMS):
             self._is_reframed = self.context.array is (form is BodyForm.EVENTS)
             if form is BodyForm.OBJECT:
@@ -217,6 +218,8 @@ class ResponseReading:
 
     def check_json_label(self, body: bytes) -> None:
         """Correct the label of a whole body that is JSON."""
+        if self.head is None or "json" in self.head.get(b"content-type").lower():
+            return  # a large body is not parsed once more
         if self.mode is BodyMode.WHOLE and self._is_json(body):
             self._check_label("application/json", "JSON")
 
@@ -241,11 +244,12 @@ class ResponseReading:
 
     def look_for_answer(self, data: bytes) -> None:
         """Note what events, or a whole body, show to the user or the agent."""
-        if self._watches_answer and self._shows is not Shows.ANSWER:
+        if self._watches_answer:
             shown = contain(
                 "looking for an answer", self._no_watch, shown_by, self._call.protocol, data
             )
             self._shows = max(self._shows, shown)
+            self._watches_answer = self._shows is not Shows.ANSWER
 
     def _no_watch(self, fault: Fault) -> Shows:
         self._faults.append(fault)
@@ -254,7 +258,7 @@ class ResponseReading:
     @property
     def is_silent(self) -> bool:
         """Whether tools were offered and no answer has arrived."""
-        return self._watches_answer and self._shows is not Shows.ANSWER
+        return self._watches_answer
 
     @property
     def holds_silence(self) -> bool:
@@ -377,7 +381,8 @@ class ResponseReading:
         for event in repaired:
             read.findings += event.findings
             self.count_tokens(event.data)
-            self.look_for_answer(event.data)
+            if self._watches_answer:
+                self.look_for_answer(event.data)
             read.has_progress = read.has_progress or event.kind is not EventKind.IDLE
             if event.kind in (EventKind.TERMINAL, EventKind.ERROR):
                 read.end = event

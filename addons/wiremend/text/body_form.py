@@ -36,11 +36,13 @@ def form_of(start: bytes) -> BodyForm:
     text = start.removeprefix(BYTE_ORDER_MARK).lstrip()
     if not text or BYTE_ORDER_MARK.startswith(start):
         return BodyForm.UNKNOWN
+    by_first_byte = _BY_FIRST_BYTE.get(text[:1])
+    if by_first_byte is not None:
+        return by_first_byte
     if text.startswith(_FIELDS):
         return BodyForm.EVENTS
-    if any(field.startswith(text) for field in _FIELDS):
-        return BodyForm.UNKNOWN
-    return _BY_FIRST_BYTE.get(text[:1], BodyForm.OTHER)
+    may_become_field = any(field.startswith(text) for field in _FIELDS)
+    return BodyForm.UNKNOWN if may_become_field else BodyForm.OTHER
 
 
 def has_event(text: bytes) -> bool:
