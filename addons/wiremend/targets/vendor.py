@@ -41,8 +41,6 @@ class Requirement:
 
     hosts: tuple[str, ...] | None = None
     """Globs of the hosts that it applies to; None means all hosts of the vendor."""
-    intercepted: bool = True
-    """False: its hosts serve much besides models, so only `[intercept] hosts` opens them."""
     models: tuple[str, ...] = ("*",)
     """Globs of the models at these hosts that it applies to, ignoring case."""
     at_gateways: tuple[str, ...] | None = None
@@ -87,7 +85,9 @@ class Vendor:
 
     name: str
     hosts: tuple[str, ...]
-    """Globs of its API hosts. Their TLS is intercepted."""
+    """Globs of its API hosts."""
+    intercepted: bool = True
+    """False: its hosts serve much besides models, so only `[intercept] hosts` opens them."""
     models: tuple[str, ...] = ()
     """Globs of its models at gateways, ignoring case, without a prefix such as `anthropic/`."""
     is_gateway: bool = False
