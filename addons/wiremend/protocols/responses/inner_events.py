@@ -124,9 +124,9 @@ class InnerEvents:
             part = resolved
         if belongs.text and not self._coerce_text(data, kind, belongs, part or item, is_cut=is_cut):
             return Disposition.DROPPED
-        if item.number is not None:
-            whole, gaps = _text_at_end(data, kind, belongs, part), self._writer.gaps_before(data)
-            self._writer.restore_delta(item, part, whole, gaps)
+        whole = _text_at_end(data, kind, belongs, part)
+        if item.number is not None and whole is not None:
+            self._writer.restore_delta(item, part, whole, self._writer.gaps_before(data))
         _record(part or item, data, kind, belongs)
         if item.number is None:
             return Disposition.WITHHELD

@@ -195,14 +195,14 @@ class ItemWriter:
         """Return the number of gaps in the sequence numbers up to this event."""
         return self._writer.gaps_before(data)
 
-    def restore_delta(self, item: Item, part: Part | None, whole: str | None, gaps: int) -> None:
+    def restore_delta(self, item: Item, part: Part | None, whole: str, gaps: int) -> None:
         """Write the end of the text if the sequence numbers show that its deltas were lost.
 
         `whole` is the text in its done event, with this number of gaps before it.
         """
         holder, kind = part or item, _DELTAS.get(part.type if part is not None else item.type)
         is_over = part.whole is not None if part is not None else item.is_whole_shown
-        if whole is None or kind is None or is_over:
+        if kind is None or is_over:
             return
         if gaps <= holder.gaps:
             return
@@ -233,9 +233,9 @@ class ItemWriter:
 
     def _restore_call(self, item: Item, done: JsonObject, gaps: int) -> None:
         """Write the lost end of a call's text, unless its deltas were withheld."""
-        if item.number is not None and (key := CALL_TEXT.get(item.type)):
-            text = done.get(key)
-            self.restore_delta(item, None, text if isinstance(text, str) else None, gaps)
+        text = done.get(CALL_TEXT.get(item.type, ""))
+        if item.number is not None and isinstance(text, str):
+            self.restore_delta(item, None, text, gaps)
 
     def _restore_parts(self, item: Item, done: JsonObject, gaps: int) -> None:
         """Write the lost end of the text of each open part."""
