@@ -156,6 +156,10 @@ def test_only_the_first_secrets_are_searched_for_and_cookies_come_last() -> None
             'Invalid header line: b"x-api-key: \'sk-secret"',
             "Invalid header line (its bytes are not shown)",
         ),
+        (
+            "illegal header line: bytearray(b'x-api-key=sk-secret')",
+            "illegal header line (its bytes are not shown)",
+        ),
         ("It is a b'", "It is a (its bytes are not shown)"),
     ],
 )

@@ -177,7 +177,8 @@ def without_quoted_bytes(message: str) -> str:
 
     They are what the peer sent: part of a head may contain half a secret.
     """
-    starts = [start for quote in (" b'", ' b"') if (start := message.find(quote)) >= 0]
+    quotes = (" b'", ' b"', " bytearray(")
+    starts = [start for quote in quotes if (start := message.find(quote)) >= 0]
     if not starts:
         return message
     return f"{message[: min(starts)].rstrip(': ')} (its bytes are not shown)"

@@ -21,7 +21,7 @@ MEBIBYTE = 1024 * 1024
 CALLS = 16
 SIZE = 8 * MEBIBYTE
 LIMIT_MIB = 64
-FACTOR = 4
+FACTOR = 6
 """The proxy may grow by this multiple of the limit: TLS, sockets, parsing, the allocator."""
 
 
