@@ -10,6 +10,7 @@ from wiremend.secrets import (
     redacted_path,
     redacted_value,
     secret_values,
+    without_quoted_bytes,
 )
 
 KEY = "sk-ant-0123456789"
@@ -141,3 +142,24 @@ def test_only_the_first_secrets_are_searched_for_and_cookies_come_last() -> None
     assert {"sk-0123456789", "key-0123456789", "value-of-cookie-0"} <= values
     assert "value-of-cookie-999" not in values
     assert len(values) <= 2 * SECRETS_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Connection lost", "Connection lost"),
+        (
+            "unexpected server response: b'HTTP/1.1 200 X\\r\\nx-api-key: sk-sec'",
+            "unexpected server response (its bytes are not shown)",
+        ),
+        (
+            'Invalid header line: b"x-api-key: \'sk-secret"',
+            "Invalid header line (its bytes are not shown)",
+        ),
+        ("It is a b'", "It is a (its bytes are not shown)"),
+    ],
+)
+def test_an_error_message_does_not_show_the_bytes_that_a_peer_sent(
+    message: str, expected: str
+) -> None:
+    assert without_quoted_bytes(message) == expected

@@ -170,3 +170,14 @@ def _parts(name: str, value: str) -> list[str]:
     except (binascii.Error, ValueError):
         return [rest]
     return [rest, decoded, decoded.partition(":")[2]]
+
+
+def without_quoted_bytes(message: str) -> str:
+    """Return an error message without the bytes that mitmproxy or h2 quotes in it.
+
+    They are what the peer sent: part of a head may contain half a secret.
+    """
+    starts = [start for quote in (" b'", ' b"') if (start := message.find(quote)) >= 0]
+    if not starts:
+        return message
+    return f"{message[: min(starts)].rstrip(': ')} (its bytes are not shown)"

@@ -57,6 +57,19 @@ SHOWS = {
         ({"content": [{"type": "server_tool_use", "name": "w"}]}, Shows.ANSWER),
         ({"content": [{"type": "web_search_tool_result"}]}, Shows.ANSWER),
         ({"content": [], "stop_reason": "refusal"}, Shows.ANSWER),
+        (
+            {"content": [], "stop_reason": "stop_sequence", "stop_sequence": "\nEND"},
+            Shows.ANSWER,
+        ),
+        (
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "stop_sequence", "stop_sequence": "END"},
+            },
+            Shows.ANSWER,
+        ),
+        ({"content": [], "stop_reason": "stop_sequence", "stop_sequence": None}, Shows.NOTHING),
+        ({"content": [], "stop_reason": "end_turn", "stop_sequence": None}, Shows.NOTHING),
         ({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}}, Shows.ANSWER),
         ({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, Shows.NOTHING),
         ({"type": "content_block_delta", "delta": {"type": "text_delta", "text": ""}}, 0),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy.connection import ConnectionState
@@ -337,3 +338,15 @@ def check(exchange: Exchange) -> None:
 @given(exchange=exchanges())
 def test_no_bytes_of_a_call_raise_and_every_call_ends(exchange: Exchange) -> None:
     check(exchange)
+
+
+SECRET_HEAD = b"HTTP/1.1 200 X\r\nx-api-key: sk-secret-0123456789\r\ncontent-length: 2\r\n\r\n{}"
+
+
+@pytest.mark.parametrize("cut", range(0, len(SECRET_HEAD), 3))
+def test_a_head_that_is_cut_inside_a_secret_does_not_show_it(cut: int) -> None:
+    """mitmproxy quotes such a head in its error message."""
+    body = json.dumps(good.request_body(WireProtocol.ANTHROPIC_MESSAGES, True)).encode()
+    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    request = head(b"POST http://api.example.com/v1/messages HTTP/1.1", fields) + body
+    check(Exchange(request, SECRET_HEAD, close_at=cut, reads=1, is_tunnelled=False))

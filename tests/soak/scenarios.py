@@ -6,6 +6,7 @@ Each call has its own text, so an answer that was sent to another call is notice
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -146,8 +147,15 @@ def _long(call: Call) -> good.Stream:
     """Return a stream of several hundred events."""
     stream = answer_to(call)
     place = stream.places["mid_content"]
-    events = stream.events[:place] + (stream.events[place - 1],) * _LONG_EVENTS
-    return _read(call.protocol, replace(stream, events=events + stream.events[place:]))
+    repeated = (stream.events[place - 1],) * _LONG_EVENTS
+    events = (*stream.events[:place], *repeated, *stream.events[place:])
+    numbered = tuple(_numbered(event, number) for number, event in enumerate(events))
+    return _read(call.protocol, replace(stream, events=numbered))
+
+
+def _numbered(event: bytes, number: int) -> bytes:
+    """Return an event of Responses with this number; others have none."""
+    return re.sub(rb'"sequence_number": \d+', b'"sequence_number": %d' % number, event)
 
 
 def _big(call: Call) -> good.Stream:

@@ -42,7 +42,8 @@ def restore_tool_names(data: bytes, names_by_sent: Mapping[str, str]) -> bytes:
     return edits.apply()
 
 
-_STRING = linear_pattern(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
+# A string that is not closed ends with the text, or each quote in it would be tried up to there.
+_STRING = linear_pattern(rb'"([^"\\]*+(?:\\[\s\S][^"\\]*+)*+)\\?+(?:"|\Z)')
 
 
 def _mentions(data: bytes, names: Mapping[str, str]) -> bool:

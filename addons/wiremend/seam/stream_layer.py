@@ -70,6 +70,7 @@ from wiremend.seam.flows import (
     server_name,
 )
 from wiremend.seam.upstream_side import UpstreamSide
+from wiremend.secrets import without_quoted_bytes
 
 _UNASKED_SWITCH = "the server switched to another protocol (status 101)"
 TOO_MUCH_HELD = "All calls together hold as much memory as they may."
@@ -480,9 +481,8 @@ class CallStream(HttpStream):
         elif isinstance(event, ResponseProtocolError):
             yield from self._process_read()
             is_too_large = event.code is ErrorCode.RESPONSE_TOO_LARGE
-            yield from self._ask(
-                self.machine.attempt_failed, event.message, is_too_large=is_too_large
-            )
+            message = without_quoted_bytes(event.message)
+            yield from self._ask(self.machine.attempt_failed, message, is_too_large=is_too_large)
 
     def _process_read(self) -> Commands:
         """Pass the chunks of one network read to the machine, all at once."""
@@ -496,7 +496,8 @@ class CallStream(HttpStream):
             self._upstream.take_head(response)
         except ValueError as reason:
             yield from self._abandon_attempt()
-            yield from self._ask(self.machine.attempt_failed, f"invalid response: {reason}")
+            message = without_quoted_bytes(f"invalid response: {reason}")
+            yield from self._ask(self.machine.attempt_failed, message)
             return
         self._memory.hold(Part.WRITTEN, 0)
         head = Head(response.status_code, response.headers.fields)

@@ -20,6 +20,7 @@ from wiremend.secrets import (
     redacted_path,
     redacted_value,
     secret_values,
+    without_quoted_bytes,
 )
 
 
@@ -52,7 +53,7 @@ def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
             masked_bytes(content, values) if content else content,
         )
     if flow.error is not None:
-        flow.error.msg = masked(flow.error.msg, values)
+        flow.error.msg = masked(without_quoted_bytes(flow.error.msg), values)
     if METADATA_KEY in flow.metadata:
         flow.metadata[METADATA_KEY] = _masked_value(flow.metadata[METADATA_KEY], values)
 

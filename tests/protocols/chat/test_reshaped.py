@@ -504,6 +504,30 @@ def test_other_usage_keeps_its_bytes(usage: Any) -> None:
     assert bytes_of(repair(stream)) == stream
 
 
+@pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}, True, 1.5])
+@pytest.mark.parametrize("key", ["object", "created", "id", "usage", "choices", "model"])
+def test_a_value_of_any_type_in_a_chunk_ends_in_a_valid_stream(key: str, value: Any) -> None:
+    for last in (HI, STOP | {"object": "chat.completion"}):
+        repaired = repair(stream_of(ROLE, HI, last | {key: value}, STOP) + DONE)
+        assert FRAMING.violations(bytes_of(repaired)) == []
+    repair_body(completion({"content": "Hi"}) | {key: value})
+
+
+@pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}, True, 1.5])
+@pytest.mark.parametrize(
+    "key", ["index", "delta", "message", "text", "finish_reason", "native_finish_reason", "usage"]
+)
+def test_a_value_of_any_type_in_a_choice_ends_in_a_valid_stream(key: str, value: Any) -> None:
+    for base in (HI, STOP, STOP | {"object": "chat.completion"}):
+        choice = base["choices"][0] | {key: value}
+        repaired = repair(stream_of(ROLE, HI, base | {"choices": [choice]}, STOP) + DONE)
+        assert FRAMING.violations(bytes_of(repaired)) == []
+    for message in ({"content": "Hi"}, whole_call("{}")):
+        body = completion(message)
+        body["choices"][0][key] = value
+        repair_body(body)
+
+
 # Errors keep the provider's own fields
 
 OWN_FIELDS: dict[str, tuple[Json, Json]] = {

@@ -14,7 +14,10 @@ def shows(value: Mapping[str, Any]) -> Shows:
     found = Shows.NOTHING
     for holder in (value, value.get("message"), value.get("delta")):
         if isinstance(holder, dict):
-            if holder.get("stop_reason") not in _USUAL_REASONS:
+            reason = holder.get("stop_reason")
+            # A response that begins with one of the request's stop sequences is empty.
+            met = reason == "stop_sequence" and has_text(holder.get("stop_sequence"))
+            if met or reason not in _USUAL_REASONS:
                 return Shows.ANSWER
             found = max([found, *map(_shown_by_block, dicts_in(holder.get("content")))])
     for name in ("content_block", "delta"):

@@ -201,7 +201,11 @@ def _repair_choice(
     calls = dicts_in(message.get("tool_calls")) if isinstance(message, dict) else []
     reason = choice.get("finish_reason")
     replacement = finish_reason_of(reason) if isinstance(reason, str) else reason
-    if replacement in WHOLE_REASONS and _was_cut_at_limit(choice, calls):
+    if (
+        isinstance(replacement, str)
+        and replacement in WHOLE_REASONS
+        and _was_cut_at_limit(choice, calls)
+    ):
         replacement = "length"
     elif calls and (
         replacement in (None, "") or (replacement == "stop" and not context.forced_tool)
@@ -213,12 +217,12 @@ def _repair_choice(
         BODY_FINISH_REASON, BodyPlace((*path, "finish_reason")), repr(reason), repr(replacement)
     ):
         choice["finish_reason"] = replacement
-    is_whole = choice.get("finish_reason") in (None, "", *WHOLE_REASONS)
+    needs_whole = choice.get("finish_reason") in (None, "", *WHOLE_REASONS)
     accepts_no_type = Deviation.NO_CALL_TYPE in context.accepted
     for number, call in enumerate(calls):
         call_path: Path = (*path, "message", "tool_calls", number)
         _fill_call(call, call_path, answer_id, draft, accepts_no_type=accepts_no_type)
-        _write_arguments(call, call_path, draft, is_whole=is_whole)
+        _write_arguments(call, call_path, draft, is_whole=needs_whole)
 
 
 def _was_cut_at_limit(choice: JsonObject, calls: list[JsonObject]) -> bool:

@@ -28,7 +28,7 @@ REASONING_KEYS = ("reasoning_content", "reasoning", "reasoning_details", "thinki
 """The members of a delta in which providers send reasoning."""
 CONTENT_KEYS = (*ANSWER_KEYS, *REASONING_KEYS)
 """The members of a delta in which providers send text of the model."""
-OBJECTS = frozenset({CHUNK, "chat.completion.done"})
+OBJECTS = (CHUNK, "chat.completion.done")
 """The values of `object`; Perplexity's last chunk has the second one."""
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 """The known finish reasons; unknown ones are legal too."""

@@ -319,7 +319,8 @@ class ChatRepairer(EventRepairer):
     def _keep_whole_messages(self, chunk: JsonObject) -> None:
         """Give choices an empty delta if their message repeats the earlier ones: MiniMax's end."""
         for data in dicts_in(chunk.get("choices")):
-            choice = self._choices.get(data.get("index", 0))
+            number = data.get("index", 0)
+            choice = self._choices.get(number) if is_integer(number) else None
             if (
                 choice is not None
                 and choice.has_content

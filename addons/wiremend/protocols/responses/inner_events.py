@@ -124,8 +124,9 @@ class InnerEvents:
             part = resolved
         if belongs.text and not self._coerce_text(data, kind, belongs, part or item, is_cut=is_cut):
             return Disposition.DROPPED
-        if item.number is not None:
-            self._writer.restore_delta(item, part, _text_at_end(data, kind, belongs, part), data)
+        whole = _text_at_end(data, kind, belongs, part)
+        if item.number is not None and whole is not None:
+            self._writer.restore_delta(item, part, whole, self._writer.gaps_before(data))
         _record(part or item, data, kind, belongs)
         if item.number is None:
             return Disposition.WITHHELD
@@ -151,7 +152,6 @@ class InnerEvents:
         if has_text(data, "item_id"):
             added["id"] = data["item_id"]
         item = self._items.add(added, data.get("output_index"), is_generated=True)
-        item.gaps = self._writer.gaps_before(data)
         if type in PARTED:
             if type == "message":
                 added["status"] = "in_progress"

@@ -97,9 +97,12 @@ class ItemEvents:
         """Write the events of items that only the terminal event contains."""
         self._writer.stream(output)
 
-    def settle(self, output: list[JsonObject]) -> None:
-        """Write the end of every item that is not done, before the response completes."""
-        self._writer.settle(output)
+    def settle(self, output: list[JsonObject], data: JsonObject) -> None:
+        """Write the end of every item that is not done, before the response completes.
+
+        `output` contains the items of the terminal event `data`, which is empty if there is none.
+        """
+        self._writer.settle(output, data)
 
     def repair_output(self, output: list[JsonObject], *, is_cut: bool) -> None:
         """Repair items in the output of the terminal event, with the fields in their own events."""
@@ -119,7 +122,7 @@ class ItemEvents:
             return Disposition.DROPPED
         else:
             item = self.items.add(added, source)
-            item.gaps = self._writer.gaps_before(data)
+        item.gaps = self._writer.gaps_before(data)
         if (
             added["type"] in CALL_TEXT
             and not has_text(added, "name")
@@ -177,10 +180,8 @@ class ItemEvents:
             if not self._draft.note(ITEM_NOT_ADDED, f"a done {done['type']}", "added"):
                 return Disposition.SENT
             item = self.items.add(opening_of(done), data.get("output_index"), is_generated=True)
-            item.gaps = self._writer.gaps_before(data)
         self._fields.finish(done, item, is_cut=is_cut)
-        self._writer.show(item, opening_of(done))
-        self._writer.finish_text(item, done, data)
+        self._writer.finish_item(item, done, data)
         self._writer.write_index(data, item)
         self.items.finish(item, done)
         return Disposition.SENT

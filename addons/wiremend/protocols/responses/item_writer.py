@@ -153,11 +153,12 @@ class ItemWriter:
             self._write_parts(item, final)
             self.close(item, final)
 
-    def settle(self, output: list[JsonObject]) -> None:
+    def settle(self, output: list[JsonObject], data: JsonObject) -> None:
         """Write the end of every item that is not done, before the response completes.
 
-        `output` contains the items of the terminal event.
+        `output` contains the items of the terminal event `data`, which is empty if there is none.
         """
+        gaps = self.gaps_before(data)
         finals = FinalItems(self._items, output)
         for item in self._items.all:
             if item.done is not None or (self._leaves_tools_open and item.type == "mcp_list_tools"):
@@ -175,6 +176,9 @@ class ItemWriter:
             elif item.id:
                 final["id"] = item.id
             self._fields.finish(final, item)
+            # The written done event repeats the whole text, as a provider's would.
+            self._restore_call(item, final, gaps)
+            self._restore_parts(item, final, gaps)
             self.show(item, opening_of(final))
             self.close(item, final)
 
@@ -185,29 +189,28 @@ class ItemWriter:
             self._items.index_by_id(item)
             number = self._items.show(item)
             self._writer.write({"type": ITEM_ADDED, "output_index": number, "item": opening})
+            item.gaps = self._writer.gaps
 
     def gaps_before(self, data: JsonObject) -> int:
         """Return the number of gaps in the sequence numbers up to this event."""
         return self._writer.gaps_before(data)
 
-    def restore_delta(
-        self, item: Item, part: Part | None, whole: str | None, data: JsonObject
-    ) -> None:
+    def restore_delta(self, item: Item, part: Part | None, whole: str, gaps: int) -> None:
         """Write the end of the text if the sequence numbers show that its deltas were lost.
 
-        `whole` is the text in the event `data`.
+        `whole` is the text in its done event, with this number of gaps before it.
         """
         holder, kind = part or item, _DELTAS.get(part.type if part is not None else item.type)
         is_over = part.whole is not None if part is not None else item.is_whole_shown
-        if whole is None or kind is None or is_over:
+        if kind is None or is_over:
             return
-        if self.gaps_before(data) <= holder.gaps:
+        if gaps <= holder.gaps:
             return
         streamed = joined(holder.fragments)
         if not whole.startswith(streamed) or whole == streamed:
             return
         if part is None and not streamed:
-            return  # the deltas of a call may have been withheld
+            return  # providers may send a call whole
         rest = whole[len(streamed) :]
         if not self._draft.note(DELTA_LOST, f"{len(rest)} characters of {kind} are lost", "added"):
             return
@@ -216,21 +219,31 @@ class ItemWriter:
         self.write_inside(item, kind, **at, delta=rest, **more)
         holder.fragments.append(rest)
 
-    def finish_text(self, item: Item, done: JsonObject, data: JsonObject) -> None:
-        """Write what is missing of the text and the parts of an item before its done event."""
-        if key := CALL_TEXT.get(item.type):
-            text = done.get(key)
-            self.restore_delta(item, None, text if isinstance(text, str) else None, data)
+    def finish_item(self, item: Item, done: JsonObject, data: JsonObject) -> None:
+        """Write what is missing of an item before its done event `data`, which contains `done`."""
+        gaps = self.gaps_before(data)
+        self._restore_call(item, done, gaps)
+        self.show(item, opening_of(done))
         open_parts = list(item.open_parts())
         found = f"{len(open_parts)} parts of item {item.ordinal} are open"
         if not open_parts or not self._draft.note(PART_NOT_DONE, found, "done events added"):
             return
+        self._restore_parts(item, done, gaps)
+        self._close_parts(item)
+
+    def _restore_call(self, item: Item, done: JsonObject, gaps: int) -> None:
+        """Write the lost end of a call's text, unless its deltas were withheld."""
+        text = done.get(CALL_TEXT.get(item.type, ""))
+        if item.number is not None and isinstance(text, str):
+            self.restore_delta(item, None, text, gaps)
+
+    def _restore_parts(self, item: Item, done: JsonObject, gaps: int) -> None:
+        """Write the lost end of the text of each open part."""
         name, family = PARTED.get(item.type, ("", CONTENT))
         for part, final in zip(item.parts.get(family, ()), dicts_in(done.get(name)), strict=False):
             text = final.get(PART_TEXT.get(part.type, ""))
             if not part.is_done and final.get("type") == part.type and isinstance(text, str):
-                self.restore_delta(item, part, text, data)
-        self._close_parts(item)
+                self.restore_delta(item, part, text, gaps)
 
     def close(self, item: Item, final: JsonObject) -> None:
         """Write the missing events up to the end of the item."""

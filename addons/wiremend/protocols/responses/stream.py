@@ -232,7 +232,7 @@ class ResponsesRepairer(EventRepairer):
         found = "the end after the last item"
         if not self._draft.note(COMPLETED_MISSING, found, f"{COMPLETED} added"):
             return False
-        self._item_events.settle([])
+        self._item_events.settle([], {})
         self._writer.write(self._response.completed(self._items.done()))
         return True
 
@@ -472,7 +472,7 @@ class ResponsesRepairer(EventRepairer):
         if kind == COMPLETED:
             if output and not len(self._items):
                 self._item_events.stream(output)
-            self._item_events.settle(output)
+            self._item_events.settle(output, data)
         streamed = self._items.done()
         if kind != COMPLETED:
             streamed += self._items.unfinished()
