@@ -152,17 +152,20 @@ def test_the_example_project_passes_with_the_installed_wheel(
 
 
 @pytest.mark.long
-def test_a_reload_of_an_installed_proxy_imports_the_library_again(
+def test_an_installed_proxy_that_is_edited_keeps_its_code_and_reports_it(
     installed: Path, tmp_path: Path
 ) -> None:
     module = packages_of(installed) / "wiremend" / "catalogue.py"
     text = module.read_text()
     authority = Authority(tmp_path / "authority")
-    with installed_proxy(installed, tmp_path, authority, "__main__.py", {}) as proxy:
-        module.write_text(text + "\nprint('the edited library')\n")
-        os.utime(module.parent / "_addons" / "__main__.py")
-        proxy.wait_for_line("the edited library")
-    module.write_text(text)
+    try:
+        with installed_proxy(installed, tmp_path, authority, "__main__.py", {}) as proxy:
+            module.write_text(text + "\nprint('the edited library')\n")
+            os.utime(module.parent / "_addons" / "__main__.py")
+            proxy.wait_for_line("its code was changed; restart to use the new version")
+        assert "the edited library" not in proxy.lines
+    finally:  # other tests use the same installation
+        module.write_text(text)
 
 
 @pytest.mark.first_row
