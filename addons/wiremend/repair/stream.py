@@ -266,7 +266,8 @@ class StreamRepair:
         if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
             self._verdict = repaired
         if repaired.data or repaired.findings:
-            self._withheld.clear()
+            is_held = self._repairer.holds_back and event.raw not in repaired.data
+            self._withheld = [event.raw] if is_held else []
         elif len(self._withheld) < _WITHHELD_LIMIT:
             self._withheld.append(event.raw)
         self._findings += len(repaired.findings)
@@ -311,6 +312,8 @@ class StreamRepair:
         """
         received = b"".join(self._withheld)
         self._withheld.clear()
+        if self._gave_up:
+            return received  # the repairer failed halfway, and may have lost it
 
         def as_received(fault: Fault) -> Repaired:
             self._faults.append(fault)

@@ -210,6 +210,7 @@ class CallStream(HttpStream):
             call = plan_call(received, options.features, options.settings, knowledge)
         if call is None:
             return
+        self._is_call = True
         self._call = call
         self._record.plan(call, self._protocol, options.mask)
         if isinstance(call, Call) and call.refusal is not None:
