@@ -22,7 +22,7 @@ ROUTER_VERSION = "2.0.0"
 _START_LIMIT_SECONDS = 120.0
 _JOB = (
     f"a gateway for `{PATH}` that the client reaches over plain HTTP; it writes the request's JSON "
-    "anew and passes the bytes of the response"
+    "again and passes the bytes of the response"
 )
 """What both do when they are configured for a provider of the same protocol."""
 

@@ -42,7 +42,7 @@ class HealthLimits:
 
 @dataclass(frozen=True, slots=True)
 class FailureCause:
-    """What may be told to other clients about a failed call: no text of the provider."""
+    """What other clients may see of a failed call: no text of the provider."""
 
     status: int
     """The HTTP status; that of the error which stands for it if there was no response."""
