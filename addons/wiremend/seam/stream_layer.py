@@ -588,6 +588,8 @@ class CallStream(HttpStream):
         self.flow.live = False
         self._upstream.drain(self.machine)
         yield from self._client.end_message()
+        if self._record.fault is not None:
+            yield from self._log_contained()
 
     def _end_killed(self) -> Commands:
         """End a call whose flow was killed, by a user of mitmweb or by an addon."""
