@@ -4,7 +4,7 @@ The provider sends streams of the corpus, event by event. What the SDK assembles
 the content of the repaired stream beside each.
 """
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,16 @@ from wiremend.testing.provider import ScriptedProvider
 from traffic import faults, good
 from traffic.conftest import ATTEMPTS
 from traffic.proxy import Proxy
+from traffic.responses.corpus_plays import events_in, play, repaired_in
 
 FOLDER = CORPUS / "chat_completions"
 TOOLS: Any = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
     for name in ("a", "b", "get_weather", "get_time")
 ]
+
+events_of = partial(events_in, FOLDER)
+repaired = partial(repaired_in, FOLDER)
 
 COMPLETED = [
     "broken/finish-reason-on-a-reasoning-chunk",
@@ -58,18 +62,6 @@ FAILED = {
 }
 
 
-def events_of(name: str) -> list[bytes]:
-    """Return the events of a stream as a provider sends it."""
-    data = (FOLDER / f"{name}.sse").read_bytes()
-    return [part + b"\n\n" for part in data.split(b"\n\n") if part.strip()]
-
-
-def repaired(name: str) -> bytes:
-    path = FOLDER / f"{name}.sse"
-    mended = path.with_suffix(".mended.sse")
-    return (mended if mended.exists() else path).read_bytes()
-
-
 def read_completion(**options: Any) -> Any:
     """Make a streaming call with the SDK; return the completion that it assembles."""
     with (
@@ -95,10 +87,6 @@ def transcript_of(completion: Any) -> Transcript:
     for call in message.tool_calls or ():
         transcript.calls.append((call.function.name, read_arguments(call.function.arguments)))
     return transcript
-
-
-def play(provider: ScriptedProvider, events: Sequence[bytes]) -> None:
-    provider.script([faults.streamed(events)])
 
 
 @pytest.mark.parametrize("name", COMPLETED)

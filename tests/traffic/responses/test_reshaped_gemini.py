@@ -5,7 +5,7 @@ the content of the repaired stream beside each.
 """
 
 import json
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,8 +19,12 @@ from traffic import faults, good
 from traffic.clients import Http1Call
 from traffic.conftest import ATTEMPTS
 from traffic.proxy import Proxy
+from traffic.responses.corpus_plays import events_in, play, repaired_in
 
 FOLDER = CORPUS / "gemini"
+
+events_of = partial(events_in, FOLDER)
+repaired = partial(repaired_in, FOLDER)
 
 COMPLETED = [
     "clean/code-execution-stop-on-the-code",
@@ -56,22 +60,6 @@ FAILED = {
     "broken/finish-reason-network-error": "'NETWORK_ERROR'",
     "broken/thoughts-without-finish-reason": "before its finish reason",
 }
-
-
-def events_of(name: str) -> list[bytes]:
-    """Return the events of a stream as a provider sends it."""
-    data = (FOLDER / f"{name}.sse").read_bytes()
-    return [part + b"\n\n" for part in data.split(b"\n\n") if part.strip()]
-
-
-def repaired(name: str) -> bytes:
-    path = FOLDER / f"{name}.sse"
-    mended = path.with_suffix(".mended.sse")
-    return (mended if mended.exists() else path).read_bytes()
-
-
-def play(provider: ScriptedProvider, events: Sequence[bytes]) -> None:
-    provider.script([faults.streamed(events)])
 
 
 def read_stream() -> tuple[Transcript, list[Any]]:

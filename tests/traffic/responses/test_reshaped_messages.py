@@ -4,7 +4,7 @@ The provider sends streams of the corpus, event by event. What the SDK assembles
 the content of the repaired stream beside each.
 """
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ from wiremend.testing.provider import ScriptedProvider
 from traffic import faults, good
 from traffic.conftest import ATTEMPTS
 from traffic.proxy import Proxy
+from traffic.responses.corpus_plays import events_in, play, repaired_in
 
 FOLDER = CORPUS / "anthropic_messages"
+
+events_of = partial(events_in, FOLDER)
+repaired = partial(repaired_in, FOLDER)
 
 COMPLETED = [
     "broken/tool-goes-on-after-its-stop",
@@ -55,18 +59,6 @@ FAILED = {
 }
 
 
-def events_of(name: str) -> list[bytes]:
-    """Return the events of a stream as a provider sends it."""
-    data = (FOLDER / f"{name}.sse").read_bytes()
-    return [part + b"\n\n" for part in data.split(b"\n\n") if part.strip()]
-
-
-def repaired(name: str) -> bytes:
-    path = FOLDER / f"{name}.sse"
-    mended = path.with_suffix(".mended.sse")
-    return (mended if mended.exists() else path).read_bytes()
-
-
 def read_message(**options: Any) -> anthropic.types.Message:
     """Make a streaming call with the SDK; return the message that it assembles."""
     with (
@@ -91,10 +83,6 @@ def transcript_of(message: anthropic.types.Message) -> Transcript:
         elif block.type == "tool_use":
             transcript.calls.append((block.name, block.input))
     return transcript
-
-
-def play(provider: ScriptedProvider, events: Sequence[bytes]) -> None:
-    provider.script([faults.streamed(events)])
 
 
 @pytest.mark.parametrize("name", COMPLETED)

@@ -4,6 +4,7 @@ The provider sends streams of the corpus, event by event. What the SDK assembles
 the content of the repaired stream beside each.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ from wiremend.testing.provider import ScriptedProvider
 from traffic import faults, good
 from traffic.conftest import ATTEMPTS
 from traffic.proxy import Proxy
+from traffic.responses.corpus_plays import events_in, repaired_in
 
 FOLDER = CORPUS / "responses"
+
+events_of = partial(events_in, FOLDER)
+repaired = partial(repaired_in, FOLDER)
 CODEX = {"originator": "codex_cli_rs"}
 TOOL: Any = {"type": "function", "name": "get_weather", "parameters": {}, "strict": False}
 
@@ -74,18 +79,6 @@ FOR_CODEX = [
     "clean/codex-keepalive",
     "clean/codex-mcp-list-tools-never-done",
 ]
-
-
-def events_of(name: str) -> list[bytes]:
-    """Return the events of a stream as a provider sends it, and the fragment at its end."""
-    parts = (FOLDER / f"{name}.sse").read_bytes().split(b"\n\n")
-    return [part + b"\n\n" for part in parts[:-1]] + [part for part in parts[-1:] if part]
-
-
-def repaired(name: str) -> bytes:
-    path = FOLDER / f"{name}.sse"
-    mended = path.with_suffix(".mended.sse")
-    return (mended if mended.exists() else path).read_bytes()
 
 
 def read_stream() -> Transcript:
