@@ -248,6 +248,13 @@ def test_blank_lines_and_comments_after_the_end_are_dropped_without_findings() -
     assert codes_of(repaired) == []
 
 
+def test_blank_lines_after_a_held_terminal_event_are_dropped() -> None:
+    end = response("completed", output=[])
+    cut = stream_of(CREATED, ADDED, {"type": "response.completed", "response": end})
+    assert codes_of(repair_stream([cut])) != []
+    assert bytes_of(repair_stream([cut + b"\n"])) == bytes_of(repair_stream([cut]))
+
+
 def test_only_the_model_name_changes() -> None:
     stream = stream_of(
         CREATED,

@@ -428,9 +428,11 @@ class ResponsesRepairer(EventRepairer):
 
     def _write_held(self, *, is_cut: bool) -> None:
         changed = self._draft.changed
+        keeps_late = not self._draft.is_on(self.frames.after_the_end)
         for held in self._held.take():
             if isinstance(held, bytes):
-                self._draft.out.append(held)
+                if self._ended is None or keeps_late:
+                    self._draft.out.append(held)
                 continue
             with self._draft.at(held.place):
                 self._draft.changed = held.changed
