@@ -43,7 +43,7 @@ _CLIENT_LEFT = ("client disconnect", "client closed", "by client", "connection k
 def read_flow_file(file: PeekableFile) -> RecordedFlows:
     """Yield the flows of a file. Raises UnusableRecording."""
     number = 0
-    while state := _read_state(file, number + 1):
+    while (state := _read_state(file, number + 1)) is not None:
         number += 1
         original = _flow_of(state, number)
         if isinstance(original, http.HTTPFlow):

@@ -65,7 +65,7 @@ def _entries(file: PeekableFile) -> Iterator[tuple[int, bytes]]:
     chunk, number, is_closed = _find_entries(file), 0, False
     while chunk and not is_closed:
         for element in decoder.feed(chunk):
-            if element.is_part:
+            if element.is_part or len(element.raw) > ENTRY_LIMIT_BYTES:
                 raise too_large(f"entry {number + 1}")
             if element.data is None:
                 is_closed = is_closed or b"]" in element.raw
