@@ -20,6 +20,8 @@ class Blocks:
     """The names of blocks, by the numbers of their events."""
 
     by_event: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    before_event: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The last block before an event that is in none."""
 
     def of(self, place: Place) -> str:
         """Return the block of a place, such as `block 2` or `tools`; empty without one."""
@@ -31,6 +33,13 @@ class Blocks:
             case _:
                 return ""
 
+    def before(self, place: Place) -> str:
+        """Return the last block before an event that is in none; empty without one.
+
+        The last event of a block is repaired when the next event arrives.
+        """
+        return self.before_event.get(place.number, "") if isinstance(place, EventPlace) else ""
+
 
 def _part_of_body(path: tuple[int | str, ...]) -> str:
     """Return the list or field of the body: `tools` for a path in any of the tools."""
@@ -41,19 +50,21 @@ def blocks_of(protocol: WireProtocol, body: bytes, numbers: Set[int]) -> Blocks:
     """Return the blocks of the events with these numbers in a decoded stream."""
     is_array = form_of(body[:_FORM_BYTES]) is BodyForm.ARRAY
     decoder = ArrayDecoder() if is_array else sse.Decoder()
-    last, found, number = max(numbers, default=0), dict[int, str](), 0
-    is_inside = False
+    last, number, is_inside = max(numbers, default=0), 0, False
+    found, before, previous = dict[int, str](), dict[int, str](), ""
     for event in (*decoder.feed(body), *decoder.end()):
         if not is_inside:
             number += 1
         is_inside = event.is_part and not event.complete
-        if number in numbers and event.data:
-            name = _block_in(protocol, event.data)
-            if name:
-                found[number] = name
         if number > last:
             break
-    return Blocks(found)
+        # Few events are parsed: those with findings, and those before them.
+        is_wanted = number in numbers or number + 1 in numbers
+        name = _block_in(protocol, event.data) if event.data and is_wanted else ""
+        if number in numbers:
+            (found if name else before)[number] = name or previous
+        previous = name
+    return Blocks(found, before)
 
 
 def _block_in(protocol: WireProtocol, data: bytes) -> str:

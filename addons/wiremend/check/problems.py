@@ -97,6 +97,8 @@ def aggregated(template: Problem, findings: Iterable[Finding], blocks: Blocks) -
     problems: dict[tuple[str, str], Problem] = {}
     for finding in findings:
         block = blocks.of(finding.place)
+        if not block and (finding.code, blocks.before(finding.place)) in problems:
+            block = blocks.before(finding.place)
         key = finding.code, block
         place = _text_of(finding.place, template)
         if (known := problems.get(key)) is not None:

@@ -99,7 +99,11 @@ class Run:
         """Check one flow."""
         name = _name_of(flow)
         if self.seeks_secrets:
-            secrets = _secret_problems(file, flow)
+            secrets = [
+                problem
+                for problem in _secret_problems(file, flow)
+                if self.selection.reports(problem.code, file, problem.host)
+            ]
             return CheckedFlow(file, flow.number, name, is_call=True, problems=secrets)
         problems: list[Problem] = []
         notes: list[str] = []

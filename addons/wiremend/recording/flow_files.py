@@ -4,6 +4,7 @@ A flow file is a sequence of tnetstrings. mitmproxy's own reader is not used for
 trusts the lengths, raises unrelated exceptions for damaged files, and quotes the flow in them.
 """
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,9 @@ from wiremend.recording.exchange import (
 )
 from wiremend.recording.limited import ENTRY_LIMIT_BYTES, PeekableFile, too_large
 
+COLLECT_BYTES = 32 * 1024 * 1024
+"""How much is read between two collections of garbage. mitmproxy's flows are in cycles when they
+have been loaded, and the collector counts objects, not bytes."""
 _LENGTH_DIGITS = 12
 _FLOW_TYPE = b"}"
 _CLIENT_LEFT = ("client disconnect", "client closed", "by client", "connection killed")
@@ -42,9 +46,13 @@ _CLIENT_LEFT = ("client disconnect", "client closed", "by client", "connection k
 
 def read_flow_file(file: PeekableFile) -> RecordedFlows:
     """Yield the flows of a file. Raises UnusableRecording."""
-    number = 0
+    number = uncollected = 0
     while (state := _read_state(file, number + 1)) is not None:
         number += 1
+        uncollected += len(state)
+        if uncollected > COLLECT_BYTES:
+            gc.collect()
+            uncollected = len(state)
         original = _flow_of(state, number)
         if isinstance(original, http.HTTPFlow):
             yield _recorded(original, number)
