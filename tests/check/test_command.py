@@ -173,6 +173,23 @@ def test_each_attempt_of_a_recorded_call_is_checked(capsys: pytest.CaptureFixtur
     assert found == [("flow 1 attempt 1 response", "R005"), ("flow 1 attempt 2 event 2", "S105")]
 
 
+def test_a_connection_that_the_proxy_saw_fail_is_reported_as_it_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    finding = {
+        "code": "R004",
+        "place": {"kind": "attempt", "number": 1},
+        "where": "attempt 1",
+        "found": "no data for 120 s",
+        "done": "",
+    }
+    silent = attempt(None, outcome=AttemptOutcome.FAILED, detail="no data for 120 s")
+    flow = recorded_flow(silent, attempt(BROKEN), findings=[finding])
+    write("x.mitm", flow_file(flow))
+    found = codes(capsys, "x.mitm")
+    assert found == [("flow 1 attempt 1 response", "R004"), ("flow 1 attempt 2 event 2", "S105")]
+
+
 def test_the_repaired_side_of_a_recording_is_not_checked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -91,7 +91,7 @@ def test_a_refused_request_is_no_exchange_with_a_provider(tmp_path: Path) -> Non
     ("outcome", "detail", "codes", "ending"),
     [
         (AttemptOutcome.CANCELLED, "cancelled by client", [], Ending.LEFT),
-        (AttemptOutcome.FAILED, "connection reset by peer", ["R002"], Ending.CUT),
+        (AttemptOutcome.FAILED, "no data for 120 s", ["R004"], Ending.LEFT),
         (AttemptOutcome.FAILED, "Overloaded", ["E001"], Ending.COMPLETE),
     ],
 )
@@ -106,6 +106,8 @@ def test_how_an_attempt_ended(
     flow = recorded_flow(attempt(CUT, outcome=outcome, detail=detail), findings=findings)
     [exchange] = exchanges_of(flow_file(flow), tmp_path)
     assert exchange.ending is ending
+    transport = [finding.code for finding in exchange.transport_findings]
+    assert transport == [code for code in codes if code.startswith("R")]
 
 
 def test_a_body_that_was_kept_in_part_is_not_cut_by_upstream(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from wiremend.recording.exchange import (
     RecordedResponse,
     header_value,
 )
-from wiremend.rules.rule import EventPlace, Finding
+from wiremend.rules.rule import AttemptPlace, CallPlace, EventPlace, Finding
 from wiremend.secrets import without_quoted_bytes
 from wiremend.text.body_form import BodyForm, form_of
 from wiremend.text.content_coding import UndecodableBody, decoder_for
@@ -88,17 +88,23 @@ def check_exchange(
     adapted = call.request_for(0) if request else None
     checked = Checked(protocol.name, model, request, notes=exchange.notes, adapted=adapted)
     response = exchange.response
+    if response is None and exchange.transport_findings:
+        return replace(checked, response=exchange.transport_findings)
     if response is None and exchange.ending is not Ending.CUT:
         return _noted(checked, "there is no response")
     if response is not None and response.body is None and exchange.ending is not Ending.CUT:
         return _noted(checked, "the body of the response was not recorded")
     machine, received = _run(exchange, call, keeps_received=keeps_received)
-    return replace(
-        checked,
-        response=tuple(machine.findings),
-        blocks=_blocks(call, response, machine.findings),
-        received=received,
-    )
+    findings = (*map(_without_attempt, machine.findings), *exchange.transport_findings)
+    blocks = _blocks(call, response, findings)
+    return replace(checked, response=findings, blocks=blocks, received=received)
+
+
+def _without_attempt(finding: Finding) -> Finding:
+    """Return a finding on the only attempt as one on the response."""
+    if isinstance(finding.place, AttemptPlace):
+        return replace(finding, place=CallPlace.RESPONSE)
+    return finding
 
 
 def _noted(checked: Checked, note: str) -> Checked:

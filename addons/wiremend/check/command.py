@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -72,6 +73,8 @@ def main(program: str, arguments: list[str]) -> int:
 
     `program` is the name of the command in messages.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # whatever a recording contains can be printed
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser(program).parse_args(arguments)
     if options.help:
         print(HELP.format(program=program), end="")

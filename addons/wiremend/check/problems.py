@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wiremend.check.blocks import Blocks
-from wiremend.rules.rule import AttemptPlace, EventPlace, Finding, Place
+from wiremend.rules.rule import EventPlace, Finding
 
 REQUEST = "request"
 RESPONSE = "response"
@@ -100,7 +100,7 @@ def aggregated(template: Problem, findings: Iterable[Finding], blocks: Blocks) -
         if not block and (finding.code, blocks.before(finding.place)) in problems:
             block = blocks.before(finding.place)
         key = finding.code, block
-        place = _text_of(finding.place, template)
+        place = printable(str(finding.place))
         if (known := problems.get(key)) is not None:
             problems[key] = replace(known, count=known.count + 1, last_place=place)
         else:
@@ -122,11 +122,6 @@ def printable(text: str) -> str:
     if line.isprintable():
         return line
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-
-
-def _text_of(place: Place, template: Problem) -> str:
-    """Return the place as text; the attempt is part of the location."""
-    return template.side if isinstance(place, AttemptPlace) else printable(str(place))
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ class Exchange:
     """Why the exchange ended, in the words of the recorder."""
     live_findings: LiveFindings | None = None
     """What the proxy found; for a recording that does not contain upstream's bytes."""
+    transport_findings: tuple[Finding, ...] = ()
+    """What the proxy found about the connection, such as a timeout. Its bytes do not show that."""
     notes: tuple[str, ...] = ()
     """What could not be read exactly."""
 
@@ -109,6 +111,11 @@ class RecordedFlow:
 
 
 type RecordedFlows = Iterator[RecordedFlow]
+
+
+def encodable(text: str) -> str:
+    """Return the text with lone surrogates replaced, which JSON can contain and UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def header_value(headers: Headers, name: str) -> str:

@@ -8,7 +8,6 @@ import gc
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 from mitmproxy import flow, http
 from mitmproxy.io import compat, tnetstring
 from mitmproxy.version import FLOW_FORMAT_VERSION
@@ -34,12 +33,16 @@ from wiremend.recording.exchange import (
     UnusableRecording,
 )
 from wiremend.recording.limited import ENTRY_LIMIT_BYTES, PeekableFile, too_large
+from wiremend.rules.rule import CallPlace, Finding
+from wiremend.text import json_value
 
 COLLECT_BYTES = 32 * 1024 * 1024
 """How much is read between two collections of garbage. mitmproxy's flows are in cycles when they
 have been loaded, and the collector counts objects, not bytes."""
 _LENGTH_DIGITS = 12
 _FLOW_TYPE = b"}"
+_TRANSPORT = ("R001", "R002", "R004", "R006", "R008")
+"""Rules on connections."""
 _CLIENT_LEFT = ("client disconnect", "client closed", "by client", "connection killed")
 """Beginnings and parts of mitmproxy's error texts for which no provider is to blame."""
 
@@ -55,7 +58,7 @@ def read_flow_file(file: PeekableFile) -> RecordedFlows:
             uncollected = len(state)
         original = _flow_of(state, number)
         if isinstance(original, http.HTTPFlow):
-            yield _recorded(original, number)
+            yield _read(original, number)
         else:
             yield RecordedFlow(number, (), (), original)
 
@@ -98,7 +101,7 @@ def _flow_of(state: bytes, number: int) -> flow.Flow:
     """Return the flow. The causes of errors are dropped, since they quote the flow."""
     try:
         loaded = tnetstring.parse(ord(_FLOW_TYPE), memoryview(state))
-    except (Exception, MemoryError):
+    except Exception:
         raise UnusableRecording(_damaged(number)) from None
     assert isinstance(loaded, dict)
     version = loaded.get("version")
@@ -109,12 +112,20 @@ def _flow_of(state: bytes, number: int) -> flow.Flow:
         )
     try:
         return flow.Flow.from_state(compat.migrate_flow(loaded))
-    except (Exception, MemoryError):
+    except Exception:
         text = f"flow {number} is damaged, or too old for this mitmproxy"
         raise UnusableRecording(text) from None
 
 
 # One flow
+
+
+def _read(original: http.HTTPFlow, number: int) -> RecordedFlow:
+    """Read a flow, whose values may have other types than mitmproxy gives them."""
+    try:
+        return _recorded(original, number)
+    except Exception:
+        raise UnusableRecording(f"flow {number} is damaged") from None
 
 
 def _recorded(original: http.HTTPFlow, number: int) -> RecordedFlow:
@@ -221,17 +232,17 @@ def _attempt(attempt: StoredAttempt, record: CallRecord) -> dict[str, Any]:
     elif response.body is not None and _is_shortened(response.body):
         values["ending"] = Ending.LEFT
         values["notes"] = (f"only the first {len(response.body.data)} bytes were kept",)
-    elif attempt.outcome is AttemptOutcome.FAILED and _is_cut(attempt, record):
-        values["ending"] = Ending.CUT
+    if transport := _transport_findings(attempt, record):
+        values |= {"ending": Ending.LEFT, "transport_findings": transport}
     return values
 
 
-def _is_cut(attempt: StoredAttempt, record: CallRecord) -> bool:
-    """Return whether the connection was lost: what the attempt failed with is not in its bytes."""
-    transport = ("R001", "R002", "R004", "R008")
-    return any(
-        finding.code in transport and finding.where == f"attempt {attempt.number}"
+def _transport_findings(attempt: StoredAttempt, record: CallRecord) -> tuple[Finding, ...]:
+    """Return the findings on the connection of an attempt, as findings on its response."""
+    return tuple(
+        Finding(finding.code, CallPlace.RESPONSE, finding.found, finding.done)
         for finding in record.response_findings
+        if finding.code in _TRANSPORT and finding.where == f"attempt {attempt.number}"
     )
 
 
@@ -263,7 +274,7 @@ def _messages(original: http.HTTPFlow, record: CallRecord | None) -> Iterator[Me
     if record is not None:
         yield from _kept_messages(record)
     metadata = _without_bytes(original.metadata)
-    yield Message("metadata", body=orjson.dumps(metadata, default=str))
+    yield Message("metadata", body=json_value.write(metadata))
 
 
 def _kept_messages(record: CallRecord) -> Iterator[Message]:

@@ -19,8 +19,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
 from wiremend.recording.exchange import (
     Ending,
     Exchange,
@@ -30,8 +28,10 @@ from wiremend.recording.exchange import (
     RecordedFlows,
     RecordedResponse,
     UnusableRecording,
+    encodable,
 )
 from wiremend.recording.limited import CHUNK_BYTES, ENTRY_LIMIT_BYTES, PeekableFile, too_large
+from wiremend.text import json_value
 from wiremend.text.json_array import ArrayDecoder
 from wiremend.text.json_value import dicts_in
 from wiremend.text.patterns import linear_pattern
@@ -51,8 +51,8 @@ def read_har(file: PeekableFile) -> RecordedFlows:
     """Yield the entries of a file. Raises UnusableRecording."""
     for number, data in _entries(file):
         try:
-            entry = orjson.loads(data)
-        except orjson.JSONDecodeError:
+            entry = json_value.read(data)
+        except ValueError:
             raise UnusableRecording(f"entry {number} is not JSON") from None
         exchange = _exchange(entry) if isinstance(entry, dict) else None
         exchanges = () if exchange is None else (exchange,)
@@ -131,7 +131,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return encodable(value) if isinstance(value, str) else ""
 
 
 def _headers(message: Mapping[str, Any]) -> Headers:
@@ -210,7 +210,7 @@ def _event(message: Mapping[str, Any]) -> bytes:
         lines.append(f"event: {name}")
     if identifier:
         lines.append(f"id: {identifier}")
-    lines += [f"data: {line}" for line in _text(message.get("data")).split("\n")]
+    lines += [f"data: {line}" for line in str(message.get("data")).split("\n")]
     return bytes_of("\n".join([*lines, "", ""]))
 
 

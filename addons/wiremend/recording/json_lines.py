@@ -14,8 +14,6 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
-
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.recording.exchange import (
     Exchange,
@@ -24,8 +22,10 @@ from wiremend.recording.exchange import (
     RecordedFlows,
     RecordedResponse,
     UnusableRecording,
+    encodable,
 )
 from wiremend.recording.limited import ENTRY_LIMIT_BYTES, PeekableFile, too_large
+from wiremend.text import json_value
 
 REQUIRED = ("host", "protocol", "response", "status", "streaming")
 """The fields by which a line is recognised."""
@@ -35,8 +35,8 @@ def read_json_lines(file: PeekableFile) -> RecordedFlows:
     """Yield the exchanges of a file; blank lines are skipped. Raises UnusableRecording."""
     for number, line in _lines(file):
         try:
-            fields = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            fields = json_value.read(line)
+        except ValueError:
             what = f"line {number} is not JSON"
             is_last = not line.endswith(b"\n")
             raise UnusableRecording(what + (", and the file ends in it" if is_last else "")) from (
@@ -74,13 +74,13 @@ def _exchange(fields: Mapping[str, Any], number: int) -> Exchange:
     body = _body(field("response", dict | None), "response", number)
     return Exchange(
         protocol=protocol,
-        host=field("host", str),
-        path=fields.get("path") or "",
+        host=encodable(field("host", str)),
+        path=encodable(str(fields.get("path") or "")),
         body=_body(fields.get("request"), "request", number),
         streaming=field("streaming", bool),
         response=RecordedResponse(
             field("status", int),
-            (("content-type", str(content_type)),) if content_type else (),
+            (("content-type", encodable(str(content_type))),) if content_type else (),
             body,
             has_label=bool(content_type),
         ),

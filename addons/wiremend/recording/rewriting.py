@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-import orjson
 from mitmproxy import http
 from mitmproxy.io import FlowWriter
 
@@ -19,6 +18,7 @@ from wiremend.call_record.schema import METADATA_KEY
 from wiremend.recording.exchange import RecordedFlow, UnusableRecording
 from wiremend.recording.har import bytes_of
 from wiremend.recording.sources import Format
+from wiremend.text import json_value
 
 type Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -143,7 +143,7 @@ class _HarWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         creator = {"name": "wiremend", "version": wiremend.__version__}
-        head = orjson.dumps({"version": "1.2", "creator": creator})
+        head = json_value.write({"version": "1.2", "creator": creator})
         file.write(b'{"log":' + head[:-1] + b',"entries":[')
         self._is_first = True
 
@@ -157,7 +157,7 @@ class _HarWriter:
             entry["request"]["postData"] = data | {"text": request.body.decode("utf-8", "replace")}
         if response is not None:
             entry["response"] = _har_response(entry.get("response") or {}, response)
-        self._file.write((b"\n" if self._is_first else b",\n") + orjson.dumps(entry))
+        self._file.write((b"\n" if self._is_first else b",\n") + json_value.write(entry))
         self._is_first = False
 
     def end(self) -> None:
@@ -196,7 +196,7 @@ class _JsonLinesWriter:
                 "content_type": response.content_type,
                 "response": _body_field(response.body),
             }
-        self._file.write(orjson.dumps(fields) + b"\n")
+        self._file.write(json_value.write(fields) + b"\n")
 
     def end(self) -> None:
         pass

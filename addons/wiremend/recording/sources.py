@@ -106,8 +106,10 @@ def _files_in(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     for directory, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if name.lower().endswith(suffixes) and not name.startswith("."):
-                yield Path(directory, name)
+            path = Path(directory, name)
+            is_recording = name.lower().endswith(suffixes) and not name.startswith(".")
+            if is_recording and path.is_file():  # not a pipe, which would be waited for
+                yield path
 
 
 def _system_text(reason: Exception) -> str:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 import wiremend
 from wiremend.check.problems import CheckedFlow, Problem
 from wiremend.check.reports.report import TOOL, fingerprint, uri_of
 from wiremend.check.runs import Totals, Unusable
 from wiremend.rules.rule import Rule
+from wiremend.text import json_value
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 RESULTS_LIMIT = 5000
@@ -57,7 +56,7 @@ class SarifReport:
             "executionSuccessful": not totals.unusable,
             "toolExecutionNotifications": self._notifications,
         }
-        rest = orjson.dumps({"tool": {"driver": driver}, "invocations": [invocation]}).decode()
+        rest = json_value.write({"tool": {"driver": driver}, "invocations": [invocation]}).decode()
         return f"],{rest[1:]}]}}\n"
 
     def _result(self, flow: CheckedFlow, problem: Problem) -> str:
@@ -89,7 +88,7 @@ class SarifReport:
                 "model": problem.model,
             },
         }
-        return before + orjson.dumps(result).decode()
+        return before + json_value.write(result).decode()
 
 
 def _file_location(file: str) -> dict[str, Any]:
