@@ -296,6 +296,27 @@ def test_other_traffic_is_no_call(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "Checked 1 call (2 flows): no problems.\n"
 
 
+def test_a_bug_in_a_flow_is_no_success_and_hides_no_other_flow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wiremend.check import runs
+
+    original = runs.check_exchange
+
+    def check_or_raise(exchange: Any, settings: Any) -> Any:
+        if exchange.response.body == SOUND:
+            raise KeyError("secret")
+        return original(exchange, settings)
+
+    monkeypatch.setattr(runs, "check_exchange", check_or_raise)
+    write("x.jsonl", line(SOUND) + line(BROKEN))
+    assert main(PROGRAM, ["x.jsonl", "--output-format", "concise"]) == 2
+    out, err = capsys.readouterr()
+    assert "x.jsonl: flow 2 event 2: S105" in out
+    assert "x.jsonl: flow 1 was not checked, because of a bug in wiremend: KeyError" in err
+    assert "secret" not in err
+
+
 # Options
 
 TWO = line(BROKEN) + line(CUT)

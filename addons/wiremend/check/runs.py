@@ -16,6 +16,7 @@ from wiremend.engine.settings import Settings
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.recording.exchange import Exchange, RecordedFlow, UnusableRecording
 from wiremend.recording.sources import Source, find_sources, open_recording
+from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import Rule
 
 
@@ -89,11 +90,21 @@ class Run:
         try:
             with open_recording(source, self.protocol, self.stdin) as recording:
                 for flow in recording.flows:
-                    yield self.check_flow(source.name, flow)
+                    yield self._check_contained(source.name, flow)
                     if self.progress is not None:
                         self.progress(source.name, flow.number, recording.fraction)
         except UnusableRecording as reason:
             yield Unusable(source.name, str(reason))
+
+    def _check_contained(self, file: str, flow: RecordedFlow) -> CheckedFlow | Unusable:
+        """Check one flow. A bug in wiremend must neither hide other flows nor pass as a success."""
+
+        def failed(fault: Fault) -> CheckedFlow | Unusable:
+            what = f"flow {flow.number} was not checked, because of a bug in wiremend: {fault}"
+            return Unusable(file, what)
+
+        check: Callable[[str, RecordedFlow], CheckedFlow | Unusable] = self.check_flow
+        return contain("checking a flow", failed, check, file, flow)
 
     def check_flow(self, file: str, flow: RecordedFlow) -> CheckedFlow:
         """Check one flow."""
