@@ -553,7 +553,9 @@ def test_secrets_in_what_wiremend_kept_are_found(capsys: pytest.CaptureFixture[s
     assert any(place.startswith("flow 1 metadata byte") for place in found)
 
 
-@pytest.mark.parametrize("value", ["REDACTED", "Bearer REDACTED", "[REDACTED]", "<redacted>", ""])
+@pytest.mark.parametrize(
+    "value", ["REDACTED", "Bearer REDACTED", "[redacted]", "Bearer <redacted>", "***", ""]
+)
 def test_what_a_recorder_redacted_is_no_secret(
     value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -190,14 +190,13 @@ def _actions(exchange: Exchange, machine: CallMachine) -> Iterator[Sequence[Acti
         yield machine.connected(0.0, reused=False)
     if response is not None:
         yield machine.head(0.0, _head(response))
-        shows = False
-        for chunk in _chunks(response.body or b""):
-            data = chunk
-            while data:
-                part, data = (data, b"") if shows else _next_event(data)
-                actions = machine.body(0.0, part)
-                shows = shows or any(isinstance(action, ShowBody) for action in actions)
-                yield actions
+        body, start, shows = response.body or b"", 0, False
+        while start < len(body):
+            end = start + _CHUNK_BYTES if shows else _end_of_event(body, start)
+            actions = machine.body(0.0, body[start:end])
+            shows = shows or any(isinstance(action, ShowBody) for action in actions)
+            start = end
+            yield actions
     match exchange.ending:
         case Ending.COMPLETE:
             yield machine.body_end(0.0)
@@ -223,19 +222,17 @@ def _head(response: RecordedResponse) -> Head:
     )
 
 
-def _chunks(body: bytes) -> Iterator[bytes]:
-    for start in range(0, len(body), _CHUNK_BYTES):
-        yield body[start : start + _CHUNK_BYTES]
+def _end_of_event(body: bytes, start: int) -> int:
+    """Return the offset behind the next blank line, or behind as much as is read at once.
 
-
-def _next_event(data: bytes) -> tuple[bytes, bytes]:
-    """Return the bytes up to the first blank line, and the others.
-
-    Whether content precedes an error does not depend on the chunks of the recording this way.
+    Until the client is shown something, events are read one by one. So whether content precedes an
+    error does not depend on the chunks of the recording.
     """
-    ends = [data.find(mark) + len(mark) for mark in (b"\n\n", b"\r\n\r\n") if mark in data]
-    end = min(ends, default=len(data))
-    return data[:end], data[end:]
+    end = start + _CHUNK_BYTES
+    for mark in (b"\n\n", b"\r\n\r\n"):
+        found = body.find(mark, start, end)
+        end = found + len(mark) if found >= 0 else end
+    return end
 
 
 def _blocks(call: Call, response: RecordedResponse | None, findings: Sequence[Finding]) -> Blocks:

@@ -15,7 +15,7 @@ from wiremend.rules.rule import Rule
 from wiremend.secrets import REDACTED, is_secret_header, is_secret_parameter, secret_values
 from wiremend.text import json_value, sse
 from wiremend.text.body_form import BodyForm, form_of
-from wiremend.text.patterns import linear_pattern, text_pattern
+from wiremend.text.patterns import linear_pattern
 
 CREDENTIAL = Rule(
     code="secret-credential",
@@ -65,10 +65,8 @@ _IDENTITY_FIELDS: Sequence[tuple[str, ...]] = (
     ("user",),
     ("safety_identifier",),
 )
-_LEFT_ALONE = ("", REDACTED, "[REDACTED]", "<redacted>", "**REDACTED**", "***")
-_PLACEHOLDER = text_pattern(
-    r"(?:(?:bearer|basic|token)\s++)?+[\[<({*]*+redacted[\])>}*]*+", ignore_case=True
-)
+_BRACKETS = "[](){}<>*"
+_PLACEHOLDERS = ("", "redacted", "filtered", "removed")
 _KEYS = linear_pattern(
     rb"(?<![A-Za-z0-9+/=_-])(?:"
     rb"sk-ant-(?:api|admin|oat)\d\d-[\w-]{20}|sk-(?:proj|or|svcacct)-[\w-]{20}|sk-[A-Za-z0-9]{40}|"
@@ -107,7 +105,8 @@ def _credentials(message: Message) -> frozenset[str]:
 
 def _is_placeholder(value: str) -> bool:
     """Return whether a value was redacted, by wiremend or another recorder."""
-    return value.strip() in _LEFT_ALONE or REDACTED in value or bool(_PLACEHOLDER.fullmatch(value))
+    last_word = value.strip().rpartition(" ")[2]
+    return REDACTED in value or last_word.strip(_BRACKETS).lower() in _PLACEHOLDERS
 
 
 def _places(message: Message, values: Sequence[bytes]) -> Iterator[SecretPlace]:

@@ -43,7 +43,7 @@ _FOREIGN: Sequence[tuple[bytes, str]] = (
     (b"\xfe\xff", "it is text in UTF-16; save it as UTF-8"),
 )
 _BY_PROTOCOL = "give its protocol, such as --protocol anthropic"
-_HAR_START = text_pattern(rb'\s*+\{\s*+"log"\s*+:')
+_HAR_START = text_pattern(rb'\A\s*+\{\s*+"log"\s*+:')
 _FLOW_START = text_pattern(rb"\d{1,12}:")
 
 
