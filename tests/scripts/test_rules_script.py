@@ -144,7 +144,7 @@ def test_a_rule_that_is_refused_changes_nothing(checkout: Path) -> None:
         ("S140", "anthropic", "made-" + "up" * 20, None, "at most 40 characters"),
         ("S140", "anthropic", "block-index", None, "S105 has the name block-index"),
         ("R090", "all", "timed-out", None, "R004 has the name timed-out"),
-        ("S140", "anthropic", "made-up", "bloks", "protocols/anthropic has blocks, body"),
+        ("S140", "anthropic", "made-up", "bloks", "protocols/anthropic has answers"),
         ("S140", "anthropic", "made-up", "seam/flows", "there is no module seam/flows for rules"),
         ("S140", "anthropic", "made-up", "../../scripts/rules.py", "there is no module"),
     ],
