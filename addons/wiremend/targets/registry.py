@@ -28,7 +28,7 @@ from wiremend.targets.openai import OPENAI
 from wiremend.targets.opencode import OPENCODE
 from wiremend.targets.openrouter import OPENROUTER
 from wiremend.targets.qwen import QWEN
-from wiremend.targets.vendor import Requirement, Vendor
+from wiremend.targets.vendor import LeakedCalls, Requirement, Vendor
 from wiremend.targets.wordings import Wording
 from wiremend.targets.xai import XAI
 from wiremend.targets.zai import ZAI
@@ -119,21 +119,40 @@ def traits_of(
     return replace(traits, messages=messages)
 
 
+def leaked_formats(protocol: WireProtocol, host: str, model: str) -> tuple[str, ...]:
+    """Return the formats in which this model at this host is known to write calls as text."""
+    name = model.lower().rpartition("/")[2]
+    leaks = [
+        leak
+        for vendor in VENDORS
+        for leak in vendor.leaked_calls
+        if _applies(leak, vendor, protocol, host.lower(), name)
+    ]
+    return tuple(dict.fromkeys(format for leak in leaks for format in leak.formats))
+
+
 def _requirements_of(protocol: WireProtocol, host: str, model: str) -> Iterator[Requirement]:
     name = model.rpartition("/")[2]
-    at_gateway = any(vendor.is_gateway and _matches(host, vendor.hosts) for vendor in VENDORS)
     for vendor in VENDORS:
         for requirement in vendor.requirements:
-            if protocol not in requirement.protocols:
-                continue
-            if at_gateway:
-                globs = requirement.at_gateways
-                applies = _matches(name, vendor.models if globs is None else globs)
-            else:
-                hosts = vendor.hosts if requirement.hosts is None else requirement.hosts
-                applies = _matches(host, hosts) and _matches(name, requirement.models)
-            if applies:
+            if _applies(requirement, vendor, protocol, host, name):
                 yield requirement
+
+
+def _applies(
+    fact: Requirement | LeakedCalls, vendor: Vendor, protocol: WireProtocol, host: str, model: str
+) -> bool:
+    """Return whether a fact about a vendor concerns this host and model, both in lower case."""
+    if protocol not in fact.protocols:
+        return False
+    if _is_gateway(host):
+        return _matches(model, vendor.models if fact.at_gateways is None else fact.at_gateways)
+    hosts = vendor.hosts if fact.hosts is None else fact.hosts
+    return _matches(host, hosts) and _matches(model, fact.models)
+
+
+def _is_gateway(host: str) -> bool:
+    return any(vendor.is_gateway and _matches(host, vendor.hosts) for vendor in VENDORS)
 
 
 def _matches(text: str, globs: Iterable[str]) -> bool:
