@@ -171,7 +171,8 @@ class StreamRepair:
             leaked = contain(
                 "looking for calls", self._stop_watching, self._watch.read, events, watched
             )
-            repaired += [Repaired(b"", EventKind.IDLE, leaked)] if leaked else []
+            if leaked:  # events behind the terminal one are dropped
+                repaired[0].findings += leaked
         if self._bytes > self._limit_bytes and not self._gave_up:
             found = f"more than {self._limit_bytes} bytes"
             place = EventPlace(self._events)
