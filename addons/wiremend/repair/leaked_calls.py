@@ -417,13 +417,12 @@ class LeakedCallWatch:
         self._search = search
         self._scanner: CallScanner | None = None
         self._is_done = False
+        self.is_reading = False
+        """Whether the text so far may end in calls, so that every event has to be read."""
 
     def must_read(self, data: bytes) -> bool:
         """Return whether the events of these bytes have to be read."""
-        if self._is_done:
-            return False
-        is_reading = self._scanner is not None and self._scanner.length > 0
-        return is_reading or may_contain_call(data)
+        return not self._is_done and (self.is_reading or may_contain_call(data))
 
     def read(self, events: Sequence[sse.Event], first: int) -> list[Finding]:
         """Return what is found with these events. `first` is the number of the first one."""
@@ -431,6 +430,8 @@ class LeakedCallWatch:
         for number, event in enumerate(events, first):
             if event.data is not None and json_value.parses(event.data):
                 found += self._look(self._search.form.read(json_value.read(event.data)), number)
+        is_open = self._scanner is not None and self._scanner.length > 0
+        self.is_reading = is_open and not self._is_done
         return found
 
     def _look(self, meaning: AnswerText, number: int) -> list[Finding]:

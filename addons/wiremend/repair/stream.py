@@ -165,20 +165,31 @@ class StreamRepair:
         """Repair the events that `data` completes, in order."""
         self._bytes += len(data)
         events = self._decoder.feed(data)
-        watched = self._events + 1
         repaired = [self._repair_event(event) for event in events]
-        if self._watch is not None and self._watch.must_read(data):
-            leaked = contain(
-                "looking for calls", self._stop_watching, self._watch.read, events, watched
-            )
-            if leaked:  # events behind the terminal one are dropped
-                repaired[0].findings += leaked
+        watch = self._watch
+        if watch is not None and (b"<" in data or b"u003" in data or watch.is_reading):
+            self._watch_events(watch, data, events, repaired)
         if self._bytes > self._limit_bytes and not self._gave_up:
             found = f"more than {self._limit_bytes} bytes"
             place = EventPlace(self._events)
             finding = Finding(STREAM_TOO_LONG.code, place, found, "passed on from here")
             repaired.append(self.pass_the_rest(finding))
         return repaired
+
+    def _watch_events(
+        self,
+        watch: LeakedCallWatch,
+        data: bytes,
+        events: list[sse.Event],
+        repaired: list[Repaired],
+    ) -> None:
+        """Add what is found in the text of these events, which `data` completed."""
+        if not watch.must_read(data):
+            return
+        first = self._events - sum(not event.is_part for event in events) + 1
+        found = contain("looking for calls", self._stop_watching, watch.read, events, first)
+        if found:  # events behind the terminal one are dropped
+            repaired[0].findings += found
 
     def _stop_watching(self, fault: Fault) -> list[Finding]:
         self._faults.append(fault)

@@ -163,5 +163,5 @@ CALLS_IN_TEXT = CallsInText(
     write=_write,
     read_body=_read,
     write_body=_write_body,
-    parsed=(b"unction", b"responseId"),
+    parsed=(b"unction",),  # every event contains the id of the response
 )
