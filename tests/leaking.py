@@ -281,7 +281,9 @@ def _chat(pieces: Sequence[str], finish: str) -> list[bytes]:
     frame = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": piece} for piece in pieces]
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": delta, "finish_reason": None} for delta in deltas
+    ]
     choices.append({"index": 0, "delta": {}, "finish_reason": finish})
     chunks = [{**frame, "choices": [choice]} for choice in choices]
     usage = {"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12}
@@ -309,7 +311,7 @@ def _response(status: str, output: list[Any]) -> dict[str, Any]:
 
 
 def _item(text: str | None, status: str) -> dict[str, Any]:
-    part = {"type": "output_text", "text": text, "annotations": []}
+    part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": []}
     content = [] if text is None else [part]
     return {
         "id": "msg_1",
@@ -323,7 +325,7 @@ def _item(text: str | None, status: str) -> dict[str, Any]:
 def _responses(pieces: Sequence[str], finish: str) -> list[bytes]:
     text = "".join(pieces)
     item = _item(text, finish)
-    part = {"type": "output_text", "text": text, "annotations": []}
+    part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": []}
     place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
     steps: list[tuple[str, dict[str, Any]]] = [
         ("response.created", {"response": _response("in_progress", [])}),

@@ -31,6 +31,17 @@ GLM = ONE_OF_EACH["glm"].text
 READ = "<tool_call>read\n<arg_key>path</arg_key>\n<arg_value>a</arg_value>\n</tool_call>"
 each_framing = pytest.mark.parametrize("name", FRAMINGS)
 each_leak = pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
+CASES = [
+    (name, leak)
+    for name in FRAMINGS
+    for leak in (LEAKS if name == "chat" else ONE_OF_EACH).values()
+]
+each_case = pytest.mark.parametrize(
+    ("name", "leak"),
+    CASES,
+    ids=[f"{name}: {next(k for k in LEAKS if LEAKS[k] is leak)}" for name, leak in CASES],
+)
+"""Every form in Chat Completions, and one of each format in the other protocols."""
 each_format = pytest.mark.parametrize("leak", ONE_OF_EACH.values(), ids=ONE_OF_EACH)
 
 
@@ -253,8 +264,7 @@ def assert_text(
     assert all(reason in one for reason, one in zip(reasons or (), found, strict=False))
 
 
-@each_framing
-@each_leak
+@each_case
 def test_a_tool_that_is_not_offered_is_not_called(name: str, leak: Leak) -> None:
     request = request_of(name)
     request["tools"] = json.loads(
@@ -273,16 +283,14 @@ def test_the_reason_is_found(name: str, leak: Leak) -> None:
     )
 
 
-@each_framing
-@each_leak
+@each_case
 def test_text_behind_a_call_leaves_it_text(name: str, leak: Leak) -> None:
     context = context_of(name, [leak.format])
     for more in (" is how tools are called.", "\n```", "\n<b>", "."):
         assert_text(name, BEFORE + leak.text + more, context, ["text follows it"])
 
 
-@each_framing
-@each_leak
+@each_case
 def test_an_incomplete_call_is_text(name: str, leak: Leak) -> None:
     context = context_of(name, [leak.format])
     for cut in range(1, len(leak.text), 5):
@@ -297,8 +305,7 @@ def test_an_incomplete_call_is_text(name: str, leak: Leak) -> None:
             assert bytes_of(repaired) == b"".join(stream)
 
 
-@each_framing
-@each_leak
+@each_case
 def test_a_cut_answer_keeps_its_text(name: str, leak: Leak) -> None:
     context = context_of(name, [leak.format])
     assert_text(name, BEFORE + leak.text, context, ["was cut"], finish=FINISH[name][1])
@@ -361,8 +368,7 @@ def escaped(text: str) -> dict[str, str]:
     }
 
 
-@each_framing
-@each_leak
+@each_case
 def test_what_a_message_contains_is_never_called(name: str, leak: Leak) -> None:
     for role in ("user", "assistant"):
         for quoted in escaped(leak.text).values():

@@ -48,7 +48,7 @@ def _shown_by_block(block: Mapping[str, Any]) -> Shows:
     return Shows.ANSWER if isinstance(kind, str) else Shows.NOTHING
 
 
-_NORMAL_ENDS = frozenset({"end_turn", "tool_use", "stop", "tool_calls"})
+_NORMAL_ENDS = ("end_turn", "tool_use", "stop", "tool_calls")
 
 
 def _functions(request: dict[str, Any]) -> dict[str, Any]:
@@ -166,6 +166,8 @@ def _read_body(body: Any) -> AnswerText:
 
 def _write_body(body: Any, text: str, calls: Sequence[RecoveredCall]) -> None:
     blocks = body["content"]
+    if not isinstance(blocks[-1], dict) or not str(blocks[-1].get("text")).endswith(text):
+        raise CannotRewrite
     kept = blocks[-1]["text"].removesuffix(text)
     if kept.strip():
         blocks[-1]["text"] = kept

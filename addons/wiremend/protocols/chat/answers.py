@@ -38,7 +38,7 @@ def shows(value: Mapping[str, Any]) -> Shows:
 
 
 _CALLS = ("tool_calls", "function_call")
-_NORMAL_ENDS = frozenset({"stop", "tool_calls", "function_call"})
+_NORMAL_ENDS = ("stop", "tool_calls", "function_call")
 _NO_TEXT = ("refusal", "audio", "images", *_REASONING)
 
 
@@ -141,7 +141,7 @@ def _chunk_with(chunk: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str,
 
 
 def _write_body(body: Any, text: str, calls: Sequence[RecoveredCall]) -> None:
-    choice = body["choices"][0]
+    choice = dicts_in(body["choices"])[0]
     message = choice["message"]
     if not message["content"].endswith(text):
         raise CannotRewrite

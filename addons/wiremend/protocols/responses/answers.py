@@ -61,7 +61,7 @@ def _shown_by_item(item: Mapping[str, Any]) -> Shows:
     return Shows.ANSWER if isinstance(kind, str) else Shows.NOTHING
 
 
-_CALL_ITEMS = frozenset({"function_call", "custom_tool_call", "local_shell_call", "shell_call"})
+_CALL_ITEMS = ("function_call", "custom_tool_call", "local_shell_call", "shell_call")
 
 
 def _functions(request: dict[str, Any]) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def _functions(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(value: Any) -> AnswerText:
-    if not isinstance(value, dict):
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str):
         return AnswerText()
-    kind = value.get("type")
     response = value.get("response")
     if kind == TEXT_DELTA:
         delta = value.get("delta")
@@ -95,8 +95,7 @@ def _read(value: Any) -> AnswerText:
         type = item.get("type") if isinstance(item, dict) else None
         is_other = kind == ITEM_ADDED or type != "message"
         return AnswerText(is_other=is_other, is_beyond=type in _CALL_ITEMS)
-    is_content = isinstance(kind, str) and (kind.endswith((".delta", ".added")))
-    return AnswerText(is_other=is_content)
+    return AnswerText(is_other=kind.endswith((".delta", ".added")))
 
 
 def _without(text: Any, removed: str) -> str:
