@@ -1,6 +1,7 @@
 """Tool calls in the text of a response become calls, where it is certain that they are calls."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -644,6 +645,42 @@ def test_code_assist_wraps_its_responses() -> None:
     inner = [json.loads(line[6:])["response"] for line in repaired.split(b"\r\n") if line]
     unwrapped = b"".join(b"data: %s\n\n" % json.dumps(one).encode() for one in inner)
     assert read("gemini", unwrapped).tool_calls == (("read", {"path": "a"}),)
+
+
+@each_framing
+@pytest.mark.parametrize("junk", [[], {}, 7, None, True, "x"], ids=repr)
+@pytest.mark.parametrize(
+    "field",
+    [
+        "type",
+        "text",
+        "delta",
+        "choices",
+        "finish_reason",
+        "stop_reason",
+        "index",
+        "item",
+        "part",
+        "response",
+        "output",
+        "content",
+        "candidates",
+        "parts",
+        "finishReason",
+    ],
+)
+def test_fields_may_have_any_type(name: str, junk: Any, field: str) -> None:
+    """No rule raises an exception, whatever the fields of the events behind a call contain."""
+    stream = stream_of(name, [BEFORE, READ])
+    spoilt = re.sub(
+        rb'"%s": (\[\]|\{\}|null|"[^"\\]*"|\d+)' % field.encode(),
+        b'"%s": %s' % (field.encode(), json.dumps(junk).encode()),
+        b"".join(stream[3:]),
+    )
+    stream = [*stream[:3], spoilt]
+    repaired = repaired_of(name, stream, context_of(name, ["glm"]))  # asserts that none raised
+    if repaired[-1].kind is EventKind.TERMINAL and field != "index":
+        assert framing_of(name).violations(bytes_of(repaired)) == []
 
 
 def test_thoughts_are_not_searched() -> None:
