@@ -34,6 +34,6 @@ RESPONSES = Protocol(
     fold=whole.fold,
     unfold=whole.unfold,
     calls_in_text=CALLS_IN_TEXT,
-    make_grammar=lambda context: Grammar(context.client),
+    make_grammar=Grammar,
     error_body=openai.error_envelope,
 )
