@@ -22,6 +22,7 @@ from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import RequestFacts
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.registry import read_request
+from wiremend.repair.leaked_calls import LEAKED_CALL
 from wiremend.routing.access import key_refusal
 from wiremend.routing.match import Route, match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
@@ -225,6 +226,9 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
 def watch_targets(call: Call, planning: Planning) -> Call:
     """Add the retry budget and circuit breaker of every target, and how it writes calls as text."""
     health = planning.knowledge.health if planning.has(Feature.RETRY) else None
+    looks_for_calls = bool(call.context.tool_names) and (
+        LEAKED_CALL.code not in call.context.disabled
+    )
     targets = tuple(
         Target(
             request.provider,
@@ -232,7 +236,7 @@ def watch_targets(call: Call, planning: Planning) -> Call:
             health.of(request.identity, request.model, planning.settings.health)
             if health
             else None,
-            _leaked_formats(request, planning) if call.context.tool_names else (),
+            _leaked_formats(request, planning) if looks_for_calls else (),
         )
         for request in call.requests
     )

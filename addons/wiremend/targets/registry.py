@@ -55,6 +55,10 @@ VENDORS: tuple[Vendor, ...] = (
 
 _DEVIATING = tuple(vendor for vendor in VENDORS if vendor.deviations)
 
+_LEAKING = tuple(vendor for vendor in VENDORS if vendor.leaked_calls)
+_GATEWAYS = tuple(host for vendor in VENDORS if vendor.is_gateway for host in vendor.hosts)
+"""Globs of the hosts of gateways."""
+
 NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
     dialect: limit for vendor in VENDORS for dialect, limit in vendor.name_limits.items()
 }
@@ -121,38 +125,43 @@ def traits_of(
 
 def leaked_formats(protocol: WireProtocol, host: str, model: str) -> tuple[str, ...]:
     """Return the formats in which this model at this host is known to write calls as text."""
-    name = model.lower().rpartition("/")[2]
+    host, name = host.lower(), model.lower().rpartition("/")[2]
+    at_gateway = _matches(host, _GATEWAYS)
     leaks = [
         leak
-        for vendor in VENDORS
+        for vendor in _LEAKING
+        if at_gateway or _matches(host, vendor.hosts)
         for leak in vendor.leaked_calls
-        if _applies(leak, vendor, protocol, host.lower(), name)
+        if _applies(leak, vendor, protocol, host, name, at_gateway=at_gateway)
     ]
     return tuple(dict.fromkeys(format for leak in leaks for format in leak.formats))
 
 
 def _requirements_of(protocol: WireProtocol, host: str, model: str) -> Iterator[Requirement]:
     name = model.rpartition("/")[2]
+    at_gateway = _matches(host, _GATEWAYS)
     for vendor in VENDORS:
         for requirement in vendor.requirements:
-            if _applies(requirement, vendor, protocol, host, name):
+            if _applies(requirement, vendor, protocol, host, name, at_gateway=at_gateway):
                 yield requirement
 
 
 def _applies(
-    fact: Requirement | LeakedCalls, vendor: Vendor, protocol: WireProtocol, host: str, model: str
+    fact: Requirement | LeakedCalls,
+    vendor: Vendor,
+    protocol: WireProtocol,
+    host: str,
+    model: str,
+    *,
+    at_gateway: bool,
 ) -> bool:
     """Return whether a fact about a vendor concerns this host and model, both in lower case."""
     if protocol not in fact.protocols:
         return False
-    if _is_gateway(host):
+    if at_gateway:
         return _matches(model, vendor.models if fact.at_gateways is None else fact.at_gateways)
     hosts = vendor.hosts if fact.hosts is None else fact.hosts
     return _matches(host, hosts) and _matches(model, fact.models)
-
-
-def _is_gateway(host: str) -> bool:
-    return any(vendor.is_gateway and _matches(host, vendor.hosts) for vendor in VENDORS)
 
 
 def _matches(text: str, globs: Iterable[str]) -> bool:
