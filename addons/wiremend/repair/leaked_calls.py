@@ -413,12 +413,17 @@ _STRENGTH = (
 class LeakedCallWatch:
     """Reports leaked calls in a stream whose target is not known to leak them; changes nothing."""
 
-    def __init__(self, search: LeakSearch) -> None:
-        self._search = search
+    def __init__(self, protocol: Protocol, context: StreamContext) -> None:
+        self._protocol = protocol
+        self._context = context
         self._scanner: CallScanner | None = None
         self._is_done = False
         self.is_reading = False
         """Whether the text so far may end in calls, so that every event has to be read."""
+
+    @cached_property
+    def _search(self) -> LeakSearch:
+        return LeakSearch(self._protocol, self._context)
 
     def must_read(self, data: bytes) -> bool:
         """Return whether the events of these bytes have to be read."""

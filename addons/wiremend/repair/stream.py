@@ -517,11 +517,11 @@ def stream_repair(
         repairer = ToolNameRestorer(repairer, context.tool_names_by_sent, is_array=context.array)
     watch: LeakedCallWatch | None = None
     if context.tool_names and LEAKED_CALL.code not in context.disabled:
-        search = LeakSearch(protocol, context)
-        if search.is_known:
+        if context.leaked_formats:
+            search = LeakSearch(protocol, context)
             repairer = LeakedCallRepairer(repairer, search, is_array=context.array)
         else:
-            watch = LeakedCallWatch(search)
+            watch = LeakedCallWatch(protocol, context)
     decoder: Decoder | None = None
     if is_reframed:
         decoder = EventsAsElements() if context.array else ElementsAsEvents()
