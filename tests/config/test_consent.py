@@ -219,8 +219,17 @@ def test_every_section_and_key_is_either_harmless_or_in_the_reach() -> None:
     assert set(SECTIONS) - {"access"} == consent.HARMLESS_SECTIONS | {"intercept", "providers"}
     keys = consent.HARMLESS_KEYS
     assert set(Intercept.model_fields) == keys["intercept"] | {"hosts"}
-    counted = {"base_url", "api_key", "api_key_file", "headers"}
+    counted = {"base_url", "api_key", "api_key_file", "headers", "leaked_calls"}
     assert set(Provider.model_fields) == keys["providers"] | counted
+
+
+def test_making_calls_of_text_needs_consent() -> None:
+    provider = {"base_url": "https://x.example.com"}
+    before = consent.reach({"providers": {"x": provider}})
+    after = consent.reach({"providers": {"x": {**provider, "leaked_calls": ["glm"]}}})
+    assert consent.describe(after - before) == [
+        "other settings: leaked_calls (to https://x.example.com)"
+    ]
 
 
 def digest(text: str, directory: str) -> str:

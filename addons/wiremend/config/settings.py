@@ -72,6 +72,7 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
         _message_codes(provider.message_rules),
         provider.max_output_tokens,
         provider.schema_dialect,
+        provider.leaked_calls,
     )
 
 
