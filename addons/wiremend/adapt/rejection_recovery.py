@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from wiremend.adapt.lessons import Lesson, LessonBook
-from wiremend.adapt.passes import AdaptedRequest, adapt_request
+from wiremend.adapt.passes import AdaptedRequest, adapt_request, configured_request
 from wiremend.adapt.refused_fields import advice_on_kept_fields
 from wiremend.adapt.rejections import REJECTING_STATUS, OfferedTools, explanation, read_rejection
 from wiremend.protocols.base.document import OutgoingRequest
@@ -181,7 +181,8 @@ class AdaptedRequests:
         def unchanged(fault: Fault) -> AdaptedRequest:
             self.faults.append(fault)
             finding = Finding(FITTING_FAILED.code, CallPlace.REQUEST, str(fault), "passed on")
-            return AdaptedRequest(original, (finding,))
+            configured = self._as_configured(sending)
+            return AdaptedRequest(configured.request, (finding, *configured.findings))
 
         return contain(
             "adapting a request",
@@ -190,6 +191,19 @@ class AdaptedRequests:
             original,
             sending.traits,
             lessons,
+            disabled=self.disabled,
+        )
+
+    def _as_configured(self, sending: _Sending) -> AdaptedRequest:
+        """Return the client's request with nothing but the changes that the user configured."""
+        original = sending.original
+        unchanged = self._without(AdaptedRequest(original))
+        return contain(
+            "changing the configured fields",
+            unchanged,
+            configured_request,
+            original,
+            sending.traits,
             disabled=self.disabled,
         )
 
@@ -218,13 +232,15 @@ class AdaptedRequests:
         return []
 
     def _restore_original(self, sending: _Sending, error: ProviderError) -> list[Finding]:
-        is_changed = self._adapted(sending).request is not sending.original
+        adapted, original = self._adapted(sending).request, self._as_configured(sending)
+        sent = original.request
+        is_changed = (adapted.body, adapted.headers) != (sent.body, sent.headers)
         if ORIGINAL_SENT.code in self.disabled or sending.original_tried or not is_changed:
             return []
         if _UNRELATED_TO_CHANGES.search(f"{error.message} {error.code} {error.type}"):
             return []
         sending.original_tried = True
-        sending.adapted = AdaptedRequest(sending.original)
+        sending.adapted = original
         sending.on_trial = (Lesson("as-is"),)
         found = f"refused after a change: {_short(error.message)}"
         return [
