@@ -48,15 +48,24 @@ _TYPE_BY_KEYWORD = {
     "required": "object",
     "minProperties": "object",
     "maxProperties": "object",
+    "patternProperties": "object",
+    "propertyNames": "object",
+    "dependentRequired": "object",
     "items": "array",
     "minItems": "array",
     "maxItems": "array",
+    "prefixItems": "array",
+    "uniqueItems": "array",
+    "contains": "array",
     "minLength": "string",
     "maxLength": "string",
     "pattern": "string",
     "format": "string",
     "minimum": "number",
     "maximum": "number",
+    "exclusiveMinimum": "number",
+    "exclusiveMaximum": "number",
+    "multipleOf": "number",
 }
 """The type of a schema without `type`, inferred from a keyword."""
 _DESCRIBED_KEYWORDS = frozenset(
@@ -295,8 +304,8 @@ class _Conversion:
         node, active = self._opened(schema, active, inline=inline, merge=merge or is_root)
         if is_root:
             node.pop("nullable", None)
-        node = self._with_allowed_keywords(self._normalized(node), active, place)
-        node = self._with_inferred_types(node, place)
+        node = self._with_inferred_types(self._normalized(node))
+        node = self._with_anything(self._with_allowed_keywords(node, active, place), place)
         node, active = self._with_single_types(node, active, place)
         for keyword, value in list(node.items()):
             if keyword in SCHEMA_MAPS:
@@ -363,7 +372,7 @@ class _Conversion:
         removed = dict.fromkeys(keywords)
         kept = {key: value for key, value in node.items() if key not in removed}
         for key in removed:
-            if key not in node or (key == "additionalProperties" and node[key] is False):
+            if key not in node or _means_nothing(key, node):
                 continue
             if key in _DESCRIBED_KEYWORDS:
                 text = self._in_words(key, node[key], active)
@@ -410,20 +419,22 @@ class _Conversion:
                 sketch[key] = [self._sketch(child, active, depth - 1) for child in inner]
         return sketch or True
 
-    def _with_inferred_types(self, node: Schema, place: _Place) -> Schema:
-        """Return a schema with the types of the values that it allows, if it needs any."""
-        dialect = self._dialect
-        if "type" in node or "anyOf" in node or "$ref" in node:
+    def _with_inferred_types(self, node: Schema) -> Schema:
+        """Return a schema with the types of the values that its keywords are about, if needed."""
+        is_typed = not {"type", "anyOf", "oneOf", "$ref"}.isdisjoint(node)
+        if is_typed or not self._dialect.types_required:
             return node
-        if dialect.types_required:
-            types = _inferred_types(node)
-            if types:
-                return {"type": types[0] if len(types) == 1 else types, **node}
-        if (dialect.types_required or not dialect.anything) and allows_anything(node):
-            if self._dialect.closed:
-                node = {**node, "description": _with_sentence(node, "Any JSON value.")}
-            return {**node, **self._anything(place)}
-        return node
+        types = _inferred_types(node)
+        return {"type": types[0] if len(types) == 1 else types, **node} if types else node
+
+    def _with_anything(self, node: Schema, place: _Place) -> Schema:
+        """Return a schema that allows anything in a form that the dialect accepts."""
+        is_accepted = self._dialect.anything and not self._dialect.types_required
+        if is_accepted or not allows_anything(node):
+            return node
+        if self._dialect.closed:
+            node = {**node, "description": _with_sentence(node, "Any JSON value.")}
+        return {**node, **self._anything(place)}
 
     def _anything(self, place: _Place) -> Schema:
         """Return what allows any value, or as many values as the dialect can express."""
@@ -493,9 +504,9 @@ class _Conversion:
         inline = not self._dialect.references
         self._budget.spend(len(node))
         only, active = self._opened(others[0], active, inline=inline, merge=True)
-        merged = self._normalized(_merged(node, only))
+        merged = self._with_inferred_types(self._normalized(_merged(node, only)))
         merged = self._with_allowed_keywords(merged, active, place)
-        merged = self._with_inferred_types(merged, place)
+        merged = self._with_anything(merged, place)
         return self._with_single_types(merged, active, place)
 
     def _completed(self, node: Schema, place: _Place, *, is_root: bool) -> Schema:
@@ -633,6 +644,16 @@ def _with_null(node: Schema) -> Schema:
     if types and "null" not in types:
         return {**node, "type": [*types, "null"]}
     return node
+
+
+def _means_nothing(keyword: str, node: Schema) -> bool:
+    """Return whether a schema for other properties adds nothing to what an object allows."""
+    if keyword == "additionalProperties":
+        return node[keyword] is False
+    is_closed = node.get("additionalProperties") is False
+    values = _map(node.get("patternProperties")).values()
+    is_free = not is_closed and all(value is True or value == {} for value in values)
+    return keyword == "patternProperties" and is_free
 
 
 def _values_of_map(schema: Schema) -> Schema | bool:
