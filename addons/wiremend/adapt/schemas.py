@@ -7,12 +7,7 @@ and names that the target refuses change; all other bytes are kept.
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.adapt.schema_conversion import (
-    ConversionBudget,
-    Losses,
-    SchemaTooLarge,
-    convert_schema,
-)
+from wiremend.adapt.schema_conversion import ConversionBudget, SchemaTooLarge, convert_schema
 from wiremend.adapt.schema_dialects import (
     DIALECTS,
     GEMINI,
@@ -20,6 +15,7 @@ from wiremend.adapt.schema_dialects import (
     Dialect,
     violations,
 )
+from wiremend.adapt.schema_losses import Losses
 from wiremend.adapt.tool_list import remove_outermost
 from wiremend.adapt.tool_names import ToolNaming
 from wiremend.protocols.base.document import RequestDocument
