@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import orjson
 
+from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS
 from wiremend.targets.wordings import TaughtKind
 
 LESSONS_LIMIT = 500
@@ -29,15 +30,32 @@ class Lesson:
     kind: LessonKind
     """The adaptation: `schema-dialect` converts schemas, `tool-names` renames tools,
     `unique-names` makes names unique, `custom-type` removes `"type":"custom"`, `beta` removes a
-    value of the `anthropic-beta` header, `field` removes a field, `as-is` sends tools unchanged."""
+    value of the `anthropic-beta` header, `field` removes a field, `trait` switches on what a row
+    of a vendor could switch on (`adapt.learnable_traits`), `as-is` sends tools unchanged."""
     value: str = ""
-    """The dialect, the beta's value, or the field's path with `*` for every item of a list."""
+    """The dialect, the beta's value, the field's path with `*` for every item of a list, or the
+    trait, as `NAME` or `NAME=ARGUMENT`."""
     tool: str = ""
     """The client's name of the tool; empty for every tool."""
+
+    @property
+    def subject(self) -> tuple[str, str] | None:
+        """What no two lessons apply to: a later one replaces an earlier one. None: any number."""
+        if self.kind in ("schema-dialect", "tool-names"):
+            return self.kind, self.tool
+        if self.kind == "trait":
+            return self.kind, self.value.partition("=")[0]
+        return None
 
     def __str__(self) -> str:
         about = f" for tool {self.tool!r}" if self.tool else ""
         return f"{self.kind} {self.value}".rstrip() + about
+
+
+def is_lasting(lesson: Lesson) -> bool:
+    """Return whether a lesson is about the target, not about one conversation only."""
+    trait = LEARNABLE_TRAITS.get(lesson.value.partition("=")[0])
+    return lesson.kind != "trait" or trait is None or trait.is_lasting
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from wiremend.adapt.learnable_traits import with_trait
 from wiremend.adapt.lessons import ABOUT_TOOLS, Lesson
 from wiremend.adapt.refused_betas import drop_refused_betas
 from wiremend.adapt.refused_fields import drop_refused_fields
@@ -93,6 +94,8 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
                 traits = replace(traits, strip_custom_type=True)
             case "field":
                 fields.append(lesson.value)
+            case "trait":
+                traits = with_trait(traits, lesson.value)
             case "beta":
                 betas.append(lesson.value)
             case "as-is":

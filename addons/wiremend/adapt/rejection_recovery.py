@@ -10,7 +10,7 @@ trip.
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from wiremend.adapt.lessons import Lesson, LessonBook
+from wiremend.adapt.lessons import Lesson, LessonBook, is_lasting
 from wiremend.adapt.passes import AdaptedRequest, adapt_request
 from wiremend.adapt.rejections import REJECTING_STATUS, OfferedTools, explanation, read_rejection
 from wiremend.protocols.base.document import OutgoingRequest
@@ -139,7 +139,7 @@ class AdaptedRequests:
 
     def _accepted(self, target: int) -> tuple[Lesson, ...]:
         sending = self._sendings[target]
-        learnt, sending.on_trial = sending.on_trial, ()
+        learnt, sending.on_trial = tuple(filter(is_lasting, sending.on_trial)), ()
         self.book.learn(sending.original.provider, sending.original.model, learnt)
         return learnt
 
@@ -231,8 +231,8 @@ def _stricter(lesson: Lesson) -> Lesson:
 
 def _without_replaced(lessons: Sequence[Lesson], new: Sequence[Lesson]) -> list[Lesson]:
     """Return lessons without those that a new one of the same kind for the same tool replaces."""
-    replaced = {(n.kind, n.tool) for n in new if n.kind in ("schema-dialect", "tool-names")}
-    return [lesson for lesson in lessons if (lesson.kind, lesson.tool) not in replaced]
+    replaced = {n.subject for n in new if n.subject is not None}
+    return [lesson for lesson in lessons if lesson.subject not in replaced]
 
 
 def _short(text: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS
 from wiremend.adapt.lessons import KINDS, Lesson
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import ProviderError
@@ -102,7 +103,7 @@ def read_rejection(error: ProviderError, tools: OfferedTools) -> tuple[Lesson, .
         for match in wording.pattern.finditer(error.message):
             for lesson in _lessons_of(wording, match.groupdict(), tools):
                 # of other kinds there is one lesson for each tool: that of the first wording
-                has_many_values = lesson.kind in ("field", "beta")
+                has_many_values = lesson.kind in ("field", "beta", "trait")
                 key = (lesson.kind, lesson.tool, lesson.value if has_many_values else "")
                 lessons.setdefault(key, lesson)
     return tuple(lessons.values())[:_LESSONS_LIMIT]
@@ -135,6 +136,11 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
     kind, value = wording.kind, wording.value
     if kind == "field":
         yield Lesson(kind, _pattern_of(groups["value"]))
+    elif kind == "trait":
+        name, _, argument = value.partition("=")
+        taught = LEARNABLE_TRAITS[name].lesson_value(groups.get("argument") or argument)
+        if taught is not None:
+            yield Lesson(kind, taught)
     elif "values" in groups:
         yield from (Lesson(kind, found[0]) for found in _HEADER_VALUE.finditer(groups["values"]))
     elif kind != "schema-dialect" or not groups:

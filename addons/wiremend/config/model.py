@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS, trait_problem
 from wiremend.adapt.lessons import LessonKind
 from wiremend.adapt.schema_dialects import DIALECTS
 from wiremend.config.values import (
@@ -368,13 +369,14 @@ class LearntLesson(Section):
     """What is changed: `"schema-dialect"` converts schemas to the dialect `value`, `"tool-names"`
     renames tools by the rules of the dialect `value`, `"unique-names"` makes tool names distinct,
     `"custom-type"` removes `"type": "custom"` from tools, `"beta"` removes `value` from the
-    `anthropic-beta` header, `"field"` removes the field at the path `value`, `"as-is"` sends tools
-    unchanged."""
+    `anthropic-beta` header, `"field"` removes the field at the path `value`, `"trait"` switches on
+    the repair `value` of messages and parameters, `"as-is"` sends tools unchanged."""
     model: Annotated[Name, InWords("glob of model names"), Field(examples=["kimi-*"])] = "*"
     """The models that refuse it, ignoring case."""
     value: Annotated[str, Field(examples=["moonshot"])] = ""
-    """A dialect, a header value, or the path of a field, in which `*` matches every item of a
-    list. Required for the kinds whose description mentions it."""
+    """A dialect, a header value, the path of a field, in which `*` matches every item of a list, or
+    a repair, such as `token-limit-name=max_tokens`. Required for the kinds whose description
+    mentions it."""
     tool: Annotated[str, InWords("tool name"), Field(examples=["mcp__notion__create"])] = ""
     """The tool, by the client's name for it. Without it every tool."""
 
@@ -388,6 +390,10 @@ class LearntLesson(Section):
         if names is not None and self.value not in names:
             hint = did_you_mean(self.value, names)
             refuse((("value",), f"expected one of {', '.join(names)}, got {self.value!r}{hint}"))
+        if self.kind == "trait" and (problem := trait_problem(self.value)):
+            name = self.value.partition("=")[0]
+            hint = "" if name in LEARNABLE_TRAITS else did_you_mean(name, LEARNABLE_TRAITS)
+            refuse((("value",), problem + hint))
         if self.kind in ("beta", "field") and not self.value:
             refuse((("value",), f"is required for the kind {self.kind!r}"))
         return self

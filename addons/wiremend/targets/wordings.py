@@ -10,7 +10,9 @@ from typing import Literal
 
 from wiremend.text.patterns import TextPattern, text_pattern
 
-TaughtKind = Literal["schema-dialect", "tool-names", "unique-names", "custom-type", "beta", "field"]
+TaughtKind = Literal[
+    "schema-dialect", "tool-names", "unique-names", "custom-type", "trait", "beta", "field"
+]
 """The kinds of lesson that a rejection can teach; `wiremend.adapt.lessons` documents them."""
 
 POINTER = (
@@ -26,17 +28,43 @@ class Wording:
 
     kind: TaughtKind
     value: str
-    """The dialect, or the value of the header; empty if the pattern captures it, or if lessons of
-    this kind have no value."""
+    """The dialect, the value of the header, or the trait, as `NAME` or `NAME=ARGUMENT`; empty if
+    the pattern captures it, or if lessons of this kind have no value."""
     pattern: TextPattern[str]
     """Its groups capture the tool (`tool`, `index`, `index2`, `declaration`; without them, every
-    tool is meant), the field (`value`), or several values of a header (`values`)."""
+    tool is meant), the field (`value`), several values of a header (`values`), or the argument of
+    the trait `value` (`argument`)."""
 
 
 def wording(kind: TaughtKind, value: str, pattern: str) -> Wording:
     """Return a wording whose pattern ignores case, and in which `.` also matches line ends."""
     return Wording(kind, value, text_pattern(pattern, ignore_case=True, dot_all=True))
 
+
+TRAITS = (
+    wording(
+        "trait",
+        "token-limit-name",
+        r"\bmax_tokens\b.{0,200}?\buse\b.{0,40}?\b(?P<argument>max_completion_tokens)\b",
+    ),
+    wording(
+        "trait",
+        "reasoning-not-passed-back",
+        r"reasoning_content\W{1,4}in the thinking mode must be passed back",
+    ),
+    wording(
+        "trait",
+        "reasoning-missing",
+        r"reasoning_content is missing in assistant tool call message",
+    ),
+    wording(
+        "trait",
+        "system-in-messages",
+        r"unknown variant `system`, expected `user` or `assistant`",
+    ),
+)
+"""Wordings of kind `trait`: the rules on messages and parameters quote them. They apply to any
+host."""
 
 GENERAL = (
     wording(

@@ -74,12 +74,18 @@ SAMPLING_REFUSED = Rule(
 TOKEN_LIMIT_NAME = Rule(
     code="Q203",
     name="token-limit-name",
-    detects="The request limits its output by `max_tokens`; the model requires "
-    "`max_completion_tokens`.",
-    impact="OpenAI: `Unsupported parameter: 'max_tokens' is not supported with this model`.",
+    detects="The request limits its output by `max_tokens`, and the model requires "
+    "`max_completion_tokens`, or the other way round.",
+    impact="OpenAI: `Unsupported parameter: 'max_tokens' is not supported with this model`; "
+    "Mistral: `max_completion_tokens`: `Extra inputs are not permitted`.",
     action="Renames the key and keeps its value.",
     protocols=(_CHAT,),
-    seen=("anomalyco/opencode#37964", "teilomillet/gollm#33", "caozhiyuan/copilot-api#164"),
+    seen=(
+        "anomalyco/opencode#37964",
+        "teilomillet/gollm#33",
+        "caozhiyuan/copilot-api#164",
+        "editor-code-assistant/eca#231",
+    ),
     before='{"model":"gpt-5","max_tokens":64}',
     after='{"model":"gpt-5","max_completion_tokens":64}',
 )
@@ -95,6 +101,7 @@ TOKEN_LIMIT = Rule(
     seen=("Gitlawb/openclaude#35", "mnfst/llm-gateway#1177"),
 )
 
+_TOKEN_LIMIT_NAMES = frozenset({"max_tokens", "max_completion_tokens"})
 _SMALLEST_BUDGET = 1024
 """Anthropic's minimum of `budget_tokens`, which must stay below `max_tokens`.
 
@@ -124,21 +131,21 @@ def drop_refused_sampling(
 
 
 def rename_token_limit(
-    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+    request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes
 ) -> None:
-    """Rename `max_tokens` to `max_completion_tokens`, the name that reasoning models accept."""
-    if "max_tokens" not in request:
-        return
-    path: Path = ("max_tokens",)
-    if "max_completion_tokens" in request:
-        if notes.note(
-            TOKEN_LIMIT_NAME, BodyPlace(path), "set together with max_completion_tokens", "removed"
-        ):
-            edits.remove(path)
-    elif notes.note(
-        TOKEN_LIMIT_NAME, BodyPlace(path), "the model requires max_completion_tokens", "renamed"
-    ):
-        edits.rename(path, "max_completion_tokens")
+    """Rename the output limit to the name that the model accepts."""
+    name = traits.token_limit_name
+    for other in _TOKEN_LIMIT_NAMES - {name}:
+        path: Path = (other,)
+        if other not in request:
+            continue
+        if name in request:
+            if notes.note(
+                TOKEN_LIMIT_NAME, BodyPlace(path), f"set together with {name}", "removed"
+            ):
+                edits.remove(path)
+        elif notes.note(TOKEN_LIMIT_NAME, BodyPlace(path), f"the model requires {name}", "renamed"):
+            edits.rename(path, name)
 
 
 def lower_token_limit(limits: tuple[Path, ...]) -> HistoryPass:

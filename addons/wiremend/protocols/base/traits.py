@@ -49,6 +49,8 @@ class MessageTraits:
     """Codes of the rules that are enabled for the target."""
     call_ids: CallIdLimit = CallIdLimit(longest=40)
     max_output_tokens: int | None = None
+    token_limit_name: str = "max_completion_tokens"
+    """The name of the parameter that limits the output of a Chat Completions request."""
 
 
 @dataclass(frozen=True, slots=True)
