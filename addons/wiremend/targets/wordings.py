@@ -5,9 +5,11 @@ use. `wiremend.adapt.rejections` matches error messages against them.
 `tests/adapt/test_rejections.py` contains messages of providers verbatim.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.text.patterns import TextPattern, text_pattern
 
 TaughtKind = Literal[
@@ -65,6 +67,12 @@ TRAITS = (
 )
 """Wordings of kind `trait`: the rules on messages and parameters quote them. They apply to any
 host."""
+
+TRAITS_OF_REFUSED_FIELDS: Mapping[tuple[WireProtocol, str], str] = {
+    (WireProtocol.CHAT_COMPLETIONS, "max_completion_tokens"): "token-limit-name=max_tokens",
+    (WireProtocol.CHAT_COMPLETIONS, "max_tokens"): "token-limit-name=max_completion_tokens",
+}
+"""The traits that the refusal of a field teaches, in whatever words, instead of dropping it."""
 
 GENERAL = (
     wording(
