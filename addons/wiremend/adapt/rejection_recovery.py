@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from wiremend.adapt.lessons import Lesson, LessonBook, is_lasting
 from wiremend.adapt.passes import AdaptedRequest, adapt_request
+from wiremend.adapt.refused_fields import advice_on_kept_fields
 from wiremend.adapt.rejections import REJECTING_STATUS, OfferedTools, explanation, read_rejection
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.names import WireProtocol
@@ -92,6 +93,8 @@ class _Sending:
     """Lessons that have been applied; they are not applied again."""
     on_trial: tuple[Lesson, ...] = ()
     """Lessons that are stored when the target accepts the request."""
+    refused_fields: tuple[str, ...] = ()
+    """The fields that the last rejection names."""
     amendments: int = 0
     original_tried: bool = False
 
@@ -151,8 +154,12 @@ class AdaptedRequests:
     def _explain(self, target: int, message: str) -> str:
         if TOOL_NAMED.code in self.disabled:
             return message
-        meant = explanation(message, self._offered(self._sendings[target]))
-        return f"{message} ({meant})" if meant else message
+        sending = self._sendings[target]
+        document = self._adapted(sending).request.document
+        meant = explanation(message, self._offered(sending))
+        advice = advice_on_kept_fields(document, sending.traits, sending.refused_fields)
+        additions = "; ".join(filter(None, (meant, advice)))
+        return f"{message} ({additions})" if additions else message
 
     def _without[T](self, result: T) -> Callable[[Fault], T]:
         """Return a function that records a fault and returns `result`."""
@@ -193,6 +200,7 @@ class AdaptedRequests:
         if LEARNT.code in self.disabled or sending.original_tried:
             return []
         lessons = read_rejection(error, self._offered(sending))
+        sending.refused_fields = tuple(it.value for it in lessons if it.kind == "field")
         for stricter in (lessons, tuple(map(_stricter, lessons))):
             new = [lesson for lesson in stricter if lesson not in sending.tried]
             if not new:

@@ -73,3 +73,5 @@ class TargetTraits:
     """The dialect of single tools, by the client's name."""
     refused_fields: tuple[str, ...] = ()
     """Fields that it refuses, as paths; see `wiremend.adapt.refused_fields`."""
+    drops_refused: bool = True
+    """Whether harmless fields and header values that it refuses are dropped."""
