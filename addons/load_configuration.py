@@ -150,6 +150,7 @@ class LoadConfiguration:
             options.health = self.knowledge.health
         if Feature.ADAPT in self.features:
             options.lessons = self.knowledge.lessons
+            options.sessions = self.knowledge.sessions
         options.fault_log = self.knowledge.fault_log
 
     def done(self) -> None:

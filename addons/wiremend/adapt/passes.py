@@ -109,8 +109,8 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
 
 
 def _subjects(lessons: Sequence[Lesson]) -> Set[Subject]:
-    """Return the subjects of the passes to run: after `as-is`, only those of other lessons."""
+    """Return the subjects of the passes to run: after `as-is` tools only with lessons on them."""
     kinds = {lesson.kind for lesson in lessons}
-    if "as-is" not in kinds:
-        return {"tools", "messages", "refusals"}
-    return {"refusals"} if kinds.isdisjoint(ABOUT_TOOLS) else {"tools", "refusals"}
+    if "as-is" in kinds and kinds.isdisjoint(ABOUT_TOOLS):
+        return {"messages", "refusals"}
+    return {"tools", "messages", "refusals"}

@@ -93,7 +93,9 @@ class Endings:
         if own is not None and self._choice.number == 0:
             # After a fallback the client gets an account of every attempt instead.
             findings = response.take_label_findings()
-            body = with_explained_message(own.body, lambda text: self._explain(text, findings))
+            body = with_explained_message(
+                own.body, lambda text: self._explain(text, findings, error)
+            )
             return _http_error(Respond(response.whole_head(own.head, body), body), findings)
         error, findings = self._explained(error)
         answer = error_response(
@@ -117,13 +119,13 @@ class Endings:
 
     def _explained(self, error: ProviderError) -> tuple[ProviderError, list[Finding]]:
         findings: list[Finding] = []
-        return error.with_message(self._explain(error.message, findings)), findings
+        return error.with_message(self._explain(error.message, findings, error)), findings
 
-    def _explain(self, message: str, findings: list[Finding]) -> str:
+    def _explain(self, message: str, findings: list[Finding], error: ProviderError) -> str:
         """Return the message, followed by the names of the tools it refers to by index."""
         if self._call.adapted is None:
             return message
-        explained = self._call.adapted.explain(self._choice.number, message)
+        explained = self._call.adapted.explain(self._choice.number, message, error)
         if explained != message:
             findings.append(self._log.finding(TOOL_NAMED, message, "tools named"))
         return explained

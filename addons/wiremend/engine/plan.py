@@ -207,7 +207,9 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
         return call
     settings, lessons = planning.settings, planning.knowledge.lessons
     lessons.configure(settings.lessons)
-    adapted = AdaptedRequests(lessons, settings.disabled)
+    adapted = AdaptedRequests(
+        lessons, settings.disabled, settings.amendments, planning.knowledge.sessions
+    )
     for request in call.requests:
         configured = settings.provider_at(request.provider, request.host)
         traits = traits_of(
