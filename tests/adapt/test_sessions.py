@@ -19,7 +19,7 @@ REDACTED = {"type": "redacted_thinking", "data": "x"}
 PLAIN = TargetTraits()
 
 
-class Proxy:
+class Conversations:
     """Adapts the requests of conversations with one target."""
 
     def __init__(self) -> None:
@@ -61,83 +61,85 @@ def codes(requests: AdaptedRequests) -> list[str]:
 def test_a_lesson_of_another_conversation_does_not_change_a_running_one(
     block: dict[str, Any],
 ) -> None:
-    proxy = Proxy()
-    assert not is_converted(proxy.turn())
-    proxy.book.learn("p", "m", [Lesson("schema-dialect", "anthropic", "x")])
-    running = proxy.turn(block)
+    conversations = Conversations()
+    assert not is_converted(conversations.turn())
+    conversations.book.learn("p", "m", [Lesson("schema-dialect", "anthropic", "x")])
+    running = conversations.turn(block)
     assert not is_converted(running)
     [finding] = running.at(0).findings
     assert finding.code == "T306"
     assert "schema-dialect anthropic for tool 'x'" in finding.found
     assert finding.done.endswith("applies to conversations that begin later")
-    assert is_converted(proxy.turn(start="Another"))
-    assert is_converted(proxy.turn(session="another"))
-    assert is_converted(proxy.turn(block, start="Begun before the proxy"))
+    assert is_converted(conversations.turn(start="Another"))
+    assert is_converted(conversations.turn(session="another"))
+    assert is_converted(conversations.turn(block, start="Begun before the proxy"))
 
 
 def test_a_conversation_without_signed_thinking_takes_lessons_at_once() -> None:
-    proxy = Proxy()
-    proxy.turn().at(0)
-    proxy.book.learn("p", "m", [Lesson("schema-dialect", "anthropic", "x")])
-    unsigned = proxy.turn({"type": "text", "text": "Hi"}, {**THINKING, "signature": ""})
+    conversations = Conversations()
+    conversations.turn().at(0)
+    conversations.book.learn("p", "m", [Lesson("schema-dialect", "anthropic", "x")])
+    unsigned = conversations.turn({"type": "text", "text": "Hi"}, {**THINKING, "signature": ""})
     assert is_converted(unsigned)
     assert "T306" not in codes(unsigned)
 
 
 def test_the_lesson_of_a_conversations_own_rejection_applies_to_it() -> None:
-    proxy = Proxy()
-    proxy.turn().at(0)
-    refused = proxy.turn(THINKING)
+    conversations = Conversations()
+    conversations.turn().at(0)
+    refused = conversations.turn(THINKING)
     [finding] = refused.amend(0, make_error(status=400, message=REFUSED))
     assert finding.done.endswith("(for this conversation, and for those that begin later)")
     assert is_converted(refused)
     refused.accepted(0)
-    later = proxy.turn(THINKING)
+    later = conversations.turn(THINKING)
     assert is_converted(later)
     assert "T306" not in codes(later)
-    assert is_converted(proxy.turn(start="Another"))
+    assert is_converted(conversations.turn(start="Another"))
 
 
 def test_a_rejection_of_a_kept_form_is_still_repaired() -> None:
-    proxy = Proxy()
-    proxy.turn().at(0)
-    proxy.book.learn("p", "m", [Lesson("schema-dialect", "anthropic", "x")])
-    running = proxy.turn(THINKING)
+    conversations = Conversations()
+    conversations.turn().at(0)
+    conversations.book.learn("p", "m", [Lesson("schema-dialect", "anthropic", "x")])
+    running = conversations.turn(THINKING)
     assert not is_converted(running)
     assert running.amend(0, make_error(status=400, message=REFUSED))
     assert is_converted(running)
 
 
 def test_a_lesson_about_other_fields_applies_to_a_running_conversation() -> None:
-    proxy = Proxy()
-    proxy.turn(context_management={}).at(0)
-    proxy.book.learn("p", "m", [Lesson("field", "context_management")])
-    running = proxy.turn(THINKING, context_management={})
+    conversations = Conversations()
+    conversations.turn(context_management={}).at(0)
+    conversations.book.learn("p", "m", [Lesson("field", "context_management")])
+    running = conversations.turn(THINKING, context_management={})
     assert "context_management" not in json.loads(running.at(0).request.body)
     assert "T306" not in codes(running)
 
 
 def test_a_reloaded_configuration_does_not_change_a_running_conversation() -> None:
-    proxy = Proxy()
-    proxy.turn(system="").at(0)
-    proxy.traits = TargetTraits(messages=MessageTraits(rules=frozenset({"Q007"})))
-    running = proxy.turn(THINKING, system="")
+    conversations = Conversations()
+    conversations.turn(system="").at(0)
+    conversations.traits = TargetTraits(messages=MessageTraits(rules=frozenset({"Q007"})))
+    running = conversations.turn(THINKING, system="")
     assert json.loads(running.at(0).request.body)["system"] == ""
     assert codes(running) == ["T306"]
-    assert "system" not in json.loads(proxy.turn(start="Another", system="").at(0).request.body)
+    assert "system" not in json.loads(
+        conversations.turn(start="Another", system="").at(0).request.body
+    )
 
 
 def test_a_mark_for_the_cache_does_not_begin_a_conversation() -> None:
-    proxy = Proxy()
-    proxy.turn().at(0)
-    proxy.book.learn("p", "m", [Lesson("schema-dialect", "anthropic", "x")])
+    conversations = Conversations()
+    conversations.turn().at(0)
+    conversations.book.learn("p", "m", [Lesson("schema-dialect", "anthropic", "x")])
     marked = [{"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral"}}]
     history = [
         {"role": "user", "content": marked},
         {"role": "assistant", "content": [THINKING]},
         {"role": "user", "content": "Go on."},
     ]
-    assert not is_converted(proxy.turn(messages=history))
+    assert not is_converted(conversations.turn(messages=history))
 
 
 def test_the_number_of_conversations_is_limited() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from wiremend.config import consent
 from wiremend.config.consent import content_digest, describe, reach
-from wiremend.config.model import SECTIONS, Intercept, Provider
+from wiremend.config.model import SECTIONS, Intercept, Learning, Provider
 
 SECRET = "sk-written-in-the-file"
 BASE = """
@@ -216,8 +216,10 @@ def test_only_the_origin_of_an_address_is_shown(address: str) -> None:
 
 def test_every_section_and_key_is_either_harmless_or_in_the_reach() -> None:
     """A new section, or a new key of these, must be added here or listed as harmless."""
-    assert set(SECTIONS) - {"access"} == consent.HARMLESS_SECTIONS | {"intercept", "providers"}
+    partly = {"intercept", "providers", "learning"}
+    assert set(SECTIONS) - {"access"} == consent.HARMLESS_SECTIONS | partly
     keys = consent.HARMLESS_KEYS
+    assert set(Learning.model_fields) == keys["learning"] | {"file"}
     assert set(Intercept.model_fields) == keys["intercept"] | {"hosts"}
     counted = {"base_url", "api_key", "api_key_file", "headers"}
     assert set(Provider.model_fields) == keys["providers"] | counted

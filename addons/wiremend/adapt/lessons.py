@@ -79,7 +79,7 @@ class PlacedLesson:
 
 
 @dataclass(frozen=True, slots=True)
-class LearntLesson:
+class LessonRecord:
     """A lesson that was learnt, and its origin."""
 
     placed: PlacedLesson
@@ -97,10 +97,10 @@ class LessonBook:
     """
 
     def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
-        self.keep: Callable[[Sequence[LearntLesson]], None] | None = None
+        self.keep: Callable[[Sequence[LessonRecord]], None] | None = None
         self._clock = clock
         self._configured: tuple[PlacedLesson, ...] = ()
-        self._learnt: dict[Hashable, LearntLesson] = {}
+        self._learnt: dict[Hashable, LessonRecord] = {}
 
     def configure(self, lessons: Iterable[PlacedLesson]) -> None:
         """Replace the lessons of the configuration."""
@@ -115,13 +115,13 @@ class LessonBook:
         elif any(lesson.kind in ABOUT_TOOLS for lesson in new):
             self._forget(provider, model, {"as-is"})
         now = self._clock()
-        learnt = [LearntLesson(PlacedLesson(provider, model, it), now, words) for it in new]
+        learnt = [LessonRecord(PlacedLesson(provider, model, it), now, words) for it in new]
         self.add(learnt)
         lasting = [entry for entry in learnt if entry.placed.lesson.kind != "as-is"]
         if self.keep is not None and lasting:
             self.keep(lasting)
 
-    def add(self, lessons: Iterable[LearntLesson]) -> None:
+    def add(self, lessons: Iterable[LessonRecord]) -> None:
         """Store lessons that were learnt before, by this process or by another one."""
         for entry in lessons:
             self._learnt.pop(entry.placed.key, None)

@@ -38,6 +38,7 @@ HARMLESS_SECTIONS = frozenset(
 """Sections that do not decide where calls and secrets are sent."""
 HARMLESS_KEYS: Mapping[str, frozenset[str]] = {
     "intercept": frozenset({"websocket"}),
+    "learning": frozenset({"max_amendments", "max_elapsed"}),  # `file` writes to any place
     "providers": frozenset({"schema_dialect", "message_rules", "max_output_tokens"}),
 }
 """Such keys of other sections, by section."""

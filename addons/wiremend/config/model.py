@@ -348,15 +348,33 @@ class Provider(Section):
         return headers
 
 
+class Learning(Section):
+    """Learning from rejections: see `[[lessons]]`."""
+
+    file: Annotated[str, InWords("file path")] = ""
+    """A file in which lessons are kept over a restart, with the time and the provider's words.
+    Several proxies may share it. It is created if it does not exist, readable by its owner only. A
+    relative path starts at the directory of the configuration file, `~` is the home directory. An
+    empty path means that lessons are kept until the proxy ends."""
+    max_amendments: Annotated[int, Field(strict=True, ge=0, le=1000)] = 40
+    """How often one request to one target is changed after rejections and sent again. Each change
+    is a new one. 0 means that rejections teach nothing."""
+    max_elapsed: Seconds = 120.0
+    """No request is changed later than this after the start of its call. 0 means no limit."""
+
+
 class LearntLesson(Section):
     """Lessons: what a provider is known to refuse.
 
-    You do not have to write lessons. When a provider answers 400 and names a tool, a field or a
-    value of the `anthropic-beta` header, only that is changed and the request is sent once more.
-    If it is accepted, the lesson is applied to that provider and model until the proxy ends. The
-    mitmproxy command `wiremend.lessons` prints what was learnt in the form of these entries, and
-    so does the log when the proxy ends: paste them into the configuration to keep them. If a
-    changed request is refused for another reason, it is sent once as the client wrote it.
+    You do not have to write lessons. When a provider rejects a request and names a tool, a field, a
+    value or a value of the `anthropic-beta` header, only that is changed and the request is sent
+    again, as long as each rejection names something new (`[learning]` limits it). Once the request
+    is accepted, or rejected for something else, the lesson is applied to that provider and model
+    until the proxy ends, or longer with `[learning] file`. The mitmproxy command `wiremend.lessons`
+    prints what was learnt in the form of these entries, and so does the log when the proxy ends:
+    paste them into the configuration to keep them. If a changed request is refused for a reason
+    that teaches nothing, it is sent with the client's tools unchanged, and then as the client
+    wrote it. A conversation with signed thinking keeps the form with which it began.
     """
 
     provider: Annotated[
@@ -465,6 +483,7 @@ class Config(Section):
     rules: Rules = Rules()
     models: tuple[ModelRoute, ...] = ()
     lessons: tuple[LearntLesson, ...] = ()
+    learning: Learning = Learning()
     providers: Mapping[str, Provider] = {}
     access: Access = Access()
     fire_and_forget: FireAndForget = FireAndForget()
@@ -501,6 +520,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "rules": Rules,
     "models": ModelRoute,
     "lessons": LearntLesson,
+    "learning": Learning,
     "providers": Provider,
     "access": Access,
     "fire_and_forget": FireAndForget,

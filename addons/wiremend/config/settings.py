@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from wiremend.adapt.lessons import Lesson, PlacedLesson
+from wiremend.adapt.rejection_recovery import AmendmentLimits
 from wiremend.config.model import Config, Provider
 from wiremend.engine.health import HealthLimits
 from wiremend.engine.retry import RetryPolicy
@@ -57,6 +58,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
             )
             for entry in config.lessons
         ),
+        amendments=AmendmentLimits(config.learning.max_amendments, config.learning.max_elapsed),
         fire_and_forget=FireAndForget(config.fire_and_forget.paths),
         ack_after_seconds=config.fire_and_forget.ack_after,
         held_limit_bytes=config.memory.held * 2**20,
