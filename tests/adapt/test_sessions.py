@@ -67,7 +67,7 @@ def test_a_lesson_of_another_conversation_does_not_change_a_running_one(
     running = conversations.turn(block)
     assert not is_converted(running)
     [finding] = running.at(0).findings
-    assert finding.code == "T306"
+    assert finding.code == "T307"
     assert "schema-dialect anthropic for tool 'x'" in finding.found
     assert finding.done.endswith("applies to conversations that begin later")
     assert is_converted(conversations.turn(start="Another"))
@@ -81,7 +81,7 @@ def test_a_conversation_without_signed_thinking_takes_lessons_at_once() -> None:
     conversations.book.learn("p", "m", [Lesson("schema-dialect", "anthropic", "x")])
     unsigned = conversations.turn({"type": "text", "text": "Hi"}, {**THINKING, "signature": ""})
     assert is_converted(unsigned)
-    assert "T306" not in codes(unsigned)
+    assert "T307" not in codes(unsigned)
 
 
 def test_the_lesson_of_a_conversations_own_rejection_applies_to_it() -> None:
@@ -94,7 +94,7 @@ def test_the_lesson_of_a_conversations_own_rejection_applies_to_it() -> None:
     refused.accepted(0)
     later = conversations.turn(THINKING)
     assert is_converted(later)
-    assert "T306" not in codes(later)
+    assert "T307" not in codes(later)
     assert is_converted(conversations.turn(start="Another"))
 
 
@@ -114,7 +114,7 @@ def test_a_lesson_about_other_fields_applies_to_a_running_conversation() -> None
     conversations.book.learn("p", "m", [Lesson("field", "context_management")])
     running = conversations.turn(THINKING, context_management={})
     assert "context_management" not in json.loads(running.at(0).request.body)
-    assert "T306" not in codes(running)
+    assert "T307" not in codes(running)
 
 
 def test_a_reloaded_configuration_does_not_change_a_running_conversation() -> None:
@@ -123,7 +123,7 @@ def test_a_reloaded_configuration_does_not_change_a_running_conversation() -> No
     conversations.traits = TargetTraits(messages=MessageTraits(rules=frozenset({"Q007"})))
     running = conversations.turn(THINKING, system="")
     assert json.loads(running.at(0).request.body)["system"] == ""
-    assert codes(running) == ["T306"]
+    assert codes(running) == ["T307"]
     assert "system" not in json.loads(
         conversations.turn(start="Another", system="").at(0).request.body
     )

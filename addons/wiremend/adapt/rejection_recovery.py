@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from wiremend.adapt.lessons import ABOUT_TOOLS, Lesson, LessonBook, is_lasting
-from wiremend.adapt.passes import AdaptedRequest, adapt_request
+from wiremend.adapt.passes import AdaptedRequest, adapt_request, configured_request
 from wiremend.adapt.refused_fields import advice_on_kept_fields
 from wiremend.adapt.rejections import REJECTING_STATUS, OfferedTools, explanation, read_rejection
 from wiremend.adapt.sessions import (
@@ -59,7 +59,7 @@ ORIGINAL_SENT = Rule(
     protocols=_ALL,
 )
 SESSION_KEPT = Rule(
-    code="T306",
+    code="T307",
     name="session-kept",
     detects="The history of a request contains signed thinking, and what was learnt or configured "
     "since the conversation began would change its tools, system prompt or messages.",
@@ -266,7 +266,7 @@ class AdaptedRequests:
             sending.adapted = contain(
                 "adapting a request", self._unchanged(sending), self._adapt_first, sending
             )
-            sending.was_changed = sending.adapted.request is not sending.original
+            sending.was_changed = _differ(sending.adapted, self._as_configured(sending))
         return sending.adapted
 
     def _adapt_first(self, sending: _Sending) -> AdaptedRequest:
@@ -316,9 +316,23 @@ class AdaptedRequests:
         def unchanged(fault: Fault) -> AdaptedRequest:
             self.faults.append(fault)
             finding = Finding(FITTING_FAILED.code, CallPlace.REQUEST, str(fault), "passed on")
-            return AdaptedRequest(sending.original, (finding,))
+            configured = self._as_configured(sending)
+            return AdaptedRequest(configured.request, (finding, *configured.findings))
 
         return unchanged
+
+    def _as_configured(self, sending: _Sending) -> AdaptedRequest:
+        """Return the client's request with nothing but the changes that the user configured."""
+        original = sending.original
+        unchanged = self._without(AdaptedRequest(original))
+        return contain(
+            "changing the configured fields",
+            unchanged,
+            configured_request,
+            original,
+            sending.terms.traits,
+            disabled=self.disabled,
+        )
 
     def _offered(self, sending: _Sending) -> OfferedTools:
         return OfferedTools(self._adapted(sending).request.document)
@@ -359,9 +373,8 @@ class AdaptedRequests:
         found = f"refused after a change: {_short(error.message)}"
         if not sending.is_restored and self._restore_tools(sending):
             done = "sent with the client's tools unchanged"
-        elif self._adapted(sending).request.document is not sending.original.document:
-            sending.adapted = AdaptedRequest(sending.original)
-            sending.on_trial = ()
+        elif _differ(self._adapted(sending), configured := self._as_configured(sending)):
+            sending.adapted, sending.on_trial = configured, ()
             done = "sent as the client wrote it"
         else:
             return []
@@ -380,6 +393,12 @@ class AdaptedRequests:
 
 
 _NOT_FOUND = 404
+
+
+def _differ(first: AdaptedRequest, second: AdaptedRequest) -> bool:
+    """Return whether two forms of a request differ."""
+    one, other = first.request, second.request
+    return (one.body, one.headers) != (other.body, other.headers)
 
 
 def _for_every_tool(new: Sequence[Lesson], applied: Sequence[Lesson]) -> list[Lesson]:
