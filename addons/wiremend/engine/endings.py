@@ -21,7 +21,7 @@ from wiremend.call_record.outcomes import (
     http_error,
     stream_error,
 )
-from wiremend.engine.actions import CutResponse, FinishResponse, Respond
+from wiremend.engine.actions import CutResponse, FinishResponse, Head, Respond
 from wiremend.engine.attempts import AttemptLog, describe_attempts
 from wiremend.engine.call import Call
 from wiremend.engine.client_response import Shown
@@ -30,11 +30,13 @@ from wiremend.engine.error_responses import (
     with_explained_message,
     with_some_message,
 )
-from wiremend.engine.fallback import TargetChoice
+from wiremend.engine.fallback import TargetChoice, with_status_of_model
 from wiremend.engine.response_reader import BodyMode, ResponseReading
 from wiremend.engine.transport_errors import refused_error
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.rules.rule import Finding
+
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Endings:
 
     def ending(self, error: ProviderError, shown: Shown, response: ResponseReading) -> Ending:
         """Return how a response ends in this error, in the form that the client can receive."""
-        error = self._with_tries(error)
+        error = with_status_of_model(self._with_tries(error))
         if shown is Shown.NOTHING:
             return self._http_ending(error, response)
         if shown is Shown.HEAD:
@@ -96,7 +98,10 @@ class Endings:
             body = with_explained_message(
                 own.body, lambda text: self._explain(text, findings, error)
             )
-            return _http_error(Respond(response.whole_head(own.head, body), body), findings)
+            head = response.whole_head(own.head, body)
+            if error.status == _NOT_FOUND != head.status:
+                head = Head(_NOT_FOUND, head.without((b"www-authenticate",)).fields)
+            return _http_error(Respond(head, body), findings)
         error, findings = self._explained(error)
         answer = error_response(
             self._call.protocol,
