@@ -208,6 +208,59 @@ def test_after_unchanged_tools_are_refused_the_whole_request_is_sent_unchanged()
     assert requests.accepted(0) == ()
 
 
+CLAUDE_CODES_BETAS = (
+    "claude-code-20250219",
+    "interleaved-thinking-2025-05-14",
+    "thinking-binding-controls-2026-08-01",
+    "effort-2025-11-24",
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "invalid beta flag",
+        "Unsupported beta header",
+        "The provided anthropic-beta header is not supported for this model.",
+        "This beta feature is not available",
+    ],
+)
+def test_betas_are_left_out_newest_first_until_the_provider_accepts(message: str) -> None:
+    book = LessonBook()
+    header = (("anthropic-beta", ",".join(CLAUDE_CODES_BETAS)),)
+
+    def with_betas() -> OutgoingRequest:
+        document = RequestDocument.of(ANTHROPIC, "/v1/messages", b'{"model":"m"}', header)
+        return OutgoingRequest("p", "m", "https", "p.example", 443, document)
+
+    requests = sending(with_betas(), book)
+    for _ in range(2):
+        assert refuse(requests, message)
+    requests.accepted(0)
+    kept = (("anthropic-beta", "claude-code-20250219,interleaved-thinking-2025-05-14"),)
+    assert requests.at(0).request.headers == kept
+    assert sending(with_betas(), book).at(0).request.headers == kept
+    for _ in range(2):
+        assert refuse(requests, message)
+    assert requests.at(0).request.headers == ()
+    assert refuse(requests, message) == []
+
+
+def test_a_beta_that_the_message_names_is_left_out() -> None:
+    requests = sending(request())
+    assert refuse(requests, "invalid beta flag: b-1")
+    assert requests.at(0).request.headers == (("anthropic-beta", "b-2"),)
+
+
+def test_betas_in_the_body_are_left_out() -> None:
+    document = RequestDocument.of(
+        ANTHROPIC, "/v1/messages", b'{"model":"m","anthropic_beta":["b"]}'
+    )
+    requests = sending(OutgoingRequest("p", "m", "https", "p.example", 443, document))
+    assert refuse(requests, "invalid beta flag")
+    assert requests.at(0).request.body == b'{"model":"m"}'
+
+
 def test_nothing_is_tried_twice() -> None:
     requests = sending(request(one=1))
     message = "one: Extra inputs are not permitted"

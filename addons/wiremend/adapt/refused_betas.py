@@ -35,6 +35,17 @@ def drop_refused_betas(
     return document if headers == document.headers else replace(document, headers=headers)
 
 
+def sent_betas(document: RequestDocument) -> list[str]:
+    """Return the values of the header, in order."""
+    return [
+        beta.strip()
+        for name, value in document.headers
+        if name.lower() == BETA_HEADER
+        for beta in value.split(",")
+        if beta.strip()
+    ]
+
+
 def _accepted(
     document: RequestDocument, traits: TargetTraits, notes: Notes
 ) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS
 from wiremend.adapt.lessons import KINDS, Lesson
+from wiremend.adapt.refused_betas import sent_betas
 from wiremend.adapt.refused_paths import path_steps, refused_paths, resolved
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import ProviderError
@@ -92,6 +93,12 @@ def _first_by[Key](
 
 
 _EVERY_TOOL = ""
+_ABOUT_BETAS = text_pattern(
+    r"\b(?:invalid|unsupported|unknown|unrecogni[sz]ed|disallowed)\b.{0,40}?\bbeta\b"
+    r"|\bbetas?\b.{0,80}?\b(?:not (?:supported|allowed|available|enabled|valid|recogni[sz]ed)"
+    r"|unsupported|invalid|unknown)\b",
+    ignore_case=True,
+)
 _HEADER_VALUE = text_pattern(r"[\w.-]++")
 _TOO_MANY_TOOLS = text_pattern(TOO_MANY_TOOLS, ignore_case=True)
 _WORDINGS = sorted(REJECTIONS, key=lambda wording: KINDS.index(wording.kind))
@@ -111,6 +118,8 @@ def read_rejection(error: ProviderError, tools: OfferedTools) -> tuple[Lesson, .
                 key = (lesson.kind, lesson.tool, lesson.value if has_many_values else "")
                 lessons.setdefault(key, lesson)
     kinds = {lesson.kind for lesson in lessons.values()}
+    if "beta" not in kinds and _ABOUT_BETAS.search(error.message):
+        return (*lessons.values(), *_refused_betas(error.message, tools.document))[:_LESSONS_LIMIT]
     if "trait" not in kinds:
         for lesson in _refused_fields(error, tools, kinds):
             lessons.setdefault((lesson.kind, "", lesson.value), lesson)
@@ -136,6 +145,25 @@ def _refused_fields(error: ProviderError, tools: OfferedTools, kinds: Set[str]) 
             yield Lesson("trait", trait)
         elif "schema-dialect" not in kinds or not path.startswith("tools."):
             yield Lesson("field", path)
+
+
+def _refused_betas(message: str, document: RequestDocument) -> Iterator[Lesson]:
+    """Yield a lesson for each beta that the message names; if it names none, for the newest one.
+
+    Providers know the older betas. If it was not the newest one, the next rejection teaches the
+    next one, and so on.
+    """
+    betas = sent_betas(document)
+    named = [beta for beta in betas if beta in message]
+    for beta in named or sorted(betas, key=_date_of, reverse=True)[:1]:
+        yield Lesson("beta", beta)
+    if not betas and "anthropic_beta" in (document.fields or {}):
+        yield Lesson("field", "anthropic_beta")
+
+
+def _date_of(beta: str) -> str:
+    """Return the date at the end of a beta's name (`-2025-05-14`, `-20250219`), in digits."""
+    return "".join(character for character in beta if character.isdecimal())[-8:]
 
 
 def explanation(message: str, tools: OfferedTools, error: ProviderError | None = None) -> str:
