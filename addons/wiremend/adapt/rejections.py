@@ -15,6 +15,7 @@ from wiremend.adapt.refused_betas import sent_betas
 from wiremend.adapt.refused_paths import path_steps, refused_paths, resolved
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.base.tools import value_at
 from wiremend.targets.registry import REJECTIONS, TOO_MANY_TOOLS
 from wiremend.targets.wordings import POINTER, TRAITS_OF_REFUSED_FIELDS, Wording
 from wiremend.text.patterns import text_pattern
@@ -39,12 +40,23 @@ class OfferedTool:
     """Its index among Gemini's declarations in that entry; otherwise among all functions."""
     is_grouped: bool
     """Whether the entry contains several declarations, as in Gemini."""
+    namespace: str = ""
+    """The name of the namespace that contains it (Codex)."""
+    nested: int | None = None
+    """Its index in the namespace."""
 
     @property
     def description(self) -> str:
-        """Its name and that of its MCP server, as text for the user."""
-        server = mcp_server_of(self.name)
-        return f'tool "{self.name}"' + (f' (MCP server "{server}")' if server else "")
+        """Its name and that of its MCP server or namespace, as text for the user."""
+        return f'tool "{self.name}"' + (f" ({self.group})" if self.group else "")
+
+    @property
+    def group(self) -> str:
+        """Its MCP server or namespace, as text for the user; empty if it has none."""
+        server = mcp_server_of(self.name) or mcp_server_of(f"{self.namespace}__tool")
+        if server:
+            return f'MCP server "{server}"'
+        return f'namespace "{self.namespace}"' if self.namespace else ""
 
 
 def mcp_server_of(name: str) -> str:
@@ -61,17 +73,22 @@ class OfferedTools:
         self.tools = list(_offered(document))
         self._by_name = _first_by(lambda tool: tool.sent_name, self.tools)
         self._by_index = _first_by(lambda tool: str(tool.index), self.tools)
+        self._by_nested = _first_by(lambda tool: (str(tool.index), str(tool.nested)), self.tools)
         self._by_declaration = _first_by(
             lambda tool: (str(tool.index) if tool.is_grouped else None, str(tool.declaration)),
             self.tools,
         )
 
-    def at(self, index: str | None, declaration: str | None) -> OfferedTool | None:
+    def at(
+        self, index: str | None, declaration: str | None, nested: str | None = None
+    ) -> OfferedTool | None:
         """Return the tool at `tools[index]`, or at `function_declarations[declaration]` there.
 
-        Gateways to Gemini mention declarations in every client protocol. None if there is no such
-        tool.
+        Gateways to Gemini mention declarations in every client protocol. `nested` is the index in
+        a namespace. None if there is no such tool.
         """
+        if nested is not None:
+            return self._by_nested.get((index or "", nested))
         if declaration is None:
             return self._by_index.get(index or "")
         grouped = self._by_declaration.get((index or "0", declaration))
@@ -180,8 +197,10 @@ def explanation(message: str, tools: OfferedTools, error: ProviderError | None =
     for match in (m for text in (message, param, *located) for m in _ANY_POINTER.finditer(text)):
         groups = match.groupdict()
         index = groups["index"] or groups["index2"]
-        tool = tools.at(index, groups["declaration"] or groups["alone"])
-        if tool is not None:
+        tool = tools.at(index, groups["declaration"] or groups["alone"], groups["nested"])
+        if tool is not None and tool.namespace and groups["nested"] is None:
+            mentioned.setdefault(match[0], f"{match[0]} is {tool.group}")
+        elif tool is not None:
             mentioned.setdefault(match[0], f"{match[0]} is {tool.description}")
     for tool in tools.tools:
         if tool.sent_name != tool.name and tool.sent_name in message:
@@ -189,7 +208,10 @@ def explanation(message: str, tools: OfferedTools, error: ProviderError | None =
     return "; ".join(list(mentioned.values())[:_LESSONS_LIMIT])
 
 
-_ANY_POINTER = text_pattern(POINTER + r"|function_?[dD]eclarations\[(?P<alone>\d{1,9}+)\]")
+_ANY_POINTER = text_pattern(
+    POINTER
+    + r"(?:\.tools[.\[](?P<nested>\d{1,9}+)\]?)?|function_?[dD]eclarations\[(?P<alone>\d{1,9}+)\]"
+)
 
 
 def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -> Iterator[Lesson]:
@@ -220,8 +242,7 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
 def _count_by_server(tools: Sequence[OfferedTool]) -> str:
     servers: Counter[str] = Counter()
     for tool in tools:
-        server = mcp_server_of(tool.name)
-        servers[f'of the MCP server "{server}"' if server else "others"] += 1
+        servers[f"of the {tool.group}" if tool.group else "others"] += 1
     counts = ", ".join(f"{count} {server}" for server, count in servers.most_common())
     return f"{len(tools)} tools were offered: {counts}; to send fewer, switch some off"
 
@@ -236,4 +257,10 @@ def _offered(document: RequestDocument) -> Iterator[OfferedTool]:
             assert isinstance(index, int)
             assert isinstance(declaration, int)
             client_name = names.get(name, name)
-            yield OfferedTool(client_name, name, index, declaration, tool.is_grouped)
+            namespace, nested = "", None
+            if len(tool.entry) == 4 and tool.entry[2] == "tools":
+                namespace = str(value_at(document.fields, tool.entry[:2]).get("name", ""))
+                nested = tool.entry[3] if isinstance(tool.entry[3], int) else None
+            yield OfferedTool(
+                client_name, name, index, declaration, tool.is_grouped, namespace, nested
+            )
