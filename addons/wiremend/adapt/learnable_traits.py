@@ -85,6 +85,83 @@ LEARNABLE_TRAITS: Mapping[str, LearnableTrait] = {
         LearnableTrait(name="reasoning-missing", rules=("Q104",)),
         LearnableTrait(name="reasoning-not-passed-back", rules=("Q106",)),
         LearnableTrait(name="system-in-messages", rules=("Q109",)),
+        # Tool calls and their results
+        LearnableTrait(name="call-without-result", rules=("Q001",)),
+        LearnableTrait(name="result-without-call", rules=("Q002",)),
+        LearnableTrait(name="results-not-first", rules=("Q003",)),
+        LearnableTrait(name="call-id", rules=("Q103",)),
+        LearnableTrait(name="short-call-id", rules=("Q103",), field="short_call_ids"),
+        LearnableTrait(name="repeated-call-id", rules=("Q301",)),
+        LearnableTrait(name="invalid-arguments", rules=("Q309",)),
+        # Text and roles
+        LearnableTrait(name="empty-text", rules=("Q004",)),
+        LearnableTrait(name="empty-message", rules=("Q005",)),
+        LearnableTrait(name="trailing-space", rules=("Q006",)),
+        LearnableTrait(name="empty-system", rules=("Q007",)),
+        LearnableTrait(name="lone-surrogate", rules=("Q302",)),
+        LearnableTrait(name="developer-role", rules=("Q113",)),
+        LearnableTrait(
+            name="instructions-role", rules=("Q113",), field="instructions_role", argument="word"
+        ),
+        LearnableTrait(name="prefill", rules=("Q308",)),
+        # Reasoning in the conversation
+        LearnableTrait(name="foreign-thinking", rules=("Q105",)),
+        LearnableTrait(name="unverified-reasoning", rules=("Q303",), is_lasting=False),
+        LearnableTrait(name="thought-signature-missing", rules=("Q107",)),
+        LearnableTrait(name="orphan-reasoning", rules=("Q108",)),
+        LearnableTrait(name="item-not-stored", rules=("Q115",)),
+        LearnableTrait(name="foreign-item-id", rules=("Q114",)),
+        # Images
+        LearnableTrait(name="images-unsupported", rules=("Q304",)),
+        LearnableTrait(
+            name="too-many-images", rules=("Q305",), field="max_images", argument="number"
+        ),
+        LearnableTrait(
+            name="image-too-large", rules=("Q306",), field="max_image_bytes", argument="number"
+        ),
+        LearnableTrait(
+            name="image-refused",
+            rules=("Q307",),
+            field="refused_image",
+            argument="word",
+            is_lasting=False,
+        ),
+        # Cache marks
+        LearnableTrait(
+            name="too-many-cache-marks", rules=("Q110",), field="max_cache_marks", argument="number"
+        ),
+        LearnableTrait(name="cache-mark-order", rules=("Q111",)),
+        LearnableTrait(name="cache-mark-place", rules=("Q112",)),
+        # Thinking
+        LearnableTrait(
+            name="thinking-type", rules=("Q208",), field="thinking_type", argument="word"
+        ),
+        LearnableTrait(name="thinks-always", rules=("Q210",), field="thinks_always"),
+        LearnableTrait(
+            name="forced-choice", rules=("Q211",), field="forced_choice", argument="word"
+        ),
+        LearnableTrait(name="thinking-switch", field="thinking_switch", argument="word"),
+        LearnableTrait(name="budget-exceeds-limit", rules=("Q212",), is_lasting=False),
+        LearnableTrait(
+            name="budget-too-large",
+            rules=("Q213",),
+            field="max_thinking_budget",
+            argument="number",
+        ),
+        LearnableTrait(name="efforts", rules=("Q207",), field="efforts", argument="words"),
+        LearnableTrait(
+            name="refused-efforts", rules=("Q207",), field="refused_efforts", argument="words"
+        ),
+        LearnableTrait(name="effort-without-thinking", rules=("Q209",)),
+        # Parameters
+        LearnableTrait(name="sampling-pair", rules=("Q201",)),
+        LearnableTrait(name="sampling-refused", rules=("Q202",)),
+        LearnableTrait(name="sampling-unsupported", rules=("Q205",)),
+        LearnableTrait(name="sampling-with-thinking", rules=("Q206",)),
+        LearnableTrait(name="long-identifier", rules=("Q214",)),
+        LearnableTrait(
+            name="token-limit", rules=("Q204",), field="max_output_tokens", argument="number"
+        ),
     )
 }
 """Every learnable trait, by its name."""
