@@ -13,7 +13,7 @@ from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.parameters import TOKEN_LIMIT
 from wiremend.protocols.base.traits import TargetTraits
-from wiremend.targets import message_wordings, wordings
+from wiremend.targets import wordings
 from wiremend.targets.ai21 import AI21
 from wiremend.targets.anthropic import ANTHROPIC
 from wiremend.targets.copilot import COPILOT
@@ -63,7 +63,6 @@ NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
 REJECTIONS: tuple[Wording, ...] = (
     *(wording for vendor in VENDORS for wording in vendor.rejections),
     *wordings.TRAITS,
-    *message_wordings.WORDINGS,
     *wordings.GENERAL,
 )
 """All wordings of rejections, in the order in which they are tried."""

@@ -19,7 +19,7 @@ from wiremend.protocols.anthropic.request import (
     calls_and_results,
     images,
 )
-from wiremend.protocols.base import cache_marks, conversation, parameters, thinking
+from wiremend.protocols.base import parameters
 from wiremend.protocols.base.history import (
     CALL_WITHOUT_RESULT,
     EMPTY_MESSAGE,
@@ -30,7 +30,8 @@ from wiremend.protocols.base.history import (
     RESULT_WITHOUT_CALL,
     RESULTS_NOT_FIRST,
 )
-from wiremend.protocols.base.images import image_passes
+from wiremend.protocols.base.message_rules import cache_marks, conversation, thinking
+from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.traits import MessageTraits

@@ -6,9 +6,9 @@ https://docs.anthropic.com/en/api/messages
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wiremend.protocols.base.conversation import CallOrResult
 from wiremend.protocols.base.facts import facts_of_body
-from wiremend.protocols.base.images import Image
+from wiremend.protocols.base.message_rules.conversation import CallOrResult
+from wiremend.protocols.base.message_rules.images import Image
 from wiremend.protocols.base.protocol import Endpoints, KeyHeader, ModelList, TokenCount
 from wiremend.protocols.base.tools import (
     ChoiceOfOne,

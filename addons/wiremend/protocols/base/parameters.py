@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from wiremend.protocols.base.message_rules.thinking import SMALLEST_BUDGET
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
-from wiremend.protocols.base.thinking import SMALLEST_BUDGET
 from wiremend.protocols.base.tools import value_at
 from wiremend.protocols.base.traits import SHORT_CALL_IDS, MessageTraits
 from wiremend.rules.rule import BodyPlace, Notes, Rule

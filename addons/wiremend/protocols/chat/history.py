@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wiremend.protocols.base import cache_marks, conversation, parameters, thinking
+from wiremend.protocols.base import parameters
 from wiremend.protocols.base.history import (
     CALL_WITHOUT_RESULT,
     EMPTY_MESSAGE,
@@ -19,7 +19,8 @@ from wiremend.protocols.base.history import (
     RESULT_WITHOUT_CALL,
     RESULTS_NOT_FIRST,
 )
-from wiremend.protocols.base.images import image_passes
+from wiremend.protocols.base.message_rules import cache_marks, conversation, thinking
+from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.openai import IDENTIFIERS
 from wiremend.protocols.base.protocol import HistoryPass

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from wiremend.protocols.base import conversation, parameters, thinking
+from wiremend.protocols.base import parameters
 from wiremend.protocols.base.history import (
     CALL_WITHOUT_RESULT,
     EMPTY_MESSAGE,
@@ -22,7 +22,8 @@ from wiremend.protocols.base.history import (
     RESULT_DROPPED,
     RESULT_WITHOUT_CALL,
 )
-from wiremend.protocols.base.images import image_passes
+from wiremend.protocols.base.message_rules import conversation, thinking
+from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.tools import value_at

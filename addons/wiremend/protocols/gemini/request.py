@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from wiremend.protocols.base.facts import model_in
-from wiremend.protocols.base.images import Image
+from wiremend.protocols.base.message_rules.images import Image
 from wiremend.protocols.base.protocol import (
     Endpoints,
     KeyHeader,

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.protocols.base import conversation, parameters, thinking
+from wiremend.protocols.base import parameters
 from wiremend.protocols.base.history import (
     CALL_WITHOUT_RESULT,
     NO_RESULT,
     RESULT_WITHOUT_CALL,
 )
-from wiremend.protocols.base.images import image_passes
+from wiremend.protocols.base.message_rules import conversation, thinking
+from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.openai import IDENTIFIERS
 from wiremend.protocols.base.protocol import HistoryPass

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from wiremend.protocols.base.conversation import CallOrResult
 from wiremend.protocols.base.facts import facts_of_body
-from wiremend.protocols.base.images import Image, data_url_length, text_block
+from wiremend.protocols.base.message_rules.conversation import CallOrResult
+from wiremend.protocols.base.message_rules.images import Image, data_url_length, text_block
 from wiremend.protocols.base.protocol import Endpoints, RequestFacts, TokenCount
 from wiremend.protocols.base.tools import (
     ChoiceOfOne,
