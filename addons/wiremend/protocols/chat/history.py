@@ -252,6 +252,8 @@ def end_with_user_message(
     path, message = messages[-1]
     if message.get("role") != "assistant" or message.get("tool_calls"):
         return
+    if message.get("prefix") is True:
+        return  # Mistral and DeepSeek continue it
     if notes.note(conversation.PREFILL, BodyPlace(path), "a prefilled answer", "continued"):
         index = path[1]
         assert isinstance(index, int)
