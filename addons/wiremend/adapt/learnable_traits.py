@@ -39,6 +39,8 @@ class LearnableTrait:
     argument: ArgumentKind | None = None
     """The kind of value in the field: an integer, a string, or a tuple of strings. None: the
     lesson has no argument, and the field is set to True."""
+    accumulates: bool = False
+    """Whether several lessons with different words apply together, instead of the last one."""
     is_lasting: bool = True
     """False: the lesson is about this conversation, not the target. It changes the request that
     was refused and is not stored."""
@@ -50,6 +52,8 @@ class LearnableTrait:
         if not self.field:
             return traits
         change: dict[str, Any] = {self.field: self._value_of(argument)}
+        if self.accumulates:
+            change[self.field] += getattr(messages, self.field)
         if self.field in _MESSAGE_FIELDS:
             return replace(traits, messages=replace(messages, **change))
         return replace(traits, **change)
@@ -122,8 +126,9 @@ LEARNABLE_TRAITS: Mapping[str, LearnableTrait] = {
         LearnableTrait(
             name="image-refused",
             rules=("Q307",),
-            field="refused_image",
-            argument="word",
+            field="refused_images",
+            argument="words",
+            accumulates=True,
             is_lasting=False,
         ),
         # Cache marks
@@ -150,7 +155,11 @@ LEARNABLE_TRAITS: Mapping[str, LearnableTrait] = {
         ),
         LearnableTrait(name="efforts", rules=("Q207",), field="efforts", argument="words"),
         LearnableTrait(
-            name="refused-efforts", rules=("Q207",), field="refused_efforts", argument="words"
+            name="refused-efforts",
+            rules=("Q207",),
+            field="refused_efforts",
+            argument="words",
+            accumulates=True,
         ),
         LearnableTrait(name="effort-without-thinking", rules=("Q209",)),
         # Parameters

@@ -5,19 +5,21 @@ teaches no lesson.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS
 from wiremend.adapt.lessons import KINDS, Lesson
+from wiremend.adapt.refused_paths import path_steps, refused_paths, resolved
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.targets.registry import REJECTIONS, TOO_MANY_TOOLS
-from wiremend.targets.wordings import POINTER, Wording
+from wiremend.targets.wordings import POINTER, TRAITS_OF_REFUSED_FIELDS, Wording
 from wiremend.text.patterns import text_pattern
 
-REJECTING_STATUS = frozenset({400, 422})
+REJECTING_STATUS = frozenset({400, 404, 422})
+"""The statuses of rejections that can teach a lesson."""
 _LESSONS_LIMIT = 50
 _MCP_PREFIX, _MCP_SEPARATOR = "mcp__", "__"
 """Claude Code and Codex name tools `mcp__SERVER__TOOL`."""
@@ -54,6 +56,7 @@ class OfferedTools:
     """The tools of a request as sent, with look-ups for the ways in which errors mention them."""
 
     def __init__(self, document: RequestDocument) -> None:
+        self.document = document
         self.tools = list(_offered(document))
         self._by_name = _first_by(lambda tool: tool.sent_name, self.tools)
         self._by_index = _first_by(lambda tool: str(tool.index), self.tools)
@@ -99,25 +102,54 @@ def read_rejection(error: ProviderError, tools: OfferedTools) -> tuple[Lesson, .
     if error.status not in REJECTING_STATUS:
         return ()
     lessons: dict[tuple[str, str, str], Lesson] = {}
+    texts = dict.fromkeys((error.message, *_located(error)))
     for wording in _WORDINGS:
-        for match in wording.pattern.finditer(error.message):
+        for match in (match for text in texts for match in wording.pattern.finditer(text)):
             for lesson in _lessons_of(wording, match.groupdict(), tools):
                 # of other kinds there is one lesson for each tool: that of the first wording
                 has_many_values = lesson.kind in ("field", "beta", "trait")
                 key = (lesson.kind, lesson.tool, lesson.value if has_many_values else "")
                 lessons.setdefault(key, lesson)
+    kinds = {lesson.kind for lesson in lessons.values()}
+    if "trait" not in kinds:
+        for lesson in _refused_fields(error, tools, kinds):
+            lessons.setdefault((lesson.kind, "", lesson.value), lesson)
     return tuple(lessons.values())[:_LESSONS_LIMIT]
 
 
-def explanation(message: str, tools: OfferedTools) -> str:
+def _located(error: ProviderError) -> Iterator[str]:
+    """Yield each place that a validator lists as a text: `messages.0.content: MESSAGE`."""
+    for place in error.places:
+        path = ".".join(str(step) for step in place.path if step != "body")
+        yield f"{path}: {place.message}"
+
+
+def _refused_fields(error: ProviderError, tools: OfferedTools, kinds: Set[str]) -> Iterator[Lesson]:
+    """Yield a lesson for each field that the error refuses: to drop it, or to use another one.
+
+    If the schema of a tool is refused, what is mentioned inside of tools belongs to it.
+    """
+    protocol = tools.document.protocol.name
+    for path in refused_paths(error, tools.document.fields or {}):
+        trait = TRAITS_OF_REFUSED_FIELDS.get((protocol, path))
+        if trait is not None:
+            yield Lesson("trait", trait)
+        elif "schema-dialect" not in kinds or not path.startswith("tools."):
+            yield Lesson("field", path)
+
+
+def explanation(message: str, tools: OfferedTools, error: ProviderError | None = None) -> str:
     """Return a text to append to an error message: the names of the tools that it mentions.
 
-    Empty if it mentions no tool, or only by the client's name.
+    A tool can also be mentioned in the other parts of `error`. Empty if no tool is mentioned, or
+    only by the client's name.
     """
     if _TOO_MANY_TOOLS.search(message):
         return _count_by_server(tools.tools)
     mentioned: dict[str, str] = {}
-    for match in _ANY_POINTER.finditer(message):
+    param = (error.param or "") if error is not None else ""
+    located = list(_located(error)) if error is not None else []
+    for match in (m for text in (message, param, *located) for m in _ANY_POINTER.finditer(text)):
         groups = match.groupdict()
         index = groups["index"] or groups["index2"]
         tool = tools.at(index, groups["declaration"] or groups["alone"])
@@ -135,7 +167,9 @@ _ANY_POINTER = text_pattern(POINTER + r"|function_?[dD]eclarations\[(?P<alone>\d
 def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -> Iterator[Lesson]:
     kind, value = wording.kind, wording.value
     if kind == "field":
-        yield Lesson(kind, _pattern_of(groups["value"]))
+        steps = path_steps(groups["value"])
+        path = resolved(tools.document.fields or {}, steps)
+        yield Lesson(kind, path or ".".join("*" if step.isdecimal() else step for step in steps))
     elif kind == "trait":
         name, _, argument = value.partition("=")
         taught = LEARNABLE_TRAITS[name].lesson_value(groups.get("argument") or argument)
@@ -153,12 +187,6 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
             tool = tools.at(index, groups.get("declaration"))
         if tool is not None:
             yield Lesson(kind, value, tool.name)
-
-
-def _pattern_of(path: str) -> str:
-    """Return a path such as `messages[0].content.3.cache_control` with `*` for list indices."""
-    steps = path.replace("[", ".").replace("]", "").split(".")
-    return ".".join("*" if step.isdecimal() else step for step in steps)
 
 
 def _count_by_server(tools: Sequence[OfferedTool]) -> str:

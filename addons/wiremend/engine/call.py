@@ -11,6 +11,7 @@ from wiremend.engine.settings import Heartbeat, Timeouts
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.base.traits import FieldChanges
 from wiremend.rules.rule import Finding
 
 
@@ -38,6 +39,8 @@ class Call:
     """Whether a client that requested no event stream certainly expects JSON."""
     requests: tuple[OutgoingRequest, ...] = ()
     """The request for each target, before it is adapted."""
+    changes: FieldChanges = field(default_factory=FieldChanges)
+    """What the entry of `[[models]]` changes in the request to every target."""
     adapted: AdaptedRequests | None = None
     """The requests as adapted to their targets, and changed after rejections; None: unadapted."""
     context: StreamContext = field(default_factory=StreamContext)

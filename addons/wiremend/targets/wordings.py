@@ -5,9 +5,11 @@ use. `wiremend.adapt.rejections` matches error messages against them.
 `tests/adapt/test_rejections.py` contains messages of providers verbatim.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.text.patterns import TextPattern, text_pattern
 
 TaughtKind = Literal[
@@ -229,6 +231,12 @@ TRAITS = (
 """Wordings of kind `trait`: the rules on messages and parameters quote them. They apply to any
 host."""
 
+TRAITS_OF_REFUSED_FIELDS: Mapping[tuple[WireProtocol, str], str] = {
+    (WireProtocol.CHAT_COMPLETIONS, "max_completion_tokens"): "token-limit-name=max_tokens",
+    (WireProtocol.CHAT_COMPLETIONS, "max_tokens"): "token-limit-name=max_completion_tokens",
+}
+"""The traits that the refusal of a field teaches, in whatever words, instead of dropping it."""
+
 GENERAL = (
     wording(
         "schema-dialect", "basic", r"\bTool (?P<index>\d{1,9}+) function has invalid 'parameters'"
@@ -243,3 +251,44 @@ GENERAL = (
 
 TOO_MANY_TOOLS = r"maximum tools limit reached|not include more than \d{1,9}+ tools"
 """A pattern that matches error messages for too many tools that are not specific to a vendor."""
+
+UNKNOWN_MODEL_NAMES = frozenset(
+    {
+        *("modelerror", "modelnotfound", "modelnotsupported", "modelnotavailable", "unknownmodel"),
+        *("unsupportedmodel", "invalidmodel", "invalidmodelid", "deploymentnotfound"),
+    }
+)
+"""Codes and types of errors about a model that is not there, in lower case and without `_`."""
+
+_MISSING = (
+    r"(?:not found|unknown|does(?: not|n't) exist|not exist|not supported|not available|not enabled"
+    r"|not be found|no access|not a valid|has been (?:deprecated|retired|removed|discontinued)"
+    r"|is no longer (?:available|supported))"
+)
+UNKNOWN_MODEL: tuple[TextPattern[str], ...] = tuple(
+    text_pattern(pattern, ignore_case=True)
+    for pattern in (
+        # The model `x` does not exist; Model x is not supported; model "x" not found
+        rf"\bmodels?\b.{{0,100}}?\b{_MISSING}\b",
+        # Unknown Model, please check the model code; Invalid model name passed; no such model
+        r"\b(?:unknown|invalid|unsupported|no such|unrecogni[sz]ed)\s(?:api\s)?model\b"
+        r"(?!\s(?:api\s)?(?:key|token|provider))",
+        # No model found: x; No endpoints found for x; no available channel for model x
+        r"\bno (?:available )?(?:model|endpoint|provider|deployment|channel|distributor)s?\b"
+        r".{0,40}?\b(?:found|available|for|match\w{0,5})\b",
+        # CLIProxyAPI: unknown provider for model x
+        r"\bunknown provider for model\b",
+        # x is not a valid model ID
+        r"\bnot an? (?:valid|known|supported|available|recogni[sz]ed) (?:\w{1,20} )?model\b",
+        # DeepSeek: The supported API model names are x, y, but you passed z
+        r"\b(?:supported|valid|available|allowed) (?:api )?model(?: name)?s? (?:are|is|include)\b",
+        # Bedrock: The provided model identifier is invalid
+        r"\bmodel (?:identifier|id|name|code)\b.{0,60}?\b(?:invalid|incorrect|not valid)\b",
+        # You don't have access to this model; Unable to access model x
+        r"\b(?:access|permission)\b.{0,40}?\bmodel\b",
+        # Z.ai and gateways: 模型不存在
+        r"模型.{0,40}?(?:不存在|不支持|未找到|不可用|无效)",
+        r"(?:不存在|不支持|未找到|无效的?).{0,10}?模型",
+    )
+)
+"""What the messages of such errors contain, whatever their status."""

@@ -32,7 +32,7 @@ LIMITS_OF_EXAMPLES: dict[str, dict[str, Any]] = {
     "Q213": {"max_thinking_budget": 24576},
     "Q305": {"max_images": 1},
     "Q306": {"max_image_bytes": 8},
-    "Q307": {"refused_image": "all"},
+    "Q307": {"refused_images": ("all",)},
 }
 """What the target of an example accepts, if that differs between targets."""
 

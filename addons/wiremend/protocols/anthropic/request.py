@@ -9,7 +9,13 @@ from typing import Any
 from wiremend.protocols.base.facts import facts_of_body
 from wiremend.protocols.base.message_rules.conversation import CallOrResult
 from wiremend.protocols.base.message_rules.images import Image
-from wiremend.protocols.base.protocol import Endpoints, KeyHeader, ModelList, TokenCount
+from wiremend.protocols.base.protocol import (
+    Endpoints,
+    KeyHeader,
+    ModelList,
+    ThinkingBinding,
+    TokenCount,
+)
 from wiremend.protocols.base.tools import (
     ChoiceOfOne,
     ClientTool,
@@ -125,6 +131,31 @@ def _image(path: Path, block: dict[str, Any]) -> Iterator[Image]:
         lambda text: {"type": "text", "text": text, **kept},
         len(data) if isinstance(data, str) else None,
     )
+
+
+def conversation_start(request: Mapping[str, Any]) -> Any:
+    """Return the session and the texts of the first message, without marks for the cache."""
+    metadata, messages = request.get("metadata"), request.get("messages")
+    session = metadata.get("user_id") if isinstance(metadata, dict) else None
+    first = messages[0] if isinstance(messages, list) and messages else None
+    content = first.get("content") if isinstance(first, dict) else None
+    if isinstance(content, list):
+        content = [block.get("text") for block in content if isinstance(block, dict)]
+    return [session, content]
+
+
+def has_signed_thinking(request: Mapping[str, Any]) -> bool:
+    """Return whether the history contains thinking with a signature, or redacted thinking."""
+    return any(
+        block.get("type") == "redacted_thinking"
+        or (block.get("type") == "thinking" and block.get("signature"))
+        for _, block in objects_along(request, "messages", "*", "content", "*")
+    )
+
+
+THINKING_BINDING = ThinkingBinding(
+    prefix=("system", "tools", "messages"), start=conversation_start, is_bound=has_signed_thinking
+)
 
 
 def _entry(name: str) -> dict[str, Any]:

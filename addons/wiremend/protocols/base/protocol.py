@@ -106,6 +106,18 @@ class ModelList:
     """Return the id of a model with this name."""
 
 
+@dataclass(frozen=True, slots=True)
+class ThinkingBinding:
+    """How a protocol binds the model's thinking to what precedes it in the request."""
+
+    prefix: tuple[str, ...]
+    """The members that may not change between two turns."""
+    start: Callable[[Mapping[str, Any]], Any]
+    """Return what is the same in all requests of one conversation, and differs from others."""
+    is_bound: Callable[[Mapping[str, Any]], bool]
+    """Return whether the history contains signed thinking."""
+
+
 class Grammar(Interface):
     """Reports the violations in a stream; shares only tables with the repairer."""
 
@@ -146,6 +158,8 @@ class Protocol:
     schema_form: SchemaForm
     history_passes: tuple[tuple[Rule, HistoryPass], ...]
     """The passes over messages and parameters, in order, each with its rule."""
+    thinking_binding: ThinkingBinding | None
+    """None: the protocol's thinking is not bound to what precedes it."""
 
     # Responses
     make_repairer: Callable[[StreamContext], Repairer]

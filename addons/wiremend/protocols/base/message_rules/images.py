@@ -105,7 +105,7 @@ IMAGE_REFUSED = Rule(
 )
 
 ALL_IMAGES = "all"
-"""The value of `MessageTraits.refused_image` if the error does not identify an image."""
+"""A value in `MessageTraits.refused_images` if the error does not identify an image."""
 _UNSUPPORTED = "(an image was left out: the model accepts only text)"
 _TOO_MANY = "(an image was left out: the conversation has too many images)"
 _TOO_LARGE = "(an image was left out: it is too large)"
@@ -158,10 +158,10 @@ def image_passes(images_of: ImagesOf) -> tuple[tuple[Rule, HistoryPass], ...]:
             _replace(large, edits, notes, IMAGE_TOO_LARGE, _TOO_LARGE)
 
     def refused(r: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes) -> None:
-        wanted = traits.refused_image
-        indices = _indices(wanted.split("."))
-        images = (i for i in images_of(r) if wanted == ALL_IMAGES or _indices(i.path) == indices)
-        _replace(images if wanted else (), edits, notes, IMAGE_REFUSED, _REFUSED)
+        places = {_indices(path.split(".")) for path in traits.refused_images}
+        is_each = ALL_IMAGES in traits.refused_images
+        images = (i for i in images_of(r) if is_each or _indices(i.path) in places)
+        _replace(images, edits, notes, IMAGE_REFUSED, _REFUSED)
 
     return (
         (IMAGES_UNSUPPORTED, unsupported),
@@ -177,6 +177,6 @@ def _replace(images: Iterable[Image], edits: Edits, notes: Notes, rule: Rule, te
             edits.replace(image.path, json_value.write(image.note(text)))
 
 
-def _indices(path: Iterable[str | int]) -> list[int]:
+def _indices(path: Iterable[str | int]) -> tuple[int, ...]:
     """Return the indices in a path: providers add the types of blocks to the keys of a request."""
-    return [int(step) for step in path if isinstance(step, int) or step.isdecimal()]
+    return tuple(int(step) for step in path if isinstance(step, int) or step.isdecimal())
