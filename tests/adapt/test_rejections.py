@@ -237,8 +237,9 @@ REJECTIONS = [
      "Unsupported parameter: safety_identifier", [Lesson("field", "safety_identifier")]),
     ("teaches nothing", RESPONSES, "Unsupported parameter: previous_response_id", []),
     ("teaches nothing", ANTHROPIC, "prompt is too long: 203000 tokens > 200000 maximum", []),
-    ("teaches nothing", ANTHROPIC,
-     "messages.4: `tool_use` ids were found without `tool_result` blocks immediately after", []),
+    ("anthropics/claude-code#6836", ANTHROPIC,
+     "messages.4: `tool_use` ids were found without `tool_result` blocks immediately after",
+     [Lesson("trait", "call-without-result"), Lesson("trait", "results-not-first")]),
     ("teaches nothing", CHAT,
      "Invalid 'tools': array too long. Expected an array with maximum length 128, but got an array "
      "with length 150 instead.", []),

@@ -39,6 +39,8 @@ class LearnableTrait:
     argument: ArgumentKind | None = None
     """The kind of value in the field: an integer, a string, or a tuple of strings. None: the
     lesson has no argument, and the field is set to True."""
+    accumulates: bool = False
+    """Whether several lessons with different words apply together, instead of the last one."""
     is_lasting: bool = True
     """False: the lesson is about this conversation, not the target. It changes the request that
     was refused and is not stored."""
@@ -50,6 +52,8 @@ class LearnableTrait:
         if not self.field:
             return traits
         change: dict[str, Any] = {self.field: self._value_of(argument)}
+        if self.accumulates:
+            change[self.field] += getattr(messages, self.field)
         if self.field in _MESSAGE_FIELDS:
             return replace(traits, messages=replace(messages, **change))
         return replace(traits, **change)
@@ -85,6 +89,88 @@ LEARNABLE_TRAITS: Mapping[str, LearnableTrait] = {
         LearnableTrait(name="reasoning-missing", rules=("Q104",)),
         LearnableTrait(name="reasoning-not-passed-back", rules=("Q106",)),
         LearnableTrait(name="system-in-messages", rules=("Q109",)),
+        # Tool calls and their results
+        LearnableTrait(name="call-without-result", rules=("Q001",)),
+        LearnableTrait(name="result-without-call", rules=("Q002",)),
+        LearnableTrait(name="results-not-first", rules=("Q003",)),
+        LearnableTrait(name="call-id", rules=("Q103",)),
+        LearnableTrait(name="short-call-id", rules=("Q103",), field="short_call_ids"),
+        LearnableTrait(name="repeated-call-id", rules=("Q301",)),
+        LearnableTrait(name="invalid-arguments", rules=("Q309",)),
+        # Text and roles
+        LearnableTrait(name="empty-text", rules=("Q004",)),
+        LearnableTrait(name="empty-message", rules=("Q005",)),
+        LearnableTrait(name="trailing-space", rules=("Q006",)),
+        LearnableTrait(name="empty-system", rules=("Q007",)),
+        LearnableTrait(name="lone-surrogate", rules=("Q302",)),
+        LearnableTrait(name="developer-role", rules=("Q113",)),
+        LearnableTrait(
+            name="instructions-role", rules=("Q113",), field="instructions_role", argument="word"
+        ),
+        LearnableTrait(name="prefill", rules=("Q308",)),
+        # Reasoning in the conversation
+        LearnableTrait(name="foreign-thinking", rules=("Q105",)),
+        LearnableTrait(name="unverified-reasoning", rules=("Q303",), is_lasting=False),
+        LearnableTrait(name="thought-signature-missing", rules=("Q107",)),
+        LearnableTrait(name="orphan-reasoning", rules=("Q108",)),
+        LearnableTrait(name="item-not-stored", rules=("Q115",)),
+        LearnableTrait(name="foreign-item-id", rules=("Q114",)),
+        # Images
+        LearnableTrait(name="images-unsupported", rules=("Q304",)),
+        LearnableTrait(
+            name="too-many-images", rules=("Q305",), field="max_images", argument="number"
+        ),
+        LearnableTrait(
+            name="image-too-large", rules=("Q306",), field="max_image_bytes", argument="number"
+        ),
+        LearnableTrait(
+            name="image-refused",
+            rules=("Q307",),
+            field="refused_images",
+            argument="words",
+            accumulates=True,
+            is_lasting=False,
+        ),
+        # Cache marks
+        LearnableTrait(
+            name="too-many-cache-marks", rules=("Q110",), field="max_cache_marks", argument="number"
+        ),
+        LearnableTrait(name="cache-mark-order", rules=("Q111",)),
+        LearnableTrait(name="cache-mark-place", rules=("Q112",)),
+        # Thinking
+        LearnableTrait(
+            name="thinking-type", rules=("Q208",), field="thinking_type", argument="word"
+        ),
+        LearnableTrait(name="thinks-always", rules=("Q210",), field="thinks_always"),
+        LearnableTrait(
+            name="forced-choice", rules=("Q211",), field="forced_choice", argument="word"
+        ),
+        LearnableTrait(name="thinking-switch", field="thinking_switch", argument="word"),
+        LearnableTrait(name="budget-exceeds-limit", rules=("Q212",), is_lasting=False),
+        LearnableTrait(
+            name="budget-too-large",
+            rules=("Q213",),
+            field="max_thinking_budget",
+            argument="number",
+        ),
+        LearnableTrait(name="efforts", rules=("Q207",), field="efforts", argument="words"),
+        LearnableTrait(
+            name="refused-efforts",
+            rules=("Q207",),
+            field="refused_efforts",
+            argument="words",
+            accumulates=True,
+        ),
+        LearnableTrait(name="effort-without-thinking", rules=("Q209",)),
+        # Parameters
+        LearnableTrait(name="sampling-pair", rules=("Q201",)),
+        LearnableTrait(name="sampling-refused", rules=("Q202",)),
+        LearnableTrait(name="sampling-unsupported", rules=("Q205",)),
+        LearnableTrait(name="sampling-with-thinking", rules=("Q206",)),
+        LearnableTrait(name="long-identifier", rules=("Q214",)),
+        LearnableTrait(
+            name="token-limit", rules=("Q204",), field="max_output_tokens", argument="number"
+        ),
     )
 }
 """Every learnable trait, by its name."""

@@ -47,7 +47,9 @@ class Lesson:
         if self.kind in ("schema-dialect", "tool-names"):
             return self.kind, self.tool
         if self.kind == "trait":
-            return self.kind, self.value.partition("=")[0]
+            name = self.value.partition("=")[0]
+            trait = LEARNABLE_TRAITS.get(name)
+            return None if trait is not None and trait.accumulates else (self.kind, name)
         return None
 
     def __str__(self) -> str:

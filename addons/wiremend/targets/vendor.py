@@ -62,6 +62,10 @@ class Requirement:
     """The allowed ids of tool calls."""
     token_limit_name: str | None = None
     """The name of the parameter that limits the output."""
+    thinking_type: str | None = None
+    """The only type of thinking that is accepted: `adaptive` or `enabled`."""
+    refused_efforts: tuple[str, ...] = ()
+    """The reasoning efforts that are refused."""
 
     def added_to(self, traits: TargetTraits) -> TargetTraits:
         """Return the traits with this requirement added."""
@@ -70,6 +74,8 @@ class Requirement:
             rules=traits.messages.rules | frozenset(self.rules),
             call_ids=self.call_ids or traits.messages.call_ids,
             token_limit_name=self.token_limit_name or traits.messages.token_limit_name,
+            thinking_type=self.thinking_type or traits.messages.thinking_type,
+            refused_efforts=traits.messages.refused_efforts + self.refused_efforts,
         )
         return replace(
             traits,

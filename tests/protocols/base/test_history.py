@@ -26,6 +26,17 @@ RULES = [rule for rule in catalogue() if rule.code.startswith("Q")]
 SIGNED = "EqQBCgIYAhIM" + "x" * 100
 
 
+LIMITS_OF_EXAMPLES: dict[str, dict[str, Any]] = {
+    "Q207": {"efforts": ("low", "medium", "high")},
+    "Q208": {"thinking_type": "adaptive"},
+    "Q213": {"max_thinking_budget": 24576},
+    "Q305": {"max_images": 1},
+    "Q306": {"max_image_bytes": 8},
+    "Q307": {"refused_images": ("all",)},
+}
+"""What the target of an example accepts, if that differs between targets."""
+
+
 @dataclass(frozen=True)
 class Adapted:
     body: bytes
@@ -58,7 +69,7 @@ def adapt_request(
     "rule", [rule for rule in RULES if rule.before], ids=lambda rule: rule.code
 )
 def test_the_example_of_each_rule_is_correct(rule: Any) -> None:
-    traits = Traits(frozenset({rule.code}))
+    traits = Traits(frozenset({rule.code}), **LIMITS_OF_EXAMPLES.get(rule.code, {}))
     adapted = adapt(PROTOCOLS[WireProtocol(rule.protocols[0])], rule.before.encode(), traits)
     assert adapted.body.decode() == rule.after
     assert [finding.code for finding in adapted.findings] == [rule.code]

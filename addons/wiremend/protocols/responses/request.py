@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from wiremend.protocols.base.facts import facts_of_body
+from wiremend.protocols.base.message_rules.conversation import CallOrResult
+from wiremend.protocols.base.message_rules.images import Image, data_url_length, text_block
 from wiremend.protocols.base.protocol import Endpoints, RequestFacts, TokenCount
 from wiremend.protocols.base.tools import (
     ChoiceOfOne,
@@ -83,3 +85,32 @@ def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
     for path, item in objects(request.get("input"), ("input",)):
         if "call_id" in item:
             yield (*path, "call_id"), item["call_id"]
+
+
+def calls_and_results(request: dict[str, Any]) -> Iterator[CallOrResult | None]:
+    """Yield calls and outputs in order; none if the provider stores a part of the history."""
+    if request.get("previous_response_id") or request.get("conversation"):
+        return
+    for path, item in objects(request.get("input"), ("input",)):
+        if isinstance(item.get("call_id"), str):
+            kind = str(item.get("type"))
+            identity = [kind, item.get("name"), item.get("arguments", item.get("input"))]
+            call = None if kind.endswith("_output") else identity
+            yield CallOrResult(path, "call_id", item["call_id"], call)
+
+
+def call_arguments(request: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield the calls of functions, each with the key of its arguments."""
+    for path, item in objects(request.get("input"), ("input",)):
+        if item.get("type") == "function_call":
+            yield path, "arguments"
+
+
+def images(request: dict[str, Any]) -> Iterator[Image]:
+    """Yield the images in messages and in outputs of calls."""
+    for path, item in objects(request.get("input"), ("input",)):
+        for key in ("content", "output"):
+            for part_path, part in objects(item.get(key), (*path, key)):
+                if part.get("type") == "input_image":
+                    length = data_url_length(part.get("image_url"))
+                    yield Image(part_path, text_block("input_text"), length)
