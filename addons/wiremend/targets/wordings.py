@@ -44,7 +44,7 @@ def wording(kind: TaughtKind, value: str, pattern: str) -> Wording:
 
 
 _EFFORTS = r"(?:none|minimal|low|medium|high|xhigh|max)"
-_EFFORT_LIST = r"(?P<argument>(?:\W{1,6}(?:(?:and|or)\W{1,3})?" + _EFFORTS + r"\b){1,9})"
+_EFFORT_LIST = r"(?P<argument>(?:\W{1,6}(?:(?:and|or)\W{1,3})?" + _EFFORTS + r"\b[\"'`]?){1,9})"
 _NUMBER = r"(?P<argument>\d{1,9}+)"
 
 _MESSAGE_ROWS: tuple[tuple[str, str], ...] = (
