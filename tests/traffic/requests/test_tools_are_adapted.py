@@ -165,7 +165,7 @@ REFUSED_FIELDS = ("context_management", "service_tier", "betas", "user", "seed",
 
 
 def strict_gateway(received: Received) -> Reply:
-    """Reject one fault at a time: each of the tools, then each of the fields."""
+    """Reject one fault at a time: each of the tools, each of the fields, the mode of thinking."""
     body = received.json()
     for index, tool in enumerate(body["tools"]):
         if "anyOf" in tool["input_schema"]:
@@ -176,6 +176,11 @@ def strict_gateway(received: Received) -> Reply:
     for name in REFUSED_FIELDS:
         if name in body:
             return refusal(f"{name}: Extra inputs are not permitted")
+    if body["thinking"]["type"] == "enabled":
+        return refusal(
+            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" '
+            'and "output_config.effort" to control thinking behavior.'
+        )
     return faults.none(good.ANTHROPIC, False)
 
 
@@ -199,6 +204,8 @@ hosts = ["{ORIGIN_HOST}"]
         **good.request_body(good.ANTHROPIC, False),
         "tools": [a_tool(good.ANTHROPIC, f"tool-{number}", UNION) for number in range(17)],
         **{name: {} for name in REFUSED_FIELDS},
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "max_tokens": 4000,
     }
     headers = {"x-api-key": KEY, "content-type": "application/json"}
     asked: list[int] = []
@@ -211,8 +218,9 @@ hosts = ["{ORIGIN_HOST}"]
                     call.send("POST", "/v1/messages", headers, json.dumps(body).encode())
                     assert call.response().status == 200
                 asked.append(len(origin.received))
-    # the first tool, then all, then each field; later requests are right at once
-    assert asked == [1 + 2 + len(REFUSED_FIELDS), 1, 1]
+    # the first tool, then all, each field, thinking; later requests are right at once
+    assert asked == [1 + 2 + len(REFUSED_FIELDS) + 1, 1, 1]
+    assert origin.received[-1].json()["thinking"] == {"type": "adaptive"}
     assert file.stat().st_mode & 0o777 == 0o600
     assert b"input_schema does not support" in file.read_bytes()
     assert KEY.encode() not in file.read_bytes()
