@@ -164,6 +164,9 @@ FAULTS = [
                        "model. Supported values are: 'minimal', 'low', 'medium', and 'high'.",
                        "type": "invalid_request_error", "param": "reasoning_effort",
                        "code": "unsupported_value"}},
+         "by the member that it names":
+            {"error": {"message": "'reasoning_effort' should be one of 'low', 'medium', 'high'",
+                       "param": "reasoning_effort"}},
          "serde":
             "reasoning_effort: unknown variant `xhigh`, expected one of `low`, `medium`, `high` at "
             "line 1 column 90"}),

@@ -37,8 +37,8 @@ MARK = {"cache_control": {"type": "ephemeral"}}
 TEXT = {"type": "text", "text": "Hello"}
 
 
-def tool_result(*blocks: dict[str, Any]) -> dict[str, Any]:
-    result = {"type": "tool_result", "tool_use_id": "t", "content": list(blocks)}
+def tool_result(*blocks: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": list(blocks), **fields}
     return {"messages": [{"role": "user", "content": [result]}]}
 
 
@@ -80,7 +80,7 @@ REFUSED: list[tuple[str, Protocol, int, Any, dict[str, Any], dict[str, Any]]] = 
     ("caozhiyuan/copilot-api#241", ANTHROPIC, 400,
      anthropic("messages.0.content.0.tool_result.content.1.cache_control: cache_control may not be "
                "specified within tool_result content blocks"),
-     tool_result(TEXT, {**TEXT, **MARK}), tool_result(TEXT, TEXT)),
+     tool_result(TEXT, {**TEXT, **MARK}), tool_result(TEXT, TEXT, **MARK)),
     # Further wordings of the same kinds
     ("ai-dynamo/dynamo#4021", CHAT, 400,
      {"message": "Unsupported parameter(s): `documents`, `add_special_tokens`",
@@ -189,12 +189,12 @@ def test_a_refused_field_is_dropped_whatever_the_words(
 
 NOTHING_REFUSED = [
     ("a value", CHAT,
-     openai("Unsupported value: 'temperature' does not support 0 with this model. Only the default "
-            "(1) value is supported.", param="temperature", code="unsupported_value"),
-     {"messages": [USER], "temperature": 0}),
+     openai("Unsupported value: 'verbosity' does not support 'high' with this model.",
+            param="verbosity", code="unsupported_value"),
+     {"messages": [USER], "verbosity": "high"}),
     ("a member of a list of values", CHAT,
-     openai("'reasoning_effort' should be one of 'low', 'high'", param="reasoning_effort"),
-     {"messages": [USER], "reasoning_effort": "max"}),
+     openai("'service_tier' should be one of 'auto', 'default'", param="service_tier"),
+     {"messages": [USER], "service_tier": "flex"}),
     ("a name in two kinds of places", ANTHROPIC,
      anthropic("`cache_control` is not supported"),
      {"system": [{**TEXT, **MARK}], "messages": [{**USER, **MARK}]}),

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -274,6 +275,22 @@ def test_lessons_about_headers_and_fields_are_learnt() -> None:
     assert requests.at(0).request.headers == (("anthropic-beta", "b-2"),)
     assert b"context_management" not in requests.at(0).request.body
     assert requests.accepted(0) == (Lesson("beta", "b-1"), Lesson("field", "context_management"))
+
+
+def test_a_rejection_that_names_no_beta_removes_all_but_the_widely_accepted_ones() -> None:
+    widely_accepted = "interleaved-thinking-2025-05-14"
+    outgoing = request(tool("x", FINE))
+    headers = (("Anthropic-Beta", f"b-1, {widely_accepted},b-2"),)
+    document = replace(outgoing.document, headers=headers)
+    book = LessonBook()
+    requests = sending(replace(outgoing, document=document), book)
+    message = '{"message":"invalid beta flag"}'  # anthropics/claude-code#49370
+    refuse(requests, message)
+    assert requests.at(0).request.headers == (("Anthropic-Beta", widely_accepted),)
+    refuse(requests, message)
+    assert requests.at(0).request.headers == ()
+    assert "T301" not in {finding.code for finding in refuse(requests, message)}
+    assert book.learnt == ()
 
 
 def test_after_an_exception_in_a_pass_the_original_request_is_sent() -> None:

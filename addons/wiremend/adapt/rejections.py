@@ -11,11 +11,18 @@ from typing import Any
 
 from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS
 from wiremend.adapt.lessons import KINDS, Lesson
+from wiremend.adapt.refused_betas import betas_in
 from wiremend.adapt.refused_paths import path_steps, refused_paths, resolved
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.targets.registry import REJECTIONS, TOO_MANY_TOOLS
-from wiremend.targets.wordings import POINTER, TRAITS_OF_REFUSED_FIELDS, Wording
+from wiremend.targets.wordings import (
+    EVERY_BETA,
+    POINTER,
+    TRAITS_OF_REFUSED_FIELDS,
+    WIDELY_ACCEPTED_BETAS,
+    Wording,
+)
 from wiremend.text.patterns import text_pattern
 
 REJECTING_STATUS = frozenset({400, 404, 422})
@@ -175,6 +182,10 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
         taught = LEARNABLE_TRAITS[name].lesson_value(groups.get("argument") or argument)
         if taught is not None:
             yield Lesson(kind, taught)
+    elif kind == "beta" and value == EVERY_BETA:
+        sent = betas_in(tools.document.headers)
+        suspects = [beta for beta in sent if beta not in WIDELY_ACCEPTED_BETAS] or sent
+        yield from (Lesson(kind, beta) for beta in suspects)
     elif "values" in groups:
         yield from (Lesson(kind, found[0]) for found in _HEADER_VALUE.finditer(groups["values"]))
     elif kind != "schema-dialect" or not groups:
