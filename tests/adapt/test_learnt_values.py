@@ -18,11 +18,14 @@ from wiremend.engine.actions import Head, StartAttempt
 from wiremend.engine.call import Target
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
+from wiremend.protocols.base.history import adapt_history
 from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.traits import SHORT_CALL_IDS, CallIdLimit, TargetTraits
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
+from wiremend.rules.rule import Notes
 
 type Words = str | dict[str, Any]
 
@@ -164,6 +167,9 @@ FAULTS = [
                        "model. Supported values are: 'minimal', 'low', 'medium', and 'high'.",
                        "type": "invalid_request_error", "param": "reasoning_effort",
                        "code": "unsupported_value"}},
+         "by the member that it names":
+            {"error": {"message": "'reasoning_effort' should be one of 'low', 'medium', 'high'",
+                       "param": "reasoning_effort"}},
          "serde":
             "reasoning_effort: unknown variant `xhigh`, expected one of `low`, `medium`, `high` at "
             "line 1 column 90"}),
@@ -861,6 +867,36 @@ def test_a_refused_value_is_repaired_after_one_refusal(fault: Fault, words: Word
     assert attempts(fault, words, book) == [fault.before, fault.after]
     again = [fault.after] if fault.is_stored else [fault.before, fault.after]
     assert attempts(fault, words, book) == again
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_request_that_is_right_keeps_its_bytes(fault: Fault) -> None:
+    """Before anything is learnt every request does; after the lesson, one without the fault."""
+    document = RequestDocument.of(fault.protocol, "/", json.dumps(fault.before, indent=1).encode())
+    assert adapt_history(document, TargetTraits(), Notes()) is document
+    book = LessonBook()
+    attempts(fault, next(iter(fault.words.values())), book)
+    document = RequestDocument.of(fault.protocol, "/", json.dumps(fault.after, indent=1).encode())
+    outgoing = OutgoingRequest("p", "m", "https", "p.example", 443, document)
+    requests = AdaptedRequests(book)
+    requests.add(outgoing, TargetTraits())
+    assert requests.at(0).request is outgoing
+
+
+def test_two_images_are_refused_one_by_one() -> None:
+    place = "messages.0.content.{}.image.source.base64.data: At least one of the image dimensions "
+    place += "exceed max allowed size: 8000 pixels"
+    request = {"messages": [user(picture("1"), picture("2"), picture("3"))]}
+    document = RequestDocument.of(ANTHROPIC, "/", json.dumps(request).encode())
+    requests = AdaptedRequests()
+    requests.add(OutgoingRequest("p", "m", "https", "p.example", 443, document), TargetTraits())
+    for index in (2, 0):
+        requests.amend(0, make_error(status=400, message=place.format(index)))
+    assert json.loads(requests.at(0).request.body) == {
+        "messages": [user(text(REFUSED), picture("2"), text(REFUSED))]
+    }
+    requests.accepted(0)
+    assert requests.book.learnt == ()
 
 
 def test_every_trait_is_learnt_in_some_words() -> None:

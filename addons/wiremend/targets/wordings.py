@@ -167,7 +167,7 @@ _MESSAGE_ROWS: tuple[tuple[str, str], ...] = (
     (
         "efforts",
         r"(?:effort|level|[\"'`](?:xhigh|max|minimal|none)[\"'`]).{0,160}?"
-        r"(?:input should be|expected(?: one of)?|"
+        r"(?:(?:input )?should be(?: one of)?|must be(?: one of)?|expected(?: one of)?|"
         r"(?:supported|valid|allowed|accepted)(?: (?:values|levels|efforts|options))?(?: are)?)"
         + _EFFORT_LIST,
     ),
@@ -236,6 +236,9 @@ TRAITS_OF_REFUSED_FIELDS: Mapping[tuple[WireProtocol, str], str] = {
     (WireProtocol.CHAT_COMPLETIONS, "max_tokens"): "token-limit-name=max_completion_tokens",
 }
 """The traits that the refusal of a field teaches, in whatever words, instead of dropping it."""
+
+WIDELY_ACCEPTED_BETAS = frozenset({"interleaved-thinking-2025-05-14"})
+"""Values that are suspected last: Bedrock accepts them (anthropics/claude-code#49370)."""
 
 GENERAL = (
     wording(

@@ -695,6 +695,22 @@ def test_thinking_is_disabled_for_a_call_whose_thinking_was_dropped() -> None:
     assert adapted == {"thinking": {"type": "disabled"}, "messages": [call("a"), results("a")]}
 
 
+def test_adaptive_thinking_stays_on_for_a_call_whose_thinking_was_dropped() -> None:
+    """Newer models refuse to disable it, and their turns need not start with thinking."""
+    messages = [ASK, assistant([thought(""), *call("a")["content"]]), results("a")]
+    request = {"thinking": {"type": "adaptive"}, "messages": messages}
+    adapted = adapt_request(ANTHROPIC, request, {"Q105"})
+    assert adapted == {**request, "messages": [ASK, call("a"), results("a")]}
+
+
+def test_a_budget_becomes_adaptive_before_foreign_thinking_is_dropped() -> None:
+    messages = [ASK, assistant([thought(""), *call("a")["content"]]), results("a")]
+    request = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "messages": messages}
+    adapted = adapt_request(ANTHROPIC, request, {"Q105", "Q208"}, thinking_type="adaptive")
+    assert adapted["thinking"] == {"type": "adaptive"}
+    assert adapted["output_config"] == {"effort": "low"}
+
+
 def test_thinking_stays_enabled_after_the_last_call() -> None:
     on = {"type": "enabled", "budget_tokens": 1024}
     calling = assistant([thought(""), *call("a")["content"]])
