@@ -277,7 +277,9 @@ def test_a_schema_refused_although_in_its_dialect_is_converted_to_basic() -> Non
     message = "tools.0.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft"
     [finding] = refuse(requests, message)
     assert finding.done == "sent once more: schema-dialect basic for tool 'x'"
-    assert sent_tools(requests) == [tool("x", {"type": "object", "properties": {"a": {}}})]
+    described = 'patternProperties: {"^(.*)$":true}.'
+    schema = {"type": "object", "properties": {"a": {}}, "description": described}
+    assert sent_tools(requests) == [tool("x", schema)]
     assert refuse(requests, message) == []  # the client's own request was refused already
 
 
