@@ -56,6 +56,8 @@ class Requirement:
     """Tools must not contain `"type":"custom"`."""
     refused_betas: tuple[str, ...] = ()
     """Globs of values of the `anthropic-beta` header that must not be sent."""
+    json_schema_key: bool = False
+    """Tools may have full JSON Schema as `parametersJsonSchema`, instead of `parameters`."""
     rules: tuple[str, ...] = ()
     """Codes of the rules on messages and parameters that requests must satisfy."""
     call_ids: CallIdLimit | None = None
@@ -84,6 +86,7 @@ class Requirement:
             unique_names=self.unique_names or traits.unique_names,
             strip_custom_type=self.strip_custom_type or traits.strip_custom_type,
             refused_betas=traits.refused_betas + self.refused_betas,
+            json_schema_key=self.json_schema_key or traits.json_schema_key,
             messages=messages,
         )
 
