@@ -2,7 +2,6 @@
 
 import json
 import tomllib
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -209,6 +208,59 @@ def test_after_unchanged_tools_are_refused_the_whole_request_is_sent_unchanged()
     assert requests.accepted(0) == ()
 
 
+CLAUDE_CODES_BETAS = (
+    "claude-code-20250219",
+    "interleaved-thinking-2025-05-14",
+    "thinking-binding-controls-2026-08-01",
+    "effort-2025-11-24",
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "invalid beta flag",
+        "Unsupported beta header",
+        "The provided anthropic-beta header is not supported for this model.",
+        "This beta feature is not available",
+    ],
+)
+def test_betas_are_left_out_newest_first_until_the_provider_accepts(message: str) -> None:
+    book = LessonBook()
+    header = (("anthropic-beta", ",".join(CLAUDE_CODES_BETAS)),)
+
+    def with_betas() -> OutgoingRequest:
+        document = RequestDocument.of(ANTHROPIC, "/v1/messages", b'{"model":"m"}', header)
+        return OutgoingRequest("p", "m", "https", "p.example", 443, document)
+
+    requests = sending(with_betas(), book)
+    for _ in range(2):
+        assert refuse(requests, message)
+    requests.accepted(0)
+    kept = (("anthropic-beta", "claude-code-20250219,interleaved-thinking-2025-05-14"),)
+    assert requests.at(0).request.headers == kept
+    assert sending(with_betas(), book).at(0).request.headers == kept
+    for _ in range(2):
+        assert refuse(requests, message)
+    assert requests.at(0).request.headers == ()
+    assert refuse(requests, message) == []
+
+
+def test_a_beta_that_the_message_names_is_left_out() -> None:
+    requests = sending(request())
+    assert refuse(requests, "invalid beta flag: b-1")
+    assert requests.at(0).request.headers == (("anthropic-beta", "b-2"),)
+
+
+def test_betas_in_the_body_are_left_out() -> None:
+    document = RequestDocument.of(
+        ANTHROPIC, "/v1/messages", b'{"model":"m","anthropic_beta":["b"]}'
+    )
+    requests = sending(OutgoingRequest("p", "m", "https", "p.example", 443, document))
+    assert refuse(requests, "invalid beta flag")
+    assert requests.at(0).request.body == b'{"model":"m"}'
+
+
 def test_nothing_is_tried_twice() -> None:
     requests = sending(request(one=1))
     message = "one: Extra inputs are not permitted"
@@ -275,23 +327,6 @@ def test_lessons_about_headers_and_fields_are_learnt() -> None:
     assert requests.at(0).request.headers == (("anthropic-beta", "b-2"),)
     assert b"context_management" not in requests.at(0).request.body
     assert requests.accepted(0) == (Lesson("beta", "b-1"), Lesson("field", "context_management"))
-
-
-def test_a_rejection_that_names_no_beta_removes_all_but_the_widely_accepted_ones() -> None:
-    widely_accepted = "interleaved-thinking-2025-05-14"
-    outgoing = request(tool("x", FINE))
-    headers = (("Anthropic-Beta", f"b-1, {widely_accepted},b-2"),)
-    document = replace(outgoing.document, headers=headers)
-    book = LessonBook()
-    requests = sending(replace(outgoing, document=document), book)
-    message = '{"message":"invalid beta flag"}'  # anthropics/claude-code#49370
-    refuse(requests, message)
-    assert requests.at(0).request.headers == (("Anthropic-Beta", widely_accepted),)
-    refuse(requests, message)
-    assert requests.at(0).request.headers == ()
-    requests.accepted(0)
-    learnt = [placed.lesson.value for placed in book.learnt]
-    assert learnt == ["b-1", "b-2", widely_accepted]
 
 
 def test_after_an_exception_in_a_pass_the_original_request_is_sent() -> None:

@@ -11,18 +11,13 @@ from typing import Any
 
 from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS
 from wiremend.adapt.lessons import KINDS, Lesson
-from wiremend.adapt.refused_betas import betas_in
+from wiremend.adapt.refused_betas import sent_betas
 from wiremend.adapt.refused_paths import path_steps, refused_paths, resolved
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.base.tools import value_at
 from wiremend.targets.registry import REJECTIONS, TOO_MANY_TOOLS
-from wiremend.targets.wordings import (
-    EVERY_BETA,
-    POINTER,
-    TRAITS_OF_REFUSED_FIELDS,
-    WIDELY_ACCEPTED_BETAS,
-    Wording,
-)
+from wiremend.targets.wordings import POINTER, TRAITS_OF_REFUSED_FIELDS, Wording
 from wiremend.text.patterns import text_pattern
 
 REJECTING_STATUS = frozenset({400, 404, 422})
@@ -45,12 +40,23 @@ class OfferedTool:
     """Its index among Gemini's declarations in that entry; otherwise among all functions."""
     is_grouped: bool
     """Whether the entry contains several declarations, as in Gemini."""
+    namespace: str = ""
+    """The name of the namespace that contains it (Codex)."""
+    nested: int | None = None
+    """Its index in the namespace."""
 
     @property
     def description(self) -> str:
-        """Its name and that of its MCP server, as text for the user."""
-        server = mcp_server_of(self.name)
-        return f'tool "{self.name}"' + (f' (MCP server "{server}")' if server else "")
+        """Its name and that of its MCP server or namespace, as text for the user."""
+        return f'tool "{self.name}"' + (f" ({self.group})" if self.group else "")
+
+    @property
+    def group(self) -> str:
+        """Its MCP server or namespace, as text for the user; empty if it has none."""
+        server = mcp_server_of(self.name) or mcp_server_of(f"{self.namespace}__tool")
+        if server:
+            return f'MCP server "{server}"'
+        return f'namespace "{self.namespace}"' if self.namespace else ""
 
 
 def mcp_server_of(name: str) -> str:
@@ -67,17 +73,22 @@ class OfferedTools:
         self.tools = list(_offered(document))
         self._by_name = _first_by(lambda tool: tool.sent_name, self.tools)
         self._by_index = _first_by(lambda tool: str(tool.index), self.tools)
+        self._by_nested = _first_by(lambda tool: (str(tool.index), str(tool.nested)), self.tools)
         self._by_declaration = _first_by(
             lambda tool: (str(tool.index) if tool.is_grouped else None, str(tool.declaration)),
             self.tools,
         )
 
-    def at(self, index: str | None, declaration: str | None) -> OfferedTool | None:
+    def at(
+        self, index: str | None, declaration: str | None, nested: str | None = None
+    ) -> OfferedTool | None:
         """Return the tool at `tools[index]`, or at `function_declarations[declaration]` there.
 
-        Gateways to Gemini mention declarations in every client protocol. None if there is no such
-        tool.
+        Gateways to Gemini mention declarations in every client protocol. `nested` is the index in
+        a namespace. None if there is no such tool.
         """
+        if nested is not None:
+            return self._by_nested.get((index or "", nested))
         if declaration is None:
             return self._by_index.get(index or "")
         grouped = self._by_declaration.get((index or "0", declaration))
@@ -99,6 +110,12 @@ def _first_by[Key](
 
 
 _EVERY_TOOL = ""
+_ABOUT_BETAS = text_pattern(
+    r"\b(?:invalid|unsupported|unknown|unrecogni[sz]ed|disallowed)\b.{0,40}?\bbeta\b"
+    r"|\bbetas?\b.{0,80}?\b(?:not (?:supported|allowed|available|enabled|valid|recogni[sz]ed)"
+    r"|unsupported|invalid|unknown)\b",
+    ignore_case=True,
+)
 _HEADER_VALUE = text_pattern(r"[\w.-]++")
 _TOO_MANY_TOOLS = text_pattern(TOO_MANY_TOOLS, ignore_case=True)
 _WORDINGS = sorted(REJECTIONS, key=lambda wording: KINDS.index(wording.kind))
@@ -118,6 +135,8 @@ def read_rejection(error: ProviderError, tools: OfferedTools) -> tuple[Lesson, .
                 key = (lesson.kind, lesson.tool, lesson.value if has_many_values else "")
                 lessons.setdefault(key, lesson)
     kinds = {lesson.kind for lesson in lessons.values()}
+    if "beta" not in kinds and _ABOUT_BETAS.search(error.message):
+        return (*lessons.values(), *_refused_betas(error.message, tools.document))[:_LESSONS_LIMIT]
     if "trait" not in kinds:
         for lesson in _refused_fields(error, tools, kinds):
             lessons.setdefault((lesson.kind, "", lesson.value), lesson)
@@ -145,6 +164,25 @@ def _refused_fields(error: ProviderError, tools: OfferedTools, kinds: Set[str]) 
             yield Lesson("field", path)
 
 
+def _refused_betas(message: str, document: RequestDocument) -> Iterator[Lesson]:
+    """Yield a lesson for each beta that the message names; if it names none, for the newest one.
+
+    Providers know the older betas. If it was not the newest one, the next rejection teaches the
+    next one, and so on.
+    """
+    betas = sent_betas(document)
+    named = [beta for beta in betas if beta in message]
+    for beta in named or sorted(betas, key=_date_of, reverse=True)[:1]:
+        yield Lesson("beta", beta)
+    if not betas and "anthropic_beta" in (document.fields or {}):
+        yield Lesson("field", "anthropic_beta")
+
+
+def _date_of(beta: str) -> str:
+    """Return the date at the end of a beta's name (`-2025-05-14`, `-20250219`), in digits."""
+    return "".join(character for character in beta if character.isdecimal())[-8:]
+
+
 def explanation(message: str, tools: OfferedTools, error: ProviderError | None = None) -> str:
     """Return a text to append to an error message: the names of the tools that it mentions.
 
@@ -159,8 +197,10 @@ def explanation(message: str, tools: OfferedTools, error: ProviderError | None =
     for match in (m for text in (message, param, *located) for m in _ANY_POINTER.finditer(text)):
         groups = match.groupdict()
         index = groups["index"] or groups["index2"]
-        tool = tools.at(index, groups["declaration"] or groups["alone"])
-        if tool is not None:
+        tool = tools.at(index, groups["declaration"] or groups["alone"], groups["nested"])
+        if tool is not None and tool.namespace and groups["nested"] is None:
+            mentioned.setdefault(match[0], f"{match[0]} is {tool.group}")
+        elif tool is not None:
             mentioned.setdefault(match[0], f"{match[0]} is {tool.description}")
     for tool in tools.tools:
         if tool.sent_name != tool.name and tool.sent_name in message:
@@ -168,7 +208,10 @@ def explanation(message: str, tools: OfferedTools, error: ProviderError | None =
     return "; ".join(list(mentioned.values())[:_LESSONS_LIMIT])
 
 
-_ANY_POINTER = text_pattern(POINTER + r"|function_?[dD]eclarations\[(?P<alone>\d{1,9}+)\]")
+_ANY_POINTER = text_pattern(
+    POINTER
+    + r"(?:\.tools[.\[](?P<nested>\d{1,9}+)\]?)?|function_?[dD]eclarations\[(?P<alone>\d{1,9}+)\]"
+)
 
 
 def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -> Iterator[Lesson]:
@@ -182,10 +225,6 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
         taught = LEARNABLE_TRAITS[name].lesson_value(groups.get("argument") or argument)
         if taught is not None:
             yield Lesson(kind, taught)
-    elif kind == "beta" and value == EVERY_BETA:
-        sent = betas_in(tools.document.headers)
-        suspects = [beta for beta in sent if beta not in WIDELY_ACCEPTED_BETAS] or sent
-        yield from (Lesson(kind, beta) for beta in suspects)
     elif "values" in groups:
         yield from (Lesson(kind, found[0]) for found in _HEADER_VALUE.finditer(groups["values"]))
     elif kind != "schema-dialect" or not groups:
@@ -203,8 +242,7 @@ def _lessons_of(wording: Wording, groups: dict[str, Any], tools: OfferedTools) -
 def _count_by_server(tools: Sequence[OfferedTool]) -> str:
     servers: Counter[str] = Counter()
     for tool in tools:
-        server = mcp_server_of(tool.name)
-        servers[f'of the MCP server "{server}"' if server else "others"] += 1
+        servers[f"of the {tool.group}" if tool.group else "others"] += 1
     counts = ", ".join(f"{count} {server}" for server, count in servers.most_common())
     return f"{len(tools)} tools were offered: {counts}; to send fewer, switch some off"
 
@@ -219,4 +257,10 @@ def _offered(document: RequestDocument) -> Iterator[OfferedTool]:
             assert isinstance(index, int)
             assert isinstance(declaration, int)
             client_name = names.get(name, name)
-            yield OfferedTool(client_name, name, index, declaration, tool.is_grouped)
+            namespace, nested = "", None
+            if len(tool.entry) == 4 and tool.entry[2] == "tools":
+                namespace = str(value_at(document.fields, tool.entry[:2]).get("name", ""))
+                nested = tool.entry[3] if isinstance(tool.entry[3], int) else None
+            yield OfferedTool(
+                client_name, name, index, declaration, tool.is_grouped, namespace, nested
+            )

@@ -132,6 +132,7 @@ def _unchanged(planning: Planning) -> Call:
             accepted=(client.accepts | accepted_at(protocol.name, received.host)) - client.refuses,
             forced_tool=facts.forced_tool,
             compacts=facts.compacts,
+            is_compaction=facts.is_compaction,
             numeric_enums=facts.numeric_enums,
             in_wrapper=facts.in_wrapper,
         ),
@@ -152,7 +153,8 @@ def set_up_response(call: Call, planning: Planning) -> Call:
         call = replace(call, context=context, heartbeat=settings.heartbeat)
     if planning.has(Feature.RETRY):
         is_unanswered = not ends_in_tool_result(planning.received.document)
-        asks_again = settings.retry.silent_stop and bool(planning.facts.tool_names)
+        offers_tools = bool(planning.facts.tool_names) and not planning.facts.is_compaction
+        asks_again = settings.retry.silent_stop and offers_tools
         call = replace(call, retry=settings.retry, asks_again=asks_again and is_unanswered)
     if planning.has(Feature.REPAIR) or planning.has(Feature.RETRY):
         call = replace(call, timeouts=settings.timeouts)

@@ -237,13 +237,7 @@ TRAITS_OF_REFUSED_FIELDS: Mapping[tuple[WireProtocol, str], str] = {
 }
 """The traits that the refusal of a field teaches, in whatever words, instead of dropping it."""
 
-EVERY_BETA = "*"
-"""The value of a wording of kind `beta` that names none of the values that were sent."""
-WIDELY_ACCEPTED_BETAS = frozenset({"interleaved-thinking-2025-05-14"})
-"""Values that are suspected last: Bedrock accepts them (anthropics/claude-code#49370)."""
-
 GENERAL = (
-    wording("beta", EVERY_BETA, r"invalid beta flag"),
     wording(
         "schema-dialect", "basic", r"\bTool (?P<index>\d{1,9}+) function has invalid 'parameters'"
     ),

@@ -39,6 +39,8 @@ class RequestFacts:
     """Chat Completions: the request forces the call of a tool by its name."""
     compacts: bool = False
     """Responses: a compaction may follow the answer."""
+    is_compaction: bool = False
+    """Responses: the request asks for a shorter history instead of an answer."""
     numeric_enums: bool = False
     """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
     in_wrapper: bool | None = None

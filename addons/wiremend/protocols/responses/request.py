@@ -24,8 +24,10 @@ from wiremend.text.json_value import objects
 from wiremend.text.patterns import text_pattern
 
 ENDPOINTS = Endpoints(
-    call=text_pattern(r"/responses/?\Z"),
-    unversioned=text_pattern(r"/responses\Z"),
+    # Codex replaces a long history by what `compact` returns:
+    # https://platform.openai.com/docs/api-reference/responses/compact
+    call=text_pattern(r"/responses(?:/compact)?/?\Z"),
+    unversioned=text_pattern(r"/responses(?:/compact)?\Z"),
     # https://platform.openai.com/docs/api-reference/responses/input-tokens
     count=text_pattern(r"/responses/input_tokens/?\Z"),
 )
@@ -39,7 +41,11 @@ TOKEN_LIMITS: tuple[Path, ...] = (("max_output_tokens",),)
 def read_request(path: str, fields: Mapping[str, Any] | None) -> RequestFacts:
     """Return the facts of a parsed body; `fields` is None if it is not a JSON object."""
     facts = facts_of_body(path, fields)
-    return replace(facts, compacts=True) if (fields or {}).get("context_management") else facts
+    is_compaction = path.partition("?")[0].rstrip("/").endswith("/compact")
+    may_compact = bool((fields or {}).get("context_management"))
+    if not (is_compaction or may_compact):
+        return facts
+    return replace(facts, compacts=may_compact, is_compaction=is_compaction)
 
 
 def client_tools(request: dict[str, Any], path: Path = ()) -> Iterator[ClientTool]:
