@@ -21,6 +21,12 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "benchmarks")
 LIMIT_SECONDS = 30.0
+WITH_SIGINT = """\
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs the command in its arguments, and lets SIGINT end it."""
 SMALLEST = ("--quick", "--workload", "calls-1", "--only", "wiremend", "--scheme", "https")
 
 
@@ -61,7 +67,9 @@ def test_all_processes_end_with_the_bench_which_prints_what_it_measured(
     number: signal.Signals, status: int, tmp_path: Path
 ) -> None:
     terminal, stderr = pty.openpty()
-    words = [*COMMAND, *SMALLEST, "--rounds", "50"]
+    # A shell without job control starts background commands with SIGINT ignored, and children
+    # inherit that: Python then does not raise KeyboardInterrupt.
+    words = [sys.executable, "-c", WITH_SIGINT, *COMMAND, *SMALLEST, "--rounds", "50"]
     with subprocess.Popen(
         words, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=stderr, text=True
     ) as bench:

@@ -3,7 +3,9 @@
 Wake-ups are left out of the comparisons: `wake_at` is the earliest one requested.
 """
 
+import errno
 import gzip
+import os
 import random
 import zlib
 from collections.abc import Callable
@@ -831,6 +833,41 @@ def test_a_stream_that_the_total_limit_ends_does_not_count() -> None:
     cut.wake(30)
     assert "R004" in cut.codes
     Conversation(targets=watched(health)).begin(31)
+
+
+@pytest.mark.parametrize("is_client_behind", [True, False])
+def test_a_stream_that_upstream_closed_while_it_was_not_read_does_not_count(
+    *, is_client_behind: bool
+) -> None:
+    health = health_with(HealthLimits(failures=1))
+    cut = Conversation(retry=ONCE, targets=watched(health))
+    cut.begin(0)
+    cut.body(1, MESSAGE_START + BLOCK_START + DELTA)
+    cut.machine.wake(2, is_client_behind=is_client_behind)
+    cut.body(60, DELTA)
+    cut.attempt_failed(61, "reset")
+    assert "R002" in cut.codes
+    actions = Conversation(targets=watched(health)).start(62)
+    assert any(isinstance(action, StartAttempt) for action in actions) == is_client_behind
+
+
+@pytest.mark.parametrize(
+    ("reason", "counts"),
+    [
+        (f"[Errno 24] {os.strerror(errno.EMFILE)}", False),
+        (f"[Errno 99] {os.strerror(errno.EADDRNOTAVAIL)}", False),
+        (f"[Errno 111] {os.strerror(errno.ECONNREFUSED)}", True),
+    ],
+)
+def test_a_lack_of_files_or_ports_on_this_machine_does_not_count(
+    reason: str, *, counts: bool
+) -> None:
+    health = health_with(HealthLimits(failures=1))
+    call = Conversation(retry=ONCE, targets=watched(health))
+    call.start(0)
+    call.attempt_failed(1, reason)
+    actions = Conversation(targets=watched(health)).start(2)
+    assert any(isinstance(action, StartAttempt) for action in actions) != counts
 
 
 def test_a_provider_that_sends_nothing_until_the_total_limit_counts() -> None:

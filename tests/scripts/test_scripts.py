@@ -285,6 +285,35 @@ def test_after_a_signal_during_the_start_no_proxy_remains(
 
 @pytest.mark.first_row
 @pytest.mark.parametrize("options", [(), ("--web",)], ids=["mitmdump", "mitmweb"])
+def test_the_proxy_ends_with_a_launcher_that_was_killed(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "alive")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if any(argument.endswith(('/mitmdump', '/mitmweb')) for argument in sys.orig_argv):\n"
+        f"    alive = open({str(tmp_path / 'alive')!r}, 'w', buffering=1)\n"
+    )
+    code = "import sys; print('started', flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [*RUN, *options, "--", sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(tmp_path, {"PYTHONPATH": str(tmp_path)}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdin, process.stdout, (tmp_path / "alive").open("rb", buffering=0) as alive:
+        assert process.stdout.readline() == b"started\n"
+        assert select.select([alive], [], [], 0) == ([], [], [])
+        process.kill()
+        process.wait(timeout=60)
+        assert select.select([alive], [], [], 30)[0] == [alive]  # the proxy's exit closes the pipe
+
+
+@pytest.mark.first_row
+@pytest.mark.parametrize("options", [(), ("--web",)], ids=["mitmdump", "mitmweb"])
 def test_two_concurrent_runs_have_separate_logs_and_ports(
     options: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -387,6 +416,35 @@ def test_the_proxy_of_the_environment_is_used_for_outgoing_calls(
 )
 def test_without_a_proxy_outgoing_calls_are_direct(named: dict[str, str]) -> None:
     assert mitmproxy_arguments(named) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_an_address_that_is_its_own_is_not_used(host: str) -> None:
+    named = {"HTTPS_PROXY": f"http://{host}:8080"}
+    assert mitmproxy_arguments(named, 8080) == []
+    assert mitmproxy_arguments(named, 8081) != []
+    assert mitmproxy_arguments({"HTTPS_PROXY": "http://proxy.example.com:8080"}, 8080) != []
+
+
+def test_a_variable_with_the_address_of_an_earlier_proxy_is_not_used(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        number = free.getsockname()[1]
+    process = subprocess.Popen(
+        [*RUN, "--port", str(number)],
+        cwd=tmp_path,
+        env=environment(
+            tmp_path, {"HTTPS_PROXY": f"http://127.0.0.1:{number}", "PYTHONUNBUFFERED": "1"}
+        ),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        output = next(line for line in process.stdout if "listening at" in line)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert output.split("] ", 1)[-1].startswith("HTTP(S) proxy listening at 127.0.0.1:")
 
 
 @pytest.mark.first_row

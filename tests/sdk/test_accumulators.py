@@ -115,6 +115,8 @@ def with_openai_responses(stream: bytes) -> Transcript:
                     transcript.calls.append((event.item.name, event.item.input))
                 case "response.incomplete":
                     transcript.reason = event.response.status
+                    details = event.response.incomplete_details
+                    transcript.why_incomplete = details.reason if details else None
                 case "response.completed":
                     response = events.get_final_response()
                     transcript.reason = response.status

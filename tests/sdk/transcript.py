@@ -38,6 +38,8 @@ class Transcript:
     """Name and arguments of each call of a client's tool; arguments that are not JSON as text."""
     reason: str | None = None
     """The stop reason, by its name in the protocol."""
+    why_incomplete: str | None = None
+    """Responses: the reason for the status `incomplete`."""
     failed: bool = False
     """Whether the stream ends in the protocol's error."""
 
@@ -131,6 +133,8 @@ def read_responses(stream: bytes) -> Transcript:
                     transcript.calls.append((item["name"], item["input"]))
             case "response.completed" | "response.incomplete":
                 transcript.reason = event["response"]["status"]
+                details = event["response"].get("incomplete_details") or {}
+                transcript.why_incomplete = details.get("reason")
             case "response.failed" | "error":
                 transcript.failed = True
     return transcript

@@ -18,6 +18,8 @@ SHAPES = [
     "finish too early",
     "late signature",
     "input in start",
+    "text in start",
+    "message in start",
     "hoisted",
     "renamed",
     "envelope",
@@ -169,6 +171,19 @@ def reshaped(draw: st.DrawFn, events: list[Json]) -> list[Json]:
                 event["content_block"]["input"] = draw(inputs)
                 if draw(st.booleans()):
                     events = [one for one in events if "partial_json" not in _inner(one, "delta")]
+        case "text in start":
+            block = _inner(event, "content_block")
+            if block.get("type") in ("text", "thinking"):
+                following = _inner(events[min(at + 1, len(events) - 1)], "delta")
+                block[block["type"]] = following.get(block["type"]) or "x"
+                if draw(st.booleans()):
+                    del events[at + 1 : at + 2]
+        case "message in start":
+            blocks = [one["content_block"] for one in events if "content_block" in one]
+            if blocks and "message" in events[0]:
+                events[0]["message"]["content"] = [{**one, "text": "x"} for one in blocks]
+                events[0]["message"]["stop_reason"] = "end_turn"
+                events = [events[0], events[-1]]
         case "hoisted":
             inner = next((key for key in ("message", "delta", "content_block") if key in event), "")
             if inner and isinstance(event[inner], dict):

@@ -55,6 +55,7 @@ from wiremend.engine.response_reader import BodyMode, ResponseReading
 from wiremend.engine.transport_errors import (
     connect_error,
     internal_error,
+    is_own_shortage,
     lost_error,
     not_a_stream_error,
     timeout_error,
@@ -304,7 +305,10 @@ class CallMachine:
             self._end_draining(actions, ReleaseAttempt())
         elif state is AttemptState.CONNECTING:
             self._end_upstream()
-            self._fail(now, actions, Failure(connect_error(host, reason), rules.CONNECT_FAILED))
+            error = connect_error(host, reason)
+            is_providers = not is_own_shortage(reason)
+            failure = Failure(error, rules.CONNECT_FAILED, is_providers=is_providers)
+            self._fail(now, actions, failure)
         elif state in (AttemptState.WAITING, AttemptState.READING):
             self._end_upstream()
             is_waiting = state is AttemptState.WAITING
@@ -323,7 +327,10 @@ class CallMachine:
                 self._look_at_body(now, actions)
             else:
                 error = lost_error(host, shortened(reason), had_answered=not is_waiting)
-                self._fail(now, actions, Failure(error, rules.CONNECTION_LOST))
+                # A provider may give up a response that was not read because the client paused.
+                is_providers = not self._deadlines.was_reading_paused
+                failure = Failure(error, rules.CONNECTION_LOST, is_providers=is_providers)
+                self._fail(now, actions, failure)
         return self._scheduled(now, actions)
 
     def client_gone(self, now: float) -> list[Action]:

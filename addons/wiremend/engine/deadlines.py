@@ -57,6 +57,9 @@ class Deadlines:
         """The end of a backoff or of draining."""
         self._last_byte = 0.0
         self._last_shown = 0.0
+        self.was_reading_paused = False
+        """Whether upstream was left unread for a time in this attempt: it may give up the response
+        because of that."""
         self._wake_at: float | None = None
         """The earliest wake-up that was requested and has not happened."""
 
@@ -70,6 +73,7 @@ class Deadlines:
     def attempt_started(self, now: float) -> None:
         """A connection was requested."""
         self.attempt_ended()
+        self.was_reading_paused = False
         self._start("connect", now)
 
     def request_sent(self, now: float) -> None:
@@ -97,6 +101,7 @@ class Deadlines:
     def reading_paused(self, now: float) -> None:
         """Nothing is read from upstream, because the client is behind: start its clocks again."""
         self._last_byte = now
+        self.was_reading_paused = True
         for clock in ("first_byte", "answer", "idle", "progress"):
             if clock in self._running:
                 self._start(clock, now)

@@ -30,7 +30,7 @@ from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_m
 from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route, uses_key
 from wiremend.routing.shape import ends_in_tool_result, shape_of
 from wiremend.rules.rule import CallPlace, Finding, Notes
-from wiremend.targets.registry import accepted_at, traits_of
+from wiremend.targets.registry import deviations_at, traits_of
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 _ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
@@ -129,7 +129,7 @@ def _unchanged(planning: Planning) -> Call:
             tool_names=facts.tool_names,
             disabled=planning.settings.disabled | planning.settings.stream_codes,
             array=facts.array,
-            accepted=(client.accepts | accepted_at(protocol.name, received.host)) - client.refuses,
+            host_deviations=deviations_at(protocol.name, received.host),
             forced_tool=facts.forced_tool,
             compacts=facts.compacts,
             is_compaction=facts.is_compaction,
@@ -189,7 +189,7 @@ def choose_targets(call: Call, planning: Planning) -> Call:
             call.context,
             shown_model=requested,
             model=requested,
-            accepted=call.context.client.accepts,
+            host_deviations=frozenset(),
         ),
         findings=(*call.findings, *_route_findings(entry, planning)),
     )

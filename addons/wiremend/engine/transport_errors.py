@@ -4,7 +4,9 @@ Clients match these messages: some retry only if they contain certain words
 (`ClientTraits.retried_words`).
 """
 
+import errno
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -33,6 +35,16 @@ _MISSING_BY_LIMIT: Mapping[str, str] = {
     "progress": "sent no content, only keep-alives,",
     "total": "did not finish",
 }
+
+_OWN_SHORTAGES = tuple(
+    os.strerror(code)
+    for code in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
+)
+
+
+def is_own_shortage(reason: str) -> bool:
+    """Return whether connecting failed because this machine lacks files, ports or memory."""
+    return any(text in reason for text in _OWN_SHORTAGES)
 
 
 def connect_error(host: str, reason: str) -> ProviderError:

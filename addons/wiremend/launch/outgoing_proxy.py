@@ -17,8 +17,11 @@ _OWN_MACHINE = ("localhost", "127.0.0.1", "::1")
 """These hosts are not reachable through a proxy on another machine."""
 
 
-def mitmproxy_arguments(environment: Mapping[str, str]) -> list[str]:
+def mitmproxy_arguments(environment: Mapping[str, str], own_port: int = 0) -> list[str]:
     """Return arguments that make mitmproxy use the proxy of this environment; [] if none is set.
+
+    `own_port` is the port that wiremend will listen on, 0 for any free one. An address with that
+    port on this machine is an earlier wiremend, and is not used: calls would return to it for ever.
 
     Raises ValueError, with a message for the user, if mitmproxy cannot use the proxy.
     """
@@ -36,6 +39,8 @@ def mitmproxy_arguments(environment: Mapping[str, str]) -> list[str]:
         raise ValueError(f"{name}: expected a port from 1 to 65535") from None
     if not url.hostname:
         raise ValueError(f"{name}: expected an address such as http://proxy.example.com:3128")
+    if url.hostname in _OWN_MACHINE and port == own_port:
+        return []
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return [
         *("-s", str(shells_directory() / "authenticate_upstream.py")),

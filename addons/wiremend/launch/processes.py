@@ -94,7 +94,8 @@ def _started(proxy: list[str]) -> Iterator[Process]:
         proxy,
         # Without PYTHONUNBUFFERED the line with the port stays in the proxy's buffer.
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdin=subprocess.DEVNULL,
+        # `end_with_launcher` waits for the end of this pipe, which only this process holds open.
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         # In its own session the proxy receives no Ctrl-C from the terminal: it must end after the

@@ -65,7 +65,8 @@ def main(program: str, arguments: list[str]) -> int:
         return run_demo(program)
     try:
         current = configuration(options)
-        outgoing = mitmproxy_arguments(os.environ)
+        number = options.port or (0 if command else free_port(FIRST_PORT))
+        outgoing = mitmproxy_arguments(os.environ, number)
     except ConfigError as problems:
         print(problems, file=sys.stderr)
         return 1
@@ -75,9 +76,9 @@ def main(program: str, arguments: list[str]) -> int:
     directory = state_directory(os.environ)
     prepare_authority(directory, current.intercepted.globs)
     trust = trusted_files(directory, os.environ)
-    number = options.port or (0 if command else free_port(FIRST_PORT))
     proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing]
     if command:
+        proxy += ["-s", str(shells_directory() / "end_with_launcher.py")]
         if options.web:
             proxy += ["--set", "web_open_browser=false"]  # its address is printed instead
         if current.path:  # the line that the proxy prints is only in its log

@@ -85,8 +85,8 @@ STATUS_BY_FINISH_REASON: Mapping[str, int] = {
 """The HTTP status for each vendor-specific finish reason that reports a failure."""
 
 
-def accepted_at(protocol: WireProtocol, host: str) -> frozenset[Deviation]:
-    """Return the departures from the protocol's grammar that clients of this host accept."""
+def deviations_at(protocol: WireProtocol, host: str) -> frozenset[Deviation]:
+    """Return how the everyday responses of this host depart from the protocol's grammar."""
     for vendor in _DEVIATING:
         if protocol in vendor.deviations and _matches(host.lower(), vendor.hosts):
             return vendor.deviations[protocol]

@@ -62,6 +62,7 @@ TEXT: Json = {"type": "text", "text": ""}
 HI = delta({"type": "text_delta", "text": "Hi"})
 THINKING: Json = {"type": "thinking", "thinking": "", "signature": ""}
 TOOL: Json = {"type": "tool_use", "id": "toolu_1", "name": "read", "input": {}}
+CALL_BY_CODE: Json = TOOL | {"caller": {"type": "code_execution_20250825", "tool_id": "srvtoolu_1"}}
 
 
 def json_delta(text: Any, index: int = 0) -> Json:
@@ -107,11 +108,11 @@ LEGAL: dict[str, list[Json | bytes]] = {
         END,
     ],
     "a message that is whole at its start": [
-        BEGIN | {"message": MESSAGE | {"content": [TOOL], "stop_reason": "tool_use"}},
+        BEGIN | {"message": MESSAGE | {"content": [CALL_BY_CODE], "stop_reason": "tool_use"}},
         END,
     ],
     "a block behind the content of the start": [
-        BEGIN | {"message": MESSAGE | {"content": [TEXT]}},
+        BEGIN | {"message": MESSAGE | {"content": [CALL_BY_CODE]}},
         start(TEXT, 1),
         HI | {"index": 1},
         stop(1),
@@ -176,12 +177,24 @@ ILLEGAL: dict[str, tuple[list[Json | bytes], str]] = {
     ),
     "a block behind a whole message": (
         [
-            BEGIN | {"message": MESSAGE | {"content": [TOOL], "stop_reason": "tool_use"}},
+            BEGIN | {"message": MESSAGE | {"content": [CALL_BY_CODE], "stop_reason": "tool_use"}},
             start(TEXT, 1),
             stop(1),
             END,
         ],
         "message_stop without a stop reason",
+    ),
+    "a text block at the start": (
+        [BEGIN | {"message": MESSAGE | {"content": [TEXT]}}, finish(), END],
+        "message_start with content",
+    ),
+    "a call of the model at the start": (
+        [BEGIN | {"message": MESSAGE | {"content": [TOOL]}}, finish(), END],
+        "message_start with content",
+    ),
+    "a text in the start of its block": (
+        [BEGIN, start(TEXT | {"text": "Hi"}), stop(), finish(), END],
+        "a text block that starts with its text",
     ),
     "no usage at the start": (
         [BEGIN | {"message": MESSAGE | {"usage": {"input_tokens": 9}}}, finish(), END],

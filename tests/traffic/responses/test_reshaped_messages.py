@@ -37,6 +37,8 @@ COMPLETED = [
     "broken/stop-reason-before-the-blocks",
     "broken/input-in-block-start",
     "broken/input-as-text-in-block-start",
+    "broken/text-in-block-start",
+    "broken/message-with-a-call-in-message-start",
     "broken/signature-after-its-block",
     "broken/signature-inside-the-next-block",
     "broken/message-in-the-event-itself",

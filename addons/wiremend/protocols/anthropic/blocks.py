@@ -131,6 +131,18 @@ INPUT_IN_START = Rule(
     after='{"type":"content_block_start",…"input":{}}}, '
     '{"type":"content_block_delta",…"partial_json":"{\\"p\\":1}"}}',
 )
+TEXT_IN_START = Rule(
+    code="S134",
+    name="text-in-block-start",
+    detects="The text of a text or thinking block is in `content_block_start` instead of a delta.",
+    impact="Claude Code and the Vercel AI SDK, which OpenCode uses, read the deltas only: the text "
+    "is lost.",
+    action="Sends the text as a delta. A first delta that repeats the text is dropped.",
+    protocols=_P,
+    before='{"type":"content_block_start",…"text":"Hi"}}',
+    after='{"type":"content_block_start",…"text":""}}, '
+    '{"type":"content_block_delta",…"text":"Hi"}}',
+)
 
 PROMOTED = frozenset({"end_turn", "stop"})
 """Stop reasons that become `tool_use` if a tool was called."""
@@ -166,6 +178,8 @@ class Block:
     """The input of a tool in its deltas."""
     start_input: GrowingJson = field(default_factory=GrowingJson)
     """The input of a call in its start, as JSON text."""
+    start_text: str = ""
+    """The text in its start, until its first delta."""
     signature: str = ""
     waiting: list[Received | bytes] = field(default_factory=list)
     behind: list[bytes] = field(default_factory=list)
@@ -239,7 +253,7 @@ class Blocks:
 
     # Events
 
-    def start(self, event: Event, data: JsonObject, *, changed: bool) -> None:
+    def start(self, event: Event | None, data: JsonObject, *, changed: bool) -> None:
         """Handle a `content_block_start`."""
         source, block = source_of(data), data.get("content_block")
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
@@ -258,7 +272,23 @@ class Blocks:
         if block["type"] == "thinking" and isinstance(block.get("signature"), str):
             new.signature = block["signature"]
         changed = self._take_input(new, block) or changed
-        self.open(new, source, event, data, changed=changed)
+        text = self._take_text(block)
+        self.open(new, source, event, data, changed=changed or bool(text))
+        if text:
+            self.place(new, None, _text_delta(new.kind, text), changed=True)
+            new.start_text = text
+
+    def add_whole(self, start: JsonObject, deltas: list[JsonObject]) -> None:
+        """Write a block that the provider did not send as events: its start, deltas and stop."""
+        self._fill(start)
+        block = Block(start["type"])
+        data: JsonObject = {"type": "content_block_start", "index": 0, "content_block": start}
+        self.release()
+        self.open(block, self.shown, None, data, changed=True)
+        for delta in deltas:
+            event: JsonObject = {"type": "content_block_delta", "index": 0, "delta": delta}
+            self.place(block, None, event, changed=True)
+        self.place(block, *_new_stop()[:2], changed=True)
 
     def stop(self, event: Event, data: JsonObject, *, changed: bool) -> None:
         """Handle a `content_block_stop`."""
@@ -443,6 +473,8 @@ class Blocks:
         if data["type"] == "content_block_stop":
             self._take_stop(block, (event, data, changed))
             return
+        if block.start_text and self._repeats_start(block, data):
+            return
         self._remember(block, data)
         if block.stop is not None and not block.goes_on:
             found = f"a delta of block {block.source!r} after its stop"
@@ -597,6 +629,24 @@ class Blocks:
         block["input"] = {}
         return True
 
+    def _take_text(self, block: JsonObject) -> str:
+        """Remove the text of a block from its start; return it, empty if it stays there."""
+        text = block.get(block["type"]) if block["type"] in EMPTY_BLOCKS else None
+        if not isinstance(text, str) or not text:
+            return ""
+        found = start_of(text[: SHOWN_BYTES + 1].encode("utf-8", "replace"))
+        if not self._draft.note(TEXT_IN_START, found, "sent as a delta"):
+            return ""
+        block[block["type"]] = ""
+        return text
+
+    def _repeats_start(self, block: Block, data: JsonObject) -> bool:
+        """Drop the first delta of a block if its text was in the start; return whether it was."""
+        text, block.start_text = block.start_text, ""
+        delta = data.get("delta")
+        is_same = isinstance(delta, dict) and delta.get(block.kind) == text
+        return is_same and self._draft.note(TEXT_IN_START, "the first delta repeats it", "dropped")
+
     def _fill(self, block: JsonObject) -> bool:
         """Fill in the missing fields of a starting block; return whether anything changed."""
         missing: JsonObject = {}
@@ -669,6 +719,11 @@ def has_content(data: JsonObject) -> bool:
 
 def _kind_of(block: JsonObject) -> str:
     return str(block.get("type"))
+
+
+def _text_delta(kind: str, text: str) -> JsonObject:
+    delta = {"type": f"{kind}_delta", kind: text}
+    return {"type": "content_block_delta", "index": 0, "delta": delta}
 
 
 def _new_stop() -> Received:

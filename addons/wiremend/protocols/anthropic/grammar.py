@@ -114,6 +114,11 @@ def is_called_by_code(block: Mapping[str, Any]) -> bool:
     return isinstance(kind, str) and kind != "direct"
 
 
+def may_start_whole(block: Any) -> bool:
+    """Return whether a block may be in `message_start`: a call that the provider's code makes."""
+    return isinstance(block, dict) and block.get("type") == "tool_use" and is_called_by_code(block)
+
+
 def stop_reason_of(reason: str) -> str:
     """Return the name of a stop reason in this protocol; an unknown one is returned unchanged."""
     name = normalised(reason)
@@ -191,6 +196,10 @@ class Grammar:
             problems.append("message_start without usage")
         if not isinstance(message.get("content"), list):
             return [*problems, "message_start without content"]
+        if not all(
+            isinstance(block, dict) and is_called_by_code(block) for block in message["content"]
+        ):
+            problems.append("message_start with content")
         self._next_index = len(message["content"])
         self._is_whole = bool(message["content"] and message.get("stop_reason"))
         return problems
@@ -209,6 +218,8 @@ class Grammar:
             return [*problems, "a block without a type"]
         if block["type"] == "tool_use" and not (block.get("id") and block.get("name")):
             problems.append("a tool_use block without id or name")
+        if block["type"] in EMPTY_BLOCKS and block.get(block["type"]):
+            problems.append(f"a {block['type']} block that starts with its text")
         self._open = (self._next_index, block["type"])
         self._tool_json = ""
         self._next_index += 1

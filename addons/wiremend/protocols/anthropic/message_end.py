@@ -214,7 +214,7 @@ class MessageEnd:
             self._without_reason = event, data
         return True
 
-    def take(self, place: int, event: Event, data: JsonObject, *, changed: bool) -> None:
+    def take(self, place: int, event: Event | None, data: JsonObject, *, changed: bool) -> None:
         """Hold a `message_delta` back. Raises ContentLost for a reason that reports a failure."""
         delta = data.get("delta")
         if isinstance(delta, dict) and not self.is_sent:

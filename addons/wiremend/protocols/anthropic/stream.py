@@ -27,6 +27,7 @@ from wiremend.protocols.anthropic.usage import (
     MESSAGE_START_INCOMPLETE,
     fill_start,
 )
+from wiremend.protocols.anthropic.whole import blocks_to_send, divided
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.event_repairer import EventRepairer, FrameRules
 from wiremend.protocols.base.provider_error import (
@@ -69,6 +70,19 @@ MESSAGE_START_REPEATED = Rule(
     impact="SDKs reject it, or start a new message and lose the previous content.",
     action="Drops it.",
     protocols=_P,
+)
+CONTENT_IN_MESSAGE_START = Rule(
+    code="S135",
+    name="content-in-message-start",
+    detects="`message_start` contains blocks, which the Messages API sends there only for calls "
+    "that the provider's own code makes.",
+    impact="Claude Code ignores them and repeats the call without streaming; the Vercel AI SDK, "
+    "which OpenCode uses, rejects the event.",
+    action="Sends the blocks as events, and a stop reason behind them.",
+    protocols=_P,
+    before='{"type":"message_start","message":{…"content":[{"type":"text","text":"Hi"}]…}}',
+    after='{"type":"message_start","message":{…"content":[]…}}, '
+    '{"type":"content_block_start",…}, …',
 )
 MESSAGE_STOP_MISSING = Rule(
     code="S118",
@@ -317,13 +331,36 @@ class AnthropicRepairer(EventRepairer):
         ):
             message["content"] = content = []
             changed = True
+        blocks = blocks_to_send(content)
+        if blocks and self._draft.note(
+            CONTENT_IN_MESSAGE_START, f"{len(blocks)} of {len(content)} blocks", "sent as events"
+        ):
+            message["content"] = content = content[: -len(blocks)]
+            changed = True
+        else:
+            blocks = []
         reason = message.get("stop_reason")
-        self._is_whole = bool(content and reason) and first is None
+        is_whole = first is None and bool(reason) and bool(content or blocks)
+        final = self._take_final(message) if is_whole and blocks else None
+        self._is_whole = is_whole and not final
         self._blocks.begin_after(content)
         self._send(event, data, changed)
         held, self._held = self._held, []
         for raw in held:
             self._blocks.put(raw)
+        for block in blocks:
+            move_block({"content_block": block}, self._draft)
+            self._blocks.add_whole(*divided(block))
+        if final is not None:
+            self._end.take(self._events, None, final, changed=True)
+
+    @staticmethod
+    def _take_final(message: JsonObject) -> JsonObject:
+        """Remove the stop reason of a starting message; return a `message_delta` with it."""
+        names = ("stop_reason", "stop_sequence")
+        delta = {name: message.get(name) for name in names}
+        message |= dict.fromkeys(names)
+        return {"type": "message_delta", "delta": delta, "usage": message["usage"]}
 
     # The message's beginning
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wiremend.protocols.anthropic.grammar import may_start_whole
 from wiremend.text import json_value, sse
 from wiremend.text.json_value import dicts_in
 
@@ -24,7 +25,7 @@ def unfold(message: Mapping[str, Any]) -> list[bytes]:
     ]
     for index, block in enumerate(dicts_in(message.get("content"))):
         place = {"index": index}
-        start, deltas = _divided(block)
+        start, deltas = divided(block)
         events += [
             {"type": "content_block_start", **place, "content_block": start},
             *({"type": "content_block_delta", **place, "delta": delta} for delta in deltas),
@@ -38,7 +39,19 @@ def unfold(message: Mapping[str, Any]) -> list[bytes]:
     return [sse.encode(json_value.write(event), event["type"]) for event in events]
 
 
-def _divided(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def blocks_to_send(content: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the blocks of a `message_start` that clients read only as events of their own.
+
+    Its first blocks may be calls of the provider's own code, which stay there. Empty also for
+    content that has something other than blocks.
+    """
+    if not all(isinstance(block, dict) and isinstance(block.get("type"), str) for block in content):
+        return []
+    kept = (at for at, block in enumerate(content) if not may_start_whole(block))
+    return list(content[next(kept, len(content)) :])
+
+
+def divided(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the start of a block, without what its deltas contain, and these deltas."""
     start, deltas = dict(block), []
     for kind, name in _TEXT_BY_DELTA.items():

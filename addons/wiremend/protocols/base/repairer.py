@@ -82,8 +82,8 @@ class StreamContext:
     """Responses: the response is a shorter history, not an answer."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
-    accepted: frozenset[Deviation] = frozenset()
-    """The departures from the grammar that the client accepts."""
+    host_deviations: frozenset[Deviation] = frozenset()
+    """The deviations in the everyday traffic of the host that the client addressed."""
     forced_tool: bool = False
     """Chat Completions: the request forces the call of a tool by its name."""
     numeric_enums: bool = False
@@ -93,6 +93,15 @@ class StreamContext:
 
     None: not known; responses stay as they are.
     """
+
+    def accepts(self, deviation: Deviation) -> bool:
+        """Return whether the client reads this departure from the grammar like valid traffic.
+
+        Clients accept the deviations of the hosts that they call, unless they are known to fail.
+        """
+        client = self.client
+        is_usual = deviation in client.accepts or deviation in self.host_deviations
+        return is_usual and deviation not in client.refuses
 
 
 class Decoder(Protocol):

@@ -34,6 +34,6 @@ RESPONSES = Protocol(
     shows=shows,
     fold=whole.fold,
     unfold=whole.unfold,
-    make_grammar=lambda context: Grammar(context.client),
+    make_grammar=Grammar,
     error_body=openai.error_envelope,
 )
