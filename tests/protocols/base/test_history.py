@@ -889,3 +889,47 @@ def test_any_chat_history_becomes_a_valid_one(messages: list[Any]) -> None:
             assert not expected
             expected = [one["id"] for one in message.get("tool_calls", ())]
     assert not expected
+
+
+MEMBERS = [
+    *("messages", "input", "contents", "parts", "content", "output", "role", "type", "id", "name"),
+    *("call_id", "tool_use_id", "tool_call_id", "tool_calls", "function", "arguments", "text"),
+    *("thinking", "budget_tokens", "output_config", "effort", "reasoning", "reasoning_effort"),
+    *("tool_choice", "temperature", "top_p", "max_tokens", "cache_control", "ttl", "source"),
+    *("data", "image_url", "url", "inlineData", "mimeType", "functionCall", "thoughtSignature"),
+    *("generationConfig", "thinkingConfig", "thinkingBudget", "prompt_cache_key", "store", "tools"),
+]
+WORDS = [
+    *("", "user", "assistant", "model", "tool", "system", "developer", "text", "image", "tool_use"),
+    *("tool_result", "thinking", "enabled", "adaptive", "disabled", "any", "required", "xhigh"),
+    *("reasoning", "message", "function_call", "function_call_output", "image_url", "input_image"),
+    *("image/png", "data:image/png;base64,aGk=", "1h", "a", "b", "\ud83d"),
+]
+VALUES = st.recursive(
+    st.sampled_from([None, True, False, 0, 1, 0.5, 99999, *WORDS]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(MEMBERS), inner, max_size=5)
+    ),
+    max_leaves=30,
+)
+ANY_LIMITS = {
+    "efforts": ("low", "high"),
+    "max_output_tokens": 2000,
+    "max_thinking_budget": 1024,
+    "max_images": 0,
+    "max_image_bytes": 1,
+    "refused_images": ("all",),
+}
+
+
+@pytest.mark.parametrize("thinking_type", ["enabled", "adaptive"])
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+@given(body=st.dictionaries(st.sampled_from(MEMBERS), VALUES, min_size=1, max_size=8))
+def test_no_pass_fails_on_any_request(
+    protocol: Protocol, thinking_type: str, body: dict[str, Any]
+) -> None:
+    raw = json.dumps(body).encode()
+    for codes in (MESSAGE_CODES, *({code} for code in MESSAGE_CODES)):
+        traits = Traits(frozenset(codes), **ANY_LIMITS, thinking_type=thinking_type)
+        adapted = adapt(protocol, raw, traits)
+        assert isinstance(json.loads(adapted.body), dict)
