@@ -248,7 +248,7 @@ def images(request: dict[str, Any]) -> Iterator[Image]:
 
 def _image(path: Path, part: dict[str, Any]) -> Iterator[Image]:
     keys = ("inlineData", "inline_data", "fileData", "file_data")
-    blob = next((part[key] for key in keys if isinstance(part.get(key), dict)), {})
+    blob: dict[str, Any] = next((part[key] for key in keys if isinstance(part.get(key), dict)), {})
     kind = blob.get("mimeType", blob.get("mime_type"))
     if isinstance(kind, str) and kind.startswith("image/"):
         data = blob.get("data")
