@@ -80,7 +80,7 @@ REFUSED: list[tuple[str, Protocol, int, Any, dict[str, Any], dict[str, Any]]] = 
     ("caozhiyuan/copilot-api#241", ANTHROPIC, 400,
      anthropic("messages.0.content.0.tool_result.content.1.cache_control: cache_control may not be "
                "specified within tool_result content blocks"),
-     tool_result(TEXT, {**TEXT, **MARK}), tool_result(TEXT, TEXT, **MARK)),  # it moves outwards
+     tool_result(TEXT, {**TEXT, **MARK}), tool_result(TEXT, TEXT, **MARK)),
     # Further wordings of the same kinds
     ("ai-dynamo/dynamo#4021", CHAT, 400,
      {"message": "Unsupported parameter(s): `documents`, `add_special_tokens`",
@@ -199,9 +199,9 @@ def test_a_refused_field_is_dropped_whatever_the_words(
 
 NOTHING_REFUSED = [
     ("a value", CHAT,
-     openai("Unsupported value: 'verbosity' does not support 'low' with this model. Supported "
-            "values are: 'medium'.", param="verbosity", code="unsupported_value"),
-     {"messages": [USER], "verbosity": "low"}),
+     openai("Unsupported value: 'verbosity' does not support 'high' with this model.",
+            param="verbosity", code="unsupported_value"),
+     {"messages": [USER], "verbosity": "high"}),
     ("a member of a list of values", CHAT,
      openai("'service_tier' should be one of 'auto', 'default'", param="service_tier"),
      {"messages": [USER], "service_tier": "flex"}),

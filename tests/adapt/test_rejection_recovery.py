@@ -240,8 +240,10 @@ def test_betas_are_left_out_newest_first_until_the_provider_accepts(message: str
     kept = (("anthropic-beta", "claude-code-20250219,interleaved-thinking-2025-05-14"),)
     assert requests.at(0).request.headers == kept
     assert sending(with_betas(), book).at(0).request.headers == kept
-    for _ in range(2):
-        assert refuse(requests, message)
+    assert refuse(requests, message)
+    # Bedrock accepts it
+    assert requests.at(0).request.headers == (("anthropic-beta", CLAUDE_CODES_BETAS[1]),)
+    assert refuse(requests, message)
     assert requests.at(0).request.headers == ()
     assert refuse(requests, message) == []
 
@@ -275,7 +277,9 @@ def test_a_schema_refused_although_in_its_dialect_is_converted_to_basic() -> Non
     message = "tools.0.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft"
     [finding] = refuse(requests, message)
     assert finding.done == "sent once more: schema-dialect basic for tool 'x'"
-    assert sent_tools(requests) == [tool("x", {"type": "object", "properties": {"a": {}}})]
+    described = 'patternProperties: {"^(.*)$":true}.'
+    schema = {"type": "object", "properties": {"a": {}}, "description": described}
+    assert sent_tools(requests) == [tool("x", schema)]
     assert refuse(requests, message) == []  # the client's own request was refused already
 
 

@@ -11,13 +11,18 @@ from typing import Any
 
 from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS
 from wiremend.adapt.lessons import KINDS, Lesson
-from wiremend.adapt.refused_betas import sent_betas
+from wiremend.adapt.refused_betas import betas_in
 from wiremend.adapt.refused_paths import path_steps, refused_paths, resolved
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.tools import value_at
 from wiremend.targets.registry import REJECTIONS, TOO_MANY_TOOLS
-from wiremend.targets.wordings import POINTER, TRAITS_OF_REFUSED_FIELDS, Wording
+from wiremend.targets.wordings import (
+    POINTER,
+    TRAITS_OF_REFUSED_FIELDS,
+    WIDELY_ACCEPTED_BETAS,
+    Wording,
+)
 from wiremend.text.patterns import text_pattern
 
 REJECTING_STATUS = frozenset({400, 404, 422})
@@ -168,11 +173,13 @@ def _refused_betas(message: str, document: RequestDocument) -> Iterator[Lesson]:
     """Yield a lesson for each beta that the message names; if it names none, for the newest one.
 
     Providers know the older betas. If it was not the newest one, the next rejection teaches the
-    next one, and so on.
+    next one, and so on; those that most providers accept come last.
     """
-    betas = sent_betas(document)
+    betas = betas_in(document.headers)
     named = [beta for beta in betas if beta in message]
-    for beta in named or sorted(betas, key=_date_of, reverse=True)[:1]:
+    newest = sorted(betas, key=_date_of, reverse=True)
+    suspects = [beta for beta in newest if beta not in WIDELY_ACCEPTED_BETAS] or newest
+    for beta in named or suspects[:1]:
         yield Lesson("beta", beta)
     if not betas and "anthropic_beta" in (document.fields or {}):
         yield Lesson("field", "anthropic_beta")

@@ -7,7 +7,12 @@ and names that the target refuses change; all other bytes are kept.
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.adapt.schema_conversion import ConversionBudget, SchemaTooLarge, convert_schema
+from wiremend.adapt.schema_conversion import (
+    ConversionBudget,
+    Losses,
+    SchemaTooLarge,
+    convert_schema,
+)
 from wiremend.adapt.schema_dialects import DIALECTS, Dialect, violations
 from wiremend.adapt.tool_list import remove_outermost
 from wiremend.adapt.tool_names import ToolNaming
@@ -22,9 +27,10 @@ from wiremend.text.json_edits import Edits
 _ALL = tuple(WireProtocol)
 _NEAREST = (
     "Converts the schema to the closest one that is accepted. What cannot be expressed is added to "
-    "the description."
+    "the description. The finding contains what is not accepted any more."
 )
 _SHOWN_VIOLATIONS = 3
+_SHOWN_LOSSES = 5
 
 
 def _dialect_rule(
@@ -50,7 +56,7 @@ DIALECT_RULES: Mapping[str, Rule] = {
         rejection="`array schema missing items`, `object schema missing properties`",
         seen=("openai/codex#1289", "nspady/google-calendar-mcp#39"),
         before='{"type":"object","properties":{"paths":{"type":"array"}}}',
-        after='{"type":"object","properties":{"paths":{"type":"array","items":{"type":"string"}}}}',
+        after='{"type":"object","properties":{"paths":{"type":"array","items":{}}}}',
     ),
     "openai-strict": _dialect_rule(
         number=2,
@@ -104,9 +110,9 @@ DIALECT_RULES: Mapping[str, Rule] = {
         dialect="moonshot",
         rejection="`not a valid moonshot flavored json schema`",
         seen=("MoonshotAI/kimi-cli#2531", "MoonshotAI/kimi-cli#2061"),
-        before='{"type":"object","properties":{"task":{"description":"What to do."}}}',
+        before='{"type":"object","properties":{"task":{"const":"x","description":"What to do."}}}',
         after='{"type":"object",'
-        '"properties":{"task":{"type":"string","description":"What to do."}}}',
+        '"properties":{"task":{"type":"string","description":"What to do.","enum":["x"]}}}',
     ),
     "basic": _dialect_rule(
         number=8,
@@ -164,9 +170,9 @@ def _adapt_schema(
     if rule is None or not notes.is_on(rule):
         return
     dialect = DIALECTS[name]
-    place = BodyPlace((*tool.owner, key))
+    place, losses = BodyPlace((*tool.owner, key)), Losses()
     try:
-        converted = convert_schema(schema, dialect, budget)
+        converted = convert_schema(schema, dialect, budget, losses)
     except SchemaTooLarge:
         found = _describe_violations(schema, dialect)
         notes.note(rule, place, found, "sent unchanged: its references expand too far")
@@ -174,8 +180,18 @@ def _adapt_schema(
     if converted is schema:
         return
     found = _describe_violations(schema, dialect)
-    if notes.note(rule, place, found, "converted"):
+    if notes.note(rule, place, found, _describe(losses)):
         edits.replace(place.path, json_value.write(converted))
+
+
+def _describe(losses: Losses) -> str:
+    """Return what was done to a schema, as text for the user."""
+    listed = losses.refused
+    if not listed:
+        return "converted"
+    hidden = len(listed) - _SHOWN_LOSSES
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return f"converted; not accepted any more: {'; '.join(listed[:_SHOWN_LOSSES])}{more}"
 
 
 def _describe_violations(schema: dict[str, Any], dialect: Dialect) -> str:

@@ -1,7 +1,14 @@
 """Facts about DeepSeek."""
 
 from wiremend.protocols.base.name_limits import NameLimit
-from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, MESSAGES, Requirement, Vendor
+from wiremend.targets.vendor import (
+    CALLS_AND_RESULTS,
+    CHAT,
+    MESSAGES,
+    RESPONSES,
+    Requirement,
+    Vendor,
+)
 from wiremend.targets.wordings import wording
 
 _MODELS_THAT_REQUIRE_REASONING = ("deepseek-v[4-9]*",)
@@ -26,6 +33,11 @@ DEEPSEEK = Vendor(
             rules=CALLS_AND_RESULTS,
             reason="`insufficient tool messages following tool_calls message`",
             seen=("agno-agi/agno#3105",),
+        ),
+        Requirement(
+            protocols=RESPONSES,
+            rules=("Q001", "Q002"),  # every call has its result, every result its call
+            reason="`No tool output found for tool call`",
         ),
         Requirement(
             protocols=CHAT,

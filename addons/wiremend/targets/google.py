@@ -12,13 +12,17 @@ _DECLARATION = (
     r"(?:tools\[(?P<index>\d{1,9}+)\]\.)?function_?[dD]eclarations\[(?P<declaration>\d{1,9}+)\]"
 )
 
+_VERTEX = (
+    "aiplatform.googleapis.com",
+    "*-aiplatform.googleapis.com",
+    "aiplatform.*.rep.googleapis.com",
+)
+
 GOOGLE = Vendor(
     name="google",
     hosts=(
         "generativelanguage.googleapis.com",
-        "aiplatform.googleapis.com",
-        "*-aiplatform.googleapis.com",
-        "aiplatform.*.rep.googleapis.com",
+        *_VERTEX,
         "cloudcode-pa.googleapis.com",  # Code Assist
     ),
     models=("gemini-*",),
@@ -43,11 +47,23 @@ GOOGLE = Vendor(
             rules=(
                 "Q001",  # every call has its result
                 "Q002",  # every result has its call
-                "Q004",  # no empty text
                 "Q005",  # no empty message
             ),
             reason="`Please ensure that the number of function response parts is equal to the "
             "number of function call parts`; `contents.parts must not be empty`",
+        ),
+        Requirement(
+            protocols=GEMINI,
+            hosts=_VERTEX,
+            models=("gemini-1*", "gemini-2*"),
+            at_gateways=(),
+            rules=("Q004",),  # no empty text
+            reason="`Unable to submit request because it has an empty text parameter`; the Gemini "
+            "API accepts it",
+            seen=(
+                "Portkey-AI/gateway#462",
+                "google-gemini/deprecated-generative-ai-python#727",
+            ),
         ),
         Requirement(
             protocols=GEMINI,

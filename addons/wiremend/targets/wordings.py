@@ -237,6 +237,9 @@ TRAITS_OF_REFUSED_FIELDS: Mapping[tuple[WireProtocol, str], str] = {
 }
 """The traits that the refusal of a field teaches, in whatever words, instead of dropping it."""
 
+WIDELY_ACCEPTED_BETAS = frozenset({"interleaved-thinking-2025-05-14"})
+"""Values that are suspected last: Bedrock accepts them (anthropics/claude-code#49370)."""
+
 GENERAL = (
     wording(
         "schema-dialect", "basic", r"\bTool (?P<index>\d{1,9}+) function has invalid 'parameters'"
