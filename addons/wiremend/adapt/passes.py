@@ -29,7 +29,7 @@ PASSES: tuple[tuple[Subject, Pass], ...] = (
     ("tools", adapt_tool_list),
     # T005, T006, T201-T208: names, and schemas in the target's dialect
     ("tools", adapt_names_and_schemas),
-    # Q001-Q109, then Q201-Q204: the protocol's passes over messages, then over parameters
+    # Q001-Q309: the protocol's passes over messages, then over parameters
     ("messages", adapt_history),
     # T303, T304: fields and header values that this target has refused
     ("refusals", drop_refused_fields),

@@ -239,21 +239,20 @@ def images(request: dict[str, Any]) -> Iterator[Image]:
     """Yield the images in parts and in responses of functions."""
     steps = (*request_path(request), "contents", "*", "parts", "*")
     for path, part in objects_along(request, *steps):
-        yield from _image(path, part)
+        if part.keys().isdisjoint((*_PARTS, "text")):
+            yield from _image(path, part)
         for key in _PARTS[2:]:
             for inner, result in objects_along(part.get(key), "parts", "*"):
                 yield from _image((*path, key, *inner), result)
 
 
 def _image(path: Path, part: dict[str, Any]) -> Iterator[Image]:
-    for key in ("inlineData", "inline_data", "fileData", "file_data"):
-        blob = part.get(key)
-        if not isinstance(blob, dict):
-            continue
-        kind = blob.get("mimeType", blob.get("mime_type"))
-        if isinstance(kind, str) and kind.startswith("image/"):
-            data = blob.get("data")
-            yield Image(path, _text_part, len(data) if isinstance(data, str) else None)
+    keys = ("inlineData", "inline_data", "fileData", "file_data")
+    blob: dict[str, Any] = next((part[key] for key in keys if isinstance(part.get(key), dict)), {})
+    kind = blob.get("mimeType", blob.get("mime_type"))
+    if isinstance(kind, str) and kind.startswith("image/"):
+        data = blob.get("data")
+        yield Image(path, _text_part, len(data) if isinstance(data, str) else None)
 
 
 def _text_part(text: str) -> dict[str, Any]:
