@@ -92,6 +92,23 @@ class Requirement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeakedCalls:
+    """How a vendor's models write tool calls into the text of responses, and the evidence."""
+
+    formats: tuple[str, ...]
+    """Names in `wiremend.text.call_formats.FORMATS`."""
+    seen: tuple[str, ...]
+    """Reports, as `owner/repository#number`."""
+    protocols: frozenset[WireProtocol] = EVERY_PROTOCOL
+    hosts: tuple[str, ...] | None = None
+    """Globs of the hosts that do so; None means all hosts of the vendor."""
+    models: tuple[str, ...] = ("*",)
+    """Globs of the models at these hosts that do so, ignoring case."""
+    at_gateways: tuple[str, ...] | None = None
+    """Globs of the models at gateways that do so; None means all models of the vendor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
     """All known facts about one vendor."""
 
@@ -105,6 +122,7 @@ class Vendor:
     is_gateway: bool = False
     """Its hosts forward calls to the model's vendor, so requirements are selected by model."""
     requirements: tuple[Requirement, ...] = ()
+    leaked_calls: tuple[LeakedCalls, ...] = ()
     name_limits: Mapping[str, NameLimit] = field(default_factory=lambda: MappingProxyType({}))
     """The allowed tool names, by dialect of tool schemas."""
     rejections: tuple[Wording, ...] = ()
