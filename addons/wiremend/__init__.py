@@ -35,7 +35,8 @@ deterministic: time, randomness and bytes are arguments.
     secrets.py      which headers, parameters and values are credentials, and redacting them
     protocols/      one package per protocol, with the same file names in each: `grammar` (what is
                     valid), `stream` and `body` (repairing responses), `request`, `history`
-                    (adapting messages), `errors`; `registry` lists the protocols
+                    (adapting messages), `errors`; `registry` lists the protocols; rules on
+                    messages that protocols share are in `base/message_rules/`
     repair/         one attempt's response, from bytes to repaired events; names restored, calls
                     that leaked into text
     adapt/          the passes over a request for one target, and what rejections teach

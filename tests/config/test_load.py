@@ -104,7 +104,7 @@ WRONG = {
     "an unknown section with a variable in it": (
         '[zzz]\nx = "${KEY}"',
         "zzz: unknown key; the keys here are intercept, retry, breaker, timeouts, heartbeat, "
-        "rules, models, lessons, providers, access, fire_and_forget, memory, shutdown",
+        "rules, models, lessons, learning, providers, access, fire_and_forget, memory, shutdown",
     ),
     "a provider's name that needs quotes": (
         '[providers."a b"]\nbase_url = "https://a.example"\nkey = 1',

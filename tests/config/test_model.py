@@ -47,6 +47,11 @@ interval = 15.0
 [rules]
 disable = []
 
+[learning]
+file = ""
+max_amendments = 40
+max_elapsed = 120.0
+
 [access]
 origins = []
 

@@ -66,6 +66,7 @@ NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
 
 REJECTIONS: tuple[Wording, ...] = (
     *(wording for vendor in VENDORS for wording in vendor.rejections),
+    *wordings.TRAITS,
     *wordings.GENERAL,
 )
 """All wordings of rejections, in the order in which they are tried."""

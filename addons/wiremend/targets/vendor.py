@@ -11,7 +11,7 @@ from types import MappingProxyType
 from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.traits import CallIdLimit, MessageTraits, TargetTraits
+from wiremend.protocols.base.traits import CallIdLimit, TargetTraits
 from wiremend.targets.wordings import Wording
 
 MESSAGES = frozenset({WireProtocol.ANTHROPIC_MESSAGES})
@@ -62,13 +62,22 @@ class Requirement:
     """Codes of the rules on messages and parameters that requests must satisfy."""
     call_ids: CallIdLimit | None = None
     """The allowed ids of tool calls."""
+    token_limit_name: str | None = None
+    """The name of the parameter that limits the output."""
+    thinking_type: str | None = None
+    """The only type of thinking that is accepted: `adaptive` or `enabled`."""
+    refused_efforts: tuple[str, ...] = ()
+    """The reasoning efforts that are refused."""
 
     def added_to(self, traits: TargetTraits) -> TargetTraits:
         """Return the traits with this requirement added."""
-        messages = MessageTraits(
-            traits.messages.rules | frozenset(self.rules),
-            self.call_ids or traits.messages.call_ids,
-            traits.messages.max_output_tokens,
+        messages = replace(
+            traits.messages,
+            rules=traits.messages.rules | frozenset(self.rules),
+            call_ids=self.call_ids or traits.messages.call_ids,
+            token_limit_name=self.token_limit_name or traits.messages.token_limit_name,
+            thinking_type=self.thinking_type or traits.messages.thinking_type,
+            refused_efforts=traits.messages.refused_efforts + self.refused_efforts,
         )
         return replace(
             traits,
