@@ -600,3 +600,37 @@ def test_the_command_reads_a_pipe(tmp_path: Path) -> None:
 def test_hosts_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     write("x.jsonl", line(BROKEN))
     assert problems(capsys, "x.jsonl")[0]["host"] == HOST
+
+
+# Bodies
+
+CHAT_ANSWER = (
+    b'{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,'
+    b'"finish_reason":"%b","message":{"role":"assistant","content":null,"tool_calls":'
+    b'[{"id":"call_1","type":"function","function":{"name":"t","arguments":"{}"}}]}}]}'
+)
+GEMINI_PART = (
+    b'{"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"%b",'
+    b'"index":0}],"modelVersion":"gemini-2.5-pro","responseId":"r"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "code"),
+    [
+        ("chat", CHAT_ANSWER % b"tool_calls", None),
+        ("chat", CHAT_ANSWER % b"stop", "S251"),
+        ("gemini", b"[" + GEMINI_PART % b"STOP" + b"]", None),
+        ("gemini", b"[" + GEMINI_PART % b"STOP", "R003"),
+        ("gemini", GEMINI_PART % b"STOP", None),
+        ("gemini", b"data: " + GEMINI_PART % b"abort" + b"\n\n", "E001"),
+        ("responses", SOUND, "R003"),
+        ("anthropic", b'{"type":"message"', "E003"),
+    ],
+)
+def test_bodies_of_every_protocol(
+    protocol: str, body: bytes, code: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("x.json", body)
+    found = [one["code"] for one in problems(capsys, "x.json", "--protocol", protocol)]
+    assert found[-1:] == [code] * (code is not None)

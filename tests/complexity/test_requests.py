@@ -16,7 +16,7 @@ from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.tools import value_at
-from wiremend.protocols.base.traits import CallIdLimit, MessageTraits, TargetTraits
+from wiremend.protocols.base.traits import CallIdLimit, FieldChanges, MessageTraits, TargetTraits
 from wiremend.protocols.registry import PROTOCOLS, read_request
 from wiremend.repair.tool_names import restore_tool_names
 from wiremend.routing.model_name import requested_model, rewrite_model
@@ -40,12 +40,25 @@ STRICT = TargetTraits(
         rules=frozenset(rule.code for rule in catalogue()),
         call_ids=CallIdLimit(characters="a-zA-Z0-9", longest=9, exact=True),
         max_output_tokens=8000,
+        efforts=("low", "high"),
+        thinking_type="adaptive",
+        max_thinking_budget=1024,
+        max_images=2,
+        max_image_bytes=8,
+        refused_images=("messages.0.content.0",),
     ),
     refused_fields=(
         "context_management",
         "messages.*.content.*.cache_control",
         "input.*.content.*.text",
         "contents.*.parts.*.thoughtSignature",
+    ),
+    changes=(
+        FieldChanges(
+            rename={"messages.*.content.*.text": "messages.*.content.*.words"},
+            drop=("input.*.id", "tools.*"),
+            set={"messages.*.role": "user", "contents.*.parts.*": {"thought": True}},
+        ),
     ),
 )
 """A target that refuses everything, so that every pass runs."""
@@ -194,6 +207,15 @@ def test_many_lessons() -> None:
         return lambda: adapt_request(request, TargetTraits(), lessons)
 
     assert_linear(prepare, replace(SIZES, last=2048))
+
+
+@pytest.mark.parametrize("escapes", [rb"\ud83d", rb"\udc00\ud83d", rb"\ud83d\ude00", rb"\\\\"])
+def test_lone_surrogates(escapes: bytes) -> None:
+    def prepare(size: int) -> Work:
+        body = b'{"messages":[{"role":"user","content":"\\ud83d' + escapes * size + b'"}]}'
+        return lambda: adapt_request(request_of(WireProtocol.CHAT_COMPLETIONS, body), STRICT)
+
+    assert_linear(prepare, replace(SIZES, last=1 << 16))
 
 
 def test_a_header_with_many_betas() -> None:

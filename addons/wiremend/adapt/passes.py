@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from wiremend.adapt.configured_fields import change_configured_fields
+from wiremend.adapt.learnable_traits import with_trait
 from wiremend.adapt.lessons import ABOUT_TOOLS, Lesson
 from wiremend.adapt.refused_betas import drop_refused_betas
 from wiremend.adapt.refused_fields import drop_refused_fields
@@ -20,18 +22,20 @@ from wiremend.rules.rule import Finding, Notes
 from wiremend.targets.registry import NAMES_BY_DIALECT
 
 type Pass = Callable[[RequestDocument, TargetTraits, Notes], RequestDocument]
-type Subject = Literal["tools", "messages", "refusals"]
+type Subject = Literal["tools", "messages", "refusals", "configured"]
 
 PASSES: tuple[tuple[Subject, Pass], ...] = (
     # T001-T004, T101-T107: tools without a name and references to them; the root of each schema
     ("tools", adapt_tool_list),
     # T005, T006, T201-T208: names, and schemas in the target's dialect
     ("tools", adapt_names_and_schemas),
-    # Q001-Q109, then Q201-Q204: the protocol's passes over messages, then over parameters
+    # Q001-Q309: the protocol's passes over messages, then over parameters
     ("messages", adapt_history),
     # T303, T304: fields and header values that this target has refused
     ("refusals", drop_refused_fields),
     ("refusals", drop_refused_betas),
+    # T306: what the user has configured, whatever the other passes did
+    ("configured", change_configured_fields),
 )
 """Every pass and its subject. Each receives the result of the one before it."""
 
@@ -74,6 +78,17 @@ def adapt_request(
     return AdaptedRequest(request, tuple(notes.findings))
 
 
+def configured_request(
+    request: OutgoingRequest, traits: TargetTraits, *, disabled: Set[str] = frozenset()
+) -> AdaptedRequest:
+    """Return the client's request with the fields that the user has configured for the target."""
+    notes = Notes(disabled)
+    document = change_configured_fields(request.document, traits, notes)
+    if document is not request.document:
+        request = replace(request, document=document)
+    return AdaptedRequest(request, tuple(notes.findings))
+
+
 def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTraits:
     """Return a target's traits with these lessons applied; later lessons replace earlier ones."""
     dialects: dict[str, str] = dict(traits.dialect_by_tool)
@@ -93,6 +108,8 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
                 traits = replace(traits, strip_custom_type=True)
             case "field":
                 fields.append(lesson.value)
+            case "trait":
+                traits = with_trait(traits, lesson.value)
             case "beta":
                 betas.append(lesson.value)
             case "as-is":
@@ -106,8 +123,9 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
 
 
 def _subjects(lessons: Sequence[Lesson]) -> Set[Subject]:
-    """Return the subjects of the passes to run: after `as-is`, only those of other lessons."""
+    """Return the subjects of the passes to run: after `as-is` tools only with lessons on them."""
     kinds = {lesson.kind for lesson in lessons}
-    if "as-is" not in kinds:
-        return {"tools", "messages", "refusals"}
-    return {"refusals"} if kinds.isdisjoint(ABOUT_TOOLS) else {"tools", "refusals"}
+    subjects: Set[Subject] = {"tools", "messages", "refusals", "configured"}
+    if "as-is" in kinds and kinds.isdisjoint(ABOUT_TOOLS):
+        return subjects - {"tools"}
+    return subjects

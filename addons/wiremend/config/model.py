@@ -22,10 +22,13 @@ from pydantic import (
     model_validator,
 )
 
+from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS, trait_problem
 from wiremend.adapt.lessons import LessonKind
 from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.config.field_changes import FieldsToDrop, FieldsToRename, FieldsToSet
 from wiremend.config.values import (
     BaseUrl,
+    CallFormatName,
     Count,
     DialectName,
     HostGlob,
@@ -266,6 +269,19 @@ class ModelRoute(Section):
     """When the client receives content: `"live"` forwards it at once; `"guarded"` holds it until
     4 KiB or 3 seconds of it have arrived, so that a stream that fails early can be retried
     invisibly; `"buffered"` holds it until the response is complete."""
+    set: FieldsToSet = {}
+    """Fields to set in the body of the request, in the words of the target, for what no rule
+    knows. A path has dots between its steps, `*` stands for every item of a list or member of an
+    object, a number for an item. Missing objects are created, missing items are not. A table is
+    merged into the object that is there; to replace that object, list it in `drop` too. `set`,
+    `drop` and `rename` are applied after all repairs, to the request to every target of the entry,
+    in this order: those of the provider, then those of the entry; each time `rename`, `drop`,
+    `set`. They are also applied when a request is sent again as the client wrote it."""
+    drop: FieldsToDrop = ()
+    """Paths of fields to remove from the body of the request."""
+    rename: FieldsToRename = {}
+    """New paths of fields, by their paths. A field keeps its value. If both exist, the new one
+    stays. With `*`, both paths must be the same up to the last `*`."""
 
     @model_validator(mode="after")
     def _fallbacks_differ(self) -> "ModelRoute":
@@ -327,6 +343,27 @@ class Provider(Section):
     ] = None
     """The largest output limit that the provider accepts. A call that requests more is lowered to
     it. Without it the limit is not changed."""
+    on_unsupported: Literal["drop", "error"] = "drop"
+    """What to do about a field that the provider refuses, if the call can do without it: `"drop"`
+    removes it and sends the request again; `"error"` drops nothing, neither fields nor values of
+    `anthropic-beta`, and the client receives the provider's error. Fields that the client relies
+    on, such as the format of the output, `stop` or `previous_response_id`, are never dropped."""
+    set: FieldsToSet = {}
+    """As in `[[models]]`, for every call to this provider."""
+    drop: FieldsToDrop = ()
+    """As in `[[models]]`."""
+    rename: FieldsToRename = {}
+    """As in `[[models]]`."""
+    leaked_calls: Annotated[
+        tuple[CallFormatName, ...] | None,
+        Field(examples=[["glm"]]),
+    ] = None
+    """The formats in which this provider's models write tool calls into the text of a response,
+    because the provider does not parse them: `"dsml"` and `"deepseek"` are those of DeepSeek,
+    `"kimi"`, `"glm"` and `"minimax"` those of these vendors, `"hermes"` is JSON in `<tool_call>`,
+    `"qwen"` is `<function=NAME>`. Such text becomes a call if the request offers the tool and
+    no message of the request contains the call; see [S007](RULES.md#s007-leaked-call). `[]`
+    leaves all text as it is. Without it, what is known of the host and model is used."""
 
     @property
     def host(self) -> str:
@@ -350,15 +387,33 @@ class Provider(Section):
         return headers
 
 
+class Learning(Section):
+    """Learning from rejections: see `[[lessons]]`."""
+
+    file: Annotated[str, InWords("file path")] = ""
+    """A file in which lessons are kept over a restart, with the time and the provider's words.
+    Several proxies may share it. It is created if it does not exist, readable by its owner only. A
+    relative path starts at the directory of the configuration file, `~` is the home directory. An
+    empty path means that lessons are kept until the proxy ends."""
+    max_amendments: Annotated[int, Field(strict=True, ge=0, le=1000)] = 40
+    """How often one request to one target is changed after rejections and sent again. Each change
+    is a new one. 0 means that rejections teach nothing."""
+    max_elapsed: Seconds = 120.0
+    """No request is changed later than this after the start of its call. 0 means no limit."""
+
+
 class LearntLesson(Section):
     """Lessons: what a provider is known to refuse.
 
-    You do not have to write lessons. When a provider answers 400 and names a tool, a field or a
-    value of the `anthropic-beta` header, only that is changed and the request is sent once more.
-    If it is accepted, the lesson is applied to that provider and model until the proxy ends. The
-    mitmproxy command `wiremend.lessons` prints what was learnt in the form of these entries, and
-    so does the log when the proxy ends: paste them into the configuration to keep them. If a
-    changed request is refused for another reason, it is sent once as the client wrote it.
+    You do not have to write lessons. When a provider rejects a request and names a tool, a field, a
+    value or a value of the `anthropic-beta` header, only that is changed and the request is sent
+    again, as long as each rejection names something new (`[learning]` limits it). Once the request
+    is accepted, or rejected for something else, the lesson is applied to that provider and model
+    until the proxy ends, or longer with `[learning] file`. The mitmproxy command `wiremend.lessons`
+    prints what was learnt in the form of these entries, and so does the log when the proxy ends:
+    paste them into the configuration to keep them. If a changed request is refused for a reason
+    that teaches nothing, it is sent with the client's tools unchanged, and then as the client
+    wrote it. A conversation with signed thinking keeps the form with which it began.
     """
 
     provider: Annotated[
@@ -371,13 +426,14 @@ class LearntLesson(Section):
     """What is changed: `"schema-dialect"` converts schemas to the dialect `value`, `"tool-names"`
     renames tools by the rules of the dialect `value`, `"unique-names"` makes tool names distinct,
     `"custom-type"` removes `"type": "custom"` from tools, `"beta"` removes `value` from the
-    `anthropic-beta` header, `"field"` removes the field at the path `value`, `"as-is"` sends tools
-    unchanged."""
+    `anthropic-beta` header, `"field"` removes the field at the path `value`, `"trait"` switches on
+    the repair `value` of messages and parameters, `"as-is"` sends tools unchanged."""
     model: Annotated[Name, InWords("glob of model names"), Field(examples=["kimi-*"])] = "*"
     """The models that refuse it, ignoring case."""
     value: Annotated[str, Field(examples=["moonshot"])] = ""
-    """A dialect, a header value, or the path of a field, in which `*` matches every item of a
-    list. Required for the kinds whose description mentions it."""
+    """A dialect, a header value, the path of a field, in which `*` matches every item of a list, or
+    a repair, such as `token-limit-name=max_tokens`. Required for the kinds whose description
+    mentions it."""
     tool: Annotated[str, InWords("tool name"), Field(examples=["mcp__notion__create"])] = ""
     """The tool, by the client's name for it. Without it every tool."""
 
@@ -391,6 +447,10 @@ class LearntLesson(Section):
         if names is not None and self.value not in names:
             hint = did_you_mean(self.value, names)
             refuse((("value",), f"expected one of {', '.join(names)}, got {self.value!r}{hint}"))
+        if self.kind == "trait" and (problem := trait_problem(self.value)):
+            name = self.value.partition("=")[0]
+            hint = "" if name in LEARNABLE_TRAITS else did_you_mean(name, LEARNABLE_TRAITS)
+            refuse((("value",), problem + hint))
         if self.kind in ("beta", "field") and not self.value:
             refuse((("value",), f"is required for the kind {self.kind!r}"))
         return self
@@ -499,6 +559,7 @@ class Config(Section):
     rules: Rules = Rules()
     models: tuple[ModelRoute, ...] = ()
     lessons: tuple[LearntLesson, ...] = ()
+    learning: Learning = Learning()
     providers: Mapping[str, Provider] = {}
     access: Access = Access()
     fire_and_forget: FireAndForget = FireAndForget()
@@ -536,6 +597,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "rules": Rules,
     "models": ModelRoute,
     "lessons": LearntLesson,
+    "learning": Learning,
     "providers": Provider,
     "access": Access,
     "fire_and_forget": FireAndForget,

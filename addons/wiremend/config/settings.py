@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from wiremend.adapt.lessons import Lesson, PlacedLesson
-from wiremend.config.model import Config, Provider
+from wiremend.adapt.rejection_recovery import AmendmentLimits
+from wiremend.config.model import Config, ModelRoute, Provider
 from wiremend.engine.health import HealthLimits
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Settings, Timeouts
+from wiremend.protocols.base.traits import FieldChanges
 from wiremend.protocols.registry import MESSAGE_CODES
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.match import Route
@@ -40,6 +42,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
                 provider=entry.provider,
                 fallback=entry.fallback,
                 stream=entry.stream,
+                changes=_changes_of(entry),
             )
             for entry in config.models
         ),
@@ -57,6 +60,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
             )
             for entry in config.lessons
         ),
+        amendments=AmendmentLimits(config.learning.max_amendments, config.learning.max_elapsed),
         fire_and_forget=FireAndForget(config.fire_and_forget.paths),
         ack_after_seconds=config.fire_and_forget.ack_after,
         held_limit_bytes=config.memory.held * 2**20,
@@ -72,7 +76,14 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
         _message_codes(provider.message_rules),
         provider.max_output_tokens,
         provider.schema_dialect,
+        drops_refused=provider.on_unsupported == "drop",
+        changes=_changes_of(provider),
+        leaked_formats=provider.leaked_calls,
     )
+
+
+def _changes_of(entry: ModelRoute | Provider) -> FieldChanges:
+    return FieldChanges(rename=entry.rename, drop=entry.drop, set=entry.set)
 
 
 def _message_codes(prefixes: tuple[str, ...] | None) -> frozenset[str] | None:

@@ -1,6 +1,6 @@
 """Facts about MiniMax."""
 
-from wiremend.targets.vendor import CHAT, MESSAGES, RESPONSES, Requirement, Vendor
+from wiremend.targets.vendor import CHAT, MESSAGES, RESPONSES, LeakedCalls, Requirement, Vendor
 from wiremend.targets.wordings import wording
 
 _FINE_GRAINED_STREAMING = "fine-grained-tool-streaming-2025-05-14"
@@ -9,6 +9,12 @@ MINIMAX = Vendor(
     name="minimax",
     hosts=("api.minimax.io", "api.minimaxi.com"),
     models=("minimax-*",),
+    leaked_calls=(
+        LeakedCalls(
+            formats=("minimax",),
+            seen=("MiniMax-AI/MiniMax-M2.5#10", "NousResearch/hermes-agent#35129"),
+        ),
+    ),
     requirements=(
         Requirement(
             protocols=MESSAGES,
@@ -27,6 +33,14 @@ MINIMAX = Vendor(
             reason="`tool result's tool id(…) not found (2013)`; "
             "`chat content has invalid message role: system (2013)`",
             seen=("MiniMax-AI/MiniMax-M2#76",),
+        ),
+        Requirement(
+            protocols=CHAT,
+            at_gateways=(),
+            rules=("Q309",),  # arguments of calls
+            reason="`invalid params, invalid function arguments json string, tool_call_id: … "
+            "(2013)`",
+            seen=("HKUDS/nanobot#2858", "MiniMax-AI/MiniMax-M2#43", "earendil-works/pi#5468"),
         ),
         Requirement(
             protocols=CHAT | RESPONSES,

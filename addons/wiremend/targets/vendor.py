@@ -11,7 +11,7 @@ from types import MappingProxyType
 from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.traits import CallIdLimit, MessageTraits, TargetTraits
+from wiremend.protocols.base.traits import CallIdLimit, TargetTraits
 from wiremend.targets.wordings import Wording
 
 MESSAGES = frozenset({WireProtocol.ANTHROPIC_MESSAGES})
@@ -56,17 +56,28 @@ class Requirement:
     """Tools must not contain `"type":"custom"`."""
     refused_betas: tuple[str, ...] = ()
     """Globs of values of the `anthropic-beta` header that must not be sent."""
+    json_schema_key: bool = False
+    """Tools may have full JSON Schema as `parametersJsonSchema`, instead of `parameters`."""
     rules: tuple[str, ...] = ()
     """Codes of the rules on messages and parameters that requests must satisfy."""
     call_ids: CallIdLimit | None = None
     """The allowed ids of tool calls."""
+    token_limit_name: str | None = None
+    """The name of the parameter that limits the output."""
+    thinking_type: str | None = None
+    """The only type of thinking that is accepted: `adaptive` or `enabled`."""
+    refused_efforts: tuple[str, ...] = ()
+    """The reasoning efforts that are refused."""
 
     def added_to(self, traits: TargetTraits) -> TargetTraits:
         """Return the traits with this requirement added."""
-        messages = MessageTraits(
-            traits.messages.rules | frozenset(self.rules),
-            self.call_ids or traits.messages.call_ids,
-            traits.messages.max_output_tokens,
+        messages = replace(
+            traits.messages,
+            rules=traits.messages.rules | frozenset(self.rules),
+            call_ids=self.call_ids or traits.messages.call_ids,
+            token_limit_name=self.token_limit_name or traits.messages.token_limit_name,
+            thinking_type=self.thinking_type or traits.messages.thinking_type,
+            refused_efforts=traits.messages.refused_efforts + self.refused_efforts,
         )
         return replace(
             traits,
@@ -75,8 +86,26 @@ class Requirement:
             unique_names=self.unique_names or traits.unique_names,
             strip_custom_type=self.strip_custom_type or traits.strip_custom_type,
             refused_betas=traits.refused_betas + self.refused_betas,
+            json_schema_key=self.json_schema_key or traits.json_schema_key,
             messages=messages,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakedCalls:
+    """How a vendor's models write tool calls into the text of responses, and the evidence."""
+
+    formats: tuple[str, ...]
+    """Names in `wiremend.text.call_formats.FORMATS`."""
+    seen: tuple[str, ...]
+    """Reports, as `owner/repository#number`."""
+    protocols: frozenset[WireProtocol] = EVERY_PROTOCOL
+    hosts: tuple[str, ...] | None = None
+    """Globs of the hosts that do so; None means all hosts of the vendor."""
+    models: tuple[str, ...] = ("*",)
+    """Globs of the models at these hosts that do so, ignoring case."""
+    at_gateways: tuple[str, ...] | None = None
+    """Globs of the models at gateways that do so; None means all models of the vendor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +122,7 @@ class Vendor:
     is_gateway: bool = False
     """Its hosts forward calls to the model's vendor, so requirements are selected by model."""
     requirements: tuple[Requirement, ...] = ()
+    leaked_calls: tuple[LeakedCalls, ...] = ()
     name_limits: Mapping[str, NameLimit] = field(default_factory=lambda: MappingProxyType({}))
     """The allowed tool names, by dialect of tool schemas."""
     rejections: tuple[Wording, ...] = ()

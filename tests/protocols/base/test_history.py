@@ -26,6 +26,17 @@ RULES = [rule for rule in catalogue() if rule.code.startswith("Q")]
 SIGNED = "EqQBCgIYAhIM" + "x" * 100
 
 
+LIMITS_OF_EXAMPLES: dict[str, dict[str, Any]] = {
+    "Q207": {"efforts": ("low", "medium", "high")},
+    "Q208": {"thinking_type": "adaptive"},
+    "Q213": {"max_thinking_budget": 24576},
+    "Q305": {"max_images": 1},
+    "Q306": {"max_image_bytes": 8},
+    "Q307": {"refused_images": ("all",)},
+}
+"""What the target of an example accepts, if that differs between targets."""
+
+
 @dataclass(frozen=True)
 class Adapted:
     body: bytes
@@ -58,7 +69,7 @@ def adapt_request(
     "rule", [rule for rule in RULES if rule.before], ids=lambda rule: rule.code
 )
 def test_the_example_of_each_rule_is_correct(rule: Any) -> None:
-    traits = Traits(frozenset({rule.code}))
+    traits = Traits(frozenset({rule.code}), **LIMITS_OF_EXAMPLES.get(rule.code, {}))
     adapted = adapt(PROTOCOLS[WireProtocol(rule.protocols[0])], rule.before.encode(), traits)
     assert adapted.body.decode() == rule.after
     assert [finding.code for finding in adapted.findings] == [rule.code]
@@ -295,7 +306,7 @@ def reasoning(number: int) -> dict[str, Any]:
     return {"type": "reasoning", "id": f"rs_{number}", "summary": []}
 
 
-ASSISTANT_MESSAGE = {"type": "message", "role": "assistant", "content": []}
+ASSISTANT_MESSAGE = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
 OUTPUT = item("a", "function_call_output", output="ok")
 REASONING = {
     "before a user message": ([ASK, reasoning(1), ASK], [ASK, ASK]),
@@ -308,6 +319,10 @@ REASONING = {
     "before a message of the assistant": (
         [reasoning(1), ASSISTANT_MESSAGE, ASK],
         [reasoning(1), ASSISTANT_MESSAGE, ASK],
+    ),
+    "before a message of the assistant without an id": (
+        [reasoning(1), {"role": "assistant", "content": "a"}, ASK],
+        [{"role": "assistant", "content": "a"}, ASK],
     ),
     "before a call of the provider's": (
         [reasoning(1), {"type": "web_search_call", "id": "ws_1"}, ASK],
@@ -418,7 +433,12 @@ def assistant(content: Any) -> dict[str, Any]:
 
 
 EMPTY = {
-    "an empty block": ([ASK, assistant([text(" \n"), text("a")])], [ASK, assistant([text("a")])]),
+    "an empty block": ([ASK, assistant([text(""), text("a")])], [ASK, assistant([text("a")])]),
+    "nothing but white space": ([ASK, assistant([text(" "), text("\n")]), ASK], [ASK, ASK]),
+    "white space at the end of a prefill": (
+        [ASK, assistant([text("a "), text(" ")])],
+        [ASK, assistant([text("a")])],
+    ),
     "nothing but an empty block": ([ASK, assistant([text("")]), ASK], [ASK, ASK]),
     "an empty string": ([ASK, assistant(""), ASK], [ASK, ASK]),
     "an empty question": (
@@ -438,6 +458,24 @@ EMPTY = {
     "space at the end of an earlier answer": (
         [ASK, assistant("a "), ASK],
         [ASK, assistant("a "), ASK],
+    ),
+    "white space between texts, and before a call": (
+        [
+            ASK,
+            {"role": "assistant", "content": [text("a"), text(" "), text("b")]},
+            ASK,
+            {"role": "assistant", "content": [text("\n"), *call("a")["content"]]},
+        ],
+        [
+            ASK,
+            {"role": "assistant", "content": [text("a"), text(" "), text("b")]},
+            ASK,
+            {"role": "assistant", "content": [text("\n"), *call("a")["content"]]},
+        ],
+    ),
+    "an empty text between texts": (
+        [ASK, {"role": "assistant", "content": [text("a"), text(""), text("b")]}, ASK],
+        [ASK, {"role": "assistant", "content": [text("a"), text("b")]}, ASK],
     ),
     "empty text in a result": (
         [ASK, call("a"), {"role": "user", "content": [{**error("a"), "content": [text("")]}]}],
@@ -566,12 +604,14 @@ def test_a_call_and_its_result_get_the_same_id(
         ({"reasoning_content": ""}, " "),
         ({"reasoning_content": None}, " "),
         ({"reasoning_content": "Hm."}, "Hm."),
+        ({"reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]}, None),
+        ({"reasoning_details": []}, " "),
     ],
 )
-def test_for_kimi_every_call_has_reasoning(fields: Any, expected: str) -> None:
+def test_for_kimi_every_call_has_reasoning(fields: Any, expected: str | None) -> None:
     request = {"messages": [{**chat_call("a"), **fields}, assistant("no call")]}
     adapted = adapt_request(CHAT, request, {"Q104"})
-    assert adapted["messages"][0]["reasoning_content"] == expected
+    assert adapted["messages"][0].get("reasoning_content") == expected
     assert adapted["messages"][1] == assistant("no call")
 
 
@@ -682,6 +722,22 @@ def test_thinking_is_disabled_for_a_call_whose_thinking_was_dropped() -> None:
         ANTHROPIC, {"thinking": on, "messages": [calling, results("a")]}, {"Q105"}
     )
     assert adapted == {"thinking": {"type": "disabled"}, "messages": [call("a"), results("a")]}
+
+
+def test_adaptive_thinking_stays_on_for_a_call_whose_thinking_was_dropped() -> None:
+    """Newer models refuse to disable it, and their turns need not start with thinking."""
+    messages = [ASK, assistant([thought(""), *call("a")["content"]]), results("a")]
+    request = {"thinking": {"type": "adaptive"}, "messages": messages}
+    adapted = adapt_request(ANTHROPIC, request, {"Q105"})
+    assert adapted == {**request, "messages": [ASK, call("a"), results("a")]}
+
+
+def test_a_budget_becomes_adaptive_before_foreign_thinking_is_dropped() -> None:
+    messages = [ASK, assistant([thought(""), *call("a")["content"]]), results("a")]
+    request = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "messages": messages}
+    adapted = adapt_request(ANTHROPIC, request, {"Q105", "Q208"}, thinking_type="adaptive")
+    assert adapted["thinking"] == {"type": "adaptive"}
+    assert adapted["output_config"] == {"effort": "low"}
 
 
 def test_thinking_stays_enabled_after_the_last_call() -> None:
@@ -804,9 +860,10 @@ def assert_anthropic_accepts(messages: list[Any]) -> None:
         blocks = [text(content)] if isinstance(content, str) else content
         is_last = number == len(messages) - 1
         assert blocks or (is_last and role == "assistant")
-        for block in blocks:
-            is_optional = is_last and role == "assistant" and content == ""
-            assert block["type"] != "text" or block["text"].strip() or is_optional
+        is_optional = is_last and role == "assistant" and content == ""
+        texts = [block["text"] for block in blocks if block["type"] == "text"]
+        assert all(texts) or is_optional
+        assert len(texts) < len(blocks) or "".join(texts).strip() or not blocks or is_optional
         if turns and turns[-1][0] == role:
             turns[-1][1].extend(blocks)
         else:
@@ -862,3 +919,117 @@ def test_any_chat_history_becomes_a_valid_one(messages: list[Any]) -> None:
             assert not expected
             expected = [one["id"] for one in message.get("tool_calls", ())]
     assert not expected
+
+
+def test_a_part_that_is_more_than_an_image_is_unchanged() -> None:
+    """A note in its place would remove the call."""
+    blob = {"mimeType": "image/png", "data": "aGk="}
+    nested = {"functionResponse": {"name": "f", "parts": [{"inlineData": blob}]}}
+    parts = [{"functionCall": {"name": "f"}, "inlineData": blob}, {**nested, "inlineData": blob}]
+    adapted = adapt_request(GEMINI, {"contents": [{"role": "model", "parts": parts}]}, {"Q304"})
+    note = {"text": "(an image was left out: the model accepts only text)"}
+    response = {"functionResponse": {"name": "f", "parts": [note]}, "inlineData": blob}
+    assert adapted["contents"][0]["parts"] == [parts[0], response]
+
+
+def some(*values: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
+def record(kinds: tuple[Any, ...], key: str = "type", **members: Any) -> Any:
+    return st.one_of(
+        st.fixed_dictionaries({}, optional={key: some(*kinds), **members}), some(None, 7, "x")
+    )
+
+
+ODD = some(None, True, 0, 7, "", "a", "{}", "[1", "\ud83d", {}, [])
+ANY_ID = some("a", "b", "item_1", "x" * 70, 7)
+IMAGE = {"mimeType": "image/png", "data": "aGk="}
+SOURCES = some({"data": "aGk="}, {"url": "x"}, 7)
+ANY_MARK = some({"type": "ephemeral"}, {"ttl": "1h"}, None)
+INNER = record(("text", "image"), text=ODD, source=SOURCES, cache_control=ANY_MARK)
+BLOCK = record(
+    ("text", "image", "tool_use", "tool_result", "thinking", "image_url", "input_image", 7),
+    text=ODD,
+    id=ANY_ID,
+    tool_use_id=ANY_ID,
+    input=ODD,
+    signature=ODD,
+    source=SOURCES,
+    image_url=some("data:image/png;base64,aGk=", {"url": "x"}, 7),
+    content=st.one_of(ODD, st.lists(INNER, max_size=2)),
+    cache_control=ANY_MARK,
+)
+CALLS = st.lists(
+    record(("x",), "x", id=ANY_ID, function=some(7, {"arguments": ""}, {})), max_size=2
+)
+MESSAGE = record(
+    ("user", "assistant", "system", "developer", "tool"),
+    "role",
+    content=st.one_of(ODD, st.lists(BLOCK, max_size=3)),
+    tool_calls=CALLS,
+    tool_call_id=ANY_ID,
+    cache_control=ANY_MARK,
+    reasoning_details=ODD,
+)
+ITEM = record(
+    ("message", "reasoning", "function_call", "function_call_output", "item_reference", 7),
+    id=ANY_ID,
+    call_id=ANY_ID,
+    role=some("user", "assistant", "developer"),
+    arguments=ODD,
+    output=st.one_of(ODD, st.lists(BLOCK, max_size=2)),
+)
+PART = record(
+    ("x",),
+    "x",
+    text=ODD,
+    functionCall=some(7, {"name": "f"}),
+    functionResponse=some(7, {"name": "f", "parts": [{"inlineData": IMAGE}]}),
+    thoughtSignature=ODD,
+    inlineData=some(7, IMAGE),
+)
+REQUEST = st.fixed_dictionaries(
+    {
+        "messages": st.lists(MESSAGE, max_size=4),
+        "input": st.lists(ITEM, max_size=5),
+        "contents": st.lists(
+            record(("user", "model"), "role", parts=st.lists(PART, max_size=3)), max_size=3
+        ),
+    },
+    optional={
+        "system": st.lists(BLOCK, max_size=2),
+        "thinking": some(7, {"type": "enabled", "budget_tokens": 9999}, {"type": "adaptive"}),
+        "output_config": some(7, {}, {"effort": "xhigh"}, {"effort": None, "format": 1}),
+        "reasoning_effort": some(7, "xhigh"),
+        "tool_choice": some(7, [], "required", {"type": "any"}, {"type": "allowed_tools"}),
+        "max_tokens": some("x", 100, 64000),
+        "temperature": some("x", None, 0.5),
+        "top_p": some("x", None, 0.5),
+        "store": some(False),
+        "prompt_cache_key": some("k" * 70),
+        "generationConfig": some(7, {"thinkingConfig": {"thinkingBudget": 99999}}),
+    },
+)
+ANY_LIMITS: dict[str, Any] = {
+    "efforts": ("low", "high"),
+    "max_output_tokens": 2000,
+    "max_thinking_budget": 1024,
+    "max_images": 0,
+    "max_image_bytes": 1,
+    "refused_images": ("all",),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+@given(
+    request_body=REQUEST,
+    codes=st.one_of(st.just(MESSAGE_CODES), st.sets(some(*sorted(MESSAGE_CODES)), max_size=4)),
+    thinking_type=some("enabled", "adaptive"),
+)
+def test_no_pass_fails_on_any_request(
+    protocol: Protocol, request_body: dict[str, Any], codes: Set[str], thinking_type: str
+) -> None:
+    traits = Traits(frozenset(codes), **ANY_LIMITS, thinking_type=thinking_type)
+    adapted = adapt(protocol, json.dumps(request_body).encode(), traits)
+    assert isinstance(json.loads(adapted.body), dict)

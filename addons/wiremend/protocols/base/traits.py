@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.text.patterns import whole_pattern
@@ -41,6 +42,10 @@ class CallIdLimit:
         return "".join(letters)
 
 
+SHORT_CALL_IDS = CallIdLimit(characters="a-zA-Z0-9", longest=9, exact=True)
+"""What Mistral's models accept."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageTraits:
     """The rules on messages and parameters that a target needs, and their limits."""
@@ -48,7 +53,55 @@ class MessageTraits:
     rules: frozenset[str] = frozenset()
     """Codes of the rules that are enabled for the target."""
     call_ids: CallIdLimit = CallIdLimit(longest=40)
+    short_call_ids: bool = False
+    """Whether ids of tool calls must have nine letters and digits."""
     max_output_tokens: int | None = None
+    token_limit_name: str = "max_completion_tokens"
+    """The name of the parameter that limits the output of a Chat Completions request."""
+    efforts: tuple[str, ...] = ()
+    """The reasoning efforts that it accepts; empty: any that it does not refuse."""
+    refused_efforts: tuple[str, ...] = ()
+    """The reasoning efforts that it refuses."""
+    thinking_type: str = ""
+    """The type of thinking that it accepts, `adaptive` or `enabled`; empty: both."""
+    thinks_always: bool = False
+    """Whether it refuses requests that turn thinking off."""
+    thinking_switch: str = "thinking"
+    """The field that turns thinking off in a Chat Completions request: `thinking` or
+    `enable_thinking`."""
+    forced_choice: str = "any"
+    """The tool choices that it refuses while it thinks: `any` or `named`, the choice of one tool by
+    its name."""
+    max_thinking_budget: int | None = None
+    """The largest thinking budget, in tokens."""
+    instructions_role: str = "system"
+    """The role of instructions: `system`, `developer` or `user`."""
+    max_cache_marks: int = 4
+    """The largest number of `cache_control` in a request."""
+    max_images: int | None = None
+    """The largest number of images in a request."""
+    max_image_bytes: int | None = None
+    """The largest size of an image, in bytes of its base64 text."""
+    refused_images: tuple[str, ...] = ()
+    """The paths of images that it refused, with dots: `messages.7.content.2`; `all`: each one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChanges:
+    """Changes of a request's fields that the user has configured, by path.
+
+    A path has dots between its steps; `*` stands for every item of a list or member of an object, a
+    number for an item of a list.
+    """
+
+    rename: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The new path of a field, by its path. Both are the same up to the last `*`."""
+    drop: tuple[str, ...] = ()
+    set: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """The JSON value of a field, by its path. An object is merged into the one that is there."""
+
+    def __bool__(self) -> bool:
+        return bool(self.rename or self.drop or self.set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +124,9 @@ class TargetTraits:
     """The dialect of single tools, by the client's name."""
     refused_fields: tuple[str, ...] = ()
     """Fields that it refuses, as paths; see `wiremend.adapt.refused_fields`."""
+    json_schema_key: bool = False
+    """Whether a Gemini tool may have full JSON Schema as `parametersJsonSchema`."""
+    drops_refused: bool = True
+    """Whether harmless fields and header values that it refuses are dropped."""
+    changes: tuple[FieldChanges, ...] = ()
+    """What the user has configured for it, in the order in which it is applied."""

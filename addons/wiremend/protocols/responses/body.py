@@ -134,6 +134,8 @@ def _is_response(value: Any) -> bool:
 
 def _repair(value: Any, context: StreamContext, draft: Draft) -> Any:
     """Repair a response in place and return it; None for any other body. Raises ContentLost."""
+    if context.is_compaction:
+        return None
     response = value if _is_response(value) else _unwrapped(value, draft)
     if response is None:
         return None
@@ -178,7 +180,7 @@ def _fill(
             isinstance(item.get(key), type) and (item[key] or type is list)
         ):
             continue
-        if key == "id" and Deviation.NO_ITEM_ID in context.client.accepts:
+        if key == "id" and context.accepts(Deviation.NO_ITEM_ID):
             continue
         value = [] if type is list else _value_of(key, item, identity, context.tool_names)
         rule = BODY_OUTPUT_NULL if type is list else BODY_ITEM_INCOMPLETE
