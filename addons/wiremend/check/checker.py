@@ -1,7 +1,7 @@
 """Checks one recorded exchange: plans the call and runs its machine, as the live proxy does.
 
 Nothing is sent, no time passes, and there is one attempt, so that what the machine finds is about
-the recorded response alone.
+the recorded response alone. As live, what follows the terminal event of a stream is not read.
 """
 
 from collections.abc import Iterator, Sequence
