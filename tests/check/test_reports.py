@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import jsonschema
 import orjson
 import pytest
-from recorded_files import BROKEN, CUT, SOUND, flow_file, http_flow, line
+from recorded_files import BROKEN, CUT, REQUEST, SOUND, flow_file, http_flow, line
 from wiremend.catalogue import catalogue
 from wiremend.check.command import main
 from wiremend.check.reports.github import SHOWN
@@ -157,6 +157,16 @@ def test_each_annotation_of_github_is_one_escaped_line() -> None:
     assert all(text.startswith("::error file=") for text in lines)
     assert len(lines) == 6
     assert any("%250A" in text for text in lines)
+
+
+def test_what_is_wrong_with_a_request_is_a_warning() -> None:
+    request = REQUEST.replace(b"{", b'{"tools":[{"name":"t","input_schema":{}}],', 1)
+    Path("x.jsonl").write_bytes(line(SOUND, request))
+    assert report("github", "x.jsonl").startswith("::warning file=x.jsonl,line=1,title=wiremend (T")
+    assert {one["level"] for one in valid_sarif(report("sarif", "x.jsonl"))["results"]} == {
+        "warning"
+    }
+    assert {one["severity"] for one in json.loads(report("gitlab", "x.jsonl"))} == {"minor"}
 
 
 def test_github_shows_few_annotations_and_the_summary_has_all(

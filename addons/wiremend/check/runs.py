@@ -191,5 +191,5 @@ def _secret_problems(file: str, flow: RecordedFlow) -> list[Problem]:
             hint=found.rule.impact,
             host=host,
         )
-        for found in secret_places(flow.messages)
+        for found in secret_places(tuple(flow.messages()))
     ]

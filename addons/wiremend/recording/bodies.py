@@ -1,5 +1,8 @@
 """Reads a file that is the body of one response: events, JSON, or a JSON array of events."""
 
+from collections.abc import Iterator
+from functools import partial
+
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.recording.exchange import (
     Exchange,
@@ -22,7 +25,12 @@ def read_body(file: PeekableFile, protocol: WireProtocol) -> RecordedFlows:
     response = RecordedResponse(200, (), body, has_label=False)
     streaming = is_stream(protocol, body)
     exchange = Exchange(protocol=protocol, response=response, streaming=streaming)
-    yield RecordedFlow(1, (exchange,), (Message("response", body=body),), body)
+    messages = partial(_messages, body)
+    yield RecordedFlow(1, (exchange,), messages, body)
+
+
+def _messages(body: bytes) -> Iterator[Message]:
+    yield Message("response", body=body)
 
 
 def is_stream(protocol: WireProtocol, body: bytes) -> bool:

@@ -1,6 +1,6 @@
 """What every reader returns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -105,7 +105,8 @@ class RecordedFlow:
     """Its number in the file, from 1."""
     exchanges: Sequence[Exchange]
     """Usually one; one for each attempt in a recording of wiremend; none for other protocols."""
-    messages: Sequence[Message]
+    messages: Callable[[], Iterable[Message]] = tuple
+    """Returns everything in which secrets are searched for."""
     original: Any = field(default=None, repr=False)
     """The flow in the types of the reader, for rewriting the recording."""
 

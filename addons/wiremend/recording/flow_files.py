@@ -6,6 +6,7 @@ trusts the lengths, raises unrelated exceptions for damaged files, and quotes th
 
 import gc
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from mitmproxy import flow, http
@@ -60,7 +61,7 @@ def read_flow_file(file: PeekableFile) -> RecordedFlows:
         if isinstance(original, http.HTTPFlow):
             yield _read(original, number)
         else:
-            yield RecordedFlow(number, (), (), original)
+            yield RecordedFlow(number, (), original=original)
 
 
 def _read_state(file: PeekableFile, number: int) -> bytes | None:
@@ -131,7 +132,7 @@ def _read(original: http.HTTPFlow, number: int) -> RecordedFlow:
 def _recorded(original: http.HTTPFlow, number: int) -> RecordedFlow:
     record = load_record(original.metadata)
     exchanges = _stock_exchanges(original) if record is None else _exchanges(original, record)
-    return RecordedFlow(number, tuple(exchanges), tuple(_messages(original, record)), original)
+    return RecordedFlow(number, tuple(exchanges), partial(_messages, original, record), original)
 
 
 def _stock_exchanges(original: http.HTTPFlow) -> Iterator[Exchange]:
@@ -268,9 +269,9 @@ def _messages(original: http.HTTPFlow, record: CallRecord | None) -> Iterator[Me
         headers = _text_headers(response.headers.fields)
         yield Message("response", headers, body=response.raw_content or b"")
     if original.error is not None:
-        yield Message("error", body=original.error.msg.encode("utf-8", "replace"))
+        yield Message("error", body=str(original.error.msg).encode("utf-8", "replace"))
     if original.comment:
-        yield Message("comment", body=original.comment.encode("utf-8", "replace"))
+        yield Message("comment", body=str(original.comment).encode("utf-8", "replace"))
     if record is not None:
         yield from _kept_messages(record)
     metadata = _without_bytes(original.metadata)

@@ -16,6 +16,7 @@ Bodies are decoded from their content coding; `content-length` need not match th
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,8 +57,7 @@ def read_har(file: PeekableFile) -> RecordedFlows:
             raise UnusableRecording(f"entry {number} is not JSON") from None
         exchange = _exchange(entry) if isinstance(entry, dict) else None
         exchanges = () if exchange is None else (exchange,)
-        messages = tuple(_messages(entry)) if isinstance(entry, dict) else ()
-        yield RecordedFlow(number, exchanges, messages, entry)
+        yield RecordedFlow(number, exchanges, partial(_messages, _object(entry)), entry)
 
 
 def _entries(file: PeekableFile) -> Iterator[tuple[int, bytes]]:

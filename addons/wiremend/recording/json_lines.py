@@ -12,6 +12,7 @@ request, response {"text": ...}, {"base64": ...} or null
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from wiremend.protocols.base.names import WireProtocol
@@ -45,7 +46,7 @@ def read_json_lines(file: PeekableFile) -> RecordedFlows:
         if not isinstance(fields, dict):
             raise UnusableRecording(f"line {number} is no JSON object")
         exchange = _exchange(fields, number)
-        yield RecordedFlow(number, (exchange,), tuple(_messages(exchange, line)), fields)
+        yield RecordedFlow(number, (exchange,), partial(_messages, exchange), fields)
 
 
 def _lines(file: PeekableFile) -> Iterator[tuple[int, bytes]]:
@@ -102,7 +103,7 @@ def _body(value: Any, name: str, number: int) -> bytes | None:
     raise UnusableRecording(f"line {number} is no exchange: {name!r} has no 'text' or 'base64'")
 
 
-def _messages(exchange: Exchange, line: bytes) -> Iterator[Message]:
+def _messages(exchange: Exchange) -> Iterator[Message]:
     yield Message("request", path=exchange.path, body=exchange.body or b"")
     if exchange.response is not None:
         yield Message("response", body=exchange.response.body or b"")
