@@ -15,7 +15,7 @@ from wiremend.protocols.registry import MESSAGE_CODES, PROTOCOLS
 from wiremend.targets.hosts import OTHER_HOSTS, PROVIDER_HOSTS
 from wiremend.targets.registry import NAMES_BY_DIALECT, REJECTIONS, VENDORS, traits_of
 from wiremend.targets.vendor import CHAT as IN_CHAT
-from wiremend.targets.vendor import Requirement, Vendor
+from wiremend.targets.vendor import Requirement, Vendor, combined
 from wiremend.targets.wordings import TaughtKind
 
 ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
@@ -295,7 +295,7 @@ def test_requirements_are_combined_and_a_later_limit_replaces_an_earlier_one() -
         rules=("Q002",),
         call_ids=CallIdLimit(longest=64),
     )
-    traits = second.added_to(first.added_to(TargetTraits()))
+    traits = combined([first, second])
     assert (traits.dialect, traits.names) == ("moonshot", NAMES_BY_DIALECT["openai"])
     assert (traits.unique_names, traits.strip_custom_type) == (True, True)
     assert traits.refused_betas == ("a", "b")

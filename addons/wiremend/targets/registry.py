@@ -28,7 +28,7 @@ from wiremend.targets.openai import OPENAI
 from wiremend.targets.opencode import OPENCODE
 from wiremend.targets.openrouter import OPENROUTER
 from wiremend.targets.qwen import QWEN
-from wiremend.targets.vendor import Requirement, Vendor
+from wiremend.targets.vendor import Requirement, Vendor, combined
 from wiremend.targets.wordings import Wording
 from wiremend.targets.xai import XAI
 from wiremend.targets.zai import ZAI
@@ -108,11 +108,11 @@ def traits_of(
     dialect and limit on names, `rules` the codes of its rules on messages and parameters, and
     `max_output_tokens` adds a limit.
     """
-    traits = TargetTraits()
-    for requirement in _requirements_of(protocol, host.lower(), model.lower()):
-        traits = requirement.added_to(traits)
+    traits = combined(tuple(_requirements_of(protocol, host.lower(), model.lower())))
     if dialect is not None:
         traits = replace(traits, dialect=dialect, names=NAMES_BY_DIALECT.get(dialect))
+    if rules is None and max_output_tokens is None:
+        return traits
     codes = traits.messages.rules if rules is None else rules
     if max_output_tokens is not None:
         codes |= {TOKEN_LIMIT.code}
@@ -124,15 +124,17 @@ def _requirements_of(protocol: WireProtocol, host: str, model: str) -> Iterator[
     name = model.rpartition("/")[2]
     at_gateway = any(vendor.is_gateway and _matches(host, vendor.hosts) for vendor in VENDORS)
     for vendor in VENDORS:
+        is_vendors = _matches(name, vendor.models) if at_gateway else _matches(host, vendor.hosts)
         for requirement in vendor.requirements:
             if protocol not in requirement.protocols:
                 continue
             if at_gateway:
                 globs = requirement.at_gateways
-                applies = _matches(name, vendor.models if globs is None else globs)
+                applies = is_vendors if globs is None else _matches(name, globs)
             else:
-                hosts = vendor.hosts if requirement.hosts is None else requirement.hosts
-                applies = _matches(host, hosts) and _matches(name, requirement.models)
+                hosts = requirement.hosts
+                is_here = is_vendors if hosts is None else _matches(host, hosts)
+                applies = is_here and _matches(name, requirement.models)
             if applies:
                 yield requirement
 
