@@ -24,7 +24,7 @@ the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Everything below `
 deterministic: time, randomness and bytes are arguments.
 
     text/           bytes and their formats, without protocols: server-sent events, JSON, content
-                    codings
+                    codings, tool calls that models write as text
     rules/          the types of a rule, a finding and the place of a finding
     protocols/base/ what a protocol consists of: the type `Protocol`, the interface of repairers,
                     request documents, errors of providers, traits of targets and clients
@@ -37,7 +37,8 @@ deterministic: time, randomness and bytes are arguments.
                     valid), `stream` and `body` (repairing responses), `request`, `history`
                     (adapting messages), `errors`; `registry` lists the protocols; rules on
                     messages that protocols share are in `base/message_rules/`
-    repair/         one attempt's response, from bytes to repaired events; names restored
+    repair/         one attempt's response, from bytes to repaired events; names restored, calls
+                    that leaked into text
     adapt/          the passes over a request for one target, and what rejections teach
     routing/        the targets of a call: routes, providers and keys, model lists, token counts
     engine/         the life of a call: planning, attempts, retries, keep-alives, endings

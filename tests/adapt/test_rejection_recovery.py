@@ -277,9 +277,7 @@ def test_a_schema_refused_although_in_its_dialect_is_converted_to_basic() -> Non
     message = "tools.0.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft"
     [finding] = refuse(requests, message)
     assert finding.done == "sent once more: schema-dialect basic for tool 'x'"
-    described = 'patternProperties: {"^(.*)$":true}.'
-    schema = {"type": "object", "properties": {"a": {}}, "description": described}
-    assert sent_tools(requests) == [tool("x", schema)]
+    assert sent_tools(requests) == [tool("x", {"type": "object", "properties": {"a": {}}})]
     assert refuse(requests, message) == []  # the client's own request was refused already
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies.arguments import accepts, arguments_of, as_json_schema, validator_of
-from wiremend.adapt.schema_conversion import Losses, convert_schema
+from wiremend.adapt.schema_conversion import convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.adapt.schema_losses import Losses
 
 _TEXT = st.sampled_from(["a", "b", "c-1", "$top"])
 _SCALARS = st.sampled_from(

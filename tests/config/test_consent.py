@@ -223,7 +223,7 @@ def test_every_section_and_key_is_either_harmless_or_in_the_reach() -> None:
     assert set(Intercept.model_fields) == keys["intercept"] | {"hosts"}
     changes = {"set", "drop", "rename"}
     assert set(ModelRoute.model_fields) == keys["models"] | changes
-    counted = {"base_url", "api_key", "api_key_file", "headers", *changes}
+    counted = {"base_url", "api_key", "api_key_file", "headers", "leaked_calls", *changes}
     assert set(Provider.model_fields) == keys["providers"] | counted
 
 
@@ -234,6 +234,15 @@ def test_what_a_route_sets_needs_consent() -> None:
     setting = reach({"models": [route, {**route, "set": sent_elsewhere}]})
     assert describe(setting) == ["other settings: models.set"]
     assert setting != reach({"models": [{**route, "set": {"temperature": 0.5}}]})
+
+
+def test_making_calls_of_text_needs_consent() -> None:
+    provider = {"base_url": "https://x.example.com"}
+    before = consent.reach({"providers": {"x": provider}})
+    after = consent.reach({"providers": {"x": {**provider, "leaked_calls": ["glm"]}}})
+    assert consent.describe(after - before) == [
+        "other settings: leaked_calls (to https://x.example.com)"
+    ]
 
 
 def digest(text: str, directory: str) -> str:

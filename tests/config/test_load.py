@@ -404,6 +404,11 @@ WRONG = {
         provider('message_rules = ["S1"]'),
         "providers.p.message_rules[0]: there is no rule on messages (Q...) 'S1'",
     ),
+    "an unknown format of calls": (
+        provider('leaked_calls = ["glm", "qwen3"]'),
+        "providers.p.leaked_calls[1]: expected one of dsml, deepseek, kimi, glm, hermes, qwen, "
+        "minimax, got 'qwen3'; did you mean 'qwen'?",
+    ),
     "a limit that is none": (
         provider("max_output_tokens = 0"),
         "providers.p.max_output_tokens: expected 1 or more, got a number",

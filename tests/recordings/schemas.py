@@ -11,8 +11,9 @@ from typing import Any
 
 import orjson
 from strategies.arguments import accepts, arguments_of, as_json_schema, validator_of
-from wiremend.adapt.schema_conversion import Losses, SchemaTooLarge, convert_schema
+from wiremend.adapt.schema_conversion import SchemaTooLarge, convert_schema
 from wiremend.adapt.schema_dialects import DIALECTS, Dialect
+from wiremend.adapt.schema_losses import Losses
 from wiremend.protocols.base.document import RequestBody
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.text.json_edits import parse

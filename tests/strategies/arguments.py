@@ -99,11 +99,14 @@ class _Generator:
         }
         parts = [chance.choice(schema[key]) for key in ("anyOf", "oneOf") if schema.get(key)]
         parts += schema.get("allOf") or ()
-        if parts:
+        if parts and all(isinstance(part, dict) for part in parts):
             values = [self.value(part, depth + 1) for part in parts]
             own = self.value(rest, depth) if _is_typed(rest) else None
             objects = [value for value in (own, *values) if isinstance(value, dict)]
-            return {k: v for value in objects for k, v in value.items()} if objects else values[0]
+            if objects:
+                return {k: v for value in objects for k, v in value.items()}
+            listed = [v for p, v in zip(parts, values, strict=True) if {"enum", "const"} & {*p}]
+            return (listed or values)[0]
         return self._typed(schema, depth)
 
     def _typed(self, schema: Schema, depth: int) -> Any:

@@ -9,9 +9,8 @@ of schemas. So the work that inlining and merging add has a budget. A schema bey
 converted at all.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from wiremend.adapt.schema_dialects import (
@@ -19,18 +18,36 @@ from wiremend.adapt.schema_dialects import (
     SCHEMA_LISTS,
     SCHEMA_MAPS,
     SCHEMA_VALUES,
-    TYPES,
     Dialect,
     Schema,
     allows_anything,
     describes_object,
     disallowed_keys,
-    is_well_formed,
     resolve,
-    type_name,
     types_of,
     unions_of_objects,
     violations,
+)
+from wiremend.adapt.schema_losses import Losses, Place
+from wiremend.adapt.schema_operations import (
+    ANY_TYPES,
+    close_object,
+    inferred_types,
+    keywords_for,
+    list_of,
+    map_of,
+    means_nothing,
+    merge_schemas,
+    normalize_keywords,
+    type_alone,
+    values_of_map,
+    values_of_type,
+    with_alternatives,
+    with_anyof_alone,
+    with_details,
+    with_null,
+    with_sentence,
+    with_types_in_branches,
 )
 from wiremend.text import json_value
 
@@ -42,23 +59,6 @@ _UNITS_PER_SCHEMA = 20
 """What converting a schema costs, of those that are written by inlining."""
 _CHARACTERS_PER_UNIT = 32
 """What inlining text costs."""
-_TYPE_BY_KEYWORD = {
-    "properties": "object",
-    "additionalProperties": "object",
-    "required": "object",
-    "minProperties": "object",
-    "maxProperties": "object",
-    "items": "array",
-    "minItems": "array",
-    "maxItems": "array",
-    "minLength": "string",
-    "maxLength": "string",
-    "pattern": "string",
-    "format": "string",
-    "minimum": "number",
-    "maximum": "number",
-}
-"""The type of a schema without `type`, inferred from a keyword."""
 _DESCRIBED_KEYWORDS = frozenset(
     {
         "const", "enum", "format", "pattern", "minimum", "maximum", "exclusiveMinimum",
@@ -89,34 +89,6 @@ _MEANINGLESS = frozenset(
 """Keywords that can be dropped without a loss, once maps are described and references followed."""
 _LIST_LEVELS = 2
 """How many lists can be nested in a value that may be anything, if the dialect requires types."""
-_LOSSES_LIMIT = 50
-
-
-@dataclass(slots=True)
-class Losses:
-    """What the conversion of a schema loses."""
-
-    refused: list[str] = field(default_factory=list)
-    """What the original schema allows and the converted one does not, with its place."""
-    is_described: bool = False
-    """Whether a constraint was moved into a description, or dropped."""
-
-    def refuse(self, place: "_Place", what: str) -> None:
-        """Add something that is not allowed any more."""
-        if len(self.refused) < _LOSSES_LIMIT:
-            self.refused.append(f"{what} in {_text_of(place)}" if place else what)
-
-
-type _Place = tuple["_Place", str] | None
-"""The place of a schema inside the root: its parent's place, and a name; None is the root."""
-
-
-def _text_of(place: _Place) -> str:
-    names: list[str] = []
-    while place is not None and len(names) < _SKETCH_DEPTH:
-        place, name = place
-        names.append(name)
-    return ("" if place is None else "….") + ".".join(reversed(names))
 
 
 class SchemaTooLarge(Exception):
@@ -217,7 +189,7 @@ class _Conversion:
             root["required"] = [name for name in root["required"] if name not in removed]
         names = ", ".join(removed)
         if len(names) <= _DESCRIBED_CHARACTERS:
-            root["description"] = _with_sentence(root, f"Cannot be given: {names}.")
+            root["description"] = with_sentence(root, f"Cannot be given: {names}.")
         self.losses.refuse(None, f"the properties {names[:_DESCRIBED_CHARACTERS]}")
         return root
 
@@ -234,7 +206,7 @@ class _Conversion:
                 reference = node.pop("$ref")
                 target = resolve(self._root, reference)
                 if isinstance(target, dict) and reference in active:
-                    node = {**_type_alone(target), **node}
+                    node = {**type_alone(target), **node}
                 elif isinstance(target, dict):
                     self._budget.spend(_UNITS_PER_SCHEMA + len(active) + len(node))
                     self._spend_for_values(target)
@@ -242,12 +214,12 @@ class _Conversion:
                     node = {**target, **node}
             elif merge and "allOf" in node:
                 parts = [node]
-                for branch in _list(node.pop("allOf")):
+                for branch in list_of(node.pop("allOf")):
                     if isinstance(branch, dict):
                         self._spend_if_inlined(active)
                         opened, active = self._opened(branch, active, inline=True, merge=True)
                         parts.append(opened)
-                node = _merged(*parts)
+                node = merge_schemas(*parts)
             else:
                 return node, active
 
@@ -276,16 +248,16 @@ class _Conversion:
             if keyword not in node:
                 continue
             folded = []
-            for branch in _list(node.pop(keyword)):
+            for branch in list_of(node.pop(keyword)):
                 if isinstance(branch, dict):
                     self._spend_if_inlined(active)
                     opened, followed = self._opened(branch, active, inline=True, merge=True)
                     folded.append(self._folded(opened, followed))
-            node = _with_alternatives(node, folded)
+            node = with_alternatives(node, folded)
         return node
 
     def _node(
-        self, schema: Any, active: tuple[str, ...], place: _Place, *, is_root: bool = False
+        self, schema: Any, active: tuple[str, ...], place: Place, *, is_root: bool = False
     ) -> Any:
         dialect = self._dialect
         if isinstance(schema, bool) and dialect.booleans and not is_root:
@@ -295,8 +267,8 @@ class _Conversion:
         node, active = self._opened(schema, active, inline=inline, merge=merge or is_root)
         if is_root:
             node.pop("nullable", None)
-        node = self._with_allowed_keywords(self._normalized(node), active, place)
-        node = self._with_inferred_types(node, place)
+        node = self._with_inferred_types(self._normalized(node))
+        node = self._with_anything(self._with_allowed_keywords(node, active, place), place)
         node, active = self._with_single_types(node, active, place)
         for keyword, value in list(node.items()):
             if keyword in SCHEMA_MAPS:
@@ -314,11 +286,9 @@ class _Conversion:
 
     def _normalized(self, node: Schema) -> Schema:
         tuples = self._dialect.allows("prefixItems") and not self._dialect.items_required
-        return _normalized(node, tuples=tuples)
+        return normalize_keywords(node, tuples=tuples)
 
-    def _with_allowed_keywords(
-        self, node: Schema, active: tuple[str, ...], place: _Place
-    ) -> Schema:
+    def _with_allowed_keywords(self, node: Schema, active: tuple[str, ...], place: Place) -> Schema:
         """Return `const` as enum and `oneOf` as anyOf; describe or drop other unknown keywords."""
         allows = self._dialect.allows
         if "const" in node and not allows("const"):
@@ -327,7 +297,7 @@ class _Conversion:
             alternatives = node.pop("oneOf")
             node.setdefault("anyOf", alternatives)
         if node.get("nullable") is True and not self._dialect.nullable:
-            node = _with_null(node)
+            node = with_null(node)
         unknown = [keyword for keyword in node if not allows(keyword)]
         formats = self._dialect.formats
         if formats is not None and node.get("format", "enum") not in formats:
@@ -335,7 +305,7 @@ class _Conversion:
         return self._with_map(self._described(node, unknown, active), node, active, place)
 
     def _with_map(
-        self, node: Schema, before: Schema, active: tuple[str, ...], place: _Place
+        self, node: Schema, before: Schema, active: tuple[str, ...], place: Place
     ) -> Schema:
         """Return a schema whose properties with any name are allowed, or described if not.
 
@@ -355,7 +325,7 @@ class _Conversion:
                 node = {**sketched, "additionalProperties": False}
             self.losses.refuse(place, "properties with any name")
         elif patterns and "patternProperties" not in node and "additionalProperties" in node:
-            node["additionalProperties"] = _values_of_map(before)
+            node["additionalProperties"] = values_of_map(before)
         return node
 
     def _described(self, node: Schema, keywords: Iterable[str], active: tuple[str, ...]) -> Schema:
@@ -363,12 +333,12 @@ class _Conversion:
         removed = dict.fromkeys(keywords)
         kept = {key: value for key, value in node.items() if key not in removed}
         for key in removed:
-            if key not in node or (key == "additionalProperties" and node[key] is False):
+            if key not in node or means_nothing(key, node):
                 continue
             if key in _DESCRIBED_KEYWORDS:
                 text = self._in_words(key, node[key], active)
                 if text:
-                    kept["description"] = _with_sentence(kept, f"{key}: {text}.")
+                    kept["description"] = with_sentence(kept, f"{key}: {text}.")
                 self.losses.is_described = True
             elif key not in _MEANINGLESS and not key.startswith("x-"):
                 self.losses.is_described = True
@@ -410,22 +380,24 @@ class _Conversion:
                 sketch[key] = [self._sketch(child, active, depth - 1) for child in inner]
         return sketch or True
 
-    def _with_inferred_types(self, node: Schema, place: _Place) -> Schema:
-        """Return a schema with the types of the values that it allows, if it needs any."""
-        dialect = self._dialect
-        if "type" in node or "anyOf" in node or "$ref" in node:
+    def _with_inferred_types(self, node: Schema) -> Schema:
+        """Return a schema with the types of the values that its keywords are about, if needed."""
+        is_typed = not {"type", "anyOf", "oneOf", "$ref"}.isdisjoint(node)
+        if is_typed or not self._dialect.types_required:
             return node
-        if dialect.types_required:
-            types = _inferred_types(node)
-            if types:
-                return {"type": types[0] if len(types) == 1 else types, **node}
-        if (dialect.types_required or not dialect.anything) and allows_anything(node):
-            if self._dialect.closed:
-                node = {**node, "description": _with_sentence(node, "Any JSON value.")}
-            return {**node, **self._anything(place)}
-        return node
+        types = inferred_types(node)
+        return {"type": types[0] if len(types) == 1 else types, **node} if types else node
 
-    def _anything(self, place: _Place) -> Schema:
+    def _with_anything(self, node: Schema, place: Place) -> Schema:
+        """Return a schema that allows anything in a form that the dialect accepts."""
+        is_accepted = self._dialect.anything and not self._dialect.types_required
+        if is_accepted or not allows_anything(node):
+            return node
+        if self._dialect.closed:
+            node = {**node, "description": with_sentence(node, "Any JSON value.")}
+        return {**node, **self._anything(place)}
+
+    def _anything(self, place: Place) -> Schema:
         """Return what allows any value, or as many values as the dialect can express."""
         if not self._dialect.types_required and self._dialect.anything:
             return {}
@@ -441,11 +413,11 @@ class _Conversion:
         if levels:
             branches.append({"type": "array", "items": self._any_value(levels - 1)})
         if self._dialect.nullable:
-            return {"anyOf": _with_details({"nullable": True}, branches)}
+            return {"anyOf": with_details({"nullable": True}, branches)}
         return {"anyOf": [*branches, {"type": "null"}]}
 
     def _with_single_types(
-        self, node: Schema, active: tuple[str, ...], place: _Place
+        self, node: Schema, active: tuple[str, ...], place: Place
     ) -> tuple[Schema, tuple[str, ...]]:
         """Return a schema with a list of types as alternatives, or as one type with `nullable`."""
         if self._dialect.type_lists or not isinstance(node.get("type"), list):
@@ -466,14 +438,14 @@ class _Conversion:
         }
         rest = {key: value for key, value in node.items() if key not in shared}
         alternatives = [
-            {"type": name, **_keywords_for(name, rest)}
+            {"type": name, **keywords_for(name, rest)}
             for name in types
-            if not rest.get("enum") or _values_of_type(name, rest["enum"])
+            if not rest.get("enum") or values_of_type(name, rest["enum"])
         ]
         return {**shared, "anyOf": alternatives or [{"type": name} for name in types]}, active
 
     def _with_nullable(
-        self, node: Schema, active: tuple[str, ...], place: _Place
+        self, node: Schema, active: tuple[str, ...], place: Place
     ) -> tuple[Schema, tuple[str, ...]]:
         """Replace the null branch of `anyOf` by `nullable` (Gemini); a single branch is merged."""
         if not self._dialect.nullable:
@@ -493,18 +465,18 @@ class _Conversion:
         inline = not self._dialect.references
         self._budget.spend(len(node))
         only, active = self._opened(others[0], active, inline=inline, merge=True)
-        merged = self._normalized(_merged(node, only))
+        merged = self._with_inferred_types(self._normalized(merge_schemas(node, only)))
         merged = self._with_allowed_keywords(merged, active, place)
-        merged = self._with_inferred_types(merged, place)
+        merged = self._with_anything(merged, place)
         return self._with_single_types(merged, active, place)
 
-    def _completed(self, node: Schema, place: _Place, *, is_root: bool) -> Schema:
+    def _completed(self, node: Schema, place: Place, *, is_root: bool) -> Schema:
         """Return the schema with the keywords that the dialect requires."""
         dialect = self._dialect
         if dialect.types_required and "anyOf" in node:
-            node = _with_types_in_branches(node)
+            node = with_types_in_branches(node)
         if dialect.nullable and node.get("anyOf"):
-            node = _with_anyof_alone(node)
+            node = with_anyof_alone(node)
         if dialect.branch_types_required and "anyOf" in node:
             node["anyOf"] = [
                 branch
@@ -524,7 +496,7 @@ class _Conversion:
         if dialect.known_required and "required" in node:
             node["required"] = [name for name in node["required"] if name in properties]
         if dialect.closed and describes_object(node):
-            node = _closed(node)
+            node = close_object(node)
         return node
 
     def _with_string_enum(self, node: Schema) -> Schema:
@@ -541,241 +513,11 @@ class _Conversion:
         if "type" in node or "$ref" in node:
             yield node
             return
-        alternatives = [*_list(node.pop("anyOf", None)), *_list(node.pop("oneOf", None))]
+        alternatives = [*list_of(node.pop("anyOf", None)), *list_of(node.pop("oneOf", None))]
         if not alternatives:
-            for name in _inferred_types(node) or _ANY_TYPES:
+            for name in inferred_types(node) or ANY_TYPES:
                 self._budget.spend(len(node))
-                yield {"type": name, **_keywords_for(name, node)}
+                yield {"type": name, **keywords_for(name, node)}
         for alternative in alternatives:
             self._budget.spend(len(node))
-            yield from self._typed_branches(_merged(_map(alternative), node))
-
-
-def _normalized(node: Schema, *, tuples: bool) -> Schema:
-    """Return keywords of older drafts in the form of draft 2020-12; drop malformed ones."""
-    for bound in ("Minimum", "Maximum"):
-        if isinstance(node.get(f"exclusive{bound}"), bool):
-            is_exclusive = node.pop(f"exclusive{bound}")
-            if is_exclusive and bound.lower() in node:
-                node[f"exclusive{bound}"] = node.pop(bound.lower())
-    if isinstance(node.get("items"), list):
-        listed = node.pop("items")
-        if listed:
-            node["prefixItems"] = listed
-        if isinstance(node.get("additionalItems"), dict | bool):
-            node["items"] = node.pop("additionalItems")
-    first = node.get("prefixItems")
-    if not tuples and isinstance(first, list) and first:
-        del node["prefixItems"]
-        others = [node["items"]] if isinstance(node.get("items"), dict) else []
-        listed = [*first, *others]
-        node["items"] = listed[0] if len(listed) == 1 else {"anyOf": listed}
-    if isinstance(node.get("required"), list):
-        node["required"] = list(dict.fromkeys(_names(node["required"])))
-    if isinstance(node.get("type"), list):
-        types = [name for name in node["type"] if isinstance(name, str) and name.lower() in TYPES]
-        node["type"] = list(dict.fromkeys(name.lower() for name in types))
-    elif (name := type_name(node.get("type"))) is not None:
-        node["type"] = name
-    return {key: value for key, value in node.items() if is_well_formed(key, value)}
-
-
-def _with_types_in_branches(node: Schema) -> Schema:
-    """Return a schema with anyOf whose type is in the branches."""
-    declared = node.pop("type", None)
-    for branch in node["anyOf"]:
-        if declared and "type" not in branch and "anyOf" not in branch:
-            branch["type"] = declared
-    return node
-
-
-def _inferred_types(node: Schema) -> list[str]:
-    """Return the types of the values that a schema without `type` is about; empty if any."""
-    values = node.get("enum", [node["const"]] if "const" in node else ())
-    if isinstance(values, list) and values:
-        named = dict.fromkeys(_TYPE_NAMES[type(value)] for value in values)
-        return [name for name in named if name != "integer" or "number" not in named]
-    inferred = next((_TYPE_BY_KEYWORD[key] for key in node if key in _TYPE_BY_KEYWORD), None)
-    return [inferred] if inferred else []
-
-
-def _type_alone(schema: Schema) -> Schema:
-    """Return the type of a schema that cannot be inlined once more, if it has one."""
-    return {"type": schema["type"]} if types_of(schema) else {}
-
-
-def _with_anyof_alone(node: Schema) -> Schema:
-    """Return a schema whose anyOf has no annotation beside it; the first branch has them.
-
-    Vertex AI: `When using any_of, it must be the only field set` (vercel/ai#19000).
-    """
-    rest = {key: value for key, value in node.items() if key != "anyOf"}
-    if not allows_anything(rest):
-        return node
-    return {"anyOf": _with_details(rest, node["anyOf"])}
-
-
-def _with_details(details: Schema, branches: list[Any]) -> list[Any]:
-    first, *others = branches
-    both = [item["description"] for item in (details, first) if item.get("description")]
-    text = {"description": " ".join(both)} if both else {}
-    return [{**details, **first, **text}, *others]
-
-
-def _with_null(node: Schema) -> Schema:
-    """Return a schema with OpenAPI's `nullable` in the terms of JSON Schema."""
-    node = {key: value for key, value in node.items() if key != "nullable"}
-    if isinstance(node.get("enum"), list) and None not in node["enum"]:
-        node = {**node, "enum": [*node["enum"], None]}
-    if "anyOf" in node:
-        return {**node, "anyOf": [*_list(node["anyOf"]), {"type": "null"}]}
-    types = types_of(node)
-    if types and "null" not in types:
-        return {**node, "type": [*types, "null"]}
-    return node
-
-
-def _values_of_map(schema: Schema) -> Schema | bool:
-    """Return what the values of properties with any name must be, by pattern or otherwise."""
-    others = schema["additionalProperties"]
-    if others is True or others == {}:
-        return True
-    values = [*_map(schema["patternProperties"]).values()]
-    if isinstance(others, dict):
-        values.append(others)
-    return values[0] if len(values) == 1 else {"anyOf": values}
-
-
-_ANY_TYPES = ("string", "number", "boolean", "object", "array", "null")
-_TYPE_NAMES: dict[type, str] = {
-    str: "string",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    dict: "object",
-    list: "array",
-    type(None): "null",
-}
-
-
-def _closed(node: Schema) -> Schema:
-    """Return an object schema with all properties required and no others allowed.
-
-    Properties that were optional may be null.
-    """
-    required = frozenset(node.get("required", ()))
-    properties = {
-        name: child if name in required else _or_null(child)
-        for name, child in node.get("properties", {}).items()
-    }
-    return {
-        **node,
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _or_null(schema: Schema) -> Schema:
-    types = types_of(schema)
-    branches = schema.get("anyOf", ())
-    if "null" in types or any(types_of(_map(branch)) == ("null",) for branch in branches):
-        return schema
-    if types and "enum" not in schema and "const" not in schema:
-        return {**schema, "type": [*types, "null"]}
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _with_alternatives(node: Schema, branches: list[Schema]) -> Schema:
-    if not branches:
-        return node
-    properties = _with_all_alternatives([_map(branch.get("properties")) for branch in branches])
-    properties |= _map(node.get("properties"))
-    sets = [_names(branch.get("required")) for branch in branches]
-    counts = Counter(name for names in sets for name in dict.fromkeys(names))
-    shared = [name for name in sets[0] if counts[name] == len(sets)]
-    required = list(dict.fromkeys((*_names(node.get("required")), *shared)))
-    node = {**node, "properties": properties, **({"required": required} if required else {})}
-    if len(branches) > 1 and len(counts) != len(set(shared)):
-        choice = " or ".join("(" + ", ".join(names) + ")" for names in sets)
-        node["description"] = _with_sentence(node, f"Give {choice}.")
-    return node
-
-
-def _with_all_alternatives(branches: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the properties of all branches; one that differs becomes a list of alternatives."""
-    properties: dict[str, Any] = {}
-    lists: dict[str, list[Any]] = {}
-    for branch in branches:
-        for name, child in branch.items():
-            if name not in properties:
-                properties[name] = child
-            elif properties[name] != child:
-                if name not in lists:
-                    lists[name] = list(_alternatives(properties[name]))
-                    properties[name] = {"anyOf": lists[name]}
-                lists[name].append(child)
-    return properties
-
-
-def _alternatives(schema: Any) -> list[Any]:
-    return schema["anyOf"] if isinstance(schema, dict) and schema.keys() == {"anyOf"} else [schema]
-
-
-def _merged(*schemas: Schema) -> Schema:
-    """Return one schema with the keywords of all; where they differ, those of the first."""
-    merged: Schema = {}
-    for schema in reversed(schemas):
-        merged.update(schema)
-    for keyword in (*SCHEMA_MAPS, "required", "allOf"):
-        values = [schema[keyword] for schema in schemas if keyword in schema]
-        if len(values) < 2:
-            continue
-        if keyword in SCHEMA_MAPS:
-            merged[keyword] = {}
-            for value in reversed(values):
-                merged[keyword].update(_map(value))
-        else:
-            items = (item for value in values for item in _list(value))
-            unique: dict[bytes, Any] = {}
-            for item in items:
-                unique.setdefault(json_value.write_sorted(item), item)
-            merged[keyword] = list(unique.values())
-    return merged
-
-
-def _keywords_for(name: str, rest: Schema) -> Schema:
-    """Return the keywords that apply to values of the type with this name."""
-    kept = {}
-    for key, value in rest.items():
-        about = _TYPE_BY_KEYWORD.get(key)
-        if key == "enum":
-            value = _values_of_type(name, value)
-            if not value:
-                continue
-        if about in (None, name) or (about == "number" and name == "integer"):
-            kept[key] = value
-    return kept
-
-
-def _values_of_type(name: str, values: list[Any]) -> list[Any]:
-    names = {"number": ("number", "integer")}.get(name, (name,))
-    return [value for value in values if _TYPE_NAMES[type(value)] in names]
-
-
-def _with_sentence(node: Schema, sentence: str) -> str:
-    description = node.get("description")
-    is_text = isinstance(description, str) and description
-    return f"{description} {sentence}" if is_text else sentence
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _names(value: Any) -> list[str]:
-    return [name for name in _list(value) if isinstance(name, str)]
-
-
-def _map(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+            yield from self._typed_branches(merge_schemas(map_of(alternative), node))

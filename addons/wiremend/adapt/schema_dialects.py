@@ -147,6 +147,8 @@ GEMINI = Dialect(
     formats=GEMINI_FORMATS,
 )
 """https://ai.google.dev/api/caching#Schema (router-for-me/CLIProxyAPI#97, cline/cline#7339)"""
+GEMINI_JSON_SCHEMA = Dialect("gemini-json-schema")
+"""JSON Schema in `parametersJsonSchema` (NousResearch/hermes-agent#98928); not to be configured."""
 DEEPSEEK = Dialect("deepseek", root_composition=True, branch_types_required=True)
 """``field `anyOf`: missing field `type` `` (can1357/oh-my-pi#2270)."""
 XAI = Dialect("xai", nested=False, root_unions=True)

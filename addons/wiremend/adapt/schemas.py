@@ -7,13 +7,15 @@ and names that the target refuses change; all other bytes are kept.
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.adapt.schema_conversion import (
-    ConversionBudget,
-    Losses,
-    SchemaTooLarge,
-    convert_schema,
+from wiremend.adapt.schema_conversion import ConversionBudget, SchemaTooLarge, convert_schema
+from wiremend.adapt.schema_dialects import (
+    DIALECTS,
+    GEMINI,
+    GEMINI_JSON_SCHEMA,
+    Dialect,
+    violations,
 )
-from wiremend.adapt.schema_dialects import DIALECTS, Dialect, violations
+from wiremend.adapt.schema_losses import Losses
 from wiremend.adapt.tool_list import remove_outermost
 from wiremend.adapt.tool_names import ToolNaming
 from wiremend.protocols.base.document import RequestDocument
@@ -34,14 +36,21 @@ _SHOWN_LOSSES = 5
 
 
 def _dialect_rule(
-    *, number: int, dialect: str, rejection: str, seen: tuple[str, ...], before: str, after: str
+    *,
+    number: int,
+    dialect: str,
+    rejection: str,
+    seen: tuple[str, ...],
+    before: str,
+    after: str,
+    action: str = _NEAREST,
 ) -> Rule:
     return Rule(
         code=f"T20{number}",
         name=f"{dialect}-dialect",
         detects=f"A tool's schema uses what the target does not accept (dialect `{dialect}`).",
         impact=f"The whole request is rejected: {rejection}.",
-        action=_NEAREST,
+        action=action,
         protocols=_ALL,
         seen=seen,
         before=before,
@@ -87,6 +96,8 @@ DIALECT_RULES: Mapping[str, Rule] = {
         before='{"$schema":"http://json-schema.org/draft-07/schema#","type":"object",'
         '"properties":{"path":{"type":["string","null"]}},"additionalProperties":false}',
         after='{"type":"object","properties":{"path":{"nullable":true,"type":"string"}}}',
+        action=_NEAREST + " Where something would be lost and the target accepts JSON Schema, the "
+        "schema is sent as `parametersJsonSchema` instead.",
     ),
     "deepseek": _dialect_rule(
         number=5,
@@ -180,8 +191,34 @@ def _adapt_schema(
     if converted is schema:
         return
     found = _describe_violations(schema, dialect)
+    if dialect is GEMINI and tool.schema_key == "parameters" and losses != Losses():
+        json_schema = _as_json_schema(tool, schema, traits, budget)
+        if json_schema is not None:
+            new_key = "parametersJsonSchema"
+            if notes.note(rule, place, found, f"sent as {new_key}, which loses nothing"):
+                edits.rename(place.path, new_key)
+                edits.replace(place.path, json_value.write(json_schema))
+            return
     if notes.note(rule, place, found, _describe(losses)):
         edits.replace(place.path, json_value.write(converted))
+
+
+def _as_json_schema(
+    tool: ClientTool, schema: dict[str, Any], traits: TargetTraits, budget: ConversionBudget
+) -> dict[str, Any] | None:
+    """Return the schema for `parametersJsonSchema`; None if the target does not accept it.
+
+    A tool whose schema was refused before has a dialect of its own. In Google's own form,
+    `nullable` has a meaning that JSON Schema does not know.
+    """
+    has_own_dialect = str(tool.fields.get("name", "")) in traits.dialect_by_tool
+    if not traits.json_schema_key or has_own_dialect or b'"nullable"' in json_value.write(schema):
+        return None
+    without_draft = {key: value for key, value in schema.items() if key != "$schema"}
+    try:
+        return convert_schema(without_draft, GEMINI_JSON_SCHEMA, budget)
+    except SchemaTooLarge:
+        return None
 
 
 def _describe(losses: Losses) -> str:

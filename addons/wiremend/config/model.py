@@ -28,6 +28,7 @@ from wiremend.adapt.schema_dialects import DIALECTS
 from wiremend.config.field_changes import FieldsToDrop, FieldsToRename, FieldsToSet
 from wiremend.config.values import (
     BaseUrl,
+    CallFormatName,
     Count,
     DialectName,
     HostGlob,
@@ -350,6 +351,16 @@ class Provider(Section):
     """As in `[[models]]`."""
     rename: FieldsToRename = {}
     """As in `[[models]]`."""
+    leaked_calls: Annotated[
+        tuple[CallFormatName, ...] | None,
+        Field(examples=[["glm"]]),
+    ] = None
+    """The formats in which this provider's models write tool calls into the text of a response,
+    because the provider does not parse them: `"dsml"` and `"deepseek"` are those of DeepSeek,
+    `"kimi"`, `"glm"` and `"minimax"` those of these vendors, `"hermes"` is JSON in `<tool_call>`,
+    `"qwen"` is `<function=NAME>`. Such text becomes a call if the request offers the tool and
+    no message of the request contains the call; see [S007](RULES.md#s007-leaked-call). `[]`
+    leaves all text as it is. Without it, what is known of the host and model is used."""
 
     @property
     def host(self) -> str:

@@ -78,6 +78,7 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
         provider.schema_dialect,
         drops_refused=provider.on_unsupported == "drop",
         changes=_changes_of(provider),
+        leaked_formats=provider.leaked_calls,
     )
 
 

@@ -24,13 +24,14 @@ from wiremend.protocols.base.protocol import RequestFacts
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.base.traits import FieldChanges, TargetTraits
 from wiremend.protocols.registry import read_request
+from wiremend.repair.leaked_calls import LEAKED_CALL
 from wiremend.routing.access import key_refusal
 from wiremend.routing.match import Route, match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
 from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route, uses_key
 from wiremend.routing.shape import ends_in_tool_result, shape_of
 from wiremend.rules.rule import CallPlace, Finding, Notes
-from wiremend.targets.registry import deviations_at, traits_of
+from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 _ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
@@ -253,8 +254,11 @@ def _with_configured_fields(
 
 
 def watch_targets(call: Call, planning: Planning) -> Call:
-    """Add the retry budget and circuit breaker of every target."""
+    """Add the retry budget and circuit breaker of every target, and how it writes calls as text."""
     health = planning.knowledge.health if planning.has(Feature.RETRY) else None
+    looks_for_calls = bool(call.context.tool_names) and (
+        LEAKED_CALL.code not in call.context.disabled
+    )
     targets = tuple(
         Target(
             request.provider,
@@ -262,6 +266,7 @@ def watch_targets(call: Call, planning: Planning) -> Call:
             health.of(request.identity, request.model, planning.settings.health)
             if health
             else None,
+            _leaked_formats(request, planning) if looks_for_calls else (),
         )
         for request in call.requests
     )
@@ -277,6 +282,14 @@ STEPS: tuple[Step, ...] = (
 )
 """The order of planning. Targets are chosen before requests are adapted to them; the headers of
 every target's request are final before it is adapted."""
+
+
+def _leaked_formats(request: OutgoingRequest, planning: Planning) -> tuple[str, ...]:
+    """Return the formats that the provider's configuration names, else those that are known."""
+    configured = planning.settings.provider_at(request.provider, request.host)
+    if configured is not None and configured.leaked_formats is not None:
+        return configured.leaked_formats
+    return leaked_formats(request.document.protocol.name, request.host, request.model)
 
 
 def _asks_for_json(planning: Planning) -> bool:

@@ -57,6 +57,8 @@ class ProviderAddress:
     """Whether harmless fields that it refuses are dropped."""
     changes: FieldChanges = field(default_factory=FieldChanges)
     """Changes of the request's fields."""
+    leaked_formats: tuple[str, ...] | None = None
+    """The formats in which it writes tool calls as text; None means those that are known."""
 
     @property
     def host(self) -> str:

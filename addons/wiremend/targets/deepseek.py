@@ -6,12 +6,14 @@ from wiremend.targets.vendor import (
     CHAT,
     MESSAGES,
     RESPONSES,
+    LeakedCalls,
     Requirement,
     Vendor,
 )
 from wiremend.targets.wordings import wording
 
 _MODELS_THAT_REQUIRE_REASONING = ("deepseek-v[4-9]*",)
+_MODELS_WITH_DSML = ("deepseek-v3.2*", "deepseek-v[4-9]*", "deepseek-chat", "deepseek-reasoner")
 _NAMES = NameLimit("a-zA-Z0-9_-", "a-zA-Z0-9_-", 64)
 """OpenAI's pattern (refly-ai/refly#1794) and length (nanbingxyz/5ire#403)."""
 
@@ -69,6 +71,19 @@ DEEPSEEK = Vendor(
             rules=("Q109",),  # no system message between others
             reason="``unknown variant `system`, expected `user` or `assistant` ``",
             seen=("aattaran/deepclaude#29", "YishenTu/claudian#701"),
+        ),
+    ),
+    leaked_calls=(
+        LeakedCalls(
+            formats=("dsml",),
+            models=_MODELS_WITH_DSML,
+            at_gateways=_MODELS_WITH_DSML,
+            seen=(
+                "TokenRhythm/opensquilla#985",
+                "anomalyco/opencode#34676",
+                "XNet-NGO/aiope#119",
+                "cline/cline#14156",
+            ),
         ),
     ),
     name_limits={"deepseek": _NAMES},

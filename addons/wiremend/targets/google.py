@@ -44,6 +44,20 @@ GOOGLE = Vendor(
         ),
         Requirement(
             protocols=GEMINI,
+            hosts=("generativelanguage.googleapis.com",),
+            at_gateways=(),
+            json_schema_key=True,
+            reason="`parameters` has no maps, references or exclusive bounds; "
+            "`parametersJsonSchema` has. Code Assist rejects it in some accounts",
+            seen=(
+                "fazer-ai/agents#67",
+                "googleapis/python-genai#1122",
+                "NousResearch/hermes-agent#98928",
+                "lbjlaq/Antigravity-Manager#1312",
+            ),
+        ),
+        Requirement(
+            protocols=GEMINI,
             rules=(
                 "Q001",  # every call has its result
                 "Q002",  # every result has its call
@@ -76,7 +90,16 @@ GOOGLE = Vendor(
     ),
     name_limits={"gemini": _NAMES},
     rejections=(
-        wording("schema-dialect", "gemini", _DECLARATION + r"\.(?:parameters|response)\b"),
+        wording(
+            "schema-dialect",
+            "gemini",
+            _DECLARATION + r"\.(?:parameters(?:_?json_?schema)?|response)\b",
+        ),
+        wording(
+            "schema-dialect",
+            "gemini",
+            r"Unknown name \"parameters_?json_?schema\" at '(?:request\.)?" + _DECLARATION + "'",
+        ),
         wording(
             "schema-dialect",
             "gemini",

@@ -28,7 +28,7 @@ from wiremend.targets.openai import OPENAI
 from wiremend.targets.opencode import OPENCODE
 from wiremend.targets.openrouter import OPENROUTER
 from wiremend.targets.qwen import QWEN
-from wiremend.targets.vendor import Requirement, Vendor, combined
+from wiremend.targets.vendor import LeakedCalls, Requirement, Vendor, combined
 from wiremend.targets.wordings import Wording
 from wiremend.targets.xai import XAI
 from wiremend.targets.zai import ZAI
@@ -54,6 +54,10 @@ VENDORS: tuple[Vendor, ...] = (
 """All vendors; the only list of them."""
 
 _DEVIATING = tuple(vendor for vendor in VENDORS if vendor.deviations)
+
+_LEAKING = tuple(vendor for vendor in VENDORS if vendor.leaked_calls)
+_GATEWAYS = tuple(host for vendor in VENDORS if vendor.is_gateway for host in vendor.hosts)
+"""Globs of the hosts of gateways."""
 
 NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
     dialect: limit for vendor in VENDORS for dialect, limit in vendor.name_limits.items()
@@ -120,23 +124,63 @@ def traits_of(
     return replace(traits, messages=messages)
 
 
+def leaked_formats(protocol: WireProtocol, host: str, model: str) -> tuple[str, ...]:
+    """Return the formats in which this model at this host is known to write calls as text."""
+    host, name = host.lower(), model.lower().rpartition("/")[2]
+    at_gateway = _matches(host, _GATEWAYS)
+    leaks = [
+        leak
+        for vendor in _LEAKING
+        if at_gateway or _matches(host, vendor.hosts)
+        for leak in vendor.leaked_calls
+        if _applies(
+            leak,
+            protocol,
+            host,
+            name,
+            is_vendors=_is_of(vendor, host, name, at_gateway=at_gateway),
+            at_gateway=at_gateway,
+        )
+    ]
+    return tuple(dict.fromkeys(format for leak in leaks for format in leak.formats))
+
+
 def _requirements_of(protocol: WireProtocol, host: str, model: str) -> Iterator[Requirement]:
     name = model.rpartition("/")[2]
-    at_gateway = any(vendor.is_gateway and _matches(host, vendor.hosts) for vendor in VENDORS)
+    at_gateway = _matches(host, _GATEWAYS)
     for vendor in VENDORS:
-        is_vendors = _matches(name, vendor.models) if at_gateway else _matches(host, vendor.hosts)
+        is_vendors = _is_of(vendor, host, name, at_gateway=at_gateway)
         for requirement in vendor.requirements:
-            if protocol not in requirement.protocols:
-                continue
-            if at_gateway:
-                globs = requirement.at_gateways
-                applies = is_vendors if globs is None else _matches(name, globs)
-            else:
-                hosts = requirement.hosts
-                is_here = is_vendors if hosts is None else _matches(host, hosts)
-                applies = is_here and _matches(name, requirement.models)
-            if applies:
+            if _applies(
+                requirement, protocol, host, name, is_vendors=is_vendors, at_gateway=at_gateway
+            ):
                 yield requirement
+
+
+def _is_of(vendor: Vendor, host: str, model: str, *, at_gateway: bool) -> bool:
+    """Return whether this is a host of the vendor; at a gateway, whether this is its model."""
+    return _matches(model, vendor.models) if at_gateway else _matches(host, vendor.hosts)
+
+
+def _applies(
+    fact: Requirement | LeakedCalls,
+    protocol: WireProtocol,
+    host: str,
+    model: str,
+    *,
+    is_vendors: bool,
+    at_gateway: bool,
+) -> bool:
+    """Return whether a fact about a vendor concerns this host and model, both in lower case.
+
+    `is_vendors` is the answer of `_is_of` for the vendor.
+    """
+    if protocol not in fact.protocols:
+        return False
+    if at_gateway:
+        return is_vendors if fact.at_gateways is None else _matches(model, fact.at_gateways)
+    is_here = is_vendors if fact.hosts is None else _matches(host, fact.hosts)
+    return is_here and _matches(model, fact.models)
 
 
 def _matches(text: str, globs: Iterable[str]) -> bool:

@@ -5,7 +5,7 @@ received event and returns the bytes that replace it and its kind; `end` is call
 closed cleanly; `fail` returns the bytes that end the stream in the protocol's error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from types import MappingProxyType
@@ -60,6 +60,10 @@ class Repaired:
     """Set if and only if `kind` is ERROR. `data` then ends the stream for the client."""
 
 
+def _no_request() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class StreamContext:
     """The facts of the call that a repairer uses."""
@@ -93,6 +97,10 @@ class StreamContext:
 
     None: not known; responses stay as they are.
     """
+    leaked_formats: tuple[str, ...] = ()
+    """The formats in which the target is known to write tool calls as text."""
+    sent_request: Callable[[], dict[str, Any] | None] = _no_request
+    """Return the parsed body of the request that was sent; None if it is not known."""
 
     def accepts(self, deviation: Deviation) -> bool:
         """Return whether the client reads this departure from the grammar like valid traffic.

@@ -124,6 +124,8 @@ class TargetTraits:
     """The dialect of single tools, by the client's name."""
     refused_fields: tuple[str, ...] = ()
     """Fields that it refuses, as paths; see `wiremend.adapt.refused_fields`."""
+    json_schema_key: bool = False
+    """Whether a Gemini tool may have full JSON Schema as `parametersJsonSchema`."""
     drops_refused: bool = True
     """Whether harmless fields and header values that it refuses are dropped."""
     changes: tuple[FieldChanges, ...] = ()
