@@ -340,16 +340,6 @@ class Provider(Section):
     ] = None
     """The largest output limit that the provider accepts. A call that requests more is lowered to
     it. Without it the limit is not changed."""
-    leaked_calls: Annotated[
-        tuple[CallFormatName, ...] | None,
-        Field(examples=[["glm"]]),
-    ] = None
-    """The formats in which this provider's models write tool calls into the text of a response,
-    because the provider does not parse them: `"dsml"` and `"deepseek"` are those of DeepSeek,
-    `"kimi"`, `"glm"` and `"minimax"` those of these vendors, `"hermes"` is JSON in `<tool_call>`,
-    `"qwen"` is `<function=NAME>`. Such text becomes a call if the request offers the tool and
-    no message of the request contains the call; see [S007](RULES.md#s007-leaked-call). `[]`
-    leaves all text as it is. Without it, what is known of the host and model is used."""
     on_unsupported: Literal["drop", "error"] = "drop"
     """What to do about a field that the provider refuses, if the call can do without it: `"drop"`
     removes it and sends the request again; `"error"` drops nothing, neither fields nor values of
@@ -361,6 +351,16 @@ class Provider(Section):
     """As in `[[models]]`."""
     rename: FieldsToRename = {}
     """As in `[[models]]`."""
+    leaked_calls: Annotated[
+        tuple[CallFormatName, ...] | None,
+        Field(examples=[["glm"]]),
+    ] = None
+    """The formats in which this provider's models write tool calls into the text of a response,
+    because the provider does not parse them: `"dsml"` and `"deepseek"` are those of DeepSeek,
+    `"kimi"`, `"glm"` and `"minimax"` those of these vendors, `"hermes"` is JSON in `<tool_call>`,
+    `"qwen"` is `<function=NAME>`. Such text becomes a call if the request offers the tool and
+    no message of the request contains the call; see [S007](RULES.md#s007-leaked-call). `[]`
+    leaves all text as it is. Without it, what is known of the host and model is used."""
 
     @property
     def host(self) -> str:

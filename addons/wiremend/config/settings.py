@@ -76,9 +76,9 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
         _message_codes(provider.message_rules),
         provider.max_output_tokens,
         provider.schema_dialect,
-        provider.leaked_calls,
         drops_refused=provider.on_unsupported == "drop",
         changes=_changes_of(provider),
+        leaked_formats=provider.leaked_calls,
     )
 
 
