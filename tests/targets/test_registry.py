@@ -21,7 +21,7 @@ from wiremend.targets.registry import (
     traits_of,
 )
 from wiremend.targets.vendor import CHAT as IN_CHAT
-from wiremend.targets.vendor import Requirement, Vendor
+from wiremend.targets.vendor import Requirement, Vendor, combined
 from wiremend.targets.wordings import TaughtKind
 from wiremend.text.call_formats import FORMATS
 
@@ -340,7 +340,7 @@ def test_requirements_are_combined_and_a_later_limit_replaces_an_earlier_one() -
         rules=("Q002",),
         call_ids=CallIdLimit(longest=64),
     )
-    traits = second.added_to(first.added_to(TargetTraits()))
+    traits = combined([first, second])
     assert (traits.dialect, traits.names) == ("moonshot", NAMES_BY_DIALECT["openai"])
     assert (traits.unique_names, traits.strip_custom_type) == (True, True)
     assert traits.refused_betas == ("a", "b")

@@ -221,6 +221,11 @@ class Edits:
         """The text before the edits."""
         return self._spans.body
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no edit."""
+        return not self._edits and not self._removed
+
     def splice(self, start: int, end: int, text: bytes) -> None:
         """Replace the bytes from `start` to `end` of the text. It must stay valid JSON."""
         self._edits.append(Edit(start, end, text))

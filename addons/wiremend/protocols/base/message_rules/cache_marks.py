@@ -84,6 +84,8 @@ CACHE_MARK_PLACE = Rule(
 )
 
 _KEY = "cache_control"
+_TEXT = b'"cache_control"'
+_HOUR = b'"1h"'
 
 
 def _owners(request: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -121,8 +123,10 @@ def drop_surplus_marks(
     request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes
 ) -> None:
     """Keep the last mark before the messages and the last marks of the messages."""
-    paths = [path for path, _ in _marks(request)]
     most = traits.max_cache_marks
+    if edits.body.count(_TEXT) <= most:
+        return  # without a look at every block
+    paths = [path for path, _ in _marks(request)]
     if len(paths) <= most:
         return
     fixed = [path for path in paths if path and path[0] in ("tools", "system")]
@@ -137,6 +141,8 @@ def drop_surplus_marks(
 
 def order_marks(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
     """Shorten the marks for one hour that follow one for five minutes."""
+    if _HOUR not in edits.body:
+        return
     is_short = False
     for path, mark in _marks(request):
         if mark.get("ttl") != "1h":
