@@ -140,7 +140,7 @@ def problems_of_call(
     ):
         return
     body, terminal = response.body, TERMINAL.get(scenario.protocol or WireProtocol.GEMINI, b"")
-    is_error = b"error" in body or b"could not be reached" in body
+    is_error = any(text in body for text in (b"error", b"could not be reached", b"internal fault"))
     if response.status >= 400 and not is_error and (once or PAGE not in body):
         yield f"an error without a message: {response.status} {body[:80]!r}"
     is_complete = terminal in body and terminal in scenario.upstream
