@@ -14,6 +14,9 @@ Modules:
     interface     what a protocol provides: `Translation`, with its readers and writers
     state         reasoning state of a provider, and the envelope in which clients return it
     call_ids      ids of tool calls that are unique in a conversation
+    members       taking apart a JSON object whose unknown members are kept in `own`
+    wording       what is written for the model where a protocol has no word
+    function_tools  the tools of a request as functions, for targets without other kinds
     sequence      parts that overlap, as parts one after the other
     target        who a request is for, and what it takes
 
@@ -30,7 +33,12 @@ Rules for a writer:
 - A value with `own` of its own protocol is written with these members, so that reading and writing
   in one protocol restores the value. Members of another protocol are not written.
 - Everything else that it does not write is reported to `Losses`; where the meaning would change it
-  raises `NotCarried`.
+  raises `NotCarried`. Members in `own` of another protocol, and `needs`, are reported by the driver.
+- A conversation of another protocol is settled before (`wiremend.translate.settle`): system text at
+  the head is in `system`; empty and private texts are gone; the results of an assistant turn are
+  together in the turn behind it, one for each call. One of its own protocol is as it was read.
+- The answer to a call of another protocol gets ids and the model name from `AnswerContext`. If
+  `origin.protocol` is the writer's own, the provider's are kept.
 - A request is a pure function of the conversation and the target: model, system text and tools come
   first, the messages next, and everything that may differ between turns last. The messages of a
   longer conversation begin with the same bytes.

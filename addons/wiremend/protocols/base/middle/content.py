@@ -57,6 +57,8 @@ class Text(Placed):
     citations: tuple[Citation, ...] = ()
     state: State | None = None
     """State of the provider that is bound to this text (Gemini's `thoughtSignature`)."""
+    is_private: bool = False
+    """Whether the client means it for its own provider alone: Claude Code's billing line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,8 @@ class Opaque(Placed):
 
     kind: str = ""
     """The type of the part, for findings."""
+    text: str = ""
+    """What other protocols write instead, as text for the model; empty: nothing."""
 
 
 type Part = Text | Refusal | Thinking | Media | Call | Result | ServerCall | ServerResult | Opaque

@@ -71,6 +71,9 @@ class TranslationTraits:
     """Whether it takes `prompt_cache_key`."""
     null_content: bool = True
     """Chat Completions: an assistant message without text has `null` as content, else `""`."""
+    server_tools: frozenset[str] = frozenset()
+    """The common names of the tools that it runs itself and that requests of other protocols may
+    use."""
     cache_marks: int = 0
     """Anthropic: the number of own `cache_control` marks that are set."""
 
