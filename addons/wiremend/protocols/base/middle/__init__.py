@@ -33,7 +33,7 @@ Rules for a writer:
 - A value with `own` of its own protocol is written with these members, so that reading and writing
   in one protocol restores the value. Members of another protocol are not written.
 - Everything else that it does not write is reported to `Losses`; where the meaning would change it
-  raises `NotCarried`. Members in `own` of another protocol, and `needs`, are reported by the driver.
+  raises `NotCarried`. The driver reports `needs`, and members in `own` of another protocol.
 - A conversation of another protocol is settled before (`wiremend.translate.settle`): system text at
   the head is in `system`; empty and private texts are gone; the results of an assistant turn are
   together in the turn behind it, one for each call. One of its own protocol is as it was read.

@@ -51,11 +51,11 @@ class Members:
 
     def number(self, key: str) -> float | None:
         """Take a number."""
-        value = self._rest.get(key)
+        value: float | None = self._rest.get(key)
         if not is_number(value):
             return None
         del self._rest[key]
-        return value  # type: ignore[no-any-return]
+        return value
 
     def flag(self, key: str) -> bool | None:
         """Take true or false."""

@@ -103,7 +103,7 @@ def server_text(part: ServerCall | ServerResult) -> str:
 
 def source_line(citation: Citation) -> str:
     """Return title and address of a source on one line."""
-    return " – ".join(filter(None, [citation.title, citation.url]))
+    return ": ".join(filter(None, [citation.title, citation.url]))
 
 
 def arguments_object(text: str) -> dict[str, Any] | None:
