@@ -616,8 +616,8 @@ def test_placeholder_reasoning_is_not_sent_as_signed_thinking() -> None:
 def test_a_call_whose_name_comes_later_is_started_with_it() -> None:
     """router-for-me/CLIProxyAPI#4219"""
     late = chunks(
-        {"tool_calls": [{"index": 0, "function": {"arguments": ""}}]},
-        called(0, "call_1", "read", '{"a":'),
+        called(0, "call_1"),
+        called(0, name="read", arguments='{"a":'),
         called(0, arguments="1}"),
         reason="tool_calls",
     )
