@@ -35,16 +35,11 @@ deterministic: time, randomness and bytes are arguments.
     secrets.py      which headers, parameters and values are credentials, and redacting them
     protocols/      one package per protocol, with the same file names in each: `grammar` (what is
                     valid), `stream` and `body` (repairing responses), `request`, `history`
-<<<<<<< HEAD
                     (adapting messages), `errors`, `read` and `write` (the middle form of
                     translation); `registry` lists the protocols
     translate/      a request in another protocol, and its answer; the rules on what is lost
-    repair/         one attempt's response, from bytes to repaired events; names restored
-=======
-                    (adapting messages), `errors`; `registry` lists the protocols
     repair/         one attempt's response, from bytes to repaired events; names restored, calls
                     that leaked into text
->>>>>>> main
     adapt/          the passes over a request for one target, and what rejections teach
     routing/        the targets of a call: routes, providers and keys, model lists, token counts
     engine/         the life of a call: planning, attempts, retries, keep-alives, endings

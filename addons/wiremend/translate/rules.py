@@ -114,7 +114,8 @@ _RULES: Mapping[LossKind, Rule] = {
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#5753",),
         before='{"type":"custom","custom":{"name":"patch"}}',
-        after='{"name":"patch","input_schema":{"type":"object","properties":{"input":{"type":"string"}}, …}}',
+        after='{"name":"patch","input_schema":{"type":"object","properties":{"input":'
+        '{"type":"string"}}, …}}',
     ),
     LossKind.CHOICE: Rule(
         code="X109",
@@ -138,7 +139,8 @@ _RULES: Mapping[LossKind, Rule] = {
         seen=("router-for-me/CLIProxyAPI#3366", "router-for-me/CLIProxyAPI#5039"),
         before='{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":'
         '[{"type":"image", …}]},{"type":"tool_result","tool_use_id":"toolu_2","content":"ok"}]}',
-        after='{"role":"tool", …},{"role":"tool", …},{"role":"user","content":[{"type":"image_url", …}]}',
+        after='{"role":"tool", …},{"role":"tool", …},{"role":"user","content":['
+        '{"type":"image_url", …}]}',
     ),
     LossKind.HISTORY: Rule(
         code="X111",
@@ -162,7 +164,8 @@ _RULES: Mapping[LossKind, Rule] = {
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#4802",),
         before='"response_format":{"type":"json_object"}',
-        after='"system":[{"type":"text","text":"Answer with a single JSON object, without any other text."}]',
+        after='"system":[{"type":"text","text":"Answer with a single JSON object, without any other '
+        'text."}]',
     ),
     LossKind.CONTENT: Rule(
         code="X113",
