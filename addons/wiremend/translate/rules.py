@@ -164,8 +164,8 @@ _RULES: Mapping[LossKind, Rule] = {
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#4802",),
         before='"response_format":{"type":"json_object"}',
-        after='"system":[{"type":"text","text":"Answer with a single JSON object, without any other '
-        'text."}]',
+        after='"system":[{"type":"text","text":"Answer with a single JSON object, without any '
+        'other text."}]',
     ),
     LossKind.CONTENT: Rule(
         code="X113",
