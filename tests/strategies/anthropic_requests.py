@@ -209,6 +209,9 @@ def requests(
     for key, values in optional.items():
         if draw(st.integers(0, 2)) == 0:
             request[key] = draw(st.sampled_from(values))
+    if request.get("thinking", {}).get("type") in ("enabled", "adaptive"):
+        for key in ("temperature", "top_p", "top_k"):
+            request.pop(key, None)
     if "tool_choice" in request and draw(st.booleans()):
         request["tool_choice"] |= {"disable_parallel_tool_use": draw(st.booleans())}
     return request
