@@ -174,7 +174,7 @@ def requests(
         request["system"] = draw(texts | blocks)
     request["tools"] = [draw(_tool(name)) for name in TOOL_NAMES]
     if draw(st.booleans()):
-        request["stream"] = True
+        request["stream"] = draw(st.booleans())
     if draw(st.booleans()):
         request["temperature"] = draw(st.sampled_from([0, 0.5, 1]))
     if draw(st.booleans()):
@@ -205,6 +205,8 @@ def requests(
         "context_management": [{"edits": []}],
         "x_new": [None, {"a": 1}],
         "speed": ["fast"],
+        "system": [[], ""],
+        "stop_sequences": [[]],
     }
     for key, values in optional.items():
         if draw(st.integers(0, 2)) == 0:
