@@ -10,6 +10,8 @@ from corpus_streams import CorpusStream, broken_streams, clean_streams
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from sdk.test_accumulators import with_anthropic, with_openai_chat
+from sdk.transcript import read_anthropic, read_chat
 from strategies import anthropic_messages, chat_completions
 from strategies.mutations import chunked
 from wiremend.protocols.base.repairer import EventKind, StreamContext
@@ -100,6 +102,23 @@ def canonical(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 # From one protocol to another
+
+ACCUMULATORS = {
+    "anthropic-messages": (with_anthropic, read_anthropic),
+    "chat-completions": (with_openai_chat, read_chat),
+}
+
+
+@pytest.mark.parametrize("stream", CLEAN, ids=str)
+def test_the_sdk_of_the_client_reads_the_answer(stream: CorpusStream) -> None:
+    direction = direction_of(stream)
+    data, results = through(direction, [stream.path.read_bytes()])
+    if results[-1].kind is EventKind.ERROR or b"\\ud8" in data:
+        return  # the SDKs raise on an error, and on half a character
+    with_sdk, read = ACCUMULATORS[direction.client.name]
+    got, expected = with_sdk(data), read(data)
+    assert (got.text, got.reason) == (expected.text, expected.reason)
+    assert [name for name, _ in got.calls] == [name for name, _ in expected.calls]
 
 
 @pytest.mark.parametrize("stream", CORPUS, ids=str)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import anthropic_requests, chat_requests
+from strategies.mutations import JUNK
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
@@ -129,6 +130,38 @@ def test_the_same_request_is_always_translated_to_the_same_bytes(
     first = translated(PROTOCOLS[name], request, OTHER[name], target)
     copied = orjson.loads(orjson.dumps(request))
     assert translated(PROTOCOLS[name], copied, OTHER[name], target).body == first.body
+
+
+@each_protocol
+@given(data=st.data())
+def test_a_request_with_values_of_other_types_never_raises(name: str, data: st.DataObject) -> None:
+    """Providers reject such requests; clients get that error, or the refusal to translate."""
+    request = data.draw(REQUESTS[name]())
+    for _ in range(data.draw(st.integers(1, 3))):
+        request = with_junk(data, request)
+    protocol, other = PROTOCOLS[name], OTHER[name]
+    result = translated(protocol, request, other)
+    if result.refusal is None:
+        assert isinstance(orjson.loads(result.body), dict)
+    else:
+        assert result.refusal.status == 400
+    if isinstance(request.get("model"), str):
+        reread(protocol, request)
+
+
+def with_junk(data: st.DataObject, value: Any) -> Any:
+    """The value with another value somewhere in it."""
+    if isinstance(value, dict) and value:
+        key = data.draw(st.sampled_from(sorted(value)))
+        is_here = data.draw(st.integers(0, 3)) == 0 and key != "model"
+        inner = data.draw(JUNK) if is_here else with_junk(data, value[key])
+        return {**value, key: inner}
+    if isinstance(value, list) and value:
+        at = data.draw(st.integers(0, len(value) - 1))
+        is_here = data.draw(st.integers(0, 3)) == 0
+        inner = data.draw(JUNK) if is_here else with_junk(data, value[at])
+        return [*value[:at], inner, *value[at + 1 :]]
+    return data.draw(JUNK)
 
 
 # Requests without what has no counterpart
