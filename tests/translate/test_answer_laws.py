@@ -24,6 +24,7 @@ from translate.directions import (
     DIRECTIONS,
     PROTOCOLS,
     context_of,
+    fewer,
     own_answer,
     through,
     values_of,
@@ -57,6 +58,7 @@ def has_one_choice(stream: bytes) -> bool:
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_reading_and_writing_in_one_protocol_restores_the_answer(
     name: str, data: st.DataObject
@@ -134,6 +136,7 @@ def test_answers_of_the_corpus_have_the_same_content(stream: CorpusStream) -> No
 
 
 @each_direction
+@fewer
 @given(data=st.data())
 def test_an_answer_is_valid_and_has_the_same_content(way: str, data: st.DataObject) -> None:
     direction = DIRECTIONS[way]
@@ -143,6 +146,7 @@ def test_an_answer_is_valid_and_has_the_same_content(way: str, data: st.DataObje
 
 
 @each_direction
+@fewer
 @given(data=st.data())
 def test_a_broken_answer_is_valid_in_any_chunks(way: str, data: st.DataObject) -> None:
     direction = DIRECTIONS[way]
@@ -156,6 +160,7 @@ def test_a_broken_answer_is_valid_in_any_chunks(way: str, data: st.DataObject) -
 
 
 @each_direction
+@fewer
 @given(data=st.data())
 def test_a_whole_answer_is_the_fold_of_the_stream(way: str, data: st.DataObject) -> None:
     """A whole completion does not keep the order of its text and its calls."""

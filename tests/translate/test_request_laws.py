@@ -13,7 +13,7 @@ from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
 
-from translate.directions import PROTOCOLS, reread, sent, target_of, translated
+from translate.directions import PROTOCOLS, fewer, reread, sent, target_of, translated
 
 REQUESTS = {"anthropic": anthropic_requests.requests, "chat": chat_requests.requests}
 OTHER = {"anthropic": CHAT, "chat": ANTHROPIC}
@@ -21,6 +21,7 @@ each_protocol = pytest.mark.parametrize("name", PROTOCOLS)
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_reading_and_writing_in_one_protocol_restores_the_request(
     name: str, data: st.DataObject
@@ -30,6 +31,7 @@ def test_reading_and_writing_in_one_protocol_restores_the_request(
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_reading_does_not_modify_the_request(name: str, data: st.DataObject) -> None:
     request = data.draw(REQUESTS[name]())
@@ -39,6 +41,7 @@ def test_reading_does_not_modify_the_request(name: str, data: st.DataObject) -> 
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_a_plain_request_survives_the_way_there_and_back(name: str, data: st.DataObject) -> None:
     """Only the borders between texts of one message are lost."""
@@ -51,6 +54,7 @@ def test_a_plain_request_survives_the_way_there_and_back(name: str, data: st.Dat
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_what_arrives_survives_any_further_translation(name: str, data: st.DataObject) -> None:
     """The first translation may lose what it declares; the next ones lose nothing more."""
@@ -64,6 +68,7 @@ def test_what_arrives_survives_any_further_translation(name: str, data: st.DataO
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_a_longer_conversation_begins_like_a_shorter_one(name: str, data: st.DataObject) -> None:
     request = data.draw(REQUESTS[name](least=1))
@@ -105,6 +110,7 @@ def beginning(body: bytes) -> bytes:
     return body.removesuffix(rest).rstrip(b",]}")
 
 
+@fewer
 @given(anthropic_requests.requests())
 def test_the_changing_line_of_claude_code_does_not_change_the_request(
     request: dict[str, Any],
@@ -121,6 +127,7 @@ def test_the_changing_line_of_claude_code_does_not_change_the_request(
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_the_same_request_is_always_translated_to_the_same_bytes(
     name: str, data: st.DataObject
@@ -133,6 +140,7 @@ def test_the_same_request_is_always_translated_to_the_same_bytes(
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_a_request_with_values_of_other_types_never_raises(name: str, data: st.DataObject) -> None:
     """Providers reject such requests; clients get that error, or the refusal to translate."""
