@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.utils import human
+from wiremend.adapt.lessons import LessonBook
 from wiremend.config.current import CurrentConfig
+from wiremend.config.lesson_file import LessonKeeper
 from wiremend.config.load import ConfigError
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
@@ -45,6 +48,7 @@ class LoadConfiguration:
         self.current = suite.current
         self.knowledge = suite.knowledge
         self.features = features
+        self.lesson_keeper = LessonKeeper(suite.knowledge.lessons, logger.warning)
         self.seam: Seam | None = None
         self.watcher: asyncio.Task[None] | None = None
         self.watchdog = LoopWatchdog()
@@ -113,7 +117,7 @@ class LoadConfiguration:
             logger.error(str(problems))
         else:
             self.is_configured = True
-            self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
+            self._apply_configuration()
             logger.info("wiremend: configuration from %s", self.current.source)
             if allow:
                 # It is for the present content: setting another file must not allow that one.
@@ -152,10 +156,12 @@ class LoadConfiguration:
             options.health = self.knowledge.health
         if Feature.ADAPT in self.features:
             options.lessons = self.knowledge.lessons
+            options.sessions = self.knowledge.sessions
         options.fault_log = self.knowledge.fault_log
 
     def done(self) -> None:
         """Undo `load`. End the process if the addons are removed while it runs."""
+        self.lesson_keeper.look()
         if self.watcher is not None:
             self.watcher.cancel()
         self.watchdog.stop()
@@ -169,7 +175,14 @@ class LoadConfiguration:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             self._reread_configuration()
+            self.lesson_keeper.look()
             self._look_at_sources()
+
+    def _apply_configuration(self) -> None:
+        """Pass on what is not read anew for each call."""
+        self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
+        if Feature.ADAPT in self.features:
+            self.lesson_keeper.use(self.current.lesson_file)
 
     def _reread_configuration(self) -> None:
         try:
@@ -181,7 +194,7 @@ class LoadConfiguration:
             logger.error(text, fault_of("reading the configuration", fault))
         else:
             if changed:
-                self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
+                self._apply_configuration()
                 logger.info("wiremend: %s reloaded", self.current.source)
 
     def _look_at_sources(self) -> None:
@@ -233,7 +246,7 @@ class Shell:
 
 def suite_of(*shells: Callable[[Suite], Shell]) -> list[Any]:
     """Return the given shells, preceded by the addon that owns configuration and seam."""
-    suite = Suite(CurrentConfig(), Knowledge())
+    suite = Suite(CurrentConfig(), Knowledge(lessons=LessonBook(time.time)))
     instances = [shell(suite) for shell in shells]
     names = shells[0].__name__ if len(shells) == 1 else ""
     features = frozenset[Feature]().union(*(shell.features for shell in instances))

@@ -5,8 +5,15 @@ import tomllib
 from typing import Any
 
 import pytest
-from wiremend.adapt.lessons import LESSONS_LIMIT, Lesson, LessonBook, PlacedLesson, as_toml
-from wiremend.adapt.rejection_recovery import AMENDMENTS_LIMIT, AdaptedRequests
+from wiremend.adapt.lessons import (
+    AS_IS_SECONDS,
+    LESSONS_LIMIT,
+    Lesson,
+    LessonBook,
+    PlacedLesson,
+    as_toml,
+)
+from wiremend.adapt.rejection_recovery import AdaptedRequests, AmendmentLimits
 from wiremend.config.load import parse_config
 from wiremend.config.model import LearntLesson
 from wiremend.protocols.anthropic import ANTHROPIC
@@ -81,15 +88,186 @@ def test_a_lesson_applies_to_one_provider_and_model() -> None:
     assert book.of("p", "other") == book.of("other", "m") == ()
 
 
-def test_tools_that_are_refused_one_by_one_are_changed_one_by_one() -> None:
-    requests = sending(request(*(tool(f"t{n}", UNION) for n in range(AMENDMENTS_LIMIT + 1))))
-    for number in range(AMENDMENTS_LIMIT):
-        message = f"tools.{number}.custom.input_schema: input_schema does not support oneOf"
-        assert [finding.code for finding in refuse(requests, message)] == ["T301"]
-    assert (
-        refuse(requests, f"tools.{AMENDMENTS_LIMIT}.custom.input_schema: input_schema does") == []
+def refused_schema(index: int) -> str:
+    return f"tools.{index}.custom.input_schema: input_schema does not support oneOf"
+
+
+def test_two_tools_with_the_same_fault_change_all_tools() -> None:
+    book = LessonBook()
+    tools = [tool(f"t{number}", UNION) for number in range(17)]
+    requests = sending(request(*tools), book)
+    refuse(requests, refused_schema(0))
+    [finding] = refuse(requests, refused_schema(1))
+    assert finding.done == "sent once more: schema-dialect anthropic"
+    assert all(sent["input_schema"] != UNION for sent in sent_tools(requests))
+    requests.accepted(0)
+    assert all(sent["input_schema"] != UNION for sent in sent_tools(sending(request(*tools), book)))
+
+
+def test_two_tools_in_one_rejection_change_all_tools() -> None:
+    requests = sending(request(*(tool(f"t{number}", UNION) for number in range(3))))
+    refuse(requests, refused_schema(0) + "; " + refused_schema(2))
+    assert all(sent["input_schema"] != UNION for sent in sent_tools(requests))
+
+
+def test_a_fault_that_the_provider_has_moved_past_is_stored_at_once() -> None:
+    book = LessonBook()
+    requests = sending(request(one=1, two=2, three=3), book)
+    for number, name in enumerate(("one", "two", "three")):
+        assert [placed.lesson.value for placed in book.learnt] == ["one", "two"][
+            : max(0, number - 1)
+        ]
+        assert refuse(requests, f"{name}: Extra inputs are not permitted")
+    assert refuse(requests, "overloaded", 529) == []
+    assert [placed.lesson.value for placed in book.learnt] == ["one", "two"]
+    assert b'"one"' not in sending(request(one=1), book).at(0).request.body
+    assert [lesson.value for lesson in requests.accepted(0)] == ["one", "two", "three"]
+
+
+def test_a_change_that_the_provider_refuses_again_is_not_stored() -> None:
+    book = LessonBook()
+    requests = sending(request(tool("x", UNION | REGEX), one=1), book)
+    refuse(requests, refused_schema(0))
+    refuse(requests, refused_schema(0))
+    refuse(requests, "one: Extra inputs are not permitted")
+    assert [placed.lesson for placed in book.learnt] == [Lesson("schema-dialect", "basic", "x")]
+
+
+def test_several_fields_of_one_rejection_are_dropped_together() -> None:
+    requests = sending(request(one=1, two=2, three=3))
+    refuse(requests, "one: Extra inputs are not permitted\ntwo: Extra inputs are not permitted")
+    assert json.loads(requests.at(0).request.body) == {"model": "m", "tools": [], "three": 3}
+
+
+def test_the_number_of_changes_is_bounded_by_the_configuration() -> None:
+    fields = {f"f{number}": number for number in range(50)}
+    messages = [f"{name}: Extra inputs are not permitted" for name in fields]
+    requests = sending(request(**fields))
+    changes = [bool(refuse(requests, message)) for message in messages]
+    assert sum(changes) == AmendmentLimits().count
+    few = sending(request(**fields), limits=AmendmentLimits(count=2))
+    assert [bool(refuse(few, message)) for message in messages[:3]] == [True, True, False]
+
+
+def test_the_time_for_changes_is_bounded() -> None:
+    requests = sending(request(one=1, two=2), limits=AmendmentLimits(elapsed_seconds=5.0))
+    first, second = (
+        make_error(status=400, message=f"{name}: Extra inputs are not permitted")
+        for name in ("one", "two")
     )
-    assert len(requests.accepted(0)) == AMENDMENTS_LIMIT
+    assert requests.amend(0, first, 5.0)
+    assert requests.amend(0, second, 5.1) == []
+    unlimited = sending(request(one=1), limits=AmendmentLimits(elapsed_seconds=0.0))
+    assert unlimited.amend(0, first, 1e9)
+
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+TURNS = [{"role": "user", "content": "Hello"}, SYSTEM]
+UNREADABLE = "invalid params"
+
+
+def test_tools_are_sent_unchanged_for_a_time_and_other_repairs_stay() -> None:
+    now = 1000.0
+    book = LessonBook(lambda: now)
+    traits = traits_of(ANTHROPIC.name, "api.minimax.io", "MiniMax-M3")
+    assert "Q109" in traits.messages.rules
+
+    def sent(requests: AdaptedRequests) -> tuple[bool, bool]:
+        body = json.loads(requests.at(0).request.body)
+        return body["tools"] == [tool("x", {})], body["messages"] == TURNS
+
+    requests = sending(request(tool("x", {}), messages=TURNS), book, traits)
+    assert sent(requests) == (False, False)
+    [finding] = refuse(requests, UNREADABLE)
+    assert finding.done == "sent with the client's tools unchanged"
+    assert sent(requests) == (True, False)
+    assert requests.accepted(0) == (Lesson("as-is"),)
+    assert sent(sending(request(tool("x", {}), messages=TURNS), book, traits)) == (True, False)
+    now += AS_IS_SECONDS
+    assert sent(sending(request(tool("x", {}), messages=TURNS), book, traits)) == (False, False)
+    assert book.learnt == ()
+
+
+def test_a_passing_rejection_of_a_repaired_message_teaches_nothing() -> None:
+    book = LessonBook()
+    traits = traits_of(ANTHROPIC.name, "api.minimax.io", "MiniMax-M3")
+    requests = sending(request(messages=TURNS), book, traits)
+    repaired = requests.at(0).request.body
+    assert [finding.done for finding in refuse(requests, UNREADABLE)] == [
+        "sent as the client wrote it"
+    ]
+    assert requests.accepted(0) == ()
+    assert sending(request(messages=TURNS), book, traits).at(0).request.body == repaired
+
+
+def test_after_unchanged_tools_are_refused_the_whole_request_is_sent_unchanged() -> None:
+    traits = traits_of(ANTHROPIC.name, "api.minimax.io", "MiniMax-M3")
+    requests = sending(request(tool("x", {}), messages=TURNS), traits=traits)
+    assert [len(refuse(requests, UNREADABLE)) for _ in range(3)] == [1, 1, 0]
+    assert requests.at(0).request.body == request(tool("x", {}), messages=TURNS).body
+    assert requests.accepted(0) == ()
+
+
+CLAUDE_CODES_BETAS = (
+    "claude-code-20250219",
+    "interleaved-thinking-2025-05-14",
+    "thinking-binding-controls-2026-08-01",
+    "effort-2025-11-24",
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "invalid beta flag",
+        "Unsupported beta header",
+        "The provided anthropic-beta header is not supported for this model.",
+        "This beta feature is not available",
+    ],
+)
+def test_betas_are_left_out_newest_first_until_the_provider_accepts(message: str) -> None:
+    book = LessonBook()
+    header = (("anthropic-beta", ",".join(CLAUDE_CODES_BETAS)),)
+
+    def with_betas() -> OutgoingRequest:
+        document = RequestDocument.of(ANTHROPIC, "/v1/messages", b'{"model":"m"}', header)
+        return OutgoingRequest("p", "m", "https", "p.example", 443, document)
+
+    requests = sending(with_betas(), book)
+    for _ in range(2):
+        assert refuse(requests, message)
+    requests.accepted(0)
+    kept = (("anthropic-beta", "claude-code-20250219,interleaved-thinking-2025-05-14"),)
+    assert requests.at(0).request.headers == kept
+    assert sending(with_betas(), book).at(0).request.headers == kept
+    assert refuse(requests, message)
+    # Bedrock accepts it
+    assert requests.at(0).request.headers == (("anthropic-beta", CLAUDE_CODES_BETAS[1]),)
+    assert refuse(requests, message)
+    assert requests.at(0).request.headers == ()
+    assert refuse(requests, message) == []
+
+
+def test_a_beta_that_the_message_names_is_left_out() -> None:
+    requests = sending(request())
+    assert refuse(requests, "invalid beta flag: b-1")
+    assert requests.at(0).request.headers == (("anthropic-beta", "b-2"),)
+
+
+def test_betas_in_the_body_are_left_out() -> None:
+    document = RequestDocument.of(
+        ANTHROPIC, "/v1/messages", b'{"model":"m","anthropic_beta":["b"]}'
+    )
+    requests = sending(OutgoingRequest("p", "m", "https", "p.example", 443, document))
+    assert refuse(requests, "invalid beta flag")
+    assert requests.at(0).request.body == b'{"model":"m"}'
+
+
+def test_nothing_is_tried_twice() -> None:
+    requests = sending(request(one=1))
+    message = "one: Extra inputs are not permitted"
+    assert refuse(requests, message)
+    assert refuse(requests, message) == []
 
 
 def test_a_schema_refused_although_in_its_dialect_is_converted_to_basic() -> None:
@@ -100,7 +278,7 @@ def test_a_schema_refused_although_in_its_dialect_is_converted_to_basic() -> Non
     [finding] = refuse(requests, message)
     assert finding.done == "sent once more: schema-dialect basic for tool 'x'"
     assert sent_tools(requests) == [tool("x", {"type": "object", "properties": {"a": {}}})]
-    assert refuse(requests, message)[0].code == "T302"
+    assert refuse(requests, message) == []  # the client's own request was refused already
 
 
 def test_after_a_rejection_without_a_lesson_the_original_is_sent_once() -> None:

@@ -10,7 +10,7 @@ from wiremend.adapt.rejections import OfferedTools, explanation, read_rejection
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.base.provider_error import ErrorPlace, make_error
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
@@ -244,8 +244,9 @@ REJECTIONS = [
      "Unsupported parameter: safety_identifier", [Lesson("field", "safety_identifier")]),
     ("teaches nothing", RESPONSES, "Unsupported parameter: previous_response_id", []),
     ("teaches nothing", ANTHROPIC, "prompt is too long: 203000 tokens > 200000 maximum", []),
-    ("teaches nothing", ANTHROPIC,
-     "messages.4: `tool_use` ids were found without `tool_result` blocks immediately after", []),
+    ("anthropics/claude-code#6836", ANTHROPIC,
+     "messages.4: `tool_use` ids were found without `tool_result` blocks immediately after",
+     [Lesson("trait", "call-without-result"), Lesson("trait", "results-not-first")]),
     ("teaches nothing", CHAT,
      "Invalid 'tools': array too long. Expected an array with maximum length 128, but got an array "
      "with length 150 instead.", []),
@@ -267,7 +268,7 @@ def test_a_rejection_teaches_lessons_about_what_it_mentions(
     assert read_rejection(error, offered(protocol)) == tuple(lessons)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 413, 429, 500, 529])
+@pytest.mark.parametrize("status", [401, 403, 413, 429, 500, 529])
 def test_only_a_rejecting_status_teaches_lessons(status: int) -> None:
     error = make_error(status=status, message="context_management: Extra inputs are not permitted")
     assert read_rejection(error, offered(ANTHROPIC)) == ()
@@ -306,6 +307,52 @@ def test_the_tools_that_an_error_mentions_are_explained(
     protocol: Protocol, message: str, expected: str
 ) -> None:
     assert explanation(message, offered(protocol)) == expected
+
+
+CODEX = json.dumps(
+    {
+        "tools": [
+            {"type": "function", "name": "shell"},
+            {"type": "namespace", "name": "mcp__github", "tools": [
+                {"type": "function", "name": "search"},
+                {"type": "function", "name": "read"}]},
+            {"type": "namespace", "name": "local", "tools": [
+                {"type": "custom", "name": "apply_patch"}]},
+        ]
+    }
+).encode()  # fmt: skip
+
+IN_OTHER_PARTS = [
+    # case, message, param, places, appended text
+    ("CommandCodeAI/command-code#885", 'Only type:"function" tools are supported.', "tools.0.type",
+     (), 'tools.0 is tool "shell"'),
+    ("a namespace", 'Only type:"function" tools are supported.', "tools[1].type",
+     (), 'tools[1] is MCP server "github"'),
+    ("a tool in a namespace", "Invalid tool.", "tools[1].tools[1].parameters",
+     (), 'tools[1].tools[1] is tool "read" (MCP server "github")'),
+    ("a validator's list", "Input should be 'function'", None,
+     (ErrorPlace(("body", "tools", 2, "tools", 0, "type"), "Input should be 'function'"),),
+     'tools.2.tools.0 is tool "apply_patch" (namespace "local")'),
+    ("a parameter of its own", "Invalid value", "temperature", (), ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "places", "expected"),
+    [pytest.param(*row[1:], id=row[0]) for row in IN_OTHER_PARTS],
+)
+def test_the_tools_that_other_parts_of_an_error_mention_are_explained(
+    message: str, param: str | None, places: tuple[ErrorPlace, ...], expected: str
+) -> None:
+    error = replace(make_error(status=400, message=message, param=param), places=places)
+    assert explanation(message, offered_by(RESPONSES, CODEX), error) == expected
+
+
+def test_tools_are_counted_by_server_and_namespace() -> None:
+    message = "Invalid 'tools': array too long. Expected an array with maximum length 128"
+    assert explanation(message, offered_by(RESPONSES, CODEX)).startswith(
+        '4 tools were offered: 2 of the MCP server "github", 1 others, 1 of the namespace "local"'
+    )
 
 
 def test_a_renamed_tool_is_explained_with_the_clients_name() -> None:

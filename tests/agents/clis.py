@@ -5,7 +5,7 @@ They use their default base URLs; runs.py adds the environment that all of them 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from traffic import good
 from traffic.proxy import KEY
@@ -29,6 +29,10 @@ class Agent:
 
     def __str__(self) -> str:
         return self.name
+
+    def with_environment(self, environment: Mapping[str, str]) -> "Agent":
+        """Return the agent with these variables set."""
+        return replace(self, environment={**self.environment, **environment})
 
     def is_call(self, received: Received) -> bool:
         """Return whether this is a call to the model of its turns."""

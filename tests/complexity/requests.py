@@ -31,6 +31,7 @@ def _anthropic() -> dict[str, Any]:
     }
     thinking = {"type": "thinking", "thinking": "Hm", "signature": "x", "cache_control": {}}
     text = {"type": "text", "text": "Hello "}
+    image = {"type": "image", "source": {"type": "base64", "data": "aGVsbG8="}}
     return {
         "model": "claude-sonnet-4-5",
         "max_tokens": 100000,
@@ -38,6 +39,8 @@ def _anthropic() -> dict[str, Any]:
         "top_p": 0.9,
         "thinking": {"type": "enabled", "budget_tokens": 50000},
         "tool_choice": {"type": "tool", "name": "read"},
+        "output_config": {"effort": "xhigh"},
+        "metadata": {"user_id": "u"},
         "system": [text, {"type": "text", "text": ""}],
         "tools": [
             {"name": "read", "input_schema": _SCHEMA, "cache_control": {}},
@@ -48,7 +51,8 @@ def _anthropic() -> dict[str, Any]:
         "messages": [
             {"role": "user", "content": [text]},
             {"role": "system", "content": [text]},
-            {"role": "assistant", "content": [thinking, text, call]},
+            {"role": "user", "content": [image, {**text, "cache_control": {"ttl": "1h"}}]},
+            {"role": "assistant", "content": [thinking, text, call, {**call, "input": ""}]},
             {"role": "user", "content": [text, result, {"type": "text", "text": " "}]},
             {"role": "assistant", "content": [call]},
             {"role": "user", "content": [result]},
@@ -66,6 +70,8 @@ def _chat() -> dict[str, Any]:
         "max_tokens": 100000,
         "temperature": 0,
         "top_p": 1,
+        "reasoning_effort": "xhigh",
+        "prompt_cache_key": "k",
         "tool_choice": {"type": "allowed_tools", "allowed_tools": {"tools": [
             {"type": "function", "function": {"name": "read"}},
             {"type": "function", "function": {"name": ""}}]}},
@@ -76,8 +82,9 @@ def _chat() -> dict[str, Any]:
         ],
         "functions": [{"name": "old", "parameters": {}}],
         "messages": [
-            {"role": "system", "content": [{"type": "text", "text": "x"}]},
-            {"role": "assistant", "tool_calls": [call]},
+            {"role": "developer", "content": [{"type": "text", "text": "x"}]},
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,x"}}]},
+            {"role": "assistant", "tool_calls": [call, call], "reasoning_details": [{}]},
             {"role": "user", "content": "Go on."},
             result,
             {"role": "assistant", "tool_calls": [call], "reasoning_content": ""},
@@ -93,6 +100,8 @@ def _responses() -> dict[str, Any]:
         "model": "gpt-5-mini",
         "max_output_tokens": 100000,
         "temperature": 0,
+        "store": False,
+        "reasoning": {"effort": "minimal"},
         "tool_choice": {"type": "function", "name": "read"},
         "tools": [
             {"type": "function", "name": "read", "parameters": _SCHEMA},
@@ -109,6 +118,10 @@ def _responses() -> dict[str, Any]:
             {"type": "function_call_output", "call_id": "call_0", "output": "ok"},
             {"type": "custom_tool_call_output", "call_id": "call_2", "output": "ok"},
             {"type": "reasoning", "id": "rs_1", "summary": []},
+            {"type": "message", "id": "item_1", "role": "assistant", "content": [
+                {"type": "input_image", "image_url": "data:image/png;base64,aGVsbG8="}]},
+            {"type": "message", "id": "msg_1", "role": "assistant", "content": "x"},
+            {"type": "message", "id": "msg_1", "role": "assistant", "content": "y"},
         ],
     }  # fmt: skip
 
@@ -118,7 +131,8 @@ def _gemini() -> dict[str, Any]:
     result = {"functionResponse": {"id": "c_0", "name": "read", "response": {}}}
     unnamed = {"functionResponse": {"name": "read", "response": {}}}
     return {
-        "generationConfig": {"maxOutputTokens": 100000},
+        "generationConfig": {"maxOutputTokens": 100000, "thinkingConfig": {
+            "thinkingBudget": 90000, "thinkingLevel": "MINIMAL"}},
         "toolConfig": {"functionCallingConfig": {
             "mode": "ANY", "allowedFunctionNames": ["read", ""]}},
         "tools": [{"functionDeclarations": [
@@ -127,7 +141,9 @@ def _gemini() -> dict[str, Any]:
             {"name": ""},
         ]}],
         "contents": [
-            {"role": "user", "parts": [{"text": "Hello"}, {"text": ""}]},
+            {"role": "user", "parts": [{"text": "Hello"}, {"text": ""}, {
+                "inlineData": {"mimeType": "image/png", "data": "aGVsbG8="}}]},
+            {"role": "model", "parts": [{"text": "Hm.", "thoughtSignature": "x"}]},
             {"role": "model", "parts": [call, {"functionCall": {"name": "read"}}]},
             {"role": "user", "parts": [result, unnamed]},
             {"role": "model", "parts": [call]},

@@ -40,6 +40,12 @@ STRICT = TargetTraits(
         rules=frozenset(rule.code for rule in catalogue()),
         call_ids=CallIdLimit(characters="a-zA-Z0-9", longest=9, exact=True),
         max_output_tokens=8000,
+        efforts=("low", "high"),
+        thinking_type="adaptive",
+        max_thinking_budget=1024,
+        max_images=2,
+        max_image_bytes=8,
+        refused_images=("messages.0.content.0",),
     ),
     refused_fields=(
         "context_management",
@@ -201,6 +207,15 @@ def test_many_lessons() -> None:
         return lambda: adapt_request(request, TargetTraits(), lessons)
 
     assert_linear(prepare, replace(SIZES, last=2048))
+
+
+@pytest.mark.parametrize("escapes", [rb"\ud83d", rb"\udc00\ud83d", rb"\ud83d\ude00", rb"\\\\"])
+def test_lone_surrogates(escapes: bytes) -> None:
+    def prepare(size: int) -> Work:
+        body = b'{"messages":[{"role":"user","content":"\\ud83d' + escapes * size + b'"}]}'
+        return lambda: adapt_request(request_of(WireProtocol.CHAT_COMPLETIONS, body), STRICT)
+
+    assert_linear(prepare, replace(SIZES, last=1 << 16))
 
 
 def test_a_header_with_many_betas() -> None:

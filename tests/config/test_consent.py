@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from wiremend.config import consent
 from wiremend.config.consent import content_digest, describe, reach
-from wiremend.config.model import SECTIONS, Intercept, ModelRoute, Provider
+from wiremend.config.model import SECTIONS, Intercept, Learning, ModelRoute, Provider
 
 SECRET = "sk-written-in-the-file"
 BASE = """
@@ -216,9 +216,10 @@ def test_only_the_origin_of_an_address_is_shown(address: str) -> None:
 
 def test_every_section_and_key_is_either_harmless_or_in_the_reach() -> None:
     """A new section, or a new key of these, must be added here or listed as harmless."""
-    partly = {"intercept", "models", "providers"}
+    partly = {"intercept", "models", "providers", "learning"}
     assert set(SECTIONS) - {"access"} == consent.HARMLESS_SECTIONS | partly
     keys = consent.HARMLESS_KEYS
+    assert set(Learning.model_fields) == keys["learning"] | {"file"}
     assert set(Intercept.model_fields) == keys["intercept"] | {"hosts"}
     changes = {"set", "drop", "rename"}
     assert set(ModelRoute.model_fields) == keys["models"] | changes

@@ -47,6 +47,11 @@ interval = 15.0
 [rules]
 disable = []
 
+[learning]
+file = ""
+max_amendments = 40
+max_elapsed = 120.0
+
 [access]
 origins = []
 
@@ -59,6 +64,14 @@ held = 256
 
 [shutdown]
 grace = 30.0
+
+[check]
+select = []
+ignore = []
+select_in_files = {}
+ignore_in_files = {}
+select_from_hosts = {}
+ignore_from_hosts = {}
 """
 
 FULL = """

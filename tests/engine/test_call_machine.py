@@ -387,6 +387,7 @@ def test_the_end_of_the_second_can_end_a_stream_in_an_error() -> None:
     call.begin()
     call.body(1, MESSAGE_START + begun + BLOCK_STOP + MESSAGE_DELTA)
     [shown, *rest] = call.wake(2)
+    assert isinstance(shown, ShowBody)
     assert shown.data.startswith(b"event: error")
     assert rest == [FinishResponse(), AbandonAttempt(), ReleaseAttempt()]
     assert call.machine.outcome == stream_error(502)

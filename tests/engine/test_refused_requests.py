@@ -120,6 +120,18 @@ def test_a_rejection_without_a_lesson_is_forwarded_with_the_name_of_the_tool() -
     assert call.codes == ["E006"]
 
 
+def test_a_tool_that_only_the_errors_parameter_mentions_is_named() -> None:
+    call = Conversation(adapted=adapted_requests())
+    call.begin(head=None)
+    call.head(1.0, REFUSED)
+    refusal = {"error": {"message": 'Only type:"function" tools …', "param": "tools.0.type"}}
+    call.body(1.0, json.dumps(refusal).encode())
+    response = json.loads(the_response(call.body_end(1.0)).body)
+    assert response["error"]["message"] == (
+        'Only type:"function" tools … (tools.0 is tool "mcp__notion__create" (MCP server "notion"))'
+    )
+
+
 @pytest.mark.parametrize(
     "message",
     [

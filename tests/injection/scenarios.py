@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leaking import body_of, stream_of
 from traffic import faults, good
 from wiremend.protocols.base.names import WireProtocol
 
@@ -109,6 +110,22 @@ REQUESTS: dict[WireProtocol, dict[str, Any]] = {
     },
 }
 
+LEAKED = 'I look.\n<tool_call>\n{"name":"get_weather","arguments":{"city":"Paris"}}\n</tool_call>'
+"""Text with a call that the provider did not parse. api.openai.com is known to send it."""
+_WEATHER = {"name": "get_weather", "description": "d", "parameters": {"type": "object"}}
+SMALL_TOOL: dict[WireProtocol, list[dict[str, Any]]] = {
+    ANTHROPIC: [{"name": "get_weather", "input_schema": {"type": "object"}}],
+    CHAT: [{"type": "function", "function": _WEATHER}],
+    RESPONSES: [{"type": "function", **_WEATHER, "strict": False}],
+    GEMINI: [{"functionDeclarations": [_WEATHER]}],
+}
+SHORT_NAMES = {
+    ANTHROPIC: "anthropic",
+    CHAT: "chat",
+    RESPONSES: "responses",
+    GEMINI: "gemini",
+}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -179,9 +196,15 @@ def scenarios_of(protocol: WireProtocol) -> list[Scenario]:
     made: list[Scenario] = []
 
     def add(
-        name: str, *answers: Answer, streaming: bool = True, model: str = "", **more: Any
+        name: str,
+        *answers: Answer,
+        streaming: bool = True,
+        model: str = "",
+        tools: Sequence[dict[str, Any]] = (),
+        **more: Any,
     ) -> None:
         request = dict(REQUESTS[protocol])
+        request["tools"] = [*request["tools"], *tools]
         path = good.PATHS[protocol, streaming]
         if protocol is not GEMINI:
             request |= {"stream": streaming}
@@ -256,6 +279,10 @@ def scenarios_of(protocol: WireProtocol) -> list[Scenario]:
     add("no content", whole(204, b""))
     add("an unknown coding", whole(200, b"odd", ("content-encoding", "odd")))
     add("a route with a fallback", whole(500, limited), streamed(text.events), model="routed-haiku")
+    leaks, short = [LEAKED[:20], LEAKED[20:]], SHORT_NAMES[protocol]
+    add("a call as text", streamed(stream_of(short, leaks)), tools=SMALL_TOOL[protocol])
+    answer = whole(200, body_of(short, LEAKED))
+    add("a call as text in JSON", answer, streaming=False, tools=SMALL_TOOL[protocol])
     if protocol in (ANTHROPIC, GEMINI):
         count = (
             "/v1/messages/count_tokens"

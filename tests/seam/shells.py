@@ -48,7 +48,10 @@ CONFIGURATION: dict[str, Any] = {
         {"match": "*haiku*", "model": "other", "provider": "other", "fallback": ["third"]},
         {"match": "gpt*", "model": "o\u0001ther/%ff"},
     ],
-    "providers": {"other": {"base_url": "https://other.example/v1", "api_key": "a-configured-key"}},
+    "providers": {
+        "other": {"base_url": "https://other.example/v1", "api_key": "a-configured-key"},
+        "openai": {"base_url": "https://api.openai.com", "leaked_calls": ["hermes"]},
+    },
 }
 """Short limits, quick retries, and routes for some of the models that the tests ask for."""
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -20,7 +21,7 @@ from wiremend.targets.registry import (
     traits_of,
 )
 from wiremend.targets.vendor import CHAT as IN_CHAT
-from wiremend.targets.vendor import Requirement, Vendor
+from wiremend.targets.vendor import Requirement, Vendor, combined
 from wiremend.targets.wordings import TaughtKind
 from wiremend.text.call_formats import FORMATS
 
@@ -30,37 +31,61 @@ RESPONSES, GEMINI = WireProtocol.RESPONSES, WireProtocol.GEMINI
 each_vendor = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 
 PAIRS = {"Q001", "Q002", "Q003"}
-ANTHROPICS_OWN = PAIRS | {"Q004", "Q005", "Q006", "Q007", "Q102", "Q103", "Q105"}
+CLAUDE = PAIRS | {"Q004", "Q005", "Q006", "Q007", "Q102", "Q103", "Q105"}
+ANTHROPICS_OWN = CLAUDE | {"Q110", "Q111", "Q302"}
+CLAUDE_5 = ANTHROPICS_OWN | {"Q201", "Q205", "Q208", "Q308"}
 
 
 @pytest.mark.parametrize(
     ("protocol", "host", "model", "codes"),
     [
-        (ANTHROPIC, "api.anthropic.com", "claude-sonnet-4-20250514", ANTHROPICS_OWN),
+        (ANTHROPIC, "api.anthropic.com", "claude-sonnet-4-20250514", ANTHROPICS_OWN | {"Q208"}),
         (ANTHROPIC, "api.anthropic.com", "claude-3-5-sonnet-20241022", ANTHROPICS_OWN),
-        (ANTHROPIC, "api.anthropic.com", "claude-opus-4-1-20250805", ANTHROPICS_OWN | {"Q201"}),
-        (ANTHROPIC, "api.anthropic.com", "claude-sonnet-4-5", ANTHROPICS_OWN | {"Q201"}),
-        (ANTHROPIC, "API.ANTHROPIC.COM", "Claude-Opus-5", ANTHROPICS_OWN | {"Q201"}),
-        (ANTHROPIC, "openrouter.ai", "anthropic/claude-haiku-4.5", ANTHROPICS_OWN | {"Q201"}),
+        (
+            ANTHROPIC,
+            "api.anthropic.com",
+            "claude-opus-4-1-20250805",
+            ANTHROPICS_OWN | {"Q201", "Q208"},
+        ),
+        (ANTHROPIC, "api.anthropic.com", "claude-sonnet-4-5", ANTHROPICS_OWN | {"Q201", "Q208"}),
+        (
+            ANTHROPIC,
+            "api.anthropic.com",
+            "claude-sonnet-4-6",
+            ANTHROPICS_OWN | {"Q201", "Q207", "Q308"},
+        ),
+        (ANTHROPIC, "api.anthropic.com", "claude-opus-4-7", CLAUDE_5),
+        (ANTHROPIC, "api.anthropic.com", "claude-fable-5", CLAUDE_5),
+        (ANTHROPIC, "API.ANTHROPIC.COM", "Claude-Opus-5", CLAUDE_5 | {"Q209"}),
+        (ANTHROPIC, "openrouter.ai", "anthropic/claude-haiku-4.5", CLAUDE | {"Q201"}),
+        (ANTHROPIC, "openrouter.ai", "anthropic/claude-opus-5", CLAUDE | {"Q201"}),
+        (ANTHROPIC, "api.deepseek.com", "deepseek-v4-pro", {"Q109"}),
         (ANTHROPIC, "opencode.ai", "kimi-k3", set()),
         (ANTHROPIC, "api.moonshot.ai", "kimi-k3", set()),
         (ANTHROPIC, "api.minimax.io", "MiniMax-M3", {"Q002", "Q109"}),
-        (CHAT, "api.openai.com", "gpt-4o", PAIRS | {"Q103"}),
-        (CHAT, "api.openai.com", "gpt-5", PAIRS | {"Q103", "Q202", "Q203"}),
-        (CHAT, "api.openai.com", "gpt-5.2", PAIRS | {"Q103", "Q203"}),
-        (CHAT, "my.openai.azure.com", "o3-mini", PAIRS | {"Q103", "Q202", "Q203"}),
+        (CHAT, "api.openai.com", "gpt-4o", PAIRS | {"Q103", "Q214"}),
+        (CHAT, "api.openai.com", "gpt-5", PAIRS | {"Q103", "Q202", "Q203", "Q214"}),
+        (CHAT, "api.openai.com", "gpt-5.2", PAIRS | {"Q103", "Q203", "Q214"}),
+        (CHAT, "my.openai.azure.com", "o3-mini", PAIRS | {"Q103", "Q202", "Q203", "Q214"}),
         (CHAT, "openrouter.ai", "openai/gpt-5", PAIRS | {"Q103"}),
         (CHAT, "openrouter.ai", "anthropic/claude-sonnet-4.6", {"Q201"}),
         (CHAT, "openrouter.ai", "mistralai/mistral-small-3.2", {"Q103"}),
         (CHAT, "api.moonshot.cn", "kimi-k2.5", {"Q101", "Q104"}),
         (CHAT, "opencode.ai", "kimi-k2.6", {"Q101", "Q104"}),
-        (CHAT, "api.deepseek.com", "deepseek-chat", PAIRS),
-        (CHAT, "api.deepseek.com", "deepseek-v4-pro", PAIRS | {"Q106"}),
+        (CHAT, "api.deepseek.com", "deepseek-chat", PAIRS | {"Q113"}),
+        (CHAT, "api.deepseek.com", "deepseek-v4-pro", PAIRS | {"Q106", "Q113", "Q211"}),
         (CHAT, "opencode.ai", "DeepSeek-V4-flash", PAIRS | {"Q106"}),
         (CHAT, "api.groq.com", "llama-4", set()),
         (CHAT, "localhost", "gpt-5", set()),
-        (RESPONSES, "api.openai.com", "gpt-5.2-codex", {"Q001", "Q002", "Q103", "Q108"}),
-        (RESPONSES, "chatgpt.com", "gpt-5.2-codex", {"Q001", "Q002", "Q103"}),
+        (CHAT, "api.mistral.ai", "mistral-large", {"Q103", "Q203", "Q308"}),
+        (CHAT, "api.minimax.io", "MiniMax-M3", {"Q309"}),
+        (
+            RESPONSES,
+            "api.openai.com",
+            "gpt-5.2-codex",
+            {"Q001", "Q002", "Q103", "Q108", "Q114", "Q214"},
+        ),
+        (RESPONSES, "chatgpt.com", "gpt-5.2-codex", {"Q001", "Q002", "Q103", "Q114", "Q214"}),
         (
             GEMINI,
             "generativelanguage.googleapis.com",
@@ -99,7 +124,7 @@ def test_configured_rules_replace_the_vendors() -> None:
 
 def test_a_configured_limit_is_added() -> None:
     traits = traits_of(CHAT, "api.deepseek.com", "deepseek-chat", max_output_tokens=8192)
-    assert traits.messages.rules == PAIRS | {"Q204"}
+    assert traits.messages.rules == PAIRS | {"Q113", "Q204"}
     assert traits.messages.max_output_tokens == 8192
 
 
@@ -157,6 +182,30 @@ def test_a_target_has_the_dialect_of_its_vendor(
     protocol: WireProtocol, host: str, model: str, dialect: str
 ) -> None:
     assert traits_of(protocol, host, model).dialect == dialect
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking_type", "refused_efforts"),
+    [
+        ("claude-haiku-4-5-20251001", "enabled", ()),
+        ("claude-opus-4-20250514", "enabled", ()),
+        ("claude-opus-4-6", "", ("xhigh",)),
+        ("claude-opus-4-7-20260416", "adaptive", ()),
+        ("claude-sonnet-5", "adaptive", ()),
+        ("claude-mythos-5", "adaptive", ()),
+        ("claude-3-5-haiku-20241022", "", ()),
+    ],
+)
+def test_each_generation_of_claude_has_its_type_of_thinking(
+    model: str, thinking_type: str, refused_efforts: tuple[str, ...]
+) -> None:
+    messages = traits_of(ANTHROPIC, "api.anthropic.com", model).messages
+    assert (messages.thinking_type, messages.refused_efforts) == (thinking_type, refused_efforts)
+
+
+def test_mistral_limits_the_output_by_its_own_name() -> None:
+    messages = traits_of(CHAT, "api.mistral.ai", "mistral-large").messages
+    assert messages.token_limit_name == "max_tokens"
 
 
 def test_an_unknown_target_has_no_requirements() -> None:
@@ -291,7 +340,7 @@ def test_requirements_are_combined_and_a_later_limit_replaces_an_earlier_one() -
         rules=("Q002",),
         call_ids=CallIdLimit(longest=64),
     )
-    traits = second.added_to(first.added_to(TargetTraits()))
+    traits = combined([first, second])
     assert (traits.dialect, traits.names) == ("moonshot", NAMES_BY_DIALECT["openai"])
     assert (traits.unique_names, traits.strip_custom_type) == (True, True)
     assert traits.refused_betas == ("a", "b")
@@ -301,7 +350,9 @@ def test_requirements_are_combined_and_a_later_limit_replaces_an_earlier_one() -
 
 def test_only_at_a_gateway_the_requirements_of_the_models_vendor_apply() -> None:
     at_gateway = traits_of(ANTHROPIC, "openrouter.ai", "anthropic/claude-opus-5")
-    assert at_gateway == traits_of(ANTHROPIC, "api.anthropic.com", "claude-opus-5")
+    at_vendor = traits_of(ANTHROPIC, "api.anthropic.com", "claude-opus-5")
+    assert replace(at_gateway, messages=at_vendor.messages) == at_vendor
+    assert at_gateway.messages.rules < at_vendor.messages.rules
     assert traits_of(ANTHROPIC, "api.groq.com", "claude-opus-5") == TargetTraits()
 
 

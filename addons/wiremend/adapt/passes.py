@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from wiremend.adapt.configured_fields import change_configured_fields
+from wiremend.adapt.learnable_traits import with_trait
 from wiremend.adapt.lessons import ABOUT_TOOLS, Lesson
 from wiremend.adapt.refused_betas import drop_refused_betas
 from wiremend.adapt.refused_fields import drop_refused_fields
@@ -28,7 +29,7 @@ PASSES: tuple[tuple[Subject, Pass], ...] = (
     ("tools", adapt_tool_list),
     # T005, T006, T201-T208: names, and schemas in the target's dialect
     ("tools", adapt_names_and_schemas),
-    # Q001-Q109, then Q201-Q204: the protocol's passes over messages, then over parameters
+    # Q001-Q309: the protocol's passes over messages, then over parameters
     ("messages", adapt_history),
     # T303, T304: fields and header values that this target has refused
     ("refusals", drop_refused_fields),
@@ -107,6 +108,8 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
                 traits = replace(traits, strip_custom_type=True)
             case "field":
                 fields.append(lesson.value)
+            case "trait":
+                traits = with_trait(traits, lesson.value)
             case "beta":
                 betas.append(lesson.value)
             case "as-is":
@@ -120,9 +123,9 @@ def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTrait
 
 
 def _subjects(lessons: Sequence[Lesson]) -> Set[Subject]:
-    """Return the subjects of the passes to run: after `as-is`, only those of other lessons."""
+    """Return the subjects of the passes to run: after `as-is` tools only with lessons on them."""
     kinds = {lesson.kind for lesson in lessons}
-    if "as-is" not in kinds:
-        return {"tools", "messages", "refusals", "configured"}
-    always: Set[Subject] = {"refusals", "configured"}
-    return always if kinds.isdisjoint(ABOUT_TOOLS) else always | {"tools"}
+    subjects: Set[Subject] = {"tools", "messages", "refusals", "configured"}
+    if "as-is" in kinds and kinds.isdisjoint(ABOUT_TOOLS):
+        return subjects - {"tools"}
+    return subjects

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.document import Headers, RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import TargetTraits
 from wiremend.rules.rule import HeaderPlace, Notes, Rule
@@ -15,9 +15,17 @@ BETA_REFUSED = Rule(
     detects="The `anthropic-beta` header contains a value that this target is known to reject.",
     impact="The whole request is rejected: ``Unexpected value(s) `prompt-caching-scope-2026-01-05` "
     "for the `anthropic-beta` header``; MiniMax streams tool names in pieces.",
-    action="Removes that value. For api.anthropic.com, removes only values that it has rejected.",
+    action="Removes that value. For api.anthropic.com, removes only values that it has rejected. "
+    "If a rejection names none (`invalid beta flag`), removes one after the other, the newest "
+    "first, and those that most providers accept last.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
-    seen=("QuantumNous/new-api#2975", "gsd-build/gsd-2#4538", "BerriAI/litellm#36736"),
+    seen=(
+        "QuantumNous/new-api#2975",
+        "gsd-build/gsd-2#4538",
+        "BerriAI/litellm#36736",
+        "anthropics/claude-code#49370",
+        "QuantumNous/new-api#3041",
+    ),
     before="anthropic-beta: prompt-caching-scope-2026-01-05,interleaved-thinking-2025-05-14",
     after="anthropic-beta: interleaved-thinking-2025-05-14",
 )
@@ -33,6 +41,12 @@ def drop_refused_betas(
         return document
     headers = tuple(_accepted(document, traits, notes))
     return document if headers == document.headers else replace(document, headers=headers)
+
+
+def betas_in(headers: Headers) -> list[str]:
+    """Return the values of `anthropic-beta` in these headers."""
+    values = (value for name, value in headers if name.lower() == BETA_HEADER)
+    return [beta for value in values for beta in map(str.strip, value.split(",")) if beta]
 
 
 def _accepted(

@@ -32,11 +32,13 @@ HARMLESS_SECTIONS = frozenset(
         "fire_and_forget",
         "memory",
         "shutdown",
+        "check",
     }
 )
 """Sections that do not decide where calls and secrets are sent."""
 HARMLESS_KEYS: Mapping[str, frozenset[str]] = {
     "intercept": frozenset({"websocket"}),
+    "learning": frozenset({"max_amendments", "max_elapsed"}),  # `file` writes to any place
     # Routes choose between providers, which belong to the reach. What they set in a request can
     # make a provider send it elsewhere, for example to an MCP server.
     "models": frozenset({"match", "when", "model", "provider", "fallback", "stream"}),

@@ -133,6 +133,14 @@ class CurrentConfig:
         return self._in_force.path
 
     @property
+    def lesson_file(self) -> Path | None:
+        """The file in which lessons are kept; None: they are kept in memory only."""
+        name = self.config.learning.file
+        if not name or self.path is None:
+            return None
+        return key_file_path(name, self.path.parent)
+
+    @property
     def source(self) -> str:
         """The file in force as text for the user."""
         return str(self.path) if self.path else "built-in defaults"

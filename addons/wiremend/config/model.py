@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS, trait_problem
 from wiremend.adapt.lessons import LessonKind
 from wiremend.adapt.schema_dialects import DIALECTS
 from wiremend.config.field_changes import FieldsToDrop, FieldsToRename, FieldsToSet
@@ -40,11 +41,14 @@ from wiremend.config.values import (
     Pause,
     ProviderName,
     RuleCode,
+    RuleCodesByFile,
+    RuleCodesByHost,
     Seconds,
     did_you_mean,
     header_problems,
     refuse,
     refuse_unknown_codes,
+    refuse_unknown_codes_in,
 )
 from wiremend.routing.access import normalized_origin
 from wiremend.routing.shape import CallShape
@@ -339,16 +343,6 @@ class Provider(Section):
     ] = None
     """The largest output limit that the provider accepts. A call that requests more is lowered to
     it. Without it the limit is not changed."""
-    leaked_calls: Annotated[
-        tuple[CallFormatName, ...] | None,
-        Field(examples=[["glm"]]),
-    ] = None
-    """The formats in which this provider's models write tool calls into the text of a response,
-    because the provider does not parse them: `"dsml"` and `"deepseek"` are those of DeepSeek,
-    `"kimi"`, `"glm"` and `"minimax"` those of these vendors, `"hermes"` is JSON in `<tool_call>`,
-    `"qwen"` is `<function=NAME>`. Such text becomes a call if the request offers the tool and
-    no message of the request contains the call; see [S007](RULES.md#s007-leaked-call). `[]`
-    leaves all text as it is. Without it, what is known of the host and model is used."""
     on_unsupported: Literal["drop", "error"] = "drop"
     """What to do about a field that the provider refuses, if the call can do without it: `"drop"`
     removes it and sends the request again; `"error"` drops nothing, neither fields nor values of
@@ -360,6 +354,16 @@ class Provider(Section):
     """As in `[[models]]`."""
     rename: FieldsToRename = {}
     """As in `[[models]]`."""
+    leaked_calls: Annotated[
+        tuple[CallFormatName, ...] | None,
+        Field(examples=[["glm"]]),
+    ] = None
+    """The formats in which this provider's models write tool calls into the text of a response,
+    because the provider does not parse them: `"dsml"` and `"deepseek"` are those of DeepSeek,
+    `"kimi"`, `"glm"` and `"minimax"` those of these vendors, `"hermes"` is JSON in `<tool_call>`,
+    `"qwen"` is `<function=NAME>`. Such text becomes a call if the request offers the tool and
+    no message of the request contains the call; see [S007](RULES.md#s007-leaked-call). `[]`
+    leaves all text as it is. Without it, what is known of the host and model is used."""
 
     @property
     def host(self) -> str:
@@ -383,15 +387,33 @@ class Provider(Section):
         return headers
 
 
+class Learning(Section):
+    """Learning from rejections: see `[[lessons]]`."""
+
+    file: Annotated[str, InWords("file path")] = ""
+    """A file in which lessons are kept over a restart, with the time and the provider's words.
+    Several proxies may share it. It is created if it does not exist, readable by its owner only. A
+    relative path starts at the directory of the configuration file, `~` is the home directory. An
+    empty path means that lessons are kept until the proxy ends."""
+    max_amendments: Annotated[int, Field(strict=True, ge=0, le=1000)] = 40
+    """How often one request to one target is changed after rejections and sent again. Each change
+    is a new one. 0 means that rejections teach nothing."""
+    max_elapsed: Seconds = 120.0
+    """No request is changed later than this after the start of its call. 0 means no limit."""
+
+
 class LearntLesson(Section):
     """Lessons: what a provider is known to refuse.
 
-    You do not have to write lessons. When a provider answers 400 and names a tool, a field or a
-    value of the `anthropic-beta` header, only that is changed and the request is sent once more.
-    If it is accepted, the lesson is applied to that provider and model until the proxy ends. The
-    mitmproxy command `wiremend.lessons` prints what was learnt in the form of these entries, and
-    so does the log when the proxy ends: paste them into the configuration to keep them. If a
-    changed request is refused for another reason, it is sent once as the client wrote it.
+    You do not have to write lessons. When a provider rejects a request and names a tool, a field, a
+    value or a value of the `anthropic-beta` header, only that is changed and the request is sent
+    again, as long as each rejection names something new (`[learning]` limits it). Once the request
+    is accepted, or rejected for something else, the lesson is applied to that provider and model
+    until the proxy ends, or longer with `[learning] file`. The mitmproxy command `wiremend.lessons`
+    prints what was learnt in the form of these entries, and so does the log when the proxy ends:
+    paste them into the configuration to keep them. If a changed request is refused for a reason
+    that teaches nothing, it is sent with the client's tools unchanged, and then as the client
+    wrote it. A conversation with signed thinking keeps the form with which it began.
     """
 
     provider: Annotated[
@@ -404,13 +426,14 @@ class LearntLesson(Section):
     """What is changed: `"schema-dialect"` converts schemas to the dialect `value`, `"tool-names"`
     renames tools by the rules of the dialect `value`, `"unique-names"` makes tool names distinct,
     `"custom-type"` removes `"type": "custom"` from tools, `"beta"` removes `value` from the
-    `anthropic-beta` header, `"field"` removes the field at the path `value`, `"as-is"` sends tools
-    unchanged."""
+    `anthropic-beta` header, `"field"` removes the field at the path `value`, `"trait"` switches on
+    the repair `value` of messages and parameters, `"as-is"` sends tools unchanged."""
     model: Annotated[Name, InWords("glob of model names"), Field(examples=["kimi-*"])] = "*"
     """The models that refuse it, ignoring case."""
     value: Annotated[str, Field(examples=["moonshot"])] = ""
-    """A dialect, a header value, or the path of a field, in which `*` matches every item of a
-    list. Required for the kinds whose description mentions it."""
+    """A dialect, a header value, the path of a field, in which `*` matches every item of a list, or
+    a repair, such as `token-limit-name=max_tokens`. Required for the kinds whose description
+    mentions it."""
     tool: Annotated[str, InWords("tool name"), Field(examples=["mcp__notion__create"])] = ""
     """The tool, by the client's name for it. Without it every tool."""
 
@@ -424,6 +447,10 @@ class LearntLesson(Section):
         if names is not None and self.value not in names:
             hint = did_you_mean(self.value, names)
             refuse((("value",), f"expected one of {', '.join(names)}, got {self.value!r}{hint}"))
+        if self.kind == "trait" and (problem := trait_problem(self.value)):
+            name = self.value.partition("=")[0]
+            hint = "" if name in LEARNABLE_TRAITS else did_you_mean(name, LEARNABLE_TRAITS)
+            refuse((("value",), problem + hint))
         if self.kind in ("beta", "field") and not self.value:
             refuse((("value",), f"is required for the kind {self.kind!r}"))
         return self
@@ -484,6 +511,43 @@ class Shutdown(Section):
     SIGTERM stops the proxy at once. 0 means that running calls are not awaited."""
 
 
+class Check(Section):
+    """Which findings `scripts/check` reports.
+
+    The proxy does not use this section, and `scripts/check` reads no variables and key files, so
+    the file needs no consent for it. Its option `--select` replaces all keys that select, and
+    `--ignore` adds to `ignore`.
+    """
+
+    select: Annotated[tuple[RuleCode, ...], Field(examples=[["S", "E"]])] = ()
+    """The rules to report, by codes or prefixes. Empty: all of them."""
+    ignore: Annotated[tuple[RuleCode, ...], Field(examples=[["S301"]])] = ()
+    """The rules not to report, even if they are selected."""
+    select_in_files: Annotated[RuleCodesByFile, Field(examples=[{"*.har": ["S", "E"]}])] = {}
+    """By file, the rules to report instead of `select`. A glob is compared with the name as it was
+    given and with its last part."""
+    ignore_in_files: Annotated[RuleCodesByFile, Field(examples=[{"tests/old/*": ["S212"]}])] = {}
+    """By file, the rules not to report besides `ignore`."""
+    select_from_hosts: Annotated[RuleCodesByHost, Field(examples=[{"*.example.com": ["S"]}])] = {}
+    """By host, the rules to report instead of `select`."""
+    ignore_from_hosts: Annotated[RuleCodesByHost, Field(examples=[{"*.mistral.ai": ["S201"]}])] = {}
+    """By host, the rules not to report besides `ignore`."""
+
+    @field_validator("select", "ignore")
+    @classmethod
+    def _are_known(cls, codes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        refuse_unknown_codes(codes, (info.context or {}).get("known_codes"))
+        return codes
+
+    @field_validator("select_in_files", "ignore_in_files", "select_from_hosts", "ignore_from_hosts")
+    @classmethod
+    def _tables_are_known(
+        cls, table: Mapping[str, tuple[str, ...]], info: ValidationInfo
+    ) -> Mapping[str, tuple[str, ...]]:
+        refuse_unknown_codes_in(table, (info.context or {}).get("known_codes"))
+        return table
+
+
 class Config(Section):
     """The whole file."""
 
@@ -495,11 +559,13 @@ class Config(Section):
     rules: Rules = Rules()
     models: tuple[ModelRoute, ...] = ()
     lessons: tuple[LearntLesson, ...] = ()
+    learning: Learning = Learning()
     providers: Mapping[str, Provider] = {}
     access: Access = Access()
     fire_and_forget: FireAndForget = FireAndForget()
     memory: Memory = Memory()
     shutdown: Shutdown = Shutdown()
+    check: Check = Check()
 
     @model_validator(mode="after")
     def _providers_exist(self) -> "Config":
@@ -531,11 +597,13 @@ SECTIONS: Mapping[str, type[Section]] = {
     "rules": Rules,
     "models": ModelRoute,
     "lessons": LearntLesson,
+    "learning": Learning,
     "providers": Provider,
     "access": Access,
     "fire_and_forget": FireAndForget,
     "memory": Memory,
     "shutdown": Shutdown,
+    "check": Check,
 }
 """The table of each top-level key, or of each of its entries."""
 TABLES_WITHIN: Mapping[tuple[str, str], type[Section]] = {("models", "when"): When}

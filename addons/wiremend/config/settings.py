@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from wiremend.adapt.lessons import Lesson, PlacedLesson
+from wiremend.adapt.rejection_recovery import AmendmentLimits
 from wiremend.config.model import Config, ModelRoute, Provider
 from wiremend.engine.health import HealthLimits
 from wiremend.engine.retry import RetryPolicy
@@ -59,6 +60,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
             )
             for entry in config.lessons
         ),
+        amendments=AmendmentLimits(config.learning.max_amendments, config.learning.max_elapsed),
         fire_and_forget=FireAndForget(config.fire_and_forget.paths),
         ack_after_seconds=config.fire_and_forget.ack_after,
         held_limit_bytes=config.memory.held * 2**20,
@@ -74,9 +76,9 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
         _message_codes(provider.message_rules),
         provider.max_output_tokens,
         provider.schema_dialect,
-        provider.leaked_calls,
         drops_refused=provider.on_unsupported == "drop",
         changes=_changes_of(provider),
+        leaked_formats=provider.leaked_calls,
     )
 
 

@@ -21,7 +21,7 @@ from wiremend.call_record.outcomes import (
     http_error,
     stream_error,
 )
-from wiremend.engine.actions import CutResponse, FinishResponse, Respond
+from wiremend.engine.actions import CutResponse, FinishResponse, Head, Respond
 from wiremend.engine.attempts import AttemptLog, describe_attempts
 from wiremend.engine.call import Call
 from wiremend.engine.client_response import Shown
@@ -30,11 +30,13 @@ from wiremend.engine.error_responses import (
     with_explained_message,
     with_some_message,
 )
-from wiremend.engine.fallback import TargetChoice
+from wiremend.engine.fallback import TargetChoice, with_status_of_model
 from wiremend.engine.response_reader import BodyMode, ResponseReading
 from wiremend.engine.transport_errors import refused_error
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.rules.rule import Finding
+
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Endings:
 
     def ending(self, error: ProviderError, shown: Shown, response: ResponseReading) -> Ending:
         """Return how a response ends in this error, in the form that the client can receive."""
-        error = self._with_tries(error)
+        error = with_status_of_model(self._with_tries(error))
         if shown is Shown.NOTHING:
             return self._http_ending(error, response)
         if shown is Shown.HEAD:
@@ -93,8 +95,13 @@ class Endings:
         if own is not None and self._choice.number == 0:
             # After a fallback the client gets an account of every attempt instead.
             findings = response.take_label_findings()
-            body = with_explained_message(own.body, lambda text: self._explain(text, findings))
-            return _http_error(Respond(response.whole_head(own.head, body), body), findings)
+            body = with_explained_message(
+                own.body, lambda text: self._explain(text, findings, error)
+            )
+            head = response.whole_head(own.head, body)
+            if error.status == _NOT_FOUND != head.status:
+                head = Head(_NOT_FOUND, head.without((b"www-authenticate",)).fields)
+            return _http_error(Respond(head, body), findings)
         error, findings = self._explained(error)
         answer = error_response(
             self._call.protocol,
@@ -117,13 +124,13 @@ class Endings:
 
     def _explained(self, error: ProviderError) -> tuple[ProviderError, list[Finding]]:
         findings: list[Finding] = []
-        return error.with_message(self._explain(error.message, findings)), findings
+        return error.with_message(self._explain(error.message, findings, error)), findings
 
-    def _explain(self, message: str, findings: list[Finding]) -> str:
+    def _explain(self, message: str, findings: list[Finding], error: ProviderError) -> str:
         """Return the message, followed by the names of the tools it refers to by index."""
         if self._call.adapted is None:
             return message
-        explained = self._call.adapted.explain(self._choice.number, message)
+        explained = self._call.adapted.explain(self._choice.number, message, error)
         if explained != message:
             findings.append(self._log.finding(TOOL_NAMED, message, "tools named"))
         return explained

@@ -1,11 +1,12 @@
 """Which of a call's targets is asked: the first choice, then the fallbacks, in order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from wiremend.engine.call import Target
 from wiremend.engine.health import FailureCause, Permit, Refused
 from wiremend.protocols.base.provider_error import FINAL_CODES, ProviderError
-from wiremend.text.patterns import text_pattern
+from wiremend.targets.wordings import UNKNOWN_MODEL, UNKNOWN_MODEL_NAMES
 
 QUOTA_CODES = frozenset(
     {
@@ -17,10 +18,29 @@ QUOTA_CODES = frozenset(
 )
 _REFUSED_STATUS = frozenset({501, 505})
 """Statuses of 500 and above that refuse what the request asks for."""
-_UNKNOWN_MODEL = text_pattern(
-    r"\bmodel\b.{0,80}\b(?:not found|does not exist|not supported|unknown|no access)",
-    ignore_case=True,
-)
+_REFUSED_KEY_STATUS = frozenset({401, 403})
+_NOT_FOUND = 404
+
+
+def is_unknown_model(error: ProviderError) -> bool:
+    """Return whether an error is about a model that the provider does not have.
+
+    Its status does not count: OpenCode reports it with 401, others with 400, 403, 422 or 503.
+    """
+    names = {name.lower().replace("_", "") for name in (error.code, error.type)}
+    if not names.isdisjoint(UNKNOWN_MODEL_NAMES):
+        return True
+    return any(pattern.search(error.message) for pattern in UNKNOWN_MODEL)
+
+
+def with_status_of_model(error: ProviderError) -> ProviderError:
+    """Return the error with the status 404 if it reports an unknown model as a refused key.
+
+    A client asks its user for another key after 401.
+    """
+    if error.status in _REFUSED_KEY_STATUS and is_unknown_model(error):
+        return replace(error, status=_NOT_FOUND)
+    return error
 
 
 class TargetChoice:
@@ -68,14 +88,19 @@ class TargetChoice:
     def prepare_fallback(self, error: ProviderError) -> bool:
         """Return whether another target may succeed where the current one failed.
 
-        A provider that refused the credentials (401, 403) is excluded for the rest of the call.
+        A provider that refused the credentials (401, 403) is excluded for the rest of the call,
+        unless it only lacks the model.
         """
-        if error.status in (401, 403):
+        if is_unknown_model(error):
+            return True
+        if error.status in _REFUSED_KEY_STATUS:
             self._excluded_providers.add(self.target.provider)
             return True
-        if error.retryable or error.status in (402, 404) or error.code.lower() in QUOTA_CODES:
-            return True
-        return _UNKNOWN_MODEL.search(error.message) is not None
+        return (
+            error.retryable
+            or error.status in (402, _NOT_FOUND)
+            or error.code.lower() in QUOTA_CODES
+        )
 
     def take_retry(self, now: float) -> bool:
         """Take one retry from the target's budget; False if the budget is used up."""

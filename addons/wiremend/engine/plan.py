@@ -133,6 +133,7 @@ def _unchanged(planning: Planning) -> Call:
             host_deviations=deviations_at(protocol.name, received.host),
             forced_tool=facts.forced_tool,
             compacts=facts.compacts,
+            is_compaction=facts.is_compaction,
             numeric_enums=facts.numeric_enums,
             in_wrapper=facts.in_wrapper,
         ),
@@ -153,7 +154,8 @@ def set_up_response(call: Call, planning: Planning) -> Call:
         call = replace(call, context=context, heartbeat=settings.heartbeat)
     if planning.has(Feature.RETRY):
         is_unanswered = not ends_in_tool_result(planning.received.document)
-        asks_again = settings.retry.silent_stop and bool(planning.facts.tool_names)
+        offers_tools = bool(planning.facts.tool_names) and not planning.facts.is_compaction
+        asks_again = settings.retry.silent_stop and offers_tools
         call = replace(call, retry=settings.retry, asks_again=asks_again and is_unanswered)
     if planning.has(Feature.REPAIR) or planning.has(Feature.RETRY):
         call = replace(call, timeouts=settings.timeouts)
@@ -210,7 +212,9 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
         return _with_configured_requests(call, planning)
     settings, lessons = planning.settings, planning.knowledge.lessons
     lessons.configure(settings.lessons)
-    adapted = AdaptedRequests(lessons, settings.disabled)
+    adapted = AdaptedRequests(
+        lessons, settings.disabled, settings.amendments, planning.knowledge.sessions
+    )
     for request in call.requests:
         configured = settings.provider_at(request.provider, request.host)
         traits = traits_of(

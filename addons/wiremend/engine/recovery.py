@@ -117,7 +117,7 @@ class Recovery:
         if not is_hidden:
             findings = self._findings(failure, "ended in the protocol's error")
             return self._give_up(now, failure, findings, may_fall_back=False)
-        if amendments := self._amend(failure.error):
+        if amendments := self._amend(failure.error, now - self._started):
             self._log.end(
                 now, AttemptOutcome.REJECTED, shortened(f"refused: {failure.error.message}")
             )
@@ -139,11 +139,11 @@ class Recovery:
         self._log.end(now, AttemptOutcome.FAILED, failure.message)
         return Decision(NextStep.BACK_OFF, findings, wait)
 
-    def _amend(self, error: ProviderError) -> list[Finding]:
+    def _amend(self, error: ProviderError, elapsed_seconds: float) -> list[Finding]:
         """Change a request that the provider rejected; empty if it stays as it is."""
         if self._call.adapted is None:
             return []
-        return self._call.adapted.amend(self._choice.number, error)
+        return self._call.adapted.amend(self._choice.number, error, elapsed_seconds)
 
     def _give_up(
         self, now: float, failure: Failure, findings: list[Finding], *, may_fall_back: bool

@@ -10,6 +10,8 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from wiremend.adapt.lessons import LessonBook, PlacedLesson
+from wiremend.adapt.rejection_recovery import AmendmentLimits
+from wiremend.adapt.sessions import Sessions
 from wiremend.engine.health import HealthLimits, ProviderHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.held_memory import HELD_LIMIT_BYTES, HeldMemory
@@ -83,6 +85,8 @@ class Settings:
     """Codes of the rules on streams, which are all disabled unless repair is requested."""
     lessons: tuple[PlacedLesson, ...] = ()
     """The configured lessons: what targets refuse."""
+    amendments: AmendmentLimits = field(default_factory=AmendmentLimits)
+    """How long a request is changed and sent again."""
     fire_and_forget: FireAndForget = field(default_factory=lambda: FireAndForget(()))
     ack_after_seconds: float = 5.0
     held_limit_bytes: int = HELD_LIMIT_BYTES
@@ -111,6 +115,8 @@ class Knowledge:
     """Retry budgets and circuit breakers."""
     lessons: LessonBook = field(default_factory=LessonBook)
     """What targets have refused."""
+    sessions: Sessions = field(default_factory=Sessions)
+    """How running conversations are adapted that must keep their beginning."""
     fault_log: FaultLog = field(default_factory=FaultLog)
     """Limits the lines about internal faults."""
     memory: HeldMemory = field(default_factory=HeldMemory)

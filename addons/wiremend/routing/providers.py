@@ -53,12 +53,12 @@ class ProviderAddress:
     """The maximum of output tokens that a call may request; None if unknown."""
     schema_dialect: str | None = None
     """The dialect of tool schemas; None means the one that is known for host and model."""
-    leaked_formats: tuple[str, ...] | None = None
-    """The formats in which it writes tool calls as text; None means those that are known."""
     drops_refused: bool = True
     """Whether harmless fields that it refuses are dropped."""
     changes: FieldChanges = field(default_factory=FieldChanges)
     """Changes of the request's fields."""
+    leaked_formats: tuple[str, ...] | None = None
+    """The formats in which it writes tool calls as text; None means those that are known."""
 
     @property
     def host(self) -> str:

@@ -8,6 +8,7 @@ from mitmproxy import hooks, http
 from mitmproxy.proxy import commands
 
 from wiremend.adapt.lessons import LessonBook
+from wiremend.adapt.sessions import Sessions
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.settings import Feature, Settings
 from wiremend.rules.containment import FaultLog
@@ -26,6 +27,7 @@ class CallOptions:
     settings: Settings = field(default_factory=Settings)
     health: ProviderHealth = field(default_factory=ProviderHealth)
     lessons: LessonBook = field(default_factory=LessonBook)
+    sessions: Sessions = field(default_factory=Sessions)
     conceal: Callable[[http.HTTPFlow], None] | None = None
     """Removes the secrets from the flow. The request that goes upstream keeps them."""
     mask: Mask | None = None

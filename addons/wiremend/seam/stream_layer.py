@@ -206,7 +206,7 @@ class CallStream(HttpStream):
                     self._protocol, kept + written, self._memory.limit_bytes
                 )
                 return
-            knowledge = Knowledge(options.health, options.lessons)
+            knowledge = Knowledge(options.health, options.lessons, options.sessions)
             call = plan_call(received, options.features, options.settings, knowledge)
         if call is None:
             return

@@ -13,6 +13,17 @@ _MODELS_WITH_ONE_SAMPLING_PARAMETER = (
     "claude-*-4.[5-9]*",
     "claude-[a-z]*-[5-9]*",
 )
+_CLAUDE_5 = ("claude-opus-5*", "claude-sonnet-5*", "claude-fable-5*", "claude-mythos-5*")
+_MODELS_WITHOUT_SAMPLING = (*_CLAUDE_5, "claude-opus-4-[7-9]*")
+"""They accept neither sampling parameters nor thinking with a budget."""
+_MODELS_WITHOUT_PREFILL = (*_MODELS_WITHOUT_SAMPLING, "claude-opus-4-6*", "claude-sonnet-4-6*")
+_MODELS_BEFORE_ADAPTIVE_THINKING = (
+    "claude-3-7-*",
+    "claude-opus-4-20*",
+    "claude-sonnet-4-20*",
+    "claude-opus-4-1*",
+    "claude-*-4-5*",
+)
 _NAMES = NameLimit("a-zA-Z0-9_-", "a-zA-Z0-9_-", 128)
 """`String should match pattern '^[a-zA-Z0-9_-]{1,128}$'` (home-assistant/core#147760)."""
 _SCHEMA = POINTER + r"\.custom\.input_schema"
@@ -58,6 +69,71 @@ ANTHROPIC = Vendor(
             at_gateways=_MODELS_WITH_ONE_SAMPLING_PARAMETER,
             rules=("Q201",),  # not both temperature and top_p
             reason="Opus 4.1, and all models from 4.5 on; earlier models accept both",
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            at_gateways=(),
+            rules=(
+                "Q110",  # at most four cache_control
+                "Q111",  # in the order of their lifetimes
+                "Q302",  # no lone surrogates
+            ),
+            reason="`A maximum of 4 blocks with cache_control may be provided`; `a ttl='1h' "
+            "cache_control block must not come after a ttl='5m' cache_control block`; `The request "
+            "body is not valid JSON: no low surrogate in string`",
+            seen=(
+                "ObservedObserver/async-code#34",
+                "cnighswonger/claude-code-cache-fix#44",
+                "anthropics/claude-code#68325",
+            ),
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            models=_MODELS_WITHOUT_SAMPLING,
+            at_gateways=(),  # OpenRouter ignores them
+            rules=(
+                "Q205",  # no sampling parameters
+                "Q208",  # adaptive thinking
+            ),
+            thinking_type="adaptive",
+            reason='`` `temperature` is deprecated for this model. ``; `"thinking.type.enabled" is '
+            'not supported for this model. Use "thinking.type.adaptive"`',
+            seen=("earendil-works/pi#7961", "handochan/aelix-ai#258"),
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            models=("claude-opus-5*",),
+            at_gateways=(),
+            rules=("Q209",),  # no effort above high without thinking
+            reason="`output_config.effort 'xhigh' is not supported when thinking is disabled`",
+            seen=("anthropics/claude-code#79798",),
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            models=_MODELS_BEFORE_ADAPTIVE_THINKING,
+            at_gateways=(),
+            rules=("Q208",),  # thinking with a budget
+            thinking_type="enabled",
+            reason="`adaptive thinking is not supported on this model`",
+            seen=("askalf/dario#273", "docker/docker-agent#3362"),
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            models=("claude-opus-4-6*", "claude-sonnet-4-6*"),
+            at_gateways=(),
+            rules=("Q207",),  # efforts
+            refused_efforts=("xhigh",),
+            reason="They have the efforts low, medium, high and max",
+            seen=("SkillfulAgents/SuperAgent#1142",),
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            models=_MODELS_WITHOUT_PREFILL,
+            at_gateways=(),
+            rules=("Q308",),  # no prefilled answer
+            reason="`This model does not support assistant message prefill`; earlier models accept "
+            "it",
+            seen=("ericc-ch/copilot-api#261", "cortexkit/magic-context#511"),
         ),
         Requirement(
             protocols=CHAT,

@@ -4,6 +4,7 @@ from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.targets.vendor import (
     CALLS_AND_RESULTS,
     CHAT,
+    MESSAGES,
     RESPONSES,
     LeakedCalls,
     Requirement,
@@ -47,6 +48,29 @@ DEEPSEEK = Vendor(
             rules=("Q106",),  # reasoning returned in the history
             reason="``The `reasoning_content` in the thinking mode must be passed back to the "
             "API``; earlier models refuse it",
+        ),
+        Requirement(
+            protocols=CHAT,
+            at_gateways=(),
+            rules=("Q113",),  # no role `developer`
+            reason="``messages[0].role: unknown variant `developer` ``",
+            seen=("earendil-works/pi#7603", "num-scope/pix#34"),
+        ),
+        Requirement(
+            protocols=CHAT,
+            models=_MODELS_THAT_REQUIRE_REASONING,
+            at_gateways=(),
+            rules=("Q211",),  # no forced tool while thinking
+            reason="`Thinking mode does not support this tool_choice`; accepted with `thinking` "
+            "disabled, and they think by default",
+            seen=("BerriAI/litellm#37470", "cloudwego/eino#994"),
+        ),
+        Requirement(
+            protocols=MESSAGES,
+            at_gateways=(),
+            rules=("Q109",),  # no system message between others
+            reason="``unknown variant `system`, expected `user` or `assistant` ``",
+            seen=("aattaran/deepclaude#29", "YishenTu/claudian#701"),
         ),
     ),
     leaked_calls=(

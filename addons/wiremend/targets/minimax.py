@@ -35,6 +35,14 @@ MINIMAX = Vendor(
             seen=("MiniMax-AI/MiniMax-M2#76",),
         ),
         Requirement(
+            protocols=CHAT,
+            at_gateways=(),
+            rules=("Q309",),  # arguments of calls
+            reason="`invalid params, invalid function arguments json string, tool_call_id: … "
+            "(2013)`",
+            seen=("HKUDS/nanobot#2858", "MiniMax-AI/MiniMax-M2#43", "earendil-works/pi#5468"),
+        ),
+        Requirement(
             protocols=CHAT | RESPONSES,
             reason="`function parameters is empty (2013)`: the basic repairs are sufficient",
             seen=("QwenLM/qwen-code#11905",),

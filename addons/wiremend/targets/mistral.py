@@ -14,5 +14,17 @@ MISTRAL = Vendor(
             call_ids=CallIdLimit(characters="a-zA-Z0-9", longest=9, exact=True),
             reason="`Tool call id was … but must be a-z, A-Z, 0-9, with a length of 9`",
         ),
+        Requirement(
+            protocols=CHAT,
+            at_gateways=(),
+            rules=(
+                "Q203",  # max_tokens
+                "Q308",  # no answer at the end, unless it is marked as a prefix
+            ),
+            token_limit_name="max_tokens",
+            reason="`max_completion_tokens`: `Extra inputs are not permitted`; `Expected last role "
+            "User or Tool (or Assistant with prefix True)`",
+            seen=("editor-code-assistant/eca#231", "0xPlaygrounds/rig#708", "livekit/agents#7030"),
+        ),
     ),
 )

@@ -71,6 +71,23 @@ OPENAI = Vendor(
             "found for function call`; ids of at most 64 characters",
             seen=("openclaw/openclaw#875",),
         ),
+        Requirement(
+            protocols=CHAT | RESPONSES,
+            hosts=(*_API, *_ACCOUNT, "*.openai.azure.com"),
+            at_gateways=(),
+            rules=("Q214",),  # at most 64 characters in `prompt_cache_key`
+            reason="`Invalid 'prompt_cache_key': string too long. Expected a string with maximum "
+            "length 64`",
+            seen=("earendil-works/pi#4720", "theopenco/llmgateway#3110"),
+        ),
+        Requirement(
+            protocols=RESPONSES,
+            hosts=(*_API, *_ACCOUNT),
+            at_gateways=(),
+            rules=("Q114",),  # ids of items
+            reason="`Invalid 'input[342].id': 'item_…'. Expected an ID that begins with 'rs'`",
+            seen=("jlcodes99/cockpit-tools#2543", "Wei-Shaw/sub2api#3981", "openai/codex#33176"),
+        ),
     ),
     name_limits={"openai": _NAMES, "openai-strict": _NAMES},
     rejections=(

@@ -28,7 +28,7 @@ from wiremend.targets.openai import OPENAI
 from wiremend.targets.opencode import OPENCODE
 from wiremend.targets.openrouter import OPENROUTER
 from wiremend.targets.qwen import QWEN
-from wiremend.targets.vendor import LeakedCalls, Requirement, Vendor
+from wiremend.targets.vendor import LeakedCalls, Requirement, Vendor, combined
 from wiremend.targets.wordings import Wording
 from wiremend.targets.xai import XAI
 from wiremend.targets.zai import ZAI
@@ -66,6 +66,7 @@ NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
 
 REJECTIONS: tuple[Wording, ...] = (
     *(wording for vendor in VENDORS for wording in vendor.rejections),
+    *wordings.TRAITS,
     *wordings.GENERAL,
 )
 """All wordings of rejections, in the order in which they are tried."""
@@ -111,11 +112,11 @@ def traits_of(
     dialect and limit on names, `rules` the codes of its rules on messages and parameters, and
     `max_output_tokens` adds a limit.
     """
-    traits = TargetTraits()
-    for requirement in _requirements_of(protocol, host.lower(), model.lower()):
-        traits = requirement.added_to(traits)
+    traits = combined(tuple(_requirements_of(protocol, host.lower(), model.lower())))
     if dialect is not None:
         traits = replace(traits, dialect=dialect, names=NAMES_BY_DIALECT.get(dialect))
+    if rules is None and max_output_tokens is None:
+        return traits
     codes = traits.messages.rules if rules is None else rules
     if max_output_tokens is not None:
         codes |= {TOKEN_LIMIT.code}
@@ -132,7 +133,14 @@ def leaked_formats(protocol: WireProtocol, host: str, model: str) -> tuple[str, 
         for vendor in _LEAKING
         if at_gateway or _matches(host, vendor.hosts)
         for leak in vendor.leaked_calls
-        if _applies(leak, vendor, protocol, host, name, at_gateway=at_gateway)
+        if _applies(
+            leak,
+            protocol,
+            host,
+            name,
+            is_vendors=_is_of(vendor, host, name, at_gateway=at_gateway),
+            at_gateway=at_gateway,
+        )
     ]
     return tuple(dict.fromkeys(format for leak in leaks for format in leak.formats))
 
@@ -141,27 +149,38 @@ def _requirements_of(protocol: WireProtocol, host: str, model: str) -> Iterator[
     name = model.rpartition("/")[2]
     at_gateway = _matches(host, _GATEWAYS)
     for vendor in VENDORS:
+        is_vendors = _is_of(vendor, host, name, at_gateway=at_gateway)
         for requirement in vendor.requirements:
-            if _applies(requirement, vendor, protocol, host, name, at_gateway=at_gateway):
+            if _applies(
+                requirement, protocol, host, name, is_vendors=is_vendors, at_gateway=at_gateway
+            ):
                 yield requirement
+
+
+def _is_of(vendor: Vendor, host: str, model: str, *, at_gateway: bool) -> bool:
+    """Return whether this is a host of the vendor; at a gateway, whether this is its model."""
+    return _matches(model, vendor.models) if at_gateway else _matches(host, vendor.hosts)
 
 
 def _applies(
     fact: Requirement | LeakedCalls,
-    vendor: Vendor,
     protocol: WireProtocol,
     host: str,
     model: str,
     *,
+    is_vendors: bool,
     at_gateway: bool,
 ) -> bool:
-    """Return whether a fact about a vendor concerns this host and model, both in lower case."""
+    """Return whether a fact about a vendor concerns this host and model, both in lower case.
+
+    `is_vendors` is the answer of `_is_of` for the vendor.
+    """
     if protocol not in fact.protocols:
         return False
     if at_gateway:
-        return _matches(model, vendor.models if fact.at_gateways is None else fact.at_gateways)
-    hosts = vendor.hosts if fact.hosts is None else fact.hosts
-    return _matches(host, hosts) and _matches(model, fact.models)
+        return is_vendors if fact.at_gateways is None else _matches(model, fact.at_gateways)
+    is_here = is_vendors if fact.hosts is None else _matches(host, fact.hosts)
+    return is_here and _matches(model, fact.models)
 
 
 def _matches(text: str, globs: Iterable[str]) -> bool:

@@ -4,9 +4,10 @@ Each vendor has one file with one `Vendor`. A fact is recorded when it was obser
 this vendor, not because the vendor resembles another one.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.name_limits import NameLimit
@@ -62,24 +63,38 @@ class Requirement:
     """Codes of the rules on messages and parameters that requests must satisfy."""
     call_ids: CallIdLimit | None = None
     """The allowed ids of tool calls."""
+    token_limit_name: str | None = None
+    """The name of the parameter that limits the output."""
+    thinking_type: str | None = None
+    """The only type of thinking that is accepted: `adaptive` or `enabled`."""
+    refused_efforts: tuple[str, ...] = ()
+    """The reasoning efforts that are refused."""
 
-    def added_to(self, traits: TargetTraits) -> TargetTraits:
-        """Return the traits with this requirement added."""
-        messages = MessageTraits(
-            traits.messages.rules | frozenset(self.rules),
-            self.call_ids or traits.messages.call_ids,
-            traits.messages.max_output_tokens,
-        )
-        return replace(
-            traits,
-            dialect=self.dialect or traits.dialect,
-            names=self.names or traits.names,
-            unique_names=self.unique_names or traits.unique_names,
-            strip_custom_type=self.strip_custom_type or traits.strip_custom_type,
-            refused_betas=traits.refused_betas + self.refused_betas,
-            json_schema_key=self.json_schema_key or traits.json_schema_key,
-            messages=messages,
-        )
+
+def combined(requirements: Sequence[Requirement]) -> TargetTraits:
+    """Return the traits of a target with these requirements."""
+    messages: dict[str, Any] = {}
+    tools: dict[str, Any] = {}
+    rules: list[str] = []
+    for requirement in requirements:
+        rules += requirement.rules
+        for values, names in ((messages, _LIMITS_OF_MESSAGES), (tools, _LIMITS_OF_TOOLS)):
+            for name in names:
+                value = getattr(requirement, name)
+                if value:
+                    values[name] = value
+        for values, name in ((messages, "refused_efforts"), (tools, "refused_betas")):
+            more = getattr(requirement, name)
+            if more:
+                values[name] = values.get(name, ()) + more
+    if not rules and not messages:
+        return TargetTraits(**tools)
+    return TargetTraits(**tools, messages=MessageTraits(frozenset(rules), **messages))
+
+
+_LIMITS_OF_MESSAGES = ("call_ids", "token_limit_name", "thinking_type")
+_LIMITS_OF_TOOLS = ("dialect", "names", "unique_names", "strip_custom_type", "json_schema_key")
+"""Fields of a requirement of which the last one that is set applies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

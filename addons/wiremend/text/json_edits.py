@@ -216,6 +216,20 @@ class Edits:
         self._edits: list[Edit] = []
         self._removed: dict[Path, set[str | int]] = {}
 
+    @property
+    def body(self) -> bytes:
+        """The text before the edits."""
+        return self._spans.body
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no edit."""
+        return not self._edits and not self._removed
+
+    def splice(self, start: int, end: int, text: bytes) -> None:
+        """Replace the bytes from `start` to `end` of the text. It must stay valid JSON."""
+        self._edits.append(Edit(start, end, text))
+
     def replace(self, path: Path, text: bytes) -> None:
         """Replace the value at `path` by `text`, which is JSON. Raises KeyError for an item."""
         if path and isinstance(path[-1], str):

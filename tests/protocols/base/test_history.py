@@ -26,6 +26,17 @@ RULES = [rule for rule in catalogue() if rule.code.startswith("Q")]
 SIGNED = "EqQBCgIYAhIM" + "x" * 100
 
 
+LIMITS_OF_EXAMPLES: dict[str, dict[str, Any]] = {
+    "Q207": {"efforts": ("low", "medium", "high")},
+    "Q208": {"thinking_type": "adaptive"},
+    "Q213": {"max_thinking_budget": 24576},
+    "Q305": {"max_images": 1},
+    "Q306": {"max_image_bytes": 8},
+    "Q307": {"refused_images": ("all",)},
+}
+"""What the target of an example accepts, if that differs between targets."""
+
+
 @dataclass(frozen=True)
 class Adapted:
     body: bytes
@@ -58,7 +69,7 @@ def adapt_request(
     "rule", [rule for rule in RULES if rule.before], ids=lambda rule: rule.code
 )
 def test_the_example_of_each_rule_is_correct(rule: Any) -> None:
-    traits = Traits(frozenset({rule.code}))
+    traits = Traits(frozenset({rule.code}), **LIMITS_OF_EXAMPLES.get(rule.code, {}))
     adapted = adapt(PROTOCOLS[WireProtocol(rule.protocols[0])], rule.before.encode(), traits)
     assert adapted.body.decode() == rule.after
     assert [finding.code for finding in adapted.findings] == [rule.code]
@@ -713,6 +724,22 @@ def test_thinking_is_disabled_for_a_call_whose_thinking_was_dropped() -> None:
     assert adapted == {"thinking": {"type": "disabled"}, "messages": [call("a"), results("a")]}
 
 
+def test_adaptive_thinking_stays_on_for_a_call_whose_thinking_was_dropped() -> None:
+    """Newer models refuse to disable it, and their turns need not start with thinking."""
+    messages = [ASK, assistant([thought(""), *call("a")["content"]]), results("a")]
+    request = {"thinking": {"type": "adaptive"}, "messages": messages}
+    adapted = adapt_request(ANTHROPIC, request, {"Q105"})
+    assert adapted == {**request, "messages": [ASK, call("a"), results("a")]}
+
+
+def test_a_budget_becomes_adaptive_before_foreign_thinking_is_dropped() -> None:
+    messages = [ASK, assistant([thought(""), *call("a")["content"]]), results("a")]
+    request = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "messages": messages}
+    adapted = adapt_request(ANTHROPIC, request, {"Q105", "Q208"}, thinking_type="adaptive")
+    assert adapted["thinking"] == {"type": "adaptive"}
+    assert adapted["output_config"] == {"effort": "low"}
+
+
 def test_thinking_stays_enabled_after_the_last_call() -> None:
     on = {"type": "enabled", "budget_tokens": 1024}
     calling = assistant([thought(""), *call("a")["content"]])
@@ -892,3 +919,117 @@ def test_any_chat_history_becomes_a_valid_one(messages: list[Any]) -> None:
             assert not expected
             expected = [one["id"] for one in message.get("tool_calls", ())]
     assert not expected
+
+
+def test_a_part_that_is_more_than_an_image_is_unchanged() -> None:
+    """A note in its place would remove the call."""
+    blob = {"mimeType": "image/png", "data": "aGk="}
+    nested = {"functionResponse": {"name": "f", "parts": [{"inlineData": blob}]}}
+    parts = [{"functionCall": {"name": "f"}, "inlineData": blob}, {**nested, "inlineData": blob}]
+    adapted = adapt_request(GEMINI, {"contents": [{"role": "model", "parts": parts}]}, {"Q304"})
+    note = {"text": "(an image was left out: the model accepts only text)"}
+    response = {"functionResponse": {"name": "f", "parts": [note]}, "inlineData": blob}
+    assert adapted["contents"][0]["parts"] == [parts[0], response]
+
+
+def some(*values: Any) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values)
+
+
+def record(kinds: tuple[Any, ...], key: str = "type", **members: Any) -> Any:
+    return st.one_of(
+        st.fixed_dictionaries({}, optional={key: some(*kinds), **members}), some(None, 7, "x")
+    )
+
+
+ODD = some(None, True, 0, 7, "", "a", "{}", "[1", "\ud83d", {}, [])
+ANY_ID = some("a", "b", "item_1", "x" * 70, 7)
+IMAGE = {"mimeType": "image/png", "data": "aGk="}
+SOURCES = some({"data": "aGk="}, {"url": "x"}, 7)
+ANY_MARK = some({"type": "ephemeral"}, {"ttl": "1h"}, None)
+INNER = record(("text", "image"), text=ODD, source=SOURCES, cache_control=ANY_MARK)
+BLOCK = record(
+    ("text", "image", "tool_use", "tool_result", "thinking", "image_url", "input_image", 7),
+    text=ODD,
+    id=ANY_ID,
+    tool_use_id=ANY_ID,
+    input=ODD,
+    signature=ODD,
+    source=SOURCES,
+    image_url=some("data:image/png;base64,aGk=", {"url": "x"}, 7),
+    content=st.one_of(ODD, st.lists(INNER, max_size=2)),
+    cache_control=ANY_MARK,
+)
+CALLS = st.lists(
+    record(("x",), "x", id=ANY_ID, function=some(7, {"arguments": ""}, {})), max_size=2
+)
+MESSAGE = record(
+    ("user", "assistant", "system", "developer", "tool"),
+    "role",
+    content=st.one_of(ODD, st.lists(BLOCK, max_size=3)),
+    tool_calls=CALLS,
+    tool_call_id=ANY_ID,
+    cache_control=ANY_MARK,
+    reasoning_details=ODD,
+)
+ITEM = record(
+    ("message", "reasoning", "function_call", "function_call_output", "item_reference", 7),
+    id=ANY_ID,
+    call_id=ANY_ID,
+    role=some("user", "assistant", "developer"),
+    arguments=ODD,
+    output=st.one_of(ODD, st.lists(BLOCK, max_size=2)),
+)
+PART = record(
+    ("x",),
+    "x",
+    text=ODD,
+    functionCall=some(7, {"name": "f"}),
+    functionResponse=some(7, {"name": "f", "parts": [{"inlineData": IMAGE}]}),
+    thoughtSignature=ODD,
+    inlineData=some(7, IMAGE),
+)
+REQUEST = st.fixed_dictionaries(
+    {
+        "messages": st.lists(MESSAGE, max_size=4),
+        "input": st.lists(ITEM, max_size=5),
+        "contents": st.lists(
+            record(("user", "model"), "role", parts=st.lists(PART, max_size=3)), max_size=3
+        ),
+    },
+    optional={
+        "system": st.lists(BLOCK, max_size=2),
+        "thinking": some(7, {"type": "enabled", "budget_tokens": 9999}, {"type": "adaptive"}),
+        "output_config": some(7, {}, {"effort": "xhigh"}, {"effort": None, "format": 1}),
+        "reasoning_effort": some(7, "xhigh"),
+        "tool_choice": some(7, [], "required", {"type": "any"}, {"type": "allowed_tools"}),
+        "max_tokens": some("x", 100, 64000),
+        "temperature": some("x", None, 0.5),
+        "top_p": some("x", None, 0.5),
+        "store": some(False),
+        "prompt_cache_key": some("k" * 70),
+        "generationConfig": some(7, {"thinkingConfig": {"thinkingBudget": 99999}}),
+    },
+)
+ANY_LIMITS: dict[str, Any] = {
+    "efforts": ("low", "high"),
+    "max_output_tokens": 2000,
+    "max_thinking_budget": 1024,
+    "max_images": 0,
+    "max_image_bytes": 1,
+    "refused_images": ("all",),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=str)
+@given(
+    request_body=REQUEST,
+    codes=st.one_of(st.just(MESSAGE_CODES), st.sets(some(*sorted(MESSAGE_CODES)), max_size=4)),
+    thinking_type=some("enabled", "adaptive"),
+)
+def test_no_pass_fails_on_any_request(
+    protocol: Protocol, request_body: dict[str, Any], codes: Set[str], thinking_type: str
+) -> None:
+    traits = Traits(frozenset(codes), **ANY_LIMITS, thinking_type=thinking_type)
+    adapted = adapt(protocol, json.dumps(request_body).encode(), traits)
+    assert isinstance(json.loads(adapted.body), dict)

@@ -12,6 +12,7 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import (
     STATUS_BY_NAME,
     UNKNOWN_STATUS,
+    ErrorPlace,
     ProviderError,
     error_from,
     error_of_text,
@@ -138,7 +139,12 @@ SHAPES: dict[str, tuple[str, Fields]] = {
     ),
     "FastAPI's list of details": (
         '{"detail":[{"loc":["body"],"msg":"field required","type":"value_error"}]}',
-        {"status": 502, "type": "value_error", "message": "field required"},
+        {
+            "status": 502,
+            "type": "value_error",
+            "message": "field required",
+            "places": (ErrorPlace(("body",), "field required", "value_error"),),
+        },
     ),
     "Gemini's envelope with a delay": (
         '{"error":{"code":429,"message":"Quota exceeded.","status":"RESOURCE_EXHAUSTED",'

@@ -9,7 +9,7 @@ from wiremend.testing.provider import ScriptedProvider
 from wiremend.text.content_coding import decode_whole
 
 from traffic import clients, faults, good
-from traffic.clients import complete, model_call
+from traffic.clients import HTTP_VERSIONS, complete, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
 from traffic.proxy import KEY, SUITE, Proxy
 
@@ -69,6 +69,38 @@ def test_a_routed_call_has_the_key_of_its_provider_and_not_of_the_client(
     assert received.header("host") == ORIGIN_HOST
     assert received.header("user-agent") == "opencode/1.0"
     assert "kimi-k3" in received.path + received.body.decode()
+    assert provider.received == []
+
+
+COMPACTED = (
+    b'{"id":"resp_1", "object":"response.compaction","output":[{"type":"message","role":"user",'
+    b'"content":[{"type":"input_text","text":"Hi"}]},{"type":"compaction","encrypted_content":"x"}]'
+    b',"usage":null}',
+    b'{"output":[{"type":"compaction","encrypted_content":"x"}]}',
+)
+
+
+@pytest.mark.parametrize("body", COMPACTED, ids=["OpenAI", "Codex"])
+def test_a_compaction_goes_where_the_calls_go_and_its_result_is_unchanged(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    body: bytes,
+) -> None:
+    """Codex has no fallback if its history cannot be compacted."""
+    proxy = start_routing(start_proxy, CONFIGURATION)
+    origin.script([faults.status(503, {"error": {"message": "busy"}}), faults.whole(body)])
+    history = [{"role": "user", "content": "Hello"}]
+    asked = {"model": "gpt-5.2-codex", "instructions": "", "input": history, "tools": []}
+    with HTTP_VERSIONS["HTTP/1.1"](proxy, good.HOSTS[good.RESPONSES]) as client:
+        headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+        client.send("POST", "/v1/responses/compact", headers, json.dumps(asked).encode())
+        response = client.response()
+    assert (response.status, response.body) == (200, body)
+    assert [received.path for received in origin.received] == ["/zen/go/v1/responses/compact"] * 2
+    received = origin.received[-1]
+    assert received.json() == {**asked, "model": "kimi-k3"}
+    assert received.header("authorization") == f"Bearer {OTHER_KEY}"
     assert provider.received == []
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,6 +158,72 @@ def test_a_rejected_tool_is_adapted_now_and_in_later_requests(
     adapted = {"name": "mcp__notion__create", "input_schema": {"type": "object", "properties": {}}}
     assert second == {**first, "tools": [tools[0], adapted, tools[2]]}
     assert third == second
+
+
+UNION = {"type": "object", "anyOf": [{"type": "object", "properties": {}}]}
+REFUSED_FIELDS = ("context_management", "service_tier", "betas", "user", "seed", "logit_bias")
+
+
+def strict_gateway(received: Received) -> Reply:
+    """Reject one fault at a time: each of the tools, each of the fields, the mode of thinking."""
+    body = received.json()
+    for index, tool in enumerate(body["tools"]):
+        if "anyOf" in tool["input_schema"]:
+            return refusal(
+                f"tools.{index}.custom.input_schema: input_schema does not support oneOf, allOf, or"
+                " anyOf at the top level"
+            )
+    for name in REFUSED_FIELDS:
+        if name in body:
+            return refusal(f"{name}: Extra inputs are not permitted")
+    if body["thinking"]["type"] == "enabled":
+        return refusal(
+            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" '
+            'and "output_config.effort" to control thinking behavior.'
+        )
+    return faults.none(good.ANTHROPIC, False)
+
+
+def refusal(message: str) -> Reply:
+    return faults.status(400, faults.native_error(good.ANTHROPIC, 400, "invalid_request", message))
+
+
+def test_learning_converges_and_survives_the_process(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider, tmp_path: Path
+) -> None:
+    """The gateway is one about which nothing is known."""
+    file = tmp_path / "lessons.jsonl"
+    configuration = f'''
+[learning]
+file = "{file}"
+
+[intercept]
+hosts = ["{ORIGIN_HOST}"]
+'''
+    body = {
+        **good.request_body(good.ANTHROPIC, False),
+        "tools": [a_tool(good.ANTHROPIC, f"tool-{number}", UNION) for number in range(17)],
+        **{name: {} for name in REFUSED_FIELDS},
+        "thinking": {"type": "enabled", "budget_tokens": 2000},
+        "max_tokens": 4000,
+    }
+    headers = {"x-api-key": KEY, "content-type": "application/json"}
+    asked: list[int] = []
+    for process, calls in (("first", 2), ("second", 1)):
+        with separate_proxy(start_proxy, f"{process} {tmp_path.name}", configuration) as proxy:
+            for _ in range(calls):
+                origin.clear()
+                origin.script([strict_gateway])
+                with Http1Call(proxy, ORIGIN_HOST) as call:
+                    call.send("POST", "/v1/messages", headers, json.dumps(body).encode())
+                    assert call.response().status == 200
+                asked.append(len(origin.received))
+    # the first tool, then all, each field, thinking; later requests are right at once
+    assert asked == [1 + 2 + len(REFUSED_FIELDS) + 1, 1, 1]
+    assert origin.received[-1].json()["thinking"] == {"type": "adaptive"}
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert b"input_schema does not support" in file.read_bytes()
+    assert KEY.encode() not in file.read_bytes()
 
 
 BETA = (

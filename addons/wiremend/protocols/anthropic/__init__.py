@@ -28,6 +28,7 @@ ANTHROPIC = Protocol(
     tool_choice=request.TOOL_CHOICE,
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
+    thinking_binding=request.THINKING_BINDING,
     make_repairer=AnthropicRepairer,
     is_terminal=is_terminal,
     repair_body=repair_body,

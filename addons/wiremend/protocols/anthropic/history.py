@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from wiremend.protocols.anthropic.request import TOKEN_LIMITS, call_ids
+from wiremend.protocols.anthropic.request import (
+    EFFORT,
+    IDENTIFIERS,
+    TOKEN_LIMITS,
+    call_arguments,
+    call_ids,
+    calls_and_results,
+    images,
+)
 from wiremend.protocols.base import parameters
 from wiremend.protocols.base.history import (
     CALL_WITHOUT_RESULT,
@@ -22,13 +30,15 @@ from wiremend.protocols.base.history import (
     RESULT_WITHOUT_CALL,
     RESULTS_NOT_FIRST,
 )
+from wiremend.protocols.base.message_rules import cache_marks, conversation, thinking
+from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.traits import MessageTraits
 from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
-from wiremend.text.json_value import is_blank, objects
+from wiremend.text.json_value import dicts_in, is_blank, objects
 from wiremend.text.patterns import whole_pattern
 
 TRAILING_SPACE = Rule(
@@ -78,8 +88,9 @@ FOREIGN_THINKING = Rule(
     detects="A thinking block has no signature, or one that Anthropic cannot have created.",
     impact="After a turn by another provider, Anthropic rejects all further turns: `Invalid "
     "signature in thinking block`.",
-    action="Drops the block, and disables thinking if the block belongs to a tool call. Signatures "
-    "are never generated.",
+    action="Drops the block. If it belongs to an open tool call, thinking with a budget is "
+    "disabled for this call; adaptive thinking stays on, as newer models require. Signatures are "
+    "never generated.",
     protocols=(WireProtocol.ANTHROPIC_MESSAGES,),
     seen=(
         "router-for-me/CLIProxyAPI#1584",
@@ -348,27 +359,75 @@ def drop_foreign_thinking(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Drop thinking that Anthropic did not sign; disable thinking if the last turn needed it."""
-    turns = turns_of(request)
-    assistants = [turn for turn in turns if turn.role == "assistant"]
-    for turn in assistants:
-        dropped = [
-            path
-            for path, block in turn.blocks("thinking")
-            if _is_foreign(block.get("signature"))
-            and notes.note(FOREIGN_THINKING, BodyPlace(path), "foreign signature", "dropped")
-        ]
-        for path in dropped:
+    dropped = [
+        path
+        for turn in turns_of(request)
+        if turn.role == "assistant"
+        for path, block in turn.blocks("thinking")
+        if _is_foreign(block.get("signature"))
+        and notes.note(FOREIGN_THINKING, BodyPlace(path), "foreign signature", "dropped")
+    ]
+    for path in dropped:
+        edits.remove(path)
+    _disable_if_needed(request, edits, notes, FOREIGN_THINKING, dropped)
+
+
+def drop_all_thinking(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Drop all thinking of the conversation; disable thinking if the last turn needed it."""
+    dropped = [
+        path
+        for turn in turns_of(request)
+        if turn.role == "assistant"
+        for kind in _THINKING
+        for path, _block in turn.blocks(kind)
+        if notes.note(conversation.UNVERIFIED_REASONING, BodyPlace(path), kind, "dropped")
+    ]
+    conversation.remove_with_empty_owners(request, edits, dropped)
+    _disable_if_needed(request, edits, notes, conversation.UNVERIFIED_REASONING, dropped)
+
+
+def _disable_if_needed(
+    request: dict[str, Any], edits: Edits, notes: Notes, rule: Rule, dropped: list[Path]
+) -> None:
+    """Disable thinking with a budget if thinking of an open turn with tool calls was dropped.
+
+    With it, such a turn must start with thinking. With adaptive thinking it need not, and newer
+    models refuse to disable that.
+    """
+    mode = request.get("thinking")
+    if not isinstance(mode, dict) or mode.get("type") != "enabled":
+        return
+    assistants = [turn for turn in turns_of(request) if turn.role == "assistant"]
+    last = {index for index, _ in assistants[-1].messages} if assistants else set()
+    if assistants and assistants[-1].calls and any(path[1] in last for path in dropped):
+        notes.note(rule, BodyPlace(("thinking",)), "on", "off for this call")
+        edits.replace(("thinking",), b'{"type":"disabled"}')
+
+
+def end_with_user_message(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Add a user message behind a prefilled answer; drop one without text."""
+    messages = list(objects(request.get("messages"), ("messages",)))
+    if not messages or messages[-1][1].get("role") != "assistant":
+        return
+    path, message = messages[-1]
+    content = message.get("content")
+    blocks = content if isinstance(content, list) else ()
+    if not isinstance(content, str | list) or len(dicts_in(content)) < len(blocks):
+        return
+    if any(block.get("type") == "tool_use" for block in blocks):
+        return  # its results are missing, which is another fault
+    if (content == [] or is_blank(content)) and len(messages) > 1:
+        if notes.note(conversation.PREFILL, BodyPlace(path), "an empty answer", "dropped"):
             edits.remove(path)
-        thinking = request.get("thinking")
-        if (
-            dropped
-            and turn is assistants[-1]
-            and turn.calls
-            and isinstance(thinking, dict)
-            and thinking.get("type") != "disabled"
-        ):
-            notes.note(FOREIGN_THINKING, BodyPlace(("thinking",)), "on", "off for this call")
-            edits.replace(("thinking",), b'{"type":"disabled"}')
+    elif notes.note(conversation.PREFILL, BodyPlace(path), "a prefilled answer", "continued"):
+        index = path[1]
+        assert isinstance(index, int)
+        following = json_value.write({"role": "user", "content": conversation.CONTINUE})
+        edits.insert_item(("messages",), index + 1, following)
 
 
 def _is_foreign(signature: Any) -> bool:
@@ -423,10 +482,21 @@ def _as_blocks(edits: Edits, path: Path, content: Any) -> list[bytes]:
 
 
 HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
+    (conversation.LONE_SURROGATE, conversation.replace_lone_surrogates),
     (SYSTEM_IN_MESSAGES, turn_system_into_user),
+    (thinking.THINKING_TYPE, thinking.fit_thinking_type(EFFORT, TOKEN_LIMITS)),
+    (thinking.THINKS_ALWAYS, thinking.drop_off_switch),
+    (thinking.FORCED_CHOICE, thinking.turn_off_for_forced_choice),
+    (conversation.UNVERIFIED_REASONING, drop_all_thinking),
     (FOREIGN_THINKING, drop_foreign_thinking),
     (THINKING_CACHE_CONTROL, strip_thinking_cache_control),
-    (parameters.CACHE_CONTROL, parameters.strip_cache_control),
+    (cache_marks.CACHE_CONTROL, cache_marks.strip_cache_control),
+    (conversation.REPEATED_CALL_ID, conversation.separate_call_ids(calls_and_results)),
+    (
+        conversation.INVALID_ARGUMENTS,
+        conversation.complete_arguments(call_arguments, as_text=False),
+    ),
+    (conversation.PREFILL, end_with_user_message),
     (EMPTY_SYSTEM, drop_empty_system),
     (EMPTY_TEXT, drop_empty_text),
     (EMPTY_MESSAGE, drop_empty_messages),
@@ -437,9 +507,21 @@ HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
     (EMPTY_MESSAGE, drop_empty_messages),
     (TRAILING_SPACE, trim_trailing_space),
     (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
+    (cache_marks.CACHE_MARK_PLACE, cache_marks.place_marks),
+    (cache_marks.TOO_MANY_CACHE_MARKS, cache_marks.drop_surplus_marks),
+    (cache_marks.CACHE_MARK_ORDER, cache_marks.order_marks),
+    *image_passes(images),
     (parameters.SAMPLING_PAIR, parameters.drop_sampling_pair),
+    (parameters.SAMPLING_UNSUPPORTED, parameters.drop_sampling),
+    (parameters.SAMPLING_WITH_THINKING, parameters.drop_sampling_with_thinking),
+    (parameters.LONG_IDENTIFIER, parameters.shorten_identifiers(IDENTIFIERS)),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+    (thinking.BUDGET_TOO_LARGE, thinking.cap_budget((("thinking", "budget_tokens"),))),
+    (thinking.BUDGET_EXCEEDS_LIMIT, thinking.lower_budget(TOKEN_LIMITS)),
+    (thinking.EFFORT_REFUSED, thinking.fit_effort((EFFORT,))),
+    (thinking.EFFORT_WITHOUT_THINKING, thinking.lower_effort_without_thinking),
 )
 """Passes that may leave a message empty run before those that handle empty text and messages. These
 run again at the end: results that were dropped may leave nothing but white space, and after results
-that were added a message may not be the last one, which alone may be empty."""
+that were added a message may not be the last one, which alone may be empty. The passes on images
+run after those that add or remove messages, since rejections contain their places."""

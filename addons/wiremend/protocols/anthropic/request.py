@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wiremend.protocols.base.facts import facts_of_body
-from wiremend.protocols.base.protocol import Endpoints, KeyHeader, ModelList, TokenCount
+from wiremend.protocols.base.message_rules.conversation import CallOrResult
+from wiremend.protocols.base.message_rules.images import Image
+from wiremend.protocols.base.protocol import (
+    Endpoints,
+    KeyHeader,
+    ModelList,
+    ThinkingBinding,
+    TokenCount,
+)
 from wiremend.protocols.base.tools import (
     ChoiceOfOne,
     ClientTool,
@@ -32,6 +40,9 @@ KEY_HEADER = KeyHeader("x-api-key")
 TOKEN_COUNT = TokenCount(answer=lambda count: {"input_tokens": count})
 TOOL_CHOICE = ChoiceOfOne(("tool",), auto_is_object=True, may_offer_none=True)
 SCHEMA_FORM = SchemaForm(b'{"type":"object","properties":{},"additionalProperties":false}')
+EFFORT: Path = ("output_config", "effort")
+IDENTIFIERS: Mapping[Path, int] = {("metadata", "user_id"): 256}
+"""The identifiers that the client chooses, and their longest lengths."""
 TOKEN_LIMITS: tuple[Path, ...] = (("max_tokens",),)
 _ID_KEYS: Mapping[str, str] = {"tool_use": "id", "tool_result": "tool_use_id"}
 
@@ -76,6 +87,75 @@ def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
             key = _ID_KEYS.get(str(block.get("type")))
             if key is not None and key in block:
                 yield (*block_path, key), block[key]
+
+
+def calls_and_results(request: dict[str, Any]) -> Iterator[CallOrResult | None]:
+    """Yield calls and results in order, and None where a turn of the assistant starts."""
+    last = None
+    for path, message in objects(request.get("messages"), ("messages",)):
+        role = message.get("role")
+        if role == "assistant" and last != "assistant":
+            yield None
+        last = role if role in ("user", "assistant") else last
+        for block_path, block in objects(message.get("content"), (*path, "content")):
+            key = _ID_KEYS.get(str(block.get("type")))
+            if key is not None and isinstance(block.get(key), str):
+                call = [block.get("name"), block.get("input")] if key == "id" else None
+                yield CallOrResult(block_path, key, block[key], call)
+
+
+def call_arguments(request: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield the calls of the client's tools, each with the key of its arguments."""
+    for path, block in objects_along(request, "messages", "*", "content", "*"):
+        if block.get("type") == "tool_use":
+            yield path, "input"
+
+
+def images(request: dict[str, Any]) -> Iterator[Image]:
+    """Yield the images in messages and in results of tools."""
+    for path, block in objects_along(request, "messages", "*", "content", "*"):
+        yield from _image(path, block)
+        if block.get("type") == "tool_result":
+            for inner, result in objects(block.get("content"), (*path, "content")):
+                yield from _image(inner, result)
+
+
+def _image(path: Path, block: dict[str, Any]) -> Iterator[Image]:
+    if block.get("type") != "image":
+        return
+    source = block.get("source")
+    data = source.get("data") if isinstance(source, dict) else None
+    kept = {key: block[key] for key in ("cache_control",) if key in block}
+    yield Image(
+        path,
+        lambda text: {"type": "text", "text": text, **kept},
+        len(data) if isinstance(data, str) else None,
+    )
+
+
+def conversation_start(request: Mapping[str, Any]) -> Any:
+    """Return the session and the texts of the first message, without marks for the cache."""
+    metadata, messages = request.get("metadata"), request.get("messages")
+    session = metadata.get("user_id") if isinstance(metadata, dict) else None
+    first = messages[0] if isinstance(messages, list) and messages else None
+    content = first.get("content") if isinstance(first, dict) else None
+    if isinstance(content, list):
+        content = [block.get("text") for block in content if isinstance(block, dict)]
+    return [session, content]
+
+
+def has_signed_thinking(request: Mapping[str, Any]) -> bool:
+    """Return whether the history contains thinking with a signature, or redacted thinking."""
+    return any(
+        block.get("type") == "redacted_thinking"
+        or (block.get("type") == "thinking" and block.get("signature"))
+        for _, block in objects_along(request, "messages", "*", "content", "*")
+    )
+
+
+THINKING_BINDING = ThinkingBinding(
+    prefix=("system", "tools", "messages"), start=conversation_start, is_bound=has_signed_thinking
+)
 
 
 def _entry(name: str) -> dict[str, Any]:

@@ -121,9 +121,14 @@ def adapt_history(document: RequestDocument, traits: TargetTraits, notes: Notes)
     The protocol's passes run in their order, each on the output of the one before it.
     """
     on = traits.messages.rules - notes.disabled
-    for rule, adapt in document.protocol.history_passes:
-        if rule.code in on and document.fields is not None:
-            edits = Edits(document.body)
-            adapt(document.fields, edits, traits.messages, notes)
+    passes = [adapt for rule, adapt in document.protocol.history_passes if rule.code in on]
+    fields = document.fields if passes else None
+    edits = Edits(document.body)
+    for adapt in passes:
+        if fields is None:
+            break
+        adapt(fields, edits, traits.messages, notes)
+        if not edits.is_empty:
             document = document.edited(edits)
+            fields, edits = document.fields, Edits(document.body)
     return document

@@ -10,8 +10,14 @@ from wiremend.protocols.base.protocol import KeyHeader, ModelList
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.tools import SchemaForm
 from wiremend.text import json_value
+from wiremend.text.json_edits import Path
 
 KEY_HEADER = KeyHeader("authorization", "Bearer {}")
+IDENTIFIERS: Mapping[Path, int] = {
+    ("prompt_cache_key",): 64,
+    ("safety_identifier",): 64,
+}
+"""The identifiers that the client chooses, and their longest lengths."""
 SCHEMA_FORM = SchemaForm(b'{"type":"object","properties":{},"additionalProperties":false}')
 
 

@@ -1,33 +1,23 @@
-"""The shared rules and passes on parameters: sampling, limits, `cache_control`, call ids."""
+"""The shared rules and passes on parameters: sampling, limits, ids."""
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from wiremend.protocols.base.message_rules.thinking import SMALLEST_BUDGET
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.tools import value_at
-from wiremend.protocols.base.traits import MessageTraits
+from wiremend.protocols.base.traits import SHORT_CALL_IDS, MessageTraits
 from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
-from wiremend.text.json_value import objects
 
 _ALL = tuple(WireProtocol)
 _ANTHROPIC = WireProtocol.ANTHROPIC_MESSAGES
 _CHAT = WireProtocol.CHAT_COMPLETIONS
 _RESPONSES = WireProtocol.RESPONSES
 
-CACHE_CONTROL = Rule(
-    code="Q101",
-    name="cache-control",
-    detects="Messages, system prompt or tools contain `cache_control`.",
-    impact="Kimi: `Extra inputs are not permitted, field: messages[0].cache_control`.",
-    action="Removes it for targets that reject it.",
-    protocols=(_ANTHROPIC, _CHAT),
-    seen=("routatic/proxy#53", "can1357/oh-my-pi#11812"),
-    before='{"messages":[{"role":"user","content":"Hello","cache_control":{"type":"ephemeral"}}]}',
-    after='{"messages":[{"role":"user","content":"Hello"}]}',
-)
 CALL_ID = Rule(
     code="Q103",
     name="call-id",
@@ -74,12 +64,18 @@ SAMPLING_REFUSED = Rule(
 TOKEN_LIMIT_NAME = Rule(
     code="Q203",
     name="token-limit-name",
-    detects="The request limits its output by `max_tokens`; the model requires "
-    "`max_completion_tokens`.",
-    impact="OpenAI: `Unsupported parameter: 'max_tokens' is not supported with this model`.",
+    detects="The request limits its output by `max_tokens`, and the model requires "
+    "`max_completion_tokens`, or the other way round.",
+    impact="OpenAI: `Unsupported parameter: 'max_tokens' is not supported with this model`; "
+    "Mistral: `max_completion_tokens`: `Extra inputs are not permitted`.",
     action="Renames the key and keeps its value.",
     protocols=(_CHAT,),
-    seen=("anomalyco/opencode#37964", "teilomillet/gollm#33", "caozhiyuan/copilot-api#164"),
+    seen=(
+        "anomalyco/opencode#37964",
+        "teilomillet/gollm#33",
+        "caozhiyuan/copilot-api#164",
+        "editor-code-assistant/eca#231",
+    ),
     before='{"model":"gpt-5","max_tokens":64}',
     after='{"model":"gpt-5","max_completion_tokens":64}',
 )
@@ -95,11 +91,59 @@ TOKEN_LIMIT = Rule(
     seen=("Gitlawb/openclaude#35", "mnfst/llm-gateway#1177"),
 )
 
-_SMALLEST_BUDGET = 1024
-"""Anthropic's minimum of `budget_tokens`, which must stay below `max_tokens`.
+SAMPLING_UNSUPPORTED = Rule(
+    code="Q205",
+    name="sampling-unsupported",
+    detects="The request sets `temperature`, `top_p` or `top_k` for a model without sampling "
+    "parameters.",
+    impact="Claude since Opus 4.7: `` `temperature` is deprecated for this model. ``",
+    action="Removes those that differ from the default, which the model accepts.",
+    protocols=(_ANTHROPIC, _CHAT),
+    seen=(
+        "earendil-works/pi#7961",
+        "immersive-translate/immersive-translate#3971",
+        "UKGovernmentBEIS/inspect_ai#3721",
+        "sipeed/picoclaw#2939",
+        "aws-samples/bedrock-chat#1102",
+    ),
+    before='{"model":"claude-opus-4-7","temperature":0.5}',
+    after='{"model":"claude-opus-4-7"}',
+)
+SAMPLING_WITH_THINKING = Rule(
+    code="Q206",
+    name="sampling-with-thinking",
+    detects="The request sets `temperature`, `top_p` or `top_k`, and thinking is on.",
+    impact="Anthropic: `` `temperature` may only be set to 1 when thinking is enabled ``, "
+    "`` `top_p` must be greater than or equal to 0.95 or unset when thinking is enabled ``.",
+    action="Removes those that are not valid with thinking.",
+    protocols=(_ANTHROPIC, _CHAT),
+    seen=("MartialBE/one-hub#529", "mnfst/modelparams.dev#214", "SEMOSS/Semoss#1655"),
+    before='{"model":"m","temperature":0.5,"thinking":{"type":"adaptive"}}',
+    after='{"model":"m","thinking":{"type":"adaptive"}}',
+)
+LONG_IDENTIFIER = Rule(
+    code="Q214",
+    name="long-identifier",
+    detects="An identifier that the client chose (`prompt_cache_key`, `safety_identifier`, "
+    "`metadata.user_id`) is longer than the provider accepts.",
+    impact="OpenAI: `Invalid 'prompt_cache_key': string too long. Expected a string with maximum "
+    "length 64`.",
+    action="Replaces it with its hash, which is the same in every request.",
+    protocols=(_CHAT, _RESPONSES, _ANTHROPIC),
+    seen=(
+        "earendil-works/pi#4720",
+        "NousResearch/hermes-agent#51037",
+        "vybestack/llxprt-code#2135",
+        "alibaba/open-code-review#1007",
+        "theopenco/llmgateway#3110",
+    ),
+    before='{"prompt_cache_key":"workspace-2f9c1e7a-4b53-4f0e-9d0a-6a1b1f4d7c11:agent-5d2e6f90-1c3b-4a77"}',
+    after='{"prompt_cache_key":"27414b85127386542663ec7b2ae663326777c5f59e21ca4e0527135fb7f5aaf8"}',
+)
 
-https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking
-"""
+_TOKEN_LIMIT_NAMES = frozenset({"max_tokens", "max_completion_tokens"})
+_SAMPLING = ("temperature", "top_p", "top_k")
+_SMALLEST_TOP_P_WITH_THINKING = 0.95
 
 
 def drop_sampling_pair(
@@ -123,22 +167,66 @@ def drop_refused_sampling(
         edits.remove(("temperature",))
 
 
-def rename_token_limit(
+def drop_sampling(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
+    """Remove the sampling parameters that differ from the default."""
+    for name in _SAMPLING:
+        value = request.get(name)
+        is_default = name != "top_k" and value == 1
+        if name not in request or is_default or len(request) == 1:
+            continue
+        if notes.note(SAMPLING_UNSUPPORTED, BodyPlace((name,)), f"{value!r}", "removed"):
+            edits.remove((name,))
+
+
+def drop_sampling_with_thinking(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Rename `max_tokens` to `max_completion_tokens`, the name that reasoning models accept."""
-    if "max_tokens" not in request:
+    """Remove the sampling parameters that are not valid with thinking, if thinking is on."""
+    if value_at(request, ("thinking", "type")) not in ("enabled", "adaptive"):
         return
-    path: Path = ("max_tokens",)
-    if "max_completion_tokens" in request:
-        if notes.note(
-            TOKEN_LIMIT_NAME, BodyPlace(path), "set together with max_completion_tokens", "removed"
-        ):
-            edits.remove(path)
-    elif notes.note(
-        TOKEN_LIMIT_NAME, BodyPlace(path), "the model requires max_completion_tokens", "renamed"
-    ):
-        edits.rename(path, "max_completion_tokens")
+    for name in _SAMPLING:
+        value = request.get(name)
+        if value is None or (name != "top_k" and value == 1):
+            continue
+        is_high = json_value.is_number(value) and value >= _SMALLEST_TOP_P_WITH_THINKING
+        if name == "top_p" and is_high:
+            continue
+        if notes.note(SAMPLING_WITH_THINKING, BodyPlace((name,)), f"{value!r}", "removed"):
+            edits.remove((name,))
+
+
+def shorten_identifiers(limits: Mapping[Path, int]) -> HistoryPass:
+    """Create a pass that replaces identifiers that are longer than the limits of their paths."""
+
+    def shorten(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
+        for path, longest in limits.items():
+            value = value_at(request, path)
+            if not isinstance(value, str) or len(value) <= longest:
+                continue
+            digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+            found = f"{len(value)} characters"
+            if notes.note(LONG_IDENTIFIER, BodyPlace(path), found, "replaced with its hash"):
+                edits.replace(path, json_value.write(digest[:longest]))
+
+    return shorten
+
+
+def rename_token_limit(
+    request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes
+) -> None:
+    """Rename the output limit to the name that the model accepts."""
+    name = traits.token_limit_name
+    for other in _TOKEN_LIMIT_NAMES - {name}:
+        path: Path = (other,)
+        if other not in request:
+            continue
+        if name in request:
+            if notes.note(
+                TOKEN_LIMIT_NAME, BodyPlace(path), f"set together with {name}", "removed"
+            ):
+                edits.remove(path)
+        elif notes.note(TOKEN_LIMIT_NAME, BodyPlace(path), f"the model requires {name}", "renamed"):
+            edits.rename(path, name)
 
 
 def lower_token_limit(limits: tuple[Path, ...]) -> HistoryPass:
@@ -164,23 +252,12 @@ def _lower_limits(
             continue
         budget = value_at(request, ("thinking", "budget_tokens"))
         too_much_thinking = isinstance(budget, int) and budget >= maximum
-        if too_much_thinking and maximum <= _SMALLEST_BUDGET:
+        if too_much_thinking and maximum <= SMALLEST_BUDGET:
             continue
         if notes.note(TOKEN_LIMIT, BodyPlace(path), f"{limit} tokens", f"{maximum} tokens"):
             edits.replace(path, b"%d" % maximum)
             if too_much_thinking:
                 edits.replace(("thinking", "budget_tokens"), b"%d" % (maximum - 1))
-
-
-def strip_cache_control(
-    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
-) -> None:
-    """Remove every `cache_control`."""
-    for path, owner in _cacheable(request):
-        if "cache_control" in owner and notes.note(
-            CACHE_CONTROL, BodyPlace(path), "cache_control", "removed"
-        ):
-            edits.remove((*path, "cache_control"))
 
 
 def adapt_call_ids(call_ids: Callable[[dict[str, Any]], Iterable[tuple[Path, Any]]]) -> HistoryPass:
@@ -190,28 +267,14 @@ def adapt_call_ids(call_ids: Callable[[dict[str, Any]], Iterable[tuple[Path, Any
     """
 
     def adapt(request: dict[str, Any], edits: Edits, traits: MessageTraits, notes: Notes) -> None:
+        limit = SHORT_CALL_IDS if traits.short_call_ids else traits.call_ids
         for path, call_id in call_ids(request):
-            if not isinstance(call_id, str) or traits.call_ids.takes(call_id):
+            if not isinstance(call_id, str) or limit.takes(call_id):
                 continue
-            replacement = traits.call_ids.fit(call_id)
+            replacement = limit.fit(call_id)
             if notes.note(
                 CALL_ID, BodyPlace(path), f"{call_id!r}", f"replaced with {replacement!r}"
             ):
                 edits.replace(path, json_value.write(replacement))
 
     return adapt
-
-
-def _cacheable(request: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the objects that may have `cache_control`; not schemas and arguments of tools."""
-    yield (), request
-    yield from objects(request.get("system"), ("system",))
-    for path, tool in objects(request.get("tools"), ("tools",)):
-        yield path, tool
-        if isinstance(tool.get("function"), dict):
-            yield (*path, "function"), tool["function"]
-    for path, message in objects(request.get("messages"), ("messages",)):
-        yield path, message
-        for block_path, block in objects(message.get("content"), (*path, "content")):
-            yield block_path, block
-            yield from objects(block.get("content"), (*block_path, "content"))

@@ -40,6 +40,8 @@ class RequestFacts:
     """Chat Completions: the request forces the call of a tool by its name."""
     compacts: bool = False
     """Responses: a compaction may follow the answer."""
+    is_compaction: bool = False
+    """Responses: the request asks for a shorter history instead of an answer."""
     numeric_enums: bool = False
     """Gemini with `enum-encoding=int`: the client reads enumerations as numbers."""
     in_wrapper: bool | None = None
@@ -105,6 +107,18 @@ class ModelList:
     """Return the entry of a model with this name."""
     listed_as: Callable[[str], str] = str
     """Return the id of a model with this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingBinding:
+    """How a protocol binds the model's thinking to what precedes it in the request."""
+
+    prefix: tuple[str, ...]
+    """The members that may not change between two turns."""
+    start: Callable[[Mapping[str, Any]], Any]
+    """Return what is the same in all requests of one conversation, and differs from others."""
+    is_bound: Callable[[Mapping[str, Any]], bool]
+    """Return whether the history contains signed thinking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +229,8 @@ class Protocol:
     schema_form: SchemaForm
     history_passes: tuple[tuple[Rule, HistoryPass], ...]
     """The passes over messages and parameters, in order, each with its rule."""
+    thinking_binding: ThinkingBinding | None
+    """None: the protocol's thinking is not bound to what precedes it."""
 
     # Responses
     make_repairer: Callable[[StreamContext], Repairer]

@@ -6,8 +6,9 @@ substring.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, TypeGuard
 
 from wiremend.text.json_envelope import CONTENT_KEYS, is_envelope
@@ -98,6 +99,8 @@ _SEPARATORS = linear_pattern(r"[\s_-]++")
 _SECONDS = text_pattern(r"(\d{1,20}+(?:\.\d{1,20}+)?)s\Z")
 _LONGEST_NAME = 100
 _UNWRAP_LEVELS = 3
+_PLACES_DEPTH = 6
+_PLACES_LIMIT = 50
 _UNKNOWN_SHAPE_CHARACTERS = 500
 _BARE_KEYS = frozenset(
     [
@@ -128,6 +131,17 @@ LONGEST_WAIT_SECONDS = 366 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorPlace:
+    """A place in the request that an error names apart from its message."""
+
+    path: tuple[str | int, ...]
+    """Keys and indices, as the provider writes them: pydantic begins with `body`."""
+    message: str = ""
+    kind: str = ""
+    """The provider's name of the fault: `extra_forbidden`, `unrecognized_keys`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderError:
     """An error of a provider, independent of its envelope."""
 
@@ -141,6 +155,8 @@ class ProviderError:
     param: str | None = None
     own_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What else the provider's error object contains: `failed_generation`, `innererror` …"""
+    places: tuple[ErrorPlace, ...] = ()
+    """The places in the request that a validator lists: pydantic's `loc`, zod's `path`."""
 
     def __post_init__(self) -> None:
         """Replace lone surrogates, which cannot be encoded, and drop a wait that no one means."""
@@ -186,8 +202,11 @@ def read_error(value: Any) -> ProviderError | None:
     """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]  # Gemini sends errors inside its array
-    if not isinstance(value, dict):
-        return None
+    error = _read_error(value) if isinstance(value, dict) else None
+    return error if error is None else _with_places(error, value)
+
+
+def _read_error(value: Mapping[str, Any]) -> ProviderError | None:
     inner = value.get("error")
     if isinstance(inner, dict) and inner:
         error = error_from(inner, request_id=_request_id(value))
@@ -198,6 +217,35 @@ def read_error(value: Any) -> ProviderError | None:
     is_flagged = bool(inner) and not isinstance(inner, str)  # `"error": true`
     is_named = value.get("type") == "error" or value.get("object") == "error"
     return error_from(value) if is_flagged or is_named or _is_bare_error(value) else None
+
+
+def _with_places(error: ProviderError, value: Any) -> ProviderError:
+    """Return the error with the places that its parsed body lists, if it has none yet."""
+    if error.places:
+        return error
+    places = tuple(islice(_places(value, _PLACES_DEPTH), _PLACES_LIMIT))
+    return replace(error, places=places) if places else error
+
+
+def _places(value: Any, depth: int) -> Iterator[ErrorPlace]:
+    """Yield the places in a parsed error: the objects with `loc`, or with `path` and a code."""
+    if isinstance(value, list):
+        for item in value[:_PLACES_LIMIT] if depth else ():
+            yield from _places(item, depth - 1)
+    elif isinstance(value, dict):
+        steps = value.get("loc", value.get("path") if "code" in value else None)
+        if isinstance(steps, list):
+            path = tuple(s for s in steps[:_PLACES_LIMIT] if isinstance(s, str | int))
+            message, kind = _message(value), _text(value.get("type") or value.get("code"))
+            keys = value.get("keys")
+            for key in keys[:_PLACES_LIMIT] if isinstance(keys, list) else ():
+                if isinstance(key, str):
+                    yield ErrorPlace((*path, key), message, kind)
+            if not keys:
+                yield ErrorPlace(path, message, kind)
+            return
+        for item in list(value.values())[:_PLACES_LIMIT] if depth else ():
+            yield from _places(item, depth - 1)
 
 
 def error_in_envelope(value: Any) -> ProviderError | None:
@@ -370,7 +418,9 @@ def _unwrapped(error: ProviderError) -> ProviderError:
             retry_after_seconds=error.retry_after_seconds or inner.retry_after_seconds,
             param=inner.param or error.param,
             own_fields={**error.own_fields, **inner.own_fields},
+            places=error.places or inner.places,
         )
+        error = _with_places(error, value)
     return error
 
 

@@ -82,6 +82,8 @@ class StreamContext:
     """The client's name of each renamed tool, by the name in the request that was sent."""
     compacts: bool = False
     """Responses: the request allows a compaction after the answer."""
+    is_compaction: bool = False
+    """Responses: the response is a shorter history, not an answer."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
     host_deviations: frozenset[Deviation] = frozenset()

@@ -42,6 +42,10 @@ class CallIdLimit:
         return "".join(letters)
 
 
+SHORT_CALL_IDS = CallIdLimit(characters="a-zA-Z0-9", longest=9, exact=True)
+"""What Mistral's models accept."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageTraits:
     """The rules on messages and parameters that a target needs, and their limits."""
@@ -49,7 +53,37 @@ class MessageTraits:
     rules: frozenset[str] = frozenset()
     """Codes of the rules that are enabled for the target."""
     call_ids: CallIdLimit = CallIdLimit(longest=40)
+    short_call_ids: bool = False
+    """Whether ids of tool calls must have nine letters and digits."""
     max_output_tokens: int | None = None
+    token_limit_name: str = "max_completion_tokens"
+    """The name of the parameter that limits the output of a Chat Completions request."""
+    efforts: tuple[str, ...] = ()
+    """The reasoning efforts that it accepts; empty: any that it does not refuse."""
+    refused_efforts: tuple[str, ...] = ()
+    """The reasoning efforts that it refuses."""
+    thinking_type: str = ""
+    """The type of thinking that it accepts, `adaptive` or `enabled`; empty: both."""
+    thinks_always: bool = False
+    """Whether it refuses requests that turn thinking off."""
+    thinking_switch: str = "thinking"
+    """The field that turns thinking off in a Chat Completions request: `thinking` or
+    `enable_thinking`."""
+    forced_choice: str = "any"
+    """The tool choices that it refuses while it thinks: `any` or `named`, the choice of one tool by
+    its name."""
+    max_thinking_budget: int | None = None
+    """The largest thinking budget, in tokens."""
+    instructions_role: str = "system"
+    """The role of instructions: `system`, `developer` or `user`."""
+    max_cache_marks: int = 4
+    """The largest number of `cache_control` in a request."""
+    max_images: int | None = None
+    """The largest number of images in a request."""
+    max_image_bytes: int | None = None
+    """The largest size of an image, in bytes of its base64 text."""
+    refused_images: tuple[str, ...] = ()
+    """The paths of images that it refused, with dots: `messages.7.content.2`; `all`: each one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ CHAT = Protocol(
     tool_choice=request.TOOL_CHOICE,
     schema_form=openai.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
+    thinking_binding=None,
     make_repairer=ChatRepairer,
     is_terminal=is_terminal,
     repair_body=repair_body,

@@ -19,10 +19,21 @@ from wiremend.protocols.base.history import (
     RESULT_WITHOUT_CALL,
     RESULTS_NOT_FIRST,
 )
+from wiremend.protocols.base.message_rules import cache_marks, conversation, thinking
+from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.openai import IDENTIFIERS
 from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.traits import MessageTraits
-from wiremend.protocols.chat.request import TOKEN_LIMITS, call_ids
+from wiremend.protocols.chat.request import (
+    EFFORT,
+    EFFORTS,
+    TOKEN_LIMITS,
+    call_arguments,
+    call_ids,
+    calls_and_results,
+    images,
+)
 from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
@@ -58,6 +69,8 @@ REASONING_NOT_PASSED_BACK = Rule(
     '"reasoning_content":" "}]}',
 )
 
+_SIGNED_REASONING = ("reasoning_details", "thinking_blocks")
+_BUDGETS: tuple[Path, ...] = (("thinking", "budget_tokens"), ("thinking_budget",))
 _REASONING_FIELDS = ("reasoning_content", "reasoning_details")
 """OpenRouter returns and accepts the second one, whatever the model's vendor calls it."""
 _CONTENT_FIELDS = ("tool_calls", "function_call", "refusal", "audio", "reasoning_content")
@@ -203,8 +216,8 @@ def _fill_reasoning(
     rule: Rule,
     applies_to: Callable[[dict[str, Any]], object],
 ) -> None:
-    thinking = request.get("thinking")
-    if isinstance(thinking, dict) and thinking.get("type") == "disabled":
+    mode = request.get("thinking")
+    if isinstance(mode, dict) and mode.get("type") == "disabled":
         return
     for path, message in objects(request.get("messages"), ("messages",)):
         if message.get("role") != "assistant" or not applies_to(message):
@@ -219,18 +232,69 @@ def _fill_reasoning(
             edits.append(path, b'"reasoning_content":" "')
 
 
+def drop_reasoning_details(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Drop the signed or encrypted reasoning that gateways add to messages."""
+    for path, message in objects(request.get("messages"), ("messages",)):
+        for key in _SIGNED_REASONING:
+            place = BodyPlace((*path, key))
+            if key in message and notes.note(
+                conversation.UNVERIFIED_REASONING, place, "reasoning", "dropped"
+            ):
+                edits.remove((*path, key))
+
+
+def end_with_user_message(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Add a user message behind an answer at the end, unless it contains calls."""
+    messages = list(objects(request.get("messages"), ("messages",)))
+    if not messages:
+        return
+    path, message = messages[-1]
+    if message.get("role") != "assistant" or message.get("tool_calls"):
+        return
+    if message.get("prefix") is True:
+        return  # Mistral and DeepSeek continue it
+    if notes.note(conversation.PREFILL, BodyPlace(path), "a prefilled answer", "continued"):
+        index = path[1]
+        assert isinstance(index, int)
+        following = json_value.write({"role": "user", "content": conversation.CONTINUE})
+        edits.insert_item(("messages",), index + 1, following)
+
+
 HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
-    (parameters.CACHE_CONTROL, parameters.strip_cache_control),
+    (conversation.LONE_SURROGATE, conversation.replace_lone_surrogates),
+    (conversation.DEVELOPER_ROLE, conversation.rename_instructions("messages")),
+    (cache_marks.CACHE_CONTROL, cache_marks.strip_cache_control),
+    (conversation.UNVERIFIED_REASONING, drop_reasoning_details),
+    (conversation.REPEATED_CALL_ID, conversation.separate_call_ids(calls_and_results)),
+    (conversation.INVALID_ARGUMENTS, conversation.complete_arguments(call_arguments, as_text=True)),
     (RESULT_WITHOUT_CALL, drop_orphan_results),
     (RESULTS_NOT_FIRST, put_results_first),
     (CALL_WITHOUT_RESULT, add_missing_results),
     (EMPTY_MESSAGE, drop_empty_messages),
+    (conversation.PREFILL, end_with_user_message),
     (REASONING_MISSING, fill_reasoning_of_calls),
     (REASONING_NOT_PASSED_BACK, fill_all_reasoning),
     (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
+    (cache_marks.TOO_MANY_CACHE_MARKS, cache_marks.drop_surplus_marks),
+    (cache_marks.CACHE_MARK_ORDER, cache_marks.order_marks),
+    *image_passes(images),
     (parameters.SAMPLING_PAIR, parameters.drop_sampling_pair),
     (parameters.SAMPLING_REFUSED, parameters.drop_refused_sampling),
+    (parameters.SAMPLING_UNSUPPORTED, parameters.drop_sampling),
     (parameters.TOKEN_LIMIT_NAME, parameters.rename_token_limit),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+    (parameters.LONG_IDENTIFIER, parameters.shorten_identifiers(IDENTIFIERS)),
+    (thinking.THINKING_TYPE, thinking.fit_thinking_type(EFFORT, TOKEN_LIMITS)),
+    (thinking.THINKS_ALWAYS, thinking.drop_off_switch),
+    (thinking.FORCED_CHOICE, thinking.turn_off_for_forced_choice),
+    (thinking.BUDGET_TOO_LARGE, thinking.cap_budget(_BUDGETS)),
+    (thinking.BUDGET_EXCEEDS_LIMIT, thinking.lower_budget(TOKEN_LIMITS)),
+    (parameters.SAMPLING_WITH_THINKING, parameters.drop_sampling_with_thinking),
+    (thinking.EFFORT_REFUSED, thinking.fit_effort(EFFORTS)),
 )
-"""In order: results are completed before empty messages are dropped."""
+"""In order: results are completed before empty messages are dropped. The passes on images run after
+those that add or remove messages, since rejections contain their places."""

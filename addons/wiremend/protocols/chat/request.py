@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from wiremend.protocols.base.facts import facts_of_body
+from wiremend.protocols.base.message_rules.conversation import CallOrResult
+from wiremend.protocols.base.message_rules.images import Image, data_url_length, text_block
 from wiremend.protocols.base.protocol import Endpoints, RequestFacts
 from wiremend.protocols.base.tools import (
     ChoiceOfOne,
@@ -27,6 +29,9 @@ ENDPOINTS = Endpoints(
     unversioned=text_pattern(r"/chat/completions\Z"),
 )
 TOOL_CHOICE = ChoiceOfOne(("function", "custom", None))
+EFFORT: Path = ("reasoning_effort",)
+EFFORTS: tuple[Path, ...] = (EFFORT, ("reasoning", "effort"), ("output_config", "effort"))
+"""Where the effort is: OpenAI's place, OpenRouter's, and Anthropic's at gateways."""
 TOKEN_LIMITS: tuple[Path, ...] = (("max_tokens",), ("max_completion_tokens",))
 
 
@@ -89,3 +94,33 @@ def call_ids(request: dict[str, Any]) -> Iterator[tuple[Path, Any]]:
                 yield (*call_path, "id"), call["id"]
         if message.get("role") == "tool" and "tool_call_id" in message:
             yield (*path, "tool_call_id"), message["tool_call_id"]
+
+
+def calls_and_results(request: dict[str, Any]) -> Iterator[CallOrResult | None]:
+    """Yield calls and results in order, and None at each message of the assistant."""
+    for path, message in objects(request.get("messages"), ("messages",)):
+        if message.get("role") == "assistant":
+            yield None
+        for call_path, call in objects(message.get("tool_calls"), (*path, "tool_calls")):
+            if isinstance(call.get("id"), str):
+                identity = [call.get("function"), call.get("custom")]
+                yield CallOrResult(call_path, "id", call["id"], identity)
+        if message.get("role") == "tool" and isinstance(message.get("tool_call_id"), str):
+            yield CallOrResult(path, "tool_call_id", message["tool_call_id"])
+
+
+def call_arguments(request: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield the functions in calls, each with the key of its arguments."""
+    for path, call in objects_along(request, "messages", "*", "tool_calls", "*"):
+        if isinstance(call.get("function"), dict):
+            yield (*path, "function"), "arguments"
+
+
+def images(request: dict[str, Any]) -> Iterator[Image]:
+    """Yield the images in messages."""
+    for path, part in objects_along(request, "messages", "*", "content", "*"):
+        if part.get("type") != "image_url":
+            continue
+        image = part.get("image_url")
+        url = image.get("url") if isinstance(image, dict) else image
+        yield Image(path, text_block("text"), data_url_length(url))

@@ -25,6 +25,7 @@ GEMINI = Protocol(
     tool_choice=request.TOOL_CHOICE,
     schema_form=request.SCHEMA_FORM,
     history_passes=HISTORY_PASSES,
+    thinking_binding=None,
     make_repairer=GeminiRepairer,
     is_terminal=is_terminal,
     repair_body=repair_body,

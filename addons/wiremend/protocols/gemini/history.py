@@ -22,10 +22,19 @@ from wiremend.protocols.base.history import (
     RESULT_DROPPED,
     RESULT_WITHOUT_CALL,
 )
+from wiremend.protocols.base.message_rules import conversation, thinking
+from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import HistoryPass
+from wiremend.protocols.base.tools import value_at
 from wiremend.protocols.base.traits import MessageTraits
-from wiremend.protocols.gemini.request import TOKEN_LIMITS, request_path
+from wiremend.protocols.gemini.request import (
+    BUDGETS,
+    EFFORTS,
+    TOKEN_LIMITS,
+    images,
+    request_path,
+)
 from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
@@ -50,7 +59,8 @@ THOUGHT_SIGNATURE_MISSING = Rule(
 _CALLS = ("functionCall", "function_call")
 _RESPONSES = ("functionResponse", "function_response")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
-_UNSIGNED = b'"skip_thought_signature_validator"'
+_UNSIGNED_VALUE = "skip_thought_signature_validator"
+_UNSIGNED = json_value.write(_UNSIGNED_VALUE)
 """https://ai.google.dev/gemini-api/docs/thought-signatures (FAQ)"""
 
 
@@ -208,6 +218,50 @@ def mark_unsigned_calls(
                 edits.append(path, b'"thoughtSignature":' + _UNSIGNED)
 
 
+def replace_signatures(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Mark signed calls as not signed; remove the signatures of other parts."""
+    for turn in turns_of(request):
+        for path, part in turn.all_parts():
+            is_call = any(key in part for key in _CALLS)
+            for key in _SIGNATURES:
+                if key not in part or (is_call and part[key] == _UNSIGNED_VALUE):
+                    continue
+                place = BodyPlace((*path, key))
+                done = "marked as not signed" if is_call else "removed"
+                if not notes.note(conversation.UNVERIFIED_REASONING, place, "signature", done):
+                    continue
+                if is_call:
+                    edits.replace((*path, key), _UNSIGNED)
+                else:
+                    edits.remove((*path, key))
+
+
+def drop_zero_budget(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
+    """Remove a thinking budget of 0."""
+    for path in BUDGETS:
+        if value_at(request, path) == 0 and notes.note(
+            thinking.THINKS_ALWAYS, BodyPlace(path), "0 tokens", "removed"
+        ):
+            edits.remove(path)
+
+
+def end_with_user_content(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Add a content of the user behind an answer at the end, unless it contains calls."""
+    turns = turns_of(request)
+    if not turns or not turns[-1].is_model or any(turns[-1].parts(_CALLS)):
+        return
+    path = turns[-1].contents[-1][0]
+    if notes.note(conversation.PREFILL, BodyPlace(path), "a prefilled answer", "continued"):
+        index = path[-1]
+        assert isinstance(index, int)
+        following = {"role": "user", "parts": [{"text": conversation.CONTINUE}]}
+        edits.insert_item(path[:-1], index + 1, json_value.write(following))
+
+
 def _has_text(turn: Turn) -> bool:
     return any(isinstance(part.get("text"), str) and part["text"] for _, part in turn.all_parts())
 
@@ -268,11 +322,19 @@ def _error_for(call: dict[str, Any]) -> dict[str, Any]:
 
 
 HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
+    (conversation.LONE_SURROGATE, conversation.replace_lone_surrogates),
+    (conversation.UNVERIFIED_REASONING, replace_signatures),
     (EMPTY_TEXT, drop_empty_text),
     (RESULT_WITHOUT_CALL, drop_orphan_results),
     (CALL_WITHOUT_RESULT, add_missing_results),
     (EMPTY_MESSAGE, drop_empty_messages),
+    (conversation.PREFILL, end_with_user_content),
     (THOUGHT_SIGNATURE_MISSING, mark_unsigned_calls),
+    *image_passes(images),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+    (thinking.THINKS_ALWAYS, drop_zero_budget),
+    (thinking.BUDGET_TOO_LARGE, thinking.cap_budget(BUDGETS)),
+    (thinking.EFFORT_REFUSED, thinking.fit_effort(EFFORTS)),
 )
-"""In order: passes that may leave a content empty run before the one that handles those."""
+"""In order: passes that may leave a content empty run before the one that handles those. The passes
+on images run after those that add or remove contents, since rejections contain their places."""

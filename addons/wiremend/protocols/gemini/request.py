@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from wiremend.protocols.base.facts import model_in
+from wiremend.protocols.base.message_rules.images import Image
 from wiremend.protocols.base.protocol import (
     Endpoints,
     KeyHeader,
@@ -52,6 +53,18 @@ TOKEN_LIMITS: tuple[Path, ...] = (
     ("generationConfig", "maxOutputTokens"),
     ("generation_config", "max_output_tokens"),
     ("request", "generationConfig", "maxOutputTokens"),
+)
+
+_THINKING_CONFIGS: tuple[Path, ...] = (
+    ("generationConfig", "thinkingConfig"),
+    ("generation_config", "thinking_config"),
+    ("request", "generationConfig", "thinkingConfig"),
+)
+BUDGETS: tuple[Path, ...] = tuple(
+    (*path, name) for path in _THINKING_CONFIGS for name in ("thinkingBudget", "thinking_budget")
+)
+EFFORTS: tuple[Path, ...] = tuple(
+    (*path, name) for path in _THINKING_CONFIGS for name in ("thinkingLevel", "thinking_level")
 )
 
 _CODE_ASSIST = text_pattern(r"/v1internal(?::|%3a)", ignore_case=True)
@@ -220,3 +233,27 @@ def request_path(body: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the path of the request in a parsed body: Code Assist wraps it."""
     is_plain = "contents" in body or "tools" in body
     return ("request",) if isinstance(body.get("request"), dict) and not is_plain else ()
+
+
+def images(request: dict[str, Any]) -> Iterator[Image]:
+    """Yield the images in parts and in responses of functions."""
+    steps = (*request_path(request), "contents", "*", "parts", "*")
+    for path, part in objects_along(request, *steps):
+        if part.keys().isdisjoint((*_PARTS, "text")):
+            yield from _image(path, part)
+        for key in _PARTS[2:]:
+            for inner, result in objects_along(part.get(key), "parts", "*"):
+                yield from _image((*path, key, *inner), result)
+
+
+def _image(path: Path, part: dict[str, Any]) -> Iterator[Image]:
+    keys = ("inlineData", "inline_data", "fileData", "file_data")
+    blob: dict[str, Any] = next((part[key] for key in keys if isinstance(part.get(key), dict)), {})
+    kind = blob.get("mimeType", blob.get("mime_type"))
+    if isinstance(kind, str) and kind.startswith("image/"):
+        data = blob.get("data")
+        yield Image(path, _text_part, len(data) if isinstance(data, str) else None)
+
+
+def _text_part(text: str) -> dict[str, Any]:
+    return {"text": text}

@@ -134,6 +134,8 @@ def _is_response(value: Any) -> bool:
 
 def _repair(value: Any, context: StreamContext, draft: Draft) -> Any:
     """Repair a response in place and return it; None for any other body. Raises ContentLost."""
+    if context.is_compaction:
+        return None
     response = value if _is_response(value) else _unwrapped(value, draft)
     if response is None:
         return None

@@ -17,14 +17,24 @@ from wiremend.protocols.base.history import (
     NO_RESULT,
     RESULT_WITHOUT_CALL,
 )
+from wiremend.protocols.base.message_rules import conversation, thinking
+from wiremend.protocols.base.message_rules.images import image_passes
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.openai import IDENTIFIERS
 from wiremend.protocols.base.protocol import HistoryPass
 from wiremend.protocols.base.traits import MessageTraits
-from wiremend.protocols.responses.request import TOKEN_LIMITS, call_ids
+from wiremend.protocols.responses.request import (
+    TOKEN_LIMITS,
+    call_arguments,
+    call_ids,
+    calls_and_results,
+    images,
+)
 from wiremend.rules.rule import BodyPlace, Notes, Rule
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
 from wiremend.text.json_value import objects
+from wiremend.text.patterns import whole_pattern
 
 ORPHAN_REASONING = Rule(
     code="Q108",
@@ -41,6 +51,54 @@ ORPHAN_REASONING = Rule(
     after='{"input":[{"role":"user","content":"Go on."}]}',
 )
 
+FOREIGN_ITEM_ID = Rule(
+    code="Q114",
+    name="foreign-item-id",
+    detects="The id of an item does not start as the provider's ids for that type do, or contains "
+    "other characters, or is too long: another provider created it.",
+    impact="OpenAI rejects every further turn: `Invalid 'input[342].id': 'item_d774…'. Expected an "
+    "ID that begins with 'rs'.`",
+    action="Removes the id, which is optional.",
+    protocols=(WireProtocol.RESPONSES,),
+    seen=(
+        "jlcodes99/cockpit-tools#2543",
+        "jlcodes99/cockpit-tools#2090",
+        "Wei-Shaw/sub2api#3981",
+        "openai/codex#33176",
+        "mastra-ai/mastra#10815",
+        "ranxianglei/billion-context#1052",
+    ),
+    before='{"input":[{"type":"reasoning","id":"item_d774","summary":[]}]}',
+    after='{"input":[{"type":"reasoning","summary":[]}]}',
+)
+ITEM_NOT_STORED = Rule(
+    code="Q115",
+    name="item-not-stored",
+    detects="The request has `store: false`, and its items refer to stored ones by their ids.",
+    impact="OpenAI: `Item with id 'rs_...' not found. Items are not persisted when store is set to "
+    "false.`",
+    action="Removes the ids, and reasoning that consists of an id only.",
+    protocols=(WireProtocol.RESPONSES,),
+    seen=("can1357/oh-my-pi#41", "anomalyco/opencode#7724", "anomalyco/opencode#8987"),
+    before='{"store":false,"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"role":"user",'
+    '"content":"Go on."}]}',
+    after='{"store":false,"input":[{"role":"user","content":"Go on."}]}',
+)
+
+_ID_PREFIXES: Mapping[str, str] = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "custom_tool_call": "ctc",
+    "web_search_call": "ws",
+    "file_search_call": "fs",
+    "image_generation_call": "ig",
+    "code_interpreter_call": "ci",
+    "computer_call": "cu",
+    "mcp_call": "mcp",
+}
+"""How OpenAI's ids start, by the type of the item."""
+_ITEM_ID = whole_pattern(r"[A-Za-z0-9_-]{1,64}+")
 OUTPUT_OF: Mapping[str, str] = {
     "function_call": "function_call_output",
     "custom_tool_call": "custom_tool_call_output",
@@ -118,12 +176,110 @@ def add_missing_results(
             edits.insert_item(("input",), index + 1, json_value.write(output))
 
 
+def drop_encrypted_reasoning(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Drop all reasoning, and the ids of the items that it belongs to.
+
+    A compaction is kept, although it is encrypted too: it contains the conversation.
+    """
+    items = list(objects(request.get("input"), ("input",)))
+    reasoning = [path for path, item in items if item.get("type") == "reasoning"]
+    if not reasoning or len(reasoning) == len(items):
+        return
+    for path, item in items:
+        place = BodyPlace(path)
+        if item.get("type") == "reasoning":
+            if notes.note(conversation.UNVERIFIED_REASONING, place, "reasoning", "dropped"):
+                edits.remove(path)
+        elif _is_of_model(item) and isinstance(item.get("id"), str):
+            # The id of a call refers to its reasoning: `function_call was provided without …`
+            found = "the id of an item with reasoning"
+            if notes.note(conversation.UNVERIFIED_REASONING, place, found, "removed"):
+                edits.remove((*path, "id"))
+
+
+def drop_foreign_ids(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
+    """Remove ids that the provider cannot have created."""
+    for path, item in objects(request.get("input"), ("input",)):
+        prefix, item_id = _ID_PREFIXES.get(_kind_of(item)), item.get("id")
+        if prefix is None or not isinstance(item_id, str):
+            continue
+        is_own = item_id.startswith(prefix) and _ITEM_ID.fullmatch(item_id) is not None
+        if not is_own and notes.note(
+            FOREIGN_ITEM_ID, BodyPlace((*path, "id")), f"{item_id!r}", "removed"
+        ):
+            edits.remove((*path, "id"))
+
+
+def drop_unstored_items(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Remove ids, and reasoning without its content, if the request does not store its items."""
+    if request.get("store") is not False:
+        return
+    items = list(objects(request.get("input"), ("input",)))
+    for path, item in items:
+        if not isinstance(item.get("id"), str):
+            continue
+        is_reference = item.get("type") == "item_reference" and item["id"].startswith("rs")
+        is_empty = item.get("type") == "reasoning" and not item.get("encrypted_content")
+        if (is_reference or is_empty) and len(items) > 1:
+            if notes.note(ITEM_NOT_STORED, BodyPlace(path), "reasoning by its id", "dropped"):
+                edits.remove(path)
+        elif item.get("type") != "item_reference" and notes.note(
+            ITEM_NOT_STORED, BodyPlace((*path, "id")), "an id", "removed"
+        ):
+            edits.remove((*path, "id"))
+
+
+def drop_repeated_items(
+    request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
+) -> None:
+    """Drop items that repeat another with their id; remove the id if they differ."""
+    seen: dict[str, bytes] = {}
+    for path, item in objects(request.get("input"), ("input",)):
+        item_id = item.get("id")
+        if not isinstance(item_id, str) or item.get("type") == "item_reference":
+            continue
+        text = json_value.write_sorted(item)
+        first = seen.get(item_id)
+        seen.setdefault(item_id, text)
+        if first is None:
+            continue
+        is_same = first == text
+        done = "dropped" if is_same else "its id was removed"
+        if notes.note(conversation.REPEATED_CALL_ID, BodyPlace(path), f"{item_id!r} again", done):
+            edits.remove(path if is_same else (*path, "id"))
+
+
+def _kind_of(item: dict[str, Any]) -> str:
+    return str(item.get("type", "message"))
+
+
+def _is_of_model(item: dict[str, Any]) -> bool:
+    """Return whether the model created an item, and not the client."""
+    kind = _kind_of(item)
+    return item.get("role") == "assistant" or (kind != "message" and not kind.endswith("_output"))
+
+
 HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
+    (conversation.LONE_SURROGATE, conversation.replace_lone_surrogates),
+    (conversation.DEVELOPER_ROLE, conversation.rename_instructions("input")),
+    (FOREIGN_ITEM_ID, drop_foreign_ids),
+    (ITEM_NOT_STORED, drop_unstored_items),
+    (conversation.UNVERIFIED_REASONING, drop_encrypted_reasoning),
     (ORPHAN_REASONING, drop_orphan_reasoning),
+    (conversation.REPEATED_CALL_ID, drop_repeated_items),
+    (conversation.REPEATED_CALL_ID, conversation.separate_call_ids(calls_and_results)),
+    (conversation.INVALID_ARGUMENTS, conversation.complete_arguments(call_arguments, as_text=True)),
     (RESULT_WITHOUT_CALL, drop_orphan_results),
     (CALL_WITHOUT_RESULT, add_missing_results),
     (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
+    *image_passes(images),
     (parameters.SAMPLING_REFUSED, parameters.drop_refused_sampling),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
+    (parameters.LONG_IDENTIFIER, parameters.shorten_identifiers(IDENTIFIERS)),
+    (thinking.EFFORT_REFUSED, thinking.fit_effort((("reasoning", "effort"),))),
 )
 """The passes, in order."""

@@ -1,0 +1,1 @@
+"""Rules on messages and parameters that several protocols share, and their passes, by subject."""
