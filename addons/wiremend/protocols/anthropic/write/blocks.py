@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wiremend.protocols.base.middle.call_ids import provider_id
+from wiremend.protocols.base.middle.call_ids import SentIds
 from wiremend.protocols.base.middle.content import (
     Base64Source,
     Call,
@@ -32,7 +32,7 @@ from wiremend.protocols.base.middle.target import Target
 from wiremend.protocols.base.middle.wording import (
     arguments_object,
     media_note,
-    refuse_file,
+    refuse_media,
     server_text,
 )
 from wiremend.protocols.base.names import WireProtocol
@@ -50,6 +50,7 @@ class BlockWriter:
         self._target = target
         self._tools = tools
         self._losses = losses
+        self._ids = SentIds(target.traits.call_ids)
         self._is_own = is_own
         """Whether the request was read from this protocol."""
 
@@ -96,7 +97,7 @@ class BlockWriter:
     def _media(self, part: Media, own: dict[str, Any]) -> dict[str, Any]:
         is_taken = part.kind in (MediaKind.IMAGE, MediaKind.DOCUMENT)
         if not self._is_own:
-            refuse_file(part.source, part.at)
+            refuse_media(part, self._target)
             is_taken = is_taken and part.kind in self._target.traits.media
             is_url = isinstance(part.source, UrlSource)
             is_taken = is_taken and (self._target.traits.media_urls or not is_url)
@@ -124,7 +125,7 @@ class BlockWriter:
 
     def call_id(self, call_id: str) -> str:
         """Return the id that the target receives."""
-        return call_id if self._is_own else self._target.traits.call_ids.fit(provider_id(call_id))
+        return call_id if self._is_own else self._ids.of(call_id)
 
     def _result(self, part: Result, own: dict[str, Any]) -> dict[str, Any]:
         block: dict[str, Any] = {"type": "tool_result", "tool_use_id": self.call_id(part.call_id)}

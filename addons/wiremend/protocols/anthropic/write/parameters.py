@@ -13,6 +13,7 @@ from wiremend.protocols.base.middle.conversation import (
     Role,
     ThinkingMode,
 )
+from wiremend.protocols.base.middle.efforts import effort_of_budget
 from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.members import without_nothing
 from wiremend.protocols.base.middle.target import Target
@@ -156,7 +157,7 @@ def _thinking(
         _switched_off(losses, "a forced choice of tools", reasoning.at)
         return {"type": "disabled"}, ""
     if target.traits.is_adaptive:
-        return {"type": "adaptive"}, effort or _effort_of_budget(reasoning.budget_tokens)
+        return {"type": "adaptive"}, effort or effort_of_budget(reasoning.budget_tokens)
     budget = reasoning.budget_tokens
     if budget is None or budget < 0:
         budget = _BUDGETS.get(effort, _BUDGETS["medium"])
@@ -172,14 +173,6 @@ def _thinking(
 
 def _switched_off(losses: Losses, why: str, at: Path) -> None:
     losses.add(LossKind.ADJUSTED, f"reasoning beside {why}", "switched off", at)
-
-
-def _effort_of_budget(budget: int | None) -> str:
-    if budget is None or budget < 0:
-        return ""
-    if budget < 4000:
-        return "low"
-    return "medium" if budget < 16_000 else "high"
 
 
 def _is_turn_unsigned(conversation: Conversation, target: Target) -> bool:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 
+from wiremend.protocols.base.traits import CallIdLimit
 from wiremend.text.patterns import whole_pattern
 
 _OURS = whole_pattern(r"[a-z]++_wm[0-9a-f]{12}(?:_([A-Za-z0-9_-]++))?")
@@ -42,3 +43,27 @@ def provider_id(call_id: str) -> str:
         return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         return call_id
+
+
+class SentIds:
+    """The ids of the calls in one request, as they are sent: each differs from all others."""
+
+    def __init__(self, limit: CallIdLimit) -> None:
+        self._limit = limit
+        self._sent: dict[str, str] = {}
+        self._used: set[str] = set()
+
+    def of(self, call_id: str) -> str:
+        """Return the id that is sent for a client's id; always the same one in a request.
+
+        The ids are asked for in the order of the conversation, so that they stay the same when it
+        grows.
+        """
+        sent = self._sent.get(call_id)
+        if sent is None:
+            sent = self._limit.fit(provider_id(call_id))
+            if sent in self._used:
+                sent = self._limit.fit(call_id)
+            self._sent[call_id] = sent
+            self._used.add(sent)
+        return sent

@@ -17,8 +17,8 @@ from wiremend.protocols.base.middle.content import (
 )
 from wiremend.protocols.base.middle.conversation import Tool, ToolKind
 from wiremend.protocols.base.middle.losses import NotCarried
+from wiremend.protocols.base.middle.target import Target
 from wiremend.text import json_value
-from wiremend.text.json_edits import Path
 
 NO_RESULT = "The tool call has no result: it was interrupted."
 NO_CONTENT = "(no content)"
@@ -73,10 +73,17 @@ def _described(source: Source, kind: MediaKind) -> str:
             return str(kind)
 
 
-def refuse_file(source: Source, path: Path) -> None:
-    """Raise NotCarried for a file that only the client's provider has."""
-    if isinstance(source, FileSource):
-        raise NotCarried("file", "the file is stored at the client's provider", path)
+def refuse_media(media: Media, target: Target) -> None:
+    """Raise NotCarried for a medium for which no note can be written.
+
+    These are files that only the client's provider has, and audio and video for a target that does
+    not take them.
+    """
+    if isinstance(media.source, FileSource):
+        raise NotCarried("file", "the file is stored at the client's provider", media.at)
+    is_seen = media.kind in (MediaKind.IMAGE, MediaKind.DOCUMENT)
+    if not is_seen and media.kind not in target.traits.media:
+        raise NotCarried(media.kind.value, "the provider does not take it", media.at)
 
 
 def data_url(source: Base64Source) -> str:
