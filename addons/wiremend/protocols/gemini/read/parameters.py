@@ -1,8 +1,7 @@
 """`generationConfig`: limits, sampling, reasoning, the format of the output."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from wiremend.protocols.base.middle.conversation import (
     FormatKind,
@@ -29,11 +28,9 @@ class GenerationConfig:
 
     parameters: Parameters = field(default_factory=Parameters)
     reasoning: Reasoning = field(default_factory=Reasoning)
+    """Its `own` contains the members that were not read, also those that concern other things."""
     format: OutputFormat | None = None
-    candidate_count: int | None = None
-    """The number of candidates, if it is 1 as for other protocols."""
-    rest: Mapping[str, Any] | None = None
-    """The members that were not read; None if all were, an empty object if it had none."""
+    needs: tuple[Need, ...] = ()
 
 
 def read_generation_config(members: Members, at: Path) -> GenerationConfig:
@@ -53,40 +50,22 @@ def read_generation_config(members: Members, at: Path) -> GenerationConfig:
         presence_penalty=config.number("presencePenalty"),
         frequency_penalty=config.number("frequencyPenalty"),
     )
-    reasoning = _reasoning(config, at)
     form = _format(config, at)
+    needs = tuple(_needs(config, at))
+    return GenerationConfig(parameters, _reasoning(config, at), form, needs)
+
+
+def _needs(config: Members, at: Path) -> Iterator[Need]:
+    """Yield the members without which the request would mean something else."""
     count = config.peek("candidateCount")
-    if count == 1:
-        config.drop("candidateCount")
-    rest = config.own(_G)
-    left = rest.fields if rest is not None else None
-    return GenerationConfig(
-        parameters,
-        reasoning,
-        form,
-        1 if count == 1 else None,
-        left if fields else {},
-    )
-
-
-def read_needs(members: Members, config: Mapping[str, Any] | None, at: Path) -> tuple[Need, ...]:
-    """Return the members without which the request would mean something else."""
-    needs = []
-    if members.peek("cachedContent"):
-        reason = "it is content that only the client's provider has"
-        needs.append(Need("cachedContent", reason, (*at, "cachedContent")))
-    config = config or {}
-    inner = (*at, "generationConfig")
-    if "candidateCount" in config:
-        reason = "only one answer can be translated"
-        needs.append(Need("candidateCount", reason, (*inner, "candidateCount")))
-    modalities = config.get("responseModalities")
+    if count is not None and count != 1:
+        reason = "the provider returns one answer"
+        yield Need("candidateCount", reason, (*at, "candidateCount"))
+    modalities = config.peek("responseModalities")
     for word in modalities if isinstance(modalities, list) else ():
-        if isinstance(word, str) and word.upper() in ("AUDIO", "IMAGE", "VIDEO"):
+        if isinstance(word, str) and word.upper() not in ("TEXT", "MODALITY_UNSPECIFIED"):
             what = f"responseModalities {word.upper()}"
-            reason = "only text can be translated"
-            needs.append(Need(what, reason, (*inner, "responseModalities")))
-    return tuple(needs)
+            yield Need(what, "the provider answers in text", (*at, "responseModalities"))
 
 
 def _strings(config: Members, key: str) -> tuple[str, ...]:
@@ -100,21 +79,25 @@ def _strings(config: Members, key: str) -> tuple[str, ...]:
 
 
 def _reasoning(config: Members, at: Path) -> Reasoning:
-    fields = config.object("thinkingConfig")
-    if fields is None:
-        return Reasoning()
-    inner = Members(fields)
+    fields = config.peek("thinkingConfig")
+    inner = Members(fields if isinstance(fields, dict) else {})
     is_shown = inner.flag("includeThoughts")
     budget = inner.integer("thinkingBudget")
     word = inner.peek("thinkingLevel")
     effort = word.lower() if isinstance(word, str) and word.lower() in LEVELS else ""
     if effort:
         inner.drop("thinkingLevel")
-    if is_shown is None and budget is None and not effort:
-        config.keep("thinkingConfig", fields)
-        return Reasoning()
-    own = own_of(inner, level=word if effort else None)
-    at = (*at, "thinkingConfig")
+    if is_shown is not None or budget is not None or effort:
+        config.drop("thinkingConfig")
+    rest = inner.own(_G)
+    count = config.drop("candidateCount") if config.peek("candidateCount") == 1 else None
+    own = own_of(
+        config,
+        config=True,
+        candidateCount=count,
+        thinking=rest.fields if rest is not None and "thinkingConfig" not in config else None,
+        level=word if effort else None,
+    )
     return Reasoning(_mode(budget, effort, is_shown), effort, budget, is_shown, own=own, at=at)
 
 

@@ -14,12 +14,12 @@ from wiremend.protocols.base.middle.content import (
     Result,
     Text,
 )
-from wiremend.protocols.base.middle.conversation import Conversation, Role, Turn
+from wiremend.protocols.base.middle.conversation import Conversation, Need, Role, Turn
 from wiremend.protocols.base.middle.members import Members
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.gemini.own_form import own_of, with_form
 from wiremend.protocols.gemini.read.pairing import Pairing
-from wiremend.protocols.gemini.read.parameters import read_generation_config, read_needs
+from wiremend.protocols.gemini.read.parameters import read_generation_config
 from wiremend.protocols.gemini.read.parts import read_part
 from wiremend.protocols.gemini.read.spelling import in_camel_case
 from wiremend.protocols.gemini.read.tools import read_choice, read_tools
@@ -45,16 +45,12 @@ def read_request(path: str, body: Mapping[str, Any]) -> Conversation:
     choice = read_choice(members, at)
     config = read_generation_config(members, at)
     session = members.peek("session_id")  # of Code Assist
-    needs = read_needs(members, config.rest, at)
-    if config.rest is not None:
-        members.keep("generationConfig", config.rest)
     members.drop("model")
     own = own_of(
         members,
         wrapper=wrapper,
         systemInstruction=original,
         model=request.get("model"),
-        candidateCount=config.candidate_count,
         tools=entries if entries is not None and not tools else None,
     )
     return Conversation(
@@ -69,9 +65,15 @@ def read_request(path: str, body: Mapping[str, Any]) -> Conversation:
         parameters=config.parameters,
         session=session if isinstance(session, str) else "",
         stream=facts.streaming,
-        needs=needs,
+        needs=(*_needs(members, at), *config.needs),
         own=own,
     )
+
+
+def _needs(members: Members, at: Path) -> Iterator[Need]:
+    if members.peek("cachedContent"):
+        reason = "it is content that only the client's provider has"
+        yield Need("cachedContent", reason, (*at, "cachedContent"))
 
 
 def _system(members: Members, at: Path) -> tuple[tuple[Text, ...], Any]:

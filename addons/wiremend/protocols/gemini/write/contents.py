@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from wiremend.protocols.base.middle.call_ids import provider_id
+from wiremend.protocols.base.middle.call_ids import SentIds
 from wiremend.protocols.base.middle.content import (
     Base64Source,
     Call,
@@ -29,7 +29,7 @@ from wiremend.protocols.base.middle.wording import (
     NO_CONTENT,
     arguments_object,
     media_note,
-    refuse_file,
+    refuse_media,
     server_text,
     system_reminder,
     text_document,
@@ -51,6 +51,7 @@ class Contents:
         self._target = target
         self._tools = tools
         self._losses = losses
+        self._ids = SentIds(target.traits.call_ids)
         self._contents: list[dict[str, Any]] = []
         self._names: dict[str, str] = {}
         """The names of the calls so far, as they were sent, by id."""
@@ -130,7 +131,7 @@ class Contents:
         return {**without_nothing(id=self._call_id(call.id)), "name": name, "args": args}
 
     def _call_id(self, call_id: str) -> str:
-        return self._target.traits.call_ids.fit(provider_id(call_id)) if call_id else ""
+        return self._ids.of(call_id) if call_id else ""
 
     # The user's
 
@@ -163,9 +164,13 @@ class Contents:
 
     def _media_of(self, result: Result, *, is_labelled: bool) -> Iterator[dict[str, Any]]:
         media = [part for part in result.parts if isinstance(part, Media)]
-        if media and is_labelled:
+        if not media:
+            return
+        found = f"media of the result {result.call_id!r}"
+        self._losses.add(LossKind.POSITION, found, "moved behind the results", result.at)
+        if is_labelled:
             name = self._names.get(result.call_id, result.name)
-            yield {"text": f"[The content of the result of {name} ({result.call_id}):]"}
+            yield {"text": f"[from the result of {name} ({self._call_id(result.call_id)})]"}
         for part in media:
             yield from self._media(part)
 
@@ -195,13 +200,13 @@ class Contents:
     def _media(self, media: Media) -> Iterator[dict[str, Any]]:
         """Yield a medium, behind its title: only Vertex AI has a member for it."""
         traits = self._target.traits
-        refuse_file(media.source, media.at)
         source = media.source
         if media.detail:
             self._losses.add_once(LossKind.PARAMETER, "detail", path=media.at)
         if isinstance(source, TextSource):
             yield {"text": text_document(media, source.text)}
             return
+        refuse_media(media, self._target)
         is_url = isinstance(source, UrlSource)
         if media.kind not in traits.media or (is_url and not traits.media_urls):
             note = media_note(media)

@@ -12,6 +12,7 @@ from wiremend.protocols.base.middle.conversation import (
     ThinkingMode,
     ToolChoice,
 )
+from wiremend.protocols.base.middle.efforts import LEVELS, effort_of_budget, nearest_effort
 from wiremend.protocols.base.middle.function_tools import FunctionTools
 from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.members import without_nothing
@@ -34,7 +35,6 @@ _BUDGETS: Mapping[str, int] = {
     "max": 24_576,
 }
 """The budget of each effort."""
-_STRENGTH = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MOST_BUDGET = 24_576
 """The largest budget that every model with reasoning takes.
 
@@ -63,7 +63,12 @@ def write_config(
 
 
 def write_own_config(conversation: Conversation) -> dict[str, Any] | None:
-    """Return `generationConfig` as it was read; None if there was none."""
+    """Return `generationConfig` as it was read; None if there was none.
+
+    The members that only this protocol has are in the `own` of the reasoning.
+    """
+    if not form_of(conversation.reasoning.own).get("config"):
+        return None
     parameters, reasoning, form = (
         conversation.parameters,
         conversation.reasoning,
@@ -72,7 +77,7 @@ def write_own_config(conversation: Conversation) -> dict[str, Any] | None:
     config = _numbers(parameters)
     if parameters.stops:
         config["stopSequences"] = list(parameters.stops)
-    config |= without_nothing(candidateCount=form_of(conversation.own).get("candidateCount"))
+    config |= without_nothing(candidateCount=form_of(reasoning.own).get("candidateCount"))
     if form is not None:
         is_text = form.kind is FormatKind.TEXT
         config["responseMimeType"] = "text/plain" if is_text else JSON_TYPE
@@ -84,7 +89,7 @@ def write_own_config(conversation: Conversation) -> dict[str, Any] | None:
     thinking = _own_thinking(reasoning)
     if thinking:
         config["thinkingConfig"] = thinking
-    return config or None
+    return restored(config, reasoning.own)
 
 
 def write_tool_config(
@@ -150,45 +155,51 @@ def _sampling(parameters: Parameters, target: Target, losses: Losses) -> dict[st
 
 
 def _own_thinking(reasoning: Reasoning) -> dict[str, Any]:
+    form = form_of(reasoning.own)
     thinking: dict[str, Any] = {}
     if reasoning.is_shown is not None:
         thinking["includeThoughts"] = reasoning.is_shown
     if reasoning.budget_tokens is not None:
         thinking["thinkingBudget"] = reasoning.budget_tokens
-    level = form_of(reasoning.own).get("level")
-    if level:
-        thinking["thinkingLevel"] = level
-    return restored(thinking, reasoning.own)
+    if "level" in form:
+        thinking["thinkingLevel"] = form["level"]
+    return {**thinking, **form.get("thinking", {})}
 
 
 def _thinking(reasoning: Reasoning, target: Target, losses: Losses) -> dict[str, Any]:
-    """Return `thinkingConfig`: a level for targets that have efforts, else a budget."""
-    effort = reasoning.effort
-    if effort and effort not in _STRENGTH:
+    """Return `thinkingConfig`: a level for targets that have efforts, else a budget.
+
+    The target's switches of reasoning are members of it.
+    """
+    traits, effort = target.traits, reasoning.effort
+    if reasoning.mode is ThinkingMode.OFF or effort == "none":
+        return dict(traits.thinking.off) or _switched_off(reasoning, target, losses)
+    if effort and effort not in LEVELS:
         losses.add(LossKind.ADJUSTED, f"effort {effort!r}", path=reasoning.at)
         effort = ""
-    if reasoning.mode is ThinkingMode.OFF or effort == "none":
-        return _switched_off(reasoning, target, losses)
     if reasoning.mode is None and not effort:
         return {}
-    shown = {} if reasoning.is_shown is False else {"includeThoughts": True}
-    if target.traits.efforts:
-        wanted = effort or _effort_of(reasoning.budget_tokens)
-        level = _nearest(wanted, target.traits.efforts) if wanted else ""
-        if effort and level != effort:
-            losses.add(LossKind.ADJUSTED, f"effort {effort!r}", f"sent as {level!r}", reasoning.at)
-        return {**shown, **without_nothing(thinkingLevel=level.upper())}
-    return {**shown, "thinkingBudget": _budget(reasoning, effort, losses)}
+    thinking = dict(traits.thinking.on)
+    if reasoning.is_shown is not False:
+        thinking["includeThoughts"] = True
+    if not traits.efforts:
+        return {**thinking, "thinkingBudget": _budget(reasoning, effort, losses)}
+    wanted = effort or effort_of_budget(reasoning.budget_tokens)
+    level = nearest_effort(wanted, traits.efforts) if wanted else ""
+    if level != wanted:
+        losses.add(LossKind.ADJUSTED, f"effort {wanted!r}", f"sent as {level!r}", reasoning.at)
+    return {**thinking, **without_nothing(thinkingLevel=level.upper())}
 
 
 def _switched_off(reasoning: Reasoning, target: Target, losses: Losses) -> dict[str, Any]:
-    """Return what switches reasoning off. Models with efforts have no such word."""
-    if not target.traits.efforts:
+    """Return what switches reasoning off. Models with efforts may have no word for it."""
+    efforts = target.traits.efforts
+    if not efforts:
         return {"thinkingBudget": 0}
-    level = target.traits.efforts[0]
+    level = "none" if "none" in efforts else nearest_effort("minimal", efforts)
     if level != "none":
         losses.add(LossKind.ADJUSTED, "reasoning off", f"sent as {level!r}", reasoning.at)
-    return {"thinkingLevel": level.upper()}
+    return without_nothing(thinkingLevel=level.upper())
 
 
 def _budget(reasoning: Reasoning, effort: str, losses: Losses) -> int:
@@ -200,19 +211,3 @@ def _budget(reasoning: Reasoning, effort: str, losses: Losses) -> int:
         losses.add(LossKind.ADJUSTED, found, done, reasoning.at)
         return MOST_BUDGET
     return budget
-
-
-def _effort_of(budget: int | None) -> str:
-    """Return the effort that a budget is worth; empty for none."""
-    if budget is None or budget <= 0:
-        return ""
-    if budget < 4000:
-        return "low"
-    return "medium" if budget < 16_000 else "high"
-
-
-def _nearest(effort: str, allowed: tuple[str, ...]) -> str:
-    """Return the weakest of the allowed efforts that is at least this one, else the strongest."""
-    known = [one for one in allowed if one in _STRENGTH]
-    wanted = _STRENGTH.index(effort)
-    return next((one for one in known if _STRENGTH.index(one) >= wanted), allowed[-1])
