@@ -42,6 +42,15 @@ _MEDIA: st.SearchStrategy[Json] = st.one_of(
         ]
     ),
 )
+COMMON_MEDIA: st.SearchStrategy[Json] = st.one_of(
+    st.builds(
+        lambda mime, data: {"inlineData": {"mimeType": mime, "data": _alphabet(data, True)}},
+        st.sampled_from(["image/png", "application/pdf"]),
+        _BYTES,
+    ),
+    st.just({"fileData": {"fileUri": "https://example.org/a.png", "mimeType": "image/png"}}),
+)
+"""Media that every protocol has."""
 FILES: st.SearchStrategy[Json] = st.just(
     {"fileData": {"fileUri": "gs://bucket/a.pdf", "mimeType": "application/pdf"}}
 )
@@ -95,10 +104,10 @@ def _user_turn(draw: st.DrawFn, calls: list[Json], media: st.SearchStrategy[Json
         if draw(st.integers(0, 9)):
             response["response"] = draw(RESPONSES)
         if draw(st.integers(0, 5)) == 0:
-            response["parts"] = [draw(_MEDIA)]
+            response["parts"] = [draw(media)]
         parts.append(_with({"functionResponse": response}, draw(_UNKNOWN)))
         if draw(st.integers(0, 3)) == 0:
-            parts.append(draw(_MEDIA))
+            parts.append(draw(media))
     parts += draw(st.lists(_TEXTS | media, max_size=2))
     content: Json = {"parts": parts or [{"text": "go on"}]}
     return _with(content, draw(st.just({"role": "user"}) | st.just({"role": "user"})))
@@ -225,12 +234,12 @@ def requests(draw: st.DrawFn) -> tuple[str, Json]:
 
 
 @st.composite
-def conversations(draw: st.DrawFn, media: st.SearchStrategy[Json] | None = None) -> list[Json]:
+def conversations(draw: st.DrawFn) -> list[Json]:
     """The requests of one session: each has the contents of the one before, and more.
 
     They contain nothing that other protocols must refuse.
     """
-    turns = draw(contents(media if media is not None else _MEDIA))
+    turns = draw(contents(COMMON_MEDIA))
     head: Json = {"tools": draw(_tools(server_tools=False))}
     if draw(st.booleans()):
         head["systemInstruction"] = draw(_SYSTEMS)
