@@ -87,7 +87,7 @@ class StreamTranslation:
     def _translated(self, error: ProviderError) -> ProviderError:
         direction = self._direction
         return translated_error(
-            error,
+            error.with_default_message("an error"),
             direction.provider.name,
             direction.client.name,
             prompt_tokens=self._context.input_tokens,
