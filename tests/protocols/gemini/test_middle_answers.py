@@ -43,9 +43,11 @@ from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.base.usage import Usage
 from wiremend.protocols.gemini import GEMINI
+from wiremend.protocols.gemini.array_stream import ArrayStream
 from wiremend.protocols.gemini.grammar import Grammar
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.text import sse
+from wiremend.text.json_array import ArrayDecoder
 from wiremend.translate.answer import Direction, StreamTranslation, translate_body
 
 ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
@@ -451,3 +453,26 @@ def test_a_whole_answer_is_the_fold_of_the_stream(
     )
     if whole.error is None:
         assert json.loads(whole.data) == folded
+
+
+# The framing of a client without `alt=sse`
+
+
+@pytest.mark.parametrize("provider", OTHERS)
+@given(data=st.data())
+def test_an_array_has_the_events_as_elements(provider: WireProtocol, data: st.DataObject) -> None:
+    stream = b"".join(data.draw(STREAMS[provider]()))
+    out, _ = translated(provider, GEMINI.name, [stream])
+    array = ArrayStream()
+    text = b"".join([*map(array.feed, data.draw(chunked(out))), array.end(), array.end()])
+    assert json.loads(text) == [value for _, value in values_of(out)]
+    decoder, grammar = ArrayDecoder(), Grammar(True)
+    events = [*decoder.feed(text), *decoder.end()]
+    assert [one for event in events for one in grammar.feed(event)] + grammar.end() == []
+
+
+def test_an_array_without_events_is_empty_and_can_be_kept_alive() -> None:
+    array = ArrayStream()
+    assert array.feed(b"\n\n") + array.end() == b"[]"
+    array = ArrayStream()
+    assert array.feed(b"data: {}\n\n\n\n") + array.end() == b"[{}\n\n]"

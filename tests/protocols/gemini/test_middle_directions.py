@@ -10,9 +10,14 @@ import pytest
 from google.genai import types
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import gemini_requests
+from strategies import anthropic_requests, chat_requests, gemini_requests
 from wiremend.protocols.base.middle.content import Call, Media, MediaKind, Part, Result, Text
-from wiremend.protocols.base.middle.conversation import Conversation, Role
+from wiremend.protocols.base.middle.conversation import (
+    ChoiceMode,
+    Conversation,
+    ToolChoice,
+    ToolName,
+)
 from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.middle.state import Origin
 from wiremend.protocols.base.middle.target import Target, TranslationTraits
@@ -149,19 +154,56 @@ def test_a_longer_session_of_gemini_begins_with_the_same_messages(data: st.DataO
         assert [replace(one, at=()) for one in longer[: len(shorter)]] == list(shorter)
 
 
+REQUESTS = {
+    WireProtocol.ANTHROPIC_MESSAGES: anthropic_requests.requests,
+    WireProtocol.CHAT_COMPLETIONS: chat_requests.requests,
+}
+
+
 @pytest.mark.parametrize("source", OTHERS)
 @given(data=st.data())
 def test_written_requests_have_the_types_of_the_sdk(
     source: WireProtocol, data: st.DataObject
 ) -> None:
-    body = simple(data.draw(gemini_requests.conversations())[-1])
-    protocol = PROTOCOLS[source]
-    written = translated(protocol, translated(GEMINI, body, protocol), GEMINI, "/v1/x")
+    body = data.draw(REQUESTS[source]())
+    result = translate_request(PROTOCOLS[source], "/v1/x", body, GEMINI, target_of(GEMINI))
+    if result.refusal is not None:
+        assert result.refusal.status == 400
+        return
+    written = json.loads(result.body)
     contents = [types.Content.model_validate(one) for one in written["contents"]]
-    assert [one.role for one in contents[::2]] == ["user"] * len(contents[::2])
-    assert [one.role for one in contents[1::2]] == ["model"] * len(contents[1::2])
+    roles = ["user", "model"] * len(contents)
+    assert [one.role for one in contents] == roles[: len(contents)]
+    assert contents[-1].role == "user"
     for tool in written.get("tools", ()):
         types.Tool.model_validate(tool)
-    if "generationConfig" in written:
-        types.GenerationConfig.model_validate(written["generationConfig"])
-    assert Role.USER in {turn.role for turn in read(written).turns}
+    types.ToolConfig.model_validate(written.get("toolConfig", {}))
+    types.GenerationConfig.model_validate(written.get("generationConfig", {}))
+    types.Content.model_validate(written.get("systemInstruction", {}))
+    assert set(written) <= {
+        "systemInstruction", "tools", "contents", "toolConfig", "generationConfig"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("source", OTHERS)
+@given(data=st.data())
+def test_a_plain_request_survives_the_way_to_gemini_and_back(
+    source: WireProtocol, data: st.DataObject
+) -> None:
+    body = data.draw(REQUESTS[source](is_plain=True))
+    protocol = PROTOCOLS[source]
+    assert protocol.translation is not None
+    there = translated(protocol, body, GEMINI)
+    back = translated(GEMINI, there, protocol)
+    before, after = (
+        settled(protocol.translation.read_request("/v1/x", one), Losses()) for one in (body, back)
+    )
+    assert essence(after) == essence(before)
+    assert after.parameters.stops == before.parameters.stops[:5]
+    assert after.parameters.temperature == before.parameters.temperature
+    assert _choice(after) == (_choice(before) if before.tools else _choice(read({})))
+
+
+def _choice(conversation: Conversation) -> tuple[ChoiceMode, ToolName | None]:
+    choice = conversation.choice or ToolChoice()
+    return choice.mode, choice.forced

@@ -4,12 +4,12 @@ https://ai.google.dev/api/generate-content
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wiremend.protocols.base.middle.content import (
     Call,
     Media,
-    Own,
     Part,
     Result,
     Text,
@@ -132,31 +132,26 @@ def _turn(content: Mapping[str, Any], at: Path, pairing: Pairing) -> Turn:
 def _parts(parts: list[dict[str, Any]], at: Path) -> Iterator[Part]:
     """Yield the parts; media directly behind a result are part of it, as in Gemini CLI."""
     result: Result | None = None
+    siblings: list[Media] = []
     for number, part in enumerate(parts):
         for read in read_part(part, (*at, "parts", number)):
             if result is not None and isinstance(read, Media):
-                result = _with_sibling(result, read)
+                siblings.append(replace(read, own=with_form(read.own, sibling=True)))
                 continue
             if result is not None:
-                yield result
+                yield _with_siblings(result, siblings)
+                siblings = []
             result = read if isinstance(read, Result) else None
             if result is None:
                 yield read
     if result is not None:
-        yield result
+        yield _with_siblings(result, siblings)
 
 
-def _with_sibling(result: Result, media: Media) -> Result:
-    own: Own = with_form(media.own, sibling=True)
-    sibling = Media(media.kind, media.source, media.title, own=own, at=media.at)
-    return Result(
-        result.call_id,
-        (*result.parts, sibling),
-        result.is_error,
-        result.name,
-        own=result.own,
-        at=result.at,
-    )
+def _with_siblings(result: Result, siblings: list[Media]) -> Result:
+    if not siblings:
+        return result
+    return replace(result, parts=(*result.parts, *siblings), is_plain=False)
 
 
 def _with_ids(parts: Iterator[Part], role: Role, at: Path, pairing: Pairing) -> Iterator[Part]:

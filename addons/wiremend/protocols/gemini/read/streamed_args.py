@@ -11,7 +11,8 @@ from wiremend.text.patterns import linear_pattern
 
 _STEP = linear_pattern(r"\.?([^.\[\]'\"$]++)|\[(\d{1,6}+)\]|\['([^']*+)'\]|\[\"([^\"]*+)\"\]")
 _VALUES = ("stringValue", "numberValue", "boolValue")
-_LONGEST_LIST = 10_000
+_MOST_MISSING = 16
+"""How many items of a list may be missing before one that comes."""
 
 type _Steps = tuple[str | int, ...]
 
@@ -61,7 +62,7 @@ def _set(root: dict[str, Any], steps: _Steps, value: Any) -> None:
         is_last = following is None
         new: Any = value if is_last else [] if isinstance(following, int) else {}
         if isinstance(step, int):
-            if not isinstance(place, list) or step >= _LONGEST_LIST:
+            if not isinstance(place, list) or step > len(place) + _MOST_MISSING:
                 return
             place.extend([None] * (step + 1 - len(place)))
             if is_last or place[step] is None:
