@@ -21,6 +21,8 @@ from wiremend.text import json_value
 PREFIX = "wm1."
 MAGIC = b"wm1\x00"
 """The first bytes of an envelope where a protocol requires Base64 of bytes."""
+MAGIC_TEXT = base64.b64encode(MAGIC[:3]).decode()
+"""The first characters of that form: three bytes are four characters, whatever follows."""
 LIMIT_BYTES = 256 * 1024
 """The maximum size of the JSON in an envelope. Larger state is not carried, nor opened."""
 
@@ -130,12 +132,8 @@ def _decoded(text: str) -> bytes | None:
         return None
 
 
-_MAGIC_TEXT = base64.b64encode(MAGIC[:3]).decode()
-"""Three bytes are four characters, whatever follows."""
-
-
 def _magic_bytes(text: str) -> bytes | None:
-    if not text.startswith(_MAGIC_TEXT):
+    if not text.startswith(MAGIC_TEXT):
         return None
     data = _decoded(text)
     return data[len(MAGIC) :] if data is not None and data.startswith(MAGIC) else None
