@@ -49,6 +49,7 @@ from wiremend.protocols.registry import PROTOCOLS
 from wiremend.text import sse
 from wiremend.text.json_array import ArrayDecoder
 from wiremend.translate.answer import Direction, StreamTranslation, translate_body
+from wiremend.translate.request import translate_request
 
 ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
 STREAMS = {ANTHROPIC: anthropic_streams.valid_streams, CHAT: chat_streams.valid_streams}
@@ -432,6 +433,77 @@ def test_too_much_reasoning_is_not_carried_but_its_state_is() -> None:
     conversation = TRANSLATION.read_request("/v1beta/models/m:generateContent", body)
     assert conversation.turns[0].parts[0] == Thinking("", STATE)
     assert [loss.kind for loss in losses.taken()] == [LossKind.ANSWER_STATE]
+
+
+# Gemini's signatures
+
+
+def stream_of(*responses: Json) -> bytes:
+    return b"".join(sse.encode(json.dumps(response).encode()) for response in responses)
+
+
+def whole_for(client: WireProtocol, stream: bytes) -> Json:
+    """Return the answer that a client puts together."""
+    out, _ = translated(GEMINI.name, client, [stream])
+    folded = PROTOCOLS[client].fold([one for _, one in values_of(out) if isinstance(one, dict)])
+    assert folded is not None
+    return folded
+
+
+def history_of(client: WireProtocol, answer: Json) -> Json:
+    """Return the next request of a client that returns an answer as it is."""
+    ask = {"role": "user", "content": "go"}
+    if client is CHAT:
+        message = answer["choices"][0]["message"]
+        calls = message.get("tool_calls", ())
+        results = [{"role": "tool", "tool_call_id": one["id"], "content": "ok"} for one in calls]
+        return {"model": "asked", "messages": [ask, message, *results]}
+    uses = [block for block in answer["content"] if block["type"] == "tool_use"]
+    results = [{"type": "tool_result", "tool_use_id": one["id"], "content": "ok"} for one in uses]
+    said = {"role": "assistant", "content": answer["content"]}
+    last = {"role": "user", "content": results} if results else ask
+    return {"model": "asked", "messages": [ask, said, last]}
+
+
+SIGNED = stream_of(
+    candidate({"text": "Hm", "thought": True}),
+    candidate({"text": "So"}, {"text": ".", "thoughtSignature": "VGV4"}),
+    candidate(
+        {"functionCall": {"name": "read", "args": {"a": 1}}, "thoughtSignature": "Q2Fs"},
+        {"functionCall": {"name": "read", "args": {"a": 2}}},
+        finishReason="STOP",
+    ),
+)
+
+
+@pytest.mark.parametrize("client", OTHERS)
+def test_a_signature_of_a_call_returns_through_other_clients(client: WireProtocol) -> None:
+    body = history_of(client, whole_for(client, SIGNED))
+    for host, signature in (("h", "Q2Fs"), ("elsewhere", None)):
+        target = Target(origin=Origin(GEMINI.name, host, "m"))
+        result = translate_request(PROTOCOLS[client], "/v1/x", body, GEMINI, target)
+        model = json.loads(result.body)["contents"][1]
+        calls = [part for part in model["parts"] if "functionCall" in part]
+        assert [part["functionCall"]["args"] for part in calls] == [{"a": 1}, {"a": 2}]
+        assert [part.get("thoughtSignature") for part in calls] == [signature, None]
+        assert "".join(part.get("text", "") for part in model["parts"]) == "So."
+
+
+def test_a_signature_of_a_text_returns_through_anthropic_s_clients() -> None:
+    body = history_of(ANTHROPIC, whole_for(ANTHROPIC, SIGNED))
+    target = Target(origin=Origin(GEMINI.name, "h", "m"))
+    result = translate_request(PROTOCOLS[ANTHROPIC], "/v1/messages", body, GEMINI, target)
+    parts = json.loads(result.body)["contents"][1]["parts"]
+    assert parts[:2] == [{"text": "So."}, {"text": "", "thoughtSignature": "VGV4"}]
+
+
+def test_the_count_of_the_prompt_is_at_the_start_for_anthropic_s_clients() -> None:
+    counts = {"promptTokenCount": 77, "cachedContentTokenCount": 7, "candidatesTokenCount": 1}
+    stream = stream_of(candidate({"text": "x"}, finishReason="STOP") | {"usageMetadata": counts})
+    out, _ = translated(GEMINI.name, ANTHROPIC, [stream])
+    start = next(value for kind, value in values_of(out) if kind == "message_start")
+    assert start["message"]["usage"]["input_tokens"] == 70
+    assert start["message"]["model"] == "asked"
 
 
 # Whole answers

@@ -123,11 +123,11 @@ class GeminiReader:
         rest = members.own(_G)
         if rest is not None:
             events.append(OwnEvent(_G, RESPONSE, rest.fields))
-        for candidate in dicts_in(candidates):
-            events += self._candidate(candidate)
-        if usage:
+        if usage:  # before the content: Anthropic's clients read the prompt's count at the start
             counts = USAGE_FORMAT.read({"usageMetadata": usage})
             events.append(UsageCounts(counts, Own(_G, {"usageMetadata": usage})))
+        for candidate in dicts_in(candidates):
+            events += self._candidate(candidate)
         return events
 
     def _head(self, members: Members) -> list[AnswerEvent]:
