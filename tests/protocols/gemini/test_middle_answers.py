@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import anthropic_messages as anthropic_streams
 from strategies import chat_completions as chat_streams
 from strategies import gemini as gemini_streams
+from strategies import responses as responses_streams
 from strategies.mutations import chunked
 from strategies.wire import values_of
 from wiremend.protocols.base.middle.answer import (
@@ -52,8 +53,12 @@ from wiremend.translate.answer import Direction, StreamTranslation, translate_bo
 from wiremend.translate.request import translate_request
 
 ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
-STREAMS = {ANTHROPIC: anthropic_streams.valid_streams, CHAT: chat_streams.valid_streams}
-OTHERS = [ANTHROPIC, CHAT]
+STREAMS = {
+    ANTHROPIC: anthropic_streams.valid_streams,
+    CHAT: chat_streams.valid_streams,
+    WireProtocol.RESPONSES: responses_streams.valid_streams,
+}
+OTHERS = [name for name in STREAMS if PROTOCOLS[name].translation is not None]
 TRANSLATION = GEMINI.translation
 assert TRANSLATION is not None
 
@@ -476,7 +481,7 @@ SIGNED = stream_of(
 )
 
 
-@pytest.mark.parametrize("client", OTHERS)
+@pytest.mark.parametrize("client", [ANTHROPIC, CHAT])
 def test_a_signature_of_a_call_returns_through_other_clients(client: WireProtocol) -> None:
     body = history_of(client, whole_for(client, SIGNED))
     for host, signature in (("h", "Q2Fs"), ("elsewhere", None)):
