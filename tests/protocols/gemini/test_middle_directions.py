@@ -21,7 +21,6 @@ from wiremend.protocols.base.middle.conversation import (
 from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.middle.state import Origin
 from wiremend.protocols.base.middle.target import Target, TranslationTraits
-from wiremend.protocols.base.middle.wording import failed_result
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.gemini import GEMINI
@@ -30,13 +29,17 @@ from wiremend.translate.request import TranslatedRequest, translate_request
 from wiremend.translate.settle import settled
 
 PATH = "/v1beta/models/asked:generateContent"
+ANY_PATH = "/v1/responses"
+"""Only Gemini has facts in the path."""
 TAKES_ALL = TranslationTraits(media=frozenset(MediaKind), efforts=("low", "medium", "high"))
 
 NOTES = re.compile(
     r"\[from the result of [^]]*\]|The content is attached\.|\(see the next message\)"
-    r"|\Adocument\Z"
+    r"|\Adocument(?:\.pdf)?\Z"
 )
 """What writers add: names of documents, and what replaces media in results."""
+FAILED = re.compile(r"\AError(?::? ?\n?)")
+"""What Chat Completions and Responses have instead of an error flag."""
 OTHERS = [
     name
     for name, protocol in PROTOCOLS.items()
@@ -84,8 +87,7 @@ def _add(turn: Json, part: Part) -> None:
         case Result():
             texts = [one.text for one in part.parts if isinstance(one, Text)]
             text = NOTES.sub("", "\n".join(texts))
-            shown = failed_result(text) if part.is_error else text
-            turn["others"].append((part.name, shown))
+            turn["others"].append((part.name, FAILED.sub("", text)))
             for one in part.parts:
                 if isinstance(one, Media):
                     _add(turn, one)
@@ -114,7 +116,7 @@ def simple(body: Json) -> Json:
 def test_there_and_back(other: WireProtocol, data: st.DataObject) -> None:
     body = simple(data.draw(gemini_requests.conversations())[-1])
     there = translated(GEMINI, body, PROTOCOLS[other])
-    back = translated(PROTOCOLS[other], there, GEMINI, "/v1/x")
+    back = translated(PROTOCOLS[other], there, GEMINI, ANY_PATH)
     expected, found = essence(read(body)), essence(read(back))
     differing = [
         (before, after)
@@ -135,7 +137,7 @@ def test_a_longer_session_begins_with_the_same_bytes(
     protocol = PROTOCOLS[source]
     bodies = [translated(GEMINI, simple(body), protocol) for body in sessions]
     results = [
-        translate_request(protocol, "/v1/x", body, GEMINI, target_of(GEMINI)) for body in bodies
+        translate_request(protocol, ANY_PATH, body, GEMINI, target_of(GEMINI)) for body in bodies
     ]
     written = [_contents_start(result) for result in results]
     for shorter, longer in pairwise(written):
@@ -170,7 +172,7 @@ def test_written_requests_have_the_types_of_the_sdk(
     source: WireProtocol, data: st.DataObject
 ) -> None:
     body = data.draw(REQUESTS[source]())
-    result = translate_request(PROTOCOLS[source], "/v1/x", body, GEMINI, target_of(GEMINI))
+    result = translate_request(PROTOCOLS[source], ANY_PATH, body, GEMINI, target_of(GEMINI))
     if result.refusal is not None:
         assert result.refusal.status == 400
         return
@@ -200,7 +202,7 @@ def test_a_plain_request_survives_the_way_to_gemini_and_back(
     there = translated(protocol, body, GEMINI)
     back = translated(GEMINI, there, protocol)
     before, after = (
-        settled(protocol.translation.read_request("/v1/x", one), Losses()) for one in (body, back)
+        settled(protocol.translation.read_request(ANY_PATH, one), Losses()) for one in (body, back)
     )
     assert essence(after) == essence(before)
     assert after.parameters.stops == before.parameters.stops[:5]
