@@ -198,7 +198,7 @@ class Contents:
                 self._losses.add(LossKind.CONTENT, type(part).__name__.lower(), path=part.at)
 
     def _media(self, media: Media) -> Iterator[dict[str, Any]]:
-        """Yield a medium, behind its title: only Vertex AI has a member for it."""
+        """Yield a medium, behind its title: beside functions, `displayName` is not taken."""
         traits = self._target.traits
         source = media.source
         if media.detail:

@@ -95,7 +95,10 @@ def write_own_config(conversation: Conversation) -> dict[str, Any] | None:
 def write_tool_config(
     choice: ToolChoice | None, allowed: ToolChoice | None, tools: FunctionTools
 ) -> dict[str, Any] | None:
-    """Return `toolConfig`; None for the default. `allowed` limits the choice to some tools."""
+    """Return `toolConfig`; None for the default. `allowed` limits the choice to some tools.
+
+    Names may limit the choice in the modes ANY and VALIDATED, which otherwise is like AUTO.
+    """
     if not tools.functions:
         return None
     if allowed is not None:
