@@ -171,6 +171,7 @@ def test_thoughts_texts_and_calls_become_parts() -> None:
         PartStart(0, Thinking()),
         PartDelta(0, "Hm"),
         PartDelta(0, "."),
+        PartState(0, State(Origin(GEMINI.name, "h", "m"), {"on": "thought"})),
         PartEnd(0),
         PartStart(1, Text()),
         PartDelta(1, "So"),
@@ -515,6 +516,8 @@ def test_a_signature_of_a_call_returns_through_other_clients(client: WireProtoco
         calls = [part for part in model["parts"] if "functionCall" in part]
         assert [part["functionCall"]["args"] for part in calls] == [{"a": 1}, {"a": 2}]
         assert [part.get("thoughtSignature") for part in calls] == [signature, None]
+        is_reported = "X106" in [finding.code for finding in result.findings]
+        assert is_reported is (signature is None)
         assert "".join(part.get("text", "") for part in model["parts"]) == "So."
 
 

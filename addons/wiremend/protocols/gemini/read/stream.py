@@ -28,12 +28,13 @@ from wiremend.protocols.base.middle.content import Call, Citation, Own, Part, Te
 from wiremend.protocols.base.middle.interface import AnswerContext
 from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.members import Members
+from wiremend.protocols.base.middle.state import State
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.gemini.errors import error_in_response
 from wiremend.protocols.gemini.finish import is_set
 from wiremend.protocols.gemini.grammar import FINISH_REASON_BY_NUMBER
-from wiremend.protocols.gemini.read.parts import read_part
+from wiremend.protocols.gemini.read.parts import ON, read_part
 from wiremend.protocols.gemini.read.streamed_args import StreamedArgs
 from wiremend.protocols.gemini.stop_reasons import FAILED, failure, stop_reason
 from wiremend.protocols.gemini.usage import USAGE_FORMAT
@@ -217,7 +218,8 @@ class GeminiReader:
         if part.text:
             events.append(PartDelta(number, part.text))
         if part.state is not None:
-            events += [PartState(number, part.state), *self._close()]
+            self._open = None
+            events += [PartState(number, part.state), PartEnd(number)]
         return events
 
     def _whole(self, part: Part) -> list[AnswerEvent]:
@@ -239,9 +241,12 @@ class GeminiReader:
     def _close(self) -> list[AnswerEvent]:
         if self._open is None:
             return []
-        number, _ = self._open
+        number, part = self._open
         self._open = None
-        return [PartEnd(number)]
+        if isinstance(part, Text):
+            return [PartEnd(number)]
+        # Thoughts have no signature, but their origin must be known when they return.
+        return [PartState(number, State(self._origin, {ON: "thought"})), PartEnd(number)]
 
     def _streamed_call(self, raw: dict[str, Any]) -> list[AnswerEvent] | None:
         """Return the events of a piece of a call; None if the part is none."""

@@ -109,12 +109,13 @@ class Contents:
 
     def _returned_state(self, part: Thinking) -> tuple[str | None, str]:
         """Return the signature in reasoning of this target, and the kind of part it was on."""
-        signature = self._signature(part.state)
-        if signature is None or part.state is None:
+        state = part.state
+        if state is None or not state.is_for(self._target.origin):
             found = "reasoning of another provider"
             self._losses.add_once(LossKind.REASONING, found, path=part.at)
             return None, ""
-        return signature, str(part.state.payload.get(ON))
+        signature = native_signature(state)  # none: a thought, which need not return
+        return signature, str(state.payload.get(ON)) if signature is not None else ""
 
     def _signature(self, state: State | None) -> str | None:
         is_for_target = state is not None and state.is_for(self._target.origin)

@@ -228,8 +228,9 @@ class GeminiWriter:
             case PartStart(part=Text() as part):
                 self._close_text(part, state)
             case PartStart(part=Thinking() as part) if self._is_own:
-                if state is not None or (part.own is not None and not self._is_written):
-                    thought = {"text": "", "thought": True, **signature_of(state)}
+                signed = signature_of(state)
+                if signed or (part.own is not None and not self._is_written):
+                    thought = {"text": "", "thought": True, **signed}
                     self._write_part(restored(thought, part.own))
             case PartStart(part=Thinking()):
                 self._carry("".join(self._text), state)
