@@ -45,6 +45,8 @@ class State:
     origin: Origin
     payload: Any = field(hash=False)
     """JSON: exactly what the provider gave, and whatever its writer needs to restore it."""
+    text: str | None = None
+    """The text of the reasoning, where the client's protocol does not keep it apart; else None."""
     is_native: bool = False
     """Whether it came without an envelope, from a client of the same protocol: whoever issued it is
     not known, but the client addressed that protocol. Only its protocol is set in `origin`."""
@@ -102,6 +104,8 @@ def read_state(text: Any, protocol: WireProtocol) -> State | None:
 def _packed(state: State) -> bytes | None:
     origin = state.origin
     fields = {"p": origin.protocol.value, "h": origin.host, "m": origin.model, "d": state.payload}
+    if state.text is not None:
+        fields["t"] = state.text
     text = json_value.write(fields)
     return zlib.compress(text, 6) if len(text) <= LIMIT_BYTES else None
 
@@ -118,10 +122,12 @@ def _unpacked(data: bytes) -> State | None:
         protocol = WireProtocol(str(fields.get("p")))
     except (zlib.error, ValueError):
         return None
-    host, model = fields.get("h"), fields.get("m")
+    host, model, shown = fields.get("h"), fields.get("m"), fields.get("t")
     if not isinstance(host, str) or not isinstance(model, str) or "d" not in fields:
         return None
-    return State(Origin(protocol, host, model), fields["d"])
+    return State(
+        Origin(protocol, host, model), fields["d"], shown if isinstance(shown, str) else None
+    )
 
 
 def _decoded(text: str) -> bytes | None:
