@@ -560,6 +560,25 @@ def test_a_whole_answer_is_the_fold_of_the_stream(
         assert json.loads(whole.data) == folded
 
 
+@pytest.mark.parametrize("provider", OTHERS)
+@given(data=st.data())
+def test_a_whole_answer_for_gemini_s_clients_is_one_of_the_sdk(
+    provider: WireProtocol, data: st.DataObject
+) -> None:
+    stream = b"".join(data.draw(STREAMS[provider]()))
+    values = [value for _, value in values_of(stream) if isinstance(value, dict)]
+    body = PROTOCOLS[provider].fold(values)
+    if body is None:
+        return
+    direction = Direction(PROTOCOLS[provider], GEMINI)
+    whole = translate_body(direction, body, context_of(provider))
+    streamed, _ = translated(provider, GEMINI.name, PROTOCOLS[provider].unfold(body))
+    if whole.error is None:
+        response = json.loads(whole.data)
+        assert response == GEMINI.fold([value for _, value in values_of(streamed)])
+        types.GenerateContentResponse.model_validate(response)
+
+
 # The framing of a client without `alt=sse`
 
 
