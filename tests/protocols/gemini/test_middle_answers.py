@@ -18,6 +18,7 @@ from wiremend.protocols.base.middle.answer import (
     AnswerEvent,
     End,
     Failure,
+    PartCitation,
     PartDelta,
     PartEnd,
     PartStart,
@@ -31,6 +32,7 @@ from wiremend.protocols.base.middle.content import (
     Call,
     Citation,
     Refusal,
+    ServerCall,
     ServerResult,
     Text,
     Thinking,
@@ -273,9 +275,40 @@ def test_code_assist_wraps_each_response() -> None:
 
 def test_sources_are_citations_of_the_text() -> None:
     web = {"groundingChunks": [{"web": {"uri": "https://e.org", "title": "E"}}]}
-    events = read(candidate({"text": "x"}, finishReason="STOP", groundingMetadata=web))
-    [citation] = [one.citation for one in events if hasattr(one, "citation")]
-    assert citation == Citation("https://e.org", "E")
+    metadata = {**web, "webSearchQueries": ["a", "b"]}
+    events = read(
+        candidate({"text": "x"}, groundingMetadata=metadata),
+        candidate(finishReason="STOP", groundingMetadata=metadata),
+    )
+    page = Citation("https://e.org", "E")
+    assert [one.citation for one in events if isinstance(one, PartCitation)] == [page]
+    parts = [one.part for one in events if isinstance(one, PartStart)]
+    assert parts[1:] == [
+        ServerCall("search", "web_search"),
+        ServerResult("search", "web_search", (page,)),
+    ]
+    assert PartDelta(1, '{"query":"a; b"}') in events
+
+
+def test_a_search_is_one_of_the_provider_for_anthropic_s_clients() -> None:
+    web = {"groundingChunks": [{"web": {"uri": "https://e.org", "title": "E"}}]}
+    stream = stream_of(candidate({"text": "x"}, finishReason="STOP", groundingMetadata=web))
+    blocks = whole_for(ANTHROPIC, stream)["content"]
+    assert [block["type"] for block in blocks] == [
+        "text",
+        "server_tool_use",
+        "web_search_tool_result",
+    ]
+    assert blocks[2]["content"][0]["url"] == "https://e.org"
+    out, _ = translated(GEMINI.name, GEMINI.name, [stream])
+    [finish] = [
+        one
+        for _, value in values_of(out)
+        for one in value["candidates"]
+        if "groundingMetadata" in one
+    ]
+    assert finish["groundingMetadata"] == web
+    assert parts_of([value for _, value in values_of(out)]) == [{"text": "x"}]
 
 
 # To Gemini's clients

@@ -24,7 +24,16 @@ from wiremend.protocols.base.middle.answer import (
     StopReason,
     UsageCounts,
 )
-from wiremend.protocols.base.middle.content import Call, Citation, Own, Part, Text, Thinking
+from wiremend.protocols.base.middle.content import (
+    Call,
+    Citation,
+    Own,
+    Part,
+    ServerCall,
+    ServerResult,
+    Text,
+    Thinking,
+)
 from wiremend.protocols.base.middle.interface import AnswerContext
 from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.members import Members
@@ -47,6 +56,7 @@ UNREADABLE = make_error(status=502, message="An event of the stream could not be
 RESPONSE, CANDIDATE, OTHER_CANDIDATE, WRAPPER = "response", "candidate", "candidates", "wrapper"
 """The types of own events: members of a response; of the candidate; a whole further candidate;
 members of Code Assist's wrapper."""
+WEB_SEARCH = "web_search"
 
 
 class GeminiReader:
@@ -65,6 +75,9 @@ class GeminiReader:
         """The last finish reason that no content followed."""
         self._message = ""
         self._feedback: Mapping[str, Any] | None = None
+        self._queries: dict[str, None] = {}
+        self._pages: dict[str, Citation] = {}
+        """What the provider searched for, and the pages that it used, by address."""
         self._is_ended = False
 
     def feed(self, event: sse.Event) -> list[AnswerEvent]:
@@ -92,7 +105,7 @@ class GeminiReader:
             return [Failure(CUT)]
         if reason in FAILED:
             return [*self._close(), Failure(failure(reason, self._message))]
-        return [*self._close(), self._stop(reason), End()]
+        return [*self._close(), *self._search(), self._stop(reason), End()]
 
     def _stop(self, reason: str) -> Stop:
         if not reason:
@@ -174,20 +187,39 @@ class GeminiReader:
 
     def _sources(self, metadata: Any) -> list[AnswerEvent]:
         """Return the web pages that an answer is based on, as sources of the open text."""
-        chunks = metadata.get("groundingChunks") if isinstance(metadata, dict) else None
+        if not isinstance(metadata, dict):
+            return []
+        queries = metadata.get("webSearchQueries")
+        for query in queries if isinstance(queries, list) else ():
+            if isinstance(query, str):
+                self._queries.setdefault(query)
         events: list[AnswerEvent] = []
-        for chunk in dicts_in(chunks):
+        for chunk in dicts_in(metadata.get("groundingChunks")):
             web = chunk.get("web")
             url = web.get("uri") if isinstance(web, dict) else None
-            if not isinstance(url, str) or not isinstance(web, dict):
+            if not isinstance(url, str) or not isinstance(web, dict) or url in self._pages:
                 continue
-            if self._open is None or not isinstance(self._open[1], Text):
-                self._losses.add_in_answer(LossKind.ANSWER_CONTENT, "sources of the answer")
-                break
             title = web.get("title")
-            citation = Citation(url, title if isinstance(title, str) else "")
-            events.append(PartCitation(self._open[0], citation))
+            page = Citation(url, title if isinstance(title, str) else "")
+            self._pages[url] = page
+            if self._open is not None and isinstance(self._open[1], Text):
+                events.append(PartCitation(self._open[0], page))
         return events
+
+    def _search(self) -> list[AnswerEvent]:
+        """Return the search of the provider, if it made one: its queries, and the pages it used."""
+        if not (self._pages or self._queries):
+            return []
+        first = self._next_number
+        arguments = json_value.write({"query": "; ".join(self._queries)}).decode()
+        pages = tuple(self._pages.values())
+        return [
+            *self._begin(ServerCall("search", WEB_SEARCH)),
+            PartDelta(first, arguments),
+            PartEnd(first),
+            *self._begin(ServerResult("search", WEB_SEARCH, pages)),
+            PartEnd(first + 1),
+        ]
 
     # Parts
 

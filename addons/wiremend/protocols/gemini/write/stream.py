@@ -188,6 +188,8 @@ class GeminiWriter:
                 self._state = part.state
             case Refusal():
                 self._has_refusal = True
+            case ServerCall() | ServerResult() if self._is_own and part.own is None:
+                pass  # the grounding, which is written as it came
             case _ if self._is_own:
                 self._write_part(write_own_part(part))
             case ServerResult(sources=sources) if sources:
