@@ -30,6 +30,7 @@ from wiremend.protocols.base.middle.answer import (
 )
 from wiremend.protocols.base.middle.content import (
     Call,
+    CallKind,
     Citation,
     Refusal,
     ServerCall,
@@ -373,9 +374,18 @@ def broken_call(reason: StopReason) -> tuple[list[Json], Losses]:
     return written(Start(), *call, Stop(reason), End())
 
 
-def test_a_call_that_is_no_json_is_an_error() -> None:
-    responses, _ = broken_call(StopReason.CALLS)
-    assert [set(response) for response in responses] == [{"error"}]
+def test_a_call_that_is_no_json_is_a_malformed_one() -> None:
+    responses, losses = broken_call(StopReason.CALLS)
+    assert parts_of(responses) == []
+    assert responses[-1]["candidates"][0]["finishReason"] == "MALFORMED_FUNCTION_CALL"
+    assert [loss.kind for loss in losses.taken()] == [LossKind.ANSWER_CALL]
+
+
+def test_the_input_of_a_custom_tool_is_an_argument() -> None:
+    call = Call("t", "patch", kind=CallKind.CUSTOM)
+    responses, _ = written(Start(), PartStart(0, call), PartDelta(0, "*** Begin"), PartEnd(0), *END)
+    [part] = parts_of(responses)
+    assert part["functionCall"]["args"] == {"input": "*** Begin"}
 
 
 def test_a_call_that_the_limit_cut_is_dropped() -> None:
@@ -521,6 +531,11 @@ def history_of(client: WireProtocol, answer: Json) -> Json:
         calls = message.get("tool_calls", ())
         results = [{"role": "tool", "tool_call_id": one["id"], "content": "ok"} for one in calls]
         return {"model": "asked", "messages": [ask, message, *results]}
+    if client is WireProtocol.RESPONSES:
+        items = answer["output"]
+        ids = [item["call_id"] for item in items if item["type"] == "function_call"]
+        results = [{"type": "function_call_output", "call_id": one, "output": "ok"} for one in ids]
+        return {"model": "asked", "input": [ask, *items, *results]}
     uses = [block for block in answer["content"] if block["type"] == "tool_use"]
     results = [{"type": "tool_result", "tool_use_id": one["id"], "content": "ok"} for one in uses]
     said = {"role": "assistant", "content": answer["content"]}
@@ -539,7 +554,7 @@ SIGNED = stream_of(
 )
 
 
-@pytest.mark.parametrize("client", [ANTHROPIC, CHAT])
+@pytest.mark.parametrize("client", OTHERS)
 def test_a_signature_of_a_call_returns_through_other_clients(client: WireProtocol) -> None:
     body = history_of(client, whole_for(client, SIGNED))
     for host, signature in (("h", "Q2Fs"), ("elsewhere", None)):

@@ -30,6 +30,7 @@ from wiremend.protocols.base.middle.call_ids import client_id
 from wiremend.protocols.base.middle.content import (
     Base64Source,
     Call,
+    CallKind,
     Citation,
     Media,
     Opaque,
@@ -47,9 +48,9 @@ from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.members import without_nothing
 from wiremend.protocols.base.middle.sequence import InSequence
 from wiremend.protocols.base.middle.state import State, seal_base64
-from wiremend.protocols.base.middle.wording import arguments_object
+from wiremend.protocols.base.middle.wording import CUSTOM_ARGUMENT, arguments_object
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.usage import NO_USAGE, Usage
 from wiremend.protocols.gemini.errors import error_event
 from wiremend.protocols.gemini.own_form import form_of, restored
@@ -66,11 +67,10 @@ from wiremend.protocols.gemini.write.own_parts import signature_of, write_own_pa
 from wiremend.text import json_value, sse
 
 _G = WireProtocol.GEMINI
-_BROKEN_CALL = make_error(
-    status=502,
-    code="MALFORMED_FUNCTION_CALL",
-    message="The model called a tool with arguments that are no JSON object.",
-)
+_BROKEN_CALL = {
+    "finishReason": "MALFORMED_FUNCTION_CALL",
+    "finishMessage": "The model called a tool with arguments that are no JSON object.",
+}
 
 
 class GeminiWriter:
@@ -252,7 +252,8 @@ class GeminiWriter:
 
     def _call(self, part: Call, number: int, state: State | None) -> None:
         text = "".join(self._text)
-        arguments = arguments_object(text)
+        is_text = part.kind is CallKind.CUSTOM
+        arguments = {CUSTOM_ARGUMENT: text} if is_text else arguments_object(text)
         if arguments is None:
             self._has_broken_call = True
             return
@@ -312,11 +313,6 @@ class GeminiWriter:
 
     def _finish(self) -> None:
         stop = self._stop or Stop(StopReason.END)
-        if self._has_broken_call:
-            if stop.reason not in CUT_REASONS:
-                self._fail(_BROKEN_CALL)
-                return
-            self._losses.add_in_answer(LossKind.ANSWER_CALL, "a call that was cut")
         self._is_ended = True
         own = own_fields(stop.own, _G)
         if own:
@@ -330,7 +326,12 @@ class GeminiWriter:
             word = stop.word
         signed = self._signed()
         last = {"content": {"parts": [{"text": "", **signed}], "role": "model"}} if signed else {}
-        self._candidate({**last, "finishReason": word, **self._grounding()}, **self._counts())
+        finish: dict[str, Any] = {"finishReason": word}
+        if self._has_broken_call:
+            self._losses.add_in_answer(LossKind.ANSWER_CALL, "a call without valid arguments")
+            if stop.reason not in CUT_REASONS:
+                finish = _BROKEN_CALL
+        self._candidate({**last, **finish, **self._grounding()}, **self._counts())
 
     def _counts(self) -> dict[str, Any]:
         if self._is_own:
