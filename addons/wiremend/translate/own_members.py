@@ -68,7 +68,9 @@ WITHOUT_EFFECT: Mapping[WireProtocol, frozenset[str]] = {
             "user",
         }
     ),
-    WireProtocol.GEMINI: frozenset({"labels", "thoughtSignature"}),
+    WireProtocol.GEMINI: frozenset(
+        {"behavior", "labels", "responseModalities", "role", "session_id", "thoughtSignature"}
+    ),
 }
 """Members whose absence changes nothing that the client or the model could notice, such as cache
 marks, labels of accounting, defaults; and members that readers take into account elsewhere."""

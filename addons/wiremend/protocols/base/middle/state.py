@@ -23,6 +23,8 @@ MAGIC = b"wm1\x00"
 """The first bytes of an envelope where a protocol requires Base64 of bytes."""
 MAGIC_TEXT = base64.b64encode(MAGIC[:3]).decode()
 """The first characters of that form: three bytes are four characters, whatever follows."""
+_MAGIC_START = base64.b64encode(MAGIC).decode()[:5]
+"""The same for all of `MAGIC`: enough to recognise an envelope whose end was cut."""
 LIMIT_BYTES = 256 * 1024
 """The maximum size of the JSON in an envelope. Larger state is not carried, nor opened."""
 
@@ -74,7 +76,7 @@ def is_sealed(text: Any) -> bool:
     """Return whether a value is an envelope in either form, also a broken one."""
     if not isinstance(text, str):
         return False
-    return text.startswith(PREFIX) or _magic_bytes(text) is not None
+    return text.startswith((PREFIX, _MAGIC_START))
 
 
 def unseal(text: Any) -> State | None:
