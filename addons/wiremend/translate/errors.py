@@ -2,7 +2,8 @@
 
 Clients act on words: Claude Code compacts a conversation only on "prompt is too long", Codex only
 on the code `context_length_exceeded`. So what a provider reports is classified by status and
-message, and written with the type and code that the client's protocol has for it. The message is kept.
+message, and written with the type and code that the client's protocol has for it. The message is
+kept.
 """
 
 from collections.abc import Mapping
