@@ -38,6 +38,7 @@ from wiremend.protocols.responses.read.kinds import (
     opaque,
     raw_own,
 )
+from wiremend.text import json_value
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import dicts_in
 
@@ -157,15 +158,24 @@ def read_typed_call(value: dict[str, Any], tool: TypedTool, at: Path = ()) -> Ca
 def read_server_call(value: dict[str, Any], kind: str, at: Path = ()) -> ServerCall:
     """Return a call that the provider ran; `own` contains the whole item."""
     call_id = value.get("id")
-    arguments = value.get("action", value.get("arguments", value.get("code")))
-    text = arguments if isinstance(arguments, str) else compact_json(arguments)
     return ServerCall(
         call_id if isinstance(call_id, str) else "",
         SERVER_CALLS[kind],
-        text if arguments else "",
+        _server_arguments(value),
         own=raw_own(value),
         at=at,
     )
+
+
+def _server_arguments(value: dict[str, Any]) -> str:
+    """Return what the provider ran, as JSON; empty if the item does not contain it."""
+    arguments = value.get("action", value.get("arguments"))
+    if isinstance(arguments, str) and json_value.parses(arguments):
+        return arguments
+    if isinstance(arguments, dict):
+        return compact_json(arguments)
+    given = {key: value[key] for key in ("code", "queries", "arguments") if value.get(key)}
+    return compact_json(given) if given else ""
 
 
 def read_thinking(value: dict[str, Any], at: Path = ()) -> Thinking:

@@ -140,7 +140,7 @@ class ResponsesReader:
 
     def _fail(self, error: ProviderError) -> list[AnswerEvent]:
         self._is_ended = True
-        return [Failure(error)]
+        return [Failure(error.with_default_message(error.code or error.type or "an error"))]
 
     def _read(self, data: JsonObject, kind: str) -> Iterator[AnswerEvent]:
         if kind == CREATED:
