@@ -91,7 +91,8 @@ _CUT_BY: Mapping[str, StopReason] = {
 class _Stream:
     """A part that is open."""
 
-    number: int
+    number: int | None
+    """Its number; None while its start is held back."""
     texts: list[str] = field(default_factory=list)
     citations: int = 0
     """How many sources were read."""
@@ -105,6 +106,8 @@ class _Item:
 
     type: str
     index: int
+    added: JsonObject
+    """The item when it was added."""
     stream: _Stream | None = None
     """The part of a call or of reasoning."""
     parts: dict[int, _Stream | None] = field(default_factory=dict)
@@ -116,6 +119,8 @@ class ResponsesReader:
 
     def __init__(self, context: AnswerContext, _: Losses) -> None:
         self._origin = context.origin
+        self._tool_names = frozenset(context.tools) | _names_in(context.request.get("tools"))
+        """The names of tools that the model may call."""
         self._items: dict[int, _Item] = {}
         self._next_number = 0
         self._has_calls = False
@@ -167,7 +172,7 @@ class ResponsesReader:
         index, value = data.get("output_index"), data.get("item")
         if not is_integer(index) or not isinstance(value, dict):
             return
-        item = self._items[index] = _Item(str(value.get("type")), index)
+        item = self._items[index] = _Item(str(value.get("type")), index, value)
         yield OwnEvent(PROTOCOL, ITEM_ADDED, data)
         if item.type in CALL_KIND_BY_TYPE:
             yield from self._call_added(item, value)
@@ -176,28 +181,36 @@ class ResponsesReader:
             yield start
 
     def _call_added(self, item: _Item, value: JsonObject) -> Iterator[AnswerEvent]:
+        """Start a call. One of an unknown name is held back: some names are whole at the end."""
         self._has_calls = True
-        texts = {key: value.get(key) for key in ("call_id", "name", "namespace")}
-        call_id, name, namespace = (
-            text if isinstance(text, str) else "" for text in texts.values()
-        )
+        if value.get("name") in self._tool_names:
+            yield from self._call_started(item, value)
+        else:
+            item.stream = _Stream(None)
+        yield from _add(item.stream, value.get(_CALL_TEXTS[item.type]))
+
+    def _call_started(self, item: _Item, value: JsonObject) -> Iterator[AnswerEvent]:
+        """Start a call, with the text that was held back."""
+        texts = (value.get(key) for key in ("call_id", "name", "namespace"))
+        call_id, name, namespace = (text if isinstance(text, str) else "" for text in texts)
         call = Call(call_id, name, "", CALL_KIND_BY_TYPE[item.type], namespace)
+        held = "".join(item.stream.texts) if item.stream is not None else ""
         item.stream, start = self._started(call, {"output_index": item.index})
         yield start
-        yield from _add(item.stream, value.get(_CALL_TEXTS[item.type]))
+        yield from _add(item.stream, held)
 
     def _started(self, part: Part, own: JsonObject) -> tuple[_Stream, PartStart]:
         """Return a new open part and the event that starts it."""
-        stream = _Stream(self._next_number)
+        number = self._next_number
         self._next_number += 1
-        return stream, PartStart(stream.number, _with_own(part, own))
+        return _Stream(number), PartStart(number, _with_own(part, own))
 
     def _whole(self, part: Part, text: str = "") -> Iterator[AnswerEvent]:
         """Yield the events of a part that is complete."""
         stream, start = self._started(part, {})
         yield start
         yield from _add(stream, text)
-        yield PartEnd(stream.number)
+        yield from _end(stream)
 
     def _done(self, data: JsonObject) -> Iterator[AnswerEvent]:
         index, value = data.get("output_index"), data.get("item")
@@ -212,15 +225,17 @@ class ResponsesReader:
         if item.type == "message":
             yield from self._finish_message(item, value)
         elif item.type in CALL_KIND_BY_TYPE and item.stream is not None:
+            if item.stream.number is None:
+                yield from self._call_started(item, {**item.added, **value})
             yield from _rest(item.stream, value.get(_CALL_TEXTS[item.type]))
-            yield PartEnd(item.stream.number)
+            yield from _end(item.stream)
         elif item.type == "reasoning" and item.stream is not None:
             thinking = read_thinking(value)
             yield from _rest(item.stream, thinking.text)
             state = _state(value, thinking.text, self._origin)
-            if state is not None:
+            if state is not None and item.stream.number is not None:
                 yield PartState(item.stream.number, state)
-            yield PartEnd(item.stream.number)
+            yield from _end(item.stream)
         elif item.type in TYPED_BY_CALL:
             call = read_typed_call(value, TYPED_BY_CALL[item.type])
             self._has_calls = True
@@ -315,7 +330,7 @@ class ResponsesReader:
         yield from _cite(stream, list(citations_in(part.get("annotations")))[stream.citations :])
         item.parts[index] = None
         rest = {name: value for name, value in part.items() if name != key}
-        yield PartEnd(stream.number, Own(PROTOCOL, rest) if part else None)
+        yield from _end(stream, Own(PROTOCOL, rest) if part else None)
 
     # The end
 
@@ -389,7 +404,13 @@ def _start(response: JsonObject) -> Start:
 def _add(stream: _Stream, text: Any) -> Iterator[AnswerEvent]:
     if isinstance(text, str) and text:
         stream.texts.append(text)
-        yield PartDelta(stream.number, text)
+        if stream.number is not None:
+            yield PartDelta(stream.number, text)
+
+
+def _end(stream: _Stream, own: Own | None = None) -> Iterator[AnswerEvent]:
+    if stream.number is not None:
+        yield PartEnd(stream.number, own)
 
 
 def _rest(stream: _Stream, whole: Any) -> Iterator[AnswerEvent]:
@@ -405,7 +426,8 @@ def _rest(stream: _Stream, whole: Any) -> Iterator[AnswerEvent]:
 def _cite(stream: _Stream, citations: list[Citation]) -> Iterator[AnswerEvent]:
     for citation in citations:
         stream.citations += 1
-        yield PartCitation(stream.number, citation)
+        if stream.number is not None:
+            yield PartCitation(stream.number, citation)
 
 
 def _in_reasoning(stream: _Stream, data: JsonObject, kind: str) -> Iterator[AnswerEvent]:
@@ -454,3 +476,15 @@ def _without_texts(item: JsonObject) -> JsonObject:
     """Return an item without the texts that parts contain."""
     left_out = {"message": "content", **_CALL_TEXTS}.get(str(item.get("type")))
     return {key: value for key, value in item.items() if key != left_out}
+
+
+def _names_in(tools: Any) -> frozenset[str]:
+    """Return the names in a list of tools of any protocol."""
+    found: set[str] = set()
+    for tool in dicts_in(tools):
+        declared = dicts_in(tool.get("functionDeclarations")) + dicts_in(tool.get("tools"))
+        for one in (tool, tool.get("function"), tool.get("custom"), *declared):
+            name = one.get("name") if isinstance(one, dict) else None
+            if isinstance(name, str):
+                found.add(name)
+    return frozenset(found)

@@ -81,8 +81,8 @@ class Frames:
         self._number = -1
         self._ids: list[str] = []
         """The ids of the items, by their index."""
-        self.output: list[JsonObject] = []
-        """The items that are done, in the order of their indices."""
+        self._done: dict[int, JsonObject] = {}
+        """The items that are done, by their index."""
 
     @property
     def count(self) -> int:
@@ -93,6 +93,11 @@ class Frames:
     def next_number(self) -> int:
         """The sequence number of the next event."""
         return self._number + 1
+
+    @property
+    def output(self) -> list[JsonObject]:
+        """The items that are done, in the order of their indices."""
+        return [self._done[index] for index in sorted(self._done)]
 
     def taken(self) -> bytes:
         """Return the bytes since the last call."""
@@ -123,7 +128,7 @@ class Frames:
 
     def end_item(self, index: int, item: JsonObject) -> None:
         """Write the end of an item."""
-        self.output.append(item)
+        self._done[index] = item
         self.event(ITEM_DONE, {"output_index": index, "item": item})
 
 
@@ -150,6 +155,8 @@ class FramedPart:
 
     def add(self, text: str) -> None:
         """Write more text."""
+        if not text:
+            return
         self._texts.append(text)
         self.length += len(text)
         self._inside(self._events.delta, {"delta": text, **self._events.more})
@@ -222,6 +229,15 @@ class ResponseFrames:
         fields = {**self._fields, "output": self._frames.output}
         number = self._frames.next_number
         self._frames.raw(error_event(error, fields, number, before_output=is_before_output))
+
+
+def without_halves(text: str) -> str:
+    """Return text in which pairs of surrogates are characters, and lone ones are replaced."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def written_usage(usage: Usage, estimate: int | None = None) -> JsonObject:

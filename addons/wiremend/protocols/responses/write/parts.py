@@ -113,9 +113,10 @@ class _TextWriter(PartWriter):
 
     @override
     def add(self, text: str) -> None:
-        if self._part is None:
+        if self._part is None and text:
             self._part = self._message.begin_part(self._type)
-        self._part.add(text)
+        if self._part is not None:
+            self._part.add(text)
 
     @override
     def cite(self, citation: Citation) -> None:
@@ -159,9 +160,10 @@ class ThinkingWriter(PartWriter):
 
     @override
     def add(self, text: str) -> None:
-        if self._part is None:
+        if self._part is None and text:
             self._part = FramedPart(self._items.frames, self._begin(), 0, "summary_text")
-        self._part.add(text)
+        if self._part is not None:
+            self._part.add(text)
 
     @override
     def keep(self, state: State) -> None:

@@ -36,7 +36,11 @@ from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.usage import NO_USAGE
 from wiremend.protocols.responses.read.kinds import PROTOCOL, is_compaction
 from wiremend.protocols.responses.write.compaction import CompactionWriter
-from wiremend.protocols.responses.write.frames import Frames, ResponseFrames
+from wiremend.protocols.responses.write.frames import (
+    Frames,
+    ResponseFrames,
+    without_halves,
+)
 from wiremend.protocols.responses.write.parts import (
     AnswerItems,
     CallWriter,
@@ -75,8 +79,10 @@ class ResponsesWriter:
         self._part: PartWriter = PartWriter()
         self._message: MessageWriter | None = None
         """The message that is open; further texts belong to it."""
-        self._cut_call: CallWriter | CollectedCall | None = None
-        """A call that ended inside its arguments."""
+        self._half = ""
+        """The first half of a character whose second half has not come."""
+        self._cut_calls: list[CallWriter | CollectedCall] = []
+        """Calls that ended inside their arguments."""
         self._has_refusal = False
         self._stop = Stop(StopReason.END)
         self._usage = NO_USAGE
@@ -99,7 +105,7 @@ class ResponsesWriter:
                 self._response.begin()
                 self._begin(event)
             case PartDelta():
-                self._part.add(event.text)
+                self._add(event.text)
             case PartState():
                 self._part.keep(event.state)
             case PartCitation():
@@ -117,9 +123,6 @@ class ResponsesWriter:
     # Parts
 
     def _begin(self, event: PartStart) -> None:
-        if self._cut_call is not None:
-            self._fail(self._cut_call)
-            return
         part = event.part
         is_in_message = isinstance(part, Text | Refusal)
         self._has_refusal |= isinstance(part, Refusal)
@@ -161,14 +164,23 @@ class ResponsesWriter:
             return CollectedCall(self._items, call, sent, number)
         return CallWriter(self._items, call, sent, number)
 
+    def _add(self, text: str) -> None:
+        """Write text, but no half of a character: some clients cannot read it."""
+        text = self._half + text
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        self._part.add(without_halves(text.removesuffix(self._half)))
+
     def _end_part(self) -> None:
+        if self._half:
+            self._part.add(without_halves(self._half))
+            self._half = ""
         part, self._part = self._part, PartWriter()
         if not isinstance(part, CallWriter | CollectedCall):
             part.end()
         elif part.is_complete:
             part.end_with("completed")
         else:
-            self._cut_call = part
+            self._cut_calls.append(part)
 
     # The end
 
@@ -180,12 +192,12 @@ class ResponsesWriter:
     def _write_stop(self, stop: Stop) -> None:
         self._stop = stop
         is_cut = stop.reason in CUT_REASONS
-        if self._cut_call is not None and not is_cut:
-            self._fail(self._cut_call)
+        if self._cut_calls and not is_cut:
+            self._fail(self._cut_calls[0])
             return
         status = "incomplete" if is_cut else "completed"
-        if self._cut_call is not None:
-            self._cut_call.end_with(status)
+        for call in self._cut_calls:
+            call.end_with(status)
         if self._message is not None:
             self._message.end(status)
             self._message = None
