@@ -39,7 +39,8 @@ def content_of(protocol: Protocol, stream: bytes) -> Content:
 
 
 def _plain(text: str) -> str:
-    return text.replace("\n", "")
+    whole_characters = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole_characters.replace("\n", "")
 
 
 def _unwrapped(value: Any) -> Any:

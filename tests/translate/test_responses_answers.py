@@ -3,7 +3,7 @@
 import orjson
 import pytest
 from corpus_streams import CorpusStream, broken_streams, clean_streams
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
@@ -17,10 +17,21 @@ from wiremend.translate.answer import Direction, translate_body
 from translate.directions import context_of, own_answer, through, values_of, violations, whole
 from translate.responses_content import PAIRS, content_of
 
-STREAMS = {
-    "anthropic-messages": anthropic_messages,
-    "chat-completions": chat_completions,
-    "responses": responses,
+MUTATED = {
+    "anthropic-messages": anthropic_messages.mutated_streams,
+    "chat-completions": chat_completions.mutated_streams,
+    "responses": responses.mutated_streams,
+}
+VALID = {
+    "anthropic-messages": anthropic_messages.valid_events().map(
+        lambda events: b"".join(map(anthropic_messages.encode, events))
+    ),
+    "chat-completions": chat_completions.valid_chunks().map(
+        lambda chunks: b"".join(map(chat_completions.encode, chunks)) + b"data: [DONE]\n\n"
+    ),
+    "responses": responses.valid_steps().map(
+        lambda steps: b"".join(map(responses.as_event, steps))
+    ),
 }
 CLEAN = [
     (direction, stream)
@@ -46,7 +57,17 @@ def name_of(value: object) -> str:
 
 
 def valid_stream(data: st.DataObject, direction: Direction) -> bytes:
-    return b"".join(data.draw(STREAMS[direction.provider.name].valid_streams()))
+    """A stream that the transcripts of the tests read, and that can be folded."""
+    stream: bytes = data.draw(VALID[direction.provider.name])
+    assume(b'"content": [{"type": "text"' not in stream)  # Mistral's
+    assume(b'"reasoning":' not in stream)  # Ollama's
+    return stream
+
+
+def is_cut(stream: bytes) -> bool:
+    """Whether the answer may end inside the arguments of a call."""
+    words = (b'"max_tokens"', b'"model_context', b'"length"', b'"incomplete"', b'"refusal"')
+    return any(word in stream for word in words)
 
 
 def repaired(direction: Direction, stream: bytes) -> bytes:
@@ -85,9 +106,9 @@ def is_failed(stream: bytes) -> bool:
 # In one protocol
 
 
-@given(responses.valid_streams())
-def test_an_answer_is_restored(events: list[bytes]) -> None:
-    assert_restored(b"".join(events))
+@given(VALID["responses"])
+def test_an_answer_is_restored(stream: bytes) -> None:
+    assert_restored(stream)
 
 
 @pytest.mark.parametrize("stream", clean_streams(RESPONSES.name), ids=str)
@@ -114,7 +135,9 @@ def test_clean_answers_of_the_corpus_have_the_same_content(
     direction: Direction, stream: CorpusStream
 ) -> None:
     data = repaired(direction, stream.path.read_bytes())
-    out, _ = through(direction, [data], request=request_with_tools(data))
+    is_from_responses = direction.provider is RESPONSES
+    more = {"request": request_with_tools(data)} if is_from_responses else {}
+    out, _ = through(direction, [data], **more)
     assert_valid(direction, out)
     if not any(mark in data for mark in UNREAD):
         assert content_of(direction.client, out) == content_of(direction.provider, data)
@@ -145,7 +168,7 @@ def test_an_answer_has_the_same_content(direction: Direction, data: st.DataObjec
 @each_pair
 @given(data=st.data())
 def test_a_broken_answer_is_valid_in_any_chunks(direction: Direction, data: st.DataObject) -> None:
-    stream = b"".join(data.draw(STREAMS[direction.provider.name].mutated_streams()))
+    stream = b"".join(data.draw(MUTATED[direction.provider.name]()))
     out, results = through(direction, [stream])
     assert_valid(direction, out)
     assert results[-1].kind in (EventKind.TERMINAL, EventKind.ERROR)
@@ -158,6 +181,7 @@ def test_a_whole_answer_is_the_fold_of_the_stream(
     direction: Direction, data: st.DataObject
 ) -> None:
     stream = repaired(direction, valid_stream(data, direction))
+    assume(not is_cut(stream))
     body = direction.provider.fold(values_of(stream))
     out, _ = through(direction, [stream])
     if body is None or content_of(direction.client, out)[3]:

@@ -125,6 +125,8 @@ class ResponsesReader:
         self._next_number = 0
         self._has_calls = False
         self._has_refusal = False
+        self._is_cut = False
+        """Whether a call ended inside its arguments."""
         self._is_ended = False
 
     def feed(self, event: sse.Event) -> list[AnswerEvent]:
@@ -229,6 +231,7 @@ class ResponsesReader:
                 yield from self._call_started(item, {**item.added, **value})
             yield from _rest(item.stream, value.get(_CALL_TEXTS[item.type]))
             yield from _end(item.stream)
+            self._is_cut |= value.get("status") == "incomplete"
         elif item.type == "reasoning" and item.stream is not None:
             thinking = read_thinking(value)
             yield from _rest(item.stream, thinking.text)
@@ -358,13 +361,16 @@ class ResponsesReader:
         details = response.get("incomplete_details")
         word = details.get("reason") if isinstance(details, dict) else None
         reason = StopReason.REFUSED if self._has_refusal else StopReason.END
+        if self._is_cut:
+            reason = StopReason.LIMIT
         if response.get("status") == "incomplete":
             reason = _CUT_BY.get(str(word), StopReason.LIMIT)
         output = response.get("output")
         if isinstance(output, list):
             kept = frozenset(open_items)
             output = [item if at in kept else None for at, item in enumerate(output)]
-        own = {key: value for key, value in response.items() if key != "usage"}
+        is_counted = isinstance(response.get("usage"), dict)
+        own = {key: value for key, value in response.items() if key != "usage" or not is_counted}
         return Stop(
             reason_to_write(reason, self._has_calls),
             str(word or response.get("status") or ""),
