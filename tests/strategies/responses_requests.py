@@ -229,3 +229,79 @@ requests: st.SearchStrategy[Json] = _object(
     metadata_=st.dictionaries(_text, _text, max_size=2),
 )
 """Requests whose parsed body is restored by reading and writing."""
+
+
+# Requests with what every protocol can express
+
+_words = st.text(st.characters(codec="ascii", categories=["Ll"]), min_size=1, max_size=6)
+_PLAIN_TOOLS: list[Json] = [
+    {"type": "function", "name": "read", "parameters": {"type": "object", "properties": {}}},
+    {
+        "type": "namespace",
+        "name": "functions",
+        "description": "d",
+        "tools": [
+            {
+                "type": "custom",
+                "name": "exec",
+                "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"},
+            },
+            {"type": "function", "name": "wait", "strict": False},
+        ],
+    },
+]
+
+
+@st.composite
+def _plain_call(draw: st.DrawFn, call_id: str) -> tuple[Json, Json]:
+    kind = draw(st.sampled_from(["read", "wait", "exec"]))
+    output = draw(_words | st.lists(_words, min_size=1, max_size=2))
+    if isinstance(output, list):
+        output = [{"type": "input_text", "text": text} for text in output]
+    if kind == "exec":
+        call: Json = {"type": "custom_tool_call", "name": kind, "input": draw(_words)}
+    else:
+        arguments = draw(st.sampled_from(["{}", '{"a":1}', '{"b":"\u00e9"}']))
+        call = {"type": "function_call", "name": kind, "arguments": arguments}
+    if kind != "read":
+        call["namespace"] = "functions"
+    call["call_id"] = call_id
+    result = {"type": f"{call['type']}_output", "call_id": call_id, "output": output}
+    return call, result
+
+
+@st.composite
+def _plain_turn(draw: st.DrawFn, number: int) -> list[Json]:
+    """The items of a user's message, the answer to it, and the results of its calls."""
+    part = {"type": "input_text", "text": draw(_words)}
+    items: list[Json] = [{"type": "message", "role": "user", "content": [part]}]
+    if draw(st.booleans()):
+        items.append({"type": "reasoning", "summary": [], "encrypted_content": "gAAAA"})
+    text = {"type": "output_text", "text": draw(_words)}
+    items.append({"type": "message", "role": "assistant", "content": [text]})
+    calls = [draw(_plain_call(f"call_{number}_{at}")) for at in range(draw(st.integers(0, 3)))]
+    items += [call for call, _ in calls]
+    if calls and draw(st.booleans()):  # as Codex has them
+        note = {"type": "input_text", "text": draw(_words)}
+        items.append({"type": "message", "role": "developer", "content": [note]})
+    return items + [result for _, result in draw(st.permutations(calls))]
+
+
+@st.composite
+def plain_requests(draw: st.DrawFn, least: int = 0) -> tuple[Json, list[int]]:
+    """Requests, and the numbers of items after which an earlier request could have ended."""
+    items: list[Json] = []
+    ends: list[int] = []
+    for number in range(draw(st.integers(least, 3))):
+        items += draw(_plain_turn(number))
+        if items[-1]["type"].endswith("_output"):
+            ends.append(len(items))
+    items.append({"type": "message", "role": "user", "content": draw(_words)})
+    ends.append(len(items))
+    request: Json = {"model": "m", "input": items, "tools": _PLAIN_TOOLS, "stream": True}
+    request |= (
+        {"instructions": draw(_words), "prompt_cache_key": "s"} if draw(st.booleans()) else {}
+    )
+    request |= {"max_output_tokens": 500} if draw(st.booleans()) else {}
+    request["tool_choice"] = draw(st.sampled_from(["auto", "required", "none"]))
+    return request, ends

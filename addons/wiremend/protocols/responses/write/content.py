@@ -50,7 +50,7 @@ class ContentWriter:
         match part:
             case Text():
                 return [{"type": text_type, "text": part.text, **own}]
-            case Refusal() if text_type == OUTPUT_TEXT or self._is_own:
+            case Refusal() if self._is_own:
                 return [{"type": "refusal", "refusal": part.text, **own}]
             case Refusal():
                 return [{"type": text_type, "text": part.text}]
@@ -74,7 +74,8 @@ class ContentWriter:
         is_taken = part.kind in (MediaKind.IMAGE, MediaKind.DOCUMENT) and part.kind in traits.media
         is_taken = is_taken and (traits.media_urls or not isinstance(part.source, UrlSource))
         if is_taken and text_type != OUTPUT_TEXT:
-            return _media(part)
+            detail = {"detail": part.detail or "auto"} if part.kind is MediaKind.IMAGE else {}
+            return {**_media(part), **detail}
         note = media_note(part)
         self._losses.add(LossKind.MEDIA, note, "a note is sent instead", part.at)
         return {"type": text_type, "text": note}
@@ -91,7 +92,7 @@ class ContentWriter:
 
 
 def _media(part: Media) -> JsonObject:
-    """Return an image or a document. Images always have a level of detail for other clients."""
+    """Return an image or a document."""
     source = part.source
     is_image = part.kind is MediaKind.IMAGE
     fields: JsonObject = {}

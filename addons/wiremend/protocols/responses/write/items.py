@@ -142,23 +142,42 @@ class _Items:
 
     def items(self, turn: Turn) -> list[JsonObject]:
         role = self._role(turn)
-        text_type = OUTPUT_TEXT if role == "assistant" else INPUT_TEXT
         if turn.role in AUTHORITIES and role == "user":
             self._losses.add_once(LossKind.POSITION, "system message", "sent as a user's", turn.at)
             texts = [
                 Text(system_reminder(part.text)) for part in turn.parts if isinstance(part, Text)
             ]
-            return _messages(role, self._content.content(tuple(texts), text_type))
+            return _messages(role, self._content.content(tuple(texts), INPUT_TEXT))
         items: list[JsonObject] = []
-        content: list[Any] = []
+        run: list[Part] = []
         for part in turn.parts:
             if not isinstance(part, Call | Result | Thinking):
-                content += self._content.content((part,), text_type)
+                run.append(part)
                 continue
-            items += _messages(role, content)
-            content = []
+            items += self._message(role, run)
+            run = []
             items += self._item(part)
-        return [*items, *_messages(role, content)]
+        return [*items, *self._message(role, run)]
+
+    def _message(self, role: str, parts: list[Part]) -> list[JsonObject]:
+        """Return the message with these parts; none without content.
+
+        The texts of the assistant are one string: parts of type `output_text` would need the id of
+        a message that the provider wrote.
+        """
+        if role != "assistant":
+            return _messages(role, self._content.content(tuple(parts), INPUT_TEXT))
+        pieces: list[str] = []
+        is_cited = False
+        for part in parts:
+            content = self._content.content((part,), OUTPUT_TEXT)
+            text = "".join(one["text"] for one in content)
+            has_sources = isinstance(part, Text) and bool(part.citations)
+            if pieces and text and not (is_cited or has_sources):
+                pieces.append("\n\n")
+            pieces.append(text)
+            is_cited = has_sources
+        return _messages(role, "".join(pieces))
 
     def _role(self, turn: Turn) -> str:
         if turn.role not in AUTHORITIES:
@@ -218,6 +237,6 @@ class _Items:
         return [{"type": "reasoning", "summary": summary, **payload}]
 
 
-def _messages(role: str, content: list[Any]) -> list[JsonObject]:
+def _messages(role: str, content: list[Any] | str) -> list[JsonObject]:
     """Return one message; none without content, which would separate a call from its reasoning."""
     return [{"type": "message", "role": role, "content": content}] if content else []
