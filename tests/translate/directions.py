@@ -9,12 +9,11 @@ from wiremend.protocols.base.middle.interface import AnswerContext, Translation
 from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.middle.state import Origin
 from wiremend.protocols.base.middle.target import Target, TranslationTraits
-from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import Repaired, StreamContext
 from wiremend.protocols.chat import CHAT
 from wiremend.repair.stream import stream_repair
-from wiremend.text import sse
+from wiremend.text import json_value, sse
 from wiremend.translate.answer import Direction, StreamTranslation
 from wiremend.translate.request import TranslatedRequest, translate_request
 
@@ -108,7 +107,7 @@ def events_of(stream: bytes) -> list[sse.Event]:
 def values_of(stream: bytes) -> list[dict[str, Any]]:
     """The JSON objects in the events of a stream."""
     datas = [event.data for event in events_of(stream) if event.data]
-    return [orjson.loads(data) for data in datas if data.startswith(b"{")]
+    return [json_value.read(data) for data in datas if data.strip().startswith(b"{")]
 
 
 def whole(protocol: Protocol, stream: bytes) -> dict[str, Any]:
@@ -121,7 +120,3 @@ def whole(protocol: Protocol, stream: bytes) -> dict[str, Any]:
 def stream_of(protocol: Protocol, body: dict[str, Any]) -> bytes:
     """The stream with this answer."""
     return b"".join(protocol.unfold(body))
-
-
-def is_named(protocol: Protocol, name: WireProtocol) -> bool:
-    return protocol.name is name

@@ -87,7 +87,7 @@ class StreamTranslation:
     def _translated(self, error: ProviderError) -> ProviderError:
         direction = self._direction
         return translated_error(
-            error.with_default_message(error.code or error.type or "an error"),
+            error.with_default_message("an error"),
             direction.provider.name,
             direction.client.name,
             prompt_tokens=self._context.input_tokens,

@@ -35,7 +35,12 @@ _OVERFLOW = text_pattern(
 )
 """What providers write if a prompt does not fit into the context window."""
 _NUMBER = text_pattern(r"(?<![\d.,])\d{1,3}(?:,\d{3})++(?![\d,])|(?<![\d.,])\d{3,9}(?![\d.,]*\d)")
-_LEAST_NUMBER = 256
+_WINDOW = text_pattern(
+    r"(?:length\s++is|limit:|limit\s++is|limit\s++of|size\s++\(|allowed\s++\(|model\s++with|tokens?\s++>"
+    r"|maximum\s++of|at\s++most|up\s++to)\s*+(\d[\d,]{2,12}+)",
+    ignore_case=True,
+)
+"""The size of the window, in such a message."""
 _OPENAI_CODES: Mapping[int, str] = {
     401: "invalid_api_key",
     402: "insufficient_quota",
@@ -96,12 +101,9 @@ def _without_529(status: int) -> int:
 def _overflow(
     error: ProviderError, client: WireProtocol, prompt: int | None, window: int | None
 ) -> ProviderError:
-    numbers = sorted(_numbers(error.message))
-    if len(numbers) > 1:
-        window, prompt = numbers[0], numbers[-1]
-    elif numbers:
-        window = numbers[0]
-    window = window or 0
+    window = _window_in(error.message) or window or 0
+    if window:
+        prompt = max((one for one in _numbers(error.message) if one > window), default=prompt)
     prompt = max(prompt or 0, window + 1)
     error = replace(error, status=400, type="", code="")
     if client is _A:
@@ -122,6 +124,10 @@ def _with(text: str, message: str) -> str:
     return f"{text} ({message})"
 
 
+def _window_in(message: str) -> int | None:
+    match = _WINDOW.search(message)
+    return int(match[1].replace(",", "")) if match is not None else None
+
+
 def _numbers(message: str) -> set[int]:
-    found = (int(match[0].replace(",", "")) for match in _NUMBER.finditer(message))
-    return {number for number in found if number >= _LEAST_NUMBER}
+    return {int(match[0].replace(",", "")) for match in _NUMBER.finditer(message)}

@@ -158,7 +158,7 @@ def reason_to_write(reason: StopReason, has_calls: bool) -> StopReason:
 
     An answer with calls ends in calls, unless it was cut; one without calls never does.
     """
-    if has_calls and reason in (StopReason.END, StopReason.STOP_STRING):
+    if has_calls and reason in (StopReason.END, StopReason.STOP_STRING, StopReason.PAUSED):
         return StopReason.CALLS
     if not has_calls and reason is StopReason.CALLS:
         return StopReason.END

@@ -125,13 +125,10 @@ class ChatReader:
         }
         self._base |= rest
         choices = dicts_in(chunk.get("choices"))
-        if not self._is_started and (choices or rest.get("id")):
-            self._is_started = True
-            yield Start(
-                str(rest.pop("id", "") or ""),
-                str(rest.pop("model", "") or ""),
-                Own(_C, rest) if rest else None,
-            )
+        if not self._is_started:
+            if choices or self._base.get("id"):  # Azure: neither in the result of a filter
+                self._is_started = True
+                yield self._start()
             rest = {}
         choice_rest: dict[str, Any] = {}
         for choice in choices:
@@ -146,6 +143,11 @@ class ChatReader:
             usage = usage or choice.get("usage")
         if isinstance(usage, dict):
             yield UsageCounts(USAGE_FORMAT.read({"usage": usage}), Own(_C, usage))
+
+    def _start(self) -> Start:
+        own = dict(self._base)
+        answer_id, model = str(own.pop("id", "") or ""), str(own.pop("model", "") or "")
+        return Start(answer_id, model, Own(_C, own) if own else None)
 
     def _choice(self, choice: dict[str, Any]) -> Generator[AnswerEvent, None, dict[str, Any]]:
         """Yield the events of a choice, and return what is left of it."""

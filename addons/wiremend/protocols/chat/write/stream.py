@@ -59,6 +59,8 @@ _WORDS: Mapping[StopReason, str] = {
     StopReason.REFUSED: "content_filter",
     StopReason.PAUSED: "stop",
 }
+NO_NAME = "unknown"
+"""The name of a call whose name the provider left out; clients fail without one."""
 REASONING = "reasoning_content"
 """The member of a delta in which most clients read reasoning."""
 
@@ -221,7 +223,11 @@ class ChatWriter:
         if not self._is_own or not call_id:
             call_id = client_id("call", self._context.answer_id, number, call.id)
         own = dict(own_fields(call.own, _C))
-        inner = {"name": name, "input" if is_custom else "arguments": "", **own.pop(key, {})}
+        inner = {
+            "name": name or NO_NAME,
+            "input" if is_custom else "arguments": "",
+            **own.pop(key, {}),
+        }
         written = {"index": opened.index, "id": call_id, "type": key, key: inner, **own}
         if call.state is not None:
             written |= without_nothing(extra_content=self._extra_content(call.state))
@@ -308,7 +314,7 @@ class ChatWriter:
             self._close(number)
         self._is_ended = True
         stop = self._stop or Stop(StopReason.END)
-        if stop.reason is StopReason.PAUSED:
+        if stop.reason is StopReason.PAUSED and not self._is_own:
             found = stop.word or "a paused turn"
             self._losses.add_in_answer(LossKind.ANSWER_STOP, found, "written as `stop`")
         word = _WORDS[reason_to_write(stop.reason, self._calls > 0)]
