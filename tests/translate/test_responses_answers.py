@@ -7,6 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
+from sdk.test_accumulators import with_openai_responses
+from sdk.transcript import read_responses
 from strategies import anthropic_messages, chat_completions, responses
 from strategies.mutations import chunked
 from wiremend.protocols.base.repairer import EventKind, StreamContext
@@ -141,6 +143,21 @@ def test_clean_answers_of_the_corpus_have_the_same_content(
     assert_valid(direction, out)
     if not any(mark in data for mark in UNREAD):
         assert content_of(direction.client, out) == content_of(direction.provider, data)
+
+
+@pytest.mark.parametrize(
+    ("direction", "stream"),
+    [(direction, stream) for direction, stream in CLEAN if direction.client is RESPONSES],
+    ids=name_of,
+)
+def test_the_official_sdk_reads_answers_of_the_corpus(
+    direction: Direction, stream: CorpusStream
+) -> None:
+    out, _ = through(direction, [stream.path.read_bytes()])
+    transcript = with_openai_responses(out)
+    expected = read_responses(out)
+    assert (transcript.text, transcript.calls) == (expected.text, expected.calls)
+    assert transcript.failed == expected.failed
 
 
 @pytest.mark.parametrize(("direction", "stream"), BROKEN, ids=name_of)
