@@ -231,7 +231,7 @@ class ResponsesReader:
                 yield from self._call_started(item, {**item.added, **value})
             yield from _rest(item.stream, value.get(_CALL_TEXTS[item.type]))
             yield from _end(item.stream)
-            self._is_cut |= value.get("status") == "incomplete"
+            self._is_cut |= _is_cut(value, "".join(item.stream.texts))
         elif item.type == "reasoning" and item.stream is not None:
             thinking = read_thinking(value)
             yield from _rest(item.stream, thinking.text)
@@ -464,6 +464,12 @@ def _state(value: JsonObject, text: str, origin: Origin) -> State | None:
     elif "content" not in payload:
         return None
     return State(origin, payload)
+
+
+def _is_cut(value: JsonObject, text: str) -> bool:
+    """Return whether a call ended inside its arguments."""
+    is_json = value.get("type") != "function_call" or not text or json_value.parses(text)
+    return value.get("status") == "incomplete" or not is_json
 
 
 def _server_result(value: JsonObject, call_id: str, name: str) -> ServerResult:
