@@ -193,13 +193,20 @@ def _choice(value: Any, at: Path) -> ToolChoice | None:
         if mode not in _MODES or not isinstance(tools, list):
             return None
         names = tuple(name for tool in tools if (name := _tool_name(tool)) is not None)
-        return ToolChoice(_MODES[mode], allowed=names, own=own, at=at)
+        is_exact = value.keys() == {"type", "mode", "tools"} and all(map(_is_exact, tools))
+        return ToolChoice(_MODES[mode], allowed=names, own=None if is_exact else own, at=at)
     name = _tool_name(value)
     if name is None:
         return None
-    is_exact = value.keys() == ({"type", "name"} if kind in _NAMED else {"type"})
-    is_exact = is_exact and (kind in _NAMED or kind in TYPED_TOOLS)
-    return ToolChoice(ChoiceMode.REQUIRED, name, own=None if is_exact else own, at=at)
+    return ToolChoice(ChoiceMode.REQUIRED, name, own=None if _is_exact(value) else own, at=at)
+
+
+def _is_exact(value: Any) -> bool:
+    """Return whether an object in a choice can be restored from the name of its tool."""
+    name = _tool_name(value)
+    if name is None or name.kind is ToolKind.SERVER:
+        return False
+    return bool(value.keys() == ({"type"} if name.kind is ToolKind.TYPED else {"type", "name"}))
 
 
 def _tool_name(value: Any) -> ToolName | None:

@@ -78,11 +78,16 @@ def own_choice(choice: ToolChoice) -> Any:
     """Return the choice of a request that was read from this protocol."""
     if choice.own is not None:
         return dict(own_fields(choice.own, PROTOCOL))
-    if choice.forced is None:
-        return choice.mode.value
-    if choice.forced.kind is ToolKind.TYPED:
-        return {"type": choice.forced.name}
-    return {"type": choice.forced.kind.value, "name": choice.forced.name}
+    if choice.allowed is not None:
+        tools = [_own_name(name) for name in choice.allowed]
+        return {"type": "allowed_tools", "mode": choice.mode.value, "tools": tools}
+    return choice.mode.value if choice.forced is None else _own_name(choice.forced)
+
+
+def _own_name(name: ToolName) -> JsonObject:
+    if name.kind is ToolKind.TYPED:
+        return {"type": name.name}
+    return {"type": name.kind.value, "name": name.name}
 
 
 class ToolWriter:
