@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-import sys
+import stat
 
 from mitmproxy import ctx
 
+_STANDARD_INPUT = 0
 _CHUNK_BYTES = 4096
 
 
@@ -15,12 +16,13 @@ class EndWithLauncher:
     name = "wiremend.end_with_launcher"
 
     def running(self) -> None:
-        """Start to watch the pipe."""
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._read)
+        """Start to watch the pipe; do nothing if there is none."""
+        if stat.S_ISFIFO(os.fstat(_STANDARD_INPUT).st_mode):
+            asyncio.get_running_loop().add_reader(_STANDARD_INPUT, self._read)
 
     def _read(self) -> None:
-        if not os.read(sys.stdin.fileno(), _CHUNK_BYTES):
-            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        if not os.read(_STANDARD_INPUT, _CHUNK_BYTES):
+            asyncio.get_running_loop().remove_reader(_STANDARD_INPUT)
             ctx.master.shutdown()
 
 

@@ -21,6 +21,7 @@ from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
+from wiremend.seam.freed_memory import return_large_buffers
 from wiremend.seam.installation import Seam
 from wiremend.seam.listener import LoopbackListener
 from wiremend.seam.loop_watchdog import LoopWatchdog
@@ -125,6 +126,7 @@ class LoadConfiguration:
             self.listener.listen()
         if self.seam is not None and self.seam.is_installed:
             raise_open_files_limit()
+            return_large_buffers()
             self.accept_failures.install()
             self.watchdog.start()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())

@@ -23,7 +23,7 @@ the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Everything below `
 deterministic: time, randomness and bytes are arguments.
 
     text/           bytes and their formats, without protocols: server-sent events, JSON, content
-                    codings
+                    codings, tool calls that models write as text
     rules/          the types of a rule, a finding and the place of a finding
     protocols/base/ what a protocol consists of: the type `Protocol`, the interface of repairers,
                     request documents, errors of providers, traits of targets and clients; `middle/`
@@ -38,7 +38,8 @@ deterministic: time, randomness and bytes are arguments.
                     (adapting messages), `errors`, `read` and `write` (the middle form of
                     translation); `registry` lists the protocols
     translate/      a request in another protocol, and its answer; the rules on what is lost
-    repair/         one attempt's response, from bytes to repaired events; names restored
+    repair/         one attempt's response, from bytes to repaired events; names restored, calls
+                    that leaked into text
     adapt/          the passes over a request for one target, and what rejections teach
     routing/        the targets of a call: routes, providers and keys, model lists, token counts
     engine/         the life of a call: planning, attempts, retries, keep-alives, endings

@@ -42,7 +42,7 @@ def adapt(
 
 
 TOOL = '"type":"object","properties":{"a":{"type":"array"}}'
-MENDED = '{"type":"object","properties":{"a":{"type":"array","items":{"type":"string"}}}}'
+MENDED = '{"type":"object","properties":{"a":{"type":"array","items":{}}}}'
 
 SPANS = [
     # case, protocol, dialect, before, after; all other bytes are kept, white space included
@@ -276,10 +276,11 @@ def test_refused_fields_are_dropped_except_essential_ones(
 
 
 def test_a_lesson_about_one_tool_does_not_change_others() -> None:
-    tool = '{"name":"%s","input_schema":{"type":"object","properties":{"a":true}}}'
+    tool = '{"name":"%s","input_schema":{"type":"object","properties":{"a":{"const":1}}}}'
     body = f'{{"tools":[{tool % "x"},{tool % "y"}]}}'
     adapted = adapt(ANTHROPIC, body, "plain", Lesson("schema-dialect", "moonshot", "y"))
-    expected = body[::-1].replace("eurt", '}"tcejbo":"epyt"{', 1)[::-1]
+    before, after = '{"const":1}', '{"type":"integer","enum":[1]}'
+    expected = after.join(body.rsplit(before, 1))
     assert adapted.request.body.decode() == expected
 
 
@@ -363,3 +364,61 @@ def test_any_tools_are_adapted_to_the_target_and_then_not_changed_again(
         name for name, _ in tools
     }
     assert adapt(ANTHROPIC, adapted.request.body, dialect).request.body == adapted.request.body
+
+
+LOSSY = '{"type":"object","properties":{"m":{"additionalProperties":{"type":"string"}}}}'
+JSON_SCHEMA_KEY = [
+    # case, what the target accepts, before, after
+    ("a map", True,
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters": ' + LOSSY + '}]}]}',
+     '{"tools":[{"functionDeclarations":[{"name":"x","parametersJsonSchema": ' + LOSSY + '}]}]}'),
+    ("a map, in snake case, wrapped", True,
+     '{"request":{"tools":[{"function_declarations":[{"name":"x","parameters":' + LOSSY + '}]}]}}',
+     '{"request":{"tools":[{"function_declarations":[{"name":"x","parametersJsonSchema":'
+     + LOSSY + '}]}]}}'),
+    ("Google's types and a draft", True,
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"$schema":"s","type":"OBJECT",'
+     '"properties":{"n":{"type":3,"exclusiveMinimum":0}}}}]}]}',
+     '{"tools":[{"functionDeclarations":[{"name":"x","parametersJsonSchema":{"type":"object",'
+     '"properties":{"n":{"type":"integer","exclusiveMinimum":0}}}}]}]}'),
+    ("nothing is lost", True,
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"$schema":"s","type":"object",'
+     '"properties":{"c":{"const":"v"}},"additionalProperties":false}}]}]}',
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"type":"object",'
+     '"properties":{"c":{"type":"string","enum":["v"]}}}}]}]}'),
+    ("nullable", True,
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"type":"object","properties":'
+     '{"n":{"type":"integer","nullable":true,"exclusiveMinimum":0}}}}]}]}',
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"type":"object","properties":'
+     '{"n":{"type":"integer","nullable":true,"description":"exclusiveMinimum: 0."}}}}]}]}'),
+    ("a host that refuses it", False,
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"type":"object","properties":'
+     '{"n":{"type":"integer","exclusiveMinimum":0}}}}]}]}',
+     '{"tools":[{"functionDeclarations":[{"name":"x","parameters":{"type":"object","properties":'
+     '{"n":{"type":"integer","description":"exclusiveMinimum: 0."}}}}]}]}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("accepted", "before", "after"), [pytest.param(*row[1:], id=row[0]) for row in JSON_SCHEMA_KEY]
+)
+def test_a_gemini_tool_is_sent_as_json_schema_where_parameters_would_lose_something(
+    accepted: bool, before: str, after: str
+) -> None:
+    traits = TargetTraits("gemini", json_schema_key=accepted)
+    adapted = adapt_request(outgoing(GEMINI, before.encode()), traits)
+    assert adapted.request.body.decode() == after
+    again = adapt_request(outgoing(GEMINI, after.encode()), traits)
+    assert again.request.body.decode() == after
+
+
+def test_a_json_schema_that_was_refused_is_sent_as_parameters() -> None:
+    before = JSON_SCHEMA_KEY[0][2]
+    traits = TargetTraits("gemini", json_schema_key=True)
+    lesson = Lesson("schema-dialect", "gemini", "x")
+    adapted = adapt_request(outgoing(GEMINI, before.encode()), traits, [lesson])
+    [declaration] = orjson.loads(adapted.request.body)["tools"][0]["functionDeclarations"]
+    assert declaration["parameters"]["properties"]["m"] == {
+        "type": "object",
+        "description": 'additionalProperties: {"type":"string"}.',
+    }

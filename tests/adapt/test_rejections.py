@@ -110,6 +110,13 @@ REJECTIONS = [
      "\"exclusiveMinimum\" at 'tools[0].function_declarations[3].parameters.properties[0].value': "
      "Cannot find field.",
      [schema("gemini", "mcp__notion__create"), schema("gemini", "mcp__github__search")]),
+    ("lbjlaq/Antigravity-Manager#1312", GEMINI,
+     "Invalid JSON payload received. Unknown name \"parametersJsonSchema\" at 'request.tools[0]."
+     "function_declarations[3]': Cannot find field.",
+     [schema("gemini", "mcp__github__search")]),
+    ("Google's words for `parameters`, about the other field", GEMINI,
+     "* GenerateContentRequest.tools[0].function_declarations[3].parameters_json_schema: invalid",
+     [schema("gemini", "mcp__github__search")]),
     ("router-for-me/CLIProxyAPI#97", ANTHROPIC,
      "Invalid JSON payload received. Unknown name \"propertyNames\" at 'request.tools[0]."
      "function_declarations[5].parameters.properties[1].value': Cannot find field.",

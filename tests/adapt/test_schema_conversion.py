@@ -21,6 +21,25 @@ def _object(properties: dict[str, Any], **keywords: Any) -> dict[str, Any]:
 
 
 _STRING = {"type": "string"}
+_ANY_TYPES = [{"type": name} for name in ("string", "number", "boolean")]
+_ANY_OBJECT = {"type": "object"}
+_NULL = {"type": "null"}
+
+
+def _any(levels: int) -> list[Any]:
+    """Return the branches for any value but null, with lists in lists up to some levels."""
+    lists = [{"type": "array", "items": {"anyOf": [*_any(levels - 1), _NULL]}}] if levels else []
+    return [*_ANY_TYPES, _ANY_OBJECT, *lists]
+
+
+def _any_of_gemini(levels: int, **details: Any) -> dict[str, Any]:
+    """Return Gemini's schema for any value; null is allowed by the first branch."""
+    lists = [{"type": "array", "items": _any_of_gemini(levels - 1)}] if levels else []
+    first = {**details, "nullable": True, "type": "string"}
+    return {"anyOf": [first, *_ANY_TYPES[1:], _ANY_OBJECT, *lists]}
+
+
+_ANY = {"anyOf": [*_any(2), _NULL]}
 _A_B = {"A": _object({"b": {"$ref": "#/$defs/B"}}), "B": {"type": "integer"}}
 
 # dialect, a provider's message, the schema, the nearest accepted schema
@@ -48,7 +67,7 @@ CONVERTED = [
              description="Cannot be given: filter[id].")),
     ("openai", "In context=('properties', 'y'), array schema missing items",
      _object({"y": {"type": "array"}}),
-     _object({"y": {"type": "array", "items": _STRING}})),
+     _object({"y": {"type": "array", "items": {}}})),
     ("openai", "In context=(), object schema missing properties",
      {"type": "object", "additionalProperties": _STRING},
      _object({}, additionalProperties=_STRING)),
@@ -100,7 +119,8 @@ CONVERTED = [
      _object({"u": {"type": "string", "format": "uri"}}),
      _object({"u": {"type": "string", "description": 'format: "uri".'}})),
     ("gemini", "parameters.properties[x].items: missing field",
-     _object({"x": {"type": "array"}}), _object({"x": {"type": "array", "items": _STRING}})),
+     _object({"x": {"type": "array"}}),
+     _object({"x": {"type": "array", "items": _any_of_gemini(2)}})),
     ("gemini", "ref allows only description and default",
      _object({"m": {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]}}, **{"$defs": _A_B}),
      _object({"m": _object({"b": {"type": "integer"}}, nullable=True)})),
@@ -110,7 +130,7 @@ CONVERTED = [
      _object({"a": {"type": "string", "anyOf": [{"minLength": 1}, {"type": "null"}]}}),
      _object({"a": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "null"}]}})),
     ("moonshot", "property schema for 'outputSchema' must be an object",
-     _object({"outputSchema": True}), _object({"outputSchema": {"type": "object"}})),
+     _object({"outputSchema": True}), _object({"outputSchema": _ANY})),
     ("moonshot", "conflicting keywords found after $ref expansion: description",
      _object({"a": {"$ref": "#/$defs/B", "description": "mine"}},
              **{"$defs": {"B": {"type": "string", "description": "theirs"}}}),
@@ -119,7 +139,55 @@ CONVERTED = [
      _object({"a": _STRING}, required=["a", "codecType"]), _object({"a": _STRING}, required=["a"])),
     ("moonshot", "<At path 'properties.task': type is not defined>",
      _object({"task": {"description": "d"}}),
-     _object({"task": {"type": "string", "description": "d"}})),
+     _object({"task": {"description": "d", **_ANY}})),
+    ("moonshot", "<At path 'properties.e': type is not defined>",
+     _object({"e": {"enum": ["a", 1, 2.5]}, "c": {"const": True}}),
+     _object({"e": {"anyOf": [{"type": "string", "enum": ["a"]},
+                              {"type": "number", "enum": [1, 2.5]}]},
+              "c": {"type": "boolean", "enum": [True]}})),
+    ("moonshot", "a map's values stay as they are",
+     _object({"filter": {"type": "object", "additionalProperties": {}}, "c": {"const": "x"}}),
+     _object({"filter": {"type": "object", "additionalProperties": {}},
+              "c": {"type": "string", "enum": ["x"]}})),
+    ("moonshot", "a map by patterns",
+     _object({"m": {"type": "object", "patternProperties": {"^x": _STRING},
+                    "additionalProperties": False}}),
+     _object({"m": {"type": "object", "additionalProperties": _STRING,
+                    "description": 'patternProperties: {"^x":{"type":"string"}}.'}})),
+    ("moonshot", "OpenAPI's nullable",
+     _object({"a": {"type": "string", "nullable": True}}),
+     _object({"a": {"anyOf": [_STRING, {"type": "null"}]}})),
+    ("gemini", 'Unknown name "additionalProperties"',
+     _object({"sort": {"type": "object", "description": "By key.", "additionalProperties":
+                       {"anyOf": [{"const": 1}, {"type": "string", "title": "T"}]}}}),
+     _object({"sort": {"type": "object", "description": 'By key. additionalProperties: '
+                       '{"anyOf":[{"const":1},{"type":"string"}]}.'}})),
+    ("gemini", "a map of a type that is defined elsewhere",
+     _object({"m": {"type": "object", "additionalProperties": {"$ref": "#/$defs/A"}}},
+             **{"$defs": _A_B}),
+     _object({"m": {"type": "object", "description": 'additionalProperties: '
+                    '{"type":"object","properties":{"b":{"type":"integer"}}}.'}})),
+    ("gemini", "only fields of any_of",
+     _object({"c": {"description": "d"}}), _object({"c": _any_of_gemini(2, description="d")})),
+    ("gemini", "Proto field is not repeating, cannot start list",
+     _object({"p": {"type": "array", "prefixItems": [_STRING, {"type": "integer"}]}}),
+     _object({"p": {"type": "array", "items": {"anyOf": [_STRING, {"type": "integer"}]}}})),
+    ("gemini", "enum[1]: cannot be empty",
+     _object({"e": {"type": "string", "enum": ["a", ""]}}),
+     _object({"e": {"type": "string", "description": 'enum: ["a",""].'}})),
+    ("openai-strict", "schema must have a 'type' key", _object({"a": {}}, required=["a"]),
+     _object({"a": {"description": "Any JSON value.", "anyOf": [
+         *_ANY_TYPES, {"type": "array", "items": {"anyOf": [
+             *_ANY_TYPES, {"type": "array", "items": {"anyOf": [*_ANY_TYPES, _NULL]}}, _NULL]}},
+         _NULL]}}, required=["a"], additionalProperties=False)),
+    ("openai-strict", "'additionalProperties' is required to be supplied and to be false",
+     _object({"m": {"type": "object", "additionalProperties": _STRING}}, required=["m"]),
+     _object({"m": _object({}, description='additionalProperties: {"type":"string"}.',
+                           required=[], additionalProperties=False)},
+             required=["m"], additionalProperties=False)),
+    ("openai-strict", "a default", _object({"a": {"type": "string", "default": "x"}}),
+     _object({"a": {"type": ["string", "null"], "default": "x"}}, required=["a"],
+             additionalProperties=False)),
     ("deepseek", "Invalid tool parameters schema : field `anyOf`: missing field `type`",
      _object({"a": {"anyOf": [{"anyOf": [_STRING, {"const": 1}]}, {"type": "null"}]}}),
      _object({"a": {"anyOf": [_STRING, {"type": "integer", "const": 1}, {"type": "null"}]}})),

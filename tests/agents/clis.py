@@ -45,7 +45,7 @@ class Agent:
 
 def _is_model_call(received: Received) -> bool:
     path = received.path.split("?")[0]
-    suffixes = ("/v1/messages", "/v1/responses", "enerateContent")
+    suffixes = ("/v1/messages", "/v1/responses", "/chat/completions", "enerateContent")
     return received.method == "POST" and path.endswith(suffixes)
 
 
@@ -59,6 +59,13 @@ def _model(received: Received) -> str:
 def streams(received: Received) -> bool:
     """Return whether this model call requests a stream."""
     return "streamGenerateContent" in received.path or bool(received.json().get("stream"))
+
+
+def tool_results(received: Received) -> list[str]:
+    """Return the tool results in a Messages request, as JSON."""
+    contents = [message["content"] for message in received.json()["messages"]]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    return [json.dumps(block) for block in blocks if block["type"] == "tool_result"]
 
 
 _OPENCODE = {
@@ -102,6 +109,31 @@ OPENCODE_ON_OPENAI = Agent(
     ("opencode", "run", "-m", "openai/gpt-5.1"),
     {"OPENAI_API_KEY": KEY},
     _OPENCODE,
+)
+OPENCODE_ON_CHAT = Agent(
+    "OpenCode on Chat Completions",
+    good.CHAT,
+    "glm-5",
+    ("opencode", "run", "-m", "gateway/glm-5"),
+    files={
+        ".config/opencode/opencode.json": json.dumps(
+            {
+                "autoupdate": False,
+                "share": "disabled",
+                "small_model": "gateway/for-titles",
+                "provider": {
+                    "gateway": {
+                        "npm": "@ai-sdk/openai-compatible",
+                        "options": {
+                            "baseURL": f"https://{good.HOSTS[good.CHAT]}/v1",
+                            "apiKey": KEY,
+                        },
+                        "models": {"glm-5": {}, "for-titles": {}},
+                    }
+                },
+            }
+        )
+    },
 )
 CODEX = Agent(
     "Codex",

@@ -51,6 +51,10 @@ class Cell:
     """The limit of the turn."""
     heartbeat_seconds: float
     """Silence before each keep-alive of the proxy."""
+    arguments: tuple[str, ...] = ()
+    """Arguments behind the prompt."""
+    scripts: tuple[str, ...] | None = None
+    """Other scripts for mitmdump than the suite."""
 
     def __str__(self) -> str:
         return f"{self.agent}: {self.scenario}"
@@ -120,10 +124,13 @@ class Runner:
                 directory / "proxy",
                 self.authority,
                 dict.fromkeys(good.HOSTS.values(), provider.port),
-                configuration=_CONFIGURATION.format(heartbeat=cell.heartbeat_seconds),
+                configuration="" if cell.scripts else _configuration(cell),
+                scripts=cell.scripts,
                 refusals_file=provider.refusals_file,
             ) as proxy:
-                run = self.turn(agent, proxy, directory, cell.limit_seconds)
+                run = self.turn(
+                    agent, proxy, directory, cell.limit_seconds, arguments=cell.arguments
+                )
                 requests, log = tuple(provider.received), tuple(proxy.lines)
         return Run(run.status, run.stdout, run.stderr, requests, log)
 
@@ -177,6 +184,10 @@ class Runner:
             )
             self._running.add(process)
             return process
+
+
+def _configuration(cell: Cell) -> str:
+    return _CONFIGURATION.format(heartbeat=cell.heartbeat_seconds)
 
 
 def _kill(process: "subprocess.Popen[str]") -> None:

@@ -15,17 +15,25 @@ TWICE: dict[str, faults.MadeFor] = {
 }
 """Faults before any content: the proxy retries, and the agent does not notice."""
 
+HEARTBEAT_SECONDS = 0.5
+SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
+
+
+def wrapped_error_after_content(protocol: WireProtocol) -> Reply:
+    """Content, then a wrapped error in a later read: both in one read would be hidden."""
+    stream = good.text_stream(protocol)
+    count = stream.places["mid_content"]
+    return faults.broken(stream, count, faults.drip(SILENCE_SECONDS), faults.wrapped_error)
+
+
 ONCE: dict[str, faults.MadeFor] = {
-    "wrapped error mid-stream": faults.wrapped_error_mid_stream,
+    "wrapped error mid-stream": wrapped_error_after_content,
     "reset mid-stream": faults.reset_mid_stream,
     "end without terminal event": faults.cut_without_terminal_event,
     "stall mid-stream": faults.stall_mid_stream,
     "stall after the head": faults.stall_after_head,
 }
 """Faults that the agent itself must retry, and a stall hidden by keep-alives."""
-
-HEARTBEAT_SECONDS = 0.5
-SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,12 @@
 """Tests a turn of Claude Code with a tool, routed to another provider of its protocol."""
 
-import json
-
 import pytest
 from traffic import faults, good
 from traffic.proxy import KEY, Proxy
 from wiremend.testing.exchange import Received, Reply
 from wiremend.testing.provider import ScriptedProvider
 
-from agents.clis import CLAUDE_CODE, streams
+from agents.clis import CLAUDE_CODE, streams, tool_results
 from agents.runs import Runner
 
 pytestmark = pytest.mark.agents
@@ -41,13 +39,6 @@ def reply_to_routed_call(received: Received) -> Reply:
     if tool_results(received):
         return faults.none(good.ANTHROPIC)
     return faults.streamed(CALL.events)
-
-
-def tool_results(received: Received) -> list[str]:
-    """Return the tool results in a request, as JSON."""
-    contents = [message["content"] for message in received.json()["messages"]]
-    blocks = [block for content in contents if isinstance(content, list) for block in content]
-    return [json.dumps(block) for block in blocks if block["type"] == "tool_result"]
 
 
 def test_a_routed_claude_code_completes_a_turn_with_a_tool(runner: Runner) -> None:

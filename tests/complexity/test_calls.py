@@ -58,9 +58,8 @@ CHANGES = LISTS | SCALARS
 # Bodies
 
 BODIES = {
-    f"{protocol}-{number}": (protocol, body)
+    str(protocol): (protocol, next(body for body in seeds(f"body-{protocol}") if body[:1] == b"{"))
     for protocol in PROTOCOLS
-    for number, body in enumerate(seeds(f"body-{protocol}")[:1])
 }
 
 

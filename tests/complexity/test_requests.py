@@ -16,7 +16,7 @@ from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.tools import value_at
-from wiremend.protocols.base.traits import CallIdLimit, MessageTraits, TargetTraits
+from wiremend.protocols.base.traits import CallIdLimit, FieldChanges, MessageTraits, TargetTraits
 from wiremend.protocols.registry import PROTOCOLS, read_request
 from wiremend.repair.tool_names import restore_tool_names
 from wiremend.routing.model_name import requested_model, rewrite_model
@@ -46,6 +46,13 @@ STRICT = TargetTraits(
         "messages.*.content.*.cache_control",
         "input.*.content.*.text",
         "contents.*.parts.*.thoughtSignature",
+    ),
+    changes=(
+        FieldChanges(
+            rename={"messages.*.content.*.text": "messages.*.content.*.words"},
+            drop=("input.*.id", "tools.*"),
+            set={"messages.*.role": "user", "contents.*.parts.*": {"thought": True}},
+        ),
     ),
 )
 """A target that refuses everything, so that every pass runs."""

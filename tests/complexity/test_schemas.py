@@ -88,6 +88,9 @@ SCHEMAS: dict[str, Callable[[int], Schema]] = {
     "required without properties": lambda n: _object(required=[f"p{i}" for i in range(n)]),
     "required repeated": lambda n: _object(required=["a"] * n),
     "an enum": lambda n: _object(properties={"p": {"enum": list(range(n))}}),
+    "nullable branches": lambda n: _object(
+        properties={"p": {"nullable": True, "anyOf": [{"const": i} for i in range(n)]}}
+    ),
     "an enum of objects": lambda n: _object(
         properties={"p": {"enum": [{"a": i} for i in range(n)]}}
     ),
@@ -122,6 +125,26 @@ SCHEMAS: dict[str, Callable[[int], Schema]] = {
     "a chain of references": _chain,
     "a recursive definition": lambda n: _object(
         properties={f"p{i}": {"$ref": "#"} for i in range(n)}
+    ),
+    "maps in maps": lambda n: _nested(n, "additionalProperties", in_list=False),
+    "a map of many properties": lambda n: _object(
+        additionalProperties=_object(properties={f"p{i}": {"type": "string"} for i in range(n)})
+    ),
+    "a map of many patterns": lambda n: _object(
+        properties={
+            "p": {
+                "patternProperties": {f"^x{i}": {"const": i} for i in range(n)},
+                "additionalProperties": False,
+            }
+        }
+    ),
+    "maps of one definition": lambda n: _object(
+        properties={f"p{i}": {"additionalProperties": {"$ref": "#/$defs/d"}} for i in range(n)},
+        **{"$defs": {"d": {"additionalProperties": {"$ref": "#/$defs/d"}}}},
+    ),
+    "anything": lambda n: _object(properties={f"p{i}": {"description": "d"} for i in range(n)}),
+    "lists of anything": lambda n: _object(
+        properties={f"p{i}": {"type": "array"} for i in range(n)}
     ),
     "a long description": lambda n: _object(properties={"p": {"description": "x" * n, "const": 1}}),
     "a long name": lambda n: _object(properties={"x" * n: {"type": "string"}}),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from wiremend.config import consent
 from wiremend.config.consent import content_digest, describe, reach
-from wiremend.config.model import SECTIONS, Intercept, Provider
+from wiremend.config.model import SECTIONS, Intercept, ModelRoute, Provider
 
 SECRET = "sk-written-in-the-file"
 BASE = """
@@ -216,11 +216,32 @@ def test_only_the_origin_of_an_address_is_shown(address: str) -> None:
 
 def test_every_section_and_key_is_either_harmless_or_in_the_reach() -> None:
     """A new section, or a new key of these, must be added here or listed as harmless."""
-    assert set(SECTIONS) - {"access"} == consent.HARMLESS_SECTIONS | {"intercept", "providers"}
+    partly = {"intercept", "models", "providers"}
+    assert set(SECTIONS) - {"access"} == consent.HARMLESS_SECTIONS | partly
     keys = consent.HARMLESS_KEYS
     assert set(Intercept.model_fields) == keys["intercept"] | {"hosts"}
-    counted = {"base_url", "api_key", "api_key_file", "headers"}
+    changes = {"set", "drop", "rename"}
+    assert set(ModelRoute.model_fields) == keys["models"] | changes
+    counted = {"base_url", "api_key", "api_key_file", "headers", "leaked_calls", *changes}
     assert set(Provider.model_fields) == keys["providers"] | counted
+
+
+def test_what_a_route_sets_needs_consent() -> None:
+    route = {"match": "*", "model": "m", "stream": "live"}
+    assert reach({"models": [route]}) == frozenset()
+    sent_elsewhere = {"mcp_servers": [{"type": "url", "url": "https://elsewhere.example"}]}
+    setting = reach({"models": [route, {**route, "set": sent_elsewhere}]})
+    assert describe(setting) == ["other settings: models.set"]
+    assert setting != reach({"models": [{**route, "set": {"temperature": 0.5}}]})
+
+
+def test_making_calls_of_text_needs_consent() -> None:
+    provider = {"base_url": "https://x.example.com"}
+    before = consent.reach({"providers": {"x": provider}})
+    after = consent.reach({"providers": {"x": {**provider, "leaked_calls": ["glm"]}}})
+    assert consent.describe(after - before) == [
+        "other settings: leaked_calls (to https://x.example.com)"
+    ]
 
 
 def digest(text: str, directory: str) -> str:

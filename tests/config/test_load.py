@@ -404,6 +404,11 @@ WRONG = {
         provider('message_rules = ["S1"]'),
         "providers.p.message_rules[0]: there is no rule on messages (Q...) 'S1'",
     ),
+    "an unknown format of calls": (
+        provider('leaked_calls = ["glm", "qwen3"]'),
+        "providers.p.leaked_calls[1]: expected one of dsml, deepseek, kimi, glm, hermes, qwen, "
+        "minimax, got 'qwen3'; did you mean 'qwen'?",
+    ),
     "a limit that is none": (
         provider("max_output_tokens = 0"),
         "providers.p.max_output_tokens: expected 1 or more, got a number",
@@ -447,6 +452,71 @@ WRONG = {
     "a misspelled access": (
         "[access]\norigin = []",
         "access.origin: unknown key; did you mean 'origins'?",
+    ),
+    # fields of requests
+    "an empty path to drop": (
+        route('match = "*"\ndrop = [""]'),
+        "models[0].drop[0]: expected the path of a field such as 'generationConfig.topK', got an "
+        "empty string",
+    ),
+    "two dots in a path": (
+        route('match = "*"\nset = { "a..b" = 1 }'),
+        "models[0].set.\"a..b\": expected the path of a field such as 'messages.*.name': steps "
+        "without white space, with one dot between them, got 'a..b'",
+    ),
+    "the model as a field": (
+        provider('set = { model = "x" }'),
+        "providers.p.set.model: cannot be changed here: the model is set by `model` in [[models]]",
+    ),
+    "the stream as a field": (
+        provider('drop = ["stream"]'),
+        "providers.p.drop[0]: cannot be changed here: the client decides whether it reads a stream",
+    ),
+    "everything to drop": (
+        provider('drop = ["*"]'),
+        "providers.p.drop[0]: expected the name of a field at the end, got '*'",
+    ),
+    "a date to set": (
+        provider("set = { since = 2026-01-01 }"),
+        "providers.p.set.since: JSON has no dates and times: write '2026-01-01' as a string",
+    ),
+    "an infinite number to set": (
+        provider("set = { a = { b = [inf] } }"),
+        "providers.p.set.a: JSON has no inf",
+    ),
+    "a large number to set": (
+        provider("set = { seed = 99999999999999999999 }"),
+        "providers.p.set.seed: expected a number of 64 bits",
+    ),
+    "a dotted key in a table to set": (
+        provider('set = { a = { "b.c" = 1 } }'),
+        "providers.p.set.a: the keys of a nested table cannot contain dots or white space",
+    ),
+    "a name renamed to itself": (
+        route('match = "*"\nrename = { user = "user" }'),
+        "models[0].rename.user: is renamed to itself",
+    ),
+    "a name moved into itself": (
+        route('match = "*"\nrename = { user = "user.id" }'),
+        "models[0].rename.user: 'user.id' is inside the other",
+    ),
+    "items renamed elsewhere": (
+        route('match = "*"\nrename = { "messages.*.a" = "b" }'),
+        "models[0].rename.\"messages.*.a\": expected a path that begins with 'messages.*.', the "
+        "place of the same items, got 'b'",
+    ),
+    "a new name that is no path": (
+        route('match = "*"\nrename = { user = "a b" }'),
+        "models[0].rename.user: 'a b': expected the path of a field such as 'messages.*.name': "
+        "steps without white space, with one dot between them, got 'a b'",
+    ),
+    "another word for errors": (
+        provider('on_unsupported = "fail"'),
+        "providers.p.on_unsupported: expected 'drop' or 'error', got a string",
+    ),
+    "no table to set": (
+        route('match = "*"\nset = 1'),
+        "models[0].set: expected a table, got 1",
     ),
     # TOML itself
     "a value without quotes": (

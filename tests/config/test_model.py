@@ -7,7 +7,9 @@ import pytest
 from pydantic import ValidationError
 from wiremend.config.load import parse_config
 from wiremend.config.model import HEADINGS, SECTIONS, Config, ModelRoute, Provider
+from wiremend.config.settings import settings_of
 from wiremend.config.values import did_you_mean
+from wiremend.protocols.base.traits import FieldChanges
 
 SECRET = "sk-do-not-show-7f3a"
 
@@ -145,6 +147,26 @@ ACCEPTED = {
 @pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_sensible_values_are_accepted(text: str) -> None:
     assert parse_config(text, "x", {}, known_codes=[]) != Config()
+
+
+def test_changes_of_fields_are_read_as_written() -> None:
+    lines = (
+        'set = { temperature = 0.2, reasoning.effort = "high", "tools.*.strict" = false }\n'
+        'drop = ["user"]\nrename = { max_tokens = "max_completion_tokens" }\n'
+    )
+    text = f'[[models]]\nmatch = "*"\n{lines}[providers.p]\nbase_url = "http://a"\n{lines}'
+    settings = settings_of(parse_config(text, "x", {}), [])
+    wanted = FieldChanges(
+        rename={"max_tokens": "max_completion_tokens"},
+        drop=("user",),
+        set={"temperature": 0.2, "reasoning": {"effort": "high"}, "tools.*.strict": False},
+    )
+    assert settings.routes[0].changes == settings.providers["p"].changes == wanted
+    assert settings.providers["p"].drops_refused
+    keeping = parse_config(
+        '[providers.p]\nbase_url = "http://a"\non_unsupported = "error"', "x", {}
+    )
+    assert not settings_of(keeping, []).providers["p"].drops_refused
 
 
 def test_origins_are_normalized_to_the_form_that_browsers_send() -> None:

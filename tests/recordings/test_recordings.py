@@ -17,6 +17,7 @@ from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.text import sse
 
+from . import schemas
 from .__main__ import EXCEPTIONS, VARIABLE, check_all, main
 from .calls import plan_exchange
 from .content import is_all_there, pieces_of
@@ -400,3 +401,23 @@ def test_what_cannot_be_run_has_status_2(
     assert "none.xz: no such file" in capsys.readouterr().err
     assert main([str(recorded(tmp_path, lines(ALL))), "--exceptions", "none.toml"]) == 2
     assert "none.toml: no such file" in capsys.readouterr().err
+
+
+def test_the_schemas_of_recorded_tools_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anything = {"type": "object", "properties": {"a": {}}, "required": ["a"]}
+    tools = [
+        {"type": "function", "function": {"name": name, "parameters": schema}}
+        for name, schema in (("x", anything), ("y", anything), ("z", {"type": "string"}))
+    ]
+    request = {"text": orjson.dumps(ASKED | {"tools": tools}).decode()}
+    file = tmp_path / "recordings.jsonl"
+    file.write_bytes(orjson.dumps(STREAM | {"request": request}) + b"\n")
+    assert schemas.main([str(file), "--names"]) == 0
+    first, _heading, *rows = capsys.readouterr().out.splitlines()
+    assert first == "2 distinct schemas, 1 with generated arguments"
+    counts = {row.split()[0]: row.split()[1:] for row in rows}
+    assert counts["moonshot"] == ["1", "1", "0", "0"]
+    assert counts["openai-strict"] == ["1", "0", "1", "0"]
+    assert "objects in a" in " ".join(rows)

@@ -83,7 +83,7 @@ def test_a_page_that_is_missing_is_not_current(checkout: Path) -> None:
 
 def test_a_new_rule_gets_its_constant_in_code_order_and_a_stub(checkout: Path) -> None:
     before = contents(checkout)
-    done = rules(checkout, "new", "S130", "anthropic", "made-up", "--module", "blocks")
+    done = rules(checkout, "new", "S140", "anthropic", "made-up", "--module", "blocks")
     assert (done.returncode, done.stderr) == (0, "")
     module = "addons/wiremend/protocols/anthropic/blocks.py"
     stub = f"{BROKEN}/made-up.sse"
@@ -91,19 +91,19 @@ def test_a_new_rule_gets_its_constant_in_code_order_and_a_stub(checkout: Path) -
     source = (checkout / module).read_text()
     rest = source.replace(source[source.index("MADE_UP = ") : source.index("\nPROMOTED")], "")
     assert rest == before[module].decode()
-    assert source.index('code="S122"') < source.index('code="S130"')
+    assert source.index('code="S122"') < source.index('code="S140"')
     for step in (module, stub, "grammar.py", f"scripts/rules accept {stub}", "CHANGELOG.md"):
         assert step in done.stdout
     lint = [sys.executable, "-m", "ruff", "check", "--quiet", module]
     assert subprocess.run(lint, cwd=checkout, check=False).returncode == 0
     layout = [sys.executable, "-m", "ruff", "format", "--check", "--quiet", module]
     assert subprocess.run(layout, cwd=checkout, check=False).returncode == 0
-    again = rules(checkout, "new", "S130", "anthropic", "another-name")
-    assert again.stderr == "scripts/rules new: S130 is made-up; the next free code is S131\n"
+    again = rules(checkout, "new", "S140", "anthropic", "another-name")
+    assert again.stderr == "scripts/rules new: S140 is made-up; the next free code is S141\n"
 
 
 def test_a_stub_is_not_accepted_as_a_stream(checkout: Path) -> None:
-    rules(checkout, "new", "S130", "anthropic", "made-up")
+    rules(checkout, "new", "S140", "anthropic", "made-up")
     before = contents(checkout)
     done = rules(checkout, "accept", f"{BROKEN}/made-up.sse")
     assert done.returncode == 1
@@ -122,7 +122,7 @@ def test_a_rule_that_is_refused_changes_nothing(checkout: Path) -> None:
     assert contents(checkout) == before
     (checkout / BROKEN / "made-up.sse").write_text("data: {}\n\n")
     before = contents(checkout)
-    done = rules(checkout, "new", "S130", "anthropic", "made-up")
+    done = rules(checkout, "new", "S140", "anthropic", "made-up")
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{BROKEN}/made-up.sse exists" in done.stderr
     assert contents(checkout) == before
@@ -136,17 +136,17 @@ def test_a_rule_that_is_refused_changes_nothing(checkout: Path) -> None:
         ("s130", "anthropic", "made-up", None, "three digits as the code, got 's130'"),
         ("Z130", "anthropic", "made-up", None, "no family Z; the families are M (Models)"),
         ("S151", "anthropic", "made-up", None, "S151 is content-null; the next free code is S1"),
-        ("S130", "mistral", "made-up", None, "anthropic-messages (or anthropic)"),
-        ("S130", "chat", "made-up", None, "chat-completions have codes from S201 on"),
-        ("S130", "all", "made-up", None, "all have codes from S001 on"),
+        ("S140", "mistral", "made-up", None, "anthropic-messages (or anthropic)"),
+        ("S140", "chat", "made-up", None, "chat-completions have codes from S201 on"),
+        ("S140", "all", "made-up", None, "all have codes from S001 on"),
         ("S090", "gemini", "made-up", None, "gemini have codes from S401 on"),
-        ("S130", "anthropic", "Made_Up", None, "kebab case with at most 40 characters"),
-        ("S130", "anthropic", "made-" + "up" * 20, None, "at most 40 characters"),
-        ("S130", "anthropic", "block-index", None, "S105 has the name block-index"),
+        ("S140", "anthropic", "Made_Up", None, "kebab case with at most 40 characters"),
+        ("S140", "anthropic", "made-" + "up" * 20, None, "at most 40 characters"),
+        ("S140", "anthropic", "block-index", None, "S105 has the name block-index"),
         ("R090", "all", "timed-out", None, "R004 has the name timed-out"),
-        ("S130", "anthropic", "made-up", "bloks", "protocols/anthropic has blocks, body"),
-        ("S130", "anthropic", "made-up", "seam/flows", "there is no module seam/flows for rules"),
-        ("S130", "anthropic", "made-up", "../../scripts/rules.py", "there is no module"),
+        ("S140", "anthropic", "made-up", "bloks", "protocols/anthropic has answers"),
+        ("S140", "anthropic", "made-up", "seam/flows", "there is no module seam/flows for rules"),
+        ("S140", "anthropic", "made-up", "../../scripts/rules.py", "there is no module"),
     ],
 )
 def test_a_new_rule_is_refused(
@@ -160,8 +160,8 @@ def test_a_new_rule_is_refused(
 @pytest.mark.parametrize(
     ("code", "protocol", "module", "expected", "has_stream"),
     [
-        ("S130", "anthropic", None, "protocols/anthropic/stream.py", True),
-        ("S130", "anthropic-messages", "usage", "protocols/anthropic/usage.py", True),
+        ("S140", "anthropic", None, "protocols/anthropic/stream.py", True),
+        ("S140", "anthropic-messages", "usage", "protocols/anthropic/usage.py", True),
         ("S260", "chat", None, "protocols/chat/body.py", False),
         ("S240", "chat-completions", "chat/choices.py", "protocols/chat/choices.py", True),
         ("S340", "responses", "protocols/responses/items", "protocols/responses/items.py", True),
@@ -212,7 +212,7 @@ def test_the_place_of_a_new_rule_follows_from_its_code(
 
 
 def test_a_constant_that_the_module_has_is_refused(new_rule: ModuleType) -> None:
-    rule = new_rule.NewRule.parse("S130", "anthropic", "promoted", "blocks")
+    rule = new_rule.NewRule.parse("S140", "anthropic", "promoted", "blocks")
     with pytest.raises(new_rule.Refused, match=r"blocks\.py defines PROMOTED"):
         new_rule.with_constant(rule.module.read_text(), rule)
 

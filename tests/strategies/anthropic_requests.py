@@ -174,7 +174,7 @@ def requests(
         request["system"] = draw(texts | blocks)
     request["tools"] = [draw(_tool(name)) for name in TOOL_NAMES]
     if draw(st.booleans()):
-        request["stream"] = True
+        request["stream"] = draw(st.booleans())
     if draw(st.booleans()):
         request["temperature"] = draw(st.sampled_from([0, 0.5, 1]))
     if draw(st.booleans()):
@@ -205,10 +205,15 @@ def requests(
         "context_management": [{"edits": []}],
         "x_new": [None, {"a": 1}],
         "speed": ["fast"],
+        "system": [[], ""],
+        "stop_sequences": [[]],
     }
     for key, values in optional.items():
         if draw(st.integers(0, 2)) == 0:
             request[key] = draw(st.sampled_from(values))
+    if request.get("thinking", {}).get("type") in ("enabled", "adaptive"):
+        for key in ("temperature", "top_p", "top_k"):
+            request.pop(key, None)
     if "tool_choice" in request and draw(st.booleans()):
         request["tool_choice"] |= {"disable_parallel_tool_use": draw(st.booleans())}
     return request

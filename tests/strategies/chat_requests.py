@@ -97,7 +97,7 @@ def requests(
     request["tools"] = tools
     request["max_tokens"] = draw(st.integers(1, 64_000))
     if draw(st.booleans()):
-        request["stream"] = True
+        request["stream"] = draw(st.booleans())
     if draw(st.booleans()):
         request["temperature"] = draw(st.sampled_from([0, 0.5, 1]))
     if draw(st.booleans()):

@@ -12,10 +12,17 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import CallIdLimit, TargetTraits
 from wiremend.protocols.registry import MESSAGE_CODES, PROTOCOLS
 from wiremend.targets.hosts import OTHER_HOSTS, PROVIDER_HOSTS
-from wiremend.targets.registry import NAMES_BY_DIALECT, REJECTIONS, VENDORS, traits_of
+from wiremend.targets.registry import (
+    NAMES_BY_DIALECT,
+    REJECTIONS,
+    VENDORS,
+    leaked_formats,
+    traits_of,
+)
 from wiremend.targets.vendor import CHAT as IN_CHAT
 from wiremend.targets.vendor import Requirement, Vendor
 from wiremend.targets.wordings import TaughtKind
+from wiremend.text.call_formats import FORMATS
 
 ANTHROPIC, CHAT = WireProtocol.ANTHROPIC_MESSAGES, WireProtocol.CHAT_COMPLETIONS
 RESPONSES, GEMINI = WireProtocol.RESPONSES, WireProtocol.GEMINI
@@ -58,9 +65,22 @@ ANTHROPICS_OWN = PAIRS | {"Q004", "Q005", "Q006", "Q007", "Q102", "Q103", "Q105"
             GEMINI,
             "generativelanguage.googleapis.com",
             "gemini-3-pro",
-            {"Q001", "Q002", "Q004", "Q005", "Q107"},
+            {"Q001", "Q002", "Q005", "Q107"},
         ),
-        (GEMINI, "cloudcode-pa.googleapis.com", "gemini-2.5-pro", {"Q001", "Q002", "Q004", "Q005"}),
+        (GEMINI, "cloudcode-pa.googleapis.com", "gemini-2.5-pro", {"Q001", "Q002", "Q005"}),
+        (
+            GEMINI,
+            "us-central1-aiplatform.googleapis.com",
+            "gemini-3-pro",
+            {"Q001", "Q002", "Q005", "Q107"},
+        ),
+        (
+            GEMINI,
+            "us-central1-aiplatform.googleapis.com",
+            "gemini-2.5-pro",
+            {"Q001", "Q002", "Q004", "Q005"},
+        ),
+        (RESPONSES, "api.deepseek.com", "deepseek-v4-pro", {"Q001", "Q002"}),
         (GEMINI, "api.example.com", "gemini-3-pro", set()),
     ],
 )
@@ -147,6 +167,44 @@ def test_a_configured_dialect_replaces_the_vendors() -> None:
     traits = traits_of(CHAT, "llm.example.com", "x", dialect="moonshot")
     assert (traits.dialect, traits.names) == ("moonshot", NAMES_BY_DIALECT["moonshot"])
     assert traits_of(ANTHROPIC, "api.anthropic.com", "c", dialect="plain").names is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "host", "model", "formats"),
+    [
+        (CHAT, "api.deepseek.com", "deepseek-chat", ("dsml",)),
+        (ANTHROPIC, "API.deepseek.com", "DeepSeek-V4-Flash", ("dsml",)),
+        (CHAT, "openrouter.ai", "deepseek/deepseek-v3.2-exp", ("dsml",)),
+        (CHAT, "openrouter.ai", "deepseek/deepseek-r1", ()),
+        (CHAT, "api.moonshot.ai", "kimi-k2-thinking", ("kimi",)),
+        (CHAT, "opencode.ai", "kimi-k2.6", ("kimi",)),
+        (CHAT, "api.moonshot.ai", "kimi-latest", ()),
+        (ANTHROPIC, "api.minimax.io", "MiniMax-M2.5", ("minimax",)),
+        (CHAT, "openrouter.ai", "z-ai/glm-5", ("glm", "qwen", "hermes")),
+        (CHAT, "api.z.ai", "glm-5", ()),
+        (CHAT, "openrouter.ai", "qwen/qwen3-coder", ("qwen", "hermes")),
+        (CHAT, "dashscope.aliyuncs.com", "qwen3-coder", ()),
+        (ANTHROPIC, "api.anthropic.com", "claude-opus-5", ()),
+        (CHAT, "api.openai.com", "gpt-5", ()),
+        (CHAT, "localhost", "glm-4.6", ()),
+    ],
+)
+def test_the_formats_in_which_a_target_leaks_calls(
+    protocol: WireProtocol, host: str, model: str, formats: tuple[str, ...]
+) -> None:
+    assert leaked_formats(protocol, host, model) == formats
+
+
+@each_vendor
+def test_every_leak_has_evidence_and_a_known_format(vendor: Vendor) -> None:
+    for leak in vendor.leaked_calls:
+        assert set(leak.formats) <= set(FORMATS)
+        assert leak.seen
+        for source in leak.seen:
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", source), source
+        globs = [*leak.models, *(leak.at_gateways or ())]
+        assert globs == [glob.lower() for glob in globs]
+        assert set(leak.hosts or ()) <= set(vendor.hosts)
 
 
 @each_vendor

@@ -801,3 +801,29 @@ def test_signed_thinking_returns_through_a_client_of_chat_completions() -> None:
     assert body["messages"][1]["content"][0] == thinking
     other = translated(CHAT, request, ANTHROPIC, target_of(ANTHROPIC, model="other"))
     assert b"EqQBCgIYAhIM" not in other.body
+
+
+def test_several_blocks_of_thinking_return_through_a_client_of_chat_completions() -> None:
+    """Such a client joins their texts; each signature is valid for its own text alone."""
+    thoughts = [
+        {"type": "thinking", "thinking": "One.", "signature": "EqQA"},
+        {"type": "redacted_thinking", "data": "EmwK"},
+        {"type": "thinking", "thinking": "Two.", "signature": "EqQB"},
+    ]
+    answer = for_chat({"content": [*thoughts, text("Hi"), thoughts[2]]})
+    message = answer["choices"][0]["message"]
+    assert message["reasoning_content"] == "One.\n\nTwo.\n\nTwo."
+    request = chat_request({"role": "user", "content": "Go."}, message)
+    content = sent(CHAT, request, ANTHROPIC)["messages"][1]["content"]
+    assert content == [*thoughts, thoughts[2], text("Hi")]
+
+
+def test_thinking_that_the_client_changed_is_not_sent() -> None:
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": "EqQBCgIYAhIM"}
+    message = for_chat({"content": [thinking, text("Hi")]})["choices"][0]["message"]
+    request = chat_request(
+        {"role": "user", "content": "Go."}, {**message, "reasoning_content": "Hm"}
+    )
+    there = translated(CHAT, request, ANTHROPIC)
+    assert b"EqQBCgIYAhIM" not in there.body
+    assert "X106" in codes(there)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from wiremend.adapt.configured_fields import change_configured_fields
 from wiremend.adapt.lessons import ABOUT_TOOLS, Lesson
 from wiremend.adapt.refused_betas import drop_refused_betas
 from wiremend.adapt.refused_fields import drop_refused_fields
@@ -20,7 +21,7 @@ from wiremend.rules.rule import Finding, Notes
 from wiremend.targets.registry import NAMES_BY_DIALECT
 
 type Pass = Callable[[RequestDocument, TargetTraits, Notes], RequestDocument]
-type Subject = Literal["tools", "messages", "refusals"]
+type Subject = Literal["tools", "messages", "refusals", "configured"]
 
 PASSES: tuple[tuple[Subject, Pass], ...] = (
     # T001-T004, T101-T107: tools without a name and references to them; the root of each schema
@@ -32,6 +33,8 @@ PASSES: tuple[tuple[Subject, Pass], ...] = (
     # T303, T304: fields and header values that this target has refused
     ("refusals", drop_refused_fields),
     ("refusals", drop_refused_betas),
+    # T306: what the user has configured, whatever the other passes did
+    ("configured", change_configured_fields),
 )
 """Every pass and its subject. Each receives the result of the one before it."""
 
@@ -74,6 +77,17 @@ def adapt_request(
     return AdaptedRequest(request, tuple(notes.findings))
 
 
+def configured_request(
+    request: OutgoingRequest, traits: TargetTraits, *, disabled: Set[str] = frozenset()
+) -> AdaptedRequest:
+    """Return the client's request with the fields that the user has configured for the target."""
+    notes = Notes(disabled)
+    document = change_configured_fields(request.document, traits, notes)
+    if document is not request.document:
+        request = replace(request, document=document)
+    return AdaptedRequest(request, tuple(notes.findings))
+
+
 def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTraits:
     """Return a target's traits with these lessons applied; later lessons replace earlier ones."""
     dialects: dict[str, str] = dict(traits.dialect_by_tool)
@@ -109,5 +123,6 @@ def _subjects(lessons: Sequence[Lesson]) -> Set[Subject]:
     """Return the subjects of the passes to run: after `as-is`, only those of other lessons."""
     kinds = {lesson.kind for lesson in lessons}
     if "as-is" not in kinds:
-        return {"tools", "messages", "refusals"}
-    return {"refusals"} if kinds.isdisjoint(ABOUT_TOOLS) else {"tools", "refusals"}
+        return {"tools", "messages", "refusals", "configured"}
+    always: Set[Subject] = {"refusals", "configured"}
+    return always if kinds.isdisjoint(ABOUT_TOOLS) else always | {"tools"}

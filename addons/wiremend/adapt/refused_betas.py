@@ -29,7 +29,7 @@ def drop_refused_betas(
     document: RequestDocument, traits: TargetTraits, notes: Notes
 ) -> RequestDocument:
     """Return the request without the values of `anthropic-beta` that this target refuses."""
-    if not traits.refused_betas:
+    if not traits.refused_betas or not traits.drops_refused:
         return document
     headers = tuple(_accepted(document, traits, notes))
     return document if headers == document.headers else replace(document, headers=headers)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from wiremend.adapt.lessons import Lesson, LessonBook
-from wiremend.adapt.passes import AdaptedRequest, adapt_request
+from wiremend.adapt.passes import AdaptedRequest, adapt_request, configured_request
+from wiremend.adapt.refused_fields import advice_on_kept_fields
 from wiremend.adapt.rejections import REJECTING_STATUS, OfferedTools, explanation, read_rejection
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.names import WireProtocol
@@ -92,6 +93,8 @@ class _Sending:
     """Lessons that have been applied; they are not applied again."""
     on_trial: tuple[Lesson, ...] = ()
     """Lessons that are stored when the target accepts the request."""
+    refused_fields: tuple[str, ...] = ()
+    """The fields that the last rejection names."""
     amendments: int = 0
     original_tried: bool = False
 
@@ -151,8 +154,12 @@ class AdaptedRequests:
     def _explain(self, target: int, message: str) -> str:
         if TOOL_NAMED.code in self.disabled:
             return message
-        meant = explanation(message, self._offered(self._sendings[target]))
-        return f"{message} ({meant})" if meant else message
+        sending = self._sendings[target]
+        document = self._adapted(sending).request.document
+        meant = explanation(message, self._offered(sending))
+        advice = advice_on_kept_fields(document, sending.traits, sending.refused_fields)
+        additions = "; ".join(filter(None, (meant, advice)))
+        return f"{message} ({additions})" if additions else message
 
     def _without[T](self, result: T) -> Callable[[Fault], T]:
         """Return a function that records a fault and returns `result`."""
@@ -174,7 +181,8 @@ class AdaptedRequests:
         def unchanged(fault: Fault) -> AdaptedRequest:
             self.faults.append(fault)
             finding = Finding(FITTING_FAILED.code, CallPlace.REQUEST, str(fault), "passed on")
-            return AdaptedRequest(original, (finding,))
+            configured = self._as_configured(sending)
+            return AdaptedRequest(configured.request, (finding, *configured.findings))
 
         return contain(
             "adapting a request",
@@ -186,6 +194,19 @@ class AdaptedRequests:
             disabled=self.disabled,
         )
 
+    def _as_configured(self, sending: _Sending) -> AdaptedRequest:
+        """Return the client's request with nothing but the changes that the user configured."""
+        original = sending.original
+        unchanged = self._without(AdaptedRequest(original))
+        return contain(
+            "changing the configured fields",
+            unchanged,
+            configured_request,
+            original,
+            sending.traits,
+            disabled=self.disabled,
+        )
+
     def _offered(self, sending: _Sending) -> OfferedTools:
         return OfferedTools(self._adapted(sending).request.document)
 
@@ -193,6 +214,7 @@ class AdaptedRequests:
         if LEARNT.code in self.disabled or sending.original_tried:
             return []
         lessons = read_rejection(error, self._offered(sending))
+        sending.refused_fields = tuple(it.value for it in lessons if it.kind == "field")
         for stricter in (lessons, tuple(map(_stricter, lessons))):
             new = [lesson for lesson in stricter if lesson not in sending.tried]
             if not new:
@@ -210,13 +232,15 @@ class AdaptedRequests:
         return []
 
     def _restore_original(self, sending: _Sending, error: ProviderError) -> list[Finding]:
-        is_changed = self._adapted(sending).request is not sending.original
+        adapted, original = self._adapted(sending).request, self._as_configured(sending)
+        sent = original.request
+        is_changed = (adapted.body, adapted.headers) != (sent.body, sent.headers)
         if ORIGINAL_SENT.code in self.disabled or sending.original_tried or not is_changed:
             return []
         if _UNRELATED_TO_CHANGES.search(f"{error.message} {error.code} {error.type}"):
             return []
         sending.original_tried = True
-        sending.adapted = AdaptedRequest(sending.original)
+        sending.adapted = original
         sending.on_trial = (Lesson("as-is"),)
         found = f"refused after a change: {_short(error.message)}"
         return [

@@ -30,7 +30,7 @@ _BOUNDS = frozenset(
     {"minimum", "maximum", "minLength", "maxLength", "pattern", "minItems", "maxItems"}
 )
 _STRICT_KEYWORDS = (
-    _DESCRIBING - {"default"}
+    _DESCRIBING
     | _BOUNDS - {"minLength", "maxLength"}
     | {"const", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
     | {"properties", "required", "additionalProperties", "items", "anyOf", "$ref", "$defs"}
@@ -47,6 +47,12 @@ _MOONSHOT_KEYWORDS = (
 GEMINI_FORMATS = frozenset({"enum", "date-time", "float", "double", "int32", "int64"})
 
 
+_ANNOTATIONS = frozenset(
+    {
+        *("title", "description", "default", "example", "examples", "deprecated", "readOnly"),
+        *("writeOnly", "$comment", "$schema", "$id", "$defs", "definitions", "nullable"),
+    }
+)
 _OBJECT_KEYWORDS = frozenset({"properties", "additionalProperties"})
 
 
@@ -72,7 +78,10 @@ class Dialect:
     type_lists: bool = True
     """Whether `type` may be a list."""
     types_required: bool = False
-    """Every schema must have a type; one with anyOf must have it in the branches only."""
+    """Every schema must have a type; one with anyOf must have it in the branches only. As values of
+    `additionalProperties`, anything may be allowed by `{}`."""
+    anything: bool = True
+    """Whether a schema may allow anything, as `{}` does."""
     branch_types_required: bool = False
     """Every branch of anyOf must have a type."""
     items_required: bool = False
@@ -85,10 +94,15 @@ class Dialect:
     """Every object must list all its properties as required and allow no others."""
     string_enums: bool = False
     """`enum` may contain non-empty strings only."""
-    upper_case_types: bool = False
-    """Whether type names may be in upper case."""
+    proto_types: bool = False
+    """Whether types may be those of Google's protocol buffers: in upper case, or their numbers."""
     formats: frozenset[str] | None = None
     """The allowed values of `format`; None means all."""
+
+    @property
+    def nullable(self) -> bool:
+        """Whether `nullable` has a meaning in it, rather than the type null."""
+        return self.keywords is not None and "nullable" in self.keywords
 
     def allows(self, keyword: str) -> bool:
         """Return whether the dialect allows the keyword."""
@@ -103,12 +117,16 @@ OPENAI_STRICT = Dialect(
     "openai-strict",
     keywords=_STRICT_KEYWORDS,
     booleans=False,
+    anything=False,
     items_required=True,
     properties_required=True,
     known_required=True,
     closed=True,
 )
-"""https://platform.openai.com/docs/guides/structured-outputs (supported schemas)"""
+"""https://platform.openai.com/docs/guides/structured-outputs (supported schemas)
+
+A schema that allows anything is refused: `schema must have a 'type' key`.
+"""
 ANTHROPIC = Dialect("anthropic", root_keys=text_pattern(r"[a-zA-Z0-9_.-]{1,64}+\Z"))
 """Draft 2020-12 without composition at the root (anomalyco/opencode#35516, openclaw#29416).
 
@@ -125,10 +143,12 @@ GEMINI = Dialect(
     items_required=True,
     known_required=True,
     string_enums=True,
-    upper_case_types=True,
+    proto_types=True,
     formats=GEMINI_FORMATS,
 )
 """https://ai.google.dev/api/caching#Schema (router-for-me/CLIProxyAPI#97, cline/cline#7339)"""
+GEMINI_JSON_SCHEMA = Dialect("gemini-json-schema")
+"""JSON Schema in `parametersJsonSchema` (NousResearch/hermes-agent#98928); not to be configured."""
 DEEPSEEK = Dialect("deepseek", root_composition=True, branch_types_required=True)
 """``field `anyOf`: missing field `type` `` (can1357/oh-my-pi#2270)."""
 XAI = Dialect("xai", nested=False, root_unions=True)
@@ -211,7 +231,29 @@ def types_of(schema: Schema) -> tuple[str, ...]:
     """Return the declared types in lower case; empty if none or malformed."""
     declared = schema.get("type")
     listed = declared if isinstance(declared, list) else [declared]
-    return tuple(name.lower() for name in listed if isinstance(name, str))
+    return tuple(name for item in listed if (name := type_name(item)) is not None)
+
+
+def type_name(declared: Any) -> str | None:
+    """Return the name of a type in lower case, also for a number of Google's enumeration.
+
+    The number is that of `Type` in https://ai.google.dev/api/caching#Type. None if it is neither a
+    name nor such a number.
+    """
+    if isinstance(declared, str):
+        return declared.lower()
+    is_number = isinstance(declared, int) and not isinstance(declared, bool)
+    return _PROTO_TYPES.get(declared) if is_number else None
+
+
+_PROTO_TYPES = dict(
+    enumerate(("string", "number", "integer", "boolean", "array", "object", "null"), start=1)
+)
+
+
+def allows_anything(schema: Schema) -> bool:
+    """Return whether a schema has no keyword that limits the values that it allows."""
+    return _ANNOTATIONS.issuperset(schema)
 
 
 def describes_object(schema: Schema) -> bool:
@@ -225,7 +267,7 @@ def _root_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
     if (
         types_of(schema) != ("object",)
         or isinstance(schema["type"], list)
-        or (schema["type"] != "object" and not dialect.upper_case_types)
+        or (schema["type"] != "object" and not dialect.proto_types)
     ):
         yield "root: type is not object"
     yield from (f"root: property key {key!r}" for key in disallowed_keys(schema, dialect))
@@ -318,7 +360,7 @@ def children(schema: Schema) -> Iterator[tuple[str, str | int, Any]]:
             yield from ((keyword, name, child) for name, child in value.items())
         elif keyword in SCHEMA_LISTS and isinstance(value, list):
             yield from ((keyword, index, child) for index, child in enumerate(value))
-        elif keyword == "additionalProperties" and isinstance(value, bool):
+        elif keyword == "additionalProperties" and (isinstance(value, bool) or value == {}):
             continue
         elif keyword in SCHEMA_VALUES and isinstance(value, dict | bool):
             yield keyword, "", value
@@ -334,9 +376,11 @@ def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
     declared_type = schema.get("type")
     if isinstance(declared_type, list) and not dialect.type_lists:
         yield "a list of types"
-    is_upper = isinstance(declared_type, str) and declared_type not in TYPES
-    if is_upper and not dialect.upper_case_types:
+    is_name = not isinstance(declared_type, str | int) or declared_type in TYPES
+    if not is_name and not dialect.proto_types:
         yield "unknown type"
+    if not dialect.anything and allows_anything(schema):
+        yield "type is not defined"
     if dialect.types_required:
         if "type" in schema and "anyOf" in schema:
             yield "type beside anyOf"
@@ -378,7 +422,7 @@ def _is_type(value: Any) -> bool:
     names = value if isinstance(value, list) else [value]
     return (
         bool(names)
-        and all(isinstance(name, str) and name.lower() in TYPES for name in names)
+        and all(type_name(name) in TYPES for name in names)
         and len(set(names)) == len(names)
         and (not isinstance(value, list) or all(name in TYPES for name in names))
     )

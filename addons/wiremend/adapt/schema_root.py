@@ -6,6 +6,7 @@ elsewhere are kept. Dialects of JSON Schema are handled in `schemas`.
 
 from typing import Any
 
+from wiremend.adapt.schema_dialects import type_name
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.tools import SchemaForm
 from wiremend.rules.rule import BodyPlace, Finding, Notes, Rule
@@ -207,8 +208,8 @@ def _adapted_text(
 
 
 def _is_object_type(form: SchemaForm, declared: Any) -> bool:
-    if isinstance(declared, str) and not form.type_case_matters:
-        declared = declared.lower()
+    if not form.is_json_schema:
+        declared = type_name(declared)
     return bool(declared == "object")
 
 

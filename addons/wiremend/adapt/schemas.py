@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from wiremend.adapt.schema_conversion import ConversionBudget, SchemaTooLarge, convert_schema
-from wiremend.adapt.schema_dialects import DIALECTS, Dialect, violations
+from wiremend.adapt.schema_dialects import (
+    DIALECTS,
+    GEMINI,
+    GEMINI_JSON_SCHEMA,
+    Dialect,
+    violations,
+)
+from wiremend.adapt.schema_losses import Losses
 from wiremend.adapt.tool_list import remove_outermost
 from wiremend.adapt.tool_names import ToolNaming
 from wiremend.protocols.base.document import RequestDocument
@@ -22,20 +29,28 @@ from wiremend.text.json_edits import Edits
 _ALL = tuple(WireProtocol)
 _NEAREST = (
     "Converts the schema to the closest one that is accepted. What cannot be expressed is added to "
-    "the description."
+    "the description. The finding contains what is not accepted any more."
 )
 _SHOWN_VIOLATIONS = 3
+_SHOWN_LOSSES = 5
 
 
 def _dialect_rule(
-    *, number: int, dialect: str, rejection: str, seen: tuple[str, ...], before: str, after: str
+    *,
+    number: int,
+    dialect: str,
+    rejection: str,
+    seen: tuple[str, ...],
+    before: str,
+    after: str,
+    action: str = _NEAREST,
 ) -> Rule:
     return Rule(
         code=f"T20{number}",
         name=f"{dialect}-dialect",
         detects=f"A tool's schema uses what the target does not accept (dialect `{dialect}`).",
         impact=f"The whole request is rejected: {rejection}.",
-        action=_NEAREST,
+        action=action,
         protocols=_ALL,
         seen=seen,
         before=before,
@@ -50,7 +65,7 @@ DIALECT_RULES: Mapping[str, Rule] = {
         rejection="`array schema missing items`, `object schema missing properties`",
         seen=("openai/codex#1289", "nspady/google-calendar-mcp#39"),
         before='{"type":"object","properties":{"paths":{"type":"array"}}}',
-        after='{"type":"object","properties":{"paths":{"type":"array","items":{"type":"string"}}}}',
+        after='{"type":"object","properties":{"paths":{"type":"array","items":{}}}}',
     ),
     "openai-strict": _dialect_rule(
         number=2,
@@ -81,6 +96,8 @@ DIALECT_RULES: Mapping[str, Rule] = {
         before='{"$schema":"http://json-schema.org/draft-07/schema#","type":"object",'
         '"properties":{"path":{"type":["string","null"]}},"additionalProperties":false}',
         after='{"type":"object","properties":{"path":{"nullable":true,"type":"string"}}}',
+        action=_NEAREST + " Where something would be lost and the target accepts JSON Schema, the "
+        "schema is sent as `parametersJsonSchema` instead.",
     ),
     "deepseek": _dialect_rule(
         number=5,
@@ -104,9 +121,9 @@ DIALECT_RULES: Mapping[str, Rule] = {
         dialect="moonshot",
         rejection="`not a valid moonshot flavored json schema`",
         seen=("MoonshotAI/kimi-cli#2531", "MoonshotAI/kimi-cli#2061"),
-        before='{"type":"object","properties":{"task":{"description":"What to do."}}}',
+        before='{"type":"object","properties":{"task":{"const":"x","description":"What to do."}}}',
         after='{"type":"object",'
-        '"properties":{"task":{"type":"string","description":"What to do."}}}',
+        '"properties":{"task":{"type":"string","description":"What to do.","enum":["x"]}}}',
     ),
     "basic": _dialect_rule(
         number=8,
@@ -164,9 +181,9 @@ def _adapt_schema(
     if rule is None or not notes.is_on(rule):
         return
     dialect = DIALECTS[name]
-    place = BodyPlace((*tool.owner, key))
+    place, losses = BodyPlace((*tool.owner, key)), Losses()
     try:
-        converted = convert_schema(schema, dialect, budget)
+        converted = convert_schema(schema, dialect, budget, losses)
     except SchemaTooLarge:
         found = _describe_violations(schema, dialect)
         notes.note(rule, place, found, "sent unchanged: its references expand too far")
@@ -174,8 +191,44 @@ def _adapt_schema(
     if converted is schema:
         return
     found = _describe_violations(schema, dialect)
-    if notes.note(rule, place, found, "converted"):
+    if dialect is GEMINI and tool.schema_key == "parameters" and losses != Losses():
+        json_schema = _as_json_schema(tool, schema, traits, budget)
+        if json_schema is not None:
+            new_key = "parametersJsonSchema"
+            if notes.note(rule, place, found, f"sent as {new_key}, which loses nothing"):
+                edits.rename(place.path, new_key)
+                edits.replace(place.path, json_value.write(json_schema))
+            return
+    if notes.note(rule, place, found, _describe(losses)):
         edits.replace(place.path, json_value.write(converted))
+
+
+def _as_json_schema(
+    tool: ClientTool, schema: dict[str, Any], traits: TargetTraits, budget: ConversionBudget
+) -> dict[str, Any] | None:
+    """Return the schema for `parametersJsonSchema`; None if the target does not accept it.
+
+    A tool whose schema was refused before has a dialect of its own. In Google's own form,
+    `nullable` has a meaning that JSON Schema does not know.
+    """
+    has_own_dialect = str(tool.fields.get("name", "")) in traits.dialect_by_tool
+    if not traits.json_schema_key or has_own_dialect or b'"nullable"' in json_value.write(schema):
+        return None
+    without_draft = {key: value for key, value in schema.items() if key != "$schema"}
+    try:
+        return convert_schema(without_draft, GEMINI_JSON_SCHEMA, budget)
+    except SchemaTooLarge:
+        return None
+
+
+def _describe(losses: Losses) -> str:
+    """Return what was done to a schema, as text for the user."""
+    listed = losses.refused
+    if not listed:
+        return "converted"
+    hidden = len(listed) - _SHOWN_LOSSES
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return f"converted; not accepted any more: {'; '.join(listed[:_SHOWN_LOSSES])}{more}"
 
 
 def _describe_violations(schema: dict[str, Any], dialect: Dialect) -> str:

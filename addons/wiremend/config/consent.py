@@ -28,7 +28,6 @@ HARMLESS_SECTIONS = frozenset(
         "timeouts",
         "heartbeat",
         "rules",
-        "models",  # they choose between providers, which belong to the reach
         "lessons",
         "fire_and_forget",
         "memory",
@@ -38,7 +37,12 @@ HARMLESS_SECTIONS = frozenset(
 """Sections that do not decide where calls and secrets are sent."""
 HARMLESS_KEYS: Mapping[str, frozenset[str]] = {
     "intercept": frozenset({"websocket"}),
-    "providers": frozenset({"schema_dialect", "message_rules", "max_output_tokens"}),
+    # Routes choose between providers, which belong to the reach. What they set in a request can
+    # make a provider send it elsewhere, for example to an MCP server.
+    "models": frozenset({"match", "when", "model", "provider", "fallback", "stream"}),
+    "providers": frozenset(
+        {"schema_dialect", "message_rules", "max_output_tokens", "on_unsupported"}
+    ),
 }
 """Such keys of other sections, by section."""
 
@@ -118,6 +122,9 @@ def _reached(values: Mapping[str, Any]) -> Iterator[Reached]:
         if section == "providers" and isinstance(content, dict):
             for name, provider in content.items():
                 yield from _reached_by_provider(name, provider)
+        elif section == "models" and isinstance(content, list):
+            for entry in content:
+                yield from _reached_by_section(section, entry)
         elif section not in HARMLESS_SECTIONS:
             yield from _reached_by_section(section, content)
 

@@ -24,8 +24,10 @@ from pydantic import (
 
 from wiremend.adapt.lessons import LessonKind
 from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.config.field_changes import FieldsToDrop, FieldsToRename, FieldsToSet
 from wiremend.config.values import (
     BaseUrl,
+    CallFormatName,
     Count,
     DialectName,
     HostGlob,
@@ -263,6 +265,19 @@ class ModelRoute(Section):
     """When the client receives content: `"live"` forwards it at once; `"guarded"` holds it until
     4 KiB or 3 seconds of it have arrived, so that a stream that fails early can be retried
     invisibly; `"buffered"` holds it until the response is complete."""
+    set: FieldsToSet = {}
+    """Fields to set in the body of the request, in the words of the target, for what no rule
+    knows. A path has dots between its steps, `*` stands for every item of a list or member of an
+    object, a number for an item. Missing objects are created, missing items are not. A table is
+    merged into the object that is there; to replace that object, list it in `drop` too. `set`,
+    `drop` and `rename` are applied after all repairs, to the request to every target of the entry,
+    in this order: those of the provider, then those of the entry; each time `rename`, `drop`,
+    `set`. They are also applied when a request is sent again as the client wrote it."""
+    drop: FieldsToDrop = ()
+    """Paths of fields to remove from the body of the request."""
+    rename: FieldsToRename = {}
+    """New paths of fields, by their paths. A field keeps its value. If both exist, the new one
+    stays. With `*`, both paths must be the same up to the last `*`."""
 
     @model_validator(mode="after")
     def _fallbacks_differ(self) -> "ModelRoute":
@@ -324,6 +339,27 @@ class Provider(Section):
     ] = None
     """The largest output limit that the provider accepts. A call that requests more is lowered to
     it. Without it the limit is not changed."""
+    leaked_calls: Annotated[
+        tuple[CallFormatName, ...] | None,
+        Field(examples=[["glm"]]),
+    ] = None
+    """The formats in which this provider's models write tool calls into the text of a response,
+    because the provider does not parse them: `"dsml"` and `"deepseek"` are those of DeepSeek,
+    `"kimi"`, `"glm"` and `"minimax"` those of these vendors, `"hermes"` is JSON in `<tool_call>`,
+    `"qwen"` is `<function=NAME>`. Such text becomes a call if the request offers the tool and
+    no message of the request contains the call; see [S007](RULES.md#s007-leaked-call). `[]`
+    leaves all text as it is. Without it, what is known of the host and model is used."""
+    on_unsupported: Literal["drop", "error"] = "drop"
+    """What to do about a field that the provider refuses, if the call can do without it: `"drop"`
+    removes it and sends the request again; `"error"` drops nothing, neither fields nor values of
+    `anthropic-beta`, and the client receives the provider's error. Fields that the client relies
+    on, such as the format of the output, `stop` or `previous_response_id`, are never dropped."""
+    set: FieldsToSet = {}
+    """As in `[[models]]`, for every call to this provider."""
+    drop: FieldsToDrop = ()
+    """As in `[[models]]`."""
+    rename: FieldsToRename = {}
+    """As in `[[models]]`."""
 
     @property
     def host(self) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from wiremend.adapt.lessons import Lesson, PlacedLesson
-from wiremend.config.model import Config, Provider
+from wiremend.config.model import Config, ModelRoute, Provider
 from wiremend.engine.health import HealthLimits
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Settings, Timeouts
+from wiremend.protocols.base.traits import FieldChanges
 from wiremend.protocols.registry import MESSAGE_CODES
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.match import Route
@@ -40,6 +41,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
                 provider=entry.provider,
                 fallback=entry.fallback,
                 stream=entry.stream,
+                changes=_changes_of(entry),
             )
             for entry in config.models
         ),
@@ -72,7 +74,14 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
         _message_codes(provider.message_rules),
         provider.max_output_tokens,
         provider.schema_dialect,
+        provider.leaked_calls,
+        drops_refused=provider.on_unsupported == "drop",
+        changes=_changes_of(provider),
     )
+
+
+def _changes_of(entry: ModelRoute | Provider) -> FieldChanges:
+    return FieldChanges(rename=entry.rename, drop=entry.drop, set=entry.set)
 
 
 def _message_codes(prefixes: tuple[str, ...] | None) -> frozenset[str] | None:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.text.call_formats import FORMATS
 
 _CODE = re.compile(r"[A-Z]\d{0,3}\Z")
 _HOST = re.compile(r"[A-Za-z0-9._-]+\Z")
@@ -67,6 +68,13 @@ def _a_dialect(text: str) -> str:
     if text not in DIALECTS:
         known = ", ".join(DIALECTS)
         raise ValueError(f"expected one of {known}, got {text!r}{did_you_mean(text, DIALECTS)}")
+    return text
+
+
+def _a_call_format(text: str) -> str:
+    if text not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise ValueError(f"expected one of {known}, got {text!r}{did_you_mean(text, FORMATS)}")
     return text
 
 
@@ -203,6 +211,11 @@ DialectName = Annotated[
     str,
     AfterValidator(_a_dialect),
     InWords(one_of(DIALECTS)),
+]
+CallFormatName = Annotated[
+    str,
+    AfterValidator(_a_call_format),
+    InWords(one_of(FORMATS), one_of(FORMATS)),
 ]
 BaseUrl = Annotated[str, AfterValidator(_a_base_url), InWords("address")]
 Key = Annotated[SecretStr, AfterValidator(_a_key), InWords("string, may contain `${NAME}`")]

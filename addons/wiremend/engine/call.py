@@ -11,6 +11,7 @@ from wiremend.engine.settings import Heartbeat, Timeouts
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.base.traits import FieldChanges
 from wiremend.rules.rule import Finding
 
 
@@ -23,6 +24,8 @@ class Target:
     model: str = ""
     health: CallHealth | None = None
     """Its retry budget and circuit breaker; None disables both."""
+    leaked_formats: tuple[str, ...] = ()
+    """The formats in which it is known to write tool calls as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Call:
     """Whether a client that requested no event stream certainly expects JSON."""
     requests: tuple[OutgoingRequest, ...] = ()
     """The request for each target, before it is adapted."""
+    changes: FieldChanges = field(default_factory=FieldChanges)
+    """What the entry of `[[models]]` changes in the request to every target."""
     adapted: AdaptedRequests | None = None
     """The requests as adapted to their targets, and changed after rejections; None: unadapted."""
     context: StreamContext = field(default_factory=StreamContext)
@@ -73,8 +78,16 @@ class Call:
 
     def context_at(self, target: int) -> StreamContext:
         """Return the context of repair for the current request to this target."""
+        context = self.context
         names = self.adapted.at(target).tool_names_by_sent if self.adapted else {}
-        return replace(self.context, tool_names_by_sent=names) if names else self.context
+        if names:
+            context = replace(context, tool_names_by_sent=names)
+        if context.tool_names and self.requests:
+            document = self.request_for(target).document
+            formats = self.targets[target].leaked_formats
+            sent = lambda: document.fields  # noqa: E731 - parsed only if a call is found
+            context = replace(context, leaked_formats=formats, sent_request=sent)
+        return context
 
     def request_for(self, target: int) -> OutgoingRequest:
         """Return the current request for this target."""

@@ -8,6 +8,7 @@ are loaded does not matter.
 from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 
+from wiremend.adapt.passes import configured_request
 from wiremend.adapt.rejection_recovery import AdaptedRequests
 from wiremend.clients import client_of
 from wiremend.engine.call import AcknowledgedCall, Call, Target
@@ -21,14 +22,16 @@ from wiremend.held_memory import CallMemory
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import RequestFacts
 from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.base.traits import FieldChanges, TargetTraits
 from wiremend.protocols.registry import read_request
+from wiremend.repair.leaked_calls import LEAKED_CALL
 from wiremend.routing.access import key_refusal
 from wiremend.routing.match import Route, match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
-from wiremend.routing.providers import PROVIDER_ROUTED, route, uses_key
+from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route, uses_key
 from wiremend.routing.shape import ends_in_tool_result, shape_of
 from wiremend.rules.rule import CallPlace, Finding, Notes
-from wiremend.targets.registry import accepted_at, traits_of
+from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 _ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
@@ -127,7 +130,7 @@ def _unchanged(planning: Planning) -> Call:
             tool_names=facts.tool_names,
             disabled=planning.settings.disabled | planning.settings.stream_codes,
             array=facts.array,
-            accepted=(client.accepts | accepted_at(protocol.name, received.host)) - client.refuses,
+            host_deviations=deviations_at(protocol.name, received.host),
             forced_tool=facts.forced_tool,
             compacts=facts.compacts,
             numeric_enums=facts.numeric_enums,
@@ -162,7 +165,7 @@ def choose_targets(call: Call, planning: Planning) -> Call:
     entry = _route_of(planning)
     if entry is None:
         return call
-    call = replace(call, showing=entry.stream)
+    call = replace(call, showing=entry.stream, changes=entry.changes)
     providers, requested = planning.settings.providers, planning.facts.model
     if entry.model in (None, requested) and not (entry.provider or entry.fallback):
         return call
@@ -185,7 +188,7 @@ def choose_targets(call: Call, planning: Planning) -> Call:
             call.context,
             shown_model=requested,
             model=requested,
-            accepted=call.context.client.accepts,
+            host_deviations=frozenset(),
         ),
         findings=(*call.findings, *_route_findings(entry, planning)),
     )
@@ -204,7 +207,7 @@ def request_identity(call: Call, planning: Planning) -> Call:
 def adapt_requests(call: Call, planning: Planning) -> Call:
     """Change each request so that its target accepts it."""
     if not planning.has(Feature.ADAPT):
-        return call
+        return _with_configured_requests(call, planning)
     settings, lessons = planning.settings, planning.knowledge.lessons
     lessons.configure(settings.lessons)
     adapted = AdaptedRequests(lessons, settings.disabled)
@@ -218,13 +221,40 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
             rules=configured.message_rules if configured else None,
             max_output_tokens=configured.max_output_tokens if configured else None,
         )
-        adapted.add(request, traits)
+        adapted.add(request, _with_configured_fields(traits, configured, call.changes))
     return replace(call, adapted=adapted, findings=(*call.findings, *adapted.at(0).findings))
 
 
+def _with_configured_requests(call: Call, planning: Planning) -> Call:
+    """Return the call with nothing adapted but the fields that the configuration names."""
+    if not planning.has(Feature.ROUTE):
+        return call
+    settings, findings, requests = planning.settings, list(call.findings), []
+    for request in call.requests:
+        configured = settings.provider_at(request.provider, request.host)
+        traits = _with_configured_fields(TargetTraits(), configured, call.changes)
+        changed = configured_request(request, traits, disabled=settings.disabled)
+        requests.append(changed.request)
+        findings += changed.findings
+    return replace(call, requests=tuple(requests), findings=tuple(findings))
+
+
+def _with_configured_fields(
+    traits: TargetTraits, provider: ProviderAddress | None, of_route: FieldChanges
+) -> TargetTraits:
+    """Return the traits with what the configuration says about fields: the route's last."""
+    if provider is None:
+        return replace(traits, changes=(of_route,)) if of_route else traits
+    changes = tuple(filter(None, (provider.changes, of_route)))
+    return replace(traits, changes=changes, drops_refused=provider.drops_refused)
+
+
 def watch_targets(call: Call, planning: Planning) -> Call:
-    """Add the retry budget and circuit breaker of every target."""
+    """Add the retry budget and circuit breaker of every target, and how it writes calls as text."""
     health = planning.knowledge.health if planning.has(Feature.RETRY) else None
+    looks_for_calls = bool(call.context.tool_names) and (
+        LEAKED_CALL.code not in call.context.disabled
+    )
     targets = tuple(
         Target(
             request.provider,
@@ -232,6 +262,7 @@ def watch_targets(call: Call, planning: Planning) -> Call:
             health.of(request.identity, request.model, planning.settings.health)
             if health
             else None,
+            _leaked_formats(request, planning) if looks_for_calls else (),
         )
         for request in call.requests
     )
@@ -247,6 +278,14 @@ STEPS: tuple[Step, ...] = (
 )
 """The order of planning. Targets are chosen before requests are adapted to them; the headers of
 every target's request are final before it is adapted."""
+
+
+def _leaked_formats(request: OutgoingRequest, planning: Planning) -> tuple[str, ...]:
+    """Return the formats that the provider's configuration names, else those that are known."""
+    configured = planning.settings.provider_at(request.provider, request.host)
+    if configured is not None and configured.leaked_formats is not None:
+        return configured.leaked_formats
+    return leaked_formats(request.document.protocol.name, request.host, request.model)
 
 
 def _asks_for_json(planning: Planning) -> bool:

@@ -18,6 +18,13 @@ from wiremend.protocols.base.repairer import (
     Repairer,
     StreamContext,
 )
+from wiremend.repair.leaked_calls import (
+    LEAKED_CALL,
+    LeakedCallRepairer,
+    LeakedCallWatch,
+    LeakSearch,
+    recover_in_body,
+)
 from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
@@ -91,7 +98,7 @@ STREAM_LIMIT_BYTES = 256 * 1024 * 1024
 """Bytes after which the rest of a stream is passed through unchanged."""
 
 _WITHHELD_LIMIT = 16
-"""A repairer holds back few events, such as the last one of a block."""
+"""Events that are kept while the repairer does not report that it holds them back."""
 _RECENT_EVENTS = 4
 """Where a stream without a terminal event has its finish reason: only usage follows it."""
 _ID_OR_RETRY = linear_pattern(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
@@ -103,6 +110,7 @@ class StreamRepair:
     An exception in a rule is contained: see `wiremend.rules.containment`. `protocol` judges the end
     of a stream that is no longer repaired; without it, such a stream is never complete. Contained
     faults are appended to `faults`. `decoder` is needed for a framing other than the repairer's.
+    `watch` reports tool calls in the text.
     """
 
     def __init__(
@@ -114,8 +122,10 @@ class StreamRepair:
         protocol: Protocol | None = None,
         faults: list[Fault] | None = None,
         decoder: Decoder | None = None,
+        watch: LeakedCallWatch | None = None,
     ) -> None:
         self._repairer = repairer
+        self._watch = watch
         self._limit_bytes = limit_bytes
         self._protocol = protocol
         self._faults = faults if faults is not None else []
@@ -154,13 +164,37 @@ class StreamRepair:
     def feed(self, data: bytes) -> list[Repaired]:
         """Repair the events that `data` completes, in order."""
         self._bytes += len(data)
-        repaired = [self._repair_event(event) for event in self._decoder.feed(data)]
+        events = self._decoder.feed(data)
+        repaired = [self._repair_event(event) for event in events]
+        watch = self._watch
+        if watch is not None and (b"<" in data or b"u003" in data or watch.is_reading):
+            self._watch_events(watch, data, events, repaired)
         if self._bytes > self._limit_bytes and not self._gave_up:
             found = f"more than {self._limit_bytes} bytes"
             place = EventPlace(self._events)
             finding = Finding(STREAM_TOO_LONG.code, place, found, "passed on from here")
             repaired.append(self.pass_the_rest(finding))
         return repaired
+
+    def _watch_events(
+        self,
+        watch: LeakedCallWatch,
+        data: bytes,
+        events: list[sse.Event],
+        repaired: list[Repaired],
+    ) -> None:
+        """Add what is found in the text of these events, which `data` completed."""
+        if not watch.must_read(data):
+            return
+        first = self._events - sum(not event.is_part for event in events) + 1
+        found = contain("looking for calls", self._stop_watching, watch.read, events, first)
+        if found:  # events behind the terminal one are dropped
+            repaired[0].findings += found
+
+    def _stop_watching(self, fault: Fault) -> list[Finding]:
+        self._faults.append(fault)
+        self._watch = None
+        return []
 
     def pass_the_rest(self, finding: Finding) -> Repaired:
         """Stop repairing for the reason in `finding`; return what was held back.
@@ -268,7 +302,7 @@ class StreamRepair:
         if repaired.data or repaired.findings:
             is_held = self._repairer.holds_back and event.raw not in repaired.data
             self._withheld = [event.raw] if is_held else []
-        elif len(self._withheld) < _WITHHELD_LIMIT:
+        elif len(self._withheld) < _WITHHELD_LIMIT or self._repairer.holds_back:
             self._withheld.append(event.raw)
         self._findings += len(repaired.findings)
         if self._findings > FINDINGS_LIMIT:
@@ -481,10 +515,19 @@ def stream_repair(
     repairer = protocol.make_repairer(context)
     if context.tool_names_by_sent:
         repairer = ToolNameRestorer(repairer, context.tool_names_by_sent, is_array=context.array)
+    watch: LeakedCallWatch | None = None
+    if context.tool_names and LEAKED_CALL.code not in context.disabled:
+        if context.leaked_formats:
+            search = LeakSearch(protocol, context)
+            repairer = LeakedCallRepairer(repairer, search, is_array=context.array)
+        else:
+            watch = LeakedCallWatch(protocol, context)
     decoder: Decoder | None = None
     if is_reframed:
         decoder = EventsAsElements() if context.array else ElementsAsEvents()
-    return StreamRepair(repairer, context, protocol=protocol, faults=faults, decoder=decoder)
+    return StreamRepair(
+        repairer, context, protocol=protocol, faults=faults, decoder=decoder, watch=watch
+    )
 
 
 def repair_body(
@@ -506,10 +549,13 @@ def repair_body(
 
 
 def _repair_body(protocol: Protocol, body: bytes, context: StreamContext) -> RepairedBody:
-    named = (
-        restore_tool_names(body, context.tool_names_by_sent) if context.tool_names_by_sent else body
-    )
-    return protocol.repair_body(named, context)
+    recovered = recover_in_body(protocol, body, context)
+    named = recovered.data
+    if context.tool_names_by_sent:
+        named = restore_tool_names(named, context.tool_names_by_sent)
+    repaired = protocol.repair_body(named, context)
+    repaired.findings[:0] = recovered.findings
+    return repaired
 
 
 def fold_stream(

@@ -1,10 +1,11 @@
 """Matching a call with the entries of `[[models]]`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
+from wiremend.protocols.base.traits import FieldChanges
 from wiremend.routing.shape import CallShape, ShapeCondition
 
 
@@ -39,6 +40,8 @@ class Route:
     provider."""
     stream: Literal["live", "guarded", "buffered"] = "live"
     """When content is forwarded; see `config.model.ModelRoute.stream`."""
+    changes: FieldChanges = field(default_factory=FieldChanges)
+    """Changes of the request's fields, for every target."""
 
 
 def match_model[Pattern: ModelPattern](

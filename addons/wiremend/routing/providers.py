@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.traits import FieldChanges
 from wiremend.routing.model_name import rewrite_model
 from wiremend.rules.rule import Notes, Rule
 from wiremend.secrets import is_secret_header, is_secret_parameter, may_hold_credential
@@ -52,6 +53,12 @@ class ProviderAddress:
     """The maximum of output tokens that a call may request; None if unknown."""
     schema_dialect: str | None = None
     """The dialect of tool schemas; None means the one that is known for host and model."""
+    leaked_formats: tuple[str, ...] | None = None
+    """The formats in which it writes tool calls as text; None means those that are known."""
+    drops_refused: bool = True
+    """Whether harmless fields that it refuses are dropped."""
+    changes: FieldChanges = field(default_factory=FieldChanges)
+    """Changes of the request's fields."""
 
     @property
     def host(self) -> str:

@@ -1,10 +1,18 @@
 """Facts about DeepSeek."""
 
 from wiremend.protocols.base.name_limits import NameLimit
-from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, Requirement, Vendor
+from wiremend.targets.vendor import (
+    CALLS_AND_RESULTS,
+    CHAT,
+    RESPONSES,
+    LeakedCalls,
+    Requirement,
+    Vendor,
+)
 from wiremend.targets.wordings import wording
 
 _MODELS_THAT_REQUIRE_REASONING = ("deepseek-v[4-9]*",)
+_MODELS_WITH_DSML = ("deepseek-v3.2*", "deepseek-v[4-9]*", "deepseek-chat", "deepseek-reasoner")
 _NAMES = NameLimit("a-zA-Z0-9_-", "a-zA-Z0-9_-", 64)
 """OpenAI's pattern (refly-ai/refly#1794) and length (nanbingxyz/5ire#403)."""
 
@@ -28,12 +36,30 @@ DEEPSEEK = Vendor(
             seen=("agno-agi/agno#3105",),
         ),
         Requirement(
+            protocols=RESPONSES,
+            rules=("Q001", "Q002"),  # every call has its result, every result its call
+            reason="`No tool output found for tool call`",
+        ),
+        Requirement(
             protocols=CHAT,
             models=_MODELS_THAT_REQUIRE_REASONING,
             at_gateways=_MODELS_THAT_REQUIRE_REASONING,
             rules=("Q106",),  # reasoning returned in the history
             reason="``The `reasoning_content` in the thinking mode must be passed back to the "
             "API``; earlier models refuse it",
+        ),
+    ),
+    leaked_calls=(
+        LeakedCalls(
+            formats=("dsml",),
+            models=_MODELS_WITH_DSML,
+            at_gateways=_MODELS_WITH_DSML,
+            seen=(
+                "TokenRhythm/opensquilla#985",
+                "anomalyco/opencode#34676",
+                "XNet-NGO/aiope#119",
+                "cline/cline#14156",
+            ),
         ),
     ),
     name_limits={"deepseek": _NAMES},

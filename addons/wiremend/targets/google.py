@@ -12,13 +12,17 @@ _DECLARATION = (
     r"(?:tools\[(?P<index>\d{1,9}+)\]\.)?function_?[dD]eclarations\[(?P<declaration>\d{1,9}+)\]"
 )
 
+_VERTEX = (
+    "aiplatform.googleapis.com",
+    "*-aiplatform.googleapis.com",
+    "aiplatform.*.rep.googleapis.com",
+)
+
 GOOGLE = Vendor(
     name="google",
     hosts=(
         "generativelanguage.googleapis.com",
-        "aiplatform.googleapis.com",
-        "*-aiplatform.googleapis.com",
-        "aiplatform.*.rep.googleapis.com",
+        *_VERTEX,
         "cloudcode-pa.googleapis.com",  # Code Assist
     ),
     models=("gemini-*",),
@@ -40,14 +44,40 @@ GOOGLE = Vendor(
         ),
         Requirement(
             protocols=GEMINI,
+            hosts=("generativelanguage.googleapis.com",),
+            at_gateways=(),
+            json_schema_key=True,
+            reason="`parameters` has no maps, references or exclusive bounds; "
+            "`parametersJsonSchema` has. Code Assist rejects it in some accounts",
+            seen=(
+                "fazer-ai/agents#67",
+                "googleapis/python-genai#1122",
+                "NousResearch/hermes-agent#98928",
+                "lbjlaq/Antigravity-Manager#1312",
+            ),
+        ),
+        Requirement(
+            protocols=GEMINI,
             rules=(
                 "Q001",  # every call has its result
                 "Q002",  # every result has its call
-                "Q004",  # no empty text
                 "Q005",  # no empty message
             ),
             reason="`Please ensure that the number of function response parts is equal to the "
             "number of function call parts`; `contents.parts must not be empty`",
+        ),
+        Requirement(
+            protocols=GEMINI,
+            hosts=_VERTEX,
+            models=("gemini-1*", "gemini-2*"),
+            at_gateways=(),
+            rules=("Q004",),  # no empty text
+            reason="`Unable to submit request because it has an empty text parameter`; the Gemini "
+            "API accepts it",
+            seen=(
+                "Portkey-AI/gateway#462",
+                "google-gemini/deprecated-generative-ai-python#727",
+            ),
         ),
         Requirement(
             protocols=GEMINI,
@@ -60,7 +90,16 @@ GOOGLE = Vendor(
     ),
     name_limits={"gemini": _NAMES},
     rejections=(
-        wording("schema-dialect", "gemini", _DECLARATION + r"\.(?:parameters|response)\b"),
+        wording(
+            "schema-dialect",
+            "gemini",
+            _DECLARATION + r"\.(?:parameters(?:_?json_?schema)?|response)\b",
+        ),
+        wording(
+            "schema-dialect",
+            "gemini",
+            r"Unknown name \"parameters_?json_?schema\" at '(?:request\.)?" + _DECLARATION + "'",
+        ),
         wording(
             "schema-dialect",
             "gemini",

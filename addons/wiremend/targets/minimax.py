@@ -1,6 +1,6 @@
 """Facts about MiniMax."""
 
-from wiremend.targets.vendor import CHAT, MESSAGES, RESPONSES, Requirement, Vendor
+from wiremend.targets.vendor import CHAT, MESSAGES, RESPONSES, LeakedCalls, Requirement, Vendor
 from wiremend.targets.wordings import wording
 
 _FINE_GRAINED_STREAMING = "fine-grained-tool-streaming-2025-05-14"
@@ -9,6 +9,12 @@ MINIMAX = Vendor(
     name="minimax",
     hosts=("api.minimax.io", "api.minimaxi.com"),
     models=("minimax-*",),
+    leaked_calls=(
+        LeakedCalls(
+            formats=("minimax",),
+            seen=("MiniMax-AI/MiniMax-M2.5#10", "NousResearch/hermes-agent#35129"),
+        ),
+    ),
     requirements=(
         Requirement(
             protocols=MESSAGES,

@@ -1,7 +1,7 @@
 """Facts about Moonshot AI."""
 
 from wiremend.protocols.base.name_limits import NameLimit
-from wiremend.targets.vendor import CHAT, EVERY_PROTOCOL, Requirement, Vendor
+from wiremend.targets.vendor import CHAT, EVERY_PROTOCOL, LeakedCalls, Requirement, Vendor
 from wiremend.targets.wordings import wording
 
 _NAMES = NameLimit("a-zA-Z", "a-zA-Z0-9_-")
@@ -30,6 +30,14 @@ MOONSHOT = Vendor(
             ),
             reason="`reasoning_content is missing in assistant tool call message`; `Extra inputs "
             "are not permitted, field: messages[0].cache_control`",
+        ),
+    ),
+    leaked_calls=(
+        LeakedCalls(
+            formats=("kimi",),
+            models=("kimi-k2*",),
+            at_gateways=("kimi-k2*",),
+            seen=("NousResearch/hermes-agent#35129", "MoonshotAI/Kimi-K2#89"),
         ),
     ),
     name_limits={"moonshot": _NAMES},

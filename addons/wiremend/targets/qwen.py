@@ -1,11 +1,25 @@
 """Facts about Qwen: Alibaba's DashScope and the portal of Qwen Code."""
 
-from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, EVERY_PROTOCOL, Requirement, Vendor
+from wiremend.targets.vendor import (
+    CALLS_AND_RESULTS,
+    CHAT,
+    EVERY_PROTOCOL,
+    LeakedCalls,
+    Requirement,
+    Vendor,
+)
 
 QWEN = Vendor(
     name="qwen",
     hosts=("dashscope*.aliyuncs.com", "*.dashscope.aliyuncs.com", "portal.qwen.ai"),
     models=("qwen*",),
+    leaked_calls=(
+        LeakedCalls(
+            formats=("qwen", "hermes"),
+            hosts=(),  # reported behind gateways only
+            seen=("Gitlawb/openclaude#1791", "deadronos/nanogpt-provider-openclaw#83"),
+        ),
+    ),
     requirements=(
         Requirement(
             protocols=EVERY_PROTOCOL,

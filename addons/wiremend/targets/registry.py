@@ -28,7 +28,7 @@ from wiremend.targets.openai import OPENAI
 from wiremend.targets.opencode import OPENCODE
 from wiremend.targets.openrouter import OPENROUTER
 from wiremend.targets.qwen import QWEN
-from wiremend.targets.vendor import Requirement, Vendor
+from wiremend.targets.vendor import LeakedCalls, Requirement, Vendor
 from wiremend.targets.wordings import Wording
 from wiremend.targets.xai import XAI
 from wiremend.targets.zai import ZAI
@@ -54,6 +54,10 @@ VENDORS: tuple[Vendor, ...] = (
 """All vendors; the only list of them."""
 
 _DEVIATING = tuple(vendor for vendor in VENDORS if vendor.deviations)
+
+_LEAKING = tuple(vendor for vendor in VENDORS if vendor.leaked_calls)
+_GATEWAYS = tuple(host for vendor in VENDORS if vendor.is_gateway for host in vendor.hosts)
+"""Globs of the hosts of gateways."""
 
 NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
     dialect: limit for vendor in VENDORS for dialect, limit in vendor.name_limits.items()
@@ -84,8 +88,8 @@ STATUS_BY_FINISH_REASON: Mapping[str, int] = {
 """The HTTP status for each vendor-specific finish reason that reports a failure."""
 
 
-def accepted_at(protocol: WireProtocol, host: str) -> frozenset[Deviation]:
-    """Return the departures from the protocol's grammar that clients of this host accept."""
+def deviations_at(protocol: WireProtocol, host: str) -> frozenset[Deviation]:
+    """Return how the everyday responses of this host depart from the protocol's grammar."""
     for vendor in _DEVIATING:
         if protocol in vendor.deviations and _matches(host.lower(), vendor.hosts):
             return vendor.deviations[protocol]
@@ -119,21 +123,45 @@ def traits_of(
     return replace(traits, messages=messages)
 
 
+def leaked_formats(protocol: WireProtocol, host: str, model: str) -> tuple[str, ...]:
+    """Return the formats in which this model at this host is known to write calls as text."""
+    host, name = host.lower(), model.lower().rpartition("/")[2]
+    at_gateway = _matches(host, _GATEWAYS)
+    leaks = [
+        leak
+        for vendor in _LEAKING
+        if at_gateway or _matches(host, vendor.hosts)
+        for leak in vendor.leaked_calls
+        if _applies(leak, vendor, protocol, host, name, at_gateway=at_gateway)
+    ]
+    return tuple(dict.fromkeys(format for leak in leaks for format in leak.formats))
+
+
 def _requirements_of(protocol: WireProtocol, host: str, model: str) -> Iterator[Requirement]:
     name = model.rpartition("/")[2]
-    at_gateway = any(vendor.is_gateway and _matches(host, vendor.hosts) for vendor in VENDORS)
+    at_gateway = _matches(host, _GATEWAYS)
     for vendor in VENDORS:
         for requirement in vendor.requirements:
-            if protocol not in requirement.protocols:
-                continue
-            if at_gateway:
-                globs = requirement.at_gateways
-                applies = _matches(name, vendor.models if globs is None else globs)
-            else:
-                hosts = vendor.hosts if requirement.hosts is None else requirement.hosts
-                applies = _matches(host, hosts) and _matches(name, requirement.models)
-            if applies:
+            if _applies(requirement, vendor, protocol, host, name, at_gateway=at_gateway):
                 yield requirement
+
+
+def _applies(
+    fact: Requirement | LeakedCalls,
+    vendor: Vendor,
+    protocol: WireProtocol,
+    host: str,
+    model: str,
+    *,
+    at_gateway: bool,
+) -> bool:
+    """Return whether a fact about a vendor concerns this host and model, both in lower case."""
+    if protocol not in fact.protocols:
+        return False
+    if at_gateway:
+        return _matches(model, vendor.models if fact.at_gateways is None else fact.at_gateways)
+    hosts = vendor.hosts if fact.hosts is None else fact.hosts
+    return _matches(host, hosts) and _matches(model, fact.models)
 
 
 def _matches(text: str, globs: Iterable[str]) -> bool:

@@ -56,6 +56,8 @@ class Requirement:
     """Tools must not contain `"type":"custom"`."""
     refused_betas: tuple[str, ...] = ()
     """Globs of values of the `anthropic-beta` header that must not be sent."""
+    json_schema_key: bool = False
+    """Tools may have full JSON Schema as `parametersJsonSchema`, instead of `parameters`."""
     rules: tuple[str, ...] = ()
     """Codes of the rules on messages and parameters that requests must satisfy."""
     call_ids: CallIdLimit | None = None
@@ -75,8 +77,26 @@ class Requirement:
             unique_names=self.unique_names or traits.unique_names,
             strip_custom_type=self.strip_custom_type or traits.strip_custom_type,
             refused_betas=traits.refused_betas + self.refused_betas,
+            json_schema_key=self.json_schema_key or traits.json_schema_key,
             messages=messages,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakedCalls:
+    """How a vendor's models write tool calls into the text of responses, and the evidence."""
+
+    formats: tuple[str, ...]
+    """Names in `wiremend.text.call_formats.FORMATS`."""
+    seen: tuple[str, ...]
+    """Reports, as `owner/repository#number`."""
+    protocols: frozenset[WireProtocol] = EVERY_PROTOCOL
+    hosts: tuple[str, ...] | None = None
+    """Globs of the hosts that do so; None means all hosts of the vendor."""
+    models: tuple[str, ...] = ("*",)
+    """Globs of the models at these hosts that do so, ignoring case."""
+    at_gateways: tuple[str, ...] | None = None
+    """Globs of the models at gateways that do so; None means all models of the vendor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +113,7 @@ class Vendor:
     is_gateway: bool = False
     """Its hosts forward calls to the model's vendor, so requirements are selected by model."""
     requirements: tuple[Requirement, ...] = ()
+    leaked_calls: tuple[LeakedCalls, ...] = ()
     name_limits: Mapping[str, NameLimit] = field(default_factory=lambda: MappingProxyType({}))
     """The allowed tool names, by dialect of tool schemas."""
     rejections: tuple[Wording, ...] = ()

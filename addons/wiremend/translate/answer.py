@@ -94,8 +94,11 @@ class StreamTranslation:
         )
 
     def _findings(self) -> list[Finding]:
+        losses = self._losses.taken()
+        if not losses:
+            return []
         notes = Notes(self._disabled)
-        note_losses(self._losses.taken(), notes)
+        note_losses(losses, notes)
         return notes.findings
 
 

@@ -64,6 +64,8 @@ _RULES: Mapping[LossKind, Rule] = {
         action="Sends a note to the model instead, with the type and size of what is missing.",
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#4765", "BerriAI/litellm#20403"),
+        before='{"type":"image","source":{"type":"base64","media_type":"image/png","data":"…"}}',
+        after="[image/png, 12 kB: this model takes no images]",
     ),
     LossKind.ERROR_FLAG: Rule(
         code="X105",
@@ -72,6 +74,8 @@ _RULES: Mapping[LossKind, Rule] = {
         impact="The model takes the error for a result.",
         action="Puts `Error: ` before the text unless it begins with the word.",
         protocols=_ALL,
+        before='{"type":"tool_result","tool_use_id":"toolu_1","content":"no file","is_error":true}',
+        after='{"role":"tool","tool_call_id":"toolu_1","content":"Error: no file"}',
     ),
     LossKind.REASONING: Rule(
         code="X106",
@@ -84,6 +88,9 @@ _RULES: Mapping[LossKind, Rule] = {
         "replaced by the placeholder that the provider accepts.",
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#1584", "router-for-me/CLIProxyAPI#3961"),
+        before='{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"Eq…"},'
+        '{"type":"text","text":"Hi"}]}',
+        after='{"role":"assistant","content":"Hi"}',
     ),
     LossKind.SERVER_TOOL: Rule(
         code="X107",
@@ -94,6 +101,8 @@ _RULES: Mapping[LossKind, Rule] = {
         action="Leaves the tool out beside others; its earlier calls and results become text.",
         protocols=_ALL,
         seen=("envoyproxy/ai-gateway#2467",),
+        before='"tools":[{"name":"read", …},{"type":"web_search_20250305","name":"web_search"}]',
+        after='"tools":[{"type":"function","function":{"name":"read", …}}]',
     ),
     LossKind.TOOL: Rule(
         code="X108",
@@ -104,6 +113,9 @@ _RULES: Mapping[LossKind, Rule] = {
         action="Sends it as a function, and restores its form in the answer.",
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#5753",),
+        before='{"type":"custom","custom":{"name":"patch"}}',
+        after='{"name":"patch","input_schema":{"type":"object","properties":{"input":'
+        '{"type":"string"}}, …}}',
     ),
     LossKind.CHOICE: Rule(
         code="X109",
@@ -112,6 +124,8 @@ _RULES: Mapping[LossKind, Rule] = {
         impact="The request is rejected.",
         action="Sends the nearest choice.",
         protocols=_ALL,
+        before='"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto", …}}',
+        after="…",
     ),
     LossKind.POSITION: Rule(
         code="X110",
@@ -123,6 +137,10 @@ _RULES: Mapping[LossKind, Rule] = {
         "Nothing is dropped.",
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#3366", "router-for-me/CLIProxyAPI#5039"),
+        before='{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":'
+        '[{"type":"image", …}]},{"type":"tool_result","tool_use_id":"toolu_2","content":"ok"}]}',
+        after='{"role":"tool", …},{"role":"tool", …},{"role":"user","content":['
+        '{"type":"image_url", …}]}',
     ),
     LossKind.HISTORY: Rule(
         code="X111",
@@ -134,6 +152,8 @@ _RULES: Mapping[LossKind, Rule] = {
         "text.",
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#5375",),
+        before='{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_0","content":"ok"}]}',
+        after='{"role":"user","content":"[result of the unknown call "toolu_0"]\n\nok"}',
     ),
     LossKind.FORMAT: Rule(
         code="X112",
@@ -143,6 +163,9 @@ _RULES: Mapping[LossKind, Rule] = {
         action="Asks for it in the system text.",
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#4802",),
+        before='"response_format":{"type":"json_object"}',
+        after='"system":[{"type":"text","text":"Answer with a single JSON object, without any '
+        'other text."}]',
     ),
     LossKind.CONTENT: Rule(
         code="X113",
@@ -152,6 +175,8 @@ _RULES: Mapping[LossKind, Rule] = {
         impact="The request is rejected.",
         action="Sends it as text if it can be read as such; else leaves it out.",
         protocols=_ALL,
+        before='{"type":"search_result","source":"https://a","title":"A","content":[…]}',
+        after='{"type":"text","text":"A\\nhttps://a\\n…"}',
     ),
     LossKind.ANSWER_CONTENT: Rule(
         code="X201",
@@ -160,6 +185,8 @@ _RULES: Mapping[LossKind, Rule] = {
         impact="The client fails on a block of an unknown type.",
         action="Leaves it out.",
         protocols=_ALL,
+        before='"delta":{"images":[{"type":"image_url", …}]}',
+        after="…",
     ),
     LossKind.ANSWER_STATE: Rule(
         code="X202",
@@ -169,6 +196,8 @@ _RULES: Mapping[LossKind, Rule] = {
         impact="The next turn has no reasoning of this one.",
         action="Leaves the state out; the text of the reasoning stays.",
         protocols=_ALL,
+        before='"signature":"(300 kB)"',
+        after='"signature":""',
     ),
     LossKind.ANSWER_CALL: Rule(
         code="X203",
@@ -177,6 +206,8 @@ _RULES: Mapping[LossKind, Rule] = {
         impact="The client cannot read the call.",
         action="Writes the call in the client's form.",
         protocols=_ALL,
+        before='"function":{"name":"patch","arguments":"{\\"input\\":\\"x\\"}"}',
+        after='"custom":{"name":"patch","input":"x"}',
     ),
     LossKind.ANSWER_STOP: Rule(
         code="X204",
@@ -185,6 +216,8 @@ _RULES: Mapping[LossKind, Rule] = {
         impact="The client fails on an unknown stop reason.",
         action="Writes the nearest one.",
         protocols=_ALL,
+        before='"stop_reason":"pause_turn"',
+        after='"finish_reason":"stop"',
     ),
 }
 RULES = tuple(_RULES.values())

@@ -735,7 +735,7 @@ DEPARTURES: dict[Deviation, bytes] = {
 
 @pytest.mark.parametrize(("deviation", "stream"), DEPARTURES.items(), ids=DEPARTURES)
 def test_an_accepted_departure_keeps_its_bytes(deviation: Deviation, stream: bytes) -> None:
-    context = FRAMING.context(accepted=frozenset({deviation}))
+    context = FRAMING.context(host_deviations=frozenset({deviation}))
     repaired = FRAMING.repaired([stream], context)
     assert (bytes_of(repaired), codes_of(repaired)) == (stream, [])
     grammar = CHAT.make_grammar(context)
@@ -747,8 +747,8 @@ def test_an_accepted_departure_keeps_its_bytes(deviation: Deviation, stream: byt
 def test_calls_without_index_and_type_are_accepted_together() -> None:
     stream = stream_of(ROLE, NO_INDEX, CALLED) + DONE
     both = frozenset({Deviation.NO_CALL_INDEX, Deviation.NO_CALL_TYPE})
-    assert bytes_of(repair(stream, accepted=both)) == stream
+    assert bytes_of(repair(stream, host_deviations=both)) == stream
     body = completion(whole_call("{}"), "tool_calls")
     del body["choices"][0]["message"]["tool_calls"][0]["type"]
-    assert repair_body(body, accepted=both).findings == []
+    assert repair_body(body, host_deviations=both).findings == []
     assert repair_body(body).findings != []

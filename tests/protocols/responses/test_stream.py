@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from corpus_streams import folder_of
 from rule_codes import codes_between
 from strategies.responses import as_event
 from wiremend.clients import traits_of_client
+from wiremend.protocols.base.client_traits import ClientTraits, Deviation
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import error_of_text, make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
@@ -695,3 +697,29 @@ def test_only_the_last_events_are_remembered() -> None:
     codes = codes_of(repair_stream([repeated]))
     assert codes.count("S327") == 1
     assert "S301" in codes
+
+
+HOST_DEVIATIONS = {
+    Deviation.UNNUMBERED: "codex-sequence-numbers-missing",
+    Deviation.NO_EVENT_LINE: "codex-event-lines-missing",
+    Deviation.CHANGING_ID: "codex-response-id-changes",
+    Deviation.PART_INDEX: "codex-content-index-from-1",
+    Deviation.NO_ITEM_ID: "codex-items-without-ids",
+    Deviation.KEEPALIVE: "codex-keepalive",
+    Deviation.NO_OUTPUT: "codex-output-empty",
+    Deviation.TOOL_LIST_OPEN: "codex-mcp-list-tools-never-done",
+}
+
+
+@pytest.mark.parametrize(("deviation", "name"), HOST_DEVIATIONS.items(), ids=HOST_DEVIATIONS)
+def test_the_deviations_of_a_host_are_kept_for_clients_that_do_not_fail_on_them(
+    deviation: Deviation, name: str
+) -> None:
+    stream = (CORPUS / "clean" / f"{name}.sse").read_bytes()
+    usual = StreamContext(host_deviations=frozenset({deviation}))
+    grammar = Grammar(usual)
+    found = [problem for event in sse.Decoder().feed(stream) for problem in grammar.feed(event)]
+    assert found + grammar.end() == []
+    assert bytes_of(repair_stream([stream], usual)) == stream
+    failing = replace(usual, client=ClientTraits(refuses=frozenset({deviation})))
+    assert bytes_of(repair_stream([stream], failing)) != stream

@@ -101,6 +101,8 @@ def read_stream() -> Transcript:
                     transcript.calls.append((event.item.name, arguments))
                 case "response.completed" | "response.incomplete":
                     transcript.reason = event.response.status
+                    details = event.response.incomplete_details
+                    transcript.why_incomplete = details.reason if details else None
                 case "response.failed" | "error":
                     transcript.failed = True
     return transcript

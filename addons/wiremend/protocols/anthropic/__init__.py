@@ -1,7 +1,7 @@
 """The Anthropic Messages protocol, `POST /v1/messages`, as one value."""
 
 from wiremend.protocols.anthropic import errors, request, whole
-from wiremend.protocols.anthropic.answers import shows
+from wiremend.protocols.anthropic.answers import CALLS_IN_TEXT, shows
 from wiremend.protocols.anthropic.body import repair_body
 from wiremend.protocols.anthropic.grammar import Grammar, is_terminal
 from wiremend.protocols.anthropic.history import HISTORY_PASSES
@@ -35,6 +35,7 @@ ANTHROPIC = Protocol(
     shows=shows,
     fold=whole.fold,
     unfold=whole.unfold,
+    calls_in_text=CALLS_IN_TEXT,
     make_grammar=lambda _: Grammar(),
     error_body=errors.error_envelope,
     translation=Translation(

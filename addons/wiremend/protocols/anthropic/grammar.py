@@ -8,7 +8,7 @@ anywhere, `error` ends the stream at any point. Each event's `event:` line repea
 Unknown event, block and delta types are legal: the API adds them without notice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wiremend.protocols.anthropic.errors import error_status, normalised
@@ -119,6 +119,18 @@ def may_start_whole(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") == "tool_use" and is_called_by_code(block)
 
 
+def blocks_to_send(content: Sequence[Any]) -> Sequence[Any]:
+    """Return the blocks of a `message_start` that clients read only as events of their own.
+
+    Its first blocks may be calls of the provider's own code, which stay there. Empty also for
+    content that has something other than blocks.
+    """
+    if not all(isinstance(block, dict) and isinstance(block.get("type"), str) for block in content):
+        return []
+    kept = (at for at, block in enumerate(content) if not may_start_whole(block))
+    return content[next(kept, len(content)) :]
+
+
 def stop_reason_of(reason: str) -> str:
     """Return the name of a stop reason in this protocol; an unknown one is returned unchanged."""
     name = normalised(reason)
@@ -196,9 +208,7 @@ class Grammar:
             problems.append("message_start without usage")
         if not isinstance(message.get("content"), list):
             return [*problems, "message_start without content"]
-        if not all(
-            isinstance(block, dict) and is_called_by_code(block) for block in message["content"]
-        ):
+        if blocks_to_send(message["content"]):
             problems.append("message_start with content")
         self._next_index = len(message["content"])
         self._is_whole = bool(message["content"] and message.get("stop_reason"))

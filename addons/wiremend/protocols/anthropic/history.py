@@ -224,13 +224,26 @@ def put_results_first(
 
 
 def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
-    """Drop empty text blocks."""
-    for turn in turns_of(request):
-        for path, block in turn.blocks("text"):
-            if is_blank(block.get("text")) and notes.note(
-                EMPTY_TEXT, BodyPlace(path), "no text", "dropped"
-            ):
-                edits.remove(path)
+    """Drop empty text blocks, and white space in a message that contains nothing else.
+
+    White space at the end of a prefilled response is dropped too.
+    """
+    messages = list(objects(request.get("messages"), ("messages",)))
+    for path, message in messages:
+        blocks = list(objects(message.get("content"), (*path, "content")))
+        is_prefill = message.get("role") == "assistant" and path == messages[-1][0]
+        not_blank = [at for at, (_, block) in enumerate(blocks) if not _is_blank_text(block)]
+        end = not_blank[-1] if not_blank else -1
+        for number, (block_path, block) in enumerate(blocks):
+            is_last = number > end and (is_prefill or not not_blank)
+            if not _is_blank_text(block) or (block.get("text") and not is_last):
+                continue
+            if notes.note(EMPTY_TEXT, BodyPlace(block_path), "no text", "dropped"):
+                edits.remove(block_path)
+
+
+def _is_blank_text(block: dict[str, Any]) -> bool:
+    return block.get("type") == "text" and is_blank(block.get("text"))
 
 
 def drop_empty_system(
@@ -420,11 +433,13 @@ HISTORY_PASSES: tuple[tuple[Rule, HistoryPass], ...] = (
     (RESULT_WITHOUT_CALL, drop_orphan_results),
     (CALL_WITHOUT_RESULT, add_missing_results),
     (RESULTS_NOT_FIRST, put_results_first),
+    (EMPTY_TEXT, drop_empty_text),
     (EMPTY_MESSAGE, drop_empty_messages),
     (TRAILING_SPACE, trim_trailing_space),
     (parameters.CALL_ID, parameters.adapt_call_ids(call_ids)),
     (parameters.SAMPLING_PAIR, parameters.drop_sampling_pair),
     (parameters.TOKEN_LIMIT, parameters.lower_token_limit(TOKEN_LIMITS)),
 )
-"""Passes that may leave a message empty run before the one that handles empty messages. That one
-runs again after results were added, because only the last message may be empty."""
+"""Passes that may leave a message empty run before those that handle empty text and messages. These
+run again at the end: results that were dropped may leave nothing but white space, and after results
+that were added a message may not be the last one, which alone may be empty."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from wiremend.protocols.anthropic.blocks import Blocks, source_of
 from wiremend.protocols.anthropic.deltas import Deltas
 from wiremend.protocols.anthropic.errors import error_event, error_type
-from wiremend.protocols.anthropic.grammar import KEEPALIVES, STREAM_EVENTS
+from wiremend.protocols.anthropic.grammar import KEEPALIVES, STREAM_EVENTS, blocks_to_send
 from wiremend.protocols.anthropic.message_end import MessageEnd
 from wiremend.protocols.anthropic.misplaced import (
     ENVELOPE,
@@ -27,7 +27,7 @@ from wiremend.protocols.anthropic.usage import (
     MESSAGE_START_INCOMPLETE,
     fill_start,
 )
-from wiremend.protocols.anthropic.whole import blocks_to_send, divided
+from wiremend.protocols.anthropic.whole import divided
 from wiremend.protocols.base.cut_content import ContentLost
 from wiremend.protocols.base.event_repairer import EventRepairer, FrameRules
 from wiremend.protocols.base.provider_error import (

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wiremend.protocols.anthropic.grammar import may_start_whole
 from wiremend.text import json_value, sse
 from wiremend.text.json_value import dicts_in
 
@@ -37,18 +36,6 @@ def unfold(message: Mapping[str, Any]) -> list[bytes]:
         {"type": "message_stop"},
     ]
     return [sse.encode(json_value.write(event), event["type"]) for event in events]
-
-
-def blocks_to_send(content: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the blocks of a `message_start` that clients read only as events of their own.
-
-    Its first blocks may be calls of the provider's own code, which stay there. Empty also for
-    content that has something other than blocks.
-    """
-    if not all(isinstance(block, dict) and isinstance(block.get("type"), str) for block in content):
-        return []
-    kept = (at for at, block in enumerate(content) if not may_start_whole(block))
-    return list(content[next(kept, len(content)) :])
 
 
 def divided(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -79,15 +79,17 @@ RESULTS_NOT_FIRST = Rule(
 EMPTY_TEXT = Rule(
     code="Q004",
     name="empty-text",
-    detects="A text block is empty or contains only white space.",
-    impact="Anthropic: `text content blocks must be non-empty`; Gemini: `required oneof field "
-    "'data' must have one initialized field`.",
+    detects="A text block is empty, or a message of Anthropic contains nothing but white space.",
+    impact="Anthropic: `text content blocks must be non-empty`; Vertex AI: `it has an empty text "
+    "parameter`. White space next to other content is accepted.",
     action="Drops the block.",
     protocols=(_ANTHROPIC, _GEMINI),
     seen=(
         "anthropics/claude-code#59812",
         "anthropics/anthropic-sdk-python#461",
         "54xzh/FLIT#70",
+        "LibreChat-AI/agents#124",
+        "Portkey-AI/gateway#462",
     ),
     before='{"messages":[{"role":"user","content":[{"type":"text","text":""},'
     '{"type":"text","text":"Hello"}]}]}',
@@ -96,10 +98,10 @@ EMPTY_TEXT = Rule(
 EMPTY_MESSAGE = Rule(
     code="Q005",
     name="empty-message",
-    detects="A message has no content.",
+    detects="A message has no content, or a part of a Gemini message is `{}`.",
     impact="Anthropic: `all messages must have non-empty content`; Gemini: `contents.parts must "
-    "not be empty`.",
-    action="Drops an assistant message; sets a user message to `(no content)`.",
+    "not be empty`, `required oneof field 'data' must have one initialized field`.",
+    action="Drops an assistant message, or the part; sets a user message to `(no content)`.",
     protocols=(_ANTHROPIC, _CHAT, _GEMINI),
     seen=(
         "anthropics/claude-code#6774",

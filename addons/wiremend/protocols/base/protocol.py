@@ -107,6 +107,74 @@ class ModelList:
     """Return the id of a model with this name."""
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerText:
+    """What an event, or a whole response, means for the text of the answer."""
+
+    text: str = ""
+    """The text that it adds."""
+    is_other: bool = False
+    """Whether it contains other content before `text`, so that earlier text does not end the
+    answer."""
+    is_beyond: bool = False
+    """Whether calls in text are not looked for behind it: it has a call, or several answers."""
+    ends: bool | None = None
+    """Whether the answer ended as the model meant it to; None: it has not ended."""
+    is_last: bool = False
+    """Whether no content can follow."""
+    answer_id: str = ""
+    """The id of the response, if it contains that."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveredCall:
+    """A tool call that was found in the text of a response."""
+
+    name: str
+    arguments: dict[str, Any]
+    key: str
+    """What tells it from all other calls of the conversation, for its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEvent:
+    """An event of the end of a response, which was held back."""
+
+    event: sse.Event
+    value: Any
+    """Its parsed data, which may be modified; None if it has none."""
+    kept: str | None = None
+    """The part of its text that is no call; None if it contains no text."""
+
+
+type Rewritten = tuple[sse.Event | None, Any]
+"""An event and its data. The event is None for a new one, the data for one that is unchanged."""
+
+
+class CannotRewrite(Exception):
+    """The end of a response does not have the form in which a call can be written into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallsInText:
+    """Finding tool calls in the text of a response, and writing them as calls."""
+
+    functions: Callable[[dict[str, Any]], dict[str, Any]]
+    """Return the schemas by name of the functions that the response may call; empty if it may call
+    none, or if the provider stores messages that the request does not contain."""
+    read: Callable[[Any], AnswerText]
+    """Return what the parsed data of an event means."""
+    write: Callable[[Sequence[HeldEvent], str, Sequence[RecoveredCall]], list[Rewritten]]
+    """Return the events with the calls in place of this text, at whose end they were found. Raises
+    CannotRewrite."""
+    read_body: Callable[[Any], AnswerText]
+    """Return what a parsed body means."""
+    write_body: Callable[[Any, str, Sequence[RecoveredCall]], None]
+    """Put the calls in place of this text at the end of a parsed body. Raises CannotRewrite."""
+    parsed: tuple[bytes, ...]
+    """Parts of the data of events that have to be read although no text in them can be a call."""
+
+
 class Grammar(Interface):
     """Reports the violations in a stream; shares only tables with the repairer."""
 
@@ -164,6 +232,8 @@ class Protocol:
     """Return the body with the content of a stream, given the data of its repaired events."""
     unfold: Callable[[Mapping[str, Any]], list[bytes]]
     """Return server-sent events with the content of a body, for the repairer to complete."""
+    calls_in_text: CallsInText
+    """Calls that a model wrote as text."""
     make_grammar: Callable[[StreamContext], Grammar]
     """Create a grammar for one event stream."""
     error_body: Callable[[ProviderError], bytes]

@@ -5,7 +5,7 @@ received event and returns the bytes that replace it and its kind; `end` is call
 closed cleanly; `fail` returns the bytes that end the stream in the protocol's error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from types import MappingProxyType
@@ -60,6 +60,10 @@ class Repaired:
     """Set if and only if `kind` is ERROR. `data` then ends the stream for the client."""
 
 
+def _no_request() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class StreamContext:
     """The facts of the call that a repairer uses."""
@@ -80,8 +84,8 @@ class StreamContext:
     """Responses: the request allows a compaction after the answer."""
     array: bool = False
     """Gemini without `alt=sse`: the stream is one JSON array."""
-    accepted: frozenset[Deviation] = frozenset()
-    """The departures from the grammar that the client accepts."""
+    host_deviations: frozenset[Deviation] = frozenset()
+    """The deviations in the everyday traffic of the host that the client addressed."""
     forced_tool: bool = False
     """Chat Completions: the request forces the call of a tool by its name."""
     numeric_enums: bool = False
@@ -91,6 +95,19 @@ class StreamContext:
 
     None: not known; responses stay as they are.
     """
+    leaked_formats: tuple[str, ...] = ()
+    """The formats in which the target is known to write tool calls as text."""
+    sent_request: Callable[[], dict[str, Any] | None] = _no_request
+    """Return the parsed body of the request that was sent; None if it is not known."""
+
+    def accepts(self, deviation: Deviation) -> bool:
+        """Return whether the client reads this departure from the grammar like valid traffic.
+
+        Clients accept the deviations of the hosts that they call, unless they are known to fail.
+        """
+        client = self.client
+        is_usual = deviation in client.accepts or deviation in self.host_deviations
+        return is_usual and deviation not in client.refuses
 
 
 class Decoder(Protocol):

@@ -60,8 +60,8 @@ class SchemaForm:
     """The schema of a tool without parameters."""
     may_be_absent: bool = False
     """Whether a tool without parameters may have no schema."""
-    type_case_matters: bool = True
-    """Whether `OBJECT` and `object` are different types."""
+    is_json_schema: bool = True
+    """False: Google's `Schema`, in which the type `object` is also written `OBJECT` or 6."""
 
 
 def value_at(request: Any, path: Path) -> Any:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.text.patterns import whole_pattern
@@ -52,6 +53,24 @@ class MessageTraits:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldChanges:
+    """Changes of a request's fields that the user has configured, by path.
+
+    A path has dots between its steps; `*` stands for every item of a list or member of an object, a
+    number for an item of a list.
+    """
+
+    rename: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The new path of a field, by its path. Both are the same up to the last `*`."""
+    drop: tuple[str, ...] = ()
+    set: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """The JSON value of a field, by its path. An object is merged into the one that is there."""
+
+    def __bool__(self) -> bool:
+        return bool(self.rename or self.drop or self.set)
+
+
+@dataclass(frozen=True, slots=True)
 class TargetTraits:
     """The requirements that a request must meet for a target."""
 
@@ -71,3 +90,9 @@ class TargetTraits:
     """The dialect of single tools, by the client's name."""
     refused_fields: tuple[str, ...] = ()
     """Fields that it refuses, as paths; see `wiremend.adapt.refused_fields`."""
+    json_schema_key: bool = False
+    """Whether a Gemini tool may have full JSON Schema as `parametersJsonSchema`."""
+    drops_refused: bool = True
+    """Whether harmless fields and header values that it refuses are dropped."""
+    changes: tuple[FieldChanges, ...] = ()
+    """What the user has configured for it, in the order in which it is applied."""

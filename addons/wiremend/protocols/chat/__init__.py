@@ -5,7 +5,7 @@ from wiremend.protocols.base.middle.interface import Translation
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import request, whole
-from wiremend.protocols.chat.answers import shows
+from wiremend.protocols.chat.answers import CALLS_IN_TEXT, shows
 from wiremend.protocols.chat.body import repair_body
 from wiremend.protocols.chat.grammar import Grammar, is_terminal
 from wiremend.protocols.chat.history import HISTORY_PASSES
@@ -36,6 +36,7 @@ CHAT = Protocol(
     shows=shows,
     fold=whole.fold,
     unfold=whole.unfold,
+    calls_in_text=CALLS_IN_TEXT,
     make_grammar=Grammar,
     error_body=openai.error_envelope,
     translation=Translation(

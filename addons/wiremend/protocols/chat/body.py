@@ -188,7 +188,7 @@ def _has_reasoning_alone(choice: JsonObject) -> bool:
 
 def _repair_usage(completion: JsonObject, context: StreamContext, draft: Draft) -> None:
     broken = broken_counts(completion.get("usage"))
-    if not broken or Deviation.NULL_COUNTS in context.accepted:
+    if not broken or context.accepts(Deviation.NULL_COUNTS):
         return
     if draft.note_at(BODY_USAGE_COUNTS, BodyPlace(("usage",)), ", ".join(broken), "numbers"):
         fill_counts(completion["usage"])
@@ -218,7 +218,7 @@ def _repair_choice(
     ):
         choice["finish_reason"] = replacement
     needs_whole = choice.get("finish_reason") in (None, "", *WHOLE_REASONS)
-    accepts_no_type = Deviation.NO_CALL_TYPE in context.accepted
+    accepts_no_type = context.accepts(Deviation.NO_CALL_TYPE)
     for number, call in enumerate(calls):
         call_path: Path = (*path, "message", "tool_calls", number)
         _fill_call(call, call_path, answer_id, draft, accepts_no_type=accepts_no_type)

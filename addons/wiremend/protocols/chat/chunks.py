@@ -40,7 +40,7 @@ class Chunks:
     def __init__(self, draft: Draft, context: StreamContext) -> None:
         self._draft = draft
         self._shown_model = context.shown_model
-        self._needs_object = Deviation.NO_OBJECT not in context.accepted
+        self._needs_object = not context.accepts(Deviation.NO_OBJECT)
         self._last: JsonObject = {}
         """The latest values of the fields that every chunk of the response has."""
 

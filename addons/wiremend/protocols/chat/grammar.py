@@ -102,7 +102,7 @@ class Grammar:
 
     def __init__(self, context: StreamContext | None = None) -> None:
         context = context or StreamContext()
-        self._accepted = context.accepted
+        self._accepts = context.accepts
         self._is_forced = context.forced_tool
         self._ended = False
         self._reasons: dict[int, Any] = {}
@@ -143,13 +143,13 @@ class Grammar:
         if not isinstance(choices, list):
             return ["a chunk without choices"]
         is_named = chunk.get("object") in OBJECTS or is_filter_result(chunk)
-        is_named |= not chunk.get("object") and Deviation.NO_OBJECT in self._accepted
+        is_named |= not chunk.get("object") and self._accepts(Deviation.NO_OBJECT)
         problems = [] if is_named else ["a chunk without its object name"]
         if "error" in chunk:
             problems.append("an empty error")
         if groq_error(chunk):
             problems.append("an error under x_groq")
-        if broken_counts(chunk.get("usage")) and Deviation.NULL_COUNTS not in self._accepted:
+        if broken_counts(chunk.get("usage")) and not self._accepts(Deviation.NULL_COUNTS):
             problems.append("a usage with counts that are not numbers")
         if chunk.get("usage") or any(one.get("finish_reason") for one in dicts_in(choices)):
             self._just_finished.clear()
@@ -160,9 +160,7 @@ class Grammar:
     def end(self) -> list[str]:
         """Return the violations of a stream that ends here."""
         if self._ended or (
-            Deviation.NO_DONE in self._accepted
-            and self._choices
-            and self._choices == self._finished
+            self._accepts(Deviation.NO_DONE) and self._choices and self._choices == self._finished
         ):
             return []
         return ["the end without [DONE] or error"]
@@ -206,7 +204,7 @@ class Grammar:
         if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
             return ["a tool call without a function"]
         index, function = call.get("index"), call["function"]
-        if index is None and Deviation.NO_CALL_INDEX in self._accepted:
+        if index is None and self._accepts(Deviation.NO_CALL_INDEX):
             index = sum(1 for owner, _ in self._calls if owner == choice)
         if not isinstance(index, int) or isinstance(index, bool):
             return [f"a tool call with index {index!r}"]
@@ -216,7 +214,7 @@ class Grammar:
             expected = sum(1 for owner, _ in self._calls if owner == choice)
             if index != expected:
                 problems.append(f"tool call {index} instead of {expected}")
-            has_type = call.get("type") or Deviation.NO_CALL_TYPE in self._accepted
+            has_type = call.get("type") or self._accepts(Deviation.NO_CALL_TYPE)
             if not (call.get("id") and has_type and function.get("name")):
                 problems.append("a tool call that opens without id, type or name")
             existing = self._calls[choice, index] = {"name": function.get("name"), "arguments": ""}

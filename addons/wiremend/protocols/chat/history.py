@@ -31,7 +31,8 @@ from wiremend.text.json_value import is_blank, objects
 REASONING_MISSING = Rule(
     code="Q104",
     name="reasoning-missing",
-    detects="An assistant message with tool calls has no `reasoning_content`, or an empty one.",
+    detects="An assistant message with tool calls has no `reasoning_content`, or an empty one, and "
+    "no `reasoning_details` either.",
     impact="Kimi: `thinking is enabled but reasoning_content is missing in assistant tool call "
     "message`; the empty string is rejected too.",
     action="Sets it to a single space.",
@@ -57,6 +58,8 @@ REASONING_NOT_PASSED_BACK = Rule(
     '"reasoning_content":" "}]}',
 )
 
+_REASONING_FIELDS = ("reasoning_content", "reasoning_details")
+"""OpenRouter returns and accepts the second one, whatever the model's vendor calls it."""
 _CONTENT_FIELDS = ("tool_calls", "function_call", "refusal", "audio", "reasoning_content")
 
 
@@ -206,7 +209,7 @@ def _fill_reasoning(
     for path, message in objects(request.get("messages"), ("messages",)):
         if message.get("role") != "assistant" or not applies_to(message):
             continue
-        if message.get("reasoning_content"):
+        if any(message.get(name) for name in _REASONING_FIELDS):
             continue
         if not notes.note(rule, BodyPlace(path), "no reasoning_content", "a space"):
             continue

@@ -193,7 +193,7 @@ class ChatRepairer(EventRepairer):
         self._settle()
         if not self.complete:
             return False
-        if Deviation.NO_DONE not in self._context.accepted and self._draft.note(
+        if not self._context.accepts(Deviation.NO_DONE) and self._draft.note(
             DONE_MISSING, "the end after the finish reason", "added"
         ):
             self._draft.out.append(sse.encode(DONE))
@@ -331,7 +331,7 @@ class ChatRepairer(EventRepairer):
 
     def _write_counts(self, chunk: JsonObject) -> None:
         """Write the counts of a usage as numbers, also of one inside a choice."""
-        if Deviation.NULL_COUNTS in self._context.accepted:
+        if self._context.accepts(Deviation.NULL_COUNTS):
             return
         for holder in (chunk, *dicts_in(chunk.get("choices"))):
             usage = holder.get("usage")

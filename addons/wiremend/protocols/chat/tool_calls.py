@@ -124,7 +124,7 @@ class ToolCalls:
         self._draft = draft
         self._tool_names = context.tool_names
         self._names = ToolNames(context.tool_names if draft.is_on(NAME_IN_PIECES) else ())
-        self._accepted = context.accepted
+        self._accepts = context.accepts
         self._calls: list[ToolCall] = []
         self._by_identity: dict[tuple[str, Any], ToolCall] = {}
         """By id and the provider's index, and by id and `_ANY`; of several calls, the first."""
@@ -247,7 +247,7 @@ class ToolCalls:
             changed |= self._open(call, fragment, function, arguments, stream_id)
         index = fragment.get("index")
         is_right = index == call.number and not isinstance(index, bool | float)
-        if index is None and Deviation.NO_CALL_INDEX in self._accepted:
+        if index is None and self._accepts(Deviation.NO_CALL_INDEX):
             is_right = True
         if not is_right and self._draft.note(
             CALL_INDEX, f"index {index!r}", f"index {call.number}"
@@ -355,7 +355,7 @@ class ToolCalls:
             existing = next(iter(call.identities), "")
             missing["id"] = existing or generated_id("call", stream_id, call.number)
             self._identify(call, missing["id"])
-        if not _text(fragment.get("type")) and Deviation.NO_CALL_TYPE not in self._accepted:
+        if not _text(fragment.get("type")) and not self._accepts(Deviation.NO_CALL_TYPE):
             missing["type"] = "function"
         if function.get("arguments") is None or held:
             missing["function"] = {**function, "name": call.name, "arguments": held + arguments}

@@ -3,7 +3,7 @@
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.gemini import errors, request, whole
-from wiremend.protocols.gemini.answers import shows
+from wiremend.protocols.gemini.answers import CALLS_IN_TEXT, shows
 from wiremend.protocols.gemini.body import repair_body
 from wiremend.protocols.gemini.grammar import Grammar, is_terminal
 from wiremend.protocols.gemini.history import HISTORY_PASSES
@@ -32,6 +32,7 @@ GEMINI = Protocol(
     shows=shows,
     fold=whole.fold,
     unfold=whole.unfold,
+    calls_in_text=CALLS_IN_TEXT,
     make_grammar=lambda context: Grammar(context.array, numeric_enums=context.numeric_enums),
     error_body=errors.error_envelope,
 )

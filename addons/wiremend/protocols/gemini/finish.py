@@ -46,6 +46,10 @@ class _Candidate:
         return self.had_content_before and not self.stopped_early
 
 
+CANDIDATES_LIMIT = 100
+"""So many candidates of a stream are observed; the API has at most 8."""
+
+
 class Finishes:
     """The finish reasons of the candidates of one stream."""
 
@@ -53,6 +57,12 @@ class Finishes:
         self._model = model
         self._candidates: dict[int, _Candidate] = {}
         self._is_blocked = False
+        self.is_over = False
+        """Whether the response is complete if upstream closed the stream here."""
+        self.is_proven = False
+        """Whether the response is complete, however the connection ends."""
+        self.waits_for_code = False
+        """Whether a candidate lacks the result of its code."""
 
     def __repr__(self) -> str:
         return f"{sorted(self._candidates.items())}"
@@ -67,34 +77,21 @@ class Finishes:
             self._model = version
         for item in dicts_in(response.get("candidates")):
             index = item.get("index")
-            candidate = self._candidates.setdefault(
-                index if isinstance(index, int) else 0, _Candidate()
-            )
-            _advance(candidate, item)
-        finished = [one for one in self._candidates.values() if one.is_finished]
+            index = index if isinstance(index, int) else 0
+            if index in self._candidates or len(self._candidates) < CANDIDATES_LIMIT:
+                _advance(self._candidates.setdefault(index, _Candidate()), item)
+        candidates = self._candidates.values()
+        finished = [one for one in candidates if one.is_finished]
         if finished and has_counts(response) and not _STOPS_IN_EVERY_EVENT.match(self._model):
             for candidate in finished:
                 candidate.is_proven |= not candidate.stopped_early
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the response is complete if upstream closed the stream here."""
-        return self._is_blocked or (
-            bool(self._candidates)
-            and all(one.is_finished and not one.runs_code for one in self._candidates.values())
+        self.waits_for_code = any(one.runs_code for one in candidates)
+        self.is_over = self._is_blocked or (
+            0 < len(finished) == len(candidates) and not self.waits_for_code
         )
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether the response is complete, however the connection ends."""
-        return self._is_blocked or (
-            self.is_over and all(one.is_proven for one in self._candidates.values())
+        self.is_proven = self._is_blocked or (
+            self.is_over and all(one.is_proven for one in candidates)
         )
-
-    @property
-    def waits_for_code(self) -> bool:
-        """Whether a candidate lacks the result of its code."""
-        return any(one.runs_code for one in self._candidates.values())
 
     def stops_once(self, index: int) -> bool:
         """Whether a second finish reason of this candidate cannot be one of another event."""

@@ -146,24 +146,28 @@ def add_missing_results(
 
 
 def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
-    """Drop empty parts; a part with only a signature is kept."""
+    """Drop parts with an empty text; a part with only a signature is kept."""
     for turn in turns_of(request):
-        for path, content in turn.contents:
-            for part_path, part in objects(content.get("parts"), (*path, "parts")):
-                if part in ({}, {"text": ""}) and notes.note(
-                    EMPTY_TEXT, BodyPlace(part_path), "no text", "dropped"
-                ):
-                    edits.remove(part_path)
+        for part_path, part in turn.all_parts():
+            if part == {"text": ""} and notes.note(
+                EMPTY_TEXT, BodyPlace(part_path), "no text", "dropped"
+            ):
+                edits.remove(part_path)
 
 
 def drop_empty_messages(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop contents of the model without parts; give other roles the text `NO_CONTENT`."""
+    """Drop contents of the model without parts; give other roles the text `NO_CONTENT`.
+
+    A part that is `{}` is dropped.
+    """
     turns = turns_of(request)
     for turn in turns:
         for path, content in turn.contents:
-            if content.get("parts", []) != []:
+            parts = content.get("parts", [])
+            if not isinstance(parts, list) or any(part != {} for part in parts):
+                _drop_empty_parts(path, parts, edits, notes)
                 continue
             if turn.is_model and len(turns) > 1:
                 if notes.note(EMPTY_MESSAGE, BodyPlace(path), "no parts", "dropped"):
@@ -172,6 +176,12 @@ def drop_empty_messages(
                 EMPTY_MESSAGE, BodyPlace(path), "no parts", "replaced with a text"
             ):
                 edits.replace((*path, "parts"), json_value.write([{"text": NO_CONTENT}]))
+
+
+def _drop_empty_parts(path: Path, parts: Any, edits: Edits, notes: Notes) -> None:
+    for part_path, part in objects(parts, (*path, "parts")):
+        if part == {} and notes.note(EMPTY_MESSAGE, BodyPlace(part_path), "no data", "dropped"):
+            edits.remove(part_path)
 
 
 def mark_unsigned_calls(

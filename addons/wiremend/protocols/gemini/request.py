@@ -46,7 +46,7 @@ SCHEMA_FORM = SchemaForm(
     # The API refuses it: `Unknown name "additionalProperties"`
     b'{"type":"object","properties":{}}',
     may_be_absent=True,
-    type_case_matters=False,
+    is_json_schema=False,
 )
 TOKEN_LIMITS: tuple[Path, ...] = (
     ("generationConfig", "maxOutputTokens"),

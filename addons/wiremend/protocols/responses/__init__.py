@@ -5,7 +5,7 @@ from wiremend.protocols.base.middle.interface import Translation
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.responses import request, whole
-from wiremend.protocols.responses.answers import shows
+from wiremend.protocols.responses.answers import CALLS_IN_TEXT, shows
 from wiremend.protocols.responses.body import repair_body
 from wiremend.protocols.responses.grammar import Grammar, is_terminal
 from wiremend.protocols.responses.history import HISTORY_PASSES
@@ -36,7 +36,8 @@ RESPONSES = Protocol(
     shows=shows,
     fold=whole.fold,
     unfold=whole.unfold,
-    make_grammar=lambda context: Grammar(context.client),
+    calls_in_text=CALLS_IN_TEXT,
+    make_grammar=Grammar,
     error_body=openai.error_envelope,
     translation=Translation(
         read_request=read_request,

@@ -178,7 +178,7 @@ def _fill(
             isinstance(item.get(key), type) and (item[key] or type is list)
         ):
             continue
-        if key == "id" and Deviation.NO_ITEM_ID in context.client.accepts:
+        if key == "id" and context.accepts(Deviation.NO_ITEM_ID):
             continue
         value = [] if type is list else _value_of(key, item, identity, context.tool_names)
         rule = BODY_OUTPUT_NULL if type is list else BODY_ITEM_INCOMPLETE

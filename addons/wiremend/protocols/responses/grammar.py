@@ -18,11 +18,12 @@ SDK skips events without the ids below, calls that are done without the status `
 terminal event without usage (OpenCode then retries the call).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Deviation
+from wiremend.protocols.base.client_traits import Deviation
+from wiremend.protocols.base.repairer import StreamContext
 from wiremend.text import json_value, sse
 from wiremend.text.json_value import is_integer
 
@@ -190,8 +191,8 @@ class Grammar:
     Shapes that the client is known to read are none.
     """
 
-    def __init__(self, client: ClientTraits = UNKNOWN_CLIENT) -> None:
-        self._reads = client.accepts
+    def __init__(self, context: StreamContext | None = None) -> None:
+        self._accepts = (context or StreamContext()).accepts
         self._ended = False
         self._number = -1
         self._id: str | None = None
@@ -211,10 +212,10 @@ class Grammar:
         if not isinstance(kind, str):
             return ["data without a type"]
         if kind in KEEPALIVES:
-            return [] if Deviation.KEEPALIVE in self._reads else ["a keepalive frame"]
+            return [] if self._accepts(Deviation.KEEPALIVE) else ["a keepalive frame"]
         if kind in UNNUMBERED or not (kind.startswith("response.") or kind == "error"):
             return []
-        is_named = event.type == kind or (not event.type and Deviation.NO_EVENT_LINE in self._reads)
+        is_named = event.type == kind or (not event.type and self._accepts(Deviation.NO_EVENT_LINE))
         problems = [] if is_named else [f"event line {event.type!r} over {kind}"]
         problems += self._sequence(data)
         if kind == "error":
@@ -238,7 +239,7 @@ class Grammar:
 
     def _sequence(self, data: dict[str, Any]) -> list[str]:
         number = data.get("sequence_number")
-        if "sequence_number" not in data and Deviation.UNNUMBERED in self._reads:
+        if "sequence_number" not in data and self._accepts(Deviation.UNNUMBERED):
             return []
         if not is_integer(number):
             return ["an event without a sequence number"]
@@ -255,7 +256,7 @@ class Grammar:
         identity = response.get("id")
         if not isinstance(identity, str) or not identity:
             problems.append(f"{kind} without a response id")
-        elif self._id not in (None, identity) and Deviation.CHANGING_ID not in self._reads:
+        elif self._id not in (None, identity) and not self._accepts(Deviation.CHANGING_ID):
             problems.append(f"response id {identity} after {self._id}")
         if kind == CREATED:
             if self._id is not None:
@@ -288,14 +289,14 @@ class Grammar:
                 f"item {number} is not done"
                 for number, item in enumerate(self._items)
                 if not item.is_done
-                and not (item.type == "mcp_list_tools" and Deviation.TOOL_LIST_OPEN in self._reads)
+                and not (item.type == "mcp_list_tools" and self._accepts(Deviation.TOOL_LIST_OPEN))
             ]
         output = response.get("output")
         if not isinstance(output, list) or not all(
             isinstance(item, dict) and isinstance(item.get("type"), str) for item in output
         ):
             return [*problems, "output that is not a list of items"]
-        is_left_out = not output and Deviation.NO_OUTPUT in self._reads
+        is_left_out = not output and self._accepts(Deviation.NO_OUTPUT)
         if not is_left_out and len(output) < sum(item.is_done for item in self._items):
             problems.append("output without the items that were streamed")
         if kind == COMPLETED and output and not self._items:
@@ -309,14 +310,14 @@ class Grammar:
         problems = []
         if not is_integer(index) or index != len(self._items):
             problems.append(f"item {index!r} instead of {len(self._items)}")
-        self._items.append(_OpenItem(item["type"], self._reads))
+        self._items.append(_OpenItem(item["type"], self._accepts))
         return problems + self._field_problems(item)
 
     def _field_problems(self, item: dict[str, Any]) -> list[str]:
         return [
             f"{item['type']} without {key}"
             for key, type in ITEM_FIELDS.get(item["type"], {}).items()
-            if not (key == "id" and Deviation.NO_ITEM_ID in self._reads)
+            if not (key == "id" and self._accepts(Deviation.NO_ITEM_ID))
             and (
                 not isinstance(item.get(key), type)
                 or (type is str and not item[key] and key not in MAY_BE_EMPTY)
@@ -362,7 +363,7 @@ class Grammar:
         if item.type not in owners(data, belongs):
             problems.append(f"{kind} of a {item.type}")
         has_id = isinstance(data.get("item_id"), str) and bool(data["item_id"])
-        if not has_id and Deviation.NO_ITEM_ID not in self._reads:
+        if not has_id and not self._accepts(Deviation.NO_ITEM_ID):
             problems.append(f"{kind} without an item id")
         if belongs.text and not isinstance(data.get(belongs.text), str):
             problems.append(f"{kind} without {belongs.text}")
@@ -379,9 +380,9 @@ _GROWING = {"output_text": "content", "refusal": "content", "summary_text": "sum
 class _OpenItem:
     """The state of one item."""
 
-    def __init__(self, type: str, reads: frozenset[Deviation]) -> None:
+    def __init__(self, type: str, accepts: Callable[[Deviation], bool]) -> None:
         self.type = type
-        self._reads = reads
+        self._accepts = accepts
         self.is_done = False
         self.grown = ""
         """The member that must not be empty at the end, because it has received deltas."""
@@ -398,7 +399,7 @@ class _OpenItem:
             part = data.get("part")
             type = part.get("type") if isinstance(part, dict) else None
             next_index = max(parts, default=-1) + 1
-            may_skip = family is CONTENT and Deviation.PART_INDEX in self._reads
+            may_skip = family is CONTENT and self._accepts(Deviation.PART_INDEX)
             is_next = index == next_index or (may_skip and index > next_index)
             problems = [] if is_next else [f"part {index} instead of {next_index}"]
             parts[index] = type if isinstance(type, str) else ""

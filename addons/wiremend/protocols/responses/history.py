@@ -30,7 +30,7 @@ ORPHAN_REASONING = Rule(
     code="Q108",
     name="orphan-reasoning",
     detects="A reasoning item with an id is not followed by an item that it could belong to: the "
-    "response was interrupted, or the client lost the item.",
+    "response was interrupted, or the client lost the item or the id of its message.",
     impact="OpenAI rejects every further turn: `Item 'rs_...' of type 'reasoning' was provided "
     "without its required following item`.",
     action="Drops the reasoning item, unless the provider stores the conversation itself.",
@@ -79,7 +79,10 @@ def drop_orphan_results(
 def drop_orphan_reasoning(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop reasoning items that are followed by a user message, an output or the end."""
+    """Drop reasoning items that are followed by a user message, an output or the end.
+
+    A message of the assistant without an id is not the one that the reasoning led to.
+    """
     items = list(objects(request.get("input"), ("input",)))
     if request.get("previous_response_id") or request.get("conversation"):
         return
@@ -88,7 +91,8 @@ def drop_orphan_reasoning(
     for path, item in reversed(items):
         if item.get("type") != "reasoning":
             kind, role = str(item.get("type")), item.get("role")
-            has_successor = not kind.endswith("_output") and role in (None, "assistant")
+            is_output = role is None or (role == "assistant" and isinstance(item.get("id"), str))
+            has_successor = is_output and not kind.endswith("_output")
         elif not has_successor and isinstance(item.get("id"), str):
             orphans.append(path)
     for path in orphans if len(orphans) < len(items) else ():

@@ -93,7 +93,7 @@ class InnerEvents:
         fields: ItemFields,
         writer: ItemWriter,
     ) -> None:
-        self._keeps_index = Deviation.PART_INDEX in context.client.accepts
+        self._keeps_index = context.accepts(Deviation.PART_INDEX)
         self._draft = draft
         self._items = items
         self._fields = fields

@@ -160,7 +160,7 @@ class ItemFields:
     def __init__(self, context: StreamContext, draft: Draft, response: ResponseObject) -> None:
         self._tool_names = context.tool_names
         self._names = CallNames(context, draft)
-        self._needs_id = Deviation.NO_ITEM_ID not in context.client.accepts
+        self._needs_id = not context.accepts(Deviation.NO_ITEM_ID)
         self._draft = draft
         self._response = response
         self._made: set[str] = set()

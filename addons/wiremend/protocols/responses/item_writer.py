@@ -136,7 +136,7 @@ class ItemWriter:
         items: Items,
         fields: ItemFields,
     ) -> None:
-        self._leaves_tools_open = Deviation.TOOL_LIST_OPEN in context.client.accepts
+        self._leaves_tools_open = context.accepts(Deviation.TOOL_LIST_OPEN)
         self._draft = draft
         self._writer = writer
         self._items = items

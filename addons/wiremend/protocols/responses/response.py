@@ -109,10 +109,7 @@ class ResponseObject:
         identity, first_id = response.get("id"), self.fields.get("id")
         if not isinstance(identity, str) or not identity:
             missing["id"] = first_id or "resp_unknown"
-        elif (
-            first_id not in (None, identity)
-            and Deviation.CHANGING_ID not in self._context.client.accepts
-        ):
+        elif first_id not in (None, identity) and not self._context.accepts(Deviation.CHANGING_ID):
             missing["id"] = first_id
         if kind == CREATED and not isinstance(response.get("created_at"), int | float):
             missing["created_at"] = 0
@@ -128,9 +125,7 @@ class ResponseObject:
     ) -> bool:
         """Set the output of a terminal event to the streamed items; return False if it is kept."""
         if len(output) < len(streamed):
-            is_read = (
-                response.get("output") == [] and Deviation.NO_OUTPUT in self._context.client.accepts
-            )
+            is_read = response.get("output") == [] and self._context.accepts(Deviation.NO_OUTPUT)
             found = f"{len(output)} of {len(streamed)} items"
             if not is_read and self._draft.change(OUTPUT_MISSING, found, "rebuilt"):
                 response["output"] = streamed

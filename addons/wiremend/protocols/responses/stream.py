@@ -190,7 +190,7 @@ class ResponsesRepairer(EventRepairer):
 
     def __init__(self, context: StreamContext) -> None:
         super().__init__(context)
-        self._writer = Writer(self._draft, context.client)
+        self._writer = Writer(self._draft, context)
         self._response = ResponseObject(context, self._draft)
         self._item_events = ItemEvents(context, self._draft, self._writer, self._response)
         self._items = self._item_events.items
@@ -347,7 +347,7 @@ class ResponsesRepairer(EventRepairer):
         self._write_held(is_cut=False)
 
     def _replace_keepalive(self, event: sse.Event) -> EventKind:
-        if self._draft.changed or Deviation.KEEPALIVE not in self._context.client.accepts:
+        if self._draft.changed or not self._context.accepts(Deviation.KEEPALIVE):
             return super()._replace_keepalive(event)
         self.pass_event(event)
         return EventKind.IDLE
@@ -484,7 +484,7 @@ class ResponsesRepairer(EventRepairer):
 
     def send(self, event: sse.Event, value: Any, kind: str, *, changed: bool) -> bytes:
         """Return the bytes of an event; without an `event:` line if the client needs none."""
-        if not event.type and Deviation.NO_EVENT_LINE in self._context.client.accepts:
+        if not event.type and self._context.accepts(Deviation.NO_EVENT_LINE):
             return sse.with_data(event, self.text_of(event, value, changed=changed), None)
         return super().send(event, value, kind, changed=changed)
 

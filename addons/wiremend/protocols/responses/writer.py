@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from wiremend.protocols.base.client_traits import ClientTraits, Deviation
+from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.draft import Draft
+from wiremend.protocols.base.repairer import StreamContext
 from wiremend.rules.rule import Rule
 from wiremend.text import json_value, sse
 from wiremend.text.json_value import JsonObject, is_integer
@@ -73,9 +74,9 @@ def _identity(data: JsonObject, kind: str) -> tuple[Any, ...]:
 class Writer:
     """Numbers the events of one stream."""
 
-    def __init__(self, draft: Draft, client: ClientTraits) -> None:
+    def __init__(self, draft: Draft, context: StreamContext) -> None:
         self._draft = draft
-        self._needs_numbers = Deviation.UNNUMBERED not in client.accepts
+        self._needs_numbers = not context.accepts(Deviation.UNNUMBERED)
         self.source = SourceNumbers()
         self._source_number = -1
         """The last valid sequence number of the provider."""

@@ -74,7 +74,7 @@ def read_request(_: str, body: Mapping[str, Any]) -> Conversation:
         reasoning=reasoning,
         parameters=parameters,
         session=_session(body.get("metadata")),
-        stream=members.flag("stream") is True,
+        stream=members.switch("stream"),
         needs=_needs(body),
         own=members.own(_A),
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from wiremend.protocols.anthropic.grammar import FOREIGN_REASONS, STREAM_EVENTS
 from wiremend.protocols.anthropic.read.blocks import read_block, read_citation
+from wiremend.protocols.anthropic.signed_text import DIGEST, TextDigest
 from wiremend.protocols.anthropic.usage import USAGE_FORMAT
 from wiremend.protocols.base.middle.answer import (
     AnswerEvent,
@@ -55,6 +56,7 @@ class AnthropicReader:
     def __init__(self, context: AnswerContext, _: Losses) -> None:
         self._origin = context.origin
         self._open: tuple[int, Part] | None = None
+        self._digest = TextDigest()
         self._next_number = 0
         self._is_ended = False
 
@@ -125,6 +127,7 @@ class AnthropicReader:
         number = self._next_number
         self._next_number += 1
         part = read_block(block)
+        self._digest = TextDigest()
         if isinstance(part, Thinking) and part.state is not None:
             state = State(self._origin, part.state.payload)
             part = Thinking(part.text, state, own=part.own)
@@ -145,9 +148,14 @@ class AnthropicReader:
         kind = delta.get("type")
         if isinstance(kind, str) and kind in _DELTA_TEXTS:
             text = delta.get(_DELTA_TEXTS[kind])
-            return [PartDelta(number, text)] if isinstance(text, str) and text else []
+            if not isinstance(text, str) or not text:
+                return []
+            if kind == "thinking_delta":
+                self._digest.add(text)
+            return [PartDelta(number, text)]
         if kind == "signature_delta":
-            return [PartState(number, State(self._origin, {"signature": delta.get("signature")}))]
+            payload = {"signature": delta.get("signature"), DIGEST: self._digest.value}
+            return [PartState(number, State(self._origin, payload))]
         if kind == "citations_delta" and isinstance(delta.get("citation"), dict):
             return [PartCitation(number, read_citation(delta["citation"]))]
         return []

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from wiremend.protocols.anthropic.signed_text import DIGEST, TextDigest
 from wiremend.protocols.base.middle.call_ids import SentIds
 from wiremend.protocols.base.middle.content import (
     Base64Source,
@@ -86,7 +87,9 @@ class BlockWriter:
             if data is not None:
                 return {"type": "redacted_thinking", "data": data}
             signature = native_state(state, "signature")
-            if signature is not None:
+            digest = native_state(state, DIGEST)
+            is_signed = digest is None or digest == TextDigest(part.text).value
+            if signature is not None and is_signed:
                 return {"type": "thinking", "thinking": part.text, "signature": signature}
         elif self._is_own and state is None:
             return {"type": "thinking", "thinking": part.text, "signature": ""}

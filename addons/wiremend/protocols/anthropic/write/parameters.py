@@ -56,7 +56,8 @@ def write_parameters(
     fields |= without_nothing(
         stop_sequences=[stop for stop in conversation.parameters.stops if stop.strip()]
     )
-    fields |= _sampling(conversation.parameters, losses, is_thinking="budget_tokens" in thinking)
+    is_thinking = thinking.get("type") in ("enabled", "adaptive")
+    fields |= _sampling(conversation.parameters, losses, is_thinking=is_thinking)
     fields |= without_nothing(thinking=thinking, output_config=output)
     if conversation.stream:
         fields["stream"] = True

@@ -50,7 +50,7 @@ def write_request(conversation: Conversation, target: Target, losses: Losses) ->
     ]
     system = _system(conversation, losses)
     body |= without_nothing(tools=functions, system=system)
-    body["messages"] = messages.messages
+    body["messages"] = messages.finished()
     _mark_for_cache(body, target.traits.cache_marks)
     choice = _choice(tools, conversation)
     body |= write_parameters(conversation, target, losses, choice=choice, has_tools=bool(functions))
@@ -163,6 +163,14 @@ class _Messages:
         if turn.role is Role.USER:
             blocks = [*_media_in_order(turn.parts, blocks)]
         self._add(turn.role.value, blocks)
+
+    def finished(self) -> list[dict[str, Any]]:
+        """Return the messages. A last one by the assistant must not end in white space."""
+        last = self.messages[-1] if self.messages else None
+        if last is not None and last["role"] == "assistant" and "text" in last["content"][-1]:
+            block = last["content"][-1]
+            last["content"][-1] = {**block, "text": block["text"].rstrip()}
+        return self.messages
 
     def _add_system(self, turn: Turn) -> None:
         texts = [part.text for part in turn.parts if isinstance(part, Text)]

@@ -42,6 +42,9 @@ Rules for a writer:
 - A request is a pure function of the conversation and the target: model, system text and tools come
   first, the messages next, and everything that may differ between turns last. The messages of a
   longer conversation begin with the same bytes.
+- State that is bound to a text or a call (`Text.state`, `Call.state`, `PartState`) goes where the
+  protocol has a place for it; else it is written as reasoning without text, directly before the
+  part, or behind it if it came late. The payload must then contain what it is bound to.
 - An answer follows the grammar of the protocol whatever the order of the events; the writer assigns
   ids and indices, and writes exactly one terminal event.
 """

@@ -65,6 +65,13 @@ class Members:
         del self._rest[key]
         return value
 
+    def switch(self, key: str) -> bool:
+        """Take a true; return whether it was there."""
+        if self._rest.get(key) is not True:
+            return False
+        del self._rest[key]
+        return True
+
     def object(self, key: str) -> dict[str, Any] | None:
         """Take an object, also an empty one."""
         value = self._rest.get(key)

@@ -21,6 +21,8 @@ from wiremend.text import json_value
 PREFIX = "wm1."
 MAGIC = b"wm1\x00"
 """The first bytes of an envelope where a protocol requires Base64 of bytes."""
+MAGIC_TEXT = base64.b64encode(MAGIC[:3]).decode()
+"""The first characters of that form: three bytes are four characters, whatever follows."""
 LIMIT_BYTES = 256 * 1024
 """The maximum size of the JSON in an envelope. Larger state is not carried, nor opened."""
 
@@ -41,6 +43,8 @@ class State:
     origin: Origin
     payload: Any = field(hash=False)
     """JSON: exactly what the provider gave, and whatever its writer needs to restore it."""
+    text: str | None = None
+    """The text of the reasoning, where the client's protocol does not keep it apart; else None."""
     is_native: bool = False
     """Whether it came without an envelope, from a client of the same protocol: whoever issued it is
     not known, but the client addressed that protocol. Only its protocol is set in `origin`."""
@@ -98,6 +102,8 @@ def read_state(text: Any, protocol: WireProtocol) -> State | None:
 def _packed(state: State) -> bytes | None:
     origin = state.origin
     fields = {"p": origin.protocol.value, "h": origin.host, "m": origin.model, "d": state.payload}
+    if state.text is not None:
+        fields["t"] = state.text
     text = json_value.write(fields)
     return zlib.compress(text, 6) if len(text) <= LIMIT_BYTES else None
 
@@ -114,10 +120,12 @@ def _unpacked(data: bytes) -> State | None:
         protocol = WireProtocol(str(fields.get("p")))
     except (zlib.error, ValueError):
         return None
-    host, model = fields.get("h"), fields.get("m")
+    host, model, shown = fields.get("h"), fields.get("m"), fields.get("t")
     if not isinstance(host, str) or not isinstance(model, str) or "d" not in fields:
         return None
-    return State(Origin(protocol, host, model), fields["d"])
+    return State(
+        Origin(protocol, host, model), fields["d"], shown if isinstance(shown, str) else None
+    )
 
 
 def _decoded(text: str) -> bytes | None:
@@ -130,12 +138,8 @@ def _decoded(text: str) -> bytes | None:
         return None
 
 
-_MAGIC_TEXT = base64.b64encode(MAGIC[:3]).decode()
-"""Three bytes are four characters, whatever follows."""
-
-
 def _magic_bytes(text: str) -> bytes | None:
-    if not text.startswith(_MAGIC_TEXT):
+    if not text.startswith(MAGIC_TEXT):
         return None
     data = _decoded(text)
     return data[len(MAGIC) :] if data is not None and data.startswith(MAGIC) else None

@@ -35,6 +35,8 @@ DETAILS = "reasoning_details"
 """The member in which OpenRouter sends reasoning with its signatures."""
 SEALED_DETAIL = "reasoning.encrypted"
 """The type of the detail that contains an envelope."""
+BETWEEN = "\n\n"
+"""Between texts that are joined into one."""
 LEGACY_CALL = "function_call"
 _ROLES = frozenset({"system", "developer", "user", "assistant"})
 
@@ -178,8 +180,13 @@ def _thinking(members: Members, at: Path) -> Iterator[Thinking]:
     if sealed:
         members.drop(DETAILS)
         first, *others = [unseal(one) for one in sealed]
+        texts: list[str] = []
+        for state in reversed(others):
+            texts.append(state.text or "" if state is not None else "")
+            text = text.removesuffix(texts[-1]).removesuffix(BETWEEN)
         yield Thinking(text, first, at=place)
-        yield from (Thinking("", state, at=place) for state in others)
+        for state, own in zip(others, reversed(texts), strict=True):
+            yield Thinking(own, state, at=place)
         return
     payload: dict[str, Any] = {"field": key}
     if details:

@@ -63,7 +63,7 @@ def read_request(_: str, body: Mapping[str, Any]) -> Conversation:
         reasoning=Reasoning(effort=members.text("reasoning_effort"), at=("reasoning_effort",)),
         parameters=parameters,
         session=members.text("prompt_cache_key"),
-        stream=members.flag("stream") is True,
+        stream=members.switch("stream"),
         needs=tuple(_needs(body)),
         own=members.own(_C),
     )

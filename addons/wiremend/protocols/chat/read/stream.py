@@ -58,6 +58,9 @@ STOP_REASONS: Mapping[str, StopReason] = {
     "length": StopReason.LIMIT,
     "content_filter": StopReason.REFUSED,
 }
+_REASONING = frozenset({*REASONING_KEYS, DETAILS})
+_OTHERS = frozenset({"images", "annotations", "tool_calls", LEGACY_CALL})
+"""The members that few deltas have."""
 _LEGACY = -1
 """The key of the only call in `function_call`, which has no index."""
 
@@ -157,16 +160,17 @@ class ChatReader:
         inner = Members(delta)
         if inner.peek("role") in ("assistant", None):
             inner.drop("role")
-        yield from self._reasoning(inner)
+        if not _REASONING.isdisjoint(delta):
+            yield from self._reasoning(inner)
         yield from self._content(inner)
-        yield from self._images(inner)
-        yield from self._annotations(inner)
-        for call in inner.list("tool_calls") or ():
-            if isinstance(call, dict):
+        if not _OTHERS.isdisjoint(delta):
+            yield from self._images(inner)
+            yield from self._annotations(inner)
+            for call in dicts_in(inner.list("tool_calls")):
                 yield from self._call(call)
-        legacy = inner.object(LEGACY_CALL)
-        if legacy is not None:
-            yield from self._legacy_call(legacy)
+            legacy = inner.object(LEGACY_CALL)
+            if legacy is not None:
+                yield from self._legacy_call(legacy)
         reason = members.text("finish_reason")
         if reason:
             self._word = reason

@@ -35,12 +35,9 @@ from wiremend.protocols.base.middle.wording import (
     system_reminder,
     text_document,
 )
-from wiremend.protocols.chat.read.messages import DETAILS
+from wiremend.protocols.chat.read.messages import BETWEEN, DETAILS
 from wiremend.protocols.chat.write.own_messages import file_of, url_of
 from wiremend.text.json_value import is_blank, parses
-
-BETWEEN = "\n\n"
-"""Between texts that are joined into one."""
 
 
 class MessageWriter:

@@ -1,6 +1,7 @@
 """Events of the middle form as a Chat Completions event stream."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from wiremend.protocols.base.middle.answer import (
@@ -44,8 +45,12 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.usage import NO_USAGE, Usage
 from wiremend.protocols.chat.errors import error_event
 from wiremend.protocols.chat.grammar import CHUNK, DONE
-from wiremend.protocols.chat.read.messages import DETAILS, LEGACY_CALL, SEALED_DETAIL
-from wiremend.protocols.chat.write.messages import BETWEEN
+from wiremend.protocols.chat.read.messages import (
+    BETWEEN,
+    DETAILS,
+    LEGACY_CALL,
+    SEALED_DETAIL,
+)
 from wiremend.protocols.chat.write.own_messages import url_of
 from wiremend.text import json_value, sse
 
@@ -75,8 +80,12 @@ class _OpenPart:
         self.unwrapped = ""
         """The member of the arguments that is written, once they are complete."""
         self.pieces: list[str] = []
-        """The arguments that are not written yet."""
+        """The arguments that are not written yet; or the text of reasoning behind the first."""
         self.is_empty = True
+        self.is_apart = False
+        """Whether a blank line is written before its text."""
+        self.is_first = True
+        """Whether no reasoning came before this part."""
         self.state: State | None = None
 
 
@@ -95,7 +104,8 @@ class ChatWriter:
         self._characters = 0
         """The length of the content so far, for the places of citations."""
         self._last_kind: type[Part] | None = None
-        self._started_kinds: set[type[Part]] = set()
+        self._written_kinds: set[type[Part]] = set()
+        self._thinkings = 0
         self._stop: Stop | None = None
         self._usage = NO_USAGE
         self._own_usage: Mapping[str, Any] = {}
@@ -173,7 +183,9 @@ class ChatWriter:
         opened = self._parts[number] = _OpenPart(part)
         match part:
             case Text() | Refusal() | Thinking():
-                self._separate(part)
+                opened.is_apart = self._is_apart(part)
+                opened.is_first = self._thinkings == 0
+                self._thinkings += isinstance(part, Thinking)
                 opened.state = part.state if isinstance(part, Text | Thinking) else None
             case Call():
                 self._begin_call(opened, part, number)
@@ -190,12 +202,14 @@ class ChatWriter:
                 self._losses.add_in_answer(LossKind.ANSWER_CONTENT, kind)
         self._last_kind = type(part)
 
-    def _separate(self, part: Part) -> None:
-        """Write a blank line before text that other content separates from earlier text."""
+    def _is_apart(self, part: Part) -> bool:
+        """Return whether a blank line divides the text of a part from earlier text.
+
+        Adjacent texts are one: Anthropic divides a text where its sources change.
+        """
         kind = type(part)
-        if kind in self._started_kinds and self._last_kind is not kind and not self._is_own:
-            self._text_chunk(part, BETWEEN)
-        self._started_kinds.add(kind)
+        is_divided = kind is Thinking or self._last_kind is not kind
+        return is_divided and kind in self._written_kinds and not self._is_own
 
     def _text_chunk(self, part: Part, text: str) -> None:
         match part:
@@ -250,6 +264,12 @@ class ChatWriter:
                 opened.is_empty = False
                 self._call_chunk(opened, call, text)
             case part:
+                if opened.is_empty and opened.is_apart:
+                    self._text_chunk(part, BETWEEN)
+                opened.is_empty = False
+                self._written_kinds.add(type(part))
+                if isinstance(part, Thinking) and not opened.is_first:
+                    opened.pieces.append(text)
                 self._text_chunk(part, text)
 
     def _call_chunk(self, opened: _OpenPart, call: Call, text: str) -> None:
@@ -275,7 +295,14 @@ class ChatWriter:
             case Call() as call:
                 assert opened is not None
                 self._close_call(opened, call)
-            case Text() | Thinking():
+            case Thinking():
+                assert opened is not None
+                if opened.state is not None:
+                    state = opened.state
+                    if not opened.is_first:  # the client joins it with the text before it
+                        state = replace(state, text="".join(opened.pieces))
+                    self._write_state(state)
+            case Text():
                 assert opened is not None
                 if opened.state is not None:
                     self._write_state(opened.state)
