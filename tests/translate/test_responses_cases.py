@@ -5,12 +5,15 @@ from typing import Any
 import orjson
 import pytest
 from wiremend.protocols.anthropic import ANTHROPIC
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.middle.interface import SentTool
 from wiremend.protocols.base.middle.state import PREFIX, Origin, State, seal, unseal
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.responses import RESPONSES
+from wiremend.rules.rule import Notes
 from wiremend.translate.answer import Direction, translate_body
+from wiremend.translate.returned_state import without_envelopes
 
 from translate.directions import context_of, target_of, through, values_of, violations, whole
 from translate.test_responses_requests import sent, translated
@@ -661,3 +664,15 @@ def test_no_compaction_is_invented(stream: bytes) -> None:
     data, _ = through(Direction(CHAT, RESPONSES), [stream], request=body)
     assert violations(RESPONSES, data) == []
     assert values_of(data)[-1]["type"] == "response.failed"
+
+
+def test_a_compaction_is_text_where_the_request_is_not_translated() -> None:
+    envelope = seal(State(Origin(CHAT.name, "h", "m"), {"summary": "We said hi."}))
+    item = {"type": "compaction", "id": "cmp_1", "encrypted_content": envelope}
+    body = orjson.dumps(request(item, message("user", "more")))
+    notes = Notes()
+    sent_body = without_envelopes(RequestDocument.of(RESPONSES, "/v1/responses", body), notes).body
+    first, second = orjson.loads(sent_body)["input"]
+    assert (first["role"], second) == ("user", message("user", "more"))
+    assert first["content"].endswith("We said hi.")
+    assert len(notes.findings) == 1

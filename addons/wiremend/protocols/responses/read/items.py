@@ -248,9 +248,18 @@ def _shown(chunk: dict[str, Any]) -> str:
 
 def _summary(value: dict[str, Any], at: Path) -> Part:
     """Return the summary that an earlier answer of another provider put into an envelope."""
-    state = unseal(value.get("encrypted_content"))
+    text = summary_text(value)
+    return Text(text, at=at) if text else opaque(value, at)
+
+
+def summary_text(value: dict[str, Any]) -> str:
+    """Return the text for the model of a compaction in an envelope; empty if there is none."""
+    if value.get("type") != COMPACTION:
+        return ""
+    content = value.get("encrypted_content")
+    state = unseal(content) if is_sealed(content) else None
     payload = state.payload if state is not None else None
     summary = payload.get("summary") if isinstance(payload, dict) else None
     if not isinstance(summary, str) or not summary:
-        return opaque(value, at)
-    return Text(f"{_SUMMARY_HEAD}\n\n{summary}", at=at)
+        return ""
+    return f"{_SUMMARY_HEAD}\n\n{summary}"
