@@ -676,3 +676,15 @@ def test_a_compaction_is_text_where_the_request_is_not_translated() -> None:
     assert (first["role"], second) == ("user", message("user", "more"))
     assert first["content"].endswith("We said hi.")
     assert len(notes.findings) == 1
+
+
+def test_state_that_is_bound_to_a_call_is_reasoning_before_it() -> None:
+    signature = {"google": {"thought_signature": "c2ln"}}
+    first, *rest = chat_call("a", "{}")
+    first["tool_calls"][0]["extra_content"] = signature
+    stream = chat_stream({"content": "Hi"}, first, *rest, finish="tool_calls")
+    response = for_responses(CHAT, stream)
+    assert types(response) == ["message", "reasoning", "function_call"]
+    state = unseal(response["output"][1]["encrypted_content"])
+    assert state is not None
+    assert state.payload == {"extra_content": signature}

@@ -32,6 +32,7 @@ from wiremend.protocols.base.middle.content import (
 from wiremend.protocols.base.middle.interface import AnswerContext, SentTool, StreamWriter
 from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.sequence import InSequence
+from wiremend.protocols.base.middle.state import State
 from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.base.usage import NO_USAGE
 from wiremend.protocols.responses.read.kinds import PROTOCOL, is_compaction
@@ -79,6 +80,8 @@ class ResponsesWriter:
         self._part: PartWriter = PartWriter()
         self._message: MessageWriter | None = None
         """The message that is open; further texts belong to it."""
+        self._bound_state: State | None = None
+        """State that is bound to the open part, which is no reasoning."""
         self._half = ""
         """The first half of a character whose second half has not come."""
         self._cut_calls: list[CallWriter | CollectedCall] = []
@@ -106,8 +109,10 @@ class ResponsesWriter:
                 self._begin(event)
             case PartDelta():
                 self._add(event.text)
-            case PartState():
+            case PartState() if isinstance(self._part, ThinkingWriter):
                 self._part.keep(event.state)
+            case PartState():
+                self._bound_state = event.state
             case PartCitation():
                 self._part.cite(event.citation)
             case PartEnd():
@@ -126,16 +131,25 @@ class ResponsesWriter:
         part = event.part
         is_in_message = isinstance(part, Text | Refusal)
         self._has_refusal |= isinstance(part, Refusal)
-        if self._message is not None and not is_in_message:
-            self._message.end("completed")
-            self._message = None
+        if not is_in_message:
+            self._end_message("completed")
+        if isinstance(part, Text | Call) and part.state is not None:
+            self._write_state(part.state)
         if is_in_message:
             self._message = self._message or MessageWriter(self._items)
             self._part = self._message.part(part)
         else:
             self._part = self._writer(part, event.number)
-        if isinstance(part, Text | Call) and part.state is not None:
-            self._losses.add_in_answer(LossKind.ANSWER_STATE, "state of a text or a call")
+
+    def _end_message(self, status: str) -> None:
+        if self._message is not None:
+            self._message.end(status)
+            self._message = None
+
+    def _write_state(self, state: State) -> None:
+        """Write state that is bound to a text or a call, as reasoning without text beside it."""
+        self._end_message("completed")
+        ThinkingWriter(self._items, state).end()
 
     def _writer(self, part: Part, number: int) -> PartWriter:
         match part:
@@ -181,6 +195,9 @@ class ResponsesWriter:
             part.end_with("completed")
         else:
             self._cut_calls.append(part)
+        if self._bound_state is not None:
+            self._write_state(self._bound_state)
+            self._bound_state = None
 
     # The end
 
@@ -198,9 +215,7 @@ class ResponsesWriter:
         status = "incomplete" if is_cut else "completed"
         for call in self._cut_calls:
             call.end_with(status)
-        if self._message is not None:
-            self._message.end(status)
-            self._message = None
+        self._end_message(status)
         if stop.reason is StopReason.PAUSED:
             self._losses.add_in_answer(LossKind.ANSWER_STOP, "pause of a tool", "completed")
 
