@@ -255,6 +255,16 @@ NEEDS: dict[str, Json] = {
     "prompt": {"prompt": {"id": "pmpt_1"}},
     "item_reference": {"input": [{"type": "item_reference", "id": "msg_1"}]},
     "compaction": {"input": [{"type": "compaction", "encrypted_content": "gAAAAA"}]},
+    "audio": {
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}}
+                ],
+            }
+        ]
+    },
     "file": {
         "input": [{"role": "user", "content": [{"type": "input_image", "file_id": "file_1"}]}]
     },
@@ -272,7 +282,7 @@ def test_what_only_the_clients_provider_has_is_refused(provider: Protocol, name:
 
 
 @each_provider
-@pytest.mark.parametrize("name", [key for key in NEEDS if key not in ("file", "compaction")])
+@pytest.mark.parametrize("name", [key for key in NEEDS if "input" not in NEEDS[key]])
 def test_members_without_a_value_are_not_refused(provider: Protocol, name: str) -> None:
     body = {"model": "m", "input": "hi", name: None}
     assert translated(RESPONSES, body, provider).refusal is None

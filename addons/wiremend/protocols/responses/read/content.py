@@ -18,7 +18,7 @@ from wiremend.protocols.base.middle.content import (
 )
 from wiremend.protocols.base.middle.members import Members
 from wiremend.protocols.base.middle.wording import data_url, source_of_url
-from wiremend.protocols.responses.read.kinds import PROTOCOL, opaque
+from wiremend.protocols.responses.read.kinds import PROTOCOL, opaque, raw_own
 from wiremend.text.json_edits import Path
 from wiremend.text.json_value import dicts_in
 
@@ -45,6 +45,8 @@ def _read_part(value: Any, text_type: str, at: Path) -> Part:
         return _image(value, at) or opaque(value, at)
     if kind == "input_file":
         return _file(value, at) or opaque(value, at)
+    if kind == "input_audio":
+        return _audio(value, at)
     text = value.get("text") if isinstance(value, dict) else None
     return opaque(value, at, text if isinstance(text, str) else "")
 
@@ -103,6 +105,14 @@ def _file(value: dict[str, Any], at: Path) -> Media | None:
         return None
     own = members.own(PROTOCOL)
     return Media(MediaKind.DOCUMENT, source, title=title, detail=detail, own=own, at=at)
+
+
+def _audio(value: dict[str, Any], at: Path) -> Media:
+    """Return audio; `own` contains the whole part."""
+    audio = value.get("input_audio")
+    fields = audio if isinstance(audio, dict) else {}
+    source = Base64Source(f"audio/{fields.get('format')}", str(fields.get("data") or ""))
+    return Media(MediaKind.AUDIO, source, own=raw_own(value), at=at)
 
 
 def _source_of(members: Members, url_key: str) -> Source | None:

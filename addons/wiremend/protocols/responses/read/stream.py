@@ -185,21 +185,19 @@ class ResponsesReader:
     def _call_added(self, item: _Item, value: JsonObject) -> Iterator[AnswerEvent]:
         """Start a call. One of an unknown name is held back: some names are whole at the end."""
         self._has_calls = True
+        item.stream = _Stream(None)
+        item.stream.texts.append(str(value.get(_CALL_TEXTS[item.type]) or ""))
         if value.get("name") in self._tool_names:
-            yield from self._call_started(item, value)
-        else:
-            item.stream = _Stream(None)
-        yield from _add(item.stream, value.get(_CALL_TEXTS[item.type]))
+            yield from self._call_started(item, item.stream, value)
 
-    def _call_started(self, item: _Item, value: JsonObject) -> Iterator[AnswerEvent]:
+    def _call_started(self, item: _Item, held: _Stream, value: JsonObject) -> Iterator[AnswerEvent]:
         """Start a call, with the text that was held back."""
         texts = (value.get(key) for key in ("call_id", "name", "namespace"))
         call_id, name, namespace = (text if isinstance(text, str) else "" for text in texts)
         call = Call(call_id, name, "", CALL_KIND_BY_TYPE[item.type], namespace)
-        held = "".join(item.stream.texts) if item.stream is not None else ""
         item.stream, start = self._started(call, {"output_index": item.index})
         yield start
-        yield from _add(item.stream, held)
+        yield from _add(item.stream, "".join(held.texts))
 
     def _started(self, part: Part, own: JsonObject) -> tuple[_Stream, PartStart]:
         """Return a new open part and the event that starts it."""
@@ -228,7 +226,7 @@ class ResponsesReader:
             yield from self._finish_message(item, value)
         elif item.type in CALL_KIND_BY_TYPE and item.stream is not None:
             if item.stream.number is None:
-                yield from self._call_started(item, {**item.added, **value})
+                yield from self._call_started(item, item.stream, {**item.added, **value})
             yield from _rest(item.stream, value.get(_CALL_TEXTS[item.type]))
             yield from _end(item.stream)
             self._is_cut |= _is_cut(value, "".join(item.stream.texts))
@@ -494,7 +492,11 @@ def _names_in(tools: Any) -> frozenset[str]:
     """Return the names in a list of tools of any protocol."""
     found: set[str] = set()
     for tool in dicts_in(tools):
-        declared = dicts_in(tool.get("functionDeclarations")) + dicts_in(tool.get("tools"))
+        declared = [
+            one
+            for key in ("functionDeclarations", "function_declarations", "tools")
+            for one in dicts_in(tool.get(key))
+        ]
         for one in (tool, tool.get("function"), tool.get("custom"), *declared):
             name = one.get("name") if isinstance(one, dict) else None
             if isinstance(name, str):

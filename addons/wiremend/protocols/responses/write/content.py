@@ -54,6 +54,8 @@ class ContentWriter:
                 return [{"type": "refusal", "refusal": part.text, **own}]
             case Refusal():
                 return [{"type": text_type, "text": part.text}]
+            case Media(kind=MediaKind.AUDIO) if self._is_own:
+                return [raw_value(part.own)]
             case Media() if self._is_own:
                 return [{**_media(part), **own}]
             case Media():
