@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
+from hypothesis import settings
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.middle.interface import AnswerContext, Translation
 from wiremend.protocols.base.middle.losses import Losses
@@ -16,6 +17,9 @@ from wiremend.repair.stream import stream_repair
 from wiremend.text import json_value, sse
 from wiremend.translate.answer import Direction, StreamTranslation
 from wiremend.translate.request import TranslatedRequest, translate_request
+
+fewer = settings(max_examples=settings.default.max_examples // 3)
+"""For laws whose examples are whole conversations."""
 
 PROTOCOLS: dict[str, Protocol] = {"anthropic": ANTHROPIC, "chat": CHAT}
 A_TO_C = Direction(CHAT, ANTHROPIC)

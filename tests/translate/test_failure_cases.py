@@ -259,9 +259,12 @@ def test_a_format_of_the_output_is_kept() -> None:
     request = anthropic_request(output_config={"format": form})
     expected = {"name": "answer", "schema": schema}
     assert to_chat(request)["response_format"] == {"type": "json_schema", "json_schema": expected}
-    body = to_chat(request, schema_formats=False)
+    there = translated(ANTHROPIC, request, CHAT, target_of(CHAT, schema_formats=False))
+    body = orjson.loads(there.body)
     assert body["response_format"] == {"type": "json_object"}
     assert '"title"' in body["messages"][0]["content"]
+    fenced = chunks({"content": "```json\n{}"}, {"content": "\n```"})
+    assert for_anthropic(fenced, asks_in_words=there.asks_in_words)["content"] == [text("{}")]
 
 
 def test_a_failed_result_is_marked_in_its_text() -> None:

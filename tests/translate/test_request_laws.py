@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import anthropic_requests, chat_requests
+from strategies.mutations import JUNK
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
 
-from translate.directions import PROTOCOLS, reread, sent, target_of, translated
+from translate.directions import PROTOCOLS, fewer, reread, sent, target_of, translated
 
 REQUESTS = {"anthropic": anthropic_requests.requests, "chat": chat_requests.requests}
 OTHER = {"anthropic": CHAT, "chat": ANTHROPIC}
@@ -20,6 +21,7 @@ each_protocol = pytest.mark.parametrize("name", PROTOCOLS)
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_reading_and_writing_in_one_protocol_restores_the_request(
     name: str, data: st.DataObject
@@ -29,6 +31,7 @@ def test_reading_and_writing_in_one_protocol_restores_the_request(
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_reading_does_not_modify_the_request(name: str, data: st.DataObject) -> None:
     request = data.draw(REQUESTS[name]())
@@ -38,6 +41,7 @@ def test_reading_does_not_modify_the_request(name: str, data: st.DataObject) -> 
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_a_plain_request_survives_the_way_there_and_back(name: str, data: st.DataObject) -> None:
     """Only the borders between texts of one message are lost."""
@@ -50,6 +54,7 @@ def test_a_plain_request_survives_the_way_there_and_back(name: str, data: st.Dat
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_what_arrives_survives_any_further_translation(name: str, data: st.DataObject) -> None:
     """The first translation may lose what it declares; the next ones lose nothing more."""
@@ -63,6 +68,7 @@ def test_what_arrives_survives_any_further_translation(name: str, data: st.DataO
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_a_longer_conversation_begins_like_a_shorter_one(name: str, data: st.DataObject) -> None:
     request = data.draw(REQUESTS[name](least=1))
@@ -104,6 +110,7 @@ def beginning(body: bytes) -> bytes:
     return body.removesuffix(rest).rstrip(b",]}")
 
 
+@fewer
 @given(anthropic_requests.requests())
 def test_the_changing_line_of_claude_code_does_not_change_the_request(
     request: dict[str, Any],
@@ -120,6 +127,7 @@ def test_the_changing_line_of_claude_code_does_not_change_the_request(
 
 
 @each_protocol
+@fewer
 @given(data=st.data())
 def test_the_same_request_is_always_translated_to_the_same_bytes(
     name: str, data: st.DataObject
@@ -129,6 +137,39 @@ def test_the_same_request_is_always_translated_to_the_same_bytes(
     first = translated(PROTOCOLS[name], request, OTHER[name], target)
     copied = orjson.loads(orjson.dumps(request))
     assert translated(PROTOCOLS[name], copied, OTHER[name], target).body == first.body
+
+
+@each_protocol
+@fewer
+@given(data=st.data())
+def test_a_request_with_values_of_other_types_never_raises(name: str, data: st.DataObject) -> None:
+    """Providers reject such requests; clients get that error, or the refusal to translate."""
+    request = data.draw(REQUESTS[name]())
+    for _ in range(data.draw(st.integers(1, 3))):
+        request = with_junk(data, request)
+    protocol, other = PROTOCOLS[name], OTHER[name]
+    result = translated(protocol, request, other)
+    if result.refusal is None:
+        assert isinstance(orjson.loads(result.body), dict)
+    else:
+        assert result.refusal.status == 400
+    if isinstance(request.get("model"), str):
+        reread(protocol, request)
+
+
+def with_junk(data: st.DataObject, value: Any) -> Any:
+    """The value with another value somewhere in it."""
+    if isinstance(value, dict) and value:
+        key = data.draw(st.sampled_from(sorted(value)))
+        is_here = data.draw(st.integers(0, 3)) == 0 and key != "model"
+        inner = data.draw(JUNK) if is_here else with_junk(data, value[key])
+        return {**value, key: inner}
+    if isinstance(value, list) and value:
+        at = data.draw(st.integers(0, len(value) - 1))
+        is_here = data.draw(st.integers(0, 3)) == 0
+        inner = data.draw(JUNK) if is_here else with_junk(data, value[at])
+        return [*value[:at], inner, *value[at + 1 :]]
+    return data.draw(JUNK)
 
 
 # Requests without what has no counterpart

@@ -248,6 +248,17 @@ def test_reasoning_of_another_provider_is_not_sent(provider: Protocol, encrypted
     assert PREFIX.encode() not in result.body
 
 
+def test_reasoning_that_is_restored_is_no_finding() -> None:
+    envelope = seal(State(target_of(ANTHROPIC).origin, {"signature": "sig"}))
+    summary = [{"type": "summary_text", "text": text} for text in ("one", "two")]
+    reasoning = {"type": "reasoning", "summary": summary, "encrypted_content": envelope}
+    body = request(message("user", "hi"), reasoning, message("assistant", "Yes."))
+    body |= {"tools": CODEX_TOOLS[:1], "reasoning": {"summary": "detailed"}}
+    result = translated(RESPONSES, body, ANTHROPIC)
+    assert result.findings == []
+    assert b"one\\n\\ntwo" in result.body
+
+
 NEEDS: dict[str, Json] = {
     "previous_response_id": {"previous_response_id": "resp_1"},
     "conversation": {"conversation": "conv_1"},

@@ -12,7 +12,7 @@ from strategies import anthropic_requests, chat_requests
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.chat import CHAT
 
-from translate.directions import target_of, translated
+from translate.directions import fewer, target_of, translated
 
 MESSAGES = TypeAdapter(message_create_params.MessageCreateParams)
 COMPLETIONS = TypeAdapter(completion_create_params.CompletionCreateParams)
@@ -28,12 +28,14 @@ def assert_valid(types: TypeAdapter[Any], body: dict[str, Any]) -> None:
                 list(value)
 
 
+@fewer
 @given(request=anthropic_requests.requests())
 def test_requests_for_chat_completions(request: dict[str, Any]) -> None:
     result = translated(ANTHROPIC, request, CHAT, target_of(CHAT, efforts=EFFORTS))
     assert_valid(COMPLETIONS, orjson.loads(result.body))
 
 
+@fewer
 @given(request=chat_requests.requests())
 def test_requests_for_messages(request: dict[str, Any]) -> None:
     result = translated(CHAT, request, ANTHROPIC)

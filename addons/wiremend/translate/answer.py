@@ -12,6 +12,7 @@ from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.base.repairer import EventKind, Repaired, RepairedBody
 from wiremend.rules.rule import Finding, Notes
 from wiremend.text import json_value, sse
+from wiremend.translate.code_fence import WithoutFence
 from wiremend.translate.errors import translated_error
 from wiremend.translate.rules import note_losses
 
@@ -49,6 +50,7 @@ class StreamTranslation:
         self._decoder = sse.Decoder()
         self._reader = direction.reading.make_reader(context, self._losses)
         self._writer = direction.writing.make_writer(context, self._losses)
+        self._fence = WithoutFence() if context.asks_in_words else None
         self._failure: ProviderError | None = None
 
     def feed(self, repaired: Repaired) -> Repaired:
@@ -81,7 +83,8 @@ class StreamTranslation:
             if isinstance(event, Failure):
                 event = Failure(self._translated(error or event.error))
                 self._failure = event.error
-            out += self._writer.feed(event)
+            for due in self._fence.feed(event) if self._fence is not None else (event,):
+                out += self._writer.feed(due)
         return bytes(out)
 
     def _translated(self, error: ProviderError) -> ProviderError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from wiremend.protocols.base.middle.conversation import Conversation
 from wiremend.protocols.base.middle.interface import SentTool
-from wiremend.protocols.base.middle.losses import Losses, NotCarried
+from wiremend.protocols.base.middle.losses import Losses, LossKind, NotCarried
 from wiremend.protocols.base.middle.target import Target
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error
@@ -31,6 +31,8 @@ class TranslatedRequest:
     """Why the request cannot be translated: an error for the client, with status 400."""
     conversation: Conversation | None = None
     """The request as it was read."""
+    asks_in_words: bool = False
+    """For the answer: `AnswerContext.asks_in_words`."""
 
 
 def translate_request(
@@ -61,9 +63,15 @@ def translate_request(
         error = _refusal(problem)
         findings = tuple(notes.findings)
         return TranslatedRequest(findings=findings, refusal=error, conversation=conversation)
-    note_losses(losses.taken(), notes)
+    lost = losses.taken()
+    note_losses(lost, notes)
     return TranslatedRequest(
-        written.path, written.body, written.tools, tuple(notes.findings), None, conversation
+        written.path,
+        written.body,
+        written.tools,
+        tuple(notes.findings),
+        conversation=conversation,
+        asks_in_words=any(loss.kind is LossKind.FORMAT for loss in lost),
     )
 
 

@@ -147,14 +147,14 @@ class MessageWriter:
         if media and is_blank(text):
             text = "(see the next message)"
         if result.is_error:
-            found = f"is_error of {result.call_id!r}"
-            self._losses.add(LossKind.ERROR_FLAG, found, "expressed in the text", result.at)
+            done = "expressed in the text"
+            self._losses.add_once(LossKind.ERROR_FLAG, "is_error", done, result.at)
             text = failed_result(text)
         self.messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
         if not media:
             return []
-        found = f"media of the result {result.call_id!r}"
-        self._losses.add(LossKind.POSITION, found, "moved behind the results", result.at)
+        done = "moved behind the results"
+        self._losses.add_once(LossKind.POSITION, "media in a result", done, result.at)
         return [{"type": "text", "text": f"[from the result of {call_id}]"}, *media]
 
     # The assistant's messages
