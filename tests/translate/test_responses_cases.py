@@ -255,7 +255,7 @@ def test_reasoning_that_is_restored_is_no_finding() -> None:
     body = request(message("user", "hi"), reasoning, message("assistant", "Yes."))
     body |= {"tools": CODEX_TOOLS[:1], "reasoning": {"summary": "detailed"}}
     result = translated(RESPONSES, body, ANTHROPIC)
-    assert result.findings == []
+    assert not result.findings
     assert b"one\\n\\ntwo" in result.body
 
 
