@@ -622,6 +622,45 @@ def test_no_empty_messages_are_sent_to_responses() -> None:
     assert [item["type"] for item in items] == ["message", "function_call", "function_call_output"]
 
 
+@pytest.mark.parametrize("schema_formats", [True, False])
+def test_a_schema_of_the_output_is_a_format_or_words(schema_formats: bool) -> None:
+    schema = {"type": "object", "properties": {"title": {"type": "string"}}}
+    body = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}]}
+    body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+    result = translated(ANTHROPIC, body, RESPONSES, schema_formats=schema_formats)
+    there = orjson.loads(result.body)
+    if schema_formats:
+        assert there["text"]["format"]["schema"] == schema
+        assert "instructions" not in there
+    else:
+        assert there["text"]["format"] == {"type": "json_object"}
+        assert "title" in there["instructions"]
+    assert result.asks_in_words is not schema_formats
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent_effort"),
+    [
+        ({"thinking": {"type": "enabled", "budget_tokens": 2048}}, "low"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 31_999}}, "high"),
+        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}, "high"),
+        ({"thinking": {"type": "disabled"}}, "none"),
+        ({}, None),
+    ],
+)
+def test_reasoning_is_asked_for_in_the_words_of_the_target(
+    asked: Json, sent_effort: str | None
+) -> None:
+    body = {"model": "m", "max_tokens": 64_000, "messages": [{"role": "user", "content": "hi"}]}
+    efforts = ("none", "low", "medium", "high")
+    there = sent(ANTHROPIC, {**body, **asked}, RESPONSES, efforts=efforts)
+    assert there.get("reasoning", {}).get("effort") == sent_effort
+    assert there["include"] == ["reasoning.encrypted_content"]
+    without = sent(ANTHROPIC, {**body, **asked}, RESPONSES)
+    assert "reasoning" not in without
+    assert "include" not in without
+
+
 def test_a_search_that_the_provider_offers_is_sent() -> None:
     search = {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["a.b"]}
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}

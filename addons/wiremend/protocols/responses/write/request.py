@@ -4,11 +4,16 @@ https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from wiremend.protocols.base.middle.content import Opaque, own_fields
-from wiremend.protocols.base.middle.conversation import Conversation
+from wiremend.protocols.base.middle.conversation import (
+    Conversation,
+    FormatKind,
+    OutputFormat,
+)
 from wiremend.protocols.base.middle.interface import WrittenRequest
 from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.middle.members import without_nothing
 from wiremend.protocols.base.middle.target import Target
+from wiremend.protocols.base.middle.wording import JSON_ONLY
 from wiremend.protocols.responses.read.kinds import COMPACTION_TRIGGER, PROTOCOL
 from wiremend.protocols.responses.write.items import write_input, write_items
 from wiremend.protocols.responses.write.parameters import (
@@ -28,12 +33,21 @@ def write_request(conversation: Conversation, target: Target, losses: Losses) ->
     if conversation.source is PROTOCOL:
         return _own_request(conversation, target, losses)
     tools = ToolWriter(conversation, target, losses)
-    system = "\n\n".join(text.text for text in conversation.system)
+    texts = [text.text for text in conversation.system]
+    texts += filter(None, [_format_text(conversation.format, target)])
     body: JsonObject = {"model": target.model}
-    body |= without_nothing(instructions=system, tools=tools.tools)
+    body |= without_nothing(instructions="\n\n".join(texts), tools=tools.tools)
     body["input"] = write_items(conversation, target, tools, losses)
     body |= write_parameters(conversation, target, tools, losses)
     return WrittenRequest(_PATH, json_value.write(body), tools.sent)
+
+
+def _format_text(form: OutputFormat | None, target: Target) -> str:
+    """Return what the instructions must say about the format of the output."""
+    if form is None or form.kind is not FormatKind.SCHEMA or target.traits.schema_formats:
+        return ""
+    schema = json_value.write(form.schema or {}).decode()
+    return f"{JSON_ONLY} It must match this JSON Schema: {schema}"
 
 
 def _own_request(conversation: Conversation, target: Target, losses: Losses) -> WrittenRequest:
