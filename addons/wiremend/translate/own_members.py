@@ -54,6 +54,7 @@ WITHOUT_EFFECT: Mapping[WireProtocol, frozenset[str]] = {
     WireProtocol.RESPONSES: frozenset(
         {
             "client_metadata",
+            "content",
             "id",
             "include",
             "internal_chat_message_metadata_passthrough",
@@ -63,6 +64,7 @@ WITHOUT_EFFECT: Mapping[WireProtocol, frozenset[str]] = {
             "status",
             "store",
             "stream_options",
+            "summary",
             "truncation",
             "type",
             "user",

@@ -11,6 +11,7 @@ from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.middle.losses import Loss, LossKind
 from wiremend.protocols.base.middle.state import MAGIC_TEXT, PREFIX, is_sealed
 from wiremend.protocols.base.middle.wording import NO_CONTENT
+from wiremend.protocols.responses.read.items import summary_text
 from wiremend.rules.rule import Notes
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
@@ -33,7 +34,8 @@ def without_envelopes(document: RequestDocument, notes: Notes) -> RequestDocumen
     """Return the request without envelopes; the same object if it has none.
 
     Reasoning that came from a translated provider is removed with its envelope. A signature that is
-    bound to other content is removed alone.
+    bound to other content is removed alone. The summary of a compacted conversation becomes a
+    message.
     """
     body = document.body
     if PREFIX.encode() not in body and MAGIC_TEXT.encode() not in body:
@@ -47,8 +49,11 @@ def without_envelopes(document: RequestDocument, notes: Notes) -> RequestDocumen
             edits.remove(path)
         else:
             edits.replace(path, json_value.write(replacement))
-        done = "not sent"
-        note_losses([Loss(LossKind.REASONING, "reasoning of another provider", done, path)], notes)
+        if isinstance(replacement, dict):
+            loss = Loss(LossKind.CONTENT, "compaction of another provider", "sent as text", path)
+        else:
+            loss = Loss(LossKind.REASONING, "reasoning of another provider", "not sent", path)
+        note_losses([loss], notes)
     return document.edited(edits)
 
 
@@ -65,6 +70,8 @@ def _removed(fields: Any) -> Iterator[tuple[Path, Any]]:
             yield from (((*path, at), None) for at in held)
             gone = set(held)
             waiting += (((*path, at), item) for at, item in enumerate(value) if at not in gone)
+        elif isinstance(value, dict) and (summary := summary_text(value)):
+            yield path, {"type": "message", "role": "user", "content": summary}
         elif isinstance(value, dict):
             for key, item in value.items():
                 if key in _STATE_KEYS and is_sealed(item):

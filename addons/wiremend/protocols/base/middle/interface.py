@@ -58,6 +58,8 @@ class AnswerContext:
     """An estimate of the tokens of the prompt, for protocols that begin with a count."""
     tools: Mapping[str, SentTool] = field(default_factory=lambda: MappingProxyType({}))
     """`WrittenRequest.tools` of the request that was sent."""
+    path: str = ""
+    """The path of the client's request. Responses has one that answers with a compaction."""
     asks_in_words: bool = False
     """Whether the request asked for JSON in words, since the target has no format for it. The
     answer may then be in a code fence."""
