@@ -64,16 +64,20 @@ How one call travels through the files:
  3. plan_call. `engine/plan.py` decides everything once, in the order of its `STEPS`: the targets
     (`routing/match.py`, `routing/providers.py`), the requests adapted to them, and the limits. The
     result is a frozen `Call` (`engine/call.py`).
- 4. Adapt. `adapt/passes.py` runs its passes over the request for each target: tools and their
+ 4. Translate. `routing/translation.py` writes the request in the protocol of a target that has
+    another one than the client. Requests and answers in one protocol are never translated.
+ 5. Adapt. `adapt/passes.py` runs its passes over the request for each target: tools and their
     schemas, messages and parameters (`protocols/base/history.py`), refused fields and headers. What
     a target accepts is in `targets/`; `adapt/rejection_recovery.py` learns from rejections.
- 5. Engine and seam. `engine/call_machine.py` receives events (connected, head, body, ...) with the
+ 6. Engine and seam. `engine/call_machine.py` receives events (connected, head, body, ...) with the
     time, and returns actions. `seam/stream_layer.py` executes the actions on mitmproxy's
     connections: `seam/upstream_side.py` the attempts, `seam/client_side.py` the response.
- 6. Repair. `engine/response_reader.py` decodes the body (`text/content_coding.py`) and passes it to
+ 7. Repair. `engine/response_reader.py` decodes the body (`text/content_coding.py`) and passes it to
     `repair/stream.py`, which uses the repairer of the protocol: `protocols/anthropic/stream.py` for
     Anthropic. The names of model and tools that the client used are restored.
- 7. Client. `engine/client_response.py` decides what is held back and what is sent.
+ 8. Translate back. `engine/translation/answers.py` puts the repaired answer into the client's
+    protocol, event by event; from there on, only that protocol is seen.
+ 9. Client. `engine/client_response.py` decides what is held back and what is sent.
     `seam/flow_record.py` records the call in its flow,
     `views/flow_findings.py` shows the findings, `views/redaction.py` removes secrets from the flow.
 

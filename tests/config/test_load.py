@@ -419,6 +419,20 @@ WRONG = {
         "providers.p.leaked_calls[1]: expected one of dsml, deepseek, kimi, glm, hermes, qwen, "
         "minimax, got 'qwen3'; did you mean 'qwen'?",
     ),
+    "an unknown protocol": (
+        provider('protocol = "chta"'),
+        "providers.p.protocol: expected one of anthropic, chat, responses, gemini, got 'chta'; did "
+        "you mean 'chat'?",
+    ),
+    "an unknown protocol of some models": (
+        provider('protocol = { "*" = "openai" }'),
+        "providers.p.protocol: expected one of anthropic, chat, responses, gemini, got 'openai'",
+    ),
+    "a protocol that is none": (
+        provider("protocol = 1"),
+        "providers.p.protocol: expected one of anthropic, chat, responses, gemini, or a table of "
+        "them by model",
+    ),
     "a limit that is none": (
         provider("max_output_tokens = 0"),
         "providers.p.max_output_tokens: expected 1 or more, got a number",

@@ -13,6 +13,9 @@ from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings, Timeouts
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
+from wiremend.protocols.base.middle.state import Origin, State, seal
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.match import Route
@@ -200,7 +203,60 @@ def test_a_call_with_all_features_is_changed_by_every_step() -> None:
     assert accepted_codings(call.requests[0]) == ["identity"]
     assert call.adapted is not None
     assert call.targets[0].health is not None
-    assert len(STEPS) == 5
+    assert len(STEPS) == 6  # one of them only where calls are translated: see below
+
+
+def test_a_call_is_translated_for_a_provider_of_another_protocol() -> None:
+    chat = replace(GO, protocols=(("*", WireProtocol.CHAT_COMPLETIONS),))
+    settings = replace(SETTINGS, providers={"go": chat}, translates=True)
+    call = planned(Feature.ROUTE, received=answerable(), settings=settings)
+    assert call.protocol is ANTHROPIC
+    assert call.raise_errors
+    translation = call.translation_at(0)
+    assert translation is not None
+    assert translation.provider is CHAT
+    assert call.context_at(0).tool_names == ("now",)
+    assert call.context_at(0).disabled == {"T999"}
+    assert call.requests[0].path == "/zen/go/v1/chat/completions"
+
+
+def test_a_target_that_cannot_carry_a_call_is_skipped() -> None:
+    """Its fallback does not need a translation."""
+    chat = ProviderAddress("c", "https://c.example", protocols=(("*", CHAT.name),))
+    route = Route("*", model="k", provider="c", fallback=("go/claude",))
+    settings = replace(SETTINGS, routes=(route,), providers={"c": chat, "go": GO}, translates=True)
+    call = planned(Feature.ROUTE, received=answerable(mcp_servers=[{}]), settings=settings)
+    assert [request.provider for request in call.requests] == ["go"]
+    assert call.translation_at(0) is None
+    assert "X100" in [finding.code for finding in call.findings]
+    alone = replace(settings, routes=(replace(route, fallback=()),))
+    call = planned(Feature.ROUTE, received=answerable(mcp_servers=[{}]), settings=alone)
+    assert call.refusal is not None
+    assert call.refusal.head.status == 400
+    assert b"mcp_servers" in call.refusal.body
+
+
+def test_the_state_of_a_translated_provider_is_not_sent_to_another() -> None:
+    state = State(Origin(CHAT.name, "c.example", "k"), {"x": 1})
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": seal(state)}
+    said = {"role": "assistant", "content": [thinking, {"type": "text", "text": "Hi"}]}
+    received = answerable(said)
+    settings = replace(SETTINGS, routes=(), translates=True)
+    [request] = planned(Feature.ROUTE, Feature.RAISE, received=received, settings=settings).requests
+    assert b"Hm." not in request.body
+    assert b'"text":"Hi"' in request.body
+    without = replace(settings, translates=False)
+    [request] = planned(Feature.ROUTE, Feature.RAISE, received=received, settings=without).requests
+    assert request.body == received.body
+
+
+def answerable(*said: object, **more: object) -> OutgoingRequest:
+    """A request with a message from the user, and then these."""
+    asked = {**orjson.loads(BODY), "max_tokens": 9, **more}
+    messages = [{"role": "user", "content": "Hi"}, *said]
+    body = orjson.dumps({**asked, "messages": messages})
+    document = RequestDocument.of(ANTHROPIC, "/v1/messages", body, HEADERS)
+    return replace(RECEIVED, document=document)
 
 
 def test_a_fire_and_forget_request_is_acknowledged() -> None:

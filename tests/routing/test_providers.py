@@ -10,11 +10,11 @@ from wiremend.protocols.responses import RESPONSES
 from wiremend.routing.providers import (
     ProviderAddress,
     destinations,
-    route,
     uses_key,
     without_credentials,
 )
 from wiremend.routing.providers import redirect as redirect_request
+from wiremend.routing.translation import route
 
 SECRET = "sk-client-secret"
 
@@ -211,13 +211,9 @@ OWN = OutgoingRequest(
 
 
 def test_each_target_of_a_route_has_its_own_key_and_model() -> None:
-    routed = route(
-        OWN,
-        model="minimax-m3",
-        provider="go",
-        fallback=["qwen", "or/kimi-k3", "moonshot/kimi"],
-        providers=PROVIDERS,
-    )
+    fallback = ["qwen", "or/kimi-k3", "moonshot/kimi"]
+    targets = route(OWN, model="minimax-m3", provider="go", fallback=fallback, providers=PROVIDERS)
+    routed = [target.request for target in targets]
     assert [(r.provider, r.model, r.host) for r in routed] == [
         ("go", "minimax-m3", "opencode.ai"),
         ("go", "qwen", "opencode.ai"),
@@ -236,7 +232,8 @@ def test_each_target_of_a_route_has_its_own_key_and_model() -> None:
 
 
 def test_a_route_without_a_provider_keeps_the_clients_provider() -> None:
-    routed = route(OWN, model="claude-haiku", provider=None, fallback=["x"], providers={})
+    targets = route(OWN, model="claude-haiku", provider=None, fallback=["x"], providers={})
+    routed = [target.request for target in targets]
     assert routed[0] == OWN
     assert (routed[1].host, dict(routed[1].headers)["x-api-key"]) == ("api.anthropic.com", SECRET)
 

@@ -43,7 +43,7 @@ HARMLESS_KEYS: Mapping[str, frozenset[str]] = {
     # make a provider send it elsewhere, for example to an MCP server.
     "models": frozenset({"match", "when", "model", "provider", "fallback", "stream"}),
     "providers": frozenset(
-        {"schema_dialect", "message_rules", "max_output_tokens", "on_unsupported"}
+        {"protocol", "schema_dialect", "message_rules", "max_output_tokens", "on_unsupported"}
     ),
 }
 """Such keys of other sections, by section."""

@@ -39,6 +39,7 @@ from wiremend.config.values import (
     Name,
     PathGlob,
     Pause,
+    ProtocolChoice,
     ProviderName,
     RuleCode,
     RuleCodesByFile,
@@ -322,6 +323,14 @@ class Provider(Section):
     may have access to it (`chmod 600`). A relative path starts at the directory of the
     configuration file, `~` is the home directory. In the file of the working directory it must not
     lead through a symbolic link of that directory."""
+    protocol: Annotated[ProtocolChoice | None, Field(examples=["chat"])] = None
+    """The protocol in which the provider is asked: `"anthropic"` (Messages), `"chat"` (Chat
+    Completions), `"responses"` or `"gemini"`; or a table of protocols by a glob on the model, of
+    which the first that matches is used: `{ "minimax-*" = "anthropic", "*" = "chat" }`. A call in
+    another protocol is translated, and so is its answer. What cannot be translated is a finding
+    (the [rules X1 and X2](RULES.md)), and where the meaning of the call would change, the next
+    fallback is tried, or the client gets an error that names it. Without `protocol`, that of the
+    call is used."""
     schema_dialect: Annotated[DialectName | None, Field(examples=["moonshot"])] = None
     """The dialect of JSON Schema for tools. `"plain"` requires an object with properties at the
     root and leaves the rest alone; `"basic"` is what every provider accepts. Without it, what is

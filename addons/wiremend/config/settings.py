@@ -1,6 +1,6 @@
 """Converting the configuration to the engine's settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from wiremend.adapt.lessons import Lesson, PlacedLesson
 from wiremend.adapt.rejection_recovery import AmendmentLimits
@@ -8,6 +8,7 @@ from wiremend.config.model import Config, ModelRoute, Provider
 from wiremend.engine.health import HealthLimits
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Settings, Timeouts
+from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import FieldChanges
 from wiremend.protocols.registry import MESSAGE_CODES
 from wiremend.routing.fire_and_forget import FireAndForget
@@ -49,6 +50,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
         providers={
             name: _address_of(name, provider) for name, provider in config.providers.items()
         },
+        translates=any(provider.protocol for provider in config.providers.values()),
         origins=frozenset(config.access.origins),
         disabled=config.disabled_codes(codes),
         stream_codes=frozenset(code for code in codes if code.startswith("S")),
@@ -79,7 +81,17 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
         drops_refused=provider.on_unsupported == "drop",
         changes=_changes_of(provider),
         leaked_formats=provider.leaked_calls,
+        protocols=_protocols_of(provider.protocol),
     )
+
+
+def _protocols_of(
+    protocol: str | Mapping[str, str] | None,
+) -> tuple[tuple[str, WireProtocol], ...]:
+    if protocol is None:
+        return ()
+    table = {"*": protocol} if isinstance(protocol, str) else protocol
+    return tuple((glob, WireProtocol.parse(name)) for glob, name in table.items())
 
 
 def _changes_of(entry: ModelRoute | Provider) -> FieldChanges:

@@ -9,10 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wiremend.adapt.schema_dialects import DIALECTS
@@ -76,6 +76,20 @@ def _a_call_format(text: str) -> str:
         known = ", ".join(FORMATS)
         raise ValueError(f"expected one of {known}, got {text!r}{did_you_mean(text, FORMATS)}")
     return text
+
+
+_PROTOCOLS = ("anthropic", "chat", "responses", "gemini")
+
+
+def _a_protocol_choice(value: Any) -> Any:
+    if not isinstance(value, dict | str):
+        raise ValueError(f"expected one of {', '.join(_PROTOCOLS)}, or a table of them by model")
+    for glob, name in value.items() if isinstance(value, dict) else [("*", value)]:
+        _a_model_glob(glob)
+        if name not in _PROTOCOLS:
+            hint = did_you_mean(str(name), _PROTOCOLS)
+            raise ValueError(f"expected one of {', '.join(_PROTOCOLS)}, got {name!r}{hint}")
+    return value
 
 
 def _a_path(text: str) -> str:
@@ -239,6 +253,11 @@ CallFormatName = Annotated[
     str,
     AfterValidator(_a_call_format),
     InWords(one_of(FORMATS), one_of(FORMATS)),
+]
+ProtocolChoice = Annotated[
+    str | Mapping[str, str],
+    BeforeValidator(_a_protocol_choice),
+    InWords("protocol, or table of protocols by glob of model names"),
 ]
 BaseUrl = Annotated[str, AfterValidator(_a_base_url), InWords("address")]
 Key = Annotated[SecretStr, AfterValidator(_a_key), InWords("string, may contain `${NAME}`")]

@@ -8,6 +8,7 @@ from wiremend.engine.actions import Head
 from wiremend.engine.call import Call
 from wiremend.engine.error_responses import html_error, is_html
 from wiremend.engine.transport_errors import error_of_status
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import RETRYABLE_STATUS, ProviderError, make_error
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.repair.stream import fold_stream, repair_body
@@ -37,12 +38,13 @@ def judge_body(
     *,
     host: str,
     context: StreamContext,
+    protocol: Protocol,
     faults: list[Fault],
 ) -> BodyVerdict:
     """Return what a response with this head and this decoded body means.
 
-    `host` names the provider in error messages, `context` is that of the attempt. A fault in a rule
-    is appended to `faults`, and the body is the result as it is.
+    `host` names the provider in error messages, `context` and `protocol` are those of the attempt.
+    A fault in a rule is appended to `faults`, and the body is the result as it is.
     """
     if is_html(head, body) and call.raise_errors:
         error = _read_contained(html_error, head, body, host, head=head, faults=faults)
@@ -58,15 +60,15 @@ def judge_body(
         is_on = call.raise_errors and rules.EVENTS.code not in context.disabled
         if not is_on:
             return BodyVerdict(body)
-        return _judge_events(call, body, context, faults)
-    return _judge_success(call, body, context, faults)
+        return _judge_events(protocol, body, context, faults)
+    return _judge_success(call, protocol, body, context, faults)
 
 
 def _judge_events(
-    call: Call, body: bytes, context: StreamContext, faults: list[Fault]
+    protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault]
 ) -> BodyVerdict:
     """Judge a stream that answers a call without one."""
-    folded = fold_stream(call.protocol, body, context, faults)
+    folded = fold_stream(protocol, body, context, faults)
     if folded.error is not None:
         return BodyVerdict(body, folded.findings, folded.error, rules.ERROR_IN_BODY)
     found = Finding(rules.EVENTS.code, CallPlace.RESPONSE, "an event stream", "sent as JSON")
@@ -86,9 +88,9 @@ def _read_contained(
 
 
 def _judge_success(
-    call: Call, body: bytes, context: StreamContext, faults: list[Fault]
+    call: Call, protocol: Protocol, body: bytes, context: StreamContext, faults: list[Fault]
 ) -> BodyVerdict:
-    repaired = repair_body(call.protocol, body, context, faults)
+    repaired = repair_body(protocol, body, context, faults)
     if repaired.error is None:
         return BodyVerdict(repaired.data, repaired.findings)
     if not call.raise_errors:

@@ -8,6 +8,7 @@ from wiremend.engine.actions import Respond
 from wiremend.engine.health import CallHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Timeouts
+from wiremend.engine.translation.answers import TargetTranslation
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
@@ -33,6 +34,7 @@ class Call:
     """All decisions about a call that are made before its first attempt."""
 
     protocol: Protocol
+    """The client's; a target may have another."""
     targets: tuple[Target, ...]
     """The first choice, then the fallbacks."""
     streaming: bool
@@ -47,6 +49,8 @@ class Call:
     """The requests as adapted to their targets, and changed after rejections; None: unadapted."""
     context: StreamContext = field(default_factory=StreamContext)
     """The parts of the request that repair needs."""
+    translations: tuple[TargetTranslation | None, ...] = ()
+    """How the answer of each target is translated; None: not at all. Empty: none is."""
     showing: Literal["live", "guarded", "buffered"] = "live"
     """When content is sent: at once, after 4 KiB or 3 seconds of it, or when it is complete."""
     raise_errors: bool = True
@@ -78,7 +82,8 @@ class Call:
 
     def context_at(self, target: int) -> StreamContext:
         """Return the context of repair for the current request to this target."""
-        context = self.context
+        translation = self.translation_at(target)
+        context = self.context if translation is None else translation.context
         names = self.adapted.at(target).tool_names_by_sent if self.adapted else {}
         if names:
             context = replace(context, tool_names_by_sent=names)
@@ -88,6 +93,10 @@ class Call:
             sent = lambda: document.fields  # noqa: E731 - parsed only if a call is found
             context = replace(context, leaked_formats=formats, sent_request=sent)
         return context
+
+    def translation_at(self, target: int) -> TargetTranslation | None:
+        """Return how the answer of this target is translated; None if it is not."""
+        return self.translations[target] if self.translations else None
 
     def request_for(self, target: int) -> OutgoingRequest:
         """Return the current request for this target."""

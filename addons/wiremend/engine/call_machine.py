@@ -61,6 +61,7 @@ from wiremend.engine.transport_errors import (
     timeout_error,
     too_large_error,
     unreadable_error,
+    untranslatable_error,
     with_response_metadata,
 )
 from wiremend.held_memory import CallMemory, unlimited
@@ -178,7 +179,8 @@ class CallMachine:
         self._endings = Endings(call, self._choice, self._log)
         self.faults: list[Fault] = call.adapted.faults if call.adapted is not None else []
         self._memory = memory or unlimited()
-        self._response = ResponseReading(call, 0, self.faults, self._memory)
+        self._random = random
+        self._response = self._next_response()
         self._reused = False
 
     def __repr__(self) -> str:
@@ -404,10 +406,18 @@ class CallMachine:
         self._move(AttemptEvent.STARTED)
         self.outcome = RUNNING
         self._reused = False
-        self._response = ResponseReading(self.call, self._choice.number, self.faults, self._memory)
+        self._response = self._next_response()
         self._deadlines.attempt_started(now)
         self._log.start(now, self._target.provider, self._target.model)
         actions.append(StartAttempt(self._log.number, fresh, self._choice.number))
+
+    def _next_response(self) -> ResponseReading:
+        number = self._choice.number
+        translation = self.call.translation_at(number)
+        if translation is not None:
+            answer_id = "".join(f"{int(self._random() * 2**48):012x}" for _ in range(2))
+            translation = translation.with_answer(answer_id, int(self._wall_clock()))
+        return ResponseReading(self.call, number, self.faults, self._memory, translation)
 
     def _end_upstream(self) -> None:
         self._move(AttemptEvent.UPSTREAM_ENDED)
@@ -516,7 +526,14 @@ class CallMachine:
     def _pass_on(
         self, now: float, actions: list[Action], head: Head, collected: bytes = b""
     ) -> None:
-        """Forward a response that is not understood, unless the client expects a stream by now."""
+        """Forward a response that is not understood, unless the client expects a stream by now.
+
+        One in another protocol than the client's is never forwarded.
+        """
+        if self._response.translation is not None:
+            error = untranslatable_error(self._target.provider)
+            self._fail(now, actions, Failure(error, rules.ERROR_IN_BODY))
+            return
         if self._client.shown is Shown.HEAD:
             error = not_a_stream_error(self._target.provider)
             self._fail(now, actions, Failure(error, rules.NOT_A_STREAM))
@@ -599,6 +616,7 @@ class CallMachine:
                 response.collected,
                 host=host,
                 context=response.context,
+                protocol=response.protocol,
                 faults=self.faults,
             )
             response.judged()
@@ -613,17 +631,30 @@ class CallMachine:
         elif self._client.shown is Shown.HEAD:
             self._fail(now, actions, Failure(not_a_stream_error(host), rules.NOT_A_STREAM))
         else:
-            response.look_for_answer(verdict.body)
-            if self._is_asked_again(now, actions):
+            self._answer_whole(now, actions, verdict.body)
+
+    def _answer_whole(self, now: float, actions: list[Action], body: bytes) -> None:
+        """Answer with a whole body, which is repaired, once it is in the client's protocol."""
+        response = self._response
+        assert response.head is not None
+        if response.translation is not None:
+            translated = response.translation.body(body, self.faults)
+            self.findings += translated.findings
+            if translated.error is not None:
+                self._fail(now, actions, Failure(translated.error, rules.ERROR_IN_BODY))
                 return
-            self._choice.succeeded()
-            response.check_json_label(verdict.body)
-            self.findings += response.take_label_findings()
-            head = response.whole_head(response.head, verdict.body)
-            if not response.is_over_limit:
-                response.count_tokens(verdict.body)
-            actions.append(Respond(head, verdict.body))
-            self._succeed(now, actions)
+            body = translated.data
+        response.look_for_answer(body)
+        if self._is_asked_again(now, actions):
+            return
+        self._choice.succeeded()
+        response.check_json_label(body)
+        self.findings += response.take_label_findings()
+        head = response.whole_head(response.head, body)
+        if not response.is_over_limit:
+            response.count_tokens(body)
+        actions.append(Respond(head, body))
+        self._succeed(now, actions)
 
     def _with_metadata(self, error: ProviderError) -> ProviderError:
         """Return the error with what the head of its response contains about it."""

@@ -103,6 +103,8 @@ class Endings:
                 head = Head(_NOT_FOUND, head.without((b"www-authenticate",)).fields)
             return _http_error(Respond(head, body), findings)
         error, findings = self._explained(error)
+        if response.translation is not None:
+            error = response.translation.error(error)
         answer = error_response(
             self._call.protocol,
             error,

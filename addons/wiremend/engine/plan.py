@@ -18,6 +18,7 @@ from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings
+from wiremend.engine.translation.planning import with_translations
 from wiremend.held_memory import CallMemory
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import RequestFacts
@@ -28,10 +29,12 @@ from wiremend.repair.leaked_calls import LEAKED_CALL
 from wiremend.routing.access import key_refusal
 from wiremend.routing.match import Route, match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
-from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, route, uses_key
+from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, uses_key
 from wiremend.routing.shape import ends_in_tool_result, shape_of
+from wiremend.routing.translation import route
 from wiremend.rules.rule import CallPlace, Finding, Notes
 from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
+from wiremend.translate.returned_state import without_envelopes
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 _ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
@@ -176,16 +179,21 @@ def choose_targets(call: Call, planning: Planning) -> Call:
         if reason is not None:
             refusal = refused_key_response(call.protocol, reason)
             return replace(call, refusal=refusal, refusal_reason=reason)
-    requests = route(
+    routed = route(
         planning.received,
         model=entry.model or requested,
         provider=entry.provider,
         fallback=entry.fallback,
         providers=providers,
+        disabled=planning.settings.disabled,
     )
+    received, facts = planning.received.document, planning.facts
+    call = with_translations(call, received, facts, routed, planning.settings.disabled)
+    if call.refusal is not None:
+        return call
     return replace(
         call,
-        requests=tuple(requests),
+        requests=tuple(it.request for it in routed if not it.is_refused),
         context=replace(
             call.context,
             shown_model=requested,
@@ -194,6 +202,21 @@ def choose_targets(call: Call, planning: Planning) -> Call:
         ),
         findings=(*call.findings, *_route_findings(entry, planning)),
     )
+
+
+def remove_envelopes(call: Call, planning: Planning) -> Call:
+    """Remove the state of translated providers from requests that are not translated."""
+    if not planning.has(Feature.ROUTE) or not planning.settings.translates:
+        return call
+    requests, findings = [], list(call.findings)
+    for number, request in enumerate(call.requests):
+        notes = Notes(planning.settings.disabled)
+        if call.translation_at(number) is None:
+            document = without_envelopes(request.document, notes)
+            request = replace(request, document=document)
+        requests.append(request)
+        findings += notes.findings if number == 0 else ()
+    return replace(call, requests=tuple(requests), findings=tuple(findings))
 
 
 def request_identity(call: Call, planning: Planning) -> Call:
@@ -218,7 +241,7 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
     for request in call.requests:
         configured = settings.provider_at(request.provider, request.host)
         traits = traits_of(
-            call.protocol.name,
+            request.document.protocol.name,
             request.host,
             request.model,
             dialect=settings.dialect_of(request.provider, request.host),
@@ -276,6 +299,7 @@ def watch_targets(call: Call, planning: Planning) -> Call:
 STEPS: tuple[Step, ...] = (
     set_up_response,
     choose_targets,
+    remove_envelopes,
     request_identity,
     adapt_requests,
     watch_targets,

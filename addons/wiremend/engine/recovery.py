@@ -182,6 +182,9 @@ class Recovery:
         self._log.enter_target()
         if self._call.adapted is not None and self._choice.number:
             findings += self._call.adapted.at(self._choice.number).findings
+        translation = self._call.translation_at(self._choice.number)
+        if translation is not None and self._choice.number:
+            findings += translation.findings
         return Decision(NextStep.ENTER_TARGET, findings)
 
     def _findings(self, failure: Failure, done: str) -> list[Finding]:

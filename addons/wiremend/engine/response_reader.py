@@ -11,6 +11,7 @@ from enum import Enum, auto
 from wiremend.engine import rules
 from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call import Call
+from wiremend.engine.translation.answers import TargetTranslation, TranslatedRepair
 from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part, unlimited
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
@@ -23,6 +24,7 @@ from wiremend.rules.rule import CallPlace, Finding
 from wiremend.text import json_value
 from wiremend.text.body_form import LONGEST_FIELD_BYTES, BodyForm, form_of, has_event
 from wiremend.text.content_coding import Decoder, UndecodableBody, decoder_for
+from wiremend.translate.rules import CODES_OF_LOSSES
 
 HELD_LIMIT_BYTES = 1024 * 1024
 """Held bytes past this are sent: a Responses preamble echoes the whole instructions, twice."""
@@ -72,6 +74,7 @@ class ResponseReading:
         target: int = 0,
         faults: list[Fault] | None = None,
         memory: CallMemory | None = None,
+        translation: TargetTranslation | None = None,
     ) -> None:
         self._memory = memory or unlimited()
         self._memory.hold(Part.RESPONSE, 0)
@@ -79,6 +82,9 @@ class ResponseReading:
         self.is_over_limit = False
         """Whether this response may not hold more. What it held is passed on."""
         self.context = call.context_at(target)
+        self.translation = translation
+        self.protocol = call.protocol if translation is None else translation.provider
+        """The provider's."""
         self.mode = BodyMode.UNTOUCHED
         self.head: Head | None = None
         self.body_is_whole = False
@@ -91,7 +97,7 @@ class ResponseReading:
         self._call = call
         self._faults = faults if faults is not None else []
         self._decoder: Decoder | None = None
-        self._repair: StreamRepair | None = None
+        self._repair: StreamRepair | TranslatedRepair | None = None
         self._label_mode = self.mode
         self._start = b""
         """The first bytes, while they may become the name of a field."""
@@ -182,7 +188,7 @@ class ResponseReading:
 
     def _mode_for_form(self) -> BodyMode:
         form = self._form
-        is_gemini = self._call.streaming and self._call.protocol.name is WireProtocol.GEMINI
+        is_gemini = self._call.streaming and self.protocol.name is WireProtocol.GEMINI
         if form is BodyForm.EVENTS or (is_gemini and form in _JSON_FORMS):
             self._is_reframed = self.context.array is (form is BodyForm.EVENTS)
             if form is BodyForm.OBJECT:
@@ -274,11 +280,12 @@ class ResponseReading:
 
     # An event stream
 
-    def fresh_repair(self) -> StreamRepair:
+    def fresh_repair(self) -> StreamRepair | TranslatedRepair:
         """Return the repair of a stream of this call that has received nothing."""
-        return stream_repair(
-            self._call.protocol, self.context, self._faults, is_reframed=self._is_reframed
+        repair = stream_repair(
+            self.protocol, self.context, self._faults, is_reframed=self._is_reframed
         )
+        return repair if self.translation is None else self.translation.stream(repair, self._faults)
 
     @property
     def at_event_boundary(self) -> bool:
@@ -467,9 +474,7 @@ class ResponseReading:
         value = json_value.read(body)
         if self.is_over_limit or not isinstance(value, dict):
             return None
-        events = contain(
-            "writing a body as events", self._no_events, self._call.protocol.unfold, value
-        )
+        events = contain("writing a body as events", self._no_events, self.protocol.unfold, value)
         if not events:
             return None
         self._enter_mode(BodyMode.STREAM)
@@ -480,7 +485,9 @@ class ResponseReading:
         finding = Finding(rules.NOT_A_STREAM.code, CallPlace.RESPONSE, found, done)
         repaired[0].findings = [finding]
         for item in repaired[1:]:
-            item.findings = []  # they are about events that the provider did not send
+            item.findings = [  # the others are about events that the provider did not send
+                finding for finding in item.findings if finding.code in CODES_OF_LOSSES
+            ]
         return repaired
 
     def _no_events(self, fault: Fault) -> list[bytes]:
@@ -513,6 +520,8 @@ class ResponseReading:
 
     def stream_head(self) -> Head:
         """Return the head of an event stream, without headers that repair invalidates."""
+        if self.translation is not None:
+            return self.translation.stream_head(self.head)
         if self.head is not None and self.mode is BodyMode.STREAM:
             return self.decoded_head(self.head).without((b"content-length",))
         is_array = self.context.array
@@ -527,6 +536,8 @@ class ResponseReading:
 
     def whole_head(self, head: Head, body: bytes) -> Head:
         """Return the head of a buffered response with the length of `body`."""
+        if self.translation is not None:
+            return self.translation.whole_head(head, body)
         head = self.decoded_head(head)
         if head.get(b"content-length") == str(len(body)):
             return head
@@ -534,7 +545,12 @@ class ResponseReading:
         return Head(head.status, (*fields, (b"content-length", b"%d" % len(body))))
 
     def own_error(self) -> Respond | None:
-        """Return the provider's HTTP error if it is complete and JSON, else None."""
+        """Return the provider's HTTP error if it is complete and JSON, else None.
+
+        None as well if it is in another protocol than the client's.
+        """
+        if self.translation is not None:
+            return None
         if self.head is None or self.head.status < 400 or self.mode is not BodyMode.WHOLE:
             return None
         body = self.collected

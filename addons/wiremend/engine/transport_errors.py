@@ -75,6 +75,11 @@ def unreadable_error(host: str, reason: str) -> ProviderError:
     return _transport_error(f"{host} sent a body that cannot be decoded: {reason}")
 
 
+def untranslatable_error(host: str) -> ProviderError:
+    """The response cannot be read, and is in another protocol than the client's."""
+    return _transport_error(f"{host} sent a response that cannot be translated.")
+
+
 def not_a_stream_error(host: str) -> ProviderError:
     """The client was already sent the head of an event stream."""
     return _transport_error(f"{host} sent no event stream.")

@@ -1,18 +1,18 @@
-"""Sending a call to another provider of the same protocol: address, path, credentials.
+"""Sending a call to another provider: address, path, credentials.
 
 The client's credentials belong to the provider that it addressed. They are not sent to another.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.traits import FieldChanges
-from wiremend.routing.model_name import rewrite_model
-from wiremend.rules.rule import Notes, Rule
+from wiremend.rules.rule import Rule
 from wiremend.secrets import is_secret_header, is_secret_parameter, may_hold_credential
 from wiremend.text.patterns import text_pattern
 
@@ -59,11 +59,20 @@ class ProviderAddress:
     """Changes of the request's fields."""
     leaked_formats: tuple[str, ...] | None = None
     """The formats in which it writes tool calls as text; None means those that are known."""
+    protocols: tuple[tuple[str, WireProtocol], ...] = ()
+    """Globs on its models, and the protocol of the first that matches; without one, the call's."""
 
     @property
     def host(self) -> str:
         """The host name in its address."""
         return urlsplit(self.base_url).hostname or ""
+
+    def protocol_for(self, model: str) -> WireProtocol | None:
+        """Return the protocol in which this model is asked; None for that of the call."""
+        name = model.lower()
+        return next(
+            (protocol for glob, protocol in self.protocols if fnmatchcase(name, glob.lower())), None
+        )
 
     @property
     def has_key(self) -> bool:
@@ -112,28 +121,6 @@ def redirect(request: OutgoingRequest, provider: ProviderAddress) -> OutgoingReq
         is_configured=True,
         tls_name="",
     )
-
-
-def route(
-    request: OutgoingRequest,
-    *,
-    model: str,
-    provider: str | None,
-    fallback: Sequence[str],
-    providers: Mapping[str, ProviderAddress],
-) -> list[OutgoingRequest]:
-    """Return the requests for all targets of a call, in the order in which they are tried.
-
-    `request` is the client's. See `destinations` for the other arguments.
-    """
-    routed = []
-    for provider_name, model_name in destinations(model, provider, fallback, providers):
-        document = rewrite_model(request.document, model_name, Notes())
-        outgoing = replace(request, model=model_name, document=document)
-        if provider_name is not None:
-            outgoing = redirect(outgoing, providers[provider_name])
-        routed.append(outgoing)
-    return routed
 
 
 def destinations(

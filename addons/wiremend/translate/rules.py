@@ -221,6 +221,7 @@ _RULES: Mapping[LossKind, Rule] = {
     ),
 }
 RULES = tuple(_RULES.values())
+CODES_OF_LOSSES = frozenset(rule.code for rule in RULES)
 
 
 def note_losses(losses: Sequence[Loss], notes: Notes) -> None:

@@ -1,0 +1,1 @@
+"""Calls to targets of another protocol: planning them, and translating their answers."""

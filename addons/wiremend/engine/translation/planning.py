@@ -1,0 +1,88 @@
+"""Planning the translation of a call: which targets can be sent it, and how they are answered."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wiremend.engine.call import Call
+from wiremend.engine.error_responses import error_response
+from wiremend.engine.translation.answers import TargetTranslation
+from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.middle.interface import AnswerContext
+from wiremend.protocols.base.middle.state import Origin
+from wiremend.protocols.base.protocol import RequestFacts
+from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.registry import read_request
+from wiremend.routing.shape import shape_of
+from wiremend.routing.translation import RoutedRequest
+from wiremend.rules.rule import Finding
+
+
+def with_translations(
+    call: Call,
+    received: RequestDocument,
+    facts: RequestFacts,
+    routed: Sequence[RoutedRequest],
+    disabled: frozenset[str],
+) -> Call:
+    """Return the call with the translations of its targets, without those that refuse it.
+
+    `received` is the client's request, and `facts` are those of it; `disabled` contains the codes
+    of disabled rules. If all targets refuse the call, it is answered with the reason of the first.
+    """
+    if all(target.translated is None for target in routed):
+        return call
+    kept = [target for target in routed if not target.is_refused]
+    findings: list[Finding] = list(call.findings)
+    for target in routed:
+        if target.translated is not None and (target.is_refused or target is kept[0]):
+            findings += target.translated.findings
+    call = replace(call, findings=tuple(findings))
+    if not kept:
+        first = routed[0].translated
+        assert first is not None
+        assert first.refusal is not None
+        answer = error_response(
+            call.protocol, first.refusal, host="wiremend", attempts=0, head=None
+        )
+        return replace(call, refusal=answer, refusal_reason=first.refusal.message)
+    translations = tuple(_translation_of(target, received, facts, disabled) for target in kept)
+    # An answer can be translated only once it is known to be one, and not an error inside a 200.
+    is_translated = any(translations)
+    return replace(call, translations=translations, raise_errors=call.raise_errors or is_translated)
+
+
+def _translation_of(
+    routed: RoutedRequest,
+    received: RequestDocument,
+    facts: RequestFacts,
+    disabled: frozenset[str],
+) -> TargetTranslation | None:
+    direction, translated, request = routed.direction, routed.translated, routed.request
+    if direction is None or translated is None:
+        return None
+    sent = read_request(request.document)
+    return TargetTranslation(
+        direction=direction,
+        context=StreamContext(
+            model=request.model,
+            tool_names=sent.tool_names,
+            disabled=disabled,
+            array=sent.array,
+            forced_tool=sent.forced_tool,
+            compacts=sent.compacts,
+            is_compaction=sent.is_compaction,
+            numeric_enums=sent.numeric_enums,
+            in_wrapper=sent.in_wrapper,
+        ),
+        answer=AnswerContext(
+            origin=Origin(direction.provider.name, request.host, request.model),
+            request=received.fields or {},
+            model=facts.model,
+            input_tokens=shape_of(received, streaming=facts.streaming).input_tokens,
+            tools=translated.tools,
+            path=received.path,
+            asks_in_words=translated.asks_in_words,
+        ),
+        is_array=facts.array,
+        findings=translated.findings,
+    )

@@ -1,0 +1,149 @@
+"""The targets of a call, each with the request for it, translated where its protocol differs.
+
+A translated request has none of the client's headers but those that describe the message: the
+others, such as `anthropic-beta`, belong to the client's protocol.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
+from wiremend.protocols.base.middle.state import Origin
+from wiremend.protocols.base.middle.target import FUNCTION_NAMES, Target, TranslationTraits
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.provider_error import make_error
+from wiremend.protocols.chat.history import REASONING_MISSING, REASONING_NOT_PASSED_BACK
+from wiremend.protocols.registry import PROTOCOLS
+from wiremend.routing.model_name import rewrite_model
+from wiremend.routing.providers import ProviderAddress, destinations, redirect
+from wiremend.rules.rule import Notes
+from wiremend.targets.registry import traits_of
+from wiremend.translate.answer import Direction
+from wiremend.translate.request import TranslatedRequest, translate_request
+
+_KEPT_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "user-agent",
+    }
+)
+_ADDED_HEADERS: Mapping[WireProtocol, Headers] = {
+    WireProtocol.ANTHROPIC_MESSAGES: (("anthropic-version", "2023-06-01"),),
+}
+_REASONING_CODES = frozenset({REASONING_MISSING.code, REASONING_NOT_PASSED_BACK.code})
+_CACHE_MARKS = 3
+"""The `cache_control` marks in a request that is translated for Anthropic, of the four allowed."""
+
+_NO_OBJECT = make_error(
+    status=400,
+    type="invalid_request_error",
+    message="The request cannot be translated for this provider: its body is not a JSON object.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedRequest:
+    """The request for one target."""
+
+    request: OutgoingRequest
+    direction: Direction | None = None
+    """The two protocols of a translated request; None for one in the client's protocol."""
+    translated: TranslatedRequest | None = None
+    """The result of the translation, which may be a refusal: `request` is then the client's."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether this target cannot be sent the request."""
+        return self.translated is not None and self.translated.refusal is not None
+
+
+def route(
+    request: OutgoingRequest,
+    *,
+    model: str,
+    provider: str | None,
+    fallback: Sequence[str],
+    providers: Mapping[str, ProviderAddress],
+    disabled: Set[str] = frozenset(),
+) -> list[RoutedRequest]:
+    """Return the requests for all targets of a call, in the order in which they are tried.
+
+    `request` is the client's; `disabled` contains the codes of disabled rules. See `destinations`
+    for the other arguments.
+    """
+    routed = []
+    for provider_name, model_name in destinations(model, provider, fallback, providers):
+        document = rewrite_model(request.document, model_name, Notes())
+        outgoing = replace(request, model=model_name, document=document)
+        if provider_name is None:
+            routed.append(RoutedRequest(outgoing))
+            continue
+        address = providers[provider_name]
+        spoken = address.protocol_for(model_name)
+        if spoken is None or spoken is document.protocol.name:
+            routed.append(RoutedRequest(redirect(outgoing, address)))
+        else:
+            routed.append(_translated(outgoing, address, PROTOCOLS[spoken], disabled))
+    return routed
+
+
+def _translated(
+    request: OutgoingRequest,
+    address: ProviderAddress,
+    protocol: Protocol,
+    disabled: Set[str],
+) -> RoutedRequest:
+    document = request.document
+    direction = Direction(protocol, document.protocol)
+    if document.fields is None:
+        return RoutedRequest(request, direction, TranslatedRequest(refusal=_NO_OBJECT))
+
+    target = Target(
+        origin=Origin(protocol.name, address.host, request.model),
+        traits=_traits(protocol.name, address, request.model),
+    )
+    translated = translate_request(
+        document.protocol, document.path, document.fields, protocol, target, disabled
+    )
+    if translated.refusal is not None:
+        return RoutedRequest(request, direction, translated)
+    headers = _headers(document.headers, protocol.name)
+    sent = RequestDocument.of(protocol, translated.path, translated.body, headers)
+    return RoutedRequest(redirect(replace(request, document=sent), address), direction, translated)
+
+
+def _headers(received: Headers, protocol: WireProtocol) -> Headers:
+    kept = tuple((name, value) for name, value in received if name.lower() in _KEPT_HEADERS)
+    return (*kept, *_ADDED_HEADERS.get(protocol, ()))
+
+
+def _traits(protocol: WireProtocol, address: ProviderAddress, model: str) -> TranslationTraits:
+    """Return what is known of a target, as far as it concerns translation.
+
+    The request is adapted to the target afterwards, so most facts need not be known here.
+    """
+    traits = traits_of(
+        protocol,
+        address.host,
+        model,
+        dialect=address.schema_dialect,
+        rules=address.message_rules,
+        max_output_tokens=address.max_output_tokens,
+    )
+    messages = traits.messages
+    wants_reasoning = bool(_REASONING_CODES & messages.rules)
+    return TranslationTraits(
+        names=traits.names or FUNCTION_NAMES,
+        max_output_tokens=messages.max_output_tokens,
+        efforts=messages.efforts,
+        returned_reasoning="reasoning_content" if wants_reasoning else "",
+        cache_marks=_CACHE_MARKS if protocol is WireProtocol.ANTHROPIC_MESSAGES else 0,
+    )

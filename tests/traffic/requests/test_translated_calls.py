@@ -1,0 +1,266 @@
+"""Tests of calls that another protocol's provider answers: official SDKs through a real proxy."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Reply
+from wiremend.testing.provider import ScriptedProvider
+
+from traffic import clients, faults, good
+from traffic.clients import complete, model_call
+from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
+from traffic.proxy import KEY, Proxy
+
+OTHER_KEY = "sk-test-DO-NOT-LOG-other-provider"
+A, C, R, G = good.ANTHROPIC, good.CHAT, good.RESPONSES, good.GEMINI
+NAMES = {A: "anthropic", C: "chat", R: "responses", G: "gemini"}
+PATHS = {
+    A: {"/zen/go/v1/messages"},
+    C: {"/zen/go/v1/chat/completions"},
+    R: {"/zen/go/v1/responses"},
+    G: {
+        "/zen/go/v1beta/models/kimi-k3:streamGenerateContent?alt=sse",
+        "/zen/go/v1beta/models/kimi-k3:generateContent",
+    },
+}
+KEYS = {
+    A: ("x-api-key", OTHER_KEY),
+    C: ("authorization", f"Bearer {OTHER_KEY}"),
+    R: ("authorization", f"Bearer {OTHER_KEY}"),
+    G: ("x-goog-api-key", OTHER_KEY),
+}
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS: dict[WireProtocol, dict[str, Any]] = {
+    A: {"name": good.TOOL_NAME, "description": "Weather.", "input_schema": SCHEMA},
+    C: {"type": "function", "function": {"name": good.TOOL_NAME, "parameters": SCHEMA}},
+    R: {"type": "function", "name": good.TOOL_NAME, "parameters": SCHEMA, "strict": False},
+    G: {"name": good.TOOL_NAME, "description": "Weather.", "parameters_json_schema": SCHEMA},
+}
+DIRECTIONS = [
+    pytest.param(client, provider, id=f"{NAMES[client]} at {NAMES[provider]}")
+    for client in WireProtocol
+    for provider in WireProtocol
+    if client is not provider
+]
+RETRIED = ("overloaded", "error first", "cut before content", "error in 200")
+STREAMING = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+
+
+def start(start_proxy: Callable[..., Proxy], provider: WireProtocol) -> Proxy:
+    """Start a proxy that sends every call to a provider of this protocol."""
+    configuration = f"""{QUICK_RETRIES}
+[[models]]
+match = "*"
+model = "kimi-k3"
+provider = "other"
+
+[providers.other]
+base_url = "https://{ORIGIN_HOST}/zen/go"
+protocol = {{ "minimax-*" = "anthropic", "*" = "{NAMES[provider]}" }}
+api_key = "${{OTHER_API_KEY}}"
+"""
+    return start_proxy(
+        scripts=SHARED, configuration=configuration, environment={"OTHER_API_KEY": OTHER_KEY}
+    )
+
+
+def tool_call(protocol: WireProtocol, stream: bool) -> Reply:
+    if stream:
+        return faults.streamed(good.tool_stream(protocol).events)
+    return faults.whole(good.json_tool_body(protocol))
+
+
+@STREAMING
+@pytest.mark.parametrize(("client", "spoken"), DIRECTIONS)
+def test_a_client_gets_text_and_calls_from_a_provider_of_another_protocol(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    client: WireProtocol,
+    spoken: WireProtocol,
+    stream: bool,
+) -> None:
+    proxy = start(start_proxy, spoken)
+    origin.script([faults.none(spoken, stream), tool_call(spoken, stream)])
+    with clients.environment(clients.behind(proxy)):
+        said = complete(client, stream)
+        called = complete(client, stream, tools=[TOOLS[client]])
+    assert (said.error_class, said.message) == ("", "")
+    assert (said.text, said.finished) == (good.TEXT, True)
+    assert (called.error_class, called.message) == ("", "")
+    assert (called.tool_calls, called.finished) == (good.TOOL_CALLS, True)
+    assert provider.received == []
+    for received in origin.received:
+        assert received.path in PATHS[spoken]
+        name, value = KEYS[spoken]
+        assert received.header(name) == value
+        everything = repr((received.path, received.headers, received.body))
+        assert KEY not in everything
+        assert "kimi-k3" in received.path + received.body.decode()
+        assert bool(received.header("anthropic-version")) is (spoken is A)
+
+
+@STREAMING
+@pytest.mark.parametrize(("client", "spoken"), DIRECTIONS)
+@pytest.mark.parametrize(
+    "fault", ["overloaded", "error first", "cut before content", "error in 200"]
+)
+def test_a_failure_is_retried_without_the_client_noticing(
+    start_proxy: Callable[..., Proxy],
+    origin: ScriptedProvider,
+    client: WireProtocol,
+    spoken: WireProtocol,
+    stream: bool,
+    fault: str,
+) -> None:
+    failure = {
+        "overloaded": faults.overloaded(spoken),
+        "error first": faults.wrapped_error_first(spoken),
+        "cut before content": faults.cut_without_terminal_event(spoken, after=1),
+        "error in 200": faults.error_inside_200(spoken),
+    }[fault]
+    if not stream and fault in ("error first", "cut before content"):
+        pytest.skip("a fault of streams")
+    if fault == "cut before content" and spoken is G:
+        pytest.skip("its first event has content")
+    proxy = start(start_proxy, spoken)
+    origin.script([failure, faults.none(spoken, stream)])
+    with clients.environment(clients.behind(proxy)):
+        outcome = complete(client, stream)
+    assert (outcome.error_class, outcome.text) == ("", good.TEXT)
+    assert len(origin.received) == 2
+
+
+@pytest.mark.parametrize(("client", "spoken"), DIRECTIONS)
+@pytest.mark.parametrize("fault", ["error", "end"])
+def test_a_failure_behind_content_is_an_error_in_the_protocol_of_the_client(
+    start_proxy: Callable[..., Proxy],
+    origin: ScriptedProvider,
+    client: WireProtocol,
+    spoken: WireProtocol,
+    fault: str,
+) -> None:
+    proxy = start(start_proxy, spoken)
+    outcome = clients.Outcome()
+    events = good.text_stream(spoken)
+    middle = events.places["mid_content"]
+    last = {
+        "error": faults.wrapped_error,
+        "end": faults.end,
+    }[fault]
+    steps = (
+        faults.head(),
+        faults.chunks(events.events[:middle]),
+        faults.wait_until(lambda: outcome.text != ""),
+        last,
+    )
+    origin.script([Reply(fault, steps)])
+    with clients.environment(clients.behind(proxy)):
+        complete(client, True, outcome=outcome)
+    assert good.TEXT.startswith(outcome.text)
+    assert outcome.text
+    assert outcome.error_class
+    assert len(origin.received) == 1
+
+
+@STREAMING
+@pytest.mark.parametrize(("client", "spoken"), DIRECTIONS)
+def test_a_rejection_has_the_envelope_of_the_client_and_the_words_of_the_provider(
+    start_proxy: Callable[..., Proxy],
+    origin: ScriptedProvider,
+    client: WireProtocol,
+    spoken: WireProtocol,
+    stream: bool,
+) -> None:
+    proxy = start(start_proxy, spoken)
+    body = faults.native_error(spoken, 401, "authentication_error", "no such key: blue")
+    origin.script([faults.status(401, body)])
+    with clients.environment(clients.behind(proxy)):
+        outcome = complete(client, stream)
+    assert outcome.status == 401
+    assert outcome.error_class in ("AuthenticationError", "ClientError")
+    assert "no such key: blue" in outcome.message
+
+
+@pytest.mark.parametrize(("client", "spoken"), DIRECTIONS)
+@pytest.mark.parametrize("asked", [True, False], ids=["asked for events", "asked for JSON"])
+def test_an_answer_of_the_other_kind_is_converted(
+    start_proxy: Callable[..., Proxy],
+    origin: ScriptedProvider,
+    client: WireProtocol,
+    spoken: WireProtocol,
+    asked: bool,
+) -> None:
+    proxy = start(start_proxy, spoken)
+    origin.script([faults.none(spoken, not asked)])
+    with clients.environment(clients.behind(proxy)):
+        outcome = complete(client, asked)
+    assert (outcome.error_class, outcome.text, outcome.finished) == ("", good.TEXT, True)
+
+
+def test_claude_code_reads_stop_reasons_usage_and_its_own_model_name(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider
+) -> None:
+    import anthropic
+
+    proxy = start(start_proxy, C)
+    events = list(good.tool_stream(C).events)
+    usage = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
+    usage["prompt_tokens_details"] = {"cached_tokens": 60}  # type: ignore[assignment]
+    chunk = {"id": "x", "object": "chat.completion.chunk", "choices": [], "usage": usage}
+    events.insert(-1, b"data: " + json.dumps(chunk).encode() + b"\n\n")
+    origin.script([faults.streamed(events)])
+    with (
+        clients.environment(clients.behind(proxy)),
+        anthropic.Anthropic(max_retries=0) as client,
+        client.messages.stream(
+            model="claude-opus-5",
+            max_tokens=64,
+            messages=[{"role": "user", "content": "Hi"}],
+            tools=[TOOLS[A]],  # type: ignore[list-item]
+        ) as stream,
+    ):
+        message = stream.get_final_message()
+    assert message.model == "claude-opus-5"
+    assert message.stop_reason == "tool_use"
+    assert message.usage.output_tokens == 7
+    assert message.usage.input_tokens == 40
+    assert message.usage.cache_read_input_tokens == 60
+    assert message.id not in ("x", "chatcmpl-test")
+
+
+def test_what_cannot_be_carried_is_refused_in_the_envelope_of_the_client(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider
+) -> None:
+    proxy = start(start_proxy, A)
+    asked = {**good.request_body(R, True), "previous_response_id": "resp_1"}
+    with model_call(proxy, R, True, body=json.dumps(asked).encode()) as call:
+        response = call.response()
+    assert response.status == 400
+    error = json.loads(response.body)["error"]
+    assert error["code"] == "previous_response_not_found"
+    assert "previous_response_id" in error["message"]
+    assert origin.received == []
+
+
+def test_a_gemini_client_without_sse_gets_an_array(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider
+) -> None:
+    proxy = start(start_proxy, A)
+    origin.script([faults.none(A)])
+    path = "/v1beta/models/gemini-2.5-pro:streamGenerateContent"
+    with clients.HTTP_VERSIONS["HTTP/1.1"](proxy, good.HOSTS[G]) as client:
+        headers = {"x-goog-api-key": KEY, "content-type": "application/json"}
+        client.send("POST", path, headers, json.dumps(good.request_body(G, True)).encode())
+        response = client.response()
+    assert response.header("content-type") == "application/json"
+    parts = [
+        part["text"]
+        for element in json.loads(response.body)
+        for candidate in element["candidates"]
+        for part in candidate.get("content", {}).get("parts", ())
+    ]
+    assert "".join(parts) == good.TEXT
