@@ -203,7 +203,7 @@ def test_a_call_with_all_features_is_changed_by_every_step() -> None:
     assert accepted_codings(call.requests[0]) == ["identity"]
     assert call.adapted is not None
     assert call.targets[0].health is not None
-    assert len(STEPS) == 6  # one of them only where calls are translated: see below
+    assert len(STEPS) == 5
 
 
 def test_a_call_is_translated_for_a_provider_of_another_protocol() -> None:
@@ -212,7 +212,7 @@ def test_a_call_is_translated_for_a_provider_of_another_protocol() -> None:
     call = planned(Feature.ROUTE, received=answerable(), settings=settings)
     assert call.protocol is ANTHROPIC
     assert call.raise_errors
-    translation = call.translation_at(0)
+    translation = call.targets[0].translation
     assert translation is not None
     assert translation.provider is CHAT
     assert call.context_at(0).tool_names == ("now",)
@@ -227,7 +227,7 @@ def test_a_target_that_cannot_carry_a_call_is_skipped() -> None:
     settings = replace(SETTINGS, routes=(route,), providers={"c": chat, "go": GO}, translates=True)
     call = planned(Feature.ROUTE, received=answerable(mcp_servers=[{}]), settings=settings)
     assert [request.provider for request in call.requests] == ["go"]
-    assert call.translation_at(0) is None
+    assert call.targets[0].translation is None
     assert "X100" in [finding.code for finding in call.findings]
     alone = replace(settings, routes=(replace(route, fallback=()),))
     call = planned(Feature.ROUTE, received=answerable(mcp_servers=[{}]), settings=alone)

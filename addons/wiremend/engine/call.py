@@ -27,6 +27,8 @@ class Target:
     """Its retry budget and circuit breaker; None disables both."""
     leaked_formats: tuple[str, ...] = ()
     """The formats in which it is known to write tool calls as text."""
+    translation: TargetTranslation | None = None
+    """How its answers are translated; None: they are in the client's protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,6 @@ class Call:
     """The requests as adapted to their targets, and changed after rejections; None: unadapted."""
     context: StreamContext = field(default_factory=StreamContext)
     """The parts of the request that repair needs."""
-    translations: tuple[TargetTranslation | None, ...] = ()
-    """How the answer of each target is translated; None: not at all. Empty: none is."""
     showing: Literal["live", "guarded", "buffered"] = "live"
     """When content is sent: at once, after 4 KiB or 3 seconds of it, or when it is complete."""
     raise_errors: bool = True
@@ -82,7 +82,7 @@ class Call:
 
     def context_at(self, target: int) -> StreamContext:
         """Return the context of repair for the current request to this target."""
-        translation = self.translation_at(target)
+        translation = self.targets[target].translation
         context = self.context if translation is None else translation.context
         names = self.adapted.at(target).tool_names_by_sent if self.adapted else {}
         if names:
@@ -93,10 +93,6 @@ class Call:
             sent = lambda: document.fields  # noqa: E731 - parsed only if a call is found
             context = replace(context, leaked_formats=formats, sent_request=sent)
         return context
-
-    def translation_at(self, target: int) -> TargetTranslation | None:
-        """Return how the answer of this target is translated; None if it is not."""
-        return self.translations[target] if self.translations else None
 
     def request_for(self, target: int) -> OutgoingRequest:
         """Return the current request for this target."""

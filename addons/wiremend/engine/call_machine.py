@@ -412,11 +412,11 @@ class CallMachine:
         actions.append(StartAttempt(self._log.number, fresh, self._choice.number))
 
     def _next_response(self) -> ResponseReading:
-        number = self._choice.number
-        translation = self.call.translation_at(number)
+        translation = self._target.translation
         if translation is not None:
             answer_id = "".join(f"{int(self._random() * 2**48):012x}" for _ in range(2))
             translation = translation.with_answer(answer_id, int(self._wall_clock()))
+        number = self._choice.number
         return ResponseReading(self.call, number, self.faults, self._memory, translation)
 
     def _end_upstream(self) -> None:

@@ -18,6 +18,7 @@ from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings
+from wiremend.engine.translation.answers import TargetTranslation
 from wiremend.engine.translation.planning import with_translations
 from wiremend.held_memory import CallMemory
 from wiremend.protocols.base.document import OutgoingRequest
@@ -167,6 +168,11 @@ def set_up_response(call: Call, planning: Planning) -> Call:
 
 def choose_targets(call: Call, planning: Planning) -> Call:
     """Choose the targets by the first entry of `[[models]]` that matches."""
+    call = _routed(call, planning)
+    return _without_envelopes(call, planning) if planning.settings.translates else call
+
+
+def _routed(call: Call, planning: Planning) -> Call:
     entry = _route_of(planning)
     if entry is None:
         return call
@@ -204,14 +210,12 @@ def choose_targets(call: Call, planning: Planning) -> Call:
     )
 
 
-def remove_envelopes(call: Call, planning: Planning) -> Call:
+def _without_envelopes(call: Call, planning: Planning) -> Call:
     """Remove the state of translated providers from requests that are not translated."""
-    if not planning.has(Feature.ROUTE) or not planning.settings.translates:
-        return call
     requests, findings = [], list(call.findings)
     for number, request in enumerate(call.requests):
         notes = Notes(planning.settings.disabled)
-        if call.translation_at(number) is None:
+        if _translation_at(call, number) is None:
             document = without_envelopes(request.document, notes)
             request = replace(request, document=document)
         requests.append(request)
@@ -290,8 +294,9 @@ def watch_targets(call: Call, planning: Planning) -> Call:
             if health
             else None,
             _leaked_formats(request, planning) if looks_for_calls else (),
+            _translation_at(call, number),
         )
-        for request in call.requests
+        for number, request in enumerate(call.requests)
     )
     return replace(call, targets=targets)
 
@@ -299,13 +304,17 @@ def watch_targets(call: Call, planning: Planning) -> Call:
 STEPS: tuple[Step, ...] = (
     set_up_response,
     choose_targets,
-    remove_envelopes,
     request_identity,
     adapt_requests,
     watch_targets,
 )
 """The order of planning. Targets are chosen before requests are adapted to them; the headers of
 every target's request are final before it is adapted."""
+
+
+def _translation_at(call: Call, number: int) -> TargetTranslation | None:
+    """Return how answers to a request are translated. Only then are its targets known earlier."""
+    return call.targets[number].translation if number < len(call.targets) else None
 
 
 def _leaked_formats(request: OutgoingRequest, planning: Planning) -> tuple[str, ...]:

@@ -182,7 +182,7 @@ class Recovery:
         self._log.enter_target()
         if self._call.adapted is not None and self._choice.number:
             findings += self._call.adapted.at(self._choice.number).findings
-        translation = self._call.translation_at(self._choice.number)
+        translation = self._choice.target.translation
         if translation is not None and self._choice.number:
             findings += translation.findings
         return Decision(NextStep.ENTER_TARGET, findings)

@@ -14,6 +14,7 @@ from wiremend.engine.call import Call
 from wiremend.engine.translation.answers import TargetTranslation, TranslatedRepair
 from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part, unlimited
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import EventKind, Repaired, Shows
 from wiremend.protocols.base.usage import Usage, UsageMeter
@@ -83,8 +84,6 @@ class ResponseReading:
         """Whether this response may not hold more. What it held is passed on."""
         self.context = call.context_at(target)
         self.translation = translation
-        self.protocol = call.protocol if translation is None else translation.provider
-        """The provider's."""
         self.mode = BodyMode.UNTOUCHED
         self.head: Head | None = None
         self.body_is_whole = False
@@ -114,6 +113,11 @@ class ResponseReading:
             rules.SILENT_STOP.code not in self.context.disabled
         )
         self._meter = UsageMeter(call.protocol.usage_format)
+
+    @property
+    def protocol(self) -> Protocol:
+        """The provider's protocol."""
+        return self._call.protocol if self.translation is None else self.translation.provider
 
     def begin(self, head: Head) -> None:
         """Take the head and choose the mode of the body, which its first bytes may change."""

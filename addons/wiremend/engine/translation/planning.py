@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wiremend.engine.call import Call
+from wiremend.engine.call import Call, Target
 from wiremend.engine.error_responses import error_response
 from wiremend.engine.translation.answers import TargetTranslation
 from wiremend.protocols.base.document import RequestDocument
@@ -45,10 +45,17 @@ def with_translations(
             call.protocol, first.refusal, host="wiremend", attempts=0, head=None
         )
         return replace(call, refusal=answer, refusal_reason=first.refusal.message)
-    translations = tuple(_translation_of(target, received, facts, disabled) for target in kept)
+    targets = tuple(
+        Target(
+            it.request.provider,
+            it.request.model,
+            translation=_translation_of(it, received, facts, disabled),
+        )
+        for it in kept
+    )
     # An answer can be translated only once it is known to be one, and not an error inside a 200.
-    is_translated = any(translations)
-    return replace(call, translations=translations, raise_errors=call.raise_errors or is_translated)
+    is_translated = any(target.translation is not None for target in targets)
+    return replace(call, targets=targets, raise_errors=call.raise_errors or is_translated)
 
 
 def _translation_of(
