@@ -66,7 +66,11 @@ class CountTokens(Shell):
         own = outgoing_of(request, protocol, target_model)
         outgoing = replace(own, document=rewritten)
         if entry.provider:
-            outgoing = redirect(outgoing, self.current.settings.providers[entry.provider])
+            provider = self.current.settings.providers[entry.provider]
+            if provider.protocol_for(target_model) not in (None, protocol.name):
+                self._estimate(flow, document, notes.findings)  # it counts in other requests
+                return
+            outgoing = redirect(outgoing, provider)
         address_request(request, outgoing)
         self.routed[flow.id] = (outgoing.document, notes.findings)
 
@@ -81,10 +85,14 @@ class CountTokens(Shell):
         ):
             return
         if response.status_code in CANNOT_COUNT:
-            document, findings = routed
-            answer, finding = estimated_answer(document)
-            flow.response = http.Response.make(200, answer, {"content-type": "application/json"})
-            record_findings(flow, document.protocol, request=findings, response=[finding])
+            self._estimate(flow, *routed)
+
+    def _estimate(
+        self, flow: http.HTTPFlow, document: RequestDocument, findings: list[Finding]
+    ) -> None:
+        answer, finding = estimated_answer(document)
+        flow.response = http.Response.make(200, answer, {"content-type": "application/json"})
+        record_findings(flow, document.protocol, request=findings, response=[finding])
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Drop the state of a count that failed."""

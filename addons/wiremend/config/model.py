@@ -313,7 +313,7 @@ class Provider(Section):
     (`/v1`), that version replaces the request's. It contains no user, password, query or
     fragment."""
     api_key: Annotated[Key, Field(examples=["${OPENCODE_API_KEY}"])] = SecretStr("")
-    """The key, sent in the header that the call's protocol uses. `${NAME}` is replaced by the
+    """The key, sent in the header that the protocol uses. `${NAME}` is replaced by the
     environment variable NAME. Without a key, only `headers` can contain a credential."""
     api_key_file: Annotated[
         Annotated[Name, InWords("file path")] | None,

@@ -41,8 +41,14 @@ match = "claude-routed"
 model = "kimi-k3"
 provider = "other"
 
+[[models]]
+match = "claude-translated"
+model = "glm-5"
+provider = "other"
+
 [providers.other]
 base_url = "https://{ORIGIN_HOST}/zen/go"
+protocol = {{ "glm-*" = "chat" }}
 api_key = "{OTHER_KEY}"
 """
 
@@ -162,6 +168,16 @@ def test_a_count_is_estimated_for_a_provider_that_cannot_count(
     assert received.header("x-api-key") == OTHER_KEY
     assert received.header("host") == ORIGIN_HOST
     assert provider.received == []
+
+
+def test_a_count_is_estimated_for_a_provider_of_another_protocol(
+    proxy: Proxy, origin: ScriptedProvider
+) -> None:
+    body = {**COUNT, "model": "claude-translated"}
+    response = ask(proxy, "POST", "/v1/messages/count_tokens?beta=true", body)
+    assert response.status == 200
+    assert 1000 <= json.loads(response.body)["input_tokens"] < 1030
+    assert origin.received == []
 
 
 @pytest.mark.parametrize("status", [200, 400, 429])

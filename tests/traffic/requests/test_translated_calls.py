@@ -246,6 +246,71 @@ def test_what_cannot_be_carried_is_refused_in_the_envelope_of_the_client(
     assert origin.received == []
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_search_of_claude_code_is_answered_as_unavailable(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider, stream: bool
+) -> None:
+    proxy = start(start_proxy, C)
+    asked = {
+        **good.request_body(A, stream),
+        "tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}],
+        "tool_choice": {"type": "tool", "name": "web_search"},
+    }
+    with model_call(proxy, A, stream, body=json.dumps(asked).encode()) as call:
+        response = call.response()
+    assert response.status == 200
+    assert b"web_search_tool_result_error" in response.body
+    assert b"unavailable" in response.body
+    assert (b"message_stop" in response.body) is stream
+    assert origin.received == []
+
+
+@pytest.mark.parametrize("client", [A, C, R, G], ids=NAMES.values())
+def test_a_fallback_may_have_another_protocol(
+    start_proxy: Callable[..., Proxy],
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    client: WireProtocol,
+) -> None:
+    """The client's own provider is asked first, without a translation."""
+    spoken = C if client is A else A
+    configuration = f"""{QUICK_RETRIES}
+[[models]]
+match = "*"
+fallback = ["other/kimi-k3"]
+
+[providers.other]
+base_url = "https://{ORIGIN_HOST}"
+protocol = "{NAMES[spoken]}"
+api_key = "${{OTHER_API_KEY}}"
+"""
+    proxy = start_proxy(
+        scripts=SHARED, configuration=configuration, environment={"OTHER_API_KEY": OTHER_KEY}
+    )
+    message = faults.native_error(client, 404, "not_found_error", "no such model")
+    provider.script([faults.status(404, message)])
+    origin.script([faults.overloaded(spoken), tool_call(spoken, True)])
+    with clients.environment(clients.behind(proxy)):
+        outcome = complete(client, True, tools=[TOOLS[client]])
+    assert (outcome.error_class, outcome.tool_calls) == ("", good.TOOL_CALLS)
+    assert (len(provider.received), len(origin.received)) == (1, 2)
+    assert KEY not in repr([(it.path, it.headers, it.body) for it in origin.received])
+
+
+def test_events_are_sent_as_they_arrive_and_a_cancelled_call_ends_upstream(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider
+) -> None:
+    proxy = start(start_proxy, C)
+    line = len(proxy.lines)
+    origin.script([faults.stall_mid_stream(C)])
+    with model_call(proxy, A, True) as call:
+        [received] = origin.wait_for_requests(1)
+        call.read_until(b"content_block_delta")
+        call.close()
+        assert received.wait_until_closed()
+    proxy.wait_for_line("cancelled by client", start=line)
+
+
 def test_a_gemini_client_without_sse_gets_an_array(
     start_proxy: Callable[..., Proxy], origin: ScriptedProvider
 ) -> None:

@@ -1,20 +1,25 @@
 """Planning the translation of a call: which targets can be sent it, and how they are answered."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call import Call, Target
 from wiremend.engine.error_responses import error_response
 from wiremend.engine.translation.answers import TargetTranslation
 from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.middle.conversation import Conversation
 from wiremend.protocols.base.middle.interface import AnswerContext
 from wiremend.protocols.base.middle.state import Origin
 from wiremend.protocols.base.protocol import RequestFacts
-from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.registry import read_request
 from wiremend.routing.shape import shape_of
 from wiremend.routing.translation import RoutedRequest
 from wiremend.rules.rule import Finding
+from wiremend.translate.answer import folded
+from wiremend.translate.local_answers import unavailable_search, write_answer
 
 
 def with_translations(
@@ -41,7 +46,7 @@ def with_translations(
         first = routed[0].translated
         assert first is not None
         assert first.refusal is not None
-        answer = error_response(
+        answer = _search_answer(call, received, facts, first.conversation) or error_response(
             call.protocol, first.refusal, host="wiremend", attempts=0, head=None
         )
         return replace(call, refusal=answer, refusal_reason=first.refusal.message)
@@ -56,6 +61,31 @@ def with_translations(
     # An answer can be translated only once it is known to be one, and not an error inside a 200.
     is_translated = any(target.translation is not None for target in targets)
     return replace(call, targets=targets, raise_errors=call.raise_errors or is_translated)
+
+
+def _search_answer(
+    call: Call,
+    received: RequestDocument,
+    facts: RequestFacts,
+    conversation: Conversation | None,
+) -> Respond | None:
+    """Return the answer of a search that is unavailable; None for a request of another kind.
+
+    Its id is derived from the request: planning has no random numbers.
+    """
+    events = None if conversation is None else unavailable_search(conversation)
+    if events is None:
+        return None
+    answer_id = hashlib.sha256(received.body).hexdigest()[:24]
+    context = AnswerContext(
+        Origin(call.protocol.name), received.fields or {}, facts.model, answer_id
+    )
+    body, content_type = write_answer(call.protocol, events, context), b"text/event-stream"
+    if not facts.streaming:
+        whole = folded(call.protocol, Repaired(body, EventKind.TERMINAL))
+        body, content_type = whole.data, b"application/json"
+    length = b"%d" % len(body)
+    return Respond(Head(200, ((b"content-type", content_type), (b"content-length", length))), body)
 
 
 def _translation_of(
