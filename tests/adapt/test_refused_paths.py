@@ -215,6 +215,16 @@ NOTHING_REFUSED = [
     ("a missing field", CHAT,
      {"detail": [{"type": "missing", "loc": ["body", "seed"], "msg": "Field required"}]},
      {"messages": [USER], "seed": 1}),
+    *(
+        ("what the model writes", CHAT, openai(message), {"messages": [{**USER, "content": [
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]}]})
+        for message in (
+            "This model does not support image generation.",
+            "gpt-5-codex does not support image_generation tool calls",
+            "The deployment doesn't support image output",
+            "This endpoint does not support image editing",
+        )
+    ),
     ("the messages themselves", CHAT,
      openai("Unrecognized request argument supplied: messages"), {"messages": [USER]}),
 ]  # fmt: skip

@@ -116,7 +116,11 @@ _MESSAGE_ROWS: tuple[tuple[str, str], ...] = (
     ("foreign-item-id", r"expected an ID that (?:begins with|contains letters)"),
     ("foreign-item-id", r"'input\[\d{1,6}+\]\.id': string too long"),
     # Images
-    ("images-unsupported", r"(?:does not|doesn't|not) support (?:image|vision|multimodal)"),
+    (
+        "images-unsupported",  # "image generation" is about what the model writes
+        r"(?:does not|doesn't|not) support (?:image|vision|multimodal)"
+        r"(?!s?[ _-]?(?:generation|editing|edits?\b|outputs?\b|creation|/|inputs? (?:of|in|with)\b))",
+    ),
     ("images-unsupported", r"no endpoints found that support image"),
     ("images-unsupported", r"unknown variant `(?:image_url|image|input_image)`"),
     ("images-unsupported", r"is not a multimodal model"),
