@@ -118,8 +118,8 @@ _MESSAGE_ROWS: tuple[tuple[str, str], ...] = (
     # Images
     (
         "images-unsupported",  # "image generation" is about what the model writes
-        r"(?:does not|doesn't|not) support (?:image|vision|multimodal)"
-        r"(?!s?[ _-]?(?:generation|editing|edits?\b|outputs?\b|creation|/|inputs? (?:of|in|with)\b))",
+        r"(?:does not|doesn't|not) support (?:image|vision|multimodal)(?!s?[ _-]?(?:generation"
+        r"|editing|edits?\b|outputs?\b|creation|/|inputs? (?:of|in|with)\b))",
     ),
     ("images-unsupported", r"no endpoints found that support image"),
     ("images-unsupported", r"unknown variant `(?:image_url|image|input_image)`"),
