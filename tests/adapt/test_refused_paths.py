@@ -42,6 +42,8 @@ def tool_result(*blocks: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": [result]}]}
 
 
+PASTED = "Error from the provider 'x y': unknown parameter: 'seed'."
+
 # report, protocol, status, error, request, request without the refused fields
 REFUSED: list[tuple[str, Protocol, int, Any, dict[str, Any], dict[str, Any]]] = [
     ("tashfeenahmed/freellmapi#1070", CHAT, 400,
@@ -198,6 +200,9 @@ REFUSED: list[tuple[str, Protocol, int, Any, dict[str, Any], dict[str, Any]]] = 
                    {"parts": [{"functionResponse": {"name": "f", "id": "1", "response": {}}}]}]},
      {"contents": [{"role": "model", "parts": [{"functionCall": {"name": "f"}}]},
                    {"parts": [{"functionResponse": {"name": "f", "response": {}}}]}]}),
+    ("an error that the user has pasted", CHAT, 400, openai(PASTED),
+     {"messages": [{**USER, "content": PASTED}], "seed": 1},
+     {"messages": [{**USER, "content": PASTED}]}),
 ]  # fmt: skip
 
 
@@ -251,6 +256,18 @@ NOTHING_REFUSED = [
             "gpt-5-codex does not support image_generation tool calls",
             "The deployment doesn't support image output",
             "This endpoint does not support image editing",
+        )
+    ),
+    *(
+        ("a prompt that the error quotes", CHAT, openai(message),
+         {"messages": [{**USER, "content": "Explain this: unknown parameter: 'seed'. Also say why "
+                        "`temperature` is deprecated for this model"}],
+          "seed": 1, "temperature": 0.5})
+        for message in (
+            "Prompt blocked: \"Explain this: unknown parameter: 'seed'. Also say why `temperature` "
+            "is deprecated for this model\" violates our usage policy.",
+            "[{'type': 'string_too_long', 'msg': 'String should have at most 9 characters', "
+            "'input': \"Explain this: unknown parameter: 'seed'. Also say why `temperature` is...\"}]",
         )
     ),
     ("the messages themselves", CHAT,
