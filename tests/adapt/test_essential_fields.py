@@ -158,6 +158,14 @@ def test_a_call_can_do_without_a_harmless_field(
     assert field_policy(protocol, path, value) == "harmless"
 
 
+def test_an_error_about_the_model_gives_no_advice_on_the_field() -> None:
+    requests = AdaptedRequests()
+    requests.add(outgoing(C, {"model": "m", "messages": []}), TargetTraits())
+    for message in ("Model is not supported", "model is not available in your region"):
+        assert requests.amend(0, make_error(status=400, message=message)) == []
+        assert requests.explain(0, message) == message
+
+
 def test_the_client_gets_the_provider_s_error_and_advice() -> None:
     requests = AdaptedRequests()
     body = {"output_config": {"format": SCHEMA}, "max_tokens": 9, "messages": []}

@@ -267,9 +267,14 @@ NOTHING_REFUSED = [
             "Prompt blocked: \"Explain this: unknown parameter: 'seed'. Also say why `temperature` "
             "is deprecated for this model\" violates our usage policy.",
             "[{'type': 'string_too_long', 'msg': 'String should have at most 9 characters', "
-            "'input': \"Explain this: unknown parameter: 'seed'. Also say why `temperature` is...\"}]",
+            "'input': \"Explain this: unknown parameter: 'seed'. Also say why `temperature` is"
+            "...\"}]",
         )
     ),
+    ("a keyword of a schema", CHAT,
+     openai("Invalid schema for response_format 'x': In context=('properties', 'a'), 'metadata' is "
+            "not permitted."),
+     {"messages": [USER], "metadata": {}}),
     ("the messages themselves", CHAT,
      openai("Unrecognized request argument supplied: messages"), {"messages": [USER]}),
 ]  # fmt: skip

@@ -93,6 +93,8 @@ _ABOUT_VALUE = text_pattern(
     r"|must be one of|expected one of (?!`)",
     ignore_case=True,
 )
+_IN_SCHEMA = text_pattern(r"\bcontext=\([^)]{0,150}+\),?\s{0,2}\Z")
+"""What precedes the name of a keyword that OpenAI refuses in a schema."""
 _NAME = text_pattern(r"[A-Za-z_$][\w$.\[\]-]{0,200}+")
 _SEPARATORS = linear_pattern(r"[.\[\]/#\"'`\s,()]++")
 _OPAQUE_KEYS = frozenset(
@@ -119,7 +121,7 @@ def refused_paths(error: ProviderError, request: Mapping[str, Any]) -> tuple[str
     found: dict[str, None] = {}
     for steps in _mentions(error):
         path = resolved(request, steps)
-        if path is not None:
+        if path is not None and path != "model":  # an error about the model, not about the field
             found[path] = None
     found |= dict.fromkeys(_feature_paths(error.message, request))
     return tuple(found)
@@ -158,6 +160,9 @@ def _mentions(error: ProviderError) -> Iterator[tuple[str, ...]]:
             yield tuple(map(str, place.path))
     for wording in _WORDINGS:
         for match in wording.finditer(error.message):
+            start = match.start()
+            if _IN_SCHEMA.search(error.message[max(0, start - _BEFORE_CHARACTERS) : start]):
+                continue
             groups = match.groupdict()
             if groups.get("loc"):
                 yield path_steps(groups["loc"])
