@@ -46,7 +46,8 @@ deterministic: time, randomness and bytes are arguments.
     views/          what a person sees in mitmweb and the log
     catalogue.py    all rules, and the page of them (addons/RULES.md)
     config/         the configuration file, from TOML to the engine's settings; consent to it; its
-                    keys are in `model`, the types of their values in `values`
+                    keys are in `model`, the types of their values in `values`, what is only warned
+                    about in `suspicious`
     launch/         running a command behind the proxy: CA, environment, processes
     testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback
     __main__.py     the command line: `wiremend COMMAND`

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import wiremend
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.testing.certificates import Authority
 
@@ -164,6 +165,10 @@ def test_unknown_arguments_are_refused(name: str, arguments: tuple[str, ...]) ->
     ("arguments", "message"),
     [
         (("--prot", "1"), "unrecognized arguments: --prot 1"),
+        (
+            ("claude", "-p", "say hello"),
+            "a command follows --: scripts/run -- claude -p 'say hello'",
+        ),
         (("--port", "99999"), "expected a port from 1 to 65535, got 99999"),
         (("--port", "x"), "invalid port value: 'x'"),
         (("--",), "a command must follow --"),
@@ -176,6 +181,18 @@ def test_a_wrong_option_is_refused(
     assert done.returncode == 2
     assert message in done.stderr
     assert "usage: scripts/run" in done.stderr
+
+
+def test_the_version(tmp_path: Path) -> None:
+    done = run(tmp_path, "--version")
+    assert (done.returncode, done.stdout) == (0, f"wiremend {wiremend.__version__}\n")
+
+
+def test_warnings_about_the_configuration_are_printed(tmp_path: Path) -> None:
+    models = "[[models]]\nmatch = '*'\n[[models]]\nmatch = 'a'\n"
+    (tmp_path / "wiremend.toml").write_text(models)
+    done = run(tmp_path, "--", "true")
+    assert "wiremend.toml: warning: models[1] ('a') never applies" in done.stderr
 
 
 def test_a_bad_configuration_is_refused(tmp_path: Path) -> None:

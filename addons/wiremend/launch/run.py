@@ -4,12 +4,14 @@ import argparse
 import contextlib
 import datetime
 import os
+import shlex
 import socket
 import sys
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+import wiremend
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
@@ -32,6 +34,7 @@ options:
   --allow        allow the present content of ./wiremend.toml, which can send calls and secrets to
                  the hosts that it names; later starts use it until it changes
   --web          start mitmweb instead of mitmdump
+  --version      print the version
 
 HTTPS_PROXY and the variables that make a client trust the proxy's CA are set for COMMAND only.
 The exit status is that of COMMAND. If your environment names a proxy or certificates, they are
@@ -48,7 +51,7 @@ examples:
 """
 DEMO_HELP = "       {program} --demo                     show what it does; no key, no network\n"
 USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [-- COMMAND ...]
-       {program} --help"""
+       {program} --help | --version"""
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -83,6 +86,8 @@ def main(program: str, arguments: list[str]) -> int:
             proxy += ["--set", "web_open_browser=false"]  # its address is printed instead
         if current.path:  # the line that the proxy prints is only in its log
             print(f"wiremend: configuration from {current.source}", file=sys.stderr)
+        for warning in current.warnings:
+            print(warning, file=sys.stderr)
         return run_behind(program, proxy, command, trust, directory, web=options.web)
     return run_alone(program, proxy, clients_environment(number, trust))
 
@@ -95,7 +100,12 @@ def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[
         arguments, command = arguments[:at], arguments[at + 1 :]
         if not command:
             parser(program).error("a command must follow --")
-    return parser(program).parse_args(arguments), command
+    options, unknown = parser(program).parse_known_args(arguments)
+    if unknown and not command and not unknown[0].startswith("-"):
+        parser(program).error(f"a command follows --: {program} -- {shlex.join(unknown)}")
+    if unknown:
+        parser(program).error(f"unrecognized arguments: {shlex.join(unknown)}")
+    return options, command
 
 
 def parser(program: str) -> argparse.ArgumentParser:
@@ -104,6 +114,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         prog=program, usage=USAGE.format(program=program), add_help=False, allow_abbrev=False
     )
     options.add_argument("-h", "--help", action="store_true")
+    options.add_argument("--version", action="version", version=f"wiremend {wiremend.__version__}")
     options.add_argument("--port", type=port)
     options.add_argument("--config", type=Path)
     options.add_argument("--allow", action="store_true")
