@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 import wiremend
+from traffic import faults, good
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = (sys.executable, "-P", "-m", "wiremend", "run")
@@ -260,6 +262,41 @@ def test_a_command_receives_proxy_and_trust_and_its_status_is_returned(tmp_path:
     )
     done = run(tmp_path, "--", sys.executable, "-c", code, text="this", NO_PROXY="intra.net")
     assert (done.returncode, done.stdout) == (7, "read this\n"), done.stderr
+
+
+CALL_WITH_AN_SDK = (
+    "import anthropic\n"
+    "client = anthropic.Anthropic(api_key='x', max_retries=0)\n"
+    "messages = [{'role': 'user', 'content': 'Say hello.'}]\n"
+    "with client.messages.stream(model='m', max_tokens=9, messages=messages) as stream:\n"
+    "    print(stream.get_final_text())\n"
+)
+
+
+def test_a_summary_of_the_calls_is_printed_after_the_command(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "company")
+    with ScriptedProvider(authority.leaf("localhost"), tmp_path) as provider:
+        repaired = good.stream_with_blocks_from_index(1).events
+        provider.script([faults.reset_before_head(), faults.streamed(repaired)])
+        (tmp_path / "team.toml").write_text(
+            "[[models]]\nmatch = '*'\nprovider = 'local'\n"
+            f"[providers.local]\nbase_url = 'https://localhost:{provider.port}'\n"
+        )
+        command = (sys.executable, "-c", CALL_WITH_AN_SDK)
+        trust = {"SSL_CERT_FILE": str(authority.file)}
+        done = run(tmp_path, "--config", "team.toml", "--", *command, **trust)
+    assert (done.returncode, done.stdout) == (0, f"{good.TEXT}\n"), done.stderr
+    assert (
+        "wiremend: 1 call; 1 repaired, 1 retried; M002 in 1, R002 in 1, S105 in 1\n" in done.stderr
+    )
+
+
+def test_a_command_without_calls_is_reported(tmp_path: Path) -> None:
+    done = run(tmp_path, "--", "true", NO_PROXY="*")
+    assert done.stderr.endswith(
+        "wiremend: no calls; either COMMAND made none, or it does not use HTTPS_PROXY for all "
+        "hosts (NO_PROXY is '*')\n"
+    )
 
 
 def test_a_command_that_a_signal_ends(tmp_path: Path) -> None:
