@@ -299,6 +299,27 @@ def test_a_command_without_calls_is_reported(tmp_path: Path) -> None:
     )
 
 
+def test_the_variables_of_a_running_proxy_are_printed(tmp_path: Path) -> None:
+    code = (
+        "import os, subprocess, sys\n"
+        f"again = [*{RUN!r}, '--env', '--port', os.environ['HTTPS_PROXY'].rpartition(':')[2]]\n"
+        "printed = subprocess.check_output(again, text=True)\n"
+        "assert f'export HTTPS_PROXY={os.environ[\"HTTPS_PROXY\"]}\\n' in printed, printed\n"
+        "assert 'export SSL_CERT_FILE=' in printed, printed\n"
+        "assert 'export NODE_EXTRA_CA_CERTS=' in printed, printed\n"
+    )
+    done = run(tmp_path, "--", sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_running_proxy_there_are_no_variables(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    done = run(tmp_path, "--env", "--port", str(port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"no proxy of scripts/run listens on port {port} of 127.0.0.1" in done.stderr
+
+
 def test_a_command_that_a_signal_ends(tmp_path: Path) -> None:
     code = f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"
     assert run(tmp_path, "--", sys.executable, "-c", code).returncode == 128 + signal.SIGKILL

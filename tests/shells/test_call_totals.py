@@ -13,8 +13,14 @@ from wiremend.engine.settings import Knowledge
 from wiremend.views.call_totals import CallTotals
 
 
-def record(outcome: CallState | None, *codes: str, attempts: int = 1) -> CallRecord:
+def record(
+    outcome: CallState | None,
+    *codes: str,
+    attempts: int = 1,
+    protocol: str = "anthropic-messages",
+) -> CallRecord:
     return CallRecord(
+        protocol=protocol,
         outcome=outcome,
         response_findings=[StoredFinding(code=code) for code in codes],
         attempts=[StoredAttempt(number=number + 1) for number in range(attempts)],
@@ -36,6 +42,7 @@ ANSWERED = record(CallState.ANSWERED)
     [
         ((), "no calls"),
         ((record(CallState.PASSED, "M005"), record(None)), "no calls"),
+        ((record(CallState.REFUSED, protocol=""),), "no calls"),
         ((ANSWERED,), "1 call; none repaired"),
         ((ANSWERED, ANSWERED), "2 calls; none repaired"),
         ((record(CallState.ANSWERED, "S105", "S105"),), "1 call; 1 repaired; S105 in 1"),

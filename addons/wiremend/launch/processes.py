@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -35,11 +36,18 @@ def run_alone(program: str, proxy: list[str], environment: Mapping[str, str]) ->
     `environment` contains the variables that clients need.
     """
     print(f"wiremend: the proxy is {environment['HTTPS_PROXY']}; in another terminal:\n")
-    for name, value in environment.items():
-        if name.isupper():
-            print(f"  export {name}={shlex.quote(value)}")
+    print(textwrap.indent(export_commands(environment), "  "))
     print(f"\nand start your agent there. To run one command: {program} -- COMMAND\n", flush=True)
     os.execv(proxy[0], proxy)
+
+
+def export_commands(environment: Mapping[str, str]) -> str:
+    """Return the lines that set these variables in a shell, without those in lower case."""
+    return "\n".join(
+        f"export {name}={shlex.quote(value)}"
+        for name, value in environment.items()
+        if name.isupper()
+    )
 
 
 def run_behind(

@@ -27,7 +27,7 @@ class CallTotals:
 
     def add(self, record: CallRecord) -> None:
         """Count a call that has ended. Requests that are not calls are not counted."""
-        if record.outcome in (None, CallState.PASSED):
+        if not record.protocol or record.outcome in (None, CallState.PASSED):
             return
         codes = {finding.code for finding in record.findings}
         self.calls += 1
