@@ -19,9 +19,9 @@ Three nouns, each with one home, and three verbs:
                 protocol.
 
 Packages and modules, from the bottom to the top. A layer imports only layers above it in this list;
-`tests/house/test_house_rules.py` checks that. Only `seam/`, `views/`, the shells and the scripts of
-the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Everything below `seam/` is
-deterministic: time, randomness and bytes are arguments.
+`tests/house/test_house_rules.py` checks that. Only `seam/`, `views/`, `recording/`, the shells and
+the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Everything below
+`seam/` is deterministic: time, randomness and bytes are arguments.
 
     text/           bytes and their formats, without protocols: server-sent events, JSON, content
                     codings, tool calls that models write as text
@@ -44,10 +44,12 @@ deterministic: time, randomness and bytes are arguments.
     engine/         the life of a call: planning, attempts, retries, keep-alives, endings
     seam/           carries calls inside mitmproxy; lists all undocumented behaviour it relies on
     views/          what a person sees in mitmweb and the log
+    recording/      reading recordings of traffic: flow files, HAR files, JSON Lines, bodies
     catalogue.py    all rules, and the page of them (addons/RULES.md)
     config/         the configuration file, from TOML to the engine's settings; consent to it; its
                     keys are in `model`, the types of their values in `values`, what is only warned
                     about in `suspicious`
+    check/          the command `check`: faults in recorded traffic, and the formats of its report
     launch/         running a command behind the proxy: CA, environment, processes
     testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback
     __main__.py     the command line: `wiremend COMMAND`

@@ -87,6 +87,11 @@ def render_page(rules: Iterable[Rule]) -> str:
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
+def render_rule(rule: Rule) -> str:
+    """Return the section of the page about one rule, as Markdown."""
+    return "\n".join(_section(rule)).rstrip("\n") + "\n"
+
+
 def _row(rule: Rule) -> str:
     detects = rule.detects.replace("|", "\\|")
     return f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {detects} |"

@@ -110,7 +110,8 @@ WRONG = {
     "an unknown section with a variable in it": (
         '[zzz]\nx = "${KEY}"',
         "zzz: unknown key; the keys here are intercept, retry, breaker, timeouts, heartbeat, "
-        "rules, models, lessons, learning, providers, access, fire_and_forget, memory, shutdown",
+        "rules, models, lessons, learning, providers, access, fire_and_forget, memory, shutdown, "
+        "check",
     ),
     "a provider's name that needs quotes": (
         '[providers."a b"]\nbase_url = "https://a.example"\nkey = 1',
@@ -369,6 +370,15 @@ WRONG = {
     "an unknown family": (
         '[rules]\ndisable = ["X"]',
         "rules.disable[0]: there is no rule 'X'",
+    ),
+    # Check
+    "an unknown code for a file": (
+        '[check]\nignore_in_files = { "*.har" = ["S1", "S102"] }',
+        "check.ignore_in_files.\"*.har\"[1]: there is no rule 'S102'; did you mean 'S101'?",
+    ),
+    "an unknown code to select": (
+        '[check]\nselect = ["X"]',
+        "check.select[0]: there is no rule 'X'",
     ),
     # Secrets and variables
     "a variable that is not set": (

@@ -64,6 +64,14 @@ held = 256
 
 [shutdown]
 grace = 30.0
+
+[check]
+select = []
+ignore = []
+select_in_files = {}
+ignore_in_files = {}
+select_from_hosts = {}
+ignore_from_hosts = {}
 """
 
 FULL = """

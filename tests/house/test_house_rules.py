@@ -39,14 +39,14 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"engine"}),
     frozenset({"seam"}),
     frozenset({"views", "recording"}),
-    frozenset({"catalogue", "config", "launch", "testing"}),
+    frozenset({"catalogue", "check", "config", "launch", "testing"}),
     frozenset({"__main__"}),
 )
 """From bottom to top. A part may import lower layers, but no other part of its own layer."""
 ALL_PARTS = frozenset[str]().union(*LAYERS)
-BESIDE_THE_SHELLS = {"catalogue", "config", "launch", "testing"}
+BESIDE_THE_SHELLS = {"catalogue", "check", "config", "launch", "testing"}
 """These parts share a layer and may import each other."""
-MAY_IMPORT_MITMPROXY = {"seam", "views"}
+MAY_IMPORT_MITMPROXY = {"seam", "views", "recording"}
 INSIDE_PROXY = LIBRARY / "testing" / "inside_proxy"
 """The scripts of mitmproxy that the pytest plugin loads."""
 MAY_IMPORT_IO = {"launch", "testing"}

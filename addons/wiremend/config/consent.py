@@ -32,6 +32,7 @@ HARMLESS_SECTIONS = frozenset(
         "fire_and_forget",
         "memory",
         "shutdown",
+        "check",
     }
 )
 """Sections that do not decide where calls and secrets are sent."""

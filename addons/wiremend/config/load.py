@@ -163,14 +163,17 @@ def config_of(
     return parse_config(text, document.path.name, environ, known_codes, document.path.parent)
 
 
-def check_document(document: Document, known_codes: Iterable[str] | None = None) -> None:
-    """Validate a document without reading any variable or key file. Raises ConfigError."""
+def check_document(document: Document, known_codes: Iterable[str] | None = None) -> Config:
+    """Return the configuration in a document without reading any variable or key file.
+
+    Variables are replaced by placeholders. Raises ConfigError.
+    """
     misplaced: dict[Place, str] = {}
     # Not the document's text: TOML has other spellings of `${`.
     variables = VARIABLE.findall(json.dumps(document.values, default=str))
     placeholders = dict.fromkeys(variables, "x")
     values = _filled_in(dict(document.values), (), placeholders, misplaced)
-    _validated(values, document.path.name, misplaced, known_codes)
+    return _validated(values, document.path.name, misplaced, known_codes)
 
 
 def _validated(

@@ -41,11 +41,14 @@ from wiremend.config.values import (
     Pause,
     ProviderName,
     RuleCode,
+    RuleCodesByFile,
+    RuleCodesByHost,
     Seconds,
     did_you_mean,
     header_problems,
     refuse,
     refuse_unknown_codes,
+    refuse_unknown_codes_in,
 )
 from wiremend.routing.access import normalized_origin
 from wiremend.routing.shape import CallShape
@@ -509,6 +512,43 @@ class Shutdown(Section):
     SIGTERM stops the proxy at once. 0 means that running calls are not awaited."""
 
 
+class Check(Section):
+    """Which findings `scripts/check` reports.
+
+    The proxy does not use this section, and `scripts/check` reads no variables and key files, so
+    the file needs no consent for it. Its option `--select` replaces all keys that select, and
+    `--ignore` adds to `ignore`.
+    """
+
+    select: Annotated[tuple[RuleCode, ...], Field(examples=[["S", "E"]])] = ()
+    """The rules to report, by codes or prefixes. Empty: all of them."""
+    ignore: Annotated[tuple[RuleCode, ...], Field(examples=[["S301"]])] = ()
+    """The rules not to report, even if they are selected."""
+    select_in_files: Annotated[RuleCodesByFile, Field(examples=[{"*.har": ["S", "E"]}])] = {}
+    """By file, the rules to report instead of `select`. A glob is compared with the name as it was
+    given and with its last part."""
+    ignore_in_files: Annotated[RuleCodesByFile, Field(examples=[{"tests/old/*": ["S212"]}])] = {}
+    """By file, the rules not to report besides `ignore`."""
+    select_from_hosts: Annotated[RuleCodesByHost, Field(examples=[{"*.example.com": ["S"]}])] = {}
+    """By host, the rules to report instead of `select`."""
+    ignore_from_hosts: Annotated[RuleCodesByHost, Field(examples=[{"*.mistral.ai": ["S201"]}])] = {}
+    """By host, the rules not to report besides `ignore`."""
+
+    @field_validator("select", "ignore")
+    @classmethod
+    def _are_known(cls, codes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        refuse_unknown_codes(codes, (info.context or {}).get("known_codes"))
+        return codes
+
+    @field_validator("select_in_files", "ignore_in_files", "select_from_hosts", "ignore_from_hosts")
+    @classmethod
+    def _tables_are_known(
+        cls, table: Mapping[str, tuple[str, ...]], info: ValidationInfo
+    ) -> Mapping[str, tuple[str, ...]]:
+        refuse_unknown_codes_in(table, (info.context or {}).get("known_codes"))
+        return table
+
+
 class Config(Section):
     """The whole file."""
 
@@ -526,6 +566,7 @@ class Config(Section):
     fire_and_forget: FireAndForget = FireAndForget()
     memory: Memory = Memory()
     shutdown: Shutdown = Shutdown()
+    check: Check = Check()
 
     @model_validator(mode="after")
     def _providers_exist(self) -> "Config":
@@ -588,6 +629,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "fire_and_forget": FireAndForget,
     "memory": Memory,
     "shutdown": Shutdown,
+    "check": Check,
 }
 """The table of each top-level key, or of each of its entries."""
 TABLES_WITHIN: Mapping[tuple[str, str], type[Section]] = {("models", "when"): When}

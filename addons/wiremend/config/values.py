@@ -7,7 +7,7 @@ import difflib
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -145,13 +145,29 @@ def refuse_unknown_codes(
 ) -> None:
     """Raise a ValidationError located at each list item that is not a prefix of a known code."""
     if known is not None:
+        refuse(*_unknown_codes(codes, known, what))
+
+
+def refuse_unknown_codes_in(
+    table: Mapping[str, Iterable[str]], known: Iterable[str] | None
+) -> None:
+    """Do the same for the lists of codes in a table."""
+    if known is not None:
         refuse(
             *(
-                ((number,), f"there is no {what} {code!r}{did_you_mean(code, sorted(known))}")
-                for number, code in enumerate(codes)
-                if not any(existing.startswith(code) for existing in known)
+                ((name, *place), text)
+                for name, codes in table.items()
+                for place, text in _unknown_codes(codes, known, "rule")
             )
         )
+
+
+def _unknown_codes(
+    codes: Iterable[str], known: Iterable[str], what: str
+) -> Iterator[tuple[tuple[int], str]]:
+    for number, code in enumerate(codes):
+        if not any(existing.startswith(code) for existing in known):
+            yield (number,), f"there is no {what} {code!r}{did_you_mean(code, sorted(known))}"
 
 
 def header_problems(headers: Mapping[str, SecretStr]) -> list[tuple[tuple[str], str]]:
@@ -203,12 +219,19 @@ Name = Annotated[str, AfterValidator(_a_name)]
 ProviderName = Annotated[Name, InWords("provider name")]
 ModelName = Annotated[Name, InWords("model name")]
 ModelGlob = Annotated[str, AfterValidator(_a_model_glob), InWords("glob of model names")]
+FileGlob = Annotated[Name, InWords("file glob")]
 HostGlob = Annotated[str, AfterValidator(_a_host_glob), InWords("host glob")]
 PathGlob = Annotated[str, AfterValidator(_a_path), InWords("path glob")]
 RuleCode = Annotated[
     str,
     AfterValidator(_a_code),
     InWords("rule code or prefix of codes", "rule codes or prefixes of codes"),
+]
+RuleCodesByFile = Annotated[
+    Mapping[FileGlob, tuple[RuleCode, ...]], InWords("table of file globs and lists of rule codes")
+]
+RuleCodesByHost = Annotated[
+    Mapping[HostGlob, tuple[RuleCode, ...]], InWords("table of host globs and lists of rule codes")
 ]
 DialectName = Annotated[
     str,
