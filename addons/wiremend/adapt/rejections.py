@@ -209,7 +209,8 @@ def _located(error: ProviderError) -> Iterator[str]:
 def _refused_fields(error: ProviderError, tools: OfferedTools, kinds: Set[str]) -> Iterator[Lesson]:
     """Yield a lesson for each field that the error refuses: to drop it, or to use another one.
 
-    If the schema of a tool is refused, what is mentioned inside of tools belongs to it.
+    `kinds` are those of the lessons found so far. If one of them converts the schema of a tool,
+    fields within tools are left out, since the conversion removes them.
     """
     protocol = tools.document.protocol.name
     for path in refused_paths(error, tools.document.fields or {}):
