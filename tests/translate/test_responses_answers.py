@@ -64,7 +64,6 @@ def valid_stream(data: st.DataObject, direction: Direction) -> bytes:
     stream: bytes = data.draw(VALID[direction.provider.name])
     assume(b'"content":[' not in stream.replace(b": ", b":") or direction.provider is not CHAT)
     assume(b'"reasoning":' not in stream)
-    assume(b"922337203685477580" not in stream)  # JSON beyond 64 bits is read as a float
     return stream
 
 
@@ -207,7 +206,9 @@ def test_a_whole_answer_is_the_fold_of_the_stream(
     assume(not is_cut(stream))
     body = direction.provider.fold(values_of(stream))
     out, _ = through(direction, [stream])
-    if body is None or content_of(direction.client, out)[3]:
+    content = content_of(direction.client, out)
+    assume("922337203685477580" not in repr(content))  # JSON beyond 64 bits is read as a float
+    if body is None or content[3]:
         return
     answer = orjson.loads(translate_body(direction, body, context_of(direction)).data)
     folded = b"".join(direction.client.unfold(answer))
