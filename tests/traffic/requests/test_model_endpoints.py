@@ -42,7 +42,7 @@ model = "kimi-k3"
 provider = "other"
 
 [[models]]
-match = "claude-translated"
+match = "claude-translate[d]"
 model = "glm-5"
 provider = "other"
 
