@@ -49,8 +49,8 @@ RETRIED = ("overloaded", "error first", "cut before content", "error in 200")
 STREAMING = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 
 
-def start(start_proxy: Callable[..., Proxy], provider: WireProtocol) -> Proxy:
-    """Start a proxy that sends every call to a provider of this protocol."""
+def start(start_proxy: Callable[..., Proxy], provider: WireProtocol, more: str = "") -> Proxy:
+    """Start a proxy that sends every call to a provider of this protocol, with more settings."""
     configuration = f"""{QUICK_RETRIES}
 [[models]]
 match = "*"
@@ -61,6 +61,7 @@ provider = "other"
 base_url = "https://{ORIGIN_HOST}/zen/go"
 protocol = {{ "minimax-*" = "anthropic", "*" = "{NAMES[provider]}" }}
 api_key = "${{OTHER_API_KEY}}"
+{more}
 """
     return start_proxy(
         scripts=SHARED, configuration=configuration, environment={"OTHER_API_KEY": OTHER_KEY}
@@ -244,6 +245,61 @@ def test_what_cannot_be_carried_is_refused_in_the_envelope_of_the_client(
     assert error["code"] == "previous_response_not_found"
     assert "previous_response_id" in error["message"]
     assert origin.received == []
+
+
+def test_reasoning_returns_to_the_provider_that_issued_it(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider
+) -> None:
+    """The client keeps it as signed thinking, like that of its own provider."""
+    import anthropic
+
+    proxy = start(start_proxy, C, 'message_rules = ["Q106"]')
+    events = list(good.tool_stream(C).events)
+    thought = json.dumps({"choices": [{"index": 0, "delta": {"reasoning_content": "Hm, blue."}}]})
+    events.insert(1, f"data: {thought}\n\n".encode())
+    origin.script([faults.streamed(events), faults.none(C)])
+    messages: list[Any] = [{"role": "user", "content": "Hi"}]
+    asked: dict[str, Any] = {"model": "claude-opus-5", "max_tokens": 64, "tools": [TOOLS[A]]}
+    with (
+        clients.environment(clients.behind(proxy)),
+        anthropic.Anthropic(max_retries=0) as client,
+    ):
+        with client.messages.stream(**asked, messages=messages) as first:
+            answer = first.get_final_message()
+        thinking, call = answer.content
+        assert (thinking.type, call.type) == ("thinking", "tool_use")
+        result = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
+        messages += [
+            {"role": "assistant", "content": [it.to_dict() for it in answer.content]},
+            {"role": "user", "content": [result]},
+        ]
+        with client.messages.stream(**asked, messages=messages) as second:
+            assert second.get_final_text() == good.TEXT
+    sent = [received.json()["messages"] for received in origin.received]
+    assert sent[1][: len(sent[0])] == sent[0]
+    user, assistant, tool = sent[1]
+    assert user == {"role": "user", "content": "Hi"}
+    assert assistant["reasoning_content"] == "Hm, blue."
+    [sent_call] = assistant["tool_calls"]
+    assert sent_call["function"]["name"] == good.TOOL_NAME
+    assert json.loads(sent_call["function"]["arguments"]) == good.TOOL_ARGUMENTS
+    assert tool == {"role": "tool", "tool_call_id": sent_call["id"], "content": "sunny"}
+    assert "thinking" not in json.dumps(sent)
+
+
+def test_what_a_provider_refuses_is_learnt_for_translated_calls_too(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider
+) -> None:
+    proxy = start(start_proxy, C, "# learns")
+    refusal = faults.native_error(
+        C, 400, "invalid_request_error", "Unrecognized request argument supplied: stream_options"
+    )
+    origin.script([faults.status(400, refusal), faults.none(C), faults.none(C)])
+    with clients.environment(clients.behind(proxy)):
+        assert complete(A, True).text == good.TEXT
+        assert complete(A, True).text == good.TEXT
+    has_options = ["stream_options" in received.json() for received in origin.received]
+    assert has_options == [True, False, False]
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
