@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from wiremend.adapt.schema_dialects import DIALECTS
 from wiremend.catalogue import catalogue
+from wiremend.protocols.base.middle.target import TranslationTraits
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import CallIdLimit, TargetTraits
@@ -19,6 +20,7 @@ from wiremend.targets.registry import (
     VENDORS,
     leaked_formats,
     traits_of,
+    translation_traits,
 )
 from wiremend.targets.vendor import CHAT as IN_CHAT
 from wiremend.targets.vendor import Requirement, Vendor, combined
@@ -388,3 +390,42 @@ def test_names_that_are_equal_after_truncation_are_made_different() -> None:
     limit = NAMES_BY_DIALECT["openai"]
     assert limit.fit(LONG + "_read") != limit.fit(LONG + "_write")
     assert limit.fit("a.b") != limit.fit("a/b")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "host", "model", "members"),
+    [
+        (CHAT, "api.moonshot.ai", "kimi-k3", {"efforts": ("low", "high", "max")}),
+        (CHAT, "opencode.ai", "kimi-k3", {"media_urls": False}),
+        (CHAT, "api.deepseek.com", "deepseek-v4-pro", {"media": frozenset()}),
+        (CHAT, "api.z.ai", "glm-5.2", {"efforts": ("high", "max")}),
+        (CHAT, "openrouter.ai", "z-ai/glm-4.6", {"returned_reasoning": "reasoning_content"}),
+        (RESPONSES, "api.openai.com", "gpt-5", {"developer_role": True}),
+        (RESPONSES, "opencode.ai", "gpt-6-luna", {"developer_role": False}),
+        (ANTHROPIC, "api.anthropic.com", "claude-opus-5", {"cache_marks": 3}),
+        (ANTHROPIC, "api.moonshot.ai", "kimi-k3", {"cache_marks": 0}),
+        (CHAT, "llm.example", "kimi-k3", {"efforts": ()}),
+    ],
+)
+def test_a_translated_request_has_what_its_target_takes(
+    protocol: WireProtocol, host: str, model: str, members: dict[str, object]
+) -> None:
+    traits = translation_traits(protocol, host, model)
+    assert {member: getattr(traits, member) for member in members} == members
+
+
+def test_a_later_fact_on_translation_replaces_an_earlier_one() -> None:
+    earlier = translation_traits(CHAT, "api.z.ai", "glm-5.2")
+    later = translation_traits(CHAT, "api.z.ai", "glm-5.3")
+    assert earlier.thinking.off == {"thinking": {"type": "disabled"}}
+    assert later.thinking.off == {}
+
+
+@each_vendor
+def test_every_fact_on_translation_is_about_the_vendors_models(vendor: Vendor) -> None:
+    for fact in vendor.translation:
+        assert fact.reason
+        TranslationTraits(**fact.traits)
+        assert set(fact.hosts or ()) <= set(vendor.hosts)
+        globs = [*fact.models, *(fact.at_gateways or ())]
+        assert globs == [glob.lower() for glob in globs]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
 from wiremend.protocols.base.middle.state import Origin
-from wiremend.protocols.base.middle.target import FUNCTION_NAMES, Target, TranslationTraits
+from wiremend.protocols.base.middle.target import Target, TranslationTraits
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import make_error
@@ -18,7 +18,7 @@ from wiremend.protocols.registry import PROTOCOLS
 from wiremend.routing.model_name import rewrite_model
 from wiremend.routing.providers import ProviderAddress, destinations, redirect
 from wiremend.rules.rule import Notes
-from wiremend.targets.registry import traits_of
+from wiremend.targets.registry import traits_of, translation_traits
 from wiremend.translate.answer import Direction
 from wiremend.translate.request import TranslatedRequest, translate_request
 
@@ -39,8 +39,6 @@ _ADDED_HEADERS: Mapping[WireProtocol, Headers] = {
     WireProtocol.ANTHROPIC_MESSAGES: (("anthropic-version", "2023-06-01"),),
 }
 _REASONING_CODES = frozenset({REASONING_MISSING.code, REASONING_NOT_PASSED_BACK.code})
-_CACHE_MARKS = 3
-"""The `cache_control` marks in a request that is translated for Anthropic, of the four allowed."""
 
 _NO_OBJECT = make_error(
     status=400,
@@ -128,8 +126,9 @@ def _headers(received: Headers, protocol: WireProtocol) -> Headers:
 def _traits(protocol: WireProtocol, address: ProviderAddress, model: str) -> TranslationTraits:
     """Return what is known of a target, as far as it concerns translation.
 
-    The request is adapted to the target afterwards, so most facts need not be known here.
+    The request is adapted to the target afterwards, which changes what is not known here.
     """
+    known = translation_traits(protocol, address.host, model)
     traits = traits_of(
         protocol,
         address.host,
@@ -139,11 +138,10 @@ def _traits(protocol: WireProtocol, address: ProviderAddress, model: str) -> Tra
         max_output_tokens=address.max_output_tokens,
     )
     messages = traits.messages
-    wants_reasoning = bool(_REASONING_CODES & messages.rules)
-    return TranslationTraits(
-        names=traits.names or FUNCTION_NAMES,
+    wants_reasoning = "reasoning_content" if _REASONING_CODES & messages.rules else ""
+    return replace(
+        known,
+        names=traits.names or known.names,
         max_output_tokens=messages.max_output_tokens,
-        efforts=messages.efforts,
-        returned_reasoning="reasoning_content" if wants_reasoning else "",
-        cache_marks=_CACHE_MARKS if protocol is WireProtocol.ANTHROPIC_MESSAGES else 0,
+        returned_reasoning=known.returned_reasoning or wants_reasoning,
     )

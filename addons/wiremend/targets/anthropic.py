@@ -1,8 +1,16 @@
 """Facts about Anthropic."""
 
+from wiremend.protocols.base.middle.content import MediaKind
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.traits import CallIdLimit
-from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, MESSAGES, Requirement, Vendor
+from wiremend.targets.vendor import (
+    CALLS_AND_RESULTS,
+    CHAT,
+    MESSAGES,
+    Requirement,
+    Vendor,
+    of_models,
+)
 from wiremend.targets.wordings import POINTER, wording
 
 _MODELS = ("claude-*",)
@@ -142,6 +150,15 @@ ANTHROPIC = Vendor(
             rules=("Q201",),
             reason="The same models behind Chat Completions",
             seen=("NeatChat/NeatChat#72",),
+        ),
+    ),
+    translation=(
+        of_models(
+            _MODELS,
+            "images and documents; four `cache_control` marks",
+            protocols=MESSAGES,
+            media=frozenset({MediaKind.IMAGE, MediaKind.DOCUMENT}),
+            cache_marks=3,
         ),
     ),
     name_limits={"anthropic": _NAMES},

@@ -6,9 +6,11 @@ from wiremend.targets.vendor import (
     CHAT,
     MESSAGES,
     RESPONSES,
+    THINKING_BY_TYPE,
     LeakedCalls,
     Requirement,
     Vendor,
+    of_models,
 )
 from wiremend.targets.wordings import wording
 
@@ -21,6 +23,18 @@ DEEPSEEK = Vendor(
     name="deepseek",
     hosts=("api.deepseek.com",),
     models=("deepseek-*",),
+    translation=(
+        of_models(
+            _MODELS_THAT_REQUIRE_REASONING,
+            "`thinking` with the types `enabled` and `disabled`; no efforts below `high`; JSON "
+            "objects without a schema; text only; reasoning is passed back",
+            thinking=THINKING_BY_TYPE,
+            efforts=("high", "max"),
+            schema_formats=False,
+            media=frozenset(),
+            returned_reasoning="reasoning_content",
+        ),
+    ),
     requirements=(
         Requirement(
             protocols=CHAT,

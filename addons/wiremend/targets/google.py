@@ -1,7 +1,13 @@
 """Facts about Google: Gemini API, Vertex AI, and Code Assist (Gemini CLI with an account)."""
 
+from wiremend.protocols.base.middle.content import MediaKind
 from wiremend.protocols.base.name_limits import NameLimit
-from wiremend.targets.vendor import GEMINI, Requirement, Vendor
+from wiremend.targets.vendor import (
+    GEMINI,
+    Requirement,
+    Vendor,
+    of_models,
+)
 from wiremend.targets.wordings import wording
 
 _MODELS_THAT_SIGN = ("gemini-[3-9]*",)
@@ -26,6 +32,20 @@ GOOGLE = Vendor(
         "cloudcode-pa.googleapis.com",  # Code Assist
     ),
     models=("gemini-*",),
+    translation=(
+        of_models(
+            ("gemini-*",),
+            "all kinds of media",
+            protocols=GEMINI,
+            media=frozenset(MediaKind),
+        ),
+        of_models(
+            _MODELS_THAT_SIGN,
+            "`thinkingLevel` instead of a budget",
+            protocols=GEMINI,
+            efforts=("low", "high"),
+        ),
+    ),
     requirements=(
         Requirement(
             protocols=GEMINI,

@@ -1,7 +1,15 @@
 """Facts about Moonshot AI."""
 
 from wiremend.protocols.base.name_limits import NameLimit
-from wiremend.targets.vendor import CHAT, EVERY_PROTOCOL, LeakedCalls, Requirement, Vendor
+from wiremend.targets.vendor import (
+    CHAT,
+    EVERY_PROTOCOL,
+    THINKING_BY_TYPE,
+    LeakedCalls,
+    Requirement,
+    Vendor,
+    of_models,
+)
 from wiremend.targets.wordings import wording
 
 _NAMES = NameLimit("a-zA-Z", "a-zA-Z0-9_-")
@@ -12,6 +20,24 @@ MOONSHOT = Vendor(
     name="moonshot",
     hosts=("api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"),
     models=("kimi-*",),
+    translation=(
+        of_models(
+            ("kimi-*",),
+            "images only as data URLs; unknown fields of tools are refused; reasoning is required "
+            "beside calls",
+            media_urls=False,
+            strict_tools=False,
+            returned_reasoning="reasoning_content",
+        ),
+        of_models(
+            ("kimi-k2.[5-6]*", "kimi-k3*"),
+            "`thinking` with the types `enabled` and `disabled`",
+            thinking=THINKING_BY_TYPE,
+        ),
+        of_models(
+            ("kimi-k3*",), "three efforts besides the default", efforts=("low", "high", "max")
+        ),
+    ),
     requirements=(
         Requirement(
             protocols=EVERY_PROTOCOL,

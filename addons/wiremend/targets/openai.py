@@ -1,8 +1,16 @@
 """Facts about OpenAI, and about resellers of its models with the same protocols."""
 
+from wiremend.protocols.base.middle.content import MediaKind
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.traits import CallIdLimit
-from wiremend.targets.vendor import CALLS_AND_RESULTS, CHAT, RESPONSES, Requirement, Vendor
+from wiremend.targets.vendor import (
+    CALLS_AND_RESULTS,
+    CHAT,
+    RESPONSES,
+    Requirement,
+    Vendor,
+    of_models,
+)
 from wiremend.targets.wordings import wording
 
 _API = ("api.openai.com", "*.api.openai.com")  # regions: eu.api.openai.com
@@ -17,6 +25,25 @@ OPENAI = Vendor(
     name="openai",
     hosts=(*_API, *_ACCOUNT, *_RESELLERS),
     models=("gpt-*",),
+    translation=(
+        of_models(
+            ("gpt-*", "o[1-9]*"),
+            "system text has the role `developer`; prompts are cached by key; `max_tokens` is the "
+            "name of older models",
+            protocols=CHAT | RESPONSES,
+            at_gateways=False,
+            developer_role=True,
+            prompt_cache_key=True,
+            limit_field="max_completion_tokens",
+            media=frozenset({MediaKind.IMAGE, MediaKind.DOCUMENT}),
+        ),
+        of_models(
+            ("gpt-[5-9]*", "o[1-9]*"),
+            "the efforts that every model with reasoning takes",
+            protocols=CHAT | RESPONSES,
+            efforts=("low", "medium", "high"),
+        ),
+    ),
     requirements=(
         Requirement(
             protocols=CHAT | RESPONSES,

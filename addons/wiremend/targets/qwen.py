@@ -1,5 +1,6 @@
 """Facts about Qwen: Alibaba's DashScope and the portal of Qwen Code."""
 
+from wiremend.protocols.base.middle.target import ThinkingSwitch
 from wiremend.targets.vendor import (
     CALLS_AND_RESULTS,
     CHAT,
@@ -7,12 +8,20 @@ from wiremend.targets.vendor import (
     LeakedCalls,
     Requirement,
     Vendor,
+    of_models,
 )
 
 QWEN = Vendor(
     name="qwen",
     hosts=("dashscope*.aliyuncs.com", "*.dashscope.aliyuncs.com", "portal.qwen.ai"),
     models=("qwen*",),
+    translation=(
+        of_models(
+            ("qwen3*",),
+            "`enable_thinking`",
+            thinking=ThinkingSwitch(on={"enable_thinking": True}, off={"enable_thinking": False}),
+        ),
+    ),
     leaked_calls=(
         LeakedCalls(
             formats=("qwen", "hermes"),

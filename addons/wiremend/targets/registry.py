@@ -7,8 +7,10 @@ of a provider are learnt from its rejections (`wiremend.adapt.rejections`).
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 from wiremend.protocols.base.client_traits import Deviation
+from wiremend.protocols.base.middle.target import TranslationTraits
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.parameters import TOKEN_LIMIT
@@ -28,7 +30,7 @@ from wiremend.targets.openai import OPENAI
 from wiremend.targets.opencode import OPENCODE
 from wiremend.targets.openrouter import OPENROUTER
 from wiremend.targets.qwen import QWEN
-from wiremend.targets.vendor import LeakedCalls, Requirement, Vendor, combined
+from wiremend.targets.vendor import LeakedCalls, Requirement, TranslationFact, Vendor, combined
 from wiremend.targets.wordings import Wording
 from wiremend.targets.xai import XAI
 from wiremend.targets.zai import ZAI
@@ -124,6 +126,14 @@ def traits_of(
     return replace(traits, messages=messages)
 
 
+def translation_traits(protocol: WireProtocol, host: str, model: str) -> TranslationTraits:
+    """Return what this host and model take of a request that is translated for them."""
+    members: dict[str, Any] = {}
+    for fact in _translation_facts(protocol, host.lower(), model.lower()):
+        members |= fact.traits
+    return TranslationTraits(**members)
+
+
 def leaked_formats(protocol: WireProtocol, host: str, model: str) -> tuple[str, ...]:
     """Return the formats in which this model at this host is known to write calls as text."""
     host, name = host.lower(), model.lower().rpartition("/")[2]
@@ -157,13 +167,23 @@ def _requirements_of(protocol: WireProtocol, host: str, model: str) -> Iterator[
                 yield requirement
 
 
+def _translation_facts(protocol: WireProtocol, host: str, model: str) -> Iterator[TranslationFact]:
+    name = model.rpartition("/")[2]
+    at_gateway = _matches(host, _GATEWAYS)
+    for vendor in VENDORS:
+        is_vendors = _is_of(vendor, host, name, at_gateway=at_gateway)
+        for fact in vendor.translation:
+            if _applies(fact, protocol, host, name, is_vendors=is_vendors, at_gateway=at_gateway):
+                yield fact
+
+
 def _is_of(vendor: Vendor, host: str, model: str, *, at_gateway: bool) -> bool:
     """Return whether this is a host of the vendor; at a gateway, whether this is its model."""
     return _matches(model, vendor.models) if at_gateway else _matches(host, vendor.hosts)
 
 
 def _applies(
-    fact: Requirement | LeakedCalls,
+    fact: Requirement | LeakedCalls | TranslationFact,
     protocol: WireProtocol,
     host: str,
     model: str,

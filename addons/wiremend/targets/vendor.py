@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wiremend.protocols.base.client_traits import Deviation
+from wiremend.protocols.base.middle.target import ThinkingSwitch
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import CallIdLimit, MessageTraits, TargetTraits
@@ -115,6 +116,50 @@ class LeakedCalls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TranslationFact:
+    """What a vendor takes of requests that are translated for it.
+
+    All facts that match a call apply, and a later one replaces members of an earlier one.
+    """
+
+    traits: Mapping[str, Any]
+    """Members of `TranslationTraits`."""
+    reason: str
+    """The documentation or the behaviour of the provider."""
+    protocols: frozenset[WireProtocol] = CHAT
+    hosts: tuple[str, ...] | None = None
+    """Globs of the hosts that it applies to; None means all hosts of the vendor."""
+    models: tuple[str, ...] = ("*",)
+    """Globs of the models at these hosts that it applies to, ignoring case."""
+    at_gateways: tuple[str, ...] | None = None
+    """Globs of the models at gateways that it applies to; None means all models of the vendor."""
+
+
+def of_models(
+    models: tuple[str, ...],
+    reason: str,
+    *,
+    protocols: frozenset[WireProtocol] = CHAT,
+    at_gateways: bool = True,
+    **traits: Any,
+) -> TranslationFact:
+    """Return a fact about these models, at the vendor's own hosts and at gateways."""
+    return TranslationFact(
+        traits=MappingProxyType(traits),
+        reason=reason,
+        protocols=protocols,
+        models=models,
+        at_gateways=models if at_gateways else (),
+    )
+
+
+THINKING_BY_TYPE = ThinkingSwitch(
+    on={"thinking": {"type": "enabled"}}, off={"thinking": {"type": "disabled"}}
+)
+"""The switch that several vendors took over from Anthropic's protocol."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
     """All known facts about one vendor."""
 
@@ -129,6 +174,7 @@ class Vendor:
     """Its hosts forward calls to the model's vendor, so requirements are selected by model."""
     requirements: tuple[Requirement, ...] = ()
     leaked_calls: tuple[LeakedCalls, ...] = ()
+    translation: tuple[TranslationFact, ...] = ()
     name_limits: Mapping[str, NameLimit] = field(default_factory=lambda: MappingProxyType({}))
     """The allowed tool names, by dialect of tool schemas."""
     rejections: tuple[Wording, ...] = ()

@@ -1,12 +1,27 @@
 """Facts about xAI."""
 
-from wiremend.targets.vendor import EVERY_PROTOCOL, Requirement, Vendor
+from wiremend.targets.vendor import (
+    CHAT,
+    EVERY_PROTOCOL,
+    RESPONSES,
+    Requirement,
+    Vendor,
+    of_models,
+)
 from wiremend.targets.wordings import wording
 
 XAI = Vendor(
     name="xai",
     hosts=("api.x.ai",),
     models=("grok-*",),
+    translation=(
+        of_models(
+            ("grok-4.[3-9]*",),
+            "efforts from `low` to `high`",
+            protocols=CHAT | RESPONSES,
+            efforts=("low", "medium", "high"),
+        ),
+    ),
     requirements=(
         Requirement(
             protocols=EVERY_PROTOCOL,

@@ -1,11 +1,35 @@
 """Facts about Z.ai (Zhipu)."""
 
-from wiremend.targets.vendor import EVERY_PROTOCOL, LeakedCalls, Requirement, Vendor
+from wiremend.protocols.base.middle.target import ThinkingSwitch
+from wiremend.targets.vendor import (
+    EVERY_PROTOCOL,
+    THINKING_BY_TYPE,
+    LeakedCalls,
+    Requirement,
+    Vendor,
+    of_models,
+)
 
 ZAI = Vendor(
     name="zai",
     hosts=("api.z.ai", "open.bigmodel.cn"),
     models=("glm-*",),
+    translation=(
+        of_models(
+            ("glm-4.[5-9]*", "glm-5*"),
+            "`thinking` with the types `enabled` and `disabled`; earlier reasoning is read",
+            thinking=THINKING_BY_TYPE,
+            returned_reasoning="reasoning_content",
+        ),
+        of_models(("glm-5.2*",), "two efforts that all hosts take", efforts=("high", "max")),
+        of_models(
+            ("glm-5.3*",),
+            "three efforts; thinking cannot be disabled",
+            thinking=ThinkingSwitch(),
+            efforts=("low", "high", "max"),
+        ),
+        of_models(("glm-5.[1-3]",), "text only", media=frozenset()),
+    ),
     leaked_calls=(
         LeakedCalls(
             formats=("glm", "qwen", "hermes"),

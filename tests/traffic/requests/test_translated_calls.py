@@ -265,7 +265,7 @@ def test_reasoning_returns_to_the_provider_that_issued_it(
         anthropic.Anthropic(max_retries=0) as client,
     ):
         with client.messages.stream(**asked, messages=messages) as first:
-            answer = first.get_final_message()
+            answer: Any = first.get_final_message()
         thinking, call = answer.content
         assert (thinking.type, call.type) == ("thinking", "tool_use")
         result = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
