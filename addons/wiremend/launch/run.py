@@ -63,6 +63,16 @@ def main(program: str, arguments: list[str]) -> int:
         return 0
     if options.demo:
         return run_demo(program)
+    return start(program, options, command)
+
+
+def start(
+    program: str, options: argparse.Namespace, command: list[str], more: Iterable[str] = ()
+) -> int:
+    """Start the proxy, with more arguments, and the command behind it; return the exit status.
+
+    Without a command the proxy replaces this process.
+    """
     try:
         current = configuration(options)
         number = options.port or (0 if command else free_port(FIRST_PORT))
@@ -76,7 +86,7 @@ def main(program: str, arguments: list[str]) -> int:
     directory = state_directory(os.environ)
     prepare_authority(directory, current.intercepted.globs)
     trust = trusted_files(directory, os.environ)
-    proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing]
+    proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing, *more]
     if command:
         proxy += ["-s", str(shells_directory() / "end_with_launcher.py")]
         if options.web:
