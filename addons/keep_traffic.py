@@ -17,6 +17,7 @@ class KeepTraffic(Shell):
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
         self.store = TrafficStore()
+        self.is_kept = False
 
     def load(self, loader: Loader) -> None:
         """Declare the option."""
@@ -29,18 +30,29 @@ class KeepTraffic(Shell):
             choices=("auto", "always", "never"),
         )
 
+    def configure(self, updated: set[str]) -> None:
+        """Decide whether traffic is kept."""
+        if updated & {_OPTION, "save_stream_file"}:
+            self._decide()
+
+    def running(self) -> None:
+        """Decide it when all addons of mitmproxy are loaded."""
+        self._decide()
+
     def wiremend_call(self, options: CallOptions) -> None:
         """Keep the traffic of a call if somebody looks at it."""
-        keep = ctx.options.wiremend_keep
-        if keep == "always" or (keep == "auto" and self._is_looked_at()):
+        if self.is_kept:
             options.traffic = self.store
 
     def done(self) -> None:
         """Write what is kept of running calls: mitmproxy saves their flows when it ends."""
         self.store.write_running()
 
-    def _is_looked_at(self) -> bool:
-        return bool(ctx.options.save_stream_file) or ctx.master.addons.get("view") is not None
+    def _decide(self) -> None:
+        is_saved = bool(ctx.options.save_stream_file)
+        is_shown = ctx.master.addons.get("view") is not None
+        keep = ctx.options.wiremend_keep
+        self.is_kept = keep == "always" or (keep == "auto" and (is_saved or is_shown))
 
 
 addons = suite_of(KeepTraffic)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from wiremend.launch.environment import clients_environment
@@ -22,6 +23,16 @@ _STOP_SECONDS = 10
 """How long to wait for the proxy after SIGTERM before it is killed."""
 _LOG_SECONDS = 1.0
 """How long to wait for the end of the proxy's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command behind its own proxy ended."""
+
+    status: int
+    """The exit status for the user."""
+    is_proxy_sound: bool = True
+    """Whether the proxy outlived the command and then ended as it should."""
 
 
 def run_alone(program: str, proxy: list[str], environment: Mapping[str, str]) -> int:
@@ -46,8 +57,8 @@ def run_behind(
     directory: Path,
     *,
     web: bool,
-) -> int:
-    """Run a command behind its own proxy; return the command's exit status.
+) -> Ended:
+    """Run a command behind its own proxy; return its exit status.
 
     The status is 127 if the command does not exist, 1 if the proxy does not start, and 128 + n if
     signal n ends the command, or arrives before the command has started.
@@ -55,29 +66,31 @@ def run_behind(
     executable = shutil.which(command[0])
     if executable is None:
         print(f"{program}: {command[0]}: command not found", file=sys.stderr)
-        return 127
+        return Ended(127)
     log = ProxyLog.of_run(directory)
     signals = EndingSignals()
     with _following(log), _started(proxy) as process:
         signals.send_to(process, in_foreground=False)
         listening, output = wait_until_listening(process, log, web=web)
         if signals.received:
-            return 128 + signals.received
+            return Ended(128 + signals.received)
         if listening is None:
             print(f"{program}: the proxy did not start:\n{output}", file=sys.stderr)
-            return 1
+            return Ended(1)
         assert process.stdout is not None
         log.follow(process.stdout)
         environment = {**os.environ, **clients_environment(listening, trust)}
         child = subprocess.Popen([executable, *command[1:]], env=environment)
         signals.send_to(child, in_foreground=True)
         status = child.wait()
-        if process.poll() is not None:
+        is_sound = process.poll() is None
+        if not is_sound:
             print(
                 f"{program}: the proxy ended before the command; see its log, {log.path}",
                 file=sys.stderr,
             )
-        return 128 - status if status < 0 else status
+    is_sound = is_sound and process.returncode == 0
+    return Ended(128 - status if status < 0 else status, is_sound)
 
 
 @contextlib.contextmanager

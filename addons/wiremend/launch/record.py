@@ -60,12 +60,15 @@ def main(program: str, arguments: list[str]) -> int:
     shell = str(shells_directory() / "record_traffic.py")
     more = ("-s", shell, "--set", f"wiremend_record={partial}", "--set", "wiremend_keep=always")
     try:
-        status = run.start(program, options, command, more)
+        ended = run.start(program, options, command, more)
     except BaseException:
         remove_if_empty(partial)
         raise
+    if not ended.is_proxy_sound and not remove_if_empty(partial):
+        print(f"{program}: the recording is incomplete: {partial}", file=sys.stderr)
+        return ended.status or 1
     is_complete = finish(program, partial, options.file, force=options.force)
-    return status if status or is_complete else 1
+    return ended.status if ended.status or is_complete else 1
 
 
 def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:

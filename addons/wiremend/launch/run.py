@@ -16,7 +16,7 @@ from wiremend.config.user_directories import state_directory
 from wiremend.launch.authority import make_authority, unlimited
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
-from wiremend.launch.processes import run_alone, run_behind
+from wiremend.launch.processes import Ended, run_alone, run_behind
 from wiremend.launch.shells import checkout_file, shells_directory
 
 FIRST_PORT = 8080
@@ -63,13 +63,13 @@ def main(program: str, arguments: list[str]) -> int:
         return 0
     if options.demo:
         return run_demo(program)
-    return start(program, options, command)
+    return start(program, options, command).status
 
 
 def start(
     program: str, options: argparse.Namespace, command: list[str], more: Iterable[str] = ()
-) -> int:
-    """Start the proxy, with more arguments, and the command behind it; return the exit status.
+) -> Ended:
+    """Start the proxy, with more arguments, and the command behind it; return how it ended.
 
     Without a command the proxy replaces this process.
     """
@@ -79,10 +79,10 @@ def start(
         outgoing = mitmproxy_arguments(os.environ, number)
     except ConfigError as problems:
         print(problems, file=sys.stderr)
-        return 1
+        return Ended(1)
     except ValueError as problem:
         print(f"{program}: {problem}", file=sys.stderr)
-        return 1
+        return Ended(1)
     directory = state_directory(os.environ)
     prepare_authority(directory, current.intercepted.globs)
     trust = trusted_files(directory, os.environ)
@@ -94,7 +94,7 @@ def start(
         if current.path:  # the line that the proxy prints is only in its log
             print(f"wiremend: configuration from {current.source}", file=sys.stderr)
         return run_behind(program, proxy, command, trust, directory, web=options.web)
-    return run_alone(program, proxy, clients_environment(number, trust))
+    return Ended(run_alone(program, proxy, clients_environment(number, trust)))
 
 
 def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
