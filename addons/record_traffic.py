@@ -15,6 +15,7 @@ from wiremend.recording.recorder import Recorder
 from wiremend.routing.model_lists import is_model_list
 from wiremend.routing.token_counts import recognise_count
 from wiremend.seam.flows import is_dropped, name_of
+from wiremend.views.redaction import secrets_of
 
 logger = logging.getLogger("wiremend")
 
@@ -27,6 +28,8 @@ class RecordTraffic:
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.live: dict[str, http.HTTPFlow] = {}
+        self.secrets: dict[str, frozenset[str]] = {}
+        """The secrets of each live flow."""
 
     def load(self, loader: Loader) -> None:
         """Declare the option."""
@@ -41,6 +44,7 @@ class RecordTraffic:
     def request(self, flow: http.HTTPFlow) -> None:
         """Register a flow, which is recorded even if it is still live when the proxy ends."""
         self.live[flow.id] = flow
+        self.secrets[flow.id] = secrets_of(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Record a complete call."""
@@ -58,10 +62,11 @@ class RecordTraffic:
 
     def _record(self, flow: http.HTTPFlow) -> None:
         self.live.pop(flow.id, None)
+        secrets = self.secrets.pop(flow.id, frozenset())
         if self.recorder is None or is_dropped(flow) or not _is_recorded(flow):
             return
         try:
-            self.recorder.add(flow)
+            self.recorder.add(flow, secrets)
         except Exception as fault:
             # The exception may quote the flow.
             logger.error("wiremend: %s was not recorded (%s)", name_of(flow), type(fault).__name__)

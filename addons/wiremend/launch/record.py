@@ -126,7 +126,8 @@ def finish(program: str, partial: Path, file: Path, *, force: bool) -> bool:
         text = "it exists" if isinstance(reason, FileExistsError) else reason.strerror
         print(f"{program}: {file} was not written ({text}); see {partial}", file=sys.stderr)
         return False
-    print(f"wiremend: recorded {summary} in {file}", file=sys.stderr)
+    size = max(1, file.stat().st_size // 1000)
+    print(f"wiremend: recorded {summary} in {file} ({size} kB)", file=sys.stderr)
     return True
 
 
@@ -163,7 +164,7 @@ def publish(partial: Path, file: Path, *, force: bool) -> None:
 
 
 def summary_of(recording: Path) -> str:
-    """Return what a recording contains, such as `3 calls (1 failed; 5 attempts), 48 kB`.
+    """Return what a recording contains, such as `3 calls (1 failed; 5 attempts)`.
 
     Raises UnusableRecording and OSError.
     """
@@ -181,4 +182,4 @@ def summary_of(recording: Path) -> str:
     attempts = sum(len(record.attempts) for record in records if record is not None)
     details = "; ".join([*bad, f"{attempts} attempt{'s' if attempts != 1 else ''}"])
     calls = f"{len(records)} call{'s' if len(records) != 1 else ''}"
-    return f"{calls} ({details}), {max(1, recording.stat().st_size // 1000)} kB,"
+    return f"{calls} ({details})"

@@ -4,7 +4,7 @@ Flows are given to it when their secrets have been removed. The flow itself is n
 response is still to be sent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, BinaryIO
 
 from mitmproxy import http
@@ -13,6 +13,7 @@ from mitmproxy.io import tnetstring
 from wiremend.call_record.kept_bytes import KeptBytes
 from wiremend.call_record.schema import METADATA_KEY
 from wiremend.identities import StandIns
+from wiremend.secrets import masked_in_place
 from wiremend.text import json_value
 from wiremend.text.content_coding import UndecodableBody, decode_whole
 
@@ -31,8 +32,11 @@ class Recorder:
         self._file = file
         self._stand_ins = stand_ins
 
-    def add(self, flow: http.HTTPFlow) -> None:
-        """Write a flow. Raises OSError, and ValueError for one that cannot be written."""
+    def add(self, flow: http.HTTPFlow, secrets: Set[str] = frozenset()) -> None:
+        """Write a flow. Raises OSError, and ValueError for one that cannot be written.
+
+        `secrets` are masked once more, since bodies that were coded are decoded here.
+        """
         state = flow.get_state()
         state["metadata"] = dict(flow.metadata)
         for message in (state["request"], state["response"]):
@@ -44,7 +48,7 @@ class Recorder:
         if state.get("server_conn"):
             state["server_conn"]["sockname"] = None  # an address of the user's network
         ids = self._ids_in(state)
-        self._file.write(tnetstring.dumps(self._replaced(state, ids)))
+        self._file.write(tnetstring.dumps(self._replaced(state, ids, secrets)))
         self._file.flush()
 
     def _ids_in(self, state: State) -> dict[bytes, bytes]:
@@ -59,16 +63,16 @@ class Recorder:
             found |= self._stand_ins.learn_fields(fields)
         return found
 
-    def _replaced(self, value: Any, ids: Mapping[bytes, bytes]) -> Any:
+    def _replaced(self, value: Any, ids: Mapping[bytes, bytes], secrets: Set[str]) -> Any:
         if isinstance(value, str):
             data = self._stand_ins.replaced(value.encode("utf-8", "surrogateescape"), ids)
             return data.decode("utf-8", "replace")
         if isinstance(value, bytes):
-            return self._stand_ins.replaced(bytes(value), ids)
+            return self._stand_ins.replaced(masked_in_place(bytes(value), secrets), ids)
         if isinstance(value, dict):
-            return {key: self._replaced(item, ids) for key, item in value.items()}
+            return {key: self._replaced(item, ids, secrets) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(self._replaced(item, ids) for item in value)
+            return type(value)(self._replaced(item, ids, secrets) for item in value)
         return value
 
 

@@ -478,7 +478,9 @@ class CallStream(HttpStream):
             yield from self._head_arrived(event.response)
         elif isinstance(event, ResponseData):
             if not self._upstream.start_read(event.data):
-                yield from self._body_arrived(event.data)
+                if self._record.keeps_traffic:
+                    self._record.keep_upstream_data(event.data)
+                yield from self._ask(self.machine.body, event.data)
         elif isinstance(event, ResponseEndOfMessage):
             yield from self._process_read()
             yield from self._ask(self.machine.body_end)
@@ -490,14 +492,11 @@ class CallStream(HttpStream):
 
     def _process_read(self) -> Commands:
         """Pass the chunks of one network read to the machine, all at once."""
-        if data := self._upstream.take_read():
-            yield from self._body_arrived(data)
-
-    def _body_arrived(self, data: bytes) -> Commands:
         assert self.machine is not None
-        if self._record.keeps_traffic:
-            self._record.keep_upstream_data(data)
-        yield from self._ask(self.machine.body, data)
+        if data := self._upstream.take_read():
+            if self._record.keeps_traffic:
+                self._record.keep_upstream_data(data)
+            yield from self._ask(self.machine.body, data)
 
     def _head_arrived(self, response: http.Response) -> Commands:
         assert self.machine is not None

@@ -113,7 +113,7 @@ def test_a_recording_has_upstreams_faults_and_no_identities(
     done = recorder.run("session.mitm", command=calling(2, 5))
     printed = done.stderr.decode()
     assert done.returncode == 5, printed
-    assert "recorded 2 calls (3 attempts), " in printed
+    assert "recorded 2 calls (3 attempts) in session.mitm (" in printed
     assert b'"index":0' in done.stdout
     assert b'"index":3' not in done.stdout
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -246,7 +246,7 @@ def test_a_file_that_was_created_meanwhile_is_not_replaced(
     assert f"session.mitm was not written (it exists); see {partial}" in capsys.readouterr().err
     assert finish("scripts/record", partial, file, force=True)
     assert not partial.exists()
-    assert "recorded 1 call (0 attempts), 1 kB, in " in capsys.readouterr().err
+    assert f"recorded 1 call (0 attempts) in {file} (1 kB)\n" in capsys.readouterr().err
 
 
 def test_the_script_prints_the_same_help(capsys: pytest.CaptureFixture[str]) -> None:
