@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import wiremend
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.utils import human
+from mitmproxy.version import VERSION
 from wiremend.adapt.lessons import LessonBook
 from wiremend.config.current import CurrentConfig
 from wiremend.config.lesson_file import LessonKeeper
 from wiremend.config.load import ConfigError
+from wiremend.config.values import did_you_mean
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
 from wiremend.protocols.registry import recognise
@@ -33,6 +36,7 @@ from wiremend.seam.scripts import LoadedSources, keep_loaded
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
+OPTION_PREFIX = "wiremend_"
 SHELLS = Path(__file__).parent
 
 logger = logging.getLogger("wiremend")
@@ -82,6 +86,7 @@ class LoadConfiguration:
             "",
             "Hosts that are reached without the upstream proxy in upstream mode, as in NO_PROXY.",
         )
+        self._refuse_unknown_options()
         seam = Seam(self.knowledge.memory)
         try:
             seam.install()
@@ -119,6 +124,7 @@ class LoadConfiguration:
             self.is_configured = True
             self._apply_configuration()
             logger.info("wiremend: configuration from %s", self.current.source)
+            self._log_warnings()
             if allow:
                 # It is for the present content: setting another file must not allow that one.
                 ctx.options.update(wiremend_allow=False)
@@ -128,6 +134,8 @@ class LoadConfiguration:
         self.is_running = True
         if self.seam is not None:
             self.listener.listen()
+        if self is _configurations()[0]:
+            logger.info("wiremend: version %s, mitmproxy %s", wiremend.__version__, VERSION)
         if self.seam is not None and self.seam.is_installed:
             raise_open_files_limit()
             return_large_buffers()
@@ -196,6 +204,23 @@ class LoadConfiguration:
             if changed:
                 self._apply_configuration()
                 logger.info("wiremend: %s reloaded", self.current.source)
+                self._log_warnings()
+
+    def _log_warnings(self) -> None:
+        for warning in self.current.warnings:
+            logger.warning("%s", warning)
+
+    def _refuse_unknown_options(self) -> None:
+        """Log an error, which stops the start, for each option that the user misspelled.
+
+        mitmproxy ignores unknown options, since another addon may declare them later.
+        """
+        names = ctx.options.keys()
+        known = [name for name in names if name.startswith(OPTION_PREFIX)]
+        for name in ctx.options.deferred:
+            if name.startswith(OPTION_PREFIX) and name not in names:
+                hint = did_you_mean(name, known) or f"; the options are {', '.join(sorted(known))}"
+                logger.error("wiremend: unknown option %r%s", name, hint)
 
     def _look_at_sources(self) -> None:
         if self.sources is not None and self.sources.have_changed():

@@ -75,6 +75,8 @@ NAMED = [
     (A, "tool_choice", {"type": "auto", "disable_parallel_tool_use": True}),
     (A, "tool_choice", {"type": "none"}),
     (A, "messages.0.content.0.source", {"type": "base64", "data": "AA=="}),
+    (A, "messages.1.content.0.tool_use.input.cache_control", "a value of the user's tool"),
+    (A, "messages.1.content.0.input.user.seed", 1),
     (A, "tools.0.custom.input_schema.properties.default", {"type": "string"}),
     (A, "tools.0.custom.description", "what it does"),
     (A, "tools.0.allowed_domains", ["example.com"]),
@@ -96,6 +98,8 @@ NAMED = [
     (R, "tool_choice", {"type": "allowed_tools", "tools": []}),
     (R, "include", ["file_search_call.results"]),
     (R, "input.0.call_id", "call_1"),
+    (R, "input.0.action.x", 12),
+    (R, "input.0.arguments.seed", 1),
     (G, "generationConfig.responseSchema", {"type": "OBJECT"}),
     (G, "generation_config.response_schema", {"type": "OBJECT"}),
     (G, "generationConfig", {"stopSequences": ["END"], "topK": 1}),
@@ -103,6 +107,8 @@ NAMED = [
     (G, "request.generationConfig.candidateCount", 2),
     (G, "safetySettings", [{"threshold": "BLOCK_NONE"}]),
     (G, "contents.0.parts.0.inlineData", {"data": "AA=="}),
+    (G, "contents.0.parts.0.functionCall.args.seed", 1),
+    (G, "contents.0.parts.0.function_response.response.labels", ["a"]),
 ]
 
 
@@ -138,6 +144,8 @@ WITHOUT_HARM = [
     (R, "input.342.id", "item_1"),
     (R, "include", ["reasoning.encrypted_content"]),
     (G, "generationConfig", {"topK": 1}),
+    (G, "contents.0.parts.0.function_call.id", "call_1"),  # vercel/ai#15664
+    (G, "contents.1.parts.0.functionResponse.id", "call_1"),
     (G, "request.labels", {"a": "b"}),
     (C, "a_field_that_no_list_contains", 1),
 ]
@@ -148,6 +156,14 @@ def test_a_call_can_do_without_a_harmless_field(
     protocol: WireProtocol, path: str, value: Any
 ) -> None:
     assert field_policy(protocol, path, value) == "harmless"
+
+
+def test_an_error_about_the_model_gives_no_advice_on_the_field() -> None:
+    requests = AdaptedRequests()
+    requests.add(outgoing(C, {"model": "m", "messages": []}), TargetTraits())
+    for message in ("Model is not supported", "model is not available in your region"):
+        assert requests.amend(0, make_error(status=400, message=message)) == []
+        assert requests.explain(0, message) == message
 
 
 def test_the_client_gets_the_provider_s_error_and_advice() -> None:

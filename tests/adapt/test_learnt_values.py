@@ -322,7 +322,12 @@ FAULTS = [
             "max_tokens is too large: 64000. This model supports at most 8192 completion tokens, "
             "whereas you provided 64000.",
          "Groq": "`max_tokens` must be less than or equal to `8192`, the maximum value for "
-            "`max_tokens` is less than the `context_window` for this model"}),
+            "`max_tokens` is less than the `context_window` for this model",
+         "musistudio/claude-code-router#184":
+            "<400> InternalError.Algo.InvalidParameter: Range of max_tokens should be [1, 8192]",
+         "yiliqi78/TOKENICODE#3":
+            "The parameter max_tokens specified in the request is not valid: integer above "
+            "maximum value, expected a value <= 8192, but got 64000 instead."}),
     Fault("a limit above Claude's", ANTHROPIC,
         {"max_tokens": 128000}, {"max_tokens": 64000},
         {"Anthropic":
@@ -351,6 +356,12 @@ FAULTS = [
          "ogx-ai/ogx#6069": "Unexpected message role.",
          "peonist-ai/halogen-server#3": "chat template rejected the request: Unexpected message "
             "role.",
+         "lobehub/lobehub#5704":
+            "Unsupported value: 'messages[0].role' does not support 'developer' with this model.",
+         "agno-agi/agno#6697":
+            "The parameter `messages.role` specified in the request are not valid: invalid value: "
+            "`developer`, supported values are: `system`, `assistant`, `user`, `tool`.",
+         "rongxinzy/RongxinAI#599": "role 'developer' is not allowed",
          "a validator": "messages.0.role: Input should be 'system', 'user', 'assistant' or 'tool'"},
         status=422),
     Fault("the role developer in Responses", RESPONSES,

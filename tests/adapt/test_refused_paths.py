@@ -42,6 +42,8 @@ def tool_result(*blocks: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": [result]}]}
 
 
+PASTED = "Error from the provider 'x y': unknown parameter: 'seed'."
+
 # report, protocol, status, error, request, request without the refused fields
 REFUSED: list[tuple[str, Protocol, int, Any, dict[str, Any], dict[str, Any]]] = [
     ("tashfeenahmed/freellmapi#1070", CHAT, 400,
@@ -170,6 +172,37 @@ REFUSED: list[tuple[str, Protocol, int, Any, dict[str, Any], dict[str, Any]]] = 
             "field."),
      {"model": "m", "request": {"contents": [], "labels": {}}},
      {"model": "m", "request": {"contents": []}}),
+    ("anthropics/claude-code#30760", ANTHROPIC, 400,
+     anthropic("This model does not support the effort parameter."),
+     {"messages": [USER], "output_config": {"effort": "high", "format": {"type": "x"}}},
+     {"messages": [USER], "output_config": {"format": {"type": "x"}}}),
+    ("Gitlawb/openclaude#1371", CHAT, 400, openai('"llama3.1:8b" does not support thinking'),
+     {"messages": [USER], "reasoning_effort": "high"}, {"messages": [USER]}),
+    ("Gitlawb/openclaude#1371, at Ollama's other endpoint", ANTHROPIC, 400,
+     anthropic('"llama3.1:8b" does not support thinking'),
+     {"messages": [USER], "thinking": {"type": "adaptive"}}, {"messages": [USER]}),
+    ("lobehub/lobehub#7985", GEMINI, 400, google("Thinking is not enabled for models/gemini-x"),
+     {"contents": [], "generationConfig": {"topK": 1, "thinkingConfig": {"includeThoughts": True}}},
+     {"contents": [], "generationConfig": {"topK": 1}}),
+    ("googleapis/js-genai#681", GEMINI, 400,
+     google("Unable to submit request because thinking is not supported by this model. Learn more"),
+     {"request": {"contents": [], "generationConfig": {"topK": 1, "thinkingConfig": {}}}},
+     {"request": {"contents": [], "generationConfig": {"topK": 1}}}),
+    ("yym68686/uni-api#105", CHAT, 400,
+     {"code": "Client specified an invalid argument",
+      "error": "Argument not supported on this model: presencePenalty"},
+     {"messages": [USER], "presence_penalty": 1}, {"messages": [USER]}),
+    ("vercel/ai#15664", GEMINI, 400,
+     google("Invalid JSON payload received. Unknown name \"id\" at 'contents[0].parts[0]."
+            "function_call': Cannot find field.\nInvalid JSON payload received. Unknown name "
+            "\"id\" at 'contents[1].parts[0].function_response': Cannot find field."),
+     {"contents": [{"role": "model", "parts": [{"functionCall": {"name": "f", "id": "1"}}]},
+                   {"parts": [{"functionResponse": {"name": "f", "id": "1", "response": {}}}]}]},
+     {"contents": [{"role": "model", "parts": [{"functionCall": {"name": "f"}}]},
+                   {"parts": [{"functionResponse": {"name": "f", "response": {}}}]}]}),
+    ("an error that the user has pasted", CHAT, 400, openai(PASTED),
+     {"messages": [{**USER, "content": PASTED}], "seed": 1},
+     {"messages": [{**USER, "content": PASTED}]}),
 ]  # fmt: skip
 
 
@@ -215,6 +248,33 @@ NOTHING_REFUSED = [
     ("a missing field", CHAT,
      {"detail": [{"type": "missing", "loc": ["body", "seed"], "msg": "Field required"}]},
      {"messages": [USER], "seed": 1}),
+    *(
+        ("what the model writes", CHAT, openai(message), {"messages": [{**USER, "content": [
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]}]})
+        for message in (
+            "This model does not support image generation.",
+            "gpt-5-codex does not support image_generation tool calls",
+            "The deployment doesn't support image output",
+            "This endpoint does not support image editing",
+        )
+    ),
+    *(
+        ("a prompt that the error quotes", CHAT, openai(message),
+         {"messages": [{**USER, "content": "Explain this: unknown parameter: 'seed'. Also say why "
+                        "`temperature` is deprecated for this model"}],
+          "seed": 1, "temperature": 0.5})
+        for message in (
+            "Prompt blocked: \"Explain this: unknown parameter: 'seed'. Also say why `temperature` "
+            "is deprecated for this model\" violates our usage policy.",
+            "[{'type': 'string_too_long', 'msg': 'String should have at most 9 characters', "
+            "'input': \"Explain this: unknown parameter: 'seed'. Also say why `temperature` is"
+            "...\"}]",
+        )
+    ),
+    ("a keyword of a schema", CHAT,
+     openai("Invalid schema for response_format 'x': In context=('properties', 'a'), 'metadata' is "
+            "not permitted."),
+     {"messages": [USER], "metadata": {}}),
     ("the messages themselves", CHAT,
      openai("Unrecognized request argument supplied: messages"), {"messages": [USER]}),
 ]  # fmt: skip

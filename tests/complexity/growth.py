@@ -60,6 +60,10 @@ def _assert_linear(prepare: Prepare, sizes: Sizes) -> None:
         if max(factors) <= MOST_PER_DOUBLING:
             return
         if min(table.values()) >= SHORTEST_SECONDS:
+            table[2 * size] = _best(prepare(2 * size))
+            factors.append(table[2 * size] / table[size])
+            if factors[-1] <= MOST_PER_DOUBLING:
+                return  # one step, such as from memory that is reused to memory that is not
             break
         size *= 2
     shown = ", ".join(f"{n}: {seconds * 1000:.1f} ms" for n, seconds in table.items())

@@ -10,7 +10,13 @@ from wiremend.config.load import ConfigError, find_config, load_config, parse_co
 from wiremend.config.model import Config
 
 SECRET = "sk-do-not-show-7f3a"
-ENVIRONMENT = {"KEY": SECRET, "EMPTY": "", "TWO_LINES": f"{SECRET}\nx: y", "PADDED": f"{SECRET}\n"}
+ENVIRONMENT = {
+    "KEY": SECRET,
+    "P_API_KEY": SECRET,
+    "EMPTY": "",
+    "TWO_LINES": f"{SECRET}\nx: y",
+    "PADDED": f"{SECRET}\n",
+}
 CODES = ("S001", "S101", "M001", "T001")
 ROUTED = '[providers.p]\nbase_url = "https://a.example"\n'
 MISPLACED = (
@@ -277,6 +283,15 @@ WRONG = {
     ),
     "an address without a scheme": (base_url("a.example/zen"), EXPECTED_ADDRESS),
     "an address of another scheme": (base_url(f"ftp://u:{SECRET}@a.example"), EXPECTED_ADDRESS),
+    "an address with an endpoint": (
+        base_url("https://a.example/zen/go/v1/messages"),
+        "providers.p.base_url: expected an address without '/v1/messages', which each request adds",
+    ),
+    "an address with an endpoint and a slash": (
+        base_url("https://a.example/chat/completions/"),
+        "providers.p.base_url: expected an address without '/chat/completions/', "
+        "which each request adds",
+    ),
     "an address without a host": (base_url("https:///zen"), EXPECTED_ADDRESS),
     "an address with half an IPv6 host": (base_url("http://[::1"), EXPECTED_ADDRESS),
     "an address with a space": (base_url("https://a.example/a b"), EXPECTED_ADDRESS),
@@ -315,6 +330,15 @@ WRONG = {
     "a fallback twice": (
         route('match = "*"\nfallback = ["x", "y", "x"]'),
         "models[0].fallback: 'x' is listed twice",
+    ),
+    "a fallback to a misspelled provider": (
+        ROUTED + route('match = "*"\nmodel = "x"\nfallback = ["y", "pp/x"]'),
+        "models[0].fallback[1]: there is no [providers.pp]; did you mean 'p'?",
+    ),
+    "a fallback to an unknown provider": (
+        ROUTED + route('match = "*"\nmodel = "x"\nprovider = "p"\nfallback = ["other/x"]'),
+        "models[0].fallback[0]: there is no [providers.other]; if 'other/x' is the name of a model "
+        "of [providers.p], write 'p/other/x'",
     ),
     "a fallback to the model itself": (
         route('match = "*"\nmodel = "x"\nfallback = ["y", "x"]'),
@@ -588,6 +612,37 @@ def test_all_problems_are_reported_together() -> None:
     ]
 
 
+WRONG_SECRETS = {
+    "the key": ('api_key = "$KEY"', "api_key"),
+    "a variable that is not set": ('api_key = " $KEY_OF_NONE\t"', "api_key"),
+    "after a scheme": ('headers = { authorization = "Bearer $KEY" }', "headers.authorization"),
+}
+
+
+@pytest.mark.parametrize(("line", "key"), WRONG_SECRETS.values(), ids=WRONG_SECRETS)
+def test_a_variable_without_braces_is_refused(line: str, key: str) -> None:
+    expected = "expected '${NAME}' with braces to use an environment variable"
+    assert problems_of(provider(line)) == [f"providers.p.{key}: {expected}"]
+
+
+def test_the_name_of_a_variable_is_refused_as_a_key() -> None:
+    problem = "is the name of an environment variable; write '${NAME}' to use its value"
+    assert problems_of(provider('api_key = "P_API_KEY"')) == [f"providers.p.api_key: {problem}"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'match = "*"\nmodel = "ps/x"\nprovider = "p"\nfallback = ["ps/y", "p/z"]',
+        'match = "ps/*"\nprovider = "p"\nfallback = ["ps/y"]',
+        'match = "*"\nfallback = ["vendor/x"]',
+    ],
+    ids=["the model too", "the requested model too", "the client's provider"],
+)
+def test_a_fallback_may_be_a_model_whose_name_contains_a_slash(lines: str) -> None:
+    assert len(parse(ROUTED + route(lines)).models[0].fallback) > 0
+
+
 RIGHT_SECRETS = {
     "the key": ('api_key = "${KEY}"', SECRET),
     "within other text": ('headers = { authorization = "Bearer ${KEY}" }', f"Bearer {SECRET}"),
@@ -595,6 +650,8 @@ RIGHT_SECRETS = {
     "in a gateway's header": ('headers = { CF-AIG-Authorization = "${KEY}" }', SECRET),
     "less the line break at its end": ('api_key = "${PADDED}"', SECRET),
     "a literal value": (f'api_key = "{SECRET}"', SECRET),
+    "a name that is no variable": ('api_key = "P_OTHER_KEY"', "P_OTHER_KEY"),
+    "in a variable's form, where none is replaced": ('headers = { x-a = "$KEY" }', "$KEY"),
     "with a dollar": ('api_key = "a$b{c}$KEY"', "a$b{c}$KEY"),
 }
 

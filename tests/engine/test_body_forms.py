@@ -99,6 +99,18 @@ def test_an_error_in_mislabelled_events_keeps_its_status_and_message(
     assert (shown["message"], shown["failed_generation"]) == ("Rate limited upstream", "{")
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_failed_response_keeps_the_fields_of_its_error(streaming: bool) -> None:
+    error = {"code": "content_filter", "message": "Filtered.", "innererror": {"severity": "high"}}
+    response = {"id": "r", "object": "response", "status": "failed", "output": [], "error": error}
+    event = {"type": "response.failed", "sequence_number": 0, "response": response}
+    body = orjson.dumps(response) if not streaming else b"data: " + orjson.dumps(event) + b"\n\n"
+    label = b"text/event-stream" if streaming else b"application/json"
+    received = receive(WireProtocol.RESPONSES, head(label), [body], streaming=streaming)
+    shown = orjson.loads(received.body)["error"]
+    assert (shown["code"], shown["innererror"]) == ("content_filter", {"severity": "high"})
+
+
 def test_a_disabled_rule_leaves_the_label_in_charge() -> None:
     stream = answers.text_stream(answers.CHAT)
     context = StreamContext(model="m", disabled=frozenset({"E007"}))

@@ -14,8 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import wiremend
+from traffic import faults, good
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = (sys.executable, "-P", "-m", "wiremend", "run")
@@ -164,6 +167,10 @@ def test_unknown_arguments_are_refused(name: str, arguments: tuple[str, ...]) ->
     ("arguments", "message"),
     [
         (("--prot", "1"), "unrecognized arguments: --prot 1"),
+        (
+            ("claude", "-p", "say hello"),
+            "a command follows --: scripts/run -- claude -p 'say hello'",
+        ),
         (("--port", "99999"), "expected a port from 1 to 65535, got 99999"),
         (("--port", "x"), "invalid port value: 'x'"),
         (("--",), "a command must follow --"),
@@ -176,6 +183,18 @@ def test_a_wrong_option_is_refused(
     assert done.returncode == 2
     assert message in done.stderr
     assert "usage: scripts/run" in done.stderr
+
+
+def test_the_version(tmp_path: Path) -> None:
+    done = run(tmp_path, "--version")
+    assert (done.returncode, done.stdout) == (0, f"wiremend {wiremend.__version__}\n")
+
+
+def test_warnings_about_the_configuration_are_printed(tmp_path: Path) -> None:
+    models = "[[models]]\nmatch = '*'\n[[models]]\nmatch = 'a'\n"
+    (tmp_path / "wiremend.toml").write_text(models)
+    done = run(tmp_path, "--", "true")
+    assert "wiremend.toml: warning: models[1] ('a') never applies" in done.stderr
 
 
 def test_a_bad_configuration_is_refused(tmp_path: Path) -> None:
@@ -243,6 +262,62 @@ def test_a_command_receives_proxy_and_trust_and_its_status_is_returned(tmp_path:
     )
     done = run(tmp_path, "--", sys.executable, "-c", code, text="this", NO_PROXY="intra.net")
     assert (done.returncode, done.stdout) == (7, "read this\n"), done.stderr
+
+
+CALL_WITH_AN_SDK = (
+    "import anthropic\n"
+    "client = anthropic.Anthropic(api_key='x', max_retries=0)\n"
+    "messages = [{'role': 'user', 'content': 'Say hello.'}]\n"
+    "with client.messages.stream(model='m', max_tokens=9, messages=messages) as stream:\n"
+    "    print(stream.get_final_text())\n"
+)
+
+
+def test_a_summary_of_the_calls_is_printed_after_the_command(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "company")
+    with ScriptedProvider(authority.leaf("localhost"), tmp_path) as provider:
+        repaired = good.stream_with_blocks_from_index(1).events
+        provider.script([faults.reset_before_head(), faults.streamed(repaired)])
+        (tmp_path / "team.toml").write_text(
+            "[[models]]\nmatch = '*'\nprovider = 'local'\n"
+            f"[providers.local]\nbase_url = 'https://localhost:{provider.port}'\n"
+        )
+        command = (sys.executable, "-c", CALL_WITH_AN_SDK)
+        trust = {"SSL_CERT_FILE": str(authority.file)}
+        done = run(tmp_path, "--config", "team.toml", "--", *command, **trust)
+    assert (done.returncode, done.stdout) == (0, f"{good.TEXT}\n"), done.stderr
+    assert (
+        "wiremend: 1 call; 1 repaired, 1 retried; M002 in 1, R002 in 1, S105 in 1\n" in done.stderr
+    )
+
+
+def test_a_command_without_calls_is_reported(tmp_path: Path) -> None:
+    done = run(tmp_path, "--", "true", NO_PROXY="*")
+    assert done.stderr.endswith(
+        "wiremend: no calls; either COMMAND made none, or it does not use HTTPS_PROXY for all "
+        "hosts (NO_PROXY is '*')\n"
+    )
+
+
+def test_the_variables_of_a_running_proxy_are_printed(tmp_path: Path) -> None:
+    code = (
+        "import os, subprocess, sys\n"
+        f"again = [*{RUN!r}, '--env', '--port', os.environ['HTTPS_PROXY'].rpartition(':')[2]]\n"
+        "printed = subprocess.check_output(again, text=True)\n"
+        "assert f'export HTTPS_PROXY={os.environ[\"HTTPS_PROXY\"]}\\n' in printed, printed\n"
+        "assert 'export SSL_CERT_FILE=' in printed, printed\n"
+        "assert 'export NODE_EXTRA_CA_CERTS=' in printed, printed\n"
+    )
+    done = run(tmp_path, "--", sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_running_proxy_there_are_no_variables(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    done = run(tmp_path, "--env", "--port", str(port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"no proxy of scripts/run listens on port {port} of 127.0.0.1" in done.stderr
 
 
 def test_a_command_that_a_signal_ends(tmp_path: Path) -> None:

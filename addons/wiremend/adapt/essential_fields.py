@@ -199,6 +199,9 @@ _CONTENT = frozenset(
     }
 )
 """Members of messages, turns and items, at any depth, that contain what was said."""
+_CONTAINERS = frozenset({"input", "args", "arguments", "response", "action", "operation"})
+"""Members of messages, turns and items that contain the arguments and results of calls: objects
+with names that belong to the user's tools."""
 _TOOL = frozenset(
     {
         *("type", "name", "description", "function", "custom", "input_schema", "parameters"),
@@ -223,8 +226,14 @@ _SCHEMA = frozenset(
 _NAMED_SCHEMAS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
 
 _CONVERSATIONS = frozenset({"messages", "input", "contents", "system", "systemInstruction"})
-_HARMLESS_IN_CONVERSATION = frozenset({"messages.*.name", "input.*.id", "input.*.output.*.id"})
-"""A participant's name, and ids that refer to nothing."""
+_HARMLESS_IN_CONVERSATION = frozenset(
+    {
+        *("messages.*.name", "input.*.id", "input.*.output.*.id"),
+        *("contents.*.parts.*.functionCall.id", "contents.*.parts.*.functionResponse.id"),
+    }
+)
+"""A participant's name, and ids that refer to nothing. A server that does not know the ids of
+Gemini's calls (Vertex AI) pairs calls and responses by name and order."""
 
 
 def field_policy(
@@ -248,6 +257,7 @@ def essential_reason(
         return None
     if len(steps) > 1 and steps[0] in _CONVERSATIONS:
         is_essential = steps[-1] in _CONTENT or steps[-1] == "*"
+        is_essential = is_essential or not _CONTAINERS.isdisjoint(steps[1:-1])
         is_excepted = ".".join(steps) in _HARMLESS_IN_CONVERSATION
         return _CONVERSATION if is_essential and not is_excepted else None
     if len(steps) > 1 and steps[0] in ("tools", "functions"):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wiremend.protocols.base.provider_error import ErrorPlace, ProviderError
+from wiremend.protocols.base.tools import value_at
 from wiremend.text.json_edits import Path
 from wiremend.text.patterns import FOREIGN_TEXT_LIMIT, linear_pattern, text_pattern
 
@@ -44,6 +45,9 @@ _WORDINGS = tuple(
         rf"(?:the\s|these\s|this\s)?(?:request\s)?{_KIND}\s?:?\s{{0,2}}(?P<fields>{_NAMES})",
         rf"(?:does not|doesn't)\s(?:support|accept|allow)\s(?:the\s)?[\"'`](?P<field>{_PATH})"
         rf"[\"'`]\s{_KIND}",
+        # xAI: `Argument not supported on this model: presencePenalty`
+        rf"\b{_KIND}\s(?:is\s|are\s)?{_REFUSED}(?:\s(?:on|by|with|for)\sthis\smodel)?:"
+        rf"\s{{0,2}}(?P<fields>{_NAMES})",
         # Google: `Unknown name "x" at 'contents[0].parts[1]': Cannot find field`
         r"unknown name \"(?P<field>[^\"]{1,200}+)\"(?: at '(?P<at>[^']{1,300}+)')?: Cannot find",
         # Bedrock: `#/messages/0: extraneous key [x] is not permitted`
@@ -56,6 +60,29 @@ _WORDINGS = tuple(
         r"'loc': [(\[](?P<loc>[^)\]]{1,300}+)[)\]], 'msg': '(?:Extra inputs|extra fields)",
     )
 )
+_THINKING: tuple[Path, ...] = (
+    ("thinking",),
+    ("reasoning_effort",),
+    ("reasoning",),
+    ("generationConfig", "thinkingConfig"),
+)
+_EFFORT: tuple[Path, ...] = (
+    ("output_config", "effort"),
+    ("reasoning_effort",),
+    ("reasoning", "effort"),
+)
+_FEATURES = tuple(
+    (text_pattern(pattern, ignore_case=True), places)
+    for pattern, places in (
+        # Anthropic: `This model does not support the effort parameter.`
+        (r"(?:does not|doesn't) support (?:the )?effort (?:parameter|setting|option)", _EFFORT),
+        # Ollama: `"llama3.1:8b" does not support thinking`
+        (r"(?:does not|doesn't) support (?:extended )?(?:thinking|reasoning)\.?\s*+\Z", _THINKING),
+        # Gemini: `Thinking is not enabled for models/x`, `… because thinking is not supported by …`
+        (r"\bthinking is not (?:enabled for models/|supported by this model)", _THINKING),
+    )
+)
+"""Words for a feature, and the fields that ask for it."""
 _REFUSING = text_pattern(
     rf"\b{_REFUSED}|extra[ _](?:inputs?|fields?|forbidden)|unrecogni[sz]ed|extraneous"
     r"|may not be|does(?:n't| not) support|additional propert",
@@ -66,6 +93,8 @@ _ABOUT_VALUE = text_pattern(
     r"|must be one of|expected one of (?!`)",
     ignore_case=True,
 )
+_IN_SCHEMA = text_pattern(r"\bcontext=\([^)]{0,150}+\),?\s{0,2}\Z")
+"""What precedes the name of a keyword that OpenAI refuses in a schema."""
 _NAME = text_pattern(r"[A-Za-z_$][\w$.\[\]-]{0,200}+")
 _SEPARATORS = linear_pattern(r"[.\[\]/#\"'`\s,()]++")
 _OPAQUE_KEYS = frozenset(
@@ -92,9 +121,20 @@ def refused_paths(error: ProviderError, request: Mapping[str, Any]) -> tuple[str
     found: dict[str, None] = {}
     for steps in _mentions(error):
         path = resolved(request, steps)
-        if path is not None:
+        if path is not None and path != "model":  # an error about the model, not about the field
             found[path] = None
+    found |= dict.fromkeys(_feature_paths(error.message, request))
     return tuple(found)
+
+
+def _feature_paths(message: str, request: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of the fields that ask for a feature that the target does not have."""
+    before, asked = _inside_wrapper(request) or ((), request)
+    for words, places in _FEATURES:
+        if words.search(message):
+            for place in places:
+                if value_at(asked, place) is not None:
+                    yield ".".join(map(str, (*before, *place)))
 
 
 def resolved(request: Mapping[str, Any], steps: tuple[str, ...]) -> str | None:
@@ -120,6 +160,9 @@ def _mentions(error: ProviderError) -> Iterator[tuple[str, ...]]:
             yield tuple(map(str, place.path))
     for wording in _WORDINGS:
         for match in wording.finditer(error.message):
+            start = match.start()
+            if _IN_SCHEMA.search(error.message[max(0, start - _BEFORE_CHARACTERS) : start]):
+                continue
             groups = match.groupdict()
             if groups.get("loc"):
                 yield path_steps(groups["loc"])

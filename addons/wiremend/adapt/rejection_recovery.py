@@ -141,7 +141,7 @@ class _Sending:
     was_changed: bool = False
     """Whether the first request differed from the client's."""
     is_restored: bool = False
-    """Whether changes were taken back: no further one is tried."""
+    """Whether changes were taken back; then no further change is tried."""
 
 
 @dataclass
@@ -192,7 +192,7 @@ class AdaptedRequests:
         lessons: tuple[Lesson, ...] = ()
         if LEARNT.code not in self.disabled and not sending.is_restored:
             lessons = read_rejection(error, self._offered(sending))
-            self._prove_surpassed(sending, lessons)
+            self._store_proven(sending, lessons)
         sending.refused_fields = tuple(it.value for it in lessons if it.kind == "field")
         if not self.limits.permit(sending.amendments, elapsed_seconds):
             return []
@@ -226,8 +226,12 @@ class AdaptedRequests:
             self.book.learn(original.provider, original.model, lasting, sending.words)
             sending.learnt += lasting
 
-    def _prove_surpassed(self, sending: _Sending, named: Sequence[Lesson]) -> None:
-        """Store the lessons on trial if this rejection names something else: it is past them."""
+    def _store_proven(self, sending: _Sending, named: Sequence[Lesson]) -> None:
+        """Store those lessons on trial that a further rejection confirms.
+
+        `named` are the lessons of that rejection. The others are confirmed, since the target now
+        rejects something else.
+        """
         if not named:
             return
         subjects = {lesson.subject for lesson in named} - {None}
@@ -340,6 +344,11 @@ class AdaptedRequests:
     def _apply_lessons(
         self, sending: _Sending, error: ProviderError, lessons: tuple[Lesson, ...]
     ) -> list[Finding]:
+        """Change the request by the first lessons that change it; return what was done.
+
+        Lessons that were tried before are skipped. If `lessons` change nothing, their stricter
+        forms are tried. Returns an empty list if the request is as it was.
+        """
         for stricter in (lessons, tuple(map(_stricter, lessons))):
             new = [lesson for lesson in stricter if lesson not in sending.tried]
             if not new:

@@ -28,6 +28,10 @@ from wiremend.text.patterns import text_pattern
 REJECTING_STATUS = frozenset({400, 404, 422})
 """The statuses of rejections that can teach a lesson."""
 _LESSONS_LIMIT = 50
+_QUOTE = text_pattern(r"[\"'`“„«]")
+_QUOTED_CHARACTERS = 24
+"""What a message must at least have in common with the request to be a quotation."""
+_QUOTATIONS_LIMIT = 20
 _MCP_PREFIX, _MCP_SEPARATOR = "mcp__", "__"
 """Claude Code and Codex name tools `mcp__SERVER__TOOL`."""
 
@@ -130,6 +134,7 @@ def read_rejection(error: ProviderError, tools: OfferedTools) -> tuple[Lesson, .
     """Return the lessons that an error teaches about a request that offered these tools."""
     if error.status not in REJECTING_STATUS:
         return ()
+    error = error.with_message(_without_quotations(error.message, tools.document))
     lessons: dict[tuple[str, str, str], Lesson] = {}
     texts = dict.fromkeys((error.message, *_located(error)))
     for wording in _WORDINGS:
@@ -148,6 +153,52 @@ def read_rejection(error: ProviderError, tools: OfferedTools) -> tuple[Lesson, .
     return tuple(lessons.values())[:_LESSONS_LIMIT]
 
 
+def _without_quotations(message: str, document: RequestDocument) -> str:
+    """Return a message without what it quotes of the request, such as a prompt that is flagged.
+
+    Words in a prompt teach nothing. What agrees with the request up to the end of the message is
+    no quotation: a user may have pasted an earlier error of the provider.
+    """
+    starts = [
+        match.end()
+        for match in _QUOTE.finditer(message)
+        if " " in message[match.end() : match.end() + _QUOTED_CHARACTERS]
+    ]
+    texts = list(_long_strings(document.fields)) if starts else []
+    parts, position = [], 0
+    for start in starts[:_QUOTATIONS_LIMIT]:
+        end = max((_agreement(message, start, text) for text in texts), default=start)
+        if position <= start < end < len(message):
+            parts.append(message[position:start])
+            position = end
+    return "…".join((*parts, message[position:]))
+
+
+def _agreement(message: str, start: int, text: str) -> int:
+    """Return where the message ceases to agree with a text that contains its words at `start`."""
+    words = message[start : start + _QUOTED_CHARACTERS]
+    found = text.find(words) if len(words) == _QUOTED_CHARACTERS else -1
+    if found < 0:
+        return start
+    pairs = zip(message[start:], text[found : found + len(message)], strict=False)
+    length = next((n for n, (one, other) in enumerate(pairs) if one != other), None)
+    return start + (min(len(message) - start, len(text) - found) if length is None else length)
+
+
+def _long_strings(value: Any) -> Iterator[str]:
+    """Yield the strings in a value that may be quoted. Iterative: values may nest deeply."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            if len(value) >= _QUOTED_CHARACTERS:
+                yield value
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value.values()
+
+
 def _located(error: ProviderError) -> Iterator[str]:
     """Yield each place that a validator lists as a text: `messages.0.content: MESSAGE`."""
     for place in error.places:
@@ -158,7 +209,8 @@ def _located(error: ProviderError) -> Iterator[str]:
 def _refused_fields(error: ProviderError, tools: OfferedTools, kinds: Set[str]) -> Iterator[Lesson]:
     """Yield a lesson for each field that the error refuses: to drop it, or to use another one.
 
-    If the schema of a tool is refused, what is mentioned inside of tools belongs to it.
+    `kinds` are those of the lessons found so far. If one of them converts the schema of a tool,
+    fields within tools are left out, since the conversion removes them.
     """
     protocol = tools.document.protocol.name
     for path in refused_paths(error, tools.document.fields or {}):

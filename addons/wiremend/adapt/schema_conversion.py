@@ -259,6 +259,11 @@ class _Conversion:
     def _node(
         self, schema: Any, active: tuple[str, ...], place: Place, *, is_root: bool = False
     ) -> Any:
+        """Return a schema, with the schemas inside it, converted to the dialect.
+
+        `active` are the references followed so far, and `place` is where the schema is. Raises
+        SchemaTooLarge if the budget is used up.
+        """
         dialect = self._dialect
         if isinstance(schema, bool) and dialect.booleans and not is_root:
             return schema

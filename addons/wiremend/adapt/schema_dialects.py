@@ -367,6 +367,10 @@ def children(schema: Schema) -> Iterator[tuple[str, str | int, Any]]:
 
 
 def _own_violations(schema: Schema, dialect: Dialect) -> Iterator[str]:
+    """Yield how the values of a schema's keywords violate a dialect. Inner schemas are not read.
+
+    The keywords themselves are checked by the caller.
+    """
     types = types_of(schema)
     declared = schema.get("properties")
     properties = declared if isinstance(declared, dict) else {}

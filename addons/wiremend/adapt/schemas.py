@@ -171,6 +171,11 @@ def _adapt_schema(
     traits: TargetTraits,
     budget: ConversionBudget,
 ) -> None:
+    """Convert the schema at a key of a tool to the target's dialect, if it violates the dialect.
+
+    A schema for Gemini that would lose something is sent under another key that accepts it as it
+    is. A schema that exceeds the budget is left unchanged, with a finding.
+    """
     schema = tool.fields.get(key)
     if not isinstance(schema, dict):
         return

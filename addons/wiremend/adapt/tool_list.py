@@ -235,6 +235,11 @@ def _mode(
 def _adapt_allowed_names(
     edits: Edits, notes: Notes, path: Path, config: dict[str, Any]
 ) -> set[Path]:
+    """Remove blank names from Gemini's list of allowed functions, at the path of `config`.
+
+    If no name remains, the list is removed and the mode ANY becomes AUTO. Returns the paths to
+    remove.
+    """
     for key in ("allowedFunctionNames", "allowed_function_names"):
         allowed = config.get(key)
         if not isinstance(allowed, list):

@@ -34,6 +34,7 @@ from wiremend.config.load import (
 )
 from wiremend.config.model import Config
 from wiremend.config.settings import settings_of
+from wiremend.config.suspicious import suspicious_settings
 from wiremend.engine.settings import Settings
 from wiremend.secrets import secret_values
 from wiremend.targets.hosts import InterceptedHosts
@@ -50,6 +51,8 @@ class _InForce:
     path: Path | None = None
     reach: Reach = frozenset()
     """The reach that the user consented to; empty for a file that needs no consent."""
+    warnings: tuple[str, ...] = ()
+    """A line about each suspicious setting of the file."""
 
     def needs_consent(self, path: Path) -> bool:
         return not self.option and path == self.directory / FILE_NAME
@@ -131,6 +134,12 @@ class CurrentConfig:
     def path(self) -> Path | None:
         """The file in force; None for the built-in defaults."""
         return self._in_force.path
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A line with file name and problem for each suspicious setting of the file in force."""
+        name = self.path.name if self.path else ""
+        return tuple(f"{name}: warning: {text}" for text in self._in_force.warnings)
 
     @property
     def lesson_file(self) -> Path | None:
@@ -221,7 +230,7 @@ class CurrentConfig:
         this is news; see `reread_if_changed`.
         """
         if discovered is None or content is None:
-            self._in_force = replace(before, path=None, reach=frozenset())
+            self._in_force = replace(before, path=None, reach=frozenset(), warnings=())
             self._derived = self._derive(Config())
             return True
         is_reload = before is self._in_force
@@ -245,7 +254,8 @@ class CurrentConfig:
         if reached:
             self._record(document, must_succeed=allow)
         is_same = before.path == discovered and derived.config == self.config
-        self._in_force = replace(before, path=discovered, reach=reached)
+        warnings = suspicious_settings(derived.config, discovered, document.values)
+        self._in_force = replace(before, path=discovered, reach=reached, warnings=warnings)
         self._derived = derived
         return self._is_refused or not is_same
 

@@ -35,6 +35,8 @@ _TOML_ERROR = re.compile(
     r"(?P<text>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)\Z",
     re.DOTALL,
 )
+_BARE_VARIABLE = re.compile(r"(?:\A|.*\s)\$[A-Za-z_]\w*\s*\Z", re.DOTALL)
+_VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _MISPLACED_VARIABLE = (
     "'${...}' is replaced only in providers.*.api_key and in headers that can contain a "
@@ -275,9 +277,13 @@ def _filled_in(
             _filled_in(inner, (*place, number), environ, problems)
             for number, inner in enumerate(value)
         ]
-    if not isinstance(value, str) or "${" not in value:
+    if not isinstance(value, str):
         return value
     is_secret = _takes_variables(place)
+    if "${" not in value:
+        if is_secret and (problem := _problem_of_literal(value, environ)):
+            problems[place] = problem
+        return value
     problem = _problem_of_variables(value, environ) if is_secret else _MISPLACED_VARIABLE
     if problem:
         problems[place] = problem
@@ -294,6 +300,15 @@ def _problem_of_variables(text: str, environ: Mapping[str, str]) -> str:
             return f"the environment variable {name} is not set"
         if not environ[name].strip():
             return f"the environment variable {name} is empty"
+    return ""
+
+
+def _problem_of_literal(text: str, environ: Mapping[str, str]) -> str:
+    """Return the problem of a secret that was meant to be a variable; "" if it may be a secret."""
+    if _BARE_VARIABLE.match(text):
+        return "expected '${NAME}' with braces to use an environment variable"
+    if _VARIABLE_NAME.match(text) and text in environ:
+        return "is the name of an environment variable; write '${NAME}' to use its value"
     return ""
 
 

@@ -264,7 +264,8 @@ class ModelRoute(Section):
     fallback: Annotated[tuple[ModelName, ...], Field(examples=[["qwen3.7-plus", "kimi-k3"]])] = ()
     """Models to try in order when the one before has failed for good: attempts used up, circuit
     breaker open, unknown model, or quota used up. `"PROVIDER/MODEL"` tries a model of another
-    `[providers.NAME]` entry, for example `"moonshot/kimi-k3"`."""
+    `[providers.NAME]` entry, for example `"moonshot/kimi-k3"`. If no entry has that name, and
+    `model` contains no slash, the configuration is refused."""
     stream: Literal["live", "guarded", "buffered"] = "live"
     """When the client receives content: `"live"` forwards it at once; `"guarded"` holds it until
     4 KiB or 3 seconds of it have arrived, so that a stream that fails early can be retried
@@ -309,8 +310,8 @@ class Provider(Section):
 
     base_url: Annotated[BaseUrl, Field(examples=["https://opencode.ai/zen/go"])]
     """`http` or `https` address that precedes the path of the request. If it ends in a version
-    (`/v1`), that version replaces the request's. It contains no user, password, query or
-    fragment."""
+    (`/v1`), that version replaces the request's. It contains no endpoint (`/messages`), user,
+    password, query or fragment."""
     api_key: Annotated[Key, Field(examples=["${OPENCODE_API_KEY}"])] = SecretStr("")
     """The key, sent in the header that the call's protocol uses. `${NAME}` is replaced by the
     environment variable NAME. Without a key, only `headers` can contain a credential."""
@@ -579,9 +580,34 @@ class Config(Section):
                 )
                 for number, route in enumerate(self.models)
                 if route.provider is not None and route.provider not in self.providers
-            )
+            ),
+            *(
+                (("models", number, "fallback", index), problem)
+                for number, route in enumerate(self.models)
+                for index, name in enumerate(route.fallback)
+                if (problem := self._fallback_problem(route, name))
+            ),
         )
         return self
+
+    def _fallback_problem(self, route: ModelRoute, name: str) -> str:
+        """Return why a fallback cannot be meant as it is read; "" if it can.
+
+        Gateways have models whose names contain a slash. So a prefix that is no provider is
+        accepted if the name of the route's own model contains one.
+        """
+        prefix, slash, _ = name.partition("/")
+        if not slash or prefix in self.providers or "/" in (route.model or route.match):
+            return ""
+        missing = f"there is no [providers.{prefix}]"
+        if hint := did_you_mean(prefix, sorted(self.providers)):
+            return missing + hint
+        if route.provider not in self.providers:
+            return ""  # the client's provider may have such names
+        return (
+            f"{missing}; if {name!r} is the name of a model of [providers.{route.provider}], "
+            f"write '{route.provider}/{name}'"
+        )
 
     def disabled_codes(self, codes: Iterable[str]) -> frozenset[str]:
         """Return those of the given rule codes that are disabled, by code or by prefix."""

@@ -25,6 +25,7 @@ _PATH = re.compile(r"/[^?#\s]*\Z")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _KEY = re.compile(r"[\x21-\x7e]*\Z")
 _LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
+_ENDPOINT = re.compile(r"(?:/v\d+[a-z0-9]*)?/(?:messages|chat/completions|responses)/?\Z")
 _FRAMING_HEADERS = frozenset(
     {"host", "connection", "content-length", "content-encoding", "transfer-encoding", "upgrade"}
 )
@@ -93,6 +94,8 @@ def _a_base_url(text: str) -> str:
         raise ValueError("expected no user before the host; the key belongs in api_key")
     if "?" in text or "#" in text:
         raise ValueError("expected no query; the key belongs in api_key")
+    if endpoint := _ENDPOINT.search(url.path):
+        raise ValueError(f"expected an address without {endpoint[0]!r}, which each request adds")
     return text
 
 

@@ -84,13 +84,17 @@ def refused_key_response(protocol: Protocol, reason: str) -> Respond:
     return error_response(protocol, error, host="wiremend", attempts=0, head=None)
 
 
+DIRECT_REQUEST = "This is a forward proxy, and the request was sent to it directly"
+"""The beginning of the text for a request that is addressed to the proxy itself."""
+
+
 def direct_request_response(protocol: Protocol | None, proxy: str) -> Respond:
     """A 400 for a request that is addressed to the forward proxy itself, at `HOST:PORT`.
 
     Plain text if the request is no model call (`protocol` is None).
     """
     message = (
-        "This is a forward proxy, and the request was sent to it directly, as to a server. "
+        f"{DIRECT_REQUEST}, as to a server. "
         f"Set HTTPS_PROXY=http://{proxy} and leave the client's base URL as it is, "
         "or start the proxy with --mode reverse:https://PROVIDER."
     )

@@ -8,17 +8,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from wiremend.launch.environment import clients_environment
 from wiremend.launch.proxy_log import LINE_LIMIT_BYTES, ProxyLog
+from wiremend.views.call_totals import SUMMARY_PREFIX
 
 Process = subprocess.Popen[bytes]
 
 _LISTENING = re.compile(r"HTTP\(S\) proxy.* listening at \S*?:(\d+)")
 _WEB_LISTENING = re.compile(r"Web server listening at (\S+)")
+_SUMMARY = re.compile(rf"{re.escape(SUMMARY_PREFIX)}(.+)")
+_SUMMARY_AREA_BYTES = 64 * 1024
+"""How much of the end of the log is searched for the summary. Learnt lessons may follow it."""
 _STOP_SECONDS = 10
 """How long to wait for the proxy after SIGTERM before it is killed."""
 _LOG_SECONDS = 1.0
@@ -33,6 +38,8 @@ class Ended:
     """The exit status for the user."""
     is_proxy_sound: bool = True
     """Whether the proxy outlived the command and then ended as it should."""
+    has_run: bool = True
+    """Whether the command was started."""
 
 
 def run_alone(program: str, proxy: list[str], environment: Mapping[str, str]) -> int:
@@ -42,11 +49,18 @@ def run_alone(program: str, proxy: list[str], environment: Mapping[str, str]) ->
     `environment` contains the variables that clients need.
     """
     print(f"wiremend: the proxy is {environment['HTTPS_PROXY']}; in another terminal:\n")
-    for name, value in environment.items():
-        if name.isupper():
-            print(f"  export {name}={shlex.quote(value)}")
+    print(textwrap.indent(export_commands(environment), "  "))
     print(f"\nand start your agent there. To run one command: {program} -- COMMAND\n", flush=True)
     os.execv(proxy[0], proxy)
+
+
+def export_commands(environment: Mapping[str, str]) -> str:
+    """Return the lines that set these variables in a shell, without those in lower case."""
+    return "\n".join(
+        f"export {name}={shlex.quote(value)}"
+        for name, value in environment.items()
+        if name.isupper()
+    )
 
 
 def run_behind(
@@ -66,21 +80,36 @@ def run_behind(
     executable = shutil.which(command[0])
     if executable is None:
         print(f"{program}: {command[0]}: command not found", file=sys.stderr)
-        return Ended(127)
+        return Ended(127, has_run=False)
     log = ProxyLog.of_run(directory)
+    ended = _run_with_proxy(program, proxy, [executable, *command[1:]], trust, log, web)
+    if ended.has_run:
+        _print_summary(log.path)
+    return ended
+
+
+def _run_with_proxy(
+    program: str,
+    proxy: list[str],
+    command: list[str],
+    trust: Mapping[str, str],
+    log: ProxyLog,
+    web: bool,
+) -> Ended:
+    """Start the proxy, run the command, stop the proxy."""
     signals = EndingSignals()
     with _following(log), _started(proxy) as process:
         signals.send_to(process, in_foreground=False)
         listening, output = wait_until_listening(process, log, web=web)
         if signals.received:
-            return Ended(128 + signals.received)
+            return Ended(128 + signals.received, has_run=False)
         if listening is None:
             print(f"{program}: the proxy did not start:\n{output}", file=sys.stderr)
-            return Ended(1)
+            return Ended(1, has_run=False)
         assert process.stdout is not None
         log.follow(process.stdout)
         environment = {**os.environ, **clients_environment(listening, trust)}
-        child = subprocess.Popen([executable, *command[1:]], env=environment)
+        child = subprocess.Popen(command, env=environment)
         signals.send_to(child, in_foreground=True)
         status = child.wait()
         is_sound = process.poll() is None
@@ -91,6 +120,24 @@ def run_behind(
             )
     is_sound = is_sound and process.returncode == 0
     return Ended(128 - status if status < 0 else status, is_sound)
+
+
+def _print_summary(log: Path) -> None:
+    """Print the summary in the proxy's log, if there is one."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _SUMMARY_AREA_BYTES))
+            found = _SUMMARY.findall(file.read().decode(errors="replace"))
+    except OSError:
+        return
+    if not found:
+        return
+    text = f"wiremend: {found[-1]}"
+    if found[-1] == "no calls":
+        listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        text += "; either COMMAND made none, or it does not use HTTPS_PROXY"
+        text += f" for all hosts (NO_PROXY is {listed!r})" if listed else ""
+    print(text, file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -64,6 +64,9 @@ def main(program: str, arguments: list[str]) -> int:
     except BaseException:
         remove_if_empty(partial)
         raise
+    if not ended.has_run:
+        remove_if_empty(partial)
+        return ended.status
     if not ended.is_proxy_sound and not remove_if_empty(partial):
         print(f"{program}: the recording is incomplete: {partial}", file=sys.stderr)
         return ended.status or 1

@@ -3,23 +3,31 @@
 import argparse
 import contextlib
 import datetime
+import http.client
 import os
+import shlex
 import socket
 import sys
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+import wiremend
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
-from wiremend.launch.authority import make_authority, unlimited
+from wiremend.engine.error_responses import DIRECT_REQUEST
+from wiremend.launch.authority import CERTIFICATE_FILE, make_authority, unlimited
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
-from wiremend.launch.processes import Ended, run_alone, run_behind
+from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
 from wiremend.launch.shells import checkout_file, shells_directory
 
 FIRST_PORT = 8080
+PORTS = 20
+"""How many ports, from the first one, are tried."""
+PROBE_SECONDS = 10.0
+"""How long a proxy may take to answer, on a machine under load."""
 DEMO = "scripts/demo.py"
 """It uses the provider and clients of the tests, so it needs a checkout."""
 HELP = """usage: {program} [options]                  start the proxy
@@ -32,6 +40,9 @@ options:
   --allow        allow the present content of ./wiremend.toml, which can send calls and secrets to
                  the hosts that it names; later starts use it until it changes
   --web          start mitmweb instead of mitmdump
+  --env          print the variables for clients of a running proxy, on port N if --port is given,
+                 as shell commands: eval "$({program} --env)"
+  --version      print the version
 
 HTTPS_PROXY and the variables that make a client trust the proxy's CA are set for COMMAND only.
 The exit status is that of COMMAND. If your environment names a proxy or certificates, they are
@@ -48,7 +59,8 @@ examples:
 """
 DEMO_HELP = "       {program} --demo                     show what it does; no key, no network\n"
 USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [-- COMMAND ...]
-       {program} --help"""
+       {program} [--port N] --env
+       {program} --help | --version"""
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -63,6 +75,8 @@ def main(program: str, arguments: list[str]) -> int:
         return 0
     if options.demo:
         return run_demo(program)
+    if options.env:
+        return print_environment(program, options.port)
     return start(program, options, command).status
 
 
@@ -79,10 +93,10 @@ def start(
         outgoing = mitmproxy_arguments(os.environ, number)
     except ConfigError as problems:
         print(problems, file=sys.stderr)
-        return Ended(1)
+        return Ended(1, has_run=False)
     except ValueError as problem:
         print(f"{program}: {problem}", file=sys.stderr)
-        return Ended(1)
+        return Ended(1, has_run=False)
     directory = state_directory(os.environ)
     prepare_authority(directory, current.intercepted.globs)
     trust = trusted_files(directory, os.environ)
@@ -93,6 +107,8 @@ def start(
             proxy += ["--set", "web_open_browser=false"]  # its address is printed instead
         if current.path:  # the line that the proxy prints is only in its log
             print(f"wiremend: configuration from {current.source}", file=sys.stderr)
+        for warning in current.warnings:
+            print(warning, file=sys.stderr)
         return run_behind(program, proxy, command, trust, directory, web=options.web)
     return Ended(run_alone(program, proxy, clients_environment(number, trust)))
 
@@ -105,7 +121,12 @@ def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[
         arguments, command = arguments[:at], arguments[at + 1 :]
         if not command:
             parser(program).error("a command must follow --")
-    return parser(program).parse_args(arguments), command
+    options, unknown = parser(program).parse_known_args(arguments)
+    if unknown and not command and not unknown[0].startswith("-"):
+        parser(program).error(f"a command follows --: {program} -- {shlex.join(unknown)}")
+    if unknown:
+        parser(program).error(f"unrecognized arguments: {shlex.join(unknown)}")
+    return options, command
 
 
 def parser(program: str) -> argparse.ArgumentParser:
@@ -114,11 +135,13 @@ def parser(program: str) -> argparse.ArgumentParser:
         prog=program, usage=USAGE.format(program=program), add_help=False, allow_abbrev=False
     )
     options.add_argument("-h", "--help", action="store_true")
+    options.add_argument("--version", action="version", version=f"wiremend {wiremend.__version__}")
     options.add_argument("--port", type=port)
     options.add_argument("--config", type=Path)
     options.add_argument("--allow", action="store_true")
     options.add_argument("--web", action="store_true")
     options.add_argument("--demo", action="store_true")
+    options.add_argument("--env", action="store_true")
     return options
 
 
@@ -145,6 +168,36 @@ def run_demo(program: str) -> int:
     os.execv(sys.executable, [sys.executable, str(demo)])
 
 
+def print_environment(program: str, number: int | None) -> int:
+    """Print the shell commands that make clients use a running proxy. Return the exit status.
+
+    `number` is its port; None for the first port on which `run` would have started it.
+    """
+    ports = [number] if number else range(FIRST_PORT, FIRST_PORT + PORTS)
+    found = next((port for port in ports if is_wiremend(port)), None)
+    directory = state_directory(os.environ)
+    if found is None or not (directory / CERTIFICATE_FILE).is_file():
+        place = f"port {ports[0]}" if number else f"the ports {ports[0]} to {ports[-1]}"
+        print(
+            f"{program}: no proxy of {program} listens on {place} of 127.0.0.1; start one with "
+            f"{program}, or give its port with --port",
+            file=sys.stderr,
+        )
+        return 1
+    print(export_commands(clients_environment(found, trusted_files(directory, os.environ))))
+    return 0
+
+
+def is_wiremend(number: int) -> bool:
+    """Return whether a wiremend listens on a port of 127.0.0.1: it refuses direct requests."""
+    connection = http.client.HTTPConnection("127.0.0.1", number, timeout=PROBE_SECONDS)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        return response.status == 400 and response.read(4096).startswith(DIRECT_REQUEST.encode())
+    return False
+
+
 def configuration(options: argparse.Namespace) -> CurrentConfig:
     """Read the configuration that the proxy will read. Raises ConfigError."""
     current = CurrentConfig()
@@ -168,7 +221,7 @@ def prepare_authority(directory: Path, globs: Iterable[str]) -> None:
 
 def free_port(first: int) -> int:
     """Return the first free port of the twenty that start at `first`; if none is, any free port."""
-    for number in [*range(first, first + 20), 0]:
+    for number in [*range(first, first + PORTS), 0]:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", number))

@@ -380,7 +380,7 @@ class StreamRepair:
             return Repaired(b"" if rest else event.raw, EventKind.IDLE)
         end = next((end for end in (b"\r\n", b"\n", b"\r") if event.raw.endswith(end)), b"\n\n")
         completed = event.raw + end
-        if event.data != DONE and not json_value.parses(event.data):
+        if event.data != DONE and not _is_whole(event.data):
             finding = Finding(
                 CUT_EVENT.code, place, f"{len(event.raw)} bytes of an unfinished event", "withheld"
             )
@@ -499,6 +499,12 @@ class StreamRepair:
             status=502, type="api_error", message="The stream ended inside an event."
         )
         return Repaired(self.fail(error), EventKind.ERROR, error=error)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Return whether the data of an unfinished event is JSON, or several lines of it (`S424`)."""
+    lines = data.splitlines()
+    return json_value.parses(data) or (len(lines) > 1 and all(map(json_value.parses, lines)))
 
 
 def stream_repair(

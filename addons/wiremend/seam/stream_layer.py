@@ -193,7 +193,7 @@ class CallStream(HttpStream):
             raise options.fault
         received = None
         raw_bytes = len(request.raw_content or b"")
-        tls_name = self._upstream.tls_name()
+        tls_name = contain("naming a server", self._upstream.nameless, self._upstream.tls_name)
         host = server_name(request, tls_name)
         call: Call | AcknowledgedCall | None = plan_acknowledgement(
             request.method, request.path, host, options.features, options.settings

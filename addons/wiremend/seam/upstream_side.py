@@ -127,6 +127,11 @@ class UpstreamSide:
         name = context.server.sni or context.client.sni or ""
         return "" if name.lower() == request.host.lower() else name
 
+    def nameless(self, fault: Fault) -> str:
+        """Return the server name after this fault in finding it: that of the host."""
+        self.faults.append(fault)
+        return ""
+
     # An attempt
 
     def start(self, *, fresh: bool) -> Commands:

@@ -91,9 +91,15 @@ _MESSAGE_ROWS: tuple[tuple[str, str], ...] = (
     ("developer-role", r"unexpected message role"),
     (
         "developer-role",
-        r"\bdeveloper\b\W{1,3}(?:role )?is (?:not|un)\W?(?:one of|supported|a valid)",
+        r"\bdeveloper\b\W{1,3}(?:role )?is (?:not|un)\W?(?:one of|supported|a valid|allowed)",
     ),
     ("developer-role", r"\brole\b.{0,80}?Input should be 'system'"),
+    (
+        "developer-role",  # invalid value: `developer`, supported values are: `system`, …
+        r"(?:invalid|unsupported|unknown|unexpected|unrecogni[sz]ed) (?:message )?(?:role|value):?"
+        r"\W{1,4}developer\b",
+    ),
+    ("developer-role", r"\brole\b.{0,20}?does not support \W?developer\b"),
     ("instructions-role=user", r"\[\d{1,6}+\]\.role' does not support 'system'"),
     ("prefill", r"assistant message prefill"),
     ("prefill", r"conversation must end with a user"),
@@ -116,7 +122,11 @@ _MESSAGE_ROWS: tuple[tuple[str, str], ...] = (
     ("foreign-item-id", r"expected an ID that (?:begins with|contains letters)"),
     ("foreign-item-id", r"'input\[\d{1,6}+\]\.id': string too long"),
     # Images
-    ("images-unsupported", r"(?:does not|doesn't|not) support (?:image|vision|multimodal)"),
+    (
+        "images-unsupported",  # "image generation" is about what the model writes
+        r"(?:does not|doesn't|not) support (?:image|vision|multimodal)(?!s?[ _-]?(?:generation"
+        r"|editing|edits?\b|outputs?\b|creation|/|inputs? (?:of|in|with)\b))",
+    ),
     ("images-unsupported", r"no endpoints found that support image"),
     ("images-unsupported", r"unknown variant `(?:image_url|image|input_image)`"),
     ("images-unsupported", r"is not a multimodal model"),
@@ -186,7 +196,8 @@ _MESSAGE_ROWS: tuple[tuple[str, str], ...] = (
     ("sampling-with-thinking", r"top_[pk]\W{1,3}must be .{0,60}?when thinking is enabled"),
     ("long-identifier", r"'(?:prompt_cache_key|safety_identifier)'\W{1,3}string too long"),
     ("long-identifier", r"metadata\.user_id: String should have at most 256"),
-    ("token-limit", r"valid range of max_tokens is \[1, " + _NUMBER),
+    ("token-limit", r"range of max_tokens (?:is|should be) \[1,\s{1,2}" + _NUMBER),
+    ("token-limit", r"max_tokens\b.{0,80}?expected a value <= " + _NUMBER),
     ("token-limit", r"max_tokens is too large.{0,60}?supports at most " + _NUMBER),
     ("token-limit", r"max_tokens: \d{1,9}+ > " + _NUMBER + r", which is the maximum allowed"),
     (

@@ -452,6 +452,23 @@ def test_an_added_message_start_contains_the_shown_model(events: list[Json]) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("following", "texts"),
+    [
+        ([message_delta("end_turn")], ["Hi"]),
+        ([start(0, TEXT), delta(0, text="Hi"), stop(0), message_delta("end_turn")], ["Hi"]),
+        ([start(1, TEXT), delta(1, text="you"), stop(1), message_delta("end_turn")], ["Hi", "you"]),
+    ],
+)
+def test_content_of_message_start_may_be_a_string(following: list[Json], texts: list[str]) -> None:
+    first = {"type": "message_start", "message": MESSAGE | {"content": "Hi"}}
+    repaired = repair_stream(stream_of(first, *following, MESSAGE_STOP))
+    events = shown(bytes_of(repaired))
+    assert [event["delta"]["text"] for event in events if "text" in event.get("delta", {})] == texts
+    assert events[0]["message"]["content"] == []
+    assert repaired[-1].kind is EventKind.TERMINAL
+
+
 # Errors
 
 ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}

@@ -224,3 +224,19 @@ def test_an_event_that_changes_keeps_its_other_values() -> None:
     (repaired,) = StreamRepair(GeminiRepairer(StreamContext())).feed(event)
     assert b'"half":"\\ud83d"' in repaired.data
     assert b'"name":"f"' in repaired.data
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+@pytest.mark.parametrize("between", [b"\n", b"\r\n"])
+def test_a_stream_without_any_blank_line_is_read_at_its_end(between: bytes, end: bytes) -> None:
+    whole = between.join([b"data: " + CONTENT, b"data: " + LAST]) + end
+    for chunks in ([whole], [whole[:9], whole[9:]]):
+        repaired = repair_stream(chunks, StreamContext())
+        assert repaired[-1].kind is EventKind.TERMINAL
+        assert [event.data for event in sse.Decoder().feed(text_of(repaired))] == [CONTENT, LAST]
+        assert codes_of(repaired) == ["S424", "S002"]
+
+
+def test_a_stream_without_any_blank_line_that_is_cut_is_an_error() -> None:
+    [*_, end] = repair_stream([b"data: " + CONTENT + b"\ndata: " + LAST[:-9]], StreamContext())
+    assert end.kind is EventKind.ERROR

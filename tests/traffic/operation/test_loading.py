@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import wiremend
 from wiremend.testing.certificates import Authority
 from wiremend.testing.exchange import Reply
 from wiremend.testing.provider import ScriptedProvider
@@ -86,6 +87,20 @@ def test_a_missing_configuration_ends_the_start(tmp_path: Path) -> None:
     assert status == 1
     assert "team.toml: no such file" in printed
     assert "Traceback" not in printed
+
+
+def test_an_unknown_option_ends_the_start(tmp_path: Path) -> None:
+    status, output = run("mitmdump", tmp_path, "--set", "wiremend_confg=team.toml")
+    assert status == 1
+    line = "wiremend: unknown option 'wiremend_confg'; did you mean 'wiremend_config'?"
+    assert output.count(line) == 1
+
+
+def test_version_and_warnings_are_logged_at_the_start(start_proxy: Callable[..., Proxy]) -> None:
+    models = "[[models]]\nmatch = '*'\n[[models]]\nmatch = 'a'\n"
+    proxy = start_proxy(configuration=models)
+    proxy.wait_for_line(rf"wiremend: version {wiremend.__version__}, mitmproxy 12\.")
+    proxy.wait_for_line(r"toml: warning: models\[1\] \('a'\) never applies")
 
 
 def test_an_unknown_rule_code_ends_the_start(tmp_path: Path) -> None:

@@ -154,6 +154,15 @@ def test_a_recording_has_upstreams_faults_and_no_identities(
     assert check("scripts/check", [str(path)]) == 0
 
 
+def test_a_command_that_does_not_exist_leaves_no_file(recorder: Recorder, tmp_path: Path) -> None:
+    done = recorder.run("session.mitm", command=["no-such-command"])
+    assert (done.returncode, done.stderr.decode().splitlines()[-1]) == (
+        127,
+        "scripts/record: no-such-command: command not found",
+    )
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("session")]
+
+
 def test_without_calls_there_is_no_file(recorder: Recorder, tmp_path: Path) -> None:
     done = recorder.run("session.mitm", command=["true"])
     assert done.returncode == 1

@@ -371,6 +371,9 @@ class AnthropicRepairer(EventRepairer):
         message = data.get("message")
         if not isinstance(message, dict):
             message = data["message"] = {}
+        content = message.get("content")
+        if isinstance(content, str) and content and self._draft.is_on(CONTENT_IN_MESSAGE_START):
+            message["content"], changed = [{"type": "text", "text": content}], True
         changed = fill_start(message, self._context.model, self._draft) or changed
         self._blocks.answer = f"{message.get('id')} {message.get('usage')}"
         if message.get("content") and isinstance(message["content"], list):

@@ -250,7 +250,7 @@ class ResponsesRepairer(EventRepairer):
             inner = inner or value.get("error")
             if isinstance(inner, str):
                 return error_of_text(inner)
-            return error_from(inner) if isinstance(inner, dict) and inner else make_error()
+            return read_error({"error": inner}) or make_error()
         if kind == "response.error":
             return read_error(value) or error_from(value)
         if kind and kind != "error" and ("." in kind or not value.get("error")):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wiremend.protocols.base.draft import Draft
-from wiremend.protocols.base.provider_error import ProviderError, error_from, make_error
+from wiremend.protocols.base.provider_error import ProviderError, make_error, read_error
 from wiremend.protocols.responses.grammar import COMPLETE, COMPLETED, INCOMPLETE, UNFINISHED
 from wiremend.rules.rule import Rule
 from wiremend.text.json_value import JsonObject
@@ -64,8 +64,9 @@ def failure_in(kind: str, response: Mapping[str, Any]) -> ProviderError | None:
         name = word.strip().lower().replace("-", "_") if isinstance(word, str) else ""
         if name in _FAILURES:
             error = response.get("error")
-            if isinstance(error, dict) and error:
-                return error_from(error)
+            found = read_error({"error": error}) if isinstance(error, dict) else None
+            if found is not None:
+                return found
             if name == "failed":
                 return make_error()
             message = f"The provider ended the response as {word!r}."

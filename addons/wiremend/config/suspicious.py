@@ -1,0 +1,85 @@
+"""Settings that are valid, but unsafe or without effect. They are reported, not refused."""
+
+import ipaddress
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from wiremend.config.consent import VARIABLE
+from wiremend.config.model import Config, ModelRoute
+from wiremend.secrets import is_secret_header, may_hold_credential
+
+
+def suspicious_settings(config: Config, path: Path, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a line of text about each suspicious setting of a configuration.
+
+    `path` is the file, and `values` its TOML with `${NAME}` as written. The lines contain no
+    secret.
+    """
+    return (*_ineffective_routes(config), *_unencrypted_keys(config), *_public_keys(path, values))
+
+
+def _ineffective_routes(config: Config) -> Iterator[str]:
+    for number, route in enumerate(config.models):
+        for earlier, other in enumerate(config.models[:number]):
+            if other.when in (None, route.when) and _includes(other, route):
+                yield (
+                    f"models[{number}] ({route.match!r}) never applies, because models[{earlier}] "
+                    f"({other.match!r}) precedes it and matches the same calls; swap them"
+                )
+                break
+
+
+def _includes(one: ModelRoute, other: ModelRoute) -> bool:
+    """Return whether a glob certainly matches all names that another one matches."""
+    glob, text = one.match.lower(), other.match.lower()
+    if glob == text:
+        return True
+    # If `*` is the only wildcard of the glob, only `*` can match a wildcard of the text, and it
+    # matches whatever that one matches.
+    return not set(glob) & set("?[") and fnmatchcase(text, glob)
+
+
+def _unencrypted_keys(config: Config) -> Iterator[str]:
+    for name, provider in config.providers.items():
+        has_key = provider.api_key.get_secret_value() or any(
+            map(may_hold_credential, provider.headers)
+        )
+        is_plain = urlsplit(provider.base_url).scheme.lower() == "http"
+        if has_key and is_plain and not _is_this_machine(provider.host):
+            yield (
+                f"providers.{name}: its key and all prompts are sent unencrypted to "
+                f"{provider.host}; use https:// in base_url if the provider supports it"
+            )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _public_keys(path: Path, values: Mapping[str, Any]) -> Iterator[str]:
+    if os.name == "nt" or not _has_literal_key(values):
+        return
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return
+    if mode & 0o077:
+        yield f"contains a key, and others can read it (mode {mode:04o}); run: chmod 600 {path}"
+
+
+def _has_literal_key(values: Mapping[str, Any]) -> bool:
+    providers: Mapping[str, Mapping[str, Any]] = values.get("providers", {})
+    for provider in providers.values():
+        headers = provider.get("headers", {}).items()
+        secrets = [text for name, text in headers if is_secret_header(name)]
+        if any(text and not VARIABLE.search(text) for text in [provider.get("api_key"), *secrets]):
+            return True
+    return False

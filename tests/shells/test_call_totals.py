@@ -1,0 +1,85 @@
+"""The summary at the end: which calls are counted as what."""
+
+import logging
+
+import pytest
+from explain_flows import ExplainFlows
+from load_configuration import Suite
+from mitmproxy.test import tflow
+from wiremend.call_record.outcomes import CallState
+from wiremend.call_record.schema import CallRecord, StoredAttempt, StoredFinding
+from wiremend.config.current import CurrentConfig
+from wiremend.engine.settings import Knowledge
+from wiremend.views.call_totals import CallTotals
+
+
+def record(
+    outcome: CallState | None,
+    *codes: str,
+    attempts: int = 1,
+    protocol: str = "anthropic-messages",
+) -> CallRecord:
+    return CallRecord(
+        protocol=protocol,
+        outcome=outcome,
+        response_findings=[StoredFinding(code=code) for code in codes],
+        attempts=[StoredAttempt(number=number + 1) for number in range(attempts)],
+    )
+
+
+def summary_of(*records: CallRecord) -> str:
+    totals = CallTotals()
+    for one in records:
+        totals.add(one)
+    return str(totals)
+
+
+ANSWERED = record(CallState.ANSWERED)
+
+
+@pytest.mark.parametrize(
+    ("records", "summary"),
+    [
+        ((), "no calls"),
+        ((record(CallState.PASSED, "M005"), record(None)), "no calls"),
+        ((record(CallState.REFUSED, protocol=""),), "no calls"),
+        ((ANSWERED,), "1 call; none repaired"),
+        ((ANSWERED, ANSWERED), "2 calls; none repaired"),
+        ((record(CallState.ANSWERED, "S105", "S105"),), "1 call; 1 repaired; S105 in 1"),
+        ((record(CallState.ANSWERED, "M001"),), "1 call; none repaired; M001 in 1"),
+        (
+            (record(CallState.ANSWERED, "R002", attempts=2),),
+            "1 call; 1 retried; R002 in 1",
+        ),
+        (
+            (record(CallState.FAILED, "R002", "E001", attempts=4), ANSWERED),
+            "2 calls; 1 retried, 1 failed; E001 in 1, R002 in 1",
+        ),
+        (
+            (
+                record(CallState.INTERNAL_FAULT),
+                record(CallState.CANCELLED, "S105"),
+                record(CallState.REFUSED, "S105"),
+            ),
+            "3 calls; 1 failed, 1 cancelled, 1 refused; S105 in 2",
+        ),
+    ],
+)
+def test_the_summary_counts_calls(records: tuple[CallRecord, ...], summary: str) -> None:
+    assert summary_of(*records) == summary
+
+
+def test_the_summary_has_a_bounded_length() -> None:
+    codes = [f"S{number}" for number in range(100, 200)]
+    assert summary_of(record(CallState.ANSWERED, *codes)).endswith("S111 in 1, …")
+
+
+def test_the_summary_is_logged_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    shell = ExplainFlows(Suite(CurrentConfig(), Knowledge()))
+    for outcome in (CallState.ANSWERED, CallState.FAILED):
+        flow = tflow.tflow(resp=True)
+        flow.metadata["wiremend"] = record(outcome).model_dump()
+        shell.response(flow)
+    caplog.set_level(logging.INFO, "wiremend")
+    shell.done()
+    assert caplog.messages == ["wiremend: summary: 2 calls; 1 failed"]
