@@ -2,11 +2,8 @@
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx
-from mitmproxy.addonmanager import Loader
 from wiremend.call_record.kept_traffic import TrafficStore
 from wiremend.seam.call_options import CallOptions
-
-_OPTION = "wiremend_keep"
 
 
 class KeepTraffic(Shell):
@@ -19,20 +16,9 @@ class KeepTraffic(Shell):
         self.store = TrafficStore()
         self.is_kept = False
 
-    def load(self, loader: Loader) -> None:
-        """Declare the option."""
-        loader.add_option(
-            _OPTION,
-            str,
-            "auto",
-            "Keep what client and provider sent, attempt by attempt, in the metadata of flows: "
-            "auto (in mitmweb and mitmproxy, and with -w), always, never.",
-            choices=("auto", "always", "never"),
-        )
-
     def configure(self, updated: set[str]) -> None:
         """Decide whether traffic is kept."""
-        if updated & {_OPTION, "save_stream_file"}:
+        if updated & {"wiremend_keep", "save_stream_file"}:
             self._decide()
 
     def running(self) -> None:

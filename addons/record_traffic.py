@@ -1,4 +1,4 @@
-"""Writes calls into the file of `wiremend_record`. `scripts/record` loads it behind the others."""
+"""Writes calls into the file of the option `recording_file`, for `scripts/record`."""
 
 import getpass
 import logging
@@ -33,12 +33,12 @@ class RecordTraffic:
 
     def load(self, loader: Loader) -> None:
         """Declare the option."""
-        loader.add_option("wiremend_record", str, "", "The file that calls are appended to.")
+        loader.add_option("recording_file", str, "", "The file that calls are appended to.")
 
     def configure(self, updated: set[str]) -> None:
         """Open the file, which exists: its owner created it for itself alone."""
-        if "wiremend_record" in updated and ctx.options.wiremend_record:
-            file = open(ctx.options.wiremend_record, "r+b")  # noqa: SIM115 - until the process ends
+        if "recording_file" in updated and ctx.options.recording_file:
+            file = open(ctx.options.recording_file, "r+b")  # noqa: SIM115 - until the process ends
             self.recorder = Recorder(file, StandIns(this_machine()))
 
     def request(self, flow: http.HTTPFlow) -> None:

@@ -58,7 +58,7 @@ def main(program: str, arguments: list[str]) -> int:
         print(f"{program}: {options.file} cannot be written: {reason.strerror}", file=sys.stderr)
         return 1
     shell = str(shells_directory() / "record_traffic.py")
-    more = ("-s", shell, "--set", f"wiremend_record={partial}", "--set", "wiremend_keep=always")
+    more = ("-s", shell, "--set", f"recording_file={partial}", "--set", "wiremend_keep=always")
     try:
         ended = run.start(program, options, command, more)
     except BaseException:
