@@ -74,6 +74,7 @@ def loaded_shells(configuration: dict[str, Any] | None = None) -> Shells:
         RedactSecrets,
         ExplainFlows,
     )
+    next(one for one in addons if isinstance(one, KeepTraffic)).is_kept = True
     loader = addons[0]
     assert isinstance(loader, LoadConfiguration)
     values = configuration if configuration is not None else CONFIGURATION

@@ -51,6 +51,10 @@ class FlowRecord:
     """The exception after which nothing more was recorded."""
     keeps_traffic = False
     """Whether the messages of the call are to be passed to this record."""
+    _share: TrafficShare | None = None
+    _traffic: CallTraffic | None = None
+    _kept: Plain | None = None
+    """The traffic as it is written; None until `write_traffic`."""
 
     def __init__(self, flow: http.HTTPFlow) -> None:
         self._flow = flow
@@ -65,10 +69,6 @@ class FlowRecord:
         self._findings: list[Plain] = []
         self._revision: int | None = None
         self._ended = False
-        self._share: TrafficShare | None = None
-        self._traffic: CallTraffic | None = None
-        self._kept: Plain | None = None
-        """The traffic as it is written; None until `write_traffic`."""
 
     def drop(self, fault: Fault) -> None:
         """Record nothing more, and remove what was recorded."""
