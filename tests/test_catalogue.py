@@ -113,8 +113,8 @@ CLASHES = {
         "two rules have the code S901: made-up, other",
     ),
     "a code without family": (
-        {"code": "X901", "name": "other"},
-        "'X901' (other) is not a valid code of a rule",
+        {"code": "Z901", "name": "other"},
+        "'Z901' (other) is not a valid code of a rule",
     ),
     "a code too short": (
         {"code": "S91", "name": "other"},

@@ -4,8 +4,8 @@ This is the map of the library. All paths are relative to this directory. The di
 contains the shells, the files that mitmproxy loads: each declares hooks and the features that it
 adds to a call, and contains no further logic.
 
-    client ─ request ─► recognise ─► plan_call ─► for each target: adapt ─► send
-    client ◄─ bytes ── engine (hold, retry, beat, end) ◄─ repair ◄─ restore names ◄─ decode
+    client ─ request ─► recognise ─► plan_call ─► for each target: (translate) ─► adapt ─► send
+    client ◄─ bytes ── engine (hold, retry, beat, end) ◄─ (translate) ◄─ repair ◄─ names ◄─ decode
 
 Three nouns, each with one home, and three verbs:
 
@@ -15,8 +15,7 @@ Three nouns, each with one home, and three verbs:
 
     repair      a response: make it valid in the client's protocol                      repair/
     adapt       a request: make it acceptable to one target                             adapt/
-    translate   between two protocols; not implemented. Calls are sent only to targets of the same
-                protocol.
+    translate   a request into another protocol, and its answer back                    translate/
 
 Packages and modules, from the bottom to the top. A layer imports only layers above it in this list;
 `tests/house/test_house_rules.py` checks that. Only `seam/`, `views/`, `recording/`, the shells and
@@ -27,7 +26,8 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
                     codings, tool calls that models write as text
     rules/          the types of a rule, a finding and the place of a finding
     protocols/base/ what a protocol consists of: the type `Protocol`, the interface of repairers,
-                    request documents, errors of providers, traits of targets and clients
+                    request documents, errors of providers, traits of targets and clients; `middle/`
+                    is the middle form of translation
     targets/        facts about providers, one file per vendor
     clients.py      facts about clients, such as Codex or Claude Code
     call_record/    the schema of `flow.metadata["wiremend"]`: what is recorded of a call, and the
@@ -37,8 +37,10 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
     secrets.py      which headers, parameters and values are credentials, and redacting them
     protocols/      one package per protocol, with the same file names in each: `grammar` (what is
                     valid), `stream` and `body` (repairing responses), `request`, `history`
-                    (adapting messages), `errors`; `registry` lists the protocols; rules on
-                    messages that protocols share are in `base/message_rules/`
+                    (adapting messages), `errors`, `read` and `write` (the middle form of
+                    translation); `registry` lists the protocols; rules on messages that protocols
+                    share are in `base/message_rules/`
+    translate/      a request in another protocol, and its answer; the rules on what is lost
     repair/         one attempt's response, from bytes to repaired events; names restored, calls
                     that leaked into text
     adapt/          the passes over a request for one target, and what rejections teach

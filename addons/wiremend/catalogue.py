@@ -16,6 +16,7 @@ FAMILIES = {
     "M": "Models",
     "T": "Tools and their schemas",
     "Q": "Requests' messages and parameters",
+    "X": "What translation cannot carry",
     "S": "The grammar of streams",
     "E": "Errors",
     "R": "Transport",
@@ -23,7 +24,7 @@ FAMILIES = {
 }
 """The family of rules by the letter of the code, in the order in which a call meets them."""
 
-PACKAGES = ("rules", "protocols", "repair", "adapt", "routing", "engine")
+PACKAGES = ("rules", "protocols", "repair", "adapt", "translate", "routing", "engine")
 """The packages whose modules hold rules."""
 _CODE = re.compile(r"[A-Z]\d{3}\Z")
 _ISSUE = re.compile(r"([\w.-]+/[\w.-]+)#(\d+)\Z")

@@ -134,7 +134,7 @@ def test_a_rule_that_is_refused_changes_nothing(checkout: Path) -> None:
     [
         ("S1", "anthropic", "made-up", None, "three digits as the code, got 'S1'"),
         ("s130", "anthropic", "made-up", None, "three digits as the code, got 's130'"),
-        ("X130", "anthropic", "made-up", None, "no family X; the families are M (Models)"),
+        ("Z130", "anthropic", "made-up", None, "no family Z; the families are M (Models)"),
         ("S151", "anthropic", "made-up", None, "S151 is content-null; the next free code is S1"),
         ("S140", "mistral", "made-up", None, "anthropic-messages (or anthropic)"),
         ("S140", "chat", "made-up", None, "chat-completions have codes from S201 on"),

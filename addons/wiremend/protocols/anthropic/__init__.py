@@ -5,8 +5,11 @@ from wiremend.protocols.anthropic.answers import CALLS_IN_TEXT, shows
 from wiremend.protocols.anthropic.body import repair_body
 from wiremend.protocols.anthropic.grammar import Grammar, is_terminal
 from wiremend.protocols.anthropic.history import HISTORY_PASSES
+from wiremend.protocols.anthropic.read import AnthropicReader, read_request
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.anthropic.usage import USAGE_FORMAT
+from wiremend.protocols.anthropic.write import AnthropicWriter, write_request
+from wiremend.protocols.base.middle.interface import Translation
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 
@@ -36,4 +39,10 @@ ANTHROPIC = Protocol(
     calls_in_text=CALLS_IN_TEXT,
     make_grammar=lambda _: Grammar(),
     error_body=errors.error_envelope,
+    translation=Translation(
+        read_request=read_request,
+        write_request=write_request,
+        make_reader=AnthropicReader,
+        make_writer=AnthropicWriter,
+    ),
 )

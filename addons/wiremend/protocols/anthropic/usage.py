@@ -158,6 +158,7 @@ def _read_usage(value: Mapping[str, Any]) -> Usage:
         output_tokens=count_in(counts, "output_tokens"),
         cached_tokens=cached,
         cache_write_tokens=written,
+        reasoning_tokens=count_in(counts, "output_tokens_details", "thinking_tokens"),
     )
 
 

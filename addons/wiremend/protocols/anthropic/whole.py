@@ -73,9 +73,17 @@ def fold(events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         return None
     for block in blocks.values():
         if isinstance(block.get("input"), str):
-            block["input"] = json_value.read(block["input"].encode() or b"{}")
+            block["input"] = _input(block["input"])
     message["content"] = [block for _, block in sorted(blocks.items())]
     return message
+
+
+def _input(text: str) -> Any:
+    """Return the input of a tool; an empty one if a limit ended its JSON."""
+    try:
+        return json_value.read(text or "{}")
+    except ValueError:
+        return {}
 
 
 def _add_delta(block: dict[str, Any], delta: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
 
+from wiremend.protocols.base.middle.interface import Translation
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import RepairedBody, Repairer, Shows, StreamContext
@@ -253,6 +254,10 @@ class Protocol:
     """Create a grammar for one event stream."""
     error_body: Callable[[ProviderError], bytes]
     """Return the body of an HTTP error, in the envelope of the protocol."""
+
+    # Translation
+    translation: Translation | None = None
+    """The readers and writers of the middle form; None: the protocol cannot be translated."""
 
     def __repr__(self) -> str:
         return str(self.name)

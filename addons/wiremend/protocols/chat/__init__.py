@@ -1,6 +1,7 @@
 """The OpenAI Chat Completions protocol, `POST /v1/chat/completions`, as one value."""
 
 from wiremend.protocols.base import openai
+from wiremend.protocols.base.middle.interface import Translation
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import request, whole
@@ -8,8 +9,10 @@ from wiremend.protocols.chat.answers import CALLS_IN_TEXT, shows
 from wiremend.protocols.chat.body import repair_body
 from wiremend.protocols.chat.grammar import Grammar, is_terminal
 from wiremend.protocols.chat.history import HISTORY_PASSES
+from wiremend.protocols.chat.read import ChatReader, read_request
 from wiremend.protocols.chat.stream import ChatRepairer
 from wiremend.protocols.chat.usage import USAGE_FORMAT
+from wiremend.protocols.chat.write import ChatWriter, write_request
 
 CHAT = Protocol(
     name=WireProtocol.CHAT_COMPLETIONS,
@@ -37,4 +40,10 @@ CHAT = Protocol(
     calls_in_text=CALLS_IN_TEXT,
     make_grammar=Grammar,
     error_body=openai.error_envelope,
+    translation=Translation(
+        read_request=read_request,
+        write_request=write_request,
+        make_reader=ChatReader,
+        make_writer=ChatWriter,
+    ),
 )

@@ -64,10 +64,15 @@ def _read_usage(value: Mapping[str, Any]) -> Usage:
         count_in(counts, "prompt_cache_hit_tokens"),
         count_in(counts, "cached_tokens"),
     )
+    written = (
+        count_in(counts, "prompt_tokens_details", "cache_write_tokens"),
+        count_in(counts, "prompt_tokens_details", "cache_creation_input_tokens"),  # Qwen
+    )
     return Usage(
         input_tokens=count_in(counts, "prompt_tokens"),
         output_tokens=count_in(counts, "completion_tokens"),
         cached_tokens=next((count for count in cached if count is not None), None),
+        cache_write_tokens=next((count for count in written if count is not None), None),
         reasoning_tokens=count_in(counts, "completion_tokens_details", "reasoning_tokens"),
     )
 

@@ -69,7 +69,7 @@ def _join(whole: dict[str, Any], delta: Mapping[str, Any]) -> None:
     """Append the strings and lists of a delta; the parts of a list item have the same index."""
     for name, value in delta.items():
         before = whole.get(name)
-        if value is None:
+        if value is None or (value == "" and isinstance(before, list)):
             continue
         if isinstance(value, str) and isinstance(before, str) and name not in _NEVER_JOINED:
             whole[name] = before + value

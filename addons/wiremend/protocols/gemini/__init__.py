@@ -1,5 +1,6 @@
 """The Gemini protocol, `POST …:generateContent` and `…:streamGenerateContent`, as one value."""
 
+from wiremend.protocols.base.middle.interface import Translation
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.gemini import errors, request, whole
@@ -7,8 +8,10 @@ from wiremend.protocols.gemini.answers import CALLS_IN_TEXT, shows
 from wiremend.protocols.gemini.body import repair_body
 from wiremend.protocols.gemini.grammar import Grammar, is_terminal
 from wiremend.protocols.gemini.history import HISTORY_PASSES
+from wiremend.protocols.gemini.read import GeminiReader, read_request
 from wiremend.protocols.gemini.stream import GeminiRepairer
 from wiremend.protocols.gemini.usage import USAGE_FORMAT
+from wiremend.protocols.gemini.write import GeminiWriter, write_request
 
 GEMINI = Protocol(
     name=WireProtocol.GEMINI,
@@ -36,4 +39,5 @@ GEMINI = Protocol(
     calls_in_text=CALLS_IN_TEXT,
     make_grammar=lambda context: Grammar(context.array, numeric_enums=context.numeric_enums),
     error_body=errors.error_envelope,
+    translation=Translation(read_request, write_request, GeminiReader, GeminiWriter),
 )

@@ -1,6 +1,7 @@
 """The OpenAI Responses protocol, `POST /v1/responses`, as one value."""
 
 from wiremend.protocols.base import openai
+from wiremend.protocols.base.middle.interface import Translation
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.responses import request, whole
@@ -8,8 +9,10 @@ from wiremend.protocols.responses.answers import CALLS_IN_TEXT, shows
 from wiremend.protocols.responses.body import repair_body
 from wiremend.protocols.responses.grammar import Grammar, is_terminal
 from wiremend.protocols.responses.history import HISTORY_PASSES
+from wiremend.protocols.responses.read import ResponsesReader, read_request
 from wiremend.protocols.responses.stream import ResponsesRepairer
 from wiremend.protocols.responses.usage import USAGE_FORMAT
+from wiremend.protocols.responses.write import make_writer, write_request
 
 RESPONSES = Protocol(
     name=WireProtocol.RESPONSES,
@@ -37,4 +40,10 @@ RESPONSES = Protocol(
     calls_in_text=CALLS_IN_TEXT,
     make_grammar=Grammar,
     error_body=openai.error_envelope,
+    translation=Translation(
+        read_request=read_request,
+        write_request=write_request,
+        make_reader=ResponsesReader,
+        make_writer=make_writer,
+    ),
 )

@@ -61,6 +61,7 @@ def _read_usage(value: Mapping[str, Any]) -> Usage:
         input_tokens=count_in(counts, "input_tokens"),
         output_tokens=count_in(counts, "output_tokens"),
         cached_tokens=count_in(counts, "input_tokens_details", "cached_tokens"),
+        cache_write_tokens=count_in(counts, "input_tokens_details", "cache_write_tokens"),
         reasoning_tokens=count_in(counts, "output_tokens_details", "reasoning_tokens"),
     )
 

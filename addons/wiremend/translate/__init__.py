@@ -1,0 +1,1 @@
+"""Calls between two protocols: the driver, and the rules on what is lost."""

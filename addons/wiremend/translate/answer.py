@@ -1,0 +1,144 @@
+"""An answer of a provider, translated into the protocol of the client."""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+from wiremend.protocols.base.middle.answer import AnswerEvent, Failure
+from wiremend.protocols.base.middle.interface import AnswerContext, Translation
+from wiremend.protocols.base.middle.losses import Losses
+from wiremend.protocols.base.protocol import Protocol
+from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.repairer import EventKind, Repaired, RepairedBody
+from wiremend.rules.rule import Finding, Notes
+from wiremend.text import json_value, sse
+from wiremend.translate.code_fence import WithoutFence
+from wiremend.translate.errors import translated_error
+from wiremend.translate.rules import note_losses
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """The two protocols of a translated call."""
+
+    provider: Protocol
+    client: Protocol
+
+    @property
+    def reading(self) -> Translation:
+        """The translation of the provider's protocol."""
+        assert self.provider.translation is not None
+        return self.provider.translation
+
+    @property
+    def writing(self) -> Translation:
+        """The translation of the client's protocol."""
+        assert self.client.translation is not None
+        return self.client.translation
+
+
+class StreamTranslation:
+    """Translates one event stream, behind the repairer of the provider's protocol."""
+
+    def __init__(
+        self, direction: Direction, context: AnswerContext, disabled: Set[str] = frozenset()
+    ) -> None:
+        self._direction = direction
+        self._context = context
+        self._disabled = disabled
+        self._losses = Losses()
+        self._decoder = sse.Decoder()
+        self._reader = direction.reading.make_reader(context, self._losses)
+        self._writer = direction.writing.make_writer(context, self._losses)
+        self._fence = WithoutFence() if context.asks_in_words else None
+        self._failure: ProviderError | None = None
+
+    def feed(self, repaired: Repaired) -> Repaired:
+        """Return what repaired bytes become for the client, of the same kind.
+
+        An error that the repairer reports, or one that the reader finds, ends the stream in the
+        client's protocol; the result is then of the kind ERROR.
+        """
+        out = bytearray()
+        for event in self._decoder.feed(repaired.data):
+            out += self._write(self._reader.feed(event), repaired.error)
+        if repaired.kind in (EventKind.TERMINAL, EventKind.ERROR):
+            for event in self._decoder.end():
+                out += self._write(self._reader.feed(event), repaired.error)
+            out += self._write(self._reader.end(), repaired.error)
+        kind, error = repaired.kind, repaired.error
+        if error is not None:
+            error = self._translated(error)
+        elif self._failure is not None:
+            kind, error = EventKind.ERROR, self._failure
+        return Repaired(bytes(out), kind, [*repaired.findings, *self._findings()], error)
+
+    def fail(self, error: ProviderError) -> bytes:
+        """Return the bytes that end the stream in an error of the proxy or the provider."""
+        return self._write([Failure(error)], None)
+
+    def _write(self, events: Sequence[AnswerEvent], error: ProviderError | None) -> bytes:
+        out = bytearray()
+        for event in events:
+            if isinstance(event, Failure):
+                event = Failure(self._translated(error or event.error))
+                self._failure = event.error
+            for due in self._fence.feed(event) if self._fence is not None else (event,):
+                out += self._writer.feed(due)
+        return bytes(out)
+
+    def _translated(self, error: ProviderError) -> ProviderError:
+        direction = self._direction
+        return translated_error(
+            error.with_default_message("an error"),
+            direction.provider.name,
+            direction.client.name,
+            prompt_tokens=self._context.input_tokens,
+        )
+
+    def _findings(self) -> list[Finding]:
+        losses = self._losses.taken()
+        if not losses:
+            return []
+        notes = Notes(self._disabled)
+        note_losses(losses, notes)
+        return notes.findings
+
+
+_NO_ANSWER = make_error(status=502, message="The provider's answer could not be read.")
+
+
+def translate_body(
+    direction: Direction,
+    body: Mapping[str, Any],
+    context: AnswerContext,
+    disabled: Set[str] = frozenset(),
+) -> RepairedBody:
+    """Translate a whole answer, by way of the stream with the same content.
+
+    `body` is the parsed and repaired body of a successful answer.
+    """
+    stream = StreamTranslation(direction, context, disabled)
+    data = b"".join(direction.provider.unfold(body))
+    translated = stream.feed(Repaired(data, EventKind.TERMINAL))
+    return folded(direction.client, translated)
+
+
+def folded(client: Protocol, translated: Repaired) -> RepairedBody:
+    """Return a translated stream, which is complete, as a body of the client's protocol."""
+    error = translated.error
+    whole = client.fold(_values(translated.data)) if error is None else None
+    if whole is None:
+        error = error or _NO_ANSWER
+        return RepairedBody(client.error_body(error), translated.findings, error)
+    return RepairedBody(json_value.write(whole), translated.findings)
+
+
+def _values(stream: bytes) -> list[Mapping[str, Any]]:
+    """Return the JSON objects in the events of a stream."""
+    decoder = sse.Decoder()
+    values: list[Mapping[str, Any]] = []
+    for event in [*decoder.feed(stream), *decoder.end()]:
+        if event.data is not None and event.data.startswith(b"{"):
+            values.append(json_value.read(event.data))
+    return values

@@ -1,0 +1,88 @@
+"""Removing envelopes from requests that are not translated.
+
+A session may return from a translated provider to the client's own one. Its history then contains
+envelopes where that provider expects its own signatures, and would reject every further turn.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.middle.losses import Loss, LossKind
+from wiremend.protocols.base.middle.state import MAGIC_TEXT, PREFIX, is_sealed
+from wiremend.protocols.base.middle.wording import NO_CONTENT
+from wiremend.protocols.responses.read.items import summary_text
+from wiremend.rules.rule import Notes
+from wiremend.text import json_value
+from wiremend.text.json_edits import Edits, Path
+from wiremend.translate.rules import note_losses
+
+_STATE_KEYS = frozenset(
+    {
+        "signature",  # Anthropic
+        "data",  # Anthropic's redacted thinking, OpenRouter's details
+        "encrypted_content",  # Responses
+        "thoughtSignature",  # Gemini
+        "thought_signature",
+    }
+)
+_HOLDERS = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning.encrypted"})
+"""The types of the objects that are nothing without their state, and are removed with it."""
+
+
+def without_envelopes(document: RequestDocument, notes: Notes) -> RequestDocument:
+    """Return the request without envelopes; the same object if it has none.
+
+    Reasoning that came from a translated provider is removed with its envelope. A signature that is
+    bound to other content is removed alone. The summary of a compacted conversation becomes a
+    message.
+    """
+    body = document.body
+    if PREFIX.encode() not in body and MAGIC_TEXT.encode() not in body:
+        return document
+    removed = list(_removed(document.fields))
+    if not removed:
+        return document
+    edits = Edits(body)
+    for path, replacement in removed:
+        if replacement is None:
+            edits.remove(path)
+        else:
+            edits.replace(path, json_value.write(replacement))
+        if isinstance(replacement, dict):
+            loss = Loss(LossKind.CONTENT, "compaction of another provider", "sent as text", path)
+        else:
+            loss = Loss(LossKind.REASONING, "reasoning of another provider", "not sent", path)
+        note_losses([loss], notes)
+    return document.edited(edits)
+
+
+def _removed(fields: Any) -> Iterator[tuple[Path, Any]]:
+    """Yield the paths to remove, or to replace by a value. Iterative: values may nest deeply."""
+    waiting: list[tuple[Path, Any]] = [((), fields)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, list):
+            held = [at for at, item in enumerate(value) if _is_holder(item)]
+            if held and len(held) == len(value) and path[-1:] == ("content",):
+                yield path, [{"type": "text", "text": NO_CONTENT}]
+                continue
+            yield from (((*path, at), None) for at in held)
+            gone = set(held)
+            waiting += (((*path, at), item) for at, item in enumerate(value) if at not in gone)
+        elif isinstance(value, dict) and (summary := summary_text(value)):
+            yield path, {"type": "message", "role": "user", "content": summary}
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if key in _STATE_KEYS and is_sealed(item):
+                    yield (*path, key), None
+                elif isinstance(item, dict | list):
+                    waiting.append(((*path, key), item))
+
+
+def _is_holder(item: Any) -> bool:
+    return (
+        isinstance(item, dict)
+        and item.get("type") in _HOLDERS
+        and any(is_sealed(item.get(key)) for key in _STATE_KEYS)
+    )
