@@ -9,6 +9,7 @@ from count_tokens import CountTokens
 from explain_flows import ExplainFlows
 from finish_calls import FinishCalls
 from intercept_providers import InterceptProviders
+from keep_traffic import KeepTraffic
 from list_models import ListModels
 from load_configuration import suite_of
 from raise_wrapped_errors import RaiseWrappedErrors
@@ -29,6 +30,7 @@ addons = suite_of(
     SanitizeTools,
     RaiseWrappedErrors,
     RetryUpstream,
+    KeepTraffic,
     RedactSecrets,
     ExplainFlows,
 )

@@ -86,6 +86,14 @@ class LoadConfiguration:
             "",
             "Hosts that are reached without the upstream proxy in upstream mode, as in NO_PROXY.",
         )
+        loader.add_option(
+            "wiremend_keep",
+            str,
+            "auto",
+            "Keep what client and provider sent, attempt by attempt, in the metadata of flows: "
+            "auto (in mitmweb and mitmproxy, and with -w), always, never.",
+            choices=("auto", "always", "never"),
+        )
         self._refuse_unknown_options()
         seam = Seam(self.knowledge.memory)
         try:

@@ -30,8 +30,10 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
                     is the middle form of translation
     targets/        facts about providers, one file per vendor
     clients.py      facts about clients, such as Codex or Claude Code
-    call_record/    the schema of `flow.metadata["wiremend"]`: what is recorded of a call
+    call_record/    the schema of `flow.metadata["wiremend"]`: what is recorded of a call, and the
+                    limits of the traffic that is kept
     held_memory.py  how much memory all calls hold, and the limit
+    identities.py   which parts identify a person, machine, account or session, and stand-ins
     secrets.py      which headers, parameters and values are credentials, and redacting them
     protocols/      one package per protocol, with the same file names in each: `grammar` (what is
                     valid), `stream` and `body` (repairing responses), `request`, `history`
@@ -46,13 +48,14 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
     engine/         the life of a call: planning, attempts, retries, keep-alives, endings
     seam/           carries calls inside mitmproxy; lists all undocumented behaviour it relies on
     views/          what a person sees in mitmweb and the log
-    recording/      reading recordings of traffic: flow files, HAR files, JSON Lines, bodies
+    recording/      reading recordings of traffic: flow files, HAR files, JSON Lines, bodies; and
+                    writing them, with stand-ins for identities
     catalogue.py    all rules, and the page of them (addons/RULES.md)
     config/         the configuration file, from TOML to the engine's settings; consent to it; its
                     keys are in `model`, the types of their values in `values`, what is only warned
                     about in `suspicious`
     check/          the command `check`: faults in recorded traffic, and the formats of its report
-    launch/         running a command behind the proxy: CA, environment, processes
+    launch/         running a command behind the proxy, recorded or not: CA, environment, processes
     testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback
     __main__.py     the command line: `wiremend COMMAND`
 
@@ -94,7 +97,8 @@ Where to find the answer:
                                             engine/fallback.py (the next target)
     what does Codex need?                   the family `codex` in clients.py; its traits are
                                             documented in protocols/base/client_traits.py
-    what is redacted?                       secrets.py (what), views/redaction.py (where)
+    what is redacted?                       secrets.py (what), views/redaction.py (where);
+                                            identities.py (in recordings, besides)
     what does provider X refuse?            targets/X.py
     which timeouts are there?               engine/deadlines.py (when each starts), config/model.py
                                             (defaults)

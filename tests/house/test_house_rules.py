@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"text"}),
     frozenset({"rules"}),
     frozenset({"protocols/base"}),
-    frozenset({"targets", "clients", "secrets", "call_record", "held_memory"}),
+    frozenset({"targets", "clients", "secrets", "identities", "call_record", "held_memory"}),
     frozenset(
         {
             "protocols/anthropic",

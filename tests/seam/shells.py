@@ -13,6 +13,7 @@ from count_tokens import CountTokens
 from explain_flows import ExplainFlows
 from finish_calls import FinishCalls
 from intercept_providers import InterceptProviders
+from keep_traffic import KeepTraffic
 from list_models import ListModels
 from load_configuration import LoadConfiguration, suite_of
 from raise_wrapped_errors import RaiseWrappedErrors
@@ -69,9 +70,11 @@ def loaded_shells(configuration: dict[str, Any] | None = None) -> Shells:
         SanitizeTools,
         RaiseWrappedErrors,
         RetryUpstream,
+        KeepTraffic,
         RedactSecrets,
         ExplainFlows,
     )
+    next(one for one in addons if isinstance(one, KeepTraffic)).is_kept = True
     loader = addons[0]
     assert isinstance(loader, LoadConfiguration)
     values = configuration if configuration is not None else CONFIGURATION

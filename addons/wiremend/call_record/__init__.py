@@ -27,6 +27,7 @@ It is plain data, so every file that mitmproxy saves contains it, and stock mitm
                        of these `cached_tokens`, `cache_write_tokens`, `reasoning_tokens`
     client_request     what the client sent; None unless traffic is kept
     client_response    what the client received; None unless traffic is kept
+    not_kept           why traffic that was to be kept is missing or cut, such as a limit
 
 A finding has `code`, `place`, `where` (the place as text), `found` and `done`. A place is an object
 with a `kind`: `event` (`number`), `body` (`path`: keys and indices), `attempt` (`number`), `header`
@@ -57,11 +58,14 @@ Outcomes (`outcomes.CallState`) and those of attempts (`outcomes.AttemptOutcome`
 
 Traffic that is kept (`client_request`, `client_response`, `request` and `response` of attempts) has
 headers and a `body` with its bytes (`data`, bounded), its `size`, and for each of its `chunks` the
-time and the end in `data`. The bytes are `kept_bytes.KeptBytes`, whose `repr` is short.
+time and the end in `data`. A body that equals an earlier one is stored as `same_as`, with the name
+of that message: an unchanged request is stored once, and so is a response that was not repaired.
+The bytes are `kept_bytes.KeptBytes`, whose `repr` is short.
 
     outcomes.py     the outcomes; the only module that the engine needs
     schema.py       the fields, as pydantic models
     plain.py        conversion of the library's values to plain data
     load.py         reading a record back
     kept_bytes.py   bytes that may be large
+    kept_traffic.py the traffic of running calls, and its limits
 """

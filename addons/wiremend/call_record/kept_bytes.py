@@ -1,6 +1,6 @@
 """Bytes of a call's traffic, stored so that they are cheap if they are not read."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 KEPT_LIMIT_BYTES = 64 * 1024 * 1024
@@ -30,19 +30,28 @@ class KeptBytes(bytes):
 class BodyKeeper:
     """Collects the bytes of one body, up to a limit, and the time of each chunk."""
 
-    def __init__(self, limit_bytes: int = KEPT_LIMIT_BYTES) -> None:
+    def __init__(
+        self, limit_bytes: int = KEPT_LIMIT_BYTES, *, take: Callable[[int], bool] | None = None
+    ) -> None:
+        """`take` is called with the number of bytes before they are kept.
+
+        If it returns False, neither they nor later bytes of this body are kept.
+        """
         self.size = 0
         """Number of bytes of the body, kept or not."""
         self._limit_bytes = limit_bytes
+        self._take = take
         self._kept = bytearray()
         self._chunks: list[tuple[float, int]] = []
 
     def add(self, data: bytes, seconds: float) -> None:
         """Add the next chunk. `seconds` is the time since the start of the call."""
         self.size += len(data)
-        space = self._limit_bytes - len(self._kept)
-        if space > 0:
-            self._kept += data[:space]
+        kept = data[: self._limit_bytes - len(self._kept)]
+        if kept and self._take is not None and not self._take(len(kept)):
+            self._limit_bytes, kept = len(self._kept), b""
+        if kept:
+            self._kept += kept
             self._chunks.append((seconds, len(self._kept)))
 
     def plain(self) -> dict[str, Any]:

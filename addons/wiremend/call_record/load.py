@@ -5,24 +5,72 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from wiremend.call_record.schema import METADATA_KEY, CallRecord
+from wiremend.call_record.schema import (
+    METADATA_KEY,
+    CallRecord,
+    KeptBody,
+    KeptRequest,
+    KeptResponse,
+)
 
 type Step = int | str
+type _Message = KeptRequest | KeptResponse | None
 
 
 def load_record(metadata: Mapping[str, Any]) -> CallRecord | None:
     """Return the record in a flow's metadata; None if there is none.
 
     It never raises. A record of another version or program is read as far as it matches this
-    schema: unknown fields are ignored, invalid values are omitted.
+    schema: unknown fields are ignored, invalid values are omitted. Bodies that are stored as
+    references are filled in.
     """
     stored = metadata.get(METADATA_KEY)
     if not isinstance(stored, dict):
         return None
     try:
-        return CallRecord.model_validate(stored)
+        return _with_bodies(CallRecord.model_validate(stored))
     except ValidationError as problems:
-        return _salvaged(_copied(stored), problems)
+        salvaged = _salvaged(_copied(stored), problems)
+        return None if salvaged is None else _with_bodies(salvaged)
+
+
+def _with_bodies(record: CallRecord) -> CallRecord:
+    """Return the record with the bytes of bodies that are stored as `same_as`."""
+    messages = _messages(record)
+    bodies = {name: message.body for name, message in messages if message and message.body}
+    if not any(body.same_as for body in bodies.values()):
+        return record
+    filled = {name: _filled(message, bodies) for name, message in messages}
+    attempts = [
+        attempt.model_copy(
+            update={part: filled[f"attempts[{index}].{part}"] for part in ("request", "response")}
+        )
+        for index, attempt in enumerate(record.attempts)
+    ]
+    clients = {name: filled[name] for name in ("client_request", "client_response")}
+    return record.model_copy(update={**clients, "attempts": attempts})
+
+
+def _messages(record: CallRecord) -> list[tuple[str, _Message]]:
+    """Return the names and values of everything that has a body."""
+    messages: list[tuple[str, _Message]] = [
+        ("client_request", record.client_request),
+        ("client_response", record.client_response),
+    ]
+    for index, attempt in enumerate(record.attempts):
+        messages += [
+            (f"attempts[{index}].request", attempt.request),
+            (f"attempts[{index}].response", attempt.response),
+        ]
+    return messages
+
+
+def _filled(message: _Message, bodies: Mapping[str, KeptBody]) -> _Message:
+    body = message.body if message is not None else None
+    source = bodies.get(body.same_as) if body is not None and body.same_as else None
+    if message is None or body is None or source is None:
+        return message
+    return message.model_copy(update={"body": body.model_copy(update={"data": source.data})})
 
 
 def _salvaged(stored: Any, problems: ValidationError) -> CallRecord | None:

@@ -128,6 +128,9 @@ class KeptBody(Stored):
     chunks: list[tuple[float, int]] = []
     """For each chunk: seconds since the start of the call, and the end of the chunk in `data`.
     Empty if times were not kept."""
+    same_as: str = ""
+    """The message with the same body, such as `client_request` or `attempts[0].response`; `data` is
+    then empty in the file. `load.load_record` fills it in."""
 
 
 class KeptRequest(Stored):
@@ -234,6 +237,8 @@ class CallRecord(Stored):
     """What the client sent. None unless traffic is kept."""
     client_response: KeptResponse | None = None
     """What the client received. None unless traffic is kept."""
+    not_kept: str = ""
+    """Why traffic that was to be kept is missing or cut; empty if nothing is."""
 
     @property
     def findings(self) -> list[Finding]:

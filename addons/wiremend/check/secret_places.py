@@ -5,17 +5,23 @@ place in a body, and by the form of a value. Credentials of a request are also s
 wherever else they occur.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
+from wiremend.identities import (
+    IDENTITY_HEADERS,
+    KEY_FORMS,
+    field_ids,
+    header_ids,
+    is_stand_in,
+    texts_at_identities,
+)
 from wiremend.recording.exchange import Headers, Message
 from wiremend.rules.rule import Rule
 from wiremend.secrets import REDACTED, is_secret_header, is_secret_parameter, secret_values
 from wiremend.text import json_value, sse
 from wiremend.text.body_form import BodyForm, form_of
-from wiremend.text.patterns import linear_pattern
 
 CREDENTIAL = Rule(
     code="secret-credential",
@@ -51,30 +57,8 @@ IDENTITY = Rule(
 )
 SECRET_RULES = (CREDENTIAL, COPY, KEY, IDENTITY)
 
-_IDENTITY_HEADERS = frozenset(
-    {
-        *("anthropic-organization-id", "request-id", "x-request-id", "cf-ray", "x-goog-request-id"),
-        *("x-client-request-id", "x-claude-code-session-id", "session-id", "session_id"),
-        *("x-session-id", "x-session-affinity", "x-codex-turn-metadata", "x-installation-id"),
-        *("conversation_id", "x-github-request-id", "apim-request-id", "x-ms-client-request-id"),
-    }
-)
-_IDENTITY_FIELDS: Sequence[tuple[str, ...]] = (
-    ("metadata", "user_id"),
-    ("client_metadata",),
-    ("user",),
-    ("safety_identifier",),
-)
 _BRACKETS = "[](){}<>*"
 _PLACEHOLDERS = ("", "redacted", "filtered", "removed")
-_KEYS = linear_pattern(
-    rb"(?<![A-Za-z0-9+/=_-])(?:"
-    rb"sk-ant-(?:api|admin|oat)\d\d-[\w-]{20}|sk-(?:proj|or|svcacct)-[\w-]{20}|sk-[A-Za-z0-9]{40}|"
-    rb"AIza[\w-]{35}|gh[pousr]_\w{36}|github_pat_\w{22}|AKIA[0-9A-Z]{16}|xox[abp]-[\w-]{10}|"
-    rb"glpat-[\w-]{20}|hf_[A-Za-z0-9]{30}|gsk_[A-Za-z0-9]{40}|xai-[A-Za-z0-9]{40}|"
-    rb"ya29\.[\w-]{20}|eyJ[\w-]{10,400}\.eyJ[\w-]{10})|"
-    rb"-----BEGIN (?:[A-Z]{1,12} )?PRIVATE KEY"
-)
 _PLACES_LIMIT = 100
 """The number of places of one kind in one message."""
 _FORM_BYTES = 256
@@ -123,13 +107,14 @@ def _in_headers(headers: Headers, values: Sequence[bytes]) -> Iterator[tuple[Rul
         if _is_placeholder(value):
             continue
         data = value.encode("utf-8", "surrogateescape")
-        if name.lower() in _IDENTITY_HEADERS:
-            yield IDENTITY, f"header {name}"
+        if name.lower() in IDENTITY_HEADERS:
+            if not all(map(is_stand_in, header_ids(name, value))):
+                yield IDENTITY, f"header {name}"
         elif is_secret_header(name):
             yield CREDENTIAL, f"header {name}"
         elif any(known in data for known in values):
             yield COPY, f"header {name}"
-        elif _KEYS.search(data):
+        elif KEY_FORMS.search(data):
             yield KEY, f"header {name}"
 
 
@@ -163,16 +148,13 @@ def _in_fields(body: bytes) -> Iterator[tuple[Rule, str]]:
         fields = json_value.read(body)
     except ValueError:
         return
-    for path in _IDENTITY_FIELDS:
-        value = _at(fields, path)
-        if value and not (isinstance(value, str) and _is_placeholder(value)):
-            yield IDENTITY, ".".join(path)
-
-
-def _at(value: Any, path: Sequence[str]) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+    found = (
+        place
+        for place, text in texts_at_identities(fields)
+        if not _is_placeholder(text) and not all(map(is_stand_in, field_ids(place, text)))
+    )
+    for place in dict.fromkeys(found):
+        yield IDENTITY, place
 
 
 def _in_text(text: bytes, values: Sequence[bytes]) -> Iterator[tuple[Rule, str]]:
@@ -181,7 +163,7 @@ def _in_text(text: bytes, values: Sequence[bytes]) -> Iterator[tuple[Rule, str]]
         if at >= 0:
             yield COPY, f"byte {at}"
             break
-    for count, found in enumerate(_KEYS.finditer(text)):
+    for count, found in enumerate(KEY_FORMS.finditer(text)):
         if count == _PLACES_LIMIT:
             break
         yield KEY, f"byte {found.start()}"

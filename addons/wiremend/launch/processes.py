@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from wiremend.launch.environment import clients_environment
@@ -27,6 +28,18 @@ _STOP_SECONDS = 10
 """How long to wait for the proxy after SIGTERM before it is killed."""
 _LOG_SECONDS = 1.0
 """How long to wait for the end of the proxy's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command behind its own proxy ended."""
+
+    status: int
+    """The exit status for the user."""
+    is_proxy_sound: bool = True
+    """Whether the proxy outlived the command and then ended as it should."""
+    has_run: bool = True
+    """Whether the command was started."""
 
 
 def run_alone(program: str, proxy: list[str], environment: Mapping[str, str]) -> int:
@@ -58,8 +71,8 @@ def run_behind(
     directory: Path,
     *,
     web: bool,
-) -> int:
-    """Run a command behind its own proxy; return the command's exit status.
+) -> Ended:
+    """Run a command behind its own proxy; return its exit status.
 
     The status is 127 if the command does not exist, 1 if the proxy does not start, and 128 + n if
     signal n ends the command, or arrives before the command has started.
@@ -67,12 +80,12 @@ def run_behind(
     executable = shutil.which(command[0])
     if executable is None:
         print(f"{program}: {command[0]}: command not found", file=sys.stderr)
-        return 127
+        return Ended(127, has_run=False)
     log = ProxyLog.of_run(directory)
-    status, has_run = _run_with_proxy(program, proxy, [executable, *command[1:]], trust, log, web)
-    if has_run:
+    ended = _run_with_proxy(program, proxy, [executable, *command[1:]], trust, log, web)
+    if ended.has_run:
         _print_summary(log.path)
-    return status
+    return ended
 
 
 def _run_with_proxy(
@@ -82,32 +95,31 @@ def _run_with_proxy(
     trust: Mapping[str, str],
     log: ProxyLog,
     web: bool,
-) -> tuple[int, bool]:
-    """Start the proxy, run the command, stop the proxy.
-
-    Returns the exit status, and whether the command was started.
-    """
+) -> Ended:
+    """Start the proxy, run the command, stop the proxy."""
     signals = EndingSignals()
     with _following(log), _started(proxy) as process:
         signals.send_to(process, in_foreground=False)
         listening, output = wait_until_listening(process, log, web=web)
         if signals.received:
-            return 128 + signals.received, False
+            return Ended(128 + signals.received, has_run=False)
         if listening is None:
             print(f"{program}: the proxy did not start:\n{output}", file=sys.stderr)
-            return 1, False
+            return Ended(1, has_run=False)
         assert process.stdout is not None
         log.follow(process.stdout)
         environment = {**os.environ, **clients_environment(listening, trust)}
         child = subprocess.Popen(command, env=environment)
         signals.send_to(child, in_foreground=True)
         status = child.wait()
-        if process.poll() is not None:
+        is_sound = process.poll() is None
+        if not is_sound:
             print(
                 f"{program}: the proxy ended before the command; see its log, {log.path}",
                 file=sys.stderr,
             )
-        return (128 - status if status < 0 else status), True
+    is_sound = is_sound and process.returncode == 0
+    return Ended(128 - status if status < 0 else status, is_sound)
 
 
 def _print_summary(log: Path) -> None:

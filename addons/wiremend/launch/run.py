@@ -20,7 +20,7 @@ from wiremend.engine.error_responses import DIRECT_REQUEST
 from wiremend.launch.authority import CERTIFICATE_FILE, make_authority, unlimited
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
-from wiremend.launch.processes import export_commands, run_alone, run_behind
+from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
 from wiremend.launch.shells import checkout_file, shells_directory
 
 FIRST_PORT = 8080
@@ -77,20 +77,30 @@ def main(program: str, arguments: list[str]) -> int:
         return run_demo(program)
     if options.env:
         return print_environment(program, options.port)
+    return start(program, options, command).status
+
+
+def start(
+    program: str, options: argparse.Namespace, command: list[str], more: Iterable[str] = ()
+) -> Ended:
+    """Start the proxy, with more arguments, and the command behind it; return how it ended.
+
+    Without a command the proxy replaces this process.
+    """
     try:
         current = configuration(options)
         number = options.port or (0 if command else free_port(FIRST_PORT))
         outgoing = mitmproxy_arguments(os.environ, number)
     except ConfigError as problems:
         print(problems, file=sys.stderr)
-        return 1
+        return Ended(1, has_run=False)
     except ValueError as problem:
         print(f"{program}: {problem}", file=sys.stderr)
-        return 1
+        return Ended(1, has_run=False)
     directory = state_directory(os.environ)
     prepare_authority(directory, current.intercepted.globs)
     trust = trusted_files(directory, os.environ)
-    proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing]
+    proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing, *more]
     if command:
         proxy += ["-s", str(shells_directory() / "end_with_launcher.py")]
         if options.web:
@@ -100,7 +110,7 @@ def main(program: str, arguments: list[str]) -> int:
         for warning in current.warnings:
             print(warning, file=sys.stderr)
         return run_behind(program, proxy, command, trust, directory, web=options.web)
-    return run_alone(program, proxy, clients_environment(number, trust))
+    return Ended(run_alone(program, proxy, clients_environment(number, trust)))
 
 
 def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -7,7 +7,7 @@ trusts the lengths, raises unrelated exceptions for damaged files, and quotes th
 import gc
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 from mitmproxy import flow, http
 from mitmproxy.io import compat, tnetstring
@@ -62,6 +62,15 @@ def read_flow_file(file: PeekableFile) -> RecordedFlows:
             yield _read(original, number)
         else:
             yield RecordedFlow(number, (), original=original)
+
+
+def records_in(file: BinaryIO) -> Iterator[CallRecord | None]:
+    """Yield the record of each flow in a file. Raises UnusableRecording."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    for recorded in read_flow_file(PeekableFile(file, size)):
+        original = recorded.original
+        yield load_record(original.metadata) if isinstance(original, http.HTTPFlow) else None
 
 
 def _read_state(file: PeekableFile, number: int) -> bytes | None:

@@ -9,6 +9,7 @@ from mitmproxy.proxy import commands
 
 from wiremend.adapt.lessons import LessonBook
 from wiremend.adapt.sessions import Sessions
+from wiremend.call_record.kept_traffic import TrafficStore
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.settings import Feature, Settings
 from wiremend.rules.containment import FaultLog
@@ -32,6 +33,8 @@ class CallOptions:
     """Removes the secrets from the flow. The request that goes upstream keeps them."""
     mask: Mask | None = None
     """Removes the secrets from the call's record."""
+    traffic: TrafficStore | None = None
+    """Keeps the messages of the call; None: nobody looks at them."""
     report_refusal: Callable[[http.HTTPFlow, str], None] | None = None
     """Reports a call that is answered with an error instead of going upstream; gets the reason."""
     fault_log: FaultLog = field(default_factory=FaultLog)

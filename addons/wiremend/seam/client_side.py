@@ -68,6 +68,8 @@ class ClientSide:
             return False
         assert self._flow.response is not None
         self._flow.response.stream = True
+        if self._record.keeps_traffic:
+            self._record.keep_client_head(self._flow.response)
         yield self._send(ResponseHeaders(self._stream.stream_id, self._flow.response, False))
         return True
 
@@ -88,6 +90,8 @@ class ClientSide:
                 self._keep_shown = False
                 self._shown.clear()
                 self._memory.hold(Part.SHOWN, 0)
+        if self._record.keeps_traffic:
+            self._record.keep_client_data(data)
         yield self._send(ResponseData(self._stream.stream_id, data))
 
     def _may_keep(self, size: int) -> bool:
@@ -101,10 +105,17 @@ class ClientSide:
         assert response is not None
         self.is_finished = True
         response.timestamp_end = time.time()
-        if self._keep_shown:
+        self._complete_record()
+        yield HttpResponseHook(self._flow)
+
+    def _complete_record(self) -> None:
+        """Give the flow and its record all bytes that were sent, before addons save them."""
+        response = self._flow.response
+        if self._keep_shown and response is not None and response.stream:
             response.data.content = bytes(self._shown)
         self._shown.clear()
-        yield HttpResponseHook(self._flow)
+        if self._record.keeps_traffic:
+            self._record.write_traffic()
 
     # A response that is sent whole
 
@@ -118,6 +129,7 @@ class ClientSide:
         self._flow.response.timestamp_end = time.time()
         self._record.head_shown()
         yield HttpResponseHeadersHook(self._flow)
+        self.record_whole(self._flow.response)
         yield HttpResponseHook(self._flow)
         if self.is_killed:
             return False
@@ -127,6 +139,13 @@ class ClientSide:
         if content:
             yield self._send(ResponseData(self._stream.stream_id, content))
         return True
+
+    def record_whole(self, response: http.Response | None) -> None:
+        """Record a response that is sent whole, before addons save it."""
+        if self._record.keeps_traffic and response is not None:
+            self._record.keep_client_head(response)
+            self._record.keep_client_data(response.raw_content or b"")
+            self._record.write_traffic()
 
     # The end
 
@@ -138,11 +157,13 @@ class ClientSide:
         """End a response in the middle: close an HTTP/1 connection, or reset an HTTP/2 stream."""
         self.is_finished = True
         self._flow.error = mitmproxy_flow.Error(reason)
+        self._complete_record()
         yield HttpErrorHook(self._flow)
         yield from self._break_off(reason, ErrorCode.GENERIC_SERVER_ERROR)
 
     def end_killed(self) -> Commands:
         """End the response of a killed flow."""
+        self._complete_record()
         yield HttpErrorHook(self._flow)
         yield from self._break_off("killed", ErrorCode.KILL)
 
@@ -154,6 +175,7 @@ class ClientSide:
         """Complete the flow of a client that has gone."""
         self.is_finished = True
         self._flow.error = mitmproxy_flow.Error("cancelled by client")
+        self._complete_record()
         yield HttpErrorHook(self._flow)
         self._flow.live = False
 

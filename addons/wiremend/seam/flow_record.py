@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
+from weakref import finalize, ref
 
 from mitmproxy import http
 
+from wiremend.call_record.kept_traffic import DROPPED, CallTraffic, TrafficShare, TrafficStore
 from wiremend.call_record.outcomes import PLANNED, AttemptOutcome, CallState, Outcome
 from wiremend.call_record.plain import Plain, plain_finding, plain_text, plain_usage
 from wiremend.call_record.schema import METADATA_KEY, SCHEMA_VERSION
@@ -47,6 +49,12 @@ class FlowRecord:
 
     fault: Fault | None = None
     """The exception after which nothing more was recorded."""
+    keeps_traffic = False
+    """Whether the messages of the call are to be passed to this record."""
+    _share: TrafficShare | None = None
+    _traffic: CallTraffic | None = None
+    _kept: Plain | None = None
+    """The traffic as it is written; None until `write_traffic`."""
 
     def __init__(self, flow: http.HTTPFlow) -> None:
         self._flow = flow
@@ -65,7 +73,11 @@ class FlowRecord:
     def drop(self, fault: Fault) -> None:
         """Record nothing more, and remove what was recorded."""
         self.fault = fault
+        self.keeps_traffic = False
+        self._traffic = self._kept = None
         self._flow.metadata.pop(METADATA_KEY, None)
+        if self._share is not None:
+            self._share.release()
 
     @_apart
     def plan(
@@ -134,6 +146,64 @@ class FlowRecord:
         ]
         self._write()
 
+    # Traffic
+
+    @_apart
+    def keep_traffic(self, store: TrafficStore, request: http.Request) -> None:
+        """Keep the messages of this call, starting with the client's request."""
+        self._share = store.share(_writing(self))
+        finalize(self._flow, self._share.release)
+        self._traffic = CallTraffic(self._share)
+        self._traffic.client_sent(_request_head(request), request.raw_content or b"")
+        self.keeps_traffic = True
+
+    @_apart
+    def keep_attempt(self) -> None:
+        """The messages that follow belong to the next attempt."""
+        if self._traffic is not None:
+            self._traffic.attempt_started()
+
+    @_apart
+    def keep_sent(self, request: http.Request) -> None:
+        """Keep the request of an attempt."""
+        if self._traffic is not None:
+            self._traffic.attempt_sent(_request_head(request), request.raw_content or b"")
+
+    @_apart
+    def keep_upstream_head(self, response: http.Response) -> None:
+        """Keep the head of an attempt's response."""
+        if self._traffic is not None:
+            self._traffic.upstream_head(_response_head(response))
+
+    @_apart
+    def keep_upstream_data(self, data: bytes) -> None:
+        """Keep a part of the body of an attempt's response."""
+        if self._traffic is not None:
+            self._traffic.upstream_data(data, self._seconds(time.monotonic()))
+
+    @_apart
+    def keep_client_head(self, response: http.Response) -> None:
+        """Keep the head of the response that the client receives."""
+        if self._traffic is not None:
+            self._traffic.client_head(_response_head(response))
+
+    @_apart
+    def keep_client_data(self, data: bytes) -> None:
+        """Keep a part of the body that the client receives."""
+        if self._traffic is not None:
+            self._traffic.client_data(data, self._seconds(time.monotonic()))
+
+    @_apart
+    def write_traffic(self) -> None:
+        """Write what was kept into the flow, which is about to be saved; keep nothing more."""
+        if self._traffic is None or self._share is None:
+            return
+        self._kept = self._mask(self._traffic.plain())
+        self._traffic = None
+        self.keeps_traffic = False
+        self._write()
+        self._share.end(_dropping(self._flow))
+
     def _set_outcome(self, outcome: Outcome) -> None:
         self._record["outcome"] = outcome.state.value
         self._record["detail"] = self._mask({"detail": plain_text(outcome.detail)})["detail"]
@@ -170,7 +240,17 @@ class FlowRecord:
         return _rounded(when - self._start)
 
     def _write(self) -> None:
-        _write(self._flow, dict(self._record))
+        record = dict(self._record)
+        if self._share is not None and self._share.is_dropped:
+            record["not_kept"] = DROPPED
+        elif self._kept is not None:
+            kept = self._kept["attempts"]
+            record |= self._kept
+            record["attempts"] = [
+                attempt | (kept[index] if index < len(kept) else {})
+                for index, attempt in enumerate(self._record["attempts"])
+            ]
+        _write(self._flow, record)
 
 
 def record_findings(
@@ -233,8 +313,7 @@ def _empty_record(flow: http.HTTPFlow, *, started_at: float) -> Plain:
         "response_findings": [],
         "attempts": [],
         "usage": None,
-        "client_request": None,
-        "client_response": None,
+        **_NO_TRAFFIC,
     }
 
 
@@ -244,10 +323,61 @@ def _attempt(**values: Any) -> Plain:
         "detail": "",
         "end_seconds": None,
         "wait_seconds": None,
-        "request": None,
-        "response": None,
+        **_NO_MESSAGES,
         **values,
     }
+
+
+_NO_TRAFFIC: Plain = {"client_request": None, "client_response": None, "not_kept": ""}
+_NO_MESSAGES: Plain = {"request": None, "response": None}
+
+
+def _request_head(request: http.Request) -> Plain:
+    """Return a `KeptRequest` without its body."""
+    return {
+        "method": _text(request.data.method),
+        "url": request.url.encode("utf-8", "replace").decode(),
+        "headers": _text_fields(request.headers),
+    }
+
+
+def _response_head(response: http.Response) -> Plain:
+    """Return a `KeptResponse` without its body."""
+    return {"status": response.status_code, "headers": _text_fields(response.headers)}
+
+
+def _text_fields(headers: http.Headers) -> list[list[str]]:
+    return [[_text(name), _text(value)] for name, value in headers.fields]
+
+
+def _text(data: bytes) -> str:
+    return data.decode("latin-1")
+
+
+def _writing(record: FlowRecord) -> Callable[[], None]:
+    """Return a function that writes the traffic of a call, if its stream still exists."""
+    reference = ref(record)
+
+    def write() -> None:
+        if (record := reference()) is not None:
+            record.write_traffic()
+
+    return write
+
+
+def _dropping(flow: http.HTTPFlow) -> Callable[[], None]:
+    """Return a function that removes the traffic from the record of a flow, if it still exists."""
+    reference = ref(flow)
+
+    def drop() -> None:
+        flow = reference()
+        record = flow.metadata.get(METADATA_KEY) if flow is not None else None
+        if flow is not None and isinstance(record, dict):
+            attempts = [attempt | _NO_MESSAGES for attempt in record["attempts"]]
+            dropped = {"attempts": attempts, "not_kept": DROPPED}
+            _write(flow, record | _NO_TRAFFIC | dropped)
+
+    return drop
 
 
 def _rounded(seconds: float) -> float:

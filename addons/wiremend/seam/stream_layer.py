@@ -213,6 +213,8 @@ class CallStream(HttpStream):
         self._is_call = True
         self._call = call
         self._record.plan(call, self._protocol, options.mask)
+        if options.traffic is not None:
+            self._record.keep_traffic(options.traffic, request)
         if isinstance(call, Call) and call.refusal is not None:
             return
         if isinstance(call, Call):
@@ -241,6 +243,7 @@ class CallStream(HttpStream):
         self.flow.response.data.content = respond.body
         self._record.head_shown()
         yield HttpResponseHeadersHook(self.flow)
+        self._client.record_whole(self.flow.response)
         if not (yield from self.check_killed(True)):
             yield from self.send_response()
 
@@ -475,6 +478,8 @@ class CallStream(HttpStream):
             yield from self._head_arrived(event.response)
         elif isinstance(event, ResponseData):
             if not self._upstream.start_read(event.data):
+                if self._record.keeps_traffic:
+                    self._record.keep_upstream_data(event.data)
                 yield from self._ask(self.machine.body, event.data)
         elif isinstance(event, ResponseEndOfMessage):
             yield from self._process_read()
@@ -489,6 +494,8 @@ class CallStream(HttpStream):
         """Pass the chunks of one network read to the machine, all at once."""
         assert self.machine is not None
         if data := self._upstream.take_read():
+            if self._record.keeps_traffic:
+                self._record.keep_upstream_data(data)
             yield from self._ask(self.machine.body, data)
 
     def _head_arrived(self, response: http.Response) -> Commands:
@@ -501,6 +508,8 @@ class CallStream(HttpStream):
             yield from self._ask(self.machine.attempt_failed, message)
             return
         self._memory.hold(Part.WRITTEN, 0)
+        if self._record.keeps_traffic:
+            self._record.keep_upstream_head(response)
         head = Head(response.status_code, response.headers.fields)
         yield from self._ask(self.machine.head, head)
 
@@ -514,6 +523,8 @@ class CallStream(HttpStream):
             return
         self._memory.hold(Part.WRITTEN, len(self.flow.request.raw_content or b""))
         yield from self._ask(self.machine.connected, reused=reused)
+        if self._record.keeps_traffic and self._upstream.attempt_id is not None:
+            self._record.keep_sent(self._upstream.request)
         yield from self._upstream.send_request()
 
     def _client_gone(self) -> Commands:
@@ -554,6 +565,8 @@ class CallStream(HttpStream):
             case StartAttempt(_, fresh, target):
                 if isinstance(self._call, Call):
                     self._upstream.address(self._call.request_for(target))
+                if self._record.keeps_traffic:
+                    self._record.keep_attempt()
                 yield from self._upstream.start(fresh=fresh)
             case AbandonAttempt():
                 yield from self._abandon_attempt()

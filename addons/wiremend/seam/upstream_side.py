@@ -65,6 +65,12 @@ class UpstreamSide:
         return http_layer_of(self._stream)
 
     @property
+    def request(self) -> http.Request:
+        """What attempts send, with its secrets. Requires `take_request`."""
+        assert self._request is not None
+        return self._request
+
+    @property
     def is_over(self) -> bool:
         """Whether no more events can arrive, neither from the client nor from upstream."""
         streams = self._http_layer.streams
