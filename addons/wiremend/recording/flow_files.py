@@ -8,6 +8,7 @@ import gc
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from mitmproxy import flow, http
 from mitmproxy.io import compat, tnetstring
@@ -22,6 +23,7 @@ from wiremend.call_record.schema import (
     KeptResponse,
     StoredAttempt,
 )
+from wiremend.protocols.registry import recognise
 from wiremend.recording.exchange import (
     Ending,
     Exchange,
@@ -214,7 +216,8 @@ def _exchanges(original: http.HTTPFlow, record: CallRecord) -> Iterator[Exchange
         return
     for attempt in record.attempts:
         if attempt.outcome is not AttemptOutcome.STALE:
-            yield _exchange(original, **(shared | _attempt(attempt, record)))
+            sent = _sent_request(attempt.request, record)
+            yield _exchange(original, **(shared | sent | _attempt(attempt, record)))
             shared["is_checked"] = False
 
 
@@ -223,6 +226,23 @@ def _client_request(kept: KeptRequest) -> dict[str, Any]:
     if kept.body is not None and not _is_shortened(kept.body):
         values["body"] = kept.body.data
     return values
+
+
+def _sent_request(sent: KeptRequest | None, record: CallRecord) -> dict[str, Any]:
+    """Return the path of an attempt, whose target may have another protocol than the client.
+
+    The client's request then does not go with the response, and the translated one is used.
+    """
+    if sent is None:
+        return {}
+    url = urlsplit(sent.url)
+    path = f"{url.path}?{url.query}" if url.query else url.path
+    protocol = recognise(sent.method, path, "")
+    if protocol is None:
+        return {}
+    if protocol.name == record.protocol:
+        return {"path": path}
+    return {"path": path, "is_checked": False, **_client_request(sent)}
 
 
 def _attempt(attempt: StoredAttempt, record: CallRecord) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Both sides of each call in the flow file that `mitmdump -s addons/ -w FILE` writes."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from mitmproxy import http
@@ -220,3 +222,37 @@ def test_a_call_that_runs_when_the_proxy_ends_is_kept(
     [record] = map(record_of, flows_in(path))
     assert responses_of(record) == [b"".join(stream.events[: stream.places["mid_content"]])]
     assert KEY.encode() not in path.read_bytes()
+
+
+def test_each_attempt_is_checked_in_the_protocol_of_its_target(
+    authority: Authority,
+    provider: ScriptedProvider,
+    origin: ScriptedProvider,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The fallback has another protocol; the flow shows the request that was sent to it."""
+    path = tmp_path / "flows.mitm"
+    provider.script([faults.wrapped_error_first(ANTHROPIC, "meta frames")])
+    broken = list(good.tool_stream(good.CHAT).events)
+    broken[1] = broken[1].replace(b'"call_test"', b'""')
+    origin.script([faults.streamed(broken)])
+    hosts = {HOST: provider.port, ORIGIN_HOST: origin.port}
+    other = CONFIGURATION + 'protocol = "chat"\n'
+    body = good.request_body(ANTHROPIC, True)
+    body["tools"] = [{"name": good.TOOL_NAME, "input_schema": {"type": "object"}}]
+    with (
+        Proxy(
+            tmp_path, authority, hosts, configuration=other, arguments=["-w", str(path)]
+        ) as proxy,
+        model_call(proxy, ANTHROPIC, True, body=json.dumps(body).encode()) as call,
+    ):
+        assert b'"tool_use"' in call.response().body
+    [record] = map(record_of, flows_in(path))
+    assert record.protocol == ANTHROPIC
+    sent = [urlsplit(it.request.url).path for it in record.attempts if it.request is not None]
+    assert sent == ["/v1/messages"] * 4 + ["/v1/chat/completions"]
+    live = {finding.code for finding in record.response_findings}
+    in_stream = {code for code in live if code.startswith("S")}
+    assert in_stream
+    assert {code for code in codes_in(path, capsys) if code.startswith("S")} == in_stream
