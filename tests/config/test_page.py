@@ -243,8 +243,8 @@ def test_the_options_are_those_that_mitmproxy_lists(generator: ModuleType, tmp_p
         name, _, default = setting.partition(": ")
         text = " ".join(line.removeprefix("# ") for line in comment)
         if name.startswith("wiremend_"):
-            shown[name] = (text.rpartition(" Type ")[0], default)
-    yaml = {"": "''", False: "false"}
+            shown[name] = (re.split(r" (?:Type|Valid values are) ", text)[0], default)
+    yaml = {"": "''", False: "false", "auto": "auto"}
     expected = {option.name: (option.help, yaml[option.default]) for option in generator.options()}
     assert shown == expected
     assert "wiremend_config" in shown
