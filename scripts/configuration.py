@@ -28,12 +28,14 @@ def page() -> str:
 def options() -> list[Option]:
     """Return the options that the `load` hooks of the shells add to mitmproxy.
 
-    They are read from the source: calling `load` would change mitmproxy in this process.
+    They are read from the source: calling `load` would change mitmproxy in this process. The
+    option of `record_traffic`, which only scripts/record sets, is left out.
     """
     return [
         option
         for path in sorted((ROOT / "addons").glob("*.py"))
         for option in _options_in(path.read_text())
+        if option.name.startswith("wiremend_")
     ]
 
 
