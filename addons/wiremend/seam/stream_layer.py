@@ -244,6 +244,7 @@ class CallStream(HttpStream):
         self._record.head_shown()
         yield HttpResponseHeadersHook(self.flow)
         self._client.record_whole(self.flow.response)
+        yield from self._log_contained()
         if not (yield from self.check_killed(True)):
             yield from self.send_response()
 
