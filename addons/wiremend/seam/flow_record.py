@@ -4,6 +4,7 @@ No other code writes it, and the live proxy does not depend on its content. `wir
 documents the schema.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -22,6 +23,8 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import FINDINGS_LIMIT, Finding
 from wiremend.seam.flows import is_dropped
+
+logger = logging.getLogger("wiremend")
 
 type Mask = Callable[[Plain], Plain]
 """Returns plain data without secrets."""
@@ -152,7 +155,7 @@ class FlowRecord:
     def keep_traffic(self, store: TrafficStore, request: http.Request) -> None:
         """Keep the messages of this call, starting with the client's request."""
         self._share = store.share(_writing(self))
-        finalize(self._flow, self._share.release)
+        finalize(self._flow, _release, self._share)
         self._traffic = CallTraffic(self._share)
         self._traffic.client_sent(_request_head(request), request.raw_content or b"")
         self.keeps_traffic = True
@@ -315,6 +318,15 @@ def _empty_record(flow: http.HTTPFlow, *, started_at: float) -> Plain:
         "usage": None,
         **_NO_TRAFFIC,
     }
+
+
+def _release(share: TrafficShare) -> None:
+    """Release a share when its flow is gone. An exception would be printed with its stack."""
+    contain("releasing kept traffic", _log_fault, share.release)
+
+
+def _log_fault(fault: Fault) -> None:
+    logger.warning("wiremend: internal fault (%s) while %s", fault, fault.step)
 
 
 def _attempt(**values: Any) -> Plain:
