@@ -7,7 +7,7 @@ from wiremend.seam.call_options import CallOptions
 
 
 class KeepTraffic(Shell):
-    """Costs nothing where nobody looks: in mitmdump without `-w`."""
+    """Keeps nothing in mitmdump without `-w`, where the traffic could not be viewed."""
 
     name = "wiremend.keep_traffic"
 

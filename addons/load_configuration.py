@@ -195,7 +195,7 @@ class LoadConfiguration:
             self._look_at_sources()
 
     def _apply_configuration(self) -> None:
-        """Pass on what is not read anew for each call."""
+        """Apply the settings that are not read again for each call."""
         self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
         if Feature.ADAPT in self.features:
             self.lesson_keeper.use(self.current.lesson_file)

@@ -63,7 +63,7 @@ _GENERIC_NAMES = frozenset(
         *("localhost", "localdomain", "name", "users", "build", "builder", "jenkins", "gitlab"),
     }
 )
-"""Names that identify nobody, and that occur in any text."""
+"""Generic names, which do not identify a person and are frequent in texts."""
 _HOMES = ("", "home", "Users", "var", "root", "srv", "tmp", "opt", "mnt", "data", "private")
 """Parts of paths of home folders that are not names."""
 _PREFIXES = ("req", "user", "org", "proj", "acct", "account", "sess", "session", "conv", "key")

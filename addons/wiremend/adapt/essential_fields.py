@@ -47,7 +47,7 @@ _STATE = "the state that the provider keeps"
 _COUNT = "the number of answers"
 _PARALLEL = "whether several tools are called at once"
 _STORAGE = "whether the provider stores the call"
-_PLACE = "where and by whom the call is processed"
+_PLACE = "where the call is processed, and by which service"
 _TRANSPORT = "the form of the response"
 _RESULT = "parts of the response"
 

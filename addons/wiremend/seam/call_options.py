@@ -34,7 +34,7 @@ class CallOptions:
     mask: Mask | None = None
     """Removes the secrets from the call's record."""
     traffic: TrafficStore | None = None
-    """Keeps the messages of the call; None: nobody looks at them."""
+    """Keeps the messages of the call; None: they are not kept."""
     report_refusal: Callable[[http.HTTPFlow, str], None] | None = None
     """Reports a call that is answered with an error instead of going upstream; gets the reason."""
     fault_log: FaultLog = field(default_factory=FaultLog)

@@ -3,7 +3,7 @@
     Start  (PartStart PartDelta* PartEnd | UsageCounts | OwnEvent)*  Stop  UsageCounts*  End
     or at any point: Failure
 
-Parts may overlap and are told apart by their number. Every part is started before its deltas and
+Parts may overlap; each has its own number. Every part is started before its deltas and
 ended before `Stop`. `Failure` or `End` is the last event. A reader may rely on the repairer, which
 runs before it: streams follow the grammar of the provider's protocol.
 """

@@ -90,7 +90,7 @@ class _OpenPart:
 
 
 class ChatWriter:
-    """Writes one stream for a client. Parts may overlap; calls are told apart by their index."""
+    """Writes one stream for a client. Parts may overlap; each call has its own index."""
 
     def __init__(self, context: AnswerContext, losses: Losses) -> None:
         self._context = context

@@ -1,6 +1,6 @@
 """Writing the parts of an answer as output items.
 
-Each class writes one kind of part: its text as it comes, its state and sources, and its end.
+Each class writes one kind of part: its text as it arrives, its state and sources, and its end.
 """
 
 from typing import override
