@@ -52,8 +52,8 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
                     writing them, with stand-ins for identities
     catalogue.py    all rules, and the page of them (addons/RULES.md)
     config/         the configuration file, from TOML to the engine's settings; consent to it; its
-                    keys are in `model`, the types of their values in `values`, what is only warned
-                    about in `suspicious`
+                    keys are in `model`, `routes`, `providers` and `attempt_limits`, the types of
+                    their values in `values`, what is only warned about in `suspicious`
     check/          the command `check`: faults in recorded traffic, and the formats of its report
     launch/         running a command behind the proxy, recorded or not: CA, environment, processes
     testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from wiremend.config import consent
 from wiremend.config.consent import content_digest, describe, reach
-from wiremend.config.model import SECTIONS, Intercept, Learning, ModelRoute, Provider
+from wiremend.config.model import SECTIONS, Intercept, Learning
+from wiremend.config.providers import Provider
+from wiremend.config.routes import ModelRoute
 
 SECRET = "sk-written-in-the-file"
 BASE = """

@@ -6,7 +6,9 @@ import tomllib
 import pytest
 from pydantic import ValidationError
 from wiremend.config.load import parse_config
-from wiremend.config.model import HEADINGS, SECTIONS, Config, ModelRoute, Provider
+from wiremend.config.model import HEADINGS, SECTIONS, Config
+from wiremend.config.providers import Provider
+from wiremend.config.routes import ModelRoute
 from wiremend.config.settings import settings_of
 from wiremend.config.values import did_you_mean
 from wiremend.protocols.base.traits import FieldChanges

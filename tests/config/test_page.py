@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from wiremend.catalogue import catalogue
 from wiremend.config.consent import HARMLESS_KEYS, HARMLESS_SECTIONS, VARIABLE, Kind
 from wiremend.config.load import load_config
-from wiremend.config.model import HEADINGS, SECTIONS, Config, ModelRoute, When
+from wiremend.config.model import HEADINGS, SECTIONS, Config
 from wiremend.config.page import (
     INSTEAD_OF,
     Option,
@@ -24,6 +24,7 @@ from wiremend.config.page import (
     render_page,
     type_in_words,
 )
+from wiremend.config.routes import ModelRoute, When
 from wiremend.config.values import InWords, Seconds
 from wiremend.engine.response_reader import GUARDED_BYTES, GUARDED_SECONDS
 from wiremend.routing.shape import BYTES_PER_TOKEN, TOKENS_PER_IMAGE

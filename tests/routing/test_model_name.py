@@ -6,7 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wiremend.config.model import When
+from wiremend.config.routes import When
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.protocol import Protocol

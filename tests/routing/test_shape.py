@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from wiremend.config.model import When
+from wiremend.config.routes import When
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.protocol import Protocol

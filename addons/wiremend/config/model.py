@@ -1,22 +1,17 @@
-"""Every key of wiremend.toml, with its type, its default and its documentation.
+"""The keys of wiremend.toml: the whole file, and the sections that have no module of their own.
 
 The docstrings of sections and keys are user documentation: `config.page` renders them as
-addons/CONFIGURATION.md. `Field(examples=...)` is shown there too. The types of the values are in
-`config.values`.
+addons/CONFIGURATION.md. `Field(examples=...)` is shown there too. The keys of routes are in
+`config.routes`, those of providers in `config.providers`, those on attempts in
+`config.attempt_limits`, and the types of the values in `config.values`.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
-    SecretStr,
-    StrictBool,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -25,43 +20,26 @@ from pydantic import (
 from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS, trait_problem
 from wiremend.adapt.lessons import LessonKind
 from wiremend.adapt.schema_dialects import DIALECTS
-from wiremend.config.field_changes import FieldsToDrop, FieldsToRename, FieldsToSet
+from wiremend.config.attempt_limits import Breaker, Heartbeat, Retry, Timeouts
+from wiremend.config.providers import Provider
+from wiremend.config.routes import ModelRoute, When
+from wiremend.config.section import Section
 from wiremend.config.values import (
-    BaseUrl,
-    CallFormatName,
-    Count,
-    DialectName,
     HostGlob,
     InWords,
-    Key,
-    ModelGlob,
-    ModelName,
     Name,
     PathGlob,
-    Pause,
-    ProtocolChoice,
-    ProviderName,
     RuleCode,
     RuleCodesByFile,
     RuleCodesByHost,
     Seconds,
     did_you_mean,
-    header_problems,
     refuse,
     refuse_unknown_codes,
     refuse_unknown_codes_in,
 )
 from wiremend.routing.access import normalized_origin
-from wiremend.routing.shape import CallShape
 from wiremend.targets.registry import NAMES_BY_DIALECT
-
-
-class Section(BaseModel):
-    """A table of the configuration. It is immutable and refuses unknown keys."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
 
 
 class Intercept(Section):
@@ -77,116 +55,6 @@ class Intercept(Section):
     """How to answer a WebSocket upgrade on a model path: `"refuse"` returns 426, so that clients
     such as Codex fall back to HTTP at once; `"pass"` forwards it, and its traffic is not
     repaired."""
-
-
-class Retry(Section):
-    """Retries of failed attempts.
-
-    A failed attempt is made again while the client has received nothing that would have to be
-    taken back: after connect failures, resets, early ends, timeouts, retryable statuses and errors
-    inside a 200. The backoff is exponential with full jitter. A retry budget for each provider
-    (`budget`) and a circuit breaker (`[breaker]`) limit the retries further.
-    """
-
-    attempts: Annotated[int, Field(strict=True, ge=1, le=20)] = 4
-    """Attempts at each target of a call (the first model and each `fallback`), the first one
-    included. 1 means no retries."""
-    backoff_initial: Seconds = 0.5
-    """Upper bound of the wait before the first retry. It doubles with each further retry. It must
-    not exceed `backoff_max`."""
-    backoff_max: Seconds = 8.0
-    """Highest upper bound of the wait before a retry."""
-    max_elapsed: Seconds = 120.0
-    """No retry starts later than this after the start of the call."""
-    budget: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 30
-    """Retries that each provider gets within a minute, over all calls and models; every five
-    calls add one. Once they are used up, failed attempts are not repeated. 0 means that only the
-    other keys limit retries."""
-    retry_after_max: Seconds = 60.0
-    """The longest wait requested by the provider (`Retry-After` and similar headers) that is
-    observed. If it requests a longer one, the attempt is not repeated: the next `fallback` is
-    tried, or the client receives the error."""
-    silent_stop: Annotated[bool, Field(strict=True)] = False
-    """Whether to ask once more if tools were offered and the response is complete, but contains no
-    text, refusal, call, audio or block of a server's tool. Only while the client has received
-    nothing, and not if the request ends in a tool's result, where such a stop may be meant. The
-    second response is forwarded as it is. The events of a stream before its first text, call or
-    reasoning are held back until one of these arrives."""
-
-    @model_validator(mode="after")
-    def _initial_is_within_max(self) -> "Retry":
-        if self.backoff_initial > self.backoff_max:
-            if "backoff_initial" in self.model_fields_set:
-                key, bound = "backoff_initial", f"backoff_max ({self.backoff_max:g}) or less"
-            else:
-                key, bound = "backoff_max", f"backoff_initial ({self.backoff_initial:g}) or more"
-            refuse(((key,), f"expected {bound}, got {getattr(self, key):g}"))
-        return self
-
-
-class Breaker(Section):
-    """The circuit breaker, which stops calls to a provider that fails.
-
-    There is one for each provider and model. A `[providers.NAME]` entry is a provider of its own,
-    whatever host it shares; otherwise the host and port that calls are sent to are the provider.
-    While a breaker is open, calls are answered with 503 at once, or go to the next `fallback`.
-    After a pause one call is let through; if it succeeds, so are all others.
-
-    Only failures of the provider count: lost connections, timeouts, server errors and broken
-    streams, after all attempts. Clients that leave or read slowly, refused keys, rate limits and
-    other errors below 500 do not count.
-    """
-
-    failures: Annotated[int, Field(strict=True, ge=0, le=1000)] = 5
-    """How many calls in a row must fail to open the breaker. 0 switches all breakers off."""
-    pause: Pause = 5.0
-    """How long the breaker stays open the first time. It doubles each time the breaker opens again
-    before a call has succeeded. It must not exceed `pause_max`."""
-    pause_max: Pause = 10.0
-    """The longest pause. A call that was let through and has no result for so long no longer
-    keeps others out."""
-
-    @model_validator(mode="after")
-    def _pause_is_within_max(self) -> "Breaker":
-        if self.pause > self.pause_max:
-            if "pause" in self.model_fields_set:
-                key, bound = "pause", f"pause_max ({self.pause_max:g}) or less"
-            else:
-                key, bound = "pause_max", f"pause ({self.pause:g}) or more"
-            refuse(((key,), f"expected {bound}, got {getattr(self, key):g}"))
-        return self
-
-
-class Timeouts(Section):
-    """Time limits. 0 means no limit.
-
-    `total` applies to the whole call with its retries, every other limit to one attempt. An
-    attempt that exceeds a limit has failed and may be made again (see `[retry]`).
-    """
-
-    connect: Seconds = 10.0
-    """From the start of an attempt to an established connection, TLS handshake included."""
-    first_byte: Seconds = 300.0
-    """Streaming calls: from the request sent to the head of the response."""
-    answer: Seconds = 900.0
-    """Other calls: from the request sent to the end of the response. Providers send nothing until
-    such a response is complete."""
-    idle: Seconds = 120.0
-    """Between any two bytes of a response body."""
-    progress: Seconds = 600.0
-    """Between two events with content in a stream. Pings, comments and blank lines do not
-    count."""
-    total: Seconds = 0.0
-    """The whole call. This is the only limit that also ends a healthy stream."""
-
-
-class Heartbeat(Section):
-    """Keep-alives for streaming clients that receive nothing else."""
-
-    after: Seconds = 15.0
-    """Silence toward the client before the first keep-alive. 0 means that none is sent."""
-    interval: Seconds = 15.0
-    """Silence before each further keep-alive. 0 means the value of `after`."""
 
 
 class Rules(Section):
@@ -208,193 +76,6 @@ class Rules(Section):
         """Check against the `known_codes` of the validation's context, if there are any."""
         refuse_unknown_codes(disable, (info.context or {}).get("known_codes"))
         return disable
-
-
-class When(Section):
-    """Conditions on a call's request. All conditions that are set must hold."""
-
-    streaming: Annotated[StrictBool | None, Field(examples=[True])] = None
-    """Whether the call streams."""
-    tools_min: Annotated[Count | None, Field(examples=[1])] = None
-    """The smallest number of tools that the request offers."""
-    input_tokens_over: Annotated[
-        Annotated[int, Field(strict=True, ge=0), InWords("whole number of tokens")] | None,
-        Field(examples=[60000]),
-    ] = None
-    """The input has more tokens than this. The number is estimated: bytes of text divided by
-    4, plus 1500 for each image."""
-    has_images: Annotated[StrictBool | None, Field(examples=[False])] = None
-    """Whether there is an image anywhere in the conversation."""
-    thinking: Annotated[StrictBool | None, Field(examples=[False])] = None
-    """Whether the request asks for thinking (reasoning)."""
-
-    def accepts(self, shape: CallShape) -> bool:
-        """Return whether a call of this shape fulfils all conditions."""
-        return (
-            self.streaming in (None, shape.streaming)
-            and (self.tools_min is None or shape.tools >= self.tools_min)
-            and (self.input_tokens_over is None or shape.input_tokens > self.input_tokens_over)
-            and self.has_images in (None, shape.has_images)
-            and self.thinking in (None, shape.thinking)
-        )
-
-
-class ModelRoute(Section):
-    """Routes: which model and provider a call is sent to.
-
-    The first entry whose `match` and `when` fit is applied, and no other. So long-context,
-    thinking, image or background calls can go to different models. Responses still contain the
-    model name that the client requested.
-
-    A `match` without wildcards is added to the lists of models that clients request
-    (`GET /v1/models`). Token counts are requested from the provider that the call would be sent
-    to, and estimated if it cannot count.
-    """
-
-    match: Annotated[ModelGlob, Field(examples=["claude-haiku-*"])]
-    """The requested models that the entry is for, ignoring case. `*`, `?` and `[...]` are
-    wildcards; a literal name that contains brackets matches itself."""
-    when: Annotated[When | None, InWords("table, see below")] = None
-    """Conditions on the call. Without it the entry is for any call."""
-    model: Annotated[ModelName | None, Field(examples=["minimax-m3"])] = None
-    """The model to request instead. Without it the requested one is kept."""
-    provider: Annotated[ProviderName | None, Field(examples=["opencode-go"])] = None
-    """The `[providers.NAME]` entry to send the call to, with its key. It must speak the protocol
-    of the call. The client's credentials are removed. Without it the call goes to the provider
-    that the client addressed, with the client's credentials."""
-    fallback: Annotated[tuple[ModelName, ...], Field(examples=[["qwen3.7-plus", "kimi-k3"]])] = ()
-    """Models to try in order when the one before has failed for good: attempts used up, circuit
-    breaker open, unknown model, or quota used up. `"PROVIDER/MODEL"` tries a model of another
-    `[providers.NAME]` entry, for example `"moonshot/kimi-k3"`. If no entry has that name, and
-    `model` contains no slash, the configuration is refused."""
-    stream: Literal["live", "guarded", "buffered"] = "live"
-    """When the client receives content: `"live"` forwards it at once; `"guarded"` holds it until
-    4 KiB or 3 seconds of it have arrived, so that a stream that fails early can be retried
-    invisibly; `"buffered"` holds it until the response is complete."""
-    set: FieldsToSet = {}
-    """Fields to set in the body of the request, in the words of the target, for what no rule
-    knows. A path has dots between its steps, `*` stands for every item of a list or member of an
-    object, a number for an item. Missing objects are created, missing items are not. A table is
-    merged into the object that is there; to replace that object, list it in `drop` too. `set`,
-    `drop` and `rename` are applied after all repairs, to the request to every target of the entry,
-    in this order: those of the provider, then those of the entry; each time `rename`, `drop`,
-    `set`. They are also applied when a request is sent again as the client wrote it."""
-    drop: FieldsToDrop = ()
-    """Paths of fields to remove from the body of the request."""
-    rename: FieldsToRename = {}
-    """New paths of fields, by their paths. A field keeps its value. If both exist, the new one
-    stays. With `*`, both paths must be the same up to the last `*`."""
-
-    @model_validator(mode="after")
-    def _fallbacks_differ(self) -> "ModelRoute":
-        times = Counter(self.fallback)
-        twice = [model for model in times if times[model] > 1]
-        same = [model for model in times if model == self.model]
-        refuse(
-            *((("fallback",), f"{model!r} is listed twice") for model in twice),
-            *((("fallback",), f"{model!r} is the same as `model`") for model in same),
-        )
-        return self
-
-
-class Provider(Section):
-    """Providers: the addresses and credentials that routes can use. NAME is your choice.
-
-    Each target receives tools that it accepts: their schemas in its dialect of JSON Schema, under
-    names that it allows; responses contain the client's own names again. What each known target
-    requires, with the source of that knowledge, is in [wiremend/targets/](wiremend/targets/). A
-    target that is not listed there gets the repairs of the dialect `plain`. No tool is ever
-    removed. If there are too many (OpenAI accepts 128), the client receives the provider's error,
-    extended by the number of tools of each MCP server; an error about `tools.78` is extended by
-    the name of that tool.
-    """
-
-    base_url: Annotated[BaseUrl, Field(examples=["https://opencode.ai/zen/go"])]
-    """`http` or `https` address that precedes the path of the request. If it ends in a version
-    (`/v1`), that version replaces the request's. It contains no endpoint (`/messages`), user,
-    password, query or fragment."""
-    api_key: Annotated[Key, Field(examples=["${OPENCODE_API_KEY}"])] = SecretStr("")
-    """The key, sent in the header that the protocol uses. `${NAME}` is replaced by the
-    environment variable NAME. Without a key, only `headers` can contain a credential."""
-    api_key_file: Annotated[
-        Annotated[Name, InWords("file path")] | None,
-        Field(examples=["~/.config/opencode.key"]),
-    ] = None
-    """A file to use instead of `api_key`. It contains the key and nothing else, and only its owner
-    may have access to it (`chmod 600`). A relative path starts at the directory of the
-    configuration file, `~` is the home directory. In the file of the working directory it must not
-    lead through a symbolic link of that directory."""
-    protocol: Annotated[ProtocolChoice | None, Field(examples=["chat"])] = None
-    """The protocol in which the provider is asked: `"anthropic"` (Messages), `"chat"` (Chat
-    Completions), `"responses"` or `"gemini"`; or a table of protocols by a glob on the model, of
-    which the first that matches is used: `{ "minimax-*" = "anthropic", "*" = "chat" }`. A call in
-    another protocol is translated, and so is its answer. What cannot be translated is a finding
-    (the [rules X1 and X2](RULES.md)), and where the meaning of the call would change, the next
-    fallback is tried, or the client gets an error that names it. Without `protocol`, that of the
-    call is used."""
-    schema_dialect: Annotated[DialectName | None, Field(examples=["moonshot"])] = None
-    """The dialect of JSON Schema for tools. `"plain"` requires an object with properties at the
-    root and leaves the rest alone; `"basic"` is what every provider accepts. Without it, what is
-    known of the host and model is used."""
-    headers: Annotated[
-        Mapping[str, SecretStr],
-        InWords("table of strings"),
-        Field(examples=[{"user-agent": "opencode/1.0"}]),
-    ] = {}
-    """Headers that replace the client's. In headers that can carry a credential, such as
-    `authorization`, `${NAME}` is replaced by the environment variable NAME. Headers that frame the
-    message (`host`, `content-length`, ...) cannot be set."""
-    message_rules: Annotated[tuple[RuleCode, ...] | None, Field(examples=[["Q1"]])] = None
-    """The Q rules (on messages and parameters) that are enabled for this provider. `[]` disables
-    all of them. Without it, those that the target is known to need are enabled."""
-    max_output_tokens: Annotated[
-        Annotated[int, Field(strict=True, ge=1), InWords("whole number of tokens")] | None,
-        Field(examples=[32768]),
-    ] = None
-    """The largest output limit that the provider accepts. A call that requests more is lowered to
-    it. Without it the limit is not changed."""
-    on_unsupported: Literal["drop", "error"] = "drop"
-    """What to do about a field that the provider refuses, if the call can do without it: `"drop"`
-    removes it and sends the request again; `"error"` drops nothing, neither fields nor values of
-    `anthropic-beta`, and the client receives the provider's error. Fields that the client relies
-    on, such as the format of the output, `stop` or `previous_response_id`, are never dropped."""
-    set: FieldsToSet = {}
-    """As in `[[models]]`, for every call to this provider."""
-    drop: FieldsToDrop = ()
-    """As in `[[models]]`."""
-    rename: FieldsToRename = {}
-    """As in `[[models]]`."""
-    leaked_calls: Annotated[
-        tuple[CallFormatName, ...] | None,
-        Field(examples=[["glm"]]),
-    ] = None
-    """The formats in which this provider's models write tool calls into the text of a response,
-    because the provider does not parse them: `"dsml"` and `"deepseek"` are those of DeepSeek,
-    `"kimi"`, `"glm"` and `"minimax"` those of these vendors, `"hermes"` is JSON in `<tool_call>`,
-    `"qwen"` is `<function=NAME>`. Such text becomes a call if the request offers the tool and
-    no message of the request contains the call; see [S007](RULES.md#s007-leaked-call). `[]`
-    leaves all text as it is. Without it, what is known of the host and model is used."""
-
-    @property
-    def host(self) -> str:
-        """The host name of `base_url`, in lower case."""
-        return urlsplit(self.base_url).hostname or ""
-
-    @field_validator("message_rules")
-    @classmethod
-    def _are_about_messages(
-        cls, codes: tuple[str, ...] | None, info: ValidationInfo
-    ) -> tuple[str, ...] | None:
-        known = (info.context or {}).get("known_codes")
-        about = None if known is None else [code for code in known if code.startswith("Q")]
-        refuse_unknown_codes(codes or (), about, "rule on messages (Q...)")
-        return codes
-
-    @field_validator("headers")
-    @classmethod
-    def _can_be_sent(cls, headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
-        refuse(*header_problems(headers))
-        return headers
 
 
 class Learning(Section):

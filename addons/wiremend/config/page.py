@@ -18,13 +18,8 @@ from pydantic.fields import FieldInfo
 
 from wiremend.config.consent import HARMLESS_KEYS, HARMLESS_SECTIONS, Kind
 from wiremend.config.load import FILE_NAME
-from wiremend.config.model import (
-    HEADINGS,
-    SECTIONS,
-    TABLES_WITHIN,
-    Config,
-    Section,
-)
+from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config
+from wiremend.config.section import Section
 from wiremend.config.values import InWords, one_of
 
 PROVIDER_NAME = "opencode-go"

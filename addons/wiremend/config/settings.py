@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from wiremend.adapt.lessons import Lesson, PlacedLesson
 from wiremend.adapt.rejection_recovery import AmendmentLimits
-from wiremend.config.model import Config, ModelRoute, Provider
+from wiremend.config.model import Config
+from wiremend.config.providers import Provider
+from wiremend.config.routes import ModelRoute
 from wiremend.engine.health import HealthLimits
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Settings, Timeouts

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wiremend.config.consent import VARIABLE
-from wiremend.config.model import Config, ModelRoute
+from wiremend.config.model import Config
+from wiremend.config.routes import ModelRoute
 from wiremend.secrets import is_secret_header, may_hold_credential
 
 

@@ -1,0 +1,109 @@
+"""The keys of `[[models]]`: which model and provider a call is sent to."""
+
+from collections import Counter
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+    StrictBool,
+    model_validator,
+)
+
+from wiremend.config.field_changes import FieldsToDrop, FieldsToRename, FieldsToSet
+from wiremend.config.section import Section
+from wiremend.config.values import (
+    Count,
+    InWords,
+    ModelGlob,
+    ModelName,
+    ProviderName,
+    refuse,
+)
+from wiremend.routing.shape import CallShape
+
+
+class When(Section):
+    """Conditions on a call's request. All conditions that are set must hold."""
+
+    streaming: Annotated[StrictBool | None, Field(examples=[True])] = None
+    """Whether the call streams."""
+    tools_min: Annotated[Count | None, Field(examples=[1])] = None
+    """The smallest number of tools that the request offers."""
+    input_tokens_over: Annotated[
+        Annotated[int, Field(strict=True, ge=0), InWords("whole number of tokens")] | None,
+        Field(examples=[60000]),
+    ] = None
+    """The input has more tokens than this. The number is estimated: bytes of text divided by
+    4, plus 1500 for each image."""
+    has_images: Annotated[StrictBool | None, Field(examples=[False])] = None
+    """Whether there is an image anywhere in the conversation."""
+    thinking: Annotated[StrictBool | None, Field(examples=[False])] = None
+    """Whether the request asks for thinking (reasoning)."""
+
+    def accepts(self, shape: CallShape) -> bool:
+        """Return whether a call of this shape fulfils all conditions."""
+        return (
+            self.streaming in (None, shape.streaming)
+            and (self.tools_min is None or shape.tools >= self.tools_min)
+            and (self.input_tokens_over is None or shape.input_tokens > self.input_tokens_over)
+            and self.has_images in (None, shape.has_images)
+            and self.thinking in (None, shape.thinking)
+        )
+
+
+class ModelRoute(Section):
+    """Routes: which model and provider a call is sent to.
+
+    The first entry whose `match` and `when` fit is applied, and no other. So long-context,
+    thinking, image or background calls can go to different models. Responses still contain the
+    model name that the client requested.
+
+    A `match` without wildcards is added to the lists of models that clients request
+    (`GET /v1/models`). Token counts are requested from the provider that the call would be sent
+    to, and estimated if it cannot count.
+    """
+
+    match: Annotated[ModelGlob, Field(examples=["claude-haiku-*"])]
+    """The requested models that the entry is for, ignoring case. `*`, `?` and `[...]` are
+    wildcards; a literal name that contains brackets matches itself."""
+    when: Annotated[When | None, InWords("table, see below")] = None
+    """Conditions on the call. Without it the entry is for any call."""
+    model: Annotated[ModelName | None, Field(examples=["minimax-m3"])] = None
+    """The model to request instead. Without it the requested one is kept."""
+    provider: Annotated[ProviderName | None, Field(examples=["opencode-go"])] = None
+    """The `[providers.NAME]` entry to send the call to, with its key. It must speak the protocol
+    of the call. The client's credentials are removed. Without it the call goes to the provider
+    that the client addressed, with the client's credentials."""
+    fallback: Annotated[tuple[ModelName, ...], Field(examples=[["qwen3.7-plus", "kimi-k3"]])] = ()
+    """Models to try in order when the one before has failed for good: attempts used up, circuit
+    breaker open, unknown model, or quota used up. `"PROVIDER/MODEL"` tries a model of another
+    `[providers.NAME]` entry, for example `"moonshot/kimi-k3"`. If no entry has that name, and
+    `model` contains no slash, the configuration is refused."""
+    stream: Literal["live", "guarded", "buffered"] = "live"
+    """When the client receives content: `"live"` forwards it at once; `"guarded"` holds it until
+    4 KiB or 3 seconds of it have arrived, so that a stream that fails early can be retried
+    invisibly; `"buffered"` holds it until the response is complete."""
+    set: FieldsToSet = {}
+    """Fields to set in the body of the request, in the words of the target, for what no rule
+    knows. A path has dots between its steps, `*` stands for every item of a list or member of an
+    object, a number for an item. Missing objects are created, missing items are not. A table is
+    merged into the object that is there; to replace that object, list it in `drop` too. `set`,
+    `drop` and `rename` are applied after all repairs, to the request to every target of the entry,
+    in this order: those of the provider, then those of the entry; each time `rename`, `drop`,
+    `set`. They are also applied when a request is sent again as the client wrote it."""
+    drop: FieldsToDrop = ()
+    """Paths of fields to remove from the body of the request."""
+    rename: FieldsToRename = {}
+    """New paths of fields, by their paths. A field keeps its value. If both exist, the new one
+    stays. With `*`, both paths must be the same up to the last `*`."""
+
+    @model_validator(mode="after")
+    def _fallbacks_differ(self) -> "ModelRoute":
+        times = Counter(self.fallback)
+        twice = [model for model in times if times[model] > 1]
+        same = [model for model in times if model == self.model]
+        refuse(
+            *((("fallback",), f"{model!r} is listed twice") for model in twice),
+            *((("fallback",), f"{model!r} is the same as `model`") for model in same),
+        )
+        return self
