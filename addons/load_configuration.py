@@ -25,6 +25,7 @@ from wiremend.protocols.registry import recognise
 from wiremend.rules.containment import fault_of
 from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
+from wiremend.seam.fast_paths import PARTS, FastPaths
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.freed_memory import return_large_buffers
@@ -57,6 +58,7 @@ class LoadConfiguration:
         self.watcher: asyncio.Task[None] | None = None
         self.watchdog = LoopWatchdog()
         self.accept_failures = AcceptFailures()
+        self.fast_paths = FastPaths()
         self.is_running = False
         self.is_configured = False
         """Whether a configuration was read; if not, the built-in defaults are in force."""
@@ -94,6 +96,12 @@ class LoadConfiguration:
             "auto (in mitmweb and mitmproxy, and with -w), always, never.",
             choices=("auto", "always", "never"),
         )
+        loader.add_option(
+            "wiremend_fast_paths",
+            bool,
+            True,
+            "Replace hot spots of mitmproxy by faster code that does the same.",
+        )
         self._refuse_unknown_options()
         seam = Seam(self.knowledge.memory)
         try:
@@ -114,6 +122,8 @@ class LoadConfiguration:
         An invalid file, or one that is not allowed, stops the start. A running proxy keeps the
         configuration in force.
         """
+        if self.is_running and "wiremend_fast_paths" in updated:
+            self._use_fast_paths()
         allow = ctx.options.wiremend_allow and "wiremend_allow" in updated
         if not allow and "wiremend_config" not in updated:
             return
@@ -147,6 +157,7 @@ class LoadConfiguration:
         if self.seam is not None and self.seam.is_installed:
             raise_open_files_limit()
             return_large_buffers()
+            self._use_fast_paths()
             self.accept_failures.install()
             self.watchdog.start()
         self.watcher = asyncio.get_running_loop().create_task(self._watch())
@@ -182,10 +193,20 @@ class LoadConfiguration:
             self.watcher.cancel()
         self.watchdog.stop()
         self.accept_failures.remove()
+        self.fast_paths.remove()
         if self.seam is not None:
             self.seam.remove()
         if self.is_running and not ctx.master.should_exit.is_set():
             ctx.master.event_loop.call_soon(_exit_unless_replaced)
+
+    def _use_fast_paths(self) -> None:
+        """Install or remove the faster versions of mitmproxy's code, as the option selects."""
+        self.fast_paths.remove()
+        if self.seam is None or not self.seam.is_installed or not ctx.options.wiremend_fast_paths:
+            return
+        if left_out := self.fast_paths.install(PARTS):
+            text = "wiremend: slower with mitmproxy %s, whose code has changed: %s are left out"
+            logger.info(text, VERSION, ", ".join(left_out))
 
     async def _watch(self) -> None:
         while True:

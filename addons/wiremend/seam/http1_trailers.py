@@ -35,8 +35,17 @@ WITHOUT_BODY = (204, 304)
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
+_SIZE_DIGITS = 15
+"""The longest size of a chunk that `_take_chunks` reads."""
+
+
 class _ChunkedReader(ChunkedReader):
-    """Stores the trailers instead of reporting them in its last event."""
+    """Stores the trailers instead of reporting them in its last event.
+
+    All whole chunks of one network read are one event. mitmproxy passes each event through all of
+    its layers.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,6 +58,10 @@ class _ChunkedReader(ChunkedReader):
 
     def __call__(self, buffer: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
         """Return the next event. The event of the message's end has no headers."""
+        if not (self._bytes_in_chunk or self._bytes_to_discard or self._reading_trailer):
+            data = _take_chunks(buffer)
+            if data:
+                return h11.Data(data)
         event: h11.Data | h11.EndOfMessage | None = super().__call__(buffer)
         if isinstance(event, h11.EndOfMessage) and event.headers:
             self._trailers = [(name, value) for name, value in event.headers if _may_pass(name)]
@@ -59,6 +72,28 @@ class _ChunkedReader(ChunkedReader):
         """Return the trailers that may be passed on, once. Their names are in lower case."""
         trailers, self._trailers = self._trailers, []
         return Headers(trailers) if trailers else None
+
+
+def _take_chunks(buffer: ReceiveBuffer) -> bytes:
+    """Remove the chunks at the start of the buffer, as long as they are whole; return their data.
+
+    The last chunk, and every byte that is not as expected, is left to the general reader.
+    """
+    received = buffer._data
+    parts, at = [], 0
+    while (line_end := received.find(b"\r\n", at, at + _SIZE_DIGITS + 2)) > at:
+        digits = received[at:line_end]
+        if digits.strip(_HEX_DIGITS):
+            break  # an extension, or an error
+        start = line_end + 2
+        end = start + int(digits, 16)
+        if end == start or received[end : end + 2] != b"\r\n":
+            break
+        parts.append(received[start:end])
+        at = end + 2
+    if at:
+        buffer._extract(at)
+    return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
 
 
 def _may_pass(name: bytes) -> bool:
