@@ -5,9 +5,11 @@ looks for the hooks of all addons, copies options, checks types, and asks OpenSS
 not there. Each part here replaces one such spot:
 
     hook_table     which addons have a hook is determined once, not for each event
+    inline_hooks   hooks and timers run without a task of their own
     hook_fields    the arguments of a hook are read without `dataclasses.fields`
     plain_options  options with immutable values are not copied when they are read
     field_types    the types of a message's fields are read once, not for each message
+    header_lookup  the fields of a head are compared as bytes
     unseen_logs    no record is made for a log line that no handler would show
     tls_records    OpenSSL is asked for as many bytes as it has
     collector      what the start has created is left out of garbage collections
@@ -18,11 +20,13 @@ digests of that code. So a new version of mitmproxy runs its own code. The optio
 `http1_trailers.py`, which replaces that code anyway.
 """
 
+import asyncio
 import dataclasses
 import gc
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -32,34 +36,52 @@ from typing import Any, get_args, get_origin
 from mitmproxy import addonmanager, exceptions, flow, hooks, http, log, optmanager
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.connection import ConnectionState
+from mitmproxy.coretypes import multidict
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.layers import tls
+from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
+from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO, TimeoutWatchdog
 from mitmproxy.utils import typecheck
+from mitmproxy.utils.asyncio_utils import create_task
 from OpenSSL import SSL
 
 from wiremend.seam.connections import Commands
 
+Steps = Generator[Awaitable[Any], None, None]
+"""Calls hooks, and yields what has to be awaited in between."""
 Replacement = tuple[object, str, Any]
 """An owner, the name of its attribute, and the new value."""
 
 
 KNOWN_SOURCES = frozenset(
     {
-        "38c97e792d1db5b7",
-        "b763c59bc4992e33",
+        "0ba4541fc6fa15ce",
         "13180532440359de",
+        "1f256dc3d66394a0",
         "350b419ab7284091",
-        "bad3d9f88bdf9269",
-        "f2052c18340e99b0",
+        "367b3317bc2ba45c",
+        "38c97e792d1db5b7",
         "5bab95f7aa358e18",
-        "6859c2d9c826806e",
-        "f65088e210cd9cc1",
-        "b60e47c7091fa795",
-        "706760d6eecf10cd",
-        "ffc1fb69904cbb84",
         "62d6d57d43dd1a2e",
+        "6859c2d9c826806e",
+        "6e42e075ee5fa3df",
+        "706760d6eecf10cd",
         "85c0e6b656c324e5",
+        "95c9f187c70d4d09",
+        "9ac7970160526268",
+        "9f8b52fd798203c9",
+        "a2b42657ebe8bf6d",
+        "a333ab3b51300b44",
+        "b60e47c7091fa795",
+        "b763c59bc4992e33",
+        "bad3d9f88bdf9269",
+        "d808a4075a1f266d",
+        "dd59639eb7c46701",
+        "f2052c18340e99b0",
+        "f65088e210cd9cc1",
+        "fce5ae993af6fbff",
+        "ffc1fb69904cbb84",
     }
 )
 """Digests of the functions that parts replace, in mitmproxy 12.2.3 and 12.3.1."""
@@ -88,6 +110,9 @@ def digest_of(function: Callable[..., Any]) -> str:
     return sha256(source.encode()).hexdigest()[:16]
 
 
+_INHERITED = object()
+
+
 class FastPaths:
     """Installs and removes the parts."""
 
@@ -104,14 +129,17 @@ class FastPaths:
                 left_out.append(part.name)
                 continue
             for owner, name, value in part.replacements():
-                self._originals.append((owner, name, getattr(owner, name)))
+                self._originals.append((owner, name, vars(owner).get(name, _INHERITED)))
                 setattr(owner, name, value)
         return left_out
 
     def remove(self) -> None:
         """Restore what was replaced, in reverse order."""
         for owner, name, value in reversed(self._originals):
-            setattr(owner, name, value)
+            if value is _INHERITED:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
         self._originals.clear()
         if self._long_lived is not None:
             self._long_lived.release()
@@ -158,27 +186,187 @@ def _hooks_named(manager: AddonManager, event: hooks.Hook) -> list[list[Callable
 
 async def _handle_lifecycle(manager: AddonManager, event: hooks.Hook) -> None:
     """Do as `AddonManager.handle_lifecycle` does."""
-    args = event.args()
-    await _trigger(manager, event, args)
+    await _await_each(_lifecycle(manager, event, event.args()))
+
+
+def _lifecycle(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> Steps:
+    """Call the hooks of an event; yield what has to be awaited before the next one."""
+    yield from _trigger(manager, event, args)
     if isinstance(args[0], flow.Flow):
         update = hooks.UpdateHook([args[0]])
-        if _hooks_named(manager, update):
-            await _trigger(manager, update, [update.flows])
+        yield from _trigger(manager, update, [update.flows])
 
 
-async def _trigger(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> None:
+def _trigger(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> Steps:
     """Do as `AddonManager.trigger_event` does: an exception skips the rest of its chain entry."""
     for entry in _hooks_named(manager, event):
         try:
             for hook in entry:
                 result = hook(*args)
                 if result is not None and inspect.isawaitable(result):
-                    await result
+                    yield result
         except exceptions.AddonHalt:
             return
         except Exception:
             with addonmanager.safecall():
                 raise
+
+
+async def _await_each(steps: Steps, first: Awaitable[Any] | None = None) -> None:
+    """Await what the steps yield; `first` was yielded already."""
+    waiting = first if first is not None else next(steps, None)
+    while waiting is not None:
+        try:
+            await waiting
+        except BaseException as exception:
+            try:
+                waiting = steps.throw(exception)
+            except StopIteration:
+                return
+        else:
+            waiting = next(steps, None)
+
+
+# inline_hooks
+
+
+def _inline_hooks() -> Sequence[Replacement]:
+    """Replace `server_event`, which creates a task for each hook and for each timer.
+
+    The task has to wait until `server_event` has ended. Most hooks complete at once, so the event
+    that follows is handled here.
+    """
+
+    async def server_event(handler: ConnectionHandler, event: events.Event) -> None:
+        async with handler._server_event_lock:
+            handler.timeout_watchdog.register_activity()
+            following = deque([event])
+            try:
+                while following:
+                    for command in handler.layer.handle_event(following.popleft()):
+                        if type(command) is commands.SendData:
+                            _write(handler, command)
+                        elif isinstance(command, commands.StartHook) and _has_own_hooks(handler):
+                            if _run_hook(handler, command) and command.blocking:
+                                following.append(events.HookCompleted(command))
+                        else:
+                            _execute(handler, command)
+            except Exception:
+                handler.log("mitmproxy has crashed!", logging.ERROR, exc_info=True)
+
+    return [(ConnectionHandler, "server_event", server_event)]
+
+
+def _write(handler: ConnectionHandler, command: commands.SendData) -> None:
+    io = handler.transports.get(command.connection)
+    if io is not None:  # else the connection has been closed
+        assert io.writer
+        if not io.writer.is_closing():
+            io.writer.write(command.data)
+
+
+def _has_own_hooks(handler: ConnectionHandler) -> bool:
+    """Whether this is the handler of a client, and not for example that of a replay."""
+    return type(handler).handle_hook is ProxyConnectionHandler.handle_hook
+
+
+def _run_hook(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
+    """Call the hooks; return whether they have completed. If not, a task completes them."""
+    assert isinstance(handler, ProxyConnectionHandler)
+    args = hook.args()
+    (data,) = args
+    steps = _resumed(_lifecycle(handler.master.addons, hook, args), data)
+    try:
+        waiting = next(steps, None)
+    except Exception as exception:
+        # It ends a task that nothing waits for, as in mitmproxy.
+        steps, waiting = _failing(exception), _nothing()
+    if waiting is None:
+        return True
+    create_task(
+        _complete_hook(handler, hook, steps, waiting),
+        name=f"handle_hook({hook.name})",
+        keep_ref=True,
+        client=handler.client.peername,
+    )
+    return False
+
+
+def _resumed(steps: Steps, data: Any) -> Steps:
+    """Also wait until a flow that was intercepted is resumed."""
+    yield from steps
+    if isinstance(data, flow.Flow) and data.intercepted:
+        yield data.wait_for_resume()
+
+
+def _failing(exception: Exception) -> Steps:
+    raise exception
+    yield
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def _complete_hook(
+    handler: ConnectionHandler, hook: commands.StartHook, steps: Steps, waiting: Awaitable[Any]
+) -> None:
+    with handler.timeout_watchdog.disarm():
+        await _await_each(steps, waiting)
+    if hook.blocking:
+        await handler.server_event(events.HookCompleted(hook))
+
+
+def _execute(handler: ConnectionHandler, command: commands.Command) -> None:
+    """Do as `ConnectionHandler.server_event` does with a command."""
+    match command:
+        case commands.OpenConnection():
+            assert command.connection not in handler.transports
+            task = create_task(
+                handler.open_connection(command),
+                name=f"server connection handler {command.connection.address}",
+                keep_ref=False,
+                client=handler.client.peername,
+            )
+            handler.transports[command.connection] = ConnectionIO(handler=task)
+        case commands.RequestWakeup():
+            _start_timer(handler, command)
+        case commands.ConnectionCommand() if command.connection not in handler.transports:
+            pass  # the connection has been closed
+        case commands.SendData():
+            _write(handler, command)
+        case commands.CloseTcpConnection():
+            handler.close_connection(command.connection, command.half_close)
+        case commands.CloseConnection():
+            handler.close_connection(command.connection, False)
+        case commands.StartHook():
+            create_task(
+                handler.hook_task(command),
+                name=f"handle_hook({command.name})",
+                keep_ref=True,
+                client=handler.client.peername,
+            )
+        case commands.Log():
+            handler.log(command.message, command.level)
+        case _:
+            raise RuntimeError(f"Unexpected command: {command}")
+
+
+def _start_timer(handler: ConnectionHandler, command: commands.RequestWakeup) -> None:
+    """Start a timer of the event loop. `handle_client` cancels what is in `wakeup_timer`."""
+
+    def expire() -> None:
+        timers.discard(timer)
+        create_task(
+            handler.server_event(events.Wakeup(command)),
+            name="wakeup",
+            keep_ref=True,
+            client=handler.client.peername,
+        )
+
+    timers: set[Any] = handler.wakeup_timer
+    timer = asyncio.get_running_loop().call_later(command.delay, expire)
+    timers.add(timer)
 
 
 # hook_fields
@@ -236,11 +424,43 @@ def _classes_of(annotation: Any) -> tuple[type, ...]:
     return parts if all(isinstance(part, type) for part in parts) else ()
 
 
+# header_lookup
+
+
+def _header_lookup() -> Sequence[Replacement]:
+    def get_all(headers: http.Headers, name: str | bytes) -> list[str]:
+        key = name if type(name) is bytes else http._always_bytes(name)
+        size, key = len(key), key.lower()
+        return [
+            value.decode("utf-8", "surrogateescape")
+            for field, value in headers.fields
+            if len(field) == size and field.lower() == key
+        ]
+
+    def __getitem__(headers: http.Headers, name: str | bytes) -> str:
+        values = headers.get_all(name)
+        if not values:
+            raise KeyError(name)
+        return values[0] if len(values) == 1 else ", ".join(values)
+
+    def __contains__(headers: http.Headers, name: object) -> bool:
+        return bool(headers.get_all(name))  # type: ignore[arg-type]
+
+    def get(headers: http.Headers, name: str | bytes, default: Any = None) -> Any:
+        values = headers.get_all(name)
+        if not values:
+            return default
+        return values[0] if len(values) == 1 else ", ".join(values)
+
+    methods = (get_all, __getitem__, __contains__, get)
+    return [(http.Headers, method.__name__, method) for method in methods]
+
+
 # unseen_logs
 
 
 def _unseen_logs() -> Sequence[Replacement]:
-    original = proxy_server.ConnectionHandler.log
+    original = ConnectionHandler.log
     root = logging.getLogger()
 
     def is_seen(level: int) -> bool:
@@ -251,7 +471,7 @@ def _unseen_logs() -> Sequence[Replacement]:
         )
 
     def log_line(
-        handler: proxy_server.ConnectionHandler,
+        handler: ConnectionHandler,
         message: str,
         level: int = logging.INFO,
         exc_info: Any = None,
@@ -259,7 +479,7 @@ def _unseen_logs() -> Sequence[Replacement]:
         if is_seen(level):
             original(handler, message, level, exc_info)
 
-    return [(proxy_server.ConnectionHandler, "log", log_line)]
+    return [(ConnectionHandler, "log", log_line)]
 
 
 # tls_records
@@ -346,6 +566,18 @@ PARTS = (
         ),
         _hook_table,
     ),
+    Part(
+        "inline_hooks",
+        (
+            ConnectionHandler.server_event,
+            ConnectionHandler.hook_task,
+            ConnectionHandler.wakeup,
+            TimeoutWatchdog,
+            ProxyConnectionHandler.handle_hook,
+            flow.Flow.wait_for_resume,
+        ),
+        _inline_hooks,
+    ),
     Part("hook_fields", (hooks.Hook.args,), _hook_fields),
     Part(
         "plain_options",
@@ -361,9 +593,21 @@ PARTS = (
         _field_types,
     ),
     Part(
+        "header_lookup",
+        (
+            http.Headers.get_all,
+            http.Headers._reduce_values,
+            http.Headers._kconv,
+            http._always_bytes,
+            http._native,
+            multidict._MultiDict,
+        ),
+        _header_lookup,
+    ),
+    Part(
         "unseen_logs",
         (
-            proxy_server.ConnectionHandler.log,
+            ConnectionHandler.log,
             log.MitmLogHandler,
         ),
         _unseen_logs,
