@@ -6,6 +6,7 @@ not there. Each part here replaces one such spot:
 
     hook_table     which addons have a hook is determined once, not for each event
     inline_hooks   hooks and timers run without a task of their own
+    served_pages   only requests for mitmproxy's own pages are awaited
     hook_fields    the arguments of a hook are read without `dataclasses.fields`
     plain_options  options with immutable values are not copied when they are read
     field_types    the types of a message's fields are read once, not for each message
@@ -31,10 +32,12 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from mitmproxy import addonmanager, exceptions, flow, hooks, http, log, optmanager
 from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.asgiapp import ASGIApp
+from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.connection import ConnectionState
 from mitmproxy.coretypes import multidict
 from mitmproxy.proxy import commands, events
@@ -62,7 +65,9 @@ KNOWN_SOURCES = frozenset(
         "350b419ab7284091",
         "367b3317bc2ba45c",
         "38c97e792d1db5b7",
+        "4f7a8f8411d51f35",
         "5bab95f7aa358e18",
+        "602d253086c75a35",
         "62d6d57d43dd1a2e",
         "6859c2d9c826806e",
         "6e42e075ee5fa3df",
@@ -80,6 +85,7 @@ KNOWN_SOURCES = frozenset(
         "dd59639eb7c46701",
         "f2052c18340e99b0",
         "f65088e210cd9cc1",
+        "f6e48a4764c85df0",
         "fce5ae993af6fbff",
         "ffc1fb69904cbb84",
     }
@@ -272,10 +278,10 @@ def _has_own_hooks(handler: ConnectionHandler) -> bool:
 
 def _run_hook(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
     """Call the hooks; return whether they have completed. If not, a task completes them."""
-    assert isinstance(handler, ProxyConnectionHandler)
     args = hook.args()
     (data,) = args
-    steps = _resumed(_lifecycle(handler.master.addons, hook, args), data)
+    manager = cast("ProxyConnectionHandler", handler).master.addons
+    steps = _resumed(_lifecycle(manager, hook, args), data)
     try:
         waiting = next(steps, None)
     except Exception as exception:
@@ -367,6 +373,19 @@ def _start_timer(handler: ConnectionHandler, command: commands.RequestWakeup) ->
     timers: set[Any] = handler.wakeup_timer
     timer = asyncio.get_running_loop().call_later(command.delay, expire)
     timers.add(timer)
+
+
+# served_pages
+
+
+def _served_pages() -> Sequence[Replacement]:
+    """Replace a coroutine that `request` would have to await for every flow."""
+    original = Onboarding.request
+
+    def request(app: Onboarding, served: http.HTTPFlow) -> Awaitable[None] | None:
+        return original(app, served) if app.should_serve(served) else None  # type: ignore[no-untyped-call]
+
+    return [(Onboarding, "request", request)]
 
 
 # hook_fields
@@ -577,6 +596,9 @@ PARTS = (
             flow.Flow.wait_for_resume,
         ),
         _inline_hooks,
+    ),
+    Part(
+        "served_pages", (Onboarding.request, ASGIApp.request, ASGIApp.should_serve), _served_pages
     ),
     Part("hook_fields", (hooks.Hook.args,), _hook_fields),
     Part(
