@@ -449,7 +449,8 @@ def _classes_of(annotation: Any) -> tuple[type, ...]:
 def _header_lookup() -> Sequence[Replacement]:
     def get_all(headers: http.Headers, name: str | bytes) -> list[str]:
         key = name if type(name) is bytes else http._always_bytes(name)
-        size, key = len(key), key.lower()
+        key = key.lower()
+        size = len(key)
         return [
             value.decode("utf-8", "surrogateescape")
             for field, value in headers.fields
