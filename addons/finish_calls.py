@@ -11,7 +11,7 @@ from wiremend.protocols.registry import recognise
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer
-from wiremend.seam.listener import close_client_connections
+from wiremend.seam.process.listener import close_client_connections
 
 logger = logging.getLogger("wiremend")
 

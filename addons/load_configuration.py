@@ -28,12 +28,12 @@ from wiremend.seam.call_options import CallOptions, noting_faults
 from wiremend.seam.fast_paths import PARTS, FastPaths
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
-from wiremend.seam.freed_memory import return_large_buffers
 from wiremend.seam.installation import Seam
-from wiremend.seam.listener import LoopbackListener
-from wiremend.seam.loop_watchdog import LoopWatchdog
-from wiremend.seam.open_files import AcceptFailures, raise_open_files_limit
-from wiremend.seam.scripts import LoadedSources, keep_loaded
+from wiremend.seam.process.freed_memory import return_large_buffers
+from wiremend.seam.process.listener import LoopbackListener
+from wiremend.seam.process.loop_watchdog import LoopWatchdog
+from wiremend.seam.process.open_files import AcceptFailures, raise_open_files_limit
+from wiremend.seam.process.scripts import LoadedSources, keep_loaded
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0

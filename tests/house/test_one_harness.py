@@ -34,7 +34,7 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "traffic/access/test_web_page.py": ("a server",),
     # Sockets that asyncio reads and writes, without a protocol.
     "seam/test_connection_handler.py": ("a server",),
-    "seam/test_open_files.py": ("a server",),
+    "seam/process/test_open_files.py": ("a server",),
     # Raw bytes in small pieces, for the load client in C.
     "bench/test_native.py": ("a server",),
     # A meeting point of processes.

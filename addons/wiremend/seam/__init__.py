@@ -11,7 +11,6 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     client_side.py        the response of a call, as its client receives it
     http_clients.py       mitmproxy's HTTP clients, changed so that they do not lose calls
     fast_paths.py         faster versions of hot spots of mitmproxy
-    freed_memory.py       what the C library does with freed memory
     head_limits.py        bounds on the heads and trailers of responses
     http1_trailers.py     HTTP/1.1 messages with trailers, on both sides
     addon_hooks.py        hooks of our addons that do not raise
@@ -20,10 +19,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     installation.py       installs and removes all of this
     flows.py              requests and responses: what flows show, and what is on the wire
     flow_record.py        writes the record of a call into its flow
-    listener.py           the addresses on which the proxy listens
-    loop_watchdog.py      logs an event loop that is stuck
-    open_files.py         the limit of open files, and accepting connections beyond it
-    scripts.py            the scripts and modules that the running code was loaded from
+    process/              the process: its listener, memory, open files, event loop, loaded code
 
 Requests that are not calls take mitmproxy's default path.
 

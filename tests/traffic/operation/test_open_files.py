@@ -18,7 +18,7 @@ from traffic.proxy import REPOSITORY, Proxy
 
 RAISE = """
 import resource
-from wiremend.seam.open_files import raise_open_files_limit
+from wiremend.seam.process.open_files import raise_open_files_limit
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
 raise_open_files_limit()

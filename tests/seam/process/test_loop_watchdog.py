@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from wiremend.seam import stream_layer
-from wiremend.seam.loop_watchdog import LoopWatchdog, describe
+from wiremend.seam.process.loop_watchdog import LoopWatchdog, describe
 
 from seam.playbook import Playbook, playing
 from seam.test_stream_layer import call, plan_everything

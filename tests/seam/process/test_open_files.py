@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from wiremend.seam.open_files import AcceptFailures
+from wiremend.seam.process.open_files import AcceptFailures
 
 
 def test_failures_to_accept_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ SCRIPT = f"""
 import ctypes, sys
 from pathlib import Path
 sys.path.insert(0, {str(ADDONS)!r})
-from wiremend.seam.freed_memory import return_large_buffers
+from wiremend.seam.process.freed_memory import return_large_buffers
 
 if sys.argv[1] == "set":
     return_large_buffers()

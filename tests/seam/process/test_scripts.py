@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mitmproxy.addons import script
 from mitmproxy.test import taddons
-from wiremend.seam.scripts import LoadedSources
+from wiremend.seam.process.scripts import LoadedSources
 
 COUNTS = """
 from pathlib import Path
@@ -18,7 +18,7 @@ from mitmproxy import ctx
 def load(loader):
     with open(__file__ + ".loads", "a") as file:
         file.write("1")
-    from wiremend.seam.scripts import keep_loaded
+    from wiremend.seam.process.scripts import keep_loaded
     keep_loaded(ctx.master.addons, Path({directory!r} or Path(__file__).parent))
 """
 QUICK_SECONDS = 0.001
