@@ -39,7 +39,7 @@ class CountTokens(Shell):
         """Route a count as a streaming call; the request does not contain the kind of call."""
         request = flow.request
         protocol = recognise_count(request.method, request.path)
-        if flow.response or flow.error or protocol is None:
+        if flow.response or flow.error or protocol is None or self.current.is_off:
             return
         document = document_of(request, protocol)
         model = requested_model(document)

@@ -37,7 +37,9 @@ class InterceptProviders(Shell):
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Answer a WebSocket upgrade with 426: Codex then falls back to HTTP at once."""
-        if flow.response or flow.error or self.current.config.intercept.websocket == "pass":
+        if flow.response or flow.error or self.current.is_off:
+            return
+        if self.current.config.intercept.websocket == "pass":
             return
         request = flow.request
         if is_websocket_upgrade(request.method, request.path, dict(request.headers)):

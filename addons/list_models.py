@@ -24,7 +24,7 @@ class ListModels(Shell):
         request, response = flow.request, flow.response
         if flow.error or response is None or response.status_code != 200 or response.stream:
             return
-        routed = self._routed()
+        routed = [] if self.current.is_off else self._routed()
         if not routed or not is_model_list(request.method, request.path):
             return
         if not self.current.intercepted.matches(request.pretty_host):

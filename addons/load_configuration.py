@@ -102,6 +102,13 @@ class LoadConfiguration:
             True,
             "Replace hot spots of mitmproxy by faster code that does the same.",
         )
+        loader.add_option(
+            "wiremend_off",
+            bool,
+            False,
+            "Let all traffic pass as it comes: no repairs, retries, keep-alives, routes or changed "
+            "requests. Keys are still redacted in flows and logs.",
+        )
         self._refuse_unknown_options()
         seam = Seam(self.knowledge.memory)
         try:
@@ -124,6 +131,8 @@ class LoadConfiguration:
         """
         if self.is_running and "wiremend_fast_paths" in updated:
             self._use_fast_paths()
+        if "wiremend_off" in updated:
+            self._switch(is_off=ctx.options.wiremend_off)
         allow = ctx.options.wiremend_allow and "wiremend_allow" in updated
         if not allow and "wiremend_config" not in updated:
             return
@@ -178,6 +187,7 @@ class LoadConfiguration:
         """Request the features that the shells declare, with the configuration in force."""
         options.features |= self.features
         options.settings = self.current.settings
+        options.is_off = self.current.is_off
         options.report_refusal = report_refusal
         if Feature.RETRY in self.features:
             options.health = self.knowledge.health
@@ -207,6 +217,13 @@ class LoadConfiguration:
         if left_out := self.fast_paths.install(PARTS):
             text = "wiremend: slower with mitmproxy %s, whose code has changed: %s are left out"
             logger.info(text, VERSION, ", ".join(left_out))
+
+    def _switch(self, *, is_off: bool) -> None:
+        if is_off and not self.current.is_off:
+            logger.warning("wiremend: off (wiremend_off): traffic passes unrepaired")
+        elif self.current.is_off and not is_off:
+            logger.info("wiremend: on")
+        self.current.is_off = is_off
 
     async def _watch(self) -> None:
         while True:

@@ -171,6 +171,9 @@ class StoredAttempt(Stored):
     """When the attempt ended; None: not yet."""
     wait_seconds: float | None = None
     """Time from the end of this attempt to the start of the next; None: no further attempt."""
+    injected: str = ""
+    """The fault that wiremend injected on purpose, such as `fault 1, reset before-head`. What the
+    attempt received is then not what the provider sent. Empty: none."""
     request: KeptRequest | None = None
     """What was sent upstream. None unless traffic is kept."""
     response: KeptResponse | None = None

@@ -100,6 +100,8 @@ class CurrentConfig:
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self.is_off = False
+        """Whether traffic passes unchanged, whatever the configuration."""
         self._environ = os.environ if environ is None else environ
         self._allowed = AllowedContents(self._environ)
         self._codes = [rule.code for rule in catalogue()]

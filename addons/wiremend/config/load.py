@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,7 @@ _EXPECTED: Mapping[str, str] = {
     "int_from_float": "a whole number",
     "float_type": "a number",
     "finite_number": "a finite number",
+    "too_short": "at least one entry",
     "greater_than_equal": "{ge:g} or more",
     "less_than_equal": "{le:g} or less",
     "literal_error": "{expected}",
@@ -195,10 +196,12 @@ def _validated(
             del misplaced[place]  # the unknown key above it is reported
     problems = [*misplaced.items()]
     problems += [
-        (error["loc"], _describe(error)) for error in errors if error["loc"] not in misplaced
+        (error["loc"], describe(error, _nearest))
+        for error in errors
+        if error["loc"] not in misplaced
     ]
     if problems:
-        raise ConfigError(source, [f"{_dotted(place)}: {text}" for place, text in problems])
+        raise ConfigError(source, [f"{dotted(place)}: {text}" for place, text in problems])
     return config
 
 
@@ -338,11 +341,14 @@ def _takes_variables(place: Place) -> bool:
     return False
 
 
-def _describe(error: ErrorDetails) -> str:
-    """Return the message for one of pydantic's errors: the problem, and what was expected."""
+def describe(error: ErrorDetails, nearest: Callable[[Place], str]) -> str:
+    """Return the message for one of pydantic's errors: the problem, and what was expected.
+
+    `nearest` returns the hint for an unknown key.
+    """
     place, kind, context = error["loc"], error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key{_nearest(place)}"
+        return f"unknown key{nearest(place)}"
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
@@ -384,7 +390,7 @@ def _kind(value: Any) -> str:
     return next((name for kinds, name in _KINDS if isinstance(value, kinds)), "something else")
 
 
-def _dotted(place: Place) -> str:
+def dotted(place: Place) -> str:
     """Return a place as text, such as `models[0].match` or `providers."a b".api_key`."""
     dotted = ""
     for part in place:

@@ -65,6 +65,9 @@ class ShowBody:
 class FinishResponse:
     """End the response body normally."""
 
+    with_trailers: bool = False
+    """Also send the provider's trailers, if it sent any."""
+
 
 @dataclass(frozen=True, slots=True)
 class CutResponse:

@@ -65,6 +65,8 @@ class Call:
     refusal: Respond | None = None
     """The response to a call that must not go upstream."""
     refusal_reason: str = ""
+    passes: bool = False
+    """The call is neither changed nor repeated, and the client receives what the provider sends."""
 
     @property
     def may_stream(self) -> bool:

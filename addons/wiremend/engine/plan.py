@@ -16,6 +16,7 @@ from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.error_responses import refused_key_response
 from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.machine import Machine
+from wiremend.engine.passing import PassingMachine
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings
 from wiremend.engine.translation.answers import TargetTranslation
@@ -87,6 +88,14 @@ def plan_call(
     return None if is_unchanged and not features & _ANY_CALL else call
 
 
+def plan_passing(received: OutgoingRequest, settings: Settings) -> Call:
+    """Plan a model call that passes unchanged; `received` as in `plan_call`."""
+    facts = read_request(received.document)
+    received = replace(received, model=facts.model)
+    planning = Planning(received, facts, frozenset(), settings, Knowledge())
+    return replace(_unchanged(planning), passes=True)
+
+
 def plan_acknowledgement(
     method: str, path: str, host: str, features: Set[Feature], settings: Settings
 ) -> AcknowledgedCall | None:
@@ -115,6 +124,8 @@ def make_machine(
             ack_after_seconds=call.ack_after_seconds,
             limit_seconds=call.limit_seconds,
         )
+    if call.passes:
+        return PassingMachine(call)
     return CallMachine(call, random=random, wall_clock=wall_clock, memory=memory)
 
 

@@ -217,8 +217,20 @@ def _exchanges(original: http.HTTPFlow, record: CallRecord) -> Iterator[Exchange
     for attempt in record.attempts:
         if attempt.outcome is not AttemptOutcome.STALE:
             sent = _sent_request(attempt.request, record)
+            if attempt.injected:  # it is not the provider's answer
+                yield _exchange(original, **(shared | sent | _not_checked(attempt, record)))
+                continue
             yield _exchange(original, **(shared | sent | _attempt(attempt, record)))
             shared["is_checked"] = False
+
+
+def _not_checked(attempt: StoredAttempt, record: CallRecord) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number if len(record.attempts) > 1 else 0,
+        "live_findings": LiveFindings((), ()),
+        "notes": (f"the response is not checked: {attempt.injected} was injected",),
+        "is_checked": False,
+    }
 
 
 def _client_request(kept: KeptRequest) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from wiremend.adapt.sessions import Sessions
 from wiremend.call_record.kept_traffic import TrafficStore
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.settings import Feature, Settings
+from wiremend.faults.schedule import FaultSchedule
 from wiremend.rules.containment import FaultLog
 from wiremend.seam.flow_record import Mask
 
@@ -37,6 +38,10 @@ class CallOptions:
     """Keeps the messages of the call; None: they are not kept."""
     report_refusal: Callable[[http.HTTPFlow, str], None] | None = None
     """Reports a call that is answered with an error instead of going upstream; gets the reason."""
+    is_off: bool = False
+    """Let the request pass unchanged; `features` has no effect then."""
+    faults: FaultSchedule | None = None
+    """The faults that are injected into the provider's answers."""
     fault_log: FaultLog = field(default_factory=FaultLog)
     fault: Exception | None = None
     """The first exception that an addon raised; see `noting_faults`."""

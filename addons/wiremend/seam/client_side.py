@@ -14,6 +14,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
+    ResponseTrailers,
 )
 from mitmproxy.proxy.layers.http._hooks import (
     HttpErrorHook,
@@ -23,6 +24,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 
 from wiremend.engine.actions import Head
 from wiremend.held_memory import COUNTED_AHEAD_BYTES, CallMemory, Part
+from wiremend.seam.connection_handler import reset_when_closed
 from wiremend.seam.connections import Commands
 from wiremend.seam.flow_record import FlowRecord
 from wiremend.seam.flows import copy_of, response_on_the_wire
@@ -149,17 +151,26 @@ class ClientSide:
 
     # The end
 
-    def end_message(self) -> Commands:
-        """Send the end of a complete response."""
+    def end_message(self, trailers: http.Headers | None = None) -> Commands:
+        """Send the end of a complete response, with these trailers."""
+        if trailers is not None:
+            yield self._send(ResponseTrailers(self._stream.stream_id, trailers))
         yield self._send(ResponseEndOfMessage(self._stream.stream_id))
 
-    def cut(self, reason: str) -> Commands:
-        """End a response in the middle: close an HTTP/1 connection, or reset an HTTP/2 stream."""
+    def cut(self, reason: str, *, as_reset: bool = False) -> Commands:
+        """End a response in the middle: close an HTTP/1 connection, or reset an HTTP/2 stream.
+
+        `as_reset`: also before the head, where mitmproxy would send an error; and an HTTP/1 client
+        receives a TCP reset.
+        """
         self.is_finished = True
+        if as_reset and not self._flow.request.is_http2:
+            reset_when_closed(self._stream.context.client)
         self._flow.error = mitmproxy_flow.Error(reason)
         self._complete_record()
         yield HttpErrorHook(self._flow)
-        yield from self._break_off(reason, ErrorCode.GENERIC_SERVER_ERROR)
+        code = ErrorCode.KILL if as_reset else ErrorCode.GENERIC_SERVER_ERROR
+        yield from self._break_off(reason, code)
 
     def end_killed(self) -> Commands:
         """End the response of a killed flow."""

@@ -4,6 +4,8 @@ Without them a call can wait for an event that is never delivered.
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from functools import partial
 from weakref import WeakSet, ref
@@ -18,6 +20,8 @@ from mitmproxy.utils.asyncio_utils import create_task
 CONNECTIONS_PER_PROVIDER = 100
 """For each client. As many as the streams that mitmproxy lets it open on one HTTP/2 connection."""
 
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER with a time of 0."""
 _HANDLER = "wiremend_handler"
 """The attribute of a client's connection that refers to its handler."""
 
@@ -27,13 +31,27 @@ def is_behind(client: Connection) -> bool:
 
     mitmproxy then reads no more from any of its upstream connections, until it has.
     """
-    handler = client.__dict__.get(_HANDLER, lambda: None)()
-    io = handler.transports.get(client) if handler is not None else None
-    transport = getattr(io and io.writer, "transport", None)
-    if not isinstance(transport, asyncio.WriteTransport):
+    transport = _transport_of(client)
+    if transport is None:
         return False
     low, _ = transport.get_write_buffer_limits()
     return transport.get_write_buffer_size() > low
+
+
+def reset_when_closed(client: Connection) -> None:
+    """Make the close of a client's connection a TCP reset."""
+    transport = _transport_of(client)
+    connected = transport.get_extra_info("socket") if transport is not None else None
+    if connected is not None:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
+def _transport_of(client: Connection) -> asyncio.WriteTransport | None:
+    """Return the transport of a connected client."""
+    handler = client.__dict__.get(_HANDLER, lambda: None)()
+    io = handler.transports.get(client) if handler is not None else None
+    transport = getattr(io and io.writer, "transport", None)
+    return transport if isinstance(transport, asyncio.WriteTransport) else None
 
 
 class Handlers:

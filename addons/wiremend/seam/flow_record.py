@@ -70,6 +70,8 @@ class FlowRecord:
         self._record = _empty_record(self._flow, started_at=time.time())
         self._mask: Mask = _unmasked
         self._findings: list[Plain] = []
+        self._injected: dict[int, str] = {}
+        """By index of the attempt: the fault that was injected into it."""
         self._revision: int | None = None
         self._ended = False
 
@@ -146,6 +148,17 @@ class FlowRecord:
         self._record["attempts"] = [
             attempt | end if attempt["end_seconds"] is None else attempt
             for attempt in self._record["attempts"]
+        ]
+        self._write()
+
+    @_apart
+    def note_injected(self, text: str) -> None:
+        """Record that a fault was injected into the current attempt; `text` describes it."""
+        index = len(self._record["attempts"]) - 1
+        self._injected[index] = text
+        self._record["attempts"] = [
+            attempt | {"injected": self._injected.get(at, "")}
+            for at, attempt in enumerate(self._record["attempts"])
         ]
         self._write()
 
@@ -236,6 +249,9 @@ class FlowRecord:
                     start_seconds=self._seconds(running.started),
                 )
             )
+        for index, text in self._injected.items():
+            if index < len(attempts):
+                attempts[index]["injected"] = text
         return attempts
 
     def _seconds(self, when: float) -> float:
@@ -335,6 +351,7 @@ def _attempt(**values: Any) -> Plain:
         "detail": "",
         "end_seconds": None,
         "wait_seconds": None,
+        "injected": "",
         **_NO_MESSAGES,
         **values,
     }

@@ -36,9 +36,9 @@ from wiremend.seam.connections import (
     forget_closed,
     note_closed,
 )
+from wiremend.seam.faulty_stream import FaultyCallStream
 from wiremend.seam.http1_trailers import CallHttp1Server
 from wiremend.seam.http_clients import CallHttp1Client, CallHttp2Client
-from wiremend.seam.stream_layer import CallStream
 
 TESTED_VERSIONS = ("12.2", "12.3")
 """Versions of mitmproxy, as MAJOR.MINOR. The seam's tests run with each of them."""
@@ -86,7 +86,7 @@ def _replacements(account: HeldMemory) -> list[tuple[object, str, Callable[[Any]
     """Return owner and name of each replaced attribute, and a function from old to new value."""
     handlers = Handlers()
     account.measure_unsent = handlers.unsent_bytes
-    stream = type(CallStream.__name__, (CallStream,), {"account": account})
+    stream = type("CallStream", (FaultyCallStream,), {"account": account})
     return [
         (http_layers, "HttpStream", lambda _: stream),
         (http_layers, "Http1Server", lambda _: CallHttp1Server),

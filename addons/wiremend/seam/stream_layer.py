@@ -28,6 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
+    ResponseTrailers,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
 
@@ -49,7 +50,7 @@ from wiremend.engine.actions import (
 from wiremend.engine.call import AcknowledgedCall, Call
 from wiremend.engine.error_responses import fault_response, too_much_held_response
 from wiremend.engine.machine import Machine
-from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call
+from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call, plan_passing
 from wiremend.engine.settings import Knowledge
 from wiremend.held_memory import HeldMemory, Part
 from wiremend.protocols.base.protocol import Protocol
@@ -195,8 +196,9 @@ class CallStream(HttpStream):
         raw_bytes = len(request.raw_content or b"")
         tls_name = contain("naming a server", self._upstream.nameless, self._upstream.tls_name)
         host = server_name(request, tls_name)
+        features = frozenset() if options.is_off else options.features
         call: Call | AcknowledgedCall | None = plan_acknowledgement(
-            request.method, request.path, host, options.features, options.settings
+            request.method, request.path, host, features, options.settings
         )
         if call is None and self._protocol is not None:
             received = outgoing_of(request, self._protocol, tls_name=tls_name)
@@ -207,7 +209,10 @@ class CallStream(HttpStream):
                 )
                 return
             knowledge = Knowledge(options.health, options.lessons, options.sessions)
-            call = plan_call(received, options.features, options.settings, knowledge)
+            if options.is_off:
+                call = plan_passing(received, options.settings)
+            else:
+                call = plan_call(received, features, options.settings, knowledge)
         if call is None:
             return
         self._is_call = True
@@ -482,6 +487,8 @@ class CallStream(HttpStream):
                 if self._record.keeps_traffic:
                     self._record.keep_upstream_data(event.data)
                 yield from self._ask(self.machine.body, event.data)
+        elif isinstance(event, ResponseTrailers):
+            self._upstream.trailers = event.trailers
         elif isinstance(event, ResponseEndOfMessage):
             yield from self._process_read()
             yield from self._ask(self.machine.body_end)
@@ -574,9 +581,12 @@ class CallStream(HttpStream):
             case ReleaseAttempt():
                 self._upstream.forget()
                 yield from self._drop_if_over()
-            case FinishResponse():
+            case FinishResponse(with_trailers):
+                trailers = self._upstream.trailers if with_trailers else None
+                if trailers is not None and self.flow.response is not None:
+                    self.flow.response.trailers = trailers
                 yield from self._client.complete_flow()
-                yield from self._end_message()
+                yield from self._end_message(trailers)
             case Respond(head, body):
                 if (yield from self._client.respond(head, body, self._upstream.response)):
                     yield from self._end_message()
@@ -597,11 +607,11 @@ class CallStream(HttpStream):
             self._upstream.leave_background()
             yield DropStream(self.stream_id)
 
-    def _end_message(self) -> Commands:
+    def _end_message(self, trailers: http.Headers | None = None) -> Commands:
         assert self.machine is not None
         self.flow.live = False
         self._upstream.drain(self.machine)
-        yield from self._client.end_message()
+        yield from self._client.end_message(trailers)
         if self._record.fault is not None:
             yield from self._log_contained()
 

@@ -44,6 +44,8 @@ class UpstreamSide:
 
     response: http.Response | None = None
     """The current attempt's response, once its head has arrived."""
+    trailers: http.Headers | None = None
+    """The trailers of that response, once they have arrived."""
     attempt_id: int | None = None
     """The stream id of the attempt that has a connection."""
 
@@ -149,7 +151,7 @@ class UpstreamSide:
         # The stream still receives events while it connects: contract 4 in `seam/__init__.py`.
         command.blocking = self._stream  # type: ignore[assignment]
         self._connecting = command
-        self.response = None
+        self.response = self.trailers = None
         yield command
 
     def is_connecting(self, event: GetHttpConnectionCompleted) -> bool:
