@@ -8,6 +8,7 @@ from answer_fire_and_forget import AnswerFireAndForget
 from count_tokens import CountTokens
 from explain_flows import ExplainFlows
 from finish_calls import FinishCalls
+from inject_faults import InjectFaults
 from intercept_providers import InterceptProviders
 from keep_traffic import KeepTraffic
 from list_models import ListModels
@@ -30,6 +31,7 @@ addons = suite_of(
     SanitizeTools,
     RaiseWrappedErrors,
     RetryUpstream,
+    InjectFaults,
     KeepTraffic,
     RedactSecrets,
     ExplainFlows,

@@ -6,7 +6,14 @@ from load_configuration import Shell, Suite, suite_of
 from mitmproxy import http
 from wiremend.call_record.load import load_record
 from wiremend.views.call_totals import SUMMARY_PREFIX, CallTotals
-from wiremend.views.flow_findings import MARKER_FAILED, MARKER_REPAIRED, explain, summary
+from wiremend.views.flow_findings import (
+    MARKER_FAILED,
+    MARKER_INJECTED,
+    MARKER_REPAIRED,
+    explain,
+    injected_lines,
+    summary,
+)
 
 logger = logging.getLogger("wiremend")
 
@@ -37,10 +44,13 @@ class ExplainFlows(Shell):
         if record is None:
             return
         self.totals.add(record)
+        injected = injected_lines(record)
+        if not record.findings and not injected:
+            return
+        flow.comment = "\n".join(filter(None, [*injected, explain(record)]))
+        flow.marked = marker if record.findings else MARKER_INJECTED
         if not record.findings:
             return
-        flow.comment = explain(record)
-        flow.marked = marker
         logger.warning("wiremend: %s", summary(flow, record))
 
 

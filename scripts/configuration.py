@@ -1,4 +1,4 @@
-"""`scripts/configuration`: write addons/CONFIGURATION.md from the configuration's docstrings."""
+"""`scripts/configuration`: write addons/CONFIGURATION.md and FAULTS.md from docstrings."""
 
 import ast
 import sys
@@ -8,15 +8,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "addons"))
 
+from wiremend.config.fault_page import render_fault_page  # noqa: E402
 from wiremend.config.page import Option, all_keys, render_page  # noqa: E402 - found by the line above
 
 TYPES: Mapping[str, type] = {"bool": bool, "int": int, "str": str}
 PAGE = ROOT / "addons" / "CONFIGURATION.md"
+FAULT_PAGE = ROOT / "addons" / "FAULTS.md"
 
 
 def main() -> None:
     """Write the page."""
     PAGE.write_text(page())
+    FAULT_PAGE.write_text(render_fault_page())
     print(f"addons/CONFIGURATION.md: {len(all_keys())} keys")
 
 

@@ -46,6 +46,7 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
     adapt/          the passes over a request for one target, and what rejections teach
     routing/        the targets of a call: routes, providers and keys, model lists, token counts
     engine/         the life of a call: planning, attempts, retries, keep-alives, endings
+    faults/         deliberate faults: a provider's answer as a broken provider would send it
     seam/           carries calls inside mitmproxy; lists all undocumented behaviour it relies on
     views/          what a person sees in mitmweb and the log
     recording/      reading recordings of traffic: flow files, HAR files, JSON Lines, bodies; and

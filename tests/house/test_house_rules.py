@@ -37,6 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"repair", "adapt", "translate"}),
     frozenset({"routing"}),
     frozenset({"engine"}),
+    frozenset({"faults"}),
     frozenset({"seam"}),
     frozenset({"views", "recording"}),
     frozenset({"catalogue", "check", "config", "launch", "testing"}),

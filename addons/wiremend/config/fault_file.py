@@ -114,12 +114,12 @@ class FaultEntry(Section):
     `event_names` is set."""
     event_names: Literal["keep", "drop", "wrong"] = "keep"
     """What a bad label does to the `event:` lines of a stream."""
-    host: Annotated[HostGlob, Field(examples=["api.anthropic.com"])] | None = None
+    host: Annotated[HostGlob | None, Field(examples=["api.anthropic.com"])] = None
     """Only calls to these hosts. For a routed call, that is the provider that the attempt goes
     to."""
-    model: Annotated[ModelGlob, Field(examples=["claude-*"])] | None = None
+    model: Annotated[ModelGlob | None, Field(examples=["claude-*"])] = None
     """Only calls to these models."""
-    path: Annotated[AnyPathGlob, Field(examples=["*/messages"])] | None = None
+    path: Annotated[AnyPathGlob | None, Field(examples=["*/messages"])] = None
     """Only calls to these paths."""
     call: Number | None = None
     """Only this call; the first one is 1."""
@@ -195,7 +195,7 @@ class FaultFile(Section):
 
     seed: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] = 0
     """Decides which calls `probability` chooses; the same seed chooses the same calls."""
-    faults: Annotated[tuple[FaultEntry, ...], Field(min_length=1)]
+    faults: Annotated[tuple[FaultEntry, ...], Field(min_length=1), InWords("tables")]
     """The faults; the first one that applies to an attempt is injected."""
 
 

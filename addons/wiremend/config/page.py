@@ -189,9 +189,9 @@ def _tables(section: str) -> Iterator[tuple[str, type[Section]]]:
 
 def _section(name: str) -> str:
     (path, model), *nested = _tables(name)
-    parts = [f"## `{HEADINGS[name]}`", _docstring(model), _table(keys_of(path, model))]
+    parts = [f"## `{HEADINGS[name]}`", _docstring(model), table(keys_of(path, model))]
     for inner_path, inner in nested:
-        parts += [f"### `{inner_path}`", _docstring(inner), _table(keys_of(inner_path, inner))]
+        parts += [f"### `{inner_path}`", _docstring(inner), table(keys_of(inner_path, inner))]
     return "\n\n".join(parts)
 
 
@@ -199,7 +199,8 @@ def _docstring(model: type[Section]) -> str:
     return inspect.cleandoc(model.__doc__ or "")
 
 
-def _table(keys: Iterable[Key]) -> str:
+def table(keys: Iterable[Key]) -> str:
+    """Return a table of keys in Markdown."""
     return "\n".join(["| key | value | default | meaning |", "|---|---|---|---|", *map(_row, keys)])
 
 

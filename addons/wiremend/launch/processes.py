@@ -16,11 +16,13 @@ from pathlib import Path
 from wiremend.launch.environment import clients_environment
 from wiremend.launch.proxy_log import LINE_LIMIT_BYTES, ProxyLog
 from wiremend.views.call_totals import SUMMARY_PREFIX
+from wiremend.views.fault_report import REPORT_PREFIX
 
 Process = subprocess.Popen[bytes]
 
 _LISTENING = re.compile(r"HTTP\(S\) proxy.* listening at \S*?:(\d+)")
 _WEB_LISTENING = re.compile(r"Web server listening at (\S+)")
+_FAULTS = re.compile(rf"({re.escape(REPORT_PREFIX)}.+)")
 _SUMMARY = re.compile(rf"{re.escape(SUMMARY_PREFIX)}(.+)")
 _SUMMARY_AREA_BYTES = 64 * 1024
 """How much of the end of the log is searched for the summary. Learnt lessons may follow it."""
@@ -123,13 +125,16 @@ def _run_with_proxy(
 
 
 def _print_summary(log: Path) -> None:
-    """Print the summary in the proxy's log, if there is one."""
+    """Print the summary in the proxy's log, and the report on injected faults, if there are any."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _SUMMARY_AREA_BYTES))
-            found = _SUMMARY.findall(file.read().decode(errors="replace"))
+            end = file.read().decode(errors="replace")
     except OSError:
         return
+    for line in _FAULTS.findall(end):
+        print(line, file=sys.stderr)
+    found = _SUMMARY.findall(end)
     if not found:
         return
     text = f"wiremend: {found[-1]}"

@@ -10,10 +10,13 @@ from pathlib import Path
 
 from wiremend.call_record.outcomes import CallState
 from wiremend.launch import run
+from wiremend.launch.fault_options import HELP as FAULT_HELP
+from wiremend.launch.fault_options import add_fault_options
 from wiremend.launch.shells import shells_directory
 from wiremend.recording.exchange import UnusableRecording
 
-USAGE = """{program} [--force] [--port N] [--config FILE] [--allow] [--web] FILE -- COMMAND ...
+USAGE = """{program} [--force] [--port N] [--config FILE] [--allow] [--web]
+           [--faults FILE] [--faults-report FILE] [--plain] FILE -- COMMAND ...
        {program} --help"""
 HELP = """usage: {program} [options] FILE -- COMMAND ...   run one command and record its calls
 
@@ -29,7 +32,7 @@ options:
   --config FILE  use FILE instead of ./wiremend.toml and ~/.config/wiremend/wiremend.toml
   --allow        allow the present content of ./wiremend.toml
   --web          start mitmweb instead of mitmdump
-
+{faults}
 Only you can read FILE. It appears when COMMAND has ended; until then, and after a crash, the calls
 so far are in FILE.*.partial. The exit status is that of COMMAND, or 1 if that is 0 but there is no
 complete recording.
@@ -47,7 +50,7 @@ def main(program: str, arguments: list[str]) -> int:
     """
     options, command = parse(program, arguments)
     if options.help:
-        print(HELP.format(program=program), end="")
+        print(HELP.format(program=program, faults=FAULT_HELP), end="")
         return 0
     if problem := problem_with(options.file, force=options.force):
         print(f"{program}: {problem}", file=sys.stderr)
@@ -85,6 +88,7 @@ def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[
     options.add_argument("--config", type=Path)
     options.add_argument("--allow", action="store_true")
     options.add_argument("--web", action="store_true")
+    add_fault_options(options)
     options.add_argument("file", type=Path, nargs="?", metavar="FILE")
     at = arguments.index("--") if "--" in arguments else len(arguments)
     parsed, command = options.parse_args(arguments[:at]), arguments[at + 1 :]

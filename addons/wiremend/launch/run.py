@@ -19,6 +19,8 @@ from wiremend.config.user_directories import state_directory
 from wiremend.engine.error_responses import DIRECT_REQUEST
 from wiremend.launch.authority import CERTIFICATE_FILE, make_authority, unlimited
 from wiremend.launch.environment import clients_environment, trusted_files
+from wiremend.launch.fault_options import HELP as FAULT_HELP
+from wiremend.launch.fault_options import add_fault_options, fault_arguments
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
 from wiremend.launch.shells import checkout_file, shells_directory
@@ -42,7 +44,7 @@ options:
   --web          start mitmweb instead of mitmdump
   --env          print the variables for clients of a running proxy, on port N if --port is given,
                  as shell commands: eval "$({program} --env)"
-  --version      print the version
+{faults}  --version      print the version
 
 HTTPS_PROXY and the variables that make a client trust the proxy's CA are set for COMMAND only.
 The exit status is that of COMMAND. If your environment names a proxy or certificates, they are
@@ -58,7 +60,8 @@ examples:
   {program} --config team.toml -- codex exec "hello"
 """
 DEMO_HELP = "       {program} --demo                     show what it does; no key, no network\n"
-USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [-- COMMAND ...]
+USAGE = """{program} [--port N] [--config FILE] [--allow] [--web]
+           [--faults FILE] [--faults-report FILE] [--plain] [-- COMMAND ...]
        {program} [--port N] --env
        {program} --help | --version"""
 
@@ -90,7 +93,7 @@ def start(
     try:
         current = configuration(options)
         number = options.port or (0 if command else free_port(FIRST_PORT))
-        outgoing = mitmproxy_arguments(os.environ, number)
+        outgoing = mitmproxy_arguments(os.environ, number) + fault_arguments(options)
     except ConfigError as problems:
         print(problems, file=sys.stderr)
         return Ended(1, has_run=False)
@@ -142,6 +145,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     options.add_argument("--web", action="store_true")
     options.add_argument("--demo", action="store_true")
     options.add_argument("--env", action="store_true")
+    add_fault_options(options)
     return options
 
 
@@ -156,7 +160,7 @@ def port(text: str) -> int:
 def help_text(program: str) -> str:
     """Return the text of --help."""
     demo = DEMO_HELP if checkout_file(DEMO) else ""
-    return HELP.format(program=program, demo=demo.format(program=program))
+    return HELP.format(program=program, faults=FAULT_HELP, demo=demo.format(program=program))
 
 
 def run_demo(program: str) -> int:

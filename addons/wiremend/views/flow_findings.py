@@ -9,6 +9,7 @@ from wiremend.call_record.schema import CallRecord
 
 MARKER_REPAIRED = ":wrench:"
 MARKER_FAILED = ":warning:"
+MARKER_INJECTED = ":bug:"
 SHOWN_FINDINGS = 200
 """The maximum number of findings in a flow's comment."""
 
@@ -36,6 +37,15 @@ def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
     path = flow.request.path.split("?")[0]
     parts = [f"{flow.request.pretty_host}{path}", record.detail, codes]
     return ": ".join(part for part in parts if part)
+
+
+def injected_lines(record: CallRecord) -> list[str]:
+    """Return a line for each fault that was injected into an attempt of the call."""
+    return [
+        f"attempt {attempt.number}: injected on purpose: {attempt.injected}"
+        for attempt in record.attempts
+        if attempt.injected
+    ]
 
 
 def explain(record: CallRecord) -> str:
