@@ -6,7 +6,6 @@ from pathlib import Path
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, exceptions, http
-from mitmproxy.addonmanager import Loader
 from wiremend.call_record.load import load_record
 from wiremend.config.fault_file import load_faults
 from wiremend.config.load import ConfigError
@@ -28,21 +27,6 @@ class InjectFaults(Shell):
         self.ledger = FaultLedger()
         self.live: dict[str, http.HTTPFlow] = {}
         self.is_running = False
-
-    def load(self, loader: Loader) -> None:
-        """Declare the options."""
-        loader.add_option(
-            "wiremend_faults",
-            str,
-            "",
-            "A fault file: the faults that are injected into the answers of providers, on purpose.",
-        )
-        loader.add_option(
-            "wiremend_faults_report",
-            str,
-            "",
-            "The file that the report on injected faults is written to at the end, as JSON.",
-        )
 
     def configure(self, updated: set[str]) -> None:
         """Read the fault file. An invalid one stops the start; a running proxy keeps the other."""

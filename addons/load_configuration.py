@@ -109,6 +109,18 @@ class LoadConfiguration:
             "Let all traffic pass as it comes: no repairs, retries, keep-alives, routes or changed "
             "requests. Keys are still redacted in flows and logs.",
         )
+        loader.add_option(
+            "wiremend_faults",
+            str,
+            "",
+            "A fault file: the faults that are injected into the answers of providers, on purpose.",
+        )
+        loader.add_option(
+            "wiremend_faults_report",
+            str,
+            "",
+            "The file that the report on injected faults is written to at the end, as JSON.",
+        )
         self._refuse_unknown_options()
         seam = Seam(self.knowledge.memory)
         try:
