@@ -4,8 +4,8 @@ import pytest
 from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.engine.actions import Head
 from wiremend.engine.attempts import AttemptLog, AttemptRecord, describe_attempts
-from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.retry import RetryPolicy
+from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
 
 from engine.test_call_machine import (
     BLOCK_START,

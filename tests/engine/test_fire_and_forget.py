@@ -3,7 +3,7 @@
 import pytest
 from wiremend.call_record.outcomes import CUT
 from wiremend.engine.actions import AbandonAttempt, Action, CutResponse, Head, LogLine, WakeAt
-from wiremend.engine.fire_and_forget import Acknowledgement
+from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
 
 LIMIT_SECONDS = 60.0
 

@@ -6,11 +6,11 @@ import orjson
 import pytest
 from wiremend.engine.call import AcknowledgedCall, Call
 from wiremend.engine.call_machine import CallMachine
-from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.plan import STEPS, make_machine, plan_acknowledgement, plan_call
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings, Timeouts
+from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.document import Headers, OutgoingRequest, RequestDocument
 from wiremend.protocols.base.middle.state import Origin, State, seal

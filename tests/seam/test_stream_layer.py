@@ -20,9 +20,9 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from wiremend.engine import plan as plan_module
 from wiremend.engine.actions import Head, Respond
 from wiremend.engine.call_machine import CallMachine
-from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Settings
+from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.seam import installation, stream_layer

@@ -1,6 +1,6 @@
 """The interface between the seam and the machine that carries out one call.
 
-`call_machine` implements it for model calls, `fire_and_forget` for calls without an answer.
+`call_machine` implements it for model calls; `unrepaired` has the machines of other calls.
 """
 
 from enum import Enum

@@ -14,13 +14,13 @@ from wiremend.clients import client_of
 from wiremend.engine.call import AcknowledgedCall, Call, Target
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.error_responses import refused_key_response
-from wiremend.engine.fire_and_forget import Acknowledgement
 from wiremend.engine.machine import Machine
-from wiremend.engine.passing import PassingMachine
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings
 from wiremend.engine.translation.answers import TargetTranslation
 from wiremend.engine.translation.planning import with_translations
+from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
+from wiremend.engine.unrepaired.passing import PassingMachine
 from wiremend.held_memory import CallMemory
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import RequestFacts

@@ -1,0 +1,1 @@
+"""The machines of calls whose response is not repaired."""
