@@ -1,0 +1,1 @@
+"""Agents under injected faults, with repairs and without: `scripts/chaos`."""
