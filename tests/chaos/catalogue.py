@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agents.clis import CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE, Agent
+from agents.clis import CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE, Agent, streams
 from traffic import faults, good
 from wiremend.testing.exchange import Received, Reply
 
@@ -63,12 +63,15 @@ def has_result(received: Received) -> bool:
 def answer_of(agent: Agent, fault: Fault, received: Received) -> Reply:
     """Return the provider's answer: a text, or first a call of a tool."""
     if not fault.with_tool or has_result(received):
-        return faults.none(agent.protocol)
-    return faults.streamed(_tool_events(agent))
+        return faults.none(agent.protocol, streams(received))
+    if not streams(received):
+        return faults.whole(_with_tool(agent, good.json_tool_body(agent.protocol)))
+    events = good.tool_stream(agent.protocol).events
+    return faults.streamed([_with_tool(agent, event) for event in events])
 
 
-def _tool_events(agent: Agent) -> list[bytes]:
-    """Return a stream that calls the agent's tool."""
+def _with_tool(agent: Agent, text: bytes) -> bytes:
+    """Return a call of `get_weather` as a call of the agent's tool."""
     name, key, first, last = _TOOLS[agent.name]
     replaced = (
         (b"get_weather", name),
@@ -78,9 +81,6 @@ def _tool_events(agent: Agent) -> list[bytes]:
         (b"Par", first),
         (b'"is\\"}', b'"' + last + b'\\"}'),
     )
-    events = []
-    for event in good.tool_stream(agent.protocol).events:
-        for old, new in replaced:
-            event = event.replace(old, new)
-        events.append(event)
-    return events
+    for old, new in replaced:
+        text = text.replace(old, new)
+    return text

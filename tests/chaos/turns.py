@@ -76,8 +76,7 @@ class Chaos:
             file.write_text(fault.file_for(agent))
             arguments += ["--set", f"wiremend_faults={file}"]
         with ScriptedProvider(self._leaf, directory) as provider:
-            provider.script([partial(answer_of, agent, fault)], when=agent.is_streaming_call)
-            provider.script([faults.none(agent.protocol, stream=False)], when=agent.is_call)
+            provider.script([partial(answer_of, agent, fault)], when=agent.is_call)
             provider.script(
                 [lambda received: faults.none(agent.protocol, streams(received))],
                 when=agent.is_side_call,

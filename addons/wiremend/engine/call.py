@@ -65,8 +65,6 @@ class Call:
     refusal: Respond | None = None
     """The response to a call that must not go upstream."""
     refusal_reason: str = ""
-    passes: bool = False
-    """The call is neither changed nor repeated, and the client receives what the provider sends."""
 
     @property
     def may_stream(self) -> bool:
@@ -99,6 +97,11 @@ class Call:
     def request_for(self, target: int) -> OutgoingRequest:
         """Return the current request for this target."""
         return self.adapted.at(target).request if self.adapted else self.requests[target]
+
+
+@dataclass(frozen=True, slots=True)
+class PassingCall(Call):
+    """A call that is neither changed nor repeated: the client receives what the provider sends."""
 
 
 @dataclass(frozen=True, slots=True)

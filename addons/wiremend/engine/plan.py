@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from wiremend.adapt.passes import configured_request
 from wiremend.adapt.rejection_recovery import AdaptedRequests
 from wiremend.clients import client_of
-from wiremend.engine.call import AcknowledgedCall, Call, Target
+from wiremend.engine.call import AcknowledgedCall, Call, PassingCall, Target
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.error_responses import refused_key_response
 from wiremend.engine.machine import Machine
@@ -79,7 +79,7 @@ def plan_call(
     facts = read_request(received.document)
     received = replace(received, model=facts.model)
     planning = Planning(received, facts, features, settings, knowledge)
-    call = _unchanged(planning)
+    call = _unchanged(planning, Call)
     for step in STEPS:
         call = step(call, planning)
         if call.refusal is not None:
@@ -88,12 +88,12 @@ def plan_call(
     return None if is_unchanged and not features & _ANY_CALL else call
 
 
-def plan_passing(received: OutgoingRequest, settings: Settings) -> Call:
+def plan_passing(received: OutgoingRequest, settings: Settings) -> PassingCall:
     """Plan a model call that passes unchanged; `received` as in `plan_call`."""
     facts = read_request(received.document)
     received = replace(received, model=facts.model)
     planning = Planning(received, facts, frozenset(), settings, Knowledge())
-    return replace(_unchanged(planning), passes=True)
+    return _unchanged(planning, PassingCall)
 
 
 def plan_acknowledgement(
@@ -124,16 +124,16 @@ def make_machine(
             ack_after_seconds=call.ack_after_seconds,
             limit_seconds=call.limit_seconds,
         )
-    if call.passes:
+    if isinstance(call, PassingCall):
         return PassingMachine(call)
     return CallMachine(call, random=random, wall_clock=wall_clock, memory=memory)
 
 
-def _unchanged(planning: Planning) -> Call:
+def _unchanged[C: Call](planning: Planning, kind: type[C]) -> C:
     """Return the call without any feature: one attempt, unchanged bytes."""
     received, facts = planning.received, planning.facts
     protocol, client = received.document.protocol, client_of(dict(received.headers))
-    return Call(
+    return kind(
         protocol=protocol,
         targets=(Target(received.provider, facts.model),),
         streaming=facts.streaming,

@@ -13,7 +13,7 @@ from wiremend.engine.actions import (
     ReleaseAttempt,
     StartAttempt,
 )
-from wiremend.engine.call import Call
+from wiremend.engine.call import Call, PassingCall
 from wiremend.faults.changes import (
     AnswerData,
     AnswerEnd,
@@ -22,6 +22,7 @@ from wiremend.faults.changes import (
     AnswerTrailers,
     Sent,
 )
+from wiremend.faults.schedule import FaultSchedule
 from wiremend.seam.connections import Commands
 from wiremend.seam.flows import name_of
 from wiremend.seam.injected_faults import InjectedFaults, response_of
@@ -35,14 +36,16 @@ class FaultyCallStream(CallStream):
 
     def _execute(self, action: Action) -> Commands:
         """Also choose the fault of an attempt that starts, and forget it when the attempt ends."""
-        options, call = self._options, self._call
-        if self._injected is None and options is not None and options.faults is not None:
-            if not isinstance(call, Call):
-                yield from super()._execute(action)
-                return
-            self._injected = InjectedFaults(options.faults, call)
+        # Calls without faults pay for nothing but this question.
+        if self._options is None or self._options.faults is None:
+            return super()._execute(action)
+        return self._execute_with(self._options.faults, action)
+
+    def _execute_with(self, schedule: FaultSchedule, action: Action) -> Commands:
+        if self._injected is None and isinstance(self._call, Call):
+            self._injected = InjectedFaults(schedule, self._call)
         injected = self._injected
-        if injected is None:
+        if injected is None:  # a fire-and-forget call
             yield from super()._execute(action)
             return
         match action:
@@ -55,14 +58,10 @@ class FaultyCallStream(CallStream):
             case AbandonAttempt() | ReleaseAttempt():
                 yield from self._end_broken_answer(injected)
                 yield from super()._execute(action)
-            case CutResponse(reason) if injected.is_reset and self._passes:
+            case CutResponse(reason) if injected.is_reset and isinstance(self._call, PassingCall):
                 yield from self._client.cut(reason, as_reset=True)
             case _:
                 yield from super()._execute(action)
-
-    @property
-    def _passes(self) -> bool:
-        return isinstance(self._call, Call) and self._call.passes
 
     def _start_here(self, injected: InjectedFaults, target: int) -> Commands:
         """Start an attempt whose answer needs nothing from the provider: it is not asked."""
@@ -81,15 +80,19 @@ class FaultyCallStream(CallStream):
 
     def _call_event(self, event: events.Event) -> Commands:
         """Pass on what the broken provider sends, instead of the answer that arrives."""
-        injected = self._injected
-        if injected is not None and injected.takes(event):
+        if self._injected is None:
+            return super()._call_event(event)
+        return self._event_of_attempt(self._injected, event)
+
+    def _event_of_attempt(self, injected: InjectedFaults, event: events.Event) -> Commands:
+        if injected.takes(event):
             assert self.machine is not None
             if injected.starts_here():
                 yield from self._ask(self.machine.connected, reused=False)
                 yield from self._deliver(injected, injected.first_sent())
             else:
                 yield from self._deliver(injected, injected.sent_for(event))
-        elif injected is not None and injected.breaks(event, self._upstream.attempt_id):
+        elif injected.breaks(event, self._upstream.attempt_id):
             yield from self._deliver(injected, injected.sent_for(event))
         else:
             yield from super()._call_event(event)

@@ -7,6 +7,7 @@ import pytest
 from corpus_streams import CorpusStream, broken_streams, clean_streams
 from wiremend.call_record.outcomes import CallState
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.testing.exchange import Reply
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import clients, faults, good
@@ -93,7 +94,7 @@ def test_a_request_keeps_its_bytes_and_headers(
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_a_failure_is_not_repeated(
-    off: Proxy, provider: ScriptedProvider, reply: faults.Reply, status: int, ended: str
+    off: Proxy, provider: ScriptedProvider, reply: Reply, status: int, ended: str
 ) -> None:
     provider.script([reply, faults.none(good.ANTHROPIC)])
     with model_call(off, good.ANTHROPIC, True) as call:

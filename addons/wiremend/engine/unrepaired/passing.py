@@ -27,7 +27,7 @@ from wiremend.engine.actions import (
     StartAttempt,
 )
 from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
-from wiremend.engine.call import Call
+from wiremend.engine.call import PassingCall
 from wiremend.protocols.base.usage import Usage
 from wiremend.rules.containment import Fault
 from wiremend.rules.rule import Finding
@@ -38,7 +38,7 @@ _FIRST_ERROR = 400
 class PassingMachine:
     """Implements `engine.machine.Machine` for a call that passes unchanged."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: PassingCall) -> None:
         self.findings: list[Finding] = []
         self.outcome = PLANNED
         self.faults: list[Fault] = []
