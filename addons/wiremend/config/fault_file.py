@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from wiremend.config.load import ConfigError, describe, dotted, read_document
-from wiremend.config.model import Section
+from wiremend.config.section import Section
 from wiremend.config.values import HostGlob, InWords, ModelGlob, Seconds, did_you_mean, refuse
 from wiremend.faults.fault import FaultKind, Moment, ProviderFault
 from wiremend.faults.schedule import FaultSchedule, PlannedFault

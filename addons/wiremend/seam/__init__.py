@@ -6,6 +6,8 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     stream_layer.py       one call: `CallStream` replaces mitmproxy's `HttpStream` from the moment
                           when it would connect upstream; it passes events to a machine and executes
                           the machine's actions
+    faulty_stream.py      one call whose provider is made to fail on purpose
+    injected_faults.py    the faults of its attempts
     call_options.py       what the addons request for a call, and the hook for it
     upstream_side.py      the attempts of a call
     client_side.py        the response of a call, as its client receives it
