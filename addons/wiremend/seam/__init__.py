@@ -103,4 +103,7 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     hook and removes it when the proxy ends.
 28. `ConnectionHandler.handle_connection` reads no more while `drain_writers` waits for any peer of
     the client's connections to read. `transports` has the client's transport as `writer.transport`.
+29. For a `ResponseProtocolError` with the code `KILL`, `Http1Server` closes the client's connection
+    and `Http2Server` resets the stream. Both write no error, even before a head. `ClientTLSLayer`
+    sends no close_notify when the connection is closed.
 """

@@ -85,7 +85,7 @@ class FaultyCallStream(CallStream):
         return self._event_of_attempt(self._injected, event)
 
     def _event_of_attempt(self, injected: InjectedFaults, event: events.Event) -> Commands:
-        if injected.takes(event):
+        if injected.take_wakeup(event):
             assert self.machine is not None
             if injected.starts_here():
                 yield from self._ask(self.machine.connected, reused=False)

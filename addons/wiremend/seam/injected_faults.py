@@ -78,9 +78,12 @@ class InjectedFaults:
         self._faults.had_no_effect(chosen)
         return f"{chosen} was not injected: {answer.missing}"
 
-    def takes(self, event: events.Event) -> bool:
-        """Return whether the event is a wake-up for the broken answer."""
-        return isinstance(event, events.Wakeup) and event.command is self._wakeup
+    def take_wakeup(self, event: events.Event) -> bool:
+        """Take the event if it is the wake-up for the broken answer; return whether it is."""
+        is_wakeup = isinstance(event, events.Wakeup) and event.command is self._wakeup
+        if is_wakeup:
+            self._wakeup = None
+        return is_wakeup
 
     def breaks(self, event: events.Event, attempt_id: int | None) -> bool:
         """Return whether the event is a part of the answer that is broken."""
@@ -122,8 +125,8 @@ class InjectedFaults:
         return self._wakeup
 
     def next_wakeup(self) -> commands.RequestWakeup | None:
-        """Return the command for what is due later; None: nothing waits."""
-        due = self._answer.due if self._answer is not None else None
+        """Return the command for what is due later; None: nothing waits, or it was returned."""
+        due = self._answer.due if self._answer is not None and self._wakeup is None else None
         return None if due is None else self.wakeup(max(0.0, due - time.monotonic()))
 
     def take_news(self) -> str:

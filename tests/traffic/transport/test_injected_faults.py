@@ -205,6 +205,16 @@ def test_an_injected_reset_cuts_the_answer_inside_an_event(
     assert response.body == b"".join(events[:4]) + events[4][: len(events[4]) // 2]
 
 
+@pytest.mark.parametrize("http_version", clients.HTTP_VERSIONS)
+def test_an_injected_reset_before_the_head_reaches_the_client(
+    plain: Proxy, http_version: str
+) -> None:
+    with asking(plain, "reset-before", http_version=http_version) as call:
+        response = call.response()
+    assert response.ended == ("stream reset" if http_version == "HTTP/2" else "reset")
+    assert (response.status, response.body) == (0, b"")
+
+
 def test_trailers_reach_a_client_without_repairs(plain: Proxy, provider: ScriptedProvider) -> None:
     body = good.json_body(ANTHROPIC)
     provider.script([faults.whole(body)])
