@@ -22,7 +22,10 @@ class Fault:
 
     def file_for(self, agent: Agent) -> str:
         """Return the fault file for the first call of the agent's turn."""
-        return f'[[faults]]\nmodel = "{agent.model}"\ncall = 1\n{self.keys}\n'
+        keys = self.keys
+        if agent.protocol is good.GEMINI:  # its answer has fewer events before its content
+            keys = keys.replace("after_events = 4", "after_events = 2")
+        return f'[[faults]]\nmodel = "{agent.model}"\ncall = 1\n{keys}\n'
 
 
 FAULTS = (

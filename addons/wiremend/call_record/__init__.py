@@ -34,8 +34,8 @@ with a `kind`: `event` (`number`), `body` (`path`: keys and indices), `attempt` 
 (`name`) or `part` (`part`: `request`, `path`, `response` or `end`).
 
 An attempt has `number`, `provider`, `model`, `outcome`, `detail`, `start_seconds`, `end_seconds`,
-`wait_seconds` (until the next attempt), and `request` and `response`, which are None unless traffic
-is kept.
+`wait_seconds` (until the next attempt), `injected` (the fault that was injected on purpose), and
+`request` and `response`, which are None unless traffic is kept.
 
 Outcomes (`outcomes.CallState`) and those of attempts (`outcomes.AttemptOutcome`):
 
