@@ -11,7 +11,8 @@ from wiremend.config.load import ConfigError
 from wiremend.faults.fault import FaultKind, Moment, ProviderFault
 from wiremend.faults.schedule import PlannedFault
 
-PAGE = Path(__file__).resolve().parents[2] / "addons" / "FAULTS.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, README = ROOT / "addons" / "FAULTS.md", ROOT / "README.md"
 KINDS = [kind.value for kind in FaultKind]
 
 
@@ -104,6 +105,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_the_example_loads(tmp_path: Path) -> None:
     assert len(load(EXAMPLE, tmp_path)) == len(tomllib.loads(EXAMPLE)["faults"])
+
+
+def test_the_examples_of_the_readme_load(tmp_path: Path) -> None:
+    texts = re.findall(r"^```toml\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    examples = [text for text in texts if "[[faults]]" in text]
+    assert examples
+    for text in examples:
+        assert load(text, tmp_path)
 
 
 def test_the_page_in_the_repository_is_up_to_date() -> None:
