@@ -11,7 +11,6 @@ import ipaddress
 import os
 import re
 import ssl
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from wiremend.launch.private_files import write_private
 from wiremend.targets.hosts import NAME_OF_ADDRESSES
 
 KEY_FILE = "mitmproxy-ca.pem"
@@ -61,10 +61,10 @@ def make_authority(directory: Path, globs: Iterable[str], now: datetime.datetime
             if existing is not None and required is not None:
                 required = _with_permitted(required, _constraints_of(existing))
             pem = _new_authority(required, now)
-            _write(directory / KEY_FILE, pem)
+            write_private(directory / KEY_FILE, pem)
         certificate = next(_CERTIFICATE.finditer(pem))[0] + b"\n"
         if not _contains(directory / CERTIFICATE_FILE, certificate):
-            _write(directory / CERTIFICATE_FILE, certificate)
+            write_private(directory / CERTIFICATE_FILE, certificate)
     return is_needed
 
 
@@ -117,7 +117,7 @@ def certificates_in(*files: Path) -> list[bytes]:
 
 def write_bundle(path: Path, certificates: Iterable[bytes]) -> Path:
     """Write certificates to a file and return its path. Programs may be reading the file."""
-    _write(path, b"".join(certificates), mode=0o644)
+    write_private(path, b"".join(certificates), mode=0o644)
     return path
 
 
@@ -260,16 +260,3 @@ def _contains(path: Path, data: bytes) -> bool:
         return path.read_bytes() == data
     except OSError:
         return False
-
-
-def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file atomically. Its mode does not depend on the umask."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -1,6 +1,7 @@
 """The command `run`: start the proxy, or run one command behind it."""
 
 import argparse
+import base64
 import contextlib
 import datetime
 import http.client
@@ -21,6 +22,13 @@ from wiremend.launch.authority import CERTIFICATE_FILE, make_authority, unlimite
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
+from wiremend.launch.proxy_password import (
+    USER,
+    VARIABLE,
+    new_password,
+    password_file,
+    read_password,
+)
 from wiremend.launch.shells import checkout_file, shells_directory
 
 FIRST_PORT = 8080
@@ -40,6 +48,8 @@ options:
   --allow        allow the present content of ./wiremend.toml, which can send calls and secrets to
                  the hosts that it names; later starts use it until it changes
   --web          start mitmweb instead of mitmdump
+  --no-password  let everyone on this machine use the proxy of COMMAND; by default only COMMAND has
+                 its password, in HTTPS_PROXY
   --env          print the variables for clients of a running proxy, on port N if --port is given,
                  as shell commands: eval "$({program} --env)"
   --version      print the version
@@ -58,7 +68,7 @@ examples:
   {program} --config team.toml -- codex exec "hello"
 """
 DEMO_HELP = "       {program} --demo                     show what it does; no key, no network\n"
-USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [-- COMMAND ...]
+USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [--no-password] [-- COMMAND ...]
        {program} [--port N] --env
        {program} --help | --version"""
 
@@ -109,8 +119,12 @@ def start(
             print(f"wiremend: configuration from {current.source}", file=sys.stderr)
         for warning in current.warnings:
             print(warning, file=sys.stderr)
-        return run_behind(program, proxy, command, trust, directory, web=options.web)
-    return Ended(run_alone(program, proxy, clients_environment(number, trust)))
+        password = "" if options.no_password else new_password()
+        return run_behind(
+            program, proxy, command, trust, directory, web=options.web, password=password
+        )
+    has_password = current.config.access.require_password or VARIABLE in os.environ
+    return Ended(run_alone(program, proxy, number, trust, has_password=has_password))
 
 
 def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -142,6 +156,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     options.add_argument("--web", action="store_true")
     options.add_argument("--demo", action="store_true")
     options.add_argument("--env", action="store_true")
+    options.add_argument("--no-password", action="store_true")
     return options
 
 
@@ -176,6 +191,16 @@ def print_environment(program: str, number: int | None) -> int:
     ports = [number] if number else range(FIRST_PORT, FIRST_PORT + PORTS)
     found = next((port for port in ports if is_wiremend(port)), None)
     directory = state_directory(os.environ)
+    password = ""
+    if found is not None and not is_wiremend(found, admits=True):
+        known = [os.environ.get(VARIABLE, "")]
+        known += [read_password(password_file(directory, which)) for which in (found, None)]
+        fits = (one for one in known if one and is_wiremend(found, admits=True, password=one))
+        password = next(fits, "")
+        if not password:
+            text = f"{program}: the proxy on port {found} has a password that you do not have"
+            print(text, file=sys.stderr)
+            return 1
     if found is None or not (directory / CERTIFICATE_FILE).is_file():
         place = f"port {ports[0]}" if number else f"the ports {ports[0]} to {ports[-1]}"
         print(
@@ -184,17 +209,23 @@ def print_environment(program: str, number: int | None) -> int:
             file=sys.stderr,
         )
         return 1
-    print(export_commands(clients_environment(found, trusted_files(directory, os.environ))))
+    trust = trusted_files(directory, os.environ)
+    print(export_commands(clients_environment(found, trust, password)))
     return 0
 
 
-def is_wiremend(number: int) -> bool:
-    """Return whether a wiremend listens on a port of 127.0.0.1: it refuses direct requests."""
+def is_wiremend(number: int, password: str = "", *, admits: bool = False) -> bool:
+    """Return whether a wiremend listens on a port of 127.0.0.1: it refuses direct requests.
+
+    With `admits`, also whether it admits clients with this password, or without one.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", number, timeout=PROBE_SECONDS)
+    sent = base64.b64encode(f"{USER}:{password}".encode()).decode()
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("GET", "/")
+        connection.request("GET", "/", headers={"proxy-authorization": f"Basic {sent}"})
         response = connection.getresponse()
-        return response.status == 400 and response.read(4096).startswith(DIRECT_REQUEST.encode())
+        is_one = response.status == 400 and response.read(4096).startswith(DIRECT_REQUEST.encode())
+        return is_one and not (admits and response.headers["proxy-authenticate"])
     return False
 
 
