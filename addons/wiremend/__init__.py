@@ -35,6 +35,7 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
     held_memory.py  how much memory all calls hold, and the limit
     identities.py   which parts identify a person, machine, account or session, and stand-ins
     secrets.py      which headers, parameters and values are credentials, and redacting them
+    body_secrets.py credentials in bodies: those for MCP servers, and keys that providers issue
     protocols/      one package per protocol, with the same file names in each: `grammar` (what is
                     valid), `stream` and `body` (repairing responses), `request`, `history`
                     (adapting messages), `errors`, `read` and `write` (the middle form of

@@ -25,6 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"rules"}),
     frozenset({"protocols/base"}),
     frozenset({"targets", "clients", "secrets", "identities", "call_record", "held_memory"}),
+    frozenset({"body_secrets"}),
     frozenset(
         {
             "protocols/anthropic",
