@@ -25,7 +25,7 @@ from wiremend.config.providers import Provider
 from wiremend.config.routes import ModelRoute, When
 from wiremend.config.section import Section
 from wiremend.config.values import (
-    HostGlob,
+    InterceptedGlob,
     InWords,
     Name,
     PathGlob,
@@ -49,8 +49,11 @@ class Intercept(Section):
     and of the hosts listed here. All other connections are tunnelled without being decrypted.
     """
 
-    hosts: Annotated[tuple[HostGlob, ...], Field(examples=[["*.llm.example.com"]])] = ()
-    """Additional hosts to intercept, without scheme, port or path. `*` also matches dots."""
+    hosts: Annotated[tuple[InterceptedGlob, ...], Field(examples=[["*.llm.example.com"]])] = ()
+    """Additional hosts to intercept, without scheme, port or path: names, addresses, and whole
+    domains such as `"*.example.com"`. `*` also matches dots. It cannot stand inside a name, nor
+    before a public suffix such as `com`, because the CA of `scripts/run` is limited to these hosts.
+    `"*"` alone intercepts everything, and that CA can then sign for every host."""
     websocket: Literal["refuse", "pass"] = "refuse"
     """How to answer a WebSocket upgrade on a model path: `"refuse"` returns 426, so that clients
     such as Codex fall back to HTTP at once; `"pass"` forwards it, and its traffic is not

@@ -18,7 +18,7 @@ from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
 from wiremend.engine.error_responses import DIRECT_REQUEST
-from wiremend.launch.authority import CERTIFICATE_FILE, make_authority, unlimited
+from wiremend.launch.authority import CERTIFICATE_FILE, Made, make_authority, unlimited
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
@@ -29,6 +29,7 @@ from wiremend.launch.proxy_password import (
     password_file,
     read_password,
 )
+from wiremend.launch.running_proxies import globs_of_running, register_proxy
 from wiremend.launch.shells import checkout_file, shells_directory
 
 FIRST_PORT = 8080
@@ -237,9 +238,14 @@ def configuration(options: argparse.Namespace) -> CurrentConfig:
 
 
 def prepare_authority(directory: Path, globs: Iterable[str]) -> None:
-    """Ensure that the directory contains a CA for these host globs; warn if it has no limits."""
+    """Ensure that the directory contains a CA for these host globs; warn if it has no limits.
+
+    It also covers the hosts of the proxies that run at present. Raises OSError.
+    """
     globs = list(globs)
-    if make_authority(directory, globs, datetime.datetime.now(datetime.UTC)):
+    register_proxy(directory, globs)
+    needed = [*globs, *globs_of_running(directory)]
+    if make_authority(directory, needed, datetime.datetime.now(datetime.UTC)) is Made.NEW:
         print(f"wiremend: created a new CA in {directory}", file=sys.stderr)
     if limitless := unlimited(globs):
         print(
