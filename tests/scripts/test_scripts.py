@@ -631,7 +631,8 @@ def test_requests_of_a_command_are_sent_through_the_users_proxy(tmp_path: Path) 
         thread = threading.Thread(target=serve, args=(company,), daemon=True)
         thread.start()
         named = f"http://somebody:p%40ss@127.0.0.1:{company.getsockname()[1]}"
-        done = run(tmp_path, "--", sys.executable, "-c", code, HTTPS_PROXY=named)
+        options = ("--no-password", "--", sys.executable, "-c", code)
+        done = run(tmp_path, *options, HTTPS_PROXY=named)
         assert (done.returncode, done.stdout) == (0, "hello from the origin\n"), done.stderr
         thread.join()
     head = b"".join(received).lower()
