@@ -5,6 +5,7 @@ from functools import partial
 from logging import WARNING
 from typing import Any
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+from weakref import WeakSet
 
 from mitmproxy import version
 from mitmproxy.connection import Connection
@@ -86,7 +87,8 @@ def _replacements(account: HeldMemory) -> list[tuple[object, str, Callable[[Any]
     """Return owner and name of each replaced attribute, and a function from old to new value."""
     handlers = Handlers()
     account.measure_unsent = handlers.unsent_bytes
-    stream = type(CallStream.__name__, (CallStream,), {"account": account})
+    shared = {"account": account, "carried": WeakSet[CallStream]()}
+    stream = type(CallStream.__name__, (CallStream,), shared)
     return [
         (http_layers, "HttpStream", lambda _: stream),
         (http_layers, "Http1Server", lambda _: CallHttp1Server),
