@@ -56,9 +56,14 @@ class McpCredential:
     """For an address that contains a credential, the same address without it."""
 
 
+def mentions_mcp(body: bytes) -> bool:
+    """Return whether a request may contain credentials for MCP servers, without parsing it."""
+    return any(mark in body for mark in _MARKS)
+
+
 def mcp_credentials(body: bytes, fields: Mapping[str, Any] | None) -> list[McpCredential]:
     """Return the credentials for MCP servers in a request with these parsed fields."""
-    if fields is None or not any(mark in body for mark in _MARKS):
+    if fields is None or not mentions_mcp(body):
         return []
     return list(_in_request(fields))
 
@@ -87,7 +92,7 @@ def secrets_in_request(path: str, content_type: str, body: bytes) -> frozenset[s
     """
     if issues_keys(path):
         return issued_secrets(body, content_type)
-    if not any(mark in body for mark in _MARKS):
+    if not mentions_mcp(body):
         return frozenset()
     try:
         fields = parse(body)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from wiremend.adapt.passes import configured_request
 from wiremend.adapt.rejection_recovery import AdaptedRequests
-from wiremend.body_secrets import mcp_credentials
+from wiremend.body_secrets import mcp_credentials, mentions_mcp
 from wiremend.clients import client_of
 from wiremend.engine.call import AcknowledgedCall, Call, Target
 from wiremend.engine.call_machine import CallMachine
@@ -367,7 +367,7 @@ def _route_findings(entry: Route, planning: Planning) -> list[Finding]:
 def _withheld_findings(routed: Sequence[RoutedRequest], planning: Planning) -> list[Finding]:
     """Return a finding for each credential in the body that other providers do not receive."""
     received, notes = planning.received, Notes(planning.settings.disabled)
-    if any(it.request.host != received.host for it in routed):
+    if mentions_mcp(received.body) and any(it.request.host != received.host for it in routed):
         for credential in mcp_credentials(received.body, received.document.fields):
             found = "a credential for an MCP server"
             done = "not sent to another provider than the client's"

@@ -19,6 +19,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     installation.py       installs and removes all of this
     flows.py              requests and responses: what flows show, and what is on the wire
     flow_record.py        writes the record of a call into its flow
+    stopping.py           ending the calls that run when the proxy stops
     process/              the process: its listener, memory, open files, event loop, loaded code
 
 Requests that are not calls take mitmproxy's default path.
@@ -101,4 +102,7 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     hook and removes it when the proxy ends.
 28. `ConnectionHandler.handle_connection` reads no more while `drain_writers` waits for any peer of
     the client's connections to read. `transports` has the client's transport as `writer.transport`.
+29. A `Wakeup` given to `ConnectionHandler.server_event`, whose result is awaitable in 12.3, reaches
+    a stream in a tunnel if `command_sources` of every `HttpLayer` above it has its command: in
+    `context.layers` of a stream, each of them is followed by its own stream.
 """
