@@ -24,6 +24,8 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
 
     text/           bytes and their formats, without protocols: server-sent events, JSON, content
                     codings, tool calls that models write as text
+    requirements.py what the Python environment must contain
+    environment_check.py   ends the program with a sentence if it does not
     rules/          the types of a rule, a finding and the place of a finding
     protocols/base/ what a protocol consists of: the type `Protocol`, the interface of repairers,
                     request documents, errors of providers, traits of targets and clients; `middle/`

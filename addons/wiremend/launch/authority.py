@@ -97,7 +97,9 @@ def certificates_in(*files: Path) -> list[bytes]:
 
 def write_bundle(path: Path, certificates: Iterable[bytes]) -> Path:
     """Write certificates to a file and return its path. Programs may be reading the file."""
-    write_private(path, b"".join(certificates), mode=0o644)
+    data = b"".join(certificates)
+    if not _contains(path, data):  # a full disk does not matter then
+        write_private(path, data, mode=0o644)
     return path
 
 

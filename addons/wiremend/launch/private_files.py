@@ -17,6 +17,8 @@ def write_private(path: Path, data: bytes, mode: int = _PRIVATE) -> None:
                 os.fchmod(descriptor, mode)
             file.write(data)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as problem:
         os.unlink(temporary)
+        if isinstance(problem, OSError) and problem.filename is None:
+            problem.filename = str(path)
         raise

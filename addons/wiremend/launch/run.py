@@ -108,9 +108,13 @@ def start(
     except ValueError as problem:
         print(f"{program}: {problem}", file=sys.stderr)
         return Ended(1, has_run=False)
-    directory = state_directory(os.environ)
-    prepare_authority(directory, current.intercepted.globs)
-    trust = trusted_files(directory, os.environ)
+    try:
+        directory = state_directory(os.environ)
+        prepare_authority(directory, current.intercepted.globs)
+        trust = trusted_files(directory, os.environ)
+    except (OSError, RuntimeError) as problem:
+        print(f"{program}: {state_problem(problem)}", file=sys.stderr)
+        return Ended(1, has_run=False)
     proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing, *more]
     if command:
         proxy += ["-s", str(shells_directory() / "end_with_launcher.py")]
@@ -191,7 +195,11 @@ def print_environment(program: str, number: int | None) -> int:
     """
     ports = [number] if number else range(FIRST_PORT, FIRST_PORT + PORTS)
     found = next((port for port in ports if is_wiremend(port)), None)
-    directory = state_directory(os.environ)
+    try:
+        directory = state_directory(os.environ)
+    except RuntimeError as problem:
+        print(f"{program}: {state_problem(problem)}", file=sys.stderr)
+        return 1
     password = ""
     if found is not None and not is_wiremend(found, admits=True):
         known = [os.environ.get(VARIABLE, "")]
@@ -210,7 +218,11 @@ def print_environment(program: str, number: int | None) -> int:
             file=sys.stderr,
         )
         return 1
-    trust = trusted_files(directory, os.environ)
+    try:
+        trust = trusted_files(directory, os.environ)
+    except OSError as problem:
+        print(f"{program}: {state_problem(problem)}", file=sys.stderr)
+        return 1
     print(export_commands(clients_environment(found, trust, password)))
     return 0
 
@@ -243,7 +255,8 @@ def prepare_authority(directory: Path, globs: Iterable[str]) -> None:
     It also covers the hosts of the proxies that run at present. Raises OSError.
     """
     globs = list(globs)
-    register_proxy(directory, globs)
+    with contextlib.suppress(OSError):  # a full disk; an existing CA can be used nevertheless
+        register_proxy(directory, globs)
     needed = [*globs, *globs_of_running(directory)]
     if make_authority(directory, needed, datetime.datetime.now(datetime.UTC)) is Made.NEW:
         print(f"wiremend: created a new CA in {directory}", file=sys.stderr)
@@ -254,6 +267,17 @@ def prepare_authority(directory: Path, globs: Iterable[str]) -> None:
             "domains instead",
             file=sys.stderr,
         )
+
+
+def state_problem(problem: Exception) -> str:
+    """Return a sentence about a state directory that cannot be used."""
+    if not isinstance(problem, OSError):
+        return f"{problem}; set HOME, or XDG_STATE_HOME, to a directory that can be written"
+    reason = (problem.strerror or str(problem)).lower()
+    return (
+        f"the state directory cannot be written ({problem.filename}: {reason}); make room there, "
+        "or set XDG_STATE_HOME to a directory that can be written"
+    )
 
 
 def free_port(first: int) -> int:

@@ -21,6 +21,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.server import ConnectionHandler
 
 from wiremend.held_memory import HeldMemory
+from wiremend.requirements import problem_with_version
 from wiremend.rules.containment import fault_of
 from wiremend.seam.connection_handler import (
     Handlers,
@@ -41,9 +42,6 @@ from wiremend.seam.http1_trailers import CallHttp1Server
 from wiremend.seam.http_clients import CallHttp1Client, CallHttp2Client
 from wiremend.seam.stream_layer import CallStream
 
-TESTED_VERSIONS = ("12.2", "12.3")
-"""Versions of mitmproxy, as MAJOR.MINOR. The seam's tests run with each of them."""
-
 
 class Seam:
     """Installs and removes the replacements. Installing a second seam has no effect."""
@@ -63,12 +61,8 @@ class Seam:
 
         Raises RuntimeError if this version of mitmproxy is not one of `TESTED_VERSIONS`.
         """
-        if ".".join(version.VERSION.split(".")[:2]) not in TESTED_VERSIONS:
-            raise RuntimeError(
-                f"wiremend works with mitmproxy {' and '.join(TESTED_VERSIONS)}, "
-                f"but this is mitmproxy {version.VERSION}: "
-                f'run pip install "mitmproxy=={TESTED_VERSIONS[-1]}.*"'
-            )
+        if problem := problem_with_version(version.VERSION):
+            raise RuntimeError(problem)
         if hasattr(http_layers.HttpStream, "machine"):
             return
         for owner, name, replacement in _replacements(self._account):
