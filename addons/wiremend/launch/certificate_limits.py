@@ -49,7 +49,8 @@ def _domains_in(limits: x509.NameConstraints) -> frozenset[str]:
 
 def _networks_in(limits: x509.NameConstraints) -> list[Network]:
     permitted = limits.permitted_subtrees or ()
-    return [name.value for name in permitted if isinstance(name, x509.IPAddress)]
+    values = [name.value for name in permitted if isinstance(name, x509.IPAddress)]
+    return [it for it in values if isinstance(it, Network)]
 
 
 def constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | None:
