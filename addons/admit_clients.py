@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from weakref import WeakSet
 
 from load_configuration import Shell, Suite, suite_of
@@ -76,13 +78,14 @@ class AdmitClients(Shell):
             if is_direct(request) and not is_admitted:  # `run --env` looks for this header
                 flow.response.headers["proxy-authenticate"] = CHALLENGE
             return
-        protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
         if not is_admitted:
-            self._refuse(flow, protocol, password_response(protocol), _NO_PASSWORD)
-        elif self.current.intercepted.matches(request.host):
-            reason = host_refusal(request.host, flow.client_conn.sni, request.host_header)
+            self._refuse(flow, password_response, _NO_PASSWORD)
+            return
+        host = request.host_header
+        if host != request.host and self.current.intercepted.matches(request.host):
+            reason = host_refusal(request.host, flow.client_conn.sni, host)
             if reason is not None:
-                self._refuse(flow, protocol, misdirected_response(protocol, reason), reason)
+                self._refuse(flow, partial(misdirected_response, reason=reason), reason)
 
     def _demands_password(self) -> bool:
         """Return whether a password is demanded now; read it when it is first needed."""
@@ -105,9 +108,11 @@ class AdmitClients(Shell):
         return True
 
     def _refuse(
-        self, flow: http.HTTPFlow, protocol: Protocol | None, respond: Respond, reason: str
+        self, flow: http.HTTPFlow, response: Callable[[Protocol | None], Respond], reason: str
     ) -> None:
-        answer(flow, respond)
+        request = flow.request
+        protocol = recognise(request.method, request.path, request.headers.get("content-type", ""))
+        answer(flow, response(protocol))
         record_refusal(flow, protocol, reason)
         report_refusal(flow, reason)
 

@@ -19,6 +19,7 @@ from wiremend.secrets import (
 )
 from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path, parse
+from wiremend.text.patterns import text_pattern
 
 _MARKS = (b'"mcp_servers"', b'"mcp"', b'"mcpServers"')
 """A call with a credential for an MCP server contains one of these."""
@@ -26,13 +27,12 @@ _CREDENTIAL_FIELDS = ("authorization_token", "authorization", "headers")
 _ADDRESS_FIELDS = ("url", "server_url")
 _SERVER_LISTS = ("mcp_servers", "mcpServers")
 _TRANSPORTS = ("streamableHttpTransport", "streamable_http_transport")
-_KEY_WORDS = frozenset(
-    {
-        *("oauth", "oauth2", "auth", "token", "tokens", "key", "keys", "apikeys", "login"),
-        *("secret", "secrets", "credential", "credentials", "session", "sessions", "device"),
-    }
+_KEY_ENDPOINT = text_pattern(
+    r"[/_:.-](?:oauth2?|auth|tokens?|(?:api)?keys?|login|secrets?|credentials?|sessions?|device)"
+    r"(?![^/_:.?-])",
+    ignore_case=True,
 )
-"""Words in the paths of endpoints that issue or exchange keys. Examples:
+"""In the paths of endpoints that issue or exchange keys. Examples:
 `/api/oauth/claude_cli/create_api_key`, `/v1/oauth/token`, `/api/v1/auth/keys`,
 `/v1/organization/admin_api_keys`, `/v1/realtime/client_secrets`."""
 _NO_KEY_ENDPOINTS = ("count_tokens", "countTokens", "input_tokens")
@@ -169,11 +169,11 @@ def _parameters_of(address: str) -> list[str]:
 
 def issues_keys(path: str) -> bool:
     """Return whether an endpoint issues or exchanges keys, by the words in its path."""
-    endpoint = path.partition("?")[0]
-    if any(name in endpoint for name in _NO_KEY_ENDPOINTS):
+    found = _KEY_ENDPOINT.search(path)
+    if found is None or "?" in path[: found.start()]:
         return False
-    words = endpoint.lower().replace("_", "/").replace("-", "/").replace(":", "/").split("/")
-    return not _KEY_WORDS.isdisjoint(words)
+    endpoint = path.partition("?")[0]
+    return not any(name in endpoint for name in _NO_KEY_ENDPOINTS)
 
 
 def issued_secrets(body: bytes, content_type: str) -> frozenset[str]:

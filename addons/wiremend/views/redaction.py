@@ -10,7 +10,12 @@ from typing import Any
 
 from mitmproxy import http
 
-from wiremend.body_secrets import issued_secrets, issues_keys, secrets_in_request
+from wiremend.body_secrets import (
+    issued_secrets,
+    issues_keys,
+    mentions_mcp,
+    secrets_in_request,
+)
 from wiremend.call_record.kept_bytes import KeptBytes
 from wiremend.call_record.schema import METADATA_KEY
 from wiremend.seam.flows import body_of, forget_backup, replace_content, show_response_as
@@ -42,8 +47,12 @@ def header_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
 def body_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
     """Return those in the body of a request."""
     request = flow.request
-    if not request.raw_content:
+    body = request.raw_content
+    if not body:
         return frozenset()
+    is_coded = "content-encoding" in request.headers
+    if not is_coded and not mentions_mcp(body) and not issues_keys(request.path):
+        return frozenset()  # as in most calls
     content_type = request.headers.get("content-type", "")
     return secrets_in_request(request.path, content_type, body_of(request) or b"")
 
