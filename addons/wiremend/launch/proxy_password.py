@@ -5,8 +5,8 @@ configured keys. The proxy reads the password from its environment or from a fil
 can read. It is never part of a command line, which every user of a machine can read.
 
 A client receives it in the address of the proxy. These clients were tried with
-`HTTPS_PROXY=http://wiremend:PASSWORD@127.0.0.1:PORT` in November 2026. All of them send it with
-their first CONNECT and complete their call, so there is no exception:
+`HTTPS_PROXY=http://wiremend:PASSWORD@127.0.0.1:PORT` in November 2026. All of them complete their
+call, so there is no exception. They send it with their first CONNECT; git does after one 407:
 
 - agents: Claude Code 2.1.197, OpenCode 1.18.33 (its providers for Anthropic, OpenAI and Chat
   Completions), Codex 0.169.0, Gemini CLI 0.61.0;
