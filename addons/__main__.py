@@ -4,6 +4,7 @@ A call passes through them from top to bottom: it is recognised, its request is 
 upstream with retries, its response is repaired, and the findings are shown.
 """
 
+from admit_clients import AdmitClients
 from answer_fire_and_forget import AnswerFireAndForget
 from count_tokens import CountTokens
 from explain_flows import ExplainFlows
@@ -21,6 +22,7 @@ from rewrite_models import RewriteModels
 from sanitize_tools import SanitizeTools
 
 addons = suite_of(
+    AdmitClients,
     InterceptProviders,
     FinishCalls,
     RewriteModels,

@@ -1,4 +1,7 @@
-"""On SIGTERM: drains running calls, refuses new ones with 503, then stops the proxy."""
+"""On SIGTERM: drains running calls, refuses new ones with 503, then stops the proxy.
+
+Calls that still run then, and those that run on SIGINT, end in their protocol's error.
+"""
 
 import asyncio
 import logging
@@ -12,6 +15,11 @@ from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer
 from wiremend.seam.process.listener import close_client_connections
+from wiremend.seam.stopping import stop_calls
+
+END_SECONDS = 1.0
+"""How long clients have to take the ends of their calls."""
+LAST_BYTES_SECONDS = 0.1
 
 logger = logging.getLogger("wiremend")
 
@@ -25,6 +33,10 @@ class FinishCalls(Shell):
         super().__init__(suite)
         self.running_calls: set[str] = set()
         self.is_stopping = False
+        """New calls are refused."""
+        self.is_ending = False
+        """Running calls were ended."""
+        self.is_closed = False
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def running(self) -> None:
@@ -72,7 +84,7 @@ class FinishCalls(Shell):
         self.running_calls.discard(flow.id)
         if self.is_stopping and not self.running_calls and self.loop is not None:
             # The last bytes are written after this hook.
-            self.loop.call_later(0.1, self._shut_down)
+            self.loop.call_later(LAST_BYTES_SECONDS, self._close)
 
     def _stop(self) -> None:
         grace = self.current.config.shutdown.grace
@@ -80,12 +92,27 @@ class FinishCalls(Shell):
             self._shut_down()
             return
         self.is_stopping = True
-        logger.info("wiremend: stopping; %d calls may finish", len(self.running_calls))
+        logger.info(
+            "wiremend: stopping; %d calls may finish within %g s", len(self.running_calls), grace
+        )
         self.loop.call_later(grace, self._shut_down)
 
     def _shut_down(self) -> None:
-        close_client_connections(ctx.master)
-        ctx.master.event_loop.call_later(0.1, ctx.master.shutdown)
+        """End the running calls, then the proxy. A further signal ends it at once."""
+        stopped = 0 if self.is_ending else stop_calls(ctx.master)
+        if stopped:
+            logger.info("wiremend: stopped; %d running calls end in an error", stopped)
+        if not stopped or self.loop is None:
+            self._close()
+            return
+        self.is_stopping = self.is_ending = True
+        self.loop.call_later(END_SECONDS, self._close)
+
+    def _close(self) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            close_client_connections(ctx.master)
+            ctx.master.event_loop.call_later(LAST_BYTES_SECONDS, ctx.master.shutdown)
 
 
 addons = suite_of(FinishCalls)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import wiremend
+import wiremend.environment_check  # first: what follows needs more than Python
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.utils import human
@@ -21,6 +21,7 @@ from wiremend.config.load import ConfigError
 from wiremend.config.values import did_you_mean
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
+from wiremend.launch.certificate_limits import unvouched_by
 from wiremend.protocols.registry import recognise
 from wiremend.rules.containment import fault_of
 from wiremend.seam.addon_hooks import contain_hooks
@@ -171,6 +172,10 @@ class LoadConfiguration:
     def running(self) -> None:
         """Start listening, and start watching the file."""
         self.is_running = True
+        # mitmproxy has read its CA: a certificate that is issued later changes nothing for it.
+        authority = Path(ctx.options.confdir).expanduser()
+        self.current.limit_interception(unvouched_by(authority))
+        self._log_unvouched()
         if self.seam is not None:
             self.listener.listen()
         if self is _configurations()[0]:
@@ -263,10 +268,20 @@ class LoadConfiguration:
                 self._apply_configuration()
                 logger.info("wiremend: %s reloaded", self.current.source)
                 self._log_warnings()
+                self._log_unvouched()
 
     def _log_warnings(self) -> None:
         for warning in self.current.warnings:
             logger.warning("%s", warning)
+
+    def _log_unvouched(self) -> None:
+        if self.current.unvouched:
+            logger.warning(
+                "wiremend: warning: the CA of this proxy may not sign for %s, so clients that "
+                "connect to it are tunnelled and their calls are not repaired; start scripts/run "
+                "again to intercept it. Routes to it work.",
+                ", ".join(self.current.unvouched),
+            )
 
     def _refuse_unknown_options(self) -> None:
         """Log an error, which stops the start, for each option that the user misspelled.

@@ -10,7 +10,14 @@ from wiremend.rules.containment import Fault, contain
 from wiremend.seam.addon_hooks import log_fault
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flows import drop_content, is_dropped, mark_dropped, name_of
-from wiremend.views.redaction import conceal, conceal_request, masked_record, secrets_of
+from wiremend.views.redaction import (
+    body_secrets_of,
+    conceal,
+    conceal_request,
+    header_secrets_of,
+    issued_secrets_of,
+    masked_record,
+)
 
 
 class RedactSecrets(Shell):
@@ -70,9 +77,12 @@ class RedactSecrets(Shell):
         if is_dropped(flow):
             drop_content(flow)
         else:
-            contain("concealing", drop, lambda: conceal(flow, self._secrets(flow)))
+            contain("concealing", drop, self._conceal_whole, flow)
         self.live.pop(flow.id, None)
         self.secrets.pop(flow.id, None)
+
+    def _conceal_whole(self, flow: http.HTTPFlow) -> None:
+        conceal(flow, self._secrets(flow) | issued_secrets_of(flow))
 
     def _log(self, fault: Fault, flow: http.HTTPFlow) -> None:
         call = contain("naming a call", lambda _: "a call", name_of, flow)
@@ -80,8 +90,10 @@ class RedactSecrets(Shell):
         log_fault(line, fault.trace)
 
     def _secrets(self, flow: http.HTTPFlow) -> set[str]:
-        secrets = self.secrets.setdefault(flow.id, set())
-        secrets |= secrets_of(flow) | self.current.secrets
+        secrets = self.secrets.get(flow.id)
+        if secrets is None:  # the body is the client's: later it is redacted
+            secrets = self.secrets[flow.id] = set(body_secrets_of(flow))
+        secrets |= header_secrets_of(flow) | self.current.secrets
         return secrets
 
 

@@ -24,6 +24,8 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
 
     text/           bytes and their formats, without protocols: server-sent events, JSON, content
                     codings, tool calls that models write as text
+    requirements.py what the Python environment must contain
+    environment_check.py   ends the program with a sentence if it does not
     rules/          the types of a rule, a finding and the place of a finding
     protocols/base/ what a protocol consists of: the type `Protocol`, the interface of repairers,
                     request documents, errors of providers, traits of targets and clients; `middle/`
@@ -35,6 +37,7 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
     held_memory.py  how much memory all calls hold, and the limit
     identities.py   which parts identify a person, machine, account or session, and stand-ins
     secrets.py      which headers, parameters and values are credentials, and redacting them
+    body_secrets.py credentials in bodies: those for MCP servers, and keys that providers issue
     protocols/      one package per protocol, with the same file names in each: `grammar` (what is
                     valid), `stream` and `body` (repairing responses), `request`, `history`
                     (adapting messages), `errors`, `read` and `write` (the middle form of

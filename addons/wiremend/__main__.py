@@ -27,6 +27,7 @@ class Command:
 
     def run(self, arguments: list[str]) -> int:
         """Run the command. Returns the exit status."""
+        importlib.import_module("wiremend.environment_check")
         status: int = importlib.import_module(self.module).main(self.program, arguments)
         return status
 

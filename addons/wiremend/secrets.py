@@ -6,6 +6,7 @@ is redacted first.
 
 import base64
 import binascii
+import json
 from collections.abc import Iterable, Set
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -27,6 +28,7 @@ CREDENTIAL_HEADERS = frozenset(
         "chatgpt-account-id",
         "openai-organization",
         "openai-project",
+        "anthropic-organization-id",
     }
 )
 """Headers that identify a client to its provider. Others are recognised by a word in their name,
@@ -37,7 +39,8 @@ CREDENTIAL_QUERY_KEYS = frozenset({"key", "api_key", "api-key", "access_token", 
 _SECRET_WORDS = frozenset(
     {
         *("auth", "authorization", "key", "apikey", "token", "secret", "cookie", "cookie2"),
-        *("credential", "credentials", "signature", "password", "sig"),
+        *("credential", "credentials", "signature", "password", "sig", "passwd", "passphrase"),
+        *("authentication", "dpop", "assertion", "bearer"),
     }
 )
 """The last words of names of secrets; words are separated by `-`, `_` and `.`."""
@@ -59,6 +62,8 @@ def is_secret_header(name: str) -> bool:
     """Return whether the value of a header is a credential. The name's case is ignored."""
     name = name.lower()
     if name in CREDENTIAL_HEADERS:
+        return True
+    if "-jwt" in name or name.startswith("jwt"):
         return True
     return name not in _NO_SECRETS and _last_word(name) in _SECRET_WORDS
 
@@ -117,10 +122,35 @@ def secret_values(fields: Fields, path: str = "") -> frozenset[str]:
         name, _, value = part.partition("=")
         if is_secret_parameter(name):
             parameters += [value, unquote(value)]
-    distinct = dict.fromkeys((*headers, *parameters, *cookies))
-    values = set([value for value in distinct if len(value) >= _SHORTEST][:SECRETS_LIMIT])
+    return _searched_for([*headers, *parameters, *cookies])
+
+
+def secret_forms(credentials: Iterable[str]) -> frozenset[str]:
+    """Return credentials that stand in a body, in the forms that `secret_values` returns."""
+    found: list[str] = []
+    for value in credentials:
+        found += (value, *_parts("", value), *_escaped(value))
+    return _searched_for(found)
+
+
+def _escaped(value: str) -> Iterable[str]:
+    """Yield the forms in which JSON may contain a text with characters such as `/` or `"`."""
+    yield value.replace("/", "\\/")
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def _searched_for(found: Iterable[str]) -> frozenset[str]:
+    distinct = [value for value in dict.fromkeys(found) if len(value) >= _SHORTEST]
+    values = set(distinct[:SECRETS_LIMIT])
     values |= {quote(value, safe="", errors="surrogateescape") for value in values}
     return frozenset(v for v in values if len(v) >= _SHORTEST and REDACTED not in v)
+
+
+def without_secret_parameters(query: str) -> str:
+    """Return a query string without secret parameters; the others keep their bytes."""
+    parts = query.split("&") if query else []
+    return "&".join(part for part in parts if not is_secret_parameter(part.split("=")[0]))
 
 
 def masked(text: str, values: Set[str]) -> str:

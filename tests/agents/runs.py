@@ -11,6 +11,7 @@ from pathlib import Path
 
 from traffic import faults, good
 from traffic.proxy import Proxy
+from wiremend.launch.proxy_password import new_password
 from wiremend.testing.certificates import Authority
 from wiremend.testing.exchange import Received
 from wiremend.testing.provider import ScriptedProvider
@@ -127,6 +128,8 @@ class Runner:
                 configuration="" if cell.scripts else _configuration(cell),
                 scripts=cell.scripts,
                 refusals_file=provider.refusals_file,
+                # As with scripts/run; scripts other than the suite know no password.
+                password="" if cell.scripts else new_password(),
             ) as proxy:
                 run = self.turn(
                     agent, proxy, directory, cell.limit_seconds, arguments=cell.arguments

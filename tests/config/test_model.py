@@ -56,6 +56,7 @@ max_elapsed = 120.0
 
 [access]
 origins = []
+require_password = false
 
 [fire_and_forget]
 paths = ["/session/*/prompt_async", "/*/prompt_async"]
@@ -147,7 +148,7 @@ ACCEPTED = {
     "the fewest attempts": "[retry]\nattempts = 1",
     "the most attempts": "[retry]\nattempts = 20",
     "globs and addresses as hosts": (
-        '[intercept]\nhosts = ["a.example", "*.b.example", "10.0.0.?", "::1", "*"]'
+        '[intercept]\nhosts = ["a.example", "*.b.example", "10.0.*", "::1", "*"]'
     ),
     "origins of pages": '[access]\norigins = ["https://app.example", "tauri://localhost"]',
     "no fire and forget": "[fire_and_forget]\npaths = []",

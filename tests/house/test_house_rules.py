@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from wiremend.seam.installation import TESTED_VERSIONS
+from wiremend.requirements import TESTED_VERSIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "addons" / "wiremend"
@@ -21,10 +21,12 @@ SHELLS = sorted((ROOT / "addons").glob("*.py"))
 MODULES = sorted(LIBRARY.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"text"}),
+    frozenset({"text", "requirements"}),
+    frozenset({"environment_check"}),
     frozenset({"rules"}),
     frozenset({"protocols/base"}),
     frozenset({"targets", "clients", "secrets", "identities", "call_record", "held_memory"}),
+    frozenset({"body_secrets"}),
     frozenset(
         {
             "protocols/anthropic",

@@ -11,10 +11,10 @@ from wiremend.routing.providers import (
     ProviderAddress,
     destinations,
     uses_key,
-    without_credentials,
 )
 from wiremend.routing.providers import redirect as redirect_request
 from wiremend.routing.translation import route
+from wiremend.secrets import without_secret_parameters
 
 SECRET = "sk-client-secret"
 
@@ -187,8 +187,8 @@ def test_configured_headers_replace_the_clients() -> None:
         ("KEY=abc&monkey=1", "monkey=1"),
     ],
 )
-def test_without_credentials(query: str, expected: str) -> None:
-    assert without_credentials(query) == expected
+def test_a_query_without_credentials(query: str, expected: str) -> None:
+    assert without_secret_parameters(query) == expected
 
 
 PROVIDERS = {

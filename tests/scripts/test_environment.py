@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from wiremend.seam.installation import TESTED_VERSIONS
+from wiremend.requirements import TESTED_VERSIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("constraints-12.2.txt", "constraints.txt")

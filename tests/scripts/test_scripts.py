@@ -312,6 +312,77 @@ def test_the_variables_of_a_running_proxy_are_printed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+LOOK_FOR_THE_PASSWORD = """
+import os, socket, sys
+from pathlib import Path
+user, _, address = os.environ["HTTPS_PROXY"].removeprefix("http://").partition("@")
+name, _, password = user.partition(":")
+assert name == "wiremend" and len(password) >= 32
+for command_line in Path("/proc").glob("[0-9]*/cmdline"):
+    try:
+        assert password.encode() not in command_line.read_bytes(), command_line
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+files = [path for path in Path(sys.argv[1]).rglob("*") if path.is_file()]
+[kept] = [path for path in files if password in path.read_text("latin-1")]
+assert kept.stat().st_mode & 0o777 == 0o600, kept
+with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as connection:
+    connection.sendall(b"CONNECT api.anthropic.com:443 HTTP/1.1\\r\\n\\r\\n")
+    print(connection.recv(12).decode())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
+def test_a_command_has_a_password_that_nobody_else_can_read(tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    done = run(tmp_path, "--", sys.executable, "-c", LOOK_FOR_THE_PASSWORD, state)
+    assert (done.returncode, done.stdout) == (0, "HTTP/1.1 407\n"), done.stderr
+    names = [path.name for path in (tmp_path / "state" / "wiremend").iterdir()]
+    assert not [name for name in names if "password" in name]
+
+
+def test_a_command_can_run_without_a_password(tmp_path: Path) -> None:
+    code = "import os; print(os.environ['HTTPS_PROXY'].rpartition(':')[0])"
+    done = run(tmp_path, "--no-password", "--", sys.executable, "-c", code)
+    assert (done.returncode, done.stdout) == (0, "http://127.0.0.1\n"), done.stderr
+
+
+@pytest.mark.first_row
+@pytest.mark.parametrize("has_variable", [False, True], ids=["file", "variable"])
+def test_the_variables_of_a_proxy_with_a_password_contain_it(
+    has_variable: bool, tmp_path: Path
+) -> None:
+    demand = "" if has_variable else "[access]\nrequire_password = true\n"
+    (tmp_path / "team.toml").write_text(demand)
+    mine = {"WIREMEND_PROXY_PASSWORD": "of-the-variable"} if has_variable else {}
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = str(closed.getsockname()[1])
+    process = subprocess.Popen(
+        [*RUN, "--config", "team.toml", "--port", port],
+        cwd=tmp_path,
+        env=environment(tmp_path, {"PYTHONUNBUFFERED": "1", **mine}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        try:
+            started = []
+            for line in iter(process.stdout.readline, ""):
+                started.append(line)
+                if " listening at " in line:
+                    break
+            done = run(tmp_path, "--env", "--port", port, **mine)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+    file = tmp_path / "state" / "wiremend" / "proxy-password"
+    password = "of-the-variable" if has_variable else file.read_text()
+    assert f"export HTTPS_PROXY=http://wiremend:{password}@127.0.0.1:{port}\n" in done.stdout
+    assert password not in "".join(started)
+    assert f'eval "$(scripts/run --env --port {port})"' in "".join(started)
+
+
 def test_without_a_running_proxy_there_are_no_variables(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -560,7 +631,8 @@ def test_requests_of_a_command_are_sent_through_the_users_proxy(tmp_path: Path) 
         thread = threading.Thread(target=serve, args=(company,), daemon=True)
         thread.start()
         named = f"http://somebody:p%40ss@127.0.0.1:{company.getsockname()[1]}"
-        done = run(tmp_path, "--", sys.executable, "-c", code, HTTPS_PROXY=named)
+        options = ("--no-password", "--", sys.executable, "-c", code)
+        done = run(tmp_path, *options, HTTPS_PROXY=named)
         assert (done.returncode, done.stdout) == (0, "hello from the origin\n"), done.stderr
         thread.join()
     head = b"".join(received).lower()

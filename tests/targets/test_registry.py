@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import get_args
 
 import pytest
@@ -13,7 +14,7 @@ from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import CallIdLimit, TargetTraits
 from wiremend.protocols.registry import MESSAGE_CODES, PROTOCOLS
-from wiremend.targets.hosts import OTHER_HOSTS, PROVIDER_HOSTS
+from wiremend.targets.hosts import OTHER_HOSTS, PROVIDER_HOSTS, REGIONAL_HOSTS
 from wiremend.targets.registry import (
     NAMES_BY_DIALECT,
     REJECTIONS,
@@ -317,7 +318,11 @@ def test_rejections_teach_only_existing_dialects_and_names() -> None:
 def test_the_hosts_of_vendors_are_intercepted_unless_they_serve_more_than_models() -> None:
     opened = {glob for vendor in VENDORS if vendor.intercepted for glob in vendor.hosts}
     closed = {glob for vendor in VENDORS if not vendor.intercepted for glob in vendor.hosts}
-    assert set(PROVIDER_HOSTS) == opened | set(OTHER_HOSTS)
+    written_out = {glob for glob in PROVIDER_HOSTS if glob not in opened | set(OTHER_HOSTS)}
+    for host in written_out:
+        assert any(fnmatchcase(host, glob) for glob in REGIONAL_HOSTS), host
+    missing = (opened | set(OTHER_HOSTS)) - set(PROVIDER_HOSTS)
+    assert missing == set(REGIONAL_HOSTS) & (opened | set(OTHER_HOSTS))
     assert closed
     assert opened.isdisjoint(closed)
 

@@ -4,6 +4,7 @@ The SDKs are configured only with HTTPS_PROXY, SSL_CERT_FILE and a key; they use
 base URLs. Their retries are off, so every repair is done by the proxy.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -286,6 +287,12 @@ _SDK_CALLS: dict[
 
 # Raw clients.
 
+
+def basic(password: str, user: str = "wiremend") -> str:
+    """Return the value of `proxy-authorization`."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
@@ -323,6 +330,7 @@ class RawCall(ABC):
         timeout_seconds: float = _LIMIT_SECONDS,
     ) -> None:
         self.host = host
+        self._password = through.password
         self._deadline = time.monotonic() + timeout_seconds
         self._socket: socket.socket = socket.create_connection(
             ("127.0.0.1", through.port), timeout_seconds
@@ -342,7 +350,10 @@ class RawCall(ABC):
 
     def _connect(self, trusted: Path) -> None:
         authority = f"{self.host}:443"
-        self._socket.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+        head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n"
+        if self._password:
+            head += f"Proxy-Authorization: {basic(self._password)}\r\n"
+        self._socket.sendall(f"{head}\r\n".encode())
         answer = b""
         while b"\r\n\r\n" not in answer:
             data = self._socket.recv(1)  # must not consume bytes of the TLS handshake

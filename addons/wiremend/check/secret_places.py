@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from wiremend.body_secrets import mcp_credentials
 from wiremend.identities import (
     IDENTITY_HEADERS,
     KEY_FORMS,
@@ -18,7 +19,7 @@ from wiremend.identities import (
     texts_at_identities,
 )
 from wiremend.recording.exchange import Headers, Message
-from wiremend.rules.rule import Rule
+from wiremend.rules.rule import BodyPlace, Rule
 from wiremend.secrets import REDACTED, is_secret_header, is_secret_parameter, secret_values
 from wiremend.text import json_value, sse
 from wiremend.text.body_form import BodyForm, form_of
@@ -26,7 +27,7 @@ from wiremend.text.body_form import BodyForm, form_of
 CREDENTIAL = Rule(
     code="secret-credential",
     name="credential",
-    detects="A header or parameter contains a credential.",
+    detects="A header, parameter or field contains a credential.",
     impact="Whoever has the file can use it.",
     action="Record with `scripts/record`, or remove it.",
     protocols=(),
@@ -148,6 +149,9 @@ def _in_fields(body: bytes) -> Iterator[tuple[Rule, str]]:
         fields = json_value.read(body)
     except ValueError:
         return
+    for credential in mcp_credentials(body, fields if isinstance(fields, dict) else None):
+        if not _is_placeholder(str(credential.value)):
+            yield CREDENTIAL, f"field {BodyPlace(credential.path)}"
     found = (
         place
         for place, text in texts_at_identities(fields)

@@ -13,7 +13,7 @@ file are computed before any of them is replaced.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -90,6 +90,11 @@ class _Derived:
     settings: Settings
     secrets: frozenset[str]
     intercepted: InterceptedHosts
+    unvouched: tuple[str, ...]
+
+
+type Unvouched = Callable[[Sequence[str]], Set[str]]
+"""Returns those of some host globs for whose hosts the CA may not sign."""
 
 
 class CurrentConfig:
@@ -110,7 +115,13 @@ class CurrentConfig:
         self._changing: _Look | None = None
         self._is_refused = False
         """Whether the last change was refused."""
+        self._unvouched: Unvouched = lambda _: frozenset()
         self._derived = self._derive(Config())
+
+    def limit_interception(self, unvouched: Unvouched) -> None:
+        """Do not intercept hosts for which the proxy's CA may not sign, now and after reloads."""
+        self._unvouched = unvouched
+        self._derived = self._derive(self._derived.config)
 
     @property
     def config(self) -> Config:
@@ -131,6 +142,11 @@ class CurrentConfig:
     def intercepted(self) -> InterceptedHosts:
         """The hosts whose TLS is intercepted."""
         return self._derived.intercepted
+
+    @property
+    def unvouched(self) -> tuple[str, ...]:
+        """The globs that the configuration adds, but for whose hosts the CA may not sign."""
+        return self._derived.unvouched
 
     @property
     def path(self) -> Path | None:
@@ -289,7 +305,9 @@ class CurrentConfig:
         )
         provider_hosts = [provider.host for provider in config.providers.values()]
         intercepted = InterceptedHosts([*provider_hosts, *config.intercept.hosts])
-        return _Derived(config, settings, secrets, intercepted)
+        unvouched = self._unvouched(intercepted.globs)
+        listed = tuple(glob for glob in intercepted.globs if glob in unvouched)
+        return _Derived(config, settings, secrets, intercepted.without(unvouched), listed)
 
 
 def _content_of(path: Path | None) -> bytes | tuple[str, ...] | None:

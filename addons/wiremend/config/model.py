@@ -25,7 +25,7 @@ from wiremend.config.providers import Provider
 from wiremend.config.routes import ModelRoute, When
 from wiremend.config.section import Section
 from wiremend.config.values import (
-    HostGlob,
+    InterceptedGlob,
     InWords,
     Name,
     PathGlob,
@@ -49,8 +49,11 @@ class Intercept(Section):
     and of the hosts listed here. All other connections are tunnelled without being decrypted.
     """
 
-    hosts: Annotated[tuple[HostGlob, ...], Field(examples=[["*.llm.example.com"]])] = ()
-    """Additional hosts to intercept, without scheme, port or path. `*` also matches dots."""
+    hosts: Annotated[tuple[InterceptedGlob, ...], Field(examples=[["*.llm.example.com"]])] = ()
+    """Additional hosts to intercept, without scheme, port or path: names, addresses, and whole
+    domains such as `"*.example.com"`. `*` also matches dots. It cannot stand inside a name, nor
+    before a public suffix such as `com`, because the CA of `scripts/run` is limited to these hosts.
+    `"*"` alone intercepts everything, and that CA can then sign for every host."""
     websocket: Literal["refuse", "pass"] = "refuse"
     """How to answer a WebSocket upgrade on a model path: `"refuse"` returns 426, so that clients
     such as Codex fall back to HTTP at once; `"pass"` forwards it, and its traffic is not
@@ -148,7 +151,11 @@ class LearntLesson(Section):
 
 
 class Access(Section):
-    """Which web pages may use the configured keys.
+    """Who may use the proxy, and which web pages may use the configured keys.
+
+    `scripts/run -- COMMAND` makes a random password for COMMAND, which contains it in HTTPS_PROXY.
+    The proxy answers 407 to everyone else. A request to a provider whose `Host` header names
+    another host is answered with 400.
 
     The proxy listens on 127.0.0.1, or on the address given by `--listen-host`. Web pages can send
     requests to that port too. Except in reverse mode, the proxy refuses requests that are
@@ -164,6 +171,11 @@ class Access(Section):
     """Exact origins of web pages whose calls may be sent with a configured key. There are no
     wildcards: `"*"` would let every page that the user opens spend the keys. `"null"` is refused
     as well, since any page can send it from a sandboxed frame."""
+    require_password: Annotated[bool, Field(strict=True)] = False
+    """Whether a proxy that was not started for a COMMAND demands a password, too. It is in the file
+    `~/.local/state/wiremend/proxy-password`, which only you can read, and is made once.
+    `scripts/run --env` prints the variables of a running proxy with its password. Clients can send
+    one in regular and upstream mode; the proxy does not start in another mode."""
 
 
 class FireAndForget(Section):

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wiremend.adapt.schema_dialects import DIALECTS
+from wiremend.targets.hosts import problem_with_glob
 from wiremend.text.call_formats import FORMATS
 
 _CODE = re.compile(r"[A-Z]\d{0,3}\Z")
@@ -63,6 +64,13 @@ def _a_host_glob(text: str) -> str:
             f"without scheme, port or path, got {text!r}"
         )
     return text
+
+
+def _an_intercepted_glob(text: str) -> str:
+    glob = _a_host_glob(text)
+    if problem := problem_with_glob(glob.lower()):
+        raise ValueError(problem)
+    return glob
 
 
 def _a_dialect(text: str) -> str:
@@ -235,6 +243,7 @@ ModelName = Annotated[Name, InWords("model name")]
 ModelGlob = Annotated[str, AfterValidator(_a_model_glob), InWords("glob of model names")]
 FileGlob = Annotated[Name, InWords("file glob")]
 HostGlob = Annotated[str, AfterValidator(_a_host_glob), InWords("host glob")]
+InterceptedGlob = Annotated[str, AfterValidator(_an_intercepted_glob), InWords("host glob")]
 PathGlob = Annotated[str, AfterValidator(_a_path), InWords("path glob")]
 RuleCode = Annotated[
     str,

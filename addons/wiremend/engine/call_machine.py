@@ -58,6 +58,7 @@ from wiremend.engine.transport_errors import (
     is_own_shortage,
     lost_error,
     not_a_stream_error,
+    stopped_error,
     timeout_error,
     too_large_error,
     unreadable_error,
@@ -380,6 +381,20 @@ class CallMachine:
         if _is_due(self._beat_due(), now):
             self._client.beat(now, actions, self._response)
         return self._scheduled(now, actions)
+
+    def proxy_stops(self, now: float) -> list[Action]:
+        """The proxy ends: the response ends in the protocol's error, and no attempt follows."""
+        actions: list[Action] = []
+        if self.answered or self._state is AttemptState.OVER:
+            return actions
+        self._abandon(actions)
+        error = stopped_error()
+        done = "ended in the protocol's error"
+        self.findings += [self._log.finding(rules.PROXY_STOPPED, "the proxy ends", done)]
+        self._choice.inconclusive()
+        ending = self._endings.ending(error, self._client.shown, self._response)
+        self._tell_client(now, actions, ending)
+        return actions
 
     def stop_after_fault(self, now: float) -> bytes:
         """A method raised: stop the call, and return the protocol's error event.

@@ -98,11 +98,39 @@ def direct_request_response(protocol: Protocol | None, proxy: str) -> Respond:
         f"Set HTTPS_PROXY=http://{proxy} and leave the client's base URL as it is, "
         "or start the proxy with --mode reverse:https://PROVIDER."
     )
-    if protocol is None:
-        fields = ((b"content-type", b"text/plain; charset=utf-8"),)
-        return Respond(Head(400, fields), message.encode() + b"\n")
-    error = make_error(status=400, message=message)
-    return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+    return _own_refusal(protocol, 400, message)
+
+
+CHALLENGE = 'Basic realm="wiremend"'
+"""The value of `proxy-authenticate` for a client without the proxy's password."""
+_PASSWORD_REQUIRED = (
+    "This proxy requires its password: "
+    "HTTPS_PROXY=http://wiremend:PASSWORD@HOST:PORT. "
+    'On the machine of the proxy, `eval "$(scripts/run --env)"` sets it.'
+)
+
+
+def password_response(protocol: Protocol | None) -> Respond:
+    """A 407 for a client without the proxy's password; plain text without a `protocol`."""
+    challenge = (b"proxy-authenticate", CHALLENGE.encode())
+    return _with_field(_own_refusal(protocol, 407, _PASSWORD_REQUIRED), challenge)
+
+
+def misdirected_response(protocol: Protocol | None, reason: str) -> Respond:
+    """A 400 for a request whose `Host` names another server; plain text without a `protocol`."""
+    return _own_refusal(protocol, 400, reason)
+
+
+def _own_refusal(protocol: Protocol | None, status: int, message: str) -> Respond:
+    if protocol is not None:
+        error = make_error(status=status, message=message)
+        return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+    fields = ((b"content-type", b"text/plain; charset=utf-8"),)
+    return Respond(Head(status, fields), message.encode() + b"\n")
+
+
+def _with_field(respond: Respond, field: tuple[bytes, bytes]) -> Respond:
+    return Respond(Head(respond.head.status, (*respond.head.fields, field)), respond.body)
 
 
 def fault_response(protocol: Protocol | None, fault: str) -> Respond:

@@ -121,6 +121,10 @@ class Machine(Protocol):
         """
         ...
 
+    def proxy_stops(self, now: float) -> list[Action]:
+        """The proxy ends: end the response at once, in an error."""
+        ...
+
     def stop_after_fault(self, now: float) -> bytes:
         """A method of this machine, or the code around it, raised: stop the call.
 

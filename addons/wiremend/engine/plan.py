@@ -5,11 +5,12 @@ effect unless its feature is requested. So every addon works alone, and the orde
 are loaded does not matter.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from wiremend.adapt.passes import configured_request
 from wiremend.adapt.rejection_recovery import AdaptedRequests
+from wiremend.body_secrets import mcp_credentials, mentions_mcp
 from wiremend.clients import client_of
 from wiremend.engine.call import AcknowledgedCall, Call, PassingCall, Target
 from wiremend.engine.call_machine import CallMachine
@@ -33,8 +34,8 @@ from wiremend.routing.match import Route, match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
 from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, uses_key
 from wiremend.routing.shape import ends_in_tool_result, shape_of
-from wiremend.routing.translation import route
-from wiremend.rules.rule import CallPlace, Finding, Notes
+from wiremend.routing.translation import RoutedRequest, route
+from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Notes
 from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
 from wiremend.translate.returned_state import without_envelopes
 
@@ -217,7 +218,11 @@ def _routed(call: Call, planning: Planning) -> Call:
             model=requested,
             host_deviations=frozenset(),
         ),
-        findings=(*call.findings, *_route_findings(entry, planning)),
+        findings=(
+            *call.findings,
+            *_route_findings(entry, planning),
+            *_withheld_findings(routed, planning),
+        ),
     )
 
 
@@ -367,6 +372,17 @@ def _route_findings(entry: Route, planning: Planning) -> list[Finding]:
         found = f"{requested!r}, sent to {planning.received.provider}"
         done = f"sent to {entry.provider} instead, with its key"
         notes.note(PROVIDER_ROUTED, CallPlace.REQUEST, found, done)
+    return notes.findings
+
+
+def _withheld_findings(routed: Sequence[RoutedRequest], planning: Planning) -> list[Finding]:
+    """Return a finding for each credential in the body that other providers do not receive."""
+    received, notes = planning.received, Notes(planning.settings.disabled)
+    if mentions_mcp(received.body) and any(it.request.host != received.host for it in routed):
+        for credential in mcp_credentials(received.body, received.document.fields):
+            found = "a credential for an MCP server"
+            done = "not sent to another provider than the client's"
+            notes.note(PROVIDER_ROUTED, BodyPlace(credential.path), found, done)
     return notes.findings
 
 

@@ -87,6 +87,14 @@ TOO_MUCH_HELD = Rule(
     action="Forwards the rest of this response unchanged. A request that cannot be kept gets 503.",
     protocols=_ALL,
 )
+PROXY_STOPPED = Rule(
+    code="R010",
+    name="proxy-stopped",
+    detects="The proxy ends, by Ctrl-C or after `[shutdown] grace`, while the call is running.",
+    impact="A stream that breaks off looks like a failure of the network, and some agents wait.",
+    action="Ends the response in the protocol's error at once. The provider is not blamed.",
+    protocols=_ALL,
+)
 
 WRAPPED_ERROR = Rule(
     code="E001",

@@ -90,6 +90,12 @@ def internal_error() -> ProviderError:
     return _transport_error("wiremend: internal error")
 
 
+def stopped_error() -> ProviderError:
+    """The proxy ends, and the call with it."""
+    message = "wiremend was stopped before the response was complete."
+    return make_error(status=503, type="overloaded_error", message=message)
+
+
 def refused_error(host: str, seconds: float, last_failure: FailureCause | None) -> ProviderError:
     """The provider's circuit breaker stays open for these seconds.
 

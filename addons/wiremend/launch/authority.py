@@ -1,7 +1,8 @@
 """A certificate authority (CA) that can only sign for the intercepted hosts.
 
 mitmproxy's own CA can sign for every host. This one has X.509 name constraints
-(RFC 5280 §4.2.1.10). It is stored in the files that mitmproxy reads from its `confdir`.
+(RFC 5280 §4.2.1.10), and is for TLS servers only (§4.2.1.12). It is stored in
+the files that mitmproxy reads from its `confdir`.
 """
 
 import base64
@@ -11,21 +12,21 @@ import ipaddress
 import os
 import re
 import ssl
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from pathlib import Path
 
 import certifi
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from wiremend.targets.hosts import NAME_OF_ADDRESSES
+from wiremend.launch.certificate_limits import KEY_FILE, constraints_of
+from wiremend.launch.private_files import write_private
+from wiremend.targets.hosts import NAME_OF_ADDRESSES, domain_of, network_of
 
-KEY_FILE = "mitmproxy-ca.pem"
-"""Key and certificate; mitmproxy requires this name. The other file is derived from this one."""
 CERTIFICATE_FILE = "mitmproxy-ca-cert.pem"
 _NAME = "wiremend (this machine only)"
 _VALID = datetime.timedelta(days=730)
@@ -39,66 +40,45 @@ _SYSTEM_ROOTS = (
 _EVERY_ADDRESS = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+class Made(Enum):
+    """What `make_authority` did."""
+
+    KEPT = auto()
+    """The certificate is as it was."""
+    REISSUED = auto()
+    """Its hosts were changed. The key is the same, so certificates of running proxies stay valid,
+    and clients that trust the certificate before trust new ones for the hosts that it permits."""
+    NEW = auto()
+    """There is a new key."""
 
 
-def make_authority(directory: Path, globs: Iterable[str], now: datetime.datetime) -> bool:
-    """Ensure that `directory` contains a CA for these host globs; return True if it is new.
+def make_authority(directory: Path, globs: Iterable[str], now: datetime.datetime) -> Made:
+    """Ensure that `directory` contains a CA for exactly these host globs.
 
-    An existing CA is kept if it covers the globs and does not expire within 30 days. A new CA also
-    covers the hosts of the CA that it replaces, so that two configurations do not replace each
-    other's CA again and again. Only the user can read the directory and the key. Concurrent
-    processes create one CA: the directory is locked.
+    An existing CA keeps its key, unless it expires within 30 days, or could sign for every host
+    and no longer should. Only the user can read the directory and the key. Concurrent processes
+    create one CA: the directory is locked.
     """
     required = _constraints(globs)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
     with _locked(directory):
         pem = _read_existing(directory / KEY_FILE, now)
-        existing = x509.load_pem_x509_certificate(pem) if pem else None
-        is_needed = existing is None or not _allows(_constraints_of(existing), required)
-        if is_needed:
-            if existing is not None and required is not None:
-                required = _with_permitted(required, _constraints_of(existing))
-            pem = _new_authority(required, now)
-            _write(directory / KEY_FILE, pem)
+        made = _what_is_needed(pem, required)
+        if made is not Made.KEPT:
+            key = _key_in(pem) if made is Made.REISSUED else _new_key()
+            pem = _authority(key, required, now)
+            write_private(directory / KEY_FILE, pem)
         certificate = next(_CERTIFICATE.finditer(pem))[0] + b"\n"
         if not _contains(directory / CERTIFICATE_FILE, certificate):
-            _write(directory / CERTIFICATE_FILE, certificate)
-    return is_needed
+            write_private(directory / CERTIFICATE_FILE, certificate)
+    return made
 
 
 def unlimited(globs: Iterable[str]) -> list[str]:
-    """Return the globs that no DNS subtree limits, such as `*`. They make a CA unconstrained."""
-    return [glob for glob in globs if network_of(glob) is None and not domain_of(glob)]
-
-
-def domain_of(glob: str) -> str:
-    """Return the DNS subtree that contains every host of a glob: what follows its last wildcard.
-
-    For `*.openai.azure.com` it is `openai.azure.com`. A name without a wildcard is returned
-    unchanged.
-    """
-    glob = glob.lower().rstrip(".").replace("?", "*")
-    rest = glob.rsplit("*", 1)[-1]
-    if "*" in glob and not rest.startswith("."):
-        rest = rest.partition(".")[2]  # `*-aiplatform.googleapis.com`: a star inside a label
-    return rest.lstrip(".")
-
-
-def network_of(glob: str) -> Network | None:
-    """Return the IP network of a glob, or None if it matches names: `10.0.*` is `10.0.0.0/16`."""
-    labels = glob.strip("[]").split(".")
-    fixed = labels[: labels.index("*")] if "*" in labels else labels
-    if fixed and len(fixed) < len(labels) <= 4 and set(labels) - set(fixed) == {"*"}:
-        fixed, length = fixed + ["0"] * (4 - len(fixed)), 8 * len(fixed)
-        text = f"{'.'.join(fixed)}/{length}"
-    else:
-        text = glob.strip("[]")
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        return None
+    """Return the globs that make a CA unconstrained: `*`."""
+    return [glob for glob in globs if network_of(glob) is None and domain_of(glob) is None]
 
 
 def certificates_in(*files: Path) -> list[bytes]:
@@ -117,7 +97,9 @@ def certificates_in(*files: Path) -> list[bytes]:
 
 def write_bundle(path: Path, certificates: Iterable[bytes]) -> Path:
     """Write certificates to a file and return its path. Programs may be reading the file."""
-    _write(path, b"".join(certificates), mode=0o644)
+    data = b"".join(certificates)
+    if not _contains(path, data):  # a full disk does not matter then
+        write_private(path, data, mode=0o644)
     return path
 
 
@@ -133,7 +115,8 @@ def _constraints(globs: Iterable[str]) -> x509.NameConstraints | None:
     if unlimited(globs):
         return None
     addresses = {network for network in map(network_of, globs) if network is not None}
-    domains = {domain_of(glob) for glob in globs if network_of(glob) is None}
+    named = [domain_of(glob) for glob in globs if network_of(glob) is None]
+    domains = {domain for domain in named if domain is not None}
     if addresses:
         domains.add(NAME_OF_ADDRESSES)
     names = [x509.DNSName(domain) for domain in sorted(domains)]
@@ -154,28 +137,22 @@ def _limited_to(permitted: list[x509.GeneralName]) -> x509.NameConstraints:
     return x509.NameConstraints(permitted, excluded or None)
 
 
-def _with_permitted(
-    required: x509.NameConstraints, existing: x509.NameConstraints | None
-) -> x509.NameConstraints:
-    more = (existing and existing.permitted_subtrees) or ()
-    names = [*(required.permitted_subtrees or ()), *more]
-    return _limited_to(list(dict.fromkeys(names)))
+def _what_is_needed(existing: bytes, required: x509.NameConstraints | None) -> Made:
+    if not existing:
+        return Made.NEW
+    certificate = x509.load_pem_x509_certificate(existing)
+    present = constraints_of(certificate)
+    if not _is_for_servers(certificate) or (present is None) != (required is None):
+        return Made.NEW  # the certificate before may still be trusted, for more hosts
+    return Made.KEPT if present == required else Made.REISSUED
 
 
-def _allows(existing: x509.NameConstraints | None, required: x509.NameConstraints | None) -> bool:
-    """Return whether a CA can be kept: it permits what is required, and excludes the rest."""
-    if existing is None or required is None:
-        return existing is required
-    permitted = set(existing.permitted_subtrees or ())
-    is_limited = _limited_to(list(permitted)).excluded_subtrees == existing.excluded_subtrees
-    return is_limited and permitted.issuperset(required.permitted_subtrees or ())
-
-
-def _constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | None:
+def _is_for_servers(certificate: x509.Certificate) -> bool:
     try:
-        return certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
-        return None
+        return False
+    return list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
 
 def _read_existing(path: Path, now: datetime.datetime) -> bytes:
@@ -188,11 +165,26 @@ def _read_existing(path: Path, now: datetime.datetime) -> bytes:
         return b""
     is_ours = certificate.subject.rfc4514_string() == f"CN={_NAME}"
     is_fresh = certificate.not_valid_after_utc - now > _RENEW_BEFORE
-    return pem if is_ours and is_fresh and key.public_key() == certificate.public_key() else b""
+    is_whole = key.public_key() == certificate.public_key()
+    is_usable = is_whole and isinstance(key, ec.EllipticCurvePrivateKey)
+    return pem if is_ours and is_fresh and is_usable else b""
 
 
-def _new_authority(constraints: x509.NameConstraints | None, now: datetime.datetime) -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
+def _new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _key_in(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
+
+
+def _authority(
+    key: ec.EllipticCurvePrivateKey,
+    constraints: x509.NameConstraints | None,
+    now: datetime.datetime,
+) -> bytes:
     key_pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
@@ -230,6 +222,8 @@ def _certificate(
         .not_valid_after(now + _VALID)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
+        # Neither client certificates nor signed mail: names of those kinds have no limits here.
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     )
     if constraints is not None:
@@ -260,16 +254,3 @@ def _contains(path: Path, data: bytes) -> bool:
         return path.read_bytes() == data
     except OSError:
         return False
-
-
-def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file atomically. Its mode does not depend on the umask."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -12,6 +12,7 @@ from wiremend.launch.authority import (
     system_roots,
     write_bundle,
 )
+from wiremend.launch.proxy_password import proxy_address
 
 REPLACING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CODEX_CA_CERTIFICATE")
 """Variables that name a file of certificates, which replaces a program's list of roots."""
@@ -46,7 +47,9 @@ def trusted_files(directory: Path, users: Mapping[str, str]) -> dict[str, str]:
     return {REPLACING[0]: roots, **trust, ADDING: extra}
 
 
-def clients_environment(proxy_port: int, trust: Mapping[str, str]) -> dict[str, str]:
+def clients_environment(
+    proxy_port: int, trust: Mapping[str, str], password: str = ""
+) -> dict[str, str]:
     """Return the variables that make a client use the proxy on this port and trust it."""
-    address = f"http://127.0.0.1:{proxy_port}"
+    address = proxy_address(proxy_port, password)
     return {"HTTPS_PROXY": address, "https_proxy": address, **trust}

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wiremend.launch.environment import clients_environment
+from wiremend.launch.private_files import write_private
 from wiremend.launch.proxy_log import LINE_LIMIT_BYTES, ProxyLog
+from wiremend.launch.proxy_password import VARIABLE, password_file, proxy_address
 from wiremend.views.call_totals import SUMMARY_PREFIX
 from wiremend.views.fault_report import REPORT_PREFIX
 
@@ -44,14 +46,20 @@ class Ended:
     """Whether the command was started."""
 
 
-def run_alone(program: str, proxy: list[str], environment: Mapping[str, str]) -> int:
+def run_alone(
+    program: str, proxy: list[str], port: int, trust: Mapping[str, str], *, has_password: bool
+) -> int:
     """Print how clients use the proxy, then replace this process by the proxy. Does not return.
 
-    `program` is the name of this command in the text, `proxy` the proxy's command line, and
-    `environment` contains the variables that clients need.
+    `program` is the name of this command in the text, `proxy` the proxy's command line, and `trust`
+    contains the variables that make clients trust it. Its password is not printed, since the output
+    may be kept as a log.
     """
-    print(f"wiremend: the proxy is {environment['HTTPS_PROXY']}; in another terminal:\n")
-    print(textwrap.indent(export_commands(environment), "  "))
+    commands = export_commands(clients_environment(port, trust))
+    if has_password:
+        commands = f'eval "$({program} --env --port {port})"'
+    print(f"wiremend: the proxy is {proxy_address(port)}; in another terminal:\n")
+    print(textwrap.indent(commands, "  "))
     print(f"\nand start your agent there. To run one command: {program} -- COMMAND\n", flush=True)
     os.execv(proxy[0], proxy)
 
@@ -73,8 +81,9 @@ def run_behind(
     directory: Path,
     *,
     web: bool,
+    password: str,
 ) -> Ended:
-    """Run a command behind its own proxy; return its exit status.
+    """Run a command behind its own proxy, with its own password; return its exit status.
 
     The status is 127 if the command does not exist, 1 if the proxy does not start, and 128 + n if
     signal n ends the command, or arrives before the command has started.
@@ -84,23 +93,45 @@ def run_behind(
         print(f"{program}: {command[0]}: command not found", file=sys.stderr)
         return Ended(127, has_run=False)
     log = ProxyLog.of_run(directory)
-    ended = _run_with_proxy(program, proxy, [executable, *command[1:]], trust, log, web)
+    client = _Client([executable, *command[1:]], trust, directory, password)
+    ended = _run_with_proxy(program, proxy, client, log, web)
     if ended.has_run:
         _print_summary(log.path)
     return ended
 
 
+@dataclass(frozen=True)
+class _Client:
+    """The command behind the proxy, and what gives it access."""
+
+    command: list[str]
+    trust: Mapping[str, str]
+    directory: Path
+    """Where the password is kept while the command runs, for `run --env`."""
+    password: str = field(repr=False)
+    """Empty if the proxy demands none."""
+
+    @contextlib.contextmanager
+    def variables(self, port: int) -> Iterator[dict[str, str]]:
+        """Yield the command's environment while the proxy listens on this port."""
+        file = password_file(self.directory, port)
+        if self.password:
+            with contextlib.suppress(OSError):  # a full disk: the command has it nevertheless
+                write_private(file, self.password.encode())
+        try:
+            yield {**os.environ, **clients_environment(port, self.trust, self.password)}
+        finally:
+            if self.password:
+                with contextlib.suppress(OSError):
+                    file.unlink()
+
+
 def _run_with_proxy(
-    program: str,
-    proxy: list[str],
-    command: list[str],
-    trust: Mapping[str, str],
-    log: ProxyLog,
-    web: bool,
+    program: str, proxy: list[str], client: _Client, log: ProxyLog, web: bool
 ) -> Ended:
     """Start the proxy, run the command, stop the proxy."""
     signals = EndingSignals()
-    with _following(log), _started(proxy) as process:
+    with _following(log), _started(proxy, client.password) as process:
         signals.send_to(process, in_foreground=False)
         listening, output = wait_until_listening(process, log, web=web)
         if signals.received:
@@ -110,10 +141,10 @@ def _run_with_proxy(
             return Ended(1, has_run=False)
         assert process.stdout is not None
         log.follow(process.stdout)
-        environment = {**os.environ, **clients_environment(listening, trust)}
-        child = subprocess.Popen(command, env=environment)
-        signals.send_to(child, in_foreground=True)
-        status = child.wait()
+        with client.variables(listening) as environment:
+            child = subprocess.Popen(client.command, env=environment)
+            signals.send_to(child, in_foreground=True)
+            status = child.wait()
         is_sound = process.poll() is None
         if not is_sound:
             print(
@@ -122,6 +153,12 @@ def _run_with_proxy(
             )
     is_sound = is_sound and process.returncode == 0
     return Ended(128 - status if status < 0 else status, is_sound)
+
+
+def _proxys_environment(environment: Mapping[str, str], password: str) -> dict[str, str]:
+    """Return the environment of a proxy: with this password, or with none if it is empty."""
+    others = {name: value for name, value in environment.items() if name != VARIABLE}
+    return others | ({VARIABLE: password} if password else {})
 
 
 def _print_summary(log: Path) -> None:
@@ -154,11 +191,11 @@ def _following(log: ProxyLog) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _started(proxy: list[str]) -> Iterator[Process]:
+def _started(proxy: list[str], password: str) -> Iterator[Process]:
     process = subprocess.Popen(
         proxy,
         # Without PYTHONUNBUFFERED the line with the port stays in the proxy's buffer.
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**_proxys_environment(os.environ, password), "PYTHONUNBUFFERED": "1"},
         # `end_with_launcher` waits for the end of this pipe, which only this process holds open.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

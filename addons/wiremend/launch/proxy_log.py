@@ -33,7 +33,11 @@ class ProxyLog:
         """Open and truncate the first of proxy.log, proxy-2.log, ... that no other run has open."""
         for number in itertools.count(1):
             path = directory / (f"proxy-{number}.log" if number > 1 else "proxy.log")
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                descriptor = os.open(path, flags, 0o666)
+            except OSError:  # a full disk: the calls do not need the log
+                return cls(Path(os.devnull), os.open(os.devnull, os.O_WRONLY))
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

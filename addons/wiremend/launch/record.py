@@ -89,6 +89,7 @@ def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[
     options.add_argument("--allow", action="store_true")
     options.add_argument("--web", action="store_true")
     add_fault_options(options)
+    options.set_defaults(no_password=False)
     options.add_argument("file", type=Path, nargs="?", metavar="FILE")
     at = arguments.index("--") if "--" in arguments else len(arguments)
     parsed, command = options.parse_args(arguments[:at]), arguments[at + 1 :]

@@ -1,6 +1,7 @@
 """The command `run`: start the proxy, or run one command behind it."""
 
 import argparse
+import base64
 import contextlib
 import datetime
 import http.client
@@ -17,12 +18,20 @@ from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
 from wiremend.engine.error_responses import DIRECT_REQUEST
-from wiremend.launch.authority import CERTIFICATE_FILE, make_authority, unlimited
+from wiremend.launch.authority import CERTIFICATE_FILE, Made, make_authority, unlimited
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.fault_options import HELP as FAULT_HELP
 from wiremend.launch.fault_options import add_fault_options, fault_arguments
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
+from wiremend.launch.proxy_password import (
+    USER,
+    VARIABLE,
+    new_password,
+    password_file,
+    read_password,
+)
+from wiremend.launch.running_proxies import globs_of_running, register_proxy
 from wiremend.launch.shells import checkout_file, shells_directory
 
 FIRST_PORT = 8080
@@ -42,6 +51,8 @@ options:
   --allow        allow the present content of ./wiremend.toml, which can send calls and secrets to
                  the hosts that it names; later starts use it until it changes
   --web          start mitmweb instead of mitmdump
+  --no-password  let everyone on this machine use the proxy of COMMAND; by default only COMMAND has
+                 its password, in HTTPS_PROXY
   --env          print the variables for clients of a running proxy, on port N if --port is given,
                  as shell commands: eval "$({program} --env)"
 {faults}  --version      print the version
@@ -60,7 +71,7 @@ examples:
   {program} --config team.toml -- codex exec "hello"
 """
 DEMO_HELP = "       {program} --demo                     show what it does; no key, no network\n"
-USAGE = """{program} [--port N] [--config FILE] [--allow] [--web]
+USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [--no-password]
            [--faults FILE] [--faults-report FILE] [--plain] [-- COMMAND ...]
        {program} [--port N] --env
        {program} --help | --version"""
@@ -100,9 +111,13 @@ def start(
     except ValueError as problem:
         print(f"{program}: {problem}", file=sys.stderr)
         return Ended(1, has_run=False)
-    directory = state_directory(os.environ)
-    prepare_authority(directory, current.intercepted.globs)
-    trust = trusted_files(directory, os.environ)
+    try:
+        directory = state_directory(os.environ)
+        prepare_authority(directory, current.intercepted.globs)
+        trust = trusted_files(directory, os.environ)
+    except (OSError, RuntimeError) as problem:
+        print(f"{program}: {state_problem(problem)}", file=sys.stderr)
+        return Ended(1, has_run=False)
     proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing, *more]
     if command:
         proxy += ["-s", str(shells_directory() / "end_with_launcher.py")]
@@ -112,8 +127,12 @@ def start(
             print(f"wiremend: configuration from {current.source}", file=sys.stderr)
         for warning in current.warnings:
             print(warning, file=sys.stderr)
-        return run_behind(program, proxy, command, trust, directory, web=options.web)
-    return Ended(run_alone(program, proxy, clients_environment(number, trust)))
+        password = "" if options.no_password else new_password()
+        return run_behind(
+            program, proxy, command, trust, directory, web=options.web, password=password
+        )
+    has_password = current.config.access.require_password or VARIABLE in os.environ
+    return Ended(run_alone(program, proxy, number, trust, has_password=has_password))
 
 
 def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -146,6 +165,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     options.add_argument("--demo", action="store_true")
     options.add_argument("--env", action="store_true")
     add_fault_options(options)
+    options.add_argument("--no-password", action="store_true")
     return options
 
 
@@ -179,7 +199,21 @@ def print_environment(program: str, number: int | None) -> int:
     """
     ports = [number] if number else range(FIRST_PORT, FIRST_PORT + PORTS)
     found = next((port for port in ports if is_wiremend(port)), None)
-    directory = state_directory(os.environ)
+    try:
+        directory = state_directory(os.environ)
+    except RuntimeError as problem:
+        print(f"{program}: {state_problem(problem)}", file=sys.stderr)
+        return 1
+    password = ""
+    if found is not None and not is_wiremend(found, admits=True):
+        known = [os.environ.get(VARIABLE, "")]
+        known += [read_password(password_file(directory, which)) for which in (found, None)]
+        fits = (one for one in known if one and is_wiremend(found, admits=True, password=one))
+        password = next(fits, "")
+        if not password:
+            text = f"{program}: the proxy on port {found} has a password that you do not have"
+            print(text, file=sys.stderr)
+            return 1
     if found is None or not (directory / CERTIFICATE_FILE).is_file():
         place = f"port {ports[0]}" if number else f"the ports {ports[0]} to {ports[-1]}"
         print(
@@ -188,17 +222,27 @@ def print_environment(program: str, number: int | None) -> int:
             file=sys.stderr,
         )
         return 1
-    print(export_commands(clients_environment(found, trusted_files(directory, os.environ))))
+    try:
+        trust = trusted_files(directory, os.environ)
+    except OSError as problem:
+        print(f"{program}: {state_problem(problem)}", file=sys.stderr)
+        return 1
+    print(export_commands(clients_environment(found, trust, password)))
     return 0
 
 
-def is_wiremend(number: int) -> bool:
-    """Return whether a wiremend listens on a port of 127.0.0.1: it refuses direct requests."""
+def is_wiremend(number: int, password: str = "", *, admits: bool = False) -> bool:
+    """Return whether a wiremend listens on a port of 127.0.0.1: it refuses direct requests.
+
+    With `admits`, also whether it admits clients with this password, or without one.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", number, timeout=PROBE_SECONDS)
+    sent = base64.b64encode(f"{USER}:{password}".encode()).decode()
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("GET", "/")
+        connection.request("GET", "/", headers={"proxy-authorization": f"Basic {sent}"})
         response = connection.getresponse()
-        return response.status == 400 and response.read(4096).startswith(DIRECT_REQUEST.encode())
+        is_one = response.status == 400 and response.read(4096).startswith(DIRECT_REQUEST.encode())
+        return is_one and not (admits and response.headers["proxy-authenticate"])
     return False
 
 
@@ -210,9 +254,15 @@ def configuration(options: argparse.Namespace) -> CurrentConfig:
 
 
 def prepare_authority(directory: Path, globs: Iterable[str]) -> None:
-    """Ensure that the directory contains a CA for these host globs; warn if it has no limits."""
+    """Ensure that the directory contains a CA for these host globs; warn if it has no limits.
+
+    It also covers the hosts of the proxies that run at present. Raises OSError.
+    """
     globs = list(globs)
-    if make_authority(directory, globs, datetime.datetime.now(datetime.UTC)):
+    with contextlib.suppress(OSError):  # a full disk; an existing CA can be used nevertheless
+        register_proxy(directory, globs)
+    needed = [*globs, *globs_of_running(directory)]
+    if make_authority(directory, needed, datetime.datetime.now(datetime.UTC)) is Made.NEW:
         print(f"wiremend: created a new CA in {directory}", file=sys.stderr)
     if limitless := unlimited(globs):
         print(
@@ -221,6 +271,17 @@ def prepare_authority(directory: Path, globs: Iterable[str]) -> None:
             "domains instead",
             file=sys.stderr,
         )
+
+
+def state_problem(problem: Exception) -> str:
+    """Return a sentence about a state directory that cannot be used."""
+    if not isinstance(problem, OSError):
+        return f"{problem}; set HOME, or XDG_STATE_HOME, to a directory that can be written"
+    reason = (problem.strerror or str(problem)).lower()
+    return (
+        f"the state directory cannot be written ({problem.filename}: {reason}); make room there, "
+        "or set XDG_STATE_HOME to a directory that can be written"
+    )
 
 
 def free_port(first: int) -> int:

@@ -1,4 +1,8 @@
-"""Which calls may use configured keys: those that cannot come from a web page.
+"""Which requests are admitted, and which calls may use configured keys.
+
+Requests are admitted with the proxy's password, if it demands one, and with a `Host` that agrees
+with the server that they are sent to. Configured keys are for calls that cannot come from a web
+page.
 
 A web page can reach a port on loopback. Browsers mark the requests of its scripts, forms and
 frames: every cross-origin request and every POST has `Origin`, and requests to a trustworthy
@@ -9,6 +13,8 @@ cannot remove or change these headers (https://fetch.spec.whatwg.org/#forbidden-
 request, without the other headers.
 """
 
+import base64
+import hmac
 import ipaddress
 from collections.abc import Iterable, Set
 
@@ -21,6 +27,35 @@ _ORIGIN = text_pattern(
     ignore_case=True,
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def has_password(authorization: str, password: str) -> bool:
+    """Return whether a value of `proxy-authorization` contains this password, for any user name."""
+    scheme, _, coded = authorization.strip().partition(" ")
+    if scheme.lower() != "basic":
+        return False
+    try:
+        decoded = base64.b64decode(coded.strip().encode(), validate=True)
+    except ValueError:
+        return False
+    return hmac.compare_digest(decoded.partition(b":")[2], password.encode())
+
+
+def host_refusal(target: str, tls_name: str | None, host: str | None) -> str | None:
+    """Return why a request may not be sent to `target`; None if its `Host` agrees.
+
+    `target` is the host of the client's connection or request target, `tls_name` the name in its
+    TLS handshake and `host` the `Host` header, or the authority of HTTP/2. An address without a
+    name in TLS agrees with every `Host`. The reason is a text for the user.
+    """
+    named = _name_in(host or "")
+    expected = {_name_in(target)} | ({_name_in(tls_name)} if tls_name else set())
+    if not named or named in expected or (not tls_name and _is_address(_name_in(target))):
+        return None
+    return (
+        f"The request is sent to {target!a}, but its Host header names {host!a}. "
+        "The proxy forwards calls to providers only if both agree."
+    )
 
 
 def key_refusal(headers: Iterable[tuple[str, str]], origins: Set[str]) -> str | None:
@@ -93,6 +128,24 @@ def _ipv6(address: str, text: str) -> str:
         return ipaddress.IPv6Address(address).compressed
     except ValueError:
         raise ValueError(f"expected an IPv6 address in brackets, got {text!r}") from None
+
+
+def _name_in(authority: str) -> str:
+    """Return the host in `HOST:PORT`, in the form in which hosts are compared."""
+    name = authority.strip().lower()
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    if name.count(":") == 1:
+        name = name.partition(":")[0]
+    return name.rstrip(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _expectation(text: str) -> str:

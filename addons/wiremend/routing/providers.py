@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from wiremend.protocols.base.document import OutgoingRequest
+from wiremend.body_secrets import mentions_mcp, without_mcp_credentials
+from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.traits import FieldChanges
 from wiremend.rules.rule import Rule
-from wiremend.secrets import is_secret_header, is_secret_parameter, may_hold_credential
+from wiremend.secrets import is_secret_header, may_hold_credential, without_secret_parameters
 from wiremend.text.patterns import text_pattern
 
 PROVIDER_ROUTED = Rule(
@@ -21,7 +22,8 @@ PROVIDER_ROUTED = Rule(
     name="provider-routed",
     detects="The configuration routes the requested model to another provider.",
     impact="The client's API key would leak to a provider that it was not issued by.",
-    action="Replaces address, path and credentials together; the client's credentials are removed.",
+    action="Replaces address, path and credentials together; the client's credentials are removed, "
+    "also those for MCP servers in the body.",
     protocols=tuple(WireProtocol),
 )
 FELL_BACK = Rule(
@@ -106,8 +108,11 @@ def redirect(request: OutgoingRequest, provider: ProviderAddress) -> OutgoingReq
     default_port = 443 if scheme == "https" else 80
     port = url.port or default_port
     authority = url.hostname if port == default_port else f"{url.hostname}:{port}"
+    document = request.document
+    if url.hostname.lower() != request.host.lower():
+        document = without_mcp_access(document)
     document = replace(
-        request.document,
+        document,
         path=_join(protocol, url.path.rstrip("/"), request.path),
         headers=(("host", authority), *kept),
     )
@@ -121,6 +126,17 @@ def redirect(request: OutgoingRequest, provider: ProviderAddress) -> OutgoingReq
         is_configured=True,
         tls_name="",
     )
+
+
+def without_mcp_access(document: RequestDocument) -> RequestDocument:
+    """Return the document without credentials for MCP servers; the same object without any.
+
+    The client gave them to its own provider, which connects to those servers.
+    """
+    if not mentions_mcp(document.body):
+        return document
+    edits = without_mcp_credentials(document.body, document.fields)
+    return document if edits is None else document.edited(edits)
 
 
 def destinations(
@@ -150,12 +166,6 @@ def uses_key(
     return any(name is not None and providers[name].has_key for name, _ in targets)
 
 
-def without_credentials(query: str) -> str:
-    """Return a query string without secret parameters; the others keep their bytes."""
-    parts = query.split("&") if query else []
-    return "&".join(part for part in parts if not is_secret_parameter(part.split("=")[0]))
-
-
 def _join(protocol: Protocol, base_path: str, path: str) -> str:
     endpoint, _, query = path.partition("?")
     versions = list(_VERSIONED.finditer(endpoint))
@@ -165,5 +175,5 @@ def _join(protocol: Protocol, base_path: str, path: str) -> str:
     else:
         unversioned = protocol.endpoints.unversioned.search(endpoint)
         start = unversioned.start() if unversioned else 0
-    query = without_credentials(query)
+    query = without_secret_parameters(query)
     return base_path + endpoint[start:] + (f"?{query}" if query else "")

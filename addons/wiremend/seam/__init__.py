@@ -21,6 +21,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     installation.py       installs and removes all of this
     flows.py              requests and responses: what flows show, and what is on the wire
     flow_record.py        writes the record of a call into its flow
+    stopping.py           ending the calls that run when the proxy stops
     process/              the process: its listener, memory, open files, event loop, loaded code
 
 Requests that are not calls take mitmproxy's default path.
@@ -106,4 +107,7 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
 29. For a `ResponseProtocolError` with the code `KILL`, `Http1Server` closes the client's connection
     and `Http2Server` resets the stream. Both write no error, even before a head. `ClientTLSLayer`
     sends no close_notify when the connection is closed.
+30. A `Wakeup` given to `ConnectionHandler.server_event`, whose result is awaitable in 12.3, reaches
+    a stream in a tunnel if `command_sources` of every `HttpLayer` above it has its command: in
+    `context.layers` of a stream, each of them is followed by its own stream.
 """

@@ -20,6 +20,7 @@ HOOKS = (
     "error",
     "tls_clienthello",
     "next_layer",
+    "http_connect",
     "http_connect_upstream",
 )
 """The hooks of traffic. After a fault in another one, such as `load`, mitmproxy decides."""

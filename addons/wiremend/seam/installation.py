@@ -5,6 +5,7 @@ from functools import partial
 from logging import WARNING
 from typing import Any
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+from weakref import WeakSet
 
 from mitmproxy import version
 from mitmproxy.connection import Connection
@@ -20,6 +21,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 from mitmproxy.proxy.server import ConnectionHandler
 
 from wiremend.held_memory import HeldMemory
+from wiremend.requirements import problem_with_version
 from wiremend.rules.containment import fault_of
 from wiremend.seam.connection_handler import (
     Handlers,
@@ -39,9 +41,7 @@ from wiremend.seam.connections import (
 from wiremend.seam.faulty_stream import FaultyCallStream
 from wiremend.seam.http1_trailers import CallHttp1Server
 from wiremend.seam.http_clients import CallHttp1Client, CallHttp2Client
-
-TESTED_VERSIONS = ("12.2", "12.3")
-"""Versions of mitmproxy, as MAJOR.MINOR. The seam's tests run with each of them."""
+from wiremend.seam.stream_layer import CallStream
 
 
 class Seam:
@@ -62,12 +62,8 @@ class Seam:
 
         Raises RuntimeError if this version of mitmproxy is not one of `TESTED_VERSIONS`.
         """
-        if ".".join(version.VERSION.split(".")[:2]) not in TESTED_VERSIONS:
-            raise RuntimeError(
-                f"wiremend works with mitmproxy {' and '.join(TESTED_VERSIONS)}, "
-                f"but this is mitmproxy {version.VERSION}: "
-                f'run pip install "mitmproxy=={TESTED_VERSIONS[-1]}.*"'
-            )
+        if problem := problem_with_version(version.VERSION):
+            raise RuntimeError(problem)
         if hasattr(http_layers.HttpStream, "machine"):
             return
         for owner, name, replacement in _replacements(self._account):
@@ -86,7 +82,8 @@ def _replacements(account: HeldMemory) -> list[tuple[object, str, Callable[[Any]
     """Return owner and name of each replaced attribute, and a function from old to new value."""
     handlers = Handlers()
     account.measure_unsent = handlers.unsent_bytes
-    stream = type("CallStream", (FaultyCallStream,), {"account": account})
+    shared = {"account": account, "carried": WeakSet[CallStream]()}
+    stream = type("CallStream", (FaultyCallStream,), shared)
     return [
         (http_layers, "HttpStream", lambda _: stream),
         (http_layers, "Http1Server", lambda _: CallHttp1Server),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from logging import DEBUG, INFO, WARNING
 from typing import Any
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
@@ -85,6 +85,10 @@ class CallStream(HttpStream):
 
     account: HeldMemory
     """What all calls hold; set in the subclass that is installed."""
+    carried: WeakSet["CallStream"]
+    """The streams that carry calls; set there, too."""
+    is_stopping = False
+    """Whether the proxy ends: the next wake-up ends the call."""
     machine: Machine | None = None
     _record: FlowRecord
     _upstream: UpstreamSide
@@ -227,6 +231,7 @@ class CallStream(HttpStream):
         self.machine = make_machine(
             call, random=random.random, wall_clock=time.time, memory=self._memory
         )
+        self.carried.add(self)
         self._upstream.take_request(received, options.conceal)
         yield from self._ask(self.machine.start)
 
@@ -470,7 +475,9 @@ class CallStream(HttpStream):
 
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
-        if isinstance(event, events.Wakeup):
+        if isinstance(event, events.Wakeup) and self.is_stopping:
+            yield from self._ask(self.machine.proxy_stops)
+        elif isinstance(event, events.Wakeup):
             yield from self._ask(self.machine.wake, is_client_behind=is_behind(self.context.client))
         elif isinstance(event, ReadOver):
             yield from self._process_read()

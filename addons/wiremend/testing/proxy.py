@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from wiremend.call_record.schema import CallRecord, StoredAttempt
 from wiremend.launch.authority import CERTIFICATE_FILE
 from wiremend.launch.environment import clients_environment, trusted_files
+from wiremend.launch.proxy_password import VARIABLE, proxy_address
 from wiremend.launch.run import mitmproxy_program
 from wiremend.launch.shells import shells_directory
 from wiremend.rules.rule import Finding
@@ -57,7 +58,8 @@ class Proxy:
     default the suite; `()` is plain mitmdump. `arguments` are appended. `program` is the mitmdump
     to run, by default that of this environment. `confdir` is a directory for the proxy's CA that
     other proxies can share. `reports_calls` keeps all flows in memory, for `calls` and what derives
-    from it. `never_logged` are texts that must not be in the log.
+    from it. `never_logged` are texts that must not be in the log. `password` is demanded from
+    clients, as from the COMMAND of `scripts/run`; it must not be in the log either.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Proxy:
         confdir: Path | None = None,
         reports_calls: bool = True,
         never_logged: Sequence[str] = (),
+        password: str = "",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -93,7 +96,9 @@ class Proxy:
         self._scripts = [
             _loadable(script) for script in ([suite()] if scripts is None else scripts)
         ]
-        self._never_logged = tuple(never_logged)
+        self.password = password
+        """The password for clients; empty if they need none."""
+        self._never_logged = (*never_logged, *([password] if password else []))
         self._printed = threading.Condition()
         self._ended = False
         self._process: subprocess.Popen[str] | None = None
@@ -112,6 +117,7 @@ class Proxy:
             "WIREMEND_TESTING_PROVIDER": str(provider_port),
             "WIREMEND_TESTING_ALPN": json.dumps(list(upstream_alpn)),
             "WIREMEND_TESTING_REFUSALS": str(refusals_file or os.devnull),
+            **({VARIABLE: password} if password else {}),
             **(environment or {}),
         }
 
@@ -138,7 +144,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """The value for HTTPS_PROXY, or the base URL in reverse mode."""
-        return f"http://127.0.0.1:{self.port}"
+        return proxy_address(self.port, self.password)
 
     @property
     def pid(self) -> int:
@@ -149,7 +155,9 @@ class Proxy:
     @property
     def env(self) -> dict[str, str]:
         """The variables that make a client use this proxy and trust its CA."""
-        return clients_environment(self.port, trusted_files(self.confdir, os.environ))
+        return clients_environment(
+            self.port, trusted_files(self.confdir, os.environ), self.password
+        )
 
     @property
     def calls(self) -> list[CallRecord]:

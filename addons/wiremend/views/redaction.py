@@ -10,9 +10,15 @@ from typing import Any
 
 from mitmproxy import http
 
+from wiremend.body_secrets import (
+    issued_secrets,
+    issues_keys,
+    mentions_mcp,
+    secrets_in_request,
+)
 from wiremend.call_record.kept_bytes import KeptBytes
 from wiremend.call_record.schema import METADATA_KEY
-from wiremend.seam.flows import forget_backup, show_response_as
+from wiremend.seam.flows import body_of, forget_backup, replace_content, show_response_as
 from wiremend.secrets import (
     masked,
     masked_bytes,
@@ -23,12 +29,41 @@ from wiremend.secrets import (
     without_quoted_bytes,
 )
 
+_CODING = b"content-encoding"
+
 
 def secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
     """Return the credentials in this request, in all forms in which they may occur."""
+    return header_secrets_of(flow) | body_secrets_of(flow)
+
+
+def header_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
+    """Return those in the headers and the query of a request."""
     request = flow.request
     fields = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in request.headers.fields]
     return secret_values(fields, request.path)
+
+
+def body_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
+    """Return those in the body of a request."""
+    request = flow.request
+    body = request.raw_content
+    if not body:
+        return frozenset()
+    is_coded = "content-encoding" in request.headers
+    if not is_coded and not mentions_mcp(body) and not issues_keys(request.path):
+        return frozenset()  # as in most calls
+    content_type = request.headers.get("content-type", "")
+    return secrets_in_request(request.path, content_type, body_of(request) or b"")
+
+
+def issued_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
+    """Return the keys that a response issues."""
+    request, response = flow.request, flow.response
+    if response is None or not response.raw_content or not issues_keys(request.path):
+        return frozenset()
+    content_type = response.headers.get("content-type", "")
+    return issued_secrets(body_of(response) or b"", content_type)
 
 
 def conceal_request(flow: http.HTTPFlow, values: Set[str]) -> None:
@@ -37,7 +72,7 @@ def conceal_request(flow: http.HTTPFlow, values: Set[str]) -> None:
     request.headers = http.Headers(_concealed(request.headers.fields, values))
     request.path = masked(redacted_path(request.path), values)
     if request.raw_content:
-        request.data.content = masked_bytes(request.raw_content, values)
+        _mask_content(request, values)
     forget_backup(flow)
 
 
@@ -46,16 +81,37 @@ def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
     conceal_request(flow, values)
     response = flow.response
     if response is not None:
-        content = response.raw_content
-        show_response_as(
-            response,
-            _concealed(response.headers.fields, values),
-            masked_bytes(content, values) if content else content,
-        )
+        content, fields = response.raw_content, _concealed(response.headers.fields, values)
+        if content and (plain := _masked_if_coded(response, values)) is not None:
+            content = plain
+            fields = [(n, b"identity" if n.lower() == _CODING else v) for n, v in fields]
+        elif content:
+            content = masked_bytes(content, values)
+        show_response_as(response, fields, content)
     if flow.error is not None:
         flow.error.msg = masked(without_quoted_bytes(flow.error.msg), values)
     if METADATA_KEY in flow.metadata:
         flow.metadata[METADATA_KEY] = _masked_value(flow.metadata[METADATA_KEY], values)
+
+
+def _mask_content(request: http.Request, values: Set[str]) -> None:
+    """Redact the body of a request in its flow; a coded one is decoded if needed."""
+    plain = _masked_if_coded(request, values)
+    if plain is not None:
+        replace_content(request, plain)
+    else:
+        request.data.content = masked_bytes(request.raw_content or b"", values)
+
+
+def _masked_if_coded(message: http.Message, values: Set[str]) -> bytes | None:
+    """Return the redacted content of a coded body; None if no coding hides any of the values."""
+    if "content-encoding" not in message.headers:
+        return None
+    content = body_of(message)
+    if content is None:
+        return None
+    masked_content = masked_bytes(content, values)
+    return None if masked_content is content else masked_content
 
 
 def _concealed(

@@ -22,6 +22,7 @@ FOLDER = Path(__file__).parent / "node_clients"
 NODE_MAJOR = 20
 LIMIT_SECONDS = 60.0
 OTHER_KEY = "sk-test-DO-NOT-LOG-node"
+PASSWORD = "of-the-proxy-DO-NOT-LOG"
 CONFIGURATION = f"""{QUICK_RETRIES}
 [[models]]
 match = "*"
@@ -113,7 +114,7 @@ def test_a_javascript_client_uses_a_configured_key(
     protocol: WireProtocol,
 ) -> None:
     need(why_not_installed(FOLDER, NODE_MAJOR))
-    proxy = start_proxy(scripts=SHARED, configuration=CONFIGURATION)
+    proxy = start_proxy(scripts=SHARED, configuration=CONFIGURATION, password=PASSWORD)
     origin.script([faults.none(protocol)])
     printed = run_node("call.mjs", client, good.MODELS[protocol], proxy=proxy)
     if client == "fetch":

@@ -1,15 +1,18 @@
 """Tests that a changed configuration applies to new calls and not to running ones."""
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wiremend.launch.authority import make_authority
+from wiremend.targets.hosts import PROVIDER_HOSTS
 from wiremend.testing.certificates import Authority
 from wiremend.testing.exchange import Reply
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
-from traffic.clients import RawResponse, model_call
+from traffic.clients import Http1Call, RawResponse, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES
 from traffic.proxy import Proxy
 
@@ -148,3 +151,23 @@ def test_rules_change_for_the_next_call_only(
         provider.release()
         assert b'"index": 1' not in running.response().body
     assert b'"index": 1' in next_call(proxy).body
+
+
+def test_a_host_that_the_ca_may_not_sign_for_is_reported_and_stays_tunnelled(
+    authority: Authority, provider: ScriptedProvider, origin: ScriptedProvider, tmp_path: Path
+) -> None:
+    """With the CA of scripts/run, whose hosts are those of its start."""
+    make_authority(tmp_path / "ca", PROVIDER_HOSTS, datetime.datetime.now(datetime.UTC))
+    hosts = {good.HOSTS[ANTHROPIC]: provider.port, ORIGIN_HOST: origin.port}
+    origin.script([faults.none(ANTHROPIC)])
+    provider.script([faults.none(ANTHROPIC)])
+    quiet = "[retry]\nattempts = 3\n"
+    with Proxy(tmp_path, authority, hosts, configuration=quiet, confdir=tmp_path / "ca") as proxy:
+        reload(proxy, f'[intercept]\nhosts = ["{ORIGIN_HOST}"]\n')
+        line = proxy.wait_for_line("may not sign for").string
+        assert ORIGIN_HOST in line
+        assert good.HOSTS[ANTHROPIC] not in line
+        with Http1Call(proxy, ORIGIN_HOST, trusted=authority.file) as client:
+            client.send("POST", "/v1/messages", {"content-type": "application/json"}, b"{}")
+            assert client.response().status == 200
+        assert next_call(proxy).status == 200

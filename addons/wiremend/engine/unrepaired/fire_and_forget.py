@@ -199,6 +199,13 @@ class Acknowledgement:
             return [*self._give_up(now), AbandonAttempt()]
         return [] if self._phase is Phase.OVER else [self._next_wake(now)]
 
+    def proxy_stops(self, now: float) -> list[Action]:
+        """The proxy ends: a client without a response receives an error, and upstream is left."""
+        if self._phase is Phase.OVER:
+            return []
+        ended = self.attempt_failed(now, "wiremend was stopped")
+        return [AbandonAttempt() if action == ReleaseAttempt() else action for action in ended]
+
     def stop_after_fault(self, now: float) -> bytes:
         """After a fault in this code: end the call. A response can only be cut."""
         was_answered, self._phase = self.answered, Phase.OVER

@@ -139,6 +139,15 @@ class PassingMachine:
         """Time has passed, which has no effect."""
         return []
 
+    def proxy_stops(self, now: float) -> list[Action]:
+        """The proxy ends: the response is cut, and upstream is left."""
+        if self._is_over:
+            return []
+        reason = "wiremend was stopped"
+        self._end(now, AttemptOutcome.FAILED, reason)
+        self._become(CUT)
+        return [CutResponse(reason), AbandonAttempt()]
+
     def stop_after_fault(self, now: float) -> bytes:
         """After a fault in this code or around it: the response can only be cut."""
         if not self._is_over:
