@@ -18,7 +18,9 @@ from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
 from wiremend.engine.error_responses import DIRECT_REQUEST
 from wiremend.launch.authority import CERTIFICATE_FILE, make_authority, unlimited
+from wiremend.launch.bypassed import no_proxy_warning
 from wiremend.launch.environment import clients_environment, trusted_files
+from wiremend.launch.importing.command import import_config
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
 from wiremend.launch.shells import checkout_file, shells_directory
@@ -42,6 +44,13 @@ options:
   --web          start mitmweb instead of mitmdump
   --env          print the variables for clients of a running proxy, on port N if --port is given,
                  as shell commands: eval "$({program} --env)"
+  --check-config explain what the configuration does with calls; --probe also sends each provider a
+                 tiny one
+  --doctor       check versions, ports, certificates, variables and agents, and make a call to a
+                 provider on loopback; --doctor -- COMMAND looks at one agent
+  --import-config FILE
+                 print the wiremend.toml for a configuration of oc-go-cc or claude-code-router;
+                 -o OUT writes it to a new file
   --version      print the version
 
 HTTPS_PROXY and the variables that make a client trust the proxy's CA are set for COMMAND only.
@@ -60,6 +69,9 @@ examples:
 DEMO_HELP = "       {program} --demo                     show what it does; no key, no network\n"
 USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [-- COMMAND ...]
        {program} [--port N] --env
+       {program} [--config FILE] [--allow] --check-config [--probe]
+       {program} [--port N] [--config FILE] --doctor [-- COMMAND ...]
+       {program} --import-config FILE [-o OUT]
        {program} --help | --version"""
 
 
@@ -77,6 +89,10 @@ def main(program: str, arguments: list[str]) -> int:
         return run_demo(program)
     if options.env:
         return print_environment(program, options.port)
+    if options.import_config:
+        return import_config(program, options.import_config, options.output)
+    if options.check_config or options.doctor:
+        return inspect(options, command)
     return start(program, options, command).status
 
 
@@ -109,6 +125,8 @@ def start(
             print(f"wiremend: configuration from {current.source}", file=sys.stderr)
         for warning in current.warnings:
             print(warning, file=sys.stderr)
+        if bypass := no_proxy_warning(os.environ, current.intercepted.globs):
+            print(f"wiremend: warning: {bypass}", file=sys.stderr)
         return run_behind(program, proxy, command, trust, directory, web=options.web)
     return Ended(run_alone(program, proxy, clients_environment(number, trust)))
 
@@ -142,6 +160,11 @@ def parser(program: str) -> argparse.ArgumentParser:
     options.add_argument("--web", action="store_true")
     options.add_argument("--demo", action="store_true")
     options.add_argument("--env", action="store_true")
+    options.add_argument("--check-config", action="store_true")
+    options.add_argument("--probe", action="store_true")
+    options.add_argument("--doctor", action="store_true")
+    options.add_argument("--import-config", type=Path)
+    options.add_argument("-o", "--output", type=Path)
     return options
 
 
@@ -157,6 +180,25 @@ def help_text(program: str) -> str:
     """Return the text of --help."""
     demo = DEMO_HELP if checkout_file(DEMO) else ""
     return HELP.format(program=program, demo=demo.format(program=program))
+
+
+def inspect(options: argparse.Namespace, command: list[str]) -> int:
+    """Carry out --check-config or --doctor. Return the exit status."""
+    # A start needs none of this; the second also imports mitmproxy, which may be missing.
+    from wiremend.launch.check_config import check_config
+    from wiremend.launch.doctor import examine
+
+    current, file = CurrentConfig(), str(options.config or "")
+    if options.check_config:
+        return check_config(current, file, allow=options.allow, probe=options.probe)
+    return examine(
+        current,
+        file,
+        command,
+        options.port or FIRST_PORT,
+        is_wiremend=is_wiremend,
+        prepare=prepare_authority,
+    )
 
 
 def run_demo(program: str) -> int:

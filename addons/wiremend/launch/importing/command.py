@@ -42,9 +42,10 @@ def read(file: Path) -> Imported:
     except OSError as error:
         raise NotImportable((error.strerror or "cannot be read").lower()) from None
     values = parse(data)
-    for source in (claude_code_router, oc_go_cc):
-        if source.is_from_it(values):
-            return source.import_it(values)
+    if claude_code_router.is_from_it(values):
+        return claude_code_router.import_it(values)
+    if oc_go_cc.is_from_it(values):
+        return oc_go_cc.import_it(values)
     raise NotImportable(
         "is no configuration of claude-code-router (Providers, Router) or of oc-go-cc (models)"
     )

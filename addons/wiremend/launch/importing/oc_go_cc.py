@@ -259,7 +259,7 @@ class _Reader:
             return None
         wire = _WIRE_FORMATS.get(text_of(values.get("wire_format")), "")
         provider = self.imported.providers[name]
-        if wire and self._protocol(name, model) != wire and isinstance(provider.protocol, dict):
+        if wire and self._protocol(name, model) != wire and not isinstance(provider.protocol, str):
             provider.protocol = {model: wire, **provider.protocol}
         return name, model
 
@@ -299,7 +299,7 @@ class _Reader:
 
     def _protocol(self, provider: str | None, model: str | None) -> str:
         protocol = self.imported.providers[provider or ""].protocol
-        assert isinstance(protocol, dict)
+        assert not isinstance(protocol, str)
         name = (model or "").lower()
         return next(wire for glob, wire in protocol.items() if fnmatchcase(name, glob.lower()))
 
