@@ -136,7 +136,7 @@ def _provider_line(name: str, provider: ProviderAddress) -> Line:
     text = f"providers.{name}: {provider.base_url}"
     if provider.protocols:
         table = ", ".join(
-            f"{glob} in {SHORT_NAMES.get(spoken, spoken)}" for glob, spoken in provider.protocols
+            f"{SHORT_NAMES.get(spoken, spoken)} for {glob}" for glob, spoken in provider.protocols
         )
         text += f"\nprotocol: {table}; calls in other protocols are translated"
     else:

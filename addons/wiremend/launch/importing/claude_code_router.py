@@ -44,6 +44,15 @@ _KNOWN: Mapping[str, str] = {
     "StatusLine": "",
     "transformers": "wiremend adapts requests by what it knows of the provider.",
 }
+_PROVIDER_KEYS = frozenset(
+    {
+        "account", "api_base_url", "api_key", "apiKey", "apikey", "autoFetchKnownModels",
+        "autoFetchModels", "baseUrl", "billing", "capabilities", "credentials", "enabled", "icon",
+        "id", "modelDescriptions", "modelDisplayNames", "modelMetadata", "models", "name",
+        "protocolDetectionMode", "provider", "transformer", "type",
+    }
+)  # fmt: skip
+"""Keys of providers that are read, or that only the program's own pages use."""
 _UNNEEDED = frozenset(
     {
         "anthropic", "cerebras", "cleancache", "deepseek", "enhancetool", "gemini", "groq",
@@ -121,6 +130,8 @@ class _Reader:
         )
         if not references:
             provider.comments.append("It has no key.")
+        if left := [shown(key) for key in values if key not in _PROVIDER_KEYS]:
+            provider.comments.append(f"Not carried: {', '.join(left)}. See `headers` and `set`.")
         _add_transformers(provider, dict_of(values.get("transformer")))
         self.imported.add_provider(provider)
         self._names[given.lower()] = name
