@@ -1,18 +1,15 @@
 """`--check-config`: what it says about routes and providers, and the call of `--probe`."""
 
-import contextlib
-import http.server
-import json
 import re
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from wiremend.config.current import CurrentConfig
 from wiremend.launch.check_config import check_config
+from wiremend.testing.certificates import Authority
+from wiremend.testing.plays import Play, reply_from
+from wiremend.testing.provider import ScriptedProvider
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "sk-do-not-show-5d10"
@@ -127,51 +124,20 @@ def test_the_examples_of_the_readme_are_accepted(
 # --probe
 
 
-@dataclass
-class Answering:
-    """A provider on loopback that answers every POST alike."""
-
-    status: int
-    body: bytes
-    port: int = 0
-    received: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
-
-
-@contextlib.contextmanager
-def provider(status: int, body: bytes) -> Iterator[Answering]:
-    answering = Answering(status, body)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers["content-length"])
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            answering.received.append((self.path, headers, json.loads(self.rfile.read(length))))
-            self.send_response(answering.status)
-            if answering.status == 307:
-                self.send_header("location", "/elsewhere")
-            self.send_header("content-length", str(len(answering.body)))
-            self.end_headers()
-            self.wfile.write(answering.body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    answering.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield answering
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+@pytest.fixture
+def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedProvider]:
+    authority = Authority(tmp_path / "authority")
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ScriptedProvider(authority.leaf("127.0.0.1"), tmp_path) as scripted:
+        yield scripted
 
 
-def probed(port: int, protocol: str) -> str:
+def probed(port: int, protocol: str = "") -> str:
     return f"""
         [providers.p]
-        base_url = "http://127.0.0.1:{port}"
+        base_url = "https://127.0.0.1:{port}"
         api_key = "${{KEY}}"
         {protocol}
         [[models]]
@@ -182,63 +148,68 @@ def probed(port: int, protocol: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "path", "key"),
+    ("protocol", "path", "key", "value"),
     [
-        ("", "/v1/messages", ("x-api-key", SECRET)),
-        ('protocol = "anthropic"', "/v1/messages", ("x-api-key", SECRET)),
-        ('protocol = "chat"', "/v1/chat/completions", ("authorization", f"Bearer {SECRET}")),
-        ('protocol = "responses"', "/v1/responses", ("authorization", f"Bearer {SECRET}")),
-        ('protocol = "gemini"', "/v1beta/models/m:generateContent", ("x-goog-api-key", SECRET)),
+        ("", "/v1/messages", "x-api-key", SECRET),
+        ('protocol = "anthropic"', "/v1/messages", "x-api-key", SECRET),
+        ('protocol = "chat"', "/v1/chat/completions", "authorization", f"Bearer {SECRET}"),
+        ('protocol = "responses"', "/v1/responses", "authorization", f"Bearer {SECRET}"),
+        ('protocol = "gemini"', "/v1beta/models/m:generateContent", "x-goog-api-key", SECRET),
     ],
 )
 def test_a_probe_is_one_call_in_the_protocol_of_the_provider(
     protocol: str,
     path: str,
-    key: tuple[str, str],
+    key: str,
+    value: str,
+    provider: ScriptedProvider,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with provider(200, b"{}") as answering:
-        status, lines = checked(probed(answering.port, protocol), tmp_path, capsys, probe=True)
+    provider.script([reply_from({"json": {}})])
+    status, lines = checked(probed(provider.port, protocol), tmp_path, capsys, probe=True)
     assert status == 0
     assert lines[-1].startswith("ok       providers.p: a call to m was answered in ")
-    [(received_path, headers, body)] = answering.received
-    assert received_path == path
-    assert headers[key[0]] == key[1]
-    assert body.get("model", "m") == "m"
+    [received] = provider.received
+    assert (received.method, received.path) == ("POST", path)
+    assert received.header(key) == value
+    assert received.json().get("model", "m") == "m"
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "expected", "remedy"),
+    ("play", "expected", "remedy"),
     [
-        (401, f'{{"error": "the key {SECRET} is wrong"}}', "401: {", "check api_key"),
-        (404, "no", "404: no", "check base_url, protocol and the name of the model"),
-        (429, "slow down", "429: slow down", "check the quota of the account"),
-        (307, "", "307:", "see what the provider says about the request"),
+        ({"status": 401, "json": {"error": f"the key {SECRET} is wrong"}}, "401: {",
+         "check api_key"),
+        ({"status": 404, "body": "no"}, "404: no",
+         "check base_url, protocol and the name of the model"),
+        ({"status": 429, "body": "slow down"}, "429: slow down",
+         "check the quota of the account"),
+        ({"status": 307, "headers": {"location": "/elsewhere"}}, "307:",
+         "see what the provider says about the request"),
     ],
-)
+)  # fmt: skip
 def test_a_refused_probe_is_a_problem_with_a_remedy(
-    status: int,
-    body: str,
+    play: Play,
     expected: str,
     remedy: str,
+    provider: ScriptedProvider,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with provider(status, body.encode()) as answering:
-        ended, lines = checked(probed(answering.port, ""), tmp_path, capsys, probe=True)
-    assert ended == 1
+    provider.script([reply_from(play)])
+    status, lines = checked(probed(provider.port), tmp_path, capsys, probe=True)
+    assert status == 1
     assert lines[-2].startswith(f"problem  providers.p: a call to m was answered with {expected}")
     assert lines[-1] == f"         to do: {remedy}"
-    assert len(answering.received) == 1
+    assert len(provider.received) == 1
 
 
-def test_a_provider_that_cannot_be_reached_is_a_problem(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_provider_that_resets_the_connection_is_a_problem(
+    provider: ScriptedProvider, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with provider(200, b"") as answering:
-        port = answering.port
-    status, lines = checked(probed(port, ""), tmp_path, capsys, probe=True)
+    provider.script([reply_from({"connection": "tls-failure"})])
+    status, lines = checked(probed(provider.port), tmp_path, capsys, probe=True)
     assert status == 1
     assert "a call to m failed: " in lines[-2]
 

@@ -385,6 +385,17 @@ def test_a_wire_format_of_a_model_counts(
     )
 
 
+def test_several_keys_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {
+        "api_keys": ["${FIRST}", SECRET, "${FIRST}"],
+        "models": {"default": {"model_id": "glm-5"}},
+    }
+    text, errors = imported(values, tmp_path, capsys)
+    assert settings(text).providers["opencode-go"].api_key == "value-of-FIRST"
+    assert "${OPENCODE_GO_API_KEY_2}" in text
+    assert "set OPENCODE_GO_API_KEY_2 to it" in errors
+
+
 # Anything else
 
 ODD_TEXT = 'a"b\\c\nd\x7f\u2028é😀'

@@ -230,7 +230,7 @@ class _Reader:
             if route.match == CLAUDE:
                 assert route.provider is not None
                 assert route.model is not None
-                route.fallback.insert(0, (route.provider, route.model))
+                route.fallback = [(route.provider, route.model), *route.fallback]
                 route.provider = route.model = None
                 route.comments.append("anthropic_first: Anthropic is asked first.")
                 if route.set:

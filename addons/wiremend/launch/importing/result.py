@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wiremend.config.providers import Provider
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _COMMENT_CHARACTERS = 96
@@ -25,7 +27,6 @@ class ImportedProvider:
     protocol: str | Mapping[str, str]
     keys: tuple[str, ...] = ()
     """References to environment variables, such as `${OPENCODE_API_KEY}`."""
-    headers: dict[str, str] = field(default_factory=dict)
     max_output_tokens: int | None = None
     set: dict[str, Any] = field(default_factory=dict)
     comments: list[str] = field(default_factory=list)
@@ -143,17 +144,20 @@ def _fallback(route: ImportedRoute, provider: str, model: str) -> str:
 
 
 def _provider_text(provider: ImportedProvider) -> str:
+    comments, keys = [*provider.comments], provider.keys
+    if len(keys) > 1 and "api_keys" not in Provider.model_fields:
+        comments.append(f"Not carried: the further keys {', '.join(keys[1:])}.")
+        keys = keys[:1]
     values: list[tuple[str, Any]] = [
         ("base_url", provider.base_url),
         ("protocol", provider.protocol),
-        ("api_key", provider.keys[0] if len(provider.keys) == 1 else None),
-        ("api_keys", provider.keys if len(provider.keys) > 1 else None),
-        ("headers", provider.headers),
+        ("api_key", keys[0] if len(keys) == 1 else None),
+        ("api_keys", keys if len(keys) > 1 else None),
         ("max_output_tokens", provider.max_output_tokens),
         ("set", provider.set),
     ]
     heading = f"[providers.{_key(provider.name)}]\n"
-    return _comments(provider.comments) + heading + _lines(values)
+    return _comments(comments) + heading + _lines(values)
 
 
 def _comments(comments: Iterable[str]) -> str:
