@@ -10,7 +10,7 @@ from wiremend.routing.access import key_refusal
 from wiremend.routing.match import match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model
 from wiremend.routing.providers import redirect, uses_key
-from wiremend.routing.shape import shape_of
+from wiremend.routing.shape import CallShape
 from wiremend.routing.token_counts import (
     CANNOT_COUNT,
     COUNT_ESTIMATED,
@@ -48,7 +48,7 @@ class CountTokens(Shell):
         entry = match_model(
             model,
             self.current.settings.routes,
-            lambda: shape_of(document, streaming=True),
+            lambda: CallShape(document, streaming=True),
         )
         if entry is None or not (entry.model or entry.provider):
             return

@@ -18,6 +18,7 @@ from wiremend.adapt.lessons import LessonBook
 from wiremend.config.current import CurrentConfig
 from wiremend.config.lesson_file import LessonKeeper
 from wiremend.config.load import ConfigError
+from wiremend.config.suspicious import listening_warning
 from wiremend.config.values import did_you_mean
 from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
@@ -180,6 +181,8 @@ class LoadConfiguration:
             self.listener.listen()
         if self is _configurations()[0]:
             logger.info("wiremend: version %s, mitmproxy %s", wiremend.__version__, VERSION)
+            if warning := listening_warning(ctx.options.listen_host, ctx.options.mode):
+                logger.warning("wiremend: warning: %s", warning)
         if self.seam is not None and self.seam.is_installed:
             raise_open_files_limit()
             return_large_buffers()

@@ -20,6 +20,10 @@ HEADERS = {
         "codex",
     ),
     "Gemini CLI": ({"user-agent": "GeminiCLI/0.61.0/gemini-3-pro (linux; x64)"}, "gemini-cli"),
+    "Gemini CLI on a terminal": (
+        {"user-agent": "GeminiCLI-tui/0.61.0/gemini-2.5-pro (linux; x64; terminal)"},
+        "gemini-cli",
+    ),
     "Google's SDK in Python": (
         {"user-agent": "my-agent/1", "x-goog-api-client": "google-genai-sdk/3.4.0 gl-python/3.13"},
         "python-genai",

@@ -21,10 +21,19 @@ CLIENTS: tuple[ClientTraits, ...] = (
         accepts_null_usage=True,
         # codex-api/src/sse/responses.rs reads type, item, delta and usage from the data alone
         accepts=frozenset(Deviation),
+        # Codex 0.169. The header is also sent for `compact`, whose answer belongs to the
+        # conversation, and with names of its own future jobs.
+        turns_offer_tools=True,
+        side_call_headers=(("x-openai-subagent", text_pattern(r"memory_consolidation\Z")),),
+        subagent_headers=(("x-openai-subagent", text_pattern(r"(?:collab_spawn|review)\Z")),),
     ),
     ClientTraits(
         family="claude-code",
         recognised_by=(("user-agent", text_pattern("claude-cli/")),),
+        # Claude Code 2.1: titles, summaries of fetched pages and tools, and the check of the quota
+        # offer no tools. Suggestions of prompts repeat the tools of the turn, for its cache.
+        turns_offer_tools=True,
+        subagent_headers=(("x-claude-code-agent-id", text_pattern(r"\S")),),
     ),
     ClientTraits(
         family="opencode",
@@ -36,14 +45,20 @@ CLIENTS: tuple[ClientTraits, ...] = (
         retried_words=text_pattern(
             r"connection error|connection lost|\brequest timeout\b", ignore_case=True
         ),
+        turns_offer_tools=True,  # OpenCode 1.18: titles and compaction offer none
+        subagent_headers=(("x-parent-session-id", text_pattern(r"\S")),),
     ),
     ClientTraits(
         family="gemini-cli",
-        recognised_by=(("user-agent", text_pattern("geminicli/")),),
+        recognised_by=(("user-agent", text_pattern("geminicli(?:-[a-z]{1,20}+)?/")),),
         # Events that JavaScript's `/^\s*data: (.*)(?:\n\n|\r\r|\r\n\r\n)/` matches completely
         whole_event=whole_pattern(
             rb"data: (?:[^\r\n\xe2]|\xe2(?!\x80[\xa8\xa9]))*+(?:\n\n|\r\r|\r\n\r\n)"
         ),
+        # Gemini CLI 0.61: the router, the next speaker, compression and summaries offer no tools;
+        # its sub-agents have no header, but a tool to end their work.
+        turns_offer_tools=True,
+        subagent_tool="complete_task",
     ),
     # SDKs. Agents that use one do not change these headers.
     ClientTraits(

@@ -28,14 +28,17 @@ from wiremend.engine.error_responses import (
 )
 from wiremend.engine.retry import read_retry_after
 from wiremend.engine.transport_errors import error_of_status
+from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.provider_error import error_from, make_error, read_error
 from wiremend.protocols.base.repairer import StreamContext
+from wiremend.protocols.chat import CHAT
 from wiremend.protocols.registry import PROTOCOLS, recognise
 from wiremend.repair.stream import repair_body
 from wiremend.routing.access import key_refusal
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.match import Route, match_model
 from wiremend.routing.model_lists import RoutedName, extend_model_list, is_model_list
+from wiremend.routing.shape import CallShape
 from wiremend.routing.token_counts import recognise_count
 from wiremend.rules.rule import BodyPlace, Finding, Notes
 from wiremend.seam.flow_record import record_findings
@@ -205,6 +208,9 @@ def test_many_headers_and_long_ones() -> None:
     assert_linear(prepare, SIZES)
 
 
+EMPTY = CallShape(RequestDocument.of(CHAT, "/", b"{}"), streaming=False)
+
+
 def test_long_model_names_and_globs() -> None:
     routes = [Route("*a*b*c*d*"), Route("claude-*-[0-9]*"), Route("*" * 40 + "x")]
 
@@ -212,7 +218,7 @@ def test_long_model_names_and_globs() -> None:
         def work() -> None:
             for unit in ("abcd", "claude-", "-", "a", "x"):
                 model = unit * (size // len(unit))
-                match_model(model, routes)
+                match_model(model, routes, lambda: EMPTY)
                 LessonBook().of("p", model)
                 for protocol in PROTOCOLS:
                     traits_of(protocol, "openrouter.ai", model)

@@ -11,6 +11,7 @@ from wiremend.adapt.rejection_recovery import AdaptedRequests
 from wiremend.adapt.rejections import OfferedTools, explanation, read_rejection
 from wiremend.adapt.schema_dialects import DIALECTS
 from wiremend.catalogue import catalogue
+from wiremend.config.routes import When
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.protocols.base.names import WireProtocol
@@ -20,7 +21,7 @@ from wiremend.protocols.base.traits import CallIdLimit, FieldChanges, MessageTra
 from wiremend.protocols.registry import PROTOCOLS, read_request
 from wiremend.repair.tool_names import restore_tool_names
 from wiremend.routing.model_name import requested_model, rewrite_model
-from wiremend.routing.shape import shape_of
+from wiremend.routing.shape import CallShape
 from wiremend.routing.token_counts import estimated_answer, rewrite_counted_model
 from wiremend.rules.rule import Notes
 
@@ -109,6 +110,16 @@ def test_tools_of_every_dialect(dialect: str, variant: str) -> None:
     assert_linear(adapting(ALL_PARTS[0], variant, traits), SIZES)
 
 
+EVERY_CONDITION = When(
+    background=False,
+    has_images=False,
+    input_tokens_over=0,
+    subagent=False,
+    thinking=False,
+    web_search=False,
+)
+
+
 @pytest.mark.parametrize(
     "variant", ["lists-distinct", "inner-lists-same", "members", "strings-own"]
 )
@@ -122,7 +133,7 @@ def test_planning(sample: Sample, variant: str) -> None:
         def work() -> None:
             document = request_of(sample.protocol, body).document
             read_request(document)
-            shape_of(document, streaming=True)
+            EVERY_CONDITION.accepts(CallShape(document, streaming=True))
             requested_model(document)
             rewrite_model(document, "other", Notes())
             rewrite_counted_model(document, "other", Notes())

@@ -468,7 +468,8 @@ WRONG = {
     "an unknown condition": (
         route('match = "*"\nwhen = { colour = 1 }'),
         "models[0].when.colour: unknown key; the keys here are "
-        "streaming, tools_min, input_tokens_over, has_images, thinking",
+        "streaming, tools_min, input_tokens_over, has_images, thinking, thinking_budget_over, "
+        "background, web_search, subagent",
     ),
     "a condition of another kind": (
         route('match = "*"\nwhen = { thinking = 1 }'),

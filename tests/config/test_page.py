@@ -28,6 +28,7 @@ from wiremend.config.routes import ModelRoute, When
 from wiremend.config.values import InWords, Seconds
 from wiremend.engine.response_reader import GUARDED_BYTES, GUARDED_SECONDS
 from wiremend.routing.shape import BYTES_PER_TOKEN, TOKENS_PER_IMAGE
+from wiremend.routing.thinking import BUDGETS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -262,3 +263,6 @@ def test_numbers_in_docstrings_are_those_of_the_code() -> None:
     assert f"divided by {BYTES_PER_TOKEN}, plus {TOKENS_PER_IMAGE} for" in " ".join(
         (When.model_fields["input_tokens_over"].description or "").split()
     )
+    efforts = ", ".join(f"`{effort}` {budget}" for effort, budget in BUDGETS.items())
+    budgets = " ".join((When.model_fields["thinking_budget_over"].description or "").split())
+    assert f"usual budget: {efforts}." in budgets

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from wiremend.config.current import CurrentConfig
+from wiremend.config.suspicious import listening_warning
 
 SECRET = "sk-do-not-show-7f3a"
 ENVIRONMENT = {"KEY": SECRET}
@@ -122,3 +123,29 @@ def test_the_defaults_have_no_warnings(tmp_path: Path) -> None:
     current = CurrentConfig({"XDG_CONFIG_HOME": str(tmp_path)})
     current.read("", tmp_path)
     assert current.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("listen_host", "modes", "exposed"),
+    [
+        ("127.0.0.1", ["regular"], None),
+        ("localhost", ["reverse:https://api.anthropic.com"], None),
+        ("::1", ["regular", "regular@127.0.0.1:8081", "regular@8082", "regular@[::1]:1"], None),
+        ("", ["local"], None),
+        ("0.0.0.0", ["regular"], "0.0.0.0"),
+        ("::", ["regular"], "::"),
+        ("192.168.1.5", ["regular"], "192.168.1.5"),
+        ("127.0.0.1", ["regular", "regular@0.0.0.0:8081"], "0.0.0.0"),
+        ("127.0.0.1", ["regular@[::]:8081"], "::"),
+    ],
+)
+def test_a_proxy_that_other_machines_can_reach_is_reported(
+    listen_host: str, modes: list[str], exposed: str | None
+) -> None:
+    warning = listening_warning(listen_host, modes)
+    if exposed is None:
+        assert warning is None
+    else:
+        assert warning is not None
+        assert warning.startswith(f"the proxy listens on {exposed}, so other machines can")
+        assert "127.0.0.1" in warning

@@ -26,6 +26,10 @@ def rewrite(document: RequestDocument, model: str) -> tuple[RequestDocument, lis
     return rewrite_model(document, model, notes), notes.findings
 
 
+def shape(**fields: object) -> CallShape:
+    return CallShape(RequestDocument.of(CHAT, "/", orjson.dumps(fields)), streaming=False)
+
+
 UNTOUCHED_BODIES = [
     pytest.param(b'{"stream":true,"messages":[]}', id="no model"),
     pytest.param(b"{invalid}", id="invalid JSON"),
@@ -248,7 +252,7 @@ def test_the_first_pattern_that_matches_the_whole_name_is_returned(
     model: str, globs: list[str], expected: int | None
 ) -> None:
     routes = [Route(glob) for glob in globs]
-    matched = match_model(model, routes)
+    matched = match_model(model, routes, shape)
     assert matched is (None if expected is None else routes[expected])
 
 
@@ -258,7 +262,7 @@ def test_name_and_condition_must_both_match() -> None:
         Route("claude-*", When(input_tokens_over=100)),
         Route("*"),
     ]
-    large, small = CallShape(input_tokens=101, thinking=True), CallShape(input_tokens=100)
+    large, small = shape(reasoning_effort="high", user="x" * 404), shape()
     assert match_model("claude-opus-5", routes, lambda: large) is routes[1]
     assert match_model("claude-opus-5", routes, lambda: small) is routes[2]
     assert match_model("claude-haiku-5", routes, lambda: large) is routes[0]
@@ -267,14 +271,14 @@ def test_name_and_condition_must_both_match() -> None:
 def test_the_shape_is_computed_at_most_once_and_only_for_a_condition() -> None:
     asked: list[int] = []
 
-    def shape() -> CallShape:
+    def asked_shape() -> CallShape:
         asked.append(1)
-        return CallShape()
+        return shape()
 
     plain = [Route("gpt-*", When(streaming=True)), Route("*")]
-    match_model("claude-opus-5", plain, shape)
+    match_model("claude-opus-5", plain, asked_shape)
     assert asked == []
-    match_model("gpt-5", [Route("*", When(streaming=True)), *plain], shape)
+    match_model("gpt-5", [Route("*", When(streaming=True)), *plain], asked_shape)
     assert asked == [1]
 
 

@@ -38,16 +38,45 @@ class When(Section):
     has_images: Annotated[StrictBool | None, Field(examples=[False])] = None
     """Whether there is an image anywhere in the conversation."""
     thinking: Annotated[StrictBool | None, Field(examples=[False])] = None
-    """Whether the request asks for thinking (reasoning)."""
+    """Whether the request asks for thinking (reasoning). Current Claude Code asks for it in almost
+    every turn, so this says little about the difficulty of a task: use `thinking_budget_over`."""
+    thinking_budget_over: Annotated[
+        Annotated[int, Field(strict=True, ge=0), InWords("whole number of tokens")] | None,
+        Field(examples=[10000]),
+    ] = None
+    """The request allows more tokens than this for thinking. An effort counts as its usual budget:
+    `minimal` 512, `low` 1024, `medium` 8192, `high` 24576, `xhigh` 32768, `max` 128000. A request
+    that states neither budget nor effort does not fulfil the condition. Current Claude Code sends
+    31999, or the effort `high`, by default."""
+    background: Annotated[StrictBool | None, Field(examples=[True])] = None
+    """Whether it is a side call of an agent: a title, a summary, a check of the quota. Known agents
+    are Claude Code, OpenCode, Codex and Gemini CLI, which offer tools in each turn; their calls
+    without tools are side calls. A call of another client is none."""
+    web_search: Annotated[StrictBool | None, Field(examples=[False])] = None
+    """Whether the request offers a web search that the provider runs. Claude Code and Gemini CLI
+    make a call of its own for each search; Codex offers it in each turn."""
+    subagent: Annotated[StrictBool | None, Field(examples=[False])] = None
+    """Whether the call comes from a sub-agent. Claude Code, OpenCode, Codex and Gemini CLI mark
+    such calls; the calls of other clients do not fulfil it."""
 
     def accepts(self, shape: CallShape) -> bool:
-        """Return whether a call of this shape fulfils all conditions."""
+        """Return whether a call of this shape fulfils all conditions.
+
+        Properties of the shape are read only for conditions that are set.
+        """
         return (
-            self.streaming in (None, shape.streaming)
+            (self.streaming is None or shape.streaming is self.streaming)
             and (self.tools_min is None or shape.tools >= self.tools_min)
+            and (self.web_search is None or shape.web_search is self.web_search)
+            and (self.thinking is None or shape.thinking is self.thinking)
+            and (
+                self.thinking_budget_over is None
+                or shape.thinking_budget > self.thinking_budget_over
+            )
+            and (self.background is None or shape.background is self.background)
+            and (self.subagent is None or shape.subagent is self.subagent)
+            and (self.has_images is None or shape.has_images is self.has_images)
             and (self.input_tokens_over is None or shape.input_tokens > self.input_tokens_over)
-            and self.has_images in (None, shape.has_images)
-            and self.thinking in (None, shape.thinking)
         )
 
 
@@ -56,7 +85,7 @@ class ModelRoute(Section):
 
     The first entry whose `match` and `when` fit is applied, and no other. So long-context,
     thinking, image or background calls can go to different models. Responses still contain the
-    model name that the client requested.
+    model name that the client requested. Put entries with conditions before those without.
 
     A `match` without wildcards is added to the lists of models that clients request
     (`GET /v1/models`). Token counts are requested from the provider that the call would be sent
@@ -72,12 +101,13 @@ class ModelRoute(Section):
     """The model to request instead. Without it the requested one is kept."""
     provider: Annotated[ProviderName | None, Field(examples=["opencode-go"])] = None
     """The `[providers.NAME]` entry to send the call to, with its key. It must speak the protocol
-    of the call. The client's credentials are removed. Without it the call goes to the provider
-    that the client addressed, with the client's credentials."""
+    of the call, or have a `protocol`. The client's credentials are removed. Without it the call
+    goes to the provider that the client addressed, with the client's credentials."""
     fallback: Annotated[tuple[ModelName, ...], Field(examples=[["qwen3.7-plus", "kimi-k3"]])] = ()
     """Models to try in order when the one before has failed for good: attempts used up, circuit
     breaker open, unknown model, or quota used up. `"PROVIDER/MODEL"` tries a model of another
-    `[providers.NAME]` entry, for example `"moonshot/kimi-k3"`. If no entry has that name, and
+    `[providers.NAME]` entry, for example `"moonshot/kimi-k3"`, which may have another `protocol`.
+    If no entry has that name, and
     `model` contains no slash, the configuration is refused."""
     stream: Literal["live", "guarded", "buffered"] = "live"
     """When the client receives content: `"live"` forwards it at once; `"guarded"` holds it until

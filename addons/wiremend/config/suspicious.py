@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,23 @@ def suspicious_settings(config: Config, path: Path, values: Mapping[str, Any]) -
     secret.
     """
     return (*_ineffective_routes(config), *_unencrypted_keys(config), *_public_keys(path, values))
+
+
+def listening_warning(listen_host: str, modes: Iterable[str]) -> str | None:
+    """Return a line about a proxy that other machines can reach; None if they cannot.
+
+    `listen_host` and `modes` are mitmproxy's options; a mode can contain an address of its own, as
+    in `regular@0.0.0.0:8080`.
+    """
+    own = [mode.rpartition("@")[2] for mode in modes if "@" in mode]
+    hosts = [address.rpartition(":")[0].strip("[]") for address in own]
+    exposed = next((it for it in (listen_host, *hosts) if it and not _is_this_machine(it)), None)
+    if exposed is None:
+        return None
+    return (
+        f"the proxy listens on {exposed}, so other machines can make calls with the configured "
+        "keys; leave out --listen-host, or use --listen-host 127.0.0.1, unless you want that"
+    )
 
 
 def _ineffective_routes(config: Config) -> Iterator[str]:

@@ -33,7 +33,7 @@ from wiremend.routing.access import key_refusal
 from wiremend.routing.match import Route, match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
 from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, uses_key
-from wiremend.routing.shape import ends_in_tool_result, shape_of
+from wiremend.routing.shape import CallShape, ends_in_tool_result
 from wiremend.routing.translation import RoutedRequest, route
 from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Notes
 from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
@@ -361,7 +361,7 @@ def _route_of(planning: Planning) -> Route | None:
     if not model:
         return None
     return match_model(
-        model, planning.settings.routes, lambda: shape_of(document, streaming=streaming)
+        model, planning.settings.routes, lambda: CallShape(document, streaming=streaming)
     )
 
 

@@ -19,9 +19,11 @@ from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
 from wiremend.engine.error_responses import DIRECT_REQUEST
 from wiremend.launch.authority import CERTIFICATE_FILE, Made, make_authority, unlimited
+from wiremend.launch.bypassed import no_proxy_warning
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.fault_options import HELP as FAULT_HELP
 from wiremend.launch.fault_options import add_fault_options, fault_arguments
+from wiremend.launch.importing.command import import_config
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
 from wiremend.launch.proxy_password import (
@@ -55,7 +57,14 @@ options:
                  its password, in HTTPS_PROXY
   --env          print the variables for clients of a running proxy, on port N if --port is given,
                  as shell commands: eval "$({program} --env)"
-{faults}  --version      print the version
+{faults}  --check-config explain what the configuration does with calls; --probe also sends each
+                 provider a tiny one
+  --doctor       check versions, ports, certificates, variables and agents, and make a call to a
+                 provider on loopback; --doctor -- COMMAND looks at one agent
+  --import-config FILE
+                 print the wiremend.toml for a configuration of oc-go-cc or claude-code-router;
+                 -o OUT writes it to a new file
+  --version      print the version
 
 HTTPS_PROXY and the variables that make a client trust the proxy's CA are set for COMMAND only.
 The exit status is that of COMMAND. If your environment names a proxy or certificates, they are
@@ -74,6 +83,9 @@ DEMO_HELP = "       {program} --demo                     show what it does; no k
 USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [--no-password]
            [--faults FILE] [--faults-report FILE] [--plain] [-- COMMAND ...]
        {program} [--port N] --env
+       {program} [--config FILE] [--allow] --check-config [--probe]
+       {program} [--port N] [--config FILE] --doctor [-- COMMAND ...]
+       {program} --import-config FILE [-o OUT]
        {program} --help | --version"""
 
 
@@ -91,6 +103,10 @@ def main(program: str, arguments: list[str]) -> int:
         return run_demo(program)
     if options.env:
         return print_environment(program, options.port)
+    if options.import_config:
+        return import_config(program, options.import_config, options.output)
+    if options.check_config or options.doctor:
+        return inspect(options, command)
     return start(program, options, command).status
 
 
@@ -127,6 +143,8 @@ def start(
             print(f"wiremend: configuration from {current.source}", file=sys.stderr)
         for warning in current.warnings:
             print(warning, file=sys.stderr)
+        if bypass := no_proxy_warning(os.environ, current.intercepted.globs):
+            print(f"wiremend: warning: {bypass}", file=sys.stderr)
         password = "" if options.no_password else new_password()
         return run_behind(
             program, proxy, command, trust, directory, web=options.web, password=password
@@ -166,6 +184,11 @@ def parser(program: str) -> argparse.ArgumentParser:
     options.add_argument("--env", action="store_true")
     add_fault_options(options)
     options.add_argument("--no-password", action="store_true")
+    options.add_argument("--check-config", action="store_true")
+    options.add_argument("--probe", action="store_true")
+    options.add_argument("--doctor", action="store_true")
+    options.add_argument("--import-config", type=Path)
+    options.add_argument("-o", "--output", type=Path)
     return options
 
 
@@ -181,6 +204,25 @@ def help_text(program: str) -> str:
     """Return the text of --help."""
     demo = DEMO_HELP if checkout_file(DEMO) else ""
     return HELP.format(program=program, faults=FAULT_HELP, demo=demo.format(program=program))
+
+
+def inspect(options: argparse.Namespace, command: list[str]) -> int:
+    """Carry out --check-config or --doctor. Return the exit status."""
+    # A start needs none of this; the second also imports mitmproxy, which may be missing.
+    from wiremend.launch.check_config import check_config
+    from wiremend.launch.doctor import examine
+
+    current, file = CurrentConfig(), str(options.config or "")
+    if options.check_config:
+        return check_config(current, file, allow=options.allow, probe=options.probe)
+    return examine(
+        current,
+        file,
+        command,
+        options.port or FIRST_PORT,
+        is_wiremend=is_wiremend,
+        prepare=prepare_authority,
+    )
 
 
 def run_demo(program: str) -> int:

@@ -45,7 +45,7 @@ class Route:
 
 
 def match_model[Pattern: ModelPattern](
-    model: str, patterns: Sequence[Pattern], shape: Callable[[], CallShape] = CallShape
+    model: str, patterns: Sequence[Pattern], shape: Callable[[], CallShape]
 ) -> Pattern | None:
     """Return the first pattern whose glob and condition match; None if none does.
 

@@ -1,15 +1,22 @@
 """The shape of a call: the properties of its request that routes can have conditions on.
 
 One traversal of the parsed body serves all four protocols, since the words for images and media
-have the same meaning in each protocol that uses them.
+have the same meaning in each protocol that uses them. What marks the calls of an agent is known in
+`wiremend.clients`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from typing import Protocol as Interface
 
+from wiremend.clients import client_of
 from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.protocol import RequestFacts
+from wiremend.protocols.registry import read_request
+from wiremend.routing.thinking import asks_for_thinking, thinking_budget
+from wiremend.routing.web_search import offered_tools, offers_web_search
 
 BYTES_PER_TOKEN = 4
 """The usual approximation for English and code; no tokenizer is used."""
@@ -29,22 +36,92 @@ _UNCOUNTED = frozenset(
 """Members whose strings are not part of the model's text input."""
 _IMAGE_TYPES = frozenset({"image", "image_url", "input_image"})
 """The types of image parts in Anthropic, Chat and Responses."""
-_OFF = frozenset({"", "none", "disabled", "off"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CallShape:
-    """Properties of a request that do not depend on what its text means."""
+    """Properties of a request that do not depend on what its text means.
 
-    streaming: bool = False
-    tools: int = 0
-    """The number of offered tools. Each function in a Gemini group counts."""
-    input_tokens: int = 0
-    """An estimate: UTF-8 bytes of all text, names and schemas divided by 4, plus 1500 per image."""
-    has_images: bool = False
-    """Whether the conversation contains an image. A model without vision fails on old ones, too."""
-    thinking: bool = False
-    """Whether the request asks for thinking (reasoning). The model's default is not considered."""
+    Each is computed when a condition first asks for it, and then kept. A body that is not a JSON
+    object has the properties of an empty one.
+    """
+
+    document: RequestDocument
+    streaming: bool
+    """Given by the caller, since requests that count tokens do not contain it."""
+
+    @cached_property
+    def tools(self) -> int:
+        """The number of offered tools. Each function in a Gemini group counts."""
+        return _count_tools(self._request)
+
+    @cached_property
+    def input_tokens(self) -> int:
+        """An estimate: UTF-8 bytes of all text, names and schemas divided by 4, plus 1500 per
+        image."""
+        return self._walk.text_bytes // BYTES_PER_TOKEN + self._walk.images * TOKENS_PER_IMAGE
+
+    @cached_property
+    def has_images(self) -> bool:
+        """Whether the conversation contains an image. A model without vision fails on old ones,
+        too."""
+        return self._walk.images > 0
+
+    @cached_property
+    def thinking(self) -> bool:
+        """Whether the request asks for thinking (reasoning). The model's default is not
+        considered."""
+        return asks_for_thinking(self._request)
+
+    @cached_property
+    def thinking_budget(self) -> int:
+        """The tokens that the request allows for thinking; 0 if it does not say, or disables it.
+
+        An effort counts as the budget that usually corresponds to it.
+        """
+        return thinking_budget(self._request)
+
+    @cached_property
+    def web_search(self) -> bool:
+        """Whether the request offers a web search that the provider runs."""
+        return offers_web_search(self._request)
+
+    @cached_property
+    def background(self) -> bool:
+        """Whether the request is a side call of a known agent, outside the turns of the
+        conversation.
+
+        A compaction whose answer replaces a part of the conversation is none, since only the
+        provider that wrote it may be able to read it.
+        """
+        if self._facts.is_compaction:
+            return False
+        headers = self._headers
+        return client_of(headers).is_side_call(headers, offers_tools=self.tools > 0)
+
+    @cached_property
+    def subagent(self) -> bool:
+        """Whether a known agent marked the request as that of a sub-agent."""
+        headers = self._headers
+        return client_of(headers).is_subagent(headers, self._facts.tool_names)
+
+    @cached_property
+    def _request(self) -> Mapping[str, Any]:
+        return _request_in(self.document) or {}
+
+    @cached_property
+    def _facts(self) -> RequestFacts:
+        return read_request(self.document)
+
+    @cached_property
+    def _headers(self) -> Mapping[str, str]:
+        return {name.lower(): value.lower() for name, value in self.document.headers}
+
+    @cached_property
+    def _walk(self) -> "_Walk":
+        walk = _Walk()
+        walk.add(self._request)
+        return walk
 
 
 class ShapeCondition(Interface):
@@ -53,25 +130,6 @@ class ShapeCondition(Interface):
     def accepts(self, shape: CallShape) -> bool:
         """Return whether a call of this shape fulfils the condition."""
         ...
-
-
-def shape_of(document: RequestDocument, *, streaming: bool) -> CallShape:
-    """Return the shape of a request; an empty shape if the body is not a JSON object.
-
-    `streaming` is given by the caller, since requests that count tokens do not contain it.
-    """
-    request = _request_in(document)
-    if request is None:
-        return CallShape(streaming=streaming)
-    walk = _Walk()
-    walk.add(request)
-    return CallShape(
-        streaming=streaming,
-        tools=_count_tools(request),
-        input_tokens=walk.text_bytes // BYTES_PER_TOKEN + walk.images * TOKENS_PER_IMAGE,
-        has_images=walk.images > 0,
-        thinking=_asks_for_thinking(request),
-    )
 
 
 def ends_in_tool_result(document: RequestDocument) -> bool:
@@ -144,42 +202,11 @@ def _is_image(part: Mapping[str, Any]) -> bool:
 
 def _count_tools(request: Mapping[str, Any]) -> int:
     count = 0
-    for key in ("tools", "functions"):
-        tools = request.get(key)
-        for tool in tools if isinstance(tools, list) else ():
-            groups = [
-                tool[name]
-                for name in ("functionDeclarations", "function_declarations", "tools")
-                if isinstance(tool, dict) and isinstance(tool.get(name), list)
-            ]
-            count += sum(len(group) for group in groups) if groups else 1
+    for tool in offered_tools(request):
+        groups = [
+            tool[name]
+            for name in ("functionDeclarations", "function_declarations", "tools")
+            if isinstance(tool, dict) and isinstance(tool.get(name), list)
+        ]
+        count += sum(len(group) for group in groups) if groups else 1
     return count
-
-
-def _asks_for_thinking(request: Mapping[str, Any]) -> bool:
-    """Return whether a request enables thinking with any vendor's parameter."""
-    thinking = request.get("thinking")  # Anthropic; GLM, Kimi, DeepSeek in Chat
-    if isinstance(thinking, dict):
-        return _is_on(thinking.get("type", "enabled"))
-    if "reasoning_effort" in request:  # Chat
-        return _is_on(request["reasoning_effort"])
-    reasoning = request.get("reasoning")  # Responses; OpenRouter in Chat
-    if isinstance(reasoning, dict):
-        if "enabled" in reasoning:
-            return reasoning["enabled"] is True
-        return any(_is_on(reasoning.get(name)) for name in ("effort", "max_tokens", "summary"))
-    if "enable_thinking" in request:  # Qwen in Chat
-        return request["enable_thinking"] is True
-    generation = request.get("generationConfig", request.get("generation_config"))
-    config = generation.get("thinkingConfig") if isinstance(generation, dict) else None
-    if not isinstance(config, dict):
-        return False
-    if "thinkingBudget" in config:  # 0 is off; with -1 the model decides
-        return bool(config["thinkingBudget"])
-    return bool(config.get("includeThoughts") or _is_on(config.get("thinkingLevel")))
-
-
-def _is_on(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.lower() not in _OFF
-    return bool(value)

@@ -8,7 +8,7 @@ from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.tools import value_at
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.routing.model_name import rewrite_model
-from wiremend.routing.shape import shape_of
+from wiremend.routing.shape import CallShape
 from wiremend.rules.rule import CallPlace, Finding, Notes, Rule
 from wiremend.text.json_edits import Edits
 
@@ -67,7 +67,7 @@ def estimated_answer(document: RequestDocument) -> tuple[bytes, Finding]:
     """
     form = document.protocol.token_count
     assert form is not None, "recognise_count returns only protocols with a token count"
-    count = shape_of(document, streaming=False).input_tokens
+    count = CallShape(document, streaming=False).input_tokens
     finding = Finding(
         COUNT_ESTIMATED.code,
         CallPlace.RESPONSE,

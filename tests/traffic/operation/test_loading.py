@@ -55,6 +55,18 @@ def test_each_shell_loads_alone(shell: str, start_proxy: Callable[..., Proxy]) -
     assert proxy.port
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_listening_address_for_other_machines_is_reported_once(
+    host: str, start_proxy: Callable[..., Proxy]
+) -> None:
+    arguments = ("--set", f"listen_host={host}")
+    proxy = start_proxy(arguments=arguments)
+    proxy.wait_for_line("wiremend: version")
+    proxy.stop()
+    warnings = [line for line in proxy.lines if "the proxy listens on" in line]
+    assert len(warnings) == (host == "0.0.0.0")
+
+
 def test_shells_combine_without_the_suite(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:

@@ -15,7 +15,7 @@ from wiremend.protocols.base.middle.state import Origin
 from wiremend.protocols.base.protocol import RequestFacts
 from wiremend.protocols.base.repairer import EventKind, Repaired, StreamContext
 from wiremend.protocols.registry import read_request
-from wiremend.routing.shape import shape_of
+from wiremend.routing.shape import CallShape
 from wiremend.routing.translation import RoutedRequest
 from wiremend.rules.rule import Finding
 from wiremend.translate.answer import folded
@@ -115,7 +115,7 @@ def _translation_of(
             origin=Origin(direction.provider.name, request.host, request.model),
             request=received.fields or {},
             model=facts.model,
-            input_tokens=shape_of(received, streaming=facts.streaming).input_tokens,
+            input_tokens=CallShape(received, streaming=facts.streaming).input_tokens,
             tools=translated.tools,
             path=received.path,
             asks_in_words=translated.asks_in_words,

@@ -1,6 +1,6 @@
 """The type of the facts about clients; the facts are in `wiremend.clients`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -74,11 +74,39 @@ class ClientTraits:
     """Anthropic: the words in the message of an `error` event on which the client retries the
     call; None: its decision does not depend on the message."""
 
+    turns_offer_tools: bool = False
+    """It is an agent that offers tools in each of its turns, so that a call without any is a side
+    call: for a title, a summary, or a check of the quota."""
+    side_call_headers: tuple[tuple[str, TextPattern[str]], ...] = ()
+    """Other marks of side calls: request headers and the beginnings of their values, as above."""
+    subagent_headers: tuple[tuple[str, TextPattern[str]], ...] = ()
+    """The marks of calls of its sub-agents: request headers and the beginnings of their values."""
+    subagent_tool: str = ""
+    """The tool that only its sub-agents are offered; empty if there is none."""
+
     def sent(self, headers: Mapping[str, str]) -> bool:
         """Return whether a request with these headers (names in lower case) is from this client."""
-        return any(
-            pattern.match(headers.get(name, "")) is not None for name, pattern in self.recognised_by
-        )
+        return _has_one_of(self.recognised_by, headers)
+
+    def is_subagent(self, headers: Mapping[str, str], tool_names: Collection[str]) -> bool:
+        """Return whether this client marked a request as that of a sub-agent.
+
+        `headers` have names and values in lower case; `tool_names` are the offered tools.
+        """
+        offers = bool(self.subagent_tool) and self.subagent_tool in tool_names
+        return offers or _has_one_of(self.subagent_headers, headers)
+
+    def is_side_call(self, headers: Mapping[str, str], *, offers_tools: bool) -> bool:
+        """Return whether a request of this client belongs to no turn of its conversation.
+
+        `headers` have names and values in lower case. A client that is no known agent makes none.
+        """
+        lacks_tools = self.turns_offer_tools and not offers_tools
+        return lacks_tools or _has_one_of(self.side_call_headers, headers)
+
+
+def _has_one_of(marks: Iterable[tuple[str, TextPattern[str]]], headers: Mapping[str, str]) -> bool:
+    return any(pattern.match(headers.get(name, "")) is not None for name, pattern in marks)
 
 
 UNKNOWN_CLIENT = ClientTraits()

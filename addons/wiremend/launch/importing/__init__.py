@@ -1,0 +1,1 @@
+"""Turning the JSON configuration of another proxy into a wiremend.toml."""
