@@ -82,8 +82,8 @@ class Issued:
 
 
 def state_of(model: str, number: int) -> str:
-    """Return the state of the reasoning in an answer: Base64 without padding."""
-    return base64.b64encode(f"state {number:03} of {model:20}".encode()).decode().rstrip("=")
+    """Return the state of the reasoning in an answer: 96 characters of Base64."""
+    return base64.b64encode(f"state {number:03} of {model:58}".encode()).decode()
 
 
 def _sse(type: str, value: Mapping[str, Any]) -> bytes:

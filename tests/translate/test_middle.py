@@ -262,6 +262,20 @@ def test_an_id_that_comes_twice_is_paired_in_order() -> None:
     assert texts == [(Text("one"),), (Text("two"),)]
 
 
+def test_a_result_that_comes_twice_is_sent_once() -> None:
+    """Gemini CLI writes each result twice when it resumes a session."""
+    result = turn(Role.USER, Result("0", (Text("one"),), name="x"))
+    before = settle(turn(Role.ASSISTANT, Call("0", "x")), result)
+    after = settle(turn(Role.ASSISTANT, Call("0", "x")), result, result, turn(Role.USER, Text("b")))
+    assert after == (*before, turn(Role.USER, Text("b")))
+
+
+def test_another_result_of_a_call_is_sent_as_text() -> None:
+    one, two = (turn(Role.USER, Result("0", (Text(text),), name="x")) for text in ("one", "two"))
+    *_, last = settle(turn(Role.ASSISTANT, Call("0", "x")), one, two)
+    assert [part.text for part in last.parts if isinstance(part, Text)][1:] == ["two"]
+
+
 def test_a_result_before_its_call_is_not_its_result() -> None:
     turns = settle(turn(Role.USER, Result("0", (Text("a"),))), turn(Role.ASSISTANT, Call("0", "x")))
     assert not any(isinstance(part, Result) for part in turns[0].parts)

@@ -1,6 +1,7 @@
 """Facts about Moonshot AI."""
 
 from wiremend.protocols.base.name_limits import NameLimit
+from wiremend.protocols.base.traits import CallIdLimit
 from wiremend.targets.vendor import (
     CHAT,
     EVERY_PROTOCOL,
@@ -24,10 +25,11 @@ MOONSHOT = Vendor(
         of_models(
             ("kimi-*",),
             "images only as data URLs; unknown fields of tools are refused; reasoning is required "
-            "beside calls",
+            "beside calls; calls keep the ids that it gives them, `functions.NAME:N`",
             media_urls=False,
             strict_tools=False,
             returned_reasoning="reasoning_content",
+            call_ids=CallIdLimit(characters="a-zA-Z0-9_.:-"),
         ),
         of_models(
             ("kimi-k2.[5-6]*", "kimi-k3*"),

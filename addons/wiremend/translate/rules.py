@@ -145,11 +145,11 @@ _RULES: Mapping[LossKind, Rule] = {
     LossKind.HISTORY: Rule(
         code="X111",
         name="history-completed",
-        detects="In a translated request, a call has no result, a result has no call, or arguments "
-        "are not JSON.",
+        detects="In a translated request, a call has no result, a result has no call or comes "
+        "twice, or arguments are not JSON.",
         impact="The request is rejected, and so is each further turn.",
-        action="Adds a result that reports the interruption; sends other results and arguments as "
-        "text.",
+        action="Adds a result that reports the interruption; leaves out the second one of two "
+        "equal results; sends other results and arguments as text.",
         protocols=_ALL,
         seen=("router-for-me/CLIProxyAPI#5375",),
         before='{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_0","content":"ok"}]}',

@@ -7,7 +7,8 @@
 - The assistant messages of one turn are one: items of Responses, and messages that a client put
   between a call and its result.
 - The results of an assistant turn stand together in a user turn directly behind it, in the order of
-  the calls. A call without a result gets one; a result without a call becomes text.
+  the calls. A call without a result gets one; a result without a call becomes text. The same
+  result of a call a second time, as Gemini CLI writes it when it resumes a session, is removed.
 
 Every step depends only on what is before it in the conversation, except that results are looked
 for behind their calls, so a longer conversation begins like a shorter one.
@@ -67,6 +68,8 @@ class _Pairing:
                     self._results.setdefault(part.call_id, deque()).append((number, part))
         self._used: set[int] = set()
         """The identities of the results that were put behind their call."""
+        self._given: dict[str, Result] = {}
+        """The last of them for each id of a call."""
 
     def turns(self) -> Iterator[Turn]:
         """Yield the turns of the settled conversation."""
@@ -117,6 +120,7 @@ class _Pairing:
             number, result = found.popleft()
             if number >= after:
                 self._used.add(id(result))
+                self._given[call.id] = result
                 return replace(result, name=result.name or call.name, kind=call.kind)
         self._losses.add(
             LossKind.HISTORY, f"call {call.id!r} without a result", "one was added", call.at
@@ -132,10 +136,20 @@ class _Pairing:
         for part in turn.parts:
             if not isinstance(part, Result):
                 parts.append(part)
-            elif id(part) not in self._used:
+            elif id(part) in self._used:
+                continue
+            elif self._is_repeated(part):
+                repeated = f"second result of the call {part.call_id!r}"
+                self._losses.add(LossKind.HISTORY, repeated, "left out", part.at)
+            else:
                 found = f"result of the unknown call {part.call_id!r}"
                 self._losses.add(LossKind.HISTORY, found, "sent as text", part.at)
                 parts.append(Text(f"[{found}]", at=part.at))
                 parts += part.parts
         if parts:
             yield replace(turn, parts=tuple(parts), is_plain=False)
+
+    def _is_repeated(self, result: Result) -> bool:
+        """Return whether a result is equal to the one that its call already has."""
+        given = self._given.get(result.call_id)
+        return given is not None and given.parts == result.parts
