@@ -36,6 +36,11 @@ CASES: dict[str, tuple[WireProtocol, Any, Any]] = {
         [{"type": "text", "text": f"It was {SEALED}"}],
         None,
     ),
+    "Anthropic, in arguments": (
+        WireProtocol.ANTHROPIC_MESSAGES,
+        [{"type": "tool_use", "id": "1", "name": "write", "input": {"data": SEALED}}],
+        None,
+    ),
     "Gemini": (
         WireProtocol.GEMINI,
         [{"functionCall": {"name": "read", "args": {}}, "thoughtSignature": AS_BASE64}],

@@ -52,7 +52,6 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
         providers={
             name: _address_of(name, provider) for name, provider in config.providers.items()
         },
-        translates=any(provider.protocol for provider in config.providers.values()),
         origins=frozenset(config.access.origins),
         disabled=config.disabled_codes(codes),
         stream_codes=frozenset(code for code in codes if code.startswith("S")),

@@ -180,8 +180,7 @@ def set_up_response(call: Call, planning: Planning) -> Call:
 
 def choose_targets(call: Call, planning: Planning) -> Call:
     """Choose the targets by the first entry of `[[models]]` that matches."""
-    call = _routed(call, planning)
-    return _without_envelopes(call, planning) if planning.settings.translates else call
+    return _without_envelopes(_routed(call, planning), planning)
 
 
 def _routed(call: Call, planning: Planning) -> Call:
@@ -227,7 +226,11 @@ def _routed(call: Call, planning: Planning) -> Call:
 
 
 def _without_envelopes(call: Call, planning: Planning) -> Call:
-    """Remove the state of translated providers from requests that are not translated."""
+    """Remove the state of translated providers from requests that are not translated.
+
+    Whether a provider is configured that translates does not matter: a session may be older than
+    the configuration.
+    """
     requests, findings = [], list(call.findings)
     for number, request in enumerate(call.requests):
         notes = Notes(planning.settings.disabled)

@@ -77,8 +77,6 @@ class Settings:
     """The entries of `[[models]]`; the first one that matches is applied."""
     providers: Mapping[str, ProviderAddress] = field(default_factory=lambda: MappingProxyType({}))
     """The configured providers by name."""
-    translates: bool = False
-    """Whether a provider has a protocol of its own, so that calls may be translated."""
     origins: frozenset[str] = frozenset()
     """Web origins that may use the providers' keys."""
     disabled: frozenset[str] = frozenset()

@@ -41,9 +41,10 @@ GOOGLE = Vendor(
         ),
         of_models(
             _MODELS_THAT_SIGN,
-            "`thinkingLevel` instead of a budget",
+            "`thinkingLevel` instead of a budget; the first call of each turn is signed",
             protocols=GEMINI,
             efforts=("low", "high"),
+            unsigned_call="skip_thought_signature_validator",
         ),
     ),
     requirements=(

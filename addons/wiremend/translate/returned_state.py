@@ -26,6 +26,9 @@ _STATE_KEYS = frozenset(
         "thought_signature",
     }
 )
+_TOOL_DATA = frozenset({"input", "args", "response"})
+"""Members whose objects are arguments or results of tools, in which a name means anything. A list
+in `input` contains the items of Responses."""
 _HOLDERS = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning.encrypted"})
 """The types of the objects that are nothing without their state, and are removed with it."""
 
@@ -76,7 +79,7 @@ def _removed(fields: Any) -> Iterator[tuple[Path, Any]]:
             for key, item in value.items():
                 if key in _STATE_KEYS and is_sealed(item):
                     yield (*path, key), None
-                elif isinstance(item, dict | list):
+                elif isinstance(item, list) or (isinstance(item, dict) and key not in _TOOL_DATA):
                     waiting.append(((*path, key), item))
 
 

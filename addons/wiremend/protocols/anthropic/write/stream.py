@@ -73,6 +73,8 @@ class AnthropicWriter:
         """Whether the block of the open part was started."""
         self._state: State | None = None
         """The state of the open part."""
+        self._bound: State | None = None
+        """The state of the last part, if it is no reasoning; written before the next block."""
         self._text: list[str] = []
         """The text of an open part that is written whole."""
         self._index = -1
@@ -154,6 +156,8 @@ class AnthropicWriter:
         self._part, self._state = event.part, None
         self._is_block_open = False
         self._text = []
+        self._write_bound_state(self._bound)
+        self._bound = None
         part = event.part
         match part:
             case Text():
@@ -260,7 +264,7 @@ class AnthropicWriter:
                 state = None
         self._part, self._state = None, None
         self._close_block()
-        self._write_bound_state(state)
+        self._bound = state
 
     def _close_thinking(self, state: State | None) -> None:
         """Write the state: as a signature behind text, else as a block of its own."""
@@ -301,6 +305,9 @@ class AnthropicWriter:
 
     def _finish(self) -> None:
         self._is_ended = True
+        if self._bound is not None:  # `claude -p` prints nothing if the last block is no text
+            found = "state of the last part"
+            self._losses.add_in_answer(LossKind.ANSWER_STATE, found)
         stop = self._stop or Stop(StopReason.END)
         reason = StopReason.REFUSED if self._has_refusal else stop.reason
         word = _WORDS[reason_to_write(reason, self._has_calls)]

@@ -61,6 +61,9 @@ class TranslationTraits:
     reasoning_placeholder: str | None = None
     """Chat Completions: what it accepts as reasoning of a message with calls whose own is lost;
     None: it does not require any."""
+    unsigned_call: str | None = None
+    """Gemini: what it accepts as signature of the first call of a turn whose own is lost; None: it
+    does not require any. Rule Q107 signs only the current turn, so a call would lose it later."""
     schema_formats: bool = True
     """Whether it takes a JSON Schema as format of the output."""
     parallel_calls_field: bool = True

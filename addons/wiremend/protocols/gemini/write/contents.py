@@ -90,6 +90,7 @@ class Contents:
 
     def _of_model(self, parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
         pending: str | None = None
+        unsigned = self._target.traits.unsigned_call  # only the first call is signed
         for part in parts:
             if isinstance(part, Thinking):
                 signature, on = self._returned_state(part)
@@ -100,8 +101,8 @@ class Contents:
                     text = part.text if thought else ""
                     yield {"text": text, **thought, SIGNATURE: signature}
             elif isinstance(part, Call):
-                signature = self._signature(part.state) or pending
-                pending = None
+                signature = self._signature(part.state) or pending or unsigned
+                pending = unsigned = None
                 signed = {} if signature is None else {SIGNATURE: signature}
                 yield {"functionCall": self._call(part), **signed}
             else:
