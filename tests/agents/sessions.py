@@ -29,6 +29,8 @@ HOSTS = {
 }
 MODELS = {A: "claude-sonnet-4-5", C: "kimi-k3", R: "gpt-5.1", G: "gemini-3-pro-preview"}
 NAMES = {A: "anthropic", C: "chat", R: "responses", G: "gemini"}
+SUMMARY = "A short summary of all that was done."
+"""The text of answers to calls that offer no tools."""
 OTHER_KEY = "sk-test-DO-NOT-LOG-other-provider"
 _ROUTED = """
 [[models]]
@@ -47,7 +49,7 @@ api_key = "${{OTHER_API_KEY}}"
 class Vendor:
     """A scripted vendor: its answers to calls that offer tools are scripted, others get one text.
 
-    `turns` contains the requests that offer tools.
+    `turns` contains the requests that offer tools, `turns_issued` the answers to them.
     """
 
     protocol: WireProtocol
@@ -55,6 +57,7 @@ class Vendor:
     answers: deque[Answer] = field(default_factory=deque)
     issued: list[Issued] = field(default_factory=list)
     turns: list[Received] = field(default_factory=list)
+    turns_issued: list[Issued] = field(default_factory=list)
     side_calls: list[Received] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -74,14 +77,16 @@ class Vendor:
             return faults.status(404, {"error": {"message": "not scripted"}})
         body = received.json()
         with self._lock:
-            if received_requests.tool_names(self.protocol, body):
-                self.turns.append(received)
+            is_turn = bool(received_requests.tool_names(self.protocol, body))
+            if is_turn:
                 answer = self.answers.popleft() if self.answers else Answer("Nothing is left.")
             else:
-                self.side_calls.append(received)
                 answer = Answer(_side_text(body))
             issued = Issued(self.protocol, self.model, len(self.issued), answer)
             self.issued.append(issued)
+            (self.turns if is_turn else self.side_calls).append(received)
+            if is_turn:
+                self.turns_issued.append(issued)
         return issued.reply(body, streams(received))
 
 
@@ -91,7 +96,7 @@ def _is_call(path: str) -> bool:
 
 def _side_text(body: Mapping[str, Any]) -> str:
     schema = _schema_in(body)
-    return "A short title" if schema is None else json.dumps(_instance(schema))
+    return SUMMARY if schema is None else json.dumps(_instance(schema))
 
 
 def _schema_in(body: Mapping[str, Any]) -> Any:
@@ -135,7 +140,6 @@ class Session:
 
     def __init__(self, runner: Runner, agent: Agent, protocol: WireProtocol) -> None:
         self._runner = runner
-        self._agent = agent
         self.directory = runner.new_directory()
         self._resources = contextlib.ExitStack()
         self.other = self._vendor(protocol)
@@ -177,23 +181,21 @@ class Session:
 
     def run(
         self,
+        agent: Agent,
         proxy: Proxy,
         vendor: Vendor,
         answers: Sequence[Answer],
         prompt: str,
-        arguments: Sequence[str],
         limit_seconds: float = 120.0,
     ) -> Run:
         """Run the agent once; the vendor gives these answers, which must all be asked for."""
         vendor.answers.extend(answers)
-        run = self._runner.turn(
-            self._agent, proxy, self.directory, limit_seconds, prompt, arguments
-        )
+        run = self._runner.turn(agent, proxy, self.directory, limit_seconds, prompt)
         assert run.status == 0, f"{run}\n{chr(10).join(proxy.lines)}"
         assert not vendor.answers, f"{len(vendor.answers)} answers are left\n{run}"
         return run
 
 
-def pixel() -> bytes:
-    """Return a PNG image of 8 x 8 pixels."""
+def image() -> bytes:
+    """Return a PNG image of 32 x 32 pixels."""
     return Path(__file__).with_name("pixels.png").read_bytes()

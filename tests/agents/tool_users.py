@@ -36,6 +36,8 @@ class ToolUser:
     """The agent that continues its last session and compacts it."""
     compacts_by_prompt: str = ""
     """The prompt that compacts; else the count of tokens in an answer does."""
+    summary_offers_tools: bool = False
+    """Whether the request for the summary offers tools, as turns do."""
     keeps_state: bool = True
     """Whether it returns the state of reasoning in later requests of a run."""
     keeps_state_in_sessions: bool = True
@@ -141,6 +143,7 @@ CODEX_CLI = ToolUser(
             "--last",
         ),
     ),
+    summary_offers_tools=True,
 )
 
 # Gemini CLI

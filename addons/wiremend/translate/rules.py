@@ -192,7 +192,7 @@ _RULES: Mapping[LossKind, Rule] = {
         code="X202",
         name="answer-state-not-carried",
         detects="The reasoning state in a translated answer is too large to be returned by the "
-        "client.",
+        "client, or the client has no place for it: behind the last text of a message.",
         impact="The next turn has no reasoning of this one.",
         action="Leaves the state out; the text of the reasoning stays.",
         protocols=_ALL,

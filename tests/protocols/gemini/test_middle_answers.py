@@ -577,6 +577,16 @@ def test_a_signature_of_a_text_returns_through_anthropic_s_clients() -> None:
     assert parts[:2] == [{"text": "So."}, {"text": "", "thoughtSignature": "VGV4"}]
 
 
+def test_the_last_block_for_anthropic_s_clients_is_the_text_and_not_its_signature() -> None:
+    """`claude -p` prints nothing if the last block is no text."""
+    text = {"text": "So.", "thoughtSignature": "VGV4"}
+    answer = stream_of(candidate({"text": "So"}), candidate(text, finishReason="STOP"))
+    out, losses = translated(GEMINI.name, ANTHROPIC, [answer])
+    kinds = [block["type"] for block in whole_for(ANTHROPIC, answer)["content"]]
+    assert kinds == ["text"]
+    assert "X202" in losses
+
+
 def test_the_count_of_the_prompt_is_at_the_start_for_anthropic_s_clients() -> None:
     counts = {"promptTokenCount": 77, "cachedContentTokenCount": 7, "candidatesTokenCount": 1}
     stream = stream_of(candidate({"text": "x"}, finishReason="STOP") | {"usageMetadata": counts})

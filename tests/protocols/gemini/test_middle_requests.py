@@ -381,6 +381,18 @@ def test_a_signature_of_a_text_stays_behind_it() -> None:
     assert "thoughtSignature" not in parts[2]
 
 
+def test_the_first_of_unsigned_calls_is_marked_in_every_turn() -> None:
+    """So that a call is sent in the same form when it is no longer in the current turn."""
+    said = {"role": "assistant", "content": [use("a"), use("b")]}
+    results = {"role": "user", "content": [tool_result("a"), tool_result("b")]}
+    signed = redacted(own_state("Q2Fs", "functionCall"))
+    again = {"role": "assistant", "content": [signed, use("c")]}
+    body = {"messages": [ASK, said, results, ASK, again, {**ASK, "content": [tool_result("c")]}]}
+    sent = to_gemini(body, unsigned_call="skip")["contents"]
+    parts = [part for content in sent for part in content["parts"] if "functionCall" in part]
+    assert [part.get("thoughtSignature") for part in parts] == ["skip", None, "Q2Fs"]
+
+
 def test_reasoning_of_others_is_not_sent() -> None:
     thinking = {"type": "thinking", "thinking": "Hm", "signature": "of Anthropic"}
     elsewhere = redacted(own_state("Q2Fs", "functionCall", "elsewhere"))
