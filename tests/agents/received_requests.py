@@ -54,6 +54,8 @@ def tool_names(protocol: WireProtocol, body: Mapping[str, Any]) -> list[str]:
 
 def validate(protocol: WireProtocol, body: Mapping[str, Any]) -> None:
     """Validate a request with the types of the vendor's SDK; raises pydantic.ValidationError."""
+    if protocol is R:
+        body = {**body, "input": [_with_id(item) for item in body["input"]]}
     if protocol is not G:
         _read_iterables(_TYPED[protocol].validate_python(body))
         return
@@ -68,6 +70,14 @@ def validate(protocol: WireProtocol, body: Mapping[str, Any]) -> None:
     if system is not None:
         gemini_types.Content.model_validate(system)
     gemini_types.GenerateContentConfig.model_validate(settings | fields)
+
+
+def _with_id(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an item of reasoning with an id: the types require it, OpenAI does not.
+
+    Codex sends reasoning without its id, too: with one, OpenAI checks what follows the item.
+    """
+    return {"id": "rs_1", **item} if item.get("type") == "reasoning" else item
 
 
 def _read_iterables(value: Any) -> None:

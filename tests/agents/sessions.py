@@ -59,6 +59,8 @@ class Vendor:
     turns: list[Received] = field(default_factory=list)
     turns_issued: list[Issued] = field(default_factory=list)
     side_calls: list[Received] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
+    """All requests."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -68,6 +70,7 @@ class Vendor:
 
     def reply(self, received: Received) -> Reply:
         """Return the reply to any request."""
+        self.received.append(received)
         path = received.path.partition("?")[0]
         if path.endswith("count_tokens"):
             return faults.whole(b'{"input_tokens": 900}')

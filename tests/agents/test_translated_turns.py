@@ -6,18 +6,20 @@ is read without the code under test.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from traffic import good
-from traffic.proxy import KEY
+from traffic.proxy import KEY, Proxy
 from wiremend.protocols.base.middle.state import MAGIC_TEXT, PREFIX
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.testing.exchange import Received
 
 from agents import received_requests
+from agents.clis import Agent
 from agents.received_requests import Entry, entries
 from agents.runs import Run, Runner
 from agents.scripted_model import HIGH_USAGE, Answer, Issued
@@ -26,7 +28,10 @@ from agents.tool_users import PAIRS, WORD, ToolUser
 
 pytestmark = [pytest.mark.agents, pytest.mark.long]
 
-C, R, G = good.CHAT, good.RESPONSES, good.GEMINI
+C, G = good.CHAT, good.GEMINI
+AT_A_TIME = 3
+"""Concurrent sessions."""
+type Pair = tuple[ToolUser, WireProtocol]
 
 
 class Turns:
@@ -56,7 +61,7 @@ class Turns:
             self.before_compaction = len(self.session.other.turns)
             self._compact(proxy)
 
-    def _use_tools(self, proxy: Any) -> None:
+    def _use_tools(self, proxy: Proxy) -> None:
         user, work = self.user, self.work
         answers = [
             Answer("I look.", (user.shell("cat note.txt"), user.failing(work))),
@@ -68,7 +73,7 @@ class Turns:
         assert "First end." in run.stdout, str(run)
         assert (self.work / "made.txt").read_text().strip() == WORD
 
-    def _echo(self, proxy: Any, vendor: Vendor, word: str) -> None:
+    def _echo(self, proxy: Proxy, vendor: Vendor, word: str) -> None:
         answers = [
             Answer("", (self.user.shell(f"echo {word} echo"),)),
             Answer(f"{word} end."),
@@ -76,7 +81,7 @@ class Turns:
         run = self._run(proxy, vendor, self.user.resume, answers, f"{word} prompt.")
         assert f"{word} end." in run.stdout, str(run)
 
-    def _compact(self, proxy: Any) -> None:
+    def _compact(self, proxy: Proxy) -> None:
         user, other = self.user, self.session.other
         last = "Fifth prompt."
         if user.compacts_by_prompt:
@@ -90,7 +95,7 @@ class Turns:
         assert "Fifth end." in run.stdout, str(run)
 
     def _run(
-        self, proxy: Any, vendor: Vendor, agent: Any, answers: Sequence[Answer], prompt: str
+        self, proxy: Proxy, vendor: Vendor, agent: Agent, answers: Sequence[Answer], prompt: str
     ) -> Run:
         return self.session.run(agent, proxy, vendor, answers, prompt)
 
@@ -124,14 +129,27 @@ class Turns:
         ]
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: f"{pair[0]} at {NAMES[pair[1]]}")
-def turns(runner: Runner, request: pytest.FixtureRequest) -> Iterator[Turns]:
-    """Play a session once, for all tests."""
-    user, protocol = request.param
+@pytest.fixture(scope="module")
+def sessions(runner: Runner, request: pytest.FixtureRequest) -> Iterator[dict[Pair, Future[Turns]]]:
+    """Start the sessions of all selected tests, some at a time."""
+    params = [getattr(item, "callspec", None) for item in request.session.items]
+    pairs = dict.fromkeys(it.params["turns"] for it in params if it and "turns" in it.params)
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        yield {pair: pool.submit(_played, runner, *pair) for pair in pairs}
+        pool.shutdown(cancel_futures=True)
+
+
+def _played(runner: Runner, user: ToolUser, protocol: WireProtocol) -> Turns:
     with Session(runner, user.agent, protocol) as session:
-        played = Turns(user, session)
-        played.play()
-        yield played
+        turns = Turns(user, session)
+        turns.play()
+        return turns
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: f"{pair[0]} at {NAMES[pair[1]]}")
+def turns(sessions: dict[Pair, Future[Turns]], request: pytest.FixtureRequest) -> Turns:
+    """Return a session that was played once for all tests."""
+    return sessions[request.param].result()
 
 
 def test_nothing_is_lost(turns: Turns) -> None:
@@ -140,7 +158,7 @@ def test_nothing_is_lost(turns: Turns) -> None:
     assert _missing(turns.expected(), last) is None, _shown(last)
     [failed] = [it for it in last if it.kind == "result" and turns.user.failure in it.text]
     assert failed.id or other.protocol is G
-    assert [it.text for it in last if it.kind == "image"] == [_base64(image())]
+    assert [it.text for it in last if it.kind == "image"] == [b64encode(image()).decode()]
 
 
 def test_each_result_follows_the_call_with_its_id_and_no_id_comes_twice(turns: Turns) -> None:
@@ -205,7 +223,7 @@ def test_state_returns_to_the_vendor_that_issued_it(turns: Turns) -> None:
 def test_no_vendor_sees_the_state_of_another(turns: Turns) -> None:
     own, other = turns.session.own, turns.session.other
     for vendor, foreign in ((own, other), (other, own)):
-        for received in vendor.provider.received:
+        for received in vendor.received:
             body = received.body.decode()
             assert PREFIX not in body
             assert f'"{MAGIC_TEXT}' not in body
@@ -232,11 +250,11 @@ def test_the_compacted_session_goes_on_from_the_summary(turns: Turns) -> None:
 
 def test_each_vendor_gets_its_own_key(turns: Turns) -> None:
     own, other = turns.session.own, turns.session.other
-    for received in other.provider.received:
+    for received in other.received:
         everything = _everything(received)
         assert KEY not in everything
         assert OTHER_KEY in everything
-    for received in own.provider.received:
+    for received in own.received:
         assert OTHER_KEY not in _everything(received)
 
 
@@ -259,12 +277,6 @@ def _missing(expected: Sequence[tuple[str, str]], found: list[Entry]) -> tuple[s
 
 def _shown(found: Sequence[Entry]) -> str:
     return "\n".join(f"{it.kind} {it.id} {it.text[:100]!r}" for it in found)
-
-
-def _base64(data: bytes) -> str:
-    import base64
-
-    return base64.b64encode(data).decode()
 
 
 def _state(issued: Issued) -> str:
