@@ -29,7 +29,7 @@ from agents.tool_users import PAIRS, WORD, ToolUser
 pytestmark = [pytest.mark.agents, pytest.mark.long]
 
 C, G = good.CHAT, good.GEMINI
-AT_A_TIME = 3
+AT_A_TIME = 2
 """Concurrent sessions."""
 type Pair = tuple[ToolUser, WireProtocol]
 
@@ -44,22 +44,19 @@ class Turns:
         self.work.mkdir()
         (self.work / "note.txt").write_text(f"The word is {WORD}.\n")
         (self.work / "pixels.png").write_bytes(image())
-        self.before_switch = 0
-        """The number of the other vendor's turns before the session goes to the own one."""
         self.before_compaction = 0
+        """The number of the other vendor's turns before the session is compacted."""
 
     def play(self) -> None:
         """Run the agent: two runs, one at its own vendor, one back, and a compaction."""
-        with self.session.behind(routed=True) as proxy:
-            self._use_tools(proxy)
-            self._echo(proxy, self.session.other, "Second")
-        self.before_switch = len(self.session.other.turns)
-        with self.session.behind(routed=False) as proxy:
-            self._echo(proxy, self.session.own, "Third")
-        with self.session.behind(routed=True) as proxy:
-            self._echo(proxy, self.session.other, "Fourth")
+        with self.session.behind(routed=True) as routed:
+            self._use_tools(routed)
+            self._echo(routed, self.session.other, "Second")
+            with self.session.behind(routed=False) as direct:
+                self._echo(direct, self.session.own, "Third")
+            self._echo(routed, self.session.other, "Fourth")
             self.before_compaction = len(self.session.other.turns)
-            self._compact(proxy)
+            self._compact(routed)
 
     def _use_tools(self, proxy: Proxy) -> None:
         user, work = self.user, self.work
