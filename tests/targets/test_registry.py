@@ -162,7 +162,7 @@ DIALECT_OF = [
     (ANTHROPIC, "api.anthropic.com", "claude-opus-5", "anthropic"),
     (RESPONSES, "api.openai.com", "gpt-5", "openai"),
     (RESPONSES, "chatgpt.com", "gpt-5-codex", "openai"),
-    (GEMINI, "generativelanguage.googleapis.com", "gemini-3-flash", "gemini"),
+    (WireProtocol.GEMINI, "generativelanguage.googleapis.com", "gemini-3-flash", "gemini"),
     (GEMINI, "us-central1-aiplatform.googleapis.com", "gemini-3-flash", "gemini"),
     (GEMINI, "cloudcode-pa.googleapis.com", "gemini-3-pro-preview", "gemini"),
     (GEMINI, "opencode.ai", "gemini-3-flash", "gemini"),
@@ -397,11 +397,28 @@ def test_names_that_are_equal_after_truncation_are_made_different() -> None:
     assert limit.fit("a.b") != limit.fit("a/b")
 
 
+KIMI_IDS = CallIdLimit(characters="a-zA-Z0-9_.:-")
+UNSIGNED = "skip_thought_signature_validator"
+
+
 @pytest.mark.parametrize(
     ("protocol", "host", "model", "members"),
     [
         (CHAT, "api.moonshot.ai", "kimi-k3", {"efforts": ("low", "high", "max")}),
         (CHAT, "opencode.ai", "kimi-k3", {"media_urls": False}),
+        (CHAT, "opencode.ai", "kimi-k3", {"call_ids": KIMI_IDS}),
+        (
+            WireProtocol.GEMINI,
+            "generativelanguage.googleapis.com",
+            "gemini-3-pro",
+            {"unsigned_call": UNSIGNED},
+        ),
+        (
+            WireProtocol.GEMINI,
+            "generativelanguage.googleapis.com",
+            "gemini-2.5-pro",
+            {"unsigned_call": None},
+        ),
         (CHAT, "api.deepseek.com", "deepseek-v4-pro", {"media": frozenset()}),
         (CHAT, "api.z.ai", "glm-5.2", {"efforts": ("high", "max")}),
         (CHAT, "openrouter.ai", "z-ai/glm-4.6", {"returned_reasoning": "reasoning_content"}),

@@ -581,7 +581,7 @@ def test_the_last_block_for_anthropic_s_clients_is_the_text_and_not_its_signatur
     """`claude -p` prints nothing if the last block is no text."""
     text = {"text": "So.", "thoughtSignature": "VGV4"}
     answer = stream_of(candidate({"text": "So"}), candidate(text, finishReason="STOP"))
-    out, losses = translated(GEMINI.name, ANTHROPIC, [answer])
+    _, losses = translated(GEMINI.name, ANTHROPIC, [answer])
     kinds = [block["type"] for block in whole_for(ANTHROPIC, answer)["content"]]
     assert kinds == ["text"]
     assert "X202" in losses
