@@ -30,7 +30,7 @@ _ANSWER_FROM_LOOPBACK = str(_INSIDE_PROXY / "answer_from_loopback.py")
 _REPORT_CALLS = str(_INSIDE_PROXY / "report_calls.py")
 
 _LISTENING = re.compile(r"listening at (?:https?://)?(?P<host>\S*?):(?P<port>\d+)")
-_START_LIMIT_SECONDS = 90.0  # a busy machine may need a minute
+_START_LIMIT_SECONDS = 30.0
 _STOP_LIMIT_SECONDS = 10.0
 _REPORT_LIMIT_SECONDS = 30.0
 _RECORDS = TypeAdapter(list[CallRecord])
