@@ -37,7 +37,7 @@ from wiremend.routing.shape import CallShape, ends_in_tool_result
 from wiremend.routing.translation import RoutedRequest, route
 from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Notes
 from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
-from wiremend.translate.returned_state import without_envelopes
+from wiremend.translate.returned_state import may_have_envelopes, without_envelopes
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
 _ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
@@ -231,6 +231,8 @@ def _without_envelopes(call: Call, planning: Planning) -> Call:
     Whether a provider is configured that translates does not matter: a session may be older than
     the configuration.
     """
+    if not any(may_have_envelopes(request.document) for request in call.requests):
+        return call
     requests, findings = [], list(call.findings)
     for number, request in enumerate(call.requests):
         notes = Notes(planning.settings.disabled)

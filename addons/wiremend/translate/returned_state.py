@@ -17,6 +17,7 @@ from wiremend.text import json_value
 from wiremend.text.json_edits import Edits, Path
 from wiremend.translate.rules import note_losses
 
+_PREFIX, _MAGIC = PREFIX.encode(), MAGIC_TEXT.encode()
 _STATE_KEYS = frozenset(
     {
         "signature",  # Anthropic
@@ -33,6 +34,12 @@ _HOLDERS = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning.e
 """The types of the objects that are nothing without their state, and are removed with it."""
 
 
+def may_have_envelopes(document: RequestDocument) -> bool:
+    """Return whether the body contains the first characters of an envelope."""
+    body = document.body
+    return _PREFIX in body or _MAGIC in body
+
+
 def without_envelopes(document: RequestDocument, notes: Notes) -> RequestDocument:
     """Return the request without envelopes; the same object if it has none.
 
@@ -40,13 +47,12 @@ def without_envelopes(document: RequestDocument, notes: Notes) -> RequestDocumen
     bound to other content is removed alone. The summary of a compacted conversation becomes a
     message.
     """
-    body = document.body
-    if PREFIX.encode() not in body and MAGIC_TEXT.encode() not in body:
+    if not may_have_envelopes(document):
         return document
     removed = list(_removed(document.fields))
     if not removed:
         return document
-    edits = Edits(body)
+    edits = Edits(document.body)
     for path, replacement in removed:
         if replacement is None:
             edits.remove(path)
