@@ -264,9 +264,9 @@ def test_an_id_that_comes_twice_is_paired_in_order() -> None:
 
 def test_a_result_that_comes_twice_is_sent_once() -> None:
     """Gemini CLI writes each result twice when it resumes a session."""
-    result = turn(Role.USER, Result("0", (Text("one"),), name="x"))
-    before = settle(turn(Role.ASSISTANT, Call("0", "x")), result)
-    after = settle(turn(Role.ASSISTANT, Call("0", "x")), result, result, turn(Role.USER, Text("b")))
+    one, two = (turn(Role.USER, Result("0", (Text("one"),), name="x")) for _ in range(2))
+    before = settle(turn(Role.ASSISTANT, Call("0", "x")), one)
+    after = settle(turn(Role.ASSISTANT, Call("0", "x")), one, two, turn(Role.USER, Text("b")))
     assert after == (*before, turn(Role.USER, Text("b")))
 
 
