@@ -82,6 +82,11 @@ def test_events_whose_text_is_found(raw: bytes, is_found: bool) -> None:
     assert repeated is None or (repeated.matches(raw) and repeated.run(raw, 0) == (len(raw), 1))
 
 
+def test_half_of_a_surrogate_pair_is_not_looked_for() -> None:
+    raw = DELTA % b"\\ud800"
+    assert RepeatedDelta.of(raw, "text", "\ud800", reads_tags=False) is None
+
+
 STREAMS: dict[str, list[st.SearchStrategy[list[bytes]]]] = {
     "anthropic": [anthropic_streams.valid_streams(), anthropic_streams.mutated_streams()],
     "chat": [chat_streams.valid_streams(), chat_streams.mutated_streams()],

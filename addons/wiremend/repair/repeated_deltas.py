@@ -31,13 +31,17 @@ class RepeatedDelta:
         `key` is the name of the member whose value is `text`. `reads_tags`: text with `<` is not
         recognised.
         """
-        string = b'"' + key.encode() + b'":' + orjson.dumps(text)
+        try:
+            written = orjson.dumps(text)
+        except TypeError:  # half of a surrogate pair
+            return None
+        string = b'"' + key.encode() + b'":' + written
         spaced = string.replace(b":", b": ", 1)
         found = [form for form in (string, spaced) if raw.count(form) == 1]
         if len(found) != 1 or not raw.endswith(_EVENT_ENDS):
             return None
         before, form, after = raw.partition(found[0])
-        opening = form[: len(form) - len(orjson.dumps(text)) + 1]
+        opening = form[: len(form) - len(written) + 1]
         return cls(before + opening, b'"' + after, reads_tags=reads_tags)
 
     def matches(self, raw: bytes) -> bool:
