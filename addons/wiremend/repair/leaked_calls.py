@@ -243,6 +243,14 @@ class LeakedCallRepairer:
         written = self._settled("its rest did not come in time")
         return self._joined([*written, self._repairer.release()], EventKind.CONTENT)
 
+    def repeatable_text(self) -> tuple[str, str] | None:
+        """Return None: every text may begin a call."""
+        return None
+
+    def skip(self, events: int) -> None:
+        """Count deltas that are not fed."""
+        self._repairer.skip(events)
+
     def note_fragment(self, fragment: bytes) -> None:
         """Take the bytes of an event that the end of the stream cut."""
         self._repairer.note_fragment(fragment)

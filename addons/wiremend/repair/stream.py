@@ -25,6 +25,7 @@ from wiremend.repair.leaked_calls import (
     LeakSearch,
     recover_in_body,
 )
+from wiremend.repair.repeated_deltas import RepeatedDelta
 from wiremend.repair.tool_names import ToolNameRestorer, restore_tool_names
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import FINDINGS_LIMIT, CallPlace, EventPlace, Finding, Rule
@@ -101,6 +102,8 @@ _WITHHELD_LIMIT = 16
 """Events that are kept while the repairer does not report that it holds them back."""
 _RECENT_EVENTS = 4
 """Where a stream without a terminal event has its finish reason: only usage follows it."""
+_ATTEMPTS = 16
+"""Events that are content, after which no delta to repeat is expected any more."""
 _ID_OR_RETRY = linear_pattern(rb"(?:\A|[\r\n])(?:id|retry)[:\r\n]")
 
 
@@ -110,7 +113,7 @@ class StreamRepair:
     An exception in a rule is contained: see `wiremend.rules.containment`. `protocol` judges the end
     of a stream that is no longer repaired; without it, such a stream is never complete. Contained
     faults are appended to `faults`. `decoder` is needed for a framing other than the repairer's.
-    `watch` reports tool calls in the text.
+    `watch` reports tool calls in the text. With `parses_all`, deltas that repeat are parsed too.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class StreamRepair:
         faults: list[Fault] | None = None,
         decoder: Decoder | None = None,
         watch: LeakedCallWatch | None = None,
+        parses_all: bool = False,
     ) -> None:
         self._repairer = repairer
         self._watch = watch
@@ -150,6 +154,11 @@ class StreamRepair:
         """The shape of the large event whose parts are being passed on."""
         self._has_shortened = False
         self._verdict: Repaired | None = None
+        self._repeated: RepeatedDelta | None = None
+        """What recognises repetitions of the last event; None if it is no delta to repeat."""
+        may_repeat = isinstance(self._decoder, sse.Decoder) and not parses_all
+        self._attempts_left = _ATTEMPTS if may_repeat else 0
+        """How many more events without a text to repeat are looked at."""
 
     @property
     def gave_up(self) -> bool:
@@ -164,17 +173,80 @@ class StreamRepair:
     def feed(self, data: bytes) -> list[Repaired]:
         """Repair the events that `data` completes, in order."""
         self._bytes += len(data)
-        events = self._decoder.feed(data)
-        repaired = [self._repair_event(event) for event in events]
-        watch = self._watch
-        if watch is not None and (b"<" in data or b"u003" in data or watch.is_reading):
-            self._watch_events(watch, data, events, repaired)
+        repaired: list[Repaired] = []
+        at = 0
+        while at < len(data):
+            if self._repeated is not None:
+                at = self._pass_repeated(self._repeated, data, at, repaired)
+            end = self._end_of_event(data, at)
+            if at < end:
+                repaired += self._feed(data[at:end])
+            at = end
         if self._bytes > self._limit_bytes and not self._gave_up:
             found = f"more than {self._limit_bytes} bytes"
             place = EventPlace(self._events)
             finding = Finding(STREAM_TOO_LONG.code, place, found, "passed on from here")
             repaired.append(self.pass_the_rest(finding))
         return repaired
+
+    def _end_of_event(self, data: bytes, at: int) -> int:
+        """Return where the next event ends in `data`; the end of `data` if that does not matter."""
+        if not self._attempts_left and self._repeated is None:
+            return len(data)
+        end = data.find(b"\n\n", at)
+        return len(data) if end < 0 else end + 2
+
+    def _feed(self, data: bytes) -> list[Repaired]:
+        """Repair the events that `data` completes by parsing them."""
+        events = self._decoder.feed(data)
+        repaired = [self._repair_event(event) for event in events]
+        watch = self._watch
+        if watch is not None and (b"<" in data or b"u003" in data or watch.is_reading):
+            self._watch_events(watch, data, events, repaired)
+        if events and (self._attempts_left or self._repeated is not None):
+            self._look_for_repeated(events[-1], repaired[-1])
+        return repaired
+
+    def _look_for_repeated(self, event: sse.Event, repaired: Repaired) -> None:
+        """Remember the last event if it is a delta that may be repeated."""
+        is_unchanged = repaired.kind is EventKind.CONTENT and repaired.data == event.raw
+        may_be = is_unchanged and not repaired.findings and not self._gave_up and not event.is_part
+        if may_be and self._repeated is not None and self._repeated.matches(event.raw):
+            return
+        self._repeated = None
+        found = contain("recognising a delta", self._no_text, self._repairer.repeatable_text)
+        if may_be and found is not None and found[1]:
+            reads_tags = self._watch is not None
+            self._repeated = RepeatedDelta.of(event.raw, *found, reads_tags=reads_tags)
+        if may_be:
+            self._attempts_left = _ATTEMPTS if self._repeated else max(0, self._attempts_left - 1)
+
+    def _no_text(self, fault: Fault) -> None:
+        self._faults.append(fault)
+        self._parse_all()
+
+    def _parse_all(self) -> None:
+        """Recognise no more deltas by their bytes."""
+        self._attempts_left = 0
+        self._repeated = None
+
+    def _pass_repeated(
+        self, repeated: RepeatedDelta, data: bytes, at: int, repaired: list[Repaired]
+    ) -> int:
+        """Pass the repetitions of a delta that begin at `at`; return where the last one ends."""
+        decoder, watch = self._decoder, self._watch
+        if not isinstance(decoder, sse.Decoder) or decoder.pending_bytes:
+            return at
+        if watch is not None and watch.is_reading:
+            return at
+        end, count = repeated.run(data, at)
+        if count:
+            self._events += count
+            self._repairer.skip(count)
+            self._recent.extend([sse.Event(b"")] * min(count, _RECENT_EVENTS))
+            self._withheld.clear()
+            repaired.append(Repaired(data[at:end], EventKind.CONTENT))
+        return end
 
     def _watch_events(
         self,
@@ -203,6 +275,7 @@ class StreamRepair:
         """
         held = self.take_held()
         self._gave_up = True
+        self._parse_all()
         for recent in self._recent:
             self._look_for_terminal(recent)
         return Repaired(held, EventKind.CONTENT, [finding])
@@ -312,6 +385,7 @@ class StreamRepair:
     def _stop(self, fault: Fault, event: sse.Event) -> Repaired:
         """Stop repairing at an event on which a rule raised."""
         self._gave_up = True
+        self._parse_all()
         self._faults.append(fault)
         for recent in self._recent:
             self._look_for_terminal(recent)
@@ -421,6 +495,7 @@ class StreamRepair:
 
     def _stop_at_end(self, fault: Fault) -> Repaired:
         self._gave_up = True
+        self._parse_all()
         self._faults.append(fault)
         for event in self._recent:
             self._look_for_terminal(event)
@@ -513,10 +588,12 @@ def stream_repair(
     faults: list[Fault] | None = None,
     *,
     is_reframed: bool = False,
+    parses_all: bool = False,
 ) -> StreamRepair:
     """Create the repair of one attempt's event stream; contained faults go to `faults`.
 
     `is_reframed`: an array arrives where the client expects server-sent events, or the reverse.
+    With `parses_all`, deltas that repeat are parsed too.
     """
     repairer = protocol.make_repairer(context)
     if context.tool_names_by_sent:
@@ -532,7 +609,13 @@ def stream_repair(
     if is_reframed:
         decoder = EventsAsElements() if context.array else ElementsAsEvents()
     return StreamRepair(
-        repairer, context, protocol=protocol, faults=faults, decoder=decoder, watch=watch
+        repairer,
+        context,
+        protocol=protocol,
+        faults=faults,
+        decoder=decoder,
+        watch=watch,
+        parses_all=parses_all,
     )
 
 

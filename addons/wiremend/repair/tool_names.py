@@ -88,6 +88,14 @@ class ToolNameRestorer:
         """Repair a complete event. Never raises."""
         return self._repairer.feed(self._restored(event))
 
+    def repeatable_text(self) -> tuple[str, str] | None:
+        """Return the key and the text of a delta that may be repeated."""
+        return self._repairer.repeatable_text()
+
+    def skip(self, events: int) -> None:
+        """Count deltas that are not fed."""
+        self._repairer.skip(events)
+
     def release(self) -> Repaired:
         """Write what is held back although no further event came."""
         return self._repairer.release()

@@ -468,6 +468,11 @@ class Blocks:
             self._close(current, *_new_stop()[:2], changed=True)
         self._show_start(block, event, data, changed=changed)
 
+    def is_settled(self, block: Block) -> bool:
+        """Return whether deltas of this block are forwarded as they come."""
+        is_open = block is self._current and block.is_shown and block.stop is None
+        return is_open and not block.start_text and not self.holds_back
+
     def place(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
         """Write a delta or a stop of a block, or store it if the block waits."""
         if data["type"] == "content_block_stop":

@@ -134,6 +134,8 @@ KEEPALIVE_FRAME = Rule(
     after="(a blank line)",
 )
 
+_TEXT_BY_REPEATABLE = {"text_delta": "text", "thinking_delta": "thinking"}
+"""The key of the text in deltas of which only the first one changes the state of its block."""
 _KINDS: Mapping[str, EventKind] = {
     "ping": EventKind.IDLE,
     "message_start": EventKind.PREAMBLE,
@@ -288,6 +290,19 @@ class AnthropicRepairer(EventRepairer):
         handler = self._handlers.get(kind, self._send)
         handler(event, value, changed)
         return _KINDS.get(kind, EventKind.CONTENT)
+
+    def repeatable_delta(self, value: Any) -> tuple[str, str] | None:
+        """Return the key and the text of a delta of the open block, if it is text or thinking."""
+        delta = value.get("delta") if value.get("type") == "content_block_delta" else None
+        if not isinstance(delta, dict):
+            return None
+        kind = delta.get("type")
+        key = _TEXT_BY_REPEATABLE.get(kind) if isinstance(kind, str) else None
+        text = delta.get(key) if key is not None else None
+        is_settled = self._start is None and not self._end.is_held and not self._end.is_waiting
+        block = self._blocks.find(source_of(value))
+        is_usual = is_settled and block is not None and self._blocks.is_settled(block)
+        return (key, text) if is_usual and key and isinstance(text, str) else None
 
     def _move(self, data: JsonObject, kind: str) -> bool:
         """Move values that are in the wrong place; return whether anything changed."""

@@ -60,6 +60,8 @@ class EventRepairer(ABC):
         self._events = 0
         self._has_unread = False
         """Text that is not JSON was dropped; it may have reported a failure."""
+        self._last: Any = None
+        """The data of the last event."""
         self._ended: EventKind | None = None
         """TERMINAL or ERROR once the stream has ended for the client."""
         self._error: ProviderError | None = None
@@ -155,6 +157,13 @@ class EventRepairer(ABC):
         """Repair a `[DONE]` marker; return its kind."""
         return self.drop(self.frames.done_marker, event, "[DONE]")
 
+    def repeatable_delta(self, value: Any) -> tuple[str, str] | None:
+        """Return the key and the text of a delta that may be repeated; see `Repairer`.
+
+        `value` is the data of the last event, which was forwarded unchanged as content.
+        """
+        return None
+
     # The repairer's interface
 
     def decoder(self) -> Decoder:
@@ -164,6 +173,7 @@ class EventRepairer(ABC):
     def feed(self, event: sse.Event) -> Repaired:
         """Repair one event."""
         self._events += 1
+        self._last = None
         self._draft.enter(self._events)
         try:
             kind = self._read(event) if self._ended is None else self._drop_late(event)
@@ -172,6 +182,16 @@ class EventRepairer(ABC):
         if kind is EventKind.TERMINAL:
             self._ended = kind
         return self._result(kind)
+
+    def repeatable_text(self) -> tuple[str, str] | None:
+        """Return the key and the text of the last delta, if it may be repeated."""
+        value = self._last
+        is_possible = value is not None and self._ended is None and not self.holds_back
+        return self.repeatable_delta(value) if is_possible else None
+
+    def skip(self, events: int) -> None:
+        """Count deltas that are not fed."""
+        self._events += events
 
     def release(self) -> Repaired:
         """Write what is held back although no further event came."""
@@ -234,6 +254,7 @@ class EventRepairer(ABC):
             return self._report(event, value, kind, error)
         if kind in self.frames.keepalives:
             return self._replace_keepalive(event)
+        self._last = value
         return self.dispatch(event, value, kind)
 
     def read_text(self, event: sse.Event, text: bytes) -> EventKind:

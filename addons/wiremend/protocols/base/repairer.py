@@ -153,6 +153,18 @@ class Repairer(Protocol):
         """Repair a complete event. Never raises."""
         ...
 
+    def repeatable_text(self) -> tuple[str, str] | None:
+        """Return the key and the text of the delta that was fed last, if it may be repeated.
+
+        Then a delta that differs from it only in this text, which is not empty, would be forwarded
+        unchanged, and would change no state but the number of events. None if that is not certain.
+        """
+        ...
+
+    def skip(self, events: int) -> None:
+        """Count such deltas, which are not fed."""
+        ...
+
     def release(self) -> Repaired:
         """Write what is held back although no further event came. May end the stream."""
         ...

@@ -284,6 +284,24 @@ class ChatRepairer(EventRepairer):
         self.put(self.send(event, value, kind, changed=self._draft.changed))
         return EventKind.IDLE if is_kept else result
 
+    def repeatable_delta(self, value: Any) -> tuple[str, str] | None:
+        """Return the key and the text of a chunk with one choice and nothing else in its delta."""
+        choices = value.get("choices")
+        if self._held or value.get("usage") or not isinstance(choices, list) or len(choices) != 1:
+            return None
+        data = choices[0]
+        delta = data.get("delta") if isinstance(data, dict) else None
+        if not isinstance(delta, dict):
+            return None
+        choice = self._choices.get(data["index"])
+        if choice is None or choice.finish_reason is not None or data.get("finish_reason"):
+            return None
+        keys = [key for key, item in delta.items() if item and key != "role"]
+        is_settled = choice.has_answer if keys == ["content"] else keys == ["reasoning_content"]
+        if not is_settled or not isinstance(delta[keys[0]], str):
+            return None
+        return keys[0], delta[keys[0]]
+
     def read_done(self, event: sse.Event) -> EventKind:
         """End the stream at `[DONE]`."""
         self._settle()

@@ -1,0 +1,77 @@
+"""Deltas that differ from an earlier one only in their text, recognised by their bytes.
+
+Most events of a long answer are such deltas. Parsing each of them costs more than everything else
+that is done with a stream. `RepeatedDelta` recognises valid ones without parsing; whatever it does
+not recognise is parsed.
+"""
+
+import orjson
+
+_PLAIN = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
+"""ASCII characters that stand for themselves in a string of JSON (RFC 8259, 7)."""
+_ESCAPES = (b"\\\\", b'\\"', b"\\n", b"\\t", b"\\r", b"\\/")
+"""The escape sequences that are recognised. The first one is removed first: its second backslash
+begins no other sequence."""
+_EVENT_ENDS = (b"\n\n", b"\r\n\r\n")
+"""Blank lines after which no byte of the same event can follow."""
+
+
+class RepeatedDelta:
+    """Recognises events that equal a delta in all bytes but those of its text."""
+
+    def __init__(self, before: bytes, after: bytes, *, reads_tags: bool) -> None:
+        self._before = before
+        self._after = after
+        self._plain = _PLAIN.replace(b"<", b"") if reads_tags else _PLAIN
+
+    @classmethod
+    def of(cls, raw: bytes, key: str, text: str, *, reads_tags: bool) -> "RepeatedDelta | None":
+        """Return what recognises repetitions of this event; None if its text is not found.
+
+        `key` is the name of the member whose value is `text`. `reads_tags`: text with `<` is not
+        recognised.
+        """
+        try:
+            written = orjson.dumps(text)
+        except TypeError:  # half of a surrogate pair
+            return None
+        string = b'"' + key.encode() + b'":' + written
+        spaced = string.replace(b":", b": ", 1)
+        found = [form for form in (string, spaced) if raw.count(form) == 1]
+        if len(found) != 1 or not raw.endswith(_EVENT_ENDS):
+            return None
+        before, form, after = raw.partition(found[0])
+        opening = form[: len(form) - len(written) + 1]
+        return cls(before + opening, b'"' + after, reads_tags=reads_tags)
+
+    def matches(self, raw: bytes) -> bool:
+        """Return whether an event that was parsed has the same bytes around its text."""
+        size = len(self._before) + len(self._after)
+        fits = raw.startswith(self._before) and raw.endswith(self._after)
+        return len(raw) > size and fits
+
+    def run(self, data: bytes, at: int) -> tuple[int, int]:
+        """Return the end, and the number, of the repetitions that begin at `at` in `data`."""
+        before, after, count = self._before, self._after, 0
+        while data.startswith(before, at):
+            start = at + len(before)
+            end = data.find(after, start)
+            if end <= start or not self._is_text(data[start:end]):
+                break
+            at = end + len(after)
+            count += 1
+        return at, count
+
+    def _is_text(self, text: bytes) -> bool:
+        """Return whether bytes are the inside of a string of JSON, in one of its usual forms."""
+        rest = text.translate(None, self._plain)
+        if not rest:
+            return True
+        if b"\\" in rest:
+            for sequence in _ESCAPES:
+                text = text.replace(sequence, b"")
+            rest = text.translate(None, self._plain)
+        try:
+            return all(character > "\x7f" for character in rest.decode())
+        except UnicodeDecodeError:
+            return False
