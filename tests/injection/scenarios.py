@@ -161,6 +161,13 @@ class Scenario:
         """Everything that providers send."""
         return b"".join(piece for answer in self.answers for piece in answer.pieces)
 
+    @property
+    def sends_json(self) -> bool:
+        """Whether a provider sends a whole answer."""
+        return (
+            b"content-type: application/json" in self.upstream and b"HTTP/1.1 200" in self.upstream
+        )
+
 
 def head(status: int, kind: str, *fields: tuple[str, str], length: int | None = None) -> bytes:
     framing = (

@@ -1,5 +1,6 @@
 """Whatever function raises: the call ends, at once and honestly, and other calls go on."""
 
+import json
 import random
 import re
 from collections import defaultdict
@@ -143,6 +144,7 @@ def problems_of_call(
         yield f"an error without a message: {response.status} {body[:80]!r}"
     sent = terminal_of(scenario.provider_protocol or scenario.protocol)
     is_complete = terminal in body and sent in scenario.upstream
+    is_complete |= scenario.sends_json and is_json(body)
     if response.status < 300 and scenario.is_streaming and not (is_error or is_complete):
         yield f"a success that it was not: {body[-80:]!r}"
     if response.status < 300 and not scenario.is_streaming and not is_error:
@@ -154,6 +156,14 @@ def problems_of_call(
 def terminal_of(protocol: WireProtocol | None) -> bytes:
     """Return what is only in a complete answer of this protocol."""
     return TERMINAL.get(protocol or WireProtocol.GEMINI, b"")
+
+
+def is_json(body: bytes) -> bool:
+    """Return whether this is one complete JSON object."""
+    try:
+        return isinstance(json.loads(body), dict)
+    except ValueError:
+        return False
 
 
 def without_ids(body: bytes) -> bytes:

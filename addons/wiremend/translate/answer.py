@@ -77,6 +77,14 @@ class StreamTranslation:
         """Return the bytes that end the stream in an error of the proxy or the provider."""
         return self._write([Failure(error)], None)
 
+    def plain_error(self, error: ProviderError) -> bytes:
+        """Return the error as an event of the client's protocol, without the state of the stream.
+
+        It ends a stream whose writer is broken.
+        """
+        body = self._direction.client.error_body(self._translated(error))
+        return sse.encode(body, "error")
+
     def _write(self, events: Sequence[AnswerEvent], error: ProviderError | None) -> bytes:
         out = bytearray()
         for event in events:
@@ -85,6 +93,7 @@ class StreamTranslation:
                 self._failure = event.error
             for due in self._fence.feed(event) if self._fence is not None else (event,):
                 out += self._writer.feed(due)
+        self._failure = self._failure or self._writer.failure
         return bytes(out)
 
     def _translated(self, error: ProviderError) -> ProviderError:
