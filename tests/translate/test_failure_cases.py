@@ -705,6 +705,19 @@ def test_a_finish_reason_keeps_its_meaning(reason: str, expected: str) -> None:
     assert answer["choices"][0]["finish_reason"] == expected
 
 
+def test_the_sources_in_a_whole_message_are_annotations() -> None:
+    cited = {
+        "type": "web_search_result_location",
+        "url": "https://a",
+        "title": "A",
+        "cited_text": "x",
+        "encrypted_index": "e",
+    }
+    answer = for_chat({"content": [{**text("Hi"), "citations": [cited]}]})
+    [annotation] = answer["choices"][0]["message"]["annotations"]
+    assert annotation["url_citation"]["url"] == "https://a"
+
+
 def test_a_refusal_is_a_text_and_a_reason() -> None:
     message = for_anthropic(chunks({"refusal": "No."}))
     assert message["content"] == [text("No.")]
