@@ -1,4 +1,4 @@
-"""`scripts/rules`: writes the pages of all rules and of translation, adds a rule, accepts results of the corpus."""
+"""`scripts/rules`: writes the generated pages, adds a rule, accepts results of the corpus."""
 
 import argparse
 import sys

@@ -735,6 +735,17 @@ def test_there_is_one_message_delta_with_the_true_counts() -> None:
     ]
 
 
+def test_counts_that_the_provider_does_not_send_are_estimated() -> None:
+    stream = chunks({"content": "x" * 39})
+    out, results = through(A_TO_C, [stream], input_tokens=4321)
+    assert values_of(out)[-2]["usage"] == {"input_tokens": 4321, "output_tokens": 10}
+    assert "X205" in [finding.code for one in results for finding in one.findings]
+    sent_counts = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
+    out, results = through(A_TO_C, [chunks({"content": "x"}, usage=sent_counts)])
+    assert values_of(out)[-2]["usage"] == {"input_tokens": 100, "output_tokens": 7}
+    assert all(not one.findings for one in results)
+
+
 def test_the_message_starts_with_an_estimate_of_its_prompt() -> None:
     """MadAppGang/claudish pull requests 123 and 152"""
     out, _ = through(A_TO_C, [chunks({"content": "Hi"})], input_tokens=4321)

@@ -280,7 +280,8 @@ class AnthropicWriter(AnswerWriter):
         if self._is_own and stop.word:
             word = stop.word
         delta = {"stop_reason": word, "stop_sequence": stop.stop_string, **own_fields(stop.own, _A)}
-        usage = {"output_tokens": 0, **_written_usage(self._usage), **self._own_usage}
+        usage = _written_usage(self._usage if self._is_own else self._counted())
+        usage = {"output_tokens": 0, **usage, **self._own_usage}
         self._event("message_delta", {"delta": delta, "usage": usage})
         self._event("message_stop", {})
 

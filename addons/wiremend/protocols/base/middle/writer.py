@@ -1,6 +1,7 @@
 """What the writers of all protocols share: taking events, bytes, counts, and the only end."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 from wiremend.protocols.base.middle.answer import (
     AnswerEvent,
@@ -18,10 +19,10 @@ from wiremend.protocols.base.middle.answer import (
     UsageCounts,
 )
 from wiremend.protocols.base.middle.interface import AnswerContext
-from wiremend.protocols.base.middle.losses import Losses
+from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.sequence import InSequence
 from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.usage import NO_USAGE
+from wiremend.protocols.base.usage import BYTES_PER_TOKEN, NO_USAGE, Usage
 
 
 class AnswerWriter(ABC):
@@ -39,6 +40,8 @@ class AnswerWriter(ABC):
         self._out = bytearray()
         self._stop = Stop(StopReason.END)
         self._usage = NO_USAGE
+        self._text_bytes = 0
+        """The size of the text, reasoning and arguments so far."""
         self._is_ended = False
         self._failure: ProviderError | None = None
 
@@ -63,6 +66,7 @@ class AnswerWriter(ABC):
     def _write(self, event: AnswerEvent) -> None:
         match event:
             case PartDelta():
+                self._text_bytes += len(event.text.encode("utf-8", "replace"))
                 self._add(event)
             case PartStart():
                 self._begin(event)
@@ -95,6 +99,22 @@ class AnswerWriter(ABC):
 
     def _count(self, event: UsageCounts) -> None:
         self._usage = self._usage.merged(event.usage)
+
+    def _counted(self) -> Usage:
+        """Return the counts; where the provider sent none, they are estimated.
+
+        Clients decide by them when to compact a conversation.
+        """
+        usage = self._usage
+        if usage.output_tokens is not None:
+            return usage
+        output = -(-self._text_bytes // BYTES_PER_TOKEN)
+        read = usage.input_tokens if usage.input_tokens is not None else self._context.input_tokens
+        found = "no counts of tokens"
+        self._losses.add_in_answer(
+            LossKind.ANSWER_USAGE, found, f"{output} output tokens estimated"
+        )
+        return replace(usage, input_tokens=read, output_tokens=output)
 
     def _end_content(self, event: Stop) -> None:
         self._stop = event

@@ -322,8 +322,9 @@ class ChatWriter(AnswerWriter):
         if self._is_own and stop.word:
             word = stop.word
         self._chunk({}, word, **own_fields(stop.own, _C))
-        if self._usage != NO_USAGE and self._wants_usage():
-            usage = {**_written_usage(self._usage), **self._own_usage}
+        if self._wants_usage() and not (self._is_own and self._usage == NO_USAGE):
+            counted = self._usage if self._is_own else self._counted()
+            usage = {**_written_usage(counted), **self._own_usage}
             self._out += sse.encode(json_value.write({**self._base, "choices": [], "usage": usage}))
         self._out += sse.encode(DONE)
 

@@ -305,7 +305,7 @@ class GeminiWriter(AnswerWriter):
     def _counts(self) -> dict[str, Any]:
         if self._is_own:
             return self._own_usage
-        return without_nothing(usageMetadata=_written_usage(self._usage, self._context))
+        return without_nothing(usageMetadata=_written_usage(self._counted()))
 
 
 def _name_of(part: Part) -> str:
@@ -321,10 +321,9 @@ def _own_call(part: Call, text: str, arguments: dict[str, Any]) -> dict[str, Any
     return {**call, "args": arguments} if text else call
 
 
-def _written_usage(usage: Usage, context: AnswerContext) -> dict[str, Any]:
+def _written_usage(usage: Usage) -> dict[str, Any]:
     """Return the known counts. Thoughts are not in the count of the candidates."""
-    prompt = usage.input_tokens if usage.input_tokens is not None else context.input_tokens
-    output, thoughts = usage.output_tokens, usage.reasoning_tokens
+    prompt, output, thoughts = usage.input_tokens, usage.output_tokens, usage.reasoning_tokens
     counts = {
         "promptTokenCount": prompt,
         "cachedContentTokenCount": usage.cached_tokens,

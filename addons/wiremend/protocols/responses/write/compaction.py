@@ -98,7 +98,7 @@ class CompactionWriter(AnswerWriter):
         if is_compaction_path(self._context.path):
             self._frames.event(COMPLETED, {"response": self._list(item)})
         else:
-            self._response.complete(self._usage)
+            self._response.complete(self._counted())
 
     def _list(self, item: JsonObject) -> JsonObject:
         """Return the compacted conversation: the user's messages, and the summary."""
@@ -108,7 +108,7 @@ class CompactionWriter(AnswerWriter):
             "created_at": self._context.created,
             "status": "completed",
             "output": [*self._messages(), item],
-            "usage": written_usage(self._usage, self._context.input_tokens),
+            "usage": written_usage(self._counted(), self._context.input_tokens),
         }
 
     def _messages(self) -> list[Any]:

@@ -203,4 +203,4 @@ class ResponsesWriter(AnswerWriter):
             cut_by = "max_output_tokens"
         elif reason is StopReason.REFUSED and not self._has_refusal:
             cut_by = "content_filter"
-        self._response.complete(self._usage, cut_by)
+        self._response.complete(self._counted(), cut_by)
