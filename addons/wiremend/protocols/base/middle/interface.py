@@ -61,6 +61,8 @@ class AnswerContext:
     """`WrittenRequest.tools` of the request that was sent."""
     path: str = ""
     """The path of the client's request. Responses has one that answers with a compaction."""
+    think_tags: bool = False
+    """`TranslationTraits.think_tags` of the target."""
     asks_in_words: bool = False
     """Whether the request asked for JSON in words, since the target has no format for it. The
     answer may then be in a code fence."""

@@ -61,6 +61,9 @@ class TranslationTraits:
     reasoning_placeholder: str | None = None
     """Chat Completions: what it accepts as reasoning of a message with calls whose own is lost;
     None: it does not require any."""
+    think_tags: bool = False
+    """Chat Completions: whether its answers begin with their reasoning, between `<think>` and
+    `</think>`."""
     schema_formats: bool = True
     """Whether it takes a JSON Schema as format of the output."""
     parallel_calls_field: bool = True
