@@ -19,8 +19,8 @@ from wiremend.protocols.base.middle.content import Text, Thinking
 from wiremend.protocols.base.middle.state import Origin, State
 
 _OPEN, _CLOSE = "<think>", "</think>"
-_LONGEST_HEAD = 40
-"""The maximum length of white space and a tag at the beginning of a text."""
+_MOST_BLANK = 32
+"""The maximum length of white space before a tag."""
 
 
 class _Place(Enum):
@@ -88,10 +88,11 @@ class ThinkTags:
         text, self._held = self._held + text, ""
         if self._place is _Place.HEAD:
             head = text.lstrip()
-            if len(text) <= _LONGEST_HEAD and len(head) < len(_OPEN) and _OPEN.startswith(head):
+            may_be_tag = len(text) - len(head) <= _MOST_BLANK
+            if may_be_tag and len(head) < len(_OPEN) and _OPEN.startswith(head):
                 self._held = text
                 return
-            if not head.startswith(_OPEN):
+            if not (may_be_tag and head.startswith(_OPEN)):
                 yield from self._begin_text(text, start)
                 return
             self._place = _Place.INSIDE
