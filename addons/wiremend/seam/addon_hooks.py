@@ -60,7 +60,7 @@ def _contained(
                     answer(subject, fault_response(None, fault.kind))
                     done = "it is answered with an error"
                 if is_dropping:
-                    drop_content(subject)
+                    contain("dropping a flow", lambda _: None, drop_content, subject)
                     done = "its flow is not kept"
             log_fault(fault_log.line(fault, call, done, time.monotonic()), fault.trace)
 
