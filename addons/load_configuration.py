@@ -340,6 +340,8 @@ class Shell:
     features: frozenset[Feature] = frozenset()
     refuses_after_fault: frozenset[str] = frozenset()
     """The hooks that decide where a request goes: after a fault, it is answered with an error."""
+    drops_after_fault: frozenset[str] = frozenset()
+    """The hooks after whose fault the flow is not kept: it may contain secrets."""
 
     def __init__(self, suite: Suite) -> None:
         self.current = suite.current

@@ -24,6 +24,7 @@ class RedactSecrets(Shell):
     """Runs before mitmproxy's addons that print, save and export flows."""
 
     name = "wiremend.redact_secrets"
+    drops_after_fault = frozenset({"response", "error"})
 
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)

@@ -1,4 +1,4 @@
-"""`scripts/rules`: writes the page of all rules, adds a rule, accepts results of the corpus."""
+"""`scripts/rules`: writes the generated pages, adds a rule, accepts results of the corpus."""
 
 import argparse
 import sys
@@ -7,11 +7,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("addons", "tests", "scripts")]
 
+import rules_page  # noqa: E402
+import translation_page  # noqa: E402
 from accept_results import accept  # noqa: E402 - found by the line above
 from new_rule import NewRule, Refused, add_rule  # noqa: E402
-from rules_page import PAGE, page  # noqa: E402
 from wiremend.catalogue import catalogue  # noqa: E402
 from wiremend.protocols.base.names import valid_names  # noqa: E402
+
+_PAGES = (rules_page, translation_page)
 
 
 def main() -> int:
@@ -21,12 +24,12 @@ def main() -> int:
         return _new(arguments)
     if arguments.command == "accept":
         return accept(arguments.paths)
-    return _check_page() if arguments.check else _write_page()
+    return _check_pages() if arguments.check else _write_pages()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/rules")
-    parser.add_argument("--check", action="store_true", help="exit 1 if the page is not current")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a page is not current")
     commands = parser.add_subparsers(dest="command", metavar="new | accept")
     new = commands.add_parser(
         "new",
@@ -72,17 +75,21 @@ def _new(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write_page() -> int:
-    PAGE.write_text(page())
+def _write_pages() -> int:
+    for page in _PAGES:
+        page.PAGE.write_text(page.page())
     print(f"addons/RULES.md: {len(catalogue())} rules")
     return 0
 
 
-def _check_page() -> int:
-    if PAGE.exists() and PAGE.read_bytes() == page().encode():
-        return 0
-    print("addons/RULES.md is not current: run scripts/rules", file=sys.stderr)
-    return 1
+def _check_pages() -> int:
+    status = 0
+    for page in _PAGES:
+        if not page.PAGE.exists() or page.PAGE.read_bytes() != page.page().encode():
+            name = page.PAGE.relative_to(ROOT).as_posix()
+            print(f"{name} is not current: run scripts/rules", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ from wiremend.config.page import (
 from wiremend.config.routes import ModelRoute, When
 from wiremend.config.values import InWords, Seconds
 from wiremend.engine.response_reader import GUARDED_BYTES, GUARDED_SECONDS
-from wiremend.routing.shape import BYTES_PER_TOKEN, TOKENS_PER_IMAGE
+from wiremend.protocols.base.usage import BYTES_PER_TOKEN
+from wiremend.routing.shape import TOKENS_PER_IMAGE
 from wiremend.routing.thinking import BUDGETS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,15 @@ import json
 
 import pytest
 from wiremend.call_record.outcomes import CallState
-from wiremend.engine.actions import Action, Head, Respond, ShowBody, ShowHead, StartAttempt
+from wiremend.engine.actions import (
+    Action,
+    FinishResponse,
+    Head,
+    Respond,
+    ShowBody,
+    ShowHead,
+    StartAttempt,
+)
 from wiremend.engine.call import Call, Target
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.retry import RetryPolicy
@@ -162,3 +170,45 @@ def test_a_stream_without_its_terminal_event_is_completed_for_the_client() -> No
     last = shown(machine.body_end(2))
     assert b"response.completed" in last
     assert machine.outcome.state is CallState.ANSWERED
+
+
+@pytest.mark.parametrize("client", PROTOCOLS.values(), ids=str)
+def test_a_connection_that_breaks_in_the_middle_is_an_error_event_of_the_client(
+    client: Protocol,
+) -> None:
+    provider = ANTHROPIC if client is CHAT else CHAT
+    machine = machine_of(client, provider)
+    begin(machine)
+    events = answers.text_stream(provider.name).events
+    assert b"Hello" in shown(machine.body(1, b"".join(events[:4])))
+    actions = machine.attempt_failed(2, "connection reset")
+    assert b"error" in shown(actions)
+    assert b"connection reset" in shown(actions)
+    assert FinishResponse() in actions
+
+
+_ODD_CALL = (
+    b'data: {"choices":[{"index":0,"delta":{"role":"assistant","tool_calls":[{"index":0,'
+    b'"id":"call_1","type":"function","function":{"name":"read","arguments":"[1]"}}]},'
+    b'"finish_reason":null}]}\n\n'
+    b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\n'
+    b"data: [DONE]\n\n"
+)
+"""A call whose arguments are JSON, but no object: Gemini has no word for it."""
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_an_answer_that_the_writer_cannot_write_is_a_failure_of_the_call(streaming: bool) -> None:
+    machine = machine_of(GEMINI, streaming=streaming)
+    begin(machine)
+    actions = machine.body(1, _ODD_CALL) + machine.body_end(2)
+    assert machine.outcome.state is not CallState.ANSWERED
+    text = shown(actions) or next(a.body for a in actions if isinstance(a, Respond))
+    assert b"arguments that are no JSON object" in text
+
+
+def test_an_answer_that_the_writer_cannot_write_is_tried_again_while_nothing_was_sent() -> None:
+    machine = machine_of(GEMINI, attempts=2)
+    begin(machine)
+    assert shown(machine.body(1, _ODD_CALL)) == b""
+    assert any(isinstance(action, StartAttempt) for action in machine.wake(100))

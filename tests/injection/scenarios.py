@@ -148,6 +148,8 @@ class Scenario:
     client_leaves: bool = False
     protocol: WireProtocol | None = None
     is_streaming: bool = False
+    provider_protocol: WireProtocol | None = None
+    """The protocol of the answers, if they are translated."""
 
     @property
     def host(self) -> str:
@@ -158,6 +160,13 @@ class Scenario:
     def upstream(self) -> bytes:
         """Everything that providers send."""
         return b"".join(piece for answer in self.answers for piece in answer.pieces)
+
+    @property
+    def sends_json(self) -> bool:
+        """Whether a provider sends a whole answer."""
+        return (
+            b"content-type: application/json" in self.upstream and b"HTTP/1.1 200" in self.upstream
+        )
 
 
 def head(status: int, kind: str, *fields: tuple[str, str], length: int | None = None) -> bytes:
@@ -305,6 +314,41 @@ def scenarios_of(protocol: WireProtocol) -> list[Scenario]:
     return made
 
 
+def translated_scenarios() -> list[Scenario]:
+    """Return calls of Anthropic clients that a provider of Chat Completions answers."""
+    made: list[Scenario] = []
+
+    def add(name: str, *answers: Answer, streaming: bool = True) -> None:
+        request = REQUESTS[ANTHROPIC] | {"model": "translated", "stream": streaming}
+        scenario = Scenario(
+            f"translated: {name}",
+            "POST",
+            good.PATHS[ANTHROPIC, streaming],
+            json.dumps(request).encode(),
+            answers,
+            protocol=ANTHROPIC,
+            is_streaming=streaming,
+            provider_protocol=CHAT,
+        )
+        made.append(scenario)
+
+    text, tool = good.text_stream(CHAT), good.tool_stream(CHAT)
+    refused = _error(CHAT, 400, "invalid_request_error", "This model cannot do that.")
+    add("a stream", streamed(text.events))
+    add("a stream with a tool", streamed(tool.events))
+    add("JSON", whole(200, good.json_body(CHAT)), streaming=False)
+    add("JSON with a tool", whole(200, good.json_tool_body(CHAT)), streaming=False)
+    add("a stream for a call without one", streamed(text.events), streaming=False)
+    add("JSON for a call with a stream", whole(200, good.json_tool_body(CHAT)))
+    add("a refusal", whole(400, refused))
+    add("a refusal of JSON", whole(400, refused), streaming=False)
+    add("an error in a 200", whole(200, refused))
+    add("an error, then a stream", whole(429, refused, ("retry-after", "1")), streamed(text.events))
+    add("a cut stream", Answer((head(200, SSE), chunk(b"".join(text.events[:-2]))), closes=True))
+    add("a tool that is cut", streamed(tool.events[:-3]))
+    return made
+
+
 def all_scenarios() -> list[Scenario]:
     """Return all calls."""
     others = [
@@ -340,4 +384,5 @@ def all_scenarios() -> list[Scenario]:
             fields=(("origin", "https://evil.example"),),
         ),
     ]
-    return [scenario for protocol in good.PROTOCOLS for scenario in scenarios_of(protocol)] + others
+    native = [scenario for protocol in good.PROTOCOLS for scenario in scenarios_of(protocol)]
+    return native + translated_scenarios() + others

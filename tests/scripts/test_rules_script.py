@@ -20,7 +20,12 @@ def checkout(tmp_path: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     for folder in ("addons/wiremend", "scripts", "tests/corpus"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
-    for file in ("addons/RULES.md", "tests/corpus_streams.py", "pyproject.toml"):
+    for file in (
+        "addons/RULES.md",
+        "addons/TRANSLATION.md",
+        "tests/corpus_streams.py",
+        "pyproject.toml",
+    ):
         shutil.copy(ROOT / file, tmp_path / file)
     return tmp_path
 
@@ -57,15 +62,16 @@ def new_rule() -> ModuleType:
 # The page
 
 
-def test_the_page_is_checked_and_written(checkout: Path) -> None:
-    page = checkout / "addons" / "RULES.md"
+@pytest.mark.parametrize("name", ["RULES.md", "TRANSLATION.md"])
+def test_the_pages_are_checked_and_written(checkout: Path, name: str) -> None:
+    page = checkout / "addons" / name
     current = page.read_bytes()
     done = rules(checkout, "--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     page.write_bytes(current + b"More.\n")
     done = rules(checkout, "--check")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "addons/RULES.md is not current: run scripts/rules\n"
+    assert done.stderr == f"addons/{name} is not current: run scripts/rules\n"
     assert page.read_bytes() != current
     done = rules(checkout)
     assert (done.returncode, done.stderr) == (0, "")

@@ -48,10 +48,15 @@ CONFIGURATION: dict[str, Any] = {
     "models": [
         {"match": "*haiku*", "model": "other", "provider": "other", "fallback": ["third"]},
         {"match": "gpt*", "model": "o\u0001ther/%ff"},
+        {"match": "translated", "model": "translated", "provider": "translating"},
     ],
     "providers": {
         "other": {"base_url": "https://other.example/v1", "api_key": "a-configured-key"},
         "openai": {"base_url": "https://api.openai.com", "leaked_calls": ["hermes"]},
+        "translating": {
+            "base_url": "http://api.anthropic.com",
+            "protocol": {"translated": "chat"},
+        },
     },
 }
 """Short limits, quick retries, and routes for some of the models that the tests ask for."""

@@ -7,6 +7,8 @@ from mitmproxy.test import taddons, tflow
 from redact_secrets import RedactSecrets
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.settings import Knowledge
+from wiremend.rules.containment import FaultLog
+from wiremend.seam.addon_hooks import contain_hooks
 
 KEY = "sk-secret-0123456789"
 
@@ -53,3 +55,15 @@ def test_no_secret_of_a_finished_flow_is_kept() -> None:
     shell.response(flow)
     assert not shell.live
     assert not shell.secrets
+
+
+@pytest.mark.parametrize("hook", ["response", "error"])
+def test_a_flow_is_not_kept_if_the_hook_fails(hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = RedactSecrets(Suite(CurrentConfig(), Knowledge()))
+    flow = tflow.tflow(resp=True)
+    flow.request.headers["x-api-key"] = KEY
+    monkeypatch.setattr(shell, "live", None)  # so the hook raises
+    monkeypatch.setattr(shell, "_conceal", lambda _: shell.live.clear())
+    contain_hooks(shell, FaultLog())
+    getattr(shell, hook)(flow)
+    assert KEY not in repr(flow.get_state())

@@ -705,6 +705,19 @@ def test_a_finish_reason_keeps_its_meaning(reason: str, expected: str) -> None:
     assert answer["choices"][0]["finish_reason"] == expected
 
 
+def test_the_sources_in_a_whole_message_are_annotations() -> None:
+    cited = {
+        "type": "web_search_result_location",
+        "url": "https://a",
+        "title": "A",
+        "cited_text": "x",
+        "encrypted_index": "e",
+    }
+    answer = for_chat({"content": [{**text("Hi"), "citations": [cited]}]})
+    [annotation] = answer["choices"][0]["message"]["annotations"]
+    assert annotation["url_citation"]["url"] == "https://a"
+
+
 def test_a_refusal_is_a_text_and_a_reason() -> None:
     message = for_anthropic(chunks({"refusal": "No."}))
     assert message["content"] == [text("No.")]
@@ -720,6 +733,17 @@ def test_there_is_one_message_delta_with_the_true_counts() -> None:
     assert [delta["usage"] for delta in deltas] == [
         {"input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 7}
     ]
+
+
+def test_counts_that_the_provider_does_not_send_are_estimated() -> None:
+    stream = chunks({"content": "x" * 39})
+    out, results = through(A_TO_C, [stream], input_tokens=4321)
+    assert values_of(out)[-2]["usage"] == {"input_tokens": 4321, "output_tokens": 10}
+    assert "X205" in [finding.code for one in results for finding in one.findings]
+    sent_counts = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
+    out, results = through(A_TO_C, [chunks({"content": "x"}, usage=sent_counts)])
+    assert values_of(out)[-2]["usage"] == {"input_tokens": 100, "output_tokens": 7}
+    assert all(not one.findings for one in results)
 
 
 def test_the_message_starts_with_an_estimate_of_its_prompt() -> None:

@@ -372,10 +372,8 @@ class ResponseReading:
         """Return the end of a stream that lacks nothing else; empty if it lacks more."""
         if self._repair is None or self._verdict_given or not self._repair.may_break_off:
             return []
-        verdict = self.end_stream()
-        if verdict[-1].kind is not EventKind.TERMINAL:
-            return []
-        return verdict
+        self._verdict_given = True
+        return self._repair.missing_end()
 
     def fail_stream(self, error: ProviderError) -> bytes:
         """Return the bytes that end the stream in this error; empty if none can be written."""

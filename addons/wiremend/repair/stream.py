@@ -307,21 +307,22 @@ class StreamRepair:
         """Repair the last bytes; the last result is the end of the stream, TERMINAL or ERROR."""
         if self._verdict is not None:
             return [Repaired(b"", self._verdict.kind, error=self._verdict.error)]
-        repaired: list[Repaired] = []
-        for event in self._decoder.end():
-            repaired.append(self._repair_last(event))
+        repaired = [self._repair_last(event) for event in self._decoder.end()]
         if self.is_inside_event:
             repaired.append(self._end_inside_event())
         if not repaired or repaired[-1].kind not in (EventKind.TERMINAL, EventKind.ERROR):
             repaired.append(self._end_stream())
         return repaired
 
+    def missing_end(self) -> list[Repaired]:
+        """Return the end of a stream that lacks nothing else; empty if it lacks more."""
+        last = self.end()
+        return last if last[-1].kind is EventKind.TERMINAL else []
+
     def fail(self, error: ProviderError) -> bytes:
         """Return the bytes that end the stream in this error; empty if it cannot be written."""
-        if self._gave_up and self._is_array:
+        if self._is_array and (self._gave_up or self.is_inside_event):
             return b""  # whether a bracket or comma is due is not known any more
-        if self.is_inside_event and self._is_array:
-            return b""
         before, self._large = b"\n\n" if self.is_inside_event else b"", None
         return before + contain(
             "ending a stream in an error",
@@ -674,8 +675,7 @@ def _fold_stream(
     error = next((item.error for item in repaired if item.error is not None), None)
     if error is not None or repair.gave_up:
         return RepairedBody(body, findings, error or _NOT_FOLDED)
-    decoder = sse.Decoder()
-    events = decoder.feed(b"".join(item.data for item in repaired))
+    events = sse.Decoder().feed(b"".join(item.data for item in repaired))
     values = [json_value.read(e.data) for e in events if e.data and e.data.strip() != DONE]
     folded = protocol.fold([value for value in values if isinstance(value, dict)])
     if folded is None:

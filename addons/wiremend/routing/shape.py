@@ -14,12 +14,11 @@ from typing import Protocol as Interface
 from wiremend.clients import client_of
 from wiremend.protocols.base.document import RequestDocument
 from wiremend.protocols.base.protocol import RequestFacts
+from wiremend.protocols.base.usage import BYTES_PER_TOKEN
 from wiremend.protocols.registry import read_request
 from wiremend.routing.thinking import asks_for_thinking, thinking_budget
 from wiremend.routing.web_search import offered_tools, offers_web_search
 
-BYTES_PER_TOKEN = 4
-"""The usual approximation for English and code; no tokenizer is used."""
 TOKENS_PER_IMAGE = 1500
 """Anthropic's count for a large image (width x height / 750, at most 1.15 megapixels)."""
 

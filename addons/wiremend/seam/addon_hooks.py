@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from wiremend.engine.error_responses import fault_response
 from wiremend.rules.containment import FaultLog, contain, fault_of
-from wiremend.seam.flows import answer, name_of
+from wiremend.seam.flows import answer, drop_content, name_of
 
 HOOKS = (
     "requestheaders",
@@ -33,7 +33,8 @@ def contain_hooks(addon: Any, fault_log: FaultLog) -> None:
 
     mitmproxy would log the exception with a long trace and continue, also with a request that is to
     be sent elsewhere. `addon.refuses_after_fault` names the hooks that decide that: after a fault
-    in them, the request is answered with an error.
+    in them, the request is answered with an error. `addon.drops_after_fault` names those after
+    whose fault the flow is not kept.
     """
     for name in HOOKS:
         if hook := getattr(addon, name, None):
@@ -44,6 +45,7 @@ def _contained(
     addon: Any, name: str, hook: Callable[[Any], None], fault_log: FaultLog
 ) -> Callable[[Any], None]:
     is_refusing = name in getattr(addon, "refuses_after_fault", ())
+    is_dropping = name in getattr(addon, "drops_after_fault", ())
 
     @wraps(hook)
     def contained(subject: Any) -> None:
@@ -57,6 +59,9 @@ def _contained(
                 if is_refusing:
                     answer(subject, fault_response(None, fault.kind))
                     done = "it is answered with an error"
+                if is_dropping:
+                    contain("dropping a flow", lambda _: None, drop_content, subject)
+                    done = "its flow is not kept"
             log_fault(fault_log.line(fault, call, done, time.monotonic()), fault.trace)
 
     return contained

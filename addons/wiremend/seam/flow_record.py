@@ -168,7 +168,8 @@ class FlowRecord:
     def keep_traffic(self, store: TrafficStore, request: http.Request) -> None:
         """Keep the messages of this call, starting with the client's request."""
         self._share = store.share(_writing(self))
-        finalize(self._flow, _release, self._share)
+        # An exception would be printed with its stack.
+        finalize(self._flow, contain, "releasing kept traffic", _log_fault, self._share.release)
         self._traffic = CallTraffic(self._share)
         self._traffic.client_sent(_request_head(request), request.raw_content or b"")
         self.keeps_traffic = True
@@ -334,11 +335,6 @@ def _empty_record(flow: http.HTTPFlow, *, started_at: float) -> Plain:
         "usage": None,
         **_NO_TRAFFIC,
     }
-
-
-def _release(share: TrafficShare) -> None:
-    """Release a share when its flow is gone. An exception would be printed with its stack."""
-    contain("releasing kept traffic", _log_fault, share.release)
 
 
 def _log_fault(fault: Fault) -> None:

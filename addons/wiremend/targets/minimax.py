@@ -1,6 +1,14 @@
 """Facts about MiniMax."""
 
-from wiremend.targets.vendor import CHAT, MESSAGES, RESPONSES, LeakedCalls, Requirement, Vendor
+from wiremend.targets.vendor import (
+    CHAT,
+    MESSAGES,
+    RESPONSES,
+    LeakedCalls,
+    Requirement,
+    Vendor,
+    of_models,
+)
 from wiremend.targets.wordings import wording
 
 _FINE_GRAINED_STREAMING = "fine-grained-tool-streaming-2025-05-14"
@@ -9,6 +17,13 @@ MINIMAX = Vendor(
     name="minimax",
     hosts=("api.minimax.io", "api.minimaxi.com"),
     models=("minimax-*",),
+    translation=(
+        of_models(
+            ("minimax-*",),
+            "reasoning in the content, between `<think>` tags, unless `reasoning_split` is set",
+            think_tags=True,
+        ),
+    ),
     leaked_calls=(
         LeakedCalls(
             formats=("minimax",),

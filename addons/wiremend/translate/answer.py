@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
+from typing import Protocol as Interface
 
 from wiremend.protocols.base.middle.answer import AnswerEvent, Failure
 from wiremend.protocols.base.middle.interface import AnswerContext, Translation
@@ -15,6 +16,7 @@ from wiremend.text import json_value, sse
 from wiremend.translate.code_fence import WithoutFence
 from wiremend.translate.errors import translated_error
 from wiremend.translate.rules import note_losses
+from wiremend.translate.think_tags import ThinkTags
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,14 @@ class Direction:
         return self.client.translation
 
 
+class _Filter(Interface):
+    """What stands between a reader and a writer."""
+
+    def feed(self, event: AnswerEvent) -> list[AnswerEvent]:
+        """Return the event, or what replaces it."""
+        ...
+
+
 class StreamTranslation:
     """Translates one event stream, behind the repairer of the provider's protocol."""
 
@@ -50,7 +60,11 @@ class StreamTranslation:
         self._decoder = sse.Decoder()
         self._reader = direction.reading.make_reader(context, self._losses)
         self._writer = direction.writing.make_writer(context, self._losses)
-        self._fence = WithoutFence() if context.asks_in_words else None
+        self._filters: list[_Filter] = []
+        if context.think_tags:
+            self._filters.append(ThinkTags(context.origin))
+        if context.asks_in_words:
+            self._filters.append(WithoutFence())
         self._failure: ProviderError | None = None
 
     def feed(self, repaired: Repaired) -> Repaired:
@@ -77,14 +91,26 @@ class StreamTranslation:
         """Return the bytes that end the stream in an error of the proxy or the provider."""
         return self._write([Failure(error)], None)
 
+    def plain_error(self, error: ProviderError) -> bytes:
+        """Return the error as an event of the client's protocol, without the state of the stream.
+
+        It ends a stream whose writer is broken.
+        """
+        body = self._direction.client.error_body(self._translated(error))
+        return sse.encode(body, "error")
+
     def _write(self, events: Sequence[AnswerEvent], error: ProviderError | None) -> bytes:
         out = bytearray()
         for event in events:
             if isinstance(event, Failure):
                 event = Failure(self._translated(error or event.error))
                 self._failure = event.error
-            for due in self._fence.feed(event) if self._fence is not None else (event,):
-                out += self._writer.feed(due)
+            due = [event]
+            for each in self._filters:
+                due = [passed for one in due for passed in each.feed(one)]
+            for one in due:
+                out += self._writer.feed(one)
+        self._failure = self._failure or self._writer.failure
         return bytes(out)
 
     def _translated(self, error: ProviderError) -> ProviderError:

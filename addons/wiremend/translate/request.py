@@ -33,6 +33,8 @@ class TranslatedRequest:
     """The request as it was read."""
     asks_in_words: bool = False
     """For the answer: `AnswerContext.asks_in_words`."""
+    think_tags: bool = False
+    """For the answer: `AnswerContext.think_tags`."""
 
 
 def translate_request(
@@ -72,6 +74,7 @@ def translate_request(
         tuple(notes.findings),
         conversation=conversation,
         asks_in_words=any(loss.kind is LossKind.FORMAT for loss in lost),
+        think_tags=target.traits.think_tags,
     )
 
 

@@ -219,6 +219,18 @@ _RULES: Mapping[LossKind, Rule] = {
         before='"stop_reason":"pause_turn"',
         after='"finish_reason":"stop"',
     ),
+    LossKind.ANSWER_USAGE: Rule(
+        code="X205",
+        name="answer-usage-estimated",
+        detects="A translated answer has no counts of tokens.",
+        impact="Clients take an answer without counts for an empty one, and never compact the "
+        "conversation.",
+        action="Estimates the output: the bytes of text divided by four. The prompt is estimated "
+        "as for M005.",
+        protocols=_ALL,
+        before='{"choices":[…]}',
+        after='"usage":{"input_tokens":1200,"output_tokens":40}',
+    ),
 }
 RULES = tuple(_RULES.values())
 CODES_OF_LOSSES = frozenset(rule.code for rule in RULES)

@@ -385,3 +385,28 @@ def test_a_gemini_client_without_sse_gets_an_array(
         for part in candidate.get("content", {}).get("parts", ())
     ]
     assert "".join(parts) == good.TEXT
+
+
+@pytest.mark.parametrize("spoken", [A, C, G], ids=NAMES.get)
+def test_a_conversation_is_compacted_by_a_provider_of_another_protocol(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider, spoken: WireProtocol
+) -> None:
+    """Codex: `POST /responses/compact`, and the next call with what it returned."""
+    proxy = start(start_proxy, spoken)
+    origin.script([faults.whole(good.json_body(spoken)), faults.none(spoken)])
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
+    with clients.HTTP_VERSIONS["HTTP/1.1"](proxy, good.HOSTS[R]) as client:
+        headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+        body = json.dumps({"model": "gpt-5", "input": [said], "instructions": "Be brief."})
+        client.send("POST", "/v1/responses/compact", headers, body.encode())
+        compacted = client.response()
+    assert compacted.status == 200, compacted.body
+    output = json.loads(compacted.body)["output"]
+    assert [item["type"] for item in output] == ["message", "compaction"]
+    assert output[0] == said
+    later = {**good.request_body(R, True), "input": [*output, said]}
+    with model_call(proxy, R, True, body=json.dumps(later).encode()) as call:
+        assert call.response().status == 200
+    first, second = (received.body.decode() for received in origin.received)
+    assert "Summarize" in first
+    assert good.TEXT in json.dumps(json.loads(second), ensure_ascii=False)

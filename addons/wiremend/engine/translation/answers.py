@@ -157,6 +157,13 @@ class TranslatedRepair:
         """Translate the last bytes; the last result is the end of the stream."""
         return [self._translated(repaired) for repaired in self._repair.end()]
 
+    def missing_end(self) -> list[Repaired]:
+        """Return the end of a stream that lacks nothing else; empty if it lacks more.
+
+        What shows that it lacks more is not written: `fail` ends the stream with the reason.
+        """
+        return [self._translated(repaired) for repaired in self._repair.missing_end()]
+
     def pass_the_rest(self, finding: Finding) -> Repaired:
         """Stop repairing for the reason in `finding`; return what was held back."""
         return self._translated(self._repair.pass_the_rest(finding))
@@ -167,12 +174,15 @@ class TranslatedRepair:
 
     def fail(self, error: ProviderError) -> bytes:
         """Return the bytes that end the stream in this error, in the client's protocol."""
-        data = contain("ending a translated stream", self._no_bytes, self._translation.fail, error)
-        return self._framed(data, is_end=True)
+        return self._framed(self._ended_in(error), is_end=True)
 
-    def _no_bytes(self, fault: Fault) -> bytes:
-        self._faults.append(fault)
-        return b""
+    def _ended_in(self, error: ProviderError) -> bytes:
+        def plain(fault: Fault) -> bytes:
+            self._faults.append(fault)
+            write = "writing an error event"
+            return contain(write, lambda _: b"", self._translation.plain_error, error)
+
+        return contain("ending a translated stream", plain, self._translation.fail, error)
 
     def _translated(self, repaired: Repaired) -> Repaired:
         translated = contain("translating an event", self._failed, self._translation.feed, repaired)
@@ -183,8 +193,7 @@ class TranslatedRepair:
 
     def _failed(self, fault: Fault) -> Repaired:
         self._faults.append(fault)
-        data = contain("ending a translated stream", self._no_bytes, self._translation.fail, _FAULT)
-        return Repaired(data, EventKind.ERROR, error=_FAULT)
+        return Repaired(self._ended_in(_FAULT), EventKind.ERROR, error=_FAULT)
 
     def _framed(self, data: bytes, *, is_end: bool) -> bytes:
         if self._array is None:

@@ -119,6 +119,7 @@ def _translation_of(
             tools=translated.tools,
             path=received.path,
             asks_in_words=translated.asks_in_words,
+            think_tags=translated.think_tags,
         ),
         is_array=facts.array,
         findings=translated.findings,

@@ -50,6 +50,10 @@ def divided(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, An
         elif isinstance(value, str) and value and name in _DIVIDED.get(str(start.get("type")), ()):
             start[name] = ""
             deltas.append({"type": kind, name: value})
+    citations = start.get("citations")
+    if start.get("type") == "text" and isinstance(citations, list) and citations:
+        start["citations"] = []
+        deltas += [{"type": "citations_delta", "citation": one} for one in citations]
     return start, deltas
 
 

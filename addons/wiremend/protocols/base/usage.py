@@ -34,6 +34,8 @@ class Usage:
 
 
 NO_USAGE = Usage()
+BYTES_PER_TOKEN = 4
+"""The usual approximation for English and code; no tokenizer is used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from wiremend.protocols.anthropic.read.blocks import RESULT_SUFFIX
 from wiremend.protocols.anthropic.write.blocks import native_state, write_citation
 from wiremend.protocols.base.middle.answer import (
     AnswerEvent,
-    End,
-    Failure,
     OwnEvent,
     PartCitation,
     PartDelta,
@@ -17,7 +15,6 @@ from wiremend.protocols.base.middle.answer import (
     PartStart,
     PartState,
     Start,
-    Stop,
     StopReason,
     UsageCounts,
     reason_to_write,
@@ -37,11 +34,12 @@ from wiremend.protocols.base.middle.content import (
 )
 from wiremend.protocols.base.middle.interface import AnswerContext
 from wiremend.protocols.base.middle.losses import Losses, LossKind
-from wiremend.protocols.base.middle.sequence import InSequence
 from wiremend.protocols.base.middle.state import State, seal
 from wiremend.protocols.base.middle.wording import CUSTOM_ARGUMENT
+from wiremend.protocols.base.middle.writer import AnswerWriter
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.usage import NO_USAGE, Usage
+from wiremend.protocols.base.provider_error import ProviderError
+from wiremend.protocols.base.usage import Usage
 from wiremend.text import json_value, sse
 
 _A = WireProtocol.ANTHROPIC_MESSAGES
@@ -56,15 +54,12 @@ _WORDS: Mapping[StopReason, str] = {
 }
 
 
-class AnthropicWriter:
+class AnthropicWriter(AnswerWriter):
     """Writes one stream for a client."""
 
     def __init__(self, context: AnswerContext, losses: Losses) -> None:
-        self._context = context
-        self._losses = losses
+        super().__init__(context, losses)
         self._is_own = context.origin.protocol is _A
-        self._sequence = InSequence()
-        self._out = bytearray()
         self._start: Start | None = None
         """The start that is not written yet: counts may follow it."""
         self._part: Part | None = None
@@ -78,51 +73,27 @@ class AnthropicWriter:
         self._text: list[str] = []
         """The text of an open part that is written whole."""
         self._index = -1
-        self._stop: Stop | None = None
-        self._usage = NO_USAGE
         self._own_usage: dict[str, Any] = {}
         self._has_calls = False
         self._has_refusal = False
-        self._is_ended = False
-
-    def feed(self, event: AnswerEvent) -> bytes:
-        """Return the bytes of the events that this event becomes."""
-        if self._is_ended:
-            return b""
-        for due in self._sequence.feed(event):
-            self._write(due)
-        out = bytes(self._out)
-        self._out.clear()
-        return out
 
     def _write(self, event: AnswerEvent) -> None:
         if self._start is not None and not isinstance(event, UsageCounts):
             self._write_start(self._start)
-        match event:
-            case Start():
-                self._start = event
-            case UsageCounts():
-                self._count(event)
-            case PartStart():
-                self._begin(event)
-            case PartDelta():
-                self._add(event.text)
-            case PartState():
-                self._state = event.state
-            case PartCitation():
-                self._cite(event)
-            case PartEnd():
-                self._close()
-            case Stop():
-                self._stop = event
-            case OwnEvent():
-                if event.protocol is _A:
-                    self._event(event.type, event.data)
-            case Failure():
-                self._is_ended = True
-                self._out += error_event(event.error)
-            case End():
-                self._finish()
+        super()._write(event)
+
+    def _begin_answer(self, event: Start) -> None:
+        self._start = event
+
+    def _keep_state(self, event: PartState) -> None:
+        self._state = event.state
+
+    def _write_own(self, event: OwnEvent) -> None:
+        if event.protocol is _A:
+            self._event(event.type, event.data)
+
+    def _write_error(self, error: ProviderError) -> None:
+        self._out += error_event(error)
 
     def _event(self, kind: str, fields: Mapping[str, Any]) -> None:
         self._out += sse.encode(json_value.write({"type": kind, **fields}), kind)
@@ -146,9 +117,9 @@ class AnthropicWriter:
         }
         self._event("message_start", {"message": message})
 
-    def _count(self, counts: UsageCounts) -> None:
-        self._usage = self._usage.merged(counts.usage)
-        self._own_usage |= own_fields(counts.own, _A)
+    def _count(self, event: UsageCounts) -> None:
+        super()._count(event)
+        self._own_usage |= own_fields(event.own, _A)
 
     # Parts
 
@@ -181,7 +152,7 @@ class AnthropicWriter:
                 self._open_block({})
             case Opaque(text=text) if text:
                 self._open_block({"type": "text", "text": ""})
-                self._add(text)
+                self._add_text(text)
             case _:
                 kind = part.kind if isinstance(part, Opaque) else type(part).__name__.lower()
                 self._losses.add_in_answer(LossKind.ANSWER_CONTENT, kind)
@@ -232,7 +203,10 @@ class AnthropicWriter:
     def _open_thinking(self) -> None:
         self._open_block({"type": "thinking", "thinking": "", "signature": ""})
 
-    def _add(self, text: str) -> None:
+    def _add(self, event: PartDelta) -> None:
+        self._add_text(event.text)
+
+    def _add_text(self, text: str) -> None:
         match self._part:
             case Call(kind=CallKind.CUSTOM):
                 self._text.append(text)
@@ -253,7 +227,7 @@ class AnthropicWriter:
     def _delta(self, delta: Mapping[str, Any]) -> None:
         self._event("content_block_delta", {"index": self._index, "delta": delta})
 
-    def _close(self) -> None:
+    def _close(self, event: PartEnd) -> None:
         part, state = self._part, self._state
         match part:
             case Call(kind=CallKind.CUSTOM):
@@ -304,17 +278,17 @@ class AnthropicWriter:
     # The end
 
     def _finish(self) -> None:
-        self._is_ended = True
         if self._bound is not None:  # `claude -p` prints nothing if the last block is no text
             found = "state of the last part"
             self._losses.add_in_answer(LossKind.ANSWER_STATE, found)
-        stop = self._stop or Stop(StopReason.END)
+        stop = self._stop
         reason = StopReason.REFUSED if self._has_refusal else stop.reason
         word = _WORDS[reason_to_write(reason, self._has_calls)]
         if self._is_own and stop.word:
             word = stop.word
         delta = {"stop_reason": word, "stop_sequence": stop.stop_string, **own_fields(stop.own, _A)}
-        usage = {"output_tokens": 0, **_written_usage(self._usage), **self._own_usage}
+        usage = _written_usage(self._usage if self._is_own else self._counted())
+        usage = {"output_tokens": 0, **usage, **self._own_usage}
         self._event("message_delta", {"delta": delta, "usage": usage})
         self._event("message_stop", {})
 

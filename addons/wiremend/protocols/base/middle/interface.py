@@ -12,6 +12,7 @@ from wiremend.protocols.base.middle.conversation import Conversation
 from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.middle.state import Origin
 from wiremend.protocols.base.middle.target import Target
+from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.text import sse
 
 
@@ -60,6 +61,8 @@ class AnswerContext:
     """`WrittenRequest.tools` of the request that was sent."""
     path: str = ""
     """The path of the client's request. Responses has one that answers with a compaction."""
+    think_tags: bool = False
+    """`TranslationTraits.think_tags` of the target."""
     asks_in_words: bool = False
     """Whether the request asked for JSON in words, since the target has no format for it. The
     answer may then be in a code fence."""
@@ -80,6 +83,11 @@ class StreamReader(Interface):
 
 class StreamWriter(Interface):
     """Writes one stream. Owns indices, ids, order and the only terminal event."""
+
+    @property
+    def failure(self) -> ProviderError | None:
+        """The error in which the writer itself ended the stream; None if it did not."""
+        ...
 
     def feed(self, event: AnswerEvent) -> bytes:
         """Return the bytes of the events that this event becomes; often none.

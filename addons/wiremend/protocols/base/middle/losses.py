@@ -46,6 +46,8 @@ class LossKind(Enum):
     """A call in the answer that had to be changed: text that looks like one, arguments …"""
     ANSWER_STOP = "answer stop"
     """A stop reason that the client's protocol cannot express."""
+    ANSWER_USAGE = "answer usage"
+    """Counts of tokens that the provider did not send, estimated for the client."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,9 @@ class TranslationTraits:
     unsigned_call: str | None = None
     """Gemini: what it accepts as signature of the first call of a turn whose own is lost; None: it
     does not require any. Rule Q107 signs only the current turn, so a call would lose it later."""
+    think_tags: bool = False
+    """Chat Completions: whether its answers begin with their reasoning, between `<think>` and
+    `</think>`."""
     schema_formats: bool = True
     """Whether it takes a JSON Schema as format of the output."""
     parallel_calls_field: bool = True

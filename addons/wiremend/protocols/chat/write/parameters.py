@@ -157,6 +157,9 @@ def _thinking(
         fields = dict(traits.thinking.off)
         if not fields and "none" in traits.efforts:
             fields = {"reasoning_effort": "none"}
+        if not fields:
+            found = "reasoning switched off"
+            losses.add(LossKind.ADJUSTED, found, "left to the provider", reasoning.at)
         return fields, choice
     effort = reasoning.effort or effort_of_budget(reasoning.budget_tokens)
     if reasoning.mode is None and not effort:

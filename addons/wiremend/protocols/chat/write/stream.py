@@ -5,9 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from wiremend.protocols.base.middle.answer import (
-    AnswerEvent,
-    End,
-    Failure,
     OwnEvent,
     PartCitation,
     PartDelta,
@@ -15,7 +12,6 @@ from wiremend.protocols.base.middle.answer import (
     PartStart,
     PartState,
     Start,
-    Stop,
     StopReason,
     UsageCounts,
     reason_to_write,
@@ -24,7 +20,6 @@ from wiremend.protocols.base.middle.call_ids import client_id
 from wiremend.protocols.base.middle.content import (
     Call,
     CallKind,
-    Citation,
     Media,
     MediaKind,
     Opaque,
@@ -41,7 +36,9 @@ from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.members import without_nothing
 from wiremend.protocols.base.middle.state import State, seal
 from wiremend.protocols.base.middle.wording import arguments_object
+from wiremend.protocols.base.middle.writer import AnswerWriter
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.usage import NO_USAGE, Usage
 from wiremend.protocols.chat.errors import error_event
 from wiremend.protocols.chat.grammar import CHUNK, DONE
@@ -89,14 +86,12 @@ class _OpenPart:
         self.state: State | None = None
 
 
-class ChatWriter:
+class ChatWriter(AnswerWriter):
     """Writes one stream for a client. Parts may overlap; each call has its own index."""
 
     def __init__(self, context: AnswerContext, losses: Losses) -> None:
-        self._context = context
-        self._losses = losses
+        super().__init__(context, losses, may_overlap=True)
         self._is_own = context.origin.protocol is _C
-        self._out = bytearray()
         self._base: dict[str, Any] = {}
         self._parts: dict[int, _OpenPart] = {}
         self._calls = 0
@@ -106,60 +101,31 @@ class ChatWriter:
         self._last_kind: type[Part] | None = None
         self._written_kinds: set[type[Part]] = set()
         self._thinkings = 0
-        self._stop: Stop | None = None
-        self._usage = NO_USAGE
         self._own_usage: Mapping[str, Any] = {}
-        self._is_ended = False
 
-    def feed(self, event: AnswerEvent) -> bytes:
-        """Return the bytes of the chunks that this event becomes."""
-        if self._is_ended:
-            return b""
-        self._write(event)
-        out = bytes(self._out)
-        self._out.clear()
-        return out
+    def _keep_state(self, event: PartState) -> None:
+        if event.number in self._parts:
+            self._parts[event.number].state = event.state
 
-    def _write(self, event: AnswerEvent) -> None:
-        match event:
-            case Start():
-                self._start(event)
-            case PartStart():
-                self._begin(event.number, event.part)
-            case PartDelta():
-                self._add(event.number, event.text)
-            case PartState():
-                if event.number in self._parts:
-                    self._parts[event.number].state = event.state
-            case PartCitation():
-                self._cite(event.citation)
-            case PartEnd():
-                self._close(event.number)
-            case UsageCounts():
-                self._usage = self._usage.merged(event.usage)
-                self._own_usage = own_fields(event.own, _C) or self._own_usage
-            case Stop():
-                self._stop = event
-            case OwnEvent():
-                self._write_own(event)
-            case Failure():
-                self._is_ended = True
-                self._out += error_event(event.error)
-            case End():
-                self._finish()
+    def _count(self, event: UsageCounts) -> None:
+        super()._count(event)
+        self._own_usage = own_fields(event.own, _C) or self._own_usage
+
+    def _write_error(self, error: ProviderError) -> None:
+        self._out += error_event(error)
 
     def _chunk(self, delta: Mapping[str, Any], reason: str | None = None, **more: Any) -> None:
         choice = {"index": 0, "delta": delta, "finish_reason": reason, **more}
         self._out += sse.encode(json_value.write({**self._base, "choices": [choice]}))
 
-    def _start(self, start: Start) -> None:
+    def _begin_answer(self, event: Start) -> None:
         context = self._context
         self._base = {
-            "id": start.id if self._is_own else f"chatcmpl-{context.answer_id}",
+            "id": event.id if self._is_own else f"chatcmpl-{context.answer_id}",
             "object": CHUNK,
             "created": context.created,
-            "model": start.model if self._is_own else context.model,
-            **own_fields(start.own, _C),
+            "model": event.model if self._is_own else context.model,
+            **own_fields(event.own, _C),
         }
         if self._base["object"] == "":
             self._base["object"] = CHUNK
@@ -179,7 +145,8 @@ class ChatWriter:
 
     # Parts
 
-    def _begin(self, number: int, part: Part) -> None:
+    def _begin(self, event: PartStart) -> None:
+        number, part = event.number, event.part
         opened = self._parts[number] = _OpenPart(part)
         match part:
             case Text() | Refusal() | Thinking():
@@ -253,8 +220,8 @@ class ChatWriter:
         sealed = self._sealed(state)
         return {"google": {"thought_signature": sealed}} if sealed else None
 
-    def _add(self, number: int, text: str) -> None:
-        opened = self._parts.get(number)
+    def _add(self, event: PartDelta) -> None:
+        opened, text = self._parts.get(event.number), event.text
         if opened is None or not text:
             return
         match opened.part:
@@ -280,7 +247,8 @@ class ChatWriter:
         inner = {"custom": {"input": text}} if is_custom else {"function": {"arguments": text}}
         self._chunk({"tool_calls": [{"index": opened.index, **inner}]})
 
-    def _cite(self, citation: Citation) -> None:
+    def _cite(self, event: PartCitation) -> None:
+        citation = event.citation
         annotation = own_fields(citation.own, _C)
         if not annotation and citation.url:
             place = {"start_index": self._characters, "end_index": self._characters}
@@ -289,7 +257,10 @@ class ChatWriter:
         if annotation:
             self._chunk({"annotations": [annotation]})
 
-    def _close(self, number: int) -> None:
+    def _close(self, event: PartEnd) -> None:
+        self._close_part(event.number)
+
+    def _close_part(self, number: int) -> None:
         opened = self._parts.pop(number, None)
         match opened.part if opened is not None else None:
             case Call() as call:
@@ -315,6 +286,10 @@ class ChatWriter:
             self._call_chunk(opened, call, value if isinstance(value, str) else text)
         elif opened.is_empty and not self._is_own and call.kind is not CallKind.CUSTOM:
             self._call_chunk(opened, call, "{}")
+        if opened.state is not None:  # it came behind the start of the call
+            extra = self._extra_content(opened.state)
+            if extra is not None:
+                self._chunk({"tool_calls": [{"index": opened.index, "extra_content": extra}]})
 
     def _write_state(self, state: State) -> None:
         if self._is_own:
@@ -338,9 +313,8 @@ class ChatWriter:
 
     def _finish(self) -> None:
         for number in list(self._parts):
-            self._close(number)
-        self._is_ended = True
-        stop = self._stop or Stop(StopReason.END)
+            self._close_part(number)
+        stop = self._stop
         if stop.reason is StopReason.PAUSED and not self._is_own:
             found = stop.word or "a paused turn"
             self._losses.add_in_answer(LossKind.ANSWER_STOP, found, "written as `stop`")
@@ -348,8 +322,9 @@ class ChatWriter:
         if self._is_own and stop.word:
             word = stop.word
         self._chunk({}, word, **own_fields(stop.own, _C))
-        if self._usage != NO_USAGE and self._wants_usage():
-            usage = {**_written_usage(self._usage), **self._own_usage}
+        if self._wants_usage() and not (self._is_own and self._usage == NO_USAGE):
+            counted = self._usage if self._is_own else self._counted()
+            usage = {**_written_usage(counted), **self._own_usage}
             self._out += sse.encode(json_value.write({**self._base, "choices": [], "usage": usage}))
         self._out += sse.encode(DONE)
 

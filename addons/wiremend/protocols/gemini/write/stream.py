@@ -11,9 +11,6 @@ from typing import Any
 
 from wiremend.protocols.base.middle.answer import (
     CUT_REASONS,
-    AnswerEvent,
-    End,
-    Failure,
     OwnEvent,
     PartCitation,
     PartDelta,
@@ -21,7 +18,6 @@ from wiremend.protocols.base.middle.answer import (
     PartStart,
     PartState,
     Start,
-    Stop,
     StopReason,
     UsageCounts,
     reason_to_write,
@@ -46,12 +42,12 @@ from wiremend.protocols.base.middle.content import (
 from wiremend.protocols.base.middle.interface import AnswerContext
 from wiremend.protocols.base.middle.losses import Losses, LossKind
 from wiremend.protocols.base.middle.members import without_nothing
-from wiremend.protocols.base.middle.sequence import InSequence
 from wiremend.protocols.base.middle.state import State, seal_base64
 from wiremend.protocols.base.middle.wording import CUSTOM_ARGUMENT, arguments_object
+from wiremend.protocols.base.middle.writer import AnswerWriter
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.protocols.base.provider_error import ProviderError
-from wiremend.protocols.base.usage import NO_USAGE, Usage
+from wiremend.protocols.base.provider_error import ProviderError, make_error
+from wiremend.protocols.base.usage import Usage
 from wiremend.protocols.gemini.errors import error_event
 from wiremend.protocols.gemini.own_form import form_of, restored
 from wiremend.protocols.gemini.read.parts import CARRIED, SIGNATURE
@@ -71,19 +67,20 @@ _BROKEN_CALL = {
     "finishReason": "MALFORMED_FUNCTION_CALL",
     "finishMessage": "The model called a tool with arguments that are no JSON object.",
 }
+"""How Gemini itself ends such an answer; its clients know it."""
+_BROKEN_ERROR = make_error(
+    status=502, message=_BROKEN_CALL["finishMessage"], code=_BROKEN_CALL["finishReason"]
+)
 
 
-class GeminiWriter:
+class GeminiWriter(AnswerWriter):
     """Writes one stream for a client."""
 
     def __init__(self, context: AnswerContext, losses: Losses) -> None:
-        self._context = context
-        self._losses = losses
+        super().__init__(context, losses)
         self._is_own = context.origin.protocol is _G
         self._is_wrapped = bool(request_path(context.request))
         """Whether the client reads each response in Code Assist's wrapper."""
-        self._sequence = InSequence()
-        self._out = bytearray()
         self._head: dict[str, Any] = {}
         """The members that identify the answer; they are in each event."""
         self._wrapper: Mapping[str, Any] = {}
@@ -98,57 +95,23 @@ class GeminiWriter:
         self._carried: list[list[Any]] = []
         """Reasoning, as text and payload, for the signature of the next part."""
         self._sources: dict[str, Citation] = {}
-        self._stop: Stop | None = None
-        self._usage = NO_USAGE
         self._own_usage: dict[str, Any] = {}
         self._has_calls = False
         self._has_refusal = False
         self._has_broken_call = False
-        self._is_ended = False
 
-    def feed(self, event: AnswerEvent) -> bytes:
-        """Return the bytes of the events that this event becomes."""
-        if self._is_ended:
-            return b""
-        for due in self._sequence.feed(event):
-            self._write(due)
-        out = bytes(self._out)
-        self._out.clear()
-        return out
+    def _keep_state(self, event: PartState) -> None:
+        self._state = event.state
 
-    def _write(self, event: AnswerEvent) -> None:
-        match event:
-            case Start():
-                self._begin_answer(event)
-            case PartStart():
-                self._begin(event)
-            case PartDelta():
-                self._add(event.text)
-            case PartState():
-                self._state = event.state
-            case PartCitation():
-                if not self._is_own:
-                    self._cite(event.citation)
-            case PartEnd():
-                self._close()
-            case UsageCounts():
-                self._usage = self._usage.merged(event.usage)
-                self._own_usage |= own_fields(event.own, _G)
-            case Stop():
-                self._stop = event
-            case OwnEvent():
-                if event.protocol is _G:
-                    self._own_event(event)
-            case Failure():
-                self._fail(event.error)
-            case End():
-                self._finish()
+    def _count(self, event: UsageCounts) -> None:
+        super()._count(event)
+        self._own_usage |= own_fields(event.own, _G)
 
     # Events
 
-    def _begin_answer(self, start: Start) -> None:
-        answer_id = start.id if self._is_own else self._context.answer_id
-        model = start.model if self._is_own else self._context.model
+    def _begin_answer(self, event: Start) -> None:
+        answer_id = event.id if self._is_own else self._context.answer_id
+        model = event.model if self._is_own else self._context.model
         self._head = without_nothing(modelVersion=model, responseId=answer_id)
 
     def _response(self, fields: Mapping[str, Any]) -> None:
@@ -166,7 +129,9 @@ class GeminiWriter:
         self._is_written = True
         self._candidate({"content": {"parts": [part], "role": "model"}})
 
-    def _own_event(self, event: OwnEvent) -> None:
+    def _write_own(self, event: OwnEvent) -> None:
+        if event.protocol is not _G:
+            return
         if event.type == WRAPPER:
             self._wrapper = event.data
         elif event.type == RESPONSE:
@@ -194,7 +159,7 @@ class GeminiWriter:
                 self._write_part(write_own_part(part))
             case ServerResult(sources=sources) if sources:
                 for source in sources:
-                    self._cite(source)
+                    self._add_source(source)
             case Media(source=Base64Source() as source):
                 inline = {"mimeType": source.media_type, "data": source.data}
                 self._write_part({"inlineData": inline})
@@ -208,7 +173,8 @@ class GeminiWriter:
             case _:
                 self._losses.add_in_answer(LossKind.ANSWER_CONTENT, _name_of(part))
 
-    def _add(self, text: str) -> None:
+    def _add(self, event: PartDelta) -> None:
+        text = event.text
         part = self._part.part if self._part is not None else None
         match part:
             case Text():
@@ -223,7 +189,7 @@ class GeminiWriter:
             case Call():
                 self._text.append(text)
 
-    def _close(self) -> None:
+    def _close(self, event: PartEnd) -> None:
         opened, state = self._part, self._state
         self._part, self._state = None, None
         match opened:
@@ -292,7 +258,11 @@ class GeminiWriter:
 
     # Sources
 
-    def _cite(self, citation: Citation) -> None:
+    def _cite(self, event: PartCitation) -> None:
+        if not self._is_own:
+            self._add_source(event.citation)
+
+    def _add_source(self, citation: Citation) -> None:
         if citation.url:
             self._sources.setdefault(citation.url, citation)
 
@@ -304,16 +274,14 @@ class GeminiWriter:
 
     # The end
 
-    def _fail(self, error: ProviderError) -> None:
-        self._is_ended = True
+    def _write_error(self, error: ProviderError) -> None:
         if self._is_own and error.code in FAILED:
             self._candidate({"finishReason": error.code}, **self._counts())
             return
         self._out += error_event(error)
 
     def _finish(self) -> None:
-        stop = self._stop or Stop(StopReason.END)
-        self._is_ended = True
+        stop = self._stop
         own = own_fields(stop.own, _G)
         if own:
             self._response({**own, **self._counts()})
@@ -331,12 +299,13 @@ class GeminiWriter:
             self._losses.add_in_answer(LossKind.ANSWER_CALL, "a call without valid arguments")
             if stop.reason not in CUT_REASONS:
                 finish = _BROKEN_CALL
+                self._failure = _BROKEN_ERROR
         self._candidate({**last, **finish, **self._grounding()}, **self._counts())
 
     def _counts(self) -> dict[str, Any]:
         if self._is_own:
             return self._own_usage
-        return without_nothing(usageMetadata=_written_usage(self._usage, self._context))
+        return without_nothing(usageMetadata=_written_usage(self._counted()))
 
 
 def _name_of(part: Part) -> str:
@@ -352,10 +321,9 @@ def _own_call(part: Call, text: str, arguments: dict[str, Any]) -> dict[str, Any
     return {**call, "args": arguments} if text else call
 
 
-def _written_usage(usage: Usage, context: AnswerContext) -> dict[str, Any]:
+def _written_usage(usage: Usage) -> dict[str, Any]:
     """Return the known counts. Thoughts are not in the count of the candidates."""
-    prompt = usage.input_tokens if usage.input_tokens is not None else context.input_tokens
-    output, thoughts = usage.output_tokens, usage.reasoning_tokens
+    prompt, output, thoughts = usage.input_tokens, usage.output_tokens, usage.reasoning_tokens
     counts = {
         "promptTokenCount": prompt,
         "cachedContentTokenCount": usage.cached_tokens,

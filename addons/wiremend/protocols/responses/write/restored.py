@@ -15,6 +15,7 @@ from wiremend.protocols.base.middle.answer import (
     UsageCounts,
 )
 from wiremend.protocols.base.middle.content import Call, Part, Refusal, Text, own_fields
+from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.responses.errors import error_event
 from wiremend.protocols.responses.grammar import (
     COMPLETED,
@@ -37,6 +38,9 @@ _CALLS = {
 
 class RestoringWriter:
     """Writes one stream. Messages and calls are written from their parts, all else as it was."""
+
+    failure: ProviderError | None = None
+    """Always: what was read from a complete stream can be written."""
 
     def __init__(self) -> None:
         self._frames = Frames()

@@ -2,9 +2,7 @@
 
 from wiremend.protocols.base.middle.answer import (
     CUT_REASONS,
-    AnswerEvent,
-    End,
-    Failure,
+    OwnEvent,
     PartCitation,
     PartDelta,
     PartEnd,
@@ -13,7 +11,6 @@ from wiremend.protocols.base.middle.answer import (
     Start,
     Stop,
     StopReason,
-    UsageCounts,
 )
 from wiremend.protocols.base.middle.content import (
     Base64Source,
@@ -31,10 +28,9 @@ from wiremend.protocols.base.middle.content import (
 )
 from wiremend.protocols.base.middle.interface import AnswerContext, SentTool, StreamWriter
 from wiremend.protocols.base.middle.losses import Losses, LossKind
-from wiremend.protocols.base.middle.sequence import InSequence
 from wiremend.protocols.base.middle.state import State
-from wiremend.protocols.base.provider_error import make_error
-from wiremend.protocols.base.usage import NO_USAGE
+from wiremend.protocols.base.middle.writer import AnswerWriter
+from wiremend.protocols.base.provider_error import ProviderError, make_error
 from wiremend.protocols.responses.read.kinds import PROTOCOL, is_compaction
 from wiremend.protocols.responses.write.compaction import CompactionWriter
 from wiremend.protocols.responses.write.frames import (
@@ -64,16 +60,14 @@ def make_writer(context: AnswerContext, losses: Losses) -> StreamWriter:
     return ResponsesWriter(context, losses)
 
 
-class ResponsesWriter:
+class ResponsesWriter(AnswerWriter):
     """Writes one stream with the answer of a provider of another protocol.
 
     Items are written one after the other: some clients do not take those that overlap.
     """
 
     def __init__(self, context: AnswerContext, losses: Losses) -> None:
-        self._context = context
-        self._losses = losses
-        self._sequence = InSequence()
+        super().__init__(context, losses)
         self._frames = Frames()
         self._response = ResponseFrames(context, self._frames)
         self._items = AnswerItems(context, self._frames, losses)
@@ -87,47 +81,32 @@ class ResponsesWriter:
         self._cut_calls: list[CallWriter | CollectedCall] = []
         """Calls that ended inside their arguments."""
         self._has_refusal = False
-        self._stop = Stop(StopReason.END)
-        self._usage = NO_USAGE
-        self._is_ended = False
 
-    def feed(self, event: AnswerEvent) -> bytes:
-        """Return the bytes of the events that this event becomes."""
-        for due in self._sequence.feed(event):
-            if not self._is_ended:
-                self._write(due)
+    def _taken(self) -> bytes:
         return self._frames.taken()
 
-    def _write(self, event: AnswerEvent) -> None:
-        match event:
-            case Start():
-                self._response.begin()
-            case UsageCounts():
-                self._usage = self._usage.merged(event.usage)
-            case PartStart():
-                self._response.begin()
-                self._begin(event)
-            case PartDelta():
-                self._add(event.text)
-            case PartState() if isinstance(self._part, ThinkingWriter):
-                self._part.keep(event.state)
-            case PartState():
-                self._bound_state = event.state
-            case PartCitation():
-                self._part.cite(event.citation)
-            case PartEnd():
-                self._end_part()
-            case Stop():
-                self._write_stop(event)
-            case Failure():
-                self._is_ended = True
-                self._response.fail(event.error)
-            case End():
-                self._finish()
+    def _begin_answer(self, event: Start) -> None:
+        self._response.begin()
+
+    def _keep_state(self, event: PartState) -> None:
+        if isinstance(self._part, ThinkingWriter):
+            self._part.keep(event.state)
+        else:
+            self._bound_state = event.state
+
+    def _cite(self, event: PartCitation) -> None:
+        self._part.cite(event.citation)
+
+    def _write_own(self, event: OwnEvent) -> None:
+        """Nothing: it is an event of the provider's protocol."""
+
+    def _write_error(self, error: ProviderError) -> None:
+        self._response.fail(error)
 
     # Parts
 
     def _begin(self, event: PartStart) -> None:
+        self._response.begin()
         part = event.part
         is_in_message = isinstance(part, Text | Refusal)
         self._has_refusal |= isinstance(part, Refusal)
@@ -178,13 +157,13 @@ class ResponsesWriter:
             return CollectedCall(self._items, call, sent, number)
         return CallWriter(self._items, call, sent, number)
 
-    def _add(self, text: str) -> None:
+    def _add(self, event: PartDelta) -> None:
         """Write text, but no half of a character: some clients cannot read it."""
-        text = self._half + text
+        text = self._half + event.text
         self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         self._part.add(without_halves(text.removesuffix(self._half)))
 
-    def _end_part(self) -> None:
+    def _close(self, event: PartEnd) -> None:
         if self._half:
             self._part.add(without_halves(self._half))
             self._half = ""
@@ -201,26 +180,22 @@ class ResponsesWriter:
 
     # The end
 
-    def _fail(self, call: CallWriter | CollectedCall) -> None:
-        self._is_ended = True
-        message = f"The provider ended inside the arguments of a call of {call.name!r}."
-        self._response.fail(make_error(status=502, message=message))
-
-    def _write_stop(self, stop: Stop) -> None:
-        self._stop = stop
-        is_cut = stop.reason in CUT_REASONS
+    def _end_content(self, event: Stop) -> None:
+        super()._end_content(event)
+        is_cut = event.reason in CUT_REASONS
         if self._cut_calls and not is_cut:
-            self._fail(self._cut_calls[0])
+            name = self._cut_calls[0].name
+            message = f"The provider ended inside the arguments of a call of {name!r}."
+            self._fail(make_error(status=502, message=message))
             return
         status = "incomplete" if is_cut else "completed"
         for call in self._cut_calls:
             call.end_with(status)
         self._end_message(status)
-        if stop.reason is StopReason.PAUSED:
+        if event.reason is StopReason.PAUSED:
             self._losses.add_in_answer(LossKind.ANSWER_STOP, "pause of a tool", "completed")
 
     def _finish(self) -> None:
-        self._is_ended = True
         self._response.begin()
         reason = self._stop.reason
         cut_by = ""
@@ -228,4 +203,4 @@ class ResponsesWriter:
             cut_by = "max_output_tokens"
         elif reason is StopReason.REFUSED and not self._has_refusal:
             cut_by = "content_filter"
-        self._response.complete(self._usage, cut_by)
+        self._response.complete(self._counted(), cut_by)
