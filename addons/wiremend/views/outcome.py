@@ -1,0 +1,180 @@
+"""How a call ended, in the words of the flow list: a verdict, a reason, and one line about it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+
+from wiremend.call_record.outcomes import AttemptOutcome, CallState
+from wiremend.call_record.schema import CallRecord, StoredAttempt
+from wiremend.views.content.page import counted, neutralised, one_line
+
+COMMENT_LIMIT = 200
+"""The maximum number of characters of a comment; mitmweb sends it with every update of a flow."""
+_REASON_LIMIT = 90
+_MODEL_LIMIT = 50
+_SHOWN_CODES = 4
+_CODES_WITHOUT_CHANGE = ("M", "R", "F")
+"""Families of rules that route or repeat a call and change nothing in its messages."""
+_TIMED_OUT = "R004"
+_IN_THE_STREAM = "in the stream"
+_LIMIT_NAME = "(limit: "
+
+
+class Verdict(Enum):
+    """How a call ended. The values are the word for it, a glyph, and mitmproxy's marker."""
+
+    OK = "ok", "✓", ""
+    REPAIRED = "repaired", "✓", ":wrench:"
+    RETRIED = "retried", "✓", ":repeat:"
+    FAILED = "failed", "✗", ":warning:"
+    TIMED_OUT = "timed out", "✗", ":stopwatch:"
+    CANCELLED = "cancelled", "✗", ":electric_plug:"
+    REFUSED = "refused", "✗", ":no_entry:"
+    RUNNING = "running", "…", ""
+
+    @property
+    def word(self) -> str:
+        """The first word of the comment."""
+        return self.value[0]
+
+    @property
+    def glyph(self) -> str:
+        """The first character of a view."""
+        return self.value[1]
+
+    @property
+    def marker(self) -> str:
+        """The name of the emoji in the flow list; empty: no marker."""
+        return self.value[2]
+
+
+_BY_STATE = {
+    CallState.FAILED: Verdict.FAILED,
+    CallState.INTERNAL_FAULT: Verdict.FAILED,
+    CallState.CANCELLED: Verdict.CANCELLED,
+    CallState.REFUSED: Verdict.REFUSED,
+    CallState.PLANNED: Verdict.RUNNING,
+    CallState.RUNNING: Verdict.RUNNING,
+}
+
+
+def verdict_of(record: CallRecord) -> Verdict:
+    """Return how the call ended."""
+    verdict = _BY_STATE.get(record.outcome) if record.outcome is not None else None
+    codes = [finding.code for finding in record.findings]
+    if verdict is Verdict.FAILED and _last_code(codes) == _TIMED_OUT:
+        return Verdict.TIMED_OUT
+    if verdict is not None:
+        return verdict
+    if tries(record) > 1:
+        return Verdict.RETRIED
+    if any(not code.startswith(_CODES_WITHOUT_CHANGE) for code in codes):
+        return Verdict.REPAIRED
+    return Verdict.OK
+
+
+def tries(record: CallRecord) -> int:
+    """Return the number of attempts that reached a provider, or failed to."""
+    return sum(attempt.outcome is not AttemptOutcome.STALE for attempt in record.attempts)
+
+
+def _last_code(codes: list[str]) -> str:
+    transport = [code for code in codes if code.startswith(("R", "E"))]
+    return transport[-1] if transport else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A call in a few words."""
+
+    verdict: Verdict
+    reason: str
+    """Why it was not answered at once; empty if it was."""
+    model: str
+    """The model asked for, and the one that was used if it is another one."""
+
+    @property
+    def headline(self) -> str:
+        """The verdict, and its reason."""
+        return f"{self.verdict.word}: {self.reason}" if self.reason else self.verdict.word
+
+
+def summary_of(record: CallRecord, events: int = 0) -> Summary:
+    """Return the call in a few words. `events` is how many events the client received."""
+    verdict = verdict_of(record)
+    return Summary(verdict, _reason(record, verdict, events), _model(record))
+
+
+def events_in(body: bytes) -> int:
+    """Return how many events with data a stream of server-sent events has; 0 for other bodies."""
+    return body.count(b"\ndata:") + body.startswith(b"data:")
+
+
+def comment_of(record: CallRecord, events: int = 0) -> str:
+    """Return one line of at most `COMMENT_LIMIT` characters: verdict and model first, then codes.
+
+    The codes are those of mitmweb's filter `~comment S105`.
+    """
+    summary = summary_of(record, events)
+    parts = [summary.headline, summary.model, _codes(record)]
+    return one_line(" · ".join(part for part in parts if part), COMMENT_LIMIT)
+
+
+def _codes(record: CallRecord) -> str:
+    counts = Counter(finding.code for finding in record.findings)
+    shown = [
+        code if times == 1 else f"{code} ×{times}"
+        for code, times in counts.most_common(_SHOWN_CODES)
+    ]
+    return ", ".join([*shown, *(["…"] if len(counts) > _SHOWN_CODES else [])])
+
+
+def _model(record: CallRecord) -> str:
+    asked, used = record.model_asked, record.model_used
+    if asked and used and asked != used:
+        return one_line(f"{asked} → {used}", 2 * _MODEL_LIMIT)
+    return one_line(used or asked, _MODEL_LIMIT)
+
+
+def _reason(record: CallRecord, verdict: Verdict, events: int) -> str:
+    match verdict:
+        case Verdict.RETRIED:
+            failed = [one for one in record.attempts if one.outcome is AttemptOutcome.FAILED]
+            rejected = [one for one in record.attempts if one.outcome is AttemptOutcome.REJECTED]
+            first = next(iter(failed or rejected), None)
+            why = failure_of(first) if first is not None else ""
+            return one_line(f"{tries(record)} attempts, {why}" if why else "", _REASON_LIMIT)
+        case Verdict.FAILED | Verdict.TIMED_OUT:
+            ended = [one for one in record.attempts if one.outcome is AttemptOutcome.FAILED]
+            why = failure_of(ended[-1]) if ended else record.detail
+            return one_line(why + _after(record, events), _REASON_LIMIT)
+        case Verdict.CANCELLED:
+            killed = record.detail if record.detail == "killed" else ""
+            return one_line(killed + _after(record, events), _REASON_LIMIT).strip()
+        case Verdict.REFUSED:
+            return one_line(record.detail, _REASON_LIMIT)
+        case _:
+            return ""
+
+
+def _after(record: CallRecord, events: int) -> str:
+    """Return what the client had received when the stream ended, as the end of a phrase."""
+    if record.head_seconds is None:
+        return " before the answer" if record.outcome is CallState.CANCELLED else ""
+    if record.detail.endswith(_IN_THE_STREAM):
+        events -= 1  # the error itself
+    return f" after {counted(events, 'event')}" if events > 0 else ""
+
+
+def failure_of(attempt: StoredAttempt) -> str:
+    """Return why an attempt failed, in a few words where the words of the error are known."""
+    detail = neutralised(attempt.detail)
+    lower = detail[:_REASON_LIMIT].lower()
+    if lower.startswith("request timeout"):
+        _, _, rest = detail.partition(" within ")
+        seconds, _, limit = rest.partition(_LIMIT_NAME)
+        name = limit.partition(")")[0]
+        return f"nothing for {seconds.strip()} ({name})" if seconds and name else "timed out"
+    if lower.startswith("connection lost"):
+        return "reset" if "reset" in detail.lower() else "connection closed"
+    return detail.partition("\n")[0]
