@@ -17,6 +17,7 @@ _CODES_WITHOUT_CHANGE = ("M", "R", "F")
 """Families of rules that route or repeat a call and change nothing in its messages."""
 _TIMED_OUT = "R004"
 _IN_THE_STREAM = "in the stream"
+_KILLED = "killed"
 _LIMIT_NAME = "(limit: "
 
 
@@ -90,19 +91,23 @@ class Summary:
     verdict: Verdict
     reason: str
     """Why it was not answered at once; empty if it was."""
+    after: str
+    """What the client had received by then, such as `after 4 events`; empty if it is not known."""
     model: str
     """The model asked for, and the one that was used if it is another one."""
 
     @property
     def headline(self) -> str:
-        """The verdict, and its reason."""
-        return f"{self.verdict.word}: {self.reason}" if self.reason else self.verdict.word
+        """The verdict, its reason, and when it was."""
+        verdict = f"{self.verdict.word}: {self.reason}" if self.reason else self.verdict.word
+        return f"{verdict} {self.after}" if self.after else verdict
 
 
 def summary_of(record: CallRecord, events: int = 0) -> Summary:
     """Return the call in a few words. `events` is how many events the client received."""
     verdict = verdict_of(record)
-    return Summary(verdict, _reason(record, verdict, events), _model(record))
+    after = _after(record, verdict, events)
+    return Summary(verdict, _reason(record, verdict), _model(record), after)
 
 
 def events_in(body: bytes) -> int:
@@ -123,7 +128,7 @@ def comment_of(record: CallRecord, events: int = 0) -> str:
 def _codes(record: CallRecord) -> str:
     counts = Counter(finding.code for finding in record.findings)
     shown = [
-        code if times == 1 else f"{code} ×{times}"
+        code if times == 1 else f"{code} ({times})"
         for code, times in counts.most_common(_SHOWN_CODES)
     ]
     return ", ".join([*shown, *(["…"] if len(counts) > _SHOWN_CODES else [])])
@@ -136,34 +141,33 @@ def _model(record: CallRecord) -> str:
     return one_line(used or asked, _MODEL_LIMIT)
 
 
-def _reason(record: CallRecord, verdict: Verdict, events: int) -> str:
+def _reason(record: CallRecord, verdict: Verdict) -> str:
     match verdict:
         case Verdict.RETRIED:
-            failed = [one for one in record.attempts if one.outcome is AttemptOutcome.FAILED]
-            rejected = [one for one in record.attempts if one.outcome is AttemptOutcome.REJECTED]
-            first = next(iter(failed or rejected), None)
-            why = failure_of(first) if first is not None else ""
-            return one_line(f"{tries(record)} attempts, {why}" if why else "", _REASON_LIMIT)
+            wanted = (AttemptOutcome.FAILED, AttemptOutcome.REJECTED)
+            why = next((failure_of(one) for one in record.attempts if one.outcome in wanted), "")
+            attempts = counted(tries(record), "attempt")
+            return one_line(f"{attempts}, {why}" if why else attempts, _REASON_LIMIT)
         case Verdict.FAILED | Verdict.TIMED_OUT:
             ended = [one for one in record.attempts if one.outcome is AttemptOutcome.FAILED]
-            why = failure_of(ended[-1]) if ended else record.detail
-            return one_line(why + _after(record, events), _REASON_LIMIT)
+            return one_line(failure_of(ended[-1]) if ended else record.detail, _REASON_LIMIT)
         case Verdict.CANCELLED:
-            killed = record.detail if record.detail == "killed" else ""
-            return one_line(killed + _after(record, events), _REASON_LIMIT).strip()
+            return record.detail if record.detail == _KILLED else ""
         case Verdict.REFUSED:
             return one_line(record.detail, _REASON_LIMIT)
         case _:
             return ""
 
 
-def _after(record: CallRecord, events: int) -> str:
-    """Return what the client had received when the stream ended, as the end of a phrase."""
+def _after(record: CallRecord, verdict: Verdict, events: int) -> str:
+    """Return what the client had received when its stream ended, as the end of a phrase."""
+    if verdict not in (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.CANCELLED):
+        return ""
     if record.head_seconds is None:
-        return " before the answer" if record.outcome is CallState.CANCELLED else ""
+        return "before the answer" if verdict is Verdict.CANCELLED else ""
     if record.detail.endswith(_IN_THE_STREAM):
         events -= 1  # the error itself
-    return f" after {counted(events, 'event')}" if events > 0 else ""
+    return f"after {counted(events, 'event')}" if events > 0 else ""
 
 
 def failure_of(attempt: StoredAttempt) -> str:

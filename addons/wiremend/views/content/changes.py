@@ -47,7 +47,7 @@ def response_changes_view(call: ViewedCall, page: Page) -> None:
         if page.is_full:
             break
     if is_same:
-        page.line("The events are the same; only line ends or comments differ.")
+        page.line("The events are the same; only their spelling, line ends or comments differ.")
 
 
 def request_changes_view(call: ViewedCall, page: Page) -> None:
@@ -72,11 +72,20 @@ def request_changes_view(call: ViewedCall, page: Page) -> None:
 def _answering(record: CallRecord) -> StoredAttempt | None:
     """Return the attempt whose response the client has; else the last one."""
     answered = [one for one in record.attempts if one.outcome is AttemptOutcome.ANSWERED]
-    return (answered or record.attempts or [None])[-1]
+    attempts = answered or record.attempts
+    return attempts[-1] if attempts else None
 
 
 def _events(body: bytes) -> list[bytes]:
-    return [event.data for event in events_of(body) if event.data is not None]
+    """Return the data of events, JSON in one spelling, so that only other values differ."""
+    return [_respelled(event.data) for event in events_of(body) if event.data is not None]
+
+
+def _respelled(data: bytes) -> bytes:
+    try:
+        return json_value.write(json_value.read(data))
+    except (ValueError, RecursionError):
+        return data
 
 
 def _add_hunk(old: Sequence[bytes], new: Sequence[bytes], page: Page) -> None:
@@ -147,4 +156,3 @@ def _add_change(change: Change, page: Page) -> None:
 
 def _written(value: Any) -> str:
     return json_value.write_indented(value)
-

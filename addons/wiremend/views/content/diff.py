@@ -37,7 +37,9 @@ def hunks(old: Sequence[bytes], new: Sequence[bytes]) -> Iterator[Hunk]:
         left, right = skipped_left, skipped_right
 
 
-def _next_common(old: Sequence[bytes], new: Sequence[bytes], left: int, right: int) -> tuple[int, int]:
+def _next_common(
+    old: Sequence[bytes], new: Sequence[bytes], left: int, right: int
+) -> tuple[int, int]:
     """Return the nearest positions with equal items; else those behind the window."""
     end_left, end_right = min(len(old), left + WINDOW), min(len(new), right + WINDOW)
     places: dict[bytes, int] = {}

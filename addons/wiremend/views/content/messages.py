@@ -74,7 +74,8 @@ def _add_part(part: Part, page: Page, detail: Detail, names: Mapping[str, str]) 
         case ServerResult():
             page.line(f"  ← {one_line(part.name, _NAME_LIMIT)} (run by the provider)")
             sources = [" ".join(filter(None, [one.title, one.url])) for one in part.sources]
-            page.block("\n".join(filter(None, [part.error, part.text, *sources])), "    ", detail.result)
+            text = "\n".join(filter(None, [part.error, part.text, *sources]))
+            page.block(text, "    ", detail.result)
         case Media():
             page.line(f"  {media_line(part)}", hanging="    ")
         case Opaque(kind=kind, text=text):

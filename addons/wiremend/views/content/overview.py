@@ -38,7 +38,7 @@ _MCP_PREFIX, _MCP_SEPARATOR = "mcp__", "__"
 
 def response_view(call: ViewedCall, page: Page) -> None:
     """Add the outcome, the findings and the answer."""
-    add_outcome(call, page)
+    add_outcome(call, page, reads_answer=True)
     add_what_was_done(call, page)
     page.heading("answer")
     _add_answer(call, page, ANSWER)
@@ -74,8 +74,11 @@ def conversation_view(call: ViewedCall, page: Page, detail: Detail) -> None:
     _add_answer(call, page, detail)
 
 
-def add_outcome(call: ViewedCall, page: Page) -> None:
-    """Add how the call ended: verdict, model, provider, times, tokens."""
+def add_outcome(call: ViewedCall, page: Page, *, reads_answer: bool = False) -> None:
+    """Add how the call ended: verdict, model, provider, times, tokens.
+
+    The tokens of a call whose record has none are in its answer, which takes time to read.
+    """
     record = call.record
     if record is None:
         _add_outcome_without_record(call, page)
@@ -94,7 +97,7 @@ def add_outcome(call: ViewedCall, page: Page) -> None:
         f"total {record.end_seconds:.2f} s" if record.end_seconds is not None else "",
     ]
     usage = record.usage.counts() if record.usage is not None else NO_USAGE
-    if usage == NO_USAGE and call.answer is not None:
+    if usage == NO_USAGE and reads_answer and call.answer is not None:
         usage = call.answer.usage
     for parts in (
         [summary.model, provider, one_line(record.client, 40), attempts],

@@ -1,4 +1,4 @@
-"""Lines of text for a pane that does not wrap: bounded, of a fixed width, without control characters.
+"""Lines of text for a pane that does not wrap: bounded, and without control characters.
 
 mitmweb shows a content view line by line in a fixed-width font and does not wrap; an empty line
 has no height. Text of a model or a tool may contain characters that reorder or hide what follows.

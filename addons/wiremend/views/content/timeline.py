@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.call_record.schema import CallRecord, KeptBody, StoredAttempt
@@ -101,9 +102,7 @@ def _first_byte(attempt: StoredAttempt) -> float | None:
 
 def _held(record: CallRecord) -> float | None:
     """Return how long the answer's first bytes were withheld from the client, in seconds."""
-    firsts = [
-        _first_byte(one) for one in record.attempts if one.outcome is AttemptOutcome.ANSWERED
-    ]
+    firsts = [_first_byte(one) for one in record.attempts if one.outcome is AttemptOutcome.ANSWERED]
     if not firsts or firsts[-1] is None or record.head_seconds is None:
         return None
     return max(0.0, record.head_seconds - firsts[-1])
@@ -124,8 +123,9 @@ def _add_bars(record: CallRecord, page: Page, end: float) -> None:
     for attempt in record.attempts[:_SHOWN_ATTEMPTS]:
         bar = _bar(_chunks(_attempt_body(attempt)), end, columns, most)
         first = _column(attempt.start_seconds, end, columns)
-        last = _column(attempt.end_seconds if attempt.end_seconds is not None else end, end, columns)
-        wait = _column((attempt.end_seconds or 0) + (attempt.wait_seconds or 0), end, columns)
+        ended = attempt.end_seconds if attempt.end_seconds is not None else end
+        last = _column(ended, end, columns)
+        wait = _column(ended + (attempt.wait_seconds or 0), end, columns)
         shown = [
             _BEFORE if at < first else bar[at] if at <= last else _WAITING if at <= wait else " "
             for at in range(columns)
@@ -175,15 +175,13 @@ def _bar(chunks: Sequence[_Chunk], end: float, columns: int, most: int) -> list[
 
 def _add_gaps(record: CallRecord, page: Page) -> None:
     """Add the longest silences, and how many keep-alives the client was sent."""
-    sides = [
-        (f"attempt {attempt.number}", attempt.start_seconds, attempt.end_seconds, _attempt_body(attempt))
-        for attempt in record.attempts[:_SHOWN_ATTEMPTS]
-    ]
-    gaps = []
-    for name, start, end, body in sides:
-        times = [start, *(one.seconds for one in _chunks(body) if not one.is_beat)]
-        times += [end] if end is not None else []
-        gaps += [(after - before, before, name) for before, after in zip(times, times[1:], strict=False)]
+    gaps: list[tuple[float, float, str]] = []
+    for attempt in record.attempts[:_SHOWN_ATTEMPTS]:
+        chunks = _chunks(_attempt_body(attempt))
+        times = [attempt.start_seconds, *(one.seconds for one in chunks if not one.is_beat)]
+        times += [attempt.end_seconds] if attempt.end_seconds is not None else []
+        name = f"attempt {attempt.number}"
+        gaps += [(after - before, before, name) for before, after in pairwise(times)]
     longest = sorted((gap for gap in gaps if gap[0] >= _SHORTEST_GAP_SECONDS), reverse=True)
     if longest and record.client_response is not None:
         page.heading("longest silences of the provider")

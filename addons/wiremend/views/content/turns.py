@@ -23,6 +23,8 @@ from wiremend.views.content.viewed import ViewedCall
 
 CALLS_LIMIT = 50
 """How many earlier calls are looked at."""
+READ_LIMIT_BYTES = 8 * 1024 * 1024
+"""How much of their requests is read: the proxy does nothing else meanwhile."""
 _NAMES_LIMIT = 20
 _DETAIL = Detail(thinking=6, text=80, call=40, result=40)
 
@@ -48,12 +50,13 @@ def since_last_turn_view(call: ViewedCall, page: Page) -> None:
         return
     added = conversation.turns[before.common :]
     page.line(
-        f"{counted(len(added), 'new message')} after {before.common} that the request before also had"
-        f" (of {len(before.conversation.turns)})"
+        f"{counted(len(added), 'new message')} after {before.common} that the request before "
+        f"also had (of {len(before.conversation.turns)})"
     )
     dropped = len(before.conversation.turns) - before.common
     if dropped:
-        page.line(f"⚠ {dropped} of its messages are changed or gone: a cache of the prompt ends there")
+        gone = f"⚠ {dropped} of its messages are changed or gone"
+        page.line(f"{gone}: a cache of the prompt ends there")
     _add_other_changes(before.conversation, conversation, page)
     _add_new(added, before.common, page, names_by_call(conversation.turns))
 
@@ -69,7 +72,11 @@ def _request_before(call: ViewedCall, conversation: Conversation) -> _Earlier | 
     """Return the earlier request with the most messages in common, the latest one of these."""
     keys = [_key(turn) for turn in conversation.turns]
     best: _Earlier | None = None
+    read_bytes = 0
     for earlier in call.earlier()[:CALLS_LIMIT]:
+        read_bytes += len(earlier.request.body)
+        if read_bytes > READ_LIMIT_BYTES:
+            break
         other = earlier.conversation
         if other is None or other.source is not conversation.source:
             continue
@@ -77,8 +84,8 @@ def _request_before(call: ViewedCall, conversation: Conversation) -> _Earlier | 
         common = sum(1 for _ in takewhile(lambda pair: pair[0] == _key(pair[1]), pairs))
         if common and (best is None or common > best.common):
             best = _Earlier(earlier, other, common)
-            if common == len(keys):
-                break
+            if common == len(other.turns):
+                break  # this one continues it
     return best
 
 

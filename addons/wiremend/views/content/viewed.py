@@ -1,4 +1,4 @@
-"""What a view is made of: the record of a call, its messages, and these read into the middle form."""
+"""What a view is made of: the record of a call, and its messages read into the middle form."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,7 @@ from wiremend.text import json_value, sse
 from wiremend.text.body_form import BodyForm, form_of
 from wiremend.text.json_array import ArrayDecoder
 
-READ_LIMIT_BYTES = 4 * 1024 * 1024
+READ_LIMIT_BYTES = 2 * 1024 * 1024
 """A longer body is read up to here: views run on the event loop, and all traffic waits."""
 _FORM_BYTES = 256
 
@@ -245,4 +245,3 @@ def kept_data(body: KeptBody | None) -> bytes | None:
     if body is None or body.size > len(body.data):
         return None
     return body.data
-
