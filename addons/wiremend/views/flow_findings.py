@@ -25,8 +25,13 @@ def report_refusal(flow: http.HTTPFlow, reason: str) -> None:
 
 
 def show_outcome(flow: http.HTTPFlow, record: CallRecord) -> None:
-    """Set comment and marker of a flow, unless a user or another addon has set one."""
-    if flow.comment or flow.marked or verdict_of(record) is Verdict.RUNNING:
+    """Set comment and marker of a flow, unless a user or another addon has set one.
+
+    A call that is still running has no outcome, nor has the record of an unknown version.
+    """
+    if flow.comment or flow.marked:
+        return
+    if record.outcome is None or verdict_of(record) is Verdict.RUNNING:
         return
     body = flow.response.raw_content if flow.response is not None else None
     flow.comment = comment_of(record, events_in(body or b""))

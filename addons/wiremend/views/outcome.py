@@ -16,6 +16,8 @@ _SHOWN_CODES = 4
 _CODES_WITHOUT_CHANGE = ("M", "R", "F")
 """Families of rules that route or repeat a call and change nothing in its messages."""
 _TIMED_OUT = "R004"
+_TRANSPORT_CODES = frozenset({"R001", "R002", "R003", _TIMED_OUT, "R008"})
+"""Rules on connections: the status of such a failure is one that wiremend chose."""
 _IN_THE_STREAM = "in the stream"
 _KILLED = "killed"
 _LIMIT_NAME = "(limit: "
@@ -31,6 +33,7 @@ class Verdict(Enum):
     TIMED_OUT = "timed out", "✗", ":stopwatch:"
     CANCELLED = "cancelled", "✗", ":electric_plug:"
     REFUSED = "refused", "✗", ":no_entry:"
+    ACKNOWLEDGED = "acknowledged", "✓", ""
     RUNNING = "running", "…", ""
 
     @property
@@ -54,6 +57,7 @@ _BY_STATE = {
     CallState.INTERNAL_FAULT: Verdict.FAILED,
     CallState.CANCELLED: Verdict.CANCELLED,
     CallState.REFUSED: Verdict.REFUSED,
+    CallState.ACKNOWLEDGED: Verdict.ACKNOWLEDGED,
     CallState.PLANNED: Verdict.RUNNING,
     CallState.RUNNING: Verdict.RUNNING,
 }
@@ -107,7 +111,7 @@ def summary_of(record: CallRecord, events: int = 0) -> Summary:
     """Return the call in a few words. `events` is how many events the client received."""
     verdict = verdict_of(record)
     after = _after(record, verdict, events)
-    return Summary(verdict, _reason(record, verdict), _model(record), after)
+    return Summary(verdict, _reason(record, verdict), after, _model(record))
 
 
 def events_in(body: bytes) -> int:
@@ -150,13 +154,22 @@ def _reason(record: CallRecord, verdict: Verdict) -> str:
             return one_line(f"{attempts}, {why}" if why else attempts, _REASON_LIMIT)
         case Verdict.FAILED | Verdict.TIMED_OUT:
             ended = [one for one in record.attempts if one.outcome is AttemptOutcome.FAILED]
-            return one_line(failure_of(ended[-1]) if ended else record.detail, _REASON_LIMIT)
+            why = failure_of(ended[-1]) if ended else ""
+            return one_line(f"{_status_in(record)}{why}" if why else record.detail, _REASON_LIMIT)
         case Verdict.CANCELLED:
             return record.detail if record.detail == _KILLED else ""
-        case Verdict.REFUSED:
+        case Verdict.REFUSED | Verdict.ACKNOWLEDGED:
             return one_line(record.detail, _REASON_LIMIT)
         case _:
             return ""
+
+
+def _status_in(record: CallRecord) -> str:
+    """Return the status of the provider's error and a space; nothing for other failures."""
+    if _last_code([finding.code for finding in record.findings]) in _TRANSPORT_CODES:
+        return ""
+    word, _, status = record.detail.removesuffix(_IN_THE_STREAM).strip().partition(" ")
+    return f"{status} " if word == "error" and status.isdigit() else ""
 
 
 def _after(record: CallRecord, verdict: Verdict, events: int) -> str:

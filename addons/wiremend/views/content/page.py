@@ -82,6 +82,11 @@ def wrapped(text: str, columns: int) -> list[str]:
     return [*lines, text]
 
 
+def fitted(text: str, columns: int) -> str:
+    """Return one line, cut to a number of columns."""
+    return text if width_of(text) <= columns else text[: _fitting(text, columns - 1)] + "…"
+
+
 def _fitting(text: str, columns: int) -> int:
     """Return how many characters fit, at least one."""
     start = text[:columns]
@@ -118,8 +123,8 @@ class Page:
         """Begin a part of the page."""
         if self._lines:
             self._put(" ")
-        title = one_line(title, self.columns - 6)
-        self._put(f"── {title} ".ljust(self.columns, "─"))
+        title = fitted(f"── {one_line(title, self.columns)}", self.columns - 2)
+        self._put(f"{title} {'─' * (self.columns - width_of(title) - 1)}")
 
     def line(self, text: str = "", indent: str = "", hanging: str | None = None) -> None:
         """Add a line, wrapped if it is too long; `hanging` is the indent of what follows."""
@@ -154,9 +159,7 @@ class Page:
     def rows(self, rows: Iterable[str], indent: str = "") -> None:
         """Add lines, each cut to the width."""
         for row in rows:
-            text = indent + neutralised(row).replace("\n", " ")
-            cut = width_of(text) > self.columns
-            self._put(text[: _fitting(text, self.columns - 1)] + "…" if cut else text)
+            self._put(fitted(indent + neutralised(row).replace("\n", " "), self.columns))
 
     def _put(self, line: str) -> None:
         if self.is_full:
