@@ -11,7 +11,8 @@ from wiremend.views.content.page import Page, neutralised, one_line
 from wiremend.views.content.viewed import ViewedCall, events_of, kept_data
 
 _VALUE_LINES = 12
-_EVENT_COLUMNS_BEFORE_THE_DIFFERENCE = 24
+_COLUMNS_BEFORE_A_DIFFERENCE = 24
+_COLUMNS_AFTER_A_DIFFERENCE = 12
 _EVENTS_OF_A_HUNK = 20
 _NOT_KEPT = (
     "Not known: the traffic of this call was not kept. It is kept in mitmweb and mitmproxy, and "
@@ -92,7 +93,7 @@ def _add_hunk(old: Sequence[bytes], new: Sequence[bytes], page: Page) -> None:
     for index in range(min(_EVENTS_OF_A_HUNK, max(len(old), len(new)))):
         one = _text(old[index]) if index < len(old) else None
         other = _text(new[index]) if index < len(new) else None
-        start = _start_of_difference(one, other) if one and other else 0
+        start = _start_of_difference(one, other, page.columns) if one and other else 0
         for sign, text in (("-", one), ("+", other)):
             if text is not None:
                 page.rows([f"{sign} {'…' if start else ''}{text[start : start + page.columns]}"])
@@ -105,11 +106,12 @@ def _text(data: bytes) -> str:
     return neutralised(data[:4000].decode("utf-8", "replace"))
 
 
-def _start_of_difference(one: str, other: str) -> int:
+def _start_of_difference(one: str, other: str, columns: int) -> int:
     """Return from where two events are shown, so that their difference is in sight."""
     most = min(len(one), len(other))
     same = next((at for at in range(most) if one[at] != other[at]), most)
-    return max(0, same - _EVENT_COLUMNS_BEFORE_THE_DIFFERENCE)
+    is_in_sight = same < columns - _COLUMNS_AFTER_A_DIFFERENCE
+    return 0 if is_in_sight else same - _COLUMNS_BEFORE_A_DIFFERENCE
 
 
 def _add_heads(asked: KeptRequest, sent: KeptRequest, page: Page) -> None:

@@ -26,7 +26,7 @@ from wiremend.views.content.messages import (
 from wiremend.views.content.page import Page, counted, one_line
 from wiremend.views.content.timeline import add_attempts, timeline_view
 from wiremend.views.content.viewed import ViewedCall
-from wiremend.views.outcome import Verdict, events_in, summary_of, tries
+from wiremend.views.outcome import Verdict, events_in, summary_of, tries, verdict_of
 
 _RECENT_TURNS = 4
 _OLD_TURNS = 60
@@ -186,6 +186,9 @@ def _add_answer(call: ViewedCall, page: Page, detail: Detail) -> None:
         word = one_line(answer.stop.word or answer.stop.reason.value, 60)
         page.line()
         page.line(f"  stop: {word}")
+    elif not answer.is_complete:
+        is_running = call.record is not None and verdict_of(call.record) is Verdict.RUNNING
+        page.line("  … more is to come" if is_running else "  ✗ it ends here, incomplete")
 
 
 def _error_line(error: ProviderError) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isfinite
 
 from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.call_record.schema import CallRecord, KeptBody, StoredAttempt
@@ -84,7 +85,8 @@ def _end_of(record: CallRecord) -> float:
     times = [record.end_seconds or 0.0, record.head_seconds or 0.0]
     for body in (_body(record.client_response), *map(_attempt_body, record.attempts)):
         times += [seconds for seconds, _ in (body.chunks if body else ())][-1:]
-    return max([*times, *(attempt.end_seconds or 0.0 for attempt in record.attempts)])
+    times += [attempt.end_seconds or 0.0 for attempt in record.attempts]
+    return max([0.0, *filter(isfinite, times)])
 
 
 def _body(message: object) -> KeptBody | None:
@@ -147,7 +149,8 @@ def _bodies(record: CallRecord) -> list[KeptBody]:
 
 
 def _column(seconds: float, end: float, columns: int) -> int:
-    return max(0, min(columns - 1, int(seconds / end * columns)))
+    share = seconds / end  # of a file that anybody may have written
+    return int(share * columns) if 0 <= share < 1 else columns - 1 if share >= 1 else 0
 
 
 def _amounts(chunks: Sequence[_Chunk], end: float, columns: int) -> list[int]:

@@ -170,7 +170,8 @@ def _read_events(protocol: Protocol, events: Sequence[sse.Event], *, is_stream: 
     for event in events:
         collector.take(reader.feed(event))
     if not collector.is_ended:
-        collector.take(reader.end())
+        # Without a terminal event the reader reports a failure that nobody has sent.
+        collector.take([event for event in reader.end() if not isinstance(event, Failure)])
     counted = sum(event.data is not None for event in events) if is_stream else 0
     return collector.answer(counted)
 
