@@ -36,7 +36,6 @@ from wiremend.seam.process.listener import LoopbackListener
 from wiremend.seam.process.loop_watchdog import LoopWatchdog
 from wiremend.seam.process.open_files import AcceptFailures, raise_open_files_limit
 from wiremend.seam.process.scripts import LoadedSources, keep_loaded
-from wiremend.views.content.page import COLUMNS
 from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
@@ -127,7 +126,7 @@ class LoadConfiguration:
         loader.add_option(
             "wiremend_columns",
             int,
-            COLUMNS,
+            76,
             "The width of wiremend's views of calls, in characters. mitmweb does not wrap lines; "
             "its pane holds 76, 97 or 117 of them in a window of 1280, 1600 or 1920 pixels.",
         )

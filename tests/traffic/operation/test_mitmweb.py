@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mitmproxy import http
 from mitmproxy.io import FlowReader, FlowWriter
-from wiremend.launch.run import mitmproxy_program
+from wiremend.launch.run import mitmproxy_program, web_arguments
 from wiremend.testing import steps
 from wiremend.testing.certificates import Authority
 from wiremend.testing.exchange import Reply
@@ -16,7 +16,7 @@ from wiremend.testing.provider import ScriptedProvider
 from wiremend.views.content.view_list import VIEWS
 
 from traffic import faults, good
-from traffic.clients import model_call
+from traffic.clients import HTTP_VERSIONS, model_call
 from traffic.conftest import QUICK_RETRIES
 from traffic.proxy import KEY, SUITE, Proxy
 from traffic.web import Web
@@ -244,3 +244,17 @@ def test_the_list_keeps_as_many_flows_as_the_option_allows(
         for _ in range(5):
             ask(web)
         assert wait_for_rows(web, 2) == [("ok · claude-opus-5", "")] * 2
+
+
+def test_a_list_with_the_options_of_scripts_run_has_calls_only(
+    authority: Authority, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    provider.script([faults.none(ANTHROPIC), faults.status(404, "{}"), faults.none(ANTHROPIC)])
+    with Web(tmp_path, authority, {HOST: provider.port}, arguments=web_arguments()) as web:
+        ask(web)
+        with HTTP_VERSIONS["HTTP/1.1"](web, HOST) as client:
+            client.send("GET", "/v1/models", {"x-api-key": KEY}, b"")
+            client.response()
+        ask(web)
+        assert wait_for_rows(web, 2) == [("ok · claude-opus-5", "")] * 2
+        assert [row["request"]["path"] for row in web.flows] == ["/v1/messages"] * 2
