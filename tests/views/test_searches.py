@@ -1,4 +1,4 @@
-"""The searches of the README, and the filter of `scripts/run --web`, on flows as they are marked."""
+"""The searches of the README and the filter of `scripts/run --web`, on flows with outcomes."""
 
 import re
 from pathlib import Path
