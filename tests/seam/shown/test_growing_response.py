@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 from engine.test_call_machine import GOOD
+from seam.playbook import Playbook, playing
+from seam.test_stream_layer import HEAD, LAST, call, chunk, plan_everything
 from wiremend.held_memory import HeldMemory
 from wiremend.seam import client_side
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flows import mark_dropped
 from wiremend.seam.growing_response import GrowingResponse
 from wiremend.views.redaction import masked_record
-
-from seam.playbook import Playbook, playing
-from seam.test_stream_layer import HEAD, LAST, call, chunk, plan_everything
 
 FIRST, SECOND = GOOD[:400], GOOD[400:500]
 CUT = GOOD[:400].rfind(b"\n") + 1
