@@ -102,6 +102,16 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         ":warning:",
     ),
     (
+        record(
+            "failed",
+            "error 529 in the stream",
+            attempts=[attempt("failed", "error 529 in the stream")],
+        ),
+        5,
+        "failed: error 529 after 4 events · kimi-k2.6",
+        ":warning:",
+    ),
+    (
         record("failed", "error 500", attempts=[attempt("failed", "boom")], head_seconds=None),
         0,
         "failed: 500 boom · kimi-k2.6",

@@ -16,6 +16,7 @@ _SHOWN_CODES = 4
 _CODES_WITHOUT_CHANGE = ("M", "R", "F")
 """Families of rules that route or repeat a call and change nothing in its messages."""
 _TIMED_OUT = "R004"
+_ERROR_AFTER_CONTENT = "E002"
 _TRANSPORT_CODES = frozenset({"R001", "R002", "R003", _TIMED_OUT, "R008"})
 """Rules on connections: the status of such a failure is one that wiremend chose."""
 _IN_THE_STREAM = "in the stream"
@@ -155,13 +156,22 @@ def _reason(record: CallRecord, verdict: Verdict) -> str:
         case Verdict.FAILED | Verdict.TIMED_OUT:
             ended = [one for one in record.attempts if one.outcome is AttemptOutcome.FAILED]
             why = failure_of(ended[-1]) if ended else ""
-            return one_line(f"{_status_in(record)}{why}" if why else record.detail, _REASON_LIMIT)
+            if not why or why == record.detail:
+                why = _error_in_a_finding(record)
+            shown = f"{_status_in(record)}{why}" if why else record.detail
+            return one_line(shown.removesuffix(f" {_IN_THE_STREAM}"), _REASON_LIMIT)
         case Verdict.CANCELLED:
             return record.detail if record.detail == _KILLED else ""
         case Verdict.REFUSED | Verdict.ACKNOWLEDGED:
             return one_line(record.detail, _REASON_LIMIT)
         case _:
             return ""
+
+
+def _error_in_a_finding(record: CallRecord) -> str:
+    """Return the provider's words for an error that reached the client inside a stream."""
+    errors = [finding.found for finding in record.findings if finding.code == _ERROR_AFTER_CONTENT]
+    return errors[-1] if errors else ""
 
 
 def _status_in(record: CallRecord) -> str:
