@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wiremend.call_record.schema import CallRecord
-from wiremend.views.outcome import COMMENT_LIMIT, comment_of, events_in, verdict_of
+from wiremend.views.outcome import COMMENT_LIMIT, comment_of, events_in, marker_of
 
 LOST = "Connection lost: api.anthropic.com closed it before its response was complete: peer closed"
 RESET = "Connection lost: api.anthropic.com reset it before its response was complete"
@@ -30,7 +30,14 @@ def record(outcome: str, detail: str = "", **fields: Any) -> CallRecord:
 FINE = [attempt("answered", "ok")]
 RETRIED = [attempt("failed", "Overloaded"), attempt("answered", "ok", 2)]
 FALLBACK = {"model_asked": "claude-opus-5", "model_used": "kimi-k3"}
+INJECTED = {**attempt("answered", "ok"), "injected": "fault 1, slow"}
 ROWS: list[tuple[CallRecord, int, str, str]] = [
+    (
+        record("answered", "ok", attempts=[INJECTED]),
+        8,
+        "ok · kimi-k2.6 · injected on purpose: fault 1, slow",
+        ":bug:",
+    ),
     (record("answered", "ok", attempts=FINE), 8, "ok · kimi-k2.6", ""),
     (
         record("answered", "ok", attempts=FINE, request_findings=found("M001")),
@@ -159,7 +166,7 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
 
 @pytest.mark.parametrize(("call", "events", "comment", "marker"), ROWS)
 def test_a_call_in_the_flow_list(call: CallRecord, events: int, comment: str, marker: str) -> None:
-    assert (comment_of(call, events), verdict_of(call).marker) == (comment, marker)
+    assert (comment_of(call, events), marker_of(call)) == (comment, marker)
 
 
 def test_every_marker_is_an_emoji_of_mitmproxy() -> None:

@@ -7,7 +7,7 @@ from mitmproxy import http
 
 from wiremend.call_record.load import load_record
 from wiremend.call_record.schema import CallRecord
-from wiremend.views.outcome import Verdict, comment_of, events_in, verdict_of
+from wiremend.views.outcome import Verdict, comment_of, events_in, marker_of, verdict_of
 
 logger = logging.getLogger("wiremend")
 
@@ -35,7 +35,7 @@ def show_outcome(flow: http.HTTPFlow, record: CallRecord) -> None:
         return
     body = flow.response.raw_content if flow.response is not None else None
     flow.comment = comment_of(record, events_in(body or b""))
-    flow.marked = verdict_of(record).marker
+    flow.marked = marker_of(record)
 
 
 def summary(flow: http.HTTPFlow, record: CallRecord) -> str:

@@ -15,6 +15,7 @@ _MODEL_LIMIT = 50
 _SHOWN_CODES = 4
 _CODES_WITHOUT_CHANGE = ("M", "R", "F")
 """Families of rules that route or repeat a call and change nothing in its messages."""
+_INJECTED_MARKER = ":bug:"
 _TIMED_OUT = "R004"
 _ERROR_AFTER_CONTENT = "E002"
 _TRANSPORT_CODES = frozenset({"R001", "R002", "R003", _TIMED_OUT, "R008"})
@@ -126,8 +127,20 @@ def comment_of(record: CallRecord, events: int = 0) -> str:
     The codes are those of mitmweb's filter `~comment S105`.
     """
     summary = summary_of(record, events)
-    parts = [summary.headline, summary.model, _codes(record)]
+    parts = [summary.headline, summary.model, _codes(record), injected_in(record)]
     return one_line(" · ".join(part for part in parts if part), COMMENT_LIMIT)
+
+
+def marker_of(record: CallRecord) -> str:
+    """Return the marker of a call in the flow list; empty for a call that was simply answered."""
+    injected = _INJECTED_MARKER if injected_in(record) else ""
+    return verdict_of(record).marker or injected
+
+
+def injected_in(record: CallRecord) -> str:
+    """Return which fault was injected on purpose, as a phrase; empty if none was."""
+    faults = [attempt.injected for attempt in record.attempts if attempt.injected]
+    return f"injected on purpose: {faults[0]}" if faults else ""
 
 
 def _codes(record: CallRecord) -> str:

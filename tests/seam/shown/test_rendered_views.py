@@ -1,4 +1,4 @@
-"""Texts of content views that the console keeps. Contract 29."""
+"""Texts of content views that the console keeps. Contract 30."""
 
 from pathlib import Path
 from types import SimpleNamespace

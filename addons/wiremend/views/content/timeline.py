@@ -69,6 +69,8 @@ def _attempt_line(attempt: StoredAttempt) -> str:
     outcome = attempt.outcome.value if attempt.outcome is not None else "unknown"
     if attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.REJECTED):
         outcome += f": {one_line(failure_of(attempt), 120)}"
+    if attempt.injected:
+        outcome += f" (injected on purpose: {one_line(attempt.injected, 120)})"
     wait = attempt.wait_seconds
     waited = "" if not wait else f"; then waited {_s(wait)}"
     text = f"attempt {attempt.number} at {_s(start)}  {one_line(target, 100)}  {outcome}"
