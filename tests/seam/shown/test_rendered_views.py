@@ -1,4 +1,4 @@
-"""Texts of content views that the console keeps. Contract 30."""
+"""Texts of content views that the console keeps. Contract 31."""
 
 from pathlib import Path
 from types import SimpleNamespace
