@@ -6,6 +6,7 @@ upstream with retries, its response is repaired, and the findings are shown.
 
 from admit_clients import AdmitClients
 from answer_fire_and_forget import AnswerFireAndForget
+from bound_flow_list import BoundFlowList
 from count_tokens import CountTokens
 from explain_flows import ExplainFlows
 from finish_calls import FinishCalls
@@ -20,6 +21,8 @@ from repair_streams import RepairStreams
 from retry_upstream import RetryUpstream
 from rewrite_models import RewriteModels
 from sanitize_tools import SanitizeTools
+from show_calls import ShowCalls
+from show_running import ShowRunning
 
 addons = suite_of(
     AdmitClients,
@@ -37,4 +40,7 @@ addons = suite_of(
     KeepTraffic,
     RedactSecrets,
     ExplainFlows,
+    ShowCalls,
+    ShowRunning,
+    BoundFlowList,
 )

@@ -1,4 +1,4 @@
-"""Shows findings: a line in the log, a comment and a marker in mitmweb; a summary at the end."""
+"""Shows outcomes: a comment and a marker in the flow list, findings in the log, and a summary."""
 
 import logging
 
@@ -6,20 +6,16 @@ from load_configuration import Shell, Suite, suite_of
 from mitmproxy import http
 from wiremend.call_record.load import load_record
 from wiremend.views.call_totals import SUMMARY_PREFIX, CallTotals
-from wiremend.views.flow_findings import (
-    MARKER_FAILED,
-    MARKER_INJECTED,
-    MARKER_REPAIRED,
-    explain,
-    injected_lines,
-    summary,
-)
+from wiremend.views.flow_findings import show_outcome, summary
 
 logger = logging.getLogger("wiremend")
 
 
 class ExplainFlows(Shell):
-    """Shows nothing for calls without findings; the summary counts them."""
+    """Logs nothing for calls without findings; the summary counts them.
+
+    Flows that are read from a file are neither logged nor counted, and keep their comments.
+    """
 
     name = "wiremend.explain_flows"
 
@@ -28,30 +24,27 @@ class ExplainFlows(Shell):
         self.totals = CallTotals()
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Show the findings of a complete call."""
-        self._explain(flow, MARKER_REPAIRED)
+        """Show the outcome of a complete call."""
+        self._explain(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """Show the findings of a call that failed or was cancelled."""
-        self._explain(flow, MARKER_FAILED)
+        """Show the outcome of a call that failed or was cancelled."""
+        self._explain(flow)
 
     def done(self) -> None:
         """Log how many calls there were and what was done to them."""
         logger.info("%s%s", SUMMARY_PREFIX, self.totals)
 
-    def _explain(self, flow: http.HTTPFlow, marker: str) -> None:
+    def _explain(self, flow: http.HTTPFlow) -> None:
         record = load_record(flow.metadata)
         if record is None:
             return
+        show_outcome(flow, record)
+        if not flow.live:
+            return
         self.totals.add(record)
-        injected = injected_lines(record)
-        if not record.findings and not injected:
-            return
-        flow.comment = "\n".join(filter(None, [*injected, explain(record)]))
-        flow.marked = marker if record.findings else MARKER_INJECTED
-        if not record.findings:
-            return
-        logger.warning("wiremend: %s", summary(flow, record))
+        if record.findings:
+            logger.warning("wiremend: %s", summary(flow, record))
 
 
 addons = suite_of(ExplainFlows)

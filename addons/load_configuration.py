@@ -123,6 +123,20 @@ class LoadConfiguration:
             "",
             "The file that the report on injected faults is written to at the end, as JSON.",
         )
+        loader.add_option(
+            "wiremend_columns",
+            int,
+            76,
+            "The width of wiremend's views of calls, in characters. mitmweb does not wrap lines; "
+            "its pane holds 76, 97 or 117 of them in a window of 1280, 1600 or 1920 pixels.",
+        )
+        loader.add_option(
+            "wiremend_flows",
+            int,
+            0,
+            "How many flows mitmweb and mitmproxy keep; beyond it, the oldest ones that have ended "
+            "are removed from the list and from memory. 0: all.",
+        )
         self._refuse_unknown_options()
         seam = Seam(self.knowledge.memory)
         try:

@@ -51,7 +51,8 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
     engine/         the life of a call: planning, attempts, retries, keep-alives, endings
     faults/         deliberate faults: a provider's answer as a broken provider would send it
     seam/           carries calls inside mitmproxy; lists all undocumented behaviour it relies on
-    views/          what a person sees in mitmweb and the log
+    views/          what a person sees in mitmweb, the console and the log; `content/` builds the
+                    views of a call as text, and is pure
     recording/      reading recordings of traffic: flow files, HAR files, JSON Lines, bodies; and
                     writing them, with stand-ins for identities
     catalogue.py    all rules, and the page of them (addons/RULES.md)
@@ -89,7 +90,8 @@ How one call travels through the files:
     protocol, event by event; from there on, only that protocol is seen.
  9. Client. `engine/client_response.py` decides what is held back and what is sent.
     `seam/flow_record.py` records the call in its flow,
-    `views/flow_findings.py` shows the findings, `views/redaction.py` removes secrets from the flow.
+    `views/flow_findings.py` shows the outcome in the list, `views/content/` the call as text, and
+    `views/redaction.py` removes secrets from the flow.
 
 Where to find the answer:
 

@@ -45,7 +45,8 @@ from wiremend.seam.flow_record import record_findings
 from wiremend.seam.flows import response_on_the_wire
 from wiremend.seam.installation import _in_one_write
 from wiremend.targets.registry import traits_of
-from wiremend.views.flow_findings import explain, summary
+from wiremend.views.flow_findings import summary
+from wiremend.views.outcome import comment_of
 from wiremend.views.redaction import conceal, masked_record, secrets_of
 
 from complexity.amplify import LISTS, MOST_CHANGES, SCALARS
@@ -297,7 +298,7 @@ def test_a_record_with_many_findings() -> None:
             flow.metadata[METADATA_KEY] = masked_record(flow.metadata[METADATA_KEY], values)
             record = load_record(flow.metadata)
             assert record is not None
-            explain(record)
+            comment_of(record)
             summary(flow, record)
 
         return work

@@ -29,6 +29,9 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "scripts/test_scripts.py": ("mitmproxy as a process", "a server"),  # and a company's proxy
     # A proxy that ends while it starts; `Proxy` waits for its port.
     "traffic/operation/test_loading.py": ("mitmproxy as a process",),
+    # `Proxy` starts it; its subject is what mitmweb shows, and mitmdump without a port.
+    "traffic/web.py": ("mitmproxy as a process",),
+    "traffic/operation/test_mitmweb.py": ("mitmproxy as a process",),
     # What the CA for users can sign, in a handshake without sockets.
     "launch/test_authority.py": ("the server's side of TLS",),
     # A web site with a page for Chromium.

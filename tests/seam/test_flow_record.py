@@ -422,7 +422,7 @@ def test_no_decision_depends_on_the_record() -> None:
 def test_a_stream_of_repaired_events_keeps_a_bounded_record(book: Playbook) -> None:
     from wiremend.call_record.load import load_record
     from wiremend.rules.rule import FINDINGS_LIMIT
-    from wiremend.views.flow_findings import SHOWN_FINDINGS, explain
+    from wiremend.views.outcome import COMMENT_LIMIT, comment_of
 
     book.client_sends(call())
     odd = chunk(DELTA.replace(b'"index":0', b'"index":"0"') * 100)
@@ -432,5 +432,5 @@ def test_a_stream_of_repaired_events_keeps_a_bounded_record(book: Playbook) -> N
     book.closes(book.servers[-1])
     record = load_record(book.flows[0].metadata)
     assert record is not None
-    assert SHOWN_FINDINGS < len(record.findings) <= FINDINGS_LIMIT
-    assert len(explain(record).splitlines()) == SHOWN_FINDINGS + 1
+    assert len(record.findings) == FINDINGS_LIMIT
+    assert len(comment_of(record)) <= COMMENT_LIMIT

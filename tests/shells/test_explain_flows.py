@@ -21,12 +21,8 @@ FOUND = [
     Finding("S105", EventPlace(3), "block 3", "block 0"),
     Finding("S105", EventPlace(4), "block 3", "block 0"),
 ]
-COMMENT = (
-    "M001 tools[3].name: this; that\n"
-    "R002 attempt 1: reset; trying again in 0.50 s\n"
-    "S105 event 3: block 3; block 0\n"
-    "S105 event 4: block 3; block 0"
-)
+COMMENT = "repaired · S105 (2), M001, R002"
+LOGGED = ["wiremend: address/path: M001, R002, S105 (2 times)"]
 
 
 @pytest.fixture
@@ -50,9 +46,16 @@ def from_a_file(flow: http.HTTPFlow) -> http.HTTPFlow:
     return loaded
 
 
-@pytest.mark.parametrize("way", ["live", "a copy", "from a file", "from a file of a file"])
-def test_findings_are_shown_wherever_the_flow_comes_from(
-    shell: ExplainFlows, flow: http.HTTPFlow, way: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("way", "logged"),
+    [("live", LOGGED), ("a copy", []), ("from a file", []), ("from a file of a file", [])],
+)
+def test_outcomes_are_shown_wherever_the_flow_comes_from_and_logged_once(
+    shell: ExplainFlows,
+    flow: http.HTTPFlow,
+    way: str,
+    logged: list[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     if way == "a copy":
         flow = flow.copy()
@@ -61,7 +64,22 @@ def test_findings_are_shown_wherever_the_flow_comes_from(
     with caplog.at_level(logging.WARNING):
         shell.response(flow)
     assert (flow.comment, flow.marked) == (COMMENT, ":wrench:")
-    assert caplog.messages == ["wiremend: address/path: M001, R002, S105 (2 times)"]
+    assert caplog.messages == logged
+
+
+@pytest.mark.parametrize("way", ["live", "from a file"])
+@pytest.mark.parametrize(
+    ("comment", "marked"), [("MY OWN NOTE", ":red_circle:"), ("MY OWN NOTE", ""), ("", ":eyes:")]
+)
+@pytest.mark.parametrize("hook", ["response", "error"])
+def test_comments_and_marks_of_a_user_stay(
+    shell: ExplainFlows, flow: http.HTTPFlow, way: str, comment: str, marked: str, hook: str
+) -> None:
+    flow.comment, flow.marked = comment, marked
+    if way == "from a file":
+        flow = from_a_file(flow)
+    getattr(shell, hook)(flow)
+    assert (flow.comment, flow.marked) == (comment, marked)
 
 
 @pytest.mark.parametrize(

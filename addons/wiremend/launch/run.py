@@ -80,6 +80,11 @@ examples:
   {program} --config team.toml -- codex exec "hello"
 """
 DEMO_HELP = "       {program} --demo                     show what it does; no key, no network\n"
+WEB_COLUMNS = ("icon", "comment", "path", "status", "size", "time")
+"""The columns of mitmweb: without the comment, calls to one provider look the same."""
+WEB_FILTER = '~u "/messages|/completions|/responses|enerateContent" | ~marked | ~e'
+"""What mitmweb lists: model calls, and whatever failed or is marked."""
+
 USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [--no-password]
            [--faults FILE] [--faults-report FILE] [--plain] [-- COMMAND ...]
        {program} [--port N] --env
@@ -358,7 +363,14 @@ def proxy_command(
         command += ["--set", f"wiremend_config={options.config.resolve()}"]
     if options.web:
         command += ["--web-port", str(free_port(max(FIRST_PORT, number) + 1))]
+        command += web_arguments()
     return command
+
+
+def web_arguments() -> list[str]:
+    """Return the arguments with which mitmweb lists calls by their outcome."""
+    columns = [word for column in WEB_COLUMNS for word in ("--set", f"web_columns={column}")]
+    return [*columns, "--set", f"view_filter={WEB_FILTER}"]
 
 
 def mitmproxy_program(name: str) -> str:

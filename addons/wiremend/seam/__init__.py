@@ -22,6 +22,8 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     flows.py              requests and responses: what flows show, and what is on the wire
     flow_record.py        writes the record of a call into its flow
     stopping.py           ending the calls that run when the proxy stops
+    growing_response.py   the response of a running call, for its flow
+    rendered_views.py     the texts of content views that the console keeps
     process/              the process: its listener, memory, open files, event loop, loaded code
 
 Requests that are not calls take mitmproxy's default path.
@@ -110,4 +112,7 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
 30. A `Wakeup` given to `ConnectionHandler.server_event`, whose result is awaitable in 12.3, reaches
     a stream in a tunnel if `command_sources` of every `HttpLayer` above it has its command: in
     `context.layers` of a stream, each of them is followed by its own stream.
+31. `contentviews.registry.on_change` is sent when a view is replaced. The console connects
+    `FlowDetails.contentview_changed` to it, which drops the texts in `_get_content_view`. The
+    console's master has a `window`, the others have none.
 """

@@ -15,6 +15,7 @@ from wiremend.engine.settings import Feature, Settings
 from wiremend.faults.schedule import FaultSchedule
 from wiremend.rules.containment import FaultLog
 from wiremend.seam.flow_record import Mask
+from wiremend.seam.growing_response import GrowingResponse
 
 # A reload of this module defines the hook again, and mitmproxy would warn of a conflict.
 hooks.all_hooks.pop("wiremend_call", None)
@@ -36,6 +37,8 @@ class CallOptions:
     """Removes the secrets from the call's record."""
     traffic: TrafficStore | None = None
     """Keeps the messages of the call; None: they are not kept."""
+    follow: Callable[[GrowingResponse], None] | None = None
+    """Is given the response of the call, to show it while it grows."""
     report_refusal: Callable[[http.HTTPFlow, str], None] | None = None
     """Reports a call that is answered with an error instead of going upstream; gets the reason."""
     is_off: bool = False

@@ -38,6 +38,8 @@ class ClientSide:
 
     is_finished = False
     """Whether the response is complete, was cut, or is no longer wanted."""
+    is_followed = False
+    """Whether the flow is given a copy of the response while it grows."""
 
     def __init__(self, stream: HttpStream, record: FlowRecord, memory: CallMemory) -> None:
         self._stream = stream
@@ -91,6 +93,8 @@ class ClientSide:
             if size > self._counted_bytes and not self._may_keep(size):
                 self._keep_shown = False
                 self._shown.clear()
+                if self.is_followed and self._flow.response is not None:
+                    self._flow.response.data.content = None
                 self._memory.hold(Part.SHOWN, 0)
         if self._record.keeps_traffic:
             self._record.keep_client_data(data)
@@ -99,7 +103,12 @@ class ClientSide:
     def _may_keep(self, size: int) -> bool:
         self._counted_bytes = size + COUNTED_AHEAD_BYTES
         is_short = size <= SHOWN_LIMIT_BYTES
-        return is_short and self._memory.hold(Part.SHOWN, self._counted_bytes)
+        copies = 2 if self.is_followed else 1
+        return is_short and self._memory.hold(Part.SHOWN, copies * self._counted_bytes)
+
+    def received_lines(self) -> bytes:
+        """Return what was sent of a streamed body so far, up to the last line feed."""
+        return bytes(self._shown[: self._shown.rfind(b"\n") + 1])
 
     def complete_flow(self) -> Commands:
         """Complete the flow's response with the body that was sent, and call `response` hooks."""

@@ -70,6 +70,7 @@ from wiremend.seam.flows import (
     response_on_the_wire,
     server_name,
 )
+from wiremend.seam.growing_response import GrowingResponse
 from wiremend.seam.upstream_side import UpstreamSide
 from wiremend.secrets import without_quoted_bytes
 
@@ -232,6 +233,8 @@ class CallStream(HttpStream):
             call, random=random.random, wall_clock=time.time, memory=self._memory
         )
         self.carried.add(self)
+        if options.follow is not None:
+            options.follow(GrowingResponse(self.flow, self._client, options.mask))
         self._upstream.take_request(received, options.conceal)
         yield from self._ask(self.machine.start)
 

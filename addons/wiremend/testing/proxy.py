@@ -29,7 +29,8 @@ _INSIDE_PROXY = Path(__file__).with_name("inside_proxy")
 _ANSWER_FROM_LOOPBACK = str(_INSIDE_PROXY / "answer_from_loopback.py")
 _REPORT_CALLS = str(_INSIDE_PROXY / "report_calls.py")
 
-_LISTENING = re.compile(r"listening at (?:https?://)?(?P<host>\S*?):(?P<port>\d+)")
+_LISTENING = re.compile(r"(?<!Web server )listening at (?:https?://)?(?P<host>\S*?):(?P<port>\d+)")
+"""The line of the proxy; mitmweb prints one for its page, too."""
 _START_LIMIT_SECONDS = 30.0
 _STOP_LIMIT_SECONDS = 10.0
 _REPORT_LIMIT_SECONDS = 30.0

@@ -49,6 +49,21 @@ def write_sorted(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
 
+def write_indented(value: Any) -> str:
+    """Return a value as JSON with line feeds and indents of two spaces.
+
+    A value that is nested too deeply is replaced by a note.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:
+        pass
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply)"
+
+
 def _integer(text: str) -> int | float:
     """Return the number as orjson reads it: a float if it does not fit into 64 bits."""
     number = int(text) if len(text) < 21 else 2**64

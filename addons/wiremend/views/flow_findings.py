@@ -1,17 +1,13 @@
-"""What users read about a call: one line in the log, a comment and a marker on the flow."""
+"""What users read about a call in the flow list and the log: a comment, a marker, and one line."""
 
 import logging
 from collections import Counter
 
 from mitmproxy import http
 
+from wiremend.call_record.load import load_record
 from wiremend.call_record.schema import CallRecord
-
-MARKER_REPAIRED = ":wrench:"
-MARKER_FAILED = ":warning:"
-MARKER_INJECTED = ":bug:"
-SHOWN_FINDINGS = 200
-"""The maximum number of findings in a flow's comment."""
+from wiremend.views.outcome import Verdict, comment_of, events_in, marker_of, verdict_of
 
 logger = logging.getLogger("wiremend")
 
@@ -23,9 +19,23 @@ def report_refusal(flow: http.HTTPFlow, reason: str) -> None:
     """
     request = flow.request
     place = ascii(f"{request.method} {request.pretty_host}{request.path.partition('?')[0]}")
-    flow.comment = reason
-    flow.marked = MARKER_FAILED
+    if (record := load_record(flow.metadata)) is not None:
+        show_outcome(flow, record)
     logger.warning("wiremend: refused %s: %s", place, reason)
+
+
+def show_outcome(flow: http.HTTPFlow, record: CallRecord) -> None:
+    """Set comment and marker of a flow, unless a user or another addon has set one.
+
+    A call that is still running has no outcome, nor has the record of an unknown version.
+    """
+    if flow.comment or flow.marked:
+        return
+    if record.outcome is None or verdict_of(record) is Verdict.RUNNING:
+        return
+    body = flow.response.raw_content if flow.response is not None else None
+    flow.comment = comment_of(record, events_in(body or b""))
+    flow.marked = marker_of(record)
 
 
 def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
@@ -37,19 +47,3 @@ def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
     path = flow.request.path.split("?")[0]
     parts = [f"{flow.request.pretty_host}{path}", record.detail, codes]
     return ": ".join(part for part in parts if part)
-
-
-def injected_lines(record: CallRecord) -> list[str]:
-    """Return a line for each fault that was injected into an attempt of the call."""
-    return [
-        f"attempt {attempt.number}: injected on purpose: {attempt.injected}"
-        for attempt in record.attempts
-        if attempt.injected
-    ]
-
-
-def explain(record: CallRecord) -> str:
-    """Return the findings, one per line, and how many more there are."""
-    shown = [str(finding) for finding in record.findings[:SHOWN_FINDINGS]]
-    more = len(record.findings) - len(shown)
-    return "\n".join([*shown, f"… and {more} more"] if more else shown)

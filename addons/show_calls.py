@@ -1,0 +1,67 @@
+"""Shows calls as text in mitmweb, mitmproxy and mitmdump: outcome, changes, conversation."""
+
+from collections import deque
+from collections.abc import Mapping
+from functools import cache
+from itertools import islice
+from weakref import ref
+
+from load_configuration import Shell, Suite, suite_of
+from mitmproxy import contentviews, ctx, http
+from mitmproxy.addonmanager import Loader
+from wiremend.catalogue import catalogue
+from wiremend.seam.rendered_views import forget_rendered
+from wiremend.views.content.turns import CALLS_LIMIT
+from wiremend.views.content.view_list import VIEWS
+from wiremend.views.viewed_flow import CallView, is_call
+
+REMEMBERED_CALLS = 5_000
+"""How many calls are known by their order; a flow that is gone elsewhere is not kept by this."""
+
+
+class ShowCalls(Shell):
+    """Registers the content views, and finds the calls before another one."""
+
+    name = "wiremend.show_calls"
+
+    def __init__(self, suite: Suite) -> None:
+        super().__init__(suite)
+        self.calls: deque[ref[http.HTTPFlow]] = deque(maxlen=REMEMBERED_CALLS)
+
+    def load(self, loader: Loader) -> None:
+        """Register the views. mitmproxy cannot remove any; a reload replaces them."""
+        for view in VIEWS:
+            contentviews.add(CallView(view, rule_names, self._columns, self._earlier))
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Remember the order of calls, live and from files."""
+        if is_call(flow):
+            self.calls.append(ref(flow))
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Have a view of this flow rendered again, now that its outcome is known."""
+        forget_rendered(ctx.master)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Have a view of this flow rendered again, now that its outcome is known."""
+        forget_rendered(ctx.master)
+
+    def _columns(self) -> int:
+        columns: int = ctx.options.wiremend_columns
+        return columns
+
+    def _earlier(self, flow: http.HTTPFlow) -> list[http.HTTPFlow]:
+        """Return calls before this one, the latest first."""
+        order = (call() for call in reversed(self.calls))
+        latest_first = [call for call in order if call is not None]
+        position = next((at for at, call in enumerate(latest_first) if call.id == flow.id), -1)
+        return list(islice(latest_first, position + 1, position + 1 + CALLS_LIMIT))
+
+
+@cache
+def rule_names() -> Mapping[str, str]:
+    """Return the names of all rules by their codes."""
+    return {rule.code: rule.name for rule in catalogue()}
+
+
+addons = suite_of(ShowCalls)
