@@ -138,9 +138,7 @@ def record(turn: Turn, directory: Path, programs: Path) -> "subprocess.Completed
         variables = environment(agent, directory / "home" / "alicia") | {
             "XDG_STATE_HOME": str(directory / "state"),
             "SSL_CERT_FILE": str(authority.file),
-            "WIREMEND_TESTING_HOSTS": json.dumps(
-                dict.fromkeys(good.HOSTS.values(), provider.port)
-            ),
+            "WIREMEND_TESTING_HOSTS": json.dumps(dict.fromkeys(good.HOSTS.values(), provider.port)),
             "WIREMEND_TESTING_PROVIDER": str(provider.port),
             "WIREMEND_TESTING_ALPN": json.dumps(["http/1.1"]),
             "WIREMEND_TESTING_REFUSALS": os.devnull,

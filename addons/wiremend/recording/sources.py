@@ -24,7 +24,10 @@ from wiremend.text.patterns import text_pattern
 from wiremend.text.sse import BYTE_ORDER_MARK
 
 STDIN = "-"
-RECORDINGS = (".mitm", ".flow", ".flows", ".har", ".jsonl", ".ndjson", ".jsonl.xz", ".ndjson.xz")
+RECORDINGS = (
+    *(".mitm", ".flow", ".flows", ".har", ".jsonl", ".ndjson"),
+    *(".mitm.xz", ".flow.xz", ".flows.xz", ".har.xz", ".jsonl.xz", ".ndjson.xz"),
+)
 """The names of recordings in a folder."""
 BODIES = (".sse", ".json")
 """The names of bodies in a folder, which are read if their protocol is given."""

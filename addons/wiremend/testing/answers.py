@@ -164,13 +164,13 @@ def _anthropic_text() -> Stream:
     return Stream(events, TEXT, (), {"preamble": 1, "mid_content": 5, "end": len(events)})
 
 
-def _anthropic_tool(
-    name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]
-) -> Stream:
+def _anthropic_tool(name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]) -> Stream:
     block = {"type": "tool_use", "id": "toolu_01Test", "name": name, "input": {}}
     deltas = [{"type": "input_json_delta", "partial_json": part} for part in fragments]
     events = _anthropic_stream(block, deltas, "tool_use")
-    return Stream(events, "", ((name, arguments),), {"preamble": 1, "mid_content": 5, "end": len(events)})
+    return Stream(
+        events, "", ((name, arguments),), {"preamble": 1, "mid_content": 5, "end": len(events)}
+    )
 
 
 def _anthropic_json() -> dict[str, Any]:
@@ -208,14 +208,14 @@ def _chat_text() -> Stream:
     return Stream(events, TEXT, (), {"preamble": 1, "mid_content": 3, "end": len(events)})
 
 
-def _chat_tool(
-    name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]
-) -> Stream:
+def _chat_tool(name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]) -> Stream:
     function = {"name": name, "arguments": ""}
     first = {"index": 0, "id": "call_test", "type": "function", "function": function}
     deltas = [first, *({"index": 0, "function": {"arguments": p}} for p in fragments)]
     events = _chat_stream([{"tool_calls": [delta]} for delta in deltas], "tool_calls")
-    return Stream(events, "", ((name, arguments),), {"preamble": 1, "mid_content": 4, "end": len(events)})
+    return Stream(
+        events, "", ((name, arguments),), {"preamble": 1, "mid_content": 4, "end": len(events)}
+    )
 
 
 def _chat_json() -> dict[str, Any]:
@@ -315,9 +315,7 @@ def _responses_call(name: str = TOOL_NAME, arguments: str = "") -> dict[str, Any
     }
 
 
-def _responses_tool(
-    name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]
-) -> Stream:
+def _responses_tool(name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]) -> Stream:
     item = _responses_call(name, "".join(fragments))
     inner: list[tuple[str, dict[str, Any]]] = [
         *(("response.function_call_arguments.delta", {"delta": part}) for part in fragments),
@@ -325,7 +323,9 @@ def _responses_tool(
     ]
     started = item | {"status": "in_progress", "arguments": ""}
     events = _responses_stream(item, started, inner)
-    return Stream(events, "", ((name, arguments),), {"preamble": 2, "mid_content": 5, "end": len(events)})
+    return Stream(
+        events, "", ((name, arguments),), {"preamble": 2, "mid_content": 5, "end": len(events)}
+    )
 
 
 def _responses_json() -> dict[str, Any]:
@@ -373,9 +373,7 @@ def _gemini_text() -> Stream:
     return Stream(events, TEXT, (), {"mid_content": 2, "end": len(events)})
 
 
-def _gemini_tool(
-    name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]
-) -> Stream:
+def _gemini_tool(name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]) -> Stream:
     call = {"functionCall": {"name": name, "args": arguments}}
     events = (_gemini_event([call]), _gemini_event([{"text": ""}], "STOP"))
     return Stream(events, "", ((name, arguments),), {"mid_content": 1, "end": len(events)})
