@@ -12,6 +12,7 @@ measured with Claude Code, Codex, OpenCode and Gemini CLI, in other folders and 
 This module is pure: a request is normalised by its bytes and by the names in `Machine`.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -75,8 +76,8 @@ class NormalForm:
         return head | {"messages": self.messages, **self.rest}
 
     def key(self, level: Level) -> bytes:
-        """Return what is equal for two requests exactly if they match at a level."""
-        return json_value.write_sorted(self.compared(level))
+        """Return a digest that is equal for two requests if they match at a level."""
+        return hashlib.sha256(json_value.write_sorted(self.compared(level))).digest()
 
     @property
     def answers_so_far(self) -> int:
@@ -118,6 +119,9 @@ _FOREIGN = frozenset(
 
 _DEPTH_LIMIT = 100
 """Values that are nested more deeply are compared as they are."""
+_SHORT = 64
+_KNOWN_LIMIT = 4096
+"""How many longer texts are remembered: each turn of an agent repeats those before it."""
 
 
 class Normaliser:
@@ -132,6 +136,7 @@ class Normaliser:
         names = "|".join(escape_pattern(name) for name in identity_names(machine or Machine()))
         self._names = linear_pattern(rf"(?<![A-Za-z0-9])(?:{names})(?![A-Za-z0-9])")
         self._has_names = bool(names)
+        self._known: dict[str, str] = {}
 
     def normal_form(self, request: AskedRequest) -> NormalForm:
         """Return the normal form of a request."""
@@ -157,6 +162,16 @@ class Normaliser:
 
     def text(self, text: str) -> str:
         """Return a text with placeholders."""
+        if len(text) < _SHORT:
+            return self._normal_text(text)
+        known = self._known.get(text)
+        if known is None:
+            if len(self._known) >= _KNOWN_LIMIT:
+                self._known.clear()
+            known = self._known[text] = self._normal_text(text)
+        return known
+
+    def _normal_text(self, text: str) -> str:
         text = self._maps.text(text)
         for pattern, placeholder in _BEFORE_PATHS:
             text = pattern.sub(placeholder, text)
