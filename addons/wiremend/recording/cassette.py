@@ -21,7 +21,13 @@ from pydantic import BaseModel, ConfigDict
 
 from wiremend.identities import Machine
 from wiremend.recording.mapped_answers import mapped_answer
-from wiremend.recording.normal_form import AskedRequest, Level, NormalForm, Normaliser
+from wiremend.recording.normal_form import (
+    AskedRequest,
+    Level,
+    NormalForm,
+    Normaliser,
+    folder_of,
+)
 from wiremend.recording.path_maps import PathMap, PathMaps
 from wiremend.recording.recorded_calls import RecordedCall, load_calls
 from wiremend.recording.request_diff import Difference, as_lines, differences
@@ -70,6 +76,9 @@ class ReplayReport(_Stored):
     """The recorded calls that no request asked for."""
     side_requests: list[str] = []
     """Other requests, which were answered with 404."""
+    folders: list[str] = []
+    """The folder in which it was recorded and that of the replay, if tool calls may name the
+    former."""
 
     def lines(self) -> list[str]:
         """Return the report as lines for people."""
@@ -81,6 +90,9 @@ class ReplayReport(_Stored):
             shown = ", ".join(self.side_requests[:5])
             more = f" and {len(self.side_requests) - 5} more" if self.side_requests[5:] else ""
             lines.append(f"answered with 404, as they are no calls: {shown}{more}")
+        if self.folders:
+            old, new = self.folders
+            lines.append(f"recorded in another folder; try --map {old}={new}")
         used = self.calls - len(self.unused)
         total = f"{used} of {self.calls} recorded calls replayed from {self.recording}"
         problem = f"; {_counted(self.misses, 'request')} not in it" if self.misses else ""
@@ -154,6 +166,9 @@ class Cassette:
             form = self._recorded.normal_form(call.request)
             group = self._groups.setdefault(form.key(level), _Group())
             group.add(_Recorded(call, _title(form)), form.key(Level.STRICT))
+        self._has_maps = bool(maps)
+        self._folder = ""
+        """Where the client runs now, if its requests name the folder."""
         self._hits = 0
         self._misses = 0
         self._miss_texts: list[str] = []
@@ -174,6 +189,7 @@ class Cassette:
     def match(self, request: AskedRequest) -> Hit | Miss:
         """Return the recorded call that answers a request, and count it."""
         form = self._asked.normal_form(request)
+        self._folder = self._folder or folder_of(request)
         group = self._groups.get(form.key(self.level))
         if group is None:
             return self._missed(form, *self._nearest(form))
@@ -220,7 +236,15 @@ class Cassette:
             miss_texts=self._miss_texts,
             unused=unused,
             side_requests=list(self._side_requests),
+            folders=self._folders() if self._misses or unused else [],
         )
+
+    def _folders(self) -> list[str]:
+        """Return the folder of the recording and that of the replay, if a map may be missing."""
+        if self._has_maps or not self._folder:
+            return []
+        recorded = next(filter(None, (folder_of(call.request) for call in self.calls)), "")
+        return [recorded, self._folder] if recorded and recorded != self._folder else []
 
     # Misses
 

@@ -194,6 +194,18 @@ class Normaliser:
         }
 
 
+_FOLDER = linear_pattern(
+    rb"(?:<cwd>|[Ww]orking directory: |Workspace Directories:\*\*\\n  - )([^<>\"\\]{1,1024}+)"
+)
+"""How the four agents name the folder in which they were started."""
+
+
+def folder_of(request: AskedRequest) -> str:
+    """Return the folder in which the client was started, if its request names it; else empty."""
+    found = _FOLDER.search(request.body)
+    return found[1].decode("utf-8", "replace").strip() if found is not None else ""
+
+
 def _unwrapped(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the members around the request, and those of the request."""
     for name in _WRAPPERS:

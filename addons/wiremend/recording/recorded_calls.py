@@ -20,6 +20,7 @@ from wiremend.call_record.schema import CallRecord, KeptBody, KeptRequest, Store
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.registry import recognise
 from wiremend.recording.exchange import (
+    BodyAlone,
     Ending,
     Exchange,
     Headers,
@@ -28,7 +29,7 @@ from wiremend.recording.exchange import (
     header_value,
 )
 from wiremend.recording.normal_form import AskedRequest
-from wiremend.recording.sources import Format, Source, open_recording
+from wiremend.recording.sources import Source, open_recording
 from wiremend.text.content_coding import UndecodableBody, decode_whole
 
 DECODED_LIMIT_BYTES = 64 * 1024 * 1024
@@ -93,9 +94,11 @@ def load_calls(path: Path) -> list[RecordedCall]:
     no_stdin = cast(BinaryIO, None)
     if path.is_dir():
         raise UnusableRecording("it is a folder; name one recording")
-    with open_recording(source, None, no_stdin) as recording:
-        assert recording.format is not Format.BODY
-        calls = list(recorded_calls(recording.flows))
+    try:
+        with open_recording(source, None, no_stdin) as recording:
+            calls = list(recorded_calls(recording.flows))
+    except BodyAlone:
+        raise UnusableRecording("it is no recording: it contains no requests") from None
     if not calls:
         raise UnusableRecording("it contains no request")
     return calls
