@@ -18,6 +18,7 @@ from wiremend.recording.exchange import UnusableRecording
 from wiremend.recording.normal_form import AskedRequest, Level
 from wiremend.recording.path_maps import PathMap
 from wiremend.recording.recorded_calls import AnswerEnd, RecordedCall
+from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, body_of
 from wiremend.secrets import masked_in_place
@@ -122,8 +123,12 @@ class ReplayRecording(Shell):
             logger.error("wiremend: %s", match.text)
             self._write_report()
         elif self.origin is not None:
-            ticket = self.tickets[flow.id] = self.origin.issue(match.call)
-            request.headers[TICKET] = ticket
+            self.tickets[flow.id] = self.origin.issue(match.call)
+
+    def wiremend_call(self, options: CallOptions) -> None:
+        """Let the origin recognise the attempts of a call."""
+        if self.cassette is not None and (ticket := self.tickets.get(options.flow.id)):
+            options.upstream_headers = ((TICKET, ticket),)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Connect to the origin instead of a provider, and to nothing else."""

@@ -232,7 +232,7 @@ class CallStream(HttpStream):
             call, random=random.random, wall_clock=time.time, memory=self._memory
         )
         self.carried.add(self)
-        self._upstream.take_request(received, options.conceal)
+        self._upstream.take_request(received, options.conceal, options.upstream_headers)
         yield from self._ask(self.machine.start)
 
     def _may_hold_request(self, kept: int, written: int) -> bool:
