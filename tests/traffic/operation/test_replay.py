@@ -32,12 +32,21 @@ class Received:
 
 
 def make_calls(
-    proxy: Proxy, protocol: WireProtocol, count: int, http_version: str, stream: bool = True
+    proxy: Proxy,
+    protocol: WireProtocol,
+    text: str,
+    count: int,
+    http_version: str = "HTTP/1.1",
+    *,
+    stream: bool = True,
 ) -> list[Received]:
-    """Make equal calls, one after the other."""
+    """Make equal calls with this prompt, one after the other."""
+    body = json.dumps(good.request_body(protocol, stream)).replace("Say hello.", text)
     made = []
     for _ in range(count):
-        with model_call(proxy, protocol, stream, http_version=http_version) as call:
+        with model_call(
+            proxy, protocol, stream, http_version=http_version, body=body.encode()
+        ) as call:
             response = call.response()
         codes = tuple(finding.code for finding in proxy.calls[-1].findings)
         content_type = response.header("content-type")
@@ -65,34 +74,26 @@ SCRIPTS: dict[str, tuple[Script, int]] = {
 """What the provider sends while it is recorded, and how many calls are made."""
 
 
-def recorded(
-    directory: Path,
-    authority: Authority,
-    provider: ScriptedProvider,
-    protocol: WireProtocol,
-    replies: Sequence[Reply],
-    count: int,
-    *,
-    stream: bool = True,
-) -> tuple[Path, list[Received]]:
-    """Record calls; return the file, and what the client received."""
-    file = directory / "session.mitm"
-    provider.script(replies)
-    with Proxy(
+NOT_STREAMED = "not streamed"
+
+
+def recording(
+    directory: Path, authority: Authority, provider: ScriptedProvider, protocol: WireProtocol
+) -> Proxy:
+    """Return a proxy that writes `session.mitm` into the directory."""
+    return Proxy(
         directory / "recording",
         authority,
         {good.HOSTS[protocol]: provider.port},
         configuration=QUICK_RETRIES,
-        arguments=["-w", str(file)],
+        arguments=["-w", str(directory / "session.mitm")],
         reports_calls=True,
-    ) as proxy:
-        made = make_calls(proxy, protocol, count, "HTTP/1.1", stream)
-    provider.script([])
-    return file, made
+    )
 
 
 def replaying(directory: Path, file: Path, *arguments: str) -> Proxy:
     """Return a proxy without any provider but the recording."""
+    directory.mkdir(parents=True, exist_ok=True)
     return Proxy(
         directory / "replay",
         configuration=QUICK_RETRIES,
@@ -109,43 +110,39 @@ def report_in(directory: Path) -> ReplayReport:
     return ReplayReport.model_validate_json((directory / "report.json").read_bytes())
 
 
-@pytest.mark.parametrize("http_version", HTTP_VERSIONS)
 @pytest.mark.parametrize("protocol", good.PROTOCOLS, ids=str)
-@pytest.mark.parametrize("script", SCRIPTS)
 def test_the_client_gets_what_it_got(
-    script: str,
-    protocol: WireProtocol,
-    http_version: str,
-    authority: Authority,
-    provider: ScriptedProvider,
-    tmp_path: Path,
-) -> None:
-    """Retries and repairs are made again, since the provider's side is served."""
-    replies, count = SCRIPTS[script]
-    file, made = recorded(tmp_path, authority, provider, protocol, replies(protocol), count)
-    asked = len(provider.received)
-    with replaying(tmp_path, file) as proxy:
-        again = make_calls(proxy, protocol, count, http_version)
-    assert again == made
-    assert len(provider.received) == asked
-    report = report_in(tmp_path)
-    assert (report.calls, report.hits, report.misses, report.unused) == (count, count, 0, [])
-
-
-@pytest.mark.parametrize("protocol", good.PROTOCOLS, ids=str)
-def test_a_call_that_does_not_stream(
     protocol: WireProtocol, authority: Authority, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
-    replies = [faults.none(protocol, stream=False)]
-    file, made = recorded(tmp_path, authority, provider, protocol, replies, 1, stream=False)
-    with replaying(tmp_path, file) as proxy:
-        assert make_calls(proxy, protocol, 1, "HTTP/1.1", stream=False) == made
+    """Retries and repairs are made again, since the provider's side is served."""
+    made: dict[str, list[Received]] = {}
+    with recording(tmp_path, authority, provider, protocol) as proxy:
+        for text, (replies, count) in SCRIPTS.items():
+            provider.script(replies(protocol))
+            made[text] = make_calls(proxy, protocol, text, count)
+        provider.script([faults.none(protocol, stream=False)])
+        made[NOT_STREAMED] = make_calls(proxy, protocol, NOT_STREAMED, 1, stream=False)
+    asked = len(provider.received)
+    total = sum(map(len, made.values()))
+    for http_version in HTTP_VERSIONS:
+        with replaying(tmp_path / http_version, tmp_path / "session.mitm") as proxy:
+            for text, (_, count) in reversed(SCRIPTS.items()):
+                assert make_calls(proxy, protocol, text, count, http_version) == made[text], text
+            again = make_calls(proxy, protocol, NOT_STREAMED, 1, http_version, stream=False)
+            assert again == made[NOT_STREAMED]
+        report = report_in(tmp_path / http_version)
+        assert (report.calls, report.hits) == (total, total)
+        assert (report.misses, report.unused) == (0, [])
+    assert len(provider.received) == asked
 
 
 @pytest.fixture
 def session(authority: Authority, provider: ScriptedProvider, tmp_path: Path) -> Path:
     """A recording of one call."""
-    return recorded(tmp_path, authority, provider, ANTHROPIC, [faults.none(ANTHROPIC)], 1)[0]
+    provider.script([faults.none(ANTHROPIC)])
+    with recording(tmp_path, authority, provider, ANTHROPIC) as proxy:
+        make_calls(proxy, ANTHROPIC, "Say hello.", 1)
+    return tmp_path / "session.mitm"
 
 
 @pytest.mark.parametrize("http_version", HTTP_VERSIONS)
