@@ -4,7 +4,9 @@ import asyncio
 import logging
 import tempfile
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import ctx, exceptions, http
@@ -13,7 +15,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from wiremend.engine.error_responses import not_recorded_response
 from wiremend.launch.this_machine import this_machine
 from wiremend.protocols.registry import recognise
-from wiremend.recording.cassette import Cassette, Miss
+from wiremend.recording.cassette import TICKET, Cassette, Miss
 from wiremend.recording.exchange import UnusableRecording
 from wiremend.recording.normal_form import AskedRequest, Level
 from wiremend.recording.path_maps import PathMap
@@ -22,10 +24,12 @@ from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, body_of
 from wiremend.secrets import masked_in_place
-from wiremend.testing.origin import TICKET, Origin
 from wiremend.testing.recorded_replies import parse_speed
 from wiremend.views.flow_findings import report_refusal
 from wiremend.views.redaction import secrets_of
+
+if TYPE_CHECKING:
+    from wiremend.testing.origin import Origin
 
 OPTIONS = frozenset(
     f"wiremend_replay{suffix}" for suffix in ("", "_match", "_map", "_speed", "_report")
@@ -64,6 +68,9 @@ class ReplayRecording(Shell):
             return
         if not ctx.options.wiremend_replay:
             return
+        if find_spec("fcntl") is None:
+            logger.error("wiremend: replaying a recording needs a POSIX system")
+            return
         path = Path(ctx.options.wiremend_replay).expanduser()
         try:
             self.speed = parse_speed(ctx.options.wiremend_replay_speed)
@@ -81,6 +88,8 @@ class ReplayRecording(Shell):
         self.is_running = True
         if self.cassette is None:
             return
+        from wiremend.testing.origin import Origin  # needs a POSIX system
+
         self.directory = tempfile.TemporaryDirectory(prefix="wiremend-replay-")
         self.origin = Origin(
             Path(self.directory.name),

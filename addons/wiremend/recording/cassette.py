@@ -32,6 +32,8 @@ from wiremend.recording.path_maps import PathMap, PathMaps
 from wiremend.recording.recorded_calls import RecordedCall, load_calls
 from wiremend.recording.request_diff import Difference, as_lines, differences
 
+TICKET = "x-wiremend-replay"
+"""The header that the proxy adds to the attempts of a matched call: what is served for them."""
 MISSES_LIMIT = 20
 """Further misses are counted only."""
 

@@ -10,15 +10,13 @@ from pathlib import Path
 from wiremend.engine.error_responses import not_recorded_response
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import recognise
+from wiremend.recording.cassette import TICKET
 from wiremend.recording.recorded_calls import RecordedAnswer, RecordedCall
 from wiremend.testing import steps
 from wiremend.testing.certificates import Authority
 from wiremend.testing.exchange import Received, Reply
 from wiremend.testing.provider import ScriptedProvider
 from wiremend.testing.recorded_replies import reading_on, reply_of
-
-TICKET = "x-wiremend-replay"
-"""The header that the proxy adds to a request, so that the origin knows the recorded call."""
 
 
 @dataclass(slots=True)
