@@ -23,7 +23,7 @@ import json, os, ssl, sys, urllib.request
 home = os.environ["HOME"]
 body = json.loads(os.environ["BODY"])
 body["metadata"] = {"user_id": json.dumps({"account_uuid": os.environ["ACCOUNT"]})}
-body["messages"][0]["content"] = (
+body["messages"][0]["content"] = os.environ.get("PROMPT") or (
     f"I am {os.environ['USER']} <alicia@corp.acme.io>, in {home}/project on {os.uname().nodename}")
 headers = {"content-type": "application/json", "x-api-key": os.environ["KEY"]}
 for _ in range(int(sys.argv[1])):
@@ -69,8 +69,30 @@ class Recorder:
         self._environment.pop("PYTEST_CURRENT_TEST", None)
 
     def run(self, *arguments: str, command: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":
+        return self._start([*self._command, *arguments, "--", *command])
+
+    def replay(
+        self, *arguments: str, command: Sequence[str]
+    ) -> "subprocess.CompletedProcess[bytes]":
+        code = (
+            "import sys; from wiremend.launch import replay; "
+            "sys.exit(replay.main('scripts/replay', sys.argv[1:]))"
+        )
+        return self._start([sys.executable, "-P", "-c", code, *arguments, "--", *command])
+
+    def become(self, user: str, home: Path) -> None:
+        """Make later commands those of another user."""
+        home.mkdir(parents=True)
+        self.home = home
+        self._environment |= {"HOME": str(home), "USER": user}
+
+    def change_prompt(self, text: str) -> None:
+        """Make the client of later commands send another prompt."""
+        self._environment["PROMPT"] = text
+
+    def _start(self, command: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":
         return subprocess.run(
-            [*self._command, *arguments, "--", *command],
+            command,
             cwd=self.directory,
             env=self._environment,
             stdin=subprocess.DEVNULL,

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wiremend.launch import run
+from wiremend.launch.fault_options import HELP as FAULT_HELP
+from wiremend.launch.fault_options import add_fault_options
 from wiremend.recording.exchange import UnusableRecording
 from wiremend.recording.path_maps import PathMap
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 LEVELS = ("messages", "strict", "order")
 USAGE = """{program} [--match LEVEL] [--map OLD=NEW] [--speed N] [--port N] [--config FILE]
-              [--allow] [--web] FILE -- COMMAND ...
+              [--allow] [--web] [--faults FILE] [--faults-report FILE] [--plain]
+              FILE -- COMMAND ...
        {program} --help"""
 HELP = """usage: {program} [options] FILE -- COMMAND ...   run one command offline
 
@@ -38,7 +41,7 @@ options:
   --config FILE  use FILE instead of ./wiremend.toml and ~/.config/wiremend/wiremend.toml
   --allow        allow the present content of ./wiremend.toml
   --web          start mitmweb instead of mitmdump
-
+{faults}
 The exit status is that of COMMAND; 1 if that is 0 but a call was not in FILE, or COMMAND made none;
 2 if FILE cannot be read.
 
@@ -55,7 +58,7 @@ def main(program: str, arguments: list[str]) -> int:
     """
     options, command = parse(program, arguments)
     if options.help:
-        print(HELP.format(program=program), end="")
+        print(HELP.format(program=program, faults=FAULT_HELP), end="")
         return 0
     # mitmproxy takes a while to load, and --help should not.
     from wiremend.recording.recorded_calls import load_calls
@@ -94,6 +97,7 @@ def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[
     options.add_argument("--config", type=Path)
     options.add_argument("--allow", action="store_true")
     options.add_argument("--web", action="store_true")
+    add_fault_options(options)
     options.add_argument("file", type=Path, nargs="?", metavar="FILE")
     at = arguments.index("--") if "--" in arguments else len(arguments)
     parsed, command = options.parse_args(arguments[:at]), arguments[at + 1 :]
