@@ -13,22 +13,18 @@ from mitmproxy import ctx, exceptions, http
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from wiremend.engine.error_responses import not_recorded_response
-from wiremend.launch.this_machine import this_machine
 from wiremend.protocols.registry import recognise
-from wiremend.recording.cassette import TICKET, Cassette, Miss
-from wiremend.recording.exchange import UnusableRecording
-from wiremend.recording.normal_form import AskedRequest, Level
-from wiremend.recording.path_maps import PathMap
-from wiremend.recording.recorded_calls import AnswerEnd, RecordedCall
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, body_of
 from wiremend.secrets import masked_in_place
-from wiremend.testing.recorded_replies import parse_speed
 from wiremend.views.flow_findings import report_refusal
 from wiremend.views.redaction import secrets_of
 
 if TYPE_CHECKING:
+    from wiremend.recording.cassette import Cassette
+    from wiremend.recording.normal_form import AskedRequest
+    from wiremend.recording.recorded_calls import RecordedCall
     from wiremend.testing.origin import Origin
 
 OPTIONS = frozenset(
@@ -42,7 +38,8 @@ class ReplayRecording(Shell):
     """The recording is the provider. Without the option, it does nothing.
 
     Matching uses what the client sent. What the provider sent is served by an origin on loopback,
-    so that the proxy retries and repairs as it did when the recording was made.
+    so that the proxy retries and repairs as it did when the recording was made. Most proxies replay
+    nothing, so the code for it is imported when there is a recording.
     """
 
     name = "wiremend.replay_recording"
@@ -71,6 +68,13 @@ class ReplayRecording(Shell):
         if find_spec("fcntl") is None:
             logger.error("wiremend: replaying a recording needs a POSIX system")
             return
+        from wiremend.launch.this_machine import this_machine
+        from wiremend.recording.cassette import Cassette
+        from wiremend.recording.exchange import UnusableRecording
+        from wiremend.recording.normal_form import Level
+        from wiremend.recording.path_maps import PathMap
+        from wiremend.testing.recorded_replies import parse_speed
+
         path = Path(ctx.options.wiremend_replay).expanduser()
         try:
             self.speed = parse_speed(ctx.options.wiremend_replay_speed)
@@ -116,6 +120,9 @@ class ReplayRecording(Shell):
         """Match a request with the recording, before other addons change it."""
         if self.cassette is None or flow.response or flow.error:
             return
+        from wiremend.recording.cassette import Miss
+        from wiremend.recording.normal_form import AskedRequest
+
         request = flow.request
         content_type = request.headers.get("content-type", "")
         protocol = recognise(request.method, request.path, content_type)
@@ -137,6 +144,8 @@ class ReplayRecording(Shell):
     def wiremend_call(self, options: CallOptions) -> None:
         """Let the origin recognise the attempts of a call."""
         if self.cassette is not None and (ticket := self.tickets.get(options.flow.id)):
+            from wiremend.recording.cassette import TICKET
+
             options.upstream_headers = ((TICKET, ticket),)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
@@ -172,9 +181,11 @@ class ReplayRecording(Shell):
             self.directory.cleanup()
 
     def _answer_side_request(
-        self, flow: http.HTTPFlow, cassette: Cassette, asked: AskedRequest
+        self, flow: http.HTTPFlow, cassette: "Cassette", asked: "AskedRequest"
     ) -> None:
         """Answer a request that is no call: from the recording, else with 404."""
+        from wiremend.recording.recorded_calls import AnswerEnd
+
         call = cassette.match_side_request(asked)
         recorded = call.answers[-1] if call is not None and call.answers else None
         if recorded is None or recorded.status is None or recorded.end is not AnswerEnd.COMPLETE:
@@ -192,7 +203,7 @@ class ReplayRecording(Shell):
         text = b"Not found: a recording is replayed, and this request is not in it.\n"
         flow.response = http.Response.make(404, text, {"content-type": "text/plain"})
 
-    def _report_mismatch(self, call: RecordedCall, problem: str) -> None:
+    def _report_mismatch(self, call: "RecordedCall", problem: str) -> None:
         if self.cassette is not None:
             logger.error("wiremend: %s", self.cassette.note_mismatch(call, problem))
             self._write_report()
