@@ -7,6 +7,7 @@ its path, records all of them again into `recordings/`.
 import json
 import lzma
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -144,7 +145,10 @@ def record(turn: Turn, directory: Path, programs: Path) -> "subprocess.Completed
             "WIREMEND_TESTING_REFUSALS": os.devnull,
         }
         recorder = [sys.executable, "-P", "-c", _RECORD, str(directory / "recording.mitm"), "--"]
-        return run([*recorder, *turn.command(programs)], FOLDER, variables)
+        try:
+            return run([*recorder, *turn.command(programs)], FOLDER, variables)
+        finally:
+            shutil.rmtree(FOLDER.parent)  # a replay must not find it
 
 
 def main(names: Sequence[str]) -> int:

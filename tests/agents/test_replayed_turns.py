@@ -25,6 +25,7 @@ def programs() -> Path:
 @pytest.mark.agents
 @pytest.mark.parametrize("turn", TURNS, ids=str)
 def test_the_turn_is_replayed_elsewhere(turn: Turn, programs: Path, tmp_path: Path) -> None:
+    assert not FOLDER.exists()
     project = tmp_path / "elsewhere" / "application"
     recorded_turns.make_project(project)
     arguments = ["--map", f"{FOLDER}={project}", str(turn.recording), "--"]
