@@ -120,7 +120,7 @@ def test_the_report_counts_hits_misses_and_unused_calls() -> None:
         "call 3, POST api.anthropic.com/v1/messages (m, 1 message)",
     ]
     assert report.lines()[-2:] == [
-        "answered with 404, as they are no calls: GET example.com/telemetry",
+        "other requests, answered with 404: GET example.com/telemetry",
         "1 of 3 recorded calls replayed from session.mitm; 1 request not in it",
     ]
 

@@ -91,7 +91,7 @@ class ReplayReport(_Stored):
         if self.side_requests:
             shown = ", ".join(self.side_requests[:5])
             more = f" and {len(self.side_requests) - 5} more" if self.side_requests[5:] else ""
-            lines.append(f"answered with 404, as they are no calls: {shown}{more}")
+            lines.append(f"other requests, answered with 404: {shown}{more}")
         if self.folders:
             old, new = self.folders
             lines.append(f"recorded in another folder; try --map {old}={new}")

@@ -12,18 +12,12 @@ from mitmproxy.io import FlowReader, FlowWriter
 from mitmproxy.test import tflow
 from wiremend.check.command import main as check
 from wiremend.launch.record import finish, main, new_partial
-from wiremend.testing.certificates import Authority
 from wiremend.testing.exchange import Reply
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
 from traffic.proxy import KEY, REPOSITORY
 from traffic.recorder import ACCOUNT, ANTHROPIC, CLIENT, REQUEST_ID, USER, Recorder, calling
-
-
-@pytest.fixture
-def recorder(authority: Authority, provider: ScriptedProvider, tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path, authority, provider)
 
 
 def broken_answer() -> Reply:

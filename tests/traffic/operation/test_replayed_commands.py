@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from wiremend.launch.replay import main
-from wiremend.testing.certificates import Authority
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
@@ -15,11 +14,6 @@ from traffic.recorder import ANTHROPIC, Recorder, calling
 
 CATCHING = "import subprocess, sys; subprocess.run(sys.argv[1:]); sys.exit(0)"
 """A command that ends well although the client that it runs did not."""
-
-
-@pytest.fixture
-def recorder(authority: Authority, provider: ScriptedProvider, tmp_path: Path) -> Recorder:
-    return Recorder(tmp_path, authority, provider)
 
 
 def test_a_command_is_replayed_by_another_user_and_red_when_its_request_changes(
@@ -52,6 +46,23 @@ def test_a_command_is_replayed_by_another_user_and_red_when_its_request_changes(
     assert unused.returncode == 1
     assert b"0 of 2 recorded calls replayed" in unused.stderr
     assert len(provider.received) == asked
+
+
+def test_faults_are_injected_into_recorded_answers(
+    recorder: Recorder, provider: ScriptedProvider, tmp_path: Path
+) -> None:
+    provider.script([faults.none(ANTHROPIC)])
+    made = recorder.run("session.mitm", command=calling(1))
+    (tmp_path / "faults.toml").write_text('[[faults]]\nkind = "wrong-index"\n')
+    repaired = recorder.replay("--faults", "faults.toml", "session.mitm", command=calling(1))
+    assert repaired.returncode == 0, repaired.stderr
+    assert b"".join(repaired.stdout.split()) == b"".join(made.stdout.split())
+    assert b"S105 in 1" in repaired.stderr
+    plain = recorder.replay(
+        "--plain", "--faults", "faults.toml", "session.mitm", command=calling(1)
+    )
+    assert plain.returncode == 0, plain.stderr
+    assert b"".join(plain.stdout.split()) != b"".join(made.stdout.split())
 
 
 @pytest.mark.parametrize(
