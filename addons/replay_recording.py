@@ -112,7 +112,7 @@ class ReplayRecording(Shell):
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Refuse tunnels to other hosts than providers."""
         request = flow.request
-        if self.cassette is None or self.current.intercepted.matches(request.host):
+        if self.cassette is None or flow.response or self.current.intercepted.matches(request.host):
             return
         self._refuse_side_request(flow, f"{request.host}:{request.port}")
 

@@ -97,6 +97,7 @@ def parse(program: str, arguments: list[str]) -> tuple[argparse.Namespace, list[
     options.add_argument("--config", type=Path)
     options.add_argument("--allow", action="store_true")
     options.add_argument("--web", action="store_true")
+    options.set_defaults(no_password=False)
     add_fault_options(options)
     options.add_argument("file", type=Path, nargs="?", metavar="FILE")
     at = arguments.index("--") if "--" in arguments else len(arguments)
