@@ -6,9 +6,9 @@ from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from wiremend.call_record.schema import METADATA_KEY
 from wiremend.identities import StandIns
-from wiremend.launch.this_machine import this_machine
 from wiremend.protocols.registry import recognise
 from wiremend.recording.recorder import Recorder
+from wiremend.recording.this_machine import this_machine
 from wiremend.routing.model_lists import is_model_list
 from wiremend.routing.token_counts import recognise_count
 from wiremend.seam.flows import is_dropped, name_of

@@ -68,11 +68,11 @@ class ReplayRecording(Shell):
         if find_spec("fcntl") is None:
             logger.error("wiremend: replaying a recording needs a POSIX system")
             return
-        from wiremend.launch.this_machine import this_machine
         from wiremend.recording.cassette import Cassette
         from wiremend.recording.exchange import UnusableRecording
         from wiremend.recording.normal_form import Level
         from wiremend.recording.path_maps import PathMap
+        from wiremend.recording.this_machine import this_machine
         from wiremend.testing.recorded_replies import parse_speed
 
         path = Path(ctx.options.wiremend_replay).expanduser()

@@ -9,6 +9,7 @@
     bodies.py      the body of one response
     rewriting.py   the same recording with other responses
     recorder.py    writing flows, with stand-ins for identities
+    this_machine.py   the names of this machine and its user
 
 Serving a recording again, without I/O but for reading the file:
 
