@@ -18,6 +18,7 @@ from load_configuration import suite_of
 from raise_wrapped_errors import RaiseWrappedErrors
 from redact_secrets import RedactSecrets
 from repair_streams import RepairStreams
+from replay_recording import ReplayRecording
 from retry_upstream import RetryUpstream
 from rewrite_models import RewriteModels
 from sanitize_tools import SanitizeTools
@@ -28,6 +29,7 @@ addons = suite_of(
     AdmitClients,
     InterceptProviders,
     FinishCalls,
+    ReplayRecording,
     RewriteModels,
     CountTokens,
     ListModels,

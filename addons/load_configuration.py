@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,7 @@ class LoadConfiguration:
             "How many flows mitmweb and mitmproxy keep; beyond it, the oldest ones that have ended "
             "are removed from the list and from memory. 0: all.",
         )
+        self._declare_replay_options(loader)
         self._refuse_unknown_options()
         seam = Seam(self.knowledge.memory)
         try:
@@ -150,6 +151,42 @@ class LoadConfiguration:
             self.listener.hold()
         # A connect failure must reach the call, not the CONNECT request before it.
         ctx.options.update(connection_strategy="lazy")
+
+    def _declare_replay_options(self, loader: Loader) -> None:
+        """Declare the options of `replay_recording`, so that misspelled ones are noticed here."""
+        loader.add_option(
+            "wiremend_replay",
+            str,
+            "",
+            "Answer calls from this recording. Nothing is sent to the network.",
+        )
+        loader.add_option(
+            "wiremend_replay_match",
+            str,
+            "messages",
+            "What must be equal for a call to be answered from the recording: model and messages, "
+            "everything (strict), or model and place in the conversation (order).",
+            choices=("messages", "strict", "order"),
+        )
+        loader.add_option(
+            "wiremend_replay_map",
+            Sequence[str],
+            [],
+            "OLD=NEW: a folder in recorded tool calls, and the folder that takes its place.",
+        )
+        loader.add_option(
+            "wiremend_replay_speed",
+            str,
+            "",
+            "Keep the recorded times of chunks, divided by this factor. By default they are sent "
+            "as fast as possible.",
+        )
+        loader.add_option(
+            "wiremend_replay_report",
+            str,
+            "",
+            "Write what was and was not requested into this file, as JSON.",
+        )
 
     def configure(self, updated: set[str]) -> None:
         """Read the configuration that the options select.

@@ -1,17 +1,14 @@
 """Writes calls into the file of the option `recording_file`, for `scripts/record`."""
 
-import getpass
 import logging
-import os
-import socket
-from pathlib import Path
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from wiremend.call_record.schema import METADATA_KEY
-from wiremend.identities import Machine, StandIns
+from wiremend.identities import StandIns
 from wiremend.protocols.registry import recognise
 from wiremend.recording.recorder import Recorder
+from wiremend.recording.this_machine import this_machine
 from wiremend.routing.model_lists import is_model_list
 from wiremend.routing.token_counts import recognise_count
 from wiremend.seam.flows import is_dropped, name_of
@@ -80,28 +77,6 @@ def _is_recorded(flow: http.HTTPFlow) -> bool:
         or recognise(request.method, request.path, content_type) is not None
         or recognise_count(request.method, request.path) is not None
         or is_model_list(request.method, request.path)
-    )
-
-
-def this_machine() -> Machine:
-    """Return what identifies this machine and its user."""
-    names = [os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME")]
-    homes = [os.environ.get("HOME", ""), str(Path("~").expanduser())]
-    try:
-        import pwd
-
-        entry = pwd.getpwuid(os.getuid())
-    except (ImportError, KeyError):
-        names.append(getpass.getuser())
-    else:
-        names += [entry.pw_name, entry.pw_gecos.partition(",")[0]]
-        homes.append(entry.pw_dir)
-    homes += [os.path.realpath(home) for home in homes if home]
-    host = socket.gethostname()
-    return Machine(
-        names=tuple(filter(None, names)),
-        hosts=(host, host.partition(".")[0]),
-        homes=tuple(home for home in homes if len(home) > 1),
     )
 
 

@@ -4,6 +4,7 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "addons"))
@@ -11,7 +12,7 @@ sys.path.insert(0, str(ROOT / "addons"))
 from wiremend.config.fault_page import render_fault_page  # noqa: E402
 from wiremend.config.page import Option, all_keys, render_page  # noqa: E402 - found by the line above
 
-TYPES: Mapping[str, type] = {"bool": bool, "int": int, "str": str}
+TYPES: Mapping[str, Any] = {"bool": bool, "int": int, "str": str, "Sequence[str]": tuple[str, ...]}
 PAGE = ROOT / "addons" / "CONFIGURATION.md"
 FAULT_PAGE = ROOT / "addons" / "FAULTS.md"
 

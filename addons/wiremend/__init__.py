@@ -53,17 +53,18 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
     seam/           carries calls inside mitmproxy; lists all undocumented behaviour it relies on
     views/          what a person sees in mitmweb, the console and the log; `content/` builds the
                     views of a call as text, and is pure
-    recording/      reading recordings of traffic: flow files, HAR files, JSON Lines, bodies; and
-                    writing them, with stand-ins for identities
+    recording/      reading recordings of traffic: flow files, HAR files, JSON Lines, bodies;
+                    writing them, with stand-ins for identities; matching requests with them
     catalogue.py    all rules, and the page of them (addons/RULES.md)
     config/         the configuration file, from TOML to the engine's settings; consent to it; its
                     keys are in `model`, `routes`, `providers` and `attempt_limits`, the types of
                     their values in `values`, what is only warned about in `suspicious`
     check/          the command `check`: faults in recorded traffic, and the formats of its report
-    launch/         running a command behind the proxy, recorded or not: CA, environment, processes;
-                    explaining the configuration, examining the machine; `importing/` turns the
-                    configurations of other proxies into ours
-    testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback
+    launch/         running a command behind the proxy, recorded or replayed or neither: CA,
+                    environment, processes; explaining the configuration, examining the machine;
+                    `importing/` turns the configurations of other proxies into ours
+    testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback, and
+                    one that serves a recording
     __main__.py     the command line: `wiremend COMMAND`
 
 How one call travels through the files:
@@ -110,6 +111,8 @@ Where to find the answer:
     what does provider X refuse?            targets/X.py
     which timeouts are there?               engine/deadlines.py (when each starts), config/model.py
                                             (defaults)
+    when is a recorded call served?         recording/normal_form.py (what is equal),
+                                            recording/cassette.py (which one)
     what does mitmproxy have to do?         seam/__init__.py
 """
 

@@ -35,6 +35,7 @@ class Command:
 COMMANDS = (
     Command("run", "start the proxy, or run one command behind it", "wiremend.launch.run"),
     Command("record", "run one command and record its calls", "wiremend.launch.record"),
+    Command("replay", "run one command offline, from a recording", "wiremend.launch.replay"),
     Command("check", "report faults in recorded traffic", "wiremend.check.command"),
     Command("addons", "print the directory for mitmdump -s", "wiremend.launch.shells"),
 )

@@ -42,11 +42,12 @@ KEY_FORMS = linear_pattern(
 
 _REST_OF_KEY = linear_pattern(rb"[\w.-]*+")
 _REST_OF_PRIVATE_KEY = linear_pattern(rb'-----[^-"]{0,16384}+')
-_TOKEN = linear_pattern(
+ID_TEXT = (
     r"(?<![0-9A-Za-z])(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{16,256}+)"
     r"(?![0-9A-Za-z])"
 )
-"""UUIDs and hashes."""
+"""The pattern of UUIDs and hashes."""
+_TOKEN = linear_pattern(ID_TEXT)
 _MAIL = linear_pattern(
     rb"(?:(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4})|(?<![A-Za-z0-9._%+\\-]))"
     rb"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}+@(?:[A-Za-z0-9][A-Za-z0-9-]{0,62}+\.){1,6}[A-Za-z]{2,24}"
@@ -172,7 +173,7 @@ class StandIns:
             data = literal.replaced(data)
         if b"@" in data:
             data = _MAIL.sub(lambda found: self._mail(found[0]), data)
-        return _without_keys(data)
+        return without_keys(data)
 
     def _id(self, value: str) -> bytes:
         encoded = value.encode("utf-8", "replace")
@@ -204,6 +205,11 @@ class _Literal:
         return self.pattern.sub(self.stand_in, data) if self.text in data else data
 
 
+def identity_names(machine: Machine) -> list[str]:
+    """Return the names of a machine and its user that are replaced: not those that many have."""
+    return list(dict.fromkeys(filter(_is_identity, (*machine.names, *machine.hosts))))
+
+
 def _literals(machine: Machine) -> Iterator[_Literal]:
     """Yield what identifies a machine, paths first, since they contain names."""
     for number, home in enumerate(dict.fromkeys(machine.homes), 1):
@@ -212,8 +218,7 @@ def _literals(machine: Machine) -> Iterator[_Literal]:
         if stand_in != parts:
             for sign in ("/", "\\/", "%2F", "%2f", "-", "\\\\", "\\"):
                 yield _literal(sign.join(parts), sign.join(stand_in).encode(), starts_word=False)
-    names = filter(_is_identity, (*machine.names, *machine.hosts))
-    for number, name in enumerate(dict.fromkeys(names), 1):
+    for number, name in enumerate(identity_names(machine), 1):
         for form in dict.fromkeys((name, _escaped(name))):
             yield _literal(form, _name_stand_in(len(form.encode()), number))
 
@@ -268,8 +273,8 @@ def _id_stand_in(value: bytes, number: int) -> bytes:
     return bytes(text)
 
 
-def _without_keys(data: bytes) -> bytes:
-    """Return the data with everything masked that has the form of a key."""
+def without_keys(data: bytes) -> bytes:
+    """Return the data, of the same length, with everything masked that has the form of a key."""
     parts: list[bytes] = []
     end = 0
     for found in KEY_FORMS.finditer(data):

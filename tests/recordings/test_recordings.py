@@ -131,13 +131,22 @@ def test_an_id_depends_on_the_content_and_not_on_the_place(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (lines([STREAM]) + b"{oops\n", "line 2: not JSON"),
-        (lines([STREAM]) + b"[]\n", "line 2: not a JSON object"),
-        (b'{"log": {"entries": []}}\n', "line 1: no exchange: 'source' is missing"),
-        (lines([STREAM | {"status": "200"}]), "line 1: no exchange: 'status' is '200'"),
-        (lines([STREAM | {"protocol": "soap"}]), "line 1: expected one of"),
-        (lines([STREAM | {"response": {"hex": "00"}}]), "line 1: no exchange: 'response' has"),
-        (lines([STREAM | {"response": {"base64": "!"}}]), "line 1: 'response' is not base64"),
+        (lines([STREAM]) + b"{oops\n", "line 2 is not JSON"),
+        (lines([STREAM]) + b"[]\n", "line 2 is no JSON object"),
+        (b'{"log": {"entries": []}}\n', "line 1 is no exchange: 'protocol' is missing"),
+        (
+            lines([STREAM | {"status": "200"}]),
+            "line 1 is no exchange: 'status' is missing or invalid",
+        ),
+        (
+            lines([STREAM | {"protocol": "soap"}]),
+            "line 1 is no exchange: 'protocol' is not the name",
+        ),
+        (lines([STREAM | {"response": {"hex": "00"}}]), "line 1 is no exchange: 'response' has no"),
+        (
+            lines([STREAM | {"response": {"base64": "!"}}]),
+            "line 1 is no exchange: 'response' is not valid base64",
+        ),
         (b"", "contains no exchange"),
     ],
 )

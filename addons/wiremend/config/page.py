@@ -41,7 +41,8 @@ class Option:
     """An option of mitmproxy that a shell declares."""
 
     name: str
-    type: type
+    type: Any
+    """A type, or a generic one such as `tuple[str, ...]`."""
     default: object
     help: str
 

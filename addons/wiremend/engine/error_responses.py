@@ -78,6 +78,16 @@ def too_much_held_response(protocol: Protocol, size_bytes: int, limit_bytes: int
     return error_response(protocol, error, host="wiremend", attempts=0, head=None)
 
 
+def not_recorded_response(protocol: Protocol, message: str) -> Respond:
+    """A 400 for a call that is not in the recording that is replayed.
+
+    Agents end at once with a 400, and print the message. With 404 they name the model instead, and
+    with 501 most of them hang.
+    """
+    error = make_error(status=400, type="invalid_request_error", message=message)
+    return error_response(protocol, error, host="wiremend", attempts=0, head=None)
+
+
 def refused_key_response(protocol: Protocol, reason: str) -> Respond:
     """A 403 for a call that may not use the configured key that it is routed to."""
     error = make_error(status=403, message=reason)

@@ -116,16 +116,23 @@ def main(program: str, arguments: list[str]) -> int:
 
 
 def start(
-    program: str, options: argparse.Namespace, command: list[str], more: Iterable[str] = ()
+    program: str,
+    options: argparse.Namespace,
+    command: list[str],
+    more: Iterable[str] = (),
+    *,
+    is_offline: bool = False,
 ) -> Ended:
     """Start the proxy, with more arguments, and the command behind it; return how it ended.
 
-    Without a command the proxy replaces this process.
+    Without a command the proxy replaces this process. With `is_offline` the proxy of the user's
+    environment is not used.
     """
     try:
         current = configuration(options)
         number = options.port or (0 if command else free_port(FIRST_PORT))
-        outgoing = mitmproxy_arguments(os.environ, number) + fault_arguments(options)
+        outgoing = [] if is_offline else mitmproxy_arguments(os.environ, number)
+        outgoing += fault_arguments(options)
     except ConfigError as problems:
         print(problems, file=sys.stderr)
         return Ended(1, has_run=False)

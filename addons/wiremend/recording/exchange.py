@@ -19,6 +19,10 @@ class UnusableRecording(Exception):
     """
 
 
+class BodyAlone(UnusableRecording):
+    """A file that seems to be the body of a response, whose protocol was not given."""
+
+
 class Ending(Enum):
     """How a response ended, as far as the recording contains it."""
 

@@ -11,7 +11,7 @@ request, response {"text": ...}, {"base64": ...} or null
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -32,9 +32,16 @@ REQUIRED = ("host", "protocol", "response", "status", "streaming")
 """The fields by which a line is recognised."""
 
 
-def read_json_lines(file: PeekableFile) -> RecordedFlows:
-    """Yield the exchanges of a file; blank lines are skipped. Raises UnusableRecording."""
+def read_json_lines(
+    file: PeekableFile, is_wanted: Callable[[int], bool] = lambda number: True
+) -> RecordedFlows:
+    """Yield the exchanges of a file; blank lines are skipped. Raises UnusableRecording.
+
+    Lines whose numbers, from 1, are not wanted are skipped without being parsed.
+    """
     for number, line in _lines(file):
+        if not is_wanted(number):
+            continue
         try:
             fields = json_value.read(line)
         except ValueError:

@@ -14,7 +14,7 @@ import orjson
 
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.recording.bodies import read_body
-from wiremend.recording.exchange import RecordedFlows, UnusableRecording
+from wiremend.recording.exchange import BodyAlone, RecordedFlows, UnusableRecording
 from wiremend.recording.flow_files import read_flow_file
 from wiremend.recording.har import read_har
 from wiremend.recording.json_lines import REQUIRED, read_json_lines
@@ -24,7 +24,10 @@ from wiremend.text.patterns import text_pattern
 from wiremend.text.sse import BYTE_ORDER_MARK
 
 STDIN = "-"
-RECORDINGS = (".mitm", ".flow", ".flows", ".har", ".jsonl", ".ndjson", ".jsonl.xz", ".ndjson.xz")
+RECORDINGS = (
+    *(".mitm", ".flow", ".flows", ".har", ".jsonl", ".ndjson"),
+    *(".mitm.xz", ".flow.xz", ".flows.xz", ".har.xz", ".jsonl.xz", ".ndjson.xz"),
+)
 """The names of recordings in a folder."""
 BODIES = (".sse", ".json")
 """The names of bodies in a folder, which are read if their protocol is given."""
@@ -188,7 +191,7 @@ def format_of(start: bytes, name: str, *, is_body: bool) -> Format:
         if is_body:
             return Format.BODY
         what = "events" if form is BodyForm.EVENTS else "a JSON array"
-        raise UnusableRecording(f"it contains {what}; if it is a response, {_BY_PROTOCOL}")
+        raise BodyAlone(f"it contains {what}; if it is a response, {_BY_PROTOCOL}")
     if form is BodyForm.PAGE:
         raise UnusableRecording("it is HTML or XML, not a recording")
     raise UnusableRecording("it is not a recording: no flow file, HAR or JSON Lines")
@@ -201,7 +204,7 @@ def _format_of_object(start: bytes, name: str, *, is_body: bool) -> Format:
         return Format.JSON_LINES
     if is_body:
         return Format.BODY
-    raise UnusableRecording(f"it is JSON, but no HAR file; if it is a response, {_BY_PROTOCOL}")
+    raise BodyAlone(f"it is JSON, but no HAR file; if it is a response, {_BY_PROTOCOL}")
 
 
 def _is_exchange(start: bytes) -> bool:

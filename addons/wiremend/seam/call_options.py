@@ -35,6 +35,8 @@ class CallOptions:
     """Removes the secrets from the flow. The request that goes upstream keeps them."""
     mask: Mask | None = None
     """Removes the secrets from the call's record."""
+    upstream_headers: tuple[tuple[str, str], ...] = ()
+    """Headers that are added to every request that is sent upstream for the call."""
     traffic: TrafficStore | None = None
     """Keeps the messages of the call; None: they are not kept."""
     follow: Callable[[GrowingResponse], None] | None = None

@@ -235,7 +235,7 @@ class CallStream(HttpStream):
         self.carried.add(self)
         if options.follow is not None:
             options.follow(GrowingResponse(self.flow, self._client, options.mask))
-        self._upstream.take_request(received, options.conceal)
+        self._upstream.take_request(received, options.conceal, options.upstream_headers)
         yield from self._ask(self.machine.start)
 
     def _may_hold_request(self, kept: int, written: int) -> bool:

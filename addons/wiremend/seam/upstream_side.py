@@ -60,6 +60,7 @@ class UpstreamSide:
         self._request: http.Request | None = None
         self._sent_to: OutgoingRequest | None = None
         self._conceal: Callable[[http.HTTPFlow], None] | None = None
+        self._headers: tuple[tuple[str, str], ...] = ()
         self._read: list[bytes] = []
 
     @property
@@ -81,17 +82,24 @@ class UpstreamSide:
     # The request
 
     def take_request(
-        self, received: OutgoingRequest | None, conceal: Callable[[http.HTTPFlow], None] | None
+        self,
+        received: OutgoingRequest | None,
+        conceal: Callable[[http.HTTPFlow], None] | None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """Copy the flow's request, from which each target's request is made.
 
         `received` is the same request as the call was planned with; None if it has no targets.
-        `conceal` removes the secrets from what the flow shows.
+        `conceal` removes the secrets from what the flow shows. `headers` are added to what is sent.
         """
         flow = self._stream.flow
         self._original = self._request = copy_of(flow.request)
         self._sent_to = received
         self._conceal = conceal
+        self._headers = headers
+        if headers:
+            self._request = copy_of(flow.request)
+            self._add_headers()
         self._via = flow.server_conn.via
         self._show_request()
 
@@ -103,7 +111,14 @@ class UpstreamSide:
         self._sent_to = outgoing
         self._request = copy_of(self._original)
         address_request(self._request, outgoing)
+        if self._headers:
+            self._add_headers()
         self._show_request()
+
+    def _add_headers(self) -> None:
+        assert self._request is not None
+        for name, value in self._headers:
+            self._request.headers[name] = value
 
     def _show_request(self) -> None:
         """Show the request that goes upstream in the flow, without its secrets."""

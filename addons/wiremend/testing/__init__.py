@@ -14,5 +14,7 @@ system.
     plays.py          replies written as tables
     answers.py        valid answers in the four protocols
     certificates.py   a certificate authority for a test run
+    origin.py         a recording as a provider, for `wiremend replay`
+    recorded_replies.py   recorded answers as replies
     inside_proxy/     the mitmproxy scripts that `proxy.py` loads
 """

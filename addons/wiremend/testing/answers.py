@@ -88,7 +88,7 @@ def text_stream(protocol: WireProtocol) -> Stream:
 
 def tool_stream(protocol: WireProtocol) -> Stream:
     """Return a stream that calls one tool; its arguments are in fragments, except in Gemini."""
-    return _TOOL_STREAMS[protocol]()
+    return _TOOL_STREAMS[protocol](TOOL_NAME, TOOL_ARGUMENTS, TOOL_FRAGMENTS)
 
 
 def json_body(protocol: WireProtocol) -> bytes:
@@ -109,11 +109,17 @@ def stream_with_blocks_from_index(first: int) -> Stream:
     return Stream(events, good.text, good.tool_calls, good.places)
 
 
-def stream_that_calls(name: str, arguments: Mapping[str, Any]) -> Stream:
-    """Return an Anthropic stream that calls this tool."""
-    block = {"type": "tool_use", "id": "toolu_01Test", "name": name, "input": {}}
-    delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
-    return Stream(_anthropic_stream(block, [delta], "tool_use"), "", ((name, arguments),))
+def stream_that_calls(
+    name: str, arguments: Mapping[str, Any], protocol: WireProtocol = ANTHROPIC
+) -> Stream:
+    """Return a stream that calls this tool; its arguments are in fragments, except in Gemini."""
+    return _TOOL_STREAMS[protocol](name, arguments, _fragments(json.dumps(arguments)))
+
+
+def _fragments(text: str) -> tuple[str, ...]:
+    """Return the text in three parts."""
+    third = len(text) // 3
+    return text[:third], text[third : 2 * third], text[2 * third :]
 
 
 def _anthropic_event(type: str, **fields: Any) -> bytes:
@@ -158,11 +164,13 @@ def _anthropic_text() -> Stream:
     return Stream(events, TEXT, (), {"preamble": 1, "mid_content": 5, "end": len(events)})
 
 
-def _anthropic_tool() -> Stream:
-    block = {"type": "tool_use", "id": "toolu_01Test", "name": TOOL_NAME, "input": {}}
-    deltas = [{"type": "input_json_delta", "partial_json": part} for part in TOOL_FRAGMENTS]
+def _anthropic_tool(name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]) -> Stream:
+    block = {"type": "tool_use", "id": "toolu_01Test", "name": name, "input": {}}
+    deltas = [{"type": "input_json_delta", "partial_json": part} for part in fragments]
     events = _anthropic_stream(block, deltas, "tool_use")
-    return Stream(events, "", TOOL_CALLS, {"preamble": 1, "mid_content": 5, "end": len(events)})
+    return Stream(
+        events, "", ((name, arguments),), {"preamble": 1, "mid_content": 5, "end": len(events)}
+    )
 
 
 def _anthropic_json() -> dict[str, Any]:
@@ -200,12 +208,14 @@ def _chat_text() -> Stream:
     return Stream(events, TEXT, (), {"preamble": 1, "mid_content": 3, "end": len(events)})
 
 
-def _chat_tool() -> Stream:
-    function = {"name": TOOL_NAME, "arguments": ""}
+def _chat_tool(name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]) -> Stream:
+    function = {"name": name, "arguments": ""}
     first = {"index": 0, "id": "call_test", "type": "function", "function": function}
-    deltas = [first, *({"index": 0, "function": {"arguments": p}} for p in TOOL_FRAGMENTS)]
+    deltas = [first, *({"index": 0, "function": {"arguments": p}} for p in fragments)]
     events = _chat_stream([{"tool_calls": [delta]} for delta in deltas], "tool_calls")
-    return Stream(events, "", TOOL_CALLS, {"preamble": 1, "mid_content": 4, "end": len(events)})
+    return Stream(
+        events, "", ((name, arguments),), {"preamble": 1, "mid_content": 4, "end": len(events)}
+    )
 
 
 def _chat_json() -> dict[str, Any]:
@@ -294,27 +304,28 @@ def _responses_text() -> Stream:
     return Stream(events, TEXT, (), {"preamble": 2, "mid_content": 6, "end": len(events)})
 
 
-def _responses_call() -> dict[str, Any]:
+def _responses_call(name: str = TOOL_NAME, arguments: str = "") -> dict[str, Any]:
     return {
         "id": "fc_test",
         "type": "function_call",
         "status": "completed",
         "call_id": "call_test",
-        "name": TOOL_NAME,
-        "arguments": "".join(TOOL_FRAGMENTS),
+        "name": name,
+        "arguments": arguments or "".join(TOOL_FRAGMENTS),
     }
 
 
-def _responses_tool() -> Stream:
-    item = _responses_call()
-    arguments = item["arguments"]
+def _responses_tool(name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]) -> Stream:
+    item = _responses_call(name, "".join(fragments))
     inner: list[tuple[str, dict[str, Any]]] = [
-        *(("response.function_call_arguments.delta", {"delta": part}) for part in TOOL_FRAGMENTS),
-        ("response.function_call_arguments.done", {"name": TOOL_NAME, "arguments": arguments}),
+        *(("response.function_call_arguments.delta", {"delta": part}) for part in fragments),
+        ("response.function_call_arguments.done", {"name": name, "arguments": item["arguments"]}),
     ]
     started = item | {"status": "in_progress", "arguments": ""}
     events = _responses_stream(item, started, inner)
-    return Stream(events, "", TOOL_CALLS, {"preamble": 2, "mid_content": 5, "end": len(events)})
+    return Stream(
+        events, "", ((name, arguments),), {"preamble": 2, "mid_content": 5, "end": len(events)}
+    )
 
 
 def _responses_json() -> dict[str, Any]:
@@ -362,10 +373,10 @@ def _gemini_text() -> Stream:
     return Stream(events, TEXT, (), {"mid_content": 2, "end": len(events)})
 
 
-def _gemini_tool() -> Stream:
-    call = {"functionCall": {"name": TOOL_NAME, "args": TOOL_ARGUMENTS}}
+def _gemini_tool(name: str, arguments: Mapping[str, Any], fragments: tuple[str, ...]) -> Stream:
+    call = {"functionCall": {"name": name, "args": arguments}}
     events = (_gemini_event([call]), _gemini_event([{"text": ""}], "STOP"))
-    return Stream(events, "", TOOL_CALLS, {"mid_content": 1, "end": len(events)})
+    return Stream(events, "", ((name, arguments),), {"mid_content": 1, "end": len(events)})
 
 
 def _gemini_json() -> dict[str, Any]:

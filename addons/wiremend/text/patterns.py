@@ -77,6 +77,7 @@ def whole_pattern[Text: (str, bytes)](pattern: Text) -> WholePattern[Text]:
 
 
 type LinearPattern[Text: (str, bytes)] = re.Pattern[Text]
+type Match[Text: (str, bytes)] = re.Match[Text]
 
 
 def linear_pattern[Text: (str, bytes)](pattern: Text) -> LinearPattern[Text]:

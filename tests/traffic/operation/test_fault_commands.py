@@ -8,8 +8,7 @@ from wiremend.check.command import main as check
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
-from traffic.operation.test_recorded_commands import Recorder, calling
-from traffic.operation.test_recorded_commands import recorder as recorder
+from traffic.recorder import Recorder, calling
 
 ANTHROPIC = good.ANTHROPIC
 FAULTS = """

@@ -1,0 +1,223 @@
+"""Answers calls from a recording, and nothing from the network: `--set wiremend_replay=FILE`."""
+
+import asyncio
+import logging
+import tempfile
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from load_configuration import Shell, Suite, suite_of
+from mitmproxy import ctx, exceptions, http
+from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from wiremend.engine.error_responses import not_recorded_response
+from wiremend.protocols.registry import recognise
+from wiremend.seam.call_options import CallOptions
+from wiremend.seam.flow_record import record_refusal
+from wiremend.seam.flows import answer, body_of
+from wiremend.secrets import masked_in_place
+from wiremend.views.flow_findings import report_refusal
+from wiremend.views.redaction import secrets_of
+
+if TYPE_CHECKING:
+    from wiremend.recording.cassette import Cassette
+    from wiremend.recording.normal_form import AskedRequest
+    from wiremend.recording.recorded_calls import RecordedCall
+    from wiremend.testing.origin import Origin
+
+OPTIONS = frozenset(
+    f"wiremend_replay{suffix}" for suffix in ("", "_match", "_map", "_speed", "_report")
+)
+
+logger = logging.getLogger("wiremend")
+
+
+class ReplayRecording(Shell):
+    """The recording is the provider. Without the option, it does nothing.
+
+    Matching uses what the client sent. What the provider sent is served by an origin on loopback,
+    so that the proxy retries and repairs as it did when the recording was made. Most proxies replay
+    nothing, so the code for it is imported when there is a recording.
+    """
+
+    name = "wiremend.replay_recording"
+    refuses_after_fault = frozenset({"request", "http_connect"})
+
+    def __init__(self, suite: Suite) -> None:
+        super().__init__(suite)
+        self.cassette: Cassette | None = None
+        self.origin: Origin | None = None
+        self.directory: tempfile.TemporaryDirectory[str] | None = None
+        self.tickets: dict[str, str] = {}
+        """By flow id."""
+        self.speed: float | None = None
+        self.is_running = False
+
+    def configure(self, updated: set[str]) -> None:
+        """Read the recording. One that cannot be read stops the start."""
+        if not updated & OPTIONS:
+            return
+        if self.is_running:
+            if self.cassette is not None or ctx.options.wiremend_replay:
+                raise exceptions.OptionsError("a recording is replayed from the start, or never")
+            return
+        if not ctx.options.wiremend_replay:
+            return
+        if find_spec("fcntl") is None:
+            logger.error("wiremend: replaying a recording needs a POSIX system")
+            return
+        from wiremend.recording.cassette import Cassette
+        from wiremend.recording.exchange import UnusableRecording
+        from wiremend.recording.normal_form import Level
+        from wiremend.recording.path_maps import PathMap
+        from wiremend.recording.this_machine import this_machine
+        from wiremend.testing.recorded_replies import parse_speed
+
+        path = Path(ctx.options.wiremend_replay).expanduser()
+        try:
+            self.speed = parse_speed(ctx.options.wiremend_replay_speed)
+            self.cassette = Cassette.load(
+                path,
+                level=Level(ctx.options.wiremend_replay_match),
+                maps=[PathMap.parse(text) for text in ctx.options.wiremend_replay_map],
+                machine=this_machine(),
+            )
+        except (UnusableRecording, ValueError) as problem:
+            logger.error("wiremend: %s: %s", path, problem)
+
+    def running(self) -> None:
+        """Start the origin. Certificates are not verified: nothing else is connected to."""
+        self.is_running = True
+        if self.cassette is None:
+            return
+        from wiremend.testing.origin import Origin  # needs a POSIX system
+
+        self.directory = tempfile.TemporaryDirectory(prefix="wiremend-replay-")
+        self.origin = Origin(
+            Path(self.directory.name),
+            asyncio.get_running_loop(),
+            self._report_mismatch,
+            speed=self.speed,
+        )
+        self.origin.start()
+        ctx.options.update(ssl_insecure=True)
+        logger.info(
+            "wiremend: replaying %s (%d calls); nothing is sent to the network",
+            self.cassette.name,
+            len(self.cassette.calls),
+        )
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """Refuse tunnels to other hosts than providers."""
+        request = flow.request
+        if self.cassette is None or flow.response or self.current.intercepted.matches(request.host):
+            return
+        self._refuse_side_request(flow, f"{request.host}:{request.port}")
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Match a request with the recording, before other addons change it."""
+        if self.cassette is None or flow.response or flow.error:
+            return
+        from wiremend.recording.cassette import Miss
+        from wiremend.recording.normal_form import AskedRequest
+
+        request = flow.request
+        content_type = request.headers.get("content-type", "")
+        protocol = recognise(request.method, request.path, content_type)
+        body = masked_in_place(body_of(request) or b"", secrets_of(flow))
+        asked = AskedRequest(request.method, request.host, request.path, body)
+        if protocol is None:
+            self._answer_side_request(flow, self.cassette, asked)
+            return
+        match = self.cassette.match(asked)
+        if isinstance(match, Miss):
+            answer(flow, not_recorded_response(protocol, match.reason))
+            record_refusal(flow, protocol, match.reason)
+            report_refusal(flow, match.reason)
+            logger.error("wiremend: %s", match.text)
+            self._write_report()
+        elif self.origin is not None:
+            self.tickets[flow.id] = self.origin.issue(match.call)
+
+    def wiremend_call(self, options: CallOptions) -> None:
+        """Let the origin recognise the attempts of a call."""
+        if self.cassette is not None and (ticket := self.tickets.get(options.flow.id)):
+            from wiremend.recording.cassette import TICKET
+
+            options.upstream_headers = ((TICKET, ticket),)
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Connect to the origin instead of a provider, and to nothing else."""
+        if self.cassette is None:
+            return
+        server = data.server
+        is_reverse = isinstance(data.client.proxy_mode, ReverseMode)
+        host = server.address[0] if server.address else ""
+        is_provider = is_reverse or self.current.intercepted.matches(host)
+        if self.origin is None or server.via or not is_provider:
+            server.error = "a recording is replayed: nothing is sent to the network"
+        else:
+            server.address = ("127.0.0.1", self.origin.port)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Forget a call that is complete."""
+        self._ended(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Forget a call that failed or was cancelled."""
+        self._ended(flow)
+
+    def done(self) -> None:
+        """Stop the origin, and report what was and was not requested."""
+        if self.cassette is not None and self.is_running:
+            self._write_report()
+            logger.info("wiremend: %s", self.cassette.report().lines()[-1])
+        if self.origin is not None:
+            self.origin.stop()
+            self.origin = None
+        if self.directory is not None:
+            self.directory.cleanup()
+
+    def _answer_side_request(
+        self, flow: http.HTTPFlow, cassette: "Cassette", asked: "AskedRequest"
+    ) -> None:
+        """Answer a request that is no call: from the recording, else with 404."""
+        from wiremend.recording.recorded_calls import AnswerEnd
+
+        call = cassette.match_side_request(asked)
+        recorded = call.answers[-1] if call is not None and call.answers else None
+        if recorded is None or recorded.status is None or recorded.end is not AnswerEnd.COMPLETE:
+            self._refuse_side_request(flow, f"{flow.request.host}{asked.path.partition('?')[0]}")
+            return
+        fields = [(name.encode("latin-1"), v.encode("latin-1")) for name, v in recorded.headers]
+        flow.response = http.Response.make(recorded.status, b"", http.Headers(fields))
+        flow.response.raw_content = recorded.body
+        flow.response.headers.pop("transfer-encoding", None)
+        flow.response.headers["content-length"] = str(len(recorded.body))
+
+    def _refuse_side_request(self, flow: http.HTTPFlow, place: str) -> None:
+        assert self.cassette is not None
+        self.cassette.note_side_request(flow.request.method, place)
+        text = b"Not found: a recording is replayed, and this request is not in it.\n"
+        flow.response = http.Response.make(404, text, {"content-type": "text/plain"})
+
+    def _report_mismatch(self, call: "RecordedCall", problem: str) -> None:
+        if self.cassette is not None:
+            logger.error("wiremend: %s", self.cassette.note_mismatch(call, problem))
+            self._write_report()
+
+    def _ended(self, flow: http.HTTPFlow) -> None:
+        ticket = self.tickets.pop(flow.id, None)
+        if ticket is not None and self.origin is not None:
+            self.origin.revoke(ticket)
+
+    def _write_report(self) -> None:
+        path = ctx.options.wiremend_replay_report
+        if path and self.cassette is not None:
+            with suppress(OSError):
+                Path(path).write_text(self.cassette.report().model_dump_json())
+
+
+addons = suite_of(ReplayRecording)
