@@ -9,6 +9,7 @@ from framings import FRAMINGS, bytes_of, codes_of
 from strategies.anthropic_messages import encode
 from strategies.wire import values_of
 from wiremend.catalogue import catalogue
+from wiremend.clients import traits_of_client
 from wiremend.protocols.anthropic.stream import AnthropicRepairer
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.provider_error import ProviderError, make_error
@@ -327,6 +328,18 @@ def test_lost_content_ends_in_the_native_error(stream: bytes, excerpt: str) -> N
     assert (ended.error.status, excerpt in ended.error.message) == (502, True)
     assert shown(bytes_of(repaired))[-1]["error"]["type"] == "api_error"
     assert ANTHROPIC.violations(bytes_of(repaired)) == []
+
+
+@pytest.mark.parametrize(("stream", "excerpt"), LOST.values(), ids=LOST)
+def test_lost_content_is_reported_in_words_on_which_the_client_retries(
+    stream: bytes, excerpt: str
+) -> None:
+    client = traits_of_client("opencode")
+    assert client.retried_words is not None
+    repaired = repair_stream(stream, client="opencode")
+    message = shown(bytes_of(repaired))[-1]["error"]["message"]
+    assert client.retried_words.search(message)
+    assert excerpt in message
 
 
 CUT = [start(0, tool(1)), delta(0, partial_json='{"p":"a')]

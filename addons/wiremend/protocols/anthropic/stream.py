@@ -6,6 +6,7 @@ The events of content blocks are repaired in `blocks` and `deltas`, the stop rea
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from wiremend.protocols.anthropic.blocks import Blocks, source_of
@@ -241,6 +242,16 @@ class AnthropicRepairer(EventRepairer):
     def error_event(self, error: ProviderError) -> bytes:
         """Return the `error` event; its message is never empty."""
         return error_event(error.with_default_message(error_type(error)))
+
+    def _error_of(self, lost: ContentLost) -> ProviderError:
+        """Return the error for lost content, with words on which the client retries.
+
+        Without them, OpenCode ends the turn, although it would go on after a cut connection.
+        """
+        error, words = super()._error_of(lost), self._context.client.retried_words
+        if words is None or words.search(error.message):
+            return error
+        return replace(error, message=f"Connection lost: {error.message}")
 
     def is_event_type(self, line: str) -> bool:
         """Return whether an `event:` line may replace a missing type."""
