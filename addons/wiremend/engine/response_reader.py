@@ -94,6 +94,7 @@ class ResponseReading:
         self.is_form_known = True
         """Whether `read_start` has no effect any more."""
         self._call = call
+        self._asks_again = call.asks_again_at(target)
         self._faults = faults if faults is not None else []
         self._decoder: Decoder | None = None
         self._repair: StreamRepair | TranslatedRepair | None = None
@@ -273,7 +274,7 @@ class ResponseReading:
     @property
     def holds_silence(self) -> bool:
         """Whether the frame of a response is held back, because it may be asked for again."""
-        return self._call.asks_again and self._watches_answer and self._shows is Shows.NOTHING
+        return self._asks_again and self._watches_answer and self._shows is Shows.NOTHING
 
     def decode(self, data: bytes) -> bytes:
         """Return bytes of the body without their content coding. Raises UndecodableBody.

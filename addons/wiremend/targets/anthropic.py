@@ -160,6 +160,7 @@ ANTHROPIC = Vendor(
             base_url="https://api.anthropic.com",
             protocols={"*": "anthropic"},
             key_variable="ANTHROPIC_API_KEY",
+            is_measured=True,
         ),
     ),
     translation=(

@@ -36,8 +36,8 @@ DEEPSEEK = Vendor(
         of_models(
             _MODELS_THAT_REQUIRE_REASONING,
             "`thinking` with the types `enabled` and `disabled`; no efforts below `high`; JSON "
-            "objects without a schema; text only; reasoning is passed back; no forced tool while it "
-            "thinks",
+            "objects without a schema; text only; reasoning is passed back; no forced tool while "
+            "it thinks",
             thinking=THINKING_BY_TYPE,
             forced_choice_with_thinking=False,
             efforts=("high", "max"),

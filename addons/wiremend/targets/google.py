@@ -40,6 +40,7 @@ GOOGLE = Vendor(
             base_url="https://generativelanguage.googleapis.com",
             protocols={"*": "gemini"},
             key_variable="GEMINI_API_KEY",
+            is_measured=True,
         ),
     ),
     translation=(

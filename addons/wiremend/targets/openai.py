@@ -32,6 +32,7 @@ OPENAI = Vendor(
             base_url="https://api.openai.com/v1",
             protocols={"*": "responses"},
             key_variable="OPENAI_API_KEY",
+            is_measured=True,
         ),
         Preset(
             name="openai-chat",

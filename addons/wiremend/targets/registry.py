@@ -19,8 +19,6 @@ from wiremend.protocols.base.traits import TargetTraits
 from wiremend.targets import wordings
 from wiremend.targets.ai21 import AI21
 from wiremend.targets.anthropic import ANTHROPIC
-from wiremend.targets.copilot import COPILOT
-from wiremend.targets.databricks import DATABRICKS
 from wiremend.targets.deepseek import DEEPSEEK
 from wiremend.targets.google import GOOGLE
 from wiremend.targets.groq import GROQ
@@ -31,6 +29,7 @@ from wiremend.targets.openai import OPENAI
 from wiremend.targets.opencode import OPENCODE
 from wiremend.targets.openrouter import OPENROUTER
 from wiremend.targets.qwen import QWEN
+from wiremend.targets.resellers import COPILOT, DATABRICKS
 from wiremend.targets.vendor import (
     LeakedCalls,
     Preset,
