@@ -63,8 +63,8 @@ class Retry(Section):
 class RetryChanges(Section):
     """Other values of `[retry]` for the attempts at a target.
 
-    Keys that are not set are unchanged. A fallback has those of its own provider. The values of a `[[models]]` entry replace those of
-    its providers.
+    Keys that are not set are unchanged. A fallback has those of its own provider. The values of a
+    `[[models]]` entry replace those of its providers.
     """
 
     attempts: Annotated[
@@ -156,8 +156,8 @@ class Timeouts(Section):
 class TimeoutChanges(Section):
     """Other values of `[timeouts]` for the attempts at a target.
 
-    Keys that are not set are unchanged. A fallback has those of its own provider. The values of a `[[models]]` entry replace those of
-    its providers. 0 means no limit.
+    Keys that are not set are unchanged. A fallback has those of its own provider. The values of a
+    `[[models]]` entry replace those of its providers. 0 means no limit.
     """
 
     connect: Annotated[Seconds | None, Field(examples=[5.0])] = None

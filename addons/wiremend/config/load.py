@@ -40,8 +40,8 @@ _BARE_VARIABLE = re.compile(r"(?:\A|.*\s)\$[A-Za-z_]\w*\s*\Z", re.DOTALL)
 _VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _MISPLACED_VARIABLE = (
-    "'${...}' is replaced only in providers.*.api_key and api_keys, and in headers that can contain "
-    "a credential; write the value itself"
+    "'${...}' is replaced only in providers.*.api_key and api_keys, and in headers that can "
+    "contain a credential; write the value itself"
 )
 _EXPECTED: Mapping[str, str] = {
     "string_type": "a string",
@@ -324,9 +324,8 @@ def _explain_supplied_keys(written: Mapping[str, Any], problems: dict[Place, str
             case ("providers", str(name), "api_key"):
                 provider = written["providers"][name]
                 if supplied_variable(provider):
-                    problems[place] = (
-                        f"{problem} (preset {provider['preset']!r}); set it or api_key"
-                    )
+                    hint = f"preset {provider['preset']!r} uses it; set it, or api_key"
+                    problems[place] = f"{problem}; {hint}"
 
 
 def _problem_of_literal(text: str, environ: Mapping[str, str]) -> str:

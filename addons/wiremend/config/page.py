@@ -364,8 +364,8 @@ applied, and its content counts as allowed.
 _SECRETS = """
 ## Secrets
 
-In `api_key`, `api_keys`, and in `headers` that can carry a credential, `${NAME}` is replaced by the environment
-variable NAME, without surrounding white space. It may be a part of the string:
+In `api_key`, `api_keys`, and in `headers` that can carry a credential, `${NAME}` is replaced by the
+environment variable NAME, without surrounding white space. It may be a part of the string:
 `authorization = "Bearer ${TOKEN}"`. A header can carry a credential if its name contains `auth`,
 `key`, `token`, `cookie`, `secret` or `credential`, or is otherwise known to carry one. A variable
 that is unset or empty is an error, and so is `${` in any other value. The alternative is a file

@@ -68,8 +68,8 @@ class Provider(Section):
         Field(examples=[["${OPENCODE_API_KEY}", "${SECOND_API_KEY}"]]),
     ] = ()
     """Several keys, instead of `api_key`; at most 20. All calls of a conversation use the same one,
-    since providers cache prompts by key. If a key is refused (401 or 402), the call is sent again
-    at once with the next one; if that is accepted, the refused key is not used until the
+    since providers cache prompts by key. If a key is rejected (401 or 402), the call is sent again
+    at once with the next one; if that is accepted, the rejected key is not used until the
     configuration is read again. Findings name a key by its position."""
     api_key_file: Annotated[
         Annotated[Name, InWords("file path")] | None,

@@ -153,7 +153,7 @@ class Recovery:
         keys = self._choice.target.keys
         if keys is None or error.status not in REFUSED_KEY_STATUS or is_unknown_model(error):
             return None
-        found = f"{self._choice.target.provider}: {keys.name} is refused ({error.status})"
+        found = f"{self._choice.target.provider}: {keys.name} is rejected ({error.status})"
         if not keys.move_on():
             return None
         self._log.end(now, AttemptOutcome.REJECTED, found)
