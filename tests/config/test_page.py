@@ -30,6 +30,7 @@ from wiremend.engine.response_reader import GUARDED_BYTES, GUARDED_SECONDS
 from wiremend.protocols.base.usage import BYTES_PER_TOKEN
 from wiremend.routing.shape import TOKENS_PER_IMAGE
 from wiremend.routing.thinking import BUDGETS
+from wiremend.targets.registry import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -156,8 +157,9 @@ README_EXAMPLES = [
 def test_each_example_of_the_readme_loads(
     text: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in VARIABLE.findall(text):
-        monkeypatch.setenv(variable, "sk-of-the-environment")
+    variables = {preset.key_variable for preset in PRESETS} | {*VARIABLE.findall(text)}
+    for variable in variables:
+        monkeypatch.setenv(variable, f"sk-of-{variable}")
     config = load(text, home)
     assert config != Config()
     named = {route.provider for route in config.models}
