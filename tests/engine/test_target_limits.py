@@ -136,7 +136,7 @@ def test_only_a_rejected_key_is_replaced(status: int, body: bytes, is_switched: 
     started = answer(machine, 1.0, status, body)
     assert (sent_key(call) != before) is is_switched
     codes = [finding.code for finding in machine.findings]
-    assert ("R010" in codes) is is_switched
+    assert ("R011" in codes) is is_switched
     if is_switched:
         assert [attempt.target for attempt in started] == [0]
         assert "key-a" not in repr(machine.findings)

@@ -308,42 +308,47 @@ def watch_targets(call: Call, planning: Planning) -> Call:
     looks_for_calls = bool(call.context.tool_names) and (
         LEAKED_CALL.code not in call.context.disabled
     )
-    targets = []
-    for number, request in enumerate(call.requests):
-        target = Target(
-            request.provider,
-            request.model,
-            leaked_formats=_leaked_formats(request, planning) if looks_for_calls else (),
-            translation=_translation_at(call, number),
-        )
-        targets.append(_with_limits(target, request, call, planning))
-    return _with_keys(replace(call, targets=tuple(targets)), planning)
+    targets = tuple(
+        _target(number, request, call, planning, looks_for_calls=looks_for_calls)
+        for number, request in enumerate(call.requests)
+    )
+    return _with_keys(replace(call, targets=targets), planning)
 
 
-def _with_limits(
-    target: Target, request: OutgoingRequest, call: Call, planning: Planning
+def _target(
+    number: int,
+    request: OutgoingRequest,
+    call: Call,
+    planning: Planning,
+    *,
+    looks_for_calls: bool,
 ) -> Target:
-    """Return the target with its health, and the limits that its provider and the route change."""
-    health, retry, timeouts = planning.settings.health, call.retry, call.timeouts
+    limits, retry, timeouts = planning.settings.health, None, None
     provider = planning.settings.provider_at(request.provider, request.host)
-    of_provider = provider.limits if provider is not None else NO_CHANGES
-    for changes in (of_provider, call.limits):
+    for changes in (provider.limits if provider is not None else NO_CHANGES, call.limits):
         if changes is not NO_CHANGES:
-            health, retry, timeouts = (
-                changed(health, changes),
-                changed(retry, changes),
-                changed(timeouts, changes),
-            )
-    if planning.has(Feature.RETRY):
-        of_target = planning.knowledge.health.of(request.identity, request.model, health)
-        return replace(target, health=of_target, retry=retry, timeouts=timeouts)
-    return replace(target, timeouts=timeouts) if planning.has(Feature.REPAIR) else target
+            limits = changed(limits, changes)
+            retry = changed(retry or call.retry, changes)
+            timeouts = changed(timeouts or call.timeouts, changes)
+    retries = planning.has(Feature.RETRY)
+    health = planning.knowledge.health
+    return Target(
+        request.provider,
+        request.model,
+        health.of(request.identity, request.model, limits) if retries else None,
+        _leaked_formats(request, planning) if looks_for_calls else (),
+        _translation_at(call, number),
+        retry=retry if retries else None,
+        timeouts=timeouts if retries or planning.has(Feature.REPAIR) else None,
+    )
 
 
 def _with_keys(call: Call, planning: Planning) -> Call:
     """Return the call with the keys of those targets whose providers have several."""
-    keys = planning.knowledge.keys
-    keys.configure(planning.settings.providers)
+    keys, providers = planning.knowledge.keys, planning.settings.providers
+    if not providers:
+        return call
+    keys.configure(providers)
     if not any(request.is_configured and keys.has(request.provider) for request in call.requests):
         return call
     conversation = conversation_of(planning.received)

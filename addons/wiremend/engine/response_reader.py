@@ -69,6 +69,10 @@ class ResponseReading:
     Before the head arrives, the mode is UNTOUCHED and nothing is held.
     """
 
+    _asks_again = False
+    """Whether a response without an answer is asked for again. Few calls set it: beyond thirty
+    attributes, Python stores those of an object in a dictionary of its own."""
+
     def __init__(
         self,
         call: Call,
@@ -94,7 +98,8 @@ class ResponseReading:
         self.is_form_known = True
         """Whether `read_start` has no effect any more."""
         self._call = call
-        self._asks_again = call.asks_again_at(target)
+        if call.asks_again_at(target):
+            self._asks_again = True
         self._faults = faults if faults is not None else []
         self._decoder: Decoder | None = None
         self._repair: StreamRepair | TranslatedRepair | None = None

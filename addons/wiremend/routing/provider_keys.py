@@ -11,6 +11,7 @@ never given up.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from wiremend.protocols.base.document import OutgoingRequest
@@ -35,6 +36,9 @@ _SESSION_FIELDS = (
     ("request", "session_id"),  # Code Assist
 )
 _MESSAGES = (("messages",), ("input",), ("contents",), ("request", "contents"))
+
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class KeyRing:
@@ -104,9 +108,11 @@ class CallKeys:
 class ProviderKeys:
     """The keys of all providers. A reload of the configuration makes all of them usable."""
 
+    __slots__ = ("_providers", "_rings")
+
     def __init__(self) -> None:
-        self._providers: Mapping[str, ProviderAddress] = {}
-        self._rings: dict[str, KeyRing] = {}
+        self._providers: Mapping[str, ProviderAddress] = _NONE
+        self._rings: Mapping[str, KeyRing] = _NONE
 
     def configure(self, providers: Mapping[str, ProviderAddress]) -> None:
         """Use these providers. If the object is another one, the keys taken out are usable again.

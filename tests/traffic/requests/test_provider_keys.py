@@ -123,7 +123,7 @@ def test_a_rejected_key_is_replaced_at_once_and_not_used_again_until_a_reload(
     proxy.wait_for_line(r"wiremend\.toml reloaded", start=lines)
     assert ask(proxy, stream=stream).text == good.TEXT
     assert key_of(origin.received[-1]) == bad
-    [finding] = [finding for finding in proxy.findings if finding.code == "R010"]
+    [finding] = [finding for finding in proxy.findings if finding.code == "R011"]
     assert f"key {KEYS.index(bad) + 1} of 2 is rejected ({status})" in finding.found
     assert finding.done == f"sent again with key {KEYS.index(good_key) + 1} of 2"
     everything = "\n".join([*proxy.lines, *map(repr, proxy.calls)])
