@@ -5,10 +5,11 @@ from dataclasses import replace
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import http
 from wiremend.engine.error_responses import refused_key_response
-from wiremend.protocols.base.document import RequestDocument
+from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.routing.access import key_refusal
 from wiremend.routing.match import match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model
+from wiremend.routing.provider_keys import conversation_of
 from wiremend.routing.providers import redirect, uses_key
 from wiremend.routing.shape import CallShape
 from wiremend.routing.token_counts import (
@@ -32,6 +33,7 @@ class CountTokens(Shell):
 
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
+        self.keys = suite.knowledge.keys
         self.routed: dict[str, tuple[RequestDocument, list[Finding]]] = {}
         """By flow id: the document that was sent instead of the client's, and the findings."""
 
@@ -70,9 +72,15 @@ class CountTokens(Shell):
             if provider.protocol_for(target_model) not in (None, protocol.name):
                 self._estimate(flow, document, notes.findings)  # it counts in other requests
                 return
-            outgoing = redirect(outgoing, provider)
+            outgoing = self._with_key(redirect(outgoing, provider), conversation_of(own))
         address_request(request, outgoing)
         self.routed[flow.id] = (outgoing.document, notes.findings)
+
+    def _with_key(self, request: OutgoingRequest, conversation: bytes) -> OutgoingRequest:
+        """Return the request with the key that calls of its conversation have."""
+        self.keys.configure(self.current.settings.providers)
+        keys = self.keys.of(request.provider, conversation)
+        return request if keys is None else keys.applied_to(request)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Replace the response of a provider that cannot count by an estimate."""

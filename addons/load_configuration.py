@@ -262,6 +262,8 @@ class LoadConfiguration:
         options.report_refusal = report_refusal
         if Feature.RETRY in self.features:
             options.health = self.knowledge.health
+        if Feature.ROUTE in self.features:
+            options.keys = self.knowledge.keys
         if Feature.ADAPT in self.features:
             options.lessons = self.knowledge.lessons
             options.sessions = self.knowledge.sessions

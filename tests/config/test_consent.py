@@ -146,8 +146,8 @@ ADDING_EDITS = {
     "an origin": ("https://page.example.com", "*", "web origins that may use the keys: *"),
     "a setting that is not listed as harmless": (
         "[providers.two]",
-        "[providers.two]\npreset = 'x'",
-        "other settings: preset (to http://two.example.com:8000)",
+        "[providers.two]\nplugin = 'x'",
+        "other settings: plugin (to http://two.example.com:8000)",
     ),
     "a section that is not listed as harmless": (
         "[access]",
@@ -225,7 +225,15 @@ def test_every_section_and_key_is_either_harmless_or_in_the_reach() -> None:
     assert set(Intercept.model_fields) == keys["intercept"] | {"hosts"}
     changes = {"set", "drop", "rename"}
     assert set(ModelRoute.model_fields) == keys["models"] | changes
-    counted = {"base_url", "api_key", "api_key_file", "headers", "leaked_calls", *changes}
+    counted = {
+        "base_url",
+        "api_key",
+        "api_keys",
+        "api_key_file",
+        "headers",
+        "leaked_calls",
+        *changes,
+    }
     assert set(Provider.model_fields) == keys["providers"] | counted
 
 

@@ -20,8 +20,8 @@ ENVIRONMENT = {
 CODES = ("S001", "S101", "M001", "T001")
 ROUTED = '[providers.p]\nbase_url = "https://a.example"\n'
 MISPLACED = (
-    "'${...}' is replaced only in providers.*.api_key and in headers that can contain a "
-    "credential; write the value itself"
+    "'${...}' is replaced only in providers.*.api_key and api_keys, and in headers that can "
+    "contain a credential; write the value itself"
 )
 EXPECTED_PATH = "expected a path such as '/*/prompt_async', without query, got"
 EXPECTED_HOST = "expected a host glob such as '*.example.com', without scheme, port or path, got"
@@ -311,7 +311,7 @@ WRONG = {
     ),
     "a provider without an address": (
         "[providers.p]",
-        "providers.p.base_url: is missing",
+        "providers.p.base_url: is missing; set it, or preset",
     ),
     # Routes
     "a route without a match": (route('model = "x"'), "models[0].match: is missing"),

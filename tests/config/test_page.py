@@ -30,6 +30,7 @@ from wiremend.engine.response_reader import GUARDED_BYTES, GUARDED_SECONDS
 from wiremend.protocols.base.usage import BYTES_PER_TOKEN
 from wiremend.routing.shape import TOKENS_PER_IMAGE
 from wiremend.routing.thinking import BUDGETS
+from wiremend.targets.registry import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -156,8 +157,9 @@ README_EXAMPLES = [
 def test_each_example_of_the_readme_loads(
     text: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in VARIABLE.findall(text):
-        monkeypatch.setenv(variable, "sk-of-the-environment")
+    variables = {preset.key_variable for preset in PRESETS} | {*VARIABLE.findall(text)}
+    for variable in variables:
+        monkeypatch.setenv(variable, f"sk-of-{variable}")
     config = load(text, home)
     assert config != Config()
     named = {route.provider for route in config.models}
@@ -177,10 +179,20 @@ def test_every_key_is_in_the_example(path: str) -> None:
             value = value[step]
 
 
-@pytest.mark.parametrize("key", INSTEAD_OF)
-def test_a_commented_key_can_replace_the_other(key: str, home: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "keys"),
+    [
+        ("api_key_file", ["sk-of-the-file"]),
+        ("api_keys", ["sk-of-the-environment", "sk-of-another-variable"]),
+    ],
+)
+def test_a_commented_key_can_replace_the_other(
+    key: str, keys: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert key in INSTEAD_OF
+    monkeypatch.setenv("SECOND_API_KEY", "sk-of-another-variable")
     text = full_example()
-    (name,) = re.findall(rf"^# {key} = \"~/(.+?)\"", text, re.MULTILINE)
+    (name,) = re.findall(r"^# api_key_file = \"~/(.+?)\"", text, re.MULTILINE)
     file = home / name
     file.parent.mkdir(parents=True)
     file.touch(mode=0o600)
@@ -188,7 +200,8 @@ def test_a_commented_key_can_replace_the_other(key: str, home: Path) -> None:
     swapped = re.sub(rf"^{INSTEAD_OF[key]} = ", "# \\g<0>", text, flags=re.MULTILINE)
     swapped = swapped.replace(f"# {key} = ", f"{key} = ")
     (provider,) = load(swapped, home).providers.values()
-    assert provider.api_key.get_secret_value() == "sk-of-the-file"
+    read = provider.api_keys or (provider.api_key,)
+    assert [key.get_secret_value() for key in read] == keys
 
 
 @pytest.mark.parametrize(

@@ -297,8 +297,8 @@ def test_a_silent_call_is_asked_again_only_if_configured_and_not_behind_a_result
     document = RequestDocument.of(ANTHROPIC, "/v1/messages", orjson.dumps(body), HEADERS)
     received = replace(RECEIVED, document=document)
     settings = replace(SETTINGS, retry=RetryPolicy(silent_stop=is_configured))
-    assert planned(Feature.RETRY, received=received, settings=settings).asks_again is expected
-    assert not planned(Feature.REPAIR, received=received, settings=settings).asks_again
+    assert planned(Feature.RETRY, received=received, settings=settings).asks_again_at(0) is expected
+    assert not planned(Feature.REPAIR, received=received, settings=settings).asks_again_at(0)
 
 
 @pytest.mark.parametrize(

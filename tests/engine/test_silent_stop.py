@@ -161,9 +161,9 @@ def machine_of(protocol: WireProtocol, streaming: bool) -> CallMachine:
         targets=(Target("api.example.com", "m"),),
         streaming=streaming,
         context=TOOLS,
-        retry=RetryPolicy(attempts=1),
+        retry=RetryPolicy(attempts=1, silent_stop=True),
         heartbeat=Heartbeat(after=0.0),
-        asks_again=True,
+        wants_answer=True,
     )
     machine = CallMachine(call, random=lambda: 1.0, wall_clock=lambda: 0.0)
     machine.start(0)

@@ -123,6 +123,8 @@ class _Sending:
     original: OutgoingRequest
     terms: Terms
     """The target's traits, the lessons applied, and the disabled rules."""
+    keys: Sequence[str] = field(default=(), repr=False)
+    """The keys with which the request may be sent."""
     session: Hashable | None = None
     """The conversation, if its beginning must not change."""
     adapted: AdaptedRequest | None = None
@@ -158,12 +160,15 @@ class AdaptedRequests:
     """The faults that were contained here."""
     _sendings: list[_Sending] = field(default_factory=list)
 
-    def add(self, request: OutgoingRequest, traits: TargetTraits) -> None:
-        """Add the next target: the client's request addressed to it, and its traits."""
+    def add(self, request: OutgoingRequest, traits: TargetTraits, keys: Sequence[str] = ()) -> None:
+        """Add the next target: the client's request addressed to it, and its traits.
+
+        `keys` are all keys with which it may be sent.
+        """
         places = dict.fromkeys((request.provider, request.host))
         lessons = tuple(lesson for place in places for lesson in self.book.of(place, request.model))
         terms = Terms(traits, lessons, self.disabled)
-        self._sendings.append(_Sending(request, terms, tried=set(lessons)))
+        self._sendings.append(_Sending(request, terms, tried=set(lessons), keys=keys))
 
     def at(self, target: int) -> AdaptedRequest:
         """Return the request for this target in its present form."""
@@ -365,7 +370,8 @@ class AdaptedRequests:
                 continue
             sending.terms, sending.adapted = terms, adapted
             sending.on_trial = (*_without_replaced(sending.on_trial, new), *new)
-            secrets = secret_values(sending.original.headers, sending.original.path)
+            secrets = {*secret_values(sending.original.headers, sending.original.path)}
+            secrets |= {*sending.keys}
             sending.words = _short(masked(error.message, secrets))
             done = "sent once more: " + ", ".join(map(str, new))
             if sending.session is not None and has_bound_thinking(sending.original):

@@ -60,6 +60,43 @@ class Retry(Section):
         return self
 
 
+class RetryChanges(Section):
+    """Other values of `[retry]` for the attempts at a target.
+
+    Keys that are not set are unchanged. A fallback has those of its own provider. The values of a
+    `[[models]]` entry replace those of its providers.
+    """
+
+    attempts: Annotated[
+        Annotated[int, Field(strict=True, ge=1, le=20)] | None, Field(examples=[2])
+    ] = None
+    """As in `[retry]`."""
+    backoff_initial: Annotated[Seconds | None, Field(examples=[1.0])] = None
+    """As in `[retry]`. A higher one than the `backoff_max` in force is lowered to it."""
+    backoff_max: Annotated[Seconds | None, Field(examples=[20.0])] = None
+    """As in `[retry]`."""
+    max_elapsed: Annotated[Seconds | None, Field(examples=[60.0])] = None
+    """As in `[retry]`."""
+    budget: Annotated[
+        Annotated[int, Field(strict=True, ge=0, le=100_000)] | None, Field(examples=[10])
+    ] = None
+    """As in `[retry]`."""
+    retry_after_max: Annotated[Seconds | None, Field(examples=[30.0])] = None
+    """As in `[retry]`."""
+    silent_stop: Annotated[Annotated[bool, Field(strict=True)] | None, Field(examples=[True])] = (
+        None
+    )
+    """As in `[retry]`."""
+
+    @model_validator(mode="after")
+    def _initial_is_within_max(self) -> "RetryChanges":
+        initial, most = self.backoff_initial, self.backoff_max
+        if initial is not None and most is not None and initial > most:
+            text = f"expected backoff_max ({most:g}) or less, got {initial:g}"
+            refuse((("backoff_initial",), text))
+        return self
+
+
 class Breaker(Section):
     """The circuit breaker, which stops calls to a provider that fails.
 
@@ -114,6 +151,27 @@ class Timeouts(Section):
     count."""
     total: Seconds = 0.0
     """The whole call. This is the only limit that also ends a healthy stream."""
+
+
+class TimeoutChanges(Section):
+    """Other values of `[timeouts]` for the attempts at a target.
+
+    Keys that are not set are unchanged. A fallback has those of its own provider. The values of a
+    `[[models]]` entry replace those of its providers. 0 means no limit.
+    """
+
+    connect: Annotated[Seconds | None, Field(examples=[5.0])] = None
+    """As in `[timeouts]`."""
+    first_byte: Annotated[Seconds | None, Field(examples=[60.0])] = None
+    """As in `[timeouts]`."""
+    answer: Annotated[Seconds | None, Field(examples=[600.0])] = None
+    """As in `[timeouts]`."""
+    idle: Annotated[Seconds | None, Field(examples=[60.0])] = None
+    """As in `[timeouts]`."""
+    progress: Annotated[Seconds | None, Field(examples=[300.0])] = None
+    """As in `[timeouts]`."""
+    total: Annotated[Seconds | None, Field(examples=[1200.0])] = None
+    """As in `[timeouts]`: it counts from the start of the call, also at a fallback."""
 
 
 class Heartbeat(Section):

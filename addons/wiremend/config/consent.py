@@ -41,9 +41,21 @@ HARMLESS_KEYS: Mapping[str, frozenset[str]] = {
     "learning": frozenset({"max_amendments", "max_elapsed"}),  # `file` writes to any place
     # Routes choose between providers, which belong to the reach. What they set in a request can
     # make a provider send it elsewhere, for example to an MCP server.
-    "models": frozenset({"match", "when", "model", "provider", "fallback", "stream"}),
+    "models": frozenset(
+        {"match", "when", "model", "provider", "fallback", "stream", "timeouts", "retry"}
+    ),
     "providers": frozenset(
-        {"protocol", "schema_dialect", "message_rules", "max_output_tokens", "on_unsupported"}
+        {
+            # What it fills in belongs to the reach as if it were written.
+            "preset",
+            "protocol",
+            "schema_dialect",
+            "message_rules",
+            "max_output_tokens",
+            "on_unsupported",
+            "timeouts",
+            "retry",
+        }
     ),
 }
 """Such keys of other sections, by section."""
@@ -161,6 +173,11 @@ def _reached_by_provider(name: str, provider: Any) -> Iterator[Reached]:
                 place = [address, key, header.lower()]
                 literal = Reached(Kind.HEADER, _printable(header.lower()), f"to {to}")
                 yield from _secret(literal, place, text)
+            continue
+        if key == "api_keys" and isinstance(value, list):
+            for number, text in enumerate(value, start=1):
+                literal = Reached(Kind.KEY, f"api_keys[{number}]", f"to {to}")
+                yield from _secret(literal, [address, key], text)
             continue
         kinds = {"api_key": Kind.KEY, "api_key_file": Kind.KEY_FILE}
         shown = str(value) if key == "api_key_file" else key

@@ -299,8 +299,12 @@ class CurrentConfig:
         settings = settings_of(config, self._codes)
         secrets = frozenset[str]().union(
             *(
-                secret_values([*address.headers.items(), ("x-api-key", address.api_key)])
+                secret_values(fields)
                 for address in settings.providers.values()
+                for fields in (
+                    address.headers.items(),
+                    [("x-api-key", key) for key in address.api_keys],
+                )
             )
         )
         provider_hosts = [provider.host for provider in config.providers.values()]

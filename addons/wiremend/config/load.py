@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 from wiremend.config.consent import VARIABLE
 from wiremend.config.key_files import key_file_path, read_key_file
 from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config
+from wiremend.config.presets import supplied_variable, with_presets
 from wiremend.config.user_directories import config_directory
 from wiremend.config.values import did_you_mean
 from wiremend.secrets import may_hold_credential
@@ -39,8 +40,8 @@ _BARE_VARIABLE = re.compile(r"(?:\A|.*\s)\$[A-Za-z_]\w*\s*\Z", re.DOTALL)
 _VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 _MISPLACED_VARIABLE = (
-    "'${...}' is replaced only in providers.*.api_key and in headers that can contain a "
-    "credential; write the value itself"
+    "'${...}' is replaced only in providers.*.api_key and api_keys, and in headers that can "
+    "contain a credential; write the value itself"
 )
 _EXPECTED: Mapping[str, str] = {
     "string_type": "a string",
@@ -85,7 +86,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A configuration file that was read: its bytes, and its TOML with `${NAME}` as written."""
+    """A configuration file that was read: its bytes, and its TOML with `${NAME}` as written.
+
+    Presets are filled in.
+    """
 
     path: Path
     data: bytes
@@ -136,9 +140,10 @@ def parse_config(
 
     Relative paths of key files are below `directory`.
     """
-    values = _parse_toml(text.removeprefix("\ufeff"), source)
+    written = _parse_toml(text.removeprefix("\ufeff"), source)
     misplaced: dict[Place, str] = {}
-    values = _filled_in(values, (), environ, misplaced)
+    values = _filled_in(with_presets(written), (), environ, misplaced)
+    _explain_supplied_keys(written, misplaced)
     _fill_in_key_files(values, directory, misplaced)
     return _validated(values, source, misplaced, known_codes)
 
@@ -153,7 +158,7 @@ def read_document(path: Path, *, must_be_regular: bool = False) -> Document:
 
 def parse_document(path: Path, data: bytes) -> Document:
     """Parse the TOML in the bytes that were read from this file. Raises ConfigError."""
-    return Document(path, data, _parse_toml(_text_of(data, path.name), path.name))
+    return Document(path, data, with_presets(_parse_toml(_text_of(data, path.name), path.name)))
 
 
 def config_of(
@@ -190,6 +195,12 @@ def _validated(
         config = Config.model_validate(values, context=context)
     except ValidationError as invalid:
         errors = invalid.errors()
+    presets = {error["loc"][:2] for error in errors if error["loc"][2:] == ("preset",)}
+    errors = [
+        error  # without a valid preset, the address that it would fill in is missing
+        for error in errors
+        if error["type"] != "missing" or error["loc"][:2] not in presets
+    ]
     unknown = [error["loc"] for error in errors if error["type"] == "extra_forbidden"]
     for place in [*misplaced]:
         if any(place[: len(above)] == above for above in unknown):
@@ -306,6 +317,17 @@ def _problem_of_variables(text: str, environ: Mapping[str, str]) -> str:
     return ""
 
 
+def _explain_supplied_keys(written: Mapping[str, Any], problems: dict[Place, str]) -> None:
+    """Describe variables that are missing, but were named by a preset and not by the user."""
+    for place, problem in problems.items():
+        match place:
+            case ("providers", str(name), "api_key"):
+                provider = written["providers"][name]
+                if supplied_variable(provider):
+                    hint = f"preset {provider['preset']!r} uses it; set it, or api_key"
+                    problems[place] = f"{problem}; {hint}"
+
+
 def _problem_of_literal(text: str, environ: Mapping[str, str]) -> str:
     """Return the problem of a secret that was meant to be a variable; "" if it may be a secret."""
     if _BARE_VARIABLE.match(text):
@@ -323,8 +345,8 @@ def _fill_in_key_files(values: dict[str, Any], directory: Path, problems: dict[P
         if not isinstance(file, str) or not file.strip():
             continue  # the model reports it
         place = ("providers", name, "api_key_file")
-        if provider.get("api_key"):
-            problems[place] = "cannot be set together with api_key; remove one of them"
+        if other := next((key for key in ("api_key", "api_keys") if provider.get(key)), ""):
+            problems[place] = f"cannot be set together with {other}; remove one of them"
         elif "${" not in file:
             try:
                 provider["api_key"] = read_key_file(key_file_path(file, directory))
@@ -334,7 +356,7 @@ def _fill_in_key_files(values: dict[str, Any], directory: Path, problems: dict[P
 
 def _takes_variables(place: Place) -> bool:
     match place:
-        case ("providers", _, "api_key"):
+        case ("providers", _, "api_key") | ("providers", _, "api_keys", int()):
             return True
         case ("providers", _, "headers", str(name)):
             return may_hold_credential(name)
@@ -350,7 +372,8 @@ def describe(error: ErrorDetails, nearest: Callable[[Place], str]) -> str:
     if kind == "extra_forbidden":
         return f"unknown key{nearest(place)}"
     if kind == "missing":
-        return "is missing"
+        is_address = place[0] == "providers" and place[-1] == "base_url"
+        return "is missing; set it, or preset" if is_address else "is missing"
     if kind == "value_error":
         return str(context["error"])
     if kind == "wiremend":

@@ -20,7 +20,14 @@ from pydantic import (
 from wiremend.adapt.learnable_traits import LEARNABLE_TRAITS, trait_problem
 from wiremend.adapt.lessons import LessonKind
 from wiremend.adapt.schema_dialects import DIALECTS
-from wiremend.config.attempt_limits import Breaker, Heartbeat, Retry, Timeouts
+from wiremend.config.attempt_limits import (
+    Breaker,
+    Heartbeat,
+    Retry,
+    RetryChanges,
+    TimeoutChanges,
+    Timeouts,
+)
 from wiremend.config.providers import Provider
 from wiremend.config.routes import ModelRoute, When
 from wiremend.config.section import Section
@@ -334,7 +341,13 @@ SECTIONS: Mapping[str, type[Section]] = {
     "check": Check,
 }
 """The table of each top-level key, or of each of its entries."""
-TABLES_WITHIN: Mapping[tuple[str, str], type[Section]] = {("models", "when"): When}
+TABLES_WITHIN: Mapping[tuple[str, str], type[Section]] = {
+    ("models", "when"): When,
+    ("models", "timeouts"): TimeoutChanges,
+    ("models", "retry"): RetryChanges,
+    ("providers", "timeouts"): TimeoutChanges,
+    ("providers", "retry"): RetryChanges,
+}
 """Tables nested in a section: the section's name and the key of the nested table."""
 
 HEADINGS: Mapping[str, str] = {

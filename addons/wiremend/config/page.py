@@ -19,12 +19,13 @@ from pydantic.fields import FieldInfo
 from wiremend.config.consent import HARMLESS_KEYS, HARMLESS_SECTIONS, Kind
 from wiremend.config.load import FILE_NAME
 from wiremend.config.model import HEADINGS, SECTIONS, TABLES_WITHIN, Config
+from wiremend.config.presets import table_in_markdown
 from wiremend.config.section import Section
 from wiremend.config.values import InWords, one_of
 
 PROVIDER_NAME = "opencode-go"
 """The provider in the example."""
-INSTEAD_OF = {"api_key_file": "api_key"}
+INSTEAD_OF = {"api_keys": "api_key", "api_key_file": "api_key"}
 """Keys that cannot be set together with another one; the example contains them as comments."""
 _LINE_LENGTH = 100
 _BASIC_TYPES: Mapping[Any, InWords] = {
@@ -193,6 +194,8 @@ def _section(name: str) -> str:
     parts = [f"## `{HEADINGS[name]}`", _docstring(model), table(keys_of(path, model))]
     for inner_path, inner in nested:
         parts += [f"### `{inner_path}`", _docstring(inner), table(keys_of(inner_path, inner))]
+    if name == "providers":
+        parts += ["### Presets", _PRESETS.strip(), table_in_markdown()]
     return "\n\n".join(parts)
 
 
@@ -284,10 +287,10 @@ def _sentence(names: Sequence[str]) -> str:
 
 
 _KINDS: Mapping[Kind, str] = {
-    Kind.HOST: "the address of a provider (`base_url`)",
-    Kind.VARIABLE: "`${NAME}` in `api_key` or `headers`",
+    Kind.HOST: "the address of a provider (`base_url`, or that of its `preset`)",
+    Kind.VARIABLE: "`${NAME}` in `api_key`, `api_keys` or `headers`, or the variable of a `preset`",
     Kind.KEY_FILE: "`api_key_file`",
-    Kind.KEY: "`api_key` without a variable",
+    Kind.KEY: "`api_key` or `api_keys` without a variable",
     Kind.HEADER: "`headers` without a variable",
     Kind.INTERCEPTED: "`intercept.hosts`",
     Kind.ORIGIN: "`access.origins`",
@@ -361,8 +364,8 @@ applied, and its content counts as allowed.
 _SECRETS = """
 ## Secrets
 
-In `api_key`, and in `headers` that can carry a credential, `${NAME}` is replaced by the environment
-variable NAME, without surrounding white space. It may be a part of the string:
+In `api_key`, `api_keys`, and in `headers` that can carry a credential, `${NAME}` is replaced by the
+environment variable NAME, without surrounding white space. It may be a part of the string:
 `authorization = "Bearer ${TOKEN}"`. A header can carry a credential if its name contains `auth`,
 `key`, `token`, `cookie`, `secret` or `credential`, or is otherwise known to carry one. A variable
 that is unset or empty is an error, and so is `${` in any other value. The alternative is a file
@@ -375,6 +378,13 @@ _OPTIONS = """
 Set with `--set NAME=VALUE`, or in mitmproxy's `config.yaml`.
 
 {table}
+"""
+
+_PRESETS = """
+`scripts/run --presets` prints these tables. The addresses and protocols of gateways change often;
+any key of `[providers.NAME]` overrides those of its preset. The variable is read only for the
+address of the preset, and like any other variable it needs your [consent](#consent) in a file of
+the working directory. If it is not set, the start stops.
 """
 
 _EXAMPLE = """

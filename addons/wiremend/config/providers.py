@@ -9,9 +9,12 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
+from wiremend.config.attempt_limits import RetryChanges, TimeoutChanges
 from wiremend.config.field_changes import FieldsToDrop, FieldsToRename, FieldsToSet
+from wiremend.config.presets import problem_of_preset
 from wiremend.config.section import Section
 from wiremend.config.values import (
     BaseUrl,
@@ -26,6 +29,11 @@ from wiremend.config.values import (
     refuse,
     refuse_unknown_codes,
 )
+from wiremend.protocols.registry import PROTOCOLS
+
+MOST_KEYS = 20
+"""How many keys a provider may have: every text that is shown is searched for each of them."""
+KEY_HEADERS = frozenset(protocol.key_header.name.lower() for protocol in PROTOCOLS.values())
 
 
 class Provider(Section):
@@ -40,13 +48,29 @@ class Provider(Section):
     the name of that tool.
     """
 
+    preset: Annotated[Name | None, InWords("name of a preset"), Field(examples=["opencode-go"])] = (
+        None
+    )
+    """What fills in `base_url` and `protocol`, and, if the address is not changed and no other
+    credential is set, `api_key` with the variable of the [table of presets](#presets). What is
+    written beside it counts. With another `base_url`, the provider is still known as that of the
+    preset, so that its requests are adapted in the same way."""
     base_url: Annotated[BaseUrl, Field(examples=["https://opencode.ai/zen/go"])]
-    """`http` or `https` address that precedes the path of the request. If it ends in a version
-    (`/v1`), that version replaces the request's. It contains no endpoint (`/messages`), user,
-    password, query or fragment."""
+    """`http` or `https` address that precedes the path of the request; `preset` fills it in. If it
+    ends in a version (`/v1`, `/api/paas/v4`), that version replaces the request's. It contains no
+    endpoint (`/messages`), user, password, query or fragment."""
     api_key: Annotated[Key, Field(examples=["${OPENCODE_API_KEY}"])] = SecretStr("")
     """The key, sent in the header that the protocol uses. `${NAME}` is replaced by the
     environment variable NAME. Without a key, only `headers` can contain a credential."""
+    api_keys: Annotated[
+        tuple[Key, ...],
+        InWords("list of strings, may contain `${NAME}`"),
+        Field(examples=[["${OPENCODE_API_KEY}", "${SECOND_API_KEY}"]]),
+    ] = ()
+    """Several keys, instead of `api_key`; at most 20. All calls of a conversation use the same one,
+    since providers cache prompts by key. If a key is rejected (401 or 402), the call is sent again
+    at once with the next one; if that is accepted, the rejected key is not used until the
+    configuration is read again. Findings name a key by its position."""
     api_key_file: Annotated[
         Annotated[Name, InWords("file path")] | None,
         Field(examples=["~/.config/opencode.key"]),
@@ -95,6 +119,10 @@ class Provider(Section):
     """As in `[[models]]`."""
     rename: FieldsToRename = {}
     """As in `[[models]]`."""
+    timeouts: Annotated[TimeoutChanges | None, InWords("table, see below")] = None
+    """Other time limits for calls to this provider."""
+    retry: Annotated[RetryChanges | None, InWords("table, see below")] = None
+    """Other limits of retries for calls to this provider."""
     leaked_calls: Annotated[
         tuple[CallFormatName, ...] | None,
         Field(examples=[["glm"]]),
@@ -110,6 +138,36 @@ class Provider(Section):
     def host(self) -> str:
         """The host name of `base_url`, in lower case."""
         return urlsplit(self.base_url).hostname or ""
+
+    @field_validator("preset")
+    @classmethod
+    def _is_known(cls, preset: str | None) -> str | None:
+        if preset is not None and (problem := problem_of_preset(preset)):
+            raise ValueError(problem)
+        return preset
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        texts = [key.get_secret_value() for key in keys]
+        if len(texts) > MOST_KEYS:
+            raise ValueError(f"expected at most {MOST_KEYS} keys, got {len(texts)}")
+        refuse(
+            *(
+                ((number,), "is empty" if not text else "is listed twice")
+                for number, text in enumerate(texts)
+                if not text or text in texts[:number]
+            )
+        )
+        return keys
+
+    @model_validator(mode="after")
+    def _keys_are_used(self) -> "Provider":
+        if self.api_keys and self.api_key.get_secret_value():
+            refuse((("api_keys",), "cannot be set together with api_key; remove one of them"))
+        sent = [name for name in self.headers if self.api_keys and name.lower() in KEY_HEADERS]
+        refuse(*((("headers", name), "replaces the keys in api_keys; remove one") for name in sent))
+        return self
 
     @field_validator("message_rules")
     @classmethod

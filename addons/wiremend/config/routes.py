@@ -9,6 +9,7 @@ from pydantic import (
     model_validator,
 )
 
+from wiremend.config.attempt_limits import RetryChanges, TimeoutChanges
 from wiremend.config.field_changes import FieldsToDrop, FieldsToRename, FieldsToSet
 from wiremend.config.section import Section
 from wiremend.config.values import (
@@ -126,6 +127,11 @@ class ModelRoute(Section):
     rename: FieldsToRename = {}
     """New paths of fields, by their paths. A field keeps its value. If both exist, the new one
     stays. With `*`, both paths must be the same up to the last `*`."""
+
+    timeouts: Annotated[TimeoutChanges | None, InWords("table, see below")] = None
+    """Other time limits for calls of this entry."""
+    retry: Annotated[RetryChanges | None, InWords("table, see below")] = None
+    """Other limits of retries for calls of this entry."""
 
     @model_validator(mode="after")
     def _fallbacks_differ(self) -> "ModelRoute":

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from wiremend.adapt.lessons import Lesson, PlacedLesson
 from wiremend.adapt.rejection_recovery import AmendmentLimits
+from wiremend.config.attempt_limits import RetryChanges, TimeoutChanges
 from wiremend.config.model import Config
+from wiremend.config.presets import facts_host
 from wiremend.config.providers import Provider
 from wiremend.config.routes import ModelRoute
 from wiremend.engine.health import HealthLimits
@@ -14,6 +16,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.traits import FieldChanges
 from wiremend.protocols.registry import MESSAGE_CODES
 from wiremend.routing.fire_and_forget import FireAndForget
+from wiremend.routing.limits import NO_CHANGES, LimitChanges
 from wiremend.routing.match import Route
 from wiremend.routing.providers import ProviderAddress
 
@@ -46,6 +49,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
                 fallback=entry.fallback,
                 stream=entry.stream,
                 changes=_changes_of(entry),
+                limits=_limits_of(entry),
             )
             for entry in config.models
         ),
@@ -71,10 +75,11 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
 
 
 def _address_of(name: str, provider: Provider) -> ProviderAddress:
+    keys = [key.get_secret_value() for key in provider.api_keys or (provider.api_key,)]
     return ProviderAddress(
         name,
         provider.base_url,
-        provider.api_key.get_secret_value(),
+        keys[0],
         {header: value.get_secret_value() for header, value in provider.headers.items()},
         _message_codes(provider.message_rules),
         provider.max_output_tokens,
@@ -83,6 +88,9 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
         changes=_changes_of(provider),
         leaked_formats=provider.leaked_calls,
         protocols=_protocols_of(provider.protocol),
+        more_keys=tuple(keys[1:]),
+        limits=_limits_of(provider),
+        known_as=facts_host(provider.preset, provider.base_url),
     )
 
 
@@ -93,6 +101,22 @@ def _protocols_of(
         return ()
     table = {"*": protocol} if isinstance(protocol, str) else protocol
     return tuple((glob, WireProtocol.parse(name)) for glob, name in table.items())
+
+
+def _limits_of(entry: ModelRoute | Provider) -> LimitChanges:
+    if entry.timeouts is None and entry.retry is None:
+        return NO_CHANGES
+    timeouts, retry = entry.timeouts or TimeoutChanges(), entry.retry or RetryChanges()
+    return LimitChanges(
+        **timeouts.model_dump(),
+        attempts=retry.attempts,
+        backoff_initial_seconds=retry.backoff_initial,
+        backoff_max_seconds=retry.backoff_max,
+        max_elapsed_seconds=retry.max_elapsed,
+        retry_after_max_seconds=retry.retry_after_max,
+        silent_stop=retry.silent_stop,
+        retry_floor=None if retry.budget is None else float(retry.budget),
+    )
 
 
 def _changes_of(entry: ModelRoute | Provider) -> FieldChanges:

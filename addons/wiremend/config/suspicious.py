@@ -64,8 +64,10 @@ def _includes(one: ModelRoute, other: ModelRoute) -> bool:
 
 def _unencrypted_keys(config: Config) -> Iterator[str]:
     for name, provider in config.providers.items():
-        has_key = provider.api_key.get_secret_value() or any(
-            map(may_hold_credential, provider.headers)
+        has_key = (
+            provider.api_keys
+            or provider.api_key.get_secret_value()
+            or any(map(may_hold_credential, provider.headers))
         )
         is_plain = urlsplit(provider.base_url).scheme.lower() == "http"
         if has_key and is_plain and not _is_this_machine(provider.host):
@@ -98,6 +100,7 @@ def _has_literal_key(values: Mapping[str, Any]) -> bool:
     for provider in providers.values():
         headers = provider.get("headers", {}).items()
         secrets = [text for name, text in headers if is_secret_header(name)]
-        if any(text and not VARIABLE.search(text) for text in [provider.get("api_key"), *secrets]):
+        secrets += [provider.get("api_key"), *provider.get("api_keys", ())]
+        if any(text and not VARIABLE.search(text) for text in secrets):
             return True
     return False

@@ -13,6 +13,8 @@ from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.base.traits import FieldChanges
+from wiremend.routing.limits import NO_CHANGES, LimitChanges
+from wiremend.routing.provider_keys import CallKeys
 from wiremend.rules.rule import Finding
 
 
@@ -29,6 +31,12 @@ class Target:
     """The formats in which it is known to write tool calls as text."""
     translation: TargetTranslation | None = None
     """How its answers are translated; None: they are in the client's protocol."""
+    keys: CallKeys | None = None
+    """The keys that the call may use there; None: the one in its request."""
+    retry: RetryPolicy | None = None
+    """Its own policy; None: that of the call."""
+    timeouts: Timeouts | None = None
+    """Its own limits; None: those of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,8 @@ class Call:
     """The request for each target, before it is adapted."""
     changes: FieldChanges = field(default_factory=FieldChanges)
     """What the entry of `[[models]]` changes in the request to every target."""
+    limits: LimitChanges = NO_CHANGES
+    """What the entry of `[[models]]` changes of the limits at every target."""
     adapted: AdaptedRequests | None = None
     """The requests as adapted to their targets, and changed after rejections; None: unadapted."""
     context: StreamContext = field(default_factory=StreamContext)
@@ -56,8 +66,9 @@ class Call:
     raise_errors: bool = True
     """Turn errors inside a 200 into HTTP errors."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    asks_again: bool = False
-    """Ask once more after a response without an answer."""
+    wants_answer: bool = False
+    """Whether a response without text or call is taken for a mistake. `RetryPolicy.silent_stop`
+    decides whether it is asked for again."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     findings: tuple[Finding, ...] = ()
@@ -95,8 +106,22 @@ class Call:
         return context
 
     def request_for(self, target: int) -> OutgoingRequest:
-        """Return the current request for this target."""
-        return self.adapted.at(target).request if self.adapted else self.requests[target]
+        """Return the current request for this target, with the current key."""
+        request = self.adapted.at(target).request if self.adapted else self.requests[target]
+        keys = self.targets[target].keys
+        return request if keys is None else keys.applied_to(request)
+
+    def retry_at(self, target: int) -> RetryPolicy:
+        """Return the policy of retries at this target."""
+        return self.targets[target].retry or self.retry
+
+    def timeouts_at(self, target: int) -> Timeouts:
+        """Return the time limits at this target."""
+        return self.targets[target].timeouts or self.timeouts
+
+    def asks_again_at(self, target: int) -> bool:
+        """Return whether a response of this target without an answer is asked for again."""
+        return self.wants_answer and self.retry_at(target).silent_stop
 
 
 @dataclass(frozen=True, slots=True)

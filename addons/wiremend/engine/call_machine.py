@@ -172,7 +172,7 @@ class CallMachine:
         self.revision = 0
         self._wall_clock = wall_clock
         self._state = AttemptState.NEW
-        self._deadlines = Deadlines(call.timeouts, call.heartbeat, streaming=call.streaming)
+        self._deadlines = Deadlines(call.timeouts_at(0), call.heartbeat, streaming=call.streaming)
         self._client = ClientResponse(self._deadlines)
         self._choice = TargetChoice(call.targets)
         self._log = AttemptLog()
@@ -422,6 +422,7 @@ class CallMachine:
         self.outcome = RUNNING
         self._reused = False
         self._response = self._next_response()
+        self._deadlines.limit(self.call.timeouts_at(self._choice.number))
         self._deadlines.attempt_started(now)
         self._log.start(now, self._target.provider, self._target.model)
         actions.append(StartAttempt(self._log.number, fresh, self._choice.number))
@@ -616,7 +617,7 @@ class CallMachine:
     def _is_holding(self) -> bool:
         """Return whether showing anything must wait because a failure could still be hidden."""
         return self._client.shown.allows_retry and (
-            self.call.raise_errors or self.call.retry.attempts > 1
+            self.call.raise_errors or self.call.retry_at(self._choice.number).attempts > 1
         )
 
     def _look_at_body(self, now: float, actions: list[Action]) -> None:

@@ -19,6 +19,8 @@ of the monotonic clock whose readings the machine receives.
 
 While the client is behind, nothing is read from upstream. The clocks of the response (first_byte to
 progress, and tail) start again at each wake-up in that time, so they do not pass.
+
+The limits are those of the target that is asked; `total` counts from the start of the call.
 """
 
 from dataclasses import asdict, dataclass
@@ -48,11 +50,13 @@ class Deadlines:
     """The deadlines of one call; see the table above."""
 
     def __init__(self, timeouts: Timeouts, heartbeat: Heartbeat, *, streaming: bool) -> None:
-        self._limits: dict[str, float] = {k: s for k, s in asdict(timeouts).items() if s > 0}
+        self._limits = _limits_of(timeouts)
+        self._timeouts = timeouts
         self._heartbeat = heartbeat
         self._streaming = streaming
         self._running: dict[str, float] = {}
         """The clocks with a limit that run, and since when."""
+        self._call_started = 0.0
         self._pause_until: float | None = None
         """The end of a backoff or of draining."""
         self._last_byte = 0.0
@@ -67,8 +71,15 @@ class Deadlines:
 
     def call_started(self, now: float) -> None:
         """Start the clocks of the whole call."""
-        self._last_shown = now
+        self._last_shown = self._call_started = now
         self._start("total", now)
+
+    def limit(self, timeouts: Timeouts) -> None:
+        """Apply the limits of the target that is asked from now on."""
+        if timeouts is not self._timeouts:
+            self._timeouts, self._limits = timeouts, _limits_of(timeouts)
+            self._running.clear()
+            self._start("total", self._call_started)
 
     def attempt_started(self, now: float) -> None:
         """A connection was requested."""
@@ -182,3 +193,7 @@ class Deadlines:
     def _start(self, clock: str, now: float) -> None:
         if clock in self._limits:
             self._running[clock] = now
+
+
+def _limits_of(timeouts: Timeouts) -> dict[str, float]:
+    return {name: seconds for name, seconds in asdict(timeouts).items() if seconds > 0}

@@ -108,14 +108,20 @@ class TargetChoice:
         return health is None or health.take_retry(now)
 
     def answered(self) -> None:
-        """Report to the breaker that content arrived."""
+        """Report to breaker and keys that content arrived."""
         if self._permit is not None:
             self._permit.answered()
+        self._accept_key()
 
     def succeeded(self) -> None:
-        """Report to the breaker that the call was completed."""
+        """Report to breaker and keys that the call was completed."""
         if self._permit is not None:
             self._permit.succeeded()
+        self._accept_key()
+
+    def _accept_key(self) -> None:
+        if self.target.keys is not None:
+            self.target.keys.accepted()
 
     def failed(self, now: float, error: ProviderError, kind: str = "") -> None:
         """Report the final error at this target to the breaker; `kind` is that of `FailureCause`.

@@ -17,7 +17,7 @@ from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.error_responses import refused_key_response
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
-from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings
+from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings, changed
 from wiremend.engine.translation.answers import TargetTranslation
 from wiremend.engine.translation.planning import with_translations
 from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
@@ -30,8 +30,10 @@ from wiremend.protocols.base.traits import FieldChanges, TargetTraits
 from wiremend.protocols.registry import read_request
 from wiremend.repair.leaked_calls import LEAKED_CALL
 from wiremend.routing.access import key_refusal
+from wiremend.routing.limits import NO_CHANGES
 from wiremend.routing.match import Route, match_model
 from wiremend.routing.model_name import MODEL_ROUTED, requested_model, rewrite_model
+from wiremend.routing.provider_keys import conversation_of
 from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, uses_key
 from wiremend.routing.shape import CallShape, ends_in_tool_result
 from wiremend.routing.translation import RoutedRequest, route
@@ -171,8 +173,7 @@ def set_up_response(call: Call, planning: Planning) -> Call:
     if planning.has(Feature.RETRY):
         is_unanswered = not ends_in_tool_result(planning.received.document)
         offers_tools = bool(planning.facts.tool_names) and not planning.facts.is_compaction
-        asks_again = settings.retry.silent_stop and offers_tools
-        call = replace(call, retry=settings.retry, asks_again=asks_again and is_unanswered)
+        call = replace(call, retry=settings.retry, wants_answer=offers_tools and is_unanswered)
     if planning.has(Feature.REPAIR) or planning.has(Feature.RETRY):
         call = replace(call, timeouts=settings.timeouts)
     return replace(call, raise_errors=planning.has(Feature.RAISE))
@@ -187,7 +188,7 @@ def _routed(call: Call, planning: Planning) -> Call:
     entry = _route_of(planning)
     if entry is None:
         return call
-    call = replace(call, showing=entry.stream, changes=entry.changes)
+    call = replace(call, showing=entry.stream, changes=entry.changes, limits=entry.limits)
     providers, requested = planning.settings.providers, planning.facts.model
     if entry.model in (None, requested) and not (entry.provider or entry.fallback):
         return call
@@ -267,13 +268,14 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
         configured = settings.provider_at(request.provider, request.host)
         traits = traits_of(
             request.document.protocol.name,
-            request.host,
+            configured.facts_host if configured else request.host,
             request.model,
             dialect=settings.dialect_of(request.provider, request.host),
             rules=configured.message_rules if configured else None,
             max_output_tokens=configured.max_output_tokens if configured else None,
         )
-        adapted.add(request, _with_configured_fields(traits, configured, call.changes))
+        traits = _with_configured_fields(traits, configured, call.changes)
+        adapted.add(request, traits, configured.api_keys if configured else ())
     return replace(call, adapted=adapted, findings=(*call.findings, *adapted.at(0).findings))
 
 
@@ -302,24 +304,61 @@ def _with_configured_fields(
 
 
 def watch_targets(call: Call, planning: Planning) -> Call:
-    """Add the retry budget and circuit breaker of every target, and how it writes calls as text."""
-    health = planning.knowledge.health if planning.has(Feature.RETRY) else None
+    """Add what belongs to each target: its health, its limits, its keys, how it writes calls."""
     looks_for_calls = bool(call.context.tool_names) and (
         LEAKED_CALL.code not in call.context.disabled
     )
     targets = tuple(
-        Target(
-            request.provider,
-            request.model,
-            health.of(request.identity, request.model, planning.settings.health)
-            if health
-            else None,
-            _leaked_formats(request, planning) if looks_for_calls else (),
-            _translation_at(call, number),
-        )
+        _target(number, request, call, planning, looks_for_calls=looks_for_calls)
         for number, request in enumerate(call.requests)
     )
-    return replace(call, targets=targets)
+    return _with_keys(replace(call, targets=targets), planning)
+
+
+def _target(
+    number: int,
+    request: OutgoingRequest,
+    call: Call,
+    planning: Planning,
+    *,
+    looks_for_calls: bool,
+) -> Target:
+    limits, retry, timeouts = planning.settings.health, None, None
+    provider = planning.settings.provider_at(request.provider, request.host)
+    for changes in (provider.limits if provider is not None else NO_CHANGES, call.limits):
+        if changes is not NO_CHANGES:
+            limits = changed(limits, changes)
+            retry = changed(retry or call.retry, changes)
+            timeouts = changed(timeouts or call.timeouts, changes)
+    retries = planning.has(Feature.RETRY)
+    health = planning.knowledge.health
+    return Target(
+        request.provider,
+        request.model,
+        health.of(request.identity, request.model, limits) if retries else None,
+        _leaked_formats(request, planning) if looks_for_calls else (),
+        _translation_at(call, number),
+        retry=retry if retries else None,
+        timeouts=timeouts if retries or planning.has(Feature.REPAIR) else None,
+    )
+
+
+def _with_keys(call: Call, planning: Planning) -> Call:
+    """Return the call with the keys of those targets whose providers have several."""
+    keys, providers = planning.knowledge.keys, planning.settings.providers
+    if not providers:
+        return call
+    keys.configure(providers)
+    if not any(request.is_configured and keys.has(request.provider) for request in call.requests):
+        return call
+    conversation = conversation_of(planning.received)
+    targets = [
+        replace(target, keys=keys.of(request.provider, conversation))
+        if request.is_configured
+        else target
+        for target, request in zip(call.targets, call.requests, strict=True)
+    ]
+    return replace(call, targets=tuple(targets))
 
 
 STEPS: tuple[Step, ...] = (
@@ -343,7 +382,8 @@ def _leaked_formats(request: OutgoingRequest, planning: Planning) -> tuple[str, 
     configured = planning.settings.provider_at(request.provider, request.host)
     if configured is not None and configured.leaked_formats is not None:
         return configured.leaked_formats
-    return leaked_formats(request.document.protocol.name, request.host, request.model)
+    host = configured.facts_host if configured is not None else request.host
+    return leaked_formats(request.document.protocol.name, host, request.model)
 
 
 def _asks_for_json(planning: Planning) -> bool:

@@ -8,11 +8,13 @@ from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.engine import rules
 from wiremend.engine.attempts import AttemptLog
 from wiremend.engine.call import Call
-from wiremend.engine.fallback import TargetChoice
+from wiremend.engine.fallback import TargetChoice, is_unknown_model
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.routing import providers as routing
 from wiremend.rules.rule import Finding, Rule, shortened
 
+REFUSED_KEY_STATUS = frozenset({401, 402})
+"""Statuses after which the next key of a provider is used: unknown key, no credit."""
 FREE_RETRIES = 2
 """How often a stale connection is replaced without counting as an attempt."""
 
@@ -104,7 +106,8 @@ class Recovery:
 
     def after_silence(self, now: float) -> Decision | None:
         """A hidden response contains no answer; None if it is not asked for again."""
-        if not self._call.asks_again or self._has_asked_again or not self._choice.take_retry(now):
+        is_wanted = self._call.asks_again_at(self._choice.number) and not self._has_asked_again
+        if not is_wanted or not self._choice.take_retry(now):
             return None
         self._has_asked_again = True
         found = "a complete response without an answer"
@@ -117,6 +120,8 @@ class Recovery:
         if not is_hidden:
             findings = self._findings(failure, "ended in the protocol's error")
             return self._give_up(now, failure, findings, may_fall_back=False)
+        if finding := self._use_next_key(now, failure.error):
+            return Decision(NextStep.SEND_AGAIN, [finding])
         if amendments := self._amend(failure.error, now - self._started):
             self._log.end(
                 now, AttemptOutcome.REJECTED, shortened(f"refused: {failure.error.message}")
@@ -124,7 +129,7 @@ class Recovery:
             return Decision(NextStep.SEND_AGAIN, amendments)
         if failure.rule is None:
             return self._give_up(now, failure, [], may_fall_back=True)
-        retry = self._call.retry.decide(
+        retry = self._call.retry_at(self._choice.number).decide(
             failure.error,
             attempts_made=self._log.tries_here,
             elapsed_seconds=now - self._started,
@@ -138,6 +143,21 @@ class Recovery:
         findings = self._findings(failure, f"trying again in {wait:.2f} s")
         self._log.end(now, AttemptOutcome.FAILED, failure.message)
         return Decision(NextStep.BACK_OFF, findings, wait)
+
+    def _use_next_key(self, now: float, error: ProviderError) -> Finding | None:
+        """Use another key of the provider if this one is refused; None if it is not, or the last.
+
+        Neither the finding nor the log of attempts contains the provider's words: some providers
+        repeat a part of the key.
+        """
+        keys = self._choice.target.keys
+        if keys is None or error.status not in REFUSED_KEY_STATUS or is_unknown_model(error):
+            return None
+        found = f"{self._choice.target.provider}: {keys.name} is rejected ({error.status})"
+        if not keys.move_on():
+            return None
+        self._log.end(now, AttemptOutcome.REJECTED, found)
+        return self._log.finding(rules.KEY_REFUSED, found, f"sent again with {keys.name}")
 
     def _amend(self, error: ProviderError, elapsed_seconds: float) -> list[Finding]:
         """Change a request that the provider rejected; empty if it stays as it is."""

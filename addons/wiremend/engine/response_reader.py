@@ -69,6 +69,10 @@ class ResponseReading:
     Before the head arrives, the mode is UNTOUCHED and nothing is held.
     """
 
+    _asks_again = False
+    """Whether a response without an answer is asked for again. Few calls set it: beyond thirty
+    attributes, Python stores those of an object in a dictionary of its own."""
+
     def __init__(
         self,
         call: Call,
@@ -94,6 +98,8 @@ class ResponseReading:
         self.is_form_known = True
         """Whether `read_start` has no effect any more."""
         self._call = call
+        if call.asks_again_at(target):
+            self._asks_again = True
         self._faults = faults if faults is not None else []
         self._decoder: Decoder | None = None
         self._repair: StreamRepair | TranslatedRepair | None = None
@@ -273,7 +279,7 @@ class ResponseReading:
     @property
     def holds_silence(self) -> bool:
         """Whether the frame of a response is held back, because it may be asked for again."""
-        return self._call.asks_again and self._watches_answer and self._shows is Shows.NOTHING
+        return self._asks_again and self._watches_answer and self._shows is Shows.NOTHING
 
     def decode(self, data: bytes) -> bytes:
         """Return bytes of the body without their content coding. Raises UndecodableBody.

@@ -95,6 +95,15 @@ PROXY_STOPPED = Rule(
     action="Ends the response in the protocol's error at once. The provider is not blamed.",
     protocols=_ALL,
 )
+KEY_REFUSED = Rule(
+    code="R011",
+    name="key-refused",
+    detects="A provider with several keys (`api_keys`) rejects one of them: 401 or 402.",
+    impact="One key that expired or has no credit left ends the turn, although others are valid.",
+    action="Sends the request again at once with the next key. If that is accepted, the rejected "
+    "key is not used until the configuration is read again. A key is named by its position only.",
+    protocols=_ALL,
+)
 
 WRAPPED_ERROR = Rule(
     code="E001",

@@ -5,9 +5,10 @@ those with which it was planned.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 from wiremend.adapt.lessons import LessonBook, PlacedLesson
 from wiremend.adapt.rejection_recovery import AmendmentLimits
@@ -16,7 +17,9 @@ from wiremend.engine.health import HealthLimits, ProviderHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.held_memory import HELD_LIMIT_BYTES, HeldMemory
 from wiremend.routing.fire_and_forget import FireAndForget
+from wiremend.routing.limits import LimitChanges
 from wiremend.routing.match import Route
+from wiremend.routing.provider_keys import ProviderKeys
 from wiremend.routing.providers import ProviderAddress
 from wiremend.rules.containment import FaultLog
 
@@ -51,6 +54,15 @@ class Timeouts:
     idle: float = 120.0
     progress: float = 600.0
     total: float = 0.0
+
+
+def changed[Limits: (Timeouts, RetryPolicy, HealthLimits)](
+    limits: Limits, changes: LimitChanges
+) -> Limits:
+    """Return the limits with the changes that concern them; the same object without any."""
+    new: dict[str, Any] = {item.name: getattr(changes, item.name, None) for item in fields(limits)}
+    new = {name: value for name, value in new.items() if value is not None}
+    return replace(limits, **new) if new else limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,8 @@ class Knowledge:
     """What targets have refused."""
     sessions: Sessions = field(default_factory=Sessions)
     """How running conversations are adapted that must keep their beginning."""
+    keys: ProviderKeys = field(default_factory=ProviderKeys)
+    """Which keys of providers with several were refused; a reload forgets it."""
     fault_log: FaultLog = field(default_factory=FaultLog)
     """Limits the lines about internal faults."""
     memory: HeldMemory = field(default_factory=HeldMemory)

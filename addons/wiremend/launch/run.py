@@ -16,6 +16,7 @@ from pathlib import Path
 import wiremend
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
+from wiremend.config.presets import table_in_text
 from wiremend.config.user_directories import state_directory
 from wiremend.engine.error_responses import DIRECT_REQUEST
 from wiremend.launch.authority import CERTIFICATE_FILE, Made, make_authority, unlimited
@@ -57,6 +58,7 @@ options:
                  its password, in HTTPS_PROXY
   --env          print the variables for clients of a running proxy, on port N if --port is given,
                  as shell commands: eval "$({program} --env)"
+  --presets      print the providers that `preset` in [providers.NAME] can name
 {faults}  --check-config explain what the configuration does with calls; --probe also sends each
                  provider a tiny one
   --doctor       check versions, ports, certificates, variables and agents, and make a call to a
@@ -91,7 +93,7 @@ USAGE = """{program} [--port N] [--config FILE] [--allow] [--web] [--no-password
        {program} [--config FILE] [--allow] --check-config [--probe]
        {program} [--port N] [--config FILE] --doctor [-- COMMAND ...]
        {program} --import-config FILE [-o OUT]
-       {program} --help | --version"""
+       {program} --presets | --help | --version"""
 
 
 def main(program: str, arguments: list[str]) -> int:
@@ -106,6 +108,8 @@ def main(program: str, arguments: list[str]) -> int:
         return 0
     if options.demo:
         return run_demo(program)
+    if options.presets:
+        return print_presets()
     if options.env:
         return print_environment(program, options.port)
     if options.import_config:
@@ -194,6 +198,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     options.add_argument("--web", action="store_true")
     options.add_argument("--demo", action="store_true")
     options.add_argument("--env", action="store_true")
+    options.add_argument("--presets", action="store_true")
     add_fault_options(options)
     options.add_argument("--no-password", action="store_true")
     options.add_argument("--check-config", action="store_true")
@@ -244,6 +249,15 @@ def run_demo(program: str) -> int:
         print(f"{program}: --demo needs a checkout of wiremend, with its tests", file=sys.stderr)
         return 1
     os.execv(sys.executable, [sys.executable, str(demo)])
+
+
+def print_presets() -> int:
+    """Print the table of presets. Return the exit status."""
+    try:
+        print(table_in_text(), flush=True)
+    except BrokenPipeError:  # as of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def print_environment(program: str, number: int | None) -> int:

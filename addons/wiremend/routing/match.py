@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
 from wiremend.protocols.base.traits import FieldChanges
+from wiremend.routing.limits import NO_CHANGES, LimitChanges
 from wiremend.routing.shape import CallShape, ShapeCondition
 
 
@@ -42,6 +43,8 @@ class Route:
     """When content is forwarded; see `config.model.ModelRoute.stream`."""
     changes: FieldChanges = field(default_factory=FieldChanges)
     """Changes of the request's fields, for every target."""
+    limits: LimitChanges = NO_CHANGES
+    """What it changes of the limits on attempts, for every target."""
 
 
 def match_model[Pattern: ModelPattern](

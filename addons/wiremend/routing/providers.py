@@ -13,6 +13,7 @@ from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.traits import FieldChanges
+from wiremend.routing.limits import NO_CHANGES, LimitChanges
 from wiremend.rules.rule import Rule
 from wiremend.secrets import is_secret_header, may_hold_credential, without_secret_parameters
 from wiremend.text.patterns import text_pattern
@@ -63,11 +64,32 @@ class ProviderAddress:
     """The formats in which it writes tool calls as text; None means those that are known."""
     protocols: tuple[tuple[str, WireProtocol], ...] = ()
     """Globs on its models, and the protocol of the first that matches; without one, the call's."""
+    more_keys: tuple[str, ...] = field(default=(), repr=False)
+    """Its keys besides `api_key`."""
+    limits: LimitChanges = NO_CHANGES
+    """What it changes of the limits on attempts."""
+    known_as: str = ""
+    """The host whose facts apply to it, if that is not its own."""
 
     @property
     def host(self) -> str:
         """The host name in its address."""
         return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def facts_host(self) -> str:
+        """The host under which `targets/` contains what it requires."""
+        return self.known_as or self.host
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """All its keys, in the order of the configuration."""
+        return (self.api_key, *self.more_keys) if self.api_key else ()
+
+    @property
+    def has_several_keys(self) -> bool:
+        """Whether calls to it can be sent with another key than the first."""
+        return bool(self.api_key and self.more_keys)
 
     def protocol_for(self, model: str) -> WireProtocol | None:
         """Return the protocol in which this model is asked; None for that of the call."""
@@ -137,6 +159,16 @@ def without_mcp_access(document: RequestDocument) -> RequestDocument:
         return document
     edits = without_mcp_credentials(document.body, document.fields)
     return document if edits is None else document.edited(edits)
+
+
+def with_key(request: OutgoingRequest, key: str) -> OutgoingRequest:
+    """Return a request to a configured provider with another of the provider's keys."""
+    header = request.document.protocol.key_header
+    headers = tuple(
+        (name, header.value(key) if name == header.name else value)
+        for name, value in request.headers
+    )
+    return replace(request, document=replace(request.document, headers=headers))
 
 
 def destinations(

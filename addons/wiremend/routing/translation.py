@@ -128,10 +128,10 @@ def _traits(protocol: WireProtocol, address: ProviderAddress, model: str) -> Tra
 
     The request is adapted to the target afterwards, which changes what is not known here.
     """
-    known = translation_traits(protocol, address.host, model)
+    known = translation_traits(protocol, address.facts_host, model)
     traits = traits_of(
         protocol,
-        address.host,
+        address.facts_host,
         model,
         dialect=address.schema_dialect,
         rules=address.message_rules,

@@ -13,6 +13,7 @@ from wiremend.call_record.kept_traffic import TrafficStore
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.settings import Feature, Settings
 from wiremend.faults.schedule import FaultSchedule
+from wiremend.routing.provider_keys import ProviderKeys
 from wiremend.rules.containment import FaultLog
 from wiremend.seam.flow_record import Mask
 from wiremend.seam.growing_response import GrowingResponse
@@ -31,6 +32,7 @@ class CallOptions:
     health: ProviderHealth = field(default_factory=ProviderHealth)
     lessons: LessonBook = field(default_factory=LessonBook)
     sessions: Sessions = field(default_factory=Sessions)
+    keys: ProviderKeys = field(default_factory=ProviderKeys)
     conceal: Callable[[http.HTTPFlow], None] | None = None
     """Removes the secrets from the flow. The request that goes upstream keeps them."""
     mask: Mask | None = None

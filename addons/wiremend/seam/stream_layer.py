@@ -213,7 +213,7 @@ class CallStream(HttpStream):
                     self._protocol, kept + written, self._memory.limit_bytes
                 )
                 return
-            knowledge = Knowledge(options.health, options.lessons, options.sessions)
+            knowledge = Knowledge(options.health, options.lessons, options.sessions, options.keys)
             if options.is_off:
                 call = plan_passing(received, options.settings)
             else:

@@ -7,6 +7,7 @@ from wiremend.targets.vendor import (
     CALLS_AND_RESULTS,
     CHAT,
     MESSAGES,
+    Preset,
     Requirement,
     Vendor,
     of_models,
@@ -150,6 +151,16 @@ ANTHROPIC = Vendor(
             rules=("Q201",),
             reason="The same models behind Chat Completions",
             seen=("NeatChat/NeatChat#72",),
+        ),
+    ),
+    presets=(
+        Preset(
+            name="anthropic",
+            aliases=("claude",),
+            base_url="https://api.anthropic.com",
+            protocols={"*": "anthropic"},
+            key_variable="ANTHROPIC_API_KEY",
+            is_measured=True,
         ),
     ),
     translation=(

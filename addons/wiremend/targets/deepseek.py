@@ -8,6 +8,7 @@ from wiremend.targets.vendor import (
     RESPONSES,
     THINKING_BY_TYPE,
     LeakedCalls,
+    Preset,
     Requirement,
     Vendor,
     of_models,
@@ -23,12 +24,22 @@ DEEPSEEK = Vendor(
     name="deepseek",
     hosts=("api.deepseek.com",),
     models=("deepseek-*",),
+    presets=(
+        Preset(
+            name="deepseek",
+            base_url="https://api.deepseek.com",
+            protocols={"*": "chat"},
+            key_variable="DEEPSEEK_API_KEY",
+        ),
+    ),
     translation=(
         of_models(
             _MODELS_THAT_REQUIRE_REASONING,
             "`thinking` with the types `enabled` and `disabled`; no efforts below `high`; JSON "
-            "objects without a schema; text only; reasoning is passed back",
+            "objects without a schema; text only; reasoning is passed back; no forced tool while "
+            "it thinks",
             thinking=THINKING_BY_TYPE,
+            forced_choice_with_thinking=False,
             efforts=("high", "max"),
             schema_formats=False,
             media=frozenset(),

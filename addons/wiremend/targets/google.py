@@ -4,6 +4,7 @@ from wiremend.protocols.base.middle.content import MediaKind
 from wiremend.protocols.base.name_limits import NameLimit
 from wiremend.targets.vendor import (
     GEMINI,
+    Preset,
     Requirement,
     Vendor,
     of_models,
@@ -32,6 +33,16 @@ GOOGLE = Vendor(
         "cloudcode-pa.googleapis.com",  # Code Assist
     ),
     models=("gemini-*",),
+    presets=(
+        Preset(
+            name="gemini",
+            aliases=("google",),
+            base_url="https://generativelanguage.googleapis.com",
+            protocols={"*": "gemini"},
+            key_variable="GEMINI_API_KEY",
+            is_measured=True,
+        ),
+    ),
     translation=(
         of_models(
             ("gemini-*",),

@@ -32,7 +32,6 @@ OTHER_HOSTS: tuple[str, ...] = (
     "api.stepfun.com",
     "api.hunyuan.cloud.tencent.com",
     "qianfan.baidubce.com",
-    "api.xiaomimimo.com",
     "api.longcat.chat",
     "api.inceptionlabs.ai",
     # Hosts of open models

@@ -1,10 +1,13 @@
 """Facts about MiniMax."""
 
+from wiremend.protocols.base.middle.content import MediaKind
+from wiremend.protocols.base.middle.target import ThinkingSwitch
 from wiremend.targets.vendor import (
     CHAT,
     MESSAGES,
     RESPONSES,
     LeakedCalls,
+    Preset,
     Requirement,
     Vendor,
     of_models,
@@ -23,11 +26,51 @@ MINIMAX = Vendor(
             "reasoning in the content, between `<think>` tags, unless `reasoning_split` is set",
             think_tags=True,
         ),
+        of_models(
+            ("minimax-*",),
+            "`reasoning_split`; only one system message, the first; text only",
+            at_gateways=False,
+            thinking=ThinkingSwitch(always={"reasoning_split": True}),
+            system_in_place=False,
+            media=frozenset(),
+        ),
+        of_models(
+            ("minimax-m3*",),
+            "`thinking` with the types `adaptive` and `disabled`; earlier models always think; "
+            "images",
+            at_gateways=False,
+            thinking=ThinkingSwitch(
+                always={"reasoning_split": True},
+                on={"thinking": {"type": "adaptive"}},
+                off={"thinking": {"type": "disabled"}},
+            ),
+            media=frozenset({MediaKind.IMAGE}),
+        ),
     ),
     leaked_calls=(
         LeakedCalls(
             formats=("minimax",),
             seen=("MiniMax-AI/MiniMax-M2.5#10", "NousResearch/hermes-agent#35129"),
+        ),
+    ),
+    presets=(
+        Preset(
+            name="minimax",
+            base_url="https://api.minimax.io/v1",
+            protocols={"*": "chat"},
+            key_variable="MINIMAX_API_KEY",
+        ),
+        Preset(
+            name="minimax-messages",
+            base_url="https://api.minimax.io/anthropic",
+            protocols={"*": "anthropic"},
+            key_variable="MINIMAX_API_KEY",
+        ),
+        Preset(
+            name="minimax-cn",
+            base_url="https://api.minimaxi.com/v1",
+            protocols={"*": "chat"},
+            key_variable="MINIMAX_API_KEY",
         ),
     ),
     requirements=(

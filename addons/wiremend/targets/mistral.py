@@ -1,12 +1,35 @@
 """Facts about Mistral."""
 
 from wiremend.protocols.base.traits import CallIdLimit
-from wiremend.targets.vendor import CHAT, Requirement, Vendor
+from wiremend.targets.vendor import CHAT, Preset, Requirement, Vendor, of_models
 
 MISTRAL = Vendor(
     name="mistral",
     hosts=("api.mistral.ai", "codestral.mistral.ai"),
     models=("mistral-*", "ministral-*", "magistral-*", "codestral-*", "devstral-*"),
+    presets=(
+        Preset(
+            name="mistral",
+            base_url="https://api.mistral.ai/v1",
+            protocols={"*": "chat"},
+            key_variable="MISTRAL_API_KEY",
+        ),
+    ),
+    translation=(
+        of_models(
+            ("*",),
+            "every stream ends with the counts of tokens; `stream_options` and the switches of "
+            "other vendors are not documented",
+            at_gateways=False,
+            usage_in_stream=False,
+        ),
+        of_models(
+            ("mistral-small-4*", "mistral-small-latest", "mistral-medium-3[-.]5*"),
+            "the efforts `none` and `high`",
+            at_gateways=False,
+            efforts=("none", "high"),
+        ),
+    ),
     requirements=(
         Requirement(
             protocols=CHAT,

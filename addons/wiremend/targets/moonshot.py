@@ -7,6 +7,7 @@ from wiremend.targets.vendor import (
     EVERY_PROTOCOL,
     THINKING_BY_TYPE,
     LeakedCalls,
+    Preset,
     Requirement,
     Vendor,
     of_models,
@@ -21,12 +22,29 @@ MOONSHOT = Vendor(
     name="moonshot",
     hosts=("api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"),
     models=("kimi-*",),
+    presets=(
+        Preset(
+            name="moonshot",
+            aliases=("kimi",),
+            base_url="https://api.moonshot.ai/v1",
+            protocols={"*": "chat"},
+            key_variable="MOONSHOT_API_KEY",
+        ),
+        Preset(
+            name="moonshot-cn",
+            base_url="https://api.moonshot.cn/v1",
+            protocols={"*": "chat"},
+            key_variable="MOONSHOT_API_KEY",
+        ),
+    ),
     translation=(
         of_models(
             ("kimi-*",),
             "images only as data URLs; unknown fields of tools are refused; reasoning is required "
-            "beside calls; calls keep the ids that it gives them, `functions.NAME:N`",
+            "beside calls; calls keep the ids that it gives them, `functions.NAME:N`; no forced "
+            "tool while it thinks",
             media_urls=False,
+            forced_choice_with_thinking=False,
             strict_tools=False,
             returned_reasoning="reasoning_content",
             call_ids=CallIdLimit(characters="a-zA-Z0-9_.:-"),

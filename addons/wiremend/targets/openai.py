@@ -7,6 +7,7 @@ from wiremend.targets.vendor import (
     CALLS_AND_RESULTS,
     CHAT,
     RESPONSES,
+    Preset,
     Requirement,
     Vendor,
     of_models,
@@ -25,6 +26,21 @@ OPENAI = Vendor(
     name="openai",
     hosts=(*_API, *_ACCOUNT, *_RESELLERS),
     models=("gpt-*",),
+    presets=(
+        Preset(
+            name="openai",
+            base_url="https://api.openai.com/v1",
+            protocols={"*": "responses"},
+            key_variable="OPENAI_API_KEY",
+            is_measured=True,
+        ),
+        Preset(
+            name="openai-chat",
+            base_url="https://api.openai.com/v1",
+            protocols={"*": "chat"},
+            key_variable="OPENAI_API_KEY",
+        ),
+    ),
     translation=(
         of_models(
             ("gpt-*", "o[1-9]*"),

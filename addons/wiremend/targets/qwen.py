@@ -6,6 +6,7 @@ from wiremend.targets.vendor import (
     CHAT,
     EVERY_PROTOCOL,
     LeakedCalls,
+    Preset,
     Requirement,
     Vendor,
     of_models,
@@ -15,12 +16,29 @@ QWEN = Vendor(
     name="qwen",
     hosts=("dashscope*.aliyuncs.com", "*.dashscope.aliyuncs.com", "portal.qwen.ai"),
     models=("qwen*",),
+    presets=(
+        Preset(
+            name="qwen",
+            aliases=("dashscope",),
+            base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+            protocols={"*": "chat"},
+            key_variable="DASHSCOPE_API_KEY",
+        ),
+        Preset(
+            name="qwen-cn",
+            aliases=("dashscope-cn",),
+            base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
+            protocols={"*": "chat"},
+            key_variable="DASHSCOPE_API_KEY",
+        ),
+    ),
     translation=(
         of_models(
             ("qwen3*",),
             "`enable_thinking`",
             thinking=ThinkingSwitch(on={"enable_thinking": True}, off={"enable_thinking": False}),
         ),
+        of_models(("qwen3.8*",), "three efforts", efforts=("low", "medium", "xhigh")),
     ),
     leaked_calls=(
         LeakedCalls(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import urlsplit
 
 from wiremend.protocols.base.client_traits import Deviation
 from wiremend.protocols.base.middle.target import TranslationTraits
@@ -18,8 +19,6 @@ from wiremend.protocols.base.traits import TargetTraits
 from wiremend.targets import wordings
 from wiremend.targets.ai21 import AI21
 from wiremend.targets.anthropic import ANTHROPIC
-from wiremend.targets.copilot import COPILOT
-from wiremend.targets.databricks import DATABRICKS
 from wiremend.targets.deepseek import DEEPSEEK
 from wiremend.targets.google import GOOGLE
 from wiremend.targets.groq import GROQ
@@ -30,9 +29,18 @@ from wiremend.targets.openai import OPENAI
 from wiremend.targets.opencode import OPENCODE
 from wiremend.targets.openrouter import OPENROUTER
 from wiremend.targets.qwen import QWEN
-from wiremend.targets.vendor import LeakedCalls, Requirement, TranslationFact, Vendor, combined
+from wiremend.targets.resellers import COPILOT, DATABRICKS
+from wiremend.targets.vendor import (
+    LeakedCalls,
+    Preset,
+    Requirement,
+    TranslationFact,
+    Vendor,
+    combined,
+)
 from wiremend.targets.wordings import Wording
 from wiremend.targets.xai import XAI
+from wiremend.targets.xiaomi import XIAOMI
 from wiremend.targets.zai import ZAI
 
 VENDORS: tuple[Vendor, ...] = (
@@ -46,6 +54,7 @@ VENDORS: tuple[Vendor, ...] = (
     MISTRAL,
     QWEN,
     ZAI,
+    XIAOMI,
     GROQ,
     OPENCODE,
     OPENROUTER,
@@ -60,6 +69,13 @@ _DEVIATING = tuple(vendor for vendor in VENDORS if vendor.deviations)
 _LEAKING = tuple(vendor for vendor in VENDORS if vendor.leaked_calls)
 _GATEWAYS = tuple(host for vendor in VENDORS if vendor.is_gateway for host in vendor.hosts)
 """Globs of the hosts of gateways."""
+
+PRESETS: tuple[Preset, ...] = tuple(preset for vendor in VENDORS for preset in vendor.presets)
+"""All presets."""
+PRESETS_BY_NAME: Mapping[str, Preset] = {
+    name: preset for preset in PRESETS for name in (preset.name, *preset.aliases)
+}
+"""The presets by their names and aliases."""
 
 NAMES_BY_DIALECT: Mapping[str, NameLimit] = {
     dialect: limit for vendor in VENDORS for dialect, limit in vendor.name_limits.items()
@@ -126,6 +142,22 @@ def traits_of(
     return replace(traits, messages=messages)
 
 
+def facts_of_preset(preset: Preset) -> list[TranslationFact]:
+    """Return what is known of requests that are translated for this preset.
+
+    Facts about the models that other vendors have at a gateway are not among them.
+    """
+    host = urlsplit(preset.base_url).hostname or ""
+    return [
+        fact
+        for vendor in VENDORS
+        if _matches(host, vendor.hosts)
+        for fact in vendor.translation
+        if fact.hosts is None or _matches(host, fact.hosts)
+        if any(WireProtocol.parse(name) in fact.protocols for name in preset.protocols.values())
+    ]
+
+
 def translation_traits(protocol: WireProtocol, host: str, model: str) -> TranslationTraits:
     """Return what this host and model take of a request that is translated for them."""
     members: dict[str, Any] = {}
@@ -173,13 +205,15 @@ def _translation_facts(protocol: WireProtocol, host: str, model: str) -> Iterato
     for vendor in VENDORS:
         is_vendors = _is_of(vendor, host, name, at_gateway=at_gateway)
         for fact in vendor.translation:
-            if _applies(fact, protocol, host, name, is_vendors=is_vendors, at_gateway=at_gateway):
+            by_model = at_gateway and not vendor.is_gateway
+            if _applies(fact, protocol, host, name, is_vendors=is_vendors, at_gateway=by_model):
                 yield fact
 
 
 def _is_of(vendor: Vendor, host: str, model: str, *, at_gateway: bool) -> bool:
     """Return whether this is a host of the vendor; at a gateway, whether this is its model."""
-    return _matches(model, vendor.models) if at_gateway else _matches(host, vendor.hosts)
+    by_model = at_gateway and not vendor.is_gateway
+    return _matches(model, vendor.models) if by_model else _matches(host, vendor.hosts)
 
 
 def _applies(

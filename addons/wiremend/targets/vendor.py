@@ -126,6 +126,9 @@ class TranslationFact:
     """Members of `TranslationTraits`."""
     reason: str
     """The documentation or the behaviour of the provider."""
+    is_measured: bool = False
+    """Whether it was observed in traffic, or read from what a client was seen to use. Otherwise it
+    is from documentation and reports: no call could be made to the provider."""
     protocols: frozenset[WireProtocol] = CHAT
     hosts: tuple[str, ...] | None = None
     """Globs of the hosts that it applies to; None means all hosts of the vendor."""
@@ -141,12 +144,14 @@ def of_models(
     *,
     protocols: frozenset[WireProtocol] = CHAT,
     at_gateways: bool = True,
+    is_measured: bool = False,
     **traits: Any,
 ) -> TranslationFact:
     """Return a fact about these models, at the vendor's own hosts and at gateways."""
     return TranslationFact(
         traits=MappingProxyType(traits),
         reason=reason,
+        is_measured=is_measured,
         protocols=protocols,
         models=models,
         at_gateways=models if at_gateways else (),
@@ -157,6 +162,23 @@ THINKING_BY_TYPE = ThinkingSwitch(
     on={"thinking": {"type": "enabled"}}, off={"thinking": {"type": "disabled"}}
 )
 """The switch that several vendors took over from Anthropic's protocol."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """An API of a vendor, as a configuration can name it: its address, protocols and key."""
+
+    name: str
+    base_url: str
+    protocols: Mapping[str, str]
+    """The protocol of each model, by glob, as in `[providers.NAME] protocol`. The first glob that
+    matches counts."""
+    key_variable: str
+    """The environment variable in which the vendor's users keep their key."""
+    aliases: tuple[str, ...] = ()
+    """Other names of it."""
+    is_measured: bool = False
+    """Whether address and protocols were observed; see `TranslationFact.is_measured`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,10 +193,12 @@ class Vendor:
     models: tuple[str, ...] = ()
     """Globs of its models at gateways, ignoring case, without a prefix such as `anthropic/`."""
     is_gateway: bool = False
-    """Its hosts forward calls to the model's vendor, so requirements are selected by model."""
+    """Its hosts forward calls to the model's vendor, so requirements are selected by model. Its own
+    facts are about all models at its hosts."""
     requirements: tuple[Requirement, ...] = ()
     leaked_calls: tuple[LeakedCalls, ...] = ()
     translation: tuple[TranslationFact, ...] = ()
+    presets: tuple[Preset, ...] = ()
     name_limits: Mapping[str, NameLimit] = field(default_factory=lambda: MappingProxyType({}))
     """The allowed tool names, by dialect of tool schemas."""
     rejections: tuple[Wording, ...] = ()

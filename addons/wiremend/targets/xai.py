@@ -4,6 +4,7 @@ from wiremend.targets.vendor import (
     CHAT,
     EVERY_PROTOCOL,
     RESPONSES,
+    Preset,
     Requirement,
     Vendor,
     of_models,
@@ -14,6 +15,15 @@ XAI = Vendor(
     name="xai",
     hosts=("api.x.ai",),
     models=("grok-*",),
+    presets=(
+        Preset(
+            name="xai",
+            aliases=("grok",),
+            base_url="https://api.x.ai/v1",
+            protocols={"*": "responses"},
+            key_variable="XAI_API_KEY",
+        ),
+    ),
     translation=(
         of_models(
             ("grok-4.[3-9]*",),

@@ -5,6 +5,7 @@ from wiremend.targets.vendor import (
     EVERY_PROTOCOL,
     THINKING_BY_TYPE,
     LeakedCalls,
+    Preset,
     Requirement,
     Vendor,
     of_models,
@@ -14,6 +15,28 @@ ZAI = Vendor(
     name="zai",
     hosts=("api.z.ai", "open.bigmodel.cn"),
     models=("glm-*",),
+    presets=(
+        Preset(
+            name="zai",
+            aliases=("glm",),
+            base_url="https://api.z.ai/api/paas/v4",
+            protocols={"*": "chat"},
+            key_variable="ZAI_API_KEY",
+        ),
+        Preset(
+            name="zai-coding",
+            base_url="https://api.z.ai/api/coding/paas/v4",
+            protocols={"*": "chat"},
+            key_variable="ZAI_API_KEY",
+        ),
+        Preset(
+            name="zhipu",
+            aliases=("bigmodel",),
+            base_url="https://open.bigmodel.cn/api/paas/v4",
+            protocols={"*": "chat"},
+            key_variable="ZHIPU_API_KEY",
+        ),
+    ),
     translation=(
         of_models(
             ("glm-4.[5-9]*", "glm-5*"),

@@ -20,6 +20,8 @@ class ThinkingSwitch:
 
     on: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     off: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    always: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    """What is sent whether or not reasoning is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class TranslationTraits:
     efforts: tuple[str, ...] = ()
     """The words of effort that it takes, from the weakest to the strongest; empty: it takes none.
     """
+    effort_path: tuple[str, ...] = ("reasoning_effort",)
+    """Chat Completions: the members that lead to the effort."""
     thinking: ThinkingSwitch = ThinkingSwitch()
     """How its reasoning is switched on and off; empty: it is not."""
     is_adaptive: bool = True

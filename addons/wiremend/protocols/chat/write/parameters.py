@@ -156,20 +156,29 @@ def _thinking(
     if is_off:
         fields = dict(traits.thinking.off)
         if not fields and "none" in traits.efforts:
-            fields = {"reasoning_effort": "none"}
+            _set_effort(fields, traits.effort_path, "none")
         if not fields:
             found = "reasoning switched off"
             losses.add(LossKind.ADJUSTED, found, "left to the provider", reasoning.at)
-        return fields, choice
+        return {**traits.thinking.always, **fields}, choice
     effort = reasoning.effort or effort_of_budget(reasoning.budget_tokens)
     if reasoning.mode is None and not effort:
-        return {}, choice
-    fields = dict(traits.thinking.on)
+        return dict(traits.thinking.always), choice
+    fields = {**traits.thinking.always, **traits.thinking.on}
     if effort:
         sent = nearest_effort(effort, traits.efforts)
         if sent:
-            fields["reasoning_effort"] = sent
+            _set_effort(fields, traits.effort_path, sent)
         if sent != effort:
             done = f"sent as {sent!r}" if sent else "not sent"
             losses.add(LossKind.ADJUSTED, f"effort {effort!r}", done, reasoning.at)
     return fields, choice
+
+
+def _set_effort(fields: dict[str, Any], path: tuple[str, ...], effort: str) -> None:
+    """Set the effort at a path, beside what the objects on the way contain."""
+    *outer, last = path
+    for key in outer:
+        fields[key] = dict(fields.get(key) or {})
+        fields = fields[key]
+    fields[last] = effort
