@@ -63,6 +63,7 @@ def chosen_contenders(chosen: argparse.Namespace) -> list[Contender]:
         contenders.direct(),
         contenders.floor(),
         contenders.wiremend(),
+        contenders.translating(),
         contenders.floor(contenders.AGAIN),
     ]
     if chosen.floor_script:
@@ -115,7 +116,10 @@ def _run(plan: Plan, json_file: Path | None) -> int:
             progress.clear()
             if cells:
                 _report(plan, cells, json_file)
-    own = {contenders.DIRECT, contenders.FLOOR, contenders.WIREMEND, contenders.AGAIN}
+    own = {
+        *(contenders.DIRECT, contenders.FLOOR, contenders.AGAIN),
+        *(contenders.WIREMEND, contenders.TRANSLATING),
+    }
     return int(any(cell.problem and cell.contender in own for cell in cells))
 
 

@@ -133,6 +133,7 @@ class Bench:
 
     def _client(self, route: Route, play: Play, load: Load, size: RequestSize) -> LoadClient:
         self._upstream.answer(messages.PATH, play, messages.answer())
+        self._upstream.answer(messages.CHAT_PATH, play, messages.chat_answer())
         request = self._directory / "request"
         request.write_bytes(messages.request(route, messages.body(size.size, size.tools)))
         return LoadClient(route, load, request, play.deltas)

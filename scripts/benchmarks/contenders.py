@@ -16,6 +16,7 @@ from benchmarks.processes import Server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FLOOR, WIREMEND, DIRECT, AGAIN, VARIANT = "floor", "wiremend", "direct", "floor again", "variant"
+TRANSLATING = "translating"
 _STREAM_RESPONSES = Path(__file__).with_name("stream_responses.py")
 _ANSWER_FROM_LOOPBACK = Path(inside_proxy.__file__).with_name("answer_from_loopback.py")
 _START_LIMIT_SECONDS = 30.0
@@ -67,6 +68,25 @@ def wiremend() -> Contender:
     return _mitmdump(WIREMEND, "`mitmdump -s addons/`", [str(REPOSITORY / "addons") + "/"])
 
 
+def translating() -> Contender:
+    """Return this checkout with a route to a provider that speaks Chat Completions."""
+    role = "`mitmdump -s addons/` with a route to a provider that speaks Chat Completions"
+    return _mitmdump(
+        TRANSLATING, role, [str(REPOSITORY / "addons") + "/"], configuration=_TRANSLATING
+    )
+
+
+_TRANSLATING = """
+[[models]]
+match = "*"
+provider = "chat"
+[providers.chat]
+base_url = "{scheme}://{host}"
+protocol = "chat"
+api_key = "sk-bench"
+"""
+
+
 def floor(name: str = FLOOR) -> Contender:
     """Return mitmdump with a script that only streams responses."""
     return _mitmdump(name, "mitmdump with a script that only streams", [str(_STREAM_RESPONSES)])
@@ -87,7 +107,11 @@ def floor_with_program(command: Sequence[str]) -> Contender:
 
 
 def _mitmdump(
-    name: str, role: str, scripts: Sequence[str], program: Sequence[str] = ()
+    name: str,
+    role: str,
+    scripts: Sequence[str],
+    program: Sequence[str] = (),
+    configuration: str = "",
 ) -> Contender:
     @contextlib.contextmanager
     def start(setting: Setting) -> Iterator[Running]:
@@ -98,6 +122,11 @@ def _mitmdump(
             command += ["-s", script]
         command += ["--set", f"confdir={directory.parent / 'confdir'}"]
         command += ["--set", f"ssl_verify_upstream_trusted_ca={setting.authority_file}"]
+        if configuration:
+            file = directory / "wiremend.toml"
+            file.write_text(configuration.format(scheme=setting.scheme, host=HOST))
+            file.chmod(0o600)
+            command += ["--set", f"wiremend_config={file}"]
         environment = {
             "XDG_CONFIG_HOME": str(directory / "config"),
             "XDG_STATE_HOME": str(directory / "state"),

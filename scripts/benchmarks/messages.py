@@ -8,6 +8,8 @@ from benchmarks.upstream import AnswerBytes
 
 HOST = "api.anthropic.com"
 PATH = "/v1/messages"
+CHAT_PATH = "/v1/chat/completions"
+"""What contenders that translate request from the provider."""
 MODEL = "claude-sonnet-4-5"
 UNSTAMPED_MARK = "@ns:" + "0" * 19 + ";"
 """What the load client counts; the scripted provider replaces the digits in paced answers."""
@@ -81,9 +83,38 @@ def answer_events() -> tuple[list[bytes], bytes, list[bytes]]:
     )
 
 
+def chat_events() -> tuple[list[bytes], bytes, list[bytes]]:
+    """Return the same answer in Chat Completions: the first chunk, a delta, and the last ones."""
+    chunk: dict[str, Any] = {
+        "id": "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
+        "object": "chat.completion.chunk",
+        "created": 1741569952,
+        "model": MODEL,
+    }
+
+    def event(delta: dict[str, Any], reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return _data(chunk | {"choices": [choice]})
+
+    usage = {"prompt_tokens": 25, "completion_tokens": 15, "total_tokens": 40}
+    return (
+        [event({"role": "assistant", "content": ""})],
+        event({"content": UNSTAMPED_MARK + _DELTA_TEXT}),
+        [event({}, "stop"), _data(chunk | {"choices": [], "usage": usage}), b"data: [DONE]\n\n"],
+    )
+
+
 def answer() -> AnswerBytes:
-    """Return a streamed answer, with an HTTP chunk for each event."""
-    before, delta, after = answer_events()
+    """Return a streamed Anthropic answer, with an HTTP chunk for each event."""
+    return _answer(*answer_events())
+
+
+def chat_answer() -> AnswerBytes:
+    """Return the same answer in Chat Completions."""
+    return _answer(*chat_events())
+
+
+def _answer(before: list[bytes], delta: bytes, after: list[bytes]) -> AnswerBytes:
     head = (
         b"HTTP/1.1 200 OK\r\n"
         b"content-type: text/event-stream; charset=utf-8\r\n"
@@ -108,7 +139,11 @@ def _tool(number: int) -> dict[str, Any]:
 
 
 def _event(data: dict[str, Any]) -> bytes:
-    return f"event: {data['type']}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+    return f"event: {data['type']}\n".encode() + _data(data)
+
+
+def _data(data: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
 def _chunk(data: bytes) -> bytes:

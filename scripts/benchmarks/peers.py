@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.contenders import Contender, Running, Setting
 from benchmarks.load import Route
-from benchmarks.messages import MODEL, PATH
+from benchmarks.messages import CHAT_PATH, MODEL, PATH
 from benchmarks.native import cache_directory
 from benchmarks.processes import BenchError, Server, free_port
 
@@ -25,6 +25,10 @@ _JOB = (
     "again and passes the bytes of the response"
 )
 """What both do when they are configured for a provider of the same protocol."""
+_TRANSLATION = (
+    f"a gateway for `{PATH}` that the client reaches over plain HTTP; it translates for a provider "
+    "that speaks Chat Completions"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,12 @@ class Peer:
 
 def all_peers() -> dict[str, Peer]:
     """Return the peers by the names that the command line accepts."""
-    return {"litellm": _litellm(), "ccr": _router()}
+    return {
+        "litellm": _litellm(),
+        "ccr": _router(),
+        "litellm-chat": _litellm(translates=True),
+        "ccr-chat": _router(translates=True),
+    }
 
 
 def install(peer: Peer) -> None:
@@ -66,7 +75,7 @@ def installed_contender(peer: Peer) -> Contender:
     return peer.contender
 
 
-def _litellm() -> Peer:
+def _litellm(*, translates: bool = False) -> Peer:
     folder = cache_directory() / f"litellm-{LITELLM_VERSION}"
     program = folder / "bin" / "litellm"
 
@@ -80,9 +89,10 @@ def _litellm() -> Peer:
     def start(setting: Setting) -> Iterator[Running]:
         port = free_port()
         key = f"sk-{secrets.token_hex(32)}"  # LiteLLM does not start without one
+        base = f"{setting.scheme}://localhost:{setting.upstream_port}"
         model = {
-            "model": f"anthropic/{MODEL}",
-            "api_base": f"{setting.scheme}://localhost:{setting.upstream_port}",
+            "model": f"openai/{MODEL}" if translates else f"anthropic/{MODEL}",
+            "api_base": f"{base}/v1" if translates else base,
             "api_key": "sk-ant-bench",
         }
         configuration = setting.directory / "config.yaml"  # JSON is YAML
@@ -101,17 +111,18 @@ def _litellm() -> Peer:
         route = Route(port, headers={"x-api-key": key})
         yield from _serve(command, setting, environment, route)
 
-    role = f"LiteLLM proxy {LITELLM_VERSION}, one worker, with a key: {_JOB}"
+    job = _TRANSLATION if translates else _JOB
+    role = f"LiteLLM proxy {LITELLM_VERSION}, one worker, with a key: {job}"
     return Peer(
         f"LiteLLM {LITELLM_VERSION}",
         folder,
         program,
         install_into,
-        Contender("litellm", role, start),
+        Contender("litellm-chat" if translates else "litellm", role, start),
     )
 
 
-def _router() -> Peer:
+def _router(*, translates: bool = False) -> Peer:
     folder = cache_directory() / f"claude-code-router-{ROUTER_VERSION}"
     program = folder / "node_modules" / "@musistudio" / "claude-code-router" / "dist" / "cli.js"
 
@@ -128,10 +139,11 @@ def _router() -> Peer:
         configuration.parent.mkdir(parents=True, exist_ok=True)
         provider = {
             "name": "bench",
-            "api_base_url": f"{setting.scheme}://localhost:{setting.upstream_port}{PATH}",
+            "api_base_url": f"{setting.scheme}://localhost:{setting.upstream_port}"
+            f"{CHAT_PATH if translates else PATH}",
             "api_key": "sk-ant-bench",
             "models": [MODEL],
-            "transformer": {"use": ["Anthropic"]},
+            "transformer": {"use": [] if translates else ["Anthropic"]},
         }
         configuration.write_text(
             json.dumps(
@@ -148,13 +160,13 @@ def _router() -> Peer:
         command = [_tool("node", "nodejs"), str(program), "start"]
         yield from _serve(command, setting, environment, Route(port))
 
-    role = f"claude-code-router {ROUTER_VERSION}: {_JOB}"
+    role = f"claude-code-router {ROUTER_VERSION}: {_TRANSLATION if translates else _JOB}"
     return Peer(
         f"claude-code-router {ROUTER_VERSION}",
         folder,
         program,
         install_into,
-        Contender("ccr", role, start),
+        Contender("ccr-chat" if translates else "ccr", role, start),
     )
 
 

@@ -24,7 +24,7 @@ def test_the_help_lists_all_options_and_no_other() -> None:
 
 
 def test_the_floor_is_measured_twice_by_default() -> None:
-    assert names() == ["direct", "floor", "wiremend", "floor again"]
+    assert names() == ["direct", "floor", "wiremend", "translating", "floor again"]
 
 
 def test_the_floor_is_always_measured() -> None:

@@ -27,7 +27,8 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 """Runs the command in its arguments, and lets SIGINT end it."""
-SMALLEST = ("--quick", "--workload", "calls-1", "--only", "wiremend", "--scheme", "https")
+OWN = "wiremend,translating"
+SMALLEST = ("--quick", "--workload", "calls-1", "--only", OWN, "--scheme", "https")
 
 
 def environment(temporary: Path) -> dict[str, str]:
@@ -35,7 +36,7 @@ def environment(temporary: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "TMPDIR": str(temporary)}
 
 
-def test_the_smallest_run_measures_floor_and_wiremend(tmp_path: Path) -> None:
+def test_the_smallest_run_measures_the_floor_and_both_of_ours(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     done = subprocess.run(
         [*COMMAND, *SMALLEST, "--rounds", "1", "--json", file],
@@ -46,7 +47,7 @@ def test_the_smallest_run_measures_floor_and_wiremend(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = orjson.loads(file.read_bytes())
     cells = {cell["contender"]: cell for cell in result["cells"]}
-    assert set(cells) == {"floor", "wiremend"}
+    assert set(cells) == {"floor", "wiremend", "translating"}
     assert all(cell["load"]["done"] > 0 and not cell["problem"] for cell in cells.values())
     assert all(cell["cpu_seconds"] > 0 for cell in cells.values())
     [requests, *_] = result["rows"]

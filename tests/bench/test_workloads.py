@@ -59,6 +59,8 @@ def test_streams_are_longer_than_their_measurement(workload: Workload) -> None:
 def test_the_answer_is_valid(deltas: int) -> None:
     before, delta, after = messages.answer_events()
     assert FRAMINGS["anthropic"].violations(b"".join([*before, *[delta] * deltas, *after])) == []
+    before, delta, after = messages.chat_events()
+    assert FRAMINGS["chat"].violations(b"".join([*before, *[delta] * deltas, *after])) == []
 
 
 @each_size
