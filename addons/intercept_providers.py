@@ -42,6 +42,8 @@ class InterceptProviders(Shell):
         if self.current.config.intercept.websocket == "pass":
             return
         request = flow.request
+        if request.method.upper() != "GET":
+            return
         if is_websocket_upgrade(request.method, request.path, dict(request.headers)):
             flow.response = http.Response.make(426, b"", {"upgrade": "HTTP/1.1"})
 

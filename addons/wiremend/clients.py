@@ -4,7 +4,7 @@ A new fact about a client is one edit in this file. Other code checks a client's
 name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from wiremend.protocols.base.client_traits import UNKNOWN_CLIENT, ClientTraits, Deviation
 from wiremend.text.patterns import text_pattern, whole_pattern
@@ -99,13 +99,17 @@ CLIENTS: tuple[ClientTraits, ...] = (
 """All known clients. The first one that matches a request is its client."""
 
 
-def client_of(headers: Mapping[str, str]) -> ClientTraits:
+def client_of(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> ClientTraits:
     """Return the traits of the client that sent these request headers. Case is ignored.
 
-    `UNKNOWN_CLIENT` if no client matches.
+    Of a header that is repeated, the last value counts. `UNKNOWN_CLIENT` if no client matches.
     """
-    lowered = {name.lower(): value.lower() for name, value in headers.items()}
-    return next((client for client in CLIENTS if client.sent(lowered)), UNKNOWN_CLIENT)
+    fields = headers.items() if isinstance(headers, Mapping) else headers
+    lowered = {name.lower(): value.lower() for name, value in fields}
+    for client in CLIENTS:
+        if client.sent(lowered):
+            return client
+    return UNKNOWN_CLIENT
 
 
 def traits_of_client(family: str) -> ClientTraits:

@@ -203,7 +203,7 @@ def test_a_call_with_all_features_is_changed_by_every_step() -> None:
     assert accepted_codings(call.requests[0]) == ["identity"]
     assert call.adapted is not None
     assert call.targets[0].health is not None
-    assert len(STEPS) == 5
+    assert len(STEPS) == 3
 
 
 def test_a_call_is_translated_for_a_provider_of_another_protocol() -> None:

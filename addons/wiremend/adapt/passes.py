@@ -91,6 +91,8 @@ def configured_request(
 
 def with_lessons(traits: TargetTraits, lessons: Sequence[Lesson]) -> TargetTraits:
     """Return a target's traits with these lessons applied; later lessons replace earlier ones."""
+    if not lessons:
+        return traits
     dialects: dict[str, str] = dict(traits.dialect_by_tool)
     fields, betas = list(traits.refused_fields), list(traits.refused_betas)
     for lesson in lessons:

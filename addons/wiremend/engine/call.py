@@ -96,14 +96,15 @@ class Call:
         translation = self.targets[target].translation
         context = self.context if translation is None else translation.context
         names = self.adapted.at(target).tool_names_by_sent if self.adapted else {}
-        if names:
-            context = replace(context, tool_names_by_sent=names)
         if context.tool_names and self.requests:
             document = self.request_for(target).document
-            formats = self.targets[target].leaked_formats
-            sent = lambda: document.fields  # noqa: E731 - parsed only if a call is found
-            context = replace(context, leaked_formats=formats, sent_request=sent)
-        return context
+            return replace(
+                context,
+                tool_names_by_sent=names or context.tool_names_by_sent,
+                leaked_formats=self.targets[target].leaked_formats,
+                sent_request=lambda: document.fields,  # parsed only if a call is found
+            )
+        return replace(context, tool_names_by_sent=names) if names else context
 
     def request_for(self, target: int) -> OutgoingRequest:
         """Return the current request for this target, with the current key."""

@@ -5,6 +5,7 @@ effect unless its feature is requested. So every addon works alone, and the orde
 are loaded does not matter.
 """
 
+import operator
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,15 @@ from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.error_responses import refused_key_response
 from wiremend.engine.machine import Machine
 from wiremend.engine.retry import RetryPolicy
-from wiremend.engine.settings import Feature, Heartbeat, Knowledge, Settings, changed
+from wiremend.engine.settings import (
+    Feature,
+    Heartbeat,
+    Knowledge,
+    Settings,
+    TargetFacts,
+    Timeouts,
+    changed,
+)
 from wiremend.engine.translation.answers import TargetTranslation
 from wiremend.engine.translation.planning import with_translations
 from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
@@ -38,7 +47,6 @@ from wiremend.routing.providers import PROVIDER_ROUTED, ProviderAddress, uses_ke
 from wiremend.routing.shape import CallShape, ends_in_tool_result
 from wiremend.routing.translation import RoutedRequest, route
 from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Notes
-from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
 from wiremend.translate.returned_state import may_have_envelopes, without_envelopes
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
@@ -80,9 +88,9 @@ def plan_call(
     if not features & (_ANY_CALL | {Feature.ROUTE}):
         return None
     facts = read_request(received.document)
-    received = replace(received, model=facts.model)
+    received = received.for_model(facts.model)
     planning = Planning(received, facts, features, settings, knowledge)
-    call = _unchanged(planning, Call)
+    call = _set_up(planning, Call)
     for step in STEPS:
         call = step(call, planning)
         if call.refusal is not None:
@@ -94,9 +102,9 @@ def plan_call(
 def plan_passing(received: OutgoingRequest, settings: Settings) -> PassingCall:
     """Plan a model call that passes unchanged; `received` as in `plan_call`."""
     facts = read_request(received.document)
-    received = replace(received, model=facts.model)
+    received = received.for_model(facts.model)
     planning = Planning(received, facts, frozenset(), settings, Knowledge())
-    return _unchanged(planning, PassingCall)
+    return _set_up(planning, PassingCall)
 
 
 def plan_acknowledgement(
@@ -132,10 +140,14 @@ def make_machine(
     return CallMachine(call, random=random, wall_clock=wall_clock, memory=memory)
 
 
-def _unchanged[C: Call](planning: Planning, kind: type[C]) -> C:
-    """Return the call without any feature: one attempt, unchanged bytes."""
-    received, facts = planning.received, planning.facts
-    protocol, client = received.document.protocol, client_of(dict(received.headers))
+def _set_up[C: Call](planning: Planning, kind: type[C]) -> C:
+    """Return the call with the client's request, and with how its response is processed.
+
+    Without any feature it is one attempt with unchanged bytes.
+    """
+    received, facts, settings = planning.received, planning.facts, planning.settings
+    protocol = received.document.protocol
+    repairs, retries = planning.has(Feature.REPAIR), planning.has(Feature.RETRY)
     return kind(
         protocol=protocol,
         targets=(Target(received.provider, facts.model),),
@@ -143,40 +155,33 @@ def _unchanged[C: Call](planning: Planning, kind: type[C]) -> C:
         is_kind_known=facts.streaming or _asks_for_json(planning),
         requests=(received,),
         context=StreamContext(
-            client=client,
+            client=client_of(received.headers),
             model=facts.model,
             tool_names=facts.tool_names,
-            disabled=planning.settings.disabled | planning.settings.stream_codes,
+            disabled=settings.disabled if repairs else settings.disabled | settings.stream_codes,
             array=facts.array,
-            host_deviations=deviations_at(protocol.name, received.host),
+            host_deviations=settings.deviations_at(protocol.name, received.host),
             forced_tool=facts.forced_tool,
             compacts=facts.compacts,
             is_compaction=facts.is_compaction,
             numeric_enums=facts.numeric_enums,
             in_wrapper=facts.in_wrapper,
         ),
-        raise_errors=False,
-        retry=ONE_ATTEMPT,
-        heartbeat=Heartbeat(after=0.0),
+        raise_errors=planning.has(Feature.RAISE),
+        retry=settings.retry if retries else ONE_ATTEMPT,
+        wants_answer=retries and _wants_answer(planning),
+        timeouts=settings.timeouts if repairs or retries else Timeouts(),
+        heartbeat=settings.heartbeat if repairs else Heartbeat(after=0.0),
     )
 
 
+def _wants_answer(planning: Planning) -> bool:
+    """Return whether a response without text or call is taken for a mistake."""
+    offers_tools = bool(planning.facts.tool_names) and not planning.facts.is_compaction
+    return offers_tools and not ends_in_tool_result(planning.received.document)
+
+
 # The steps
-
-
-def set_up_response(call: Call, planning: Planning) -> Call:
-    """Set how the response is processed: repair, errors, retries, and the limits for these."""
-    settings = planning.settings
-    if planning.has(Feature.REPAIR):
-        context = replace(call.context, disabled=settings.disabled)
-        call = replace(call, context=context, heartbeat=settings.heartbeat)
-    if planning.has(Feature.RETRY):
-        is_unanswered = not ends_in_tool_result(planning.received.document)
-        offers_tools = bool(planning.facts.tool_names) and not planning.facts.is_compaction
-        call = replace(call, retry=settings.retry, wants_answer=offers_tools and is_unanswered)
-    if planning.has(Feature.REPAIR) or planning.has(Feature.RETRY):
-        call = replace(call, timeouts=settings.timeouts)
-    return replace(call, raise_errors=planning.has(Feature.RAISE))
 
 
 def choose_targets(call: Call, planning: Planning) -> Call:
@@ -252,31 +257,29 @@ def request_identity(call: Call, planning: Planning) -> Call:
     """
     if not planning.has(Feature.REPAIR):
         return call
-    return replace(call, requests=tuple(map(_with_identity, call.requests)))
+    requests = tuple(map(_with_identity, call.requests))
+    is_same = all(map(operator.is_, requests, call.requests))
+    return call if is_same else replace(call, requests=requests)
 
 
 def adapt_requests(call: Call, planning: Planning) -> Call:
-    """Change each request so that its target accepts it."""
+    """Change each request so that its target accepts it, and complete the targets."""
     if not planning.has(Feature.ADAPT):
-        return _with_configured_requests(call, planning)
+        call = _with_configured_requests(call, planning)
+        return _with_keys(replace(call, targets=_targets(call, planning)), planning)
     settings, lessons = planning.settings, planning.knowledge.lessons
     lessons.configure(settings.lessons)
     adapted = AdaptedRequests(
         lessons, settings.disabled, settings.amendments, planning.knowledge.sessions
     )
     for request in call.requests:
-        configured = settings.provider_at(request.provider, request.host)
-        traits = traits_of(
-            request.document.protocol.name,
-            configured.facts_host if configured else request.host,
-            request.model,
-            dialect=settings.dialect_of(request.provider, request.host),
-            rules=configured.message_rules if configured else None,
-            max_output_tokens=configured.max_output_tokens if configured else None,
-        )
-        traits = _with_configured_fields(traits, configured, call.changes)
-        adapted.add(request, traits, configured.api_keys if configured else ())
-    return replace(call, adapted=adapted, findings=(*call.findings, *adapted.at(0).findings))
+        facts = _facts_of(request, planning)
+        traits = _with_configured_fields(facts.traits, facts.provider, call.changes)
+        adapted.add(request, traits, facts.provider.api_keys if facts.provider else ())
+    findings = (*call.findings, *adapted.at(0).findings)
+    targets = _targets(call, planning)
+    call = replace(call, adapted=adapted, findings=findings, targets=targets)
+    return _with_keys(call, planning)
 
 
 def _with_configured_requests(call: Call, planning: Planning) -> Call:
@@ -285,7 +288,7 @@ def _with_configured_requests(call: Call, planning: Planning) -> Call:
         return call
     settings, findings, requests = planning.settings, list(call.findings), []
     for request in call.requests:
-        configured = settings.provider_at(request.provider, request.host)
+        configured = _facts_of(request, planning).provider
         traits = _with_configured_fields(TargetTraits(), configured, call.changes)
         changed = configured_request(request, traits, disabled=settings.disabled)
         requests.append(changed.request)
@@ -300,19 +303,25 @@ def _with_configured_fields(
     if provider is None:
         return replace(traits, changes=(of_route,)) if of_route else traits
     changes = tuple(filter(None, (provider.changes, of_route)))
+    if not changes and provider.drops_refused == traits.drops_refused:
+        return traits
     return replace(traits, changes=changes, drops_refused=provider.drops_refused)
 
 
-def watch_targets(call: Call, planning: Planning) -> Call:
-    """Add what belongs to each target: its health, its limits, its keys, how it writes calls."""
+def _targets(call: Call, planning: Planning) -> tuple[Target, ...]:
+    """Return the targets of these requests, in the same order.
+
+    Each has its health, its limits, and how it writes calls as text.
+    """
     looks_for_calls = bool(call.context.tool_names) and (
         LEAKED_CALL.code not in call.context.disabled
     )
-    targets = tuple(
-        _target(number, request, call, planning, looks_for_calls=looks_for_calls)
-        for number, request in enumerate(call.requests)
+    return tuple(
+        [
+            _target(number, request, call, planning, looks_for_calls=looks_for_calls)
+            for number, request in enumerate(call.requests)
+        ]
     )
-    return _with_keys(replace(call, targets=targets), planning)
 
 
 def _target(
@@ -324,7 +333,8 @@ def _target(
     looks_for_calls: bool,
 ) -> Target:
     limits, retry, timeouts = planning.settings.health, None, None
-    provider = planning.settings.provider_at(request.provider, request.host)
+    facts = _facts_of(request, planning)
+    provider = facts.provider
     for changes in (provider.limits if provider is not None else NO_CHANGES, call.limits):
         if changes is not NO_CHANGES:
             limits = changed(limits, changes)
@@ -336,7 +346,7 @@ def _target(
         request.provider,
         request.model,
         health.of(request.identity, request.model, limits) if retries else None,
-        _leaked_formats(request, planning) if looks_for_calls else (),
+        facts.leaked_formats if looks_for_calls else (),
         _translation_at(call, number),
         retry=retry if retries else None,
         timeouts=timeouts if retries or planning.has(Feature.REPAIR) else None,
@@ -362,11 +372,9 @@ def _with_keys(call: Call, planning: Planning) -> Call:
 
 
 STEPS: tuple[Step, ...] = (
-    set_up_response,
     choose_targets,
     request_identity,
     adapt_requests,
-    watch_targets,
 )
 """The order of planning. Targets are chosen before requests are adapted to them; the headers of
 every target's request are final before it is adapted."""
@@ -377,13 +385,10 @@ def _translation_at(call: Call, number: int) -> TargetTranslation | None:
     return call.targets[number].translation if number < len(call.targets) else None
 
 
-def _leaked_formats(request: OutgoingRequest, planning: Planning) -> tuple[str, ...]:
-    """Return the formats that the provider's configuration names, else those that are known."""
-    configured = planning.settings.provider_at(request.provider, request.host)
-    if configured is not None and configured.leaked_formats is not None:
-        return configured.leaked_formats
-    host = configured.facts_host if configured is not None else request.host
-    return leaked_formats(request.document.protocol.name, host, request.model)
+def _facts_of(request: OutgoingRequest, planning: Planning) -> TargetFacts:
+    return planning.settings.facts_of(
+        request.document.protocol.name, request.provider, request.host, request.model
+    )
 
 
 def _asks_for_json(planning: Planning) -> bool:
@@ -432,10 +437,15 @@ def _withheld_findings(routed: Sequence[RoutedRequest], planning: Planning) -> l
 
 
 def _with_identity(request: OutgoingRequest) -> OutgoingRequest:
-    headers = tuple(
-        (name, "identity" if name.lower() == "accept-encoding" else value)
-        for name, value in request.headers
-    )
-    if headers == request.headers:
+    for name, value in request.headers:
+        if value != "identity" and name.lower() == "accept-encoding":
+            break
+    else:
         return request
+    headers = tuple(
+        [
+            (name, "identity" if name.lower() == "accept-encoding" else value)
+            for name, value in request.headers
+        ]
+    )
     return replace(request, document=replace(request.document, headers=headers))

@@ -1,7 +1,7 @@
 """The configuration in force, in the form that the engine uses.
 
 All times are in seconds. The values are frozen: a reload replaces them, and a running call keeps
-those with which it was planned.
+those with which it was planned. What they mean for a target is looked up once.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,21 @@ from wiremend.adapt.sessions import Sessions
 from wiremend.engine.health import HealthLimits, ProviderHealth
 from wiremend.engine.retry import RetryPolicy
 from wiremend.held_memory import HELD_LIMIT_BYTES, HeldMemory
+from wiremend.protocols.base.client_traits import Deviation
+from wiremend.protocols.base.names import WireProtocol
+from wiremend.protocols.base.traits import TargetTraits
 from wiremend.routing.fire_and_forget import FireAndForget
 from wiremend.routing.limits import LimitChanges
 from wiremend.routing.match import Route
 from wiremend.routing.provider_keys import ProviderKeys
 from wiremend.routing.providers import ProviderAddress
 from wiremend.rules.containment import FaultLog
+from wiremend.targets.registry import deviations_at, leaked_formats, traits_of
+
+_KNOWN_TARGETS = 256
+"""How many targets a configuration's table holds. More are looked up for each call."""
+_LONGEST_NAME = 200
+"""Characters. The client chooses the names of models and hosts; longer ones are not kept."""
 
 
 class Feature(StrEnum):
@@ -78,6 +87,18 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """What is known and configured about one model of one provider, in one protocol."""
+
+    provider: ProviderAddress | None
+    """The configured provider."""
+    traits: TargetTraits
+    """What requests must satisfy, without what a route changes."""
+    leaked_formats: tuple[str, ...]
+    """The formats in which it writes calls as text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of every call while this configuration is in force."""
 
@@ -103,6 +124,50 @@ class Settings:
     ack_after_seconds: float = 5.0
     held_limit_bytes: int = HELD_LIMIT_BYTES
     """What all calls may hold in memory; 0: no limit."""
+    _facts: dict[tuple[WireProtocol, str, str, str], TargetFacts] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _deviations: dict[tuple[WireProtocol, str], frozenset[Deviation]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def facts_of(self, protocol: WireProtocol, provider: str, host: str, model: str) -> TargetFacts:
+        """Return what is known and configured about a target. `provider` may be a host's name."""
+        key = protocol, provider, host, model
+        facts = self._facts.get(key)
+        if facts is None:
+            facts = self._find_facts(protocol, provider, host, model)
+            if len(self._facts) < _KNOWN_TARGETS and max(map(len, key)) <= _LONGEST_NAME:
+                self._facts[key] = facts
+        return facts
+
+    def _find_facts(
+        self, protocol: WireProtocol, provider: str, host: str, model: str
+    ) -> TargetFacts:
+        configured = self.provider_at(provider, host)
+        at = configured.facts_host if configured else host
+        traits = traits_of(
+            protocol,
+            at,
+            model,
+            dialect=self.dialect_of(provider, host),
+            rules=configured.message_rules if configured else None,
+            max_output_tokens=configured.max_output_tokens if configured else None,
+        )
+        formats = configured.leaked_formats if configured else None
+        if formats is None:
+            formats = leaked_formats(protocol, at, model)
+        return TargetFacts(configured, traits, formats)
+
+    def deviations_at(self, protocol: WireProtocol, host: str) -> frozenset[Deviation]:
+        """Return how the everyday responses of this host depart from the protocol's grammar."""
+        key = protocol, host
+        deviations = self._deviations.get(key)
+        if deviations is None:
+            deviations = deviations_at(protocol, host)
+            if len(self._deviations) < _KNOWN_TARGETS and len(host) <= _LONGEST_NAME:
+                self._deviations[key] = deviations
+        return deviations
 
     def provider_at(self, name: str, host: str) -> ProviderAddress | None:
         """Return the configured provider with this name, else the first one at this host."""

@@ -106,7 +106,11 @@ class ClientTraits:
 
 
 def _has_one_of(marks: Iterable[tuple[str, TextPattern[str]]], headers: Mapping[str, str]) -> bool:
-    return any(pattern.match(headers.get(name, "")) is not None for name, pattern in marks)
+    for name, pattern in marks:
+        value = headers.get(name)
+        if value and pattern.match(value) is not None:
+            return True
+    return False
 
 
 UNKNOWN_CLIENT = ClientTraits()
