@@ -10,14 +10,7 @@ from wiremend.rules.containment import Fault, contain
 from wiremend.seam.addon_hooks import log_fault
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flows import drop_content, is_dropped, mark_dropped, name_of
-from wiremend.views.redaction import (
-    body_secrets_of,
-    conceal,
-    conceal_request,
-    header_secrets_of,
-    issued_secrets_of,
-    masked_record,
-)
+from wiremend.views.redaction import FlowSecrets, masked_record
 
 
 class RedactSecrets(Shell):
@@ -30,8 +23,8 @@ class RedactSecrets(Shell):
         super().__init__(suite)
         self.live: dict[str, http.HTTPFlow] = {}
         self.fault_log = suite.knowledge.fault_log
-        self.secrets: dict[str, set[str]] = {}
-        """The secrets of each live flow. Each provider that it is addressed to adds its own."""
+        self.secrets: dict[str, FlowSecrets] = {}
+        """Those of each live flow. Each provider that it is addressed to adds its own."""
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Register a flow, which is saved even if it is still live when the proxy ends."""
@@ -43,7 +36,7 @@ class RedactSecrets(Shell):
 
     def _conceal_call(self, options: CallOptions) -> None:
         options.conceal = self._conceal_request
-        options.mask = partial(masked_record, values=self._secrets(options.flow))
+        options.mask = partial(masked_record, values=self._secrets(options.flow).values)
 
     def _keep_nothing_of(self, options: CallOptions) -> Callable[[Fault], None]:
         def keep_nothing(fault: Fault) -> None:
@@ -68,7 +61,7 @@ class RedactSecrets(Shell):
                 self._conceal(flow)
 
     def _conceal_request(self, flow: http.HTTPFlow) -> None:
-        conceal_request(flow, self._secrets(flow))
+        self._secrets(flow).conceal_request(flow)
 
     def _conceal(self, flow: http.HTTPFlow) -> None:
         def drop(fault: Fault) -> None:
@@ -83,18 +76,19 @@ class RedactSecrets(Shell):
         self.secrets.pop(flow.id, None)
 
     def _conceal_whole(self, flow: http.HTTPFlow) -> None:
-        conceal(flow, self._secrets(flow) | issued_secrets_of(flow))
+        self._secrets(flow).conceal(flow)
 
     def _log(self, fault: Fault, flow: http.HTTPFlow) -> None:
         call = contain("naming a call", lambda _: "a call", name_of, flow)
         line = self.fault_log.line(fault, call, "its flow is not kept", time.monotonic())
         log_fault(line, fault.trace)
 
-    def _secrets(self, flow: http.HTTPFlow) -> set[str]:
+    def _secrets(self, flow: http.HTTPFlow) -> FlowSecrets:
         secrets = self.secrets.get(flow.id)
         if secrets is None:  # the body is the client's: later it is redacted
-            secrets = self.secrets[flow.id] = set(body_secrets_of(flow))
-        secrets |= header_secrets_of(flow) | self.current.secrets
+            secrets = self.secrets[flow.id] = FlowSecrets(flow)
+        secrets.read(flow)
+        secrets.values |= self.current.secrets
         return secrets
 
 

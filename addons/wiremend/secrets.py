@@ -44,6 +44,7 @@ _SECRET_WORDS = frozenset(
     }
 )
 """The last words of names of secrets; words are separated by `-`, `_` and `.`."""
+_SECRET_ENDS = tuple(_SECRET_WORDS)
 _NO_SECRETS = frozenset(
     {"idempotency-key", "x-idempotency-key", "sec-websocket-key", "prompt-cache-key"}
 )
@@ -63,8 +64,10 @@ def is_secret_header(name: str) -> bool:
     name = name.lower()
     if name in CREDENTIAL_HEADERS:
         return True
-    if "-jwt" in name or name.startswith("jwt"):
+    if "jwt" in name and ("-jwt" in name or name.startswith("jwt")):
         return True
+    if not name.endswith(_SECRET_ENDS):  # as most names
+        return False
     return name not in _NO_SECRETS and _last_word(name) in _SECRET_WORDS
 
 
@@ -117,8 +120,9 @@ def secret_values(fields: Fields, path: str = "") -> frozenset[str]:
         if is_secret_header(name):
             found = (value, *_parts(name.lower(), value))
             (cookies if name.lower() in _COOKIES else headers).extend(found)
-    parameters = []
-    for part in path.partition("?")[2].split("&"):
+    parameters: list[str] = []
+    query = path.partition("?")[2]
+    for part in query.split("&") if query else ():
         name, _, value = part.partition("=")
         if is_secret_parameter(name):
             parameters += [value, unquote(value)]
@@ -155,14 +159,23 @@ def without_secret_parameters(query: str) -> str:
 
 def masked(text: str, values: Set[str]) -> str:
     """Return the text with these values redacted; the same object if it contains none."""
-    for value in sorted(values, key=len, reverse=True):
+    for value in values:
         if value in text:
-            text = text.replace(value, REDACTED)
+            break
+    else:
+        return text
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, REDACTED)
     return text
 
 
 def masked_bytes(data: bytes, values: Set[str]) -> bytes:
     """Return bytes with these values redacted; the same object if they contain none."""
+    for value in values:
+        if value.encode("utf-8", "surrogateescape") in data:
+            break
+    else:
+        return data
     for value in sorted(values, key=len, reverse=True):
         encoded = value.encode("utf-8", "surrogateescape")
         if encoded in data:

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from logging import DEBUG, INFO, WARNING
 from typing import Any
 from weakref import WeakSet, finalize
@@ -53,6 +54,7 @@ from wiremend.engine.machine import Machine
 from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call, plan_passing
 from wiremend.engine.settings import Knowledge
 from wiremend.held_memory import HeldMemory, Part
+from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.registry import recognise
 from wiremend.rules.containment import Fault, FaultLog, contain, fault_of
@@ -235,8 +237,19 @@ class CallStream(HttpStream):
         self.carried.add(self)
         if options.follow is not None:
             options.follow(GrowingResponse(self.flow, self._client, options.mask))
-        self._upstream.take_request(received, options.conceal, options.upstream_headers)
-        yield from self._ask(self.machine.start)
+        yield from self._ask(partial(self._start_machine, received, options))
+
+    def _start_machine(
+        self, received: OutgoingRequest | None, options: CallOptions, now: float
+    ) -> list[Action]:
+        """Start the machine and take the request, which is shown as the first attempt sends it."""
+        assert self.machine is not None
+        actions, first = self.machine.start(now), None
+        for action in actions:
+            if isinstance(action, StartAttempt) and isinstance(self._call, Call):
+                first = self._call.request_for(action.target)
+        self._upstream.take_request(received, first, options.conceal, options.upstream_headers)
+        return actions
 
     def _may_hold_request(self, kept: int, written: int) -> bool:
         """Hold a request: as received, parsed and adapted, and the copy that is written."""

@@ -84,16 +84,19 @@ class UpstreamSide:
     def take_request(
         self,
         received: OutgoingRequest | None,
+        first: OutgoingRequest | None,
         conceal: Callable[[http.HTTPFlow], None] | None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        """Copy the flow's request, from which each target's request is made.
+        """Keep the flow's request, from which each target's request is made.
 
         `received` is the same request as the call was planned with; None if it has no targets.
-        `conceal` removes the secrets from what the flow shows. `headers` are added to what is sent.
+        `first` is the one that the first attempt sends; None if that is the received one, or if
+        there is none. `conceal` removes the secrets from what the flow shows. `headers` are added
+        to what is sent.
         """
         flow = self._stream.flow
-        self._original = self._request = copy_of(flow.request)
+        self._original = self._request = flow.request
         self._sent_to = received
         self._conceal = conceal
         self._headers = headers
@@ -101,19 +104,25 @@ class UpstreamSide:
             self._request = copy_of(flow.request)
             self._add_headers()
         self._via = flow.server_conn.via
-        self._show_request()
+        if first is None or not self._address(first):
+            self._show_request()
 
     def address(self, outgoing: OutgoingRequest) -> None:
         """Use `outgoing` for the attempts that follow, and show it in the flow."""
+        self._address(outgoing)
+
+    def _address(self, outgoing: OutgoingRequest) -> bool:
+        """Do as `address` does; return whether that is another request than before."""
         assert self._original is not None
-        if outgoing is self._sent_to:
-            return
-        self._sent_to = outgoing
+        before, self._sent_to = self._sent_to, outgoing
+        if before is not None and outgoing.sends_same(before):
+            return False
         self._request = copy_of(self._original)
         address_request(self._request, outgoing)
         if self._headers:
             self._add_headers()
         self._show_request()
+        return True
 
     def _add_headers(self) -> None:
         assert self._request is not None

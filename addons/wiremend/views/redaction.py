@@ -20,6 +20,7 @@ from wiremend.call_record.kept_bytes import KeptBytes
 from wiremend.call_record.schema import METADATA_KEY
 from wiremend.seam.flows import body_of, forget_backup, replace_content, show_response_as
 from wiremend.secrets import (
+    is_secret_header,
     masked,
     masked_bytes,
     masked_in_place,
@@ -66,6 +67,53 @@ def issued_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
     return issued_secrets(body_of(response) or b"", content_type)
 
 
+class FlowSecrets:
+    """The secrets of one live flow, each part of which is searched and redacted once."""
+
+    def __init__(self, flow: http.HTTPFlow) -> None:
+        """Start with those in the body of the client's request."""
+        self.values = set(body_secrets_of(flow))
+        self._read: _Head | None = None
+        """The head that was searched last."""
+        self._concealed: tuple[_Head, bytes | None] | None = None
+        """What the request was after it was redacted."""
+        self._concealed_values = 0
+        """How many values were redacted then. Values are only added."""
+
+    def read(self, flow: http.HTTPFlow) -> None:
+        """Add those in the headers and the query of the present request."""
+        head = _head_of(flow)
+        is_concealed = self._concealed is not None and self._concealed[0] == head
+        if head != self._read and not is_concealed:
+            self.values |= header_secrets_of(flow)
+            self._read = head
+
+    def conceal_request(self, flow: http.HTTPFlow) -> None:
+        """Redact the request; see `conceal_request`."""
+        conceal_request(flow, self.values)
+        self._concealed = _head_of(flow), flow.request.raw_content
+        self._concealed_values = len(self.values)
+
+    def conceal(self, flow: http.HTTPFlow) -> None:
+        """Redact the whole flow, which is complete, and the keys that its response issues."""
+        values = self.values | issued_secrets_of(flow)
+        is_same = self._concealed == (_head_of(flow), flow.request.raw_content)
+        if is_same and len(values) == self._concealed_values:
+            forget_backup(flow)
+        else:
+            conceal_request(flow, values)
+        conceal_answer(flow, values)
+
+
+type _Head = tuple[tuple[tuple[bytes, bytes], ...], bytes]
+"""The header fields of a request, and its path."""
+
+
+def _head_of(flow: http.HTTPFlow) -> _Head:
+    data = flow.request.data
+    return data.headers.fields, data.path
+
+
 def conceal_request(flow: http.HTTPFlow, values: Set[str]) -> None:
     """Redact credentials by name, and these values wherever they occur."""
     request = flow.request
@@ -79,6 +127,11 @@ def conceal_request(flow: http.HTTPFlow, values: Set[str]) -> None:
 def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
     """Redact the whole flow: request, response, error and record."""
     conceal_request(flow, values)
+    conceal_answer(flow, values)
+
+
+def conceal_answer(flow: http.HTTPFlow, values: Set[str]) -> None:
+    """Redact response, error and record."""
     response = flow.response
     if response is not None:
         content, fields = response.raw_content, _concealed(response.headers.fields, values)
@@ -119,9 +172,16 @@ def _concealed(
 ) -> list[tuple[bytes, bytes]]:
     concealed = []
     for name, value in fields:
-        shown = redacted_value(name.decode("latin-1"), value.decode("latin-1"))
-        concealed.append((name, masked_bytes(shown.encode("latin-1"), values)))
-    return concealed
+        text = name.decode("latin-1")
+        if value and is_secret_header(text):
+            shown = redacted_value(text, value.decode("latin-1"))
+            concealed.append((name, shown.encode("latin-1")))
+        else:
+            concealed.append((name, value))
+    together = b"\n".join([value for _, value in concealed])
+    if masked_bytes(together, values) is together:
+        return concealed
+    return [(name, masked_bytes(value, values)) for name, value in concealed]
 
 
 def masked_record(record: dict[str, Any], values: Set[str]) -> dict[str, Any]:
@@ -130,7 +190,10 @@ def masked_record(record: dict[str, Any], values: Set[str]) -> dict[str, Any]:
     Headers are redacted by name. Bytes keep their length, so that the recorded ends of chunks and
     the length headers stay correct.
     """
-    return {name: _masked_field(name, value, values) for name, value in record.items()}
+    return {
+        name: _masked_field(name, value, values) if value else value
+        for name, value in record.items()
+    }
 
 
 def _masked_field(name: str, value: Any, values: Set[str]) -> Any:

@@ -104,6 +104,17 @@ class OutgoingRequest:
             self.tls_name,
         )
 
+    def sends_same(self, other: "OutgoingRequest") -> bool:
+        """Return whether both are the same bytes to the same address."""
+        if self is other:
+            return True
+        return (
+            self.document is other.document
+            and self.host == other.host
+            and self.port == other.port
+            and self.scheme == other.scheme
+        )
+
     @property
     def identity(self) -> Hashable:
         """What the request is really sent to, whatever its headers contain.
