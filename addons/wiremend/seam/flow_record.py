@@ -14,7 +14,7 @@ from weakref import finalize, ref
 from mitmproxy import http
 
 from wiremend.call_record.kept_traffic import DROPPED, CallTraffic, TrafficShare, TrafficStore
-from wiremend.call_record.outcomes import PLANNED, AttemptOutcome, CallState, Outcome
+from wiremend.call_record.outcomes import AttemptOutcome, CallState, Outcome
 from wiremend.call_record.plain import Plain, plain_finding, plain_text, plain_usage
 from wiremend.call_record.schema import METADATA_KEY, SCHEMA_VERSION
 from wiremend.engine.call import AcknowledgedCall, Call
@@ -67,12 +67,16 @@ class FlowRecord:
     @_apart
     def _begin(self) -> None:
         self._start = time.monotonic()
-        self._record = _empty_record(self._flow, started_at=time.time())
+        self._record = _empty_record(started_at=time.time())
         self._mask: Mask = _unmasked
         self._findings: list[Plain] = []
         self._injected: dict[int, str] = {}
         """By index of the attempt: the fault that was injected into it."""
         self._revision: int | None = None
+        self._state: tuple[object, ...] = ()
+        """What was recorded of the machine."""
+        self._target = 0
+        """Number of the recorded target."""
         self._ended = False
 
     def drop(self, fault: Fault) -> None:
@@ -91,38 +95,46 @@ class FlowRecord:
         """Record that the call was planned."""
         if mask is not None:
             self._mask = mask
-        self._set_outcome(PLANNED)
-        if isinstance(call, Call):
-            self._record |= self._mask(
-                {
-                    "protocol": call.protocol.name.value,
-                    "client": call.context.client.family,
-                    "model_asked": plain_text(call.context.model),
-                    "request_findings": [
-                        plain_finding(finding) for finding in call.findings[:FINDINGS_LIMIT]
-                    ],
-                }
-            )
-        elif protocol is not None:
+        if protocol is not None:
             self._record["protocol"] = protocol.name.value
-        self._record |= self._mask(_target_of(call, 0))
+        if isinstance(call, Call):
+            self._record["protocol"] = call.protocol.name.value
+            self._record["client"] = call.context.client.family
+            model = {"model_asked": plain_text(call.context.model)}
+            self._record |= self._without_secrets(model | _target_of(call, 0))
+            self._record["request_findings"] = self._plain(call.findings[:FINDINGS_LIMIT])
+        else:
+            self._name_host()
         self._write()
 
-    @_apart
     def renew(self, call: Call | AcknowledgedCall, machine: Machine) -> None:
         """Record the call's state if it has changed."""
-        if machine.revision == self._revision:
-            return
+        if machine.revision != self._revision:
+            self._renew(call, machine)
+
+    @_apart
+    def _renew(self, call: Call | AcknowledgedCall, machine: Machine) -> None:
         self._revision = machine.revision
-        new = machine.findings[len(self._findings) :]
-        self._findings += [self._mask(plain_finding(finding)) for finding in new]
-        self._record["response_findings"] = list(self._findings)
-        self._record["attempts"] = [self._mask(attempt) for attempt in self._attempts_of(machine)]
-        self._record |= self._mask(_target_of(call, machine.target_number))
+        outcome, number = machine.outcome, machine.target_number
+        usage = machine.usage if outcome.state.is_final else None
+        count = len(machine.findings)
+        state = (outcome, machine.attempts, machine.open_attempt, number, count, usage)
+        if state == self._state:
+            return  # the attempt proceeds, which is not recorded
+        self._state = state
+        if count > len(self._findings):
+            self._findings += self._plain(machine.findings[len(self._findings) :])
+            self._record["response_findings"] = list(self._findings)
+        self._record["attempts"] = [
+            self._without_secrets(attempt) for attempt in self._attempts_of(machine)
+        ]
+        if number != self._target:
+            self._target = number
+            self._record |= self._without_secrets(_target_of(call, number))
         if not self._ended:
-            self._set_outcome(machine.outcome)
-        if machine.outcome.state.is_final and machine.usage is not None:
-            self._record["usage"] = plain_usage(machine.usage)
+            self._set_outcome(outcome)
+        if usage is not None:
+            self._record["usage"] = plain_usage(usage)
         self._write()
 
     @_apart
@@ -137,6 +149,7 @@ class FlowRecord:
     def end(self, outcome: Outcome, protocol: Protocol | None = None) -> None:
         """Record an outcome that no machine reports: a refusal, a kill, an internal fault."""
         self._ended = True
+        self._name_host()
         self._set_outcome(outcome)
         if protocol is not None:
             self._record["protocol"] = protocol.name.value
@@ -223,9 +236,22 @@ class FlowRecord:
 
     def _set_outcome(self, outcome: Outcome) -> None:
         self._record["outcome"] = outcome.state.value
-        self._record["detail"] = self._mask({"detail": plain_text(outcome.detail)})["detail"]
+        self._record |= self._mask({"detail": plain_text(outcome.detail)})
         if outcome.state.is_final and self._record["end_seconds"] is None:
             self._record["end_seconds"] = self._seconds(time.monotonic())
+
+    def _plain(self, findings: Sequence[Finding]) -> list[Plain]:
+        return [self._mask(plain_finding(finding)) for finding in findings]
+
+    def _without_secrets(self, part: Plain) -> Plain:
+        """Return a part of the record without secrets: itself, if none of its texts has any."""
+        text = "\n".join([value for value in part.values() if isinstance(value, str)])
+        return part if self._mask({"text": text})["text"] == text else self._mask(part)
+
+    def _name_host(self) -> None:
+        """Record the host that the client addressed, if no target is recorded."""
+        if not self._record["host"]:
+            self._record |= _named(self._flow)
 
     def _attempts_of(self, machine: Machine) -> list[Plain]:
         attempts = [
@@ -296,11 +322,16 @@ def record_refusal(flow: http.HTTPFlow, protocol: Protocol | None, reason: str) 
 
 
 def _record_of(flow: http.HTTPFlow, protocol: Protocol | None, outcome: Outcome) -> Plain:
-    return _empty_record(flow, started_at=flow.request.timestamp_start) | {
-        "protocol": protocol.name.value if protocol is not None else "",
-        "outcome": outcome.state.value,
-        "detail": plain_text(outcome.detail),
-    }
+    started_at = flow.request.timestamp_start
+    return (
+        _empty_record(started_at=started_at)
+        | _named(flow)
+        | {
+            "protocol": protocol.name.value if protocol is not None else "",
+            "outcome": outcome.state.value,
+            "detail": plain_text(outcome.detail),
+        }
+    )
 
 
 def _target_of(call: Call | AcknowledgedCall, number: int) -> Plain:
@@ -314,16 +345,20 @@ def _target_of(call: Call | AcknowledgedCall, number: int) -> Plain:
     }
 
 
-def _empty_record(flow: http.HTTPFlow, *, started_at: float) -> Plain:
+def _named(flow: http.HTTPFlow) -> Plain:
     host = plain_text(flow.request.pretty_host)
+    return {"provider": host, "host": host}
+
+
+def _empty_record(*, started_at: float) -> Plain:
     return {
         "version": SCHEMA_VERSION,
         "protocol": "",
         "client": "",
         "model_asked": "",
         "model_used": "",
-        "provider": host,
-        "host": host,
+        "provider": "",
+        "host": "",
         "outcome": CallState.PLANNED.value,
         "detail": "",
         "started_at": started_at,

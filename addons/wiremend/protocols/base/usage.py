@@ -1,7 +1,7 @@
 """Token counts in one form for all protocols, and reading them from a response."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from wiremend.text import json_value, sse
@@ -26,10 +26,11 @@ class Usage:
     def merged(self, other: "Usage") -> "Usage":
         """Return the larger of each count: the counts of one response only grow."""
         return Usage(
-            **{
-                one.name: _larger(getattr(self, one.name), getattr(other, one.name))
-                for one in fields(self)
-            }
+            input_tokens=_larger(self.input_tokens, other.input_tokens),
+            output_tokens=_larger(self.output_tokens, other.output_tokens),
+            cached_tokens=_larger(self.cached_tokens, other.cached_tokens),
+            cache_write_tokens=_larger(self.cache_write_tokens, other.cache_write_tokens),
+            reasoning_tokens=_larger(self.reasoning_tokens, other.reasoning_tokens),
         )
 
 
@@ -123,4 +124,6 @@ def _events(data: bytes) -> list[sse.Event]:
 
 
 def _larger(first: int | None, second: int | None) -> int | None:
-    return max((count for count in (first, second) if count is not None), default=None)
+    if first is None or second is None:
+        return second if first is None else first
+    return max(first, second)
