@@ -17,6 +17,8 @@ _LINE_END = re.compile(rb"(?>\r\n|\n|\r)")
 _BLANK_LINE = re.compile(rb"\r\r|(?>\r\n|\n)(?>\r\n|\n|\r)")
 """The end of an event. Two CR end it at once, so that streams with CR line ends are not delayed;
 an LF after them is a separate blank line, which dispatches no event."""
+_NOT_A_FIELD = (b"\n", b"\xef")
+"""First bytes of an event that are, or may be, a blank line or the mark."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """Allowed only as the first bytes of a stream; later it is text."""
 
@@ -206,6 +208,9 @@ class Decoder:
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes, in order, and the parts of a large event."""
         buffer = self._buffer
+        if self._is_one_event(data):
+            self._at_start = False
+            return [self._parse(data)]
         buffer += data
         events: list[Event] = []
         if self._tail is not None:
@@ -231,6 +236,17 @@ class Decoder:
             self._tail = b""
             self._read_part(b"", events)
         return events
+
+    def _is_one_event(self, data: bytes) -> bool:
+        """Return whether nothing precedes `data`, and it is one whole event with LF line ends."""
+        return (
+            not self._buffer
+            and self._tail is None
+            and data[:1] not in _NOT_A_FIELD
+            and 0 < data.find(b"\n\n") == len(data) - 2
+            and b"\r" not in data
+            and len(data) <= self._limit_bytes
+        )
 
     def _read_part(self, tail: bytes, events: list[Event]) -> None:
         """Move the bytes of a large event from the buffer to `events`, up to its blank line."""
@@ -276,6 +292,8 @@ class Decoder:
         return match.end() == len(self._buffer) and _ends_in_cr(match)
 
     def _parse(self, raw: bytes) -> Event:
+        if (event := _parse_usual(raw)) is not None:
+            return event
         type = b""
         data: list[bytes] = []
         for line in _LINE_END.split(raw):
@@ -289,6 +307,18 @@ class Decoder:
             type=type.decode("utf-8", "replace"),
             data=b"\n".join(data) if data else None,
         )
+
+
+def _parse_usual(raw: bytes) -> Event | None:
+    """Return the event if it is an `event:` and a `data:` line, or only the second; else None."""
+    at = raw.find(b"\n") + 1 if raw.startswith(b"event: ") else 0
+    is_usual = (
+        raw.startswith(b"data: ", at) and raw.find(b"\n\n", at) == len(raw) - 2 and b"\r" not in raw
+    )
+    if not is_usual or raw.find(b"\n", at) != len(raw) - 2:
+        return None
+    type = raw[7 : at - 1].decode("utf-8", "replace") if at else ""
+    return Event(raw, type, raw[at + 6 : -2])
 
 
 def _ends_in_cr(match: re.Match[bytes]) -> bool:
