@@ -37,6 +37,7 @@ class AdmitClients(Shell):
         self.admitted: WeakSet[connection.Client] = WeakSet()
         """The connections with a tunnel that was opened with the password."""
         self.password = os.environ.get(VARIABLE, "")
+        self.is_password_given = VARIABLE in os.environ
         self.is_unavailable = False
         """Whether the password could not be read: then it admits nobody."""
 
@@ -51,7 +52,7 @@ class AdmitClients(Shell):
                 "the mode %s; remove `[access] require_password`",
                 ", ".join(modes),
             )
-        elif VARIABLE not in os.environ:
+        elif not self.is_password_given:
             file = password_file(state_directory(os.environ))
             logger.info("wiremend: clients need the password in %s", file)
 
@@ -97,7 +98,7 @@ class AdmitClients(Shell):
                 if not self.is_unavailable:
                     logger.error("wiremend: there is no password for the proxy: %s", problem)
                 self.is_unavailable = True
-        return is_everywhere or VARIABLE in os.environ
+        return is_everywhere or self.is_password_given
 
     def _takes_password(self, request: http.Request) -> bool:
         """Return whether a request contains the password, which is then removed from it."""

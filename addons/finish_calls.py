@@ -68,8 +68,7 @@ class FinishCalls(Shell):
 
     def wiremend_call(self, options: CallOptions) -> None:
         """Count a call that begins."""
-        request = options.flow.request
-        if recognise(request.method, request.path, request.headers.get("content-type", "")):
+        if options.protocol is not None:
             self.running_calls.add(options.flow.id)
 
     def response(self, flow: http.HTTPFlow) -> None:

@@ -275,7 +275,11 @@ class AdaptedRequests:
             sending.adapted = contain(
                 "adapting a request", self._unchanged(sending), self._adapt_first, sending
             )
-            sending.was_changed = _differ(sending.adapted, self._as_configured(sending))
+            traits = sending.terms.traits
+            is_same = sending.adapted.request is sending.original and not traits.changes
+            sending.was_changed = not is_same and _differ(
+                sending.adapted, self._as_configured(sending)
+            )
         return sending.adapted
 
     def _adapt_first(self, sending: _Sending) -> AdaptedRequest:

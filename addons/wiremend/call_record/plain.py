@@ -62,9 +62,12 @@ def plain_finding(finding: Finding) -> Plain:
     }
 
 
+_COUNTS = tuple(field.name for field in fields(Usage))
+
+
 def plain_usage(usage: Usage) -> Plain:
     """Return token counts as a `schema.Usage`."""
-    return {field.name: getattr(usage, field.name) for field in fields(usage)}
+    return {name: getattr(usage, name) for name in _COUNTS}
 
 
 def _plain_step(step: int | str) -> int | str:

@@ -23,7 +23,7 @@ progress, and tail) start again at each wake-up in that time, so they do not pas
 The limits are those of the target that is asked; `total` counts from the start of the call.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from wiremend.engine.settings import Heartbeat, Timeouts
 
@@ -36,6 +36,9 @@ HOLD_SECONDS = 1.0
 LONGEST_SLEEP_SECONDS = 10.0
 """A pending wake-up keeps the machine in memory, so none is requested further ahead than this."""
 _TOLERANCE_SECONDS = 0.001
+
+
+_CLOCKS = tuple(field.name for field in fields(Timeouts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,4 +199,4 @@ class Deadlines:
 
 
 def _limits_of(timeouts: Timeouts) -> dict[str, float]:
-    return {name: seconds for name, seconds in asdict(timeouts).items() if seconds > 0}
+    return {name: seconds for name in _CLOCKS if (seconds := getattr(timeouts, name)) > 0}

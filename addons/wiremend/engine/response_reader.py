@@ -17,7 +17,7 @@ from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.base.provider_error import ProviderError
 from wiremend.protocols.base.repairer import EventKind, Repaired, Shows
-from wiremend.protocols.base.usage import Usage, UsageMeter
+from wiremend.protocols.base.usage import NAME_OF_COUNTS, Usage, UsageMeter
 from wiremend.repair.shown import shown_by
 from wiremend.repair.stream import StreamRepair, stream_repair
 from wiremend.rules.containment import Fault, contain
@@ -255,7 +255,7 @@ class ResponseReading:
 
     def count_tokens(self, data: bytes) -> None:
         """Look for token counts in events, or in the whole body, that the client is sent."""
-        if self._counts_tokens:
+        if self._counts_tokens and NAME_OF_COUNTS in data:
             contain("counting tokens", self._no_usage, self._meter.feed, data)
 
     def look_for_answer(self, data: bytes) -> None:

@@ -13,6 +13,7 @@ from wiremend.call_record.kept_traffic import TrafficStore
 from wiremend.engine.health import ProviderHealth
 from wiremend.engine.settings import Feature, Settings
 from wiremend.faults.schedule import FaultSchedule
+from wiremend.protocols.base.protocol import Protocol
 from wiremend.routing.provider_keys import ProviderKeys
 from wiremend.rules.containment import FaultLog
 from wiremend.seam.flow_record import Mask
@@ -27,6 +28,8 @@ class CallOptions:
     """What the loaded addons request for one request that is about to go upstream."""
 
     flow: http.HTTPFlow
+    protocol: Protocol | None = None
+    """The protocol of the request; None if it is not a model call."""
     features: set[Feature] = field(default_factory=set)
     settings: Settings = field(default_factory=Settings)
     health: ProviderHealth = field(default_factory=ProviderHealth)

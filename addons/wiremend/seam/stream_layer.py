@@ -105,6 +105,8 @@ class CallStream(HttpStream):
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
         self._protocol: Protocol | None = None
+        self._recognised: tuple[object, ...] | None = None
+        """The head of the request with this protocol."""
         self._call: Call | AcknowledgedCall | None = None
         self._options: CallOptions | None = None
         self._is_call = True
@@ -135,9 +137,18 @@ class CallStream(HttpStream):
             is_multiplexed = request.is_http2 or request.is_http3
             if request.scheme == "https" if is_multiplexed else not request.host:
                 mark_direct(request)
+        self._recognise(request)
+        yield from super().state_wait_for_request_headers(event)
+
+    def _recognise(self, request: http.Request) -> None:
+        """Set the protocol of a request, which addons may have changed since the last time."""
+        data = request.data
+        head = data.method, data.path, data.headers.fields
+        if head == self._recognised:
+            return
+        self._recognised = head
         content_type = request.headers.get("content-type", "")
         self._protocol = recognise(request.method, request.path, content_type)
-        yield from super().state_wait_for_request_headers(event)
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
         """Discard the body of a request that is refused.
@@ -193,9 +204,9 @@ class CallStream(HttpStream):
     def _start_call(self, options: CallOptions) -> Commands:
         """Plan the call and start its machine, if any feature applies to the request."""
         request = self.flow.request
-        content_type = request.headers.get("content-type", "")
-        self._protocol = recognise(request.method, request.path, content_type)
+        self._recognise(request)
         self._is_call = self._protocol is not None
+        options.protocol = self._protocol
         yield WiremendCallHook(options)
         if options.fault is not None:
             raise options.fault
@@ -442,8 +453,12 @@ class CallStream(HttpStream):
 
     def _commands_for(self, event: events.Event) -> layer.CommandGenerator[None]:
         if self.machine is not None:
-            yield from self._contained("carrying a call", self._call_event(event))
-        elif isinstance(event, ResponseHeaders) and self._switches_unasked(event.response):
+            return self._contained("carrying a call", self._call_event(event))
+        return self._uncarried(event)
+
+    def _uncarried(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Do as `HttpStream` does with an event of a request that is no call, or is none yet."""
+        if isinstance(event, ResponseHeaders) and self._switches_unasked(event.response):
             cancel = RequestProtocolError(event.stream_id, _UNASKED_SWITCH, ErrorCode.CANCEL)
             yield SendHttp(cancel, self.context.server)
             code = ErrorCode.GENERIC_SERVER_ERROR

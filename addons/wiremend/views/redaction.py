@@ -18,7 +18,7 @@ from wiremend.body_secrets import (
 )
 from wiremend.call_record.kept_bytes import KeptBytes
 from wiremend.call_record.schema import METADATA_KEY
-from wiremend.seam.flows import body_of, forget_backup, replace_content, show_response_as
+from wiremend.seam.flows import body_of, forget_backup, is_coded, replace_content, show_response_as
 from wiremend.secrets import (
     is_secret_header,
     masked,
@@ -31,6 +31,7 @@ from wiremend.secrets import (
 )
 
 _CODING = b"content-encoding"
+_NUMBERS = frozenset({int, float, bool})
 
 
 def secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
@@ -51,8 +52,7 @@ def body_secrets_of(flow: http.HTTPFlow) -> frozenset[str]:
     body = request.raw_content
     if not body:
         return frozenset()
-    is_coded = "content-encoding" in request.headers
-    if not is_coded and not mentions_mcp(body) and not issues_keys(request.path):
+    if not is_coded(request) and not mentions_mcp(body) and not issues_keys(request.path):
         return frozenset()  # as in most calls
     content_type = request.headers.get("content-type", "")
     return secrets_in_request(request.path, content_type, body_of(request) or b"")
@@ -158,7 +158,7 @@ def _mask_content(request: http.Request, values: Set[str]) -> None:
 
 def _masked_if_coded(message: http.Message, values: Set[str]) -> bytes | None:
     """Return the redacted content of a coded body; None if no coding hides any of the values."""
-    if "content-encoding" not in message.headers:
+    if not is_coded(message):
         return None
     content = body_of(message)
     if content is None:
@@ -191,7 +191,11 @@ def masked_record(record: dict[str, Any], values: Set[str]) -> dict[str, Any]:
     the length headers stay correct.
     """
     return {
-        name: _masked_field(name, value, values) if value else value
+        name: value
+        if not value or type(value) in _NUMBERS
+        else masked(value, values)
+        if type(value) is str and name != "url"
+        else _masked_field(name, value, values)
         for name, value in record.items()
     }
 

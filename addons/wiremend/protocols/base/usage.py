@@ -37,6 +37,8 @@ class Usage:
 NO_USAGE = Usage()
 BYTES_PER_TOKEN = 4
 """The usual approximation for English and code; no tokenizer is used."""
+NAME_OF_COUNTS = b"usage"
+"""Part of what the pattern of each `UsageFormat` finds."""
 
 
 @dataclass(frozen=True, slots=True)
