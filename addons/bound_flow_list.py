@@ -14,15 +14,17 @@ class BoundFlowList(Shell):
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
         self.flows: deque[http.HTTPFlow] = deque()
+        self.limit = 0
 
     def configure(self, updated: set[str]) -> None:
         """Apply a new limit, or forget the flows if there is none any more."""
         if "wiremend_flows" in updated:
+            self.limit = ctx.options.wiremend_flows
             self._bound()
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Count a new flow."""
-        if ctx.options.wiremend_flows and ctx.master.addons.get("view") is not None:
+        if self.limit and ctx.master.addons.get("view") is not None:
             self.flows.append(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
@@ -34,11 +36,10 @@ class BoundFlowList(Shell):
         self._bound()
 
     def _bound(self) -> None:
-        limit: int = ctx.options.wiremend_flows
-        if not limit:
+        if not self.limit:
             self.flows.clear()
             return
-        excess = len(self.flows) - limit
+        excess = len(self.flows) - self.limit
         running: list[http.HTTPFlow] = []
         removed: list[http.HTTPFlow] = []
         while self.flows and len(removed) < excess:

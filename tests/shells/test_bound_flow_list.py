@@ -20,6 +20,7 @@ class Listed:
         self.shell = BoundFlowList(Suite(CurrentConfig(), Knowledge()))
         context.master.addons.add(self.view)
         context.options.add_option("wiremend_flows", int, limit, "")
+        self.shell.configure({"wiremend_flows"})
 
     def begins(self) -> http.HTTPFlow:
         flow = tflow.tflow(resp=True)
