@@ -8,7 +8,9 @@
     large request   the same with 1 MB and 100 tools
     proxy: event    one event from the provider's bytes to the client's, through mitmproxy's HTTP
                     layer, the seam, and the hooks of all addons
-    proxy: answer   a whole small call with a JSON answer, in the same way
+    proxy: answer   a whole small call with a JSON answer, in the same way, on connections that
+                    have carried one before
+    proxy: stream   the same with a short event stream
     proxy: large request
                     the 1 MB request, from its last bytes to the bytes that go upstream
 
@@ -242,7 +244,7 @@ def _proxied_streaming(book: Playbook, protocol: WireProtocol, events: int) -> W
 
 def _unchunked(response: bytes) -> bytes:
     rest, body = response.partition(b"\r\n\r\n")[2], []
-    while rest:
+    while rest and rest != _chunk(b""):
         size, _, rest = rest.partition(b"\r\n")
         body.append(rest[: int(size, 16)])
         rest = rest[int(size, 16) + 2 :]
@@ -262,6 +264,24 @@ def _proxied_answering(book: Playbook, protocol: WireProtocol) -> Work:
             raise Changed(f"{protocol}: the call")
         return book
 
+    work()  # opens the connection, and looks up the facts of the target
+    return work
+
+
+def _proxied_short_stream(book: Playbook, protocol: WireProtocol) -> Work:
+    request = _http_request(protocol, small_request(protocol, stream=True), stream=True)
+    chunks = [_chunk(event) for event in good.text_stream(protocol).events]
+    response = _HTTP_STREAM + b"".join(chunks) + _chunk(b"")
+
+    def work() -> object:
+        before = len(book.shown)
+        book.client_sends(request)
+        book.server_sends(response)
+        if _unchunked(book.shown[before:]) != _unchunked(response):
+            raise Changed(f"{protocol}: the call")
+        return book
+
+    work()  # as above
     return work
 
 
@@ -315,6 +335,7 @@ def _paths(protocol: WireProtocol) -> dict[str, Callable[[], Counted]]:
     streaming = partial(_streaming, protocol)
     small, large = small_request(protocol, stream=True), large_request(protocol)
     answering = partial(_proxied_answering, protocol=protocol)
+    short_stream = partial(_proxied_short_stream, protocol=protocol)
     requesting = partial(_proxied_request, protocol=protocol, body=large)
     paths = {
         "event": lambda: _each(partial(streaming, burst=1, tool=False)),
@@ -325,6 +346,7 @@ def _paths(protocol: WireProtocol) -> dict[str, Callable[[], Counted]]:
         "large request": lambda: count(partial(_planning, protocol, large)),
         "proxy: event": lambda: _each(partial(_proxied_events, protocol)),
         "proxy: answer": lambda: _through_proxy(answering),
+        "proxy: stream": lambda: _through_proxy(short_stream),
         "proxy: large request": lambda: _through_proxy(requesting),
     }
     if protocol is good.GEMINI:

@@ -240,7 +240,8 @@ class Decoder:
     def _is_one_event(self, data: bytes) -> bool:
         """Return whether nothing precedes `data`, and it is one whole event with LF line ends."""
         return (
-            not self._buffer
+            data.endswith(b"\n\n")
+            and not self._buffer
             and self._tail is None
             and data[:1] not in _NOT_A_FIELD
             and 0 < data.find(b"\n\n") == len(data) - 2
@@ -311,11 +312,11 @@ class Decoder:
 
 def _parse_usual(raw: bytes) -> Event | None:
     """Return the event if it is an `event:` and a `data:` line, or only the second; else None."""
+    if not raw.endswith(b"\n\n"):
+        return None
     at = raw.find(b"\n") + 1 if raw.startswith(b"event: ") else 0
-    is_usual = (
-        raw.startswith(b"data: ", at) and raw.find(b"\n\n", at) == len(raw) - 2 and b"\r" not in raw
-    )
-    if not is_usual or raw.find(b"\n", at) != len(raw) - 2:
+    is_usual = raw.startswith(b"data: ", at) and raw.find(b"\n", at) == len(raw) - 2
+    if not is_usual or b"\r" in raw:
         return None
     type = raw[7 : at - 1].decode("utf-8", "replace") if at else ""
     return Event(raw, type, raw[at + 6 : -2])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from wiremend.protocols.anthropic import ANTHROPIC
 from wiremend.protocols.base.protocol import Protocol
-from wiremend.protocols.base.usage import Usage, UsageMeter
+from wiremend.protocols.base.usage import NAME_OF_COUNTS, Usage, UsageMeter
 from wiremend.protocols.chat import CHAT
 from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
@@ -141,6 +141,7 @@ def test_counts_have_one_form(protocol: Protocol, data: list[bytes], usage: Usag
     for one in data:
         meter.feed(one)
     assert meter.usage == usage
+    assert usage is None or any(NAME_OF_COUNTS in one for one in data)
 
 
 def test_counts_that_were_asked_for_early_still_grow() -> None:
