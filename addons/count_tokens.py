@@ -5,6 +5,7 @@ from dataclasses import replace
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import http
 from wiremend.engine.error_responses import refused_key_response
+from wiremend.engine.unrepaired.reporting import as_reported
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.routing.access import key_refusal
 from wiremend.routing.match import match_model
@@ -92,7 +93,16 @@ class CountTokens(Shell):
             or COUNT_ESTIMATED.code in self.current.settings.disabled
         ):
             return
-        if response.status_code in CANNOT_COUNT:
+        if response.status_code not in CANNOT_COUNT:
+            return
+        if self.current.settings.reports_only:
+            document, findings = routed
+            _, finding = estimated_answer(document)
+            reported = [as_reported(finding)]
+            record_findings(
+                flow, document.protocol, request=findings, response=reported, reports_only=True
+            )
+        else:
             self._estimate(flow, *routed)
 
     def _estimate(

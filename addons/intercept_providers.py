@@ -41,6 +41,8 @@ class InterceptProviders(Shell):
             return
         if self.current.config.intercept.websocket == "pass":
             return
+        if self.current.settings.reports_only:
+            return
         request = flow.request
         if request.method.upper() != "GET":
             return

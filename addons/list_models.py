@@ -2,6 +2,7 @@
 
 from load_configuration import Shell, suite_of
 from mitmproxy import http
+from wiremend.engine.unrepaired.reporting import as_reported
 from wiremend.routing.model_lists import (
     ROUTED_NAMES_LISTED,
     RoutedName,
@@ -32,7 +33,12 @@ class ListModels(Shell):
         body = body_of(response)
         notes = Notes(self.current.settings.disabled)
         extended = extend_model_list(body, routed, notes) if body else None
-        if extended is not None and notes.findings:
+        if extended is None or not notes.findings:
+            return
+        if self.current.settings.reports_only:
+            findings = list(map(as_reported, notes.findings))
+            record_findings(flow, response=findings, reports_only=True)
+        else:
             replace_content(response, extended)
             record_findings(flow, response=notes.findings)
 

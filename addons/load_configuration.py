@@ -62,6 +62,8 @@ class LoadConfiguration:
         self.accept_failures = AcceptFailures()
         self.fast_paths = FastPaths()
         self.is_running = False
+        self.reports_only = False
+        """Whether the log contains that rules only report."""
         self.is_configured = False
         """Whether a configuration was read; if not, the built-in defaults are in force."""
         self.sources: LoadedSources | None = LoadedSources(SHELLS)
@@ -310,6 +312,15 @@ class LoadConfiguration:
         self.knowledge.memory.limit_bytes = self.current.settings.held_limit_bytes
         if Feature.ADAPT in self.features:
             self.lesson_keeper.use(self.current.lesson_file)
+        self._log_mode(reports_only=self.current.settings.reports_only)
+
+    def _log_mode(self, *, reports_only: bool) -> None:
+        if reports_only and not self.reports_only:
+            text = 'wiremend: [rules] mode = "report": findings are reported, nothing is repaired'
+            logger.warning(text)
+        elif self.reports_only and not reports_only:
+            logger.info('wiremend: [rules] mode = "repair": new calls are repaired')
+        self.reports_only = reports_only
 
     def _reread_configuration(self) -> None:
         try:

@@ -232,6 +232,8 @@ class CallRecord(Stored):
     """Findings in the request, in order."""
     response_findings: list[StoredFinding] = []
     """Findings in responses and attempts, in order."""
+    reports_only: bool = False
+    """Whether the call passed unchanged and findings were only reported (`[rules] mode`)."""
     attempts: list[StoredAttempt] = []
     """Every attempt, in order."""
     usage: Usage | None = None

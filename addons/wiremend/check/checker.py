@@ -14,6 +14,7 @@ from wiremend.engine.call import Call
 from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.plan import plan_call
 from wiremend.engine.settings import Feature, Knowledge, Settings
+from wiremend.engine.unrepaired.reporting import ResponseObserver, on_response
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.base.protocol import Protocol
@@ -25,13 +26,12 @@ from wiremend.recording.exchange import (
     RecordedResponse,
     header_value,
 )
-from wiremend.rules.rule import AttemptPlace, CallPlace, EventPlace, Finding
+from wiremend.rules.rule import EventPlace, Finding
 from wiremend.secrets import without_quoted_bytes
 from wiremend.text.body_form import BodyForm, form_of
 from wiremend.text.content_coding import UndecodableBody, decoder_for
 
 FEATURES = frozenset({Feature.ADAPT, Feature.REPAIR, Feature.RAISE})
-_CHUNK_BYTES = 64 * 1024
 _FORM_BYTES = 256
 _CODING = "content-encoding"
 _PATHS = {
@@ -95,16 +95,9 @@ def check_exchange(
     if response is not None and response.body is None and exchange.ending is not Ending.CUT:
         return _noted(checked, "the body of the response was not recorded")
     machine, received = _run(exchange, call, keeps_received=keeps_received)
-    findings = (*map(_without_attempt, machine.findings), *exchange.transport_findings)
+    findings = (*map(on_response, machine.findings), *exchange.transport_findings)
     blocks = _blocks(call, response, findings)
     return replace(checked, response=findings, blocks=blocks, received=received)
-
-
-def _without_attempt(finding: Finding) -> Finding:
-    """Return a finding on the only attempt as one on the response."""
-    if isinstance(finding.place, AttemptPlace):
-        return replace(finding, place=CallPlace.RESPONSE)
-    return finding
 
 
 def _noted(checked: Checked, note: str) -> Checked:
@@ -170,41 +163,34 @@ def _gemini_path(exchange: Exchange, start: bytes) -> str:
 def _run(
     exchange: Exchange, call: Call, *, keeps_received: bool
 ) -> tuple[CallMachine, Received | None]:
-    # Whether a response is repaired must not depend on what was done to its request.
-    call = replace(call, adapted=None)
-    machine = CallMachine(call, random=lambda: 0.0, wall_clock=lambda: 0.0)
+    observer = ResponseObserver(call)
     collector = _Collector() if keeps_received else None
-    for actions in _actions(exchange, machine):
+    for actions in _actions(exchange, observer):
         if collector is not None:
             collector.add(actions)
+    machine = observer.machine
     if collector is None:
         return machine, None
     return machine, collector.received(machine)
 
 
-def _actions(exchange: Exchange, machine: CallMachine) -> Iterator[Sequence[Action]]:
-    """Run the machine through the exchange; yield what it does at each step."""
+def _actions(exchange: Exchange, observer: ResponseObserver) -> Iterator[Sequence[Action]]:
+    """Read the exchange; yield what would be done at each step."""
     response = exchange.response
-    yield machine.start(0.0)
+    yield observer.start()
     if exchange.is_sent or response is not None:
-        yield machine.connected(0.0, reused=False)
+        yield observer.connected()
     if response is not None:
-        yield machine.head(0.0, _head(response))
-        body, start, shows = response.body or b"", 0, False
-        while start < len(body):
-            end = start + _CHUNK_BYTES if shows else _end_of_event(body, start)
-            actions = machine.body(0.0, body[start:end])
-            shows = shows or any(isinstance(action, ShowBody) for action in actions)
-            start = end
-            yield actions
+        yield observer.head(_head(response))
+        yield from observer.body(response.body or b"")
     match exchange.ending:
         case Ending.COMPLETE:
-            yield machine.body_end(0.0)
+            yield observer.end()
         case Ending.CUT:
             reason = without_quoted_bytes(exchange.error) or "the connection was lost"
-            yield machine.attempt_failed(0.0, reason)
+            yield observer.failed(reason)
         case Ending.LEFT:
-            yield machine.client_gone(0.0)
+            yield observer.left()
 
 
 def _head(response: RecordedResponse) -> Head:
@@ -220,19 +206,6 @@ def _head(response: RecordedResponse) -> Head:
             for name, value in headers
         ),
     )
-
-
-def _end_of_event(body: bytes, start: int) -> int:
-    """Return the offset behind the next blank line, or behind as much as is read at once.
-
-    Until the client is shown something, events are read one by one. So whether content precedes an
-    error does not depend on the chunks of the recording.
-    """
-    end = start + _CHUNK_BYTES
-    for mark in (b"\n\n", b"\r\n\r\n"):
-        found = body.find(mark, start, end)
-        end = found + len(mark) if found >= 0 else end
-    return end
 
 
 def _blocks(call: Call, response: RecordedResponse | None, findings: Sequence[Finding]) -> Blocks:

@@ -68,13 +68,24 @@ class Intercept(Section):
 
 
 class Rules(Section):
-    """Disabling rules.
+    """What rules do, and disabling them.
 
     Everything that wiremend detects, repairs or reports has a code, such as `S105`.
     [RULES.md](RULES.md) lists all of them. A disabled rule neither changes anything nor reports a
-    finding. A code that matches no rule is an error.
+    finding. A code that matches no rule is an error. `disable` in `[[models]]` and
+    `[providers.NAME]` disables rules for some calls only.
     """
 
+    mode: Literal["repair", "report"] = "repair"
+    """`"report"` changes nothing: what clients and providers send passes byte for byte and at
+    once, without retries, keep-alives and timeouts, and WebSockets pass as well. What the rules
+    find is logged and recorded as ever, marked as not changed. Routes and keys are configuration
+    and no rules, so they still apply: a call goes to the first target of its `[[models]]` entry,
+    with the fields that are set there and that provider's key; `fallback` and `stream` have no
+    effect, and the response contains the target's own model name. Only a call that a route
+    translates is treated as with `"repair"`, since it cannot pass unchanged. After a change of
+    this key, running calls end in the mode in which they began. The mitmproxy option
+    `wiremend_off` also switches off routes, keys and findings."""
     disable: Annotated[tuple[RuleCode, ...], Field(examples=[["S116", "T"]])] = ()
     """The rules to disable: complete codes, or prefixes that select all codes that begin with
     them. `"S116"` is one rule, `"S1"` are the stream rules of one protocol, `"T"` are all rules

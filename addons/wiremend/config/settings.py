@@ -58,6 +58,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
         },
         origins=frozenset(config.access.origins),
         disabled=config.disabled_codes(codes),
+        reports_only=config.rules.mode == "report",
         stream_codes=frozenset(code for code in codes if code.startswith("S")),
         lessons=tuple(
             PlacedLesson(

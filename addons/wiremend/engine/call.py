@@ -15,6 +15,7 @@ from wiremend.protocols.base.repairer import StreamContext
 from wiremend.protocols.base.traits import FieldChanges
 from wiremend.routing.limits import NO_CHANGES, LimitChanges
 from wiremend.routing.provider_keys import CallKeys
+from wiremend.rules.containment import Fault
 from wiremend.rules.rule import Finding
 
 
@@ -127,7 +128,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class PassingCall(Call):
-    """A call that is neither changed nor repeated: the client receives what the provider sends."""
+    """A call that is neither adapted nor repeated: the client receives what the provider sends."""
+
+    observed: Call | None = None
+    """The call that would be repaired; what its rules find is recorded. None: nothing is read."""
+    faults: tuple[Fault, ...] = ()
+    """The faults that were contained in planning."""
 
 
 @dataclass(frozen=True, slots=True)

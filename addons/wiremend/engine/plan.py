@@ -31,6 +31,7 @@ from wiremend.engine.translation.answers import TargetTranslation
 from wiremend.engine.translation.planning import with_translations
 from wiremend.engine.unrepaired.fire_and_forget import Acknowledgement
 from wiremend.engine.unrepaired.passing import PassingMachine
+from wiremend.engine.unrepaired.reporting import ReportingMachine
 from wiremend.held_memory import CallMemory
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import RequestFacts
@@ -50,7 +51,7 @@ from wiremend.rules.rule import BodyPlace, CallPlace, Finding, Notes
 from wiremend.translate.returned_state import may_have_envelopes, without_envelopes
 
 ONE_ATTEMPT = RetryPolicy(attempts=1)
-_ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
+CONCERNS_ANY_CALL = frozenset(Feature) - {Feature.ACKNOWLEDGE, Feature.ROUTE}
 """Features that concern every call. A route concerns the calls that it changes."""
 
 
@@ -85,7 +86,7 @@ def plan_call(
     `received` is the unchanged request. Its `provider` is the name of the server that it would be
     sent to; its `model` is not used.
     """
-    if not features & (_ANY_CALL | {Feature.ROUTE}):
+    if not features & (CONCERNS_ANY_CALL | {Feature.ROUTE}):
         return None
     facts = read_request(received.document)
     received = received.for_model(facts.model)
@@ -96,7 +97,7 @@ def plan_call(
         if call.refusal is not None:
             return call
     is_unchanged = call.requests == (received,)
-    return None if is_unchanged and not features & _ANY_CALL else call
+    return None if is_unchanged and not features & CONCERNS_ANY_CALL else call
 
 
 def plan_passing(received: OutgoingRequest, settings: Settings) -> PassingCall:
@@ -136,7 +137,7 @@ def make_machine(
             limit_seconds=call.limit_seconds,
         )
     if isinstance(call, PassingCall):
-        return PassingMachine(call)
+        return ReportingMachine(call, memory) if call.observed else PassingMachine(call)
     return CallMachine(call, random=random, wall_clock=wall_clock, memory=memory)
 
 

@@ -114,6 +114,8 @@ class Settings:
     """Web origins that may use the providers' keys."""
     disabled: frozenset[str] = frozenset()
     """Codes of the disabled rules."""
+    reports_only: bool = False
+    """Whether rules only report: calls pass unchanged."""
     stream_codes: frozenset[str] = frozenset()
     """Codes of the rules on streams, which are all disabled unless repair is requested."""
     lessons: tuple[PlacedLesson, ...] = ()

@@ -74,6 +74,8 @@ def _lines(current: CurrentConfig, *, probe: bool) -> Iterator[Line]:
     yield ok(f"configuration: {current.source}")
     yield from map(warning, current.warnings)
     settings = current.settings
+    if settings.reports_only:
+        yield ok('[rules] mode = "report": routes apply, but nothing is repaired')
     for number, entry in enumerate(current.config.models):
         yield _route_line(number, entry, settings)
     if not settings.providers:

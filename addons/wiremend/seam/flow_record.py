@@ -17,7 +17,7 @@ from wiremend.call_record.kept_traffic import DROPPED, CallTraffic, TrafficShare
 from wiremend.call_record.outcomes import AttemptOutcome, CallState, Outcome
 from wiremend.call_record.plain import Plain, plain_finding, plain_text, plain_usage
 from wiremend.call_record.schema import METADATA_KEY, SCHEMA_VERSION
-from wiremend.engine.call import AcknowledgedCall, Call
+from wiremend.engine.call import AcknowledgedCall, Call, PassingCall
 from wiremend.engine.machine import Machine
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.rules.containment import Fault, contain
@@ -103,6 +103,8 @@ class FlowRecord:
             model = {"model_asked": plain_text(call.context.model)}
             self._record |= self._without_secrets(model | _target_of(call, 0))
             self._record["request_findings"] = self._plain(call.findings[:FINDINGS_LIMIT])
+            reports_only = isinstance(call, PassingCall) and call.observed is not None
+            self._record["reports_only"] = reports_only
         else:
             self._name_host()
         self._write()
@@ -305,6 +307,7 @@ def record_findings(
     *,
     request: Sequence[Finding] = (),
     response: Sequence[Finding] = (),
+    reports_only: bool = False,
 ) -> None:
     """Record the findings of a request that is not a call, and of its response."""
     if not request and not response:
@@ -312,6 +315,7 @@ def record_findings(
     findings = {
         "request_findings": [plain_finding(finding) for finding in request],
         "response_findings": [plain_finding(finding) for finding in response],
+        "reports_only": reports_only,
     }
     _write(flow, _record_of(flow, protocol, Outcome(CallState.PASSED)) | findings)
 
@@ -366,6 +370,7 @@ def _empty_record(*, started_at: float) -> Plain:
         "end_seconds": None,
         "request_findings": [],
         "response_findings": [],
+        "reports_only": False,
         "attempts": [],
         "usage": None,
         **_NO_TRAFFIC,

@@ -52,6 +52,7 @@ from wiremend.engine.call import AcknowledgedCall, Call
 from wiremend.engine.error_responses import fault_response, too_much_held_response
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call, plan_passing
+from wiremend.engine.report_plan import plan_reporting
 from wiremend.engine.settings import Knowledge
 from wiremend.held_memory import HeldMemory, Part
 from wiremend.protocols.base.document import OutgoingRequest
@@ -214,10 +215,12 @@ class CallStream(HttpStream):
         raw_bytes = len(request.raw_content or b"")
         tls_name = contain("naming a server", self._upstream.nameless, self._upstream.tls_name)
         host = server_name(request, tls_name)
-        features = frozenset() if options.is_off else options.features
-        call: Call | AcknowledgedCall | None = plan_acknowledgement(
-            request.method, request.path, host, features, options.settings
-        )
+        features = options.features
+        call: Call | AcknowledgedCall | None = None
+        if not (options.is_off or options.settings.reports_only):
+            call = plan_acknowledgement(
+                request.method, request.path, host, features, options.settings
+            )
         if call is None and self._protocol is not None:
             received = outgoing_of(request, self._protocol, tls_name=tls_name)
             kept, written = raw_bytes + 2 * len(received.body), len(received.body)
@@ -229,6 +232,8 @@ class CallStream(HttpStream):
             knowledge = Knowledge(options.health, options.lessons, options.sessions, options.keys)
             if options.is_off:
                 call = plan_passing(received, options.settings)
+            elif options.settings.reports_only:
+                call = plan_reporting(received, features, options.settings, knowledge)
             else:
                 call = plan_call(received, features, options.settings, knowledge)
         if call is None:

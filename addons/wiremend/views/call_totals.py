@@ -37,7 +37,7 @@ class CallTotals:
         if ending := _ENDINGS.get(record.outcome):
             self._outcomes[ending] += 1
         elif any(not code.startswith(_NOT_REPAIRS) for code in codes):
-            self._outcomes["repaired"] += 1
+            self._outcomes["only reported" if record.reports_only else "repaired"] += 1
 
     def __str__(self) -> str:
         """Return the summary as one line, such as `3 calls; 1 repaired, 1 failed; S105 in 1`.
@@ -47,7 +47,7 @@ class CallTotals:
         if not self.calls:
             return "no calls"
         parts = [f"{self.calls} call{'s' if self.calls > 1 else ''}"]
-        names = ("repaired", "retried", "failed", "cancelled", "refused")
+        names = ("repaired", "only reported", "retried", "failed", "cancelled", "refused")
         outcomes = [f"{self._outcomes[name]} {name}" for name in names if self._outcomes[name]]
         parts.append(", ".join(outcomes) or "none repaired")
         rules = sorted(self._rules.items(), key=lambda item: (-item[1], item[0]))

@@ -45,5 +45,7 @@ def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
         code if times == 1 else f"{code} ({times} times)" for code, times in sorted(counts.items())
     )
     path = flow.request.path.split("?")[0]
+    if codes and record.reports_only:
+        codes += " (only reported)"
     parts = [f"{flow.request.pretty_host}{path}", record.detail, codes]
     return ": ".join(part for part in parts if part)

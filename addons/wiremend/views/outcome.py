@@ -30,6 +30,8 @@ class Verdict(Enum):
 
     OK = "ok", "✓", ""
     REPAIRED = "repaired", "✓", ":wrench:"
+    REPORTED = "only reported", "✓", ":mag:"
+    """Something was found, and nothing was done about it: `[rules] mode`."""
     RETRIED = "retried", "✓", ":repeat:"
     FAILED = "failed", "✗", ":warning:"
     TIMED_OUT = "timed out", "✗", ":stopwatch:"
@@ -76,7 +78,7 @@ def verdict_of(record: CallRecord) -> Verdict:
     if tries(record) > 1:
         return Verdict.RETRIED
     if any(not code.startswith(_CODES_WITHOUT_CHANGE) for code in codes):
-        return Verdict.REPAIRED
+        return Verdict.REPORTED if record.reports_only else Verdict.REPAIRED
     return Verdict.OK
 
 

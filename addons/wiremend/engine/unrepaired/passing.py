@@ -41,7 +41,7 @@ class PassingMachine:
     def __init__(self, call: PassingCall) -> None:
         self.findings: list[Finding] = []
         self.outcome = PLANNED
-        self.faults: list[Fault] = []
+        self.faults: list[Fault] = list(call.faults)
         self.revision = 0
         self._target = call.targets[0]
         self._log = AttemptLog()

@@ -86,7 +86,7 @@ def add_outcome(call: ViewedCall, page: Page, *, reads_answer: bool = False) -> 
     body = call.response.body if call.response is not None else None
     summary = summary_of(record, events_in(body or b""))
     headline = summary.headline
-    if summary.verdict is Verdict.REPAIRED:
+    if summary.verdict in (Verdict.REPAIRED, Verdict.REPORTED):
         headline += f": {codes_in(record.findings, call.rule_names)}"
     page.line(f"{summary.verdict.glyph} {headline}", hanging="  ")
     provider = one_line(record.provider, 80)
