@@ -47,6 +47,7 @@ after = 15.0
 interval = 15.0
 
 [rules]
+mode = "repair"
 disable = []
 
 [learning]

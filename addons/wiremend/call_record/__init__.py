@@ -22,6 +22,7 @@ It is plain data, so every file that mitmproxy saves contains it, and stock mitm
     end_seconds        when the outcome was known
     request_findings   findings in the request
     response_findings  findings in responses and attempts
+    reports_only       whether findings were only reported, and the call passed unchanged
     attempts           one entry for each attempt, in order
     usage              token counts of the response: `input_tokens`, `output_tokens`, and as parts
                        of these `cached_tokens`, `cache_write_tokens`, `reasoning_tokens`

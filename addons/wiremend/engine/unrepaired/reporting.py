@@ -25,8 +25,14 @@ _BLANK_LINES = (b"\n\n", b"\r\n\r\n")
 
 
 def as_reported(finding: Finding) -> Finding:
-    """Return a finding about which nothing was done; it contains what else would have been."""
-    return replace(finding, done=f"not changed: rules only report (otherwise: {finding.done})")
+    """Return a finding about which nothing was done; it contains what else would have been.
+
+    What would follow a failed attempt is not known, since there is only one.
+    """
+    done = "not changed: rules only report"
+    if not isinstance(finding.place, AttemptPlace):
+        done += f" (otherwise: {finding.done})"
+    return replace(finding, done=done)
 
 
 def on_response(finding: Finding) -> Finding:
@@ -158,7 +164,7 @@ class ReportingMachine(PassingMachine):
         new = machine.findings[self._reported :]
         if new:
             self._reported += len(new)
-            self.findings += [as_reported(on_response(finding)) for finding in new]
+            self.findings += [on_response(as_reported(finding)) for finding in new]
 
     def _blind(self, fault: Fault) -> None:
         """After a fault in the reading, the rest of the response passes unread."""
