@@ -123,6 +123,8 @@ class _Sending:
     original: OutgoingRequest
     terms: Terms
     """The target's traits, the lessons applied, and the disabled rules."""
+    disabled: Set[str]
+    """Codes of the rules that are disabled for this target."""
     keys: Sequence[str] = field(default=(), repr=False)
     """The keys with which the request may be sent."""
     session: Hashable | None = None
@@ -160,15 +162,23 @@ class AdaptedRequests:
     """The faults that were contained here."""
     _sendings: list[_Sending] = field(default_factory=list)
 
-    def add(self, request: OutgoingRequest, traits: TargetTraits, keys: Sequence[str] = ()) -> None:
+    def add(
+        self,
+        request: OutgoingRequest,
+        traits: TargetTraits,
+        keys: Sequence[str] = (),
+        disabled: frozenset[str] = frozenset(),
+    ) -> None:
         """Add the next target: the client's request addressed to it, and its traits.
 
-        `keys` are all keys with which it may be sent.
+        `keys` are all keys with which it may be sent. `disabled` contains codes of rules that are
+        disabled for it, besides those of the call.
         """
         places = dict.fromkeys((request.provider, request.host))
         lessons = tuple(lesson for place in places for lesson in self.book.of(place, request.model))
-        terms = Terms(traits, lessons, self.disabled)
-        self._sendings.append(_Sending(request, terms, tried=set(lessons), keys=keys))
+        off = self.disabled | disabled
+        terms = Terms(traits, lessons, off)
+        self._sendings.append(_Sending(request, terms, off, tried=set(lessons), keys=keys))
 
     def at(self, target: int) -> AdaptedRequest:
         """Return the request for this target in its present form."""
@@ -195,7 +205,7 @@ class AdaptedRequests:
             return []
         self._adapted(sending)
         lessons: tuple[Lesson, ...] = ()
-        if LEARNT.code not in self.disabled and not sending.is_restored:
+        if LEARNT.code not in sending.disabled and not sending.is_restored:
             lessons = read_rejection(error, self._offered(sending))
             self._store_proven(sending, lessons)
         sending.refused_fields = tuple(it.value for it in lessons if it.kind == "field")
@@ -252,9 +262,9 @@ class AdaptedRequests:
         return contain("explaining a rejection", unexplained, self._explain, target, message, error)
 
     def _explain(self, target: int, message: str, error: ProviderError | None) -> str:
-        if TOOL_NAMED.code in self.disabled:
-            return message
         sending = self._sendings[target]
+        if TOOL_NAMED.code in sending.disabled:
+            return message
         document = self._adapted(sending).request.document
         meant = explanation(message, self._offered(sending), error)
         advice = advice_on_kept_fields(document, sending.terms.traits, sending.refused_fields)
@@ -285,7 +295,7 @@ class AdaptedRequests:
     def _adapt_first(self, sending: _Sending) -> AdaptedRequest:
         """Adapt a request; on the terms of its conversation, if its beginning must not change."""
         adapted = self._adapt(sending, sending.terms)
-        if SESSION_KEPT.code in self.disabled:
+        if SESSION_KEPT.code in sending.disabled:
             return adapted
         sending.session = session_key(sending.original)
         if sending.session is None:
@@ -344,7 +354,7 @@ class AdaptedRequests:
             configured_request,
             original,
             sending.terms.traits,
-            disabled=self.disabled,
+            disabled=sending.disabled,
         )
 
     def _offered(self, sending: _Sending) -> OfferedTools:
@@ -385,7 +395,7 @@ class AdaptedRequests:
 
     def _restore(self, sending: _Sending, error: ProviderError) -> list[Finding]:
         """Take back the changes: those of tools first, then all."""
-        if ORIGINAL_SENT.code in self.disabled or not sending.was_changed:
+        if ORIGINAL_SENT.code in sending.disabled or not sending.was_changed:
             return []
         if _UNRELATED_TO_CHANGES.search(f"{error.message} {error.code} {error.type}"):
             return []

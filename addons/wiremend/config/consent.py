@@ -42,7 +42,17 @@ HARMLESS_KEYS: Mapping[str, frozenset[str]] = {
     # Routes choose between providers, which belong to the reach. What they set in a request can
     # make a provider send it elsewhere, for example to an MCP server.
     "models": frozenset(
-        {"match", "when", "model", "provider", "fallback", "stream", "timeouts", "retry"}
+        {
+            "match",
+            "when",
+            "model",
+            "provider",
+            "fallback",
+            "stream",
+            "timeouts",
+            "retry",
+            "disable",
+        }
     ),
     "providers": frozenset(
         {
@@ -55,6 +65,7 @@ HARMLESS_KEYS: Mapping[str, frozenset[str]] = {
             "on_unsupported",
             "timeouts",
             "retry",
+            "disable",
         }
     ),
 }

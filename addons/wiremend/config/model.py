@@ -44,6 +44,7 @@ from wiremend.config.values import (
     refuse,
     refuse_unknown_codes,
     refuse_unknown_codes_in,
+    selected_codes,
 )
 from wiremend.routing.access import normalized_origin
 from wiremend.targets.registry import NAMES_BY_DIALECT
@@ -331,7 +332,7 @@ class Config(Section):
 
     def disabled_codes(self, codes: Iterable[str]) -> frozenset[str]:
         """Return those of the given rule codes that are disabled, by code or by prefix."""
-        return frozenset(code for code in codes if code.startswith(self.rules.disable))
+        return selected_codes(codes, self.rules.disable)
 
 
 SECTIONS: Mapping[str, type[Section]] = {

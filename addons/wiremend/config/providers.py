@@ -27,6 +27,7 @@ from wiremend.config.values import (
     RuleCode,
     header_problems,
     refuse,
+    refuse_codes_on_no_call,
     refuse_unknown_codes,
 )
 from wiremend.protocols.registry import PROTOCOLS
@@ -123,6 +124,9 @@ class Provider(Section):
     """Other time limits for calls to this provider."""
     retry: Annotated[RetryChanges | None, InWords("table, see below")] = None
     """Other limits of retries for calls to this provider."""
+    disable: Annotated[tuple[RuleCode, ...], Field(examples=[["S116"]])] = ()
+    """The rules to disable for calls to this provider, in addition to those of `[rules]`: codes or
+    prefixes, as there. The rules M on routes cannot be disabled here."""
     leaked_calls: Annotated[
         tuple[CallFormatName, ...] | None,
         Field(examples=[["glm"]]),
@@ -168,6 +172,12 @@ class Provider(Section):
         sent = [name for name in self.headers if self.api_keys and name.lower() in KEY_HEADERS]
         refuse(*((("headers", name), "replaces the keys in api_keys; remove one") for name in sent))
         return self
+
+    @field_validator("disable")
+    @classmethod
+    def _are_known(cls, codes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        refuse_codes_on_no_call(codes, (info.context or {}).get("known_codes"))
+        return codes
 
     @field_validator("message_rules")
     @classmethod

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import (
     Field,
     StrictBool,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -18,7 +20,9 @@ from wiremend.config.values import (
     ModelGlob,
     ModelName,
     ProviderName,
+    RuleCode,
     refuse,
+    refuse_codes_on_no_call,
 )
 from wiremend.routing.shape import CallShape
 
@@ -114,6 +118,9 @@ class ModelRoute(Section):
     """When the client receives content: `"live"` forwards it at once; `"guarded"` holds it until
     4 KiB or 3 seconds of it have arrived, so that a stream that fails early can be retried
     invisibly; `"buffered"` holds it until the response is complete."""
+    disable: Annotated[tuple[RuleCode, ...], Field(examples=[["T"]])] = ()
+    """The rules to disable for these calls, also at fallbacks, in addition to those of `[rules]`
+    and of the target's `[providers.NAME]`."""
     set: FieldsToSet = {}
     """Fields to set in the body of the request, in the words of the target, for what no rule
     knows. A path has dots between its steps, `*` stands for every item of a list or member of an
@@ -132,6 +139,12 @@ class ModelRoute(Section):
     """Other time limits for calls of this entry."""
     retry: Annotated[RetryChanges | None, InWords("table, see below")] = None
     """Other limits of retries for calls of this entry."""
+
+    @field_validator("disable")
+    @classmethod
+    def _are_known(cls, codes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        refuse_codes_on_no_call(codes, (info.context or {}).get("known_codes"))
+        return codes
 
     @model_validator(mode="after")
     def _fallbacks_differ(self) -> "ModelRoute":

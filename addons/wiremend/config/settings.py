@@ -9,6 +9,7 @@ from wiremend.config.model import Config
 from wiremend.config.presets import facts_host
 from wiremend.config.providers import Provider
 from wiremend.config.routes import ModelRoute
+from wiremend.config.values import selected_codes
 from wiremend.engine.health import HealthLimits
 from wiremend.engine.retry import RetryPolicy
 from wiremend.engine.settings import Heartbeat, Settings, Timeouts
@@ -50,11 +51,12 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
                 stream=entry.stream,
                 changes=_changes_of(entry),
                 limits=_limits_of(entry),
+                disabled=selected_codes(codes, entry.disable),
             )
             for entry in config.models
         ),
         providers={
-            name: _address_of(name, provider) for name, provider in config.providers.items()
+            name: _address_of(name, provider, codes) for name, provider in config.providers.items()
         },
         origins=frozenset(config.access.origins),
         disabled=config.disabled_codes(codes),
@@ -75,7 +77,7 @@ def settings_of(config: Config, codes: Sequence[str]) -> Settings:
     )
 
 
-def _address_of(name: str, provider: Provider) -> ProviderAddress:
+def _address_of(name: str, provider: Provider, codes: Sequence[str]) -> ProviderAddress:
     keys = [key.get_secret_value() for key in provider.api_keys or (provider.api_key,)]
     return ProviderAddress(
         name,
@@ -87,6 +89,7 @@ def _address_of(name: str, provider: Provider) -> ProviderAddress:
         provider.schema_dialect,
         drops_refused=provider.on_unsupported == "drop",
         changes=_changes_of(provider),
+        disabled=selected_codes(codes, provider.disable),
         leaked_formats=provider.leaked_calls,
         protocols=_protocols_of(provider.protocol),
         more_keys=tuple(keys[1:]),

@@ -170,6 +170,17 @@ def refuse_unknown_codes(
         refuse(*_unknown_codes(codes, known, what))
 
 
+def selected_codes(codes: Iterable[str], prefixes: tuple[str, ...]) -> frozenset[str]:
+    """Return those of the codes that are selected by one of the prefixes, which may be complete."""
+    return frozenset(code for code in codes if code.startswith(prefixes))
+
+
+def refuse_codes_on_no_call(codes: Iterable[str], known: Iterable[str] | None) -> None:
+    """Do the same for rules that are disabled for some calls: none of them may be about routes."""
+    usable = None if known is None else [code for code in known if not code.startswith("M")]
+    refuse_unknown_codes(codes, usable, "rule on requests and responses")
+
+
 def refuse_unknown_codes_in(
     table: Mapping[str, Iterable[str]], known: Iterable[str] | None
 ) -> None:

@@ -38,6 +38,8 @@ class Target:
     """Its own policy; None: that of the call."""
     timeouts: Timeouts | None = None
     """Its own limits; None: those of the call."""
+    disabled: frozenset[str] = frozenset()
+    """Codes of the rules that are disabled for it, besides those of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Call:
     """What the entry of `[[models]]` changes in the request to every target."""
     limits: LimitChanges = NO_CHANGES
     """What the entry of `[[models]]` changes of the limits at every target."""
+    disabled: frozenset[str] = frozenset()
+    """Codes of the rules that this entry disables."""
     adapted: AdaptedRequests | None = None
     """The requests as adapted to their targets, and changed after rejections; None: unadapted."""
     context: StreamContext = field(default_factory=StreamContext)
@@ -96,6 +100,9 @@ class Call:
         """Return the context of repair for the current request to this target."""
         translation = self.targets[target].translation
         context = self.context if translation is None else translation.context
+        if not self.targets[target].disabled <= context.disabled:
+            off = context.disabled | self.targets[target].disabled
+            context = replace(context, disabled=off)
         names = self.adapted.at(target).tool_names_by_sent if self.adapted else {}
         if context.tool_names and self.requests:
             document = self.request_for(target).document

@@ -194,7 +194,14 @@ def _routed(call: Call, planning: Planning) -> Call:
     entry = _route_of(planning)
     if entry is None:
         return call
-    call = replace(call, showing=entry.stream, changes=entry.changes, limits=entry.limits)
+    call = replace(
+        call,
+        showing=entry.stream,
+        changes=entry.changes,
+        limits=entry.limits,
+        disabled=entry.disabled,
+    )
+    disabled = planning.settings.disabled | entry.disabled
     providers, requested = planning.settings.providers, planning.facts.model
     if entry.model in (None, requested) and not (entry.provider or entry.fallback):
         return call
@@ -209,10 +216,10 @@ def _routed(call: Call, planning: Planning) -> Call:
         provider=entry.provider,
         fallback=entry.fallback,
         providers=providers,
-        disabled=planning.settings.disabled,
+        disabled=disabled,
     )
     received, facts = planning.received.document, planning.facts
-    call = with_translations(call, received, facts, routed, planning.settings.disabled)
+    call = with_translations(call, received, facts, routed, disabled)
     if call.refusal is not None:
         return call
     return replace(
@@ -242,7 +249,7 @@ def _without_envelopes(call: Call, planning: Planning) -> Call:
         return call
     requests, findings = [], list(call.findings)
     for number, request in enumerate(call.requests):
-        notes = Notes(planning.settings.disabled)
+        notes = Notes(planning.settings.disabled | _disabled_at(request, call, planning))
         if _translation_at(call, number) is None:
             document = without_envelopes(request.document, notes)
             request = replace(request, document=document)
@@ -276,7 +283,8 @@ def adapt_requests(call: Call, planning: Planning) -> Call:
     for request in call.requests:
         facts = _facts_of(request, planning)
         traits = _with_configured_fields(facts.traits, facts.provider, call.changes)
-        adapted.add(request, traits, facts.provider.api_keys if facts.provider else ())
+        keys = facts.provider.api_keys if facts.provider else ()
+        adapted.add(request, traits, keys, _disabled_at(request, call, planning))
     findings = (*call.findings, *adapted.at(0).findings)
     targets = _targets(call, planning)
     call = replace(call, adapted=adapted, findings=findings, targets=targets)
@@ -291,7 +299,8 @@ def _with_configured_requests(call: Call, planning: Planning) -> Call:
     for request in call.requests:
         configured = _facts_of(request, planning).provider
         traits = _with_configured_fields(TargetTraits(), configured, call.changes)
-        changed = configured_request(request, traits, disabled=settings.disabled)
+        disabled = settings.disabled | _disabled_at(request, call, planning)
+        changed = configured_request(request, traits, disabled=disabled)
         requests.append(changed.request)
         findings += changed.findings
     return replace(call, requests=tuple(requests), findings=tuple(findings))
@@ -348,7 +357,8 @@ def _target(
         request.model,
         health.of(request.identity, request.model, limits) if retries else None,
         facts.leaked_formats if looks_for_calls else (),
-        _translation_at(call, number),
+        _translation_for(call, number, request, planning),
+        disabled=_disabled_at(request, call, planning),
         retry=retry if retries else None,
         timeouts=timeouts if retries or planning.has(Feature.REPAIR) else None,
     )
@@ -390,6 +400,23 @@ def _facts_of(request: OutgoingRequest, planning: Planning) -> TargetFacts:
     return planning.settings.facts_of(
         request.document.protocol.name, request.provider, request.host, request.model
     )
+
+
+def _translation_for(
+    call: Call, number: int, request: OutgoingRequest, planning: Planning
+) -> TargetTranslation | None:
+    """Return the translation with the rules that are disabled for the target, too."""
+    translation, off = _translation_at(call, number), _disabled_at(request, call, planning)
+    if translation is None or not off:
+        return translation
+    context = translation.context
+    return replace(translation, context=replace(context, disabled=context.disabled | off))
+
+
+def _disabled_at(request: OutgoingRequest, call: Call, planning: Planning) -> frozenset[str]:
+    """Return the codes that the entry of `[[models]]` and the provider of a request disable."""
+    configured = planning.settings.provider_at(request.provider, request.host)
+    return call.disabled if configured is None else call.disabled | configured.disabled
 
 
 def _asks_for_json(planning: Planning) -> bool:

@@ -45,6 +45,8 @@ class Route:
     """Changes of the request's fields, for every target."""
     limits: LimitChanges = NO_CHANGES
     """What it changes of the limits on attempts, for every target."""
+    disabled: frozenset[str] = frozenset()
+    """Codes of the rules that are disabled for its calls."""
 
 
 def match_model[Pattern: ModelPattern](

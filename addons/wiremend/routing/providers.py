@@ -60,6 +60,8 @@ class ProviderAddress:
     """Whether harmless fields that it refuses are dropped."""
     changes: FieldChanges = field(default_factory=FieldChanges)
     """Changes of the request's fields."""
+    disabled: frozenset[str] = frozenset()
+    """Codes of the rules that are disabled for calls to it."""
     leaked_formats: tuple[str, ...] | None = None
     """The formats in which it writes tool calls as text; None means those that are known."""
     protocols: tuple[tuple[str, WireProtocol], ...] = ()

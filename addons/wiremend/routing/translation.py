@@ -89,7 +89,8 @@ def route(
         if spoken is None or spoken is document.protocol.name:
             routed.append(RoutedRequest(redirect(outgoing, address)))
         else:
-            routed.append(_translated(outgoing, address, PROTOCOLS[spoken], disabled))
+            off = disabled | address.disabled
+            routed.append(_translated(outgoing, address, PROTOCOLS[spoken], off))
     return routed
 
 
