@@ -46,6 +46,13 @@ ANSWERED = record(CallState.ANSWERED)
         ((ANSWERED,), "1 call; none repaired"),
         ((ANSWERED, ANSWERED), "2 calls; none repaired"),
         ((record(CallState.ANSWERED, "S105", "S105"),), "1 call; 1 repaired; S105 in 1"),
+        (
+            (
+                record(CallState.ANSWERED, "S105").model_copy(update={"reports_only": True}),
+                record(CallState.ANSWERED, "S105"),
+            ),
+            "2 calls; 1 repaired, 1 only reported; S105 in 2",
+        ),
         ((record(CallState.ANSWERED, "M001"),), "1 call; none repaired; M001 in 1"),
         (
             (record(CallState.ANSWERED, "R002", attempts=2),),

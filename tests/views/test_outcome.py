@@ -52,6 +52,12 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         ":wrench:",
     ),
     (
+        record("answered", "ok", attempts=FINE, response_findings=found("S105"), reports_only=True),
+        8,
+        "only reported · kimi-k2.6 · S105",
+        ":mag:",
+    ),
+    (
         record("answered", "ok", attempts=FINE, request_findings=found("T101")),
         8,
         "repaired · kimi-k2.6 · T101",

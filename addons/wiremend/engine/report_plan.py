@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from wiremend.engine.call import Call, Target
+from wiremend.engine.call import Call
 from wiremend.engine.plan import CONCERNS_ANY_CALL, plan_call, plan_passing
 from wiremend.engine.settings import Feature, Knowledge, Settings
 from wiremend.engine.unrepaired.reporting import as_reported
@@ -38,9 +38,8 @@ def plan_reporting(
     call = plan_passing(received, settings)
     done: Sequence[Finding] = ()
     if routed is not None:
-        sent = routed.requests[0]
-        target, done = Target(sent.provider, sent.model), routed.findings
-        call = replace(call, requests=(sent,), targets=(target,))
+        done = routed.findings
+        call = replace(call, requests=routed.requests[:1], targets=routed.targets[:1])
     faults: list[Fault] = []
     observed = contain(
         "observing a request", faults.append, _observed, received, features, settings, knowledge
@@ -49,9 +48,9 @@ def plan_reporting(
         return replace(call, findings=tuple(done), faults=tuple(faults))
     if observed.adapted is not None:
         faults += observed.adapted.faults
-    only = replace(
-        observed, requests=observed.requests[:1], targets=observed.targets[:1], adapted=None
-    )
+    # With one target, one key and one attempt, a failure leads to nothing more.
+    target = replace(observed.targets[0], keys=None, retry=None, health=None)
+    only = replace(observed, requests=observed.requests[:1], targets=(target,), adapted=None)
     findings = (*done, *_reported(observed.findings, done))
     return replace(call, findings=findings, faults=tuple(faults), observed=only)
 

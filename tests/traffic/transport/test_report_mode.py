@@ -297,6 +297,39 @@ def test_a_route_and_its_key_apply(
     assert all(finding.done.startswith(REPORTED) for finding in rest)
 
 
+def test_a_call_that_a_route_translates_is_repaired(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider
+) -> None:
+    proxy = start_proxy(
+        scripts=SHARED,
+        configuration=ROUTED + 'protocol = "chat"\n',
+        environment={"OTHER_API_KEY": OTHER_KEY},
+    )
+    proxy.forget()
+    cut = good.text_stream(good.CHAT)
+    origin.script([faults.streamed([b"".join(cut.events[:-1])])])
+    with model_call(proxy, good.ANTHROPIC, True) as call:
+        assert b"message_stop" in call.response().body
+    (record,) = proxy.calls
+    assert not record.reports_only
+    assert not any(finding.done.startswith(REPORTED) for finding in record.findings)
+
+
+def test_a_count_that_the_provider_refuses_is_not_estimated(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider
+) -> None:
+    proxy = start_proxy(
+        scripts=SHARED, configuration=ROUTED, environment={"OTHER_API_KEY": OTHER_KEY}
+    )
+    proxy.forget()
+    origin.script([faults.status(404, b'{"error":"no such page"}')])
+    with Http1Call(proxy, good.HOSTS[good.ANTHROPIC]) as call:
+        body = json.dumps(good.request_body(good.ANTHROPIC, False)).encode()
+        call.send("POST", "/v1/messages/count_tokens", {"content-type": "application/json"}, body)
+        response = call.response()
+    assert (response.status, response.body) == (404, b'{"error":"no such page"}')
+
+
 def test_model_lists_are_not_extended(
     start_proxy: Callable[..., Proxy], provider: ScriptedProvider
 ) -> None:
