@@ -182,6 +182,28 @@ def test_the_example_project_fails_when_the_requests_of_its_agent_change(
         assert line in printed
 
 
+def workflow_commands() -> list[str]:
+    """Return the commands of the workflow in the README that run in the folder of the project."""
+    [block] = [
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        if "runs-on" in block
+    ]
+    [job] = YAML(typ="safe").load(block)["jobs"].values()
+    return [step["run"] for step in job["steps"] if step.get("working-directory") == "agent"]
+
+
+def test_the_workflow_of_the_readme_passes_for_the_example_project(
+    installed: Path, project: Path
+) -> None:
+    for command in workflow_commands():
+        words = command.replace("pytest ", "python -m pytest -p no:anyio ", 1).split()
+        done = execute(installed / "bin" / words[0], *words[1:], cwd=project)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "tests.xml").is_file()
+    assert '"version": "2.1.0"' in (project / "traffic.sarif").read_text().replace('":"', '": "')
+
+
 HOOKS = YAML(typ="safe").load(ROOT / ".pre-commit-hooks.yaml")
 """What pre-commit reads: it installs this repository, and runs `entry` with the names of files."""
 
