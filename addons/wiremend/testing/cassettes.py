@@ -93,7 +93,7 @@ class Replayed(CassetteUse):
             report = proxy.replay_report()
         except ProxyFailed as failure:
             return str(failure)
-        if not report.misses and not report.hits:
+        if not report.misses and len(report.unused) == report.calls:
             return (
                 f"nothing was requested from the cassette {self.file}: "
                 "the client must use the variables in `wiremend.env`"
@@ -152,6 +152,8 @@ class Recorded(CassetteUse):
                 f"no calls were recorded, so {self.file} was not written: "
                 "the client must use the variables in `wiremend.env`"
             )
+        if not _is_flow_file(self._partial.read_bytes()):
+            raise CassetteProblem(f"{self.file} was not written: its last call is incomplete")
         if self._mode is RecordMode.ALL and self.file.exists():
             self._put_before(self.file.read_bytes())
         publish(self._partial, self.file, force=self._mode is not RecordMode.ONCE)

@@ -160,14 +160,14 @@ def wiremend(
     """
     from wiremend.testing.cassettes import CassetteProblem
     from wiremend.testing.marks import mark_of
-    from wiremend.testing.proxy import Proxy, ProxyFailed, fault_settings
+    from wiremend.testing.proxy import Proxy, fault_settings
 
     item = request.node
     directory = tmp_path_factory.mktemp("wiremend")
     try:
         mark = mark_of(item)
         use = _cassette_use(item, mark, wiremend_maps)
-        arguments = [*fault_settings(directory, mark.faults, is_plain=mark.is_plain)]
+        arguments = fault_settings(directory, mark.faults, is_plain=mark.is_plain)
         arguments += use.start() if use is not None else []
     except (CassetteProblem, ValueError) as problem:
         pytest.fail(f"{item.nodeid}: {problem}", pytrace=False)
@@ -185,6 +185,18 @@ def wiremend(
         confdir=_wiremend_confdir,
         arguments=arguments,
     )
+    _start(item, proxy, use)
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
+        _finish(item, proxy)
+
+
+def _start(item: pytest.Item, proxy: Proxy, use: CassetteUse | None) -> None:
+    """Start a proxy. A cassette that it cannot replay fails the test in one line."""
+    from wiremend.testing.proxy import ProxyFailed
+
     try:
         proxy.start()
     except ProxyFailed:
@@ -195,11 +207,6 @@ def wiremend(
         raise
     if use is not None:
         item.stash[_CASSETTE] = (use, proxy)
-    try:
-        yield proxy
-    finally:
-        proxy.stop()
-        _finish(item, proxy)
 
 
 def _finish(item: pytest.Item, proxy: Proxy) -> None:
@@ -207,11 +214,12 @@ def _finish(item: pytest.Item, proxy: Proxy) -> None:
     from wiremend.testing.cassettes import CassetteProblem
 
     use, _ = item.stash.get(_CASSETTE, (None, proxy))
+    has_passed = item.stash.get(_HAS_PASSED, False)
     try:
         proxy.assert_log_is_clean()
-        if use is not None and (note := use.finish(proxy, has_passed=item.stash[_HAS_PASSED])):
+        if use is not None and (note := use.finish(proxy, has_passed=has_passed)):
             item.stash[_NOTE] = f"{item.nodeid}: {note}"
-            if item.stash[_HAS_PASSED]:
+            if has_passed:
                 item.config.stash[_WRITTEN][use.file] = item.nodeid
     except CassetteProblem as problem:
         pytest.fail(f"{item.nodeid}: {problem}", pytrace=False)
