@@ -63,8 +63,8 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
     launch/         running a command behind the proxy, recorded or replayed or neither: CA,
                     environment, processes; explaining the configuration, examining the machine;
                     `importing/` turns the configurations of other proxies into ours
-    testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback, and
-                    one that serves a recording
+    testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback, one
+                    that serves a recording, and cassettes
     __main__.py     the command line: `wiremend COMMAND`
 
 How one call travels through the files:

@@ -1,4 +1,4 @@
-"""Traffic tests: a scripted provider in place of the real one, with and without faults."""
+"""Traffic tests: recorded calls and a scripted provider, with and without faults."""
 
 import pytest
 from agent import ask
@@ -54,4 +54,24 @@ def test_a_broken_provider_is_repaired(wiremend, wiremend_provider):
     assert len(wiremend.attempts) == 2
     assert {finding.code for finding in wiremend.findings} == {"R002", "S105"}
     wiremend.assert_clean(ignore=["R002", "S105"])
+    wiremend.assert_no_failures()
+
+
+@pytest.mark.wiremend(cassette="weather.mitm")
+def test_recorded_calls(wiremend):
+    """The answers are those of the recording: a tool call, then text."""
+    assert ask("How is the weather in Paris?") == "It rains in Paris, at 12 \u00b0C."
+    wiremend.assert_clean()
+    assert len(wiremend.calls) == 2
+
+
+@pytest.mark.wiremend(
+    cassette="weather.mitm",
+    config="[retry]\nbackoff_initial = 0.01\n",
+    faults={"kind": "reset", "at": "in-event", "after_events": 0, "call": 2},
+)
+def test_recorded_calls_from_a_provider_that_fails(wiremend):
+    """The same calls; the connection of the second one breaks in its first event."""
+    assert ask("How is the weather in Paris?").startswith("It rains in Paris")
+    assert len(wiremend.attempts) == 3
     wiremend.assert_no_failures()

@@ -5,6 +5,7 @@ Nothing is downloaded: the environments use the packages of the one that runs th
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from recorded_files import BROKEN, flow_file, http_flow
+from ruamel.yaml import YAML
 from traffic import clients, faults, good
 from traffic.clients import complete
 from traffic.proxy import Proxy
@@ -140,15 +143,93 @@ def test_an_installed_proxy_retries_a_failed_call(
         assert len(provider.received) == 2
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the example project."""
+    return Path(shutil.copytree(ROOT / "tests" / "example_project", tmp_path / "project"))
+
+
+def tested(project: Path, installed: Path, *arguments: str) -> str:
+    """Return what pytest prints for the project, in an environment with the wheel."""
+    pytest_command = ("-m", "pytest", "-p", "no:anyio", "-p", "no:cacheprovider", *arguments)
+    done = execute(installed / "bin" / "python", *pytest_command, cwd=project)
+    return done.stdout + done.stderr
+
+
 def test_the_example_project_passes_with_the_installed_wheel(
-    installed: Path, tmp_path: Path
+    installed: Path, project: Path
 ) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(ROOT / "tests" / "example_project", project)
-    python = installed / "bin" / "python"
-    done = execute(python, "-m", "pytest", "-p", "no:anyio", cwd=project)
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
-    assert "warning" not in done.stdout
+    printed = tested(project, installed)
+    assert "4 passed" in printed, printed
+    assert "warning" not in printed
+
+
+def test_the_example_project_fails_when_the_requests_of_its_agent_change(
+    installed: Path, project: Path
+) -> None:
+    agent = project / "agent.py"
+    agent.write_text(agent.read_text().replace('"rain, 12 °C"', '"snow, -2 °C"'))
+    printed = tested(project, installed, "-k", "test_recorded_calls and not fails")
+    assert "1 failed" in printed, printed
+    for line in (
+        "request 2 is not in weather.mitm: POST api.anthropic.com/v1/messages",
+        "  the nearest recorded one is call 2; it differs in:",
+        "- rain, 12 °C",
+        "+ snow, -2 °C",
+        "not requested: call 2, POST api.anthropic.com/v1/messages",
+        "to record again, on purpose: pytest --wiremend-record=rewrite 'test_agent.py::test_rec",
+    ):
+        assert line in printed
+
+
+def workflow_commands() -> list[str]:
+    """Return the commands of the workflow in the README that run in the folder of the project."""
+    [block] = [
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        if "runs-on" in block
+    ]
+    [job] = YAML(typ="safe").load(block)["jobs"].values()
+    return [step["run"] for step in job["steps"] if step.get("working-directory") == "agent"]
+
+
+def test_the_workflow_of_the_readme_passes_for_the_example_project(
+    installed: Path, project: Path
+) -> None:
+    for command in workflow_commands():
+        words = command.replace("pytest ", "python -m pytest -p no:anyio ", 1).split()
+        done = execute(installed / "bin" / words[0], *words[1:], cwd=project)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "tests.xml").is_file()
+    assert '"version": "2.1.0"' in (project / "traffic.sarif").read_text().replace('":"', '": "')
+
+
+HOOKS = YAML(typ="safe").load(ROOT / ".pre-commit-hooks.yaml")
+"""What pre-commit reads: it installs this repository, and runs `entry` with the names of files."""
+
+
+@pytest.mark.first_row
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])
+def test_the_hooks_of_pre_commit_check_recordings(
+    hook: dict[str, str], installed: Path, project: Path
+) -> None:
+    sound = project / "cassettes" / "weather.mitm"
+    broken = project / "broken.mitm"
+    broken.write_bytes(flow_file(http_flow(BROKEN)))
+    leaking = project / "leaking.mitm"
+    flow = http_flow()
+    flow.request.headers["x-api-key"] = "sk-ant-api03-" + "a" * 80
+    leaking.write_bytes(flow_file(flow))
+    assert all(re.search(hook["files"], str(path)) for path in (sound, broken, leaking))
+    assert not re.search(hook["files"], str(project / "agent.py"))
+    program, *arguments = hook["entry"].split()
+    found = [
+        execute(installed / "bin" / program, *arguments, path, cwd=project)
+        for path in (sound, broken, leaking)
+    ]
+    expected = {"wiremend-check": [0, 1, 0], "wiremend-secrets": [0, 0, 1]}[hook["id"]]
+    assert [done.returncode for done in found] == expected, [done.stdout for done in found]
+    assert not any(done.stderr for done in found)
 
 
 @pytest.mark.long

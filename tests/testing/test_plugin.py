@@ -195,7 +195,7 @@ def test_a_wrong_marker_is_reported(arguments: str, project: pytest.Pytester) ->
     text = f"import pytest\n@pytest.mark.wiremend({arguments})\ndef test_it(wiremend): pass\n"
     result = run(project, text)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*test_it: write the marker as wiremend(config=...)*"])
+    result.stdout.fnmatch_lines(["*test_it: write the marker as wiremend(config=..., *"])
 
 
 @pytest.mark.long
@@ -398,6 +398,6 @@ def test_it(wiremend):
 @pytest.mark.long
 def test_the_marker_and_the_fixtures_are_documented(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("--markers")
-    result.stdout.fnmatch_lines(["@pytest.mark.wiremend(config): *"])
+    result.stdout.fnmatch_lines(["@pytest.mark.wiremend(config, cassette, *): *"])
     result = project.runpytest_subprocess("--fixtures")
     result.stdout.fnmatch_lines(["wiremend_provider *", "wiremend *"])

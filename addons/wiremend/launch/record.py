@@ -60,10 +60,8 @@ def main(program: str, arguments: list[str]) -> int:
     except OSError as reason:
         print(f"{program}: {options.file} cannot be written: {reason.strerror}", file=sys.stderr)
         return 1
-    shell = str(shells_directory() / "record_traffic.py")
-    more = ("-s", shell, "--set", f"recording_file={partial}", "--set", "wiremend_keep=always")
     try:
-        ended = run.start(program, options, command, more)
+        ended = run.start(program, options, command, recording_arguments(partial))
     except BaseException:
         remove_if_empty(partial)
         raise
@@ -117,6 +115,12 @@ def new_partial(file: Path) -> Path:
     handle, name = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".partial", dir=file.parent)
     os.close(handle)
     return Path(name).resolve()
+
+
+def recording_arguments(partial: Path) -> list[str]:
+    """Return the arguments that make the proxy write its calls into a file that exists."""
+    shell = str(shells_directory() / "record_traffic.py")
+    return ["-s", shell, "--set", f"recording_file={partial}", "--set", "wiremend_keep=always"]
 
 
 def finish(program: str, partial: Path, file: Path, *, force: bool) -> bool:

@@ -3,17 +3,15 @@
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from wiremend.launch import run
 from wiremend.launch.fault_options import HELP as FAULT_HELP
 from wiremend.launch.fault_options import add_fault_options
 from wiremend.recording.exchange import UnusableRecording
 from wiremend.recording.path_maps import PathMap
-
-if TYPE_CHECKING:
-    from wiremend.recording.cassette import ReplayReport
+from wiremend.recording.replay_report import ReplayReport
 
 LEVELS = ("messages", "strict", "order")
 USAGE = """{program} [--match LEVEL] [--map OLD=NEW] [--speed N] [--port N] [--config FILE]
@@ -70,7 +68,13 @@ def main(program: str, arguments: list[str]) -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="wiremend-replay-") as directory:
         report_file = Path(directory, "report.json")
-        more = replay_arguments(options, report_file)
+        more = replay_arguments(
+            options.file,
+            match=options.match,
+            maps=options.map,
+            speed=options.speed or "",
+            report_file=report_file,
+        )
         ended = run.start(program, options, command, more, is_offline=True)
         report = read_report(report_file)
     if not ended.has_run:
@@ -130,30 +134,34 @@ def speed(text: str) -> str:
     return text
 
 
-def replay_arguments(options: argparse.Namespace, report_file: Path) -> list[str]:
-    """Return the arguments that make the proxy replay a recording."""
-    settings = {
-        "wiremend_replay": options.file.resolve(),
-        "wiremend_replay_match": options.match,
-        "wiremend_replay_speed": options.speed or "",
-        "wiremend_replay_report": report_file,
-    }
-    pairs = [(name, str(value)) for name, value in settings.items()]
-    pairs += [("wiremend_replay_map", text) for text in options.map]
+def replay_arguments(
+    file: Path,
+    *,
+    match: str,
+    maps: Iterable[str] = (),
+    speed: str = "",
+    report_file: Path | None = None,
+) -> list[str]:
+    """Return the arguments that make the proxy replay a recording; `maps` are OLD=NEW."""
+    pairs = [
+        ("wiremend_replay", str(file.resolve())),
+        ("wiremend_replay_match", match),
+        ("wiremend_replay_speed", speed),
+        ("wiremend_replay_report", str(report_file or "")),
+        *(("wiremend_replay_map", text) for text in maps),
+    ]
     return [word for name, value in pairs for word in ("--set", f"{name}={value}")]
 
 
-def read_report(file: Path) -> "ReplayReport | None":
+def read_report(file: Path) -> ReplayReport | None:
     """Return the report that the proxy wrote; None if there is none."""
-    from wiremend.recording.cassette import ReplayReport
-
     try:
         return ReplayReport.model_validate_json(file.read_bytes())
     except (OSError, ValueError):
         return None
 
 
-def report_lines(program: str, options: argparse.Namespace, report: "ReplayReport") -> list[str]:
+def report_lines(program: str, options: argparse.Namespace, report: ReplayReport) -> list[str]:
     """Return what is printed when the command has ended."""
     lines = report.lines()
     if report.misses:

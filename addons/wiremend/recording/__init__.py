@@ -16,6 +16,7 @@ Serving a recording again, without I/O but for reading the file:
     recorded_calls.py   each client's request, and what the provider sent for it, by attempt
     normal_form.py      what is equal in two runs of a client; the levels of matching
     cassette.py         matches requests, and reports hits, misses and unused calls
+    replay_report.py    what became of the requests; read without mitmproxy
     request_diff.py     how a request differs from a recorded one
     path_maps.py        folders that are somewhere else now
     mapped_answers.py   such folders in recorded tool calls

@@ -17,8 +17,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from wiremend.identities import Machine
 from wiremend.recording.mapped_answers import mapped_answer
 from wiremend.recording.normal_form import (
@@ -30,6 +28,7 @@ from wiremend.recording.normal_form import (
 )
 from wiremend.recording.path_maps import PathMap, PathMaps
 from wiremend.recording.recorded_calls import RecordedCall, load_calls
+from wiremend.recording.replay_report import ReplayReport, counted
 from wiremend.recording.request_diff import Difference, as_lines, differences
 
 TICKET = "x-wiremend-replay"
@@ -55,50 +54,6 @@ class Miss:
     """One line for the client."""
     text: str
     """Several lines for the user: the nearest recorded request, and a diff."""
-
-
-class _Stored(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class ReplayReport(_Stored):
-    """What became of the requests to a recording."""
-
-    recording: str
-    """The name of the file."""
-    calls: int
-    """How many calls the recording contains."""
-    hits: int = 0
-    """How many requests were answered from it."""
-    misses: int = 0
-    """How many requests are not in it. One of them fails the run."""
-    miss_texts: list[str] = []
-    """What is printed about the first misses."""
-    unused: list[str] = []
-    """The recorded calls that no request asked for."""
-    side_requests: list[str] = []
-    """Other requests, which were answered with 404."""
-    folders: list[str] = []
-    """The folder in which it was recorded and that of the replay, if tool calls may name the
-    former."""
-
-    def lines(self) -> list[str]:
-        """Return the report as lines for people."""
-        lines = [line for text in self.miss_texts for line in text.splitlines()]
-        if self.misses > len(self.miss_texts):
-            lines.append(f"... and {self.misses - len(self.miss_texts)} more requests")
-        lines += [f"not requested: {name}" for name in self.unused]
-        if self.side_requests:
-            shown = ", ".join(self.side_requests[:5])
-            more = f" and {len(self.side_requests) - 5} more" if self.side_requests[5:] else ""
-            lines.append(f"other requests, answered with 404: {shown}{more}")
-        if self.folders:
-            old, new = self.folders
-            lines.append(f"recorded in another folder; try --map {old}={new}")
-        used = self.calls - len(self.unused)
-        total = f"{used} of {self.calls} recorded calls replayed from {self.recording}"
-        problem = f"; {_counted(self.misses, 'request')} not in it" if self.misses else ""
-        return [*lines, total + problem]
 
 
 @dataclass(slots=True)
@@ -278,7 +233,7 @@ class Cassette:
 
 
 def _title(form: NormalForm) -> str:
-    details = [form.model, _counted(len(form.messages), "message") if form.messages else ""]
+    details = [form.model, counted(len(form.messages), "message") if form.messages else ""]
     text = ", ".join(filter(None, details))
     return f"{form.endpoint} ({text})" if text else form.endpoint
 
@@ -303,7 +258,3 @@ def _likeness(recorded: NormalForm, asked: NormalForm) -> tuple[float, ...]:
         same,
         -abs(len(recorded.messages) - len(asked.messages)),
     )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -4,8 +4,10 @@ The wheel registers `plugin.py` as the entry point `wiremend` of pytest. pytest 
 run, so it imports nothing else at its top; the fixtures import the rest. All of this needs a POSIX
 system.
 
-    plugin.py         the fixtures `wiremend` and `wiremend_provider`, the marker `wiremend`, and
-                      the report section of failed tests
+    plugin.py         the fixtures `wiremend` and `wiremend_provider`, the marker `wiremend`, the
+                      options on cassettes, and the report section of failed tests
+    marks.py          the arguments of the marker
+    cassettes.py      the cassette of a test: replaying it, or recording it
     proxy.py          mitmdump with all addons as a subprocess; its calls, findings and log
     call_checks.py    what `assert_clean` and `assert_no_failures` check, and calls as text
     provider.py       a provider on loopback: TLS, HTTP/1.1 and HTTP/2, replies from a script

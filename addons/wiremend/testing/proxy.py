@@ -16,11 +16,13 @@ from typing import Self
 from pydantic import TypeAdapter
 
 from wiremend.call_record.schema import CallRecord, StoredAttempt
+from wiremend.config.fault_file import load_faults
 from wiremend.launch.authority import CERTIFICATE_FILE
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.proxy_password import VARIABLE, proxy_address
 from wiremend.launch.run import mitmproxy_program
 from wiremend.launch.shells import shells_directory
+from wiremend.recording.replay_report import ReplayReport
 from wiremend.rules.rule import Finding
 from wiremend.testing.call_checks import failed_calls, finding_line, lines_of, unexpected_findings
 from wiremend.testing.certificates import Authority
@@ -213,11 +215,24 @@ class Proxy:
             calls = [str(failure).partition("\n")[0]]
         return "\n".join([*calls, "", *self.lines[self._forgotten_lines :]])
 
+    def replay_report(self) -> ReplayReport:
+        """Return what was requested from the recording that is replayed, and what was not.
+
+        Raises ProxyFailed if none is replayed, or the proxy has ended.
+        """
+        answer = self._ask("replay")
+        if answer == b"null\n":
+            raise ProxyFailed("the proxy replays no recording")
+        return ReplayReport.model_validate_json(answer)
+
     def _ask_for_calls(self, command: str) -> list[CallRecord]:
+        return _RECORDS.validate_json(self._ask(command))
+
+    def _ask(self, command: str) -> bytes:
         if self._reports is None:
             raise ProxyFailed("the proxy was not started, or without reports_calls")
         try:
-            return _RECORDS.validate_json(self._reports.ask(command))
+            return self._reports.ask(command)
         except OSError as problem:
             log = "\n".join(self.lines)
             raise ProxyFailed(f"the proxy does not report its calls: {problem}\n{log}") from None
@@ -400,6 +415,21 @@ def _loadable(script: str) -> str:
     if hook is None and os.path.isdir(script):
         return os.path.join(script, "__main__.py")
     return script
+
+
+def fault_settings(directory: Path, faults: str, *, is_plain: bool = False) -> list[str]:
+    """Return the arguments of a proxy that injects faults; `faults` is TOML, empty for none.
+
+    They are written into a file in `directory`. Raises ValueError for invalid ones. `is_plain`:
+    nothing is repaired and retried.
+    """
+    arguments = ["--set", "wiremend_off=true"] if is_plain else []
+    if faults:
+        file = directory / "faults.toml"
+        file.write_text(faults)
+        load_faults(file)
+        arguments += ["--set", f"wiremend_faults={file}"]
+    return arguments
 
 
 def _is_suite(script: str) -> bool:

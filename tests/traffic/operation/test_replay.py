@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from wiremend.protocols.base.names import WireProtocol
-from wiremend.recording.cassette import ReplayReport
+from wiremend.recording.replay_report import ReplayReport
 from wiremend.testing.certificates import Authority
 from wiremend.testing.exchange import Reply
 from wiremend.testing.provider import ScriptedProvider

@@ -2,7 +2,8 @@
 
 WIREMEND_TESTING_REPORTS  The number of an inherited socket. The test writes a line, `calls` or
                           `forget`, and reads one line of JSON: the records of all calls since the
-                          last `forget`, in the order of their requests.
+                          last `forget`, in the order of their requests. For the line `replay` it
+                          reads the report on the recording that is replayed, or null.
 
 The record of a call is final before the client gets the last byte of its response, and records are
 read when they are asked for. A test that has read a response therefore finds the final record.
@@ -53,7 +54,8 @@ class ReportCalls:
             while command := await reader.readline():
                 if command == b"forget\n":
                     self._flows.clear()
-                writer.write(orjson.dumps(self._records(), default=_encoded) + b"\n")
+                answer = _replay_report() if command == b"replay\n" else self._records()
+                writer.write(orjson.dumps(answer, default=_encoded) + b"\n")
                 await writer.drain()
         ctx.master.shutdown()
 
@@ -61,6 +63,13 @@ class ReportCalls:
         return [
             flow.metadata[METADATA_KEY] for flow in self._flows if METADATA_KEY in flow.metadata
         ]
+
+
+def _replay_report() -> Any:
+    """Return the report of the addon that replays a recording; None if it replays none."""
+    addon = ctx.master.addons.get("wiremend.replay_recording")
+    cassette = getattr(addon, "cassette", None)
+    return None if cassette is None else cassette.report().model_dump()
 
 
 def _encoded(value: Any) -> str:
