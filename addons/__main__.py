@@ -19,6 +19,7 @@ from raise_wrapped_errors import RaiseWrappedErrors
 from redact_secrets import RedactSecrets
 from repair_streams import RepairStreams
 from replay_recording import ReplayRecording
+from resend_calls import ResendCalls
 from retry_upstream import RetryUpstream
 from rewrite_models import RewriteModels
 from sanitize_tools import SanitizeTools
@@ -28,6 +29,7 @@ from show_running import ShowRunning
 addons = suite_of(
     AdmitClients,
     InterceptProviders,
+    ResendCalls,
     FinishCalls,
     ReplayRecording,
     RewriteModels,

@@ -74,11 +74,37 @@ class Web(Proxy):
                 raise AssertionError(f"still {value!r}")
         return value
 
+    def run_command(self, name: str, *arguments: str) -> Any:
+        """Run a command, as the command bar does. Raises AssertionError with its error."""
+        answer = self.post(f"/commands/{name}", {"arguments": arguments})
+        assert "error" not in answer, answer["error"]
+        return answer["value"]
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """Send what a button of the page sends; return the JSON of the answer."""
+        return self._send("POST", path, body)
+
+    def put(self, path: str, body: Any) -> Any:
+        """Change a flow or an option. Raises HTTPError with the reason if it is refused."""
+        return self._send("PUT", path, body)
+
     def _get(self, path: str) -> Any:
+        return self._send("GET", path)
+
+    def _send(self, method: str, path: str, body: Any = None) -> Any:
+        same = "a-token-of-this-test"
         request = urllib.request.Request(
             f"http://127.0.0.1:{self._web_port}{path}",
-            headers={"Authorization": f"Bearer {_TOKEN}"},
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {_TOKEN}",
+                "Content-Type": "application/json",
+                "Cookie": f"_mitmproxy_xsrf={same}",
+                "X-XSRFToken": same,
+            },
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=_LIMIT_SECONDS) as response:
-            return json.loads(response.read())
+            content = response.read()
+        return json.loads(content) if content else None
