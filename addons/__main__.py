@@ -22,6 +22,7 @@ from replay_recording import ReplayRecording
 from resend_calls import ResendCalls
 from retry_upstream import RetryUpstream
 from rewrite_models import RewriteModels
+from run_commands import RunCommands
 from sanitize_tools import SanitizeTools
 from show_calls import ShowCalls
 from show_running import ShowRunning
@@ -47,4 +48,5 @@ addons = suite_of(
     ShowCalls,
     ShowRunning,
     BoundFlowList,
+    RunCommands,
 )

@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
 from wiremend.launch.certificate_limits import unvouched_by
 from wiremend.protocols.registry import recognise
+from wiremend.recording.client_requests import ClientRequests
 from wiremend.rules.containment import fault_of
 from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
@@ -395,6 +396,8 @@ class Suite:
 
     current: CurrentConfig
     knowledge: Knowledge
+    requests: ClientRequests = field(default_factory=ClientRequests)
+    """What clients have sent, to send it again."""
 
 
 class Shell:

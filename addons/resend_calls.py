@@ -7,7 +7,6 @@ from mitmproxy import command, ctx, flow, http
 from mitmproxy.exceptions import CommandError
 from wiremend.call_record.load import load_record
 from wiremend.call_record.schema import METADATA_KEY
-from wiremend.recording.client_requests import ClientRequests
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flows import forget_backup
 from wiremend.views.flow_findings import forget_outcome
@@ -21,7 +20,7 @@ class ResendCalls(Shell):
 
     def __init__(self, suite: Suite) -> None:
         super().__init__(suite)
-        self.requests = ClientRequests()
+        self.requests = suite.requests
 
     @command.command("wiremend.resend")  # type: ignore[untyped-decorator]
     def resend(self, flows: Sequence[flow.Flow]) -> str:

@@ -54,6 +54,18 @@ class Web(Proxy):
         rows: list[dict[str, Any]] = self._get("/flows.json")
         return rows
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The event log."""
+        events: list[dict[str, Any]] = self._get("/events.json")
+        return events
+
+    @property
+    def commands(self) -> dict[str, dict[str, Any]]:
+        """The commands by name, with their help texts."""
+        commands: dict[str, dict[str, Any]] = self._get("/commands.json")
+        return commands
+
     def content(self, flow: int, message: str, view: str = "auto") -> dict[str, Any]:
         """Return what a tab shows of the request or response of a flow: text and view_name."""
         name = urllib.parse.quote(view)

@@ -108,10 +108,12 @@ class ClientRequests:
     def __len__(self) -> int:
         return len(self._requests)
 
-    def clear(self) -> None:
-        """Forget all of them."""
+    def clear(self) -> int:
+        """Forget all of them; return how many there were."""
+        known = len(self._requests)
         self._requests.clear()
         self._size_bytes = 0
+        return known
 
     def take(self, flow: http.HTTPFlow) -> None:
         """Remember the request of a call that begins, unless its key is missing."""
