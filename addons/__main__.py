@@ -26,6 +26,7 @@ from run_commands import RunCommands
 from sanitize_tools import SanitizeTools
 from show_calls import ShowCalls
 from show_running import ShowRunning
+from write_log import WriteLog
 
 addons = suite_of(
     AdmitClients,
@@ -45,6 +46,7 @@ addons = suite_of(
     KeepTraffic,
     RedactSecrets,
     ExplainFlows,
+    WriteLog,
     ShowCalls,
     ShowRunning,
     BoundFlowList,

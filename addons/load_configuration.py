@@ -140,6 +140,14 @@ class LoadConfiguration:
             "How many flows mitmweb and mitmproxy keep; beyond it, the oldest ones that have ended "
             "are removed from the list and from memory. 0: all.",
         )
+        loader.add_option(
+            "wiremend_log",
+            str,
+            "",
+            "Append a line of JSON about each call that has ended to this file: models, provider, "
+            "outcome, attempts, times, tokens and rules, but no messages. Only you can read it; "
+            "beyond 20 MiB it is renamed to FILE.1, and five old files are kept.",
+        )
         self._declare_replay_options(loader)
         self._refuse_unknown_options()
         seam = Seam(self.knowledge.memory)

@@ -1,7 +1,6 @@
-"""What users read about a call in the flow list and the log: a comment, a marker, and one line."""
+"""What users read about a call in the flow list: a comment and a marker."""
 
 import logging
-from collections import Counter
 
 from mitmproxy import http
 
@@ -54,16 +53,3 @@ def forget_outcome(flow: http.HTTPFlow) -> None:
 def _comment(flow: http.HTTPFlow, record: CallRecord) -> str:
     body = flow.response.raw_content if flow.response is not None else None
     return comment_of(record, events_in(body or b""))
-
-
-def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
-    """Return one line: host and path, the outcome, and how often each rule applied."""
-    counts = Counter(finding.code for finding in record.findings)
-    codes = ", ".join(
-        code if times == 1 else f"{code} ({times} times)" for code, times in sorted(counts.items())
-    )
-    path = flow.request.path.split("?")[0]
-    if codes and record.reports_only:
-        codes += " (only reported)"
-    parts = [f"{flow.request.pretty_host}{path}", record.detail, codes]
-    return ": ".join(part for part in parts if part)
