@@ -9,6 +9,7 @@ from answer_fire_and_forget import AnswerFireAndForget
 from bound_flow_list import BoundFlowList
 from count_tokens import CountTokens
 from explain_flows import ExplainFlows
+from export_telemetry import ExportTelemetry
 from finish_calls import FinishCalls
 from inject_faults import InjectFaults
 from intercept_providers import InterceptProviders
@@ -47,6 +48,7 @@ addons = suite_of(
     RedactSecrets,
     ExplainFlows,
     WriteLog,
+    ExportTelemetry,
     ShowCalls,
     ShowRunning,
     BoundFlowList,

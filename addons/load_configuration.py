@@ -148,6 +148,21 @@ class LoadConfiguration:
             "outcome, attempts, times, tokens and rules, but no messages. Only you can read it; "
             "beyond 20 MiB it is renamed to FILE.1, and five old files are kept.",
         )
+        loader.add_option(
+            "wiremend_metrics",
+            int,
+            0,
+            "Serve metrics for Prometheus at http://127.0.0.1:PORT/metrics. It needs the package "
+            "prometheus_client (pip install 'wiremend[metrics]'). 0: no metrics.",
+        )
+        loader.add_option(
+            "wiremend_traces",
+            bool,
+            False,
+            "Export a span for each call to OpenTelemetry, at the address in the variable "
+            "OTEL_EXPORTER_OTLP_ENDPOINT (http://localhost:4318). It needs the packages of "
+            "pip install 'wiremend[traces]'.",
+        )
         self._declare_replay_options(loader)
         self._refuse_unknown_options()
         seam = Seam(self.knowledge.memory)
