@@ -8,8 +8,8 @@ from wiremend.call_record.load import load_record
 from wiremend.call_record.outcomes import CallState
 from wiremend.call_record.schema import CallRecord
 from wiremend.catalogue import rule_names
-from wiremend.recording.metrics import ADDRESS, MetricsServer
-from wiremend.recording.traces import CallTraces
+from wiremend.views.metrics import ADDRESS, MetricsServer
+from wiremend.views.traces import CallTraces
 
 logger = logging.getLogger("wiremend")
 

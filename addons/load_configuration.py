@@ -41,6 +41,8 @@ from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
 OPTION_PREFIX = "wiremend_"
+KEEP = ("auto", "always", "never")
+"""The values of `wiremend_keep`; mitmproxy does not check the choices of an option."""
 SHELLS = Path(__file__).parent
 
 logger = logging.getLogger("wiremend")
@@ -99,7 +101,7 @@ class LoadConfiguration:
             "auto",
             "Keep what client and provider sent, attempt by attempt, in the metadata of flows: "
             "auto (in mitmweb and mitmproxy, and with -w), always, never.",
-            choices=("auto", "always", "never"),
+            choices=KEEP,
         )
         loader.add_option(
             "wiremend_fast_paths",
@@ -220,6 +222,11 @@ class LoadConfiguration:
         An invalid file, or one that is not allowed, stops the start. A running proxy keeps the
         configuration in force.
         """
+        if "wiremend_keep" in updated and ctx.options.wiremend_keep not in KEEP:
+            given = f"wiremend_keep is one of {', '.join(KEEP)}, not {ctx.options.wiremend_keep!r}"
+            refuse_option(f"wiremend: {given}", is_running=self.is_running)
+        if "wiremend_flows" in updated and ctx.options.wiremend_flows < 0:
+            refuse_option("wiremend: wiremend_flows cannot be negative", is_running=self.is_running)
         if self.is_running and "wiremend_fast_paths" in updated:
             self._use_fast_paths()
         if "wiremend_off" in updated:
@@ -235,9 +242,7 @@ class LoadConfiguration:
                 is_running=self.is_running,
             )
         except ConfigError as problems:
-            if self.is_running:
-                raise exceptions.OptionsError(str(problems)) from None
-            logger.error(str(problems))
+            refuse_option(str(problems), is_running=self.is_running)
         else:
             self.is_configured = True
             self._apply_configuration()
@@ -391,6 +396,16 @@ class LoadConfiguration:
             self.sources = None
             if self is _configurations()[0]:
                 logger.warning("wiremend: its code was changed; restart to use the new version.")
+
+
+def refuse_option(problem: str, *, is_running: bool) -> None:
+    """Log why the value of an option is refused, and raise OptionsError in a running proxy.
+
+    mitmweb shows that a value is refused, but not why. At the start, the logged error stops it.
+    """
+    logger.error("%s", problem)
+    if is_running:
+        raise exceptions.OptionsError(problem)
 
 
 def _configurations() -> list[LoadConfiguration]:

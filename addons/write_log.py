@@ -4,8 +4,8 @@ import logging
 import os
 from pathlib import Path
 
-from load_configuration import Shell, Suite, suite_of
-from mitmproxy import ctx, exceptions, http
+from load_configuration import Shell, Suite, refuse_option, suite_of
+from mitmproxy import ctx, http
 from wiremend.call_record.load import load_record
 from wiremend.call_record.log_entry import log_entry
 from wiremend.catalogue import rule_names
@@ -33,9 +33,7 @@ class WriteLog(Shell):
         problem = _problem_with(path) if path is not None else ""
         if problem:
             text = f"wiremend_log: {path} cannot be written: {problem}"
-            logger.error("wiremend: %s", text)
-            if self.is_running:
-                raise exceptions.OptionsError(text)
+            refuse_option(f"wiremend: {text}", is_running=self.is_running)
             return
         self._close()
         if path is not None:

@@ -1,6 +1,5 @@
 """The options of exports: what is missing, or impossible, is said."""
 
-import socket
 import sys
 
 import pytest
@@ -10,6 +9,7 @@ from mitmproxy.exceptions import OptionsError
 from mitmproxy.test import taddons
 from wiremend.config.current import CurrentConfig
 from wiremend.engine.settings import Knowledge
+from wiremend.views.metrics import MetricsServer
 
 PACKAGES = {
     "wiremend_metrics": (9464, "prometheus_client", "metrics"),
@@ -45,11 +45,12 @@ def test_a_missing_package_is_named_with_its_extra(
 def test_a_port_that_cannot_be_used_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("prometheus_client")
     shell = ExportTelemetry(Suite(CurrentConfig(), Knowledge()))
-    with taddons.context() as context, socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    taken = MetricsServer(0, {})
+    with taddons.context() as context:
         context.options.add_option("wiremend_metrics", int, 0, "")
-        for value in (port, 99_999):
+        for value in (taken.port, 99_999):
             context.options.update(wiremend_metrics=value)
             shell.configure({"wiremend_metrics"})
             text = f"wiremend_metrics: cannot listen at 127.0.0.1:{value}: "
             assert any(text in message for message in caplog.messages)
+    taken.close()

@@ -66,6 +66,12 @@ class Web(Proxy):
         commands: dict[str, dict[str, Any]] = self._get("/commands.json")
         return commands
 
+    @property
+    def options(self) -> dict[str, dict[str, Any]]:
+        """The options by name, with their help texts and values."""
+        options: dict[str, dict[str, Any]] = self._get("/options.json")
+        return options
+
     def content(self, flow: int, message: str, view: str = "auto") -> dict[str, Any]:
         """Return what a tab shows of the request or response of a flow: text and view_name."""
         name = urllib.parse.quote(view)

@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wiremend.testing import steps
@@ -93,6 +95,36 @@ def test_every_command_has_a_help_text(web: Web) -> None:
     commands = {name: entry for name, entry in web.commands.items() if name.startswith("wiremend.")}
     assert len(commands) >= 11
     assert not [name for name, entry in commands.items() if not entry["help"]]
+
+
+def test_every_option_has_a_help_text_of_sentences(web: Web) -> None:
+    helps = {
+        name: option["help"] for name, option in web.options.items() if name.startswith("wiremend_")
+    }
+    assert len(helps) >= 18
+    assert not [name for name, text in helps.items() if not text[0].isupper() or text[-1] != "."]
+    assert not [name for name, text in helps.items() if not 20 < len(text) < 300]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("wiremend_keep", "sometimes", "wiremend_keep is one of auto, always, never"),
+        ("wiremend_flows", -1, "wiremend_flows cannot be negative"),
+        ("wiremend_config", "missing.toml", "missing.toml"),
+        ("wiremend_faults", "missing.toml", "missing.toml"),
+        ("wiremend_replay", "x.mitm", "a recording is replayed from the start, or never"),
+        ("wiremend_log", "missing/x", "cannot be written: its folder does not exist"),
+        ("wiremend_metrics", 99_999, "wiremend_metrics"),
+    ],
+)
+def test_a_refused_value_is_logged(web: Web, option: str, value: Any, reason: str) -> None:
+    before = web.options[option]["value"]
+    with pytest.raises(urllib.error.HTTPError):
+        web.put("/options", {option: value})
+    errors = [event["message"] for event in web.events if event["level"] == "error"]
+    assert any(reason in message for message in errors)
+    assert web.options[option]["value"] == before
 
 
 def test_the_state_is_shown_and_forgotten(

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from wiremend.call_record.outcomes import AttemptOutcome, CallState
 from wiremend.call_record.schema import CallRecord, StoredAttempt, StoredFinding, Usage
-from wiremend.recording.metrics import LABELS_LIMIT, MetricsServer
-from wiremend.recording.traces import CallTraces
+from wiremend.views.metrics import LABELS_LIMIT, MetricsServer
+from wiremend.views.traces import CallTraces
 
 NAMES = {"S105": "block-index"}
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

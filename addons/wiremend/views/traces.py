@@ -4,6 +4,7 @@ Names and attributes are those of the semantic conventions for generative AI:
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/. Messages are not among them.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from wiremend.views.outcome import Verdict, verdict_of
 
 _NANOSECONDS = 1_000_000_000
 _TEXT_LIMIT = 200
+_CLOSE_SECONDS = 2.0
 _FAILED = (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.REFUSED)
 _PROVIDERS = {
     "api.anthropic.com": "anthropic",
@@ -78,9 +80,11 @@ class CallTraces:
         span.end(_time(record, record.end_seconds or 0.0))
 
     def close(self) -> None:
-        """Export what is waiting, if this object has set the export up."""
+        """Export what is waiting, for two seconds at most, if this object has set that up."""
         if self._own is not None:
-            self._own.shutdown()
+            last = threading.Thread(target=self._own.shutdown, daemon=True)
+            last.start()
+            last.join(_CLOSE_SECONDS)
 
 
 def _attributes(record: CallRecord, operation: str, status: int | None) -> dict[str, Any]:
