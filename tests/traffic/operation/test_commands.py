@@ -74,21 +74,19 @@ def test_rules_are_switched_off_and_on_again(web: Web, provider: ScriptedProvide
     assert second == "repaired · claude-opus-5 · S105 (6)"
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "error"),
-    [
-        ("rules.off", ["S9999"], "no rule has the code 'S9999', or one that begins so"),
-        ("forget", ["everything"], "Invalid choice"),
-        ("explain", ["~all"], "There is no call"),
-        ("resend", ["~all"], "There is no call to send again"),
-        ("repro", ["@all", "x"], "requires one flow"),
-    ],
-)
-def test_a_wrong_argument_is_answered_with_the_reason(
-    web: Web, name: str, arguments: list[str], error: str
-) -> None:
-    answer = web.post(f"/commands/wiremend.{name}", {"arguments": arguments})
-    assert error in answer["error"]
+WRONG: list[tuple[str, list[str], str]] = [
+    ("rules.off", ["S9999"], "no rule has the code 'S9999', or one that begins so"),
+    ("forget", ["everything"], "Invalid choice"),
+    ("explain", ["~all"], "There is no call"),
+    ("resend", ["~all"], "There is no call to send again"),
+    ("repro", ["@all", "x"], "requires one flow"),
+]
+
+
+def test_a_wrong_argument_is_answered_with_the_reason(web: Web) -> None:
+    for name, arguments, error in WRONG:
+        answer = web.post(f"/commands/wiremend.{name}", {"arguments": arguments})
+        assert error in answer["error"], name
 
 
 def test_every_command_has_a_help_text(web: Web) -> None:
@@ -106,25 +104,25 @@ def test_every_option_has_a_help_text_of_sentences(web: Web) -> None:
     assert not [name for name, text in helps.items() if not 20 < len(text) < 300]
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "reason"),
-    [
-        ("wiremend_keep", "sometimes", "wiremend_keep is one of auto, always, never"),
-        ("wiremend_flows", -1, "wiremend_flows cannot be negative"),
-        ("wiremend_config", "missing.toml", "missing.toml"),
-        ("wiremend_faults", "missing.toml", "missing.toml"),
-        ("wiremend_replay", "x.mitm", "a recording is replayed from the start, or never"),
-        ("wiremend_log", "missing/x", "cannot be written: its folder does not exist"),
-        ("wiremend_metrics", 99_999, "wiremend_metrics"),
-    ],
-)
-def test_a_refused_value_is_logged(web: Web, option: str, value: Any, reason: str) -> None:
-    before = web.options[option]["value"]
-    with pytest.raises(urllib.error.HTTPError):
-        web.put("/options", {option: value})
-    errors = [event["message"] for event in web.events if event["level"] == "error"]
-    assert any(reason in message for message in errors)
-    assert web.options[option]["value"] == before
+REFUSED: list[tuple[str, Any, str]] = [
+    ("wiremend_keep", "sometimes", "wiremend_keep is one of auto, always, never"),
+    ("wiremend_flows", -1, "wiremend_flows cannot be negative"),
+    ("wiremend_config", "missing.toml", "missing.toml"),
+    ("wiremend_faults", "missing.toml", "missing.toml"),
+    ("wiremend_replay", "x.mitm", "a recording is replayed from the start, or never"),
+    ("wiremend_log", "missing/x", "cannot be written: its folder does not exist"),
+    ("wiremend_metrics", 99_999, "wiremend_metrics"),
+]
+
+
+def test_a_refused_value_is_logged(web: Web) -> None:
+    for option, value, reason in REFUSED:
+        before = web.options[option]["value"]
+        with pytest.raises(urllib.error.HTTPError):
+            web.put("/options", {option: value})
+        errors = [event["message"] for event in web.events if event["level"] == "error"]
+        assert any(reason in message for message in errors), option
+        assert web.options[option]["value"] == before
 
 
 def test_the_state_is_shown_and_forgotten(
