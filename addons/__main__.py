@@ -9,6 +9,7 @@ from answer_fire_and_forget import AnswerFireAndForget
 from bound_flow_list import BoundFlowList
 from count_tokens import CountTokens
 from explain_flows import ExplainFlows
+from export_telemetry import ExportTelemetry
 from finish_calls import FinishCalls
 from inject_faults import InjectFaults
 from intercept_providers import InterceptProviders
@@ -19,15 +20,19 @@ from raise_wrapped_errors import RaiseWrappedErrors
 from redact_secrets import RedactSecrets
 from repair_streams import RepairStreams
 from replay_recording import ReplayRecording
+from resend_calls import ResendCalls
 from retry_upstream import RetryUpstream
 from rewrite_models import RewriteModels
+from run_commands import RunCommands
 from sanitize_tools import SanitizeTools
 from show_calls import ShowCalls
 from show_running import ShowRunning
+from write_log import WriteLog
 
 addons = suite_of(
     AdmitClients,
     InterceptProviders,
+    ResendCalls,
     FinishCalls,
     ReplayRecording,
     RewriteModels,
@@ -42,7 +47,10 @@ addons = suite_of(
     KeepTraffic,
     RedactSecrets,
     ExplainFlows,
+    WriteLog,
+    ExportTelemetry,
     ShowCalls,
     ShowRunning,
     BoundFlowList,
+    RunCommands,
 )

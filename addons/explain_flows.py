@@ -1,18 +1,29 @@
-"""Shows outcomes: a comment and a marker in the flow list, findings in the log, and a summary."""
+"""Shows outcomes: a comment and a marker in the flow list, a line in the log, and a summary."""
 
 import logging
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import http
 from wiremend.call_record.load import load_record
+from wiremend.call_record.outcomes import CallState
+from wiremend.catalogue import rule_names
+from wiremend.views.call_line import call_line
 from wiremend.views.call_totals import SUMMARY_PREFIX, CallTotals
-from wiremend.views.flow_findings import show_outcome, summary
+from wiremend.views.flow_findings import show_outcome
+
+_LOGGED = (
+    CallState.ANSWERED,
+    CallState.FAILED,
+    CallState.CANCELLED,
+    CallState.ACKNOWLEDGED,
+    CallState.INTERNAL_FAULT,
+)
 
 logger = logging.getLogger("wiremend")
 
 
 class ExplainFlows(Shell):
-    """Logs nothing for calls without findings; the summary counts them.
+    """Logs one line for each call, as a warning if a rule applied or it failed.
 
     Flows that are read from a file are neither logged nor counted, and keep their comments.
     """
@@ -43,8 +54,12 @@ class ExplainFlows(Shell):
         if not flow.live:
             return
         self.totals.add(record)
-        if record.findings:
-            logger.warning("wiremend: %s", summary(flow, record))
+        if not record.findings and record.outcome not in _LOGGED:
+            return  # no call, or one whose refusal was logged
+        path = flow.request.path.partition("?")[0]
+        line = call_line(f"{flow.request.pretty_host}{path}", record, rule_names())
+        is_quiet = not record.findings and record.outcome is not CallState.FAILED
+        logger.log(logging.INFO if is_quiet else logging.WARNING, "wiremend: %s", line)
 
 
 addons = suite_of(ExplainFlows)

@@ -4,8 +4,8 @@ import logging
 import os
 from pathlib import Path
 
-from load_configuration import Shell, Suite, suite_of
-from mitmproxy import ctx, exceptions, http
+from load_configuration import Shell, Suite, refuse_option, suite_of
+from mitmproxy import ctx, http
 from wiremend.call_record.load import load_record
 from wiremend.config.fault_file import load_faults
 from wiremend.config.load import ConfigError
@@ -36,9 +36,7 @@ class InjectFaults(Shell):
         try:
             schedule = load_faults(Path.cwd() / os.path.expanduser(name)) if name else None
         except ConfigError as problems:
-            if self.is_running:
-                raise exceptions.OptionsError(str(problems)) from None
-            logger.error(str(problems))
+            refuse_option(str(problems), is_running=self.is_running)
             return
         self.schedule, self.ledger = schedule, FaultLedger()
         if schedule is not None:

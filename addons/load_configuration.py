@@ -5,7 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from wiremend.engine.error_responses import direct_request_response
 from wiremend.engine.settings import Feature, Knowledge
 from wiremend.launch.certificate_limits import unvouched_by
 from wiremend.protocols.registry import recognise
+from wiremend.recording.client_requests import ClientRequests
 from wiremend.rules.containment import fault_of
 from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
@@ -40,6 +41,8 @@ from wiremend.views.flow_findings import report_refusal
 
 WATCH_SECONDS = 1.0
 OPTION_PREFIX = "wiremend_"
+KEEP = ("auto", "always", "never")
+"""The values of `wiremend_keep`; mitmproxy does not check the choices of an option."""
 SHELLS = Path(__file__).parent
 
 logger = logging.getLogger("wiremend")
@@ -98,7 +101,7 @@ class LoadConfiguration:
             "auto",
             "Keep what client and provider sent, attempt by attempt, in the metadata of flows: "
             "auto (in mitmweb and mitmproxy, and with -w), always, never.",
-            choices=("auto", "always", "never"),
+            choices=KEEP,
         )
         loader.add_option(
             "wiremend_fast_paths",
@@ -138,6 +141,29 @@ class LoadConfiguration:
             0,
             "How many flows mitmweb and mitmproxy keep; beyond it, the oldest ones that have ended "
             "are removed from the list and from memory. 0: all.",
+        )
+        loader.add_option(
+            "wiremend_log",
+            str,
+            "",
+            "Append a line of JSON about each call that has ended to this file: models, provider, "
+            "outcome, attempts, times, tokens and rules, but no messages. Only you can read it; "
+            "beyond 20 MiB it is renamed to FILE.1, and five old files are kept.",
+        )
+        loader.add_option(
+            "wiremend_metrics",
+            int,
+            0,
+            "Serve metrics for Prometheus at http://127.0.0.1:PORT/metrics. It needs the package "
+            "prometheus_client (pip install 'wiremend[metrics]'). 0: no metrics.",
+        )
+        loader.add_option(
+            "wiremend_traces",
+            bool,
+            False,
+            "Export a span for each call to OpenTelemetry, at the address in the variable "
+            "OTEL_EXPORTER_OTLP_ENDPOINT (http://localhost:4318). It needs the packages of "
+            "pip install 'wiremend[traces]'.",
         )
         self._declare_replay_options(loader)
         self._refuse_unknown_options()
@@ -196,6 +222,11 @@ class LoadConfiguration:
         An invalid file, or one that is not allowed, stops the start. A running proxy keeps the
         configuration in force.
         """
+        if "wiremend_keep" in updated and ctx.options.wiremend_keep not in KEEP:
+            given = f"wiremend_keep is one of {', '.join(KEEP)}, not {ctx.options.wiremend_keep!r}"
+            refuse_option(f"wiremend: {given}", is_running=self.is_running)
+        if "wiremend_flows" in updated and ctx.options.wiremend_flows < 0:
+            refuse_option("wiremend: wiremend_flows cannot be negative", is_running=self.is_running)
         if self.is_running and "wiremend_fast_paths" in updated:
             self._use_fast_paths()
         if "wiremend_off" in updated:
@@ -211,9 +242,7 @@ class LoadConfiguration:
                 is_running=self.is_running,
             )
         except ConfigError as problems:
-            if self.is_running:
-                raise exceptions.OptionsError(str(problems)) from None
-            logger.error(str(problems))
+            refuse_option(str(problems), is_running=self.is_running)
         else:
             self.is_configured = True
             self._apply_configuration()
@@ -369,6 +398,16 @@ class LoadConfiguration:
                 logger.warning("wiremend: its code was changed; restart to use the new version.")
 
 
+def refuse_option(problem: str, *, is_running: bool) -> None:
+    """Log why the value of an option is refused, and raise OptionsError in a running proxy.
+
+    mitmweb shows that a value is refused, but not why. At the start, the logged error stops it.
+    """
+    logger.error("%s", problem)
+    if is_running:
+        raise exceptions.OptionsError(problem)
+
+
 def _configurations() -> list[LoadConfiguration]:
     """Return this addon as often as it is loaded: once for the suite, or for each shell."""
     prefix = "wiremend.load_configuration"
@@ -395,6 +434,8 @@ class Suite:
 
     current: CurrentConfig
     knowledge: Knowledge
+    requests: ClientRequests = field(default_factory=ClientRequests)
+    """What clients have sent, to send it again."""
 
 
 class Shell:

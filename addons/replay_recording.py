@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from load_configuration import Shell, Suite, suite_of
-from mitmproxy import ctx, exceptions, http
+from load_configuration import Shell, Suite, refuse_option, suite_of
+from mitmproxy import ctx, http
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from wiremend.engine.error_responses import not_recorded_response
@@ -61,7 +61,8 @@ class ReplayRecording(Shell):
             return
         if self.is_running:
             if self.cassette is not None or ctx.options.wiremend_replay:
-                raise exceptions.OptionsError("a recording is replayed from the start, or never")
+                problem = "wiremend: a recording is replayed from the start, or never"
+                refuse_option(problem, is_running=True)
             return
         if not ctx.options.wiremend_replay:
             return

@@ -106,6 +106,23 @@ def redacted_path(path: str) -> str:
     return endpoint + mark + "&".join(_redacted_parameter(part) for part in query.split("&"))
 
 
+def redacted_credentials(fields: Fields, path: str = "") -> tuple[str, ...]:
+    """Return the names of the credentials that were redacted, without those of cookies.
+
+    They are the headers of `fields`, and the parameters in the query of `path`.
+    """
+    names = [
+        name
+        for name, value in fields
+        if REDACTED in value and is_secret_header(name) and name.lower() not in _COOKIES
+    ]
+    for part in path.partition("?")[2].split("&"):
+        name, _, value = part.partition("=")
+        if value == REDACTED and is_secret_parameter(name):
+            names.append(name)
+    return tuple(dict.fromkeys(names))
+
+
 def secret_values(fields: Fields, path: str = "") -> frozenset[str]:
     """Return the credentials in header fields and in the query of `path`, as text to search for.
 

@@ -192,10 +192,28 @@ def test_every_imported_package_is_a_declared_dependency() -> None:
     imported = {
         name.split(".")[0] for path in [*SHELLS, *MODULES] for name in imports(path.read_text())
     }
-    external = imported - own - set(sys.stdlib_module_names)
+    external = imported - own - set(sys.stdlib_module_names) - EXTRAS.keys()
     distributions = packages_distributions()
     needed = {canonicalize_name(distributions[name][0]) for name in external}
     assert needed == set(dependencies())
+
+
+EXTRAS = {"prometheus_client": "prometheus-client", "opentelemetry": "opentelemetry-sdk"}
+"""Packages that an option needs, and the distributions in `optional-dependencies`."""
+
+
+def test_extras_are_declared_and_never_imported_with_a_module() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = project["optional-dependencies"].values()
+    declared = {canonicalize_name(Requirement(text).name) for names in lists for text in names}
+    assert set(EXTRAS.values()) <= declared
+    for path in [*SHELLS, *MODULES]:
+        top = ast.parse(path.read_text()).body
+        statements = "\n".join(ast.unparse(node) for node in top if isinstance(node, _IMPORT))
+        assert not {name.split(".")[0] for name in imports(statements)} & EXTRAS.keys(), path
+
+
+_IMPORT = (ast.Import, ast.ImportFrom)
 
 
 def test_the_allowed_mitmproxy_versions_are_the_tested_ones() -> None:

@@ -89,4 +89,4 @@ def test_the_summary_is_logged_at_the_end(caplog: pytest.LogCaptureFixture) -> N
         shell.response(flow)
     caplog.set_level(logging.INFO, "wiremend")
     shell.done()
-    assert caplog.messages == ["wiremend: summary: 2 calls; 1 failed"]
+    assert caplog.messages[-1] == "wiremend: summary: 2 calls; 1 failed"

@@ -22,7 +22,10 @@ FOUND = [
     Finding("S105", EventPlace(4), "block 3", "block 0"),
 ]
 COMMENT = "repaired · S105 (2), M001, R002"
-LOGGED = ["wiremend: address/path: M001, R002, S105 (2 times)"]
+LOGGED = [
+    "wiremend: address/path: repaired: address, "
+    "M001 model-routed, R002 connection-lost, S105 block-index (2 times)"
+]
 
 
 @pytest.fixture

@@ -54,6 +54,24 @@ class Web(Proxy):
         rows: list[dict[str, Any]] = self._get("/flows.json")
         return rows
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The event log."""
+        events: list[dict[str, Any]] = self._get("/events.json")
+        return events
+
+    @property
+    def commands(self) -> dict[str, dict[str, Any]]:
+        """The commands by name, with their help texts."""
+        commands: dict[str, dict[str, Any]] = self._get("/commands.json")
+        return commands
+
+    @property
+    def options(self) -> dict[str, dict[str, Any]]:
+        """The options by name, with their help texts and values."""
+        options: dict[str, dict[str, Any]] = self._get("/options.json")
+        return options
+
     def content(self, flow: int, message: str, view: str = "auto") -> dict[str, Any]:
         """Return what a tab shows of the request or response of a flow: text and view_name."""
         name = urllib.parse.quote(view)
@@ -74,11 +92,37 @@ class Web(Proxy):
                 raise AssertionError(f"still {value!r}")
         return value
 
+    def run_command(self, name: str, *arguments: str) -> Any:
+        """Run a command, as the command bar does. Raises AssertionError with its error."""
+        answer = self.post(f"/commands/{name}", {"arguments": arguments})
+        assert "error" not in answer, answer["error"]
+        return answer["value"]
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """Send what a button of the page sends; return the JSON of the answer."""
+        return self._send("POST", path, body)
+
+    def put(self, path: str, body: Any) -> Any:
+        """Change a flow or an option. Raises HTTPError with the reason if it is refused."""
+        return self._send("PUT", path, body)
+
     def _get(self, path: str) -> Any:
+        return self._send("GET", path)
+
+    def _send(self, method: str, path: str, body: Any = None) -> Any:
+        same = "a-token-of-this-test"
         request = urllib.request.Request(
             f"http://127.0.0.1:{self._web_port}{path}",
-            headers={"Authorization": f"Bearer {_TOKEN}"},
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {_TOKEN}",
+                "Content-Type": "application/json",
+                "Cookie": f"_mitmproxy_xsrf={same}",
+                "X-XSRFToken": same,
+            },
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=_LIMIT_SECONDS) as response:
-            return json.loads(response.read())
+            content = response.read()
+        return json.loads(content) if content else None

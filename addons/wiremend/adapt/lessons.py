@@ -100,6 +100,8 @@ class LessonBook:
 
     def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
         self.keep: Callable[[Sequence[LessonRecord]], None] | None = None
+        self.drop_kept: Callable[[], None] | None = None
+        """Removes what was kept."""
         self._clock = clock
         self._configured: tuple[PlacedLesson, ...] = ()
         self._learnt: dict[Hashable, LessonRecord] = {}
@@ -138,6 +140,14 @@ class LessonBook:
             for placed in (*self._configured, *self.learnt)
             if placed.provider == provider and _matches(placed.model, model)
         )
+
+    def forget(self) -> int:
+        """Forget all lessons that were learnt, also those that were kept; return how many."""
+        known = len(self._learnt)
+        self._learnt.clear()
+        if self.drop_kept is not None:
+            self.drop_kept()
+        return known
 
     def _forget(self, provider: str, model: str, kinds: Set[str]) -> None:
         for key, entry in list(self._learnt.items()):

@@ -35,6 +35,7 @@ from wiremend.config.load import (
 from wiremend.config.model import Config
 from wiremend.config.settings import settings_of
 from wiremend.config.suspicious import suspicious_settings
+from wiremend.config.values import did_you_mean
 from wiremend.engine.settings import Settings
 from wiremend.secrets import secret_values
 from wiremend.targets.hosts import InterceptedHosts
@@ -110,6 +111,8 @@ class CurrentConfig:
         self._environ = os.environ if environ is None else environ
         self._allowed = AllowedContents(self._environ)
         self._codes = [rule.code for rule in catalogue()]
+        self._switched: dict[str, bool] = {}
+        """By code: whether a rule is off, whatever the file says."""
         self._in_force = _InForce()
         self._watch = _Watch()
         self._changing: _Look | None = None
@@ -171,6 +174,26 @@ class CurrentConfig:
     def source(self) -> str:
         """The file in force as text for the user."""
         return str(self.path) if self.path else "built-in defaults"
+
+    def switch_rules(self, prefixes: Sequence[str], *, is_off: bool) -> tuple[str, ...]:
+        """Switch rules off or on until the process ends, whatever `[rules] disable` says.
+
+        `prefixes` are codes or the beginnings of codes. Returns the codes of the rules. Raises
+        ValueError for one that matches no rule.
+        """
+        for prefix in prefixes:
+            if not prefix or not any(code.startswith(prefix) for code in self._codes):
+                hint = did_you_mean(prefix, self._codes)
+                raise ValueError(f"no rule has the code {prefix!r}, or one that begins so{hint}")
+        codes = tuple(code for code in self._codes if code.startswith(tuple(prefixes)))
+        self._switched |= dict.fromkeys(codes, is_off)
+        self._derived = self._derive(self._derived.config)
+        return codes
+
+    @property
+    def switched_rules(self) -> Mapping[str, bool]:
+        """The codes of rules that were switched by hand, and whether they are off."""
+        return self._switched
 
     def read(
         self, option: str, directory: Path, *, allow: bool = False, is_running: bool = False
@@ -297,6 +320,10 @@ class CurrentConfig:
 
     def _derive(self, config: Config) -> _Derived:
         settings = settings_of(config, self._codes)
+        if self._switched:
+            off = {code for code, is_off in self._switched.items() if is_off}
+            disabled = settings.disabled.difference(self._switched) | off
+            settings = replace(settings, disabled=disabled)
         secrets = frozenset[str]().union(
             *(
                 secret_values(fields)

@@ -55,14 +55,28 @@ class LessonKeeper:
         if path == self._path:
             return
         self._path, self._seen, self._pending = path, None, []
-        self._book.keep = None
+        self._book.keep = self._book.drop_kept = None
         if path is not None and self._read():
-            self._book.keep = self.keep
+            self._book.keep, self._book.drop_kept = self.keep, self.drop
 
     def keep(self, records: Sequence[LessonRecord]) -> None:
         """Write these lessons to the file, or remember them for the next `look`."""
         self._pending += records
         self._write()
+
+    def drop(self) -> None:
+        """Empty the file, also of the lessons of other processes."""
+        assert self._path is not None
+        self._pending = []
+        try:
+            with _locked(self._path) as is_locked:
+                if not is_locked:
+                    raise ValueError("another process is writing it; forget again")
+                _replace(self._path, b"")
+                self._seen = _stamp_of(self._path)
+        except (OSError, ValueError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) else str(problem)
+            self._report(f"wiremend: the file of lessons {self._path} was not emptied: {reason}")
 
     def look(self) -> None:
         """Write what is pending, and read what other processes have written."""
@@ -111,7 +125,7 @@ class LessonKeeper:
             f"wiremend: the file of lessons {self._path} {what}: {(reason or 'unknown').lower()}. "
             "Lessons are kept until the proxy ends."
         )
-        self._book.keep = None
+        self._book.keep = self._book.drop_kept = None
 
 
 def _content(path: Path) -> bytes:

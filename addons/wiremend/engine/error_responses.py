@@ -94,6 +94,11 @@ def refused_key_response(protocol: Protocol, reason: str) -> Respond:
     return error_response(protocol, error, host="wiremend", attempts=0, head=None)
 
 
+def missing_key_response(protocol: Protocol | None, reason: str) -> Respond:
+    """A 401 for a request that a user sends again without its key; plain text for no call."""
+    return _own_refusal(protocol, 401, reason)
+
+
 DIRECT_REQUEST = "This is a forward proxy, and the request was sent to it directly"
 """The beginning of the text for a request that is addressed to the proxy itself."""
 

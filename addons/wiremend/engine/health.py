@@ -86,6 +86,12 @@ class RetryBudget:
         self._used += 1
         return True
 
+    def left(self, now: float, limits: HealthLimits) -> float:
+        """Return the retries that may follow now. It changes nothing."""
+        since = 0.0 if self._filled_at is None else max(0.0, now - self._filled_at)
+        gained = since * limits.retry_floor / limits.refill_seconds
+        return limits.retry_floor - max(0.0, self._used - gained)
+
     def _fill(self, now: float, limits: HealthLimits) -> None:
         if self._filled_at is not None:
             rate = limits.retry_floor / limits.refill_seconds
@@ -128,6 +134,14 @@ class CircuitBreaker:
         self._probe = permit
         self._probe_expires = now + limits.pause_max_seconds
         return permit
+
+    def state(self, target: Hashable, model: str, now: float) -> "BreakerState":
+        """Return what is known of this target and model."""
+        until = self._open_until
+        if until is not None and self._probe is not None:
+            until = self._probe_expires
+        seconds = None if until is None else max(0.0, until - now)
+        return BreakerState(target, model, self._failures, seconds, self._last_failure)
 
     def _close(self) -> None:
         if self._open_until is not None:
@@ -197,6 +211,28 @@ _LONGEST_NAME = 256
 """Longer model names are kept as digests."""
 
 
+@dataclass(frozen=True, slots=True)
+class BreakerState:
+    """One circuit breaker that is not as good as new."""
+
+    target: Hashable
+    model: str
+    failures: int
+    """Consecutive failures since it was closed."""
+    open_seconds: float | None
+    """Seconds until the next call may be admitted; 0: the next one is. None: it is closed."""
+    last_failure: FailureCause | None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """One retry budget of which something is used."""
+
+    target: Hashable
+    left: float
+    """Retries that may follow now."""
+
+
 @dataclass
 class ProviderHealth:
     """All budgets and breakers of one proxy."""
@@ -214,6 +250,34 @@ class ProviderHealth:
         budget = _take(self._budgets, target, RetryBudget)
         breaker = _take(self._breakers, (target, model), CircuitBreaker)
         return CallHealth(budget, breaker, limits)
+
+    def breakers(self, now: float) -> list[BreakerState]:
+        """Return the breakers that have counted failures or are open."""
+        states = []
+        for key, breaker in self._breakers.items():
+            if isinstance(key, tuple) and not breaker.is_idle:
+                target, model = key
+                states.append(breaker.state(target, model, now))
+        return states
+
+    def budgets(self, now: float, limits: HealthLimits) -> list[BudgetState]:
+        """Return the budgets of which something is used; none if retries are not limited."""
+        if not limits.retry_floor:
+            return []
+        left = ((target, it.left(now, limits)) for target, it in self._budgets.items())
+        return [BudgetState(target, n) for target, n in left if n < limits.retry_floor]
+
+    def forget_breakers(self) -> int:
+        """Close all breakers for the calls that follow; return how many had counted failures."""
+        known = sum(not breaker.is_idle for breaker in self._breakers.values())
+        self._breakers.clear()
+        return known
+
+    def forget_budgets(self) -> int:
+        """Fill all budgets for the calls that follow; return how many were used."""
+        known = sum(not budget.is_idle for budget in self._budgets.values())
+        self._budgets.clear()
+        return known
 
 
 @dataclass(frozen=True, slots=True)

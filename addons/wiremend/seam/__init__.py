@@ -21,6 +21,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     installation.py       installs and removes all of this
     flows.py              requests and responses: what flows show, and what is on the wire
     flow_record.py        writes the record of a call into its flow
+    resent.py             calls that a user sends again
     stopping.py           ending the calls that run when the proxy stops
     growing_response.py   the response of a running call, for its flow
     rendered_views.py     the texts of content views that the console keeps
@@ -115,4 +116,8 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
 31. `contentviews.registry.on_change` is sent when a view is replaced. The console connects
     `FlowDetails.contentview_changed` to it, which drops the texts in `_get_content_view`. The
     console's master has a `window`, the others have none.
+32. The command `replay.client` makes a backup of the flow, sets `is_replay` to `request` and sends
+    the flow's request through a `ReplayHandler`, whose stream has that flow as its own. It is over
+    after the `response` or `error` hook, and its connections are closed. `Flow.revert` restores the
+    backup.
 """

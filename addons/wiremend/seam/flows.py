@@ -2,6 +2,8 @@
 
 import ipaddress
 from collections import deque
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 
 from mitmproxy import http
@@ -258,3 +260,19 @@ def name_of(flow: http.HTTPFlow) -> str:
 def forget_backup(flow: http.HTTPFlow) -> None:
     """Drop the copy to which mitmweb can revert a user's edit."""
     flow._backup = None
+
+
+def change_backup(flow: http.HTTPFlow, change: Callable[[http.HTTPFlow], None]) -> None:
+    """Change the flow to which mitmweb can revert this one, if there is any."""
+    if (backup := backup_of(flow)) is not None:
+        change(backup)
+        flow._backup = backup.get_state()
+
+
+def backup_of(flow: http.HTTPFlow) -> http.HTTPFlow | None:
+    """Return a copy of the flow to which mitmweb can revert this one; None if there is none."""
+    if not flow._backup:
+        return None
+    backup: http.HTTPFlow = flow.copy()
+    backup.set_state(deepcopy(flow._backup))
+    return backup

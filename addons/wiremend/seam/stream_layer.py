@@ -74,6 +74,7 @@ from wiremend.seam.flows import (
     server_name,
 )
 from wiremend.seam.growing_response import GrowingResponse
+from wiremend.seam.resent import missing_key_refusal, missing_keys
 from wiremend.seam.upstream_side import UpstreamSide
 from wiremend.secrets import without_quoted_bytes
 
@@ -101,7 +102,8 @@ class CallStream(HttpStream):
     """How many events are being handled: a command may lead to further events."""
     _is_too_large = False
     _refusal: Respond | None = None
-    """The response to a call that cannot be held beside others."""
+    """The response to a call that cannot be held beside others, or lacks its key."""
+    _refusal_reason = TOO_MUCH_HELD
 
     def __init__(self, context: Any, stream_id: int) -> None:
         super().__init__(context, stream_id)
@@ -183,7 +185,7 @@ class CallStream(HttpStream):
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         """Ask the addons whether a machine carries this request; else do as `HttpStream` does."""
-        if self.flow.request.stream or self.flow.is_replay:
+        if self.flow.request.stream:
             return (yield from super().make_server_connection())
         self._options = options = CallOptions(self.flow)
         self._record = FlowRecord(self.flow)
@@ -191,7 +193,7 @@ class CallStream(HttpStream):
         self._client = ClientSide(self, self._record, self._memory)
         yield from self._contained("planning a call", self._start_call(options))
         if self._refusal is not None:
-            refusal = self._refuse(self._refusal, TOO_MUCH_HELD, options)
+            refusal = self._refuse(self._refusal, self._refusal_reason, options)
             yield from self._contained("refusing a call", refusal)
             self._has_ended = True
         if isinstance(self._call, Call) and self._call.refusal is not None:
@@ -217,7 +219,8 @@ class CallStream(HttpStream):
         host = server_name(request, tls_name)
         features = options.features
         call: Call | AcknowledgedCall | None = None
-        if not (options.is_off or options.settings.reports_only):
+        # mitmproxy ends a replay with its response: nothing goes on in the background.
+        if not (options.is_off or options.settings.reports_only or self.flow.is_replay):
             call = plan_acknowledgement(
                 request.method, request.path, host, features, options.settings
             )
@@ -236,6 +239,9 @@ class CallStream(HttpStream):
                 call = plan_reporting(received, features, options.settings, knowledge)
             else:
                 call = plan_call(received, features, options.settings, knowledge)
+        if self.flow.is_replay and (names := missing_keys(request, call)):
+            self._refusal, self._refusal_reason = missing_key_refusal(self._protocol, names)
+            return
         if call is None:
             return
         self._is_call = True

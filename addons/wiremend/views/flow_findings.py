@@ -1,12 +1,12 @@
-"""What users read about a call in the flow list and the log: a comment, a marker, and one line."""
+"""What users read about a call in the flow list: a comment and a marker."""
 
 import logging
-from collections import Counter
 
 from mitmproxy import http
 
 from wiremend.call_record.load import load_record
-from wiremend.call_record.schema import CallRecord
+from wiremend.call_record.schema import METADATA_KEY, CallRecord
+from wiremend.seam.flows import backup_of
 from wiremend.views.outcome import Verdict, comment_of, events_in, marker_of, verdict_of
 
 logger = logging.getLogger("wiremend")
@@ -33,19 +33,23 @@ def show_outcome(flow: http.HTTPFlow, record: CallRecord) -> None:
         return
     if record.outcome is None or verdict_of(record) is Verdict.RUNNING:
         return
-    body = flow.response.raw_content if flow.response is not None else None
-    flow.comment = comment_of(record, events_in(body or b""))
+    flow.comment = _comment(flow, record)
     flow.marked = marker_of(record)
 
 
-def summary(flow: http.HTTPFlow, record: CallRecord) -> str:
-    """Return one line: host and path, the outcome, and how often each rule applied."""
-    counts = Counter(finding.code for finding in record.findings)
-    codes = ", ".join(
-        code if times == 1 else f"{code} ({times} times)" for code, times in sorted(counts.items())
-    )
-    path = flow.request.path.split("?")[0]
-    if codes and record.reports_only:
-        codes += " (only reported)"
-    parts = [f"{flow.request.pretty_host}{path}", record.detail, codes]
-    return ": ".join(part for part in parts if part)
+def forget_outcome(flow: http.HTTPFlow) -> None:
+    """Remove record, comment and marker of a flow that is sent again; those of a user stay."""
+    record = load_record(flow.metadata)
+    if record is None:
+        return
+    before = backup_of(flow) or flow
+    if flow.comment == _comment(before, record):
+        flow.comment = ""
+    if flow.marked == marker_of(record):
+        flow.marked = ""
+    del flow.metadata[METADATA_KEY]
+
+
+def _comment(flow: http.HTTPFlow, record: CallRecord) -> str:
+    body = flow.response.raw_content if flow.response is not None else None
+    return comment_of(record, events_in(body or b""))

@@ -6,6 +6,7 @@ receives the original response (`seam.flows`).
 """
 
 from collections.abc import Set
+from functools import partial
 from typing import Any
 
 from mitmproxy import http
@@ -18,7 +19,14 @@ from wiremend.body_secrets import (
 )
 from wiremend.call_record.kept_bytes import KeptBytes
 from wiremend.call_record.schema import METADATA_KEY
-from wiremend.seam.flows import body_of, forget_backup, is_coded, replace_content, show_response_as
+from wiremend.seam.flows import (
+    body_of,
+    change_backup,
+    forget_backup,
+    is_coded,
+    replace_content,
+    show_response_as,
+)
 from wiremend.secrets import (
     is_secret_header,
     masked,
@@ -99,7 +107,7 @@ class FlowSecrets:
         values = self.values | issued_secrets_of(flow)
         is_same = self._concealed == (_head_of(flow), flow.request.raw_content)
         if is_same and len(values) == self._concealed_values:
-            forget_backup(flow)
+            _forget_edits(flow)
         else:
             conceal_request(flow, values)
         conceal_answer(flow, values)
@@ -121,7 +129,13 @@ def conceal_request(flow: http.HTTPFlow, values: Set[str]) -> None:
     request.path = masked(redacted_path(request.path), values)
     if request.raw_content:
         _mask_content(request, values)
-    forget_backup(flow)
+    _forget_edits(flow)
+
+
+def _forget_edits(flow: http.HTTPFlow) -> None:
+    """Drop the flow before a user's edits, unless this is a replay: that one is redacted, too."""
+    if flow.is_replay is None:
+        forget_backup(flow)
 
 
 def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
@@ -131,7 +145,8 @@ def conceal(flow: http.HTTPFlow, values: Set[str]) -> None:
 
 
 def conceal_answer(flow: http.HTTPFlow, values: Set[str]) -> None:
-    """Redact response, error and record."""
+    """Redact response, error, record, and the flow to which mitmweb can revert this one."""
+    change_backup(flow, partial(conceal, values=values))
     response = flow.response
     if response is not None:
         content, fields = response.raw_content, _concealed(response.headers.fields, values)

@@ -56,7 +56,10 @@ def test_a_missing_tool_result_is_added(proxy: Proxy, provider: ScriptedProvider
     assert (result["type"], result["is_error"]) == ("tool_result", True)
     assert result["tool_use_id"] == received.json()["messages"][1]["content"][0]["id"]
     assert received.body.startswith(body[: body.index(b"toolu.1")])
-    proxy.wait_for_line(r"api\.anthropic\.com/v1/messages: ok: Q001, Q103 \(2 times\)", start=start)
+    proxy.wait_for_line(
+        r"api\.anthropic\.com/v1/messages: repaired: .*Q001 [a-z-]+, Q103 [a-z-]+ \(2 times\)",
+        start=start,
+    )
 
 
 @pytest.mark.parametrize("protocol", [ANTHROPIC, CHAT])
