@@ -5,6 +5,7 @@ import logging
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import http
 from wiremend.call_record.load import load_record
+from wiremend.catalogue import rule_names
 from wiremend.views.call_totals import SUMMARY_PREFIX, CallTotals
 from wiremend.views.flow_findings import show_outcome, summary
 
@@ -39,7 +40,7 @@ class ExplainFlows(Shell):
         record = load_record(flow.metadata)
         if record is None:
             return
-        show_outcome(flow, record)
+        show_outcome(flow, record, rule_names())
         if not flow.live:
             return
         self.totals.add(record)

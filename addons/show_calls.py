@@ -1,15 +1,13 @@
 """Shows calls as text in mitmweb, mitmproxy and mitmdump: outcome, changes, conversation."""
 
 from collections import deque
-from collections.abc import Mapping
-from functools import cache
 from itertools import islice
 from weakref import ref
 
 from load_configuration import Shell, Suite, suite_of
 from mitmproxy import contentviews, ctx, http
 from mitmproxy.addonmanager import Loader
-from wiremend.catalogue import catalogue
+from wiremend.catalogue import rule_names
 from wiremend.seam.rendered_views import forget_rendered
 from wiremend.views.content.turns import CALLS_LIMIT
 from wiremend.views.content.view_list import VIEWS
@@ -56,12 +54,6 @@ class ShowCalls(Shell):
         latest_first = [call for call in order if call is not None]
         position = next((at for at, call in enumerate(latest_first) if call.id == flow.id), -1)
         return list(islice(latest_first, position + 1, position + 1 + CALLS_LIMIT))
-
-
-@cache
-def rule_names() -> Mapping[str, str]:
-    """Return the names of all rules by their codes."""
-    return {rule.code: rule.name for rule in catalogue()}
 
 
 addons = suite_of(ShowCalls)

@@ -43,6 +43,12 @@ def catalogue() -> tuple[Rule, ...]:
     return collect(found)
 
 
+@cache
+def rule_names() -> Mapping[str, str]:
+    """Return the names of all rules by their codes."""
+    return {rule.code: rule.name for rule in catalogue()}
+
+
 def _rules_in(constant: object) -> list[Rule]:
     """Return the rules in a module's constant: the constant itself, a tuple or a mapping."""
     if isinstance(constant, Mapping):

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 
 from mitmproxy import http
 
@@ -24,9 +25,12 @@ def report_refusal(flow: http.HTTPFlow, reason: str) -> None:
     logger.warning("wiremend: refused %s: %s", place, reason)
 
 
-def show_outcome(flow: http.HTTPFlow, record: CallRecord) -> None:
+def show_outcome(
+    flow: http.HTTPFlow, record: CallRecord, rule_names: Mapping[str, str] = {}
+) -> None:
     """Set comment and marker of a flow, unless a user or another addon has set one.
 
+    `rule_names` are by code; without them, the comment of a repaired call has the codes only.
     A call that is still running has no outcome, nor has the record of an unknown version.
     """
     if flow.comment or flow.marked:
@@ -34,7 +38,7 @@ def show_outcome(flow: http.HTTPFlow, record: CallRecord) -> None:
     if record.outcome is None or verdict_of(record) is Verdict.RUNNING:
         return
     body = flow.response.raw_content if flow.response is not None else None
-    flow.comment = comment_of(record, events_in(body or b""))
+    flow.comment = comment_of(record, events_in(body or b""), rule_names)
     flow.marked = marker_of(record)
 
 

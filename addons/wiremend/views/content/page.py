@@ -13,8 +13,8 @@ FEWEST_COLUMNS = 40
 MOST_LINES = 400
 """The maximum number of lines of a view; the browser becomes slow with long ones."""
 _TAB = "    "
-_LONGEST_WORD_RATIO = 3
-"""A line is broken at a space in its last third, else anywhere."""
+_LONGEST_WORD_RATIO = 2
+"""A line is broken at a space in its second half, else anywhere."""
 
 _REORDERING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _INVISIBLE = (0x00AD, 0x180E, 0x200B, 0x2028, 0x2029, 0x2060, 0xFEFF)
