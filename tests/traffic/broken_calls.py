@@ -14,6 +14,7 @@ from .proxy import Proxy
 ANTHROPIC = good.ANTHROPIC
 OTHER_HOST = "opencode.ai"
 HOSTS = (good.HOSTS[ANTHROPIC], OTHER_HOST)
+IDLE_SECONDS = 1.5
 CONFIGURATION = f"""
 [breaker]
 failures = 0
@@ -23,7 +24,7 @@ attempts = 4
 backoff_initial = 0.2
 backoff_max = 0.4
 [timeouts]
-idle = 1.5
+idle = {IDLE_SECONDS}
 [[models]]
 match = "claude-haiku-*"
 model = "minimax-m3"

@@ -1,21 +1,20 @@
 """Chromium, driven through its DevTools protocol: pages, clicks, text and pictures."""
 
 import base64
-import contextlib
 import itertools
 import json
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-LIMIT_SECONDS = 60.0
+LIMIT_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 _MESSAGE_BYTES = 1 << 28
 """Pictures and texts are sent in one message each."""
@@ -55,22 +54,24 @@ class Browser:
         if CHROMIUM is None:
             raise BrowserFailed("no Chromium is installed")
         directory.mkdir(parents=True, exist_ok=True)
+        self.faults: list[str] = []
+        """The exceptions that scripts of pages did not catch."""
         self._log = directory / "chromium.log"
         self._profile = directory / "profile"
         self._numbers = itertools.count(1)
-        command = [CHROMIUM, *_OPTIONS, f"--user-data-dir={self._profile}", "about:blank"]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        self.faults: list[str] = []
-        """The exceptions that scripts of pages did not catch."""
-        try:
-            self._socket = connect(self._address(), max_size=_MESSAGE_BYTES, proxy=None)
-        except BaseException:
-            self._process.kill()
-            self._process.wait()
-            raise
+        self._stack = ExitStack()
+        self._process: subprocess.Popen[bytes]
+        self._socket: ClientConnection
 
     def __enter__(self) -> Self:
+        command = [str(CHROMIUM), *_OPTIONS, f"--user-data-dir={self._profile}", "about:blank"]
+        with ExitStack() as stack:
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            stack.callback(self._end)
+            connection = connect(self._address(), max_size=_MESSAGE_BYTES, proxy=None)
+            self._socket = stack.enter_context(connection)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -79,9 +80,11 @@ class Browser:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(ConnectionClosed, BrowserFailed):
-            self.send("Browser.close")
-        self._socket.close()
+        self._stack.close()
+
+    def _end(self) -> None:
+        """End Chromium; its other processes end with it."""
+        self._process.terminate()
         try:
             self._process.wait(LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -176,9 +179,12 @@ class BrowserPage:
         self.evaluate(f"{element}.focus(), {element}.select()")
         self._send("Input.insertText", text=text)
 
-    def picture(self) -> bytes:
-        """Return what the window shows, as PNG."""
-        return base64.b64decode(self._send("Page.captureScreenshot", format="png")["data"])
+    def picture(self, top: int = 0, bottom: int = 0) -> bytes:
+        """Return what the window shows, as PNG, without so many pixels at the top and bottom."""
+        width, height = self.evaluate("[innerWidth, innerHeight]")
+        clip = {"x": 0, "y": top, "width": width, "height": height - top - bottom, "scale": 1}
+        answer = self._send("Page.captureScreenshot", format="png", clip=clip)
+        return base64.b64decode(answer["data"])
 
     def _send(self, method: str, **parameters: Any) -> dict[str, Any]:
         return self._browser.send(method, self._session, **parameters)

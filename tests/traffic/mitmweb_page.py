@@ -38,11 +38,23 @@ class MitmwebPage:
         self.page.click(".flow-table tr.has-request td.col-comment", comment)
         self.page.wait("document.querySelector('.flow-detail')")
 
+    def select_row(self, number: int) -> None:
+        """Click a row by its position, from 0."""
+        self.page.evaluate(
+            "document.querySelectorAll('.flow-table tr.has-request')"
+            f"[{number}].querySelector('.col-comment').click()"
+        )
+        self.page.wait("document.querySelector('.flow-detail')")
+
+    def wait_for_quiet(self) -> None:
+        """Wait until animations, such as that of the word *connected*, have ended."""
+        self.page.wait("document.getAnimations().every(one => one.playState !== 'running')")
+
     def tab(self, name: str) -> None:
         """Open a tab of the selected flow, such as `Response`, and wait for its text."""
         self.page.click(".flow-detail nav a", name)
         active = "document.querySelector('.flow-detail nav a.active')?.innerText"
-        self.page.wait(f"{active} === {json.dumps(name)}")
+        self.page.wait(f"{active}.trim() === {json.dumps(name)}")
         self.page.wait(f"document.querySelector({json.dumps(_LINES)})")
 
     def view(self, name: str) -> list[str]:

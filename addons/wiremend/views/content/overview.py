@@ -55,6 +55,8 @@ def response_view(call: ViewedCall, page: Page) -> None:
 def request_view(call: ViewedCall, page: Page) -> None:
     """Add the outcome, the findings, the timeline, and the request."""
     add_outcome(call, page)
+    if call.record is not None and verdict_of(call.record) is Verdict.RUNNING:
+        page.line("  when this tab was opened; the tab of the response follows the call")
     add_what_was_done(call, page)
     if call.record is not None and _is_worth_a_timeline(call.record):
         page.heading("timeline")
