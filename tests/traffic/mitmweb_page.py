@@ -23,6 +23,15 @@ class MitmwebPage:
         self.page.wait(f"{rows}.length === {count} && {rows}.every({filled})")
         return self.rows
 
+    def wait_for_comments(self, beginnings: list[str]) -> None:
+        """Wait until the rows are those whose comments begin in this way."""
+        cells = "[...document.querySelectorAll('.flow-table tr.has-request td.col-comment')]"
+        wanted = json.dumps(beginnings)
+        self.page.wait(
+            f"{cells}.length === {wanted}.length"
+            f" && {cells}.every((cell, at) => cell.innerText.startsWith({wanted}[at]))"
+        )
+
     @property
     def rows(self) -> list[dict[str, str]]:
         """The texts of the rows by column: comment, path, status, size, time."""

@@ -185,8 +185,7 @@ def test_the_list_is_filtered_by_outcome(
         ("~marked & ~c 200", ["failed: ended ea", "repaired: block-", "fell back: minim"]),
     ]:
         page.search(search)
-        rows = page.wait_for_rows(len(found))
-        assert [row["comment"][:COLUMN_CHARACTERS] for row in rows] == found
+        page.wait_for_comments(found)
         assert not page.refuses_the_filter
 
 
