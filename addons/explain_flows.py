@@ -50,7 +50,7 @@ class ExplainFlows(Shell):
         record = load_record(flow.metadata)
         if record is None:
             return
-        show_outcome(flow, record)
+        show_outcome(flow, record, rule_names())
         if not flow.live:
             return
         self.totals.add(record)

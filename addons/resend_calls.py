@@ -7,6 +7,7 @@ from mitmproxy import command, ctx, flow, http
 from mitmproxy.exceptions import CommandError
 from wiremend.call_record.load import load_record
 from wiremend.call_record.schema import METADATA_KEY
+from wiremend.catalogue import rule_names
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flows import forget_backup
 from wiremend.views.flow_findings import forget_outcome
@@ -38,7 +39,7 @@ class ResendCalls(Shell):
         if flow.is_replay != "request" or flow.response or flow.error:
             return
         self.requests.restore(flow, self.current.settings.providers)
-        forget_outcome(flow)
+        forget_outcome(flow, rule_names())
 
     def wiremend_call(self, options: CallOptions) -> None:
         """Remember what the client sends, if somebody may send it again."""

@@ -21,7 +21,7 @@ FOUND = [
     Finding("S105", EventPlace(3), "block 3", "block 0"),
     Finding("S105", EventPlace(4), "block 3", "block 0"),
 ]
-COMMENT = "repaired · S105 (2), M001, R002"
+COMMENT = "repaired: block-index · S105 (2), M001, R002"
 LOGGED = [
     "wiremend: address/path: repaired: address, "
     "M001 model-routed, R002 connection-lost, S105 block-index (2 times)"

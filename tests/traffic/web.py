@@ -49,6 +49,11 @@ class Web(Proxy):
         )
 
     @property
+    def page_url(self) -> str:
+        """The address of the page, with its token."""
+        return f"http://127.0.0.1:{self._web_port}/?token={_TOKEN}"
+
+    @property
     def flows(self) -> list[dict[str, Any]]:
         """The rows of the list, the oldest first."""
         rows: list[dict[str, Any]] = self._get("/flows.json")

@@ -11,6 +11,7 @@ from wiremend.views.outcome import COMMENT_LIMIT, comment_of, events_in, marker_
 
 LOST = "Connection lost: api.anthropic.com closed it before its response was complete: peer closed"
 RESET = "Connection lost: api.anthropic.com reset it before its response was complete"
+EARLY = "Connection lost: the stream ended before its stop reason."
 IDLE = "Request timeout: api.anthropic.com sent nothing more within 120 s (limit: idle)."
 
 
@@ -29,6 +30,11 @@ def record(outcome: str, detail: str = "", **fields: Any) -> CallRecord:
 
 FINE = [attempt("answered", "ok")]
 RETRIED = [attempt("failed", "Overloaded"), attempt("answered", "ok", 2)]
+REFUSED = [attempt("rejected", "refused: tools.3: invalid"), attempt("answered", "ok", 2)]
+FELL_BACK = [
+    {**attempt("failed", "status 404"), "model": "kimi-k2.6"},
+    attempt("answered", "ok", 2),
+]
 FALLBACK = {"model_asked": "claude-opus-5", "model_used": "kimi-k3"}
 INJECTED = {**attempt("answered", "ok"), "injected": "fault 1, slow"}
 ROWS: list[tuple[CallRecord, int, str, str]] = [
@@ -66,14 +72,31 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
     (
         record("answered", "ok", attempts=RETRIED, response_findings=found("R005", "S105")),
         8,
-        "retried: 2 attempts, Overloaded · kimi-k2.6 · R005, S105",
+        "retried: Overloaded (2 attempts) · kimi-k2.6 · R005, S105",
         ":repeat:",
     ),
     (
-        record("answered", "ok", attempts=RETRIED, response_findings=found("M003"), **FALLBACK),
+        record("answered", "ok", attempts=REFUSED, request_findings=found("T301")),
         8,
-        "retried: 2 attempts, Overloaded · claude-opus-5 → kimi-k3 · M003",
+        "retried: request refused: tools.3: invalid (2 attempts) · kimi-k2.6 · T301",
         ":repeat:",
+    ),
+    (
+        record("answered", "ok", attempts=FELL_BACK, response_findings=found("M003"), **FALLBACK),
+        8,
+        "fell back: kimi-k2.6 status 404 (2 attempts) · claude-opus-5 → kimi-k3 · M003",
+        ":twisted_rightwards_arrows:",
+    ),
+    (
+        record(
+            "failed",
+            "error 502 in the stream",
+            attempts=[attempt("failed", "error 502 in the stream")],
+            response_findings=[*found("S105"), {**found("R003")[0], "found": EARLY}],
+        ),
+        10,
+        "failed: ended early after 9 events · kimi-k2.6 · S105, R003",
+        ":x:",
     ),
     (
         record("answered", "ok", attempts=[attempt("stale", ""), *FINE]),
@@ -90,7 +113,7 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         ),
         5,
         "failed: reset after 4 events · kimi-k2.6 · R002",
-        ":warning:",
+        ":x:",
     ),
     (
         record(
@@ -100,8 +123,8 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
             response_findings=found("R002"),
         ),
         2,
-        "failed: connection closed after 1 event · kimi-k2.6 · R002",
-        ":warning:",
+        "failed: connection lost after 1 event · kimi-k2.6 · R002",
+        ":x:",
     ),
     (
         record(
@@ -112,7 +135,7 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         ),
         5,
         "failed: 529 Overloaded after 4 events · kimi-k2.6 · E002",
-        ":warning:",
+        ":x:",
     ),
     (
         record(
@@ -122,13 +145,13 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         ),
         5,
         "failed: error 529 after 4 events · kimi-k2.6",
-        ":warning:",
+        ":x:",
     ),
     (
         record("failed", "error 500", attempts=[attempt("failed", "boom")], head_seconds=None),
         0,
         "failed: 500 boom · kimi-k2.6",
-        ":warning:",
+        ":x:",
     ),
     (
         record(
@@ -165,7 +188,7 @@ ROWS: list[tuple[CallRecord, int, str, str]] = [
         record("internal-fault", "internal fault (KeyError)"),
         0,
         "failed: internal fault (KeyError) · kimi-k2.6",
-        ":warning:",
+        ":x:",
     ),
 ]
 

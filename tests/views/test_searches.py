@@ -19,9 +19,9 @@ SEARCHES = {
 }
 ROWS = [
     ("ok · claude-opus-5", ""),
-    ("repaired · claude-opus-5 · S105 (6)", ":wrench:"),
-    ("retried: 5 attempts, Overloaded · claude-opus-5 → kimi-k3 · R005 (4)", ":repeat:"),
-    ("failed: reset after 4 events · claude-opus-5 · R002", ":warning:"),
+    ("repaired: block-index · claude-opus-5 · S105 (6)", ":wrench:"),
+    ("retried: Overloaded (5 attempts) · claude-opus-5 → kimi-k3 · R005 (4)", ":repeat:"),
+    ("failed: reset after 4 events · claude-opus-5 · R002", ":x:"),
     ("timed out: nothing for 1 s (idle) · claude-opus-5 · R004", ":stopwatch:"),
 ]
 

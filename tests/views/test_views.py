@@ -62,18 +62,19 @@ def test_a_retried_call_that_was_routed() -> None:
             attempts=attempts, provider="other", model_used="kimi-k3", response_findings=findings
         ),
     )
-    assert lines_of("call", shown, of="response")[:12] == [
-        "✓ retried: 2 attempts, Overloaded",
-        "  claude-opus-5 → kimi-k3 · other · claude-code · 2 attempts",
+    assert lines_of("call", shown, of="response")[:13] == [
+        "✓ retried: Overloaded (2 attempts)",
+        "  claude-opus-5 → kimi-k3 · other · claude-code",
         "  first byte 0.25 s · total 2.00 s · 9 → 7 tokens",
         " ",
         heading("what was wrong, and what was done"),
         "R005 retryable-status: Overloaded → trying again (attempt 1)",
         " ",
         heading("2 attempts"),
-        "attempt 1 at 0.00 s  api.anthropic.com · claude-opus-5  failed: Overloaded,",
-        "    lasted 0.50 s; then waited 0.25 s",
-        "attempt 2 at 0.75 s  other · kimi-k3  answered, lasted 1.25 s",
+        "attempt 1  failed: Overloaded  (api.anthropic.com · claude-opus-5)",
+        "  at 0.00 s · lasted 0.50 s · then waited 0.25 s",
+        "attempt 2  answered  (other · kimi-k3)",
+        "  at 0.75 s · lasted 1.25 s",
         "first byte to the client 0.25 s, end 2.00 s",
     ]
 
@@ -89,13 +90,13 @@ def test_a_failed_stream_has_the_providers_words_and_what_the_client_received() 
     error = json.dumps({"type": "error", "error": {"type": "api_error", "message": "It was lost."}})
     cut = head + f"event: error\ndata: {error}\n\n".encode()
     lines = lines_of("call", call(answer=cut, record=failed), of="response")
-    assert lines[0] == "✗ failed: connection closed after 4 events"
+    assert lines[0] == "✗ failed: connection lost after 4 events"
     assert lines[3:6] == [
         "  Connection lost: api.anthropic.com closed it before its response was",
         "  complete",
-        "  the client received: error 502 in the stream",
+        "  the client received 4 events, then an error in the stream",
     ]
-    assert lines[-3:] == [heading("answer"), "  Hello", "  error 500 api_error: It was lost."]
+    assert lines[-3:] == [heading("answer"), "  Hello", "  error api_error: It was lost."]
 
 
 def test_a_cancelled_call_without_a_response_is_explained_on_its_request() -> None:
@@ -313,6 +314,46 @@ def test_before_and_after_of_a_stream() -> None:
         == sum(line.startswith("+ ") for line in lines)
         == 6
     )
+
+
+def test_renumbered_events_are_compared_in_place() -> None:
+    """The second block of the one is numbered as the first of the other: they are not paired."""
+
+    def event(index: int, word: str) -> str:
+        return f'{{"index":{index},"word":"{word}"}}'
+
+    words = ["start", "start", "end", "end"]
+    old = [event(index, word) for index, word in zip((1, 2, 1, 2), words, strict=True)]
+    new = [event(index, word) for index, word in zip((0, 1, 0, 1), words, strict=True)]
+    upstream = "".join(f"data: {one}\n\n" for one in old)
+    client = "".join(f"data: {one}\n\n" for one in [*new, "{}"])
+    lines = lines_of("before and after", kept(upstream.encode(), client.encode()), of="response")
+    pairs = [
+        f"{sign} {one}"
+        for pair in zip(old, new, strict=True)
+        for sign, one in zip("-+", pair, strict=True)
+    ]
+    assert lines[2:] == ["@@ event 1 → 1", *pairs, "+ {}"]
+
+
+def test_dropped_events_are_left_out_of_the_comparison() -> None:
+    events = [b'data: {"n":%d}\n\n' % n for n in range(20)]
+    shown = kept(b"".join(events), b"".join(events[3:]))
+    lines = lines_of("before and after", shown, of="response")
+    assert lines[2:] == ["@@ event 1 → 1", '- {"n":0}', '- {"n":1}', '- {"n":2}']
+
+
+def test_an_attempt_shows_the_providers_words_for_its_status() -> None:
+    words = b'{"type":"error","error":{"type":"not_found_error","message":"model: m3"}}'
+    failed = attempt(
+        outcome="failed", detail="status 404", response=kept_response(kept_body(words))
+    )
+    shown = call(answer=ANSWER, record=record(attempts=[failed, attempt(2)]))
+    lines = lines_of("timeline", shown, of="response")
+    assert lines[:2] == [
+        "attempt 1  failed: status 404: model: m3  (api.anthropic.com ·",
+        "    claude-opus-5)",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,14 @@ from wiremend.seam.client_side import ClientSide
 from wiremend.seam.flow_record import Mask
 from wiremend.seam.flows import is_dropped
 
+UNFINISHED = b"\n"
+"""Ends the body of a flow while its call runs, and is removed with its end.
+
+mitmweb renders an open view again only if the bytes of the body change, and a call that is
+cancelled or times out has the same bytes before and after. An empty line changes the meaning of
+neither events nor JSON.
+"""
+
 
 class GrowingResponse:
     """What the client of a running call has received, for its flow."""
@@ -39,5 +47,5 @@ class GrowingResponse:
             return None
         self._shown_bytes = len(received)
         shown = received if self._mask is None else self._mask({"data": received})["data"]
-        response.data.content = bytes(shown)
+        response.data.content = bytes(shown) + UNFINISHED
         return self._flow

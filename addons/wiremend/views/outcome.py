@@ -1,6 +1,7 @@
 """How a call ended, in the words of the flow list: a verdict, a reason, and one line about it."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,7 +18,9 @@ _CODES_WITHOUT_CHANGE = ("M", "R", "F")
 """Families of rules that route or repeat a call and change nothing in its messages."""
 _INJECTED_MARKER = ":bug:"
 _TIMED_OUT = "R004"
-_ERROR_AFTER_CONTENT = "E002"
+_FELL_BACK = "M003"
+_ENDS_OF_A_STREAM = ("E002", "R003")
+"""Rules on errors that reached the client inside a stream."""
 _TRANSPORT_CODES = frozenset({"R001", "R002", "R003", _TIMED_OUT, "R008"})
 """Rules on connections: the status of such a failure is one that wiremend chose."""
 _IN_THE_STREAM = "in the stream"
@@ -33,7 +36,8 @@ class Verdict(Enum):
     REPORTED = "only reported", "✓", ":mag:"
     """Something was found, and nothing was done about it: `[rules] mode`."""
     RETRIED = "retried", "✓", ":repeat:"
-    FAILED = "failed", "✗", ":warning:"
+    FELL_BACK = "fell back", "✓", ":twisted_rightwards_arrows:"
+    FAILED = "failed", "✗", ":x:"
     TIMED_OUT = "timed out", "✗", ":stopwatch:"
     CANCELLED = "cancelled", "✗", ":electric_plug:"
     REFUSED = "refused", "✗", ":no_entry:"
@@ -75,11 +79,17 @@ def verdict_of(record: CallRecord) -> Verdict:
         return Verdict.TIMED_OUT
     if verdict is not None:
         return verdict
+    if _FELL_BACK in codes:
+        return Verdict.FELL_BACK
     if tries(record) > 1:
         return Verdict.RETRIED
-    if any(not code.startswith(_CODES_WITHOUT_CHANGE) for code in codes):
+    if any(map(_is_change, codes)):
         return Verdict.REPORTED if record.reports_only else Verdict.REPAIRED
     return Verdict.OK
+
+
+def _is_change(code: str) -> bool:
+    return not code.startswith(_CODES_WITHOUT_CHANGE)
 
 
 def tries(record: CallRecord) -> int:
@@ -123,13 +133,19 @@ def events_in(body: bytes) -> int:
     return body.count(b"\ndata:") + body.startswith(b"data:")
 
 
-def comment_of(record: CallRecord, events: int = 0) -> str:
+def comment_of(record: CallRecord, events: int = 0, rule_names: Mapping[str, str] = {}) -> str:
     """Return one line of at most `COMMENT_LIMIT` characters: verdict and model first, then codes.
 
-    The codes are those of mitmweb's filter `~comment S105`.
+    mitmweb's column shows the first 17 characters, so what differs between calls comes early. The
+    codes are those of its filter `~comment S105`.
     """
     summary = summary_of(record, events)
-    parts = [summary.headline, summary.model, _codes(record), injected_in(record)]
+    codes = _by_frequency(finding.code for finding in record.findings)
+    headline = summary.headline
+    if summary.verdict in (Verdict.REPAIRED, Verdict.REPORTED):
+        repairs = [rule_names[code] for code, _ in codes if _is_change(code) and code in rule_names]
+        headline += f": {', '.join(repairs[:_SHOWN_CODES])}" if repairs else ""
+    parts = [headline, summary.model, _with_counts(codes), injected_in(record)]
     return one_line(" · ".join(part for part in parts if part), COMMENT_LIMIT)
 
 
@@ -145,13 +161,13 @@ def injected_in(record: CallRecord) -> str:
     return f"injected on purpose: {faults[0]}" if faults else ""
 
 
-def _codes(record: CallRecord) -> str:
-    counts = Counter(finding.code for finding in record.findings)
-    shown = [
-        code if times == 1 else f"{code} ({times})"
-        for code, times in counts.most_common(_SHOWN_CODES)
-    ]
-    return ", ".join([*shown, *(["…"] if len(counts) > _SHOWN_CODES else [])])
+def _by_frequency(codes: Iterable[str]) -> list[tuple[str, int]]:
+    return Counter(codes).most_common()
+
+
+def _with_counts(codes: list[tuple[str, int]]) -> str:
+    shown = [code if times == 1 else f"{code} ({times})" for code, times in codes[:_SHOWN_CODES]]
+    return ", ".join([*shown, *(["…"] if len(codes) > _SHOWN_CODES else [])])
 
 
 def _model(record: CallRecord) -> str:
@@ -163,16 +179,10 @@ def _model(record: CallRecord) -> str:
 
 def _reason(record: CallRecord, verdict: Verdict) -> str:
     match verdict:
-        case Verdict.RETRIED:
-            wanted = (AttemptOutcome.FAILED, AttemptOutcome.REJECTED)
-            why = next((failure_of(one) for one in record.attempts if one.outcome in wanted), "")
-            attempts = counted(tries(record), "attempt")
-            return one_line(f"{attempts}, {why}" if why else attempts, _REASON_LIMIT)
+        case Verdict.RETRIED | Verdict.FELL_BACK:
+            return _reason_to_try_again(record, verdict)
         case Verdict.FAILED | Verdict.TIMED_OUT:
-            ended = [one for one in record.attempts if one.outcome is AttemptOutcome.FAILED]
-            why = failure_of(ended[-1]) if ended else ""
-            if not why or why == record.detail:
-                why = _error_in_a_finding(record)
+            why = in_few_words(words_of_failure(record))
             shown = f"{_status_in(record)}{why}" if why else record.detail
             return one_line(shown.removesuffix(f" {_IN_THE_STREAM}"), _REASON_LIMIT)
         case Verdict.CANCELLED:
@@ -183,9 +193,23 @@ def _reason(record: CallRecord, verdict: Verdict) -> str:
             return ""
 
 
-def _error_in_a_finding(record: CallRecord) -> str:
-    """Return the provider's words for an error that reached the client inside a stream."""
-    errors = [finding.found for finding in record.findings if finding.code == _ERROR_AFTER_CONTENT]
+def _reason_to_try_again(record: CallRecord, verdict: Verdict) -> str:
+    attempts = counted(tries(record), "attempt")
+    wanted = (AttemptOutcome.FAILED, AttemptOutcome.REJECTED)
+    first = next((one for one in record.attempts if one.outcome in wanted), None)
+    if first is None:
+        return attempts
+    failed = f"{first.model} " if verdict is Verdict.FELL_BACK and first.model else ""
+    return f"{one_line(failed + failure_of(first), _REASON_LIMIT)} ({attempts})"
+
+
+def words_of_failure(record: CallRecord) -> str:
+    """Return what the provider, or the connection, reported when the call failed; may be empty."""
+    ended = [one for one in record.attempts if one.outcome is AttemptOutcome.FAILED]
+    words = ended[-1].detail if ended else ""
+    if words and words != record.detail:
+        return words
+    errors = [one.found for one in record.findings if one.code in _ENDS_OF_A_STREAM]
     return errors[-1] if errors else ""
 
 
@@ -210,13 +234,21 @@ def _after(record: CallRecord, verdict: Verdict, events: int) -> str:
 
 def failure_of(attempt: StoredAttempt) -> str:
     """Return why an attempt failed, in a few words where the words of the error are known."""
-    detail = neutralised(attempt.detail)
+    refusal = "request " if attempt.outcome is AttemptOutcome.REJECTED else ""
+    return refusal + in_few_words(attempt.detail)
+
+
+def in_few_words(words: str) -> str:
+    """Return the first line of an error, shorter where its words are known."""
+    detail = neutralised(words)
     lower = detail[:_REASON_LIMIT].lower()
     if lower.startswith("request timeout"):
         _, _, rest = detail.partition(" within ")
         seconds, _, limit = rest.partition(_LIMIT_NAME)
         name = limit.partition(")")[0]
         return f"nothing for {seconds.strip()} ({name})" if seconds and name else "timed out"
+    if "the stream ended" in lower:
+        return "ended early"
     if lower.startswith("connection lost"):
-        return "reset" if "reset" in detail.lower() else "connection closed"
+        return "reset" if "reset" in detail.lower() else "connection lost"
     return detail.partition("\n")[0]

@@ -50,13 +50,13 @@ BROKEN_CALLS = [
     (faults.none(ANTHROPIC), "ok · claude-opus-5", ""),
     (
         steps.streamed(good.stream_with_blocks_from_index(1).events),
-        "repaired · claude-opus-5 · S105 (6)",
+        "repaired: block-index · claude-opus-5 · S105 (6)",
         "🔧",
     ),
     (
         faults.reset_mid_stream(ANTHROPIC),
-        f"failed: connection closed after {HALF} events · claude-opus-5 · R002",
-        "⚠",
+        f"failed: connection lost after {HALF} events · claude-opus-5 · R002",
+        "❌",
     ),
     (
         faults.stall_mid_stream(ANTHROPIC),
@@ -84,9 +84,9 @@ def test_each_call_is_one_row_that_begins_with_its_outcome(
     rows = wait_for_rows(web, len(BROKEN_CALLS) + 3)
     assert rows[: len(BROKEN_CALLS)] == [(comment, mark) for _, comment, mark in BROKEN_CALLS]
     assert rows[len(BROKEN_CALLS) :] == [
-        ("retried: 2 attempts, Overloaded · claude-opus-5 · R005", "🔁"),
-        ("failed: 500 server_error · claude-opus-5 · E001 (4)", "⚠"),
-        (f"failed: 529 Overloaded after {HALF} events · claude-opus-5 · E002", "⚠"),
+        ("retried: Overloaded (2 attempts) · claude-opus-5 · R005", "🔁"),
+        ("failed: 500 server_error · claude-opus-5 · E001 (4)", "❌"),
+        (f"failed: 529 Overloaded after {HALF} events · claude-opus-5 · E002", "❌"),
     ]
 
 

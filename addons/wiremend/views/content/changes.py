@@ -6,7 +6,7 @@ from typing import Any
 from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.call_record.schema import CallRecord, KeptRequest, StoredAttempt
 from wiremend.text import json_value
-from wiremend.views.content.diff import ABSENT, Change, changes, hunks
+from wiremend.views.content.diff import ABSENT, Change, changes, nearest_hunks
 from wiremend.views.content.page import Page, neutralised, one_line
 from wiremend.views.content.viewed import ViewedCall, events_of, kept_data
 
@@ -41,7 +41,7 @@ def response_changes_view(call: ViewedCall, page: Page) -> None:
         _add_json_changes(old, new, page)
         return
     is_same = True
-    for hunk in hunks(events_before, events_after):
+    for hunk in nearest_hunks(events_before, events_after):
         is_same = False
         page.line(f"@@ event {hunk.old_start + 1} → {hunk.new_start + 1}")
         _add_hunk(hunk.old, hunk.new, page)

@@ -21,6 +21,33 @@ class Hunk:
     new: tuple[bytes, ...]
 
 
+def nearest_hunks(old: Sequence[bytes], new: Sequence[bytes]) -> list[Hunk]:
+    """Return the differences of two lists, paired by position unless that shows much more.
+
+    A stream whose events are all numbered differently has equal items at different positions,
+    which belong to different events.
+    """
+    moved, placed = list(hunks(old, new)), list(_hunks_in_place(old, new))
+    is_smaller = 2 * sum(map(_size, moved)) <= sum(map(_size, placed))
+    return moved if is_smaller else placed
+
+
+def _size(hunk: Hunk) -> int:
+    return len(hunk.old) + len(hunk.new)
+
+
+def _hunks_in_place(old: Sequence[bytes], new: Sequence[bytes]) -> Iterator[Hunk]:
+    """Yield the differences of two lists, in which an item has the same position in both."""
+    start, most = 0, max(len(old), len(new))
+    while start < most:
+        end = start
+        while end < most and old[end : end + 1] != new[end : end + 1]:
+            end += 1
+        if end > start:
+            yield Hunk(start, start, tuple(old[start:end]), tuple(new[start:end]))
+        start = end + 1
+
+
 def hunks(old: Sequence[bytes], new: Sequence[bytes]) -> Iterator[Hunk]:
     """Yield the differences of two lists.
 

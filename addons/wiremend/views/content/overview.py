@@ -26,7 +26,15 @@ from wiremend.views.content.messages import (
 from wiremend.views.content.page import Page, counted, one_line
 from wiremend.views.content.timeline import add_attempts, timeline_view
 from wiremend.views.content.viewed import ViewedCall
-from wiremend.views.outcome import Verdict, events_in, summary_of, tries, verdict_of
+from wiremend.views.outcome import (
+    Summary,
+    Verdict,
+    events_in,
+    summary_of,
+    tries,
+    verdict_of,
+    words_of_failure,
+)
 
 _RECENT_TURNS = 4
 _OLD_TURNS = 60
@@ -47,6 +55,8 @@ def response_view(call: ViewedCall, page: Page) -> None:
 def request_view(call: ViewedCall, page: Page) -> None:
     """Add the outcome, the findings, the timeline, and the request."""
     add_outcome(call, page)
+    if call.record is not None and verdict_of(call.record) is Verdict.RUNNING:
+        page.line("  when this tab was opened; the tab of the response follows the call")
     add_what_was_done(call, page)
     if call.record is not None and _is_worth_a_timeline(call.record):
         page.heading("timeline")
@@ -91,7 +101,8 @@ def add_outcome(call: ViewedCall, page: Page, *, reads_answer: bool = False) -> 
     page.line(f"{summary.verdict.glyph} {headline}", hanging="  ")
     provider = one_line(record.provider, 80)
     count = tries(record)
-    attempts = f"{count} attempts" if count > 1 else ""
+    is_in_headline = summary.verdict in (Verdict.RETRIED, Verdict.FELL_BACK)
+    attempts = f"{count} attempts" if count > 1 and not is_in_headline else ""
     times = [
         f"first byte {record.head_seconds:.2f} s" if record.head_seconds is not None else "",
         f"total {record.end_seconds:.2f} s" if record.end_seconds is not None else "",
@@ -106,15 +117,18 @@ def add_outcome(call: ViewedCall, page: Page, *, reads_answer: bool = False) -> 
         if any(parts):
             page.line("  " + " · ".join(part for part in parts if part), hanging="    ")
     if summary.verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
-        _add_failure(record, page)
+        _add_failure(record, summary, page)
 
 
-def _add_failure(record: CallRecord, page: Page) -> None:
+def _add_failure(record: CallRecord, summary: Summary, page: Page) -> None:
     """Add the provider's words, and what the client received instead of an answer."""
-    words = next((one.detail for one in reversed(record.attempts) if one.detail != "ok"), "")
+    words = words_of_failure(record)
     if words:
         page.line(one_line(words, 600), "  ", "  ")
-    page.line(f"the client received: {one_line(record.detail, 200)}", "  ", "    ")
+    received = f": {one_line(record.detail, 200)}"
+    if summary.after:
+        received = f" {summary.after.removeprefix('after ')}, then an error in the stream"
+    page.line(f"the client received{received}", "  ", "    ")
 
 
 def _add_outcome_without_record(call: ViewedCall, page: Page) -> None:
@@ -141,7 +155,8 @@ def usage_text(usage: Usage) -> str:
     inside = ", ".join(part for part in cached if part)
     before = "?" if usage.input_tokens is None else f"{usage.input_tokens:,}"
     after = "?" if usage.output_tokens is None else f"{usage.output_tokens:,}"
-    return f"{before}{f' ({inside})' if inside else ''} → {after}{reasoning} tokens"
+    unit = "token" if after == "1" else "tokens"
+    return f"{before}{f' ({inside})' if inside else ''} → {after}{reasoning} {unit}"
 
 
 def add_what_was_done(call: ViewedCall, page: Page) -> None:
@@ -181,7 +196,7 @@ def _add_answer(call: ViewedCall, page: Page, detail: Detail) -> None:
     if answer.is_cut_short:
         page.line(f"  … read up to here; the body has {size_text(len(response.body))}")
     elif answer.failure is not None:
-        page.line(_error_line(answer.failure), "  ", "    ")
+        page.line(_error_line(answer.failure, response.status), "  ", "    ")
     elif answer.stop is not None:
         word = one_line(answer.stop.word or answer.stop.reason.value, 60)
         page.line()
@@ -191,9 +206,11 @@ def _add_answer(call: ViewedCall, page: Page, detail: Detail) -> None:
         page.line("  … more is to come" if is_running else "  ✗ it ends here, incomplete")
 
 
-def _error_line(error: ProviderError) -> str:
+def _error_line(error: ProviderError, status: int) -> str:
+    """Return an error; in a stream, which has another status, its status is only inferred."""
+    shown = [str(error.status)] if status == error.status else []
     kind = one_line(error.type or error.code, 80)
-    return f"error {error.status} {kind}: {one_line(error.message, 600)}"
+    return f"{' '.join(['error', *shown, kind])}: {one_line(error.message, 600)}"
 
 
 # The request

@@ -13,8 +13,8 @@ FEWEST_COLUMNS = 40
 MOST_LINES = 400
 """The maximum number of lines of a view; the browser becomes slow with long ones."""
 _TAB = "    "
-_LONGEST_WORD_RATIO = 3
-"""A line is broken at a space in its last third, else anywhere."""
+_LONGEST_WORD_RATIO = 2
+"""A line is broken at a space in its second half, else anywhere."""
 
 _REORDERING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _INVISIBLE = (0x00AD, 0x180E, 0x200B, 0x2028, 0x2029, 0x2060, 0xFEFF)
@@ -72,14 +72,16 @@ def width_of(text: str) -> int:
 
 def wrapped(text: str, columns: int) -> list[str]:
     """Return one line of text as lines of at most `columns` columns."""
-    lines = []
-    while width_of(text) > columns:
-        end = _fitting(text, columns)
-        space = text.rfind(" ", end - end // _LONGEST_WORD_RATIO, end + 1)
+    lines: list[str] = []
+    start = 0
+    # A part of the text is looked at in each step: the whole rest would make the cost quadratic.
+    while width_of(part := text[start : start + columns + 1]) > columns:
+        end = _fitting(part, columns)
+        space = part.rfind(" ", end - end // _LONGEST_WORD_RATIO, end + 1)
         end = space if space > 0 else end
-        lines.append(text[:end])
-        text = text[end:].removeprefix(" ") if space > 0 else text[end:]
-    return [*lines, text]
+        lines.append(part[:end])
+        start += end + (space > 0)
+    return [*lines, part]
 
 
 def fitted(text: str, columns: int) -> str:

@@ -7,8 +7,10 @@ from math import isfinite
 
 from wiremend.call_record.outcomes import AttemptOutcome
 from wiremend.call_record.schema import CallRecord, KeptBody, StoredAttempt
+from wiremend.protocols.base.provider_error import read_error
+from wiremend.text import json_value
 from wiremend.views.content.page import Page, one_line
-from wiremend.views.content.viewed import ViewedCall
+from wiremend.views.content.viewed import ViewedCall, kept_data
 from wiremend.views.outcome import failure_of
 
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -17,6 +19,7 @@ _LABEL_COLUMNS = 9
 _LONGEST_GAPS = 3
 _SHORTEST_GAP_SECONDS = 0.5
 _SHOWN_ATTEMPTS = 40
+_ERROR_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ def add_attempts(record: CallRecord, page: Page) -> None:
     shown = record.attempts[:_SHOWN_ATTEMPTS]
     for attempt in shown:
         page.line(_attempt_line(attempt), hanging="    ")
+        page.line(_times_line(attempt), "  ", "    ")
     if len(record.attempts) > len(shown):
         page.line(f"… {len(record.attempts) - len(shown)} more attempts")
     held = _held(record)
@@ -62,19 +66,37 @@ def add_attempts(record: CallRecord, page: Page) -> None:
 
 def _attempt_line(attempt: StoredAttempt) -> str:
     target = " · ".join(part for part in (attempt.provider, attempt.model) if part)
-    start, end = attempt.start_seconds, attempt.end_seconds
-    lasted = "" if end is None else f", lasted {_s(end - start)}"
-    first = _first_byte(attempt)
-    first_byte = "" if first is None else f", first byte after {_s(first - start)}"
     outcome = attempt.outcome.value if attempt.outcome is not None else "unknown"
     if attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.REJECTED):
-        outcome += f": {one_line(failure_of(attempt), 120)}"
+        words = _words_of_provider(attempt)
+        outcome += f": {one_line(failure_of(attempt), 120)}{f': {words}' if words else ''}"
     if attempt.injected:
         outcome += f" (injected on purpose: {one_line(attempt.injected, 120)})"
-    wait = attempt.wait_seconds
-    waited = "" if not wait else f"; then waited {_s(wait)}"
-    text = f"attempt {attempt.number} at {_s(start)}  {one_line(target, 100)}  {outcome}"
-    return f"{text}{lasted}{first_byte}{waited}"
+    return f"attempt {attempt.number}  {outcome}{f'  ({one_line(target, 100)})' if target else ''}"
+
+
+def _times_line(attempt: StoredAttempt) -> str:
+    start, end, wait = attempt.start_seconds, attempt.end_seconds, attempt.wait_seconds
+    first = _first_byte(attempt)
+    parts = [
+        f"at {_s(start)}",
+        f"lasted {_s(end - start)}" if end is not None else "",
+        f"first byte after {_s(first - start)}" if first is not None else "",
+        f"then waited {_s(wait)}" if wait else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _words_of_provider(attempt: StoredAttempt) -> str:
+    """Return the message of a kept error response, if the record has only its status."""
+    data = kept_data(_attempt_body(attempt)) if attempt.detail.startswith("status ") else None
+    if not data or len(data) > _ERROR_BYTES:
+        return ""
+    try:
+        error = read_error(json_value.read(data))
+    except ValueError:
+        return ""
+    return one_line(error.message, 200) if error is not None else ""
 
 
 def _s(seconds: float | None) -> str:
