@@ -73,14 +73,19 @@ class CountTokens(Shell):
             if provider.protocol_for(target_model) not in (None, protocol.name):
                 self._estimate(flow, document, notes.findings)  # it counts in other requests
                 return
-            outgoing = self._with_key(redirect(outgoing, provider), conversation_of(own))
+            outgoing = self._with_key(redirect(outgoing, provider), own)
         address_request(request, outgoing)
         self.routed[flow.id] = (outgoing.document, notes.findings)
 
-    def _with_key(self, request: OutgoingRequest, conversation: bytes) -> OutgoingRequest:
-        """Return the request with the key that calls of its conversation have."""
+    def _with_key(self, request: OutgoingRequest, own: OutgoingRequest) -> OutgoingRequest:
+        """Return the request with the key that calls of its conversation have.
+
+        `own` is the client's request.
+        """
         self.keys.configure(self.current.settings.providers)
-        keys = self.keys.of(request.provider, conversation)
+        if not self.keys.has(request.provider):
+            return request
+        keys = self.keys.of(request.provider, conversation_of(own))
         return request if keys is None else keys.applied_to(request)
 
     def response(self, flow: http.HTTPFlow) -> None:

@@ -226,7 +226,8 @@ def test_a_response_without_a_body_leaves_nothing_to_the_next_one(
     body = [faults.chunks([b"a body"])] if alpn == "h2" else []
     unmodified = Reply("", (faults.head(304, faults.JSON), *body, faults.end))
     provider.script([unmodified, faults.whole(b"{}")])
-    head = "Host: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+    host = good.HOSTS[ANTHROPIC]
+    head = f"Host: {host}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
     requests = f"POST {path} HTTP/1.1\r\n{head}\r\n{{}}POST /v1/files HTTP/1.1\r\n{head}\r\n{{}}"
     with clients.Http1Call(proxy, good.HOSTS[ANTHROPIC]) as call:
         call._socket.sendall(requests.encode())
