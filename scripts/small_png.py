@@ -26,7 +26,7 @@ def smaller(png: bytes) -> bytes:
     data = zlib.decompress(b"".join(data for name, data in chunks if name == b"IDAT"))
     step = _CHANNELS[kind]
     rows = list(_rows(data, width * step, step))
-    pixels = [[pixel[:3] for pixel in batched(row, step, strict=True)] for row in rows]
+    pixels = [[pixel[:3] for pixel in batched(row, step)] for row in rows]
     counts = Counter(_rounded(pixel) for row in pixels for pixel in row)
     palette = [colour for colour, _ in counts.most_common(_COLOURS)]
     index = {colour: _nearest(colour, palette) for colour in counts}
