@@ -39,7 +39,7 @@ class AdmitClients(Shell):
         self.password = os.environ.get(VARIABLE, "")
         self.is_password_given = VARIABLE in os.environ
         self.is_unavailable = False
-        """Whether the password could not be read: then it admits nobody."""
+        """Whether the password could not be read: then it refuses all clients."""
 
     def running(self) -> None:
         """Log an error, which stops the start, if the password cannot be demanded."""

@@ -113,7 +113,7 @@ class LoadConfiguration:
             "wiremend_off",
             bool,
             False,
-            "Let all traffic pass as it comes: no repairs, retries, keep-alives, routes or changed "
+            "Let all traffic pass unchanged: no repairs, retries, keep-alives, routes or changed "
             "requests. Keys are still redacted in flows and logs.",
         )
         loader.add_option(

@@ -9,7 +9,7 @@ HELP = """\
   --faults FILE  inject the faults in FILE into the answers of providers (addons/FAULTS.md)
   --faults-report FILE
                  also write the report on these faults to FILE, as JSON
-  --plain        repair and retry nothing: traffic passes as it comes, apart from the faults
+  --plain        repair and retry nothing: traffic passes unchanged, apart from the faults
 """
 
 

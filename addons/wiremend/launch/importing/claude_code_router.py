@@ -23,7 +23,7 @@ from wiremend.launch.importing.source import (
 )
 
 CLAUDE = "claude-*"
-"""Claude Code's models; the other proxy is asked by nobody else."""
+"""Claude Code's models; the other proxy receives calls from it only."""
 _DEFAULT_THRESHOLD = 60_000
 _READ = frozenset({"Providers", "providers", "Router", "fallback"})
 _KNOWN: Mapping[str, str] = {

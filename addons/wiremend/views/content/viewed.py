@@ -170,7 +170,7 @@ def _read_events(protocol: Protocol, events: Sequence[sse.Event], *, is_stream: 
     for event in events:
         collector.take(reader.feed(event))
     if not collector.is_ended:
-        # Without a terminal event the reader reports a failure that nobody has sent.
+        # Without a terminal event the reader reports a failure that was not sent.
         collector.take([event for event in reader.end() if not isinstance(event, Failure)])
     counted = sum(event.data is not None for event in events) if is_stream else 0
     return collector.answer(counted)
