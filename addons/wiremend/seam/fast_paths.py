@@ -65,8 +65,10 @@ KNOWN_SOURCES = frozenset(
         "350b419ab7284091",
         "367b3317bc2ba45c",
         "38c97e792d1db5b7",
+        "482e7414c932e3e8",
         "4f7a8f8411d51f35",
         "5bab95f7aa358e18",
+        "5bff03c1afa25bb7",
         "602d253086c75a35",
         "62d6d57d43dd1a2e",
         "6859c2d9c826806e",
@@ -86,7 +88,6 @@ KNOWN_SOURCES = frozenset(
         "f2052c18340e99b0",
         "f65088e210cd9cc1",
         "f6e48a4764c85df0",
-        "fce5ae993af6fbff",
         "ffc1fb69904cbb84",
     }
 )
@@ -623,7 +624,8 @@ PARTS = (
             http.Headers._kconv,
             http._always_bytes,
             http._native,
-            multidict._MultiDict,
+            multidict._MultiDict.get_all,
+            multidict._MultiDict.__getitem__,
         ),
         _header_lookup,
     ),
