@@ -45,7 +45,7 @@ from wiremend.seam.flow_record import record_findings
 from wiremend.seam.flows import response_on_the_wire
 from wiremend.seam.installation import _in_one_write
 from wiremend.targets.registry import traits_of
-from wiremend.views.flow_findings import summary
+from wiremend.views.call_line import call_line
 from wiremend.views.outcome import comment_of
 from wiremend.views.redaction import conceal, masked_record, secrets_of
 
@@ -299,7 +299,7 @@ def test_a_record_with_many_findings() -> None:
             record = load_record(flow.metadata)
             assert record is not None
             comment_of(record)
-            summary(flow, record)
+            call_line("host/path", record, {})
 
         return work
 

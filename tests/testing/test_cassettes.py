@@ -228,6 +228,7 @@ UNUSABLE = {
 
 
 @pytest.mark.first_row
+@pytest.mark.first_row
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_an_unusable_cassette_is_explained(case: str, project: pytest.Pytester) -> None:
     content, mode, message = UNUSABLE[case]
@@ -252,6 +253,7 @@ WRONG_MARKS = {
 
 
 @pytest.mark.first_row
+@pytest.mark.first_row
 @pytest.mark.parametrize("arguments", WRONG_MARKS)
 def test_a_wrong_marker_is_explained(arguments: str, project: pytest.Pytester) -> None:
     result = run(project, mark=f"@pytest.mark.wiremend({arguments})")
@@ -260,6 +262,7 @@ def test_a_wrong_marker_is_explained(arguments: str, project: pytest.Pytester) -
     assert "Traceback" not in result.stdout.str()
 
 
+@pytest.mark.first_row
 @pytest.mark.first_row
 @pytest.mark.parametrize("place", ["option", "ini file"])
 def test_an_unknown_mode_stops_the_run(place: str, project: pytest.Pytester) -> None:
@@ -300,6 +303,7 @@ def test_faulty(wiremend, ask):
 """
 
 
+@pytest.mark.first_row
 @pytest.mark.first_row
 @pytest.mark.parametrize("faults", ["RESET", "[RESET]", "{'faults': [RESET], 'seed': 3}", "FILE"])
 def test_faults_are_injected_into_replayed_answers(faults: str, project: pytest.Pytester) -> None:
