@@ -149,7 +149,7 @@ def project(tmp_path: Path) -> Path:
     return Path(shutil.copytree(ROOT / "tests" / "example_project", tmp_path / "project"))
 
 
-def tested(project: Path, installed: Path, *arguments: str) -> str:
+def output_of_tests(project: Path, installed: Path, *arguments: str) -> str:
     """Return what pytest prints for the project, in an environment with the wheel."""
     pytest_command = ("-m", "pytest", "-p", "no:anyio", "-p", "no:cacheprovider", *arguments)
     done = execute(installed / "bin" / "python", *pytest_command, cwd=project)
@@ -159,7 +159,7 @@ def tested(project: Path, installed: Path, *arguments: str) -> str:
 def test_the_example_project_passes_with_the_installed_wheel(
     installed: Path, project: Path
 ) -> None:
-    printed = tested(project, installed)
+    printed = output_of_tests(project, installed)
     assert "4 passed" in printed, printed
     assert "warning" not in printed
 
@@ -169,7 +169,7 @@ def test_the_example_project_fails_when_the_requests_of_its_agent_change(
 ) -> None:
     agent = project / "agent.py"
     agent.write_text(agent.read_text().replace('"rain, 12 °C"', '"snow, -2 °C"'))
-    printed = tested(project, installed, "-k", "test_recorded_calls and not fails")
+    printed = output_of_tests(project, installed, "-k", "test_recorded_calls and not fails")
     assert "1 failed" in printed, printed
     for line in (
         "request 2 is not in weather.mitm: POST api.anthropic.com/v1/messages",

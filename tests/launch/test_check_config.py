@@ -13,7 +13,12 @@ from wiremend.testing.provider import ScriptedProvider
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "sk-do-not-show-5d10"
-ENVIRONMENT = {"KEY": SECRET, "OPENCODE_API_KEY": SECRET, "MOONSHOT_API_KEY": SECRET}
+ENVIRONMENT = {
+    "KEY": SECRET,
+    "OPENCODE_API_KEY": SECRET,
+    "MOONSHOT_API_KEY": SECRET,
+    "SECOND_KEY": SECRET,
+}
 
 
 def checked(

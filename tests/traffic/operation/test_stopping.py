@@ -97,7 +97,7 @@ def test_a_running_stream_ends_in_its_protocols_error(
     assert response.ended == "complete"
     assert ERROR_EVENTS[protocol] in response.body
     assert b"wiremend was stopped" in response.body
-    assert "error 503 in the stream: R010" in log
+    assert "R010 proxy-stopped: error 503 in the stream" in log
     assert "1 running calls end in an error" in log
     assert "cancelled by client" not in log
 
@@ -124,7 +124,8 @@ def test_a_call_without_an_answer_ends_in_an_http_error(
         log = "\n".join(proxy.lines)
     assert (response.status, response.ended) == (503, "complete")
     assert b"wiremend was stopped" in response.body
-    assert "error 503: R010" in log
+    assert "failed: error 503" in log
+    assert "R010 proxy-stopped" in log
 
 
 def test_a_second_ctrl_c_does_not_wait_for_a_client(

@@ -159,7 +159,9 @@ def test_a_query_with_raw_bytes_is_redacted(
     flows = tmp_path / "flows.mitm"
     path = b"/v1/messages?token=\xff-sk-test-DO-NOT-LOG-\xfe"
     body = json.dumps(good.request_body(ANTHROPIC, True)).encode()
-    fields = b"Host: a\r\nContent-Type: application/json\r\nContent-Length: %d" % len(body)
+    host = good.HOSTS[ANTHROPIC].encode()
+    fields = b"Host: %s\r\nContent-Type: application/json\r\nContent-Length: %d"
+    fields %= (host, len(body))
     with Proxy(
         tmp_path,
         authority,
