@@ -18,6 +18,8 @@ from traffic.clients import RawCall, model_call
 from traffic.conftest import SHARED
 from traffic.proxy import Proxy
 
+pytestmark = pytest.mark.long  # the short tier tests this kind in the core and through commands
+
 ANTHROPIC, CHAT, GEMINI = good.ANTHROPIC, good.CHAT, good.GEMINI
 CONFIGURATION = """
 [breaker]

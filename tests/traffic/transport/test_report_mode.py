@@ -23,6 +23,8 @@ from traffic.clients import Http1Call, model_call
 from traffic.conftest import ORIGIN_HOST, QUICK_RETRIES, SHARED
 from traffic.proxy import KEY, Proxy
 
+pytestmark = pytest.mark.long  # the short tier tests this kind in the core and through commands
+
 REPORT = f"""{QUICK_RETRIES}
 [rules]
 mode = "report"
