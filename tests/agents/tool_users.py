@@ -17,7 +17,7 @@ WORD = "marmalade"
 
 @dataclass(frozen=True, eq=False)
 class ToolUser:
-    """An agent that may run all its tools, and how it is told to do things."""
+    """An agent that may run all its tools, and how its prompts ask for each action."""
 
     agent: Agent
     shell: Callable[[str], ToolCall]
