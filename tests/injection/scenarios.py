@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from leaking import body_of, stream_of
@@ -150,6 +150,8 @@ class Scenario:
     is_streaming: bool = False
     provider_protocol: WireProtocol | None = None
     """The protocol of the answers, if they are translated."""
+    reports: bool = False
+    """Whether the rules only report."""
 
     @property
     def host(self) -> str:
@@ -385,4 +387,14 @@ def all_scenarios() -> list[Scenario]:
         ),
     ]
     native = [scenario for protocol in good.PROTOCOLS for scenario in scenarios_of(protocol)]
-    return native + translated_scenarios() + others
+    return native + translated_scenarios() + others + reported_scenarios(native)
+
+
+def reported_scenarios(native: Sequence[Scenario]) -> list[Scenario]:
+    """Return calls whose traffic passes unchanged while the rules report."""
+    kinds = tuple(f": {kind}" for kind in ("a stream", "JSON"))
+    return [
+        replace(scenario, name=f"reported {scenario.name}", reports=True)
+        for scenario in native
+        if scenario.name.endswith(kinds)
+    ]

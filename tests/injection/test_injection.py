@@ -5,14 +5,14 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cache
 from types import CodeType
 
 import pytest
 from seam.playbook import Playbook
-from seam.shells import Clock, full_playbook
+from seam.shells import CONFIGURATION, Clock, full_playbook
 from wiremend.engine.call_machine import CallMachine
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.seam.stream_layer import CallStream
@@ -65,8 +65,14 @@ TERMINAL = {
 }
 
 
+def playbook_of(scenario: Scenario) -> AbstractContextManager[tuple[Playbook, Clock]]:
+    """Return a connection with the configuration of the scenario."""
+    configuration = CONFIGURATION | {"rules": {"mode": "report"}} if scenario.reports else None
+    return full_playbook(scenario.host, b"h2", Crashing, configuration)
+
+
 def alone(scenario: Scenario) -> Response:
-    with full_playbook(scenario.host, b"h2", Crashing) as (book, clock):
+    with playbook_of(scenario) as (book, clock):
         return play(book, clock, Client(book, scenario.host), scenario)
 
 
@@ -100,7 +106,7 @@ def scenarios_for(point: Point, limit: int) -> list[Scenario]:
 @contextmanager
 def beside_a_sibling(scenario: Scenario) -> Iterator[tuple[Playbook, Clock, Client, int]]:
     """Yield a connection on which another call is in the middle of its stream."""
-    with full_playbook(scenario.host, b"h2", Crashing) as (book, clock):
+    with playbook_of(scenario) as (book, clock):
         client = Client(book, scenario.host)
         stream = client.send(SIBLING)
         head, first, _, _ = SIBLING.answers[0].pieces

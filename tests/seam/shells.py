@@ -117,13 +117,16 @@ class Clock:
 
 @contextmanager
 def full_playbook(
-    host: str = "", alpn: bytes | None = None, kind: type[Playbook] = Playbook
+    host: str = "",
+    alpn: bytes | None = None,
+    kind: type[Playbook] = Playbook,
+    configuration: dict[str, Any] | None = None,
 ) -> Iterator[tuple[Playbook, Clock]]:
     """Yield a playbook with all addons, as mitmproxy loads them, and its clock.
 
     As in mitmproxy, an exception in a hook is logged, and the hook completes.
     """
-    shells, clock = loaded_shells(), Clock()
+    shells, clock = loaded_shells(configuration), Clock()
 
     def call(hook: str, subject: Any) -> None:
         try:
