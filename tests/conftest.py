@@ -1,5 +1,6 @@
 """Tiers, and Hypothesis profiles without deadlines."""
 
+import gc
 import sys
 from collections import Counter
 from types import ModuleType
@@ -36,6 +37,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark rows that are not in the short tier."""
     tiers.mark_long_rows(items)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests out of garbage collections, which else look at each of them again."""
+    gc.collect()
+    gc.freeze()
 
 
 _MUTATED_EVENTS = pytest.StashKey[Counter[str]]()

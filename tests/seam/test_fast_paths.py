@@ -1,6 +1,7 @@
 """Each part of the fast paths does what mitmproxy's own code does."""
 
 import asyncio
+import gc
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,7 @@ def installed(*names: str) -> Iterator[None]:
         yield
     finally:
         paths.remove()
+        gc.freeze()  # as in conftest.py; to remove the parts unfreezes what exists
 
 
 def both_ways[T](run: Callable[[], T], *names: str) -> tuple[T, T]:

@@ -46,7 +46,9 @@ def ask(wiremend):
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    for name in ("CI", "BUILD_NUMBER"):  # they make pytest repeat whole messages in its summary
+        monkeypatch.delenv(name, raising=False)
     pytester.makeconftest(CONFTEST.partition("@pytest.fixture")[0] + ASKING)
     pytester.makeini("[pytest]\naddopts = -p no:anyio --strict-markers -p no:cacheprovider\n")
     return pytester

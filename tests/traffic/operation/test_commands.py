@@ -47,7 +47,7 @@ def test_a_call_is_explained(web: Web, provider: ScriptedProvider) -> None:
         name: web.run_command(f"wiremend.{name}", flow).split("\n")
         for name in ("explain", "findings", "attempts")
     }
-    assert texts["explain"][0] == "✓ retried: 2 attempts, Overloaded"
+    assert texts["explain"][0] == "✓ retried: Overloaded (2 attempts)"
     assert "  stop: end_turn" in texts["explain"]
     assert any(line.startswith("S105 block-index: ") for line in texts["findings"])
     assert sum(line.startswith("attempt ") for line in texts["attempts"]) == 2
@@ -71,7 +71,7 @@ def test_rules_are_switched_off_and_on_again(web: Web, provider: ScriptedProvide
     ]
     first, second = (row["comment"] for row in web.flows)
     assert "S105" not in first
-    assert second == "repaired · claude-opus-5 · S105 (6)"
+    assert second == "repaired: block-index · claude-opus-5 · S105 (6)"
 
 
 WRONG: list[tuple[str, list[str], str]] = [

@@ -49,7 +49,7 @@ def test_each_call_is_a_line_in_the_log_and_in_the_file(
         tokens = r"[\d,]+( \(.*\))? → [\d,]+ tokens"
         proxy.wait_for_line(f"{place}: ok: claude-opus-5, {HOST}, {seconds}, {tokens}$")
         proxy.wait_for_line(
-            f"{place}: retried: 2 attempts, Overloaded: .*S105 block-index .6 times."
+            rf"{place}: retried: Overloaded \(2 attempts\): .*S105 block-index .6 times."
         )
         proxy.wait_for_line(f"{place}: failed: 500 server_error: .*4 attempts, .*E001 [a-z-]+ .4")
     text = path.read_text()

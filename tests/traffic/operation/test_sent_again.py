@@ -19,7 +19,7 @@ from traffic.web import Web
 ANTHROPIC = good.ANTHROPIC
 HOST = good.HOSTS[ANTHROPIC]
 BROKEN = steps.streamed(good.stream_with_blocks_from_index(1).events)
-REPAIRED = ("repaired · claude-opus-5 · S105 (6)", "🔧")
+REPAIRED = ("repaired: block-index · claude-opus-5 · S105 (6)", "🔧")
 OK = ("ok · claude-opus-5", "")
 
 
@@ -62,7 +62,7 @@ def test_replay_is_repaired_and_sends_the_key_and_can_be_reverted(
     assert notes(before) == OK
     web.post(f"/flows/{before['id']}/replay")
     row = changed(web, before["comment"])
-    assert notes(row) == ("retried: 2 attempts, Overloaded · claude-opus-5 · S105 (6), R005", "🔁")
+    assert notes(row) == ("retried: Overloaded (2 attempts) · claude-opus-5 · S105 (6), R005", "🔁")
     assert row["modified"]
     first, *again = provider.received
     assert {one.header("authorization") for one in provider.received} == {f"Bearer {KEY}"}
