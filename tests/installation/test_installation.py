@@ -193,6 +193,7 @@ def workflow_commands() -> list[str]:
     return [step["run"] for step in job["steps"] if step.get("working-directory") == "agent"]
 
 
+@pytest.mark.long
 def test_the_workflow_of_the_readme_passes_for_the_example_project(
     installed: Path, project: Path
 ) -> None:

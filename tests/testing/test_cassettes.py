@@ -164,6 +164,7 @@ def test_a_test_that_requests_nothing_fails(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["nothing was requested from the cassette *hello.mitm: *env*"])
 
 
+@pytest.mark.long
 def test_rewrite_replaces_a_cassette_only_if_the_test_passes(project: pytest.Pytester) -> None:
     before = recorded(project)
     result = run(project, "rewrite", prompt="Say goodbye.", reached=2)

@@ -97,6 +97,8 @@ def start_proxy(
             return running[key]
 
         yield start
+        for proxy in running.values():
+            proxy.terminate()  # all at once
 
 
 @pytest.fixture

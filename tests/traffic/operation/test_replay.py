@@ -110,6 +110,7 @@ def report_in(directory: Path) -> ReplayReport:
     return ReplayReport.model_validate_json((directory / "report.json").read_bytes())
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("protocol", good.PROTOCOLS, ids=str)
 def test_the_client_gets_what_it_got(
     protocol: WireProtocol, authority: Authority, provider: ScriptedProvider, tmp_path: Path
