@@ -183,6 +183,7 @@ def test_both_sides_of_every_kind_of_call_are_kept(
     assert {"S105", "R002"} <= codes_in(path, capsys)
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(("keep", "is_kept"), [("never", False), ("always", True)])
 def test_the_option_decides_what_is_kept(
     keep: str, is_kept: bool, authority: Authority, provider: ScriptedProvider, tmp_path: Path

@@ -55,6 +55,7 @@ def test_each_shell_loads_alone(shell: str, start_proxy: Callable[..., Proxy]) -
     assert proxy.port
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_listening_address_for_other_machines_is_reported_once(
     host: str, start_proxy: Callable[..., Proxy]
@@ -82,6 +83,7 @@ def test_shells_combine_without_the_suite(
     assert len(provider.received) == 2
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("tool", ["mitmdump", "mitmweb"])
 def test_an_invalid_configuration_ends_the_start_with_one_clear_line(
     tool: str, tmp_path: Path
@@ -173,6 +175,7 @@ def remove_all(addons: Path) -> None:
     shutil.rmtree(addons)
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("change", [change_a_module, remove_all])
 def test_an_update_of_the_sources_neither_ends_the_proxy_nor_cuts_a_call(
     change: Callable[[Path], None],

@@ -74,6 +74,7 @@ def test_each_call_is_a_line_in_the_log_and_in_the_file(
     assert all(set(json.loads(line)) == set(LogEntry.model_fields) for line in text.splitlines())
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("", "it is a folder"), ("missing/calls.jsonl", "its folder does not exist")],

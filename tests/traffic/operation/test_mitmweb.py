@@ -116,6 +116,7 @@ def test_a_cancelled_call_keeps_what_had_come(web: Web, provider: ScriptedProvid
     assert web.text(0, "response", "raw").encode() == b"".join(STREAM.events[:HALF])
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("message", ["request", "response"])
 def test_every_view_is_shown_by_its_name(
     web: Web, provider: ScriptedProvider, message: str

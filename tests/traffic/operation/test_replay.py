@@ -146,6 +146,7 @@ def session(authority: Authority, provider: ScriptedProvider, tmp_path: Path) ->
     return tmp_path / "session.mitm"
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("http_version", HTTP_VERSIONS)
 def test_a_call_that_was_not_recorded_gets_a_400_with_the_reason(
     http_version: str, session: Path, tmp_path: Path
@@ -221,6 +222,7 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_a_recording_that_cannot_be_read_stops_the_start(
     kind: str, session: Path, tmp_path: Path

@@ -71,6 +71,7 @@ ERROR_EVENTS = {
 }
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("number", SIGNALS.values(), ids=SIGNALS)
 @pytest.mark.parametrize("protocol", good.PROTOCOLS)
 @pytest.mark.parametrize("http_version", HTTP_VERSIONS)
@@ -102,6 +103,7 @@ def test_a_running_stream_ends_in_its_protocols_error(
     assert "cancelled by client" not in log
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("protocol", good.PROTOCOLS)
 def test_a_call_without_an_answer_ends_in_an_http_error(

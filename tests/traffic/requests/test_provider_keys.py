@@ -102,6 +102,7 @@ def first_key(proxy: Proxy, origin: ScriptedProvider) -> str:
     return key
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize(("status", "stream"), [(401, True), (402, False)])
 def test_a_rejected_key_is_replaced_at_once_and_not_used_again_until_a_reload(
     start_own: Callable[[str], Proxy], origin: ScriptedProvider, status: int, stream: bool

@@ -48,6 +48,7 @@ def sent_through(
     return response.body
 
 
+@pytest.mark.first_row
 @pytest.mark.parametrize("streams", [clean_streams, broken_streams])
 @every_protocol
 def test_every_stream_of_the_corpus_keeps_its_bytes(
