@@ -98,6 +98,13 @@ _calls = st.one_of(
         id="lsh_1",
         status="completed",
     ),
+    _object(
+        type="tool_search_call",
+        call_id=_ids,
+        execution=st.sampled_from(["client", "server"]),
+        arguments=st.sampled_from([{"query": "calendar"}, '{"query": "calendar"}', None]),
+        status_="completed",
+    ),
     _object(type="shell_call", call_id=_ids, action={"commands": ["ls"]}, status_="completed"),
     _object(
         type="apply_patch_call",
@@ -159,11 +166,24 @@ _tool = st.one_of(
     _custom,
     _namespace,
     _object(type="local_shell"),
+    _object(
+        type="tool_search",
+        execution_=st.sampled_from(["client", "server"]),
+        description_=_text,
+        parameters_={"type": "object", "properties": {"query": {"type": "string"}}},
+    ),
     _object(type="web_search", filters_={"allowed_domains": ["a.b"]}),
     _object(type="mcp", server_label="docs", server_url="https://a.b"),
     _object(type="a_tool_of_tomorrow"),
 )
 _hosted = st.one_of(
+    _object(
+        type="tool_search_output",
+        call_id_=_ids,
+        execution=st.sampled_from(["client", "server"]),
+        status="completed",
+        tools=st.lists(_tool, max_size=3),
+    ),
     _object(type="web_search_call", id="ws_1", status="completed", action={"type": "search"}),
     _object(type="additional_tools", role="developer", tools=st.lists(_tool, max_size=3)),
     _object(type="item_reference", id="msg_1"),
@@ -184,7 +204,14 @@ _choice = st.one_of(
         st.sampled_from(["function", "custom"]),
         _names,
     ),
-    st.sampled_from([{"type": "local_shell"}, {"type": "web_search_preview"}, {"type": "mcp"}]),
+    st.sampled_from(
+        [
+            {"type": "tool_search"},
+            {"type": "local_shell"},
+            {"type": "web_search_preview"},
+            {"type": "mcp"},
+        ]
+    ),
     st.builds(
         lambda mode, names: {
             "type": "allowed_tools",

@@ -61,7 +61,14 @@ def _shown_by_item(item: Mapping[str, Any]) -> Shows:
     return Shows.ANSWER if isinstance(kind, str) else Shows.NOTHING
 
 
-_CALL_ITEMS = ("function_call", "custom_tool_call", "local_shell_call", "shell_call")
+_CALL_ITEMS = (
+    "function_call",
+    "custom_tool_call",
+    "local_shell_call",
+    "shell_call",
+    "apply_patch_call",
+    "tool_search_call",
+)
 
 
 def _functions(request: dict[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,8 @@ def is_complete(
     if last.type not in ANSWERS or last.added.get("phase") == "commentary":
         return False
     done = last.done or {}
+    if last.type == "tool_search_call" and (done or last.added).get("execution") != "client":
+        return False  # the provider searches, and the model goes on with what it found
     if done.get("phase") == "commentary" or (done and _is_empty_message(done)):
         return False
     return is_over or ending.is_completed or not (compacts or _may_go_on(done, response))

@@ -159,6 +159,7 @@ ANSWERS = frozenset(
         "local_shell_call",
         "shell_call",
         "apply_patch_call",
+        "tool_search_call",
         "computer_call",
         "mcp_approval_request",
         "image_generation_call",

@@ -210,6 +210,11 @@ class Conversation:
     understand. Empty lists and texts that mean the same as nothing are here too."""
 
 
+def whole_name(name: str, namespace: str) -> str:
+    """Return the name of a tool for protocols without namespaces."""
+    return f"{namespace}__{name}" if namespace else name
+
+
 def calls_in(turns: tuple[Turn, ...]) -> Iterator[Call]:
     """Yield the calls of the history, in order."""
     for turn in turns:

@@ -12,6 +12,7 @@ from wiremend.protocols.base.middle.conversation import (
     ToolChoice,
     ToolKind,
     ToolName,
+    whole_name,
 )
 from wiremend.protocols.base.middle.interface import SentTool
 from wiremend.protocols.base.middle.losses import Losses, LossKind, NotCarried
@@ -30,7 +31,6 @@ _CALL_KINDS: Mapping[ToolKind, CallKind] = {
     ToolKind.TYPED: CallKind.TYPED,
     ToolKind.SERVER: CallKind.FUNCTION,
 }
-_SEPARATOR = "__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class FunctionTools:
 
     def sent_name(self, name: str, namespace: str = "") -> str:
         """Return the name under which a tool is sent."""
-        return self._names.fit(f"{namespace}{_SEPARATOR}{name}" if namespace else name)
+        return self._names.fit(whole_name(name, namespace))
 
     def sent_call(self, call: Call) -> tuple[str, str]:
         """Return the name and the arguments of a call of the history as a call of a function."""

@@ -19,9 +19,10 @@ from wiremend.protocols.base.middle.content import (
     Text,
     Thinking,
 )
-from wiremend.protocols.base.middle.conversation import Need, Role, Turn
+from wiremend.protocols.base.middle.conversation import Need, Role, Turn, whole_name
 from wiremend.protocols.base.middle.members import Members
 from wiremend.protocols.base.middle.state import is_sealed, read_state, unseal
+from wiremend.protocols.base.middle.wording import arguments_object
 from wiremend.protocols.responses.read.content import INPUT_TEXT, OUTPUT_TEXT, read_parts
 from wiremend.protocols.responses.read.kinds import (
     CALL_KIND_BY_TYPE,
@@ -30,10 +31,12 @@ from wiremend.protocols.responses.read.kinds import (
     OUTPUT,
     PROTOCOL,
     SERVER_CALLS,
+    TOOL_SEARCH,
     TYPED_BY_CALL,
     TYPED_BY_OUTPUT,
     TypedTool,
     compact_json,
+    is_typed,
     joined_texts,
     opaque,
     raw_own,
@@ -124,8 +127,9 @@ def _message(value: dict[str, Any], at: Path) -> Turn | None:
 def _assistant_part(value: dict[str, Any], kind: str, at: Path) -> Part:
     if kind in CALL_KIND_BY_TYPE:
         return _call(value, CALL_KIND_BY_TYPE[kind], at) or opaque(value, at)
-    if kind in TYPED_BY_CALL:
-        return read_typed_call(value, TYPED_BY_CALL[kind], at) or opaque(value, at)
+    tool = TYPED_BY_CALL.get(kind)
+    if tool is not None:
+        return read_typed_call(value, tool, at) or opaque(value, at)
     if kind == "reasoning":
         return read_thinking(value, at)
     if kind in SERVER_CALLS:
@@ -145,11 +149,16 @@ def _call(value: dict[str, Any], kind: CallKind, at: Path) -> Call | None:
 
 
 def read_typed_call(value: dict[str, Any], tool: TypedTool, at: Path = ()) -> Call | None:
-    """Return the call of a tool that OpenAI defines; None if it has no id or no arguments."""
+    """Return the call of a tool that OpenAI defines; None if it has no id or no arguments.
+
+    Arguments as JSON text, which the search of tools may have, remain in `own`.
+    """
     members = Members(value)
     members.drop("type")
     call_id, arguments = members.text("call_id"), members.object(tool.member)
-    if not call_id or arguments is None:
+    if arguments is None and isinstance(text := members.peek(tool.member), str):
+        arguments = arguments_object(text)
+    if not call_id or arguments is None or not is_typed(value, tool):
         return None
     own = members.own(PROTOCOL)
     return Call(call_id, tool.name, compact_json(arguments), CallKind.TYPED, own=own, at=at)
@@ -203,7 +212,7 @@ def _result(value: dict[str, Any], kind: str, at: Path) -> Result | None:
     members = Members(value)
     members.drop("type")
     if tool is not None:
-        return _typed_result(members, tool, at)
+        return _typed_result(members, tool, at) if is_typed(value, tool) else None
     call_id, output = members.text("call_id"), members.drop("output")
     place = (*at, "output")
     if isinstance(output, str):
@@ -228,11 +237,26 @@ def _typed_result(members: Members, tool: TypedTool, at: Path) -> Result | None:
     if not isinstance(call_id, str):
         return None
     output = members.peek("output")
-    text = output if isinstance(output, str) else "\n".join(map(_shown, dicts_in(output)))
+    if tool.name == TOOL_SEARCH:
+        text = _found(members.peek("tools"))
+    else:
+        text = output if isinstance(output, str) else "\n".join(map(_shown, dicts_in(output)))
     is_error = members.peek("status") == "failed" if tool.name == "apply_patch" else None
     parts = _output_text(text, (*at, "output"))
     own = members.own(PROTOCOL)
     return Result(call_id, parts, is_error, tool.name, CallKind.TYPED, True, own=own, at=at)
+
+
+def _found(tools: Any) -> str:
+    """Return the names of the tools that a search found, which are defined from then on."""
+    names: list[str] = []
+    for tool in dicts_in(tools):
+        inner = dicts_in(tool.get("tools")) if tool.get("type") == "namespace" else [tool]
+        namespace = tool.get("name") if tool.get("type") == "namespace" else ""
+        names += [whole_name(str(one.get("name") or ""), str(namespace or "")) for one in inner]
+    if not names:
+        return "No tools were found."
+    return "\n".join(f"Tool {name} is now available." for name in names)
 
 
 def _shown(chunk: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from wiremend.protocols.base.middle.content import CallKind, Opaque, Own
@@ -12,6 +13,10 @@ from wiremend.text.json_edits import Path
 PROTOCOL = WireProtocol.RESPONSES
 COMPACTION = "compaction"
 COMPACTION_TRIGGER = "compaction_trigger"
+TOOL_SEARCH = "tool_search"
+EXECUTION = "execution"
+"""The member that states who runs a search of tools: `CLIENT`, else the provider."""
+CLIENT = "client"
 TYPE_BY_CALL_KIND: Mapping[CallKind, str] = {
     CallKind.FUNCTION: "function_call",
     CallKind.CUSTOM: "custom_tool_call",
@@ -19,6 +24,8 @@ TYPE_BY_CALL_KIND: Mapping[CallKind, str] = {
 CALL_KIND_BY_TYPE = {type: kind for kind, type in TYPE_BY_CALL_KIND.items()}
 OUTPUT = "_output"
 """The suffix of the type of a call's result."""
+_LOCAL_SHELL = "Runs a command on the local machine."
+_APPLY_PATCH = "Creates, changes or deletes a file."
 _COMMAND_SCHEMA = {
     "type": "object",
     "properties": {
@@ -63,25 +70,36 @@ class TypedTool:
     member: str
     """The member of its calls that contains their arguments, an object."""
     description: str
-    schema: Mapping[str, Any] = field(hash=False)
-    """The schema of that object, for targets that know functions only."""
+    schema: Mapping[str, Any] | None = field(hash=False)
+    """The schema of that object, for targets that know functions only; None: it is a part of the
+    definition."""
+    item_id: str
+    """How the ids of its calls start."""
+    always: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    """Members that all its calls have."""
 
     @property
     def call(self) -> str:
         """The type of its calls."""
         return f"{self.name}_call"
 
+    @property
+    def result(self) -> str:
+        """The type of its results."""
+        return f"{self.name if self.name == TOOL_SEARCH else self.call}{OUTPUT}"
+
 
 TYPED_TOOLS: Mapping[str, TypedTool] = {
     tool.name: tool
     for tool in (
-        TypedTool("local_shell", "action", "Runs a command on the local machine.", _COMMAND_SCHEMA),
-        TypedTool("shell", "action", "Runs shell commands in order.", _COMMANDS_SCHEMA),
-        TypedTool("apply_patch", "operation", "Creates, changes or deletes a file.", _PATCH_SCHEMA),
+        TypedTool("local_shell", "action", _LOCAL_SHELL, _COMMAND_SCHEMA, "lsh"),
+        TypedTool("shell", "action", "Runs shell commands in order.", _COMMANDS_SCHEMA, "sh"),
+        TypedTool("apply_patch", "operation", _APPLY_PATCH, _PATCH_SCHEMA, "apc"),
+        TypedTool(TOOL_SEARCH, "arguments", "", None, "tsc", {EXECUTION: CLIENT}),
     )
 }
 TYPED_BY_CALL = {tool.call: tool for tool in TYPED_TOOLS.values()}
-TYPED_BY_OUTPUT = {f"{tool.call}{OUTPUT}": tool for tool in TYPED_TOOLS.values()}
+TYPED_BY_OUTPUT = {tool.result: tool for tool in TYPED_TOOLS.values()}
 SERVER_CALLS: Mapping[str, str] = {
     "web_search_call": "web_search",
     "file_search_call": "file_search",
@@ -91,6 +109,16 @@ SERVER_CALLS: Mapping[str, str] = {
 }
 """The types of calls that the provider runs, and the common names of their tools."""
 _SERVER_TOOLS: Mapping[str, str] = {"code_interpreter": "code_execution"}
+
+
+def is_typed(value: Mapping[str, Any], tool: TypedTool | None) -> bool:
+    """Return whether this definition, call or result is of a typed tool that the client runs.
+
+    `tool` is the one with its type. OpenAI runs the search of tools itself unless told otherwise.
+    """
+    if tool is None:
+        return False
+    return tool.name != TOOL_SEARCH or value.get(EXECUTION) == CLIENT
 
 
 def server_tool_name(type: str) -> str:

@@ -16,6 +16,7 @@ from wiremend.protocols.base.middle.members import Members
 from wiremend.protocols.responses.read.kinds import (
     PROTOCOL,
     TYPED_TOOLS,
+    is_typed,
     raw_own,
     server_tool_name,
 )
@@ -36,13 +37,15 @@ class ToolReader:
         self.namespaces: list[Namespace] = []
         self._seen: set[str] = set()
         """The names of the namespaces."""
+        self._first: dict[tuple[str, str, ToolKind], Tool] = {}
+        """The first tool of each namespace, name and kind."""
 
     def read(self, values: list[Any], path: Path, *, is_in_history: bool = False) -> None:
         """Take a list of tools."""
         for index, value in enumerate(values):
             at = (*path, index)
             if not _is_namespace(value) or (value["name"] in self._seen and not is_in_history):
-                self.tools.append(_tool(value, at, "", is_in_history))
+                self._add(_tool(value, at, "", is_in_history))
                 continue
             members = Members(value)
             members.drop("type")
@@ -53,7 +56,14 @@ class ToolReader:
                 own = members.own(PROTOCOL)
                 self.namespaces.append(Namespace(name, description, own=own, at=at))
             for number, one in enumerate(inner):
-                self.tools.append(_tool(one, (*at, "tools", number), name, is_in_history))
+                self._add(_tool(one, (*at, "tools", number), name, is_in_history))
+
+    def _add(self, tool: Tool) -> None:
+        """Take a tool, except one that an item of the history defines again, as searches do."""
+        first = self._first.setdefault((tool.namespace, tool.name, tool.kind), tool)
+        is_same = (first.description, first.schema) == (tool.description, tool.schema)
+        if first is tool or not (tool.is_in_history and is_same):
+            self.tools.append(tool)
 
 
 def _is_namespace(value: Any) -> bool:
@@ -78,7 +88,7 @@ def _tool(value: Any, at: Path, namespace: str, is_in_history: bool) -> Tool:
     if kind in _NAMED and isinstance(name, str) and name:
         read = _function if kind == "function" else _custom
         return read(Members(value), at, namespace, is_in_history)
-    if kind in TYPED_TOOLS:
+    if isinstance(kind, str) and is_typed(value, TYPED_TOOLS.get(kind)):
         return _typed(Members(value), at, namespace, is_in_history)
     type = kind if isinstance(kind, str) else ""
     return Tool(
@@ -144,11 +154,14 @@ def _is_grammar(form: Any) -> bool:
 def _typed(members: Members, at: Path, namespace: str, is_in_history: bool) -> Tool:
     type = members.drop("type")
     tool = TYPED_TOOLS[type]
+    description, schema = tool.description, tool.schema
+    if schema is None:
+        description, schema = members.text("description"), members.object("parameters")
     return Tool(
         tool.name,
         ToolKind.TYPED,
-        tool.description,
-        tool.schema,
+        description,
+        schema,
         type=type,
         namespace=namespace,
         is_in_history=is_in_history,

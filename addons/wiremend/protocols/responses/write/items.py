@@ -71,7 +71,7 @@ class _OwnItems:
             case Call():
                 return [{**_own_call(part), **own}]
             case Result(kind=CallKind.TYPED):
-                return [{"type": f"{TYPED_TOOLS[part.name].call}{OUTPUT}", **own}]
+                return [{"type": TYPED_TOOLS[part.name].result, **own}]
             case Result():
                 return [{**self._result(part), **own}]
             case Thinking():

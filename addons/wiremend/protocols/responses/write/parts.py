@@ -291,8 +291,8 @@ class CollectedCall(PartWriter):
     def _write_typed(self, status: str) -> None:
         tool, items = TYPED_TOOLS[self._sent.name], self._items
         arguments = arguments_object("".join(self._texts)) or {}
-        item = call_item(items, self._call, self._sent, self._number, tool.call, "lsh")
-        item[tool.member] = arguments
+        item = call_item(items, self._call, self._sent, self._number, tool.call, tool.item_id)
+        item |= {**tool.always, tool.member: arguments}
         index = items.frames.add_item(item)
         items.frames.end_item(index, {**item, "status": status})
 

@@ -12,13 +12,14 @@ from wiremend.protocols.base.middle.conversation import (
     ToolChoice,
     ToolKind,
     ToolName,
+    whole_name,
 )
 from wiremend.protocols.base.middle.interface import SentTool
 from wiremend.protocols.base.middle.losses import Losses, LossKind, NotCarried
 from wiremend.protocols.base.middle.members import without_nothing
 from wiremend.protocols.base.middle.target import Target
 from wiremend.protocols.base.middle.wording import EMPTY_SCHEMA
-from wiremend.protocols.responses.read.kinds import PROTOCOL, raw_value
+from wiremend.protocols.responses.read.kinds import PROTOCOL, TYPED_TOOLS, raw_value
 from wiremend.text.json_value import JsonObject
 
 _WEB_SEARCH = "web_search"
@@ -54,6 +55,9 @@ def _own_tool(tool: Tool) -> Any:
     match tool.kind:
         case ToolKind.SERVER:
             return raw_value(tool.own)
+        case ToolKind.TYPED if TYPED_TOOLS[tool.type].schema is None:
+            given = {} if tool.schema is None else {"parameters": tool.schema}
+            return {"type": tool.type, **described, **given, **own}
         case ToolKind.TYPED:
             return {"type": tool.type, **own}
         case ToolKind.CUSTOM:
@@ -111,8 +115,7 @@ class ToolWriter:
 
     def sent_name(self, name: str, namespace: str = "") -> str:
         """Return the name under which a tool is sent."""
-        whole = f"{namespace}__{name}" if namespace else name
-        return self._target.traits.names.fit(whole)
+        return self._target.traits.names.fit(whole_name(name, namespace))
 
     def _tools(self, tools: tuple[Tool, ...], forced: ToolName | None) -> Iterator[JsonObject]:
         taken = self._target.traits.server_tools
