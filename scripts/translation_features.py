@@ -316,6 +316,21 @@ REQUESTS = (
         "spawn",
     ),
     Feature(
+        "Search of tools that the client runs",
+        {
+            "responses": _with_tools(
+                "responses",
+                {
+                    "type": "tool_search",
+                    "execution": "client",
+                    "description": "d",
+                    "parameters": _SCHEMA,
+                },
+            )
+        },
+        "tool_search",
+    ),
+    Feature(
         "Web search that the provider runs, beside other tools",
         {
             "anthropic": _with_tools(
@@ -443,7 +458,7 @@ REQUESTS = (
         "Marks for the provider's cache",
         {"anthropic": {"cache_control": {"type": "ephemeral"}}},
         "cache_control",
-        "providers cache by prefix; Anthropic's API gets own marks",
+        "most providers cache by prefix; those that need marks get own ones",
     ),
     Feature(
         "State that the provider keeps",

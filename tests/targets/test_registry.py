@@ -426,6 +426,13 @@ UNSIGNED = "skip_thought_signature_validator"
         (RESPONSES, "opencode.ai", "gpt-6-luna", {"developer_role": False}),
         (ANTHROPIC, "api.anthropic.com", "claude-opus-5", {"cache_marks": 3}),
         (ANTHROPIC, "api.moonshot.ai", "kimi-k3", {"cache_marks": 0}),
+        (CHAT, "openrouter.ai", "anthropic/claude-opus-5", {"cache_marks": 3}),
+        (CHAT, "openrouter.ai", "openai/gpt-5", {"cache_marks": 0}),
+        (CHAT, "dashscope-intl.aliyuncs.com", "qwen3.7-plus", {"cache_marks": 3}),
+        (CHAT, "dashscope.aliyuncs.com", "kimi-k3", {"cache_marks": 0}),
+        (CHAT, "opencode.ai", "qwen3.7-plus", {"cache_marks": 0}),
+        (CHAT, "api.moonshot.ai", "kimi-k3", {"cache_marks": 0}),
+        (CHAT, "api.z.ai", "glm-5.3", {"cache_marks": 0}),
         (CHAT, "llm.example", "kimi-k3", {"efforts": ()}),
     ],
 )

@@ -26,5 +26,10 @@ OPENROUTER = Vendor(
             efforts=("minimal", "low", "medium", "high", "xhigh"),
             effort_path=("reasoning", "effort"),
         ),
+        of_models(
+            ("claude-*",),
+            "`cache_control` in text parts, which it passes on; without it, nothing is cached",
+            cache_marks=3,
+        ),
     ),
 )

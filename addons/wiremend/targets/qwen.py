@@ -8,6 +8,7 @@ from wiremend.targets.vendor import (
     LeakedCalls,
     Preset,
     Requirement,
+    TranslationFact,
     Vendor,
     of_models,
 )
@@ -37,6 +38,14 @@ QWEN = Vendor(
             ("qwen3*",),
             "`enable_thinking`",
             thinking=ThinkingSwitch(on={"enable_thinking": True}, off={"enable_thinking": False}),
+        ),
+        TranslationFact(
+            traits={"cache_marks": 3},
+            reason="at most four `cache_control` marks in text parts; Qwen Code sets them in the "
+            "system text and the last message",
+            hosts=("dashscope*.aliyuncs.com", "*.dashscope.aliyuncs.com"),
+            models=("qwen3*",),
+            at_gateways=(),
         ),
         of_models(("qwen3.8*",), "three efforts", efforts=("low", "medium", "xhigh")),
     ),

@@ -85,7 +85,7 @@ class TranslationTraits:
     """The common names of the tools that it runs itself and that requests of other protocols may
     use."""
     cache_marks: int = 0
-    """Anthropic: the number of own `cache_control` marks that are set."""
+    """Anthropic and Chat Completions: the number of own `cache_control` marks that are set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

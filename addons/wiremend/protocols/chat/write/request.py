@@ -23,6 +23,7 @@ from wiremend.protocols.base.middle.target import Target
 from wiremend.protocols.base.middle.wording import JSON_ONLY
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.chat.read.request import LEGACY, LIMITS, WEB_SEARCH
+from wiremend.protocols.chat.write.cache_marks import mark_for_cache
 from wiremend.protocols.chat.write.messages import MessageWriter
 from wiremend.protocols.chat.write.own_messages import own_message
 from wiremend.protocols.chat.write.parameters import own_parameters, write_parameters
@@ -44,6 +45,7 @@ def write_request(conversation: Conversation, target: Target, losses: Losses) ->
     writer.add_system(system, _format_text(conversation, target))
     for turn in conversation.turns:
         writer.add(turn)
+    mark_for_cache(writer.messages, target.traits.cache_marks)
     body["messages"] = writer.messages
     body |= write_parameters(conversation, target, tools, losses)
     return WrittenRequest(PATH, json_value.write(body), tools.sent)
