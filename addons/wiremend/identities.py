@@ -18,7 +18,8 @@ IDENTITY_HEADERS = frozenset(
     {
         *("anthropic-organization-id", "request-id", "x-request-id", "cf-ray", "x-goog-request-id"),
         *("x-client-request-id", "x-claude-code-session-id", "session-id", "session_id"),
-        *("x-session-id", "x-session-affinity", "x-codex-turn-metadata", "x-installation-id"),
+        *("x-session-id", "x-session-affinity", "x-opencode-session", "x-installation-id"),
+        "x-codex-turn-metadata",
         *("conversation_id", "x-github-request-id", "apim-request-id", "x-ms-client-request-id"),
     }
 )

@@ -42,6 +42,56 @@ def routed(
     return target
 
 
+SESSION = "x-opencode-session"
+
+
+def session(
+    text: str = "Hi",
+    *more: str,
+    host: str = "opencode.ai",
+    protocol: WireProtocol = WireProtocol.CHAT_COMPLETIONS,
+    received: dict[str, str] | None = None,
+    configured: dict[str, str] | None = None,
+) -> str | None:
+    """The header with the session, of a request with these messages to a provider at `host`."""
+    roles = ["user", "assistant"] * 5
+    messages = [
+        {"role": role, "content": one} for role, one in zip(roles, [text, *more], strict=False)
+    ]
+    headers = (*HEADERS, *(received or {}).items())
+    content = orjson.dumps({**BODY, "messages": messages})
+    document = RequestDocument.of(ANTHROPIC, "/v1/messages", content, headers)
+    own = OutgoingRequest("own", "claude-x", "https", "api.anthropic.com", 443, document)
+    url = f"https://{host}/zen/go/v1"
+    there = ProviderAddress("there", url, headers=configured or {}, protocols=(("*", protocol),))
+    [target] = route(own, model="m", provider="there", fallback=[], providers={"there": there})
+    values = [value for name, value in target.request.headers if name.lower() == SESSION]
+    assert len(values) <= 1
+    return values[0] if values else None
+
+
+@pytest.mark.parametrize(
+    "protocol", [WireProtocol.CHAT_COMPLETIONS, WireProtocol.ANTHROPIC_MESSAGES]
+)
+def test_a_provider_that_requires_a_session_gets_the_same_one_in_each_turn(
+    protocol: WireProtocol,
+) -> None:
+    first = session("Hi", protocol=protocol)
+    assert first is not None
+    assert session("Hi", "Hello.", "More.", protocol=protocol) == first
+    assert session("Other.", protocol=protocol) != first
+    client = {"x-claude-code-session-id": "5b1c"}
+    named = session("Hi", protocol=protocol, received=client)
+    assert session("Compacted.", protocol=protocol, received=client) == named != first
+
+
+def test_the_session_of_the_client_or_the_configuration_is_kept() -> None:
+    assert session(received={"X-OpenCode-Session": "ses_1"}) == "ses_1"
+    assert session(configured={"X-Opencode-Session": "mine"}) == "mine"
+    assert session(host="a.example", received={SESSION: "ses_1"}) is None
+    assert session(host="a.example") is None
+
+
 CHAT, GEMINI = WireProtocol.CHAT_COMPLETIONS, WireProtocol.GEMINI
 
 

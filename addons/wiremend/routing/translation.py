@@ -16,9 +16,10 @@ from wiremend.protocols.base.provider_error import make_error
 from wiremend.protocols.chat.history import REASONING_MISSING, REASONING_NOT_PASSED_BACK
 from wiremend.protocols.registry import PROTOCOLS
 from wiremend.routing.model_name import rewrite_model
+from wiremend.routing.provider_keys import conversation_of
 from wiremend.routing.providers import ProviderAddress, destinations, redirect
 from wiremend.rules.rule import Notes
-from wiremend.targets.registry import traits_of, translation_traits
+from wiremend.targets.registry import session_header_at, traits_of, translation_traits
 from wiremend.translate.answer import Direction
 from wiremend.translate.request import TranslatedRequest, translate_request
 
@@ -38,6 +39,7 @@ _KEPT_HEADERS = frozenset(
 _ADDED_HEADERS: Mapping[WireProtocol, Headers] = {
     WireProtocol.ANTHROPIC_MESSAGES: (("anthropic-version", "2023-06-01"),),
 }
+_SESSION_BYTES = 16
 _REASONING_CODES = frozenset({REASONING_MISSING.code, REASONING_NOT_PASSED_BACK.code})
 
 _NO_OBJECT = make_error(
@@ -87,11 +89,32 @@ def route(
         address = providers[provider_name]
         spoken = address.protocol_for(model_name)
         if spoken is None or spoken is document.protocol.name:
-            routed.append(RoutedRequest(redirect(outgoing, address)))
+            target = RoutedRequest(redirect(outgoing, address))
         else:
             off = disabled | address.disabled
-            routed.append(_translated(outgoing, address, PROTOCOLS[spoken], off))
+            target = _translated(outgoing, address, PROTOCOLS[spoken], off)
+        routed.append(_with_session(target, request, address))
     return routed
+
+
+def _with_session(
+    routed: RoutedRequest, received: OutgoingRequest, address: ProviderAddress
+) -> RoutedRequest:
+    """Return the request with the id of the session in the header that the provider requires.
+
+    It is the client's, or one that is derived from the conversation, and therefore the same in each
+    turn. One that the configuration sets is kept.
+    """
+    name = session_header_at(address.facts_host)
+    document = routed.request.document
+    if not name or routed.is_refused or name in {key.lower() for key, _ in document.headers}:
+        return routed
+    session = next((value for key, value in received.headers if key.lower() == name), "")
+    session = session or conversation_of(received)[:_SESSION_BYTES].hex()
+    if not session:
+        return routed
+    document = replace(document, headers=(*document.headers, (name, session)))
+    return replace(routed, request=replace(routed.request, document=document))
 
 
 def _translated(

@@ -10,6 +10,7 @@ OPENCODE = Vendor(
     name="opencode",
     hosts=("opencode.ai",),
     is_gateway=True,
+    session_header="x-opencode-session",  # else `MissingSessionID`, since September 2026
     presets=(
         Preset(
             name="opencode-go",

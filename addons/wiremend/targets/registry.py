@@ -115,6 +115,14 @@ def deviations_at(protocol: WireProtocol, host: str) -> frozenset[Deviation]:
     return frozenset()
 
 
+def session_header_at(host: str) -> str:
+    """Return the header in which this host requires an id of the session; empty: it does not."""
+    for vendor in VENDORS:
+        if vendor.session_header and _matches(host.lower(), vendor.hosts):
+            return vendor.session_header
+    return ""
+
+
 def traits_of(
     protocol: WireProtocol,
     host: str,

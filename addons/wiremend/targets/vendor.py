@@ -204,6 +204,8 @@ class Vendor:
     rejections: tuple[Wording, ...] = ()
     """The wordings of rejections that teach a lesson. For one tool and kind of lesson, the first
     one that matches is used."""
+    session_header: str = ""
+    """The header in which its hosts require an id of the session, the same in each turn."""
     too_many_tools: str = ""
     """A pattern that matches its error message for too many tools; empty if unknown."""
     deviations: Mapping[WireProtocol, frozenset[Deviation]] = field(
