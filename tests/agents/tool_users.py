@@ -109,6 +109,8 @@ OPENCODE = ToolUser(
     resume=_OPENCODE_AGAIN,
     failure="File not found",
     compacting=_OPENCODE_AGAIN,
+    # It returns the text of reasoning alone (`interleaved`). It reads `thought_signature` of a call
+    # under the name of the provider, and returns it from `google`: so not at all.
     keeps_state=False,
     keeps_state_in_sessions=False,
 )

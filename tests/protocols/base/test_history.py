@@ -383,6 +383,15 @@ def lost(name: str, **id: str) -> dict[str, Any]:
     return {"functionResponse": {**id, "name": name, "response": {"error": NO_RESULT}}}
 
 
+def pictured(*contents: dict[str, Any] | str) -> dict[str, Any]:
+    """A content with the parts of these contents and images with this data."""
+    parts: list[dict[str, Any]] = []
+    for one in contents:
+        image = {"inlineData": {"mimeType": "image/png", "data": one}}
+        parts += [image] if isinstance(one, str) else one["parts"]
+    return {"role": "user", "parts": parts}
+
+
 GEMINI_PAIRS = {
     "a call without its response": (
         [model("f", "g"), answer("g")],
@@ -407,6 +416,18 @@ GEMINI_PAIRS = {
     "nothing but a response without its call": (
         [answer("x")],
         [{"role": "user", "parts": [{"text": RESULT_DROPPED}]}],
+    ),
+    "a response that is repeated with its image": (
+        [model("f"), pictured(answer("f"), "A", answer("f"), "A", {"parts": [{"text": "Hi"}]})],
+        [model("f"), pictured(answer("f"), "A", {"parts": [{"text": "Hi"}]})],
+    ),
+    "a response that is repeated with another image": (
+        [model("f"), pictured(answer("f"), "A", answer("f"), "B")],
+        [model("f"), pictured(answer("f"), "A", "B")],
+    ),
+    "two responses with the same image": (
+        [model("f", "g"), pictured(answer("f"), "A", answer("g"), "A")],
+        [model("f", "g"), pictured(answer("f"), "A", answer("g"), "A")],
     ),
     "responses under a role of their own": (
         [model("f"), {**answer("f"), "role": "function"}],

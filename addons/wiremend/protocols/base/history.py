@@ -49,7 +49,8 @@ RESULT_WITHOUT_CALL = Rule(
     detects="A tool result belongs to no call of the previous turn, or is repeated.",
     impact="Every further turn is rejected: `unexpected tool_use_id found in tool_result blocks`, "
     "`No tool call found for function call output`.",
-    action="Drops the result. A message that is empty afterwards gets a text that states this.",
+    action="Drops the result, and an image that is repeated with it. A message that is empty "
+    "afterwards gets a text that states this.",
     protocols=_ALL,
     seen=(
         "anthropics/claude-code#6836",

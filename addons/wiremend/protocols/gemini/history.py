@@ -8,7 +8,7 @@ https://ai.google.dev/gemini-api/docs/function-calling
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,7 @@ THOUGHT_SIGNATURE_MISSING = Rule(
 
 _CALLS = ("functionCall", "function_call")
 _RESPONSES = ("functionResponse", "function_response")
+_MEDIA = ("inlineData", "inline_data", "fileData", "file_data")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _UNSIGNED_VALUE = "skip_thought_signature_validator"
 _UNSIGNED = json_value.write(_UNSIGNED_VALUE)
@@ -101,7 +102,7 @@ def turns_of(request: dict[str, Any]) -> list[Turn]:
 def drop_orphan_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
-    """Drop responses without a call in the turn before."""
+    """Drop responses without a call in the turn before, and the media repeated with them."""
     calls = _OpenCalls()
     for turn in turns_of(request):
         orphans: dict[Path, list[Path]] = {}
@@ -111,6 +112,9 @@ def drop_orphan_results(
             name = str(response.get("name"))
             if notes.note(RESULT_WITHOUT_CALL, BodyPlace(path), f"{name!r}", "dropped"):
                 orphans.setdefault(path[:-1], []).append(path)
+        for path in _repeated_media(turn, orphans) if orphans else ():
+            if notes.note(RESULT_WITHOUT_CALL, BodyPlace(path), "the same medium", "dropped"):
+                orphans[path[:-1]].append(path)
         for path, content in turn.contents:
             removed = orphans.get((*path, "parts"), [])
             if removed and len(removed) == len(content["parts"]):
@@ -119,6 +123,24 @@ def drop_orphan_results(
             for part_path in removed:
                 edits.remove(part_path)
         calls = _OpenCalls(turn if turn.is_model else None)
+
+
+def _repeated_media(turn: Turn, orphans: Mapping[Path, list[Path]]) -> Iterator[Path]:
+    """Yield the media directly behind dropped responses that an earlier part contains, too.
+
+    Gemini CLI sends the image of a result behind it, and repeats both when it resumes a session.
+    """
+    dropped = {path for paths in orphans.values() for path in paths}
+    seen: set[bytes] = set()
+    is_behind = False
+    for path, part in turn.all_parts():
+        if any(key in part for key in _MEDIA):
+            value = json_value.write_sorted(part)
+            if is_behind and value in seen:
+                yield path
+            seen.add(value)
+        else:
+            is_behind = path in dropped
 
 
 def add_missing_results(
