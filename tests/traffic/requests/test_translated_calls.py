@@ -1,10 +1,12 @@
 """Tests of calls that another protocol's provider answers: official SDKs through a real proxy."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.genai.types import GenerateContentResponse
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.testing.exchange import Reply
 from wiremend.testing.provider import ScriptedProvider
@@ -367,24 +369,64 @@ def test_events_are_sent_as_they_arrive_and_a_cancelled_call_ends_upstream(
     proxy.wait_for_line("cancelled by client", start=line)
 
 
+ARRAY_PATH = "/v1beta/models/gemini-2.5-pro:streamGenerateContent"
+at_each_other = pytest.mark.parametrize("spoken", [A, C, R], ids=NAMES.get)
+
+
+def ask_for_array(client: clients.RawCall) -> None:
+    headers = {"x-goog-api-key": KEY, "content-type": "application/json"}
+    client.send("POST", ARRAY_PATH, headers, json.dumps(good.request_body(G, True)).encode())
+
+
+def parts_of(elements: list[Any]) -> list[Any]:
+    """The parts in an answer, after validation by the SDK's types."""
+    responses = [GenerateContentResponse.model_validate(element) for element in elements]
+    candidates = [one for response in responses for one in response.candidates or ()]
+    return [part for one in candidates if one.content for part in one.content.parts or ()]
+
+
+@at_each_other
 def test_a_gemini_client_without_sse_gets_an_array(
-    start_proxy: Callable[..., Proxy], origin: ScriptedProvider
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider, spoken: WireProtocol
 ) -> None:
-    proxy = start(start_proxy, A)
-    origin.script([faults.none(A)])
-    path = "/v1beta/models/gemini-2.5-pro:streamGenerateContent"
+    proxy = start(start_proxy, spoken)
+    origin.script([faults.none(spoken), tool_call(spoken, True)])
+    found = []
+    for _ in range(2):
+        with clients.HTTP_VERSIONS["HTTP/1.1"](proxy, good.HOSTS[G]) as client:
+            ask_for_array(client)
+            response = client.response()
+        assert (response.header("content-type"), response.ended) == ("application/json", "complete")
+        found.append(parts_of(json.loads(response.body)))
+    said, called = found
+    assert "".join(part.text or "" for part in said) == good.TEXT
+    calls = [part.function_call for part in called if part.function_call]
+    assert tuple((call.name, call.args) for call in calls) == good.TOOL_CALLS
+
+
+@at_each_other
+def test_elements_of_an_array_leave_as_they_come_and_an_error_closes_it(
+    start_proxy: Callable[..., Proxy], origin: ScriptedProvider, spoken: WireProtocol
+) -> None:
+    proxy = start(start_proxy, spoken)
+    arrived = threading.Event()
+    events = good.text_stream(spoken)
+    steps = (
+        faults.head(),
+        faults.chunks(events.events[: events.places["mid_content"]]),
+        faults.wait_until(arrived.is_set),
+        faults.wrapped_error,
+    )
+    origin.script([Reply("error in the middle", steps)])
     with clients.HTTP_VERSIONS["HTTP/1.1"](proxy, good.HOSTS[G]) as client:
-        headers = {"x-goog-api-key": KEY, "content-type": "application/json"}
-        client.send("POST", path, headers, json.dumps(good.request_body(G, True)).encode())
+        ask_for_array(client)
+        client.read_until(b'"text":')
+        arrived.set()
         response = client.response()
-    assert response.header("content-type") == "application/json"
-    parts = [
-        part["text"]
-        for element in json.loads(response.body)
-        for candidate in element["candidates"]
-        for part in candidate.get("content", {}).get("parts", ())
-    ]
-    assert "".join(parts) == good.TEXT
+    *elements, last = json.loads(response.body)
+    assert good.TEXT.startswith("".join(part.text or "" for part in parts_of(elements)))
+    assert elements
+    assert last["error"]["status"] in ("UNAVAILABLE", "INTERNAL")
 
 
 @pytest.mark.parametrize("spoken", [A, C, G], ids=NAMES.get)
