@@ -9,6 +9,8 @@
 - The results of an assistant turn stand together in a user turn directly behind it, in the order of
   the calls. A call without a result gets one; a result without a call becomes text. The same
   result of a call a second time, as Gemini CLI writes it when it resumes a session, is removed.
+- Each call has an id of its own. Some providers count the calls of each answer from 0, and others
+  refuse a history with an id that comes twice.
 
 Every step depends only on what is before it in the conversation, except that results are looked
 for behind their calls, so a longer conversation begins like a shorter one.
@@ -68,6 +70,8 @@ class _Pairing:
                     self._results.setdefault(part.call_id, deque()).append((number, part))
         self._used: set[int] = set()
         """The identities of the results that were put behind their call."""
+        self._ids: set[str] = set()
+        """The ids of the calls so far, as they are sent."""
         self._given: dict[str, Result] = {}
         """The last of them for each id of a call."""
 
@@ -105,14 +109,28 @@ class _Pairing:
         spoken = [turn for turn in run if turn.role is Role.ASSISTANT]
         moved = [turn for turn in run if turn.role is not Role.ASSISTANT]
         parts = tuple(part for turn in spoken for part in turn.parts)
-        yield replace(spoken[0], parts=parts, is_plain=spoken[0].is_plain and len(spoken) == 1)
+        ids = {id(part): self._unique(part.id) for part in parts if isinstance(part, Call)}
+        named = tuple(
+            replace(part, id=ids[id(part)]) if isinstance(part, Call) else part for part in parts
+        )
+        yield replace(spoken[0], parts=named, is_plain=spoken[0].is_plain and len(spoken) == 1)
         calls = [part for part in parts if isinstance(part, Call)]
         if calls:
-            yield Turn(Role.USER, tuple(self._result_of(call, after) for call in calls))
+            results = [(self._result_of(call, after), ids[id(call)]) for call in calls]
+            yield Turn(Role.USER, tuple(replace(one, call_id=sent) for one, sent in results))
         for turn in moved:
             done = "moved behind the results"
             self._losses.add(LossKind.POSITION, f"{turn.role} message", done, turn.at)
             yield from self._other(turn)
+
+    def _unique(self, call_id: str) -> str:
+        """Return the id of the next call, another one if an earlier call has it."""
+        sent, number = call_id, 1
+        while sent in self._ids:
+            number += 1
+            sent = f"{call_id}_{number}"
+        self._ids.add(sent)
+        return sent
 
     def _result_of(self, call: Call, after: int) -> Result:
         found = self._results.get(call.id)

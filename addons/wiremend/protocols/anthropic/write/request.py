@@ -165,7 +165,10 @@ class _Messages:
         self._add(turn.role.value, blocks)
 
     def finished(self) -> list[dict[str, Any]]:
-        """Return the messages. A last one by the assistant must not end in white space."""
+        """Return the messages: at least one. A last one by the assistant must not end in white
+        space."""
+        if not self.messages:
+            self._add("user", [{"type": "text", "text": NO_CONTENT}])
         last = self.messages[-1] if self.messages else None
         if last is not None and last["role"] == "assistant" and "text" in last["content"][-1]:
             block = last["content"][-1]

@@ -80,6 +80,7 @@ class FunctionTools:
         server_tools = [tool for tool in conversation.tools if tool.kind is ToolKind.SERVER]
         client_tools = [tool for tool in conversation.tools if tool.kind is not ToolKind.SERVER]
         self._drop(server_tools, are_alone=not client_tools)
+        described = {one.name: one.description for one in conversation.namespaces}
         seen: set[str] = set()
         for tool in client_tools:
             name = self.sent_name(tool.name, tool.namespace)
@@ -87,9 +88,10 @@ class FunctionTools:
                 self._losses.add(LossKind.TOOL, f"a second tool {name!r}", path=tool.at)
                 continue
             seen.add(name)
-            yield self._function(tool, name)
+            yield self._function(tool, name, described.pop(tool.namespace, ""))
 
-    def _function(self, tool: Tool, name: str) -> FunctionTool:
+    def _function(self, tool: Tool, name: str, described: str) -> FunctionTool:
+        """Return a function. The first one of a namespace has the description of that, too."""
         kind = _CALL_KINDS[tool.kind]
         is_custom = kind is CallKind.CUSTOM
         if name != tool.name or kind is not CallKind.FUNCTION:
@@ -99,7 +101,11 @@ class FunctionTools:
             found = f"{tool.kind} tool {tool.name!r}"
             self._losses.add(LossKind.TOOL, found, "sent as a function", tool.at)
         schema = custom_schema(tool) if is_custom else tool.schema or EMPTY_SCHEMA
-        return FunctionTool(name, function_description(tool), schema, tool)
+        description = function_description(tool)
+        if described and described not in description:
+            about = f"About the tools {whole_name('*', tool.namespace)}: {described}"
+            description = "\n\n".join(filter(None, [description, about]))
+        return FunctionTool(name, description, schema, tool)
 
     def _drop(self, tools: list[Tool], *, are_alone: bool) -> None:
         forced = self.choice.forced if self.choice is not None else None

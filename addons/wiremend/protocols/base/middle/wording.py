@@ -15,8 +15,8 @@ from wiremend.protocols.base.middle.content import (
     TextSource,
     UrlSource,
 )
-from wiremend.protocols.base.middle.conversation import Tool, ToolKind
-from wiremend.protocols.base.middle.losses import NotCarried
+from wiremend.protocols.base.middle.conversation import Conversation, Role, Tool, ToolKind
+from wiremend.protocols.base.middle.losses import Losses, LossKind, NotCarried
 from wiremend.protocols.base.middle.target import Target
 from wiremend.text import json_value
 
@@ -84,6 +84,14 @@ def refuse_media(media: Media, target: Target) -> None:
     is_seen = media.kind in (MediaKind.IMAGE, MediaKind.DOCUMENT)
     if not is_seen and media.kind not in target.traits.media:
         raise NotCarried(media.kind.value, "the provider does not take it", media.at)
+
+
+def report_prefill(conversation: Conversation, losses: Losses) -> None:
+    """Record a last turn of the model for a target that may not continue it."""
+    last = conversation.turns[-1] if conversation.turns else None
+    if last is not None and last.role is Role.ASSISTANT:
+        found = "a last turn of the model"
+        losses.add(LossKind.HISTORY, found, "sent; the model may begin anew", last.at)
 
 
 def data_url(source: Base64Source) -> str:

@@ -172,7 +172,7 @@ class MessageWriter:
 
     def _assistant_text(self, turn: Turn) -> str:
         pieces: list[str] = []
-        is_cited = False
+        is_text = is_cited = False
         for part in turn.parts:
             match part:
                 case Text() | Refusal():
@@ -190,11 +190,12 @@ class MessageWriter:
                     continue
             if not text:
                 continue
-            continues = is_cited or (isinstance(part, Text) and bool(part.citations))
+            has_sources = isinstance(part, Text) and bool(part.citations)
+            continues = isinstance(part, Text) and is_text and (is_cited or has_sources)
             if pieces and not continues:
                 pieces.append(BETWEEN)
             pieces.append(text)
-            is_cited = isinstance(part, Text) and bool(part.citations)
+            is_text, is_cited = isinstance(part, Text), has_sources
         return "".join(pieces)
 
     def _call(self, call: Call) -> dict[str, Any]:

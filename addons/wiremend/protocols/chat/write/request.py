@@ -20,7 +20,7 @@ from wiremend.protocols.base.middle.interface import WrittenRequest
 from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.middle.members import without_nothing
 from wiremend.protocols.base.middle.target import Target
-from wiremend.protocols.base.middle.wording import JSON_ONLY
+from wiremend.protocols.base.middle.wording import JSON_ONLY, report_prefill
 from wiremend.protocols.base.names import WireProtocol
 from wiremend.protocols.chat.read.request import LEGACY, LIMITS, WEB_SEARCH
 from wiremend.protocols.chat.write.cache_marks import mark_for_cache
@@ -45,6 +45,7 @@ def write_request(conversation: Conversation, target: Target, losses: Losses) ->
     writer.add_system(system, _format_text(conversation, target))
     for turn in conversation.turns:
         writer.add(turn)
+    report_prefill(conversation, losses)
     mark_for_cache(writer.messages, target.traits.cache_marks)
     body["messages"] = writer.messages
     body |= write_parameters(conversation, target, tools, losses)

@@ -62,6 +62,8 @@ _ROLE_BY_TYPE = {
     "item_reference": Role.USER,
 }
 """Who an item is from; all others are the assistant's."""
+_AGENT_MESSAGE = "agent_message"
+"""A message of another agent, which Codex passes to the model."""
 _REASONS = {
     "item_reference": "the item is stored at the client's provider",
     COMPACTION: "the summary of the conversation is encrypted by the client's provider",
@@ -100,6 +102,9 @@ def _read_item(value: Any, at: Path) -> Turn:
         return trigger(at, value)
     if kind == COMPACTION and is_sealed(value.get("encrypted_content")):
         return Turn(Role.USER, (_summary(value, at),), at=at)
+    if kind == _AGENT_MESSAGE:
+        text = _message_of_agent(value)
+        return _item_turn(Opaque(kind, text, own=raw_own(value), at=at), Role.USER)
     if kind.endswith(OUTPUT):
         return _item_turn(_result(value, kind, at) or opaque(value, at), Role.USER)
     part = _assistant_part(value, kind, at)
@@ -268,6 +273,13 @@ def _shown(chunk: dict[str, Any]) -> str:
     elif isinstance(outcome, dict) and outcome.get("exit_code"):
         texts.append(f"(exit code {outcome['exit_code']})")
     return "\n".join(filter(None, texts))
+
+
+def _message_of_agent(value: dict[str, Any]) -> str:
+    """Return what an agent wrote to another one; empty if all of it is encrypted."""
+    text = "\n".join(_texts_of(value.get("content")))
+    names = [str(value.get(key) or "an agent") for key in ("author", "recipient")]
+    return f"Message from {names[0]} to {names[1]}:\n{text}" if text else ""
 
 
 def _summary(value: dict[str, Any], at: Path) -> Part:

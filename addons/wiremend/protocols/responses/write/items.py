@@ -168,15 +168,16 @@ class _Items:
         if role != "assistant":
             return _messages(role, self._content.content(tuple(parts), INPUT_TEXT))
         pieces: list[str] = []
-        is_cited = False
+        is_text = is_cited = False
         for part in parts:
             content = self._content.content((part,), OUTPUT_TEXT)
             text = "".join(one["text"] for one in content)
             has_sources = isinstance(part, Text) and bool(part.citations)
-            if pieces and text and not (is_cited or has_sources):
+            continues = isinstance(part, Text) and is_text and (is_cited or has_sources)
+            if pieces and text and not continues:
                 pieces.append("\n\n")
             pieces.append(text)
-            is_cited = has_sources
+            is_text, is_cited = isinstance(part, Text), has_sources
         return _messages(role, "".join(pieces))
 
     def _role(self, turn: Turn) -> str:

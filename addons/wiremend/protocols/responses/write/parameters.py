@@ -113,6 +113,8 @@ def _reasoning(reasoning: Reasoning, target: Target, losses: Losses) -> JsonObje
     fields = without_nothing(effort=effort)
     if effort != "none" and is_asked and reasoning.is_shown is not False:
         fields["summary"] = "auto"
+    if reasoning.mode is ThinkingMode.OFF and effort != "none" and not reasoning.effort:
+        losses.add(LossKind.ADJUSTED, "reasoning switched off", repr(effort), reasoning.at)
     if effort and reasoning.effort not in ("", effort):
         losses.add(LossKind.ADJUSTED, f"effort {reasoning.effort!r}", repr(effort), reasoning.at)
     return {**without_nothing(reasoning=fields), "include": [ENCRYPTED]}

@@ -13,7 +13,8 @@ from wiremend.protocols.base.middle.interface import WrittenRequest
 from wiremend.protocols.base.middle.losses import Losses
 from wiremend.protocols.base.middle.members import without_nothing
 from wiremend.protocols.base.middle.target import Target
-from wiremend.protocols.base.middle.wording import JSON_ONLY
+from wiremend.protocols.base.middle.wording import JSON_ONLY, NO_CONTENT, report_prefill
+from wiremend.protocols.responses.read.content import INPUT_TEXT
 from wiremend.protocols.responses.read.kinds import COMPACTION_TRIGGER, PROTOCOL
 from wiremend.protocols.responses.write.items import write_input, write_items
 from wiremend.protocols.responses.write.parameters import (
@@ -26,6 +27,12 @@ from wiremend.text import json_value
 from wiremend.text.json_value import JsonObject
 
 _PATH = "/v1/responses"
+_NO_MESSAGE = {
+    "type": "message",
+    "role": "user",
+    "content": [{"type": INPUT_TEXT, "text": NO_CONTENT}],
+}
+"""An empty input is refused."""
 
 
 def write_request(conversation: Conversation, target: Target, losses: Losses) -> WrittenRequest:
@@ -37,7 +44,8 @@ def write_request(conversation: Conversation, target: Target, losses: Losses) ->
     texts += filter(None, [_format_text(conversation.format, target)])
     body: JsonObject = {"model": target.model}
     body |= without_nothing(instructions="\n\n".join(texts), tools=tools.tools)
-    body["input"] = write_items(conversation, target, tools, losses)
+    body["input"] = write_items(conversation, target, tools, losses) or [_NO_MESSAGE]
+    report_prefill(conversation, losses)
     body |= write_parameters(conversation, target, tools, losses)
     return WrittenRequest(_PATH, json_value.write(body), tools.sent)
 
