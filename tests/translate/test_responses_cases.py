@@ -10,6 +10,7 @@ from wiremend.protocols.base.middle.interface import SentTool
 from wiremend.protocols.base.middle.state import PREFIX, Origin, State, seal, unseal
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.protocols.chat import CHAT
+from wiremend.protocols.gemini import GEMINI
 from wiremend.protocols.responses import RESPONSES
 from wiremend.rules.rule import Notes
 from wiremend.translate.answer import Direction, translate_body
@@ -536,6 +537,22 @@ def test_calls_of_a_responses_provider_are_tool_use() -> None:
     assert answer["content"][0]["input"] == {"a": 1}
     data, _ = through(Direction(RESPONSES, CHAT), [responses_stream(item)])
     assert whole(CHAT, data)["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("client", [CHAT, GEMINI], ids=["chat", "gemini"])
+def test_two_messages_are_divided(client: Protocol) -> None:
+    parts = [{"type": "output_text", "text": text, "annotations": []} for text in "abc"]
+    base = {"type": "message", "role": "assistant", "status": "completed"}
+    stream = responses_stream(
+        {**base, "id": "msg_1", "content": parts[:1]},
+        {**base, "id": "msg_2", "content": parts[1:]},
+    )
+    answer = whole(client, through(Direction(RESPONSES, client), [stream])[0])
+    if client is CHAT:
+        assert answer["choices"][0]["message"]["content"] == "a\n\nbc"
+    else:
+        texts = [part["text"] for part in answer["candidates"][0]["content"]["parts"]]
+        assert "".join(texts) == "a\n\nbc"
 
 
 def test_arguments_of_known_tools_are_streamed() -> None:

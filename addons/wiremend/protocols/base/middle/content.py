@@ -57,6 +57,9 @@ class Text(Placed):
     citations: tuple[Citation, ...] = ()
     state: State | None = None
     """State of the provider that is bound to this text (Gemini's `thoughtSignature`)."""
+    begins_message: bool = False
+    """In answers: whether it is in another message than the text before it. Protocols with one text
+    in an answer divide the two."""
     is_private: bool = False
     """Whether the client means it for its own provider alone: Claude Code's billing line."""
 

@@ -172,10 +172,12 @@ class ChatWriter(AnswerWriter):
     def _is_apart(self, part: Part) -> bool:
         """Return whether a blank line divides the text of a part from earlier text.
 
-        Adjacent texts are one: Anthropic divides a text where its sources change.
+        Adjacent texts are one, unless they are of two messages: Anthropic divides a text where its
+        sources change.
         """
         kind = type(part)
         is_divided = kind is Thinking or self._last_kind is not kind
+        is_divided |= isinstance(part, Text) and part.begins_message
         return is_divided and kind in self._written_kinds and not self._is_own
 
     def _text_chunk(self, part: Part, text: str) -> None:

@@ -63,6 +63,8 @@ from wiremend.protocols.gemini.write.own_parts import signature_of, write_own_pa
 from wiremend.text import json_value, sse
 
 _G = WireProtocol.GEMINI
+BETWEEN = "\n\n"
+"""Between the texts of two messages; clients join the texts of an answer."""
 _BROKEN_CALL = {
     "finishReason": "MALFORMED_FUNCTION_CALL",
     "finishMessage": "The model called a tool with arguments that are no JSON object.",
@@ -96,6 +98,7 @@ class GeminiWriter(AnswerWriter):
         """Reasoning, as text and payload, for the signature of the next part."""
         self._sources: dict[str, Citation] = {}
         self._own_usage: dict[str, Any] = {}
+        self._has_text = False
         self._has_calls = False
         self._has_refusal = False
         self._has_broken_call = False
@@ -179,6 +182,9 @@ class GeminiWriter(AnswerWriter):
         match part:
             case Text():
                 signed = {} if self._is_own else self._signed()
+                if part.begins_message and self._has_text and not self._is_written:
+                    text = BETWEEN + text
+                self._has_text = True
                 self._write_part(restored({"text": text, **signed}, part.own))
             case Refusal():
                 self._write_part({"text": text, **self._signed()})

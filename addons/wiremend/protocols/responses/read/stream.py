@@ -122,6 +122,8 @@ class ResponsesReader:
         self._tool_names = frozenset(context.tools) | _names_in(context.request.get("tools"))
         """The names of tools that the model may call."""
         self._items: dict[int, _Item] = {}
+        self._message: _Item | None = None
+        """The last message that has a part."""
         self._next_number = 0
         self._has_calls = False
         self._has_refusal = False
@@ -314,7 +316,8 @@ class ResponsesReader:
             return
         is_refusal = part.get("type") == "refusal"
         self._has_refusal |= is_refusal
-        start = Refusal() if is_refusal else Text()
+        start = Refusal() if is_refusal else Text(begins_message=self._message is not item)
+        self._message = item
         own = {"output_index": item.index, "content_index": index}
         stream, event = self._started(start, own)
         item.parts[index] = stream
@@ -380,7 +383,7 @@ def _with_own(part: Part, own: JsonObject) -> Part:
     """Return a part with these members, unless it has some."""
     match part:
         case Text():
-            return Text(own=Own(PROTOCOL, own))
+            return Text(begins_message=part.begins_message, own=Own(PROTOCOL, own))
         case Refusal():
             return Refusal(own=Own(PROTOCOL, own))
         case Thinking():
