@@ -70,8 +70,8 @@ class _Pairing:
                     self._results.setdefault(part.call_id, deque()).append((number, part))
         self._used: set[int] = set()
         """The identities of the results that were put behind their call."""
-        self._ids: set[str] = set()
-        """The ids of the calls so far, as they are sent."""
+        self._ids: dict[str, int] = {}
+        """The ids of the calls so far, as they are sent, and how often each came."""
         self._given: dict[str, Result] = {}
         """The last of them for each id of a call."""
 
@@ -125,11 +125,13 @@ class _Pairing:
 
     def _unique(self, call_id: str) -> str:
         """Return the id of the next call, another one if an earlier call has it."""
-        sent, number = call_id, 1
-        while sent in self._ids:
+        number = self._ids.get(call_id, 0) + 1
+        sent = call_id if number == 1 else f"{call_id}_{number}"
+        while number > 1 and sent in self._ids:
             number += 1
             sent = f"{call_id}_{number}"
-        self._ids.add(sent)
+        self._ids[call_id] = number
+        self._ids.setdefault(sent, 1)
         return sent
 
     def _result_of(self, call: Call, after: int) -> Result:
