@@ -453,9 +453,11 @@ def test_the_proxy_ends_with_a_launcher_that_was_killed(
     with process.stdin, process.stdout, (tmp_path / "alive").open("rb", buffering=0) as alive:
         assert process.stdout.readline() == b"started\n"
         assert select.select([alive], [], [], 0) == ([], [], [])
+        [password] = (tmp_path / "state" / "wiremend").glob("proxy-password-*")
         process.kill()
         process.wait(timeout=60)
         assert select.select([alive], [], [], 30)[0] == [alive]  # the proxy's exit closes the pipe
+    assert not password.exists()
 
 
 @pytest.mark.first_row

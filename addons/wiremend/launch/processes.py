@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wiremend.launch.environment import clients_environment
-from wiremend.launch.private_files import write_private
 from wiremend.launch.proxy_log import LINE_LIMIT_BYTES, ProxyLog
-from wiremend.launch.proxy_password import VARIABLE, password_file, proxy_address
+from wiremend.launch.proxy_password import VARIABLE, kept_password, proxy_address
 from wiremend.views.call_totals import SUMMARY_PREFIX
 from wiremend.views.fault_report import REPORT_PREFIX
 
@@ -114,16 +113,12 @@ class _Client:
     @contextlib.contextmanager
     def variables(self, port: int) -> Iterator[dict[str, str]]:
         """Yield the command's environment while the proxy listens on this port."""
-        file = password_file(self.directory, port)
-        if self.password:
-            with contextlib.suppress(OSError):  # a full disk: the command has it nevertheless
-                write_private(file, self.password.encode())
-        try:
-            yield {**os.environ, **clients_environment(port, self.trust, self.password)}
-        finally:
-            if self.password:
-                with contextlib.suppress(OSError):
-                    file.unlink()
+        environment = {**os.environ, **clients_environment(port, self.trust, self.password)}
+        if not self.password:
+            yield environment
+            return
+        with kept_password(self.directory, port, self.password):
+            yield environment
 
 
 def _run_with_proxy(

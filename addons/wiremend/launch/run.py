@@ -33,6 +33,7 @@ from wiremend.launch.proxy_password import (
     new_password,
     password_file,
     read_password,
+    remove_leftovers,
 )
 from wiremend.launch.running_proxies import globs_of_running, register_proxy
 from wiremend.launch.shells import checkout_file, shells_directory
@@ -146,6 +147,7 @@ def start(
     try:
         directory = state_directory(os.environ)
         prepare_authority(directory, current.intercepted.globs)
+        remove_leftovers(directory)
         trust = trusted_files(directory, os.environ)
     except (OSError, RuntimeError) as problem:
         print(f"{program}: {state_problem(problem)}", file=sys.stderr)
