@@ -11,7 +11,8 @@ import pytest
 from wiremend.config.current import CurrentConfig
 from wiremend.launch.bypassed import bypassing_entries, no_proxy_warning
 from wiremend.launch.doctor import examine
-from wiremend.launch.run import is_wiremend, prepare_authority
+from wiremend.launch.probing import is_wiremend
+from wiremend.launch.run import prepare_authority
 from wiremend.targets.hosts import PROVIDER_HOSTS
 
 SECRET = "do-not-show-3c77"

@@ -22,7 +22,7 @@ from wiremend.launch.agents import AGENTS, Agent
 from wiremend.launch.authority import CERTIFICATE_FILE, system_roots
 from wiremend.launch.bypassed import BASE_URLS, bypassing_entries, other_addresses
 from wiremend.launch.environment import ADDING, REPLACING
-from wiremend.launch.outgoing_proxy import mitmproxy_arguments
+from wiremend.launch.outgoing_proxy import outgoing_warning
 from wiremend.launch.verdicts import Line, Verdict, ok, print_lines, problem, warning
 from wiremend.requirements import TESTED_VERSIONS
 
@@ -224,9 +224,12 @@ def _variables(environment: Mapping[str, str], current: CurrentConfig, port: int
             "remove the entry for the agent",
         )
     try:
-        mitmproxy_arguments(environment, port)
+        outgoing = outgoing_warning(environment, port)
     except ValueError as refused:
         yield problem(str(refused))
+    else:
+        if outgoing:
+            yield warning(outgoing)
     for name, host in other_addresses(environment, BASE_URLS):
         yield _other_address(name, host, current)
     named = next((n for n in ("https_proxy", "HTTPS_PROXY") if environment.get(n)), "")
