@@ -287,7 +287,8 @@ def test_a_summary_of_the_calls_is_printed_after_the_command(tmp_path: Path) -> 
         done = run(tmp_path, "--config", "team.toml", "--", *command, **trust)
     assert (done.returncode, done.stdout) == (0, f"{good.TEXT}\n"), done.stderr
     assert (
-        "wiremend: 1 call; 1 repaired, 1 retried; M002 in 1, R002 in 1, S105 in 1\n" in done.stderr
+        "wiremend: 1 call to local; 1 repaired, 1 retried; M002 in 1, R002 in 1, S105 in 1\n"
+        in done.stderr
     )
 
 

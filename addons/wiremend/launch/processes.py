@@ -16,7 +16,7 @@ from pathlib import Path
 from wiremend.launch.environment import clients_environment
 from wiremend.launch.proxy_log import LINE_LIMIT_BYTES, ProxyLog
 from wiremend.launch.proxy_password import VARIABLE, kept_password, proxy_address
-from wiremend.views.call_totals import SUMMARY_PREFIX
+from wiremend.views.call_totals import PROVIDERS_PREFIX, SUMMARY_PREFIX
 from wiremend.views.fault_report import REPORT_PREFIX
 
 Process = subprocess.Popen[bytes]
@@ -169,8 +169,9 @@ def _print_summary(log: Path) -> None:
     found = _SUMMARY.findall(end)
     if not found:
         return
-    text = f"wiremend: {found[-1]}"
-    if found[-1] == "no calls":
+    last = found[-2:] if found[-1].startswith(PROVIDERS_PREFIX) else found[-1:]
+    text = "\n".join(f"wiremend: {line}" for line in last)
+    if last == ["no calls"]:
         listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
         text += "; either COMMAND made none, or it does not use HTTPS_PROXY"
         text += f" for all hosts (NO_PROXY is {listed!r})" if listed else ""
