@@ -7,13 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from wiremend.launch.proxy_password import (
-    kept_password,
-    password_file,
-    password_of_user,
-    remove_leftovers,
-    remove_password,
-)
+from wiremend.launch.locked_passwords import kept_password, remove_leftovers
+from wiremend.launch.proxy_password import password_file, password_of_user, remove_password
 
 
 def names(directory: Path) -> list[str]:
@@ -34,7 +29,7 @@ def test_without_room_there_is_no_file(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wiremend.launch.proxy_password.os.write", full)
+    monkeypatch.setattr("wiremend.launch.locked_passwords.os.write", full)
     with kept_password(tmp_path, 8080, "word"):
         assert names(tmp_path) == []
 
@@ -42,7 +37,7 @@ def test_without_room_there_is_no_file(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_file_of_a_killed_launcher_is_removed_at_a_later_start(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from wiremend.launch.proxy_password import kept_password\n"
+        "from wiremend.launch.locked_passwords import kept_password\n"
         "with kept_password(Path(sys.argv[1]), 8080, 'word'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

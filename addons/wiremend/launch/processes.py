@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wiremend.launch.environment import clients_environment
+from wiremend.launch.locked_passwords import kept_password
 from wiremend.launch.proxy_log import LINE_LIMIT_BYTES, ProxyLog
-from wiremend.launch.proxy_password import VARIABLE, kept_password, proxy_address
+from wiremend.launch.proxy_password import VARIABLE, proxy_address
 from wiremend.views.call_totals import PROVIDERS_PREFIX, SUMMARY_PREFIX
 from wiremend.views.fault_report import REPORT_PREFIX
 

@@ -20,11 +20,7 @@ send a password, there is `scripts/run --no-password`.
 """
 
 import contextlib
-import fcntl
-import os
 import secrets
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from wiremend.launch.private_files import write_private
@@ -55,53 +51,11 @@ def password_file(directory: Path, port: int | None = None) -> Path:
     return directory / (f"proxy-password-{port}" if port else "proxy-password")
 
 
-@contextlib.contextmanager
-def kept_password(directory: Path, port: int, password: str) -> Iterator[None]:
-    """Keep the password of a command's proxy in its file, which is locked, and remove it then.
-
-    The lock ends with this process, even if it is killed: `remove_leftovers` looks for it. Without
-    room for the file, there is none: the command has the password nevertheless.
-    """
-    try:
-        descriptor = _write_locked(password_file(directory, port), password.encode())
-    except OSError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            password_file(directory, port).unlink()
-        os.close(descriptor)
-
-
-def _write_locked(path: Path, data: bytes) -> int:
-    """Replace a file by one that only the user can read; return its locked descriptor."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, data)
-        os.rename(temporary, path)
-    except OSError:
-        os.close(descriptor)
-        os.unlink(temporary)
-        raise
-    return descriptor
-
-
 def remove_password(directory: Path, port: int, password: str) -> None:
     """Remove the file with the password of a command's proxy, if it contains this password."""
     file = password_file(directory, port)
     if password and read_password(file) == password:
         with contextlib.suppress(OSError):
-            file.unlink()
-
-
-def remove_leftovers(directory: Path) -> None:
-    """Remove the password files whose launchers have ended without doing so."""
-    for file in directory.glob(f"{password_file(directory).name}-*"):
-        with contextlib.suppress(OSError), file.open("rb") as opened:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.unlink()
 
 

@@ -22,6 +22,7 @@ from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.fault_options import HELP as FAULT_HELP
 from wiremend.launch.fault_options import add_fault_options, fault_arguments
 from wiremend.launch.importing.command import import_config
+from wiremend.launch.locked_passwords import remove_leftovers
 from wiremend.launch.outgoing_proxy import mitmproxy_arguments, outgoing_warning
 from wiremend.launch.probing import is_wiremend
 from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
@@ -30,7 +31,6 @@ from wiremend.launch.proxy_password import (
     new_password,
     password_file,
     read_password,
-    remove_leftovers,
 )
 from wiremend.launch.running_proxies import globs_of_running, register_proxy
 from wiremend.launch.shells import checkout_file, shells_directory
@@ -58,7 +58,8 @@ options:
 {faults}  --check-config explain what the configuration does with calls; --probe also sends each
                  provider a tiny one
   --doctor       check versions, ports, certificates, variables and agents, and make a call to a
-                 provider on loopback; --doctor -- COMMAND looks at one agent
+                 provider on loopback; --doctor -- COMMAND also runs COMMAND against that provider,
+                 to see whether its calls are intercepted
   --import-config FILE
                  print the wiremend.toml for a configuration of oc-go-cc or claude-code-router;
                  -o OUT writes it to a new file
@@ -226,7 +227,7 @@ def inspect(options: argparse.Namespace, command: list[str]) -> int:
     """Carry out --check-config or --doctor. Return the exit status."""
     # A start needs none of this; the second also imports mitmproxy, which may be missing.
     from wiremend.launch.check_config import check_config
-    from wiremend.launch.doctor import examine
+    from wiremend.launch.examining.doctor import examine
 
     current, file = CurrentConfig(), str(options.config or "")
     if options.check_config:

@@ -18,10 +18,11 @@ import wiremend
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
-from wiremend.launch.agents import AGENTS, Agent
 from wiremend.launch.authority import CERTIFICATE_FILE, system_roots
 from wiremend.launch.bypassed import BASE_URLS, bypassing_entries, other_addresses
 from wiremend.launch.environment import ADDING, REPLACING
+from wiremend.launch.examining.agents import AGENTS, Agent
+from wiremend.launch.examining.trial import try_command
 from wiremend.launch.outgoing_proxy import outgoing_warning
 from wiremend.launch.verdicts import Line, Verdict, ok, print_lines, problem, warning
 from wiremend.requirements import TESTED_VERSIONS
@@ -80,9 +81,11 @@ class _Examination:
         yield from self._agents()
         if can_start:
             # It needs packages that mitmproxy brings.
-            from wiremend.launch.round_trip import round_trip
+            from wiremend.launch.examining.round_trip import round_trip
 
             yield round_trip(self._directory)
+            if self._command and shutil.which(self._command[0]):
+                yield try_command(self._directory, self._current.intercepted.globs, self._command)
 
     def _configuration(self) -> Iterator[Line]:
         try:
