@@ -96,6 +96,11 @@ ASKED_ONE = record(CallState.ANSWERED, "S105", asked=("glm",))
         ((ASKED_ONE,), "1 call to glm; 1 repaired; S105 in 1", ""),
         ((ANSWERED,), "1 call; none repaired", ""),
         (
+            (record(CallState.REFUSED, attempts=0).model_copy(update={"host": "forged.example"}),),
+            "1 call; 1 refused",
+            "",
+        ),
+        (
             (record(CallState.ANSWERED, "R002", asked=("kimi", "kimi", "glm")), ASKED_ONE),
             "2 calls; 1 repaired, 1 retried; R002 in 1, S105 in 1",
             "by provider: glm 2 calls, 1 repaired; kimi 1 call, 1 retried, 1 to a fallback",

@@ -56,7 +56,9 @@ class CallTotals:
 
     def _add_to_providers(self, record: CallRecord) -> None:
         last = record.provider or record.host
-        asked = Counter(attempt.provider or last for attempt in record.attempts) or Counter([last])
+        asked = Counter(attempt.provider or last for attempt in record.attempts)
+        if not asked:  # it was sent to none; a refused one may name any host
+            last, asked = "", Counter([""])
         for provider, attempts in asked.items():
             counted = self._providers.get(provider)
             if counted is None:
