@@ -54,7 +54,11 @@ def tried(confdir: Path, *command: str) -> Line:
 @pytest.mark.parametrize(
     ("how", "text"),
     [
-        ("as usual", ": 1 call intercepted, to api.anthropic.com/v1/messages"),
+        (
+            "as usual",
+            ": 1 call intercepted, to api.anthropic.com/v1/messages; the first was retried after a "
+            "reset",
+        ),
         ("no proxy", "without a connection through the proxy\nits output: "),
         ("other certificates", ": it does not trust the CA for api.anthropic.com"),
         ("another host", ": it connected to llm.corp.example"),

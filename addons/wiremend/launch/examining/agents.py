@@ -55,7 +55,7 @@ AGENTS: Mapping[str, Agent] = {
         "Gemini CLI",
         (_EXTRA,),
         ("generativelanguage.googleapis.com",),
-        one_turn=("--skip-trust", "-p", "hello"),
+        one_turn=("--skip-trust", "-m", "gemini-2.5-pro", "-p", "hello"),
     ),
     "cline": Agent("Cline", (_FILE, _EXTRA), (), uses_system_store=True),
     "qwen": Agent("Qwen Code", (_EXTRA,), ()),

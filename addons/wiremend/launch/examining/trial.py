@@ -26,6 +26,7 @@ from wiremend.launch.verdicts import Line, Verdict, ok, problem, warning
 if TYPE_CHECKING:
     from wiremend.protocols.base.names import WireProtocol
     from wiremend.testing.exchange import Received, Reply
+    from wiremend.testing.plays import Play
 
 LIMIT_SECONDS = 60.0
 """How long a command may run."""
@@ -54,6 +55,8 @@ _OF_HOME = (
 """Variables that name folders with settings or logins instead of HOME."""
 _TOOLS = {"PYENV_ROOT": ".pyenv", "VOLTA_HOME": ".volta", "ASDF_DATA_DIR": ".asdf"}
 """Programs may be started by these tools, which look for their folders in HOME."""
+_RESET: "Play" = {"events": [], "ending": "reset"}
+"""The first call loses its connection, so that a retry can be seen."""
 _UNTRUSTED = re.compile(r"does not trust the proxy's certificate for (\S+)")
 _REFUSED = re.compile(r"'?([\w.-]+) is not part of this test")
 
@@ -113,6 +116,7 @@ def _tried(confdir: Path, hosts: list[str], command: list[str], limit_seconds: f
         try:
             with ScriptedProvider(LeafPerName(authority), directory) as provider:
                 provider.script([_reply])
+                provider.script([_RESET, _reply], when=_is_call)
                 with Proxy(
                     directory / "proxy",
                     authority,
@@ -123,7 +127,8 @@ def _tried(confdir: Path, hosts: list[str], command: list[str], limit_seconds: f
                     environment = _environment(command[0], proxy.env, directory / "home")
                     run = _Run(command, environment, directory, limit_seconds)
                     run.wait(provider.received)
-                    return _judged(run, _calls(provider.received), proxy.lines)
+                    retried = sum(len(call.attempts) > 1 for call in proxy.calls)
+                    return _judged(run, _calls(provider.received), retried, proxy.lines)
         except ProxyFailed as failed:
             return problem(f"the proxy does not start:\n{failed}")
 
@@ -196,13 +201,14 @@ class _Run:
         return [line for line in lines if line][-_SHOWN_LINES:]
 
 
-def _judged(run: _Run, calls: "list[Received]", log: Sequence[str]) -> Line:
-    if calls:
-        places = dict.fromkeys(_place(call) for call in calls)
-        number = f"{len(calls)} call{'s' if len(calls) > 1 else ''}"
+def _judged(run: _Run, attempts: "list[Received]", retried: int, log: Sequence[str]) -> Line:
+    if attempts:
+        calls = len(attempts) - retried
+        places = dict.fromkeys(_place(attempt) for attempt in attempts)
         return ok(
-            f"{run.name} was run against a provider on loopback: {number} intercepted, to "
-            + ", ".join(places)
+            f"{run.name} was run against a provider on loopback: {calls} "
+            f"call{'s' if calls > 1 else ''} intercepted, to {', '.join(places)}"
+            + ("; the first was retried after a reset" if retried else "")
         )
     text = f"{run.name} was run against a provider on loopback: no call was intercepted"
     if untrusted := _hosts_in(log, _UNTRUSTED):
@@ -226,8 +232,12 @@ def _judged(run: _Run, calls: "list[Received]", log: Sequence[str]) -> Line:
     )
 
 
+def _is_call(request: "Received") -> bool:
+    return _protocol_of(request) is not None
+
+
 def _calls(received: "list[Received]") -> "list[Received]":
-    return [it for it in list(received) if _protocol_of(it) is not None]
+    return [it for it in list(received) if _is_call(it)]
 
 
 def _place(call: "Received") -> str:
