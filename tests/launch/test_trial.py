@@ -106,6 +106,7 @@ def test_an_agent_gets_an_empty_home_and_no_valid_key(
     assert (tmp_path / "seen").read_text() == " wiremend-doctor-no-real-key\n"
 
 
+@pytest.mark.long
 def test_a_command_that_does_not_end_is_ended(confdir: Path) -> None:
     line = try_command(confdir, PROVIDER_HOSTS, ["sleep", "1000"], limit_seconds=0.1)
     if "was not run" in line.text:
