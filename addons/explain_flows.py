@@ -45,6 +45,8 @@ class ExplainFlows(Shell):
     def done(self) -> None:
         """Log how many calls there were and what was done to them."""
         logger.info("%s%s", SUMMARY_PREFIX, self.totals)
+        if providers := self.totals.by_provider():
+            logger.info("%s%s", SUMMARY_PREFIX, providers)
 
     def _explain(self, flow: http.HTTPFlow) -> None:
         record = load_record(flow.metadata)

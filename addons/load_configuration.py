@@ -36,6 +36,7 @@ from wiremend.seam.process.freed_memory import return_large_buffers
 from wiremend.seam.process.listener import LoopbackListener
 from wiremend.seam.process.loop_watchdog import LoopWatchdog
 from wiremend.seam.process.open_files import AcceptFailures, raise_open_files_limit
+from wiremend.seam.process.own_authority import authority_problem
 from wiremend.seam.process.scripts import LoadedSources, keep_loaded
 from wiremend.views.flow_findings import report_refusal
 
@@ -73,7 +74,12 @@ class LoadConfiguration:
         """The code that runs; None once a change of it was logged."""
 
     def load(self, loader: Loader) -> None:
-        """Declare options, install the seam, and listen on loopback unless configured otherwise."""
+        """Declare options, install the seam, and listen on loopback unless configured otherwise.
+
+        Ends the program if mitmproxy cannot use its CA.
+        """
+        if problem := authority_problem(ctx.master):
+            sys.exit(problem)
         keep_loaded(ctx.master.addons, SHELLS)
         loader.add_option(
             "wiremend_config",

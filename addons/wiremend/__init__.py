@@ -61,8 +61,9 @@ the scripts of the pytest plugin (`testing/inside_proxy/`) import mitmproxy. Eve
                     their values in `values`, what is only warned about in `suspicious`
     check/          the command `check`: faults in recorded traffic, and the formats of its report
     launch/         running a command behind the proxy, recorded or replayed or neither: CA,
-                    environment, processes; explaining the configuration, examining the machine;
-                    `importing/` turns the configurations of other proxies into ours
+                    environment, processes; explaining the configuration; `examining/` the
+                    machine and its agents; `importing/` turns the configurations of other
+                    proxies into ours
     testing/        the pytest plugin: a proxy as a subprocess, a scripted provider on loopback, one
                     that serves a recording, and cassettes
     __main__.py     the command line: `wiremend COMMAND`

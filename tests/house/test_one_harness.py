@@ -27,8 +27,9 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "launch/test_unusable_environments.py": ("mitmproxy as a process",),
     "scripts/test_environment.py": ("mitmproxy as a process",),
     "scripts/test_scripts.py": ("mitmproxy as a process", "a server"),  # and a company's proxy
-    # A proxy that ends while it starts; `Proxy` waits for its port.
+    # Proxies that end while they start; `Proxy` waits for its port.
     "traffic/operation/test_loading.py": ("mitmproxy as a process",),
+    "seam/process/test_own_authority.py": ("mitmproxy as a process",),
     # `Proxy` starts it; its subject is what mitmweb shows, and mitmdump without a port.
     "traffic/web.py": ("mitmproxy as a process",),
     "traffic/operation/test_mitmweb.py": ("mitmproxy as a process",),

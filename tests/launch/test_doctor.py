@@ -4,14 +4,16 @@ import json
 import os
 import socket
 import stat
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from wiremend.config.current import CurrentConfig
 from wiremend.launch.bypassed import bypassing_entries, no_proxy_warning
-from wiremend.launch.doctor import examine
-from wiremend.launch.run import is_wiremend, prepare_authority
+from wiremend.launch.examining.doctor import examine
+from wiremend.launch.probing import is_wiremend
+from wiremend.launch.run import prepare_authority
 from wiremend.targets.hosts import PROVIDER_HOSTS
 
 SECRET = "do-not-show-3c77"
@@ -148,13 +150,22 @@ def test_another_command_is_examined(
 
 
 def test_a_call_is_made_through_a_real_proxy(doctor: Callable[..., tuple[int, str]]) -> None:
-    status, printed = doctor({}, ("sh",), with_round_trip=True)
+    status, printed = doctor({"PATH": "/bin"}, with_round_trip=True)
     assert printed.splitlines()[-1] == (
         "ok       a call to a provider on loopback was intercepted, retried after a reset, and its "
         "stream repaired"
     )
     assert ", valid for " in printed
     assert status == 0, printed
+
+
+@pytest.mark.long
+def test_a_command_is_run(doctor: Callable[..., tuple[int, str]]) -> None:
+    path = os.pathsep.join(sys.path)
+    _, printed = doctor({"PYTHONPATH": path}, ("true",), with_round_trip=True)
+    assert "problem  true was run against a provider on loopback: no call was" in printed or (
+        "warning  true was not run: without user namespaces" in printed
+    )
 
 
 @pytest.mark.parametrize(

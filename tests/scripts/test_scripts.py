@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import wiremend
 from traffic import faults, good
-from wiremend.launch.outgoing_proxy import mitmproxy_arguments
+from wiremend.launch.outgoing_proxy import mitmproxy_arguments, outgoing_warning
 from wiremend.testing.certificates import Authority
 from wiremend.testing.provider import ScriptedProvider
 
@@ -287,7 +287,8 @@ def test_a_summary_of_the_calls_is_printed_after_the_command(tmp_path: Path) -> 
         done = run(tmp_path, "--config", "team.toml", "--", *command, **trust)
     assert (done.returncode, done.stdout) == (0, f"{good.TEXT}\n"), done.stderr
     assert (
-        "wiremend: 1 call; 1 repaired, 1 retried; M002 in 1, R002 in 1, S105 in 1\n" in done.stderr
+        "wiremend: 1 call to local; 1 repaired, 1 retried; M002 in 1, R002 in 1, S105 in 1\n"
+        in done.stderr
     )
 
 
@@ -453,9 +454,11 @@ def test_the_proxy_ends_with_a_launcher_that_was_killed(
     with process.stdin, process.stdout, (tmp_path / "alive").open("rb", buffering=0) as alive:
         assert process.stdout.readline() == b"started\n"
         assert select.select([alive], [], [], 0) == ([], [], [])
+        [password] = (tmp_path / "state" / "wiremend").glob("proxy-password-*")
         process.kill()
         process.wait(timeout=60)
         assert select.select([alive], [], [], 30)[0] == [alive]  # the proxy's exit closes the pipe
+    assert not password.exists()
 
 
 @pytest.mark.first_row
@@ -467,6 +470,7 @@ def test_two_concurrent_runs_have_separate_logs_and_ports(
     for _ in range(2):
         done = run(tmp_path, *options, "--", *again)
         assert done.returncode == 0, done.stderr
+        assert "wiremend: warning: https_proxy names another wiremend, on port " in done.stderr
     logs = sorted((tmp_path / "state" / "wiremend").glob("*.log"))
     assert [log.name for log in logs] == ["proxy-2.log", "proxy.log"]
     listening = [re.findall(r"HTTP\(S\) proxy(.*) listening at", log.read_text()) for log in logs]
@@ -593,6 +597,44 @@ def test_a_variable_with_the_address_of_an_earlier_proxy_is_not_used(tmp_path: P
     assert output.split("] ", 1)[-1].startswith("HTTP(S) proxy listening at 127.0.0.1:")
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy"])
+def test_a_variable_that_names_a_port_where_nothing_listens(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    named = {name: f"http://me:secret@127.0.0.1:{port}"}
+    warning = outgoing_warning(named) or ""
+    assert warning.startswith(f"{name} names port {port} of this machine, where nothing listens")
+    assert "secret" not in warning
+    assert outgoing_warning(named, port) is None
+    assert outgoing_warning({**named, "NO_PROXY": "*"}) is None
+    assert outgoing_warning({}) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\ncontent-length: 3\r\n\r\nno!",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"\0",
+        b"",
+    ],
+)
+def test_another_proxy_on_this_machine_is_no_wiremend(answer: bytes) -> None:
+    def serve() -> None:
+        for _ in range(2):
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        port = other.getsockname()[1]
+        assert outgoing_warning({"HTTPS_PROXY": f"http://127.0.0.1:{port}"}) is None
+        thread.join()
+
+
 @pytest.mark.first_row
 @pytest.mark.parametrize(
     ("value", "message"),
@@ -612,11 +654,15 @@ def test_requests_of_a_command_are_sent_through_the_users_proxy(tmp_path: Path) 
     received: list[bytes] = []
 
     def serve(company: socket.socket) -> None:
-        connection, _ = company.accept()
-        with connection:
-            while b"\r\n\r\n" not in b"".join(received):
-                received.append(connection.recv(65536))
-            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhello from the origin")
+        while not received:
+            connection, _ = company.accept()
+            with connection:
+                head = b""
+                while b"\r\n\r\n" not in head and (data := connection.recv(65536)):
+                    head += data
+                if head.startswith(b"CONNECT"):  # else the start looks whether it is a wiremend
+                    received.append(head)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhello from the origin")
 
     code = (
         "import os, socket\n"

@@ -18,20 +18,31 @@ def record(
     *codes: str,
     attempts: int = 1,
     protocol: str = "anthropic-messages",
+    asked: tuple[str, ...] = (),
 ) -> CallRecord:
+    """Return the record of a call; `asked` contains the provider of each attempt."""
+    attempts = len(asked) or attempts
     return CallRecord(
         protocol=protocol,
         outcome=outcome,
+        provider=asked[-1] if asked else "",
         response_findings=[StoredFinding(code=code) for code in codes],
-        attempts=[StoredAttempt(number=number + 1) for number in range(attempts)],
+        attempts=[
+            StoredAttempt(number=number + 1, provider=asked[number] if asked else "")
+            for number in range(attempts)
+        ],
     )
 
 
-def summary_of(*records: CallRecord) -> str:
+def totals_of(*records: CallRecord) -> CallTotals:
     totals = CallTotals()
     for one in records:
         totals.add(one)
-    return str(totals)
+    return totals
+
+
+def summary_of(*records: CallRecord) -> str:
+    return str(totals_of(*records))
 
 
 ANSWERED = record(CallState.ANSWERED)
@@ -76,6 +87,48 @@ def test_the_summary_counts_calls(records: tuple[CallRecord, ...], summary: str)
     assert summary_of(*records) == summary
 
 
+ASKED_ONE = record(CallState.ANSWERED, "S105", asked=("glm",))
+
+
+@pytest.mark.parametrize(
+    ("records", "summary", "providers"),
+    [
+        ((ASKED_ONE,), "1 call to glm; 1 repaired; S105 in 1", ""),
+        ((ANSWERED,), "1 call; none repaired", ""),
+        (
+            (record(CallState.REFUSED, attempts=0).model_copy(update={"host": "forged.example"}),),
+            "1 call; 1 refused",
+            "",
+        ),
+        (
+            (record(CallState.ANSWERED, "R002", asked=("kimi", "kimi", "glm")), ASKED_ONE),
+            "2 calls; 1 repaired, 1 retried; R002 in 1, S105 in 1",
+            "by provider: glm 2 calls, 1 repaired; kimi 1 call, 1 retried, 1 to a fallback",
+        ),
+        (
+            (record(CallState.FAILED, asked=("kimi",)), record(CallState.REFUSED), ASKED_ONE),
+            "3 calls; 1 repaired, 1 failed, 1 refused; S105 in 1",
+            "by provider: none 1 call, 1 refused; glm 1 call, 1 repaired; kimi 1 call, 1 failed",
+        ),
+    ],
+)
+def test_calls_are_counted_by_provider(
+    records: tuple[CallRecord, ...], summary: str, providers: str
+) -> None:
+    totals = totals_of(*records)
+    assert (str(totals), totals.by_provider()) == (summary, providers)
+
+
+def test_the_number_of_counted_providers_is_limited() -> None:
+    totals = totals_of(
+        *(record(CallState.ANSWERED, asked=(f"h{number}.example",)) for number in range(1000))
+    )
+    line = totals.by_provider()
+    assert line.startswith("by provider: others 900 calls; h0.example 1 call; ")
+    assert line.endswith("; …")
+    assert len(line) < 300
+
+
 def test_the_summary_has_a_bounded_length() -> None:
     codes = [f"S{number}" for number in range(100, 200)]
     assert summary_of(record(CallState.ANSWERED, *codes)).endswith("S111 in 1, …")
@@ -90,3 +143,17 @@ def test_the_summary_is_logged_at_the_end(caplog: pytest.LogCaptureFixture) -> N
     caplog.set_level(logging.INFO, "wiremend")
     shell.done()
     assert caplog.messages[-1] == "wiremend: summary: 2 calls; 1 failed"
+
+
+def test_the_providers_are_logged_behind_the_summary(caplog: pytest.LogCaptureFixture) -> None:
+    shell = ExplainFlows(Suite(CurrentConfig(), Knowledge()))
+    for provider in ("kimi", "glm"):
+        flow = tflow.tflow(resp=True)
+        flow.metadata["wiremend"] = record(CallState.ANSWERED, asked=(provider,)).model_dump()
+        shell.response(flow)
+    caplog.set_level(logging.INFO, "wiremend")
+    shell.done()
+    assert caplog.messages[-2:] == [
+        "wiremend: summary: 2 calls; none repaired",
+        "wiremend: summary: by provider: glm 1 call; kimi 1 call",
+    ]

@@ -6,15 +6,19 @@ from the environment instead.
 """
 
 import base64
+import socket
 from collections.abc import Mapping
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from wiremend.launch.probing import is_wiremend
 from wiremend.launch.shells import shells_directory
 
 NAMES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 """The first non-empty one is used, as in curl."""
 _OWN_MACHINE = ("localhost", "127.0.0.1", "::1")
 """These hosts are not reachable through a proxy on another machine."""
+_PROBE_SECONDS = 2.0
+"""How long a proxy on this machine may take to show what it is; the start waits for it."""
 
 
 def mitmproxy_arguments(environment: Mapping[str, str], own_port: int = 0) -> list[str]:
@@ -47,6 +51,35 @@ def mitmproxy_arguments(environment: Mapping[str, str], own_port: int = 0) -> li
         *("--mode", f"upstream:{url.scheme}://{host}:{port}"),
         *("--set", "wiremend_no_proxy=" + ",".join([*_OWN_MACHINE, listed])),
     ]
+
+
+def outgoing_warning(environment: Mapping[str, str], own_port: int = 0) -> str | None:
+    """Return a line about a proxy on this machine that calls should not go through, else None.
+
+    It is another wiremend, or nothing listens there. `environment` and `own_port` are those of
+    `mitmproxy_arguments`, which did not raise for them.
+    """
+    if not mitmproxy_arguments(environment, own_port):
+        return None
+    name, url = _named(environment)
+    host, port = url.hostname or "", url.port or 80
+    if host not in _OWN_MACHINE or url.scheme != "http":
+        return None
+    try:
+        socket.create_connection((host, port), _PROBE_SECONDS).close()
+    except ConnectionRefusedError:
+        return (
+            f"{name} names port {port} of this machine, where nothing listens, so calls cannot "
+            f"reach their providers; start that proxy, or unset {name}"
+        )
+    except OSError:
+        return None
+    if not is_wiremend(port, host=host, limit_seconds=_PROBE_SECONDS):
+        return None
+    return (
+        f"{name} names another wiremend, on port {port} of this machine, so calls pass through "
+        f"both and are retried by both; unset {name}, or use that one alone"
+    )
 
 
 def proxy_authorization(environment: Mapping[str, str]) -> str | None:

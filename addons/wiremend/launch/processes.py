@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wiremend.launch.environment import clients_environment
-from wiremend.launch.private_files import write_private
+from wiremend.launch.locked_passwords import kept_password
 from wiremend.launch.proxy_log import LINE_LIMIT_BYTES, ProxyLog
-from wiremend.launch.proxy_password import VARIABLE, password_file, proxy_address
-from wiremend.views.call_totals import SUMMARY_PREFIX
+from wiremend.launch.proxy_password import VARIABLE, proxy_address
+from wiremend.views.call_totals import PROVIDERS_PREFIX, SUMMARY_PREFIX
 from wiremend.views.fault_report import REPORT_PREFIX
 
 Process = subprocess.Popen[bytes]
@@ -114,16 +114,12 @@ class _Client:
     @contextlib.contextmanager
     def variables(self, port: int) -> Iterator[dict[str, str]]:
         """Yield the command's environment while the proxy listens on this port."""
-        file = password_file(self.directory, port)
-        if self.password:
-            with contextlib.suppress(OSError):  # a full disk: the command has it nevertheless
-                write_private(file, self.password.encode())
-        try:
-            yield {**os.environ, **clients_environment(port, self.trust, self.password)}
-        finally:
-            if self.password:
-                with contextlib.suppress(OSError):
-                    file.unlink()
+        environment = {**os.environ, **clients_environment(port, self.trust, self.password)}
+        if not self.password:
+            yield environment
+            return
+        with kept_password(self.directory, port, self.password):
+            yield environment
 
 
 def _run_with_proxy(
@@ -174,8 +170,9 @@ def _print_summary(log: Path) -> None:
     found = _SUMMARY.findall(end)
     if not found:
         return
-    text = f"wiremend: {found[-1]}"
-    if found[-1] == "no calls":
+    last = found[-2:] if found[-1].startswith(PROVIDERS_PREFIX) else found[-1:]
+    text = "\n".join(f"wiremend: {line}" for line in last)
+    if last == ["no calls"]:
         listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
         text += "; either COMMAND made none, or it does not use HTTPS_PROXY"
         text += f" for all hosts (NO_PROXY is {listed!r})" if listed else ""

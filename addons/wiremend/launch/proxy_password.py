@@ -19,6 +19,7 @@ call, so there is no exception. They send it with their first CONNECT; git does 
 send a password, there is `scripts/run --no-password`.
 """
 
+import contextlib
 import secrets
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def password_file(directory: Path, port: int | None = None) -> Path:
     A proxy that was started for a command has its own password, and a file with its port.
     """
     return directory / (f"proxy-password-{port}" if port else "proxy-password")
+
+
+def remove_password(directory: Path, port: int, password: str) -> None:
+    """Remove the file with the password of a command's proxy, if it contains this password."""
+    file = password_file(directory, port)
+    if password and read_password(file) == password:
+        with contextlib.suppress(OSError):
+            file.unlink()
 
 
 def password_of_user(directory: Path) -> str:

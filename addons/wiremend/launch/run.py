@@ -1,10 +1,8 @@
 """The command `run`: start the proxy, or run one command behind it."""
 
 import argparse
-import base64
 import contextlib
 import datetime
-import http.client
 import os
 import shlex
 import socket
@@ -18,17 +16,17 @@ from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
 from wiremend.config.presets import table_in_text
 from wiremend.config.user_directories import state_directory
-from wiremend.engine.error_responses import DIRECT_REQUEST
 from wiremend.launch.authority import CERTIFICATE_FILE, Made, make_authority, unlimited
 from wiremend.launch.bypassed import no_proxy_warning
 from wiremend.launch.environment import clients_environment, trusted_files
 from wiremend.launch.fault_options import HELP as FAULT_HELP
 from wiremend.launch.fault_options import add_fault_options, fault_arguments
 from wiremend.launch.importing.command import import_config
-from wiremend.launch.outgoing_proxy import mitmproxy_arguments
+from wiremend.launch.locked_passwords import remove_leftovers
+from wiremend.launch.outgoing_proxy import mitmproxy_arguments, outgoing_warning
+from wiremend.launch.probing import is_wiremend
 from wiremend.launch.processes import Ended, export_commands, run_alone, run_behind
 from wiremend.launch.proxy_password import (
-    USER,
     VARIABLE,
     new_password,
     password_file,
@@ -40,8 +38,6 @@ from wiremend.launch.shells import checkout_file, shells_directory
 FIRST_PORT = 8080
 PORTS = 20
 """How many ports, from the first one, are tried."""
-PROBE_SECONDS = 10.0
-"""How long a proxy may take to answer, on a machine under load."""
 DEMO = "scripts/demo.py"
 """It uses the provider and clients of the tests, so it needs a checkout."""
 HELP = """usage: {program} [options]                  start the proxy
@@ -62,7 +58,8 @@ options:
 {faults}  --check-config explain what the configuration does with calls; --probe also sends each
                  provider a tiny one
   --doctor       check versions, ports, certificates, variables and agents, and make a call to a
-                 provider on loopback; --doctor -- COMMAND looks at one agent
+                 provider on loopback; --doctor -- COMMAND also runs COMMAND against that provider,
+                 to see whether its calls are intercepted
   --import-config FILE
                  print the wiremend.toml for a configuration of oc-go-cc or claude-code-router;
                  -o OUT writes it to a new file
@@ -146,10 +143,13 @@ def start(
     try:
         directory = state_directory(os.environ)
         prepare_authority(directory, current.intercepted.globs)
+        remove_leftovers(directory)
         trust = trusted_files(directory, os.environ)
     except (OSError, RuntimeError) as problem:
         print(f"{program}: {state_problem(problem)}", file=sys.stderr)
         return Ended(1, has_run=False)
+    if not is_offline and (warning := outgoing_warning(os.environ, number)):
+        print(f"wiremend: warning: {warning}", file=sys.stderr)
     proxy = [*proxy_command(options, number, directory, trust["SSL_CERT_FILE"]), *outgoing, *more]
     if command:
         proxy += ["-s", str(shells_directory() / "end_with_launcher.py")]
@@ -227,7 +227,7 @@ def inspect(options: argparse.Namespace, command: list[str]) -> int:
     """Carry out --check-config or --doctor. Return the exit status."""
     # A start needs none of this; the second also imports mitmproxy, which may be missing.
     from wiremend.launch.check_config import check_config
-    from wiremend.launch.doctor import examine
+    from wiremend.launch.examining.doctor import examine
 
     current, file = CurrentConfig(), str(options.config or "")
     if options.check_config:
@@ -297,21 +297,6 @@ def print_environment(program: str, number: int | None) -> int:
         return 1
     print(export_commands(clients_environment(found, trust, password)))
     return 0
-
-
-def is_wiremend(number: int, password: str = "", *, admits: bool = False) -> bool:
-    """Return whether a wiremend listens on a port of 127.0.0.1: it refuses direct requests.
-
-    With `admits`, also whether it admits clients with this password, or without one.
-    """
-    connection = http.client.HTTPConnection("127.0.0.1", number, timeout=PROBE_SECONDS)
-    sent = base64.b64encode(f"{USER}:{password}".encode()).decode()
-    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("GET", "/", headers={"proxy-authorization": f"Basic {sent}"})
-        response = connection.getresponse()
-        is_one = response.status == 400 and response.read(4096).startswith(DIRECT_REQUEST.encode())
-        return is_one and not (admits and response.headers["proxy-authenticate"])
-    return False
 
 
 def configuration(options: argparse.Namespace) -> CurrentConfig:

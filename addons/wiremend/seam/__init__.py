@@ -120,4 +120,6 @@ versions (`scripts/test --mitmproxy 12.2` for the older one).
     the flow's request through a `ReplayHandler`, whose stream has that flow as its own. It is over
     after the `response` or `error` hook, and its connections are closed. `Flow.revert` restores the
     backup.
+33. `TlsConfig` has no `certstore` until its `running` hook, unless the user set `confdir`. It then
+    calls `CertStore.from_store` with `confdir`, and an exception is logged with a traceback.
 """

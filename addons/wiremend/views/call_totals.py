@@ -1,11 +1,14 @@
 """Counting calls for the summary that is logged when the proxy ends."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 from wiremend.call_record.outcomes import CallState
 from wiremend.call_record.schema import CallRecord
 
 SUMMARY_PREFIX = "wiremend: summary: "
+PROVIDERS_PREFIX = "by provider: "
+"""Of the second line of a summary, after `SUMMARY_PREFIX`."""
 _NOT_REPAIRS = ("M", "R")
 """Families of rules that route a call or repeat attempts: both change nothing in a response."""
 _ENDINGS = {
@@ -14,7 +17,21 @@ _ENDINGS = {
     CallState.CANCELLED: "cancelled",
     CallState.REFUSED: "refused",
 }
+_OUTCOMES = (
+    "repaired",
+    "only reported",
+    "retried",
+    "to a fallback",
+    "failed",
+    "cancelled",
+    "refused",
+)
+"""In the order of the summary."""
 _SHOWN_RULES = 12
+_SHOWN_PROVIDERS = 8
+_COUNTED_PROVIDERS = 100
+"""Clients choose hosts; those of further ones are counted together."""
+_OTHERS = "others"
 
 
 class CallTotals:
@@ -24,34 +41,84 @@ class CallTotals:
         self.calls = 0
         self._outcomes: Counter[str] = Counter()
         self._rules: Counter[str] = Counter()
+        self._providers: dict[str, Counter[str]] = {}
 
     def add(self, record: CallRecord) -> None:
         """Count a call that has ended. Requests that are not calls are not counted."""
         if not record.protocol or record.outcome in (None, CallState.PASSED):
             return
-        codes = {finding.code for finding in record.findings}
         self.calls += 1
-        self._rules.update(codes)
+        self._rules.update({finding.code for finding in record.findings})
+        self._outcomes.update(_outcomes_of(record))
         if len(record.attempts) > 1:
             self._outcomes["retried"] += 1
-        if ending := _ENDINGS.get(record.outcome):
-            self._outcomes[ending] += 1
-        elif any(not code.startswith(_NOT_REPAIRS) for code in codes):
-            self._outcomes["only reported" if record.reports_only else "repaired"] += 1
+        self._add_to_providers(record)
+
+    def _add_to_providers(self, record: CallRecord) -> None:
+        last = record.provider or record.host
+        asked = Counter(attempt.provider or last for attempt in record.attempts)
+        if not asked:  # it was sent to none; a refused one may name any host
+            last, asked = "", Counter([""])
+        for provider, attempts in asked.items():
+            counted = self._providers.get(provider)
+            if counted is None:
+                is_full = len(self._providers) >= _COUNTED_PROVIDERS
+                name = _OTHERS if is_full else provider
+                counted = self._providers.setdefault(name, Counter())
+            counted["calls"] += 1
+            counted["retried"] += attempts > 1
+            if provider == last:
+                counted.update(_outcomes_of(record))
+            else:
+                counted["to a fallback"] += 1
 
     def __str__(self) -> str:
         """Return the summary as one line, such as `3 calls; 1 repaired, 1 failed; S105 in 1`.
 
-        A call that was retried may also be counted as repaired or failed.
+        A call that was retried may also be counted as repaired or failed. If all calls went to one
+        provider, it is named.
         """
         if not self.calls:
             return "no calls"
-        parts = [f"{self.calls} call{'s' if self.calls > 1 else ''}"]
-        names = ("repaired", "only reported", "retried", "failed", "cancelled", "refused")
-        outcomes = [f"{self._outcomes[name]} {name}" for name in names if self._outcomes[name]]
-        parts.append(", ".join(outcomes) or "none repaired")
+        names = [name for name in self._providers if name]
+        to = f" to {names[0]}" if len(names) == len(self._providers) == 1 else ""
+        parts = [f"{_calls(self.calls)}{to}"]
+        parts.append(_listed(self._outcomes) or "none repaired")
         rules = sorted(self._rules.items(), key=lambda item: (-item[1], item[0]))
         if rules:
             shown = ", ".join(f"{code} in {times}" for code, times in rules[:_SHOWN_RULES])
             parts.append(shown + (", …" if len(rules) > _SHOWN_RULES else ""))
         return "; ".join(parts)
+
+    def by_provider(self) -> str:
+        """Return a line such as `by provider: kimi 3 calls, 1 failed; glm 1 call`.
+
+        It is empty for fewer than two providers. A call that was sent on to a fallback is counted
+        for each provider that was asked.
+        """
+        if len(self._providers) < 2:
+            return ""
+        ordered = sorted(self._providers.items(), key=lambda item: (-item[1]["calls"], item[0]))
+        shown = [
+            ", ".join(
+                filter(None, (f"{name or 'none'} {_calls(counted['calls'])}", _listed(counted)))
+            )
+            for name, counted in ordered[:_SHOWN_PROVIDERS]
+        ]
+        return PROVIDERS_PREFIX + "; ".join([*shown, *(["…"] * (len(ordered) > len(shown)))])
+
+
+def _outcomes_of(record: CallRecord) -> Iterator[str]:
+    """Yield how the call ended, if that is worth counting."""
+    if record.outcome is not None and (ending := _ENDINGS.get(record.outcome)):
+        yield ending
+    elif any(not finding.code.startswith(_NOT_REPAIRS) for finding in record.findings):
+        yield "only reported" if record.reports_only else "repaired"
+
+
+def _calls(number: int) -> str:
+    return f"{number} call{'s' if number > 1 else ''}"
+
+
+def _listed(outcomes: Counter[str]) -> str:
+    return ", ".join(f"{outcomes[name]} {name}" for name in _OUTCOMES if outcomes[name])

@@ -31,7 +31,7 @@ def test_a_command_is_replayed_by_another_user_and_red_when_its_request_changes(
     printed = again.stderr.decode()
     assert again.returncode == 5, printed
     assert again.stdout == made.stdout
-    assert "wiremend: 2 calls; 1 repaired, 1 retried; " in printed
+    assert "wiremend: 2 calls to api.anthropic.com; 1 repaired, 1 retried; " in printed
     assert printed.endswith("wiremend: 2 of 2 recorded calls replayed from session.mitm\n")
 
     recorder.change_prompt("Say goodbye.")

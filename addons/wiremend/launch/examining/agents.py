@@ -22,6 +22,8 @@ class Agent:
     """The hosts that it calls by default; it may call others."""
     uses_system_store: bool = False
     """Whether it also trusts a CA in the system's store."""
+    one_turn: tuple[str, ...] = ()
+    """Arguments with which it makes one turn and ends; empty: unknown."""
     settings: tuple[str, ...] = ()
     """Files below the home directory that can contain another address of its provider."""
 
@@ -32,16 +34,29 @@ AGENTS: Mapping[str, Agent] = {
         (_FILE, _EXTRA),
         ("api.anthropic.com",),
         uses_system_store=True,
+        one_turn=("-p", "hello"),
         settings=(".claude/settings.json",),
     ),
-    "opencode": Agent("OpenCode", (_FILE, _EXTRA), ("opencode.ai",), uses_system_store=True),
+    "opencode": Agent(
+        "OpenCode",
+        (_FILE, _EXTRA),
+        ("opencode.ai",),
+        uses_system_store=True,
+        one_turn=("run", "-m", "anthropic/claude-sonnet-4-5", "hello"),
+    ),
     "codex": Agent(
         "Codex",
         (_FILE, "CODEX_CA_CERTIFICATE"),
         ("api.openai.com", "chatgpt.com"),
         uses_system_store=True,
+        one_turn=("exec", "--skip-git-repo-check", "hello"),
     ),
-    "gemini": Agent("Gemini CLI", (_EXTRA,), ("generativelanguage.googleapis.com",)),
+    "gemini": Agent(
+        "Gemini CLI",
+        (_EXTRA,),
+        ("generativelanguage.googleapis.com",),
+        one_turn=("--skip-trust", "-m", "gemini-2.5-pro", "-p", "hello"),
+    ),
     "cline": Agent("Cline", (_FILE, _EXTRA), (), uses_system_store=True),
     "qwen": Agent("Qwen Code", (_EXTRA,), ()),
     "vibe": Agent("Mistral Vibe", (_FILE,), ("api.mistral.ai",), uses_system_store=True),

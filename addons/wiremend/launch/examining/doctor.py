@@ -18,11 +18,12 @@ import wiremend
 from wiremend.config.current import CurrentConfig
 from wiremend.config.load import ConfigError
 from wiremend.config.user_directories import state_directory
-from wiremend.launch.agents import AGENTS, Agent
 from wiremend.launch.authority import CERTIFICATE_FILE, system_roots
 from wiremend.launch.bypassed import BASE_URLS, bypassing_entries, other_addresses
 from wiremend.launch.environment import ADDING, REPLACING
-from wiremend.launch.outgoing_proxy import mitmproxy_arguments
+from wiremend.launch.examining.agents import AGENTS, Agent
+from wiremend.launch.examining.trial import try_command
+from wiremend.launch.outgoing_proxy import outgoing_warning
 from wiremend.launch.verdicts import Line, Verdict, ok, print_lines, problem, warning
 from wiremend.requirements import TESTED_VERSIONS
 
@@ -80,9 +81,11 @@ class _Examination:
         yield from self._agents()
         if can_start:
             # It needs packages that mitmproxy brings.
-            from wiremend.launch.round_trip import round_trip
+            from wiremend.launch.examining.round_trip import round_trip
 
             yield round_trip(self._directory)
+            if self._command and shutil.which(self._command[0]):
+                yield try_command(self._directory, self._current.intercepted.globs, self._command)
 
     def _configuration(self) -> Iterator[Line]:
         try:
@@ -224,9 +227,12 @@ def _variables(environment: Mapping[str, str], current: CurrentConfig, port: int
             "remove the entry for the agent",
         )
     try:
-        mitmproxy_arguments(environment, port)
+        outgoing = outgoing_warning(environment, port)
     except ValueError as refused:
         yield problem(str(refused))
+    else:
+        if outgoing:
+            yield warning(outgoing)
     for name, host in other_addresses(environment, BASE_URLS):
         yield _other_address(name, host, current)
     named = next((n for n in ("https_proxy", "HTTPS_PROXY") if environment.get(n)), "")

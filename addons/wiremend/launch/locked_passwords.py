@@ -1,0 +1,52 @@
+"""The files with the passwords of commands' proxies, each locked while its launcher runs."""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from wiremend.launch.proxy_password import password_file
+
+
+@contextlib.contextmanager
+def kept_password(directory: Path, port: int, password: str) -> Iterator[None]:
+    """Keep the password of a command's proxy in its file, which is locked, and remove it then.
+
+    The lock ends with this process, even if it is killed: `remove_leftovers` looks for it. Without
+    room for the file, there is none: the command has the password nevertheless.
+    """
+    try:
+        descriptor = _write_locked(password_file(directory, port), password.encode())
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            password_file(directory, port).unlink()
+        os.close(descriptor)
+
+
+def _write_locked(path: Path, data: bytes) -> int:
+    """Replace a file by one that only the user can read; return its locked descriptor."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.write(descriptor, data)
+        os.rename(temporary, path)
+    except OSError:
+        os.close(descriptor)
+        os.unlink(temporary)
+        raise
+    return descriptor
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove the password files whose launchers have ended without doing so."""
+    for file in directory.glob(f"{password_file(directory).name}-*"):
+        with contextlib.suppress(OSError), file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
