@@ -69,12 +69,13 @@ class LoadConfiguration:
         """Whether the log contains that rules only report."""
         self.is_configured = False
         """Whether a configuration was read; if not, the built-in defaults are in force."""
-        self.sources: LoadedSources | None = LoadedSources(SHELLS)
-        """The code that runs; None once a change of it was logged."""
+        self.sources: LoadedSources | None = None
+        """The code that runs; None before it is loaded, and once a change of it was logged."""
 
     def load(self, loader: Loader) -> None:
         """Declare options, install the seam, and listen on loopback unless configured otherwise."""
         keep_loaded(ctx.master.addons, SHELLS)
+        self.sources = LoadedSources(SHELLS)
         loader.add_option(
             "wiremend_config",
             str,
