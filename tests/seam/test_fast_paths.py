@@ -14,7 +14,7 @@ from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from hypothesis import given
 from hypothesis import strategies as st
-from mitmproxy import exceptions, flow, http, log, options
+from mitmproxy import exceptions, flow, hooks, http, log, options
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.connection import Client, ConnectionState, Server
@@ -335,6 +335,79 @@ def test_updates_are_reported_to_addons_that_have_the_hook() -> None:
         return len(addon.flows)
 
     assert both_ways(run, "hook_table") == (1, 1)
+
+
+def test_a_triggered_event_reaches_its_hooks_and_a_new_hook_is_noticed() -> None:
+    class Configured:
+        """Gets a hook while it is configured."""
+
+        name = "configured"
+
+        def __init__(self, seen: list[object]) -> None:
+            self._seen = seen
+
+        def configure(self, updated: set[str]) -> None:
+            self._seen.append(updated)
+            self.update = self._seen.append
+
+    def run() -> list[object]:
+        seen: list[object] = []
+        manager = Master().addons
+        manager.add(Configured(seen))
+        seen.clear()
+        for event in (hooks.UpdateHook([]), hooks.ConfigureHook({"a"}), hooks.UpdateHook([])):
+            manager.trigger(event)
+        return seen
+
+    own, fast = both_ways(run, "hook_table")
+    assert own == fast
+    assert own[-2:] == [{"a"}, []]
+
+
+# log_entries
+
+
+class Logged:
+    """An addon that wants the deprecated log entries."""
+
+    name = "logged"
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str]] = []
+
+    def add_log(self, entry: log.LogEntry) -> None:
+        self.entries.append((entry.level, entry.msg.partition("] ")[2]))
+
+
+async def log_lines(addons: Sequence[object]) -> tuple[int, list[tuple[str, str]]]:
+    """Log two lines; return how many callbacks were scheduled, and the entries that addons got."""
+    master: Any = Master()
+    loop = asyncio.get_running_loop()
+    scheduled: list[object] = []
+
+    class Loop:
+        def call_soon_threadsafe(self, *call: Any) -> None:
+            scheduled.append(call)
+            loop.call_soon_threadsafe(*call)
+
+    master.event_loop = Loop()
+    master.addons.add(*addons)
+    handler = log.LegacyLogEvents(master)
+    for level in (logging.INFO, logging.WARNING):
+        handler.handle(logging.LogRecord("a", level, "a.py", 1, "a %s", ("line",), None))
+    await asyncio.sleep(0)
+    return len(scheduled), [entry for addon in addons for entry in getattr(addon, "entries", [])]
+
+
+def test_log_entries_are_made_for_addons_that_want_them() -> None:
+    own, fast = both_ways(lambda: asyncio.run(log_lines([Logged()])), "hook_table", "log_entries")
+    assert own == fast == (2, [("info", "a line"), ("warn", "a line")])
+
+
+def test_no_log_entry_is_made_without_such_an_addon() -> None:
+    own, fast = both_ways(lambda: asyncio.run(log_lines([])), "hook_table", "log_entries")
+    assert own == (2, [])
+    assert fast == (0, [])
 
 
 # inline_hooks

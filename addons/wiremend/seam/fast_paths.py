@@ -5,6 +5,7 @@ looks for the hooks of all addons, copies options, checks types, and asks OpenSS
 not there. Each part here replaces one such spot:
 
     hook_table     which addons have a hook is determined once, not for each event
+    log_entries    no deprecated log entry is made unless an addon wants it
     inline_hooks   hooks and timers run without a task of their own
     served_pages   only requests for mitmproxy's own pages are awaited
     hook_fields    the arguments of a hook are read without `dataclasses.fields`
@@ -67,6 +68,7 @@ KNOWN_SOURCES = frozenset(
         "38c97e792d1db5b7",
         "482e7414c932e3e8",
         "4f7a8f8411d51f35",
+        "54cd27a492416379",
         "5bab95f7aa358e18",
         "5bff03c1afa25bb7",
         "602d253086c75a35",
@@ -80,8 +82,10 @@ KNOWN_SOURCES = frozenset(
         "9f8b52fd798203c9",
         "a2b42657ebe8bf6d",
         "a333ab3b51300b44",
+        "b19e37ceb2096421",
         "b60e47c7091fa795",
         "b763c59bc4992e33",
+        "ba95afcdfe7033d4",
         "bad3d9f88bdf9269",
         "d808a4075a1f266d",
         "dd59639eb7c46701",
@@ -161,11 +165,28 @@ of the chain that has any."""
 
 
 def _hook_table() -> Sequence[Replacement]:
-    changing = ("clear", "register", "add", "remove", "trigger")
+    changing = ("clear", "register", "add", "remove")
     return [
         (AddonManager, "handle_lifecycle", _handle_lifecycle),
+        (AddonManager, "trigger", _triggering(AddonManager.trigger)),
         *((AddonManager, name, _forgetting(getattr(AddonManager, name))) for name in changing),
     ]
+
+
+def _triggering(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Trigger only events that an addon has a hook for.
+
+    Hooks such as `configure` may change which hooks exist; those that only report do not.
+    """
+    forgetting = _forgetting(original)
+
+    def trigger(manager: AddonManager, event: hooks.Hook) -> None:
+        if not isinstance(event, hooks.UpdateHook | log.AddLogHook):
+            forgetting(manager, event)
+        elif _hooks_named(manager, event):
+            original(manager, event)
+
+    return trigger
 
 
 def _forgetting(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -232,6 +253,21 @@ async def _await_each(steps: Steps, first: Awaitable[Any] | None = None) -> None
                 return
         else:
             waiting = next(steps, None)
+
+
+# log_entries
+
+
+def _log_entries() -> Sequence[Replacement]:
+    """Replace `emit`, which wakes the event loop for each log line."""
+    original = log.LegacyLogEvents.emit
+    event = log.AddLogHook(log.LogEntry("", "info"))  # type: ignore[no-untyped-call]
+
+    def emit(handler: log.LegacyLogEvents, record: logging.LogRecord) -> None:
+        if _hooks_named(handler.master.addons, event):
+            original(handler, record)
+
+    return [(log.LegacyLogEvents, "emit", emit)]
 
 
 # inline_hooks
@@ -582,11 +618,13 @@ PARTS = (
             AddonManager.trigger_event,
             AddonManager.invoke_addon,
             AddonManager._iter_hooks,
+            AddonManager.trigger,
             addonmanager.traverse,
             addonmanager.safecall,
         ),
         _hook_table,
     ),
+    Part("log_entries", (log.LegacyLogEvents, log.AddLogHook), _log_entries),
     Part(
         "inline_hooks",
         (
