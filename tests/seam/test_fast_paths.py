@@ -18,6 +18,8 @@ from mitmproxy import exceptions, flow, hooks, http, log, options
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.net import check as net_check
+from mitmproxy.net.http import url
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import tls
@@ -793,3 +795,35 @@ def test_all_chunks_of_one_read_are_one_event() -> None:
     assert isinstance(event, h11.Data)
     assert bytes(event.data) == b"abc"
     assert isinstance(reader(buffer), h11.EndOfMessage)
+
+
+# host_names
+
+HOSTS: tuple[str | bytes, ...] = (
+    *("api.example.com", "api.example.com:443", b"api.example.com:8443", "EXAMPLE.com", "a_b", ""),
+    *("[::1]:80", "::1", b"[::1]", "a:b", "a:99999", "ü.example", "ü".encode(), b"\xff", "a b"),
+    *("a" * 400, b"a." * 200, "a\0b", "user@host", "127.0.0.1:1"),
+)
+
+
+@pytest.mark.parametrize("name", HOSTS, ids=repr)
+def test_host_names_are_read_as_before(name: str | bytes) -> None:
+    def read() -> list[object]:
+        found: list[object] = []
+        for is_checked in (True, False, True, False):
+            found.append(net_check.is_valid_host(name))
+            try:
+                found.append(url.parse_authority(name, check=is_checked))
+            except ValueError as error:
+                found.append(type(error))
+        return found
+
+    own, fast = both_ways(read, "host_names")
+    assert own == fast
+
+
+def test_only_some_short_host_names_are_remembered() -> None:
+    with installed("host_names"):
+        remembered: Any = url.parse_authority
+        assert remembered("a.example", False) is remembered("a.example", False)
+        assert remembered("a" * 400, False) is not remembered("a" * 400, False)

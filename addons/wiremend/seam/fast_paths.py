@@ -13,6 +13,7 @@ not there. Each part here replaces one such spot:
     field_types    the types of a message's fields are read once, not for each message
     header_lookup  the fields of a head are compared as bytes
     unseen_logs    no record is made for a log line that no handler would show
+    host_names     the last host names that were read are remembered (`fast_hosts.py`)
     tls_records    OpenSSL is asked for as many bytes as it has
     collector      what the start has created is left out of garbage collections
 
@@ -41,6 +42,8 @@ from mitmproxy.addons.asgiapp import ASGIApp
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.connection import ConnectionState
 from mitmproxy.coretypes import multidict
+from mitmproxy.net import check as net_check
+from mitmproxy.net.http import url
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy import server as proxy_server
 from mitmproxy.proxy.layers import tls
@@ -51,12 +54,10 @@ from mitmproxy.utils.asyncio_utils import create_task
 from OpenSSL import SSL
 
 from wiremend.seam.connections import Commands
+from wiremend.seam.fast_hosts import Replacement, host_names
 
 Steps = Generator[Awaitable[Any], None, None]
 """Calls hooks, and yields what has to be awaited in between."""
-Replacement = tuple[object, str, Any]
-"""An owner, the name of its attribute, and the new value."""
-
 
 KNOWN_SOURCES = frozenset(
     {
@@ -76,6 +77,7 @@ KNOWN_SOURCES = frozenset(
         "6859c2d9c826806e",
         "6e42e075ee5fa3df",
         "706760d6eecf10cd",
+        "76efad3bee98e9b5",
         "85c0e6b656c324e5",
         "95c9f187c70d4d09",
         "9ac7970160526268",
@@ -88,8 +90,10 @@ KNOWN_SOURCES = frozenset(
         "ba95afcdfe7033d4",
         "bad3d9f88bdf9269",
         "d808a4075a1f266d",
+        "d8338265c05d8491",
         "dd59639eb7c46701",
         "f2052c18340e99b0",
+        "f31abfc72ed98d50",
         "f65088e210cd9cc1",
         "f6e48a4764c85df0",
         "ffc1fb69904cbb84",
@@ -674,6 +678,11 @@ PARTS = (
             log.MitmLogHandler,
         ),
         _unseen_logs,
+    ),
+    Part(
+        "host_names",
+        (url.parse_authority, net_check.is_valid_host, net_check.is_valid_port),
+        host_names,
     ),
     Part(
         "tls_records",

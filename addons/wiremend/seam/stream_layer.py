@@ -82,6 +82,7 @@ _UNASKED_SWITCH = "the server switched to another protocol (status 101)"
 TOO_MUCH_HELD = "All calls together hold as much memory as they may."
 _BEFORE_A_CALL = (events.Start, RequestHeaders, RequestData, RequestTrailers)
 """Events after which a stream may still become a call."""
+_LAST_EVENTS = (ResponseEndOfMessage, ResponseProtocolError)
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
 
 
@@ -513,7 +514,7 @@ class CallStream(HttpStream):
         if command.connection is self.context.client:
             event = command.event
             self._is_head_sent |= isinstance(event, ResponseHeaders)
-            self._is_end_sent |= isinstance(event, ResponseEndOfMessage | ResponseProtocolError)
+            self._is_end_sent |= isinstance(event, _LAST_EVENTS)
 
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None
