@@ -115,6 +115,64 @@ def test_headers_are_found_as_before(
     assert own == fast
 
 
+def changed_in_place(headers: http.Headers) -> None:
+    headers.fields = [(b"Host", b"a")]  # type: ignore[assignment]
+    assert headers.get_all("host") == ["a"]
+    headers.fields.append((b"host", b"b"))  # type: ignore[attr-defined]
+
+
+CHANGES: dict[str, Callable[[http.Headers], object]] = {
+    "set": lambda headers: headers.update({"host": "b"}),
+    "add": lambda headers: headers.add("x", "1"),
+    "removed": lambda headers: headers.pop("host"),
+    "insert": lambda headers: headers.insert(0, "X", "1"),
+    "other fields": lambda headers: setattr(headers, "fields", ((b"X", b"1"),)),
+    "a list that grows": changed_in_place,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_of_headers_is_noticed(change: Callable[[http.Headers], object]) -> None:
+    def look() -> list[object]:
+        headers = http.Headers([(b"Host", b"a"), (b"y", b"2")])
+        before = headers.get_all("host"), "x" in headers
+        copy = headers.copy()
+        change(headers)
+        return [
+            before,
+            [(one.get_all("host"), one.get("x"), one.fields) for one in (headers, copy)],
+            headers == copy,
+        ]
+
+    own, fast = both_ways(look, "header_lookup")
+    assert own == fast
+
+
+MADE: dict[str, Callable[[], http.Headers]] = {
+    "nothing": http.Headers,
+    "pairs": lambda: http.Headers([[b"a", b"b"]]),  # type: ignore[list-item]
+    "a generator": lambda: http.Headers((name, b"1") for name in (b"a", b"b")),
+    "other headers": lambda: http.Headers(http.Headers(a="b").fields),
+    "names": lambda: http.Headers([(b"A-B", b"1")], a_b="2", c="3"),
+    "text": lambda: http.Headers([("a", "b")]),  # type: ignore[list-item]
+    "no value": lambda: http.Headers([(b"a",)]),  # type: ignore[list-item]
+    "three parts": lambda: http.Headers([(b"a", b"b", b"c")]),  # type: ignore[list-item]
+    "no pairs": lambda: http.Headers([1]),  # type: ignore[list-item]
+}
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_headers_are_made_as_before(make: Callable[[], http.Headers]) -> None:
+    def run() -> object:
+        try:
+            return make().fields
+        except (TypeError, ValueError) as error:
+            return type(error), str(error)
+
+    own, fast = both_ways(run, "header_lookup")
+    assert own == fast
+
+
 @pytest.mark.parametrize("name", [1, None, ["host"]])
 def test_a_header_name_that_is_no_text_is_the_same_error(name: Any) -> None:
     headers = http.Headers(host="a")

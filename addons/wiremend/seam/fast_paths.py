@@ -11,7 +11,7 @@ not there. Each part here replaces one such spot:
     hook_fields    the arguments of a hook are read without `dataclasses.fields`
     plain_options  options with immutable values are not copied when they are read
     field_types    the types of a message's fields are read once, not for each message
-    header_lookup  the fields of a head are compared as bytes
+    header_lookup  the fields of a head are compared as bytes, and their names are kept
     unseen_logs    no record is made for a log line that no handler would show
     host_names     the last host names that were read are remembered (`fast_hosts.py`)
     tls_records    OpenSSL is asked for as many bytes as it has
@@ -33,6 +33,8 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from itertools import chain
+from operator import itemgetter
 from types import UnionType
 from typing import Any, cast, get_args, get_origin
 
@@ -68,6 +70,7 @@ KNOWN_SOURCES = frozenset(
         "367b3317bc2ba45c",
         "38c97e792d1db5b7",
         "482e7414c932e3e8",
+        "4d53696a5f9f6670",
         "4f7a8f8411d51f35",
         "54cd27a492416379",
         "5bab95f7aa358e18",
@@ -96,6 +99,7 @@ KNOWN_SOURCES = frozenset(
         "f31abfc72ed98d50",
         "f65088e210cd9cc1",
         "f6e48a4764c85df0",
+        "faf0668e22579e8b",
         "ffc1fb69904cbb84",
     }
 )
@@ -265,7 +269,7 @@ async def _await_each(steps: Steps, first: Awaitable[Any] | None = None) -> None
 def _log_entries() -> Sequence[Replacement]:
     """Replace `emit`, which wakes the event loop for each log line."""
     original = log.LegacyLogEvents.emit
-    event = log.AddLogHook(log.LogEntry("", "info"))  # type: ignore[no-untyped-call]
+    event = log.AddLogHook(log.LogEntry("", "info"))
 
     def emit(handler: log.LegacyLogEvents, record: logging.LogRecord) -> None:
         if _hooks_named(handler.master.addons, event):
@@ -487,15 +491,39 @@ def _classes_of(annotation: Any) -> tuple[type, ...]:
 # header_lookup
 
 
+_NAMES = "wiremend_names"
+"""The attribute of Headers with the fields that were looked through last, and their names."""
+
+
 def _header_lookup() -> Sequence[Replacement]:
+    original = http.Headers.__init__
+    pair, just_bytes, name_of = frozenset({2}), frozenset({bytes}), itemgetter(0)
+
+    def __init__(headers: http.Headers, fields: Any = (), **named: Any) -> None:
+        given = tuple(map(tuple, fields))
+        are_pairs = pair.issuperset(map(len, given))
+        if are_pairs and not named and just_bytes.issuperset(map(type, chain.from_iterable(given))):
+            headers.fields = given
+        else:
+            original(headers, given, **named)
+
     def get_all(headers: http.Headers, name: str | bytes) -> list[str]:
-        key = name if type(name) is bytes else http._always_bytes(name)
-        key = key.lower()
-        size = len(key)
+        if type(name) is str:
+            key = name.encode("utf-8", "surrogateescape").lower()
+        else:
+            key = http._always_bytes(name).lower()
+        fields = headers.fields
+        fields_and_names = headers.__dict__.get(_NAMES)
+        if fields_and_names is None or fields_and_names[0] is not fields:
+            fields_and_names = fields, set(map(bytes.lower, map(name_of, fields)))
+            if type(fields) is tuple:  # what an addon may set does not change
+                headers.__dict__[_NAMES] = fields_and_names
+        if key not in fields_and_names[1]:
+            return []  # as in most cases
         return [
             value.decode("utf-8", "surrogateescape")
-            for field, value in headers.fields
-            if len(field) == size and field.lower() == key
+            for field, value in fields
+            if field.lower() == key
         ]
 
     def __getitem__(headers: http.Headers, name: str | bytes) -> str:
@@ -513,7 +541,7 @@ def _header_lookup() -> Sequence[Replacement]:
             return default
         return values[0] if len(values) == 1 else ", ".join(values)
 
-    methods = (get_all, __getitem__, __contains__, get)
+    methods = (__init__, get_all, __getitem__, __contains__, get)
     return [(http.Headers, method.__name__, method) for method in methods]
 
 
@@ -661,11 +689,13 @@ PARTS = (
     Part(
         "header_lookup",
         (
+            http.Headers.__init__,
             http.Headers.get_all,
             http.Headers._reduce_values,
             http.Headers._kconv,
             http._always_bytes,
             http._native,
+            multidict.MultiDict.__init__,
             multidict._MultiDict.get_all,
             multidict._MultiDict.__getitem__,
         ),

@@ -83,10 +83,11 @@ class UsageMeter:
         return self._usage
 
     def _read(self) -> Usage | None:
-        usage = NO_USAGE
+        usage: Usage | None = None
         for data in dict.fromkeys((self._first, self._last)):
             for value in self._objects(data):
-                usage = usage.merged(self._form.read(value))
+                found = self._form.read(value)
+                usage = found if usage is None else usage.merged(found)
         return None if usage == NO_USAGE else usage
 
     def _objects(self, data: bytes) -> Iterator[Mapping[str, Any]]:
