@@ -28,7 +28,7 @@ from wiremend.recording.client_requests import ClientRequests
 from wiremend.rules.containment import fault_of
 from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
-from wiremend.seam.fast_paths import PARTS, FastPaths
+from wiremend.seam.fast.paths import PARTS, FastPaths
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam

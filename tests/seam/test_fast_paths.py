@@ -28,8 +28,8 @@ from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.test import tflow
 from OpenSSL import SSL
-from wiremend.seam import fast_paths
-from wiremend.seam.fast_paths import PARTS, FastPaths, Part
+from wiremend.seam.fast import paths as fast_paths
+from wiremend.seam.fast.paths import PARTS, FastPaths, Part
 from wiremend.seam.http1_trailers import _ChunkedReader
 from wiremend.testing.certificates import Authority, Leaf
 
