@@ -28,7 +28,7 @@ from wiremend.recording.client_requests import ClientRequests
 from wiremend.rules.containment import fault_of
 from wiremend.seam.addon_hooks import contain_hooks
 from wiremend.seam.call_options import CallOptions, noting_faults
-from wiremend.seam.fast_paths import PARTS, FastPaths
+from wiremend.seam.fast.paths import PARTS, FastPaths
 from wiremend.seam.flow_record import record_refusal
 from wiremend.seam.flows import answer, is_direct
 from wiremend.seam.installation import Seam
@@ -70,8 +70,8 @@ class LoadConfiguration:
         """Whether the log contains that rules only report."""
         self.is_configured = False
         """Whether a configuration was read; if not, the built-in defaults are in force."""
-        self.sources: LoadedSources | None = LoadedSources(SHELLS)
-        """The code that runs; None once a change of it was logged."""
+        self.sources: LoadedSources | None = None
+        """The code that runs; None before it is loaded, and once a change of it was logged."""
 
     def load(self, loader: Loader) -> None:
         """Declare options, install the seam, and listen on loopback unless configured otherwise.
@@ -81,6 +81,7 @@ class LoadConfiguration:
         if problem := authority_problem(ctx.master):
             sys.exit(problem)
         keep_loaded(ctx.master.addons, SHELLS)
+        self.sources = LoadedSources(SHELLS)
         loader.add_option(
             "wiremend_config",
             str,

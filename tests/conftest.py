@@ -1,6 +1,7 @@
 """Tiers, and Hypothesis profiles without deadlines."""
 
 import gc
+import os
 import sys
 from collections import Counter
 from types import ModuleType
@@ -76,6 +77,7 @@ class _WorkersOfXdist:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the hook of pytest-xdist, and remember the library that the tests import."""
+    _keep_bytecode(config)
     config.pluginmanager.register(_WorkersOfXdist())
     config.stash[_LIBRARY] = sys.modules["wiremend"]  # imported by its pytest plugin
 
@@ -93,3 +95,14 @@ def pytest_terminal_summary(
     if counts := config.stash.get(_MUTATED_EVENTS, None):
         details = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
         terminalreporter.write_line(f"mutated events: {counts.total():,} ({details})")
+
+
+def _keep_bytecode(config: pytest.Config) -> None:
+    """Keep bytecode in the cache of pytest if the environment forbids files beside the sources.
+
+    The tests start some 200 proxies. Each would compile the library, which takes half a second.
+    """
+    cache = getattr(config, "cache", None)
+    if cache is not None and os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False

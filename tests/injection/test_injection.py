@@ -50,7 +50,7 @@ NOT_PLAYED = (
     "engine.unrepaired.passing",  # these three need a fault file
     "seam.faulty_stream",
     "seam.injected_faults",
-    "seam.fast_paths",  # these need mitmproxy's event loop, or the end of the proxy
+    "seam.fast",  # these need mitmproxy's event loop, or the end of the proxy
     "seam.process",
     "seam.stopping",
 )

@@ -14,10 +14,12 @@ from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from hypothesis import given
 from hypothesis import strategies as st
-from mitmproxy import exceptions, flow, http, log, options
+from mitmproxy import exceptions, flow, hooks, http, log, options
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.net import check as net_check
+from mitmproxy.net.http import url
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import tls
@@ -26,8 +28,8 @@ from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.test import tflow
 from OpenSSL import SSL
-from wiremend.seam import fast_paths
-from wiremend.seam.fast_paths import PARTS, FastPaths, Part
+from wiremend.seam.fast import paths as fast_paths
+from wiremend.seam.fast.paths import PARTS, FastPaths, Part
 from wiremend.seam.http1_trailers import _ChunkedReader
 from wiremend.testing.certificates import Authority, Leaf
 
@@ -110,6 +112,64 @@ def test_headers_are_found_as_before(
         ]
 
     own, fast = both_ways(look, "header_lookup")
+    assert own == fast
+
+
+def changed_in_place(headers: http.Headers) -> None:
+    headers.fields = [(b"Host", b"a")]  # type: ignore[assignment]
+    assert headers.get_all("host") == ["a"]
+    headers.fields.append((b"host", b"b"))  # type: ignore[attr-defined]
+
+
+CHANGES: dict[str, Callable[[http.Headers], object]] = {
+    "set": lambda headers: headers.update({"host": "b"}),
+    "add": lambda headers: headers.add("x", "1"),
+    "removed": lambda headers: headers.pop("host"),
+    "insert": lambda headers: headers.insert(0, "X", "1"),
+    "other fields": lambda headers: setattr(headers, "fields", ((b"X", b"1"),)),
+    "a list that grows": changed_in_place,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_of_headers_is_noticed(change: Callable[[http.Headers], object]) -> None:
+    def look() -> list[object]:
+        headers = http.Headers([(b"Host", b"a"), (b"y", b"2")])
+        before = headers.get_all("host"), "x" in headers
+        copy = headers.copy()
+        change(headers)
+        return [
+            before,
+            [(one.get_all("host"), one.get("x"), one.fields) for one in (headers, copy)],
+            headers == copy,
+        ]
+
+    own, fast = both_ways(look, "header_lookup")
+    assert own == fast
+
+
+MADE: dict[str, Callable[[], http.Headers]] = {
+    "nothing": http.Headers,
+    "pairs": lambda: http.Headers([[b"a", b"b"]]),  # type: ignore[list-item]
+    "a generator": lambda: http.Headers((name, b"1") for name in (b"a", b"b")),
+    "other headers": lambda: http.Headers(http.Headers(a="b").fields),
+    "names": lambda: http.Headers([(b"A-B", b"1")], a_b="2", c="3"),
+    "text": lambda: http.Headers([("a", "b")]),  # type: ignore[list-item]
+    "no value": lambda: http.Headers([(b"a",)]),  # type: ignore[list-item]
+    "three parts": lambda: http.Headers([(b"a", b"b", b"c")]),  # type: ignore[list-item]
+    "no pairs": lambda: http.Headers([1]),  # type: ignore[list-item]
+}
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_headers_are_made_as_before(make: Callable[[], http.Headers]) -> None:
+    def run() -> object:
+        try:
+            return make().fields
+        except (TypeError, ValueError) as error:
+            return type(error), str(error)
+
+    own, fast = both_ways(run, "header_lookup")
     assert own == fast
 
 
@@ -335,6 +395,79 @@ def test_updates_are_reported_to_addons_that_have_the_hook() -> None:
         return len(addon.flows)
 
     assert both_ways(run, "hook_table") == (1, 1)
+
+
+def test_a_triggered_event_reaches_its_hooks_and_a_new_hook_is_noticed() -> None:
+    class Configured:
+        """Gets a hook while it is configured."""
+
+        name = "configured"
+
+        def __init__(self, seen: list[object]) -> None:
+            self._seen = seen
+
+        def configure(self, updated: set[str]) -> None:
+            self._seen.append(updated)
+            self.update = self._seen.append
+
+    def run() -> list[object]:
+        seen: list[object] = []
+        manager = Master().addons
+        manager.add(Configured(seen))
+        seen.clear()
+        for event in (hooks.UpdateHook([]), hooks.ConfigureHook({"a"}), hooks.UpdateHook([])):
+            manager.trigger(event)
+        return seen
+
+    own, fast = both_ways(run, "hook_table")
+    assert own == fast
+    assert own[-2:] == [{"a"}, []]
+
+
+# log_entries
+
+
+class Logged:
+    """An addon that wants the deprecated log entries."""
+
+    name = "logged"
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str]] = []
+
+    def add_log(self, entry: log.LogEntry) -> None:
+        self.entries.append((entry.level, entry.msg.partition("] ")[2]))
+
+
+async def log_lines(addons: Sequence[object]) -> tuple[int, list[tuple[str, str]]]:
+    """Log two lines; return how many callbacks were scheduled, and the entries that addons got."""
+    master: Any = Master()
+    loop = asyncio.get_running_loop()
+    scheduled: list[object] = []
+
+    class Loop:
+        def call_soon_threadsafe(self, *call: Any) -> None:
+            scheduled.append(call)
+            loop.call_soon_threadsafe(*call)
+
+    master.event_loop = Loop()
+    master.addons.add(*addons)
+    handler = log.LegacyLogEvents(master)
+    for level in (logging.INFO, logging.WARNING):
+        handler.handle(logging.LogRecord("a", level, "a.py", 1, "a %s", ("line",), None))
+    await asyncio.sleep(0)
+    return len(scheduled), [entry for addon in addons for entry in getattr(addon, "entries", [])]
+
+
+def test_log_entries_are_made_for_addons_that_want_them() -> None:
+    own, fast = both_ways(lambda: asyncio.run(log_lines([Logged()])), "hook_table", "log_entries")
+    assert own == fast == (2, [("info", "a line"), ("warn", "a line")])
+
+
+def test_no_log_entry_is_made_without_such_an_addon() -> None:
+    own, fast = both_ways(lambda: asyncio.run(log_lines([])), "hook_table", "log_entries")
+    assert own == (2, [])
+    assert fast == (0, [])
 
 
 # inline_hooks
@@ -720,3 +853,35 @@ def test_all_chunks_of_one_read_are_one_event() -> None:
     assert isinstance(event, h11.Data)
     assert bytes(event.data) == b"abc"
     assert isinstance(reader(buffer), h11.EndOfMessage)
+
+
+# host_names
+
+HOSTS: tuple[str | bytes, ...] = (
+    *("api.example.com", "api.example.com:443", b"api.example.com:8443", "EXAMPLE.com", "a_b", ""),
+    *("[::1]:80", "::1", b"[::1]", "a:b", "a:99999", "ü.example", "ü".encode(), b"\xff", "a b"),
+    *("a" * 400, b"a." * 200, "a\0b", "user@host", "127.0.0.1:1"),
+)
+
+
+@pytest.mark.parametrize("name", HOSTS, ids=repr)
+def test_host_names_are_read_as_before(name: str | bytes) -> None:
+    def read() -> list[object]:
+        found: list[object] = []
+        for is_checked in (True, False, True, False):
+            found.append(net_check.is_valid_host(name))
+            try:
+                found.append(url.parse_authority(name, check=is_checked))
+            except ValueError as error:
+                found.append(type(error))
+        return found
+
+    own, fast = both_ways(read, "host_names")
+    assert own == fast
+
+
+def test_only_some_short_host_names_are_remembered() -> None:
+    with installed("host_names"):
+        remembered: Any = url.parse_authority
+        assert remembered("a.example", False) is remembered("a.example", False)
+        assert remembered("a" * 400, False) is not remembered("a" * 400, False)

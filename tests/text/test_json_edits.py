@@ -303,3 +303,17 @@ def test_a_value_is_located_at_any_depth_that_can_be_parsed() -> None:
 def test_too_deep_nesting_is_refused_with_and_without_escapes(ending: bytes) -> None:
     with pytest.raises(ValueError, match="depth"):
         parse(b'{"a":' * 2000 + ending + b"}" * 2000)
+
+
+def test_what_is_computed_from_the_text_is_computed_once_for_these_edits() -> None:
+    computed: list[object] = []
+
+    def first(document: dict[str, int]) -> int:
+        computed.append(document)
+        return document["a"]
+
+    edits = Edits(b'{"a":1}')
+    assert [edits.once(first, {"a": 1}), edits.once(first, {"a": 1})] == [1, 1]
+    assert edits.once(len, {"a": 1}) == 1
+    assert Edits(b'{"a":2}').once(first, {"a": 2}) == 2
+    assert computed == [{"a": 1}, {"a": 2}]

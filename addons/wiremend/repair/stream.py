@@ -214,12 +214,13 @@ class StreamRepair:
         if may_be and self._repeated is not None and self._repeated.matches(event.raw):
             return
         self._repeated = None
+        if not may_be:
+            return
         found = contain("recognising a delta", self._no_text, self._repairer.repeatable_text)
-        if may_be and found is not None and found[1]:
+        if found is not None and found[1]:
             reads_tags = self._watch is not None
             self._repeated = RepeatedDelta.of(event.raw, *found, reads_tags=reads_tags)
-        if may_be:
-            self._attempts_left = _ATTEMPTS if self._repeated else max(0, self._attempts_left - 1)
+        self._attempts_left = _ATTEMPTS if self._repeated else max(0, self._attempts_left - 1)
 
     def _no_text(self, fault: Fault) -> None:
         self._faults.append(fault)

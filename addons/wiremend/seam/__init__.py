@@ -12,7 +12,7 @@ flow as soon as upstream fails. The seam therefore carries calls inside mitmprox
     upstream_side.py      the attempts of a call
     client_side.py        the response of a call, as its client receives it
     http_clients.py       mitmproxy's HTTP clients, changed so that they do not lose calls
-    fast_paths.py         faster versions of hot spots of mitmproxy
+    fast/                 faster versions of hot spots of mitmproxy
     head_limits.py        bounds on the heads and trailers of responses
     http1_trailers.py     HTTP/1.1 messages with trailers, on both sides
     addon_hooks.py        hooks of our addons that do not raise

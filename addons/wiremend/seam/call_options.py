@@ -11,8 +11,9 @@ from wiremend.adapt.lessons import LessonBook
 from wiremend.adapt.sessions import Sessions
 from wiremend.call_record.kept_traffic import TrafficStore
 from wiremend.engine.health import ProviderHealth
-from wiremend.engine.settings import Feature, Settings
+from wiremend.engine.settings import Feature, Knowledge, Settings
 from wiremend.faults.schedule import FaultSchedule
+from wiremend.held_memory import HeldMemory
 from wiremend.protocols.base.protocol import Protocol
 from wiremend.routing.provider_keys import ProviderKeys
 from wiremend.rules.containment import FaultLog
@@ -21,6 +22,8 @@ from wiremend.seam.growing_response import GrowingResponse
 
 # A reload of this module defines the hook again, and mitmproxy would warn of a conflict.
 hooks.all_hooks.pop("wiremend_call", None)
+
+_DEFAULT_SETTINGS = Settings()
 
 
 @dataclass
@@ -31,11 +34,12 @@ class CallOptions:
     protocol: Protocol | None = None
     """The protocol of the request; None if it is not a model call."""
     features: set[Feature] = field(default_factory=set)
-    settings: Settings = field(default_factory=Settings)
-    health: ProviderHealth = field(default_factory=ProviderHealth)
-    lessons: LessonBook = field(default_factory=LessonBook)
-    sessions: Sessions = field(default_factory=Sessions)
-    keys: ProviderKeys = field(default_factory=ProviderKeys)
+    settings: Settings = _DEFAULT_SETTINGS
+    health: ProviderHealth | None = None
+    """What is known of the providers; None: nothing. The same applies to the next three."""
+    lessons: LessonBook | None = None
+    sessions: Sessions | None = None
+    keys: ProviderKeys | None = None
     conceal: Callable[[http.HTTPFlow], None] | None = None
     """Removes the secrets from the flow. The request that goes upstream keeps them."""
     mask: Mask | None = None
@@ -52,9 +56,20 @@ class CallOptions:
     """Let the request pass unchanged; `features` has no effect then."""
     faults: FaultSchedule | None = None
     """The faults that are injected into the provider's answers."""
-    fault_log: FaultLog = field(default_factory=FaultLog)
+    fault_log: FaultLog | None = None
     fault: Exception | None = None
     """The first exception that an addon raised; see `noting_faults`."""
+
+    def knowledge(self, memory: HeldMemory) -> Knowledge:
+        """Return what is known when the call is planned."""
+        return Knowledge(
+            ProviderHealth() if self.health is None else self.health,
+            LessonBook() if self.lessons is None else self.lessons,
+            Sessions() if self.sessions is None else self.sessions,
+            ProviderKeys() if self.keys is None else self.keys,
+            FaultLog() if self.fault_log is None else self.fault_log,
+            memory,
+        )
 
 
 @dataclass

@@ -53,7 +53,6 @@ from wiremend.engine.error_responses import fault_response, too_much_held_respon
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call, plan_passing
 from wiremend.engine.report_plan import plan_reporting
-from wiremend.engine.settings import Knowledge
 from wiremend.held_memory import HeldMemory, Part
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol
@@ -82,6 +81,7 @@ _UNASKED_SWITCH = "the server switched to another protocol (status 101)"
 TOO_MUCH_HELD = "All calls together hold as much memory as they may."
 _BEFORE_A_CALL = (events.Start, RequestHeaders, RequestData, RequestTrailers)
 """Events after which a stream may still become a call."""
+_LAST_EVENTS = (ResponseEndOfMessage, ResponseProtocolError)
 _TOWARD_CLIENT = (ShowHead, ShowBody, FinishResponse, Respond, CutResponse)
 
 
@@ -232,7 +232,7 @@ class CallStream(HttpStream):
                     self._protocol, kept + written, self._memory.limit_bytes
                 )
                 return
-            knowledge = Knowledge(options.health, options.lessons, options.sessions, options.keys)
+            knowledge = options.knowledge(self.account)
             if options.is_off:
                 call = plan_passing(received, options.settings)
             elif options.settings.reports_only:
@@ -410,7 +410,7 @@ class CallStream(HttpStream):
     def _log(self, fault: Fault, done: str) -> Commands:
         """Log a fault on one line, and its stack at the level of debugging."""
         name = contain("naming a call", lambda _: "a call", lambda: name_of(self.flow))
-        log = FaultLog() if self._options is None else self._options.fault_log
+        log = (self._options and self._options.fault_log) or FaultLog()
         line = log.line(fault, name, done, time.monotonic())
         if line is not None:
             yield commands.Log(line, WARNING)
@@ -513,7 +513,7 @@ class CallStream(HttpStream):
         if command.connection is self.context.client:
             event = command.event
             self._is_head_sent |= isinstance(event, ResponseHeaders)
-            self._is_end_sent |= isinstance(event, ResponseEndOfMessage | ResponseProtocolError)
+            self._is_end_sent |= isinstance(event, _LAST_EVENTS)
 
     def _call_event(self, event: events.Event) -> Commands:
         assert self.machine is not None

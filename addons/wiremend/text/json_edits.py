@@ -10,7 +10,7 @@ another value sees the same edit.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -215,6 +215,7 @@ class Edits:
         self._spans = Spans(body)
         self._edits: list[Edit] = []
         self._removed: dict[Path, set[str | int]] = {}
+        self._computed: dict[object, Any] = {}
 
     @property
     def body(self) -> bytes:
@@ -225,6 +226,16 @@ class Edits:
     def is_empty(self) -> bool:
         """Whether there is no edit."""
         return not self._edits and not self._removed
+
+    def once[Document, T](self, compute: Callable[[Document], T], document: Document) -> T:
+        """Return `compute(document)` for the parsed text, from the first call with this function.
+
+        The result must not be changed.
+        """
+        if compute not in self._computed:
+            self._computed[compute] = compute(document)
+        computed: T = self._computed[compute]
+        return computed
 
     def splice(self, start: int, end: int, text: bytes) -> None:
         """Replace the bytes from `start` to `end` of the text. It must stay valid JSON."""

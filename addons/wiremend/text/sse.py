@@ -208,9 +208,11 @@ class Decoder:
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes, in order, and the parts of a large event."""
         buffer = self._buffer
-        if self._is_one_event(data):
-            self._at_start = False
-            return [self._parse(data)]
+        if not buffer and self._tail is None and len(data) <= self._limit_bytes:
+            event = _parse_usual(data)
+            if event is not None or _is_one_event(data):
+                self._at_start = False
+                return [event or self._parse(data)]
         buffer += data
         events: list[Event] = []
         if self._tail is not None:
@@ -236,18 +238,6 @@ class Decoder:
             self._tail = b""
             self._read_part(b"", events)
         return events
-
-    def _is_one_event(self, data: bytes) -> bool:
-        """Return whether nothing precedes `data`, and it is one whole event with LF line ends."""
-        return (
-            data.endswith(b"\n\n")
-            and not self._buffer
-            and self._tail is None
-            and data[:1] not in _NOT_A_FIELD
-            and 0 < data.find(b"\n\n") == len(data) - 2
-            and b"\r" not in data
-            and len(data) <= self._limit_bytes
-        )
 
     def _read_part(self, tail: bytes, events: list[Event]) -> None:
         """Move the bytes of a large event from the buffer to `events`, up to its blank line."""
@@ -310,8 +300,21 @@ class Decoder:
         )
 
 
+def _is_one_event(data: bytes) -> bool:
+    """Return whether `data` is one whole event with LF line ends."""
+    return (
+        data.endswith(b"\n\n")
+        and data[:1] not in _NOT_A_FIELD
+        and 0 < data.find(b"\n\n") == len(data) - 2
+        and b"\r" not in data
+    )
+
+
 def _parse_usual(raw: bytes) -> Event | None:
-    """Return the event if it is an `event:` and a `data:` line, or only the second; else None."""
+    """Return the event if it is an `event:` and a `data:` line, or only the second; else None.
+
+    Nothing precedes or follows it then, and all its lines end in LF.
+    """
     if not raw.endswith(b"\n\n"):
         return None
     at = raw.find(b"\n") + 1 if raw.startswith(b"event: ") else 0

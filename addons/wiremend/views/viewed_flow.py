@@ -6,6 +6,7 @@ from mitmproxy import http
 from mitmproxy.contentviews import Contentview, Metadata
 
 from wiremend.call_record.load import load_record
+from wiremend.protocols.registry import recognise
 from wiremend.seam.flows import body_of
 from wiremend.views.content.view_list import View, render
 from wiremend.views.content.viewed import ShownRequest, ShownResponse, ViewedCall
@@ -68,7 +69,9 @@ class CallView(Contentview):
 
 def is_call(flow: http.HTTPFlow) -> bool:
     """Return whether a flow is a model call."""
-    return _shown_request(flow.request).protocol() is not None
+    request = flow.request
+    content_type = request.headers.get("content-type", "")
+    return recognise(request.method, request.path, content_type) is not None
 
 
 def viewed_call(

@@ -1,6 +1,7 @@
 """Token counts are read from every protocol's responses into one form."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -149,4 +150,28 @@ def test_counts_that_were_asked_for_early_still_grow() -> None:
     meter.feed(event({"type": "message_start", "message": {"usage": START}}))
     assert meter.usage == Usage(input_tokens=215, cached_tokens=200, cache_write_tokens=5)
     meter.feed(event({"type": "message_delta", "usage": {"output_tokens": 7}}))
+    assert meter.usage == FROM_ANTHROPIC
+
+
+FORMS = {
+    "LF": lambda stream: stream,
+    "CR LF": lambda stream: stream.replace(b"\n", b"\r\n"),
+    "CR": lambda stream: stream.replace(b"\n", b"\r"),
+    "a byte order mark": lambda stream: b"\xef\xbb\xbf" + stream,
+    "data on several lines": lambda stream: stream.replace(b'"delta"', b'\ndata: "delta"'),
+    "no blank line at the end": lambda stream: stream.rstrip(b"\n"),
+    "more blank lines": lambda stream: stream.replace(b"\n\n", b"\n\n\n\n\n"),
+    "comments": lambda stream: stream.replace(b"\n\n", b"\n\n: usage\n\n"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_counts_are_found_in_any_form_of_a_stream(form: Callable[[bytes], bytes]) -> None:
+    parts = [
+        event({"type": "message_start", "message": {"usage": START}}),
+        event({"type": "content_block_delta", "delta": {"text": TEXT}}),
+        event({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 7}}),
+    ]
+    meter = UsageMeter(ANTHROPIC.usage_format)
+    meter.feed(form(b"".join(parts)))
     assert meter.usage == FROM_ANTHROPIC

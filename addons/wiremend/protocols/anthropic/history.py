@@ -163,7 +163,7 @@ def drop_orphan_results(
 ) -> None:
     """Drop results without a call in the turn before, and second results of one call."""
     open_calls: dict[str, None] = {}
-    for turn in turns_of(request):
+    for turn in edits.once(turns_of, request):
         orphans: dict[int, list[Path]] = {}
         for path, block in turn.blocks("tool_result"):
             call_id = block.get("tool_use_id")
@@ -188,7 +188,7 @@ def add_missing_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Add an error result for each call that the next turn does not answer."""
-    turns = turns_of(request)
+    turns = edits.once(turns_of, request)
     for number, turn in enumerate(turns):
         calls = turn.calls if turn.role == "assistant" else {}
         following = turns[number + 1] if number + 1 < len(turns) else None
@@ -224,7 +224,7 @@ def put_results_first(
 ) -> None:
     """Move the results to the start of each turn."""
     calls: dict[str, None] = {}
-    for turn in turns_of(request):
+    for turn in edits.once(turns_of, request):
         if turn.role == "user" and calls and _has_late_results(turn):
             path: Path = ("messages", turn.messages[0][0], "content")
             if notes.note(
@@ -346,7 +346,7 @@ def strip_thinking_cache_control(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Remove `cache_control` of thinking blocks, which are cached with the blocks after them."""
-    for turn in turns_of(request):
+    for turn in edits.once(turns_of, request):
         for kind in _THINKING:
             for path, block in turn.blocks(kind):
                 if "cache_control" in block and notes.note(
@@ -361,7 +361,7 @@ def drop_foreign_thinking(
     """Drop thinking that Anthropic did not sign; disable thinking if the last turn needed it."""
     dropped = [
         path
-        for turn in turns_of(request)
+        for turn in edits.once(turns_of, request)
         if turn.role == "assistant"
         for path, block in turn.blocks("thinking")
         if _is_foreign(block.get("signature"))
@@ -378,7 +378,7 @@ def drop_all_thinking(
     """Drop all thinking of the conversation; disable thinking if the last turn needed it."""
     dropped = [
         path
-        for turn in turns_of(request)
+        for turn in edits.once(turns_of, request)
         if turn.role == "assistant"
         for kind in _THINKING
         for path, _block in turn.blocks(kind)
@@ -399,7 +399,7 @@ def _disable_if_needed(
     mode = request.get("thinking")
     if not isinstance(mode, dict) or mode.get("type") != "enabled":
         return
-    assistants = [turn for turn in turns_of(request) if turn.role == "assistant"]
+    assistants = [turn for turn in edits.once(turns_of, request) if turn.role == "assistant"]
     last = {index for index, _ in assistants[-1].messages} if assistants else set()
     if assistants and assistants[-1].calls and any(path[1] in last for path in dropped):
         notes.note(rule, BodyPlace(("thinking",)), "on", "off for this call")

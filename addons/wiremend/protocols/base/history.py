@@ -129,7 +129,7 @@ def adapt_history(document: RequestDocument, traits: TargetTraits, notes: Notes)
         if fields is None:
             break
         adapt(fields, edits, traits.messages, notes)
-        if not edits.is_empty:
+        if not edits.is_empty:  # else the next pass continues with what this one has computed
             document = document.edited(edits)
             fields, edits = document.fields, Edits(document.body)
     return document

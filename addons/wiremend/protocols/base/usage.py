@@ -83,10 +83,11 @@ class UsageMeter:
         return self._usage
 
     def _read(self) -> Usage | None:
-        usage = NO_USAGE
+        usage: Usage | None = None
         for data in dict.fromkeys((self._first, self._last)):
             for value in self._objects(data):
-                usage = usage.merged(self._form.read(value))
+                found = self._form.read(value)
+                usage = found if usage is None else usage.merged(found)
         return None if usage == NO_USAGE else usage
 
     def _objects(self, data: bytes) -> Iterator[Mapping[str, Any]]:
@@ -121,8 +122,15 @@ def total(*counts: int | None) -> int | None:
 
 
 def _events(data: bytes) -> list[sse.Event]:
+    """Return events, with all those that have counts; others are decoded if it is not plain."""
+    if b"\r" not in data and _BYTE_ORDER_MARK not in data:  # else events end in other ways, too
+        end = b"\n\n"
+        data = end.join([event for event in data.split(end) if NAME_OF_COUNTS in event]) + end
     decoder = sse.Decoder()
     return [*decoder.feed(data), *decoder.end()]
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def _larger(first: int | None, second: int | None) -> int | None:

@@ -104,7 +104,7 @@ def drop_orphan_results(
 ) -> None:
     """Drop responses without a call in the turn before, and the media repeated with them."""
     calls = _OpenCalls()
-    for turn in turns_of(request):
+    for turn in edits.once(turns_of, request):
         orphans: dict[Path, list[Path]] = {}
         for path, response in turn.parts(_RESPONSES) if not turn.is_model else ():
             if calls.take(response):
@@ -147,7 +147,7 @@ def add_missing_results(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Add an error response for each call that the next turn does not answer."""
-    turns = turns_of(request)
+    turns = edits.once(turns_of, request)
     for number, turn in enumerate(turns):
         calls = _OpenCalls(turn if turn.is_model else None)
         answering = turns[number + 1] if number + 1 < len(turns) else None
@@ -179,7 +179,7 @@ def add_missing_results(
 
 def drop_empty_text(request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes) -> None:
     """Drop parts with an empty text; a part with only a signature is kept."""
-    for turn in turns_of(request):
+    for turn in edits.once(turns_of, request):
         for part_path, part in turn.all_parts():
             if part == {"text": ""} and notes.note(
                 EMPTY_TEXT, BodyPlace(part_path), "no text", "dropped"
@@ -194,7 +194,7 @@ def drop_empty_messages(
 
     A part that is `{}` is dropped.
     """
-    turns = turns_of(request)
+    turns = edits.once(turns_of, request)
     for turn in turns:
         for path, content in turn.contents:
             parts = content.get("parts", [])
@@ -223,7 +223,7 @@ def mark_unsigned_calls(
 
     Of parallel calls Gemini signs only the first.
     """
-    turns = turns_of(request)
+    turns = edits.once(turns_of, request)
     texts = [number for number, turn in enumerate(turns) if not turn.is_model and _has_text(turn)]
     for turn in turns[texts[-1] :] if texts else ():
         calls = [call for call in turn.all_parts() if any(key in call[1] for key in _CALLS)]
@@ -244,7 +244,7 @@ def replace_signatures(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Mark signed calls as not signed; remove the signatures of other parts."""
-    for turn in turns_of(request):
+    for turn in edits.once(turns_of, request):
         for path, part in turn.all_parts():
             is_call = any(key in part for key in _CALLS)
             for key in _SIGNATURES:
@@ -273,7 +273,7 @@ def end_with_user_content(
     request: dict[str, Any], edits: Edits, _: MessageTraits, notes: Notes
 ) -> None:
     """Add a content of the user behind an answer at the end, unless it contains calls."""
-    turns = turns_of(request)
+    turns = edits.once(turns_of, request)
     if not turns or not turns[-1].is_model or any(turns[-1].parts(_CALLS)):
         return
     path = turns[-1].contents[-1][0]

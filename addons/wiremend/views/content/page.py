@@ -29,7 +29,7 @@ _SURROGATES = range(0xD800, 0xE000)
 
 
 class _Escapes(dict[int, str]):
-    """The table for `str.translate`: characters are added as they are met."""
+    """The table for `str.translate`, with the characters that are not in it."""
 
     def __missing__(self, code: int) -> str:
         is_hidden = code in _TAGS or code in _SURROGATES
@@ -37,7 +37,7 @@ class _Escapes(dict[int, str]):
         return shown if is_hidden else chr(code)
 
 
-_ESCAPES = _Escapes(_REPLACED)
+_ESCAPES = _Escapes({code: chr(code) for code in range(0x80)} | _REPLACED)
 
 
 def neutralised(text: str) -> str:

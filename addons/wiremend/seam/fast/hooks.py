@@ -1,0 +1,307 @@
+"""Parts that replace how mitmproxy calls the hooks of addons; see `wiremend.seam.fast.paths`."""
+
+import asyncio
+import dataclasses
+import inspect
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any, cast
+
+from mitmproxy import addonmanager, exceptions, flow, hooks, http, log
+from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.onboarding import Onboarding
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
+from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
+from mitmproxy.utils.asyncio_utils import create_task
+
+from wiremend.seam.fast.messages import Replacement
+
+Steps = Generator[Awaitable[Any], None, None]
+"""Calls hooks, and yields what has to be awaited in between."""
+
+
+# hook_table
+
+_TABLE = "wiremend_hook_table"
+"""The attribute of an AddonManager with its hooks: by name of a hook, the functions of each entry
+of the chain that has any."""
+
+
+def hook_table() -> Sequence[Replacement]:
+    """Replace the methods that look for the hooks of all addons, and those that change them."""
+    changing = ("clear", "register", "add", "remove")
+    return [
+        (AddonManager, "handle_lifecycle", _handle_lifecycle),
+        (AddonManager, "trigger", _triggering(AddonManager.trigger)),
+        *((AddonManager, name, _forgetting(getattr(AddonManager, name))) for name in changing),
+    ]
+
+
+def _triggering(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Trigger only events that an addon has a hook for.
+
+    Hooks such as `configure` may change which hooks exist; those that only report do not.
+    """
+    forgetting = _forgetting(original)
+
+    def trigger(manager: AddonManager, event: hooks.Hook) -> None:
+        if not isinstance(event, hooks.UpdateHook | log.AddLogHook):
+            forgetting(manager, event)
+        elif _hooks_named(manager, event):
+            original(manager, event)
+
+    return trigger
+
+
+def _forgetting(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Drop the table before and after a method that can change which hooks exist."""
+
+    def method(manager: AddonManager, *args: Any) -> Any:
+        manager.__dict__.pop(_TABLE, None)
+        try:
+            return original(manager, *args)
+        finally:
+            manager.__dict__.pop(_TABLE, None)
+
+    return method
+
+
+def _hooks_named(manager: AddonManager, event: hooks.Hook) -> list[list[Callable[..., Any]]]:
+    table = manager.__dict__.setdefault(_TABLE, {})
+    try:
+        found: list[list[Callable[..., Any]]] = table[event.name]
+    except KeyError:
+        entries = [[hook for _, hook in manager._iter_hooks(a, event)] for a in manager.chain]
+        found = table[event.name] = [entry for entry in entries if entry]
+    return found
+
+
+async def _handle_lifecycle(manager: AddonManager, event: hooks.Hook) -> None:
+    """Do as `AddonManager.handle_lifecycle` does."""
+    await _await_each(_lifecycle(manager, event, event.args()))
+
+
+def _lifecycle(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> Steps:
+    """Call the hooks of an event; yield what has to be awaited before the next one."""
+    yield from _trigger(manager, event, args)
+    if isinstance(args[0], flow.Flow):
+        update = hooks.UpdateHook([args[0]])
+        yield from _trigger(manager, update, [update.flows])
+
+
+def _trigger(manager: AddonManager, event: hooks.Hook, args: list[Any]) -> Steps:
+    """Do as `AddonManager.trigger_event` does: an exception skips the rest of its chain entry."""
+    for entry in _hooks_named(manager, event):
+        try:
+            for hook in entry:
+                result = hook(*args)
+                if result is not None and inspect.isawaitable(result):
+                    yield result
+        except exceptions.AddonHalt:
+            return
+        except Exception:
+            with addonmanager.safecall():
+                raise
+
+
+async def _await_each(steps: Steps, first: Awaitable[Any] | None = None) -> None:
+    """Await what the steps yield; `first` was yielded already."""
+    waiting = first if first is not None else next(steps, None)
+    while waiting is not None:
+        try:
+            await waiting
+        except BaseException as exception:
+            try:
+                waiting = steps.throw(exception)
+            except StopIteration:
+                return
+        else:
+            waiting = next(steps, None)
+
+
+# log_entries
+
+
+def log_entries() -> Sequence[Replacement]:
+    """Replace `emit`, which wakes the event loop for each log line."""
+    original = log.LegacyLogEvents.emit
+    event = log.AddLogHook(log.LogEntry("", "info"))
+
+    def emit(handler: log.LegacyLogEvents, record: logging.LogRecord) -> None:
+        if _hooks_named(handler.master.addons, event):
+            original(handler, record)
+
+    return [(log.LegacyLogEvents, "emit", emit)]
+
+
+# inline_hooks
+
+
+def inline_hooks() -> Sequence[Replacement]:
+    """Replace `server_event`, which creates a task for each hook and for each timer.
+
+    The task has to wait until `server_event` has ended. Most hooks complete at once, so the event
+    that follows is handled here.
+    """
+
+    async def server_event(handler: ConnectionHandler, event: events.Event) -> None:
+        async with handler._server_event_lock:
+            handler.timeout_watchdog.register_activity()
+            following = deque([event])
+            try:
+                while following:
+                    for command in handler.layer.handle_event(following.popleft()):
+                        if type(command) is commands.SendData:
+                            _write(handler, command)
+                        elif isinstance(command, commands.StartHook) and _has_own_hooks(handler):
+                            if _run_hook(handler, command) and command.blocking:
+                                following.append(events.HookCompleted(command))
+                        else:
+                            _execute(handler, command)
+            except Exception:
+                handler.log("mitmproxy has crashed!", logging.ERROR, exc_info=True)
+
+    return [(ConnectionHandler, "server_event", server_event)]
+
+
+def _write(handler: ConnectionHandler, command: commands.SendData) -> None:
+    io = handler.transports.get(command.connection)
+    if io is not None:  # else the connection has been closed
+        assert io.writer
+        if not io.writer.is_closing():
+            io.writer.write(command.data)
+
+
+def _has_own_hooks(handler: ConnectionHandler) -> bool:
+    """Whether this is the handler of a client, and not for example that of a replay."""
+    return type(handler).handle_hook is ProxyConnectionHandler.handle_hook
+
+
+def _run_hook(handler: ConnectionHandler, hook: commands.StartHook) -> bool:
+    """Call the hooks; return whether they have completed. If not, a task completes them."""
+    args = hook.args()
+    (data,) = args
+    manager = cast("ProxyConnectionHandler", handler).master.addons
+    steps = _resumed(_lifecycle(manager, hook, args), data)
+    try:
+        waiting = next(steps, None)
+    except Exception as exception:
+        # It ends a task that nothing waits for, as in mitmproxy.
+        steps, waiting = _failing(exception), _nothing()
+    if waiting is None:
+        return True
+    create_task(
+        _complete_hook(handler, hook, steps, waiting),
+        name=f"handle_hook({hook.name})",
+        keep_ref=True,
+        client=handler.client.peername,
+    )
+    return False
+
+
+def _resumed(steps: Steps, data: Any) -> Steps:
+    """Also wait until a flow that was intercepted is resumed."""
+    yield from steps
+    if isinstance(data, flow.Flow) and data.intercepted:
+        yield data.wait_for_resume()
+
+
+def _failing(exception: Exception) -> Steps:
+    raise exception
+    yield
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def _complete_hook(
+    handler: ConnectionHandler, hook: commands.StartHook, steps: Steps, waiting: Awaitable[Any]
+) -> None:
+    with handler.timeout_watchdog.disarm():
+        await _await_each(steps, waiting)
+    if hook.blocking:
+        await handler.server_event(events.HookCompleted(hook))
+
+
+def _execute(handler: ConnectionHandler, command: commands.Command) -> None:
+    """Do as `ConnectionHandler.server_event` does with a command."""
+    match command:
+        case commands.OpenConnection():
+            assert command.connection not in handler.transports
+            task = create_task(
+                handler.open_connection(command),
+                name=f"server connection handler {command.connection.address}",
+                keep_ref=False,
+                client=handler.client.peername,
+            )
+            handler.transports[command.connection] = ConnectionIO(handler=task)
+        case commands.RequestWakeup():
+            _start_timer(handler, command)
+        case commands.ConnectionCommand() if command.connection not in handler.transports:
+            pass  # the connection has been closed
+        case commands.SendData():
+            _write(handler, command)
+        case commands.CloseTcpConnection():
+            handler.close_connection(command.connection, command.half_close)
+        case commands.CloseConnection():
+            handler.close_connection(command.connection, False)
+        case commands.StartHook():
+            create_task(
+                handler.hook_task(command),
+                name=f"handle_hook({command.name})",
+                keep_ref=True,
+                client=handler.client.peername,
+            )
+        case commands.Log():
+            handler.log(command.message, command.level)
+        case _:
+            raise RuntimeError(f"Unexpected command: {command}")
+
+
+def _start_timer(handler: ConnectionHandler, command: commands.RequestWakeup) -> None:
+    """Start a timer of the event loop. `handle_client` cancels what is in `wakeup_timer`."""
+
+    def expire() -> None:
+        timers.discard(timer)
+        create_task(
+            handler.server_event(events.Wakeup(command)),
+            name="wakeup",
+            keep_ref=True,
+            client=handler.client.peername,
+        )
+
+    timers: set[Any] = handler.wakeup_timer
+    timer = asyncio.get_running_loop().call_later(command.delay, expire)
+    timers.add(timer)
+
+
+# served_pages
+
+
+def served_pages() -> Sequence[Replacement]:
+    """Replace a coroutine that `request` would have to await for every flow."""
+    original = Onboarding.request
+
+    def request(app: Onboarding, served: http.HTTPFlow) -> Awaitable[None] | None:
+        return original(app, served) if app.should_serve(served) else None  # type: ignore[no-untyped-call]
+
+    return [(Onboarding, "request", request)]
+
+
+# hook_fields
+
+
+def hook_fields() -> Sequence[Replacement]:
+    """Replace `args`, which examines the class of each hook."""
+    names: dict[type[hooks.Hook], tuple[str, ...]] = {}
+
+    def args(hook: hooks.Hook) -> list[Any]:
+        kind = type(hook)
+        if kind not in names:
+            names[kind] = tuple(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+        return [getattr(hook, name) for name in names[kind]]
+
+    return [(hooks.Hook, "args", args)]

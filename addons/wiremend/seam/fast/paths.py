@@ -1,0 +1,354 @@
+"""Faster versions of mitmproxy's hot spots, with the same behaviour.
+
+A call spends most of its time in code of mitmproxy that does the same work for every event: it
+looks for the hooks of all addons, copies options, checks types, and asks OpenSSL for bytes that are
+not there. Each part here replaces one such spot:
+
+    hook_table     which addons have a hook is determined once, not for each event
+    log_entries    no deprecated log entry is made unless an addon wants it
+    inline_hooks   hooks and timers run without a task of their own
+    served_pages   only requests for mitmproxy's own pages are awaited
+    hook_fields    the arguments of a hook are read without `dataclasses.fields`
+    plain_options  options with immutable values are not copied when they are read
+    field_types    the types of a message's fields are read once, not for each message
+    header_lookup  the fields of a head are compared as bytes, and their names are kept
+    unseen_logs    no record is made for a log line that no handler would show
+    host_names     the last host names that were read are remembered
+    tls_records    OpenSSL is asked for as many bytes as it has
+    collector      what the start has created is left out of garbage collections
+
+A part is installed only if it was written for the code that it replaces: `KNOWN_SOURCES` contains
+digests of that code. So a new version of mitmproxy runs its own code. The option
+`wiremend_fast_paths` disables all parts. Those on hooks are in `hooks.py`, those on messages in
+`messages.py`. The chunks of HTTP/1.1 bodies are read by `seam/http1_trailers.py`, which replaces
+that code anyway.
+"""
+
+import gc
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from mitmproxy import addonmanager, flow, hooks, http, log, optmanager
+from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.asgiapp import ASGIApp
+from mitmproxy.addons.onboarding import Onboarding
+from mitmproxy.connection import ConnectionState
+from mitmproxy.coretypes import multidict
+from mitmproxy.net import check as net_check
+from mitmproxy.net.http import url
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy import server as proxy_server
+from mitmproxy.proxy.layers import tls
+from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
+from mitmproxy.proxy.server import ConnectionHandler, TimeoutWatchdog
+from mitmproxy.utils import typecheck
+from OpenSSL import SSL
+
+from wiremend.seam.connections import Commands
+from wiremend.seam.fast.hooks import (
+    hook_fields,
+    hook_table,
+    inline_hooks,
+    log_entries,
+    served_pages,
+)
+from wiremend.seam.fast.messages import Replacement, field_types, header_lookup, host_names
+
+KNOWN_SOURCES = frozenset(
+    {
+        "0ba4541fc6fa15ce",
+        "13180532440359de",
+        "1f256dc3d66394a0",
+        "350b419ab7284091",
+        "367b3317bc2ba45c",
+        "38c97e792d1db5b7",
+        "482e7414c932e3e8",
+        "4d53696a5f9f6670",
+        "4f7a8f8411d51f35",
+        "54cd27a492416379",
+        "5bab95f7aa358e18",
+        "5bff03c1afa25bb7",
+        "602d253086c75a35",
+        "62d6d57d43dd1a2e",
+        "6859c2d9c826806e",
+        "6e42e075ee5fa3df",
+        "706760d6eecf10cd",
+        "76efad3bee98e9b5",
+        "85c0e6b656c324e5",
+        "95c9f187c70d4d09",
+        "9ac7970160526268",
+        "9f8b52fd798203c9",
+        "a2b42657ebe8bf6d",
+        "a333ab3b51300b44",
+        "b19e37ceb2096421",
+        "b60e47c7091fa795",
+        "b763c59bc4992e33",
+        "ba95afcdfe7033d4",
+        "bad3d9f88bdf9269",
+        "d808a4075a1f266d",
+        "d8338265c05d8491",
+        "dd59639eb7c46701",
+        "f2052c18340e99b0",
+        "f31abfc72ed98d50",
+        "f65088e210cd9cc1",
+        "f6e48a4764c85df0",
+        "faf0668e22579e8b",
+        "ffc1fb69904cbb84",
+    }
+)
+"""Digests of the functions that parts replace, in mitmproxy 12.2.3 and 12.3.1."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One hot spot, and what replaces it."""
+
+    name: str
+    replaces: tuple[Callable[..., Any], ...]
+    """The functions that are replaced, and those whose work the replacements do."""
+    replacements: Callable[[], Sequence[Replacement]]
+
+    def is_applicable(self) -> bool:
+        """Return whether this version of mitmproxy has the code that the part was written for."""
+        return all(digest_of(function) in KNOWN_SOURCES for function in self.replaces)
+
+
+def digest_of(function: Callable[..., Any]) -> str:
+    """Return a digest of a function's source; "" if it has none."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        return ""
+    return sha256(source.encode()).hexdigest()[:16]
+
+
+_INHERITED = object()
+
+
+class FastPaths:
+    """Installs and removes the parts."""
+
+    def __init__(self) -> None:
+        self._originals: list[Replacement] = []
+        self._long_lived: LongLived | None = None
+
+    def install(self, parts: Sequence[Part]) -> list[str]:
+        """Install the applicable parts; return the names of the others."""
+        left_out = []
+        self._long_lived = LongLived()
+        for part in parts:
+            if not part.is_applicable():
+                left_out.append(part.name)
+                continue
+            for owner, name, value in part.replacements():
+                self._originals.append((owner, name, vars(owner).get(name, _INHERITED)))
+                setattr(owner, name, value)
+        return left_out
+
+    def remove(self) -> None:
+        """Restore what was replaced, in reverse order."""
+        for owner, name, value in reversed(self._originals):
+            if value is _INHERITED:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
+        self._originals.clear()
+        if self._long_lived is not None:
+            self._long_lived.release()
+            self._long_lived = None
+
+
+# plain_options
+
+
+def _plain_options() -> Sequence[Replacement]:
+    plain = frozenset({str, int, bool, float, type(None)})
+    original = optmanager._Option.current
+
+    def current(option: Any) -> Any:
+        value = option._default if option.value is optmanager.unset else option.value
+        return value if type(value) in plain else original(option)
+
+    return [(optmanager._Option, "current", current)]
+
+
+# unseen_logs
+
+
+def _unseen_logs() -> Sequence[Replacement]:
+    original = ConnectionHandler.log
+    root = logging.getLogger()
+
+    def is_seen(level: int) -> bool:
+        """Return whether a handler may show a record; a handler of another program always may."""
+        return not proxy_server.logger.propagate or any(
+            level >= handler.level or not isinstance(handler, log.MitmLogHandler)
+            for handler in (*root.handlers, *proxy_server.logger.handlers)
+        )
+
+    def log_line(
+        handler: ConnectionHandler,
+        message: str,
+        level: int = logging.INFO,
+        exc_info: Any = None,
+    ) -> None:
+        if is_seen(level):
+            original(handler, message, level, exc_info)
+
+    return [(ConnectionHandler, "log", log_line)]
+
+
+# tls_records
+
+_READ_BYTES = 16384
+"""The longest plaintext of one TLS record (RFC 8446, 5.1)."""
+
+
+def _tls_records() -> Sequence[Replacement]:
+    # The bindings have no types.
+    ffi, size_of_memory = SSL._ffi, SSL._lib.BIO_get_mem_data  # type: ignore[attr-defined]
+    scratch = ffi.new("char **")
+
+    def tls_interact(layer: tls.TLSLayer) -> Commands:
+        connection = layer.tls
+        while size := size_of_memory(connection._from_ssl, scratch):
+            yield commands.SendData(layer.conn, connection.bio_read(size))
+
+    def receive_data(layer: tls.TLSLayer, data: bytes) -> Commands:
+        connection: SSL.Connection = layer.tls
+        if data:
+            connection.bio_write(data)
+        parts = []
+        is_closed = False
+        try:
+            while True:
+                parts.append(connection.recv(_READ_BYTES))
+                if not connection.pending() and not size_of_memory(connection._into_ssl, scratch):
+                    break
+        except SSL.WantReadError:
+            pass
+        except SSL.ZeroReturnError:
+            is_closed = True
+        except SSL.Error as error:
+            yield commands.Log(f"TLS Error: {error}", logging.WARNING)
+        if size_of_memory(connection._from_ssl, scratch):
+            yield from layer.tls_interact()
+        if parts:
+            plaintext = parts[0] if len(parts) == 1 else b"".join(parts)
+            yield from layer.event_to_child(events.DataReceived(layer.conn, plaintext))
+        if is_closed:
+            layer.conn.state &= ~ConnectionState.CAN_READ
+            if layer.debug:
+                yield commands.Log(f"{layer.debug}[tls] close_notify {layer.conn}", logging.DEBUG)
+            yield from layer.event_to_child(events.ConnectionClosed(layer.conn))
+
+    return [
+        (tls.TLSLayer, "tls_interact", tls_interact),
+        (tls.TLSLayer, "receive_data", receive_data),
+    ]
+
+
+# collector
+
+
+class LongLived:
+    """Leaves the objects that exist now out of garbage collections, and collects less often.
+
+    A collection looks at the objects that the start has created, some 200,000, again and again.
+    """
+
+    def __init__(self) -> None:
+        self._thresholds = gc.get_threshold()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+
+    def release(self) -> None:
+        """Collect as before."""
+        gc.unfreeze()
+        gc.set_threshold(*self._thresholds)
+
+
+PARTS = (
+    Part(
+        "hook_table",
+        (
+            AddonManager.handle_lifecycle,
+            AddonManager.trigger_event,
+            AddonManager.invoke_addon,
+            AddonManager._iter_hooks,
+            AddonManager.trigger,
+            addonmanager.traverse,
+            addonmanager.safecall,
+        ),
+        hook_table,
+    ),
+    Part("log_entries", (log.LegacyLogEvents, log.AddLogHook), log_entries),
+    Part(
+        "inline_hooks",
+        (
+            ConnectionHandler.server_event,
+            ConnectionHandler.hook_task,
+            ConnectionHandler.wakeup,
+            TimeoutWatchdog,
+            ProxyConnectionHandler.handle_hook,
+            flow.Flow.wait_for_resume,
+        ),
+        inline_hooks,
+    ),
+    Part("served_pages", (Onboarding.request, ASGIApp.request, ASGIApp.should_serve), served_pages),
+    Part("hook_fields", (hooks.Hook.args,), hook_fields),
+    Part(
+        "plain_options",
+        (optmanager._Option.current,),
+        _plain_options,
+    ),
+    Part(
+        "field_types",
+        (
+            http.MessageData.__post_init__,
+            typecheck.check_option_type,
+        ),
+        field_types,
+    ),
+    Part(
+        "header_lookup",
+        (
+            http.Headers.__init__,
+            http.Headers.get_all,
+            http.Headers._reduce_values,
+            http.Headers._kconv,
+            http._always_bytes,
+            http._native,
+            multidict.MultiDict.__init__,
+            multidict._MultiDict.get_all,
+            multidict._MultiDict.__getitem__,
+        ),
+        header_lookup,
+    ),
+    Part(
+        "unseen_logs",
+        (
+            ConnectionHandler.log,
+            log.MitmLogHandler,
+        ),
+        _unseen_logs,
+    ),
+    Part(
+        "host_names",
+        (url.parse_authority, net_check.is_valid_host, net_check.is_valid_port),
+        host_names,
+    ),
+    Part(
+        "tls_records",
+        (
+            tls.TLSLayer.tls_interact,
+            tls.TLSLayer.receive_data,
+        ),
+        _tls_records,
+    ),
+)
