@@ -57,7 +57,7 @@ FIRST_SCREEN = {
     "bad index": (
         "🔧",
         "repaired: block-index · claude-opus-5 · S105 (11)",
-        ["S105 block-index: block 1 → block 0 (6 events, 2 to"],
+        ["S105 block-index: block 1 → block 0 (6 events, 2 to 7)"],
     ),
     "refused schema": (
         "🔁",
