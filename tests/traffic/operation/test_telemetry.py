@@ -118,8 +118,9 @@ def test_a_collector_receives_the_spans_of_a_running_proxy(
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    with collector() as (port, bodies):
-        with Proxy(
+    with (
+        collector() as (port, bodies),
+        Proxy(
             tmp_path,
             authority,
             dict.fromkeys(HOSTS, provider.port),
@@ -129,9 +130,10 @@ def test_a_collector_receives_the_spans_of_a_running_proxy(
                 "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
                 "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
             },
-        ) as proxy:
-            make_calls(proxy, provider)
-        # What was waiting was exported when the proxy ended.
+        ) as proxy,
+    ):
+        make_calls(proxy, provider)
+    # The proxy has exported what was waiting when it ended.
     spans = [
         span
         for body in bodies
