@@ -62,6 +62,7 @@ class Console(Proxy):
             stdout=other,
             stderr=other,
             start_new_session=True,
+            text=True,
         )
         os.close(other)
         self._reader = threading.Thread(target=self._read, name="terminal", daemon=True)

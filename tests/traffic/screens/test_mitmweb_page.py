@@ -1,7 +1,7 @@
 """mitmweb in a real Chromium while calls are made: what a person sees of broken ones.
 
-Skipped without Chromium, and run by `scripts/test --all`; `test_mitmweb.py` reads the same page
-through its JSON.
+Skipped without Chromium, and run by `scripts/test --all`; `operation/test_mitmweb.py` reads the
+same page through its JSON.
 """
 
 from collections.abc import Iterator
