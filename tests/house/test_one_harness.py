@@ -33,6 +33,8 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
     # `Proxy` starts it; its subject is what mitmweb shows, and mitmdump without a port.
     "traffic/web.py": ("mitmproxy as a process",),
     "traffic/operation/test_mitmweb.py": ("mitmproxy as a process",),
+    # mitmdump without the addons, which reads a file and ends.
+    "traffic/operation/test_read_without_addons.py": ("mitmproxy as a process",),
     # What the CA for users can sign, in a handshake without sockets.
     "launch/test_authority.py": ("the server's side of TLS",),
     # A web site with a page for Chromium.
@@ -42,6 +44,8 @@ EXCEPTIONS: dict[str, tuple[str, ...]] = {
     "seam/process/test_open_files.py": ("a server",),
     # Raw bytes in small pieces, for the load client in C.
     "bench/test_native.py": ("a server",),
+    # A collector of spans, to which the exporter of OpenTelemetry posts in plain HTTP.
+    "traffic/operation/test_telemetry.py": ("a server",),
     # A meeting point of processes.
     "testing/test_plugin.py": ("a server",),
 }

@@ -179,6 +179,12 @@ class BrowserPage:
         self.evaluate(f"{element}.focus(), {element}.select()")
         self._send("Input.insertText", text=text)
 
+    def press(self, key: str) -> None:
+        """Press a key: a character, or a name such as `Enter`."""
+        text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
+        self._send("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        self._send("Input.dispatchKeyEvent", type="keyUp", key=key)
+
     def picture(self, top: int = 0, bottom: int = 0) -> bytes:
         """Return what the window shows, as PNG, without so many pixels at the top and bottom."""
         width, height = self.evaluate("[innerWidth, innerHeight]")

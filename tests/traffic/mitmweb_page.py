@@ -6,6 +6,7 @@ from .browser import Browser, BrowserPage
 from .web import Web
 
 _LINES = ".contentview pre > div"
+_RESULTS = ".command-result > div"
 _HEADING = "document.querySelector('.contentview .controls h5')?.innerText.toLowerCase()"
 
 
@@ -95,6 +96,22 @@ class MitmwebPage:
             ".map(line => line.innerText); })()"
         )
         return found
+
+    def press(self, key: str) -> None:
+        """Press a key of mitmweb, such as `r` for Replay of the selected flow."""
+        self.page.press(key)
+
+    def run_command(self, command: str) -> str:
+        """Type a command into the command bar; return its last result or error."""
+        bar = ".command-input input"
+        if not self.page.evaluate(f"!!document.querySelector('{bar}')"):
+            self.page.click("header nav a", "Options")
+            self.page.click("header label", "Display Command Bar")
+        before = len(self.page.texts(_RESULTS))
+        self.page.type(bar, command)
+        self.page.press("Enter")
+        self.page.wait(f"document.querySelectorAll({json.dumps(_RESULTS)}).length > {before}")
+        return self.page.texts(_RESULTS)[-1]
 
     def search(self, expression: str) -> None:
         """Type a filter into the field of the list."""

@@ -823,3 +823,32 @@ def test_a_type_or_field_of_any_json_type_stops_no_repair(value: Any) -> None:
             for before in ([], [MESSAGE_START], [MESSAGE_START, start(0, THINKING), stop(0)]):
                 stream = stream_of(*before) + b"data: " + json.dumps(odd).encode() + b"\n\n"
                 repair_stream(stream + stream_of(*TEXT_BLOCK), disabled=disabled)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "renumbered"),
+    [
+        ([start(1, TEXT), delta(1, text="Hi"), stop(1)], [2, 3, 4]),
+        ([*TEXT_BLOCK, start(2, TEXT), delta(2, text="Hi"), stop(2)], [5, 6, 7]),
+        (
+            # The second block waits for the first one.
+            [
+                start(1, tool(1)),
+                start(2, tool(2)),
+                delta(2, partial_json='{"p":2}'),
+                delta(1, partial_json='{"p":1}'),
+                stop(2),
+                stop(1),
+            ],
+            [2, 3, 4, 5, 6, 7],
+        ),
+    ],
+)
+def test_an_event_that_is_held_back_is_reported_where_it_came(
+    blocks: list[Json], renumbered: list[int]
+) -> None:
+    repaired = repair_stream(whole(*blocks, reason="tool_use"))
+    places = [
+        finding.place for one in repaired for finding in one.findings if finding.code == "S105"
+    ]
+    assert sorted(place.number for place in places if isinstance(place, EventPlace)) == renumbered

@@ -111,6 +111,18 @@ def test_what_clients_chose_is_escaped(book: Playbook) -> None:
     assert seen[0].endswith("for 'POST api.example.com/v1/messages/\\x1b[2J'")
 
 
+def test_properties_of_what_is_running_are_not_read() -> None:
+    class Handler:
+        @property
+        def flow(self) -> None:
+            raise KeyError("flow_id")  # mitmweb's, in a request that is not about a flow
+
+        def get(self) -> str:
+            return describe(sys._getframe())
+
+    assert "Handler.get (process/test_loop_watchdog.py:" in Handler().get()
+
+
 def test_importing_it_starts_no_thread() -> None:
     threads = [one for one in threading.enumerate() if one.name == "loop watchdog"]
     for thread in threads:  # those of other tests may be about to end

@@ -24,7 +24,7 @@ from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
 from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.rules.rule import SHOWN_BYTES, Rule, start_of
+from wiremend.rules.rule import SHOWN_BYTES, Place, Rule, start_of
 from wiremend.text import json_value
 from wiremend.text.json_growing import GrowingJson
 from wiremend.text.json_value import JsonObject
@@ -149,8 +149,17 @@ PROMOTED = frozenset({"end_turn", "stop"})
 
 type Send = Callable[[Event | None, JsonObject, bool], None]
 """Writes an event (None: a new one) with this data; the flag: whether the data was changed."""
-type Received = tuple[Event | None, JsonObject, bool]
-"""An event that is written later, as `Send` takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event that may be written later: what `Send` takes, and where it came."""
+
+    event: Event | None
+    data: JsonObject
+    changed: bool
+    place: Place
+
 
 _THOUGHT = frozenset({"thinking", "redacted_thinking"})
 """Blocks that are no answer."""
@@ -288,7 +297,7 @@ class Blocks:
         for delta in deltas:
             event: JsonObject = {"type": "content_block_delta", "index": 0, "delta": delta}
             self.place(block, None, event, changed=True)
-        self.place(block, *_new_stop()[:2], changed=True)
+        self.place(block, None, _new_stop(), changed=True)
 
     def stop(self, event: Event, data: JsonObject, *, changed: bool) -> None:
         """Handle a `content_block_stop`."""
@@ -320,8 +329,11 @@ class Blocks:
             "content_block": dict(EMPTY_BLOCKS["thinking"]),
         }
         block = Block("thinking", signature=data["delta"]["signature"])
-        block.waiting = [(None, start, True), (event, data, changed)]
-        block.stop = _new_stop()
+        block.waiting = [
+            self._received(None, start, changed=True),
+            self._received(event, data, changed=changed),
+        ]
+        block.stop = self._received(None, _new_stop(), changed=True)
         self._waiting.append(block)
         if self._current is None:
             self._show_next()
@@ -372,8 +384,8 @@ class Blocks:
 
     def _close_held(self, block: Block) -> None:
         assert block.stop is not None
-        (event, data, changed), block.stop = block.stop, None
-        self._close(block, event, data, changed=changed)
+        stop, block.stop = block.stop, None
+        self._close(block, stop)
 
     # Finding blocks
 
@@ -461,11 +473,11 @@ class Blocks:
             if current.kind in TOOL_BLOCKS and not current.has_whole_json:
                 if current.stop is None:
                     self._draft.note(BLOCKS_OVERLAP, found, "withheld until the open one is closed")
-                block.waiting.append((event, data, changed))
+                block.waiting.append(self._received(event, data, changed=changed))
                 self._waiting.append(block)
                 return
             self._draft.note(BLOCKS_OVERLAP, found, "the open one closed")
-            self._close(current, *_new_stop()[:2], changed=True)
+            self._close(current, self._received(None, _new_stop(), changed=True))
         self._show_start(block, event, data, changed=changed)
 
     def is_settled(self, block: Block) -> bool:
@@ -476,7 +488,7 @@ class Blocks:
     def place(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
         """Write a delta or a stop of a block, or store it if the block waits."""
         if data["type"] == "content_block_stop":
-            self._take_stop(block, (event, data, changed))
+            self._take_stop(block, self._received(event, data, changed=changed))
             return
         if block.start_text and self._repeats_start(block, data):
             return
@@ -486,7 +498,7 @@ class Blocks:
             self._draft.note(STOP_TOO_EARLY, found, "the stop moved behind it")
             block.goes_on = True
         if not block.is_shown:
-            block.waiting += [*block.behind, (event, data, changed)]
+            block.waiting += [*block.behind, self._received(event, data, changed=changed)]
             block.behind = []
             return
         if block.stop is None:
@@ -509,7 +521,7 @@ class Blocks:
                 if not self._draft.note(BLOCK_LEFT_OPEN, found, "stopped"):
                     self._show_next()
                     continue
-                block.stop = _new_stop()
+                block.stop = self._received(None, _new_stop(), changed=True)
             if is_whole:
                 self._end_held(block)
             else:
@@ -572,14 +584,14 @@ class Blocks:
         self.called_tool = self.called_tool or is_own
         self.used_tool = self.used_tool or kind in TOOL_BLOCKS
 
-    def _close(self, block: Block, event: Event | None, data: JsonObject, *, changed: bool) -> None:
+    def _close(self, block: Block, stop: Received) -> None:
         if block.start_input and not block.tool_json:
             delta = {"type": "input_json_delta", "partial_json": block.start_input.text}
             whole: JsonObject = {"type": "content_block_delta", "index": 0, "delta": delta}
             self._send_numbered(block, None, whole, changed=True)
         block.is_stopped = True
         self._discard_open(block)
-        self._send_numbered(block, event, data, changed=changed)
+        self._send_received(block, stop)
         self._flush(block)
         if block is self._current:
             self._show_next()
@@ -604,9 +616,10 @@ class Blocks:
                 if isinstance(item, bytes):
                     self._draft.out.append(item)
                 elif following.is_shown:
-                    self._send_numbered(following, item[0], item[1], changed=item[2])
+                    self._send_received(following, item)
                 else:
-                    self._show_start(following, item[0], item[1], changed=item[2])
+                    with self._draft.at(item.place):
+                        self._show_start(following, item.event, item.data, changed=item.changed)
             if stop is not None:
                 goes_on = following.goes_on
                 self._take_stop(following, stop)
@@ -676,6 +689,14 @@ class Blocks:
             return True
         return False
 
+    def _received(self, event: Event | None, data: JsonObject, *, changed: bool) -> Received:
+        return Received(event, data, changed, self._draft.place)
+
+    def _send_received(self, block: Block, received: Received) -> None:
+        """Write an event; findings in it are placed where it came."""
+        with self._draft.at(received.place):
+            self._send_numbered(block, received.event, received.data, changed=received.changed)
+
     def _send_numbered(
         self, block: Block, event: Event | None, data: JsonObject, *, changed: bool
     ) -> None:
@@ -731,5 +752,5 @@ def _text_delta(kind: str, text: str) -> JsonObject:
     return {"type": "content_block_delta", "index": 0, "delta": delta}
 
 
-def _new_stop() -> Received:
-    return None, {"type": "content_block_stop", "index": 0}, True
+def _new_stop() -> JsonObject:
+    return {"type": "content_block_stop", "index": 0}

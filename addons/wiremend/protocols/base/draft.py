@@ -23,7 +23,7 @@ class Draft(PlacedNotes):
         self.out.clear()
 
     @contextmanager
-    def at(self, place: int) -> Iterator[None]:
+    def at(self, place: Place | int) -> Iterator[None]:
         """Place what is noted inside at this earlier event, which was held back."""
         current, self._place = self._place, place
         try:

@@ -103,7 +103,9 @@ def _place(frame: FrameType) -> str:
 def _flow_of(frame: FrameType) -> http.HTTPFlow | None:
     """Return the flow that a function works on: its local `flow`, or that of its `self`."""
     names = frame.f_locals
-    for found in (names.get("flow"), getattr(names.get("self"), "flow", None)):
+    # Only what is stored: a property, as that of mitmweb's handlers, would be run in this thread.
+    of_self = getattr(names.get("self"), "__dict__", {}).get("flow")
+    for found in (names.get("flow"), of_self):
         if isinstance(found, http.HTTPFlow):
             return found
     return None

@@ -1,7 +1,7 @@
 """mitmweb in a real Chromium while calls are made: what a person sees of broken ones.
 
-Skipped without Chromium, and run by `scripts/test --all`; `test_mitmweb.py` reads the same page
-through its JSON.
+Skipped without Chromium, and run by `scripts/test --all`; `operation/test_mitmweb.py` reads the
+same page through its JSON.
 """
 
 from collections.abc import Iterator
@@ -28,6 +28,7 @@ from traffic.broken_calls import (
 from traffic.browser import CHROMIUM, Browser
 from traffic.clients import model_call
 from traffic.mitmweb_page import MitmwebPage
+from traffic.proxy import KEY
 from traffic.web import Web
 
 pytestmark = [
@@ -56,7 +57,7 @@ FIRST_SCREEN = {
     "bad index": (
         "🔧",
         "repaired: block-index · claude-opus-5 · S105 (11)",
-        ["S105 block-index: block 1 → block 0 (6 events, 2 to"],
+        ["S105 block-index: block 1 → block 0 (6 events, 2 to 7)"],
     ),
     "refused schema": (
         "🔁",
@@ -187,6 +188,29 @@ def test_the_list_is_filtered_by_outcome(
         page.search(search)
         page.wait_for_comments(found)
         assert not page.refuses_the_filter
+
+
+def test_a_call_is_sent_again_and_reverted(
+    web: Web, page: MitmwebPage, shown_provider: ScriptedProvider
+) -> None:
+    make(web, shown_provider, named("bad index"))
+    page.wait_for_comments(["repaired: block-"])
+    page.select("repaired")
+    page.tab("Response")
+    shown_provider.script(named("wrapped error, retried").replies)
+    page.press("r")
+    page.wait_for_comments(["retried: server_error (2 attempts)"])
+    assert page.wait_for_line("answered")[0] == "✓ retried: server_error (2 attempts)"
+    page.press("v")
+    page.wait_for_comments(["repaired: block-"])
+    assert page.wait_for_line("block 1 → block 0")[0].startswith("✓ repaired: S105")
+    shown_provider.script(named("bad index").replies)
+    result = page.run_command(f"wiremend.resend @{web.flows[0]['id']}")
+    page.wait_for_comments(["repaired: block-", "repaired: block-"])
+    assert f"sent again: {web.flows[1]['id']}" in result
+    sent = [(one.header("authorization"), one.body) for one in shown_provider.received]
+    assert len(sent) == 4
+    assert set(sent) == {(f"Bearer {KEY}", request())}
 
 
 @patient

@@ -1,0 +1,1 @@
+"""Screens of mitmproxy's programs, as a person sees and uses them."""
