@@ -31,7 +31,7 @@ class RecordMode(StrEnum):
     ONCE = "once"
     """They are recorded if there is no file, else answered from it."""
     NEW_EPISODES = "new-episodes"
-    """Known to users of vcrpy; not supported."""
+    """Those in the file are answered from it; others are recorded, and appended to it."""
     ALL = "all"
     """They are recorded, and appended to the file."""
     REWRITE = "rewrite"
@@ -65,8 +65,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=tuple(RecordMode),
         metavar="MODE",
         help="what becomes of calls in tests with a cassette: none (default; replay only), once "
-        "(record if there is no file), rewrite (record again, and replace the file if the test "
-        f"passes), all (record, and append); one of {modes}",
+        "(record if there is no file), new-episodes (replay, and record and append other calls), "
+        "rewrite (record again, and replace the file if the test passes), all (record, and "
+        f"append); one of {modes}",
     )
     parser.addini("wiremend_record", "The default of --wiremend-record.", default="")
     parser.addini(
@@ -250,7 +251,7 @@ def _cassette_use(item: pytest.Item, mark: Mark, maps: Mapping[str, str]) -> Cas
         has_faults=bool(mark.faults),
     )
     writer = config.stash[_WRITTEN].get(use.file, item.nodeid)
-    if use.is_recording and writer != item.nodeid:
+    if use.is_recording and not use.is_shared and writer != item.nodeid:
         raise CassetteProblem(f"{use.file} was just recorded by {writer}; give each test its own")
     return use
 
