@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from testing.test_plugin import CONFTEST
+from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
+from wiremend.testing.proxy import Proxy
 
 pytest_plugins = ["pytester"]
 
@@ -277,6 +280,46 @@ def test_new_episodes_of_a_test_with_faults_are_not_recorded(project: pytest.Pyt
     result.assert_outcomes(failed=1, deselected=1)
     result.stdout.fnmatch_lines(["request 1 is not in hello.mitm: *"])
     assert cassette(project).read_bytes() == before
+
+
+AT_A_COMPANY = """
+MARK
+def test_network(wiremend, ask):
+    with ask() as response:
+        assert "message_stop" in response.read().decode()
+""".replace("MARK", CASSETTE)
+
+
+@pytest.mark.long
+def test_providers_are_reached_as_in_the_environment_of_pytest(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A company's proxy replaces the certificates of providers by its own."""
+    authority = Authority(tmp_path / "authority")
+    leaf = authority.leaf("api.anthropic.com")
+    for name in ("https_proxy", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with ScriptedProvider(leaf, tmp_path) as provider:
+        provider.script([{"answer": "anthropic-messages"}])
+        hosts = {"api.anthropic.com": provider.port}
+        with Proxy(tmp_path / "company", authority, hosts, scripts=()) as company:
+            monkeypatch.setenv("HTTPS_PROXY", company.url)
+            monkeypatch.setenv("SSL_CERT_FILE", str(company.ca_file))
+            for mode in ("once", "none"):
+                result = run(project, mode, "-k", "network", more=AT_A_COMPANY)
+                result.assert_outcomes(passed=1, deselected=1)
+        assert len(provider.received) == 1
+
+
+@pytest.mark.long
+def test_a_proxy_that_cannot_be_used_is_explained(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
+    result = run(project, "once", "-k", "network", more=AT_A_COMPANY)
+    result.assert_outcomes(errors=1, deselected=1)
+    result.stdout.fnmatch_lines(["*::test_network: HTTPS_PROXY: socks5:// is not an HTTP proxy; *"])
 
 
 @pytest.mark.long

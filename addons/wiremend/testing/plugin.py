@@ -7,6 +7,7 @@ therefore imports nothing but pytest at its top.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Iterator, Mapping
 from enum import StrEnum
@@ -157,11 +158,12 @@ def wiremend(
     `env` contains the variables of a client; `calls`, `attempts` and `findings` are what happened
     so far; `assert_clean()` and `assert_no_failures()` check it. The marker `wiremend(...)` sets
     its configuration, the cassette that answers all calls, and faults. Without a cassette and the
-    fixture `wiremend_provider` it uses the network.
+    fixture `wiremend_provider` it uses the network, through the proxy in HTTPS_PROXY if there is
+    one.
     """
     from wiremend.testing.cassettes import CassetteProblem
     from wiremend.testing.marks import mark_of
-    from wiremend.testing.proxy import Proxy, fault_settings
+    from wiremend.testing.proxy import Proxy, fault_settings, network_settings
 
     item = request.node
     directory = tmp_path_factory.mktemp("wiremend")
@@ -169,12 +171,18 @@ def wiremend(
         mark = mark_of(item)
         use = _cassette_use(item, mark, wiremend_maps)
         arguments = fault_settings(directory, mark.faults, is_plain=mark.is_plain)
+        is_replay = use is not None and not use.is_recording
+        is_scripted = "wiremend_provider" in request.fixturenames and not is_replay
+        environment: dict[str, str] = {}
+        if not is_replay and not is_scripted:
+            network, environment = network_settings(os.environ)
+            arguments += network
         arguments += use.start() if use is not None else []
     except (CassetteProblem, ValueError) as problem:
         pytest.fail(f"{item.nodeid}: {problem}", pytrace=False)
     provider: ScriptedProvider | None = None
     authority: Authority | None = None
-    if "wiremend_provider" in request.fixturenames and (use is None or use.is_recording):
+    if is_scripted:
         provider = request.getfixturevalue("wiremend_provider")
         authority = request.getfixturevalue("_wiremend_authority")
     proxy = Proxy(
@@ -185,6 +193,7 @@ def wiremend(
         configuration=mark.config,
         confdir=_wiremend_confdir,
         arguments=arguments,
+        environment=environment,
     )
     _start(item, proxy, use)
     try:
