@@ -278,7 +278,12 @@ def test_new_episodes_of_a_test_with_faults_are_not_recorded(project: pytest.Pyt
     more = FAULTY.replace("FAULTS", "RESET").replace("ask()", "ask('Say goodbye.')")
     result = run(project, "new-episodes", "-k", "faulty", more=more)
     result.assert_outcomes(failed=1, deselected=1)
-    result.stdout.fnmatch_lines(["request 1 is not in hello.mitm: *"])
+    result.stdout.fnmatch_lines(
+        [
+            "request 1 is not in hello.mitm: *",
+            "to record again, on purpose: --wiremend-record=rewrite, in a test without faults: *",
+        ]
+    )
     assert cassette(project).read_bytes() == before
 
 

@@ -18,6 +18,7 @@ from wiremend.testing.proxy import Proxy, ProxyFailed
 
 REWRITE = f"--wiremend-record={RecordMode.REWRITE}"
 ONCE = f"--wiremend-record={RecordMode.ONCE}"
+_WITHOUT_FAULTS = "in a test without faults: faults are not recorded"
 NOT_RECORDED = "not recorded: the test did not pass"
 
 
@@ -100,7 +101,7 @@ class Replayed(CassetteUse):
         if not self.file.exists():
             how = f"record it with {ONCE}"
             if self._has_faults:
-                how += ", in a test without faults: faults are not recorded"
+                how += f", {_WITHOUT_FAULTS}"
             raise CassetteProblem(f"there is no cassette {self.file}: {how}")
         return replay_arguments(
             self.file, match=self._match, maps=self._maps, forwards_misses=self.is_recording
@@ -132,7 +133,10 @@ class Replayed(CassetteUse):
                 f"recorded in another folder; the fixture `wiremend_maps` can return "
                 f"{{{old!r}: {new!r}}}"
             )
-        lines.append(f"to record again, on purpose: pytest {REWRITE} '{self._nodeid}'")
+        if self._has_faults:
+            lines.append(f"to record again, on purpose: {REWRITE}, {_WITHOUT_FAULTS}")
+        else:
+            lines.append(f"to record again, on purpose: pytest {REWRITE} '{self._nodeid}'")
         return "\n".join(lines)
 
 
