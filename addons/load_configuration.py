@@ -204,6 +204,14 @@ class LoadConfiguration:
             choices=("messages", "strict", "order"),
         )
         loader.add_option(
+            "wiremend_replay_misses",
+            str,
+            "refuse",
+            "What becomes of a request that is not in the recording: it is refused, or sent to its "
+            "provider (forward).",
+            choices=("refuse", "forward"),
+        )
+        loader.add_option(
             "wiremend_replay_map",
             Sequence[str],
             [],

@@ -11,14 +11,17 @@ from wiremend.recording.recorder import Recorder
 from wiremend.recording.this_machine import this_machine
 from wiremend.routing.model_lists import is_model_list
 from wiremend.routing.token_counts import recognise_count
-from wiremend.seam.flows import is_dropped, name_of
+from wiremend.seam.flows import is_dropped, is_replayed, name_of
 from wiremend.views.redaction import secrets_of
 
 logger = logging.getLogger("wiremend")
 
 
 class RecordTraffic:
-    """Records calls, token counts and model lists; other requests, such as telemetry, are not."""
+    """Records calls, token counts and model lists.
+
+    Other requests, such as telemetry, are not recorded, and neither is what a recording answers.
+    """
 
     name = "wiremend.record_traffic"
 
@@ -60,7 +63,9 @@ class RecordTraffic:
     def _record(self, flow: http.HTTPFlow) -> None:
         self.live.pop(flow.id, None)
         secrets = self.secrets.pop(flow.id, frozenset())
-        if self.recorder is None or is_dropped(flow) or not _is_recorded(flow):
+        if self.recorder is None or is_dropped(flow) or is_replayed(flow):
+            return
+        if not _is_recorded(flow):
             return
         try:
             self.recorder.add(flow, secrets)

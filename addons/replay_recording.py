@@ -1,4 +1,7 @@
-"""Answers calls from a recording, and nothing from the network: `--set wiremend_replay=FILE`."""
+"""Answers calls from a recording: `--set wiremend_replay=FILE`.
+
+Nothing is sent to the network, except with `wiremend_replay_misses=forward`.
+"""
 
 import asyncio
 import logging
@@ -10,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from load_configuration import Shell, Suite, refuse_option, suite_of
 from mitmproxy import ctx, http
-from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.connection import Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from mitmproxy.tls import TlsData
+from OpenSSL import SSL
 from wiremend.engine.error_responses import not_recorded_response
 from wiremend.protocols.registry import recognise
 from wiremend.seam.call_options import CallOptions
 from wiremend.seam.flow_record import record_refusal
-from wiremend.seam.flows import answer, body_of
+from wiremend.seam.flows import answer, body_of, mark_replayed
 from wiremend.secrets import masked_in_place
 from wiremend.views.flow_findings import report_refusal
 from wiremend.views.redaction import secrets_of
@@ -28,8 +33,14 @@ if TYPE_CHECKING:
     from wiremend.testing.origin import Origin
 
 OPTIONS = frozenset(
-    f"wiremend_replay{suffix}" for suffix in ("", "_match", "_map", "_speed", "_report")
+    f"wiremend_replay{suffix}" for suffix in ("", "_match", "_misses", "_map", "_speed", "_report")
 )
+MISSES = ("refuse", "forward")
+"""The values of `wiremend_replay_misses`; mitmproxy does not check the choices of an option."""
+ALPN = (b"h2", b"http/1.1")
+PLACE = ".replayed.invalid"
+"""The end of the host names that stand for the origin. Each call has its own: mitmproxy shares
+connections among the calls to one address, and other calls may go to the provider."""
 
 logger = logging.getLogger("wiremend")
 
@@ -79,17 +90,20 @@ class ReplayRecording(Shell):
         path = Path(ctx.options.wiremend_replay).expanduser()
         try:
             self.speed = parse_speed(ctx.options.wiremend_replay_speed)
+            if ctx.options.wiremend_replay_misses not in MISSES:
+                raise ValueError(f"wiremend_replay_misses is not one of {', '.join(MISSES)}")
             self.cassette = Cassette.load(
                 path,
                 level=Level(ctx.options.wiremend_replay_match),
                 maps=[PathMap.parse(text) for text in ctx.options.wiremend_replay_map],
                 machine=this_machine(),
+                forwards=ctx.options.wiremend_replay_misses == "forward",
             )
         except (UnusableRecording, ValueError) as problem:
             logger.error("wiremend: %s: %s", path, problem)
 
     def running(self) -> None:
-        """Start the origin. Certificates are not verified: nothing else is connected to."""
+        """Start the origin."""
         self.is_running = True
         if self.cassette is None:
             return
@@ -103,17 +117,21 @@ class ReplayRecording(Shell):
             speed=self.speed,
         )
         self.origin.start()
-        ctx.options.update(ssl_insecure=True)
         logger.info(
-            "wiremend: replaying %s (%d calls); nothing is sent to the network",
+            "wiremend: replaying %s (%d calls); %s",
             self.cassette.name,
             len(self.cassette.calls),
+            "other requests are forwarded"
+            if self.cassette.forwards
+            else "nothing is sent to the network",
         )
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
-        """Refuse tunnels to other hosts than providers."""
+        """Refuse tunnels to other hosts than providers, unless misses are forwarded."""
         request = flow.request
-        if self.cassette is None or flow.response or self.current.intercepted.matches(request.host):
+        if self.cassette is None or self.cassette.forwards or flow.response:
+            return
+        if self.current.intercepted.matches(request.host):
             return
         self._refuse_side_request(flow, f"{request.host}:{request.port}")
 
@@ -121,7 +139,7 @@ class ReplayRecording(Shell):
         """Match a request with the recording, before other addons change it."""
         if self.cassette is None or flow.response or flow.error:
             return
-        from wiremend.recording.cassette import Miss
+        from wiremend.recording.cassette import Forwarded, Miss
         from wiremend.recording.normal_form import AskedRequest
 
         request = flow.request
@@ -133,6 +151,10 @@ class ReplayRecording(Shell):
             self._answer_side_request(flow, self.cassette, asked)
             return
         match = self.cassette.match(asked)
+        if isinstance(match, Forwarded):
+            logger.info("wiremend: forwarded: %s", match.text)
+            return
+        mark_replayed(flow)
         if isinstance(match, Miss):
             answer(flow, not_recorded_response(protocol, match.reason))
             record_refusal(flow, protocol, match.reason)
@@ -148,19 +170,30 @@ class ReplayRecording(Shell):
             from wiremend.recording.cassette import TICKET
 
             options.upstream_headers = ((TICKET, ticket),)
+            options.connect_to = (f"{ticket}{PLACE}", 443)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Connect to the origin instead of a provider, and to nothing else."""
+        """Connect to the origin for calls of the recording, and to nothing else."""
         if self.cassette is None:
             return
-        server = data.server
-        is_reverse = isinstance(data.client.proxy_mode, ReverseMode)
-        host = server.address[0] if server.address else ""
-        is_provider = is_reverse or self.current.intercepted.matches(host)
-        if self.origin is None or server.via or not is_provider:
-            server.error = "a recording is replayed: nothing is sent to the network"
-        else:
-            server.address = ("127.0.0.1", self.origin.port)
+        host = data.server.address[0] if data.server.address else ""
+        if self.origin is not None and host.endswith(PLACE):
+            data.server.address = self.origin.address
+        elif not self.cassette.forwards:
+            data.server.error = "a recording is replayed: nothing is sent to the network"
+
+    def tls_start_server(self, data: TlsData) -> None:
+        """Trust the origin, whose certificate is for no provider; it is on loopback."""
+        server = data.conn
+        if self.origin is None or not isinstance(server, Server):
+            return
+        if server.address != self.origin.address:
+            return
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        if offers := [name for name in data.context.client.alpn_offers if name in ALPN]:
+            context.set_alpn_protos(offers)
+        data.ssl_conn = SSL.Connection(context)
+        data.ssl_conn.set_connect_state()
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Forget a call that is complete."""
@@ -184,14 +217,20 @@ class ReplayRecording(Shell):
     def _answer_side_request(
         self, flow: http.HTTPFlow, cassette: "Cassette", asked: "AskedRequest"
     ) -> None:
-        """Answer a request that is no call: from the recording, else with 404."""
+        """Answer a request that is no call: from the recording, else with 404.
+
+        If misses are forwarded, so is this.
+        """
         from wiremend.recording.recorded_calls import AnswerEnd
 
         call = cassette.match_side_request(asked)
         recorded = call.answers[-1] if call is not None and call.answers else None
         if recorded is None or recorded.status is None or recorded.end is not AnswerEnd.COMPLETE:
+            if cassette.forwards:
+                return
             self._refuse_side_request(flow, f"{flow.request.host}{asked.path.partition('?')[0]}")
             return
+        mark_replayed(flow)
         fields = [(name.encode("latin-1"), v.encode("latin-1")) for name, v in recorded.headers]
         flow.response = http.Response.make(recorded.status, b"", http.Headers(fields))
         flow.response.raw_content = recorded.body

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import jsonschema
 import orjson
 import pytest
+import xmlschema
 from recorded_files import BROKEN, CUT, REQUEST, SOUND, flow_file, http_flow, line
 from wiremend.catalogue import catalogue
 from wiremend.check.command import main
@@ -17,6 +18,7 @@ from wiremend.check.reports.registry import FORMATS
 from wiremend.check.reports.sarif import RESULTS_LIMIT
 
 SARIF = json.loads(Path(__file__).with_name("sarif_schema.json").read_text())
+JUNIT = xmlschema.XMLSchema(Path(__file__).with_name("junit_schema.xsd"))
 ODD_NAME = "a,b: 100% <&>\u00fc.jsonl"
 ODD_TEXT = "\\u0000\\u001b<&>]]>|%0A\\ud800 \\ufffe ``` ::error::"
 ODD = b'{"type":"error","error":{"type":"overloaded_error","message":"%b"}}' % ODD_TEXT.encode()
@@ -100,27 +102,10 @@ def test_sarif_has_no_more_results_than_are_kept(monkeypatch: pytest.MonkeyPatch
     assert RESULTS_LIMIT == 5000
 
 
-JUNIT: dict[str, tuple[set[str], set[str], set[str]]] = {
-    "testsuites": ({"name", "time", "tests", "failures", "errors"}, set(), {"testsuite"}),
-    "testsuite": (
-        {"name", "tests", "failures", "errors", "time"},
-        {"name", "tests", "failures", "errors"},
-        {"testcase"},
-    ),
-    "testcase": ({"name", "classname", "time"}, {"name", "time"}, {"failure", "error"}),
-    "failure": ({"type", "message"}, {"type"}, set()),
-    "error": ({"type", "message"}, {"type"}, set()),
-}
-"""By element: its attributes, those that are required, and its children, as in the xunit schema."""
-
-
 def checked_junit(text: str) -> ElementTree.Element:
+    JUNIT.validate(text)
     root = ElementTree.fromstring(text)
     assert root.tag == "testsuites"
-    for element in root.iter():
-        attributes, required, children = JUNIT[element.tag]
-        assert required <= set(element.attrib) <= attributes
-        assert {child.tag for child in element} <= children
     for suite in root:
         cases = list(suite)
         assert int(suite.attrib["tests"]) == len(cases)
@@ -129,7 +114,7 @@ def checked_junit(text: str) -> ElementTree.Element:
     return root
 
 
-def test_junit_has_the_structure_of_its_schema() -> None:
+def test_junit_is_valid_by_its_schema() -> None:
     root = checked_junit(report("junit", *odd_files()))
     names = [suite.attrib["name"] for suite in root]
     assert names == [ODD_NAME, "cut.mitm", "clean.mitm", "missing.mitm"]
@@ -138,6 +123,29 @@ def test_junit_has_the_structure_of_its_schema() -> None:
     failure = root.find("testsuite/testcase/failure")
     assert failure is not None
     assert failure.attrib["type"] == "S105"
+
+
+WRONG_JUNIT = {
+    "an element": ("<failure", "<defect"),
+    "an attribute": (" message=", " text="),
+    "a place": ("<testsuites ", "<testsuite "),
+    "a missing attribute": (' failures="3"', ""),
+    "a number": (' failures="3"', ' failures="three"'),
+    "a time": (' time="0.000"', ' time="0.000 s"'),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_JUNIT)
+def test_the_schema_of_junit_finds_what_is_wrong(case: str) -> None:
+    old, new = WRONG_JUNIT[case]
+    text = report("junit", *odd_files())
+    assert old in text
+    closing = {f"</{old[1:].strip()}>": f"</{new[1:].strip()}>"} if old[0] == "<" else {}
+    wrong = text.replace(old, new)
+    for end, other in closing.items():
+        wrong = wrong.replace(end, other)
+    with pytest.raises(xmlschema.XMLSchemaValidationError):
+        JUNIT.validate(wrong)
 
 
 def test_gitlab_has_one_fingerprint_for_each_issue() -> None:

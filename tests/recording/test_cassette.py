@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from wiremend.recording.cassette import Cassette, Hit, Miss
+from wiremend.recording.cassette import Cassette, Forwarded, Hit, Miss
 from wiremend.recording.normal_form import AskedRequest, Level
 from wiremend.recording.path_maps import PathMap
 from wiremend.recording.recorded_calls import AnswerEnd, RecordedAnswer, RecordedCall
@@ -125,6 +125,19 @@ def test_the_report_counts_hits_misses_and_unused_calls() -> None:
     ]
 
 
+def test_misses_are_forwarded_on_request() -> None:
+    tape = cassette(A, forwards=True)
+    match = tape.match(B)
+    assert isinstance(match, Forwarded)
+    assert match.text.splitlines()[-2:] == ["      - a", "      + b"]
+    assert served(tape, [A, asked("c")]) == [1, 0]
+    report = tape.report()
+    assert (report.hits, report.misses, report.forwarded) == (1, 0, 2)
+    assert report.lines() == [
+        "1 of 1 recorded calls replayed from session.mitm; 2 requests forwarded"
+    ]
+
+
 def test_misses_are_bounded() -> None:
     tape = cassette(A)
     served(tape, [asked(f"miss {number}") for number in range(100)])
@@ -133,9 +146,10 @@ def test_misses_are_bounded() -> None:
     assert "... and 80 more requests" in report.lines()
 
 
-def test_a_call_that_was_not_kept_whole_is_a_miss() -> None:
+@pytest.mark.parametrize("forwards", [False, True])
+def test_a_call_that_was_not_kept_whole_is_a_miss(forwards: bool) -> None:
     call = RecordedCall(1, A, (), "its response was too large to be kept")
-    match = Cassette([call], "session.mitm").match(A)
+    match = Cassette([call], "session.mitm", forwards=forwards).match(A)
     assert isinstance(match, Miss)
     assert "call 1 of session.mitm cannot be replayed: its response was too" in match.text
 

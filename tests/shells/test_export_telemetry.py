@@ -43,7 +43,6 @@ def test_a_missing_package_is_named_with_its_extra(
 
 
 def test_a_port_that_cannot_be_used_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
-    pytest.importorskip("prometheus_client")
     shell = ExportTelemetry(Suite(CurrentConfig(), Knowledge()))
     taken = MetricsServer(0, {})
     with taddons.context() as context:

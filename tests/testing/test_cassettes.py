@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from testing.test_plugin import CONFTEST
+from wiremend.testing.certificates import Authority
+from wiremend.testing.provider import ScriptedProvider
+from wiremend.testing.proxy import Proxy
 
 pytest_plugins = ["pytester"]
 
@@ -201,6 +204,129 @@ def test_all_appends_to_flow_files_only(project: pytest.Pytester) -> None:
     assert only_file(project)
 
 
+EPISODES = """
+MARK
+def test_several(wiremend, wiremend_provider, ask):
+    wiremend_provider.script(SCRIPT)
+    for prompt in ("Say hello.", "Say goodbye.", "Say hello."):
+        with ask(prompt) as response:
+            assert "message_stop" in response.read().decode()
+    wiremend.assert_no_failures()
+    assert len(wiremend_provider.received) == REACHED
+""".replace("MARK", CASSETTE)
+
+
+def test_new_episodes_are_appended_and_others_replayed(project: pytest.Pytester) -> None:
+    before = recorded(project)
+    result = run(project, "new-episodes", "-k", "several", reached=1, more=EPISODES)
+    result.assert_outcomes(passed=1, deselected=1)
+    result.stdout.fnmatch_lines(["wiremend: *: recorded *cassettes/hello.mitm (* kB appended)"])
+    data = cassette(project).read_bytes()
+    assert data.startswith(before)
+    assert data.count(b"Say hello.") == before.count(b"Say hello.")
+    assert b"Say goodbye." in data[len(before) :]
+    assert SECRET.encode() not in data
+    assert stat.S_IMODE(cassette(project).stat().st_mode) == 0o600
+    assert only_file(project)
+    for mode in ("new-episodes", "none"):
+        result = run(project, mode, "-k", "several", more=EPISODES)
+        result.assert_outcomes(passed=1, deselected=1)
+        assert ": recorded " not in result.stdout.str()
+    assert cassette(project).read_bytes() == data
+
+
+@pytest.mark.long
+def test_new_episodes_record_a_cassette_that_is_missing(project: pytest.Pytester) -> None:
+    run(project, "new-episodes", reached=1).assert_outcomes(passed=1)
+    run(project).assert_outcomes(passed=1)
+
+
+@pytest.mark.long
+def test_new_episodes_are_kept_only_if_the_test_passes(project: pytest.Pytester) -> None:
+    before = recorded(project)
+    result = run(project, "new-episodes", "-k", "several", reached=2, more=EPISODES)
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["wiremend: *_several: not recorded: the test did not pass"])
+    assert cassette(project).read_bytes() == before
+    assert only_file(project)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_tests_that_share_a_cassette_all_append_to_it(
+    workers: str, project: pytest.Pytester
+) -> None:
+    recorded(project)
+    prompts = [f"Say {number}." for number in range(4)]
+    sharing = f"""
+@pytest.mark.parametrize("prompt", {prompts})
+@pytest.mark.wiremend(cassette="hello.mitm")
+def test_sharing(prompt, wiremend, wiremend_provider, ask):
+    wiremend_provider.script(SCRIPT)
+    ask(prompt).close()
+"""
+    arguments = ("-n", workers, "-k", "sharing")
+    run(project, "new-episodes", *arguments, more=sharing).assert_outcomes(passed=4)
+    data = cassette(project).read_bytes()
+    assert all(prompt.encode() in data for prompt in prompts)
+    run(project, "none", *arguments, more=sharing).assert_outcomes(passed=4)
+
+
+@pytest.mark.long
+def test_new_episodes_of_a_test_with_faults_are_not_recorded(project: pytest.Pytester) -> None:
+    before = recorded(project)
+    more = FAULTY.replace("FAULTS", "RESET").replace("ask()", "ask('Say goodbye.')")
+    result = run(project, "new-episodes", "-k", "faulty", more=more)
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(
+        [
+            "request 1 is not in hello.mitm: *",
+            "to record again, on purpose: --wiremend-record=rewrite, in a test without faults: *",
+        ]
+    )
+    assert cassette(project).read_bytes() == before
+
+
+AT_A_COMPANY = """
+MARK
+def test_network(wiremend, ask):
+    with ask() as response:
+        assert "message_stop" in response.read().decode()
+""".replace("MARK", CASSETTE)
+
+
+@pytest.mark.long
+def test_providers_are_reached_as_in_the_environment_of_pytest(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A company's proxy replaces the certificates of providers by its own."""
+    authority = Authority(tmp_path / "authority")
+    leaf = authority.leaf("api.anthropic.com")
+    for name in ("https_proxy", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with ScriptedProvider(leaf, tmp_path) as provider:
+        provider.script([{"answer": "anthropic-messages"}])
+        hosts = {"api.anthropic.com": provider.port}
+        with Proxy(tmp_path / "company", authority, hosts, scripts=()) as company:
+            monkeypatch.setenv("HTTPS_PROXY", company.url)
+            monkeypatch.setenv("SSL_CERT_FILE", str(company.ca_file))
+            for mode in ("once", "none"):
+                result = run(project, mode, "-k", "network", more=AT_A_COMPANY)
+                result.assert_outcomes(passed=1, deselected=1)
+        assert len(provider.received) == 1
+
+
+@pytest.mark.long
+def test_a_proxy_that_cannot_be_used_is_explained(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
+    result = run(project, "once", "-k", "network", more=AT_A_COMPANY)
+    result.assert_outcomes(errors=1, deselected=1)
+    result.stdout.fnmatch_lines(["*::test_network: HTTPS_PROXY: socks5:// is not an HTTP proxy; *"])
+
+
 @pytest.mark.long
 def test_two_tests_do_not_replace_each_others_cassette(project: pytest.Pytester) -> None:
     second = CASSETTE + "\ndef test_second(wiremend, wiremend_provider, ask): pass\n"
@@ -226,7 +352,7 @@ UNUSABLE = {
     ),
     "no recording": (b"<html>", "", "*hello.mitm cannot be replayed: *"),
     "empty": (b"", "", "*hello.mitm cannot be replayed: *"),
-    "new episodes": (None, "new-episodes", "--wiremend-record=new-episodes is not supported: *"),
+    "new calls": (b"<html>", "new-episodes", "*hello.mitm cannot be replayed: *"),
 }
 
 

@@ -66,7 +66,6 @@ def scraped(*records: CallRecord) -> dict[str, str]:
 
 
 def test_prometheus_reads_what_was_counted() -> None:
-    pytest.importorskip("prometheus_client")
     samples = scraped(CallRecord(**ANSWERED), CallRecord(**ANSWERED))
     call = 'model="kimi-k2.6",{}protocol="anthropic-messages",provider="opencode-go"'
     of_call = call.format("")
@@ -88,7 +87,6 @@ def test_prometheus_reads_what_was_counted() -> None:
 
 
 def test_models_that_clients_invent_do_not_fill_the_memory() -> None:
-    pytest.importorskip("prometheus_client")
     invented = [
         CallRecord(protocol="responses", model_asked=f"m{number}", outcome=CallState.FAILED)
         for number in range(LABELS_LIMIT + 50)
@@ -102,7 +100,6 @@ def test_models_that_clients_invent_do_not_fill_the_memory() -> None:
 @pytest.fixture
 def exported() -> Any:
     """An exporter that keeps spans in memory, and the traces that it gets."""
-    pytest.importorskip("opentelemetry.sdk")
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter

@@ -141,11 +141,16 @@ def replay_arguments(
     maps: Iterable[str] = (),
     speed: str = "",
     report_file: Path | None = None,
+    forwards_misses: bool = False,
 ) -> list[str]:
-    """Return the arguments that make the proxy replay a recording; `maps` are OLD=NEW."""
+    """Return the arguments that make the proxy replay a recording; `maps` are OLD=NEW.
+
+    `forwards_misses`: requests that are not in it are sent to their providers.
+    """
     pairs = [
         ("wiremend_replay", str(file.resolve())),
         ("wiremend_replay_match", match),
+        ("wiremend_replay_misses", "forward" if forwards_misses else "refuse"),
         ("wiremend_replay_speed", speed),
         ("wiremend_replay_report", str(report_file or "")),
         *(("wiremend_replay_map", text) for text in maps),

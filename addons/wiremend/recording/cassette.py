@@ -9,7 +9,8 @@
     cassette.report()          # hits, misses, unused
 
 Equal requests are answered in recorded order, and the last answer is repeated. A request that was
-not recorded is never answered: the level of matching is what a user chooses, not a fallback.
+not recorded is never answered: the level of matching is what a user chooses, not a fallback. It is
+refused, or forwarded to its provider if the cassette `forwards`.
 """
 
 from collections import deque
@@ -52,6 +53,14 @@ class Miss:
 
     reason: str
     """One line for the client."""
+    text: str
+    """Several lines for the user: the nearest recorded request, and a diff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """A request that was not recorded, and is sent to its provider."""
+
     text: str
     """Several lines for the user: the nearest recorded request, and a diff."""
 
@@ -100,7 +109,8 @@ class Cassette:
     """The calls of one recording, and which of them were asked for.
 
     `name` is what messages call the recording. `machine` is where requests come from now; `maps`
-    are folders of the recording that are somewhere else now.
+    are folders of the recording that are somewhere else now. `forwards`: requests that were not
+    recorded are sent to their providers.
     """
 
     def __init__(
@@ -111,9 +121,11 @@ class Cassette:
         level: Level = Level.MESSAGES,
         maps: Sequence[PathMap] = (),
         machine: Machine | None = None,
+        forwards: bool = False,
     ) -> None:
         self.name = name
         self.level = level
+        self.forwards = forwards
         paths = PathMaps(tuple(maps))
         self._recorded = Normaliser(maps=paths)
         self._asked = Normaliser(machine, paths)
@@ -128,6 +140,7 @@ class Cassette:
         """Where the client runs now, if its requests name the folder."""
         self._hits = 0
         self._misses = 0
+        self._forwarded = 0
         self._miss_texts: list[str] = []
         self._side_requests: dict[str, None] = {}
 
@@ -139,15 +152,21 @@ class Cassette:
         level: Level = Level.MESSAGES,
         maps: Sequence[PathMap] = (),
         machine: Machine | None = None,
+        forwards: bool = False,
     ) -> "Cassette":
         """Read a recording. Raises UnusableRecording, whose text is one line."""
-        return cls(load_calls(path), path.name, level=level, maps=maps, machine=machine)
+        calls = load_calls(path)
+        return cls(calls, path.name, level=level, maps=maps, machine=machine, forwards=forwards)
 
-    def match(self, request: AskedRequest) -> Hit | Miss:
+    def match(self, request: AskedRequest) -> Hit | Miss | Forwarded:
         """Return the recorded call that answers a request, and count it."""
         form = self._asked.normal_form(request)
         self._folder = self._folder or folder_of(request)
         group = self._groups.get(form.key(self.level))
+        if group is None and self.forwards:
+            text = self._miss_text(form, *self._nearest(form))
+            self._forwarded += 1
+            return Forwarded(text)
         if group is None:
             return self._missed(form, *self._nearest(form))
         hit = group.take(form.key(Level.STRICT))
@@ -190,6 +209,7 @@ class Cassette:
             calls=len(self.calls),
             hits=self._hits,
             misses=self._misses,
+            forwarded=self._forwarded,
             miss_texts=self._miss_texts,
             unused=unused,
             side_requests=list(self._side_requests),
@@ -206,16 +226,19 @@ class Cassette:
     # Misses
 
     def _missed(self, form: NormalForm, reason: str, diff: list[Difference]) -> Miss:
-        number = self._hits + self._misses + 1
+        text = self._miss_text(form, reason, diff)
+        self._count(text)
+        place = f"; the first difference is at {diff[0].place}" if diff else ""
+        return Miss(f"This request is not in the recording {self.name}{place}.", text)
+
+    def _miss_text(self, form: NormalForm, reason: str, diff: list[Difference]) -> str:
+        number = self._hits + self._misses + self._forwarded + 1
         lines = [
             f"request {number} is not in {self.name}: {_title(form)}",
             f"  {reason}",
             *(f"    {line}" for line in as_lines(diff)),
         ]
-        text = "\n".join(lines)
-        self._count(text)
-        place = f"; the first difference is at {diff[0].place}" if diff else ""
-        return Miss(f"This request is not in the recording {self.name}{place}.", text)
+        return "\n".join(lines)
 
     def _count(self, text: str) -> None:
         self._misses += 1

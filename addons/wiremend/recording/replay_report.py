@@ -19,6 +19,8 @@ class ReplayReport(BaseModel):
     """How many requests were answered from it."""
     misses: int = 0
     """How many requests are not in it. One of them fails the run."""
+    forwarded: int = 0
+    """How many requests are not in it, and were sent to their providers on purpose."""
     miss_texts: list[str] = []
     """What is printed about the first misses."""
     unused: list[str] = []
@@ -45,7 +47,8 @@ class ReplayReport(BaseModel):
         used = self.calls - len(self.unused)
         total = f"{used} of {self.calls} recorded calls replayed from {self.recording}"
         problem = f"; {counted(self.misses, 'request')} not in it" if self.misses else ""
-        return [*lines, total + problem]
+        sent = f"; {counted(self.forwarded, 'request')} forwarded" if self.forwarded else ""
+        return [*lines, total + sent + problem]
 
 
 def counted(count: int, noun: str) -> str:

@@ -46,6 +46,9 @@ class CallOptions:
     """Removes the secrets from the call's record."""
     upstream_headers: tuple[tuple[str, str], ...] = ()
     """Headers that are added to every request that is sent upstream for the call."""
+    connect_to: tuple[str, int] | None = None
+    """Host and port of the connections of all attempts, instead of those of their requests and of
+    an upstream proxy. Calls share connections only if they have the same ones."""
     traffic: TrafficStore | None = None
     """Keeps the messages of the call; None: they are not kept."""
     follow: Callable[[GrowingResponse], None] | None = None

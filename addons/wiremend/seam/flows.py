@@ -251,6 +251,16 @@ def is_dropped(flow: http.HTTPFlow) -> bool:
     return "wiremend_dropped" in flow.__dict__
 
 
+def mark_replayed(flow: http.HTTPFlow) -> None:
+    """Record that the flow is answered from a recording, so that it is not recorded again."""
+    flow.__dict__["wiremend_replayed"] = True
+
+
+def is_replayed(flow: http.HTTPFlow) -> bool:
+    """Whether the flow is answered from a recording."""
+    return "wiremend_replayed" in flow.__dict__
+
+
 def name_of(flow: http.HTTPFlow) -> str:
     """Return method, host and path for a line of the log; escaped, since the client chose them."""
     request = flow.request

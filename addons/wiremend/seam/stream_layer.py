@@ -270,6 +270,7 @@ class CallStream(HttpStream):
         for action in actions:
             if isinstance(action, StartAttempt) and isinstance(self._call, Call):
                 first = self._call.request_for(action.target)
+        self._upstream.connect_to = options.connect_to
         self._upstream.take_request(received, first, options.conceal, options.upstream_headers)
         return actions
 

@@ -48,6 +48,8 @@ class UpstreamSide:
     """The trailers of that response, once they have arrived."""
     attempt_id: int | None = None
     """The stream id of the attempt that has a connection."""
+    connect_to: tuple[str, int] | None = None
+    """Host and port of all connections; None: those of the request, through the upstream proxy."""
 
     def __init__(self, stream: HttpStream) -> None:
         self.faults: list[Fault] = []
@@ -166,9 +168,10 @@ class UpstreamSide:
         assert request is not None
         self.forget()  # an attempt whose connection was lost
         command = GetAttemptConnection(
-            (request.host, request.port),
+            self.connect_to or (request.host, request.port),
             request.scheme == "https",
-            self._via,  # the flow's connection may have bypassed the upstream proxy
+            # The flow's connection may have bypassed the upstream proxy.
+            self._via if self.connect_to is None else None,
             server.transport_protocol,
             instead_of=server if fresh else None,
         )

@@ -34,7 +34,7 @@ class _Served:
 
 
 class Origin:
-    """Serves recorded answers on `port` of 127.0.0.1, with TLS for any name.
+    """Serves recorded answers at `address`, on loopback, with TLS for any name.
 
     A request is answered by its ticket alone: it was matched when the client sent it. `directory`
     is for certificates. `loop` is the event loop of the proxy. `speed` is the factor by which
@@ -59,9 +59,9 @@ class Origin:
         self._lock = threading.Lock()
 
     @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self._provider.port
+    def address(self) -> tuple[str, int]:
+        """The host and port on which it listens."""
+        return "127.0.0.1", self._provider.port
 
     def start(self) -> None:
         """Listen."""

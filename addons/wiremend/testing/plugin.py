@@ -7,6 +7,7 @@ therefore imports nothing but pytest at its top.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Iterator, Mapping
 from enum import StrEnum
@@ -31,7 +32,7 @@ class RecordMode(StrEnum):
     ONCE = "once"
     """They are recorded if there is no file, else answered from it."""
     NEW_EPISODES = "new-episodes"
-    """Known to users of vcrpy; not supported."""
+    """Those in the file are answered from it; others are recorded, and appended to it."""
     ALL = "all"
     """They are recorded, and appended to the file."""
     REWRITE = "rewrite"
@@ -65,8 +66,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=tuple(RecordMode),
         metavar="MODE",
         help="what becomes of calls in tests with a cassette: none (default; replay only), once "
-        "(record if there is no file), rewrite (record again, and replace the file if the test "
-        f"passes), all (record, and append); one of {modes}",
+        "(record if there is no file), new-episodes (replay, and record and append other calls), "
+        "rewrite (record again, and replace the file if the test passes), all (record, and "
+        f"append); one of {modes}",
     )
     parser.addini("wiremend_record", "The default of --wiremend-record.", default="")
     parser.addini(
@@ -156,11 +158,12 @@ def wiremend(
     `env` contains the variables of a client; `calls`, `attempts` and `findings` are what happened
     so far; `assert_clean()` and `assert_no_failures()` check it. The marker `wiremend(...)` sets
     its configuration, the cassette that answers all calls, and faults. Without a cassette and the
-    fixture `wiremend_provider` it uses the network.
+    fixture `wiremend_provider` it uses the network, through the proxy in HTTPS_PROXY if there is
+    one.
     """
     from wiremend.testing.cassettes import CassetteProblem
     from wiremend.testing.marks import mark_of
-    from wiremend.testing.proxy import Proxy, fault_settings
+    from wiremend.testing.proxy import Proxy, fault_settings, network_settings
 
     item = request.node
     directory = tmp_path_factory.mktemp("wiremend")
@@ -168,12 +171,18 @@ def wiremend(
         mark = mark_of(item)
         use = _cassette_use(item, mark, wiremend_maps)
         arguments = fault_settings(directory, mark.faults, is_plain=mark.is_plain)
+        is_replay = use is not None and not use.is_recording
+        is_scripted = "wiremend_provider" in request.fixturenames and not is_replay
+        environment: dict[str, str] = {}
+        if not is_replay and not is_scripted:
+            network, environment = network_settings(os.environ)
+            arguments += network
         arguments += use.start() if use is not None else []
     except (CassetteProblem, ValueError) as problem:
         pytest.fail(f"{item.nodeid}: {problem}", pytrace=False)
     provider: ScriptedProvider | None = None
     authority: Authority | None = None
-    if "wiremend_provider" in request.fixturenames and (use is None or use.is_recording):
+    if is_scripted:
         provider = request.getfixturevalue("wiremend_provider")
         authority = request.getfixturevalue("_wiremend_authority")
     proxy = Proxy(
@@ -184,6 +193,7 @@ def wiremend(
         configuration=mark.config,
         confdir=_wiremend_confdir,
         arguments=arguments,
+        environment=environment,
     )
     _start(item, proxy, use)
     try:
@@ -250,7 +260,7 @@ def _cassette_use(item: pytest.Item, mark: Mark, maps: Mapping[str, str]) -> Cas
         has_faults=bool(mark.faults),
     )
     writer = config.stash[_WRITTEN].get(use.file, item.nodeid)
-    if use.is_recording and writer != item.nodeid:
+    if use.is_recording and not use.is_shared and writer != item.nodeid:
         raise CassetteProblem(f"{use.file} was just recorded by {writer}; give each test its own")
     return use
 

@@ -17,8 +17,9 @@ from pydantic import TypeAdapter
 
 from wiremend.call_record.schema import CallRecord, StoredAttempt
 from wiremend.config.fault_file import load_faults
-from wiremend.launch.authority import CERTIFICATE_FILE
+from wiremend.launch.authority import CERTIFICATE_FILE, system_roots
 from wiremend.launch.environment import clients_environment, trusted_files
+from wiremend.launch.outgoing_proxy import mitmproxy_arguments
 from wiremend.launch.proxy_password import VARIABLE, proxy_address
 from wiremend.launch.run import mitmproxy_program
 from wiremend.launch.shells import shells_directory
@@ -131,7 +132,7 @@ class Proxy:
             name: value
             for name, value in os.environ.items()
             # mitmproxy behaves differently when it detects pytest in the environment.
-            if not name.upper().startswith("PYTEST_") and not name.upper().endswith("_PROXY")
+            if not name.upper().startswith("PYTEST_") and not _names_proxy(name)
         }
 
     @property
@@ -430,6 +431,24 @@ def fault_settings(directory: Path, faults: str, *, is_plain: bool = False) -> l
         load_faults(file)
         arguments += ["--set", f"wiremend_faults={file}"]
     return arguments
+
+
+def network_settings(environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and variables of a proxy that reaches providers as in `environment`.
+
+    It uses the outgoing proxy of HTTPS_PROXY and the certificates of SSL_CERT_FILE, by default the
+    system's, as `wiremend run` does. Raises ValueError, with a message for the user, if mitmproxy
+    cannot use the proxy.
+    """
+    named = environment.get("SSL_CERT_FILE", "")
+    roots = named if os.path.isfile(named) else system_roots()
+    arguments = ["--set", f"ssl_verify_upstream_trusted_ca={roots}"]
+    proxies = {name: value for name, value in environment.items() if _names_proxy(name)}
+    return mitmproxy_arguments(environment) + arguments, proxies
+
+
+def _names_proxy(variable: str) -> bool:
+    return variable.upper().endswith("_PROXY")
 
 
 def _is_suite(script: str) -> bool:

@@ -1,19 +1,22 @@
 """A recording as the provider: what the client gets is what it got when it was made."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from wiremend.call_record.outcomes import CallState
 from wiremend.protocols.base.names import WireProtocol
+from wiremend.recording.cassette import TICKET
 from wiremend.recording.replay_report import ReplayReport
+from wiremend.testing import steps
 from wiremend.testing.certificates import Authority
 from wiremend.testing.exchange import Reply
 from wiremend.testing.provider import ScriptedProvider
 
 from traffic import faults, good
-from traffic.clients import HTTP_VERSIONS, model_call
+from traffic.clients import HTTP_VERSIONS, Http2Call, RawResponse, model_call
 from traffic.conftest import QUICK_RETRIES
 from traffic.proxy import Proxy
 
@@ -91,11 +94,19 @@ def recording(
     )
 
 
-def replaying(directory: Path, file: Path, *arguments: str) -> Proxy:
-    """Return a proxy without any provider but the recording."""
+def replaying(
+    directory: Path,
+    file: Path,
+    *arguments: str,
+    authority: Authority | None = None,
+    hosts: Mapping[str, int] | None = None,
+) -> Proxy:
+    """Return a proxy without any provider but the recording, or with these hosts."""
     directory.mkdir(parents=True, exist_ok=True)
     return Proxy(
         directory / "replay",
+        authority,
+        hosts,
         configuration=QUICK_RETRIES,
         arguments=[
             *("--set", f"wiremend_replay={file}"),
@@ -213,6 +224,78 @@ api_key = "none"
     assert response.status == 400
     assert b"recorded in the protocol anthropic-messages" in response.body
     assert report_in(tmp_path).misses == 1
+
+
+FORWARDING = ("--set", "wiremend_replay_misses=forward")
+BETWEEN_HITS = [text for number in range(6) for text in ("Say hello.", f"Say {number}.")]
+
+
+def answers_on_one_connection(proxy: Proxy, texts: Sequence[str]) -> list[RawResponse]:
+    """Make calls with these prompts at once; return their answers, in order."""
+    template = json.dumps(good.request_body(ANTHROPIC, True))
+    headers = {"content-type": "application/json", "x-api-key": "sk-test"}
+    with Http2Call(proxy, HOST) as call:
+        streams = []
+        for text in texts:
+            body = template.replace("Say hello.", text).encode()
+            call.send("POST", good.PATHS[ANTHROPIC, True], headers, body)
+            streams.append(call.stream)
+        answers = []
+        for call.stream in streams:
+            answers.append(call.response())
+    return answers
+
+
+@pytest.mark.parametrize("alpn", ["h2", "http/1.1"])
+def test_misses_are_forwarded_on_connections_of_their_own(
+    alpn: str, authority: Authority, provider: ScriptedProvider, session: Path, tmp_path: Path
+) -> None:
+    """mitmproxy shares a connection among the calls to one host. Hits have another server."""
+    provider.clear()
+    provider.alpn = (alpn,)
+    provider.script([faults.streamed(good.tool_stream(ANTHROPIC).events)])
+    hosts = {HOST: provider.port}
+    with replaying(tmp_path, session, *FORWARDING, authority=authority, hosts=hosts) as proxy:
+        answers = answers_on_one_connection(proxy, BETWEEN_HITS)
+        assert all(call.outcome is CallState.ANSWERED for call in proxy.calls)
+    assert [answer.body for answer in answers] == [
+        good.text_stream(ANTHROPIC).data,
+        good.tool_stream(ANTHROPIC).data,
+    ] * (len(BETWEEN_HITS) // 2)
+    report = report_in(tmp_path)
+    assert (report.hits, report.forwarded, report.misses) == (6, 6, 0)
+    assert len(provider.received) == 6
+    assert not any(received.header(TICKET) for received in provider.received)
+
+
+def test_a_forwarded_request_that_is_no_call_reaches_its_host(
+    authority: Authority, provider: ScriptedProvider, session: Path, tmp_path: Path
+) -> None:
+    provider.clear()
+    provider.script([steps.whole(b"{}")])
+    hosts = {HOST: provider.port}
+    with (
+        replaying(tmp_path, session, *FORWARDING, authority=authority, hosts=hosts) as proxy,
+        HTTP_VERSIONS["HTTP/1.1"](proxy, HOST) as call,
+    ):
+        call.send("POST", "/api/event_logging/batch", {}, b"{}")
+        assert call.response().status == 200
+    assert [received.path for received in provider.received] == ["/api/event_logging/batch"]
+    assert report_in(tmp_path).side_requests == []
+
+
+def test_the_certificate_of_a_provider_is_verified_while_a_recording_is_replayed(
+    provider: ScriptedProvider, session: Path, tmp_path: Path
+) -> None:
+    provider.clear()
+    provider.script([faults.none(ANTHROPIC)])
+    other = Authority(tmp_path / "other")
+    hosts = {HOST: provider.port}
+    with replaying(tmp_path, session, *FORWARDING, authority=other, hosts=hosts) as proxy:
+        hit, miss = answers_on_one_connection(proxy, ["Say hello.", "Say goodbye."])
+    assert (hit.status, miss.status) == (200, 502)
+    assert b"ertificate" in miss.body
+    assert provider.received == []
 
 
 DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
