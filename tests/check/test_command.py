@@ -80,7 +80,7 @@ def test_a_mutated_recording_fails_with_the_finding(
     place = f"{name}: flow 1 event 2: S105 block-index: block 1"
     found = "Found 1 problem (3 findings) in 1 of 1 call."
     assert capsys.readouterr().out.splitlines() == [
-        f"{place} (3 times in block 1, last at event 5)",
+        f"{place} (3 times in block 1, last at event 4)",
         found,
     ]
 

@@ -283,6 +283,15 @@ def test_a_result_before_its_call_is_not_its_result() -> None:
     assert turns[2].parts[0].is_error
 
 
+def test_a_blank_turn_behind_an_answer_keeps_it_apart_from_the_next_one() -> None:
+    """With the next answer in the same turn, the shorter session would not be its beginning."""
+    session = [turn(Role.USER, Text("Go.")), turn(Role.ASSISTANT, Text("a"))]
+    session += [turn(Role.USER, Text("")), turn(Role.ASSISTANT, Text("b"))]
+    turns = settle(*session)
+    assert turns == (session[0], session[1], session[3])
+    assert settle(*session[:3]) == turns[:2]
+
+
 def test_system_text_at_the_head_joins_the_other() -> None:
     conversation = settled(
         Conversation(

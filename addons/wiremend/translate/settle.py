@@ -17,7 +17,7 @@ for behind their calls, so a longer conversation begins like a shorter one.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from wiremend.protocols.base.middle.content import Call, Part, Result, Text
@@ -34,7 +34,7 @@ from wiremend.text.json_value import is_blank
 
 def settled(conversation: Conversation, losses: Losses) -> Conversation:
     """Return the conversation as writers of other protocols expect it."""
-    turns = [turn for turn in map(_without_nothing, conversation.turns) if turn.parts]
+    turns = list(_without_blank_turns(map(_without_nothing, conversation.turns)))
     head = 0
     while head < len(turns) and turns[head].role in AUTHORITIES:
         head += 1
@@ -44,6 +44,19 @@ def settled(conversation: Conversation, losses: Losses) -> Conversation:
         system=(*filter(_is_kept, conversation.system), *system),
         turns=tuple(_Pairing(turns[head:], losses).turns()),
     )
+
+
+def _without_blank_turns(turns: Iterable[Turn]) -> Iterator[Turn]:
+    """Yield the turns with parts, and a user's blank turn behind one of the assistant.
+
+    The blank turn separates the assistant's messages: if they became one when the next is added,
+    a longer conversation would not begin like the shorter one.
+    """
+    before: Role | None = None
+    for turn in turns:
+        if turn.parts or (turn.role is Role.USER and before is Role.ASSISTANT):
+            before = turn.role
+            yield turn
 
 
 def _without_nothing(turn: Turn) -> Turn:
@@ -148,7 +161,9 @@ class _Pairing:
         return Result(call.id, (Text(NO_RESULT),), True, call.name, call.kind, True)
 
     def _other(self, turn: Turn) -> Iterator[Turn]:
-        """Yield a turn without the results that were put behind their calls."""
+        """Yield a turn without the results that were put behind their calls, if it has parts."""
+        if not turn.parts:
+            return
         if not any(isinstance(part, Result) for part in turn.parts):
             yield turn
             return
