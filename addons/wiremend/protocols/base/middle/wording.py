@@ -91,7 +91,7 @@ def report_prefill(conversation: Conversation, losses: Losses) -> None:
     last = conversation.turns[-1] if conversation.turns else None
     if last is not None and last.role is Role.ASSISTANT:
         found = "a last turn of the model"
-        losses.add(LossKind.HISTORY, found, "sent; the model may begin anew", last.at)
+        losses.add(LossKind.HISTORY, found, "sent; the model may begin a new answer", last.at)
 
 
 def data_url(source: Base64Source) -> str:

@@ -114,7 +114,7 @@ _SERVER_TOOLS: Mapping[str, str] = {"code_interpreter": "code_execution"}
 def is_typed(value: Mapping[str, Any], tool: TypedTool | None) -> bool:
     """Return whether this definition, call or result is of a typed tool that the client runs.
 
-    `tool` is the one with its type. OpenAI runs the search of tools itself unless told otherwise.
+    `tool` is the one with its type. Without `execution`, OpenAI runs the search of tools itself.
     """
     if tool is None:
         return False
