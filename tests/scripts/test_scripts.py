@@ -482,10 +482,12 @@ def test_with_mitmweb_a_command_receives_the_proxys_port_and_the_page_is_printed
     tmp_path: Path,
 ) -> None:
     code = (
-        "import os, socket\n"
-        "port = int(os.environ['HTTPS_PROXY'].rsplit(':', 1)[1])\n"
-        "with socket.create_connection(('127.0.0.1', port)) as proxy:\n"
-        "    proxy.sendall(b'CONNECT example.invalid:443 HTTP/1.1\\r\\n\\r\\n')\n"
+        "import base64, os, socket, urllib.parse\n"
+        "proxy = urllib.parse.urlsplit(os.environ['HTTPS_PROXY'])\n"
+        "user = base64.b64encode(f'{proxy.username}:{proxy.password}'.encode()).decode()\n"
+        "with socket.create_connection(('127.0.0.1', proxy.port)) as proxy:\n"
+        "    proxy.sendall(b'CONNECT example.invalid:443 HTTP/1.1\\r\\n'\n"
+        "                  b'proxy-authorization: Basic ' + user.encode() + b'\\r\\n\\r\\n')\n"
         "    print(proxy.recv(100).split(b'\\r\\n')[0].decode())\n"
     )
     done = run(tmp_path, "--web", "--", sys.executable, "-c", code)

@@ -192,6 +192,8 @@ class CallStream(HttpStream):
         self._upstream = UpstreamSide(self)
         self._client = ClientSide(self, self._record, self._memory)
         yield from self._contained("planning a call", self._start_call(options))
+        if self._record.fault is not None:
+            yield from self._log_contained()
         if self._refusal is not None:
             refusal = self._refuse(self._refusal, self._refusal_reason, options)
             yield from self._contained("refusing a call", refusal)
@@ -591,6 +593,8 @@ class CallStream(HttpStream):
         yield from self._ask(self.machine.client_gone)
         if not answered and not self._client.is_finished:
             yield from self._client.cancel()
+            if self._record.fault is not None:
+                yield from self._log_contained()
             self._upstream.forget()
             yield DropStream(self.stream_id)
 

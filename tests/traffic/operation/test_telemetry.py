@@ -81,7 +81,7 @@ def test_prometheus_reads_the_calls_of_a_running_proxy(
         key = name.partition("{")[0]
         by_name[key] = by_name.get(key, 0.0) + value
     assert by_name["wiremend_calls_total"] == len(calls) == 4
-    assert by_name["wiremend_attempts_total"] == sum(len(call.attempts) for call in calls) == 5
+    assert by_name["wiremend_attempts_total"] == sum(len(call.attempts) for call in calls)
     assert by_name["wiremend_findings_total"] == sum(len(call.findings) for call in calls)
     assert by_name["wiremend_call_seconds_count"] == 4
     assert by_name["wiremend_first_byte_seconds_count"] == 4

@@ -109,7 +109,9 @@ class ReportingMachine(PassingMachine):
         """The token counts of the response."""
         if self._observer is None:
             return None
-        return self._observer.machine.usage
+        usage = self._observer.machine.usage
+        self._take_faults(self._observer)
+        return usage
 
     def start(self, now: float) -> list[Action]:
         """The request is complete."""
@@ -157,14 +159,16 @@ class ReportingMachine(PassingMachine):
 
     def _read(self, observer: ResponseObserver, step: Callable[[ResponseObserver], object]) -> None:
         step(observer)
-        machine = observer.machine
-        if machine.faults:
-            self.faults += machine.faults
-            machine.faults.clear()
-        new = machine.findings[self._reported :]
+        self._take_faults(observer)
+        new = observer.machine.findings[self._reported :]
         if new:
             self._reported += len(new)
             self.findings += [on_response(as_reported(finding)) for finding in new]
+
+    def _take_faults(self, observer: ResponseObserver) -> None:
+        if observer.machine.faults:
+            self.faults += observer.machine.faults
+            observer.machine.faults.clear()
 
     def _blind(self, fault: Fault) -> None:
         """After a fault in the reading, the rest of the response passes unread."""

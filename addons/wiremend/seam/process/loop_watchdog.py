@@ -20,7 +20,7 @@ STUCK_SECONDS = 1.0
 """How late a heartbeat may be."""
 BEAT_SECONDS = 0.25
 """The time between two heartbeats, and between two looks at them."""
-_ADDONS = str(Path(__file__).resolve().parents[2])
+_LIBRARY = str(Path(__file__).resolve().parents[2])
 
 logger = logging.getLogger("wiremend")
 
@@ -82,7 +82,7 @@ def describe(frame: FrameType | None) -> str:
     frames = list(_outward(frame))
     if not frames:
         return "it has no frame"
-    own = (one for one in frames if one.f_code.co_filename.startswith(_ADDONS))
+    own = (one for one in frames if one.f_code.co_filename.startswith(_LIBRARY))
     place = _place(next(own, frames[0]))
     flow = next((flow for one in frames if (flow := _flow_of(one)) is not None), None)
     return place if flow is None else f"{place}, for {_named(flow)}"

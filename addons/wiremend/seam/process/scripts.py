@@ -15,7 +15,7 @@ from pathlib import Path
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.script import Script
 
-_LIBRARY = Path(__file__).resolve().parents[1]
+_LIBRARY = Path(__file__).resolve().parents[2]
 
 _Stamp = tuple[int, int] | None
 
