@@ -8,25 +8,36 @@ reason arrives, which determines whether content was lost.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from wiremend.protocols.anthropic.block_start import (
+    BLOCK_INCOMPLETE,
+    TEXT_IN_START,
+    fill_start,
+    take_input,
+    take_text,
+)
+from wiremend.protocols.anthropic.content_block import (
+    Block,
+    Received,
+    Send,
+    has_content,
+    kind_of,
+    new_stop,
+    source_of,
+    text_delta,
+)
 from wiremend.protocols.anthropic.grammar import (
     DELTAS_BY_BLOCK,
     EMPTY_BLOCKS,
-    TEXT_BY_DELTA,
     TOOL_BLOCKS,
     WHOLE_REASONS,
     is_called_by_code,
 )
 from wiremend.protocols.base.cut_content import CUT_ARGUMENTS, ContentLost
 from wiremend.protocols.base.draft import Draft
-from wiremend.protocols.base.generated_ids import generated_id
 from wiremend.protocols.base.repairer import StreamContext
-from wiremend.rules.rule import SHOWN_BYTES, Place, Rule, start_of
-from wiremend.text import json_value
-from wiremend.text.json_growing import GrowingJson
+from wiremend.rules.rule import SHOWN_BYTES, Rule, start_of
 from wiremend.text.json_value import JsonObject
 from wiremend.text.sse import Event
 
@@ -81,15 +92,6 @@ BLOCK_LEFT_OPEN = Rule(
     action="Adds the stop; for a tool block only if its JSON is complete.",
     protocols=_P,
 )
-BLOCK_INCOMPLETE = Rule(
-    code="S112",
-    name="block-incomplete",
-    detects="A block starts with null as its text, without an id, or without a name.",
-    impact="Schema errors; `tool_use.name: String should have at least 1 character`.",
-    action="Fills in text and id. Fills in the name if the request offers exactly one tool; "
-    "otherwise the stream ends in the protocol's error event.",
-    protocols=_P,
-)
 TOOL_INPUT_BROKEN = Rule(
     code="S113",
     name="tool-input-broken",
@@ -118,107 +120,11 @@ STOP_TOO_EARLY = Rule(
     protocols=_P,
     seen=("agentgateway/agentgateway#2147",),
 )
-INPUT_IN_START = Rule(
-    code="S129",
-    name="input-in-block-start",
-    detects="A call's whole input is in `content_block_start`, and no delta has it.",
-    impact="Clients that read the deltas, Claude Code among them, run the tool with `{}`.",
-    action="Sends the input as one `input_json_delta`. Calls that the provider's own code makes "
-    "are not changed: the Messages API sends them in this form.",
-    protocols=_P,
-    seen=("inflaborg/ccrelay#119",),
-    before='{"type":"content_block_start",…"input":{"p":1}}}',
-    after='{"type":"content_block_start",…"input":{}}}, '
-    '{"type":"content_block_delta",…"partial_json":"{\\"p\\":1}"}}',
-)
-TEXT_IN_START = Rule(
-    code="S134",
-    name="text-in-block-start",
-    detects="The text of a text or thinking block is in `content_block_start` instead of a delta.",
-    impact="Claude Code and the Vercel AI SDK, which OpenCode uses, read the deltas only: the text "
-    "is lost.",
-    action="Sends the text as a delta. A first delta that repeats the text is dropped.",
-    protocols=_P,
-    before='{"type":"content_block_start",…"text":"Hi"}}',
-    after='{"type":"content_block_start",…"text":""}}, '
-    '{"type":"content_block_delta",…"text":"Hi"}}',
-)
-
 PROMOTED = frozenset({"end_turn", "stop"})
 """Stop reasons that become `tool_use` if a tool was called."""
 
-type Send = Callable[[Event | None, JsonObject, bool], None]
-"""Writes an event (None: a new one) with this data; the flag: whether the data was changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An event that may be written later: what `Send` takes, and where it came."""
-
-    event: Event | None
-    data: JsonObject
-    changed: bool
-    place: Place
-
-
 _THOUGHT = frozenset({"thinking", "redacted_thinking"})
 """Blocks that are no answer."""
-
-
-@dataclass(slots=True, eq=False)
-class Block:
-    """One content block; `waiting` contains its events while it cannot be shown."""
-
-    kind: str
-    identity: Any = None
-    source: Any = None
-    """The index that the provider used."""
-    ordinal: int = -1
-    """The number of blocks that were started before it."""
-    number: int = -1
-    """The index that the client sees; -1 while it is not shown."""
-    is_stopped: bool = False
-    """Whether its stop was sent to the client."""
-    stop: Received | None = None
-    """The stop that arrived and is held back."""
-    goes_on: bool = False
-    """Whether a delta followed the stop."""
-    tool_json: GrowingJson = field(default_factory=GrowingJson)
-    """The input of a tool in its deltas."""
-    start_input: GrowingJson = field(default_factory=GrowingJson)
-    """The input of a call in its start, as JSON text."""
-    start_text: str = ""
-    """The text in its start, until its first delta."""
-    signature: str = ""
-    waiting: list[Received | bytes] = field(default_factory=list)
-    behind: list[bytes] = field(default_factory=list)
-    """The bytes behind the stop that is held back."""
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether its start was sent to the client."""
-        return self.number >= 0
-
-    @property
-    def has_whole_json(self) -> bool:
-        """Whether the input of a tool so far is complete JSON."""
-        return (self.tool_json or self.start_input).is_whole
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether the input of a tool has begun and is not complete."""
-        has_input = bool(self.tool_json or self.start_input)
-        return self.kind in TOOL_BLOCKS and has_input and not self.has_whole_json
-
-    @property
-    def may_go_on(self) -> bool:
-        """Whether the block may lack something although it was stopped."""
-        match self.kind:
-            case "text":
-                return True
-            case "thinking":
-                return not self.signature
-        return self.kind in TOOL_BLOCKS and not self.has_whole_json
 
 
 class Blocks:
@@ -276,20 +182,24 @@ class Blocks:
                 self.place(repeated, event, data, changed=changed)
             return
         identity = block.get("id")
-        changed = self._fill(block) or changed
+        changed = (
+            fill_start(self._draft, block, self._tool_names, self.answer, self.shown) or changed
+        )
         new = Block(block["type"], identity)
         if block["type"] == "thinking" and isinstance(block.get("signature"), str):
             new.signature = block["signature"]
-        changed = self._take_input(new, block) or changed
-        text = self._take_text(block)
-        self.open(new, source, event, data, changed=changed or bool(text))
+        whole_input = take_input(self._draft, block)
+        if whole_input:
+            new.start_input.add(whole_input)
+        text = take_text(self._draft, block)
+        self.open(new, source, event, data, changed=changed or bool(whole_input or text))
         if text:
-            self.place(new, None, _text_delta(new.kind, text), changed=True)
+            self.place(new, None, text_delta(new.kind, text), changed=True)
             new.start_text = text
 
     def add_whole(self, start: JsonObject, deltas: list[JsonObject]) -> None:
         """Write a block that the provider did not send as events: its start, deltas and stop."""
-        self._fill(start)
+        fill_start(self._draft, start, self._tool_names, self.answer, self.shown)
         block = Block(start["type"])
         data: JsonObject = {"type": "content_block_start", "index": 0, "content_block": start}
         self.release()
@@ -297,7 +207,7 @@ class Blocks:
         for delta in deltas:
             event: JsonObject = {"type": "content_block_delta", "index": 0, "delta": delta}
             self.place(block, None, event, changed=True)
-        self.place(block, None, _new_stop(), changed=True)
+        self.place(block, None, new_stop(), changed=True)
 
     def stop(self, event: Event, data: JsonObject, *, changed: bool) -> None:
         """Handle a `content_block_stop`."""
@@ -333,7 +243,7 @@ class Blocks:
             self._received(None, start, changed=True),
             self._received(event, data, changed=changed),
         ]
-        block.stop = self._received(None, _new_stop(), changed=True)
+        block.stop = self._received(None, new_stop(), changed=True)
         self._waiting.append(block)
         if self._current is None:
             self._show_next()
@@ -369,7 +279,7 @@ class Blocks:
             data["type"] == "content_block_delta"
             and self._draft.is_on(STOP_TOO_EARLY)
             and isinstance(delta, dict)
-            and _kind_of(delta) in DELTAS_BY_BLOCK.get(block.kind, ())
+            and kind_of(delta) in DELTAS_BY_BLOCK.get(block.kind, ())
             and block.may_go_on
             and has_content(data)
         )
@@ -477,7 +387,7 @@ class Blocks:
                 self._waiting.append(block)
                 return
             self._draft.note(BLOCKS_OVERLAP, found, "the open one closed")
-            self._close(current, self._received(None, _new_stop(), changed=True))
+            self._close(current, self._received(None, new_stop(), changed=True))
         self._show_start(block, event, data, changed=changed)
 
     def is_settled(self, block: Block) -> bool:
@@ -521,7 +431,7 @@ class Blocks:
                 if not self._draft.note(BLOCK_LEFT_OPEN, found, "stopped"):
                     self._show_next()
                     continue
-                block.stop = self._received(None, _new_stop(), changed=True)
+                block.stop = self._received(None, new_stop(), changed=True)
             if is_whole:
                 self._end_held(block)
             else:
@@ -575,11 +485,11 @@ class Blocks:
             self.note_use(block)
             if isinstance(block, dict):
                 start = {"type": "content_block_start", "content_block": block}
-                self.has_answer |= _kind_of(block) not in _THOUGHT and has_content(start)
+                self.has_answer |= kind_of(block) not in _THOUGHT and has_content(start)
 
     def note_use(self, block: Any) -> None:
         """Record whether this block calls a tool."""
-        kind = _kind_of(block) if isinstance(block, dict) else ""
+        kind = kind_of(block) if isinstance(block, dict) else ""
         is_own = kind == "tool_use" and not is_called_by_code(block)
         self.called_tool = self.called_tool or is_own
         self.used_tool = self.used_tool or kind in TOOL_BLOCKS
@@ -633,61 +543,12 @@ class Blocks:
         self._draft.note(TOOL_INPUT_BROKEN, found, "ended in an error")
         return ContentLost(CUT_ARGUMENTS)
 
-    def _take_input(self, new: Block, block: JsonObject) -> bool:
-        """Move the input of a call out of its start; return whether anything changed."""
-        given = block.get("input")
-        if block["type"] not in TOOL_BLOCKS or not given or not isinstance(given, dict | str):
-            return False
-        text = given if isinstance(given, str) else json_value.write(given).decode()
-        found = start_of(text[: SHOWN_BYTES + 1].encode("utf-8", "replace"))
-        is_code = block["type"] != "tool_use" or is_called_by_code(block)
-        if is_code or not self._draft.note(INPUT_IN_START, found, "sent as an input_json_delta"):
-            return False
-        new.start_input.add(text)
-        block["input"] = {}
-        return True
-
-    def _take_text(self, block: JsonObject) -> str:
-        """Remove the text of a block from its start; return it, empty if it stays there."""
-        text = block.get(block["type"]) if block["type"] in EMPTY_BLOCKS else None
-        if not isinstance(text, str) or not text:
-            return ""
-        found = start_of(text[: SHOWN_BYTES + 1].encode("utf-8", "replace"))
-        if not self._draft.note(TEXT_IN_START, found, "sent as a delta"):
-            return ""
-        block[block["type"]] = ""
-        return text
-
     def _repeats_start(self, block: Block, data: JsonObject) -> bool:
         """Drop the first delta of a block if its text was in the start; return whether it was."""
         text, block.start_text = block.start_text, ""
         delta = data.get("delta")
         is_same = isinstance(delta, dict) and delta.get(block.kind) == text
         return is_same and self._draft.note(TEXT_IN_START, "the first delta repeats it", "dropped")
-
-    def _fill(self, block: JsonObject) -> bool:
-        """Fill in the missing fields of a starting block; return whether anything changed."""
-        missing: JsonObject = {}
-        kind = block["type"]
-        if kind in EMPTY_BLOCKS:
-            text = "text" if kind == "text" else "thinking"
-            if not isinstance(block.get(text), str):
-                missing[text] = ""
-        elif kind == "tool_use":
-            if not block.get("id"):
-                missing["id"] = generated_id("toolu", self.answer, self.shown)
-            if not str(block.get("name") or "").strip():
-                if len(self._tool_names) == 1:
-                    missing["name"] = self._tool_names[0]
-                else:
-                    what = "a tool call without a name"
-                    self._draft.lose(BLOCK_INCOMPLETE, what, f"The provider sent {what}.")
-            if block.get("input") in (None, ""):
-                missing["input"] = {}
-        if missing and self._draft.note(BLOCK_INCOMPLETE, f"no {', '.join(missing)}", "filled in"):
-            block |= missing
-            return True
-        return False
 
     def _received(self, event: Event | None, data: JsonObject, *, changed: bool) -> Received:
         return Received(event, data, changed, self._draft.place)
@@ -715,42 +576,3 @@ class Blocks:
 def _keys_of(block: Block) -> tuple[Any, ...]:
     kind = block.kind if block.kind in DELTAS_BY_BLOCK else ""
     return block.source, (block.source, kind)
-
-
-def source_of(data: JsonObject) -> Any:
-    """Return the index as a key, the same for 1 and "1"; None without an index."""
-    index = data.get("index")
-    if isinstance(index, str) and index.isdigit():
-        return int(index)
-    return index if isinstance(index, int | str) and not isinstance(index, bool) else None
-
-
-def has_content(data: JsonObject) -> bool:
-    """Return whether this event of a block has anything that a client shows, runs or keeps."""
-    match data["type"]:
-        case "content_block_start":
-            block = data.get("content_block")
-            if not isinstance(block, dict):
-                return False
-            kind = _kind_of(block)
-            return bool(block.get(kind)) if kind in EMPTY_BLOCKS else True
-        case "content_block_delta":
-            delta = data.get("delta")
-            if not isinstance(delta, dict):
-                return bool(delta)
-            key = TEXT_BY_DELTA.get(str(delta.get("type")))
-            return bool(delta.get(key)) if key else bool(delta)
-    return False
-
-
-def _kind_of(block: JsonObject) -> str:
-    return str(block.get("type"))
-
-
-def _text_delta(kind: str, text: str) -> JsonObject:
-    delta = {"type": f"{kind}_delta", kind: text}
-    return {"type": "content_block_delta", "index": 0, "delta": delta}
-
-
-def _new_stop() -> JsonObject:
-    return {"type": "content_block_stop", "index": 0}

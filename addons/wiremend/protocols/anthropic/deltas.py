@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from wiremend.protocols.anthropic.blocks import Block, Blocks, source_of
+from wiremend.protocols.anthropic.blocks import Blocks
+from wiremend.protocols.anthropic.content_block import Block, source_of
 from wiremend.protocols.anthropic.grammar import (
     BLOCK_BY_DELTA,
     DELTAS_BY_BLOCK,

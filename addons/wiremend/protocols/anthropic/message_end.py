@@ -8,7 +8,8 @@ followed is kept: `message_stop` behind the content shows that the message is co
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wiremend.protocols.anthropic.blocks import PROMOTED, Blocks, Send, has_content, source_of
+from wiremend.protocols.anthropic.blocks import PROMOTED, Blocks
+from wiremend.protocols.anthropic.content_block import Send, has_content, source_of
 from wiremend.protocols.anthropic.errors import error_status
 from wiremend.protocols.anthropic.grammar import stop_reason_of
 from wiremend.protocols.anthropic.misplaced import move_final

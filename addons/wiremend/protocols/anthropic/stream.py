@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from wiremend.protocols.anthropic.blocks import Blocks, source_of
+from wiremend.protocols.anthropic.blocks import Blocks
+from wiremend.protocols.anthropic.content_block import source_of
 from wiremend.protocols.anthropic.deltas import Deltas
 from wiremend.protocols.anthropic.errors import error_event, error_type
 from wiremend.protocols.anthropic.grammar import KEEPALIVES, STREAM_EVENTS, blocks_to_send
