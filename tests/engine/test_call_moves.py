@@ -19,8 +19,9 @@ from wiremend.engine.actions import (
     ShowHead,
     StartAttempt,
 )
+from wiremend.engine.attempt_states import TRANSITIONS, AttemptEvent, AttemptState
 from wiremend.engine.call import Call, Target
-from wiremend.engine.call_machine import TRANSITIONS, AttemptEvent, AttemptState, CallMachine
+from wiremend.engine.call_machine import CallMachine
 from wiremend.engine.health import (
     CallHealth,
     CircuitBreaker,

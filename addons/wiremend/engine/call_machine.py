@@ -1,9 +1,10 @@
 """The life of one model call, from its complete request to the last byte of its response.
 
 Theory of operation. Two things change independently: what the current upstream attempt does
-(`AttemptState`, moved by `TRANSITIONS` below), and what the client has been sent (`Shown`, in
-`client_response`, which only moves forward). A failed attempt is made again, at the same target
-or the next one, while the client has been sent nothing that would have to be taken back.
+(`AttemptState`, moved by `TRANSITIONS` in `attempt_states`), and what the client has been sent
+(`Shown`, in `client_response`, which only moves forward). A failed attempt is made again, at the
+same target or the next one, while the client has been sent nothing that would have to be taken
+back.
 
 Rule 1: everything that moves an attempt is in this file, and `_move` is the only place that
 changes the state. An event that is not in the table raises `IllegalMove`. The collaborators
@@ -16,8 +17,7 @@ monotonic seconds, and returns actions.
 Rule 3: an event that comes too late, from an attempt that is over, has no effect.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from enum import Enum, auto
+from collections.abc import Callable, Sequence
 
 from wiremend.call_record.outcomes import (
     ANSWERED,
@@ -41,6 +41,12 @@ from wiremend.engine.actions import (
     Respond,
     StartAttempt,
     WakeAt,
+)
+from wiremend.engine.attempt_states import (
+    TRANSITIONS,
+    UPSTREAM_IS_OPEN,
+    AttemptEvent,
+    AttemptState,
 )
 from wiremend.engine.attempts import AttemptLog, AttemptRecord, OpenAttempt
 from wiremend.engine.body_verdict import BodyVerdict, judge_body
@@ -72,83 +78,6 @@ from wiremend.protocols.base.usage import Usage
 from wiremend.rules.containment import Fault, contain
 from wiremend.rules.rule import Finding, Findings, Rule, shortened
 from wiremend.text.content_coding import UndecodableBody
-
-
-class AttemptState(Enum):
-    """What the current attempt does."""
-
-    NEW = auto()
-    """No attempt has been started."""
-    CONNECTING = auto()
-    """A connection was requested."""
-    WAITING = auto()
-    """The request was sent; the response head has not arrived."""
-    READING = auto()
-    """The response body arrives."""
-    ENDED = auto()
-    """Upstream is done with the attempt; what follows is decided within the same event."""
-    BACKING_OFF = auto()
-    """The next attempt starts when the backoff is over."""
-    DRAINING = auto()
-    """The client is answered; upstream has yet to end its body."""
-    OVER = auto()
-    """Nothing more happens."""
-
-
-class AttemptEvent(Enum):
-    """What moves an attempt from one state to another."""
-
-    STARTED = auto()
-    """A connection was requested for a new attempt."""
-    CONNECTED = auto()
-    """The connection is established."""
-    HEAD_RECEIVED = auto()
-    """The response head arrived."""
-    UPSTREAM_ENDED = auto()
-    """The response ended, the connection was lost, or the machine abandoned the attempt."""
-    BACKOFF_STARTED = auto()
-    """The attempt failed and will be made again."""
-    RESPONSE_COMPLETED = auto()
-    """The client has a whole response, or an error."""
-    CLIENT_LEFT = auto()
-    """The client closed its connection or reset its stream."""
-    FAULTED = auto()
-    """This machine, or the code around it, raised an exception."""
-
-
-TRANSITIONS: Mapping[tuple[AttemptState, AttemptEvent], AttemptState] = {
-    (AttemptState.NEW, AttemptEvent.STARTED): AttemptState.CONNECTING,
-    (AttemptState.NEW, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,  # breakers are open
-    (AttemptState.NEW, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
-    (AttemptState.CONNECTING, AttemptEvent.CONNECTED): AttemptState.WAITING,
-    (AttemptState.CONNECTING, AttemptEvent.UPSTREAM_ENDED): AttemptState.ENDED,
-    (AttemptState.CONNECTING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
-    (AttemptState.WAITING, AttemptEvent.HEAD_RECEIVED): AttemptState.READING,
-    (AttemptState.WAITING, AttemptEvent.UPSTREAM_ENDED): AttemptState.ENDED,
-    (AttemptState.WAITING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
-    (AttemptState.READING, AttemptEvent.UPSTREAM_ENDED): AttemptState.ENDED,
-    (AttemptState.READING, AttemptEvent.RESPONSE_COMPLETED): AttemptState.DRAINING,
-    (AttemptState.READING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
-    (AttemptState.ENDED, AttemptEvent.STARTED): AttemptState.CONNECTING,  # at once, without backoff
-    (AttemptState.ENDED, AttemptEvent.BACKOFF_STARTED): AttemptState.BACKING_OFF,
-    (AttemptState.ENDED, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,
-    (AttemptState.ENDED, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,  # while it is decided
-    (AttemptState.BACKING_OFF, AttemptEvent.STARTED): AttemptState.CONNECTING,
-    (AttemptState.BACKING_OFF, AttemptEvent.RESPONSE_COMPLETED): AttemptState.OVER,  # total limit
-    (AttemptState.BACKING_OFF, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
-    (AttemptState.DRAINING, AttemptEvent.UPSTREAM_ENDED): AttemptState.OVER,
-    (AttemptState.DRAINING, AttemptEvent.CLIENT_LEFT): AttemptState.OVER,
-    **{
-        (state, AttemptEvent.FAULTED): AttemptState.OVER
-        for state in AttemptState
-        if state is not AttemptState.OVER
-    },
-}
-"""Every legal move; any other raises `IllegalMove`."""
-
-_UPSTREAM_IS_OPEN = frozenset(
-    state for state, event in TRANSITIONS if event is AttemptEvent.UPSTREAM_ENDED
-)
 
 
 class CallMachine:
@@ -341,7 +270,7 @@ class CallMachine:
         actions: list[Action] = []
         if self._state is AttemptState.OVER:
             return actions
-        if self._state in _UPSTREAM_IS_OPEN:
+        if self._state in UPSTREAM_IS_OPEN:
             actions.append(AbandonAttempt())
         self._move(AttemptEvent.CLIENT_LEFT)
         if not self.answered:
@@ -441,7 +370,7 @@ class CallMachine:
 
     def _abandon(self, actions: list[Action]) -> None:
         """Give the attempt up if upstream has not ended it."""
-        if self._state in _UPSTREAM_IS_OPEN:
+        if self._state in UPSTREAM_IS_OPEN:
             actions.append(AbandonAttempt())
             self._end_upstream()
 

@@ -52,7 +52,7 @@ from wiremend.engine.call import AcknowledgedCall, Call
 from wiremend.engine.error_responses import fault_response, too_much_held_response
 from wiremend.engine.machine import Machine
 from wiremend.engine.plan import make_machine, plan_acknowledgement, plan_call, plan_passing
-from wiremend.engine.report_plan import plan_reporting
+from wiremend.engine.unrepaired.report_plan import plan_reporting
 from wiremend.held_memory import HeldMemory, Part
 from wiremend.protocols.base.document import OutgoingRequest
 from wiremend.protocols.base.protocol import Protocol

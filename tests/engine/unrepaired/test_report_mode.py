@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from wiremend.adapt.sessions import session_key
-from wiremend.engine import plan, report_plan
+from wiremend.engine import plan
 from wiremend.engine.actions import FinishResponse, Head, ReleaseAttempt, ShowBody, ShowHead
 from wiremend.engine.call import PassingCall
 from wiremend.engine.settings import Feature, Knowledge, Settings
+from wiremend.engine.unrepaired import report_plan
 from wiremend.engine.unrepaired.reporting import SINGLE_EVENTS, ReportingMachine
 from wiremend.held_memory import HeldMemory
 from wiremend.protocols.base.document import OutgoingRequest, RequestDocument

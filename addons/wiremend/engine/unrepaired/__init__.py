@@ -1,1 +1,1 @@
-"""The machines of calls whose response is not repaired."""
+"""The machines of calls whose response is not repaired, and how such a call is planned."""
